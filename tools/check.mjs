@@ -1,0 +1,35 @@
+// The whole of `npm test`: independent checks side by side, each with its output kept until it ends, then one line for each.
+import { spawn } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+
+const bin = fileURLToPath(new URL('../node_modules/.bin/', import.meta.url))
+const checks = [
+  ['types', 'tsc', '-p', '.'],
+  ['lint', 'oxlint', '--type-aware', '--deny-warnings'],
+  ['format', 'prettier', '--check', '--log-level', 'warn', '.'],
+  ['dead code', 'knip', '--no-progress'],
+  ['tests', 'vitest', 'run', '--project', 'unit', '--project', 'wire'],
+]
+
+function run([name, command, ...args]) {
+  const started = Date.now()
+  return new Promise((resolve) => {
+    const child = spawn(bin + command, args, { stdio: ['ignore', 'pipe', 'pipe'] })
+    let output = ''
+    child.stdout.on('data', (chunk) => (output += chunk))
+    child.stderr.on('data', (chunk) => (output += chunk))
+    child.on('error', (error) => resolve({ name, ok: false, output: String(error), started }))
+    child.on('close', (code) => resolve({ name, ok: code === 0, output, seconds: (Date.now() - started) / 1000 }))
+  })
+}
+
+const results = []
+// The tests want the machine to themselves; the four static checks are short and share it.
+results.push(...(await Promise.all(checks.slice(0, 4).map(run))))
+results.push(await run(checks[4]))
+for (const { name, ok, output } of results) {
+  if (!ok || name === 'tests') console.log(`\n--- ${name}\n${output.trim()}`)
+}
+console.log()
+for (const { name, ok, seconds } of results) console.log(`${ok ? 'ok    ' : 'FAILED'}  ${name}  ${seconds?.toFixed(1)} s`)
+process.exitCode = results.every(({ ok }) => ok) ? 0 : 1
