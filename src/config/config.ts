@@ -1,0 +1,38 @@
+import type { Pattern } from '../fallback/glob.ts'
+import type { Table } from '../fallback/table.ts'
+import type { Reference } from '../reference/reference.ts'
+import type { RegistrySettings } from '../registry/settings.ts'
+import type { Problem } from './problem.ts'
+
+export type PullPolicyName = 'Always' | 'IfNotPresent' | 'Never'
+
+/** A config file after every check, defaults filled in, patterns compiled. Frozen: a change makes a new one. */
+export interface Config {
+  /** Every host that Berth may contact: those listed, and those that stand in a `try`. */
+  readonly registries: ReadonlyMap<string, RegistrySettings>
+  readonly table: Table
+  readonly pin: {
+    readonly matches: (tag: string) => boolean
+    readonly unresolved: 'keep' | 'deny'
+  }
+  readonly pullPolicy: readonly {
+    readonly images: readonly Pattern[]
+    readonly set: PullPolicyName
+  }[]
+  readonly pullSecrets: readonly {
+    readonly secret: string
+    readonly matches: (image: Reference) => boolean
+  }[]
+  readonly mode: 'enforce' | 'observe'
+  readonly tests: readonly ConfigTest[]
+  readonly warnings: readonly Problem[]
+}
+
+/** An entry of `tests:`. */
+export interface ConfigTest {
+  readonly image: string
+  readonly namespace: string
+  readonly expect: string
+  /** Undefined when the test does not say; null when it says that no row matches. */
+  readonly row?: string | null | undefined
+}

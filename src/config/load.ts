@@ -1,0 +1,198 @@
+/** From the text of a config file to a frozen Config, or to every problem that it has, each with line and column. */
+import { readFileSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { matchesKey } from '../credentials/docker-config.ts'
+import { BerthError } from '../errors.ts'
+import { compilePattern, compileTagGlob, type Pattern } from '../fallback/glob.ts'
+import { lintTable } from '../fallback/lint.ts'
+import type { Row, Table } from '../fallback/table.ts'
+import { compileTemplate, type Template } from '../fallback/template.ts'
+import { parseReference, withTag } from '../reference/parse.ts'
+import type { Config } from './config.ts'
+import { type PathPart, readDocument } from './document.ts'
+import { formatProblem, type Problem } from './problem.ts'
+import { readRegistries, type Report } from './registries.ts'
+import { configSchema, type ConfigInput } from './schema.ts'
+
+export type ReadResult =
+  | { readonly ok: true; readonly config: Config }
+  | { readonly ok: false; readonly problems: readonly Problem[] }
+
+/** Reads a config file. Throws `config-unreadable`, or `config-invalid` with one line for each problem. */
+export function loadConfig(file: string): Config {
+  let text: string
+  try {
+    text = readFileSync(file, 'utf8')
+  } catch (cause) {
+    throw new BerthError(
+      'config-unreadable',
+      `${file} cannot be read: ${(cause as NodeJS.ErrnoException).code}; give the config file with --config FILE`,
+      { cause },
+    )
+  }
+  const result = readConfig(text, dirname(file))
+  if (result.ok) return result.config
+  throw new BerthError(
+    'config-invalid',
+    result.problems.map((problem) => formatProblem(file, problem)).join('\n'),
+  )
+}
+
+/** Checks a config's text. Files that it names are found from `directory`. */
+export function readConfig(text: string, directory: string): ReadResult {
+  const document = readDocument(text)
+  if (document.problems.length > 0) return { ok: false, problems: document.problems }
+  const shaped = configSchema.safeParse(document.value ?? {})
+  if (!shaped.success) {
+    const problems = shaped.error.issues.flatMap((issue) =>
+      issue.code === 'unrecognized_keys'
+        ? issue.keys.map((key) =>
+            document.place('error', [...(issue.path as PathPart[]), key], issue.message),
+          )
+        : [document.place('error', issue.path as PathPart[], describeIssue(issue))],
+    )
+    return { ok: false, problems }
+  }
+  const problems: Problem[] = []
+  const report: Report = (severity, path, message) =>
+    problems.push(document.place(severity, path, message))
+  const config = build(shaped.data, directory, report)
+  const errors = problems.filter(({ severity }) => severity === 'error')
+  if (errors.length > 0) return { ok: false, problems }
+  return { ok: true, config: Object.freeze({ ...config, warnings: problems }) }
+}
+
+function describeIssue(issue: { readonly code?: string; readonly message: string }): string {
+  if (issue.code !== 'invalid_type') return issue.message
+  return issue.message.replace(
+    /^Invalid input: expected (\w+), received (\w+)$/,
+    (_, want: string, got: string) =>
+      got === 'undefined'
+        ? `is missing; it is a ${want}`
+        : `is ${got === 'null' ? 'empty' : `a ${got}`}, and should be ${want}`,
+  )
+}
+
+function build(input: ConfigInput, directory: string, report: Report): Omit<Config, 'warnings'> {
+  const rows = input.fallback.map((row, index) => readRow(row, index, report))
+  reportDoubleNames(input, report)
+  const registries = readRegistries(
+    input.registries,
+    rows.flatMap((row) => row.try),
+    { directory, report },
+  )
+  const mirrors = new Set(
+    [...registries.values()].filter(({ mirror }) => mirror).map(({ host }) => host),
+  )
+  const table: Table = { rows, mirrors }
+  for (const { severity, row, part, index, message } of lintTable(table)) {
+    report(
+      severity,
+      part === 'otherwise' ? ['fallback', row, part] : ['fallback', row, part, index],
+      message,
+    )
+  }
+  hintAtUsers(table, registries.keys(), report)
+  return {
+    registries,
+    table,
+    pin: { matches: readTagGlobs(input.pin.tags, report), unresolved: input.pin.unresolved },
+    pullPolicy: input.pullPolicy.map(({ images, set }, index) => ({
+      images: readPatterns(images, ['pullPolicy', index, 'images'], report),
+      set,
+    })),
+    pullSecrets: input.pullSecrets.map(({ registries: keys, secret }) => ({
+      secret,
+      matches: ({ domain, path }) => keys.some((key) => matchesKey(key, domain, path)),
+    })),
+    mode: input.mode,
+    tests: input.tests,
+  }
+}
+
+function readRow(row: ConfigInput['fallback'][number], index: number, report: Report): Row {
+  for (const [from, to] of Object.entries(row.tags)) {
+    const nothing = { domain: 'a.b', path: 'a', tag: null, digest: null }
+    if (withTag(nothing, from) === null)
+      report('error', ['fallback', index, 'tags', from], 'is no tag')
+    if (withTag(nothing, to) === null)
+      report('error', ['fallback', index, 'tags', from], `maps to ${to}, which is no tag`)
+  }
+  const templates = row.try.map((text, position): Template | null => {
+    const result = compileTemplate(text)
+    if (result.ok) return result.template
+    report('error', ['fallback', index, 'try', position], result.message)
+    return null
+  })
+  return {
+    name: row.name,
+    images: readPatterns(row.images, ['fallback', index, 'images'], report),
+    tags: new Map(Object.entries(row.tags)),
+    try: templates.filter((template) => template !== null),
+    otherwise: row.otherwise,
+    alternates: row.alternates,
+  }
+}
+
+function readPatterns(
+  texts: readonly string[],
+  path: readonly PathPart[],
+  report: Report,
+): Pattern[] {
+  return texts.flatMap((text, index) => {
+    const result = compilePattern(text)
+    if (!result.ok) report('error', [...path, index], result.message)
+    else if (result.note !== null)
+      report('warning', [...path, index], `${result.note}; write it in full`)
+    return result.ok ? [result.pattern] : []
+  })
+}
+
+function readTagGlobs(globs: readonly string[], report: Report): (tag: string) => boolean {
+  const matchers = globs.flatMap((glob, index) => {
+    const matcher = compileTagGlob(glob)
+    if (matcher === null)
+      report(
+        'error',
+        ['pin', 'tags', index],
+        'is no glob over tags; tags have letters, digits, `_`, `.` and `-`',
+      )
+    return matcher === null ? [] : [matcher]
+  })
+  return (tag) => matchers.some((matches) => matches(tag))
+}
+
+function reportDoubleNames({ fallback }: ConfigInput, report: Report): void {
+  const seen = new Set<string>()
+  for (const [index, { name }] of fallback.entries()) {
+    if (seen.has(name))
+      report(
+        'error',
+        ['fallback', index, 'name'],
+        `${name} is the name of an earlier row; rows are told apart by it`,
+      )
+    seen.add(name)
+  }
+}
+
+/** `anubis/app` is a Docker Hub user, and next to a registry anubis:32000 it is nearly always a slip. */
+function hintAtUsers({ rows }: Table, hosts: Iterable<string>, report: Report): void {
+  const byName = new Map([...hosts].map((host) => [host.replace(/:[0-9]+$/, ''), host]))
+  for (const [index, row] of rows.entries()) {
+    for (const [position, { text, literal }] of row.images.entries()) {
+      const host = byName.get(text.split('/', 1)[0] ?? '')
+      if (
+        literal === null ||
+        host === undefined ||
+        host === text.split('/', 1)[0] ||
+        !parseReference(text).ok
+      )
+        continue
+      report(
+        'warning',
+        ['fallback', index, 'images', position],
+        `has no port, so it is a Docker Hub user; did you mean ${host}/${text.slice(text.indexOf('/') + 1)}?`,
+      )
+    }
+  }
+}

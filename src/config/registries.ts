@@ -1,0 +1,157 @@
+/** From `registries` and the hosts in `try` to the closed list of hosts that Berth may contact. */
+import { readFileSync } from 'node:fs'
+import { resolve as resolvePath } from 'node:path'
+import { createSecureContext } from 'node:tls'
+import type { CredentialSettings } from '../credentials/keychain.ts'
+import type { Template } from '../fallback/template.ts'
+import type { RegistrySettings } from '../registry/settings.ts'
+import type { PathPart } from './document.ts'
+import type { ConfigInput } from './schema.ts'
+
+type RegistryInput = ConfigInput['registries'][number]
+
+/** Told of each thing that is wrong, with its place. */
+export type Report = (
+  severity: 'error' | 'warning',
+  path: readonly PathPart[],
+  message: string,
+) => void
+
+/** Docker Hub answers for docker.io under another name (distribution/reference, normalize.go; containerd's default host). */
+const dockerHubEndpoint = 'https://registry-1.docker.io'
+
+/** Every host that may be contacted, by the name that images have for it. */
+export function readRegistries(
+  inputs: readonly RegistryInput[],
+  templates: readonly Template[],
+  { directory, report }: { readonly directory: string; readonly report: Report },
+): Map<string, RegistrySettings> {
+  const registries = new Map<string, RegistrySettings>()
+  for (const [index, input] of inputs.entries()) {
+    const at = (message: string, key: keyof RegistryInput = 'host') =>
+      report('error', ['registries', index, key], message)
+    if (registries.has(input.host)) at(`${input.host} is listed twice; join the two entries`)
+    const settings = readRegistry(input, directory, at)
+    if (settings !== null) registries.set(input.host, settings)
+    if (input.host.toLowerCase() !== input.host) {
+      report(
+        'warning',
+        ['registries', index, 'host'],
+        `${input.host} has upper-case letters; a runtime takes it for another registry than ${input.host.toLowerCase()}`,
+      )
+    }
+  }
+  for (const host of templates.map((template) => template.host)) {
+    if (host === null || registries.has(host)) continue
+    const endpoint = endpointOf(host, undefined, () => undefined)
+    if (endpoint !== null) registries.set(host, defaults(host, endpoint))
+  }
+  return registries
+}
+
+function defaults(host: string, endpoint: URL): RegistrySettings {
+  return {
+    host,
+    endpoint,
+    mirror: false,
+    probe: true,
+    credentials: null,
+    ca: null,
+    authHosts: [],
+    allowPlainHttpAuth: false,
+  }
+}
+
+function readRegistry(
+  input: RegistryInput,
+  directory: string,
+  wrong: (message: string, key?: keyof RegistryInput) => void,
+): RegistrySettings | null {
+  const endpoint = endpointOf(input.host, input.endpoint, wrong)
+  if (endpoint === null) return null
+  const plain = endpoint.protocol === 'http:'
+  if (plain && input.credentials !== undefined && !input.allowPlainHttpAuth) {
+    wrong(
+      'would be sent over plain HTTP; use https, or say allowPlainHttpAuth: true',
+      'credentials',
+    )
+  }
+  const ca = input.ca === undefined ? null : readCa(resolvePath(directory, input.ca), wrong)
+  const { host, mirror, probe, authHosts, allowPlainHttpAuth } = input
+  return {
+    host,
+    endpoint,
+    mirror,
+    probe,
+    credentials: credentialsOf(input, directory),
+    ca,
+    authHosts,
+    allowPlainHttpAuth,
+  }
+}
+
+function credentialsOf(
+  { credentials }: RegistryInput,
+  directory: string,
+): CredentialSettings | null {
+  if (credentials === undefined) return null
+  if ('secret' in credentials) return { kind: 'secret', name: credentials.secret }
+  return { kind: 'dockerConfig', file: resolvePath(directory, credentials.dockerConfig) }
+}
+
+function endpointOf(
+  host: string,
+  given: string | undefined,
+  wrong: (message: string, key?: keyof RegistryInput) => void,
+): URL | null {
+  if (/[/@?#\s]/.test(host) || !URL.canParse(`https://${host}`)) {
+    wrong(`${host} is not a host; write it as images do, for example anubis:32000`)
+    return null
+  }
+  const text = given ?? (host === 'docker.io' ? dockerHubEndpoint : `https://${host}`)
+  if (!URL.canParse(text)) {
+    wrong(`${text} is not a URL; write http://HOST:PORT or https://HOST`, 'endpoint')
+    return null
+  }
+  const url = new URL(text)
+  if (
+    !['http:', 'https:'].includes(url.protocol) ||
+    url.username !== '' ||
+    url.password !== '' ||
+    url.search !== '' ||
+    url.hash !== ''
+  ) {
+    wrong(
+      'is not an http or https URL without user, query and fragment; credentials have a key of their own',
+      'endpoint',
+    )
+    return null
+  }
+  // `0x7f.1` and `①②⑦.0.0.1` are 127.0.0.1 to a URL parser: what is written must be what is contacted.
+  const written = given ?? `https://${host}`
+  const authority = written.slice(written.indexOf('//') + 2).split('/', 1)[0] ?? ''
+  const contacted = new URL(`http://${authority}`).host
+  if (contacted !== authority.toLowerCase().replace(/:80$/, '')) {
+    wrong(
+      `${authority} would be contacted as ${contacted}; write that`,
+      given === undefined ? 'host' : 'endpoint',
+    )
+    return null
+  }
+  return url
+}
+
+function readCa(
+  file: string,
+  wrong: (message: string, key?: keyof RegistryInput) => void,
+): string | null {
+  try {
+    const pem = readFileSync(file, 'utf8')
+    createSecureContext({ ca: pem })
+    if (pem.includes('-----BEGIN CERTIFICATE-----')) return pem
+  } catch {
+    // Said below: a file that is missing and one that is no certificate are mended in the same place.
+  }
+  wrong(`${file} cannot be read as a PEM certificate`, 'ca')
+  return null
+}

@@ -1,0 +1,131 @@
+/**
+ * The shape of the config file and its defaults: what a key may hold. What rows mean together is checked in `load.ts`
+ * and `fallback/lint.ts`. The JSON Schema in webhook-config/ is made from this file.
+ */
+import { z } from 'zod'
+
+/** DNS-1123 subdomain, as Kubernetes requires of a Secret's name (apimachinery, validation.go). */
+const secretName = z
+  .string()
+  .max(253)
+  .regex(/^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/, {
+    error: 'is no name for a Secret: lower-case letters, digits, `-` and `.`',
+  })
+
+/** YAML reads `1.10` as the number 1.1, so a tag without quotes may already be lost. */
+const tag = z.string({ error: 'is not text; write a tag in quotes: "1.10"' })
+
+const pattern = z
+  .string()
+  .describe('A glob over host/path, for example docker.io/** or ghcr.io/acme/*')
+
+const credentials = z.union(
+  [
+    object({
+      secret: secretName.describe(
+        "A pull secret of Berth's own namespace, mounted under --secrets-dir",
+      ),
+    }),
+    object({ dockerConfig: z.string().min(1).describe('A docker config.json') }),
+  ],
+  { error: 'is neither `secret: NAME` nor `dockerConfig: FILE`' },
+)
+
+const registry = object({
+  host: z.string().min(1).describe('As images write it, for example anubis:32000'),
+  endpoint: z.string().optional().describe('Where Berth reaches it; https://HOST when left out'),
+  mirror: z.boolean().default(false).describe('True for a registry of your own'),
+  probe: z.boolean().default(true).describe('False: trusted to have every image, never asked'),
+  credentials: credentials.optional(),
+  ca: z.string().min(1).optional().describe('A PEM file with the CA of this registry'),
+  authHosts: z
+    .array(z.string().min(1))
+    .default([])
+    .describe('Other hosts that may hand out tokens for this registry'),
+  allowPlainHttpAuth: z
+    .boolean()
+    .default(false)
+    .describe('True: credentials may be sent to it over plain HTTP'),
+})
+
+const row = object({
+  name: z.string().min(1).max(63).describe('Shown wherever a decision is explained'),
+  images: z.array(pattern).min(1),
+  tags: z.record(z.string(), tag).default({}).describe('From the tag asked for to the tag tried'),
+  try: z
+    .array(z.string())
+    .min(1)
+    .describe('Templates with {host} {path} {name} {namespace}, tried in order'),
+  otherwise: z
+    .enum(['keep', 'first', 'deny'])
+    .default('keep')
+    .describe(
+      'When nothing is found: keep the image, take the first candidate unproved, or refuse the pod',
+    ),
+  alternates: z
+    .enum(['tag', 'digest'])
+    .default('tag')
+    .describe("digest: another publisher's copy must serve the original's digest"),
+})
+
+export const configSchema = object({
+  apiVersion: z.literal('berth.dev/v1alpha1', { error: 'is not berth.dev/v1alpha1' }),
+  kind: z.literal('BerthConfig', { error: 'is not BerthConfig' }),
+  registries: z.array(registry).default([]),
+  fallback: z.array(row).default([]).describe('The first row that matches decides'),
+  pin: object({
+    tags: z.array(z.string()).default([]).describe('Globs over tags; untagged counts as latest'),
+    unresolved: z
+      .enum(['keep', 'deny'])
+      .default('keep')
+      .describe('When no digest is to be had: keep the tag, or refuse the pod'),
+  }).default({ tags: [], unresolved: 'keep' }),
+  pullPolicy: z
+    .array(
+      object({
+        images: z.array(pattern).min(1),
+        set: z.enum(['Always', 'IfNotPresent', 'Never']),
+      }),
+    )
+    .default([])
+    .describe('The first that matches the final image sets imagePullPolicy'),
+  pullSecrets: z
+    .array(object({ registries: z.array(z.string().min(1)).min(1), secret: secretName }))
+    .default([])
+    .describe('Pull secrets to add to pods whose final image is on one of these registries'),
+  mode: z
+    .enum(['enforce', 'observe'])
+    .default('enforce')
+    .describe('observe: decide and record, change nothing'),
+  tests: z
+    .array(
+      object({
+        image: z.string(),
+        namespace: z.string().default('default'),
+        expect: z.string().describe('The image that results if the first candidate is found'),
+        row: z.string().nullable().optional(),
+      }),
+    )
+    .default([])
+    .describe('Checked by `berth check`, without asking a registry'),
+})
+
+export type ConfigInput = z.output<typeof configSchema>
+
+/** The JSON Schema that editors use: what people write, before defaults. */
+export function jsonSchema(): object {
+  return {
+    $schema: 'https://json-schema.org/draft/2020-12/schema',
+    title: 'BerthConfig',
+    ...z.toJSONSchema(configSchema, { io: 'input' }),
+  }
+}
+
+/** An object that knows no other keys, and says which ones it knows. */
+function object<Shape extends z.ZodRawShape>(shape: Shape): z.ZodObject<Shape, z.core.$strict> {
+  const known = Object.keys(shape).join(', ')
+  return z.strictObject(shape, {
+    error: (issue) =>
+      issue.code === 'unrecognized_keys' ? `is not known here; known: ${known}` : undefined,
+  })
+}

@@ -1,0 +1,131 @@
+/** What was decided for one image, and why: the values that every report is made from. */
+import { type Candidate, select, type Table } from '../fallback/table.ts'
+import { sameImage } from '../reference/parse.ts'
+import { defaultTag, type Reference, withDefaultTag } from '../reference/reference.ts'
+import { type Step, unasked } from './step.ts'
+
+/** Why an image became what it is: a closed list, for metrics and annotations. */
+export type Reason =
+  /** No row matches. */
+  | 'no-row'
+  /** The candidate was asked for, and is there. */
+  | 'found'
+  /** The candidate is the original, reached after the ones before it failed. */
+  | 'original'
+  /** The candidate's registry is trusted unasked (`probe: false`), or nothing is asked (`--no-probe`). */
+  | 'trusted'
+  /** No candidate was found; `otherwise: first` takes the first. */
+  | 'first-unproved'
+  /** No candidate was found; the image stays. */
+  | 'none-found'
+  /** A rule of the configuration says `deny`. */
+  | 'denied'
+
+export interface Resolution {
+  readonly original: Reference
+  readonly row: string | null
+  readonly steps: readonly Step[]
+  readonly chosen: Reference
+  readonly kind: Candidate['kind']
+  /** False when the image may stay exactly as it is written. */
+  readonly changed: boolean
+  readonly pinned: boolean
+  /** Set when the tag should have been pinned and no digest was to be had. */
+  readonly unpinned: string | null
+  readonly reason: Reason
+}
+
+export interface Policy {
+  readonly table: Table
+  readonly pin: {
+    readonly matches: (tag: string) => boolean
+    readonly unresolved: 'keep' | 'deny'
+  }
+}
+
+export interface Request {
+  readonly reference: Reference
+  readonly namespace: string
+}
+
+/** Pins what the configuration's globs match, by the tag asked for or the tag tried; another publisher's copy always. */
+export function needsPin(
+  policy: Policy,
+  asked: Reference,
+  tried: Reference,
+  kind: Candidate['kind'],
+): boolean {
+  if (asked.digest !== null) return false
+  return (
+    kind === 'alternate' ||
+    policy.pin.matches(asked.tag ?? defaultTag) ||
+    policy.pin.matches(tried.tag ?? defaultTag)
+  )
+}
+
+/** What asking has come to. */
+export interface Decision {
+  readonly row: string | null
+  readonly steps: readonly Step[]
+  readonly taken: Step | null
+  readonly reason: Reason
+}
+
+/** Puts a decision into words that everything else is made from. */
+export function settle(
+  policy: Policy,
+  request: Request,
+  { row, steps, taken, reason }: Decision,
+): Resolution {
+  const original = request.reference
+  const kind = taken?.candidate.kind ?? 'original'
+  const base = taken?.candidate.reference ?? withDefaultTag(original)
+  const wantsPin = needsPin(policy, original, base, kind)
+  const digest = wantsPin ? (taken?.digest ?? null) : null
+  const chosen = digest === null ? base : { ...base, digest }
+  const changed = digest !== null || (kind !== 'original' && !sameImage(chosen, original))
+  const unpinned =
+    wantsPin && digest === null ? (taken?.detail ?? 'its registry was not asked') : null
+  const denied = reason !== 'denied' && unpinned !== null && policy.pin.unresolved === 'deny'
+  return {
+    original,
+    row,
+    steps,
+    chosen,
+    kind,
+    changed,
+    pinned: digest !== null,
+    unpinned,
+    reason: denied ? 'denied' : reason,
+  }
+}
+
+/** Decides as if the first candidate were found, asking nobody: what `--no-probe` shows. */
+export function resolveUnasked(policy: Policy, request: Request): Resolution {
+  const { row, candidates } = select(policy.table, request.reference, request.namespace)
+  const steps = candidates.map((candidate) => ({
+    candidate,
+    ...unasked,
+    detail: candidate.fault,
+    milliseconds: null,
+  }))
+  const taken = steps.find(({ candidate }) => candidate.reference !== null) ?? null
+  const base = taken?.candidate.reference ?? withDefaultTag(request.reference)
+  return {
+    original: request.reference,
+    row: row?.name ?? null,
+    steps,
+    chosen: base,
+    kind: taken?.candidate.kind ?? 'original',
+    changed: taken !== null && taken.candidate.kind !== 'original',
+    pinned: false,
+    unpinned: null,
+    reason: row === null ? 'no-row' : taken === null ? 'none-found' : reasonFor(taken),
+  }
+}
+
+/** Why a candidate that is taken was taken. */
+export function reasonFor({ candidate, outcome }: Step): Reason {
+  if (candidate.kind === 'original') return 'original'
+  return outcome === 'found' ? 'found' : 'trusted'
+}

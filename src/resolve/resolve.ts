@@ -1,0 +1,169 @@
+/**
+ * From candidates to one image: asks the registries, in the table's order, and says what came of each.
+ * The list of steps made here is what the annotation, the warnings, the log, the metrics and `explain` are made from.
+ */
+import {
+  defaultTag,
+  formatReference,
+  type Reference,
+  withDefaultTag,
+} from '../reference/reference.ts'
+import { canonicalRepository } from '../fallback/alias.ts'
+import { type Candidate, select } from '../fallback/table.ts'
+import type { Ask } from './cache.ts'
+import type { Answer } from './ports.ts'
+import {
+  needsPin,
+  type Policy,
+  reasonFor,
+  type Request,
+  type Resolution,
+  settle,
+} from './resolution.ts'
+import { isTaken, type Step, type Tried, unasked } from './step.ts'
+import { walk } from './walk.ts'
+
+export interface ResolveDependencies {
+  readonly ask: Ask
+  readonly knows: (host: string) => boolean
+  readonly probes: (host: string) => boolean
+  readonly now: () => number
+}
+
+/** The request, and when to stop asking. */
+export interface TimedRequest extends Request {
+  readonly signal: AbortSignal
+}
+
+/** Decides one image. Never rejects but by a bug: every way in which a registry can fail is a step. */
+export async function resolve(
+  dependencies: ResolveDependencies,
+  policy: Policy,
+  request: TimedRequest,
+): Promise<Resolution> {
+  const { row, candidates } = select(policy.table, request.reference, request.namespace)
+  if (row === null) return resolveAlone(dependencies, policy, request)
+  const steps = await walk(candidates, {
+    signal: request.signal,
+    now: dependencies.now,
+    tryOne: (candidate, signal) =>
+      tryCandidate(
+        { dependencies, policy, request, digestsOnly: row.alternates === 'digest' },
+        candidate,
+        signal,
+      ),
+  })
+  const taken = steps.find(isTaken)
+  if (taken !== undefined) {
+    return settle(policy, request, { row: row.name, steps, taken, reason: reasonFor(taken) })
+  }
+  const first = steps.find(
+    ({ candidate }) => candidate.reference !== null && candidate.kind !== 'alternate',
+  )
+  if (row.otherwise === 'first' && first !== undefined) {
+    return settle(policy, request, { row: row.name, steps, taken: first, reason: 'first-unproved' })
+  }
+  const reason = row.otherwise === 'deny' ? 'denied' : 'none-found'
+  return settle(policy, request, { row: row.name, steps, taken: null, reason })
+}
+
+interface Context {
+  readonly dependencies: ResolveDependencies
+  readonly policy: Policy
+  readonly request: TimedRequest
+  readonly digestsOnly: boolean
+}
+
+async function tryCandidate(
+  context: Context,
+  candidate: Candidate,
+  signal: AbortSignal,
+): Promise<Tried> {
+  const { dependencies, policy, request, digestsOnly } = context
+  const { reference, kind } = candidate
+  if (reference === null) return { outcome: 'invalid', detail: candidate.fault, digest: null }
+  const wantsPin = needsPin(policy, request.reference, reference, kind)
+  if (kind === 'original' && !wantsPin) return unasked
+  if (!dependencies.knows(reference.domain)) {
+    const detail = `${reference.domain} is not listed under registries, so it is not asked`
+    return kind === 'original'
+      ? { ...unasked, detail }
+      : { outcome: 'invalid', detail, digest: null }
+  }
+  // Another publisher's copy is always pinned, so it is asked for even on a registry that is trusted unasked.
+  if (kind !== 'alternate' && !dependencies.probes(reference.domain)) return unasked
+  const answer = await askFor(dependencies, reference, signal)
+  if (answer.outcome !== 'found') return { ...answer, digest: null }
+  if (kind === 'alternate' && digestsOnly && request.reference.digest === null) {
+    return compareWithOriginal(context, answer.digest, signal)
+  }
+  return { outcome: 'found', detail: null, digest: answer.digest }
+}
+
+/** `alternates: digest`: the copy must be what the original's own registry serves. */
+async function compareWithOriginal(
+  { dependencies, request }: Context,
+  digest: string,
+  signal: AbortSignal,
+): Promise<Tried> {
+  const original = withDefaultTag(canonicalRepository(request.reference))
+  const answer: Answer = dependencies.knows(original.domain)
+    ? await askFor(dependencies, original, signal)
+    : { outcome: 'invalid', detail: `${original.domain} is not listed` }
+  if (answer.outcome !== 'found') {
+    return {
+      outcome: 'absent',
+      detail: `serves ${short(digest)}, but the original's digest is not known: ${answer.detail}`,
+      digest: null,
+    }
+  }
+  if (answer.digest === digest) return { outcome: 'found', detail: null, digest }
+  return {
+    outcome: 'absent',
+    detail: `serves ${short(digest)}, and the original is ${short(answer.digest)}`,
+    digest: null,
+  }
+}
+
+function askFor(
+  { ask }: ResolveDependencies,
+  reference: Reference,
+  signal: AbortSignal,
+): Promise<Answer> {
+  const { domain, path, tag, digest } = reference
+  return ask({ host: domain, repository: path, reference: digest ?? tag ?? defaultTag }, signal)
+}
+
+/** An image without a row can still be pinned, if the configuration knows its registry. */
+async function resolveAlone(
+  dependencies: ResolveDependencies,
+  policy: Policy,
+  request: TimedRequest,
+): Promise<Resolution> {
+  const reference = withDefaultTag(canonicalRepository(request.reference))
+  const candidate: Candidate = {
+    image: formatReference(reference),
+    reference,
+    fault: null,
+    kind: 'original',
+  }
+  const asks =
+    needsPin(policy, request.reference, reference, 'original') &&
+    dependencies.knows(reference.domain)
+  if (!asks) {
+    const untouched: Step = { candidate, ...unasked, milliseconds: null }
+    return settle(policy, request, { row: null, steps: [], taken: untouched, reason: 'no-row' })
+  }
+  const steps = await walk([candidate], {
+    signal: request.signal,
+    now: dependencies.now,
+    tryOne: (one, signal) =>
+      tryCandidate({ dependencies, policy, request, digestsOnly: false }, one, signal),
+  })
+  return settle(policy, request, { row: null, steps, taken: steps[0] ?? null, reason: 'no-row' })
+}
+
+function short(digest: string): string {
+  // Twelve hexadecimal digits are what container tools show of a digest.
+  return digest.slice(0, 'sha256:'.length + 12)
+}

@@ -1,0 +1,41 @@
+/** What a resolution says to a person, in one sentence: the same in the annotation, the warning and `berth dev`. */
+import type { Resolution } from './resolution.ts'
+import { isTaken, type Step } from './step.ts'
+
+/** For example `anubis:32000 absent (404 MANIFEST_UNKNOWN); taken from docker.io`. Holds no text that a registry made up. */
+export function sentence(resolution: Resolution): string {
+  const failed = failedSteps(resolution).map(stepText).join(', ')
+  const unpinned = resolution.unpinned === null ? '' : `; not pinned: ${resolution.unpinned}`
+  return `${outcomeText(resolution, failed)}${unpinned}`
+}
+
+/** The candidates that were asked before the one that was taken. */
+export function failedSteps({ steps }: Resolution): Step[] {
+  const end = steps.findIndex(isTaken)
+  return end < 0 ? [...steps] : steps.slice(0, end)
+}
+
+function stepText({ candidate, outcome, detail }: Step): string {
+  const host = candidate.reference?.domain ?? candidate.image
+  return detail === null ? `${host} ${outcome}` : `${host} ${outcome} (${detail})`
+}
+
+function outcomeText({ reason, chosen, kind, pinned }: Resolution, failed: string): string {
+  const before = failed === '' ? '' : `${failed}; `
+  switch (reason) {
+    case 'no-row':
+      return pinned ? 'no row matches; pinned where it is' : 'no row matches; left as it is'
+    case 'found':
+      return `${before}found on ${chosen.domain}${kind === 'alternate' ? ", another publisher's copy" : ''}`
+    case 'original':
+      return `${before}the original on ${chosen.domain}${pinned ? ', pinned' : ''}`
+    case 'trusted':
+      return `${before}taken from ${chosen.domain} unasked`
+    case 'first-unproved':
+      return `${before}nothing found; ${chosen.domain} taken unproved`
+    case 'none-found':
+      return `${before}nothing found; left as it is`
+    case 'denied':
+      return `${before}refused, as the row says`
+  }
+}

@@ -1,0 +1,61 @@
+/**
+ * Trying candidates in strict order without paying for a silent one: each later candidate is asked after a head start
+ * for the one before it (as RFC 8305 does for addresses), but its answer counts only when every earlier one has failed.
+ */
+import type { Candidate } from '../fallback/table.ts'
+import { isTaken, type Step, type Tried, unasked } from './step.ts'
+
+/** RFC 8305, section 5, recommends 250 ms: longer than a healthy registry takes for a HEAD. */
+const headStartMs = 250
+
+export interface Walk {
+  readonly signal: AbortSignal
+  readonly now: () => number
+  tryOne(candidate: Candidate, signal: AbortSignal): Promise<Tried>
+}
+
+/** One step for each candidate, in order. Candidates behind the first one that is taken are `unasked`. */
+export async function walk(candidates: readonly Candidate[], options: Walk): Promise<Step[]> {
+  const stop = new AbortController()
+  const signal = AbortSignal.any([options.signal, stop.signal])
+  const running: Promise<Step>[] = []
+  const begin = (index: number): Promise<Step> => {
+    const candidate = candidates[index] as Candidate
+    running[index] ??= tryTimed(candidate, signal, options)
+    return running[index]
+  }
+  const steps: Step[] = []
+  for (let index = 0; index < candidates.length; index++) {
+    const step = await withHeadStart(begin(index), () => beginNext(index))
+    steps.push(step)
+    if (isTaken(step)) break
+  }
+  // Questions whose answers can no longer count are dropped; each still resolves, so nothing is left unhandled.
+  stop.abort()
+  const reached = steps.length
+  return [
+    ...steps,
+    ...candidates
+      .slice(reached)
+      .map((candidate) => ({ candidate, ...unasked, milliseconds: null })),
+  ]
+
+  /** Starts the candidate behind `index`, and, head start by head start, the ones behind that. */
+  function beginNext(index: number): void {
+    if (index + 1 >= candidates.length || signal.aborted) return
+    void withHeadStart(begin(index + 1), () => beginNext(index + 1))
+  }
+}
+
+/** The same promise, with `late` called if it has not settled after the head start. */
+function withHeadStart(step: Promise<Step>, late: () => void): Promise<Step> {
+  const timer = setTimeout(late, headStartMs)
+  return step.finally(() => clearTimeout(timer))
+}
+
+async function tryTimed(candidate: Candidate, signal: AbortSignal, walk: Walk): Promise<Step> {
+  const started = walk.now()
+  const tried = await walk.tryOne(candidate, signal)
+  const milliseconds = tried.outcome === 'unasked' ? null : Math.round(walk.now() - started)
+  return { candidate, ...tried, milliseconds }
+}
