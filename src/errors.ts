@@ -7,7 +7,6 @@ export const errorCodes = [
   'usage',
   'config-unreadable',
   'config-invalid',
-  'config-tests-failed',
   'certificate-invalid',
   'certificate-unwritable',
   'credentials-invalid',

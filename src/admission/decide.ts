@@ -4,12 +4,8 @@ import type { PullSecretRule } from '../pod/pull-secrets.ts'
 import { changedSites, findSites, type Site } from '../pod/sites.ts'
 import { parseReference } from '../reference/parse.ts'
 import { formatReference, type Reference } from '../reference/reference.ts'
-import {
-  type Policy,
-  resolve,
-  type ResolveDependencies,
-  type Resolution,
-} from '../resolve/resolve.ts'
+import type { Policy, Resolution } from '../resolve/resolution.ts'
+import { resolve, type ResolveDependencies } from '../resolve/resolve.ts'
 import { askedImage, type ImageRecord, readRecords } from './annotation.ts'
 import type { AdmissionRequest } from './review.ts'
 

@@ -70,7 +70,8 @@ function movesOn(
     sample(pattern),
     'default',
   ).candidates[0]
-  if (made === undefined || made.reference === null || !table.mirrors.has(made.reference.domain)) return null
+  if (made === undefined || made.reference === null || !table.mirrors.has(made.reference.domain))
+    return null
   const next = select(table, made.reference, 'default')
   const first = next.candidates[0]
   if (next.row === null || first === undefined || first.kind === 'original') return null

@@ -54,6 +54,8 @@ export function compileTemplate(text: string): TemplateResult {
   const filled = text.replaceAll(placeholder, (_, name: string) => (name === 'host' ? 'a.b' : 'a'))
   const parsed = parseReference(filled)
   if (!parsed.ok) return { ok: false, message: `can never be an image name: ${parsed.message}` }
+  if (parsed.reference.domain === '')
+    return { ok: false, message: `can never be an image name: ${first} is no host name` }
   if (parsed.reference.tag !== null || parsed.reference.digest !== null) {
     return {
       ok: false,

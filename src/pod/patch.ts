@@ -3,7 +3,7 @@
  * A patch that does not apply would reject the pod even under `failurePolicy: Ignore`; there are no `test` operations
  * for the same reason, and no need of any, because the API server applies it to the very bytes that it sent.
  */
-import { escapePathComponent, type Operation } from 'fast-json-patch'
+import { applyPatch, escapePathComponent, type Operation } from 'fast-json-patch'
 import { annotations, isObject, member, type Site } from './sites.ts'
 
 export interface Changes {
@@ -31,6 +31,11 @@ export function buildPatch(pod: unknown, changes: Changes): Patch {
   if (changes.annotation !== null) operations.push(...annotate(pod, changes.annotation))
   operations.push(...appendPullSecrets(pod, changes.pullSecrets))
   return operations
+}
+
+/** The pod as the API server will see it, for showing: the object that was given stays as it is. */
+export function applyTo(pod: unknown, patch: Patch): unknown {
+  return applyPatch(structuredClone(pod), [...patch]).newDocument
 }
 
 /** Bytes that all annotations of an object may have, keys and values (apimachinery, TotalAnnotationSizeLimitB). */

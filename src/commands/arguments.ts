@@ -1,0 +1,78 @@
+import { existsSync } from 'node:fs'
+import { type ParseArgsOptionsConfig, parseArgs } from 'node:util'
+import { BerthError } from '../errors.ts'
+
+export interface Parsed {
+  readonly values: Readonly<Record<string, string | boolean | undefined>>
+  readonly positionals: readonly string[]
+}
+
+/** Parses a verb's arguments. Throws `usage` with the verb's own help line. */
+export function readArguments(
+  args: readonly string[],
+  options: ParseArgsOptionsConfig,
+  usage: string,
+): Parsed {
+  try {
+    const { values, positionals } = parseArgs({
+      args: [...args],
+      options,
+      allowPositionals: true,
+      strict: true,
+    })
+    return { values: values as Parsed['values'], positionals }
+  } catch (error) {
+    const [message = ''] = String(error instanceof Error ? error.message : error).split(
+      '. To specify',
+    )
+    throw new BerthError(
+      'usage',
+      `${message.charAt(0).toLowerCase()}${message.slice(1)}\nusage: ${usage}`,
+      { cause: error },
+    )
+  }
+}
+
+export function text(values: Parsed['values'], name: string): string | undefined {
+  const value = values[name]
+  return typeof value === 'string' ? value : undefined
+}
+
+/** A port from an option; throws `usage`. 0 lets the system choose. */
+export function port(values: Parsed['values'], name: string, fallback: number): number {
+  const value = text(values, name)
+  if (value === undefined) return fallback
+  const number = Number(value)
+  if (!/^[0-9]+$/.test(value) || number > 65_535)
+    throw new BerthError('usage', `--${name} ${value} is not a port; give a number from 0 to 65535`)
+  return number
+}
+
+/** One of a closed list; throws `usage`. */
+export function oneOf<Choice extends string>(
+  values: Parsed['values'],
+  name: string,
+  choices: readonly [Choice, ...Choice[]],
+): Choice {
+  const value = text(values, name)
+  if (value === undefined) return choices[0]
+  const choice = choices.find((each) => each === value)
+  if (choice === undefined)
+    throw new BerthError(
+      'usage',
+      `--${name} ${value} is not known; choose one of ${choices.join(', ')}`,
+    )
+  return choice
+}
+
+const defaultConfigFiles = ['berth.yaml', '/etc/berth/berth.yaml'] as const
+
+/** The config file that was given, or the first default one that exists. Throws `config-unreadable`. */
+export function configFile(values: Parsed['values']): string {
+  const file = text(values, 'config') ?? defaultConfigFiles.find((each) => existsSync(each))
+  if (file !== undefined) return file
+  throw new BerthError(
+    'config-unreadable',
+    `no config file: neither ${defaultConfigFiles.join(' nor ')} exists; give one with --config FILE`,
+  )
+}

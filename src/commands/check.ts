@@ -1,0 +1,71 @@
+/** `berth check`: is the config valid, and do its tests hold? */
+import { loadConfig } from '../config/load.ts'
+import type { Config, ConfigTest } from '../config/config.ts'
+import { formatProblem } from '../config/problem.ts'
+import { parseReference } from '../reference/parse.ts'
+import { formatReference } from '../reference/reference.ts'
+import { resolveUnasked } from '../resolve/resolution.ts'
+import { configFile, oneOf, readArguments } from './arguments.ts'
+import { type Command, print } from './io.ts'
+
+const usage = 'berth check [--config FILE] [-o table|json]'
+
+/** Exits with 0 when the config is valid and every test holds, 1 when a test fails; errors in the config are thrown (2). */
+export const check: Command = async (args, io) => {
+  const { values } = readArguments(
+    args,
+    { config: { type: 'string' }, output: { type: 'string', short: 'o' } },
+    usage,
+  )
+  const output = oneOf(values, 'output', ['table', 'json'])
+  const file = configFile(values)
+  const config = loadConfig(file)
+  const failures = config.tests.flatMap((test, index) => {
+    const failure = failureOf(config, test)
+    return failure === null ? [] : [{ test: index, image: test.image, message: failure }]
+  })
+  for (const warning of config.warnings) print(io.stderr, formatProblem(file, warning))
+  for (const { image, message } of failures)
+    print(io.stderr, `${file}: test of ${image}: ${message}`)
+  if (output === 'json') {
+    print(
+      io.stdout,
+      JSON.stringify(
+        {
+          file,
+          rows: config.table.rows.length,
+          registries: [...config.registries.keys()],
+          warnings: config.warnings,
+          tests: config.tests.length,
+          failures,
+        },
+        null,
+        2,
+      ),
+    )
+  } else {
+    const tests =
+      config.tests.length === 0
+        ? 'no tests'
+        : `${config.tests.length - failures.length} of ${config.tests.length} tests pass`
+    print(
+      io.stdout,
+      `${file}: ${config.table.rows.length} rows, ${config.registries.size} registries, ${config.warnings.length} warnings, ${tests}`,
+    )
+  }
+  return failures.length === 0 ? 0 : 1
+}
+
+function failureOf(config: Config, { image, namespace, expect, row }: ConfigTest): string | null {
+  const parsed = parseReference(image)
+  if (!parsed.ok) return `${image} is no image name: ${parsed.message}`
+  const resolution = resolveUnasked(config, { reference: parsed.reference, namespace })
+  const got = resolution.changed ? formatReference(resolution.chosen) : image
+  const want = parseReference(expect)
+  const same = want.ok && formatReference(resolution.chosen) === formatReference(want.reference)
+  if (got !== expect && !same)
+    return `expected ${expect}, got ${got} (row ${resolution.row ?? 'none'})`
+  if (row !== undefined && row !== resolution.row)
+    return `expected row ${row ?? 'none'}, got ${resolution.row ?? 'none'}`
+  return null
+}

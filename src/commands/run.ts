@@ -1,0 +1,108 @@
+/** Chooses the verb, and turns its failure into a message and an exit code. */
+import { createRequire } from 'node:module'
+import { BerthError, type ErrorCode } from '../errors.ts'
+import { type Command, type Io, print } from './io.ts'
+
+interface Verb {
+  readonly summary: string
+  /** Loaded when called, so that `explain` does not wait for the server's libraries. */
+  readonly load: () => Promise<Command>
+}
+
+const verbs: Readonly<Record<string, Verb>> = {
+  dev: {
+    summary:
+      'the webhook with throw-away certificates and an example table, and a sample pod through it',
+    load: async () => (await import('./dev.ts')).dev,
+  },
+  serve: {
+    summary: 'the webhook',
+    load: async () => (await import('./serve.ts')).serve,
+  },
+  check: {
+    summary: 'validates the config and its tests',
+    load: async () => (await import('./check.ts')).check,
+  },
+  explain: {
+    summary: 'the whole decision for each image',
+    load: async () => (await import('./explain.ts')).explain,
+  },
+  certs: {
+    summary: "CA, serving certificate, Secret, and the webhook configuration's caBundle",
+    load: async () => (await import('./certs.ts')).certs,
+  },
+}
+
+/** 1: something was found. 2: wrong usage or config. 3: a cluster or registry could not be reached. */
+const exitCodes: Readonly<Record<ErrorCode, number>> = {
+  'invalid-reference': 1,
+  usage: 2,
+  'config-unreadable': 2,
+  'config-invalid': 2,
+  'certificate-invalid': 2,
+  'certificate-unwritable': 2,
+  'credentials-invalid': 2,
+  'listen-failed': 2,
+  'cluster-unreachable': 3,
+}
+
+/** Runs one command line. Never throws: a BerthError becomes its message and its exit code, a bug becomes a stack and 70. */
+export async function run(argv: readonly string[], io: Io): Promise<number> {
+  const [name = '', ...args] = argv
+  if (name === '--version' || name === 'version') {
+    print(io.stdout, version())
+    return 0
+  }
+  if (['', '-h', '--help', 'help'].includes(name)) {
+    print(name === '' ? io.stderr : io.stdout, help())
+    return name === '' ? 2 : 0
+  }
+  try {
+    const verb = verbs[name]
+    if (verb === undefined)
+      throw new BerthError('usage', `${name} is not a command of berth; \`berth help\` lists them`)
+    return await (
+      await verb.load()
+    )(args, io)
+  } catch (error) {
+    return report(error, io)
+  }
+}
+
+/** EX_SOFTWARE of sysexits.h: a bug, which none of the four documented codes may hide. */
+const bugExitCode = 70
+
+function report(error: unknown, io: Io): number {
+  if (error instanceof BerthError) {
+    print(io.stderr, `berth: ${error.code}: ${error.message}`)
+    return exitCodes[error.code]
+  }
+  print(
+    io.stderr,
+    `berth: a bug: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
+  )
+  return bugExitCode
+}
+
+function help(): string {
+  const width = Math.max(...Object.keys(verbs).map((name) => name.length))
+  const lines = Object.entries(verbs).map(
+    ([name, { summary }]) => `  ${name.padEnd(width)}  ${summary}`,
+  )
+  return [
+    'berth brings every image that a cluster runs to a registry of your own',
+    '',
+    'usage: berth COMMAND [options]',
+    '',
+    ...lines,
+    '',
+    'docs/cli.md describes every option.',
+  ].join('\n')
+}
+
+function version(): string {
+  const { version: text } = createRequire(import.meta.url)('../../package.json') as {
+    readonly version: string
+  }
+  return text
+}

@@ -1,0 +1,41 @@
+/** A registry of a few lines, so that `berth dev` has a mirror to find images on: manifests by tag and digest, nothing else. */
+import { createHash } from 'node:crypto'
+import { createServer, type RequestListener } from 'node:http'
+import type { AddressInfo } from 'node:net'
+
+export interface StandIn {
+  readonly url: string
+  close(): void
+}
+
+const mediaType = 'application/vnd.oci.image.index.v1+json'
+
+/** Serves an empty index for each repository, under any tag, on a free port of the loopback interface. */
+export async function startStandIn(repositories: readonly string[]): Promise<StandIn> {
+  const server = createServer(answer(repositories))
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  return { url: `http://127.0.0.1:${port}`, close: () => server.close() }
+}
+
+function answer(repositories: readonly string[]): RequestListener {
+  return ({ url = '', method }, response) => {
+    const [, repository = ''] = /^\/v2\/(.+)\/manifests\/[^/]+$/.exec(url) ?? []
+    if (!repositories.includes(repository)) {
+      const body = JSON.stringify({ errors: [{ code: 'MANIFEST_UNKNOWN' }] })
+      response
+        .writeHead(404, { 'content-type': 'application/json' })
+        .end(method === 'HEAD' ? '' : body)
+      return
+    }
+    // The annotation tells the repositories' digests apart.
+    const index = { schemaVersion: 2, mediaType, manifests: [], annotations: { repository } }
+    const body = Buffer.from(JSON.stringify(index))
+    response.writeHead(200, {
+      'content-type': mediaType,
+      'content-length': body.length,
+      'docker-content-digest': `sha256:${createHash('sha256').update(body).digest('hex')}`,
+    })
+    response.end(method === 'HEAD' ? '' : body)
+  }
+}

@@ -1,0 +1,83 @@
+/**
+ * The HTTPS door: POST /mutate (and /observe, for namespaces in shadow mode), and nothing else that a cluster needs.
+ * Health and metrics are on a port of their own (health.ts), which carries no secrets and needs no TLS.
+ */
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import type { SecureContextOptions } from 'node:tls'
+import { createAdmitRoute, type RouteDependencies } from './route.ts'
+
+export interface AppOptions extends RouteDependencies {
+  readonly tls: SecureContextOptions
+}
+
+/** An API server takes objects of 3 MiB; an UPDATE review carries two of them and the request around them. */
+export const maxReviewBytes = 8 * 1024 * 1024
+
+/** The API server closes idle connections after 90 s (net/http's default): we wait longer, so that it closes first. */
+const keepAliveMs = 120_000
+
+/** Headers come in one packet; a caller that takes longer than this is not an API server. */
+const headersTimeoutMs = 5_000
+
+/** The largest timeout of a webhook is 30 s, and sending the body is a part of it. */
+const requestTimeoutMs = 10_000
+
+/** Builds the app without listening. Bodies come as bytes: parsing is ours, so that no object of a tenant becomes an error. */
+export async function createApp(options: AppOptions): Promise<FastifyInstance> {
+  const app = Fastify({
+    https: {
+      ...options.tls,
+      minVersion: 'TLSv1.3',
+      requestTimeout: requestTimeoutMs,
+      headersTimeout: headersTimeoutMs,
+    },
+    logger: false,
+    bodyLimit: maxReviewBytes,
+    keepAliveTimeout: keepAliveMs,
+    requestTimeout: requestTimeoutMs,
+    // A request that arrives while we drain is answered like any other, and open connections are not cut.
+    return503OnClosing: false,
+    forceCloseConnections: false,
+    routerOptions: { ignoreTrailingSlash: true },
+  })
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_, body, done) =>
+    done(null, body),
+  )
+  const refuse = (reply: FastifyReply, status: number, message: string) => {
+    options.metrics.refused(status)
+    return reply.code(status).type('text/plain; charset=utf-8').send(`${message}\n`)
+  }
+  const route = createAdmitRoute(options, refuse)
+  for (const [url, observeOnly] of [
+    ['/mutate', false],
+    ['/observe', true],
+  ] as const) {
+    app.post(url, (request: FastifyRequest, reply: FastifyReply) =>
+      route(request, reply, observeOnly),
+    )
+    app.route({
+      method: ['GET', 'HEAD', 'PUT', 'DELETE', 'PATCH', 'OPTIONS'],
+      url,
+      handler: (_, reply) =>
+        refuse(reply.header('allow', 'POST'), 405, `only POST is answered at ${url}`),
+    })
+  }
+  app.setNotFoundHandler((_, reply) => refuse(reply, 404, 'reviews are answered at /mutate'))
+  app.setErrorHandler(
+    (error: { readonly statusCode?: number; readonly code?: string }, _, reply) => {
+      const status = error.statusCode ?? 500
+      if (status >= 500) options.onBug(error)
+      return refuse(reply, status, messages[status] ?? 'the request was not understood')
+    },
+  )
+  await app.ready()
+  return app
+}
+
+const messages: Readonly<Record<number, string>> = {
+  400: 'the body is not JSON; send an AdmissionReview',
+  413: `the body is larger than ${maxReviewBytes} bytes`,
+  415: 'send the review as application/json',
+  500: 'an internal error',
+}

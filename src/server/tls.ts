@@ -1,0 +1,84 @@
+/** Certificates: a CA and a serving certificate apart from it, ECDSA P-256 and SHA-256. */
+import { createPrivateKey, X509Certificate } from 'node:crypto'
+import { isIP } from 'node:net'
+import { generate, type SelfsignedOptions } from 'selfsigned'
+
+export interface KeyPair {
+  readonly key: string
+  readonly cert: string
+}
+
+export interface Certificates {
+  readonly ca: KeyPair
+  readonly leaf: KeyPair
+}
+
+export interface CertificateRequest {
+  /** DNS names and IP addresses that the API server may call the webhook by; the first one is the common name. */
+  readonly names: readonly [string, ...string[]]
+  readonly days: number
+  readonly now: Date
+}
+
+const dayMs = 86_400_000
+
+/** Clocks of nodes differ; a certificate that begins a little in the past is valid on all of them. */
+const backdateMs = 3_600_000
+
+/** selfsigned's own defaults are RSA and SHA-1, and an API server counts and refuses SHA-1. */
+const strong = { keyType: 'ec', curve: 'P-256', algorithm: 'sha256' } as const
+
+/** Makes a CA and a leaf signed by it, both valid for the same days. */
+export async function makeCertificates({
+  names,
+  days,
+  now,
+}: CertificateRequest): Promise<Certificates> {
+  const validity = {
+    notBeforeDate: new Date(now.getTime() - backdateMs),
+    notAfterDate: new Date(now.getTime() + days * dayMs),
+  }
+  const ca = await make('berth CA', {
+    ...validity,
+    extensions: [
+      { name: 'basicConstraints', cA: true, pathLenConstraint: 0, critical: true },
+      { name: 'keyUsage', keyCertSign: true, cRLSign: true, critical: true },
+    ],
+  })
+  const leaf = await make(names[0], {
+    ...validity,
+    ca: { key: ca.key, cert: ca.cert },
+    extensions: [
+      { name: 'basicConstraints', cA: false, critical: true },
+      { name: 'keyUsage', digitalSignature: true, critical: true },
+      { name: 'extKeyUsage', serverAuth: true },
+      {
+        name: 'subjectAltName',
+        altNames: names.map((name) =>
+          isIP(name) > 0 ? { type: 7, ip: name } : { type: 2, value: name },
+        ),
+      },
+    ],
+  })
+  return { ca, leaf }
+}
+
+/** True if the leaf was signed by the CA, has the key, and is valid now. */
+export function isUsable({ key, cert }: KeyPair, now: Date): boolean {
+  try {
+    const certificate = new X509Certificate(cert)
+    const inTime =
+      Date.parse(certificate.validFrom) <= now.getTime() &&
+      now.getTime() < Date.parse(certificate.validTo)
+    return inTime && certificate.checkPrivateKey(createPrivateKey(key))
+  } catch {
+    return false
+  }
+}
+
+async function make(commonName: string, options: SelfsignedOptions): Promise<KeyPair> {
+  // RFC 5280 bounds a common name to 64 characters; verifiers read the alternative names only.
+  const subject = [{ name: 'commonName', value: commonName.slice(0, 64) }]
+  const made = await generate(subject, { ...strong, ...options })
+  return { key: made.private, cert: made.cert }
+}

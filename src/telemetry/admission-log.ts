@@ -1,0 +1,38 @@
+import type { Admission } from '../admission/handler.ts'
+import type { AdmissionRequest } from '../admission/review.ts'
+import { sentence } from '../resolve/sentence.ts'
+import type { Logger } from './log.ts'
+import { outcomeOf } from './metrics.ts'
+
+export interface LoggedAdmission {
+  readonly request: AdmissionRequest
+  readonly admission: Admission
+  readonly milliseconds: number
+}
+
+/** One line for each admission: which pod, what became of each image, by which row, and why. */
+export function logAdmission(
+  log: Logger,
+  { request, admission, milliseconds }: LoggedAdmission,
+): void {
+  const images = admission.decisions.map(({ site, asked, image, resolution, fault }) => ({
+    site: site.name,
+    from: asked,
+    to: image,
+    row: resolution?.row ?? null,
+    why: resolution === null ? (fault ?? 'left to another webhook') : sentence(resolution),
+  }))
+  log.info(
+    {
+      uid: request.uid,
+      namespace: request.namespace,
+      operation: request.operation,
+      dryRun: request.dryRun,
+      mode: admission.mode,
+      outcome: outcomeOf(admission),
+      milliseconds: Math.round(milliseconds * 100) / 100,
+      images,
+    },
+    'admission',
+  )
+}

@@ -1,0 +1,75 @@
+import { compilePattern } from '../../src/fallback/glob.ts'
+import type { Row, Table } from '../../src/fallback/table.ts'
+import { compileTemplate } from '../../src/fallback/template.ts'
+import { parseReference } from '../../src/reference/parse.ts'
+import type { Reference } from '../../src/reference/reference.ts'
+
+export interface RowInput {
+  readonly name: string
+  readonly images: readonly string[]
+  readonly try: readonly string[]
+  readonly tags?: Readonly<Record<string, string>>
+  readonly otherwise?: Row['otherwise']
+  readonly alternates?: Row['alternates']
+}
+
+/** A table from the words of a config file, for tests of the rooms that never see one. */
+export function tableOf(mirrors: readonly string[], rows: readonly RowInput[]): Table {
+  return { mirrors: new Set(mirrors), rows: rows.map(rowOf) }
+}
+
+export function referenceOf(text: string): Reference {
+  const parsed = parseReference(text)
+  if (!parsed.ok) throw new Error(`${text}: ${parsed.message}`)
+  return parsed.reference
+}
+
+function rowOf(input: RowInput): Row {
+  return {
+    name: input.name,
+    images: input.images.map((text) => {
+      const result = compilePattern(text)
+      if (!result.ok) throw new Error(`${text} ${result.message}`)
+      return result.pattern
+    }),
+    tags: new Map(Object.entries(input.tags ?? {})),
+    try: input.try.map((text) => {
+      const result = compileTemplate(text)
+      if (!result.ok) throw new Error(`${text} ${result.message}`)
+      return result.template
+    }),
+    otherwise: input.otherwise ?? 'keep',
+    alternates: input.alternates ?? 'tag',
+  }
+}
+
+/** The table of the house registry `anubis:32000`, ghcr.io and Docker Hub. */
+export const anubis: Table = tableOf(
+  ['anubis:32000'],
+  [
+    {
+      name: 'local-builds',
+      images: ['anubis:32000/**'],
+      try: ['anubis:32000/{path}', 'ghcr.io/your-org/{path}', 'docker.io/{path}'],
+    },
+    {
+      name: 'docker-hub',
+      images: ['docker.io/**'],
+      try: ['anubis:32000/{path}', 'docker.io/{path}'],
+    },
+    { name: 'ghcr', images: ['ghcr.io/**'], try: ['anubis:32000/{path}', 'ghcr.io/{path}'] },
+  ],
+)
+
+/** The table that brings FreeIPA from a node's own registry, under the tag that exists. */
+export const freeipa: Table = tableOf(
+  ['localhost:5000'],
+  [
+    {
+      name: 'freeipa',
+      images: ['docker.io/freeipa/freeipa-server'],
+      tags: { latest: 'almalinux-9' },
+      try: ['localhost:5000/{name}', 'quay.io/{path}'],
+    },
+  ],
+)
