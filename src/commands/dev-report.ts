@@ -35,7 +35,7 @@ export function showAdmission({ review, answer, milliseconds }: ShownAdmission, 
   const records = new Map(readRecords(after).map((record) => [record.site, record]))
   for (const { name, image } of findSites(after)) {
     const record = records.get(name)
-    const row = record?.row == null ? 'no row matches' : `row ${record.row}`
+    const row = record === undefined || record.row === null ? 'no row matches' : `row ${record.row}`
     print(io.stdout, `  ${name}  ${paint('dim', record === undefined ? image : record.from)}`)
     print(
       io.stdout,
