@@ -35,7 +35,12 @@ interface Flight {
  */
 export function createCache(source: ManifestSource, options: CacheOptions): Ask {
   const { now, maxEntries = defaultMaxEntries } = options
-  const kept = new LRUCache<string, Answer>({ max: maxEntries, ttl: tagTtlMs, ttlResolution: 0, perf: { now } })
+  const kept = new LRUCache<string, Answer>({
+    max: maxEntries,
+    ttl: tagTtlMs,
+    ttlResolution: 0,
+    perf: { now },
+  })
   const flights = new Map<string, Flight>()
 
   return async (question, signal) => {
