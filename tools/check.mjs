@@ -19,7 +19,9 @@ function run([name, command, ...args]) {
     child.stdout.on('data', (chunk) => (output += chunk))
     child.stderr.on('data', (chunk) => (output += chunk))
     child.on('error', (error) => resolve({ name, ok: false, output: String(error), started }))
-    child.on('close', (code) => resolve({ name, ok: code === 0, output, seconds: (Date.now() - started) / 1000 }))
+    child.on('close', (code) =>
+      resolve({ name, ok: code === 0, output, seconds: (Date.now() - started) / 1000 }),
+    )
   })
 }
 
@@ -31,5 +33,6 @@ for (const { name, ok, output } of results) {
   if (!ok || name === 'tests') console.log(`\n--- ${name}\n${output.trim()}`)
 }
 console.log()
-for (const { name, ok, seconds } of results) console.log(`${ok ? 'ok    ' : 'FAILED'}  ${name}  ${seconds?.toFixed(1)} s`)
+for (const { name, ok, seconds } of results)
+  console.log(`${ok ? 'ok    ' : 'FAILED'}  ${name}  ${seconds?.toFixed(1)} s`)
 process.exitCode = results.every(({ ok }) => ok) ? 0 : 1

@@ -28,7 +28,9 @@ export function ensureInstalled() {
 /** npm hands its own settings to scripts as npm_* variables; a nested npm must not take them for its own. */
 function cleanEnvironment() {
   return Object.fromEntries(
-    Object.entries(process.env).filter(([name]) => !/^npm_(command|lifecycle|package|config_ignore_scripts)/.test(name)),
+    Object.entries(process.env).filter(
+      ([name]) => !/^npm_(command|lifecycle|package|config_ignore_scripts)/.test(name),
+    ),
   )
 }
 

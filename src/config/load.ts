@@ -1,7 +1,7 @@
 /** From the text of a config file to a frozen Config, or to every problem that it has, each with line and column. */
 import { readFileSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { matchesKey } from '../credentials/docker-config.ts'
+import { findMatches } from '../credentials/docker-config.ts'
 import { BerthError } from '../errors.ts'
 import { compilePattern, compileTagGlob, type Pattern } from '../fallback/glob.ts'
 import { lintTable } from '../fallback/lint.ts'
@@ -62,15 +62,27 @@ export function readConfig(text: string, directory: string): ReadResult {
   return { ok: true, config: Object.freeze({ ...config, warnings: problems }) }
 }
 
+const typeNames: Readonly<Record<string, string>> = {
+  array: 'a list',
+  object: 'a map',
+  record: 'a map',
+  string: 'text',
+  number: 'a number',
+  boolean: 'true or false',
+}
+
 function describeIssue(issue: { readonly code?: string; readonly message: string }): string {
-  if (issue.code !== 'invalid_type') return issue.message
-  return issue.message.replace(
-    /^Invalid input: expected (\w+), received (\w+)$/,
-    (_, want: string, got: string) =>
-      got === 'undefined'
-        ? `is missing; it is a ${want}`
-        : `is ${got === 'null' ? 'empty' : `a ${got}`}, and should be ${want}`,
-  )
+  const [, want = '', got = ''] =
+    /^Invalid input: expected (\w+), received (\w+)$/.exec(issue.message) ?? []
+  if (want !== '') {
+    const wanted = typeNames[want] ?? want
+    if (got === 'undefined') return `is missing; it is ${wanted}`
+    return `is ${got === 'null' ? 'empty' : (typeNames[got] ?? got)}, and should be ${wanted}`
+  }
+  const [, choices = ''] = /^Invalid option: expected one of (.+)$/.exec(issue.message) ?? []
+  return choices === ''
+    ? issue.message
+    : `is not one of ${choices.replaceAll('"', '').replaceAll('|', ', ')}`
 }
 
 function build(input: ConfigInput, directory: string, report: Report): Omit<Config, 'warnings'> {
@@ -103,7 +115,7 @@ function build(input: ConfigInput, directory: string, report: Report): Omit<Conf
     })),
     pullSecrets: input.pullSecrets.map(({ registries: keys, secret }) => ({
       secret,
-      matches: ({ domain, path }) => keys.some((key) => matchesKey(key, domain, path)),
+      matches: ({ domain, path }) => findMatches(keys, domain, path).length > 0,
     })),
     mode: input.mode,
     tests: input.tests,
