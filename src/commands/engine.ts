@@ -20,7 +20,7 @@ export function createEngine(config: Config, secretsDirectory: string): Engine {
   const now = () => performance.now()
   const source = createManifestSource({
     registries: config.registries,
-    keychainFor: (settings) => createKeychain(settings, { secretsDirectory }),
+    keychainFor: (settings) => createKeychain(settings.credentials, { secretsDirectory }),
     now,
   })
   return {

@@ -3,7 +3,7 @@
  * A patch that does not apply would reject the pod even under `failurePolicy: Ignore`; there are no `test` operations
  * for the same reason, and no need of any, because the API server applies it to the very bytes that it sent.
  */
-import { applyPatch, escapePathComponent, type Operation } from 'fast-json-patch'
+import jsonPatch, { type Operation } from 'fast-json-patch'
 import { annotations, isObject, member, type Site } from './sites.ts'
 
 export interface Changes {
@@ -35,7 +35,7 @@ export function buildPatch(pod: unknown, changes: Changes): Patch {
 
 /** The pod as the API server will see it, for showing: the object that was given stays as it is. */
 export function applyTo(pod: unknown, patch: Patch): unknown {
-  return applyPatch(structuredClone(pod), [...patch]).newDocument
+  return jsonPatch.applyPatch(structuredClone(pod), [...patch]).newDocument
 }
 
 /** Bytes that all annotations of an object may have, keys and values (apimachinery, TotalAnnotationSizeLimitB). */
@@ -82,7 +82,7 @@ function appendPullSecrets(pod: unknown, names: readonly string[]): Operation[] 
 function add(path: readonly (string | number)[], value: unknown): Operation {
   return {
     op: 'add',
-    path: path.map((token) => `/${escapePathComponent(String(token))}`).join(''),
+    path: path.map((token) => `/${jsonPatch.escapePathComponent(String(token))}`).join(''),
     value,
   }
 }

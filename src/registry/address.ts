@@ -77,11 +77,14 @@ function zoneOf6(groups: readonly number[]): Zone {
   return (first & 0xff00) === 0xff00 ? 'reserved' : 'public'
 }
 
+/** ::ffff:0:0/96, ::/96 and 64:ff9b::/96, in decimal. */
+const prefixes4: readonly string[] = ['0:0:0:0:0:65535', '0:0:0:0:0:0', '100:65435:0:0:0:0']
+
 /** An IPv4 address inside an IPv6 one: mapped or compatible (RFC 4291, 2.5.5), NAT64 (RFC 6052) or 6to4 (RFC 3056). */
 function embedded4(groups: readonly number[]): number | null {
   const prefix = groups.slice(0, 6).join(':')
   const join = (high = 0, low = 0) => ((high << 16) | low) >>> 0
-  if (['0:0:0:0:0:65535', '0:0:0:0:0:0', `${0x64}:${0xff9b}:0:0:0:0`].includes(prefix)) {
+  if (prefixes4.includes(prefix)) {
     return join(groups[6], groups[7])
   }
   return groups[0] === 0x2002 ? join(groups[1], groups[2]) : null

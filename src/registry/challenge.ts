@@ -10,9 +10,9 @@ export interface Challenge {
   readonly parameters: ReadonlyMap<string, string>
 }
 
+/** What is left to read. */
 interface Cursor {
-  readonly text: string
-  at: number
+  rest: string
 }
 
 /** Reads all challenges of all `WWW-Authenticate` headers, in order. Linear in their length; never throws. */
@@ -21,17 +21,17 @@ export function parseChallenges(headers: readonly string[]): readonly Challenge[
 }
 
 function parseHeader(text: string): readonly Challenge[] {
-  const cursor: Cursor = { text, at: 0 }
+  const cursor: Cursor = { rest: text }
   const challenges: { scheme: string; parameters: Map<string, string> }[] = []
-  while (skip(cursor, /[\s,]*/y) !== null && cursor.at < text.length) {
-    const name = skip(cursor, token)
+  while (take(cursor, /^[\s,]*/) !== null && cursor.rest !== '') {
+    const name = take(cursor, token)
     if (name === null) {
-      skip(cursor, junk)
-    } else if (skip(cursor, /\s*=/y) === null) {
+      take(cursor, junk)
+    } else if (take(cursor, /^\s*=/) === null) {
       challenges.push({ scheme: name.toLowerCase(), parameters: new Map() })
-      skip(cursor, token68)
+      take(cursor, token68)
     } else {
-      const value = readValue(cursor)
+      const value = takeValue(cursor)
       const parameters = challenges.at(-1)?.parameters
       if (value !== null && parameters?.has(name.toLowerCase()) === false) {
         parameters.set(name.toLowerCase(), value)
@@ -42,33 +42,32 @@ function parseHeader(text: string): readonly Challenge[] {
 }
 
 /** RFC 9110, 5.6.2. */
-const token = /[!#$%&'*+.^_`|~0-9A-Za-z-]+/y
+const token = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+/
 
-/** What `Negotiate` and its like have instead of parameters. Only if nothing but the next challenge follows. */
-const token68 = /[ \t]+[A-Za-z0-9._~+/-]+=*[ \t]*(?=,|$)/y
+/** What `Negotiate` and its like have instead of parameters, if nothing but the next challenge follows. */
+const token68 = /^[ \t]+[A-Za-z0-9._~+/-]+=*[ \t]*(?=,|$)/
 
 /** At least one character, and up to where something new can begin. A quoted part is stepped over as a whole. */
-const junk = /(?:"(?:[^"\\]|\\.)*"|[^,])[^,"]*/y
+const junk = /^(?:"(?:[^"\\]|\\.)*(?:"|\\?$)|[^,"])[^,"]*/s
 
-const quoted = /"((?:[^"\\]|\\.)*)"/y
+const quoted = /^"((?:[^"\\]|\\.)*)"/s
 
 /** A token or a quoted string; null if the quote is never closed, and then nothing after it is believed. */
-function readValue(cursor: Cursor): string | null {
-  skip(cursor, /\s*/y)
-  if (cursor.text[cursor.at] !== '"') {
+function takeValue(cursor: Cursor): string | null {
+  take(cursor, /^\s*/)
+  if (!cursor.rest.startsWith('"')) {
     // Realms have been seen without quotes, and a URL is no token: take what there is up to the comma.
-    return skip(cursor, /[^\s,"]*/y)
+    return take(cursor, /^[^\s,"]*/)
   }
-  const string = skip(cursor, quoted)
-  if (string !== null) return string.slice(1, -1).replace(/\\(.)/g, '$1')
-  cursor.at = cursor.text.length
+  const string = take(cursor, quoted)
+  if (string !== null) return string.slice(1, -1).replace(/\\(.)/gs, '$1')
+  cursor.rest = ''
   return null
 }
 
-function skip(cursor: Cursor, pattern: RegExp): string | null {
-  pattern.lastIndex = cursor.at
-  const [found] = pattern.exec(cursor.text) ?? []
+function take(cursor: Cursor, pattern: RegExp): string | null {
+  const [found] = pattern.exec(cursor.rest) ?? []
   if (found === undefined) return null
-  cursor.at += found.length
+  cursor.rest = cursor.rest.slice(found.length)
   return found
 }

@@ -1,0 +1,192 @@
+/** Berth itself, as a process on this machine, registered with the cluster's API server by URL. */
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { currentCluster } from './cluster.ts'
+import { must } from './command.ts'
+import { apply, kubectlOk } from './kubectl.ts'
+import { freePorts } from './ports.ts'
+import { type Pod, podManifest } from './pods.ts'
+import { endOf, logFile, startProcess, stopProcess } from './processes.ts'
+import { waitFor } from './wait.ts'
+
+export type BerthOptions = {
+  name: string
+  /** The config file's text. */
+  config: string
+  /** An image that the config's table rewrites: how the start is told to have come through to the API server. */
+  canary: string
+}
+
+export type Berth = {
+  /** The metrics as Prometheus would read them. */
+  metrics(): Promise<string>
+  /** The log lines so far, one object for each. */
+  log(): Record<string, unknown>[]
+  /** Writes another config, and waits until it is in force. */
+  reload(config: string): Promise<void>
+  /** Stops the process; the registration stays, as after a crash. */
+  kill(): Promise<void>
+  /** Stops the process and takes the registration away. */
+  stop(): Promise<void>
+}
+
+const repository = fileURLToPath(new URL('../../', import.meta.url))
+const main = join(repository, 'src/main.ts')
+
+/** Starts `berth serve` with certificates of its own, and registers it. Returns when the API server calls it. */
+export async function startBerth({ name, config, canary }: BerthOptions): Promise<Berth> {
+  const { runDir, address } = currentCluster()
+  const directory = join(runDir, `berth-${name}`)
+  mkdirSync(directory, { recursive: true })
+  const [port = 0, metricsPort = 0] = await freePorts(2, address)
+  const configFile = join(directory, 'berth.yaml')
+  writeFileSync(configFile, config)
+  const certificates = join(directory, 'certs')
+  await must(process.execPath, [
+    main,
+    'certs',
+    '--out',
+    certificates,
+    '--force',
+    '--url',
+    `https://${address}:${port}`,
+  ])
+  const kubeconfig = await accountOf(directory)
+  const record = await startProcess(runDir, {
+    name: `berth-${name}`,
+    command: process.execPath,
+    args: [
+      main,
+      'serve',
+      '--config',
+      configFile,
+      '--host',
+      address,
+      '--port',
+      String(port),
+      '--metrics-port',
+      String(metricsPort),
+      '--tls-cert',
+      join(certificates, 'tls.crt'),
+      '--tls-key',
+      join(certificates, 'tls.key'),
+      '--kubeconfig',
+      kubeconfig,
+      '--log-level',
+      'debug',
+    ],
+  })
+  const metricsUrl = `http://${address}:${metricsPort}`
+  const metrics = async () => (await fetch(`${metricsUrl}/metrics`)).text()
+  await waitFor(`berth ${name}`, async () => (await fetch(`${metricsUrl}/readyz`)).ok, {
+    giveUp: endOf(runDir, record),
+  })
+  await apply(readFileSync(join(certificates, 'mutating-webhook.yaml'), 'utf8'))
+  await untilRewritten(canary)
+  return {
+    metrics,
+    log: () => linesOf(logFile(runDir, record.name)),
+    reload: async (text) => {
+      const generation = await generationOf(metrics)
+      writeFileSync(configFile, text)
+      await waitFor('the new config', async () => (await generationOf(metrics)) > generation, {
+        giveUp: endOf(runDir, record),
+      })
+    },
+    kill: () => stopProcess(runDir, record),
+    stop: async () => {
+      await kubectlOk(['delete', 'mutatingwebhookconfiguration', 'berth', '--ignore-not-found'])
+      await untilLeftAlone(canary)
+      await stopProcess(runDir, record)
+      rmSync(directory, { recursive: true, force: true })
+    },
+  }
+}
+
+/**
+ * A kubeconfig for an account with the only rights that the webhook uses, both of them optional: to read service
+ * accounts, and to see whether one named Secret is there.
+ */
+async function accountOf(directory: string): Promise<string> {
+  const metadata = { name: 'berth-webhook' }
+  await apply([
+    { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { ...metadata, namespace: 'default' } },
+    {
+      apiVersion: 'rbac.authorization.k8s.io/v1',
+      kind: 'ClusterRole',
+      metadata,
+      rules: [
+        { apiGroups: [''], resources: ['serviceaccounts'], verbs: ['get'] },
+        {
+          apiGroups: [''],
+          resources: ['secrets'],
+          verbs: ['get'],
+          resourceNames: ['mirror-creds', 'dockerhub-creds'],
+        },
+      ],
+    },
+    {
+      apiVersion: 'rbac.authorization.k8s.io/v1',
+      kind: 'ClusterRoleBinding',
+      metadata,
+      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: metadata.name },
+      subjects: [{ kind: 'ServiceAccount', name: metadata.name, namespace: 'default' }],
+    },
+  ])
+  const token = (await kubectlOk(['create', 'token', metadata.name])).trim()
+  const admin = JSON.parse(
+    await kubectlOk(['config', 'view', '--raw', '--flatten', '--output=json']),
+  ) as { clusters: [{ name: string }] }
+  const user = metadata.name
+  const context = { cluster: admin.clusters[0].name, user }
+  const file = join(directory, 'kubeconfig.json')
+  writeFileSync(
+    file,
+    JSON.stringify({
+      ...admin,
+      users: [{ name: user, user: { token } }],
+      contexts: [{ name: user, context }],
+      'current-context': user,
+    }),
+    { mode: 0o600 },
+  )
+  return file
+}
+
+/** What would become of a pod with this image: the API server decides, and keeps nothing. */
+export async function dryRunPod(image: string, namespace = 'default'): Promise<Pod> {
+  const pod = podManifest({ name: 'berth-canary', image, namespace })
+  const args = ['create', '--dry-run=server', '--output=json', '-f', '-']
+  return JSON.parse(await kubectlOk(args, { input: JSON.stringify(pod) })) as Pod
+}
+
+/** The API server takes a moment to see a registration, or a label on a namespace. */
+export async function untilRewritten(image: string, namespace = 'default'): Promise<void> {
+  await waitFor(`${image} to be rewritten in ${namespace}`, async () =>
+    isRewritten(await dryRunPod(image, namespace)),
+  )
+}
+
+export async function untilLeftAlone(image: string, namespace = 'default'): Promise<void> {
+  await waitFor(
+    `${image} to be left alone in ${namespace}`,
+    async () => !isRewritten(await dryRunPod(image, namespace)),
+  )
+}
+
+function isRewritten({ metadata }: Pod): boolean {
+  return metadata.annotations?.['berth.dev/images'] !== undefined
+}
+
+async function generationOf(metrics: () => Promise<string>): Promise<number> {
+  const [, value = '0'] = /^berth_config_generation (\d+)$/m.exec(await metrics()) ?? []
+  return Number(value)
+}
+
+function linesOf(file: string): Record<string, unknown>[] {
+  return readFileSync(file, 'utf8')
+    .split('\n')
+    .filter((line) => line.startsWith('{'))
+    .map((line) => JSON.parse(line) as Record<string, unknown>)
+}

@@ -1,0 +1,80 @@
+import { existsSync, readdirSync, readFileSync, rmdirSync } from 'node:fs'
+import { join } from 'node:path'
+import type { ProcessRecord } from '../processes.ts'
+import { killProcess, startTimeOf } from '../processes.ts'
+import { waitFor } from '../wait.ts'
+
+const controlGroups = '/sys/fs/cgroup'
+
+/** containerd's namespace for Kubernetes; also the control group above those of its containers. */
+const namespace = 'k8s.io'
+
+/**
+ * Kills every container and every shim, and removes the containers' control groups. containerd need not run, and should
+ * not: who a container's processes are is in its control group, and which containers there are is in the run directory.
+ */
+export async function removeContainers(runDir: string): Promise<void> {
+  const groups = containerGroups(runDir)
+  const members = () => groups.flatMap(pidsIn)
+  for (const pid of [...members(), ...shims(runDir)]) await kill(pid)
+  await waitFor('the end of the containers', () => members().length === 0)
+  for (const group of groups) removeGroup(group)
+  // Empty now, unless another containerd of this machine runs Kubernetes' containers.
+  for (const hierarchy of hierarchies()) removeGroup(join(hierarchy, namespace))
+}
+
+function containerGroups(runDir: string): string[] {
+  const tasks = join(runDir, 'containerd/state/io.containerd.runtime.v2.task', namespace)
+  const ids = existsSync(tasks) ? readdirSync(tasks) : []
+  return hierarchies()
+    .flatMap((hierarchy) => ids.map((id) => join(hierarchy, namespace, id)))
+    .filter((group) => existsSync(group))
+}
+
+/** With version 1 each controller has a hierarchy of its own; with version 2 there is only the root. */
+function hierarchies(): string[] {
+  if (!existsSync(controlGroups)) return []
+  const entries = readdirSync(controlGroups, { withFileTypes: true })
+  const below = entries.filter((entry) => entry.isDirectory()).map(({ name }) => name)
+  return [controlGroups, ...below.map((name) => join(controlGroups, name))]
+}
+
+function pidsIn(group: string): number[] {
+  try {
+    const text = readFileSync(join(group, 'cgroup.procs'), 'utf8')
+    return text.split('\n').filter(Boolean).map(Number)
+  } catch {
+    return []
+  }
+}
+
+function removeGroup(group: string): void {
+  try {
+    rmdirSync(group)
+  } catch {
+    // It is not there, or another's.
+  }
+}
+
+/** A shim has the socket of the containerd that started it among its arguments. */
+function shims(runDir: string): number[] {
+  const socket = `\0-address\0${runDir}/containerd.sock\0`
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name) && commandLine(name).includes(socket))
+    .map(Number)
+}
+
+function commandLine(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8')
+  } catch {
+    return ''
+  }
+}
+
+async function kill(pid: number): Promise<void> {
+  const startTime = startTimeOf(pid)
+  if (startTime === undefined) return
+  const record: ProcessRecord = { name: `container process ${pid}`, pid, startTime }
+  await killProcess(record)
+}

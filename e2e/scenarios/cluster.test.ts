@@ -1,0 +1,126 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { auditEvents } from '../harness/audit.ts'
+import { currentCluster } from '../harness/cluster.ts'
+import { deleteManifest, pushImage, pushIndex } from '../harness/images.ts'
+import { apply, create, kubectlOk, remove } from '../harness/kubectl.ts'
+import { removeNodeHost, setNodeHost } from '../harness/node-hosts.ts'
+import { podManifest, podPullFails, podRunning } from '../harness/pods.ts'
+import type { Registry } from '../harness/registry.ts'
+import { startRegistry } from '../harness/registry.ts'
+import { waitFor } from '../harness/wait.ts'
+
+/** The ground the other scenarios stand on: if one of these fails, look here before looking at Berth. */
+const cluster = currentCluster()
+const account = { username: 'berth', password: 'only for tests' }
+const binary = cluster.pauseBinary
+let open: Registry
+let locked: Registry
+
+beforeAll(async () => {
+  open = await startRegistry(cluster, { name: 'cluster-open' })
+  locked = await startRegistry(cluster, { name: 'cluster-locked', htpasswd: account })
+  for (const host of ['anubis:32000', 'localhost:5000']) setNodeHost(cluster, host, [open.url])
+  setNodeHost(cluster, 'private.example', [locked.url])
+})
+
+afterAll(async () => {
+  const pods = ['named', 'loopback', 'multi', 'gone', 'refused', 'allowed', 'nowhere']
+  await Promise.all(pods.map((name) => remove('pod', name)))
+  await remove('secret', 'pull')
+  for (const host of ['anubis:32000', 'localhost:5000', 'private.example']) {
+    removeNodeHost(cluster, host)
+  }
+  await open.stop()
+  await locked.stop()
+})
+
+describe('a pod whose image is in a registry of this machine', () => {
+  test('runs from a host name that only hosts.toml knows', async () => {
+    const digest = await pushImage({
+      registry: open.url,
+      repository: 'hello',
+      tag: '1',
+      binary,
+      marker: 'one',
+    })
+    await apply(podManifest({ name: 'named', image: 'anubis:32000/hello:1' }))
+    const pod = await podRunning('named')
+    expect(pod.status.containerStatuses?.[0]?.imageID).toBe(`anubis:32000/hello@${digest}`)
+    const requests = (await open.accessLog()).filter((line) => line.includes('containerd/'))
+    expect(requests.join('\n')).toContain('"HEAD /v2/hello/manifests/1?ns=anubis%3A32000 ')
+  })
+
+  test('runs from localhost:5000 though nothing listens there', async () => {
+    await pushImage({ registry: open.url, repository: 'hello', tag: '2', binary, marker: 'two' })
+    await apply(podManifest({ name: 'loopback', image: 'localhost:5000/hello:2' }))
+    expect((await podRunning('loopback')).status.phase).toBe('Running')
+  })
+
+  test('runs from a multi-platform index', async () => {
+    const { digest, manifests } = await pushIndex({
+      registry: open.url,
+      repository: 'multi',
+      tag: '1',
+      binary,
+    })
+    expect(Object.keys(manifests)).toEqual(['linux/amd64', 'linux/arm64'])
+    await apply(podManifest({ name: 'multi', image: `${open.host}/multi:1` }))
+    const pod = await podRunning('multi')
+    expect(pod.status.containerStatuses?.[0]?.imageID).toBe(`${open.host}/multi@${digest}`)
+  })
+
+  test('does not run once the image is deleted', async () => {
+    const image = { registry: open.url, repository: 'fleeting' }
+    await pushImage({ ...image, tag: '1', binary, marker: 'gone' })
+    await deleteManifest(image, '1')
+    await apply(podManifest({ name: 'gone', image: 'anubis:32000/fleeting:1' }))
+    expect(await podPullFails('gone')).toContain('not found')
+  })
+})
+
+describe('a pod whose image is in a registry with a password', () => {
+  beforeAll(async () => {
+    const image = { registry: locked.url, repository: 'secret', tag: '1', auth: account }
+    await pushImage({ ...image, binary, marker: 'locked' })
+  })
+
+  test('is not given the image without a pull secret', async () => {
+    await apply(podManifest({ name: 'refused', image: 'private.example/secret:1' }))
+    expect(await podPullFails('refused')).toMatch(/authoriz|authentic/)
+  })
+
+  test('runs with one', async () => {
+    await kubectlOk([
+      'create',
+      'secret',
+      'docker-registry',
+      'pull',
+      '--docker-server=private.example',
+      `--docker-username=${account.username}`,
+      `--docker-password=${account.password}`,
+    ])
+    const image = 'private.example/secret:1'
+    await apply(podManifest({ name: 'allowed', image, pullSecret: 'pull' }))
+    expect((await podRunning('allowed')).status.phase).toBe('Running')
+  })
+})
+
+test('an image of any other registry is out of reach', async () => {
+  await apply(podManifest({ name: 'nowhere', image: 'registry.example/library/busybox:1' }))
+  expect(await podPullFails('nowhere')).toContain('127.0.0.1:1')
+})
+
+test.skipIf(cluster.auditLog === null)('the audit log has the bodies of pod requests', async () => {
+  const { code } = await create(podManifest({ name: 'Not_A_Name', image: 'anubis:32000/hello:1' }))
+  expect(code).toBe(1)
+  const event = await waitFor('the audit event', () =>
+    auditEvents(({ verb, objectRef }) => verb === 'create' && objectRef?.name === 'Not_A_Name').at(
+      0,
+    ),
+  )
+  expect(event).toMatchObject({
+    stage: 'ResponseComplete',
+    responseStatus: { code: 422 },
+    requestObject: { spec: { containers: [{ image: 'anubis:32000/hello:1' }] } },
+  })
+})
