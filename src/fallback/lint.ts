@@ -70,8 +70,8 @@ function movesOn(
     sample(pattern),
     'default',
   ).candidates[0]
-  if (made === undefined || made.reference === null || !table.mirrors.has(made.reference.domain))
-    return null
+  if (made === undefined || made.reference === null || made.kind === 'original') return null
+  if (!table.mirrors.has(made.reference.domain)) return null
   const next = select(table, made.reference, 'default')
   const first = next.candidates[0]
   if (next.row === null || first === undefined || first.kind === 'original') return null
@@ -96,18 +96,16 @@ function wholeHostAlternates(table: Table, row: Row, rowIndex: number): Finding[
   })
 }
 
-/** Where the original is among the candidates, it is taken: nothing comes after it. */
+/** The original needs no proof when it comes last, so nothing comes after it. */
 function uselessOtherwise(row: Row, rowIndex: number): Finding[] {
-  if (row.otherwise === 'keep') return []
-  const reached = row.images.every((pattern) =>
-    row.try.some(
-      (template) =>
-        renderTemplate(template, { reference: sample(pattern), namespace: 'default' }) ===
-        repositoryName(sample(pattern)),
-    ),
+  const last = row.try.at(-1)
+  if (row.otherwise === 'keep' || last === undefined) return []
+  const isOriginal = row.images.every(
+    (pattern) => render(last, pattern) === repositoryName(sample(pattern)),
   )
-  if (!reached) return []
-  const message = `never happens: the original is one of the candidates and needs no proof; leave it out of \`try\``
+  if (!isOriginal) return []
+  const message =
+    'never happens: the last candidate is the original, which needs no proof; leave it out of `try`'
   return [{ severity: 'warning', row: rowIndex, part: 'otherwise', index: 0, message }]
 }
 

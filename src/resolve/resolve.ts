@@ -20,7 +20,7 @@ import {
   type Resolution,
   settle,
 } from './resolution.ts'
-import { isTaken, type Step, type Tried, unasked } from './step.ts'
+import { type Step, takenStep, type Tried, unasked } from './step.ts'
 import { walk } from './walk.ts'
 
 export interface ResolveDependencies {
@@ -46,14 +46,13 @@ export async function resolve(
   const steps = await walk(candidates, {
     signal: request.signal,
     now: dependencies.now,
-    tryOne: (candidate, signal) =>
+    tryOne: (candidate, isLast, signal) =>
       tryCandidate(
-        { dependencies, policy, request, digestsOnly: row.alternates === 'digest' },
+        { dependencies, policy, request, signal, isLast, digestsOnly: row.alternates === 'digest' },
         candidate,
-        signal,
       ),
   })
-  const taken = steps.find(isTaken)
+  const taken = takenStep(steps)
   if (taken !== undefined) {
     return settle(policy, request, { row: row.name, steps, taken, reason: reasonFor(taken) })
   }
@@ -71,19 +70,18 @@ interface Context {
   readonly dependencies: ResolveDependencies
   readonly policy: Policy
   readonly request: TimedRequest
+  /** Aborts when the answer can no longer count. */
+  readonly signal: AbortSignal
+  readonly isLast: boolean
   readonly digestsOnly: boolean
 }
 
-async function tryCandidate(
-  context: Context,
-  candidate: Candidate,
-  signal: AbortSignal,
-): Promise<Tried> {
-  const { dependencies, policy, request, digestsOnly } = context
+async function tryCandidate(context: Context, candidate: Candidate): Promise<Tried> {
+  const { dependencies, policy, request, signal, isLast, digestsOnly } = context
   const { reference, kind } = candidate
   if (reference === null) return { outcome: 'invalid', detail: candidate.fault, digest: null }
   const wantsPin = needsPin(policy, request.reference, reference, kind)
-  if (kind === 'original' && !wantsPin) return unasked
+  if (kind === 'original' && isLast && !wantsPin) return unasked
   if (!dependencies.knows(reference.domain)) {
     const detail = `${reference.domain} is not listed under registries, so it is not asked`
     return kind === 'original'
@@ -95,16 +93,15 @@ async function tryCandidate(
   const answer = await askFor(dependencies, reference, signal)
   if (answer.outcome !== 'found') return { ...answer, digest: null }
   if (kind === 'alternate' && digestsOnly && request.reference.digest === null) {
-    return compareWithOriginal(context, answer.digest, signal)
+    return compareWithOriginal(context, answer.digest)
   }
   return { outcome: 'found', detail: null, digest: answer.digest }
 }
 
 /** `alternates: digest`: the copy must be what the original's own registry serves. */
 async function compareWithOriginal(
-  { dependencies, request }: Context,
+  { dependencies, request, signal }: Context,
   digest: string,
-  signal: AbortSignal,
 ): Promise<Tried> {
   const original = withDefaultTag(canonicalRepository(request.reference))
   const answer: Answer = dependencies.knows(original.domain)
@@ -157,8 +154,8 @@ async function resolveAlone(
   const steps = await walk([candidate], {
     signal: request.signal,
     now: dependencies.now,
-    tryOne: (one, signal) =>
-      tryCandidate({ dependencies, policy, request, digestsOnly: false }, one, signal),
+    tryOne: (one, isLast, signal) =>
+      tryCandidate({ dependencies, policy, request, signal, isLast, digestsOnly: false }, one),
   })
   return settle(policy, request, { row: null, steps, taken: steps[0] ?? null, reason: 'no-row' })
 }

@@ -1,6 +1,6 @@
 /** What a resolution says to a person, in one sentence: the same in the annotation, the warning and `berth dev`. */
 import type { Resolution } from './resolution.ts'
-import { isTaken, type Step } from './step.ts'
+import { type Step, takenStep } from './step.ts'
 
 /** For example `anubis:32000 absent (404 MANIFEST_UNKNOWN); taken from docker.io`. Holds no text that a registry made up. */
 export function sentence(resolution: Resolution): string {
@@ -10,9 +10,9 @@ export function sentence(resolution: Resolution): string {
 }
 
 /** The candidates that were asked before the one that was taken. */
-export function failedSteps({ steps }: Resolution): Step[] {
-  const end = steps.findIndex(isTaken)
-  return end < 0 ? [...steps] : steps.slice(0, end)
+export function failedSteps({ steps }: Resolution): readonly Step[] {
+  const taken = takenStep(steps)
+  return taken === undefined ? steps : steps.slice(0, steps.indexOf(taken))
 }
 
 function stepText({ candidate, outcome, detail }: Step): string {

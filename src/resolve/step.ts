@@ -18,7 +18,13 @@ export type Tried = Pick<Step, 'outcome' | 'detail' | 'digest'>
 /** A candidate that nobody was asked about. */
 export const unasked: Tried = { outcome: 'unasked', detail: null, digest: null }
 
-/** The original needs no proof: when it is reached, it is taken, as is a mirror that is trusted unasked. */
-export function isTaken({ candidate, outcome }: Step): boolean {
-  return candidate.kind === 'original' || outcome === 'found' || outcome === 'unasked'
+/**
+ * The step that decides: the first that was found, or is trusted unasked. The original needs no proof when nothing comes
+ * after it; before other candidates it is asked for like them, because otherwise they would never be reached.
+ */
+export function takenStep(steps: readonly Step[]): Step | undefined {
+  return steps.find(({ candidate, outcome }, index) => {
+    if (outcome === 'found' || outcome === 'unasked') return true
+    return candidate.kind === 'original' && index === steps.length - 1
+  })
 }

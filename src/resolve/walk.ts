@@ -3,7 +3,7 @@
  * for the one before it (as RFC 8305 does for addresses), but its answer counts only when every earlier one has failed.
  */
 import type { Candidate } from '../fallback/table.ts'
-import { isTaken, type Step, type Tried, unasked } from './step.ts'
+import { type Step, type Tried, unasked } from './step.ts'
 
 /** RFC 8305, section 5, recommends 250 ms: longer than a healthy registry takes for a HEAD. */
 const headStartMs = 250
@@ -11,7 +11,8 @@ const headStartMs = 250
 export interface Walk {
   readonly signal: AbortSignal
   readonly now: () => number
-  tryOne(candidate: Candidate, signal: AbortSignal): Promise<Tried>
+  /** `isLast`: no candidate comes after this one. */
+  tryOne(candidate: Candidate, isLast: boolean, signal: AbortSignal): Promise<Tried>
 }
 
 /** One step for each candidate, in order. Candidates behind the first one that is taken are `unasked`. */
@@ -20,15 +21,14 @@ export async function walk(candidates: readonly Candidate[], options: Walk): Pro
   const signal = AbortSignal.any([options.signal, stop.signal])
   const running: Promise<Step>[] = []
   const begin = (index: number): Promise<Step> => {
-    const candidate = candidates[index] as Candidate
-    running[index] ??= tryTimed(candidate, signal, options)
+    running[index] ??= tryTimed(index)
     return running[index]
   }
   const steps: Step[] = []
   for (let index = 0; index < candidates.length; index++) {
     const step = await withHeadStart(begin(index), () => beginNext(index))
     steps.push(step)
-    if (isTaken(step)) break
+    if (step.outcome === 'found' || step.outcome === 'unasked') break
   }
   // Questions whose answers can no longer count are dropped; each still resolves, so nothing is left unhandled.
   stop.abort()
@@ -39,6 +39,14 @@ export async function walk(candidates: readonly Candidate[], options: Walk): Pro
       .slice(reached)
       .map((candidate) => ({ candidate, ...unasked, milliseconds: null })),
   ]
+
+  async function tryTimed(index: number): Promise<Step> {
+    const candidate = candidates[index] as Candidate
+    const started = options.now()
+    const tried = await options.tryOne(candidate, index === candidates.length - 1, signal)
+    const milliseconds = tried.outcome === 'unasked' ? null : Math.round(options.now() - started)
+    return { candidate, ...tried, milliseconds }
+  }
 
   /** Starts the candidate behind `index`, and, head start by head start, the ones behind that. */
   function beginNext(index: number): void {
@@ -52,11 +60,4 @@ export async function walk(candidates: readonly Candidate[], options: Walk): Pro
 function withHeadStart(step: Promise<Step>, late: () => void): Promise<Step> {
   const timer = setTimeout(late, headStartMs)
   return step.finally(() => clearTimeout(timer))
-}
-
-async function tryTimed(candidate: Candidate, signal: AbortSignal, walk: Walk): Promise<Step> {
-  const started = walk.now()
-  const tried = await walk.tryOne(candidate, signal)
-  const milliseconds = tried.outcome === 'unasked' ? null : Math.round(walk.now() - started)
-  return { candidate, ...tried, milliseconds }
 }

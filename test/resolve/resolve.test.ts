@@ -98,16 +98,37 @@ describe('the first candidate that is found', () => {
     expect(decision).toMatchObject({ chosen: `ghcr.io/your-org/app:1@${digestB}`, reason: 'found' })
   })
 
-  it('is taken as the original when its turn comes, without a question', async () => {
+  it('is taken as the original without a question when it comes last', async () => {
     const registries = registriesOf({})
-    const decision = await decide('anubis:32000/app:1', registries)
+    const decision = await decide('nginx:1', registries)
 
-    expect(decision).toMatchObject({
+    expect(decision).toMatchObject({ chosen: 'as it was', reason: 'original' })
+    expect(registries.asked).toEqual(['anubis:32000/library/nginx:1'])
+  })
+
+  it('may be the original before others, which is then asked for like them', async () => {
+    const there = await decide('anubis:32000/app:1', registriesOf({ 'anubis:32000': found() }))
+    const elsewhere = await decide(
+      'anubis:32000/app:1',
+      registriesOf({ 'ghcr.io': found(digestB) }),
+    )
+    const nowhere = await decide('anubis:32000/app:1', registriesOf({}))
+
+    expect(there).toMatchObject({
       chosen: 'as it was',
       reason: 'original',
-      outcomes: ['unasked', 'unasked', 'unasked'],
+      outcomes: ['found', 'unasked', 'unasked'],
     })
-    expect(registries.asked).toEqual([])
+    expect(elsewhere).toMatchObject({
+      chosen: `ghcr.io/your-org/app:1@${digestB}`,
+      reason: 'found',
+      outcomes: ['absent', 'found', 'unasked'],
+    })
+    expect(nowhere).toMatchObject({
+      chosen: 'as it was',
+      reason: 'none-found',
+      outcomes: ['absent', 'absent', 'absent'],
+    })
   })
 
   it('is asked for by digest when the pod names one', async () => {

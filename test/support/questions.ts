@@ -9,7 +9,10 @@ export function found(digest: string = digestA): Answer {
   return { outcome: 'found', digest, mediaType: 'application/vnd.oci.image.index.v1+json' }
 }
 
-export function failed(outcome: Exclude<Answer['outcome'], 'found'>, detail: string = outcome): Answer {
+export function failed(
+  outcome: Exclude<Answer['outcome'], 'found'>,
+  detail: string = outcome,
+): Answer {
   return { outcome, detail }
 }
 

@@ -1,0 +1,90 @@
+import { describe, expect, it } from 'vitest'
+import { findMatches, matchesKey } from '../../src/credentials/docker-config.ts'
+
+const ecr = '1.dkr.ecr.us-east-1.amazonaws.com'
+
+interface Row {
+  readonly keys: readonly string[]
+  readonly host: string
+  readonly path?: string
+  readonly used: readonly string[]
+}
+
+const hub = 'docker.io'
+
+describe("the kubelet's keyring (R-25)", () => {
+  it.each<Row>([
+    {
+      keys: ['https://index.docker.io/v1/'],
+      host: hub,
+      path: 'library/nginx',
+      used: ['https://index.docker.io/v1/'],
+    },
+    { keys: ['https://index.docker.io/v1/'], host: hub, used: ['https://index.docker.io/v1/'] },
+    { keys: ['index.docker.io'], host: hub, used: ['index.docker.io'] },
+    { keys: ['docker.io'], host: hub, used: ['docker.io'] },
+    { keys: ['https://docker.io/v2/'], host: hub, used: ['https://docker.io/v2/'] },
+    { keys: ['https://index.docker.io/v1'], host: hub, used: [] },
+    { keys: ['registry-1.docker.io'], host: hub, used: [] },
+    { keys: ['hub.docker.com'], host: hub, used: [] },
+    { keys: ['registry.hub.docker.com'], host: hub, used: [] },
+    { keys: ['index.docker.io', 'docker.io'], host: hub, used: ['docker.io'] },
+    { keys: ['ghcr.io/acme'], host: 'ghcr.io', path: 'acme-evil/x', used: ['ghcr.io/acme'] },
+    { keys: ['ghcr.io/acme/'], host: 'ghcr.io', path: 'acme-evil/x', used: [] },
+    { keys: ['ghcr.io/acme/'], host: 'ghcr.io', path: 'acme/x', used: ['ghcr.io/acme/'] },
+    { keys: ['*.dkr.ecr.*.amazonaws.com'], host: ecr, used: ['*.dkr.ecr.*.amazonaws.com'] },
+    { keys: ['*.amazonaws.com'], host: ecr, used: [] },
+    { keys: ['*.dkr.ecr.*.amazonaws.com'], host: '1.dkr-ecr.us-east-1.on.aws', used: [] },
+    { keys: ['anubis:32000'], host: 'anubis:32000', used: ['anubis:32000'] },
+    { keys: ['anubis'], host: 'anubis:32000', used: [] },
+    { keys: ['reg.example:443'], host: 'reg.example', used: [] },
+    { keys: ['localhost:5000'], host: '127.0.0.1:5000', used: [] },
+    {
+      keys: ['reg.example/v2/team'],
+      host: 'reg.example',
+      path: 'team/x',
+      used: ['reg.example/v2/team'],
+    },
+  ])('$keys for $host/$path gives $used', ({ keys, host, path = 'acme/x', used }) => {
+    expect(findMatches(keys, host, path)).toEqual(used)
+  })
+
+  it.each<Row>([
+    {
+      keys: ['ghcr.io', 'ghcr.io/acme/tools', 'ghcr.io/acme'],
+      host: 'ghcr.io',
+      path: 'acme/tools/x',
+      used: ['ghcr.io/acme/tools', 'ghcr.io/acme', 'ghcr.io'],
+    },
+    { keys: ['*.io', 'ghcr.io'], host: 'ghcr.io', used: ['ghcr.io', '*.io'] },
+    {
+      keys: ['http://a.example', 'a.example/x'],
+      host: 'a.example',
+      path: 'x',
+      used: ['a.example/x', 'http://a.example'],
+    },
+  ])('reverse byte order of the normalised key: $keys', ({ keys, host, path = 'acme/x', used }) => {
+    expect(findMatches(keys, host, path)).toEqual(used)
+  })
+
+  it.each([
+    ['https://user@reg.example', 'reg.example', true],
+    ['reg.example?a=b', 'reg.example', true],
+    ['reg.example:', 'reg.example', true],
+    ['reg.example:abc', 'reg.example:abc', false],
+    ['', '', false],
+    ['REG.example', 'reg.example', false],
+    ['[::1]:5000', '[::1]:5000', true],
+    ['[::1]:5000', '[::1]:5001', false],
+    ['reg.exampl?', 'reg.example', true],
+    ['reg.[a-f]xample', 'reg.example', true],
+    ['reg.[', 'reg.[', false],
+    ['index.docker.io', 'docker.io', false],
+  ])('alone, %s for %s/x is %s', (key, host, used) => {
+    expect(matchesKey(key, host, 'x')).toBe(used)
+  })
+
+  it('takes a name without a dot for a user of Docker Hub, in the last resort', () => {
+    expect(findMatches(['index.docker.io'], 'localhost', 'x')).toEqual(['index.docker.io'])
+  })
+})

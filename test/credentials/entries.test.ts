@@ -1,0 +1,94 @@
+import { describe, expect, it } from 'vitest'
+import { parseDockerConfig } from '../../src/credentials/entries.ts'
+
+const canary = 'canary-secret'
+
+function base64(text: string): string {
+  return Buffer.from(text).toString('base64')
+}
+
+function parseOne(entry: unknown) {
+  const result = parseDockerConfig(JSON.stringify({ auths: { 'a.example': entry } }), 'config')
+  return result.ok ? (result.entries[0] ?? result.skipped[0]?.reason) : result.reason
+}
+
+describe('an entry (R-25)', () => {
+  it.each([
+    ['user and password', { username: 'u', password: 'p' }, 'u', 'p'],
+    ['auth', { auth: base64('u:p') }, 'u', 'p'],
+    ['auth without padding', { auth: base64('user:p').replace(/=+$/, '') }, 'user', 'p'],
+    [
+      'auth with a line break',
+      { auth: `${base64('u:p').slice(0, 2)}\n${base64('u:p').slice(2)}` },
+      'u',
+      'p',
+    ],
+    ['colons in the password', { auth: base64('u:p:q:r') }, 'u', 'p:q:r'],
+    ['auth before both others', { username: 'a', password: 'b', auth: base64('u:p') }, 'u', 'p'],
+    ['an empty auth', { username: 'u', password: 'p', auth: '' }, 'u', 'p'],
+    ['letters beyond ASCII', { auth: base64('ü:ß') }, 'ü', 'ß'],
+    ['a token without a user', { auth: base64(':token') }, '', 'token'],
+  ])('%s', (_, entry, username, password) => {
+    expect(parseOne(entry)).toEqual({ key: 'a.example', username, password })
+  })
+
+  it.each([
+    ['identitytoken alone', { identitytoken: canary }, /only an identitytoken/],
+    [
+      'identitytoken with the user `<token>`',
+      { auth: base64('<token>:'), identitytoken: canary },
+      null,
+    ],
+    ['nothing, as beside a helper', {}, /credential helper/],
+    ['auth that is no base64', { auth: '%%%' }, /base64/],
+    ['auth in the alphabet of URLs', { auth: '_-_-' }, /base64/],
+    ['auth with the wrong padding', { auth: 'dTpw=' }, /base64/],
+    ['auth of an impossible length', { auth: 'dTpwd' }, /base64/],
+    ['auth without a colon', { auth: base64(canary) }, /base64/],
+    ['auth that is a number', { auth: 1 }, /not text/],
+    ['no object', canary, /not an object/],
+  ])('%s is not used, with a reason', (_, entry, reason) => {
+    const result = parseOne(entry)
+
+    if (reason !== null) expect(result).toMatch(reason)
+    expect(JSON.stringify(result)).not.toContain(canary)
+  })
+})
+
+describe('a docker config', () => {
+  const entries = { 'a.example': { auth: base64('u:p') } }
+  const wanted = [{ key: 'a.example', username: 'u', password: 'p' }]
+
+  it.each([
+    ['config', { auths: entries, credsStore: 'desktop' }, wanted],
+    ['legacy', entries, wanted],
+    ['config', { credsStore: 'desktop' }, []],
+  ] as const)('as %s: %j', (form, document, expected) => {
+    expect(parseDockerConfig(JSON.stringify(document), form)).toMatchObject({
+      ok: true,
+      entries: expected,
+    })
+  })
+
+  it.each([`{"auths": ${canary}`, '', '[]', 'null', '"x"', `{"auths": ["${canary}"]}`])(
+    'that is %j is refused without being quoted',
+    (text) => {
+      const result = parseDockerConfig(text, 'config')
+
+      expect(result.ok).toBe(false)
+      expect(JSON.stringify(result)).not.toContain(canary)
+    },
+  )
+
+  it('uses the good entries beside a bad one', () => {
+    const text = JSON.stringify({ auths: { ...entries, 'b.example': { auth: '!' } } })
+
+    expect(parseDockerConfig(text, 'config')).toEqual({
+      ok: true,
+      entries: wanted,
+      skipped: [
+        { key: 'b.example', reason: 'has an auth that is not the base64 of username:password' },
+      ],
+    })
+  })
+})

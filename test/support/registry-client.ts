@@ -1,0 +1,58 @@
+/** A client in front of fake registries, and one question to it. */
+import type { Credential, Keychain } from '../../src/credentials/keychain.ts'
+import { type Network, systemNetwork } from '../../src/registry/address.ts'
+import { createManifestSource } from '../../src/registry/client.ts'
+import type { RegistrySettings } from '../../src/registry/settings.ts'
+import type { Answer, ManifestSource } from '../../src/resolve/ports.ts'
+
+export interface ClientOptions {
+  readonly credentials?: readonly Credential[]
+  readonly keychain?: Keychain
+  readonly now?: () => number
+  readonly network?: Partial<Network>
+}
+
+export type Client = ManifestSource & { close(): Promise<void> }
+
+/** A registry at this URL, by its own name unless told another. */
+export function registryAt(url: string, changes: Partial<RegistrySettings> = {}): RegistrySettings {
+  const endpoint = new URL(url)
+  return {
+    host: endpoint.host,
+    endpoint,
+    mirror: false,
+    probe: true,
+    credentials: null,
+    ca: null,
+    authHosts: [],
+    allowPlainHttpAuth: false,
+    ...changes,
+  }
+}
+
+export function createClient(
+  registries: readonly RegistrySettings[],
+  { credentials = [], keychain, now = () => 0, network = {} }: ClientOptions = {},
+): Client {
+  return createManifestSource({
+    registries: new Map(registries.map((settings) => [settings.host, settings])),
+    keychainFor: () => keychain ?? { lookup: () => Promise.resolve(credentials) },
+    now,
+    network: { ...systemNetwork, ...network },
+  })
+}
+
+/** Asks for `team/app:1`, or what is given. */
+export async function ask(
+  client: Client,
+  host: string,
+  { reference = '1', repository = 'team/app', signal = new AbortController().signal } = {},
+): Promise<Answer> {
+  const prepared = await client.prepare({ host, repository, reference })
+  return prepared.ask(signal)
+}
+
+/** A user called `user` with this password, from a place called `test`. */
+export function credential(password: string, username = 'user'): Credential {
+  return { username, password, source: `test ${username}` }
+}
