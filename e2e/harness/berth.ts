@@ -25,6 +25,8 @@ export type Berth = {
   log(): Record<string, unknown>[]
   /** Writes another config, and waits until it is in force. */
   reload(config: string): Promise<void>
+  /** Writes a config with an error, and waits until Berth has seen it. */
+  breakConfig(): Promise<void>
   /** Stops the process; the registration stays, as after a crash. */
   kill(): Promise<void>
   /** Stops the process and takes the registration away. */
@@ -93,6 +95,12 @@ export async function startBerth({ name, config, canary }: BerthOptions): Promis
       await waitFor('the new config', async () => (await generationOf(metrics)) > generation, {
         giveUp: endOf(runDir, record),
       })
+    },
+    breakConfig: async () => {
+      writeFileSync(configFile, 'kind: Nothing\n')
+      await waitFor('the broken config', async () =>
+        (await metrics()).includes('berth_config_last_reload_successful 0'),
+      )
     },
     kill: () => stopProcess(runDir, record),
     stop: async () => {

@@ -105,7 +105,10 @@ function warningsFor({ asked, site, resolution, fault }: SiteDecision): string[]
   if (resolution === null) return []
   const { domain } = resolution.original
   const doubtful = ['none-found', 'first-unproved'].includes(resolution.reason)
-  const notPinned = resolution.unpinned !== null && resolution.reason !== 'trusted'
+  // Silent about a registry that is none of ours to ask: it would be said of every such pod.
+  const notPinned =
+    resolution.unpinned !== null &&
+    resolution.steps.some(({ milliseconds }) => milliseconds !== null)
   const lines: string[] = []
   if (doubtful || notPinned || failedSteps(resolution).length > 0)
     lines.push(`berth: ${asked}: ${sentence(resolution)}`)

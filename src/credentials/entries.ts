@@ -53,10 +53,13 @@ function readEntry(value: unknown): Pair | string {
   }
   const pair = auth === '' ? { username, password } : decodeAuth(auth)
   if (pair === null) return 'has an auth that is not the base64 of username:password'
-  if (pair.username !== '' || pair.password !== '') return pair
-  return identitytoken === ''
-    ? 'has neither username nor password; they may be in a credential helper, which is not run'
-    : 'has only an identitytoken; give a username and password, or an access token as password'
+  // Docker writes the user `<token>` and no password beside an identitytoken.
+  if (pair.password === '' && identitytoken !== '') {
+    return 'has only an identitytoken; give a username and password, or an access token as password'
+  }
+  return pair.username !== '' || pair.password !== ''
+    ? pair
+    : 'has neither username nor password; they may be in a credential helper, which is not run'
 }
 
 /** Standard base64, padded or not, split at the first colon: passwords may have more of them (config.go, decodeDockerConfigFieldAuth). */

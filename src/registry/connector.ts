@@ -59,8 +59,9 @@ export function createConnector(options: ConnectorOptions): buildConnector.conne
     const origin = `${target.protocol}//${target.host ?? target.hostname}`
     if (origin === home) {
       free(target, (...result) => {
-        const [, socket] = result
-        if (socket !== null) homeZones.add(network.zoneOf(socket.remoteAddress ?? ''))
+        // Typed as null, but absent altogether when the connection failed.
+        const socket: (typeof result)[1] | undefined = result[1]
+        if (socket) homeZones.add(network.zoneOf(socket.remoteAddress ?? ''))
         callback(...result)
       })
     } else if (listed.has(origin)) {

@@ -1,4 +1,5 @@
 /** From what a socket, TLS or the HTTP parser throws to an answer that an operator can act on. */
+import { errors } from 'undici'
 import type { Answer, Failure } from '../resolve/ports.ts'
 
 /** An answer other than `found`. */
@@ -41,7 +42,7 @@ const described: Readonly<Record<string, Describe>> = {
   UND_ERR_BODY_TIMEOUT: (host) => failed('timeout', `the answer from ${host} stopped`),
   UND_ERR_HEADERS_OVERFLOW: (host) => failed('invalid', `headers from ${host} above 16 KiB`),
   UND_ERR_RES_CONTENT_LENGTH_MISMATCH: (host) =>
-    failed('unreachable', `the answer from ${host} was cut short`),
+    failed('invalid', `the answer from ${host} is not as long as it says`),
   UND_ERR_SOCKET: (host) => failed('unreachable', `${host} closed the connection`),
   ECONNRESET: (host) => failed('unreachable', `${host} closed the connection`),
   EPIPE: (host) => failed('unreachable', `${host} closed the connection`),
@@ -65,7 +66,8 @@ export function failureOf(thrown: unknown, { url, signal }: FailureContext): Fai
   }
   const describe = Object.hasOwn(described, code) ? described[code] : undefined
   if (describe !== undefined) return describe(host, shortHost(url, url.hostname))
-  if (code.startsWith('HPE_')) return failed('invalid', `${host} does not speak HTTP`)
+  if (error instanceof errors.HTTPParserError)
+    return failed('invalid', `${host} does not speak HTTP`)
   if (code === '') return failed('unreachable', `the connection to ${host} failed`)
   return failed('unreachable', `${code} ${endOf(error) ?? host}`)
 }

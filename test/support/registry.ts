@@ -21,8 +21,6 @@ import {
 export type { LoggedRequest } from './registry-behaviour.ts'
 
 export interface FakeRegistryOptions {
-  /** What is listened on; a name is written into `host` and `url`. */
-  readonly address?: string
   readonly tls?: { readonly key: string; readonly cert: string }
   readonly auth?: FakeAuthOptions
   /** Before `/v2/` in every path. */
@@ -71,7 +69,7 @@ interface Stored {
 
 /** Starts it on a free port. */
 export async function startFakeRegistry(options: FakeRegistryOptions = {}): Promise<FakeRegistry> {
-  const { address = '127.0.0.1', tls, prefix = '' } = options
+  const { tls, prefix = '' } = options
   const stored = new Map<string, Stored>()
   const requests: LoggedRequest[] = []
   let behave = options.behave ?? (() => null)
@@ -90,8 +88,8 @@ export async function startFakeRegistry(options: FakeRegistryOptions = {}): Prom
       misbehave(response, logged, behave(logged) ?? {}, () => answer(logged))
     }
     const http = tls === undefined ? createServer(handle) : createTlsServer(tls, handle)
-    await new Promise<void>((resolve) => http.listen(0, address, resolve))
-    return [http, `${address}:${(http.address() as AddressInfo).port}`]
+    await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve))
+    return [http, `127.0.0.1:${(http.address() as AddressInfo).port}`]
   }
 
   const separate = options.auth?.kind === 'bearer' && options.auth.separate === true
@@ -105,7 +103,7 @@ export async function startFakeRegistry(options: FakeRegistryOptions = {}): Prom
 
   function answer(request: LoggedRequest): NormalAnswer {
     if (request.server === 'token') return auth.tokenAnswer(request)
-    const match = /^\/v2\/(.+)\/manifests\/([^/?]+)$/.exec(request.path.slice(prefix.length))
+    const match = /^\/v2\/(.+)\/manifests\/([^/?]+)(?:\?|$)/.exec(request.path.slice(prefix.length))
     if (!request.path.startsWith(prefix) || match === null) return errorAnswer(404, 'NAME_UNKNOWN')
     const [, repository = '', reference = ''] = match
     const refused = auth.refusal(request, repository)

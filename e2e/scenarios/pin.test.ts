@@ -1,0 +1,119 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type Berth, dryRunPod, startBerth } from '../harness/berth.ts'
+import { currentCluster } from '../harness/cluster.ts'
+import { pushIndex } from '../harness/images.ts'
+import { apply, kubectlOk, remove } from '../harness/kubectl.ts'
+import { type MirrorAndHub, startMirrorAndHub } from '../harness/mirror-and-hub.ts'
+import { getPod, podManifest, podRunning } from '../harness/pods.ts'
+import { waitFor } from '../harness/wait.ts'
+
+/** A tag moves: pods keep running what they were, and new ones carry the new digest. */
+const namespace = 'pinned'
+let registries: MirrorAndHub
+let berth: Berth
+let first: string
+let second: string
+
+beforeAll(async () => {
+  registries = await startMirrorAndHub('pin')
+  first = await registries.push(registries.mirror, 'library/app', 'latest', 'first')
+  await registries.push(registries.mirror, 'library/app', '1.0', 'released')
+  await registries.push(registries.hub, 'library/upstream', 'latest')
+  berth = await startBerth({ name: 'pin', config: registries.config, canary: 'app' })
+  await kubectlOk(['create', 'namespace', namespace])
+})
+
+afterAll(async () => {
+  await berth?.stop()
+  await remove('namespace', namespace)
+  await registries?.stop()
+})
+
+async function podNames(): Promise<string[]> {
+  const names = await kubectlOk([
+    'get',
+    'pods',
+    '-n',
+    namespace,
+    '-l',
+    'app=app',
+    '-o',
+    'jsonpath={.items[*].metadata.name}',
+  ])
+  return names.split(' ').filter((name) => name !== '')
+}
+
+test('a Deployment of `latest` runs pinned, with the policy of the rule', async () => {
+  await apply({
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: { name: 'app', namespace },
+    spec: {
+      selector: { matchLabels: { app: 'app' } },
+      template: {
+        metadata: { labels: { app: 'app' } },
+        spec: { containers: [{ name: 'main', image: 'app' }] },
+      },
+    },
+  })
+  const [name = ''] = await waitFor('the first pod', async () => {
+    const names = await podNames()
+    return names.length === 1 && names
+  })
+  const pod = await podRunning(name, namespace)
+
+  expect(pod.spec.containers[0]).toMatchObject({
+    image: `mirror.example/library/app:latest@${first}`,
+    imagePullPolicy: 'IfNotPresent',
+  })
+  expect(pod.status.containerStatuses?.[0]?.imageID).toContain(first)
+})
+
+test('after the tag has moved, the old pod keeps its digest and the new one has the new', async () => {
+  const [old = ''] = await podNames()
+  second = await registries.push(registries.mirror, 'library/app', 'latest', 'second')
+  await waitFor('the moved tag', async () =>
+    (await dryRunPod('app', namespace)).spec.containers[0]?.image.includes(second),
+  )
+  await kubectlOk(['scale', 'deployment', 'app', '-n', namespace, '--replicas=2'])
+  const added = await waitFor('the second pod', async () =>
+    (await podNames()).find((name) => name !== old),
+  )
+  const [before, after] = [await getPod(old, namespace), await podRunning(added, namespace)]
+
+  expect(before.spec.containers[0]?.image).toContain(first)
+  expect(before.status.containerStatuses?.[0]?.imageID).toContain(first)
+  expect(after.spec.containers[0]?.image).toBe(`mirror.example/library/app:latest@${second}`)
+  expect(after.status.containerStatuses?.[0]?.imageID).toContain(second)
+})
+
+test('a tag that is not to be pinned stays a tag', async () => {
+  expect((await dryRunPod('app:1.0', namespace)).spec.containers[0]?.image).toBe(
+    'mirror.example/library/app:1.0',
+  )
+})
+
+test('an image of several platforms is pinned as its index, and runs', async () => {
+  const { digest, manifests } = await pushIndex({
+    registry: registries.mirror.url,
+    repository: 'library/multi',
+    tag: 'latest',
+    binary: currentCluster().pauseBinary,
+  })
+  await apply(podManifest({ name: 'multi', image: 'multi', namespace }))
+  const { spec, status } = await podRunning('multi', namespace)
+
+  expect(spec.containers[0]?.image).toBe(`mirror.example/library/multi:latest@${digest}`)
+  expect(Object.values(manifests)).not.toContain(digest)
+  expect(status.containerStatuses?.[0]?.imageID).toContain(digest)
+})
+
+test('an image that the mirror has not got is pinned where it is, and keeps its policy', async () => {
+  await apply(podManifest({ name: 'upstream', image: 'upstream', namespace }))
+  const { spec } = await podRunning('upstream', namespace)
+
+  expect(spec.containers[0]).toMatchObject({
+    image: expect.stringMatching(/^docker\.io\/library\/upstream:latest@sha256:/),
+    imagePullPolicy: 'Always',
+  })
+})
