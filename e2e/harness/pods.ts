@@ -88,7 +88,7 @@ export function podRunning(name: string, namespace = 'default', timeoutMs = 60_0
 }
 
 /** Waits until a container of a pod waits for one of these reasons, and returns the message that comes with it. */
-export function podWaiting(
+function podWaiting(
   name: string,
   reasons: readonly string[],
   namespace = 'default',

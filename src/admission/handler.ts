@@ -3,6 +3,7 @@ import { annotationFits, buildPatch, type Patch } from '../pod/patch.ts'
 import { missingPullSecrets } from '../pod/pull-secrets.ts'
 import { annotations, isMirrorPod, member } from '../pod/sites.ts'
 import { failedSteps, sentence } from '../resolve/sentence.ts'
+import { isDenied } from '../resolve/resolution.ts'
 import type { ResolveDependencies } from '../resolve/resolve.ts'
 import { imagesAnnotation, writeRecords } from './annotation.ts'
 import { type AdmissionPolicy, decideSites, recordsFor, type SiteDecision } from './decide.ts'
@@ -120,16 +121,15 @@ function warningsFor({ asked, site, resolution, fault }: SiteDecision): string[]
 
 function deniedBy(decisions: readonly SiteDecision[]): string | null {
   const reasons = decisions.flatMap(({ asked, resolution }) => {
-    if (resolution?.reason !== 'denied') return []
+    if (resolution === null || !isDenied(resolution)) return []
     const rule =
-      resolution.unpinned === null
+      resolution.reason === 'row-denies'
         ? `row ${resolution.row} says otherwise: deny`
         : 'pin says unresolved: deny'
     return [`${asked}: ${rule}; ${sentence(resolution)}`]
   })
-  return reasons.length === 0
-    ? null
-    : `berth: ${reasons.join('; ')}; mirror the image, or change the rule`
+  if (reasons.length === 0) return null
+  return `berth: ${reasons.join('; ')}; mirror the image, or change the rule`
 }
 
 /** Appended on CREATE only: afterwards the list cannot be changed. */

@@ -2,7 +2,7 @@
 import type { ErrorCode } from '../errors.ts'
 import type { ParseResult } from '../reference/parse.ts'
 import { formatReference, type Reference, withDefaultTag } from '../reference/reference.ts'
-import type { Resolution } from '../resolve/resolution.ts'
+import { isDenied, type Resolution } from '../resolve/resolution.ts'
 import { failedSteps, sentence } from '../resolve/sentence.ts'
 
 export type Explanation =
@@ -72,7 +72,7 @@ export function invalid(
 function warningsFor(resolution: Resolution, hosts: readonly string[]): string[] {
   const { original, reason } = resolution
   const warnings: string[] = []
-  const doubtful = ['none-found', 'first-unproved', 'denied'].includes(reason)
+  const doubtful = ['none-found', 'first-unproved'].includes(reason) || isDenied(resolution)
   const failed = reason !== 'trusted' && failedSteps(resolution).length > 0
   if (doubtful || failed || resolution.unpinned !== null) warnings.push(sentence(resolution))
   if (original.domain === '') warnings.push('the host is no host name, so no row applies')

@@ -60,7 +60,10 @@ export function createKeychain(
   const load = async (): Promise<readonly DockerConfigEntry[]> => {
     const found = await readFirst(source.places)
     if ('fault' in found) return keepLast(found.fault)
-    if (found.text === last?.text) return last.entries
+    if (found.text === last?.text) {
+      lastProblem = null
+      return last.entries
+    }
     const parsed = parseDockerConfig(found.text, found.place.form)
     if (!parsed.ok) return keepLast(`${found.place.file} ${parsed.reason}`)
     lastProblem = null

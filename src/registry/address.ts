@@ -13,7 +13,7 @@ export interface Address {
   readonly family: number
 }
 
-export type Lookup = (
+type Lookup = (
   hostname: string,
   done: (error: NodeJS.ErrnoException | null, addresses: readonly Address[]) => void,
 ) => void

@@ -10,7 +10,7 @@ import { basicHeader, type TokenSource } from './token.ts'
 import type { Reply, Sent, Transport, TransportRequest } from './transport.ts'
 
 /** What a repository asked for, and which credential it took: saves the first 401 of the next request. */
-export interface Remembered {
+interface Remembered {
   readonly challenge: Challenge
   /** Its place among the candidates, which are the same for the same identity. */
   readonly index: number

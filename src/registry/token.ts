@@ -6,7 +6,7 @@ import { failed, type FailedAnswer, shortHost } from './failure.ts'
 import { describeStatus, failureForStatus } from './status.ts'
 import type { Reply, Transport } from './transport.ts'
 
-export interface TokenRequest {
+interface TokenRequest {
   /** Already checked: nothing here asks whether it may be trusted. */
   readonly realm: URL
   readonly service: string | undefined
@@ -15,7 +15,7 @@ export interface TokenRequest {
   readonly signal: AbortSignal
 }
 
-export type TokenResult =
+type TokenResult =
   | {
       readonly ok: true
       readonly token: string

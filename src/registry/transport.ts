@@ -67,6 +67,8 @@ export function createTransport(options: ConnectorOptions): Transport {
     const { authorization, ...others } = request.headers
     const mine = isFromHome && authorization !== undefined ? { authorization } : {}
     const { signal } = request
+    // undici would still open the connection.
+    signal.throwIfAborted()
     const response = await untilAborted(
       agent.request({
         origin: url.origin,

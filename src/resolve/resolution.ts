@@ -18,8 +18,15 @@ export type Reason =
   | 'first-unproved'
   /** No candidate was found; the image stays. */
   | 'none-found'
-  /** A rule of the configuration says `deny`. */
-  | 'denied'
+  /** No candidate was found, and the row says `otherwise: deny`. */
+  | 'row-denies'
+  /** No digest was to be had, and the configuration says `unresolved: deny`. */
+  | 'pin-denies'
+
+/** True when a rule of the configuration refuses the pod. */
+export function isDenied({ reason }: Pick<Resolution, 'reason'>): boolean {
+  return reason === 'row-denies' || reason === 'pin-denies'
+}
 
 export interface Resolution {
   readonly original: Reference
@@ -71,32 +78,40 @@ export interface Decision {
   readonly reason: Reason
 }
 
-/** Puts a decision into words that everything else is made from. */
+/** Puts a decision into the values that everything else is made from. */
 export function settle(
   policy: Policy,
-  request: Request,
+  { reference: original }: Request,
   { row, steps, taken, reason }: Decision,
 ): Resolution {
-  const original = request.reference
-  const kind = taken?.candidate.kind ?? 'original'
-  const base = taken?.candidate.reference ?? withDefaultTag(original)
-  const wantsPin = needsPin(policy, original, base, kind)
-  const digest = wantsPin ? (taken?.digest ?? null) : null
-  const chosen = digest === null ? base : { ...base, digest }
-  const changed = digest !== null || (kind !== 'original' && !sameImage(chosen, original))
-  const unpinned =
-    wantsPin && digest === null ? (taken?.detail ?? 'its registry was not asked') : null
-  const denied = reason !== 'denied' && unpinned !== null && policy.pin.unresolved === 'deny'
+  const { reference, kind } = taken?.candidate ?? { reference: null, kind: 'original' as const }
+  const base = reference ?? withDefaultTag(original)
+  const pin = pinFor(needsPin(policy, original, base, kind), taken)
+  const chosen = pin.digest === null ? base : { ...base, digest: pin.digest }
+  const moved = kind !== 'original' && !sameImage(chosen, original)
   return {
     original,
     row,
     steps,
     chosen,
     kind,
-    changed,
-    pinned: digest !== null,
-    unpinned,
-    reason: denied ? 'denied' : reason,
+    changed: pin.digest !== null || moved,
+    pinned: pin.digest !== null,
+    unpinned: pin.missing,
+    reason: pin.missing !== null && policy.pin.unresolved === 'deny' ? 'pin-denies' : reason,
+  }
+}
+
+/** The digest to pin to, or why there is none though one is wanted. */
+function pinFor(
+  wanted: boolean,
+  taken: Step | null,
+): { digest: string | null; missing: string | null } {
+  if (!wanted) return { digest: null, missing: null }
+  const digest = taken?.digest ?? null
+  return {
+    digest,
+    missing: digest === null ? (taken?.detail ?? 'its registry was not asked') : null,
   }
 }
 

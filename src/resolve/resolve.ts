@@ -62,7 +62,7 @@ export async function resolve(
   if (row.otherwise === 'first' && first !== undefined) {
     return settle(policy, request, { row: row.name, steps, taken: first, reason: 'first-unproved' })
   }
-  const reason = row.otherwise === 'deny' ? 'denied' : 'none-found'
+  const reason = row.otherwise === 'deny' ? 'row-denies' : 'none-found'
   return settle(policy, request, { row: row.name, steps, taken: null, reason })
 }
 

@@ -35,7 +35,9 @@ function outcomeText({ reason, chosen, kind, pinned }: Resolution, failed: strin
       return `${before}nothing found; ${chosen.domain} taken unproved`
     case 'none-found':
       return `${before}nothing found; left as it is`
-    case 'denied':
-      return `${before}refused, as the row says`
+    case 'row-denies':
+      return `${before}nothing found; refused, as the row says`
+    case 'pin-denies':
+      return `${before}refused, as an image must be pinned`
   }
 }

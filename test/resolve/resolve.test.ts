@@ -254,7 +254,7 @@ describe('when nothing is found', () => {
   it('`otherwise: deny` refuses', async () => {
     expect(
       await decide('quay.io/x:1', registriesOf({}), oneRow({ ...row, otherwise: 'deny' })),
-    ).toMatchObject({ reason: 'denied' })
+    ).toMatchObject({ reason: 'row-denies' })
   })
 })
 
@@ -311,7 +311,7 @@ describe('pins', () => {
       { pin: { ...pinLatest, unresolved: 'deny' } },
     )
 
-    expect(decision.reason).toBe('denied')
+    expect(decision.reason).toBe('pin-denies')
   })
 
   it('an image without a row where its registry is listed, and contact no other', async () => {

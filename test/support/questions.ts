@@ -56,6 +56,6 @@ export function registriesOf(
   }
 }
 
-export function nameOf({ host, repository, reference }: Question): string {
+function nameOf({ host, repository, reference }: Question): string {
   return `${host}/${repository}${reference.includes(':') ? '@' : ':'}${reference}`
 }

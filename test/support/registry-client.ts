@@ -4,6 +4,8 @@ import { type Network, systemNetwork } from '../../src/registry/address.ts'
 import { createManifestSource } from '../../src/registry/client.ts'
 import type { RegistrySettings } from '../../src/registry/settings.ts'
 import type { Answer, ManifestSource } from '../../src/resolve/ports.ts'
+import { type FakeRegistry, startFakeRegistry } from './registry.ts'
+import type { FakeAuthOptions } from './registry-auth.ts'
 
 export interface ClientOptions {
   readonly credentials?: readonly Credential[]
@@ -55,4 +57,28 @@ export async function ask(
 /** A user called `user` with this password, from a place called `test`. */
 export function credential(password: string, username = 'user'): Credential {
   return { username, password, source: `test ${username}` }
+}
+
+/** A registry with `team/app:1`, and a client that may send credentials to it over plain HTTP. */
+export async function startGuarded(
+  auth: FakeAuthOptions,
+  options: ClientOptions = {},
+  changes: Partial<RegistrySettings> = {},
+): Promise<{ registry: FakeRegistry; client: Client }> {
+  const registry = await startFakeRegistry({ auth })
+  registry.addManifest({ repository: 'team/app', tag: '1' })
+  const settings = registryAt(registry.url, {
+    allowPlainHttpAuth: true,
+    authHosts: [registry.tokenHost],
+    ...changes,
+  })
+  return { registry, client: createClient([settings], options) }
+}
+
+/** Who was asked, how, and with which kind of authorisation: `registry HEAD bare`. */
+export function exchangesOf({ requests }: FakeRegistry): string[] {
+  return requests.map(({ server, method, headers }) => {
+    const [scheme = 'bare'] = headers.authorization?.split(' ') ?? []
+    return `${server} ${method} ${scheme}`
+  })
 }

@@ -18,8 +18,6 @@ import {
   type NormalAnswer,
 } from './registry-behaviour.ts'
 
-export type { LoggedRequest } from './registry-behaviour.ts'
-
 export interface FakeRegistryOptions {
   readonly tls?: { readonly key: string; readonly cert: string }
   readonly auth?: FakeAuthOptions
@@ -28,7 +26,7 @@ export interface FakeRegistryOptions {
   readonly behave?: (request: LoggedRequest) => Behaviour | null
 }
 
-export interface FakeManifest {
+interface FakeManifest {
   readonly repository: string
   readonly tag?: string
   readonly body?: string | Buffer
