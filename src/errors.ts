@@ -11,7 +11,6 @@ export const errorCodes = [
   'certificate-unwritable',
   'credentials-invalid',
   'listen-failed',
-  'cluster-unreachable',
 ] as const
 
 export type ErrorCode = (typeof errorCodes)[number]

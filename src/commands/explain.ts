@@ -14,7 +14,7 @@ import { BerthError } from '../errors.ts'
 import { type Command, type Io, print } from './io.ts'
 
 const usage =
-  'berth explain IMAGE… | - [--config FILE] [-n NAMESPACE] [--no-probe] [-o table|json|yaml]'
+  'berth explain IMAGE… | - [--config FILE] [-n NAMESPACE] [--no-probe] [-o table|json|yaml] [--secrets-dir DIR]'
 
 /** A person waits longer than an API server does: three times the time that a webhook has at the most for one image. */
 const patienceMs = 10_000

@@ -43,7 +43,6 @@ const exitCodes: Readonly<Record<ErrorCode, number>> = {
   'certificate-unwritable': 2,
   'credentials-invalid': 2,
   'listen-failed': 2,
-  'cluster-unreachable': 3,
 }
 
 /** Runs one command line. Never throws: a BerthError becomes its message and its exit code, a bug becomes a stack and 70. */
