@@ -3,7 +3,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createKeychain } from '../../src/credentials/file.ts'
-import { credentialIdentity } from '../../src/credentials/identity.ts'
 
 let directory: string
 
@@ -172,33 +171,5 @@ describe('a keychain', () => {
       /^secret creds, key ghcr\.io is not used: it has only an identitytoken/,
     )
     expect(problems[0]).not.toContain(canary)
-  })
-})
-
-describe('the identity of credentials (R-17)', () => {
-  const make = (username: string, password: string) => ({ username, password, source: 'test' })
-
-  it('is `anonymous` without any', () => {
-    expect(credentialIdentity([])).toBe('anonymous')
-  })
-
-  it('is the same for the same pairs, wherever they come from', () => {
-    const other = { ...make('u', 'p'), source: 'elsewhere' }
-
-    expect(credentialIdentity([make('u', 'p')])).toBe(credentialIdentity([other]))
-  })
-
-  it.each([
-    [[make('u', 'p')], [make('u', 'q')]],
-    [[make('u', 'p')], [make('v', 'p')]],
-    [[make('ab', 'c')], [make('a', 'bc')]],
-    [[make('u', 'p')], [make('u', 'p'), make('v', 'q')]],
-    [
-      [make('u', 'p'), make('v', 'q')],
-      [make('v', 'q'), make('u', 'p')],
-    ],
-  ])('differs between %j and %j, and holds neither', (one, other) => {
-    expect(credentialIdentity(one)).toMatch(/^[0-9a-f]{32}$/)
-    expect(credentialIdentity(one)).not.toBe(credentialIdentity(other))
   })
 })

@@ -24,6 +24,7 @@ describe('a label', () => {
     ['\\*', 'a', false],
     ['[\\]]', ']', true],
     ['[]a]', ']', false],
+    ['[^]a]', 'xa]', false],
     ['[-a]', '-', false],
     ['[a', 'a', false],
     ['[a-', 'a', false],

@@ -1,0 +1,35 @@
+import { PassThrough, Readable, Writable } from 'node:stream'
+import type { Io } from '../../src/commands/io.ts'
+import { run } from '../../src/commands/run.ts'
+
+export interface Outcome {
+  readonly code: number
+  readonly stdout: string
+  readonly stderr: string
+}
+
+class Collector extends Writable {
+  text = ''
+
+  override _write(chunk: Buffer, _encoding: string, done: () => void): void {
+    this.text += chunk.toString()
+    done()
+  }
+}
+
+/** Runs a command line as main.ts does, without a process. */
+export async function berth(
+  argv: readonly string[],
+  input = '',
+  signal = new AbortController().signal,
+): Promise<Outcome> {
+  const [stdout, stderr] = [new Collector(), new Collector()]
+  const io: Io = { stdout, stderr, stdin: Readable.from([input]), env: {}, signal }
+  const code = await run(argv, io)
+  return { code, stdout: stdout.text, stderr: stderr.text }
+}
+
+/** A terminal, as far as colour is concerned. */
+export function terminal(): Writable & { readonly isTTY: boolean } {
+  return Object.assign(new PassThrough(), { isTTY: true })
+}
