@@ -126,7 +126,7 @@ describe('ARCHITECTURE.md', () => {
   it('names every room', () => {
     const named = [...text.matchAll(/^\| `src\/([a-z]+)` \|/gm)].map(([, room]) => room)
 
-    expect(named.toSorted()).toEqual(Object.keys(arrows).toSorted())
+    expect(new Set(named)).toEqual(new Set(Object.keys(arrows)))
   })
 
   it('gives a reason for every dependency', () => {

@@ -86,27 +86,27 @@ describe('the door', () => {
   })
 
   it.each([
-    ['GET', '/mutate', {}, 405, 'only POST is answered at /mutate\n'],
-    ['PUT', '/mutate', {}, 405, 'only POST is answered at /mutate\n'],
-    ['POST', '/other', {}, 404, 'reviews are answered at /mutate\n'],
-    ['POST', '/mutate', { type: 'text/plain' }, 415, 'send the review as application/json\n'],
-    ['POST', '/mutate', { body: '' }, 400, 'the body is not JSON; send an AdmissionReview\n'],
-    ['POST', '/mutate', { body: '{' }, 400, 'the body is not JSON; send an AdmissionReview\n'],
+    [405, 'GET', '/mutate', {}, 'only POST is answered at /mutate\n'],
+    [405, 'PUT', '/mutate', {}, 'only POST is answered at /mutate\n'],
+    [404, 'POST', '/other', {}, 'reviews are answered at /mutate\n'],
+    [415, 'POST', '/mutate', { type: 'text/plain' }, 'send the review as application/json\n'],
+    [400, 'POST', '/mutate', { body: '' }, 'the body is not JSON; send an AdmissionReview\n'],
+    [400, 'POST', '/mutate', { body: '{' }, 'the body is not JSON; send an AdmissionReview\n'],
     [
+      400,
       'POST',
       '/mutate',
       { body: '{}' },
-      400,
       'the body is not an AdmissionReview of admission.k8s.io/v1\n',
     ],
     [
+      413,
       'POST',
       '/mutate',
       { body: Buffer.alloc(maxReviewBytes + 1, 32) },
-      413,
       `the body is larger than ${maxReviewBytes} bytes\n`,
     ],
-  ])('%s %s with %o is %i', async (method, path, options, status, body) => {
+  ])('is %i for %s %s', async (status, method, path, options, body) => {
     const withoutBody = method === 'GET' ? { body: '' } : {}
 
     expect(await send(path, { method, ...withoutBody, ...options })).toMatchObject({ status, body })
