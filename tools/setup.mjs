@@ -16,11 +16,15 @@ export function ensureInstalled() {
   if (modified(marker) >= modified(`${root}package-lock.json`)) return
   process.stderr.write('berth: installing dependencies, once\n')
   // npm's own output goes to stderr: stdout belongs to the command that is about to run.
-  const npm = spawnSync('npm', ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error'], {
-    cwd: root,
-    stdio: ['ignore', 2, 2],
-    env: cleanEnvironment(),
-  })
+  const npm = spawnSync(
+    'npm',
+    ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error'],
+    {
+      cwd: root,
+      stdio: ['ignore', 2, 2],
+      env: cleanEnvironment(),
+    },
+  )
   if (npm.status !== 0) {
     process.stderr.write('berth: npm install failed; see above\n')
     process.exit(npm.status ?? 1)
