@@ -42,7 +42,11 @@ export const explain: Command = async (args, io) => {
   const engine =
     values['no-probe'] === true
       ? null
-      : createEngine(config, text(values, 'secrets-dir') ?? defaultSecretsDirectory)
+      : createEngine(config, {
+          secretsDirectory: text(values, 'secrets-dir') ?? defaultSecretsDirectory,
+          questionMs: patienceMs / 2,
+          onProblem: (message) => print(io.stderr, `berth: ${message}`),
+        })
   const namespace = text(values, 'namespace') ?? 'default'
   const explanations: Explanation[] = []
   try {

@@ -39,10 +39,17 @@ const oldEngineLifeMs = 30_000
 /** Starts both ports. Throws `listen-failed`. */
 export async function startWebhook(options: WebhookOptions): Promise<Webhook> {
   const { log, secretsDirectory } = options
-  let engine = createEngine(options.config, secretsDirectory)
+  const engineOptions = {
+    secretsDirectory,
+    onProblem: (problem: string) => log.warn({ problem }, 'credentials'),
+  }
+  let engine = createEngine(options.config, engineOptions)
   let generation = 1
   let draining = false
-  const metrics = createMetrics((host) => engine.resolve.knows(host))
+  const metrics = createMetrics({
+    knows: (host) => engine.resolve.knows(host),
+    circuits: () => engine.circuits.states(),
+  })
   metrics.configLoaded(true, generation)
   const dependencies: AdmissionDependencies = {
     current: () => engine,
@@ -64,7 +71,7 @@ export async function startWebhook(options: WebhookOptions): Promise<Webhook> {
     metricsPort,
     use: (config) => {
       const old = engine
-      engine = createEngine(config, secretsDirectory)
+      engine = createEngine(config, engineOptions)
       generation += 1
       metrics.configLoaded(true, generation)
       setTimeout(() => void old.close(), oldEngineLifeMs).unref()

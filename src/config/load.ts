@@ -5,7 +5,7 @@ import { findMatches } from '../credentials/docker-config.ts'
 import { BerthError } from '../errors.ts'
 import { compilePattern, compileTagGlob, type Pattern } from '../fallback/glob.ts'
 import { lintTable } from '../fallback/lint.ts'
-import type { Row, Table } from '../fallback/table.ts'
+import { createTable, type Row, type Table } from '../fallback/table.ts'
 import { compileTemplate, type Template } from '../fallback/template.ts'
 import { parseReference, withTag } from '../reference/parse.ts'
 import type { Config } from './config.ts'
@@ -96,7 +96,7 @@ function build(input: ConfigInput, directory: string, report: Report): Omit<Conf
   const mirrors = new Set(
     [...registries.values()].filter(({ mirror }) => mirror).map(({ host }) => host),
   )
-  const table: Table = { rows, mirrors }
+  const table = createTable(rows, mirrors)
   for (const { severity, row, part, index, message } of lintTable(table)) {
     report(
       severity,

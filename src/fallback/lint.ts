@@ -4,7 +4,7 @@
  */
 import { type Reference, repositoryName } from '../reference/reference.ts'
 import type { Pattern } from './glob.ts'
-import { type Row, select, type Table } from './table.ts'
+import { makeCandidate, type Row, select, type Table } from './table.ts'
 import { renderTemplate, type Template } from './template.ts'
 
 export interface Finding {
@@ -16,24 +16,52 @@ export interface Finding {
   readonly message: string
 }
 
-/** Every finding, in the order of the rows. */
+interface Context {
+  readonly table: Table
+  /** The first row that has a pattern with this text. */
+  readonly firstRows: ReadonlyMap<string, number>
+  /** Hosts of patterns whose images a template brings to one mirror, by the template's text. */
+  readonly hostsByTemplate: ReadonlyMap<string, ReadonlySet<string>>
+}
+
+/** Every finding, in the order of the rows. Takes time in proportion to the rows, because it runs at every reload. */
 export function lintTable(table: Table): Finding[] {
+  const context: Context = { table, firstRows: firstRowsOf(table), hostsByTemplate: hostsOf(table) }
+  const landings = new Map<string, number>()
   return table.rows.flatMap((row, index) => [
-    ...unreachable(table, row, index),
+    ...unreachable(context, row, index),
     ...loops(table, row, index),
     ...wholeHostAlternates(table, row, index),
     ...uselessOtherwise(row, index),
-    ...collisions(table, row, index),
+    ...collisions(context, landings, row, index),
   ])
 }
 
+function firstRowsOf({ rows }: Table): Map<string, number> {
+  const first = new Map<string, number>()
+  for (const [index, { images }] of rows.entries()) {
+    for (const { text } of images) if (!first.has(text)) first.set(text, index)
+  }
+  return first
+}
+
+function hostsOf({ rows }: Table): Map<string, Set<string>> {
+  const hosts = new Map<string, Set<string>>()
+  for (const { images, try: templates } of rows) {
+    for (const { text } of templates) {
+      const known = hosts.get(text) ?? new Set<string>()
+      for (const { host } of images) if (host !== null) known.add(host)
+      hosts.set(text, known)
+    }
+  }
+  return hosts
+}
+
 /** A pattern behind one that takes everything it could match is dead. */
-function unreachable(table: Table, row: Row, rowIndex: number): Finding[] {
+function unreachable({ table, firstRows }: Context, row: Row, rowIndex: number): Finding[] {
   return row.images.flatMap((pattern, index) => {
-    const earlier = table.rows
-      .slice(0, rowIndex)
-      .find(({ images }) => images.some((other) => covers(other, pattern)))
-    if (earlier === undefined) return []
+    const earlier = table.rows[coveringRow(table, firstRows, pattern)]
+    if (earlier === undefined || table.rows.indexOf(earlier) >= rowIndex) return []
     const message = `is never reached: row ${earlier.name} takes every image it matches; move this row up`
     return [
       { severity: 'warning' as const, row: rowIndex, part: 'images' as const, index, message },
@@ -41,10 +69,18 @@ function unreachable(table: Table, row: Row, rowIndex: number): Finding[] {
   })
 }
 
-function covers(wide: Pattern, narrow: Pattern): boolean {
-  if (wide.text === narrow.text || wide.text === '**') return true
-  if (narrow.literal !== null) return wide.matches(sample(narrow))
-  return wide.host !== null && wide.host === narrow.host && wide.path === '**'
+/** The first row that takes all that the pattern matches: for one repository by looking it up, for a glob by a wider glob. */
+function coveringRow(
+  table: Table,
+  firstRows: ReadonlyMap<string, number>,
+  pattern: Pattern,
+): number {
+  if (pattern.literal !== null) return table.index.find(sample(pattern), false)
+  const wider = ['**', `${pattern.host}/**`, pattern.text].map(
+    (text) => firstRows.get(text) ?? Infinity,
+  )
+  const first = Math.min(...wider)
+  return first === Infinity ? -1 : first
 }
 
 /** A candidate on a mirror is final: if its own row would send it on, images would move at every look. */
@@ -65,12 +101,11 @@ function movesOn(
   template: Template,
   pattern: Pattern,
 ): { row: string; from: string; to: string } | null {
-  const made = select(
-    { rows: [{ ...row, try: [template] }], mirrors: table.mirrors },
-    sample(pattern),
-    'default',
-  ).candidates[0]
-  if (made === undefined || made.reference === null || made.kind === 'original') return null
+  const made = makeCandidate(table, row, template, {
+    reference: sample(pattern),
+    namespace: 'default',
+  })
+  if (made.reference === null || made.kind === 'original') return null
   if (!table.mirrors.has(made.reference.domain)) return null
   const next = select(table, made.reference, 'default')
   const first = next.candidates[0]
@@ -110,23 +145,28 @@ function uselessOtherwise(row: Row, rowIndex: number): Finding[] {
 }
 
 /** Two upstreams that a flat layout can bring to one path on a mirror, so that one would be served for the other. */
-function collisions(table: Table, row: Row, rowIndex: number): Finding[] {
+function collisions(
+  context: Context,
+  landings: Map<string, number>,
+  row: Row,
+  rowIndex: number,
+): Finding[] {
   return row.try.flatMap((template, index) => {
-    if (template.host === null || !table.mirrors.has(template.host)) return []
-    const within = row.images.some((pattern) => mergesNames(template, pattern))
-    const other = table.rows
-      .slice(0, rowIndex)
-      .find((earlier) => sharesPaths(row, earlier, template))
-    const finding = (message: string) => [
-      { severity: 'warning' as const, row: rowIndex, part: 'try' as const, index, message },
+    if (template.host === null || !context.table.mirrors.has(template.host)) return []
+    const finding = (message: string): Finding[] => [
+      { severity: 'warning', row: rowIndex, part: 'try', index, message },
     ]
-    if (within)
+    if (row.images.some((pattern) => mergesNames(template, pattern))) {
       return finding(
         'brings images of different repositories to one path; use {host}/{path} to keep them apart',
       )
-    if (other === undefined) return []
+    }
+    const other = row.images
+      .map((pattern) => sharedWith(context, landings, { template, pattern, rowIndex }))
+      .find((found) => found !== null)
+    if (other === undefined || other === null) return []
     return finding(
-      `and row ${other.name} can bring images of different registries to one path on ${template.host}; ${template.host}/{host}/{path} keeps them apart`,
+      `and row ${other} can bring images of different registries to one path on ${template.host}; ${template.host}/{host}/{path} keeps them apart`,
     )
   })
 }
@@ -135,40 +175,46 @@ function collisions(table: Table, row: Row, rowIndex: number): Finding[] {
 function mergesNames(template: Template, pattern: Pattern): boolean {
   if (pattern.literal !== null) return false
   if (!template.variables.has('path')) return true
-  return (
-    pattern.host === null && !template.variables.has('host') && !template.text.startsWith('{host}')
-  )
+  return pattern.host === null && !template.variables.has('host')
 }
 
-function sharesPaths(row: Row, earlier: Row, template: Template): boolean {
-  return earlier.try.some(
-    (other) =>
-      other.host === template.host &&
-      row.images.some((one) =>
-        earlier.images.some((two) => landTogether([template, one], [other, two])),
-      ),
-  )
+interface Landing {
+  readonly template: Template
+  readonly pattern: Pattern
+  readonly rowIndex: number
 }
 
-function landTogether(
-  [template, one]: [Template, Pattern],
-  [other, two]: [Template, Pattern],
-): boolean {
-  if (one.host === template.host || two.host === template.host) return false
-  if (one.host === two.host && one.host !== null) return false
-  if (one.literal !== null && two.literal !== null)
-    return render(template, one) === render(other, two)
-  return template.text === other.text && !template.variables.has('host') && pathsMeet(one, two)
+/** The name of an earlier row that can bring another registry's image to where this pattern's images land. */
+function sharedWith(
+  { table, hostsByTemplate }: Context,
+  landings: Map<string, number>,
+  { template, pattern, rowIndex }: Landing,
+): string | null {
+  if (pattern.host === template.host || template.variables.has('host')) return null
+  // Two single repositories that end up under one name, whatever their templates are.
+  const name =
+    pattern.literal === null ? `${template.text} ${pattern.path}` : render(template, pattern)
+  const landed = landings.get(name)
+  if (landed === undefined) landings.set(name, rowIndex)
+  else if (landed !== rowIndex)
+    return hostsDiffer(table.rows[landed], pattern) ? (table.rows[landed]?.name ?? null) : null
+  // The same template for another registry, whose pattern takes the same path.
+  for (const host of hostsByTemplate.get(template.text) ?? []) {
+    if (host === pattern.host || host === template.host) continue
+    const row = table.index.find({ ...sample(pattern), domain: host }, true)
+    const other = table.rows[row]
+    if (
+      row < rowIndex &&
+      other !== undefined &&
+      other.try.some(({ text }) => text === template.text)
+    )
+      return other.name
+  }
+  return null
 }
 
-function pathsMeet(one: Pattern, two: Pattern): boolean {
-  const onto = (pattern: Pattern, host: string | null) => ({
-    ...sample(pattern),
-    domain: host ?? 'a.b',
-  })
-  if (one.literal !== null) return two.matches(onto(one, two.host))
-  if (two.literal !== null) return one.matches(onto(two, one.host))
-  return true
+function hostsDiffer(row: Row | undefined, { host }: Pattern): boolean {
+  return row !== undefined && row.images.some((image) => image.host !== host)
 }
 
 function render(template: Template, pattern: Pattern): string {

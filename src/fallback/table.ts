@@ -12,6 +12,7 @@ import {
 } from '../reference/reference.ts'
 import { canonicalRepository } from './alias.ts'
 import type { Pattern } from './glob.ts'
+import { indexRows, type RowIndex } from './row-index.ts'
 import { renderTemplate, type Template } from './template.ts'
 
 export interface Row {
@@ -30,6 +31,12 @@ export interface Table {
   readonly rows: readonly Row[]
   /** Hosts that are mirrors: registries of the operator's own. */
   readonly mirrors: ReadonlySet<string>
+  readonly index: RowIndex
+}
+
+/** A table of these rows, filed for lookup. */
+export function createTable(rows: readonly Row[], mirrors: ReadonlySet<string>): Table {
+  return { rows, mirrors, index: indexRows(rows.map(({ images }) => images)) }
 }
 
 /**
@@ -63,12 +70,7 @@ export function select(table: Table, reference: Reference, namespace: string): S
   // An empty domain (`foo_bar.com/x`) is a host that no rule can know: see the grammar in reference/parse.ts.
   if (reference.domain === '') return { row: null, candidates: [] }
   const canonical = canonicalRepository(reference)
-  const onMirror = table.mirrors.has(canonical.domain)
-  const row = table.rows.find(({ images }) =>
-    images.some(
-      (pattern) => (!onMirror || pattern.host === canonical.domain) && pattern.matches(canonical),
-    ),
-  )
+  const row = table.rows[table.index.find(canonical, table.mirrors.has(canonical.domain))]
   if (row === undefined) return { row: null, candidates: [] }
   const candidates = new Map<string, Candidate>()
   for (const template of row.try) {
@@ -78,7 +80,8 @@ export function select(table: Table, reference: Reference, namespace: string): S
   return { row, candidates: [...candidates.values()] }
 }
 
-function makeCandidate(
+/** What one template of a row makes of a reference. */
+export function makeCandidate(
   table: Table,
   row: Row,
   template: Template,

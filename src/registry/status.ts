@@ -5,7 +5,9 @@ import type { Reply } from './transport.ts'
 
 /** Turns a status into a failure. 404 alone says that an image is not there. */
 export function failureForStatus(reply: Reply, now: () => number): FailedAnswer {
-  return failed(outcomeOf(reply.status), describeStatus(reply, now))
+  const answer = failed(outcomeOf(reply.status), describeStatus(reply, now))
+  const seconds = retryAfterSeconds(reply, now)
+  return seconds === null ? answer : { ...answer, retryAfterMs: seconds * 1000 }
 }
 
 function outcomeOf(status: number): Failure {

@@ -22,6 +22,11 @@ export function budgetMs(timeout: unknown): number {
   return Math.max(floorMs, Math.min(ownCapMs, given - roundingMs - marginMs))
 }
 
+/** Why a review's work is stopped at its deadline, as against by a caller who has gone or an answer that has come. */
+export class OutOfTime extends Error {
+  override readonly name = 'OutOfTime'
+}
+
 const unitsMs: Readonly<Record<string, number>> = { h: 3_600_000, m: 60_000, s: 1_000, ms: 1 }
 
 function goDurationMs(text: string): number | null {

@@ -1,15 +1,22 @@
 /** One question, one request: answers are kept for a short time, and callers who ask the same thing at once share it. */
 import { LRUCache } from 'lru-cache'
 import { isDigest } from '../reference/parse.ts'
+import { OutOfTime } from './budget.ts'
 import type { Answer, ManifestSource, PreparedQuestion, Question } from './ports.ts'
 
 export type Ask = (question: Question, signal: AbortSignal) => Promise<Answer>
 
 export interface CacheOptions {
   readonly now: () => number
-  /** Entries kept at most; one is about 500 bytes with its key. */
+  /** Bounds what is kept; a key is a repository's name, and names can be long. */
   readonly maxEntries?: number
+  readonly maxBytes?: number
+  /** Milliseconds for one question, so that a silent registry leaves time for the ones behind it. */
+  readonly questionMs?: number
 }
+
+/** Four round trips (connection, TLS, token, HEAD) to the other side of the world take a second. */
+const defaultQuestionMs = 2_000
 
 /** What a digest names never changes; only its being there can, when a mirror is pruned. */
 const digestTtlMs = 600_000
@@ -20,8 +27,22 @@ const tagTtlMs = 30_000
 /** Short, so that a copy that has just been made is found. */
 const absentTtlMs = 5_000
 
-/** 10,000 images × 500 bytes is 5 MB, and more images than one cluster starts in half a minute. */
+/** A registry that is away for longer than this has more to recover from than a digest that is ten minutes old. */
+const staleMs = 600_000
+
+/** More images than one cluster starts in ten minutes. */
 const defaultMaxEntries = 10_000
+
+/** A thousand bytes for each of them: host, repository, digest, and the overhead of a map's entry. */
+const defaultMaxBytes = 10_000_000
+
+/** A digest, a media type and the objects around them. */
+const entryOverheadBytes = 400
+
+interface Entry {
+  readonly answer: Answer
+  readonly freshUntil: number
+}
 
 interface Flight {
   readonly answer: Promise<Answer>
@@ -34,10 +55,17 @@ interface Flight {
  * Only definite answers are kept: a registry that is down or limits us has not said that an image is absent.
  */
 export function createCache(source: ManifestSource, options: CacheOptions): Ask {
-  const { now, maxEntries = defaultMaxEntries } = options
-  const kept = new LRUCache<string, Answer>({
+  const {
+    now,
+    maxEntries = defaultMaxEntries,
+    maxBytes = defaultMaxBytes,
+    questionMs = defaultQuestionMs,
+  } = options
+  const kept = new LRUCache<string, Entry>({
     max: maxEntries,
-    ttl: tagTtlMs,
+    maxSize: maxBytes,
+    sizeCalculation: (_, key) => key.length + entryOverheadBytes,
+    ttl: staleMs,
     ttlResolution: 0,
     perf: { now },
   })
@@ -52,23 +80,30 @@ export function createCache(source: ManifestSource, options: CacheOptions): Ask 
       prepared.credentialIdentity,
     ])
     const known = kept.get(key)
-    if (known !== undefined) return known
+    if (known !== undefined && now() < known.freshUntil) return known.answer
     const flight = flights.get(key) ?? takeOff(key, prepared)
-    return wait(flight, signal)
+    return withStale(await wait(flight, signal), known)
 
     function takeOff(flightKey: string, asked: PreparedQuestion): Flight {
       const stop = new AbortController()
+      const timer = setTimeout(() => stop.abort(new OutOfTime()), questionMs)
       const answer = asked.ask(stop.signal).then((result) => {
         const ttl = ttlMs(question, result)
-        if (ttl > 0) kept.set(flightKey, result, { ttl })
+        // What is found is remembered beyond its time, for when the registry is away; a definite no ends that.
+        const remembered = result.outcome === 'found' ? Math.max(ttl, staleMs) : ttl
+        if (ttl > 0)
+          kept.set(flightKey, { answer: result, freshUntil: now() + ttl }, { ttl: remembered })
         return result
       })
       const started: Flight = { answer, stop, waiting: 0 }
       flights.set(flightKey, started)
       const land = () => {
+        clearTimeout(timer)
         if (flights.get(flightKey) === started) flights.delete(flightKey)
       }
       answer.then(land, land)
+      // Whoever comes after it was stopped starts anew.
+      stop.signal.addEventListener('abort', land, { once: true })
       return started
     }
   }
@@ -87,6 +122,14 @@ export function createCache(source: ManifestSource, options: CacheOptions): Ask 
       flight.answer.then(resolve, reject).finally(() => signal.removeEventListener('abort', leave))
     })
   }
+}
+
+/** A registry that does not answer has not taken back what it said. */
+function withStale(answer: Answer, known: Entry | undefined): Answer {
+  if (answer.outcome === 'found' || known === undefined || known.answer.outcome !== 'found')
+    return answer
+  const silent = ['unreachable', 'timeout', 'limited', 'skipped'].includes(answer.outcome)
+  return silent ? { ...answer, staleDigest: known.answer.digest } : answer
 }
 
 function ttlMs(question: Question, answer: Answer): number {

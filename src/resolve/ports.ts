@@ -32,7 +32,14 @@ export interface Question {
 
 export type Answer =
   | { readonly outcome: 'found'; readonly digest: string; readonly mediaType: string }
-  | { readonly outcome: Failure; readonly detail: string }
+  | {
+      readonly outcome: Failure
+      readonly detail: string
+      /** How long the registry asks to be left alone (RFC 9110, Retry-After). */
+      readonly retryAfterMs?: number
+      /** The digest that was last found, when the registry has not said since that it is gone. */
+      readonly staleDigest?: string
+    }
 
 /** A question with the credentials that will be used for it already looked up, so that the two cannot disagree. */
 export interface PreparedQuestion {

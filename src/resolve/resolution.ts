@@ -14,6 +14,8 @@ export type Reason =
   | 'original'
   /** The candidate's registry is trusted unasked (`probe: false`), or nothing is asked (`--no-probe`). */
   | 'trusted'
+  /** No registry answers; the candidate that one of them had a short while ago is taken. */
+  | 'last-seen'
   /** No candidate was found; `otherwise: first` takes the first. */
   | 'first-unproved'
   /** No candidate was found; the image stays. */

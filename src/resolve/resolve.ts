@@ -56,6 +56,10 @@ export async function resolve(
   if (taken !== undefined) {
     return settle(policy, request, { row: row.name, steps, taken, reason: reasonFor(taken) })
   }
+  const lastSeen = steps.find(({ digest }) => digest !== null)
+  if (lastSeen !== undefined) {
+    return settle(policy, request, { row: row.name, steps, taken: lastSeen, reason: 'last-seen' })
+  }
   const first = steps.find(
     ({ candidate }) => candidate.reference !== null && candidate.kind !== 'alternate',
   )
@@ -91,7 +95,9 @@ async function tryCandidate(context: Context, candidate: Candidate): Promise<Tri
   // Another publisher's copy is always pinned, so it is asked for even on a registry that is trusted unasked.
   if (kind !== 'alternate' && !dependencies.probes(reference.domain)) return unasked
   const answer = await askFor(dependencies, reference, signal)
-  if (answer.outcome !== 'found') return { ...answer, digest: null }
+  if (answer.outcome !== 'found') {
+    return { outcome: answer.outcome, detail: answer.detail, digest: answer.staleDigest ?? null }
+  }
   if (kind === 'alternate' && digestsOnly && request.reference.digest === null) {
     return compareWithOriginal(context, answer.digest)
   }

@@ -31,6 +31,8 @@ function outcomeText({ reason, chosen, kind, pinned }: Resolution, failed: strin
       return `${before}the original on ${chosen.domain}${pinned ? ', pinned' : ''}`
     case 'trusted':
       return `${before}taken from ${chosen.domain} unasked`
+    case 'last-seen':
+      return `${before}taken from ${chosen.domain} as it was last seen`
     case 'first-unproved':
       return `${before}nothing found; ${chosen.domain} taken unproved`
     case 'none-found':

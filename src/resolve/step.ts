@@ -9,6 +9,7 @@ export interface Step {
   readonly detail: string | null
   /** How long the answer took; null when nothing was asked. */
   readonly milliseconds: number | null
+  /** What the registry serves; beside a failure, what it served last. */
   readonly digest: string | null
 }
 

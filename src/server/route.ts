@@ -3,7 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Admit } from '../admission/handler.ts'
 import { readReview } from '../admission/review.ts'
 import { toReview } from '../admission/response.ts'
-import { budgetMs } from '../resolve/budget.ts'
+import { budgetMs, OutOfTime } from '../resolve/budget.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { logAdmission } from '../telemetry/admission-log.ts'
 import type { Logger } from '../telemetry/log.ts'
@@ -29,7 +29,10 @@ export function createAdmitRoute(
     const review = readReview(request.body)
     if (!review.ok) return refuse(reply, 400, review.message)
     const stop = new AbortController()
-    const timer = setTimeout(() => stop.abort(), budgetMs(queryOf(request)['timeout']))
+    const timer = setTimeout(
+      () => stop.abort(new OutOfTime()),
+      budgetMs(queryOf(request)['timeout']),
+    )
     const callerGone = () => stop.abort()
     reply.raw.once('close', callerGone)
     try {

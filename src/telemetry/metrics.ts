@@ -2,6 +2,7 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { Admission } from '../admission/handler.ts'
 import type { AdmissionRequest } from '../admission/review.ts'
+import type { CircuitState } from '../resolve/circuit.ts'
 import type { Resolution } from '../resolve/resolution.ts'
 
 export interface Metrics {
@@ -14,8 +15,14 @@ export interface Metrics {
 /** The API server's own histogram for webhooks starts at 5 ms; an answer from cache takes less than one. */
 const durationBuckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5]
 
-/** Makes the metrics of one process. `knows` keeps the label `registry` to hosts of the configuration. */
-export function createMetrics(knows: (host: string) => boolean): Metrics {
+export interface MetricsOptions {
+  /** Keeps the label `registry` to hosts of the configuration. */
+  readonly knows: (host: string) => boolean
+  readonly circuits: () => ReadonlyMap<string, CircuitState>
+}
+
+/** Makes the metrics of one process. */
+export function createMetrics({ knows, circuits }: MetricsOptions): Metrics {
   const registry = new Registry()
   const registers = [registry]
   const admissions = new Counter({
@@ -57,6 +64,17 @@ export function createMetrics(knows: (host: string) => boolean): Metrics {
     name: 'berth_config_last_reload_successful',
     help: '1 if the config file, as it stands, is in force; 0 if it has errors and the one before it is.',
     registers,
+  })
+  const circuit = new Gauge({
+    name: 'berth_registry_circuit_open',
+    help: '1 while a registry is not asked because it failed or asked to be left alone, else 0.',
+    labelNames: ['registry'] as const,
+    registers,
+    collect: () => {
+      circuit.reset()
+      for (const [host, state] of circuits())
+        circuit.set({ registry: host }, state === 'closed' ? 0 : 1)
+    },
   })
   const labelOf = (host: string) => (knows(host) ? host : 'other')
   const count = (resolution: Resolution) => {

@@ -128,3 +128,101 @@ describe('what is kept (R-17, R-18)', () => {
     expect((await second)[0]?.outcome).toBe('denied')
   })
 })
+
+describe('a registry that is away (R-19)', () => {
+  const setting = async (last: Answer) => {
+    const clock = { now: 1 }
+    const { source, requests } = sourceOf()
+    const asker = createCache(source, { now: () => clock.now })
+    const tell = async (answer: Answer) => {
+      const asked = ask(1, asker)
+      await arrival()
+      requests.at(-1)?.answer(answer)
+      return (await asked)[0]
+    }
+    await tell(found(digestA))
+    clock.now += 31_000
+    await tell(last)
+    return { clock, tell }
+  }
+
+  it.each(['unreachable', 'timeout', 'limited', 'skipped'] as const)(
+    '%s: what it served last is told beside the failure',
+    async (outcome) => {
+      const { tell } = await setting(failed('unreachable'))
+
+      expect(await tell(failed(outcome))).toEqual({ ...failed(outcome), staleDigest: digestA })
+    },
+  )
+
+  it.each(['absent', 'denied'] as const)('after a definite no (%s) it is not', async (outcome) => {
+    const { clock, tell } = await setting(failed(outcome))
+    clock.now += 6_000
+
+    expect(await tell(failed('unreachable'))).toEqual(failed('unreachable'))
+  })
+
+  it('after ten minutes it is not', async () => {
+    const { clock, tell } = await setting(failed('unreachable'))
+    clock.now += 600_000
+
+    expect(await tell(failed('unreachable'))).toEqual(failed('unreachable'))
+  })
+})
+
+describe('a silent registry', () => {
+  it('has its question ended, so that others have time', async () => {
+    const { source, requests } = sourceOf()
+    const asker = createCache(source, { now: () => 1, questionMs: 1 })
+    const answer = ask(1, asker)
+    await arrival()
+    const signal = requests[0]?.signal
+    await new Promise((resolve) => signal?.addEventListener('abort', resolve))
+    requests[0]?.answer(failed('timeout'))
+
+    expect((await answer)[0]?.outcome).toBe('timeout')
+    expect(signal?.reason).toBeInstanceOf(Error)
+  })
+
+  it('leaves nobody waiting for a request that was stopped', async () => {
+    const { source, requests } = sourceOf()
+    const asker = createCache(source, { now: () => 1 })
+    const gone = new AbortController()
+    const first = asker(question, gone.signal)
+    await arrival()
+    gone.abort()
+    await first
+    const second = ask(1, asker)
+    await arrival()
+    requests[1]?.answer(found())
+
+    expect((await second)[0]?.outcome).toBe('found')
+  })
+})
+
+describe('memory', () => {
+  it('is bounded by the number of answers and by their bytes', async () => {
+    let requests = 0
+    const source: ManifestSource = {
+      knows: () => true,
+      probes: () => true,
+      prepare: () =>
+        Promise.resolve({
+          credentialIdentity: 'anonymous',
+          ask: () => {
+            requests++
+            return Promise.resolve(found())
+          },
+        }),
+    }
+    const fits = createCache(source, { now: () => 1, maxEntries: 2 })
+    const small = createCache(source, { now: () => 1, maxBytes: 1_000 })
+    const { signal } = new AbortController()
+    for (const asker of [fits, small]) {
+      for (const repository of ['a', 'b', 'c', 'a'])
+        await asker({ ...question, repository }, signal)
+    }
+
+    expect(requests).toBe(8)
+  })
+})

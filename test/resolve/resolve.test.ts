@@ -367,6 +367,44 @@ describe('alternates: digest (R-47)', () => {
   })
 })
 
+describe('registries that are away', () => {
+  const away = { ...failed('unreachable'), staleDigest: digestA }
+  const row = { images: ['quay.io/x'], try: ['m.example/x', 'n.example/x'] }
+
+  it('the candidate that was there last is taken before nothing is', async () => {
+    const registries = registriesOf({ 'm.example': failed('unreachable'), 'n.example': away })
+    const decision = await decide('quay.io/x:latest', registries, {
+      ...oneRow(row, ['m.example', 'n.example']),
+      pin: pinLatest,
+    })
+
+    expect(decision).toMatchObject({ chosen: `n.example/x:latest@${digestA}`, reason: 'last-seen' })
+  })
+
+  it('but never before one that answers', async () => {
+    const registries = registriesOf({ 'm.example': away, 'n.example': found(digestB) })
+    const decision = await decide('quay.io/x:latest', registries, {
+      ...oneRow(row, ['m.example', 'n.example']),
+      pin: pinLatest,
+    })
+
+    expect(decision).toMatchObject({ chosen: `n.example/x:latest@${digestB}`, reason: 'found' })
+  })
+
+  it('nor before the original, which is pinned as it was last seen', async () => {
+    const registries = registriesOf({
+      'anubis:32000': away,
+      'docker.io': { ...away, staleDigest: digestB },
+    })
+    const decision = await decide('nginx', registries, { pin: pinLatest })
+
+    expect(decision).toMatchObject({
+      chosen: `docker.io/library/nginx:latest@${digestB}`,
+      reason: 'original',
+    })
+  })
+})
+
 describe('without asking', () => {
   it('every outcome is `unasked` and the first candidate is what would be chosen', () => {
     const resolution = resolveUnasked(

@@ -10,7 +10,7 @@ import { createMetrics } from '../../src/telemetry/metrics.ts'
 import { podOf, reviewOf } from '../support/reviews.ts'
 
 const lines: string[] = []
-const metrics = createMetrics(() => false)
+const metrics = createMetrics({ knows: () => false, circuits: () => new Map() })
 const seen: { observeOnly: boolean; signal: AbortSignal }[] = []
 const answered: Admission = {
   verdict: { ...unchanged, patch: [{ op: 'add', path: '/a', value: 1 }] },

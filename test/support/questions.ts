@@ -1,5 +1,5 @@
 import type { Ask } from '../../src/resolve/cache.ts'
-import type { Answer, Question } from '../../src/resolve/ports.ts'
+import type { Answer, Failure, Question } from '../../src/resolve/ports.ts'
 import type { ResolveDependencies } from '../../src/resolve/resolve.ts'
 
 export const digestA = `sha256:${'a'.repeat(64)}`
@@ -10,9 +10,9 @@ export function found(digest: string = digestA): Answer {
 }
 
 export function failed(
-  outcome: Exclude<Answer['outcome'], 'found'>,
+  outcome: Failure,
   detail: string = outcome,
-): Answer {
+): Extract<Answer, { outcome: Failure }> {
   return { outcome, detail }
 }
 

@@ -1,5 +1,5 @@
 import { compilePattern } from '../../src/fallback/glob.ts'
-import type { Row, Table } from '../../src/fallback/table.ts'
+import { createTable, type Row, type Table } from '../../src/fallback/table.ts'
 import { compileTemplate } from '../../src/fallback/template.ts'
 import { parseReference } from '../../src/reference/parse.ts'
 import type { Reference } from '../../src/reference/reference.ts'
@@ -15,7 +15,7 @@ export interface RowInput {
 
 /** A table from the words of a config file, for tests of the rooms that never see one. */
 export function tableOf(mirrors: readonly string[], rows: readonly RowInput[]): Table {
-  return { mirrors: new Set(mirrors), rows: rows.map(rowOf) }
+  return createTable(rows.map(rowOf), new Set(mirrors))
 }
 
 export function referenceOf(text: string): Reference {

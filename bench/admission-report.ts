@@ -1,0 +1,116 @@
+/** The tables of the admission bench: every figure of Berth beside the bare servers' of the same run. */
+import type { LoadResult } from './load.ts'
+import { figure, median, megabytes, percent, ratio } from './lib/numbers.ts'
+import { print, printTable } from './lib/report.ts'
+import type { BenchReview } from './lib/reviews.ts'
+
+export interface Sample {
+  readonly server: string
+  readonly review: string
+  readonly connections: number
+  readonly result: LoadResult
+}
+
+export interface AdmissionResults {
+  /** Berth first, then the floors. */
+  readonly servers: readonly string[]
+  readonly reviews: readonly BenchReview[]
+  readonly connections: readonly number[]
+  readonly samples: readonly Sample[]
+}
+
+/** Above this the generator's core is so busy that a faster server would not show. */
+const saturated = 0.95
+
+type Field = (result: LoadResult) => number
+
+export function printAdmission(results: AdmissionResults): void {
+  print('## Reviews per second')
+  compare(results, ({ perSecond }) => perSecond)
+  print('## CPU per review, µs')
+  compare(results, ({ cpuMicros }) => cpuMicros)
+  print('## Latency p50, ms')
+  compare(results, ({ p50Ms }) => p50Ms)
+  print('## Latency p99, ms')
+  compare(results, ({ p99Ms }) => p99Ms)
+  print('## RSS under load')
+  memory(results)
+  honesty(results)
+}
+
+/** One row for each review and number of connections; medians over the rounds, and Berth's ratio to each floor. */
+function compare(results: AdmissionResults, field: Field): void {
+  const [berth = '', ...floors] = results.servers
+  const rows = cases(results).map(({ review, connections }) => {
+    const mid = (server: string) =>
+      median(samplesOf(results, { server, review, connections }).map(field))
+    return [
+      `${review}, ${connections} connections`,
+      figure(mid(berth)),
+      ...floors.flatMap((floor) => [figure(mid(floor)), ratio(mid(berth), mid(floor))]),
+    ]
+  })
+  printTable(['review', berth, ...floors.flatMap((floor) => [floor, 'Berth ÷'])], rows)
+}
+
+function memory(results: AdmissionResults): void {
+  const most = Math.max(...results.connections)
+  const rows = results.reviews.map(({ name: review }) => [
+    `${review}, ${most} connections`,
+    ...results.servers.map((server) => {
+      const samples = samplesOf(results, { server, review, connections: most })
+      return megabytes(Math.max(...samples.map(({ maxResidentBytes }) => maxResidentBytes)))
+    }),
+  ])
+  printTable(['largest RSS seen', ...results.servers], rows)
+}
+
+/** What could have made the figures wrong: a generator at its limit, and others on the server's core. */
+function honesty({ servers, samples }: AdmissionResults): void {
+  const rows = servers.map((server) => {
+    const mine = samples.filter((sample) => sample.server === server).map(({ result }) => result)
+    const loads = mine.map(({ generatorLoad }) => generatorLoad)
+    const others = mine.map(({ disturbance }) => disturbance)
+    return [
+      server,
+      percent(median(loads)),
+      percent(Math.max(...loads)),
+      `${loads.filter((load) => load > saturated).length} of ${loads.length}`,
+      percent(median(others)),
+      percent(Math.max(...others)),
+    ]
+  })
+  print('## How far the figures can be trusted')
+  printTable(
+    [
+      'server',
+      "generator's core, median",
+      'most',
+      'measurements above 95 %',
+      'others on the core, median',
+      'most',
+    ],
+    rows,
+  )
+}
+
+function cases({ reviews, connections }: AdmissionResults): {
+  readonly review: string
+  readonly connections: number
+}[] {
+  return reviews.flatMap(({ name }) =>
+    connections.map((count) => ({ review: name, connections: count })),
+  )
+}
+
+function samplesOf(
+  { samples }: AdmissionResults,
+  wanted: { readonly server: string; readonly review: string; readonly connections: number },
+): LoadResult[] {
+  return samples
+    .filter(
+      ({ server, review, connections }) =>
+        server === wanted.server && review === wanted.review && connections === wanted.connections,
+    )
+    .map(({ result }) => result)
+}

@@ -1,0 +1,3 @@
+module berth.dev/bench
+
+go 1.24

@@ -1,0 +1,62 @@
+/** From a port that nobody listens on yet to the first answer to a review. */
+import { once } from 'node:events'
+import { connect as connectPlain } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { openConnection, requestBytes } from './connection.ts'
+import { faultOf } from './check-answer.ts'
+
+/** Short against every start that is measured. */
+const everyMs = 1
+
+const timeoutMs = 30_000
+
+export interface Question {
+  readonly port: number
+  readonly ca: string
+  readonly body: Buffer
+  readonly images: number
+  /** Why waiting has become pointless; null while it has not. */
+  readonly giveUp: () => string | null
+}
+
+/** Sends the review as soon as the port takes connections, and returns when it has been answered rightly. */
+export async function untilAnswered({ port, ca, body, images, giveUp }: Question): Promise<void> {
+  const deadline = Date.now() + timeoutMs
+  while (!(await accepts(port))) {
+    const reason = giveUp()
+    if (reason !== null) throw new Error(reason)
+    if (Date.now() > deadline) throw new Error(`nothing listens on port ${port} after 30 s`)
+    await sleep(everyMs)
+  }
+  const { uid } = (JSON.parse(body.toString()) as { request: { uid: string } }).request
+  await new Promise<void>((resolve, reject) => {
+    const ask = async () => {
+      const connection = await openConnection(
+        { port, ca },
+        {
+          onEnd: (reason) => reject(new Error(reason)),
+          onAnswer: (answer) => {
+            connection.close()
+            const fault = answer.ok ? faultOf(answer.body(), uid, images) : answer.body()
+            if (fault === null) resolve()
+            else reject(new Error(`a wrong answer: ${fault}`))
+          },
+        },
+      )
+      connection.send(requestBytes(port, body))
+    }
+    ask().catch(reject)
+  })
+}
+
+async function accepts(port: number): Promise<boolean> {
+  const socket = connectPlain(port, '127.0.0.1')
+  try {
+    await once(socket, 'connect')
+    return true
+  } catch {
+    return false
+  } finally {
+    socket.destroy()
+  }
+}

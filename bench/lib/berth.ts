@@ -1,0 +1,64 @@
+/** Berth as it is measured: the real `berth serve`, built as for a package, with a table of ordinary length. */
+import { execFileSync } from 'node:child_process'
+import { copyFileSync, existsSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Program } from './process.ts'
+import { mirrorHost } from './reviews.ts'
+import { repository, type Workspace } from './workspace.ts'
+
+/** JavaScript by tsc, beside the installed dependencies: the form in which a package or an image carries it. */
+export function buildBerth({ directory }: Workspace): string {
+  const main = join(directory, 'dist', 'main.js')
+  if (existsSync(main)) return main
+  const tsc = join(repository, 'node_modules', '.bin', 'tsc')
+  execFileSync(
+    tsc,
+    ['-p', join(repository, 'tsconfig.build.json'), '--outDir', join(directory, 'dist')],
+    { stdio: ['ignore', 'inherit', 'inherit'] },
+  )
+  for (const name of ['node_modules', 'webhook-config'])
+    symlinkSync(join(repository, name), join(directory, name))
+  copyFileSync(join(repository, 'package.json'), join(directory, 'package.json'))
+  return main
+}
+
+/** Berth as a checkout runs it. */
+export const sourceMain: string = join(repository, 'src', 'main.ts')
+
+/** Rows as in the examples: a prefix for each upstream, pinned tags, a pull policy for the mirror. */
+export function berthConfig(registryUrl: string, comment = ''): string {
+  const row = (name: string, host: string) =>
+    `  - { name: ${name}, images: ['${host}/**'], try: ['${mirrorHost}/{host}/{path}', '${host}/{path}'] }\n`
+  return `apiVersion: berth.dev/v1alpha1
+kind: BerthConfig
+registries: [{ host: '${mirrorHost}', endpoint: '${registryUrl}', mirror: true }]
+fallback:
+${row('docker-hub', 'docker.io')}${row('ghcr', 'ghcr.io')}${row('quay', 'quay.io')}pin: { tags: [latest] }
+pullPolicy: [{ images: ['${mirrorHost}/**'], set: IfNotPresent }]
+${comment === '' ? '' : `# ${comment}\n`}`
+}
+
+export interface ServeOptions {
+  readonly main: string
+  readonly configFile: string
+  readonly port: number
+  readonly metricsPort: number
+  /** More for Node itself, such as `--cpu-prof`. */
+  readonly nodeArgs?: readonly string[]
+}
+
+/** The command line, with the log at its usual level. */
+export function serveProgram(
+  { cert, key }: Workspace,
+  { main, configFile, port, metricsPort, nodeArgs = [] }: ServeOptions,
+): Program {
+  const serve = ['serve', '--config', configFile, '--host', '127.0.0.1', '--port', String(port)]
+  const rest = ['--metrics-port', String(metricsPort), '--tls-cert', cert, '--tls-key', key]
+  return { command: process.execPath, args: [...nodeArgs, main, ...serve, ...rest] }
+}
+
+export function writeConfig({ directory }: Workspace, registryUrl: string): string {
+  const file = join(directory, 'berth.yaml')
+  writeFileSync(file, berthConfig(registryUrl))
+  return file
+}

@@ -1,0 +1,61 @@
+/** A registry of a few lines on loopback: it has every image, and can be made slow, or down. */
+import { createHash } from 'node:crypto'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+
+export interface BenchRegistry {
+  readonly url: string
+  /** Requests so far. */
+  readonly asked: () => number
+  /** How long it waits before it answers. */
+  delay(milliseconds: number): void
+  /** Null: every image is here. Else every answer has this status. */
+  failWith(status: number | null): void
+  close(): Promise<void>
+}
+
+const mediaType = 'application/vnd.oci.image.index.v1+json'
+
+/** Each name has a digest of its own, the same at every question; the body behind it is never asked for. */
+export async function startRegistry(): Promise<BenchRegistry> {
+  let asked = 0
+  let delayMs = 0
+  let failure: number | null = null
+  const server = createServer((request, response) => {
+    asked++
+    const answer = () => {
+      if (failure !== null) return void response.writeHead(failure).end()
+      const digest = createHash('sha256')
+        .update(request.url ?? '')
+        .digest('hex')
+      response
+        .writeHead(200, {
+          'content-type': mediaType,
+          'content-length': 1_024,
+          'docker-content-digest': `sha256:${digest}`,
+        })
+        .end()
+    }
+    if (delayMs === 0) answer()
+    else setTimeout(answer, delayMs)
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  return {
+    url: `http://127.0.0.1:${port}`,
+    asked: () => asked,
+    delay: (milliseconds) => {
+      delayMs = milliseconds
+    },
+    failWith: (status) => {
+      failure = status
+    },
+    close: async () => {
+      server.close()
+      server.closeAllConnections()
+      await once(server, 'close')
+    },
+  }
+}

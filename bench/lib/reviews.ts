@@ -1,0 +1,163 @@
+/** The reviews that are sent: what an API server writes, with pods of three sizes. The same bytes at every run. */
+
+export interface BenchReview {
+  readonly name: string
+  readonly images: number
+  readonly body: Buffer
+}
+
+/** The mirror that the benchmarks' table leads to; every image of every review is found there. */
+export const mirrorHost = 'mirror.bench:5000'
+
+const kilobyte = 1_024
+
+/** One container; five with labels and environment (8 KB); sixteen (200 KB). */
+export function benchReviews(): BenchReview[] {
+  return [
+    makeReview('1 image', 1, 0),
+    makeReview('5 images, 8 KB', 5, 8 * kilobyte),
+    makeReview('16 images, 200 KB', 16, 200 * kilobyte),
+  ]
+}
+
+/** A review of a new pod with so many distinct images, filled up with environment to at least this size. */
+export function makeReview(name: string, images: number, bytes: number): BenchReview {
+  const bare = render(images, 0)
+  const sample = render(images, 10 * images)
+  const perVariable = (sample.length - bare.length) / (10 * images)
+  const variables = Math.max(0, Math.floor((bytes - bare.length) / perVariable))
+  return { name, images, body: render(images, variables) }
+}
+
+/** Images as clusters run them: three registries, tagged and untagged. */
+export function imageName(index: number): string {
+  const tag = index % 3 === 0 ? '' : `:1.${index}.0`
+  return [
+    `team-${index}/service-${index}${tag}`,
+    `ghcr.io/acme/service-${index}${tag}`,
+    `quay.io/acme/tools/service-${index}${tag}`,
+  ][index % 3] as string
+}
+
+function render(images: number, variables: number): Buffer {
+  const containers = Array.from({ length: images }, (_, index) => {
+    const mine = Math.floor(variables / images) + (index < variables % images ? 1 : 0)
+    return container(index, mine)
+  })
+  return Buffer.from(JSON.stringify(review(containers)))
+}
+
+function container(index: number, variables: number): object {
+  const env = Array.from({ length: variables }, (_, n) => ({
+    name: `SETTING_${index}_${n}`,
+    value: `postgres://service-${index}.team.svc:5432/database?option=${n}`,
+  }))
+  return {
+    name: `service-${index}`,
+    image: imageName(index),
+    ...(env.length === 0 ? {} : { env }),
+    resources: { limits: { memory: '256Mi' }, requests: { cpu: '100m', memory: '128Mi' } },
+    volumeMounts: [
+      {
+        name: 'kube-api-access-x7k2p',
+        readOnly: true,
+        mountPath: '/var/run/secrets/kubernetes.io/serviceaccount',
+      },
+    ],
+    terminationMessagePath: '/dev/termination-log',
+    terminationMessagePolicy: 'File',
+    imagePullPolicy: 'IfNotPresent',
+  }
+}
+
+function review(containers: readonly object[]): object {
+  const group = 'system:serviceaccounts'
+  return {
+    kind: 'AdmissionReview',
+    apiVersion: 'admission.k8s.io/v1',
+    request: {
+      uid: '5c1e7a52-2b8f-4b0c-9d0e-6f1a2c3b4d5e',
+      kind: { group: '', version: 'v1', kind: 'Pod' },
+      resource: { group: '', version: 'v1', resource: 'pods' },
+      requestKind: { group: '', version: 'v1', kind: 'Pod' },
+      requestResource: { group: '', version: 'v1', resource: 'pods' },
+      namespace: 'team',
+      operation: 'CREATE',
+      userInfo: {
+        username: 'system:serviceaccount:kube-system:replicaset-controller',
+        uid: '0a3f6f8e-6d4c-4a8e-9c55-2a5d1f6e7b80',
+        groups: [group, `${group}:kube-system`, 'system:authenticated'],
+      },
+      object: pod(containers),
+      oldObject: null,
+      dryRun: false,
+      options: { kind: 'CreateOptions', apiVersion: 'meta.k8s.io/v1' },
+    },
+  }
+}
+
+function pod(containers: readonly object[]): object {
+  return {
+    kind: 'Pod',
+    apiVersion: 'v1',
+    metadata: {
+      generateName: 'service-6b7f9c5d4-',
+      namespace: 'team',
+      labels: {
+        app: 'service',
+        'app.kubernetes.io/part-of': 'shop',
+        'pod-template-hash': '6b7f9c5d4',
+      },
+      annotations: { 'prometheus.io/scrape': 'true', 'prometheus.io/port': '9090' },
+      ownerReferences: [
+        {
+          apiVersion: 'apps/v1',
+          kind: 'ReplicaSet',
+          name: 'service-6b7f9c5d4',
+          uid: 'd2f0c1b7-4c35-45b1-8f0e-1b1f9c0a7e42',
+          controller: true,
+          blockOwnerDeletion: true,
+        },
+      ],
+    },
+    spec: {
+      volumes: [
+        {
+          name: 'kube-api-access-x7k2p',
+          projected: {
+            sources: [
+              { serviceAccountToken: { expirationSeconds: 3_607, path: 'token' } },
+              {
+                configMap: {
+                  name: 'kube-root-ca.crt',
+                  items: [{ key: 'ca.crt', path: 'ca.crt' }],
+                },
+              },
+            ],
+            defaultMode: 420,
+          },
+        },
+      ],
+      containers,
+      restartPolicy: 'Always',
+      terminationGracePeriodSeconds: 30,
+      dnsPolicy: 'ClusterFirst',
+      serviceAccountName: 'default',
+      serviceAccount: 'default',
+      securityContext: {},
+      schedulerName: 'default-scheduler',
+      tolerations: [
+        {
+          key: 'node.kubernetes.io/not-ready',
+          operator: 'Exists',
+          effect: 'NoExecute',
+          tolerationSeconds: 300,
+        },
+      ],
+      priority: 0,
+      enableServiceLinks: true,
+      preemptionPolicy: 'PreemptLowerPriority',
+    },
+    status: {},
+  }
+}

@@ -1,0 +1,30 @@
+/** `npm run bench`: all benchmarks, or the one that is named; `--short` for a look that takes a minute. */
+import { parseArgs } from 'node:util'
+import { describeMachine, pinningObstacle } from './lib/machine.ts'
+import { print } from './lib/report.ts'
+
+const benches: Readonly<Record<string, (isShort: boolean) => Promise<void>>> = {
+  admission: async (isShort) => (await import('./admission.ts')).benchAdmission(isShort),
+  table: async (isShort) => (await import('./table.ts')).benchTable(isShort),
+  apiserver: async (isShort) => (await import('./apiserver.ts')).benchApiServer(isShort),
+}
+
+const { values, positionals } = parseArgs({
+  options: { short: { type: 'boolean', default: false } },
+  allowPositionals: true,
+})
+const unknown = positionals.find((name) => !Object.hasOwn(benches, name))
+const obstacle = pinningObstacle()
+if (unknown !== undefined || obstacle !== null) {
+  process.stderr.write(
+    `bench: ${obstacle ?? `there is no ${unknown}; there are ${Object.keys(benches).join(', ')}`}\n`,
+  )
+  process.exitCode = 2
+} else {
+  print(`Machine: ${describeMachine()}`)
+  for (const [name, bench] of Object.entries(benches)) {
+    if (positionals.length > 0 && !positionals.includes(name)) continue
+    print(`\n# ${name}\n`)
+    await bench(values.short)
+  }
+}

@@ -1,0 +1,23 @@
+/** The floor of this runtime: `node:https`, JSON.parse of the review, and an answer that is always the same patch. */
+import { readFileSync } from 'node:fs'
+import { createServer } from 'node:https'
+import { answerFor } from './fixed-answer.ts'
+
+const [, , port = '0', cert = '', key = '', unchanged = ''] = process.argv
+
+createServer(
+  { cert: readFileSync(cert), key: readFileSync(key), minVersion: 'TLSv1.3' },
+  (request, response) => {
+    const chunks: Buffer[] = []
+    request.on('data', (chunk: Buffer) => chunks.push(chunk))
+    request.on('end', () => {
+      const body = answerFor(JSON.parse(Buffer.concat(chunks).toString()), unchanged === '')
+      response
+        .writeHead(200, {
+          'content-type': 'application/json',
+          'content-length': Buffer.byteLength(body),
+        })
+        .end(body)
+    })
+  },
+).listen(Number(port), '127.0.0.1')

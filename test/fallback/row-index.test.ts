@@ -1,0 +1,41 @@
+import fc from 'fast-check'
+import { expect, it } from 'vitest'
+import { compilePattern, type Pattern } from '../../src/fallback/glob.ts'
+import { indexRows } from '../../src/fallback/row-index.ts'
+
+const hosts = ['a.io', 'b.io', '*.io', 'localhost:5000']
+const segment = fc.constantFrom('x', 'y', 'x*', '*', '?', '**')
+const patternText = fc
+  .tuple(fc.constantFrom(...hosts), fc.array(segment, { minLength: 1, maxLength: 3 }))
+  .map(([host, segments]) => [host, ...segments].join('/'))
+const name = fc.tuple(
+  fc.constantFrom('a.io', 'b.io', 'c.io', 'localhost:5000'),
+  fc.array(fc.constantFrom('x', 'y', 'xy', 'z'), { minLength: 1, maxLength: 4 }),
+)
+
+it('finds what looking at every row in turn would find', () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.array(patternText, { minLength: 1, maxLength: 2 }), { maxLength: 12 }),
+      name,
+      fc.boolean(),
+      (rows, [domain, path], mirrorOnly) => {
+        const compiled = rows.map((texts) =>
+          texts.flatMap((text): Pattern[] => {
+            const result = compilePattern(text)
+            return result.ok ? [result.pattern] : []
+          }),
+        )
+        const reference = { domain, path: path.join('/'), tag: null, digest: null }
+        const scanned = compiled.findIndex((patterns) =>
+          patterns.some(
+            (pattern) => (!mirrorOnly || pattern.host === domain) && pattern.matches(reference),
+          ),
+        )
+
+        expect(indexRows(compiled).find(reference, mirrorOnly)).toBe(scanned)
+      },
+    ),
+    { numRuns: 5_000 },
+  )
+})
