@@ -2,7 +2,10 @@
 import { run } from './commands/run.ts'
 
 const stop = new AbortController()
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop.abort(signal))
+const hurry = new AbortController()
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.on(signal, () => (stop.signal.aborted ? hurry : stop).abort(signal))
+}
 
 // A reader that closes the pipe early, as `head` does, has read all that it wanted.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -16,4 +19,5 @@ process.exitCode = await run(process.argv.slice(2), {
   stdin: process.stdin,
   env: process.env,
   signal: stop.signal,
+  hurry: hurry.signal,
 })

@@ -75,6 +75,8 @@ export async function startBerth({ name, config, canary }: BerthOptions): Promis
       join(certificates, 'tls.key'),
       '--kubeconfig',
       kubeconfig,
+      '--drain-seconds',
+      '0',
       '--log-level',
       'debug',
     ],

@@ -34,12 +34,22 @@ export type Admit = (
   options: { readonly signal: AbortSignal; readonly observeOnly: boolean },
 ) => Promise<Admission>
 
-/** Makes the function that answers reviews. It never rejects, and denies only what a rule of the configuration denies. */
+/**
+ * Makes the function that answers reviews. It never rejects, denies only what a rule of the configuration denies, and
+ * answers soon after its signal aborts, whatever the rooms behind it do.
+ */
 export function createAdmit({ current, facts, onBug }: AdmissionDependencies): Admit {
   return async (request, { signal, observeOnly }) => {
     const { policy, resolve } = current()
     const mode = observeOnly ? 'observe' : policy.mode
-    try {
+    const asItIs = (warning: string): Admission => {
+      const verdict = {
+        ...unchanged,
+        warnings: [`berth: ${warning}; the pod is admitted as it is`],
+      }
+      return { verdict, decisions: [], mode, failed: true }
+    }
+    const work = async (): Promise<Admission> => {
       if (!isOurs(request)) return { verdict: unchanged, decisions: [], mode, failed: false }
       const decisions = await decideSites(resolve, policy, request, signal)
       const verdict = await conclude({ request, policy, facts, signal, decisions })
@@ -49,11 +59,37 @@ export function createAdmit({ current, facts, onBug }: AdmissionDependencies): A
         mode,
         failed: false,
       }
+    }
+    const watchdog = startWatchdog(signal)
+    try {
+      return (await Promise.race([work(), watchdog.bite])) ?? asItIs('no decision in time')
     } catch (error) {
       onBug(error, request.uid)
-      const warnings = ['berth: an internal error; the pod is admitted as it is']
-      return { verdict: { ...unchanged, warnings }, decisions: [], mode, failed: true }
+      return asItIs('an internal error')
+    } finally {
+      watchdog.stop()
     }
+  }
+}
+
+/** Work ends by itself when its signal aborts; what has not ended this much later never will. Less than the budget's margin. */
+const graceMs = 100
+
+/** Resolves to null when the work is overdue. */
+function startWatchdog(signal: AbortSignal): { readonly bite: Promise<null>; stop(): void } {
+  const { promise, resolve } = Promise.withResolvers<null>()
+  let timer: NodeJS.Timeout | undefined
+  const start = () => {
+    timer = setTimeout(() => resolve(null), graceMs)
+  }
+  if (signal.aborted) start()
+  else signal.addEventListener('abort', start, { once: true })
+  return {
+    bite: promise,
+    stop: () => {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', start)
+    },
   }
 }
 

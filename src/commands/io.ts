@@ -8,8 +8,10 @@ export interface Io {
   readonly stderr: Writable & { readonly isTTY?: boolean }
   readonly stdin: Readable
   readonly env: Readonly<Record<string, string | undefined>>
-  /** Aborts when the process is asked to stop. */
+  /** Aborts when the process is asked to stop; the reason is the signal's name. */
   readonly signal: AbortSignal
+  /** Aborts when it is asked a second time. */
+  readonly hurry?: AbortSignal
 }
 
 /** A verb: takes the arguments behind its name, gives the exit code. Throws BerthError. */

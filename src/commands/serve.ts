@@ -1,19 +1,27 @@
 /** `berth serve`: the webhook in a cluster. Only wires things together. */
 import { readFileSync } from 'node:fs'
+import { createSecureContext } from 'node:tls'
 import { noFacts, type NamespaceFacts } from '../admission/facts.ts'
 import { loadConfig } from '../config/load.ts'
 import { watchConfig } from '../config/watch.ts'
 import { formatProblem } from '../config/problem.ts'
 import { BerthError } from '../errors.ts'
-import { isUsable, type KeyPair } from '../server/tls.ts'
+import {
+  type CertificateFiles,
+  type KeyPair,
+  readCertificate,
+  watchCertificate,
+} from '../server/certificate.ts'
+import type { ClientAuthentication } from '../server/clients.ts'
+import { defaultDrainMs } from '../server/drain.ts'
 import { createLogger, type Logger } from '../telemetry/log.ts'
-import { configFile, oneOf, port, readArguments, text } from './arguments.ts'
+import { configFile, oneOf, type Parsed, port, readArguments, text } from './arguments.ts'
 import { defaultSecretsDirectory } from './engine.ts'
 import type { Command, Io } from './io.ts'
 import { startWebhook } from './webhook.ts'
 
 const usage =
-  'berth serve [--config FILE] [--tls-cert FILE --tls-key FILE] [--host ADDRESS] [--port N] [--metrics-port N] [--secrets-dir DIR] [--kubeconfig FILE] [--log-level LEVEL]'
+  'berth serve [--config FILE] [--tls-cert FILE --tls-key FILE] [--host ADDRESS] [--port N] [--metrics-port N] [--client-ca FILE [--client-names NAME,…]] [--secrets-dir DIR] [--kubeconfig FILE] [--drain-seconds N] [--log-level LEVEL]'
 
 /** Where a Deployment mounts the Secret that `berth certs` makes. */
 const defaultCertificate = { cert: '/etc/berth/tls/tls.crt', key: '/etc/berth/tls/tls.key' }
@@ -29,6 +37,9 @@ export const serve: Command = async (args, io) => {
       host: { type: 'string' },
       port: { type: 'string' },
       'metrics-port': { type: 'string' },
+      'client-ca': { type: 'string' },
+      'client-names': { type: 'string' },
+      'drain-seconds': { type: 'string' },
       'secrets-dir': { type: 'string' },
       kubeconfig: { type: 'string' },
       'log-level': { type: 'string' },
@@ -42,12 +53,17 @@ export const serve: Command = async (args, io) => {
   const file = configFile(values)
   const config = loadConfig(file)
   for (const warning of config.warnings) log.warn(formatProblem(file, warning))
+  const files: CertificateFiles = {
+    cert: text(values, 'tls-cert') ?? defaultCertificate.cert,
+    key: text(values, 'tls-key') ?? defaultCertificate.key,
+  }
+  const leaveAfterMs = drainMs(values)
+  const { pair, expires } = mustReadCertificate(files)
   const webhook = await startWebhook({
     config,
-    tls: readKeyPair(
-      text(values, 'tls-cert') ?? defaultCertificate.cert,
-      text(values, 'tls-key') ?? defaultCertificate.key,
-    ),
+    tls: pair,
+    expires,
+    clients: readClients(values),
     host: text(values, 'host') ?? '0.0.0.0',
     port: port(values, 'port', 8443),
     metricsPort: port(values, 'metrics-port', 8080),
@@ -55,22 +71,40 @@ export const serve: Command = async (args, io) => {
     facts: await findFacts(text(values, 'kubeconfig'), io, log),
     log,
   })
-  const watch = watchConfig(file, {
+  const configWatch = watchConfig(file, {
     onConfig: (changed) => {
       webhook.use(changed)
       log.info({ rows: changed.table.rows.length }, 'config reloaded')
     },
     onError: (error) => {
       webhook.configFailed()
+      const problem = error instanceof Error ? error.message : String(error)
+      log.error({ problem }, 'config not reloaded; the one before it stays in force')
+    },
+  })
+  const certificateWatch = watchCertificate({
+    files,
+    inUse: pair,
+    onPair: (renewed, until) => {
+      webhook.useCertificate(renewed, until)
+      log.info({ expires: until.toISOString() }, 'certificate reloaded')
+    },
+    onFault: (fault) => {
+      webhook.certificateFailed()
       log.error(
-        { problem: error instanceof Error ? error.message : String(error) },
-        'config not reloaded; the one before it stays in force',
+        { file: files.cert, fault },
+        'certificate not reloaded; the one before it stays in use',
       )
     },
   })
   log.info({ port: webhook.port, metricsPort: webhook.metricsPort }, 'listening')
   await stopped(io.signal)
-  watch.stop()
+  if (io.signal.reason === 'SIGTERM') {
+    log.info({ atLeastSeconds: leaveAfterMs / 1000 }, 'leaving: answering until nobody asks')
+    await webhook.drain(leaveAfterMs, io.hurry)
+  }
+  configWatch.stop()
+  certificateWatch.stop()
   await webhook.close()
   log.info('stopped')
   return 0
@@ -92,19 +126,45 @@ async function findFacts(
   return createFacts({ kubeconfig: kubeconfig ?? null, log })
 }
 
-function readKeyPair(certFile: string, keyFile: string): KeyPair {
+function mustReadCertificate(files: CertificateFiles): {
+  readonly pair: KeyPair
+  readonly expires: Date
+} {
+  const result = readCertificate(files, new Date())
+  if (result.ok) return result
+  throw new BerthError(
+    'certificate-invalid',
+    `${files.cert}, with ${files.key}, ${result.fault}; \`berth certs\` makes a pair`,
+  )
+}
+
+function readClients(values: Parsed['values']): ClientAuthentication | null {
+  const file = text(values, 'client-ca')
+  const names = text(values, 'client-names')?.split(',') ?? []
+  if (file === undefined) {
+    if (names.length === 0) return null
+    throw new BerthError(
+      'usage',
+      '--client-names says who may call, and --client-ca is missing, which proves it',
+    )
+  }
   try {
-    const pair = { cert: readFileSync(certFile, 'utf8'), key: readFileSync(keyFile, 'utf8') }
-    if (isUsable(pair, new Date())) return pair
+    const ca = readFileSync(file, 'utf8')
+    createSecureContext({ ca })
+    return { ca, names }
   } catch (cause) {
     throw new BerthError(
       'certificate-invalid',
-      `${certFile} or ${keyFile} cannot be read: ${(cause as NodeJS.ErrnoException).code}; \`berth certs\` makes a pair`,
+      `${file} cannot be read as a PEM certificate; --client-ca takes the CA of callers' certificates`,
       { cause },
     )
   }
-  throw new BerthError(
-    'certificate-invalid',
-    `${certFile} is out of date or does not belong to ${keyFile}; \`berth certs\` makes a new pair`,
-  )
+}
+
+/** Seconds from an option, in milliseconds; throws `usage`. */
+function drainMs(values: Parsed['values']): number {
+  const value = text(values, 'drain-seconds')
+  if (value === undefined) return defaultDrainMs
+  if (/^[0-9]{1,2}$/.test(value) && Number(value) <= 30) return Number(value) * 1000
+  throw new BerthError('usage', `--drain-seconds ${value} is not a number from 0 to 30`)
 }

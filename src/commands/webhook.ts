@@ -1,4 +1,5 @@
 /** The webhook process: what `serve` and `dev` have in common. Wires the rooms, listens, and stops in order. */
+import { Server } from 'node:tls'
 import type { FastifyInstance } from 'fastify'
 import { noFacts, type NamespaceFacts } from '../admission/facts.ts'
 import { type AdmissionDependencies, createAdmit } from '../admission/handler.ts'
@@ -6,7 +7,10 @@ import type { Config } from '../config/config.ts'
 import { BerthError } from '../errors.ts'
 import { createApp } from '../server/app.ts'
 import { createHealthApp } from '../server/health.ts'
-import type { KeyPair } from '../server/tls.ts'
+import type { KeyPair } from '../server/certificate.ts'
+import type { ClientAuthentication } from '../server/clients.ts'
+import { drain } from '../server/drain.ts'
+import { createLoad } from '../server/load.ts'
 import type { Logger } from '../telemetry/log.ts'
 import { createMetrics } from '../telemetry/metrics.ts'
 import { createEngine } from './engine.ts'
@@ -14,6 +18,9 @@ import { createEngine } from './engine.ts'
 export interface WebhookOptions {
   readonly config: Config
   readonly tls: KeyPair
+  /** When the certificate ends, for the metric. */
+  readonly expires?: Date
+  readonly clients?: ClientAuthentication | null
   readonly host: string
   readonly port: number
   readonly metricsPort: number
@@ -29,6 +36,11 @@ export interface Webhook {
   use(config: Config): void
   /** Tells of a config that was not put in force. */
   configFailed(): void
+  /** Serves new connections with another certificate; those that are open go on. */
+  useCertificate(pair: KeyPair, expires: Date): void
+  certificateFailed(): void
+  /** Says that it is not ready, goes on answering for `minimumMs` and until it is quiet, then returns. */
+  drain(minimumMs: number, hurry?: AbortSignal): Promise<void>
   /** Answers what has arrived, then stops. */
   close(): Promise<void>
 }
@@ -46,11 +58,13 @@ export async function startWebhook(options: WebhookOptions): Promise<Webhook> {
   let engine = createEngine(options.config, engineOptions)
   let generation = 1
   let draining = false
+  const load = createLoad(() => performance.now())
   const metrics = createMetrics({
     knows: (host) => engine.resolve.knows(host),
     circuits: () => engine.circuits.states(),
   })
   metrics.configLoaded(true, generation)
+  if (options.expires !== undefined) metrics.certificateLoaded(options.expires)
   const dependencies: AdmissionDependencies = {
     current: () => engine,
     facts: options.facts ?? noFacts,
@@ -61,6 +75,9 @@ export async function startWebhook(options: WebhookOptions): Promise<Webhook> {
     metrics,
     log,
     tls: options.tls,
+    clients: options.clients ?? null,
+    load,
+    draining: () => draining,
     onBug: (error) => log.error({ err: error }, 'a bug'),
   })
   const health = await createHealthApp({ metrics, notReady: () => (draining ? 'stopping' : null) })
@@ -77,6 +94,20 @@ export async function startWebhook(options: WebhookOptions): Promise<Webhook> {
       setTimeout(() => void old.close(), oldEngineLifeMs).unref()
     },
     configFailed: () => metrics.configLoaded(false, generation),
+    useCertificate: (pair, expires) => {
+      const { server } = app
+      if (server instanceof Server) server.setSecureContext({ ...pair, minVersion: 'TLSv1.3' })
+      metrics.certificateLoaded(expires)
+    },
+    certificateFailed: () => metrics.certificateFailed(),
+    drain: async (minimumMs, hurry) => {
+      draining = true
+      await drain({
+        quietForMs: () => load.quietForMs(),
+        minimumMs,
+        ...(hurry === undefined ? {} : { hurry }),
+      })
+    },
     close: async () => {
       draining = true
       await app.close()

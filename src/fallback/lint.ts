@@ -38,11 +38,11 @@ export function lintTable(table: Table): Finding[] {
 }
 
 function firstRowsOf({ rows }: Table): Map<string, number> {
-  const first = new Map<string, number>()
-  for (const [index, { images }] of rows.entries()) {
-    for (const { text } of images) if (!first.has(text)) first.set(text, index)
-  }
-  return first
+  const texts = rows.flatMap(({ images }, index) =>
+    images.map(({ text }) => [text, index] as const),
+  )
+  // Of equal keys the last one stays.
+  return new Map(texts.toReversed())
 }
 
 function hostsOf({ rows }: Table): Map<string, Set<string>> {

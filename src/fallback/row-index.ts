@@ -26,16 +26,12 @@ export function indexRows(rows: readonly (readonly Pattern[])[]): RowIndex {
   const literals = new Map<string, number>()
   const hosts = new Map<string, Node>()
   const wildHosts: Entry[] = []
-  for (const [row, patterns] of rows.entries()) {
-    for (const pattern of patterns) {
-      if (pattern.literal !== null) {
-        if (!literals.has(pattern.literal)) literals.set(pattern.literal, row)
-      } else if (pattern.host === null) {
-        wildHosts.push({ row, pattern })
-      } else {
-        nodeFor(hosts, pattern.host, pattern.path).entries.push({ row, pattern })
-      }
-    }
+  const entries = rows.flatMap((patterns, row) => patterns.map((pattern) => ({ row, pattern })))
+  for (const { row, pattern } of entries) {
+    if (pattern.literal !== null)
+      literals.set(pattern.literal, literals.get(pattern.literal) ?? row)
+    else if (pattern.host === null) wildHosts.push({ row, pattern })
+    else nodeFor(hosts, pattern.host, pattern.path).entries.push({ row, pattern })
   }
   return {
     find: (reference, mirrorOnly) => {

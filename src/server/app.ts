@@ -4,10 +4,17 @@
  */
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import type { SecureContextOptions } from 'node:tls'
+import { type ClientAuthentication, guardClients, requireClients } from './clients.ts'
+import { createLoad, type Load } from './load.ts'
 import { createAdmitRoute, type RouteDependencies } from './route.ts'
 
 export interface AppOptions extends RouteDependencies {
   readonly tls: SecureContextOptions
+  /** Client certificates: whoever calls must show one from this CA for one of these names. Null: anybody may call. */
+  readonly clients?: ClientAuthentication | null
+  readonly load?: Load
+  /** True while the process is leaving: callers are asked to come back on another connection. */
+  readonly draining?: () => boolean
 }
 
 /** An API server takes objects of 3 MiB; an UPDATE review carries two of them and the request around them. */
@@ -22,6 +29,12 @@ const headersTimeoutMs = 5_000
 /** The largest timeout of a webhook is 30 s, and sending the body is a part of it. */
 const requestTimeoutMs = 10_000
 
+/** Node looks for slow senders only this often; its default of 30 s would keep them six times as long as meant. */
+const lookForSlowMs = 1_000
+
+/** Twelve hundred calls in flight, and as many idle connections behind them as API servers keep; far below the file limit of a pod. */
+const maxConnections = 4_096
+
 /** Builds the app without listening. Bodies come as bytes: parsing is ours, so that no object of a tenant becomes an error. */
 export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   const app = Fastify({
@@ -30,6 +43,8 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
       minVersion: 'TLSv1.3',
       requestTimeout: requestTimeoutMs,
       headersTimeout: headersTimeoutMs,
+      connectionsCheckingInterval: lookForSlowMs,
+      ...(options.clients ? requireClients(options.clients) : {}),
     },
     logger: false,
     bodyLimit: maxReviewBytes,
@@ -40,6 +55,9 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
     forceCloseConnections: false,
     routerOptions: { ignoreTrailingSlash: true },
   })
+  app.server.maxConnections = maxConnections
+  guardLoad(app, options)
+  if (options.clients) guardClients(app, options.clients)
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_, body, done) =>
     done(null, body),
@@ -73,6 +91,38 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   )
   await app.ready()
   return app
+}
+
+/** Takes each request on or sheds it before its body is read, and asks callers to leave while draining. */
+function guardLoad(app: FastifyInstance, options: AppOptions): void {
+  const { load = createLoad(() => performance.now()), draining = () => false, metrics } = options
+  const sizes = new WeakMap<FastifyRequest, number>()
+  app.addHook('onRequest', (request, reply, done) => {
+    if (draining()) reply.header('connection', 'close')
+    // A sender that does not say how much is coming is counted as if it were all that is allowed.
+    const announced = Number(request.headers['content-length'] ?? maxReviewBytes)
+    const bytes = Number.isFinite(announced) ? Math.min(announced, maxReviewBytes) : maxReviewBytes
+    if (load.begin(bytes)) {
+      sizes.set(request, bytes)
+      return done()
+    }
+    metrics.refused(503)
+    reply.code(503).type('text/plain; charset=utf-8').send('too many reviews are under way\n')
+  })
+  const release = (request: FastifyRequest) => {
+    const bytes = sizes.get(request)
+    if (bytes === undefined) return
+    sizes.delete(request)
+    load.end(bytes)
+  }
+  app.addHook('onResponse', (request, _, done) => {
+    release(request)
+    done()
+  })
+  app.addHook('onRequestAbort', (request, done) => {
+    release(request)
+    done()
+  })
 }
 
 const messages: Readonly<Record<number, string>> = {

@@ -1,12 +1,7 @@
 /** Certificates: a CA and a serving certificate apart from it, ECDSA P-256 and SHA-256. */
-import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
 import { generate, type SelfsignedOptions } from 'selfsigned'
-
-export interface KeyPair {
-  readonly key: string
-  readonly cert: string
-}
+import type { KeyPair } from './certificate.ts'
 
 export interface Certificates {
   readonly ca: KeyPair
@@ -61,19 +56,6 @@ export async function makeCertificates({
     ],
   })
   return { ca, leaf }
-}
-
-/** True if the leaf was signed by the CA, has the key, and is valid now. */
-export function isUsable({ key, cert }: KeyPair, now: Date): boolean {
-  try {
-    const certificate = new X509Certificate(cert)
-    const inTime =
-      Date.parse(certificate.validFrom) <= now.getTime() &&
-      now.getTime() < Date.parse(certificate.validTo)
-    return inTime && certificate.checkPrivateKey(createPrivateKey(key))
-  } catch {
-    return false
-  }
 }
 
 async function make(commonName: string, options: SelfsignedOptions): Promise<KeyPair> {

@@ -10,6 +10,8 @@ export interface Metrics {
   admitted(request: AdmissionRequest, admission: Admission, seconds: number): void
   refused(status: number): void
   configLoaded(ok: boolean, generation: number): void
+  certificateLoaded(expires: Date): void
+  certificateFailed(): void
 }
 
 /** The API server's own histogram for webhooks starts at 5 ms; an answer from cache takes less than one. */
@@ -65,6 +67,16 @@ export function createMetrics({ knows, circuits }: MetricsOptions): Metrics {
     help: '1 if the config file, as it stands, is in force; 0 if it has errors and the one before it is.',
     registers,
   })
+  const certificateExpiry = new Gauge({
+    name: 'berth_certificate_expiry_timestamp_seconds',
+    help: 'When the serving certificate in use ends, in seconds since 1970.',
+    registers,
+  })
+  const certificateFailures = new Counter({
+    name: 'berth_certificate_reload_failures_total',
+    help: 'Times that the certificate files changed into something that cannot be used; the pair before them stays.',
+    registers,
+  })
   const circuit = new Gauge({
     name: 'berth_registry_circuit_open',
     help: '1 while a registry is not asked because it failed or asked to be left alone, else 0.',
@@ -93,6 +105,8 @@ export function createMetrics({ knows, circuits }: MetricsOptions): Metrics {
       for (const { resolution } of admission.decisions) if (resolution !== null) count(resolution)
     },
     refused: (status) => refusals.inc({ status: String(status) }),
+    certificateLoaded: (expires) => certificateExpiry.set(expires.getTime() / 1000),
+    certificateFailed: () => certificateFailures.inc(),
     configLoaded: (ok, number) => {
       lastReload.set(ok ? 1 : 0)
       generation.set(number)

@@ -134,6 +134,36 @@ describe('a pod that is created', () => {
   })
 })
 
+describe('work that never ends', () => {
+  it('is not waited for', async () => {
+    const handler = createAdmit({
+      current: () => ({
+        policy: {
+          table: anubis,
+          pin: { matches: () => false, unresolved: 'keep' },
+          pullPolicy: [],
+          pullSecrets: [],
+          mode: 'enforce',
+        },
+        resolve: { ...everywhere.dependencies, ask: () => new Promise(() => undefined) },
+      }),
+      facts: noFacts,
+      onBug: () => undefined,
+    })
+    const { verdict, failed: isFailed } = await handler(requestOf(podOf(['nginx'])), {
+      signal: AbortSignal.timeout(1),
+      observeOnly: false,
+    })
+
+    expect(isFailed).toBe(true)
+    expect(verdict).toMatchObject({
+      patch: [],
+      denied: null,
+      warnings: ['berth: no decision in time; the pod is admitted as it is'],
+    })
+  })
+})
+
 describe('twice is once (P6)', () => {
   it.each([
     ['on the mirror', everywhere],

@@ -119,7 +119,7 @@ describe('a registry that asks to be left alone', () => {
     await ask({
       ...failed('limited', '429'),
       ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
-    } as Answer)
+    })
     now = start + still
     expect((await ask(found())).outcome).toBe('skipped')
     now = start + over

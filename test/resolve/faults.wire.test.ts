@@ -137,7 +137,7 @@ const positions = [0, 1, 2] as const
 const opened: { close(): Promise<void> }[] = []
 
 afterEach(async () => {
-  for (const each of opened.splice(0).reverse()) await each.close()
+  for (const each of opened.splice(0).toReversed()) await each.close()
 })
 
 async function startFaulty(
@@ -191,7 +191,7 @@ async function decideWith(fault: Fault, position: number) {
   const now = () => performance.now()
   const resolution = await resolve(
     {
-      ask: createCache(createCircuits(now).guard(client), { now, questionMs: 400 }),
+      ask: createCache(createCircuits(now).guard(client), { now, questionMs: 150 }),
       knows: (host) => client.knows(host),
       probes: (host) => client.probes(host),
       now,

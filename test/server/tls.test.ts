@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
-import { isUsable, makeCertificates } from '../../src/server/tls.ts'
+import { makeCertificates } from '../../src/server/tls.ts'
 
 const now = new Date('2026-06-01T00:00:00Z')
 const names = ['berth-webhook.berth-system.svc', '127.0.0.1', '::1'] as const
@@ -30,16 +30,5 @@ describe('certificates (T1)', async () => {
     expect(serving.checkHost('berth-webhook.berth-system.svc')).toBeDefined()
     expect([serving.checkIP('127.0.0.1'), serving.checkIP('::1')].every(Boolean)).toBe(true)
     expect(serving.checkHost('other.svc')).toBeUndefined()
-  })
-
-  it.each([
-    ['in its time', leaf, '2026-06-02T00:00:00Z', true],
-    ['before it', leaf, '2026-05-31T22:00:00Z', false],
-    ['after it', leaf, '2026-07-02T00:00:00Z', false],
-    ['with another key', { ...leaf, key: ca.key }, '2026-06-02T00:00:00Z', false],
-    ['that is no certificate', { ...leaf, cert: 'x' }, '2026-06-02T00:00:00Z', false],
-    ['without a key', { ...leaf, key: '' }, '2026-06-02T00:00:00Z', false],
-  ])('a pair %s: usable %s', (_, pair, at, want) => {
-    expect(isUsable(pair, new Date(at))).toBe(want)
   })
 })

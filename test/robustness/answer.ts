@@ -1,0 +1,47 @@
+/** What every answer has to be, whatever was asked. */
+import { expect } from 'vitest'
+import type { Operation } from './json-patch.ts'
+
+const members = new Set([
+  'uid',
+  'allowed',
+  'status',
+  'patchType',
+  'patch',
+  'warnings',
+  'auditAnnotations',
+])
+
+/** The operations of a response, after looking at all of it as an API server does, and closer. */
+export function expectResponse(response: Readonly<Record<string, unknown>>): Operation[] {
+  const { allowed, status, patchType, patch, warnings, auditAnnotations = {} } = response
+  expect(Object.keys(response).filter((name) => !members.has(name))).toEqual([])
+  expect(allowed).toBeTypeOf('boolean')
+  expect([status !== undefined, patchType]).toEqual([
+    allowed === false,
+    patch === undefined ? undefined : 'JSONPatch',
+  ])
+  if (warnings !== undefined) expectWarnings(warnings)
+  for (const [name, value] of Object.entries(auditAnnotations as object)) {
+    expect([name, typeof value]).toEqual([expect.stringMatching(/^[a-z]{1,63}$/), 'string'])
+  }
+  if (patch === undefined) return []
+  expect(allowed).toBe(true)
+  const bytes = Buffer.from(String(patch), 'base64')
+  expect(bytes.toString('base64')).toBe(patch)
+  const operations = JSON.parse(bytes.toString()) as Operation[]
+  expect(operations.length).toBeGreaterThan(0)
+  return operations
+}
+
+function expectWarnings(warnings: unknown): void {
+  expect(Array.isArray(warnings) && warnings.length >= 1 && warnings.length <= 5).toBe(true)
+  for (const line of warnings as unknown[]) expect(line).toMatch(/^[ -~]{1,120}$/)
+}
+
+/** Refusals are one line of plain text with one of these statuses. */
+export function expectRefusal(status: number, type: unknown, body: string): void {
+  expect([400, 404, 405, 413, 415, 503]).toContain(status)
+  expect(type).toBe('text/plain; charset=utf-8')
+  expect(body).toMatch(/^[ -~]+\n$/)
+}

@@ -1,0 +1,80 @@
+/** RFC 6902 once more, from the text of the RFC and nothing else, so that two implementations have to agree. */
+import { isDeepStrictEqual } from 'node:util'
+
+export interface Operation {
+  readonly op: string
+  readonly path: string
+  readonly value?: unknown
+}
+
+type Path = readonly (string | number)[]
+
+/** The document after all operations; throws where the RFC says that it is an error. */
+export function applyOperations(document: unknown, operations: readonly Operation[]): unknown {
+  return operations.reduce(
+    (node, operation) => change(node, tokensOf(operation), operation),
+    document,
+  )
+}
+
+function tokensOf({ op, path }: Operation): string[] {
+  if (!['add', 'remove', 'replace'].includes(op)) throw new Error(`no such operation: ${op}`)
+  if (!path.startsWith('/') || /~(?![01])/.test(path)) throw new Error(`no pointer: ${path}`)
+  const tokens = path.slice(1).split('/')
+  return tokens.map((token) => token.replaceAll('~1', '/').replaceAll('~0', '~'))
+}
+
+function change(
+  node: unknown,
+  [token = '', ...rest]: readonly string[],
+  operation: Operation,
+): unknown {
+  const { op, path, value } = operation
+  const isTarget = rest.length === 0
+  if (Array.isArray(node)) {
+    const adds = isTarget && op === 'add'
+    const index = adds && token === '-' ? node.length : Number(token)
+    const isIndex = /^(?:0|[1-9][0-9]*)$/.test(token) || token === '-'
+    if (!isIndex || !(index < node.length + (adds ? 1 : 0))) throw new Error(`no index: ${path}`)
+    if (!isTarget) return node.with(index, change(node[index], rest, operation))
+    if (op === 'replace') return node.with(index, value)
+    return op === 'add' ? node.toSpliced(index, 0, value) : node.toSpliced(index, 1)
+  }
+  if (typeof node !== 'object' || node === null) throw new Error(`no object: ${path}`)
+  const members = new Map<string, unknown>(Object.entries(node))
+  if (!members.has(token) && !(isTarget && op === 'add')) throw new Error(`not there: ${path}`)
+  if (!isTarget) members.set(token, change(members.get(token), rest, operation))
+  else if (op === 'remove') members.delete(token)
+  else members.set(token, value)
+  return Object.fromEntries(members)
+}
+
+/** Where two documents differ: the topmost places that are in one only or have another type, and the leaves that differ. */
+export function differences(before: unknown, after: unknown, at: Path = []): Path[] {
+  if (isTree(before) && isTree(after) && Array.isArray(before) === Array.isArray(after)) {
+    const keys = new Set([...Object.keys(before), ...Object.keys(after)])
+    return [...keys].flatMap((key) => {
+      const there = [...at, Array.isArray(before) ? Number(key) : key]
+      if (!Object.hasOwn(before, key) || !Object.hasOwn(after, key)) return [there]
+      return differences(Reflect.get(before, key), Reflect.get(after, key), there)
+    })
+  }
+  return isDeepStrictEqual(before, after) ? [] : [at]
+}
+
+function isTree(value: unknown): value is object {
+  return typeof value === 'object' && value !== null
+}
+
+/** Numbers as they are written, because `JSON.parse` rounds beyond 2^53. */
+export function parseExactly(text: string): unknown {
+  return parseWithSource(text, (_, value, { source }) =>
+    typeof value === 'number' ? `number ${source}` : value,
+  )
+}
+
+// What ECMAScript passes as a third argument, the type library does not know yet.
+const parseWithSource = JSON.parse as (
+  text: string,
+  reviver: (key: string, value: unknown, context: { readonly source?: string }) => unknown,
+) => unknown

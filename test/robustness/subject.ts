@@ -1,0 +1,111 @@
+/** Berth with a fixed table and registries that always answer the same: from the text of a review to the answer, no network. */
+import type { AdmissionPolicy } from '../../src/admission/decide.ts'
+import { noFacts } from '../../src/admission/facts.ts'
+import { type Admit, createAdmit } from '../../src/admission/handler.ts'
+import { toReview } from '../../src/admission/response.ts'
+import { readReview } from '../../src/admission/review.ts'
+import type { Answer, Question } from '../../src/resolve/ports.ts'
+import { compilePattern } from '../../src/fallback/glob.ts'
+import { digestA, digestB, failed, found } from '../support/questions.ts'
+import { type RowInput, tableOf } from '../support/tables.ts'
+
+export const deniedImage = 'denied.example/app:1'
+
+/** The hosts of the configuration: no other is ever to be asked. */
+export const knownHosts: ReadonlySet<string> = new Set([
+  'mirror.example',
+  'docker.io',
+  'quay.io',
+  'ghcr.io',
+  'gone.example',
+])
+
+const rows: readonly RowInput[] = [
+  { name: 'own', images: ['mirror.example/**'], try: ['mirror.example/{path}'] },
+  {
+    name: 'hub',
+    images: ['docker.io/**'],
+    try: ['mirror.example/{host}/{path}', 'docker.io/{path}'],
+  },
+  { name: 'quay', images: ['quay.io/**'], try: ['gone.example/{path}', 'quay.io/{path}'] },
+  // Another publisher's copy, which is itself in a row.
+  { name: 'ghcr', images: ['ghcr.io/**'], try: ['quay.io/{path}', 'ghcr.io/{path}'] },
+  {
+    name: 'first',
+    images: ['first.example/**'],
+    try: ['gone.example/{path}'],
+    otherwise: 'first',
+  },
+]
+const denyRow: RowInput = {
+  name: 'no-entry',
+  images: ['denied.example/**'],
+  try: ['gone.example/{path}'],
+  otherwise: 'deny',
+}
+
+function answerOf({ host, repository }: Question): Answer {
+  if (host === 'gone.example') return failed('unreachable', 'ECONNREFUSED')
+  if (host === 'ghcr.io') return failed('denied', '403')
+  return repository.length % 3 === 0
+    ? failed('absent', '404')
+    : found(host === 'quay.io' ? digestB : digestA)
+}
+
+export interface Subject {
+  readonly admit: Admit
+  /** What the last review made it ask. */
+  readonly asked: readonly Question[]
+  readonly bugs: unknown[]
+  /** The response to the text of a review; throws when it is refused as none. */
+  answer(review: string | Buffer): Promise<Readonly<Record<string, unknown>>>
+}
+
+export function createSubject({ denies = false } = {}): Subject {
+  const asked: Question[] = []
+  const bugs: unknown[] = []
+  const secret: AdmissionPolicy['pullSecrets'][number] = {
+    secret: 'ours',
+    matches: ({ domain }) => domain === 'mirror.example',
+  }
+  const pattern = compilePattern('mirror.example/**')
+  if (!pattern.ok) throw new Error(pattern.message)
+  const admit = createAdmit({
+    current: () => ({
+      policy: {
+        table: tableOf(['mirror.example'], denies ? [...rows, denyRow] : rows),
+        pin: { matches: (tag) => tag === 'latest', unresolved: 'keep' },
+        pullPolicy: [{ images: [pattern.pattern], set: 'Always' }],
+        pullSecrets: [secret],
+        mode: 'enforce',
+      },
+      resolve: {
+        ask: (question) => {
+          asked.push(question)
+          return Promise.resolve(answerOf(question))
+        },
+        knows: (host) => knownHosts.has(host),
+        probes: () => true,
+        now: () => 0,
+      },
+    }),
+    facts: noFacts,
+    onBug: (error) => bugs.push(error),
+  })
+  return {
+    admit,
+    asked,
+    bugs,
+    async answer(text) {
+      const review = readReview(Buffer.from(text))
+      if (!review.ok) throw new Error(review.message)
+      asked.length = 0
+      const { signal } = new AbortController()
+      const { verdict } = await admit(review.request, { signal, observeOnly: false })
+      const { response } = JSON.parse(JSON.stringify(toReview(review.request.uid, verdict))) as {
+        response: Record<string, unknown>
+      }
+      return response
+    },
+  }
+}

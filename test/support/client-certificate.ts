@@ -1,0 +1,25 @@
+import { generate } from 'selfsigned'
+import type { KeyPair } from '../../src/server/certificate.ts'
+
+/** A CA that signs callers, and a certificate of it for one name. */
+export async function makeClientCertificate(
+  name: string,
+): Promise<{ ca: KeyPair; client: KeyPair }> {
+  const strong = { keyType: 'ec', algorithm: 'sha256' } as const
+  const ca = await generate([{ name: 'commonName', value: 'callers' }], {
+    ...strong,
+    extensions: [{ name: 'basicConstraints', cA: true, critical: true }],
+  })
+  const client = await generate([{ name: 'commonName', value: 'caller' }], {
+    ...strong,
+    ca: { key: ca.private, cert: ca.cert },
+    extensions: [
+      { name: 'extKeyUsage', clientAuth: true },
+      { name: 'subjectAltName', altNames: [{ type: 2, value: name }] },
+    ],
+  })
+  return {
+    ca: { key: ca.private, cert: ca.cert },
+    client: { key: client.private, cert: client.cert },
+  }
+}
