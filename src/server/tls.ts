@@ -1,4 +1,5 @@
 /** Certificates: a CA and a serving certificate apart from it, ECDSA P-256 and SHA-256. */
+import { randomBytes } from 'node:crypto'
 import { isIP } from 'node:net'
 import { generate, type SelfsignedOptions } from 'selfsigned'
 import type { KeyPair } from './certificate.ts'
@@ -33,7 +34,8 @@ export async function makeCertificates({
     notBeforeDate: new Date(now.getTime() - backdateMs),
     notAfterDate: new Date(now.getTime() + days * dayMs),
   }
-  const ca = await make('berth CA', {
+  // Two CAs of one name cannot be trusted side by side, as a rotation needs: OpenSSL looks an issuer up by its name.
+  const ca = await make(`berth CA ${randomBytes(8).toString('hex')}`, {
     ...validity,
     extensions: [
       { name: 'basicConstraints', cA: true, pathLenConstraint: 0, critical: true },
