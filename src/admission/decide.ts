@@ -2,15 +2,13 @@
 import { pullPolicyFor, type PullPolicyRule } from '../pod/pull-policy.ts'
 import type { PullSecretRule } from '../pod/pull-secrets.ts'
 import { changedSites, findSites, type Site } from '../pod/sites.ts'
-import { parseReference } from '../reference/parse.ts'
-import { formatReference, type Reference } from '../reference/reference.ts'
-import type { Policy, Resolution } from '../resolve/resolution.ts'
-import { resolve, type ResolveDependencies } from '../resolve/resolve.ts'
+import type { Decide, Decision } from '../resolve/decisions.ts'
+import type { Resolution } from '../resolve/resolution.ts'
 import { askedImage, type ImageRecord, readRecords } from './annotation.ts'
 import type { AdmissionRequest } from './review.ts'
 
-/** What the configuration says, as far as an admission needs it. */
-export interface AdmissionPolicy extends Policy {
+/** What the configuration says of pods, beside where their images come from. */
+export interface AdmissionPolicy {
   readonly pullPolicy: readonly PullPolicyRule[]
   readonly pullSecrets: readonly PullSecretRule[]
   readonly mode: 'enforce' | 'observe'
@@ -25,61 +23,92 @@ export interface SiteDecision {
   readonly image: string
   readonly pullPolicy: string | undefined
   readonly resolution: Resolution | null
-  /** Why the site was left alone without a resolution; null for `image: auto`, which another webhook fills in. */
-  readonly fault: string | null
+  /** Why it is so; empty for `image: auto`, which another webhook fills in. */
+  readonly why: string
+}
+
+/** What a value is made from, and whether it had to be waited for. */
+type Soon<Value> = Value | Promise<Value>
+
+export interface SitesRequest {
+  readonly request: AdmissionRequest
+  readonly policy: AdmissionPolicy
+  /** Reading the signal starts the clock, so it is read only when something has to be asked. */
+  readonly timing: { readonly signal: AbortSignal }
 }
 
 /** Istio's gateways ask for this image and get the proxy's own put in by its injector; on the next round it is a name. */
 const filledInByAnother = 'auto'
 
-/** Decides every site that this request may change, each distinct image once. */
-export async function decideSites(
-  dependencies: ResolveDependencies,
-  policy: AdmissionPolicy,
-  request: AdmissionRequest,
-  signal: AbortSignal,
-): Promise<SiteDecision[]> {
+/** Decides every site that this request may change, each distinct image once. Synchronous when nothing has to be asked. */
+export function decideSites(
+  decide: Decide,
+  { request, policy, timing }: SitesRequest,
+): Soon<SiteDecision[]> {
   const sites =
     request.operation === 'CREATE'
       ? findSites(request.object)
       : changedSites(request.object, request.oldObject)
   const records = readRecords(request.object)
-  const resolutions = new Map<string, Promise<Resolution>>()
-  const resolveOnce = (reference: Reference): Promise<Resolution> => {
-    const key = formatReference(reference)
-    const known =
-      resolutions.get(key) ??
-      resolve(dependencies, policy, { reference, namespace: request.namespace, signal })
-    resolutions.set(key, known)
-    return known
+  const decided = new Map<string, Soon<Decision>>()
+  const once = (image: string): Soon<Decision> => {
+    const known = decided.get(image)
+    if (known !== undefined) return known
+    const decision = decide(image, {
+      namespace: request.namespace,
+      get signal() {
+        return timing.signal
+      },
+    })
+    decided.set(image, decision)
+    return decision
   }
-  return Promise.all(sites.map((site) => decideSite(site, askedImage(records, site))))
+  const decisions = sites.map((site) => {
+    if (site.image === filledInByAnother) return leave(site, '')
+    const claimed = askedImage(records, site)
+    return andThen(once(claimed), (decision) => {
+      if (decision.ok) return apply(site, claimed, decision)
+      // A claim that is no name claims nothing.
+      return claimed === site.image
+        ? leave(site, decision.fault)
+        : andThen(once(site.image), (own) =>
+            own.ok ? apply(site, site.image, own) : leave(site, own.fault),
+          )
+    })
+  })
+  return decisions.some((each) => each instanceof Promise)
+    ? Promise.all(decisions)
+    : (decisions as SiteDecision[])
 
-  async function decideSite(site: Site, claimed: string): Promise<SiteDecision> {
-    const own = {
-      site,
-      asked: site.image,
-      image: site.image,
-      pullPolicy: site.pullPolicy,
-      resolution: null,
-    }
-    if (site.image === filledInByAnother) return { ...own, fault: null }
-    const claim = parseReference(claimed)
-    const parsed = claim.ok ? claim : parseReference(site.image)
-    if (!parsed.ok) return { ...own, fault: parsed.message }
-    const asked = claim.ok ? claimed : site.image
-    const resolution = await resolveOnce(parsed.reference)
-    return {
-      site,
-      asked,
-      image: resolution.changed ? formatReference(resolution.chosen) : asked,
-      pullPolicy: mayChangePolicy(request)
-        ? pullPolicyFor(policy.pullPolicy, resolution.chosen, site.pullPolicy)
-        : site.pullPolicy,
-      resolution,
-      fault: null,
-    }
+  function apply(
+    site: Site,
+    asked: string,
+    { resolution, image, why }: Decision & { ok: true },
+  ): SiteDecision {
+    const pullPolicy = mayChangePolicy(request)
+      ? pullPolicyFor(policy.pullPolicy, resolution.chosen, site.pullPolicy)
+      : site.pullPolicy
+    return { site, asked, image, pullPolicy, resolution, why }
   }
+}
+
+function leave(site: Site, why: string): SiteDecision {
+  return {
+    site,
+    asked: site.image,
+    image: site.image,
+    pullPolicy: site.pullPolicy,
+    resolution: null,
+    why,
+  }
+}
+
+/** Goes on at once with a value that is there, and later with one that is not. */
+export function andThen<Value, Next>(
+  value: Soon<Value>,
+  next: (value: Value) => Soon<Next>,
+): Soon<Next> {
+  return value instanceof Promise ? value.then(next) : next(value)
 }
 
 /** Of a running container only the image can be changed; a debug container is new (kubernetes, validation.go, ValidatePodUpdate). */
@@ -88,24 +117,14 @@ function mayChangePolicy({ operation, subResource }: AdmissionRequest): boolean 
 }
 
 /** The records for the annotation: sites that a row or a pin had a say in, and earlier records of sites not looked at now. */
-export function recordsFor(
-  pod: unknown,
-  decisions: readonly SiteDecision[],
-  describe: (r: Resolution) => string,
-): ImageRecord[] {
-  const looked = new Set(decisions.map(({ site }) => site.name))
-  const made = decisions.flatMap(({ site, asked, image, resolution }) =>
+export function recordsFor(pod: unknown, decisions: readonly SiteDecision[]): ImageRecord[] {
+  const earlier = readRecords(pod).filter((record) =>
+    decisions.every(({ site }) => site.name !== record.site),
+  )
+  const made = decisions.flatMap(({ site, asked, image, resolution, why }) =>
     resolution === null || (resolution.row === null && !resolution.pinned)
       ? []
-      : [
-          {
-            site: site.name,
-            from: asked,
-            to: image,
-            row: resolution.row,
-            why: describe(resolution),
-          },
-        ],
+      : [{ site: site.name, from: asked, to: image, row: resolution.row, why }],
   )
-  return [...readRecords(pod).filter((record) => !looked.has(record.site)), ...made]
+  return [...earlier, ...made]
 }

@@ -9,7 +9,7 @@ import type { Config } from '../config/config.ts'
 import { loadConfig, readConfig } from '../config/load.ts'
 import { BerthError } from '../errors.ts'
 import { makeCertificates } from '../server/tls.ts'
-import { createLogger } from '../telemetry/log.ts'
+import { createLogs } from '../telemetry/log.ts'
 import { port, readArguments, text } from './arguments.ts'
 import { showAdmission } from './dev-report.ts'
 import { defaultSecretsDirectory } from './engine.ts'
@@ -61,7 +61,7 @@ export const dev: Command = async (args, io) => {
       port: port(values, 'port', 0),
       metricsPort: port(values, 'metrics-port', 0),
       secretsDirectory: text(values, 'secrets-dir') ?? defaultSecretsDirectory,
-      log: createLogger('warn', io.stderr),
+      logs: createLogs('warn', io.stderr),
     })
     const table = given ?? shown(join(examples, 'anubis.yaml'))
     print(io.stdout, `table      ${table}`)

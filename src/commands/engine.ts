@@ -4,12 +4,14 @@ import { createKeychain } from '../credentials/file.ts'
 import type { AdmissionPolicy } from '../admission/decide.ts'
 import { createManifestSource } from '../registry/client.ts'
 import { type Circuits, createCircuits } from '../resolve/circuit.ts'
+import { createDecide, type Decide } from '../resolve/decisions.ts'
 import { createCache } from '../resolve/cache.ts'
 import type { ResolveDependencies } from '../resolve/resolve.ts'
 
 export interface Engine {
   readonly policy: AdmissionPolicy
   readonly resolve: ResolveDependencies
+  readonly decide: Decide
   readonly circuits: Circuits
   close(): Promise<void>
 }
@@ -40,23 +42,19 @@ export function createEngine(config: Config, options: EngineOptions): Engine {
     // Dates and expiries come from outside, and are by the wall clock.
     now: () => Date.now(),
   })
-  return {
-    policy: {
-      table: config.table,
-      pin: config.pin,
-      pullPolicy: config.pullPolicy,
-      pullSecrets: config.pullSecrets,
-      mode: config.mode,
-    },
-    resolve: {
-      ask: createCache(circuits.guard(source), {
-        now,
-        ...(questionMs === undefined ? {} : { questionMs }),
-      }),
-      knows: (host) => source.knows(host),
-      probes: (host) => source.probes(host),
+  const resolve: ResolveDependencies = {
+    ask: createCache(circuits.guard(source), {
       now,
-    },
+      ...(questionMs === undefined ? {} : { questionMs }),
+    }),
+    knows: (host) => source.knows(host),
+    probes: (host) => source.probes(host),
+    now,
+  }
+  return {
+    policy: config,
+    resolve,
+    decide: createDecide(resolve, config),
     circuits,
     close: () => source.close(),
   }

@@ -14,7 +14,7 @@ import {
 } from '../server/certificate.ts'
 import type { ClientAuthentication } from '../server/clients.ts'
 import { defaultDrainMs } from '../server/drain.ts'
-import { createLogger, type Logger } from '../telemetry/log.ts'
+import { createLogs, type Logger } from '../telemetry/log.ts'
 import { configFile, oneOf, type Parsed, port, readArguments, text } from './arguments.ts'
 import { defaultSecretsDirectory } from './engine.ts'
 import type { Command, Io } from './io.ts'
@@ -46,10 +46,8 @@ export const serve: Command = async (args, io) => {
     },
     usage,
   )
-  const log = createLogger(
-    oneOf(values, 'log-level', ['info', 'debug', 'warn', 'error']),
-    io.stderr,
-  )
+  const logs = createLogs(oneOf(values, 'log-level', ['info', 'debug', 'warn', 'error']), io.stderr)
+  const { log } = logs
   const file = configFile(values)
   const config = loadConfig(file)
   for (const warning of config.warnings) log.warn(formatProblem(file, warning))
@@ -69,7 +67,7 @@ export const serve: Command = async (args, io) => {
     metricsPort: port(values, 'metrics-port', 8080),
     secretsDirectory: text(values, 'secrets-dir') ?? defaultSecretsDirectory,
     facts: await findFacts(text(values, 'kubeconfig'), io, log),
-    log,
+    logs,
   })
   const configWatch = watchConfig(file, {
     onConfig: (changed) => {

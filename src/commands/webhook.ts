@@ -11,7 +11,8 @@ import type { KeyPair } from '../server/certificate.ts'
 import type { ClientAuthentication } from '../server/clients.ts'
 import { drain } from '../server/drain.ts'
 import { createLoad } from '../server/load.ts'
-import type { Logger } from '../telemetry/log.ts'
+import { createAdmissionLog } from '../telemetry/admission-log.ts'
+import type { Logs } from '../telemetry/log.ts'
 import { createMetrics } from '../telemetry/metrics.ts'
 import { createEngine } from './engine.ts'
 
@@ -26,7 +27,7 @@ export interface WebhookOptions {
   readonly metricsPort: number
   readonly secretsDirectory: string
   readonly facts?: NamespaceFacts
-  readonly log: Logger
+  readonly logs: Logs
 }
 
 export interface Webhook {
@@ -50,7 +51,8 @@ const oldEngineLifeMs = 30_000
 
 /** Starts both ports. Throws `listen-failed`. */
 export async function startWebhook(options: WebhookOptions): Promise<Webhook> {
-  const { log, secretsDirectory } = options
+  const { secretsDirectory } = options
+  const { log, admissions } = options.logs
   const engineOptions = {
     secretsDirectory,
     onProblem: (problem: string) => log.warn({ problem }, 'credentials'),
@@ -73,7 +75,7 @@ export async function startWebhook(options: WebhookOptions): Promise<Webhook> {
   const app = await createApp({
     admit: createAdmit(dependencies),
     metrics,
-    log,
+    log: createAdmissionLog(admissions),
     tls: options.tls,
     clients: options.clients ?? null,
     load,

@@ -39,11 +39,6 @@ const defaultMaxBytes = 10_000_000
 /** A digest, a media type and the objects around them. */
 const entryOverheadBytes = 400
 
-interface Entry {
-  readonly answer: Answer
-  readonly freshUntil: number
-}
-
 interface Flight {
   readonly answer: Promise<Answer>
   readonly stop: AbortController
@@ -61,7 +56,7 @@ export function createCache(source: ManifestSource, options: CacheOptions): Ask 
     maxBytes = defaultMaxBytes,
     questionMs = defaultQuestionMs,
   } = options
-  const kept = new LRUCache<string, Entry>({
+  const kept = new LRUCache<string, Answer>({
     max: maxEntries,
     maxSize: maxBytes,
     sizeCalculation: (_, key) => key.length + entryOverheadBytes,
@@ -80,7 +75,7 @@ export function createCache(source: ManifestSource, options: CacheOptions): Ask 
       prepared.credentialIdentity,
     ])
     const known = kept.get(key)
-    if (known !== undefined && now() < known.freshUntil) return known.answer
+    if (known?.freshUntil !== undefined && now() < known.freshUntil) return known
     const flight = flights.get(key) ?? takeOff(key, prepared)
     return withStale(await wait(flight, signal), known)
 
@@ -91,9 +86,10 @@ export function createCache(source: ManifestSource, options: CacheOptions): Ask 
         const ttl = ttlMs(question, result)
         // What is found is remembered beyond its time, for when the registry is away; a definite no ends that.
         const remembered = result.outcome === 'found' ? Math.max(ttl, staleMs) : ttl
-        if (ttl > 0)
-          kept.set(flightKey, { answer: result, freshUntil: now() + ttl }, { ttl: remembered })
-        return result
+        if (ttl === 0) return result
+        const fresh = { ...result, freshUntil: now() + ttl }
+        kept.set(flightKey, fresh, { ttl: remembered })
+        return fresh
       })
       const started: Flight = { answer, stop, waiting: 0 }
       flights.set(flightKey, started)
@@ -125,11 +121,10 @@ export function createCache(source: ManifestSource, options: CacheOptions): Ask 
 }
 
 /** A registry that does not answer has not taken back what it said. */
-function withStale(answer: Answer, known: Entry | undefined): Answer {
-  if (answer.outcome === 'found' || known === undefined || known.answer.outcome !== 'found')
-    return answer
+function withStale(answer: Answer, known: Answer | undefined): Answer {
+  if (answer.outcome === 'found' || known?.outcome !== 'found') return answer
   const silent = ['unreachable', 'timeout', 'limited', 'skipped'].includes(answer.outcome)
-  return silent ? { ...answer, staleDigest: known.answer.digest } : answer
+  return silent ? { ...answer, staleDigest: known.digest } : answer
 }
 
 function ttlMs(question: Question, answer: Answer): number {

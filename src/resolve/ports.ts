@@ -31,7 +31,12 @@ export interface Question {
 }
 
 export type Answer =
-  | { readonly outcome: 'found'; readonly digest: string; readonly mediaType: string }
+  | {
+      readonly outcome: 'found'
+      readonly digest: string
+      readonly mediaType: string
+      readonly freshUntil?: number
+    }
   | {
       readonly outcome: Failure
       readonly detail: string
@@ -39,6 +44,8 @@ export type Answer =
       readonly retryAfterMs?: number
       /** The digest that was last found, when the registry has not said since that it is gone. */
       readonly staleDigest?: string
+      /** Until when a cache gives this answer again, by its clock; absent: it will ask again. */
+      readonly freshUntil?: number
     }
 
 /** A question with the credentials that will be used for it already looked up, so that the two cannot disagree. */

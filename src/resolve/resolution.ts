@@ -42,6 +42,8 @@ export interface Resolution {
   /** Set when the tag should have been pinned and no digest was to be had. */
   readonly unpinned: string | null
   readonly reason: Reason
+  /** Until when deciding again would come to the same, by the monotonic clock in milliseconds. */
+  readonly freshUntil: number
 }
 
 export interface Policy {
@@ -73,7 +75,7 @@ export function needsPin(
 }
 
 /** What asking has come to. */
-export interface Decision {
+export interface Outcome {
   readonly row: string | null
   readonly steps: readonly Step[]
   readonly taken: Step | null
@@ -84,7 +86,7 @@ export interface Decision {
 export function settle(
   policy: Policy,
   { reference: original }: Request,
-  { row, steps, taken, reason }: Decision,
+  { row, steps, taken, reason }: Outcome,
 ): Resolution {
   const { reference, kind } = taken?.candidate ?? { reference: null, kind: 'original' as const }
   const base = reference ?? withDefaultTag(original)
@@ -101,6 +103,7 @@ export function settle(
     pinned: pin.digest !== null,
     unpinned: pin.missing,
     reason: pin.missing !== null && policy.pin.unresolved === 'deny' ? 'pin-denies' : reason,
+    freshUntil: Math.min(...steps.map((step) => step.freshUntil)),
   }
 }
 
@@ -138,6 +141,7 @@ export function resolveUnasked(policy: Policy, request: Request): Resolution {
     pinned: false,
     unpinned: null,
     reason: row === null ? 'no-row' : taken === null ? 'none-found' : reasonFor(taken),
+    freshUntil: Infinity,
   }
 }
 

@@ -83,49 +83,51 @@ interface Context {
 async function tryCandidate(context: Context, candidate: Candidate): Promise<Tried> {
   const { dependencies, policy, request, signal, isLast, digestsOnly } = context
   const { reference, kind } = candidate
-  if (reference === null) return { outcome: 'invalid', detail: candidate.fault, digest: null }
+  if (reference === null) return { ...unasked, outcome: 'invalid', detail: candidate.fault }
   const wantsPin = needsPin(policy, request.reference, reference, kind)
   if (kind === 'original' && isLast && !wantsPin) return unasked
   if (!dependencies.knows(reference.domain)) {
     const detail = `${reference.domain} is not listed under registries, so it is not asked`
-    return kind === 'original'
-      ? { ...unasked, detail }
-      : { outcome: 'invalid', detail, digest: null }
+    return { ...unasked, outcome: kind === 'original' ? 'unasked' : 'invalid', detail }
   }
   // Another publisher's copy is always pinned, so it is asked for even on a registry that is trusted unasked.
   if (kind !== 'alternate' && !dependencies.probes(reference.domain)) return unasked
   const answer = await askFor(dependencies, reference, signal)
+  const { freshUntil = 0 } = answer
   if (answer.outcome !== 'found') {
-    return { outcome: answer.outcome, detail: answer.detail, digest: answer.staleDigest ?? null }
+    const { outcome, detail, staleDigest = null } = answer
+    return { outcome, detail, digest: staleDigest, freshUntil }
   }
   if (kind === 'alternate' && digestsOnly && request.reference.digest === null) {
-    return compareWithOriginal(context, answer.digest)
+    return compareWithOriginal(context, answer.digest, freshUntil)
   }
-  return { outcome: 'found', detail: null, digest: answer.digest }
+  return { outcome: 'found', detail: null, digest: answer.digest, freshUntil }
 }
 
 /** `alternates: digest`: the copy must be what the original's own registry serves. */
 async function compareWithOriginal(
   { dependencies, request, signal }: Context,
   digest: string,
+  candidateFreshUntil: number,
 ): Promise<Tried> {
   const original = withDefaultTag(canonicalRepository(request.reference))
   const answer: Answer = dependencies.knows(original.domain)
     ? await askFor(dependencies, original, signal)
-    : { outcome: 'invalid', detail: `${original.domain} is not listed` }
-  if (answer.outcome !== 'found') {
-    return {
-      outcome: 'absent',
-      detail: `serves ${short(digest)}, but the original's digest is not known: ${answer.detail}`,
-      digest: null,
-    }
-  }
-  if (answer.digest === digest) return { outcome: 'found', detail: null, digest }
-  return {
+    : { outcome: 'invalid', detail: `${original.domain} is not listed`, freshUntil: Infinity }
+  const freshUntil = Math.min(candidateFreshUntil, answer.freshUntil ?? 0)
+  const absent = (detail: string): Tried => ({
     outcome: 'absent',
-    detail: `serves ${short(digest)}, and the original is ${short(answer.digest)}`,
+    detail,
     digest: null,
+    freshUntil,
+  })
+  if (answer.outcome !== 'found') {
+    return absent(
+      `serves ${short(digest)}, but the original's digest is not known: ${answer.detail}`,
+    )
   }
+  if (answer.digest === digest) return { outcome: 'found', detail: null, digest, freshUntil }
+  return absent(`serves ${short(digest)}, and the original is ${short(answer.digest)}`)
 }
 
 function askFor(

@@ -11,13 +11,20 @@ export interface Step {
   readonly milliseconds: number | null
   /** What the registry serves; beside a failure, what it served last. */
   readonly digest: string | null
+  /** Until when asking again would give the same, by the monotonic clock in milliseconds; Infinity where nothing was asked. */
+  readonly freshUntil: number
 }
 
 /** What asking for one candidate gives. */
-export type Tried = Pick<Step, 'outcome' | 'detail' | 'digest'>
+export type Tried = Omit<Step, 'candidate' | 'milliseconds'>
 
 /** A candidate that nobody was asked about. */
-export const unasked: Tried = { outcome: 'unasked', detail: null, digest: null }
+export const unasked: Tried = {
+  outcome: 'unasked',
+  detail: null,
+  digest: null,
+  freshUntil: Infinity,
+}
 
 /**
  * The step that decides: the first that was found, or is trusted unasked. The original needs no proof when nothing comes

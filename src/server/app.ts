@@ -96,32 +96,18 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
 /** Takes each request on or sheds it before its body is read, and asks callers to leave while draining. */
 function guardLoad(app: FastifyInstance, options: AppOptions): void {
   const { load = createLoad(() => performance.now()), draining = () => false, metrics } = options
-  const sizes = new WeakMap<FastifyRequest, number>()
   app.addHook('onRequest', (request, reply, done) => {
     if (draining()) reply.header('connection', 'close')
     // A sender that does not say how much is coming is counted as if it were all that is allowed.
     const announced = Number(request.headers['content-length'] ?? maxReviewBytes)
-    const bytes = Number.isFinite(announced) ? Math.min(announced, maxReviewBytes) : maxReviewBytes
+    const bytes = announced >= 0 ? Math.min(announced, maxReviewBytes) : maxReviewBytes
     if (load.begin(bytes)) {
-      sizes.set(request, bytes)
+      // Comes once for every request, answered or not.
+      reply.raw.once('close', () => load.end(bytes))
       return done()
     }
     metrics.refused(503)
     reply.code(503).type('text/plain; charset=utf-8').send('too many reviews are under way\n')
-  })
-  const release = (request: FastifyRequest) => {
-    const bytes = sizes.get(request)
-    if (bytes === undefined) return
-    sizes.delete(request)
-    load.end(bytes)
-  }
-  app.addHook('onResponse', (request, _, done) => {
-    release(request)
-    done()
-  })
-  app.addHook('onRequestAbort', (request, done) => {
-    release(request)
-    done()
   })
 }
 

@@ -1,17 +1,16 @@
 /** One review in, one review out, under a deadline of its own. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { Admit } from '../admission/handler.ts'
-import { readReview } from '../admission/review.ts'
+import type { Admission, Admit } from '../admission/handler.ts'
+import { readReview, type AdmissionRequest } from '../admission/review.ts'
 import { toReview } from '../admission/response.ts'
-import { budgetMs, OutOfTime } from '../resolve/budget.ts'
+import type { AdmissionLog } from '../telemetry/admission-log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
-import { logAdmission } from '../telemetry/admission-log.ts'
-import type { Logger } from '../telemetry/log.ts'
+import { createDeadline } from './deadline.ts'
 
 export interface RouteDependencies {
   readonly admit: Admit
   readonly metrics: Metrics
-  readonly log: Logger
+  readonly log: AdmissionLog
   readonly onBug: (error: unknown) => void
 }
 
@@ -21,35 +20,34 @@ type Refuse = (reply: FastifyReply, status: number, message: string) => FastifyR
 export function createAdmitRoute(
   { admit, metrics, log }: RouteDependencies,
   refuse: Refuse,
-): (request: FastifyRequest, reply: FastifyReply, observeOnly: boolean) => Promise<FastifyReply> {
-  return async (request, reply, observeOnly) => {
+): (request: FastifyRequest, reply: FastifyReply, observeOnly: boolean) => FastifyReply {
+  return (request, reply, observeOnly) => {
     const started = performance.now()
-    if (!Buffer.isBuffer(request.body))
+    if (!Buffer.isBuffer(request.body)) {
       return refuse(reply, 415, 'send the review as application/json')
+    }
     const review = readReview(request.body)
     if (!review.ok) return refuse(reply, 400, review.message)
-    const stop = new AbortController()
-    const timer = setTimeout(
-      () => stop.abort(new OutOfTime()),
-      budgetMs(queryOf(request)['timeout']),
-    )
-    const callerGone = () => stop.abort()
-    reply.raw.once('close', callerGone)
-    try {
-      const admission = await admit(review.request, { signal: stop.signal, observeOnly })
+    const deadline = createDeadline(request, reply)
+    const admission = admit(review.request, {
+      get signal() {
+        return deadline.signal
+      },
+      observeOnly,
+    })
+    if (admission instanceof Promise) {
+      void admission.then((made) => answer(review.request, made)).finally(() => deadline.end())
+      return reply
+    }
+    return answer(review.request, admission)
+
+    function answer(asked: AdmissionRequest, made: Admission): FastifyReply {
       const milliseconds = performance.now() - started
-      metrics.admitted(review.request, admission, milliseconds / 1000)
-      logAdmission(log, { request: review.request, admission, milliseconds })
-      return await reply
-        .type('application/json')
-        .send(JSON.stringify(toReview(review.request.uid, admission.verdict)))
-    } finally {
-      clearTimeout(timer)
-      reply.raw.off('close', callerGone)
+      metrics.admitted(asked, made, milliseconds / 1000)
+      log({ request: asked, admission: made, milliseconds })
+      return reply
+        .header('content-type', 'application/json; charset=utf-8')
+        .send(JSON.stringify(toReview(asked.uid, made.verdict)))
     }
   }
-}
-
-function queryOf(request: FastifyRequest): Readonly<Record<string, unknown>> {
-  return request.query as Readonly<Record<string, unknown>>
 }

@@ -1,6 +1,5 @@
 import type { Admission } from '../admission/handler.ts'
 import type { AdmissionRequest } from '../admission/review.ts'
-import { sentence } from '../resolve/sentence.ts'
 import type { Logger } from './log.ts'
 import { outcomeOf } from './metrics.ts'
 
@@ -10,29 +9,30 @@ export interface LoggedAdmission {
   readonly milliseconds: number
 }
 
+export type AdmissionLog = (logged: LoggedAdmission) => void
+
 /** One line for each admission: which pod, what became of each image, by which row, and why. */
-export function logAdmission(
-  log: Logger,
-  { request, admission, milliseconds }: LoggedAdmission,
-): void {
-  const images = admission.decisions.map(({ site, asked, image, resolution, fault }) => ({
-    site: site.name,
-    from: asked,
-    to: image,
-    row: resolution?.row ?? null,
-    why: resolution === null ? (fault ?? 'left to another webhook') : sentence(resolution),
-  }))
-  log.info(
-    {
-      uid: request.uid,
-      namespace: request.namespace,
-      operation: request.operation,
-      dryRun: request.dryRun,
-      mode: admission.mode,
-      outcome: outcomeOf(admission),
-      milliseconds: Math.round(milliseconds * 100) / 100,
-      images,
-    },
-    'admission',
-  )
+export function createAdmissionLog(log: Logger): AdmissionLog {
+  return ({ request, admission, milliseconds }) => {
+    const images = admission.decisions.map(({ site, asked, image, resolution, why }) => ({
+      site: site.name,
+      from: asked,
+      to: image,
+      row: resolution?.row ?? null,
+      why: why === '' ? 'left to another webhook' : why,
+    }))
+    log.info(
+      {
+        uid: request.uid,
+        namespace: request.namespace,
+        operation: request.operation,
+        dryRun: request.dryRun,
+        mode: admission.mode,
+        outcome: outcomeOf(admission),
+        milliseconds: Math.round(milliseconds * 100) / 100,
+        images,
+      },
+      'admission',
+    )
+  }
 }

@@ -4,6 +4,8 @@ import type { AdmissionPolicy } from '../../src/admission/decide.ts'
 import { noFacts, type NamespaceFacts } from '../../src/admission/facts.ts'
 import { createAdmit } from '../../src/admission/handler.ts'
 import type { AdmissionRequest } from '../../src/admission/review.ts'
+import { createDecide } from '../../src/resolve/decisions.ts'
+import type { Policy } from '../../src/resolve/resolution.ts'
 import { compilePattern } from '../../src/fallback/glob.ts'
 import { applyTo } from '../../src/pod/patch.ts'
 import { findSites, member } from '../../src/pod/sites.ts'
@@ -13,7 +15,7 @@ import { anubis, tableOf } from '../support/tables.ts'
 
 interface Setting {
   readonly registries?: Registries
-  readonly policy?: Partial<AdmissionPolicy>
+  readonly policy?: Partial<Policy & AdmissionPolicy>
   readonly facts?: NamespaceFacts
   readonly observeOnly?: boolean
 }
@@ -22,18 +24,17 @@ const everywhere = registriesOf({ 'anubis:32000': found() })
 
 async function admit(request: AdmissionRequest, setting: Setting = {}) {
   const bugs: unknown[] = []
+  const registries = setting.registries ?? everywhere
+  const policy: Policy & AdmissionPolicy = {
+    table: anubis,
+    pin: { matches: (tag) => tag === 'latest', unresolved: 'keep' },
+    pullPolicy: [],
+    pullSecrets: [],
+    mode: 'enforce',
+    ...setting.policy,
+  }
   const handler = createAdmit({
-    current: () => ({
-      policy: {
-        table: anubis,
-        pin: { matches: (tag) => tag === 'latest', unresolved: 'keep' },
-        pullPolicy: [],
-        pullSecrets: [],
-        mode: 'enforce',
-        ...setting.policy,
-      },
-      resolve: (setting.registries ?? everywhere).dependencies,
-    }),
+    current: () => ({ policy, decide: createDecide(registries.dependencies, policy) }),
     facts: setting.facts ?? noFacts,
     onBug: (error) => bugs.push(error),
   })
@@ -136,17 +137,16 @@ describe('a pod that is created', () => {
 
 describe('work that never ends', () => {
   it('is not waited for', async () => {
+    const policy = {
+      table: anubis,
+      pin: { matches: () => false, unresolved: 'keep' },
+      pullPolicy: [],
+      pullSecrets: [],
+      mode: 'enforce',
+    } as const
+    const stuck = { ...everywhere.dependencies, ask: () => new Promise<never>(() => undefined) }
     const handler = createAdmit({
-      current: () => ({
-        policy: {
-          table: anubis,
-          pin: { matches: () => false, unresolved: 'keep' },
-          pullPolicy: [],
-          pullSecrets: [],
-          mode: 'enforce',
-        },
-        resolve: { ...everywhere.dependencies, ask: () => new Promise(() => undefined) },
-      }),
+      current: () => ({ policy, decide: createDecide(stuck, policy) }),
       facts: noFacts,
       onBug: () => undefined,
     })

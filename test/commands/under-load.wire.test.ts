@@ -4,7 +4,7 @@ import { startWebhook, type Webhook } from '../../src/commands/webhook.ts'
 import type { Config } from '../../src/config/config.ts'
 import { readConfig } from '../../src/config/load.ts'
 import { type Certificates, makeCertificates } from '../../src/server/tls.ts'
-import { createLogger } from '../../src/telemetry/log.ts'
+import { createLogs } from '../../src/telemetry/log.ts'
 import { type FakeRegistry, startFakeRegistry } from '../support/registry.ts'
 import { podOf, reviewOf } from '../support/reviews.ts'
 
@@ -26,7 +26,7 @@ beforeEach(async () => {
     port: 0,
     metricsPort: 0,
     secretsDirectory: '/nowhere',
-    log: createLogger('info', { write: (line: string) => lines.push(line) }),
+    logs: createLogs('info', { write: (line: string) => lines.push(line) }),
   })
   agent = agentOf(certificates)
 })

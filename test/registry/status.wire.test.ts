@@ -35,7 +35,10 @@ describe('a status', () => {
   ])('%d with %j is %s (R-18)', async (status, headers, outcome, detail) => {
     registry.behave(() => ({ status, headers }))
 
-    expect(await ask(client, registry.host)).toEqual({ outcome, detail })
+    const seconds = / after (\d+) s$/.exec(detail)?.[1]
+    const retryAfterMs = seconds === undefined ? {} : { retryAfterMs: Number(seconds) * 1000 }
+
+    expect(await ask(client, registry.host)).toEqual({ outcome, detail, ...retryAfterMs })
     expect(methods()).toEqual(['HEAD'])
   })
 

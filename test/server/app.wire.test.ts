@@ -5,7 +5,8 @@ import type { Admission } from '../../src/admission/handler.ts'
 import { unchanged } from '../../src/admission/response.ts'
 import { createApp, maxReviewBytes } from '../../src/server/app.ts'
 import { makeCertificates } from '../../src/server/tls.ts'
-import { createLogger } from '../../src/telemetry/log.ts'
+import { createAdmissionLog } from '../../src/telemetry/admission-log.ts'
+import { createLogs } from '../../src/telemetry/log.ts'
 import { createMetrics } from '../../src/telemetry/metrics.ts'
 import { podOf, reviewOf } from '../support/reviews.ts'
 
@@ -29,7 +30,9 @@ beforeAll(async () => {
   app = await createApp({
     tls: leaf,
     metrics,
-    log: createLogger('info', { write: (line: string) => lines.push(line) }),
+    log: createAdmissionLog(
+      createLogs('info', { write: (line: string) => lines.push(line) }).admissions,
+    ),
     onBug: (error) => lines.push(String(error)),
     admit: (_, options) => {
       seen.push(options)

@@ -10,7 +10,6 @@ import { createApp } from '../../src/server/app.ts'
 import type { ClientAuthentication } from '../../src/server/clients.ts'
 import { createLoad } from '../../src/server/load.ts'
 import { type Certificates, makeCertificates } from '../../src/server/tls.ts'
-import { createLogger } from '../../src/telemetry/log.ts'
 import { createMetrics } from '../../src/telemetry/metrics.ts'
 import { makeClientCertificate } from '../support/client-certificate.ts'
 import { podOf, reviewOf } from '../support/reviews.ts'
@@ -33,7 +32,7 @@ async function start(clients: ClientAuthentication | null = null): Promise<void>
     load: createLoad(() => performance.now()),
     draining: () => draining,
     metrics: createMetrics({ knows: () => false, circuits: () => new Map() }),
-    log: createLogger('silent', { write: () => undefined }),
+    log: () => undefined,
     onBug: (error) => {
       throw error
     },

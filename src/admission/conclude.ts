@@ -1,0 +1,166 @@
+/** From what was decided about the sites of a pod to the verdict: patch, warnings, refusal, what the audit log is told. */
+import { annotationFits, buildPatch, type Patch } from '../pod/patch.ts'
+import { missingPullSecrets } from '../pod/pull-secrets.ts'
+import { annotations, member } from '../pod/sites.ts'
+import { failedSteps } from '../resolve/sentence.ts'
+import { isDenied } from '../resolve/resolution.ts'
+import { imagesAnnotation, writeRecords } from './annotation.ts'
+import { type AdmissionPolicy, andThen, recordsFor, type SiteDecision } from './decide.ts'
+import type { NamespaceFacts } from './facts.ts'
+import type { Verdict } from './response.ts'
+import type { AdmissionRequest } from './review.ts'
+
+export interface Conclusion {
+  readonly request: AdmissionRequest
+  readonly policy: AdmissionPolicy
+  readonly facts: NamespaceFacts
+  readonly timing: { readonly signal: AbortSignal }
+  readonly decisions: readonly SiteDecision[]
+  readonly mode: 'enforce' | 'observe'
+}
+
+interface SecretsResult {
+  readonly names: readonly string[]
+  readonly warnings: readonly string[]
+}
+
+/** Synchronous unless something has to be known of the namespace. */
+export function conclude(conclusion: Conclusion): Verdict | Promise<Verdict> {
+  return andThen(pullSecrets(conclusion), (secrets) => {
+    const verdict = verdictOf(conclusion, secrets)
+    return conclusion.mode === 'observe' ? observed(verdict) : verdict
+  })
+}
+
+function verdictOf({ request, decisions }: Conclusion, secrets: SecretsResult): Verdict {
+  const records = recordsFor(request.object, decisions)
+  const value = records.length === 0 ? '' : writeRecords(records)
+  const fits = value === '' || annotationFits(request.object, { key: imagesAnnotation, value })
+  const patch = buildPatch(request.object, {
+    sites: decisions,
+    annotation: value !== '' && fits ? { key: imagesAnnotation, value } : null,
+    pullSecrets: secrets.names,
+  })
+  const warnings = [...decisions.flatMap(warningsFor), ...secrets.warnings]
+  if (!fits) {
+    warnings.push(
+      `berth: the annotation ${imagesAnnotation} is left out: the pod's annotations are full`,
+    )
+  }
+  return {
+    patch: value === '' ? [...patch, ...removeStale(request)] : patch,
+    denied: deniedBy(decisions),
+    warnings,
+    auditAnnotations: value === '' ? {} : { images: value },
+  }
+}
+
+/** An annotation that says something of images on which Berth has no say is not Berth's. */
+function removeStale({ operation, object }: AdmissionRequest): Patch {
+  if (operation !== 'CREATE' || !Object.hasOwn(annotations(object), imagesAnnotation)) return []
+  return [{ op: 'remove', path: `/metadata/annotations/${imagesAnnotation.replace('/', '~1')}` }]
+}
+
+function warningsFor({ asked, site, resolution, why }: SiteDecision): string[] {
+  if (resolution === null)
+    return why === '' ? [] : [`berth: ${site.name}: ${asked} is no image name: ${why}`]
+  const { domain } = resolution.original
+  const doubtful = ['none-found', 'first-unproved'].includes(resolution.reason)
+  // Silent about a registry that is none of ours to ask: it would be said of every such pod.
+  const notPinned =
+    resolution.unpinned !== null &&
+    resolution.steps.some(({ milliseconds }) => milliseconds !== null)
+  const lines: string[] = []
+  if (doubtful || notPinned || failedSteps(resolution).length > 0)
+    lines.push(`berth: ${asked}: ${why}`)
+  if (domain === '') lines.push(`berth: ${asked}: its host is no host name, so no row applies`)
+  else if (domain.toLowerCase() !== domain)
+    lines.push(`berth: ${asked}: ${domain} is not ${domain.toLowerCase()} to a runtime`)
+  return lines
+}
+
+function deniedBy(decisions: readonly SiteDecision[]): string | null {
+  const reasons = decisions.flatMap(({ asked, resolution, why }) => {
+    if (resolution === null || !isDenied(resolution)) return []
+    const rule =
+      resolution.reason === 'row-denies'
+        ? `row ${resolution.row} says otherwise: deny`
+        : 'pin says unresolved: deny'
+    return [`${asked}: ${rule}; ${why}`]
+  })
+  if (reasons.length === 0) return null
+  return `berth: ${reasons.join('; ')}; mirror the image, or change the rule`
+}
+
+/** Appended on CREATE only: afterwards the list cannot be changed. */
+function pullSecrets({
+  request,
+  policy,
+  facts,
+  timing,
+  decisions,
+}: Conclusion): SecretsResult | Promise<SecretsResult> {
+  const none: SecretsResult = { names: [], warnings: [] }
+  if (policy.pullSecrets.length === 0) return none
+  if (request.operation !== 'CREATE' || request.subResource !== '') return none
+  const finals = decisions.flatMap(({ resolution }) =>
+    resolution === null ? [] : [resolution.chosen],
+  )
+  const wanted = missingPullSecrets(policy.pullSecrets, request.object, finals)
+  if (wanted.length === 0) return none
+  const account = member(member(request.object, 'spec'), 'serviceAccountName')
+  const name = typeof account === 'string' && account !== '' ? account : 'default'
+  return knownOf(facts, {
+    namespace: request.namespace,
+    account: name,
+    wanted,
+    signal: timing.signal,
+  })
+}
+
+interface Wanted {
+  readonly namespace: string
+  readonly account: string
+  readonly wanted: readonly string[]
+  readonly signal: AbortSignal
+}
+
+/** What may be added without the pod being refused for it, and what is worth a warning. */
+async function knownOf(
+  facts: NamespaceFacts,
+  { namespace, account, wanted, signal }: Wanted,
+): Promise<SecretsResult> {
+  const mountable = await facts.mountableSecrets(namespace, account, signal)
+  const mayUse = (secret: string) =>
+    mountable === null || mountable === 'all' || mountable.has(secret)
+  const names = wanted.filter(mayUse)
+  const refused = wanted.filter((secret) => !mayUse(secret))
+  const present = await Promise.all(
+    names.map((secret) => facts.hasSecret(namespace, secret, signal)),
+  )
+  const absent = names.filter((_, index) => present[index] === false)
+  return {
+    names,
+    warnings: [
+      ...refused.map(
+        (secret) =>
+          `berth: pull secret ${secret} is not added: service account ${account} may not use it`,
+      ),
+      ...absent.map((secret) => `berth: pull secret ${secret} is not in namespace ${namespace}`),
+    ],
+  }
+}
+
+/** Shadow mode: everything is decided and recorded, nothing is changed or refused. */
+function observed({ patch, denied, warnings, auditAnnotations }: Verdict): Verdict {
+  const refusal = denied === null ? [] : [denied]
+  const changes = patch.length === 0 ? 'no' : String(patch.length)
+  return {
+    patch: [],
+    denied: null,
+    warnings: [...refusal, ...warnings].map((warning) =>
+      warning.replace(/^berth:/, 'berth (observing):'),
+    ),
+    auditAnnotations: { ...auditAnnotations, mode: 'observe', changes },
+  }
+}
