@@ -1,6 +1,6 @@
 /** `berth certs`: everything that an API server needs to trust the webhook, as files. */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join, resolve as resolvePath } from 'node:path'
 import { parseDocument, stringify } from 'yaml'
 import { BerthError } from '../errors.ts'
 import { type Certificates, makeCertificates } from '../server/tls.ts'
@@ -131,7 +131,7 @@ function write(directory: string, files: Readonly<Record<string, string>>, force
     )
   }
   try {
-    mkdirSync(directory, { recursive: true })
+    makeDirectory(resolvePath(directory))
     for (const [name, content] of Object.entries(files)) {
       const isSecret = name.endsWith('.key') || name === 'secret.yaml'
       writeFileSync(join(directory, name), content, { mode: isSecret ? 0o600 : 0o644 })
@@ -143,6 +143,13 @@ function write(directory: string, files: Readonly<Record<string, string>>, force
       { cause },
     )
   }
+}
+
+/** Parents first, one by one: Node's own recursive form never returns where a directory cannot be made, as under /proc. */
+function makeDirectory(directory: string): void {
+  if (existsSync(directory)) return
+  makeDirectory(dirname(directory))
+  mkdirSync(directory)
 }
 
 function base64(pem: string): string {

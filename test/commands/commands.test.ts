@@ -187,6 +187,15 @@ describe('certs', () => {
     })
   })
 
+  it('says so where nothing can be written', async () => {
+    const { code, stderr } = await berth(['certs', '--out', '/proc/berth/certs'])
+
+    expect(code).toBe(2)
+    expect(stderr).toContain(
+      'berth: certificate-unwritable: /proc/berth/certs cannot be written: ENOENT; choose another --out',
+    )
+  })
+
   it('overwrites nothing unless told to', async () => {
     const out = directory()
     writeFileSync(join(out, 'tls.key'), 'precious')
