@@ -11,6 +11,7 @@ export const errorCodes = [
   'certificate-unwritable',
   'credentials-invalid',
   'listen-failed',
+  'kubeconfig-invalid',
 ] as const
 
 export type ErrorCode = (typeof errorCodes)[number]

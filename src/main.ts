@@ -3,9 +3,7 @@ import { run } from './commands/run.ts'
 
 const stop = new AbortController()
 const hurry = new AbortController()
-for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.on(signal, () => (stop.signal.aborted ? hurry : stop).abort(signal))
-}
+let isListening = false
 
 // A reader that closes the pipe early, as `head` does, has read all that it wanted.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -18,6 +16,18 @@ process.exitCode = await run(process.argv.slice(2), {
   stderr: process.stderr,
   stdin: process.stdin,
   env: process.env,
-  signal: stop.signal,
+  // Until a command asks for it, a signal does what it does to any process.
+  get signal() {
+    listen()
+    return stop.signal
+  },
   hurry: hurry.signal,
 })
+
+function listen(): void {
+  if (isListening) return
+  isListening = true
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, () => (stop.signal.aborted ? hurry : stop).abort(signal))
+  }
+}

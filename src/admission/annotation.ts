@@ -16,15 +16,19 @@ export function writeRecords(records: readonly ImageRecord[]): string {
   return JSON.stringify(records)
 }
 
-/** What the pod says of itself. It may have been written by anybody, so it is read as a claim: see `askedImage`. */
-export function readRecords(pod: unknown): ImageRecord[] {
+/** What an annotation can hold at the most, because all of a pod's together can (apimachinery, TotalAnnotationSizeLimitB). */
+const maxLength = 256 * 1024
+
+/** What the pod says of its sites, by their names. It may have been written by anybody, so it is read as a claim: see `askedImage`. */
+export function readRecords(pod: unknown): ReadonlyMap<string, ImageRecord> {
   const value = annotations(pod)[imagesAnnotation]
-  if (typeof value !== 'string') return []
+  if (typeof value !== 'string' || value.length > maxLength) return new Map()
   try {
     const parsed: unknown = JSON.parse(value)
-    return Array.isArray(parsed) ? parsed.filter(isRecord) : []
+    const records = Array.isArray(parsed) ? parsed.flatMap(readRecord) : []
+    return new Map(records.map((record) => [record.site, record]))
   } catch {
-    return []
+    return new Map()
   }
 }
 
@@ -34,19 +38,18 @@ export function readRecords(pod: unknown): ImageRecord[] {
  * it names is decided like any image that the pod could have named itself.
  */
 export function askedImage(
-  records: readonly ImageRecord[],
+  records: ReadonlyMap<string, ImageRecord>,
   site: { readonly name: string; readonly image: string },
 ): string {
-  return (
-    records.find((record) => record.site === site.name && record.to === site.image)?.from ??
-    site.image
-  )
+  const record = records.get(site.name)
+  return record?.to === site.image ? record.from : site.image
 }
 
-function isRecord(value: unknown): value is ImageRecord {
-  return (
-    isObject(value) &&
-    ['site', 'from', 'to', 'why'].every((key) => typeof value[key] === 'string') &&
-    (value['row'] === null || typeof value['row'] === 'string')
-  )
+/** A record of nothing but its five members: whatever else somebody put beside them is not carried on. */
+function readRecord(value: unknown): ImageRecord[] {
+  if (!isObject(value)) return []
+  const { site, from, to, row, why } = value
+  if (typeof site !== 'string' || typeof from !== 'string' || typeof to !== 'string') return []
+  if (typeof why !== 'string' || (row !== null && typeof row !== 'string')) return []
+  return [{ site, from, to, row, why }]
 }

@@ -33,7 +33,7 @@ export function conclude(conclusion: Conclusion): Verdict | Promise<Verdict> {
 }
 
 function verdictOf({ request, decisions }: Conclusion, secrets: SecretsResult): Verdict {
-  const records = recordsFor(request.object, decisions)
+  const records = recordsFor(request, decisions)
   const value = records.length === 0 ? '' : writeRecords(records)
   const fits = value === '' || annotationFits(request.object, { key: imagesAnnotation, value })
   const patch = buildPatch(request.object, {

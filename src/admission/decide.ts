@@ -116,15 +116,20 @@ function mayChangePolicy({ operation, subResource }: AdmissionRequest): boolean 
   return operation === 'CREATE' || subResource === 'ephemeralcontainers'
 }
 
-/** The records for the annotation: sites that a row or a pin had a say in, and earlier records of sites not looked at now. */
-export function recordsFor(pod: unknown, decisions: readonly SiteDecision[]): ImageRecord[] {
-  const earlier = readRecords(pod).filter((record) =>
-    decisions.every(({ site }) => site.name !== record.site),
-  )
+/**
+ * The records for the annotation: sites that a row or a pin had a say in. Of an updated pod also those of the sites that
+ * were not looked at now; a new pod has none that would be true.
+ */
+export function recordsFor(
+  request: AdmissionRequest,
+  decisions: readonly SiteDecision[],
+): ImageRecord[] {
+  const earlier = new Map(request.operation === 'CREATE' ? [] : readRecords(request.object))
+  for (const { site } of decisions) earlier.delete(site.name)
   const made = decisions.flatMap(({ site, asked, image, resolution, why }) =>
     resolution === null || (resolution.row === null && !resolution.pinned)
       ? []
       : [{ site: site.name, from: asked, to: image, row: resolution.row, why }],
   )
-  return [...earlier, ...made]
+  return [...earlier.values(), ...made]
 }

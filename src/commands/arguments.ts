@@ -7,6 +7,20 @@ export interface Parsed {
   readonly positionals: readonly string[]
 }
 
+/** Parses the arguments of a verb that takes options alone. Throws `usage` with the verb's own help line. */
+export function readOptions(
+  args: readonly string[],
+  options: ParseArgsOptionsConfig,
+  usage: string,
+): Parsed['values'] {
+  const { values, positionals } = readArguments(args, options, usage)
+  if (positionals.length === 0) return values
+  throw new BerthError(
+    'usage',
+    `${positionals[0]} is not expected here; files are given by options\nusage: ${usage}`,
+  )
+}
+
 /** Parses a verb's arguments. Throws `usage` with the verb's own help line. */
 export function readArguments(
   args: readonly string[],

@@ -1,10 +1,10 @@
 /** `berth certs`: everything that an API server needs to trust the webhook, as files. */
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve as resolvePath } from 'node:path'
 import { parseDocument, stringify } from 'yaml'
 import { BerthError } from '../errors.ts'
 import { type Certificates, makeCertificates } from '../server/tls.ts'
-import { readArguments, text } from './arguments.ts'
+import { readOptions, text } from './arguments.ts'
 import { type Command, print } from './io.ts'
 
 const usage =
@@ -18,7 +18,7 @@ const maxDays = 825
 
 /** Writes ca.crt, ca.key, tls.crt, tls.key, secret.yaml and mutating-webhook.yaml. Overwrites only with --force. */
 export const certs: Command = async (args, io) => {
-  const { values } = readArguments(
+  const values = readOptions(
     args,
     {
       out: { type: 'string' },
@@ -37,7 +37,7 @@ export const certs: Command = async (args, io) => {
   const url = readUrl(text(values, 'url'))
   const extra = [
     ...(text(values, 'names')?.split(',') ?? []),
-    ...(url === null ? [] : [url.hostname]),
+    ...(url === null ? [] : [url.hostname.replace(/^\[(.*)\]$/, '$1')]),
   ]
   const certificates = await makeCertificates({
     names: [`${service}.${namespace}.svc`, `${service}.${namespace}.svc.cluster.local`, ...extra],
@@ -63,10 +63,14 @@ function readDays(value: string | undefined): number {
 /** The API server wants https, and a path is added to what is given. */
 function readUrl(value: string | undefined): URL | null {
   if (value === undefined) return null
-  if (URL.canParse(value) && new URL(value).protocol === 'https:') return new URL(value)
+  if (URL.canParse(value)) {
+    const url = new URL(value)
+    const isPlain = [url.username, url.password, url.search, url.hash].every((part) => part === '')
+    if (url.protocol === 'https:' && isPlain) return url
+  }
   throw new BerthError(
     'usage',
-    `--url ${value} is not an https URL; give the webhook's address, for example https://10.0.0.5:8443`,
+    `--url ${value} is not an https URL without user, query and fragment; give the webhook's address, for example https://10.0.0.5:8443`,
   )
 }
 
@@ -113,13 +117,14 @@ export function renderWebhookConfig(
     const address =
       url === null
         ? { service: { name: service, namespace, port: 443, path } }
-        : { url: new URL(path, url).href }
+        : { url: `${url.href.replace(/\/$/, '')}${path}` }
     document.setIn(
       ['webhooks', index, 'clientConfig'],
       document.createNode({ ...address, caBundle: base64(caCertificate) }),
     )
   }
-  return document.toString({ lineWidth: 0 })
+  // Berth's own namespace is left out, whatever it is called: its pods have to start while it is away.
+  return document.toString({ lineWidth: 0 }).replaceAll('berth-system', namespace)
 }
 
 function write(directory: string, files: Readonly<Record<string, string>>, force: boolean): void {
@@ -134,7 +139,10 @@ function write(directory: string, files: Readonly<Record<string, string>>, force
     makeDirectory(resolvePath(directory))
     for (const [name, content] of Object.entries(files)) {
       const isSecret = name.endsWith('.key') || name === 'secret.yaml'
-      writeFileSync(join(directory, name), content, { mode: isSecret ? 0o600 : 0o644 })
+      const mode = isSecret ? 0o600 : 0o644
+      writeFileSync(join(directory, name), content, { mode })
+      // The mode above counts for new files only.
+      chmodSync(join(directory, name), mode)
     }
   } catch (cause) {
     throw new BerthError(

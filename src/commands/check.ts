@@ -5,14 +5,14 @@ import { formatProblem } from '../config/problem.ts'
 import { parseReference } from '../reference/parse.ts'
 import { formatReference } from '../reference/reference.ts'
 import { resolveUnasked } from '../resolve/resolution.ts'
-import { configFile, oneOf, readArguments } from './arguments.ts'
+import { configFile, oneOf, readOptions } from './arguments.ts'
 import { type Command, print } from './io.ts'
 
 const usage = 'berth check [--config FILE] [-o table|json]'
 
 /** Exits with 0 when the config is valid and every test holds, 1 when a test fails; errors in the config are thrown (2). */
 export const check: Command = async (args, io) => {
-  const { values } = readArguments(
+  const values = readOptions(
     args,
     { config: { type: 'string' }, output: { type: 'string', short: 'o' } },
     usage,

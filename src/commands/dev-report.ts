@@ -32,7 +32,7 @@ export function showAdmission({ review, answer, milliseconds }: ShownAdmission, 
     print(io.stdout, `  ${paint(style, line)}`)
   }
   print(io.stdout, `\n${paint('bold', 'why')}`)
-  const records = new Map(readRecords(after).map((record) => [record.site, record]))
+  const records = readRecords(after)
   for (const { name, image } of findSites(after)) {
     const record = records.get(name)
     const row = record === undefined || record.row === null ? 'no row matches' : `row ${record.row}`

@@ -10,7 +10,7 @@ import { loadConfig, readConfig } from '../config/load.ts'
 import { BerthError } from '../errors.ts'
 import { makeCertificates } from '../server/tls.ts'
 import { createLogs } from '../telemetry/log.ts'
-import { port, readArguments, text } from './arguments.ts'
+import { port, readOptions, text } from './arguments.ts'
 import { showAdmission } from './dev-report.ts'
 import { defaultSecretsDirectory } from './engine.ts'
 import { type Command, type Io, print } from './io.ts'
@@ -31,7 +31,7 @@ const certificateDays = 7
 
 /** Serves until it is asked to stop, or, with --once, until the sample is shown; exits with 0. */
 export const dev: Command = async (args, io) => {
-  const { values } = readArguments(
+  const values = readOptions(
     args,
     {
       config: { type: 'string' },
@@ -53,8 +53,9 @@ export const dev: Command = async (args, io) => {
   })
   const directory = mkdtempSync(join(tmpdir(), 'berth-dev-'))
   writeFileSync(join(directory, 'ca.crt'), certificates.ca.cert)
+  let webhook: Webhook | null = null
   try {
-    const webhook = await startWebhook({
+    webhook = await startWebhook({
       config,
       tls: certificates.leaf,
       host: '127.0.0.1',
@@ -82,8 +83,8 @@ export const dev: Command = async (args, io) => {
       print(io.stdout, 'stop with Ctrl-C')
       await stopped(io.signal)
     }
-    await webhook.close()
   } finally {
+    await webhook?.close()
     standIn?.close()
     rmSync(directory, { recursive: true, force: true })
   }

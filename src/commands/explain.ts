@@ -22,7 +22,7 @@ const patienceMs = 10_000
 /** Images decided at once: enough to hide the latency of registries, few enough not to look like an attack on one. */
 const parallel = 8
 
-/** Exits with 0, or 1 when a name does not parse. */
+/** Exits with 0, with 1 when a name does not parse, and with 3 when no registry could be reached for one. */
 export const explain: Command = async (args, io) => {
   const { values, positionals } = readArguments(
     args,
@@ -64,7 +64,18 @@ export const explain: Command = async (args, io) => {
   if (output === 'json') print(io.stdout, JSON.stringify(explanations, null, 2))
   else if (output === 'yaml') print(io.stdout, stringify(explanations))
   else print(io.stdout, explanationTable(explanations, io))
-  return explanations.some((each) => 'error' in each) ? 1 : 0
+  if (explanations.some((each) => 'error' in each)) return 1
+  return explanations.some(isOutOfReach) ? 3 : 0
+}
+
+/** Every registry that was asked for the image was out of reach, so nothing is known of it. */
+function isOutOfReach(explanation: Explanation): boolean {
+  if ('error' in explanation) return false
+  const asked = explanation.candidates.filter(({ milliseconds }) => milliseconds !== null)
+  return (
+    asked.length > 0 &&
+    asked.every(({ outcome }) => outcome === 'unreachable' || outcome === 'timeout')
+  )
 }
 
 interface Context {

@@ -8,7 +8,7 @@ export interface Io {
   readonly stderr: Writable & { readonly isTTY?: boolean }
   readonly stdin: Readable
   readonly env: Readonly<Record<string, string | undefined>>
-  /** Aborts when the process is asked to stop; the reason is the signal's name. */
+  /** Aborts when the process is asked to stop; the reason is the signal's name. Who reads it has to stop by itself. */
   readonly signal: AbortSignal
   /** Aborts when it is asked a second time. */
   readonly hurry?: AbortSignal

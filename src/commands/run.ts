@@ -43,6 +43,7 @@ const exitCodes: Readonly<Record<ErrorCode, number>> = {
   'certificate-unwritable': 2,
   'credentials-invalid': 2,
   'listen-failed': 2,
+  'kubeconfig-invalid': 2,
 }
 
 /** Runs one command line. Never throws: a BerthError becomes its message and its exit code, a bug becomes a stack and 70. */
@@ -57,7 +58,7 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     return name === '' ? 2 : 0
   }
   try {
-    const verb = verbs[name]
+    const verb = Object.hasOwn(verbs, name) ? verbs[name] : undefined
     if (verb === undefined)
       throw new BerthError('usage', `${name} is not a command of berth; \`berth help\` lists them`)
     return await (

@@ -15,7 +15,7 @@ import {
 import type { ClientAuthentication } from '../server/clients.ts'
 import { defaultDrainMs } from '../server/drain.ts'
 import { createLogs, type Logger } from '../telemetry/log.ts'
-import { configFile, oneOf, type Parsed, port, readArguments, text } from './arguments.ts'
+import { configFile, oneOf, type Parsed, port, readOptions, text } from './arguments.ts'
 import { defaultSecretsDirectory } from './engine.ts'
 import type { Command, Io } from './io.ts'
 import { startWebhook } from './webhook.ts'
@@ -28,7 +28,7 @@ const defaultCertificate = { cert: '/etc/berth/tls/tls.crt', key: '/etc/berth/tl
 
 /** Serves until it is asked to stop; exits with 0. */
 export const serve: Command = async (args, io) => {
-  const { values } = readArguments(
+  const values = readOptions(
     args,
     {
       config: { type: 'string' },
@@ -70,6 +70,7 @@ export const serve: Command = async (args, io) => {
     logs,
   })
   const configWatch = watchConfig(file, {
+    inForce: config,
     onConfig: (changed) => {
       webhook.use(changed)
       log.info({ rows: changed.table.rows.length }, 'config reloaded')

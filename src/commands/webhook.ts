@@ -5,7 +5,7 @@ import { noFacts, type NamespaceFacts } from '../admission/facts.ts'
 import { type AdmissionDependencies, createAdmit } from '../admission/handler.ts'
 import type { Config } from '../config/config.ts'
 import { BerthError } from '../errors.ts'
-import { createApp } from '../server/app.ts'
+import { createApp, tlsOptions } from '../server/app.ts'
 import { createHealthApp } from '../server/health.ts'
 import type { KeyPair } from '../server/certificate.ts'
 import type { ClientAuthentication } from '../server/clients.ts'
@@ -49,6 +49,9 @@ export interface Webhook {
 /** A review that began with the old configuration has ended by then: the largest timeout of a webhook. */
 const oldEngineLifeMs = 30_000
 
+/** Longer than any answer takes; what is still open then is somebody who never asked anything. */
+const lastAnswerMs = 3_000
+
 /** Starts both ports. Throws `listen-failed`. */
 export async function startWebhook(options: WebhookOptions): Promise<Webhook> {
   const { secretsDirectory } = options
@@ -84,7 +87,13 @@ export async function startWebhook(options: WebhookOptions): Promise<Webhook> {
   })
   const health = await createHealthApp({ metrics, notReady: () => (draining ? 'stopping' : null) })
   const port = await listen(app, options.host, options.port)
-  const metricsPort = await listen(health, options.host, options.metricsPort)
+  let metricsPort: number
+  try {
+    metricsPort = await listen(health, options.host, options.metricsPort)
+  } catch (error) {
+    await app.close()
+    throw error
+  }
   return {
     port,
     metricsPort,
@@ -98,7 +107,8 @@ export async function startWebhook(options: WebhookOptions): Promise<Webhook> {
     configFailed: () => metrics.configLoaded(false, generation),
     useCertificate: (pair, expires) => {
       const { server } = app
-      if (server instanceof Server) server.setSecureContext({ ...pair, minVersion: 'TLSv1.3' })
+      // All of it again: a context that is replaced keeps nothing of the one before, the CA of callers included.
+      if (server instanceof Server) server.setSecureContext(tlsOptions(pair, options.clients))
       metrics.certificateLoaded(expires)
     },
     certificateFailed: () => metrics.certificateFailed(),
@@ -112,7 +122,9 @@ export async function startWebhook(options: WebhookOptions): Promise<Webhook> {
     },
     close: async () => {
       draining = true
+      const timer = setTimeout(() => app.server.closeAllConnections(), lastAnswerMs)
       await app.close()
+      clearTimeout(timer)
       await health.close()
       await engine.close()
     },

@@ -8,6 +8,8 @@ export type PullPolicyName = 'Always' | 'IfNotPresent' | 'Never'
 
 /** A config file after every check, defaults filled in, patterns compiled. Frozen: a change makes a new one. */
 export interface Config {
+  /** The text that it was made of. */
+  readonly source: string
   /** Every host that Berth may contact: those listed, and those that stand in a `try`. */
   readonly registries: ReadonlyMap<string, RegistrySettings>
   readonly table: Table

@@ -1,5 +1,5 @@
 /** YAML with positions: which line a key or value of the config stands on. */
-import { isMap, isPair, isScalar, LineCounter, type Node, parseDocument } from 'yaml'
+import { isMap, isPair, isScalar, LineCounter, type Node, parseDocument, visit } from 'yaml'
 import type { Problem } from './problem.ts'
 
 export type PathPart = string | number
@@ -29,6 +29,14 @@ export function readDocument(text: string): ConfigDocument {
     ...at(error.pos[0]),
     message: `${error.message.replace(/\.?$/, '')}: mend the YAML here`,
   }))
+  visit(document, {
+    Pair: (_, { key }) => {
+      if (!isScalar(key) || typeof key.value === 'string' || !key.range) return
+      // `1.20: x` would become the key "1.2".
+      const message = `the key ${key.source ?? String(key.value)} is not text: write it in quotes`
+      problems.push({ severity: 'error', path: '', ...at(key.range[0]), message })
+    },
+  })
   const nowhere = { severity: 'error', path: '', line: null, column: null } as const
   if (tooLong)
     problems.push({

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { findMatches } from '../credentials/docker-config.ts'
 import { BerthError } from '../errors.ts'
+import { canonicalHost } from '../fallback/alias.ts'
 import { compilePattern, compileTagGlob, type Pattern } from '../fallback/glob.ts'
 import { lintTable } from '../fallback/lint.ts'
 import { createTable, type Row, type Table } from '../fallback/table.ts'
@@ -59,7 +60,7 @@ export function readConfig(text: string, directory: string): ReadResult {
   const config = build(shaped.data, directory, report)
   const errors = problems.filter(({ severity }) => severity === 'error')
   if (errors.length > 0) return { ok: false, problems }
-  return { ok: true, config: Object.freeze({ ...config, warnings: problems }) }
+  return { ok: true, config: Object.freeze({ ...config, source: text, warnings: problems }) }
 }
 
 const typeNames: Readonly<Record<string, string>> = {
@@ -85,7 +86,17 @@ function describeIssue(issue: { readonly code?: string; readonly message: string
     : `is not one of ${choices.replaceAll('"', '').replaceAll('|', ', ')}`
 }
 
-function build(input: ConfigInput, directory: string, report: Report): Omit<Config, 'warnings'> {
+function build(
+  input: ConfigInput,
+  directory: string,
+  report: Report,
+): Omit<Config, 'source' | 'warnings'> {
+  for (const [index, { registries: keys }] of input.pullSecrets.entries()) {
+    for (const [position, key] of keys.entries()) {
+      const fault = keyFault(key)
+      if (fault !== null) report('error', ['pullSecrets', index, 'registries', position], fault)
+    }
+  }
   const rows = input.fallback.map((row, index) => readRow(row, index, report))
   reportDoubleNames(input, report)
   const registries = readRegistries(
@@ -120,6 +131,19 @@ function build(input: ConfigInput, directory: string, report: Report): Omit<Conf
     mode: input.mode,
     tests: input.tests,
   }
+}
+
+/** A key of a pull secret that a kubelet would never find an image for. */
+function keyFault(key: string): string | null {
+  const [host = ''] = key.replace(/^https?:\/\//, '').split('/', 1)
+  if (host === '' || !URL.canParse(`https://${host.replaceAll(/[*?]|\[[^\]:]*\]/g, 'a')}`)) {
+    return `${key} is no registry; write HOST, HOST:PORT or HOST/PATH`
+  }
+  if (canonicalHost(host) !== host && host !== 'index.docker.io')
+    return `${host} is a key that no kubelet uses for Docker Hub; write ${canonicalHost(host)}`
+  return /[.:*]/.test(host) || host === 'localhost'
+    ? null
+    : `${host} has no dot and no port, so it is the host of no image; write ${host}:PORT`
 }
 
 function readRow(row: ConfigInput['fallback'][number], index: number, report: Report): Row {

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { resolve as resolvePath } from 'node:path'
 import { createSecureContext } from 'node:tls'
 import type { CredentialSettings } from '../credentials/keychain.ts'
+import { canonicalHost } from '../fallback/alias.ts'
 import type { Template } from '../fallback/template.ts'
 import type { RegistrySettings } from '../registry/settings.ts'
 import type { PathPart } from './document.ts'
@@ -28,11 +29,15 @@ export function readRegistries(
 ): Map<string, RegistrySettings> {
   const registries = new Map<string, RegistrySettings>()
   for (const [index, input] of inputs.entries()) {
+    const host = canonicalHost(input.host)
+    if (host !== input.host) {
+      report('warning', ['registries', index, 'host'], `means ${host}; write that`)
+    }
     const at = (message: string, key: keyof RegistryInput = 'host') =>
       report('error', ['registries', index, key], message)
-    if (registries.has(input.host)) at(`${input.host} is listed twice; join the two entries`)
-    const settings = readRegistry(input, directory, at)
-    if (settings !== null) registries.set(input.host, settings)
+    if (registries.has(host)) at(`${host} is listed twice; join the two entries`)
+    const settings = readRegistry({ ...input, host }, directory, at)
+    if (settings !== null) registries.set(host, settings)
     if (input.host.toLowerCase() !== input.host) {
       report(
         'warning',
@@ -76,6 +81,9 @@ function readRegistry(
       'credentials',
     )
   }
+  const notHost = input.authHosts.find((each) => !isHost(each))
+  if (notHost !== undefined)
+    wrong(`has ${notHost}, which is not a host; write HOST or HOST:PORT`, 'authHosts')
   const ca = input.ca === undefined ? null : readCa(resolvePath(directory, input.ca), wrong)
   const { host, mirror, probe, authHosts, allowPlainHttpAuth } = input
   return {
@@ -104,12 +112,12 @@ function endpointOf(
   given: string | undefined,
   wrong: (message: string, key?: keyof RegistryInput) => void,
 ): URL | null {
-  if (/[/@?#\s]/.test(host) || !URL.canParse(`https://${host}`)) {
+  if (!isHost(host)) {
     wrong(`${host} is not a host; write it as images do, for example anubis:32000`)
     return null
   }
   const text = given ?? (host === 'docker.io' ? dockerHubEndpoint : `https://${host}`)
-  if (!URL.canParse(text)) {
+  if (!URL.canParse(text) || !/^https?:\/\/[^/?#]/.test(text)) {
     wrong(`${text} is not a URL; write http://HOST:PORT or https://HOST`, 'endpoint')
     return null
   }
@@ -139,6 +147,10 @@ function endpointOf(
     return null
   }
   return url
+}
+
+function isHost(text: string): boolean {
+  return !/[/@?#\s]/.test(text) && URL.canParse(`https://${text}`)
 }
 
 function readCa(

@@ -4,6 +4,8 @@ import type { Config } from './config.ts'
 import { loadConfig } from './load.ts'
 
 export interface WatchOptions {
+  /** The config in force: what stands in the file now may be another one already. */
+  readonly inForce: Config
   readonly onConfig: (config: Config) => void
   readonly onError: (error: unknown) => void
 }
@@ -15,8 +17,11 @@ const intervalMs = 1_000
  * Calls back for each new content of the file. Polls by stat, which follows the symbolic links that the kubelet swaps
  * when a ConfigMap changes; change events of the file system do not.
  */
-export function watchConfig(file: string, { onConfig, onError }: WatchOptions): { stop(): void } {
-  let seen = read(file)
+export function watchConfig(
+  file: string,
+  { inForce, onConfig, onError }: WatchOptions,
+): { stop(): void } {
+  let seen: string | null = inForce.source
   const look = () => {
     const text = read(file)
     if (text === seen) return
@@ -28,6 +33,7 @@ export function watchConfig(file: string, { onConfig, onError }: WatchOptions): 
     }
   }
   watchFile(file, { interval: intervalMs }, look)
+  look()
   return { stop: () => unwatchFile(file, look) }
 }
 

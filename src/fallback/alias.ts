@@ -6,6 +6,11 @@ const aliases: ReadonlyMap<string, string> = new Map([
   ['registry-1.docker.io', defaultDomain],
 ])
 
+/** The usual name of the registry that this host is. */
+export function canonicalHost(host: string): string {
+  return aliases.get(host) ?? host
+}
+
 /** The reference under its registry's usual name, as patterns and templates see it. What a pod holds is not changed by it. */
 export function canonicalRepository(reference: Reference): Reference {
   const domain = aliases.get(reference.domain)

@@ -4,8 +4,8 @@
  */
 import { Minimatch } from 'minimatch'
 import { parseReference } from '../reference/parse.ts'
-import { type Reference, repositoryName } from '../reference/reference.ts'
-import { canonicalRepository } from './alias.ts'
+import { defaultDomain, type Reference, repositoryName } from '../reference/reference.ts'
+import { canonicalHost, canonicalRepository } from './alias.ts'
 
 export interface Pattern {
   /** As written. */
@@ -133,22 +133,15 @@ function compileGlob(text: string): PatternResult {
 }
 
 function compileHostAndPath(text: string, host: string, path: string): PatternResult {
-  if (!/[.:]/.test(host) && host !== 'localhost' && host.toLowerCase() === host) {
-    return {
-      ok: false,
-      message: `can never match: \`${host}\` has no dot and no port, so it is a Docker Hub user and not a host; write docker.io/${text}, or ${host}:PORT/${path}`,
-    }
-  }
-  if (path.toLowerCase() !== path) {
-    return { ok: false, message: 'can never match: repository names are lower case' }
-  }
-  if (path.includes(':')) {
-    return {
-      ok: false,
-      message: 'has a tag; patterns match repositories, and tags are mapped with `tags`',
-    }
-  }
+  const fault = hostFault(text, host, path) ?? pathFaults.find(([wrong]) => wrong(path))?.[1]
+  if (fault !== undefined) return { ok: false, message: fault }
   const { domain } = canonicalRepository({ domain: host, path: 'a/b', tag: null, digest: null })
+  if (domain === defaultDomain && !path.includes('/') && path !== '**') {
+    return {
+      ok: false,
+      message: `can never match: every image of Docker Hub has two segments; write ${domain}/library/${path}, or ${domain}/**`,
+    }
+  }
   const matcher = path === '**' ? null : new Minimatch(path, options)
   return {
     ok: true,
@@ -162,6 +155,33 @@ function compileHostAndPath(text: string, host: string, path: string): PatternRe
     },
   }
 }
+
+/** A host is one if the grammar reads it as one. */
+function hostFault(text: string, host: string, path: string): string | undefined {
+  const parsed = parseReference(`${host}/a/b`)
+  if (!parsed.ok || parsed.reference.domain === '') {
+    return `can never match: \`${host}\` is no host name`
+  }
+  const isUser = parsed.reference.domain === defaultDomain && canonicalHost(host) !== defaultDomain
+  if (!isUser) return undefined
+  return `can never match: \`${host}\` has no dot and no port, so it is a Docker Hub user and not a host; write docker.io/${text}, or ${host}:PORT/${path}`
+}
+
+const pathFaults: readonly (readonly [(path: string) => boolean, string])[] = [
+  [(path) => path.toLowerCase() !== path, 'can never match: repository names are lower case'],
+  [
+    (path) => path.includes(':'),
+    'has a tag; patterns match repositories, and tags are mapped with `tags`',
+  ],
+  [
+    (path) => /(^|\/)[.]|\.\.|[.](\/|$)|\^(?!.*\])/.test(path),
+    'can never match: a segment begins and ends with a letter, a digit or a wildcard',
+  ],
+  [
+    (path) => path.replaceAll(/\[\^?[^\][/]+\]/g, '').match(/[[\]]/) !== null,
+    'can never match: a `[` without its `]`, or with nothing in it',
+  ],
+]
 
 /** Compiles a glob over tags, such as `latest` or `*-snapshot`. Null when it is too long or has too many wildcards. */
 export function compileTagGlob(text: string): ((tag: string) => boolean) | null {

@@ -75,8 +75,11 @@ function coveringRow(
   firstRows: ReadonlyMap<string, number>,
   pattern: Pattern,
 ): number {
-  if (pattern.literal !== null) return table.index.find(sample(pattern), false)
-  const wider = ['**', `${pattern.host}/**`, pattern.text].map(
+  // A mirror is matched by rows that name it and by no others.
+  const onMirror = pattern.host !== null && table.mirrors.has(pattern.host)
+  if (pattern.literal !== null) return table.index.find(sample(pattern), onMirror)
+  const wide = onMirror ? [] : ['**']
+  const wider = [...wide, `${pattern.host}/**`, pattern.text].map(
     (text) => firstRows.get(text) ?? Infinity,
   )
   const first = Math.min(...wider)
@@ -115,26 +118,26 @@ function movesOn(
 
 /** Anybody may own a name on another public registry: a whole host of them is a bet. */
 function wholeHostAlternates(table: Table, row: Row, rowIndex: number): Finding[] {
-  const pattern = row.images.find(({ path, literal }) => literal === null && path.startsWith('**'))
-  if (pattern === undefined) return []
+  if (row.alternates === 'digest') return []
+  const wide = row.images.filter(({ path, literal }) => literal === null && path.startsWith('**'))
   return row.try.flatMap((template, index) => {
-    if (
-      template.host === null ||
-      table.mirrors.has(template.host) ||
-      template.host === pattern.host
-    )
-      return []
+    const pattern = wide.find((each) => {
+      const input = { reference: sample(each), namespace: 'default' }
+      return (
+        template.host !== null && makeCandidate(table, row, template, input).kind === 'alternate'
+      )
+    })
+    if (pattern === undefined) return []
     const message = `takes another publisher's copy for every image of ${pattern.text}; name the repositories that you publish there, or say alternates: digest`
-    return row.alternates === 'digest'
-      ? []
-      : [{ severity: 'warning' as const, row: rowIndex, part: 'try' as const, index, message }]
+    return [{ severity: 'warning' as const, row: rowIndex, part: 'try' as const, index, message }]
   })
 }
 
 /** The original needs no proof when it comes last, so nothing comes after it. */
 function uselessOtherwise(row: Row, rowIndex: number): Finding[] {
   const last = row.try.at(-1)
-  if (row.otherwise === 'keep' || last === undefined) return []
+  // A mapped tag makes another image of it, which needs proof.
+  if (row.otherwise === 'keep' || last === undefined || row.tags.size > 0) return []
   const isOriginal = row.images.every(
     (pattern) => render(last, pattern) === repositoryName(sample(pattern)),
   )
@@ -161,6 +164,15 @@ function collisions(
         'brings images of different repositories to one path; use {host}/{path} to keep them apart',
       )
     }
+    if (
+      row.images.some((one, place) =>
+        row.images.slice(place + 1).some((two) => meetOnPath(template, one, two)),
+      )
+    ) {
+      return finding(
+        'brings images of different registries to one path; use {host}/{path} to keep them apart',
+      )
+    }
     const other = row.images
       .map((pattern) => sharedWith(context, landings, { template, pattern, rowIndex }))
       .find((found) => found !== null)
@@ -176,6 +188,17 @@ function mergesNames(template: Template, pattern: Pattern): boolean {
   if (pattern.literal !== null) return false
   if (!template.variables.has('path')) return true
   return pattern.host === null && !template.variables.has('host')
+}
+
+/** Two patterns of one row, for different registries, whose images the template brings together. */
+function meetOnPath(template: Template, one: Pattern, two: Pattern): boolean {
+  if (one.host === two.host || one.host === template.host || two.host === template.host)
+    return false
+  if (template.variables.has('host')) return false
+  if (one.literal !== null && two.literal !== null)
+    return render(template, one) === render(template, two)
+  if (one.literal !== null) return two.matches({ ...sample(one), domain: two.host ?? 'a.b' })
+  return two.literal === null || one.matches({ ...sample(two), domain: one.host ?? 'a.b' })
 }
 
 interface Landing {
@@ -198,6 +221,17 @@ function sharedWith(
   if (landed === undefined) landings.set(name, rowIndex)
   else if (landed !== rowIndex)
     return hostsDiffer(table.rows[landed], pattern) ? (table.rows[landed]?.name ?? null) : null
+  // One repository that lands where another row's images keep their own path.
+  if (pattern.literal !== null) {
+    const path = name.slice(name.indexOf('/') + 1)
+    const flat = `${template.host}/{path}`
+    for (const host of hostsByTemplate.get(flat) ?? []) {
+      if (host === pattern.host || host === template.host) continue
+      const other =
+        table.rows[table.index.find({ domain: host, path, tag: null, digest: null }, true)]
+      if (other?.try.some(({ text }) => text === flat) === true) return other.name
+    }
+  }
   // The same template for another registry, whose pattern takes the same path.
   for (const host of hostsByTemplate.get(template.text) ?? []) {
     if (host === pattern.host || host === template.host) continue

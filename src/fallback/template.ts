@@ -1,5 +1,6 @@
 /** The right-hand side of the table: how a `try` makes one name from another. */
 import { parseReference } from '../reference/parse.ts'
+import { canonicalHost } from './alias.ts'
 import type { Reference } from '../reference/reference.ts'
 
 export interface Template {
@@ -26,7 +27,9 @@ export interface TemplateInput {
 const placeholder = /\{([^{}]*)\}/g
 
 /** Reads a template such as `anubis:32000/{host}/{path}`, or says what is wrong with it. */
-export function compileTemplate(text: string): TemplateResult {
+export function compileTemplate(written: string): TemplateResult {
+  // One registry has one name from here on; what is contacted is decided by it.
+  const text = written.replace(/^[^/{}]+(?=\/)/, canonicalHost)
   const used = [...text.matchAll(placeholder)].map(([, name = '']) => name)
   const unknown = used.find((name) => !isVariable(name))
   if (unknown !== undefined) {

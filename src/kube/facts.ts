@@ -4,6 +4,7 @@
  */
 import { LRUCache } from 'lru-cache'
 import type { NamespaceFacts } from '../admission/facts.ts'
+import { BerthError } from '../errors.ts'
 import type { Logger } from '../telemetry/log.ts'
 
 export interface FactsOptions {
@@ -21,6 +22,9 @@ const ttlMs = 3_000
 /** Namespaces × secrets of one busy cluster; one entry is about 200 bytes. */
 const maxEntries = 5_000
 
+/** What Go's strconv.ParseBool takes for true, which is how the plugin reads the annotation. */
+const goTrue: ReadonlySet<string> = new Set(['1', 't', 'T', 'true', 'TRUE', 'True'])
+
 const enforceAnnotation = 'kubernetes.io/enforce-mountable-secrets'
 
 type Fact = ReadonlySet<string> | 'all' | 'yes' | 'no' | 'unknown'
@@ -29,8 +33,17 @@ type Fact = ReadonlySet<string> | 'all' | 'yes' | 'no' | 'unknown'
 export async function createFacts({ kubeconfig, log }: FactsOptions): Promise<NamespaceFacts> {
   const { CoreV1Api, KubeConfig, setHeaderOptions } = await import('@kubernetes/client-node')
   const config = new KubeConfig()
-  if (kubeconfig === null) config.loadFromCluster()
-  else config.loadFromFile(kubeconfig)
+  try {
+    if (kubeconfig === null) config.loadFromCluster()
+    else config.loadFromFile(kubeconfig)
+  } catch (cause) {
+    const file = kubeconfig ?? "the pod's service account"
+    throw new BerthError(
+      'kubeconfig-invalid',
+      `${file} cannot be read as a kubeconfig; --kubeconfig takes one`,
+      { cause },
+    )
+  }
   const api = config.makeApiClient(CoreV1Api)
   const kept = new LRUCache<string, Fact>({ max: maxEntries, ttl: ttlMs })
 
@@ -58,7 +71,7 @@ export async function createFacts({ kubeconfig, log }: FactsOptions): Promise<Na
   async function mountable(name: string, namespace: string): Promise<Fact> {
     try {
       const account = await api.readNamespacedServiceAccount({ name, namespace })
-      if (account.metadata?.annotations?.[enforceAnnotation] !== 'true') return 'all'
+      if (!goTrue.has(account.metadata?.annotations?.[enforceAnnotation] ?? '')) return 'all'
       // The plugin compares with the account's pull secrets (plugin/pkg/admission/serviceaccount/admission.go).
       return new Set((account.imagePullSecrets ?? []).flatMap((entry) => entry.name ?? []))
     } catch (error) {

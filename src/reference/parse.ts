@@ -187,20 +187,32 @@ function wrong(fault: ReferenceFault, message: string): ParseResult {
   return { ok: false, fault, message }
 }
 
-const formatHints: readonly (readonly [RegExp, string])[] = [
-  [/^$/, 'the name is empty'],
-  [/^\s|\s$/, 'there is white space around the name: remove it'],
-  [/\s/, 'there is white space inside the name'],
-  [/\$[({]|\{\{/, 'a variable in the name was not filled in'],
-  [/^[a-z][a-z0-9+.-]*:\/\//, 'a name has no scheme: leave out everything up to `//`'],
-  [/[^ -~]/, 'names are plain ASCII'],
-  [/:$/, 'the tag after the last `:` is empty'],
-  [/@[^@]*$/, 'after `@` stands a digest such as `sha256:` and 64 hexadecimal digits'],
-  [/:[^/]{129,}$/, 'a tag has at most 128 characters'],
-  [/\/\/|^\/|\/$/, 'a part between two `/` is empty'],
+const formatHints: readonly (readonly [(text: string) => boolean, string])[] = [
+  [(text) => text === '', 'the name is empty'],
+  [(text) => text.trim() !== text, 'there is white space around the name: remove it'],
+  [(text) => /\s/.test(text), 'there is white space inside the name'],
+  [(text) => /\$[({]|\{\{/.test(text), 'a variable in the name was not filled in'],
+  [
+    (text) => /^[a-z][a-z0-9+.-]*:\/\//.test(text),
+    'a name has no scheme: leave out everything up to `//`',
+  ],
+  [(text) => /[^ -~]/.test(text), 'names are plain ASCII'],
+  [(text) => text.endsWith(':'), 'the tag after the last `:` is empty'],
+  [
+    (text) => text.includes('@'),
+    'after `@` stands a digest such as `sha256:` and 64 hexadecimal digits',
+  ],
+  [hasLongTag, 'a tag has at most 128 characters'],
+  [(text) => /\/\/|^\/|\/$/.test(text), 'a part between two `/` is empty'],
 ]
 
+/** By position and not by pattern: a pattern would begin anew at each colon of a name that is made of them. */
+function hasLongTag(text: string): boolean {
+  const colon = text.lastIndexOf(':')
+  return colon > text.lastIndexOf('/') && text.length - colon - 1 > 128
+}
+
 function hintFor(text: string): string {
-  const hint = formatHints.find(([pattern]) => pattern.test(text))
+  const hint = formatHints.find(([applies]) => applies(text))
   return hint?.[1] ?? 'it is not `[host[:port]/]path[:tag][@digest]`'
 }

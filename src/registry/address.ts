@@ -39,7 +39,12 @@ const zones4: readonly (readonly [string, number, Zone])[] = [
   ['127.0.0.0', 8, 'loopback'],
   ['169.254.0.0', 16, 'link-local'],
   ['172.16.0.0', 12, 'private'],
+  // RFC 6890, protocol assignments, and two clouds' own services among public addresses.
+  ['192.0.0.0', 24, 'reserved'],
+  ['168.63.129.16', 32, 'reserved'],
   ['192.168.0.0', 16, 'private'],
+  // RFC 2544, benchmarks.
+  ['198.18.0.0', 15, 'private'],
   ['224.0.0.0', 4, 'reserved'],
   ['240.0.0.0', 4, 'reserved'],
 ]

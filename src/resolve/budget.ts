@@ -22,7 +22,7 @@ export function budgetMs(timeout: unknown): number {
   return Math.max(floorMs, Math.min(ownCapMs, given - roundingMs - marginMs))
 }
 
-/** Why a review's work is stopped at its deadline, as against by a caller who has gone or an answer that has come. */
+/** Why a question is stopped that used up its time, as against one whose asker has gone or has an answer by now. */
 export class OutOfTime extends Error {
   override readonly name = 'OutOfTime'
 }

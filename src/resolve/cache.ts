@@ -110,7 +110,8 @@ export function createCache(source: ManifestSource, options: CacheOptions): Ask 
     return new Promise((resolve, reject) => {
       const leave = () => {
         flight.waiting--
-        if (flight.waiting === 0) flight.stop.abort(signal.reason)
+        // Whatever ended the caller's time says nothing about the registry.
+        if (flight.waiting === 0) flight.stop.abort()
         resolve({ outcome: 'timeout', detail: 'no answer in time' })
       }
       if (signal.aborted) return leave()

@@ -107,7 +107,7 @@ export function createCircuits(now: () => number): Circuits {
   }
 }
 
-/** A question that nobody wanted answered any more says nothing about the registry; one that used up its time does. */
+/** A question that nobody wanted answered any more says nothing about the registry; one that used up its own time does. */
 function wasDropped({ outcome }: Answer, signal: AbortSignal): boolean {
   return outcome === 'timeout' && signal.aborted && !(signal.reason instanceof OutOfTime)
 }

@@ -89,7 +89,8 @@ export function settle(
   { row, steps, taken, reason }: Outcome,
 ): Resolution {
   const { reference, kind } = taken?.candidate ?? { reference: null, kind: 'original' as const }
-  const base = reference ?? withDefaultTag(original)
+  // The original stays on the host that the pod names, for which it may have a secret, whatever that host's other names are.
+  const base = reference === null || kind === 'original' ? withDefaultTag(original) : reference
   const pin = pinFor(needsPin(policy, original, base, kind), taken)
   const chosen = pin.digest === null ? base : { ...base, digest: pin.digest }
   const moved = kind !== 'original' && !sameImage(chosen, original)

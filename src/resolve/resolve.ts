@@ -96,7 +96,9 @@ async function tryCandidate(context: Context, candidate: Candidate): Promise<Tri
   const { freshUntil = 0 } = answer
   if (answer.outcome !== 'found') {
     const { outcome, detail, staleDigest = null } = answer
-    return { outcome, detail, digest: staleDigest, freshUntil }
+    // What a copy served once proves nothing of what the original serves.
+    const mustCompare = kind === 'alternate' && digestsOnly && request.reference.digest === null
+    return { outcome, detail, digest: mustCompare ? null : staleDigest, freshUntil }
   }
   if (kind === 'alternate' && digestsOnly && request.reference.digest === null) {
     return compareWithOriginal(context, answer.digest, freshUntil)

@@ -3,13 +3,15 @@
  * Health and metrics are on a port of their own (health.ts), which carries no secrets and needs no TLS.
  */
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
-import type { SecureContextOptions } from 'node:tls'
+import type { TlsOptions } from 'node:tls'
+import type { KeyPair } from './certificate.ts'
 import { type ClientAuthentication, guardClients, requireClients } from './clients.ts'
 import { createLoad, type Load } from './load.ts'
+import { shedLoad } from './shedding.ts'
 import { createAdmitRoute, type RouteDependencies } from './route.ts'
 
 export interface AppOptions extends RouteDependencies {
-  readonly tls: SecureContextOptions
+  readonly tls: KeyPair
   /** Client certificates: whoever calls must show one from this CA for one of these names. Null: anybody may call. */
   readonly clients?: ClientAuthentication | null
   readonly load?: Load
@@ -35,16 +37,28 @@ const lookForSlowMs = 1_000
 /** Twelve hundred calls in flight, and as many idle connections behind them as API servers keep; far below the file limit of a pod. */
 const maxConnections = 4_096
 
+/** Everything about TLS that a listener has, and that a renewed certificate has to bring with it again. */
+export function tlsOptions(
+  pair: KeyPair,
+  clients: ClientAuthentication | null | undefined,
+): TlsOptions {
+  return {
+    cert: pair.cert,
+    key: pair.key,
+    minVersion: 'TLSv1.3',
+    ...(clients ? requireClients(clients) : {}),
+  }
+}
+
 /** Builds the app without listening. Bodies come as bytes: parsing is ours, so that no object of a tenant becomes an error. */
 export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   const app = Fastify({
     https: {
-      ...options.tls,
-      minVersion: 'TLSv1.3',
+      ...tlsOptions(options.tls, options.clients),
+      handshakeTimeout: headersTimeoutMs,
       requestTimeout: requestTimeoutMs,
       headersTimeout: headersTimeoutMs,
       connectionsCheckingInterval: lookForSlowMs,
-      ...(options.clients ? requireClients(options.clients) : {}),
     },
     logger: false,
     bodyLimit: maxReviewBytes,
@@ -56,7 +70,12 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
     routerOptions: { ignoreTrailingSlash: true },
   })
   app.server.maxConnections = maxConnections
-  guardLoad(app, options)
+  const { load = createLoad(() => performance.now()), draining = () => false } = options
+  shedLoad(app, load, () => options.metrics.refused(503))
+  app.addHook('onRequest', (_, reply, done) => {
+    if (draining()) reply.header('connection', 'close')
+    done()
+  })
   if (options.clients) guardClients(app, options.clients)
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_, body, done) =>
@@ -85,7 +104,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   app.setErrorHandler(
     (error: { readonly statusCode?: number; readonly code?: string }, _, reply) => {
       const status = error.statusCode ?? 500
-      if (status >= 500) options.onBug(error)
+      if (status >= 500 && status !== 503) options.onBug(error)
       return refuse(reply, status, messages[status] ?? 'the request was not understood')
     },
   )
@@ -93,27 +112,10 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   return app
 }
 
-/** Takes each request on or sheds it before its body is read, and asks callers to leave while draining. */
-function guardLoad(app: FastifyInstance, options: AppOptions): void {
-  const { load = createLoad(() => performance.now()), draining = () => false, metrics } = options
-  app.addHook('onRequest', (request, reply, done) => {
-    if (draining()) reply.header('connection', 'close')
-    // A sender that does not say how much is coming is counted as if it were all that is allowed.
-    const announced = Number(request.headers['content-length'] ?? maxReviewBytes)
-    const bytes = announced >= 0 ? Math.min(announced, maxReviewBytes) : maxReviewBytes
-    if (load.begin(bytes)) {
-      // Comes once for every request, answered or not.
-      reply.raw.once('close', () => load.end(bytes))
-      return done()
-    }
-    metrics.refused(503)
-    reply.code(503).type('text/plain; charset=utf-8').send('too many reviews are under way\n')
-  })
-}
-
 const messages: Readonly<Record<number, string>> = {
   400: 'the body is not JSON; send an AdmissionReview',
   413: `the body is larger than ${maxReviewBytes} bytes`,
   415: 'send the review as application/json',
   500: 'an internal error',
+  503: 'too many reviews are under way',
 }

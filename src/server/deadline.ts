@@ -1,5 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { budgetMs, OutOfTime } from '../resolve/budget.ts'
+import { budgetMs } from '../resolve/budget.ts'
 
 /** When the work for one review has to stop. Nothing is set up before somebody asks for the signal. */
 export interface Deadline {
@@ -16,7 +16,7 @@ export function createDeadline(request: FastifyRequest, reply: FastifyReply): De
       if (running === null) {
         const stop = new AbortController()
         const { timeout } = request.query as { readonly timeout?: unknown }
-        running = { stop, timer: setTimeout(() => stop.abort(new OutOfTime()), budgetMs(timeout)) }
+        running = { stop, timer: setTimeout(() => stop.abort(), budgetMs(timeout)) }
         reply.raw.once('close', callerGone)
       }
       return running.stop.signal

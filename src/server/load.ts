@@ -1,9 +1,12 @@
 /** How much is under way, and when it is more than this process should take on. */
 
 export interface Load {
-  /** Takes a request on, or refuses it. `bytes`: its body, by its header. */
-  begin(bytes: number): boolean
-  end(bytes: number): void
+  /** Takes a request on, or refuses it. */
+  begin(): boolean
+  end(): void
+  /** Counts bytes of a large body as they arrive; false when they are too many. */
+  grow(bytes: number): boolean
+  shrink(bytes: number): void
   /** Milliseconds since the last request came in. */
   quietForMs(): number
 }
@@ -11,28 +14,33 @@ export interface Load {
 /** An API server has 200 mutating requests in flight by default; three of them, twice over. */
 const maxRequests = 1_200
 
-/**
- * Bodies under way, in bytes. Parsed JSON takes about six times its text, so this is some 200 MB at the worst, and as many
- * 8 KB reviews as `maxRequests` allows take a fifth of it.
- */
-const maxBytes = 48 * 1024 * 1024
+/** A body below this is not counted by its bytes: as many of them as `maxRequests` allows are 75 MiB. */
+export const largeBytes = 64 * 1024
 
-/** Makes the account of one server. */
+/** Large bodies under way. Parsed JSON takes about six times its text, so this is some 200 MB at the worst. */
+const maxLargeBytes = 48 * 1024 * 1024
+
+/** Makes the account of one server. What is counted has arrived: announcing a large body costs nobody anything. */
 export function createLoad(now: () => number): Load {
   let requests = 0
   let bytes = 0
   let lastAt = now()
   return {
-    begin: (more) => {
+    begin: () => {
       lastAt = now()
-      // A single review may always come: what is bounded is how many.
-      if (requests > 0 && (requests >= maxRequests || bytes + more > maxBytes)) return false
+      if (requests >= maxRequests) return false
       requests += 1
+      return true
+    },
+    end: () => {
+      requests -= 1
+    },
+    grow: (more) => {
+      if (bytes + more > maxLargeBytes) return false
       bytes += more
       return true
     },
-    end: (less) => {
-      requests -= 1
+    shrink: (less) => {
       bytes -= less
     },
     quietForMs: () => now() - lastAt,

@@ -18,7 +18,7 @@ type Refuse = (reply: FastifyReply, status: number, message: string) => FastifyR
 
 /** Makes the handler of POST /mutate. Work stops at the deadline, and when the caller has gone. */
 export function createAdmitRoute(
-  { admit, metrics, log }: RouteDependencies,
+  { admit, metrics, log, onBug }: RouteDependencies,
   refuse: Refuse,
 ): (request: FastifyRequest, reply: FastifyReply, observeOnly: boolean) => FastifyReply {
   return (request, reply, observeOnly) => {
@@ -36,7 +36,13 @@ export function createAdmitRoute(
       observeOnly,
     })
     if (admission instanceof Promise) {
-      void admission.then((made) => answer(review.request, made)).finally(() => deadline.end())
+      void admission
+        .then((made) => answer(review.request, made))
+        .catch((error: unknown) => {
+          onBug(error)
+          refuse(reply, 500, 'an internal error')
+        })
+        .finally(() => deadline.end())
       return reply
     }
     return answer(review.request, admission)

@@ -20,6 +20,8 @@ interface Setting {
   readonly observeOnly?: boolean
 }
 
+const recordsIn = (pod: unknown) => [...readRecords(pod).values()]
+
 const everywhere = registriesOf({ 'anubis:32000': found() })
 
 async function admit(request: AdmissionRequest, setting: Setting = {}) {
@@ -54,7 +56,7 @@ describe('a pod that is created', () => {
 
     expect(denied).toBeNull()
     expect(images).toEqual([pinned, 'quay.io/x/y:1'])
-    expect(readRecords(after)).toEqual([
+    expect(recordsIn(after)).toEqual([
       {
         site: 'containers/c0',
         from: 'nginx',
@@ -63,7 +65,7 @@ describe('a pod that is created', () => {
         why: 'found on anubis:32000',
       },
     ])
-    expect(JSON.parse(auditAnnotations['images'] ?? '')).toEqual(readRecords(after))
+    expect(JSON.parse(auditAnnotations['images'] ?? '')).toEqual(recordsIn(after))
   })
 
   it('asks once for an image that three containers share', async () => {
@@ -219,7 +221,7 @@ describe('a forged annotation (P8)', () => {
 
     // What a claim can do at the most is ask for the image that it names, which the pod could have done itself.
     expect(images[0] === pinned || images[0] === 'quay.io/x/y:1').toBe(true)
-    expect(readRecords(after).every(({ why }) => why !== 'done')).toBe(true)
+    expect(recordsIn(after).every(({ why }) => why !== 'done')).toBe(true)
   })
 
   it("about images that are none of Berth's is taken away", async () => {
@@ -231,6 +233,53 @@ describe('a forged annotation (P8)', () => {
     expect(member((await admit(requestOf(pod))).after, 'metadata')).toEqual({
       annotations: { a: '1' },
     })
+  })
+})
+
+describe('records that would cost more than a pod may', () => {
+  const table = tableOf(
+    ['m.example'],
+    [{ name: 'ours', images: ['quay.io/**'], try: ['m.example/{path}'], otherwise: 'deny' }],
+  )
+  const ghost = { site: 'containers/ghost', from: 'a', to: 'signed:1', row: null, why: 'approved' }
+  const withRecords = (value: string) => ({
+    ...podOf(['quay.io/x:1']),
+    metadata: { annotations: { 'berth.dev/images': value } },
+  })
+
+  it.each([
+    [
+      'nested a hundred thousand deep',
+      JSON.stringify([{ ...ghost, x: 'DEEP' }]).replace(
+        '"DEEP"',
+        '['.repeat(50_000) + ']'.repeat(50_000),
+      ),
+    ],
+    [
+      'of a quarter of a million characters',
+      JSON.stringify(
+        Array.from({ length: 4_000 }, (_, index) => ({ ...ghost, site: `containers/g${index}` })),
+      ),
+    ],
+  ])('%s change nothing about the rule', async (_, value) => {
+    const { denied, bugs } = await admit(requestOf(withRecords(value)), {
+      policy: { table },
+      registries: registriesOf({}),
+    })
+
+    expect(bugs).toEqual([])
+    expect(denied).toContain('row ours says otherwise: deny')
+  })
+
+  it('of sites that a new pod has not got are not passed on', async () => {
+    const pod = {
+      ...podOf(['nginx']),
+      metadata: { annotations: { 'berth.dev/images': JSON.stringify([ghost]) } },
+    }
+    const { after, auditAnnotations } = await admit(requestOf(pod))
+
+    expect(recordsIn(after).map(({ site }) => site)).toEqual(['containers/c0'])
+    expect(auditAnnotations['images']).not.toContain('signed')
   })
 })
 
@@ -271,7 +320,7 @@ describe('a pod that is updated (P7)', () => {
     if (changed !== undefined) changed.image = 'nginx:2'
     const { after } = await admit(update(second, first))
 
-    expect(readRecords(after).map(({ site, from }) => [site, from])).toEqual([
+    expect(recordsIn(after).map(({ site, from }) => [site, from])).toEqual([
       ['containers/c0', 'nginx'],
       ['containers/c1', 'nginx:2'],
     ])
@@ -415,7 +464,7 @@ describe('annotations that are full', () => {
     const { images, after, warnings } = await admit(requestOf(pod))
 
     expect(images).toEqual([pinned])
-    expect(readRecords(after)).toEqual([])
+    expect(recordsIn(after)).toEqual([])
     expect(warnings).toEqual([expect.stringContaining("the pod's annotations are full")])
   })
 })

@@ -54,6 +54,9 @@ describe('a command line that is wrong', () => {
     ],
     [['certs', '--days', '0'], 2, '--days 0 is not a whole number from 1 to 825'],
     [['certs', '--url', 'http://x'], 2, '--url http://x is not an https URL'],
+    [['check', 'other.yaml'], 2, 'other.yaml is not expected here; files are given by options'],
+    [['constructor'], 2, 'constructor is not a command'],
+    [['certs', '--url', 'https://u:p@h'], 2, 'without user, query and fragment'],
     [['dev', '--port', 'x'], 2, '--port x is not a port'],
     [[], 2, 'usage: berth COMMAND'],
   ])('%j exits with %i and says why', async (argv, code, message) => {
@@ -178,9 +181,12 @@ describe('certs', () => {
   it('keeps the service when no URL is given', async () => {
     const out = directory()
     await berth(['certs', '--out', out, '-n', 'infra', '--service', 'b'])
-    const config = parse(readFileSync(join(out, 'mutating-webhook.yaml'), 'utf8')) as {
-      webhooks: { clientConfig: object }[]
-    }
+    const text = readFileSync(join(out, 'mutating-webhook.yaml'), 'utf8')
+    const config = parse(text) as { webhooks: { clientConfig: object }[] }
+    expect([text.includes('berth-system'), text.includes('kube-node-lease, infra')]).toEqual([
+      false,
+      true,
+    ])
 
     expect(config.webhooks[0]?.clientConfig).toMatchObject({
       service: { name: 'b', namespace: 'infra', port: 443, path: '/mutate' },

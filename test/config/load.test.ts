@@ -131,7 +131,7 @@ describe('problems have a place, a rule and a fix', () => {
     ],
     [
       'registries: [{ host: a.io, endpoint: "ftp://a.io" }]',
-      [expect.stringContaining('endpoint is not an http or https URL')],
+      [expect.stringContaining('endpoint ftp://a.io is not a URL; write http://HOST:PORT')],
     ],
     [
       'registries: [{ host: a.io, endpoint: "https://u:p@a.io" }]',
@@ -153,6 +153,30 @@ describe('problems have a place, a rule and a fix', () => {
     [
       'pullSecrets: [{ registries: [a.io], secret: Bad_Name }]',
       [expect.stringContaining('pullSecrets[0].secret is no name for a Secret')],
+    ],
+    [
+      'registries: [{ host: a.io, endpoint: "https:anubis:32000" }]',
+      [expect.stringContaining('is not a URL')],
+    ],
+    [
+      'registries: [{ host: a.io, authHosts: ["https://b.io/token"] }]',
+      [expect.stringContaining('authHosts has https://b.io/token, which is not a host')],
+    ],
+    [
+      'pullSecrets: [{ registries: [anubis], secret: s }]',
+      [expect.stringContaining('write anubis:PORT')],
+    ],
+    [
+      'pullSecrets: [{ registries: [registry-1.docker.io], secret: s }]',
+      [expect.stringContaining('write docker.io')],
+    ],
+    [
+      'pullSecrets: [{ registries: ["anubis:port"], secret: s }]',
+      [expect.stringContaining('is no registry')],
+    ],
+    [
+      'fallback:\n  - name: a\n    images: [quay.io/x]\n    tags: { 1.20: "1.20-bookworm" }\n    try: [m.io/x]',
+      ['f:6:13: error: the key 1.20 is not text: write it in quotes'],
     ],
     ['a: b: c', [expect.stringMatching(/^f:3:\d+: error: .*mend the YAML here$/)]],
     [
@@ -199,6 +223,7 @@ describe('problems have a place, a rule and a fix', () => {
       'registries: [{ host: "anubis:32000" }]\nfallback: [{ name: a, images: [anubis/app], try: [quay.io/x] }]',
       'did you mean anubis:32000/app?',
     ],
+    ['registries: [{ host: index.docker.io }]', 'means docker.io; write that'],
     ['registries: [{ host: GHCR.IO }]', 'GHCR.IO has upper-case letters'],
   ])('doubts are warnings: %s', (yaml, want) => {
     expect(

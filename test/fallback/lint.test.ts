@@ -81,6 +81,26 @@ describe('collisions (R-46)', () => {
     expect(found).toEqual([expect.stringContaining('row a')])
   })
 
+  it('of two registries in one row are found', () => {
+    expect(
+      findings(['m.example'], {
+        name: 'a',
+        images: ['docker.io/**', 'ghcr.io/**'],
+        try: ['m.example/{path}'],
+      }),
+    ).toEqual([expect.stringContaining('different registries to one path')])
+  })
+
+  it('of one repository with a flat layout are found', () => {
+    const found = findings(
+      ['m.example'],
+      { name: 'a', images: ['ghcr.io/**'], try: ['m.example/{path}', 'ghcr.io/{path}'] },
+      { name: 'b', images: ['docker.io/freeipa/server'], try: ['m.example/{name}'] },
+    )
+
+    expect(found).toEqual([expect.stringContaining('row a')])
+  })
+
   it('within a row are found, where the template drops what tells names apart', () => {
     expect(
       findings(['m.example'], { name: 'a', images: ['docker.io/**'], try: ['m.example/{name}'] }),
@@ -104,6 +124,16 @@ describe('rows that do nothing', () => {
     expect(found).toContainEqual(expect.stringContaining('is never reached: row a'))
   })
 
+  it('are not those of a mirror behind `**`, which has no say about mirrors', () => {
+    const found = findings(
+      ['m.example'],
+      { name: 'a', images: ['**'], try: ['m.example/{host}/{path}', '{host}/{path}'] },
+      { name: 'b', images: ['m.example/**'], try: ['{host}/{path}'] },
+    )
+
+    expect(found).toEqual([])
+  })
+
   it('say that `otherwise` never happens when the original is tried', () => {
     expect(
       findings([], {
@@ -117,6 +147,16 @@ describe('rows that do nothing', () => {
 })
 
 describe('alternates (R-45)', () => {
+  it('for any whole host of the row are warned of', () => {
+    expect(
+      findings([], {
+        name: 'a',
+        images: ['docker.io/**', 'ghcr.io/**'],
+        try: ['docker.io/{path}'],
+      }),
+    ).toEqual([expect.stringContaining('for every image of ghcr.io/**')])
+  })
+
   it('for a whole host are warned of, unless digests are compared', () => {
     const row = {
       name: 'a',

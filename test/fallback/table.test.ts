@@ -158,6 +158,15 @@ describe('rows', () => {
     expect(tooLong?.fault).toContain('characters')
   })
 
+  it('take another name of Docker Hub for Docker Hub', () => {
+    const table = tableOf(
+      [],
+      [{ name: 'hub', images: ['docker.io/**'], try: ['registry-1.docker.io/{path}'] }],
+    )
+
+    expect(candidates(table, 'nginx').tries).toEqual(['original docker.io/library/nginx:latest'])
+  })
+
   it('try the same name once', () => {
     const table = tableOf(
       ['m.example'],

@@ -138,6 +138,7 @@ describe('any text at all', () => {
     ['path separators', `${'a/'.repeat(2000)}!`],
     ['an unfinished digest', `a@sha512:${'f'.repeat(4000)}g`],
     ['colons', `a${':1'.repeat(2000)}`],
+    ['colons before a slash', `${':'.repeat(4094)}/`],
   ])(
     'is answered for at once, where a backtracking pattern would never end: %s (R-02)',
     (_, text) => {

@@ -169,7 +169,7 @@ async function startFaulty(
 }
 
 /** A row of three: candidates before the faulty one are absent, those behind it are there. */
-async function decideWith(fault: Fault, position: number) {
+async function decideWith(fault: Fault, position: number, questionMs: number) {
   const entries: RegistrySettings[] = []
   const hosts: string[] = []
   for (const place of positions) {
@@ -191,7 +191,7 @@ async function decideWith(fault: Fault, position: number) {
   const now = () => performance.now()
   const resolution = await resolve(
     {
-      ask: createCache(createCircuits(now).guard(client), { now, questionMs: 150 }),
+      ask: createCache(createCircuits(now).guard(client), { now, questionMs }),
       knows: (host) => client.knows(host),
       probes: (host) => client.probes(host),
       now,
@@ -205,7 +205,7 @@ async function decideWith(fault: Fault, position: number) {
     {
       reference: referenceOf('team/app:1'),
       namespace: 'default',
-      signal: AbortSignal.timeout(10_000),
+      signal: AbortSignal.timeout(20_000),
     },
   )
   return {
@@ -220,7 +220,11 @@ it('has faults enough', () => {
 
 describe.each(faults)('a registry with %s (R1)', (_, fault, outcome) => {
   it.each(positions)('at place %i is passed by', async (position) => {
-    const { chosen, why } = await decideWith(fault, position)
+    const { chosen, why } = await decideWith(
+      fault,
+      position,
+      outcome.startsWith('timeout') ? 150 : 10_000,
+    )
 
     expect(chosen).toBe([`m1.example/team/app:1`, `m2.example/team/app:1`, null][position])
     expect(why).toContain(`m${position}.example ${outcome}`)

@@ -362,6 +362,11 @@ describe('alternates: digest (R-47)', () => {
     ],
     ['another', { 'ghcr.io': found(digestB), 'quay.io': found(digestA) }, 'as it was'],
     ['not known', { 'ghcr.io': found(digestA), 'quay.io': failed('unreachable') }, 'as it was'],
+    [
+      'known of an earlier day',
+      { 'ghcr.io': { ...failed('unreachable'), staleDigest: digestA }, 'quay.io': found(digestB) },
+      'as it was',
+    ],
   ])('the copy serves what the original serves: %s', async (_, answers, chosen) => {
     expect((await decide('quay.io/x:1', registriesOf(answers), policy)).chosen).toBe(chosen)
   })
@@ -402,6 +407,18 @@ describe('registries that are away', () => {
       chosen: `docker.io/library/nginx:latest@${digestB}`,
       reason: 'original',
     })
+  })
+})
+
+describe('the host that a pod names', () => {
+  it('stays in a pin, because the pod may have a secret for it', async () => {
+    const decision = await decide(
+      'registry-1.docker.io/acme/app',
+      registriesOf({ 'docker.io': found() }),
+      { pin: pinLatest },
+    )
+
+    expect(decision.chosen).toBe(`registry-1.docker.io/acme/app:latest@${digestA}`)
   })
 })
 

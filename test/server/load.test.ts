@@ -7,30 +7,20 @@ const mebibyte = 1024 * 1024
 describe('load', () => {
   it('is refused above a number of requests, and taken on again when some have ended', () => {
     const load = createLoad(() => 0)
-    const taken = Array.from({ length: 1_500 }, () => load.begin(8_000)).filter(Boolean)
-    load.end(8_000)
+    const taken = Array.from({ length: 1_500 }, () => load.begin()).filter(Boolean)
+    load.end()
 
     expect(taken).toHaveLength(1_200)
-    expect([load.begin(8_000), load.begin(8_000)]).toEqual([true, false])
+    expect([load.begin(), load.begin()]).toEqual([true, false])
   })
 
-  it('is refused above a number of bytes', () => {
+  it('is refused above a number of bytes that have arrived', () => {
     const load = createLoad(() => 0)
+    const grown = Array.from({ length: 8 }, () => load.grow(8 * mebibyte))
+    load.shrink(8 * mebibyte)
 
-    expect(Array.from({ length: 8 }, () => load.begin(8 * mebibyte))).toEqual([
-      true,
-      true,
-      true,
-      true,
-      true,
-      true,
-      false,
-      false,
-    ])
-  })
-
-  it('of one request is always taken on', () => {
-    expect(createLoad(() => 0).begin(1_000 * mebibyte)).toBe(true)
+    expect(grown).toEqual([true, true, true, true, true, true, false, false])
+    expect(load.grow(8 * mebibyte)).toBe(true)
   })
 })
 
