@@ -326,6 +326,24 @@ describe('pins', () => {
   })
 })
 
+describe('a row that leaves images alone', () => {
+  it('takes the original, and asks nobody', async () => {
+    const registries = registriesOf({ 'm.example': found() }, { unlisted: ['ghcr.io'] })
+    const table = tableOf(
+      ['m.example'],
+      [
+        { name: 'operators', images: ['ghcr.io/cloudnative-pg/**'], try: ['{host}/{path}'] },
+        { name: 'all', images: ['**'], try: ['m.example/{host}/{path}', '{host}/{path}'] },
+      ],
+    )
+
+    expect(
+      (await decide('ghcr.io/cloudnative-pg/postgresql:17', registries, { table })).chosen,
+    ).toBe('as it was')
+    expect(registries.asked).toEqual([])
+  })
+})
+
 describe('hosts that only a pod names', () => {
   it('are never asked', async () => {
     const registries = registriesOf({}, { unlisted: ['169.254.169.254'] })
