@@ -48,16 +48,17 @@ function verdictOf({ request, decisions }: Conclusion, secrets: SecretsResult): 
     )
   }
   return {
-    patch: value === '' ? [...patch, ...removeStale(request)] : patch,
+    patch: value === '' ? [...patch, ...removeStale(request, decisions.length > 0)] : patch,
     denied: deniedBy(decisions),
     warnings,
     auditAnnotations: value === '' ? {} : { images: value },
   }
 }
 
-/** An annotation that says something of images on which Berth has no say is not Berth's. */
-function removeStale({ operation, object }: AdmissionRequest): Patch {
-  if (operation !== 'CREATE' || !Object.hasOwn(annotations(object), imagesAnnotation)) return []
+/** An annotation that says something of images on which Berth has no say is not Berth's, or is not true any more. */
+function removeStale({ operation, object }: AdmissionRequest, isLooked: boolean): Patch {
+  if (operation !== 'CREATE' && !isLooked) return []
+  if (!Object.hasOwn(annotations(object), imagesAnnotation)) return []
   return [{ op: 'remove', path: `/metadata/annotations/${imagesAnnotation.replace('/', '~1')}` }]
 }
 

@@ -117,19 +117,20 @@ function mayChangePolicy({ operation, subResource }: AdmissionRequest): boolean 
 }
 
 /**
- * The records for the annotation: sites that a row or a pin had a say in. Of an updated pod also those of the sites that
- * were not looked at now; a new pod has none that would be true.
+ * The records for the annotation, in the order of the sites: those that a row or a pin had a say in. Of an updated pod
+ * also those of the sites that were not looked at now; a new pod has none that would be true.
  */
 export function recordsFor(
   request: AdmissionRequest,
   decisions: readonly SiteDecision[],
 ): ImageRecord[] {
-  const earlier = new Map(request.operation === 'CREATE' ? [] : readRecords(request.object))
-  for (const { site } of decisions) earlier.delete(site.name)
-  const made = decisions.flatMap(({ site, asked, image, resolution, why }) =>
-    resolution === null || (resolution.row === null && !resolution.pinned)
-      ? []
-      : [{ site: site.name, from: asked, to: image, row: resolution.row, why }],
-  )
-  return [...earlier.values(), ...made]
+  if (request.operation === 'CREATE') return decisions.flatMap(recordOf)
+  const earlier = readRecords(request.object)
+  const made = new Map(decisions.map((decision) => [decision.site.name, recordOf(decision)]))
+  return findSites(request.object).flatMap(({ name }) => made.get(name) ?? earlier.get(name) ?? [])
+}
+
+function recordOf({ site, asked, image, resolution, why }: SiteDecision): ImageRecord[] {
+  if (resolution === null || (resolution.row === null && !resolution.pinned)) return []
+  return [{ site: site.name, from: asked, to: image, row: resolution.row, why }]
 }

@@ -27,7 +27,7 @@ export function expectResponse(response: Readonly<Record<string, unknown>>): Ope
   }
   if (patch === undefined) return []
   expect(allowed).toBe(true)
-  const bytes = Buffer.from(String(patch), 'base64')
+  const bytes = Buffer.from(patch as string, 'base64')
   expect(bytes.toString('base64')).toBe(patch)
   const operations = JSON.parse(bytes.toString()) as Operation[]
   expect(operations.length).toBeGreaterThan(0)

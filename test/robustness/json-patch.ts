@@ -24,29 +24,33 @@ function tokensOf({ op, path }: Operation): string[] {
   return tokens.map((token) => token.replaceAll('~1', '/').replaceAll('~0', '~'))
 }
 
-function change(
-  node: unknown,
-  [token = '', ...rest]: readonly string[],
-  operation: Operation,
-): unknown {
+function change(node: unknown, tokens: readonly string[], operation: Operation): unknown {
+  if (Array.isArray(node)) return changeList(node, tokens, operation)
+  if (typeof node !== 'object' || node === null) throw new Error(`no object: ${operation.path}`)
+  const [token = '', ...rest] = tokens
   const { op, path, value } = operation
-  const isTarget = rest.length === 0
-  if (Array.isArray(node)) {
-    const adds = isTarget && op === 'add'
-    const index = adds && token === '-' ? node.length : Number(token)
-    const isIndex = /^(?:0|[1-9][0-9]*)$/.test(token) || token === '-'
-    if (!isIndex || !(index < node.length + (adds ? 1 : 0))) throw new Error(`no index: ${path}`)
-    if (!isTarget) return node.with(index, change(node[index], rest, operation))
-    if (op === 'replace') return node.with(index, value)
-    return op === 'add' ? node.toSpliced(index, 0, value) : node.toSpliced(index, 1)
-  }
-  if (typeof node !== 'object' || node === null) throw new Error(`no object: ${path}`)
   const members = new Map<string, unknown>(Object.entries(node))
+  const isTarget = rest.length === 0
   if (!members.has(token) && !(isTarget && op === 'add')) throw new Error(`not there: ${path}`)
   if (!isTarget) members.set(token, change(members.get(token), rest, operation))
   else if (op === 'remove') members.delete(token)
   else members.set(token, value)
   return Object.fromEntries(members)
+}
+
+function changeList(
+  list: readonly unknown[],
+  [token = '', ...rest]: readonly string[],
+  operation: Operation,
+): unknown[] {
+  const { op, path, value } = operation
+  const adds = rest.length === 0 && op === 'add'
+  const index = adds && token === '-' ? list.length : Number(token)
+  const isIndex = /^(?:0|[1-9][0-9]*|-)$/.test(token) && index < list.length + (adds ? 1 : 0)
+  if (!isIndex) throw new Error(`no index: ${path}`)
+  if (rest.length > 0) return list.with(index, change(list[index], rest, operation))
+  if (op === 'replace') return list.with(index, value)
+  return adds ? list.toSpliced(index, 0, value) : list.toSpliced(index, 1)
 }
 
 /** Where two documents differ: the topmost places that are in one only or have another type, and the leaves that differ. */

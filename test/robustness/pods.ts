@@ -92,7 +92,7 @@ export const hostileImages = [
   '{{ .Values.image }}',
 ]
 
-export const image: fc.Arbitrary<string> = fc.oneof(
+const image: fc.Arbitrary<string> = fc.oneof(
   { arbitrary: fc.constantFrom(...plainImages), weight: 12 },
   { arbitrary: fc.constantFrom(...hostileImages), weight: 4 },
   { arbitrary: hostile, weight: 1 },
@@ -221,6 +221,38 @@ export const review: JsonText = fc
       ...(subResource === '' ? {} : { subResource: JSON.stringify(subResource) }),
       ...(old === null ? {} : { oldObject: old }),
     }),
+  )
+
+const fewImages = quoted(
+  fc.constantFrom(
+    'nginx',
+    'elsewhere.example/app:1',
+    'ghcr.io/team/app:1',
+    'quay.io/team/app:1',
+    'mirror.example/docker.io/library/nginx:latest',
+    '\\',
+    'auto',
+  ),
+)
+const claim = fc
+  .tuple(fc.constantFrom('a', 'b'), fewImages, fewImages)
+  .map(
+    ([site, from, to]) =>
+      `{"site":"containers/${site}","from":${from},"to":${to},"row":null,"why":""}`,
+  )
+const claimingPod = fc
+  .tuple(listOf(claim, 4), fewImages, fewImages)
+  .map(
+    ([claims, one, other]) =>
+      `{"metadata":{"annotations":{"berth.dev/images":${JSON.stringify(claims)}}},` +
+      `"spec":{"containers":[{"name":"a","image":${one}},{"name":"b","image":${other}}]}}`,
+  )
+
+/** Few images and many records that claim something of them, so that claims meet, contradict, and lead in circles. */
+export const claimingReview: JsonText = fc
+  .tuple(claimingPod, fc.option(claimingPod, { nil: 'null' }), fc.constantFrom('CREATE', 'UPDATE'))
+  .map(([object, oldObject, operation]) =>
+    reviewText(object, { operation: JSON.stringify(operation), oldObject }),
   )
 
 /** A review in which anything can be missing, of another type, or more than there should be. */

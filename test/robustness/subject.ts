@@ -1,4 +1,8 @@
 /** Berth with a fixed table and registries that always answer the same: from the text of a review to the answer, no network. */
+import { setImmediate as turn } from 'node:timers/promises'
+import { createDecide } from '../../src/resolve/decisions.ts'
+import type { Policy } from '../../src/resolve/resolution.ts'
+import type { ResolveDependencies } from '../../src/resolve/resolve.ts'
 import type { AdmissionPolicy } from '../../src/admission/decide.ts'
 import { noFacts } from '../../src/admission/facts.ts'
 import { type Admit, createAdmit } from '../../src/admission/handler.ts'
@@ -70,25 +74,24 @@ export function createSubject({ denies = false } = {}): Subject {
   }
   const pattern = compilePattern('mirror.example/**')
   if (!pattern.ok) throw new Error(pattern.message)
+  const policy: Policy & AdmissionPolicy = {
+    table: tableOf(['mirror.example'], denies ? [...rows, denyRow] : rows),
+    pin: { matches: (tag) => tag === 'latest', unresolved: 'keep' },
+    pullPolicy: [{ images: [pattern.pattern], set: 'Always' }],
+    pullSecrets: [secret],
+    mode: 'enforce',
+  }
+  const dependencies: ResolveDependencies = {
+    ask: (question) => {
+      asked.push(question)
+      return Promise.resolve(answerOf(question))
+    },
+    knows: (host) => knownHosts.has(host),
+    probes: () => true,
+    now: () => 0,
+  }
   const admit = createAdmit({
-    current: () => ({
-      policy: {
-        table: tableOf(['mirror.example'], denies ? [...rows, denyRow] : rows),
-        pin: { matches: (tag) => tag === 'latest', unresolved: 'keep' },
-        pullPolicy: [{ images: [pattern.pattern], set: 'Always' }],
-        pullSecrets: [secret],
-        mode: 'enforce',
-      },
-      resolve: {
-        ask: (question) => {
-          asked.push(question)
-          return Promise.resolve(answerOf(question))
-        },
-        knows: (host) => knownHosts.has(host),
-        probes: () => true,
-        now: () => 0,
-      },
-    }),
+    current: () => ({ policy, decide: createDecide(dependencies, policy) }),
     facts: noFacts,
     onBug: (error) => bugs.push(error),
   })
@@ -100,6 +103,8 @@ export function createSubject({ denies = false } = {}): Subject {
       const review = readReview(Buffer.from(text))
       if (!review.ok) throw new Error(review.message)
       asked.length = 0
+      // Weak references are let go between two turns of the event loop only, and nothing here ever waits.
+      await turn()
       const { signal } = new AbortController()
       const { verdict } = await admit(review.request, { signal, observeOnly: false })
       const { response } = JSON.parse(JSON.stringify(toReview(review.request.uid, verdict))) as {
