@@ -1,6 +1,6 @@
 /** The tables of the admission bench: every figure of Berth beside the bare servers' of the same run. */
 import type { LoadResult } from './load.ts'
-import { figure, median, megabytes, percent, ratio } from './lib/numbers.ts'
+import { figure, median, percent, ratioByRound } from './lib/numbers.ts'
 import { print, printTable } from './lib/report.ts'
 import type { BenchReview } from './lib/reviews.ts'
 
@@ -25,16 +25,14 @@ const saturated = 0.95
 type Field = (result: LoadResult) => number
 
 export function printAdmission(results: AdmissionResults): void {
-  print('## Reviews per second')
+  print('## Reviews per second\n')
   compare(results, ({ perSecond }) => perSecond)
-  print('## CPU per review, µs')
+  print('## CPU per review, µs\n')
   compare(results, ({ cpuMicros }) => cpuMicros)
-  print('## Latency p50, ms')
+  print('## Latency p50, ms\n')
   compare(results, ({ p50Ms }) => p50Ms)
-  print('## Latency p99, ms')
+  print('## Latency p99, ms\n')
   compare(results, ({ p99Ms }) => p99Ms)
-  print('## RSS under load')
-  memory(results)
   honesty(results)
 }
 
@@ -42,27 +40,18 @@ export function printAdmission(results: AdmissionResults): void {
 function compare(results: AdmissionResults, field: Field): void {
   const [berth = '', ...floors] = results.servers
   const rows = cases(results).map(({ review, connections }) => {
-    const mid = (server: string) =>
-      median(samplesOf(results, { server, review, connections }).map(field))
+    const values = (server: string) =>
+      samplesOf(results, { server, review, connections }).map(field)
     return [
-      `${review}, ${connections} connections`,
-      figure(mid(berth)),
-      ...floors.flatMap((floor) => [figure(mid(floor)), ratio(mid(berth), mid(floor))]),
+      `${review}, ${connections} connection${connections === 1 ? '' : 's'}`,
+      figure(median(values(berth))),
+      ...floors.flatMap((floor) => [
+        figure(median(values(floor))),
+        ratioByRound(values(berth), values(floor)),
+      ]),
     ]
   })
   printTable(['review', berth, ...floors.flatMap((floor) => [floor, 'Berth ÷'])], rows)
-}
-
-function memory(results: AdmissionResults): void {
-  const most = Math.max(...results.connections)
-  const rows = results.reviews.map(({ name: review }) => [
-    `${review}, ${most} connections`,
-    ...results.servers.map((server) => {
-      const samples = samplesOf(results, { server, review, connections: most })
-      return megabytes(Math.max(...samples.map(({ maxResidentBytes }) => maxResidentBytes)))
-    }),
-  ])
-  printTable(['largest RSS seen', ...results.servers], rows)
 }
 
 /** What could have made the figures wrong: a generator at its limit, and others on the server's core. */
@@ -78,9 +67,10 @@ function honesty({ servers, samples }: AdmissionResults): void {
       `${loads.filter((load) => load > saturated).length} of ${loads.length}`,
       percent(median(others)),
       percent(Math.max(...others)),
+      String(mine.reduce((sum, { refused }) => sum + refused, 0)),
     ]
   })
-  print('## How far the figures can be trusted')
+  print('## How far the figures can be trusted\n')
   printTable(
     [
       'server',
@@ -89,6 +79,7 @@ function honesty({ servers, samples }: AdmissionResults): void {
       'measurements above 95 %',
       'others on the core, median',
       'most',
+      'refused with 503',
     ],
     rows,
   )

@@ -2,17 +2,18 @@
  * The webhook over HTTPS as an API server drives it, beside bare servers that do the least that a webhook can. All of
  * them run during the whole bench and take turns at the load, so that a busy neighbour disturbs every one of them.
  */
-import { readFileSync } from 'node:fs'
 import type { LoadResult } from './load.ts'
 import { printAdmission, type Sample } from './admission-report.ts'
-import { untilAnswered } from './lib/ask-once.ts'
+import { benchMemory } from './memory.ts'
 import { serverCore } from './lib/machine.ts'
-import { type Started, startPinned } from './lib/process.ts'
+import { rotated } from './lib/numbers.ts'
+import { startPinned } from './lib/process.ts'
 import { print, progress } from './lib/report.ts'
 import { startRegistry } from './lib/registry.ts'
 import { type BenchReview, benchReviews } from './lib/reviews.ts'
 import { runLoad } from './lib/run-load.ts'
 import { berthServer, goServer, nodeServer, type Server, sourceServer } from './lib/servers.ts'
+import { type Running, waitUntilAnswered } from './lib/wait-until-answered.ts'
 import { makeWorkspace, type Workspace } from './lib/workspace.ts'
 import { benchStartup } from './startup.ts'
 
@@ -22,17 +23,26 @@ interface Plan {
   readonly warmMs: number
   readonly measureMs: number
   readonly starts: number
+  readonly memoryRounds: number
 }
 
 const full: Plan = {
-  rounds: 5,
+  rounds: 3,
   connections: [1, 8, 64, 256],
   warmMs: 500,
   measureMs: 2_000,
   starts: 7,
+  memoryRounds: 2,
 }
 
-const short: Plan = { rounds: 3, connections: [8, 64], warmMs: 300, measureMs: 700, starts: 3 }
+const short: Plan = {
+  rounds: 3,
+  connections: [8, 64],
+  warmMs: 300,
+  measureMs: 700,
+  starts: 3,
+  memoryRounds: 1,
+}
 
 /** Servers compile their hot functions while they run; nothing is measured before each has answered for so long. */
 const firstWarmMs = 2_000
@@ -48,13 +58,21 @@ export async function benchAdmission(isShort: boolean): Promise<void> {
     const fastify = await nodeServer('bare fastify', 'fastify-floor.ts', workspace)
     const go = bareGo === null ? [] : [bareGo]
     const [smallest] = benchReviews() as [BenchReview]
-    print('## Start')
+    print('## Start\n')
     await benchStartup({
       workspace,
       servers: [berth, await sourceServer(workspace, registry.url), fastify, bareNode, ...go],
       review: smallest,
       rounds: plan.starts,
       floor: fastify.name,
+    })
+    const [, ordinary = smallest, large = smallest] = benchReviews()
+    print('## Memory\n')
+    await benchMemory({
+      workspace,
+      servers: [berth, bareNode, ...go],
+      reviews: [ordinary, large],
+      rounds: plan.memoryRounds,
     })
     await load(workspace, [berth, bareNode, ...go], plan)
   } finally {
@@ -66,10 +84,10 @@ export async function benchAdmission(isShort: boolean): Promise<void> {
 async function load(workspace: Workspace, servers: readonly Server[], plan: Plan): Promise<void> {
   const running = servers.map((server) => ({
     ...server,
-    process: startPinned(server.program, serverCore, { keepErrors: true }),
+    process: startPinned(server.program, serverCore),
   }))
   try {
-    await Promise.all(running.map((server) => ready(workspace, server)))
+    await Promise.all(running.map((server) => waitUntilAnswered(workspace, server)))
     const samples: Sample[] = []
     const one = (server: Running, review: BenchReview, connections: number, warmMs: number) =>
       measure(workspace, server, review, { ...plan, connections, warmMs })
@@ -77,15 +95,11 @@ async function load(workspace: Workspace, servers: readonly Server[], plan: Plan
       progress(`warming up: ${review.name}, ${review.body.length} bytes`)
       for (const server of running) await one(server, review, 8, firstWarmMs)
     }
-    for (let round = 0; round < plan.rounds; round++) {
-      for (const review of benchReviews()) {
-        progress(`load, round ${round + 1} of ${plan.rounds}: ${review.name}`)
-        for (const connections of plan.connections) {
-          for (const server of rotated(running, round)) {
-            const result = await one(server, review, connections, plan.warmMs)
-            samples.push({ server: server.name, review: review.name, connections, result })
-          }
-        }
+    for (const { round, review, connections } of cases(plan)) {
+      progress(`load, round ${round + 1} of ${plan.rounds}: ${review.name}, ${connections}`)
+      for (const server of rotated(running, round)) {
+        const result = await one(server, review, connections, plan.warmMs)
+        samples.push({ server: server.name, review: review.name, connections, result })
       }
     }
     printAdmission({
@@ -99,17 +113,17 @@ async function load(workspace: Workspace, servers: readonly Server[], plan: Plan
   }
 }
 
-type Running = Server & { readonly process: Started }
-
-async function ready(workspace: Workspace, { name, port, process }: Running): Promise<void> {
-  const [smallest] = benchReviews() as [BenchReview]
-  await untilAnswered({
-    port,
-    ca: readFileSync(workspace.ca, 'utf8'),
-    body: smallest.body,
-    images: 1,
-    giveUp: () => (process.hasEnded() ? `${name} ended: ${process.errors()}` : null),
-  })
+/** Everything that is measured, round by round. */
+function cases({ rounds, connections }: Plan): {
+  readonly round: number
+  readonly review: BenchReview
+  readonly connections: number
+}[] {
+  return Array.from({ length: rounds }, (_, round) =>
+    benchReviews().flatMap((review) =>
+      connections.map((count) => ({ round, review, connections: count })),
+    ),
+  ).flat()
 }
 
 interface Measurement {
@@ -120,18 +134,11 @@ interface Measurement {
 
 function measure(
   workspace: Workspace,
-  { name, port, process }: Running,
+  { port, process, rewrites }: Running,
   review: BenchReview,
   { connections, warmMs, measureMs }: Measurement,
 ): Promise<LoadResult> {
-  // The bare servers know one answer; Berth has to rewrite every image.
-  const images = name === 'Berth' ? review.images : 1
+  const images = rewrites === 'all' ? review.images : 1
   const { pid } = process
   return runLoad(workspace, review, { port, pid, connections, warmMs, measureMs, images })
-}
-
-/** Another server goes first in each round, so that none is always behind the same neighbour. */
-function rotated<T>(items: readonly T[], by: number): T[] {
-  const start = by % items.length
-  return [...items.slice(start), ...items.slice(0, start)]
 }

@@ -1,1 +1,149 @@
-export async function benchApiServer(_: boolean): Promise<void> {}
+/**
+ * Pods created through a real API server: without a webhook, with one that changes nothing, with Berth from its cache,
+ * and with Berth asking a registry for every pod. Each way has a namespace of its own, so that they can take turns
+ * without anything being registered in between. The pods name a scheduler that does not exist: they are never run.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Cluster } from '../e2e/harness/cluster.ts'
+import { down, up } from '../e2e/harness/provider.ts'
+import { waitFor } from '../e2e/harness/wait.ts'
+import { createPods, deletePods } from './lib/bench-pods.ts'
+import { createKubeClient, type KubeClient } from './lib/kube-client.ts'
+import { figure, median, percentile, ratioByRound, rotated } from './lib/numbers.ts'
+import { type BenchRegistry, startRegistry } from './lib/registry.ts'
+import { printTable, progress } from './lib/report.ts'
+import { applyTo, startBerthWebhook, startBareWebhook, type Webhook } from './lib/webhooks.ts'
+import { makeWorkspace, type Workspace } from './lib/workspace.ts'
+
+const concurrency = 8
+
+interface Way {
+  readonly name: string
+  readonly namespace: string
+  /** Null: every pod has the same image, and it is in the cache. Else every pod asks, and waits so long. */
+  readonly registryMs: number | null
+}
+
+const ways: readonly Way[] = [
+  { name: 'no webhook', namespace: 'bench-none', registryMs: null },
+  { name: 'a webhook that changes nothing', namespace: 'bench-idle', registryMs: null },
+  { name: 'a bare one with a fixed patch', namespace: 'bench-fixed', registryMs: null },
+  { name: 'Berth, from cache', namespace: 'bench-berth', registryMs: null },
+  { name: 'Berth, registry answers at once', namespace: 'bench-berth', registryMs: 0 },
+  { name: 'Berth, registry answers after 20 ms', namespace: 'bench-berth', registryMs: 20 },
+  { name: 'Berth, registry answers after 100 ms', namespace: 'bench-berth', registryMs: 100 },
+]
+
+/** Between two ways, for what the last one has left in the queues of API server and controllers. */
+const pauseMs = 300
+
+export async function benchApiServer(isShort: boolean): Promise<void> {
+  // Apart from a cluster of the end-to-end tests, which may be kept for a look around.
+  process.env['BERTH_E2E_DIR'] ??= '/tmp/berth-bench-cluster'
+  const { rounds, pods } = isShort ? { rounds: 3, pods: 200 } : { rounds: 7, pods: 300 }
+  const workspace = await makeWorkspace()
+  const registry = await startRegistry()
+  try {
+    const cluster = await up({ owned: true })
+    await inCluster(workspace, cluster, { registry, rounds, pods })
+  } finally {
+    await down()
+    await registry.close()
+    workspace.remove()
+  }
+}
+
+interface Settings {
+  readonly registry: BenchRegistry
+  readonly rounds: number
+  readonly pods: number
+}
+
+async function inCluster(
+  workspace: Workspace,
+  cluster: Cluster,
+  settings: Settings,
+): Promise<void> {
+  const client = await createKubeClient(cluster, concurrency)
+  const webhooks: Webhook[] = []
+  try {
+    await makeNamespaces(cluster)
+    webhooks.push(
+      await startBerthWebhook(workspace, cluster, settings.registry.url),
+      await startBareWebhook(workspace, cluster, { namespace: 'bench-idle', patches: false }),
+      await startBareWebhook(workspace, cluster, { namespace: 'bench-fixed', patches: true }),
+    )
+    for (const { manifest } of webhooks) await applyTo(cluster, manifest)
+    await untilRegistered(client)
+    await measure(client, settings)
+  } finally {
+    client.close()
+    await Promise.all(webhooks.map(({ started }) => started.stop()))
+  }
+}
+
+/** Berth's registration is for every namespace but those that opt out. */
+async function makeNamespaces(cluster: Cluster): Promise<void> {
+  const names = [...new Set(ways.map(({ namespace }) => namespace))]
+  const items = names.map((name) => ({
+    apiVersion: 'v1',
+    kind: 'Namespace',
+    metadata: {
+      name,
+      labels: name === 'bench-berth' ? {} : { 'berth.dev/rewrite': 'disabled' },
+    },
+  }))
+  await applyTo(cluster, JSON.stringify({ apiVersion: 'v1', kind: 'List', items }))
+}
+
+/** Creates pods in every way until all of them go the way they should: accounts are there, registrations are seen. */
+async function untilRegistered(client: KubeClient): Promise<void> {
+  for (const { namespace } of ways) {
+    await waitFor(`pods in ${namespace}`, async () => {
+      await createPods(client, { namespace, count: 1, concurrency: 1, distinct: null })
+      return true
+    })
+    await deletePods(client, namespace)
+  }
+}
+
+async function measure(client: KubeClient, settings: Settings): Promise<void> {
+  const { registry, rounds, pods } = settings
+  const rates = new Map<string, number[]>(ways.map(({ name }) => [name, []]))
+  const latencies = new Map<string, number[]>(ways.map(({ name }) => [name, []]))
+  // The first round warms up API server, webhooks and client, and is not counted.
+  for (let round = 0; round <= rounds; round++) {
+    progress(round === 0 ? 'warming up' : `pods, round ${round} of ${rounds}`)
+    for (const way of rotated(ways, round)) {
+      const index = ways.indexOf(way)
+      const { name, namespace, registryMs } = way
+      registry.delay(registryMs ?? 0)
+      const distinct = registryMs === null ? null : `round-${round}-way-${index}`
+      const askedBefore = registry.asked()
+      const made = await createPods(client, { namespace, count: pods, concurrency, distinct })
+      const asked = registry.asked() - askedBefore
+      if (distinct !== null && asked < pods)
+        throw new Error(`${name}: the registry was asked ${asked} times for ${pods} pods`)
+      await deletePods(client, namespace)
+      await sleep(pauseMs)
+      if (round === 0) continue
+      rates.get(name)?.push(pods / made.seconds)
+      latencies.get(name)?.push(...made.latencies)
+    }
+  }
+  const [none = [], idle = [], fixed = []] = [...rates.values()]
+  printTable(
+    ['way', 'pods/s', '÷ no webhook', '÷ no change', '÷ fixed patch', 'p50 ms', 'p99 ms'],
+    ways.map(({ name }) => {
+      const sorted = (latencies.get(name) ?? []).sort((a, b) => a - b)
+      const mine = rates.get(name) ?? []
+      return [
+        name,
+        figure(median(mine)),
+        ...[none, idle, fixed].map((floor) => ratioByRound(mine, floor)),
+        figure(percentile(sorted, 0.5)),
+        figure(percentile(sorted, 0.99)),
+      ]
+    }),
+  )
+}

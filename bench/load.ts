@@ -5,7 +5,7 @@
  */
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Connection, openConnection, requestBytes } from './lib/connection.ts'
+import { type Answer, type Connection, openConnection, requestBytes } from './lib/connection.ts'
 import { faultOf } from './lib/check-answer.ts'
 import { percentile } from './lib/numbers.ts'
 import { coreBusySeconds, cpuSeconds, residentBytes } from './lib/process.ts'
@@ -26,6 +26,8 @@ export interface LoadOptions {
 
 export interface LoadResult {
   readonly answers: number
+  /** Answers with 503: load that the server would not take on. Not counted as answers. */
+  readonly refused: number
   readonly perSecond: number
   readonly p50Ms: number
   readonly p99Ms: number
@@ -46,48 +48,22 @@ const maxLatencies = 2_000_000
 
 const memoryEveryMs = 50
 
+/** A caller that was refused does not come back at once. */
+const afterRefusalMs = 20
+
+interface Tally {
+  answers: number
+  refused: number
+  readonly latencies: Float64Array
+}
+
 async function main(options: LoadOptions): Promise<LoadResult> {
-  const { port, ca, bodyFile, connections: count, pid, core } = options
-  const body = readFileSync(bodyFile)
-  const { uid } = (JSON.parse(body.toString()) as { request: { uid: string } }).request
-  const request = requestBytes(port, body)
-  const latencies = new Float64Array(maxLatencies)
-  let answers = 0
-  let running = true
-  const fail = (reason: string) => {
-    throw new Error(`${reason}; connections: ${count}, review: ${bodyFile}`)
-  }
-  const connections: Connection[] = []
-  const authority = readFileSync(ca, 'utf8')
-  for (let index = 0; index < count; index++) {
-    let sentAt = 0
-    let seen = 0
-    const connection: Connection = await openConnection(
-      { port, ca: authority },
-      {
-        onEnd: (reason) => void (running && fail(reason)),
-        onAnswer: (answer) => {
-          const now = performance.now()
-          if (answers < maxLatencies) latencies[answers] = now - sentAt
-          answers++
-          if (!answer.ok) fail(`an answer that is not 200: ${answer.body()}`)
-          if (seen++ % sampleEvery === 0) {
-            const fault = faultOf(answer.body(), uid, options.images)
-            if (fault !== null) fail(`a wrong answer: ${fault}`)
-          }
-          if (running) send()
-        },
-      },
-    )
-    const send = () => {
-      sentAt = performance.now()
-      connection.send(request)
-    }
-    connections.push({ ...connection, send })
-  }
-  for (const connection of connections) connection.send(request)
+  const { pid, core } = options
+  const tally: Tally = { answers: 0, refused: 0, latencies: new Float64Array(maxLatencies) }
+  const loop = await startLoop(options, tally)
   await sleep(options.warmMs)
-  answers = 0
+  tally.answers = 0
+  tally.refused = 0
   const before = look(pid, core)
   let maxResidentBytes = 0
   const memory = setInterval(
@@ -96,22 +72,86 @@ async function main(options: LoadOptions): Promise<LoadResult> {
   )
   await sleep(options.measureMs)
   const after = look(pid, core)
-  const measured = answers
+  const { answers, refused, latencies } = tally
   clearInterval(memory)
-  running = false
-  for (const connection of connections) connection.close()
+  loop.stop()
   const seconds = after.at - before.at
-  const sorted = latencies.subarray(0, Math.min(measured, maxLatencies)).sort()
+  const sorted = latencies.subarray(0, Math.min(answers, maxLatencies)).sort()
   const cpu = after.cpu - before.cpu
   return {
-    answers: measured,
-    perSecond: measured / seconds,
+    answers,
+    refused,
+    perSecond: answers / seconds,
     p50Ms: percentile(sorted, 0.5),
     p99Ms: percentile(sorted, 0.99),
-    cpuMicros: (cpu / measured) * 1e6,
+    cpuMicros: (cpu / answers) * 1e6,
     maxResidentBytes,
     generatorLoad: (after.own - before.own) / seconds,
     disturbance: Math.max(0, after.busy - before.busy - cpu) / seconds,
+  }
+}
+
+/** Opens the connections one after the other, then sends on all of them. */
+async function startLoop(options: LoadOptions, tally: Tally): Promise<{ stop(): void }> {
+  const { port, bodyFile, connections: count } = options
+  const body = readFileSync(bodyFile)
+  const { uid } = (JSON.parse(body.toString()) as { request: { uid: string } }).request
+  const request = requestBytes(port, body)
+  const ca = readFileSync(options.ca, 'utf8')
+  const connections = new Set<Connection>()
+  let running = true
+  const fail = (reason: string) => {
+    throw new Error(`${reason}; connections: ${count}, review: ${bodyFile}`)
+  }
+  for (let index = 0; index < count; index++) await open()
+  for (const connection of connections) connection.send(request)
+  return {
+    stop: () => {
+      running = false
+      for (const connection of connections) connection.close()
+    },
+  }
+
+  async function open(): Promise<Connection> {
+    let sentAt = 0
+    let seen = 0
+    const onAnswer = (answer: Answer) => {
+      if (!running) return
+      if (answer.status === 503) return refuse()
+      const now = performance.now()
+      tally.latencies[tally.answers++] = now - sentAt
+      if (answer.status !== 200) fail(`${answer.status}: ${answer.body()}`)
+      if (seen++ % sampleEvery === 0) {
+        const fault = faultOf(answer.body(), uid, options.images)
+        if (fault !== null) fail(`a wrong answer: ${fault}`)
+      }
+      connection.send(request)
+    }
+    const onEnd = (reason: string) => {
+      if (running && connections.has(connection)) fail(reason)
+    }
+    const raw = await openConnection({ port, ca }, { onAnswer, onEnd })
+    const connection: Connection = {
+      close: () => raw.close(),
+      send: (bytes) => {
+        sentAt = performance.now()
+        raw.send(bytes)
+      },
+    }
+    connections.add(connection)
+    return connection
+
+    /** A server may shed load; its connection is not used again, because the request may have been half read. */
+    function refuse(): void {
+      tally.refused++
+      connections.delete(connection)
+      raw.close()
+      const again = async () => {
+        await sleep(afterRefusalMs)
+        if (running) (await open()).send(request)
+      }
+      again().catch((error: unknown) => fail(String(error)))
+    }
   }
 }
 

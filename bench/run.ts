@@ -1,4 +1,4 @@
-/** `npm run bench`: all benchmarks, or the one that is named; `--short` for a look that takes a minute. */
+/** `npm run bench`: all benchmarks, or the one that is named; `--short` for a quick look. */
 import { parseArgs } from 'node:util'
 import { describeMachine, pinningObstacle } from './lib/machine.ts'
 import { print } from './lib/report.ts'

@@ -55,19 +55,19 @@ export async function benchStartup(options: StartOptions): Promise<void> {
 
 async function startOnce(
   { ca }: Workspace,
-  { name, program, port }: Server,
+  { program, port }: Server,
   { body }: BenchReview,
 ): Promise<Start> {
   const authority = readFileSync(ca, 'utf8')
   const before = performance.now()
-  const started = startPinned(program, serverCore, { keepErrors: true })
+  const started = startPinned(program, serverCore)
   try {
     await untilAnswered({
       port,
       ca: authority,
       body,
       images: 1,
-      giveUp: () => (started.hasEnded() ? `${name} ended: ${started.errors()}` : null),
+      giveUp: started.end,
     })
     const milliseconds = performance.now() - before
     await sleep(restMs)

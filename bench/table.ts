@@ -1,1 +1,151 @@
-export async function benchTable(_: boolean): Promise<void> {}
+/** What a decision costs as the table grows, and a review as its images grow; no HTTP, every answer from the cache. */
+import { noFacts } from '../src/admission/facts.ts'
+import { createAdmit } from '../src/admission/handler.ts'
+import { readReview } from '../src/admission/review.ts'
+import { createEngine, type Engine } from '../src/commands/engine.ts'
+import { parseReference } from '../src/reference/parse.ts'
+import type { Reference } from '../src/reference/reference.ts'
+import { resolve } from '../src/resolve/resolve.ts'
+import { figure, ratio } from './lib/numbers.ts'
+import { type BenchRegistry, startRegistry } from './lib/registry.ts'
+import { print, printTable, progress } from './lib/report.ts'
+import { makeReview } from './lib/reviews.ts'
+import {
+  configWith,
+  ordinaryRows,
+  type RowShape,
+  spreadImages,
+  wildcardRows,
+} from './lib/tables.ts'
+import { timeInTurns, type Timed, type TimingOptions } from './lib/timing.ts'
+import { benchBulk } from './table-bulk.ts'
+
+const rowCounts = [10, 100, 1_000, 10_000]
+const imageCounts = [1, 10, 100]
+
+/** Distinct images that are decided in turn, so that no figure is that of one lucky row. */
+const spread = 10
+
+export async function benchTable(isShort: boolean): Promise<void> {
+  const timing = isShort ? { rounds: 3, sliceMs: 100 } : { rounds: 7, sliceMs: 300 }
+  const registry = await startRegistry()
+  try {
+    print('## One decision, as the table grows\n')
+    for (const shape of [ordinaryRows, wildcardRows]) await decisions(shape, registry, timing)
+    print('## One review, as its images grow\n')
+    await reviews(registry, timing)
+    print('## 10,000 rows × 100,000 images\n')
+    await benchBulk(isShort)
+  } finally {
+    await registry.close()
+  }
+}
+
+/** Two ways to one: made anew from cached answers, as after half a minute; and looked up, as by the pods in between. */
+async function decisions(
+  shape: RowShape,
+  registry: BenchRegistry,
+  timing: TimingOptions,
+): Promise<void> {
+  progress(`decisions: ${shape.name}`)
+  const engines: Engine[] = []
+  const subjects = rowCounts.flatMap((rows): Timed[] => {
+    const config = configWith(shape, rows, registry.url)
+    const engine = createEngine(config, engineOptions)
+    engines.push(engine)
+    const images = spreadImages(shape, rows, spread)
+    const references = images.map(parsed)
+    const { signal } = new AbortController()
+    const made = async () => {
+      for (const reference of references) {
+        const request = { reference, namespace: 'team', signal }
+        const { reason } = await resolve(engine.resolve, config, request)
+        if (reason !== 'found') throw new Error(`${reference.path}: ${reason}, not found`)
+      }
+    }
+    const lookedUp = async () => {
+      for (const image of images) {
+        const decision = engine.decide(image, { namespace: 'team', signal })
+        const { ok } = decision instanceof Promise ? await decision : decision
+        if (!ok) throw new Error(`${image} was not decided`)
+      }
+    }
+    return [
+      { name: `made ${rows}`, per: spread, run: made },
+      { name: `looked up ${rows}`, per: spread, run: lookedUp },
+    ]
+  })
+  const micros = await timeInTurns(subjects, timing)
+  await Promise.all(engines.map((engine) => engine.close()))
+  printTable(
+    [`rows: ${shape.name}`, 'µs to make one', '× 10 rows', 'µs to look one up', '× 10 rows'],
+    rowCounts.map((rows) => [
+      rows.toLocaleString('en-US'),
+      ...['made', 'looked up'].flatMap((way) => {
+        const value = micros.get(`${way} ${rows}`) ?? NaN
+        return [figure(value), ratio(value, micros.get(`${way} ${rowCounts[0]}`) ?? NaN)]
+      }),
+    ]),
+  )
+}
+
+async function reviews(registry: BenchRegistry, timing: TimingOptions): Promise<void> {
+  progress('reviews')
+  const config = configWith(hubRows, hubHosts.length, registry.url)
+  const engine = createEngine(config, engineOptions)
+  const admit = createAdmit({
+    current: () => engine,
+    facts: noFacts,
+    onBug: (error) => {
+      throw error
+    },
+  })
+  const subjects = imageCounts.map((images): Timed => {
+    const read = readReview(makeReview('', images, 0).body)
+    if (!read.ok) throw new Error(read.message)
+    const { signal } = new AbortController()
+    return {
+      name: String(images),
+      per: 1,
+      run: async () => {
+        const admission = admit(read.request, { signal, observeOnly: false })
+        const { verdict } = admission instanceof Promise ? await admission : admission
+        if (verdict.patch.length <= images) throw new Error('not every image was rewritten')
+      },
+    }
+  })
+  const micros = await timeInTurns(subjects, timing)
+  await engine.close()
+  const floor = micros.get('1') ?? NaN
+  printTable(
+    ['images', 'µs a review', '× 1 image', 'µs an image', '× 1 image'],
+    imageCounts.map((images) => {
+      const value = micros.get(String(images)) ?? NaN
+      return [
+        String(images),
+        figure(value),
+        ratio(value, floor),
+        figure(value / images),
+        ratio(value / images, floor),
+      ]
+    }),
+  )
+}
+
+const hubHosts = ['docker.io', 'ghcr.io', 'quay.io']
+
+/** The table of the admission bench: one row for each upstream of the reviews. */
+const hubRows: RowShape = {
+  name: 'upstreams',
+  pattern: (row) => `${hubHosts[row]}/**`,
+  image: (row) => `${hubHosts[row]}/team/app`,
+}
+
+/** No row here needs a credential. */
+const engineOptions = { secretsDirectory: '/nonexistent' }
+
+function parsed(image: string): Reference {
+  const result = parseReference(image)
+  if (result.ok) return result.reference
+  throw new Error(`${image}: ${result.message}`)
+}

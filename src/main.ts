@@ -27,7 +27,7 @@ process.exitCode = await run(process.argv.slice(2), {
 function listen(): void {
   if (isListening) return
   isListening = true
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => (stop.signal.aborted ? hurry : stop).abort(signal))
   }
 }

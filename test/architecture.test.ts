@@ -15,7 +15,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   registry: ['reference', 'resolve', 'credentials'],
   config: ['reference', 'fallback', 'registry', 'credentials'],
   admission: ['reference', 'pod', 'fallback', 'resolve'],
-  telemetry: ['admission', 'resolve'],
+  telemetry: ['pod', 'admission', 'resolve'],
   server: ['admission', 'resolve', 'telemetry'],
   kube: ['admission', 'telemetry'],
   commands: [

@@ -103,7 +103,7 @@ describe('docs/errors.md', () => {
 describe('docs/cli.md', () => {
   const text = read('docs/cli.md')
   const verbs = globSync('src/commands/*.ts', { cwd: root }).flatMap((file) => {
-    const [, usage] = /const usage =\s*'([^']+)'/.exec(read(file)) ?? []
+    const [, usage] = /export const usage =\s*'([^']+)'/.exec(read(file)) ?? []
     return usage === undefined ? [] : [usage]
   })
 

@@ -1,5 +1,8 @@
 // The whole of `npm test`: independent checks side by side, each with its output kept until it ends, then one line for each.
 import { spawn } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const bin = fileURLToPath(new URL('../node_modules/.bin/', import.meta.url))
@@ -14,7 +17,8 @@ const checks = [
 function run([name, command, ...args]) {
   const started = Date.now()
   return new Promise((resolve) => {
-    const child = spawn(bin + command, args, { stdio: ['ignore', 'pipe', 'pipe'] })
+    const env = { ...process.env, TMPDIR: scratch }
+    const child = spawn(bin + command, args, { stdio: ['ignore', 'pipe', 'pipe'], env })
     let output = ''
     child.stdout.on('data', (chunk) => (output += chunk))
     child.stderr.on('data', (chunk) => (output += chunk))
@@ -25,6 +29,8 @@ function run([name, command, ...args]) {
   })
 }
 
+// Whatever the tests write goes there, and goes with it.
+const scratch = mkdtempSync(join(tmpdir(), 'berth-check-'))
 const results = []
 // The tests want the machine to themselves; the four static checks are short and share it.
 results.push(...(await Promise.all(checks.slice(0, 4).map(run))))
@@ -32,6 +38,7 @@ results.push(await run(checks[4]))
 for (const { name, ok, output } of results) {
   if (!ok || name === 'tests') console.log(`\n--- ${name}\n${output.trim()}`)
 }
+rmSync(scratch, { recursive: true, force: true })
 console.log()
 for (const { name, ok, seconds } of results)
   console.log(`${ok ? 'ok    ' : 'FAILED'}  ${name}  ${seconds?.toFixed(1)} s`)

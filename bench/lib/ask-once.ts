@@ -37,7 +37,8 @@ export async function untilAnswered({ port, ca, body, images, giveUp }: Question
           onEnd: (reason) => reject(new Error(reason)),
           onAnswer: (answer) => {
             connection.close()
-            const fault = answer.ok ? faultOf(answer.body(), uid, images) : answer.body()
+            const fault =
+              answer.status === 200 ? faultOf(answer.body(), uid, images) : answer.body()
             if (fault === null) resolve()
             else reject(new Error(`a wrong answer: ${fault}`))
           },

@@ -43,6 +43,7 @@ export interface ServeOptions {
   readonly configFile: string
   readonly port: number
   readonly metricsPort: number
+  readonly host?: string
   /** More for Node itself, such as `--cpu-prof`. */
   readonly nodeArgs?: readonly string[]
 }
@@ -50,15 +51,21 @@ export interface ServeOptions {
 /** The command line, with the log at its usual level. */
 export function serveProgram(
   { cert, key }: Workspace,
-  { main, configFile, port, metricsPort, nodeArgs = [] }: ServeOptions,
+  { main, configFile, port, metricsPort, host = '127.0.0.1', nodeArgs = [] }: ServeOptions,
 ): Program {
-  const serve = ['serve', '--config', configFile, '--host', '127.0.0.1', '--port', String(port)]
+  const serve = ['serve', '--config', configFile, '--host', host, '--port', String(port)]
   const rest = ['--metrics-port', String(metricsPort), '--tls-cert', cert, '--tls-key', key]
-  return { command: process.execPath, args: [...nodeArgs, main, ...serve, ...rest] }
+  // No endpoint of a cluster has to hear that it leaves.
+  const leave = ['--drain-seconds', '0']
+  return { command: process.execPath, args: [...nodeArgs, main, ...serve, ...rest, ...leave] }
 }
 
-export function writeConfig({ directory }: Workspace, registryUrl: string): string {
-  const file = join(directory, 'berth.yaml')
+export function configFileOf({ directory }: Workspace): string {
+  return join(directory, 'berth.yaml')
+}
+
+export function writeConfig(workspace: Workspace, registryUrl: string): string {
+  const file = configFileOf(workspace)
   writeFileSync(file, berthConfig(registryUrl))
   return file
 }

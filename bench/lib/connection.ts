@@ -14,7 +14,7 @@ export interface Connection {
 }
 
 export interface Answer {
-  readonly ok: boolean
+  readonly status: number
   readonly body: () => string
 }
 
@@ -67,14 +67,15 @@ function read(socket: TLSSocket, onAnswer: (answer: Answer) => void): void {
     held = bytes
     const end = bytes.indexOf(headEnd)
     if (end < 0) return
-    const head = bytes.latin1Slice(0, end)
+    const head = bytes.toString('latin1', 0, end)
     const [, length = ''] = /content-length: (\d+)/i.exec(head) ?? []
     const start = end + headEnd.length
     if (length === '') throw new Error(`an answer without Content-Length:\n${head}`)
     if (bytes.length < start + Number(length)) return
     held = null
     onAnswer({
-      ok: head.startsWith('HTTP/1.1 200 '),
+      // `HTTP/1.1 200 OK`
+      status: Number(head.slice(9, 12)),
       body: () => bytes.toString('utf8', start, start + Number(length)),
     })
   })

@@ -25,10 +25,21 @@ export function ratio(value: number, floor: number): string {
   return Number.isFinite(value / floor) ? `${(value / floor).toFixed(2)}×` : '–'
 }
 
+/** The median of the ratios of each round: a neighbour who is busy in one round disturbs both sides of its ratio. */
+export function ratioByRound(values: readonly number[], floors: readonly number[]): string {
+  return ratio(median(values.map((value, round) => value / (floors[round] ?? NaN))), 1)
+}
+
 export function megabytes(bytes: number): string {
   return `${Math.round(bytes / 2 ** 20)} MB`
 }
 
 export function percent(share: number): string {
   return `${Math.round(share * 100)} %`
+}
+
+/** Another one goes first in each round, so that none is always behind the same neighbour. */
+export function rotated<T>(items: readonly T[], by: number): T[] {
+  const start = by % items.length
+  return [...items.slice(start), ...items.slice(0, start)]
 }

@@ -10,9 +10,8 @@ export interface Program {
 
 export interface Started {
   readonly pid: number
-  /** What it has written to standard error so far; empty unless that was asked for. */
-  readonly errors: () => string
-  readonly hasEnded: () => boolean
+  /** Null while it runs; else how it ended, and how to see why. */
+  readonly end: () => string | null
   /** Asks it to stop, and kills it when it takes longer than a few seconds. */
   stop(): Promise<void>
 }
@@ -23,26 +22,27 @@ const ticksPerSecond = 100
 const graceMs = 5_000
 
 /**
- * Starts a program on one core. `taskset` becomes the program, so the pid is the program's own. Output goes nowhere:
- * a log that is written and read by nobody is what a webhook's own core pays for.
+ * Starts a program on one core. `taskset` becomes the program, so the pid is the program's own. Output goes to /dev/null:
+ * every line is made and written, and no reader shares the machine with what is measured.
  */
-export function startPinned(
-  { command, args }: Program,
-  core: number,
-  { keepErrors = false }: { readonly keepErrors?: boolean } = {},
-): Started {
-  const child = spawn('taskset', ['-c', String(core), command, ...args], {
-    stdio: ['ignore', 'ignore', keepErrors ? 'pipe' : 'ignore'],
+export function startPinned({ command, args }: Program, core: number): Started {
+  return startAnywhere({ command: 'taskset', args: ['-c', String(core), command, ...args] })
+}
+
+/** Starts a program on whatever core is free. */
+export function startAnywhere({ command, args }: Program): Started {
+  const child = spawn(command, args, {
+    stdio: 'ignore',
     env: { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '/' },
   })
-  let errors = ''
-  child.stderr?.on('data', (chunk: Buffer) => (errors = `${errors}${chunk}`.slice(-4_000)))
   const { pid } = child
   if (pid === undefined) throw new Error(`${command} could not be started`)
   return {
     pid,
-    errors: () => errors,
-    hasEnded: () => child.exitCode !== null || child.signalCode !== null,
+    end: () =>
+      child.exitCode === null && child.signalCode === null
+        ? null
+        : `it ended with ${child.exitCode ?? child.signalCode}; to see why: ${[command, ...args].join(' ')}`,
     stop: () => stop(child),
   }
 }

@@ -10,7 +10,7 @@ export function printTable(head: readonly string[], rows: readonly (readonly str
   const rule = widths.map((width, column) =>
     column === 0 ? '-'.repeat(width) : `${'-'.repeat(width - 1)}:`,
   )
-  print(['', line(head), line(rule), ...rows.map(line), ''].join('\n'))
+  print([line(head), line(rule), ...rows.map(line), ''].join('\n'))
 }
 
 export function print(text: string): void {

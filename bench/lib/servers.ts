@@ -12,6 +12,8 @@ export interface Server {
   readonly name: string
   readonly program: Program
   readonly port: number
+  /** How many images its answer rewrites: the bare servers know one answer. */
+  readonly rewrites: 'all' | 'one'
 }
 
 const berthPorts = 2
@@ -41,7 +43,7 @@ async function berthFrom(name: string, main: string, options: BerthOptions): Pro
   const [port = 0, metricsPort = 0] = await freePorts(berthPorts)
   const configFile = writeConfig(workspace, registryUrl)
   const program = serveProgram(workspace, { main, configFile, port, metricsPort, nodeArgs })
-  return { name, program, port }
+  return { name, program, port, rewrites: 'all' }
 }
 
 /** A bare server in Node, by the name of its file. */
@@ -55,6 +57,7 @@ export async function nodeServer(
   return {
     name,
     port,
+    rewrites: 'one',
     program: { command: process.execPath, args: [script, `${port}`, cert, key] },
   }
 }
@@ -68,5 +71,10 @@ export async function goServer({ cert, key }: Workspace): Promise<Server | null>
     env: { ...process.env, GOTOOLCHAIN: 'local', GOFLAGS: '-mod=mod', CGO_ENABLED: '0' },
   })
   const [port = 0] = await freePorts(1)
-  return { name: 'bare Go', port, program: { command: binary, args: [`${port}`, cert, key] } }
+  return {
+    name: 'bare Go',
+    port,
+    rewrites: 'one',
+    program: { command: binary, args: [`${port}`, cert, key] },
+  }
 }

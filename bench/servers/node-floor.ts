@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { createServer } from 'node:https'
 import { answerFor } from './fixed-answer.ts'
 
-const [, , port = '0', cert = '', key = '', unchanged = ''] = process.argv
+const [, , port = '0', cert = '', key = '', unchanged = '', address = '127.0.0.1'] = process.argv
 
 createServer(
   { cert: readFileSync(cert), key: readFileSync(key), minVersion: 'TLSv1.3' },
@@ -20,4 +20,4 @@ createServer(
         .end(body)
     })
   },
-).listen(Number(port), '127.0.0.1')
+).listen(Number(port), address)

@@ -28,7 +28,7 @@ interface SecretsResult {
 export function conclude(conclusion: Conclusion): Verdict | Promise<Verdict> {
   return andThen(pullSecrets(conclusion), (secrets) => {
     const verdict = verdictOf(conclusion, secrets)
-    return conclusion.mode === 'observe' ? observed(verdict) : verdict
+    return conclusion.mode === 'observe' ? observed(verdict, conclusion.decisions) : verdict
   })
 }
 
@@ -153,15 +153,20 @@ async function knownOf(
 }
 
 /** Shadow mode: everything is decided and recorded, nothing is changed or refused. */
-function observed({ patch, denied, warnings, auditAnnotations }: Verdict): Verdict {
-  const refusal = denied === null ? [] : [denied]
-  const changes = patch.length === 0 ? 'no' : String(patch.length)
+function observed(
+  { denied, warnings, auditAnnotations }: Verdict,
+  decisions: readonly SiteDecision[],
+): Verdict {
+  const moved = decisions.filter(({ site, image }) => site.image !== image)
+  const told = [
+    ...(denied === null ? [] : [denied.replace(/^berth: /, 'would be refused: ')]),
+    ...moved.map(({ site, image }) => `${site.image} would become ${image}`),
+    ...warnings.map((warning) => warning.replace(/^berth: /, '')),
+  ]
   return {
     patch: [],
     denied: null,
-    warnings: [...refusal, ...warnings].map((warning) =>
-      warning.replace(/^berth:/, 'berth (observing):'),
-    ),
-    auditAnnotations: { ...auditAnnotations, mode: 'observe', changes },
+    warnings: told.map((text) => `berth (observing): ${text}`),
+    auditAnnotations: { ...auditAnnotations, mode: 'observe', changes: String(moved.length) },
   }
 }

@@ -76,9 +76,10 @@ export function decideSites(
           )
     })
   })
-  return decisions.some((each) => each instanceof Promise)
-    ? Promise.all(decisions)
-    : (decisions as SiteDecision[])
+  const known = decisions.filter((each): each is SiteDecision => !(each instanceof Promise))
+  return known.length === decisions.length
+    ? known
+    : Promise.all(decisions.map((each) => Promise.resolve(each)))
 
   function apply(
     site: Site,
@@ -106,9 +107,9 @@ function leave(site: Site, why: string): SiteDecision {
 /** Goes on at once with a value that is there, and later with one that is not. */
 export function andThen<Value, Next>(
   value: Soon<Value>,
-  next: (value: Value) => Soon<Next>,
+  goOn: (value: Value) => Soon<Next>,
 ): Soon<Next> {
-  return value instanceof Promise ? value.then(next) : next(value)
+  return value instanceof Promise ? value.then(goOn) : goOn(value)
 }
 
 /** Of a running container only the image can be changed; a debug container is new (kubernetes, validation.go, ValidatePodUpdate). */

@@ -7,7 +7,7 @@ import { type Certificates, makeCertificates } from '../server/tls.ts'
 import { readOptions, text } from './arguments.ts'
 import { type Command, print } from './io.ts'
 
-const usage =
+export const usage =
   'berth certs [--out DIR] [-n NAMESPACE] [--service NAME] [--names NAME,…] [--url URL] [--days N] [--force]'
 
 /** A year: renewal is by hand until the webhook renews its own, and a hand forgets sooner than that. */
@@ -47,9 +47,11 @@ export const certs: Command = async (args, io) => {
   const files = render(certificates, { namespace, service, url })
   write(directory, files, values['force'] === true)
   for (const name of Object.keys(files)) print(io.stdout, join(directory, name))
+  const manifests =
+    url === null ? ['secret.yaml', 'mutating-webhook.yaml'] : ['mutating-webhook.yaml']
   print(
     io.stderr,
-    `next: kubectl apply -f ${join(directory, 'secret.yaml')} -f ${join(directory, 'mutating-webhook.yaml')}`,
+    `next: kubectl apply ${manifests.map((name) => `-f ${join(directory, name)}`).join(' ')}`,
   )
   return 0
 }
@@ -102,10 +104,7 @@ function render({ ca, leaf }: Certificates, target: Target): Record<string, stri
 }
 
 /** The shipped webhook configuration with this CA, and with this service or URL. */
-export function renderWebhookConfig(
-  caCertificate: string,
-  { namespace, service, url }: Target,
-): string {
+function renderWebhookConfig(caCertificate: string, { namespace, service, url }: Target): string {
   const document = parseDocument(
     readFileSync(new URL('../../webhook-config/mutating-webhook.yaml', import.meta.url), 'utf8'),
   )

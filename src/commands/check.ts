@@ -1,14 +1,15 @@
 /** `berth check`: is the config valid, and do its tests hold? */
-import { loadConfig } from '../config/load.ts'
+import { dirname } from 'node:path'
+import { loadConfig, readConfig, readConfigFile } from '../config/load.ts'
 import type { Config, ConfigTest } from '../config/config.ts'
 import { formatProblem } from '../config/problem.ts'
 import { parseReference } from '../reference/parse.ts'
 import { formatReference } from '../reference/reference.ts'
 import { resolveUnasked } from '../resolve/resolution.ts'
 import { configFile, oneOf, readOptions } from './arguments.ts'
-import { type Command, print } from './io.ts'
+import { type Command, type Io, print } from './io.ts'
 
-const usage = 'berth check [--config FILE] [-o table|json]'
+export const usage = 'berth check [--config FILE] [-o table|json]'
 
 /** Exits with 0 when the config is valid and every test holds, 1 when a test fails; errors in the config are thrown (2). */
 export const check: Command = async (args, io) => {
@@ -19,7 +20,8 @@ export const check: Command = async (args, io) => {
   )
   const output = oneOf(values, 'output', ['table', 'json'])
   const file = configFile(values)
-  const config = loadConfig(file)
+  const config = readOrReport(file, output, io)
+  if (config === null) return 2
   const failures = config.tests.flatMap((test, index) => {
     const failure = failureOf(config, test)
     return failure === null ? [] : [{ test: index, image: test.image, message: failure }]
@@ -50,10 +52,26 @@ export const check: Command = async (args, io) => {
         : `${config.tests.length - failures.length} of ${config.tests.length} tests pass`
     print(
       io.stdout,
-      `${file}: ${config.table.rows.length} rows, ${config.registries.size} registries, ${config.warnings.length} warnings, ${tests}`,
+      `${file}: ${count(config.table.rows.length, 'row')}, ${config.registries.size === 1 ? '1 registry' : `${config.registries.size} registries`}, ${count(config.warnings.length, 'warning')}, ${tests}`,
     )
   }
   return failures.length === 0 ? 0 : 1
+}
+
+/** For machines an invalid config is data like any other; for people it is an error. */
+function readOrReport(file: string, output: 'table' | 'json', io: Io): Config | null {
+  const result = output === 'json' ? readConfig(readConfigFile(file), dirname(file)) : null
+  if (result === null) return loadConfig(file)
+  if (result.ok) return result.config
+  const [errors, warnings] = (['error', 'warning'] as const).map((severity) =>
+    result.problems.filter((problem) => problem.severity === severity),
+  )
+  print(io.stdout, JSON.stringify({ file, errors, warnings }, null, 2))
+  return null
+}
+
+function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? '' : 's'}`
 }
 
 function failureOf(config: Config, { image, namespace, expect, row }: ConfigTest): string | null {

@@ -18,7 +18,7 @@ import { stopped } from './serve.ts'
 import { type StandIn, startStandIn } from './stand-in-registry.ts'
 import { startWebhook, type Webhook } from './webhook.ts'
 
-const usage =
+export const usage =
   'berth dev [--config FILE] [--review FILE] [--port N] [--metrics-port N] [--secrets-dir DIR] [--once]'
 
 const examples = fileURLToPath(new URL('../../webhook-config/examples/', import.meta.url))
@@ -78,7 +78,7 @@ export const dev: Command = async (args, io) => {
     if (values['once'] !== true) {
       print(
         io.stdout,
-        `try next:  curl --cacert ${join(directory, 'ca.crt')} --json @${shown(review)} 'https://localhost:${webhook.port}/mutate?timeout=5s'`,
+        `try next:  curl --cacert ${join(directory, 'ca.crt')} -H 'content-type: application/json' --data-binary @${shown(review)} 'https://localhost:${webhook.port}/mutate?timeout=5s'`,
       )
       print(io.stdout, 'stop with Ctrl-C')
       await stopped(io.signal)

@@ -5,7 +5,7 @@ import { loadConfig } from '../config/load.ts'
 import { missingPullSecrets } from '../pod/pull-secrets.ts'
 import { parseReference } from '../reference/parse.ts'
 import { resolve } from '../resolve/resolve.ts'
-import { resolveUnasked } from '../resolve/resolution.ts'
+import { isDenied, resolveUnasked } from '../resolve/resolution.ts'
 import { configFile, oneOf, readArguments, text } from './arguments.ts'
 import { createEngine, defaultSecretsDirectory, type Engine } from './engine.ts'
 import { explanation, type Explanation, invalid } from './explanation.ts'
@@ -13,7 +13,7 @@ import { explanationTable } from './explanation-table.ts'
 import { BerthError } from '../errors.ts'
 import { type Command, type Io, print } from './io.ts'
 
-const usage =
+export const usage =
   'berth explain IMAGE… | - [--config FILE] [-n NAMESPACE] [--no-probe] [-o table|json|yaml] [--secrets-dir DIR]'
 
 /** A person waits longer than an API server does: three times the time that a webhook has at the most for one image. */
@@ -22,7 +22,7 @@ const patienceMs = 10_000
 /** Images decided at once: enough to hide the latency of registries, few enough not to look like an attack on one. */
 const parallel = 8
 
-/** Exits with 0, with 1 when a name does not parse, and with 3 when no registry could be reached for one. */
+/** Exits with 0, with 1 when a name does not parse or a rule refuses an image, and with 3 when no registry could be reached for one. */
 export const explain: Command = async (args, io) => {
   const { values, positionals } = readArguments(
     args,
@@ -49,12 +49,13 @@ export const explain: Command = async (args, io) => {
         })
   const namespace = text(values, 'namespace') ?? 'default'
   const explanations: Explanation[] = []
+  const refused = new Set<Explanation>()
   try {
     for (let start = 0; start < images.length; start += parallel) {
       const batch = images.slice(start, start + parallel)
       explanations.push(
         ...(await Promise.all(
-          batch.map((image) => explainOne({ config, engine, namespace }, image)),
+          batch.map((image) => explainOne({ config, engine, namespace, refused }, image)),
         )),
       )
     }
@@ -63,8 +64,8 @@ export const explain: Command = async (args, io) => {
   }
   if (output === 'json') print(io.stdout, JSON.stringify(explanations, null, 2))
   else if (output === 'yaml') print(io.stdout, stringify(explanations))
-  else print(io.stdout, explanationTable(explanations, io))
-  if (explanations.some((each) => 'error' in each)) return 1
+  else print(io.stdout, explanationTable(explanations, refused, io))
+  if (explanations.some((each) => 'error' in each) || refused.size > 0) return 1
   return explanations.some(isOutOfReach) ? 3 : 0
 }
 
@@ -82,10 +83,12 @@ interface Context {
   readonly config: ReturnType<typeof loadConfig>
   readonly engine: Engine | null
   readonly namespace: string
+  /** Told of images that a rule of the configuration refuses. */
+  readonly refused: Set<Explanation>
 }
 
 async function explainOne(
-  { config, engine, namespace }: Context,
+  { config, engine, namespace, refused }: Context,
   image: string,
 ): Promise<Explanation> {
   const parsed = parseReference(image)
@@ -99,7 +102,12 @@ async function explainOne(
           signal: AbortSignal.timeout(patienceMs),
         })
   const pullSecrets = missingPullSecrets(config.pullSecrets, {}, [resolution.chosen])
-  return explanation(image, resolution, { pullSecrets, hosts: [...config.registries.keys()] })
+  const explained = explanation(image, resolution, {
+    pullSecrets,
+    hosts: [...config.registries.keys()],
+  })
+  if (isDenied(resolution)) refused.add(explained)
+  return explained
 }
 
 /** `-` stands for the names on standard input, one a line, each line as it is: white space is part of a name, and wrong. */

@@ -16,6 +16,7 @@ export function painter({ stdout, env }: Pick<Io, 'stdout' | 'env'>): Paint {
 
 export function explanationTable(
   explanations: readonly Explanation[],
+  refused: ReadonlySet<Explanation>,
   io: Pick<Io, 'stdout' | 'env'>,
 ): string {
   const paint = painter(io)
@@ -23,14 +24,15 @@ export function explanationTable(
     .map((each) =>
       'error' in each
         ? `${each.image}\n  ${paint('red', each.error.message)}\n`
-        : describe(each, paint),
+        : describe(each, refused.has(each), paint),
     )
     .join('\n')
 }
 
-function describe(explained: Explained, paint: Paint): string {
+function describe(explained: Explained, isRefused: boolean, paint: Paint): string {
   const { image, chosen, changed, row, candidates, pullSecrets, warnings } = explained
-  const result = changed ? paint('green', chosen) : paint('dim', 'stays as it is')
+  const kept = changed ? paint('green', chosen) : paint('dim', 'stays as it is')
+  const result = isRefused ? paint('red', 'refused') : kept
   const widths = {
     image: Math.max(0, ...candidates.map((each) => each.image.length)),
     outcome: Math.max(0, ...candidates.map((each) => each.outcome.length)),

@@ -6,30 +6,45 @@ import { type Command, type Io, print } from './io.ts'
 interface Verb {
   readonly summary: string
   /** Loaded when called, so that `explain` does not wait for the server's libraries. */
-  readonly load: () => Promise<Command>
+  readonly load: () => Promise<{ readonly command: Command; readonly usage: string }>
 }
 
 const verbs: Readonly<Record<string, Verb>> = {
   dev: {
     summary:
       'the webhook with throw-away certificates and an example table, and a sample pod through it',
-    load: async () => (await import('./dev.ts')).dev,
+    load: async () => {
+      const { dev, usage } = await import('./dev.ts')
+      return { command: dev, usage }
+    },
   },
   serve: {
     summary: 'the webhook',
-    load: async () => (await import('./serve.ts')).serve,
+    load: async () => {
+      const { serve, usage } = await import('./serve.ts')
+      return { command: serve, usage }
+    },
   },
   check: {
     summary: 'validates the config and its tests',
-    load: async () => (await import('./check.ts')).check,
+    load: async () => {
+      const { check, usage } = await import('./check.ts')
+      return { command: check, usage }
+    },
   },
   explain: {
     summary: 'the whole decision for each image',
-    load: async () => (await import('./explain.ts')).explain,
+    load: async () => {
+      const { explain, usage } = await import('./explain.ts')
+      return { command: explain, usage }
+    },
   },
   certs: {
     summary: "CA, serving certificate, Secret, and the webhook configuration's caBundle",
-    load: async () => (await import('./certs.ts')).certs,
+    load: async () => {
+      const { certs, usage } = await import('./certs.ts')
+      return { command: certs, usage }
+    },
   },
 }
 
@@ -61,9 +76,10 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     const verb = Object.hasOwn(verbs, name) ? verbs[name] : undefined
     if (verb === undefined)
       throw new BerthError('usage', `${name} is not a command of berth; \`berth help\` lists them`)
-    return await (
-      await verb.load()
-    )(args, io)
+    const { command, usage } = await verb.load()
+    if (!args.some((each) => each === '--help' || each === '-h')) return await command(args, io)
+    print(io.stdout, `${verb.summary}\n\nusage: ${usage}`)
+    return 0
   } catch (error) {
     return report(error, io)
   }
@@ -96,7 +112,7 @@ function help(): string {
     '',
     ...lines,
     '',
-    'docs/cli.md describes every option.',
+    '`berth COMMAND --help` shows its options.',
   ].join('\n')
 }
 

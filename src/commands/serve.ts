@@ -20,7 +20,7 @@ import { defaultSecretsDirectory } from './engine.ts'
 import type { Command, Io } from './io.ts'
 import { startWebhook } from './webhook.ts'
 
-const usage =
+export const usage =
   'berth serve [--config FILE] [--tls-cert FILE --tls-key FILE] [--host ADDRESS] [--port N] [--metrics-port N] [--client-ca FILE [--client-names NAME,…]] [--secrets-dir DIR] [--kubeconfig FILE] [--drain-seconds N] [--log-level LEVEL]'
 
 /** Where a Deployment mounts the Secret that `berth certs` makes. */
@@ -98,7 +98,7 @@ export const serve: Command = async (args, io) => {
   })
   log.info({ port: webhook.port, metricsPort: webhook.metricsPort }, 'listening')
   await stopped(io.signal)
-  if (io.signal.reason === 'SIGTERM') {
+  if (io.signal.reason === 'SIGTERM' || io.signal.reason === 'SIGHUP') {
     log.info({ atLeastSeconds: leaveAfterMs / 1000 }, 'leaving: answering until nobody asks')
     await webhook.drain(leaveAfterMs, io.hurry)
   }

@@ -138,7 +138,7 @@ async function listen(app: FastifyInstance, host: string, port: number): Promise
     const { code } = cause as NodeJS.ErrnoException
     throw new BerthError(
       'listen-failed',
-      `cannot listen on ${host}:${port}: ${code}; choose another port, or stop what holds it`,
+      `cannot listen on ${host}:${port}: ${code}; choose another port or --host, or stop what holds it`,
       { cause },
     )
   }

@@ -21,29 +21,39 @@ export type ReadResult =
 
 /** Reads a config file. Throws `config-unreadable`, or `config-invalid` with one line for each problem. */
 export function loadConfig(file: string): Config {
-  let text: string
+  const result = readConfig(readConfigFile(file), dirname(file))
+  if (result.ok) return result.config
+  const lines = result.problems.map((problem) => formatProblem(file, problem))
+  throw new BerthError('config-invalid', `${file} has errors\n${lines.join('\n')}`)
+}
+
+/** The text of a config file. Throws `config-unreadable`. */
+export function readConfigFile(file: string): string {
   try {
-    text = readFileSync(file, 'utf8')
+    return readFileSync(file, 'utf8')
   } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException
     throw new BerthError(
       'config-unreadable',
-      `${file} cannot be read: ${(cause as NodeJS.ErrnoException).code}; give the config file with --config FILE`,
+      `${file} cannot be read: ${code}; give the config file with --config FILE`,
       { cause },
     )
   }
-  const result = readConfig(text, dirname(file))
-  if (result.ok) return result.config
-  throw new BerthError(
-    'config-invalid',
-    result.problems.map((problem) => formatProblem(file, problem)).join('\n'),
-  )
 }
 
 /** Checks a config's text. Files that it names are found from `directory`. */
 export function readConfig(text: string, directory: string): ReadResult {
   const document = readDocument(text)
   if (document.problems.length > 0) return { ok: false, problems: document.problems }
-  const shaped = configSchema.safeParse(document.value ?? {})
+  if (document.value === null || document.value === undefined) {
+    return {
+      ok: false,
+      problems: [
+        document.place('error', [], 'the file is empty; begin with apiVersion: berth.dev/v1alpha1'),
+      ],
+    }
+  }
+  const shaped = configSchema.safeParse(document.value)
   if (!shaped.success) {
     const problems = shaped.error.issues.flatMap((issue) =>
       issue.code === 'unrecognized_keys'
@@ -80,6 +90,7 @@ function describeIssue(issue: { readonly code?: string; readonly message: string
     if (got === 'undefined') return `is missing; it is ${wanted}`
     return `is ${got === 'null' ? 'empty' : (typeNames[got] ?? got)}, and should be ${wanted}`
   }
+  if (issue.message.startsWith('Too small: expected')) return 'is empty; it needs at least one'
   const [, choices = ''] = /^Invalid option: expected one of (.+)$/.exec(issue.message) ?? []
   return choices === ''
     ? issue.message

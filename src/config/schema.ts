@@ -69,8 +69,8 @@ const row = object({
 })
 
 export const configSchema = object({
-  apiVersion: z.literal('berth.dev/v1alpha1', { error: 'is not berth.dev/v1alpha1' }),
-  kind: z.literal('BerthConfig', { error: 'is not BerthConfig' }),
+  apiVersion: literal('berth.dev/v1alpha1'),
+  kind: literal('BerthConfig'),
   registries: z.array(registry).default([]),
   fallback: z.array(row).default([]).describe('The first row that matches decides'),
   pin: object({
@@ -119,6 +119,12 @@ export function jsonSchema(): object {
     title: 'BerthConfig',
     ...z.toJSONSchema(configSchema, { io: 'input' }),
   }
+}
+
+function literal<Text extends string>(text: Text): z.ZodLiteral<Text> {
+  return z.literal(text, {
+    error: ({ input }) => (input === undefined ? `is missing; write ${text}` : `is not ${text}`),
+  })
 }
 
 /** An object that knows no other keys, and says which ones it knows. */

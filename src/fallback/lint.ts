@@ -2,10 +2,12 @@
  * What can be told about a table before any image is seen: rows that loop, collide, or are never reached.
  * Finding it here is what keeps it from being found in a running pod.
  */
-import { type Reference, repositoryName } from '../reference/reference.ts'
+import { repositoryName } from '../reference/reference.ts'
 import type { Pattern } from './glob.ts'
 import { makeCandidate, type Row, select, type Table } from './table.ts'
-import { renderTemplate, type Template } from './template.ts'
+import { searchCollisions } from './collisions.ts'
+import { renderSample, sample } from './sample.ts'
+import type { Template } from './template.ts'
 
 export interface Finding {
   readonly severity: 'error' | 'warning'
@@ -20,20 +22,23 @@ interface Context {
   readonly table: Table
   /** The first row that has a pattern with this text. */
   readonly firstRows: ReadonlyMap<string, number>
-  /** Hosts of patterns whose images a template brings to one mirror, by the template's text. */
-  readonly hostsByTemplate: ReadonlyMap<string, ReadonlySet<string>>
 }
 
 /** Every finding, in the order of the rows. Takes time in proportion to the rows, because it runs at every reload. */
 export function lintTable(table: Table): Finding[] {
-  const context: Context = { table, firstRows: firstRowsOf(table), hostsByTemplate: hostsOf(table) }
-  const landings = new Map<string, number>()
+  const context: Context = { table, firstRows: firstRowsOf(table) }
+  const findCollision = searchCollisions(table)
   return table.rows.flatMap((row, index) => [
     ...unreachable(context, row, index),
     ...loops(table, row, index),
     ...wholeHostAlternates(table, row, index),
     ...uselessOtherwise(row, index),
-    ...collisions(context, landings, row, index),
+    ...row.try.flatMap((template, place): Finding[] => {
+      const message = findCollision(row, index, template)
+      return message === null
+        ? []
+        : [{ severity: 'warning', row: index, part: 'try', index: place, message }]
+    }),
   ])
 }
 
@@ -45,23 +50,12 @@ function firstRowsOf({ rows }: Table): Map<string, number> {
   return new Map(texts.toReversed())
 }
 
-function hostsOf({ rows }: Table): Map<string, Set<string>> {
-  const hosts = new Map<string, Set<string>>()
-  for (const { images, try: templates } of rows) {
-    for (const { text } of templates) {
-      const known = hosts.get(text) ?? new Set<string>()
-      for (const { host } of images) if (host !== null) known.add(host)
-      hosts.set(text, known)
-    }
-  }
-  return hosts
-}
-
 /** A pattern behind one that takes everything it could match is dead. */
 function unreachable({ table, firstRows }: Context, row: Row, rowIndex: number): Finding[] {
   return row.images.flatMap((pattern, index) => {
-    const earlier = table.rows[coveringRow(table, firstRows, pattern)]
-    if (earlier === undefined || table.rows.indexOf(earlier) >= rowIndex) return []
+    const covering = coveringRow(table, firstRows, pattern)
+    const earlier = covering < rowIndex ? table.rows[covering] : undefined
+    if (earlier === undefined) return []
     const message = `is never reached: row ${earlier.name} takes every image it matches; move this row up`
     return [
       { severity: 'warning' as const, row: rowIndex, part: 'images' as const, index, message },
@@ -139,140 +133,10 @@ function uselessOtherwise(row: Row, rowIndex: number): Finding[] {
   // A mapped tag makes another image of it, which needs proof.
   if (row.otherwise === 'keep' || last === undefined || row.tags.size > 0) return []
   const isOriginal = row.images.every(
-    (pattern) => render(last, pattern) === repositoryName(sample(pattern)),
+    (pattern) => renderSample(last, pattern) === repositoryName(sample(pattern)),
   )
   if (!isOriginal) return []
   const message =
     'never happens: the last candidate is the original, which needs no proof; leave it out of `try`'
   return [{ severity: 'warning', row: rowIndex, part: 'otherwise', index: 0, message }]
-}
-
-/** Two upstreams that a flat layout can bring to one path on a mirror, so that one would be served for the other. */
-function collisions(
-  context: Context,
-  landings: Map<string, number>,
-  row: Row,
-  rowIndex: number,
-): Finding[] {
-  return row.try.flatMap((template, index) => {
-    if (template.host === null || !context.table.mirrors.has(template.host)) return []
-    const finding = (message: string): Finding[] => [
-      { severity: 'warning', row: rowIndex, part: 'try', index, message },
-    ]
-    if (row.images.some((pattern) => mergesNames(template, pattern))) {
-      return finding(
-        'brings images of different repositories to one path; use {host}/{path} to keep them apart',
-      )
-    }
-    if (
-      row.images.some((one, place) =>
-        row.images.slice(place + 1).some((two) => meetOnPath(template, one, two)),
-      )
-    ) {
-      return finding(
-        'brings images of different registries to one path; use {host}/{path} to keep them apart',
-      )
-    }
-    const other = row.images
-      .map((pattern) => sharedWith(context, landings, { template, pattern, rowIndex }))
-      .find((found) => found !== null)
-    if (other === undefined || other === null) return []
-    return finding(
-      `and row ${other} can bring images of different registries to one path on ${template.host}; ${template.host}/{host}/{path} keeps them apart`,
-    )
-  })
-}
-
-/** A template that leaves out what tells the pattern's images apart. */
-function mergesNames(template: Template, pattern: Pattern): boolean {
-  if (pattern.literal !== null) return false
-  if (!template.variables.has('path')) return true
-  return pattern.host === null && !template.variables.has('host')
-}
-
-/** Two patterns of one row, for different registries, whose images the template brings together. */
-function meetOnPath(template: Template, one: Pattern, two: Pattern): boolean {
-  if (one.host === two.host || one.host === template.host || two.host === template.host)
-    return false
-  if (template.variables.has('host')) return false
-  if (one.literal !== null && two.literal !== null)
-    return render(template, one) === render(template, two)
-  if (one.literal !== null) return two.matches({ ...sample(one), domain: two.host ?? 'a.b' })
-  return two.literal === null || one.matches({ ...sample(two), domain: one.host ?? 'a.b' })
-}
-
-interface Landing {
-  readonly template: Template
-  readonly pattern: Pattern
-  readonly rowIndex: number
-}
-
-/** The name of an earlier row that can bring another registry's image to where this pattern's images land. */
-function sharedWith(
-  { table, hostsByTemplate }: Context,
-  landings: Map<string, number>,
-  { template, pattern, rowIndex }: Landing,
-): string | null {
-  if (pattern.host === template.host || template.variables.has('host')) return null
-  // Two single repositories that end up under one name, whatever their templates are.
-  const name =
-    pattern.literal === null ? `${template.text} ${pattern.path}` : render(template, pattern)
-  const landed = landings.get(name)
-  if (landed === undefined) landings.set(name, rowIndex)
-  else if (landed !== rowIndex)
-    return hostsDiffer(table.rows[landed], pattern) ? (table.rows[landed]?.name ?? null) : null
-  // One repository that lands where another row's images keep their own path.
-  if (pattern.literal !== null) {
-    const path = name.slice(name.indexOf('/') + 1)
-    const flat = `${template.host}/{path}`
-    for (const host of hostsByTemplate.get(flat) ?? []) {
-      if (host === pattern.host || host === template.host) continue
-      const other =
-        table.rows[table.index.find({ domain: host, path, tag: null, digest: null }, true)]
-      if (other?.try.some(({ text }) => text === flat) === true) return other.name
-    }
-  }
-  // The same template for another registry, whose pattern takes the same path.
-  for (const host of hostsByTemplate.get(template.text) ?? []) {
-    if (host === pattern.host || host === template.host) continue
-    const row = table.index.find({ ...sample(pattern), domain: host }, true)
-    const other = table.rows[row]
-    if (
-      row < rowIndex &&
-      other !== undefined &&
-      other.try.some(({ text }) => text === template.text)
-    )
-      return other.name
-  }
-  return null
-}
-
-function hostsDiffer(row: Row | undefined, { host }: Pattern): boolean {
-  return row !== undefined && row.images.some((image) => image.host !== host)
-}
-
-function render(template: Template, pattern: Pattern): string {
-  return renderTemplate(template, { reference: sample(pattern), namespace: 'default' })
-}
-
-/** One image that the pattern matches: wildcards become the shortest text that fits. */
-function sample({ literal, host, path }: Pattern): Reference {
-  const text = literal === null ? fill(path) : literal
-  const slash = text.indexOf('/')
-  const parts =
-    literal === null && host !== null
-      ? { domain: host, path: text }
-      : { domain: withDot(text.slice(0, Math.max(slash, 0))), path: text.slice(slash + 1) }
-  return { ...parts, tag: null, digest: null }
-}
-
-function fill(glob: string): string {
-  return glob
-    .replaceAll('**', 'a/b')
-    .replaceAll(/\*|\?/g, 'a')
-    .replaceAll(/\[\^?(.)[^\]]*\]/g, '$1')
-}
-
-function withDot(host: string): string {
-  return host === '' || !/[.:]/.test(host) ? 'a.b' : host
 }

@@ -93,17 +93,18 @@ async function tryCandidate(context: Context, candidate: Candidate): Promise<Tri
   // Another publisher's copy is always pinned, so it is asked for even on a registry that is trusted unasked.
   if (kind !== 'alternate' && !dependencies.probes(reference.domain)) return unasked
   const answer = await askFor(dependencies, reference, signal)
-  const { freshUntil = 0 } = answer
-  if (answer.outcome !== 'found') {
-    const { outcome, detail, staleDigest = null } = answer
-    // What a copy served once proves nothing of what the original serves.
-    const mustCompare = kind === 'alternate' && digestsOnly && request.reference.digest === null
-    return { outcome, detail, digest: mustCompare ? null : staleDigest, freshUntil }
-  }
-  if (kind === 'alternate' && digestsOnly && request.reference.digest === null) {
-    return compareWithOriginal(context, answer.digest, freshUntil)
-  }
-  return { outcome: 'found', detail: null, digest: answer.digest, freshUntil }
+  const mustCompare = kind === 'alternate' && digestsOnly && request.reference.digest === null
+  return mustCompare && answer.outcome === 'found'
+    ? compareWithOriginal(context, answer.digest, answer.freshUntil ?? 0)
+    : triedFrom(answer, !mustCompare)
+}
+
+/** What a copy served last proves nothing of what its original serves, so where that counts it is left out. */
+function triedFrom(answer: Answer, mayBeStale: boolean): Tried {
+  const { outcome, freshUntil = 0 } = answer
+  if (outcome === 'found') return { outcome, detail: null, digest: answer.digest, freshUntil }
+  const digest = mayBeStale ? (answer.staleDigest ?? null) : null
+  return { outcome, detail: answer.detail, digest, freshUntil }
 }
 
 /** `alternates: digest`: the copy must be what the original's own registry serves. */

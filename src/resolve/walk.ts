@@ -26,9 +26,9 @@ export async function walk(candidates: readonly Candidate[], options: Walk): Pro
   }
   const steps: Step[] = []
   for (let index = 0; index < candidates.length; index++) {
-    const step = await withHeadStart(begin(index), () => beginNext(index))
+    const step = await withHeadStart(begin(index), () => void lookAhead(index))
     steps.push(step)
-    if (step.outcome === 'found' || step.outcome === 'unasked') break
+    if (endsWalk(step)) break
   }
   // Questions whose answers can no longer count are dropped; each still resolves, so nothing is left unhandled.
   stop.abort()
@@ -48,12 +48,21 @@ export async function walk(candidates: readonly Candidate[], options: Walk): Pro
     return { candidate, ...tried, milliseconds }
   }
 
-  /** Starts the candidate behind `index`, and, head start by head start, the ones behind that. */
-  function beginNext(index: number): void {
-    if (index + 1 >= candidates.length || signal.aborted) return
-    // A bug in a candidate that is never reached is nobody's; in one that is reached, the loop above meets it.
-    withHeadStart(begin(index + 1), () => beginNext(index + 1)).catch(() => undefined)
+  /** Starts the candidate behind `index`, and, as each fails or keeps its head start to itself, the ones behind that. */
+  async function lookAhead(index: number): Promise<void> {
+    const next = index + 1
+    if (next >= candidates.length || signal.aborted || running[next] !== undefined) return
+    try {
+      const step = await withHeadStart(begin(next), () => void lookAhead(next))
+      if (!endsWalk(step)) await lookAhead(next)
+    } catch {
+      // A bug in a candidate that is never reached is nobody's; in one that is reached, the loop above meets it.
+    }
   }
+}
+
+function endsWalk({ outcome }: Step): boolean {
+  return outcome === 'found' || outcome === 'unasked'
 }
 
 /** The same promise, with `late` called if it has not settled after the head start. */

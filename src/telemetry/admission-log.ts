@@ -1,5 +1,6 @@
 import type { Admission } from '../admission/handler.ts'
 import type { AdmissionRequest } from '../admission/review.ts'
+import { member } from '../pod/sites.ts'
 import type { Logger } from './log.ts'
 import { outcomeOf } from './metrics.ts'
 
@@ -25,6 +26,7 @@ export function createAdmissionLog(log: Logger): AdmissionLog {
       {
         uid: request.uid,
         namespace: request.namespace,
+        pod: nameOf(request.object),
         operation: request.operation,
         dryRun: request.dryRun,
         mode: admission.mode,
@@ -35,4 +37,11 @@ export function createAdmissionLog(log: Logger): AdmissionLog {
       'admission',
     )
   }
+}
+
+/** The name, or what the API server will make one of when it stores the pod. */
+function nameOf(pod: unknown): string | null {
+  const metadata = member(pod, 'metadata')
+  const name = member(metadata, 'name') ?? member(metadata, 'generateName')
+  return typeof name === 'string' ? name : null
 }

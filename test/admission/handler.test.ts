@@ -431,11 +431,13 @@ describe('shadow mode', () => {
     ['by the configuration', { policy: { mode: 'observe' as const } }],
     ['by the door', { observeOnly: true }],
   ])('decides and records, and changes nothing: %s', async (_, setting) => {
-    const { patch, auditAnnotations } = await admit(requestOf(podOf(['nginx'])), setting)
+    const { patch, auditAnnotations, warnings } = await admit(requestOf(podOf(['nginx'])), setting)
 
     expect(patch).toEqual([])
+    expect(warnings).toEqual([`berth (observing): nginx would become ${pinned}`])
     expect(auditAnnotations).toMatchObject({
       mode: 'observe',
+      changes: '1',
       images: expect.stringContaining(pinned),
     })
   })

@@ -73,6 +73,15 @@ describe('a command line that is wrong', () => {
       expect(stdout).toMatch(new RegExp(`^  ${verb} `, 'm'))
   })
 
+  it.each(['explain', 'check', 'serve', 'dev', 'certs'])(
+    'shows the options of %s',
+    async (verb) => {
+      const { code, stdout } = await berth([verb, '--help'])
+
+      expect([code, stdout.includes(`usage: berth ${verb} `)]).toEqual([0, true])
+    },
+  )
+
   it('tells its version', async () => {
     const { version } = JSON.parse(
       readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
@@ -116,6 +125,26 @@ describe('check', () => {
 
     expect(code).toBe(1)
     expect(stderr).toContain(message)
+  })
+
+  it('prints JSON of what is wrong', async () => {
+    const file = configWith('mode: dry\n')
+    const { code, stdout } = await berth(['check', '-o', 'json', '--config', file])
+
+    expect(code).toBe(2)
+    expect(JSON.parse(stdout)).toEqual({
+      file,
+      errors: [
+        {
+          severity: 'error',
+          path: 'mode',
+          line: 3,
+          column: 1,
+          message: 'is not one of enforce, observe',
+        },
+      ],
+      warnings: [],
+    })
   })
 
   it('prints JSON', async () => {

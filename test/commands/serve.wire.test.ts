@@ -94,7 +94,7 @@ describe('dev', () => {
 
     expect(code).toBe(0)
     expect(stdout).toMatch(
-      /^try next: {2}curl --cacert \S+ca\.crt --json @\S+review\.json 'https:\/\/localhost:\d+\/mutate\?timeout=5s'$/m,
+      /^try next: {2}curl --cacert \S+ca\.crt -H 'content-type: application\/json' --data-binary @\S+review\.json 'https:\/\/localhost:\d+\/mutate\?timeout=5s'$/m,
     )
   })
 })

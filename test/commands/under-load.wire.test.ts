@@ -87,8 +87,8 @@ describe('a total outage of all registries (R8)', () => {
           .then(() => startFakeRegistry())
           .then((next) => (registry = next)),
     ],
-    ['failing', () => registry.behave(() => ({ status: 503 }))],
-    ['cutting', () => registry.behave(() => ({ raw: '' }))],
+    ['failing', async () => registry.behave(() => ({ status: 503 }))],
+    ['cutting', async () => registry.behave(() => ({ raw: '' }))],
   ])('%s: no review fails, and soon nobody is asked any more', async (_, fail) => {
     await fail()
     const answers: Answered[] = []

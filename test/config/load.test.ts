@@ -178,6 +178,10 @@ describe('problems have a place, a rule and a fix', () => {
       'fallback:\n  - name: a\n    images: [quay.io/x]\n    tags: { 1.20: "1.20-bookworm" }\n    try: [m.io/x]',
       ['f:6:13: error: the key 1.20 is not text: write it in quotes'],
     ],
+    [
+      'fallback: [{ name: a, images: [], try: [m.io/x] }]',
+      [expect.stringContaining('images is empty; it needs at least one')],
+    ],
     ['a: b: c', [expect.stringMatching(/^f:3:\d+: error: .*mend the YAML here$/)]],
     [
       'mode: enforce\nmode: observe',
@@ -188,8 +192,9 @@ describe('problems have a place, a rule and a fix', () => {
   })
 
   it.each([
-    ['', /apiVersion/],
-    ['kind: BerthConfig', /apiVersion is not berth.dev\/v1alpha1/],
+    ['', /the file is empty; begin with apiVersion/],
+    ['kind: BerthConfig', /apiVersion is missing; write berth.dev\/v1alpha1/],
+    ['apiVersion: v1', /apiVersion is not berth.dev\/v1alpha1/],
     ['[]', /should be a map/],
     ['x', /should be a map/],
     [

@@ -63,7 +63,7 @@ describe('a decision', () => {
     )
     const shared = decideWith(answer)
     const images = await Promise.all(
-      ['a', 'b'].map((namespace) => own.decide('nginx:1', namespace)),
+      ['a', 'b'].map(async (namespace) => own.decide('nginx:1', namespace)),
     )
     const same = await Promise.all(
       ['a', 'b'].map(async (namespace) => shared.decide('nginx:1', namespace)),

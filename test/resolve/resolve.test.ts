@@ -188,6 +188,38 @@ describe('order', () => {
     }
   })
 
+  it.each([
+    ['absent', failed('absent')],
+    ['unreachable', failed('unreachable')],
+  ])('one that is %s behind a silent one does not hide the next', async (_, second) => {
+    const stop = new AbortController()
+    const hosts = ['silent.example', 'second.example', 'third.example', 'fourth.example']
+    const { dependencies, asked } = registriesOf({
+      'silent.example': silent,
+      'second.example': second,
+      'third.example': second,
+      'fourth.example': found(),
+    })
+    const ask: typeof dependencies.ask = (question, signal) => {
+      // The silent one is given up when the last one has been asked: without that there would be no end.
+      if (question.host === 'fourth.example') queueMicrotask(() => stop.abort())
+      return dependencies.ask(question, signal)
+    }
+    const resolution = await resolve(
+      { ...dependencies, ask },
+      {
+        table: tableOf(hosts, [
+          { name: 'r', images: ['quay.io/**'], try: hosts.map((host) => `${host}/{path}`) },
+        ]),
+        pin: pinNothing,
+      },
+      { reference: referenceOf('quay.io/x:1'), namespace: 'default', signal: stop.signal },
+    )
+
+    expect(asked).toHaveLength(4)
+    expect(formatReference(resolution.chosen)).toBe('fourth.example/x:1')
+  })
+
   it('a silent candidate costs its head start, not more, once it has failed', async () => {
     vi.useFakeTimers()
     try {

@@ -239,7 +239,7 @@ describe('client certificates (T9)', async () => {
     )
 
     expect((await post(right as Agent)).status).toBe(200)
-    await expect(post(wrong as Agent)).rejects.toThrow()
+    await expect(post(wrong as Agent)).rejects.toThrow(/socket hang up|alert|ECONNRESET|EPIPE/)
   })
 
   it('cannot resume a session instead of showing it again', async () => {

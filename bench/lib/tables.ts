@@ -1,0 +1,67 @@
+/** Fallback tables of any length, and images that their rows match. */
+import type { Config } from '../../src/config/config.ts'
+import { readConfig } from '../../src/config/load.ts'
+import { mirrorHost } from './reviews.ts'
+
+/** How the rows of a table find their images. */
+export interface RowShape {
+  readonly name: string
+  readonly pattern: (row: number) => string
+  /** An image that row `row` matches and no other. */
+  readonly image: (row: number) => string
+}
+
+/** As people write them: whole hosts, teams of a host, single images. */
+export const ordinaryRows: RowShape = {
+  name: 'hosts, teams and single images',
+  pattern: (row) =>
+    [
+      `registry-${row}.example.com/**`,
+      `docker.io/team-${row}/*`,
+      `ghcr.io/acme/app-${row}`,
+      `quay.io/team-${row}/**`,
+    ][row % 4] ?? '',
+  image: (row) =>
+    [
+      `registry-${row}.example.com/team/app`,
+      `team-${row}/app`,
+      `ghcr.io/acme/app-${row}`,
+      `quay.io/team-${row}/tools/app`,
+    ][row % 4] ?? '',
+}
+
+/** The worst: nothing literal before the wildcard but the host that all of them share. */
+export const wildcardRows: RowShape = {
+  name: 'a wildcard first, one host',
+  pattern: (row) => `docker.io/*/app-${row}`,
+  image: (row) => `team/app-${row}`,
+}
+
+export function patternsOf({ pattern }: RowShape, rows: number): string[] {
+  return Array.from({ length: rows }, (_, row) => pattern(row))
+}
+
+/** The config with these rows, read as a file is. */
+export function configWith(shape: RowShape, rows: number, registryUrl: string): Config {
+  const lines = patternsOf(shape, rows).map(
+    (pattern, row) =>
+      `  - { name: row-${row}, images: ['${pattern}'], try: ['${mirrorHost}/{host}/{path}'] }`,
+  )
+  const text = `apiVersion: berth.dev/v1alpha1
+kind: BerthConfig
+registries: [{ host: '${mirrorHost}', endpoint: '${registryUrl}', mirror: true }]
+fallback:
+${lines.join('\n')}
+pin: { tags: [latest] }
+`
+  const result = readConfig(text, '.')
+  if (result.ok) return result.config
+  throw new Error(result.problems.map(({ message }) => message).join('\n'))
+}
+
+/** So many images, spread evenly over the rows of a table: a first row and a last one are among them. */
+export function spreadImages({ image }: RowShape, rows: number, count: number): string[] {
+  return Array.from({ length: count }, (_, index) =>
+    image(Math.round((index * (rows - 1)) / Math.max(1, count - 1))),
+  )
+}

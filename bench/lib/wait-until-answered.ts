@@ -1,0 +1,22 @@
+/** A server that has been started is ready when it has answered a review rightly. */
+import { readFileSync } from 'node:fs'
+import { untilAnswered } from './ask-once.ts'
+import type { Started } from './process.ts'
+import { type BenchReview, benchReviews } from './reviews.ts'
+import type { Server } from './servers.ts'
+import type { Workspace } from './workspace.ts'
+
+export type Running = Server & { readonly process: Started }
+
+/** Throws when the server ends instead. */
+export async function waitUntilAnswered({ ca }: Workspace, server: Running): Promise<void> {
+  const { port, process } = server
+  const [smallest] = benchReviews() as [BenchReview]
+  await untilAnswered({
+    port,
+    ca: readFileSync(ca, 'utf8'),
+    body: smallest.body,
+    images: 1,
+    giveUp: process.end,
+  })
+}

@@ -1,0 +1,82 @@
+/** What servers hold in memory: fresh processes, at rest after the first answer, and under 256 connections. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { serverCore } from './lib/machine.ts'
+import { median, megabytes } from './lib/numbers.ts'
+import { residentBytes, startPinned } from './lib/process.ts'
+import { printTable, progress } from './lib/report.ts'
+import type { BenchReview } from './lib/reviews.ts'
+import { runLoad } from './lib/run-load.ts'
+import type { Server } from './lib/servers.ts'
+import { waitUntilAnswered } from './lib/wait-until-answered.ts'
+import type { Workspace } from './lib/workspace.ts'
+
+const connections = 256
+
+/** A heap has found its size by then. */
+const loadMs = 5_000
+
+const restMs = 1_000
+
+export interface MemoryOptions {
+  readonly workspace: Workspace
+  readonly servers: readonly Server[]
+  readonly reviews: readonly BenchReview[]
+  readonly rounds: number
+}
+
+interface Memory {
+  readonly atRest: number
+  readonly most: number
+}
+
+/** A process of its own for each review: what a large one has made of the heap does not show in the next one's figure. */
+export async function benchMemory(options: MemoryOptions): Promise<void> {
+  const { workspace, servers, reviews, rounds } = options
+  const columns = new Map<string, Memory[][]>()
+  for (const server of servers) {
+    progress(`memory: ${server.name}`)
+    const perReview: Memory[][] = []
+    for (const review of reviews) {
+      const seen: Memory[] = []
+      for (let round = 0; round < rounds; round++) seen.push(await look(workspace, server, review))
+      perReview.push(seen)
+    }
+    columns.set(server.name, perReview)
+  }
+  const row = (title: string, of: (perReview: readonly Memory[][]) => number) => [
+    title,
+    ...servers.map(({ name }) => megabytes(of(columns.get(name) ?? []))),
+  ]
+  printTable(
+    ['RSS', ...servers.map(({ name }) => name)],
+    [
+      row('at rest', (perReview) => median(perReview.flat().map(({ atRest }) => atRest))),
+      ...reviews.map(({ name }, index) =>
+        row(`${connections} connections, ${name}`, (perReview) =>
+          median((perReview[index] ?? []).map(({ most }) => most)),
+        ),
+      ),
+    ],
+  )
+}
+
+async function look(workspace: Workspace, server: Server, review: BenchReview): Promise<Memory> {
+  const process = startPinned(server.program, serverCore)
+  try {
+    await waitUntilAnswered(workspace, { ...server, process })
+    await sleep(restMs)
+    const atRest = residentBytes(process.pid)
+    const { port, rewrites } = server
+    const { maxResidentBytes } = await runLoad(workspace, review, {
+      port,
+      pid: process.pid,
+      connections,
+      warmMs: 0,
+      measureMs: loadMs,
+      images: rewrites === 'all' ? review.images : 1,
+    })
+    return { atRest, most: maxResidentBytes }
+  } finally {
+    await process.stop()
+  }
+}

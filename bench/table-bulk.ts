@@ -1,0 +1,82 @@
+/** Many images through a long table: parse, match, candidates; beside a plain loop over minimatch. */
+import { Minimatch } from 'minimatch'
+import { select } from '../src/fallback/table.ts'
+import { parseReference } from '../src/reference/parse.ts'
+import { canonicalRepository } from '../src/fallback/alias.ts'
+import { repositoryName } from '../src/reference/reference.ts'
+import { figure, median, ratio } from './lib/numbers.ts'
+import { printTable, progress } from './lib/report.ts'
+import { configWith, ordinaryRows, patternsOf } from './lib/tables.ts'
+
+const rows = 10_000
+const images = 100_000
+
+/** Through the plain loop 100,000 images take minutes: it gets this many of them, and its time is scaled up. */
+const loopImages = 200
+
+/** Every tenth image belongs to no row: the plain loop then looks at all of them. */
+const strangerEvery = 10
+
+export async function benchBulk(isShort: boolean): Promise<void> {
+  progress('bulk')
+  const started = performance.now()
+  const { table } = configWith(ordinaryRows, rows, 'http://127.0.0.1:1')
+  const loadMs = performance.now() - started
+  const matchers = patternsOf(ordinaryRows, rows).map((pattern) => new Minimatch(pattern))
+  const names = Array.from({ length: images }, (_, index) => imageAt(index))
+  const sample = Array.from({ length: loopImages }, (_, index) =>
+    imageAt(Math.floor((index * images) / loopImages) + (index % strangerEvery)),
+  )
+  const berth = () => names.reduce((sum, name) => sum + candidatesOf(name), 0)
+  const loop = () => sample.reduce((sum, name) => sum + matchesOf(name), 0)
+  const times = { berth: [] as number[], loop: [] as number[] }
+  for (let round = 0; round < (isShort ? 2 : 5); round++) {
+    times.berth.push(time(berth, images - images / strangerEvery))
+    times.loop.push((time(loop, loopImages - loopImages / strangerEvery) * images) / loopImages)
+  }
+  const [mine, plain] = [median(times.berth), median(times.loop)]
+  printTable(
+    ['', 'ms', 'µs an image', 'plain loop ÷ this'],
+    [
+      ['Berth: parse, match, candidates', figure(mine), perImage(mine), ratio(plain, mine)],
+      [
+        `plain loop over minimatch (${loopImages} images, scaled)`,
+        figure(plain),
+        perImage(plain),
+        ratio(plain, plain),
+      ],
+      [`reading the config of ${rows.toLocaleString('en-US')} rows, once`, figure(loadMs), '', ''],
+    ],
+  )
+
+  function candidatesOf(name: string): number {
+    const parsed = parseReference(name)
+    return parsed.ok ? select(table, parsed.reference, 'team').candidates.length : 0
+  }
+
+  function matchesOf(name: string): number {
+    const parsed = parseReference(name)
+    if (!parsed.ok) return 0
+    const canonical = repositoryName(canonicalRepository(parsed.reference))
+    return matchers.some((matcher) => matcher.match(canonical)) ? 1 : 0
+  }
+}
+
+function imageAt(index: number): string {
+  return index % strangerEvery === 0
+    ? `stranger-${index}.example.org/team/app:1.${index}`
+    : `${ordinaryRows.image(index % rows)}:1.${index}`
+}
+
+/** Both must find the same number of rows, or they did not do the same work. */
+function time(work: () => number, found: number): number {
+  const started = performance.now()
+  const sum = work()
+  const elapsed = performance.now() - started
+  if (sum !== found) throw new Error(`${sum} images matched, and ${found} should have`)
+  return elapsed
+}
+
+function perImage(milliseconds: number): string {
+  return figure((milliseconds * 1000) / images)
+}
