@@ -71,11 +71,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   })
   app.server.maxConnections = maxConnections
   const { load = createLoad(() => performance.now()), draining = () => false } = options
-  shedLoad(app, load, () => options.metrics.refused(503))
-  app.addHook('onRequest', (_, reply, done) => {
-    if (draining()) reply.header('connection', 'close')
-    done()
-  })
+  shedLoad(app, { load, draining, onShed: () => options.metrics.refused(503) })
   if (options.clients) guardClients(app, options.clients)
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_, body, done) =>

@@ -3,9 +3,17 @@ import { Transform } from 'node:stream'
 import type { FastifyInstance, FastifyRequest, RequestPayload } from 'fastify'
 import { largeBytes, type Load } from './load.ts'
 
+export interface Shedding {
+  readonly load: Load
+  /** True while the process is leaving: callers are asked to come back on another connection. */
+  readonly draining: () => boolean
+  readonly onShed: () => void
+}
+
 /** Takes each request on or sheds it with 503, and counts large bodies while they arrive. */
-export function shedLoad(app: FastifyInstance, load: Load, onShed: () => void): void {
+export function shedLoad(app: FastifyInstance, { load, draining, onShed }: Shedding): void {
   app.addHook('onRequest', (_, reply, done) => {
+    if (draining()) reply.header('connection', 'close')
     if (load.begin()) {
       // Comes once for every request, answered or not.
       reply.raw.once('close', () => load.end())
@@ -36,6 +44,9 @@ function count(
   const stream: Transform & { receivedEncodedLength?: number } = new Transform({
     transform(chunk: Buffer, _, done) {
       if (!load.grow(chunk.length)) {
+        // Given back at once, so that others which have come as far can be finished.
+        load.shrink(taken)
+        taken = 0
         return done(Object.assign(new Error('too many bytes under way'), { statusCode: 503 }))
       }
       taken += chunk.length
