@@ -54,6 +54,13 @@ type Granted =
     }
   | { readonly ok: false; readonly answer: FailedAnswer }
 
+/** A place that has been named and has nothing for this registry is what is mostly wrong. */
+function without({ credentials, host }: RegistrySettings): string {
+  if (credentials === null) return 'no credentials'
+  const place = credentials.kind === 'secret' ? `secret ${credentials.name}` : credentials.file
+  return `no credentials: ${place} has no key with a user and password that a kubelet would use for ${host}`
+}
+
 /** A function that sends a request and answers challenges: once for each credential, and then no more. */
 export function createSession(
   dependencies: SessionDependencies,
@@ -97,7 +104,7 @@ export function createSession(
     })
 
   const denied = (reason: string): Sent => {
-    const sources = candidates.map((credential) => credential?.source ?? 'no credentials')
+    const sources = candidates.map((credential) => credential?.source ?? without(settings))
     const note = isWithheld ? '; they are not sent over plain HTTP without allowPlainHttpAuth' : ''
     return {
       ok: false,

@@ -85,6 +85,18 @@ describe('no more than one attempt for each credential (R-22)', () => {
     expect(exchangesOf(registry)).toEqual(['registry HEAD bare', 'registry HEAD Basic'])
   })
 
+  it('names the place that has nothing for this registry', async () => {
+    const settings = { credentials: { kind: 'dockerConfig', file: '/etc/docker.json' } } as const
+    const { registry, client } = await start({ kind: 'basic', users }, {}, settings)
+
+    expect(await ask(client, registry.host)).toMatchObject({
+      outcome: 'denied',
+      detail: expect.stringContaining(
+        `no credentials: /etc/docker.json has no key with a user and password that a kubelet would use for ${registry.host}`,
+      ),
+    })
+  })
+
   it('without credentials, Basic is not tried', async () => {
     const { registry, client } = await start({ kind: 'basic', users })
 
