@@ -53,7 +53,7 @@ export function createAdmitRoute(
       log({ request: asked, admission: made, milliseconds })
       return reply
         .header('content-type', 'application/json; charset=utf-8')
-        .send(Buffer.from(JSON.stringify(toReview(asked.uid, made.verdict))))
+        .send(JSON.stringify(toReview(asked.uid, made.verdict)))
     }
   }
 }
