@@ -1,5 +1,5 @@
 /** From `registries` and the hosts in `try` to the closed list of hosts that Berth may contact. */
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { resolve as resolvePath } from 'node:path'
 import { createSecureContext } from 'node:tls'
 import type { CredentialSettings } from '../credentials/keychain.ts'
@@ -37,6 +37,12 @@ export function readRegistries(
       report('error', ['registries', index, key], message)
     if (registries.has(host)) at(`${host} is listed twice; join the two entries`)
     const settings = readRegistry({ ...input, host }, directory, at)
+    const { credentials = null } = settings ?? {}
+    if (credentials?.kind === 'dockerConfig' && !existsSync(credentials.file)) {
+      // A warning, because a Secret may be mounted after the config was checked.
+      const message = `names ${credentials.file}, which is not there; its registry will count as denied`
+      report('warning', ['registries', index, 'credentials'], message)
+    }
     if (settings !== null) registries.set(host, settings)
     if (input.host.toLowerCase() !== input.host) {
       report(

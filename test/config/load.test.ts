@@ -228,6 +228,10 @@ describe('problems have a place, a rule and a fix', () => {
       'registries: [{ host: "anubis:32000" }]\nfallback: [{ name: a, images: [anubis/app], try: [quay.io/x] }]',
       'did you mean anubis:32000/app?',
     ],
+    [
+      'registries: [{ host: a.io, credentials: { dockerConfig: missing.json } }]',
+      'credentials names /nowhere/missing.json, which is not there',
+    ],
     ['registries: [{ host: index.docker.io }]', 'means docker.io; write that'],
     ['registries: [{ host: GHCR.IO }]', 'GHCR.IO has upper-case letters'],
   ])('doubts are warnings: %s', (yaml, want) => {
