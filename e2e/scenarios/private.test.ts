@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Berth, dryRunPod, startBerth, untilLeftAlone } from '../harness/berth.ts'
+import { auditEvents } from '../harness/audit.ts'
 import { currentCluster } from '../harness/cluster.ts'
 import { pushImage } from '../harness/images.ts'
 import { apply, kubectl, kubectlOk, remove } from '../harness/kubectl.ts'
@@ -148,8 +149,10 @@ test('a service account that is confined to its own secrets gets none added, and
   )
 })
 
-test('the password is in no line of the log and in no metric', async () => {
-  const text = JSON.stringify(berth.log()) + (await berth.metrics())
+test('the password is in no line of the log, in no metric, and in nothing that the audit log has of pods', async () => {
+  const pods =
+    cluster.auditLog === null ? [] : auditEvents(({ objectRef }) => objectRef?.resource === 'pods')
+  const text = JSON.stringify([berth.log(), pods]) + (await berth.metrics())
   const secrets = [
     account.password,
     Buffer.from(`${account.username}:${account.password}`).toString('base64'),

@@ -1,7 +1,7 @@
 /** From what was decided about the sites of a pod to the verdict: patch, warnings, refusal, what the audit log is told. */
-import { annotationFits, buildPatch, type Patch } from '../pod/patch.ts'
+import { annotationFits, buildPatch, type Changes } from '../pod/patch.ts'
 import { missingPullSecrets } from '../pod/pull-secrets.ts'
-import { annotations, member } from '../pod/sites.ts'
+import { member } from '../pod/sites.ts'
 import { failedSteps } from '../resolve/sentence.ts'
 import { isDenied } from '../resolve/resolution.ts'
 import { imagesAnnotation, writeRecords } from './annotation.ts'
@@ -38,7 +38,7 @@ function verdictOf({ request, decisions }: Conclusion, secrets: SecretsResult): 
   const fits = value === '' || annotationFits(request.object, { key: imagesAnnotation, value })
   const patch = buildPatch(request.object, {
     sites: decisions,
-    annotation: value !== '' && fits ? { key: imagesAnnotation, value } : null,
+    annotation: annotationFor(value, fits, request.operation === 'CREATE' || decisions.length > 0),
     pullSecrets: secrets.names,
   })
   const warnings = [...decisions.flatMap(warningsFor), ...secrets.warnings]
@@ -48,18 +48,20 @@ function verdictOf({ request, decisions }: Conclusion, secrets: SecretsResult): 
     )
   }
   return {
-    patch: value === '' ? [...patch, ...removeStale(request, decisions.length > 0)] : patch,
+    patch,
     denied: deniedBy(decisions),
     warnings,
     auditAnnotations: value === '' ? {} : { images: value },
   }
 }
 
-/** An annotation that says something of images on which Berth has no say is not Berth's, or is not true any more. */
-function removeStale({ operation, object }: AdmissionRequest, isLooked: boolean): Patch {
-  if (operation !== 'CREATE' && !isLooked) return []
-  if (!Object.hasOwn(annotations(object), imagesAnnotation)) return []
-  return [{ op: 'remove', path: `/metadata/annotations/${imagesAnnotation.replace('/', '~1')}` }]
+/**
+ * What the pod is to carry. An annotation about images on which Berth has no say is not Berth's, or not true any more, and
+ * goes; an update that changes no image leaves everything as it is, and a pod with no room for it keeps what it has.
+ */
+function annotationFor(value: string, fits: boolean, isLooked: boolean): Changes['annotation'] {
+  if (!fits || !isLooked) return null
+  return { key: imagesAnnotation, value: value === '' ? null : value }
 }
 
 function warningsFor({ asked, site, resolution, why }: SiteDecision): string[] {

@@ -12,8 +12,8 @@ export interface Changes {
     readonly image: string
     readonly pullPolicy: string | undefined
   }[]
-  /** Set when the pod is to carry it. */
-  readonly annotation: { readonly key: string; readonly value: string } | null
+  /** What the pod is to carry under this key: null for nothing, though it may have something there now. */
+  readonly annotation: { readonly key: string; readonly value: string | null } | null
   /** Names to append; none of them is in the pod yet. */
   readonly pullSecrets: readonly string[]
 }
@@ -57,13 +57,19 @@ export function annotationFits(
 
 function annotate(
   pod: unknown,
-  { key, value }: { readonly key: string; readonly value: string },
+  { key, value }: { readonly key: string; readonly value: string | null },
 ): Operation[] {
   const metadata = member(pod, 'metadata')
+  const present = annotations(pod)
+  if (value === null) {
+    return Object.hasOwn(present, key)
+      ? [{ op: 'remove', path: pointer(['metadata', 'annotations', key]) }]
+      : []
+  }
   if (!isObject(metadata)) return []
   if (!isObject(metadata['annotations']))
     return [add(['metadata', 'annotations'], { [key]: value })]
-  return annotations(pod)[key] === value ? [] : [add(['metadata', 'annotations', key], value)]
+  return present[key] === value ? [] : [add(['metadata', 'annotations', key], value)]
 }
 
 function appendPullSecrets(pod: unknown, names: readonly string[]): Operation[] {
@@ -80,9 +86,9 @@ function appendPullSecrets(pod: unknown, names: readonly string[]): Operation[] 
 }
 
 function add(path: readonly (string | number)[], value: unknown): Operation {
-  return {
-    op: 'add',
-    path: path.map((token) => `/${jsonPatch.escapePathComponent(String(token))}`).join(''),
-    value,
-  }
+  return { op: 'add', path: pointer(path), value }
+}
+
+function pointer(path: readonly (string | number)[]): string {
+  return path.map((token) => `/${jsonPatch.escapePathComponent(String(token))}`).join('')
 }
