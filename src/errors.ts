@@ -12,6 +12,9 @@ export const errorCodes = [
   'credentials-invalid',
   'listen-failed',
   'kubeconfig-invalid',
+  'cluster-unreachable',
+  'cluster-forbidden',
+  'cluster-refused',
 ] as const
 
 export type ErrorCode = (typeof errorCodes)[number]

@@ -59,6 +59,9 @@ const exitCodes: Readonly<Record<ErrorCode, number>> = {
   'credentials-invalid': 2,
   'listen-failed': 2,
   'kubeconfig-invalid': 2,
+  'cluster-unreachable': 3,
+  'cluster-forbidden': 3,
+  'cluster-refused': 3,
 }
 
 /** Runs one command line. Never throws: a BerthError becomes its message and its exit code, a bug becomes a stack and 70. */

@@ -17,6 +17,7 @@ import { defaultDrainMs } from '../server/drain.ts'
 import { createLogs, type Logger } from '../telemetry/log.ts'
 import { configFile, oneOf, type Parsed, port, readOptions, text } from './arguments.ts'
 import { defaultSecretsDirectory } from './engine.ts'
+import type { Cluster } from '../kube/connect.ts'
 import type { Command, Io } from './io.ts'
 import { startWebhook } from './webhook.ts'
 
@@ -57,6 +58,7 @@ export const serve: Command = async (args, io) => {
   }
   const leaveAfterMs = drainMs(values)
   const { pair, expires } = mustReadCertificate(files)
+  const cluster = await findCluster(text(values, 'kubeconfig'), io)
   const webhook = await startWebhook({
     config,
     tls: pair,
@@ -66,7 +68,7 @@ export const serve: Command = async (args, io) => {
     port: port(values, 'port', 8443),
     metricsPort: port(values, 'metrics-port', 8080),
     secretsDirectory: text(values, 'secrets-dir') ?? defaultSecretsDirectory,
-    facts: await findFacts(text(values, 'kubeconfig'), io, log),
+    facts: await findFacts(cluster, log),
     logs,
   })
   const configWatch = watchConfig(file, {
@@ -105,6 +107,7 @@ export const serve: Command = async (args, io) => {
   configWatch.stop()
   certificateWatch.stop()
   await webhook.close()
+  await cluster?.close()
   log.info('stopped')
   return 0
 }
@@ -114,15 +117,18 @@ export function stopped(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
 }
 
-async function findFacts(
-  kubeconfig: string | undefined,
-  { env }: Io,
-  log: Logger,
-): Promise<NamespaceFacts> {
-  // The kubelet sets this variable in every pod; outside of one there is no cluster to ask unless it is named.
-  if (kubeconfig === undefined && env['KUBERNETES_SERVICE_HOST'] === undefined) return noFacts
+/** The cluster that the process runs in, or that it was given a kubeconfig for; null when there is none to ask. */
+async function findCluster(kubeconfig: string | undefined, { env }: Io): Promise<Cluster | null> {
+  // The kubelet sets this variable in every pod.
+  if (kubeconfig === undefined && env['KUBERNETES_SERVICE_HOST'] === undefined) return null
+  const { connect } = await import('../kube/connect.ts')
+  return connect({ kubeconfig, env })
+}
+
+async function findFacts(cluster: Cluster | null, log: Logger): Promise<NamespaceFacts> {
+  if (cluster === null) return noFacts
   const { createFacts } = await import('../kube/facts.ts')
-  return createFacts({ kubeconfig: kubeconfig ?? null, log })
+  return createFacts(cluster.api, log)
 }
 
 function mustReadCertificate(files: CertificateFiles): {

@@ -4,17 +4,10 @@
  */
 import { LRUCache } from 'lru-cache'
 import type { NamespaceFacts } from '../admission/facts.ts'
-import { BerthError } from '../errors.ts'
 import type { Logger } from '../telemetry/log.ts'
-
-export interface FactsOptions {
-  /** A kubeconfig file; null for the pod's own service account. */
-  readonly kubeconfig: string | null
-  readonly log: Logger
-}
-
-/** Metadata alone: the Secret's data never enters this process (API conventions, "Receiving resources as PartialObjectMetadata"). */
-const metadataOnly = 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1'
+import type { KubeApi } from './api.ts'
+import { KubeError } from './error.ts'
+import type { KubeObject } from './object.ts'
 
 /** Short, so that a secret that has just been made is seen by the next pod. */
 const ttlMs = 3_000
@@ -29,22 +22,12 @@ const enforceAnnotation = 'kubernetes.io/enforce-mountable-secrets'
 
 type Fact = ReadonlySet<string> | 'all' | 'yes' | 'no' | 'unknown'
 
-/** Makes the facts. client-node is loaded here and nowhere earlier: it is half of the process's start-up time. */
-export async function createFacts({ kubeconfig, log }: FactsOptions): Promise<NamespaceFacts> {
-  const { CoreV1Api, KubeConfig, setHeaderOptions } = await import('@kubernetes/client-node')
-  const config = new KubeConfig()
-  try {
-    if (kubeconfig === null) config.loadFromCluster()
-    else config.loadFromFile(kubeconfig)
-  } catch (cause) {
-    const file = kubeconfig ?? "the pod's service account"
-    throw new BerthError(
-      'kubeconfig-invalid',
-      `${file} cannot be read as a kubeconfig; --kubeconfig takes one`,
-      { cause },
-    )
-  }
-  const api = config.makeApiClient(CoreV1Api)
+interface ServiceAccount extends KubeObject {
+  readonly imagePullSecrets?: readonly { readonly name?: string }[]
+}
+
+/** Makes the facts. */
+export function createFacts(api: KubeApi, log: Logger): NamespaceFacts {
   const kept = new LRUCache<string, Fact>({ max: maxEntries, ttl: ttlMs })
 
   async function ask(
@@ -61,17 +44,27 @@ export async function createFacts({ kubeconfig, log }: FactsOptions): Promise<Na
 
   async function secretExists(name: string, namespace: string): Promise<Fact> {
     try {
-      await api.readNamespacedSecret({ name, namespace }, setHeaderOptions('Accept', metadataOnly))
-      return 'yes'
+      // The Secret's data never enters this process.
+      const secret = await api.get(
+        { apiVersion: 'v1', resource: 'secrets', namespace, name },
+        { metadataOnly: true },
+      )
+      return secret === null ? 'no' : 'yes'
     } catch (error) {
-      return statusOf(error) === 404 ? 'no' : unknown(error)
+      return unknown(error)
     }
   }
 
   async function mountable(name: string, namespace: string): Promise<Fact> {
     try {
-      const account = await api.readNamespacedServiceAccount({ name, namespace })
-      if (!goTrue.has(account.metadata?.annotations?.[enforceAnnotation] ?? '')) return 'all'
+      const account = await api.get<ServiceAccount>({
+        apiVersion: 'v1',
+        resource: 'serviceaccounts',
+        namespace,
+        name,
+      })
+      if (account === null) return 'unknown'
+      if (!goTrue.has(account.metadata.annotations?.[enforceAnnotation] ?? '')) return 'all'
       // The plugin compares with the account's pull secrets (plugin/pkg/admission/serviceaccount/admission.go).
       return new Set((account.imagePullSecrets ?? []).flatMap((entry) => entry.name ?? []))
     } catch (error) {
@@ -80,8 +73,11 @@ export async function createFacts({ kubeconfig, log }: FactsOptions): Promise<Na
   }
 
   function unknown(error: unknown): Fact {
-    // The message of the library's error holds the whole body of the answer, so only the status is told.
-    log.debug({ status: statusOf(error) }, 'the API server did not tell')
+    // The message may name what a tenant may not know, so only the status is told.
+    log.debug(
+      { status: error instanceof KubeError ? error.status : null },
+      'the API server did not tell',
+    )
     return 'unknown'
   }
 
@@ -99,11 +95,6 @@ export async function createFacts({ kubeconfig, log }: FactsOptions): Promise<Na
       return fact === 'all' || fact instanceof Set ? fact : null
     },
   }
-}
-
-function statusOf(error: unknown): number | null {
-  const code = typeof error === 'object' && error !== null && 'code' in error ? error.code : null
-  return typeof code === 'number' ? code : null
 }
 
 function untilAborted(question: Promise<Fact>, signal: AbortSignal): Promise<Fact> {
