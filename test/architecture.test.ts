@@ -18,6 +18,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   telemetry: ['pod', 'admission', 'resolve'],
   server: ['admission', 'resolve', 'telemetry'],
   kube: ['admission', 'telemetry'],
+  controller: ['kube', 'config', 'telemetry'],
   commands: [
     'reference',
     'fallback',
@@ -30,6 +31,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
     'telemetry',
     'server',
     'kube',
+    'controller',
   ],
 }
 

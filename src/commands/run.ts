@@ -25,6 +25,13 @@ const verbs: Readonly<Record<string, Verb>> = {
       return { command: serve, usage }
     },
   },
+  controller: {
+    summary: 'the loops that keep a cluster in order',
+    load: async () => {
+      const { controller, usage } = await import('./controller.ts')
+      return { command: controller, usage }
+    },
+  },
   check: {
     summary: 'validates the config and its tests',
     load: async () => {

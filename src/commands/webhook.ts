@@ -131,7 +131,8 @@ export async function startWebhook(options: WebhookOptions): Promise<Webhook> {
   }
 }
 
-async function listen(app: FastifyInstance, host: string, port: number): Promise<number> {
+/** Gives the port. Throws `listen-failed`. */
+export async function listen(app: FastifyInstance, host: string, port: number): Promise<number> {
   try {
     await app.listen({ host, port })
   } catch (cause) {

@@ -99,7 +99,7 @@ export function createKubeApi(findAccess: () => Promise<Access>): KubeApi {
   function access(): Promise<Access> {
     const now = performance.now()
     if (current !== null && now < current.until) return current.access
-    forget()
+    void forget()
     const found = findAccess()
     current = { access: found, until: now + accessLifeMs }
     found.catch(() => forget())

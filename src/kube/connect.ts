@@ -111,6 +111,6 @@ async function access(config: KubeConfig, server: string): Promise<Access> {
   return {
     server,
     headers: context.getHeaders(),
-    dispatcher: context.getDispatcher() as Dispatcher | undefined,
+    dispatcher: context.getDispatcher(),
   }
 }

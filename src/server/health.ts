@@ -3,7 +3,7 @@ import Fastify, { type FastifyInstance } from 'fastify'
 import type { Metrics } from '../telemetry/metrics.ts'
 
 export interface HealthOptions {
-  readonly metrics: Metrics
+  readonly metrics: Pick<Metrics, 'registry'>
   /** Null when ready, else why not. */
   readonly notReady: () => string | null
 }
