@@ -72,6 +72,13 @@ describe('objects', () => {
     expect(seen).toEqual(expect.arrayContaining(names))
   })
 
+  test('that are not there make an empty list, as metadata too', async () => {
+    const nothing = { labelSelector: 'nobody=has-it' }
+    for (const metadataOnly of [false, true])
+      for await (const object of cluster.api.list(configMaps, { ...nothing, metadataOnly }))
+        expect.unreachable(JSON.stringify(object))
+  })
+
   test('that are refused say why, with a code', async () => {
     const { api } = cluster
     const wrong = await api

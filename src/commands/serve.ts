@@ -6,12 +6,6 @@ import { loadConfig } from '../config/load.ts'
 import { watchConfig } from '../config/watch.ts'
 import { formatProblem } from '../config/problem.ts'
 import { BerthError } from '../errors.ts'
-import {
-  type CertificateFiles,
-  type KeyPair,
-  readCertificate,
-  watchCertificate,
-} from '../server/certificate.ts'
 import type { ClientAuthentication } from '../server/clients.ts'
 import { defaultDrainMs } from '../server/drain.ts'
 import { createLogs, type Logger } from '../telemetry/log.ts'
@@ -19,13 +13,16 @@ import { configFile, oneOf, type Parsed, port, readOptions, text } from './argum
 import { defaultSecretsDirectory } from './engine.ts'
 import type { Cluster } from '../kube/connect.ts'
 import type { Command, Io } from './io.ts'
+import {
+  certificateFromFiles,
+  certificateOptions,
+  ownCertificate,
+  type ServingCertificate,
+} from './serving-certificate.ts'
 import { startWebhook } from './webhook.ts'
 
 export const usage =
-  'berth serve [--config FILE] [--tls-cert FILE --tls-key FILE] [--host ADDRESS] [--port N] [--metrics-port N] [--client-ca FILE [--client-names NAME,…]] [--secrets-dir DIR] [--kubeconfig FILE] [--drain-seconds N] [--log-level LEVEL]'
-
-/** Where a Deployment mounts the Secret that `berth certs` makes. */
-const defaultCertificate = { cert: '/etc/berth/tls/tls.crt', key: '/etc/berth/tls/tls.key' }
+  'berth serve [--config FILE] [--tls-cert FILE --tls-key FILE | --own-certificate SECRET [--webhook NAME] [--service NAME] [--names NAME,…] [--settle-seconds N]] [-n NAMESPACE] [--host ADDRESS] [--port N] [--metrics-port N] [--client-ca FILE [--client-names NAME,…]] [--secrets-dir DIR] [--kubeconfig FILE] [--drain-seconds N] [--log-level LEVEL]'
 
 /** Serves until it is asked to stop; exits with 0. */
 export const serve: Command = async (args, io) => {
@@ -33,8 +30,8 @@ export const serve: Command = async (args, io) => {
     args,
     {
       config: { type: 'string' },
-      'tls-cert': { type: 'string' },
-      'tls-key': { type: 'string' },
+      ...certificateOptions,
+      namespace: { type: 'string', short: 'n' },
       host: { type: 'string' },
       port: { type: 'string' },
       'metrics-port': { type: 'string' },
@@ -52,17 +49,15 @@ export const serve: Command = async (args, io) => {
   const file = configFile(values)
   const config = loadConfig(file)
   for (const warning of config.warnings) log.warn(formatProblem(file, warning))
-  const files: CertificateFiles = {
-    cert: text(values, 'tls-cert') ?? defaultCertificate.cert,
-    key: text(values, 'tls-key') ?? defaultCertificate.key,
-  }
   const leaveAfterMs = drainMs(values)
-  const { pair, expires } = mustReadCertificate(files)
   const cluster = await findCluster(text(values, 'kubeconfig'), io)
+  const certificate = await findCertificate(values, cluster, { log, signal: io.signal })
+  if (certificate === null) return 0
   const webhook = await startWebhook({
     config,
-    tls: pair,
-    expires,
+    tls: certificate.pair,
+    expires: certificate.expires,
+    notReady: () => certificate.notReady(),
     clients: readClients(values),
     host: text(values, 'host') ?? '0.0.0.0',
     port: port(values, 'port', 8443),
@@ -83,21 +78,7 @@ export const serve: Command = async (args, io) => {
       log.error({ problem }, 'config not reloaded; the one before it stays in force')
     },
   })
-  const certificateWatch = watchCertificate({
-    files,
-    inUse: pair,
-    onPair: (renewed, until) => {
-      webhook.useCertificate(renewed, until)
-      log.info({ expires: until.toISOString() }, 'certificate reloaded')
-    },
-    onFault: (fault) => {
-      webhook.certificateFailed()
-      log.error(
-        { file: files.cert, fault },
-        'certificate not reloaded; the one before it stays in use',
-      )
-    },
-  })
+  certificate.follow(webhook)
   log.info({ port: webhook.port, metricsPort: webhook.metricsPort }, 'listening')
   await stopped(io.signal)
   if (io.signal.reason === 'SIGTERM' || io.signal.reason === 'SIGHUP') {
@@ -105,7 +86,7 @@ export const serve: Command = async (args, io) => {
     await webhook.drain(leaveAfterMs, io.hurry)
   }
   configWatch.stop()
-  certificateWatch.stop()
+  certificate.stop()
   await webhook.close()
   await cluster?.close()
   log.info('stopped')
@@ -131,16 +112,20 @@ async function findFacts(cluster: Cluster | null, log: Logger): Promise<Namespac
   return createFacts(cluster.api, log)
 }
 
-function mustReadCertificate(files: CertificateFiles): {
-  readonly pair: KeyPair
-  readonly expires: Date
-} {
-  const result = readCertificate(files, new Date())
-  if (result.ok) return result
-  throw new BerthError(
-    'certificate-invalid',
-    `${files.cert}, with ${files.key}, ${result.fault}; \`berth certs\` makes a pair`,
-  )
+/** Null if the process was asked to stop before there was one. */
+async function findCertificate(
+  values: Parsed['values'],
+  cluster: Cluster | null,
+  { log, signal }: { readonly log: Logger; readonly signal: AbortSignal },
+): Promise<ServingCertificate | null> {
+  if (text(values, 'own-certificate') === undefined) return certificateFromFiles(values, log)
+  if (cluster === null)
+    throw new BerthError(
+      'usage',
+      '--own-certificate keeps a Secret in a cluster, and this is no pod; give one with --kubeconfig FILE',
+    )
+  const namespace = text(values, 'namespace') ?? cluster.namespace
+  return ownCertificate(values, { cluster, namespace, log, signal })
 }
 
 function readClients(values: Parsed['values']): ClientAuthentication | null {

@@ -27,6 +27,8 @@ export interface WebhookOptions {
   readonly metricsPort: number
   readonly secretsDirectory: string
   readonly facts?: NamespaceFacts
+  /** Null when calls may come, else why not. */
+  readonly notReady?: () => string | null
   readonly logs: Logs
 }
 
@@ -85,7 +87,10 @@ export async function startWebhook(options: WebhookOptions): Promise<Webhook> {
     draining: () => draining,
     onBug: (error) => log.error({ err: error }, 'a bug'),
   })
-  const health = await createHealthApp({ metrics, notReady: () => (draining ? 'stopping' : null) })
+  const health = await createHealthApp({
+    metrics,
+    notReady: () => (draining ? 'stopping' : (options.notReady?.() ?? null)),
+  })
   const port = await listen(app, options.host, options.port)
   let metricsPort: number
   try {

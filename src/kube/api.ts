@@ -190,7 +190,8 @@ export function createKubeApi(findAccess: () => Promise<Access>): KubeApi {
           accept: accepted(metadataOnly, true),
           signal,
         })
-        yield* page.items
+        // An empty list of metadata comes as null.
+        yield* page.items ?? []
         next = page.metadata.continue
         if (next === undefined || next === '')
           return { resourceVersion: page.metadata.resourceVersion }
@@ -263,7 +264,7 @@ function orAbort<T>(answer: Promise<T>, signal: AbortSignal | undefined): Promis
 }
 
 interface ListPage<T> {
-  readonly items: readonly T[]
+  readonly items: readonly T[] | null
   readonly metadata: { readonly resourceVersion: string; readonly continue?: string }
 }
 

@@ -25,25 +25,30 @@ const backdateMs = 3_600_000
 const strong = { keyType: 'ec', curve: 'P-256', algorithm: 'sha256' } as const
 
 /** Makes a CA and a leaf signed by it, both valid for the same days. */
-export async function makeCertificates({
-  names,
-  days,
-  now,
-}: CertificateRequest): Promise<Certificates> {
-  const validity = {
-    notBeforeDate: new Date(now.getTime() - backdateMs),
-    notAfterDate: new Date(now.getTime() + days * dayMs),
-  }
+export async function makeCertificates(request: CertificateRequest): Promise<Certificates> {
+  const ca = await makeAuthority(request)
+  return { ca, leaf: await makeLeaf(ca, request) }
+}
+
+/** Makes a CA that may sign serving certificates, and no further CA. */
+export function makeAuthority(
+  validity: Pick<CertificateRequest, 'days' | 'now'>,
+): Promise<KeyPair> {
   // Two CAs of one name cannot be trusted side by side, as a rotation needs: OpenSSL looks an issuer up by its name.
-  const ca = await make(`berth CA ${randomBytes(8).toString('hex')}`, {
-    ...validity,
+  return make(`berth CA ${randomBytes(8).toString('hex')}`, {
+    ...datesOf(validity),
     extensions: [
       { name: 'basicConstraints', cA: true, pathLenConstraint: 0, critical: true },
       { name: 'keyUsage', keyCertSign: true, cRLSign: true, critical: true },
     ],
   })
-  const leaf = await make(names[0], {
-    ...validity,
+}
+
+/** Makes a serving certificate. */
+export function makeLeaf(ca: KeyPair, request: CertificateRequest): Promise<KeyPair> {
+  const { names } = request
+  return make(names[0], {
+    ...datesOf(request),
     ca: { key: ca.key, cert: ca.cert },
     extensions: [
       { name: 'basicConstraints', cA: false, critical: true },
@@ -57,7 +62,13 @@ export async function makeCertificates({
       },
     ],
   })
-  return { ca, leaf }
+}
+
+function datesOf({ days, now }: Pick<CertificateRequest, 'days' | 'now'>) {
+  return {
+    notBeforeDate: new Date(now.getTime() - backdateMs),
+    notAfterDate: new Date(now.getTime() + days * dayMs),
+  }
 }
 
 async function make(commonName: string, options: SelfsignedOptions): Promise<KeyPair> {

@@ -1,0 +1,174 @@
+import { X509Certificate } from 'node:crypto'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { keepOwnCertificate, type OwnCertificate } from '../../src/controller/own-certificate.ts'
+import { type Cluster, connect } from '../../src/kube/connect.ts'
+import type { KubeObject } from '../../src/kube/object.ts'
+import type { KeyPair } from '../../src/server/certificate.ts'
+import { isTrusted } from '../../src/server/rotation.ts'
+import { createLogs } from '../../src/telemetry/log.ts'
+import { PassThrough } from 'node:stream'
+import { currentCluster } from '../harness/cluster.ts'
+import { waitFor } from '../harness/wait.ts'
+
+/** Replicas that share one Secret and one webhook configuration, on a real API server. */
+const namespace = 'own-certificate'
+const webhook = 'own-certificate'
+const secrets = { apiVersion: 'v1', resource: 'secrets', namespace }
+const configuration = {
+  apiVersion: 'admissionregistration.k8s.io/v1',
+  resource: 'mutatingwebhookconfigurations',
+}
+let cluster: Cluster
+
+beforeAll(async () => {
+  cluster = await connect({ kubeconfig: currentCluster().kubeconfig, env: {} })
+  await cluster.api.create(
+    { apiVersion: 'v1', resource: 'namespaces' },
+    { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } },
+  )
+  await cluster.api.create(configuration, {
+    apiVersion: configuration.apiVersion,
+    kind: 'MutatingWebhookConfiguration',
+    metadata: { name: webhook },
+    webhooks: ['one.berth.dev', 'two.berth.dev'].map((name) => ({
+      name,
+      clientConfig: { service: { name: 'berth-webhook', namespace, path: '/mutate' } },
+      admissionReviewVersions: ['v1'],
+      sideEffects: 'None',
+      failurePolicy: 'Ignore',
+      rules: [],
+    })),
+  })
+})
+
+afterAll(async () => {
+  await cluster.api.remove({ ...configuration, name: webhook })
+  await cluster.api.remove({ apiVersion: 'v1', resource: 'namespaces', name: namespace })
+  await cluster.close()
+})
+
+interface Replica {
+  readonly keeper: OwnCertificate
+  readonly pairs: KeyPair[]
+  stop(): void
+}
+
+function startReplica(secret: string, settleMs = 0): Replica {
+  const stop = new AbortController()
+  const pairs: KeyPair[] = []
+  const keeper = keepOwnCertificate(cluster.api, {
+    namespace,
+    secret,
+    webhook,
+    names: [`berth-webhook.${namespace}.svc`],
+    settleMs,
+    onPair: (pair) => pairs.push(pair),
+    log: createLogs('error', new PassThrough()).log,
+    signal: stop.signal,
+  })
+  return { keeper, pairs, stop: () => stop.abort() }
+}
+
+async function bundles(): Promise<string[]> {
+  const live = await cluster.api.get<
+    KubeObject & { webhooks: { clientConfig: { caBundle?: string } }[] }
+  >({ ...configuration, name: webhook })
+  return (live?.webhooks ?? []).map(({ clientConfig }) =>
+    Buffer.from(clientConfig.caBundle ?? '', 'base64').toString(),
+  )
+}
+
+const ready = (replicas: readonly Replica[]) =>
+  waitFor('all replicas to be ready', () =>
+    replicas.every(({ keeper }) => keeper.notReady() === null),
+  )
+
+test('five replicas that start at once agree on one CA, ten times over', async () => {
+  for (let round = 0; round < 10; round += 1) {
+    const replicas = Array.from({ length: 5 }, () => startReplica(`race-${round}`))
+    await ready(replicas)
+    const served = new Set(replicas.map(({ pairs }) => pairs.at(-1)?.cert))
+    expect(served.size).toBe(1)
+    const [leaf = ''] = served
+    for (const bundle of await bundles())
+      expect(isTrusted(leaf ?? '', bundle, new Date())).toBe(true)
+    for (const replica of replicas) replica.stop()
+  }
+})
+
+describe('a running webhook', () => {
+  let replicas: Replica[]
+  beforeAll(async () => {
+    replicas = [startReplica('shared'), startReplica('shared'), startReplica('shared')]
+    await ready(replicas)
+  })
+  afterAll(() => {
+    for (const replica of replicas) replica.stop()
+  })
+  const served = () => replicas.map(({ pairs }) => pairs.at(-1)?.cert ?? '')
+
+  test('that loses its Secret makes another, in one accord', async () => {
+    const [before] = served()
+    await cluster.api.remove({ ...secrets, name: 'shared' })
+    await waitFor(
+      'another certificate everywhere',
+      () => new Set(served()).size === 1 && served()[0] !== before,
+    )
+    await ready(replicas)
+    for (const bundle of await bundles())
+      expect(isTrusted(served()[0] ?? '', bundle, new Date())).toBe(true)
+  })
+
+  test('whose caBundle is overwritten repairs it, webhook by webhook', async () => {
+    await cluster.api.patch({ ...configuration, name: webhook }, 'strategic', {
+      webhooks: [{ name: 'two.berth.dev', clientConfig: { caBundle: '' } }],
+    })
+    await waitFor('the repair', async () => (await bundles()).every((bundle) => bundle !== ''))
+    for (const bundle of await bundles())
+      expect(isTrusted(served()[0] ?? '', bundle, new Date())).toBe(true)
+  })
+
+  test('that is asked for a new CA is trusted at every moment of the change', async () => {
+    const before = served()[0] ?? ''
+    const doubts: string[] = []
+    const look = async () => {
+      const now = served()
+      const known = await bundles()
+      for (const leaf of now)
+        if (!known.every((bundle) => isTrusted(leaf, bundle, new Date()))) doubts.push(leaf)
+    }
+    const watching = setInterval(() => void look(), 20)
+    await cluster.api.patch({ ...secrets, name: 'shared' }, 'merge', {
+      metadata: { annotations: { 'berth.dev/rotate': 'now' } },
+    })
+    await waitFor('a leaf of another CA everywhere', () =>
+      served().every((leaf) => issuer(leaf) !== issuer(before)),
+    )
+    clearInterval(watching)
+    expect(doubts).toEqual([])
+    const [bundle = ''] = await bundles()
+    expect(isTrusted(before, bundle, new Date())).toBe(true)
+    const secret = await cluster.api.get({ ...secrets, name: 'shared' })
+    expect(secret?.metadata.annotations ?? {}).toEqual({})
+  })
+})
+
+test('a certificate that somebody else put there is never overwritten', async () => {
+  const data = { 'tls.crt': Buffer.from('theirs').toString('base64'), 'tls.key': '' }
+  await cluster.api.create(secrets, {
+    apiVersion: 'v1',
+    kind: 'Secret',
+    type: 'Opaque',
+    metadata: { name: 'theirs', namespace },
+    data,
+  })
+  const replica = startReplica('theirs')
+  await waitFor('the reason', () => replica.keeper.notReady() !== 'no certificate yet')
+  replica.stop()
+  expect(replica.keeper.notReady()).toContain("not Berth's own")
+  expect(await cluster.api.get({ ...secrets, name: 'theirs' })).toMatchObject({ data })
+})
+
+function issuer(leaf: string): string {
+  return new X509Certificate(leaf).issuer
+}
