@@ -2,47 +2,119 @@
  * Which key of a docker config speaks for which repository: the kubelet's own rules, mistakes included, because what
  * it will do with a pull secret is what has to be foretold (k8s.io/kubernetes v1.36, pkg/credentialprovider/keyring.go).
  */
+import { readUrl, toByteString, type UrlParts } from './go-url.ts'
 import { matchesLabel } from './label-glob.ts'
 
-/** A key as the kubelet keeps it: the scheme is gone, and an API path such as `/v1/` as well. */
-interface NormalKey {
-  readonly host: string
-  readonly path: string
+/** A key as the keyring keeps it. */
+export interface RegistryKey {
+  /** Without scheme, user and query, the path decoded and without its `/v1`: a byte string, which gives the order. */
+  readonly text: string
+  /** The keyring reads its own text as a URL once more. Null when that cannot be done: such a key is never used. */
+  readonly url: UrlParts | null
 }
+
+/** Why a key does not speak for a repository. */
+export type Mismatch =
+  /** Neither is it a URL to Go, nor is what the keyring makes of it. */
+  | 'not-a-url'
+  /** Another name of Docker Hub than those two that the kubelet knows. */
+  | 'hub-name'
+  /** It has a `*`, but not as many labels as the host: a `*` stands for one. */
+  | 'label-count'
+  | 'other-host'
+  /** The host is right, the port is not: no port is not 443. */
+  | 'other-port'
+  /** The path does not begin with the key's. */
+  | 'other-path'
+  /** `index.docker.io` is used for Docker Hub only when no other key is. */
+  | 'last-resort'
 
 /** The one key that is tried for Docker Hub when nothing else matched (keyring.go, defaultRegistryKey). */
 const hubFallbackKey = 'index.docker.io'
 
-/**
- * True when the kubelet would use this key for this repository: the same port, as many labels, each matched by its
- * pattern, and a path that begins with the key's. Docker Hub's last resort is in findMatches, which sees all keys.
- */
-export function matchesKey(key: string, host: string, path: string): boolean {
-  const normal = normaliseKey(key)
-  return normal !== null && matchesNormal(normal, host, path)
-}
+/** Names under which people know Docker Hub, and which match none of its images. */
+const hubNames: ReadonlySet<string> = new Set([
+  hubFallbackKey,
+  'docker.io',
+  'registry-1.docker.io',
+  'hub.docker.com',
+  'registry.hub.docker.com',
+])
 
 /**
- * The keys that the kubelet would use for this repository, in its order, which is not by length but the reverse byte
- * order of the normalised key.
+ * True when the kubelet would use this key for this repository: the same port, as many labels, each matched by its
+ * pattern, and a path that begins with the key's. Docker Hub's last resort is in selectFor, which sees all keys.
  */
+export function matchesKey(key: string, host: string, path: string): boolean {
+  const registry = readKey(key)
+  return registry !== null && mismatchOf(registry, host, path) === null
+}
+
+/** The keys that the kubelet would use for this repository, in its order. */
 export function findMatches(
   keys: readonly string[],
   host: string,
   path: string,
 ): readonly string[] {
-  const entries = keys.flatMap((key) => {
-    const normal = normaliseKey(key)
-    return normal === null ? [] : [{ key, normal, text: normal.host + normal.path }]
-  })
-  const matching = entries
-    .filter(({ normal }) => matchesNormal(normal, host, path))
-    .sort((one, other) => Buffer.compare(Buffer.from(other.text), Buffer.from(one.text)))
-  const found =
-    matching.length === 0 && isHub(host)
-      ? entries.filter(({ text }) => text === hubFallbackKey)
-      : matching
-  return found.map(({ key }) => key)
+  const entries = inKeyringOrder(
+    keys.flatMap((key) => {
+      const registry = readKey(key)
+      return registry === null ? [] : [{ key, registry }]
+    }),
+  )
+  return selectFor(entries, host, path).map(({ key }) => key)
+}
+
+/** Not the longest first, but the reverse byte order of the key's text; those of one text stay as they were. */
+export function inKeyringOrder<Entry extends { readonly registry: RegistryKey }>(
+  entries: readonly Entry[],
+): readonly Entry[] {
+  return entries.toSorted(({ registry: { text: one } }, { registry: { text: other } }) =>
+    one === other ? 0 : one < other ? 1 : -1,
+  )
+}
+
+/** The entries that the kubelet tries for a repository, of those given in the keyring's order (keyring.go, Lookup). */
+export function selectFor<Entry extends { readonly registry: RegistryKey }>(
+  entries: readonly Entry[],
+  host: string,
+  path: string,
+): readonly Entry[] {
+  const matching = entries.filter(({ registry }) => mismatchOf(registry, host, path) === null)
+  return matching.length === 0 && isHub(host)
+    ? entries.filter(({ registry }) => registry.text === hubFallbackKey)
+    : matching
+}
+
+/** Null for a key that is no URL: the kubelet passes it over (keyring.go, Add). */
+export function readKey(key: string): RegistryKey | null {
+  const url = readUrl(toByteString(key.replace(/^https?:\/\//, '')))
+  if (url === null) return null
+  const path = /^\/v[12]\//.test(url.path) ? url.path.slice('/v1'.length) : url.path
+  const text = url.host + (path === '/' ? '' : path)
+  return { text, url: readUrl(text) }
+}
+
+/** Null when the key matches by itself; otherwise the first reason that tells people what to change. */
+export function mismatchOf(key: RegistryKey, host: string, path: string): Mismatch | null {
+  const target = readUrl(`${host}/${path}`)
+  if (key.url === null || target === null) return 'not-a-url'
+  const [patterns, keyPort] = splitHost(key.url.host)
+  const [labels, port] = splitHost(target.host)
+  const isHost =
+    patterns.length === labels.length &&
+    patterns.every((pattern, index) => matchesLabel(pattern, labels[index] ?? ''))
+  if (!isHost) return hostMismatch(key, host, patterns.length !== labels.length)
+  if (keyPort !== port) return 'other-port'
+  // No boundary is looked for: `ghcr.io/acme` also speaks for `ghcr.io/acme-evil/x`.
+  return target.path.startsWith(key.url.path) ? null : 'other-path'
+}
+
+function hostMismatch(key: RegistryKey, host: string, isCountOff: boolean): Mismatch {
+  if (isHub(host) && key.text === hubFallbackKey) return 'last-resort'
+  const name = key.url?.host ?? ''
+  if (host === 'docker.io' && hubNames.has(name)) return 'hub-name'
+  return isCountOff && name.includes('*') ? 'label-count' : 'other-host'
 }
 
 /** keyring.go, isDefaultRegistryMatch: a first component that could not be a host is a Docker Hub user. */
@@ -50,34 +122,9 @@ function isHub(host: string): boolean {
   return host === 'docker.io' || host === hubFallbackKey || !/[.:]/.test(host)
 }
 
-/** Null for a key that is no URL: the kubelet skips it. */
-function normaliseKey(key: string): NormalKey | null {
-  const parts = /^(?:https?:\/\/)?([^/?#]*)([^?#]*)/.exec(key)
-  const [, authority = '', fullPath = ''] = parts ?? []
-  const host = authority.slice(authority.lastIndexOf('@') + 1)
-  // Go refuses a port that is not made of digits, and white space in a host (net/url, parseHost).
-  if (host === '' || /\s/.test(host) || (/:[^:\]]*$/.test(host) && !/:[0-9]*$/.test(host))) {
-    return null
-  }
-  const path = /^\/v[12]\//.test(fullPath) ? fullPath.slice('/v1'.length) : fullPath
-  return { host, path: path === '/' ? '' : path }
-}
-
-function matchesNormal(key: NormalKey, host: string, path: string): boolean {
-  const [patterns, keyPort] = splitHost(key.host)
-  const [labels, port] = splitHost(host)
-  return (
-    keyPort === port &&
-    patterns.length === labels.length &&
-    // No boundary is looked for: `ghcr.io/acme` also speaks for `ghcr.io/acme-evil/x`.
-    `/${path}`.startsWith(key.path) &&
-    patterns.every((pattern, index) => matchesLabel(pattern, labels[index] ?? ''))
-  )
-}
-
 /** keyring.go, SplitURL: a host without a port keeps its brackets, one with a port loses them (net.SplitHostPort). */
 function splitHost(host: string): readonly [labels: readonly string[], port: string] {
-  const match = /^(?:\[([^\]]*)\]|([^:]*)):([0-9]*)$/.exec(host)
+  const match = /^(?:\[([^\]]*)\]|([^:[\]]*)):([0-9]*)$/.exec(host)
   if (match === null) return [host.split('.'), '']
   const [, bracketed, plain = '', port = ''] = match
   return [(bracketed ?? plain).split('.'), port]

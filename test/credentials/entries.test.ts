@@ -70,7 +70,7 @@ describe('a docker config', () => {
     })
   })
 
-  it.each([`{"auths": ${canary}`, '', '[]', 'null', '"x"', `{"auths": ["${canary}"]}`])(
+  it.each([`{"auths": ${canary}`, '', '[]', '"x"', `{"auths": ["${canary}"]}`])(
     'that is %j is refused without being quoted',
     (text) => {
       const result = parseDockerConfig(text, 'config')

@@ -1,0 +1,135 @@
+// Command kubelet-keyring asks the kubelet's own code which credentials it would try for an image, and in which order.
+// It reads lines {"image":…,"secrets":[{"name":…,"type":…,"data":{KEY:TEXT}}]} and prints for each {"repository":…,
+// "keys":{NORMALISED:[KEY…]},"tried":[{"secret":…,"key":…,"username":…,"password":…}]} or {"error":…}. The kubelet keeps
+// no key as it was written, so each entry tells its own in `email`. It adds the entries of one secret in the random order
+// of a Go map: those that share a normalised key are sorted here by secret and key.
+package main
+
+import (
+	"bufio"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"io"
+	"log"
+	"os"
+	"reflect"
+	"slices"
+
+	v1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/kubernetes/pkg/credentialprovider"
+	"k8s.io/kubernetes/pkg/credentialprovider/secrets"
+	"k8s.io/kubernetes/pkg/util/parsers"
+)
+
+type question struct {
+	Image   string `json:"image"`
+	Secrets []struct {
+		Name string            `json:"name"`
+		Type string            `json:"type"`
+		Data map[string]string `json:"data"`
+	} `json:"secrets"`
+}
+
+type credential struct {
+	Secret   string `json:"secret"`
+	Key      string `json:"key"`
+	Username string `json:"username"`
+	Password string `json:"password"`
+}
+
+type answer struct {
+	Error      string              `json:"error,omitempty"`
+	Repository string              `json:"repository,omitempty"`
+	Keys       map[string][]string `json:"keys,omitempty"`
+	Tried      []credential        `json:"tried,omitempty"`
+}
+
+func main() {
+	in := json.NewDecoder(bufio.NewReader(os.Stdin))
+	buffered := bufio.NewWriter(os.Stdout)
+	defer buffered.Flush()
+	out := json.NewEncoder(buffered)
+	out.SetEscapeHTML(false)
+	for {
+		var q question
+		if err := in.Decode(&q); errors.Is(err, io.EOF) {
+			return
+		} else if err != nil {
+			log.Fatal(err)
+		}
+		a, err := ask(q)
+		if err != nil {
+			a = answer{Error: err.Error()}
+		}
+		if err := out.Encode(a); err != nil {
+			log.Fatal(err)
+		}
+	}
+}
+
+// ask does what makeLookupPullCredentialsFunc does (pkg/kubelet/images/image_manager.go), on a node without credentials.
+func ask(q question) (answer, error) {
+	repository, _, _, err := parsers.ParseImageName(q.Image)
+	if err != nil {
+		return answer{}, err
+	}
+	var pullSecrets []v1.Secret
+	for _, s := range q.Secrets {
+		data := map[string][]byte{}
+		for key, text := range s.Data {
+			data[key] = []byte(text)
+		}
+		pullSecrets = append(pullSecrets, v1.Secret{
+			ObjectMeta: metav1.ObjectMeta{Name: s.Name},
+			Type:       v1.SecretType(s.Type),
+			Data:       data,
+		})
+	}
+	keyring, err := secrets.MakeDockerKeyring(pullSecrets, credentialprovider.UnionDockerKeyring{})
+	if err != nil {
+		return answer{}, err
+	}
+	found, _ := keyring.Lookup(repository)
+	keys, texts := normalisedKeys(keyring)
+	return answer{Repository: repository, Keys: keys, Tried: inFixedOrder(found, texts)}, nil
+}
+
+// normalisedKeys looks into the keyring, which is the only place that says what became of a key.
+func normalisedKeys(keyring credentialprovider.DockerKeyring) (keys map[string][]string, texts map[string]string) {
+	keys, texts = map[string][]string{}, map[string]string{}
+	union, _ := keyring.(credentialprovider.UnionDockerKeyring)
+	if len(union) == 0 {
+		return
+	}
+	creds := reflect.ValueOf(union[0]).Elem().FieldByName("creds")
+	for _, text := range creds.MapKeys() {
+		list := creds.MapIndex(text)
+		for i := range list.Len() {
+			key := list.Index(i).FieldByName("Email").String()
+			keys[text.String()] = append(keys[text.String()], key)
+			texts[key] = text.String()
+		}
+		slices.Sort(keys[text.String()])
+	}
+	return
+}
+
+func inFixedOrder(found []credentialprovider.TrackedAuthConfig, texts map[string]string) []credential {
+	var all []credential
+	for _, one := range found {
+		all = append(all, credential{one.Source.Secret.Name, one.Email, one.Username, one.Password})
+	}
+	for start := 0; start < len(all); {
+		end := start
+		for end < len(all) && all[end].Secret == all[start].Secret && texts[all[end].Key] == texts[all[start].Key] {
+			end++
+		}
+		slices.SortFunc(all[start:end], func(a, b credential) int {
+			return cmp.Or(cmp.Compare(a.Key, b.Key), cmp.Compare(a.Username, b.Username), cmp.Compare(a.Password, b.Password))
+		})
+		start = end
+	}
+	return all
+}
