@@ -1,7 +1,7 @@
 /** From the text of a config file to a frozen Config, or to every problem that it has, each with line and column. */
 import { readFileSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { findMatches } from '../credentials/docker-config.ts'
+import { createKeyMatcher, isUrl } from '../credentials/docker-config.ts'
 import { BerthError } from '../errors.ts'
 import { canonicalHost } from '../fallback/alias.ts'
 import { compilePattern, compileTagGlob, type Pattern } from '../fallback/glob.ts'
@@ -135,10 +135,10 @@ function build(
       images: readPatterns(images, ['pullPolicy', index, 'images'], report),
       set,
     })),
-    pullSecrets: input.pullSecrets.map(({ registries: keys, secret }) => ({
-      secret,
-      matches: ({ domain, path }) => findMatches(keys, domain, path).length > 0,
-    })),
+    pullSecrets: input.pullSecrets.map(({ registries: keys, secret }) => {
+      const find = createKeyMatcher(keys)
+      return { secret, matches: ({ domain, path }) => find(domain, path).length > 0 }
+    }),
     mode: input.mode,
     tests: input.tests,
   }
@@ -147,7 +147,8 @@ function build(
 /** A key of a pull secret that a kubelet would never find an image for. */
 function keyFault(key: string): string | null {
   const [host = ''] = key.replace(/^https?:\/\//, '').split('/', 1)
-  if (host === '' || !URL.canParse(`https://${host.replaceAll(/[*?]|\[[^\]:]*\]/g, 'a')}`)) {
+  const isHost = URL.canParse(`https://${host.replaceAll('*', 'a')}`) && !/[?#]/.test(host)
+  if (host === '' || !isHost || !isUrl(key)) {
     return `${key} is no registry; write HOST, HOST:PORT or HOST/PATH`
   }
   if (canonicalHost(host) !== host && host !== 'index.docker.io')

@@ -50,19 +50,31 @@ export function matchesKey(key: string, host: string, path: string): boolean {
   return registry !== null && mismatchOf(registry, host, path) === null
 }
 
+/** False for a key that the kubelet can use for no image, because it is no URL to it. */
+export function isUrl(key: string): boolean {
+  return (readKey(key)?.url ?? null) !== null
+}
+
 /** The keys that the kubelet would use for this repository, in its order. */
 export function findMatches(
   keys: readonly string[],
   host: string,
   path: string,
 ): readonly string[] {
+  return createKeyMatcher(keys)(host, path)
+}
+
+/** Like findMatches, for many repositories: the keys are read once. */
+export function createKeyMatcher(
+  keys: readonly string[],
+): (host: string, path: string) => readonly string[] {
   const entries = inKeyringOrder(
     keys.flatMap((key) => {
       const registry = readKey(key)
       return registry === null ? [] : [{ key, registry }]
     }),
   )
-  return selectFor(entries, host, path).map(({ key }) => key)
+  return (host, path) => selectFor(entries, host, path).map(({ key }) => key)
 }
 
 /** Not the longest first, but the reverse byte order of the key's text; those of one text stay as they were. */
@@ -80,7 +92,8 @@ export function selectFor<Entry extends { readonly registry: RegistryKey }>(
   host: string,
   path: string,
 ): readonly Entry[] {
-  const matching = entries.filter(({ registry }) => mismatchOf(registry, host, path) === null)
+  const target = readTarget(host, path)
+  const matching = entries.filter(({ registry }) => mismatch(registry, target) === null)
   return matching.length === 0 && isHub(host)
     ? entries.filter(({ registry }) => registry.text === hubFallbackKey)
     : matching
@@ -97,15 +110,34 @@ export function readKey(key: string): RegistryKey | null {
 
 /** Null when the key matches by itself; otherwise the first reason that tells people what to change. */
 export function mismatchOf(key: RegistryKey, host: string, path: string): Mismatch | null {
-  const target = readUrl(`${host}/${path}`)
-  if (key.url === null || target === null) return 'not-a-url'
-  const [patterns, keyPort] = splitHost(key.url.host)
-  const [labels, port] = splitHost(target.host)
+  return mismatch(key, readTarget(host, path))
+}
+
+interface Target {
+  readonly host: string
+  readonly labels: readonly string[]
+  readonly port: string
+  readonly path: string
+}
+
+/** Null for a repository that is no URL, `[1:2]/x` for one: no key is for it. */
+function readTarget(host: string, path: string): Target | null {
+  const url = readUrl(`${host}/${path}`)
+  if (url === null) return null
+  const [labels, port] = splitHost(url.host)
+  return { host, labels, port, path: url.path }
+}
+
+function mismatch(key: RegistryKey, target: Target | null): Mismatch | null {
+  if (key.url === null) return 'not-a-url'
+  if (target === null) return 'other-host'
+  const { labels } = target
+  const [patterns, port] = splitHost(key.url.host)
   const isHost =
     patterns.length === labels.length &&
     patterns.every((pattern, index) => matchesLabel(pattern, labels[index] ?? ''))
-  if (!isHost) return hostMismatch(key, host, patterns.length !== labels.length)
-  if (keyPort !== port) return 'other-port'
+  if (!isHost) return hostMismatch(key, target.host, patterns.length !== labels.length)
+  if (port !== target.port) return 'other-port'
   // No boundary is looked for: `ghcr.io/acme` also speaks for `ghcr.io/acme-evil/x`.
   return target.path.startsWith(key.url.path) ? null : 'other-path'
 }

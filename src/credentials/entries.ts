@@ -92,17 +92,14 @@ export function readDockerConfig(text: string, form: DockerConfigForm): ConfigRe
   } catch {
     return broken('not-json')
   }
-  if (document === null) return { fault: null, entries: [], hasHelpers: false }
-  if (!isRecord(document)) return broken('not-an-object')
-  const auths = form === 'legacy' ? document : readAuths(document)
-  if (auths === null) return broken('auths-not-an-object')
+  if (!isRecord(document ?? {})) return broken('not-an-object')
+  const fields = (document ?? {}) as Fields
+  if (form === 'legacy') return { ...readAuths([fields]), hasHelpers: false }
+  const auths = readAuths(valuesOf(fields, 'auths'))
   return {
-    fault: form === 'legacy' || areTexts(document) ? null : 'headers-not-text',
-    entries: Object.entries(auths).map(([key, value]) => ({
-      key: key.toWellFormed(),
-      ...readEntry(value),
-    })),
-    hasHelpers: form === 'config' && ('credsStore' in document || 'credHelpers' in document),
+    entries: auths.entries,
+    fault: auths.fault ?? (areTexts(fields) ? null : 'headers-not-text'),
+    hasHelpers: 'credsStore' in fields || 'credHelpers' in fields,
   }
 }
 
@@ -112,15 +109,24 @@ function broken(fault: ConfigFault): ConfigReading {
 
 type Fields = Readonly<Record<string, unknown>>
 
-/** Members of the same name in another case are put together, as Go does with a map. */
-function readAuths(document: Fields): Fields | null {
-  let auths = new Map<string, unknown>()
-  for (const value of valuesOf(document, 'auths')) {
-    if (value === null) auths = new Map()
-    else if (!isRecord(value)) return null
-    else for (const [key, entry] of Object.entries(value)) auths.set(key, entry)
+/**
+ * Reads `auths`, and the members that have the same name in another case: Go adds the entries of each to one map, which
+ * `null` empties. A faulty entry stays one, whatever comes later.
+ */
+function readAuths(values: readonly unknown[]): Pick<ConfigReading, 'entries' | 'fault'> {
+  const faulty: EntryReading[] = []
+  const sound = new Map<string, EntryReading>()
+  let fault: ConfigFault | null = null
+  for (const value of values) {
+    if (value === null) sound.clear()
+    else if (!isRecord(value)) fault ??= 'auths-not-an-object'
+    for (const [name, entry] of Object.entries(isRecord(value) ? value : {})) {
+      const reading = { key: name.toWellFormed(), ...readEntry(entry) }
+      if (reading.fault === null) sound.set(name, reading)
+      else faulty.push(reading)
+    }
   }
-  return Object.fromEntries(auths)
+  return { entries: [...sound.values(), ...faulty], fault }
 }
 
 function areTexts(document: Fields): boolean {

@@ -88,6 +88,7 @@ function unescapeZone(text: string): string | null {
 
 /** Null when a percent sign is not before two hexadecimal digits. */
 function unescape(text: string): string | null {
+  if (!text.includes('%')) return text
   if (/%(?![0-9A-Fa-f]{2})/.test(text)) return null
   return text.replaceAll(/%(..)/g, (_, digits: string) =>
     String.fromCodePoint(Number.parseInt(digits, 16)),

@@ -78,7 +78,9 @@ export function pullOrder(keyring: Keyring, repository: Repository): PullOrder {
         return reason === null ? [] : [{ secret, key, reason }]
       }),
       ...keyring.badKeys.map((bad) => ({ ...bad, reason: 'not-a-url' as const })),
-    ].filter(({ secret, key }) => !selected.some((one) => one.secret === secret && one.key === key)),
+    ].filter(
+      ({ secret, key }) => !selected.some((one) => one.secret === secret && one.key === key),
+    ),
     wantedKey: domain === 'docker.io' ? 'https://index.docker.io/v1/' : domain,
   }
 }

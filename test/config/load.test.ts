@@ -170,10 +170,12 @@ describe('problems have a place, a rule and a fix', () => {
       'pullSecrets: [{ registries: [registry-1.docker.io], secret: s }]',
       [expect.stringContaining('write docker.io')],
     ],
-    [
-      'pullSecrets: [{ registries: ["anubis:port"], secret: s }]',
-      [expect.stringContaining('is no registry')],
-    ],
+    ...['anubis:port', 'reg.exampl?', 'r[a-f]g.example', 'ghcr.io/%zz', '[1:2]:5000', 'a:1:2'].map(
+      (key): [string, unknown[]] => [
+        `pullSecrets: [{ registries: ["${key}"], secret: s }]`,
+        [expect.stringContaining(`${key} is no registry`)],
+      ],
+    ),
     [
       'fallback:\n  - name: a\n    images: [quay.io/x]\n    tags: { 1.20: "1.20-bookworm" }\n    try: [m.io/x]',
       ['f:6:13: error: the key 1.20 is not text: write it in quotes'],

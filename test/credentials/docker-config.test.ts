@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { findMatches, matchesKey } from '../../src/credentials/docker-config.ts'
+import { findMatches, isUrl, matchesKey } from '../../src/credentials/docker-config.ts'
 
 const ecr = '1.dkr.ecr.us-east-1.amazonaws.com'
 
@@ -97,8 +97,48 @@ describe("the kubelet's keyring (R-25)", () => {
     ['reg.[a-f]xample', 'reg.example', false],
     ['reg.[', 'reg.[', false],
     ['index.docker.io', 'docker.io', false],
+    // Found with the kubelet's own code: what Go refuses in a URL, and what it decodes.
+    ['[1:2]:5000', '[1:2]:5000', false],
+    ['[::1]', '[::1]', false],
+    ['[::A]', 'A', true],
+    ['mé@reg.example', 'reg.example', false],
+    ['m%zz@reg.example', 'reg.example', false],
+    ['reg.example#%zz', 'reg.example', false],
+    ['reg.example#top', 'reg.example', true],
+    ['reg.example/%zz', 'reg.example', false],
+    ['reg.example/%25zz', 'reg.example', false],
+    ['reg.example/\u007f', 'reg.example', false],
+    ['reg.example:1:2', 'reg.example:1', false],
+    ['reg.example/%78', 'reg.example', true],
+    ['reg.example/%2578', 'reg.example', true],
+    ['reg.example/%3Facme', 'reg.example', true],
+    ['reg.example/%23acme', 'reg.example', true],
+    ['reg.example%2Fx', 'reg.example', false],
+    ['r*g.ex*e', 'reg.example', true],
+    ['HTTPS://reg.example', 'reg.example', false],
+    ['https://https://reg.example', 'reg.example', false],
+    ['reg.example/v1/v2/x', 'reg.example', false],
+    ['rég.example', 'reg.example', false],
   ])('alone, %s for %s/x is %s', (key, host, used) => {
     expect(matchesKey(key, host, 'x')).toBe(used)
+  })
+
+  it('reads an escaped slash in a path as a slash', () => {
+    expect(matchesKey('reg.example/acme%2Fapp', 'reg.example', 'acme/app')).toBe(true)
+  })
+
+  it('finds no key for a repository whose host is no URL', () => {
+    expect(findMatches(['[1:2]:5000', '*', '*:5000'], '[1:2]:5000', 'x')).toEqual([])
+  })
+
+  it.each([
+    ['reg.example', true],
+    ['[fe80::1%25eth0]:5000', false],
+    ['[::1]:5000', true],
+    ['r[a-f]g.example', false],
+    ['reg.example/%25zz', false],
+  ])('%s can be used at all: %s', (key, usable) => {
+    expect(isUrl(key)).toBe(usable)
   })
 
   it('takes a name without a dot for a user of Docker Hub, in the last resort', () => {

@@ -28,6 +28,17 @@ describe('an entry (R-25)', () => {
     ['an empty auth', { username: 'u', password: 'p', auth: '' }, 'u', 'p'],
     ['letters beyond ASCII', { auth: base64('ü:ß') }, 'ü', 'ß'],
     ['a token without a user', { auth: base64(':token') }, '', 'token'],
+    // As Go reads JSON, and so the kubelet.
+    ['members in another case', { UserName: 'u', PASSWORD: 'p' }, 'u', 'p'],
+    ['the last of two cases', { username: 'a', Username: 'u', password: 'p' }, 'u', 'p'],
+    [
+      'null, which says nothing',
+      { username: 'u', Username: null, password: 'p', auth: null },
+      'u',
+      'p',
+    ],
+    ['a long s', { username: 'u', paſsword: 'p' }, 'u', 'p'],
+    ['half a surrogate pair', { username: 'u', password: '\ud800' }, 'u', '\ufffd'],
   ])('%s', (_, entry, username, password) => {
     expect(parseOne(entry)).toEqual({ key: 'a.example', username, password })
   })
@@ -46,6 +57,8 @@ describe('an entry (R-25)', () => {
     ['auth of an impossible length', { auth: 'dTpwd' }, /base64/],
     ['auth without a colon', { auth: base64(canary) }, /base64/],
     ['auth that is a number', { auth: 1 }, /not text/],
+    ['an email that is a number', { auth: base64('u:p'), email: 1 }, /not text/],
+    ['null', null, /neither username nor password/],
     ['no object', canary, /not an object/],
   ])('%s is not used, with a reason', (_, entry, reason) => {
     const result = parseOne(entry)
@@ -63,6 +76,11 @@ describe('a docker config', () => {
     ['config', { auths: entries, credsStore: 'desktop' }, wanted],
     ['legacy', entries, wanted],
     ['config', { credsStore: 'desktop' }, []],
+    ['config', { Auths: entries }, wanted],
+    ['config', { auths: {}, AUTHS: entries }, wanted],
+    ['config', { auths: entries, AUTHS: null }, []],
+    ['config', { auths: entries, HttpHeaders: { a: 5 } }, wanted],
+    ['config', null, []],
   ] as const)('as %s: %j', (form, document, expected) => {
     expect(parseDockerConfig(JSON.stringify(document), form)).toMatchObject({
       ok: true,

@@ -1,0 +1,251 @@
+import { describe, expect, it } from 'vitest'
+import { type PullSecret, readKeyring, type SecretState } from '../../src/credentials/keyring.ts'
+import { candidateCredentials, pullOrder } from '../../src/credentials/pull-order.ts'
+
+const canary = 'canary-secret'
+const nginx = { domain: 'docker.io', path: 'library/nginx' }
+const tool = { domain: 'ghcr.io', path: 'acme/tool' }
+
+function base64(text: string): string {
+  return Buffer.from(text).toString('base64')
+}
+
+function login(username: string, password = canary) {
+  return { auth: base64(`${username}:${password}`) }
+}
+
+function secretOf(document: unknown): PullSecret {
+  return {
+    type: 'kubernetes.io/dockerconfigjson',
+    data: { '.dockerconfigjson': base64(JSON.stringify(document)) },
+  }
+}
+
+/** A secret for each name, in the order of the pod's list. */
+function keyringOf(states: Readonly<Record<string, SecretState>>, names = Object.keys(states)) {
+  return readKeyring(names, (name) => states[name] ?? 'missing')
+}
+
+/** Secrets that hold only `auths`. */
+function withAuths(secrets: Readonly<Record<string, unknown>>) {
+  return keyringOf(
+    Object.fromEntries(Object.entries(secrets).map(([name, auths]) => [name, secretOf({ auths })])),
+  )
+}
+
+describe('the order of tries', () => {
+  it('is by key over all secrets, then by the place of the secret in the pod', () => {
+    const keyring = withAuths({
+      first: { 'ghcr.io': login('a'), 'quay.io': login('x') },
+      second: { 'ghcr.io/acme/': login('b'), 'https://ghcr.io': login('c') },
+      third: { '*.io': login('d') },
+    })
+
+    expect(pullOrder(keyring, tool)).toEqual({
+      outcome: 'credentials',
+      isComplete: true,
+      candidates: [
+        candidate('second', 'ghcr.io/acme/', 'b'),
+        candidate('first', 'ghcr.io', 'a'),
+        candidate('second', 'https://ghcr.io', 'c'),
+        candidate('third', '*.io', 'd'),
+      ],
+      faults: [],
+      ignoredSecrets: [],
+      ignoredKeys: [{ secret: 'first', key: 'quay.io', reason: 'other-host' }],
+      wantedKey: 'ghcr.io',
+    })
+  })
+
+  it('has the passwords apart, in the same order', () => {
+    const keyring = withAuths({
+      first: { 'ghcr.io': login('a', 'p') },
+      second: { 'ghcr.io/acme/': login('b', 'q:r') },
+    })
+
+    expect(candidateCredentials(keyring, tool)).toEqual([
+      { username: 'b', password: 'q:r', source: 'secret second, key ghcr.io/acme/' },
+      { username: 'a', password: 'p', source: 'secret first, key ghcr.io' },
+    ])
+  })
+
+  it('names a credential that is tried again', () => {
+    const keyring = withAuths({
+      first: { 'ghcr.io': login('a') },
+      second: { 'ghcr.io': login('a') },
+      third: { 'ghcr.io': login('a', 'another') },
+    })
+
+    expect(pullOrder(keyring, tool).candidates.map(({ repeats }) => repeats)).toEqual([
+      null,
+      0,
+      null,
+    ])
+  })
+
+  it('counts a secret that is named twice twice', () => {
+    const keyring = keyringOf({ one: secretOf({ auths: { 'ghcr.io': login('a') } }) }, [
+      'one',
+      'one',
+    ])
+
+    expect(pullOrder(keyring, tool).candidates).toEqual([
+      candidate('one', 'ghcr.io', 'a'),
+      { ...candidate('one', 'ghcr.io', 'a'), repeats: 0 },
+    ])
+  })
+
+  it('is random between two ways of writing one key in one secret', () => {
+    const hub = 'https://index.docker.io/v1/'
+    const keyring = withAuths({ one: { [hub]: login('a'), 'index.docker.io': login('b') } })
+
+    expect(pullOrder(keyring, nginx).candidates).toEqual([
+      { ...candidate('one', hub, 'a'), isOrderRandom: true },
+      { ...candidate('one', 'index.docker.io', 'b'), isOrderRandom: true },
+    ])
+  })
+
+  it.each([
+    ['nothing in it', {}, '', false],
+    ['an identitytoken alone', { identitytoken: canary }, '', true],
+    ['a password without a user', { auth: base64(`:${canary}`) }, '', false],
+  ])('has entries with %s, which are tries without a credential', (_, entry, username, token) => {
+    expect(pullOrder(withAuths({ one: { 'ghcr.io': entry } }), tool)).toMatchObject({
+      outcome: 'credentials',
+      candidates: [{ username, isAnonymous: true, hasIdentityToken: token }],
+    })
+  })
+
+  it('is empty when nothing matches, and then the node or nobody speaks for the pod', () => {
+    expect(pullOrder(withAuths({ one: { 'quay.io': login('a') } }), tool)).toMatchObject({
+      outcome: 'no-credentials',
+      candidates: [],
+    })
+  })
+})
+
+describe('a key that is passed over', () => {
+  it.each([
+    ['registry-1.docker.io', nginx, 'hub-name'],
+    ['https://index.docker.io/v1', nginx, 'hub-name'],
+    ['registry.hub.docker.com', nginx, 'hub-name'],
+    ['docker.io/acme', nginx, 'other-path'],
+    ['docker.io:443', nginx, 'other-port'],
+    ['ghcr.io', nginx, 'other-host'],
+    ['GHCR.io', tool, 'other-host'],
+    ['*', tool, 'label-count'],
+    ['*.*.io', tool, 'label-count'],
+    ['*.com', tool, 'other-host'],
+    ['ghcr.io:443', tool, 'other-port'],
+    ['ghcr.io/acme/tools', tool, 'other-path'],
+    ['ghcr.io:port', tool, 'not-a-url'],
+    ['ghcr.io/%25zz', tool, 'not-a-url'],
+    ['gh[a-c]r.io', tool, 'not-a-url'],
+  ])('%s for %j: %s', (key, repository, reason) => {
+    const order = pullOrder(withAuths({ one: { [key]: login('a') } }), repository)
+
+    expect(order.candidates).toEqual([])
+    expect(order.ignoredKeys).toEqual([{ secret: 'one', key, reason }])
+  })
+
+  it('is that of the last resort when another matches', () => {
+    const order = pullOrder(
+      withAuths({ one: { 'index.docker.io': login('a') }, two: { 'docker.io': login('b') } }),
+      nginx,
+    )
+
+    expect(order.candidates.map(({ key }) => key)).toEqual(['docker.io'])
+    expect(order.ignoredKeys).toEqual([
+      { secret: 'one', key: 'index.docker.io', reason: 'last-resort' },
+    ])
+    expect(order.wantedKey).toBe('https://index.docker.io/v1/')
+  })
+})
+
+describe('a secret that is passed over', () => {
+  const text = base64(JSON.stringify({ auths: { 'ghcr.io': login('a') } }))
+  const legacy = base64(JSON.stringify({ 'ghcr.io': login('a') }))
+  const json = 'kubernetes.io/dockerconfigjson'
+  const cfg = 'kubernetes.io/dockercfg'
+
+  it.each<[string, SecretState, string, string | null]>([
+    ['is missing', 'missing', 'missing', null],
+    ['may not be read', 'unreadable', 'unreadable', null],
+    ['is Opaque', { type: 'Opaque', data: { '.dockerconfigjson': text } }, 'wrong-type', 'Opaque'],
+    ['has no type', { data: { '.dockerconfigjson': text } }, 'wrong-type', ''],
+    ['has an inherited type', { type: 'constructor' }, 'wrong-type', 'constructor'],
+    ['has the other member', { type: json, data: { '.dockercfg': legacy } }, 'no-data', json],
+    ['has an empty member', { type: cfg, data: { '.dockercfg': '' } }, 'no-data', cfg],
+    ['has no data', { type: json }, 'no-data', json],
+    ['has no auths', secretOf({ 'ghcr.io': login('a') }), 'no-entries', json],
+    ['names programs', secretOf({ auths: {}, credsStore: 'desktop' }), 'helpers-only', json],
+  ])('because it %s', (_, state, reason, type) => {
+    const order = pullOrder(keyringOf({ one: state }), tool)
+
+    expect(order).toMatchObject({ outcome: 'no-credentials', candidates: [], faults: [] })
+    expect(order.ignoredSecrets).toEqual([{ secret: 'one', reason, type }])
+    expect(order.isComplete).toBe(state !== 'unreadable')
+  })
+
+  it('because its name is empty', () => {
+    expect(pullOrder(keyringOf({}, ['']), tool).ignoredSecrets).toEqual([
+      { secret: '', reason: 'no-name', type: null },
+    ])
+  })
+
+  it('lets the others be used, the older form among them', () => {
+    const keyring = keyringOf({
+      one: 'missing',
+      two: { type: cfg, data: { '.dockercfg': legacy } },
+    })
+
+    expect(pullOrder(keyring, tool).candidates).toEqual([candidate('two', 'ghcr.io', 'a')])
+  })
+})
+
+describe('an entry that cannot be read', () => {
+  const keyring = keyringOf({
+    good: secretOf({ auths: { 'ghcr.io': login('a') } }),
+    bad: secretOf({
+      auths: { 'quay.io': { auth: base64(canary) }, 'a.example': { auth: '%' }, 'ghcr.io': {} },
+    }),
+    worse: {
+      type: 'kubernetes.io/dockerconfigjson',
+      data: { '.dockerconfigjson': base64(`{${canary}`) },
+    },
+  })
+
+  it('stops every image of the pod, whatever its registry', () => {
+    expect(pullOrder(keyring, tool)).toMatchObject({
+      outcome: 'fails',
+      candidates: [],
+      faults: [
+        { secret: 'bad', key: 'quay.io', fault: 'auth-without-colon' },
+        { secret: 'bad', key: 'a.example', fault: 'auth-not-base64' },
+        { secret: 'worse', key: null, fault: 'not-json' },
+      ],
+    })
+    expect(candidateCredentials(keyring, tool)).toEqual([])
+  })
+
+  it('is told of without its value, as is everything', () => {
+    const orders = [nginx, tool].map((repository) => pullOrder(keyring, repository))
+    const fine = pullOrder(withAuths({ one: { 'ghcr.io': login('a') } }), tool)
+
+    for (const text of [canary, base64(canary), login('a').auth]) {
+      expect(JSON.stringify([...orders, fine])).not.toContain(text)
+    }
+  })
+})
+
+function candidate(secret: string, key: string, username: string) {
+  return {
+    secret,
+    key,
+    username,
+    isAnonymous: false,
+    hasIdentityToken: false,
+    repeats: null,
+    isOrderRandom: false,
+  }
+}
