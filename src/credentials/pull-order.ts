@@ -58,8 +58,9 @@ export interface PullOrder {
 }
 
 /**
- * Foretells the tries for one image. The verification of images that are on the node already (kubelet 1.35 and later)
- * looks for the same candidates and changes nothing in their order, but with it a fault also stops images that are there.
+ * Foretells the tries for one image. Since kubelet 1.35 the same candidates are looked up to verify that a pod may use an
+ * image that is on the node already (KubeletEnsureSecretPulledImages): that changes nothing in their order, but a fault
+ * can then stop such an image too (pullmanager/image_pull_manager.go, MustAttemptImagePull).
  */
 export function pullOrder(keyring: Keyring, repository: Repository): PullOrder {
   const { domain, path } = repository
