@@ -50,6 +50,11 @@ export function matchesKey(key: string, host: string, path: string): boolean {
   return registry !== null && mismatchOf(registry, host, path) === null
 }
 
+/** A key for people to read: without the user and password that a URL may hold, wherever Go takes them to end. */
+export function showKey(key: string): string {
+  return key.replace(/^(https?:\/\/)?.*@/s, '$1')
+}
+
 /** False for a key that the kubelet can use for no image, because it is no URL to it. */
 export function isUrl(key: string): boolean {
   return (readKey(key)?.url ?? null) !== null

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { BerthError } from '../errors.ts'
-import { findMatches } from './docker-config.ts'
+import { findMatches, showKey } from './docker-config.ts'
 import { type DockerConfigEntry, type DockerConfigForm, parseDockerConfig } from './entries.ts'
 import type { CredentialSettings, Keychain } from './keychain.ts'
 
@@ -68,7 +68,7 @@ export function createKeychain(
     if (!parsed.ok) return keepLast(`${found.place.file} ${parsed.reason}`)
     lastProblem = null
     for (const { key, reason } of parsed.skipped) {
-      report(`${source.name}, key ${key} is not used: it ${reason}`)
+      report(`${source.name}, key ${showKey(key)} is not used: it ${reason}`)
     }
     last = { text: found.text, entries: parsed.entries }
     return last.entries
@@ -85,7 +85,7 @@ export function createKeychain(
       return select(await load(), host, repository).map(({ key, username, password }) => ({
         username,
         password,
-        source: `${source.name}, key ${key}`,
+        source: `${source.name}, key ${showKey(key)}`,
       }))
     },
   }

@@ -2,7 +2,7 @@
  * What the kubelet makes of a pod's pull secrets (k8s.io/kubernetes v1.36, pkg/credentialprovider/secrets/secrets.go and
  * pkg/kubelet/kubelet_pods.go, getPullSecretsForPod). Holds passwords: pull-order.ts has what may be shown.
  */
-import { inKeyringOrder, type RegistryKey, readKey } from './docker-config.ts'
+import { inKeyringOrder, type RegistryKey, readKey, showKey } from './docker-config.ts'
 import {
   type ConfigFault,
   type DockerConfigEntry,
@@ -50,6 +50,8 @@ export interface KeyringFault {
 }
 
 export interface KeyringEntry extends DockerConfigEntry {
+  /** As the secret has it, but for a user and password in it. */
+  readonly key: string
   readonly secret: string
   /** In the pod's list of pull secrets, from 0. */
   readonly position: number
@@ -120,8 +122,8 @@ function readConfig(
   const badKeys: { secret: string; key: string }[] = []
   const faults: KeyringFault[] = []
   for (const entry of read) {
-    const { key } = entry
-    const registry = readKey(key)
+    const key = showKey(entry.key)
+    const registry = readKey(entry.key)
     if (entry.fault !== null) faults.push({ secret, key, fault: entry.fault })
     else if (registry === null) badKeys.push({ secret, key })
     else {

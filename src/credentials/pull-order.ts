@@ -16,7 +16,7 @@ export interface Repository {
 
 export interface Candidate {
   readonly secret: string
-  /** As the secret has it. */
+  /** As the secret has it, but for a user and password in it. */
   readonly key: string
   readonly username: string
   /** True when the user is empty: containerd then sends nothing, and the try is an anonymous one. */

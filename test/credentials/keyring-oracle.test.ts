@@ -12,6 +12,7 @@ import {
   type KeyringAnswer,
   type Tried,
 } from '../../e2e/kubelet-keyring/golden.ts'
+import { showKey } from '../../src/credentials/docker-config.ts'
 import type { ConfigFault } from '../../src/credentials/entries.ts'
 import { type Keyring, type KeyringEntry, readKeyring } from '../../src/credentials/keyring.ts'
 import { candidateCredentials, pullOrder } from '../../src/credentials/pull-order.ts'
@@ -37,16 +38,24 @@ const faultWords: readonly (readonly [RegExp, ConfigFault])[] = [
   [/^(?:invalid character|unexpected end)/, 'not-json'],
 ]
 
-type Answer =
-  | { readonly fault: string }
-  | {
-      readonly repository: string
-      readonly keys: Readonly<Record<string, readonly string[]>>
-      readonly tried: readonly Tried[]
-    }
+interface Found {
+  readonly repository: string
+  readonly keys: Readonly<Record<string, readonly string[]>>
+  readonly tried: readonly Tried[]
+}
+
+type Answer = Found | { readonly fault: string }
 
 function kubeletAnswer(answer: KeyringAnswer): Answer {
-  if (!('error' in answer)) return { keys: {}, tried: [], ...answer }
+  if (!('error' in answer)) {
+    const { repository, keys = {}, tried = [] } = answer
+    const shown = Object.entries(keys).map(([text, list]): [string, string[]] => [
+      text,
+      list.map(showKey).toSorted(byBytes),
+    ])
+    const shownTried = tried.map((one) => ({ ...one, key: showKey(one.key) }))
+    return inFixedOrder({ repository, keys: Object.fromEntries(shown), tried: shownTried })
+  }
   return { fault: faultWords.find(([words]) => words.test(answer.error))?.[1] ?? answer.error }
 }
 
@@ -76,11 +85,7 @@ function ourAnswer({ image, secrets }: KeyringCase): Answer {
     username,
     password: credentials[index]?.password ?? '',
   }))
-  return {
-    repository: `${domain}/${path}`,
-    keys: keysOf(keyring),
-    tried: inFixedOrder(tried, keyring),
-  }
+  return inFixedOrder({ repository: `${domain}/${path}`, keys: keysOf(keyring), tried })
 }
 
 /** Members of a config.json that was put into a `.dockercfg` by mistake are entries there, but tell no key. */
@@ -103,8 +108,10 @@ function textOf({ registry }: KeyringEntry): string {
 }
 
 /** Neighbours of one secret and one normalised key, which the kubelet has in random order, by what they say. */
-function inFixedOrder(tried: readonly Tried[], { entries }: Keyring): Tried[] {
-  const texts = new Map(entries.map((entry) => [toldKey(entry.key), textOf(entry)]))
+function inFixedOrder({ repository, keys, tried }: Found): Found {
+  const texts = new Map(
+    Object.entries(keys).flatMap(([text, list]) => list.map((key) => [key, text])),
+  )
   const runs: Tried[][] = []
   for (const one of tried) {
     const [last] = runs.at(-1) ?? []
@@ -112,7 +119,7 @@ function inFixedOrder(tried: readonly Tried[], { entries }: Keyring): Tried[] {
     if (isNext) runs.at(-1)?.push(one)
     else runs.push([one])
   }
-  return runs.flatMap((run) =>
+  const sorted = runs.map((run) =>
     run.toSorted(
       (one, other) =>
         byBytes(one.key, other.key) ||
@@ -120,6 +127,7 @@ function inFixedOrder(tried: readonly Tried[], { entries }: Keyring): Tried[] {
         byBytes(one.password, other.password),
     ),
   )
+  return { repository, keys, tried: sorted.flat() }
 }
 
 function differences(cases: readonly GoldenCase[]): unknown[] {

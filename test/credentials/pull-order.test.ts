@@ -228,6 +228,22 @@ describe('an entry that cannot be read', () => {
     expect(candidateCredentials(keyring, tool)).toEqual([])
   })
 
+  it.each([
+    `https://u:${canary}@ghcr.io`,
+    `https://u:${canary}@quay.io`,
+    `u:${canary}@ghcr.io:port`,
+    `u:p/${canary}@ghcr.io`,
+    `u:p?${canary}\n${canary}@ghcr.io`,
+  ])('or can is told of without the password in its key: %j', (key) => {
+    for (const entry of [login('a', 'p'), { auth: '%' }]) {
+      const keyring = withAuths({ one: { [key]: entry } })
+      const text = JSON.stringify([pullOrder(keyring, tool), candidateCredentials(keyring, tool)])
+
+      expect(text).not.toContain(canary)
+      expect(text).toMatch(/(?:ghcr|quay)\.io/)
+    }
+  })
+
   it('is told of without its value, as is everything', () => {
     const orders = [nginx, tool].map((repository) => pullOrder(keyring, repository))
     const fine = pullOrder(withAuths({ one: { 'ghcr.io': login('a') } }), tool)
