@@ -104,7 +104,10 @@ function render({ ca, leaf }: Certificates, target: Target): Record<string, stri
 }
 
 /** The shipped webhook configuration with this CA, and with this service or URL. */
-function renderWebhookConfig(caCertificate: string, { namespace, service, url }: Target): string {
+export function renderWebhookConfig(
+  caCertificate: string,
+  { namespace, service, url }: Target,
+): string {
   const document = parseDocument(
     readFileSync(new URL('../../webhook-config/mutating-webhook.yaml', import.meta.url), 'utf8'),
   )

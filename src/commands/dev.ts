@@ -10,7 +10,9 @@ import { loadConfig, readConfig } from '../config/load.ts'
 import { BerthError } from '../errors.ts'
 import { makeCertificates } from '../server/tls.ts'
 import { createLogs } from '../telemetry/log.ts'
-import { port, readOptions, text } from './arguments.ts'
+import type { Cluster } from '../kube/connect.ts'
+import { type Parsed, port, readOptions, text } from './arguments.ts'
+import { confirm, ownAddress, register } from './dev-register.ts'
 import { showAdmission } from './dev-report.ts'
 import { defaultSecretsDirectory } from './engine.ts'
 import { type Command, type Io, print } from './io.ts'
@@ -19,7 +21,7 @@ import { type StandIn, startStandIn } from './stand-in-registry.ts'
 import { startWebhook, type Webhook } from './webhook.ts'
 
 export const usage =
-  'berth dev [--config FILE] [--review FILE] [--port N] [--metrics-port N] [--secrets-dir DIR] [--once]'
+  'berth dev [--config FILE] [--review FILE] [--port N] [--metrics-port N] [--secrets-dir DIR] [--once | --register [--yes] [--address ADDRESS] [-n NAMESPACE] [--kubeconfig FILE] [--context NAME]]'
 
 const examples = fileURLToPath(new URL('../../webhook-config/examples/', import.meta.url))
 
@@ -40,41 +42,66 @@ export const dev: Command = async (args, io) => {
       'metrics-port': { type: 'string' },
       'secrets-dir': { type: 'string' },
       once: { type: 'boolean' },
+      register: { type: 'boolean' },
+      yes: { type: 'boolean' },
+      address: { type: 'string' },
+      namespace: { type: 'string', short: 'n' },
+      kubeconfig: { type: 'string' },
+      context: { type: 'string' },
     },
     usage,
   )
+  const cluster = values['register'] === true ? await askFor(values, io) : null
+  if (cluster === 'refused') return 0
+  try {
+    return await serveLocally(values, cluster, io)
+  } finally {
+    await cluster?.close()
+  }
+}
+
+async function serveLocally(
+  values: Parsed['values'],
+  cluster: Cluster | null,
+  io: Io,
+): Promise<number> {
+  const address = cluster === null ? null : (text(values, 'address') ?? ownAddress())
   const given = text(values, 'config')
   const standIn = given === undefined ? await startStandIn(onStandIn) : null
   const config = given === undefined ? exampleConfig(standIn) : loadConfig(given)
   const certificates = await makeCertificates({
-    names: ['localhost', '127.0.0.1', '::1'],
+    names: ['localhost', '127.0.0.1', '::1', ...(address === null ? [] : [address])],
     days: certificateDays,
     now: new Date(),
   })
   const directory = mkdtempSync(join(tmpdir(), 'berth-dev-'))
   writeFileSync(join(directory, 'ca.crt'), certificates.ca.cert)
   let webhook: Webhook | null = null
+  let unregister: (() => Promise<void>) | null = null
   try {
     webhook = await startWebhook({
       config,
       tls: certificates.leaf,
-      host: '127.0.0.1',
+      host: address === null ? '127.0.0.1' : '::',
       port: port(values, 'port', 0),
       metricsPort: port(values, 'metrics-port', 0),
       secretsDirectory: text(values, 'secrets-dir') ?? defaultSecretsDirectory,
-      logs: createLogs('warn', io.stderr),
+      logs: createLogs(address === null ? 'warn' : 'info', io.stderr),
     })
-    const table = given ?? shown(join(examples, 'anubis.yaml'))
-    print(io.stdout, `table      ${table}`)
-    if (standIn !== null)
-      print(
-        io.stdout,
-        `stand-in   ${standIn.url} plays anubis:32000, and holds ${onStandIn.join(' and ')}`,
-      )
-    print(io.stdout, `webhook    https://localhost:${webhook.port}/mutate`)
-    print(io.stdout, `metrics    http://localhost:${webhook.metricsPort}/metrics\n`)
+    introduce({ given, standIn, webhook, io })
     const review = text(values, 'review') ?? join(examples, 'review.json')
     await admitSample({ webhook, review, ca: certificates.ca.cert, io })
+    if (cluster !== null && address !== null)
+      unregister = await register(
+        {
+          cluster,
+          ca: certificates.ca.cert,
+          address,
+          port: webhook.port,
+          namespace: text(values, 'namespace'),
+        },
+        io,
+      )
     if (values['once'] !== true) {
       print(
         io.stdout,
@@ -84,11 +111,50 @@ export const dev: Command = async (args, io) => {
       await stopped(io.signal)
     }
   } finally {
+    await unregister?.()
     await webhook?.close()
     standIn?.close()
     rmSync(directory, { recursive: true, force: true })
   }
   return 0
+}
+
+/** The cluster to register with, once the person has agreed. Throws `usage` or `kubeconfig-invalid`. */
+async function askFor(values: Parsed['values'], io: Io): Promise<Cluster | 'refused'> {
+  if (values['once'] === true)
+    throw new BerthError('usage', '--once ends at once, and --register lasts; give one of the two')
+  const { connect } = await import('../kube/connect.ts')
+  const cluster = await connect({
+    kubeconfig: text(values, 'kubeconfig'),
+    context: text(values, 'context'),
+    env: io.env,
+  })
+  const namespace = text(values, 'namespace')
+  const pods = namespace === undefined ? 'new pods' : `new pods of namespace ${namespace}`
+  const question = `Let ${cluster.context} (${cluster.server}) show ${pods} to this process?`
+  if (values['yes'] === true || (await confirm(question, io))) return cluster
+  await cluster.close()
+  return 'refused'
+}
+
+interface Introduced {
+  readonly given: string | undefined
+  readonly standIn: StandIn | null
+  readonly webhook: Webhook
+  readonly io: Io
+}
+
+/** Says what runs where. */
+function introduce({ given, standIn, webhook, io }: Introduced): void {
+  const table = given ?? shown(join(examples, 'anubis.yaml'))
+  print(io.stdout, `table      ${table}`)
+  if (standIn !== null)
+    print(
+      io.stdout,
+      `stand-in   ${standIn.url} plays anubis:32000, and holds ${onStandIn.join(' and ')}`,
+    )
+  print(io.stdout, `webhook    https://localhost:${webhook.port}/mutate`)
+  print(io.stdout, `metrics    http://localhost:${webhook.metricsPort}/metrics\n`)
 }
 
 /** The example of the documentation, with its mirror answered for by the stand-in. */

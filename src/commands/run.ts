@@ -46,6 +46,13 @@ const verbs: Readonly<Record<string, Verb>> = {
       return { command: explain, usage }
     },
   },
+  report: {
+    summary: 'what a cluster runs, what of it is on a mirror, and what Berth would change',
+    load: async () => {
+      const { report, usage } = await import('./report.ts')
+      return { command: report, usage }
+    },
+  },
   certs: {
     summary: "CA, serving certificate, Secret, and the webhook configuration's caBundle",
     load: async () => {

@@ -1,0 +1,196 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { currentCluster } from '../harness/cluster.ts'
+import { run } from '../harness/command.ts'
+import { apply, kubectl, kubectlOk, remove } from '../harness/kubectl.ts'
+import { type MirrorAndHub, startMirrorAndHub } from '../harness/mirror-and-hub.ts'
+import { podManifest, podRunning } from '../harness/pods.ts'
+import { waitFor } from '../harness/wait.ts'
+
+/** What a person sees of a cluster before Berth is turned on, and on a machine of their own. */
+const cluster = currentCluster()
+const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
+const namespaces = ['report', 'report-out', 'report-shadow']
+let registries: MirrorAndHub
+let config: string
+
+beforeAll(async () => {
+  registries = await startMirrorAndHub('report')
+  const { mirror, hub } = registries
+  await registries.push(mirror, 'library/both', '1')
+  await registries.push(hub, 'library/both', '1')
+  await registries.push(hub, 'library/hub-only', '1')
+  config = join(cluster.runDir, 'report.yaml')
+  writeFileSync(config, registries.config)
+  for (const name of namespaces) await kubectlOk(['create', 'namespace', name])
+  await kubectlOk(['label', 'namespace', 'report-out', 'berth.dev/rewrite=disabled'])
+  await kubectlOk(['label', 'namespace', 'report-shadow', 'berth.dev/mode=observe'])
+  const pods = [
+    podManifest({ name: 'a', namespace: 'report', image: 'both:1' }),
+    podManifest({ name: 'b', namespace: 'report', image: 'both:1' }),
+    podManifest({ name: 'c', namespace: 'report', image: 'hub-only:1' }),
+    podManifest({ name: 'd', namespace: 'report', image: 'mirror.example/library/both:1' }),
+    podManifest({ name: 'e', namespace: 'report-out', image: 'both:1' }),
+    podManifest({ name: 'f', namespace: 'report-shadow', image: 'both:1' }),
+  ]
+  await apply(pods)
+  await podRunning('a', 'report')
+})
+
+afterAll(async () => {
+  for (const name of namespaces) await remove('namespace', name)
+  await registries.stop()
+})
+
+function berth(...args: string[]) {
+  return run(process.execPath, [
+    main,
+    ...args,
+    '--kubeconfig',
+    cluster.kubeconfig,
+    '--config',
+    config,
+  ])
+}
+
+interface Report {
+  images: Record<string, unknown>[]
+  summary: Record<string, number>
+}
+
+describe('berth report', () => {
+  test('tells what is on a mirror, what the internet is needed for, and what would change', async () => {
+    const { stdout, code } = await berth('report', '-n', 'report', '-o', 'json')
+    const report = JSON.parse(stdout) as Report
+    expect(report.images).toEqual([
+      expect.objectContaining({
+        image: 'both:1',
+        pods: 2,
+        onMirror: false,
+        mirrored: true,
+        becomes: 'mirror.example/library/both:1',
+        row: 'hub',
+      }),
+      expect.objectContaining({
+        image: 'hub-only:1',
+        pods: 1,
+        onMirror: false,
+        mirrored: false,
+        becomes: 'docker.io/library/hub-only:1',
+      }),
+      expect.objectContaining({
+        image: 'mirror.example/library/both:1',
+        onMirror: true,
+        mirrored: true,
+      }),
+    ])
+    expect(report.summary).toMatchObject({
+      images: 3,
+      onMirror: 1,
+      mirrored: 2,
+      needInternet: 1,
+      unknown: 0,
+    })
+    expect(code).toBe(0)
+  })
+
+  test('knows namespaces that are left out, and those in shadow mode', async () => {
+    const { stdout } = await berth('report', '-A', '-o', 'json')
+    const { images } = JSON.parse(stdout) as Report
+    const of = (namespace: string) => images.find((image) => image['namespace'] === namespace)
+    expect(of('report-out')).toMatchObject({ becomes: null, why: 'the namespace is left out' })
+    expect(of('report-shadow')).toMatchObject({
+      becomes: null,
+      why: expect.stringContaining('in shadow mode: '),
+    })
+  })
+
+  test('is a table for people', async () => {
+    const { stdout } = await berth('report', '-n', 'report')
+    expect(stdout).toMatch(/^NAMESPACE +IMAGE +PODS +RUNS FROM +WITHOUT INTERNET +A NEW POD GETS$/m)
+    expect(stdout).toMatch(/^report +hub-only:1 +1 +upstream +breaks /m)
+    expect(stdout).toContain('1 run from a mirror, 2 would come without the internet, 1 would not')
+  })
+
+  test('says so when a mirror does not answer', async () => {
+    const silent = join(cluster.runDir, 'report-silent.yaml')
+    writeFileSync(silent, registries.config.replace(registries.mirror.url, 'http://127.0.0.1:9'))
+    const { stdout, code } = await run(process.execPath, [
+      main,
+      'report',
+      '-n',
+      'report',
+      '-o',
+      'json',
+      '--config',
+      silent,
+      '--kubeconfig',
+      cluster.kubeconfig,
+    ])
+    const { images } = JSON.parse(stdout) as Report
+    expect(images.find(({ image }) => image === 'hub-only:1')).toMatchObject({ mirrored: null })
+    expect(code).toBe(3)
+  })
+})
+
+describe('berth dev --register', () => {
+  test('shows the pods of one namespace to this process, and takes the registration away', async () => {
+    const child = spawn(
+      process.execPath,
+      [
+        main,
+        'dev',
+        '--register',
+        '--yes',
+        '--config',
+        config,
+        '-n',
+        'report',
+        '--address',
+        cluster.address,
+        '--kubeconfig',
+        cluster.kubeconfig,
+      ],
+      { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, NO_COLOR: '1' } },
+    )
+    let output = ''
+    for (const stream of [child.stdout, child.stderr])
+      stream.on('data', (chunk) => (output += String(chunk)))
+    const imageIn = async (namespace: string) => {
+      const pod = podManifest({ name: 'asked', namespace, image: 'both:1' })
+      const { stdout } = await kubectl(
+        ['create', '-f', '-', '--dry-run=server', '-o', 'jsonpath={.spec.containers[0].image}'],
+        { input: JSON.stringify(pod) },
+      )
+      return stdout
+    }
+    await waitFor(
+      'a pod to be shown to it',
+      async () => (await imageIn('report')) === 'mirror.example/library/both:1',
+    )
+    expect(await imageIn('default')).toBe('both:1')
+    expect(output).toContain('"namespace":"report"')
+    child.kill('SIGINT')
+    const [code] = (await once(child, 'exit')) as [number]
+    expect(code).toBe(0)
+    expect(await kubectlOk(['get', 'mutatingwebhookconfigurations', '-o', 'name'])).not.toContain(
+      'berth-dev',
+    )
+  })
+
+  test('asks before, and where nobody can be asked, says how', async () => {
+    const { stderr, code } = await run(process.execPath, [
+      main,
+      'dev',
+      '--register',
+      '--kubeconfig',
+      cluster.kubeconfig,
+    ])
+    expect(stderr).toContain('Nobody can be asked here; say --yes')
+    expect(code).toBe(2)
+  })
+})
