@@ -43,6 +43,8 @@ const owners: Readonly<Record<string, RegExp>> = {
   minimatch: /^fallback\/glob\.ts$/,
   'fast-json-patch': /^pod\/patch\.ts$/,
   '@kubernetes/client-node': /^kube\//,
+  '@aws-sdk/client-ecr': /^credentials\/aws\.ts$/,
+  '@aws-sdk/client-sts': /^credentials\/aws\.ts$/,
   selfsigned: /^server\/tls\.ts$/,
   zod: /^config\/schema\.ts$/,
   'prom-client': /^telemetry\//,

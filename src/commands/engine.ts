@@ -1,5 +1,7 @@
 /** Wires the rooms that decide: configuration, registries, credentials, cache. */
 import type { Config } from '../config/config.ts'
+import { awsSdk } from '../credentials/aws.ts'
+import { createEcrTokens, type EcrTokens } from '../credentials/ecr-tokens.ts'
 import { createKeychain } from '../credentials/file.ts'
 import type { AdmissionPolicy } from '../admission/decide.ts'
 import { createManifestSource } from '../registry/client.ts'
@@ -7,6 +9,7 @@ import { type Circuits, createCircuits } from '../resolve/circuit.ts'
 import { createDecide, type Decide } from '../resolve/decisions.ts'
 import { createCache } from '../resolve/cache.ts'
 import type { ResolveDependencies } from '../resolve/resolve.ts'
+import type { Io } from './io.ts'
 
 export interface Engine {
   readonly policy: AdmissionPolicy
@@ -25,6 +28,23 @@ export interface EngineOptions {
   readonly questionMs?: number
   /** Told of credentials that cannot be used. */
   readonly onProblem?: (message: string) => void
+  /** Where AWS's own variables are looked for, which pods of service accounts with a role have. */
+  readonly env?: Io['env']
+  /** Tokens of ECR that outlive this engine; an engine of its own has its own. */
+  readonly ecrTokens?: EcrTokens
+}
+
+/** The store of ECR's tokens for a process: it outlives engines, so that a reloaded config fetches nothing again. */
+export function createTokenStore(options: EngineOptions): EcrTokens {
+  const { secretsDirectory, onProblem, env = {} } = options
+  return createEcrTokens({
+    aws: awsSdk,
+    secretsDirectory,
+    env,
+    now: () => Date.now(),
+    random: () => Math.random(),
+    onFailure: ({ message }) => onProblem?.(message),
+  })
 }
 
 /** Makes an engine for one configuration; the next configuration gets one of its own. */
@@ -32,11 +52,13 @@ export function createEngine(config: Config, options: EngineOptions): Engine {
   const { secretsDirectory, questionMs, onProblem } = options
   const now = () => performance.now()
   const circuits = createCircuits(now)
+  const ecrTokens = options.ecrTokens ?? createTokenStore(options)
   const source = createManifestSource({
     registries: config.registries,
     keychainFor: (settings) =>
       createKeychain(settings.credentials, {
         secretsDirectory,
+        ecrTokens,
         ...(onProblem === undefined ? {} : { onProblem }),
       }),
     // Dates and expiries come from outside, and are by the wall clock.

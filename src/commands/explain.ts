@@ -45,6 +45,7 @@ export const explain: Command = async (args, io) => {
       : createEngine(config, {
           secretsDirectory: text(values, 'secrets-dir') ?? defaultSecretsDirectory,
           questionMs: patienceMs / 2,
+          env: io.env,
           onProblem: (message) => print(io.stderr, `berth: ${message}`),
         })
   const namespace = text(values, 'namespace') ?? 'default'

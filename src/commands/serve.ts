@@ -63,6 +63,7 @@ export const serve: Command = async (args, io) => {
     port: port(values, 'port', 8443),
     metricsPort: port(values, 'metrics-port', 8080),
     secretsDirectory: text(values, 'secrets-dir') ?? defaultSecretsDirectory,
+    env: io.env,
     facts: await findFacts(cluster, log),
     logs,
   })

@@ -14,7 +14,8 @@ import { createLoad } from '../server/load.ts'
 import { createAdmissionLog } from '../telemetry/admission-log.ts'
 import type { Logs } from '../telemetry/log.ts'
 import { createMetrics } from '../telemetry/metrics.ts'
-import { createEngine } from './engine.ts'
+import { createEngine, createTokenStore } from './engine.ts'
+import type { Io } from './io.ts'
 
 export interface WebhookOptions {
   readonly config: Config
@@ -29,6 +30,7 @@ export interface WebhookOptions {
   readonly facts?: NamespaceFacts
   /** Null when calls may come, else why not. */
   readonly notReady?: () => string | null
+  readonly env?: Io['env']
   readonly logs: Logs
 }
 
@@ -58,11 +60,20 @@ const lastAnswerMs = 3_000
 export async function startWebhook(options: WebhookOptions): Promise<Webhook> {
   const { secretsDirectory } = options
   const { log, admissions } = options.logs
-  const engineOptions = {
+  const given = {
     secretsDirectory,
     onProblem: (problem: string) => log.warn({ problem }, 'credentials'),
+    env: options.env ?? {},
+  }
+  const ecrTokens = createTokenStore(given)
+  const engineOptions = { ...given, ecrTokens }
+  /** Fetches what the first pods will be asked with; whoever comes before it is there waits no longer than any review. */
+  const warm = ({ registries }: Config) => {
+    for (const { credentials } of registries.values())
+      if (credentials?.kind === 'ecr') void ecrTokens.current(credentials)
   }
   let engine = createEngine(options.config, engineOptions)
+  warm(options.config)
   let generation = 1
   let draining = false
   const load = createLoad(() => performance.now())
@@ -105,6 +116,7 @@ export async function startWebhook(options: WebhookOptions): Promise<Webhook> {
     use: (config) => {
       const old = engine
       engine = createEngine(config, engineOptions)
+      warm(config)
       generation += 1
       metrics.configLoaded(true, generation)
       setTimeout(() => void old.close(), oldEngineLifeMs).unref()

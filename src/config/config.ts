@@ -1,3 +1,4 @@
+import type { EcrSettings } from '../credentials/ecr-settings.ts'
 import type { Pattern } from '../fallback/glob.ts'
 import type { Table } from '../fallback/table.ts'
 import type { Reference } from '../reference/reference.ts'
@@ -25,9 +26,16 @@ export interface Config {
     readonly secret: string
     readonly matches: (image: Reference) => boolean
   }[]
+  readonly ecrTokens: readonly EcrTokenSecret[]
   readonly mode: 'enforce' | 'observe'
   readonly tests: readonly ConfigTest[]
   readonly warnings: readonly Problem[]
+}
+
+/** An entry of `ecrTokens:`: a pull secret, and who fetches the token of each of its hosts. */
+export interface EcrTokenSecret {
+  readonly secret: string
+  readonly registries: readonly { readonly host: string; readonly ecr: EcrSettings }[]
 }
 
 /** An entry of `tests:`. */

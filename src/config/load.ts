@@ -11,6 +11,7 @@ import { compileTemplate, type Template } from '../fallback/template.ts'
 import { parseReference, withTag } from '../reference/parse.ts'
 import type { Config } from './config.ts'
 import { type PathPart, readDocument } from './document.ts'
+import { readEcrTokens } from './ecr.ts'
 import { formatProblem, type Problem } from './problem.ts'
 import { readRegistries, type Report } from './registries.ts'
 import { configSchema, type ConfigInput } from './schema.ts'
@@ -139,6 +140,7 @@ function build(
       const find = createKeyMatcher(keys)
       return { secret, matches: ({ domain, path }) => find(domain, path).length > 0 }
     }),
+    ecrTokens: readEcrTokens(input.ecrTokens, { registries, directory, report }),
     mode: input.mode,
     tests: input.tests,
   }

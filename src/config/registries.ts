@@ -7,6 +7,7 @@ import { canonicalHost } from '../fallback/alias.ts'
 import type { Template } from '../fallback/template.ts'
 import type { RegistrySettings } from '../registry/settings.ts'
 import type { PathPart } from './document.ts'
+import { readEcr } from './ecr.ts'
 import type { ConfigInput } from './schema.ts'
 
 type RegistryInput = ConfigInput['registries'][number]
@@ -97,7 +98,7 @@ function readRegistry(
     endpoint,
     mirror,
     probe,
-    credentials: credentialsOf(input, directory),
+    credentials: credentialsOf(input, directory, wrong),
     ca,
     authHosts,
     allowPlainHttpAuth,
@@ -105,11 +106,15 @@ function readRegistry(
 }
 
 function credentialsOf(
-  { credentials }: RegistryInput,
+  { credentials, host }: RegistryInput,
   directory: string,
+  wrong: (message: string, key?: keyof RegistryInput) => void,
 ): CredentialSettings | null {
   if (credentials === undefined) return null
   if ('secret' in credentials) return { kind: 'secret', name: credentials.secret }
+  if ('ecr' in credentials) {
+    return readEcr(credentials.ecr, { host, directory }, (message) => wrong(message, 'credentials'))
+  }
   return { kind: 'dockerConfig', file: resolvePath(directory, credentials.dockerConfig) }
 }
 

@@ -19,6 +19,44 @@ const pattern = z
   .string()
   .describe('A glob over host/path, for example docker.io/** or ghcr.io/acme/*')
 
+const roleArn = z.string().regex(/^arn:aws[a-z-]*:iam::[0-9]{12}:role\/[\w+=,.@/-]{1,512}$/, {
+  error: 'is no ARN of a role: arn:aws:iam::ACCOUNT:role/NAME',
+})
+
+const ecr = object({
+  region: z
+    .string()
+    .regex(/^[a-z]{2,4}(-[a-z]+){1,2}-[0-9]{1,2}$/, {
+      error: 'is no region, for example us-east-1',
+    })
+    .optional()
+    .describe("Taken from the host's name when left out"),
+  webIdentity: object({
+    roleArn: roleArn.describe("A role whose trust policy names Berth's service account"),
+    tokenFile: z.string().min(1).describe('A projected service account token'),
+  }).optional(),
+  staticKeys: object({
+    secret: secretName.describe(
+      "A Secret of Berth's own namespace with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    ),
+  }).optional(),
+  chain: z
+    .array(
+      z.union([roleArn, object({ roleArn, externalId: z.string().min(2).max(1224).optional() })], {
+        error: 'is neither the ARN of a role nor `roleArn: ARN` with an `externalId`',
+      }),
+    )
+    .default([])
+    .describe('Roles to assume, each by the one before it'),
+  sessionName: z
+    .string()
+    .regex(/^[\w+=,.@-]{2,64}$/, {
+      error: 'is no name of a session: 2 to 64 of A-Z a-z 0-9 _+=,.@-',
+    })
+    .default('berth'),
+  endpoints: object({ sts: z.string().optional(), ecr: z.string().optional() }).default({}),
+})
+
 const credentials = z.union(
   [
     object({
@@ -27,8 +65,9 @@ const credentials = z.union(
       ),
     }),
     object({ dockerConfig: z.string().min(1).describe('A docker config.json') }),
+    object({ ecr: ecr.describe('Tokens of Amazon ECR, fetched through a chain of roles') }),
   ],
-  { error: 'is neither `secret: NAME` nor `dockerConfig: FILE`' },
+  { error: 'is none of `secret: NAME`, `dockerConfig: FILE` and `ecr: {…}`' },
 )
 
 const registry = object({
@@ -93,6 +132,18 @@ export const configSchema = object({
     .array(object({ registries: z.array(z.string().min(1)).min(1), secret: secretName }))
     .default([])
     .describe('Pull secrets to add to pods whose final image is on one of these registries'),
+  ecrTokens: z
+    .array(
+      object({
+        secret: secretName.describe("The pull secret to keep in Berth's own namespace"),
+        registries: z.array(z.string().min(1)).min(1).describe('Hosts of ECR that it is for'),
+        ecr: ecr
+          .optional()
+          .describe('How tokens are fetched; `credentials.ecr` of each host when left out'),
+      }),
+    )
+    .default([])
+    .describe('Pull secrets with tokens of Amazon ECR, which `berth controller` keeps fresh'),
   mode: z
     .enum(['enforce', 'observe'])
     .default('enforce')
@@ -109,6 +160,8 @@ export const configSchema = object({
     .default([])
     .describe('Checked by `berth check`, without asking a registry'),
 })
+
+export type EcrInput = z.output<typeof ecr>
 
 export type ConfigInput = z.output<typeof configSchema>
 

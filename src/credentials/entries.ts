@@ -144,7 +144,7 @@ function valuesOf(record: Fields, name: string): unknown[] {
   return Object.entries(record).flatMap(([key, value]) => (pattern.test(key) ? [value] : []))
 }
 
-type Pair = Pick<DockerConfigEntry, 'username' | 'password'>
+export type Pair = Pick<DockerConfigEntry, 'username' | 'password'>
 type EntryValue =
   | (Pair & { readonly fault: null; readonly hasIdentityToken: boolean })
   | { readonly fault: ConfigFault }
@@ -178,7 +178,7 @@ function hasText(value: unknown): boolean {
 }
 
 /** Standard base64, padded or not, split at the first colon: passwords may have more of them (config.go, decodeDockerConfigFieldAuth). */
-function decodeAuth(auth: string): Pair | ConfigFault {
+export function decodeAuth(auth: string): Pair | ConfigFault {
   // Go's decoder passes over line breaks.
   const text = auth.replace(/[\r\n]/g, '')
   const digits = text.replace(/={1,2}$/, '')

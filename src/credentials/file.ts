@@ -1,8 +1,11 @@
-/** Credentials from files: a mounted pull secret, or a docker config. Nothing is written, run or asked of a network. */
+/** Credentials from files: a mounted pull secret, or a docker config. Nothing is written or run. */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { BerthError } from '../errors.ts'
 import { findMatches, showKey } from './docker-config.ts'
+import { createEcrKeychain } from './ecr.ts'
+import type { EcrSettings } from './ecr-settings.ts'
+import type { EcrTokens } from './ecr-tokens.ts'
 import { type DockerConfigEntry, type DockerConfigForm, parseDockerConfig } from './entries.ts'
 import type { CredentialSettings, Keychain } from './keychain.ts'
 
@@ -11,6 +14,8 @@ export interface KeychainOptions {
   readonly secretsDirectory: string
   /** Told once of each thing in a file that could not be used; the message holds no secret. */
   readonly onProblem?: (message: string) => void
+  /** Where `ecr` credentials come from; shared, so that one token serves many registries. */
+  readonly ecrTokens?: EcrTokens
 }
 
 /** The names that Docker Hub has in docker configs, as tools write them. */
@@ -39,14 +44,26 @@ interface Loaded {
 }
 
 /**
- * A keychain that reads its file anew for each lookup, so that a rotated secret is used at once. When a file turns bad,
- * its last good content stays in use; when it never was good, a lookup rejects with `credentials-invalid`.
+ * A keychain for whatever `credentials` says: nothing, files, or tokens of ECR.
  */
 export function createKeychain(
   settings: CredentialSettings | null,
   options: KeychainOptions,
 ): Keychain {
   if (settings === null) return { lookup: () => Promise.resolve([]) }
+  if (settings.kind !== 'ecr') return createFileKeychain(settings, options)
+  const { ecrTokens } = options
+  if (ecrTokens === undefined) throw new Error('a keychain for ECR needs a store of tokens')
+  return createEcrKeychain(settings, ecrTokens)
+}
+
+type FileSettings = Exclude<CredentialSettings, EcrSettings>
+
+/**
+ * A keychain that reads its file anew for each lookup, so that a rotated secret is used at once. When a file turns bad,
+ * its last good content stays in use; when it never was good, a lookup rejects with `credentials-invalid`.
+ */
+function createFileKeychain(settings: FileSettings, options: KeychainOptions): Keychain {
   const source = sourceOf(settings, options.secretsDirectory)
   let last: Loaded | null = null
   let lastProblem: string | null = null
@@ -91,7 +108,7 @@ export function createKeychain(
   }
 }
 
-function sourceOf(settings: CredentialSettings, secretsDirectory: string): Source {
+function sourceOf(settings: FileSettings, secretsDirectory: string): Source {
   if (settings.kind === 'dockerConfig') {
     const { file } = settings
     const form = file.endsWith('.dockercfg') ? 'legacy' : 'config'

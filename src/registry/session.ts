@@ -56,7 +56,7 @@ type Granted =
 
 /** A place that has been named and has nothing for this registry is what is mostly wrong. */
 function without({ credentials, host }: RegistrySettings): string {
-  if (credentials === null) return 'no credentials'
+  if (credentials === null || credentials.kind === 'ecr') return 'no credentials'
   const place = credentials.kind === 'secret' ? `secret ${credentials.name}` : credentials.file
   return `no credentials: ${place} has no key with a user and password that a kubelet would use for ${host}`
 }

@@ -67,7 +67,8 @@ export function createCache(source: ManifestSource, options: CacheOptions): Ask 
   const flights = new Map<string, Flight>()
 
   return async (question, signal) => {
-    const prepared = await source.prepare(question)
+    const prepared = await within(source.prepare(question), signal)
+    if (prepared === null) return { outcome: 'timeout', detail: 'no credentials in time' }
     const key = JSON.stringify([
       question.host,
       question.repository,
@@ -119,6 +120,16 @@ export function createCache(source: ManifestSource, options: CacheOptions): Ask 
       flight.answer.then(resolve, reject).finally(() => signal.removeEventListener('abort', leave))
     })
   }
+}
+
+/** The same, or null when the caller's time ends first: a credential may have to be fetched from far away. */
+function within<Value>(promise: Promise<Value>, signal: AbortSignal): Promise<Value | null> {
+  if (signal.aborted) return Promise.race([promise, Promise.resolve(null)])
+  return new Promise((resolve, reject) => {
+    const leave = () => resolve(null)
+    signal.addEventListener('abort', leave, { once: true })
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', leave))
+  })
 }
 
 /** A registry that does not answer has not taken back what it said. */
