@@ -18,7 +18,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   telemetry: ['pod', 'admission', 'resolve'],
   server: ['admission', 'resolve', 'telemetry'],
   kube: ['admission', 'telemetry'],
-  controller: ['kube', 'config', 'server', 'telemetry'],
+  controller: ['credentials', 'kube', 'config', 'server', 'telemetry'],
   commands: [
     'reference',
     'fallback',

@@ -136,11 +136,13 @@ async function walk(dependencies: ChainDependencies, settings: EcrSettings): Pro
     return { ...pair, expiresAt }
   })
   const issuedAt = now()
+  const expiresAt = answer.expiresAt?.getTime() ?? NaN
   return {
     username: answer.username,
     password: answer.password,
     issuedAt,
-    expiresAt: answer.expiresAt?.getTime() ?? issuedAt,
+    // Not known: fetched again after the least time there is.
+    expiresAt: Number.isFinite(expiresAt) ? expiresAt : issuedAt,
     caller: position.arn ?? (await callerOf(start, aws, callerWith(keys, 'sts'))),
   }
 }

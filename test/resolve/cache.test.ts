@@ -201,6 +201,25 @@ describe('a silent registry', () => {
   })
 })
 
+describe('a credential that has to be fetched', () => {
+  it('is waited for no longer than the caller has time', async () => {
+    const source: ManifestSource = {
+      knows: () => true,
+      probes: () => true,
+      prepare: () => new Promise(() => undefined),
+    }
+    const stop = new AbortController()
+    const asker = createCache(source, { now: () => 1 })
+    const answers = [asker(question, stop.signal), asker(question, AbortSignal.abort())]
+    stop.abort()
+
+    expect(await Promise.all(answers)).toEqual([
+      { outcome: 'timeout', detail: 'no credentials in time' },
+      { outcome: 'timeout', detail: 'no credentials in time' },
+    ])
+  })
+})
+
 describe('memory', () => {
   it('is bounded by the number of answers and by their bytes', async () => {
     let requests = 0

@@ -1,0 +1,146 @@
+import { describe, expect, it } from 'vitest'
+import { readConfig } from '../../src/config/load.ts'
+import { formatProblem } from '../../src/config/problem.ts'
+import { firstRole, registryHost, secondRole } from '../support/ecr.ts'
+
+const head = 'apiVersion: berth.dev/v1alpha1\nkind: BerthConfig\n'
+
+function problems(yaml: string): string[] {
+  const result = readConfig(head + yaml, '/etc/berth')
+  const found = result.ok ? result.config.warnings : result.problems
+  return found.map((problem) => formatProblem('f', problem))
+}
+
+function configOf(yaml: string) {
+  const result = readConfig(head + yaml, '/etc/berth')
+  if (!result.ok) throw new Error(result.problems.map(({ message }) => message).join('\n'))
+  return result.config
+}
+
+const registry = (ecr: string, host = registryHost) =>
+  `registries: [{ host: "${host}", credentials: { ecr: ${ecr} } }]`
+
+const credentialsOf = (yaml: string, host = registryHost) =>
+  configOf(yaml).registries.get(host)?.credentials
+
+describe('credentials.ecr', () => {
+  it('needs nothing but the name of the host', () => {
+    expect(credentialsOf(registry('{}'))).toEqual({
+      kind: 'ecr',
+      region: 'us-east-1',
+      fips: false,
+      dualStack: false,
+      identity: { kind: 'ambient' },
+      chain: [],
+      sessionName: 'berth',
+      endpoints: { sts: null, ecr: null },
+    })
+  })
+
+  it('takes a chain, an identity, and endpoints', () => {
+    const ecr = `{ webIdentity: { roleArn: "${firstRole}", tokenFile: token }, chain: ["${secondRole}", { roleArn: "${firstRole}", externalId: x7 }], sessionName: pulls, endpoints: { sts: "https://sts.internal", ecr: "http://127.0.0.1:1" } }`
+
+    expect(credentialsOf(registry(ecr))).toMatchObject({
+      identity: { kind: 'webIdentity', roleArn: firstRole, tokenFile: '/etc/berth/token' },
+      chain: [
+        { roleArn: secondRole, externalId: null },
+        { roleArn: firstRole, externalId: 'x7' },
+      ],
+      sessionName: 'pulls',
+      endpoints: { sts: 'https://sts.internal', ecr: 'http://127.0.0.1:1' },
+    })
+  })
+
+  it('knows FIPS and dual-stack hosts by their names', () => {
+    const host = '818140567777.dkr-ecr-fips.us-east-1.on.aws'
+
+    expect(credentialsOf(registry('{}', host), host)).toMatchObject({ fips: true, dualStack: true })
+  })
+
+  it('serves a host of another name, if the region is given', () => {
+    expect(
+      credentialsOf(registry('{ region: eu-west-1 }', 'images.example'), 'images.example'),
+    ).toMatchObject({
+      region: 'eu-west-1',
+    })
+  })
+
+  it.each([
+    [
+      registry('{}', 'images.example'),
+      'images.example, whose name tells no region; say ecr.region',
+    ],
+    [registry('{}', 'public.ecr.aws'), 'the public gallery, which needs no account'],
+    [registry('{ region: eu-west-1 }'), 'say region eu-west-1, and'],
+    [registry('{ region: nowhere }'), 'is no region, for example us-east-1'],
+    [registry('{ chain: ["arn:aws:iam::1:role/x"] }'), 'chain[0] is no ARN of a role'],
+    [
+      registry('{ chain: ["arn:aws:sts::606639739464:assumed-role/x/y"] }'),
+      'chain[0] is no ARN of a role',
+    ],
+    [registry('{ sessionName: "a b" }'), 'is no name of a session'],
+    [
+      registry('{ endpoints: { sts: "http://sts.example" } }'),
+      'the endpoint http://sts.example, which is no https URL',
+    ],
+    [
+      registry('{ endpoints: { ecr: "https://u:canary@e.example" } }'),
+      'the endpoint https://e.example, which',
+    ],
+    [registry('{ endpoints: { ecr: "http://127.evil.example" } }'), 'which is no https URL'],
+    [
+      registry(
+        `{ staticKeys: { secret: a }, webIdentity: { roleArn: "${firstRole}", tokenFile: t } }`,
+      ),
+      'both webIdentity and staticKeys',
+    ],
+    [
+      registry('{ keys: x }'),
+      'is not known here; known: region, webIdentity, staticKeys, chain, sessionName, endpoints',
+    ],
+    ['registries: [{ host: a.io, credentials: { file: x } }]', 'is none of `secret: NAME`'],
+  ])('%s', (yaml, want) => {
+    const found = problems(yaml)
+
+    expect(found.join('\n')).toContain(want)
+    expect(found.join('\n')).not.toContain('canary')
+  })
+})
+
+describe('ecrTokens', () => {
+  it('takes the chain of each host, or its own for all of them', () => {
+    const { ecrTokens } = configOf(
+      `${registry('{ chain: [] }')}\necrTokens: [{ secret: own, registries: ["${registryHost}"] }, { secret: other, registries: ["606639739464.dkr.ecr.eu-west-1.amazonaws.com"], ecr: { chain: ["${secondRole}"] } }]`,
+    )
+
+    expect(ecrTokens).toMatchObject([
+      { secret: 'own', registries: [{ host: registryHost, ecr: { chain: [] } }] },
+      {
+        secret: 'other',
+        registries: [{ ecr: { region: 'eu-west-1', chain: [{ roleArn: secondRole }] } }],
+      },
+    ])
+  })
+
+  it.each([
+    [
+      `ecrTokens: [{ secret: s, registries: ["${registryHost}"] }]`,
+      `f:3:39: error: ecrTokens[0].registries[0] ${registryHost} has no \`credentials: { ecr: … }\` of its own`,
+    ],
+    [
+      `ecrTokens: [{ secret: s, registries: ["${registryHost}"], ecr: {} }, { secret: s, registries: ["${registryHost}"], ecr: {} }]`,
+      'ecrTokens[1].secret s is kept by an earlier entry',
+    ],
+    [
+      'ecrTokens: [{ secret: s, registries: [ghcr.io], ecr: {} }]',
+      'ghcr.io, whose name tells no region',
+    ],
+    [
+      'ecrTokens: [{ secret: s, registries: [a.io], ecr: { chain: [1] } }]',
+      'ecrTokens[0].ecr.chain[0] is neither the ARN of a role nor',
+    ],
+    ['ecrTokens: [{ secret: s, registries: [] }]', 'is empty; it needs at least one'],
+  ])('%s', (yaml, want) => {
+    expect(problems(yaml).join('\n')).toContain(want)
+  })
+})
