@@ -10,7 +10,7 @@ const managedByLabel = 'app.kubernetes.io/managed-by'
 const managedBy = 'berth'
 
 /** When the first of the tokens ends, for people and for whoever explains a pull that failed. RFC 3339. */
-export const expiresAnnotation = 'berth.dev/expires-at'
+const expiresAnnotation = 'berth.dev/expires-at'
 const refreshAnnotation = 'berth.dev/refresh-at'
 /** What the tokens were fetched by, and what was written: a change of either is noticed without asking AWS. */
 const settingsAnnotation = 'berth.dev/ecr-settings-hash'

@@ -184,7 +184,7 @@ describe('when a refresh fails', () => {
     expect(problems[0]).toContain('Throttling')
   })
 
-  it('it is tried again after pauses that grow, not by every question', async () => {
+  it('AWS is asked again after pauses that grow, not by every question', async () => {
     const { state, asked, tokens, password } = world()
     state.fault = 'ServiceUnavailable'
     const { chain: _, ...rest } = settings
