@@ -5,14 +5,17 @@ import type { Config } from '../config/config.ts'
 import { loadConfig } from '../config/load.ts'
 import { formatProblem } from '../config/problem.ts'
 import { watchConfig } from '../config/watch.ts'
+import { ecrTokensLoop } from '../controller/ecr-loop.ts'
 import { type Loop, runLoops } from '../controller/loop.ts'
+import type { EcrTokens } from '../credentials/ecr-tokens.ts'
 import { type Cluster, connect } from '../kube/connect.ts'
 import { takeTurns } from '../kube/lease.ts'
 import { createHealthApp } from '../server/health.ts'
 import { type ControllerMetrics, createControllerMetrics } from '../telemetry/controller-metrics.ts'
+import { createEcrMetrics, type EcrMetrics } from '../telemetry/ecr-metrics.ts'
 import { createLogs, type Logger } from '../telemetry/log.ts'
 import { configFile, oneOf, port, readOptions, text } from './arguments.ts'
-import { defaultSecretsDirectory } from './engine.ts'
+import { createTokenStore, defaultSecretsDirectory } from './engine.ts'
 import type { Command } from './io.ts'
 import { stopped } from './serve.ts'
 import { listen } from './webhook.ts'
@@ -29,6 +32,9 @@ export interface ControllerParts {
   readonly secretsDirectory: string
   readonly log: Logger
   readonly metrics: ControllerMetrics
+  /** Outlives a config, as do its figures. */
+  readonly ecrTokens: EcrTokens
+  readonly ecrMetrics: EcrMetrics
 }
 
 /** Runs until it is asked to stop; exits with 0. */
@@ -63,6 +69,9 @@ export const controller: Command = async (args, io) => {
   })
   const namespace = text(values, 'namespace') ?? cluster.namespace
   const metrics = createControllerMetrics()
+  const secretsDirectory = text(values, 'secrets-dir') ?? defaultSecretsDirectory
+  const ecrTokens = createTokenStore({ secretsDirectory, env: io.env })
+  const ecrMetrics = createEcrMetrics(metrics.registry)
   metrics.leads(false)
   metrics.configLoaded(true)
   const health = await createHealthApp({ metrics, notReady: () => null })
@@ -102,9 +111,11 @@ export const controller: Command = async (args, io) => {
           cluster,
           config,
           namespace,
-          secretsDirectory: text(values, 'secrets-dir') ?? defaultSecretsDirectory,
+          secretsDirectory,
           log,
           metrics,
+          ecrTokens,
+          ecrMetrics,
         }
         await untilReloaded(makeLoops(parts), parts, { turn, reloaded: reloaded.signal })
       }
@@ -118,8 +129,17 @@ export const controller: Command = async (args, io) => {
 }
 
 /** The loops that the config asks for. */
-function makeLoops(_parts: ControllerParts): readonly Loop[] {
-  return []
+function makeLoops(parts: ControllerParts): readonly Loop[] {
+  return [...ecrLoops(parts)]
+}
+
+function ecrLoops(parts: ControllerParts): readonly Loop[] {
+  const { cluster, config, namespace, log, ecrTokens, ecrMetrics } = parts
+  if (config.ecrTokens.length === 0) return []
+  const { api } = cluster
+  const now = () => Date.now()
+  const dependencies = { api, tokens: ecrTokens, namespace, now, log, metrics: ecrMetrics }
+  return [ecrTokensLoop(dependencies, config.ecrTokens)]
 }
 
 /** Runs the loops of one config, until another one or the end of the turn. */

@@ -1,0 +1,104 @@
+/** The loop of `ecrTokens` for `berth controller`: what each look came to goes into the log, the metrics and Events. */
+import type { KubeApi } from '../kube/api.ts'
+import type { EcrMetrics } from '../telemetry/ecr-metrics.ts'
+import type { Logger } from '../telemetry/log.ts'
+import {
+  type EcrTokensDependencies,
+  type LoopOptions,
+  runEcrTokens,
+  type TokenReport,
+  type TokenSecret,
+} from './ecr-tokens.ts'
+import type { Loop } from './loop.ts'
+
+export interface EcrLoopDependencies extends EcrTokensDependencies {
+  readonly api: Pick<KubeApi, 'get' | 'create' | 'replace'>
+  readonly metrics: EcrMetrics
+  readonly log: Pick<Logger, 'info' | 'warn' | 'debug'>
+}
+
+/** The API server forgets an Event after an hour (kube-apiserver, --event-ttl). */
+const eventLifeMs = 3_600_000
+
+/** An Event with a longer message is refused (core/v1, validation/events.go, NoteLengthLimit). */
+const maxMessage = 1_024
+
+/** Makes the loop. Every problem is told once, and again when its Event has been forgotten or its words have changed. */
+export function ecrTokensLoop(
+  dependencies: EcrLoopDependencies,
+  secrets: readonly TokenSecret[],
+  options: Pick<LoopOptions, 'waitUntil'> = {},
+): Loop {
+  const { log, metrics, now } = dependencies
+  const told = new Map<string, { readonly message: string; readonly at: number }>()
+
+  const tell = (report: TokenReport) => {
+    const { secret, problem } = report
+    if (problem === null) {
+      if (told.delete(secret)) log.info({ secret }, 'ECR tokens come again')
+      return
+    }
+    const last = told.get(secret)
+    if (last?.message === problem.message && now() < last.at + eventLifeMs) return
+    told.set(secret, { message: problem.message, at: now() })
+    const ends = report.expiresAt === null ? null : new Date(report.expiresAt).toISOString()
+    log.warn({ secret, problem: problem.message, expires: ends }, 'an ECR token does not come')
+    void raise(dependencies, report, ends)
+  }
+
+  return {
+    name: 'ecr-tokens',
+    run: (signal) =>
+      runEcrTokens(dependencies, secrets, {
+        signal,
+        onReport: (report) => {
+          const { secret, outcome, problem, expiresAt } = report
+          metrics.expires(secret, expiresAt)
+          if (problem !== null) metrics.failed(secret, problem.link)
+          if (outcome === 'written') {
+            metrics.written(secret)
+            log.info(
+              { secret, expires: new Date(expiresAt ?? 0).toISOString() },
+              'ECR token written',
+            )
+          }
+          tell(report)
+        },
+        onTrouble: (secret, error) =>
+          log.warn({ secret, problem: String(error) }, 'an ECR token cannot be kept; tried again'),
+        ...options,
+      }),
+  }
+}
+
+/** An Event on the Secret, which need not be there. One that cannot be written is only missed. */
+async function raise(
+  { api, namespace, now, log }: EcrLoopDependencies,
+  { secret, problem }: TokenReport,
+  ends: string | null,
+): Promise<void> {
+  const rest = ends === null ? 'there is no token' : `the last token ends at ${ends}`
+  const words = problem?.message ?? ''
+  const room = maxMessage - rest.length - 3
+  const time = new Date(now()).toISOString().replace(/\.[0-9]+Z$/, 'Z')
+  try {
+    await api.create(
+      { apiVersion: 'v1', resource: 'events', namespace },
+      {
+        apiVersion: 'v1',
+        kind: 'Event',
+        metadata: { generateName: `${secret.slice(0, 200)}.`, namespace },
+        involvedObject: { apiVersion: 'v1', kind: 'Secret', namespace, name: secret },
+        type: 'Warning',
+        reason: 'EcrTokenFailed',
+        message: `${words.length > room ? `${words.slice(0, room)}…` : words}; ${rest}`,
+        firstTimestamp: time,
+        lastTimestamp: time,
+        count: 1,
+        source: { component: 'berth-controller' },
+      },
+    )
+  } catch (error) {
+    log.debug({ secret, problem: String(error) }, 'an Event was not written')
+  }
+}
