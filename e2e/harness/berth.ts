@@ -7,7 +7,7 @@ import { must } from './command.ts'
 import { apply, kubectlOk } from './kubectl.ts'
 import { freePorts } from './ports.ts'
 import { type Pod, podManifest } from './pods.ts'
-import { endOf, logFile, startProcess, stopProcess } from './processes.ts'
+import { endOf, linesOf, logFile, startProcess, stopProcess } from './processes.ts'
 import { waitFor } from './wait.ts'
 
 export type BerthOptions = {
@@ -192,11 +192,4 @@ function isRewritten({ metadata }: Pod): boolean {
 async function generationOf(metrics: () => Promise<string>): Promise<number> {
   const [, value = '0'] = /^berth_config_generation (\d+)$/m.exec(await metrics()) ?? []
   return Number(value)
-}
-
-function linesOf(file: string): Record<string, unknown>[] {
-  return readFileSync(file, 'utf8')
-    .split('\n')
-    .filter((line) => line.startsWith('{'))
-    .map((line) => JSON.parse(line) as Record<string, unknown>)
 }

@@ -133,6 +133,14 @@ export function logFile(runDir: string, name: string): string {
   return join(runDir, 'log', `${name}.log`)
 }
 
+/** The lines of a log that are JSON, one object for each. */
+export function linesOf(file: string): Record<string, unknown>[] {
+  return readFileSync(file, 'utf8')
+    .split('\n')
+    .filter((line) => line.startsWith('{'))
+    .map((line) => JSON.parse(line) as Record<string, unknown>)
+}
+
 function recordFile(runDir: string, name: string): string {
   return join(runDir, 'pid', `${name}.json`)
 }

@@ -37,6 +37,8 @@ export type Registry = {
   start(): Promise<void>
   /** Requests so far, in the combined log format, oldest first. Waits for those the registry has answered already. */
   accessLog(): Promise<string[]>
+  /** Lets nobody in but this account from now on. */
+  admit(account: Account): Promise<void>
 }
 
 /** Starts a registry and returns when it answers. The node knows it under its own address; other names: `setNodeHost`. */
@@ -78,9 +80,16 @@ export async function startRegistry(
     if (record !== undefined) await probe(url, logFile(runDir, process))
     return requestsIn(logFile(runDir, process)).filter((line) => !line.includes(probeMark))
   }
+  async function admit(account: Account): Promise<void> {
+    writeFileSync(passwordsIn(dir), await htpasswdLine(account))
+  }
   await start()
   setNodeHost(home, host, [url])
-  return { name: options.name, url, host, port, stop, start, accessLog }
+  return { name: options.name, url, host, port, stop, start, accessLog, admit }
+}
+
+function passwordsIn(dir: string): string {
+  return join(dir, 'htpasswd')
 }
 
 async function configuration(
@@ -88,7 +97,7 @@ async function configuration(
   addr: string,
   { htpasswd, proxy }: RegistryOptions,
 ): Promise<Record<string, unknown>> {
-  const passwords = join(dir, 'htpasswd')
+  const passwords = passwordsIn(dir)
   if (htpasswd !== undefined) writeFileSync(passwords, await htpasswdLine(htpasswd))
   return {
     version: '0.1',
@@ -104,10 +113,11 @@ async function configuration(
 /**
  * The registry takes bcrypt and nothing else. Neither Node nor openssl has it, but the C library's crypt does on Debian
  * and Ubuntu, and Perl, which no Debian is without, reaches that. Four rounds: this protects nothing.
+ * bcrypt reads 72 bytes of a password; crypt(3) refuses one of more than 512, as tokens are.
  */
 async function htpasswdLine({ username, password }: Account): Promise<string> {
   const script = 'chomp(my $p = <STDIN>); print crypt($p, q($2b$04$berthberthberthberthbe))'
-  const hash = await must('perl', ['-e', script], { input: `${password}\n` })
+  const hash = await must('perl', ['-e', script], { input: `${password.slice(0, 72)}\n` })
   if (!hash.startsWith('$2b$')) throw new Error(`no bcrypt in this machine's crypt(3): ${hash}`)
   return `${username}:${hash}\n`
 }

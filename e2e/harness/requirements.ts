@@ -18,10 +18,12 @@ const tools: readonly { file: string; package: string }[] = [
   { file: 'unshare', package: 'util-linux' },
   { file: 'nsenter', package: 'util-linux' },
   { file: 'perl', package: 'perl-base' },
+  // moto, which stands for AWS, is installed into a virtual environment.
+  { file: 'python3', package: 'python3-venv' },
 ]
 
 /** What the tests themselves start or call, wherever the cluster comes from. */
-const testPackages = ['docker-registry', 'perl-base']
+const testPackages = ['docker-registry', 'perl-base', 'python3-venv']
 
 /** Installs missing packages where that is asked for (CI, or BERTH_E2E_INSTALL=1); elsewhere it says what to type. */
 export async function ensurePackages(provider: Cluster['provider']): Promise<void> {
