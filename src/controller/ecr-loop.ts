@@ -20,7 +20,7 @@ export interface EcrLoopDependencies extends EcrTokensDependencies {
 /** The API server forgets an Event after an hour (kube-apiserver, --event-ttl). */
 const eventLifeMs = 3_600_000
 
-/** An Event with a longer message is refused (core/v1, validation/events.go, NoteLengthLimit). */
+/** What events.k8s.io takes, under which the same Event can be read (core validation/events.go, NoteLengthLimit). */
 const maxMessage = 1_024
 
 /** Makes the loop. Every problem is told once, and again when its Event has been forgotten or its words have changed. */
