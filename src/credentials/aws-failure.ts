@@ -7,8 +7,10 @@ export interface EcrFailure {
   readonly link: LinkKind
   /** AWS's own code, for example `AccessDenied`, or Node.js's code of a connection that failed. */
   readonly code: string
-  /** The chain up to the link that broke, the code, AWS's words and the fix. Holds no secret. */
+  /** For operators: the chain up to the link that broke, the code, AWS's words and the fix. Holds no secret. */
   readonly message: string
+  /** For whoever creates pods: which link, and the code. Tells no name of the chain, and nothing in AWS's words. */
+  readonly summary: string
 }
 
 /** How a link is shown, and who tried to take it. */
@@ -36,7 +38,15 @@ export function describeFailure(error: unknown, broken: BrokenLink): EcrFailure 
     link,
     code,
     message: `ECR token for ${region}: ${path.join(' → ')}: ${said}; ${fixFor(code, broken)}`,
+    summary: `no ECR token for ${region}: ${placeOf(broken)}: ${code}`,
   }
+}
+
+function placeOf({ link, path }: BrokenLink): string {
+  if (link === 'identity') return "Berth's own identity"
+  if (link === 'token') return 'ecr:GetAuthorizationToken'
+  // The first of a path is the identity, and each one behind it a role.
+  return link === 'web-identity' ? 'web identity' : `role ${path.length - 1} of the chain`
 }
 
 const networkCodes = new Set([

@@ -61,7 +61,7 @@ export async function fetchToken(
     if (error instanceof Broken) return { ok: false, failure: error.failure }
     const code = error instanceof Error ? error.name : 'Error'
     const message = `ECR token for ${settings.region}: a bug of Berth (${code})`
-    return { ok: false, failure: { link: 'token', code, message } }
+    return { ok: false, failure: { link: 'token', code, message, summary: message } }
   }
 }
 

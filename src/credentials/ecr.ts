@@ -5,15 +5,16 @@ import type { EcrTokens } from './ecr-tokens.ts'
 import type { Keychain } from './keychain.ts'
 
 /**
- * A keychain whose lookups reject with `credentials-invalid` while there is no token: the message names the link of the chain
- * that is broken. A token that is still good is given out whatever happens to its successor.
+ * A keychain whose lookups reject with `credentials-invalid` while there is no token. The message ends up on pods, so it says
+ * which link is broken and no more; the whole chain is told where the failure happens. A token that is still good is given
+ * out whatever happens to its successor.
  */
 export function createEcrKeychain(settings: EcrSettings, tokens: EcrTokens): Keychain {
   return {
     async lookup() {
       const { token, failure } = await tokens.current(settings)
       if (token === null) {
-        throw new BerthError('credentials-invalid', failure?.message ?? 'no token of ECR came')
+        throw new BerthError('credentials-invalid', failure?.summary ?? 'no ECR token came')
       }
       const { username, password, caller } = token
       const source = `the ECR token of ${caller} in ${settings.region}`

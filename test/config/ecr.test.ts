@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { readConfig } from '../../src/config/load.ts'
 import { formatProblem } from '../../src/config/problem.ts'
+import { select } from '../../src/fallback/table.ts'
 import { firstRole, registryHost, secondRole } from '../support/ecr.ts'
+import { referenceOf } from '../support/tables.ts'
 
 const head = 'apiVersion: berth.dev/v1alpha1\nkind: BerthConfig\n'
 
@@ -104,6 +106,21 @@ describe('credentials.ecr', () => {
 
     expect(found.join('\n')).toContain(want)
     expect(found.join('\n')).not.toContain('canary')
+  })
+})
+
+describe('a pull-through cache', () => {
+  it.each([
+    ['nginx', 'docker-hub/library/nginx:latest'],
+    ['freeipa/freeipa-server:fedora-39', 'docker-hub/freeipa/freeipa-server:fedora-39'],
+    ['quay.io/a/b/c:1', 'quay/a/b/c:1'],
+  ])('of %s is a template with the prefix of its rule', (image, want) => {
+    const { table } = configOf(
+      `fallback: [{ name: hub, images: ["docker.io/**"], try: ["${registryHost}/docker-hub/{path}"] }, { name: quay, images: ["quay.io/**"], try: ["${registryHost}/quay/{path}"] }]`,
+    )
+    const { candidates } = select(table, referenceOf(image), 'default')
+
+    expect(candidates.map((each) => each.image)).toEqual([`${registryHost}/${want}`])
   })
 })
 

@@ -56,7 +56,12 @@ async function looks(states: readonly (Partial<TokenState> & { readonly at: numb
   return { events, lines, metrics: await registry.metrics() }
 }
 
-const failure = (message: string) => ({ link: 'role' as const, code: 'AccessDenied', message })
+const failure = (message: string) => ({
+  link: 'role' as const,
+  code: 'AccessDenied',
+  message,
+  summary: '',
+})
 const token = {
   username: 'AWS',
   password: 'canary-token',

@@ -111,6 +111,7 @@ describe('a broken link is named, with what mends it', () => {
     expect(await failureOf(world.settings)).toEqual({
       link: 'web-identity',
       code: 'AccessDenied',
+      summary: 'no ECR token for us-east-1: web identity: AccessDenied',
       message: `ECR token for us-east-1: ${identity.replace('ecr-sa', 'default')} → role ${firstRole}: AccessDenied: Not authorized to perform sts:AssumeRoleWithWebIdentity; the trust policy of role ${firstRole} has to allow sts:AssumeRoleWithWebIdentity to the ${identity.replace('ecr-sa', 'default')}`,
     })
   })
@@ -177,10 +178,11 @@ describe('a broken link is named, with what mends it', () => {
         ...(second === undefined ? {} : { [secondRole]: second }),
       },
     })
-    const { link, code, message } = await failureOf(other.settings)
+    const { link, code, message, summary } = await failureOf(other.settings)
     await other.aws.close()
 
     expect([link, code]).toEqual(['role', 'AccessDenied'])
+    expect(summary).toBe('no ECR token for us-east-1: role 2 of the chain: AccessDenied')
     expect(message).toContain(`${identity} → role ${firstRole} → role ${secondRole}: AccessDenied`)
     expect(message).toContain(`a policy of ${callerOf(firstRole)} that allows sts:AssumeRole`)
     expect(message).toContain(`a trust policy of role ${secondRole} that names that caller`)

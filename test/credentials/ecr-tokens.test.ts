@@ -202,19 +202,22 @@ describe('when a refresh fails', () => {
     expect((await tokens.current(direct)).failure).toBeNull()
   })
 
-  it('and there is no token, a lookup rejects with the link of the chain, at once during a pause', async () => {
-    const { state, tokens } = world()
+  it('and there is no token, a lookup rejects with the link that broke and no name of the chain, at once during a pause', async () => {
+    const { state, tokens, problems } = world()
     state.fault = 'AccessDenied'
     const keychain = createEcrKeychain(settings, tokens)
     const lookup = () => keychain.lookup(registryHost, 'app').catch((error: unknown) => error)
     const wanted = {
       code: 'credentials-invalid',
-      message: expect.stringContaining(`→ role ${secondRole}: AccessDenied: no;`) as string,
+      message: 'no ECR token for us-east-1: role 1 of the chain: AccessDenied',
     }
 
     expect([await lookup(), await lookup()]).toEqual([
       expect.objectContaining(wanted),
       expect.objectContaining(wanted),
+    ])
+    expect(problems).toEqual([
+      expect.stringContaining(`→ role ${secondRole}: AccessDenied: no;`) as string,
     ])
   })
 
