@@ -4,8 +4,8 @@
  * Service control policies and VPC endpoint policies are not seen here; given as `boundaries` they are.
  */
 
-/** A policy document as AWS gives it, parsed from JSON. */
-export type PolicyDocument = unknown
+/** A policy document as AWS gives it, parsed from JSON; one that is none allows nothing. */
+export type PolicyDocument = string | number | boolean | object | null | undefined
 
 export interface PullQuestion {
   /** The role or user that asks: `arn:aws:iam::ACCOUNT:role/NAME`; of a chain, its last role. */
@@ -14,7 +14,7 @@ export interface PullQuestion {
   readonly repositoryArn: string
   readonly identityPolicies: readonly PolicyDocument[]
   /** Null: the repository has none. */
-  readonly repositoryPolicy: PolicyDocument | null
+  readonly repositoryPolicy: PolicyDocument
   /** Each of these has to allow as well, and grants nothing. */
   readonly boundaries?: readonly PolicyDocument[]
   /** True for the first pull of an image through a pull-through cache, which makes its repository. */
@@ -79,25 +79,33 @@ function judge(question: PullQuestion, action: string): Finding[] {
     principals: accountOf(callerArn),
   })
   const repository = strongest(named, throughAccount)
-  const findings: Finding[] = []
-  const found = (side: PolicySide, verdict: Verdict) => {
-    if (verdict !== 'allowed')
-      findings.push({ side, kind: verdict === 'silent' ? 'missing' : verdict })
-  }
-  const isForeign = accountIn(callerArn) !== accountIn(repositoryArn)
+  const bounds = boundaries.flatMap((boundary) =>
+    findingOf('boundary', verdictOf([boundary], { action, resource })),
+  )
   if (isToken && identity === 'silent' && allowsOnArn(identityPolicies)) {
-    findings.push({ side: 'identity', kind: 'never-matches' })
-  } else if (isToken || isForeign) {
-    found('identity', identity)
-    if (!isToken) found('repository', repository)
-  } else if (identity === 'denied' || repository === 'denied') {
-    found(identity === 'denied' ? 'identity' : 'repository', 'denied')
-  } else if (identity !== 'allowed' && named !== 'allowed') {
-    // Within one account either side is enough; the account as principal only lets the identity's side speak.
-    found('identity', identity)
+    return [{ side: 'identity', kind: 'never-matches' }, ...bounds]
   }
-  for (const boundary of boundaries) found('boundary', verdictOf([boundary], { action, resource }))
-  return findings
+  if (isToken) return [...findingOf('identity', identity), ...bounds]
+  const isForeign = accountIn(callerArn) !== accountIn(repositoryArn)
+  const sides = isForeign
+    ? [...findingOf('identity', identity), ...findingOf('repository', repository)]
+    : ownFindings(identity, { named, repository })
+  return [...sides, ...bounds]
+}
+
+/** Within one account either side is enough; the account as principal only lets the identity's side speak. */
+function ownFindings(
+  identity: Verdict,
+  { named, repository }: { readonly named: Verdict; readonly repository: Verdict },
+): Finding[] {
+  if (identity === 'denied') return findingOf('identity', identity)
+  if (repository === 'denied') return findingOf('repository', repository)
+  return named === 'allowed' ? [] : findingOf('identity', identity)
+}
+
+function findingOf(side: PolicySide, verdict: Verdict): Finding[] {
+  if (verdict === 'allowed') return []
+  return [{ side, kind: verdict === 'silent' ? 'missing' : verdict }]
 }
 
 interface Ask {

@@ -6,7 +6,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { startWebhook } from '../../src/commands/webhook.ts'
+import { loadConfig } from '../../src/config/load.ts'
+import { makeCertificates } from '../../src/server/tls.ts'
+import { createLogs } from '../../src/telemetry/log.ts'
 import { type ChainWorld, firstRole, registryHost, secondRole, startChain } from '../support/ecr.ts'
 import { type FakeRegistry, startFakeRegistry } from '../support/registry.ts'
 
@@ -154,6 +158,28 @@ describe('a registry of ECR', () => {
     expect(stderr).toMatch(
       /identity of the environment → role .*CredentialsProviderError.*give Berth a service account with a role/,
     )
+  })
+})
+
+describe('the webhook', () => {
+  it('has the token before the first pod, and keeps it when the config is reloaded', async () => {
+    const { leaf } = await makeCertificates({ names: ['localhost'], days: 1, now: new Date() })
+    const config = loadConfig(configWith(chainTo(secondRole)))
+    const webhook = await startWebhook({
+      config,
+      tls: leaf,
+      host: '127.0.0.1',
+      port: 0,
+      metricsPort: 0,
+      secretsDirectory: '/nowhere',
+      env: world.env,
+      logs: createLogs('info', { write: () => undefined }),
+    })
+    await vi.waitFor(() => expect(world.aws.passwords).toHaveLength(1))
+    webhook.use(loadConfig(configWith(chainTo(secondRole))))
+    await webhook.close()
+
+    expect(world.aws.calls).toHaveLength(3)
   })
 })
 
