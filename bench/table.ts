@@ -19,6 +19,7 @@ import {
 } from './lib/tables.ts'
 import { timeInTurns, type Timed, type TimingOptions } from './lib/timing.ts'
 import { benchBulk } from './table-bulk.ts'
+import { benchScale } from './table-scale.ts'
 
 const rowCounts = [10, 100, 1_000, 10_000]
 const imageCounts = [1, 10, 100]
@@ -36,6 +37,8 @@ export async function benchTable(isShort: boolean): Promise<void> {
     await reviews(registry, timing)
     print('## 10,000 rows × 100,000 images\n')
     await benchBulk(isShort)
+    print('## Ten times the rows, ten times the images\n')
+    benchScale(isShort)
   } finally {
     await registry.close()
   }

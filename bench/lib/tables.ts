@@ -37,6 +37,13 @@ export const wildcardRows: RowShape = {
   image: (row) => `team/app-${row}`,
 }
 
+/** A path of any depth before the one segment that is literal. */
+export const tailRows: RowShape = {
+  name: 'any path before a name',
+  pattern: (row) => `docker.io/**/app-${row}`,
+  image: (row) => `team/deep/app-${row}`,
+}
+
 export function patternsOf({ pattern }: RowShape, rows: number): string[] {
   return Array.from({ length: rows }, (_, row) => pattern(row))
 }
