@@ -15,6 +15,8 @@ export const errorCodes = [
   'cluster-unreachable',
   'cluster-forbidden',
   'cluster-refused',
+  'manifest-invalid',
+  'lock-invalid',
 ] as const
 
 export type ErrorCode = (typeof errorCodes)[number]

@@ -1,6 +1,7 @@
 import type { EcrSettings } from '../credentials/ecr-settings.ts'
 import type { Pattern } from '../fallback/glob.ts'
 import type { Table } from '../fallback/table.ts'
+import type { Lock } from '../lock/lock.ts'
 import type { Reference } from '../reference/reference.ts'
 import type { RegistrySettings } from '../registry/settings.ts'
 import type { Problem } from './problem.ts'
@@ -17,7 +18,15 @@ export interface Config {
   readonly pin: {
     readonly matches: (tag: string) => boolean
     readonly unresolved: 'keep' | 'deny'
+    /** The digest that the lock file has for an image; null where it has none. */
+    readonly locked: (reference: Reference) => string | null
   }
+  /** The lock file; its text is null while there is none. */
+  readonly lock: {
+    readonly file: string
+    readonly source: string | null
+    readonly images: Lock
+  } | null
   readonly pullPolicy: readonly {
     readonly images: readonly Pattern[]
     readonly set: PullPolicyName
@@ -27,6 +36,8 @@ export interface Config {
     readonly matches: (image: Reference) => boolean
   }[]
   readonly ecrTokens: readonly EcrTokenSecret[]
+  /** Kinds beside the built-in ones. */
+  readonly workloads: readonly Workload[]
   readonly mode: 'enforce' | 'observe'
   readonly tests: readonly ConfigTest[]
   readonly warnings: readonly Problem[]
@@ -38,11 +49,25 @@ export interface EcrTokenSecret {
   readonly registries: readonly { readonly host: string; readonly ecr: EcrSettings }[]
 }
 
+/** An entry of `workloads:`, its paths taken apart; `[]` is each item of a list. */
+export interface Workload {
+  /** `group/Kind`. */
+  readonly kind: string
+  /** Null when the kind has no pod template. */
+  readonly pod: readonly string[] | null
+  readonly images: readonly (readonly string[])[]
+}
+
 /** An entry of `tests:`. */
 export interface ConfigTest {
+  /** Where it stands in the file, counted from one. */
+  readonly line: number | null
+  readonly column: number | null
   readonly image: string
   readonly namespace: string
   readonly expect: string
   /** Undefined when the test does not say; null when it says that no row matches. */
   readonly row?: string | null | undefined
+  /** Pull secrets that are added; undefined when the test does not say. */
+  readonly secrets?: readonly string[] | undefined
 }

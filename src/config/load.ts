@@ -9,9 +9,11 @@ import { lintTable } from '../fallback/lint.ts'
 import { createTable, type Row, type Table } from '../fallback/table.ts'
 import { compileTemplate, type Template } from '../fallback/template.ts'
 import { parseReference, withTag } from '../reference/parse.ts'
+import { lockedDigest } from '../lock/lock.ts'
 import type { Config } from './config.ts'
 import { type PathPart, readDocument } from './document.ts'
 import { readEcrTokens } from './ecr.ts'
+import { readLockFile } from './lock-file.ts'
 import { formatProblem, type Problem } from './problem.ts'
 import { readRegistries, type Report } from './registries.ts'
 import { configSchema, type ConfigInput } from './schema.ts'
@@ -71,7 +73,11 @@ export function readConfig(text: string, directory: string): ReadResult {
   const config = build(shaped.data, directory, report)
   const errors = problems.filter(({ severity }) => severity === 'error')
   if (errors.length > 0) return { ok: false, problems }
-  return { ok: true, config: Object.freeze({ ...config, source: text, warnings: problems }) }
+  const tests = config.tests.map((test, index) => {
+    const { line, column } = document.place('warning', ['tests', index, 'image'], '')
+    return { ...test, line, column }
+  })
+  return { ok: true, config: Object.freeze({ ...config, tests, source: text, warnings: problems }) }
 }
 
 const typeNames: Readonly<Record<string, string>> = {
@@ -102,7 +108,7 @@ function build(
   input: ConfigInput,
   directory: string,
   report: Report,
-): Omit<Config, 'source' | 'warnings'> {
+): Omit<Config, 'source' | 'warnings' | 'tests'> & Pick<ConfigInput, 'tests'> {
   for (const [index, { registries: keys }] of input.pullSecrets.entries()) {
     for (const [position, key] of keys.entries()) {
       const fault = keyFault(key)
@@ -128,10 +134,16 @@ function build(
     )
   }
   hintAtUsers(table, registries.keys(), report)
+  const lock = readLockFile(input.pin.lock, { directory, report })
   return {
     registries,
     table,
-    pin: { matches: readTagGlobs(input.pin.tags, report), unresolved: input.pin.unresolved },
+    pin: {
+      matches: readTagGlobs(input.pin.tags, report),
+      unresolved: input.pin.unresolved,
+      locked: (reference) => (lock === null ? null : lockedDigest(lock.images, reference)),
+    },
+    lock,
     pullPolicy: input.pullPolicy.map(({ images, set }, index) => ({
       images: readPatterns(images, ['pullPolicy', index, 'images'], report),
       set,
@@ -141,9 +153,19 @@ function build(
       return { secret, matches: ({ domain, path }) => find(domain, path).length > 0 }
     }),
     ecrTokens: readEcrTokens(input.ecrTokens, { registries, directory, report }),
+    workloads: input.workloads.map(({ kind, pod, images }) => ({
+      kind,
+      pod: pod === undefined ? null : memberPath(pod),
+      images: images.map(memberPath),
+    })),
     mode: input.mode,
     tests: input.tests,
   }
+}
+
+/** `spec.steps[].image` as `spec`, `steps`, `[]`, `image`. */
+function memberPath(text: string): string[] {
+  return text.replaceAll('[]', '.[]').split('.')
 }
 
 /** A key of a pull secret that a kubelet would never find an image for. */

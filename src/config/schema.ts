@@ -107,6 +107,22 @@ const row = object({
     .describe("digest: another publisher's copy must serve the original's digest"),
 })
 
+/** Members with dots between them; `[]` is each item of a list. */
+const memberPath = z.string().regex(/^[A-Za-z][\w-]*(?:\[\])?(?:\.[A-Za-z][\w-]*(?:\[\])?)*$/, {
+  error: 'is no path; write members with dots between them: spec.template, spec.steps[].image',
+})
+
+const workload = object({
+  kind: z
+    .string()
+    .regex(/^[a-z0-9.-]*\/[A-Z][A-Za-z0-9]*$/, {
+      error: 'is no kind; write GROUP/KIND, for example argoproj.io/Rollout',
+    })
+    .describe('GROUP/KIND, for example argoproj.io/Rollout'),
+  pod: memberPath.optional().describe('Where its pod template stands'),
+  images: z.array(memberPath).default([]).describe('Where image names stand by themselves'),
+})
+
 export const configSchema = object({
   apiVersion: literal('berth.dev/v1alpha1'),
   kind: literal('BerthConfig'),
@@ -118,6 +134,7 @@ export const configSchema = object({
       .enum(['keep', 'deny'])
       .default('keep')
       .describe('When no digest is to be had: keep the tag, or refuse the pod'),
+    lock: z.string().min(1).optional().describe('A lock file, as `berth lock` writes it'),
   }).default({ tags: [], unresolved: 'keep' }),
   pullPolicy: z
     .array(
@@ -144,6 +161,10 @@ export const configSchema = object({
     )
     .default([])
     .describe('Pull secrets with tokens of Amazon ECR, which `berth controller` keeps fresh'),
+  workloads: z
+    .array(workload)
+    .default([])
+    .describe('Kinds beside the built-in ones, for commands that read manifests'),
   mode: z
     .enum(['enforce', 'observe'])
     .default('enforce')
@@ -155,6 +176,10 @@ export const configSchema = object({
         namespace: z.string().default('default'),
         expect: z.string().describe('The image that results if the first candidate is found'),
         row: z.string().nullable().optional(),
+        secrets: z
+          .array(secretName)
+          .optional()
+          .describe('The pull secrets that are added, in order'),
       }),
     )
     .default([])

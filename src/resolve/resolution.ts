@@ -1,7 +1,12 @@
 /** What was decided for one image, and why: the values that every report is made from. */
-import { type Candidate, select, type Table } from '../fallback/table.ts'
+import { type Candidate, type Row, select, type Table } from '../fallback/table.ts'
 import { sameImage } from '../reference/parse.ts'
-import { defaultTag, type Reference, withDefaultTag } from '../reference/reference.ts'
+import {
+  defaultTag,
+  formatReference,
+  type Reference,
+  withDefaultTag,
+} from '../reference/reference.ts'
 import { type Step, unasked } from './step.ts'
 
 /** Why an image became what it is: a closed list, for metrics and annotations. */
@@ -51,6 +56,8 @@ export interface Policy {
   readonly pin: {
     readonly matches: (tag: string) => boolean
     readonly unresolved: 'keep' | 'deny'
+    /** The digest that a lock file has for an image; null where it has none. */
+    readonly locked?: (reference: Reference) => string | null
   }
 }
 
@@ -59,7 +66,24 @@ export interface Request {
   readonly namespace: string
 }
 
-/** Pins what the configuration's globs match, by the tag asked for or the tag tried; another publisher's copy always. */
+/** The row and the candidates of an image; of a locked one each asks for the locked digest, and keeps its tag. */
+export function selectFor(
+  policy: Policy,
+  { reference, namespace }: Request,
+): { readonly row: Row | null; readonly candidates: readonly Candidate[] } {
+  const { row, candidates } = select(policy.table, reference, namespace)
+  return { row, candidates: candidates.map((each) => lockTo(policy, reference, each)) }
+}
+
+/** The candidate under the digest that the image is locked to, if it is. */
+export function lockTo(policy: Policy, asked: Reference, candidate: Candidate): Candidate {
+  const digest = policy.pin.locked?.(asked) ?? null
+  if (digest === null || candidate.reference === null) return candidate
+  const reference = { ...candidate.reference, digest }
+  return { ...candidate, reference, image: formatReference(reference) }
+}
+
+/** Pins what a lock file has, what the configuration's globs match by the tag asked for or the tag tried, and another publisher's copy always. */
 export function needsPin(
   policy: Policy,
   asked: Reference,
@@ -69,6 +93,7 @@ export function needsPin(
   if (asked.digest !== null) return false
   return (
     kind === 'alternate' ||
+    (policy.pin.locked?.(asked) ?? null) !== null ||
     policy.pin.matches(asked.tag ?? defaultTag) ||
     policy.pin.matches(tried.tag ?? defaultTag)
   )
@@ -114,16 +139,22 @@ function pinFor(
   taken: Step | null,
 ): { digest: string | null; missing: string | null } {
   if (!wanted) return { digest: null, missing: null }
-  const digest = taken?.digest ?? null
+  const digest = taken?.digest ?? lockedOf(taken)
   return {
     digest,
     missing: digest === null ? (taken?.detail ?? 'its registry was not asked') : null,
   }
 }
 
+/** What the candidate is locked to. That its registry does not answer proves nothing against it; that the digest is not there does. */
+function lockedOf(taken: Step | null): string | null {
+  if (taken === null || taken.outcome === 'absent' || taken.outcome === 'invalid') return null
+  return taken.candidate.reference?.digest ?? null
+}
+
 /** Decides as if the first candidate were found, asking nobody: what `--no-probe` shows. */
 export function resolveUnasked(policy: Policy, request: Request): Resolution {
-  const { row, candidates } = select(policy.table, request.reference, request.namespace)
+  const { row, candidates } = selectFor(policy, request)
   const steps = candidates.map((candidate) => ({
     candidate,
     ...unasked,
@@ -131,15 +162,20 @@ export function resolveUnasked(policy: Policy, request: Request): Resolution {
     milliseconds: null,
   }))
   const taken = steps.find(({ candidate }) => candidate.reference !== null) ?? null
-  const base = taken?.candidate.reference ?? withDefaultTag(request.reference)
+  const locked = policy.pin.locked?.(request.reference) ?? null
+  const original = {
+    ...withDefaultTag(request.reference),
+    digest: locked ?? request.reference.digest,
+  }
+  const base = taken?.candidate.reference ?? original
   return {
     original: request.reference,
     row: row?.name ?? null,
     steps,
     chosen: base,
     kind: taken?.candidate.kind ?? 'original',
-    changed: taken !== null && taken.candidate.kind !== 'original',
-    pinned: false,
+    changed: locked !== null || (taken !== null && taken.candidate.kind !== 'original'),
+    pinned: locked !== null,
     unpinned: null,
     reason: row === null ? 'no-row' : taken === null ? 'none-found' : reasonFor(taken),
     freshUntil: Infinity,

@@ -9,15 +9,17 @@ import {
   withDefaultTag,
 } from '../reference/reference.ts'
 import { canonicalRepository } from '../fallback/alias.ts'
-import { type Candidate, select } from '../fallback/table.ts'
+import type { Candidate } from '../fallback/table.ts'
 import type { Ask } from './cache.ts'
 import type { Answer } from './ports.ts'
 import {
+  lockTo,
   needsPin,
   type Policy,
   reasonFor,
   type Request,
   type Resolution,
+  selectFor,
   settle,
 } from './resolution.ts'
 import { type Step, takenStep, type Tried, unasked } from './step.ts'
@@ -41,7 +43,7 @@ export async function resolve(
   policy: Policy,
   request: TimedRequest,
 ): Promise<Resolution> {
-  const { row, candidates } = select(policy.table, request.reference, request.namespace)
+  const { row, candidates } = selectFor(policy, request)
   if (row === null) return resolveAlone(dependencies, policy, request)
   const steps = await walk(candidates, {
     signal: request.signal,
@@ -93,7 +95,7 @@ async function tryCandidate(context: Context, candidate: Candidate): Promise<Tri
   // Another publisher's copy is always pinned, so it is asked for even on a registry that is trusted unasked.
   if (kind !== 'alternate' && !dependencies.probes(reference.domain)) return unasked
   const answer = await askFor(dependencies, reference, signal)
-  const mustCompare = kind === 'alternate' && digestsOnly && request.reference.digest === null
+  const mustCompare = kind === 'alternate' && digestsOnly && reference.digest === null
   return mustCompare && answer.outcome === 'found'
     ? compareWithOriginal(context, answer.digest, answer.freshUntil ?? 0)
     : triedFrom(answer, !mustCompare)
@@ -149,12 +151,12 @@ async function resolveAlone(
   request: TimedRequest,
 ): Promise<Resolution> {
   const reference = withDefaultTag(canonicalRepository(request.reference))
-  const candidate: Candidate = {
+  const candidate = lockTo(policy, request.reference, {
     image: formatReference(reference),
     reference,
     fault: null,
     kind: 'original',
-  }
+  })
   const asks =
     needsPin(policy, request.reference, reference, 'original') &&
     dependencies.knows(reference.domain)

@@ -1,7 +1,7 @@
 import { mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { expect, it } from 'vitest'
+import { expect, it, vi } from 'vitest'
 import type { Config } from '../../src/config/config.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { watchConfig } from '../../src/config/watch.ts'
@@ -27,3 +27,26 @@ it.each([
 
   expect(told).toEqual(want)
 })
+
+it('a lock file is followed like the config that names it', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'berth-test-'))
+  const file = join(directory, 'berth.yaml')
+  writeFileSync(file, `${head}pin: { lock: berth.lock }\n`)
+  const told: (number | string)[] = []
+  const watch = watchConfig(file, {
+    inForce: loadConfig(file),
+    onConfig: ({ lock }: Config) => told.push(lock?.images.size ?? -1),
+    onError: () => told.push('error'),
+  })
+  const image = { image: 'docker.io/library/a:1', digest: `sha256:${'a'.repeat(64)}` }
+  const lock = { apiVersion: 'berth.dev/v1alpha1', kind: 'BerthLock' }
+
+  writeFileSync(
+    join(directory, 'berth.lock'),
+    JSON.stringify({ ...lock, images: [{ ...image, from: 'docker.io', date: '2026-11-21' }] }),
+  )
+  await vi.waitFor(() => expect(told).toEqual([1]), { timeout: 10_000 })
+  writeFileSync(join(directory, 'berth.lock'), 'broken: true')
+  await vi.waitFor(() => expect(told).toEqual([1, 'error']), { timeout: 10_000 })
+  watch.stop()
+}, 30_000)
