@@ -64,7 +64,8 @@ function annotationFor(value: string, fits: boolean, isLooked: boolean): Changes
   return { key: imagesAnnotation, value: value === '' ? null : value }
 }
 
-function warningsFor({ asked, site, resolution, why }: SiteDecision): string[] {
+/** What a person is warned of about one site. */
+export function warningsFor({ asked, site, resolution, why }: SiteDecision): string[] {
   if (resolution === null)
     return why === '' ? [] : [`berth: ${site.name}: ${asked} is no image name: ${why}`]
   const { domain } = resolution.original
@@ -82,7 +83,8 @@ function warningsFor({ asked, site, resolution, why }: SiteDecision): string[] {
   return lines
 }
 
-function deniedBy(decisions: readonly SiteDecision[]): string | null {
+/** Why a rule of the configuration refuses the pod; null when none does. */
+export function deniedBy(decisions: readonly SiteDecision[]): string | null {
   const reasons = decisions.flatMap(({ asked, resolution, why }) => {
     if (resolution === null || !isDenied(resolution)) return []
     const rule =

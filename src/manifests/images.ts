@@ -1,0 +1,25 @@
+/** The images that manifests ask for. */
+import { findSites } from '../pod/sites.ts'
+import { type CarrierKind, carriersIn, titleOf } from './carrier.ts'
+import type { Manifests } from './source.ts'
+
+/** An image, and who asks for it. */
+export interface ImageUse {
+  readonly image: string
+  /** Null where the manifest does not say. */
+  readonly namespace: string | null
+  /** For example `apps/Deployment web`. */
+  readonly object: string
+}
+
+/** Every image of every pod and pod template, in order, as often as it stands there. */
+export function imagesOf({ objects }: Manifests, kinds: readonly CarrierKind[]): ImageUse[] {
+  return objects.flatMap(({ value }) =>
+    carriersIn(value, kinds).flatMap(({ pod, namespace }) =>
+      findSites(pod)
+        // Another webhook fills it in.
+        .filter(({ image }) => image !== 'auto')
+        .map(({ image }) => ({ image, namespace, object: titleOf(value) })),
+    ),
+  )
+}
