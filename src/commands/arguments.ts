@@ -3,7 +3,7 @@ import { type ParseArgsOptionsConfig, parseArgs } from 'node:util'
 import { BerthError } from '../errors.ts'
 
 export interface Parsed {
-  readonly values: Readonly<Record<string, string | boolean | undefined>>
+  readonly values: Readonly<Record<string, string | boolean | readonly string[] | undefined>>
   readonly positionals: readonly string[]
 }
 
@@ -50,6 +50,12 @@ export function readArguments(
 export function text(values: Parsed['values'], name: string): string | undefined {
   const value = values[name]
   return typeof value === 'string' ? value : undefined
+}
+
+/** The values of an option that may be given more than once, in order. */
+export function texts(values: Parsed['values'], name: string): readonly string[] {
+  const value = values[name]
+  return Array.isArray(value) ? (value as readonly string[]) : []
 }
 
 /** A port from an option; throws `usage`. 0 lets the system choose. */

@@ -53,6 +53,27 @@ const verbs: Readonly<Record<string, Verb>> = {
       return { command: report, usage }
     },
   },
+  rewrite: {
+    summary: 'the same decisions in manifests: for GitOps, Helm and kustomize',
+    load: async () => {
+      const { rewrite, usage } = await import('./rewrite.ts')
+      return { command: rewrite, usage }
+    },
+  },
+  lock: {
+    summary: 'writes down which digest each image has',
+    load: async () => {
+      const { lock, usage } = await import('./lock.ts')
+      return { command: lock, usage }
+    },
+  },
+  diff: {
+    summary: 'which images another config would bring from elsewhere',
+    load: async () => {
+      const { diff, usage } = await import('./diff.ts')
+      return { command: diff, usage }
+    },
+  },
   certs: {
     summary: "CA, serving certificate, Secret, and the webhook configuration's caBundle",
     load: async () => {
@@ -76,6 +97,8 @@ const exitCodes: Readonly<Record<ErrorCode, number>> = {
   'cluster-unreachable': 3,
   'cluster-forbidden': 3,
   'cluster-refused': 3,
+  'manifest-invalid': 2,
+  'lock-invalid': 2,
 }
 
 /** Runs one command line. Never throws: a BerthError becomes its message and its exit code, a bug becomes a stack and 70. */

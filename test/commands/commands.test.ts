@@ -69,11 +69,11 @@ describe('a command line that is wrong', () => {
     const { code, stdout } = await berth(['help'])
 
     expect(code).toBe(0)
-    for (const verb of ['dev', 'serve', 'check', 'explain', 'certs'])
+    for (const verb of ['dev', 'serve', 'check', 'explain', 'rewrite', 'lock', 'diff', 'certs'])
       expect(stdout).toMatch(new RegExp(`^  ${verb} `, 'm'))
   })
 
-  it.each(['explain', 'check', 'serve', 'dev', 'certs'])(
+  it.each(['explain', 'check', 'serve', 'dev', 'certs', 'rewrite', 'lock', 'diff'])(
     'shows the options of %s',
     async (verb) => {
       const { code, stdout } = await berth([verb, '--help'])

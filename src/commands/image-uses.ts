@@ -1,0 +1,89 @@
+/** Which images a command is about: those of manifests, or those that a cluster's pods ask for. */
+import { askedImage, readRecords } from '../admission/annotation.ts'
+import type { Config } from '../config/config.ts'
+import { connect } from '../kube/connect.ts'
+import type { KubeObject } from '../kube/object.ts'
+import { imagesOf } from '../manifests/images.ts'
+import { readManifests } from '../manifests/source.ts'
+import { findSites } from '../pod/sites.ts'
+import { type Parsed, text, texts } from './arguments.ts'
+import { type Io, print } from './io.ts'
+import { readManifestFiles, refuse } from './manifest-files.ts'
+
+/** The options that `readUses` reads. */
+export const useOptions = {
+  filename: { type: 'string', short: 'f', multiple: true },
+  recursive: { type: 'boolean', short: 'R' },
+  'from-cluster': { type: 'boolean' },
+  'all-namespaces': { type: 'boolean', short: 'A' },
+  namespace: { type: 'string', short: 'n' },
+  kubeconfig: { type: 'string' },
+  context: { type: 'string' },
+} as const
+
+/** An image in a namespace, once, however many pods ask for it. */
+export interface Use {
+  readonly image: string
+  readonly namespace: string
+  /** One of those that ask, and for a file where it is. */
+  readonly by: string
+}
+
+/** Throws `manifest-invalid`, and what the API server's client throws. */
+export async function readUses(
+  values: Parsed['values'],
+  { workloads }: Pick<Config, 'workloads'>,
+  io: Io,
+): Promise<Use[]> {
+  const names = texts(values, 'filename')
+  const files = await readManifestFiles(names, {
+    recursive: values['recursive'] === true,
+    stdin: io.stdin,
+  })
+  const written = files.flatMap((file): Use[] => {
+    const read = readManifests(file.text)
+    if (!read.ok) {
+      print(io.stderr, refuse(file, read))
+      return []
+    }
+    const namespace = text(values, 'namespace') ?? 'default'
+    return imagesOf(read.manifests, workloads).map((use) => ({
+      image: use.image,
+      namespace: use.namespace ?? namespace,
+      by: `${file.name}: ${use.object}`,
+    }))
+  })
+  const running = values['from-cluster'] === true ? await runningUses(values, io) : []
+  const distinct = new Map(
+    [...written, ...running].toReversed().map((use) => [`${use.namespace} ${use.image}`, use]),
+  )
+  return [...distinct.values()].toReversed()
+}
+
+/** What pods asked for: of those that the webhook has changed, the annotation says it. */
+async function runningUses(values: Parsed['values'], io: Io): Promise<Use[]> {
+  const cluster = await connect({
+    kubeconfig: text(values, 'kubeconfig'),
+    context: text(values, 'context'),
+    env: io.env,
+  })
+  try {
+    const everywhere = values['all-namespaces'] === true
+    const namespace = text(values, 'namespace') ?? cluster.namespace
+    const where = {
+      apiVersion: 'v1',
+      resource: 'pods',
+      ...(everywhere ? {} : { namespace }),
+    }
+    const uses: Use[] = []
+    for await (const pod of cluster.api.list<KubeObject>(where, {}, io.signal)) {
+      const records = readRecords(pod)
+      const { name, namespace: own = namespace } = pod.metadata
+      for (const site of findSites(pod))
+        uses.push({ image: askedImage(records, site), namespace: own, by: `Pod ${own}/${name}` })
+    }
+    return uses
+  } finally {
+    await cluster.close()
+  }
+}
