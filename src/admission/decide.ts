@@ -38,7 +38,7 @@ export interface SitesRequest {
 }
 
 /** Istio's gateways ask for this image and get the proxy's own put in by its injector; on the next round it is a name. */
-const filledInByAnother = 'auto'
+export const filledInByAnother = 'auto'
 
 /** Decides every site that this request may change, each distinct image once. Synchronous when nothing has to be asked. */
 export function decideSites(

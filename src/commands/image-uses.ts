@@ -1,4 +1,5 @@
 /** Which images a command is about: those of manifests, or those that a cluster's pods ask for. */
+import { filledInByAnother } from '../admission/decide.ts'
 import { askedImage, readRecords } from '../admission/annotation.ts'
 import type { Config } from '../config/config.ts'
 import { connect } from '../kube/connect.ts'
@@ -79,8 +80,10 @@ async function runningUses(values: Parsed['values'], io: Io): Promise<Use[]> {
     for await (const pod of cluster.api.list<KubeObject>(where, {}, io.signal)) {
       const records = readRecords(pod)
       const { name, namespace: own = namespace } = pod.metadata
-      for (const site of findSites(pod))
-        uses.push({ image: askedImage(records, site), namespace: own, by: `Pod ${own}/${name}` })
+      const images = findSites(pod)
+        .map((site) => askedImage(records, site))
+        .filter((image) => image !== filledInByAnother)
+      uses.push(...images.map((image) => ({ image, namespace: own, by: `Pod ${own}/${name}` })))
     }
     return uses
   } finally {

@@ -109,7 +109,7 @@ interface Task {
   readonly before: Lock
 }
 
-function lookAll(
+async function lookAll(
   config: Config,
   { wanted, kept, before }: Task,
   values: Parsed['values'],
@@ -126,7 +126,11 @@ function lookAll(
       ? look(decider.decide, key, use, before.get(key))
       : { key, use, entry, why: '' }
   })
-  return Promise.all(looks).finally(() => decider.close())
+  try {
+    return await Promise.all(looks)
+  } finally {
+    await decider.close()
+  }
 }
 
 async function look(

@@ -1,5 +1,5 @@
 /** Live reload: the config follows its file, and a broken file changes nothing but a metric and a log line. */
-import { unwatchFile, watchFile } from 'node:fs'
+import { statSync } from 'node:fs'
 import { isDeepStrictEqual } from 'node:util'
 import type { Config } from './config.ts'
 import { loadConfig } from './load.ts'
@@ -16,40 +16,44 @@ export interface WatchOptions {
 const intervalMs = 1_000
 
 /**
- * Calls back for each new content of the file, or of the lock file that it names. Polls by stat, which follows the symbolic links that the kubelet swaps
- * when a ConfigMap changes; change events of the file system do not.
+ * Calls back for each new content of the file, or of the lock file that it names. Polls by stat, which follows the
+ * symbolic links that the kubelet swaps when a ConfigMap changes; change events of the file system do not.
  */
 export function watchConfig(
   file: string,
   { inForce, onConfig, onError }: WatchOptions,
 ): { stop(): void } {
-  let seen: readonly (string | null)[] = [inForce.source, inForce.lock?.source ?? null]
   let lockFile = inForce.lock?.file ?? null
+  let seen: readonly (string | null)[] = [inForce.source, inForce.lock?.source ?? null]
+  let stamps: readonly string[] = []
   const look = () => {
+    // Stamps are taken before the texts: what changes in between is looked at once more, and never passed over.
+    const now = [file, ...(lockFile === null ? [] : [lockFile])].map(stampOf)
+    if (isDeepStrictEqual(now, stamps)) return
+    stamps = now
     const texts = [textOf(file), lockFile === null ? null : textOf(lockFile)]
     if (isDeepStrictEqual(texts, seen)) return
     seen = texts
     try {
       const config = loadConfig(file)
-      follow(config)
+      lockFile = config.lock?.file ?? null
+      seen = [config.source, config.lock?.source ?? null]
       onConfig(config)
     } catch (error) {
       onError(error)
     }
   }
-  const follow = ({ source, lock }: Config) => {
-    if (lockFile !== null) unwatchFile(lockFile, look)
-    lockFile = lock?.file ?? null
-    if (lockFile !== null) watchFile(lockFile, { interval: intervalMs }, look)
-    seen = [source, lock?.source ?? null]
-  }
-  watchFile(file, { interval: intervalMs }, look)
-  follow(inForce)
+  const timer = setInterval(look, intervalMs)
   look()
-  return {
-    stop: () => {
-      unwatchFile(file, look)
-      if (lockFile !== null) unwatchFile(lockFile, look)
-    },
+  return { stop: () => clearInterval(timer) }
+}
+
+/** Changes whenever the file does, or another one takes its place; empty while it cannot be looked at. */
+function stampOf(file: string): string {
+  try {
+    const { dev, ino, size, mtimeNs, ctimeNs } = statSync(file, { bigint: true })
+    return [dev, ino, size, mtimeNs, ctimeNs].join(' ')
+  } catch {
+    return ''
   }
 }

@@ -32,7 +32,7 @@ export function editText(manifests: Manifests, patches: readonly DocumentPatch[]
 }
 
 /** Tokens of a JSON Pointer (RFC 6901). */
-export function tokensOf(pointer: string): Path {
+function tokensOf(pointer: string): Path {
   return pointer
     .split('/')
     .slice(1)

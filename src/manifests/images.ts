@@ -1,4 +1,5 @@
 /** The images that manifests ask for. */
+import { filledInByAnother } from '../admission/decide.ts'
 import { findSites } from '../pod/sites.ts'
 import { type CarrierKind, carriersIn, titleOf } from './carrier.ts'
 import type { Manifests } from './source.ts'
@@ -17,8 +18,7 @@ export function imagesOf({ objects }: Manifests, kinds: readonly CarrierKind[]):
   return objects.flatMap(({ value }) =>
     carriersIn(value, kinds).flatMap(({ pod, namespace }) =>
       findSites(pod)
-        // Another webhook fills it in.
-        .filter(({ image }) => image !== 'auto')
+        .filter(({ image }) => image !== filledInByAnother)
         .map(({ image }) => ({ image, namespace, object: titleOf(value) })),
     ),
   )

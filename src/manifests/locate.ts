@@ -1,23 +1,10 @@
 /** From a path in what a YAML document means to the node that stands for it in the text, through aliases and merge keys. */
-import {
-  type Alias,
-  type Document,
-  isAlias,
-  isMap,
-  isPair,
-  isScalar,
-  isSeq,
-  type Node,
-  type Pair,
-} from 'yaml'
+import { type Document, isAlias, isMap, isPair, isScalar, isSeq, type Node, type Pair } from 'yaml'
 import type { Path } from './source.ts'
 
 /** The node at a path; an alias is followed on the way and not at its end. Null where nothing stands there. */
 export function nodeAt(document: Document, path: Path): Node | null {
-  return path.reduce<Node | null>(
-    (node, key) => childOf(document, node, key),
-    document.contents as Node | null,
-  )
+  return path.reduce<Node | null>((node, key) => childOf(document, node, key), document.contents)
 }
 
 /** The entry of a map that holds this path: the one of the map itself, or of a map that is merged into it. */
@@ -29,7 +16,7 @@ export function pairAt(document: Document, path: Path): Pair<Node, Node | null> 
 
 /** What an alias stands for; any other node itself. */
 export function follow(document: Document, node: Node | null): Node | null {
-  return isAlias(node) ? ((node as Alias).resolve(document) ?? null) : node
+  return isAlias(node) ? (node.resolve(document) ?? null) : node
 }
 
 function childOf(document: Document, parent: Node | null, key: string | number): Node | null {
@@ -50,7 +37,7 @@ function entryOf(
     ) as Pair<Node, Node | null> | undefined
   const own = named(String(key))
   if (own !== undefined) return own
-  const merged = follow(document, mergeValue(node.items as readonly Pair[]))
+  const merged = follow(document, mergeValue(node.items))
   const sources = isSeq(merged) ? (merged.items as Node[]) : merged === null ? [] : [merged]
   for (const source of sources) {
     const found = entryOf(document, follow(document, source), key)
