@@ -60,6 +60,20 @@ export async function buildPause(): Promise<string> {
   return join(dir, 'pause')
 }
 
+/** Builds a published Go program, unless that is done, and returns its file. A version that is named so is always the same. */
+export async function buildTool(module: string, version: string): Promise<string> {
+  const dir = join(cacheDirectory(), `${module.replaceAll('/', '-')}-${version}-${process.arch}`)
+  const program = join(dir, module.split('/').findLast((part) => !/^v\d+$/.test(part)) ?? '')
+  if (!existsSync(program)) {
+    await checkGo()
+    console.log(`e2e: building ${module} ${version} into ${dir}, once (minutes)`)
+    await buildInto(dir, async (partial) => {
+      await must('go', ['install', `${module}@${version}`], { env: { GOBIN: partial } })
+    })
+  }
+  return program
+}
+
 /** A build that is cut off leaves a directory of another name behind, never half of a finished one. */
 async function buildInto(dir: string, build: (partial: string) => Promise<void>): Promise<void> {
   const partial = `${dir}.partial`

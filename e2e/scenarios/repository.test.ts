@@ -1,12 +1,13 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { parse } from 'yaml'
+import { parse, parseAllDocuments } from 'yaml'
 import { type Berth, dryRunPod, startBerth } from '../harness/berth.ts'
+import { buildTool } from '../harness/build.ts'
 import { currentCluster } from '../harness/cluster.ts'
-import { type CommandResult, run } from '../harness/command.ts'
+import { type CommandResult, must, run } from '../harness/command.ts'
 import { apply, kubectlOk, remove } from '../harness/kubectl.ts'
 import { type MirrorAndHub, startMirrorAndHub } from '../harness/mirror-and-hub.ts'
 import { getPod, podManifest, type Pod, podRunning } from '../harness/pods.ts'
@@ -126,4 +127,64 @@ test('a lock of what the cluster runs keeps its digest when the tag moves, in th
     async () => (await dryRunPod('only')).spec.containers[0]?.image.endsWith(moved) === true,
   )
   expect((await getPod('locked', namespace)).spec.containers[0]?.image).toContain(onHub)
+})
+
+/** What runs the command line wherever a program has to be named by its file. */
+function script(file: string, args: readonly string[]): void {
+  writeFileSync(file, `#!/bin/sh\nexec '${process.execPath}' '${main}' ${args.join(' ')} "$@"\n`)
+  chmodSync(file, 0o755)
+}
+
+test('it is a function of kustomize', async () => {
+  const kustomize = await buildTool('sigs.k8s.io/kustomize/kustomize/v5', 'v5.7.1')
+  const base = join(directory, 'base')
+  mkdirSync(base)
+  writeFileSync(join(base, 'web.yaml'), manifest)
+  writeFileSync(
+    join(base, 'kustomization.yaml'),
+    'namePrefix: new-\nresources: [web.yaml]\ntransformers: [rewrite.yaml]\n',
+  )
+  const page = readFileSync(new URL('../../docs/repository.md', import.meta.url), 'utf8')
+  const [, example = ''] =
+    /^```yaml\n(apiVersion: berth[^`]+kind: Rewrite[^`]+)```$/m.exec(page) ?? []
+  writeFileSync(join(base, 'rewrite.yaml'), example)
+  writeFileSync(join(base, 'berth.yaml'), registries.config)
+  script(join(base, 'berth'), [])
+
+  const built = await must(kustomize, ['build', '--enable-alpha-plugins', '--enable-exec', base])
+
+  const { metadata, spec } = parse(built) as {
+    metadata: { name: string }
+    spec: { template: { spec: Pod['spec'] } }
+  }
+  expect(metadata.name).toBe('new-web')
+  expect(spec.template.spec.containers[0]).toMatchObject({
+    image: `mirror.example/library/app:latest@${onMirror}`,
+    imagePullPolicy: 'IfNotPresent',
+  })
+})
+
+test('it is a post-renderer of Helm', async () => {
+  const helm = await buildTool('helm.sh/helm/v3/cmd/helm', 'v3.18.6')
+  const chart = join(directory, 'chart')
+  mkdirSync(join(chart, 'templates'), { recursive: true })
+  writeFileSync(join(chart, 'Chart.yaml'), 'apiVersion: v2\nname: web\nversion: 1.0.0\n')
+  writeFileSync(join(chart, 'templates/web.yaml'), manifest.replace('"app"', '{{ .Values.image }}'))
+  writeFileSync(join(chart, 'values.yaml'), 'image: app\n')
+  script(join(directory, 'post-renderer'), ['rewrite', '-f', '-', '--config', config])
+
+  const rendered = await must(helm, [
+    'template',
+    'release',
+    chart,
+    '--post-renderer',
+    join(directory, 'post-renderer'),
+  ])
+
+  const [document] = parseAllDocuments(rendered)
+  expect(JSON.stringify(document?.toJS())).toContain(
+    `mirror.example/library/app:latest@${onMirror}`,
+  )
+  expect(rendered).toContain('# Source: web/templates/web.yaml\n')
+  expect(rendered).toContain('   # from the mirror\n')
 })
