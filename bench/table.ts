@@ -68,7 +68,7 @@ async function decisions(
     }
     const lookedUp = async () => {
       for (const image of images) {
-        const decision = engine.decide(image, { namespace: 'team', signal })
+        const decision = engine.decide(image, { namespace: 'team', signal: () => signal })
         const { ok } = decision instanceof Promise ? await decision : decision
         if (!ok) throw new Error(`${image} was not decided`)
       }
@@ -111,7 +111,7 @@ async function reviews(registry: BenchRegistry, timing: TimingOptions): Promise<
       name: String(images),
       per: 1,
       run: async () => {
-        const admission = admit(read.request, { signal, observeOnly: false })
+        const admission = admit(read.request, { signal: () => signal, observeOnly: false })
         const { verdict } = admission instanceof Promise ? await admission : admission
         if (verdict.patch.length <= images) throw new Error('not every image was rewritten')
       },

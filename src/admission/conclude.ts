@@ -2,6 +2,7 @@
 import { annotationFits, buildPatch, type Changes } from '../pod/patch.ts'
 import { missingPullSecrets } from '../pod/pull-secrets.ts'
 import { member } from '../pod/sites.ts'
+import type { LazySignal } from '../resolve/budget.ts'
 import { failedSteps } from '../resolve/sentence.ts'
 import { isDenied } from '../resolve/resolution.ts'
 import { imagesAnnotation, writeRecords } from './annotation.ts'
@@ -14,7 +15,7 @@ export interface Conclusion {
   readonly request: AdmissionRequest
   readonly policy: AdmissionPolicy
   readonly facts: NamespaceFacts
-  readonly timing: { readonly signal: AbortSignal }
+  readonly signal: LazySignal
   readonly decisions: readonly SiteDecision[]
   readonly mode: 'enforce' | 'observe'
 }
@@ -102,7 +103,7 @@ function pullSecrets({
   request,
   policy,
   facts,
-  timing,
+  signal,
   decisions,
 }: Conclusion): SecretsResult | Promise<SecretsResult> {
   const none: SecretsResult = { names: [], warnings: [] }
@@ -119,7 +120,7 @@ function pullSecrets({
     namespace: request.namespace,
     account: name,
     wanted,
-    signal: timing.signal,
+    signal: signal(),
   })
 }
 

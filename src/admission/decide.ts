@@ -3,6 +3,7 @@ import { pullPolicyFor, type PullPolicyRule } from '../pod/pull-policy.ts'
 import type { PullSecretRule } from '../pod/pull-secrets.ts'
 import { changedSites, findSites, type Site } from '../pod/sites.ts'
 import type { Decide, Decision } from '../resolve/decisions.ts'
+import type { LazySignal } from '../resolve/budget.ts'
 import type { Resolution } from '../resolve/resolution.ts'
 import { askedImage, type ImageRecord, readRecords } from './annotation.ts'
 import type { AdmissionRequest } from './review.ts'
@@ -33,8 +34,7 @@ type Soon<Value> = Value | Promise<Value>
 export interface SitesRequest {
   readonly request: AdmissionRequest
   readonly policy: AdmissionPolicy
-  /** Reading the signal starts the clock, so it is read only when something has to be asked. */
-  readonly timing: { readonly signal: AbortSignal }
+  readonly signal: LazySignal
 }
 
 /** Istio's gateways ask for this image and get the proxy's own put in by its injector; on the next round it is a name. */
@@ -43,7 +43,7 @@ export const filledInByAnother = 'auto'
 /** Decides every site that this request may change, each distinct image once. Synchronous when nothing has to be asked. */
 export function decideSites(
   decide: Decide,
-  { request, policy, timing }: SitesRequest,
+  { request, policy, signal }: SitesRequest,
 ): Soon<SiteDecision[]> {
   const sites =
     request.operation === 'CREATE'
@@ -56,9 +56,7 @@ export function decideSites(
     if (known !== undefined) return known
     const decision = decide(image, {
       namespace: request.namespace,
-      get signal() {
-        return timing.signal
-      },
+      signal,
     })
     decided.set(image, decision)
     return decision

@@ -1,5 +1,6 @@
 /** One request to one verdict. Bugs are caught here, once, and the pod goes through as it is. */
 import { isMirrorPod } from '../pod/sites.ts'
+import type { LazySignal } from '../resolve/budget.ts'
 import type { Decide } from '../resolve/decisions.ts'
 import { conclude } from './conclude.ts'
 import { type AdmissionPolicy, andThen, decideSites, type SiteDecision } from './decide.ts'
@@ -24,8 +25,7 @@ export interface Admission {
 }
 
 export interface AdmitOptions {
-  /** Read only when something has to be asked; from then on it is the deadline. */
-  readonly signal: AbortSignal
+  readonly signal: LazySignal
   readonly observeOnly: boolean
 }
 
@@ -53,10 +53,10 @@ export function createAdmit({ current, facts, onBug }: AdmissionDependencies): A
     try {
       if (!isOurs(request)) return { verdict: unchanged, decisions: [], mode, failed: false }
       const admission = andThen(
-        decideSites(decide, { request, policy, timing: options }),
+        decideSites(decide, { request, policy, signal: options.signal }),
         (decisions) =>
           andThen(
-            conclude({ request, policy, facts, timing: options, decisions, mode }),
+            conclude({ request, policy, facts, signal: options.signal, decisions, mode }),
             (verdict) => ({
               verdict,
               decisions,
@@ -66,7 +66,7 @@ export function createAdmit({ current, facts, onBug }: AdmissionDependencies): A
           ),
       )
       if (!(admission instanceof Promise)) return admission
-      const watchdog = startWatchdog(options.signal)
+      const watchdog = startWatchdog(options.signal())
       return Promise.race([admission, watchdog.bite])
         .then((made) => made ?? asItIs('no decision in time'))
         .catch(bug)

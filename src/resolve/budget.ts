@@ -1,5 +1,12 @@
 /** How long one review may take, and how the work under it learns that time is up. */
 
+/**
+ * The deadline of a review, whose clock starts when it is first asked for: only then is there something to wait for. A
+ * function and no getter: V8 gives every object literal with a getter a hidden class of its own, and keeps that, with all
+ * that the getter closes over, until the next full collection. With a pod behind it, that is most of a heap.
+ */
+export type LazySignal = () => AbortSignal
+
 /** Two rounds of 5 s webhooks must fit into the 34 s that a request has; no answer is worth more than half of that. */
 const ownCapMs = 2_500
 

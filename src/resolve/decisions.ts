@@ -5,6 +5,7 @@
 import { LRUCache } from 'lru-cache'
 import { parseReference } from '../reference/parse.ts'
 import { formatReference } from '../reference/reference.ts'
+import type { LazySignal } from './budget.ts'
 import type { Policy, Resolution } from './resolution.ts'
 import { resolve, type ResolveDependencies } from './resolve.ts'
 import { sentence } from './sentence.ts'
@@ -22,8 +23,7 @@ export type Decision =
 
 export interface DecideRequest {
   readonly namespace: string
-  /** Read only when a registry has to be asked. */
-  readonly signal: AbortSignal
+  readonly signal: LazySignal
 }
 
 /** Decides one image, by the text in the pod. Synchronous when nothing has to be asked. */
@@ -45,7 +45,8 @@ export function createDecide(dependencies: ResolveDependencies, policy: Policy):
     if (known !== undefined && dependencies.now() < known.resolution.freshUntil) return known
     const parsed = parseReference(image)
     if (!parsed.ok) return { ok: false, fault: parsed.message }
-    const { namespace, signal } = request
+    const { namespace } = request
+    const signal = request.signal()
     return resolve(dependencies, policy, { reference: parsed.reference, namespace, signal }).then(
       (resolution) => {
         const decision = Object.freeze({

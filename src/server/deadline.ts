@@ -1,9 +1,9 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { budgetMs } from '../resolve/budget.ts'
+import { budgetMs, type LazySignal } from '../resolve/budget.ts'
 
 /** When the work for one review has to stop. Nothing is set up before somebody asks for the signal. */
 export interface Deadline {
-  readonly signal: AbortSignal
+  readonly signal: LazySignal
   end(): void
 }
 
@@ -12,7 +12,7 @@ export function createDeadline(request: FastifyRequest, reply: FastifyReply): De
   let running: { readonly stop: AbortController; readonly timer: NodeJS.Timeout } | null = null
   const callerGone = () => running?.stop.abort()
   return {
-    get signal() {
+    signal: () => {
       if (running === null) {
         const stop = new AbortController()
         const { timeout } = request.query as { readonly timeout?: unknown }

@@ -30,9 +30,7 @@ export function createAdmitRoute(
     if (!review.ok) return refuse(reply, 400, review.message)
     const deadline = createDeadline(request, reply)
     const admission = admit(review.request, {
-      get signal() {
-        return deadline.signal
-      },
+      signal: deadline.signal,
       observeOnly,
     })
     if (admission instanceof Promise) {

@@ -41,7 +41,10 @@ async function admit(request: AdmissionRequest, setting: Setting = {}) {
     onBug: (error) => bugs.push(error),
   })
   const signal = AbortSignal.timeout(5_000)
-  const { verdict } = await handler(request, { signal, observeOnly: setting.observeOnly ?? false })
+  const { verdict } = await handler(request, {
+    signal: () => signal,
+    observeOnly: setting.observeOnly ?? false,
+  })
   const after = applyTo(request.object, verdict.patch)
   return { ...verdict, after, images: findSites(after).map(({ image }) => image), bugs }
 }
@@ -152,8 +155,9 @@ describe('work that never ends', () => {
       facts: noFacts,
       onBug: () => undefined,
     })
+    const signal = AbortSignal.timeout(1)
     const { verdict, failed: isFailed } = await handler(requestOf(podOf(['nginx'])), {
-      signal: AbortSignal.timeout(1),
+      signal: () => signal,
       observeOnly: false,
     })
 

@@ -17,7 +17,8 @@ function decideWith(answer: Answer, table = anubis) {
   return {
     clock,
     asked: registries.asked,
-    decide: (image: string, namespace = 'default') => decide(image, { namespace, signal }),
+    decide: (image: string, namespace = 'default') =>
+      decide(image, { namespace, signal: () => signal }),
   }
 }
 

@@ -106,7 +106,10 @@ export function createSubject({ denies = false } = {}): Subject {
       // Weak references are let go between two turns of the event loop only, and nothing here ever waits.
       await turn()
       const { signal } = new AbortController()
-      const { verdict } = await admit(review.request, { signal, observeOnly: false })
+      const { verdict } = await admit(review.request, {
+        signal: () => signal,
+        observeOnly: false,
+      })
       const { response } = JSON.parse(JSON.stringify(toReview(review.request.uid, verdict))) as {
         response: Record<string, unknown>
       }

@@ -1,7 +1,7 @@
 import { connect } from 'node:tls'
 import { Agent, request } from 'undici'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { Admission } from '../../src/admission/handler.ts'
+import type { Admission, AdmitOptions } from '../../src/admission/handler.ts'
 import { unchanged } from '../../src/admission/response.ts'
 import { createApp, maxReviewBytes } from '../../src/server/app.ts'
 import { makeCertificates } from '../../src/server/tls.ts'
@@ -12,7 +12,7 @@ import { podOf, reviewOf } from '../support/reviews.ts'
 
 const lines: string[] = []
 const metrics = createMetrics({ knows: () => false, circuits: () => new Map() })
-const seen: { observeOnly: boolean; signal: AbortSignal }[] = []
+const seen: AdmitOptions[] = []
 const answered: Admission = {
   verdict: { ...unchanged, patch: [{ op: 'add', path: '/a', value: 1 }] },
   decisions: [],

@@ -37,7 +37,7 @@ async function start(clients: ClientAuthentication | null = null): Promise<void>
       throw error
     },
     admit: (_, { signal }) => {
-      signals.push(signal)
+      signals.push(signal())
       return admit()
     },
   })
