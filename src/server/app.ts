@@ -2,15 +2,18 @@
  * The HTTPS door: POST /mutate (and /observe, for namespaces in shadow mode), and nothing else that a cluster needs.
  * Health and metrics are on a port of their own (health.ts), which carries no secrets and needs no TLS.
  */
-import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import type { ServerResponse } from 'node:http'
+import { createServer, type ServerOptions } from 'node:https'
 import type { TlsOptions } from 'node:tls'
+import Fastify, { type FastifyInstance } from 'fastify'
 import type { KeyPair } from './certificate.ts'
-import { type ClientAuthentication, guardClients, requireClients } from './clients.ts'
+import { type ClientAuthentication, createGuard, requireClients } from './clients.ts'
+import { createEntrance } from './entrance.ts'
 import { createLoad, type Load } from './load.ts'
-import { shedLoad } from './shedding.ts'
-import { createAdmitRoute, type RouteDependencies } from './route.ts'
+import { refuse as refuseWith } from './refusal.ts'
+import { createReviews, type ReviewDependencies } from './reviews.ts'
 
-export interface AppOptions extends RouteDependencies {
+export interface AppOptions extends ReviewDependencies {
   readonly tls: KeyPair
   /** Client certificates: whoever calls must show one from this CA for one of these names. Null: anybody may call. */
   readonly clients?: ClientAuthentication | null
@@ -18,9 +21,6 @@ export interface AppOptions extends RouteDependencies {
   /** True while the process is leaving: callers are asked to come back on another connection. */
   readonly draining?: () => boolean
 }
-
-/** An API server takes objects of 3 MiB; an UPDATE review carries two of them and the request around them. */
-export const maxReviewBytes = 8 * 1024 * 1024
 
 /** The API server closes idle connections after 90 s (net/http's default): we wait longer, so that it closes first. */
 const keepAliveMs = 120_000
@@ -50,68 +50,85 @@ export function tlsOptions(
   }
 }
 
-/** Builds the app without listening. Bodies come as bytes: parsing is ours, so that no object of a tenant becomes an error. */
+/** Where reviews are taken, and whether they are only looked at there. */
+const reviewPaths: ReadonlyMap<string, boolean> = new Map([
+  ['/mutate', false],
+  ['/observe', true],
+])
+
+/**
+ * Builds the app without listening. Reviews come in by a short way of their own, in front of fastify, and by fastify's
+ * router when their path is written in some other way; everything that is no review is fastify's to answer.
+ */
 export async function createApp(options: AppOptions): Promise<FastifyInstance> {
+  const { load = createLoad(() => performance.now()), draining = () => false } = options
+  const refuse = (response: ServerResponse, status: number, message: string) => {
+    options.metrics.refused(status)
+    refuseWith(response, status, message)
+  }
+  const mayCall = createGuard(options.clients ?? null)
+  const enter = createEntrance({ load, draining, mayCall, refuse })
+  const takeReview = createReviews({ ...options, load, refuse })
   const app = Fastify({
-    https: {
-      ...tlsOptions(options.tls, options.clients),
-      handshakeTimeout: headersTimeoutMs,
-      requestTimeout: requestTimeoutMs,
-      headersTimeout: headersTimeoutMs,
-      connectionsCheckingInterval: lookForSlowMs,
+    serverFactory: (framework) => {
+      const server = createServer(serverOptions(options), (request, response) => {
+        const { method, url = '' } = request
+        const observeOnly = method === 'POST' ? reviewPaths.get(pathOf(url)) : undefined
+        if (observeOnly === undefined) framework(request, response)
+        else if (enter(request, response)) takeReview(request, response, observeOnly)
+      })
+      server.maxConnections = maxConnections
+      return server
     },
     logger: false,
-    bodyLimit: maxReviewBytes,
-    keepAliveTimeout: keepAliveMs,
-    requestTimeout: requestTimeoutMs,
     // A request that arrives while we drain is answered like any other, and open connections are not cut.
     return503OnClosing: false,
     forceCloseConnections: false,
     routerOptions: { ignoreTrailingSlash: true },
   })
-  app.server.maxConnections = maxConnections
-  const { load = createLoad(() => performance.now()), draining = () => false } = options
-  shedLoad(app, { load, draining, onShed: () => options.metrics.refused(503) })
-  if (options.clients) guardClients(app, options.clients)
+  // Nothing but a review is read.
   app.removeAllContentTypeParsers()
-  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_, body, done) =>
-    done(null, body),
-  )
-  const refuse = (reply: FastifyReply, status: number, message: string) => {
-    options.metrics.refused(status)
-    return reply.code(status).type('text/plain; charset=utf-8').send(`${message}\n`)
-  }
-  const route = createAdmitRoute(options, refuse)
-  for (const [url, observeOnly] of [
-    ['/mutate', false],
-    ['/observe', true],
-  ] as const) {
-    app.post(url, (request: FastifyRequest, reply: FastifyReply) =>
-      route(request, reply, observeOnly),
-    )
-    app.route({
-      method: ['GET', 'HEAD', 'PUT', 'DELETE', 'PATCH', 'OPTIONS'],
-      url,
-      handler: (_, reply) =>
-        refuse(reply.header('allow', 'POST'), 405, `only POST is answered at ${url}`),
+  app.addContentTypeParser('*', (_, __, done) => done(null))
+  app.addHook('onRequest', ({ raw }, reply, done) => {
+    if (enter(raw, reply.raw)) return done()
+    reply.hijack()
+  })
+  for (const [url, observeOnly] of reviewPaths) {
+    app.all(url, ({ raw }, reply) => {
+      reply.hijack()
+      if (raw.method === 'POST') return takeReview(raw, reply.raw, observeOnly)
+      reply.raw.setHeader('allow', 'POST')
+      refuse(reply.raw, 405, `only POST is answered at ${url}`)
     })
   }
-  app.setNotFoundHandler((_, reply) => refuse(reply, 404, 'reviews are answered at /mutate'))
-  app.setErrorHandler(
-    (error: { readonly statusCode?: number; readonly code?: string }, _, reply) => {
-      const status = error.statusCode ?? 500
-      if (status >= 500 && status !== 503) options.onBug(error)
-      return refuse(reply, status, messages[status] ?? 'the request was not understood')
-    },
-  )
+  app.setNotFoundHandler((_, reply) => {
+    reply.hijack()
+    refuse(reply.raw, 404, 'reviews are answered at /mutate')
+  })
+  app.setErrorHandler((error: { readonly statusCode?: number }, _, reply) => {
+    reply.hijack()
+    const { statusCode: status = 500 } = error
+    if (status >= 500) options.onBug(error)
+    refuse(reply.raw, status, status < 500 ? 'the request was not understood' : 'an internal error')
+  })
   await app.ready()
   return app
 }
 
-const messages: Readonly<Record<number, string>> = {
-  400: 'the body is not JSON; send an AdmissionReview',
-  413: `the body is larger than ${maxReviewBytes} bytes`,
-  415: 'send the review as application/json',
-  500: 'an internal error',
-  503: 'too many reviews are under way',
+/** The path without its query, and without a slash at its end. */
+function pathOf(url: string): string {
+  const end = url.indexOf('?')
+  const path = end < 0 ? url : url.slice(0, end)
+  return path.endsWith('/') ? path.slice(0, -1) : path
+}
+
+function serverOptions({ tls, clients }: AppOptions): ServerOptions {
+  return {
+    ...tlsOptions(tls, clients),
+    handshakeTimeout: headersTimeoutMs,
+    requestTimeout: requestTimeoutMs,
+    headersTimeout: headersTimeoutMs,
+    connectionsCheckingInterval: lookForSlowMs,
+    keepAliveTimeout: keepAliveMs,
+  }
 }

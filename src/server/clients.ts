@@ -3,7 +3,7 @@
  * Without them any pod that reaches the port can ask; what it would learn is in docs/security.md.
  */
 import { constants } from 'node:crypto'
-import type { FastifyInstance } from 'fastify'
+import type { IncomingMessage } from 'node:http'
 import { type TlsOptions, TLSSocket } from 'node:tls'
 
 export interface ClientAuthentication {
@@ -23,13 +23,12 @@ export function requireClients({ ca }: ClientAuthentication): TlsOptions {
   }
 }
 
-/** Answers 403 to a certificate of the CA that is not on the list. */
-export function guardClients(app: FastifyInstance, { names }: ClientAuthentication): void {
-  if (names.length === 0) return
-  app.addHook('onRequest', (request, reply, done) => {
-    if (names.some((name) => isFor(request.raw.socket, name))) return done()
-    reply.code(403).type('text/plain; charset=utf-8').send('this client certificate may not call\n')
-  })
+/** Whether the certificate of the caller is for one of the names; with no names every certificate of the CA is. */
+export function createGuard(
+  clients: ClientAuthentication | null,
+): (request: IncomingMessage) => boolean {
+  const names = clients?.names ?? []
+  return ({ socket }) => names.length === 0 || names.some((name) => isFor(socket, name))
 }
 
 function isFor(socket: unknown, name: string): boolean {

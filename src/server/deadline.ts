@@ -1,4 +1,4 @@
-import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { budgetMs, type LazySignal } from '../resolve/budget.ts'
 
 /** When the work for one review has to stop. Nothing is set up before somebody asks for the signal. */
@@ -8,22 +8,28 @@ export interface Deadline {
 }
 
 /** From the `timeout` in the query, or earlier, when the caller has gone. */
-export function createDeadline(request: FastifyRequest, reply: FastifyReply): Deadline {
+export function createDeadline({ url = '' }: IncomingMessage, response: ServerResponse): Deadline {
   let running: { readonly stop: AbortController; readonly timer: NodeJS.Timeout } | null = null
   const callerGone = () => running?.stop.abort()
   return {
     signal: () => {
       if (running === null) {
         const stop = new AbortController()
-        const { timeout } = request.query as { readonly timeout?: unknown }
-        running = { stop, timer: setTimeout(() => stop.abort(), budgetMs(timeout)) }
-        reply.raw.once('close', callerGone)
+        running = { stop, timer: setTimeout(() => stop.abort(), budgetMs(timeoutIn(url))) }
+        response.once('close', callerGone)
       }
       return running.stop.signal
     },
     end: () => {
-      clearTimeout(running?.timer)
-      reply.raw.off('close', callerGone)
+      if (running === null) return
+      clearTimeout(running.timer)
+      response.off('close', callerGone)
     },
   }
+}
+
+/** What is said twice is not said. */
+function timeoutIn(url: string): string | undefined {
+  const given = new URLSearchParams(url.slice(url.indexOf('?') + 1)).getAll('timeout')
+  return given.length === 1 ? given[0] : undefined
 }
