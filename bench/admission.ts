@@ -66,7 +66,7 @@ export async function benchAdmission(isShort: boolean): Promise<void> {
       rounds: plan.starts,
       floor: fastify.name,
     })
-    const [, ordinary = smallest, large = smallest] = benchReviews()
+    const [, ordinary = smallest, , large = smallest] = benchReviews()
     print('## Memory\n')
     await benchMemory({
       workspace,

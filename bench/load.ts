@@ -5,15 +5,18 @@
  */
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Answer, type Connection, openConnection, requestBytes } from './lib/connection.ts'
+import { type Answer, openConnection, requestBytes } from './lib/connection.ts'
 import { faultOf } from './lib/check-answer.ts'
 import { percentile } from './lib/numbers.ts'
+import { createVariation } from './lib/variation.ts'
 import { coreBusySeconds, cpuSeconds, residentBytes } from './lib/process.ts'
 
 export interface LoadOptions {
   readonly port: number
   readonly ca: string
   readonly bodyFile: string
+  /** Whether all reviews are of pods of one controller. */
+  readonly alike: boolean
   /** How many images of the review the answer has to rewrite. */
   readonly images: number
   readonly connections: number
@@ -91,20 +94,24 @@ async function main(options: LoadOptions): Promise<LoadResult> {
   }
 }
 
+/** Sends the next review of its connection. */
+interface Sender {
+  send(): void
+  close(): void
+}
+
 /** Opens the connections one after the other, then sends on all of them. */
 async function startLoop(options: LoadOptions, tally: Tally): Promise<{ stop(): void }> {
   const { port, bodyFile, connections: count } = options
   const body = readFileSync(bodyFile)
-  const { uid } = (JSON.parse(body.toString()) as { request: { uid: string } }).request
-  const request = requestBytes(port, body)
   const ca = readFileSync(options.ca, 'utf8')
-  const connections = new Set<Connection>()
+  const connections = new Set<Sender>()
   let running = true
   const fail = (reason: string) => {
     throw new Error(`${reason}; connections: ${count}, review: ${bodyFile}`)
   }
   for (let index = 0; index < count; index++) await open()
-  for (const connection of connections) connection.send(request)
+  for (const connection of connections) connection.send()
   return {
     stop: () => {
       running = false
@@ -112,7 +119,10 @@ async function startLoop(options: LoadOptions, tally: Tally): Promise<{ stop(): 
     },
   }
 
-  async function open(): Promise<Connection> {
+  async function open(): Promise<Sender> {
+    const request = requestBytes(port, body)
+    const vary = createVariation(request, options.alike)
+    let uid = ''
     let sentAt = 0
     let seen = 0
     const onAnswer = (answer: Answer) => {
@@ -125,17 +135,18 @@ async function startLoop(options: LoadOptions, tally: Tally): Promise<{ stop(): 
         const fault = faultOf(answer.body(), uid, options.images)
         if (fault !== null) fail(`a wrong answer: ${fault}`)
       }
-      connection.send(request)
+      connection.send()
     }
     const onEnd = (reason: string) => {
       if (running && connections.has(connection)) fail(reason)
     }
     const raw = await openConnection({ port, ca }, { onAnswer, onEnd })
-    const connection: Connection = {
+    const connection: Sender = {
       close: () => raw.close(),
-      send: (bytes) => {
+      send: () => {
+        uid = vary()
         sentAt = performance.now()
-        raw.send(bytes)
+        raw.send(request)
       },
     }
     connections.add(connection)
@@ -148,7 +159,7 @@ async function startLoop(options: LoadOptions, tally: Tally): Promise<{ stop(): 
       raw.close()
       const again = async () => {
         await sleep(afterRefusalMs)
-        if (running) (await open()).send(request)
+        if (running) (await open()).send()
       }
       again().catch((error: unknown) => fail(String(error)))
     }

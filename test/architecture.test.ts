@@ -18,7 +18,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   config: ['reference', 'fallback', 'registry', 'credentials', 'lock'],
   admission: ['reference', 'pod', 'fallback', 'resolve'],
   telemetry: ['pod', 'admission', 'resolve'],
-  server: ['admission', 'resolve', 'telemetry'],
+  server: ['pod', 'admission', 'resolve', 'telemetry'],
   kube: ['admission', 'telemetry'],
   controller: ['credentials', 'kube', 'config', 'server', 'telemetry'],
   commands: [

@@ -3,22 +3,27 @@
 export interface BenchReview {
   readonly name: string
   readonly images: number
+  /** Pods of one controller, as when one is scaled up; else each has a controller of its own. */
+  readonly alike: boolean
   readonly body: Buffer
 }
 
 /** The mirror that the benchmarks' table leads to; every image of every review is found there. */
 export const mirrorHost = 'mirror.bench:5000'
 
-/** Every review's: answers are told apart by their connection. */
+/** What differs from review to review (variation.ts), as it stands in the body. */
+export const tokenSuffix = 'x7k2p'
+export const templateHash = '6b7f9c5d4'
 export const benchUid = '5c1e7a52-2b8f-4b0c-9d0e-6f1a2c3b4d5e'
 
 const kilobyte = 1_024
 
-/** One container; five with labels and environment (8 KB); sixteen (200 KB). */
+/** One container; five with labels and environment (8 KB), of one controller and of many; sixteen (200 KB). */
 export function benchReviews(): BenchReview[] {
   return [
     makeReview('1 image', 1, 0),
     makeReview('5 images, 8 KB', 5, 8 * kilobyte),
+    { ...makeReview('5 images, 8 KB, none alike', 5, 8 * kilobyte), alike: false },
     makeReview('16 images, 200 KB', 16, 200 * kilobyte),
   ]
 }
@@ -29,7 +34,7 @@ export function makeReview(name: string, images: number, bytes: number): BenchRe
   const sample = render(images, 10 * images)
   const perVariable = (sample.length - bare.length) / (10 * images)
   const variables = Math.max(0, Math.floor((bytes - bare.length) / perVariable))
-  return { name, images, body: render(images, variables) }
+  return { name, images, alike: true, body: render(images, variables) }
 }
 
 /** Images as clusters run them: three registries, tagged and untagged. */
@@ -59,7 +64,7 @@ function container(index: number, variables: number): object {
     resources: { limits: { memory: '256Mi' }, requests: { cpu: '100m', memory: '128Mi' } },
     volumeMounts: [
       {
-        name: 'kube-api-access-x7k2p',
+        name: `kube-api-access-${tokenSuffix}`,
         readOnly: true,
         mountPath: '/var/run/secrets/kubernetes.io/serviceaccount',
       },
@@ -101,19 +106,19 @@ function pod(containers: readonly object[]): object {
     kind: 'Pod',
     apiVersion: 'v1',
     metadata: {
-      generateName: 'service-6b7f9c5d4-',
+      generateName: `service-${templateHash}-`,
       namespace: 'team',
       labels: {
         app: 'service',
         'app.kubernetes.io/part-of': 'shop',
-        'pod-template-hash': '6b7f9c5d4',
+        'pod-template-hash': templateHash,
       },
       annotations: { 'prometheus.io/scrape': 'true', 'prometheus.io/port': '9090' },
       ownerReferences: [
         {
           apiVersion: 'apps/v1',
           kind: 'ReplicaSet',
-          name: 'service-6b7f9c5d4',
+          name: `service-${templateHash}`,
           uid: 'd2f0c1b7-4c35-45b1-8f0e-1b1f9c0a7e42',
           controller: true,
           blockOwnerDeletion: true,
@@ -123,7 +128,7 @@ function pod(containers: readonly object[]): object {
     spec: {
       volumes: [
         {
-          name: 'kube-api-access-x7k2p',
+          name: `kube-api-access-${tokenSuffix}`,
           projected: {
             sources: [
               { serviceAccountToken: { expirationSeconds: 3_607, path: 'token' } },

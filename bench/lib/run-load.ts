@@ -31,7 +31,7 @@ export async function runLoad(
 ): Promise<LoadResult> {
   const bodyFile = join(directory, `review-${review.body.length}.json`)
   writeFileSync(bodyFile, review.body)
-  const options: LoadOptions = { ...settings, ca, bodyFile, core: serverCore }
+  const options: LoadOptions = { ...settings, alike: review.alike, ca, bodyFile, core: serverCore }
   const { stdout } = await promisify(execFile)(
     'taskset',
     ['-c', String(loadCore), process.execPath, generator, JSON.stringify(options)],

@@ -22,7 +22,11 @@ export interface Admission {
   readonly decisions: readonly SiteDecision[]
   readonly mode: 'enforce' | 'observe'
   readonly failed: boolean
+  /** Whether a review that says the same would get the same answer now. */
+  readonly holds: () => boolean
 }
+
+const never = () => false
 
 export interface AdmitOptions {
   readonly signal: LazySignal
@@ -40,18 +44,26 @@ export type Admit = (
  */
 export function createAdmit({ current, facts, onBug }: AdmissionDependencies): Admit {
   return (request, options) => {
-    const { policy, decide } = current()
+    const engine = current()
+    const { policy, decide } = engine
     const mode = options.observeOnly ? 'observe' : policy.mode
     const asItIs = (warning: string): Admission => {
       const warnings = [`berth: ${warning}; the pod is admitted as it is`]
-      return { verdict: { ...unchanged, warnings }, decisions: [], mode, failed: true }
+      return {
+        verdict: { ...unchanged, warnings },
+        decisions: [],
+        mode,
+        failed: true,
+        holds: never,
+      }
     }
     const bug = (error: unknown): Admission => {
       onBug(error, request.uid)
       return asItIs('an internal error')
     }
     try {
-      if (!isOurs(request)) return { verdict: unchanged, decisions: [], mode, failed: false }
+      if (!isOurs(request))
+        return { verdict: unchanged, decisions: [], mode, failed: false, holds: never }
       const admission = andThen(
         decideSites(decide, { request, policy, signal: options.signal }),
         (decisions) =>
@@ -62,18 +74,26 @@ export function createAdmit({ current, facts, onBug }: AdmissionDependencies): A
               decisions,
               mode,
               failed: false,
+              holds: holdsFor(engine, decisions),
             }),
           ),
       )
       if (!(admission instanceof Promise)) return admission
+      // What had to be asked of the cluster may be otherwise the next time.
       const watchdog = startWatchdog(options.signal())
       return Promise.race([admission, watchdog.bite])
-        .then((made) => made ?? asItIs('no decision in time'))
+        .then((made) => (made === null ? asItIs('no decision in time') : { ...made, holds: never }))
         .catch(bug)
         .finally(() => watchdog.stop())
     } catch (error) {
       return bug(error)
     }
+  }
+
+  /** As long as the configuration is in force and each of the decisions is fresh. */
+  function holdsFor(inForce: unknown, decisions: readonly SiteDecision[]): () => boolean {
+    const freshUntil = Math.min(...decisions.map(({ resolution }) => resolution?.freshUntil ?? 0))
+    return () => current() === inForce && performance.now() < freshUntil
   }
 }
 

@@ -1,18 +1,11 @@
-/** One review in, one review out, under a deadline of its own. */
+/** The HTTP around a review: body in, answer out, under a deadline of its own. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Admission, Admit } from '../admission/handler.ts'
-import { toReview } from '../admission/response.ts'
-import { type AdmissionRequest, readReview } from '../admission/review.ts'
-import type { AdmissionLog } from '../telemetry/admission-log.ts'
-import type { Metrics } from '../telemetry/metrics.ts'
+import { type Answer, type AnswerDependencies, createAnswers } from './answers.ts'
 import { maxReviewBytes, receiveBody } from './body.ts'
 import { createDeadline } from './deadline.ts'
 import type { Load } from './load.ts'
 
-export interface ReviewDependencies {
-  readonly admit: Admit
-  readonly metrics: Metrics
-  readonly log: AdmissionLog
+export interface ReviewDependencies extends AnswerDependencies {
   readonly onBug: (error: unknown) => void
 }
 
@@ -38,7 +31,8 @@ const tooMuch: Readonly<Record<number, string>> = {
  * between the two, costs more than deciding most pods.
  */
 export function createReviews(options: ReviewOptions): TakeReview {
-  const { admit, metrics, log, onBug, load, refuse } = options
+  const { onBug, load, refuse } = options
+  const answerReview = createAnswers(options)
   return (request, response, observeOnly) => {
     if (!isJson(request.headers['content-type'])) {
       return refuse(response, 415, 'send the review as application/json')
@@ -47,37 +41,30 @@ export function createReviews(options: ReviewOptions): TakeReview {
       load,
       onTooMuch: (status) => refuse(response, status, tooMuch[status] ?? ''),
       onBody: (body) => {
+        const deadline = createDeadline(request, response)
         try {
-          decide(body)
+          const answer = answerReview(body, { signal: deadline.signal, observeOnly })
+          if (!(answer instanceof Promise)) return send(answer)
+          void answer
+            .then(send)
+            .catch(bug)
+            .finally(() => deadline.end())
         } catch (error) {
           bug(error)
         }
       },
     })
 
-    function decide(body: Buffer): void {
-      const started = performance.now()
-      const review = readReview(body)
-      if (!review.ok) return refuse(response, 400, review.message)
-      const deadline = createDeadline(request, response)
-      const admission = admit(review.request, { signal: deadline.signal, observeOnly })
-      if (!(admission instanceof Promise)) return answer(review.request, admission, started)
-      void admission
-        .then((made) => answer(review.request, made, started))
-        .catch(bug)
-        .finally(() => deadline.end())
-    }
-
-    function answer(asked: AdmissionRequest, made: Admission, started: number): void {
-      const milliseconds = performance.now() - started
-      metrics.admitted(asked, made, milliseconds / 1000)
-      log({ request: asked, admission: made, milliseconds })
-      const text = JSON.stringify(toReview(asked.uid, made.verdict))
+    function send(answer: Answer): void {
+      if (!answer.ok) return refuse(response, 400, answer.message)
+      const { text } = answer
+      const bytes = Buffer.byteLength(text)
       const headers = {
         'content-type': 'application/json; charset=utf-8',
-        'content-length': Buffer.byteLength(text),
+        'content-length': bytes,
       }
-      response.writeHead(200, headers).end(text)
+      // ASCII, as nearly always, needs no encoder.
+      response.writeHead(200, headers).end(text, bytes === text.length ? 'latin1' : 'utf8')
     }
 
     function bug(error: unknown): void {

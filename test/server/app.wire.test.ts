@@ -19,6 +19,7 @@ const answered: Admission = {
   decisions: [],
   mode: 'enforce',
   failed: false,
+  holds: () => false,
 }
 
 let app: Awaited<ReturnType<typeof createApp>>

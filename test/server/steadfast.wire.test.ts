@@ -16,7 +16,13 @@ import { podOf, reviewOf } from '../support/reviews.ts'
 
 type App = Awaited<ReturnType<typeof createApp>>
 
-const answered: Admission = { verdict: unchanged, decisions: [], mode: 'enforce', failed: false }
+const answered: Admission = {
+  verdict: unchanged,
+  decisions: [],
+  mode: 'enforce',
+  failed: false,
+  holds: () => false,
+}
 const body = JSON.stringify(reviewOf(podOf(['nginx'])))
 let app: App
 let certificates: Certificates
