@@ -99,6 +99,7 @@ async function reviews(registry: BenchRegistry, timing: TimingOptions): Promise<
   const admit = createAdmit({
     current: () => engine,
     facts: noFacts,
+    now: () => performance.now(),
     onBug: (error) => {
       throw error
     },

@@ -13,6 +13,8 @@ export interface AdmissionDependencies {
   /** The configuration as it is now: read once for each review, so that a reload never splits one. */
   readonly current: () => { readonly policy: AdmissionPolicy; readonly decide: Decide }
   readonly facts: NamespaceFacts
+  /** Milliseconds of the clock by which decisions are fresh. */
+  readonly now: () => number
   /** Told of a bug; the pod is admitted all the same. */
   readonly onBug: (error: unknown, uid: string) => void
 }
@@ -42,7 +44,7 @@ export type Admit = (
  * Makes the function that answers reviews. It never rejects, denies only what a rule of the configuration denies, answers
  * at once when nothing has to be asked, and soon after its signal aborts whatever the rooms behind it do.
  */
-export function createAdmit({ current, facts, onBug }: AdmissionDependencies): Admit {
+export function createAdmit({ current, facts, now, onBug }: AdmissionDependencies): Admit {
   return (request, options) => {
     const engine = current()
     const { policy, decide } = engine
@@ -93,7 +95,7 @@ export function createAdmit({ current, facts, onBug }: AdmissionDependencies): A
   /** As long as the configuration is in force and each of the decisions is fresh. */
   function holdsFor(inForce: unknown, decisions: readonly SiteDecision[]): () => boolean {
     const freshUntil = Math.min(...decisions.map(({ resolution }) => resolution?.freshUntil ?? 0))
-    return () => current() === inForce && performance.now() < freshUntil
+    return () => current() === inForce && now() < freshUntil
   }
 }
 

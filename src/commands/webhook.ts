@@ -86,6 +86,7 @@ export async function startWebhook(options: WebhookOptions): Promise<Webhook> {
   const dependencies: AdmissionDependencies = {
     current: () => engine,
     facts: options.facts ?? noFacts,
+    now: () => performance.now(),
     onBug: (error, uid) => log.error({ err: error, uid }, 'a bug; the pod was admitted as it is'),
   }
   const app = await createApp({

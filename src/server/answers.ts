@@ -10,7 +10,7 @@ import type { Metrics } from '../telemetry/metrics.ts'
 
 export interface AnswerDependencies {
   readonly admit: Admit
-  readonly metrics: Metrics
+  readonly metrics: Pick<Metrics, 'admitted'>
   readonly log: AdmissionLog
 }
 

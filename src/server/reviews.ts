@@ -1,11 +1,13 @@
 /** The HTTP around a review: body in, answer out, under a deadline of its own. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Metrics } from '../telemetry/metrics.ts'
 import { type Answer, type AnswerDependencies, createAnswers } from './answers.ts'
 import { maxReviewBytes, receiveBody } from './body.ts'
 import { createDeadline } from './deadline.ts'
 import type { Load } from './load.ts'
 
 export interface ReviewDependencies extends AnswerDependencies {
+  readonly metrics: Metrics
   readonly onBug: (error: unknown) => void
 }
 

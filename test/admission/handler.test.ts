@@ -38,6 +38,7 @@ async function admit(request: AdmissionRequest, setting: Setting = {}) {
   const handler = createAdmit({
     current: () => ({ policy, decide: createDecide(registries.dependencies, policy) }),
     facts: setting.facts ?? noFacts,
+    now: () => 0,
     onBug: (error) => bugs.push(error),
   })
   const signal = AbortSignal.timeout(5_000)
@@ -153,6 +154,7 @@ describe('work that never ends', () => {
     const handler = createAdmit({
       current: () => ({ policy, decide: createDecide(stuck, policy) }),
       facts: noFacts,
+      now: () => 0,
       onBug: () => undefined,
     })
     const signal = AbortSignal.timeout(1)

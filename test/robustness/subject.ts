@@ -93,6 +93,7 @@ export function createSubject({ denies = false } = {}): Subject {
   const admit = createAdmit({
     current: () => ({ policy, decide: createDecide(dependencies, policy) }),
     facts: noFacts,
+    now: () => 0,
     onBug: (error) => bugs.push(error),
   })
   return {
