@@ -39,3 +39,32 @@ it('finds what looking at every row in turn would find', () => {
     { numRuns: 5_000 },
   )
 })
+
+it('looks at one row for each of a hundred images among a thousand rows', () => {
+  let looks = 0
+  const counted = (text: string): Pattern => {
+    const result = compilePattern(text)
+    if (!result.ok) throw new Error(result.message)
+    const { pattern } = result
+    return {
+      ...pattern,
+      matches: (reference) => {
+        looks++
+        return pattern.matches(reference)
+      },
+    }
+  }
+  const rows = Array.from({ length: 1_000 }, (_, row) => [
+    counted(row % 2 === 0 ? `docker.io/team-${row}/*` : `registry-${row}.example.com/**`),
+  ])
+  const index = indexRows(rows)
+  const found = Array.from({ length: 100 }, (_, image) => {
+    const row = image * 10 + (image % 2)
+    const [domain, path] =
+      row % 2 === 0 ? ['docker.io', `team-${row}/app`] : [`registry-${row}.example.com`, 'team/app']
+    return index.find({ domain, path, tag: null, digest: null }, false) - row
+  })
+
+  expect(new Set(found)).toEqual(new Set([0]))
+  expect(looks).toBe(100)
+})

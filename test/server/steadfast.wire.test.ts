@@ -67,7 +67,12 @@ afterEach(() => app.close())
 function post(
   agent: Agent,
   headers: Record<string, string> = {},
-): Promise<{ status: number; connection: string | undefined; text: string }> {
+): Promise<{
+  status: number
+  connection: string | undefined
+  keepAlive: string | undefined
+  text: string
+}> {
   return new Promise((resolve, reject) => {
     const request = httpsRequest(
       {
@@ -85,6 +90,7 @@ function post(
           resolve({
             status: response.statusCode ?? 0,
             connection: response.headers.connection,
+            keepAlive: response.headers['keep-alive']?.toString(),
             text,
           }),
         )
@@ -139,6 +145,17 @@ describe('draining (A2, A3)', () => {
     expect(socket?.destroyed).toBe(false)
     expect((await post(agent)).status).toBe(200)
     agent.destroy()
+  })
+})
+
+describe('an idle connection (A4)', () => {
+  it('is kept longer than the ninety seconds after which an API server closes it', async () => {
+    await start()
+    const agent = agentWith()
+    const { keepAlive } = await post(agent)
+    agent.destroy()
+
+    expect(Number(/^timeout=(\d+)$/.exec(keepAlive ?? '')?.[1])).toBeGreaterThanOrEqual(120)
   })
 })
 
