@@ -4,6 +4,7 @@
  */
 import type { LoadResult } from './load.ts'
 import { printAdmission, type Sample } from './admission-report.ts'
+import { benchLoopDelay } from './loop-delay.ts'
 import { benchMemory } from './memory.ts'
 import { serverCore } from './lib/machine.ts'
 import { rotated } from './lib/numbers.ts'
@@ -75,6 +76,8 @@ export async function benchAdmission(isShort: boolean): Promise<void> {
       rounds: plan.memoryRounds,
     })
     await load(workspace, [berth, bareNode, ...go], plan)
+    print('\n## Event loop\n')
+    await benchLoopDelay(workspace, plan.measureMs)
   } finally {
     await registry.close()
     workspace.remove()

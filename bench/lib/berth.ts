@@ -1,6 +1,6 @@
 /** Berth as it is measured: the real `berth serve`, built as for a package, with a table of ordinary length. */
 import { execFileSync } from 'node:child_process'
-import { copyFileSync, existsSync, symlinkSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Program } from './process.ts'
 import { mirrorHost } from './reviews.ts'
@@ -8,7 +8,7 @@ import { repository, type Workspace } from './workspace.ts'
 
 /** JavaScript by tsc, beside the installed dependencies: the form in which a package or an image carries it. */
 export function buildBerth({ directory }: Workspace): string {
-  const main = join(directory, 'dist', 'main.js')
+  const main = join(directory, 'bin', 'berth.js')
   if (existsSync(main)) return main
   const tsc = join(repository, 'node_modules', '.bin', 'tsc')
   execFileSync(
@@ -18,7 +18,9 @@ export function buildBerth({ directory }: Workspace): string {
   )
   for (const name of ['node_modules', 'webhook-config'])
     symlinkSync(join(repository, name), join(directory, name))
-  copyFileSync(join(repository, 'package.json'), join(directory, 'package.json'))
+  mkdirSync(join(directory, 'bin'))
+  for (const name of ['package.json', 'bin/berth.js'])
+    copyFileSync(join(repository, name), join(directory, name))
   return main
 }
 
@@ -48,6 +50,12 @@ export interface ServeOptions {
   readonly nodeArgs?: readonly string[]
 }
 
+/**
+ * A young generation of 4 MiB: what a review leaves behind is dead when it has been answered, and a larger one is memory
+ * that is held for nothing. The old generation is left to Node, which goes by the limit of the container.
+ */
+export const startFlags: readonly string[] = ['--max-semi-space-size=4']
+
 /** The command line, with the log at its usual level. */
 export function serveProgram(
   { cert, key }: Workspace,
@@ -57,7 +65,10 @@ export function serveProgram(
   const rest = ['--metrics-port', String(metricsPort), '--tls-cert', cert, '--tls-key', key]
   // No endpoint of a cluster has to hear that it leaves.
   const leave = ['--drain-seconds', '0']
-  return { command: process.execPath, args: [...nodeArgs, main, ...serve, ...rest, ...leave] }
+  return {
+    command: process.execPath,
+    args: [...startFlags, ...nodeArgs, main, ...serve, ...rest, ...leave],
+  }
 }
 
 export function configFileOf({ directory }: Workspace): string {
