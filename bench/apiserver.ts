@@ -27,7 +27,7 @@ interface Way {
 const ways: readonly Way[] = [
   { name: 'no webhook', namespace: 'bench-none', registryMs: null },
   { name: 'a webhook that changes nothing', namespace: 'bench-idle', registryMs: null },
-  { name: 'a bare one with a fixed patch', namespace: 'bench-fixed', registryMs: null },
+  { name: 'a bare one with the same patch', namespace: 'bench-fixed', registryMs: null },
   { name: 'Berth, from cache', namespace: 'bench-berth', registryMs: null },
   { name: 'Berth, registry answers at once', namespace: 'bench-berth', registryMs: 0 },
   { name: 'Berth, registry answers after 20 ms', namespace: 'bench-berth', registryMs: 20 },
@@ -70,8 +70,11 @@ async function inCluster(
     await makeNamespaces(cluster)
     webhooks.push(
       await startBerthWebhook(workspace, cluster, settings.registry.url),
-      await startBareWebhook(workspace, cluster, { namespace: 'bench-idle', patches: false }),
-      await startBareWebhook(workspace, cluster, { namespace: 'bench-fixed', patches: true }),
+      await startBareWebhook(workspace, cluster, { namespace: 'bench-idle', change: 'nothing' }),
+      await startBareWebhook(workspace, cluster, {
+        namespace: 'bench-fixed',
+        change: 'image and annotation',
+      }),
     )
     for (const { manifest } of webhooks) await applyTo(cluster, manifest)
     await untilRegistered(client)
@@ -133,7 +136,7 @@ async function measure(client: KubeClient, settings: Settings): Promise<void> {
   }
   const [none = [], idle = [], fixed = []] = [...rates.values()]
   printTable(
-    ['way', 'pods/s', '÷ no webhook', '÷ no change', '÷ fixed patch', 'p50 ms', 'p99 ms'],
+    ['way', 'pods/s', '÷ no webhook', '÷ no change', '÷ same patch', 'p50 ms', 'p99 ms'],
     ways.map(({ name }) => {
       const sorted = (latencies.get(name) ?? []).sort((a, b) => a - b)
       const mine = rates.get(name) ?? []

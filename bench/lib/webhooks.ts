@@ -9,6 +9,7 @@ import { freePorts } from '../../e2e/harness/ports.ts'
 import { waitFor } from '../../e2e/harness/wait.ts'
 import { buildBerth, serveProgram, writeConfig } from './berth.ts'
 import { type Started, startAnywhere } from './process.ts'
+import type { FixedChange } from '../servers/fixed-answer.ts'
 import type { Workspace } from './workspace.ts'
 
 export interface Webhook {
@@ -41,21 +42,20 @@ export async function startBerthWebhook(
 
 export interface BareWebhook {
   readonly namespace: string
-  /** False: answers `allowed`, the least that a webhook can cost. True: with the same small patch for every pod. */
-  readonly patches: boolean
+  readonly change: FixedChange
 }
 
 /** A bare server as a webhook for one namespace. */
 export async function startBareWebhook(
   { cert, key, ca }: Workspace,
   { address }: Cluster,
-  { namespace, patches }: BareWebhook,
+  { namespace, change }: BareWebhook,
 ): Promise<Webhook> {
   const [port = 0] = await freePorts(1, address)
   const script = fileURLToPath(new URL('../servers/node-floor.ts', import.meta.url))
   const started = startAnywhere({
     command: process.execPath,
-    args: [script, `${port}`, cert, key, patches ? '' : 'unchanged', address],
+    args: [script, `${port}`, cert, key, change, address],
   })
   const manifest = {
     apiVersion: 'admissionregistration.k8s.io/v1',

@@ -9,6 +9,6 @@ const app = Fastify({
   https: { cert: readFileSync(cert), key: readFileSync(key), minVersion: 'TLSv1.3' },
 })
 app.post('/mutate', (request, reply) =>
-  reply.type('application/json').send(answerFor(request.body, true)),
+  reply.type('application/json').send(answerFor(request.body, 'image')),
 )
 await app.listen({ host: '127.0.0.1', port: Number(port) })

@@ -1,17 +1,43 @@
-/** The answer of the bare servers: one image rewritten, whatever the pod; or nothing changed. */
-const patch = Buffer.from(
-  JSON.stringify([
-    { op: 'add', path: '/spec/containers/0/image', value: 'mirror.bench:5000/fixed:latest' },
-  ]),
-).toString('base64')
+/** The answer of the bare servers, whatever the pod. */
+
+/** What it changes: the first image; that and the annotation that Berth would write; nothing. */
+export type FixedChange = 'image' | 'image and annotation' | 'nothing'
+
+const image = 'mirror.bench:5000/fixed:latest'
+const record = {
+  site: 'containers/main',
+  from: 'team/app:1.0.0',
+  to: image,
+  row: 'docker-hub',
+  why: 'found on mirror.bench:5000',
+}
+const changeImage = { op: 'add', path: '/spec/containers/0/image', value: image }
+const annotate = {
+  op: 'add',
+  path: '/metadata/annotations',
+  value: { 'berth.dev/images': JSON.stringify([record]) },
+}
+
+/** Made once: a patch costs the bare servers nothing. */
+const patches: Readonly<Record<FixedChange, object>> = {
+  image: patchOf([changeImage]),
+  'image and annotation': patchOf([changeImage, annotate]),
+  nothing: {},
+}
 
 /** An AdmissionReview as text, with the uid of the one that was received. */
-export function answerFor(review: unknown, patched: boolean): string {
+export function answerFor(review: unknown, change: FixedChange): string {
   const { uid } = (review as { request: { uid: string } }).request
-  const change = patched ? { patchType: 'JSONPatch', patch } : {}
   return JSON.stringify({
     apiVersion: 'admission.k8s.io/v1',
     kind: 'AdmissionReview',
-    response: { uid, allowed: true, ...change },
+    response: { uid, allowed: true, ...patches[change] },
   })
+}
+
+function patchOf(operations: readonly object[]): object {
+  return {
+    patchType: 'JSONPatch',
+    patch: Buffer.from(JSON.stringify(operations)).toString('base64'),
+  }
 }

@@ -1,9 +1,9 @@
 /** The floor of this runtime: `node:https`, JSON.parse of the review, and an answer that is always the same patch. */
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:https'
-import { answerFor } from './fixed-answer.ts'
+import { answerFor, type FixedChange } from './fixed-answer.ts'
 
-const [, , port = '0', cert = '', key = '', unchanged = '', address = '127.0.0.1'] = process.argv
+const [, , port = '0', cert = '', key = '', change = 'image', address = '127.0.0.1'] = process.argv
 
 createServer(
   { cert: readFileSync(cert), key: readFileSync(key), minVersion: 'TLSv1.3' },
@@ -11,7 +11,7 @@ createServer(
     const chunks: Buffer[] = []
     request.on('data', (chunk: Buffer) => chunks.push(chunk))
     request.on('end', () => {
-      const body = answerFor(JSON.parse(Buffer.concat(chunks).toString()), unchanged === '')
+      const body = answerFor(JSON.parse(Buffer.concat(chunks).toString()), change as FixedChange)
       response
         .writeHead(200, {
           'content-type': 'application/json',

@@ -61,6 +61,8 @@ export function createReplicas<Made>(): Replicas<Made> {
       if (uid === undefined || another !== undefined) return
       // A copy: the bytes of a request are part of a larger piece that was read from its connection.
       originals.set(key, { body: Buffer.from(body), places, uid, made })
+      // Reviews that share a name and nothing else would be copied one after the other.
+      seen.delete(key)
     },
   }
 }

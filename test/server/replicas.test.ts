@@ -183,7 +183,7 @@ describe('whatever a tenant writes', () => {
 
         expect(answer).toEqual((await answeredAfresh(second)).answer)
       }),
-      { numRuns: 300 },
+      { numRuns: 100 },
     )
   })
 })
