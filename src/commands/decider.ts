@@ -41,12 +41,7 @@ export function createDecider(config: Config, options: DeciderOptions): Decider 
     // An image's time begins when its turn has come.
     decide: (image, { namespace }) =>
       limit(() =>
-        engine.decide(image, {
-          namespace,
-          get signal() {
-            return AbortSignal.timeout(patienceMs)
-          },
-        }),
+        engine.decide(image, { namespace, signal: () => AbortSignal.timeout(patienceMs) }),
       ),
     close: () => engine.close(),
   }

@@ -140,7 +140,7 @@ async function look(
   before: LockedImage | undefined,
 ): Promise<Looked> {
   const { signal } = new AbortController()
-  const decision = await decide(key, { namespace: use.namespace, signal })
+  const decision = await decide(key, { namespace: use.namespace, signal: () => signal })
   const chosen = decision.ok ? decision.resolution.chosen : null
   if (chosen === null || chosen.digest === null)
     return { key, use, entry: null, why: decision.ok ? decision.why : decision.fault }

@@ -158,7 +158,7 @@ async function decideOne(
   const decisions = await decideSites(decide, {
     request,
     policy: imagesOnly || !carrier.isPod ? sitesOnly : policy,
-    timing: { signal },
+    signal: () => signal,
   })
   const finals = decisions.flatMap(({ resolution }) =>
     resolution === null ? [] : [resolution.chosen],

@@ -160,7 +160,7 @@ describe('rewrite', () => {
         // The webhook, asked about each pod of the result, changes no image.
         for (const pod of podsOf(result.text)) {
           const request = requestOf(pod, { namespace: 'team' })
-          const decisions = await decideSites(decide, { request, policy, timing: { signal } })
+          const decisions = await decideSites(decide, { request, policy, signal: () => signal })
           for (const { site, image } of decisions) expect(image).toBe(site.image)
         }
         // And twice is once.
