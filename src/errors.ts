@@ -17,6 +17,8 @@ export const errorCodes = [
   'cluster-refused',
   'manifest-invalid',
   'lock-invalid',
+  'nodes-inexpressible',
+  'nodes-unwritable',
 ] as const
 
 export type ErrorCode = (typeof errorCodes)[number]

@@ -21,6 +21,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   server: ['pod', 'admission', 'resolve', 'telemetry'],
   kube: ['admission', 'telemetry'],
   controller: ['credentials', 'kube', 'config', 'server', 'telemetry'],
+  nodes: ['reference', 'fallback', 'registry', 'config'],
   commands: [
     'reference',
     'fallback',
@@ -36,6 +37,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
     'server',
     'kube',
     'controller',
+    'nodes',
   ],
 }
 
@@ -53,6 +55,8 @@ const owners: Readonly<Record<string, RegExp>> = {
   zod: /^config\/schema\.ts$/,
   'prom-client': /^telemetry\//,
   pino: /^telemetry\//,
+  'smol-toml': /^nodes\//,
+  semver: /^nodes\//,
 }
 
 interface Import {

@@ -72,6 +72,11 @@ const verbs: Readonly<Record<string, Verb>> = {
     load: async () => {
       const { diff, usage } = await import('./diff.ts')
       return { command: diff, usage }
+  nodes: {
+    summary: 'the same table as files for the nodes: containerd, K3s, CRI-O, OpenShift',
+    load: async () => {
+      const { nodes, usage } = await import('./nodes.ts')
+      return { command: nodes, usage }
     },
   },
   certs: {
@@ -99,6 +104,8 @@ const exitCodes: Readonly<Record<ErrorCode, number>> = {
   'cluster-refused': 3,
   'manifest-invalid': 2,
   'lock-invalid': 2,
+  'nodes-inexpressible': 2,
+  'nodes-unwritable': 2,
 }
 
 /** Runs one command line. Never throws: a BerthError becomes its message and its exit code, a bug becomes a stack and 70. */

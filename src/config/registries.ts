@@ -80,7 +80,13 @@ function readRegistry(
   wrong: (message: string, key?: keyof RegistryInput) => void,
 ): RegistrySettings | null {
   const endpoint = endpointOf(input.host, input.endpoint, wrong)
-  if (endpoint === null) return null
+  const nodeEndpoint =
+    input.nodeEndpoint === undefined
+      ? undefined
+      : endpointOf(input.host, input.nodeEndpoint, (message, key) =>
+          wrong(message, key === 'endpoint' ? 'nodeEndpoint' : key),
+        )
+  if (endpoint === null || nodeEndpoint === null) return null
   const plain = endpoint.protocol === 'http:'
   if (plain && input.credentials !== undefined && !input.allowPlainHttpAuth) {
     wrong(
@@ -96,6 +102,7 @@ function readRegistry(
   return {
     host,
     endpoint,
+    ...(nodeEndpoint !== undefined && { nodeEndpoint }),
     mirror,
     probe,
     credentials: credentialsOf(input, directory, wrong),

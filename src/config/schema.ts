@@ -73,6 +73,10 @@ const credentials = z.union(
 const registry = object({
   host: z.string().min(1).describe('As images write it, for example anubis:32000'),
   endpoint: z.string().optional().describe('Where Berth reaches it; https://HOST when left out'),
+  nodeEndpoint: z
+    .string()
+    .optional()
+    .describe('Where nodes reach it, for `berth nodes`; the host by the scheme of the endpoint'),
   mirror: z.boolean().default(false).describe('True for a registry of your own'),
   probe: z.boolean().default(true).describe('False: trusted to have every image, never asked'),
   credentials: credentials.optional(),

@@ -6,6 +6,8 @@ export interface RegistrySettings {
   readonly host: string
   /** Where Berth reaches it: an origin, http or https, perhaps with a path prefix. */
   readonly endpoint: URL
+  /** Where nodes reach it, when that is neither the endpoint nor the host's own name. */
+  readonly nodeEndpoint?: URL
   readonly mirror: boolean
   /** False: taken for granted, never asked. */
   readonly probe: boolean

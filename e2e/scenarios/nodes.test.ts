@@ -1,0 +1,173 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { currentCluster } from '../harness/cluster.ts'
+import { run } from '../harness/command.ts'
+import { pushImage } from '../harness/images.ts'
+import { apply, remove } from '../harness/kubectl.ts'
+import { removeNodeHost } from '../harness/node-hosts.ts'
+import { podManifest, podPullFails, podRunning } from '../harness/pods.ts'
+import { type Registry, startRegistry } from '../harness/registry.ts'
+
+/** No webhook: the node itself follows the table, by files that `berth nodes` writes and the real containerd reads. */
+const cluster = currentCluster()
+const berth = fileURLToPath(new URL('../../bin/berth.js', import.meta.url))
+const pods: string[] = []
+const directory = mkdtempSync(join(cluster.runDir, 'nodes-'))
+const configFile = join(directory, 'berth.yaml')
+
+let mirror: Registry
+let ghcr: Registry
+let hub: Registry
+
+beforeAll(async () => {
+  mirror = await startRegistry(cluster, { name: 'nodes-anubis' })
+  ghcr = await startRegistry(cluster, { name: 'nodes-ghcr' })
+  hub = await startRegistry(cluster, { name: 'nodes-hub' })
+})
+
+afterAll(async () => {
+  await Promise.all(pods.map((name) => remove('pod', name)))
+  for (const host of ['anubis:32000', 'ghcr.io', 'docker.io']) removeNodeHost(cluster, host)
+  await Promise.all([mirror, ghcr, hub].map((registry) => registry?.stop()))
+  rmSync(directory, { recursive: true, force: true })
+})
+
+/** The anubis table, with the layout that keeps upstreams apart, or the flat one. */
+function config(layout: '{host}/{path}' | '{path}'): string {
+  return `
+apiVersion: berth.dev/v1alpha1
+kind: BerthConfig
+registries:
+  - { host: 'anubis:32000', endpoint: http://anubis:32000, nodeEndpoint: '${mirror.url}', mirror: true }
+  - { host: ghcr.io, nodeEndpoint: '${ghcr.url}' }
+  - { host: docker.io, nodeEndpoint: '${hub.url}' }
+fallback:
+  - name: local-builds
+    images: ['anubis:32000/**']
+    try: ['anubis:32000/{path}', 'ghcr.io/your-org/{path}', 'docker.io/{path}']
+  - name: docker-hub
+    images: ['docker.io/**']
+    try: ['anubis:32000/${layout}', 'docker.io/{path}']
+  - name: ghcr
+    images: ['ghcr.io/**']
+    try: ['anubis:32000/${layout}', 'ghcr.io/{path}']
+`
+}
+
+async function nodes(verb: string, ...args: string[]) {
+  return run(process.execPath, [berth, 'nodes', verb, '--config', configFile, ...args])
+}
+
+async function renderToNode(layout: '{host}/{path}' | '{path}', ...options: string[]) {
+  writeFileSync(configFile, config(layout))
+  const outcome = await nodes(
+    'render',
+    '--target',
+    'containerd',
+    '--out',
+    cluster.runDir,
+    ...options,
+  )
+  expect(outcome, outcome.stderr).toMatchObject({ code: 0 })
+}
+
+function push(to: Registry, repository: string, marker = `${to.name}/${repository}`) {
+  const content = { binary: cluster.pauseBinary, marker }
+  return pushImage({ registry: to.url, repository, tag: '1', ...content })
+}
+
+async function runPod(name: string, image: string): Promise<string> {
+  pods.push(name)
+  await apply(podManifest({ name, image }))
+  return (await podRunning(name)).status.containerStatuses?.[0]?.imageID ?? ''
+}
+
+/** Requests that containerd made for a repository: method, path without the query, status. */
+async function requests(registry: Registry, repository: string): Promise<string[]> {
+  const lines = await registry.accessLog()
+  return lines.flatMap((line) => {
+    const [, request = '', status = ''] =
+      /"((?:GET|HEAD) \/v2\/[^ ?]+)[^"]*" (\d+) .*containerd/.exec(line) ?? []
+    return request.includes(`/v2/${repository}/`) ? [`${request} ${status}`] : []
+  })
+}
+
+describe('a pod that no webhook sees', () => {
+  test('runs from the mirror, and nobody asks upstream', async () => {
+    await renderToNode('{host}/{path}')
+    const digest = await push(mirror, 'docker.io/library/on-mirror')
+    await push(hub, 'library/on-mirror')
+
+    expect(await runPod('on-mirror', 'on-mirror:1')).toContain(digest)
+    expect((await requests(mirror, 'docker.io/library/on-mirror'))[0]).toBe(
+      'HEAD /v2/docker.io/library/on-mirror/manifests/1 200',
+    )
+    expect(await requests(hub, 'library/on-mirror')).toEqual([])
+  })
+
+  test('runs from upstream when the mirror has not got the image, after the mirror was asked', async () => {
+    await renderToNode('{host}/{path}')
+    const digest = await push(ghcr, 'acme/only-ghcr')
+
+    expect(await runPod('only-ghcr', 'ghcr.io/acme/only-ghcr:1')).toContain(digest)
+    expect((await requests(mirror, 'ghcr.io/acme/only-ghcr'))[0]).toBe(
+      'HEAD /v2/ghcr.io/acme/only-ghcr/manifests/1 404',
+    )
+    expect((await requests(ghcr, 'acme/only-ghcr'))[0]).toBe(
+      'HEAD /v2/acme/only-ghcr/manifests/1 200',
+    )
+    expect(await requests(hub, 'acme/only-ghcr')).toEqual([])
+  })
+
+  test('runs from upstream when the mirror is stopped', async () => {
+    await renderToNode('{host}/{path}')
+    await push(mirror, 'docker.io/library/stopped')
+    const digest = await push(hub, 'library/stopped', 'upstream')
+    await mirror.stop()
+    const imageId = await runPod('stopped', 'stopped:1')
+    await mirror.start()
+
+    expect(imageId).toContain(digest)
+    expect(await requests(mirror, 'docker.io/library/stopped')).toEqual([])
+    expect((await requests(hub, 'library/stopped'))[0]).toBe(
+      'HEAD /v2/library/stopped/manifests/1 200',
+    )
+  })
+
+  test("runs its own build from the mirror by the mirror's name; another publisher's copy is never asked for", async () => {
+    await renderToNode('{host}/{path}')
+    await push(mirror, 'ushadow-backend')
+    await push(ghcr, 'your-org/alternate')
+    await runPod('own-build', 'anubis:32000/ushadow-backend:1')
+    pods.push('alternate')
+    await apply(podManifest({ name: 'alternate', image: 'anubis:32000/alternate:1' }))
+
+    expect(await podPullFails('alternate')).toContain('not found')
+    expect((await requests(mirror, 'ushadow-backend')).length).toBeGreaterThan(0)
+    expect(await requests(ghcr, 'your-org/alternate')).toEqual([])
+    expect(await requests(hub, 'alternate')).toEqual([])
+  })
+
+  test('runs from the mirror in the flat layout of the example', async () => {
+    await renderToNode('{path}')
+    const digest = await push(mirror, 'library/flat')
+
+    expect(await runPod('flat', 'flat:1')).toContain(digest)
+    expect(await requests(hub, 'library/flat')).toEqual([])
+  })
+
+  test('never leaves the house in an air gap', async () => {
+    await renderToNode('{host}/{path}', '--air-gap')
+    await push(hub, 'library/outside')
+    const digest = await push(mirror, 'docker.io/library/inside')
+    pods.push('outside')
+    await apply(podManifest({ name: 'outside', image: 'outside:1' }))
+
+    expect(await podPullFails('outside')).toContain('not found')
+    expect(await runPod('inside', 'inside:1')).toContain(digest)
+    expect(await requests(hub, 'library/outside')).toEqual([])
+    expect(await requests(hub, 'library/inside')).toEqual([])
+  })
+})

@@ -1,0 +1,141 @@
+/**
+ * ImageDigestMirrorSet and ImageTagMirrorSet (config.openshift.io/v1), with what the cluster's image config needs beside
+ * them. One object a kind: several would be merged, and orders that contradict each other have no specified result.
+ */
+import { lt } from 'semver'
+import { stringify } from 'yaml'
+import type { NodeRegistry } from './address.ts'
+import { locationFault, locationOf } from './location.ts'
+import type { Finding, Plan, Rule } from './plan.ts'
+import { prefixOf } from './scope.ts'
+import type { Rendered, RenderOptions, Target } from './target.ts'
+
+export const openshift: Target = {
+  directory: null,
+  restart:
+    'the Machine Config Operator drains and reboots node after node for an ImageTagMirrorSet and for a change of the image config; an ImageDigestMirrorSet needs neither',
+  render,
+}
+
+/** ImageContentSourcePolicy came before, and knows digests only. */
+const firstMirrorSets = '4.13.0'
+
+const mirrorsName = 'berth-mirrors'
+const caName = 'berth-registry-cas'
+
+interface Entry {
+  readonly source: string
+  readonly mirrors: readonly string[]
+  readonly mirrorSourcePolicy: 'AllowContactingSource' | 'NeverContactSource'
+}
+
+function render(plan: Plan, { digestOnly, version }: RenderOptions): Rendered {
+  const omissions: Finding[] = []
+  if (version !== null && lt(version, firstMirrorSets))
+    omissions.push({
+      path: [],
+      message: `OpenShift ${version.version} has no ImageDigestMirrorSet; it came with ${firstMirrorSets}`,
+    })
+  const entries: Entry[] = []
+  for (const rule of plan.rules) {
+    const fault = faultOf(rule, plan)
+    if (fault !== null) omissions.push({ path: rule.place, message: `row ${rule.row} ${fault}` })
+    else entries.push(...entryOf(rule))
+  }
+  const registries = unique([
+    ...plan.rules.flatMap(({ mirrors }) => mirrors.map(({ registry }) => registry)),
+    ...plan.registries,
+  ])
+  const objects = [
+    mirrorSet('ImageDigestMirrorSet', 'imageDigestMirrors', entries),
+    ...(digestOnly ? [] : [mirrorSet('ImageTagMirrorSet', 'imageTagMirrors', entries)]),
+    ...imageConfig(registries),
+  ]
+  const content = objects.map((object) => stringify(object, { lineWidth: 0 })).join('---\n')
+  return {
+    files: [{ path: 'image-mirrors.yaml', content }],
+    omissions,
+    notes: notesFor(registries, digestOnly),
+  }
+}
+
+function notesFor(registries: readonly NodeRegistry[], digestOnly: boolean): string[] {
+  const notes = [
+    'nodes take credentials for mirrors from the global pull secret alone (openshift-config/pull-secret)',
+  ]
+  if (!digestOnly)
+    notes.push('with every tag pinned by the webhook, --digest-only spares the nodes a reboot')
+  if (registries.some(({ plainHttp, ca }) => plainHttp || ca !== null))
+    notes.push(
+      'Image/cluster is one object for the whole cluster: merge its lists with what is there',
+    )
+  return notes
+}
+
+/** A node may be told of another place for a source as a mirror only, so a mirror at another address cannot be told. */
+function faultOf({ scope, mirrors }: Rule, { isMirror, addressOf }: Plan): string | null {
+  if (scope.kind === 'everything')
+    return 'is for every host, and a mirror set names its sources; name the hosts, or *.example.com/**'
+  if ('host' in scope && isMirror(scope.host) && mirrors.length > 0) {
+    const fault = locationFault(addressOf(scope.host))
+    if (fault !== null) return fault
+  }
+  if ('host' in scope && scope.host.startsWith('['))
+    return `is for ${scope.host}, and a source is no IPv6 address`
+  const faults = mirrors.map(({ registry }) => locationFault(registry))
+  return faults.find((fault) => fault !== null) ?? null
+}
+
+function entryOf({ scope, mirrors, upstream }: Rule): Entry[] {
+  const source = prefixOf(scope)
+  const locations = mirrors.map(({ registry, path }) =>
+    [locationOf(registry), path].filter(Boolean).join('/'),
+  )
+  // The API refuses a source among its own mirrors.
+  const others = [...new Set(locations)].filter((each) => each !== source)
+  if (others.length === 0) return []
+  const mirrorSourcePolicy = upstream ? 'AllowContactingSource' : 'NeverContactSource'
+  return [{ source, mirrors: others, mirrorSourcePolicy }]
+}
+
+function mirrorSet(kind: string, key: string, entries: readonly Entry[]): object {
+  return {
+    apiVersion: 'config.openshift.io/v1',
+    kind,
+    metadata: { name: mirrorsName },
+    spec: { [key]: entries },
+  }
+}
+
+function imageConfig(registries: readonly NodeRegistry[]): object[] {
+  const insecure = registries
+    .filter(({ plainHttp }) => plainHttp)
+    .map(locationOf)
+    .sort()
+  const trusted = registries.filter(({ ca }) => ca !== null)
+  if (insecure.length === 0 && trusted.length === 0) return []
+  const spec = {
+    ...(trusted.length > 0 && { additionalTrustedCA: { name: caName } }),
+    ...(insecure.length > 0 && { registrySources: { insecureRegistries: insecure } }),
+  }
+  const image = {
+    apiVersion: 'config.openshift.io/v1',
+    kind: 'Image',
+    metadata: { name: 'cluster' },
+    spec,
+  }
+  if (trusted.length === 0) return [image]
+  // A ConfigMap's key has no colon; two dots stand for it (OpenShift, "Configuring additional trust stores").
+  const data = trusted.map((each) => [locationOf(each).replace(':', '..'), each.ca] as const).sort()
+  const authorities = {
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    metadata: { name: caName, namespace: 'openshift-config' },
+    data: Object.fromEntries(data),
+  }
+  return [authorities, image]
+}
+
+function unique(registries: readonly NodeRegistry[]): NodeRegistry[] {
+  return [...new Map(registries.map((each) => [each.host, each])).values()]
+}

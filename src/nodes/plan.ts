@@ -1,0 +1,227 @@
+/**
+ * From the table to what any node file could say: for a set of images, the mirrors in order, and whether the source may be
+ * asked at last. Alternates never come this far: a node asks by tag, knows no digest to compare with, and shows the
+ * credentials of one host to another.
+ */
+import type { Config } from '../config/config.ts'
+import type { PathPart } from '../config/document.ts'
+import type { Pattern } from '../fallback/glob.ts'
+import { sample } from '../fallback/sample.ts'
+import { type Candidate, makeCandidate, type Row } from '../fallback/table.ts'
+import { renderTemplate, type Template } from '../fallback/template.ts'
+import { isFoundByName, type NodeRegistry, nodeRegistry } from './address.ts'
+import { covers, prefixOf, type Scope, scopeOf } from './scope.ts'
+
+/** Something of the table that the files do not say, and where it stands. */
+export interface Finding {
+  readonly path: readonly PathPart[]
+  readonly message: string
+}
+
+export interface Mirror {
+  readonly registry: NodeRegistry
+  /** What stands on the mirror in the place of the scope's path: empty, or segments joined by `/`. */
+  readonly path: string
+}
+
+export interface Rule {
+  readonly scope: Scope
+  readonly row: string
+  /** The pattern's place in the config. */
+  readonly place: readonly PathPart[]
+  /** In the order of the row. */
+  readonly mirrors: readonly Mirror[]
+  /** True when the registry that the image names is asked at last. */
+  readonly upstream: boolean
+}
+
+export interface Plan {
+  /** Sorted by scope, none covered by another row before it. */
+  readonly rules: readonly Rule[]
+  /** Registries that a node cannot find or trust by their name alone. */
+  readonly registries: readonly NodeRegistry[]
+  /** Where a host's own registry is. */
+  addressOf(host: string): NodeRegistry
+  readonly isMirror: (host: string) => boolean
+  readonly airGap: boolean
+  readonly omissions: readonly Finding[]
+  /** Left out by rule, and no loss: alternates. */
+  readonly notes: readonly Finding[]
+}
+
+export interface PlanOptions {
+  /** True: no registry but mirrors is ever asked. */
+  readonly airGap: boolean
+}
+
+interface Context {
+  readonly config: Config
+  readonly airGap: boolean
+  readonly omissions: Finding[]
+  readonly notes: Finding[]
+}
+
+export function planNodes(config: Config, { airGap }: PlanOptions): Plan {
+  const context: Context = { config, airGap, omissions: [], notes: [] }
+  const taken: Scope[] = []
+  const rules: Rule[] = []
+  for (const [index, row] of config.table.rows.entries()) {
+    const scopes = row.images.flatMap((pattern, position) =>
+      scopesOf(context, { row, pattern, place: ['fallback', index, 'images', position] }),
+    )
+    const free = scopes.filter(({ scope }) => !taken.some((each) => covers(each, scope)))
+    const isWritten = hasNoTags(context, row, index)
+    taken.push(...free.map(({ scope }) => scope))
+    if (!isWritten) continue
+    const reported = { omissions: new Set<number>(), notes: new Set<number>() }
+    for (const each of free) {
+      const rule = ruleOf(context, { ...each, row, index, reported })
+      if (rule !== null) rules.push(rule)
+    }
+  }
+  const isMirror = (host: string) => config.table.mirrors.has(host)
+  return {
+    rules: rules.sort((one, other) => compare(prefixOf(one.scope), prefixOf(other.scope))),
+    registries: ownRegistries(config, airGap),
+    addressOf: (host) => nodeRegistry(host, config.registries.get(host)),
+    isMirror,
+    airGap,
+    omissions: context.omissions,
+    notes: context.notes,
+  }
+}
+
+/** By code unit, so that the order is the same under every locale. */
+export function compare(one: string, other: string): number {
+  if (one === other) return 0
+  return one < other ? -1 : 1
+}
+
+function ownRegistries({ registries }: Config, airGap: boolean): NodeRegistry[] {
+  return [...registries.values()]
+    .filter(({ mirror }) => mirror || !airGap)
+    .map((settings) => nodeRegistry(settings.host, settings))
+    .filter((registry) => !isFoundByName(registry))
+    .sort((one, other) => compare(one.host, other.host))
+}
+
+interface Site {
+  readonly row: Row
+  readonly pattern: Pattern
+  readonly place: readonly PathPart[]
+}
+
+type Placed = Pick<Rule, 'scope' | 'place'> & { readonly pattern: Pattern }
+
+/** What the pattern means; one scope for each listed host where a template puts the host of any image into a path. */
+function scopesOf(context: Context, { row, pattern, place }: Site): Placed[] {
+  const scope = scopeOf(pattern)
+  if (scope === null) {
+    const message = `${pattern.text} is no host, path prefix or repository, and node files know nothing else; name one, such as ghcr.io/acme/**`
+    context.omissions.push({ path: place, message })
+    return []
+  }
+  if (scope.kind !== 'everything' && scope.kind !== 'subdomains') return [{ scope, place, pattern }]
+  if (!row.try.some((each) => each.host !== null && each.variables.has('host'))) {
+    return [{ scope, place, pattern }]
+  }
+  const hosts = [...context.config.registries.values()]
+    .filter(({ host, mirror }) => !mirror && covers(scope, { kind: 'host', host }))
+    .map(({ host }) => host)
+  const listed = hosts.length === 0 ? 'none is listed' : `only ${hosts.join(', ')}`
+  const message = `${pattern.text} means hosts without end, and a node cannot put each into a path: ${listed}; list the others under registries, and write a row for them`
+  context.omissions.push({ path: place, message })
+  return hosts.map((host) => ({ scope: { kind: 'host', host }, place, pattern }))
+}
+
+function hasNoTags({ omissions }: Context, { tags, name }: Row, index: number): boolean {
+  if (tags.size === 0) return true
+  const message = `row ${name} asks for another tag, and a node asks for the tag of the image; leave the row to the webhook`
+  omissions.push({ path: ['fallback', index, 'tags'], message })
+  return false
+}
+
+interface Subject extends Placed {
+  readonly row: Row
+  readonly index: number
+  /** Templates that have been told of, for the row's other patterns. */
+  readonly reported: { readonly omissions: Set<number>; readonly notes: Set<number> }
+}
+
+function ruleOf(context: Context, subject: Subject): Rule | null {
+  const { scope, row, index, place, reported } = subject
+  const mirrors: Mirror[] = []
+  let isOriginal = false
+  for (const [position, template] of row.try.entries()) {
+    const path = ['fallback', index, 'try', position] as const
+    const candidate = candidateOf(context, subject, template)
+    if (candidate.kind === 'original') {
+      isOriginal = true
+      continue
+    }
+    if (candidate.kind === 'alternate' && candidate.reference !== null) {
+      if (reported.notes.has(position)) continue
+      reported.notes.add(position)
+      const message = `${template.text} is another publisher's copy, which only the webhook takes`
+      context.notes.push({ path, message })
+      continue
+    }
+    const mirror = isOriginal
+      ? 'stands behind the original, which a node asks last; put it before'
+      : mirrorOf(context.config, scope, template)
+    if (typeof mirror !== 'string') mirrors.push(mirror)
+    else if (!reported.omissions.has(position)) {
+      reported.omissions.add(position)
+      context.omissions.push({ path, message: `${template.text} ${mirror}` })
+    }
+  }
+  const own = 'host' in scope && context.config.table.mirrors.has(scope.host)
+  const upstream = own || (!context.airGap && (isOriginal || row.otherwise === 'keep'))
+  if (mirrors.length === 0 && !upstream) {
+    const why = context.airGap ? 'in an air gap' : `with otherwise: ${row.otherwise}`
+    const message = `row ${row.name} leaves nowhere to pull ${prefixOf(scope) || 'any image'} from ${why}; name a mirror in it`
+    context.omissions.push({ path: place, message })
+    return null
+  }
+  return { scope, row: row.name, place, mirrors, upstream }
+}
+
+function candidateOf(
+  { config }: Context,
+  { scope, pattern, row }: Subject,
+  template: Template,
+): Candidate {
+  const image = sample(pattern)
+  const reference = 'host' in scope ? { ...image, domain: scope.host } : image
+  return makeCandidate(config.table, row, template, { reference, namespace: 'default' })
+}
+
+/** Where the template brings the images of the scope; or why that is no fixed place. */
+function mirrorOf({ registries }: Config, scope: Scope, template: Template): Mirror | string {
+  const { text, variables } = template
+  if (variables.has('namespace'))
+    return 'has {namespace}, and a node does not know the pod of a pull'
+  const location = locationOf(scope, text, template)
+  if (location === null) {
+    return 'changes the names of repositories, and a node only puts something before them; end it with /{path}'
+  }
+  const slash = location.indexOf('/')
+  const host = slash < 0 ? location : location.slice(0, slash)
+  const path = slash < 0 ? '' : location.slice(slash + 1)
+  return { registry: nodeRegistry(host, registries.get(host)), path }
+}
+
+function locationOf(scope: Scope, text: string, template: Template): string | null {
+  if (scope.kind === 'repository') {
+    const reference = { domain: scope.host, path: scope.path, tag: null, digest: null }
+    return renderTemplate(template, { reference, namespace: 'default' })
+  }
+  if (!text.endsWith('/{path}') || /\{(path|name)\}/.test(text.slice(0, -'/{path}'.length)))
+    return null
+  const head = text.slice(0, -'/{path}'.length)
+  if (!('host' in scope)) return head.includes('{host}') ? null : head
+  return [
+    head.replaceAll('{host}', scope.host),
+    ...(scope.kind === 'prefix' ? [scope.path] : []),
+  ].join('/')
+}

@@ -1,0 +1,97 @@
+/** One table to the files of one target, with the same bytes for the same table. */
+import { createHash } from 'node:crypto'
+import { SemVer } from 'semver'
+import type { Config } from '../config/config.ts'
+import { containerd, microk8s } from './containerd.ts'
+import { crio } from './crio.ts'
+import { k3s, rke2 } from './k3s.ts'
+import { openshift } from './openshift.ts'
+import { type Finding, type Plan, planNodes } from './plan.ts'
+import { registryProxy } from './registry-proxy.ts'
+import { prefixOf } from './scope.ts'
+import type { NodeFile, RenderOptions, Target } from './target.ts'
+
+export const targets = {
+  containerd,
+  microk8s,
+  k3s,
+  rke2,
+  crio,
+  openshift,
+  'registry-proxy': registryProxy,
+} as const satisfies Record<string, Target>
+
+export type TargetName = keyof typeof targets
+
+export interface NodeFiles {
+  readonly target: TargetName
+  readonly directory: string | null
+  readonly files: readonly NodeFile[]
+  /** Of the table, with their place in it; an error unless they are allowed. */
+  readonly omissions: readonly Finding[]
+  readonly alternates: readonly Finding[]
+  readonly notes: readonly string[]
+  readonly restart: string
+}
+
+/** The files of a target, each with a comment on top that says whose it is and what is not in it. */
+export function renderNodes(
+  config: Config,
+  name: TargetName,
+  options: RenderOptions & { readonly airGap: boolean },
+): NodeFiles {
+  const target: Target = targets[name]
+  const plan = planNodes(config, options)
+  const { files, omissions, notes } = target.render(plan, options)
+  const all = [...plan.omissions, ...omissions]
+  const header = headerOf(plan, all)
+  return {
+    target: name,
+    directory: target.directory,
+    files: files.map((file) =>
+      isCertificate(file) ? file : { ...file, content: header + file.content },
+    ),
+    omissions: all,
+    alternates: plan.notes,
+    notes,
+    restart: target.restart,
+  }
+}
+
+function isCertificate({ path }: NodeFile): boolean {
+  return path.endsWith('.crt')
+}
+
+/** The first words of every file that Berth writes; `apply` knows its own files by them. */
+export const mark = '# Written by berth nodes.'
+
+function headerOf(plan: Plan, omissions: readonly Finding[]): string {
+  const lines = [`${mark} Table ${hashOf(plan)}; changes belong into the table.`]
+  lines.push(...omissions.map(({ message }) => `# Not in here: ${message}`))
+  return `${lines.join('\n')}\n\n`
+}
+
+/** Of what the table means to a node, so that order of keys, comments and rows for the webhook do not count. */
+function hashOf({ rules, registries, airGap }: Plan): string {
+  const meaning = rules.map(({ scope, mirrors, upstream }) => [
+    prefixOf(scope),
+    scope.kind,
+    mirrors.map(({ registry: { url }, path }) => [url, path]),
+    upstream,
+  ])
+  const text = JSON.stringify([
+    meaning,
+    registries.map(({ host, url, ca }) => [host, url, ca]),
+    airGap,
+  ])
+  return `sha256:${createHash('sha256').update(text).digest('hex').slice(0, 16)}`
+}
+
+/** `1.7`, `v1.30.4+k3s1`, `2`: as people write versions. Null when it is none. */
+export function readVersion(text: string): SemVer | null {
+  const [, major, minor = '0', patch = '0'] =
+    /^v?(\d+)(?:\.(\d+))?(?:\.(\d+))?(?:[-+~].*)?$/.exec(text) ?? []
+  return major === undefined
+    ? null
+    : new SemVer(`${Number(major)}.${Number(minor)}.${Number(patch)}`)
+}

@@ -1,0 +1,54 @@
+/** Which images a pattern means, in the terms that node files have: a host, a path under it, one repository. */
+import type { Pattern } from '../fallback/glob.ts'
+import { defaultDomain } from '../reference/reference.ts'
+
+export type Scope =
+  | { readonly kind: 'host'; readonly host: string }
+  | { readonly kind: 'prefix' | 'repository'; readonly host: string; readonly path: string }
+  /** Every host below a domain; its own name is not among them. */
+  | { readonly kind: 'subdomains'; readonly domain: string }
+  | { readonly kind: 'everything' }
+
+const wildcard = /[*?[\]]/
+
+/** Null when the images of the pattern are no such set, as with `ghcr.io/*-dev/**`. */
+export function scopeOf(pattern: Pattern): Scope | null {
+  const { host, path, literal, text } = pattern
+  if (host === null) return hostlessScope(text)
+  if (literal !== null) return { kind: 'repository', host, path }
+  // A repository of Docker Hub has two segments, so `*` and `**` mean the same at its end.
+  const wide = host === defaultDomain ? path.replace(/(^|\/)\*$/, '$1**') : path
+  if (wide === '**' || (host === defaultDomain && wide === '*/**')) return { kind: 'host', host }
+  const head = wide.endsWith('/**') ? wide.slice(0, -3) : null
+  return head === null || wildcard.test(head) ? null : { kind: 'prefix', host, path: head }
+}
+
+function hostlessScope(text: string): Scope | null {
+  if (text === '**' || text === '*/**' || text === '**/**') return { kind: 'everything' }
+  const [, domain = ''] = /^\*\.([^*?[\]/:]+)\/\*\*$/.exec(text) ?? []
+  return domain === '' ? null : { kind: 'subdomains', domain }
+}
+
+/** True when every image of the second is one of the first. */
+export function covers(outer: Scope, inner: Scope): boolean {
+  if (outer.kind === 'everything') return true
+  if (inner.kind === 'everything') return false
+  if (outer.kind === 'subdomains') {
+    const name = inner.kind === 'subdomains' ? inner.domain : inner.host
+    return (
+      name.endsWith(`.${outer.domain}`) || (inner.kind === 'subdomains' && name === outer.domain)
+    )
+  }
+  if (inner.kind === 'subdomains' || outer.host !== inner.host) return false
+  if (outer.kind === 'host') return true
+  if (inner.kind === 'host') return false
+  if (outer.path === inner.path) return outer.kind === 'prefix' || inner.kind === 'repository'
+  return outer.kind === 'prefix' && inner.path.startsWith(`${outer.path}/`)
+}
+
+/** The scope as a prefix of image names: `docker.io`, `ghcr.io/acme`, `*.example.com`; empty for everything. */
+export function prefixOf(scope: Scope): string {
+  if (scope.kind === 'everything') return ''
+  if (scope.kind === 'subdomains') return `*.${scope.domain}`
+  return scope.kind === 'host' ? scope.host : `${scope.host}/${scope.path}`
+}
