@@ -1,0 +1,85 @@
+package main
+
+import (
+	"bufio"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/rancher/wharfie/pkg/registries"
+)
+
+var (
+	recorder sync.Once
+	mutex    sync.Mutex
+	seen     []string
+)
+
+// askK3s lets the loader pull through a proxy that refuses everything and writes down what was asked for: its list of
+// endpoints is not exported. Of an https endpoint a proxy sees no more than the host.
+func askK3s(file, image string) ([]string, error) {
+	recorder.Do(startRecorder)
+	loaded, err := registries.GetPrivateRegistries(file)
+	if err != nil {
+		return nil, err
+	}
+	ref, err := name.ParseReference(image)
+	if err != nil {
+		return nil, err
+	}
+	mutex.Lock()
+	seen = nil
+	mutex.Unlock()
+	// It fails at every endpoint, in their order.
+	_, _ = loaded.Image(ref)
+	mutex.Lock()
+	defer mutex.Unlock()
+	var places []string
+	for _, place := range seen {
+		if len(places) == 0 || places[len(places)-1] != place {
+			places = append(places, place)
+		}
+	}
+	return places, nil
+}
+
+func startRecorder() {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		panic(err)
+	}
+	proxy := "http://" + listener.Addr().String()
+	for _, variable := range []string{"HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"} {
+		os.Setenv(variable, proxy)
+	}
+	for _, variable := range []string{"NO_PROXY", "no_proxy"} {
+		os.Unsetenv(variable)
+	}
+	go func() {
+		for {
+			connection, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go record(connection)
+		}
+	}()
+}
+
+func record(connection net.Conn) {
+	defer connection.Close()
+	request, err := http.ReadRequest(bufio.NewReader(connection))
+	if err != nil {
+		return
+	}
+	place := "https://" + request.Host
+	if request.Method != http.MethodConnect {
+		place = request.URL.Scheme + "://" + request.URL.Host + request.URL.Path
+	}
+	mutex.Lock()
+	seen = append(seen, place)
+	mutex.Unlock()
+	connection.Write([]byte("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"))
+}
