@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -74,9 +75,9 @@ func record(connection net.Conn) {
 	if err != nil {
 		return
 	}
-	place := "https://" + request.Host
+	place := "https://" + strings.TrimSuffix(request.Host, ":443")
 	if request.Method != http.MethodConnect {
-		place = request.URL.Scheme + "://" + request.URL.Host + request.URL.Path
+		place = request.URL.Scheme + "://" + request.URL.Host + strings.TrimSuffix(request.URL.Path, "/")
 	}
 	mutex.Lock()
 	seen = append(seen, place)

@@ -2,7 +2,7 @@
 import { lt } from 'semver'
 import { stringify } from 'smol-toml'
 import type { NodeRegistry } from './address.ts'
-import { locationFault, locationOf } from './location.ts'
+import { locationFault, locationOf, wildcardFault } from './location.ts'
 import type { Finding, Mirror, Plan, Rule } from './plan.ts'
 import { prefixOf } from './scope.ts'
 import type { NodeFile, Rendered, RenderOptions, Target } from './target.ts'
@@ -30,7 +30,7 @@ function render(plan: Plan, options: RenderOptions): Rendered {
   const notes: string[] = []
   const registries = new Map<string, Registry>()
   for (const rule of plan.rules) {
-    const fault = faultOf(rule)
+    const fault = faultOf(rule) ?? wildcardFault(rule, plan.rules)
     if (fault !== null) omissions.push({ path: rule.place, message: `row ${rule.row} ${fault}` })
     else registries.set(prefixOf(rule.scope), registryOf(rule, plan, options))
     const { scope } = rule

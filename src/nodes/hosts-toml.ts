@@ -150,7 +150,7 @@ function checkTypes(table: TomlTable): void {
   const { ca = '', client = '' } = table
   if (!isText(ca) && !isTextList(ca)) throw new Broken('ca is neither text nor a list of text')
   const isPair = (value: unknown) =>
-    isText(value) || (isTextList(value) && (value as []).length === 2)
+    isText(value) || (isTextList(value) && (value as unknown[]).length === 2)
   if (!isText(client) && !(Array.isArray(client) && client.every(isPair)))
     throw new Broken('client is neither text, nor a list of text or pairs')
 }

@@ -61,7 +61,9 @@ function addMirrors({ rules, addressOf }: Plan, byHost: Map<string | null, HostE
 function saysTheSame({ rules }: Plan, rule: Rule): boolean {
   const { scope } = rule
   if (scope.kind !== 'prefix' && scope.kind !== 'repository') return false
-  const whole = rules.find((each) => each.scope.kind === 'host' && each.scope.host === scope.host)
+  const whole =
+    rules.find((each) => each.scope.kind === 'host' && each.scope.host === scope.host) ??
+    rules.find((each) => each.scope.kind === 'everything')
   if (whole === undefined) return rule.mirrors.length === 0 && rule.upstream
   const below = (mirrors: readonly Mirror[], path: string | null) =>
     mirrors

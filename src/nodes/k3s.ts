@@ -1,8 +1,9 @@
 /** `registries.yaml` of K3s and RKE2 (docs.k3s.io, "Private Registry Configuration"; wharfie's pkg/registries). */
 import { lt } from 'semver'
 import { stringify } from 'yaml'
+import { isFoundByName } from './address.ts'
 import { type HostEntry, hostTable } from './hosts.ts'
-import type { Mirror, Plan } from './plan.ts'
+import type { Finding, Mirror, Plan } from './plan.ts'
 import type { NodeFile, Rendered, RenderOptions, Target } from './target.ts'
 
 export const k3s: Target = target('k3s', '/etc/rancher/k3s')
@@ -18,7 +19,7 @@ function target(name: 'k3s' | 'rke2', directory: string): Target {
 
 function render(plan: Plan, { digestOnly, version }: RenderOptions, directory: string): Rendered {
   const { entries, omissions } = hostTable(plan, 'registries.yaml')
-  const limits = digestOnly
+  const limits: Finding[] = digestOnly
     ? [
         {
           path: [],
@@ -32,6 +33,12 @@ function render(plan: Plan, { digestOnly, version }: RenderOptions, directory: s
     limits.push({
       path: [],
       message: `version ${version.version} always asks upstream at last; ${firstWithFlag.join(', ')} and later can be kept from it`,
+    })
+  const every = plan.rules.find(({ scope }) => scope.kind === 'everything')
+  if (closed && every?.upstream === true)
+    limits.push({
+      path: every.place,
+      message: `row ${every.row} asks every host at last, and K3s is kept from upstream for all or none; name the hosts`,
     })
   const registries = entries.flatMap(({ mirrors, upstream }) => [
     ...mirrors.map(({ registry }) => registry),
@@ -74,10 +81,11 @@ function hasFlag(version: string): boolean {
   return !lt(version, first ?? firstWithFlag[0] ?? version)
 }
 
-function mirrorOf({ host, mirrors, upstream }: HostEntry, closed: boolean): { endpoint: string[] } {
+function mirrorOf({ mirrors, upstream }: HostEntry, closed: boolean): { endpoint: string[] } {
   const endpoint = mirrors.map(urlOf)
-  const isOwn = host !== null && mirrors.length === 0
-  if (upstream !== null && upstream !== 'any' && (closed || isOwn)) endpoint.push(upstream.url)
+  if (upstream === null || upstream === 'any') return { endpoint }
+  // What K3s asks at last by itself is the host's name by https.
+  if (closed || mirrors.length === 0 || !isFoundByName(upstream)) endpoint.push(upstream.url)
   return { endpoint }
 }
 

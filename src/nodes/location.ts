@@ -1,5 +1,7 @@
 /** A registry as containers/image and OpenShift write it: host and port, without a scheme and without a path of its own. */
 import type { NodeRegistry } from './address.ts'
+import type { Rule } from './plan.ts'
+import { covers, prefixOf } from './scope.ts'
 
 /** The host has a dot, a colon or is localhost, or else it would be read as a Docker Hub user. */
 export function locationOf({ authority, plainHttp }: NodeRegistry): string {
@@ -11,4 +13,18 @@ export function locationOf({ authority, plainHttp }: NodeRegistry): string {
 export function locationFault({ host, url, basePath }: NodeRegistry): string | null {
   if (basePath === '') return null
   return `needs ${host} at ${url}, and a location has no path of the registry's own; give a nodeEndpoint without one`
+}
+
+/**
+ * The longest prefix wins, and of two of one length a wildcard, which sorts first: `a.example.com` would lose its images to
+ * `*.example.com`. Says so; null when the rule is safe.
+ */
+export function wildcardFault({ scope }: Rule, rules: readonly Rule[]): string | null {
+  const prefix = prefixOf(scope)
+  const wider = rules.find((each) => {
+    const isWild = each.scope.kind === 'subdomains' && scope.kind !== 'subdomains'
+    return isWild && covers(each.scope, scope) && prefixOf(each.scope).length >= prefix.length
+  })
+  if (wider === undefined) return null
+  return `is for ${prefix}, which is no longer than ${prefixOf(wider.scope)} and would lose its images to it; name the hosts of row ${wider.row}`
 }

@@ -5,7 +5,7 @@
 import { lt } from 'semver'
 import { stringify } from 'yaml'
 import type { NodeRegistry } from './address.ts'
-import { locationFault, locationOf } from './location.ts'
+import { locationFault, locationOf, wildcardFault } from './location.ts'
 import type { Finding, Plan, Rule } from './plan.ts'
 import { prefixOf } from './scope.ts'
 import type { Rendered, RenderOptions, Target } from './target.ts'
@@ -38,7 +38,7 @@ function render(plan: Plan, { digestOnly, version }: RenderOptions): Rendered {
     })
   const entries: Entry[] = []
   for (const rule of plan.rules) {
-    const fault = faultOf(rule, plan)
+    const fault = faultOf(rule, plan) ?? wildcardFault(rule, plan.rules)
     if (fault !== null) omissions.push({ path: rule.place, message: `row ${rule.row} ${fault}` })
     else entries.push(...entryOf(rule))
   }

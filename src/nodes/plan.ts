@@ -69,7 +69,7 @@ export function planNodes(config: Config, { airGap }: PlanOptions): Plan {
     const scopes = row.images.flatMap((pattern, position) =>
       scopesOf(context, { row, pattern, place: ['fallback', index, 'images', position] }),
     )
-    const free = scopes.filter(({ scope }) => !taken.some((each) => covers(each, scope)))
+    const free = scopes.filter(({ scope }) => !taken.some((each) => takes(config, each, scope)))
     const isWritten = hasNoTags(context, row, index)
     taken.push(...free.map(({ scope }) => scope))
     if (!isWritten) continue
@@ -89,6 +89,12 @@ export function planNodes(config: Config, { airGap }: PlanOptions): Plan {
     omissions: context.omissions,
     notes: context.notes,
   }
+}
+
+/** An image on a mirror is taken by rows that name the mirror, and by no others. */
+function takes({ table }: Config, outer: Scope, inner: Scope): boolean {
+  const isOnMirror = 'host' in inner && table.mirrors.has(inner.host)
+  return covers(outer, inner) && (!isOnMirror || 'host' in outer)
 }
 
 /** By code unit, so that the order is the same under every locale. */
@@ -121,17 +127,20 @@ function scopesOf(context: Context, { row, pattern, place }: Site): Placed[] {
     context.omissions.push({ path: place, message })
     return []
   }
-  if (scope.kind !== 'everything' && scope.kind !== 'subdomains') return [{ scope, place, pattern }]
+  if ('host' in scope) return [{ scope, place, pattern }]
+  const isWithin = (host: string) =>
+    !context.config.table.mirrors.has(host) && covers(scope, { kind: 'host', host })
+  const atHost = (host: string): Placed => ({ scope: { kind: 'host', host }, place, pattern })
   if (!row.try.some((each) => each.host !== null && each.variables.has('host'))) {
-    return [{ scope, place, pattern }]
+    // To images of a host that a template names, that template is the original, and to others it is an alternate.
+    const named = row.try.flatMap(({ host }) => (host !== null && isWithin(host) ? [host] : []))
+    return [...[...new Set(named)].map(atHost), { scope, place, pattern }]
   }
-  const hosts = [...context.config.registries.values()]
-    .filter(({ host, mirror }) => !mirror && covers(scope, { kind: 'host', host }))
-    .map(({ host }) => host)
+  const hosts = [...context.config.registries.keys()].filter(isWithin).sort(compare)
   const listed = hosts.length === 0 ? 'none is listed' : `only ${hosts.join(', ')}`
   const message = `${pattern.text} means hosts without end, and a node cannot put each into a path: ${listed}; list the others under registries, and write a row for them`
   context.omissions.push({ path: place, message })
-  return hosts.map((host) => ({ scope: { kind: 'host', host }, place, pattern }))
+  return hosts.map(atHost)
 }
 
 function hasNoTags({ omissions }: Context, { tags, name }: Row, index: number): boolean {
@@ -159,7 +168,9 @@ function ruleOf(context: Context, subject: Subject): Rule | null {
       isOriginal = true
       continue
     }
-    if (candidate.kind === 'alternate' && candidate.reference !== null) {
+    // With the port of a host in its path, for example, it is no name: the table passes it by as well.
+    if (candidate.reference === null) continue
+    if (candidate.kind === 'alternate') {
       if (reported.notes.has(position)) continue
       reported.notes.add(position)
       const message = `${template.text} is another publisher's copy, which only the webhook takes`
@@ -175,8 +186,8 @@ function ruleOf(context: Context, subject: Subject): Rule | null {
       context.omissions.push({ path, message: `${template.text} ${mirror}` })
     }
   }
-  const own = 'host' in scope && context.config.table.mirrors.has(scope.host)
-  const upstream = own || (!context.airGap && (isOriginal || row.otherwise === 'keep'))
+  const isMirror = 'host' in scope && context.config.table.mirrors.has(scope.host)
+  const upstream = (isOriginal || row.otherwise === 'keep') && (!context.airGap || isMirror)
   if (mirrors.length === 0 && !upstream) {
     const why = context.airGap ? 'in an air gap' : `with otherwise: ${row.otherwise}`
     const message = `row ${row.name} leaves nowhere to pull ${prefixOf(scope) || 'any image'} from ${why}; name a mirror in it`
@@ -192,7 +203,9 @@ function candidateOf(
   template: Template,
 ): Candidate {
   const image = sample(pattern)
-  const reference = 'host' in scope ? { ...image, domain: scope.host } : image
+  // Under a hostless pattern the sample may have one segment, which Docker Hub would put into library/.
+  const path = image.path.includes('/') || pattern.host !== null ? image.path : `a/${image.path}`
+  const reference = 'host' in scope ? { ...image, path, domain: scope.host } : image
   return makeCandidate(config.table, row, template, { reference, namespace: 'default' })
 }
 

@@ -1,0 +1,90 @@
+import { describe, expect, it } from 'vitest'
+import { hostsFor } from '../../src/nodes/containerd-model.ts'
+import { readRegistriesConf, routeByConf } from '../../src/nodes/registries-conf.ts'
+import { endpointsFor, readRegistriesYaml } from '../../src/nodes/registries-yaml.ts'
+import { parseReference } from '../../src/reference/parse.ts'
+import { formatAsPulled } from '../../src/reference/reference.ts'
+import { handMade, keyOf, type LoaderAnswer, type LoaderCase } from './cases.ts'
+import answers from '../fixtures/nodes/loaders.json' with { type: 'json' }
+import { renderedCases } from './rendered.ts'
+
+const golden = answers as unknown as Record<string, LoaderAnswer>
+
+/** The files of a case as the model takes them. */
+function treeOf(files: LoaderCase['files']): Map<string, string | null> {
+  return new Map(
+    Object.entries(files)
+      .filter(([path, content]) => content === null || path.endsWith('hosts.toml'))
+      .map(([path, content]) => [path.split('/')[1] ?? '', content]),
+  )
+}
+
+function byContainerd({ files, ask }: LoaderCase): LoaderAnswer {
+  const hosts = hostsFor(treeOf(files), ask)
+  return {
+    places: hosts.map(({ scheme, host, path, pull, resolve }) => {
+      const can = [...(pull ? ['pull'] : []), ...(resolve ? ['resolve'] : [])].join(',')
+      return `${scheme}://${host}${path} ${can}`
+    }),
+  }
+}
+
+function byCrio({ files, ask }: LoaderCase): LoaderAnswer {
+  const parsed = parseReference(ask)
+  if (!parsed.ok) throw new Error(parsed.message)
+  const conf = Object.entries(files)
+    .filter(([name]) => name.endsWith('.conf'))
+    .map(([name, text]) => ({ name, text: text ?? '' }))
+  const route = routeByConf(readRegistriesConf(conf), formatAsPulled(parsed.reference))
+  if ('fault' in route) return { error: route.fault }
+  return {
+    places: route.places.map(({ image, insecure }) => `${image}${insecure ? ' insecure' : ''}`),
+  }
+}
+
+/** The loader was watched through a proxy, which sees of https the host alone; it has Docker Hub's older name. */
+function byK3s({ files, ask }: LoaderCase): LoaderAnswer {
+  const read = readRegistriesYaml(files['registries.yaml'] ?? '')
+  if (read.ignored.some((each) => each.startsWith('the whole file'))) return { error: 'broken' }
+  const parsed = parseReference(ask)
+  if (!parsed.ok) throw new Error(parsed.message)
+  return { places: endpointsFor(read, parsed.reference.domain, false) }
+}
+
+const all = [...handMade, ...renderedCases()]
+const casesOf = (loader: LoaderCase['loader']) =>
+  all.filter((each) => each.loader === loader).map((each) => [each.name, each] as const)
+
+describe("the model of containerd's loader", () => {
+  it.each(casesOf('containerd2'))('agrees with containerd 2: %s', (_, each) => {
+    const { places, error } = golden[keyOf(each)] ?? {}
+
+    expect(byContainerd(each).places).toEqual(places ?? [error])
+  })
+})
+
+describe("the model of containers/image's loader", () => {
+  it.each(casesOf('crio'))('agrees with it: %s', (_, each) => {
+    const { places, error } = golden[keyOf(each)] ?? {}
+    const model = byCrio(each)
+
+    expect(model.places).toEqual(error === undefined ? (places ?? []) : undefined)
+    expect(model.error === undefined).toBe(error === undefined)
+  })
+})
+
+describe("the model of K3s' loader", () => {
+  it.each(casesOf('k3s'))('agrees with it: %s', (_, each) => {
+    const { places, error } = golden[keyOf(each)] ?? {}
+    const seen = (all: readonly string[] = []) => [
+      ...new Set(
+        all.map((place) =>
+          place.replace(/^(https:\/\/[^/]+).*/, '$1').replace('index.docker', 'registry-1.docker'),
+        ),
+      ),
+    ]
+
+    expect(seen(byK3s(each).places)).toEqual(seen(places))
+    expect(byK3s(each).error === undefined).toBe(error === undefined)
+  })
+})

@@ -1,0 +1,396 @@
+import fc from 'fast-check'
+import { parse as parseToml } from 'smol-toml'
+import { describe, expect, it } from 'vitest'
+import { parse as parseYaml } from 'yaml'
+import type { Config } from '../../src/config/config.ts'
+import { directoryFor, hostsFor } from '../../src/nodes/containerd-model.ts'
+import { readRegistriesConf } from '../../src/nodes/registries-conf.ts'
+import { readVersion, renderNodes, type TargetName, targets } from '../../src/nodes/render.ts'
+import { nodeRoute, type NodeState } from '../../src/nodes/node-route.ts'
+import { tableRoute } from '../../src/nodes/route.ts'
+import { parseReference } from '../../src/reference/parse.ts'
+import golden from '../fixtures/nodes/files.json' with { type: 'json' }
+import { configOf, filesFor, renderedFiles, tables } from './rendered.ts'
+
+const plain = { airGap: false, digestOnly: false, version: null }
+const names = Object.keys(targets) as TargetName[]
+
+describe('the files', () => {
+  it('are those that the loaders were asked about, byte for byte', () => {
+    expect(renderedFiles()).toEqual(golden)
+  })
+
+  it('do not depend on the order of keys, registries, or rows that do not meet', () => {
+    const one = configOf(tables['layout'] ?? '')
+    const other = configOf(`kind: BerthConfig
+fallback:
+  - { otherwise: deny, try: ['anubis:32000/{host}/{path}'], images: ['quay.io/**'], name: closed }
+  - { images: ['ghcr.io/**'], name: ghcr, try: ['anubis:32000/{host}/{path}', 'ghcr.io/{path}'] }
+  - { name: docker-hub, images: ['docker.io/**'], try: ['anubis:32000/{host}/{path}', 'harbor.lan/proxy/{path}', 'docker.io/{path}'] }
+registries: # in another order
+  - { host: docker.io }
+  - { host: ghcr.io }
+  - { mirror: true, host: harbor.lan }
+  - { mirror: true, endpoint: http://anubis:32000, host: 'anubis:32000' }
+apiVersion: berth.dev/v1alpha1
+`)
+
+    for (const target of names) expect(filesFor(other, target)).toEqual(filesFor(one, target))
+  })
+
+  it('end with a line end, say whose they are, and can be read', () => {
+    for (const [, files] of Object.entries(golden)) {
+      for (const [path, content] of Object.entries<string>(files)) {
+        expect(content).toMatch(
+          /^# Written by berth nodes\. Table sha256:[0-9a-f]{16}; .*\n[^]*\n$/,
+        )
+        const read = /\.(?:toml|conf)$/.test(path)
+          ? parseToml(content)
+          : content.split('\n---\n').map((each) => parseYaml(each) as object)
+        expect(read).toBeTruthy()
+      }
+    }
+  })
+})
+
+describe('what a format cannot say', () => {
+  const omissionsOf = (target: TargetName, text: string) =>
+    renderNodes(configOf(text), target, plain).omissions.map(({ path, message }) => [
+      path.join('.'),
+      message,
+    ])
+  const withRow = (row: string) => `apiVersion: berth.dev/v1alpha1
+kind: BerthConfig
+registries: [{ host: 'm:1', endpoint: 'http://m:1', mirror: true }, { host: deep.lan, endpoint: 'https://deep.lan/base', mirror: true }]
+fallback: [{ name: r, ${row} }]
+`
+
+  it.each<[TargetName, string, string, string]>([
+    [
+      'containerd',
+      `images: [docker.io/a/b], tags: { latest: x }, try: ['m:1/{path}']`,
+      'fallback.0.tags',
+      'asks for another tag',
+    ],
+    [
+      'crio',
+      `images: ['docker.io/**'], try: ['m:1/{namespace}/{path}']`,
+      'fallback.0.try.0',
+      'does not know the pod',
+    ],
+    [
+      'crio',
+      `images: ['docker.io/**'], try: ['m:1/{name}']`,
+      'fallback.0.try.0',
+      'changes the names',
+    ],
+    [
+      'k3s',
+      `images: ['docker.io/**'], try: ['m:1/x-{path}']`,
+      'fallback.0.try.0',
+      'changes the names',
+    ],
+    [
+      'crio',
+      `images: ['ghcr.io/*-dev/**'], try: ['m:1/{path}']`,
+      'fallback.0.images.0',
+      'is no host, path prefix or repository',
+    ],
+    [
+      'containerd',
+      `images: ['ghcr.io/acme/**'], try: ['m:1/{path}']`,
+      'fallback.0.images.0',
+      'containerd knows ghcr.io as a whole only',
+    ],
+    [
+      'k3s',
+      `images: [ghcr.io/acme/app], try: ['m:1/{path}']`,
+      'fallback.0.images.0',
+      'registries.yaml knows ghcr.io as a whole only',
+    ],
+    [
+      'containerd',
+      `images: ['*.example.com/**'], try: ['m:1/{path}']`,
+      'fallback.0.images.0',
+      'name each host',
+    ],
+    ['crio', `images: ['**'], try: ['m:1/{path}']`, 'fallback.0.images.0', 'has no such prefix'],
+    [
+      'openshift',
+      `images: ['**'], try: ['m:1/{path}']`,
+      'fallback.0.images.0',
+      'names its sources',
+    ],
+    [
+      'registry-proxy',
+      `images: ['**'], try: ['m:1/{path}']`,
+      'fallback.0.images.0',
+      'has one upstream',
+    ],
+    [
+      'containerd',
+      `images: ['**'], try: ['m:1/{host}/{path}']`,
+      'fallback.0.images.0',
+      'hosts without end',
+    ],
+    [
+      'containerd',
+      `images: ['docker.io/**'], try: ['docker.io/{path}', 'm:1/{path}']`,
+      'fallback.0.try.1',
+      'behind the original',
+    ],
+    [
+      'crio',
+      `images: ['docker.io/**'], try: ['deep.lan/{path}']`,
+      'fallback.0.images.0',
+      "no path of the registry's own",
+    ],
+  ])('%s: %s', (target, row, place, message) => {
+    expect(omissionsOf(target, withRow(row))).toEqual([[place, expect.stringContaining(message)]])
+  })
+
+  it('is no loss where the rest of the host goes to the same places', () => {
+    const text = withRow(
+      `images: ['ghcr.io/acme/**', 'ghcr.io/**'], try: ['m:1/{host}/{path}', 'ghcr.io/{path}']`,
+    )
+
+    expect(omissionsOf('containerd', text)).toEqual([])
+  })
+
+  it('is that a mirror answers for digests alone, for K3s; and that old versions can be closed', () => {
+    const config = configOf(tables['layout'] ?? '')
+    const messages = (options: Partial<typeof plain>) =>
+      renderNodes(config, 'k3s', { ...plain, ...options }).omissions.map(({ message }) => message)
+
+    expect(messages({ digestOnly: true })).toEqual([
+      expect.stringContaining('cannot keep a mirror from answering for tags'),
+    ])
+    expect(
+      renderNodes(config, 'k3s', { ...plain, version: readVersion('v1.28.5+k3s1') }).omissions,
+    ).toEqual([
+      expect.objectContaining({
+        message: expect.stringContaining('always asks upstream at last') as string,
+      }),
+    ])
+    expect(
+      renderNodes(config, 'k3s', { ...plain, version: readVersion('v1.31.0+k3s1') }).omissions,
+    ).toEqual([])
+  })
+})
+
+describe('versions', () => {
+  const config = configOf(tables['layout'] ?? '')
+  const at = (target: TargetName, version: string, digestOnly = false) =>
+    Object.values(
+      Object.fromEntries(
+        renderNodes(config, target, {
+          ...plain,
+          digestOnly,
+          version: readVersion(version),
+        }).files.map(({ path, content }) => [path, content]),
+      ),
+    ).join('\n')
+
+  it('of containerd before 2.1 know no dial_timeout', () => {
+    expect(at('containerd', '1.7.20')).not.toContain('dial_timeout')
+    expect(at('containerd', '2.0')).not.toContain('dial_timeout')
+    expect(at('containerd', '2.1')).toContain('dial_timeout = "2s"')
+  })
+
+  it('of containerd before 2 need a host table in every file', () => {
+    const one = renderNodes(config, 'containerd', { ...plain, version: readVersion('1.7') }).files
+    const two = renderNodes(config, 'containerd', { ...plain, version: readVersion('2.1') }).files
+
+    expect(one.filter(({ content }) => !content.includes('[host."'))).toEqual([])
+    expect(
+      two.filter(({ content }) => !content.includes('[host."')).map(({ path }) => path),
+    ).toEqual(['certs.d/anubis:32000/hosts.toml', 'certs.d/quay.io/hosts.toml'])
+  })
+
+  it('of CRI-O before 1.25 say digests for a whole registry', () => {
+    expect(at('crio', '1.24', true)).toContain('mirror-by-digest-only = true')
+    expect(at('crio', '1.30', true)).toContain('pull-from-mirror = "digest-only"')
+  })
+
+  it('are read as people write them', () => {
+    expect(
+      ['2', '1.7', 'v1.30.4+k3s1', '2.1.0-rc.1', '1.6.20~ds1', 'x', '1.x'].map(
+        (each) => readVersion(each)?.version ?? null,
+      ),
+    ).toEqual(['2.0.0', '1.7.0', '1.30.4', '2.1.0', '1.6.20', null, null])
+  })
+})
+
+const hosts = ['docker.io', 'ghcr.io', 'quay.io', 'a.example.com'] as const
+const mirrorHosts = ['m:1', 'n.lan'] as const
+const pattern = fc.constantFrom(
+  ...hosts.map((host) => `${host}/**`),
+  'ghcr.io/acme/**',
+  'docker.io/library/*',
+  'docker.io/library/nginx',
+  'quay.io/x/*',
+  '*.example.com/**',
+  '**',
+  'm:1/**',
+)
+const template = fc.constantFrom(
+  ...mirrorHosts.flatMap((host) => [
+    `${host}/{host}/{path}`,
+    `${host}/{path}`,
+    `${host}/p/q/{path}`,
+    `${host}/{name}`,
+  ]),
+  '{host}/{path}',
+  'docker.io/{path}',
+  'alternate.example.org/{path}',
+  'ghcr.io/other/{path}',
+)
+const row = fc.record({
+  images: fc.uniqueArray(pattern, { minLength: 1, maxLength: 2 }),
+  try: fc.uniqueArray(template, { minLength: 1, maxLength: 4 }),
+  otherwise: fc.constantFrom('keep', 'first', 'deny'),
+})
+const tableText = fc.uniqueArray(row, { minLength: 1, maxLength: 4 }).map((rows) =>
+  JSON.stringify({
+    apiVersion: 'berth.dev/v1alpha1',
+    kind: 'BerthConfig',
+    registries: [
+      { host: 'm:1', endpoint: 'http://m:1', mirror: true },
+      { host: 'n.lan', mirror: true },
+      ...hosts.map((host) => ({ host })),
+    ],
+    fallback: rows.map((each, index) => ({ name: `row-${index}`, ...each })),
+  }),
+)
+/** A table whose rows loop is no table. */
+const table = tableText
+  .map((text): Config | null => {
+    try {
+      return configOf(text)
+    } catch {
+      return null
+    }
+  })
+  .filter((config) => config !== null)
+
+const images = [
+  'docker.io/library/nginx:1',
+  'docker.io/acme/app:1',
+  'ghcr.io/acme/app:1',
+  'ghcr.io/other/x/y:1',
+  'quay.io/x/y:1',
+  'a.example.com/p/q:1',
+  'm:1/app:1',
+].map((text) => {
+  const parsed = parseReference(text)
+  if (!parsed.ok) throw new Error(parsed.message)
+  return parsed.reference
+})
+
+function stateOf(
+  config: Config,
+  target: 'containerd' | 'crio' | 'k3s',
+  airGap: boolean,
+): NodeState {
+  const files = Object.entries(filesFor(config, target, airGap))
+  if (target === 'containerd') {
+    const tree = new Map(files.map(([path, content]) => [path.split('/')[1] ?? '', content]))
+    return { kind: 'containerd', trees: [tree] }
+  }
+  if (target === 'crio')
+    return { kind: 'crio', conf: readRegistriesConf(files.map(([name, text]) => ({ name, text }))) }
+  const text = files.find(([name]) => name === 'registries.yaml')?.[1] ?? ''
+  return { kind: 'k3s', text, closed: files.some(([name]) => name.startsWith('config.yaml.d')) }
+}
+
+describe('any table', () => {
+  it.each(['containerd', 'crio', 'k3s'] as const)(
+    '%s sends each image where the table does, unless something was left out',
+    (target) => {
+      fc.assert(
+        fc.property(table, fc.boolean(), (config, airGap) => {
+          const { omissions } = renderNodes(config, target, { ...plain, airGap })
+          fc.pre(omissions.length === 0)
+          const state = stateOf(config, target, airGap)
+          for (const image of images) {
+            expect(nodeRoute(state, image)).toEqual(tableRoute(config, image, { airGap }))
+          }
+        }),
+        { numRuns: 1500 },
+      )
+    },
+  )
+
+  it('sends no image to an alternate', () => {
+    fc.assert(
+      fc.property(
+        table,
+        fc.constantFrom('containerd', 'crio', 'k3s'),
+        fc.boolean(),
+        (config, target, airGap) => {
+          const state = stateOf(config, target, airGap)
+          const places = images.flatMap((image) => nodeRoute(state, image))
+          expect(
+            places.filter((place) => /alternate\.example|\/other\/(?!x\/y)/.test(place)),
+          ).toEqual([])
+        },
+      ),
+    )
+    fc.assert(
+      fc.property(table, fc.boolean(), (config, airGap) => {
+        const text = filesFor(config, 'openshift', airGap)['image-mirrors.yaml'] ?? ''
+        const mirrors = text.split('\n').filter((line) => line.startsWith('        - '))
+        expect(mirrors.filter((line) => !/^ +- (?:m:1|n\.lan)(?:\/|$)/.test(line))).toEqual([])
+      }),
+    )
+  })
+
+  it('in an air gap names no registry but mirrors as a place to pull from', () => {
+    fc.assert(
+      fc.property(table, (config) => {
+        const tree = new Map(
+          Object.entries(filesFor(config, 'containerd', true)).map(([path, content]) => [
+            path.split('/')[1] ?? '',
+            content,
+          ]),
+        )
+        const asked = [...tree.keys()].flatMap((host) =>
+          hostsFor(tree, host).map((each) => each.host),
+        )
+        expect(asked.filter((host) => !['m:1', 'n.lan'].includes(host))).toEqual([])
+      }),
+    )
+  })
+})
+
+describe('secrets', () => {
+  it('of the config reach no file', () => {
+    const config = configOf(`apiVersion: berth.dev/v1alpha1
+kind: BerthConfig
+registries:
+  - { host: harbor.lan, mirror: true, credentials: { secret: harbor-creds } }
+  - { host: docker.io, credentials: { secret: hub-creds } }
+fallback: [{ name: hub, images: ['docker.io/**'], try: ['harbor.lan/{host}/{path}', 'docker.io/{path}'] }]
+pullSecrets: [{ registries: [docker.io], secret: dockerhub-creds }]
+`)
+    for (const target of names)
+      for (const content of Object.values(filesFor(config, target)))
+        expect(content).not.toMatch(/creds|auth|password|username/i)
+  })
+})
+
+describe('the directory of a host', () => {
+  it('is the first that containerd looks for', () => {
+    const tree = new Map([
+      ['_default', ''],
+      ['a_1_', ''],
+      ['a:1', ''],
+    ])
+
+    expect(['a:1', 'a:2', 'b'].map((host) => directoryFor(tree, host))).toEqual([
+      'a_1_',
+      '_default',
+      '_default',
+    ])
+  })
+})
