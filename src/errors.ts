@@ -19,6 +19,8 @@ export const errorCodes = [
   'lock-invalid',
   'nodes-inexpressible',
   'nodes-unwritable',
+  'nodes-undetected',
+  'nodes-changed',
 ] as const
 
 export type ErrorCode = (typeof errorCodes)[number]

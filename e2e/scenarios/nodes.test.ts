@@ -1,12 +1,24 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
+import { parseAllDocuments, stringify } from 'yaml'
 import { fileURLToPath } from 'node:url'
 import { currentCluster } from '../harness/cluster.ts'
 import { run } from '../harness/command.ts'
 import { pushImage } from '../harness/images.ts'
-import { apply, remove } from '../harness/kubectl.ts'
+import { apply, kubectlOk, remove } from '../harness/kubectl.ts'
 import { removeNodeHost } from '../harness/node-hosts.ts'
+import { freePort } from '../harness/ports.ts'
+import { endOf, startProcess, stopProcess } from '../harness/processes.ts'
+import { waitFor } from '../harness/wait.ts'
 import { podManifest, podPullFails, podRunning } from '../harness/pods.ts'
 import { type Registry, startRegistry } from '../harness/registry.ts'
 
@@ -169,5 +181,170 @@ describe('a pod that no webhook sees', () => {
     expect(await runPod('inside', 'inside:1')).toContain(digest)
     expect(await requests(hub, 'library/outside')).toEqual([])
     expect(await requests(hub, 'library/inside')).toEqual([])
+  })
+})
+
+/** Where the node's files are on this machine, in the place of where a node has them. */
+const statePath = join(directory, 'state')
+
+/**
+ * The manifest with what this machine has in the place of a real node and of an image of Berth: the program comes from this
+ * checkout, and Node.js with its libraries from the machine.
+ */
+function onThisMachine(manifest: string): string {
+  const checkout = fileURLToPath(new URL('../..', import.meta.url))
+  const mounts = { checkout, lib: '/usr/lib', lib64: '/lib64' }
+  const at = (name: string, path: string) => (name === 'lib' ? '/lib' : path)
+  const documents = parseAllDocuments(manifest).map(
+    (each) => each.toJS() as Record<string, unknown>,
+  )
+  const set = documents.find(({ kind }) => kind === 'DaemonSet') as {
+    spec: { template: { spec: PodSpec } }
+  }
+  const { spec } = set.spec.template
+  const [container] = spec.containers
+  if (container === undefined) throw new Error('the DaemonSet has no container')
+  container['command'] = [realpathSync(process.execPath), join(checkout, 'bin/berth.js')]
+  for (const [name, path] of Object.entries(mounts)) {
+    container.volumeMounts.push({ name, mountPath: at(name, path), readOnly: true })
+    spec.volumes.push({ name, hostPath: { path } })
+  }
+  for (const { name, hostPath } of spec.volumes) {
+    if (hostPath !== undefined && name === 'files') hostPath.path = cluster.certsDir
+    if (hostPath !== undefined && name === 'state') hostPath.path = statePath
+  }
+  return documents.map((each) => stringify(each)).join('---\n')
+}
+
+type PodSpec = {
+  containers: {
+    [field: string]: unknown
+    volumeMounts: { name: string; mountPath: string; readOnly?: boolean }[]
+  }[]
+  volumes: { name: string; hostPath?: { path: string; type?: string } }[]
+}
+
+describe('a DaemonSet', () => {
+  const manifest = async (...options: string[]) => {
+    const image = `${mirror.host}/berth:1`
+    const outcome = await nodes(
+      'apply',
+      '--manifest',
+      '--target',
+      'containerd',
+      '--image',
+      image,
+      '-n',
+      'default',
+      ...options,
+    )
+    expect(outcome, outcome.stderr).toMatchObject({ code: 0 })
+    return onThisMachine(outcome.stdout)
+  }
+  const rolledOut = () =>
+    kubectlOk(['rollout', 'status', 'daemonset/berth-nodes', '--timeout=120s'])
+  const reports = async () => {
+    const pod = await waitFor('the only pod of the DaemonSet', async () => {
+      const names = await kubectlOk([
+        'get',
+        'pods',
+        '-l',
+        'app.kubernetes.io/name=berth-nodes',
+        '-o',
+        'name',
+      ])
+      return names.trim().split('\n').length === 1 && names.trim()
+    })
+    return JSON.parse(await kubectlOk(['logs', pod])) as {
+      node: string
+      changes: { file: string; what: string }[]
+    }
+  }
+
+  test('applies the files on each node, says what it did, and takes them back', async () => {
+    for (const host of ['anubis:32000', 'ghcr.io', 'docker.io']) removeNodeHost(cluster, host)
+    writeFileSync(configFile, config('{host}/{path}'))
+    await push(mirror, 'berth')
+    const digest = await push(mirror, 'docker.io/library/by-daemon-set')
+    await apply(await manifest())
+    await rolledOut()
+    const written = await reports()
+
+    expect(written.node).toBe('node1')
+    expect(written.changes.map(({ file, what }) => `${what} ${file}`)).toEqual([
+      'created /etc/containerd/certs.d/anubis:32000/hosts.toml',
+      'created /etc/containerd/certs.d/docker.io/hosts.toml',
+      'created /etc/containerd/certs.d/ghcr.io/hosts.toml',
+    ])
+    expect(await runPod('by-daemon-set', 'by-daemon-set:1')).toContain(digest)
+
+    await apply(await manifest('--rollback'))
+    await rolledOut()
+
+    expect((await reports()).changes.map(({ what }) => what)).toEqual([
+      'removed',
+      'removed',
+      'removed',
+    ])
+    for (const host of ['anubis:32000', 'ghcr.io', 'docker.io'])
+      expect(existsSync(join(cluster.certsDir, host))).toBe(false)
+    expect(readdirSync(join(statePath, 'nodes'))).toEqual([])
+    await remove('daemonset', 'berth-nodes')
+    await remove('configmap', 'berth-nodes')
+  })
+})
+
+describe('what the node has', () => {
+  test('is told from its status', async () => {
+    const outcome = await run(process.execPath, [
+      berth,
+      'nodes',
+      'detect',
+      '--cluster',
+      '--kubeconfig',
+      cluster.kubeconfig,
+      '-o',
+      'json',
+    ])
+
+    expect(outcome).toMatchObject({ code: 0, stderr: '' })
+    expect(JSON.parse(outcome.stdout)).toEqual([
+      expect.objectContaining({
+        node: 'node1',
+        target: 'containerd',
+        runtime: expect.stringMatching(/^containerd:/) as string,
+      }),
+    ])
+  })
+})
+
+describe('a pull-through registry with the file that is written for it', () => {
+  test('serves what upstream has, and refuses a push', async () => {
+    writeFileSync(configFile, config('{host}/{path}'))
+    const outcome = await nodes('render', '--target', 'registry-proxy', '--out', directory)
+    expect(outcome, outcome.stderr).toMatchObject({ code: 0 })
+    const digest = await push(hub, 'library/through')
+    const port = await freePort(cluster.address)
+    const record = await startProcess(cluster.runDir, {
+      name: 'registry-nodes-proxy',
+      command: 'docker-registry',
+      args: ['serve', join(directory, 'docker.io.yml')],
+      env: {
+        REGISTRY_HTTP_ADDR: `${cluster.address}:${port}`,
+        REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY: join(directory, 'proxy'),
+      },
+    })
+    const url = `http://${cluster.address}:${port}`
+    await waitFor('the proxy', async () => (await fetch(`${url}/v2/`)).ok, {
+      giveUp: endOf(cluster.runDir, record),
+    })
+    const accept = 'application/vnd.oci.image.manifest.v1+json'
+    const manifest = await fetch(`${url}/v2/library/through/manifests/1`, { headers: { accept } })
+    const pushed = await fetch(`${url}/v2/library/mine/blobs/uploads/`, { method: 'POST' })
+    await stopProcess(cluster.runDir, record)
+
+    expect(manifest.headers.get('docker-content-digest')).toBe(digest)
+    expect(pushed.status).toBe(405)
+    expect(readFileSync(join(directory, 'docker.io.yml'), 'utf8')).toContain(hub.url)
   })
 })

@@ -7,6 +7,9 @@ export const usage = 'berth nodes render|detect|check|apply [options]'
 /** Each verb is loaded when it is called. */
 const verbs: Readonly<Record<string, () => Promise<Command>>> = {
   render: async () => (await import('./nodes-render.ts')).nodesRender,
+  detect: async () => (await import('./nodes-detect.ts')).nodesDetect,
+  check: async () => (await import('./nodes-check.ts')).nodesCheck,
+  apply: async () => (await import('./nodes-apply.ts')).nodesApply,
 }
 
 export const nodes: Command = async ([name = '', ...args], io) => {

@@ -106,6 +106,8 @@ const exitCodes: Readonly<Record<ErrorCode, number>> = {
   'lock-invalid': 2,
   'nodes-inexpressible': 2,
   'nodes-unwritable': 2,
+  'nodes-undetected': 2,
+  'nodes-changed': 1,
 }
 
 /** Runs one command line. Never throws: a BerthError becomes its message and its exit code, a bug becomes a stack and 70. */
