@@ -2,7 +2,7 @@
 import { lt } from 'semver'
 import { stringify } from 'smol-toml'
 import type { NodeRegistry } from './address.ts'
-import { locationFault, locationOf, wildcardFault } from './location.ts'
+import { isMoved, locationFault, locationOf, wildcardFault } from './location.ts'
 import type { Finding, Mirror, Plan, Rule } from './plan.ts'
 import { prefixOf } from './scope.ts'
 import type { NodeFile, Rendered, RenderOptions, Target } from './target.ts'
@@ -30,7 +30,7 @@ function render(plan: Plan, options: RenderOptions): Rendered {
   const notes: string[] = []
   const registries = new Map<string, Registry>()
   for (const rule of plan.rules) {
-    const fault = faultOf(rule) ?? wildcardFault(rule, plan.rules)
+    const fault = faultOf(rule, plan) ?? wildcardFault(rule, plan.rules)
     if (fault !== null) omissions.push({ path: rule.place, message: `row ${rule.row} ${fault}` })
     else registries.set(prefixOf(rule.scope), registryOf(rule, plan, options))
     const { scope } = rule
@@ -50,10 +50,11 @@ function render(plan: Plan, options: RenderOptions): Rendered {
   return { files, omissions, notes }
 }
 
-function faultOf({ scope, mirrors }: Rule): string | null {
+function faultOf({ scope, mirrors }: Rule, { addressOf }: Plan): string | null {
   if (scope.kind === 'everything')
     return 'is for every host, and registries.conf has no such prefix; name the hosts, or *.example.com/**'
-  const faults = mirrors.map(({ registry }) => locationFault(registry))
+  const home = 'host' in scope ? [addressOf(scope.host)] : []
+  const faults = [...home, ...mirrors.map(({ registry }) => registry)].map(locationFault)
   return faults.find((fault) => fault !== null) ?? null
 }
 
@@ -61,22 +62,17 @@ function registryOf(rule: Rule, plan: Plan, options: RenderOptions): Registry {
   const { scope, mirrors, upstream } = rule
   const prefix = prefixOf(scope)
   const home = 'host' in scope ? plan.addressOf(scope.host) : null
-  const isOwn = 'host' in scope && plan.isMirror(scope.host)
   const byDigest = options.digestOnly && mirrors.length > 0
   const old = options.version !== null && lt(options.version, firstPullFromMirror)
   return {
     prefix,
-    location: home === null || !isOwn ? wildcardFree(prefix) : own(home, prefix).location,
+    // Under a wildcard the location may be empty: the image is asked for where it stands.
+    location: home === null ? '' : own(home, prefix).location,
     ...(home?.plainHttp === true && { insecure: true }),
     ...(!upstream && { blocked: true }),
     ...(byDigest && old && { 'mirror-by-digest-only': true }),
     ...(mirrors.length > 0 && { mirror: mirrors.map((each) => mirrorOf(each, byDigest && !old)) }),
   }
-}
-
-/** With a wildcard the location may be empty: the image is asked for where it stands. */
-function wildcardFree(prefix: string): string {
-  return prefix.startsWith('*.') ? '' : prefix
 }
 
 function mirrorOf(
@@ -94,8 +90,9 @@ function mirrorOf(
 /** A registry of its own: found at its node address, which may have another name. */
 function own(registry: NodeRegistry, prefix: string = registry.host): Registry {
   const { host, plainHttp } = registry
-  const location =
-    host === 'docker.io' ? prefix : `${locationOf(registry)}${prefix.slice(host.length)}`
+  const location = isMoved(registry)
+    ? `${locationOf(registry)}${prefix.slice(host.length)}`
+    : prefix
   return { prefix, location, ...(plainHttp && { insecure: true }) }
 }
 

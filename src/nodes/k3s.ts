@@ -3,6 +3,7 @@ import { lt } from 'semver'
 import { stringify } from 'yaml'
 import { isFoundByName } from './address.ts'
 import { type HostEntry, hostTable } from './hosts.ts'
+import { isMoved } from './location.ts'
 import type { Finding, Mirror, Plan } from './plan.ts'
 import type { NodeFile, Rendered, RenderOptions, Target } from './target.ts'
 
@@ -28,7 +29,10 @@ function render(plan: Plan, { digestOnly, version }: RenderOptions, directory: s
         },
       ]
     : []
-  const closed = entries.some(({ upstream }) => upstream === null)
+  // What K3s asks at last by itself is the name of the host, which is also wrong where the host is somewhere else.
+  const closed = entries.some(
+    ({ upstream }) => upstream !== 'any' && (upstream === null || isMoved(upstream)),
+  )
   if (closed && version !== null && !hasFlag(version.version))
     limits.push({
       path: [],

@@ -1,5 +1,5 @@
 /** A registry as containers/image and OpenShift write it: host and port, without a scheme and without a path of its own. */
-import type { NodeRegistry } from './address.ts'
+import { isFoundByName, type NodeRegistry } from './address.ts'
 import type { Rule } from './plan.ts'
 import { covers, prefixOf } from './scope.ts'
 
@@ -7,6 +7,11 @@ import { covers, prefixOf } from './scope.ts'
 export function locationOf({ authority, plainHttp }: NodeRegistry): string {
   if (/[.:]/.test(authority) || authority === 'localhost') return authority
   return `${authority}:${plainHttp ? 80 : 443}`
+}
+
+/** True when nodes reach the registry under another name than images have for it. */
+export function isMoved(registry: NodeRegistry): boolean {
+  return registry.authority !== registry.host && !isFoundByName({ ...registry, ca: null })
 }
 
 /** Why the registry cannot be written so; null when it can. */

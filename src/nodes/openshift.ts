@@ -5,8 +5,8 @@
 import { lt } from 'semver'
 import { stringify } from 'yaml'
 import type { NodeRegistry } from './address.ts'
-import { locationFault, locationOf, wildcardFault } from './location.ts'
-import type { Finding, Plan, Rule } from './plan.ts'
+import { isMoved, locationFault, locationOf, wildcardFault } from './location.ts'
+import { compare, type Finding, type Plan, type Rule } from './plan.ts'
 import { prefixOf } from './scope.ts'
 import type { Rendered, RenderOptions, Target } from './target.ts'
 
@@ -40,8 +40,15 @@ function render(plan: Plan, { digestOnly, version }: RenderOptions): Rendered {
   for (const rule of plan.rules) {
     const fault = faultOf(rule, plan) ?? wildcardFault(rule, plan.rules)
     if (fault !== null) omissions.push({ path: rule.place, message: `row ${rule.row} ${fault}` })
-    else entries.push(...entryOf(rule))
+    else entries.push(...entryOf(rule, plan))
   }
+  const sources = new Set(entries.map(({ source }) => source))
+  for (const { host, ...rest } of plan.registries.filter(isMoved)) {
+    const mirrors = [locationOf({ host, ...rest })]
+    if (!sources.has(host))
+      entries.push({ source: host, mirrors, mirrorSourcePolicy: 'NeverContactSource' })
+  }
+  entries.sort((one, other) => compare(one.source, other.source))
   const registries = unique([
     ...plan.rules.flatMap(({ mirrors }) => mirrors.map(({ registry }) => registry)),
     ...plan.registries,
@@ -72,30 +79,36 @@ function notesFor(registries: readonly NodeRegistry[], digestOnly: boolean): str
   return notes
 }
 
-/** A node may be told of another place for a source as a mirror only, so a mirror at another address cannot be told. */
-function faultOf({ scope, mirrors }: Rule, { isMirror, addressOf }: Plan): string | null {
+function faultOf({ scope, mirrors }: Rule, { addressOf }: Plan): string | null {
   if (scope.kind === 'everything')
     return 'is for every host, and a mirror set names its sources; name the hosts, or *.example.com/**'
-  if ('host' in scope && isMirror(scope.host) && mirrors.length > 0) {
-    const fault = locationFault(addressOf(scope.host))
-    if (fault !== null) return fault
-  }
   if ('host' in scope && scope.host.startsWith('['))
     return `is for ${scope.host}, and a source is no IPv6 address`
-  const faults = mirrors.map(({ registry }) => locationFault(registry))
+  const home = 'host' in scope ? [addressOf(scope.host)] : []
+  const faults = [...home, ...mirrors.map(({ registry }) => registry)].map(locationFault)
   return faults.find((fault) => fault !== null) ?? null
 }
 
-function entryOf({ scope, mirrors, upstream }: Rule): Entry[] {
+function entryOf({ scope, mirrors, upstream }: Rule, { addressOf }: Plan): Entry[] {
   const source = prefixOf(scope)
-  const locations = mirrors.map(({ registry, path }) =>
+  const home = 'host' in scope ? addressOf(scope.host) : null
+  // The only way to tell of a source at another address is to make that its last mirror.
+  const isElsewhere = home !== null && isMoved(home)
+  const places = mirrors.map(({ registry, path }) =>
     [locationOf(registry), path].filter(Boolean).join('/'),
   )
+  if (isElsewhere && upstream) places.push(`${locationOf(home)}${source.slice(home.host.length)}`)
   // The API refuses a source among its own mirrors.
-  const others = [...new Set(locations)].filter((each) => each !== source)
+  const others = [...new Set(places)].filter((each) => each !== source)
   if (others.length === 0) return []
-  const mirrorSourcePolicy = upstream ? 'AllowContactingSource' : 'NeverContactSource'
-  return [{ source, mirrors: others, mirrorSourcePolicy }]
+  const isOpen = upstream && !isElsewhere
+  return [
+    {
+      source,
+      mirrors: others,
+      mirrorSourcePolicy: isOpen ? 'AllowContactingSource' : 'NeverContactSource',
+    },
+  ]
 }
 
 function mirrorSet(kind: string, key: string, entries: readonly Entry[]): object {

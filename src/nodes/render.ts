@@ -43,7 +43,7 @@ export function renderNodes(
   const target: Target = targets[name]
   const plan = planNodes(config, options)
   const { files, omissions, notes } = target.render(plan, options)
-  const all = [...plan.omissions, ...omissions]
+  const all = [...plan.omissions, ...omissions].sort(byPlace)
   const header = headerOf(plan, all)
   return {
     target: name,
@@ -56,6 +56,11 @@ export function renderNodes(
     notes,
     restart: target.restart,
   }
+}
+
+/** In the order of the rows; what concerns no row comes first. */
+function byPlace({ path: one }: Finding, { path: other }: Finding): number {
+  return Number(one[1] ?? -1) - Number(other[1] ?? -1)
 }
 
 function isCertificate({ path }: NodeFile): boolean {
