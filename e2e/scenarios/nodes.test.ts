@@ -82,7 +82,7 @@ async function renderToNode(layout: '{host}/{path}' | '{path}', ...options: stri
     cluster.runDir,
     ...options,
   )
-  expect(outcome, outcome.stderr).toMatchObject({ code: 0 })
+  expect(outcome).toMatchObject({ code: 0 })
 }
 
 function push(to: Registry, repository: string, marker = `${to.name}/${repository}`) {
@@ -238,7 +238,7 @@ describe('a DaemonSet', () => {
       'default',
       ...options,
     )
-    expect(outcome, outcome.stderr).toMatchObject({ code: 0 })
+    expect(outcome).toMatchObject({ code: 0 })
     return onThisMachine(outcome.stdout)
   }
   const rolledOut = () =>
@@ -322,7 +322,7 @@ describe('a pull-through registry with the file that is written for it', () => {
   test('serves what upstream has, and refuses a push', async () => {
     writeFileSync(configFile, config('{host}/{path}'))
     const outcome = await nodes('render', '--target', 'registry-proxy', '--out', directory)
-    expect(outcome, outcome.stderr).toMatchObject({ code: 0 })
+    expect(outcome).toMatchObject({ code: 0 })
     const digest = await push(hub, 'library/through')
     const port = await freePort(cluster.address)
     const record = await startProcess(cluster.runDir, {

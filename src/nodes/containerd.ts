@@ -76,8 +76,8 @@ function mirrorSection({ registry, path }: Mirror, options: RenderOptions): Sect
 }
 
 /** The last place has nobody behind it to hurry for. */
-function withoutTimeout({ dial_timeout: _, ...keys }: Section['keys']): Section['keys'] {
-  return keys
+function withoutTimeout(keys: Section['keys']): Section['keys'] {
+  return Object.fromEntries(Object.entries(keys).filter(([key]) => key !== 'dial_timeout'))
 }
 
 /** A relative path is looked for beside hosts.toml. */

@@ -3,7 +3,7 @@ import { lt } from 'semver'
 import { stringify } from 'smol-toml'
 import type { NodeRegistry } from './address.ts'
 import { isMoved, locationFault, locationOf, wildcardFault } from './location.ts'
-import type { Finding, Mirror, Plan, Rule } from './plan.ts'
+import { compare, type Finding, type Mirror, type Plan, type Rule } from './plan.ts'
 import { prefixOf } from './scope.ts'
 import type { NodeFile, Rendered, RenderOptions, Target } from './target.ts'
 
@@ -121,5 +121,5 @@ function caFiles(registries: readonly NodeRegistry[]): NodeFile[] {
         : [[`certs.d/${locationOf(registry)}/berth.crt`, registry.ca] as const],
     ),
   )
-  return [...files].sort().map(([path, content]) => ({ path, content }))
+  return [...files].sort(([a], [b]) => compare(a, b)).map(([path, content]) => ({ path, content }))
 }

@@ -95,8 +95,8 @@ function headersOf(text: string): string[] {
 }
 
 function unescape(text: string): string {
-  const { a = '' } = parse(`a = "${text}"`)
-  return String(a)
+  const { a } = parse(`a = "${text}"`)
+  return typeof a === 'string' ? a : ''
 }
 
 function withoutMultilineText(text: string): string {
@@ -137,17 +137,20 @@ function capabilitiesOf(value: unknown): ReadonlySet<string> {
 }
 
 function checkTypes(table: TomlTable): void {
-  for (const key of ['override_path', 'skip_verify']) {
-    if (key in table && typeof table[key] !== 'boolean')
-      throw new Broken(`${key} is neither true nor false`)
-  }
+  const flag = ['override_path', 'skip_verify'].find(
+    (key) => key in table && typeof table[key] !== 'boolean',
+  )
+  if (flag !== undefined) throw new Broken(`${flag} is neither true nor false`)
   const timeout = table['dial_timeout'] ?? ''
   if (typeof timeout !== 'string' || (timeout !== '' && !duration.test(timeout)))
     throw new Broken(`dial_timeout is no duration, such as "2s"`)
   const headers = Object.values(tableOf(table['header'] ?? {}, 'header'))
   if (!headers.every((value) => isText(value) || isTextList(value)))
     throw new Broken('a header is neither text nor a list of text')
-  const { ca = '', client = '' } = table
+  checkKeys(table)
+}
+
+function checkKeys({ ca = '', client = '' }: TomlTable): void {
   if (!isText(ca) && !isTextList(ca)) throw new Broken('ca is neither text nor a list of text')
   const isPair = (value: unknown) =>
     isText(value) || (isTextList(value) && (value as unknown[]).length === 2)

@@ -4,7 +4,7 @@ import { stringify } from 'yaml'
 import { isFoundByName } from './address.ts'
 import { type HostEntry, hostTable } from './hosts.ts'
 import { isMoved } from './location.ts'
-import type { Finding, Mirror, Plan } from './plan.ts'
+import { compare, type Finding, type Mirror, type Plan } from './plan.ts'
 import type { NodeFile, Rendered, RenderOptions, Target } from './target.ts'
 
 export const k3s: Target = target('k3s', '/etc/rancher/k3s')
@@ -64,7 +64,9 @@ function render(plan: Plan, { digestOnly, version }: RenderOptions, directory: s
       path: 'registries.yaml',
       content: stringify(content, { lineWidth: 0, aliasDuplicateObjects: false }),
     },
-    ...[...trusted].sort().map(([authority, ca]) => ({ path: caPath(authority), content: ca })),
+    ...[...trusted]
+      .sort(([a], [b]) => compare(a, b))
+      .map(([authority, ca]) => ({ path: caPath(authority), content: ca })),
   ]
   // The flag is for all listed hosts at once, so those that may be asked upstream name their upstream themselves.
   if (closed)

@@ -139,7 +139,9 @@ function imageConfig(registries: readonly NodeRegistry[]): object[] {
   }
   if (trusted.length === 0) return [image]
   // A ConfigMap's key has no colon; two dots stand for it (OpenShift, "Configuring additional trust stores").
-  const data = trusted.map((each) => [locationOf(each).replace(':', '..'), each.ca] as const).sort()
+  const data = trusted
+    .map((each) => [locationOf(each).replace(':', '..'), each.ca] as const)
+    .sort(([a], [b]) => compare(a, b))
   const authorities = {
     apiVersion: 'v1',
     kind: 'ConfigMap',

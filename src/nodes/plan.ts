@@ -41,7 +41,7 @@ export interface Plan {
   /** Registries that a node cannot find or trust by their name alone. */
   readonly registries: readonly NodeRegistry[]
   /** Where a host's own registry is. */
-  addressOf(host: string): NodeRegistry
+  readonly addressOf: (host: string) => NodeRegistry
   readonly isMirror: (host: string) => boolean
   readonly airGap: boolean
   readonly omissions: readonly Finding[]
@@ -158,43 +158,47 @@ interface Subject extends Placed {
 }
 
 function ruleOf(context: Context, subject: Subject): Rule | null {
-  const { scope, row, index, place, reported } = subject
+  const { scope, row, place } = subject
+  const { mirrors, isOriginal } = walk(context, subject)
+  const isMirror = 'host' in scope && context.config.table.mirrors.has(scope.host)
+  const upstream = (isOriginal || row.otherwise === 'keep') && (!context.airGap || isMirror)
+  if (mirrors.length > 0 || upstream) return { scope, row: row.name, place, mirrors, upstream }
+  const why = context.airGap ? 'in an air gap' : `with otherwise: ${row.otherwise}`
+  const message = `row ${row.name} leaves nowhere to pull ${prefixOf(scope) || 'any image'} from ${why}; name a mirror in it`
+  context.omissions.push({ path: place, message })
+  return null
+}
+
+/** The row's templates in order: mirrors, and whether the original is among them. What is left out is told of once a row. */
+function walk(
+  context: Context,
+  subject: Subject,
+): { readonly mirrors: Mirror[]; readonly isOriginal: boolean } {
+  const { scope, row, index, reported } = subject
   const mirrors: Mirror[] = []
   let isOriginal = false
   for (const [position, template] of row.try.entries()) {
-    const path = ['fallback', index, 'try', position] as const
-    const candidate = candidateOf(context, subject, template)
-    if (candidate.kind === 'original') {
-      isOriginal = true
-      continue
+    const { kind, reference } = candidateOf(context, subject, template)
+    const tell = (to: 'omissions' | 'notes', why: string) => {
+      const path = ['fallback', index, 'try', position]
+      if (!reported[to].has(position))
+        context[to].push({ path, message: `${template.text} ${why}` })
+      reported[to].add(position)
     }
     // With the port of a host in its path, for example, it is no name: the table passes it by as well.
-    if (candidate.reference === null) continue
-    if (candidate.kind === 'alternate') {
-      if (reported.notes.has(position)) continue
-      reported.notes.add(position)
-      const message = `${template.text} is another publisher's copy, which only the webhook takes`
-      context.notes.push({ path, message })
-      continue
-    }
-    const mirror = isOriginal
-      ? 'stands behind the original, which a node asks last; put it before'
-      : mirrorOf(context.config, scope, template)
-    if (typeof mirror !== 'string') mirrors.push(mirror)
-    else if (!reported.omissions.has(position)) {
-      reported.omissions.add(position)
-      context.omissions.push({ path, message: `${template.text} ${mirror}` })
+    if (reference === null) continue
+    if (kind === 'original') isOriginal = true
+    else if (kind === 'alternate')
+      tell('notes', "is another publisher's copy, which only the webhook takes")
+    else if (isOriginal)
+      tell('omissions', 'stands behind the original, which a node asks last; put it before')
+    else {
+      const mirror = mirrorOf(context.config, scope, template)
+      if (typeof mirror === 'string') tell('omissions', mirror)
+      else mirrors.push(mirror)
     }
   }
-  const isMirror = 'host' in scope && context.config.table.mirrors.has(scope.host)
-  const upstream = (isOriginal || row.otherwise === 'keep') && (!context.airGap || isMirror)
-  if (mirrors.length === 0 && !upstream) {
-    const why = context.airGap ? 'in an air gap' : `with otherwise: ${row.otherwise}`
-    const message = `row ${row.name} leaves nowhere to pull ${prefixOf(scope) || 'any image'} from ${why}; name a mirror in it`
-    context.omissions.push({ path: place, message })
-    return null
-  }
-  return { scope, row: row.name, place, mirrors, upstream }
+  return { mirrors, isOriginal }
 }
 
 function candidateOf(

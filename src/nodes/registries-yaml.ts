@@ -71,7 +71,7 @@ function normalise(endpoint: string): string | null {
     /^(?:(\w+):\/\/)?([^/]+)(\/.*)?$/.exec(endpoint) ?? []
   if (authority === '') return null
   const name = authority.replace(/:\d+$/, '')
-  const isLoopback = name === 'localhost' || /^127\./.test(name) || name === '[::1]'
+  const isLoopback = name === 'localhost' || name.startsWith('127.') || name === '[::1]'
   const byName = isLoopback && authority !== name && !authority.endsWith(':443') ? 'http' : 'https'
   const clean = path.replaceAll(/\/+/g, '/').replace(/\/$/, '')
   return `${scheme || byName}://${authority}${clean === '' ? '/v2' : clean}`

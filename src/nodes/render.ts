@@ -43,7 +43,7 @@ export function renderNodes(
   const target: Target = targets[name]
   const plan = planNodes(config, options)
   const { files, omissions, notes } = target.render(plan, options)
-  const all = [...plan.omissions, ...omissions].sort(byPlace)
+  const all = [...plan.omissions, ...omissions, ...tagless(plan, options)].sort(byPlace)
   const header = headerOf(plan, all)
   return {
     target: name,
@@ -56,6 +56,19 @@ export function renderNodes(
     notes,
     restart: target.restart,
   }
+}
+
+/** A mirror that does not resolve tags needs somebody behind it who does. */
+function tagless({ rules, isMirror }: Plan, { digestOnly }: RenderOptions): Finding[] {
+  const closed = rules.filter(
+    ({ upstream, scope }) => digestOnly && !upstream && !('host' in scope && isMirror(scope.host)),
+  )
+  return closed.map(({ place, row }) => {
+    return {
+      path: place,
+      message: `row ${row} has nobody upstream to resolve tags, and mirrors are for digests only; leave --digest-only out`,
+    }
+  })
 }
 
 /** In the order of the rows; what concerns no row comes first. */

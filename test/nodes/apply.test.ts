@@ -248,7 +248,7 @@ describe('berth nodes detect', () => {
     ['crio', { '/etc/crio/crio.conf': '' }],
     ['containerd', configured],
   ])('%s', async (target, files) => {
-    const { root } = machine(files as Record<string, string>)
+    const { root } = machine(files)
     const outcome = await berth(['nodes', 'detect', '--root', root, '-o', 'json'])
     expect(JSON.parse(outcome.stdout)).toMatchObject({ target })
     expect(outcome.code).toBe(0)

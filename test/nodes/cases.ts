@@ -200,7 +200,7 @@ const confs: Readonly<Record<string, [Record<string, string>, string]>> = {
     'docker.io/library/a:1',
   ],
   'a slip in mirror': [
-    { [confFile]: `${registry('location = "docker.io"\nmirrors = ["m.lan"]')}` },
+    { [confFile]: registry('location = "docker.io"\nmirrors = ["m.lan"]') },
     'docker.io/library/a:1',
   ],
   'no prefix and no location': [

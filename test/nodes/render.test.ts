@@ -164,6 +164,7 @@ fallback: [{ name: r, ${row} }]
 
     expect(messages({ digestOnly: true })).toEqual([
       expect.stringContaining('cannot keep a mirror from answering for tags'),
+      expect.stringContaining('row closed has nobody upstream to resolve tags'),
     ])
     expect(
       renderNodes(config, 'k3s', { ...plain, version: readVersion('v1.28.5+k3s1') }).omissions,
