@@ -107,8 +107,12 @@ describe('docs/cli.md', () => {
     return usage === undefined ? [] : [usage]
   })
 
+  const declaring = globSync('src/commands/*.ts', { cwd: root }).filter((file) =>
+    read(file).includes('export const usage'),
+  )
+
   it('shows each command as it describes itself', () => {
-    expect(verbs).toHaveLength(10)
+    expect(verbs).toHaveLength(declaring.length)
     expect(verbs.filter((usage) => !text.includes(`\n${usage}\n`))).toEqual([])
   })
 })
