@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { BerthError } from '../errors.ts'
 import { applyFiles, type Change, readRendered, rollBack } from '../nodes/apply.ts'
 import { daemonSet } from '../nodes/daemon-set.ts'
+import { inspect } from '../nodes/machine.ts'
 import { type NodeFiles, targets } from '../nodes/render.ts'
 import { oneOf, type Parsed, readOptions, text } from './arguments.ts'
 import { type Command, type Io, print } from './io.ts'
@@ -63,7 +64,13 @@ function applied(
     file === undefined
       ? renderFrom({ ...values, target: targetOf(values, options.root) }, io)
       : readRendered(readText(file), file)
-  return { target: rendered.target, changes: applyFiles(rendered, options) }
+  const changes = applyFiles(rendered, options)
+  // In a pod only the files' own directory is seen, so nothing can be said there.
+  if (file === undefined) {
+    const { findings } = inspect(options.root, targetOf(values, options.root))
+    for (const finding of findings) print(io.stderr, `berth: ${finding}`)
+  }
+  return { target: rendered.target, changes }
 }
 
 function readText(file: string): string {

@@ -80,8 +80,8 @@ function isCertificate({ path }: NodeFile): boolean {
   return path.endsWith('.crt')
 }
 
-/** The first words of every file that Berth writes; `apply` knows its own files by them. */
-export const mark = '# Written by berth nodes.'
+/** The first words of every file that Berth writes. */
+const mark = '# Written by berth nodes.'
 
 function headerOf(plan: Plan, omissions: readonly Finding[]): string {
   const lines = [`${mark} Table ${hashOf(plan)}; changes belong into the table.`]

@@ -34,6 +34,6 @@ export function tableRoute(config: Config, asked: Reference, { airGap }: RouteOp
 }
 
 /** `http://anubis:32000/v2/library/nginx:1.27`, what is asked for at a registry's URL. A digest makes the tag count for nothing. */
-export function placeText(url: string, { path, tag, digest }: Reference): string {
+function placeText(url: string, { path, tag, digest }: Reference): string {
   return `${url}/v2/${path}${digest === null ? `:${tag}` : `@${digest}`}`
 }

@@ -73,7 +73,7 @@ describe('problems have a place, a rule and a fix', () => {
       'registries: [{ hots: a.example }]',
       [
         'f:3:14: error: registries[0].host is missing; it is text',
-        'f:3:16: error: registries[0].hots is not known here; known: host, endpoint, mirror, probe, credentials, ca, authHosts, allowPlainHttpAuth',
+        'f:3:16: error: registries[0].hots is not known here; known: host, endpoint, nodeEndpoint, mirror, probe, credentials, ca, authHosts, allowPlainHttpAuth',
       ],
     ],
     [

@@ -63,6 +63,20 @@ describe("the model of containerd's loader", () => {
   })
 })
 
+describe('files that are written for every version', () => {
+  const rendered = renderedCases().filter(({ loader }) => loader === 'containerd1')
+
+  it.each(rendered.map((each) => [each.name, each] as const))(
+    'mean one thing to containerd 1 and 2: %s',
+    (_, each) => {
+      const one = golden[keyOf(each)]
+
+      expect(one?.places?.length).toBeGreaterThan(0)
+      expect(one).toEqual(golden[keyOf({ ...each, loader: 'containerd2' })])
+    },
+  )
+})
+
 describe("the model of containers/image's loader", () => {
   it.each(casesOf('crio'))('agrees with it: %s', (_, each) => {
     const { places, error } = golden[keyOf(each)] ?? {}

@@ -365,6 +365,103 @@ describe('any table', () => {
   })
 })
 
+describe('a private CA', () => {
+  const pem = '-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n'
+  const plainTable = configOf(`apiVersion: berth.dev/v1alpha1
+kind: BerthConfig
+registries: [{ host: 'harbor.lan:8443', mirror: true }, { host: 'plain:5000', endpoint: 'http://plain:5000', mirror: true }]
+fallback: [{ name: hub, images: ['docker.io/**'], try: ['harbor.lan:8443/{host}/{path}', 'plain:5000/{path}', 'docker.io/{path}'] }]
+`)
+  const config: Config = {
+    ...plainTable,
+    registries: new Map(
+      [...plainTable.registries].map(([host, settings]) => [
+        host,
+        settings.mirror ? { ...settings, ca: pem } : settings,
+      ]),
+    ),
+  }
+
+  it('stands beside hosts.toml, and an http mirror has none', () => {
+    const files = filesFor(config, 'containerd')
+    const { host } = parseToml(files['certs.d/docker.io/hosts.toml'] ?? '') as {
+      host: Record<string, object>
+    }
+
+    expect(files['certs.d/docker.io/harbor.lan_8443.crt']).toBe(pem)
+    expect(files['certs.d/harbor.lan:8443/harbor.lan_8443.crt']).toBe(pem)
+    expect(host['https://harbor.lan:8443/v2/docker.io']).toMatchObject({
+      ca: 'harbor.lan_8443.crt',
+    })
+    expect(host['http://plain:5000']).not.toHaveProperty('ca')
+  })
+
+  it('stands where K3s, CRI-O and OpenShift look for it', () => {
+    const k3s = filesFor(config, 'k3s')
+    expect(k3s['certs/harbor.lan_8443.crt']).toBe(pem)
+    expect(parseYaml(k3s['registries.yaml'] ?? '')).toMatchObject({
+      configs: {
+        'harbor.lan:8443': { tls: { ca_file: '/etc/rancher/k3s/certs/harbor.lan_8443.crt' } },
+      },
+    })
+    expect(filesFor(config, 'crio')['certs.d/harbor.lan:8443/berth.crt']).toBe(pem)
+    const objects = (filesFor(config, 'openshift')['image-mirrors.yaml'] ?? '')
+      .split('\n---\n')
+      .map((each) => parseYaml(each) as object)
+    expect(objects).toContainEqual(
+      expect.objectContaining({ kind: 'ConfigMap', data: { 'harbor.lan..8443': pem } }),
+    )
+    expect(objects).toContainEqual(
+      expect.objectContaining({
+        kind: 'Image',
+        spec: {
+          additionalTrustedCA: { name: 'berth-registry-cas' },
+          registrySources: { insecureRegistries: ['plain:5000'] },
+        },
+      }),
+    )
+  })
+})
+
+describe('mirror sets of OpenShift', () => {
+  interface MirrorSet {
+    readonly kind: string
+    readonly spec: Readonly<
+      Record<string, readonly { source: string; mirrors: string[]; mirrorSourcePolicy: string }[]>
+    >
+  }
+  /** What the schema of config.openshift.io/v1 lets in, segment by segment: no scheme, tag or digest, a wildcard in a source only. */
+  const isName = (text: string, wildcard: boolean): boolean => {
+    const [host = '', ...path] = (wildcard && text.startsWith('*.') ? text.slice(2) : text).split(
+      '/',
+    )
+    return (
+      /^[a-z0-9.-]+(?::[0-9]+)?$/.test(host) &&
+      path.every((segment) => /^[a-z0-9]+(?:[._-]+[a-z0-9]+)*$/.test(segment))
+    )
+  }
+
+  it('are one of a kind, with names that the schema lets in, and no source among its own mirrors', () => {
+    fc.assert(
+      fc.property(table, fc.boolean(), (config, airGap) => {
+        const text = filesFor(config, 'openshift', airGap)['image-mirrors.yaml'] ?? ''
+        const objects = text.split('\n---\n').map((each) => parseYaml(each) as MirrorSet)
+        expect(new Set(objects.map(({ kind }) => kind)).size).toBe(objects.length)
+        const entries = objects
+          .filter(({ kind }) => kind.endsWith('MirrorSet'))
+          .flatMap(({ spec }) => Object.values(spec).flat())
+        for (const { source, mirrors, mirrorSourcePolicy } of entries) {
+          expect(isName(source, true)).toBe(true)
+          expect(mirrors.filter((each) => !isName(each, false) || each === source)).toEqual([])
+          expect(mirrors.length).toBeGreaterThan(0)
+          const isOut = airGap && !source.startsWith('m:1')
+          expect(isOut && mirrorSourcePolicy === 'AllowContactingSource').toBe(false)
+        }
+      }),
+    )
+  })
+})
+
 describe('secrets', () => {
   it('of the config reach no file', () => {
     const config = configOf(`apiVersion: berth.dev/v1alpha1
