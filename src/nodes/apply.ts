@@ -37,6 +37,8 @@ interface Entry {
   readonly file: string
   /** What stood there before Berth; null for nothing. It may hold passwords, so the state is for root alone. */
   readonly before: string | null
+  /** True when the directory came with the file, and goes with it: an empty one under certs.d would hide _default. */
+  readonly ownDirectory: boolean
   /** Of what Berth wrote. */
   readonly sha256: string
 }
@@ -75,7 +77,8 @@ export function applyFiles(
       known.get(file)?.before ?? (known.has(file) ? null : readOrNull(join(root, file)))
     const text =
       path === 'registries.yaml' && before !== null ? mergeRegistries(before, content) : content
-    return { entry: { file, before, sha256: hash(text) }, text }
+    const ownDirectory = known.get(file)?.ownDirectory ?? !existsSync(dirname(join(root, file)))
+    return { entry: { file, before, ownDirectory, sha256: hash(text) }, text }
   })
   const names = new Set(wanted.map(({ entry }) => entry.file))
   const stale = state.entries.filter(({ file }) => !names.has(file))
@@ -89,8 +92,8 @@ export function applyFiles(
   if (dryRun) return changes
   writeState(root, target, [...wanted.map(({ entry }) => entry), ...stale])
   const texts = [
-    ...wanted.map(({ entry, text }) => [entry.file, text] as const),
-    ...stale.map(({ file, before }) => [file, before] as const),
+    ...wanted.map(({ entry, text }) => ({ ...entry, text })),
+    ...stale.map((entry) => ({ ...entry, text: entry.before })),
   ]
   writeAll(root, texts)
   writeState(
@@ -114,7 +117,7 @@ export function rollBack(target: TargetName, options: ApplyOptions): Change[] {
   if (dryRun) return changes
   writeAll(
     root,
-    undone.map(({ file, before }) => [file, before] as const),
+    undone.map((entry) => ({ ...entry, text: entry.before })),
   )
   writeState(root, target, kept)
   return changes
@@ -136,37 +139,43 @@ function isChanged(root: string, { file, before, sha256 }: Entry): boolean {
   return now !== null && now !== before && hash(now) !== sha256
 }
 
+interface Content extends Pick<Entry, 'ownDirectory'> {
+  readonly file: string
+  /** Null removes. */
+  readonly text: string | null
+}
+
 /** All of them, or as it was: a failure half-way puts back what was written so far. */
-function writeAll(root: string, texts: readonly (readonly [string, string | null])[]): void {
-  const done: (readonly [string, string | null])[] = []
+function writeAll(root: string, contents: readonly Content[]): void {
+  const done: Content[] = []
   try {
-    for (const [file, text] of texts) {
+    for (const { file, text, ownDirectory } of contents) {
       const path = join(root, file)
-      done.unshift([path, readOrNull(path)])
-      put(path, text)
+      done.unshift({ file: path, text: readOrNull(path), ownDirectory })
+      put({ file: path, text, ownDirectory })
     }
   } catch (cause) {
-    for (const [path, text] of done) tryPut(path, text)
+    for (const each of done) tryPut(each)
     throw unwritable(cause)
   }
 }
 
-function tryPut(path: string, text: string | null): void {
+function tryPut(content: Content): void {
   try {
-    put(path, text)
+    put(content)
   } catch {
     // The first failure is the one to tell of; the state still knows what stood there.
   }
 }
 
-/** By renaming, so that a pull in the same moment sees the old file or the new one. Null removes. */
-function put(path: string, text: string | null): void {
-  if (text === null) return removeWithDirectory(path)
-  if (readOrNull(path) === text) return
-  mkdirSync(dirname(path), { recursive: true })
-  const next = `${path}.berth-new`
-  writeDurably(next, text, existsSync(path) ? statSync(path).mode & 0o777 : 0o644)
-  renameSync(next, path)
+/** By renaming, so that a pull in the same moment sees the old file or the new one. */
+function put({ file, text, ownDirectory }: Content): void {
+  if (text === null) return remove(file, ownDirectory)
+  if (readOrNull(file) === text) return
+  mkdirSync(dirname(file), { recursive: true })
+  const next = `${file}.berth-new`
+  writeDurably(next, text, existsSync(file) ? statSync(file).mode & 0o777 : 0o644)
+  renameSync(next, file)
 }
 
 function writeDurably(path: string, text: string, mode: number): void {
@@ -180,13 +189,13 @@ function writeDurably(path: string, text: string, mode: number): void {
   }
 }
 
-/** An empty directory under certs.d would hide _default, so it goes with its last file. */
-function removeWithDirectory(path: string): void {
-  rmSync(path, { force: true })
+function remove(file: string, ownDirectory: boolean): void {
+  rmSync(file, { force: true })
+  if (!ownDirectory) return
   try {
-    rmdirSync(dirname(path))
+    rmdirSync(dirname(file))
   } catch {
-    // There is something else in it.
+    // There is something else in it by now.
   }
 }
 

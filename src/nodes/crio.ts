@@ -4,7 +4,7 @@ import { stringify } from 'smol-toml'
 import type { NodeRegistry } from './address.ts'
 import { isMoved, locationFault, locationOf, wildcardFault } from './location.ts'
 import { compare, type Finding, type Mirror, type Plan, type Rule } from './plan.ts'
-import { prefixOf } from './scope.ts'
+import { covers, prefixOf } from './scope.ts'
 import type { NodeFile, Rendered, RenderOptions, Target } from './target.ts'
 
 export const crio: Target = {
@@ -41,6 +41,13 @@ function render(plan: Plan, options: RenderOptions): Rendered {
     if (!registries.has(registry.host)) registries.set(registry.host, own(registry))
   }
   closeParents(plan, registries)
+  for (const host of plan.mirrorHosts) {
+    // An image on a mirror is no other row's, and so not that of a wildcard either.
+    const isTaken = plan.rules.some(
+      ({ scope }) => scope.kind === 'subdomains' && covers(scope, { kind: 'host', host }),
+    )
+    if (isTaken && !registries.has(host)) registries.set(host, own(plan.addressOf(host)))
+  }
   const registry = [...registries.keys()].sort().map((prefix) => registries.get(prefix))
   const ca = plan.rules.flatMap(({ mirrors }) => mirrors.map((mirror) => mirror.registry))
   const files: NodeFile[] = [
@@ -50,9 +57,16 @@ function render(plan: Plan, options: RenderOptions): Rendered {
   return { files, omissions, notes }
 }
 
-function faultOf({ scope, mirrors }: Rule, { addressOf }: Plan): string | null {
+function faultOf({ scope, mirrors }: Rule, { addressOf, mirrorHosts }: Plan): string | null {
   if (scope.kind === 'everything')
     return 'is for every host, and registries.conf has no such prefix; name the hosts, or *.example.com/**'
+  const isShort = (host: string) => host.length <= prefixOf(scope).length
+  const lost = mirrorHosts.find(
+    (host) => scope.kind === 'subdomains' && covers(scope, { kind: 'host', host }) && isShort(host),
+  )
+  // Of two prefixes of one length the wildcard wins, which sorts first.
+  if (lost !== undefined)
+    return `is for ${prefixOf(scope)}, which would take the images of ${lost} too; name the hosts`
   const home = 'host' in scope ? [addressOf(scope.host)] : []
   const faults = [...home, ...mirrors.map(({ registry }) => registry)].map(locationFault)
   return faults.find((fault) => fault !== null) ?? null

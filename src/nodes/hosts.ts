@@ -50,9 +50,8 @@ function isNeeded({ registries }: Plan, { host, mirrors, upstream }: HostEntry):
   return mirrors.length > 0 || upstream === null || registries.some((each) => each.host === host)
 }
 
-function addMirrors({ rules, addressOf }: Plan, byHost: Map<string | null, HostEntry>): void {
-  for (const { registry } of rules.flatMap(({ mirrors }) => mirrors)) {
-    const { host } = registry
+function addMirrors({ mirrorHosts, addressOf }: Plan, byHost: Map<string | null, HostEntry>): void {
+  for (const host of mirrorHosts) {
     if (!byHost.has(host)) byHost.set(host, { host, mirrors: [], upstream: addressOf(host) })
   }
 }

@@ -7,7 +7,7 @@ import { stringify } from 'yaml'
 import type { NodeRegistry } from './address.ts'
 import { isMoved, locationFault, locationOf, wildcardFault } from './location.ts'
 import { compare, type Finding, type Plan, type Rule } from './plan.ts'
-import { prefixOf } from './scope.ts'
+import { covers, prefixOf } from './scope.ts'
 import type { Rendered, RenderOptions, Target } from './target.ts'
 
 export const openshift: Target = {
@@ -79,11 +79,16 @@ function notesFor(registries: readonly NodeRegistry[], digestOnly: boolean): str
   return notes
 }
 
-function faultOf({ scope, mirrors }: Rule, { addressOf }: Plan): string | null {
+function faultOf({ scope, mirrors }: Rule, { addressOf, mirrorHosts }: Plan): string | null {
   if (scope.kind === 'everything')
     return 'is for every host, and a mirror set names its sources; name the hosts, or *.example.com/**'
   if ('host' in scope && scope.host.startsWith('['))
     return `is for ${scope.host}, and a source is no IPv6 address`
+  const own = mirrorHosts.find(
+    (host) => scope.kind === 'subdomains' && covers(scope, { kind: 'host', host }),
+  )
+  if (own !== undefined)
+    return `is for ${prefixOf(scope)}, which would take the images of ${own} too; name the hosts`
   const home = 'host' in scope ? [addressOf(scope.host)] : []
   const faults = [...home, ...mirrors.map(({ registry }) => registry)].map(locationFault)
   return faults.find((fault) => fault !== null) ?? null

@@ -43,6 +43,8 @@ export interface Plan {
   /** Where a host's own registry is. */
   readonly addressOf: (host: string) => NodeRegistry
   readonly isMirror: (host: string) => boolean
+  /** Every registry of the operator's own, sorted. */
+  readonly mirrorHosts: readonly string[]
   readonly airGap: boolean
   readonly omissions: readonly Finding[]
   /** Left out by rule, and no loss: alternates. */
@@ -85,6 +87,7 @@ export function planNodes(config: Config, { airGap }: PlanOptions): Plan {
     registries: ownRegistries(config, airGap),
     addressOf: (host) => nodeRegistry(host, config.registries.get(host)),
     isMirror,
+    mirrorHosts: [...config.table.mirrors].sort(compare),
     airGap,
     omissions: context.omissions,
     notes: context.notes,

@@ -31,6 +31,8 @@ function render(plan: Plan): Rendered {
     return { path: `${name}.yml`, content: stringify(configuration(plan, host, firstPort + index)) }
   })
   const ports = hosts.map((host, index) => `${host} on port ${firstPort + index}`).join(', ')
+  if (hosts.length === 0)
+    return { files, omissions, notes: ['no row has a mirror, so there is nothing to serve'] }
   const notes = [
     `${ports}; give each its host in \`try\`, for example MIRROR:${firstPort}/{path}`,
     'a pull-through registry refuses pushes, so images that you build need another registry',

@@ -258,6 +258,7 @@ const tableText = fc.uniqueArray(row, { minLength: 1, maxLength: 4 }).map((rows)
     registries: [
       { host: 'm:1', endpoint: 'http://m:1', mirror: true },
       { host: 'n.lan', mirror: true },
+      { host: 'r.example.com', mirror: true },
       ...hosts.map((host) => ({ host })),
     ],
     fallback: rows.map((each, index) => ({ name: `row-${index}`, ...each })),
@@ -282,6 +283,8 @@ const images = [
   'quay.io/x/y:1',
   'a.example.com/p/q:1',
   'm:1/app:1',
+  'n.lan/app:1',
+  'r.example.com/app:1',
 ].map((text) => {
   const parsed = parseReference(text)
   if (!parsed.ok) throw new Error(parsed.message)
@@ -359,7 +362,9 @@ describe('any table', () => {
         const asked = [...tree.keys()].flatMap((host) =>
           hostsFor(tree, host).map((each) => each.host),
         )
-        expect(asked.filter((host) => !['m:1', 'n.lan'].includes(host))).toEqual([])
+        expect(asked.filter((host) => !['m:1', 'n.lan', 'r.example.com'].includes(host))).toEqual(
+          [],
+        )
       }),
     )
   })
