@@ -13,78 +13,48 @@ const verbs: Readonly<Record<string, Verb>> = {
   dev: {
     summary:
       'the webhook with throw-away certificates and an example table, and a sample pod through it',
-    load: async () => {
-      const { dev, usage } = await import('./dev.ts')
-      return { command: dev, usage }
-    },
+    load: () => import('./dev.ts').then(({ dev, usage }) => ({ command: dev, usage })),
   },
   serve: {
     summary: 'the webhook',
-    load: async () => {
-      const { serve, usage } = await import('./serve.ts')
-      return { command: serve, usage }
-    },
+    load: () => import('./serve.ts').then(({ serve, usage }) => ({ command: serve, usage })),
   },
   controller: {
     summary: 'the loops that keep a cluster in order',
-    load: async () => {
-      const { controller, usage } = await import('./controller.ts')
-      return { command: controller, usage }
-    },
+    load: () =>
+      import('./controller.ts').then(({ controller, usage }) => ({ command: controller, usage })),
   },
   check: {
     summary: 'validates the config and its tests',
-    load: async () => {
-      const { check, usage } = await import('./check.ts')
-      return { command: check, usage }
-    },
+    load: () => import('./check.ts').then(({ check, usage }) => ({ command: check, usage })),
   },
   explain: {
     summary: 'the whole decision for each image',
-    load: async () => {
-      const { explain, usage } = await import('./explain.ts')
-      return { command: explain, usage }
-    },
+    load: () => import('./explain.ts').then(({ explain, usage }) => ({ command: explain, usage })),
   },
   report: {
     summary: 'what a cluster runs, what of it is on a mirror, and what Berth would change',
-    load: async () => {
-      const { report, usage } = await import('./report.ts')
-      return { command: report, usage }
-    },
+    load: () => import('./report.ts').then(({ report, usage }) => ({ command: report, usage })),
   },
   rewrite: {
     summary: 'the same decisions in manifests: for GitOps, Helm and kustomize',
-    load: async () => {
-      const { rewrite, usage } = await import('./rewrite.ts')
-      return { command: rewrite, usage }
-    },
+    load: () => import('./rewrite.ts').then(({ rewrite, usage }) => ({ command: rewrite, usage })),
   },
   lock: {
     summary: 'writes down which digest each image has',
-    load: async () => {
-      const { lock, usage } = await import('./lock.ts')
-      return { command: lock, usage }
-    },
+    load: () => import('./lock.ts').then(({ lock, usage }) => ({ command: lock, usage })),
   },
   diff: {
     summary: 'which images another config would bring from elsewhere',
-    load: async () => {
-      const { diff, usage } = await import('./diff.ts')
-      return { command: diff, usage }
+    load: () => import('./diff.ts').then(({ diff, usage }) => ({ command: diff, usage })),
+  },
   nodes: {
     summary: 'the same table as files for the nodes: containerd, K3s, CRI-O, OpenShift',
-    load: async () => {
-      const { nodes, usage } = await import('./nodes.ts')
-      return { command: nodes, usage }
-    },
+    load: () => import('./nodes.ts').then(({ nodes, usage }) => ({ command: nodes, usage })),
   },
   certs: {
     summary: "CA, serving certificate, Secret, and the webhook configuration's caBundle",
-    load: async () => {
-      const { certs, usage } = await import('./certs.ts')
-      return { command: certs, usage }
-    },
+    load: () => import('./certs.ts').then(({ certs, usage }) => ({ command: certs, usage })),
   },
 }
 
