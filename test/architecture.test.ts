@@ -12,6 +12,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   pod: ['reference'],
   resolve: ['reference', 'fallback'],
   credentials: [],
+  diagnose: ['reference', 'pod', 'credentials'],
   registry: ['reference', 'resolve', 'credentials'],
   lock: ['reference', 'fallback'],
   manifests: ['reference', 'pod', 'admission', 'resolve'],
@@ -38,11 +39,12 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
     'kube',
     'controller',
     'nodes',
+    'diagnose',
   ],
 }
 
 /** The rooms that do no input or output. */
-const pure = ['reference', 'fallback', 'pod']
+const pure = ['reference', 'fallback', 'pod', 'diagnose']
 
 /** Packages that one file, or one room, may import. */
 const owners: Readonly<Record<string, RegExp>> = {

@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
 import { readConfig } from '../src/config/load.ts'
 import { jsonSchema } from '../src/config/schema.ts'
+import { causes } from '../src/diagnose/classify.ts'
 import { errorCodes } from '../src/errors.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -97,6 +98,22 @@ describe('docs/errors.md', () => {
     )
 
     expect(new Set(rows)).toEqual(new Set(errorCodes))
+  })
+})
+
+describe('docs/diagnose.md', () => {
+  it('has a row for every rule, as the table says it', () => {
+    const rows = [...read('docs/diagnose.md').matchAll(/^\| (D[0-9]+ \| .*) \|$/gm)].map(
+      ([, row]) => row,
+    )
+
+    expect(new Set(rows)).toEqual(
+      new Set(
+        causes.map(({ rule, cause, certainty, means, fix }) =>
+          [rule, `\`${cause}\``, certainty, means, fix].join(' | '),
+        ),
+      ),
+    )
   })
 })
 

@@ -52,6 +52,13 @@ const verbs: Readonly<Record<string, Verb>> = {
     summary: 'the same table as files for the nodes: containerd, K3s, CRI-O, OpenShift',
     load: () => import('./nodes.ts').then(({ nodes, usage }) => ({ command: nodes, usage })),
   },
+  diagnose: {
+    summary: 'why images do not come, from a cluster or from the message of an event',
+    load: async () => {
+      const { diagnose, usage } = await import('./diagnose.ts')
+      return { command: diagnose, usage }
+    },
+  },
   certs: {
     summary: "CA, serving certificate, Secret, and the webhook configuration's caBundle",
     load: () => import('./certs.ts').then(({ certs, usage }) => ({ command: certs, usage })),
