@@ -54,10 +54,8 @@ const verbs: Readonly<Record<string, Verb>> = {
   },
   diagnose: {
     summary: 'why images do not come, from a cluster or from the message of an event',
-    load: async () => {
-      const { diagnose, usage } = await import('./diagnose.ts')
-      return { command: diagnose, usage }
-    },
+    load: () =>
+      import('./diagnose.ts').then(({ diagnose, usage }) => ({ command: diagnose, usage })),
   },
   certs: {
     summary: "CA, serving certificate, Secret, and the webhook configuration's caBundle",
