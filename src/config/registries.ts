@@ -61,6 +61,14 @@ export function readRegistries(
   return registries
 }
 
+/** A host that is only named on a command line; null for text that is none. Plain HTTP on loopback, as containerd has it. */
+export function unlistedRegistry(host: string): RegistrySettings | null {
+  const isLoopback = /^(?:localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]+)?$/.test(host)
+  const given = isLoopback ? `http://${host}` : undefined
+  const endpoint = endpointOf(host, given, () => undefined)
+  return endpoint === null ? null : { ...defaults(host, endpoint), allowPlainHttpAuth: isLoopback }
+}
+
 function defaults(host: string, endpoint: URL): RegistrySettings {
   return {
     host,

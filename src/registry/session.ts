@@ -1,4 +1,5 @@
 /** Requests of one caller to one repository: with nothing at first, and with what the registry then asks for. */
+import { Readable } from 'node:stream'
 import { LRUCache } from 'lru-cache'
 import type { Credential } from '../credentials/keychain.ts'
 import { type Challenge, parseChallenges } from './challenge.ts'
@@ -37,6 +38,8 @@ export interface Caller {
   readonly repository: string
   readonly credentials: readonly Credential[]
   readonly identity: string
+  /** What is asked of a token server, the most needed first; pulling from the repository when left out. */
+  readonly scopes?: readonly string[]
 }
 
 export type SessionRequest = Omit<TransportRequest, 'maxRedirects'>
@@ -69,8 +72,8 @@ export function createSession(
   const { settings, transport, tokens, memory, now } = dependencies
   const { host, endpoint, allowPlainHttpAuth } = settings
   // Ours, never the challenge's: ghcr.io's is a placeholder, and a registry could ask for more than is needed.
-  const scope = `repository:${caller.repository}:pull`
-  const key = JSON.stringify([caller.repository, caller.identity])
+  const scopes = caller.scopes ?? [`repository:${caller.repository}:pull`]
+  const key = JSON.stringify([scopes, caller.identity])
   const isWithheld =
     endpoint.protocol === 'http:' && !allowPlainHttpAuth && caller.credentials.length > 0
   const candidates = isWithheld || caller.credentials.length === 0 ? [null] : caller.credentials
@@ -90,7 +93,7 @@ export function createSession(
     if (!checked.ok) return { ok: false, answer: failed('denied', checked.detail) }
     const { realm } = checked
     const service = challenge.parameters.get('service')
-    const result = await tokens.get({ realm, service, scope, credential, signal })
+    const result = await tokens.get({ realm, service, scopes, credential, signal })
     if (!result.ok) return result
     const { token, forget } = result
     return { ok: true, authorization: `Bearer ${token}`, realm: shortHost(realm), forget }
@@ -99,7 +102,13 @@ export function createSession(
   const attempt = (request: SessionRequest, authorization: string | null): Promise<Sent> =>
     transport.send({
       ...request,
-      headers: { ...request.headers, ...(authorization === null ? {} : { authorization }) },
+      headers: {
+        ...request.headers,
+        // A registry may send an upload elsewhere; who that is has not asked for credentials, and does not get any.
+        ...(authorization === null || request.url.origin !== endpoint.origin
+          ? {}
+          : { authorization }),
+      },
       maxRedirects,
     })
 
@@ -108,7 +117,10 @@ export function createSession(
     const note = isWithheld ? '; they are not sent over plain HTTP without allowPlainHttpAuth' : ''
     return {
       ok: false,
-      answer: failed('denied', `${reason}; asked for ${scope} with ${sources.join(', ')}${note}`),
+      answer: failed(
+        'denied',
+        `${reason}; asked for ${scopes.join(' ')} with ${sources.join(', ')}${note}`,
+      ),
     }
   }
 
@@ -141,6 +153,8 @@ export function createSession(
     if (!isChallenged(first)) return first
     if (granted?.ok === true) granted.forget()
     memory.delete(key)
+    // A stream is gone once it was sent: the caller has to begin again, and will then be asked anew.
+    if (request.body instanceof Readable) return first
     const challenge = choose(first.reply)
     return challenge === null
       ? denied(`${describeStatus(first.reply, now)} from ${host}`)

@@ -26,7 +26,7 @@ export function describeStatus(reply: Reply, now: () => number): string {
 }
 
 /** The registry's own word (distribution-spec, Error Codes). Its messages are text from outside and go no further. */
-function errorCode(body: Buffer | null): string | null {
+export function errorCode(body: Buffer | null): string | null {
   if (body === null || body.length === 0) return null
   try {
     const document = JSON.parse(body.toString('utf8')) as {
@@ -40,7 +40,7 @@ function errorCode(body: Buffer | null): string | null {
 }
 
 /** Seconds, or a date (RFC 9110, 10.2.3). Only 429 and 503 are about waiting. */
-function retryAfterSeconds({ status, header }: Reply, now: () => number): number | null {
+export function retryAfterSeconds({ status, header }: Reply, now: () => number): number | null {
   const [value = ''] = header('retry-after')
   if (status !== 429 && status !== 503) return null
   // Nine digits are thirty years.

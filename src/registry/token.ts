@@ -10,7 +10,7 @@ interface TokenRequest {
   /** Already checked: nothing here asks whether it may be trusted. */
   readonly realm: URL
   readonly service: string | undefined
-  readonly scope: string
+  readonly scopes: readonly string[]
   readonly credential: Credential | null
   readonly signal: AbortSignal
 }
@@ -54,9 +54,9 @@ export function createTokenSource({ transport, now }: TokenDependencies): TokenS
 
   return {
     async get(request) {
-      const { realm, service, scope, credential } = request
+      const { realm, service, scopes, credential } = request
       const identity = credentialIdentity(credential === null ? [] : [credential])
-      const key = JSON.stringify([realm.href, service, scope, identity])
+      const key = JSON.stringify([realm.href, service, scopes, identity])
       const forget = () => void kept.delete(key)
       const known = kept.get(key)
       if (known !== undefined) return { ok: true, token: known, forget }
@@ -95,13 +95,14 @@ export function basicHeader(credential: Credential | null): { readonly authoriza
 }
 
 /** The realm's own query stays, but for a scope: what is asked for is ours to say. */
-function tokenUrl({ realm, service, scope }: TokenRequest): URL {
+function tokenUrl({ realm, service, scopes }: TokenRequest): URL {
   const url = new URL(realm)
   const own = url.search
     .slice(1)
     .split('&')
     .filter((part) => part !== '' && !new URLSearchParams(part).has('scope'))
-  const ours = new URLSearchParams({ ...(service === undefined ? {} : { service }), scope })
+  const ours = new URLSearchParams(service === undefined ? {} : { service })
+  for (const scope of scopes) ours.append('scope', scope)
   url.search = [...own, ours.toString()].join('&')
   return url
 }

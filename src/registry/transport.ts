@@ -1,12 +1,24 @@
 /** HTTP for one registry: limits, redirects and certificates. Knows nothing of manifests, and never rejects. */
+import type { Readable } from 'node:stream'
 import { Agent, type Dispatcher } from 'undici'
 import { createConnector, type ConnectorOptions } from './connector.ts'
 import { failed, type FailedAnswer, failureOf, shortHost } from './failure.ts'
 
 export interface TransportRequest {
-  readonly method: 'HEAD' | 'GET'
+  readonly method: 'HEAD' | 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
   readonly url: URL
   readonly headers: Readonly<Record<string, string>>
+  /** A stream is sent once and needs a `content-length` among the headers; a redirect of it is not followed. */
+  readonly body?: Buffer | Readable
+  /** True: the body of a 2xx comes as `stream`, unread and of any length. Whoever asked has to read or destroy it. */
+  readonly wantsStream?: boolean
+  /**
+   * True: the connection is used again after a HEAD. undici closes it, for servers that answer with a body against the
+   * rule; with them the next answer is nonsense, so this is for callers who ask again.
+   */
+  readonly keepsConnection?: boolean
+  /** Milliseconds without a byte of the answer; writing can take a registry longer than reading. */
+  readonly silenceMs?: number
   /** Largest body of a 200 that is read; those of other answers have a limit of their own. */
   readonly maxBodyBytes: number
   readonly maxRedirects: number
@@ -19,6 +31,8 @@ export interface Reply {
   readonly header: (name: string) => readonly string[]
   /** Null when it was larger than allowed, or came with a content-coding, which nobody had asked for. */
   readonly body: Buffer | null
+  /** Only when it was asked for, and came without a content-coding. */
+  readonly stream: Readable | null
   readonly isCoded: boolean
   /** False after a redirect to another origin: what came back is not from the registry itself. */
   readonly isFromHome: boolean
@@ -74,6 +88,9 @@ export function createTransport(options: ConnectorOptions): Transport {
         origin: url.origin,
         path: url.pathname + url.search,
         method: request.method,
+        ...(request.body === undefined ? {} : { body: request.body }),
+        ...(request.keepsConnection === true ? { reset: false } : {}),
+        ...(request.silenceMs === undefined ? {} : { headersTimeout: request.silenceMs }),
         headers: {
           'accept-encoding': 'identity',
           'user-agent': 'berth',
@@ -86,9 +103,13 @@ export function createTransport(options: ConnectorOptions): Transport {
     )
     const header = headerReader(response.headers)
     const isCoded = header('content-encoding').some((coding) => !/^(identity)?$/i.test(coding))
-    const limit = response.statusCode === 200 ? request.maxBodyBytes : maxErrorBytes
+    const { statusCode: status } = response
+    if (request.wantsStream === true && status >= 200 && status < 300 && !isCoded) {
+      return { status, header, body: null, stream: response.body, isCoded, isFromHome, url }
+    }
+    const limit = status === 200 ? request.maxBodyBytes : maxErrorBytes
     const body = isCoded ? discard(response.body) : await readBody(response.body, limit)
-    return { status: response.statusCode, header, body, isCoded, isFromHome, url }
+    return { status, header, body, stream: null, isCoded, isFromHome, url }
   }
 
   return {
@@ -98,6 +119,11 @@ export function createTransport(options: ConnectorOptions): Transport {
         for (let hops = 0; ; hops++) {
           const reply = await hop(request, at)
           if (!redirects.has(reply.status)) return { ok: true, reply }
+          if (request.method !== 'GET' && request.method !== 'HEAD') {
+            return refuse(
+              `${shortHost(at.url)} redirects a ${request.method}, which is not followed`,
+            )
+          }
           if (hops === request.maxRedirects) return refuse(tooMany(request, at.url))
           const next = nextUrl(reply)
           if (typeof next === 'string') return refuse(next)

@@ -1,0 +1,52 @@
+import { failed } from './failure.ts'
+import { RegistryFault } from './fault.ts'
+import { faultOf, type Repository } from './repository.ts'
+import type { Reply } from './transport.ts'
+
+/** quay.io answers 413 to more, and other registries give fewer of their own accord. */
+const pageSize = 100
+
+/** A hundred thousand tags; whoever has more has a repository of builds and needs a pattern upstream of this. */
+const maxPages = 1_000
+
+/** All tags of a repository, in the registry's order; null when it is not there. Throws RegistryFault. */
+export async function listTags(
+  repository: Repository,
+  signal: AbortSignal,
+): Promise<readonly string[] | null> {
+  const tags: string[] = []
+  let to: string | URL = 'tags/list'
+  for (let page = 0; page < maxPages; page++) {
+    const query: Record<string, string> = typeof to === 'string' ? { n: String(pageSize) } : {}
+    const reply: Reply = await repository.send({ method: 'GET', to, query, signal })
+    if (reply.status === 404) return null
+    if (reply.status !== 200) throw faultOf(repository, reply, `for the tags of ${repository.name}`)
+    tags.push(...readTags(reply))
+    const next = nextPage(reply)
+    if (next === null) return tags
+    to = next
+  }
+  return tags
+}
+
+/** Where the next page is (RFC 8288), if there is one and it is on the same registry. */
+export function nextPage({ header, url }: Reply): URL | null {
+  for (const link of header('link')) {
+    const [, target = '', parameters = ''] = /^\s*<([^>]*)>(.*)$/s.exec(link) ?? []
+    if (!/;\s*rel="?next"?/i.test(parameters) || !URL.canParse(target, url.href)) continue
+    const next = new URL(target, url)
+    return next.origin === url.origin && next.href !== url.href ? next : null
+  }
+  return null
+}
+
+function readTags({ body }: Reply): string[] {
+  try {
+    const document = JSON.parse(body?.toString('utf8') ?? '') as { readonly tags?: unknown } | null
+    const tags = document?.tags ?? []
+    if (Array.isArray(tags)) return tags.filter((tag) => typeof tag === 'string')
+  } catch {
+    // Said below.
+  }
+  throw new RegistryFault(failed('invalid', 'the list of tags is not one'))
+}
