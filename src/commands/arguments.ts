@@ -68,6 +68,14 @@ export function port(values: Parsed['values'], name: string, fallback: number): 
   return number
 }
 
+/** A whole number from 0 up; throws `usage`. */
+export function count(values: Parsed['values'], name: string, fallback: number): number {
+  const value = text(values, name)
+  if (value === undefined) return fallback
+  if (/^[0-9]{1,6}$/.test(value)) return Number(value)
+  throw new BerthError('usage', `--${name} ${value} is not a number; give one from 0 up`)
+}
+
 /** One of a closed list; throws `usage`. */
 export function oneOf<Choice extends string>(
   values: Parsed['values'],

@@ -19,8 +19,7 @@ export interface Engine {
   close(): Promise<void>
 }
 
-/** Where a Deployment mounts the pull secrets that `credentials: { secret: … }` names, a directory for each. */
-export const defaultSecretsDirectory = '/var/run/secrets/berth'
+export { defaultSecretsDirectory } from './secrets-directory.ts'
 
 export interface EngineOptions {
   readonly secretsDirectory: string

@@ -57,6 +57,20 @@ const verbs: Readonly<Record<string, Verb>> = {
     load: () =>
       import('./diagnose.ts').then(({ diagnose, usage }) => ({ command: diagnose, usage })),
   },
+  mirror: {
+    summary: 'copies images to mirrors, with proof',
+    load: async () => {
+      const { mirror, usage } = await import('./mirror.ts')
+      return { command: mirror, usage }
+    },
+  },
+  drift: {
+    summary: 'whether mirrors still hold what upstream serves',
+    load: async () => {
+      const { drift, usage } = await import('./drift.ts')
+      return { command: drift, usage }
+    },
+  },
   certs: {
     summary: "CA, serving certificate, Secret, and the webhook configuration's caBundle",
     load: () => import('./certs.ts').then(({ certs, usage }) => ({ command: certs, usage })),

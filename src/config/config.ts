@@ -38,6 +38,7 @@ export interface Config {
   readonly ecrTokens: readonly EcrTokenSecret[]
   /** Kinds beside the built-in ones. */
   readonly workloads: readonly Workload[]
+  readonly mirror: MirrorSettings
   readonly mode: 'enforce' | 'observe'
   readonly tests: readonly ConfigTest[]
   readonly warnings: readonly Problem[]
@@ -56,6 +57,30 @@ export interface Workload {
   /** Null when the kind has no pod template. */
   readonly pod: readonly string[] | null
   readonly images: readonly (readonly string[])[]
+}
+
+/** The `mirror` section. */
+export interface MirrorSettings {
+  readonly images: readonly MirrorImage[]
+  readonly referrers: boolean
+  readonly quotaFloor: number
+  /** Whether the controller copies what pods run. */
+  readonly running: boolean
+  /** Empty: all. */
+  readonly namespaces: readonly string[]
+  readonly atOnce: number
+}
+
+/** A repository and which of its tags are copied, or one image. */
+export interface MirrorImage {
+  readonly reference: Reference
+  /** Tags that are named in full. With nothing but these no list of tags has to be asked for. */
+  readonly named: readonly string[]
+  readonly matches: (tag: string) => boolean
+  /** True when there is a glob, a range or a number: the registry's list of tags decides. */
+  readonly isOpen: boolean
+  readonly semver: string | null
+  readonly newest: number | null
 }
 
 /** An entry of `tests:`. */

@@ -15,6 +15,7 @@ import { type PathPart, readDocument } from './document.ts'
 import { readEcrTokens } from './ecr.ts'
 import { readLockFile } from './lock-file.ts'
 import { formatProblem, type Problem } from './problem.ts'
+import { readMirrorImages } from './mirror.ts'
 import { readRegistries, type Report } from './registries.ts'
 import { configSchema, type ConfigInput } from './schema.ts'
 
@@ -158,6 +159,7 @@ function build(
       pod: pod === undefined ? null : memberPath(pod),
       images: images.map(memberPath),
     })),
+    mirror: { ...input.mirror, images: readMirrorImages(input, report) },
     mode: input.mode,
     tests: input.tests,
   }

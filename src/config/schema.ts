@@ -127,6 +127,32 @@ const workload = object({
   images: z.array(memberPath).default([]).describe('Where image names stand by themselves'),
 })
 
+const mirrorImage = object({
+  image: z.string().min(1).describe('A repository, or one image with its tag or digest'),
+  tags: z.array(tag).default([]).describe('Tags, or globs over tags; one of them has to match'),
+  semver: z.string().optional().describe('A range that a tag has to be in, for example ">=1.2 <2"'),
+  newest: z.int().min(1).optional().describe('Only so many, the highest versions first'),
+})
+
+const mirror = object({
+  images: z.array(mirrorImage).default([]).describe('What `berth mirror` copies by itself'),
+  referrers: z.boolean().default(false).describe('Signatures, SBOMs and attestations as well'),
+  quotaFloor: z
+    .int()
+    .min(0)
+    .default(10)
+    .describe('Manifest pulls of an upstream quota that are left alone'),
+  running: z
+    .boolean()
+    .default(false)
+    .describe('True: `berth controller` copies what pods run and the mirror lacks'),
+  namespaces: z
+    .array(z.string())
+    .default([])
+    .describe('Of these namespaces alone; of all when left out'),
+  atOnce: z.int().min(1).max(32).default(2).describe('Images that the controller copies at once'),
+})
+
 export const configSchema = object({
   apiVersion: literal('berth.dev/v1alpha1'),
   kind: literal('BerthConfig'),
@@ -169,6 +195,9 @@ export const configSchema = object({
     .array(workload)
     .default([])
     .describe('Kinds beside the built-in ones, for commands that read manifests'),
+  mirror: mirror
+    .prefault({})
+    .describe('What is copied to mirrors; the rows of `fallback` say where to'),
   mode: z
     .enum(['enforce', 'observe'])
     .default('enforce')

@@ -22,7 +22,7 @@ const defaultQuestionMs = 2_000
 const digestTtlMs = 600_000
 
 /** A tag may move: an admission may be this far behind a registry. */
-const tagTtlMs = 30_000
+export const tagTtlMs = 30_000
 
 /** Short, so that a copy that has just been made is found. */
 const absentTtlMs = 5_000

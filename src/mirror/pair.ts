@@ -1,0 +1,9 @@
+import type { Reference } from '../reference/reference.ts'
+
+/** One thing to copy. */
+export interface Pair {
+  readonly source: Reference
+  readonly destination: Reference
+  /** The row of the table that decided; null for a pair that was given as such. */
+  readonly row: string | null
+}

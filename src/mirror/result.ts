@@ -1,0 +1,31 @@
+import type { Failure } from '../resolve/ports.ts'
+import type { Pair } from './pair.ts'
+
+export type Status =
+  /** Copied, and read back. */
+  | 'copied'
+  /** The mirror had it already. */
+  | 'current'
+  /** The mirror had the manifest, and had lost something below it. */
+  | 'repaired'
+  /** With `--dry-run`: would be copied. */
+  | 'planned'
+  | 'failed'
+
+/** What came of one pair. */
+export interface ImageResult {
+  readonly pair: Pair
+  readonly status: Status
+  readonly sourceDigest: string | null
+  /** As the mirror says it, after copying. */
+  readonly mirrorDigest: string | null
+  readonly platforms: readonly string[]
+  readonly bytesMoved: number
+  readonly bytesThere: number
+  readonly seconds: number
+  /** Why it failed. */
+  readonly detail: string | null
+  readonly outcome?: Failure
+  /** When the source has the repository and not the tag: the tags most like it first. */
+  readonly tags?: readonly string[]
+}
