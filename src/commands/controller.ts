@@ -15,6 +15,7 @@ import { type ControllerMetrics, createControllerMetrics } from '../telemetry/co
 import { createEcrMetrics, type EcrMetrics } from '../telemetry/ecr-metrics.ts'
 import { createLogs, type Logger } from '../telemetry/log.ts'
 import { configFile, oneOf, port, readOptions, text } from './arguments.ts'
+import { mirrorLoops } from './controller-mirror.ts'
 import { createTokenStore, defaultSecretsDirectory } from './engine.ts'
 import type { Command } from './io.ts'
 import { stopped } from './serve.ts'
@@ -130,7 +131,7 @@ export const controller: Command = async (args, io) => {
 
 /** The loops that the config asks for. */
 function makeLoops(parts: ControllerParts): readonly Loop[] {
-  return [...ecrLoops(parts)]
+  return [...ecrLoops(parts), ...mirrorLoops(parts)]
 }
 
 function ecrLoops(parts: ControllerParts): readonly Loop[] {

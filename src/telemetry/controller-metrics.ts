@@ -1,11 +1,13 @@
 /** What the controller tells Prometheus of itself; each loop adds its own figures to the same registry. */
 import { Counter, Gauge, Registry } from 'prom-client'
+import { createMirrorMetrics, type MirrorMetrics } from './mirror-metrics.ts'
 
 export interface ControllerMetrics {
   readonly registry: Registry
   readonly leads: (isLeader: boolean) => void
   readonly loopFailed: (name: string) => void
   readonly configLoaded: (ok: boolean) => void
+  readonly mirror: MirrorMetrics
 }
 
 /** Makes the metrics of one controller process. */
@@ -33,5 +35,6 @@ export function createControllerMetrics(): ControllerMetrics {
     leads: (isLeader) => leader.set(isLeader ? 1 : 0),
     loopFailed: (loop) => failures.inc({ loop }),
     configLoaded: (ok) => lastReload.set(ok ? 1 : 0),
+    mirror: createMirrorMetrics(registry),
   }
 }
