@@ -59,17 +59,11 @@ const verbs: Readonly<Record<string, Verb>> = {
   },
   mirror: {
     summary: 'copies images to mirrors, with proof',
-    load: async () => {
-      const { mirror, usage } = await import('./mirror.ts')
-      return { command: mirror, usage }
-    },
+    load: () => import('./mirror.ts').then(({ mirror, usage }) => ({ command: mirror, usage })),
   },
   drift: {
     summary: 'whether mirrors still hold what upstream serves',
-    load: async () => {
-      const { drift, usage } = await import('./drift.ts')
-      return { command: drift, usage }
-    },
+    load: () => import('./drift.ts').then(({ drift, usage }) => ({ command: drift, usage })),
   },
   certs: {
     summary: "CA, serving certificate, Secret, and the webhook configuration's caBundle",

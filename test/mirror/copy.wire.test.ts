@@ -1,0 +1,556 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { Registries } from '../../src/registry/repository.ts'
+import type { ImageResult } from '../../src/mirror/result.ts'
+import {
+  mirrorPairs,
+  pair,
+  registriesFor,
+  type TestClock,
+  testClock,
+} from '../support/mirroring.ts'
+import { digestOf, dockerListType, indexType, manifestType } from '../support/registry.ts'
+import { bytes, startStore, type Store, type StoreOptions } from '../support/store-registry.ts'
+
+let source: Store
+let mirror: Store
+let clock: TestClock
+let registries: Registries
+
+async function start(of: StoreOptions = {}, to: StoreOptions = {}) {
+  await stop()
+  source = await startStore(of)
+  mirror = await startStore(to)
+  clock = testClock()
+  registries = registriesFor([source.url, mirror.url], clock)
+}
+
+async function stop() {
+  await registries?.close()
+  await source?.close()
+  await mirror?.close()
+}
+
+beforeEach(() => start())
+afterEach(stop)
+
+async function copy(
+  options: Parameters<typeof mirrorPairs>[2] = {},
+  from = 'team/app:1',
+  to = 'app:1',
+): Promise<ImageResult> {
+  const [result] = await mirrorPairs(
+    registries,
+    [pair(`${source.host}/${from}`, `${mirror.host}/${to}`)],
+    options,
+  )
+  if (result === undefined) throw new Error('no result')
+  return result
+}
+
+const isBlobPut = ({ method, path }: { method: string; path: string }) =>
+  method === 'PUT' && path.includes('/blobs/')
+const isBlobGet = ({ method, path }: { method: string; path: string }) =>
+  method === 'GET' && path.includes('/blobs/sha256')
+
+describe('a manifest arrives byte for byte (R-27)', () => {
+  const child = (of: string) => ({
+    mediaType: manifestType,
+    digest: of,
+    size: 1,
+    platform: { os: 'linux', architecture: 'arm64' },
+  })
+
+  it.each([
+    [
+      'an index',
+      (of: string) => ({
+        mediaType: indexType,
+        body: JSON.stringify({ schemaVersion: 2, mediaType: indexType, manifests: [child(of)] }),
+      }),
+    ],
+    [
+      'a Docker list',
+      (of: string) => ({
+        mediaType: dockerListType,
+        body: JSON.stringify({
+          schemaVersion: 2,
+          mediaType: dockerListType,
+          manifests: [child(of)],
+        }),
+      }),
+    ],
+    [
+      'odd white space and unknown fields',
+      (of: string) => ({
+        mediaType: indexType,
+        body: `{ "schemaVersion" : 2,\n\t"x-unknown": {"a":[1,2]}, "manifests": [ ${JSON.stringify(child(of))} ]  }\n`,
+      }),
+    ],
+    [
+      'no layers at all, and an unknown artifact type',
+      () => ({
+        mediaType: manifestType,
+        body: JSON.stringify({
+          schemaVersion: 2,
+          mediaType: manifestType,
+          artifactType: 'application/x.never.heard',
+          layers: [],
+        }),
+      }),
+    ],
+  ])('%s', async (_, make) => {
+    const inner = source.addImage('team/app', null)
+    const { mediaType, body } = make(inner)
+    const digest = source.addManifest('team/app', '1', { mediaType, body: Buffer.from(body) })
+
+    expect(await copy()).toMatchObject({
+      status: 'copied',
+      sourceDigest: digest,
+      mirrorDigest: digest,
+    })
+    expect(mirror.manifests.get('app')?.get(digest)).toEqual({ mediaType, body: Buffer.from(body) })
+  })
+
+  it('an index in an index, children before their parents and the tag last', async () => {
+    const leaf = source.addImage('team/app', null)
+    const inner = source.addManifest('team/app', null, {
+      mediaType: indexType,
+      body: Buffer.from(
+        JSON.stringify({ schemaVersion: 2, mediaType: indexType, manifests: [child(leaf)] }),
+      ),
+    })
+    source.addManifest('team/app', '1', {
+      mediaType: indexType,
+      body: Buffer.from(
+        JSON.stringify({
+          schemaVersion: 2,
+          mediaType: indexType,
+          manifests: [{ ...child(inner), mediaType: indexType }],
+        }),
+      ),
+    })
+
+    await copy()
+
+    const puts = mirror.requests.filter(
+      ({ method, path }) => method === 'PUT' && path.includes('/manifests/'),
+    )
+    expect(puts.map(({ path }) => path.split('/').at(-1))).toEqual([leaf, inner, '1'])
+  })
+})
+
+describe('the work of a second run', () => {
+  it('is two HEADs with --fast (R-33)', async () => {
+    source.addImage('team/app', '1')
+    await copy()
+    source.forgetRequests()
+    mirror.forgetRequests()
+
+    expect(await copy({ deep: false })).toMatchObject({ status: 'current' })
+    expect([...source.log(), ...mirror.log()]).toEqual([
+      'HEAD /v2/team/app/manifests/1',
+      'HEAD /v2/app/manifests/1',
+    ])
+  })
+
+  it('asks upstream for nothing but its HEAD, and writes nothing', async () => {
+    source.addImage('team/app', '1')
+    await copy()
+    source.forgetRequests()
+    mirror.forgetRequests()
+
+    expect(await copy()).toMatchObject({ status: 'current', bytesMoved: 0 })
+    expect(source.log()).toEqual(['HEAD /v2/team/app/manifests/1'])
+    expect(mirror.requests.filter(({ method }) => method !== 'HEAD' && method !== 'GET')).toEqual(
+      [],
+    )
+  })
+
+  it('mends a mirror that has the manifest and lost a blob (R-34)', async () => {
+    const layer = bytes(3_000)
+    source.addImage('team/app', '1', { layers: [layer] })
+    await copy()
+    mirror.blobs.get('app')?.delete(digestOf(layer))
+
+    expect(await copy()).toMatchObject({ status: 'repaired', bytesMoved: 3_000 })
+    expect(mirror.blobs.get('app')?.get(digestOf(layer))).toEqual(layer)
+  })
+
+  it('mends a mirror that lost a child of an index', async () => {
+    const leaf = source.addImage('team/app', null)
+    source.addManifest('team/app', '1', {
+      mediaType: indexType,
+      body: Buffer.from(
+        JSON.stringify({
+          schemaVersion: 2,
+          manifests: [{ mediaType: manifestType, digest: leaf, size: 1 }],
+        }),
+      ),
+    })
+    await copy()
+    mirror.manifests.get('app')?.delete(leaf)
+
+    expect(await copy()).toMatchObject({ status: 'repaired' })
+    expect(mirror.manifests.get('app')?.has(leaf)).toBe(true)
+  })
+})
+
+describe('a process that dies at any request (R-28)', () => {
+  it('leaves the old image or the new one under the tag, and the next run finishes', async () => {
+    const run = async (dieAt: number | null) => {
+      await start()
+      source.addImage('team/app', '1', { layers: [bytes(2_000, 'a'), bytes(2_000, 'b')] })
+      const old = mirror.addImage('app', '1', { layers: [bytes(10)] })
+      let count = 0
+      const dead = new AbortController()
+      const die = () => {
+        count += 1
+        if (count === dieAt) dead.abort('SIGKILL')
+        // Nobody is there any more to hear an answer.
+        return dead.signal.aborted ? ({ cutAfter: true } as const) : null
+      }
+      source.fault(die)
+      mirror.fault(die)
+      await copy({ signal: dead.signal })
+      const requests = count
+      source.fault(() => null)
+      mirror.fault(() => null)
+      const tagged = mirror.tags.get('app')?.get('1') ?? ''
+      const isWhole = await isComplete(tagged)
+      const again = await copy()
+      return {
+        requests,
+        isOldOrWhole: tagged === old || isWhole,
+        again: again.status,
+        left: mirror.tags.get('app')?.get('1') === again.sourceDigest,
+      }
+    }
+    const { requests } = await run(null)
+    expect(requests).toBeGreaterThan(10)
+    for (let dieAt = 1; dieAt <= requests; dieAt++) {
+      const { isOldOrWhole, again, left } = await run(dieAt)
+      expect({ dieAt, isOldOrWhole, left }).toEqual({ dieAt, isOldOrWhole: true, left: true })
+      expect(['copied', 'current']).toContain(again)
+    }
+  })
+
+  async function isComplete(digest: string): Promise<boolean> {
+    const found = mirror.manifests.get('app')?.get(digest)
+    if (found === undefined) return false
+    const { config, layers } = JSON.parse(found.body.toString()) as {
+      config: { digest: string }
+      layers: { digest: string }[]
+    }
+    return [config, ...layers].every((each) => mirror.blobs.get('app')?.has(each.digest))
+  }
+})
+
+describe('a source that lies', () => {
+  it('about a blob: nothing of it is stored (R-29)', async () => {
+    const layer = bytes(300_000)
+    source.addImage('team/app', '1', { layers: [layer] })
+    source.fault((request) =>
+      isBlobGet(request) && request.path.endsWith(digestOf(layer))
+        ? { body: Buffer.alloc(300_000) }
+        : null,
+    )
+
+    const result = await copy()
+
+    expect(result).toMatchObject({ status: 'failed', outcome: 'invalid' })
+    expect(result.detail).toContain('has another hash')
+    expect(mirror.blobs.get('app')?.has(digestOf(layer)) ?? false).toBe(false)
+    expect(mirror.tags.get('app')?.has('1') ?? false).toBe(false)
+    expect(mirror.uploads.size).toBe(0)
+  })
+
+  it('about a manifest', async () => {
+    source.addImage('team/app', '1')
+    source.fault(({ method }) => (method === 'GET' ? { body: Buffer.from('{}') } : null))
+
+    expect(await copy()).toMatchObject({ status: 'failed', outcome: 'invalid' })
+  })
+})
+
+describe('a mirror that lies', () => {
+  it('about what it stored is found out by reading back (R-39)', async () => {
+    source.addImage('team/app', '1')
+    let isStored = false
+    mirror.fault(({ method, path }) => {
+      if (method === 'PUT' && path.endsWith('/manifests/1')) isStored = true
+      const other = `sha256:${'0'.repeat(64)}`
+      return isStored && method === 'HEAD'
+        ? {
+            status: 200,
+            headers: {
+              'docker-content-digest': other,
+              'content-length': '5',
+              'content-type': manifestType,
+            },
+          }
+        : null
+    })
+
+    const result = await copy()
+
+    expect(result.status).toBe('failed')
+    expect(result.detail).toContain('another writer')
+  })
+})
+
+describe('mounting (R-30)', () => {
+  const base = bytes(5_000, 'base')
+
+  async function two() {
+    source.addImage('team/one', '1', { layers: [base] })
+    source.addImage('team/two', '1', { layers: [base] })
+    return mirrorPairs(registries, [
+      pair(`${source.host}/team/one:1`, `${mirror.host}/one:1`),
+      pair(`${source.host}/team/two:1`, `${mirror.host}/two:1`),
+    ])
+  }
+
+  it('moves a shared layer once (R-35)', async () => {
+    const results = await two()
+
+    expect(results.map(({ status }) => status)).toEqual(['copied', 'copied'])
+    const gets = source.requests.filter(
+      (request) => isBlobGet(request) && request.path.endsWith(digestOf(base)),
+    )
+    expect(gets).toHaveLength(1)
+  })
+
+  it.each([202, 400, 401, 403, 404, 405, 500])(
+    'that is answered with %i ends in a correct copy',
+    async (status) => {
+      if (status === 202) await start({}, { mounts: false })
+      else mirror.fault(({ path }) => (path.includes('mount=') ? { status } : null))
+
+      const results = await two()
+
+      expect(results.map(({ status: end }) => end)).toEqual(['copied', 'copied'])
+      expect(mirror.blobs.get('two')?.get(digestOf(base))).toEqual(base)
+      expect(mirror.requests.filter(({ path }) => path.includes('mount='))).toHaveLength(1)
+    },
+  )
+})
+
+describe('uploading (R-31)', () => {
+  const layer = bytes(40 * 1024 * 1024)
+
+  it('goes on in chunks where one piece is refused', async () => {
+    source.addImage('team/app', '1', { layers: [layer] })
+    mirror.fault((request) =>
+      isBlobPut(request) &&
+      request.headers['content-range'] === undefined &&
+      Number(request.headers['content-length']) > 1_000_000
+        ? { status: 413 }
+        : null,
+    )
+
+    expect(await copy()).toMatchObject({ status: 'copied' })
+    expect(mirror.requests.filter(({ method }) => method === 'PATCH')).toHaveLength(2)
+    expect(mirror.blobs.get('app')?.get(digestOf(layer))?.equals(layer)).toBe(true)
+  })
+
+  it('goes on where the mirror has cut it off', async () => {
+    source.addImage('team/app', '1', { layers: [layer] })
+    let isCut = false
+    mirror.fault((request) => {
+      if (isCut || !isBlobPut(request) || Number(request.headers['content-length']) < 1_000_000)
+        return null
+      isCut = true
+      return { cutAt: 30 * 1024 * 1024 }
+    })
+
+    expect(await copy()).toMatchObject({ status: 'copied' })
+    const ranges = mirror.requests.map(({ headers }) => headers['content-range']).filter(Boolean)
+    expect(ranges).toEqual([`${30 * 1024 * 1024}-${layer.length - 1}`])
+    expect(mirror.blobs.get('app')?.get(digestOf(layer))?.equals(layer)).toBe(true)
+  })
+
+  it('is not held up by a registry that repeats the range of the first chunk', async () => {
+    source.addImage('team/app', '1', { layers: [layer] })
+    mirror.fault((request) => {
+      if (
+        isBlobPut(request) &&
+        request.headers['content-range'] === undefined &&
+        Number(request.headers['content-length']) > 1_000_000
+      )
+        return { status: 405 }
+      return request.method === 'PATCH' ? { change: { range: `0-${16 * 1024 * 1024 - 1}` } } : null
+    })
+
+    expect(await copy()).toMatchObject({ status: 'copied' })
+    expect(mirror.requests.filter(({ method }) => method === 'PATCH')).toHaveLength(2)
+  })
+
+  it('cancels what it gives up', async () => {
+    source.addImage('team/app', '1')
+    mirror.fault((request) => (isBlobPut(request) ? { status: 403 } : null))
+
+    expect(await copy()).toMatchObject({ status: 'failed', outcome: 'denied' })
+    expect(mirror.uploads.size).toBe(0)
+  })
+})
+
+describe('a download that is cut off (R-32)', () => {
+  const layer = bytes(1_000_000)
+
+  it.each([
+    ['goes on with a range', true],
+    ['begins again where there are no ranges', false],
+  ])('%s', async (_, ranges) => {
+    await start({ ranges })
+    source.addImage('team/app', '1', { layers: [layer] })
+    let cuts = 0
+    source.fault((request) => {
+      if (!isBlobGet(request) || !request.path.endsWith(digestOf(layer))) return null
+      cuts += 1
+      return cuts < 3 ? { cutAt: 200_000 } : null
+    })
+
+    expect(await copy()).toMatchObject({ status: 'copied' })
+    expect(mirror.blobs.get('app')?.get(digestOf(layer))?.equals(layer)).toBe(true)
+    const ranged = source.requests.filter(({ headers }) => headers.range !== undefined)
+    expect(ranged.length).toBe(2)
+  })
+})
+
+describe('a registry that asks for patience (R-36)', () => {
+  it.each([
+    ['in seconds', '7'],
+    ['by a date', new Date(7_000).toUTCString()],
+  ])('%s is waited for', async (_, retryAfter) => {
+    source.addImage('team/app', '1')
+    source.fault((_, count) =>
+      count === 1 ? { status: 429, headers: { 'retry-after': retryAfter } } : null,
+    )
+
+    expect(await copy()).toMatchObject({ status: 'copied' })
+    expect(Math.max(...clock.waits)).toBe(7_000)
+  })
+
+  it('for hours is not', async () => {
+    source.addImage('team/app', '1')
+    source.fault(() => ({ status: 429, headers: { 'retry-after': '21600' } }))
+
+    expect(await copy()).toMatchObject({ status: 'failed', outcome: 'limited' })
+    expect(clock.waits).toEqual([])
+  })
+
+  it('is asked five times at the most', async () => {
+    source.addImage('team/app', '1')
+    source.fault(() => ({ status: 503 }))
+
+    expect(await copy()).toMatchObject({ status: 'failed', outcome: 'unreachable' })
+    expect(source.requests).toHaveLength(5)
+  })
+
+  it('leaves what is left of a quota to others (R-37)', async () => {
+    source.addImage('team/app', '1')
+    source.fault(({ method }) =>
+      method === 'HEAD' ? { change: { 'ratelimit-remaining': '9;w=21600' } } : null,
+    )
+
+    const result = await copy()
+
+    expect(result).toMatchObject({ status: 'failed', outcome: 'limited' })
+    expect(result.detail).toContain('has 9 pulls left')
+    expect(source.requests.filter(({ method }) => method === 'GET')).toEqual([])
+  })
+})
+
+describe('a stop', () => {
+  it('cancels open uploads, and says of the rest that it was stopped (R-41)', async () => {
+    source.addImage('team/app', '1', { layers: [bytes(2_000_000)] })
+    const stopping = new AbortController()
+    mirror.fault((request) => {
+      if (isBlobPut(request)) stopping.abort('SIGTERM')
+      return null
+    })
+
+    const result = await copy({ signal: stopping.signal })
+
+    expect(result).toMatchObject({ status: 'failed', detail: 'stopped' })
+    expect(mirror.uploads.size).toBe(0)
+    expect(mirror.tags.get('app')?.has('1') ?? false).toBe(false)
+  })
+})
+
+describe('a tag that is not there', () => {
+  it('brings the tags that are, page by page, the likeliest first', async () => {
+    await start({ pageSize: 2 })
+    for (const tag of ['almalinux-9', 'fedora-39', 'fedora-40', 'rocky-8', 'latest-dev'])
+      source.addImage('team/app', tag)
+
+    const result = await copy({}, 'team/app:latest', 'app:1')
+
+    expect(result).toMatchObject({ status: 'failed', outcome: 'absent' })
+    expect(result.tags).toHaveLength(5)
+    expect(result.tags?.[0]).toBe('latest-dev')
+  })
+})
+
+describe('a digest beside the tag', () => {
+  it('decides, and a tag of the mirror is never turned back by it', async () => {
+    const old = source.addImage('team/app', '1')
+    const newer = mirror.addImage('app', '1', { layers: [bytes(9)] })
+
+    expect(await copy({}, `team/app:1@${old}`, `app:1@${old}`)).toMatchObject({
+      status: 'copied',
+      mirrorDigest: old,
+    })
+    expect(mirror.tags.get('app')?.get('1')).toBe(newer)
+  })
+
+  it('is tagged where the mirror has no such tag', async () => {
+    const digest = source.addImage('team/app', '1')
+
+    await copy({}, `team/app:1@${digest}`, `app:1@${digest}`)
+
+    expect(mirror.tags.get('app')?.get('1')).toBe(digest)
+  })
+})
+
+describe('a registry that wants its repositories made (R-40)', () => {
+  it('has each made once, where that is allowed', async () => {
+    const repositories = new Set<string>()
+    await start({}, { repositories })
+    source.addImage('team/app', '1')
+    const made: string[] = []
+    const makeRepository = (host: string, name: string) => {
+      made.push(`${host}/${name}`)
+      repositories.add(name)
+      return Promise.resolve(true)
+    }
+
+    expect(await copy({ makeRepository })).toMatchObject({ status: 'copied' })
+    expect(made).toEqual([`${mirror.host}/app`])
+  })
+
+  it('is told of where it is not', async () => {
+    await start({}, { repositories: new Set() })
+    source.addImage('team/app', '1')
+
+    const result = await copy()
+
+    expect(result).toMatchObject({ status: 'failed', outcome: 'denied' })
+    expect(result.detail).toContain('create it')
+  })
+
+  it('and one that lets no tag be moved is asked once', async () => {
+    source.addImage('team/app', '1')
+    mirror.addImage('app', '1', { layers: [bytes(3)] })
+    mirror.fault(({ method, path }) =>
+      method === 'PUT' && path.endsWith('/manifests/1')
+        ? { status: 400, code: 'TAG_INVALID' }
+        : null,
+    )
+
+    const result = await copy()
+
+    expect(result.detail).toContain('lets no tag be moved')
+    expect(mirror.log().filter((line) => line === 'PUT /v2/app/manifests/1')).toHaveLength(1)
+  })
+})
