@@ -23,7 +23,14 @@ export type RegistryOptions = {
   port?: number
   htpasswd?: Account
   proxy?: { url: string }
+  /** Nothing can be pushed to it. */
+  readOnly?: true
+  /** Tokens of this server let in, and nothing else does. */
+  token?: TokenSettings
 }
+
+/** What a registry has to know of a token server; `certificate` is a PEM file. */
+export type TokenSettings = { realm: string; service: string; issuer: string; certificate: string }
 
 /** A real registry on this machine. Its content outlives `stop` and is there again after `start`. */
 export type Registry = {
@@ -95,7 +102,7 @@ function passwordsIn(dir: string): string {
 async function configuration(
   dir: string,
   addr: string,
-  { htpasswd, proxy }: RegistryOptions,
+  { htpasswd, proxy, readOnly, token }: RegistryOptions,
 ): Promise<Record<string, unknown>> {
   const passwords = passwordsIn(dir)
   if (htpasswd !== undefined) writeFileSync(passwords, await htpasswdLine(htpasswd))
@@ -103,9 +110,23 @@ async function configuration(
     version: '0.1',
     // The access log goes to stdout whatever the level is.
     log: { level: 'warn' },
-    storage: { filesystem: { rootdirectory: join(dir, 'data') }, delete: { enabled: true } },
+    storage: {
+      filesystem: { rootdirectory: join(dir, 'data') },
+      delete: { enabled: true },
+      ...(readOnly && { maintenance: { readonly: { enabled: true } } }),
+    },
     http: { addr },
     ...(htpasswd && { auth: { htpasswd: { realm: 'berth-e2e', path: passwords } } }),
+    ...(token && {
+      auth: {
+        token: {
+          realm: token.realm,
+          service: token.service,
+          issuer: token.issuer,
+          rootcertbundle: token.certificate,
+        },
+      },
+    }),
     ...(proxy && { proxy: { remoteurl: proxy.url } }),
   }
 }

@@ -1,0 +1,146 @@
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { currentCluster } from '../harness/cluster.ts'
+import { type CommandResult, run } from '../harness/command.ts'
+import { pushImage, pushIndex } from '../harness/images.ts'
+import { type Registry, startRegistry } from '../harness/registry.ts'
+import { digestOfTag } from '../harness/registry-client.ts'
+import { startTokenServer, type TokenServer } from '../harness/token-server.ts'
+
+/** `berth mirror` between registries as they are set up in earnest: open, with a password, with tokens, read-only, a cache. */
+const cluster = currentCluster()
+const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
+const directory = join(cluster.runDir, 'mirror-registries')
+const account = { username: 'me', password: 'se:cret' }
+const repository = 'team/app'
+
+let upstream: Registry
+let open: Registry
+let guarded: Registry
+let tokens: TokenServer
+let tokened: Registry
+let readOnly: Registry
+let cache: Registry
+let digest: string
+
+beforeAll(async () => {
+  mkdirSync(directory, { recursive: true })
+  upstream = await startRegistry(cluster, { name: 'mr-upstream' })
+  open = await startRegistry(cluster, { name: 'mr-open' })
+  guarded = await startRegistry(cluster, { name: 'mr-guarded', htpasswd: account })
+  tokens = await startTokenServer(cluster.address, join(directory, 'token.crt'), account)
+  tokened = await startRegistry(cluster, { name: 'mr-tokened', token: tokens.settings })
+  readOnly = await startRegistry(cluster, { name: 'mr-read-only', readOnly: true })
+  cache = await startRegistry(cluster, { name: 'mr-cache', proxy: { url: upstream.url } })
+  const content = Buffer.alloc(3_000_000, 'layer')
+  const pushed = await pushIndex({ registry: upstream.url, repository, tag: '1', content })
+  digest = pushed.digest
+  // Another repository with the same layer, which is to be mounted.
+  await pushImage({ registry: upstream.url, repository: 'team/other', tag: '1', content })
+})
+
+afterAll(async () => {
+  await tokens?.close()
+  const all = [upstream, open, guarded, tokened, readOnly, cache]
+  await Promise.all(all.map((registry) => registry?.stop()))
+})
+
+function configFor(password: string): string {
+  const pair = Buffer.from(`${account.username}:${password}`).toString('base64')
+  const auths = { [guarded.host]: { auth: pair }, [tokened.host]: { auth: pair } }
+  const secrets = join(directory, `docker-${password.length}.json`)
+  writeFileSync(secrets, JSON.stringify({ auths }))
+  const all = [upstream, open, guarded, tokened, readOnly, cache]
+  const registries = all.map(({ host, url }) => {
+    const own = host === guarded.host || host === tokened.host
+    const realm = JSON.stringify(new URL(tokens.settings.realm).host)
+    const more = own ? `, credentials: { dockerConfig: '${secrets}' }, authHosts: [${realm}]` : ''
+    return `  - { host: '${host}', endpoint: '${url}', mirror: true, allowPlainHttpAuth: true${more} }`
+  })
+  const file = join(directory, `berth-${password.length}.yaml`)
+  const head = 'apiVersion: berth.dev/v1alpha1\nkind: BerthConfig\nregistries:\n'
+  writeFileSync(file, `${head}${registries.join('\n')}\n`)
+  return file
+}
+
+async function mirror(
+  to: Registry,
+  from = upstream,
+  password = account.password,
+): Promise<CommandResult> {
+  const pairs = [repository, 'team/other'].map(
+    (name) => `${from.host}/${name}:1=${to.host}/${name}:1`,
+  )
+  const args = ['mirror', ...pairs, '--config', configFor(password), '-o', 'json']
+  return run(process.execPath, [main, ...args])
+}
+
+test.each([
+  ['open', () => open, undefined],
+  ['with a password', () => guarded, account],
+])('to a registry that is %s, the shared layer once', async (_, which, auth) => {
+  const to = which()
+  const { code, stderr } = await mirror(to)
+  const log = await to.accessLog()
+  const uploaded = log.filter(
+    (line) => /"PUT \S*\/blobs\/uploads\//.test(line) && line.includes(' 201 '),
+  )
+
+  expect({ code, stderr }).toMatchObject({ code: 0 })
+  expect(await digestOfTag({ registry: to.url, repository, ...(auth && { auth }) }, '1')).toBe(
+    digest,
+  )
+  // One layer and the configs of two platforms; the other image's config is one of these.
+  expect(uploaded).toHaveLength(3)
+})
+
+test('to a registry that wants tokens, asking for no more than the work needs', async () => {
+  const { code, stderr } = await mirror(tokened)
+  const again = await mirror(tokened)
+
+  expect({ code, stderr }).toMatchObject({ code: 0 })
+  expect(again.code).toBe(0)
+  expect(new Set(tokens.granted.map((scopes) => scopes.join(' ')))).toEqual(
+    new Set([
+      'repository:team/app:pull,push',
+      'repository:team/other:pull,push',
+      expect.stringMatching(
+        /^repository:team\/(app|other):pull,push repository:team\/(app|other):pull$/,
+      ) as string,
+    ]),
+  )
+})
+
+test.each([
+  ['a wrong password', () => guarded, /401/],
+  ['a wrong password for tokens', () => tokened, /401/],
+])('%s ends in one line that says so, and has no password in it', async (_, which, reason) => {
+  const { code, stdout, stderr } = await mirror(which(), upstream, 'wrong-password')
+
+  expect(code).toBe(1)
+  expect(stdout).toMatch(reason)
+  expect(stdout + stderr).not.toMatch(/wrong-password|se:cret/)
+})
+
+test('a read-only mirror is told of', async () => {
+  const { code, stdout } = await mirror(readOnly)
+
+  expect(code).toBe(1)
+  expect(stdout).toMatch(/405/)
+})
+
+test('from a pull-through cache', async () => {
+  const { code } = await mirror(open, cache)
+
+  expect(code).toBe(0)
+})
+
+test('a registry that is down is said to refuse connections', async () => {
+  await readOnly.stop()
+  const { code, stdout } = await mirror(readOnly)
+
+  expect(code).toBe(3)
+  expect(stdout).toContain(`ECONNREFUSED ${readOnly.host}`)
+})
