@@ -6,6 +6,7 @@ import { print } from './lib/report.ts'
 const benches: Readonly<Record<string, (isShort: boolean) => Promise<void>>> = {
   admission: async (isShort) => (await import('./admission.ts')).benchAdmission(isShort),
   table: async (isShort) => (await import('./table.ts')).benchTable(isShort),
+  mirror: async (isShort) => (await import('./mirror.ts')).benchMirror(isShort),
   apiserver: async (isShort) => (await import('./apiserver.ts')).benchApiServer(isShort),
 }
 
