@@ -23,6 +23,15 @@ interface Descriptor extends BlobDescriptor {
 /** Nobody nests deeper than two; the limit is against somebody who would. */
 const maxDepth = 8
 
+/** Ten times what the image of the most platforms and attestations has; each may have 4 MiB and is kept until it is put. */
+const maxManifests = 300
+
+/** Where in a tree a manifest stands, and how many of it have been read. */
+interface Place {
+  readonly depth: number
+  readonly read: { count: number }
+}
+
 /** Layers that are fetched from their vendor, and that a registry need not have (image-spec, Non-Distributable Layers). */
 const foreign = /\.(?:foreign|nondistributable)\./
 
@@ -31,8 +40,13 @@ export async function readTree(
   repository: Repository,
   root: { readonly digest: string; readonly mediaType?: string; readonly platform?: unknown },
   signal: AbortSignal,
-  depth = 0,
+  place: Place = { depth: 0, read: { count: 0 } },
 ): Promise<ImageNode> {
+  const { depth, read } = place
+  read.count += 1
+  if (read.count > maxManifests) {
+    throw invalid(`${repository.name} has more than ${maxManifests} manifests in one image`)
+  }
   if (depth > maxDepth)
     throw invalid(`${repository.name}: indexes are nested more than ${maxDepth} deep`)
   const manifest = await getManifest(repository, root, signal)
@@ -45,7 +59,7 @@ export async function readTree(
     platform: platformOf(root.platform),
     // Few enough to be asked for at once; an index of a hundred platforms waits in the transport's line.
     children: await Promise.all(
-      children.map((child) => readTree(repository, child, signal, depth + 1)),
+      children.map((child) => readTree(repository, child, signal, { depth: depth + 1, read })),
     ),
     blobs: unique(own.filter((each) => !foreign.test(each.mediaType))),
   }

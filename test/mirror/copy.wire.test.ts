@@ -139,6 +139,22 @@ describe('a manifest arrives byte for byte (R-27)', () => {
   })
 })
 
+describe('an image without end', () => {
+  it('is refused before it fills the memory', async () => {
+    const children = Array.from({ length: 300 }, (_, index) =>
+      source.addImage('team/app', null, { layers: [bytes(8, String(index))] }),
+    )
+    const manifests = children.map((digest) => ({ mediaType: manifestType, digest, size: 1 }))
+    const body = Buffer.from(JSON.stringify({ schemaVersion: 2, manifests }))
+    source.addManifest('team/app', '1', { mediaType: indexType, body })
+
+    const result = await copy()
+
+    expect(result).toMatchObject({ status: 'failed', outcome: 'invalid' })
+    expect(result.detail).toContain('more than 300 manifests')
+  })
+})
+
 describe('the work of a second run', () => {
   it('is two HEADs with --fast (R-33)', async () => {
     source.addImage('team/app', '1')
