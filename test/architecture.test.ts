@@ -22,7 +22,6 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   telemetry: ['pod', 'admission', 'resolve'],
   server: ['pod', 'admission', 'resolve', 'telemetry'],
   kube: ['admission', 'telemetry'],
-  controller: ['credentials', 'kube', 'config', 'server', 'telemetry'],
   nodes: ['reference', 'fallback', 'registry', 'config'],
   controller: [
     'reference',
@@ -70,11 +69,10 @@ const owners: Readonly<Record<string, RegExp>> = {
   selfsigned: /^server\/tls\.ts$/,
   zod: /^config\/schema\.ts$/,
   'cli-progress': /^mirror\/progress\.ts$/,
-  semver: /^(?:mirror\/select-tags|config\/mirror)\.ts$/,
   'prom-client': /^telemetry\//,
   pino: /^telemetry\//,
   'smol-toml': /^nodes\//,
-  semver: /^nodes\//,
+  semver: /^(?:mirror\/select-tags\.ts$|config\/mirror\.ts$|nodes\/)/,
 }
 
 interface Import {
