@@ -172,7 +172,7 @@ export async function dryRunPod(image: string, namespace = 'default'): Promise<P
 }
 
 /** The API server takes a moment to see a registration, or a label on a namespace. */
-async function untilRewritten(image: string, namespace = 'default'): Promise<void> {
+export async function untilRewritten(image: string, namespace = 'default'): Promise<void> {
   await waitFor(`${image} to be rewritten in ${namespace}`, async () =>
     isRewritten(await dryRunPod(image, namespace)),
   )

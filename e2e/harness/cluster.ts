@@ -14,6 +14,8 @@ export type Cluster = {
   certsDir: string
   /** Where this machine's servers (registries, webhooks) listen so that tests, API server and node all reach them. */
   address: string
+  /** Where servers listen that pods reach as well; `address` may be a loopback, of which every pod has its own. */
+  podAddress: string
   /** A static binary that waits for a signal: the entry point of the images of the tests. */
   pauseBinary: string
   /** The API server's audit log (bodies for pods, metadata for the rest); null where the provider has none. */

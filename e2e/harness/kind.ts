@@ -34,13 +34,15 @@ export async function upKind(runDir: string): Promise<Cluster> {
   await must('kind', [...create, '--config', config, '--kubeconfig', kubeconfig])
   // Only now: while the cluster was made, nothing was in the way of images that the node did not bring along.
   closeNodeHosts({ certsDir })
+  const address = await gateway()
   return {
     provider: 'kind',
     runDir,
     kubeconfig,
     kubectl: 'kubectl',
     certsDir,
-    address: await gateway(),
+    address,
+    podAddress: address,
     pauseBinary: await buildPause(),
     auditLog: null,
   }

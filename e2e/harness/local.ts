@@ -34,6 +34,7 @@ export async function upLocal(runDir: string): Promise<Cluster> {
     kubectl: join(bin, 'kubectl'),
     certsDir: join(runDir, 'certs.d'),
     address: '127.0.0.1',
+    podAddress: network.nodeAddress,
     pauseBinary: join(bin, 'pause'),
     auditLog: auditLog(runDir),
   }

@@ -13,11 +13,15 @@ export type MirrorAndHub = {
   stop(): Promise<void>
 }
 
-/** Starts both; the name keeps their content apart from other scenarios'. */
-export async function startMirrorAndHub(name: string): Promise<MirrorAndHub> {
+/** Starts both; the name keeps their content apart from other scenarios'. At another address where Berth itself is a pod. */
+export async function startMirrorAndHub(
+  name: string,
+  address: string = currentCluster().address,
+): Promise<MirrorAndHub> {
   const cluster = currentCluster()
-  const mirror = await startRegistry(cluster, { name: `${name}-mirror` })
-  const hub = await startRegistry(cluster, { name: `${name}-hub` })
+  const home = { ...cluster, address }
+  const mirror = await startRegistry(home, { name: `${name}-mirror` })
+  const hub = await startRegistry(home, { name: `${name}-hub` })
   setNodeHost(cluster, 'mirror.example', [mirror.url])
   setNodeHost(cluster, 'docker.io', [hub.url])
   return {
