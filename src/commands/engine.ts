@@ -6,6 +6,7 @@ import { createKeychain } from '../credentials/file.ts'
 import type { AdmissionPolicy } from '../admission/decide.ts'
 import { createManifestSource } from '../registry/client.ts'
 import { type Circuits, createCircuits } from '../resolve/circuit.ts'
+import type { ManifestSource } from '../resolve/ports.ts'
 import { createDecide, type Decide } from '../resolve/decisions.ts'
 import { createCache } from '../resolve/cache.ts'
 import type { ResolveDependencies } from '../resolve/resolve.ts'
@@ -27,6 +28,8 @@ export interface EngineOptions {
   readonly questionMs?: number
   /** Told of credentials that cannot be used. */
   readonly onProblem?: (message: string) => void
+  /** Told how long each question to a registry took, in seconds. */
+  readonly onAnswered?: (host: string, seconds: number) => void
   /** Where AWS's own variables are looked for, which pods of service accounts with a role have. */
   readonly env?: Io['env']
   /** Tokens of ECR that outlive this engine; an engine of its own has its own. */
@@ -48,7 +51,7 @@ export function createTokenStore(options: EngineOptions): EcrTokens {
 
 /** Makes an engine for one configuration; the next configuration gets one of its own. */
 export function createEngine(config: Config, options: EngineOptions): Engine {
-  const { secretsDirectory, questionMs, onProblem } = options
+  const { secretsDirectory, questionMs, onProblem, onAnswered } = options
   const now = () => performance.now()
   const circuits = createCircuits(now)
   const ecrTokens = options.ecrTokens ?? createTokenStore(options)
@@ -63,8 +66,9 @@ export function createEngine(config: Config, options: EngineOptions): Engine {
     // Dates and expiries come from outside, and are by the wall clock.
     now: () => Date.now(),
   })
+  const measured = onAnswered === undefined ? source : measure(source, onAnswered)
   const resolve: ResolveDependencies = {
-    ask: createCache(circuits.guard(source), {
+    ask: createCache(circuits.guard(measured), {
       now,
       ...(questionMs === undefined ? {} : { questionMs }),
     }),
@@ -78,5 +82,28 @@ export function createEngine(config: Config, options: EngineOptions): Engine {
     decide: createDecide(resolve, config),
     circuits,
     close: () => source.close(),
+  }
+}
+
+/** The same source, with each question timed. Inside the circuits, so that a question that was not asked takes no time. */
+function measure(
+  source: ManifestSource,
+  onAnswered: (host: string, seconds: number) => void,
+): ManifestSource {
+  return {
+    knows: (host) => source.knows(host),
+    probes: (host) => source.probes(host),
+    prepare: async (question) => {
+      const prepared = await source.prepare(question)
+      const ask: typeof prepared.ask = async (signal) => {
+        const started = performance.now()
+        try {
+          return await prepared.ask(signal)
+        } finally {
+          onAnswered(question.host, (performance.now() - started) / 1000)
+        }
+      }
+      return { credentialIdentity: prepared.credentialIdentity, ask }
+    },
   }
 }

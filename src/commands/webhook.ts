@@ -64,6 +64,7 @@ export async function startWebhook(options: WebhookOptions): Promise<Webhook> {
     secretsDirectory,
     onProblem: (problem: string) => log.warn({ problem }, 'credentials'),
     env: options.env ?? {},
+    onAnswered: (host: string, seconds: number) => metrics.answered(host, seconds),
   }
   const ecrTokens = createTokenStore(given)
   const engineOptions = { ...given, ecrTokens }

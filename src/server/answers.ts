@@ -31,9 +31,13 @@ interface Kept {
 /** Makes the function that answers reviews. It rejects and throws for a bug only. */
 export function createAnswers({ admit, metrics, log }: AnswerDependencies): AnswerReview {
   const [changing, observing] = [createReplicas<Kept>(), createReplicas<Kept>()]
-  const tell = (request: AdmissionRequest, admission: Admission, started: number) => {
+  const tell = (
+    request: AdmissionRequest,
+    admission: Admission,
+    { started, waited }: { readonly started: number; readonly waited: boolean },
+  ) => {
     const milliseconds = performance.now() - started
-    metrics.admitted(request, admission, milliseconds / 1000)
+    metrics.admitted(request, admission, { seconds: milliseconds / 1000, waited })
     log({ request, admission, milliseconds })
   }
   return (body, options) => {
@@ -42,14 +46,16 @@ export function createAnswers({ admit, metrics, log }: AnswerDependencies): Answ
     const replica = replicas.find(body)
     if (replica !== null && replica.made.admission.holds()) {
       const { uid, made } = replica
-      tell({ ...made.request, uid }, made.admission, started)
+      tell({ ...made.request, uid }, made.admission, { started, waited: false })
       return { ok: true, text: `${made.before}${uid}${made.after}` }
     }
     const review = readReview(body)
     if (!review.ok) return review
     const { request } = review
-    return andThen(admit(request, options), (admission): Answer => {
-      tell(request, admission, started)
+    const admitting = admit(request, options)
+    const waited = admitting instanceof Promise
+    return andThen(admitting, (admission): Answer => {
+      tell(request, admission, { started, waited })
       const text = JSON.stringify(toReview(request.uid, admission.verdict))
       if (admission.holds()) replicas.keep(body, request, keptOf(request, admission, text))
       return { ok: true, text }

@@ -7,7 +7,9 @@ import type { Resolution } from '../resolve/resolution.ts'
 
 export interface Metrics {
   readonly registry: Registry
-  admitted(request: AdmissionRequest, admission: Admission, seconds: number): void
+  admitted(request: AdmissionRequest, admission: Admission, took: Took): void
+  /** A registry has answered a question, or failed to. */
+  answered(host: string, seconds: number): void
   refused(status: number): void
   configLoaded(ok: boolean, generation: number): void
   certificateLoaded(expires: Date): void
@@ -16,6 +18,12 @@ export interface Metrics {
 
 /** The API server's own histogram for webhooks starts at 5 ms; an answer from cache takes less than one. */
 const durationBuckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5]
+
+/** How long an answer took, and whether anything had to be waited for: what was not waited for is Berth's own work. */
+export interface Took {
+  readonly seconds: number
+  readonly waited: boolean
+}
 
 export interface MetricsOptions {
   /** Keeps the label `registry` to hosts of the configuration. */
@@ -35,7 +43,17 @@ export function createMetrics({ knows, circuits }: MetricsOptions): Metrics {
   })
   const duration = new Histogram({
     name: 'berth_admission_duration_seconds',
-    help: 'Time from the whole review read to its answer made.',
+    help: 'Time from the whole review read to its answer made; waited: whether a registry or the API server had to be asked.',
+    labelNames: ['waited'] as const,
+    buckets: durationBuckets,
+    registers,
+  })
+  const durationAtOnce = duration.labels({ waited: 'false' })
+  const durationWaited = duration.labels({ waited: 'true' })
+  const questions = new Histogram({
+    name: 'berth_registry_question_duration_seconds',
+    help: 'Time that registries took for what was really asked of them; answers from the cache are not here.',
+    labelNames: ['registry'] as const,
     buckets: durationBuckets,
     registers,
   })
@@ -88,6 +106,17 @@ export function createMetrics({ knows, circuits }: MetricsOptions): Metrics {
         circuit.set({ registry: host }, state === 'closed' ? 0 : 1)
     },
   })
+  const memory: Gauge = new Gauge({
+    name: 'process_resident_memory_bytes',
+    help: 'Memory of the process, as the kernel counts it against the limit.',
+    registers,
+    collect: () => memory.set(process.memoryUsage.rss()),
+  })
+  new Gauge({
+    name: 'process_start_time_seconds',
+    help: 'When the process started, in seconds since 1970.',
+    registers,
+  }).set(performance.timeOrigin / 1000)
   const labelOf = (host: string) => (knows(host) ? host : 'other')
   const count = (resolution: Resolution) => {
     const { chosen, kind, reason, pinned, steps } = resolution
@@ -99,11 +128,12 @@ export function createMetrics({ knows, circuits }: MetricsOptions): Metrics {
   }
   return {
     registry,
-    admitted: ({ operation }, admission, seconds) => {
+    admitted: ({ operation }, admission, { seconds, waited }) => {
       admissions.inc({ operation, outcome: outcomeOf(admission), mode: admission.mode })
-      duration.observe(seconds)
+      ;(waited ? durationWaited : durationAtOnce).observe(seconds)
       for (const { resolution } of admission.decisions) if (resolution !== null) count(resolution)
     },
+    answered: (host, seconds) => questions.observe({ registry: labelOf(host) }, seconds),
     refused: (status) => refusals.inc({ status: String(status) }),
     certificateLoaded: (expires) => certificateExpiry.set(expires.getTime() / 1000),
     certificateFailed: () => certificateFailures.inc(),
