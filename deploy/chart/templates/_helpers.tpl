@@ -1,0 +1,37 @@
+{{/* Labels of an object: what deploy/base gives it, and what Helm's tools look for. */}}
+{{- define "berth.labels" -}}
+app.kubernetes.io/name: berth
+{{- with .component }}
+app.kubernetes.io/component: {{ . }}
+{{- end }}
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
+{{- end }}
+
+{{- define "berth.selector" -}}
+app.kubernetes.io/name: berth
+app.kubernetes.io/component: {{ . }}
+{{- end }}
+
+{{- define "berth.image" -}}
+{{- with .Values.image }}
+{{- if .digest }}{{ .repository }}@{{ .digest }}
+{{- else }}{{ .repository }}:{{ .tag | default $.Chart.AppVersion }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Which namespaces the webhook, and with it the policy, look after. */}}
+{{- define "berth.rewriteLabel" -}}
+{{- if .Values.webhook.optIn -}}
+{ key: berth.dev/rewrite, operator: In, values: [enabled] }
+{{- else -}}
+{ key: berth.dev/rewrite, operator: NotIn, values: [disabled] }
+{{- end }}
+{{- end }}
+
+{{- define "berth.excluded" -}}
+{ key: kubernetes.io/metadata.name, operator: NotIn, values: {{ concat (list "kube-system" "kube-public" "kube-node-lease" .Release.Namespace) .Values.webhook.excludedNamespaces | toJson }} }
+{{- end }}
