@@ -89,7 +89,7 @@ async function goBuild(output: string, target: string, ldflags: string): Promise
   await must('go', args, { cwd: moduleDir, env: target === '.' ? {} : { CGO_ENABLED: '0' } })
 }
 
-async function checkGo(): Promise<void> {
+export async function checkGo(): Promise<void> {
   const needed = goNeeded.join('.')
   const result = await run('go', ['version']).catch(() => undefined)
   if (result === undefined || result.code !== 0) {
@@ -110,7 +110,3 @@ function kubernetesVersion(): string {
   return required[1]
 }
 
-/** Where everything is that is built or installed once. */
-export function cacheDirectory(): string {
-  return join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'berth-e2e')
-}

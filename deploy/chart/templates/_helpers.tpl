@@ -35,3 +35,19 @@ app.kubernetes.io/component: {{ . }}
 {{- define "berth.excluded" -}}
 { key: kubernetes.io/metadata.name, operator: NotIn, values: {{ concat (list "kube-system" "kube-public" "kube-node-lease" .Release.Namespace) .Values.webhook.excludedNamespaces | toJson }} }
 {{- end }}
+
+{{/* Where the pods of a process may run, and with which secrets their image is pulled. */}}
+{{- define "berth.placement" -}}
+{{- with .root.Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - { name: {{ . }} }
+  {{- end }}
+{{- end }}
+{{- with .process.nodeSelector }}
+nodeSelector: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .process.tolerations }}
+tolerations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}

@@ -1,0 +1,177 @@
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { parse } from 'yaml'
+import { currentCluster } from '../harness/cluster.ts'
+import { must } from '../harness/command.ts'
+import { repository } from '../harness/install.ts'
+import { apply, kubectl, kubectlOk, type KubeObject } from '../harness/kubectl.ts'
+import { lintChart, renderChart, renderKustomize, withComponents } from '../harness/manifests.ts'
+
+/** The manifests of deploy/: kustomize and Helm make the same of them, and an API server takes all of it. */
+const { runDir } = currentCluster()
+
+function kustomization(name: string, components: readonly string[]): string {
+  const directory = join(runDir, `components-${name}`)
+  mkdirSync(directory, { recursive: true })
+  const text = withComponents(directory, components)
+  writeFileSync(join(directory, 'kustomization.yaml'), `sortOptions: { order: fifo }\n${text}\n`)
+  return directory
+}
+
+/** Labels by which Helm's tools know a release, and kustomize has none. */
+const helmLabels = /^(helm\.sh|app\.kubernetes\.io\/(instance|version|managed-by)$)/
+
+/** By kind and name, without what one of the two alone has to have, and with files read as what is in them. */
+function comparable(objects: readonly KubeObject[]): Record<string, unknown> {
+  const entries = objects
+    // A namespace is Helm's user's to make, and hooks are for deleting in order.
+    .filter(
+      ({ kind, metadata }) =>
+        kind !== 'Namespace' && !('helm.sh/hook' in (metadata.annotations ?? {})),
+    )
+    .map((object) => {
+      const { labels = {}, ...metadata } = object.metadata as {
+        labels?: Record<string, string>
+        name: string
+      }
+      const kept = Object.entries(labels).filter(([key]) => !helmLabels.test(key))
+      const data = object['data'] as Record<string, string> | undefined
+      const read =
+        data &&
+        Object.fromEntries(Object.entries(data).map(([key, text]) => [key, contentOf(key, text)]))
+      return [
+        `${object.kind}/${metadata.name}`,
+        {
+          ...object,
+          metadata: { ...metadata, labels: Object.fromEntries(kept) },
+          ...(read && { data: read }),
+        },
+      ]
+    })
+  return Object.fromEntries(entries) as Record<string, unknown>
+}
+
+function contentOf(name: string, text: string): unknown {
+  if (/\.(ya?ml|json)$/.test(name)) return parse(text)
+  return text.split('\n').filter((line) => line !== '' && !line.startsWith('#'))
+}
+
+describe('Helm and kustomize', () => {
+  test.each([
+    ['as it is', [], []],
+    ['opt-in', ['opt-in'], ['webhook.optIn=true']],
+    ['fail-closed', ['fail-closed'], ['webhook.failurePolicy=Fail', 'webhook.replicas=3']],
+    ['cert-manager', ['cert-manager'], ['certificate.provider=cert-manager']],
+    ['autoscaling', ['autoscaling'], ['autoscaling.enabled=true']],
+    ['monitoring', ['monitoring'], ['monitoring.enabled=true']],
+    ['pull-secret-warnings', ['pull-secret-warnings'], ['pullSecretWarnings.enabled=true']],
+    [
+      'together',
+      ['opt-in', 'fail-closed', 'cert-manager', 'monitoring'],
+      [
+        'webhook.optIn=true',
+        'webhook.failurePolicy=Fail',
+        'webhook.replicas=3',
+        'certificate.provider=cert-manager',
+        'monitoring.enabled=true',
+      ],
+    ],
+  ])('make the same objects: %s', async (name, components, settings) => {
+    const fromKustomize = comparable(
+      await renderKustomize(kustomization(name.replaceAll(' ', '-'), components)),
+    )
+    const fromHelm = comparable(await renderChart(settings))
+
+    expect(Object.keys(fromKustomize).length).toBeGreaterThan(10)
+    expect(fromHelm).toEqual(fromKustomize)
+  })
+
+  test('put the webhook configuration before everything that it calls, for whoever deletes in that order', async () => {
+    const [first] = await renderKustomize(`${repository}deploy/base`)
+
+    expect(first?.kind).toBe('MutatingWebhookConfiguration')
+  })
+})
+
+describe('the chart', () => {
+  test('is clean', async () => {
+    expect(await lintChart()).toContain('0 chart(s) failed')
+  })
+
+  test.each([
+    ['webhook.failurePolicy=Maybe', 'failurePolicy'],
+    ['webhok.replicas=3', 'webhok'],
+    ['image.digest=sha256:short', 'digest'],
+    ['config.kind=Other', 'kind'],
+  ])('refuses %s', async (setting, named) => {
+    await expect(lintChart([setting])).rejects.toThrow(named)
+  })
+
+  test('mounts the pull secrets that the config names where Berth looks for them', async () => {
+    const objects = await renderChart(['registrySecrets={ghcr-creds}'])
+    const text = JSON.stringify(objects)
+
+    expect(text).toContain('"mountPath":"/var/run/secrets/berth/ghcr-creds"')
+    expect(text).toContain('"secretName":"ghcr-creds"')
+  })
+
+  test('takes a digest in place of a tag', async () => {
+    const digest = `sha256:${'a'.repeat(64)}`
+
+    expect(JSON.stringify(await renderChart([`image.digest=${digest}`]))).toContain(
+      `berth.invalid/berth@${digest}"`,
+    )
+  })
+})
+
+/** Custom resource definitions of those whose objects we make, from the modules in which they publish them. */
+const definitions = [
+  ['github.com/cert-manager/cert-manager@v1.21.2', 'deploy/crds', /certificates|issuers/],
+  [
+    'github.com/prometheus-operator/prometheus-operator@v0.85.0',
+    'example/prometheus-operator-crd',
+    /servicemonitors|prometheusrules/,
+  ],
+] as const
+
+describe('an API server', () => {
+  beforeAll(async () => {
+    for (const [module, path, wanted] of definitions) {
+      const { Dir } = JSON.parse(
+        await must('go', ['mod', 'download', '-json', module], { cwd: runDir }),
+      ) as { Dir: string }
+      const files = readdirSync(join(Dir, path)).filter((file) => wanted.test(file))
+      for (const file of files)
+        await kubectlOk(['apply', '--server-side', '-f', join(Dir, path, file)])
+    }
+    await kubectlOk(['wait', '--for=condition=Established', 'crd', '--all'])
+    await apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'berth-system' } })
+  })
+
+  test.each(['cert-manager', 'opt-in', 'fail-closed', 'microk8s', 'openshift'])(
+    'takes the overlay %s, every field of it known',
+    async (overlay) => {
+      const directory = `${repository}deploy/overlays/${overlay}`
+      const args = ['apply', '--dry-run=server', '--validate=strict', '-k', directory]
+      const { code, stdout, stderr } = await kubectl(args)
+
+      expect({ code, stderr: stderr.replace(/.*Sorting order is set both.*\n\n?/, '') }).toEqual({
+        code: 0,
+        stderr: '',
+      })
+      expect(stdout).toContain('deployment.apps/berth-webhook created (server dry run)')
+    },
+  )
+
+  test('takes every component', async () => {
+    const all = ['monitoring', 'autoscaling', 'pull-secret-warnings', 'cert-manager']
+    const directory = kustomization('all', all)
+
+    expect(
+      await kubectlOk(['apply', '--dry-run=server', '--validate=strict', '-k', directory]),
+    ).toMatch(
+      /servicemonitor.*berth created[^]*horizontalpodautoscaler.*berth-webhook created|horizontalpodautoscaler.*[^]*servicemonitor/,
+    )
+  })
+})
