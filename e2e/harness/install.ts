@@ -1,11 +1,12 @@
 /** Berth as people install it: an image of its own in a registry, and the manifests of deploy/ applied to the cluster. */
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { currentCluster } from './cluster.ts'
 import { must } from './command.ts'
 import { kubectl, kubectlOk } from './kubectl.ts'
 import { setNodeHost } from './node-hosts.ts'
+import { podManifest } from './pods.ts'
 import { startRegistry, type Registry } from './registry.ts'
 
 export const repository = fileURLToPath(new URL('../../', import.meta.url))
@@ -60,24 +61,78 @@ export function writeOverlay(
 export async function applyKustomization(directory: string): Promise<string> {
   const { code, stdout, stderr } = await kubectl(['apply', '-k', directory])
   if (code !== 0) throw new Error(`kubectl apply -k ${directory}: ${stderr || stdout}`)
-  return stderr
+  // kubectl sets its own flag for the order, and warns that the kustomization sets it as well.
+  return stderr.replace(/.*Sorting order is set both.*\n\n?/, '')
 }
 
-/** Makes a certificate by `berth certs`, as somebody does who has one made elsewhere: the Secret first, the CA at the end. */
-export async function giveCertificate(): Promise<void> {
-  const out = join(currentCluster().runDir, 'install-certs')
+/** A certificate by `berth certs` for Berth in this namespace, as a Secret; returns the CA as a caBundle. The namespace has to be there. */
+export async function makeCertificate(inNamespace = namespace): Promise<string> {
+  const out = join(currentCluster().runDir, `certs-${inNamespace}`)
   const berth = join(repository, 'src/main.ts')
-  await must(process.execPath, [berth, 'certs', '--out', out, '--force', '-n', namespace])
+  await must(process.execPath, [berth, 'certs', '--out', out, '--force', '-n', inNamespace])
   await kubectlOk(['apply', '-f', join(out, 'secret.yaml')])
-  await kubectlOk(['apply', '-f', join(out, 'mutating-webhook.yaml')])
+  return readFileSync(join(out, 'ca.crt')).toString('base64')
+}
+
+/** Tells the API server whose certificate to expect, by a patch: what is applied later has no caBundle, and leaves it. */
+export async function trust(caBundle: string): Promise<void> {
+  const patch = [0, 1].map((index) => ({
+    op: 'add',
+    path: `/webhooks/${index}/clientConfig/caBundle`,
+    value: caBundle,
+  }))
+  const args = ['patch', 'mutatingwebhookconfiguration', 'berth', '--type=json', '-p']
+  await kubectlOk([...args, JSON.stringify(patch)])
 }
 
 /** Waits until every replica is of the newest template and ready. */
-export async function rolledOut(deployment = 'berth-webhook'): Promise<void> {
-  const status = ['rollout', 'status', `deployment/${deployment}`, '-n', namespace]
+export async function rolledOut(
+  deployment = 'berth-webhook',
+  inNamespace = namespace,
+): Promise<void> {
+  const status = ['rollout', 'status', `deployment/${deployment}`, '-n', inNamespace]
   const { code, stdout, stderr } = await kubectl([...status, '--timeout=90s'])
   if (code === 0) return
-  const pods = await kubectlOk(['describe', 'pods', '-n', namespace])
-  const logs = await kubectl(['logs', '-n', namespace, `deployment/${deployment}`, '--tail=20'])
+  const pods = await kubectlOk(['describe', 'pods', '-n', inNamespace])
+  const logs = await kubectl(['logs', '-n', inNamespace, `deployment/${deployment}`, '--tail=20'])
   throw new Error([stdout, stderr, pods, logs.stdout, logs.stderr].join('\n'))
+}
+
+/** The addresses of the pods behind a Service, and their names. */
+export async function podsBehind(
+  service: string,
+  inNamespace = namespace,
+): Promise<{ name: string; address: string }[]> {
+  const selector = `app.kubernetes.io/name=berth,app.kubernetes.io/component=${service}`
+  const { items } = JSON.parse(
+    await kubectlOk(['get', 'pods', '-n', inNamespace, '-l', selector, '-o', 'json']),
+  ) as { items: { metadata: { name: string }; status: { podIP: string } }[] }
+  return items.map(({ metadata, status }) => ({ name: metadata.name, address: status.podIP }))
+}
+
+/** Creates pods without pause while something happens, and tells what became of them. Nothing is kept: the API server is asked for a dry run. */
+export async function whileCreatingPods(
+  image: string,
+  happens: () => Promise<unknown>,
+): Promise<{ created: number; failures: string[] }> {
+  const input = JSON.stringify(podManifest({ name: 'steady', image }))
+  const failures: string[] = []
+  let created = 0
+  let goesOn = true
+  const create = async () => {
+    while (goesOn) {
+      const args = ['create', '--dry-run=server', '-f', '-']
+      const { code, stderr } = await kubectl(args, { input })
+      if (code === 0) created += 1
+      else failures.push(stderr)
+    }
+  }
+  const streams = [create(), create()]
+  try {
+    await happens()
+  } finally {
+    goesOn = false
+    await Promise.all(streams)
+  }
+  return { created, failures }
 }

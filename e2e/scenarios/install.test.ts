@@ -1,70 +1,335 @@
+import { Agent, request } from 'node:https'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { parse } from 'yaml'
+import { auditEvents } from '../harness/audit.ts'
 import { untilRewritten } from '../harness/berth.ts'
 import { currentCluster } from '../harness/cluster.ts'
 import {
   applyKustomization,
-  giveCertificate,
   type ImageRegistry,
+  makeCertificate,
   namespace,
+  podsBehind,
   publishImage,
   repository,
   rolledOut,
+  trust,
+  whileCreatingPods,
   writeOverlay,
 } from '../harness/install.ts'
-import { apply, kubectlOk, remove } from '../harness/kubectl.ts'
+import { apply, create, kubectl, kubectlOk, remove } from '../harness/kubectl.ts'
 import { type MirrorAndHub, startMirrorAndHub } from '../harness/mirror-and-hub.ts'
 import { podManifest, podRunning } from '../harness/pods.ts'
+import { type Prometheus, startPrometheus } from '../harness/prometheus.ts'
+import { waitFor } from '../harness/wait.ts'
 
 /** Berth installed as it is to be installed: from its own image, by kustomize, called through its Service. */
 const cluster = currentCluster()
+const base = `${repository}deploy/base`
+const monitoring = join(repository, 'deploy/components/monitoring')
 let image: ImageRegistry
 let registries: MirrorAndHub
+let said: string
+let caBundle: string
 
 beforeAll(async () => {
   image = await publishImage('0.1.0')
   registries = await startMirrorAndHub('install', cluster.podAddress)
   await registries.push(registries.mirror, 'library/app', 'latest')
   await registries.push(registries.hub, 'library/only-hub', '1')
+  // As docs/install.md has it: a certificate first, then everything, then the CA.
+  await apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } })
+  caBundle = await makeCertificate()
+  said = await applyKustomization(base)
+  await trust(caBundle)
+  await rolledOut()
+  await rolledOut('berth-controller')
 })
 
 afterAll(async () => {
+  await kubectlOk(['delete', '-k', base, '--ignore-not-found'])
+  for (const name of ['app', 'only-hub', 'away', 'left']) await remove('pod', name)
+  await remove('namespace', 'aside')
   await registries?.stop()
   await image?.stop()
 })
 
+const table = () =>
+  writeOverlay('table', {
+    base: 'deploy/base',
+    files: { 'berth.yaml': registries.config, mirrors: 'mirror.example\n' },
+  })
+
 describe('kubectl apply -k deploy/base', () => {
-  let warnings: string
+  test('says nothing: every object is known, and the pods fit the restricted Pod Security Standard', async () => {
+    const labels = await kubectlOk([
+      'get',
+      'namespace',
+      namespace,
+      '-o',
+      'jsonpath={.metadata.labels}',
+    ])
 
-  beforeAll(async () => {
-    await apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } })
-    await giveCertificate()
-    warnings = await applyKustomization(`${repository}deploy/base`)
-    await giveCertificate()
-    await rolledOut()
+    expect(said).not.toMatch(/warning/i)
+    expect(labels).toContain('"pod-security.kubernetes.io/enforce":"restricted"')
   })
 
-  test('brings Berth up in a namespace of the restricted Pod Security Standard, without a warning', async () => {
-    expect(warnings).not.toMatch(/warning.*PodSecurity/i)
+  test('runs the image that was built, without a shell, as nobody, with nothing to write on', async () => {
+    const [pod] = await podsBehind('webhook')
+    const status = ['get', 'pod', pod?.name ?? '', '-n', namespace, '-o']
+    const imageId = await kubectlOk([...status, 'jsonpath={.status.containerStatuses[0].imageID}'])
+    const run = (...command: string[]) =>
+      kubectl(['exec', '-n', namespace, pod?.name ?? '', '--', ...command])
+    const write = "fs.writeFileSync('/app/x','')"
+    const [shell, user, file] = [
+      await run('/bin/sh', '-c', 'true'),
+      await run('/nodejs/bin/node', '-p', 'process.getuid()'),
+      await run('/nodejs/bin/node', '-e', write),
+    ]
+
+    expect(imageId).toContain(image.digest)
+    expect(shell.stderr).toContain('no such file')
+    expect(user.stdout.trim()).toBe('65532')
+    expect(file.stderr).toContain('EROFS')
   })
 
-  test('rewrites pods through the Service', async () => {
-    const overlay = writeOverlay('install', {
-      base: 'deploy/base',
-      files: { 'berth.yaml': registries.config },
-    })
-    await applyKustomization(overlay)
-    await giveCertificate()
+  test('gives the webhook no right, and the controller none but its Lease', async () => {
+    const may = async (account: string) =>
+      kubectlOk([
+        'auth',
+        'can-i',
+        '--list',
+        '-n',
+        namespace,
+        `--as=system:serviceaccount:${namespace}:${account}`,
+      ])
+    const rights = (text: string) =>
+      text
+        .split('\n')
+        .slice(1)
+        .filter((line) => line !== '' && !/^(selfsubject|\s)/.test(line))
+        .map((line) => line.split(/\s{2,}/))
+    const leases = 'leases.coordination.k8s.io'
+
+    expect(rights(await may('berth-webhook'))).toEqual([])
+    expect(rights(await may('berth-controller'))).toEqual([
+      [leases, '[]', '[]', '[create]'],
+      [leases, '[]', '[berth-controller]', '[get update]'],
+    ])
+  })
+
+  test('with a table, takes it without a restart, and rewrites pods through the Service', async () => {
+    const before = await podsBehind('webhook')
+    await applyKustomization(table())
     await untilRewritten('app')
     await apply(podManifest({ name: 'app', image: 'app' }))
     const pod = await podRunning('app')
-    await remove('pod', 'app')
 
     expect(pod.spec.containers[0]?.image).toMatch(/^mirror\.example\/library\/app:latest@sha256:/)
+    expect(await podsBehind('webhook')).toEqual(before)
+  })
+})
+
+describe('the policy', () => {
+  test('is silent about a pod on a mirror, and tells of one that is not', async () => {
+    const on = await create(podManifest({ name: 'on', image: 'mirror.example/library/app:latest' }))
+    await remove('pod', 'on')
+    const off = await waitFor('the policy', async () => {
+      const result = await kubectl(['create', '--dry-run=server', '-f', '-'], {
+        input: JSON.stringify(podManifest({ name: 'only-hub', image: 'only-hub:1' })),
+      })
+      return /on no mirror/.test(result.stderr) && result
+    })
+
+    expect(on.stderr).not.toContain('on no mirror')
+    expect(off.code).toBe(0)
+    expect(off.stderr).toContain(
+      'on no mirror: docker.io/library/only-hub:1; the annotation berth.dev/images says why',
+    )
   })
 
-  test('leaves nothing behind', async () => {
-    await kubectlOk(['delete', '-k', `${repository}deploy/base`])
+  test('has nothing to say in a namespace that opted out', async () => {
+    const labels = { 'berth.dev/rewrite': 'disabled' }
+    await apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'aside', labels } })
+    const { code, stderr } = await create(
+      podManifest({ name: 'only-hub', image: 'only-hub:1', namespace: 'aside' }),
+    )
 
-    expect(await kubectlOk(['get', 'mutatingwebhookconfigurations', '-o', 'name'])).toBe('')
+    expect(code).toBe(0)
+    expect(stderr).toBe('')
+  })
+
+  test('refuses where it is told to', async () => {
+    const set = (actions: string[]) =>
+      kubectlOk([
+        'patch',
+        'validatingadmissionpolicybinding',
+        'berth-mirrors',
+        '-p',
+        JSON.stringify({ spec: { validationActions: actions } }),
+      ])
+    await set(['Deny', 'Audit'])
+    const { code, stderr } = await waitFor('a refusal', async () => {
+      const result = await kubectl(['create', '--dry-run=server', '-f', '-'], {
+        input: JSON.stringify(podManifest({ name: 'only-hub', image: 'only-hub:1' })),
+      })
+      return result.code !== 0 && result
+    })
+    await set(['Audit', 'Warn'])
+
+    expect(code).toBe(1)
+    expect(stderr).toContain('on no mirror: docker.io/library/only-hub:1')
+  })
+})
+
+describe('Prometheus', () => {
+  let prometheus: Prometheus
+
+  beforeAll(async () => {
+    const rule = parse(readFileSync(join(monitoring, 'alerts.yaml'), 'utf8')) as { spec: object }
+    const target = async (component: string) => {
+      const pods = await podsBehind(component)
+      return {
+        job: `berth-${component}-metrics`,
+        addresses: pods.map(({ address }) => `${address}:8080`),
+        labels: { namespace },
+      }
+    }
+    prometheus = await startPrometheus(
+      [await target('webhook'), await target('controller')],
+      rule.spec,
+    )
+    const [pod] = await podsBehind('webhook')
+    // Rates need a change between two scrapes, of everything that the dashboard shows.
+    await waitFor(
+      'the first scrape',
+      async () => (await prometheus.query('berth_config_generation')).length > 1,
+    )
+    await refused(pod?.address ?? '')
+    for (const name of ['app', 'only-hub:1', 'mirror.example/library/app:latest'])
+      await untilDecided(name)
+    await waitFor(
+      'a rate',
+      async () =>
+        (
+          await prometheus.query(
+            'sum(rate(berth_registry_question_duration_seconds_count[15s])) > 0',
+          )
+        ).length > 0,
+    )
+  })
+
+  afterAll(() => prometheus?.stop())
+
+  const { panels } = JSON.parse(readFileSync(join(monitoring, 'berth.json'), 'utf8')) as {
+    panels: { title: string; targets: { expr: string }[] }[]
+  }
+
+  test.each(panels.map(({ title, targets }) => [title, targets] as const))(
+    "has data for the dashboard's panel %s",
+    async (_, targets) => {
+      for (const { expr } of targets) {
+        const expression = expr.replaceAll('$__rate_interval', '1m')
+        const result = await prometheus.query(expression)
+
+        expect({ expression, values: result.length }).not.toEqual({ expression, values: 0 })
+        expect(result.filter(({ value }) => value[1] === 'NaN').map(() => expression)).toEqual([])
+      }
+    },
+  )
+
+  test('evaluates every alert, and none fires without a reason', async () => {
+    const rules = await waitFor('an evaluation of the rules', async () => {
+      const all = await prometheus.rules()
+      return all.length > 0 && all.every(({ health }) => health === 'ok') && all
+    })
+
+    expect(rules.filter(({ state }) => state === 'firing').map(({ name }) => name)).toEqual([])
+  })
+
+  test('learns from the API server that Berth was away, and the policy tells of what slipped past', async () => {
+    const scale = (replicas: number) =>
+      kubectlOk(['scale', 'deployment/berth-webhook', '-n', namespace, `--replicas=${replicas}`])
+    await scale(0)
+    await waitFor('Berth to be away', async () => (await podsBehind('webhook')).length === 0)
+    const { code, stderr } = await create(podManifest({ name: 'away', image: 'app' }))
+    const failOpen = 'apiserver_admission_webhook_fail_open_count{name="mutate.berth.dev"} > 0'
+    const [counted] = await waitFor('the count', async () => {
+      const result = await prometheus.query(failOpen)
+      return result.length > 0 && result
+    })
+    const [event] = await waitFor('the audit event', () => {
+      const events = auditEvents(
+        ({ objectRef, annotations }) =>
+          objectRef?.name === 'away' &&
+          annotations?.['validation.policy.admission.k8s.io/validation_failure'] !== undefined,
+      )
+      return events.length > 0 && events
+    })
+    await scale(2)
+    await rolledOut()
+
+    expect(code).toBe(0)
+    expect(stderr).toContain(
+      'on no mirror: docker.io/library/app; Berth has not decided on this pod',
+    )
+    expect(counted?.metric['name']).toBe('mutate.berth.dev')
+    expect(JSON.stringify(event?.annotations)).toContain('Berth has not decided on this pod')
+  })
+})
+
+/** Decided, whatever it came to. */
+async function untilDecided(name: string): Promise<void> {
+  const input = JSON.stringify(podManifest({ name: 'decided', image: name }))
+  const { code, stderr } = await kubectl(['create', '--dry-run=server', '-f', '-'], { input })
+  if (code !== 0) throw new Error(stderr)
+}
+
+/** Asks the webhook for something that it has not got. */
+async function refused(address: string): Promise<void> {
+  const agent = new Agent({ rejectUnauthorized: false })
+  const call = request({ agent, host: address, port: 8443, path: '/elsewhere' })
+  call.end()
+  const [answer] = (await once(call, 'response')) as [{ statusCode: number; resume(): void }]
+  answer.resume()
+  agent.destroy()
+  expect(answer.statusCode).toBe(404)
+}
+
+describe('taking it away', () => {
+  test('by kubectl delete -k, with failurePolicy Fail, refuses not one pod', async () => {
+    const closed = writeOverlay('closed', {
+      base: 'deploy/overlays/fail-closed',
+      files: { 'berth.yaml': registries.config },
+    })
+    await applyKustomization(closed)
+    await rolledOut()
+    const { created, failures } = await whileCreatingPods('app', () =>
+      kubectlOk(['delete', '-k', closed]),
+    )
+
+    expect(failures).toEqual([])
+    expect(created).toBeGreaterThan(20)
+    expect(
+      await kubectlOk([
+        'get',
+        'mutatingwebhookconfigurations,clusterroles',
+        '-l',
+        'app.kubernetes.io/name=berth',
+        '-o',
+        'name',
+      ]),
+    ).toBe('')
+  })
+
+  test('leaves, where only the namespace was deleted, a registration that stops nobody', async () => {
+    await apply(readFileSync(join(repository, 'webhook-config/mutating-webhook.yaml'), 'utf8'))
+    await trust(caBundle)
+    const { code } = await create(podManifest({ name: 'left', image: 'app' }))
+
+    expect(code).toBe(0)
   })
 })
