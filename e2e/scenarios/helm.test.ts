@@ -17,13 +17,15 @@ import { apply, kubectlOk, remove } from '../harness/kubectl.ts'
 import { chart } from '../harness/manifests.ts'
 import { type MirrorAndHub, startMirrorAndHub } from '../harness/mirror-and-hub.ts'
 import { podManifest, podRunning } from '../harness/pods.ts'
+import { waitFor } from '../harness/wait.ts'
 
 /** The same by Helm, in a namespace of another name, and with a webhook that pods may not do without. */
 const cluster = currentCluster()
 const namespace = 'harbour'
 let image: ImageRegistry
 let registries: MirrorAndHub
-let values: string
+/** Writes the values for one table, and returns the file. */
+let values: (config: unknown) => string
 
 beforeAll(async () => {
   image = await publishImage('0.1.0')
@@ -31,17 +33,16 @@ beforeAll(async () => {
   await registries.push(registries.mirror, 'library/app', 'latest')
   const labels = { 'pod-security.kubernetes.io/enforce': 'restricted' }
   await apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace, labels } })
-  values = join(cluster.runDir, 'values.json')
-  writeFileSync(
-    values,
-    JSON.stringify({
-      config: parse(registries.config),
-      policy: { mirrors: ['mirror.example'] },
-      webhook: { failurePolicy: 'Fail' },
-      certificate: { caBundle: await makeCertificate(namespace) },
-    }),
-  )
-  await helmOk(['install', 'berth', chart, '-n', namespace, '-f', values])
+  const caBundle = await makeCertificate(namespace)
+  values = (config) => {
+    const file = join(cluster.runDir, 'values.json')
+    const policy = { mirrors: ['mirror.example'] }
+    const webhook = { failurePolicy: 'Fail' }
+    writeFileSync(file, JSON.stringify({ config, policy, webhook, certificate: { caBundle } }))
+    return file
+  }
+  const file = values(parse(registries.config))
+  await helmOk(['install', 'berth', chart, '-n', namespace, '-f', file])
   await rolledOut('berth-webhook', namespace)
   await rolledOut('berth-controller', namespace)
 })
@@ -65,28 +66,20 @@ test('helm install brings Berth up, and pods are rewritten through the Service',
 
 test('helm upgrade with another table restarts nothing, and puts it in force', async () => {
   const before = await podsBehind('webhook', namespace)
-  await helmOk([
-    'upgrade',
-    'berth',
-    chart,
-    '-n',
-    namespace,
-    '-f',
-    values,
-    '--set',
-    'config.fallback=null',
-    '--set',
-    'config.pin=null',
-  ])
+  const file = values({ apiVersion: 'berth.dev/v1alpha1', kind: 'BerthConfig' })
+  await helmOk(['upgrade', 'berth', chart, '-n', namespace, '-f', file])
   await untilLeftAlone('app')
 
   expect(await podsBehind('webhook', namespace)).toEqual(before)
 })
 
 test('helm uninstall takes the registration away before what it calls: not one pod is refused', async () => {
-  const { created, failures } = await whileCreatingPods('app', () =>
-    helmOk(['uninstall', 'berth', '-n', namespace, '--wait']),
-  )
+  const { created, failures } = await whileCreatingPods('app', async () => {
+    await helmOk(['uninstall', 'berth', '-n', namespace])
+    await waitFor('the last pod to go', async () => {
+      return (await podsBehind('webhook', namespace)).length === 0
+    })
+  })
 
   expect(failures).toEqual([])
   expect(created).toBeGreaterThan(20)

@@ -117,6 +117,11 @@ export function createMetrics({ knows, circuits }: MetricsOptions): Metrics {
     help: 'When the process started, in seconds since 1970.',
     registers,
   }).set(performance.timeOrigin / 1000)
+  // A counter that appears with its first event looks to `increase` as if it had always stood there.
+  for (const outcome of outcomes)
+    for (const mode of ['enforce', 'observe'])
+      for (const operation of ['CREATE', 'UPDATE']) admissions.inc({ operation, outcome, mode }, 0)
+  for (const status of ['400', '413', '503']) refusals.inc({ status }, 0)
   const labelOf = (host: string) => (knows(host) ? host : 'other')
   const count = (resolution: Resolution) => {
     const { chosen, kind, reason, pinned, steps } = resolution
@@ -144,11 +149,10 @@ export function createMetrics({ knows, circuits }: MetricsOptions): Metrics {
   }
 }
 
+const outcomes = ['error', 'denied', 'patched', 'unchanged'] as const
+
 /** What became of the pod: `error` is a bug of ours, and the pod was admitted as it is. */
-export function outcomeOf({
-  failed,
-  verdict,
-}: Admission): 'error' | 'denied' | 'patched' | 'unchanged' {
+export function outcomeOf({ failed, verdict }: Admission): (typeof outcomes)[number] {
   if (failed) return 'error'
   if (verdict.denied !== null) return 'denied'
   return verdict.patch.length > 0 ? 'patched' : 'unchanged'
