@@ -1,6 +1,6 @@
 /** What is in the image: Node.js with the libraries that it needs, the production dependencies, and Berth as `tsc` builds it. */
 import { execFileSync } from 'node:child_process'
-import { globSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { existsSync, globSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TarEntry } from './tar.ts'
@@ -29,27 +29,49 @@ function librariesOf(program: string): string[] {
   return [...listed.matchAll(/(?:=> )?(\/[^ ]+) \(0x/g)].map(([, path = '']) => path)
 }
 
-interface LockedPackage {
-  readonly dev?: boolean
-  readonly devOptional?: boolean
-  readonly optional?: boolean
-}
-
 /** What packages carry for people and editors, and nothing reads at run time. Licences stay. */
 const notRun = /\.(?:[cm]?ts|map|md|markdown|tsbuildinfo|bare|flow)$|\/(?:\.[^/]+|test|tests)\//i
 
-/** The files of every package that the lock file does not mark as one for development alone. */
+/** The files of every package that Berth needs at run time. */
 export function dependencyFiles(root: string): TarEntry[] {
-  const lock = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')) as {
-    packages: Record<string, LockedPackage>
+  return [...productionPackages(root)].flatMap((path) =>
+    filesUnder(join(root, path))
+      .filter((name) => !notRun.test(`/${name}`))
+      .map((name) => file(`app/${path}/${name}`, readFileSync(join(root, path, name)))),
+  )
+}
+
+interface PackageNeeds {
+  readonly dependencies?: Readonly<Record<string, string>>
+  readonly optionalDependencies?: Readonly<Record<string, string>>
+  readonly peerDependencies?: Readonly<Record<string, string>>
+}
+
+/** Where they are, from package.json on, as Node.js finds them: development dependencies are named by nobody on this way. */
+function productionPackages(root: string, path = '', found = new Set<string>()): Set<string> {
+  const needs = JSON.parse(readFileSync(join(root, path, 'package.json'), 'utf8')) as PackageNeeds
+  const { dependencies = {}, optionalDependencies = {}, peerDependencies = {} } = needs
+  for (const name of Object.keys({
+    ...dependencies,
+    ...optionalDependencies,
+    ...peerDependencies,
+  })) {
+    const place = placeOf(root, path, name)
+    if (place === null && name in dependencies && !(name in optionalDependencies))
+      throw new Error(`${name}, which ${path || 'berth'} needs, is not installed; run npm install`)
+    if (place === null || found.has(place)) continue
+    found.add(place)
+    productionPackages(root, place, found)
   }
-  return Object.entries(lock.packages).flatMap(([path, { dev, devOptional, optional }]) => {
-    if (path === '' || dev === true || devOptional === true) return []
-    const files = filesUnder(join(root, path)).filter((name) => !notRun.test(`/${name}`))
-    if (files.length === 0 && optional !== true)
-      throw new Error(`${path} is in package-lock.json and not installed; run npm install`)
-    return files.map((name) => file(`app/${path}/${name}`, readFileSync(join(root, path, name))))
-  })
+  return found
+}
+
+/** The nearest node_modules upwards that has it (Node.js, "Loading from node_modules folders"). */
+function placeOf(root: string, from: string, name: string): string | null {
+  const place = join(from, 'node_modules', name)
+  if (existsSync(join(root, place, 'package.json'))) return place
+  const end = from.lastIndexOf('node_modules')
+  return end < 0 ? null : placeOf(root, from.slice(0, Math.max(0, end - 1)), name)
 }
 
 /** Berth, built now: what an earlier build left in dist/ may be of sources that are gone. */

@@ -39,10 +39,10 @@ export function writeOverlay(
   rmSync(directory, { recursive: true, force: true })
   mkdirSync(directory, { recursive: true })
   for (const [file, content] of Object.entries(files)) writeFileSync(join(directory, file), content)
-  const generated = Object.keys(files).map((file) => {
-    const map = file === 'mirrors' ? 'berth-mirrors' : 'berth-config'
-    return `  - { name: ${map}, namespace: ${namespace}, behavior: replace, files: [${file}] }`
-  })
+  const generated = Object.keys(files).map(
+    (file) =>
+      `  - { name: berth-config, namespace: ${namespace}, behavior: replace, files: [${file}] }`,
+  )
   writeFileSync(
     join(directory, 'kustomization.yaml'),
     [
@@ -110,29 +110,27 @@ export async function podsBehind(
   return items.map(({ metadata, status }) => ({ name: metadata.name, address: status.podIP }))
 }
 
-/** Creates pods without pause while something happens, and tells what became of them. Nothing is kept: the API server is asked for a dry run. */
-export async function whileCreatingPods(
-  image: string,
-  happens: () => Promise<unknown>,
-): Promise<{ created: number; failures: string[] }> {
-  const input = JSON.stringify(podManifest({ name: 'steady', image }))
+/** Pods created without pause, until it is stopped. Nothing is kept: the API server is asked for a dry run. */
+export function keepCreatingPods(...images: string[]): {
+  stop(): Promise<{ created: number; failures: string[] }>
+} {
   const failures: string[] = []
   let created = 0
   let goesOn = true
-  const create = async () => {
+  const create = async (image: string) => {
+    const input = JSON.stringify(podManifest({ name: 'steady', image }))
     while (goesOn) {
-      const args = ['create', '--dry-run=server', '-f', '-']
-      const { code, stderr } = await kubectl(args, { input })
+      const { code, stderr } = await kubectl(['create', '--dry-run=server', '-f', '-'], { input })
       if (code === 0) created += 1
       else failures.push(stderr)
     }
   }
-  const streams = [create(), create()]
-  try {
-    await happens()
-  } finally {
-    goesOn = false
-    await Promise.all(streams)
+  const streams = images.map(create)
+  return {
+    stop: async () => {
+      goesOn = false
+      await Promise.all(streams)
+      return { created, failures }
+    },
   }
-  return { created, failures }
 }

@@ -7,11 +7,11 @@ import { currentCluster } from '../harness/cluster.ts'
 import { helmOk } from '../harness/helm.ts'
 import {
   type ImageRegistry,
+  keepCreatingPods,
   makeCertificate,
   podsBehind,
   publishImage,
   rolledOut,
-  whileCreatingPods,
 } from '../harness/install.ts'
 import { apply, kubectlOk, remove } from '../harness/kubectl.ts'
 import { chart } from '../harness/manifests.ts'
@@ -74,12 +74,12 @@ test('helm upgrade with another table restarts nothing, and puts it in force', a
 })
 
 test('helm uninstall takes the registration away before what it calls: not one pod is refused', async () => {
-  const { created, failures } = await whileCreatingPods('app', async () => {
-    await helmOk(['uninstall', 'berth', '-n', namespace])
-    await waitFor('the last pod to go', async () => {
-      return (await podsBehind('webhook', namespace)).length === 0
-    })
+  const pods = keepCreatingPods('app', 'app')
+  await helmOk(['uninstall', 'berth', '-n', namespace])
+  await waitFor('the last pod to go', async () => {
+    return (await podsBehind('webhook', namespace)).length === 0
   })
+  const { created, failures } = await pods.stop()
 
   expect(failures).toEqual([])
   expect(created).toBeGreaterThan(20)

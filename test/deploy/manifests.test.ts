@@ -1,0 +1,140 @@
+import { globSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, it } from 'vitest'
+import { parse, parseAllDocuments } from 'yaml'
+import { command, entrypoint } from '../../deploy/image/start.ts'
+import { readConfig } from '../../src/config/load.ts'
+import { berth } from '../support/io.ts'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const read = (file: string) => readFileSync(join(root, file), 'utf8')
+
+interface Workload {
+  readonly kind: string
+  readonly spec: {
+    readonly template: {
+      readonly spec: {
+        readonly containers: readonly { readonly image: string; readonly args: string[] }[]
+      }
+    }
+  }
+}
+
+const workloads = globSync('deploy/base/*.yaml', { cwd: root })
+  .flatMap((file) => parseAllDocuments(read(file)).map((each) => each.toJS() as Workload))
+  .filter(({ kind }) => kind === 'Deployment')
+const containers = workloads.flatMap(({ spec }) => spec.template.spec.containers)
+const { version } = JSON.parse(read('package.json')) as { version: string }
+
+describe('deploy/base', () => {
+  it('names the image of this version, on a host that nobody can own', () => {
+    expect(containers.map(({ image }) => image)).toEqual([
+      `berth.invalid/berth:${version}`,
+      `berth.invalid/berth:${version}`,
+    ])
+  })
+
+  it.each(containers.map(({ args }) => [args[0] ?? '', args.slice(1)] as const))(
+    'starts berth %s with options that it has',
+    async (verb, options) => {
+      const { stdout } = await berth([verb, '--help'])
+
+      for (const option of options) expect(stdout).toContain(`${option.split('=')[0]} `)
+    },
+  )
+})
+
+describe('the policy', () => {
+  interface Selecting {
+    readonly namespaceSelector: { readonly matchExpressions: readonly { readonly key: string }[] }
+    readonly matchConditions: unknown
+  }
+
+  it('looks at the pods that the webhook is asked about, shadow mode or not', () => {
+    const [policy] = parseAllDocuments(read('webhook-config/validating-policy.yaml')).map(
+      (each) => each.toJS() as { spec: Selecting & { matchConstraints: Selecting } },
+    )
+    const { webhooks } = parse(read('webhook-config/mutating-webhook.yaml')) as {
+      webhooks: readonly Selecting[]
+    }
+    const { matchExpressions = [] } = webhooks[0]?.namespaceSelector ?? {}
+
+    expect(policy?.spec.matchConstraints.namespaceSelector.matchExpressions).toEqual(
+      matchExpressions.filter(({ key }) => key !== 'berth.dev/mode'),
+    )
+    expect(policy?.spec.matchConditions).toEqual(webhooks[0]?.matchConditions)
+  })
+})
+
+describe('the configs that are shipped', () => {
+  const files = globSync('deploy/**/berth.yaml', { cwd: root })
+
+  it.each(files)('%s is valid', (file) => {
+    const result = readConfig(read(file), root)
+
+    expect(result.ok ? [] : result.problems).toEqual([])
+  })
+
+  it('are two', () => {
+    expect(files).toHaveLength(2)
+  })
+})
+
+describe('the chart', () => {
+  it.each(['alerts.yaml', 'berth.json'])('has the same %s as the component', (file) => {
+    expect(read(`deploy/chart/files/${file}`)).toBe(read(`deploy/components/monitoring/${file}`))
+  })
+
+  it('is of this version', () => {
+    expect(parse(read('deploy/chart/Chart.yaml'))).toMatchObject({ version, appVersion: version })
+  })
+
+  it('has a default for every key of its schema', () => {
+    const schema = JSON.parse(read('deploy/chart/values.schema.json')) as Schema
+    const values = parse(read('deploy/chart/values.yaml')) as Record<string, unknown>
+    const keys = Object.entries(schema.properties ?? {}).flatMap(([name, { properties = {} }]) =>
+      name === 'config' || name === 'global'
+        ? []
+        : [[name], ...Object.keys(properties).map((inner) => [name, inner])],
+    )
+
+    expect(keys.length).toBeGreaterThan(30)
+    expect(keys.filter(([name = '', inner]) => !has(values, name, inner))).toEqual([])
+  })
+})
+
+interface Schema {
+  readonly properties?: Readonly<Record<string, Schema>>
+}
+
+function has(values: Record<string, unknown>, name: string, inner: string | undefined): boolean {
+  const value = values[name]
+  if (inner === undefined) return value !== undefined
+  return typeof value === 'object' && value !== null && inner in value
+}
+
+describe('deploy/Dockerfile', () => {
+  const text = read('deploy/Dockerfile')
+
+  it('starts as the image without an engine does', () => {
+    const line = (name: string) => new RegExp(`^${name} (.*)$`, 'm').exec(text)?.[1] ?? ''
+
+    expect(JSON.parse(line('ENTRYPOINT'))).toEqual(entrypoint)
+    expect(JSON.parse(line('CMD'))).toEqual(command)
+  })
+
+  it('copies what .dockerignore lets through', () => {
+    const allowed = read('.dockerignore').match(/(?<=^!).*$/gm) ?? []
+    const copied = [...text.matchAll(/^COPY (?!--from)(.*) \S+$/gm)].flatMap(([, names = '']) =>
+      names.split(' ').map((name) => name.split('/')[0] ?? ''),
+    )
+
+    expect(copied.length).toBeGreaterThan(5)
+    expect(copied.filter((name) => !allowed.some((glob) => matches(glob, name)))).toEqual([])
+  })
+})
+
+function matches(glob: string, name: string): boolean {
+  return new RegExp(`^${glob.replaceAll('.', '\\.').replaceAll('*', '.*')}$`).test(name)
+}
