@@ -21,7 +21,7 @@ async function helmProgram(): Promise<string> {
 }
 
 /** Runs helm on the cluster that is up. Its files stay out of the user's home directory. */
-export async function helm(args: readonly string[]): Promise<CommandResult> {
+async function helm(args: readonly string[]): Promise<CommandResult> {
   const { kubeconfig, runDir } = currentCluster()
   const env = {
     KUBECONFIG: kubeconfig,

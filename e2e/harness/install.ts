@@ -116,10 +116,10 @@ export function keepCreatingPods(...images: string[]): {
 } {
   const failures: string[] = []
   let created = 0
-  let goesOn = true
+  const end = new AbortController()
   const create = async (image: string) => {
     const input = JSON.stringify(podManifest({ name: 'steady', image }))
-    while (goesOn) {
+    while (!end.signal.aborted) {
       const { code, stderr } = await kubectl(['create', '--dry-run=server', '-f', '-'], { input })
       if (code === 0) created += 1
       else failures.push(stderr)
@@ -128,7 +128,7 @@ export function keepCreatingPods(...images: string[]): {
   const streams = images.map(create)
   return {
     stop: async () => {
-      goesOn = false
+      end.abort()
       await Promise.all(streams)
       return { created, failures }
     },
