@@ -1,5 +1,5 @@
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join, relative } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { currentCluster } from '../harness/cluster.ts'
@@ -91,6 +91,33 @@ describe('Helm and kustomize', () => {
     const [first] = await renderKustomize(`${repository}deploy/base`)
 
     expect(first?.kind).toBe('MutatingWebhookConfiguration')
+  })
+})
+
+describe("the documentation's kustomization", () => {
+  const block = (page: string, start: string) =>
+    [...readFileSync(join(repository, page), 'utf8').matchAll(/^```yaml\n([^]*?)^```$/gm)]
+      .map(([, body = '']) => body)
+      .find((body) => body.startsWith(start)) ?? ''
+
+  test('renders, with its patches', async () => {
+    const directory = join(runDir, 'documented')
+    mkdirSync(directory, { recursive: true })
+    const own = block('docs/install.md', '# kustomization.yaml')
+    const deployment = `  - target: { kind: Deployment, name: berth-webhook }
+    patch: |
+${block('docs/install.md', '# a patch of the Deployment').replaceAll(/^/gm, '      ')}`
+    const patches = `${block('docs/operations.md', 'patches:')}${deployment}`
+    const here = relative(directory, repository)
+    const text = `${own}\n${patches}\n`.replaceAll('berth/deploy', `${here}/deploy`)
+    writeFileSync(join(directory, 'kustomization.yaml'), text)
+    writeFileSync(join(directory, 'berth.yaml'), 'kind: BerthConfig\n')
+    const rendered = JSON.stringify(await renderKustomize(directory))
+
+    expect(rendered).toContain('"image":"anubis:32000/berth:0.1.0"')
+    expect(rendered).toContain('"mountPath":"/var/run/secrets/berth/ghcr-creds"')
+    expect(rendered).toContain(`"['anubis:32000', 'ghcr.io/acme']"`)
+    expect(rendered).toContain('"berth.yaml":"kind: BerthConfig\\n"')
   })
 })
 
