@@ -110,3 +110,7 @@ function kubernetesVersion(): string {
   return required[1]
 }
 
+/** Where everything is that is built or installed once. */
+export function cacheDirectory(): string {
+  return join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'berth-e2e')
+}
