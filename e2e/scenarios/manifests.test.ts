@@ -65,6 +65,7 @@ describe('Helm and kustomize', () => {
     ['cert-manager', ['cert-manager'], ['certificate.provider=cert-manager']],
     ['autoscaling', ['autoscaling'], ['autoscaling.enabled=true']],
     ['monitoring', ['monitoring'], ['monitoring.enabled=true']],
+    ['ecr-tokens', ['ecr-tokens'], ['controller.ecrSecrets={ecr-pull}']],
     ['pull-secret-warnings', ['pull-secret-warnings'], ['pullSecretWarnings.enabled=true']],
     [
       'together',
@@ -192,7 +193,7 @@ describe('an API server', () => {
   )
 
   test('takes every component', async () => {
-    const all = ['monitoring', 'autoscaling', 'pull-secret-warnings', 'cert-manager']
+    const all = ['monitoring', 'autoscaling', 'pull-secret-warnings', 'ecr-tokens', 'cert-manager']
     const directory = kustomization('all', all)
 
     expect(
