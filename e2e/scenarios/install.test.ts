@@ -63,7 +63,8 @@ const table = () =>
     files: { 'berth.yaml': registries.config },
     extra: `patches:
   - target: { kind: ValidatingAdmissionPolicy, name: berth-mirrors }
-    patch: '[{ op: replace, path: /spec/variables/0/expression, value: "[\\"mirror.example\\"]" }]'
+    patch: |
+      - { op: replace, path: /spec/variables/0/expression, value: "['mirror.example']" }
 `,
   })
 
