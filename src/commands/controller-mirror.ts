@@ -5,6 +5,7 @@ import { createConnections } from '../registry/connections.ts'
 import { systemClock } from '../registry/patience.ts'
 import { createRegistries } from '../registry/repository.ts'
 import type { ControllerParts } from './controller.ts'
+import { ecrRepositories } from './ecr-repositories.ts'
 
 /** The loop that fills mirrors, or none where the config does not ask for it. */
 export function mirrorLoops({
@@ -12,6 +13,7 @@ export function mirrorLoops({
   config,
   secretsDirectory,
   ecrTokens,
+  env,
   log,
   metrics,
 }: ControllerParts): readonly Loop[] {
@@ -31,6 +33,9 @@ export function mirrorLoops({
         }),
         systemClock,
       ),
+    makeRepository: config.mirror.createRepositories
+      ? ecrRepositories({ settings: config.registries, secretsDirectory, env })
+      : null,
     log,
     metrics: metrics.mirror,
   })

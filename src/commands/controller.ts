@@ -17,7 +17,7 @@ import { createLogs, type Logger } from '../telemetry/log.ts'
 import { configFile, oneOf, port, readOptions, text } from './arguments.ts'
 import { mirrorLoops } from './controller-mirror.ts'
 import { createTokenStore, defaultSecretsDirectory } from './engine.ts'
-import type { Command } from './io.ts'
+import type { Command, Io } from './io.ts'
 import { stopped } from './serve.ts'
 import { listen } from './webhook.ts'
 
@@ -31,6 +31,7 @@ export interface ControllerParts {
   /** Berth's own namespace. */
   readonly namespace: string
   readonly secretsDirectory: string
+  readonly env: Io['env']
   readonly log: Logger
   readonly metrics: ControllerMetrics
   /** Outlives a config, as do its figures. */
@@ -113,6 +114,7 @@ export const controller: Command = async (args, io) => {
           config,
           namespace,
           secretsDirectory,
+          env: io.env,
           log,
           metrics,
           ecrTokens,

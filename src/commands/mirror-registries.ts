@@ -8,12 +8,14 @@ import type { EcrTokens } from '../credentials/ecr-tokens.ts'
 import { createKeychain, type KeychainOptions } from '../credentials/file.ts'
 import type { Keychain } from '../credentials/keychain.ts'
 import { canonicalHost } from '../fallback/alias.ts'
+import type { MakeRepository } from '../mirror/copy.ts'
 import { parseReference } from '../reference/parse.ts'
 import { createConnections } from '../registry/connections.ts'
 import { systemClock } from '../registry/patience.ts'
 import { createRegistries, type Registries } from '../registry/repository.ts'
 import type { RegistrySettings } from '../registry/settings.ts'
 import { configFile, type Parsed, text } from './arguments.ts'
+import type { RepositoryMaker } from './ecr-repositories.ts'
 import type { EngineOptions } from './engine.ts'
 import { defaultSecretsDirectory } from './secrets-directory.ts'
 import { type Io, print } from './io.ts'
@@ -22,6 +24,8 @@ export interface OpenedMirror {
   readonly registries: Registries
   /** Null where the command line says everything, and there is no config file. */
   readonly config: Config | null
+  /** Null where repositories may not be made (`--create-repos`). */
+  readonly makeRepository: MakeRepository | null
 }
 
 /** Reads the config, if there is one or one is needed. Throws `config-unreadable` and `config-invalid`. */
@@ -47,7 +51,13 @@ export async function openMirror({ values, positionals }: Parsed, io: Io): Promi
     keychainFor,
     now: () => Date.now(),
   })
-  return { config, registries: createRegistries(connections, systemClock) }
+  const mayCreate = values['create-repos'] === true || config?.mirror.createRepositories === true
+  return {
+    config,
+    registries: createRegistries(connections, systemClock),
+    makeRepository:
+      mayCreate && hasEcr ? await repositories({ settings, secretsDirectory, env: io.env }) : null,
+  }
 }
 
 /** The config's libraries are a third of what a command has to load, and a pair needs none of them. */
@@ -78,6 +88,12 @@ function keychains(io: Io, options: KeychainOptions): (settings: RegistrySetting
 async function tokenStore(options: EngineOptions): Promise<EcrTokens> {
   const { createTokenStore } = await import('./engine.ts')
   return createTokenStore(options)
+}
+
+/** Loaded only where it is wanted, with all that AWS takes. */
+async function repositories(maker: RepositoryMaker): Promise<MakeRepository> {
+  const { ecrRepositories } = await import('./ecr-repositories.ts')
+  return ecrRepositories(maker)
 }
 
 /** `docker login` writes to $DOCKER_CONFIG/config.json, else to ~/.docker/config.json. */

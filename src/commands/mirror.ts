@@ -12,7 +12,7 @@ import { wantedPairs } from './mirror-pairs.ts'
 import { openMirror, type OpenedMirror } from './mirror-registries.ts'
 
 export const usage =
-  'berth mirror [SRC DST | SRC=DST… | IMAGE… | -] [-f FILE]… [--from-cluster [-n NAMESPACE | -A]] [--config FILE] [--dry-run] [--fast] [--referrers] [--jobs N] [--quota-floor N] [-o table|json] [--audit-log FILE] [-q] [--context NAME] [--kubeconfig FILE] [--secrets-dir DIR]'
+  'berth mirror [SRC DST | SRC=DST… | IMAGE… | -] [-f FILE]… [--from-cluster [-n NAMESPACE | -A]] [--config FILE] [--dry-run] [--fast] [--referrers] [--create-repos] [--jobs N] [--quota-floor N] [-o table|json] [--audit-log FILE] [-q] [--context NAME] [--kubeconfig FILE] [--secrets-dir DIR]'
 
 /** Images at once: enough for one to be read while another is stored; registries ask for no more than a few connections. */
 const defaultJobs = 4
@@ -32,6 +32,7 @@ export const mirror: Command = async (args, io) => {
       'dry-run': { type: 'boolean' },
       fast: { type: 'boolean' },
       referrers: { type: 'boolean' },
+      'create-repos': { type: 'boolean' },
       platform: { type: 'string' },
       jobs: { type: 'string' },
       'quota-floor': { type: 'string' },
@@ -65,7 +66,7 @@ const platformRefused =
 
 /** Copies, shows how it goes, and reports. */
 export async function copyAll(
-  { registries, config }: OpenedMirror,
+  { registries, config, makeRepository }: OpenedMirror,
   { values }: Parsed,
   pairs: readonly Pair[],
   io: Io,
@@ -95,7 +96,7 @@ export async function copyAll(
     },
   }
   try {
-    const results = await mirrorAll({ registries, now }, pairs, {
+    const results = await mirrorAll({ registries, now, makeRepository }, pairs, {
       signal: io.signal,
       deep: values['fast'] !== true,
       dryRun: values['dry-run'] === true,

@@ -64,6 +64,8 @@ export interface MirrorSettings {
   readonly images: readonly MirrorImage[]
   readonly referrers: boolean
   readonly quotaFloor: number
+  /** Whether repositories that ECR lacks are made. */
+  readonly createRepositories: boolean
   /** Whether the controller copies what pods run. */
   readonly running: boolean
   /** Empty: all. */

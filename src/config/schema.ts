@@ -142,6 +142,10 @@ const mirror = object({
     .min(0)
     .default(10)
     .describe('Manifest pulls of an upstream quota that are left alone'),
+  createRepositories: z
+    .boolean()
+    .default(false)
+    .describe('True: repositories that ECR lacks are made'),
   running: z
     .boolean()
     .default(false)

@@ -14,6 +14,7 @@ import type { Pair } from '../mirror/pair.ts'
 import { planImages } from '../mirror/plan.ts'
 import { imagesOfPod } from '../mirror/pod-images.ts'
 import type { ImageResult } from '../mirror/result.ts'
+import type { MakeRepository } from '../mirror/copy.ts'
 import { mirrorAll, type RunOptions } from '../mirror/run.ts'
 import type { ImageNode } from '../mirror/tree.ts'
 import { member } from '../pod/sites.ts'
@@ -35,6 +36,8 @@ export interface MirrorLoopParts {
     readonly referrers: boolean
   }
   readonly openRegistries: () => Registries
+  /** Null where repositories may not be made. */
+  readonly makeRepository: MakeRepository | null
   readonly log: Logger
   readonly metrics: MirrorMetrics
 }
@@ -189,12 +192,12 @@ async function copy(work: Work, kept: Kept, keys: readonly string[]): Promise<vo
 }
 
 function run(
-  { registries, settings, signal }: Work,
+  { registries, makeRepository, settings, signal }: Work,
   kept: Kept,
   { pairs, dryRun }: { readonly pairs: readonly Pair[] } & Pick<RunOptions, 'dryRun'>,
 ): Promise<readonly ImageResult[]> {
   const nothing = () => undefined
-  return mirrorAll({ registries, now: () => performance.now(), ...kept }, pairs, {
+  return mirrorAll({ registries, makeRepository, now: () => performance.now(), ...kept }, pairs, {
     signal,
     deep: true,
     dryRun,

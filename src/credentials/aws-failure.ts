@@ -1,7 +1,7 @@
 /** What an error of AWS means for one link of a chain, and what mends it. */
 
 /** Which kind of link broke: a closed list, for metrics. */
-export type LinkKind = 'identity' | 'web-identity' | 'role' | 'token'
+export type LinkKind = 'identity' | 'web-identity' | 'role' | 'token' | 'repository'
 
 export interface EcrFailure {
   readonly link: LinkKind
@@ -34,17 +34,19 @@ export function describeFailure(error: unknown, broken: BrokenLink): EcrFailure 
   const code = codeOf(error)
   const words = wordsOf(error, secrets)
   const said = words === '' || words === code ? code : `${code}: ${words}`
+  const wanted = link === 'repository' ? 'repository of ECR in' : 'ECR token for'
   return {
     link,
     code,
-    message: `ECR token for ${region}: ${path.join(' → ')}: ${said}; ${fixFor(code, broken)}`,
-    summary: `no ECR token for ${region}: ${placeOf(broken)}: ${code}`,
+    message: `${wanted} ${region}: ${path.join(' → ')}: ${said}; ${fixFor(code, broken)}`,
+    summary: `no ${wanted} ${region}: ${placeOf(broken)}: ${code}`,
   }
 }
 
 function placeOf({ link, path }: BrokenLink): string {
   if (link === 'identity') return "Berth's own identity"
   if (link === 'token') return 'ecr:GetAuthorizationToken'
+  if (link === 'repository') return 'ecr:CreateRepository'
   // The first of a path is the identity, and each one behind it a role.
   return link === 'web-identity' ? 'web identity' : `role ${path.length - 1} of the chain`
 }
@@ -96,9 +98,10 @@ function fixFor(code: string, { link, path, caller }: BrokenLink): string {
   if (link === 'identity') return identityFix(code)
   if (link === 'web-identity') return webIdentityFix(code, subject, caller)
   if (link === 'role') return roleFix(code, subject, caller)
-  return /AccessDenied|UnauthorizedOperation/.test(code)
-    ? `allow ecr:GetAuthorizationToken to ${caller}, on Resource "*": it has no narrower one`
-    : keysFix(code)
+  if (!/AccessDenied|UnauthorizedOperation/.test(code)) return keysFix(code)
+  return link === 'repository'
+    ? `allow ecr:CreateRepository to ${caller}; in another account than its own nobody can be allowed it`
+    : `allow ecr:GetAuthorizationToken to ${caller}, on Resource "*": it has no narrower one`
 }
 
 function isNetwork(code: string): boolean {

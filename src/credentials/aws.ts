@@ -1,5 +1,5 @@
 /**
- * The four calls to AWS that a token of ECR takes. The only importer of the AWS SDK, and only when a call is made: it takes
+ * The calls to AWS that a token of ECR takes, and the one that makes a repository. The only importer of the AWS SDK, and only when a call is made: it takes
  * 30 MB, which a process without ECR does not spend.
  */
 
@@ -31,6 +31,12 @@ interface Role {
   readonly sessionName: string
 }
 
+/** A repository that is to be made, in the caller's own account unless another one is named. */
+export interface EcrRepository {
+  readonly name: string
+  readonly accountId: string | null
+}
+
 /** What AWS is asked. Each call rejects with the SDK's error, or with one of the network; `aws-failure.ts` reads them. */
 export interface AwsApi {
   assumeRoleWithWebIdentity(
@@ -48,6 +54,11 @@ export interface AwsApi {
   ): Promise<{ readonly token: string | undefined; readonly expiresAt: Date | undefined }>
 }
 
+export interface RepositoryApi {
+  /** One that is there already is as good. */
+  createRepository(caller: AwsCaller, repository: EcrRepository): Promise<void>
+}
+
 /**
  * Milliseconds for one call, its repetitions included. STS and ECR answer within half a second from anywhere; a dropped
  * packet takes a second to be sent again (RFC 6298).
@@ -58,7 +69,7 @@ const callMs = 8_000
 const maxAttempts = 2
 
 /** AWS by its SDK. Nothing is loaded until the first call. */
-export const awsSdk: AwsApi = {
+export const awsSdk: AwsApi & RepositoryApi = {
   async assumeRoleWithWebIdentity(caller, { roleArn, sessionName, token }) {
     const { STSClient, AssumeRoleWithWebIdentityCommand } = await import('@aws-sdk/client-sts')
     const command = new AssumeRoleWithWebIdentityCommand({
@@ -98,6 +109,18 @@ export const awsSdk: AwsApi = {
     )
     const [data] = answer.authorizationData ?? []
     return { token: data?.authorizationToken, expiresAt: data?.expiresAt }
+  },
+  async createRepository(caller, { name, accountId }) {
+    const { ECRClient, CreateRepositoryCommand } = await import('@aws-sdk/client-ecr')
+    const command = new CreateRepositoryCommand({
+      repositoryName: name,
+      ...(accountId === null ? {} : { registryId: accountId }),
+    })
+    try {
+      await using(new ECRClient(optionsFor(caller)), (ecr) => ecr.send(command, time()))
+    } catch (error) {
+      if ((error as Error).name !== 'RepositoryAlreadyExistsException') throw error
+    }
   },
 }
 

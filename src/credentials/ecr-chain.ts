@@ -2,7 +2,14 @@
  * From an identity through a chain of roles to a token of ECR: service account → web identity → role → role → token.
  * Nothing is kept of the sessions in between: they end within an hour, and the next token is wanted in six.
  */
-import type { AssumedRole, AwsApi, AwsCaller, AwsKeys } from './aws.ts'
+import type {
+  AssumedRole,
+  AwsApi,
+  AwsCaller,
+  AwsKeys,
+  EcrRepository,
+  RepositoryApi,
+} from './aws.ts'
 import { describeFailure, type EcrFailure, type LinkKind } from './aws-failure.ts'
 import {
   identityLabel,
@@ -56,24 +63,61 @@ export async function fetchToken(
   settings: EcrSettings,
 ): Promise<FetchResult> {
   try {
-    return { ok: true, token: await walk(dependencies, settings) }
+    return { ok: true, token: await takeToken(dependencies, settings) }
   } catch (error) {
-    if (error instanceof Broken) return { ok: false, failure: error.failure }
-    const code = error instanceof Error ? error.name : 'Error'
-    const message = `ECR token for ${settings.region}: a bug of Berth (${code})`
-    return { ok: false, failure: { link: 'token', code, message, summary: message } }
+    return { ok: false, failure: failureOf(error, settings) }
   }
 }
 
-async function walk(dependencies: ChainDependencies, settings: EcrSettings): Promise<EcrToken> {
-  const { aws, now } = dependencies
+/** Walks the chain, and makes a repository at its end. True also where there is one already; else what broke. Never rejects. */
+export async function makeEcrRepository(
+  dependencies: ChainDependencies & { readonly aws: RepositoryApi },
+  settings: EcrSettings,
+  repository: EcrRepository,
+): Promise<true | EcrFailure> {
+  try {
+    const { link, position, start, callerWith } = await walk(dependencies, settings)
+    const path = [...position.path, 'ecr:CreateRepository']
+    await link('repository', path, position.arn ?? start.label, () =>
+      dependencies.aws.createRepository(callerWith(position.keys, 'ecr'), repository),
+    )
+    return true
+  } catch (error) {
+    return failureOf(error, settings)
+  }
+}
+
+function failureOf(error: unknown, { region }: EcrSettings): EcrFailure {
+  if (error instanceof Broken) return error.failure
+  const code = error instanceof Error ? error.name : 'Error'
+  const message = `ECR token for ${region}: a bug of Berth (${code})`
+  return { link: 'token', code, message, summary: message }
+}
+
+/** The end of a chain. */
+interface Reached {
+  readonly position: Position
+  readonly start: Start
+  readonly callerWith: (keys: AwsKeys | null, api: 'sts' | 'ecr') => AwsCaller
+  /** Runs one link; an error becomes the chain up to here, and what mends it. */
+  readonly link: <Answer>(
+    kind: LinkKind,
+    path: readonly string[],
+    caller: string,
+    call: () => Promise<Answer>,
+  ) => Promise<Answer>
+}
+
+async function walk(
+  { aws, ...dependencies }: ChainDependencies,
+  settings: EcrSettings,
+): Promise<Reached> {
   const secrets: string[] = []
   const region = settings.region
   const callerWith = (keys: AwsKeys | null, api: 'sts' | 'ecr'): AwsCaller => {
     const { fips, dualStack, endpoints } = settings
     return { region, endpoint: endpoints[api], fips, dualStack, keys }
   }
-  /** Runs one link; an error becomes the chain up to here, and what mends it. */
   const link = async <Answer>(
     kind: LinkKind,
     path: readonly string[],
@@ -127,6 +171,15 @@ async function walk(dependencies: ChainDependencies, settings: EcrSettings): Pro
     )
     position = take(position, name, role)
   }
+  return { position, start, callerWith, link }
+}
+
+async function takeToken(
+  dependencies: ChainDependencies,
+  settings: EcrSettings,
+): Promise<EcrToken> {
+  const { aws, now } = dependencies
+  const { position, start, callerWith, link } = await walk(dependencies, settings)
   const { keys, path } = position
   const end = [...path, 'ecr:GetAuthorizationToken']
   const answer = await link('token', end, position.arn ?? start.label, async () => {

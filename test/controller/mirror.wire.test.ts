@@ -67,6 +67,7 @@ fallback:
     api: apiOf(pods),
     table: config.table,
     settings: { ...config.mirror, atOnce },
+    makeRepository: null,
     openRegistries: () =>
       createRegistries(
         createConnections({

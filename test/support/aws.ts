@@ -20,9 +20,12 @@ export interface FakeRole {
   /** ARNs that the role's own policy lets it assume. */
   readonly mayAssume?: readonly string[]
   readonly mayGetToken?: boolean
+  readonly mayCreateRepositories?: boolean
 }
 
-export interface FakeUser extends Pick<FakeRole, 'mayAssume' | 'mayGetToken'> {
+type Rights = Pick<FakeRole, 'mayAssume' | 'mayGetToken' | 'mayCreateRepositories'>
+
+export interface FakeUser extends Rights {
   readonly arn: string
   readonly secretAccessKey: string
 }
@@ -33,6 +36,8 @@ export interface FakeAwsOptions {
   readonly users?: Readonly<Record<string, FakeUser>>
   /** OIDC issuers that the accounts know. */
   readonly issuers?: readonly string[]
+  /** Repositories that there are; made ones are added. */
+  readonly repositories?: Set<string>
   /** Milliseconds since 1970; the same clock as the one under test. */
   readonly now: () => number
 }
@@ -83,7 +88,7 @@ export interface FakeAws {
 /** Twelve hours (ECR's documentation of GetAuthorizationToken). */
 export const tokenLifeMs = 43_200_000
 
-interface Principal extends Pick<FakeRole, 'mayAssume' | 'mayGetToken'> {
+interface Principal extends Rights {
   /** What trust policies name: a role's or a user's own ARN. */
   readonly arn: string
   /** What GetCallerIdentity says. */
@@ -112,7 +117,7 @@ interface Request {
 
 /** Starts both APIs on one free port. */
 export async function startFakeAws(options: FakeAwsOptions): Promise<FakeAws> {
-  const { roles = {}, users = {}, issuers = [], now } = options
+  const { roles = {}, users = {}, issuers = [], repositories = new Set(), now } = options
   const principals = new Map<string, Principal>(
     Object.entries(users).map(([keyId, user]) => [
       keyId,
@@ -163,7 +168,10 @@ export async function startFakeAws(options: FakeAwsOptions): Promise<FakeAws> {
     if (behaviour.error !== undefined) throw scripted(behaviour.error, behaviour)
     if (behaviour.body !== undefined) return behaviour.body
     const principal = signer?.principal ?? null
-    return service === 'ecr' ? answerEcr(principal) : answerSts(form, principal)
+    if (service === 'sts') return answerSts(form, principal)
+    return call.action === 'CreateRepository'
+      ? makeRepository(principal, request.body)
+      : answerEcr(principal)
   }
 
   /** Who signed the request; null for one without a signature, which only a web identity may send. */
@@ -252,8 +260,17 @@ export async function startFakeAws(options: FakeAwsOptions): Promise<FakeAws> {
     const callerArn = `arn:aws:sts::${account}:assumed-role/${name}/${form.get('RoleSessionName')}`
     const keyId = `ASIA${principals.size}`
     const [secretAccessKey, sessionToken] = [`secret-${randomUUID()}`, `session-${randomUUID()}`]
-    const { mayAssume = [], mayGetToken = false } = roles[arn] ?? {}
-    principals.set(keyId, { arn, callerArn, secretAccessKey, sessionToken, mayAssume, mayGetToken })
+    const rights: Rights = roles[arn] ?? {}
+    const { mayAssume, mayGetToken, mayCreateRepositories } = rights
+    principals.set(keyId, {
+      arn,
+      callerArn,
+      secretAccessKey,
+      sessionToken,
+      ...(mayAssume === undefined ? {} : { mayAssume }),
+      ...(mayGetToken === undefined ? {} : { mayGetToken }),
+      ...(mayCreateRepositories === undefined ? {} : { mayCreateRepositories }),
+    })
     secrets.push(secretAccessKey, sessionToken)
     const end = new Date(now() + 3_600_000).toISOString()
     return xml(
@@ -262,6 +279,22 @@ export async function startFakeAws(options: FakeAwsOptions): Promise<FakeAws> {
         `<SessionToken>${sessionToken}</SessionToken><Expiration>${end}</Expiration></Credentials>` +
         `<AssumedRoleUser><Arn>${callerArn}</Arn><AssumedRoleId>A:b</AssumedRoleId></AssumedRoleUser>`,
     )
+  }
+
+  function makeRepository(principal: Principal | null, body: string): string {
+    const { repositoryName = '' } = JSON.parse(body) as { readonly repositoryName?: string }
+    if (principal?.mayCreateRepositories !== true) {
+      throw new AwsError(
+        'AccessDeniedException',
+        `User: ${principal?.callerArn} is not authorized to perform: ecr:CreateRepository on resource: ${repositoryName}`,
+        400,
+      )
+    }
+    if (repositories.has(repositoryName)) {
+      throw new AwsError('RepositoryAlreadyExistsException', 'it already exists', 400)
+    }
+    repositories.add(repositoryName)
+    return JSON.stringify({ repository: { repositoryName } })
   }
 
   function answerEcr(principal: Principal | null): string {
