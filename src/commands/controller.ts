@@ -8,12 +8,14 @@ import { watchConfig } from '../config/watch.ts'
 import { ecrTokensLoop } from '../controller/ecr-loop.ts'
 import { type Loop, runLoops } from '../controller/loop.ts'
 import type { EcrTokens } from '../credentials/ecr-tokens.ts'
+import { createPullSecretsLoop } from '../controller/pull-secrets.ts'
 import { type Cluster, connect } from '../kube/connect.ts'
 import { takeTurns } from '../kube/lease.ts'
 import { createHealthApp } from '../server/health.ts'
 import { type ControllerMetrics, createControllerMetrics } from '../telemetry/controller-metrics.ts'
 import { createEcrMetrics, type EcrMetrics } from '../telemetry/ecr-metrics.ts'
 import { createLogs, type Logger } from '../telemetry/log.ts'
+import { createPropagationMetrics } from '../telemetry/propagation-metrics.ts'
 import { configFile, oneOf, port, readOptions, text } from './arguments.ts'
 import { mirrorLoops } from './controller-mirror.ts'
 import { createTokenStore, defaultSecretsDirectory } from './engine.ts'
@@ -143,6 +145,13 @@ function ecrLoops(parts: ControllerParts): readonly Loop[] {
   const now = () => Date.now()
   const dependencies = { api, tokens: ecrTokens, namespace, now, log, metrics: ecrMetrics }
   return [ecrTokensLoop(dependencies, config.ecrTokens)]
+function makeLoops({ cluster, config, log, metrics }: ControllerParts): readonly Loop[] {
+  const { pullSecretCopies: settings } = config
+  const { api } = cluster
+  const propagation = () => createPropagationMetrics(metrics.registry)
+  return settings.copies.length === 0
+    ? []
+    : [createPullSecretsLoop({ api, settings, log, metrics: propagation() })]
 }
 
 /** Runs the loops of one config, until another one or the end of the turn. */

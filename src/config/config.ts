@@ -2,6 +2,7 @@ import type { EcrSettings } from '../credentials/ecr-settings.ts'
 import type { Pattern } from '../fallback/glob.ts'
 import type { Table } from '../fallback/table.ts'
 import type { Lock } from '../lock/lock.ts'
+import type { CopySettings } from '../propagation/settings.ts'
 import type { Reference } from '../reference/reference.ts'
 import type { RegistrySettings } from '../registry/settings.ts'
 import type { Problem } from './problem.ts'
@@ -39,6 +40,11 @@ export interface Config {
   /** Kinds beside the built-in ones. */
   readonly workloads: readonly Workload[]
   readonly mirror: MirrorSettings
+  readonly pullSecretCopies: {
+    readonly copies: readonly CopySettings[]
+    readonly stuckPods: 'report' | 'recreate'
+    readonly rbac: 'cluster' | 'namespaced'
+  }
   readonly mode: 'enforce' | 'observe'
   readonly tests: readonly ConfigTest[]
   readonly warnings: readonly Problem[]

@@ -11,6 +11,7 @@ import { compileTemplate, type Template } from '../fallback/template.ts'
 import { parseReference, withTag } from '../reference/parse.ts'
 import { lockedDigest } from '../lock/lock.ts'
 import type { Config } from './config.ts'
+import { readCopies } from './copies.ts'
 import { type PathPart, readDocument } from './document.ts'
 import { readEcrTokens } from './ecr.ts'
 import { readLockFile } from './lock-file.ts'
@@ -160,6 +161,7 @@ function build(
       images: images.map(memberPath),
     })),
     mirror: { ...input.mirror, images: readMirrorImages(input, report) },
+    pullSecretCopies: readCopies(input.pullSecretCopies, report),
     mode: input.mode,
     tests: input.tests,
   }

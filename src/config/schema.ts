@@ -155,6 +155,42 @@ const mirror = object({
     .default([])
     .describe('Of these namespaces alone; of all when left out'),
   atOnce: z.int().min(1).max(32).default(2).describe('Images that the controller copies at once'),
+const selector = object({
+  matchLabels: z.record(z.string(), z.string()).default({}),
+  matchExpressions: z
+    .array(
+      object({
+        key: z.string().min(1),
+        operator: z.enum(['In', 'NotIn', 'Exists', 'DoesNotExist']),
+        values: z.array(z.string()).default([]),
+      }),
+    )
+    .default([]),
+})
+
+/** By name, or by name and label. */
+const choice = z.union(
+  [
+    z.array(z.string().min(1)),
+    object({ names: z.array(z.string().min(1)).default(['*']), selector }),
+  ],
+  { error: 'is neither a list of names nor `selector:` with matchLabels or matchExpressions' },
+)
+
+const secretCopy = object({
+  name: secretName.describe('Of every copy'),
+  from: z
+    .array(z.string())
+    .min(1)
+    .describe('NAMESPACE/NAME of each source; it must have the label berth.dev/copy: allowed'),
+  namespaces: choice.describe('Names or globs over whole names, or a label selector'),
+  serviceAccounts: choice
+    .default(['default'])
+    .describe('Whose imagePullSecrets get the name of the copy appended'),
+  type: z
+    .enum(['keep', 'dockerconfigjson'])
+    .default('keep')
+    .describe('dockerconfigjson: a legacy source is converted'),
 })
 
 export const configSchema = object({
@@ -202,6 +238,19 @@ export const configSchema = object({
   mirror: mirror
     .prefault({})
     .describe('What is copied to mirrors; the rows of `fallback` say where to'),
+  pullSecretCopies: object({
+    copies: z.array(secretCopy).default([]),
+    stuckPods: z
+      .enum(['report', 'recreate'])
+      .default('report')
+      .describe('Pods that a secret reached too late: an Event tells of them, or they are evicted'),
+    rbac: z
+      .enum(['cluster', 'namespaced'])
+      .default('cluster')
+      .describe('namespaced: a Role in each namespace, which must be named literally'),
+  })
+    .default({ copies: [], stuckPods: 'report', rbac: 'cluster' })
+    .describe('Pull secrets that the controller copies to namespaces'),
   mode: z
     .enum(['enforce', 'observe'])
     .default('enforce')

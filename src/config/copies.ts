@@ -1,0 +1,103 @@
+/** From `pullSecretCopies` to what propagation works with. */
+import { compileTagGlob } from '../fallback/glob.ts'
+import { matchesSelector } from '../propagation/selector.ts'
+import {
+  type Choice,
+  type CopySettings,
+  excludedNamespaces,
+  type SourceName,
+} from '../propagation/settings.ts'
+import type { Config } from './config.ts'
+import type { PathPart } from './document.ts'
+import type { Report } from './registries.ts'
+import type { ConfigInput } from './schema.ts'
+
+type CopiesInput = ConfigInput['pullSecretCopies']
+type CopyInput = CopiesInput['copies'][number]
+type ChoiceInput = CopyInput['namespaces']
+
+/** The two names, DNS labels and subdomains (apimachinery, validation.go). */
+const sourceName = /^([a-z0-9](?:[-a-z0-9]*[a-z0-9])?)\/([a-z0-9](?:[-.a-z0-9]*[a-z0-9])?)$/
+
+/** Checks what the copies mean together. */
+export function readCopies(input: CopiesInput, report: Report): Config['pullSecretCopies'] {
+  const { copies, stuckPods, rbac } = input
+  const seen = new Set<string>()
+  return {
+    stuckPods,
+    rbac,
+    copies: copies.map((copy, index): CopySettings => {
+      const path = ['pullSecretCopies', 'copies', index]
+      const { name } = copy
+      if (seen.has(name))
+        report(
+          'error',
+          [...path, 'name'],
+          `${name} is copied already by an earlier entry; join the two`,
+        )
+      seen.add(name)
+      // OpenShift's controller makes secrets of such names, and counts those that a service account has.
+      if (name.includes('-dockercfg-'))
+        report(
+          'error',
+          [...path, 'name'],
+          `${name} is a name that OpenShift gives to its own; take another`,
+        )
+      const namespaces = readChoice(copy.namespaces, [...path, 'namespaces'], report)
+      reportNamespaces(namespaces, { rbac, path: [...path, 'namespaces'] }, report)
+      return {
+        name,
+        from: copy.from.flatMap((text, at) => readSource(text, [...path, 'from', at], report)),
+        namespaces,
+        serviceAccounts: readChoice(copy.serviceAccounts, [...path, 'serviceAccounts'], report),
+        type: copy.type,
+      }
+    }),
+  }
+}
+
+function readSource(text: string, path: readonly PathPart[], report: Report): SourceName[] {
+  const [, namespace, name] = sourceName.exec(text) ?? []
+  if (namespace !== undefined && name !== undefined) return [{ namespace, name }]
+  report('error', path, `${text} is no source; write NAMESPACE/NAME`)
+  return []
+}
+
+function reportNamespaces(
+  { literal }: Choice,
+  { rbac, path }: { readonly rbac: CopiesInput['rbac']; readonly path: readonly PathPart[] },
+  report: Report,
+): void {
+  const excluded = literal?.find((name) => excludedNamespaces.has(name))
+  if (excluded !== undefined)
+    report('error', path, `has ${excluded}; nothing is copied to the control plane's namespaces`)
+  if (rbac === 'namespaced' && literal === null)
+    report('error', path, 'has globs or a selector; with `rbac: namespaced` write each name out')
+}
+
+function readChoice(input: ChoiceInput, path: readonly PathPart[], report: Report): Choice {
+  const names = Array.isArray(input) ? input : input.names
+  const selector = Array.isArray(input) ? null : input.selector
+  const isLiteral = (text: string) => !/[*?[\]]/.test(text)
+  const globs = names.flatMap((text, index) => {
+    const place = Array.isArray(input) ? [...path, index] : [...path, 'names', index]
+    if (isLiteral(text)) return [(name: string) => name === text]
+    // Names have the characters of tags, in lower case.
+    const glob = compileTagGlob(text)
+    if (glob === null || text.toLowerCase() !== text) {
+      report(
+        'error',
+        place,
+        `${text} is no glob over names; they have lower-case letters, digits and \`-\``,
+      )
+      return []
+    }
+    return [glob]
+  })
+  return {
+    matches: (name, labels) =>
+      globs.some((matches) => matches(name)) &&
+      (selector === null || matchesSelector(selector, labels)),
+    literal: selector === null && names.every(isLiteral) ? names : null,
+  }
+}

@@ -1,0 +1,85 @@
+/** What is to be looked at, each name once however often it is added, what is urgent first. */
+
+export interface WorkQueue {
+  add(name: string, urgency: Urgency): void
+  /** The next name; from then on it is held until `release`. Null when there is none. */
+  take(): { readonly name: string; readonly urgency: Urgency } | null
+  /** Ends the hold. What was added meanwhile comes up again. `retry`: after a while, which doubles each time. */
+  release(name: string, outcome: 'done' | 'retry'): void
+  /** Settles when there may be something to take, or the signal aborts. */
+  ready(signal: AbortSignal): Promise<void>
+  readonly size: number
+}
+
+/** `urgent`: somebody waits for it, as for a new namespace; `ordinary`: one of many, as after a rotation. */
+export type Urgency = 'urgent' | 'ordinary'
+
+/** client-go's rate limiter for controllers begins sooner; a second is what a pod waits anyway (workqueue, DefaultTypedControllerRateLimiter). */
+const backoff = { firstMs: 500, mostMs: 60_000 }
+
+export function createWorkQueue(): WorkQueue {
+  const waiting: Record<Urgency, Set<string>> = { urgent: new Set(), ordinary: new Set() }
+  const held = new Map<string, Urgency | null>()
+  const failures = new Map<string, number>()
+  const timers = new Map<string, NodeJS.Timeout>()
+  let wake = Promise.withResolvers<void>()
+
+  function add(name: string, urgency: Urgency): void {
+    const meanwhile = held.get(name)
+    if (meanwhile !== undefined) {
+      held.set(name, meanwhile === 'urgent' ? 'urgent' : urgency)
+      return
+    }
+    if (urgency === 'ordinary' && waiting.urgent.has(name)) return
+    waiting.ordinary.delete(name)
+    waiting[urgency].add(name)
+    wake.resolve()
+  }
+
+  return {
+    add,
+    take() {
+      for (const urgency of ['urgent', 'ordinary'] as const) {
+        for (const name of waiting[urgency]) {
+          waiting[urgency].delete(name)
+          held.set(name, null)
+          return { name, urgency }
+        }
+      }
+      return null
+    },
+    release(name, outcome) {
+      const again = held.get(name) ?? null
+      held.delete(name)
+      clearTimeout(timers.get(name))
+      timers.delete(name)
+      if (outcome === 'done') failures.delete(name)
+      else {
+        const count = failures.get(name) ?? 0
+        failures.set(name, count + 1)
+        const delay = Math.min(backoff.firstMs * 2 ** count, backoff.mostMs)
+        timers.set(
+          name,
+          setTimeout(() => {
+            timers.delete(name)
+            add(name, 'ordinary')
+          }, delay).unref(),
+        )
+        // What changed meanwhile may have been our own write: the delay holds.
+        return
+      }
+      if (again !== null) add(name, again)
+    },
+    async ready(signal) {
+      if (waiting.urgent.size + waiting.ordinary.size > 0 || signal.aborted) return
+      wake = Promise.withResolvers()
+      const end = () => wake.resolve()
+      signal.addEventListener('abort', end, { once: true })
+      await wake.promise
+      signal.removeEventListener('abort', end)
+    },
+    get size() {
+      return waiting.urgent.size + waiting.ordinary.size + held.size
+    },
+  }
+}

@@ -1,0 +1,34 @@
+/** What the propagation of pull secrets tells Prometheus. */
+import { Counter, Gauge, type Registry } from 'prom-client'
+
+export interface PropagationMetrics {
+  readonly wrote: (kind: string, outcome: 'done' | 'failed') => void
+  /** Namespaces where a copy is in this state. */
+  readonly findings: (copy: string, counts: Readonly<Record<string, number>>) => void
+}
+
+/** Registers them; a registry that has them already gives the same ones. */
+export function createPropagationMetrics(registry: Registry): PropagationMetrics {
+  const registers = [registry]
+  for (const name of names) registry.removeSingleMetric(name)
+  const writes = new Counter({
+    name: names[0],
+    help: 'Writes for pull secrets: kind create, update, replace, remove, link, evict or event.',
+    labelNames: ['kind', 'outcome'] as const,
+    registers,
+  })
+  const findings = new Gauge({
+    name: names[1],
+    help: 'Namespaces in which a copy of a pull secret is not what it should be: conflict, invalid or absent.',
+    labelNames: ['copy', 'state'] as const,
+    registers,
+  })
+  return {
+    wrote: (kind, outcome) => writes.inc({ kind, outcome }),
+    findings: (copy, counts) => {
+      for (const [state, count] of Object.entries(counts)) findings.set({ copy, state }, count)
+    },
+  }
+}
+
+const names = ['berth_pull_secret_writes_total', 'berth_pull_secret_findings'] as const
