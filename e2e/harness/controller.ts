@@ -46,15 +46,18 @@ export async function startController(options: ControllerOptions): Promise<Contr
     args: [
       main,
       'controller',
-      ...['--config', configFile, '--kubeconfig', kubeconfig, '--namespace', namespace],
-      ...[
-        '--lease',
-        `controller-${name}`,
-        '--host',
-        address,
-        '--metrics-port',
-        String(metricsPort),
-      ],
+      '--config',
+      configFile,
+      '--kubeconfig',
+      kubeconfig,
+      '--namespace',
+      namespace,
+      '--lease',
+      `controller-${name}`,
+      '--host',
+      address,
+      '--metrics-port',
+      String(metricsPort),
     ],
   })
   const metrics = async () => (await fetch(`http://${address}:${metricsPort}/metrics`)).text()

@@ -65,6 +65,13 @@ const verbs: Readonly<Record<string, Verb>> = {
     summary: 'whether mirrors still hold what upstream serves',
     load: () => import('./drift.ts').then(({ drift, usage }) => ({ command: drift, usage })),
   },
+  secrets: {
+    summary: 'pull secrets that service accounts lack, copied and linked',
+    load: async () => {
+      const { secrets, usage } = await import('./secrets.ts')
+      return { command: secrets, usage }
+    },
+  },
   certs: {
     summary: "CA, serving certificate, Secret, and the webhook configuration's caBundle",
     load: () => import('./certs.ts').then(({ certs, usage }) => ({ command: certs, usage })),

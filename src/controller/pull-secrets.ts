@@ -5,15 +5,17 @@
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 import type { Config } from '../config/config.ts'
 import type { KubeApi } from '../kube/api.ts'
-import { readContent } from '../propagation/content.ts'
-import { type Finding, planNamespace, type Wanted, type Write } from '../propagation/plan.ts'
-import { showSource } from '../propagation/settings.ts'
+import { type Content, readContent } from '../propagation/content.ts'
+import { planNamespace, type Wanted, type Write } from '../propagation/plan.ts'
 import type { Logger } from '../telemetry/log.ts'
 import type { PropagationMetrics } from '../telemetry/propagation-metrics.ts'
+import { createConflicts, createFindings, presentCopies, type Task } from './secret-findings.ts'
 import type { Loop } from './loop.ts'
 import { createPace } from './pace.ts'
+import { createPatience } from './patience.ts'
 import { execute } from './secret-writes.ts'
 import { followCluster, type Followed } from './secret-watches.ts'
+import { createStuckPods } from './stuck-pods.ts'
 import { createWorkQueue, type WorkQueue } from './work-queue.ts'
 
 export interface PullSecretsDependencies {
@@ -37,21 +39,24 @@ async function run(dependencies: PullSecretsDependencies, signal: AbortSignal): 
   const { api, settings, log } = dependencies
   const queue = createWorkQueue()
   let wanted: readonly Wanted[] = []
-  const followed = followCluster(
-    { api, log },
+  const onTrouble = (error: unknown, about: object) =>
+    log.warn({ ...about, problem: String(error) }, 'pull secrets: a watch was broken off')
+  const sources = createSources(dependencies, () => followed, signal)
+  const followed: Followed = followCluster(
+    { api, onTrouble },
     {
       settings,
+      withPods: true,
       signal,
       onNamespace: (namespace) => queue.add(namespace, 'urgent'),
-      onSources: () => {
-        wanted = contents(dependencies, followed)
-        for (const namespace of followed.namespaces.keys()) queue.add(namespace, 'ordinary')
-      },
+      onSources: () => refresh(),
     },
   )
-  await followed.synced
-  wanted = contents(dependencies, followed)
-  log.info({ namespaces: followed.namespaces.size }, 'pull secrets: the cluster is known')
+  function refresh(): void {
+    wanted = sources.read(refresh)
+    for (const namespace of followed.namespaces.keys()) queue.add(namespace, 'ordinary')
+  }
+  refresh()
   const work = createWorker(dependencies, { queue, followed, wanted: () => wanted, signal })
   while (!signal.aborted) {
     await queue.ready(signal)
@@ -59,17 +64,47 @@ async function run(dependencies: PullSecretsDependencies, signal: AbortSignal): 
   }
 }
 
+/** A source that somebody makes anew is gone for a moment: its copies are not taken away for that. */
+const absenceMs = 30_000
+
 /** What each copy should hold; problems are logged when they are new. */
-function contents({ settings, log }: PullSecretsDependencies, followed: Followed): Wanted[] {
-  return settings.copies.map((copy) => {
-    const isKnown = copy.from.every((source) => followed.knows(source))
-    const content = isKnown ? readContent(copy, (source) => followed.source(source)) : null
-    const from = copy.from.map(showSource).join(', ')
-    if (content === null) log.info({ copy: copy.name, from }, 'pull secrets: sources not read yet')
-    else if (content.kind !== 'good')
-      log.warn({ copy: copy.name, reason: content.reason }, `pull secrets: source ${content.kind}`)
-    return { settings: copy, content }
-  })
+function createSources(
+  { settings, log }: PullSecretsDependencies,
+  followed: () => Followed,
+  signal: AbortSignal,
+): { read(again: () => void): Wanted[] } {
+  const absentSince = new Map<string, number>()
+  const told = new Map<string, string>()
+
+  function isGone(copy: string, again: () => void): boolean {
+    const since = absentSince.get(copy)
+    if (since !== undefined) return performance.now() - since >= absenceMs
+    absentSince.set(copy, performance.now())
+    sleep(absenceMs, undefined, { signal, ref: false }).then(again, () => undefined)
+    return false
+  }
+
+  function say(copy: string, content: Content): void {
+    const words = content.kind === 'good' ? 'good' : `${content.kind}: ${content.reason}`
+    if (told.get(copy) === words) return
+    told.set(copy, words)
+    if (content.kind === 'good') log.info({ copy, from: content.from }, 'pull secrets: source read')
+    else log.warn({ copy, reason: content.reason }, `pull secrets: source ${content.kind}`)
+  }
+
+  return {
+    read: (again) =>
+      settings.copies.map((copy): Wanted => {
+        const { name, from } = copy
+        if (!from.every((source) => followed().knows(source)))
+          return { settings: copy, content: null }
+        const content = readContent(copy, (source) => followed().source(source))
+        say(name, content)
+        if (content.kind !== 'absent') absentSince.delete(name)
+        else if (!isGone(name, again)) return { settings: copy, content: null }
+        return { settings: copy, content }
+      }),
+  }
 }
 
 interface Work {
@@ -85,35 +120,72 @@ function createWorker(
   { queue, followed, wanted, signal }: Work,
 ): () => Promise<void> {
   const pace = createPace(writeGapMs, () => performance.now())
+  const patience = createPatience(() => performance.now())
   const findings = createFindings(settings, metrics)
+  const stuck = createStuckPods(api, settings.stuckPods, () => Date.now())
+  const conflicts = createConflicts(api)
   const underWay = new Set<Promise<void>>()
+  const turn = (stop: AbortSignal) => pace.turn(stop)
 
-  function plan(name: string) {
+  /** The first thing to do in a namespace; null when there is nothing. */
+  function firstTask(name: string): Task | null {
     const namespace = followed.namespaces.get(name)
-    if (namespace === undefined) return { writes: [], findings: [] }
-    return planNamespace(
-      wanted().filter(({ settings: { name: copy } }) => followed.isReady(copy)),
-      { name, namespace, accounts: followed.accounts.of(name), secrets: followed.secrets.of(name) },
+    if (namespace === undefined) return null
+    const here = wanted().filter(({ settings: copy }) => followed.isReady(name, copy.name))
+    const accounts = followed.accounts.of(name)
+    const secrets = followed.secrets.of(name)
+    const plan = planNamespace(here, { name, namespace, accounts, secrets })
+    findings.set(name, plan.findings)
+    for (const todo of plan.writes) {
+      const id = `${name}/${identify(todo)}`
+      const waitMs = patience.wait(id)
+      if (waitMs === 0) return writing(name, id, todo)
+      queue.addLater(name, waitMs)
+    }
+    const conflict = conflicts.next(name, plan.findings, secrets)
+    if (conflict !== null) return conflict
+    const cause = stuck.next(
+      followed.pods.of(name).values(),
+      presentCopies(here, secrets),
+      accounts,
     )
+    if (cause === null) return null
+    return {
+      kind: cause.kind,
+      about: { pod: cause.pod.name, reason: cause.message },
+      run: () => stuck.treat(name, cause),
+    }
   }
 
-  async function write(namespace: string, todo: Write): Promise<void> {
-    const what = describe(todo)
+  function writing(namespace: string, id: string, todo: Write): Task {
+    return {
+      kind: todo.kind,
+      about: describe(todo),
+      paces: true,
+      run: async () => {
+        const { kind, name, now } = await execute({ api, turn, signal }, namespace, todo)
+        if (now === null) followed[kind === 'secret' ? 'secrets' : 'accounts'].drop(namespace, name)
+        else if (kind === 'secret') followed.secrets.put(namespace, name, now)
+        else followed.accounts.put(namespace, name, now)
+        patience.wrote(id)
+        return todo.kind
+      },
+    }
+  }
+
+  async function perform(namespace: string, task: Task): Promise<void> {
     try {
-      const turn = (stop: AbortSignal) => pace.turn(stop)
-      const written = await execute({ api, turn, signal }, namespace, todo)
-      const { kind, name, now } = written
-      if (now === null) followed[kind === 'secret' ? 'secrets' : 'accounts'].drop(namespace, name)
-      else if (kind === 'secret') followed.secrets.put(namespace, name, now)
-      else followed.accounts.put(namespace, name, now)
-      metrics.wrote(todo.kind, 'done')
-      log.info({ namespace, ...what, reason: todo.reason }, 'pull secrets: wrote')
+      if (task.paces !== true) await turn(signal)
+      const did = await task.run()
+      metrics.wrote(did, 'done')
+      log.info({ namespace, kind: did, ...task.about }, 'pull secrets: wrote')
       queue.release(namespace, 'done')
       queue.add(namespace, 'urgent')
     } catch (error) {
       if (signal.aborted) return
-      metrics.wrote(todo.kind, 'failed')
-      log.warn({ namespace, ...what, problem: String(error) }, 'pull secrets: not written')
+      metrics.wrote(task.kind, 'failed')
+      const { kind, about } = task
+      log.warn({ namespace, kind, ...about, problem: String(error) }, 'pull secrets: not written')
       queue.release(namespace, 'retry')
     }
   }
@@ -122,53 +194,34 @@ function createWorker(
     // Until the next write may be done nothing is taken, so that what becomes urgent meanwhile comes first.
     await sleep(pace.wait(), undefined, { signal }).catch(() => undefined)
     while (underWay.size >= writesUnderWay) await Promise.race(underWay)
-    const next = queue.take()
-    if (next === null || signal.aborted) return
-    const { name } = next
-    const { writes, findings: found } = plan(name)
-    findings.set(name, found)
-    const [first] = writes
-    if (first === undefined) {
+    const name = queue.take()
+    if (name === null || signal.aborted) return
+    const task = firstTask(name)
+    if (task === null) {
       queue.release(name, 'done')
       await nextTurn()
       return
     }
-    const writing: Promise<void> = write(name, first).finally(() => underWay.delete(writing))
-    underWay.add(writing)
+    const work: Promise<void> = perform(name, task).finally(() => underWay.delete(work))
+    underWay.add(work)
   }
+}
+
+/** The same for two writes that do the same: what is written again and again is undone by somebody. */
+function identify(write: Write): string {
+  if (write.kind === 'link')
+    return `link/${write.account}/${write.add.join(',')}/${write.take.join(',')}`
+  return `${write.kind === 'remove' ? '' : write.content.hash}/${write.kind}/${write.copy}`
 }
 
 function describe(write: Write): Readonly<Record<string, string>> {
-  const { kind } = write
-  if (kind !== 'link') return { kind, secret: write.copy }
+  const { reason } = write
+  if (write.kind !== 'link') return { secret: write.copy, reason }
   const { account, add, take } = write
   return {
-    kind,
+    reason,
     serviceAccount: account,
     ...(add.length === 0 ? {} : { add: add.join(',') }),
     ...(take.length === 0 ? {} : { take: take.join(',') }),
-  }
-}
-
-/** Counts, for the metric, in how many namespaces something is wrong. */
-function createFindings({ copies }: Config['pullSecretCopies'], metrics: PropagationMetrics) {
-  const byNamespace = new Map<string, readonly Finding[]>()
-  function publish(): void {
-    const all = [...byNamespace.values()].flat()
-    for (const { name } of copies) {
-      const counts = { conflict: 0, invalid: 0, absent: 0 }
-      for (const { copy, kind } of all) if (copy === name) counts[kind] += 1
-      metrics.findings(name, counts)
-    }
-  }
-  publish()
-  return {
-    set(namespace: string, found: readonly Finding[]): void {
-      const before = byNamespace.get(namespace) ?? []
-      if (found.length === 0 && before.length === 0) return
-      if (found.length === 0) byNamespace.delete(namespace)
-      else byNamespace.set(namespace, found)
-      publish()
-    },
   }
 }

@@ -10,7 +10,6 @@ import {
   readAccount,
   readCopy,
   readForeign,
-  readNamespace,
   readSourceSecret,
   type SourceSecret,
 } from '../propagation/objects.ts'
@@ -23,25 +22,29 @@ import {
   showSource,
   type SourceName,
 } from '../propagation/settings.ts'
-import type { Logger } from '../telemetry/log.ts'
+import { readStuckPod, type StuckPod } from '../propagation/stuck.ts'
+import { followNamespaces } from './namespaces.ts'
 import { createStore, type Store, type Versioned } from './store.ts'
 
 export interface Followed {
   readonly namespaces: ReadonlyMap<string, NamespaceState>
   readonly accounts: Store<AccountState>
   readonly secrets: Store<Occupant>
+  readonly pods: Store<StuckPod>
   /** Null for a source that is not there or does not consent. */
   source(name: SourceName): SourceSecret | null
   /** Whether the source has been looked for. */
   knows(name: SourceName): boolean
-  /** Whether all secrets of this name are known. */
-  isReady(copy: string): boolean
-  /** Settles when namespaces and accounts are known. Rejects only when the signal aborts before. */
-  readonly synced: Promise<void>
+  /** Whether all secrets of this name, and all accounts, of this namespace are known. */
+  isReady(namespace: string, copy: string): boolean
+  /** Settles when every question has had its first answer, if only a refusal. Rejects only when the signal aborts before. */
+  readonly answered: Promise<void>
 }
 
 export interface FollowOptions {
   readonly settings: Config['pullSecretCopies']
+  /** Left out: pods are of no interest. */
+  readonly withPods?: boolean
   readonly signal: AbortSignal
   /** Something in this namespace has changed. */
   readonly onNamespace: (namespace: string) => void
@@ -51,39 +54,44 @@ export interface FollowOptions {
 
 interface Dependencies {
   readonly api: KubeApi
-  readonly log: Logger
+  /** Told of a watch that was broken off, before it is begun again. */
+  readonly onTrouble: (error: unknown, about: Where & Selection) => void
 }
 
 const copySelector = `${managedByLabel}=${managedBy},${copyLabel}`
 /** Everything else of that name. The API's selectors have no «or», so these are two. */
 const foreignSelectors = [`!${copyLabel}`, `${copyLabel},${managedByLabel}!=${managedBy}`]
 
+/** Starts the watches; they go on until the signal aborts. */
 export function followCluster(dependencies: Dependencies, options: FollowOptions): Followed {
   const { settings, onNamespace, onSources, signal } = options
   const accounts = createStore<AccountState>()
   const secrets = createStore<Occupant>()
+  const pods = createStore<StuckPod>()
   const ready = new Set<string>()
-  const namespaces = new Map<string, NamespaceState>()
+  const answers: Promise<unknown>[] = []
 
   function begin<Kept>(
     where: Where,
     selection: Selection,
     kept: {
       readonly keep: (object: KubeObject) => Kept | null
-      readonly onChange: (key: string, now: Kept | null, before: Kept | null) => void
+      readonly onChange: (key: string, now: Kept | null) => void
     },
   ) {
-    return watch<KubeObject, Kept>(dependencies.api, {
+    const refused = Promise.withResolvers<void>()
+    const watched = watch<KubeObject, Kept>(dependencies.api, {
       where,
       selection,
       ...kept,
-      onTrouble: (error) =>
-        dependencies.log.warn(
-          { resource: where.resource, ...selection, problem: String(error) },
-          'pull secrets: a watch was broken off',
-        ),
+      onTrouble: (error) => {
+        dependencies.onTrouble(error, { ...where, ...selection })
+        refused.resolve()
+      },
       signal,
     })
+    answers.push(Promise.race([watched.synced, refused.promise]))
+    return watched
   }
 
   /** Into a store; `isMine` says whether what stands there came from this watch, for two may feed one store. */
@@ -102,43 +110,51 @@ export function followCluster(dependencies: Dependencies, options: FollowOptions
     }
   }
 
-  const watchedNamespaces = begin<NamespaceState>(
-    { apiVersion: 'v1', resource: 'namespaces' },
-    { metadataOnly: true },
-    {
-      keep: readNamespace,
-      onChange: (name, now) => {
-        if (now === null) namespaces.delete(name)
-        else namespaces.set(name, now)
-        onNamespace(name)
-      },
-    },
-  )
-  const watchedAccounts = begin<AccountState>(
-    { apiVersion: 'v1', resource: 'serviceaccounts' },
-    {},
-    { keep: readAccount, onChange: into(accounts) },
-  )
-  for (const { name } of settings.copies) {
-    const where: Where = { apiVersion: 'v1', resource: 'secrets' }
-    const fieldSelector = `metadata.name=${name}`
-    const copies = begin<Occupant>(
-      where,
-      { fieldSelector, labelSelector: copySelector },
-      { keep: readCopy, onChange: into(secrets, ({ kind }) => kind === 'copy') },
+  /** All namespaces at once, or one. */
+  function followScope(scope: Scope): void {
+    const within = scope === everywhere ? {} : { namespace: scope }
+    const watchedAccounts = begin<AccountState>(
+      { apiVersion: 'v1', resource: 'serviceaccounts', ...within },
+      {},
+      { keep: readAccount, onChange: into(accounts) },
     )
-    const others = foreignSelectors.map((labelSelector) =>
-      begin<Occupant>(
+    for (const { name, namespaces } of settings.copies) {
+      if (scope !== everywhere && !namespaces.matches(scope, {})) continue
+      const where: Where = { apiVersion: 'v1', resource: 'secrets', ...within }
+      const fieldSelector = `metadata.name=${name}`
+      const copies = begin<Occupant>(
         where,
-        { fieldSelector, labelSelector, metadataOnly: true },
-        { keep: readForeign, onChange: into(secrets, ({ kind }) => kind === 'foreign') },
-      ),
+        { fieldSelector, labelSelector: copySelector },
+        { keep: readCopy, onChange: into(secrets, ({ kind }) => kind === 'copy') },
+      )
+      const others = foreignSelectors.map((labelSelector) =>
+        begin<Occupant>(
+          where,
+          { fieldSelector, labelSelector, metadataOnly: true },
+          { keep: readForeign, onChange: into(secrets, ({ kind }) => kind === 'foreign') },
+        ),
+      )
+      whenSynced([watchedAccounts, copies, ...others], () => {
+        ready.add(`${scope}/${name}`)
+        onSources()
+      })
+    }
+    if (options.withPods !== true) return
+    // A pod whose first container has not started yet is Pending (kubelet, getPhase).
+    begin<StuckPod>(
+      { apiVersion: 'v1', resource: 'pods', ...within },
+      { fieldSelector: 'status.phase=Pending' },
+      { keep: (pod) => readStuckPod(pod), onChange: into(pods) },
     )
-    whenSynced([copies, ...others], () => {
-      ready.add(name)
-      onSources()
-    })
   }
+
+  const scopes = scopesOf(settings)
+  const namespaces = followNamespaces({ api: dependencies.api, begin }, scopes, {
+    onNamespace,
+    signal,
+  })
+  answers.push(namespaces.answered)
+  for (const scope of scopes ?? [everywhere]) followScope(scope)
 
   const sources = new Map<
     string,
@@ -164,14 +180,25 @@ export function followCluster(dependencies: Dependencies, options: FollowOptions
   }
 
   return {
-    namespaces,
+    namespaces: namespaces.items,
     accounts,
     secrets,
+    pods,
     source: (name) => sources.get(showSource(name))?.items.get(showSource(name)) ?? null,
     knows: (name) => sources.get(showSource(name))?.known === true,
-    isReady: (copy) => ready.has(copy),
-    synced: Promise.all([watchedNamespaces.synced, watchedAccounts.synced]).then(() => undefined),
+    isReady: (namespace, copy) => ready.has(`${scopes === null ? everywhere : namespace}/${copy}`),
+    answered: Promise.all(answers).then(() => undefined),
   }
+}
+
+/** A namespace, or all. */
+type Scope = string
+const everywhere: Scope = '*'
+
+/** The namespaces that are looked at one by one; null: all at once. */
+export function scopesOf({ copies, rbac }: Config['pullSecretCopies']): readonly string[] | null {
+  if (rbac === 'cluster') return null
+  return [...new Set(copies.flatMap(({ namespaces }) => namespaces.literal ?? []))]
 }
 
 /** Calls back once all of them are; never when the signal ends them before. */

@@ -49,17 +49,13 @@ export async function execute(
   await turn(signal)
   switch (write.kind) {
     case 'create':
-      return written(
-        await api.create(secrets, copyBody(write.copy, namespace, write.content), { signal }),
-      )
+      return written(await api.create(secrets, copyBody(write, namespace, new Date()), { signal }))
     case 'update':
-      return written(await api.patch(where, 'merge', copyPatch(write), { signal }))
+      return written(await api.patch(where, 'merge', copyPatch(write, new Date()), { signal }))
     case 'replace':
       await api.remove(where, preconditionOf(write.was), { signal })
       await turn(signal)
-      return written(
-        await api.create(secrets, copyBody(write.copy, namespace, write.content), { signal }),
-      )
+      return written(await api.create(secrets, copyBody(write, namespace, new Date()), { signal }))
     case 'remove':
       await api.remove(where, preconditionOf(write.was), { signal })
       return written(null)

@@ -2,13 +2,14 @@
 
 export interface WorkQueue {
   add(name: string, urgency: Urgency): void
+  /** Adds it after so many milliseconds; of several such the first counts. */
+  addLater(name: string, delayMs: number): void
   /** The next name; from then on it is held until `release`. Null when there is none. */
-  take(): { readonly name: string; readonly urgency: Urgency } | null
+  take(): string | null
   /** Ends the hold. What was added meanwhile comes up again. `retry`: after a while, which doubles each time. */
   release(name: string, outcome: 'done' | 'retry'): void
   /** Settles when there may be something to take, or the signal aborts. */
   ready(signal: AbortSignal): Promise<void>
-  readonly size: number
 }
 
 /** `urgent`: somebody waits for it, as for a new namespace; `ordinary`: one of many, as after a rotation. */
@@ -36,6 +37,15 @@ export function createWorkQueue(): WorkQueue {
     wake.resolve()
   }
 
+  function addLater(name: string, delayMs: number): void {
+    if (timers.has(name)) return
+    const come = () => {
+      timers.delete(name)
+      add(name, 'ordinary')
+    }
+    timers.set(name, setTimeout(come, delayMs).unref())
+  }
+
   return {
     add,
     take() {
@@ -43,32 +53,24 @@ export function createWorkQueue(): WorkQueue {
         for (const name of waiting[urgency]) {
           waiting[urgency].delete(name)
           held.set(name, null)
-          return { name, urgency }
+          return name
         }
       }
       return null
     },
+    addLater,
     release(name, outcome) {
       const again = held.get(name) ?? null
       held.delete(name)
-      clearTimeout(timers.get(name))
-      timers.delete(name)
-      if (outcome === 'done') failures.delete(name)
-      else {
-        const count = failures.get(name) ?? 0
-        failures.set(name, count + 1)
-        const delay = Math.min(backoff.firstMs * 2 ** count, backoff.mostMs)
-        timers.set(
-          name,
-          setTimeout(() => {
-            timers.delete(name)
-            add(name, 'ordinary')
-          }, delay).unref(),
-        )
-        // What changed meanwhile may have been our own write: the delay holds.
+      if (outcome === 'done') {
+        failures.delete(name)
+        if (again !== null) add(name, again)
         return
       }
-      if (again !== null) add(name, again)
+      // What changed meanwhile may have been our own doing: the delay holds.
+      const count = failures.get(name) ?? 0
+      failures.set(name, count + 1)
+      addLater(name, Math.min(backoff.firstMs * 2 ** count, backoff.mostMs))
     },
     async ready(signal) {
       if (waiting.urgent.size + waiting.ordinary.size > 0 || signal.aborted) return
@@ -77,9 +79,6 @@ export function createWorkQueue(): WorkQueue {
       signal.addEventListener('abort', end, { once: true })
       await wake.promise
       signal.removeEventListener('abort', end)
-    },
-    get size() {
-      return waiting.urgent.size + waiting.ordinary.size + held.size
     },
   }
 }

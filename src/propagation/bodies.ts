@@ -11,11 +11,16 @@ import {
   managedByLabel,
   sourceAnnotation,
   sourceUidAnnotation,
+  writtenAnnotation,
 } from './settings.ts'
 
 /** A copy, to be created. */
-export function copyBody(name: string, namespace: string, content: GoodContent): object {
-  const { annotations, labels } = marks(content)
+export function copyBody(
+  { copy: name, content }: Write & { kind: 'create' | 'replace' },
+  namespace: string,
+  now: Date,
+): object {
+  const { annotations, labels } = marks(content, now)
   return {
     apiVersion: 'v1',
     kind: 'Secret',
@@ -33,10 +38,13 @@ export function copyBody(name: string, namespace: string, content: GoodContent):
 }
 
 /** A merge patch that is refused with 409 unless the copy is the one that was looked at. What others wrote on it stays. */
-export function copyPatch({ content, was, surplus }: Write & { kind: 'update' }): object {
+export function copyPatch(
+  { content, was, surplus }: Write & { kind: 'update' },
+  now: Date,
+): object {
   const { uid, resourceVersion } = was
   return {
-    metadata: { uid, resourceVersion, ...marks(content) },
+    metadata: { uid, resourceVersion, ...marks(content, now) },
     data: {
       [content.member]: content.data,
       ...Object.fromEntries(surplus.map((member) => [member, null])),
@@ -96,7 +104,10 @@ function annotate(
   return [{ op: 'add', path: '/metadata/annotations', value: { [linkedAnnotation]: value } }]
 }
 
-function marks({ from, uids, hash, expiresAt }: GoodContent): {
+function marks(
+  { from, uids, hash, expiresAt }: GoodContent,
+  now: Date,
+): {
   readonly labels: Readonly<Record<string, string>>
   readonly annotations: Readonly<Record<string, string | null>>
 } {
@@ -107,6 +118,7 @@ function marks({ from, uids, hash, expiresAt }: GoodContent): {
       [sourceUidAnnotation]: uids.join(','),
       [contentAnnotation]: hash,
       [expiresAnnotation]: expiresAt,
+      [writtenAnnotation]: now.toISOString(),
     },
   }
 }

@@ -11,6 +11,7 @@ import {
   managedByLabel,
   sourceAnnotation,
   sourceUidAnnotation,
+  writtenAnnotation,
 } from './settings.ts'
 
 export type Labels = Readonly<Record<string, string>>
@@ -66,8 +67,8 @@ export type Occupant =
       readonly uids: string
       readonly writtenHash: string
       readonly expiresAt: string
-      /** Milliseconds since 1970. */
-      readonly createdAt: number
+      /** When its content was written last, as far as is known. Milliseconds since 1970. */
+      readonly writtenAt: number
     }
   | { readonly kind: 'foreign'; readonly uid: string; readonly resourceVersion: string }
 
@@ -114,7 +115,7 @@ export function readCopy(secret: RawSecret): Occupant {
     hash: hashOfOnly(members, data),
     members,
     immutable,
-    createdAt: Date.parse(metadata.creationTimestamp ?? '') || 0,
+    writtenAt: Date.parse(annotations[writtenAnnotation] ?? metadata.creationTimestamp ?? '') || 0,
     ...readMarks(annotations),
   }
 }

@@ -20,6 +20,8 @@ export const copyLabel = 'berth.dev/copied'
 export const sourceAnnotation = 'berth.dev/copied-from'
 export const sourceUidAnnotation = 'berth.dev/source-uid'
 export const contentAnnotation = 'berth.dev/content-hash'
+/** When its content was written, RFC 3339. */
+export const writtenAnnotation = 'berth.dev/written-at'
 /** Passed on from a source whose credentials end. */
 export const expiresAnnotation = 'berth.dev/expires-at'
 

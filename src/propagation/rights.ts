@@ -1,0 +1,115 @@
+/** The narrowest RBAC with which the controller can do what a config asks for. */
+import type { CopySettings } from './settings.ts'
+
+interface Rule {
+  readonly apiGroups: readonly string[]
+  readonly resources: readonly string[]
+  readonly resourceNames?: readonly string[]
+  readonly verbs: readonly string[]
+}
+
+export interface RightsInput {
+  readonly copies: readonly CopySettings[]
+  readonly stuckPods: 'report' | 'recreate'
+  /** Where the service account of the controller is. */
+  readonly namespace: string
+  readonly account: string
+  /** Namespaces with a Role each; null: one ClusterRole. */
+  readonly scopes: readonly string[] | null
+}
+
+/**
+ * Roles and bindings as manifests. Secrets are named wherever Kubernetes can hold a right to names: a list or watch is
+ * held to `resourceNames` by its field selector `metadata.name` (apiserver, RequestInfo); only `create` cannot be.
+ */
+export function rightsOf(input: RightsInput): readonly object[] {
+  const { copies, scopes, namespace } = input
+  const name = 'berth-pull-secrets'
+  const sources = Map.groupBy(
+    copies.flatMap(({ from }) => from),
+    (source) => source.namespace,
+  )
+  const targets =
+    scopes === null
+      ? [
+          ...grant(input, { name }, [
+            ...targetRules(input, copies),
+            rule('', ['namespaces'], ['get', 'list', 'watch']),
+          ]),
+        ]
+      : scopes.flatMap((scope) => {
+          const here = copies.filter(({ namespaces }) => namespaces.matches(scope, {}))
+          return grant(input, { name, namespace: scope }, [
+            ...targetRules(input, here),
+            rule('', ['namespaces'], ['get'], [scope]),
+          ])
+        })
+  return [
+    ...targets,
+    ...[...sources].flatMap(([from, list]) =>
+      grant(input, { name: `${name}-source`, namespace: from }, [
+        rule('', ['secrets'], ['get', 'list', 'watch'], unique(list.map((source) => source.name))),
+      ]),
+    ),
+    ...grant(input, { name: `${name}-lease`, namespace }, [
+      rule('coordination.k8s.io', ['leases'], ['get', 'create', 'update', 'patch']),
+    ]),
+  ]
+}
+
+function targetRules({ stuckPods }: RightsInput, copies: readonly CopySettings[]): Rule[] {
+  const names = unique(copies.map(({ name }) => name))
+  const accounts = copies.map(({ serviceAccounts }) => serviceAccounts.literal)
+  const literal = accounts.every((each) => each !== null) ? unique(accounts.flat()) : undefined
+  return [
+    rule('', ['secrets'], ['get', 'list', 'watch', 'patch', 'delete'], names),
+    rule('', ['secrets'], ['create']),
+    rule('', ['serviceaccounts'], ['get', 'list', 'watch']),
+    ...(literal?.length === 0 ? [] : [rule('', ['serviceaccounts'], ['patch'], literal)]),
+    rule('', ['pods'], ['get', 'list', 'watch']),
+    ...(stuckPods === 'recreate' ? [rule('', ['pods/eviction'], ['create'])] : []),
+    rule('', ['events'], ['create']),
+  ]
+}
+
+function rule(
+  group: string,
+  resources: readonly string[],
+  verbs: readonly string[],
+  resourceNames?: readonly string[],
+): Rule {
+  return {
+    apiGroups: [group],
+    resources,
+    ...(resourceNames === undefined ? {} : { resourceNames }),
+    verbs,
+  }
+}
+
+/** A role, and its binding to the controller. */
+function grant(
+  { namespace: home, account }: RightsInput,
+  metadata: { readonly name: string; readonly namespace?: string },
+  rules: readonly Rule[],
+): readonly object[] {
+  const prefix = metadata.namespace === undefined ? 'Cluster' : ''
+  const apiVersion = 'rbac.authorization.k8s.io/v1'
+  return [
+    { apiVersion, kind: `${prefix}Role`, metadata, rules },
+    {
+      apiVersion,
+      kind: `${prefix}RoleBinding`,
+      metadata,
+      roleRef: {
+        apiGroup: 'rbac.authorization.k8s.io',
+        kind: `${prefix}Role`,
+        name: metadata.name,
+      },
+      subjects: [{ kind: 'ServiceAccount', name: account, namespace: home }],
+    },
+  ]
+}
+
+function unique(names: readonly string[]): string[] {
+  return [...new Set(names)].sort()
+}
