@@ -155,6 +155,8 @@ const mirror = object({
     .default([])
     .describe('Of these namespaces alone; of all when left out'),
   atOnce: z.int().min(1).max(32).default(2).describe('Images that the controller copies at once'),
+})
+
 const selector = object({
   matchLabels: z.record(z.string(), z.string()).default({}),
   matchExpressions: z

@@ -56,11 +56,20 @@ async function run(dependencies: PullSecretsDependencies, signal: AbortSignal): 
     wanted = sources.read(refresh)
     for (const namespace of followed.namespaces.keys()) queue.add(namespace, 'ordinary')
   }
-  refresh()
+  let isComplete = false
+  const complete = () => {
+    isComplete = true
+    refresh()
+  }
+  followed.answered.then(complete, () => undefined)
   const work = createWorker(dependencies, { queue, followed, wanted: () => wanted, signal })
+  let isAtRest = false
   while (!signal.aborted) {
     await queue.ready(signal)
-    await work()
+    isAtRest &&= !(await work())
+    if (isAtRest || !isComplete || !queue.isIdle()) continue
+    isAtRest = true
+    log.info({ namespaces: followed.namespaces.size }, 'pull secrets: at rest')
   }
 }
 
@@ -114,11 +123,11 @@ interface Work {
   readonly signal: AbortSignal
 }
 
-/** Takes namespaces off the queue until it is empty: plans each, and does the first thing that there is to do. */
+/** Takes one namespace off the queue, plans it, and begins the first thing that there is to do; true if there was one. */
 function createWorker(
   { api, settings, log, metrics }: PullSecretsDependencies,
   { queue, followed, wanted, signal }: Work,
-): () => Promise<void> {
+): () => Promise<boolean> {
   const pace = createPace(writeGapMs, () => performance.now())
   const patience = createPatience(() => performance.now())
   const findings = createFindings(settings, metrics)
@@ -195,15 +204,16 @@ function createWorker(
     await sleep(pace.wait(), undefined, { signal }).catch(() => undefined)
     while (underWay.size >= writesUnderWay) await Promise.race(underWay)
     const name = queue.take()
-    if (name === null || signal.aborted) return
+    if (name === null || signal.aborted) return false
     const task = firstTask(name)
     if (task === null) {
       queue.release(name, 'done')
       await nextTurn()
-      return
+      return false
     }
     const work: Promise<void> = perform(name, task).finally(() => underWay.delete(work))
     underWay.add(work)
+    return true
   }
 }
 

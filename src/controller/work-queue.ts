@@ -10,6 +10,8 @@ export interface WorkQueue {
   release(name: string, outcome: 'done' | 'retry'): void
   /** Settles when there may be something to take, or the signal aborts. */
   ready(signal: AbortSignal): Promise<void>
+  /** Nothing waits and nothing is held; what was added for later may still come. */
+  isIdle(): boolean
 }
 
 /** `urgent`: somebody waits for it, as for a new namespace; `ordinary`: one of many, as after a rotation. */
@@ -72,6 +74,7 @@ export function createWorkQueue(): WorkQueue {
       failures.set(name, count + 1)
       addLater(name, Math.min(backoff.firstMs * 2 ** count, backoff.mostMs))
     },
+    isIdle: () => waiting.urgent.size + waiting.ordinary.size + held.size === 0,
     async ready(signal) {
       if (waiting.urgent.size + waiting.ordinary.size > 0 || signal.aborted) return
       wake = Promise.withResolvers()

@@ -54,6 +54,53 @@ export function rightsOf(input: RightsInput): readonly object[] {
     ...grant(input, { name: `${name}-lease`, namespace }, [
       rule('coordination.k8s.io', ['leases'], ['get', 'create', 'update', 'patch']),
     ]),
+    ...guard(input, name),
+  ]
+}
+
+/**
+ * Who may create a Secret and read it may have the token of any service account made in it: the right to create cannot
+ * be held to a type by RBAC, so an admission policy holds it.
+ */
+function guard({ account, namespace }: RightsInput, name: string): readonly object[] {
+  const apiVersion = 'admissionregistration.k8s.io/v1'
+  return [
+    {
+      apiVersion,
+      kind: 'ValidatingAdmissionPolicy',
+      metadata: { name },
+      spec: {
+        failurePolicy: 'Fail',
+        matchConstraints: {
+          resourceRules: [
+            {
+              apiGroups: [''],
+              apiVersions: ['v1'],
+              operations: ['CREATE', 'UPDATE'],
+              resources: ['secrets'],
+            },
+          ],
+        },
+        matchConditions: [
+          {
+            name: 'berth',
+            expression: `request.userInfo.username == 'system:serviceaccount:${namespace}:${account}'`,
+          },
+        ],
+        validations: [
+          {
+            expression: `object.type in ['kubernetes.io/dockerconfigjson', 'kubernetes.io/dockercfg'] || (request.namespace == '${namespace}' && object.type != 'kubernetes.io/service-account-token')`,
+            message: 'berth writes pull secrets alone, and elsewhere only in its own namespace',
+          },
+        ],
+      },
+    },
+    {
+      apiVersion,
+      kind: 'ValidatingAdmissionPolicyBinding',
+      metadata: { name },
+      spec: { policyName: name, validationActions: ['Deny'] },
+    },
   ]
 }
 

@@ -1,0 +1,270 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { auditEvents } from '../harness/audit.ts'
+import { berthCommand } from '../harness/berth-command.ts'
+import { currentCluster } from '../harness/cluster.ts'
+import { type Controller, kubeconfigOf, startController } from '../harness/controller.ts'
+import { pushImage } from '../harness/images.ts'
+import { apply, getJson, kubectlOk } from '../harness/kubectl.ts'
+import { removeNodeHost, setNodeHost } from '../harness/node-hosts.ts'
+import {
+  type Account,
+  catalogSources,
+  type OpenShift,
+  startOpenShift,
+} from '../harness/openshift.ts'
+import { podManifest, type Pod } from '../harness/pods.ts'
+import { type Registry, startRegistry } from '../harness/registry.ts'
+import { waitFor } from '../harness/wait.ts'
+
+/**
+ * The global pull secret that never arrived: catalogs of OLM and the agent of Open Cluster Management cannot pull, for
+ * their service accounts have nothing but generated secrets. OpenShift's own controller watches over those.
+ */
+const cluster = currentCluster()
+const host = 'registry.redhat.io'
+const home = 'berth-openshift'
+const marketplace = 'openshift-marketplace'
+const agent = 'open-cluster-management-agent'
+const namespaces = ['openshift-config', marketplace, agent, home]
+const catalogNames = [
+  'redhat-operators',
+  'certified-operators',
+  'community-operators',
+  'redhat-marketplace',
+]
+const accounts = [...catalogNames.map((name) => `${marketplace}/${name}`), `${agent}/klusterlet`]
+const first = { username: 'puller', password: 'canary-global-1' }
+const second = { username: 'puller', password: 'canary-global-2' }
+
+let registry: Registry
+let openshift: OpenShift
+let controller: Controller | undefined
+
+const config = `
+apiVersion: berth.dev/v1alpha1
+kind: BerthConfig
+pullSecretCopies:
+  stuckPods: recreate
+  copies:
+    - name: global-pull-secret
+      from: [openshift-config/pull-secret]
+      namespaces: [${marketplace}, 'open-cluster-management-*', not-there]
+      serviceAccounts: ['*']
+`
+
+async function putGlobalSecret({ username, password }: typeof first): Promise<void> {
+  const auth = Buffer.from(`${username}:${password}`).toString('base64')
+  const hosts = ['cloud.openshift.com', 'quay.io', 'registry.connect.redhat.com', host]
+  const auths = Object.fromEntries(hosts.map((each) => [each, { auth, email: 'a@example.com' }]))
+  await apply({
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: {
+      name: 'pull-secret',
+      namespace: 'openshift-config',
+      labels: { 'berth.dev/copy': 'allowed' },
+    },
+    type: 'kubernetes.io/dockerconfigjson',
+    stringData: { '.dockerconfigjson': JSON.stringify({ auths }) },
+  })
+}
+
+async function podsOf(namespace: string): Promise<Pod[]> {
+  const { items } = JSON.parse(await kubectlOk(['get', 'pods', '-n', namespace, '-o', 'json'])) as {
+    items: (Pod & { metadata: { deletionTimestamp?: string } })[]
+  }
+  return items.filter(({ metadata }) => metadata.deletionTimestamp === undefined)
+}
+
+async function allPods(): Promise<Pod[]> {
+  return [...(await podsOf(marketplace)), ...(await podsOf(agent))]
+}
+
+const isStuck = ({ status }: Pod) =>
+  status.containerStatuses?.some(({ state }) =>
+    ['ErrImagePull', 'ImagePullBackOff'].includes(state.waiting?.reason ?? ''),
+  ) === true
+
+async function allRun(): Promise<Pod[]> {
+  return waitFor(
+    'five pods to run',
+    async () => {
+      const pods = await allPods()
+      const ready = pods.filter(({ status }) => status.containerStatuses?.[0]?.ready === true)
+      return ready.length === 5 && pods.length === 5 ? pods : undefined
+    },
+    { timeoutMs: 120_000 },
+  )
+}
+
+beforeAll(async () => {
+  registry = await startRegistry(cluster, { name: 'redhat', htpasswd: first })
+  setNodeHost(cluster, host, [registry.url])
+  for (const repository of [
+    ...catalogNames.map((name) => `redhat/${name}-index`),
+    'multicluster-engine/registration-operator-rhel9',
+  ])
+    await pushImage({
+      registry: registry.url,
+      repository,
+      tag: 'v4.20',
+      binary: cluster.pauseBinary,
+      marker: repository,
+      auth: first,
+    })
+  await apply(catalogSources)
+  await kubectlOk([
+    'wait',
+    '--for=condition=Established',
+    'crd/catalogsources.operators.coreos.com',
+  ])
+  await apply(
+    namespaces.map((name) => ({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } })),
+  )
+  await putGlobalSecret(first)
+  await apply([
+    ...accounts.map((each) => {
+      const [namespace, name] = each.split('/')
+      return { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name, namespace } }
+    }),
+    ...catalogNames.map((name) => ({
+      apiVersion: 'operators.coreos.com/v1alpha1',
+      kind: 'CatalogSource',
+      metadata: { name, namespace: marketplace },
+      spec: { sourceType: 'grpc' },
+    })),
+  ])
+  openshift = await startOpenShift(
+    accounts,
+    catalogNames.map((name) => ({
+      name,
+      namespace: marketplace,
+      image: `${host}/redhat/${name}-index:v4.20`,
+    })),
+  )
+  const labels = { app: 'klusterlet' }
+  const image = `${host}/multicluster-engine/registration-operator-rhel9:v4.20`
+  const { spec } = podManifest({ name: 'klusterlet', image, namespace: agent })
+  await apply({
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: { name: 'klusterlet', namespace: agent },
+    spec: {
+      selector: { matchLabels: labels },
+      template: {
+        metadata: { labels },
+        spec: { ...(spec as object), serviceAccountName: 'klusterlet' },
+      },
+    },
+  })
+})
+
+afterAll(async () => {
+  await controller?.stop()
+  await openshift?.stop()
+  await kubectlOk(['delete', 'namespace', '--ignore-not-found', '--wait=false', ...namespaces])
+  await kubectlOk(['delete', 'crd', catalogSources.metadata.name, '--wait=false'])
+  await kubectlOk(['delete', 'clusterrole,clusterrolebinding', 'berth-pull-secrets'])
+  removeNodeHost(cluster, host)
+  await registry?.stop()
+})
+
+async function lists(): Promise<Record<string, readonly string[]>> {
+  const found = await Promise.all(
+    accounts.map(async (each) => {
+      const [namespace = '', name = ''] = each.split('/')
+      const { imagePullSecrets = [] } = await getJson<Account>('serviceaccount', name, namespace)
+      return [each, imagePullSecrets.map((entry) => entry.name)] as const
+    }),
+  )
+  return Object.fromEntries(found)
+}
+
+test('the check names the accounts that lack the registry, before anything is set up', async () => {
+  await waitFor('five stuck pods', async () => (await allPods()).filter(isStuck).length === 5)
+  const args = ['secrets', 'check', '--source', 'openshift-config/pull-secret', '-o', 'json']
+  const { code, stdout } = await berthCommand(args, cluster.kubeconfig)
+  const found = JSON.parse(stdout) as { namespace: string; serviceAccount: string }[]
+
+  expect(code).toBe(1)
+  expect(found.map((each) => `${each.namespace}/${each.serviceAccount}`).toSorted()).toEqual(
+    accounts.toSorted(),
+  )
+  for (const each of found)
+    expect(each).toMatchObject({
+      registry: host,
+      source: 'openshift-config/pull-secret',
+      stuck: 1,
+      isLinked: false,
+    })
+})
+
+test('the controller copies and links the secret, and the pods are made again and run', async () => {
+  const before = await lists()
+  await apply({
+    apiVersion: 'v1',
+    kind: 'ServiceAccount',
+    metadata: { name: 'berth-controller', namespace: home },
+  })
+  const file = join(cluster.runDir, 'openshift.yaml')
+  writeFileSync(file, config)
+  const rbac = ['secrets', 'rbac', '--config', file, '-n', home]
+  await apply((await berthCommand(rbac, cluster.kubeconfig)).stdout)
+  const kubeconfig = await kubeconfigOf('berth-controller', home)
+  controller = await startController({ name: 'openshift', namespace: home, config, kubeconfig })
+  await allRun()
+
+  const after = await lists()
+  for (const each of accounts)
+    expect(after[each]).toEqual([...(before[each] ?? []), 'global-pull-secret'])
+  const check = await berthCommand(['secrets', 'check', '--config', file], cluster.kubeconfig)
+  expect(check).toMatchObject({ code: 0, stdout: '' })
+})
+
+test('and are healed again after the source rotates', async () => {
+  const { port } = registry
+  await registry.stop()
+  registry = await startRegistry(cluster, { name: 'redhat', htpasswd: second, port })
+  setNodeHost(cluster, host, [registry.url])
+  const [victim] = await podsOf(marketplace)
+  await kubectlOk(['delete', 'pod', '-n', marketplace, victim?.metadata.name ?? ''])
+  await waitFor('the old password to be refused', async () =>
+    (await podsOf(marketplace)).some(isStuck),
+  )
+  await putGlobalSecret(second)
+
+  await allRun()
+})
+
+test('a second run writes nothing, and OpenShift had nothing to put right', async () => {
+  const user = `system:serviceaccount:${home}:berth-controller`
+  const writes = () =>
+    auditEvents(
+      ({ verb, user: { username }, objectRef }) =>
+        username === user &&
+        ['create', 'update', 'patch', 'delete'].includes(verb) &&
+        objectRef?.resource !== 'leases',
+    ).length
+  await waitFor('rest', () =>
+    controller?.log().at(-1)?.['msg'] === 'pull secrets: at rest' ? true : undefined,
+  )
+  const before = writes()
+  const rested = () =>
+    controller?.log().filter(({ msg }) => msg === 'pull secrets: at rest').length ?? 0
+  const rests = rested()
+  controller?.configure(`${config}# again\n`)
+  await waitFor('the cluster to be read again', () => rested() > rests)
+  const file = join(cluster.runDir, 'openshift.yaml')
+  const sync = await berthCommand(
+    ['secrets', 'sync', '--config', file, '-o', 'json'],
+    cluster.kubeconfig,
+  )
+
+  expect(writes()).toBe(before)
+  // The namespace that is not there is told of, and stops nothing.
+  expect(JSON.parse(sync.stdout)).toMatchObject([{ namespace: 'not-there', action: 'missing' }])
+  expect(openshift.repairs()).toBe(0)
+  expect(controller?.output()).not.toContain('canary-global')
+})
