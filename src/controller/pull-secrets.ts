@@ -66,7 +66,7 @@ async function run(dependencies: PullSecretsDependencies, signal: AbortSignal): 
   let isAtRest = false
   while (!signal.aborted) {
     await queue.ready(signal)
-    isAtRest &&= !(await work())
+    if (await work()) isAtRest = false
     if (isAtRest || !isComplete || !queue.isIdle()) continue
     isAtRest = true
     log.info({ namespaces: followed.namespaces.size }, 'pull secrets: at rest')
