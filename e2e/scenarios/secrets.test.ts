@@ -27,7 +27,7 @@ const image = `${host}/team/app:1`
 const home = 'berth-secrets'
 const user = `system:serviceaccount:${home}:berth-controller`
 
-type Account = KubeObject & { imagePullSecrets?: { name: string }[] }
+type Account = KubeObject & { imagePullSecrets?: { name?: string }[] }
 type Secret = KubeObject & { type: string; data: Record<string, string>; immutable?: boolean }
 
 let registry: Registry
@@ -35,6 +35,9 @@ let controller: Controller
 let kubeconfig: string
 let admin: Cluster
 const made: string[] = []
+/** What `berth secrets rbac` makes outside of namespaces. */
+const guards =
+  'clusterrole,clusterrolebinding,validatingadmissionpolicy,validatingadmissionpolicybinding'
 
 const config = `
 apiVersion: berth.dev/v1alpha1
@@ -117,7 +120,8 @@ async function gone(kind: string, name: string, namespace: string): Promise<void
 
 const listOf = async (namespace: string, name = 'default') =>
   ((await getJson<Account>('serviceaccount', name, namespace)).imagePullSecrets ?? []).map(
-    (entry) => entry.name,
+    // The API server leaves empty names out.
+    (entry) => entry.name ?? '',
   )
 
 async function linked(namespace: string, name = 'default', secret = 'berth-pull'): Promise<void> {
@@ -169,7 +173,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await controller?.stop()
   await kubectlOk(['delete', 'namespace', '--ignore-not-found', '--wait=false', ...made])
-  await kubectlOk(['delete', 'clusterrole,clusterrolebinding', 'berth-pull-secrets'])
+  await kubectlOk(['delete', guards, 'berth-pull-secrets'])
   await admin?.close()
   removeNodeHost(cluster, host)
   await registry?.stop()
@@ -208,7 +212,7 @@ test('the controller has these rights, and no others', async () => {
   await createNamespace('sec-a')
 
   expect(await rights(kubeconfig, 'sec-a')).toEqual([
-    'events: create',
+    'events: get,create',
     'namespaces: get,list,watch',
     'pods/eviction: create',
     'pods: get,list,watch',
@@ -287,6 +291,25 @@ describe('in every order', () => {
     expect(event.involvedObject.name).toBe('bare')
     expect(event.message).toContain('nobody makes it again')
     await kubectlOk(['get', 'pod', 'bare', '-n', 'sec-bare'])
+  })
+
+  test('the account cannot make itself a token of another account by a secret of that type', async () => {
+    const token = {
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: {
+        name: 'berth-pull',
+        namespace: 'kube-system',
+        annotations: { 'kubernetes.io/service-account.name': 'default' },
+      },
+      type: 'kubernetes.io/service-account-token',
+    }
+    const { code, stderr } = await kubectl(['--kubeconfig', kubeconfig, 'create', '-f', '-'], {
+      input: JSON.stringify(token),
+    })
+
+    expect(code).not.toBe(0)
+    expect(stderr).toContain('this account writes pull secrets alone')
   })
 })
 
@@ -626,7 +649,7 @@ pullSecretCopies:
   expect(manifests.filter(({ kind }) => kind?.startsWith('Cluster'))).toEqual([])
   expect(await rights(confined, 'default')).toEqual([])
   expect(await rights(confined, 'role-a')).toEqual([
-    'events: create',
+    'events: get,create',
     'namespaces [role-a]: get',
     'pods: get,list,watch',
     'secrets [role-pull]: get,list,watch,patch,delete',

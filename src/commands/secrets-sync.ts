@@ -108,7 +108,7 @@ async function withSnapshot(
     })
     const all = [...followed.namespaces.keys()].sort()
     const missing = settings.copies
-      .flatMap(({ namespaces }) => namespaces.literal ?? [])
+      .flatMap(({ namespaces }) => namespaces.named)
       .filter((name) => !followed.namespaces.has(name))
       .map((name) => lineFor(name, 'missing', `namespace ${name}`, 'it is not there'))
     const snapshot = {

@@ -64,11 +64,11 @@ function readSource(text: string, path: readonly PathPart[], report: Report): So
 }
 
 function reportNamespaces(
-  { literal }: Choice,
+  { named, literal }: Choice,
   { rbac, path }: { readonly rbac: CopiesInput['rbac']; readonly path: readonly PathPart[] },
   report: Report,
 ): void {
-  const excluded = literal?.find((name) => excludedNamespaces.has(name))
+  const excluded = named.find((name) => excludedNamespaces.has(name))
   if (excluded !== undefined)
     report('error', path, `has ${excluded}; nothing is copied to the control plane's namespaces`)
   if (rbac === 'namespaced' && literal === null)
@@ -99,5 +99,6 @@ function readChoice(input: ChoiceInput, path: readonly PathPart[], report: Repor
       globs.some((matches) => matches(name)) &&
       (selector === null || matchesSelector(selector, labels)),
     literal: selector === null && names.every(isLiteral) ? names : null,
+    named: selector === null ? names.filter(isLiteral) : [],
   }
 }

@@ -90,7 +90,7 @@ function guard({ account, namespace }: RightsInput, name: string): readonly obje
         validations: [
           {
             expression: `object.type in ['kubernetes.io/dockerconfigjson', 'kubernetes.io/dockercfg'] || (request.namespace == '${namespace}' && object.type != 'kubernetes.io/service-account-token')`,
-            message: 'berth writes pull secrets alone, and elsewhere only in its own namespace',
+            message: 'this account writes pull secrets alone',
           },
         ],
       },
@@ -115,7 +115,7 @@ function targetRules({ stuckPods }: RightsInput, copies: readonly CopySettings[]
     ...(literal?.length === 0 ? [] : [rule('', ['serviceaccounts'], ['patch'], literal)]),
     rule('', ['pods'], ['get', 'list', 'watch']),
     ...(stuckPods === 'recreate' ? [rule('', ['pods/eviction'], ['create'])] : []),
-    rule('', ['events'], ['create']),
+    rule('', ['events'], ['get', 'create']),
   ]
 }
 

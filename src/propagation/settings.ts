@@ -45,6 +45,8 @@ export interface Choice {
   matches(name: string, labels: Readonly<Record<string, string>>): boolean
   /** The names, where the choice is by literal names alone; null where it takes a look to know. */
   readonly literal: readonly string[] | null
+  /** The names that are written out, beside globs too. */
+  readonly named: readonly string[]
 }
 
 export interface CopySettings {

@@ -218,7 +218,7 @@ describe('a namespace', () => {
         namespace: 'kube-system',
         copies: settings().map((copy) => ({
           ...copy,
-          namespaces: { matches: () => true, literal: null },
+          namespaces: { matches: () => true, literal: null, named: [] },
         })),
       },
     ],

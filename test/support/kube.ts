@@ -19,7 +19,7 @@ export interface FakeKube {
   /** Somebody else's: creates or replaces an object. */
   put(resource: string, object: KubeObject): KubeObject
   drop(resource: string, name: string, namespace?: string): void
-  get<T extends KubeObject>(resource: string, name: string, namespace?: string): T | null
+  get(resource: string, name: string, namespace?: string): KubeObject | null
   /** The next write to this (`secrets a/b`) is answered with the status. */
   refuse(about: string, status: number): void
   readonly watches: { readonly where: Where; readonly query: Readonly<Record<string, string>> }[]
@@ -110,7 +110,8 @@ export function startFakeKube(): FakeKube {
     create: async (where, object) => {
       await Promise.resolve()
       const made = object as Loose
-      const { namespace = where.namespace, name = '' } = made.metadata
+      const { name } = made.metadata
+      const namespace = made.metadata.namespace ?? where.namespace
       const full: Where = { ...where, ...(namespace === undefined ? {} : { namespace }), name }
       record('create', full)
       if (where.subresource === 'eviction') {
@@ -203,7 +204,7 @@ export function startFakeKube(): FakeKube {
         null,
       ),
     get: (resource, name, namespace = '') =>
-      (objects.get(`${resource}|${namespace}|${name}`) ?? null) as never,
+      objects.get(`${resource}|${namespace}|${name}`) ?? null,
     refuse: (about, status) => refusals.set(about, status),
   }
 }

@@ -1,0 +1,158 @@
+/**
+ * Copies of a pull secret in a big cluster: how long a rotation takes, how fast writes come at the most, how long a new
+ * namespace waits meanwhile, and what the controller holds in memory. Needs what `npm run e2e` needs; about seven minutes.
+ */
+import { readFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { auditEvents } from '../e2e/harness/audit.ts'
+import { startController } from '../e2e/harness/controller.ts'
+import { down, up } from '../e2e/harness/provider.ts'
+import { connect } from '../src/kube/connect.ts'
+import type { KubeObject, Where } from '../src/kube/object.ts'
+import { megabytes } from './lib/numbers.ts'
+import { printTable, progress } from './lib/report.ts'
+
+const namespaces = 500
+const accountsEach = 4
+/** Of somebody else, in each namespace: what must not enter the process. */
+const foreignBytes = 50_000
+const home = 'berth-bench'
+const atOnce = 16
+
+const config = `
+apiVersion: berth.dev/v1alpha1
+kind: BerthConfig
+pullSecretCopies:
+  copies:
+    - { name: pull, from: [${home}/source], namespaces: ['scale-*'], serviceAccounts: ['*'] }
+`
+
+type Account = KubeObject & { imagePullSecrets?: { name: string }[] }
+
+const cluster = await up({ owned: true })
+const connection = await connect({ kubeconfig: cluster.kubeconfig, env: {} })
+const { api } = connection
+const of = (resource: string, namespace?: string, name?: string): Where => ({
+  apiVersion: 'v1',
+  resource,
+  ...(namespace === undefined ? {} : { namespace }),
+  ...(name === undefined ? {} : { name }),
+})
+
+function source(password: string): object {
+  const auth = Buffer.from(`u:${password}`).toString('base64')
+  return {
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: { name: 'source', namespace: home, labels: { 'berth.dev/copy': 'allowed' } },
+    type: 'kubernetes.io/dockerconfigjson',
+    stringData: { '.dockerconfigjson': JSON.stringify({ auths: { 'x.example': { auth } } }) },
+  }
+}
+
+async function fill(index: number): Promise<void> {
+  const namespace = `scale-${index}`
+  await api.create(of('namespaces'), { metadata: { name: namespace } })
+  for (let account = 1; account < accountsEach; account++)
+    await api.create(of('serviceaccounts', namespace), { metadata: { name: `account-${account}` } })
+  const data = { big: Buffer.alloc(foreignBytes, 'x').toString('base64') }
+  await api.create(of('secrets', namespace), { metadata: { name: 'theirs' }, data })
+}
+
+/** The hash that each copy was written with, and how often. */
+async function hashes(): Promise<Map<string, number>> {
+  const found = new Map<string, number>()
+  const selection = { labelSelector: 'berth.dev/copied', metadataOnly: true }
+  for await (const { metadata } of api.list(of('secrets'), selection)) {
+    const hash = metadata.annotations?.['berth.dev/content-hash'] ?? ''
+    found.set(hash, (found.get(hash) ?? 0) + 1)
+  }
+  return found
+}
+
+async function linked(): Promise<number> {
+  let count = 0
+  for await (const { imagePullSecrets = [] } of api.list<Account>(of('serviceaccounts')))
+    if (imagePullSecrets.some(({ name }) => name === 'pull')) count += 1
+  return count
+}
+
+async function until(look: () => Promise<boolean>, everyMs: number): Promise<number> {
+  const started = performance.now()
+  while (!(await look())) await sleep(everyMs)
+  return performance.now() - started
+}
+
+const hasName = (namespace: string, name: string) => async () =>
+  (await api.get<Account>(of('serviceaccounts', namespace, name)))?.imagePullSecrets?.some(
+    (entry) => entry.name === 'pull',
+  ) === true
+
+const seconds = (ms: number) => `${(ms / 1_000).toFixed(1)} s`
+
+try {
+  progress(`secrets: ${namespaces} namespaces, ${namespaces * accountsEach} service accounts`)
+  await api.create(of('namespaces'), { metadata: { name: home } })
+  await api.create(of('secrets', home), source('one'))
+  const indexes = Array.from({ length: namespaces }, (_, index) => index)
+  for (let start = 0; start < namespaces; start += atOnce)
+    await Promise.all(indexes.slice(start, start + atOnce).map(fill))
+  progress('secrets: the first copies and links')
+  const { kubeconfig } = cluster
+  const controller = await startController({ name: 'bench', namespace: home, config, kubeconfig })
+  const memory = (field: string) => {
+    const text = readFileSync(`/proc/${controller.pid}/status`, 'utf8')
+    return Number(new RegExp(`${field}:\\s+(\\d+)`).exec(text)?.[1] ?? 0) * 1_024
+  }
+  const first = await until(async () => (await linked()) === namespaces * accountsEach, 1_000)
+  const atRest = memory('VmRSS')
+  progress('secrets: a rotation, and a new namespace and account in the middle of it')
+  const [before = ''] = [...(await hashes()).keys()]
+  const rotated = performance.now()
+  await api.patch(of('secrets', home, 'source'), 'merge', source('two'))
+  const followed = until(async () => !(await hashes()).has(before), 500).then(
+    () => performance.now() - rotated,
+  )
+  await sleep(10_000)
+  await api.create(of('namespaces'), { metadata: { name: 'scale-new' } })
+  const newNamespace = await until(hasName('scale-new', 'default'), 20)
+  await api.create(of('serviceaccounts', 'scale-1'), { metadata: { name: 'new' } })
+  const newAccount = await until(hasName('scale-1', 'new'), 20)
+  const rotation = await followed
+  const most = memory('VmHWM')
+  await sleep(2_000)
+  const writes = auditEvents(
+    ({ verb, objectRef, requestURI }) =>
+      ['create', 'patch'].includes(verb) &&
+      requestURI.includes('fieldManager=berth') &&
+      objectRef?.resource !== 'leases' &&
+      // What this script itself has made.
+      (verb === 'patch' || objectRef?.name === 'pull') &&
+      objectRef?.namespace !== home,
+  ).map((event) =>
+    Date.parse((event as unknown as { requestReceivedTimestamp: string }).requestReceivedTimestamp),
+  )
+  const sorted = writes.sort((one, other) => one - other)
+  const busiest = Math.max(
+    ...sorted.map(
+      (at, index) => sorted.slice(index, index + 50).filter((each) => each < at + 1_000).length,
+    ),
+  )
+  printTable(
+    ['pull secrets', ''],
+    [
+      ['all copied and linked after', seconds(first)],
+      ['a rotation has reached all after', seconds(rotation)],
+      ['a new namespace is served, meanwhile, after', seconds(newNamespace)],
+      ['a new service account, after', seconds(newAccount)],
+      ['writes', String(sorted.length)],
+      ['writes in the busiest second', String(busiest)],
+      ['RSS at rest', megabytes(atRest)],
+      ['RSS at the most', megabytes(most)],
+    ],
+  )
+  await controller.stop()
+} finally {
+  await connection.close()
+  await down()
+}
