@@ -39,6 +39,7 @@ async function run(dependencies: PullSecretsDependencies, signal: AbortSignal): 
   const { api, settings, log } = dependencies
   const queue = createWorkQueue()
   let wanted: readonly Wanted[] = []
+  let isComplete = false
   const onTrouble = (error: unknown, about: object) =>
     log.warn({ ...about, problem: String(error) }, 'pull secrets: a watch was broken off')
   const sources = createSources(dependencies, () => followed, signal)
@@ -48,7 +49,8 @@ async function run(dependencies: PullSecretsDependencies, signal: AbortSignal): 
       settings,
       withPods: true,
       signal,
-      onNamespace: (namespace) => queue.add(namespace, 'urgent'),
+      // What is read first is read in bulk.
+      onNamespace: (namespace) => queue.add(namespace, isComplete ? 'urgent' : 'ordinary'),
       onSources: () => refresh(),
     },
   )
@@ -56,7 +58,6 @@ async function run(dependencies: PullSecretsDependencies, signal: AbortSignal): 
     wanted = sources.read(refresh)
     for (const namespace of followed.namespaces.keys()) queue.add(namespace, 'ordinary')
   }
-  let isComplete = false
   const complete = () => {
     isComplete = true
     refresh()

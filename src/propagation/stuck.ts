@@ -8,7 +8,7 @@ import type { AccountState } from './objects.ts'
 
 interface RawStatus {
   readonly name?: string
-  readonly state?: { readonly waiting?: { readonly reason?: string } }
+  readonly state?: { readonly waiting?: { readonly reason?: string; readonly message?: string } }
 }
 
 interface RawContainer {
@@ -54,6 +54,8 @@ export interface StuckPod {
   readonly owner: Owner | null
   /** That it waits for. */
   readonly images: readonly string[]
+  /** Those of which a registry that let the kubelet in said that it has none: no other secret helps. */
+  readonly absent: readonly string[]
   readonly pullSecrets: readonly string[]
   /** Milliseconds since 1970, to the second. */
   readonly createdAt: number
@@ -64,8 +66,8 @@ const pullReasons: ReadonlySet<string> = new Set(['ErrImagePull', 'ImagePullBack
 
 /** Null for a pod that waits for no image. */
 export function readStuckPod({ metadata, spec = {}, status = {} }: RawPod): StuckPod | null {
-  const images = metadata.deletionTimestamp === undefined ? waitedFor(spec, status) : []
-  if (images.length === 0) return null
+  const waits = metadata.deletionTimestamp === undefined ? waitedFor(spec, status) : []
+  if (waits.length === 0) return null
   const { name, uid = '', resourceVersion = '', ownerReferences = [] } = metadata
   return {
     name,
@@ -73,7 +75,8 @@ export function readStuckPod({ metadata, spec = {}, status = {} }: RawPod): Stuc
     resourceVersion,
     account: spec.serviceAccountName ?? 'default',
     owner: ownerReferences.find(({ controller }) => controller === true) ?? null,
-    images,
+    images: waits.map(({ image }) => image),
+    absent: waits.flatMap(({ image, message }) => (saysAbsent(message) ? [image] : [])),
     pullSecrets: (spec.imagePullSecrets ?? []).map((entry) => entry.name ?? ''),
     createdAt: Date.parse(metadata.creationTimestamp ?? '') || 0,
   }
@@ -82,15 +85,21 @@ export function readStuckPod({ metadata, spec = {}, status = {} }: RawPod): Stuc
 function waitedFor(
   { initContainers = [], containers = [] }: NonNullable<RawPod['spec']>,
   { initContainerStatuses = [], containerStatuses = [] }: NonNullable<RawPod['status']>,
-): string[] {
-  const waiting = new Set(
-    [...initContainerStatuses, ...containerStatuses]
-      .filter(({ state }) => pullReasons.has(state?.waiting?.reason ?? ''))
-      .map(({ name }) => name),
+): { readonly image: string; readonly message: string }[] {
+  const waiting = new Map(
+    [...initContainerStatuses, ...containerStatuses].flatMap(({ name = '', state }) =>
+      pullReasons.has(state?.waiting?.reason ?? '') ? [[name, state?.waiting?.message ?? '']] : [],
+    ),
   )
-  return [...initContainers, ...containers].flatMap(({ name, image = '' }) =>
-    waiting.has(name) ? [image] : [],
-  )
+  return [...initContainers, ...containers].flatMap(({ name = '', image = '' }) => {
+    const message = waiting.get(name)
+    return message === undefined ? [] : [{ image, message }]
+  })
+}
+
+/** containerd's and CRI-O's words for a 404; a registry that hides what it has speaks of access as well. */
+function saysAbsent(message: string): boolean {
+  return /not found|manifest unknown/i.test(message) && !/denied|auth|forbidden/i.test(message)
 }
 
 /** A copy as it stands in the pod's namespace. */
@@ -121,9 +130,11 @@ export function causeOf(
   account: AccountState | null,
 ): Cause | null {
   for (const copy of copies) {
-    const image = pod.images.find((each) => knows(copy, each))
-    if (image === undefined) continue
     const isListed = pod.pullSecrets.includes(copy.name)
+    const image = pod.images.find(
+      (each) => knows(copy, each) && !(isListed && pod.absent.includes(each)),
+    )
+    if (image === undefined) continue
     const isLinked = account?.pullSecrets?.includes(copy.name) === true
     // The API server's time stamps are cut to seconds.
     if (isListed ? copy.writtenAt < pod.createdAt : !isLinked) continue

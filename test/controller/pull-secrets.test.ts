@@ -72,10 +72,10 @@ function namespaces(kube: FakeKube, names: readonly string[]): void {
   }
 }
 
-const lists = (kube: FakeKube, namespace: string, name = 'default') =>
-  (kube.get('serviceaccounts', name, namespace) as Account | null)?.imagePullSecrets?.map(
-    (each) => each.name,
-  )
+function lists(kube: FakeKube, namespace: string): (string | undefined)[] | undefined {
+  const account: Account | null = kube.get('serviceaccounts', 'default', namespace)
+  return account?.imagePullSecrets?.map(({ name }) => name)
+}
 
 const isLinked = (kube: FakeKube, namespace: string) =>
   vi.waitFor(() => expect(lists(kube, namespace)).toContain('pull'), { timeout: 20_000 })

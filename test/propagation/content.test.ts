@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { readKeyring } from '../../src/credentials/keyring.ts'
 import { hashOf, readContent } from '../../src/propagation/content.ts'
 import type { SourceSecret } from '../../src/propagation/objects.ts'
 
@@ -98,6 +99,21 @@ describe('one source', () => {
 
     expect(JSON.stringify(read(source))).not.toMatch(/canary|Y2FuYXJ5/)
   })
+})
+
+it('a converted source gives a kubelet the same credentials', () => {
+  const source = secret(legacy, '.dockercfg', {
+    'https://index.docker.io/v1/': good,
+    '*.x.io': { username: 'u', password: 'p' },
+    'x.io/team': { auth: pair('other', 'x') },
+  })
+  const converted = read(source, 'dockerconfigjson')
+  const data = converted.kind === 'good' ? { [converted.member]: converted.data } : {}
+  const entries = (type: string, of: Readonly<Record<string, string>>) =>
+    readKeyring(['s'], () => ({ type, data: of })).entries
+
+  expect(entries(modern, data)).toEqual(entries(legacy, source.data))
+  expect(entries(modern, data)).toHaveLength(3)
 })
 
 describe('several sources', () => {

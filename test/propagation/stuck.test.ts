@@ -17,7 +17,13 @@ const copy: PresentCopy = {
 const owner = { kind: 'ReplicaSet', name: 'web', uid: 'rs', controller: true }
 
 function pod(
-  more: { list?: string[]; image?: string; reason?: string; owners?: (typeof owner)[] } = {},
+  more: {
+    list?: string[]
+    image?: string
+    reason?: string
+    message?: string
+    owners?: (typeof owner)[]
+  } = {},
 ): RawPod {
   const {
     list = [],
@@ -32,7 +38,7 @@ function pod(
       imagePullSecrets: list.map((name) => ({ name })),
       containers: [{ name: 'main', image }],
     },
-    status: { containerStatuses: [{ name: 'main', state: { waiting: { reason } } }] },
+    status: { containerStatuses: [{ name: 'main', state: { waiting: { reason, message } } }] },
   }
 }
 
@@ -54,6 +60,17 @@ describe('a pod', () => {
 
     expect(cause(pod({ list: ['pull'] }), account('pull'), late)).toMatchObject({ kind: 'late' })
     expect(cause(pod({ list: ['pull'] }))).toBeNull()
+  })
+
+  it('whose image is not there is not helped by a newer secret', () => {
+    const late = { ...copy, writtenAt: Date.parse(created) + 5_000 }
+    const of = (message: string) =>
+      cause(pod({ list: ['pull'], message }), account('pull'), late)?.kind
+
+    expect(of('failed to resolve reference "x.io/team/app:1": x.io/team/app:1: not found')).toBe(
+      undefined,
+    )
+    expect(of('repository does not exist or may require authorization: not found')).toBe('late')
   })
 
   it.each<[string, RawPod, ReturnType<typeof account>]>([
