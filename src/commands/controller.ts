@@ -135,7 +135,7 @@ export const controller: Command = async (args, io) => {
 
 /** The loops that the config asks for. */
 function makeLoops(parts: ControllerParts): readonly Loop[] {
-  return [...ecrLoops(parts), ...mirrorLoops(parts)]
+  return [...ecrLoops(parts), ...pullSecretLoops(parts), ...mirrorLoops(parts)]
 }
 
 function ecrLoops(parts: ControllerParts): readonly Loop[] {
@@ -145,13 +145,13 @@ function ecrLoops(parts: ControllerParts): readonly Loop[] {
   const now = () => Date.now()
   const dependencies = { api, tokens: ecrTokens, namespace, now, log, metrics: ecrMetrics }
   return [ecrTokensLoop(dependencies, config.ecrTokens)]
-function makeLoops({ cluster, config, log, metrics }: ControllerParts): readonly Loop[] {
+}
+
+function pullSecretLoops({ cluster, config, log, metrics }: ControllerParts): readonly Loop[] {
   const { pullSecretCopies: settings } = config
-  const { api } = cluster
-  const propagation = () => createPropagationMetrics(metrics.registry)
-  return settings.copies.length === 0
-    ? []
-    : [createPullSecretsLoop({ api, settings, log, metrics: propagation() })]
+  if (settings.copies.length === 0) return []
+  const propagation = createPropagationMetrics(metrics.registry)
+  return [createPullSecretsLoop({ api: cluster.api, settings, log, metrics: propagation })]
 }
 
 /** Runs the loops of one config, until another one or the end of the turn. */

@@ -29,6 +29,7 @@ function pod(
     list = [],
     image = 'x.io/team/app:1',
     reason = 'ImagePullBackOff',
+    message = '',
     owners = [owner],
   } = more
   return {
