@@ -14,6 +14,8 @@ export type ControllerOptions = {
   namespace: string
   config: string
   kubeconfig: string
+  /** What is run; the sources, when left out. */
+  program?: string
 }
 
 export type Controller = {
@@ -33,7 +35,7 @@ const main = join(fileURLToPath(new URL('../../', import.meta.url)), 'src/main.t
 
 /** Starts it, and returns when it leads. */
 export async function startController(options: ControllerOptions): Promise<Controller> {
-  const { name, namespace, config, kubeconfig } = options
+  const { name, namespace, config, kubeconfig, program = main } = options
   const { runDir, address } = currentCluster()
   const directory = join(runDir, `controller-${name}`)
   mkdirSync(directory, { recursive: true })
@@ -44,7 +46,7 @@ export async function startController(options: ControllerOptions): Promise<Contr
     name: `controller-${name}`,
     command: process.execPath,
     args: [
-      main,
+      program,
       'controller',
       '--config',
       configFile,

@@ -20,8 +20,8 @@ export interface SecretsTask {
   readonly io: Io
 }
 
-/** The same gap as the controller's: ten writes a second. */
-const writeGapMs = 100
+/** As in the controller. */
+const writeGapMs = 105
 
 /** One line of the output. Holds no content. */
 interface Line {
