@@ -26,7 +26,7 @@ apiVersion: berth.dev/v1alpha1
 kind: BerthConfig
 pullSecretCopies:
   copies:
-    - { name: pull, from: [${home}/source], namespaces: ['scale-*'], serviceAccounts: [default] }
+    - { name: pull, from: [${home}/source], namespaces: ['scale-*'], serviceAccounts: [default, new] }
 `
 
 type Account = KubeObject & { imagePullSecrets?: { name: string }[] }
@@ -106,6 +106,8 @@ try {
     namespace: home,
     config,
     kubeconfig,
+    // V8 grows into whatever it may have: a container's limit would do the same.
+    nodeOptions: ['--max-old-space-size=96', '--max-semi-space-size=1'],
     program: fileURLToPath(new URL('../dist/main.js', import.meta.url)),
   })
   const memory = (field: string) => {

@@ -16,6 +16,7 @@ export type ControllerOptions = {
   kubeconfig: string
   /** What is run; the sources, when left out. */
   program?: string
+  nodeOptions?: readonly string[]
 }
 
 export type Controller = {
@@ -35,7 +36,7 @@ const main = join(fileURLToPath(new URL('../../', import.meta.url)), 'src/main.t
 
 /** Starts it, and returns when it leads. */
 export async function startController(options: ControllerOptions): Promise<Controller> {
-  const { name, namespace, config, kubeconfig, program = main } = options
+  const { name, namespace, config, kubeconfig, program = main, nodeOptions = [] } = options
   const { runDir, address } = currentCluster()
   const directory = join(runDir, `controller-${name}`)
   mkdirSync(directory, { recursive: true })
@@ -46,6 +47,7 @@ export async function startController(options: ControllerOptions): Promise<Contr
     name: `controller-${name}`,
     command: process.execPath,
     args: [
+      ...nodeOptions,
       program,
       'controller',
       '--config',
