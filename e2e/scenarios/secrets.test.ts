@@ -99,11 +99,14 @@ async function available(name: string, namespace: string): Promise<void> {
   })
 }
 
+/** The deployment's pod; one that is on its way out is none any more. */
 async function podOf(name: string, namespace: string): Promise<string> {
-  const args = ['get', 'pods', '-n', namespace, '-l', `app=${name}`, '-o', 'name']
+  const args = ['get', 'pods', '-n', namespace, '-l', `app=${name}`, '-o', 'json']
   return waitFor(`a pod of ${name}`, async () => {
-    const [first] = (await kubectlOk(args)).trim().split('\n')
-    return first === '' ? undefined : first?.replace('pod/', '')
+    const { items } = JSON.parse(await kubectlOk(args)) as {
+      items: { metadata: { name: string; deletionTimestamp?: string } }[]
+    }
+    return items.find(({ metadata }) => metadata.deletionTimestamp === undefined)?.metadata.name
   })
 }
 
