@@ -1,5 +1,5 @@
 /** `mirror.images`: what is to be copied, with every tag, glob and range checked. */
-import { validRange } from 'semver'
+import validRange from 'semver/ranges/valid.js'
 import { canonicalRepository } from '../fallback/alias.ts'
 import { compileTagGlob } from '../fallback/glob.ts'
 import { parseReference } from '../reference/parse.ts'

@@ -1,7 +1,7 @@
 /** Certificates: a CA and a serving certificate apart from it, ECDSA P-256 and SHA-256. */
 import { randomBytes } from 'node:crypto'
 import { isIP } from 'node:net'
-import { generate, type SelfsignedOptions } from 'selfsigned'
+import type { SelfsignedOptions } from 'selfsigned'
 import type { KeyPair } from './certificate.ts'
 
 export interface Certificates {
@@ -74,6 +74,8 @@ function datesOf({ days, now }: Pick<CertificateRequest, 'days' | 'now'>) {
 async function make(commonName: string, options: SelfsignedOptions): Promise<KeyPair> {
   // RFC 5280 bounds a common name to 64 characters; verifiers read the alternative names only.
   const subject = [{ name: 'commonName', value: commonName.slice(0, 64) }]
+  // Some three hundred files, which a process that is given its certificate need not read.
+  const { generate } = await import('selfsigned')
   const made = await generate(subject, { ...strong, ...options })
   return { key: made.private, cert: made.cert }
 }
