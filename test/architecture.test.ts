@@ -32,6 +32,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
     'mirror',
     'credentials',
     'propagation',
+    'diagnose',
     'kube',
     'config',
     'server',

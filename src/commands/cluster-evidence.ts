@@ -3,7 +3,7 @@ import { readKeyring, type SecretState } from '../credentials/keyring.ts'
 import { pullOrder } from '../credentials/pull-order.ts'
 import { type PodEvent, type PullFailure, pullFailures } from '../diagnose/failure.ts'
 import type { Judged } from '../diagnose/findings.ts'
-import { type Credentials, judge } from '../diagnose/verdict.ts'
+import { type Credentials, judge, type Verdict } from '../diagnose/verdict.ts'
 import type { KubeApi } from '../kube/api.ts'
 import { hasStatus } from '../kube/error.ts'
 import type { KubeObject } from '../kube/object.ts'
@@ -41,6 +41,21 @@ export async function judgeCluster(api: KubeApi, scope: Scope): Promise<Judged[]
       verdict: judge(failure.message, await credentialsOf(read, pod, failure.image)),
     })),
   )
+}
+
+/**
+ * Judges pulls one by one, for whoever knows already which fail; each object is read once. Without leave to read secrets a
+ * verdict about a pod that names some rests on the message.
+ */
+export function createJudge(
+  api: KubeApi,
+  readSecrets: boolean,
+): (pod: KubeObject, failure: PullFailure) => Promise<Verdict> {
+  const read = reader(api)
+  return async (pod, { message, image }) => {
+    const isBlind = !readSecrets && secretNames(member(pod, 'spec')).length > 0
+    return judge(message, isBlind ? null : await credentialsOf(read, pod, image))
+  }
 }
 
 /** Warnings about pods, by the pod's UID, oldest first. None when they may not be read: a status says most of it. */

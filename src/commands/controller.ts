@@ -18,6 +18,7 @@ import { createLogs, type Logger } from '../telemetry/log.ts'
 import { createPropagationMetrics } from '../telemetry/propagation-metrics.ts'
 import { configFile, oneOf, port, readOptions, text } from './arguments.ts'
 import { mirrorLoops } from './controller-mirror.ts'
+import { pullFailureLoops } from './controller-pull-failures.ts'
 import { createTokenStore, defaultSecretsDirectory } from './engine.ts'
 import type { Command, Io } from './io.ts'
 import { stopped } from './serve.ts'
@@ -135,7 +136,12 @@ export const controller: Command = async (args, io) => {
 
 /** The loops that the config asks for. */
 function makeLoops(parts: ControllerParts): readonly Loop[] {
-  return [...ecrLoops(parts), ...pullSecretLoops(parts), ...mirrorLoops(parts)]
+  return [
+    ...ecrLoops(parts),
+    ...pullSecretLoops(parts),
+    ...mirrorLoops(parts),
+    ...pullFailureLoops(parts),
+  ]
 }
 
 function ecrLoops(parts: ControllerParts): readonly Loop[] {

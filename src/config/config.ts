@@ -37,6 +37,11 @@ export interface Config {
     readonly matches: (image: Reference) => boolean
   }[]
   readonly ecrTokens: readonly EcrTokenSecret[]
+  readonly pullFailures: {
+    readonly report: boolean
+    /** Whether the pull secrets of pods that fail are read. */
+    readonly readSecrets: boolean
+  }
   /** Kinds beside the built-in ones. */
   readonly workloads: readonly Workload[]
   readonly mirror: MirrorSettings

@@ -155,6 +155,7 @@ function build(
       return { secret, matches: ({ domain, path }) => find(domain, path).length > 0 }
     }),
     ecrTokens: readEcrTokens(input.ecrTokens, { registries, directory, report }),
+    pullFailures: input.pullFailures,
     workloads: input.workloads.map(({ kind, pod, images }) => ({
       kind,
       pod: pod === undefined ? null : memberPath(pod),

@@ -233,6 +233,16 @@ export const configSchema = object({
     )
     .default([])
     .describe('Pull secrets with tokens of Amazon ECR, which `berth controller` keeps fresh'),
+  pullFailures: object({
+    report: z
+      .boolean()
+      .default(true)
+      .describe('True: `berth controller` tells of pods that stay without an image'),
+    readSecrets: z
+      .boolean()
+      .default(false)
+      .describe('True: it reads the pull secrets of such pods, to say which is at fault'),
+  }).default({ report: true, readSecrets: false }),
   workloads: z
     .array(workload)
     .default([])

@@ -1,6 +1,7 @@
 /** What the controller tells Prometheus of itself; each loop adds its own figures to the same registry. */
 import { Counter, Gauge, Registry } from 'prom-client'
 import { createMirrorMetrics, type MirrorMetrics } from './mirror-metrics.ts'
+import { createPullFailureMetrics, type PullFailureMetrics } from './pull-failure-metrics.ts'
 
 export interface ControllerMetrics {
   readonly registry: Registry
@@ -8,6 +9,7 @@ export interface ControllerMetrics {
   readonly loopFailed: (name: string) => void
   readonly configLoaded: (ok: boolean) => void
   readonly mirror: MirrorMetrics
+  readonly pullFailures: PullFailureMetrics
 }
 
 /** Makes the metrics of one controller process. */
@@ -36,5 +38,6 @@ export function createControllerMetrics(): ControllerMetrics {
     loopFailed: (loop) => failures.inc({ loop }),
     configLoaded: (ok) => lastReload.set(ok ? 1 : 0),
     mirror: createMirrorMetrics(registry),
+    pullFailures: createPullFailureMetrics(registry),
   }
 }

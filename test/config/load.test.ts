@@ -79,7 +79,7 @@ describe('problems have a place, a rule and a fix', () => {
     [
       'fallbak: []',
       [
-        'f:3:1: error: fallbak is not known here; known: apiVersion, kind, registries, fallback, pin, pullPolicy, pullSecrets, ecrTokens, workloads, mirror, pullSecretCopies, mode, tests',
+        'f:3:1: error: fallbak is not known here; known: apiVersion, kind, registries, fallback, pin, pullPolicy, pullSecrets, ecrTokens, pullFailures, workloads, mirror, pullSecretCopies, mode, tests',
       ],
     ],
     ['mode: dry', ['f:3:1: error: mode is not one of enforce, observe']],
