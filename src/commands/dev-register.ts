@@ -1,6 +1,5 @@
 /** `berth dev --register`: shows the pods of a real cluster to the process on this machine, for as long as it runs. */
 import { hostname, networkInterfaces } from 'node:os'
-import { createInterface } from 'node:readline/promises'
 import { parse } from 'yaml'
 import { BerthError } from '../errors.ts'
 import type { Cluster } from '../kube/connect.ts'
@@ -38,18 +37,6 @@ export function ownAddress(): string {
     'usage',
     'this machine has no address of its own; say with --address where the API server reaches it',
   )
-}
-
-/** Asks the person, on a terminal; throws `usage` where nobody can be asked. */
-export async function confirm(question: string, { stdin, stderr }: Io): Promise<boolean> {
-  if ((stdin as { isTTY?: boolean }).isTTY !== true)
-    throw new BerthError('usage', `${question} Nobody can be asked here; say --yes`)
-  const reader = createInterface({ input: stdin, output: stderr })
-  try {
-    return /^y(es)?$/i.test((await reader.question(`${question} [y/N] `)).trim())
-  } finally {
-    reader.close()
-  }
 }
 
 /** Registers; gives what takes the registration away again. Throws KubeError. */

@@ -2,21 +2,23 @@
 import { text as readAll } from 'node:stream/consumers'
 import { stringify } from 'yaml'
 import { classify } from '../diagnose/classify.ts'
-import { type Finding, findings } from '../diagnose/findings.ts'
+import { findings, type Judged } from '../diagnose/findings.ts'
 import { BerthError } from '../errors.ts'
-import { connect } from '../kube/connect.ts'
+import { type Cluster, connect } from '../kube/connect.ts'
 import { oneOf, type Parsed, readArguments, text } from './arguments.ts'
 import { judgeCluster } from './cluster-evidence.ts'
 import { diagnosisTable, type Diagnosis, findingsTable } from './diagnosis-table.ts'
+import { fix, fixOptions, isFixed, readFixWish, shownFix } from './fix.ts'
 import { type Command, type Io, print } from './io.ts'
 import { podsOf } from './pods-of.ts'
 
 export const usage =
-  'berth diagnose [KIND/NAME…] [-n NAMESPACE | -A] [--kubeconfig FILE] [--context NAME] [-o table|json|yaml] | --message TEXT | --message - [-o table|json|yaml]'
+  'berth diagnose [KIND/NAME…] [-n NAMESPACE | -A] [--kubeconfig FILE] [--context NAME] [-o table|json|yaml] [--fix [--secret NAMESPACE/NAME] [--dry-run | --yes]] | --message TEXT | --message - [-o table|json|yaml]'
 
 /**
- * Exits with 0 when nothing fails, and with 1 when a pull does. With `--message` there is always something that fails:
- * 1 then means that no rule knows a message. 3 when the cluster could not be reached.
+ * Exits with 0 when nothing fails, and with 1 when a pull does; with `--fix`, when something is left to do.
+ * With `--message` there is always something that fails: 1 then means that no rule knows a message. 3 when the cluster
+ * could not be reached.
  */
 export const diagnose: Command = async (args, io) => {
   const { values, positionals } = readArguments(
@@ -28,11 +30,15 @@ export const diagnose: Command = async (args, io) => {
       kubeconfig: { type: 'string' },
       context: { type: 'string' },
       output: { type: 'string', short: 'o' },
+      ...fixOptions,
     },
     usage,
   )
   const output = oneOf(values, 'output', ['table', 'json', 'yaml'])
   const message = text(values, 'message')
+  const wish = readFixWish(values)
+  if (message !== undefined && wish !== null)
+    throw new BerthError('usage', `--fix needs a cluster; leave --message out\nusage: ${usage}`)
   if (message !== undefined && positionals.length > 0)
     throw new BerthError(
       'usage',
@@ -44,9 +50,16 @@ export const diagnose: Command = async (args, io) => {
     else print(io.stdout, table())
   }
   if (message === undefined) {
-    const found = await fromCluster(values, positionals, io)
-    show({ findings: found }, () => findingsTable(found, io))
-    return found.length > 0 ? 1 : 0
+    return fromCluster(values, positionals, io, async (cluster, judged) => {
+      const found = findings(judged)
+      const isTable = output === 'table'
+      if (wish === null || isTable) show({ findings: found }, () => findingsTable(found, io))
+      if (wish === null) return found.length > 0 ? 1 : 0
+      const tell = (line: string) => print(isTable ? io.stdout : io.stderr, line)
+      const report = await fix(cluster, judged, { wish, io, tell })
+      if (!isTable) show({ findings: found, fix: shownFix(report) }, () => '')
+      return isFixed(report) ? 0 : 1
+    })
   }
   const messages = message === '-' ? await readLines(io) : [message]
   const diagnoses = messages.map((each): Diagnosis => ({ message: each, ...classify(each) }))
@@ -58,7 +71,8 @@ async function fromCluster(
   values: Parsed['values'],
   names: readonly string[],
   io: Io,
-): Promise<Finding[]> {
+  use: (cluster: Cluster, judged: readonly Judged[]) => Promise<number>,
+): Promise<number> {
   const cluster = await connect({
     kubeconfig: text(values, 'kubeconfig'),
     context: text(values, 'context'),
@@ -70,7 +84,7 @@ async function fromCluster(
       throw new BerthError('usage', `${names[0]} is of one namespace; leave -A out`)
     const namespace = isAll ? undefined : (text(values, 'namespace') ?? cluster.namespace)
     const isWanted = await podsOf(cluster.api, namespace, names)
-    return findings(await judgeCluster(cluster.api, { namespace, isWanted }))
+    return await use(cluster, await judgeCluster(cluster.api, { namespace, isWanted }))
   } finally {
     await cluster.close()
   }

@@ -1,0 +1,288 @@
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { parseAllDocuments } from 'yaml'
+import { currentCluster } from '../harness/cluster.ts'
+import { run } from '../harness/command.ts'
+import { type Controller, startController } from '../harness/ecr-controller.ts'
+import { pushImage } from '../harness/images.ts'
+import { apply, getJson, kubectlOk, type KubeObject, remove } from '../harness/kubectl.ts'
+import { getPod, podManifest, podPullFails, podRunning } from '../harness/pods.ts'
+import { type Registry, startRegistry } from '../harness/registry.ts'
+import { waitFor } from '../harness/wait.ts'
+
+/** Pods that stay without an image: the controller tells of them, and `berth diagnose --fix` helps those that it can. */
+const cluster = currentCluster()
+const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
+const page = fileURLToPath(new URL('../../docs/diagnose.md', import.meta.url))
+const own = 'pull-failures-berth'
+const namespace = 'pull-failures'
+const team = 'fix-team'
+const vault = 'fix-vault'
+const account = { username: 'puller', password: 'canary-pull-failures' }
+
+let open: Registry
+let locked: Registry
+
+beforeAll(async () => {
+  open = await startRegistry(cluster, { name: 'failures-open' })
+  locked = await startRegistry(cluster, { name: 'failures-locked', htpasswd: account })
+  await pushImage({
+    registry: locked.url,
+    repository: 'team/app',
+    tag: '1',
+    binary: cluster.pauseBinary,
+    marker: 'pull-failures',
+    auth: account,
+  })
+  for (const each of [own, namespace, team, vault]) await kubectlOk(['create', 'namespace', each])
+})
+
+afterAll(async () => {
+  for (const each of [own, namespace, team, vault]) await remove('namespace', each)
+  for (const kind of ['clusterrolebinding', 'clusterrole'])
+    await remove(kind, 'berth-pull-failures')
+  await open?.stop()
+  await locked?.stop()
+})
+
+function pullSecret(name: string, host: string, home: string, labels = {}): object {
+  const auth = Buffer.from(`${account.username}:${account.password}`).toString('base64')
+  const content = JSON.stringify({ auths: { [host]: { auth } } })
+  return {
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: { name, namespace: home, labels },
+    type: 'kubernetes.io/dockerconfigjson',
+    data: { '.dockerconfigjson': Buffer.from(content).toString('base64') },
+  }
+}
+
+type Event = KubeObject & { reason: string; message: string; count?: number }
+
+async function eventsOf(pod: string, reason: string): Promise<Event[]> {
+  const selector = `involvedObject.name=${pod},reason=${reason}`
+  const text = await kubectlOk(['get', 'events', '-n', namespace, `--field-selector=${selector}`, '-o', 'json']) // prettier-ignore
+  return (JSON.parse(text) as { items: Event[] }).items
+}
+
+async function pullsOf(pod: string): Promise<number> {
+  const events = await eventsOf(pod, 'Pulling')
+  return events.reduce((sum, { count = 1 }) => sum + count, 0)
+}
+
+describe('the controller, with the rights of docs/diagnose.md', () => {
+  let controller: Controller
+
+  const figures = async () =>
+    (await controller.metrics())
+      .split('\n')
+      .filter((line) => line.startsWith('berth_pull_failures{'))
+
+  beforeAll(async () => {
+    const [rights = ''] =
+      [...readFileSync(page, 'utf8').matchAll(/^```yaml\n([^]*?)^```$/gm)]
+        .map(([, body = '']) => body)
+        .filter((body) => body.includes('kind: ClusterRole')) ?? []
+    const role = { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'berth-pull-failures' } // prettier-ignore
+    await apply([
+      ...parseAllDocuments(rights).map((document) => document.toJS() as object),
+      {
+        apiVersion: 'rbac.authorization.k8s.io/v1',
+        kind: 'ClusterRoleBinding',
+        metadata: { name: role.name },
+        roleRef: role,
+        subjects: [{ kind: 'ServiceAccount', name: 'berth-controller', namespace: own }],
+      },
+    ])
+    controller = await startController({
+      name: 'pull-failures',
+      namespace: own,
+      rules: [],
+      config: `
+apiVersion: berth.dev/v1alpha1
+kind: BerthConfig
+registries: [{ host: '${open.host}', endpoint: '${open.url}', mirror: true }]
+pullFailures: { readSecrets: true }
+`,
+    })
+    await apply([
+      podManifest({ name: 'missing-tag', namespace, image: `${open.host}/team/app:2` }),
+      podManifest({
+        name: 'missing-secret',
+        namespace,
+        image: `${locked.host}/team/app:1`,
+        pullSecret: 'gone',
+      }),
+    ])
+  })
+
+  afterAll(async () => {
+    await controller?.stop()
+  })
+
+  test('tells once of each pod, whatever the number of tries', async () => {
+    for (const pod of ['missing-tag', 'missing-secret'])
+      await waitFor(`the fourth try of ${pod}`, async () => (await pullsOf(pod)) >= 4, {
+        timeoutMs: 150_000,
+        everyMs: 1_000,
+      })
+    const told = await Promise.all(
+      ['missing-tag', 'missing-secret'].map((pod) => eventsOf(pod, 'ImagePullDiagnosed')),
+    )
+
+    expect(told.map((events) => events.length)).toEqual([1, 1])
+    const [[tag] = [], [secret] = []] = told
+    expect(tag?.message).toContain(`${open.host}/team/app:2 does not come: `)
+    expect(tag?.message).toContain('[not-found, likely, D40]')
+    expect(secret?.message).toMatch(/\(gone\) \[pull-secret-missing, (?:proved|likely), D05\]/)
+    expect(JSON.stringify(told)).not.toContain('canary')
+    expect(await figures()).toEqual(
+      expect.arrayContaining([
+        `berth_pull_failures{cause="not-found",registry="${open.host}"} 1`,
+        'berth_pull_failures{cause="pull-secret-missing",registry="other"} 1',
+      ]),
+    )
+  })
+
+  test('the figure goes with the pod', async () => {
+    await remove('pod', 'missing-tag', namespace)
+
+    await waitFor('one figure to be left', async () => (await figures()).length === 1)
+    expect((await figures())[0]).toContain('cause="pull-secret-missing"')
+  })
+})
+
+interface Report {
+  readonly fix: {
+    readonly steps: readonly { readonly do: string; readonly outcome: string }[]
+    readonly left: readonly { readonly pod: string; readonly why: string }[]
+  }
+}
+
+describe('berth diagnose --fix', () => {
+  const image = () => `${locked.host}/team/app:1`
+  const fix = (...args: string[]) =>
+    run(process.execPath, [main, 'diagnose', '--fix', '-n', team, ...args, '--kubeconfig', cluster.kubeconfig]) // prettier-ignore
+  const report = async (...args: string[]) => {
+    const { stdout, stderr, code } = await fix(...args, '-o', 'json')
+    expect(`${stdout}${stderr}`).not.toContain('canary')
+    return { ...(JSON.parse(stdout) as Report).fix, code }
+  }
+  const accountNow = () =>
+    getJson<KubeObject & { imagePullSecrets: { name: string }[]; metadata: { resourceVersion: string } }>('serviceaccount', 'default', team) // prettier-ignore
+  const uidOf = async (name: string) => (await getPod(name, team)).metadata.uid
+
+  beforeAll(async () => {
+    await apply([
+      pullSecret('elsewhere', 'elsewhere.example', team),
+      pullSecret('team-pull', locked.host, vault),
+    ])
+    const list = JSON.stringify({ imagePullSecrets: [{ name: 'elsewhere' }] })
+    await waitFor('the service account', () => getJson('serviceaccount', 'default', team))
+    await kubectlOk(['patch', 'serviceaccount', 'default', '-n', team, '-p', list])
+    const labels = { app: 'web' }
+    await apply([
+      {
+        apiVersion: 'apps/v1',
+        kind: 'Deployment',
+        metadata: { name: 'web', namespace: team },
+        spec: {
+          replicas: 2,
+          selector: { matchLabels: labels },
+          template: {
+            metadata: { labels },
+            spec: podManifest({ name: 'web', image: image() })['spec'],
+          },
+        },
+      },
+      podManifest({ name: 'bare', namespace: team, image: image() }),
+    ])
+    await podPullFails('bare', team)
+    await waitFor('both pods of the Deployment to fail', async () => {
+      const { steps, left } = await report('--dry-run')
+      expect(steps).toEqual([])
+      return left.length === 3
+    })
+  })
+
+  test('copies nothing that nobody has consented to', async () => {
+    const { steps, left, code } = await report('--yes')
+
+    expect({ steps, code }).toEqual({ steps: [], code: 1 })
+    expect(left[0]?.why).toContain('label one berth.dev/copy=allowed')
+  })
+
+  test('shows the plan, and does nothing where nobody can be asked', async () => {
+    await kubectlOk(['label', 'secret', 'team-pull', '-n', vault, 'berth.dev/copy=allowed'])
+    const shown = await fix('--dry-run')
+    const asked = await fix()
+
+    expect(shown.code).toBe(1)
+    expect(shown.stdout).toContain(`plan  copy secret ${vault}/team-pull to ${team}\n`)
+    expect(shown.stdout).toContain(
+      `plan  link secret team-pull to service account ${team}/default\n`,
+    )
+    expect(
+      shown.stdout.match(/^plan {2}recreate pod fix-team\/web-.* of ReplicaSet\/web-/gm),
+    ).toHaveLength(2)
+    expect(asked).toMatchObject({ code: 2, stderr: expect.stringContaining('say --yes') })
+    expect((await accountNow()).imagePullSecrets).toEqual([{ name: 'elsewhere' }])
+    expect(await kubectlOk(['get', 'secrets', '-n', team, '-o', 'name'])).toBe('secret/elsewhere\n')
+  })
+
+  test('heals the Deployment, and leaves the bare pod to a person', async () => {
+    const bare = await uidOf('bare')
+    const { steps, left, code } = await report('--yes')
+
+    expect(steps.map((step) => `${step.do} ${step.outcome}`)).toEqual([
+      'copy done',
+      'link done',
+      'recreate done',
+      'recreate done',
+    ])
+    expect(left).toEqual([
+      { namespace: team, pod: 'bare', why: 'nobody makes it again: delete it and make it anew' },
+    ])
+    expect(code).toBe(1)
+    await kubectlOk(['rollout', 'status', 'deployment/web', '-n', team, '--timeout=90s'])
+    expect((await accountNow()).imagePullSecrets).toEqual([
+      { name: 'elsewhere' },
+      { name: 'team-pull' },
+    ])
+    expect(await uidOf('bare')).toBe(bare)
+    expect(await podPullFails('bare', team)).not.toBe('')
+  })
+
+  test('does nothing the second time', async () => {
+    const before = await accountNow()
+    const { steps, left, code } = await report('--yes')
+
+    expect({ steps, code }).toEqual({ steps: [], code: 1 })
+    expect(left.map(({ pod }) => pod)).toEqual(['bare'])
+    expect((await accountNow()).metadata.resourceVersion).toBe(before.metadata.resourceVersion)
+  })
+
+  test('a pod that names a secret which is not there gets it under that name, and stays the same pod', async () => {
+    await remove('pod', 'bare', team)
+    await apply(podManifest({ name: 'named', namespace: team, image: image(), pullSecret: 'mine' }))
+    await podPullFails('named', team)
+    const uid = await uidOf('named')
+    const { steps, left, code } = await report('--yes', '--secret', `${vault}/team-pull`)
+
+    expect(steps).toEqual([
+      {
+        do: 'copy',
+        namespace: team,
+        secret: 'mine',
+        from: { namespace: vault, name: 'team-pull', expiresAt: null },
+        outcome: 'done',
+        problem: null,
+      },
+    ])
+    expect({ left, code }).toEqual({ left: [], code: 0 })
+    await podRunning('named', team, 150_000)
+    expect(await uidOf('named')).toBe(uid)
+    expect(await fix()).toMatchObject({ code: 0 })
+  })
+})
