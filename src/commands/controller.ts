@@ -25,7 +25,7 @@ import { stopped } from './serve.ts'
 import { listen } from './webhook.ts'
 
 export const usage =
-  'berth controller [--config FILE] [--kubeconfig FILE] [--context NAME] [--namespace NAME] [--lease NAME] [--host ADDRESS] [--metrics-port N] [--secrets-dir DIR] [--log-level LEVEL]'
+  'berth controller [--config FILE] [--kubeconfig FILE] [--context NAME] [-n NAMESPACE] [--lease NAME] [--host ADDRESS] [--metrics-port N] [--secrets-dir DIR] [--log-level LEVEL]'
 
 /** Everything that a loop may be made of. */
 export interface ControllerParts {

@@ -1,43 +1,45 @@
 /** Chooses the verb, and turns its failure into a message and an exit code. */
 import { createRequire } from 'node:module'
 import { BerthError, type ErrorCode } from '../errors.ts'
+import { helpOf, usageOf } from './help.ts'
 import { type Command, type Io, print } from './io.ts'
 
 interface Verb {
   readonly summary: string
   /** Loaded when called, so that `explain` does not wait for the server's libraries. */
-  readonly load: () => Promise<{ readonly command: Command; readonly usage: string }>
+  readonly load: (
+    args: readonly string[],
+  ) => Promise<{ readonly command: Command; readonly usage: string }>
 }
 
 const verbs: Readonly<Record<string, Verb>> = {
   dev: {
-    summary:
-      'the webhook with throw-away certificates and an example table, and a sample pod through it',
+    summary: 'tries a table: the webhook with throw-away certificates, and a pod through it',
     load: () => import('./dev.ts').then(({ dev, usage }) => ({ command: dev, usage })),
   },
   serve: {
-    summary: 'the webhook',
+    summary: 'runs the webhook',
     load: () => import('./serve.ts').then(({ serve, usage }) => ({ command: serve, usage })),
   },
   controller: {
-    summary: 'the loops that keep a cluster in order',
+    summary: 'runs the loops that keep a cluster in order',
     load: () =>
       import('./controller.ts').then(({ controller, usage }) => ({ command: controller, usage })),
   },
   check: {
-    summary: 'validates the config and its tests',
+    summary: 'validates the config, and runs its tests',
     load: () => import('./check.ts').then(({ check, usage }) => ({ command: check, usage })),
   },
   explain: {
-    summary: 'the whole decision for each image',
+    summary: 'shows the whole decision for each image',
     load: () => import('./explain.ts').then(({ explain, usage }) => ({ command: explain, usage })),
   },
   report: {
-    summary: 'what a cluster runs, what of it is on a mirror, and what Berth would change',
+    summary: 'shows what pods run, what of it is on a mirror, and what Berth would change',
     load: () => import('./report.ts').then(({ report, usage }) => ({ command: report, usage })),
   },
   rewrite: {
-    summary: 'the same decisions in manifests: for GitOps, Helm and kustomize',
+    summary: 'writes the same decisions into manifests: for GitOps, Helm and kustomize',
     load: () => import('./rewrite.ts').then(({ rewrite, usage }) => ({ command: rewrite, usage })),
   },
   lock: {
@@ -45,15 +47,18 @@ const verbs: Readonly<Record<string, Verb>> = {
     load: () => import('./lock.ts').then(({ lock, usage }) => ({ command: lock, usage })),
   },
   diff: {
-    summary: 'which images another config would bring from elsewhere',
+    summary: 'tells which images two configs decide otherwise',
     load: () => import('./diff.ts').then(({ diff, usage }) => ({ command: diff, usage })),
   },
   nodes: {
-    summary: 'the same table as files for the nodes: containerd, K3s, CRI-O, OpenShift',
-    load: () => import('./nodes.ts').then(({ nodes, usage }) => ({ command: nodes, usage })),
+    summary: 'writes the same table as files for nodes: containerd, K3s, CRI-O, OpenShift',
+    load: async (args) => {
+      const { nodes, usageFor } = await import('./nodes.ts')
+      return { command: nodes, usage: await usageFor(args) }
+    },
   },
   diagnose: {
-    summary: 'why images do not come, from a cluster or from the message of an event',
+    summary: 'tells why images do not come, from a cluster or from the message of an event',
     load: () =>
       import('./diagnose.ts').then(({ diagnose, usage }) => ({ command: diagnose, usage })),
   },
@@ -62,7 +67,7 @@ const verbs: Readonly<Record<string, Verb>> = {
     load: () => import('./mirror.ts').then(({ mirror, usage }) => ({ command: mirror, usage })),
   },
   drift: {
-    summary: 'whether mirrors still hold what upstream serves',
+    summary: 'tells whether mirrors still hold what upstream serves',
     load: () => import('./drift.ts').then(({ drift, usage }) => ({ command: drift, usage })),
   },
   secrets: {
@@ -73,7 +78,7 @@ const verbs: Readonly<Record<string, Verb>> = {
     },
   },
   certs: {
-    summary: "CA, serving certificate, Secret, and the webhook configuration's caBundle",
+    summary: 'makes CA, serving certificate, Secret and webhook configuration',
     load: () => import('./certs.ts').then(({ certs, usage }) => ({ command: certs, usage })),
   },
 }
@@ -102,7 +107,8 @@ const exitCodes: Readonly<Record<ErrorCode, number>> = {
 
 /** Runs one command line. Never throws: a BerthError becomes its message and its exit code, a bug becomes a stack and 70. */
 export async function run(argv: readonly string[], io: Io): Promise<number> {
-  const [name = '', ...args] = argv
+  const isAsked = argv[0] === 'help' && argv.length > 1
+  const [name = '', ...args] = isAsked ? [...argv.slice(1), '--help'] : argv
   if (name === '--version' || name === 'version') {
     print(io.stdout, version())
     return 0
@@ -115,9 +121,9 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     const verb = Object.hasOwn(verbs, name) ? verbs[name] : undefined
     if (verb === undefined)
       throw new BerthError('usage', `${name} is not a command of berth; \`berth help\` lists them`)
-    const { command, usage } = await verb.load()
+    const { command, usage } = await verb.load(args)
     if (!args.some((each) => each === '--help' || each === '-h')) return await command(args, io)
-    print(io.stdout, `${verb.summary}\n\nusage: ${usage}`)
+    print(io.stdout, `${verb.summary}\n\n${usageOf(usage)}`)
     return 0
   } catch (error) {
     return report(error, io)
@@ -140,19 +146,7 @@ function report(error: unknown, io: Io): number {
 }
 
 function help(): string {
-  const width = Math.max(...Object.keys(verbs).map((name) => name.length))
-  const lines = Object.entries(verbs).map(
-    ([name, { summary }]) => `  ${name.padEnd(width)}  ${summary}`,
-  )
-  return [
-    'berth brings every image that a cluster runs to a registry of your own',
-    '',
-    'usage: berth COMMAND [options]',
-    '',
-    ...lines,
-    '',
-    '`berth COMMAND --help` shows its options.',
-  ].join('\n')
+  return helpOf(new Map(Object.entries(verbs).map(([name, { summary }]) => [name, summary])))
 }
 
 function version(): string {

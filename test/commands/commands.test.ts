@@ -65,22 +65,40 @@ describe('a command line that is wrong', () => {
     expect(outcome).toMatchObject({ code, stdout: '', stderr: expect.stringContaining(message) })
   })
 
-  it('gives help on standard output when asked', async () => {
+  it('gives help on standard output when asked, in the order of docs/cli.md', async () => {
     const { code, stdout } = await berth(['help'])
 
+    const named = [...stdout.matchAll(/^  ([a-z]+) {2}/gm)].map(([, verb]) => verb)
+    const page = readFileSync(new URL('../../docs/cli.md', import.meta.url), 'utf8')
     expect(code).toBe(0)
-    for (const verb of ['dev', 'serve', 'check', 'explain', 'rewrite', 'lock', 'diff', 'certs'])
-      expect(stdout).toMatch(new RegExp(`^  ${verb} `, 'm'))
+    expect(named).toEqual([...page.matchAll(/^## berth ([a-z]+)$/gm)].map(([, verb]) => verb))
+    expect(new Set(named).size).toBe(named.length)
+    expect(stdout.split('\n').filter((line) => line.length > 100)).toEqual([])
   })
 
   it.each(['explain', 'check', 'serve', 'dev', 'certs', 'rewrite', 'lock', 'diff'])(
-    'shows the options of %s',
+    'shows the options of %s, within a terminal',
     async (verb) => {
       const { code, stdout } = await berth([verb, '--help'])
 
       expect([code, stdout.includes(`usage: berth ${verb} `)]).toEqual([0, true])
+      expect(stdout.split('\n').filter((line) => line.length > 80)).toEqual([])
+      expect(await berth(['help', verb])).toMatchObject({ code, stdout })
     },
   )
+
+  it('shows the options of a verb of nodes, or of all', async () => {
+    const all = await berth(['nodes', '--help'])
+    const one = await berth(['nodes', 'detect', '--help'])
+
+    expect(all.stdout.match(/berth nodes [a-z]+/g)).toEqual([
+      'berth nodes render',
+      'berth nodes detect',
+      'berth nodes check',
+      'berth nodes apply',
+    ])
+    expect(one.stdout.match(/berth nodes [a-z]+/g)).toEqual(['berth nodes detect'])
+  })
 
   it('tells its version', async () => {
     const { version } = JSON.parse(

@@ -413,7 +413,7 @@ describe('berth nodes check', () => {
 
 describe('berth nodes', () => {
   it.each([
-    [[], 'nothing is not known here; choose one of render, detect, check, apply'],
+    [[], 'no verb is given; choose one of render, detect, check, apply'],
     [['render'], '--target is missing'],
     [['render', '--target', 'docker'], '--target docker is not known'],
     [['render', '--target', 'k3s', '--air-gap', '--digest-only'], 'cannot both hold'],
