@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
 import { createAdmissionLog } from '../../src/telemetry/admission-log.ts'
 import { createControllerMetrics } from '../../src/telemetry/controller-metrics.ts'
+import { createEcrMetrics } from '../../src/telemetry/ecr-metrics.ts'
 import { createLogs } from '../../src/telemetry/log.ts'
 import { createMetrics } from '../../src/telemetry/metrics.ts'
 
@@ -35,6 +36,7 @@ async function described(registry: {
 
 const webhook = createMetrics({ knows: () => true, circuits: () => new Map() }).registry
 const controller = createControllerMetrics().registry
+createEcrMetrics(controller)
 
 /** The rows of one section's table. */
 function rows(heading: string): Described[] {
