@@ -1,7 +1,10 @@
 import { readFileSync } from 'node:fs'
+import { basename, dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { formatLock } from '../../src/lock/lock.ts'
+import { nodeRoute } from '../../src/nodes/node-route.ts'
+import { parseReference } from '../../src/reference/parse.ts'
 import { berth } from '../support/io.ts'
 import { digestA, digestB } from '../support/questions.ts'
 
@@ -9,9 +12,24 @@ import { digestA, digestB } from '../support/questions.ts'
 const page = readFileSync(new URL('../../docs/repository.md', import.meta.url), 'utf8')
 const anubis = fileURLToPath(new URL('../../webhook-config/examples/anubis.yaml', import.meta.url))
 
+/** The page's own words: the example's configuration, and nobody is asked. */
+const options = ['--config', anubis]
+
+/** What a node's containerd asks first for an image, by the files that are written for it. */
+async function nodeAsksFirst(image: string): Promise<string | undefined> {
+  const target = ['--target', 'containerd', '--allow-partial', '-o', 'json']
+  const rendered = await berth(['nodes', 'render', ...target, ...options])
+  const { files } = JSON.parse(rendered.stdout) as { files: { path: string; content: string }[] }
+  const tree = new Map(files.map(({ path, content }) => [basename(dirname(path)), content]))
+  const parsed = parseReference(image)
+  return parsed.ok
+    ? nodeRoute({ kind: 'containerd', trees: [tree] }, parsed.reference)[0]
+    : undefined
+}
+
 describe('the table of answers', () => {
-  const rows = [...page.matchAll(/^\| `([^`]+)` \| `([^`]+)` \| the same \|/gm)].map(
-    ([, from = '', to = '']) => ({ from, to }),
+  const rows = [...page.matchAll(/^\| `([^`]+)` \| `([^`]+)` \| the same \| `([^`]+)` \|$/gm)].map(
+    ([, from = '', to = '', first = '']) => ({ from, to, first }),
   )
 
   it('is there', () => {
@@ -21,11 +39,13 @@ describe('the table of answers', () => {
   it.each(rows)(
     '$from becomes $to, decided for a pod and written into a manifest',
     async ({ from, to }) => {
-      const options = ['--no-probe', '--config', anubis]
       const pod = `apiVersion: v1\nkind: Pod\nspec: { containers: [{ image: '${from}' }] }\n`
 
-      const explained = await berth(['explain', from, '-o', 'json', ...options])
-      const rewritten = await berth(['rewrite', '-f', '-', '--images-only', ...options], pod)
+      const explained = await berth(['explain', from, '-o', 'json', '--no-probe', ...options])
+      const rewritten = await berth(
+        ['rewrite', '-f', '-', '--images-only', '--no-probe', ...options],
+        pod,
+      )
 
       const [{ chosen, changed } = {}] = JSON.parse(explained.stdout) as {
         chosen?: string
@@ -35,6 +55,11 @@ describe('the table of answers', () => {
       expect(rewritten.stdout).toBe(pod.replace(from, to))
     },
   )
+
+  it.each(rows)('$from leads a node to $first, and so does $to', async ({ from, to, first }) => {
+    expect(await nodeAsksFirst(from)).toBe(first)
+    expect(await nodeAsksFirst(to)).toBe(first)
+  })
 })
 
 it("Renovate's expression finds every entry of a lock file", () => {
