@@ -152,6 +152,8 @@ describe('the process', () => {
   })
 })
 
+const byText = (a = '', b = '') => (a < b ? -1 : 1)
+
 describe('ARCHITECTURE.md', () => {
   const text = readFileSync(new URL('../ARCHITECTURE.md', import.meta.url), 'utf8')
 
@@ -162,11 +164,13 @@ describe('ARCHITECTURE.md', () => {
     )
     const everythingAbove = rows.map(([room]) => room).filter((room) => room !== 'commands')
 
-    expect(rows.map(([room]) => room).sort()).toEqual(Object.keys(arrows).sort())
+    expect(rows.map(([room]) => room).toSorted(byText)).toEqual(
+      Object.keys(arrows).toSorted(byText),
+    )
     for (const [room, rooms] of rows) {
       const said =
         room === 'commands' ? everythingAbove : rooms.filter((each) => each !== 'nothing')
-      expect([room, [...said].sort()]).toEqual([room, [...(arrows[room] ?? [])].sort()])
+      expect([room, said.toSorted(byText)]).toEqual([room, (arrows[room] ?? []).toSorted(byText)])
     }
   })
 
@@ -178,6 +182,6 @@ describe('ARCHITECTURE.md', () => {
       ([, name]) => name,
     )
 
-    expect(table.sort()).toEqual(Object.keys(dependencies).sort())
+    expect(table.toSorted(byText)).toEqual(Object.keys(dependencies).toSorted(byText))
   })
 })

@@ -10,6 +10,7 @@ import type { ImageResult } from '../mirror/result.ts'
 import { formatReference } from '../reference/reference.ts'
 import { tagTtlMs } from '../resolve/cache.ts'
 import { count, oneOf, type Parsed, readArguments, text } from './arguments.ts'
+import { useOptions } from './image-uses.ts'
 import { type Command, type Io, print } from './io.ts'
 import { copyAll, signalCode } from './mirror.ts'
 import { type Restart, restartWorkloads } from './mirror-cluster.ts'
@@ -17,7 +18,7 @@ import { wantedPairs } from './mirror-pairs.ts'
 import { openMirror, type OpenedMirror } from './mirror-registries.ts'
 
 export const usage =
-  'berth drift [SRC DST | SRC=DST… | IMAGE… | -] [-f FILE]… [--from-cluster] [-n NAMESPACE | -A] [--config FILE] [--platforms] [--update [--restart]] [--dry-run] [--jobs N] [-o table|json] [--audit-log FILE] [-q] [--context NAME] [--kubeconfig FILE] [--secrets-dir DIR]'
+  'berth drift [SRC DST | SRC=DST… | IMAGE… | -] [-f FILE|DIR|-…] [-R] [--from-cluster] [-n NAMESPACE | -A] [--config FILE] [--platforms] [--update [--restart]] [--dry-run] [--jobs N] [-o table|json] [--audit-log FILE] [-q] [--context NAME] [--kubeconfig FILE] [--secrets-dir DIR]'
 
 /** Two HEADs each: more at once than images being copied. */
 const defaultJobs = 16
@@ -28,12 +29,7 @@ export const drift: Command = async (args, io) => {
     args,
     {
       config: { type: 'string' },
-      filename: { type: 'string', short: 'f', multiple: true },
-      'from-cluster': { type: 'boolean' },
-      namespace: { type: 'string', short: 'n' },
-      'all-namespaces': { type: 'boolean', short: 'A' },
-      context: { type: 'string' },
-      kubeconfig: { type: 'string' },
+      ...useOptions,
       platforms: { type: 'boolean' },
       update: { type: 'boolean' },
       restart: { type: 'boolean' },

@@ -1,12 +1,8 @@
 /** Which images a command is about: those of manifests, or those that a cluster's pods ask for. */
-import { filledInByAnother } from '../admission/decide.ts'
-import { askedImage, readRecords } from '../admission/annotation.ts'
 import type { Config } from '../config/config.ts'
-import { connect } from '../kube/connect.ts'
 import type { KubeObject } from '../kube/object.ts'
-import { imagesOf } from '../manifests/images.ts'
+import { askedBy, imagesOf } from '../manifests/images.ts'
 import { readManifests } from '../manifests/source.ts'
-import { findSites } from '../pod/sites.ts'
 import { type Parsed, text, texts } from './arguments.ts'
 import { type Io, print } from './io.ts'
 import { readManifestFiles, refuse } from './manifest-files.ts'
@@ -63,6 +59,8 @@ export async function readUses(
 
 /** What pods asked for: of those that the webhook has changed, the annotation says it. */
 async function runningUses(values: Parsed['values'], io: Io): Promise<Use[]> {
+  // client-node takes half a second to load, which nobody has to wait for who asks no cluster.
+  const { connect } = await import('../kube/connect.ts')
   const cluster = await connect({
     kubeconfig: text(values, 'kubeconfig'),
     context: text(values, 'context'),
@@ -78,12 +76,10 @@ async function runningUses(values: Parsed['values'], io: Io): Promise<Use[]> {
     }
     const uses: Use[] = []
     for await (const pod of cluster.api.list<KubeObject>(where, {}, io.signal)) {
-      const records = readRecords(pod)
       const { name, namespace: own = namespace } = pod.metadata
-      const images = findSites(pod)
-        .map((site) => askedImage(records, site))
-        .filter((image) => image !== filledInByAnother)
-      uses.push(...images.map((image) => ({ image, namespace: own, by: `Pod ${own}/${name}` })))
+      uses.push(
+        ...askedBy(pod).map((image) => ({ image, namespace: own, by: `Pod ${own}/${name}` })),
+      )
     }
     return uses
   } finally {

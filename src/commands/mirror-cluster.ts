@@ -32,10 +32,6 @@ async function withCluster<Result>(
 }
 
 /** The pods of the namespaces that are asked for: -A all, -n one, else the context's own. Throws `cluster-…`. */
-export function podsOf(values: Parsed['values'], io: Io): Promise<readonly KubeObject[]> {
-  return withCluster(values, io, (cluster) => listPods(cluster, values, io.signal))
-}
-
 async function listPods(
   { api, namespace: own }: Cluster,
   values: Parsed['values'],

@@ -1,22 +1,18 @@
 /** What to copy, from what the command line, manifests, a cluster or the config say. */
-import { readFileSync } from 'node:fs'
 import { text as readAll } from 'node:stream/consumers'
 import type { Config, MirrorImage } from '../config/config.ts'
 import { BerthError } from '../errors.ts'
 import { canonicalRepository } from '../fallback/alias.ts'
-import { imagesOfPod } from '../mirror/pod-images.ts'
 import type { Pair } from '../mirror/pair.ts'
 import { type Plan, planImages, type WantedImage } from '../mirror/plan.ts'
-import { member } from '../pod/sites.ts'
-import { at, listedObjects, podPath } from '../pod/workload.ts'
 import { parseReference } from '../reference/parse.ts'
 import { formatReference, type Reference, withDefaultTag } from '../reference/reference.ts'
 import { RegistryFault } from '../registry/fault.ts'
 import type { Registries } from '../registry/repository.ts'
 import { listTags } from '../registry/tags.ts'
 import { type Parsed, text, texts } from './arguments.ts'
+import { readUses, type Use } from './image-uses.ts'
 import { type Io, print } from './io.ts'
-import { podsOf } from './mirror-cluster.ts'
 import type { OpenedMirror } from './mirror-registries.ts'
 
 /** What is to be copied, and what was asked for and cannot be. */
@@ -24,7 +20,7 @@ export interface Wanted extends Plan {
   readonly unlisted: readonly { readonly image: string; readonly reason: string }[]
 }
 
-/** Everything that was asked for, pairs first. Throws `usage`, `invalid-reference`, and what a kubeconfig can be wrong with. */
+/** Everything that was asked for, pairs first. Throws `usage`, `invalid-reference`, and what `readUses` throws. */
 export async function wantedPairs(
   { config, registries }: OpenedMirror,
   { values, positionals }: Parsed,
@@ -34,16 +30,12 @@ export async function wantedPairs(
   if (config === null) return { pairs, skipped: [], unlisted: [] }
   const namespace = text(values, 'namespace') ?? 'default'
   const files = texts(values, 'filename')
-  const images: WantedImage[] = []
   const names = await namesOf(rest, io)
-  for (const name of names) images.push({ reference: readImage(name), namespace })
-  for (const file of files) images.push(...(await imagesInManifest(file, namespace, io)))
-  if (values['from-cluster'] === true) {
-    for (const pod of await podsOf(values, io)) {
-      const where = member(member(pod, 'metadata'), 'namespace')
-      images.push(...imagesIn(pod, typeof where === 'string' ? where : namespace, io))
-    }
-  }
+  const uses = await readUses(values, config, io)
+  const images: WantedImage[] = [
+    ...names.map((name) => ({ reference: readImage(name), namespace })),
+    ...uses.flatMap((use) => wantedBy(use, io)),
+  ]
   const unlisted: { image: string; reason: string }[] = []
   if (positionals.length === 0 && files.length === 0 && values['from-cluster'] !== true) {
     for (const image of configured(config)) {
@@ -119,41 +111,12 @@ async function namesOf(positionals: readonly string[], io: Io): Promise<string[]
   return positionals.flatMap((each) => (each === '-' ? lines : [each]))
 }
 
-async function imagesInManifest(file: string, namespace: string, io: Io): Promise<WantedImage[]> {
-  const { parseAllDocuments } = await import('yaml')
-  const documents = parseAllDocuments(await readManifest(file, io))
-  const fault = [...documents].flatMap(({ errors }) => errors)[0]
-  if (fault !== undefined) throw new BerthError('usage', `${file} is no YAML: ${fault.message}`)
-  return [...documents]
-    .flatMap((document) => listedObjects(document.toJS()))
-    .flatMap((object) => {
-      const path = podPath(object)
-      if (path === null) return []
-      const where = member(member(object, 'metadata'), 'namespace')
-      return imagesIn(at(object, path), typeof where === 'string' ? where : namespace, io)
-    })
-}
-
-async function readManifest(file: string, io: Io): Promise<string> {
-  if (file === '-') return readAll(io.stdin)
-  try {
-    return readFileSync(file, 'utf8')
-  } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException
-    throw new BerthError('usage', `${file} cannot be read: ${code}; -f takes files and -`, {
-      cause,
-    })
-  }
-}
-
 /** A name that does not parse is told of and passed over, as the webhook does. */
-function imagesIn(pod: unknown, namespace: string, io: Io): WantedImage[] {
-  return imagesOfPod(pod).flatMap((image) => {
-    const parsed = parseReference(image)
-    if (parsed.ok) return [{ reference: parsed.reference, namespace }]
-    print(io.stderr, `berth: ${image} is passed over: ${parsed.message}`)
-    return []
-  })
+function wantedBy({ image, namespace, by }: Use, io: Io): WantedImage[] {
+  const parsed = parseReference(image)
+  if (parsed.ok) return [{ reference: parsed.reference, namespace }]
+  print(io.stderr, `berth: ${image} is passed over: ${parsed.message} (${by})`)
+  return []
 }
 
 /** The images that an entry of the config stands for, or why that cannot be told. */

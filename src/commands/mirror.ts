@@ -7,12 +7,13 @@ import type { ImageResult } from '../mirror/result.ts'
 import { mirrorAll, type Watcher } from '../mirror/run.ts'
 import type { Pair } from '../mirror/pair.ts'
 import { count, oneOf, type Parsed, readArguments, text } from './arguments.ts'
+import { useOptions } from './image-uses.ts'
 import { type Command, type Io, print } from './io.ts'
 import { wantedPairs } from './mirror-pairs.ts'
 import { openMirror, type OpenedMirror } from './mirror-registries.ts'
 
 export const usage =
-  'berth mirror [SRC DST | SRC=DST… | IMAGE… | -] [-f FILE]… [--from-cluster [-n NAMESPACE | -A]] [--config FILE] [--dry-run] [--fast] [--referrers] [--create-repos] [--jobs N] [--quota-floor N] [-o table|json] [--audit-log FILE] [-q] [--context NAME] [--kubeconfig FILE] [--secrets-dir DIR]'
+  'berth mirror [SRC DST | SRC=DST… | IMAGE… | -] [-f FILE|DIR|-…] [-R] [--from-cluster] [-n NAMESPACE | -A] [--config FILE] [--dry-run] [--fast] [--referrers] [--create-repos] [--jobs N] [--quota-floor N] [-o table|json] [--audit-log FILE] [-q] [--context NAME] [--kubeconfig FILE] [--secrets-dir DIR]'
 
 /** Images at once: enough for one to be read while another is stored; registries ask for no more than a few connections. */
 const defaultJobs = 4
@@ -23,12 +24,7 @@ export const mirror: Command = async (args, io) => {
     args,
     {
       config: { type: 'string' },
-      filename: { type: 'string', short: 'f', multiple: true },
-      'from-cluster': { type: 'boolean' },
-      namespace: { type: 'string', short: 'n' },
-      'all-namespaces': { type: 'boolean', short: 'A' },
-      context: { type: 'string' },
-      kubeconfig: { type: 'string' },
+      ...useOptions,
       'dry-run': { type: 'boolean' },
       fast: { type: 'boolean' },
       referrers: { type: 'boolean' },

@@ -83,7 +83,7 @@ function nodeTable(nodes: readonly ClusterNode[]): string {
 }
 
 /** As kubectl lines things up: two and more spaces between columns, nothing behind the last. */
-export function columns(rows: readonly (readonly string[])[]): string {
+function columns(rows: readonly (readonly string[])[]): string {
   const widths = (rows[0] ?? []).map((_, index) =>
     Math.max(...rows.map((row) => (row[index] ?? '').length)),
   )

@@ -127,6 +127,6 @@ function shown({ files, directory }: NodeFiles): string {
     .join('\n')
 }
 
-export function tell({ notes, restart }: NodeFiles, io: Io): void {
+function tell({ notes, restart }: NodeFiles, io: Io): void {
   for (const note of [...notes, restart]) print(io.stderr, `berth: ${note}`)
 }

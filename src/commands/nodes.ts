@@ -2,7 +2,7 @@
 import { BerthError } from '../errors.ts'
 import type { Command } from './io.ts'
 
-export const usage = 'berth nodes render|detect|check|apply [options]'
+const usage = 'berth nodes render|detect|check|apply [options]'
 
 /** Each verb is loaded when it is called. */
 const verbs: Readonly<

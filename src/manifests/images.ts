@@ -1,4 +1,5 @@
 /** The images that manifests ask for. */
+import { askedImage, readRecords } from '../admission/annotation.ts'
 import { filledInByAnother } from '../admission/decide.ts'
 import { findSites } from '../pod/sites.ts'
 import { type CarrierKind, carriersIn, titleOf } from './carrier.ts'
@@ -17,9 +18,15 @@ export interface ImageUse {
 export function imagesOf({ objects }: Manifests, kinds: readonly CarrierKind[]): ImageUse[] {
   return objects.flatMap(({ value }) =>
     carriersIn(value, kinds).flatMap(({ pod, namespace }) =>
-      findSites(pod)
-        .filter(({ image }) => image !== filledInByAnother)
-        .map(({ image }) => ({ image, namespace, object: titleOf(value) })),
+      askedBy(pod).map((image) => ({ image, namespace, object: titleOf(value) })),
     ),
   )
+}
+
+/** A pod that was read from a cluster says in its annotation what it asked for before Berth. */
+export function askedBy(pod: unknown): string[] {
+  const records = readRecords(pod)
+  return findSites(pod)
+    .map((site) => askedImage(records, site))
+    .filter((image) => image !== filledInByAnother)
 }

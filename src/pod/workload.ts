@@ -2,7 +2,7 @@
  * Where a Kubernetes object holds a pod: the object itself, or a pod template inside a workload. Reads raw objects, as
  * `sites.ts` does. Pure.
  */
-import { isObject, member } from './sites.ts'
+import { member } from './sites.ts'
 
 /** Path of what holds `metadata` and `spec` of a pod, as members of the object; empty for a Pod itself. */
 export type PodPath = readonly string[]
@@ -38,17 +38,6 @@ export function podPath(
 /** The raw value at a path; undefined where it leads nowhere. */
 export function at(object: unknown, path: PodPath): unknown {
   return path.reduce<unknown>((value, key) => member(value, key), object)
-}
-
-/** The objects of a manifest: those of a List (of any kind that ends so) one by one, anything else itself. */
-export function listedObjects(object: unknown): readonly unknown[] {
-  const kind = member(object, 'kind')
-  const items = member(object, 'items')
-  return typeof kind === 'string' && kind.endsWith('List') && Array.isArray(items)
-    ? items.flatMap(listedObjects)
-    : isObject(object)
-      ? [object]
-      : []
 }
 
 /** `apps` of `apps/v1`; empty for the core group's `v1`. */

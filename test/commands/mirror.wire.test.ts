@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -149,6 +149,38 @@ describe('berth mirror', () => {
     expect([...mirror.tags.keys()].sort()).toEqual(
       ['a', 'b', 'c'].map((name) => `docker.io/library/${name}`),
     )
+  })
+
+  it('reads directories, kinds of the config, and what a rewritten pod asked for', async () => {
+    for (const name of ['a', 'b', 'c']) source.addImage(`library/${name}`, 'latest')
+    config = writeConfig('workloads: [{ kind: argoproj.io/Rollout, pod: spec.template }]\n')
+    mkdirSync(join(directory, 'deploy/below'), { recursive: true })
+    const records = [
+      { site: 'containers/x', from: 'a', to: 'mirror.example/a', row: null, why: '' },
+    ]
+    write(
+      'deploy/pod.json',
+      JSON.stringify({
+        apiVersion: 'v1',
+        kind: 'Pod',
+        metadata: { annotations: { 'berth.dev/images': JSON.stringify(records) } },
+        spec: { containers: [{ name: 'x', image: 'mirror.example/a' }] },
+      }),
+    )
+    write(
+      'deploy/below/rollout.yaml',
+      'apiVersion: argoproj.io/v1alpha1\nkind: Rollout\nspec: { template: { spec: { containers: [{ image: b }] } } }\n',
+    )
+    write('deploy/below/notes.txt', 'no: [manifest')
+    const deploy = join(directory, 'deploy')
+    const { code } = await berth(['mirror', '-f', deploy, '-R', '--config', config, '-q'])
+    const nowhere = await berth(['mirror', '-f', '/nowhere.yaml', '--config', config])
+
+    expect(code).toBe(0)
+    expect([...mirror.tags.keys()].sort()).toEqual(
+      ['a', 'b'].map((name) => `docker.io/library/${name}`),
+    )
+    expect(nowhere).toMatchObject({ code: 2, stderr: expect.stringContaining('manifest-invalid') })
   })
 
   it('copies what the config lists, by list, glob, range and number', async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { at, listedObjects, podPath } from '../../src/pod/workload.ts'
+import { at, podPath } from '../../src/pod/workload.ts'
 
 describe('where an object holds a pod', () => {
   it.each([
@@ -41,20 +41,5 @@ describe('where an object holds a pod', () => {
 
     expect(at(job, ['spec', 'template'])).toBe(job.spec.template)
     expect(at({ spec: null }, ['spec', 'template'])).toBeUndefined()
-  })
-})
-
-describe('the objects of a manifest', () => {
-  const pod = { apiVersion: 'v1', kind: 'Pod' }
-
-  it('are those of a list, also of a list in a list', () => {
-    const list = { apiVersion: 'v1', kind: 'List', items: [pod, { kind: 'PodList', items: [pod] }] }
-
-    expect(listedObjects(list)).toEqual([pod, pod])
-  })
-
-  it('are the object itself, or nothing at all for an empty document', () => {
-    expect(listedObjects(pod)).toEqual([pod])
-    expect(listedObjects(null)).toEqual([])
   })
 })
