@@ -71,7 +71,7 @@ const verbs: Readonly<Record<string, Verb>> = {
     load: () => import('./drift.ts').then(({ drift, usage }) => ({ command: drift, usage })),
   },
   secrets: {
-    summary: 'pull secrets that service accounts lack, copied and linked',
+    summary: 'copies pull secrets to namespaces, and links them to service accounts',
     load: async () => {
       const { secrets, usage } = await import('./secrets.ts')
       return { command: secrets, usage }

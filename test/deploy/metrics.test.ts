@@ -6,6 +6,7 @@ import { createControllerMetrics } from '../../src/telemetry/controller-metrics.
 import { createEcrMetrics } from '../../src/telemetry/ecr-metrics.ts'
 import { createLogs } from '../../src/telemetry/log.ts'
 import { createMetrics } from '../../src/telemetry/metrics.ts'
+import { createPropagationMetrics } from '../../src/telemetry/propagation-metrics.ts'
 
 const read = (file: string) => readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8')
 const page = read('docs/metrics.md')
@@ -37,6 +38,7 @@ async function described(registry: {
 const webhook = createMetrics({ knows: () => true, circuits: () => new Map() }).registry
 const controller = createControllerMetrics().registry
 createEcrMetrics(controller)
+createPropagationMetrics(controller)
 
 /** The rows of one section's table. */
 function rows(heading: string): Described[] {
