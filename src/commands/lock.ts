@@ -97,9 +97,12 @@ function wantedOf(uses: readonly Use[], io: Io): Map<string, Use> {
 function checkOnly(file: string, before: Lock, wanted: ReadonlyMap<string, Use>, io: Io): number {
   const missing = [...wanted].filter(([key]) => !before.has(key))
   const unused = [...before.keys()].filter((key) => !wanted.has(key))
-  for (const [key, { by }] of missing) print(io.stdout, `${file}: ${key} is not locked (${by})`)
-  for (const key of unused) print(io.stdout, `${file}: ${key} is not used any more`)
-  return missing.length + unused.length === 0 ? 0 : 1
+  const name = relative('.', file)
+  for (const [key, { by }] of missing) print(io.stdout, `${name}: ${key} is not locked (${by})`)
+  for (const key of unused) print(io.stdout, `${name}: ${key} is not used any more`)
+  if (missing.length + unused.length === 0) return 0
+  print(io.stderr, 'berth: the same command without --check sets it right')
+  return 1
 }
 
 interface Task {
