@@ -24,6 +24,18 @@ function blocks(file: string, language: string): string[] {
   )
 }
 
+describe('a page', () => {
+  it.each(pages)('%s says nothing twice', (page) => {
+    const lines = read(page).split('\n')
+    const said = lines.filter(
+      (line, index) => /^(?:- |\| |#)/.test(line) && !lines[index + 1]?.startsWith('| ---'),
+    )
+    const rows = said.filter((line) => !line.startsWith('| ---'))
+
+    expect(rows.filter((line, index) => rows.indexOf(line) !== index)).toEqual([])
+  })
+})
+
 describe('links', () => {
   const links = pages.flatMap((page) =>
     [...read(page).matchAll(/\]\((?!https?:)([^)#]+)/g)].map(
