@@ -30,15 +30,23 @@ export async function publishImage(version: string): Promise<ImageRegistry> {
   return { ...registry, digest }
 }
 
+type OverlaySettings = {
+  base: string
+  files: Record<string, string>
+  components?: readonly string[]
+  extra?: string
+}
+
 /** A kustomization of a test's own: what somebody writes who installs Berth, with a table and perhaps patches. */
 export function writeOverlay(
   name: string,
-  { base, files, extra = '' }: { base: string; files: Record<string, string>; extra?: string },
+  { base, files, components = [], extra = '' }: OverlaySettings,
 ): string {
   const directory = join(currentCluster().runDir, `overlay-${name}`)
   rmSync(directory, { recursive: true, force: true })
   mkdirSync(directory, { recursive: true })
   for (const [file, content] of Object.entries(files)) writeFileSync(join(directory, file), content)
+  const from = (path: string) => relative(directory, join(repository, path))
   const generated = Object.keys(files).map(
     (file) =>
       `  - { name: berth-config, namespace: ${namespace}, behavior: replace, files: [${file}] }`,
@@ -47,7 +55,8 @@ export function writeOverlay(
     join(directory, 'kustomization.yaml'),
     [
       'sortOptions: { order: fifo }',
-      `resources: ['${relative(directory, join(repository, base))}']`,
+      `resources: ['${from(base)}']`,
+      `components: ${JSON.stringify(components.map((each) => from(`deploy/components/${each}`)))}`,
       'generatorOptions: { disableNameSuffixHash: true }',
       'configMapGenerator:',
       ...generated,

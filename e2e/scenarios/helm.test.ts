@@ -8,7 +8,6 @@ import { helmOk } from '../harness/helm.ts'
 import {
   type ImageRegistry,
   keepCreatingPods,
-  makeCertificate,
   podsBehind,
   publishImage,
   rolledOut,
@@ -33,12 +32,11 @@ beforeAll(async () => {
   await registries.push(registries.mirror, 'library/app', 'latest')
   const labels = { 'pod-security.kubernetes.io/enforce': 'restricted' }
   await apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace, labels } })
-  const caBundle = await makeCertificate(namespace)
   values = (config) => {
     const file = join(cluster.runDir, 'values.json')
     const policy = { mirrors: ['mirror.example'] }
     const webhook = { failurePolicy: 'Fail' }
-    writeFileSync(file, JSON.stringify({ config, policy, webhook, certificate: { caBundle } }))
+    writeFileSync(file, JSON.stringify({ config, policy, webhook }))
     return file
   }
   const file = values(parse(registries.config))

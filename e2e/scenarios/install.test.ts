@@ -11,7 +11,6 @@ import {
   applyKustomization,
   type ImageRegistry,
   keepCreatingPods,
-  makeCertificate,
   namespace,
   podsBehind,
   publishImage,
@@ -29,22 +28,20 @@ import { waitFor } from '../harness/wait.ts'
 /** Berth installed as it is to be installed: from its own image, by kustomize, called through its Service. */
 const cluster = currentCluster()
 const base = `${repository}deploy/base`
+const leases = 'leases.coordination.k8s.io'
+const configurations = 'mutatingwebhookconfigurations.admissionregistration.k8s.io'
 const monitoring = join(repository, 'deploy/components/monitoring')
 let image: ImageRegistry
 let registries: MirrorAndHub
 let said: string
-let caBundle: string
 
 beforeAll(async () => {
   image = await publishImage('0.1.0')
   registries = await startMirrorAndHub('install', cluster.podAddress)
   await registries.push(registries.mirror, 'library/app', 'latest')
   await registries.push(registries.hub, 'library/only-hub', '1')
-  // As docs/install.md has it: a certificate first, then everything, then the CA.
-  await apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } })
-  caBundle = await makeCertificate()
+  // As docs/install.md has it: one command, and Berth makes its certificate and tells the API server.
   said = await applyKustomization(base)
-  await trust(caBundle)
   await rolledOut()
   await rolledOut('berth-controller')
 })
@@ -56,6 +53,17 @@ afterAll(async () => {
   await registries?.stop()
   await image?.stop()
 })
+
+/** What an account may do in Berth's namespace beyond what every account may. */
+async function rightsOf(account: string): Promise<string[][]> {
+  const as = `--as=system:serviceaccount:${namespace}:${account}`
+  const text = await kubectlOk(['auth', 'can-i', '--list', '-n', namespace, as])
+  return text
+    .split('\n')
+    .slice(1)
+    .filter((line) => line !== '' && !/^(selfsubject|\s)/.test(line))
+    .map((line) => line.split(/\s{2,}/))
+}
 
 const table = () =>
   writeOverlay('table', {
@@ -101,29 +109,32 @@ describe('kubectl apply -k deploy/base', () => {
     expect(file.stderr).toContain('EROFS')
   })
 
-  test('gives the webhook no right, and the controller none but its Lease', async () => {
-    const may = async (account: string) =>
-      kubectlOk([
-        'auth',
-        'can-i',
-        '--list',
-        '-n',
-        namespace,
-        `--as=system:serviceaccount:${namespace}:${account}`,
-      ])
-    const rights = (text: string) =>
-      text
-        .split('\n')
-        .slice(1)
-        .filter((line) => line !== '' && !/^(selfsubject|\s)/.test(line))
-        .map((line) => line.split(/\s{2,}/))
-    const leases = 'leases.coordination.k8s.io'
-
-    expect(rights(await may('berth-webhook'))).toEqual([])
-    expect(rights(await may('berth-controller'))).toEqual([
+  test('gives the webhook its certificate and its registration, and the controller its Lease, and nothing else', async () => {
+    expect(await rightsOf('berth-webhook')).toEqual([
+      ['secrets', '[]', '[]', '[create]'],
+      [configurations, '[]', '[berth]', '[get list watch patch]'],
+      ['secrets', '[]', '[berth-own-certificate]', '[get list watch update]'],
+    ])
+    expect(await rightsOf('berth-controller')).toEqual([
       [leases, '[]', '[]', '[create]'],
       [leases, '[]', '[berth-controller]', '[get update]'],
     ])
+  })
+
+  test('lets nobody overwrite a caBundle for long: the webhook puts its own back', async () => {
+    const bundles = () =>
+      kubectlOk([
+        'get',
+        'mutatingwebhookconfiguration',
+        'berth',
+        '-o',
+        'jsonpath={.webhooks[*].clientConfig.caBundle}',
+      ])
+    const before = await bundles()
+    await trust(Buffer.from(before).toString('base64').slice(0, 4))
+    await waitFor('the caBundles', async () => (await bundles()) === before)
+
+    expect(before.split(' ')).toHaveLength(2)
   })
 
   test('with a table, takes it without a restart, and rewrites pods through the Service', async () => {
@@ -324,7 +335,6 @@ describe('taking it away', () => {
 
   test('leaves, where only the namespace was deleted, a registration that stops nobody', async () => {
     await apply(readFileSync(join(repository, 'webhook-config/mutating-webhook.yaml'), 'utf8'))
-    await trust(caBundle)
     const { code } = await create(podManifest({ name: 'left', image: 'app' }))
 
     expect(code).toBe(0)

@@ -63,10 +63,16 @@ describe('Helm and kustomize', () => {
     ['opt-in', ['opt-in'], ['webhook.optIn=true']],
     ['fail-closed', ['fail-closed'], ['webhook.failurePolicy=Fail', 'webhook.replicas=3']],
     ['cert-manager', ['cert-manager'], ['certificate.provider=cert-manager']],
+    ['mounted-certificate', ['mounted-certificate'], ['certificate.provider=secret']],
     ['autoscaling', ['autoscaling'], ['autoscaling.enabled=true']],
     ['monitoring', ['monitoring'], ['monitoring.enabled=true']],
     ['ecr-tokens', ['ecr-tokens'], ['controller.ecrSecrets={ecr-pull}']],
     ['pull-secret-warnings', ['pull-secret-warnings'], ['pullSecretWarnings.enabled=true']],
+    [
+      'pull-secret-warnings, without a certificate of its own',
+      ['cert-manager', 'pull-secret-warnings'],
+      ['certificate.provider=cert-manager', 'pullSecretWarnings.enabled=true'],
+    ],
     [
       'together',
       ['opt-in', 'fail-closed', 'cert-manager', 'monitoring'],
@@ -80,7 +86,7 @@ describe('Helm and kustomize', () => {
     ],
   ])('make the same objects: %s', async (name, components, settings) => {
     const fromKustomize = comparable(
-      await renderKustomize(kustomization(name.replaceAll(' ', '-'), components)),
+      await renderKustomize(kustomization(name.replaceAll(/[ ,]+/g, '-'), components)),
     )
     const fromHelm = comparable(await renderChart(settings))
 

@@ -20,7 +20,7 @@ const goTrue: ReadonlySet<string> = new Set(['1', 't', 'T', 'true', 'TRUE', 'Tru
 
 const enforceAnnotation = 'kubernetes.io/enforce-mountable-secrets'
 
-type Fact = ReadonlySet<string> | 'all' | 'yes' | 'no' | 'unknown'
+type Fact = ReadonlySet<string> | 'all' | 'yes' | 'no' | 'forbidden' | 'unknown'
 
 interface ServiceAccount extends KubeObject {
   readonly imagePullSecrets?: readonly { readonly name?: string }[]
@@ -74,11 +74,10 @@ export function createFacts(api: KubeApi, log: Logger): NamespaceFacts {
 
   function unknown(error: unknown): Fact {
     // The message may name what a tenant may not know, so only the status is told.
-    log.debug(
-      { status: error instanceof KubeError ? error.status : null },
-      'the API server did not tell',
-    )
-    return 'unknown'
+    const status = error instanceof KubeError ? error.status : null
+    log.debug({ status }, 'the API server did not tell')
+    // A right that is not there is an answer too: no pod waits for the next one to be refused.
+    return status === 403 ? 'forbidden' : 'unknown'
   }
 
   return {
@@ -86,7 +85,7 @@ export function createFacts(api: KubeApi, log: Logger): NamespaceFacts {
       const fact = await ask(`secret/${namespace}/${name}`, signal, () =>
         secretExists(name, namespace),
       )
-      return fact === 'unknown' ? null : fact === 'yes'
+      return fact === 'yes' || fact === 'no' ? fact === 'yes' : null
     },
     mountableSecrets: async (namespace, name, signal) => {
       const fact = await ask(`account/${namespace}/${name}`, signal, () =>

@@ -1,0 +1,147 @@
+import { X509Certificate } from 'node:crypto'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { untilRewritten } from '../harness/berth.ts'
+import { currentCluster } from '../harness/cluster.ts'
+import {
+  applyKustomization,
+  type ImageRegistry,
+  namespace,
+  podsBehind,
+  publishImage,
+  rolledOut,
+  writeOverlay,
+} from '../harness/install.ts'
+import { getJson, kubectlOk } from '../harness/kubectl.ts'
+import { type MirrorAndHub, startMirrorAndHub } from '../harness/mirror-and-hub.ts'
+import { type PodStream, startPodStream, type StreamCount } from '../harness/pod-stream.ts'
+import { waitFor } from '../harness/wait.ts'
+
+/**
+ * Three replicas without which no pod is created, a steady stream of pods, and everything that happens to a Deployment.
+ * BERTH_UPGRADES=20 is the long form, of half an hour.
+ */
+const rounds = Number(process.env['BERTH_UPGRADES'] ?? '4')
+const cluster = currentCluster()
+let image: ImageRegistry
+let registries: MirrorAndHub
+let overlay: string
+let stream: PodStream
+
+beforeAll(async () => {
+  image = await publishImage('0.1.0')
+  registries = await startMirrorAndHub('upgrades', cluster.podAddress)
+  await registries.push(registries.mirror, 'library/app', 'latest')
+  await registries.push(registries.hub, 'library/only-hub', '1')
+  overlay = writeOverlay('upgrades', {
+    base: 'deploy/base',
+    files: { 'berth.yaml': registries.config },
+    components: ['fail-closed'],
+    extra: `patches:
+  - target: { kind: Deployment, name: berth-webhook }
+    patch: |
+      - { op: add, path: /spec/template/spec/containers/0/args/-, value: --settle-seconds=5 }
+`,
+  })
+  await applyKustomization(overlay)
+  await rolledOut()
+  await untilRewritten('app')
+  stream = await startPodStream(['app', 'only-hub:1', 'mirror.example/library/app:latest'])
+})
+
+afterAll(async () => {
+  await stream?.stop()
+  await kubectlOk(['delete', '-k', overlay, '--ignore-not-found'])
+  await registries?.stop()
+  await image?.stop()
+})
+
+/** What came of the stream meanwhile, and a line about it for whoever runs this for the figures. */
+function told(what: string): StreamCount {
+  const count = stream.take()
+  const rate = (count.created / count.seconds).toFixed(0)
+  console.log(
+    `e2e: ${what}: ${count.created} pods created, ${rate} a second, ${count.failures.length} refused, the longest took ${count.longest.toFixed(0)} ms`,
+  )
+  return count
+}
+
+async function aPod(): Promise<string> {
+  const [pod] = await podsBehind('webhook')
+  return pod?.name ?? ''
+}
+
+const minutes = (each: number) => 60_000 + rounds * each * 60_000
+
+test(
+  'rolling restarts refuse not one pod',
+  async () => {
+    stream.take()
+    for (let round = 0; round < rounds; round += 1) {
+      await kubectlOk(['rollout', 'restart', 'deployment/berth-webhook', '-n', namespace])
+      await rolledOut()
+    }
+    const { created, failures } = told(`${rounds} rolling restarts`)
+
+    expect(failures).toEqual([])
+    expect(created).toBeGreaterThan(rounds * 20)
+  },
+  minutes(2),
+)
+
+test(
+  'pods that are deleted take none with them',
+  async () => {
+    stream.take()
+    for (let round = 0; round < rounds; round += 1) {
+      await kubectlOk(['delete', 'pod', await aPod(), '-n', namespace])
+      await rolledOut()
+    }
+    const { created, failures } = told(`${rounds} pods deleted`)
+
+    expect(failures).toEqual([])
+    expect(created).toBeGreaterThan(rounds * 20)
+  },
+  minutes(2),
+)
+
+test('another CA is trusted before it signs: its rotation is not noticed', async () => {
+  stream.take()
+  const issuer = async () => {
+    const { data } = await getJson<{ data: Record<string, string> } & object>(
+      'secret',
+      'berth-own-certificate',
+      namespace,
+    )
+    return new X509Certificate(Buffer.from(data['tls.crt'] ?? '', 'base64')).issuer
+  }
+  const before = await issuer()
+  const secret = ['secret', 'berth-own-certificate', '-n', namespace]
+  await kubectlOk(['annotate', ...secret, 'berth.dev/rotate=now'])
+  await waitFor('a certificate of another CA', async () => (await issuer()) !== before)
+  // Connections live on with the certificate that they began with: new pods are asked over new ones.
+  await kubectlOk(['rollout', 'restart', 'deployment/berth-webhook', '-n', namespace])
+  await rolledOut()
+  const { created, failures } = told('a rotation of the CA')
+
+  expect(failures).toEqual([])
+  expect(created).toBeGreaterThan(20)
+})
+
+test(
+  'pods that are killed refuse at the most what they were asked just then, and are not missed for long',
+  async () => {
+    stream.take()
+    const half = Math.ceil(rounds / 2)
+    for (let round = 0; round < half; round += 1) {
+      const now = ['--grace-period=0', '--force']
+      await kubectlOk(['delete', 'pod', await aPod(), '-n', namespace, ...now])
+      await rolledOut()
+    }
+    const { created, failures } = told(`${half} pods killed`)
+
+    // Ten are asked for at a time, and a third of them of the pod that went.
+    expect(failures.length, failures.join('\n')).toBeLessThanOrEqual(half * 10)
+    expect(created).toBeGreaterThan(half * 20)
+  },
+  minutes(2),
+)
