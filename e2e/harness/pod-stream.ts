@@ -55,7 +55,7 @@ export async function startPodStream(
     while (!end.signal.aborted) {
       // One clock for all workers; who is late does not hurry to make up for it.
       next = Math.max(next + 1_000 / perSecond, performance.now())
-      await sleep(next - performance.now())
+      await sleep(Math.max(next - performance.now(), 0))
       await createOne()
     }
   }

@@ -67,6 +67,7 @@ describe('Helm and kustomize', () => {
     ['autoscaling', ['autoscaling'], ['autoscaling.enabled=true']],
     ['monitoring', ['monitoring'], ['monitoring.enabled=true']],
     ['ecr-tokens', ['ecr-tokens'], ['controller.ecrSecrets={ecr-pull}']],
+    ['mirror', ['mirror'], ['controller.mirror=true']],
     ['pull-secret-warnings', ['pull-secret-warnings'], ['pullSecretWarnings.enabled=true']],
     [
       'pull-secret-warnings, without a certificate of its own',
@@ -199,7 +200,14 @@ describe('an API server', () => {
   )
 
   test('takes every component', async () => {
-    const all = ['monitoring', 'autoscaling', 'pull-secret-warnings', 'ecr-tokens', 'cert-manager']
+    const all = [
+      'monitoring',
+      'autoscaling',
+      'pull-secret-warnings',
+      'ecr-tokens',
+      'mirror',
+      'cert-manager',
+    ]
     const directory = kustomization('all', all)
 
     expect(
