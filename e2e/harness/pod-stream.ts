@@ -6,7 +6,7 @@ import { podManifest } from './pods.ts'
 
 export type StreamCount = {
   created: number
-  failures: string[]
+  failures: { at: number; problem: string }[]
   /** Milliseconds. */
   longest: number
   seconds: number
@@ -45,7 +45,7 @@ export async function startPodStream(
       count.created += 1
       count.longest = Math.max(count.longest, performance.now() - begun)
     } catch (error) {
-      count.failures.push(`${new Date().toISOString()} ${String(error)}`)
+      count.failures.push({ at: performance.now(), problem: String(error) })
       return
     }
     await api.remove({ ...pods, name })
@@ -76,5 +76,10 @@ export async function startPodStream(
 }
 
 function empty() {
-  return { created: 0, failures: [] as string[], longest: 0, begun: performance.now() }
+  return {
+    created: 0,
+    failures: [] as StreamCount['failures'],
+    longest: 0,
+    begun: performance.now(),
+  }
 }

@@ -23,6 +23,14 @@ export async function removeContainers(runDir: string): Promise<void> {
   for (const hierarchy of hierarchies()) removeGroup(join(hierarchy, namespace))
 }
 
+/** Kills what runs in one container, by its ID, as the kernel does when memory is short. What runs it stays. */
+export async function killContainer(id: string): Promise<void> {
+  const groups = hierarchies().map((hierarchy) => join(hierarchy, namespace, id))
+  const members = new Set(groups.filter((group) => existsSync(group)).flatMap(pidsIn))
+  if (members.size === 0) throw new Error(`no process of container ${id} is known`)
+  for (const pid of members) await kill(pid)
+}
+
 function containerGroups(runDir: string): string[] {
   const tasks = join(runDir, 'containerd/state/io.containerd.runtime.v2.task', namespace)
   const ids = existsSync(tasks) ? readdirSync(tasks) : []
