@@ -26,7 +26,7 @@ export async function startPodStream(
   images: readonly string[],
   { perSecond = 40, namespace = 'default' } = {},
 ): Promise<PodStream> {
-  const { api, close } = await connect({ kubeconfig: currentCluster().kubeconfig, env: {} })
+  const cluster = await connect({ kubeconfig: currentCluster().kubeconfig, env: {} })
   const pods = { apiVersion: 'v1', resource: 'pods', namespace }
   const end = new AbortController()
   let count = empty()
@@ -41,14 +41,14 @@ export async function startPodStream(
     const spec = { ...(pod['spec'] as object), schedulerName: 'nobody' }
     const begun = performance.now()
     try {
-      await api.create(pods, { ...pod, spec })
+      await cluster.api.create(pods, { ...pod, spec })
       count.created += 1
       count.longest = Math.max(count.longest, performance.now() - begun)
     } catch (error) {
       count.failures.push({ at: performance.now(), problem: String(error) })
       return
     }
-    await api.remove({ ...pods, name })
+    await cluster.api.remove({ ...pods, name })
   }
 
   async function work(): Promise<void> {
@@ -70,7 +70,7 @@ export async function startPodStream(
     stop: async () => {
       end.abort()
       await Promise.all(running)
-      await close()
+      await cluster.close()
     },
   }
 }

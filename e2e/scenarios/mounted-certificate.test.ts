@@ -19,13 +19,14 @@ const cluster = currentCluster()
 let image: ImageRegistry
 let registries: MirrorAndHub
 let overlay: string
+let caBundle: string
 
 beforeAll(async () => {
   image = await publishImage('0.1.0')
   registries = await startMirrorAndHub('mounted', cluster.podAddress)
   await registries.push(registries.mirror, 'library/app', 'latest')
   await apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } })
-  const caBundle = await makeCertificate()
+  caBundle = await makeCertificate()
   overlay = writeOverlay('mounted', {
     base: 'deploy/base',
     files: { 'berth.yaml': registries.config },
@@ -42,8 +43,12 @@ afterAll(async () => {
   await image?.stop()
 })
 
-test('pods are rewritten by a webhook with the certificate of `berth certs`', async () => {
+test('pods are rewritten by a webhook with the certificate of `berth certs`, which leaves the caBundles as they are', async () => {
   await untilRewritten('app')
+  const bundles = 'jsonpath={.webhooks[*].clientConfig.caBundle}'
+  const live = await kubectlOk(['get', 'mutatingwebhookconfiguration', 'berth', '-o', bundles])
+
+  expect(live).toBe(`${caBundle} ${caBundle}`)
 })
 
 test('its account may do nothing, and its pods have no token', async () => {
