@@ -6,7 +6,6 @@ import { currentCluster } from './cluster.ts'
 import { must } from './command.ts'
 import { kubectl, kubectlOk } from './kubectl.ts'
 import { setNodeHost } from './node-hosts.ts'
-import { podManifest } from './pods.ts'
 import { startRegistry, type Registry } from './registry.ts'
 
 export const repository = fileURLToPath(new URL('../../', import.meta.url))
@@ -117,29 +116,4 @@ export async function podsBehind(
     await kubectlOk(['get', 'pods', '-n', inNamespace, '-l', selector, '-o', 'json']),
   ) as { items: { metadata: { name: string }; status: { podIP: string } }[] }
   return items.map(({ metadata, status }) => ({ name: metadata.name, address: status.podIP }))
-}
-
-/** Pods created without pause, until it is stopped. Nothing is kept: the API server is asked for a dry run. */
-export function keepCreatingPods(...images: string[]): {
-  stop(): Promise<{ created: number; failures: string[] }>
-} {
-  const failures: string[] = []
-  let created = 0
-  const end = new AbortController()
-  const create = async (image: string) => {
-    const input = JSON.stringify(podManifest({ name: 'steady', image }))
-    while (!end.signal.aborted) {
-      const { code, stderr } = await kubectl(['create', '--dry-run=server', '-f', '-'], { input })
-      if (code === 0) created += 1
-      else failures.push(stderr)
-    }
-  }
-  const streams = images.map(create)
-  return {
-    stop: async () => {
-      end.abort()
-      await Promise.all(streams)
-      return { created, failures }
-    },
-  }
 }

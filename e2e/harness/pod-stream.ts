@@ -15,7 +15,8 @@ export type StreamCount = {
 export type PodStream = {
   /** What happened since the last time that this was asked. */
   take(): StreamCount
-  stop(): Promise<void>
+  /** Ends it, and gives the last of the count. */
+  stop(): Promise<StreamCount>
 }
 
 /** As many as an API server has answers for at once, of a client that waits for each. */
@@ -61,16 +62,18 @@ export async function startPodStream(
   }
 
   const running = Array.from({ length: workers }, work)
+  const take = () => {
+    const { begun, ...taken } = count
+    count = empty()
+    return { ...taken, seconds: (performance.now() - begun) / 1_000 }
+  }
   return {
-    take: () => {
-      const { begun, ...taken } = count
-      count = empty()
-      return { ...taken, seconds: (performance.now() - begun) / 1_000 }
-    },
+    take,
     stop: async () => {
       end.abort()
       await Promise.all(running)
       await cluster.close()
+      return take()
     },
   }
 }

@@ -5,16 +5,11 @@ import { parse } from 'yaml'
 import { untilLeftAlone, untilRewritten } from '../harness/berth.ts'
 import { currentCluster } from '../harness/cluster.ts'
 import { helmOk } from '../harness/helm.ts'
-import {
-  type ImageRegistry,
-  keepCreatingPods,
-  podsBehind,
-  publishImage,
-  rolledOut,
-} from '../harness/install.ts'
+import { type ImageRegistry, podsBehind, publishImage, rolledOut } from '../harness/install.ts'
 import { apply, kubectlOk, remove } from '../harness/kubectl.ts'
 import { chart } from '../harness/manifests.ts'
 import { type MirrorAndHub, startMirrorAndHub } from '../harness/mirror-and-hub.ts'
+import { startPodStream } from '../harness/pod-stream.ts'
 import { podManifest, podRunning } from '../harness/pods.ts'
 import { waitFor } from '../harness/wait.ts'
 
@@ -72,7 +67,7 @@ test('helm upgrade with another table restarts nothing, and puts it in force', a
 })
 
 test('helm uninstall takes the registration away before what it calls: not one pod is refused', async () => {
-  const pods = keepCreatingPods('app', 'app')
+  const pods = await startPodStream(['app'])
   await helmOk(['uninstall', 'berth', '-n', namespace])
   await waitFor('the last pod to go', async () => {
     return (await podsBehind('webhook', namespace)).length === 0

@@ -10,7 +10,6 @@ import { currentCluster } from '../harness/cluster.ts'
 import {
   applyKustomization,
   type ImageRegistry,
-  keepCreatingPods,
   namespace,
   podsBehind,
   publishImage,
@@ -21,6 +20,7 @@ import {
 } from '../harness/install.ts'
 import { apply, create, kubectl, kubectlOk, remove } from '../harness/kubectl.ts'
 import { type MirrorAndHub, startMirrorAndHub } from '../harness/mirror-and-hub.ts'
+import { type PodStream, startPodStream } from '../harness/pod-stream.ts'
 import { podManifest, podRunning } from '../harness/pods.ts'
 import { type Prometheus, startPrometheus } from '../harness/prometheus.ts'
 import { waitFor } from '../harness/wait.ts'
@@ -116,6 +116,7 @@ describe('kubectl apply -k deploy/base', () => {
       ['secrets', '[]', '[berth-own-certificate]', '[get list watch update]'],
     ])
     expect(await rightsOf('berth-controller')).toEqual([
+      ['events', '[]', '[]', '[create]'],
       [leases, '[]', '[]', '[create]'],
       [leases, '[]', '[berth-controller]', '[get update]'],
     ])
@@ -147,6 +148,27 @@ describe('kubectl apply -k deploy/base', () => {
     expect(pod.spec.containers[0]?.image).toMatch(/^mirror\.example\/library\/app:latest@sha256:/)
     expect(await podsBehind('webhook')).toEqual(before)
   })
+})
+
+test('a config with errors changes nothing, and an Event of the controller says what is wrong', async () => {
+  const broken = registries.config.replace('fallback:', 'fallbak:')
+  await applyKustomization(
+    writeOverlay('broken', { base: 'deploy/base', files: { 'berth.yaml': broken } }),
+  )
+  const events = ['get', 'events', '-n', namespace, '--field-selector=reason=ConfigNotInForce']
+  const message = await waitFor(
+    'the Event',
+    async () => {
+      const text = await kubectlOk([...events, '-o', 'jsonpath={.items[0].message}'])
+      return text !== '' && text
+    },
+    { timeoutMs: 120_000 },
+  )
+  await untilRewritten('app')
+  await applyKustomization(table())
+
+  expect(message).toContain('fallbak')
+  expect(message).toContain('the config before it stays in force')
 })
 
 describe('the policy', () => {
@@ -203,7 +225,7 @@ describe('the policy', () => {
 
 describe('Prometheus', () => {
   let prometheus: Prometheus
-  let pods: ReturnType<typeof keepCreatingPods>
+  let pods: PodStream
 
   beforeAll(async () => {
     const rule = parse(readFileSync(join(monitoring, 'alerts.yaml'), 'utf8')) as { spec: object }
@@ -226,7 +248,7 @@ describe('Prometheus', () => {
       async () => (await prometheus.query('berth_config_generation')).length > 1,
     )
     await refused(pod?.address ?? '')
-    pods = keepCreatingPods('app', 'only-hub:1')
+    pods = await startPodStream(['app', 'only-hub:1'], { perSecond: 10 })
   })
 
   afterAll(async () => {
@@ -315,7 +337,7 @@ describe('taking it away', () => {
     })
     await applyKustomization(closed)
     await rolledOut()
-    const pods = keepCreatingPods('app', 'app')
+    const pods = await startPodStream(['app'])
     await kubectlOk(['delete', '-k', closed])
     const { created, failures } = await pods.stop()
 

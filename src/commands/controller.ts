@@ -10,6 +10,7 @@ import { type Loop, runLoops } from '../controller/loop.ts'
 import type { EcrTokens } from '../credentials/ecr-tokens.ts'
 import { createPullSecretsLoop } from '../controller/pull-secrets.ts'
 import { type Cluster, connect } from '../kube/connect.ts'
+import { raiseWarning } from '../kube/event.ts'
 import { takeTurns } from '../kube/lease.ts'
 import { createHealthApp } from '../server/health.ts'
 import { type ControllerMetrics, createControllerMetrics } from '../telemetry/controller-metrics.ts'
@@ -95,6 +96,18 @@ export const controller: Command = async (args, io) => {
       metrics.configLoaded(false)
       const problem = error instanceof Error ? error.message : String(error)
       log.error({ problem }, 'config not reloaded; the one before it stays in force')
+      // In a pod, whose name is the host's.
+      if (io.env['KUBERNETES_SERVICE_HOST'] === undefined) return
+      void raiseWarning(
+        cluster.api,
+        { apiVersion: 'v1', kind: 'Pod', namespace, name: hostname() },
+        {
+          reason: 'ConfigNotInForce',
+          message: problem,
+          ending: 'the config before it stays in force',
+        },
+        { now: new Date(), log },
+      )
     },
   })
   const lease = text(values, 'lease') ?? 'berth-controller'

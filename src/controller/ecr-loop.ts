@@ -1,5 +1,6 @@
 /** The loop of `ecrTokens` for `berth controller`: what each look came to goes into the log, the metrics and Events. */
 import type { KubeApi } from '../kube/api.ts'
+import { raiseWarning } from '../kube/event.ts'
 import type { EcrMetrics } from '../telemetry/ecr-metrics.ts'
 import type { Logger } from '../telemetry/log.ts'
 import {
@@ -20,16 +21,13 @@ export interface EcrLoopDependencies extends EcrTokensDependencies {
 /** The API server forgets an Event after an hour (kube-apiserver, --event-ttl). */
 const eventLifeMs = 3_600_000
 
-/** What events.k8s.io takes, under which the same Event can be read (core validation/events.go, NoteLengthLimit). */
-const maxMessage = 1_024
-
 /** Makes the loop. Every problem is told once, and again when its Event has been forgotten or its words have changed. */
 export function ecrTokensLoop(
   dependencies: EcrLoopDependencies,
   secrets: readonly TokenSecret[],
   options: Pick<LoopOptions, 'waitUntil'> = {},
 ): Loop {
-  const { log, metrics, now } = dependencies
+  const { api, namespace, log, metrics, now } = dependencies
   const told = new Map<string, { readonly message: string; readonly at: number }>()
 
   const tell = (report: TokenReport) => {
@@ -43,7 +41,16 @@ export function ecrTokensLoop(
     told.set(secret, { message: problem.message, at: now() })
     const ends = report.expiresAt === null ? null : new Date(report.expiresAt).toISOString()
     log.warn({ secret, problem: problem.message, expires: ends }, 'an ECR token does not come')
-    void raise(dependencies, report, ends)
+    void raiseWarning(
+      api,
+      { apiVersion: 'v1', kind: 'Secret', namespace, name: secret },
+      {
+        reason: 'EcrTokenFailed',
+        message: problem.message,
+        ending: ends === null ? 'there is no token' : `the last token ends at ${ends}`,
+      },
+      { now: new Date(now()), log },
+    )
   }
 
   return {
@@ -68,37 +75,5 @@ export function ecrTokensLoop(
           log.warn({ secret, problem: String(error) }, 'an ECR token cannot be kept; tried again'),
         ...options,
       }),
-  }
-}
-
-/** An Event on the Secret, which need not be there. One that cannot be written is only missed. */
-async function raise(
-  { api, namespace, now, log }: EcrLoopDependencies,
-  { secret, problem }: TokenReport,
-  ends: string | null,
-): Promise<void> {
-  const rest = ends === null ? 'there is no token' : `the last token ends at ${ends}`
-  const words = problem?.message ?? ''
-  const room = maxMessage - rest.length - 3
-  const time = new Date(now()).toISOString().replace(/\.[0-9]+Z$/, 'Z')
-  try {
-    await api.create(
-      { apiVersion: 'v1', resource: 'events', namespace },
-      {
-        apiVersion: 'v1',
-        kind: 'Event',
-        metadata: { generateName: `${secret.slice(0, 200)}.`, namespace },
-        involvedObject: { apiVersion: 'v1', kind: 'Secret', namespace, name: secret },
-        type: 'Warning',
-        reason: 'EcrTokenFailed',
-        message: `${words.length > room ? `${words.slice(0, room)}…` : words}; ${rest}`,
-        firstTimestamp: time,
-        lastTimestamp: time,
-        count: 1,
-        source: { component: 'berth-controller' },
-      },
-    )
-  } catch (error) {
-    log.debug({ secret, problem: String(error) }, 'an Event was not written')
   }
 }
