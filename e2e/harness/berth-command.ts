@@ -6,6 +6,10 @@ import { type CommandResult, run } from './command.ts'
 const main = join(fileURLToPath(new URL('../../', import.meta.url)), 'src/main.ts')
 
 /** Runs it with a kubeconfig; a failure is a result. */
-export function berthCommand(args: readonly string[], kubeconfig: string): Promise<CommandResult> {
-  return run(process.execPath, [main, ...args], { env: { KUBECONFIG: kubeconfig } })
+export function berthCommand(
+  args: readonly string[],
+  kubeconfig: string,
+  env: Record<string, string> = {},
+): Promise<CommandResult> {
+  return run(process.execPath, [main, ...args], { env: { KUBECONFIG: kubeconfig, ...env } })
 }

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { currentCluster } from './cluster.ts'
 import { kubectlOk } from './kubectl.ts'
 import { freePort } from './ports.ts'
-import { endOf, killProcess, logFile, startProcess, stopProcess } from './processes.ts'
+import { endOf, killProcess, linesOf, logFile, startProcess, stopProcess } from './processes.ts'
 import { waitFor } from './wait.ts'
 
 export type ControllerOptions = {
@@ -17,6 +17,8 @@ export type ControllerOptions = {
   /** What is run; the sources, when left out. */
   program?: string
   nodeOptions?: readonly string[]
+  env?: Record<string, string>
+  logLevel?: 'debug'
 }
 
 export type Controller = {
@@ -37,6 +39,7 @@ const main = join(fileURLToPath(new URL('../../', import.meta.url)), 'src/main.t
 /** Starts it, and returns when it leads. */
 export async function startController(options: ControllerOptions): Promise<Controller> {
   const { name, namespace, config, kubeconfig, program = main, nodeOptions = [] } = options
+  const { env = {}, logLevel = 'info' } = options
   const { runDir, address } = currentCluster()
   const directory = join(runDir, `controller-${name}`)
   mkdirSync(directory, { recursive: true })
@@ -62,7 +65,10 @@ export async function startController(options: ControllerOptions): Promise<Contr
       address,
       '--metrics-port',
       String(metricsPort),
+      '--log-level',
+      logLevel,
     ],
+    env,
   })
   const metrics = async () => (await fetch(`http://${address}:${metricsPort}/metrics`)).text()
   await waitFor(
@@ -75,11 +81,7 @@ export async function startController(options: ControllerOptions): Promise<Contr
     metrics,
     output,
     pid: record.pid,
-    log: () =>
-      output()
-        .split('\n')
-        .filter((line) => line.startsWith('{') && line.endsWith('}'))
-        .map((line) => JSON.parse(line) as Record<string, unknown>),
+    log: () => linesOf(logFile(runDir, record.name)),
     configure: (text) => writeFileSync(configFile, text),
     kill: () => killProcess(record),
     stop: async () => {

@@ -135,10 +135,13 @@ export function logFile(runDir: string, name: string): string {
 
 /** The lines of a log that are JSON, one object for each. */
 export function linesOf(file: string): Record<string, unknown>[] {
-  return readFileSync(file, 'utf8')
-    .split('\n')
-    .filter((line) => line.startsWith('{'))
-    .map((line) => JSON.parse(line) as Record<string, unknown>)
+  return (
+    readFileSync(file, 'utf8')
+      .split('\n')
+      // The last one may be half written.
+      .filter((line) => line.startsWith('{') && line.endsWith('}'))
+      .map((line) => JSON.parse(line) as Record<string, unknown>)
+  )
 }
 
 function recordFile(runDir: string, name: string): string {

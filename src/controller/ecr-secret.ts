@@ -1,20 +1,21 @@
 /** A pull secret with tokens of ECR: what is in it, and what is written on it. Pure. */
-import { createHash } from 'node:crypto'
 import type { EcrToken } from '../credentials/ecr-chain.ts'
 import { parseDockerConfig } from '../credentials/entries.ts'
 import type { KubeObject } from '../kube/object.ts'
+import { hashOf } from '../propagation/content.ts'
+import {
+  consentLabel,
+  consentValue,
+  contentAnnotation,
+  expiresAnnotation,
+  managedBy,
+  managedByLabel,
+} from '../propagation/settings.ts'
 
-/** Consent to be copied to other namespaces: a source secret without it stays where it is. */
-export const consentLabel = 'berth.dev/copy'
-const managedByLabel = 'app.kubernetes.io/managed-by'
-const managedBy = 'berth'
-
-/** When the first of the tokens ends, for people and for whoever explains a pull that failed. RFC 3339. */
-const expiresAnnotation = 'berth.dev/expires-at'
+/** When its tokens are due, RFC 3339: a new process need not ask AWS to know. */
 const refreshAnnotation = 'berth.dev/refresh-at'
-/** What the tokens were fetched by, and what was written: a change of either is noticed without asking AWS. */
+/** What the tokens were fetched by: a change of it is noticed without asking AWS, as is one of the content. */
 const settingsAnnotation = 'berth.dev/ecr-settings-hash'
-const contentAnnotation = 'berth.dev/content-hash'
 
 const dataKey = '.dockerconfigjson'
 const secretType = 'kubernetes.io/dockerconfigjson'
@@ -59,8 +60,8 @@ export function isIntact(secret: PullSecret | null, settingsHash: string, now: n
   const { annotations = {}, labels = {} } = secret.metadata
   return (
     annotations[settingsAnnotation] === settingsHash &&
-    annotations[contentAnnotation] === hash(contentOf(secret)) &&
-    labels[consentLabel] === 'allowed' &&
+    annotations[contentAnnotation] === hashOf(contentOf(secret)) &&
+    labels[consentLabel] === consentValue &&
     // Written by a clock that is ahead, it would be left alone for too long: nothing of ECR's lives for a day.
     now < timeOf(annotations[refreshAnnotation]) &&
     timeOf(annotations[refreshAnnotation]) < now + 86_400_000
@@ -76,10 +77,10 @@ export function desiredSecret(existing: PullSecret | null, desired: Desired): Pu
   const ends = expiryOf(existing, hosts)
   const marks = {
     [settingsAnnotation]: settingsHash,
-    [contentAnnotation]: hash(content),
+    [contentAnnotation]: hashOf(content),
     ...(ends === null ? {} : { [expiresAnnotation]: new Date(ends).toISOString() }),
   }
-  const labels = { [managedByLabel]: managedBy, [consentLabel]: 'allowed' }
+  const labels = { [managedByLabel]: managedBy, [consentLabel]: consentValue }
   const same =
     existing !== null &&
     contentOf(existing) === content &&
@@ -106,7 +107,7 @@ export function desiredSecret(existing: PullSecret | null, desired: Desired): Pu
 
 /** Tells settings apart; nothing in them is secret. */
 export function settingsHashOf(settings: unknown): string {
-  return hash(JSON.stringify(settings))
+  return hashOf(JSON.stringify(settings))
 }
 
 /** When the first token of a secret ends, in milliseconds since 1970; null when it does not say. */
@@ -153,8 +154,4 @@ function covers(
 
 function timeOf(text: string | undefined): number {
   return Date.parse(text ?? '')
-}
-
-function hash(text: string): string {
-  return createHash('sha256').update(text).digest('hex')
 }

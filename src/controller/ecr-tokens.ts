@@ -20,6 +20,8 @@ import {
 /** What one look at one secret came to. */
 export interface TokenReport {
   readonly secret: string
+  /** Of the Secret, when it is there. */
+  readonly uid: string | undefined
   readonly outcome: 'unchanged' | 'written' | 'failed'
   /** Why a token did not come, or a secret could not be written; the secret then stays as it was. Holds no secret. */
   readonly problem: {
@@ -64,6 +66,7 @@ export async function keepTokenSecret(
     { secret = existing, dueAt = Infinity } = {},
   ): TokenReport => ({
     secret: name,
+    uid: secret?.metadata.uid,
     outcome,
     problem,
     expiresAt: expiresAt(secret),

@@ -9,7 +9,13 @@ import {
   readDockerConfig,
 } from '../credentials/entries.ts'
 import type { SourceSecret } from './objects.ts'
-import { type CopySettings, showSource, type SourceName } from './settings.ts'
+import {
+  consentLabel,
+  consentValue,
+  type CopySettings,
+  showSource,
+  type SourceName,
+} from './settings.ts'
 
 /** Sum of all values of a Secret (kubernetes, pkg/apis/core/types.go, MaxSecretSize). */
 const maxBytes = 1_048_576
@@ -67,7 +73,7 @@ export function readContent(
     const names = from.map(showSource).join(', ')
     return {
       kind: 'absent',
-      reason: `no source is there with the label berth.dev/copy=allowed: ${names}`,
+      reason: `no source is there with the label ${consentLabel}=${consentValue}: ${names}`,
     }
   }
   const readings = found.map(({ source, name }) => readSource(source, name))

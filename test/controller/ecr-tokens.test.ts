@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { consentLabel, type PullSecret } from '../../src/controller/ecr-secret.ts'
+import type { PullSecret } from '../../src/controller/ecr-secret.ts'
 import {
   type EcrTokensDependencies,
   keepTokenSecret,
@@ -12,6 +12,7 @@ import type { EcrSettings } from '../../src/credentials/ecr-settings.ts'
 import { createEcrTokens } from '../../src/credentials/ecr-tokens.ts'
 import { KubeError } from '../../src/kube/error.ts'
 import type { KubeObject, Where } from '../../src/kube/object.ts'
+import { consentLabel } from '../../src/propagation/settings.ts'
 import { registryHost, settings, startOfTests } from '../support/ecr.ts'
 
 const twelveHours = 43_200_000
@@ -101,6 +102,7 @@ describe('a secret of tokens', () => {
 
     expect(report).toEqual({
       secret: 'ecr-pull',
+      uid: undefined,
       outcome: 'written',
       problem: null,
       expiresAt: startOfTests + twelveHours,
