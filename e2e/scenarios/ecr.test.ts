@@ -134,7 +134,7 @@ function allRunning(): Promise<number> {
       if (ready === services.length) return ready
       throw new Error(`${ready} are ready`)
     },
-    { timeoutMs: 150_000 },
+    { timeoutMs: 150_000, everyMs: 1_000 },
   )
 }
 
@@ -252,7 +252,7 @@ describe('sixteen services behind two roles', () => {
         if (messages.length === services.length) return messages
         throw new Error(JSON.stringify(states))
       },
-      { timeoutMs: 90_000 },
+      { timeoutMs: 90_000, everyMs: 1_000 },
     )
 
     expect(stuck.filter((message) => !/auth/.test(message ?? ''))).toEqual([])
