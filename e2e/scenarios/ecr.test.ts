@@ -82,7 +82,12 @@ async function start(aws: string): Promise<Controller> {
   const env = identity()
   const logLevel = 'debug'
   controller = await startController({
-    ...{ name: 'ecr', namespace: home, config, kubeconfig, env, logLevel },
+    name: 'ecr',
+    namespace: home,
+    config,
+    kubeconfig,
+    env,
+    logLevel,
   })
   return controller
 }
@@ -312,9 +317,9 @@ describe('sixteen services behind two roles', () => {
     controller?.configure(`${configWith(moto.url)}\n`)
     await waitFor('the cluster to be read again', () => rests() > rested)
     await stop()
-    const { metrics } = await start(moto.url)
+    const again = await start(moto.url)
     await waitFor('a look at the secret', async () =>
-      (await metrics()).includes('berth_ecr_token_expiry_timestamp_seconds{'),
+      (await again.metrics()).includes('berth_ecr_token_expiry_timestamp_seconds{'),
     )
     await waitFor('rest again', () => rests() > 0)
 
@@ -328,7 +333,7 @@ describe('sixteen services behind two roles', () => {
     const { metadata } = await getSecret()
     await stop()
     const aws = await startFakeAws({ now: () => Date.now() })
-    const { metrics } = await start(aws.url)
+    const broken = await start(aws.url)
     const event = await waitFor('the Event', async () => {
       const text = await kubectlOk(['get', 'events', `-n${home}`, '-ojson'])
       const { items } = JSON.parse(text) as {
@@ -340,7 +345,7 @@ describe('sixteen services behind two roles', () => {
 
     expect(event.message).toContain(`→ role ${firstRole}: InvalidIdentityToken`)
     expect(event.involvedObject.uid).toBe((metadata as { uid?: string }).uid)
-    expect(await metrics()).toMatch(
+    expect(await broken.metrics()).toMatch(
       /berth_ecr_token_failures_total\{secret="ecr-pull",link="web-identity"\} [1-9]/,
     )
     expect((await getSecret()).metadata.resourceVersion).toBe(metadata.resourceVersion)
