@@ -33,6 +33,15 @@ export interface Replicas<Made> {
 /** Pods as people write them, of some hundred controllers that are creating at the same time. */
 const maxKeptBytes = 4 * 1024 * 1024
 
+/** Pods that controllers create are a tenth of this. What a tenant may send, 3 MiB, costs nothing beyond being answered. */
+const maxBodyBytes = 64 * 1024
+
+/** An object's name has no more letters (apimachinery, DNS1123SubdomainMaxLength); it is checked after webhooks were asked. */
+const maxNameLength = 253
+
+/** One volume, and as many times as there are writers of a new pod, which is one; a tenant may write thousands. */
+const maxTexts = 16
+
 /** Most controllers create one pod at a time: copying that would cost more than it gives. Only their names are kept. */
 const maxNames = 1_000
 
@@ -71,10 +80,14 @@ const generateName = '"generateName":"'
 
 /** Replicas have the beginning of their names in common, and the length of their reviews. Null: not made by a controller. */
 function keyOf(body: Buffer): string | null {
+  if (body.length > maxBodyBytes) return null
   const found = body.indexOf(generateName)
   if (found < 0) return null
   const start = found + generateName.length
-  return `${body.length} ${body.toString('latin1', start, body.indexOf('"', start))}`
+  const end = body.indexOf('"', start)
+  return end - start > maxNameLength
+    ? null
+    : `${body.length} ${body.toString('latin1', start, end)}`
 }
 
 /** All but the places is the same, and in the places there are letters and digits, so that the rest means the same. */
@@ -107,8 +120,9 @@ function placesThatVary(body: Buffer, request: AdmissionRequest): readonly Place
   const { uid, operation, subResource, object } = request
   if (operation !== 'CREATE' || subResource !== '' || !/^[0-9a-f-]{36}$/.test(uid)) return null
   const texts = new Set([uid, ...tokenVolumes(object), ...timesOfFields(object)])
-  const lookedAt = JSON.stringify(whatMatters(request))
-  if ([...texts].some((text) => lookedAt.includes(text))) return null
+  if (texts.size > maxTexts) return null
+  const lookedAt = textOf(whatMatters(request))
+  if (lookedAt === null || [...texts].some((text) => lookedAt.includes(text))) return null
   return [...texts].flatMap((text) => placesOf(body, text)).sort((a, b) => a.start - b.start)
 }
 
@@ -124,6 +138,15 @@ function whatMatters({ namespace, object }: AdmissionRequest): unknown[] {
     member(spec, 'imagePullSecrets'),
     member(spec, 'serviceAccountName'),
   ]
+}
+
+/** Null for what is nested deeper than it can be written; no API server sends such a thing. */
+function textOf(value: unknown): string | null {
+  try {
+    return JSON.stringify(value)
+  } catch {
+    return null
+  }
 }
 
 const tokenVolume = 'kube-api-access-'

@@ -159,6 +159,41 @@ describe('what is no replica', () => {
   })
 })
 
+describe('what would cost more than it gives', () => {
+  const nested = `${'['.repeat(20_000)}${']'.repeat(20_000)}`
+  it.each([
+    [
+      'a pod of more than 64 KiB',
+      { spec: podOf(['nginx'], { nodeName: 'n'.repeat(65_536) })['spec'] },
+    ],
+    ['a name that no object can have', { ...web, metadata: { generateName: 'n'.repeat(254) } }],
+    [
+      'more texts that vary than an API server writes',
+      {
+        ...web,
+        metadata: {
+          managedFields: Array.from({ length: 20 }, (__, at) => ({
+            time: `2026-11-21T12:00:${at + 10}Z`,
+          })),
+        },
+      },
+    ],
+  ])('is not kept: %s', async (_, pod) => {
+    const subject = await createWarm(replicaOf(pod))
+    const looks = subject.looks()
+    await subject.answer(replicaOf(pod, anotherUid))
+
+    expect(subject.looks()).toBe(looks + 1)
+  })
+
+  it('is answered all the same when its annotations are nested without end', async () => {
+    const text = replicaOf({ ...web, metadata: { annotations: { a: 'DEEP' } } })
+    const subject = await createWarm(text.replace('"DEEP"', nested))
+
+    expect(await subject.answer(text.replace('"DEEP"', nested))).toMatchObject({ ok: true })
+  })
+})
+
 describe('whatever a tenant writes', () => {
   const change = fc.record({
     at: fc.nat(),
