@@ -124,9 +124,14 @@ export function isCanonical(text: string, reference: Reference): boolean {
   return formatReference(reference) === text
 }
 
+/** Whether a text that came from elsewhere, such as a registry's list, is a tag. */
+export function isTag(text: string): boolean {
+  return tagPattern.test(text)
+}
+
 /** A copy with this tag; the digest stays. Null when the tag is not one. */
 export function withTag(reference: Reference, newTag: string): Reference | null {
-  return tagPattern.test(newTag) ? { ...reference, tag: newTag } : null
+  return isTag(newTag) ? { ...reference, tag: newTag } : null
 }
 
 /** A copy with this digest; the tag stays, for people to read. Null when the digest is not one. */

@@ -1,3 +1,4 @@
+import { isTag } from '../reference/parse.ts'
 import { failed } from './failure.ts'
 import { RegistryFault } from './fault.ts'
 import { faultOf, type Repository } from './repository.ts'
@@ -6,8 +7,9 @@ import type { Reply } from './transport.ts'
 /** quay.io answers 413 to more, and other registries give fewer of their own accord. */
 const pageSize = 100
 
-/** A hundred thousand tags; whoever has more has a repository of builds and needs a pattern upstream of this. */
-const maxPages = 1_000
+/** Whoever has more has a repository of builds and needs a pattern upstream of this. */
+const maxTags = 100_000
+const maxPages = maxTags / pageSize
 
 /** All tags of a repository, in the registry's order; null when it is not there. Throws RegistryFault. */
 export async function listTags(
@@ -21,9 +23,10 @@ export async function listTags(
     const reply: Reply = await repository.send({ method: 'GET', to, query, signal })
     if (reply.status === 404) return null
     if (reply.status !== 200) throw faultOf(repository, reply, `for the tags of ${repository.name}`)
-    tags.push(...readTags(reply))
+    // One by one: a registry may give all of its tags at once, and a call takes only so many arguments.
+    for (const tag of readTags(reply)) tags.push(tag)
     const next = nextPage(reply)
-    if (next === null) return tags
+    if (next === null || tags.length >= maxTags) return tags
     to = next
   }
   return tags
@@ -40,11 +43,13 @@ export function nextPage({ header, url }: Reply): URL | null {
   return null
 }
 
+/** A tag becomes part of a path, at the mirror as well: what is none, such as `../../other`, is passed over. */
 function readTags({ body }: Reply): string[] {
+  if (body === null) throw new RegistryFault(failed('invalid', 'the list of tags is above 2 MiB'))
   try {
-    const document = JSON.parse(body?.toString('utf8') ?? '') as { readonly tags?: unknown } | null
+    const document = JSON.parse(body.toString('utf8')) as { readonly tags?: unknown } | null
     const tags = document?.tags ?? []
-    if (Array.isArray(tags)) return tags.filter((tag) => typeof tag === 'string')
+    if (Array.isArray(tags)) return tags.filter((tag) => typeof tag === 'string' && isTag(tag))
   } catch {
     // Said below.
   }

@@ -12,6 +12,7 @@ import { createEntrance } from './entrance.ts'
 import { createLoad, type Load } from './load.ts'
 import { refuse as refuseWith } from './refusal.ts'
 import { createReviews, type ReviewDependencies } from './reviews.ts'
+import { watchSlowSenders } from './slow-senders.ts'
 
 export interface AppOptions extends ReviewDependencies {
   readonly tls: KeyPair
@@ -22,16 +23,19 @@ export interface AppOptions extends ReviewDependencies {
   readonly draining?: () => boolean
 }
 
-/** The API server closes idle connections after 90 s (net/http's default): we wait longer, so that it closes first. */
+/**
+ * The API server closes idle connections after 90 s (net/http's default): we wait longer, so that it closes first. That
+ * goes for those as well that it has opened and not used yet, to which Node applies its limit of the headers.
+ */
 const keepAliveMs = 120_000
 
 /** Headers come in one packet; a caller that takes longer than this is not an API server. */
 const headersTimeoutMs = 5_000
 
 /** The largest timeout of a webhook is 30 s, and sending the body is a part of it. */
-const requestTimeoutMs = 10_000
+const bodyTimeoutMs = 10_000
 
-/** Node looks for slow senders only this often; its default of 30 s would keep them six times as long as meant. */
+/** A fifth of the smallest limit. */
 const lookForSlowMs = 1_000
 
 /** Twelve hundred calls in flight, and as many idle connections behind them as API servers keep; far below the file limit of a pod. */
@@ -72,12 +76,19 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   const app = Fastify({
     serverFactory: (framework) => {
       const server = createServer(serverOptions(options), (request, response) => {
+        slowSenders.began(request)
         const { method, url = '' } = request
         const observeOnly = method === 'POST' ? reviewPaths.get(pathOf(url)) : undefined
         if (observeOnly === undefined) framework(request, response)
         else if (enter(request, response)) takeReview(request, response, observeOnly)
       })
       server.maxConnections = maxConnections
+      const slowSenders = watchSlowSenders(server, {
+        now: () => performance.now(),
+        headersMs: headersTimeoutMs,
+        bodyMs: bodyTimeoutMs,
+        lookEveryMs: lookForSlowMs,
+      })
       return server
     },
     logger: false,
@@ -126,9 +137,9 @@ function serverOptions({ tls, clients }: AppOptions): ServerOptions {
   return {
     ...tlsOptions(tls, clients),
     handshakeTimeout: headersTimeoutMs,
-    requestTimeout: requestTimeoutMs,
-    headersTimeout: headersTimeoutMs,
-    connectionsCheckingInterval: lookForSlowMs,
+    // Ours are in slow-senders.ts.
+    requestTimeout: keepAliveMs,
+    headersTimeout: keepAliveMs,
     keepAliveTimeout: keepAliveMs,
   }
 }

@@ -84,6 +84,12 @@ describe('the door', () => {
     })
   })
 
+  it('keeps a connection that was opened and not used longer than the API server does', () => {
+    const { headersTimeout, requestTimeout, keepAliveTimeout } = app.server
+
+    expect(Math.min(headersTimeout, requestTimeout, keepAliveTimeout)).toBeGreaterThan(90_000)
+  })
+
   it('observes at the other path', async () => {
     await send('/observe')
 
