@@ -203,6 +203,21 @@ describe('berth mirror', () => {
     ])
   })
 
+  it('passes over what a registry lists that is no tag: it would become a path, at the mirror too', async () => {
+    const elsewhere = '../../../victim/app/manifests/latest'
+    source.addImage('library/app', '1.0.0')
+    const theirs = source.addImage('victim/app', 'latest')
+    source.tags.get('library/app')?.set(elsewhere, theirs)
+    config = writeConfig(`mirror:
+  images:
+    - { image: docker.io/library/app, newest: 9 }
+`)
+    const { code } = await berth(['mirror', '--config', config])
+
+    expect(code).toBe(0)
+    expect([...mirror.manifests.keys()]).toEqual(['docker.io/library/app'])
+  })
+
   it.each([
     [
       'an image for which there is no mirror',

@@ -508,6 +508,24 @@ describe('a tag that is not there', () => {
   })
 })
 
+describe('a registry that gives all of its tags at once', () => {
+  it.each([
+    ['a hundred and fifty thousand are taken', 150_000, 'has no such image'],
+    ['above 2 MiB it is still the tag that is missing', 300_000, 'has no such image'],
+  ])('%s', async (_, count, detail) => {
+    await start()
+    const tags = Array.from({ length: count }, (__, at) => `t${at}`)
+    const body = Buffer.from(JSON.stringify({ name: 'team/app', tags }))
+    source.fault(({ path }) => (path.includes('/tags/') ? { body } : null))
+    source.addImage('team/app', 'v1')
+
+    const result = await copy({}, 'team/app:t', 'app:1')
+
+    expect(result).toMatchObject({ status: 'failed', outcome: 'absent' })
+    expect(result.detail).toContain(detail)
+  })
+})
+
 describe('a digest beside the tag', () => {
   it('decides, and a tag of the mirror is never turned back by it', async () => {
     const old = source.addImage('team/app', '1')
