@@ -1,7 +1,7 @@
 /** `-f FILE|DIR|-` as kubectl reads it: files, directories (with -R also those below), and standard input. */
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { text as readAll } from 'node:stream/consumers'
+import { buffer as readAll } from 'node:stream/consumers'
 import { BerthError } from '../errors.ts'
 import type { Io } from './io.ts'
 
@@ -23,7 +23,7 @@ export async function readManifestFiles(
 ): Promise<ManifestFile[]> {
   const files: ManifestFile[] = []
   for (const name of names) {
-    if (name === '-') files.push({ name, text: await readAll(stdin), isFound: false })
+    if (name === '-') files.push({ name, text: decode(name, await readAll(stdin)), isFound: false })
     else if (!isDirectory(name)) files.push({ name, text: read(name), isFound: false })
     else {
       const found = filesIn(name, recursive)
@@ -49,8 +49,25 @@ function isDirectory(name: string): boolean {
 }
 
 function read(name: string): string {
+  return decode(name, readBytes(name))
+}
+
+/** Other encodings would come back with other bytes where nothing was to change. */
+function decode(name: string, bytes: Buffer): string {
   try {
-    return readFileSync(name, 'utf8')
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+  } catch (cause) {
+    throw new BerthError(
+      'manifest-invalid',
+      `${name}: is not UTF-8, which is all that kubectl reads; convert it first`,
+      { cause },
+    )
+  }
+}
+
+function readBytes(name: string): Buffer {
+  try {
+    return readFileSync(name)
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException
     throw new BerthError(

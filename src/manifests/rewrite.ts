@@ -126,7 +126,13 @@ function write(
   if (changed.length === 0) return { text: manifests.text, left: [] }
   const text = edit(changed)
   if (text !== null) return { text, left: [] }
-  const fitting = changed.filter((each) => edit([each]) !== null)
+  // By halves: each look reads the whole text again, and mostly it is one object of hundreds that keeps the others.
+  const fit = (some: readonly Decided[]): readonly Decided[] => {
+    if (edit(some) !== null) return some
+    const half = some.length >> 1
+    return half === 0 ? [] : [...fit(some.slice(0, half)), ...fit(some.slice(half))]
+  }
+  const fitting = fit(changed)
   const together = edit(fitting)
   return together === null
     ? { text: manifests.text, left: changed }

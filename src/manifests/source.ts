@@ -44,13 +44,17 @@ export function readManifests(text: string): ReadManifests {
   if (error !== undefined)
     return { ok: false, line: lineOf(error.pos[0]), message: error.message.replace(/\.?$/, '') }
   try {
-    const objects = documents.flatMap((document) =>
-      objectsIn(document.toJS() as unknown).map((found) => ({ document, ...found })),
-    )
+    const objects = documents.flatMap((document) => {
+      const value = document.toJS() as unknown
+      // An anchor with an alias of it inside makes a value without end, and this throws.
+      if (text.includes('&')) JSON.stringify(value)
+      return objectsIn(value).map((found) => ({ document, ...found }))
+    })
     return { ok: true, manifests: { text, documents, objects, lineOf } }
   } catch {
     // The library refuses more than a hundred aliases of aliases, which only an attack has.
-    return { ok: false, line: null, message: 'uses too many YAML aliases' }
+    const message = 'uses too many YAML aliases, or one inside its own anchor'
+    return { ok: false, line: null, message }
   }
 }
 

@@ -37,6 +37,8 @@ interface Entry {
   readonly file: string
   /** What stood there before Berth; null for nothing. It may hold passwords, so the state is for root alone. */
   readonly before: string | null
+  /** Who might read it; null for nothing, and undefined in what an earlier version remembered. */
+  readonly mode?: number | null
   /** True when the directory came with the file, and goes with it: an empty one under certs.d would hide _default. */
   readonly ownDirectory: boolean
   /** Of what Berth wrote. */
@@ -78,7 +80,17 @@ export function applyFiles(
     const text =
       path === 'registries.yaml' && before !== null ? mergeRegistries(before, content) : content
     const ownDirectory = known.get(file)?.ownDirectory ?? !existsSync(dirname(join(root, file)))
-    return { entry: { file, before, ownDirectory, sha256: hash(text) }, text }
+    const mode = known.has(file) ? known.get(file)?.mode : modeOf(join(root, file))
+    return {
+      entry: {
+        file,
+        before,
+        ...(mode === undefined ? {} : { mode }),
+        ownDirectory,
+        sha256: hash(text),
+      },
+      text,
+    }
   })
   const names = new Set(wanted.map(({ entry }) => entry.file))
   const stale = state.entries.filter(({ file }) => !names.has(file))
@@ -139,7 +151,7 @@ function isChanged(root: string, { file, before, sha256 }: Entry): boolean {
   return now !== null && now !== before && hash(now) !== sha256
 }
 
-interface Content extends Pick<Entry, 'ownDirectory'> {
+interface Content extends Pick<Entry, 'ownDirectory' | 'mode'> {
   readonly file: string
   /** Null removes. */
   readonly text: string | null
@@ -149,10 +161,10 @@ interface Content extends Pick<Entry, 'ownDirectory'> {
 function writeAll(root: string, contents: readonly Content[]): void {
   const done: Content[] = []
   try {
-    for (const { file, text, ownDirectory } of contents) {
+    for (const { file, ...content } of contents) {
       const path = join(root, file)
-      done.unshift({ file: path, text: readOrNull(path), ownDirectory })
-      put({ file: path, text, ownDirectory })
+      done.unshift({ ...content, file: path, text: readOrNull(path), mode: modeOf(path) })
+      put({ ...content, file: path })
     }
   } catch (cause) {
     for (const each of done) tryPut(each)
@@ -169,12 +181,12 @@ function tryPut(content: Content): void {
 }
 
 /** By renaming, so that a pull in the same moment sees the old file or the new one. */
-function put({ file, text, ownDirectory }: Content): void {
+function put({ file, text, mode, ownDirectory }: Content): void {
   if (text === null) return remove(file, ownDirectory)
   if (readOrNull(file) === text) return
   mkdirSync(dirname(file), { recursive: true })
   const next = `${file}.berth-new`
-  writeDurably(next, text, existsSync(file) ? statSync(file).mode & 0o777 : 0o644)
+  writeDurably(next, text, modeOf(file) ?? mode ?? 0o644)
   renameSync(next, file)
 }
 
@@ -236,6 +248,11 @@ function unwritable(cause: unknown): BerthError {
 
 function stateFile(root: string, target: TargetName): string {
   return join(root, stateDirectory, `${target}.json`)
+}
+
+/** Null where nothing stands. */
+function modeOf(path: string): number | null {
+  return existsSync(path) ? statSync(path).mode & 0o777 : null
 }
 
 function readOrNull(path: string): string | null {

@@ -203,6 +203,14 @@ describe('berth mirror', () => {
     ])
   })
 
+  it('refuses a manifest whose anchor holds an alias of itself', async () => {
+    const text = 'apiVersion: v1\nkind: Pod\nspec: &a { <<: *a, containers: [{ image: nginx }] }\n'
+    const { code, stderr } = await berth(['mirror', '-f', '-', '--config', config, '-q'], text)
+
+    expect(code).toBe(2)
+    expect(stderr).toContain('manifest-invalid: -: uses too many YAML aliases')
+  })
+
   it('passes over what a registry lists that is no tag: it would become a path, at the mirror too', async () => {
     const elsewhere = '../../../victim/app/manifests/latest'
     source.addImage('library/app', '1.0.0')

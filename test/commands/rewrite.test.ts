@@ -55,6 +55,28 @@ describe('berth rewrite', () => {
     )
   })
 
+  it('refuses bytes that are no UTF-8, and leaves them where they are', async () => {
+    const bytes = Buffer.concat([Buffer.from(pod('nginx:1')), Buffer.from([0x23, 0xe9, 0x0a])])
+    const file = join(directory, 'latin.yaml')
+    writeFileSync(file, bytes)
+    const { code, stderr } = await rewrite(['-f', file, '--in-place'])
+
+    expect({ code, stderr }).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('not UTF-8'),
+    })
+    expect(readFileSync(file)).toEqual(bytes)
+  })
+
+  it('refuses an anchor with an alias of it inside', async () => {
+    const text = pod('nginx:1').replace('spec:', 'spec: &a\n  x: *a')
+
+    expect(await rewrite(['-f', '-'], text)).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('inside its own anchor'),
+    })
+  })
+
   it('gives text that it does not change back byte for byte', async () => {
     const text = '# nothing\r\n\n---\n---\nfoo:   bar'
 

@@ -487,3 +487,18 @@ describe('what comes out', () => {
     )
   })
 })
+
+describe('one object that cannot be changed', () => {
+  it('keeps none of the others from it', async () => {
+    const pod = (name: string) =>
+      `---\napiVersion: v1\nkind: Pod\nmetadata: { name: ${name} }\nspec: { containers: [{ name: c, image: nginx }] }\n`
+    const shared = pod('s').replace('{ name: c', '&c { name: c').replace('] }', '], other: *c }')
+    const pods = (from: number) =>
+      Array.from({ length: 9 }, (_, at) => pod(`p${from + at}`)).join('')
+    const { text: written, notes } = await rewrite(pods(0) + shared + pods(9))
+
+    expect(written.match(/image: anubis/g)).toHaveLength(18)
+    expect(written).toContain(shared)
+    expect(notes).toHaveLength(1)
+  })
+})

@@ -5,6 +5,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs'
@@ -49,6 +50,17 @@ const configured = {
 }
 
 describe('berth nodes apply', () => {
+  it('puts a file back for those alone who could read it, also when it was taken away since', async () => {
+    const { nodes, read, root } = machine({ ...configured, [hub]: 'server = "https://theirs"\n' })
+    chmodSync(join(root, hub), 0o600)
+    await nodes('apply')
+    rmSync(join(root, hub))
+    await nodes('apply', '--rollback')
+
+    expect(read(hub)).toBe('server = "https://theirs"\n')
+    expect(statSync(join(root, hub)).mode & 0o777).toBe(0o600)
+  })
+
   it('writes the files, keeps what stood there, and puts it back', async () => {
     const { nodes, read, root } = machine({ ...configured, [hub]: 'server = "https://theirs"\n' })
     const applied = await nodes('apply')
