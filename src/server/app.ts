@@ -33,10 +33,14 @@ const keepAliveMs = 120_000
 const headersTimeoutMs = 5_000
 
 /** The largest timeout of a webhook is 30 s, and sending the body is a part of it. */
-const bodyTimeoutMs = 10_000
+const requestTimeoutMs = 10_000
 
-/** A fifth of the smallest limit. */
-const lookForSlowMs = 1_000
+/** What senders have to keep to; between two looks there is a fifth of the smallest limit. */
+export const senderLimits = {
+  headersMs: headersTimeoutMs,
+  requestMs: requestTimeoutMs,
+  lookEveryMs: 1_000,
+}
 
 /** Twelve hundred calls in flight, and as many idle connections behind them as API servers keep; far below the file limit of a pod. */
 const maxConnections = 4_096
@@ -85,9 +89,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
       server.maxConnections = maxConnections
       const slowSenders = watchSlowSenders(server, {
         now: () => performance.now(),
-        headersMs: headersTimeoutMs,
-        bodyMs: bodyTimeoutMs,
-        lookEveryMs: lookForSlowMs,
+        ...senderLimits,
       })
       return server
     },

@@ -10,8 +10,8 @@ export interface SlowSenderOptions {
   readonly now: () => number
   /** Milliseconds from the first byte of a request to the end of its headers. */
   readonly headersMs: number
-  /** Milliseconds from the end of the headers to the end of the body. */
-  readonly bodyMs: number
+  /** Milliseconds from the first byte of a request to its last. */
+  readonly requestMs: number
   /** Milliseconds between two looks: what a sender may take beyond its limit. */
   readonly lookEveryMs: number
 }
@@ -49,7 +49,8 @@ export function watchSlowSenders(server: Server, options: SlowSenderOptions): Sl
       const connection = connections.get(request.socket)
       if (connection === undefined) return
       connection.request = request
-      connection.since = now()
+      // Slow headers have been seen to begin; else what is known is of the request before.
+      if (connection.quietAt === null || connection.since === null) connection.since = now()
       connection.quietAt = null
     },
   }
@@ -58,10 +59,10 @@ export function watchSlowSenders(server: Server, options: SlowSenderOptions): Sl
 function isLate(
   socket: Socket,
   connection: Connection,
-  { now, headersMs, bodyMs }: SlowSenderOptions,
+  { now, headersMs, requestMs }: SlowSenderOptions,
 ): boolean {
   const { request } = connection
-  if (request?.complete === false) return now() - (connection.since ?? now()) >= bodyMs
+  if (request?.complete === false) return now() - (connection.since ?? now()) >= requestMs
   if (connection.quietAt === null) {
     // What of another request has come by now is not seen: it is as quiet as a connection that is kept.
     connection.quietAt = socket.bytesRead

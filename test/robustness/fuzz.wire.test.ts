@@ -8,6 +8,7 @@ import { gzipSync } from 'node:zlib'
 import fc from 'fast-check'
 import { Agent, request } from 'undici'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
+import { senderLimits } from '../../src/server/app.ts'
 import { maxReviewBytes } from '../../src/server/body.ts'
 import { expectRefusal, expectResponse } from './answer.ts'
 import { createDoor, type Door } from './door.ts'
@@ -125,11 +126,21 @@ describe('a sender', () => {
     )
   })
 
-  it('has ten seconds in all, and five for the headers', () => {
-    const { requestTimeout, headersTimeout } = door.app.server
+  it(
+    'has ten seconds in all, and five for the headers, and is then told so',
+    async () => {
+      expect(senderLimits).toMatchObject({ requestMs: 10_000, headersMs: 5_000 })
 
-    expect([requestTimeout, headersTimeout]).toEqual([10_000, 5_000])
-  })
+      const socket = await open()
+      let text = ''
+      socket.on('data', (chunk: Buffer) => (text += chunk.toString()))
+      socket.write(head(['content-length: 9']).slice(0, -4))
+      await once(socket, 'close')
+
+      expect(text).toMatch(/^HTTP\/1\.1 408 /)
+    },
+    unhurried.timeout,
+  )
 
   it('that goes away in the middle of the body is forgotten', async () => {
     const socket = await open()

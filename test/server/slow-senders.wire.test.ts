@@ -27,7 +27,7 @@ beforeEach(async () => {
   const watched = watchSlowSenders(server, {
     now: () => (time += 1),
     headersMs: 10,
-    bodyMs: 20,
+    requestMs: 20,
     lookEveryMs: 1,
   })
   server.listen(0, '127.0.0.1')
