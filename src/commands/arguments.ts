@@ -95,9 +95,14 @@ export function oneOf<Choice extends string>(
 
 const defaultConfigFiles = ['berth.yaml', '/etc/berth/berth.yaml'] as const
 
+/** The first of the default config files that exists, for commands that can do without one. */
+export function defaultConfigFile(): string | undefined {
+  return defaultConfigFiles.find((each) => existsSync(each))
+}
+
 /** The config file that was given, or the first default one that exists. Throws `config-unreadable`. */
 export function configFile(values: Parsed['values']): string {
-  const file = text(values, 'config') ?? defaultConfigFiles.find((each) => existsSync(each))
+  const file = text(values, 'config') ?? defaultConfigFile()
   if (file !== undefined) return file
   throw new BerthError(
     'config-unreadable',

@@ -1,14 +1,24 @@
-/** What a cluster tells of pulls that fail: pods, events, and the secrets that the failing pods name. Asks the API server alone. */
-import { readKeyring, type SecretState } from '../credentials/keyring.ts'
-import { pullOrder } from '../credentials/pull-order.ts'
+/**
+ * What a cluster tells of pulls that fail: pods, events, the secrets that the failing pods name, their nodes. Registries are
+ * asked, and the fallback table is looked at, by whatever the caller hands over for it.
+ */
+import { type Keyring, readKeyring, type SecretState } from '../credentials/keyring.ts'
+import { candidateCredentials, pullOrder } from '../credentials/pull-order.ts'
 import { type PodEvent, type PullFailure, pullFailures } from '../diagnose/failure.ts'
 import type { Judged } from '../diagnose/findings.ts'
-import { type Credentials, judge, type Verdict } from '../diagnose/verdict.ts'
+import { wantsNode, withNode, withPlatform } from '../diagnose/node.ts'
+import { offers } from '../diagnose/offer.ts'
+import { prove } from '../diagnose/proved.ts'
+import { type Credentials, isAboutAccess, judge, type Verdict } from '../diagnose/verdict.ts'
 import type { KubeApi } from '../kube/api.ts'
 import { hasStatus } from '../kube/error.ts'
 import type { KubeObject } from '../kube/object.ts'
 import { annotations, isObject, member } from '../pod/sites.ts'
 import { parseReference } from '../reference/parse.ts'
+import type { Reference } from '../reference/reference.ts'
+import type { FallbackCheck } from './fallback-evidence.ts'
+import { openShiftFacts, type OpenShiftFacts } from './openshift-evidence.ts'
+import type { ProbeCredential, Prober } from './probes.ts'
 
 /** Which pods: all of a namespace or the cluster, or those of one object. */
 export interface Scope {
@@ -21,8 +31,23 @@ export interface Scope {
 /** Annotations of service accounts for the identity of containers, which the kubelet's pulls do not look at. */
 const containerIdentities = ['eks.amazonaws.com/role-arn', 'azure.workload.identity/client-id', 'iam.gke.io/gcp-service-account'] // prettier-ignore
 
+/** When the token in a secret ends, as Berth's controller writes it there. */
+const expiresAnnotation = 'berth.dev/expires-at'
+
+/** What may be asked beside the API server. */
+export interface Beyond {
+  readonly prober?: Prober | null
+  readonly fallback?: FallbackCheck | null
+  /** Milliseconds since the epoch, for what expires. */
+  readonly now?: () => number
+}
+
 /** Judges every failing pull of the scope. Throws KubeError when pods cannot be listed; what else may not be read is said in the verdicts. */
-export async function judgeCluster(api: KubeApi, scope: Scope): Promise<Judged[]> {
+export async function judgeCluster(
+  api: KubeApi,
+  scope: Scope,
+  beyond: Beyond = {},
+): Promise<Judged[]> {
   const where = {
     apiVersion: 'v1',
     ...(scope.namespace === undefined ? {} : { namespace: scope.namespace }),
@@ -38,14 +63,14 @@ export async function judgeCluster(api: KubeApi, scope: Scope): Promise<Judged[]
   return Promise.all(
     failing.map(async ({ pod, failure }) => ({
       failure,
-      verdict: judge(failure.message, await credentialsOf(read, pod, failure.image)),
+      verdict: await verdictOf({ api, read, beyond }, pod, failure),
     })),
   )
 }
 
 /**
  * Judges pulls one by one, for whoever knows already which fail; each object is read once. Without leave to read secrets a
- * verdict about a pod that names some rests on the message.
+ * verdict about a pod that names some rests on the message. No registry is asked.
  */
 export function createJudge(
   api: KubeApi,
@@ -54,8 +79,85 @@ export function createJudge(
   const read = reader(api)
   return async (pod, { message, image }) => {
     const isBlind = !readSecrets && secretNames(member(pod, 'spec')).length > 0
-    return judge(message, isBlind ? null : await credentialsOf(read, pod, image))
+    if (isBlind) return judge(message, null)
+    const parsed = parseReference(image)
+    const reference = parsed.ok ? parsed.reference : null
+    const { credentials } = await credentialsOf(read, pod, { reference, now: Date.now() })
+    return judge(message, credentials)
   }
+}
+
+interface Sources {
+  readonly api: KubeApi
+  readonly read: Read
+  readonly beyond: Beyond
+}
+
+async function verdictOf(
+  sources: Sources,
+  pod: KubeObject,
+  failure: PullFailure,
+): Promise<Verdict> {
+  const { read, beyond } = sources
+  const parsed = parseReference(failure.image)
+  const reference = parsed.ok ? parsed.reference : null
+  const now = beyond.now?.() ?? Date.now()
+  const { keyring, credentials } = await credentialsOf(read, pod, { reference, now })
+  const said = judge(failure.message, credentials)
+  const hasNode = failure.node !== null && wantsNode(said.cause.rule)
+  const node = hasNode ? await read('nodes', '', failure.node ?? '') : null
+  const verdict =
+    node === 'unreadable'
+      ? { ...said, missing: [...said.missing, `node ${failure.node} may not be read by you`] }
+      : withNode(said, node, failure.image)
+  if (reference === null) return verdict
+  const probed = await probedVerdict(sources, verdict, { reference, keyring, node })
+  const berth = (await beyond.fallback?.(probed, failure, pod)) ?? []
+  return { ...probed, berth: berth.length > 0 ? berth : offers(probed.cause.rule, failure.image) }
+}
+
+interface Image {
+  readonly reference: Reference
+  readonly keyring: Keyring
+  readonly node: unknown
+}
+
+/** What the registry says, to the pod's credentials and, where it has none, to OpenShift's global secret. */
+async function probedVerdict(
+  { api, beyond: { prober } }: Sources,
+  verdict: Verdict,
+  { reference, keyring, node }: Image,
+): Promise<Verdict> {
+  const own = podCredentials(keyring, reference)
+  const isUnmatched = own.length === 0 && verdict.wantedKey !== null
+  const cluster = isUnmatched ? await openShiftFacts(api, reference) : null
+  const global = cluster?.credentials ?? []
+  const askers = [
+    ...own,
+    ...global.map((each) => ({ ...each, by: 'other' as const, secret: null })),
+  ]
+  const seen = (await prober?.look(reference, verdict.cause.rule, askers)) ?? null
+  const held = withCluster(verdict, cluster)
+  const probed = seen === null ? held : withPlatform(prove(held, seen), node, seen)
+  const fix = cluster?.fix ?? null
+  return fix !== null && isAboutAccess(probed.cause.rule) ? { ...probed, fix } : probed
+}
+
+function withCluster(verdict: Verdict, cluster: OpenShiftFacts | null): Verdict {
+  return cluster === null
+    ? verdict
+    : { ...verdict, evidence: [...verdict.evidence, ...cluster.evidence] }
+}
+
+/** Those that the kubelet would try, each with its secret's name. */
+function podCredentials(keyring: Keyring, reference: Reference): ProbeCredential[] {
+  const { candidates } = pullOrder(keyring, reference)
+  return candidateCredentials(keyring, reference).flatMap((credential, index) => {
+    const candidate = candidates[index]
+    return candidate === undefined || candidate.isAnonymous || candidate.repeats !== null
+      ? []
+      : [{ ...credential, by: 'pod', secret: candidate.secret }]
+  })
 }
 
 /** Warnings about pods, by the pod's UID, oldest first. None when they may not be read: a status says most of it. */
@@ -92,7 +194,8 @@ function reader(api: KubeApi): Read {
     const key = `${resource} ${namespace}/${name}`
     const before = seen.get(key)
     if (before !== undefined) return before
-    const asked = api.get({ apiVersion: 'v1', resource, namespace, name }).catch((error) => {
+    const within = namespace === '' ? {} : { namespace }
+    const asked = api.get({ apiVersion: 'v1', resource, ...within, name }).catch((error) => {
       if (hasStatus(error, 403)) return 'unreadable'
       throw error
     })
@@ -104,21 +207,29 @@ function reader(api: KubeApi): Read {
 async function credentialsOf(
   read: Read,
   pod: KubeObject,
-  image: string,
-): Promise<Credentials | null> {
-  const parsed = parseReference(image)
+  { reference, now }: { readonly reference: Reference | null; readonly now: number },
+): Promise<{ readonly keyring: Keyring; readonly credentials: Credentials }> {
   const namespace = pod.metadata.namespace ?? ''
   const spec = member(pod, 'spec')
   const account = await read('serviceaccounts', namespace, accountName(spec))
   const names = secretNames(spec)
   const states = new Map<string, SecretState>()
-  for (const name of names.filter((each) => each !== ''))
-    states.set(name, stateOf(await read('secrets', namespace, name)))
+  const expired: string[] = []
+  for (const name of names.filter((each) => each !== '')) {
+    const secret = await read('secrets', namespace, name)
+    states.set(name, stateOf(secret))
+    const expiry = annotations(secret)[expiresAnnotation]
+    if (typeof expiry === 'string' && Date.parse(expiry) <= now) expired.push(name)
+  }
   const keyring = readKeyring(names, (name) => states.get(name) ?? 'missing')
   return {
-    order: parsed.ok ? pullOrder(keyring, parsed.reference) : null,
-    notCopied: secretNames(account).filter((name) => !names.includes(name)),
-    accountAnnotations: containerIdentities.filter((name) => name in annotations(account)),
+    keyring,
+    credentials: {
+      order: reference === null ? null : pullOrder(keyring, reference),
+      notCopied: secretNames(account).filter((name) => !names.includes(name)),
+      accountAnnotations: containerIdentities.filter((name) => name in annotations(account)),
+      expired,
+    },
   }
 }
 

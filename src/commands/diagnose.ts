@@ -1,19 +1,28 @@
-/** `berth diagnose`: why images do not come, from a cluster, or from a pasted message alone. */
+/** `berth diagnose`: why images do not come, from a cluster and its registries, or from a pasted message alone. */
 import { text as readAll } from 'node:stream/consumers'
 import { stringify } from 'yaml'
+import { loadConfig } from '../config/load.ts'
+import { createKeychain } from '../credentials/file.ts'
 import { classify } from '../diagnose/classify.ts'
 import { findings, type Judged } from '../diagnose/findings.ts'
 import { BerthError } from '../errors.ts'
+import type { KubeApi } from '../kube/api.ts'
 import { type Cluster, connect } from '../kube/connect.ts'
-import { oneOf, type Parsed, readArguments, text } from './arguments.ts'
-import { judgeCluster } from './cluster-evidence.ts'
+import { defaultConfigFile, oneOf, type Parsed, readArguments, text } from './arguments.ts'
+import { judgeCluster, type Scope } from './cluster-evidence.ts'
 import { diagnosisTable, type Diagnosis, findingsTable } from './diagnosis-table.ts'
+import { createEngine, createTokenStore, defaultSecretsDirectory } from './engine.ts'
+import { createFallbackCheck } from './fallback-evidence.ts'
 import { fix, fixOptions, isFixed, readFixWish, shownFix } from './fix.ts'
 import { type Command, type Io, print } from './io.ts'
 import { podsOf } from './pods-of.ts'
+import { createProber } from './probes.ts'
 
 export const usage =
-  'berth diagnose [KIND/NAME…] [-n NAMESPACE | -A] [--kubeconfig FILE] [--context NAME] [-o table|json|yaml] [--fix [--secret NAMESPACE/NAME] [--dry-run | --yes]] | --message TEXT | --message - [-o table|json|yaml]'
+  'berth diagnose [KIND/NAME…] [-n NAMESPACE | -A] [--no-probe] [--config FILE] [--secrets-dir DIR] [--kubeconfig FILE] [--context NAME] [-o table|json|yaml] [--fix [--secret NAMESPACE/NAME] [--dry-run | --yes]] | --message TEXT | --message - [-o table|json|yaml]'
+
+/** Milliseconds for one question to a registry: a person waits longer than an API server does. */
+const questionMs = 5_000
 
 /**
  * Exits with 0 when nothing fails, and with 1 when a pull does; with `--fix`, when something is left to do.
@@ -29,6 +38,9 @@ export const diagnose: Command = async (args, io) => {
       'all-namespaces': { type: 'boolean', short: 'A' },
       kubeconfig: { type: 'string' },
       context: { type: 'string' },
+      config: { type: 'string' },
+      'secrets-dir': { type: 'string' },
+      'no-probe': { type: 'boolean' },
       output: { type: 'string', short: 'o' },
       ...fixOptions,
     },
@@ -50,13 +62,13 @@ export const diagnose: Command = async (args, io) => {
     else print(io.stdout, table())
   }
   if (message === undefined) {
-    return fromCluster(values, positionals, io, async (cluster, judged) => {
-      const found = findings(judged)
+    return fromCluster(values, positionals, io, async (cluster, pulls) => {
+      const found = findings(pulls)
       const isTable = output === 'table'
       if (wish === null || isTable) show({ findings: found }, () => findingsTable(found, io))
       if (wish === null) return found.length > 0 ? 1 : 0
       const tell = (line: string) => print(isTable ? io.stdout : io.stderr, line)
-      const report = await fix(cluster, judged, { wish, io, tell })
+      const report = await fix(cluster, pulls, { wish, io, tell })
       if (!isTable) show({ findings: found, fix: shownFix(report) }, () => '')
       return isFixed(report) ? 0 : 1
     })
@@ -71,7 +83,7 @@ async function fromCluster(
   values: Parsed['values'],
   names: readonly string[],
   io: Io,
-  use: (cluster: Cluster, judged: readonly Judged[]) => Promise<number>,
+  use: (cluster: Cluster, pulls: readonly Judged[]) => Promise<number>,
 ): Promise<number> {
   const cluster = await connect({
     kubeconfig: text(values, 'kubeconfig'),
@@ -84,9 +96,40 @@ async function fromCluster(
       throw new BerthError('usage', `${names[0]} is of one namespace; leave -A out`)
     const namespace = isAll ? undefined : (text(values, 'namespace') ?? cluster.namespace)
     const isWanted = await podsOf(cluster.api, namespace, names)
-    return await use(cluster, await judgeCluster(cluster.api, { namespace, isWanted }))
+    return await use(cluster, await judged(cluster.api, { namespace, isWanted }, values, io))
   } finally {
     await cluster.close()
+  }
+}
+
+/** With what the config knows, when there is one, and what registries say, unless they are not to be asked. */
+async function judged(
+  api: KubeApi,
+  scope: Scope,
+  values: Parsed['values'],
+  io: Io,
+): Promise<Judged[]> {
+  const file = text(values, 'config') ?? defaultConfigFile()
+  const config = file === undefined ? null : loadConfig(file)
+  const isProbing = values['no-probe'] !== true
+  const secretsDirectory = text(values, 'secrets-dir') ?? defaultSecretsDirectory
+  const engineOptions = { secretsDirectory, env: io.env, questionMs }
+  const engine = config !== null && isProbing ? createEngine(config, engineOptions) : null
+  const ecrTokens = createTokenStore(engineOptions)
+  const prober = isProbing
+    ? createProber({
+        config,
+        keychainFor: ({ credentials }) =>
+          createKeychain(credentials, { secretsDirectory, ecrTokens }),
+        now: Date.now,
+      })
+    : null
+  const fallback =
+    config === null ? null : createFallbackCheck({ api, config, resolve: engine?.resolve ?? null })
+  try {
+    return await judgeCluster(api, scope, { prober, fallback })
+  } finally {
+    await Promise.all([prober?.close(), engine?.close()])
   }
 }
 

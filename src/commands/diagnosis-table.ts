@@ -47,12 +47,14 @@ export function findingsTable(found: readonly Finding[], io: Pick<Io, 'stdout' |
         `${paint('bold', cause)}  ${paint(styles[certainty] ?? 'dim', certainty)}  ${paint('dim', rule)}  ${count}${registry === null ? '' : ` of ${registry}`}`,
         `  ${finding.means}`,
         ...finding.evidence
-          .filter(({ from }) => from !== 'message')
+          .filter(({ from, vantage }) => from !== 'message' && vantage === undefined)
           .map(({ from, says }) => `  seen  ${from}: ${says}`),
+        ...probedLines(finding.evidence),
         ...finding.missing.map((each) => `  ${paint('yellow', 'not seen')}  ${each}`),
         ...(first?.says ?? []).map((says) => `  says  ${says}`),
         `  fix   ${finding.fix}`,
         ...finding.commands.map((command) => `        ${command}`),
+        ...finding.berth.map((line) => `  berth ${line}`),
         ...failures.map(({ namespace, pod, container, image }) =>
           `  ${paint('dim', 'pod')}   ${namespace}/${pod}${container === '' ? '' : ` ${container}`}  ${image}`.trimEnd(),
         ),
@@ -60,4 +62,13 @@ export function findingsTable(found: readonly Finding[], io: Pick<Io, 'stdout' |
       ].join('\n')
     })
     .join('\n')
+}
+
+/** What was asked of registries, under where it was asked from. */
+function probedLines(evidence: Finding['evidence']): string[] {
+  const vantages = [...new Set(evidence.flatMap(({ vantage }) => vantage ?? []))]
+  return vantages.flatMap((vantage) => [
+    `  asked from ${vantage}:`,
+    ...evidence.filter((each) => each.vantage === vantage).map(({ says }) => `        ${says}`),
+  ])
 }

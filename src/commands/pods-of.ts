@@ -48,16 +48,17 @@ async function podTest(
   const object = await api.get({ ...workload, namespace, name })
   if (object === null)
     throw new BerthError('usage', `there is no ${kind} ${name} in namespace ${namespace}`)
-  return selects(member(member(object, 'spec'), 'selector'))
+  const selector = member(member(object, 'spec'), 'selector')
+  return ({ metadata }) => matchesLabels(selector, metadata.labels ?? {})
 }
 
-/** A label selector (metav1.LabelSelector), both of its forms. */
-function selects(selector: unknown): (pod: KubeObject) => boolean {
+/** Whether a label selector (metav1.LabelSelector), in either of its forms, takes these labels; an empty one takes all. */
+export function matchesLabels(selector: unknown, own: Readonly<Record<string, string>>): boolean {
   const labels = member(selector, 'matchLabels')
   const expressions = member(selector, 'matchExpressions')
   const wanted = isObject(labels) ? Object.entries(labels) : []
   const rules = Array.isArray(expressions) ? expressions.filter(isObject) : []
-  return ({ metadata: { labels: own = {} } }) =>
+  return (
     wanted.every(([key, value]) => own[key] === value) &&
     rules.every(({ key, operator, values }) => {
       const value = typeof key === 'string' ? own[key] : undefined
@@ -66,4 +67,5 @@ function selects(selector: unknown): (pod: KubeObject) => boolean {
       if (operator === 'NotIn') return !isListed
       return (operator === 'Exists') === (value !== undefined)
     })
+  )
 }

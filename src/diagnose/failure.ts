@@ -8,6 +8,8 @@ export interface PullFailure {
   readonly pod: string
   readonly container: string
   readonly image: string
+  /** Null before the pod has one. */
+  readonly node: string | null
   /** What the kubelet calls it: `ErrImagePull`, `InvalidImageName`, `FailedCreatePodSandBox` … */
   readonly reason: string
   readonly message: string
@@ -39,7 +41,12 @@ const statusLists = [
 /** `events` are the pod's, oldest first: kubelets before 1.31 write the cause there alone. */
 export function pullFailures(pod: unknown, events: readonly PodEvent[]): PullFailure[] {
   const metadata = member(pod, 'metadata')
-  const home = { namespace: text(metadata, 'namespace'), pod: text(metadata, 'name') }
+  const node = text(member(pod, 'spec'), 'nodeName')
+  const home = {
+    namespace: text(metadata, 'namespace'),
+    pod: text(metadata, 'name'),
+    node: node === '' ? null : node,
+  }
   const images = new Map(findSites(pod).map(({ name, image }) => [name, image]))
   const waiting = statusLists.flatMap(([list, site]) =>
     listOf(member(member(pod, 'status'), list)).flatMap((status) => {
@@ -71,6 +78,9 @@ interface Told {
   readonly events: readonly PodEvent[]
 }
 
+/** Rules of messages that say nothing of the image: unknown ones, and the kubelet's own limit, which passes and hides what came before. */
+const sayNothing: ReadonlySet<string> = new Set(['D99', 'D14'])
+
 /** The status, if it says a cause; else the latest event about this image that does. */
 function fullest(message: string, { reason, image, events }: Told): string {
   const told = [
@@ -80,7 +90,10 @@ function fullest(message: string, { reason, image, events }: Told): string {
       .map((event) => event.message)
       .toReversed(),
   ]
-  return told.find((each) => classify(each).cause.rule !== 'D99') ?? told[0] ?? reason
+  const ruled = told.map((each) => ({ each, rule: classify(each).cause.rule }))
+  const found =
+    ruled.find(({ rule }) => !sayNothing.has(rule)) ?? ruled.find(({ rule }) => rule !== 'D99')
+  return found?.each ?? told[0] ?? reason
 }
 
 function text(value: unknown, key: string): string {

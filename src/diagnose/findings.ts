@@ -19,6 +19,8 @@ export interface Finding {
   readonly means: string
   readonly fix: string
   readonly commands: readonly string[]
+  /** What Berth did about it, could have done, or would do. */
+  readonly berth: readonly string[]
   readonly evidence: readonly Evidence[]
   readonly missing: readonly string[]
   readonly failures: readonly FailingPod[]
@@ -29,6 +31,8 @@ export interface FailingPod {
   readonly pod: string
   readonly container: string
   readonly image: string
+  /** Null before the pod has one. */
+  readonly node: string | null
   /** As the kubelet or its event has it, without credentials. */
   readonly says: readonly string[]
 }
@@ -56,11 +60,12 @@ function findingOf(group: readonly Judged[]): Finding {
   const verdicts = group.map(({ verdict }) => verdict)
   const { cause, certainty, secrets, wantedKey, isReplaceable } = verdicts[0] as Verdict
   const failures = group
-    .map(({ failure: { namespace, pod, container, image }, verdict }) => ({
+    .map(({ failure: { namespace, pod, container, image, node }, verdict }) => ({
       namespace,
       pod,
       container,
       image,
+      node,
       says: verdict.leaves,
     }))
     .toSorted(
@@ -78,8 +83,9 @@ function findingOf(group: readonly Judged[]): Finding {
     registry: registryOf(failures[0]?.image ?? ''),
     secrets,
     means: cause.means,
-    fix: cause.fix,
+    fix: [...new Set(verdicts.map(({ fix }) => fix))].join('; '),
     commands: fixCommands(cause.rule, { namespaces, secrets, wantedKey, isReplaceable }),
+    berth: [...new Set(verdicts.flatMap(({ berth }) => berth))],
     evidence: unique(verdicts.flatMap(({ evidence }) => evidence)),
     missing: [...new Set(verdicts.flatMap(({ missing }) => missing))],
     failures,

@@ -2,6 +2,7 @@
  * Commands that can be pasted for a cause; none where what is right depends on what nobody has looked at. They make
  * things and never overwrite or delete what may hold more than is seen here. Pure.
  */
+import { parseEcrHost } from '../credentials/ecr-host.ts'
 
 export interface FixFacts {
   readonly namespaces: readonly string[]
@@ -18,7 +19,7 @@ export function fixCommands(
 ): readonly string[] {
   const server = wantedKey ?? '"$REGISTRY"'
   const create = (namespace: string, name: string) =>
-    `kubectl create secret docker-registry ${name} -n ${namespace} --docker-server=${server} --docker-username="$REGISTRY_USER" --docker-password="$REGISTRY_PASSWORD"`
+    `kubectl create secret docker-registry ${name} -n ${namespace} --docker-server=${server} ${loginFor(wantedKey)}`
   const forEach = (names: readonly string[], make: typeof create) =>
     namespaces.flatMap((namespace) => names.map((name) => make(namespace, name)))
   switch (rule) {
@@ -37,6 +38,14 @@ export function fixCommands(
     default:
       return []
   }
+}
+
+/** For ECR a token, good for 12 hours; else what the person has. */
+function loginFor(key: string | null): string {
+  const ecr = key === null ? null : parseEcrHost(key)
+  return ecr?.kind === 'private'
+    ? `--docker-username=AWS --docker-password="$(aws ecr get-login-password --region ${ecr.region})"`
+    : '--docker-username="$REGISTRY_USER" --docker-password="$REGISTRY_PASSWORD"'
 }
 
 const applied = '--dry-run=client -o yaml | kubectl apply -f -'

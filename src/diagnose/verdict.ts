@@ -8,10 +8,13 @@ import { causeOfRule, classify } from './classify.ts'
 
 export type Certainty = Cause['certainty'] | 'proved'
 
-/** Something that was seen, and where: nothing here was asked of a registry. */
+/** Something that was seen, and where. */
 export interface Evidence {
-  readonly from: 'message' | 'pod' | 'secrets' | 'service account' | 'node'
+  readonly from:
+    'message' | 'pod' | 'secrets' | 'service account' | 'node' | 'registry' | 'openshift'
   readonly says: string
+  /** Where it was asked from; only of what was asked of a registry. */
+  readonly vantage?: string
 }
 
 export interface Verdict {
@@ -27,6 +30,10 @@ export interface Verdict {
   readonly wantedKey: string | null
   /** Whether each of the secrets holds one key alone. */
   readonly isReplaceable: boolean
+  /** What to do. */
+  readonly fix: string
+  /** What Berth did about it, could have done, or would do. */
+  readonly berth: readonly string[]
 }
 
 /** What the cluster tells of a pod's credentials; each is null when it could not be read. */
@@ -36,10 +43,26 @@ export interface Credentials {
   readonly notCopied: readonly string[]
   /** Annotations of the service account that people take for pull credentials. */
   readonly accountAnnotations: readonly string[]
+  /** Pull secrets of the pod whose token has ended, by their own annotation. */
+  readonly expired?: readonly string[]
 }
 
 /** Causes that the pod's own credentials may explain. */
-const aboutAccess: ReadonlySet<string> = new Set(['D22', 'D25', 'D26', 'D27', 'D28', 'D29', 'D30'])
+const aboutAccess: ReadonlySet<string> = new Set([
+  'D21',
+  'D22',
+  'D23',
+  'D25',
+  'D26',
+  'D27',
+  'D28',
+  'D29',
+  'D30',
+])
+
+export function isAboutAccess(rule: string): boolean {
+  return aboutAccess.has(rule)
+}
 
 /** Without a credential these answers are what a registry gives to a stranger; containerd words a bare 401 like a token that was not taken. */
 const toStrangers: ReadonlySet<string> = new Set(['D22', 'D26', 'D27', 'D28', 'D29'])
@@ -58,6 +81,8 @@ export function judge(message: string, credentials: Credentials | null): Verdict
     secrets: [],
     wantedKey: null,
     isReplaceable: false,
+    fix: cause.fix,
+    berth: [],
   }
   if (cause.rule === 'D01' || cause.rule === 'D14') return { ...verdict, certainty: 'proved' }
   const order = credentials?.order ?? null
@@ -88,15 +113,28 @@ function withCredentials(verdict: Verdict, order: PullOrder, credentials: Creden
     evidence: [...verdict.evidence, ...seen(order, credentials)],
   }
   return order.outcome === 'credentials'
-    ? whenTried(known, order)
+    ? whenTried(known, order, credentials)
     : whenNothingMatches(known, order, credentials)
 }
 
 /** The kubelet had credentials to try. */
-function whenTried(before: Verdict, { candidates, ignoredKeys }: PullOrder): Verdict {
+function whenTried(
+  before: Verdict,
+  { candidates, ignoredKeys }: PullOrder,
+  { expired = [] }: Credentials,
+): Verdict {
   const secrets = [...new Set(candidates.map(({ secret }) => secret))]
   const keys = [...candidates, ...ignoredKeys].filter(({ secret }) => secrets.includes(secret))
   const verdict = { ...before, isReplaceable: keys.length === secrets.length }
+  const ended = secrets.filter((secret) => expired.includes(secret))
+  if (ended.length > 0)
+    return raise(verdict, 'D21', 'proved', {
+      secrets: ended,
+      evidence: ended.map((secret) => ({
+        from: 'secrets',
+        says: `secret ${secret} says that its token has ended (berth.dev/expires-at)`,
+      })),
+    })
   const empty = candidates.every(({ isAnonymous }) => isAnonymous)
   if (empty && toStrangers.has(verdict.cause.rule))
     return raise(verdict, 'D09', 'likely', { secrets })
@@ -159,6 +197,7 @@ function raise(
   return {
     ...verdict,
     cause: causeOfRule(rule),
+    fix: causeOfRule(rule).fix,
     certainty,
     secrets: more.secrets,
     evidence: [...verdict.evidence, ...(more.evidence ?? [])],

@@ -168,7 +168,7 @@ function isChallenged(sent: Sent): sent is { readonly ok: true; readonly reply: 
 }
 
 /** Bearer before Basic, as go-containerregistry does: a token is worth less to whoever sees it. */
-function choose(reply: Reply): Challenge | null {
+export function choose(reply: Reply): Challenge | null {
   const challenges = parseChallenges(reply.header('www-authenticate'))
   const find = (wanted: string) => challenges.find(({ scheme }) => scheme === wanted)
   return find('bearer') ?? find('basic') ?? null
