@@ -16,6 +16,8 @@ export type BerthOptions = {
   config: string
   /** An image that the config's table rewrites: how the start is told to have come through to the API server. */
   canary: string
+  /** Of another account than the harness's own. */
+  kubeconfig?: string
 }
 
 export type Berth = {
@@ -37,7 +39,8 @@ const repository = fileURLToPath(new URL('../../', import.meta.url))
 const main = join(repository, 'src/main.ts')
 
 /** Starts `berth serve` with certificates of its own, and registers it. Returns when the API server calls it. */
-export async function startBerth({ name, config, canary }: BerthOptions): Promise<Berth> {
+export async function startBerth(options: BerthOptions): Promise<Berth> {
+  const { name, config, canary } = options
   const { runDir, address } = currentCluster()
   const directory = join(runDir, `berth-${name}`)
   mkdirSync(directory, { recursive: true })
@@ -54,7 +57,7 @@ export async function startBerth({ name, config, canary }: BerthOptions): Promis
     '--url',
     `https://${address}:${port}`,
   ])
-  const kubeconfig = await accountOf(directory)
+  const kubeconfig = options.kubeconfig ?? (await accountOf(directory))
   const record = await startProcess(runDir, {
     name: `berth-${name}`,
     command: process.execPath,

@@ -14,6 +14,7 @@ import { apply, getJson, kubectl, kubectlOk } from '../harness/kubectl.ts'
 import { removeNodeHost, setNodeHost } from '../harness/node-hosts.ts'
 import { podManifest, podPullFails, podRunning } from '../harness/pods.ts'
 import { type Registry, startRegistry } from '../harness/registry.ts'
+import { rightsIn } from '../harness/rights.ts'
 import { waitFor } from '../harness/wait.ts'
 
 /**
@@ -182,39 +183,10 @@ afterAll(async () => {
   await registry?.stop()
 })
 
-type Rule = {
-  verbs: string[]
-  apiGroups?: string[]
-  resources?: string[]
-  resourceNames?: string[]
-}
-
-/** What the account may do in a namespace, but for what every account may. */
-async function rights(of: string, namespace: string): Promise<string[]> {
-  const connection = await connect({ kubeconfig: of, env: {} })
-  const where = { apiVersion: 'authorization.k8s.io/v1', resource: 'selfsubjectrulesreviews' }
-  const review = await connection.api.create<KubeObject & { status: { resourceRules: Rule[] } }>(
-    where,
-    {
-      apiVersion: 'authorization.k8s.io/v1',
-      kind: 'SelfSubjectRulesReview',
-      spec: { namespace },
-    },
-  )
-  await connection.close()
-  return review.status.resourceRules
-    .filter(({ resources = [] }) => !/^(self|selfsubject)/.test(resources[0] ?? ''))
-    .map(
-      ({ verbs, resources = [], resourceNames = [] }) =>
-        `${resources.join()}${resourceNames.length > 0 ? ` [${resourceNames.toSorted().join()}]` : ''}: ${verbs.join()}`,
-    )
-    .sort()
-}
-
 test('the controller has these rights, and no others', async () => {
   await createNamespace('sec-a')
 
-  expect(await rights(kubeconfig, 'sec-a')).toEqual([
+  expect(await rightsIn('sec-a', kubeconfig)).toEqual([
     'events: get,create',
     'namespaces: get,list,watch',
     'pods/eviction: create',
@@ -224,7 +196,7 @@ test('the controller has these rights, and no others', async () => {
     'serviceaccounts [builder,default]: patch',
     'serviceaccounts: get,list,watch',
   ])
-  expect(await rights(kubeconfig, home)).toEqual(
+  expect(await rightsIn(home, kubeconfig)).toEqual(
     expect.arrayContaining([
       'leases: get,create,update,patch',
       'secrets [extra,late,legacy,source]: get,list,watch',
@@ -650,8 +622,8 @@ pullSecretCopies:
   )
 
   expect(manifests.filter(({ kind }) => kind?.startsWith('Cluster'))).toEqual([])
-  expect(await rights(confined, 'default')).toEqual([])
-  expect(await rights(confined, 'role-a')).toEqual([
+  expect(await rightsIn('default', confined)).toEqual([])
+  expect(await rightsIn('role-a', confined)).toEqual([
     'events: get,create',
     'namespaces [role-a]: get',
     'pods: get,list,watch',

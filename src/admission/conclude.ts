@@ -1,13 +1,13 @@
 /** From what was decided about the sites of a pod to the verdict: patch, warnings, refusal, what the audit log is told. */
 import { annotationFits, buildPatch, type Changes } from '../pod/patch.ts'
-import { missingPullSecrets } from '../pod/pull-secrets.ts'
-import { member } from '../pod/sites.ts'
 import type { LazySignal } from '../resolve/budget.ts'
 import { failedSteps } from '../resolve/sentence.ts'
 import { isDenied } from '../resolve/resolution.ts'
 import { imagesAnnotation, writeRecords } from './annotation.ts'
 import { type AdmissionPolicy, andThen, recordsFor, type SiteDecision } from './decide.ts'
+import type { EnsureSecrets } from './ensure.ts'
 import type { NamespaceFacts } from './facts.ts'
+import { pullSecrets, type SecretsResult } from './secrets.ts'
 import type { Verdict } from './response.ts'
 import type { AdmissionRequest } from './review.ts'
 
@@ -15,19 +15,18 @@ export interface Conclusion {
   readonly request: AdmissionRequest
   readonly policy: AdmissionPolicy
   readonly facts: NamespaceFacts
+  readonly ensure: EnsureSecrets | null
   readonly signal: LazySignal
   readonly decisions: readonly SiteDecision[]
   readonly mode: 'enforce' | 'observe'
 }
 
-interface SecretsResult {
-  readonly names: readonly string[]
-  readonly warnings: readonly string[]
-}
-
 /** Synchronous unless something has to be known of the namespace. */
 export function conclude(conclusion: Conclusion): Verdict | Promise<Verdict> {
-  return andThen(pullSecrets(conclusion), (secrets) => {
+  const isRefused = deniedBy(conclusion.decisions) !== null
+  const mayWrite = conclusion.mode !== 'observe' && !conclusion.request.dryRun && !isRefused
+  const ensure = mayWrite ? conclusion.ensure : null
+  return andThen(pullSecrets({ ...conclusion, ensure }), (secrets) => {
     const verdict = verdictOf(conclusion, secrets)
     return conclusion.mode === 'observe' ? observed(verdict, conclusion.decisions) : verdict
   })
@@ -96,65 +95,6 @@ export function deniedBy(decisions: readonly SiteDecision[]): string | null {
   })
   if (reasons.length === 0) return null
   return `berth: ${reasons.join('; ')}; mirror the image, or change the rule`
-}
-
-/** Appended on CREATE only: afterwards the list cannot be changed. */
-function pullSecrets({
-  request,
-  policy,
-  facts,
-  signal,
-  decisions,
-}: Conclusion): SecretsResult | Promise<SecretsResult> {
-  const none: SecretsResult = { names: [], warnings: [] }
-  if (policy.pullSecrets.length === 0) return none
-  if (request.operation !== 'CREATE' || request.subResource !== '') return none
-  const finals = decisions.flatMap(({ resolution }) =>
-    resolution === null ? [] : [resolution.chosen],
-  )
-  const wanted = missingPullSecrets(policy.pullSecrets, request.object, finals)
-  if (wanted.length === 0) return none
-  const account = member(member(request.object, 'spec'), 'serviceAccountName')
-  const name = typeof account === 'string' && account !== '' ? account : 'default'
-  return knownOf(facts, {
-    namespace: request.namespace,
-    account: name,
-    wanted,
-    signal: signal(),
-  })
-}
-
-interface Wanted {
-  readonly namespace: string
-  readonly account: string
-  readonly wanted: readonly string[]
-  readonly signal: AbortSignal
-}
-
-/** What may be added without the pod being refused for it, and what is worth a warning. */
-async function knownOf(
-  facts: NamespaceFacts,
-  { namespace, account, wanted, signal }: Wanted,
-): Promise<SecretsResult> {
-  const mountable = await facts.mountableSecrets(namespace, account, signal)
-  const mayUse = (secret: string) =>
-    mountable === null || mountable === 'all' || mountable.has(secret)
-  const names = wanted.filter(mayUse)
-  const refused = wanted.filter((secret) => !mayUse(secret))
-  const present = await Promise.all(
-    names.map((secret) => facts.hasSecret(namespace, secret, signal)),
-  )
-  const absent = names.filter((_, index) => present[index] === false)
-  return {
-    names,
-    warnings: [
-      ...refused.map(
-        (secret) =>
-          `berth: pull secret ${secret} is not added: service account ${account} may not use it`,
-      ),
-      ...absent.map((secret) => `berth: pull secret ${secret} is not in namespace ${namespace}`),
-    ],
-  }
 }
 
 /** Shadow mode: everything is decided and recorded, nothing is changed or refused. */

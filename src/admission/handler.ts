@@ -4,6 +4,7 @@ import type { LazySignal } from '../resolve/budget.ts'
 import type { Decide } from '../resolve/decisions.ts'
 import { conclude } from './conclude.ts'
 import { type AdmissionPolicy, andThen, decideSites, type SiteDecision } from './decide.ts'
+import type { EnsureSecrets } from './ensure.ts'
 import type { NamespaceFacts } from './facts.ts'
 import { unchanged, type Verdict } from './response.ts'
 import type { AdmissionRequest } from './review.ts'
@@ -11,7 +12,12 @@ import { startWatchdog } from './watchdog.ts'
 
 export interface AdmissionDependencies {
   /** The configuration as it is now: read once for each review, so that a reload never splits one. */
-  readonly current: () => { readonly policy: AdmissionPolicy; readonly decide: Decide }
+  readonly current: () => {
+    readonly policy: AdmissionPolicy
+    readonly decide: Decide
+    /** Left out: nothing is made for a pod. */
+    readonly ensure?: EnsureSecrets
+  }
   readonly facts: NamespaceFacts
   /** Milliseconds of the clock by which decisions are fresh. */
   readonly now: () => number
@@ -47,7 +53,7 @@ export type Admit = (
 export function createAdmit({ current, facts, now, onBug }: AdmissionDependencies): Admit {
   return (request, options) => {
     const engine = current()
-    const { policy, decide } = engine
+    const { policy, decide, ensure = null } = engine
     const mode = options.observeOnly ? 'observe' : policy.mode
     const asItIs = (warning: string): Admission => {
       const warnings = [`berth: ${warning}; the pod is admitted as it is`]
@@ -70,7 +76,7 @@ export function createAdmit({ current, facts, now, onBug }: AdmissionDependencie
         decideSites(decide, { request, policy, signal: options.signal }),
         (decisions) =>
           andThen(
-            conclude({ request, policy, facts, signal: options.signal, decisions, mode }),
+            conclude({ request, policy, facts, ensure, signal: options.signal, decisions, mode }),
             (verdict) => ({
               verdict,
               decisions,

@@ -5,6 +5,7 @@ import { scopesOf } from '../controller/secret-watches.ts'
 import { BerthError } from '../errors.ts'
 import { connect } from '../kube/connect.ts'
 import { rightsOf } from '../propagation/rights.ts'
+import { webhookRightsOf } from '../propagation/webhook-rights.ts'
 import { configFile, oneOf, type Parsed, readArguments, text } from './arguments.ts'
 import { type Command, print } from './io.ts'
 import { checkSecrets } from './secrets-check.ts'
@@ -12,6 +13,9 @@ import { planSecrets, syncSecrets } from './secrets-sync.ts'
 
 export const usage =
   'berth secrets check|plan|sync|rbac [--config FILE] [--source NAMESPACE/NAME]… [-n NAMESPACE] [--service-account NAME] [--kubeconfig FILE] [--context NAME] [-o table|json|yaml]'
+
+/** As every manifest of deploy/ names it. */
+const webhookAccount = 'berth-webhook'
 
 /** Exits with 0, with 1 when something is lacking, planned or could not be done, and with 3 when the cluster cannot be asked. */
 export const secrets: Command = async (args, io) => {
@@ -47,12 +51,16 @@ export const secrets: Command = async (args, io) => {
     )
   const namespace = text(values, 'namespace') ?? null
   if (known === 'rbac') {
-    const manifests = rightsOf({
+    const given = {
       ...settings,
       namespace: namespace ?? 'berth-system',
-      account: text(values, 'service-account') ?? 'berth-controller',
       scopes: scopesOf(settings),
-    })
+    }
+    const account = text(values, 'service-account') ?? 'berth-controller'
+    const manifests = [
+      ...rightsOf({ ...given, account }),
+      ...webhookRightsOf({ ...given, account: webhookAccount }),
+    ]
     const documents = manifests.map((manifest) => stringify(manifest)).join('---\n')
     print(io.stdout, output === 'json' ? JSON.stringify(manifests, null, 2) : documents)
     return 0

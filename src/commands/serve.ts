@@ -19,7 +19,7 @@ import {
   ownCertificate,
   type ServingCertificate,
 } from './serving-certificate.ts'
-import { startWebhook } from './webhook.ts'
+import { startWebhook, type WebhookOptions } from './webhook.ts'
 
 export const usage =
   'berth serve [--config FILE] [--tls-cert FILE --tls-key FILE | --own-certificate SECRET [--webhook NAME] [--service NAME] [--names NAME,…] [--settle-seconds N]] [-n NAMESPACE] [--host ADDRESS] [--port N] [--metrics-port N] [--client-ca FILE [--client-names NAME,…]] [--secrets-dir DIR] [--kubeconfig FILE] [--drain-seconds N] [--log-level LEVEL]'
@@ -65,6 +65,7 @@ export const serve: Command = async (args, io) => {
     secretsDirectory: text(values, 'secrets-dir') ?? defaultSecretsDirectory,
     env: io.env,
     facts: await findFacts(cluster, log),
+    ...(await findEnsure(cluster, log)),
     logs,
   })
   const configWatch = watchConfig(file, {
@@ -111,6 +112,16 @@ async function findFacts(cluster: Cluster | null, log: Logger): Promise<Namespac
   if (cluster === null) return noFacts
   const { createFacts } = await import('../kube/facts.ts')
   return createFacts(cluster.api, log)
+}
+
+async function findEnsure(
+  cluster: Cluster | null,
+  log: Logger,
+): Promise<Pick<WebhookOptions, 'ensure'>> {
+  if (cluster === null) return {}
+  const { createEnsureCopies } = await import('../controller/ensure-secrets.ts')
+  const dependencies = { api: cluster.api, log, now: () => new Date() }
+  return { ensure: (copies) => createEnsureCopies(dependencies, copies) }
 }
 
 /** Null if the process was asked to stop before there was one. */

@@ -1,6 +1,7 @@
 /** The webhook process: what `serve` and `dev` have in common. Wires the rooms, listens, and stops in order. */
 import { Server } from 'node:tls'
 import type { FastifyInstance } from 'fastify'
+import type { EnsureSecrets } from '../admission/ensure.ts'
 import { noFacts, type NamespaceFacts } from '../admission/facts.ts'
 import { type AdmissionDependencies, createAdmit } from '../admission/handler.ts'
 import type { Config } from '../config/config.ts'
@@ -28,6 +29,8 @@ export interface WebhookOptions {
   readonly metricsPort: number
   readonly secretsDirectory: string
   readonly facts?: NamespaceFacts
+  /** For the copies of each config that is in force. */
+  readonly ensure?: (copies: Config['pullSecretCopies']['copies']) => EnsureSecrets
   /** Null when calls may come, else why not. */
   readonly notReady?: () => string | null
   readonly env?: Io['env']
@@ -73,7 +76,11 @@ export async function startWebhook(options: WebhookOptions): Promise<Webhook> {
     for (const { credentials } of registries.values())
       if (credentials?.kind === 'ecr') void ecrTokens.current(credentials)
   }
-  let engine = createEngine(options.config, engineOptions)
+  const make = (config: Config) => {
+    const ensure = options.ensure?.(config.pullSecretCopies.copies)
+    return { ...createEngine(config, engineOptions), ...(ensure === undefined ? {} : { ensure }) }
+  }
+  let engine = make(options.config)
   warm(options.config)
   let generation = 1
   let draining = false
@@ -117,7 +124,7 @@ export async function startWebhook(options: WebhookOptions): Promise<Webhook> {
     metricsPort,
     use: (config) => {
       const old = engine
-      engine = createEngine(config, engineOptions)
+      engine = make(config)
       warm(config)
       generation += 1
       metrics.configLoaded(true, generation)

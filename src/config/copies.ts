@@ -19,8 +19,12 @@ type ChoiceInput = CopyInput['namespaces']
 /** The two names, DNS labels and subdomains (apimachinery, validation.go). */
 const sourceName = /^([a-z0-9](?:[-a-z0-9]*[a-z0-9])?)\/([a-z0-9](?:[-.a-z0-9]*[a-z0-9])?)$/
 
-/** Checks what the copies mean together. */
-export function readCopies(input: CopiesInput, report: Report): Config['pullSecretCopies'] {
+/** Checks what the copies mean together, and with `added`: the names of secrets that Berth adds to pods. */
+export function readCopies(
+  input: CopiesInput,
+  added: ReadonlySet<string>,
+  report: Report,
+): Config['pullSecretCopies'] {
   const { copies, stuckPods, rbac } = input
   const seen = new Set<string>()
   return {
@@ -44,6 +48,13 @@ export function readCopies(input: CopiesInput, report: Report): Config['pullSecr
           `${name} is a name that OpenShift gives to its own; take another`,
         )
       const namespaces = readChoice(copy.namespaces, [...path, 'namespaces'], report)
+      // In a namespace that has just been made no service account names the copy yet.
+      if (copy.ensure && !added.has(name))
+        report(
+          'warning',
+          [...path, 'ensure'],
+          `helps only pods that name ${name} themselves; name it under \`pullSecrets\` too`,
+        )
       reportNamespaces(namespaces, { rbac, path: [...path, 'namespaces'] }, report)
       return {
         name,
@@ -51,6 +62,7 @@ export function readCopies(input: CopiesInput, report: Report): Config['pullSecr
         namespaces,
         serviceAccounts: readChoice(copy.serviceAccounts, [...path, 'serviceAccounts'], report),
         type: copy.type,
+        ensure: copy.ensure,
       }
     }),
   }

@@ -162,7 +162,11 @@ function build(
       images: images.map(memberPath),
     })),
     mirror: { ...input.mirror, images: readMirrorImages(input, report) },
-    pullSecretCopies: readCopies(input.pullSecretCopies, report),
+    pullSecretCopies: readCopies(
+      input.pullSecretCopies,
+      new Set(input.pullSecrets.map(({ secret }) => secret)),
+      report,
+    ),
     mode: input.mode,
     tests: input.tests,
   }

@@ -193,6 +193,12 @@ const secretCopy = object({
     .enum(['keep', 'dockerconfigjson'])
     .default('keep')
     .describe('dockerconfigjson: a legacy source is converted'),
+  ensure: z
+    .boolean()
+    .default(false)
+    .describe(
+      'True: the webhook makes the copy, if it is missing, before it admits a pod that names it',
+    ),
 })
 
 export const configSchema = object({

@@ -8,6 +8,7 @@ import type { Logger } from '../telemetry/log.ts'
 import type { KubeApi } from './api.ts'
 import { KubeError } from './error.ts'
 import type { KubeObject } from './object.ts'
+import { untilAborted } from './until-aborted.ts'
 
 /** Short, so that a secret that has just been made is seen by the next pod. */
 const ttlMs = 3_000
@@ -37,7 +38,7 @@ export function createFacts(api: KubeApi, log: Logger): NamespaceFacts {
   ): Promise<Fact> {
     const known = kept.get(key)
     if (known !== undefined) return known
-    const fact = await untilAborted(question(), signal)
+    const fact = await untilAborted<Fact>(question(), signal, 'unknown')
     if (fact !== 'unknown') kept.set(key, fact)
     return fact
   }
@@ -94,13 +95,4 @@ export function createFacts(api: KubeApi, log: Logger): NamespaceFacts {
       return fact === 'all' || fact instanceof Set ? fact : null
     },
   }
-}
-
-function untilAborted(question: Promise<Fact>, signal: AbortSignal): Promise<Fact> {
-  if (signal.aborted) return Promise.resolve('unknown')
-  return new Promise((resolve) => {
-    const giveUp = () => resolve('unknown')
-    signal.addEventListener('abort', giveUp, { once: true })
-    void question.then(resolve).finally(() => signal.removeEventListener('abort', giveUp))
-  })
 }

@@ -1,5 +1,5 @@
 import type { Reference } from '../reference/reference.ts'
-import { isObject, member } from './sites.ts'
+import { member } from './sites.ts'
 
 export interface PullSecretRule {
   readonly secret: string
@@ -16,12 +16,16 @@ export function missingPullSecrets(
   pod: unknown,
   images: readonly Reference[],
 ): string[] {
-  const list = member(member(pod, 'spec'), 'imagePullSecrets')
-  const present = new Set(
-    Array.isArray(list) ? list.map((entry) => (isObject(entry) ? entry['name'] : undefined)) : [],
-  )
+  const present = new Set(listedPullSecrets(pod))
   const needed = rules
     .filter((rule) => images.some((image) => rule.matches(image)))
     .map(({ secret }) => secret)
   return [...new Set(needed)].filter((secret) => !present.has(secret))
+}
+
+/** The names in the pod's list, each once. */
+export function listedPullSecrets(pod: unknown): string[] {
+  const list = member(member(pod, 'spec'), 'imagePullSecrets')
+  const names = Array.isArray(list) ? list.map((entry: unknown) => member(entry, 'name')) : []
+  return [...new Set(names.filter((name) => typeof name === 'string'))]
 }

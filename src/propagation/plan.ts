@@ -106,7 +106,7 @@ export function planNamespace(
 }
 
 /** Whether a copy belongs into a namespace; the reason, when it does not. */
-function exclusionOf(
+export function exclusionOf(
   { namespaces, name, from }: Pick<CopySettings, 'namespaces' | 'name' | 'from'>,
   namespace: string,
   labels: Readonly<Record<string, string>>,

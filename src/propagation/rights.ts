@@ -18,6 +18,8 @@ export interface RightsInput {
   readonly scopes: readonly string[] | null
 }
 
+type Grantee = Pick<RightsInput, 'namespace' | 'account'>
+
 /**
  * Roles and bindings as manifests. Secrets are named wherever Kubernetes can hold a right to names: a list or watch is
  * held to `resourceNames` by its field selector `metadata.name` (apiserver, RequestInfo); only `create` cannot be.
@@ -62,7 +64,30 @@ export function rightsOf(input: RightsInput): readonly object[] {
  * Who may create a Secret and read it may have the token of any service account made in it: the right to create cannot
  * be held to a type by RBAC, so an admission policy holds it.
  */
-function guard({ account, namespace }: RightsInput, name: string): readonly object[] {
+function guard(input: RightsInput, name: string): readonly object[] {
+  return policy(input, {
+    name,
+    operations: ['CREATE', 'UPDATE'],
+    expression: `object.type in ['kubernetes.io/dockerconfigjson', 'kubernetes.io/dockercfg'] || (request.namespace == '${input.namespace}' && object.type != 'kubernetes.io/service-account-token')`,
+    message: 'this account writes pull secrets alone',
+  })
+}
+
+/** An admission policy, and its binding, that holds an account's writing of Secrets to a rule. */
+export function policy(
+  { account, namespace }: Grantee,
+  {
+    name,
+    operations,
+    expression,
+    message,
+  }: {
+    readonly name: string
+    readonly operations: readonly string[]
+    readonly expression: string
+    readonly message: string
+  },
+): readonly object[] {
   const apiVersion = 'admissionregistration.k8s.io/v1'
   return [
     {
@@ -73,12 +98,7 @@ function guard({ account, namespace }: RightsInput, name: string): readonly obje
         failurePolicy: 'Fail',
         matchConstraints: {
           resourceRules: [
-            {
-              apiGroups: [''],
-              apiVersions: ['v1'],
-              operations: ['CREATE', 'UPDATE'],
-              resources: ['secrets'],
-            },
+            { apiGroups: [''], apiVersions: ['v1'], operations, resources: ['secrets'] },
           ],
         },
         matchConditions: [
@@ -87,12 +107,7 @@ function guard({ account, namespace }: RightsInput, name: string): readonly obje
             expression: `request.userInfo.username == 'system:serviceaccount:${namespace}:${account}'`,
           },
         ],
-        validations: [
-          {
-            expression: `object.type in ['kubernetes.io/dockerconfigjson', 'kubernetes.io/dockercfg'] || (request.namespace == '${namespace}' && object.type != 'kubernetes.io/service-account-token')`,
-            message: 'this account writes pull secrets alone',
-          },
-        ],
+        validations: [{ expression, message }],
       },
     },
     {
@@ -119,7 +134,7 @@ function targetRules({ stuckPods }: RightsInput, copies: readonly CopySettings[]
   ]
 }
 
-function rule(
+export function rule(
   group: string,
   resources: readonly string[],
   verbs: readonly string[],
@@ -133,9 +148,9 @@ function rule(
   }
 }
 
-/** A role, and its binding to the controller. */
-function grant(
-  { namespace: home, account }: RightsInput,
+/** A role, and its binding to the account. */
+export function grant(
+  { namespace: home, account }: Grantee,
   metadata: { readonly name: string; readonly namespace?: string },
   rules: readonly Rule[],
 ): readonly object[] {
@@ -157,6 +172,6 @@ function grant(
   ]
 }
 
-function unique(names: readonly string[]): string[] {
+export function unique(names: readonly string[]): string[] {
   return [...new Set(names)].sort()
 }

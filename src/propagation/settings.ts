@@ -57,6 +57,8 @@ export interface CopySettings {
   readonly serviceAccounts: Choice
   /** `keep`: as the source is. */
   readonly type: 'keep' | 'dockerconfigjson'
+  /** Whether the webhook makes the copy too, for a pod that is faster than the controller. */
+  readonly ensure: boolean
 }
 
 /** `namespace/name`, as people and annotations write it. */

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { readRecords } from '../../src/admission/annotation.ts'
 import type { AdmissionPolicy } from '../../src/admission/decide.ts'
+import type { Ensured, EnsureSecrets } from '../../src/admission/ensure.ts'
 import { noFacts, type NamespaceFacts } from '../../src/admission/facts.ts'
 import { createAdmit } from '../../src/admission/handler.ts'
 import type { AdmissionRequest } from '../../src/admission/review.ts'
@@ -18,6 +19,7 @@ interface Setting {
   readonly policy?: Partial<Policy & AdmissionPolicy>
   readonly facts?: NamespaceFacts
   readonly observeOnly?: boolean
+  readonly ensure?: EnsureSecrets
 }
 
 const recordsIn = (pod: unknown) => [...readRecords(pod).values()]
@@ -36,18 +38,28 @@ async function admit(request: AdmissionRequest, setting: Setting = {}) {
     ...setting.policy,
   }
   const handler = createAdmit({
-    current: () => ({ policy, decide: createDecide(registries.dependencies, policy) }),
+    current: () => ({
+      policy,
+      decide: createDecide(registries.dependencies, policy),
+      ...(setting.ensure === undefined ? {} : { ensure: setting.ensure }),
+    }),
     facts: setting.facts ?? noFacts,
     now: () => 0,
     onBug: (error) => bugs.push(error),
   })
   const signal = AbortSignal.timeout(5_000)
-  const { verdict } = await handler(request, {
+  const { verdict, holds } = await handler(request, {
     signal: () => signal,
     observeOnly: setting.observeOnly ?? false,
   })
   const after = applyTo(request.object, verdict.patch)
-  return { ...verdict, after, images: findSites(after).map(({ image }) => image), bugs }
+  return {
+    ...verdict,
+    holds: holds(),
+    after,
+    images: findSites(after).map(({ image }) => image),
+    bugs,
+  }
 }
 
 const pinned = `anubis:32000/library/nginx:latest@${digestA}`
@@ -429,6 +441,106 @@ describe('pull secrets', () => {
       'berth: pull secret ours is not added: service account default may not use it',
     ])
     expect(secrets(after)).toBeUndefined()
+  })
+})
+
+describe('pull secrets that are made sure of', () => {
+  const policy = { pullSecrets: [{ secret: 'ours', matches: () => true }] }
+  const listing = (name: string) => requestOf(podOf(['nginx'], { imagePullSecrets: [{ name }] }))
+
+  function ensuring(outcome: Ensured) {
+    const asked: string[] = []
+    const ensure: EnsureSecrets = {
+      covers: (secret) => secret === 'ours',
+      ensure: (namespace, secret) => {
+        asked.push(`${namespace}/${secret}`)
+        return Promise.resolve(outcome)
+      },
+    }
+    return { ensure, asked }
+  }
+
+  it('are made before the answer, and not warned of; no answer is kept for replicas', async () => {
+    const { ensure, asked } = ensuring('there')
+    const facts = { ...noFacts, hasSecret: () => Promise.resolve(false) }
+    const { warnings, after, holds } = await admit(requestOf(podOf(['nginx'])), {
+      policy,
+      facts,
+      ensure,
+    })
+
+    expect(asked).toEqual(['default/ours'])
+    expect(warnings).toEqual([])
+    expect(member(member(after, 'spec'), 'imagePullSecrets')).toEqual([{ name: 'ours' }])
+    expect(holds).toBe(false)
+  })
+
+  it('are those that the pod names itself too, from its service account for example', async () => {
+    const { ensure, asked } = ensuring('there')
+    const { holds } = await admit(listing('ours'), { ensure })
+    await admit(listing('other'), { ensure })
+
+    expect(asked).toEqual(['default/ours'])
+    expect(holds).toBe(false)
+  })
+
+  it.each([
+    ['it failed', 'failed', null, ['it was not made in time']],
+    ['it failed, and the secret is missing', 'failed', false, ['is not in namespace default']],
+    ['it failed, and the secret is there', 'failed', true, []],
+    ['the namespace is none of its own', 'elsewhere', null, []],
+    ['neither it nor the secret is there', 'elsewhere', false, ['is not in namespace default']],
+  ] as const)('leave the pod as it would be without, when %s', async (_, outcome, has, words) => {
+    const { ensure } = ensuring(outcome)
+    const facts = { ...noFacts, hasSecret: () => Promise.resolve(has) }
+    const { warnings, denied, after } = await admit(requestOf(podOf(['nginx'])), {
+      policy,
+      facts,
+      ensure,
+    })
+
+    expect(denied).toBeNull()
+    expect(warnings.map((warning) => words.find((each) => warning.includes(each)))).toEqual(words)
+    expect(member(member(after, 'spec'), 'imagePullSecrets')).toEqual([{ name: 'ours' }])
+  })
+
+  it.each([
+    ['a dry run', requestOf(podOf(['nginx']), { dryRun: true }), {}],
+    ['shadow mode', requestOf(podOf(['nginx'])), { observeOnly: true }],
+    ['shadow mode by the configuration', requestOf(podOf(['nginx'])), { mode: 'observe' }],
+    ['an update', requestOf(podOf(['nginx']), { operation: 'UPDATE' }), {}],
+    [
+      'an ephemeral container',
+      requestOf(podOf(['nginx']), { operation: 'UPDATE', subResource: 'ephemeralcontainers' }),
+      {},
+    ],
+  ] as const)('are none for %s', async (_, request, setting) => {
+    const { ensure, asked } = ensuring('there')
+    const mode = 'mode' in setting ? { mode: setting.mode } : {}
+    const observeOnly = 'observeOnly' in setting
+    await admit(request, { policy: { ...policy, ...mode }, observeOnly, ensure })
+
+    expect(asked).toEqual([])
+  })
+
+  it('are none for a pod that is refused', async () => {
+    const { ensure, asked } = ensuring('there')
+    const { denied } = await admit(requestOf(podOf(['nginx'])), {
+      policy: { ...policy, pin: { matches: () => true, unresolved: 'deny' } },
+      registries: registriesOf({ 'anubis:32000': failed('unreachable', 'ECONNREFUSED') }),
+      ensure,
+    })
+
+    expect(denied).not.toBeNull()
+    expect(asked).toEqual([])
+  })
+
+  it('are none that the service account may not use', async () => {
+    const { ensure, asked } = ensuring('there')
+    const facts = { ...noFacts, mountableSecrets: () => Promise.resolve(new Set(['other'])) }
+    await admit(requestOf(podOf(['nginx'])), { policy, facts, ensure })
+
+    expect(asked).toEqual([])
   })
 })
 

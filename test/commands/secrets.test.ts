@@ -22,7 +22,8 @@ const documents = (text: string): unknown[] =>
 describe('berth secrets rbac', () => {
   it.each([
     ['secrets-cluster.yaml', 0],
-    ['secrets-namespaced.yaml', 1],
+    ['secrets-namespaced.yaml', 2],
+    ['secrets-ensure.yaml', 1],
   ])('prints what deploy/rbac/%s holds', async (file, index) => {
     const config = configFile(configs[index] ?? '')
     const args = ['secrets', 'rbac', '--config', config, '-n', 'berth-system']

@@ -78,3 +78,19 @@ describe('what is wrong', () => {
     ])
   })
 })
+
+describe('ensure', () => {
+  const copy = '  copies: [{ name: a, from: [b/c], namespaces: [x], ensure: true }]\n'
+  const warnings = (body: string) => {
+    const result = read(body)
+    if (!result.ok) throw new Error(JSON.stringify(result.problems))
+    return result.config.warnings.map(({ path, message }) => `${path} ${message}`)
+  }
+
+  it('warns where Berth does not add the name to pods', () => {
+    expect(warnings(copy)).toEqual([
+      'pullSecretCopies.copies[0].ensure helps only pods that name a themselves; name it under `pullSecrets` too',
+    ])
+    expect(warnings(`${copy}pullSecrets: [{ registries: [x.io], secret: a }]`)).toEqual([])
+  })
+})
