@@ -33,6 +33,8 @@ function cluster(objects: Record<string, readonly Loose[]>) {
   }
   const get = (where: Where) => stored.get(nameOf(where)) ?? null
   const api = {
+    // A cluster that is not OpenShift.
+    read: (path: string) => Promise.reject(new KubeError(404, 'NotFound', `no ${path}`)),
     get: async (where: Where) => {
       await Promise.resolve()
       if (refusals.get(`get ${nameOf(where)}`) !== undefined) refuse(`get ${nameOf(where)}`)
