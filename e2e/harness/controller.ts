@@ -3,7 +3,7 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { currentCluster } from './cluster.ts'
-import { kubectlOk } from './kubectl.ts'
+import { apply, kubectlOk } from './kubectl.ts'
 import { freePort } from './ports.ts'
 import { endOf, killProcess, linesOf, logFile, startProcess, stopProcess } from './processes.ts'
 import { waitFor } from './wait.ts'
@@ -89,6 +89,37 @@ export async function startController(options: ControllerOptions): Promise<Contr
       rmSync(directory, { recursive: true, force: true })
     },
   }
+}
+
+/** What every controller may do in its namespace, as in deploy/base/controller.yaml. */
+const baseRules = [
+  {
+    apiGroups: ['coordination.k8s.io'],
+    resources: ['leases'],
+    verbs: ['get', 'create', 'update'],
+  },
+  { apiGroups: [''], resources: ['events'], verbs: ['create'] },
+]
+
+/** Makes the account `berth-controller` with these rules in its namespace, beside those of every controller; its kubeconfig. */
+export async function controllerAccount(
+  namespace: string,
+  rules: readonly object[] = [],
+): Promise<string> {
+  const metadata = { name: 'berth-controller', namespace }
+  const apiVersion = 'rbac.authorization.k8s.io/v1'
+  await apply([
+    { apiVersion: 'v1', kind: 'ServiceAccount', metadata },
+    { apiVersion, kind: 'Role', metadata, rules: [...baseRules, ...rules] },
+    {
+      apiVersion,
+      kind: 'RoleBinding',
+      metadata,
+      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: metadata.name },
+      subjects: [{ kind: 'ServiceAccount', ...metadata }],
+    },
+  ])
+  return kubeconfigOf(metadata.name, namespace)
 }
 
 /** A kubeconfig for a service account that is there already. */

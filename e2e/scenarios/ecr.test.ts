@@ -6,7 +6,7 @@ import { startFakeAws } from '../../test/support/aws.ts'
 import { auditEvents } from '../harness/audit.ts'
 import { berthCommand } from '../harness/berth-command.ts'
 import { currentCluster } from '../harness/cluster.ts'
-import { type Controller, kubeconfigOf, startController } from '../harness/controller.ts'
+import { type Controller, controllerAccount, startController } from '../harness/controller.ts'
 import { pushImage } from '../harness/images.ts'
 import { apply, getJson, kubectlOk, type KubeObject } from '../harness/kubectl.ts'
 import { type Moto, startMoto } from '../harness/moto.ts'
@@ -45,7 +45,7 @@ type Documented = {
   [key: string]: unknown
 }
 const documented = blocks[0] as Documented
-const rules = blocks.find((block) => Array.isArray(block))
+const rules = blocks.find((block) => Array.isArray(block)) as object[] | undefined
 
 let registry: Registry
 let moto: Moto
@@ -78,16 +78,13 @@ function configWith(aws: string, chain?: readonly string[]): string {
 const identity = () => ({ AWS_WEB_IDENTITY_TOKEN_FILE: tokenFile, AWS_ROLE_ARN: firstRole })
 
 async function start(aws: string): Promise<Controller> {
-  const config = configWith(aws)
-  const env = identity()
-  const logLevel = 'debug'
   controller = await startController({
     name: 'ecr',
     namespace: home,
-    config,
+    config: configWith(aws),
     kubeconfig,
-    env,
-    logLevel,
+    env: identity(),
+    logLevel: 'debug',
   })
   return controller
 }
@@ -152,6 +149,7 @@ function writes(): string[] {
   ).map(({ verb, requestURI }) => `${verb} ${requestURI}`)
 }
 
+/** So far; the log goes on from one controller to the next. */
 const rests = () =>
   controller?.log().filter(({ msg }) => msg === 'pull secrets: at rest').length ?? 0
 
@@ -174,7 +172,6 @@ beforeAll(async () => {
   tokenFile = join(cluster.runDir, 'web-identity-token')
   // moto looks at no token.
   writeFileSync(tokenFile, 'e30.e30.moto', { mode: 0o600 })
-  const metadata = { name: 'berth-controller', namespace: home }
   await apply([
     ...[home, namespace].map((name) => ({
       apiVersion: 'v1',
@@ -190,26 +187,12 @@ beforeAll(async () => {
         annotations: { 'eks.amazonaws.com/role-arn': firstRole },
       },
     },
-    { apiVersion: 'v1', kind: 'ServiceAccount', metadata },
-    {
-      apiVersion: 'rbac.authorization.k8s.io/v1',
-      kind: 'Role',
-      metadata: { name: 'berth-ecr-tokens', namespace: home },
-      rules,
-    },
-    {
-      apiVersion: 'rbac.authorization.k8s.io/v1',
-      kind: 'RoleBinding',
-      metadata: { name: 'berth-ecr-tokens', namespace: home },
-      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: 'berth-ecr-tokens' },
-      subjects: [{ kind: 'ServiceAccount', ...metadata }],
-    },
   ])
   const file = join(cluster.runDir, 'ecr.yaml')
   writeFileSync(file, configWith(moto.url))
   const rbac = ['secrets', 'rbac', '--config', file, '-n', home]
   await apply((await berthCommand(rbac, cluster.kubeconfig)).stdout)
-  kubeconfig = await kubeconfigOf('berth-controller', home)
+  kubeconfig = await controllerAccount(home, rules)
 })
 
 afterAll(async () => {
@@ -316,12 +299,13 @@ describe('sixteen services behind two roles', () => {
     const rested = rests()
     controller?.configure(`${configWith(moto.url)}\n`)
     await waitFor('the cluster to be read again', () => rests() > rested)
+    const restedAgain = rests()
     await stop()
     const again = await start(moto.url)
     await waitFor('a look at the secret', async () =>
       (await again.metrics()).includes('berth_ecr_token_expiry_timestamp_seconds{'),
     )
-    await waitFor('rest again', () => rests() > 0)
+    await waitFor('the other to be at rest', () => rests() > restedAgain)
 
     expect(before.length).toBeGreaterThan(16)
     expect(writes()).toEqual(before)

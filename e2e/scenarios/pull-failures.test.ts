@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { parseAllDocuments } from 'yaml'
 import { currentCluster } from '../harness/cluster.ts'
 import { run } from '../harness/command.ts'
-import { type Controller, kubeconfigOf, startController } from '../harness/controller.ts'
+import { type Controller, controllerAccount, startController } from '../harness/controller.ts'
 import { pushImage } from '../harness/images.ts'
 import { apply, getJson, kubectlOk, type KubeObject, remove } from '../harness/kubectl.ts'
 import { getPod, podManifest, podPullFails, podRunning } from '../harness/pods.ts'
@@ -85,23 +85,7 @@ describe('the controller, with the rights of docs/diagnose.md', () => {
         .map(([, body = '']) => body)
         .filter((body) => body.includes('kind: ClusterRole')) ?? []
     const role = { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'berth-pull-failures' } // prettier-ignore
-    const account = { name: 'berth-controller', namespace: own }
-    const leases = { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['get', 'create', 'update'] } // prettier-ignore
     await apply([
-      { apiVersion: 'v1', kind: 'ServiceAccount', metadata: account },
-      {
-        apiVersion: 'rbac.authorization.k8s.io/v1',
-        kind: 'Role',
-        metadata: account,
-        rules: [leases],
-      },
-      {
-        apiVersion: 'rbac.authorization.k8s.io/v1',
-        kind: 'RoleBinding',
-        metadata: account,
-        roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: account.name },
-        subjects: [{ kind: 'ServiceAccount', ...account }],
-      },
       ...parseAllDocuments(rights).map((document) => document.toJS() as object),
       {
         apiVersion: 'rbac.authorization.k8s.io/v1',
@@ -114,7 +98,7 @@ describe('the controller, with the rights of docs/diagnose.md', () => {
     controller = await startController({
       name: 'pull-failures',
       namespace: own,
-      kubeconfig: await kubeconfigOf(account.name, own),
+      kubeconfig: await controllerAccount(own),
       config: `
 apiVersion: berth.dev/v1alpha1
 kind: BerthConfig

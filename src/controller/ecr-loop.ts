@@ -43,7 +43,7 @@ export function ecrTokensLoop(
     log.warn({ secret, problem: problem.message, expires: ends }, 'an ECR token does not come')
     void raiseWarning(
       api,
-      { apiVersion: 'v1', kind: 'Secret', namespace, name: secret },
+      { apiVersion: 'v1', kind: 'Secret', namespace, name: secret, uid: report.uid },
       {
         reason: 'EcrTokenFailed',
         message: problem.message,

@@ -4,6 +4,9 @@ import type { KubeApi } from './api.ts'
 import { hasStatus } from './error.ts'
 import type { Where } from './object.ts'
 
+/** The uid of what is not there, or not known, is left out; with it `kubectl describe` shows the Event. */
+type Named = Omit<EventAbout, 'uid'> & { readonly uid?: string | undefined }
+
 export interface EventAbout {
   readonly apiVersion: string
   readonly kind: string
@@ -58,7 +61,7 @@ export async function tell(
 /** Writes a Warning each time that it is called, for which the right to create suffices. Never throws: one that cannot be written is only missed. */
 export async function raiseWarning(
   api: Pick<KubeApi, 'create'>,
-  about: Omit<EventAbout, 'uid'>,
+  about: Named,
   { reason, message, ending }: Warning,
   { now, log }: { readonly now: Date; readonly log: Pick<Logger, 'debug'> },
 ): Promise<void> {
@@ -78,7 +81,7 @@ export async function raiseWarning(
 }
 
 /** All of an Event but its own name. */
-function eventOf(about: Omit<EventAbout, 'uid'>, saying: Saying, now: Date) {
+function eventOf(about: Named, saying: Saying, now: Date) {
   const time = now.toISOString().replace(/\.[0-9]+Z$/, 'Z')
   return {
     apiVersion: 'v1',
