@@ -72,6 +72,11 @@ const cases: Record<string, { series: string; values: string; quiet: string }> =
     values: '0+1x60',
     quiet: '4x60',
   },
+  BerthPullFailures: {
+    series: 'berth_pull_failures{cause="tag-missing",registry="docker.io"}',
+    values: '2x60',
+    quiet: '0x60',
+  },
 }
 
 /** Histograms are several series: most take `seconds`, all take five. */

@@ -68,6 +68,7 @@ describe('Helm and kustomize', () => {
     ['monitoring', ['monitoring'], ['monitoring.enabled=true']],
     ['ecr-tokens', ['ecr-tokens'], ['controller.ecrSecrets={ecr-pull}']],
     ['mirror', ['mirror'], ['controller.mirror=true']],
+    ['pull-failures', ['pull-failures'], ['controller.pullFailures=true']],
     ['pull-secret-warnings', ['pull-secret-warnings'], ['pullSecretWarnings.enabled=true']],
     [
       'pull-secret-warnings, without a certificate of its own',
@@ -206,6 +207,7 @@ describe('an API server', () => {
       'pull-secret-warnings',
       'ecr-tokens',
       'mirror',
+      'pull-failures',
       'cert-manager',
     ]
     const directory = kustomization('all', all)
