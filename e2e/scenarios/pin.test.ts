@@ -16,7 +16,7 @@ let second: string
 
 beforeAll(async () => {
   registries = await startMirrorAndHub('pin')
-  first = await registries.push(registries.mirror, 'library/app', 'latest', 'first')
+  first = await registries.push(registries.mirror, 'library/app', 'latest', 'pin, first')
   await registries.push(registries.mirror, 'library/app', '1.0', 'released')
   await registries.push(registries.hub, 'library/upstream', 'latest')
   berth = await startBerth({ name: 'pin', config: registries.config, canary: 'app' })
@@ -71,7 +71,7 @@ test('a Deployment of `latest` runs pinned, with the policy of the rule', async 
 
 test('after the tag has moved, the old pod keeps its digest and the new one has the new', async () => {
   const [old = ''] = await podNames()
-  second = await registries.push(registries.mirror, 'library/app', 'latest', 'second')
+  second = await registries.push(registries.mirror, 'library/app', 'latest', 'pin, second')
   await waitFor('the moved tag', async () =>
     (await dryRunPod('app', namespace)).spec.containers[0]?.image.includes(second),
   )
