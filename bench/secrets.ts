@@ -10,7 +10,7 @@ import { auditEvents } from '../e2e/harness/audit.ts'
 import { startController } from '../e2e/harness/controller.ts'
 import { down, up } from '../e2e/harness/provider.ts'
 import { connect } from '../src/kube/connect.ts'
-import type { KubeObject, Where } from '../src/kube/object.ts'
+import type { KubeObject, ResourceRef } from '../src/kube/object.ts'
 import { megabytes } from './lib/numbers.ts'
 import { printTable, progress } from './lib/report.ts'
 
@@ -34,7 +34,7 @@ type Account = KubeObject & { imagePullSecrets?: { name: string }[] }
 const cluster = await up({ owned: true })
 const connection = await connect({ kubeconfig: cluster.kubeconfig, env: {} })
 const { api } = connection
-const of = (resource: string, namespace?: string, name?: string): Where => ({
+const of = (resource: string, namespace?: string, name?: string): ResourceRef => ({
   apiVersion: 'v1',
   resource,
   ...(namespace === undefined ? {} : { namespace }),

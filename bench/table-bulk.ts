@@ -1,9 +1,9 @@
 /** Many images through a long table: parse, match, candidates; beside a plain loop over minimatch. */
 import { Minimatch } from 'minimatch'
-import { select } from '../src/fallback/table.ts'
-import { parseReference } from '../src/reference/parse.ts'
-import { canonicalRepository } from '../src/fallback/alias.ts'
-import { repositoryName } from '../src/reference/reference.ts'
+import { select } from '../src/decision/fallback/table.ts'
+import { parseReference } from '../src/decision/reference/parse.ts'
+import { canonicalRepository } from '../src/decision/fallback/alias.ts'
+import { repositoryName } from '../src/decision/reference/reference.ts'
 import { figure, median, ratio } from './lib/numbers.ts'
 import { printTable, progress } from './lib/report.ts'
 import { configWith, ordinaryRows, patternsOf } from './lib/tables.ts'

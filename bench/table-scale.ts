@@ -1,6 +1,6 @@
 /** Does the time for one image stay the same as rows and images become ten times as many? Parse, match, candidates; no registry. */
-import { select } from '../src/fallback/table.ts'
-import { parseReference } from '../src/reference/parse.ts'
+import { select } from '../src/decision/fallback/table.ts'
+import { parseReference } from '../src/decision/reference/parse.ts'
 import { figure, median, ratio } from './lib/numbers.ts'
 import { printTable, progress } from './lib/report.ts'
 import { configWith, ordinaryRows, type RowShape, tailRows, wildcardRows } from './lib/tables.ts'

@@ -1,11 +1,11 @@
 /** What a decision costs as the table grows, and a review as its images grow; no HTTP, every answer from the cache. */
-import { noFacts } from '../src/admission/facts.ts'
-import { createAdmit } from '../src/admission/handler.ts'
-import { readReview } from '../src/admission/review.ts'
-import { createEngine, type Engine } from '../src/commands/engine.ts'
-import { parseReference } from '../src/reference/parse.ts'
-import type { Reference } from '../src/reference/reference.ts'
-import { resolve } from '../src/resolve/resolve.ts'
+import { noNamespaceLookup } from '../src/webhook/admission/namespace-lookup.ts'
+import { createAdmit } from '../src/webhook/admission/admit.ts'
+import { readReview } from '../src/webhook/admission/admission-review.ts'
+import { createEngine, type Engine } from '../src/engine/decision-engine.ts'
+import { parseReference } from '../src/decision/reference/parse.ts'
+import type { Reference } from '../src/decision/reference/reference.ts'
+import { resolve } from '../src/decision/resolve/resolve.ts'
 import { figure, ratio } from './lib/numbers.ts'
 import { type BenchRegistry, startRegistry } from './lib/registry.ts'
 import { print, printTable, progress } from './lib/report.ts'
@@ -98,7 +98,7 @@ async function reviews(registry: BenchRegistry, timing: TimingOptions): Promise<
   const engine = createEngine(config, engineOptions)
   const admit = createAdmit({
     current: () => engine,
-    facts: noFacts,
+    facts: noNamespaceLookup,
     now: () => performance.now(),
     onBug: (error) => {
       throw error

@@ -1,5 +1,5 @@
 /** argv to command to exit code: the only file that touches the process's arguments, signals and exit. */
-import { run } from './commands/run.ts'
+import { run } from './cli/run.ts'
 
 const stop = new AbortController()
 const hurry = new AbortController()
@@ -21,7 +21,7 @@ process.exitCode = await run(process.argv.slice(2), {
     listen()
     return stop.signal
   },
-  hurry: hurry.signal,
+  forceStop: hurry.signal,
 })
 
 function listen(): void {

@@ -1,5 +1,5 @@
 // How often `berth diagnose --message` is right on the corpus: a line for each rule, the open and the held-out part apart.
-import { classify } from '../src/diagnose/classify.ts'
+import { classify } from '../src/diagnose/rules/classify.ts'
 import { fixtures } from '../test/support/diagnose-corpus.ts'
 
 for (const part of ['open', 'held-out'] as const) {

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { makeCertificates } from '../../src/server/tls.ts'
+import { makeCertificates } from '../../src/webhook/certificate/self-signed.ts'
 
 export const repository = fileURLToPath(new URL('../../', import.meta.url))
 

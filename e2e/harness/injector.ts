@@ -2,7 +2,7 @@
 import { once } from 'node:events'
 import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
-import { makeCertificates } from '../../src/server/tls.ts'
+import { makeCertificates } from '../../src/webhook/certificate/self-signed.ts'
 import { apply, kubectlOk } from './kubectl.ts'
 
 export type Injector = { stop(): Promise<void> }

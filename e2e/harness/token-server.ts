@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { makeCertificates } from '../../src/server/tls.ts'
+import { makeCertificates } from '../../src/webhook/certificate/self-signed.ts'
 import type { Account, TokenSettings } from './registry.ts'
 
 export type TokenServer = {

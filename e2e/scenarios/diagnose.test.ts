@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { Finding } from '../../src/diagnose/findings.ts'
+import type { PullFinding } from '../../src/diagnose/findings.ts'
 import { currentCluster } from '../harness/cluster.ts'
 import { run } from '../harness/command.ts'
 import { type DiagnoseRig, ecrHost, puller, startDiagnoseRig } from '../harness/diagnose-rig.ts'
@@ -116,10 +116,10 @@ function diagnose(...args: string[]) {
 }
 
 /** What is found of one pod, as soon as something is; the runtime may say less at first than later. */
-function findingsOf(pod: string, home: string, ...more: string[]): Promise<Finding[]> {
+function findingsOf(pod: string, home: string, ...more: string[]): Promise<PullFinding[]> {
   return waitFor(`a verdict about ${pod}`, async () => {
     const { stdout, stderr } = await diagnose(pod, '-n', home, '-o', 'json', ...more)
-    const { findings } = JSON.parse(stdout) as { findings: Finding[] }
+    const { findings } = JSON.parse(stdout) as { findings: PullFinding[] }
     // Of many pods at once the kubelet first pulls some; what it says of the others passes.
     if (findings.length === 0 || findings[0]?.rule === 'D14')
       throw new Error(`nothing fails yet ${stderr}`)
@@ -128,7 +128,8 @@ function findingsOf(pod: string, home: string, ...more: string[]): Promise<Findi
   })
 }
 
-const evidence = (finding: Finding | undefined) => finding?.evidence.map(({ says }) => says) ?? []
+const evidence = (finding: PullFinding | undefined) =>
+  finding?.evidence.map(({ says }) => says) ?? []
 
 describe('berth diagnose, of a pod in a real pull failure', () => {
   test.each(cases)('$name is $rule', async ({ name, rule, cause, certainty }) => {
@@ -315,7 +316,7 @@ describe('five situations, to the cause that is the true one', () => {
     }
 
     const { stdout } = await diagnose('-n', 'cf-dev', '-o', 'json')
-    const { findings } = JSON.parse(stdout) as { findings: Finding[] }
+    const { findings } = JSON.parse(stdout) as { findings: PullFinding[] }
 
     expect(findings).toEqual([
       expect.objectContaining({

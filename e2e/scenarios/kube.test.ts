@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { hasStatus, KubeError } from '../../src/kube/error.ts'
 import { type Cluster, connect } from '../../src/kube/connect.ts'
-import { takeTurns } from '../../src/kube/lease.ts'
+import { runLeaderElection } from '../../src/controller/runtime/leader-election.ts'
 import type { KubeObject } from '../../src/kube/object.ts'
 import { watch } from '../../src/kube/watch.ts'
 import { currentCluster } from '../harness/cluster.ts'
@@ -158,7 +158,7 @@ describe('a lease', () => {
     let most = 0
     const stops = ['a', 'b', 'c'].map((identity) => {
       const stop = new AbortController()
-      const ended = takeTurns(cluster.api, {
+      const ended = runLeaderElection(cluster.api, {
         namespace,
         name: 'turns',
         identity,
@@ -190,7 +190,7 @@ describe('a lease', () => {
     const stop = new AbortController()
     const events: string[] = []
     const contend = (api: Cluster['api'], identity: string) =>
-      takeTurns(api, {
+      runLeaderElection(api, {
         namespace,
         name: 'lost',
         identity,

@@ -1,10 +1,13 @@
 import { X509Certificate } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { keepOwnCertificate, type OwnCertificate } from '../../src/controller/own-certificate.ts'
+import {
+  keepOwnCertificate,
+  type OwnCertificate,
+} from '../../src/webhook/certificate/own-certificate.ts'
 import { type Cluster, connect } from '../../src/kube/connect.ts'
 import type { KubeObject } from '../../src/kube/object.ts'
-import type { KeyPair } from '../../src/server/certificate.ts'
-import { isTrusted } from '../../src/server/rotation.ts'
+import type { KeyPair } from '../../src/webhook/certificate/certificate-files.ts'
+import { isTrusted } from '../../src/webhook/certificate/rotation.ts'
 import { createLogs } from '../../src/telemetry/log.ts'
 import { PassThrough } from 'node:stream'
 import { currentCluster } from '../harness/cluster.ts'

@@ -1,12 +1,12 @@
 /** From `pullSecretCopies` to what propagation works with. */
-import { compileTagGlob } from '../fallback/glob.ts'
-import { matchesSelector } from '../propagation/selector.ts'
+import { compileTagGlob } from '../decision/fallback/glob.ts'
+import { matchesSelector } from '../decision/labels/label-selector.ts'
 import {
   type Choice,
   type CopySettings,
   excludedNamespaces,
   type SourceName,
-} from '../propagation/settings.ts'
+} from '../pull-secrets/settings.ts'
 import type { Config } from './config.ts'
 import type { PathPart } from './document.ts'
 import type { Report } from './registries.ts'

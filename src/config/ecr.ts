@@ -1,14 +1,14 @@
 /** `ecr:` of a registry and of `ecrTokens`: what the host's name says is filled in, and what cannot work is refused. */
 import { isIP } from 'node:net'
 import { resolve as resolvePath } from 'node:path'
-import { parseEcrHost } from '../credentials/ecr-host.ts'
-import type { AwsIdentity, EcrSettings } from '../credentials/ecr-settings.ts'
+import { parseEcrHost } from '../aws/ecr-host.ts'
+import type { AwsIdentity, EcrSettings } from '../aws/ecr-settings.ts'
 import type { RegistrySettings } from '../registry/settings.ts'
 import type { EcrTokenSecret } from './config.ts'
 import type { Report } from './registries.ts'
 import type { ConfigInput, EcrInput } from './schema.ts'
 
-interface Place {
+interface ConfigLocation {
   readonly host: string
   /** Where files that are named are looked for. */
   readonly directory: string
@@ -17,7 +17,7 @@ interface Place {
 /** The settings for one host; null, and told of, when they cannot work. */
 export function readEcr(
   input: EcrInput,
-  { host, directory }: Place,
+  { host, directory }: ConfigLocation,
   wrong: (message: string) => void,
 ): EcrSettings | null {
   const faults = faultsOf(input, host)

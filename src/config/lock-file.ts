@@ -1,7 +1,7 @@
 /** The lock file that a configuration names: found from it by relative path, and read with it. */
 import { readFileSync } from 'node:fs'
 import { resolve as resolvePath } from 'node:path'
-import { readLock } from '../lock/lock.ts'
+import { readLock } from '../decision/lock/lock.ts'
 import type { Config } from './config.ts'
 import type { Report } from './registries.ts'
 

@@ -1,8 +1,8 @@
 /** `mirror.images`: what is to be copied, with every tag, glob and range checked. */
 import validRange from 'semver/ranges/valid.js'
-import { canonicalRepository } from '../fallback/alias.ts'
-import { compileTagGlob } from '../fallback/glob.ts'
-import { parseReference } from '../reference/parse.ts'
+import { canonicalRepository } from '../decision/fallback/alias.ts'
+import { compileTagGlob } from '../decision/fallback/glob.ts'
+import { parseReference } from '../decision/reference/parse.ts'
 import type { MirrorImage } from './config.ts'
 import type { Report } from './registries.ts'
 import type { ConfigInput } from './schema.ts'

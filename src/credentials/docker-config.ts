@@ -1,168 +1,196 @@
 /**
- * Which key of a docker config speaks for which repository: the kubelet's own rules, mistakes included, because what
- * it will do with a pull secret is what has to be foretold (k8s.io/kubernetes v1.36, pkg/credentialprovider/keyring.go).
+ * What a docker config holds. Both forms are read: `config.json` and `.dockerconfigjson`, with `auths` around the
+ * entries, and the older `.dockercfg` without (k8s.io/kubernetes, pkg/credentialprovider/config.go). As in Go, the
+ * names of members are read in any case, the last one counts, and `null` says nothing.
+ * Programs named by `credsStore` and `credHelpers` are never run.
  */
-import { readUrl, toByteString, type UrlParts } from './go-url.ts'
-import { matchesLabel } from './label-glob.ts'
 
-/** A key as the keyring keeps it. */
-export interface RegistryKey {
-  /** Without scheme, user and query, the path decoded and without its `/v1`: a byte string, which gives the order. */
-  readonly text: string
-  /** The keyring reads its own text as a URL once more. Null when that cannot be done: such a key is never used. */
-  readonly url: UrlParts | null
+export type DockerConfigForm = 'config' | 'legacy'
+
+export interface DockerConfigEntry {
+  readonly key: string
+  readonly username: string
+  readonly password: string
 }
 
-/** Why a key does not speak for a repository. */
-export type Mismatch =
-  /** Neither is it a URL to Go, nor is what the keyring makes of it. */
-  | 'not-a-url'
-  /** Another name of Docker Hub than those two that the kubelet knows. */
-  | 'hub-name'
-  /** It has a `*`, but not as many labels as the host: a `*` stands for one. */
-  | 'label-count'
-  | 'other-host'
-  /** The host is right, the port is not: no port is not 443. */
-  | 'other-port'
-  /** The path does not begin with the key's. */
-  | 'other-path'
-  /** `index.docker.io` is used for Docker Hub only when no other key is. */
-  | 'last-resort'
+export type DockerConfigResult =
+  | {
+      readonly ok: true
+      readonly entries: readonly DockerConfigEntry[]
+      /** Entries that cannot be used, and why: nothing in the reason comes from the entry's values. */
+      readonly skipped: readonly { readonly key: string; readonly reason: string }[]
+    }
+  | { readonly ok: false; readonly reason: string }
 
-/** The one key that is tried for Docker Hub when nothing else matched (keyring.go, defaultRegistryKey). */
-const hubFallbackKey = 'index.docker.io'
+/** What the kubelet cannot read: it then pulls none of the pod's images. */
+export type ConfigFault = keyof typeof faultReasons
 
-/** Names under which people know Docker Hub, and which match none of its images. */
-const hubNames: ReadonlySet<string> = new Set([
-  hubFallbackKey,
-  'docker.io',
-  'registry-1.docker.io',
-  'hub.docker.com',
-  'registry.hub.docker.com',
-])
+/** What each fault is, after the name of the entry or the file. */
+export const faultReasons = {
+  'not-json': 'is not JSON',
+  'not-an-object': 'is not a JSON object',
+  'auths-not-an-object': 'has `auths` that is not an object',
+  'headers-not-text': 'has `HttpHeaders` that are not texts',
+  'entry-not-an-object': 'is not an object',
+  'field-not-text': 'has a username, password, email or auth that is not text',
+  'auth-not-base64': 'has an auth that is not the base64 of username:password',
+  'auth-without-colon': 'has an auth that is not the base64 of username:password',
+} as const
+
+export type EntryReading =
+  | (DockerConfigEntry & {
+      readonly fault: null
+      /** The kubelet does not read it. */
+      readonly hasIdentityToken: boolean
+    })
+  | { readonly key: string; readonly fault: ConfigFault }
+
+export interface ConfigReading {
+  /** Of the whole; there may be entries nevertheless. */
+  readonly fault: ConfigFault | null
+  readonly entries: readonly EntryReading[]
+  /** True when programs are named, which may know credentials that are not here. */
+  readonly hasHelpers: boolean
+}
+
+/** Reads a docker config for Berth's own use: what cannot be used is left out, the rest is kept. */
+export function parseDockerConfig(text: string, form: DockerConfigForm): DockerConfigResult {
+  const reading = readDockerConfig(text, form)
+  if (reading.fault !== null && reading.fault !== 'headers-not-text') {
+    return { ok: false, reason: faultReasons[reading.fault] }
+  }
+  const entries: DockerConfigEntry[] = []
+  const skipped: { key: string; reason: string }[] = []
+  for (const entry of reading.entries) {
+    const { key } = entry
+    const reason = uselessness(entry)
+    if (reason !== null) skipped.push({ key, reason })
+    else if (entry.fault === null) {
+      entries.push({ key, username: entry.username, password: entry.password })
+    }
+  }
+  return { ok: true, entries, skipped }
+}
+
+/** Null for an entry with which one can log in. */
+function uselessness(entry: EntryReading): string | null {
+  if (entry.fault !== null) return faultReasons[entry.fault]
+  // Docker writes the user `<token>` and no password beside an identitytoken.
+  if (entry.password === '' && entry.hasIdentityToken) {
+    return 'has only an identitytoken; give a username and password, or an access token as password'
+  }
+  return entry.username !== '' || entry.password !== ''
+    ? null
+    : 'has neither username nor password; they may be in a credential helper, which is not run'
+}
+
+/** Reads all that a docker config holds, faults included. No fault holds any of the text, which may be a password. */
+export function readDockerConfig(text: string, form: DockerConfigForm): ConfigReading {
+  let document: unknown
+  try {
+    document = JSON.parse(text)
+  } catch {
+    return broken('not-json')
+  }
+  if (!isRecord(document ?? {})) return broken('not-an-object')
+  const fields = (document ?? {}) as Fields
+  if (form === 'legacy') return { ...readAuths([fields]), hasHelpers: false }
+  const auths = readAuths(valuesOf(fields, 'auths'))
+  return {
+    entries: auths.entries,
+    fault: auths.fault ?? (areTexts(fields) ? null : 'headers-not-text'),
+    hasHelpers: 'credsStore' in fields || 'credHelpers' in fields,
+  }
+}
+
+function broken(fault: ConfigFault): ConfigReading {
+  return { fault, entries: [], hasHelpers: false }
+}
+
+type Fields = Readonly<Record<string, unknown>>
 
 /**
- * True when the kubelet would use this key for this repository: the same port, as many labels, each matched by its
- * pattern, and a path that begins with the key's. Docker Hub's last resort is in selectFor, which sees all keys.
+ * Reads `auths`, and the members that have the same name in another case: Go adds the entries of each to one map, which
+ * `null` empties. A faulty entry stays one, whatever comes later.
  */
-export function matchesKey(key: string, host: string, path: string): boolean {
-  const registry = readKey(key)
-  return registry !== null && mismatchOf(registry, host, path) === null
+function readAuths(values: readonly unknown[]): Pick<ConfigReading, 'entries' | 'fault'> {
+  const faulty: EntryReading[] = []
+  const sound = new Map<string, EntryReading>()
+  let fault: ConfigFault | null = null
+  for (const value of values) {
+    if (value === null) sound.clear()
+    else if (!isRecord(value)) fault ??= 'auths-not-an-object'
+    for (const [name, entry] of Object.entries(isRecord(value) ? value : {})) {
+      const reading = { key: name.toWellFormed(), ...readEntry(entry) }
+      if (reading.fault === null) sound.set(name, reading)
+      else faulty.push(reading)
+    }
+  }
+  return { entries: [...sound.values(), ...faulty], fault }
 }
 
-/** A key for people to read: without the user and password that a URL may hold, wherever Go takes them to end. */
-export function showKey(key: string): string {
-  return key.replace(/^(https?:\/\/)?.*@/s, '$1')
-}
-
-/** False for a key that the kubelet can use for no image, because it is no URL to it. */
-export function isUrl(key: string): boolean {
-  return (readKey(key)?.url ?? null) !== null
-}
-
-/** The keys that the kubelet would use for this repository, in its order. */
-export function findMatches(
-  keys: readonly string[],
-  host: string,
-  path: string,
-): readonly string[] {
-  return createKeyMatcher(keys)(host, path)
-}
-
-/** Like findMatches, for many repositories: the keys are read once. */
-export function createKeyMatcher(
-  keys: readonly string[],
-): (host: string, path: string) => readonly string[] {
-  const entries = inKeyringOrder(
-    keys.flatMap((key) => {
-      const registry = readKey(key)
-      return registry === null ? [] : [{ key, registry }]
-    }),
-  )
-  return (host, path) => selectFor(entries, host, path).map(({ key }) => key)
-}
-
-/** Not the longest first, but the reverse byte order of the key's text; those of one text stay as they were. */
-export function inKeyringOrder<Entry extends { readonly registry: RegistryKey }>(
-  entries: readonly Entry[],
-): readonly Entry[] {
-  return entries.toSorted(({ registry: { text: one } }, { registry: { text: other } }) =>
-    one === other ? 0 : one < other ? 1 : -1,
+function areTexts(document: Fields): boolean {
+  return valuesOf(document, 'HttpHeaders').every(
+    (headers) =>
+      headers === null ||
+      (isRecord(headers) &&
+        Object.values(headers).every((value) => value === null || typeof value === 'string')),
   )
 }
 
-/** The entries that the kubelet tries for a repository, of those given in the keyring's order (keyring.go, Lookup). */
-export function selectFor<Entry extends { readonly registry: RegistryKey }>(
-  entries: readonly Entry[],
-  host: string,
-  path: string,
-): readonly Entry[] {
-  const target = readTarget(host, path)
-  const matching = entries.filter(({ registry }) => mismatch(registry, target) === null)
-  return matching.length === 0 && isHub(host)
-    ? entries.filter(({ registry }) => registry.text === hubFallbackKey)
-    : matching
+/** With the flags `i` and `u` a pattern folds case as Go does (encoding/json, fold.go): `ſ` is an s. */
+function valuesOf(record: Fields, name: string): unknown[] {
+  const pattern = new RegExp(`^${name}$`, 'iu')
+  return Object.entries(record).flatMap(([key, value]) => (pattern.test(key) ? [value] : []))
 }
 
-/** Null for a key that is no URL: the kubelet passes it over (keyring.go, Add). */
-export function readKey(key: string): RegistryKey | null {
-  const url = readUrl(toByteString(key.replace(/^https?:\/\//, '')))
-  if (url === null) return null
-  const path = /^\/v[12]\//.test(url.path) ? url.path.slice('/v1'.length) : url.path
-  const text = url.host + (path === '/' ? '' : path)
-  return { text, url: readUrl(text) }
+export type Login = Pick<DockerConfigEntry, 'username' | 'password'>
+type EntryValue =
+  | (Login & { readonly fault: null; readonly hasIdentityToken: boolean })
+  | { readonly fault: ConfigFault }
+
+/** A non-empty `auth` takes the place of both other members. */
+function readEntry(value: unknown): EntryValue {
+  const record = value ?? {}
+  if (!isRecord(record)) return { fault: 'entry-not-an-object' }
+  const username = readText(record, 'username')
+  const password = readText(record, 'password')
+  const auth = readText(record, 'auth')
+  if (username === null || password === null || auth === null || readText(record, 'email') === null)
+    return { fault: 'field-not-text' }
+  const pair = auth === '' ? { username, password } : decodeAuth(auth)
+  if (typeof pair === 'string') return { fault: pair }
+  return { fault: null, ...pair, hasIdentityToken: hasText(record['identitytoken']) }
 }
 
-/** Null when the key matches by itself; otherwise the first reason that tells people what to change. */
-export function mismatchOf(key: RegistryKey, host: string, path: string): Mismatch | null {
-  return mismatch(key, readTarget(host, path))
+/** Empty when there is none; null when it is not text. */
+function readText(record: Fields, name: string): string | null {
+  let text = ''
+  for (const value of valuesOf(record, name)) {
+    if (typeof value === 'string') text = value.toWellFormed()
+    else if (value !== null) return null
+  }
+  return text
 }
 
-interface Target {
-  readonly host: string
-  readonly labels: readonly string[]
-  readonly port: string
-  readonly path: string
+function hasText(value: unknown): boolean {
+  return typeof value === 'string' && value !== ''
 }
 
-/** Null for a repository that is no URL, `[1:2]/x` for one: no key is for it. */
-function readTarget(host: string, path: string): Target | null {
-  const url = readUrl(`${host}/${path}`)
-  if (url === null) return null
-  const [labels, port] = splitHost(url.host)
-  return { host, labels, port, path: url.path }
+/** Standard base64, padded or not, split at the first colon: passwords may have more of them (config.go, decodeDockerConfigFieldAuth). */
+export function decodeAuth(auth: string): Login | ConfigFault {
+  // Go's decoder passes over line breaks.
+  const text = auth.replace(/[\r\n]/g, '')
+  const digits = text.replace(/={1,2}$/, '')
+  const isPadded = digits !== text
+  if (!/^[A-Za-z0-9+/]*$/.test(digits) || digits.length % 4 === 1) return 'auth-not-base64'
+  if (isPadded && text.length % 4 !== 0) return 'auth-not-base64'
+  const decoded = Buffer.from(digits, 'base64').toString('utf8')
+  const colon = decoded.indexOf(':')
+  if (colon < 0) return 'auth-without-colon'
+  return { username: decoded.slice(0, colon), password: decoded.slice(colon + 1) }
 }
 
-function mismatch(key: RegistryKey, target: Target | null): Mismatch | null {
-  if (key.url === null) return 'not-a-url'
-  if (target === null) return 'other-host'
-  const { labels } = target
-  const [patterns, port] = splitHost(key.url.host)
-  const isHost =
-    patterns.length === labels.length &&
-    patterns.every((pattern, index) => matchesLabel(pattern, labels[index] ?? ''))
-  if (!isHost) return hostMismatch(key, target.host, patterns.length !== labels.length)
-  if (port !== target.port) return 'other-port'
-  // No boundary is looked for: `ghcr.io/acme` also speaks for `ghcr.io/acme-evil/x`.
-  return target.path.startsWith(key.url.path) ? null : 'other-path'
-}
-
-function hostMismatch(key: RegistryKey, host: string, isCountOff: boolean): Mismatch {
-  if (isHub(host) && key.text === hubFallbackKey) return 'last-resort'
-  const name = key.url?.host ?? ''
-  if (host === 'docker.io' && hubNames.has(name)) return 'hub-name'
-  return isCountOff && name.includes('*') ? 'label-count' : 'other-host'
-}
-
-/** keyring.go, isDefaultRegistryMatch: a first component that could not be a host is a Docker Hub user. */
-function isHub(host: string): boolean {
-  return host === 'docker.io' || host === hubFallbackKey || !/[.:]/.test(host)
-}
-
-/** keyring.go, SplitURL: a host without a port keeps its brackets, one with a port loses them (net.SplitHostPort). */
-function splitHost(host: string): readonly [labels: readonly string[], port: string] {
-  const match = /^(?:\[([^\]]*)\]|([^:[\]]*)):([0-9]*)$/.exec(host)
-  if (match === null) return [host.split('.'), '']
-  const [, bracketed, plain = '', port = ''] = match
-  return [(bracketed ?? plain).split('.'), port]
+function isRecord(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

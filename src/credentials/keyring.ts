@@ -2,13 +2,13 @@
  * What the kubelet makes of a pod's pull secrets (k8s.io/kubernetes v1.36, pkg/credentialprovider/secrets/secrets.go and
  * pkg/kubelet/kubelet_pods.go, getPullSecretsForPod). Holds passwords: pull-order.ts has what may be shown.
  */
-import { inKeyringOrder, type RegistryKey, readKey, showKey } from './docker-config.ts'
+import { inKeyringOrder, type RegistryKey, readKey, showKey } from './registry-keys.ts'
 import {
   type ConfigFault,
   type DockerConfigEntry,
   type DockerConfigForm,
   readDockerConfig,
-} from './entries.ts'
+} from './docker-config.ts'
 
 /** A secret as the API gives it. */
 export interface PullSecret {

@@ -3,7 +3,7 @@
  * without a word (k8s.io/kubernetes v1.36, pkg/kubelet/images/image_manager.go and kuberuntime/kuberuntime_image.go).
  * What this module says may be shown to anyone who may know the secrets' names: it holds no password.
  */
-import { type Mismatch, mismatchOf, selectFor } from './docker-config.ts'
+import { type Mismatch, mismatchOf, selectFor } from './registry-keys.ts'
 import type { Credential } from './keychain.ts'
 import type { IgnoredSecret, Keyring, KeyringEntry, KeyringFault } from './keyring.ts'
 

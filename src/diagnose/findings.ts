@@ -1,16 +1,16 @@
 /** Failures with one cause, one registry and the same secrets are one finding, however many pods have it. Pure. */
-import { parseReference } from '../reference/parse.ts'
-import type { PullFailure } from './failure.ts'
-import { fixCommands } from './fix.ts'
-import type { Certainty, Evidence, Verdict } from './verdict.ts'
+import { parseReference } from '../decision/reference/parse.ts'
+import type { PullFailure } from './pull-failure.ts'
+import { fixCommands } from './fix/commands.ts'
+import type { Certainty, Evidence, PullVerdict } from './verdict.ts'
 
 export interface Judged {
   readonly failure: PullFailure
-  readonly verdict: Verdict
+  readonly verdict: PullVerdict
 }
 
 /** This shape is what `-o json` prints (docs/cli.md). */
-export interface Finding {
+export interface PullFinding {
   readonly rule: string
   readonly cause: string
   readonly certainty: Certainty
@@ -38,7 +38,7 @@ export interface FailingPod {
 }
 
 /** The most pods first, then by name; the same input gives the same bytes. */
-export function findings(judged: readonly Judged[]): Finding[] {
+export function findings(judged: readonly Judged[]): PullFinding[] {
   const groups = new Map<string, Judged[]>()
   for (const each of judged) {
     const { cause, secrets } = each.verdict
@@ -56,9 +56,9 @@ export function findings(judged: readonly Judged[]): Finding[] {
     )
 }
 
-function findingOf(group: readonly Judged[]): Finding {
+function findingOf(group: readonly Judged[]): PullFinding {
   const verdicts = group.map(({ verdict }) => verdict)
-  const { cause, certainty, secrets, wantedKey, isReplaceable } = verdicts[0] as Verdict
+  const { cause, certainty, secrets, wantedKey, isReplaceable } = verdicts[0] as PullVerdict
   const failures = group
     .map(({ failure: { namespace, pod, container, image, node }, verdict }) => ({
       namespace,

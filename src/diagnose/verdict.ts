@@ -3,10 +3,10 @@
  * A verdict starts as the message's; evidence may change its cause, or raise it to `proved`. Pure.
  */
 import type { PullOrder } from '../credentials/pull-order.ts'
-import type { Cause } from './cause.ts'
-import { causeOfRule, classify } from './classify.ts'
+import type { Rule } from './rules/rule.ts'
+import { ruleOf, classify } from './rules/classify.ts'
 
-export type Certainty = Cause['certainty'] | 'proved'
+export type Certainty = Rule['certainty'] | 'proved'
 
 /** Something that was seen, and where. */
 export interface Evidence {
@@ -17,8 +17,8 @@ export interface Evidence {
   readonly vantage?: string
 }
 
-export interface Verdict {
-  readonly cause: Cause
+export interface PullVerdict {
+  readonly cause: Rule
   readonly certainty: Certainty
   readonly leaves: readonly string[]
   readonly evidence: readonly Evidence[]
@@ -70,9 +70,9 @@ const toStrangers: ReadonlySet<string> = new Set(['D22', 'D26', 'D27', 'D28', 'D
 /** Answers that speak of the credential alone: they are the same for an image that is not there. */
 const wantsCredential: ReadonlySet<string> = new Set(['D22', 'D29'])
 
-export function judge(message: string, credentials: Credentials | null): Verdict {
+export function judge(message: string, credentials: Credentials | null): PullVerdict {
   const { cause, leaves } = classify(message)
-  const verdict: Verdict = {
+  const verdict: PullVerdict = {
     cause,
     certainty: cause.certainty,
     leaves,
@@ -93,7 +93,11 @@ export function judge(message: string, credentials: Credentials | null): Verdict
   return withCredentials(verdict, order, credentials)
 }
 
-function withCredentials(verdict: Verdict, order: PullOrder, credentials: Credentials): Verdict {
+function withCredentials(
+  verdict: PullVerdict,
+  order: PullOrder,
+  credentials: Credentials,
+): PullVerdict {
   const rule = verdict.cause.rule
   const [fault] = order.faults
   if (rule === 'D04' && fault !== undefined) {
@@ -106,7 +110,7 @@ function withCredentials(verdict: Verdict, order: PullOrder, credentials: Creden
   const missing = order.ignoredSecrets.filter(({ reason }) => reason === 'missing')
   if (rule === 'D05' && missing.length > 0) return ofMissing(verdict, missing, 'proved')
   if (!aboutAccess.has(rule)) return verdict
-  const known: Verdict = {
+  const known: PullVerdict = {
     ...verdict,
     wantedKey: order.wantedKey,
     missing: order.isComplete ? [] : ['a pull secret of the pod may not be read by you'],
@@ -119,10 +123,10 @@ function withCredentials(verdict: Verdict, order: PullOrder, credentials: Creden
 
 /** The kubelet had credentials to try. */
 function whenTried(
-  before: Verdict,
+  before: PullVerdict,
   { candidates, ignoredKeys }: PullOrder,
   { expired = [] }: Credentials,
-): Verdict {
+): PullVerdict {
   const secrets = [...new Set(candidates.map(({ secret }) => secret))]
   const keys = [...candidates, ...ignoredKeys].filter(({ secret }) => secrets.includes(secret))
   const verdict = { ...before, isReplaceable: keys.length === secrets.length }
@@ -145,10 +149,10 @@ function whenTried(
 
 /** No pull secret is for this image: what a stranger was told says little of the image, and much of the secrets. */
 function whenNothingMatches(
-  verdict: Verdict,
+  verdict: PullVerdict,
   order: PullOrder,
   { notCopied }: Credentials,
-): Verdict {
+): PullVerdict {
   if (!toStrangers.has(verdict.cause.rule)) return verdict
   const certainty = wantsCredential.has(verdict.cause.rule) ? 'proved' : 'likely'
   const missing = order.ignoredSecrets.filter(({ reason }) => reason === 'missing')
@@ -180,24 +184,24 @@ function whenNothingMatches(
 }
 
 function ofMissing(
-  verdict: Verdict,
+  verdict: PullVerdict,
   missing: readonly { readonly secret: string }[],
   certainty: Certainty,
-): Verdict {
+): PullVerdict {
   return raise(verdict, 'D05', certainty, { secrets: missing.map(({ secret }) => secret) })
 }
 
 /** Another cause, or the same and surer, with what shows it. */
 function raise(
-  verdict: Verdict,
+  verdict: PullVerdict,
   rule: string,
   certainty: Certainty,
   more: { readonly secrets: readonly string[]; readonly evidence?: readonly Evidence[] },
-): Verdict {
+): PullVerdict {
   return {
     ...verdict,
-    cause: causeOfRule(rule),
-    fix: causeOfRule(rule).fix,
+    cause: ruleOf(rule),
+    fix: ruleOf(rule).fix,
     certainty,
     secrets: more.secrets,
     evidence: [...verdict.evidence, ...(more.evidence ?? [])],

@@ -5,7 +5,7 @@ import { delimiter, join } from 'node:path'
 import type { KubeConfig } from '@kubernetes/client-node'
 import type { Dispatcher } from 'undici'
 import { BerthError } from '../errors.ts'
-import { createKubeApi, type KubeApi } from './api.ts'
+import { createKubeApi, type KubeApi } from './api-client.ts'
 
 export interface ConnectOptions {
   /** A kubeconfig file. Left out: `KUBECONFIG`, `~/.kube/config`, the pod's own service account, in this order. */

@@ -30,7 +30,7 @@ export interface KubeObject {
 }
 
 /** Names a collection, or one object in it, as the API's paths do. */
-export interface Where {
+export interface ResourceRef {
   /** `v1`, `apps/v1`. */
   readonly apiVersion: string
   /** The plural, lower case: `pods`. */
@@ -42,7 +42,13 @@ export interface Where {
 }
 
 /** The path of a resource (API concepts, "Standard API terminology"). */
-export function pathOf({ apiVersion, resource, namespace, name, subresource }: Where): string {
+export function pathOf({
+  apiVersion,
+  resource,
+  namespace,
+  name,
+  subresource,
+}: ResourceRef): string {
   const group = apiVersion.includes('/') ? `/apis/${apiVersion}` : `/api/${apiVersion}`
   const parts = [
     ...(namespace === undefined ? [] : ['namespaces', namespace]),
@@ -54,7 +60,7 @@ export function pathOf({ apiVersion, resource, namespace, name, subresource }: W
 }
 
 /** `secrets identity/dockerhub-creds`, for messages. */
-export function nameOf({ resource, namespace, name }: Where): string {
+export function nameOf({ resource, namespace, name }: ResourceRef): string {
   const full = [namespace, name].filter((part) => part !== undefined).join('/')
   return full === '' ? resource : `${resource} ${full}`
 }

@@ -3,12 +3,12 @@
  * watch cannot go on (client-go's reflector.go). Notices a watch that has gone silent without ending.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { KubeApi, Selection } from './api.ts'
+import type { KubeApi, Selection } from './api-client.ts'
 import { hasStatus } from './error.ts'
-import type { KubeObject, Where } from './object.ts'
+import type { KubeObject, ResourceRef } from './object.ts'
 
 export interface WatchOptions<T extends KubeObject, Kept> {
-  readonly where: Where
+  readonly where: ResourceRef
   readonly selection?: Selection
   /** What is kept of an object; null keeps nothing of it. Keeps memory small where few fields matter. */
   readonly keep: (object: T) => Kept | null

@@ -5,7 +5,7 @@
  */
 import { isDeepStrictEqual } from 'node:util'
 import { type Document, isAlias, isCollection, isMap, isScalar, isSeq, type Node } from 'yaml'
-import { applyTo, type Patch } from '../pod/patch.ts'
+import { applyTo, type Patch } from '../decision/pod/patch.ts'
 import { appendItems, flowValue, insertAfter, insertFirst, isJson } from './insert.ts'
 import { follow, nodeAt, pairAt } from './locate.ts'
 import { scalarText } from './scalar.ts'

@@ -1,8 +1,8 @@
 /** The images that manifests ask for. */
-import { askedImage, readRecords } from '../admission/annotation.ts'
-import { filledInByAnother } from '../admission/decide.ts'
-import { findSites } from '../pod/sites.ts'
-import { type CarrierKind, carriersIn, titleOf } from './carrier.ts'
+import { askedImage, readRecords } from '../decision/pod/images-annotation.ts'
+import { filledInByAnother } from '../decision/pod/decide-sites.ts'
+import { findSites } from '../decision/pod/sites.ts'
+import { type CarrierKind, carriersIn, titleOf } from './pod-locations.ts'
 import type { Manifests } from './source.ts'
 
 /** An image, and who asks for it. */

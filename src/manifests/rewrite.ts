@@ -2,17 +2,21 @@
  * What the webhook would make of the pods that manifests describe, written into the manifests. The decisions and the
  * patch are the webhook's own; only the way in which a patch reaches the object is another one.
  */
-import { deniedBy, warningsFor } from '../admission/conclude.ts'
-import { type AdmissionPolicy, decideSites, type SiteDecision } from '../admission/decide.ts'
-import type { AdmissionRequest } from '../admission/review.ts'
-import { buildPatch, type Patch } from '../pod/patch.ts'
-import { missingPullSecrets } from '../pod/pull-secrets.ts'
-import type { Decide } from '../resolve/decisions.ts'
+import { deniedBy, warningsFor } from '../webhook/admission/verdict.ts'
+import {
+  type AdmissionPolicy,
+  decideSites,
+  type SiteDecision,
+} from '../decision/pod/decide-sites.ts'
+import type { AdmissionRequest } from '../webhook/admission/admission-review.ts'
+import { buildPatch, type Patch } from '../decision/pod/patch.ts'
+import { missingPullSecrets } from '../decision/pod/pull-secrets.ts'
+import type { Decide } from '../decision/resolve/decision-cache.ts'
 import { editText } from './edit.ts'
 import { nodeAt } from './locate.ts'
-import { type Carrier, type CarrierKind, carriersIn, notesOn, titleOf } from './carrier.ts'
+import { type Carrier, type CarrierKind, carriersIn, notesOn, titleOf } from './pod-locations.ts'
 import { type ManifestObject, type Manifests, readManifests } from './source.ts'
-import { untilStill } from './still.ts'
+import { untilFixedPoint } from './fixed-point.ts'
 
 export interface RewriteDependencies {
   readonly decide: Decide
@@ -82,7 +86,7 @@ export async function rewriteManifests(
   const read = readManifests(text)
   if (!read.ok) return read
   const { manifests } = read
-  const decide = untilStill(dependencies.decide)
+  const decide = untilFixedPoint(dependencies.decide)
   const decided = await Promise.all(
     manifests.objects.flatMap((object) =>
       carriersIn(object.value, dependencies.workloads).map((carrier) =>

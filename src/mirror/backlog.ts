@@ -3,7 +3,7 @@ import type { Drift } from './drift.ts'
 import type { Pair } from './pair.ts'
 import type { ImageResult } from './result.ts'
 
-export interface Wanted {
+export interface BacklogEntry {
   readonly pair: Pair
   /** Pods that run it. */
   readonly uses: number
@@ -20,14 +20,14 @@ interface Known {
 
 export interface Backlog {
   /** Takes what is wanted now; what is no longer is forgotten. */
-  want(wanted: ReadonlyMap<string, Wanted>): void
+  want(wanted: ReadonlyMap<string, BacklogEntry>): void
   /** Keys that have to be looked at. */
   due(now: number): readonly string[]
   looked(key: string, drift: Drift, now: number): void
   copied(key: string, result: ImageResult, now: number): void
   /** Milliseconds until something is due; null when nothing is wanted. */
   nextDue(now: number): number | null
-  readonly wanted: ReadonlyMap<string, Wanted>
+  readonly wanted: ReadonlyMap<string, BacklogEntry>
   counts(now: number): Counts
 }
 
@@ -45,7 +45,7 @@ const firstRetryMs = 15_000
 const mostRetryMs = 30 * 60_000
 
 export function createBacklog(): Backlog {
-  let wanted: ReadonlyMap<string, Wanted> = new Map()
+  let wanted: ReadonlyMap<string, BacklogEntry> = new Map()
   const known = new Map<string, Known>()
 
   const fail = (key: string, isThere: boolean, now: number) => {
@@ -97,7 +97,7 @@ export function createBacklog(): Backlog {
 /** The fewest bytes first, so that most images are there soonest; of equals the one that most pods use. */
 export function inOrder(
   queue: ReadonlyMap<string, number>,
-  wanted: ReadonlyMap<string, Wanted>,
+  wanted: ReadonlyMap<string, BacklogEntry>,
 ): readonly string[] {
   const uses = (key: string) => wanted.get(key)?.uses ?? 0
   return [...queue]

@@ -1,7 +1,12 @@
 /** Signatures, SBOMs and attestations of an image and of everything in it, copied after it. */
-import type { Referrer } from '../registry/referrers.ts'
-import { addToFallback, listReferrers, fallbackTag, subjectOf } from '../registry/referrers.ts'
-import { hasManifest, headManifest, putManifest } from '../registry/manifest-copy.ts'
+import type { Referrer } from '../registry/manifests/referrers.ts'
+import {
+  addToFallback,
+  listReferrers,
+  fallbackTag,
+  subjectOf,
+} from '../registry/manifests/referrers.ts'
+import { hasManifest, headManifest, putManifest } from '../registry/manifests/manifests.ts'
 import type { Repository } from '../registry/repository.ts'
 import { allBlobs, type ImageNode, postOrder, readTree } from './tree.ts'
 

@@ -1,11 +1,11 @@
 /** One image from one repository to another: every byte as it was, children before parents, the tag last, and proof. */
-import type { Limit } from './limit.ts'
-import { failed, type FailedAnswer } from '../registry/failure.ts'
-import { RegistryFault } from '../registry/fault.ts'
-import { hasBlob } from '../registry/blob-upload.ts'
-import { headManifest, putManifest, shortDigest } from '../registry/manifest-copy.ts'
+import type { Limit } from '../async/limit.ts'
+import { failed, type FailedAnswer } from '../registry/http/network-error.ts'
+import { RegistryError } from '../registry/http/registry-error.ts'
+import { hasBlob } from '../registry/blobs/blob-upload.ts'
+import { headManifest, putManifest, shortDigest } from '../registry/manifests/manifests.ts'
 import type { Registries, Repository } from '../registry/repository.ts'
-import { type BlobLedger, moveBlob } from './blobs.ts'
+import { type BlobCopies, moveBlob } from './blob-copy.ts'
 import { copyReferrers } from './copy-referrers.ts'
 import type { Pair } from './pair.ts'
 import type { ImageResult } from './result.ts'
@@ -13,7 +13,7 @@ import { allBlobs, type ImageNode, platformsOf, postOrder, readTree } from './tr
 
 export interface CopyDependencies {
   readonly registries: Registries
-  readonly ledger: BlobLedger
+  readonly ledger: BlobCopies
   /** Blobs on their way at once, over all images of the run. */
   readonly blobLimit: Limit
   readonly now: () => number
@@ -80,12 +80,12 @@ export async function copyImage(
 const nothingMoved = { platforms: [], bytesMoved: 0, bytesThere: 0, detail: null } as const
 
 /** What a registry said instead of an image, with its name: two of them have a part in this. */
-function said({ host, name }: Repository, answer: FailedAnswer): RegistryFault {
+function said({ host, name }: Repository, answer: FailedAnswer): RegistryError {
   const detail =
     answer.outcome === 'absent'
       ? `${host} has no such image in ${name} (${answer.detail})`
       : `${host}: ${answer.detail}`
-  return new RegistryFault({ ...answer, detail })
+  return new RegistryError({ ...answer, detail })
 }
 
 /** Whether the mirror has all of an image that it says it has; null when something of it is lost. */
@@ -104,7 +104,7 @@ async function lookDeep(
       await bringReferrers(dependencies, ends, tree, options)
     return { ...nothingMoved, platforms: platformsOf(tree), bytesThere: sum(blobs) }
   } catch (error) {
-    if (error instanceof RegistryFault && error.outcome === 'absent') return null
+    if (error instanceof RegistryError && error.outcome === 'absent') return null
     throw error
   }
 }
@@ -133,10 +133,10 @@ async function transfer(
   if (options.referrers) await bringReferrers(dependencies, ends, tree, options)
   const proof = await headManifest(to, name, signal)
   if (proof.outcome !== 'found')
-    throw new RegistryFault({ ...proof, detail: `after copying, the mirror says: ${proof.detail}` })
+    throw new RegistryError({ ...proof, detail: `after copying, the mirror says: ${proof.detail}` })
   if (proof.digest !== digest) {
     const detail = `after copying, ${to.host} serves ${shortDigest(proof.digest)} and not ${shortDigest(digest)}; another writer may have moved the tag`
-    throw new RegistryFault(failed('invalid', detail))
+    throw new RegistryError(failed('invalid', detail))
   }
   return {
     ...result,
@@ -163,7 +163,7 @@ async function treeAtSource(
 function holdQuota({ host, memo }: Repository, floor: number): void {
   if (memo.remaining === null || memo.remaining >= floor) return
   const detail = `${host} has ${memo.remaining} pulls left, and ${floor} are to be left for others`
-  throw new RegistryFault(failed('limited', detail))
+  throw new RegistryError(failed('limited', detail))
 }
 
 interface Blobs {
@@ -190,12 +190,12 @@ async function moveToRepository(
   try {
     return await moveAll(dependencies, ends, options)
   } catch (error) {
-    if (!(error instanceof RegistryFault) || error.code !== 'NAME_UNKNOWN') throw error
+    if (!(error instanceof RegistryError) || error.code !== 'NAME_UNKNOWN') throw error
     const { host, name } = ends.to
     const isMade = await dependencies.makeRepository?.(host, name, options.signal)
     if (isMade === true) return moveAll(dependencies, ends, options)
     const detail = `${host} has no repository ${name}, and makes none by being pushed to; create it (${error.message})`
-    throw new RegistryFault({ outcome: 'denied', detail }, error)
+    throw new RegistryError({ outcome: 'denied', detail }, error)
   }
 }
 
@@ -246,11 +246,11 @@ async function putAll(
 
 /** Registries that let no tag be moved say so with one of these (ECR, Harbor, distribution-spec's TAG_INVALID). */
 function orImmutable(error: unknown, { host, name }: Repository, tag: string): unknown {
-  if (!(error instanceof RegistryFault)) return error
+  if (!(error instanceof RegistryError)) return error
   const isImmutable = error.status === 409 || error.status === 412 || error.code === 'TAG_INVALID'
   if (!isImmutable) return error
   const detail = `${name}:${tag} on ${host} stands for another image, and the registry lets no tag be moved (${error.message})`
-  return new RegistryFault({ outcome: error.outcome, detail }, error)
+  return new RegistryError({ outcome: error.outcome, detail }, error)
 }
 
 async function bringReferrers(

@@ -1,9 +1,9 @@
 /** Whether mirrors still hold what upstream serves, by the digests that both say; nothing is pulled. */
-import { RegistryFault } from '../registry/fault.ts'
-import { getManifest, hasManifest, headManifest } from '../registry/manifest-copy.ts'
+import { RegistryError } from '../registry/http/registry-error.ts'
+import { getManifest, hasManifest, headManifest } from '../registry/manifests/manifests.ts'
 import type { Registries, Repository } from '../registry/repository.ts'
-import type { Answer } from '../resolve/ports.ts'
-import { createLimit } from './limit.ts'
+import type { Answer } from '../decision/resolve/manifest-source.ts'
+import { createLimit } from '../async/limit.ts'
 import type { Pair } from './pair.ts'
 import { platformDigests } from './tree.ts'
 
@@ -80,7 +80,7 @@ async function compare(registries: Registries, pair: Pair, options: DriftOptions
   try {
     return { ...base, ...(await stateOf({ from, to, pair }, options)) }
   } catch (error) {
-    if (!(error instanceof RegistryFault)) throw error
+    if (!(error instanceof RegistryError)) throw error
     return { ...base, state: 'unreachable', detail: error.message }
   }
 }
@@ -106,7 +106,7 @@ async function look(
       ? { repository, digest: null, fault: null }
       : unknown(`${domain}: ${answer.detail}`)
   } catch (error) {
-    if (error instanceof RegistryFault) return unknown(error.message)
+    if (error instanceof RegistryError) return unknown(error.message)
     if (signal.aborted) return unknown('stopped')
     throw error
   }

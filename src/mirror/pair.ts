@@ -1,4 +1,4 @@
-import type { Reference } from '../reference/reference.ts'
+import type { Reference } from '../decision/reference/reference.ts'
 
 /** One thing to copy. */
 export interface Pair {

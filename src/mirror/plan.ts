@@ -1,7 +1,7 @@
 /** From images to pairs: the rows of the table say where an image belongs, exactly as they say where it is looked for. Pure. */
-import { canonicalRepository } from '../fallback/alias.ts'
-import { select, type Table } from '../fallback/table.ts'
-import { formatReference, type Reference, withDefaultTag } from '../reference/reference.ts'
+import { canonicalRepository } from '../decision/fallback/alias.ts'
+import { select, type Table } from '../decision/fallback/table.ts'
+import { formatReference, type Reference, withDefaultTag } from '../decision/reference/reference.ts'
 import type { Pair } from './pair.ts'
 
 export interface WantedImage {
@@ -10,7 +10,7 @@ export interface WantedImage {
   readonly namespace: string
 }
 
-export interface Plan {
+export interface MirrorPlan {
   readonly pairs: readonly Pair[]
   /** Images that nothing is done for, and why. */
   readonly skipped: readonly { readonly image: string; readonly reason: string }[]
@@ -20,7 +20,7 @@ export interface Plan {
  * The first mirror candidate on each mirror of the row, from the image's own registry under the tag that the row tries.
  * Alternates are neither: another publisher's copy must not come to stand under this one's name.
  */
-export function planImages(table: Table, images: readonly WantedImage[]): Plan {
+export function planImages(table: Table, images: readonly WantedImage[]): MirrorPlan {
   const pairs = new Map<string, Pair>()
   const skipped = new Map<string, string>()
   for (const { reference, namespace } of images) {

@@ -1,8 +1,8 @@
 /** Which workloads run an image of a mirror that has moved on, and how they are told to start their pods anew. Pure. */
-import { canonicalRepository } from '../fallback/alias.ts'
-import { findSites, member } from '../pod/sites.ts'
-import { parseReference } from '../reference/parse.ts'
-import { formatReference, type Reference, withDefaultTag } from '../reference/reference.ts'
+import { canonicalRepository } from '../decision/fallback/alias.ts'
+import { findSites, member } from '../decision/pod/sites.ts'
+import { parseReference } from '../decision/reference/parse.ts'
+import { formatReference, type Reference, withDefaultTag } from '../decision/reference/reference.ts'
 
 /** What a mirror serves now. */
 export interface Served {

@@ -1,4 +1,4 @@
-import type { Failure } from '../resolve/ports.ts'
+import type { Failure } from '../decision/resolve/manifest-source.ts'
 import type { Pair } from './pair.ts'
 
 export type Status =

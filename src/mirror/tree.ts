@@ -1,9 +1,9 @@
 /** An image as a tree: the manifest that a tag names, those below it, and the blobs of all of them. */
-import { failed } from '../registry/failure.ts'
-import { RegistryFault } from '../registry/fault.ts'
-import type { BlobDescriptor } from '../registry/blob-source.ts'
-import { isDigest } from '../reference/parse.ts'
-import { getManifest, type RawManifest, shortDigest } from '../registry/manifest-copy.ts'
+import { failed } from '../registry/http/network-error.ts'
+import { RegistryError } from '../registry/http/registry-error.ts'
+import type { BlobDescriptor } from '../registry/blobs/blob-source.ts'
+import { isDigest } from '../decision/reference/parse.ts'
+import { getManifest, type RawManifest, shortDigest } from '../registry/manifests/manifests.ts'
 import type { Repository } from '../registry/repository.ts'
 
 export interface ImageNode {
@@ -27,7 +27,7 @@ const maxDepth = 8
 const maxManifests = 300
 
 /** Where in a tree a manifest stands, and how many of it have been read. */
-interface Place {
+interface TreePosition {
   readonly depth: number
   readonly read: { count: number }
 }
@@ -40,7 +40,7 @@ export async function readTree(
   repository: Repository,
   root: { readonly digest: string; readonly mediaType?: string; readonly platform?: unknown },
   signal: AbortSignal,
-  place: Place = { depth: 0, read: { count: 0 } },
+  place: TreePosition = { depth: 0, read: { count: 0 } },
 ): Promise<ImageNode> {
   const { depth, read } = place
   read.count += 1
@@ -155,6 +155,6 @@ function platformOf(platform: unknown): string | null {
   ].join('/')
 }
 
-function invalid(detail: string): RegistryFault {
-  return new RegistryFault(failed('invalid', detail))
+function invalid(detail: string): RegistryError {
+  return new RegistryError(failed('invalid', detail))
 }

@@ -1,5 +1,5 @@
 /** Where a node reaches a registry, which need not be where Berth does: Berth may use a Service that no node can resolve. */
-import { defaultDomain } from '../reference/reference.ts'
+import { defaultDomain } from '../decision/reference/reference.ts'
 import type { RegistrySettings } from '../registry/settings.ts'
 
 export interface NodeRegistry {

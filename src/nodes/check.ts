@@ -1,13 +1,13 @@
 /** Do a node's files send images where the table does? */
 import type { Config } from '../config/config.ts'
-import { sample } from '../fallback/sample.ts'
-import { parseReference } from '../reference/parse.ts'
+import { sample } from '../decision/fallback/sample.ts'
+import { parseReference } from '../decision/reference/parse.ts'
 import {
   defaultDomain,
   formatReference,
   type Reference,
   withDefaultTag,
-} from '../reference/reference.ts'
+} from '../decision/reference/reference.ts'
 import { type NodeState, nodeRoute } from './node-route.ts'
 import { tableRoute } from './route.ts'
 

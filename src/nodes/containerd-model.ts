@@ -1,5 +1,5 @@
 /** Where containerd would pull from, by the files of a node: which directory counts for a host, and what its file says. */
-import { defaultDomain } from '../reference/reference.ts'
+import { defaultDomain } from '../decision/reference/reference.ts'
 import { type LoadedHost, readHostsToml } from './hosts-toml.ts'
 
 /** The text of a hosts.toml by the name of its directory; null for a directory without one. */

@@ -6,7 +6,7 @@ import { gte } from 'semver'
 import { stringify } from 'smol-toml'
 import type { NodeRegistry } from './address.ts'
 import { type HostEntry, hostTable } from './hosts.ts'
-import type { Mirror, Plan } from './plan.ts'
+import type { Mirror, NodePlan } from './plan.ts'
 import type { NodeFile, Rendered, RenderOptions, Target } from './target.ts'
 
 /** A mirror in the house answers in milliseconds; a lost SYN is repeated after one second (RFC 6298, 2.1), so two allow for one. */
@@ -29,7 +29,7 @@ interface Section {
   readonly keys: Record<string, string | boolean | string[]>
 }
 
-function render(plan: Plan, options: RenderOptions): Rendered {
+function render(plan: NodePlan, options: RenderOptions): Rendered {
   const { entries, omissions } = hostTable(plan, 'containerd')
   const files = entries.flatMap((entry) => filesOf(entry, plan, options))
   const notes = [
@@ -38,7 +38,7 @@ function render(plan: Plan, options: RenderOptions): Rendered {
   return { files, omissions, notes }
 }
 
-function filesOf(entry: HostEntry, plan: Plan, options: RenderOptions): NodeFile[] {
+function filesOf(entry: HostEntry, plan: NodePlan, options: RenderOptions): NodeFile[] {
   const directory = `certs.d/${entry.host ?? '_default'}`
   const { mirrors, upstream } = entry
   const isOwn = entry.host !== null && plan.isMirror(entry.host)

@@ -3,7 +3,7 @@ import { lt } from 'semver'
 import { stringify } from 'smol-toml'
 import type { NodeRegistry } from './address.ts'
 import { isMoved, locationFault, locationOf, wildcardFault } from './location.ts'
-import { compare, type Finding, type Mirror, type Plan, type Rule } from './plan.ts'
+import { compare, type NodeFinding, type Mirror, type NodePlan, type NodeRule } from './plan.ts'
 import { covers, prefixOf } from './scope.ts'
 import type { NodeFile, Rendered, RenderOptions, Target } from './target.ts'
 
@@ -25,8 +25,8 @@ interface Registry {
   readonly mirror?: readonly { readonly location: string; readonly insecure?: boolean }[]
 }
 
-function render(plan: Plan, options: RenderOptions): Rendered {
-  const omissions: Finding[] = []
+function render(plan: NodePlan, options: RenderOptions): Rendered {
+  const omissions: NodeFinding[] = []
   const notes: string[] = []
   const registries = new Map<string, Registry>()
   for (const rule of plan.rules) {
@@ -57,7 +57,10 @@ function render(plan: Plan, options: RenderOptions): Rendered {
   return { files, omissions, notes }
 }
 
-function faultOf({ scope, mirrors }: Rule, { addressOf, mirrorHosts }: Plan): string | null {
+function faultOf(
+  { scope, mirrors }: NodeRule,
+  { addressOf, mirrorHosts }: NodePlan,
+): string | null {
   if (scope.kind === 'everything')
     return 'is for every host, and registries.conf has no such prefix; name the hosts, or *.example.com/**'
   const isShort = (host: string) => host.length <= prefixOf(scope).length
@@ -72,7 +75,7 @@ function faultOf({ scope, mirrors }: Rule, { addressOf, mirrorHosts }: Plan): st
   return faults.find((fault) => fault !== null) ?? null
 }
 
-function registryOf(rule: Rule, plan: Plan, options: RenderOptions): Registry {
+function registryOf(rule: NodeRule, plan: NodePlan, options: RenderOptions): Registry {
   const { scope, mirrors, upstream } = rule
   const prefix = prefixOf(scope)
   const home = 'host' in scope ? plan.addressOf(scope.host) : null
@@ -114,7 +117,7 @@ function own(registry: NodeRegistry, prefix: string = registry.host): Registry {
  * The prefix `anubis` would also take images of `anubis:5000`, because a prefix ends before a colon too. Such a neighbour
  * gets an entry of its own.
  */
-function closeParents({ addressOf, rules }: Plan, registries: Map<string, Registry>): void {
+function closeParents({ addressOf, rules }: NodePlan, registries: Map<string, Registry>): void {
   const hosts = rules.flatMap(({ scope, mirrors }) => [
     ...('host' in scope ? [scope.host] : []),
     ...mirrors.map(({ registry }) => registry.host),

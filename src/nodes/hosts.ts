@@ -1,7 +1,7 @@
 /** For formats that know whole hosts and nothing finer (containerd, K3s): one entry a host, from the rules. */
-import { defaultDomain } from '../reference/reference.ts'
+import { defaultDomain } from '../decision/reference/reference.ts'
 import type { NodeRegistry } from './address.ts'
-import { compare, type Finding, type Mirror, type Plan, type Rule } from './plan.ts'
+import { compare, type NodeFinding, type Mirror, type NodePlan, type NodeRule } from './plan.ts'
 import { prefixOf } from './scope.ts'
 
 export interface HostEntry {
@@ -14,13 +14,13 @@ export interface HostEntry {
 
 export interface HostTable {
   readonly entries: readonly HostEntry[]
-  readonly omissions: readonly Finding[]
+  readonly omissions: readonly NodeFinding[]
 }
 
 /** The entries, sorted by host, and the rules that are finer than a host and say something else than it. */
-export function hostTable(plan: Plan, format: string): HostTable {
+export function hostTable(plan: NodePlan, format: string): HostTable {
   const byHost = new Map<string | null, HostEntry>()
-  const omissions: Finding[] = []
+  const omissions: NodeFinding[] = []
   for (const rule of plan.rules) {
     const { scope } = rule
     if (scope.kind === 'host') byHost.set(scope.host, entryOf(plan, rule, scope.host))
@@ -40,24 +40,27 @@ export function hostTable(plan: Plan, format: string): HostTable {
   return { entries: entries.sort((a, b) => compare(a.host ?? '', b.host ?? '')), omissions }
 }
 
-function entryOf(plan: Plan, { mirrors, upstream }: Rule, host: string | null): HostEntry {
+function entryOf(plan: NodePlan, { mirrors, upstream }: NodeRule, host: string | null): HostEntry {
   if (!upstream) return { host, mirrors, upstream: null }
   return { host, mirrors, upstream: host === null ? 'any' : plan.addressOf(host) }
 }
 
 /** An entry that says no more than the runtime does without it is left out. */
-function isNeeded({ registries }: Plan, { host, mirrors, upstream }: HostEntry): boolean {
+function isNeeded({ registries }: NodePlan, { host, mirrors, upstream }: HostEntry): boolean {
   return mirrors.length > 0 || upstream === null || registries.some((each) => each.host === host)
 }
 
-function addMirrors({ mirrorHosts, addressOf }: Plan, byHost: Map<string | null, HostEntry>): void {
+function addMirrors(
+  { mirrorHosts, addressOf }: NodePlan,
+  byHost: Map<string | null, HostEntry>,
+): void {
   for (const host of mirrorHosts) {
     if (!byHost.has(host)) byHost.set(host, { host, mirrors: [], upstream: addressOf(host) })
   }
 }
 
 /** A rule for a part of a host is no loss where the host's rule sends that part to the same places. */
-function saysTheSame({ rules }: Plan, rule: Rule): boolean {
+function saysTheSame({ rules }: NodePlan, rule: NodeRule): boolean {
   const { scope } = rule
   if (scope.kind !== 'prefix' && scope.kind !== 'repository') return false
   const whole =
@@ -74,7 +77,7 @@ function saysTheSame({ rules }: Plan, rule: Rule): boolean {
   )
 }
 
-function tooFine({ scope, row }: Rule, format: string): string {
+function tooFine({ scope, row }: NodeRule, format: string): string {
   const name = prefixOf(scope)
   if (scope.kind === 'subdomains')
     return `row ${row} is for ${name}, and ${format} knows hosts by their whole name; name each host`

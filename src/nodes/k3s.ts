@@ -4,7 +4,7 @@ import { stringify } from 'yaml'
 import { isFoundByName } from './address.ts'
 import { type HostEntry, hostTable } from './hosts.ts'
 import { isMoved } from './location.ts'
-import { compare, type Finding, type Mirror, type Plan } from './plan.ts'
+import { compare, type NodeFinding, type Mirror, type NodePlan } from './plan.ts'
 import type { NodeFile, Rendered, RenderOptions, Target } from './target.ts'
 
 export const k3s: Target = target('k3s', '/etc/rancher/k3s')
@@ -18,9 +18,13 @@ function target(name: 'k3s' | 'rke2', directory: string): Target {
   return { directory, restart, render: (plan, options) => render(plan, options, directory) }
 }
 
-function render(plan: Plan, { digestOnly, version }: RenderOptions, directory: string): Rendered {
+function render(
+  plan: NodePlan,
+  { digestOnly, version }: RenderOptions,
+  directory: string,
+): Rendered {
   const { entries, omissions } = hostTable(plan, 'registries.yaml')
-  const limits: Finding[] = digestOnly
+  const limits: NodeFinding[] = digestOnly
     ? [
         {
           path: [],

@@ -1,6 +1,6 @@
 /** A registry as containers/image and OpenShift write it: host and port, without a scheme and without a path of its own. */
 import { isFoundByName, type NodeRegistry } from './address.ts'
-import type { Rule } from './plan.ts'
+import type { NodeRule } from './plan.ts'
 import { covers, prefixOf } from './scope.ts'
 
 /** The host has a dot, a colon or is localhost, or else it would be read as a Docker Hub user. */
@@ -24,7 +24,7 @@ export function locationFault({ host, url, basePath }: NodeRegistry): string | n
  * The longest prefix wins, and of two of one length a wildcard, which sorts first: `a.example.com` would lose its images to
  * `*.example.com`. Says so; null when the rule is safe.
  */
-export function wildcardFault({ scope }: Rule, rules: readonly Rule[]): string | null {
+export function wildcardFault({ scope }: NodeRule, rules: readonly NodeRule[]): string | null {
   const prefix = prefixOf(scope)
   const wider = rules.find((each) => {
     const isWild = each.scope.kind === 'subdomains' && scope.kind !== 'subdomains'

@@ -1,11 +1,11 @@
 /** Where a node's own files send a pull: the places that are asked, in order, in the words of route.ts. */
-import { canonicalRepository } from '../fallback/alias.ts'
+import { canonicalRepository } from '../decision/fallback/alias.ts'
 import {
   defaultDomain,
   formatAsPulled,
   type Reference,
   withDefaultTag,
-} from '../reference/reference.ts'
+} from '../decision/reference/reference.ts'
 import { directoryFor, hostsFor, type HostsTree } from './containerd-model.ts'
 import { type RegistriesConf, routeByConf } from './registries-conf.ts'
 import { endpointsFor, readRegistriesYaml } from './registries-yaml.ts'

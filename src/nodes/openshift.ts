@@ -6,7 +6,7 @@ import { lt } from 'semver'
 import { stringify } from 'yaml'
 import type { NodeRegistry } from './address.ts'
 import { isMoved, locationFault, locationOf, wildcardFault } from './location.ts'
-import { compare, type Finding, type Plan, type Rule } from './plan.ts'
+import { compare, type NodeFinding, type NodePlan, type NodeRule } from './plan.ts'
 import { covers, prefixOf } from './scope.ts'
 import type { Rendered, RenderOptions, Target } from './target.ts'
 
@@ -29,8 +29,8 @@ interface Entry {
   readonly mirrorSourcePolicy: 'AllowContactingSource' | 'NeverContactSource'
 }
 
-function render(plan: Plan, { digestOnly, version }: RenderOptions): Rendered {
-  const omissions: Finding[] = []
+function render(plan: NodePlan, { digestOnly, version }: RenderOptions): Rendered {
+  const omissions: NodeFinding[] = []
   if (version !== null && lt(version, firstMirrorSets))
     omissions.push({
       path: [],
@@ -79,7 +79,10 @@ function notesFor(registries: readonly NodeRegistry[], digestOnly: boolean): str
   return notes
 }
 
-function faultOf({ scope, mirrors }: Rule, { addressOf, mirrorHosts }: Plan): string | null {
+function faultOf(
+  { scope, mirrors }: NodeRule,
+  { addressOf, mirrorHosts }: NodePlan,
+): string | null {
   if (scope.kind === 'everything')
     return 'is for every host, and a mirror set names its sources; name the hosts, or *.example.com/**'
   if ('host' in scope && scope.host.startsWith('['))
@@ -94,7 +97,7 @@ function faultOf({ scope, mirrors }: Rule, { addressOf, mirrorHosts }: Plan): st
   return faults.find((fault) => fault !== null) ?? null
 }
 
-function entryOf({ scope, mirrors, upstream }: Rule, { addressOf }: Plan): Entry[] {
+function entryOf({ scope, mirrors, upstream }: NodeRule, { addressOf }: NodePlan): Entry[] {
   const source = prefixOf(scope)
   const home = 'host' in scope ? addressOf(scope.host) : null
   // The only way to tell of a source at another address is to make that its last mirror.

@@ -5,15 +5,15 @@
  */
 import type { Config } from '../config/config.ts'
 import type { PathPart } from '../config/document.ts'
-import type { Pattern } from '../fallback/glob.ts'
-import { sample } from '../fallback/sample.ts'
-import { type Candidate, makeCandidate, type Row } from '../fallback/table.ts'
-import { renderTemplate, type Template } from '../fallback/template.ts'
+import type { Pattern } from '../decision/fallback/glob.ts'
+import { sample } from '../decision/fallback/sample.ts'
+import { type Candidate, makeCandidate, type Row } from '../decision/fallback/table.ts'
+import { renderTemplate, type Template } from '../decision/fallback/template.ts'
 import { isFoundByName, type NodeRegistry, nodeRegistry } from './address.ts'
 import { covers, prefixOf, type Scope, scopeOf } from './scope.ts'
 
 /** Something of the table that the files do not say, and where it stands. */
-export interface Finding {
+export interface NodeFinding {
   readonly path: readonly PathPart[]
   readonly message: string
 }
@@ -24,7 +24,7 @@ export interface Mirror {
   readonly path: string
 }
 
-export interface Rule {
+export interface NodeRule {
   readonly scope: Scope
   readonly row: string
   /** The pattern's place in the config. */
@@ -35,9 +35,9 @@ export interface Rule {
   readonly upstream: boolean
 }
 
-export interface Plan {
+export interface NodePlan {
   /** Sorted by scope, none covered by another row before it. */
-  readonly rules: readonly Rule[]
+  readonly rules: readonly NodeRule[]
   /** Registries that a node cannot find or trust by their name alone. */
   readonly registries: readonly NodeRegistry[]
   /** Where a host's own registry is. */
@@ -46,9 +46,9 @@ export interface Plan {
   /** Every registry of the operator's own, sorted. */
   readonly mirrorHosts: readonly string[]
   readonly airGap: boolean
-  readonly omissions: readonly Finding[]
+  readonly omissions: readonly NodeFinding[]
   /** Left out by rule, and no loss: alternates. */
-  readonly notes: readonly Finding[]
+  readonly notes: readonly NodeFinding[]
 }
 
 export interface PlanOptions {
@@ -59,14 +59,14 @@ export interface PlanOptions {
 interface Context {
   readonly config: Config
   readonly airGap: boolean
-  readonly omissions: Finding[]
-  readonly notes: Finding[]
+  readonly omissions: NodeFinding[]
+  readonly notes: NodeFinding[]
 }
 
-export function planNodes(config: Config, { airGap }: PlanOptions): Plan {
+export function planNodes(config: Config, { airGap }: PlanOptions): NodePlan {
   const context: Context = { config, airGap, omissions: [], notes: [] }
   const taken: Scope[] = []
-  const rules: Rule[] = []
+  const rules: NodeRule[] = []
   for (const [index, row] of config.table.rows.entries()) {
     const scopes = row.images.flatMap((pattern, position) =>
       scopesOf(context, { row, pattern, place: ['fallback', index, 'images', position] }),
@@ -120,7 +120,7 @@ interface Site {
   readonly place: readonly PathPart[]
 }
 
-type Placed = Pick<Rule, 'scope' | 'place'> & { readonly pattern: Pattern }
+type Placed = Pick<NodeRule, 'scope' | 'place'> & { readonly pattern: Pattern }
 
 /** What the pattern means; one scope for each listed host where a template puts the host of any image into a path. */
 function scopesOf(context: Context, { row, pattern, place }: Site): Placed[] {
@@ -160,7 +160,7 @@ interface Subject extends Placed {
   readonly reported: { readonly omissions: Set<number>; readonly notes: Set<number> }
 }
 
-function ruleOf(context: Context, subject: Subject): Rule | null {
+function ruleOf(context: Context, subject: Subject): NodeRule | null {
   const { scope, row, place } = subject
   const { mirrors, isOriginal } = walk(context, subject)
   const isMirror = 'host' in scope && context.config.table.mirrors.has(scope.host)

@@ -1,7 +1,7 @@
 /** Pull-through registries (distribution's `proxy`): one configuration an upstream, because a proxy has one upstream. */
 import { stringify } from 'yaml'
-import { defaultDomain } from '../reference/reference.ts'
-import { compare, type Finding, type Plan } from './plan.ts'
+import { defaultDomain } from '../decision/reference/reference.ts'
+import { compare, type NodeFinding, type NodePlan } from './plan.ts'
 import type { NodeFile, Rendered, Target } from './target.ts'
 
 /** distribution's own default port, and those behind it. */
@@ -13,9 +13,9 @@ export const registryProxy: Target = {
   render,
 }
 
-function render(plan: Plan): Rendered {
+function render(plan: NodePlan): Rendered {
   const sources = new Set<string>()
-  const omissions: Finding[] = []
+  const omissions: NodeFinding[] = []
   for (const { scope, row, mirrors, place } of plan.rules) {
     if (mirrors.length === 0) continue
     if ('host' in scope) sources.add(scope.host)
@@ -42,7 +42,7 @@ function render(plan: Plan): Rendered {
   return { files, omissions, notes }
 }
 
-function configuration(plan: Plan, host: string, port: number): object {
+function configuration(plan: NodePlan, host: string, port: number): object {
   const { url } = plan.addressOf(host)
   const cache = `/var/lib/registry/${host === defaultDomain ? host : host.replaceAll(':', '_')}`
   return {

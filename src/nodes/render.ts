@@ -6,7 +6,7 @@ import { containerd, microk8s } from './containerd.ts'
 import { crio } from './crio.ts'
 import { k3s, rke2 } from './k3s.ts'
 import { openshift } from './openshift.ts'
-import { type Finding, type Plan, planNodes } from './plan.ts'
+import { type NodeFinding, type NodePlan, planNodes } from './plan.ts'
 import { registryProxy } from './registry-proxy.ts'
 import { prefixOf } from './scope.ts'
 import type { NodeFile, RenderOptions, Target } from './target.ts'
@@ -28,8 +28,8 @@ export interface NodeFiles {
   readonly directory: string | null
   readonly files: readonly NodeFile[]
   /** Of the table, with their place in it; an error unless they are allowed. */
-  readonly omissions: readonly Finding[]
-  readonly alternates: readonly Finding[]
+  readonly omissions: readonly NodeFinding[]
+  readonly alternates: readonly NodeFinding[]
   readonly notes: readonly string[]
   readonly restart: string
 }
@@ -59,7 +59,7 @@ export function renderNodes(
 }
 
 /** A mirror that does not resolve tags needs somebody behind it who does. */
-function tagless({ rules, isMirror }: Plan, { digestOnly }: RenderOptions): Finding[] {
+function tagless({ rules, isMirror }: NodePlan, { digestOnly }: RenderOptions): NodeFinding[] {
   const closed = rules.filter(
     ({ upstream, scope }) => digestOnly && !upstream && !('host' in scope && isMirror(scope.host)),
   )
@@ -72,7 +72,7 @@ function tagless({ rules, isMirror }: Plan, { digestOnly }: RenderOptions): Find
 }
 
 /** In the order of the rows; what concerns no row comes first. */
-function byPlace({ path: one }: Finding, { path: other }: Finding): number {
+function byPlace({ path: one }: NodeFinding, { path: other }: NodeFinding): number {
   return Number(one[1] ?? -1) - Number(other[1] ?? -1)
 }
 
@@ -83,14 +83,14 @@ function isCertificate({ path }: NodeFile): boolean {
 /** The first words of every file that Berth writes. */
 const mark = '# Written by berth nodes.'
 
-function headerOf(plan: Plan, omissions: readonly Finding[]): string {
+function headerOf(plan: NodePlan, omissions: readonly NodeFinding[]): string {
   const lines = [`${mark} Table ${hashOf(plan)}; changes belong into the table.`]
   lines.push(...omissions.map(({ message }) => `# Not in here: ${message}`))
   return `${lines.join('\n')}\n\n`
 }
 
 /** Of what the table means to a node, so that order of keys, comments and rows for the webhook do not count. */
-function hashOf({ rules, registries, airGap }: Plan): string {
+function hashOf({ rules, registries, airGap }: NodePlan): string {
   const meaning = rules.map(({ scope, mirrors, upstream }) => [
     prefixOf(scope),
     scope.kind,

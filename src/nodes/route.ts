@@ -1,8 +1,8 @@
 /** Where the table sends a pull, told in the terms of a node: the places that are asked, in order. */
 import type { Config } from '../config/config.ts'
-import { canonicalRepository } from '../fallback/alias.ts'
-import { select } from '../fallback/table.ts'
-import { type Reference, withDefaultTag } from '../reference/reference.ts'
+import { canonicalRepository } from '../decision/fallback/alias.ts'
+import { select } from '../decision/fallback/table.ts'
+import { type Reference, withDefaultTag } from '../decision/reference/reference.ts'
 import { nodeRegistry } from './address.ts'
 
 export interface RouteOptions {

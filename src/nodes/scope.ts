@@ -1,6 +1,6 @@
 /** Which images a pattern means, in the terms that node files have: a host, a path under it, one repository. */
-import type { Pattern } from '../fallback/glob.ts'
-import { defaultDomain } from '../reference/reference.ts'
+import type { Pattern } from '../decision/fallback/glob.ts'
+import { defaultDomain } from '../decision/reference/reference.ts'
 
 export type Scope =
   | { readonly kind: 'host'; readonly host: string }

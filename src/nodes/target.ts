@@ -1,6 +1,6 @@
 /** What the formats have in common: files in, and how they are told of. */
 import type { SemVer } from 'semver'
-import type { Finding, Plan } from './plan.ts'
+import type { NodeFinding, NodePlan } from './plan.ts'
 
 export interface NodeFile {
   /** Below the target's own directory, with `/`. */
@@ -11,7 +11,7 @@ export interface NodeFile {
 export interface Rendered {
   readonly files: readonly NodeFile[]
   /** What the format cannot say. */
-  readonly omissions: readonly Finding[]
+  readonly omissions: readonly NodeFinding[]
   /** What people have to know beside the files. */
   readonly notes: readonly string[]
 }
@@ -28,5 +28,5 @@ export interface Target {
   readonly directory: string | null
   /** What has to be started anew, and why. */
   readonly restart: string
-  render(plan: Plan, options: RenderOptions): Rendered
+  render(plan: NodePlan, options: RenderOptions): Rendered
 }

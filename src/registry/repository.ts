@@ -1,15 +1,15 @@
 /** One repository of one registry, for reading or for writing: the door through which copying sends everything. */
 import type { Readable } from 'node:stream'
-import { credentialIdentity } from '../credentials/identity.ts'
+import { credentialIdentity } from '../credentials/credential-identity.ts'
 import type { Credential } from '../credentials/keychain.ts'
 import { BerthError } from '../errors.ts'
-import { apiUrl, type Connected, type Connections } from './connections.ts'
-import { failed } from './failure.ts'
-import { RegistryFault } from './fault.ts'
-import { type Clock, createPatience, type Patience } from './patience.ts'
-import { createSession, type SessionRequest } from './session.ts'
-import { describeStatus, errorCode, failureForStatus } from './status.ts'
-import type { Reply, Sent, TransportRequest } from './transport.ts'
+import { apiUrl, type Connected, type Connections } from './http/connections.ts'
+import { failed } from './http/network-error.ts'
+import { RegistryError } from './http/registry-error.ts'
+import { type Clock, createRetryPolicy, type RetryPolicy } from './http/retry-policy.ts'
+import { createSession, type SessionRequest } from './auth/session.ts'
+import { describeStatus, errorCode, failureForStatus } from './http/status.ts'
+import type { Reply, Sent, TransportRequest } from './http/transport.ts'
 
 export type Access = 'pull' | 'pull,push'
 
@@ -32,7 +32,7 @@ export interface Repository {
   readonly host: string
   readonly name: string
   readonly memo: RegistryMemo
-  readonly patience: Patience
+  readonly patience: RetryPolicy
   readonly now: () => number
   /** Tries again where that may help. Throws RegistryFault when there is no answer. */
   send(request: RepositoryRequest): Promise<Reply>
@@ -63,13 +63,13 @@ const defaultBodyBytes = 2 * 1024 * 1024
 
 /** Repositories over these connections. What is learnt about a registry lives as long as this does. */
 export function createRegistries(connections: Connections, clock: Clock): Registries {
-  const states = new Map<string, { readonly memo: RegistryMemo; readonly patience: Patience }>()
+  const states = new Map<string, { readonly memo: RegistryMemo; readonly patience: RetryPolicy }>()
 
   const stateOf = (host: string) => {
     const known = states.get(host)
     if (known !== undefined) return known
     const memo = { mounts: true, wantsChunks: false, hasReferrers: null, remaining: null }
-    const made = { memo, patience: createPatience(clock) }
+    const made = { memo, patience: createRetryPolicy(clock) }
     states.set(host, made)
     return made
   }
@@ -79,7 +79,7 @@ export function createRegistries(connections: Connections, clock: Clock): Regist
     async open(host, name, access) {
       const registry = connections.get(host)
       if (registry === undefined) {
-        throw new RegistryFault(failed('invalid', `${host} is not listed under registries`))
+        throw new RegistryError(failed('invalid', `${host} is not listed under registries`))
       }
       const { memo, patience } = stateOf(host)
       const raw = senderFor(registry, { name, access, credentials: await lookUp(registry, name) })
@@ -92,7 +92,7 @@ export function createRegistries(connections: Connections, clock: Clock): Regist
         const sent = await patience.send(() => sendOnce(request), request.signal)
         if (sent.ok) return sent.reply
         request.signal.throwIfAborted()
-        throw new RegistryFault(sent.answer)
+        throw new RegistryError(sent.answer)
       }
       return { host, name, memo, patience, now: clock.now, send, sendOnce }
     },
@@ -100,11 +100,15 @@ export function createRegistries(connections: Connections, clock: Clock): Regist
 }
 
 /** The fault that an answer with an unwanted status is. */
-export function faultOf(repository: Repository, reply: Reply, doing: string): RegistryFault {
+export function registryErrorOf(
+  repository: Repository,
+  reply: Reply,
+  doing: string,
+): RegistryError {
   const { outcome } = failureForStatus(reply, repository.now)
   const { host } = repository
   const detail = `${describeStatus(reply, repository.now)} from ${host} ${doing}`
-  return new RegistryFault(
+  return new RegistryError(
     { outcome, detail },
     { status: reply.status, code: errorCode(reply.body) },
   )
@@ -114,7 +118,7 @@ async function lookUp(registry: Connected, name: string): Promise<readonly Crede
   try {
     return await registry.keychain.lookup(registry.settings.host, name)
   } catch (error) {
-    if (error instanceof BerthError) throw new RegistryFault(failed('denied', error.message))
+    if (error instanceof BerthError) throw new RegistryError(failed('denied', error.message))
     throw error
   }
 }

@@ -1,6 +1,6 @@
 /** What the controller's mirroring tells Prometheus. Labels come from closed lists. */
 import { Counter, Gauge, type Registry } from 'prom-client'
-import type { Failure } from '../resolve/ports.ts'
+import type { Failure } from '../decision/resolve/manifest-source.ts'
 
 export interface MirrorMetrics {
   /** Images that pods want on a mirror, and how many of them are there. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { readConfig } from '../../src/config/load.ts'
 import { formatProblem } from '../../src/config/problem.ts'
-import { select } from '../../src/fallback/table.ts'
+import { select } from '../../src/decision/fallback/table.ts'
 import { firstRole, registryHost, secondRole } from '../support/ecr.ts'
 import { referenceOf } from '../support/tables.ts'
 

@@ -1,147 +1,112 @@
 import { describe, expect, it } from 'vitest'
-import { findMatches, isUrl, matchesKey } from '../../src/credentials/docker-config.ts'
+import { parseDockerConfig } from '../../src/credentials/docker-config.ts'
 
-const ecr = '1.dkr.ecr.us-east-1.amazonaws.com'
+const canary = 'canary-secret'
 
-interface Row {
-  readonly keys: readonly string[]
-  readonly host: string
-  readonly path: string
-  readonly used: readonly string[]
+function base64(text: string): string {
+  return Buffer.from(text).toString('base64')
 }
 
-const hub = 'docker.io'
+function parseOne(entry: unknown) {
+  const result = parseDockerConfig(JSON.stringify({ auths: { 'a.example': entry } }), 'config')
+  return result.ok ? (result.entries[0] ?? result.skipped[0]?.reason) : result.reason
+}
 
-describe("the kubelet's keyring (R-25)", () => {
-  it.each<Row>([
-    {
-      keys: ['https://index.docker.io/v1/'],
-      host: hub,
-      path: 'library/nginx',
-      used: ['https://index.docker.io/v1/'],
-    },
-    {
-      keys: ['https://index.docker.io/v1/'],
-      host: hub,
-      path: 'acme/x',
-      used: ['https://index.docker.io/v1/'],
-    },
-    { keys: ['index.docker.io'], host: hub, path: 'acme/x', used: ['index.docker.io'] },
-    { keys: ['docker.io'], host: hub, path: 'acme/x', used: ['docker.io'] },
-    { keys: ['https://docker.io/v2/'], host: hub, path: 'acme/x', used: ['https://docker.io/v2/'] },
-    { keys: ['https://index.docker.io/v1'], host: hub, path: 'acme/x', used: [] },
-    { keys: ['registry-1.docker.io'], host: hub, path: 'acme/x', used: [] },
-    { keys: ['hub.docker.com'], host: hub, path: 'acme/x', used: [] },
-    { keys: ['registry.hub.docker.com'], host: hub, path: 'acme/x', used: [] },
-    { keys: ['index.docker.io', 'docker.io'], host: hub, path: 'acme/x', used: ['docker.io'] },
-    { keys: ['ghcr.io/acme'], host: 'ghcr.io', path: 'acme-evil/x', used: ['ghcr.io/acme'] },
-    { keys: ['ghcr.io/acme/'], host: 'ghcr.io', path: 'acme-evil/x', used: [] },
-    { keys: ['ghcr.io/acme/'], host: 'ghcr.io', path: 'acme/x', used: ['ghcr.io/acme/'] },
-    {
-      keys: ['*.dkr.ecr.*.amazonaws.com'],
-      host: ecr,
-      path: 'acme/x',
-      used: ['*.dkr.ecr.*.amazonaws.com'],
-    },
-    { keys: ['*.amazonaws.com'], host: ecr, path: 'acme/x', used: [] },
-    {
-      keys: ['*.dkr.ecr.*.amazonaws.com'],
-      host: '1.dkr-ecr.us-east-1.on.aws',
-      path: 'acme/x',
-      used: [],
-    },
-    { keys: ['anubis:32000'], host: 'anubis:32000', path: 'acme/x', used: ['anubis:32000'] },
-    { keys: ['anubis'], host: 'anubis:32000', path: 'acme/x', used: [] },
-    { keys: ['reg.example:443'], host: 'reg.example', path: 'acme/x', used: [] },
-    { keys: ['localhost:5000'], host: '127.0.0.1:5000', path: 'acme/x', used: [] },
-    {
-      keys: ['reg.example/v2/team'],
-      host: 'reg.example',
-      path: 'team/x',
-      used: ['reg.example/v2/team'],
-    },
-  ])('$keys for $host/$path: $used', ({ keys, host, path, used }) => {
-    expect(findMatches(keys, host, path)).toEqual(used)
-  })
-
-  it.each<Row>([
-    {
-      keys: ['ghcr.io', 'ghcr.io/acme/tools', 'ghcr.io/acme'],
-      host: 'ghcr.io',
-      path: 'acme/tools/x',
-      used: ['ghcr.io/acme/tools', 'ghcr.io/acme', 'ghcr.io'],
-    },
-    { keys: ['*.io', 'ghcr.io'], host: 'ghcr.io', path: 'acme/x', used: ['ghcr.io', '*.io'] },
-    {
-      keys: ['http://a.example', 'a.example/x'],
-      host: 'a.example',
-      path: 'x',
-      used: ['a.example/x', 'http://a.example'],
-    },
-  ])('reverse byte order of the normalised key: $keys', ({ keys, host, path, used }) => {
-    expect(findMatches(keys, host, path)).toEqual(used)
+describe('an entry (R-25)', () => {
+  it.each([
+    ['user and password', { username: 'u', password: 'p' }, 'u', 'p'],
+    ['auth', { auth: base64('u:p') }, 'u', 'p'],
+    ['auth without padding', { auth: base64('user:p').replace(/=+$/, '') }, 'user', 'p'],
+    [
+      'auth with a line break',
+      { auth: `${base64('u:p').slice(0, 2)}\n${base64('u:p').slice(2)}` },
+      'u',
+      'p',
+    ],
+    ['colons in the password', { auth: base64('u:p:q:r') }, 'u', 'p:q:r'],
+    ['auth before both others', { username: 'a', password: 'b', auth: base64('u:p') }, 'u', 'p'],
+    ['an empty auth', { username: 'u', password: 'p', auth: '' }, 'u', 'p'],
+    ['letters beyond ASCII', { auth: base64('ü:ß') }, 'ü', 'ß'],
+    ['a token without a user', { auth: base64(':token') }, '', 'token'],
+    // As Go reads JSON, and so the kubelet.
+    ['members in another case', { UserName: 'u', PASSWORD: 'p' }, 'u', 'p'],
+    ['the last of two cases', { username: 'a', Username: 'u', password: 'p' }, 'u', 'p'],
+    [
+      'null, which says nothing',
+      { username: 'u', Username: null, password: 'p', auth: null },
+      'u',
+      'p',
+    ],
+    ['a long s', { username: 'u', paſsword: 'p' }, 'u', 'p'],
+    ['half a surrogate pair', { username: 'u', password: '\ud800' }, 'u', '\ufffd'],
+  ])('%s', (_, entry, username, password) => {
+    expect(parseOne(entry)).toEqual({ key: 'a.example', username, password })
   })
 
   it.each([
-    ['https://user@reg.example', 'reg.example', true],
-    ['reg.example?a=b', 'reg.example', true],
-    ['reg.example:', 'reg.example', true],
-    ['reg.example:abc', 'reg.example:abc', false],
-    ['', 'reg.example', false],
-    ['REG.example', 'reg.example', false],
-    ['[::1]:5000', '[::1]:5000', true],
-    ['[::1]:5000', '[::1]:5001', false],
-    // To a URL parser the rest is a query, so this wildcard never gets to be one.
-    ['reg.exampl?', 'reg.example', false],
-    // Since Go 1.26 a bracket in a host is an IPv6 address, so no class of characters gets to be one.
-    ['reg.[a-f]xample', 'reg.example', false],
-    ['reg.[', 'reg.[', false],
-    ['index.docker.io', 'docker.io', false],
-    // Found with the kubelet's own code: what Go refuses in a URL, and what it decodes.
-    ['[1:2]:5000', '[1:2]:5000', false],
-    ['[::1]', '[::1]', false],
-    ['[::A]', 'A', true],
-    ['mé@reg.example', 'reg.example', false],
-    ['m%zz@reg.example', 'reg.example', false],
-    ['reg.example#%zz', 'reg.example', false],
-    ['reg.example#top', 'reg.example', true],
-    ['reg.example/%zz', 'reg.example', false],
-    ['reg.example/%25zz', 'reg.example', false],
-    ['reg.example/\u007f', 'reg.example', false],
-    ['reg.example:1:2', 'reg.example:1', false],
-    ['reg.example/%78', 'reg.example', true],
-    ['reg.example/%2578', 'reg.example', true],
-    ['reg.example/%3Facme', 'reg.example', true],
-    ['reg.example/%23acme', 'reg.example', true],
-    ['reg.example%2Fx', 'reg.example', false],
-    ['r*g.ex*e', 'reg.example', true],
-    ['HTTPS://reg.example', 'reg.example', false],
-    ['https://https://reg.example', 'reg.example', false],
-    ['reg.example/v1/v2/x', 'reg.example', false],
-    ['rég.example', 'reg.example', false],
-  ])('alone, %s for %s/x is %s', (key, host, used) => {
-    expect(matchesKey(key, host, 'x')).toBe(used)
-  })
+    ['identitytoken alone', { identitytoken: canary }, /only an identitytoken/],
+    [
+      'identitytoken with the user `<token>`',
+      { auth: base64('<token>:'), identitytoken: canary },
+      /only an identitytoken/,
+    ],
+    ['nothing, as beside a helper', {}, /credential helper/],
+    ['auth that is no base64', { auth: '%%%' }, /base64/],
+    ['auth in the alphabet of URLs', { auth: '_-_-' }, /base64/],
+    ['auth with the wrong padding', { auth: 'dTpw=' }, /base64/],
+    ['auth of an impossible length', { auth: 'dTpwd' }, /base64/],
+    ['auth without a colon', { auth: base64(canary) }, /base64/],
+    ['auth that is a number', { auth: 1 }, /not text/],
+    ['an email that is a number', { auth: base64('u:p'), email: 1 }, /not text/],
+    ['null', null, /neither username nor password/],
+    ['no object', canary, /not an object/],
+  ])('%s is not used, with a reason', (_, entry, reason) => {
+    const result = parseOne(entry)
 
-  it('reads an escaped slash in a path as a slash', () => {
-    expect(matchesKey('reg.example/acme%2Fapp', 'reg.example', 'acme/app')).toBe(true)
+    expect(result).toMatch(reason)
+    expect(JSON.stringify(result)).not.toContain(canary)
   })
+})
 
-  it('finds no key for a repository whose host is no URL', () => {
-    expect(findMatches(['[1:2]:5000', '*', '*:5000'], '[1:2]:5000', 'x')).toEqual([])
-  })
+describe('a docker config', () => {
+  const entries = { 'a.example': { auth: base64('u:p') } }
+  const wanted = [{ key: 'a.example', username: 'u', password: 'p' }]
 
   it.each([
-    ['reg.example', true],
-    ['[fe80::1%25eth0]:5000', false],
-    ['[::1]:5000', true],
-    ['r[a-f]g.example', false],
-    ['reg.example/%25zz', false],
-  ])('%s can be used at all: %s', (key, usable) => {
-    expect(isUrl(key)).toBe(usable)
+    ['config', { auths: entries, credsStore: 'desktop' }, wanted],
+    ['legacy', entries, wanted],
+    ['config', { credsStore: 'desktop' }, []],
+    ['config', { Auths: entries }, wanted],
+    ['config', { auths: {}, AUTHS: entries }, wanted],
+    ['config', { auths: entries, AUTHS: null }, []],
+    ['config', { auths: entries, HttpHeaders: { a: 5 } }, wanted],
+    ['config', null, []],
+  ] as const)('as %s: %j', (form, document, expected) => {
+    expect(parseDockerConfig(JSON.stringify(document), form)).toMatchObject({
+      ok: true,
+      entries: expected,
+    })
   })
 
-  it('takes a name without a dot for a user of Docker Hub, in the last resort', () => {
-    expect(findMatches(['index.docker.io'], 'localhost', 'x')).toEqual(['index.docker.io'])
+  it.each([`{"auths": ${canary}`, '', '[]', '"x"', `{"auths": ["${canary}"]}`])(
+    'that is %j is refused without being quoted',
+    (text) => {
+      const result = parseDockerConfig(text, 'config')
+
+      expect(result.ok).toBe(false)
+      expect(JSON.stringify(result)).not.toContain(canary)
+    },
+  )
+
+  it('uses the good entries beside a bad one', () => {
+    const text = JSON.stringify({ auths: { ...entries, 'b.example': { auth: '!' } } })
+
+    expect(parseDockerConfig(text, 'config')).toEqual({
+      ok: true,
+      entries: wanted,
+      skipped: [
+        { key: 'b.example', reason: 'has an auth that is not the base64 of username:password' },
+      ],
+    })
   })
 })

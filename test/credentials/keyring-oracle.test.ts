@@ -12,11 +12,11 @@ import {
   type KeyringAnswer,
   type Tried,
 } from '../../e2e/kubelet-keyring/golden.ts'
-import { showKey } from '../../src/credentials/docker-config.ts'
-import type { ConfigFault } from '../../src/credentials/entries.ts'
+import { showKey } from '../../src/credentials/registry-keys.ts'
+import type { ConfigFault } from '../../src/credentials/docker-config.ts'
 import { type Keyring, type KeyringEntry, readKeyring } from '../../src/credentials/keyring.ts'
 import { candidateCredentials, pullOrder } from '../../src/credentials/pull-order.ts'
-import { parseReference } from '../../src/reference/parse.ts'
+import { parseReference } from '../../src/decision/reference/parse.ts'
 
 const { KEYRING_ORACLE, FUZZ_SEED } = process.env
 const fixture = new URL('../fixtures/kubelet-keyring.jsonl.gz', import.meta.url)

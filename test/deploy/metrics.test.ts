@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
-import { createAdmissionLog } from '../../src/telemetry/admission-log.ts'
+import { createAdmissionLog } from '../../src/webhook/admission/admission-log.ts'
 import { createControllerMetrics } from '../../src/telemetry/controller-metrics.ts'
 import { createEcrMetrics } from '../../src/telemetry/ecr-metrics.ts'
 import { createLogs } from '../../src/telemetry/log.ts'
-import { createMetrics } from '../../src/telemetry/metrics.ts'
+import { createMetrics } from '../../src/telemetry/webhook-metrics.ts'
 import { createPropagationMetrics } from '../../src/telemetry/propagation-metrics.ts'
 
 const read = (file: string) => readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8')
@@ -89,7 +89,7 @@ describe('docs/metrics.md', () => {
   })
 
   it('says what every reason is called', () => {
-    const source = read('src/resolve/resolution.ts')
+    const source = read('src/decision/resolve/resolution.ts')
     const union = /type Reason =([^]*?)\n\n/.exec(source)?.[1] ?? ''
     const reasons = [...union.matchAll(/\| '([a-z-]+)'/g)].map(([, reason]) => reason)
 

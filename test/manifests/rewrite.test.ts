@@ -2,14 +2,14 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { parseAllDocuments } from 'yaml'
 import { describe, expect, it } from 'vitest'
-import type { CarrierKind } from '../../src/manifests/carrier.ts'
+import type { CarrierKind } from '../../src/manifests/pod-locations.ts'
 import {
   rewriteManifests,
   type RewriteDependencies,
   type Rewritten,
 } from '../../src/manifests/rewrite.ts'
-import { createDecide } from '../../src/resolve/decisions.ts'
-import type { Policy } from '../../src/resolve/resolution.ts'
+import { createDecide } from '../../src/decision/resolve/decision-cache.ts'
+import type { Policy } from '../../src/decision/resolve/resolution.ts'
 import { digestA, digestB, failed, found, registriesOf } from '../support/questions.ts'
 import { tableOf } from '../support/tables.ts'
 

@@ -1,12 +1,17 @@
 import { describe, expect, it } from 'vitest'
-import { type Backlog, createBacklog, inOrder, type Wanted } from '../../src/mirror/backlog.ts'
+import {
+  type Backlog,
+  createBacklog,
+  inOrder,
+  type BacklogEntry,
+} from '../../src/mirror/backlog.ts'
 import type { Drift, DriftState } from '../../src/mirror/drift.ts'
 import type { ImageResult } from '../../src/mirror/result.ts'
 import { pair } from '../support/mirroring.ts'
 
 const minute = 60_000
 
-function wanted(...uses: number[]): ReadonlyMap<string, Wanted> {
+function wanted(...uses: number[]): ReadonlyMap<string, BacklogEntry> {
   return new Map(
     uses.map((each, index) => [
       `i${index}`,

@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest'
 import { readConfig } from '../../src/config/load.ts'
-import { likeliest } from '../../src/mirror/near.ts'
+import { similarTags } from '../../src/mirror/similar-tags.ts'
 import { planImages } from '../../src/mirror/plan.ts'
 import { imagesOfPod } from '../../src/mirror/pod-images.ts'
 import { selectTags } from '../../src/mirror/select-tags.ts'
 import { outdatedImages } from '../../src/mirror/restart.ts'
-import { bytesText } from '../../src/mirror/units.ts'
-import { formatReference } from '../../src/reference/reference.ts'
+import { bytesText } from '../../src/text/units.ts'
+import { formatReference } from '../../src/decision/reference/reference.ts'
 import { reference } from '../support/mirroring.ts'
 
 const table = `
@@ -97,7 +97,7 @@ describe('tags', () => {
   })
 
   it('that are like another: added letters count half of changed ones', () => {
-    expect(likeliest('1.2', ['9', '1.3', '1.2.1', 'latest'])).toEqual([
+    expect(similarTags('1.2', ['9', '1.3', '1.2.1', 'latest'])).toEqual([
       '1.3',
       '1.2.1',
       '9',

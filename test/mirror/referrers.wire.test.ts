@@ -1,6 +1,10 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import type { Registries } from '../../src/registry/repository.ts'
-import { addToFallback, fallbackTag, listReferrers } from '../../src/registry/referrers.ts'
+import {
+  addToFallback,
+  fallbackTag,
+  listReferrers,
+} from '../../src/registry/manifests/referrers.ts'
 import { mirrorPairs, pair, registriesFor } from '../support/mirroring.ts'
 import { indexType, manifestType } from '../support/registry.ts'
 import { startStore, type Store, type StoreOptions } from '../support/store-registry.ts'

@@ -8,7 +8,7 @@ import { readRegistriesConf } from '../../src/nodes/registries-conf.ts'
 import { readVersion, renderNodes, type TargetName, targets } from '../../src/nodes/render.ts'
 import { nodeRoute, type NodeState } from '../../src/nodes/node-route.ts'
 import { tableRoute } from '../../src/nodes/route.ts'
-import { parseReference } from '../../src/reference/parse.ts'
+import { parseReference } from '../../src/decision/reference/parse.ts'
 import golden from '../fixtures/nodes/files.json' with { type: 'json' }
 import { configOf, filesFor, renderedFiles, tables } from './rendered.ts'
 

@@ -1,10 +1,10 @@
 /** The HTTPS door before the subject: listening or not, as the test likes. */
 import type { FastifyInstance } from 'fastify'
-import type { Admit } from '../../src/admission/handler.ts'
-import { createApp } from '../../src/server/app.ts'
-import { createLoad } from '../../src/server/load.ts'
-import { makeCertificates } from '../../src/server/tls.ts'
-import { createMetrics } from '../../src/telemetry/metrics.ts'
+import type { Admit } from '../../src/webhook/admission/admit.ts'
+import { createApp } from '../../src/webhook/server/app.ts'
+import { createConcurrencyLimit } from '../../src/webhook/server/concurrency-limit.ts'
+import { makeCertificates } from '../../src/webhook/certificate/self-signed.ts'
+import { createMetrics } from '../../src/telemetry/webhook-metrics.ts'
 import { createSubject, knownHosts } from './subject.ts'
 
 export interface Door {
@@ -21,7 +21,7 @@ export async function createDoor(admit?: Admit): Promise<Door> {
   const { ca, leaf } = await certificates
   const subject = createSubject()
   const bugs: unknown[] = []
-  const load = createLoad(() => performance.now())
+  const load = createConcurrencyLimit(() => performance.now())
   const underWay = { requests: 0, bytes: 0 }
   const app = await createApp({
     tls: leaf,
@@ -36,13 +36,13 @@ export async function createDoor(admit?: Admit): Promise<Door> {
         load.end()
         underWay.requests -= 1
       },
-      grow(more) {
-        const taken = load.grow(more)
+      reserve(more) {
+        const taken = load.reserve(more)
         underWay.bytes += taken ? more : 0
         return taken
       },
-      shrink(less) {
-        load.shrink(less)
+      release(less) {
+        load.release(less)
         underWay.bytes -= less
       },
     },

@@ -4,8 +4,8 @@
  */
 import fc from 'fast-check'
 import { afterEach, describe, expect, it } from 'vitest'
-import { imagesAnnotation } from '../../src/admission/annotation.ts'
-import { findSites, isMirrorPod, member } from '../../src/pod/sites.ts'
+import { imagesAnnotation } from '../../src/decision/pod/images-annotation.ts'
+import { findSites, isMirrorPod, member } from '../../src/decision/pod/sites.ts'
 import { digestA, digestB } from '../support/questions.ts'
 import { expectRefusal, expectResponse } from './answer.ts'
 import { createDoor } from './door.ts'

@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { applyInGo, type GoldenCase, makeCases, patchFor } from '../../e2e/json-patch/golden.ts'
-import { applyTo, type Patch } from '../../src/pod/patch.ts'
+import { applyTo, type Patch } from '../../src/decision/pod/patch.ts'
 import { applyOperations, differences, type Operation, parseExactly } from './json-patch.ts'
 import { createSubject } from './subject.ts'
 

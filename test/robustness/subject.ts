@@ -1,15 +1,15 @@
 /** Berth with a fixed table and registries that always answer the same: from the text of a review to the answer, no network. */
 import { setImmediate as turn } from 'node:timers/promises'
-import { createDecide } from '../../src/resolve/decisions.ts'
-import type { Policy } from '../../src/resolve/resolution.ts'
-import type { ResolveDependencies } from '../../src/resolve/resolve.ts'
-import type { AdmissionPolicy } from '../../src/admission/decide.ts'
-import { noFacts } from '../../src/admission/facts.ts'
-import { type Admit, createAdmit } from '../../src/admission/handler.ts'
-import { toReview } from '../../src/admission/response.ts'
-import { readReview } from '../../src/admission/review.ts'
-import type { Answer, Question } from '../../src/resolve/ports.ts'
-import { compilePattern } from '../../src/fallback/glob.ts'
+import { createDecide } from '../../src/decision/resolve/decision-cache.ts'
+import type { Policy } from '../../src/decision/resolve/resolution.ts'
+import type { ResolveDependencies } from '../../src/decision/resolve/resolve.ts'
+import type { AdmissionPolicy } from '../../src/decision/pod/decide-sites.ts'
+import { noNamespaceLookup } from '../../src/webhook/admission/namespace-lookup.ts'
+import { type Admit, createAdmit } from '../../src/webhook/admission/admit.ts'
+import { toReview } from '../../src/webhook/admission/admission-response.ts'
+import { readReview } from '../../src/webhook/admission/admission-review.ts'
+import type { Answer, Question } from '../../src/decision/resolve/manifest-source.ts'
+import { compilePattern } from '../../src/decision/fallback/glob.ts'
 import { digestA, digestB, failed, found } from '../support/questions.ts'
 import { type RowInput, tableOf } from '../support/tables.ts'
 
@@ -92,7 +92,7 @@ export function createSubject({ denies = false } = {}): Subject {
   }
   const admit = createAdmit({
     current: () => ({ policy, decide: createDecide(dependencies, policy) }),
-    facts: noFacts,
+    facts: noNamespaceLookup,
     now: () => 0,
     onBug: (error) => bugs.push(error),
   })

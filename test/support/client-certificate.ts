@@ -1,5 +1,5 @@
 import { generate } from 'selfsigned'
-import type { KeyPair } from '../../src/server/certificate.ts'
+import type { KeyPair } from '../../src/webhook/certificate/certificate-files.ts'
 
 /** A CA that signs callers, and a certificate of it for one name. */
 export async function makeClientCertificate(

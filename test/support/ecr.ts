@@ -2,7 +2,7 @@
 import { mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { EcrSettings } from '../../src/credentials/ecr-settings.ts'
+import type { EcrSettings } from '../../src/aws/ecr-settings.ts'
 import { type FakeAws, type FakeAwsOptions, startFakeAws } from './aws.ts'
 
 export const firstRole = 'arn:aws:iam::606639739464:role/ROSAECRAssumeRole'

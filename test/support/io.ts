@@ -1,6 +1,6 @@
 import { PassThrough, Readable, Writable } from 'node:stream'
-import type { Io } from '../../src/commands/io.ts'
-import { run } from '../../src/commands/run.ts'
+import type { Io } from '../../src/cli/io.ts'
+import { run } from '../../src/cli/run.ts'
 
 export interface Outcome {
   readonly code: number

@@ -1,9 +1,9 @@
 /** An API server in memory: objects, watches with selectors, preconditions. The end-to-end tests have a real one. */
 import { randomUUID } from 'node:crypto'
 import { applyPatch, type Operation } from 'fast-json-patch'
-import type { KubeApi } from '../../src/kube/api.ts'
+import type { KubeApi } from '../../src/kube/api-client.ts'
 import { KubeError } from '../../src/kube/error.ts'
-import { type KubeObject, nameOf, type Where } from '../../src/kube/object.ts'
+import { type KubeObject, nameOf, type ResourceRef } from '../../src/kube/object.ts'
 
 export interface Write {
   readonly verb: 'create' | 'replace' | 'patch' | 'remove'
@@ -22,13 +22,16 @@ export interface FakeKube {
   get(resource: string, name: string, namespace?: string): KubeObject | null
   /** The next write to this (`secrets a/b`) is answered with the status. */
   refuse(about: string, status: number): void
-  readonly watches: { readonly where: Where; readonly query: Readonly<Record<string, string>> }[]
+  readonly watches: {
+    readonly where: ResourceRef
+    readonly query: Readonly<Record<string, string>>
+  }[]
 }
 
 type Loose = KubeObject & Record<string, unknown>
 
 interface Watcher {
-  readonly where: Where
+  readonly where: ResourceRef
   readonly query: Readonly<Record<string, string>>
   readonly send: (type: string, object: KubeObject) => void
 }
@@ -41,16 +44,19 @@ export function startFakeKube(): FakeKube {
   const refusals = new Map<string, number>()
   let version = 100
 
-  const keyOf = ({ resource, namespace = '', name = '' }: Where) =>
+  const keyOf = ({ resource, namespace = '', name = '' }: ResourceRef) =>
     `${resource}|${namespace}|${name}`
-  const whereOf = (resource: string, { metadata: { namespace, name } }: KubeObject): Where => ({
+  const whereOf = (
+    resource: string,
+    { metadata: { namespace, name } }: KubeObject,
+  ): ResourceRef => ({
     apiVersion: 'v1',
     resource,
     ...(namespace === undefined ? {} : { namespace }),
     name,
   })
 
-  function change(where: Where, now: Loose | null): KubeObject | null {
+  function change(where: ResourceRef, now: Loose | null): KubeObject | null {
     const before = objects.get(keyOf(where)) ?? null
     version += 1
     const stamped =
@@ -82,7 +88,7 @@ export function startFakeKube(): FakeKube {
     return stamped
   }
 
-  function record(verb: Write['verb'], where: Where): void {
+  function record(verb: Write['verb'], where: ResourceRef): void {
     const about = nameOf(where)
     writes.push({ verb, about, at: performance.now() })
     const status = refusals.get(about)
@@ -90,7 +96,7 @@ export function startFakeKube(): FakeKube {
     if (status !== undefined) throw new KubeError(status, '', `${about} is refused with ${status}`)
   }
 
-  function there(where: Where): Loose {
+  function there(where: ResourceRef): Loose {
     const object = objects.get(keyOf(where))
     if (object === undefined) throw new KubeError(404, 'NotFound', `no ${nameOf(where)}`)
     return object
@@ -112,7 +118,11 @@ export function startFakeKube(): FakeKube {
       const made = object as Loose
       const { name } = made.metadata
       const namespace = made.metadata.namespace ?? where.namespace
-      const full: Where = { ...where, ...(namespace === undefined ? {} : { namespace }), name }
+      const full: ResourceRef = {
+        ...where,
+        ...(namespace === undefined ? {} : { namespace }),
+        name,
+      }
       record('create', full)
       if (where.subresource === 'eviction') {
         change({ ...full, resource: 'pods' }, null)
@@ -162,7 +172,7 @@ export function startFakeKube(): FakeKube {
   }
 
   async function* events(
-    where: Where,
+    where: ResourceRef,
     query: Readonly<Record<string, string>>,
     signal: AbortSignal,
   ): AsyncGenerator<Buffer> {

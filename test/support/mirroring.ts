@@ -1,11 +1,11 @@
 /** One copy between registries of a test, without a process. */
-import { createConnections } from '../../src/registry/connections.ts'
-import type { Clock } from '../../src/registry/patience.ts'
+import { createConnections } from '../../src/registry/http/connections.ts'
+import type { Clock } from '../../src/registry/http/retry-policy.ts'
 import { createRegistries, type Registries } from '../../src/registry/repository.ts'
-import { parseReference } from '../../src/reference/parse.ts'
+import { parseReference } from '../../src/decision/reference/parse.ts'
 import type { Pair } from '../../src/mirror/pair.ts'
 import type { ImageResult } from '../../src/mirror/result.ts'
-import { mirrorAll, type RunDependencies, type RunOptions } from '../../src/mirror/run.ts'
+import { mirrorAll, type RunDependencies, type RunOptions } from '../../src/mirror/mirror-images.ts'
 import { registryAt } from './registry-client.ts'
 
 /** Never waits; remembers for how long it would have. */

@@ -1,6 +1,6 @@
-import type { Ask } from '../../src/resolve/cache.ts'
-import type { Answer, Failure, Question } from '../../src/resolve/ports.ts'
-import type { ResolveDependencies } from '../../src/resolve/resolve.ts'
+import type { Ask } from '../../src/decision/resolve/answer-cache.ts'
+import type { Answer, Failure, Question } from '../../src/decision/resolve/manifest-source.ts'
+import type { ResolveDependencies } from '../../src/decision/resolve/resolve.ts'
 
 export const digestA = `sha256:${'a'.repeat(64)}`
 export const digestB = `sha256:${'b'.repeat(64)}`

@@ -1,4 +1,4 @@
-import type { AdmissionRequest } from '../../src/admission/review.ts'
+import type { AdmissionRequest } from '../../src/webhook/admission/admission-review.ts'
 
 /** A pod with one container for each image. */
 export function podOf(

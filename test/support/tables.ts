@@ -1,8 +1,8 @@
-import { compilePattern } from '../../src/fallback/glob.ts'
-import { createTable, type Row, type Table } from '../../src/fallback/table.ts'
-import { compileTemplate } from '../../src/fallback/template.ts'
-import { parseReference } from '../../src/reference/parse.ts'
-import type { Reference } from '../../src/reference/reference.ts'
+import { compilePattern } from '../../src/decision/fallback/glob.ts'
+import { createTable, type Row, type Table } from '../../src/decision/fallback/table.ts'
+import { compileTemplate } from '../../src/decision/fallback/template.ts'
+import { parseReference } from '../../src/decision/reference/parse.ts'
+import type { Reference } from '../../src/decision/reference/reference.ts'
 
 export interface RowInput {
   readonly name: string

@@ -1,0 +1,95 @@
+/** The contract of `explain -o json`: one element for each image, in order. */
+import type { ErrorCode } from '../../errors.ts'
+import type { ParseResult } from '../../decision/reference/parse.ts'
+import {
+  formatReference,
+  type Reference,
+  withDefaultTag,
+} from '../../decision/reference/reference.ts'
+import { isDenied, type Resolution } from '../../decision/resolve/resolution.ts'
+import { failedSteps, describeResolution } from '../../decision/resolve/describe-resolution.ts'
+
+export type Explanation =
+  | Explained
+  | {
+      readonly image: string
+      readonly error: { readonly code: ErrorCode; readonly message: string }
+    }
+
+export interface Explained {
+  readonly image: string
+  readonly reference: Reference
+  readonly row: string | null
+  readonly candidates: readonly {
+    readonly image: string
+    readonly registry: string | null
+    readonly outcome: string
+    readonly detail: string | null
+    readonly milliseconds: number | null
+    readonly digest: string | null
+  }[]
+  readonly chosen: string
+  readonly changed: boolean
+  readonly pinned: boolean
+  readonly pullSecrets: readonly string[]
+  readonly warnings: readonly string[]
+}
+
+export interface ExplanationContext {
+  readonly pullSecrets: readonly string[]
+  /** Hosts of the configuration, for a hint at a forgotten port. */
+  readonly hosts: readonly string[]
+}
+
+export function explanation(
+  image: string,
+  resolution: Resolution,
+  context: ExplanationContext,
+): Explained {
+  return {
+    image,
+    reference: withDefaultTag(resolution.original),
+    row: resolution.row,
+    candidates: resolution.steps.map(({ candidate, outcome, detail, milliseconds, digest }) => ({
+      image: candidate.image,
+      registry: candidate.reference?.domain ?? null,
+      outcome,
+      detail,
+      milliseconds,
+      digest,
+    })),
+    chosen: formatReference(resolution.chosen),
+    changed: resolution.changed,
+    pinned: resolution.pinned,
+    pullSecrets: context.pullSecrets,
+    warnings: warningsFor(resolution, context.hosts),
+  }
+}
+
+export function invalid(
+  image: string,
+  { fault, message }: Extract<ParseResult, { ok: false }>,
+): Explanation {
+  return { image, error: { code: 'invalid-reference', message: `${fault}: ${message}` } }
+}
+
+function warningsFor(resolution: Resolution, hosts: readonly string[]): string[] {
+  const { original, reason } = resolution
+  const warnings: string[] = []
+  const doubtful = ['none-found', 'first-unproved'].includes(reason) || isDenied(resolution)
+  const failed = reason !== 'trusted' && failedSteps(resolution).length > 0
+  if (doubtful || failed || resolution.unpinned !== null)
+    warnings.push(describeResolution(resolution))
+  if (original.domain === '') warnings.push('the host is no host name, so no row applies')
+  if (original.domain.toLowerCase() !== original.domain) {
+    warnings.push(`${original.domain} is not ${original.domain.toLowerCase()} to a runtime`)
+  }
+  const [user = ''] = original.path.split('/', 1)
+  const meant = hosts.find((host) => host.replace(/:[0-9]+$/, '') === user && host !== user)
+  if (original.domain === 'docker.io' && meant !== undefined) {
+    warnings.push(
+      `no dot and no port: this is the Docker Hub user ${user}; did you mean ${meant}/${original.path.slice(user.length + 1)}?`,
+    )
+  }
+  return warnings
+}

@@ -1,0 +1,71 @@
+/** Which pods `pod/NAME`, `deployment/NAME` and the like mean, as kubectl reads them. */
+import { BerthError } from '../../errors.ts'
+import type { KubeApi } from '../../kube/api-client.ts'
+import type { KubeObject } from '../../kube/object.ts'
+import { isObject, member } from '../../decision/pod/sites.ts'
+
+/** Kinds with a selector, by the names that kubectl knows them under. */
+const workloads: Readonly<
+  Record<string, { readonly apiVersion: string; readonly resource: string }>
+> = Object.fromEntries(
+  [
+    { apiVersion: 'apps/v1', resource: 'deployments', names: ['deployment', 'deploy'] },
+    { apiVersion: 'apps/v1', resource: 'statefulsets', names: ['statefulset', 'sts'] },
+    { apiVersion: 'apps/v1', resource: 'daemonsets', names: ['daemonset', 'ds'] },
+    { apiVersion: 'apps/v1', resource: 'replicasets', names: ['replicaset', 'rs'] },
+    { apiVersion: 'batch/v1', resource: 'jobs', names: ['job'] },
+  ].flatMap(({ apiVersion, resource, names }) =>
+    [...names, resource].map((name) => [name, { apiVersion, resource }]),
+  ),
+)
+
+/** Tells whether a pod is one of them; every pod is when there are no names. Throws `usage`, and KubeError. */
+export async function podFilter(
+  api: KubeApi,
+  namespace: string | undefined,
+  names: readonly string[],
+): Promise<(pod: KubeObject) => boolean> {
+  if (names.length === 0) return () => true
+  const tests = await Promise.all(names.map((name) => podTest(api, namespace ?? 'default', name)))
+  return (pod) => tests.some((test) => test(pod))
+}
+
+async function podTest(
+  api: KubeApi,
+  namespace: string,
+  target: string,
+): Promise<(pod: KubeObject) => boolean> {
+  const [kind = '', name = ''] = target.includes('/') ? target.split('/', 2) : ['pod', target]
+  if (['pod', 'pods', 'po'].includes(kind.toLowerCase())) return (pod) => pod.metadata.name === name
+  const workload = Object.hasOwn(workloads, kind.toLowerCase())
+    ? workloads[kind.toLowerCase()]
+    : undefined
+  if (workload === undefined)
+    throw new BerthError(
+      'usage',
+      `${target}: ${kind} has no pods that berth diagnose knows; give pod/NAME or one of ${Object.keys(workloads).join(', ')}`,
+    )
+  const object = await api.get({ ...workload, namespace, name })
+  if (object === null)
+    throw new BerthError('usage', `there is no ${kind} ${name} in namespace ${namespace}`)
+  const selector = member(member(object, 'spec'), 'selector')
+  return ({ metadata }) => matchesLabels(selector, metadata.labels ?? {})
+}
+
+/** Whether a label selector (metav1.LabelSelector), in either of its forms, takes these labels; an empty one takes all. */
+export function matchesLabels(selector: unknown, own: Readonly<Record<string, string>>): boolean {
+  const labels = member(selector, 'matchLabels')
+  const expressions = member(selector, 'matchExpressions')
+  const wanted = isObject(labels) ? Object.entries(labels) : []
+  const rules = Array.isArray(expressions) ? expressions.filter(isObject) : []
+  return (
+    wanted.every(([key, value]) => own[key] === value) &&
+    rules.every(({ key, operator, values }) => {
+      const value = typeof key === 'string' ? own[key] : undefined
+      const isListed = Array.isArray(values) && value !== undefined && values.includes(value)
+      if (operator === 'In') return isListed
+      if (operator === 'NotIn') return !isListed
+      return (operator === 'Exists') === (value !== undefined)
+    })
+  )
+}

@@ -1,0 +1,112 @@
+import type { Rule } from './rule.ts'
+
+/** What a registry or a node refuses by rule, whoever asks. */
+export const policyRules: readonly Rule[] = [
+  {
+    rule: 'D72',
+    cause: 'registry-account',
+    certainty: 'likely',
+    rank: 'definite',
+    patterns: [
+      /billing/,
+      /payment required|\b402\b/,
+      /account is not active/,
+      /(?:account|subscription|project|organi[sz]ation|repository) .{0,60}(?:suspended|disabled|deactivated|locked|archived)/,
+      /(?:subscription|licen[sc]e|trial) .{0,40}expired/,
+      /deprecated and shutting down|has been (?:shut down|sunset|decommissioned)/,
+      /api has not been used in project|service_disabled/,
+      /(?:download|bandwidth|transfer|storage) (?:limit|quota) (?:has been )?exceeded/,
+    ],
+    means:
+      "the registry's account or service is closed: unpaid, suspended, switched off, shut down",
+    fix: 'settle the account with the provider, or take the image from elsewhere',
+  },
+  {
+    rule: 'D65',
+    cause: 'registry-policy',
+    certainty: 'likely',
+    rank: 'definite',
+    patterns: [
+      /cannot be pulled due to configured policy/,
+      /projectpolicyviolation/,
+      /download blocking policy/,
+      /artifact download request rejected/,
+      /vulnerabilit(?:y|ies).{0,200}(?:policy|prevent|block)/,
+      /(?:policy|prevented|blocked).{0,120}vulnerabilit/,
+      /quarantin/,
+      /not signed (?:in notary|by (?:cosign|notation))/,
+      /blocked by (?:xray|curation|security|policy|an? (?:admin|policy))/,
+      /(?:image|artifact|package|content) (?:is|has been|was) blocked/,
+      // Harbor's status for all of its policies; no other registry answers a pull with it.
+      /\b412\b/,
+    ],
+    means:
+      'the registry holds the image back by a rule of its own: vulnerabilities, a missing signature, quarantine',
+    fix: 'ask who runs the registry for an exemption, or use an image that passes',
+  },
+  {
+    rule: 'D66',
+    cause: 'location-blocked',
+    certainty: 'likely',
+    rank: 'definite',
+    patterns: [
+      /export (?:control|regulation|restriction)/,
+      /block all ip addresses/,
+      /client with ip .{0,60}is not allowed/,
+      /not allowed access\. refer/,
+      /(?:from|in) your (?:country|region|location|territory)/,
+      /\b451\b|unavailable for legal reasons/,
+      /your client does not have permission to get url/,
+      /embargo|sanctioned|geo.?(?:block|restrict|fenc)/,
+      /(?:ip|address|network|location) .{0,60}(?:not (?:allowed|whitelisted|permitted)|is blocked)/,
+      /blocked by network (?:rule|policy)|public network access/,
+    ],
+    means:
+      "the registry refuses the node's address: its country, a firewall of the registry, a network rule",
+    fix: "allow the node's address there, or pull through a mirror that may",
+  },
+  {
+    rule: 'D20',
+    cause: 'rate-limited',
+    certainty: 'likely',
+    rank: 'limited',
+    patterns: [
+      /toomanyrequests|too ?many ?requests/,
+      /\b429\b/,
+      /pull rate limit|rate.?limit/,
+      /rate exceeded/,
+      /hap429/,
+      /throttl(?:ed|ing)/,
+    ],
+    means: 'the registry counts pulls, and the limit is reached',
+    fix: 'authenticate with a credential that matches, use a mirror, pull with IfNotPresent, or wait',
+  },
+  {
+    rule: 'D10',
+    cause: 'signature-rejected',
+    certainty: 'likely',
+    rank: 'definite',
+    patterns: [
+      /signaturevalidationfailed/,
+      /source image rejected/,
+      /signature was required/,
+      /(?:image|signature) (?:verification|validation) failed/,
+      /(?:no|invalid|missing) (?:valid |matching )?signatures?(?! in)\b.{0,80}(?:found|exist|image|key|identity)/,
+      /trust data|content trust|cryptographic(?:ally)? .{0,40}signature/,
+      /running image .{0,80}is rejected by policy/,
+      /does not match (?:any )?(?:required|trusted) .{0,40}(?:identity|signature|email|subject)/,
+    ],
+    means:
+      "the node's policy asks for a signature that the image, or the copy on the mirror, does not have",
+    fix: 'copy signatures with the image, or correct the identity in the policy; do not switch verification off',
+  },
+  {
+    rule: 'D11',
+    cause: 'registry-blocked',
+    certainty: 'likely',
+    rank: 'definite',
+    patterns: [/is blocked in/, /registry .{0,80}is blocked/, /blocked by registries\.conf/],
+    means: "the node's configuration forbids this registry",
+    fix: 'allow the registry in registries.conf (OpenShift: image.config), or rewrite to one that is allowed',
+  },
+]

@@ -1,0 +1,138 @@
+/**
+ * From the text of an event, a status or a log line to the errors in it. The kubelet joins what several credentials
+ * met to `[e1, e2]`, CRI-O tells what every mirror answered, and each layer adds a prefix and a level of quotes. Pure.
+ */
+
+/** One error of a message. */
+export interface ErrorPart {
+  /** What people read: without the prefixes of runtime and kubelet, and without anything secret. */
+  readonly text: string
+  /** What rules read: this error with the prefixes that the whole message has. */
+  readonly context: string
+}
+
+/**
+ * Longest text that is looked at. The API server keeps 1,024 bytes of an event's message (ValidateEvent of Kubernetes);
+ * a status and a log line may be longer, and what a runtime adds last says the most, so both ends stay.
+ */
+const longest = 16_384
+
+/** Levels of escaping that are undone: a registry's JSON in a runtime's error in the kubelet's log line, in JSON again. */
+const escapingLevels = 5
+
+export function splitErrors(message: string): ErrorPart[] {
+  const text = plain(message)
+  const artifact = /pull image err: (.*?); artifact err: /s.exec(text)
+  const { prefix, errors } = split(artifact?.[1] ?? text)
+  const context = `${artifact === null ? '' : text.slice(0, artifact.index)} ${prefix}`
+  const seen = new Set<string>()
+  return errors
+    .map((error) => ({ text: peel(redact(error)), context: `${context}${error}` }))
+    .filter((leaf) => !seen.has(leaf.text) && seen.add(leaf.text) !== undefined)
+}
+
+/** Without escapes, on one line. */
+function plain(message: string): string {
+  let text =
+    message.length > longest
+      ? `${message.slice(0, longest / 2)} ${message.slice(-longest / 2)}`
+      : message
+  for (let level = 0; level < escapingLevels && /\\(?:["\\/nrt]|u[0-9a-f]{4})/i.test(text); level++)
+    text = text.replace(/\\(?:(["\\/])|([nrt])|u([0-9a-f]{4}))/gi, unescape)
+  return text
+    .replace(/%2F/gi, '/')
+    .replace(/%3A/gi, ':')
+    .replace(/[\s│]+/g, ' ')
+    .trim()
+}
+
+function unescape(match: string, itself?: string, space?: string, code?: string): string {
+  if (itself !== undefined) return itself
+  if (space !== undefined) return space === space.toLowerCase() ? ' ' : match
+  return String.fromCodePoint(Number.parseInt(code ?? '20', 16))
+}
+
+interface Split {
+  readonly prefix: string
+  readonly errors: readonly string[]
+}
+
+function split(text: string): Split {
+  const mirrors = text.indexOf('(Mirrors also failed: ')
+  if (mirrors >= 0) return splitMirrors(text, mirrors)
+  const start = /(?:^|: ?"?)\[(?=[A-Za-z"])/.exec(text)
+  if (start === null) return { prefix: '', errors: [text] }
+  const open = start.index + start[0].length - 1
+  const close = closing(text, open)
+  const errors = text.slice(open + 1, close).split(nextError)
+  return errors.length < 2
+    ? { prefix: '', errors: [text] }
+    : { prefix: text.slice(0, open), errors: errors }
+}
+
+/** Where the kubelet's list goes on. A comma alone says nothing: registries write them in sentences. */
+const nextError =
+  /, (?=rpc error: |failed to |Error response|error |initializing |unable to |reading |copying |Get "?https?:|Head "?https?:|pull access denied|unauthorized|denied|toomanyrequests|manifest |writing |dial |x509|pinging |no |short)/i
+
+/** CRI-O: `(Mirrors also failed: [A: e1] [B: e2]): C: e3`. */
+function splitMirrors(text: string, start: number): Split {
+  const errors: string[] = []
+  let at = text.indexOf('[', start)
+  while (at >= 0 && /[\s:]/.test(text[at - 1] ?? '')) {
+    const end = closing(text, at)
+    errors.push(text.slice(at + 1, end))
+    if (text[end + 1] !== ' ' || text[end + 2] !== '[') {
+      at = end
+      break
+    }
+    at = end + 2
+  }
+  const rest = text.slice(Math.max(at, start)).replace(/^\]?\)?:? ?/, '')
+  return { prefix: text.slice(0, start), errors: rest === '' ? errors : [...errors, rest] }
+}
+
+/** The bracket that closes the one at `open`; the end of the text when none does. */
+function closing(text: string, open: number): number {
+  let depth = 0
+  for (let at = open; at < text.length; at++) {
+    if (text[at] === '[') depth++
+    if (text[at] === ']' && --depth === 0) return at
+  }
+  return text.length
+}
+
+const prefixes: readonly RegExp[] = [
+  /^"?Error syncing pod,? skipping"?:? (?:err=)?"?/i,
+  /^"?PullImage from image service failed"? (?:err=)?"?/i,
+  /^failed to "StartContainer" for "[^"]*" with \w+: "?/i,
+  /^(?:Failed to pull image|Back-off pulling image|PullImage|Failed to inspect image) "[^"]*"(?: from image service failed| failed)?: ?/i,
+  /^(?:ErrImagePull|ImagePullBackOff|ImageInspectError|RegistryUnavailable|SignatureValidationFailed|Error|ERROR|FATA\[\d+\]|ctr|docker): "?/,
+  /^rpc error: code = \w+ desc = /,
+  /^(?:pulling image(?: failed)?|unable to pull image(?: or OCI artifact)?|failed to pull (?:and unpack )?image "[^"]*"|failed to pull image): /i,
+  /^failed to res(?:o|ol)ve (?:reference|image)(?: "[^"]*")?: /i,
+  /^failed to copy: |^httpRead(?:er)?Seeker: |^failed open: |^failed to do request: |^no available registry endpoint: /i,
+  /^(?:error )?initializing (?:image from )?source docker:\/\/\S+: /i,
+  /^(?:error )?reading manifest \S+ in \S+: /i,
+  /^(?:error )?pinging (?:docker|container) registry \S+: /i,
+  /^Error response from daemon: /i,
+]
+
+/** The innermost error, as far as the prefixes are known. */
+function peel(error: string): string {
+  let text = error.trim()
+  let before = ''
+  while (text !== before) {
+    before = text
+    for (const prefix of prefixes) text = text.replace(prefix, '')
+  }
+  return text === '' ? error.trim() : text
+}
+
+/** Takes out what a message may carry of credentials: user information and queries of URLs (signed blobs), headers. */
+function redact(text: string): string {
+  return text
+    .replace(/(https?:\/\/)[^\s/"'@]+@/gi, '$1')
+    .replace(/(https?:\/\/[^\s"'?]+)\?[^\s"'<>]*?(?=[:,.)\]]*(?:[\s"'<>]|$))/gi, '$1?…')
+    .replace(/\b(Basic|Bearer) [\w+/=.~-]{8,}/g, '$1 …')
+    .replace(/\b(password|passwd|token|secret)=[^\s&"',]+/gi, '$1=…')
+}

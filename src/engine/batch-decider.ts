@@ -1,0 +1,63 @@
+/** The webhook's decision for commands that decide many images: patiently, and not all at once. */
+import pLimit from 'p-limit'
+import type { Config } from '../config/config.ts'
+import { parseReference } from '../decision/reference/parse.ts'
+import { formatReference } from '../decision/reference/reference.ts'
+import type { Decide } from '../decision/resolve/decision-cache.ts'
+import { resolveUnasked } from '../decision/resolve/resolution.ts'
+import { describeResolution } from '../decision/resolve/describe-resolution.ts'
+import { createEngine, defaultSecretsDirectory } from './decision-engine.ts'
+import { type Io, print } from '../cli/io.ts'
+
+export interface BatchDeciderOptions {
+  /** False: no registry is asked, and the first candidate counts as found. */
+  readonly probe: boolean
+  readonly secretsDirectory: string | undefined
+  /** Told of credentials that cannot be used. */
+  readonly stderr: Io['stderr']
+}
+
+export interface BatchDecider {
+  readonly decide: Decide
+  close(): Promise<void>
+}
+
+/** Milliseconds for one image: a person waits longer than an API server does. */
+const patienceMs = 10_000
+
+/** Images decided at once: enough to hide the latency of registries, few enough not to look like an attack on one. */
+const parallel = 8
+
+export function createBatchDecider(config: Config, options: BatchDeciderOptions): BatchDecider {
+  const { probe, secretsDirectory, stderr } = options
+  if (!probe) return { decide: decideUnasked(config), close: () => Promise.resolve() }
+  const engine = createEngine(config, {
+    secretsDirectory: secretsDirectory ?? defaultSecretsDirectory,
+    questionMs: patienceMs / 2,
+    onProblem: (message) => print(stderr, `berth: ${message}`),
+  })
+  const limit = pLimit(parallel)
+  return {
+    // An image's time begins when its turn has come.
+    decide: (image, { namespace }) =>
+      limit(() =>
+        engine.decide(image, { namespace, signal: () => AbortSignal.timeout(patienceMs) }),
+      ),
+    close: () => engine.close(),
+  }
+}
+
+/** Decides as if the first candidate were found. */
+function decideUnasked(config: Config): Decide {
+  return (image, { namespace }) => {
+    const parsed = parseReference(image)
+    if (!parsed.ok) return { ok: false, fault: parsed.message }
+    const resolution = resolveUnasked(config, { reference: parsed.reference, namespace })
+    return {
+      ok: true,
+      resolution,
+      image: resolution.changed ? formatReference(resolution.chosen) : image,
+      why: describeResolution(resolution),
+    }
+  }
+}

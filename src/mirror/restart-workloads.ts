@@ -1,0 +1,93 @@
+/** What mirroring asks of a cluster: which pods there are, and to start some of them anew. */
+import type { Cluster } from '../kube/connect.ts'
+import type { KubeObject } from '../kube/object.ts'
+import { outdatedImages, type Owner, ownerOf, restartPatch, type Served } from './restart.ts'
+import { type Parsed, text } from '../cli/options.ts'
+import type { Io } from '../cli/io.ts'
+
+/** Opens what the kubeconfig names, for as long as the work takes. Throws `kubeconfig-invalid`. */
+async function withCluster<Result>(
+  values: Parsed['values'],
+  io: Io,
+  work: (cluster: Cluster) => Promise<Result>,
+): Promise<Result> {
+  // client-node takes half a second to load, which no other way of copying has to wait for.
+  const { connect } = await import('../kube/connect.ts')
+  const cluster = await connect({
+    kubeconfig: text(values, 'kubeconfig'),
+    context: text(values, 'context'),
+    env: io.env,
+  })
+  try {
+    return await work(cluster)
+  } finally {
+    await cluster.close()
+  }
+}
+
+/** The pods of the namespaces that are asked for: -A all, -n one, else the context's own. Throws `cluster-…`. */
+async function listPods(
+  { api, namespace: own }: Cluster,
+  values: Parsed['values'],
+  signal: AbortSignal,
+): Promise<readonly KubeObject[]> {
+  const all = { apiVersion: 'v1', resource: 'pods' }
+  const namespace = text(values, 'namespace') ?? own
+  const pods: KubeObject[] = []
+  const where = values['all-namespaces'] === true ? all : { ...all, namespace }
+  for await (const pod of api.list(where, {}, signal)) pods.push(pod)
+  return pods
+}
+
+/** A workload that is to be restarted, and for which images. */
+export interface Restart {
+  readonly kind: string
+  readonly namespace: string
+  readonly name: string
+  readonly images: readonly string[]
+}
+
+const resources: Readonly<Record<string, string>> = {
+  Deployment: 'deployments',
+  StatefulSet: 'statefulsets',
+  DaemonSet: 'daemonsets',
+}
+
+/** Restarts what runs an image that its mirror serves no longer; `onPlan` is told before anything is changed. */
+export function restartWorkloads(
+  values: Parsed['values'],
+  io: Io,
+  plan: {
+    readonly served: readonly Served[]
+    readonly onPlan: (restarts: readonly Restart[]) => void
+  },
+): Promise<void> {
+  return withCluster(values, io, async (cluster) => {
+    const found = new Map<string, Restart>()
+    for (const pod of await listPods(cluster, values, io.signal)) {
+      const images = outdatedImages(pod, plan.served)
+      const owner = images.length === 0 ? null : await workloadOf(cluster, pod)
+      if (owner === null) continue
+      const namespace = pod.metadata.namespace ?? 'default'
+      const key = `${owner.kind} ${namespace}/${owner.name}`
+      const before = found.get(key)?.images ?? []
+      found.set(key, { ...owner, namespace, images: [...new Set([...before, ...images])] })
+    }
+    plan.onPlan([...found.values()])
+    if (values['dry-run'] === true) return
+    for (const { kind, namespace, name } of found.values()) {
+      const where = { apiVersion: 'apps/v1', resource: resources[kind] ?? '', namespace, name }
+      await cluster.api.patch(where, 'strategic', restartPatch(new Date()), { signal: io.signal })
+    }
+  })
+}
+
+/** A Deployment's pods belong to a ReplicaSet of its. Pods that nobody would start again are left alone. */
+async function workloadOf({ api }: Cluster, pod: KubeObject): Promise<Owner | null> {
+  const owner = ownerOf(pod)
+  if (owner?.kind !== 'ReplicaSet') return owner !== null && owner.kind in resources ? owner : null
+  const namespace = pod.metadata.namespace ?? 'default'
+  const where = { apiVersion: 'apps/v1', resource: 'replicasets', namespace, name: owner.name }
+  const above = ownerOf(await api.get(where, { metadataOnly: true }))
+  return above !== null && above.kind in resources ? above : null
+}

@@ -1,0 +1,144 @@
+/** What to copy, from what the command line, manifests, a cluster or the config say. */
+import { text as readAll } from 'node:stream/consumers'
+import type { Config, MirrorImage } from '../config/config.ts'
+import { BerthError } from '../errors.ts'
+import { canonicalRepository } from '../decision/fallback/alias.ts'
+import type { Pair } from './pair.ts'
+import { type MirrorPlan, planImages, type WantedImage } from './plan.ts'
+import { parseReference } from '../decision/reference/parse.ts'
+import { formatReference, type Reference, withDefaultTag } from '../decision/reference/reference.ts'
+import { RegistryError } from '../registry/http/registry-error.ts'
+import type { Registries } from '../registry/repository.ts'
+import { listTags } from '../registry/manifests/tags.ts'
+import { type Parsed, text, texts } from '../cli/options.ts'
+import { readUses, type Use } from '../manifests/image-uses.ts'
+import { type Io, print } from '../cli/io.ts'
+import type { OpenedMirror } from '../engine/mirror-registries.ts'
+
+/** What is to be copied, and what was asked for and cannot be. */
+export interface WantedPairs extends MirrorPlan {
+  readonly unlisted: readonly { readonly image: string; readonly reason: string }[]
+}
+
+/** Everything that was asked for, pairs first. Throws `usage`, `invalid-reference`, and what `readUses` throws. */
+export async function wantedPairs(
+  { config, registries }: OpenedMirror,
+  { values, positionals }: Parsed,
+  io: Io,
+): Promise<WantedPairs> {
+  const { pairs, rest } = givenPairs(positionals, config)
+  if (config === null) return { pairs, skipped: [], unlisted: [] }
+  const namespace = text(values, 'namespace') ?? 'default'
+  const files = texts(values, 'filename')
+  const names = await namesOf(rest, io)
+  const uses = await readUses(values, config, io)
+  const images: WantedImage[] = [
+    ...names.map((name) => ({ reference: readImage(name), namespace })),
+    ...uses.flatMap((use) => wantedBy(use, io)),
+  ]
+  const unlisted: { image: string; reason: string }[] = []
+  if (positionals.length === 0 && files.length === 0 && values['from-cluster'] !== true) {
+    for (const image of configured(config)) {
+      const found = await imagesOfEntry(registries, image, io.signal)
+      if (Array.isArray(found)) images.push(...found)
+      else unlisted.push({ image: formatReference(image.reference), reason: found as string })
+    }
+  }
+  const plan = planImages(config.table, images)
+  // Who names an image wants it copied; of a manifest's or a cluster's images some may well have no mirror.
+  const named = new Set(names.map((name) => formatReference(readImage(name))))
+  const isMissed = ({ image }: MirrorPlan['skipped'][number]) => named.has(image)
+  return {
+    pairs: [...pairs, ...plan.pairs],
+    skipped: plan.skipped.filter((each) => !isMissed(each)),
+    unlisted: [...unlisted, ...plan.skipped.filter(isMissed)],
+  }
+}
+
+function configured({ mirror }: Config): readonly MirrorImage[] {
+  if (mirror.images.length > 0) return mirror.images
+  const message =
+    'nothing is named: give images, or a pair SRC DST, or list `mirror.images` in the config'
+  throw new BerthError('usage', message)
+}
+
+const isNoPair = (name: string): boolean => !name.includes('=')
+
+/**
+ * `SRC=DST`, or two names of which the second is on a mirror (without a config, any two). Two images of a table are
+ * thereby never taken for a pair: that would push one over the other.
+ */
+function givenPairs(
+  positionals: readonly string[],
+  config: Config | null,
+): { readonly pairs: readonly Pair[]; readonly rest: readonly string[] } {
+  const [source = '', destination = ''] = positionals
+  if (positionals.length === 2 && positionals.every(isNoPair)) {
+    const to = parseReference(destination)
+    const isMirror =
+      to.ok && config?.table.mirrors.has(canonicalRepository(to.reference).domain) === true
+    if (config === null || isMirror) return { pairs: [pairOf(source, destination)], rest: [] }
+  }
+  const pairs = positionals
+    .filter((each) => !isNoPair(each))
+    .map((each) => {
+      const [from = '', to = ''] = each.split('=')
+      return pairOf(from, to)
+    })
+  return { pairs, rest: positionals.filter(isNoPair) }
+}
+
+function pairOf(source: string, destination: string): Pair {
+  const from = readImage(source)
+  const parsed = parseReference(destination)
+  if (!parsed.ok) throw new BerthError('invalid-reference', `${destination}: ${parsed.message}`)
+  const to = canonicalRepository(parsed.reference)
+  const isBare = to.tag === null && to.digest === null
+  const bare = { ...to, tag: from.tag, digest: from.tag === null ? from.digest : null }
+  return { source: from, destination: isBare ? bare : to, row: null }
+}
+
+function readImage(name: string): Reference {
+  const parsed = parseReference(name)
+  if (!parsed.ok) throw new BerthError('invalid-reference', `${name}: ${parsed.message}`)
+  return withDefaultTag(canonicalRepository(parsed.reference))
+}
+
+/** `-` stands for the names on standard input, one a line. */
+async function namesOf(positionals: readonly string[], io: Io): Promise<string[]> {
+  if (!positionals.includes('-')) return [...positionals]
+  const lines = (await readAll(io.stdin)).split('\n').filter((line) => line.trim() !== '')
+  return positionals.flatMap((each) => (each === '-' ? lines : [each]))
+}
+
+/** A name that does not parse is told of and passed over, as the webhook does. */
+function wantedBy({ image, namespace, by }: Use, io: Io): WantedImage[] {
+  const parsed = parseReference(image)
+  if (parsed.ok) return [{ reference: parsed.reference, namespace }]
+  print(io.stderr, `berth: ${image} is passed over: ${parsed.message} (${by})`)
+  return []
+}
+
+/** The images that an entry of the config stands for, or why that cannot be told. */
+async function imagesOfEntry(
+  registries: Registries,
+  image: MirrorImage,
+  signal: AbortSignal,
+): Promise<readonly WantedImage[] | string> {
+  const { reference, named, isOpen } = image
+  const namespace = 'default'
+  if (!isOpen && named.length === 0) return [{ reference: withDefaultTag(reference), namespace }]
+  if (!isOpen) return named.map((tag) => ({ reference: { ...reference, tag }, namespace }))
+  try {
+    const repository = await registries.open(reference.domain, reference.path, 'pull')
+    const tags = await listTags(repository, signal)
+    if (tags === null) return 'the repository is not there'
+    const { selectTags } = await import('./select-tags.ts')
+    const chosen = selectTags(tags, image)
+    if (chosen.length === 0) return `none of its ${tags.length} tags fits`
+    return chosen.map((tag) => ({ reference: { ...reference, tag }, namespace }))
+  } catch (error) {
+    if (error instanceof RegistryError) return `its tags cannot be listed: ${error.message}`
+    throw error
+  }
+}

@@ -1,0 +1,50 @@
+/** What a status other than 200 means for the walk through the candidates, and how it is told to people. */
+import type { Failure } from '../../decision/resolve/manifest-source.ts'
+import { failed, type FailedAnswer } from './network-error.ts'
+import type { Reply } from './transport.ts'
+
+/** Turns a status into a failure. 404 alone says that an image is not there. */
+export function failureForStatus(reply: Reply, now: () => number): FailedAnswer {
+  const answer = failed(outcomeOf(reply.status), describeStatus(reply, now))
+  const seconds = retryAfterSeconds(reply, now)
+  return seconds === null ? answer : { ...answer, retryAfterMs: seconds * 1000 }
+}
+
+function outcomeOf(status: number): Failure {
+  if (status === 404) return 'absent'
+  if (status === 401 || status === 403) return 'denied'
+  if (status === 429) return 'limited'
+  return status >= 500 ? 'unreachable' : 'invalid'
+}
+
+/** `404 MANIFEST_UNKNOWN`, or `429, retry after 60 s`. */
+export function describeStatus(reply: Reply, now: () => number): string {
+  const code = errorCode(reply.body)
+  const text = code === null ? String(reply.status) : `${reply.status} ${code}`
+  const seconds = retryAfterSeconds(reply, now)
+  return seconds === null ? text : `${text}, retry after ${seconds} s`
+}
+
+/** The registry's own word (distribution-spec, Error Codes). Its messages are text from outside and go no further. */
+export function errorCode(body: Buffer | null): string | null {
+  if (body === null || body.length === 0) return null
+  try {
+    const document = JSON.parse(body.toString('utf8')) as {
+      readonly errors?: readonly { readonly code?: unknown }[]
+    } | null
+    const code = document?.errors?.[0]?.code
+    return typeof code === 'string' && /^[A-Z_]{1,40}$/.test(code) ? code : null
+  } catch {
+    return null
+  }
+}
+
+/** Seconds, or a date (RFC 9110, 10.2.3). Only 429 and 503 are about waiting. */
+export function retryAfterSeconds({ status, header }: Reply, now: () => number): number | null {
+  const [value = ''] = header('retry-after')
+  if (status !== 429 && status !== 503) return null
+  // Nine digits are thirty years.
+  if (/^[0-9]{1,9}$/.test(value)) return Number(value)
+  const date = value.endsWith('GMT') ? Date.parse(value) : Number.NaN
+  return Number.isNaN(date) ? null : Math.max(0, Math.ceil((date - now()) / 1000))
+}

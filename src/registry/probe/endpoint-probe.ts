@@ -1,0 +1,155 @@
+/** Where a registry's endpoint leads, and what certificate it shows: a lookup, a connection, a handshake, and no request. */
+import { connect as connectTcp, isIP, type Socket } from 'node:net'
+import { connect as connectTls, type TLSSocket } from 'node:tls'
+import type { Network } from '../http/ip-ranges.ts'
+import { AddressRefusedError } from '../http/network-error.ts'
+
+export type EndpointFault =
+  /** The name has no address. */
+  | 'dns'
+  /** The address is one that nobody may be sent to from here. */
+  | 'off-limits'
+  | 'refused'
+  | 'timeout'
+  | 'unroutable'
+  | 'cut'
+  /** It answers, and not with TLS. */
+  | 'not-tls'
+  | 'other'
+
+export type CertificateProblem = 'unknown-ca' | 'wrong-name' | 'out-of-date'
+
+export interface CertificateFacts {
+  readonly issuer: string
+  /** Names and addresses that it is for. */
+  readonly names: readonly string[]
+  /** ISO 8601, to the second. */
+  readonly validFrom: string
+  readonly validTo: string
+  /** Judged by the public authorities alone, as a node that nobody has prepared would. */
+  readonly problems: readonly CertificateProblem[]
+}
+
+export interface EndpointProbe {
+  readonly addresses: readonly string[]
+  readonly fault: EndpointFault | null
+  /** Null over plain HTTP, and when no handshake came about. */
+  readonly certificate: CertificateFacts | null
+}
+
+export interface EndpointDependencies {
+  readonly network: Network
+  /** Milliseconds since the epoch. */
+  readonly now: () => number
+  /** Milliseconds for the connection and the handshake. */
+  readonly answerMs: number
+}
+
+const faults: Readonly<Record<string, EndpointFault>> = {
+  ENOTFOUND: 'dns',
+  EAI_AGAIN: 'dns',
+  ENODATA: 'dns',
+  ECONNREFUSED: 'refused',
+  ETIMEDOUT: 'timeout',
+  EHOSTUNREACH: 'unroutable',
+  ENETUNREACH: 'unroutable',
+  ECONNRESET: 'cut',
+  EPIPE: 'cut',
+  ERR_SSL_WRONG_VERSION_NUMBER: 'not-tls',
+  ERR_SSL_PACKET_LENGTH_TOO_LONG: 'not-tls',
+}
+
+/** Looks. Never rejects: what goes wrong is the answer. */
+export async function probeEndpoint(
+  endpoint: URL,
+  { network, now, answerMs }: EndpointDependencies,
+): Promise<EndpointProbe> {
+  const hostname = endpoint.hostname.replace(/^\[|\]$/g, '')
+  const isTls = endpoint.protocol === 'https:'
+  const port = endpoint.port === '' ? (isTls ? 443 : 80) : Number(endpoint.port)
+  let addresses: readonly string[] = []
+  try {
+    addresses = await addressesOf(hostname, network)
+    const [host = hostname] = addresses
+    const socket = await connected(
+      isTls
+        ? connectTls({
+            host,
+            port,
+            ...(isIP(hostname) === 0 ? { servername: hostname } : {}),
+            // Nothing is sent over this connection: a certificate that cannot be trusted is what is looked for.
+            rejectUnauthorized: false,
+          })
+        : connectTcp({ host, port }),
+      { event: isTls ? 'secureConnect' : 'connect', answerMs },
+    )
+    const certificate = isTls ? certificateOf(socket as TLSSocket, hostname, now()) : null
+    socket.destroy()
+    return { addresses, fault: null, certificate }
+  } catch (error) {
+    return { addresses, fault: faultOf(error), certificate: null }
+  }
+}
+
+function addressesOf(hostname: string, network: Network): Promise<readonly string[]> {
+  return new Promise((resolve, reject) => {
+    network.lookup(hostname, (error, addresses) => {
+      if (error === null) resolve(addresses.map(({ address }) => address))
+      else reject(error)
+    })
+  })
+}
+
+function connected<S extends Socket>(
+  socket: S,
+  { event, answerMs }: { readonly event: 'connect' | 'secureConnect'; readonly answerMs: number },
+): Promise<S> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
+      socket.destroy(Object.assign(new Error('no answer in time'), { code: 'ETIMEDOUT' }))
+    }, answerMs)
+    socket.once(event, () => resolve(socket))
+    // Stays after the first, for an error that nobody waits for any more.
+    socket.on('error', reject)
+    socket.once('close', () => {
+      clearTimeout(timer)
+      reject(Object.assign(new Error('closed'), { code: 'ECONNRESET' }))
+    })
+  })
+}
+
+function certificateOf(socket: TLSSocket, hostname: string, now: number): CertificateFacts | null {
+  const peer = socket.getPeerX509Certificate()
+  if (peer === undefined) return null
+  const names = (peer.subjectAltName ?? '')
+    .split(', ')
+    .map((name) => name.replace(/^(?:DNS|IP Address):/, ''))
+    .filter((name) => name !== '')
+  const [from, to] = [Date.parse(peer.validFrom), Date.parse(peer.validTo)]
+  const named = isIP(hostname) === 0 ? peer.checkHost(hostname) : peer.checkIP(hostname)
+  const isDated = from <= now && now <= to
+  // Node names the first error alone; one about the name or the dates says that the chain was found.
+  const code = socket.authorized ? '' : String(socket.authorizationError)
+  const isKnown = code === '' || /ALTNAME|EXPIRED|NOT_YET_VALID/.test(code)
+  return {
+    issuer: /(?:^|\n)CN=(.+)/.exec(peer.issuer)?.[1] ?? peer.issuer.replaceAll('\n', ', '),
+    names,
+    validFrom: dateOf(from),
+    validTo: dateOf(to),
+    problems: [
+      ...(isKnown ? [] : (['unknown-ca'] as const)),
+      ...(named === undefined ? (['wrong-name'] as const) : []),
+      ...(isDated ? [] : (['out-of-date'] as const)),
+    ],
+  }
+}
+
+function dateOf(time: number): string {
+  return Number.isNaN(time) ? 'unknown' : new Date(time).toISOString().replace('.000Z', 'Z')
+}
+
+function faultOf(error: unknown): EndpointFault {
+  if (error instanceof AddressRefusedError) return 'off-limits'
+  const { code } = error as NodeJS.ErrnoException
+  return (code === undefined ? undefined : faults[code]) ?? 'other'
+}

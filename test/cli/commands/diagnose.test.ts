@@ -1,0 +1,80 @@
+import { readFileSync } from 'node:fs'
+import { describe, expect, it } from 'vitest'
+import { parse } from 'yaml'
+import { berth } from '../../support/io.ts'
+
+const missing =
+  'Failed to pull image "r.example/a:1": rpc error: code = Unknown desc = Error response from daemon: manifest for r.example/a:1 not found: manifest unknown: manifest unknown'
+
+describe('berth diagnose --message', () => {
+  it('tells the cause, how sure it is, and the fix', async () => {
+    const { code, stdout } = await berth(['diagnose', '--message', missing])
+
+    expect(code).toBe(0)
+    expect(stdout).toBe(
+      [
+        'tag-missing  likely  D37',
+        '  the repository is there, and the tag or digest is not',
+        '  fix   use a tag that exists, or push this one',
+        '  says  manifest for r.example/a:1 not found: manifest unknown: manifest unknown',
+        '',
+      ].join('\n'),
+    )
+  })
+
+  it('-o json gives an array, one element for each line of standard input, in order', async () => {
+    const lines = [missing, '', 'toomanyrequests: retry-after: 1ms', 'pull access denied']
+    const { code, stdout } = await berth(
+      ['diagnose', '--message', '-', '-o', 'json'],
+      `${lines.join('\r\n')}\r\n`,
+    )
+
+    expect(code).toBe(1)
+    expect(JSON.parse(stdout)).toEqual([
+      {
+        message: missing,
+        rule: 'D37',
+        cause: 'tag-missing',
+        certainty: 'likely',
+        leaves: ['manifest for r.example/a:1 not found: manifest unknown: manifest unknown'],
+      },
+      { message: '', rule: 'D99', cause: 'unknown', certainty: 'unknown', leaves: [''] },
+      {
+        message: 'toomanyrequests: retry-after: 1ms',
+        rule: 'D20',
+        cause: 'rate-limited',
+        certainty: 'likely',
+        leaves: ['toomanyrequests: retry-after: 1ms'],
+      },
+      {
+        message: 'pull access denied',
+        rule: 'D28',
+        cause: 'private-or-missing',
+        certainty: 'ambiguous',
+        leaves: ['pull access denied'],
+      },
+    ])
+  })
+
+  it('-o yaml gives the same', async () => {
+    const json = await berth(['diagnose', '--message', missing, '-o', 'json'])
+    const yaml = await berth(['diagnose', '--message', missing, '-o', 'yaml'])
+
+    expect(parse(yaml.stdout)).toEqual(JSON.parse(json.stdout))
+  })
+
+  it('says what docs/diagnose.md shows', async () => {
+    const page = readFileSync(new URL('../../../docs/diagnose.md', import.meta.url), 'utf8')
+    const [, message = '', shown] =
+      /^\$ berth diagnose --message '([^']+)'\n([^]*?)```$/m.exec(page) ?? []
+
+    expect((await berth(['diagnose', '--message', message])).stdout).toBe(shown)
+  })
+
+  it('asks no cluster', async () => {
+    const { code, stderr } = await berth(['diagnose', 'pod/web', '--message', missing])
+
+    expect(code).toBe(2)
+    expect(stderr).toContain('--message asks no cluster for pod/web')
+  })
+})

@@ -1,0 +1,75 @@
+import { mkdtempSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, it } from 'vitest'
+import { berth } from '../../support/io.ts'
+
+const directory = mkdtempSync(join(tmpdir(), 'berth-test-'))
+
+function put(name: string, text: string): string {
+  const file = join(directory, name)
+  writeFileSync(file, text)
+  return file
+}
+
+const config = (name: string, rows: string, more = '') =>
+  put(
+    name,
+    `apiVersion: berth.dev/v1alpha1\nkind: BerthConfig\nregistries: [{ host: anubis:32000, mirror: true }]\nfallback:\n${rows}\n${more}`,
+  )
+
+const hub =
+  "  - { name: hub, images: ['docker.io/**'], try: ['anubis:32000/{host}/{path}', 'docker.io/{path}'] }"
+const quay =
+  "  - { name: quay, images: ['quay.io/acme/*'], try: ['anubis:32000/{host}/{path}', 'quay.io/{path}'] }"
+const old = config('old.yaml', hub)
+const added = config('added.yaml', `${hub}\n${quay}`)
+const pods = put(
+  'pods.yaml',
+  'apiVersion: v1\nkind: Pod\nmetadata: { name: p }\nspec: { containers: [{ image: nginx }, { image: quay.io/acme/app:1 }, { image: quay.io/other/app:1 }] }\n',
+)
+
+it('names the images of manifests that another table decides otherwise', async () => {
+  const { code, stdout, stderr } = await berth(['diff', old, added, '-f', pods])
+
+  expect({ code, stdout, stderr }).toEqual({
+    code: 1,
+    stdout: `quay.io/acme/app:1  in default  ${pods}: Pod p
+  - quay.io/acme/app:1  (row none)
+  + anubis:32000/quay.io/acme/app:1, quay.io/acme/app:1  (row quay)
+`,
+    stderr: '1 of 3 images would be decided otherwise\n',
+  })
+})
+
+it('takes samples of the patterns where nobody names images', async () => {
+  const { code, stdout } = await berth(['diff', old, added, '-o', 'json'])
+
+  expect(code).toBe(1)
+  expect(JSON.parse(stdout)).toMatchObject([
+    { image: 'quay.io/acme/a', old: { row: null }, new: { row: 'quay' } },
+  ])
+})
+
+it('tells of pins, pull policies and pull secrets', async () => {
+  const more = config(
+    'more.yaml',
+    hub,
+    "pin: { tags: [latest] }\npullPolicy: [{ images: ['anubis:32000/**'], set: IfNotPresent }]\npullSecrets: [{ registries: ['anubis:32000'], secret: creds }]\n",
+  )
+
+  const { stdout } = await berth(['diff', old, more, '-f', pods])
+
+  expect(stdout).toContain('(row hub; pinned; pull policy IfNotPresent; pull secrets creds)')
+})
+
+it('exits with 0 when nothing changes', async () => {
+  expect(await berth(['diff', old, old, '-f', pods])).toMatchObject({ code: 0, stdout: '' })
+})
+
+it('wants two configs', async () => {
+  expect(await berth(['diff', old])).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('two configs are compared'),
+  })
+})

@@ -1,0 +1,200 @@
+/** `credentials: { ecr: … }` through the whole engine: from a service account's token to the registry's answer. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { fileURLToPath } from 'node:url'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { startWebhook } from '../../../src/webhook/start-webhook.ts'
+import { loadConfig } from '../../../src/config/load.ts'
+import { makeCertificates } from '../../../src/webhook/certificate/self-signed.ts'
+import { createLogs } from '../../../src/telemetry/log.ts'
+import {
+  type ChainWorld,
+  firstRole,
+  registryHost,
+  secondRole,
+  startChain,
+} from '../../support/ecr.ts'
+import { type FakeRegistry, startFakeRegistry } from '../../support/registry.ts'
+
+let world: ChainWorld
+let registry: FakeRegistry
+let directory: string
+
+/** Whether the registry takes the newest token, as one of ECR does whose repository's policy allows it. */
+let allows: boolean
+
+beforeEach(async () => {
+  // The processes have the real clock.
+  world = await startChain({ now: () => Date.now() })
+  allows = true
+  const users = {
+    get AWS() {
+      return (allows ? world.aws.passwords.at(-1) : undefined) ?? 'nobody knows'
+    },
+  }
+  registry = await startFakeRegistry({ auth: { kind: 'basic', users } })
+  registry.addManifest({ repository: 'consultingfirm/naming-server-service', tag: 'latest' })
+  directory = mkdtempSync(join(tmpdir(), 'berth-ecr-'))
+})
+
+afterEach(async () => {
+  await Promise.all([world.aws.close(), registry.close()])
+})
+
+const image = `${registryHost}/consultingfirm/naming-server-service:latest`
+
+function configWith(ecr: string): string {
+  const file = join(directory, 'berth.yaml')
+  writeFileSync(
+    file,
+    `apiVersion: berth.dev/v1alpha1
+kind: BerthConfig
+registries:
+  - host: ${registryHost}
+    endpoint: ${registry.url}
+    allowPlainHttpAuth: true
+    ${ecr}
+pin: { tags: [latest] }
+`,
+  )
+  return file
+}
+
+const chainTo = (role: string) =>
+  `credentials: { ecr: { chain: ['${role}'], endpoints: { sts: '${world.aws.url}', ecr: '${world.aws.url}' } } }`
+
+/** Every module of the AWS SDK that the process loads is a line on its standard error. */
+const spy = `data:text/javascript,${encodeURIComponent(`
+import { registerHooks } from 'node:module'
+registerHooks({ load(url, context, next) {
+  if (url.includes('/@aws-sdk/client-')) console.error('loaded ' + url)
+  return next(url, context)
+} })`)}`
+
+const main = fileURLToPath(new URL('../../../src/main.ts', import.meta.url))
+
+async function explain(config: string, env: Readonly<Record<string, string>>) {
+  const child = spawn(
+    process.execPath,
+    ['--import', spy, main, 'explain', image, '-o', 'json', '--config', config],
+    { env: { ...env, AWS_EC2_METADATA_DISABLED: 'true', HOME: directory } },
+  )
+  const [stdout, stderr] = await Promise.all([
+    text(child.stdout),
+    text(child.stderr),
+    once(child, 'close'),
+  ])
+  const [explained] = JSON.parse(stdout) as {
+    pinned: boolean
+    candidates: { outcome: string; detail: string | null }[]
+  }[]
+  return { explained, stdout, stderr, loadedSdk: stderr.includes('loaded ') }
+}
+
+describe('a registry of ECR', () => {
+  it('is asked with a token that came through two roles', async () => {
+    const { explained, stderr, loadedSdk } = await explain(
+      configWith(chainTo(secondRole)),
+      world.env,
+    )
+
+    expect(explained).toMatchObject({ pinned: true, candidates: [{ outcome: 'found' }] })
+    expect(stderr.split('\n').filter((line) => !line.startsWith('loaded '))).toEqual([''])
+    expect(loadedSdk).toBe(true)
+    expect(world.aws.calls.map(({ action }) => action)).toEqual([
+      'AssumeRoleWithWebIdentity',
+      'AssumeRole',
+      'GetAuthorizationToken',
+    ])
+  })
+
+  it('is denied with the link that is broken; the chain is on standard error; no secret is anywhere', async () => {
+    const { explained, stdout, stderr } = await explain(configWith(chainTo(firstRole)), world.env)
+    const want = `→ role ${firstRole} → role ${firstRole}: AccessDenied: User: `
+
+    expect(explained).toMatchObject({
+      candidates: [
+        {
+          outcome: 'denied',
+          detail: 'no ECR token for us-east-1: role 2 of the chain: AccessDenied',
+        },
+      ],
+    })
+    expect(stderr).toContain(want)
+    const secrets = [...world.aws.secrets, ...world.aws.passwords]
+    expect(secrets.filter((secret) => (stdout + stderr).includes(secret))).toEqual([])
+  })
+
+  it('that refuses the token is named with whose it was', async () => {
+    allows = false
+    const { explained } = await explain(configWith(chainTo(secondRole)), world.env)
+
+    expect(explained?.candidates[0]).toMatchObject({
+      outcome: 'denied',
+      detail: expect.stringContaining(
+        'the ECR token of arn:aws:sts::818140567777:assumed-role/ECRCrossAccountRole/berth in us-east-1',
+      ) as string,
+    })
+  })
+
+  it('finds keys in the environment, as every tool of AWS does', async () => {
+    await world.aws.close()
+    const arn = 'arn:aws:iam::606639739464:user/puller'
+    world = await startChain({
+      now: () => Date.now(),
+      users: { AKIA: { arn, secretAccessKey: 'k', mayAssume: [secondRole] } },
+      roles: { [secondRole]: { trusts: [{ arn }], mayGetToken: true } },
+    })
+    const env = { AWS_ACCESS_KEY_ID: 'AKIA', AWS_SECRET_ACCESS_KEY: 'k' }
+    const { explained } = await explain(configWith(chainTo(secondRole)), env)
+
+    expect(explained?.candidates[0]?.outcome).toBe('found')
+  })
+
+  it('says what to give Berth where there is no identity at all', async () => {
+    const { explained, stderr } = await explain(configWith(chainTo(secondRole)), {})
+
+    expect(explained?.candidates[0]?.detail).toBe(
+      "no ECR token for us-east-1: Berth's own identity: CredentialsProviderError",
+    )
+    expect(stderr).toMatch(
+      /identity of the environment → role .*CredentialsProviderError.*give Berth a service account with a role/,
+    )
+  })
+})
+
+describe('the webhook', () => {
+  it('has the token before the first pod, and keeps it when the config is reloaded', async () => {
+    const { leaf } = await makeCertificates({ names: ['localhost'], days: 1, now: new Date() })
+    const config = loadConfig(configWith(chainTo(secondRole)))
+    const webhook = await startWebhook({
+      config,
+      tls: leaf,
+      host: '127.0.0.1',
+      port: 0,
+      metricsPort: 0,
+      secretsDirectory: '/nowhere',
+      env: world.env,
+      logs: createLogs('info', { write: () => undefined }),
+    })
+    await vi.waitFor(() => expect(world.aws.passwords).toHaveLength(1))
+    webhook.use(loadConfig(configWith(chainTo(secondRole))))
+    await webhook.close()
+
+    expect(world.aws.calls).toHaveLength(3)
+  })
+})
+
+describe('without ecr in the config', () => {
+  it('the AWS SDK is not loaded', async () => {
+    const { explained, loadedSdk } = await explain(configWith('mirror: false'), world.env)
+
+    expect(explained?.candidates[0]?.outcome).toBe('denied')
+    expect(loadedSdk).toBe(false)
+    expect(world.aws.calls).toEqual([])
+  })
+})

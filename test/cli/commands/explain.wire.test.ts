@@ -1,0 +1,201 @@
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { berth } from '../../support/io.ts'
+import { type FakeRegistry, startFakeRegistry } from '../../support/registry.ts'
+
+const anubis = fileURLToPath(
+  new URL('../../../webhook-config/examples/anubis.yaml', import.meta.url),
+)
+
+describe('explain --no-probe -o json', () => {
+  it('prints the contract', async () => {
+    const { code, stdout } = await berth(
+      ['explain', '-', '--no-probe', '-o', 'json', '--config', anubis],
+      'nginx\nanubis:32000/x\n',
+    )
+    const unasked = { outcome: 'unasked', detail: null, milliseconds: null, digest: null }
+
+    expect(code).toBe(0)
+    expect(JSON.parse(stdout)).toEqual([
+      {
+        image: 'nginx',
+        reference: { domain: 'docker.io', path: 'library/nginx', tag: 'latest', digest: null },
+        row: 'docker-hub',
+        candidates: [
+          { image: 'anubis:32000/library/nginx:latest', registry: 'anubis:32000', ...unasked },
+          { image: 'docker.io/library/nginx:latest', registry: 'docker.io', ...unasked },
+        ],
+        chosen: 'anubis:32000/library/nginx:latest',
+        changed: true,
+        pinned: false,
+        pullSecrets: [],
+        warnings: [],
+      },
+      {
+        image: 'anubis:32000/x',
+        reference: { domain: 'anubis:32000', path: 'x', tag: 'latest', digest: null },
+        row: 'local-builds',
+        candidates: [
+          { image: 'anubis:32000/x:latest', registry: 'anubis:32000', ...unasked },
+          { image: 'ghcr.io/your-org/x:latest', registry: 'ghcr.io', ...unasked },
+          { image: 'docker.io/library/x:latest', registry: 'docker.io', ...unasked },
+        ],
+        chosen: 'anubis:32000/x:latest',
+        changed: false,
+        pinned: false,
+        pullSecrets: [],
+        warnings: [],
+      },
+    ])
+  })
+
+  it('gives a name that does not parse an element of its own, in order, and exits with 1', async () => {
+    const { code, stdout } = await berth(
+      ['explain', '-', '--no-probe', '-o', 'json', '--config', anubis],
+      'nginx\n nginx\n\nquay.io/x/y',
+    )
+    const elements = JSON.parse(stdout) as {
+      image: string
+      error?: { code: string; message: string }
+      row?: string | null
+    }[]
+
+    expect(code).toBe(1)
+    expect(elements.map(({ image, error }) => [image, error?.code])).toEqual([
+      ['nginx', undefined],
+      [' nginx', 'invalid-reference'],
+      ['', 'invalid-reference'],
+      ['quay.io/x/y', undefined],
+    ])
+    expect(elements[1]?.error?.message).toMatch(/^invalid-format: there is white space/)
+    expect(elements[3]?.row).toBeNull()
+  })
+
+  it('hints at a forgotten port (R-03), an empty host (R-04) and an upper-case one (R-06)', async () => {
+    const { stdout } = await berth([
+      'explain',
+      'anubis/app',
+      'foo_bar.com/x',
+      'GHCR.IO/x',
+      '--no-probe',
+      '-o',
+      'json',
+      '--config',
+      anubis,
+    ])
+    const warnings = (JSON.parse(stdout) as { warnings: string[] }[]).map((each) => each.warnings)
+
+    expect(warnings).toEqual([
+      ['no dot and no port: this is the Docker Hub user anubis; did you mean anubis:32000/app?'],
+      ['the host is no host name, so no row applies'],
+      ['GHCR.IO is not ghcr.io to a runtime'],
+    ])
+  })
+})
+
+describe('explain', () => {
+  it('prints for people what the README shows', async () => {
+    const readme = readFileSync(new URL('../../../README.md', import.meta.url), 'utf8')
+    const [, command = '', output = ''] =
+      /^```console\n\$ npx berth (.+)\n([^]*?)^```$/m.exec(readme) ?? []
+    const { stdout } = await berth(
+      command.replace('webhook-config/examples/anubis.yaml', anubis).split(' '),
+    )
+
+    expect(stdout.trim()).toBe(output.trim())
+  })
+
+  it('prints YAML', async () => {
+    const { stdout } = await berth([
+      'explain',
+      'nginx',
+      '--no-probe',
+      '-o',
+      'yaml',
+      '--config',
+      anubis,
+    ])
+
+    expect(stdout).toContain('chosen: anubis:32000/library/nginx:latest')
+  })
+})
+
+describe('explain, asking', () => {
+  let mirror: FakeRegistry
+  let upstream: FakeRegistry
+  let config: string
+  let digest: string
+
+  beforeAll(async () => {
+    mirror = await startFakeRegistry()
+    upstream = await startFakeRegistry()
+    digest = mirror.addManifest({ repository: 'library/nginx', tag: 'latest' })
+    upstream.addManifest({
+      repository: 'library/other',
+      tag: 'latest',
+      body: '{"schemaVersion":2,"config":{}}',
+    })
+    config = join(mkdtempSync(join(tmpdir(), 'berth-test-')), 'berth.yaml')
+    writeFileSync(
+      config,
+      `apiVersion: berth.dev/v1alpha1
+kind: BerthConfig
+registries:
+  - { host: mirror.example, endpoint: '${mirror.url}', mirror: true }
+  - { host: docker.io, endpoint: '${upstream.url}' }
+  - { host: dead.example, endpoint: 'http://127.0.0.1:1' }
+fallback:
+  - { name: dead, images: [quay.io/x], try: [dead.example/x] }
+  - { name: hub, images: ['docker.io/**'], try: ['mirror.example/{path}', 'docker.io/{path}'] }
+pin: { tags: [latest] }
+pullSecrets: [{ registries: [mirror.example], secret: mirror-creds }]
+`,
+    )
+  })
+
+  afterAll(async () => {
+    await mirror.close()
+    await upstream.close()
+  })
+
+  it('says what each registry answered', async () => {
+    const { code, stdout } = await berth([
+      'explain',
+      'nginx',
+      'other',
+      'quay.io/x',
+      '-o',
+      'json',
+      '--config',
+      config,
+    ])
+    const [onMirror, onHub, nowhere] = JSON.parse(stdout) as Record<string, unknown>[]
+
+    // 3: of the last image nothing is known.
+    expect(code).toBe(3)
+    expect(onMirror).toMatchObject({
+      chosen: `mirror.example/library/nginx:latest@${digest}`,
+      pinned: true,
+      pullSecrets: ['mirror-creds'],
+      candidates: [
+        { outcome: 'found', digest, milliseconds: expect.any(Number) },
+        { outcome: 'unasked' },
+      ],
+    })
+    expect(onHub).toMatchObject({
+      changed: true,
+      pinned: true,
+      chosen: expect.stringMatching(/^docker\.io\/library\/other:latest@sha256:/),
+      candidates: [{ outcome: 'absent' }, { outcome: 'found' }],
+    })
+    expect(nowhere).toMatchObject({
+      changed: false,
+      row: 'dead',
+      candidates: [{ outcome: 'unreachable', detail: expect.stringContaining('ECONNREFUSED') }],
+      warnings: [expect.stringContaining('dead.example unreachable')],
+    })
+  })
+})

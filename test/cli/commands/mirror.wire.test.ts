@@ -1,0 +1,312 @@
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { berth } from '../../support/io.ts'
+import { bytes, startStore, type Store } from '../../support/store-registry.ts'
+
+let directory: string
+let source: Store
+let mirror: Store
+let config: string
+
+beforeEach(async () => {
+  directory = mkdtempSync(join(tmpdir(), 'berth-mirror-'))
+  source = await startStore()
+  mirror = await startStore()
+  config = writeConfig('')
+})
+
+afterEach(async () => {
+  await source.close()
+  await mirror.close()
+  rmSync(directory, { recursive: true, force: true })
+})
+
+function writeConfig(more: string): string {
+  return write(
+    'berth.yaml',
+    `apiVersion: berth.dev/v1alpha1
+kind: BerthConfig
+registries:
+  - { host: 'mirror.example', endpoint: '${mirror.url}', mirror: true }
+  - { host: docker.io, endpoint: '${source.url}' }
+fallback:
+  - { name: hub, images: ['docker.io/**'], try: ['mirror.example/{host}/{path}', 'docker.io/{path}'] }
+${more}`,
+  )
+}
+
+function write(name: string, text: string): string {
+  const file = join(directory, name)
+  writeFileSync(file, text)
+  return file
+}
+
+const lines = (text: string): unknown[] =>
+  text
+    .trim()
+    .split('\n')
+    .map((line): unknown => JSON.parse(line))
+
+describe('berth mirror', () => {
+  it('copies a pair without a config', async () => {
+    const digest = source.addImage('team/app', '1')
+    const { code, stdout, stderr } = await berth([
+      'mirror',
+      `${source.host}/team/app:1`,
+      `${mirror.host}/app:1`,
+    ])
+
+    expect({ code, stderr }).toMatchObject({ code: 0 })
+    expect(stdout).toContain('copied: sha256:')
+    expect(mirror.tags.get('app')?.get('1')).toBe(digest)
+  })
+
+  it('writes one JSON object a line, the same keys for each, and nothing else (R-42)', async () => {
+    source.addImage('library/nginx', 'latest')
+    const audit = join(directory, 'audit.log')
+    const args = [
+      'mirror',
+      'nginx',
+      'redis',
+      '--config',
+      config,
+      '-o',
+      'json',
+      '--audit-log',
+      audit,
+    ]
+    const { code, stdout } = await berth(args)
+    const records = lines(stdout) as { source: string; status: string }[]
+
+    expect(code).toBe(1)
+    expect(records.map(({ status, source: from }) => `${from} ${status}`).sort()).toEqual([
+      'docker.io/library/nginx:latest copied',
+      'docker.io/library/redis:latest failed',
+    ])
+    expect(new Set(records.map((each) => Object.keys(each).join()))).toHaveProperty('size', 1)
+    await berth(args)
+    expect(lines(readFileSync(audit, 'utf8'))).toHaveLength(4)
+  })
+
+  it('takes two images of the table for two images', async () => {
+    source.addImage('library/nginx', 'latest')
+    source.addImage('library/redis', 'latest', { layers: [bytes(10, 'redis')] })
+    const { code } = await berth(['mirror', 'nginx', 'redis', '--config', config, '-q'])
+
+    expect(code).toBe(0)
+    expect([...mirror.tags.keys()].sort()).toEqual([
+      'docker.io/library/nginx',
+      'docker.io/library/redis',
+    ])
+    expect(source.requests.filter(({ method }) => method !== 'GET' && method !== 'HEAD')).toEqual(
+      [],
+    )
+  })
+
+  it('plans without writing', async () => {
+    source.addImage('library/nginx', 'latest', { layers: [bytes(1_000)] })
+    const { code, stdout } = await berth([
+      'mirror',
+      'nginx',
+      '--config',
+      config,
+      '--dry-run',
+      '-o',
+      'json',
+    ])
+
+    expect(code).toBe(0)
+    expect(lines(stdout)).toMatchObject([{ status: 'planned', mirrorDigest: null, bytesThere: 0 }])
+    expect(mirror.requests.every(({ method }) => method === 'HEAD' || method === 'GET')).toBe(true)
+  })
+
+  it('reads manifests of any kind, and Lists', async () => {
+    for (const name of ['a', 'b', 'c']) source.addImage(`library/${name}`, 'latest')
+    const template = {
+      spec: {
+        containers: [{ name: 'x', image: 'a' }],
+        initContainers: [{ name: 'y', image: 'b' }],
+      },
+    }
+    const job = {
+      apiVersion: 'batch/v1',
+      kind: 'CronJob',
+      metadata: { name: 'j' },
+      spec: { jobTemplate: { spec: { template } } },
+    }
+    const pod = {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: 'p' },
+      spec: { containers: [{ name: 'x', image: 'c' }] },
+    }
+    const text = `${JSON.stringify({ apiVersion: 'v1', kind: 'List', items: [job, pod] })}\n---\n# from Helm\nkind: ConfigMap\napiVersion: v1\n`
+    const { code } = await berth(['mirror', '-f', '-', '--config', config, '-q'], text)
+
+    expect(code).toBe(0)
+    expect([...mirror.tags.keys()].sort()).toEqual(
+      ['a', 'b', 'c'].map((name) => `docker.io/library/${name}`),
+    )
+  })
+
+  it('reads directories, kinds of the config, and what a rewritten pod asked for', async () => {
+    for (const name of ['a', 'b', 'c']) source.addImage(`library/${name}`, 'latest')
+    config = writeConfig('workloads: [{ kind: argoproj.io/Rollout, pod: spec.template }]\n')
+    mkdirSync(join(directory, 'deploy/below'), { recursive: true })
+    const records = [
+      { site: 'containers/x', from: 'a', to: 'mirror.example/a', row: null, why: '' },
+    ]
+    write(
+      'deploy/pod.json',
+      JSON.stringify({
+        apiVersion: 'v1',
+        kind: 'Pod',
+        metadata: { annotations: { 'berth.dev/images': JSON.stringify(records) } },
+        spec: { containers: [{ name: 'x', image: 'mirror.example/a' }] },
+      }),
+    )
+    write(
+      'deploy/below/rollout.yaml',
+      'apiVersion: argoproj.io/v1alpha1\nkind: Rollout\nspec: { template: { spec: { containers: [{ image: b }] } } }\n',
+    )
+    write('deploy/below/notes.txt', 'no: [manifest')
+    const deploy = join(directory, 'deploy')
+    const { code } = await berth(['mirror', '-f', deploy, '-R', '--config', config, '-q'])
+    const nowhere = await berth(['mirror', '-f', '/nowhere.yaml', '--config', config])
+
+    expect(code).toBe(0)
+    expect([...mirror.tags.keys()].sort()).toEqual(
+      ['a', 'b'].map((name) => `docker.io/library/${name}`),
+    )
+    expect(nowhere).toMatchObject({ code: 2, stderr: expect.stringContaining('manifest-invalid') })
+  })
+
+  it('copies what the config lists, by list, glob, range and number', async () => {
+    for (const tag of ['1.0.0', '1.1.0', '1.2.0', '2.0.0', 'edge'])
+      source.addImage('library/app', tag)
+    config = writeConfig(`mirror:
+  images:
+    - { image: docker.io/library/app, semver: '^1', newest: 2 }
+    - { image: docker.io/library/app, tags: ['ed*'] }
+    - { image: docker.io/library/gone, newest: 1 }
+`)
+    const { code, stderr } = await berth(['mirror', '--config', config])
+
+    expect(code).toBe(1)
+    expect(stderr).toContain('docker.io/library/gone: the repository is not there')
+    expect([...(mirror.tags.get('docker.io/library/app')?.keys() ?? [])].sort()).toEqual([
+      '1.1.0',
+      '1.2.0',
+      'edge',
+    ])
+  })
+
+  it('refuses a manifest whose anchor holds an alias of itself', async () => {
+    const text = 'apiVersion: v1\nkind: Pod\nspec: &a { <<: *a, containers: [{ image: nginx }] }\n'
+    const { code, stderr } = await berth(['mirror', '-f', '-', '--config', config, '-q'], text)
+
+    expect(code).toBe(2)
+    expect(stderr).toContain('manifest-invalid: -: uses too many YAML aliases')
+  })
+
+  it('passes over what a registry lists that is no tag: it would become a path, at the mirror too', async () => {
+    const elsewhere = '../../../victim/app/manifests/latest'
+    source.addImage('library/app', '1.0.0')
+    const theirs = source.addImage('victim/app', 'latest')
+    source.tags.get('library/app')?.set(elsewhere, theirs)
+    config = writeConfig(`mirror:
+  images:
+    - { image: docker.io/library/app, newest: 9 }
+`)
+    const { code } = await berth(['mirror', '--config', config])
+
+    expect(code).toBe(0)
+    expect([...mirror.manifests.keys()]).toEqual(['docker.io/library/app'])
+  })
+
+  it.each([
+    [
+      'an image for which there is no mirror',
+      ['ghcr.io/a/b:1'],
+      1,
+      'no row of the table has a mirror for it',
+    ],
+    ['--platform', ['nginx', '--platform', 'linux/amd64'], 2, 'another digest than upstream'],
+    ['nothing', [], 2, 'nothing is named'],
+    ['no number', ['nginx', '--jobs', 'many'], 2, 'is not a number'],
+    ['what is no name', ['Nginx'], 1, 'invalid-reference'],
+    [
+      'an audit log that cannot be',
+      ['nginx', '--audit-log', '/proc/none'],
+      2,
+      '--audit-log takes a file',
+    ],
+  ])('says what is wrong with %s', async (_, args, code, message) => {
+    const outcome = await berth(['mirror', ...args, '--config', config])
+
+    expect(outcome.code).toBe(code)
+    expect(outcome.stderr).toContain(message)
+  })
+
+  it('exits with 143 when it is asked to stop', async () => {
+    source.addImage('library/nginx', 'latest')
+    const stopping = new AbortController()
+    mirror.fault(() => {
+      stopping.abort('SIGTERM')
+      return null
+    })
+    const { code, stdout } = await berth(
+      ['mirror', 'nginx', '--config', config, '-o', 'json'],
+      '',
+      stopping.signal,
+    )
+
+    expect(code).toBe(143)
+    expect(lines(stdout)).toMatchObject([{ status: 'failed', error: { message: 'stopped' } }])
+  })
+})
+
+describe('berth drift', () => {
+  it('tells, updates, and then has nothing to tell', async () => {
+    source.addImage('library/nginx', 'latest')
+    await berth(['mirror', 'nginx', '--config', config, '-q'])
+    source.addImage('library/nginx', 'latest', { layers: [bytes(50, 'new')] })
+    const told = await berth(['drift', 'nginx', '--config', config, '-o', 'json'])
+    const updated = await berth(['drift', 'nginx', '--config', config, '--update'])
+    const after = await berth(['drift', 'nginx', '--config', config])
+
+    expect([told.code, updated.code, after.code]).toEqual([1, 0, 0])
+    expect(lines(told.stdout)).toMatchObject([{ state: 'upstream-moved', row: 'hub' }])
+    expect(after.stdout).toMatch(/^same/)
+  })
+
+  it('leaves alone what somebody else has put there', async () => {
+    const audit = join(directory, 'audit.log')
+    source.addImage('library/nginx', 'latest')
+    await berth(['mirror', 'nginx', '--config', config, '-q', '--audit-log', audit])
+    const theirs = mirror.addImage('docker.io/library/nginx', 'latest', {
+      layers: [bytes(7, 'theirs')],
+    })
+    const { code, stdout } = await berth([
+      'drift',
+      'nginx',
+      '--config',
+      config,
+      '--update',
+      '--audit-log',
+      audit,
+    ])
+
+    expect(code).toBe(1)
+    expect(stdout).toContain('mirror-ahead')
+    expect(mirror.tags.get('docker.io/library/nginx')?.get('latest')).toBe(theirs)
+  })
+
+  it('wants --update beside --restart', async () => {
+    expect(await berth(['drift', 'nginx', '--config', config, '--restart'])).toMatchObject({
+      code: 2,
+    })
+  })
+})

@@ -1,0 +1,211 @@
+import {
+  chmodSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { beforeEach, describe, expect, it } from 'vitest'
+import { parse } from 'yaml'
+import { berth } from '../../support/io.ts'
+
+const pod = (image: string) =>
+  `apiVersion: v1\nkind: Pod\nmetadata: { name: p }\nspec:\n  containers:\n  - image: ${image} # kept\n`
+const mirrored = 'anubis:32000/docker.io/library/nginx:1'
+
+let directory: string
+let config: string
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'berth-test-'))
+  config = put(
+    'berth.yaml',
+    `apiVersion: berth.dev/v1alpha1
+kind: BerthConfig
+registries: [{ host: anubis:32000, mirror: true }]
+fallback:
+  - { name: hub, images: ['docker.io/**'], try: ['anubis:32000/{host}/{path}', 'docker.io/{path}'] }
+  - { name: by-namespace, images: ['ghcr.io/**'], try: ['anubis:32000/{namespace}/{name}'] }
+workloads: [{ kind: argoproj.io/Rollout, pod: spec.template, images: ['spec.steps[].image'] }]
+`,
+  )
+})
+
+function put(name: string, text: string): string {
+  const file = join(directory, name)
+  writeFileSync(file, text)
+  return file
+}
+
+const rewrite = (args: readonly string[], input = '') =>
+  berth(['rewrite', '--no-probe', '--config', config, ...args], input)
+
+describe('berth rewrite', () => {
+  it('goes from standard input to standard output, and says on the other one what it did', async () => {
+    const { code, stdout, stderr } = await rewrite(['-f', '-'], pod('nginx:1'))
+
+    expect({ code, stdout }).toEqual({ code: 0, stdout: pod(mirrored) })
+    expect(stderr).toBe(
+      `-:6: Pod p: containers/0: nginx:1 → ${mirrored} (taken from anubis:32000 unasked)\n`,
+    )
+  })
+
+  it('refuses bytes that are no UTF-8, and leaves them where they are', async () => {
+    const bytes = Buffer.concat([Buffer.from(pod('nginx:1')), Buffer.from([0x23, 0xe9, 0x0a])])
+    const file = join(directory, 'latin.yaml')
+    writeFileSync(file, bytes)
+    const { code, stderr } = await rewrite(['-f', file, '--in-place'])
+
+    expect({ code, stderr }).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('not UTF-8'),
+    })
+    expect(readFileSync(file)).toEqual(bytes)
+  })
+
+  it('refuses an anchor with an alias of it inside', async () => {
+    const text = pod('nginx:1').replace('spec:', 'spec: &a\n  x: *a')
+
+    expect(await rewrite(['-f', '-'], text)).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('inside its own anchor'),
+    })
+  })
+
+  it('gives text that it does not change back byte for byte', async () => {
+    const text = '# nothing\r\n\n---\n---\nfoo:   bar'
+
+    expect(await rewrite(['-f', '-'], text)).toEqual({ code: 0, stdout: text, stderr: '' })
+  })
+
+  it('is a function of kustomize: a ResourceList in, a ResourceList out, the configuration of the function as it was', async () => {
+    const list = `apiVersion: config.kubernetes.io/v1
+kind: ResourceList
+items:
+- apiVersion: v1
+  kind: Pod
+  metadata: {name: p, annotations: {config.kubernetes.io/index: '0'}}
+  spec: {containers: [{image: nginx:1}]}
+functionConfig:
+  apiVersion: v1
+  kind: Pod
+  spec: {containers: [{image: nginx:1}]}
+`
+
+    const { code, stdout } = await rewrite(['-f', '-'], list)
+
+    expect(code).toBe(0)
+    expect(stdout).toBe(list.replace('nginx:1', mirrored))
+  })
+
+  it('joins several files to one stream, and reads directories as kubectl does', async () => {
+    mkdirSync(join(directory, 'm/deep/.hidden'), { recursive: true })
+    put(
+      'm/b.json',
+      '{ "apiVersion": "v1", "kind": "Pod", "spec": { "containers": [{ "image": "nginx:1" }] } }',
+    )
+    put('m/a.yaml', pod('nginx:1'))
+    put('m/readme.md', '# no manifest')
+    put('m/template.yaml', '{{- if .Values.a }}\na: b\n{{- end }}\n')
+    put('m/deep/c.yml', `---\n${pod('nginx:1')}`)
+    put('m/deep/.hidden/d.yml', pod('nginx:1'))
+
+    const flat = await rewrite(['-f', join(directory, 'm')])
+    const deep = await rewrite(['-R', '-f', join(directory, 'm')])
+
+    expect(flat.code).toBe(0)
+    expect(flat.stdout.split(mirrored)).toHaveLength(3)
+    expect(flat.stderr).toContain('template.yaml:1: looks like a template, and is left alone')
+    expect(deep.stdout.split(mirrored)).toHaveLength(4)
+    expect(deep.stdout.split(/^---$/m)).toHaveLength(4)
+  })
+
+  it('--diff shows what would change', async () => {
+    const file = put('pod.yaml', pod('nginx:1'))
+
+    const { code, stdout } = await rewrite(['-f', file, '--diff'])
+
+    expect(code).toBe(0)
+    expect(stdout).toContain('\n-  - image: nginx:1 # kept\n')
+    expect(stdout).toContain(`\n+  - image: ${mirrored} # kept\n`)
+    expect(readFileSync(file, 'utf8')).toBe(pod('nginx:1'))
+  })
+
+  it('--check exits with 1 while something would change, and with 0 after --in-place', async () => {
+    const file = put('pod.yaml', pod('nginx:1'))
+    chmodSync(file, 0o640)
+    const link = join(directory, 'link.yaml')
+    symlinkSync(file, link)
+
+    const before = await rewrite(['-f', link, '--check'])
+    const written = await rewrite(['-f', link, '--in-place'])
+    const after = await rewrite(['-f', link, '--check'])
+
+    expect(before).toMatchObject({
+      code: 1,
+      stdout: expect.stringContaining(`nginx:1 → ${mirrored}`),
+    })
+    expect(written).toMatchObject({ code: 0, stdout: '' })
+    expect(after).toMatchObject({ code: 0 })
+    expect(readFileSync(file, 'utf8')).toBe(pod(mirrored))
+    expect(statSync(file).mode & 0o777).toBe(0o640)
+    expect(lstatSync(link).isSymbolicLink()).toBe(true)
+  })
+
+  it('-o json tells of every image', async () => {
+    const { stdout } = await rewrite(['-f', '-', '-o', 'json'], pod('nginx:1'))
+
+    expect(JSON.parse(stdout)).toEqual([
+      {
+        file: '-',
+        line: 6,
+        object: 'Pod p',
+        namespace: 'default',
+        site: 'containers/0',
+        from: 'nginx:1',
+        to: mirrored,
+        row: 'hub',
+        why: 'taken from anubis:32000 unasked',
+        pinned: false,
+        changed: true,
+      },
+    ])
+  })
+
+  it('knows the namespace from the object, from -n, or as default; and kinds of the configuration', async () => {
+    const rollout = (namespace: string) => `apiVersion: argoproj.io/v1alpha1
+kind: Rollout
+metadata: { name: r${namespace} }
+spec: { template: { spec: { containers: [{ image: ghcr.io/a/b:1 }] } }, steps: [{ image: ghcr.io/a/c:1 }, { pause: {} }] }
+`
+    const one = await rewrite(['-f', '-'], rollout(', namespace: team'))
+    const two = await rewrite(['-f', '-', '-n', 'other'], rollout(''))
+
+    expect(parse(one.stdout)).toMatchObject({
+      spec: {
+        template: { spec: { containers: [{ image: 'anubis:32000/team/b:1' }] } },
+        steps: [{ image: 'anubis:32000/team/c:1' }, { pause: {} }],
+      },
+    })
+    expect(two.stdout).toContain('anubis:32000/other/b:1')
+  })
+
+  it.each([
+    [[], 'no manifest is given'],
+    [['-f', '/nowhere.yaml'], 'manifest-invalid: /nowhere.yaml cannot be read: ENOENT'],
+    [['-f', '-', '--diff', '--check'], '--diff and --check exclude each other'],
+    [['-f', '-', '--in-place'], 'standard input cannot be changed in place'],
+    [['-f', '-', '--pin'], '--pin has to ask registries'],
+    [['-f', '-'], 'manifest-invalid: -:2: '],
+  ])('%j is refused: %s', async (args, message) => {
+    const { code, stdout, stderr } = await rewrite(args, 'a: 1\nb: [')
+
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
+    expect(stderr).toContain(message)
+  })
+})

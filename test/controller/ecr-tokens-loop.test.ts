@@ -1,0 +1,122 @@
+import { Registry } from 'prom-client'
+import { describe, expect, it } from 'vitest'
+import { ecrTokensLoop, type EcrLoopDependencies } from '../../src/controller/ecr-tokens-loop.ts'
+import type { TokenState } from '../../src/aws/ecr-token-store.ts'
+import { createEcrMetrics } from '../../src/telemetry/ecr-metrics.ts'
+import { registryHost, settings, startOfTests } from '../support/ecr.ts'
+
+const hour = 3_600_000
+
+/** Runs the loop over states of the token, one for each look. */
+async function looks(states: readonly (Partial<TokenState> & { readonly at: number })[]) {
+  const stop = new AbortController()
+  const events: { message: string; reason: string }[] = []
+  const lines: string[] = []
+  const registry = new Registry()
+  let now = startOfTests
+  let look = -1
+  const dependencies: EcrLoopDependencies = {
+    api: {
+      get: () => Promise.resolve(null),
+      create: (({ resource }: { resource: string }, object: object) => {
+        if (resource === 'events') events.push(object as (typeof events)[0])
+        return Promise.resolve(object)
+      }) as EcrLoopDependencies['api']['create'],
+      replace: () => Promise.reject(new Error('nothing is there')),
+    },
+    tokens: {
+      refreshed: () => {
+        look += 1
+        const state = { token: null, failure: null, dueAt: 0, ...states[look] }
+        return Promise.resolve(state)
+      },
+    },
+    namespace: 'berth',
+    now: () => now,
+    metrics: createEcrMetrics(registry),
+    log: {
+      info: (_: unknown, text: string) => lines.push(text),
+      warn: (_: unknown, text: string) => lines.push(text),
+      debug: (_: unknown, text: string) => lines.push(text),
+    } as unknown as EcrLoopDependencies['log'],
+  }
+  const loop = ecrTokensLoop(
+    dependencies,
+    [{ secret: 'ecr-pull', registries: [{ host: registryHost, ecr: settings }] }],
+    {
+      waitUntil: () => {
+        const next = states[look + 1]
+        if (next === undefined) stop.abort()
+        else now = startOfTests + next.at
+        return Promise.resolve()
+      },
+    },
+  )
+  await loop.run(stop.signal)
+  return { events, lines, metrics: await registry.metrics() }
+}
+
+const failure = (message: string) => ({
+  link: 'role' as const,
+  code: 'AccessDenied',
+  message,
+  summary: '',
+})
+const token = {
+  username: 'AWS',
+  password: 'canary-token',
+  issuedAt: startOfTests,
+  expiresAt: startOfTests + 12 * hour,
+  caller: 'arn:caller',
+}
+
+describe('a token that does not come', () => {
+  it('is told of once, and again when the words change or the Event is forgotten', async () => {
+    const { events, lines, metrics } = await looks([
+      { at: 0, failure: failure('first') },
+      { at: 60_000, failure: failure('first') },
+      { at: 120_000, failure: failure('second') },
+      { at: 180_000, failure: failure('second') },
+      { at: 120_000 + hour, failure: failure('second') },
+    ])
+
+    expect(events.map(({ message }) => message)).toEqual([
+      'first; there is no token',
+      'second; there is no token',
+      'second; there is no token',
+    ])
+    expect(lines).toEqual(Array(3).fill('an ECR token does not come'))
+    expect(metrics).toContain('berth_ecr_token_failures_total{secret="ecr-pull",link="role"} 5')
+    expect(metrics).toContain('berth_ecr_token_expiry_timestamp_seconds{secret="ecr-pull"} 0')
+  })
+
+  it('has an Event that the API server takes, however long the chain is', async () => {
+    const { events } = await looks([{ at: 0, failure: failure('x'.repeat(5_000)) }])
+
+    expect(events[0]?.message).toHaveLength(1_024)
+    expect(events[0]).toMatchObject({
+      type: 'Warning',
+      reason: 'EcrTokenFailed',
+      involvedObject: { kind: 'Secret', namespace: 'berth', name: 'ecr-pull' },
+      firstTimestamp: '2026-03-01T00:00:00Z',
+    })
+  })
+
+  it('and comes again, is told of', async () => {
+    const { lines, metrics } = await looks([
+      { at: 0, failure: failure('first') },
+      { at: 60_000, token },
+    ])
+
+    expect(lines).toEqual([
+      'an ECR token does not come',
+      'ECR token written',
+      'ECR tokens come again',
+    ])
+    expect(metrics).toContain('berth_ecr_secret_writes_total{secret="ecr-pull"} 1')
+    expect(metrics).toContain(
+      `berth_ecr_token_expiry_timestamp_seconds{secret="ecr-pull"} ${token.expiresAt / 1000}`,
+    )
+    expect(metrics).not.toContain('canary')
+  })
+})

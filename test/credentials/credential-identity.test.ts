@@ -1,0 +1,30 @@
+import { describe, expect, it } from 'vitest'
+import { credentialIdentity } from '../../src/credentials/credential-identity.ts'
+
+describe('the identity of credentials (R-17)', () => {
+  const make = (username: string, password: string) => ({ username, password, source: 'test' })
+
+  it('is `anonymous` without any', () => {
+    expect(credentialIdentity([])).toBe('anonymous')
+  })
+
+  it('is the same for the same pairs, wherever they come from', () => {
+    const other = { ...make('u', 'p'), source: 'elsewhere' }
+
+    expect(credentialIdentity([make('u', 'p')])).toBe(credentialIdentity([other]))
+  })
+
+  it.each([
+    [[make('u', 'p')], [make('u', 'q')]],
+    [[make('u', 'p')], [make('v', 'p')]],
+    [[make('ab', 'c')], [make('a', 'bc')]],
+    [[make('u', 'p')], [make('u', 'p'), make('v', 'q')]],
+    [
+      [make('u', 'p'), make('v', 'q')],
+      [make('v', 'q'), make('u', 'p')],
+    ],
+  ])('differs between %j and %j, and holds neither', (one, other) => {
+    expect(credentialIdentity(one)).toMatch(/^[0-9a-f]{32}$/)
+    expect(credentialIdentity(one)).not.toBe(credentialIdentity(other))
+  })
+})

@@ -1,0 +1,139 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { annotationFits, applyTo, buildPatch } from '../../../src/decision/pod/patch.ts'
+import { findSites } from '../../../src/decision/pod/sites.ts'
+import { podOf } from '../../support/reviews.ts'
+
+const nothing = { sites: [], annotation: null, pullSecrets: [] }
+
+function rewriting(pod: unknown, image: string) {
+  return buildPatch(pod, {
+    ...nothing,
+    sites: findSites(pod).map((site) => ({ site, image, pullPolicy: site.pullPolicy })),
+  })
+}
+
+describe('the patch', () => {
+  it('touches single leaves', () => {
+    const pod = podOf(['a', 'b'], { volumes: [{ name: 'v', image: { reference: 'c' } }] })
+
+    expect(rewriting(pod, 'z')).toEqual([
+      { op: 'add', path: '/spec/containers/0/image', value: 'z' },
+      { op: 'add', path: '/spec/containers/1/image', value: 'z' },
+      { op: 'add', path: '/spec/volumes/0/image/reference', value: 'z' },
+    ])
+  })
+
+  it('is empty when nothing changes', () => {
+    expect(rewriting(podOf(['a']), 'a')).toEqual([])
+  })
+
+  it.each([
+    [
+      'no annotations',
+      {},
+      { op: 'add', path: '/metadata/annotations', value: { 'berth.dev/images': 'x' } },
+    ],
+    [
+      'null annotations',
+      { annotations: null },
+      { op: 'add', path: '/metadata/annotations', value: { 'berth.dev/images': 'x' } },
+    ],
+    [
+      'others',
+      { annotations: { 'a/b~c': '1' } },
+      { op: 'add', path: '/metadata/annotations/berth.dev~1images', value: 'x' },
+    ],
+  ])('adds its annotation beside %s', (_, metadata, operation) => {
+    expect(
+      buildPatch({ metadata }, { ...nothing, annotation: { key: 'berth.dev/images', value: 'x' } }),
+    ).toEqual([operation])
+  })
+
+  it('writes nothing where its annotation already says so', () => {
+    const pod = { metadata: { annotations: { 'berth.dev/images': 'x' } } }
+
+    expect(
+      buildPatch(pod, { ...nothing, annotation: { key: 'berth.dev/images', value: 'x' } }),
+    ).toEqual([])
+  })
+
+  it.each([
+    ['none', {}, { op: 'add', path: '/spec/imagePullSecrets', value: [{ name: 'ours' }] }],
+    [
+      'null',
+      { imagePullSecrets: null },
+      { op: 'add', path: '/spec/imagePullSecrets', value: [{ name: 'ours' }] },
+    ],
+    [
+      'one',
+      { imagePullSecrets: [{ name: 'a' }] },
+      { op: 'add', path: '/spec/imagePullSecrets/-', value: { name: 'ours' } },
+    ],
+  ])('appends to %s of the pull secrets that are there (IN-01, IN-02)', (_, spec, operation) => {
+    expect(buildPatch({ spec }, { ...nothing, pullSecrets: ['ours'] })).toEqual([operation])
+  })
+
+  it('always applies, and changes nothing but what it names (P3, P4)', () => {
+    const json = fc.jsonValue({ maxDepth: 3 })
+    const container = fc.record(
+      { name: fc.string(), image: fc.string({ minLength: 1 }) },
+      { requiredKeys: ['image'] },
+    )
+    const pods = fc.record({
+      metadata: fc.record(
+        { annotations: fc.option(fc.dictionary(fc.string(), fc.string())) },
+        { requiredKeys: [] },
+      ),
+      spec: fc.record(
+        {
+          containers: fc.array(container),
+          initContainers: fc.array(container),
+          imagePullSecrets: fc.option(fc.array(fc.record({ name: fc.string() }))),
+          more: json,
+        },
+        { requiredKeys: ['containers'] },
+      ),
+      status: json,
+    })
+    fc.assert(
+      fc.property(pods, (raw) => {
+        const pod: unknown = JSON.parse(JSON.stringify(raw))
+        const sites = findSites(pod).map((site) => ({ site, image: 'new', pullPolicy: 'Always' }))
+        const patch = buildPatch(pod, {
+          sites,
+          annotation: { key: 'berth.dev/images', value: 'x' },
+          pullSecrets: ['s'],
+        })
+        const after = applyTo(pod, patch)
+        expect(findSites(after).map(({ image, pullPolicy }) => [image, pullPolicy])).toEqual(
+          sites.map(() => ['new', 'Always']),
+        )
+        expect(withoutOurs(after)).toEqual(withoutOurs(pod))
+      }),
+      { numRuns: 1_000 },
+    )
+  })
+})
+
+/** The pod less every leaf that the patch above may touch. */
+function withoutOurs(pod: unknown): unknown {
+  return JSON.parse(
+    JSON.stringify(pod, (key, value: unknown) =>
+      ['image', 'imagePullPolicy', 'annotations', 'imagePullSecrets'].includes(key)
+        ? undefined
+        : value,
+    ),
+  )
+}
+
+describe('the room for annotations', () => {
+  it('ends where the API server would refuse the pod', () => {
+    const pod = {
+      metadata: { annotations: { a: 'x'.repeat(256 * 1024 - 100), 'berth.dev/images': 'old' } },
+    }
+
+    expect(annotationFits(pod, { key: 'berth.dev/images', value: 'x'.repeat(50) })).toBe(true)
+    expect(annotationFits(pod, { key: 'berth.dev/images', value: 'x'.repeat(100) })).toBe(false)
+  })
+})

@@ -1,0 +1,72 @@
+import { describe, expect, it } from 'vitest'
+import { changedSites, findSites, isMirrorPod } from '../../../src/decision/pod/sites.ts'
+import { podOf } from '../../support/reviews.ts'
+
+describe('places where images stand', () => {
+  it('are init containers, containers, debug containers and image volumes', () => {
+    const pod = podOf(['a'], {
+      initContainers: [{ name: 'i', image: 'b', restartPolicy: 'Always' }],
+      ephemeralContainers: [{ name: 'e', image: 'c' }],
+      volumes: [
+        { name: 'v', image: { reference: 'd', pullPolicy: 'Always' } },
+        { name: 'w', emptyDir: {} },
+      ],
+    })
+
+    expect(findSites(pod).map(({ name, image, pullPolicy }) => [name, image, pullPolicy])).toEqual([
+      ['initContainers/i', 'b', undefined],
+      ['containers/c0', 'a', undefined],
+      ['ephemeralContainers/e', 'c', undefined],
+      ['volumes/v', 'd', 'Always'],
+    ])
+  })
+
+  it.each([
+    null,
+    [],
+    'pod',
+    {},
+    { spec: null },
+    { spec: { containers: null } },
+    { spec: { containers: {} } },
+    { spec: { containers: [null, 1, 'x', [], { image: 1 }, { image: '' }, {}] } },
+    { spec: { volumes: [{ image: 'x' }, { image: { reference: 5 } }] } },
+  ])('%j has none, and is no error', (pod) => {
+    expect(findSites(pod)).toEqual([])
+  })
+
+  it('are not looked for on the prototype', () => {
+    const pod = JSON.parse(
+      '{"__proto__":{"spec":{"containers":[{"name":"x","image":"evil"}]}}}',
+    ) as unknown
+
+    expect(findSites(pod)).toEqual([])
+  })
+})
+
+describe('an update', () => {
+  it('concerns only images that are not what they were', () => {
+    const old = podOf(['a', 'b'])
+
+    expect(changedSites(podOf(['a', 'b']), old)).toEqual([])
+    expect(changedSites(podOf(['a', 'c']), old).map(({ name }) => name)).toEqual(['containers/c1'])
+  })
+
+  it('with a new debug container concerns that one', () => {
+    const old = podOf(['a'], { ephemeralContainers: [{ name: 'one', image: 'b' }] })
+    const now = podOf(['a'], {
+      ephemeralContainers: [
+        { name: 'one', image: 'b' },
+        { name: 'two', image: 'b' },
+      ],
+    })
+
+    expect(changedSites(now, old).map(({ name }) => name)).toEqual(['ephemeralContainers/two'])
+  })
+})
+
+it('a mirror pod is told by its annotation', () => {
+  const pod = { metadata: { annotations: { 'kubernetes.io/config.mirror': 'x' } } }
+
+  expect([isMirrorPod(pod), isMirrorPod(podOf(['a']))]).toEqual([true, false])
+})

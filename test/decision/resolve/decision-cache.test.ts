@@ -1,0 +1,89 @@
+import { describe, expect, it } from 'vitest'
+import { createDecide } from '../../../src/decision/resolve/decision-cache.ts'
+import type { Answer } from '../../../src/decision/resolve/manifest-source.ts'
+import { digestA, failed, found, registriesOf } from '../../support/questions.ts'
+import { anubis, tableOf } from '../../support/tables.ts'
+
+const policy = { table: anubis, pin: { matches: () => false, unresolved: 'keep' } } as const
+const { signal } = new AbortController()
+
+function decideWith(answer: Answer, table = anubis) {
+  const clock = { now: 0 }
+  const registries = registriesOf({ 'anubis:32000': answer })
+  const decide = createDecide(
+    { ...registries.dependencies, now: () => clock.now },
+    { ...policy, table },
+  )
+  return {
+    clock,
+    asked: registries.asked,
+    decide: (image: string, namespace = 'default') =>
+      decide(image, { namespace, signal: () => signal }),
+  }
+}
+
+describe('a decision', () => {
+  it('is looked up while the answers that it rests on are fresh, and made again afterwards', async () => {
+    const { clock, asked, decide } = decideWith({ ...found(), freshUntil: 1_000 })
+    const first = await decide('nginx:1')
+    clock.now = 999
+    expect(decide('nginx:1')).toBe(first)
+    clock.now = 1_000
+    await decide('nginx:1')
+
+    expect(asked).toHaveLength(2)
+  })
+
+  it.each([
+    ['an answer that no cache keeps', failed('unreachable')],
+    ['an answer that is over', { ...found(), freshUntil: 0 }],
+  ])('is not kept when it rests on %s', async (_, answer) => {
+    const { asked, decide } = decideWith(answer)
+    await decide('nginx:1')
+    await decide('nginx:1')
+
+    expect(asked).toHaveLength(2)
+  })
+
+  it('is kept for good when it rests on the configuration alone', async () => {
+    const { clock, decide } = decideWith(found())
+    const first = await decide('quay.io/x/y:1')
+    clock.now = Number.MAX_SAFE_INTEGER
+
+    expect(decide('quay.io/x/y:1')).toBe(first)
+  })
+
+  it("is one namespace's own only where the table looks at the namespace", async () => {
+    const answer = { ...found(digestA), freshUntil: 1_000 }
+    const own = decideWith(
+      answer,
+      tableOf(
+        ['anubis:32000'],
+        [{ name: 'ns', images: ['docker.io/**'], try: ['anubis:32000/{namespace}/{path}'] }],
+      ),
+    )
+    const shared = decideWith(answer)
+    const images = await Promise.all(
+      ['a', 'b'].map(async (namespace) => own.decide('nginx:1', namespace)),
+    )
+    const same = await Promise.all(
+      ['a', 'b'].map(async (namespace) => shared.decide('nginx:1', namespace)),
+    )
+
+    expect(images.map((each) => each.ok && each.image)).toEqual([
+      'anubis:32000/a/library/nginx:1',
+      'anubis:32000/b/library/nginx:1',
+    ])
+    expect(same.map((each) => each.ok && each.image)).toEqual([
+      'anubis:32000/library/nginx:1',
+      'anubis:32000/library/nginx:1',
+    ])
+  })
+
+  it('about a name that does not parse is made at once', () => {
+    expect(decideWith(found()).decide('NGINX')).toEqual({
+      ok: false,
+      fault: 'repository names are lower case',
+    })
+  })
+})

@@ -1,0 +1,503 @@
+import { describe, expect, it, vi } from 'vitest'
+import { formatReference } from '../../../src/decision/reference/reference.ts'
+import { type Policy, resolveUnasked } from '../../../src/decision/resolve/resolution.ts'
+import { resolve } from '../../../src/decision/resolve/resolve.ts'
+import { describeResolution } from '../../../src/decision/resolve/describe-resolution.ts'
+import {
+  digestA,
+  digestB,
+  failed,
+  found,
+  type Registries,
+  registriesOf,
+  silent,
+} from '../../support/questions.ts'
+import { anubis, freeipa, referenceOf, type RowInput, tableOf } from '../../support/tables.ts'
+
+const pinLatest = { matches: (tag: string) => tag === 'latest', unresolved: 'keep' } as const
+const pinNothing = { matches: () => false, unresolved: 'keep' } as const
+
+async function decide(image: string, registries: Registries, policy: Partial<Policy> = {}) {
+  const resolution = await resolve(
+    registries.dependencies,
+    { table: anubis, pin: pinNothing, ...policy },
+    { reference: referenceOf(image), namespace: 'default', signal: AbortSignal.timeout(5_000) },
+  )
+  return {
+    chosen: resolution.changed ? formatReference(resolution.chosen) : 'as it was',
+    outcomes: resolution.steps.map(({ outcome }) => outcome),
+    reason: resolution.reason,
+    resolution,
+  }
+}
+
+function oneRow(
+  row: Omit<RowInput, 'name'>,
+  mirrors: readonly string[] = ['m.example'],
+): Partial<Policy> {
+  return { table: tableOf(mirrors, [{ name: 'row', ...row }]) }
+}
+
+describe('the first candidate that is found', () => {
+  it.each([
+    [
+      'on the mirror',
+      { 'anubis:32000': found() },
+      'anubis:32000/library/nginx:1',
+      ['found', 'unasked'],
+      'found',
+    ],
+    ['not on the mirror', {}, 'as it was', ['absent', 'unasked'], 'original'],
+    [
+      'refused there',
+      { 'anubis:32000': failed('denied') },
+      'as it was',
+      ['denied', 'unasked'],
+      'original',
+    ],
+    [
+      'rate-limited there',
+      { 'anubis:32000': failed('limited') },
+      'as it was',
+      ['limited', 'unasked'],
+      'original',
+    ],
+    [
+      'out of reach there',
+      { 'anubis:32000': failed('unreachable') },
+      'as it was',
+      ['unreachable', 'unasked'],
+      'original',
+    ],
+    [
+      'garbled there',
+      { 'anubis:32000': failed('invalid') },
+      'as it was',
+      ['invalid', 'unasked'],
+      'original',
+    ],
+  ])('decides: nginx:1 %s', async (_, answers, chosen, outcomes, reason) => {
+    const decision = await decide('nginx:1', registriesOf(answers))
+
+    expect(decision).toMatchObject({ chosen, outcomes, reason })
+  })
+
+  it("may be another publisher's copy, because the row says so, and is then pinned", async () => {
+    const decision = await decide(
+      'anubis:32000/app:1',
+      registriesOf({ 'ghcr.io': found(digestB) }),
+      oneRow(
+        {
+          images: ['anubis:32000/**'],
+          try: ['ghcr.io/your-org/{path}', 'anubis:32000/{path}'],
+        },
+        ['anubis:32000'],
+      ),
+    )
+
+    expect(decision).toMatchObject({ chosen: `ghcr.io/your-org/app:1@${digestB}`, reason: 'found' })
+  })
+
+  it('is taken as the original without a question when it comes last', async () => {
+    const registries = registriesOf({})
+    const decision = await decide('nginx:1', registries)
+
+    expect(decision).toMatchObject({ chosen: 'as it was', reason: 'original' })
+    expect(registries.asked).toEqual(['anubis:32000/library/nginx:1'])
+  })
+
+  it('may be the original before others, which is then asked for like them', async () => {
+    const there = await decide('anubis:32000/app:1', registriesOf({ 'anubis:32000': found() }))
+    const elsewhere = await decide(
+      'anubis:32000/app:1',
+      registriesOf({ 'ghcr.io': found(digestB) }),
+    )
+    const nowhere = await decide('anubis:32000/app:1', registriesOf({}))
+
+    expect(there).toMatchObject({
+      chosen: 'as it was',
+      reason: 'original',
+      outcomes: ['found', 'unasked', 'unasked'],
+    })
+    expect(elsewhere).toMatchObject({
+      chosen: `ghcr.io/your-org/app:1@${digestB}`,
+      reason: 'found',
+      outcomes: ['absent', 'found', 'unasked'],
+    })
+    expect(nowhere).toMatchObject({
+      chosen: 'as it was',
+      reason: 'none-found',
+      outcomes: ['absent', 'absent', 'absent'],
+    })
+  })
+
+  it('is asked for by digest when the pod names one', async () => {
+    const registries = registriesOf({ 'anubis:32000': found() })
+    const decision = await decide(`nginx:1@${digestA}`, registries, { pin: pinLatest })
+
+    expect(decision.chosen).toBe(`anubis:32000/library/nginx:1@${digestA}`)
+    expect(registries.asked).toEqual([`anubis:32000/library/nginx@${digestA}`])
+  })
+})
+
+describe('order', () => {
+  it('is kept even if the first candidate answers last', async () => {
+    vi.useFakeTimers()
+    try {
+      const order: string[] = []
+      const { dependencies } = registriesOf({})
+      const late = new Promise<ReturnType<typeof found>>((answer) =>
+        setTimeout(() => answer(found(digestA)), 800),
+      )
+      const decision = resolve(
+        {
+          ...dependencies,
+          ask: ({ host }) => {
+            order.push(host)
+            return host === 'one.example' ? late : Promise.resolve(found(digestB))
+          },
+        },
+        {
+          table: tableOf(
+            ['one.example', 'two.example'],
+            [
+              {
+                name: 'r',
+                images: ['quay.io/**'],
+                try: ['one.example/{path}', 'two.example/{path}'],
+              },
+            ],
+          ),
+          pin: pinLatest,
+        },
+        {
+          reference: referenceOf('quay.io/x:latest'),
+          namespace: 'default',
+          signal: new AbortController().signal,
+        },
+      )
+      await vi.advanceTimersByTimeAsync(249)
+      expect(order).toEqual(['one.example'])
+      await vi.advanceTimersByTimeAsync(1)
+      expect(order).toEqual(['one.example', 'two.example'])
+      await vi.advanceTimersByTimeAsync(600)
+
+      expect(formatReference((await decision).chosen)).toBe(`one.example/x:latest@${digestA}`)
+    } finally {
+      vi.useRealTimers()
+    }
+  })
+
+  it.each([
+    ['absent', failed('absent')],
+    ['unreachable', failed('unreachable')],
+  ])('one that is %s behind a silent one does not hide the next', async (_, second) => {
+    const stop = new AbortController()
+    const hosts = ['silent.example', 'second.example', 'third.example', 'fourth.example']
+    const { dependencies, asked } = registriesOf({
+      'silent.example': silent,
+      'second.example': second,
+      'third.example': second,
+      'fourth.example': found(),
+    })
+    const ask: typeof dependencies.ask = (question, signal) => {
+      // The silent one is given up when the last one has been asked: without that there would be no end.
+      if (question.host === 'fourth.example') queueMicrotask(() => stop.abort())
+      return dependencies.ask(question, signal)
+    }
+    const resolution = await resolve(
+      { ...dependencies, ask },
+      {
+        table: tableOf(hosts, [
+          { name: 'r', images: ['quay.io/**'], try: hosts.map((host) => `${host}/{path}`) },
+        ]),
+        pin: pinNothing,
+      },
+      { reference: referenceOf('quay.io/x:1'), namespace: 'default', signal: stop.signal },
+    )
+
+    expect(asked).toHaveLength(4)
+    expect(formatReference(resolution.chosen)).toBe('fourth.example/x:1')
+  })
+
+  it('a silent candidate costs its head start, not more, once it has failed', async () => {
+    vi.useFakeTimers()
+    try {
+      const stop = new AbortController()
+      const { dependencies, asked } = registriesOf({
+        'one.example': silent,
+        'two.example': silent,
+        'three.example': found(),
+      })
+      const decision = resolve(
+        dependencies,
+        {
+          table: tableOf(
+            ['one.example', 'two.example', 'three.example'],
+            [
+              {
+                name: 'r',
+                images: ['quay.io/**'],
+                try: ['one.example/{path}', 'two.example/{path}', 'three.example/{path}'],
+              },
+            ],
+          ),
+          pin: pinNothing,
+        },
+        { reference: referenceOf('quay.io/x:1'), namespace: 'default', signal: stop.signal },
+      )
+      await vi.advanceTimersByTimeAsync(500)
+      expect(asked).toHaveLength(3)
+      stop.abort()
+      const resolution = await decision
+
+      expect(resolution.steps.map(({ outcome }) => outcome)).toEqual([
+        'timeout',
+        'timeout',
+        'found',
+      ])
+      expect(formatReference(resolution.chosen)).toBe('three.example/x:1')
+    } finally {
+      vi.useRealTimers()
+    }
+  })
+})
+
+describe('when nothing is found', () => {
+  const row = { images: ['quay.io/**'], try: ['m.example/{path}', 'ghcr.io/acme/{path}'] }
+
+  it('the image stays', async () => {
+    expect(await decide('quay.io/x:1', registriesOf({}), oneRow(row))).toMatchObject({
+      chosen: 'as it was',
+      reason: 'none-found',
+    })
+  })
+
+  it("`otherwise: first` takes the first mirror unproved, and never a stranger's copy", async () => {
+    const decision = await decide(
+      'quay.io/x:1',
+      registriesOf({ 'm.example': failed('unreachable') }),
+      oneRow({ ...row, try: ['ghcr.io/acme/{path}', 'm.example/{path}'], otherwise: 'first' }),
+    )
+
+    expect(decision).toMatchObject({ chosen: 'm.example/x:1', reason: 'first-unproved' })
+  })
+
+  it('`otherwise: deny` refuses', async () => {
+    expect(
+      await decide('quay.io/x:1', registriesOf({}), oneRow({ ...row, otherwise: 'deny' })),
+    ).toMatchObject({ reason: 'row-denies' })
+  })
+})
+
+describe('pins', () => {
+  it.each([
+    ['nginx', `anubis:32000/library/nginx:latest@${digestA}`],
+    ['nginx:latest', `anubis:32000/library/nginx:latest@${digestA}`],
+    ['nginx:1.27', 'anubis:32000/library/nginx:1.27'],
+  ])('%s becomes %s', async (image, chosen) => {
+    expect(
+      (await decide(image, registriesOf({ 'anubis:32000': found() }), { pin: pinLatest })).chosen,
+    ).toBe(chosen)
+  })
+
+  it('follow the tag that the pod asks for, through the map of tags', async () => {
+    const decision = await decide(
+      'freeipa/freeipa-server:latest',
+      registriesOf({ 'localhost:5000': found() }),
+      { table: freeipa, pin: pinLatest },
+    )
+
+    expect(decision.chosen).toBe(`localhost:5000/freeipa-server:almalinux-9@${digestA}`)
+  })
+
+  it("come from the registry that is pulled from, the original's own as well", async () => {
+    const decision = await decide('nginx', registriesOf({ 'docker.io': found(digestB) }), {
+      pin: pinLatest,
+    })
+
+    expect(decision).toMatchObject({
+      chosen: `docker.io/library/nginx:latest@${digestB}`,
+      reason: 'original',
+    })
+  })
+
+  it("are left off when the original's registry does not tell; the image runs all the same", async () => {
+    const decision = await decide(
+      'nginx',
+      registriesOf({ 'docker.io': failed('limited', '429') }),
+      { pin: pinLatest },
+    )
+
+    expect(decision).toMatchObject({
+      chosen: 'as it was',
+      reason: 'original',
+      resolution: { unpinned: '429' },
+    })
+  })
+
+  it('refuse the pod only where the configuration says so', async () => {
+    const decision = await decide(
+      'nginx',
+      registriesOf({ 'docker.io': failed('limited', '429') }),
+      { pin: { ...pinLatest, unresolved: 'deny' } },
+    )
+
+    expect(decision.reason).toBe('pin-denies')
+  })
+
+  it('an image without a row where its registry is listed, and contact no other', async () => {
+    const listed = registriesOf({ 'quay.io': found() })
+    const unlisted = registriesOf({ 'quay.io': found() }, { unlisted: ['quay.io'] })
+
+    expect((await decide('quay.io/x', listed, { pin: pinLatest })).chosen).toBe(
+      `quay.io/x:latest@${digestA}`,
+    )
+    expect((await decide('quay.io/x', unlisted, { pin: pinLatest })).chosen).toBe('as it was')
+    expect(unlisted.asked).toEqual([])
+  })
+})
+
+describe('a row that leaves images alone', () => {
+  it('takes the original, and asks nobody', async () => {
+    const registries = registriesOf({ 'm.example': found() }, { unlisted: ['ghcr.io'] })
+    const table = tableOf(
+      ['m.example'],
+      [
+        { name: 'operators', images: ['ghcr.io/cloudnative-pg/**'], try: ['{host}/{path}'] },
+        { name: 'all', images: ['**'], try: ['m.example/{host}/{path}', '{host}/{path}'] },
+      ],
+    )
+
+    expect(
+      (await decide('ghcr.io/cloudnative-pg/postgresql:17', registries, { table })).chosen,
+    ).toBe('as it was')
+    expect(registries.asked).toEqual([])
+  })
+})
+
+describe('hosts that only a pod names', () => {
+  it('are never asked', async () => {
+    const registries = registriesOf({}, { unlisted: ['169.254.169.254'] })
+    const decision = await decide('169.254.169.254/latest/meta-data', registries, {
+      ...oneRow({ images: ['**'], try: ['m.example/{host}/{path}', '{host}/{path}'] }),
+      pin: pinLatest,
+    })
+
+    expect(decision.chosen).toBe('as it was')
+    expect(registries.asked).toEqual(['m.example/169.254.169.254/latest/meta-data:latest'])
+  })
+})
+
+describe('a registry with probe: false', () => {
+  it('is taken unasked', async () => {
+    const registries = registriesOf({}, { trusted: ['anubis:32000'] })
+
+    expect(await decide('nginx:1', registries)).toMatchObject({
+      chosen: 'anubis:32000/library/nginx:1',
+      reason: 'trusted',
+    })
+    expect(registries.asked).toEqual([])
+  })
+})
+
+describe('alternates: digest (R-47)', () => {
+  const policy = oneRow({ images: ['quay.io/x'], try: ['ghcr.io/acme/x'], alternates: 'digest' })
+
+  it.each([
+    [
+      'the same',
+      { 'ghcr.io': found(digestA), 'quay.io': found(digestA) },
+      `ghcr.io/acme/x:1@${digestA}`,
+    ],
+    ['another', { 'ghcr.io': found(digestB), 'quay.io': found(digestA) }, 'as it was'],
+    ['not known', { 'ghcr.io': found(digestA), 'quay.io': failed('unreachable') }, 'as it was'],
+    [
+      'known of an earlier day',
+      { 'ghcr.io': { ...failed('unreachable'), staleDigest: digestA }, 'quay.io': found(digestB) },
+      'as it was',
+    ],
+  ])('the copy serves what the original serves: %s', async (_, answers, chosen) => {
+    expect((await decide('quay.io/x:1', registriesOf(answers), policy)).chosen).toBe(chosen)
+  })
+})
+
+describe('registries that are away', () => {
+  const away = { ...failed('unreachable'), staleDigest: digestA }
+  const row = { images: ['quay.io/x'], try: ['m.example/x', 'n.example/x'] }
+
+  it('the candidate that was there last is taken before nothing is', async () => {
+    const registries = registriesOf({ 'm.example': failed('unreachable'), 'n.example': away })
+    const decision = await decide('quay.io/x:latest', registries, {
+      ...oneRow(row, ['m.example', 'n.example']),
+      pin: pinLatest,
+    })
+
+    expect(decision).toMatchObject({ chosen: `n.example/x:latest@${digestA}`, reason: 'last-seen' })
+  })
+
+  it('but never before one that answers', async () => {
+    const registries = registriesOf({ 'm.example': away, 'n.example': found(digestB) })
+    const decision = await decide('quay.io/x:latest', registries, {
+      ...oneRow(row, ['m.example', 'n.example']),
+      pin: pinLatest,
+    })
+
+    expect(decision).toMatchObject({ chosen: `n.example/x:latest@${digestB}`, reason: 'found' })
+  })
+
+  it('nor before the original, which is pinned as it was last seen', async () => {
+    const registries = registriesOf({
+      'anubis:32000': away,
+      'docker.io': { ...away, staleDigest: digestB },
+    })
+    const decision = await decide('nginx', registries, { pin: pinLatest })
+
+    expect(decision).toMatchObject({
+      chosen: `docker.io/library/nginx:latest@${digestB}`,
+      reason: 'original',
+    })
+  })
+})
+
+describe('the host that a pod names', () => {
+  it('stays in a pin, because the pod may have a secret for it', async () => {
+    const decision = await decide(
+      'registry-1.docker.io/acme/app',
+      registriesOf({ 'docker.io': found() }),
+      { pin: pinLatest },
+    )
+
+    expect(decision.chosen).toBe(`registry-1.docker.io/acme/app:latest@${digestA}`)
+  })
+})
+
+describe('without asking', () => {
+  it('every outcome is `unasked` and the first candidate is what would be chosen', () => {
+    const resolution = resolveUnasked(
+      { table: anubis, pin: pinLatest },
+      { reference: referenceOf('nginx'), namespace: 'default' },
+    )
+
+    expect(resolution.steps.map(({ outcome }) => outcome)).toEqual(['unasked', 'unasked'])
+    expect([formatReference(resolution.chosen), resolution.changed, resolution.pinned]).toEqual([
+      'anubis:32000/library/nginx:latest',
+      true,
+      false,
+    ])
+  })
+})
+
+describe('what a person is told', () => {
+  it.each([
+    ['nginx:1', { 'anubis:32000': found() }, 'found on anubis:32000'],
+    [
+      'nginx:1',
+      { 'anubis:32000': failed('absent', '404 MANIFEST_UNKNOWN') },
+      'anubis:32000 absent (404 MANIFEST_UNKNOWN); the original on docker.io',
+    ],
+    ['quay.io/x:1', {}, 'no row matches; left as it is'],
+  ])('%s: %j', async (image, answers, text) => {
+    expect(describeResolution((await decide(image, registriesOf(answers))).resolution)).toBe(text)
+  })
+})

@@ -1,0 +1,88 @@
+import { describe, expect, it } from 'vitest'
+import { openShiftFacts } from '../../../src/diagnose/evidence/openshift-evidence.ts'
+import { apiOf, type StoredObject } from '../../support/kube-objects.ts'
+import { referenceOf } from '../../support/tables.ts'
+
+const groups = ['/apis/config.openshift.io/v1']
+const image = referenceOf('registry.redhat.io/redhat/redhat-operator-index:v4.20')
+const auth = Buffer.from('user:CANARY').toString('base64')
+
+function globalSecret(hosts: readonly string[], labels: Record<string, string> = {}): StoredObject {
+  const auths = Object.fromEntries(hosts.map((host) => [host, { auth }]))
+  return {
+    resource: 'secrets',
+    metadata: { name: 'pull-secret', namespace: 'openshift-config', labels },
+    type: 'kubernetes.io/dockerconfigjson',
+    data: { '.dockerconfigjson': Buffer.from(JSON.stringify({ auths })).toString('base64') },
+  } as StoredObject
+}
+
+function pool(name: string, conditions: object[]): StoredObject {
+  return {
+    resource: 'machineconfigpools',
+    metadata: { name },
+    status: { conditions },
+  } as StoredObject
+}
+
+describe("OpenShift's own credentials", () => {
+  it('are not looked for on another cluster', async () => {
+    expect(await openShiftFacts(apiOf([globalSecret([])]), image)).toBeNull()
+  })
+
+  it('that have the registry have not reached the nodes: pools that are behind are named, hosts are told, and no password', async () => {
+    const facts = await openShiftFacts(
+      apiOf(
+        [
+          globalSecret(['quay.io', 'registry.redhat.io']),
+          pool('master', [{ type: 'Updated', status: 'True' }]),
+          pool('worker', [
+            { type: 'Updated', status: 'False' },
+            { type: 'Degraded', status: 'True' },
+          ]),
+        ],
+        groups,
+      ),
+      image,
+    )
+
+    expect(facts?.evidence.map(({ says }) => says)).toEqual([
+      'the global pull secret has an entry for registry.redhat.io; it knows quay.io, registry.redhat.io',
+      'machine config pool worker is not updated and degraded',
+    ])
+    expect(facts?.fix).toContain('see why the pools that are not updated')
+    expect(facts?.fix).toContain('dockercfg secrets are not to be edited')
+    expect(JSON.stringify([facts?.evidence, facts?.fix])).not.toContain('CANARY')
+    expect(facts?.credentials).toHaveLength(1)
+  })
+
+  it('that lack the registry are where to add it', async () => {
+    const facts = await openShiftFacts(apiOf([globalSecret(['quay.io'])], groups), image)
+
+    expect(facts?.fix).toContain('add registry.redhat.io to the global pull secret')
+    expect(facts?.credentials).toEqual([])
+  })
+
+  it('that may not be read are said to be so', async () => {
+    const secret = globalSecret(['quay.io'], { 'test/forbidden': 'true' })
+    const facts = await openShiftFacts(apiOf([secret], groups), image)
+
+    expect(facts).toMatchObject({ fix: null, credentials: [] })
+    expect(facts?.evidence[0]?.says).toContain('may not be read by you')
+  })
+
+  it('do not matter where a mirror set sends the nodes elsewhere, which is told', async () => {
+    const set = {
+      resource: 'imagetagmirrorsets',
+      metadata: { name: 'redhat' },
+      spec: {
+        imageTagMirrors: [{ source: 'registry.redhat.io/redhat', mirrors: ['mirror.example/rh'] }],
+      },
+    } as StoredObject
+    const facts = await openShiftFacts(apiOf([globalSecret([]), set], groups), image)
+
+    expect(facts?.evidence.map(({ says }) => says)).toContain(
+      'nodes ask mirror.example/rh first, by tag (imagetagmirrorsets redhat)',
+    )
+  })
+})

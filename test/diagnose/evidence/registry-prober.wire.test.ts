@@ -1,0 +1,386 @@
+/** Probes against registries that answer as the well-known ones do, and the verdicts that come of it. */
+import { createServer } from 'node:net'
+import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
+import { afterEach, describe, expect, it } from 'vitest'
+import {
+  createProber,
+  type ProbeCredential,
+  type Prober,
+} from '../../../src/diagnose/evidence/registry-prober.ts'
+import type { Seen } from '../../../src/diagnose/evidence/probe-evidence.ts'
+import { applyProbe } from '../../../src/diagnose/evidence/apply-probe.ts'
+import { judge, type PullVerdict } from '../../../src/diagnose/verdict.ts'
+import { BerthError } from '../../../src/errors.ts'
+import { type Network, systemNetwork } from '../../../src/registry/http/ip-ranges.ts'
+import type { RegistrySettings } from '../../../src/registry/settings.ts'
+import {
+  type FakeRegistry,
+  type FakeRegistryOptions,
+  startFakeRegistry,
+} from '../../support/registry.ts'
+import { registryAt } from '../../support/registry-client.ts'
+import { createTestCertificate } from '../../support/registry-tls.ts'
+import { referenceOf } from '../../support/tables.ts'
+
+const closing: (() => Promise<unknown>)[] = []
+afterEach(async () => {
+  await Promise.all(closing.splice(0).map((close) => close()))
+})
+
+async function start(options: FakeRegistryOptions = {}): Promise<FakeRegistry> {
+  const registry = await startFakeRegistry(options)
+  closing.push(() => registry.close())
+  return registry
+}
+
+interface Rig {
+  readonly settings?: readonly RegistrySettings[]
+  readonly own?: ProbeCredential[]
+  readonly network?: Network
+  readonly answerMs?: number
+}
+
+function proberFor({
+  settings = [],
+  own = [],
+  network = systemNetwork,
+  answerMs = 5_000,
+}: Rig): Prober {
+  const prober = createProber({
+    config: { registries: new Map(settings.map((each) => [each.host, each])) },
+    keychainFor: () => ({ lookup: () => Promise.resolve(own) }),
+    network,
+    now: () => Date.now(),
+    answerMs,
+  })
+  closing.push(() => prober.close())
+  return prober
+}
+
+const puller = credential('puller', 'CANARY')
+
+function credential(username: string, password: string): ProbeCredential {
+  return {
+    by: 'pod',
+    secret: `${username}-secret`,
+    source: `secret ${username}-secret`,
+    username,
+    password,
+  }
+}
+
+const denied =
+  'failed to resolve reference "r.example/team/app:1": pull access denied, repository does not exist or may require authorization: server message: insufficient_scope: authorization failed'
+const absent = 'failed to resolve reference "r.example/team/app:1": r.example/team/app:1: not found'
+
+/** Asks for r.example/team/app:1, with what is under its name, and judges. */
+async function diagnose(
+  message: string,
+  registry: FakeRegistry,
+  { credentials = [], own = [] }: { credentials?: ProbeCredential[]; own?: ProbeCredential[] } = {},
+): Promise<{ verdict: PullVerdict; seen: Seen }> {
+  const settings = registryAt(registry.url, { host: 'r.example', allowPlainHttpAuth: true })
+  const prober = proberFor({ settings: [settings], own })
+  const said = judge(message, null)
+  const seen = await prober.look(referenceOf('r.example/team/app:1'), said.cause.rule, credentials)
+  if (seen === null) throw new Error('nothing was asked')
+  const verdict = applyProbe(said, seen)
+  expect(JSON.stringify(verdict)).not.toContain('CANARY')
+  return { verdict, seen }
+}
+
+describe('private or missing', () => {
+  it('a registry that gives a token to anybody and then says 404 has no such tag; only near ones that are there are told', async () => {
+    const registry = await start({ auth: { kind: 'bearer' } })
+    registry.addManifest({ repository: 'team/app', tag: '1.0' })
+    registry.behave(({ path }) =>
+      path.includes('/tags/list')
+        ? { status: 200, body: JSON.stringify({ tags: ['1.0', '1.1', 'gone'] }) }
+        : null,
+    )
+
+    const { verdict } = await diagnose(absent, registry)
+
+    expect(verdict).toMatchObject({ cause: { rule: 'D37' }, certainty: 'proved' })
+    expect(verdict.fix).toContain('asked for): 1.0;')
+    expect(verdict.fix).not.toContain('1.1')
+    expect(
+      registry.requests
+        .filter(({ path }) => path.includes('/manifests/'))
+        .every(({ method }) => method === 'HEAD'),
+    ).toBe(true)
+  })
+
+  it('without a list of tags there is no such repository', async () => {
+    const registry = await start()
+
+    expect((await diagnose(absent, registry)).verdict).toMatchObject({
+      cause: { rule: 'D38' },
+      certainty: 'proved',
+    })
+  })
+
+  it('one that answers 401 to strangers leaves it open, and says what would tell', async () => {
+    const registry = await start({ auth: { kind: 'bearer', users: { puller: 'CANARY' } } })
+
+    const { verdict } = await diagnose(denied, registry)
+
+    expect(verdict).toMatchObject({ cause: { rule: 'D28' }, certainty: 'ambiguous' })
+    expect(verdict.missing.join()).toContain('a credential that may read the repository')
+  })
+
+  it('a credential with rights that is told 404 proves that it is missing', async () => {
+    const registry = await start({ auth: { kind: 'basic', users: { puller: 'CANARY' } } })
+    registry.behave(({ path }) =>
+      path.includes('/tags/list') ? { status: 200, body: '{"tags":["2"]}' } : null,
+    )
+
+    const { verdict } = await diagnose(denied, registry, { credentials: [puller] })
+
+    expect(verdict).toMatchObject({ cause: { rule: 'D37' }, certainty: 'proved', secrets: [] })
+  })
+
+  it("one of Berth's own that gets it proves that it is private, and that the pod has nothing for it", async () => {
+    const registry = await start({ auth: { kind: 'bearer', users: { puller: 'CANARY' } } })
+    registry.addManifest({ repository: 'team/app', tag: '1' })
+
+    const { verdict } = await diagnose(denied, registry, {
+      own: [{ ...puller, by: 'other', secret: null }],
+    })
+
+    expect(verdict).toMatchObject({ cause: { rule: 'D22' }, certainty: 'proved' })
+  })
+
+  it('a credential that the registry refuses is named', async () => {
+    const registry = await start({ auth: { kind: 'bearer', users: { puller: 'CANARY' } } })
+    const stale = credential('puller', 'CANARY-old')
+
+    const { verdict } = await diagnose(denied, registry, { credentials: [stale] })
+
+    expect(verdict).toMatchObject({
+      cause: { rule: 'D25' },
+      certainty: 'proved',
+      secrets: ['puller-secret'],
+    })
+  })
+
+  it('a stale credential for a public image is to be taken away', async () => {
+    const registry = await start({ auth: { kind: 'bearer', users: {}, anonymous: true } })
+    registry.addManifest({ repository: 'team/app', tag: '1' })
+
+    const { verdict } = await diagnose(denied, registry, { credentials: [puller] })
+
+    expect(verdict.cause.rule).toBe('D25')
+    expect(verdict.fix).toContain('the image is public')
+  })
+
+  it('an image that is there, seen from here, speaks against the message', async () => {
+    const registry = await start()
+    registry.addManifest({ repository: 'team/app', tag: '1' })
+
+    const { verdict } = await diagnose(absent, registry)
+
+    expect(verdict).toMatchObject({ cause: { rule: 'D40' }, certainty: 'ambiguous' })
+    expect(verdict.missing.join()).toContain('hosts.toml')
+  })
+})
+
+it('what keeps Berth from a credential of its own is told: for ECR that is the link of the chain that is broken', async () => {
+  const registry = await start({ auth: { kind: 'basic', users: {} } })
+  const settings = registryAt(registry.url, { host: 'r.example' })
+  const broken = new BerthError('credentials-invalid', 'role B may not be assumed by role A')
+  const prober = createProber({
+    config: { registries: new Map([[settings.host, settings]]) },
+    keychainFor: () => ({ lookup: () => Promise.reject(broken) }),
+    now: () => Date.now(),
+  })
+  closing.push(() => prober.close())
+
+  const seen = await prober.look(referenceOf('r.example/team/app:1'), 'D22', [])
+
+  expect(seen?.tries.map(({ source, outcome }) => `${source}: ${outcome}`)).toEqual([
+    'anonymous: refused',
+    "Berth's own: role B may not be assumed by role A: unasked",
+  ])
+})
+
+describe('limits', () => {
+  it('a 429 proves a limit, and only HEAD was sent', async () => {
+    const registry = await start({
+      behave: () => ({ status: 429, headers: { 'retry-after': '60' } }),
+    })
+
+    const { verdict, seen } = await diagnose('429 Too Many Requests: toomanyrequests', registry)
+
+    expect(verdict).toMatchObject({ cause: { rule: 'D20' }, certainty: 'proved' })
+    expect(seen.tries[0]?.detail).toContain('retry after 60 s')
+    expect(registry.requests.map(({ method }) => method)).toEqual(['HEAD'])
+  })
+
+  it("Docker Hub's own headers are read from its preview repository, by HEAD", async () => {
+    const registry = await start({
+      behave: ({ path }) => ({
+        status: path.includes('ratelimitpreview') ? 200 : 429,
+        headers: { 'ratelimit-limit': '100;w=21600', 'ratelimit-remaining': '0;w=21600' },
+      }),
+    })
+    const settings = registryAt(registry.url, { host: 'docker.io' })
+    const seen = await proberFor({ settings: [settings] }).look(referenceOf('nginx'), 'D20', [])
+
+    expect(seen?.quota).toEqual({ limit: '100;w=21600', remaining: '0;w=21600' })
+    expect(registry.requests.map(({ method, path }) => `${method} ${path}`)).toEqual([
+      'HEAD /v2/library/nginx/manifests/latest',
+      'HEAD /v2/ratelimitpreview/test/manifests/latest',
+    ])
+  })
+})
+
+describe('where an endpoint leads', () => {
+  it('a certificate that nobody has signed, for another name', async () => {
+    const registry = await start({ tls: await createTestCertificate(['other.example']) })
+
+    const unknownCa = await diagnose('x509: certificate signed by unknown authority', registry)
+    const wrongName = await diagnose(
+      'x509: certificate is valid for other.example, not r.example',
+      registry,
+    )
+
+    expect(unknownCa.verdict).toMatchObject({ cause: { rule: 'D47' }, certainty: 'proved' })
+    expect(unknownCa.seen.certificate?.problems).toEqual(['unknown-ca', 'wrong-name'])
+    expect(wrongName.verdict).toMatchObject({ cause: { rule: 'D48' }, certainty: 'proved' })
+    expect(unknownCa.seen.certificate).toMatchObject({
+      issuer: 'fake registry',
+      names: ['other.example'],
+    })
+  })
+
+  it('a certificate for the address that is asked lacks nothing but an authority', async () => {
+    const registry = await start({ tls: await createTestCertificate() })
+
+    const { seen } = await diagnose('x509: certificate signed by unknown authority', registry)
+
+    expect(seen.certificate).toMatchObject({ names: ['127.0.0.1'], problems: ['unknown-ca'] })
+  })
+
+  it('a name without an address, a port where nobody listens, and a host that says nothing', async () => {
+    const silent = createServer(() => {}).listen(0, '127.0.0.1')
+    await once(silent, 'listening')
+    closing.push(async () => void silent.close())
+    const { port } = silent.address() as AddressInfo
+    const settings = [
+      registryAt('https://nowhere.invalid', { host: 'nowhere.example' }),
+      registryAt('http://127.0.0.1:1', { host: 'down.example' }),
+      registryAt(`https://127.0.0.1:${port}`, { host: 'silent.example' }),
+    ]
+    const prober = proberFor({ settings, answerMs: 100 })
+    const look = async (host: string, message: string) => {
+      const said = judge(message, null)
+      const seen = await prober.look(referenceOf(`${host}/team/app:1`), said.cause.rule, [])
+      return seen === null ? null : applyProbe(said, seen)
+    }
+
+    expect(await look('nowhere.example', 'dial tcp: lookup x: no such host')).toMatchObject({
+      cause: { rule: 'D50' },
+      certainty: 'proved',
+    })
+    expect(
+      await look('down.example', 'dial tcp 10.0.0.1:80: connect: connection refused'),
+    ).toMatchObject({ cause: { rule: 'D52' }, certainty: 'proved' })
+    expect(await look('silent.example', 'net/http: TLS handshake timeout')).toMatchObject({
+      cause: { rule: 'D53' },
+      certainty: 'proved',
+    })
+  })
+
+  it('a registry without TLS that the config does not list is asked over plain HTTP, and gets no credential', async () => {
+    const registry = await start({ auth: { kind: 'basic', users: { puller: 'CANARY' } } })
+    // To the prober this address is one of the network, not of this machine.
+    const network: Network = { ...systemNetwork, ipRangeOf: () => 'private' }
+    const message = 'http: server gave HTTP response to HTTPS client'
+    const said = judge(message, null)
+    const image = referenceOf(`${registry.host}/team/app:1`)
+    const seen = await proberFor({ network }).look(image, said.cause.rule, [puller])
+
+    expect(seen).not.toBeNull()
+    expect(applyProbe(said, seen as Seen)).toMatchObject({
+      cause: { rule: 'D45' },
+      certainty: 'proved',
+    })
+    expect(seen?.tries).toContainEqual(expect.objectContaining({ by: 'pod', outcome: 'unasked' }))
+    expect(registry.requests.every(({ headers }) => headers.authorization === undefined)).toBe(true)
+  })
+
+  it('a host that no config lists is never asked at an address of this machine', async () => {
+    const registry = await start()
+    const image = referenceOf(`${registry.host}/team/app:1`)
+
+    const seen = await proberFor({}).look(image, 'D40', [puller])
+
+    expect(seen).toMatchObject({ fault: 'off-limits', tries: [] })
+    expect(registry.requests).toEqual([])
+  })
+
+  it('a credential goes to no token server that is not known for the registry', async () => {
+    const registry = await start({
+      auth: { kind: 'bearer', users: { puller: 'CANARY' }, separate: true },
+    })
+
+    const { seen } = await diagnose(denied, registry, { credentials: [puller] })
+
+    expect(seen.tries.map(({ outcome }) => outcome)).toEqual(['unasked', 'unasked'])
+    expect(registry.requests.filter(({ server }) => server === 'token')).toEqual([])
+  })
+})
+
+describe('what a manifest names', () => {
+  const config = `sha256:${'a'.repeat(64)}`
+  const layer = `sha256:${'b'.repeat(64)}`
+  const manifest = JSON.stringify({
+    schemaVersion: 2,
+    config: { digest: config },
+    layers: [{ digest: layer }],
+  })
+
+  it('blobs that are not there', async () => {
+    const registry = await start()
+    registry.addManifest({ repository: 'team/app', tag: '1', body: manifest })
+    registry.behave(({ path }) => (path.endsWith(config) ? { status: 200 } : null))
+
+    const { verdict, seen } = await diagnose('failed to fetch content: blob unknown', registry)
+
+    expect(verdict).toMatchObject({ cause: { rule: 'D39' }, certainty: 'proved' })
+    expect(seen.blobs).toEqual({ asked: 2, missing: [layer] })
+  })
+
+  it('is not asked of Docker Hub, where that counts as a pull', async () => {
+    const registry = await start()
+    registry.addManifest({ repository: 'team/app', tag: '1', body: manifest })
+    const settings = registryAt(registry.url, { host: 'docker.io' })
+
+    const seen = await proberFor({ settings: [settings] }).look(
+      referenceOf('team/app:1'),
+      'D39',
+      [],
+    )
+
+    expect(seen?.blobs).toBeNull()
+    expect(registry.requests.map(({ method }) => method)).toEqual(['HEAD'])
+  })
+})
+
+it('a thousand pods with one image ask once for each credential', async () => {
+  const registry = await start({ auth: { kind: 'basic', users: { puller: 'CANARY' } } })
+  registry.addManifest({ repository: 'team/app', tag: '1' })
+  const settings = registryAt(registry.url, { host: 'r.example', allowPlainHttpAuth: true })
+  const prober = proberFor({ settings: [settings] })
+
+  await Promise.all(
+    Array.from({ length: 1_000 }, () =>
+      prober.look(referenceOf('r.example/team/app:1'), 'D20', [puller]),
+    ),
+  )
+
+  // Anonymous; then with the credential, after the challenge.
+  expect(registry.requests).toHaveLength(3)
+})

@@ -1,0 +1,158 @@
+import { existsSync, globSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, it } from 'vitest'
+import { parse } from 'yaml'
+import { readConfig } from '../../src/config/load.ts'
+import { jsonSchema } from '../../src/config/schema.ts'
+import { rules } from '../../src/diagnose/rules/classify.ts'
+import { errorCodes } from '../../src/errors.ts'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const read = (file: string) => readFileSync(join(root, file), 'utf8')
+const pages = [
+  'README.md',
+  'ARCHITECTURE.md',
+  'CONTRIBUTING.md',
+  'CHANGELOG.md',
+  ...globSync('docs/**/*.md', { cwd: root }),
+]
+
+function blocks(file: string, language: string): string[] {
+  return [...read(file).matchAll(new RegExp('^```' + language + '\\n([^]*?)^```$', 'gm'))].map(
+    ([, body = '']) => body,
+  )
+}
+
+describe('a page', () => {
+  it.each(pages)('%s says nothing twice', (page) => {
+    const lines = read(page).split('\n')
+    const said = lines.filter(
+      (line, index) => /^(?:- |\| |#)/.test(line) && !lines[index + 1]?.startsWith('| ---'),
+    )
+    const rows = said.filter((line) => !line.startsWith('| ---'))
+
+    expect(rows.filter((line, index) => rows.indexOf(line) !== index)).toEqual([])
+  })
+})
+
+describe('links', () => {
+  const links = pages.flatMap((page) =>
+    [...read(page).matchAll(/\]\((?!https?:)([^)#]+)/g)].map(
+      ([, target = '']) => [page, target] as const,
+    ),
+  )
+
+  it.each(links)('%s: %s', (page, target) => {
+    expect(existsSync(join(root, dirname(page), target))).toBe(true)
+  })
+})
+
+describe('configs in the documentation', () => {
+  const configs = pages.flatMap((page) =>
+    blocks(page, 'yaml')
+      .filter((body) => body.includes('kind: BerthConfig'))
+      .map((body) => [page, body] as const),
+  )
+
+  it('are there', () => {
+    expect(configs.map(([page]) => page)).toEqual(
+      expect.arrayContaining(['README.md', 'docs/configuration.md']),
+    )
+  })
+
+  it.each(configs)('are valid: %s', (_, body) => {
+    const result = readConfig(body, root)
+
+    expect(result.ok ? [] : result.problems).toEqual([])
+    expect(result.ok ? result.config.warnings : []).toEqual([])
+  })
+
+  it('of the README have five lines', () => {
+    expect(
+      blocks('README.md', 'yaml')
+        .find((body) => body.includes('kind: BerthConfig'))
+        ?.trim()
+        .split('\n'),
+    ).toHaveLength(5)
+  })
+
+  it('parse, as does every other YAML and JSON block', () => {
+    const bodies = pages.flatMap((page) => [...blocks(page, 'yaml'), ...blocks(page, 'json')])
+
+    for (const body of bodies) expect(parse(body)).toBeDefined()
+  })
+})
+
+describe('docs/configuration.md', () => {
+  it('has a row or a heading for every key', () => {
+    const text = read('docs/configuration.md')
+    const keys = new Set<string>()
+    JSON.stringify(jsonSchema(), (key, value: unknown) => {
+      if (key === 'properties' && typeof value === 'object' && value !== null)
+        for (const name of Object.keys(value)) keys.add(name)
+      return value
+    })
+    const shown = (key: string) =>
+      text.includes(`\`${key}\``) || text.includes(`## ${key}\n`) || text.includes(`{ ${key}: `)
+
+    expect(keys.size).toBeGreaterThan(20)
+    expect(
+      [...keys].filter((key) => !shown(key) && key !== 'apiVersion' && key !== 'kind'),
+    ).toEqual([])
+  })
+})
+
+describe('docs/errors.md', () => {
+  it('has a row for every code, and no other', () => {
+    const rows = [...read('docs/errors.md').matchAll(/^\| `([a-z-]+)` \| ([0-9]) \|/gm)].map(
+      ([, code]) => code,
+    )
+
+    expect(new Set(rows)).toEqual(new Set(errorCodes))
+  })
+})
+
+describe('docs/diagnose.md', () => {
+  it('has a row for every rule, as the table says it', () => {
+    const rows = [...read('docs/diagnose.md').matchAll(/^\| (D[0-9]+ \| .*) \|$/gm)].map(
+      ([, row]) => row,
+    )
+
+    expect(new Set(rows)).toEqual(
+      new Set(
+        rules.map(({ rule, cause, certainty, means, fix }) =>
+          [rule, `\`${cause}\``, certainty, means, fix].join(' | '),
+        ),
+      ),
+    )
+  })
+})
+
+describe('docs/cli.md', () => {
+  const text = read('docs/cli.md')
+  const verbs = globSync('src/commands/*.ts', { cwd: root }).flatMap((file) => {
+    const [, usage] = /export const usage =\s*'([^']+)'/.exec(read(file)) ?? []
+    return usage === undefined ? [] : [usage]
+  })
+
+  const declaring = globSync('src/commands/*.ts', { cwd: root }).filter((file) =>
+    read(file).includes('export const usage'),
+  )
+
+  it('shows each command as it describes itself', () => {
+    expect(verbs).toHaveLength(declaring.length)
+    expect(verbs.filter((usage) => !text.includes(`\n${usage}\n`))).toEqual([])
+  })
+})
+
+describe('docs/walkthrough.md', () => {
+  it('is nine sentences, each with a file', () => {
+    const steps = read('docs/walkthrough.md')
+      .split(/^\d+\. /m)
+      .slice(1)
+
+    expect(steps).toHaveLength(9)
+    expect(steps.filter((step) => !/\]\(\.\.\//.test(step))).toEqual([])
+  })
+})

@@ -1,0 +1,175 @@
+import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { createKeychain } from '../../src/engine/keychain.ts'
+
+let directory: string
+
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'berth-'))
+})
+
+afterEach(async () => {
+  await rm(directory, { recursive: true })
+})
+
+const canary = 'canary-secret'
+
+function config(auths: Record<string, string>): string {
+  const entries = Object.entries(auths).map(([key, password]) => [key, { username: 'u', password }])
+  return JSON.stringify({ auths: Object.fromEntries(entries) })
+}
+
+/** A pull secret as Kubernetes mounts it: the file is a link through `..data`, which is replaced as a whole. */
+async function mount(name: string, version: number, files: Record<string, string>): Promise<void> {
+  const secret = join(directory, name)
+  await mkdir(join(secret, `..${version}`), { recursive: true })
+  for (const [file, text] of Object.entries(files)) {
+    await writeFile(join(secret, `..${version}`, file), text)
+    await symlink(`..data/${file}`, join(secret, file)).catch(() => undefined)
+  }
+  await symlink(`..${version}`, join(secret, '..data_tmp'))
+  await rename(join(secret, '..data_tmp'), join(secret, '..data'))
+}
+
+function secretKeychain(problems: string[] = []) {
+  return createKeychain(
+    { kind: 'secret', name: 'creds' },
+    { secretsDirectory: directory, onProblem: (message) => problems.push(message) },
+  )
+}
+
+function passwords(found: readonly { password: string }[]): string[] {
+  return found.map(({ password }) => password)
+}
+
+describe('a keychain', () => {
+  it('without settings is anonymous', async () => {
+    const keychain = createKeychain(null, { secretsDirectory: directory })
+
+    expect(await keychain.lookup('a.example', 'x')).toEqual([])
+  })
+
+  it('reads a secret and says where each credential is from', async () => {
+    await mount('creds', 1, { '.dockerconfigjson': config({ 'ghcr.io': 'p' }) })
+
+    expect(await secretKeychain().lookup('ghcr.io', 'acme/x')).toEqual([
+      { username: 'u', password: 'p', source: 'secret creds, key ghcr.io' },
+    ])
+  })
+
+  it('reads a secret of the older kind', async () => {
+    await mount('creds', 1, {
+      '.dockercfg': JSON.stringify({ 'ghcr.io': { username: 'u', password: 'p' } }),
+    })
+
+    expect(passwords(await secretKeychain().lookup('ghcr.io', 'x'))).toEqual(['p'])
+  })
+
+  it.each(['config.json', '.dockercfg'])('reads a file %s', async (name) => {
+    const file = join(directory, name)
+    const entry = { 'ghcr.io': { username: 'u', password: 'p' } }
+    await writeFile(file, JSON.stringify(name === '.dockercfg' ? entry : { auths: entry }))
+    const keychain = createKeychain({ kind: 'dockerConfig', file }, { secretsDirectory: '' })
+
+    expect(await keychain.lookup('ghcr.io', 'x')).toEqual([
+      { username: 'u', password: 'p', source: `${file}, key ghcr.io` },
+    ])
+  })
+
+  it.each([
+    ['https://index.docker.io/v1/', 'docker.io', 'acme/x', true],
+    ['index.docker.io', 'docker.io', 'acme/x', true],
+    ['docker.io', 'docker.io', 'acme/x', true],
+    ['registry-1.docker.io', 'docker.io', 'acme/x', true],
+    ['docker.io/acme', 'docker.io', 'other/x', false],
+    ['hub.docker.com', 'docker.io', 'acme/x', false],
+    ['docker.io', 'ghcr.io', 'acme/x', false],
+    ['anubis:32000', 'anubis:32000', 'x', true],
+    ['anubis', 'anubis:32000', 'x', false],
+  ])('key %s for %s/%s: %s (R-25)', async (key, host, repository, found) => {
+    await mount('creds', 1, { '.dockerconfigjson': config({ [key]: 'p' }) })
+
+    expect(passwords(await secretKeychain().lookup(host, repository))).toEqual(found ? ['p'] : [])
+  })
+
+  it('gives the longest path first (R-25)', async () => {
+    const auths = { 'ghcr.io': 'host', 'ghcr.io/acme/tools': 'deep', 'ghcr.io/acme': 'team' }
+    await mount('creds', 1, { '.dockerconfigjson': config(auths) })
+
+    const found = await secretKeychain().lookup('ghcr.io', 'acme/tools/x')
+
+    expect(passwords(found)).toEqual(['deep', 'team', 'host'])
+  })
+
+  it('uses a rotated secret at once', async () => {
+    await mount('creds', 1, { '.dockerconfigjson': config({ 'ghcr.io': 'old' }) })
+    const keychain = secretKeychain()
+    await keychain.lookup('ghcr.io', 'x')
+
+    await mount('creds', 2, { '.dockerconfigjson': config({ 'ghcr.io': 'new' }) })
+
+    expect(passwords(await keychain.lookup('ghcr.io', 'x'))).toEqual(['new'])
+  })
+
+  it.each([
+    ['not JSON', { '.dockerconfigjson': `{"auths": ${canary}` }],
+    ['gone', {}],
+  ])('keeps what it has when the file is %s, and says so once', async (_, files) => {
+    const problems: string[] = []
+    await mount('creds', 1, { '.dockerconfigjson': config({ 'ghcr.io': canary }) })
+    const keychain = secretKeychain(problems)
+    await keychain.lookup('ghcr.io', 'x')
+
+    await mount('creds', 2, files)
+    const found = [await keychain.lookup('ghcr.io', 'x'), await keychain.lookup('ghcr.io', 'x')]
+
+    expect(found.map(passwords)).toEqual([[canary], [canary]])
+    expect(problems).toHaveLength(1)
+    expect(problems[0]).toMatch(/creds.*stays in use/)
+    expect(problems[0]).not.toContain(canary)
+  })
+
+  it.each([
+    [
+      'missing',
+      {},
+      /creds\/\.dockerconfigjson cannot be read \(ENOENT\); create the pull secret creds/,
+    ],
+    [
+      'not JSON',
+      { '.dockerconfigjson': `{"auths": ${canary}` },
+      /is not JSON; create the pull secret/,
+    ],
+    ['no object', { '.dockercfg': `["${canary}"]` }, /\.dockercfg is not a JSON object/],
+  ])('refuses to guess when the file is %s', async (_, files, message) => {
+    await mount('creds', 1, files)
+
+    const error: unknown = await secretKeychain()
+      .lookup('ghcr.io', 'x')
+      .catch((thrown: unknown) => thrown)
+
+    expect(error).toMatchObject({
+      code: 'credentials-invalid',
+      message: expect.stringMatching(message) as string,
+    })
+    expect(String(error)).not.toContain(canary)
+  })
+
+  it('names each entry that it cannot use, once', async () => {
+    const problems: string[] = []
+    const auths = { 'ghcr.io': { identitytoken: canary } }
+    await mount('creds', 1, { '.dockerconfigjson': JSON.stringify({ auths }) })
+    const keychain = secretKeychain(problems)
+
+    const found = [await keychain.lookup('ghcr.io', 'x'), await keychain.lookup('ghcr.io', 'x')]
+
+    expect(found).toEqual([[], []])
+    expect(problems).toHaveLength(1)
+    expect(problems[0]).toMatch(
+      /^secret creds, key ghcr\.io is not used: it has only an identitytoken/,
+    )
+    expect(problems[0]).not.toContain(canary)
+  })
+})

@@ -1,0 +1,66 @@
+import { describe, expect, it } from 'vitest'
+import { checkTokenServer } from '../../../src/registry/auth/token-server-policy.ts'
+import { registryAt } from '../../support/registry-client.ts'
+
+const hub = registryAt('https://registry-1.docker.io', { host: 'docker.io' })
+const gitlab = registryAt('https://registry.gitlab.com')
+const own = registryAt('https://reg.example:5000', {
+  authHosts: ['auth.example', 'sso.example:8443'],
+})
+const plain = registryAt('http://anubis:32000', { authHosts: ['auth.anubis'] })
+
+describe('a token server (R-24)', () => {
+  it.each([
+    [hub, 'https://auth.docker.io/token'],
+    [hub, 'https://AUTH.docker.io:443/token'],
+    [hub, 'https://registry-1.docker.io/token'],
+    [hub, 'https://docker.io/token'],
+    [gitlab, 'https://gitlab.com/jwt/auth'],
+    [own, 'https://reg.example:5000/token'],
+    [own, 'https://auth.example/token?a=b'],
+    [own, 'https://auth.example:443/token'],
+    [own, 'https://sso.example:8443/token'],
+    [plain, 'http://anubis:32000/token'],
+    [plain, 'http://auth.anubis/token'],
+    [plain, 'https://auth.anubis/token'],
+  ])('%o may name %s', (settings, realm) => {
+    expect(checkTokenServer(realm, settings)).toEqual({ ok: true, realm: new URL(realm) })
+  })
+
+  it.each([
+    [
+      hub,
+      'https://evil.example/token',
+      /evil\.example is not known for docker\.io; list it under authHosts/,
+    ],
+    [hub, 'https://auth.docker.io.evil.example/token', /not known/],
+    [hub, 'https://evil-auth.docker.io/token', /not known/],
+    [hub, 'https://auth.docker.io:8443/token', /not known/],
+    [hub, 'https://auth.docker.io@evil.example/token', /user in its URL/],
+    [hub, 'https://user:pass@auth.docker.io/token', /user in its URL/],
+    [hub, 'https://gitlab.com/jwt/auth', /not known/],
+    [hub, 'http://auth.docker.io/token', /plain HTTP/],
+    [hub, 'ftp://auth.docker.io/token', /neither http nor https/],
+    [hub, 'file:///etc/passwd', /neither/],
+    [hub, '/token', /no URL/],
+    [hub, '', /no URL/],
+    [hub, undefined, /names no token server/],
+    [hub, 'https://169.254.169.254/latest', /not known/],
+    [hub, 'https://[::ffff:169.254.169.254]/', /not known/],
+    [hub, 'https://2852039166/', /not known/],
+    [own, 'https://reg.example/token', /not known/],
+    [own, 'https://reg.example:5001/token', /not known/],
+    [own, 'https://auth.example:5000/token', /not known/],
+    [own, 'https://auth.docker.io/token', /not known/],
+    [own, 'http://auth.example/token', /plain HTTP/],
+    [own, String.raw`https://auth.example\@evil.example/token`, null],
+    [plain, 'http://anubis/token', /not known/],
+    [plain, `https://${'a.'.repeat(500)}example/`, /…|no URL/],
+  ])('%o may not name %s', (settings, realm, detail) => {
+    const result = checkTokenServer(realm, settings)
+
+    // A backslash is a slash to URLs: that one is the listed host with a curious path.
+    expect(result.ok).toBe(detail === null)
+    if (!result.ok && detail !== null) expect(result.detail).toMatch(detail)
+  })
+})

@@ -1,0 +1,84 @@
+import { afterEach, describe, expect, it } from 'vitest'
+import { type FakeRegistry, startFakeRegistry } from '../../support/registry.ts'
+import {
+  type Client,
+  startGuarded,
+  ask,
+  credential,
+  exchangesOf,
+} from '../../support/registry-client.ts'
+
+const open: (Client | FakeRegistry)[] = []
+
+afterEach(async () => {
+  await Promise.all(open.splice(0).map((one) => one.close()))
+})
+
+const start: typeof startGuarded = async (...args) => {
+  const started = await startGuarded(...args)
+  open.push(started.client, started.registry)
+  return started
+}
+
+const users = { user: 'right', other: 'also right' }
+
+describe('a token server', () => {
+  it.each([
+    [{ status: 429, headers: { 'retry-after': '7' } }, 'limited', '429, retry after 7 s'],
+    [{ status: 503 }, 'unreachable', '503'],
+    [{ status: 403 }, 'denied', '403'],
+    [{ status: 400 }, 'denied', '400'],
+    [{ status: 404 }, 'denied', '404'],
+    [{ body: 'UNTRUSTED' }, 'invalid', 'gave no token'],
+    [{ body: 'null' }, 'invalid', 'gave no token'],
+    [{ body: '{"token":""}' }, 'invalid', 'gave no token'],
+    [{ body: '{"token":1}' }, 'invalid', 'gave no token'],
+    [{ body: '{"token":"a\\r\\nx: y"}' }, 'invalid', 'gave no token'],
+    [{ body: `{"token":"${'a'.repeat(64 * 1024)}"}` }, 'invalid', 'gave no token'],
+    [{ endless: true }, 'invalid', 'gave no token'],
+    [{ gzipBomb: true }, 'invalid', 'gave no token'],
+    [{ raw: '' }, 'unreachable', 'closed the connection'],
+  ] as const)('that answers %o makes it %s (R-15)', async (behaviour, outcome, detail) => {
+    const { registry, client } = await start({ kind: 'bearer' })
+    registry.behave(({ server }) => (server === 'token' ? behaviour : null))
+
+    const answer = await ask(client, registry.host)
+
+    expect(answer).toMatchObject({ outcome, detail: expect.stringContaining(detail) as string })
+    expect(JSON.stringify(answer)).not.toContain('UNTRUSTED')
+  })
+
+  it('is not followed to where it redirects (R-24)', async () => {
+    const { registry, client } = await start(
+      { kind: 'bearer', users },
+      { credentials: [credential('right')] },
+    )
+    const elsewhere = await startFakeRegistry()
+    open.push(elsewhere)
+    registry.behave(({ server }) =>
+      server === 'token' ? { status: 302, headers: { location: `${elsewhere.url}/token` } } : null,
+    )
+
+    expect(await ask(client, registry.host)).toMatchObject({
+      outcome: 'invalid',
+      detail: expect.stringContaining('redirects') as string,
+    })
+    expect(elsewhere.requests).toEqual([])
+  })
+
+  it('that is not listed is not contacted (R-24)', async () => {
+    const { registry, client } = await start(
+      { kind: 'bearer', users, separate: true },
+      { credentials: [credential('right')] },
+      { authHosts: [] },
+    )
+
+    expect(await ask(client, registry.host)).toMatchObject({
+      outcome: 'denied',
+      detail: expect.stringContaining(
+        `the token server ${registry.tokenHost} is not known for ${registry.host}; list it under authHosts`,
+      ) as string,
+    })
+    expect(exchangesOf(registry)).toEqual(['registry HEAD bare'])
+  })
+})

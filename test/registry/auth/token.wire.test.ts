@@ -1,0 +1,159 @@
+import { afterEach, describe, expect, it } from 'vitest'
+import { type FakeRegistry, digestOf, emptyManifest, manifestType } from '../../support/registry.ts'
+import {
+  type Client,
+  startGuarded,
+  ask,
+  credential,
+  exchangesOf,
+} from '../../support/registry-client.ts'
+
+const open: (Client | FakeRegistry)[] = []
+
+afterEach(async () => {
+  await Promise.all(open.splice(0).map((one) => one.close()))
+})
+
+const start: typeof startGuarded = async (...args) => {
+  const started = await startGuarded(...args)
+  open.push(started.client, started.registry)
+  return started
+}
+
+const found = { outcome: 'found', digest: digestOf(emptyManifest(manifestType)) }
+
+const users = { user: 'right', other: 'also right' }
+
+describe('a registry that wants a token', () => {
+  it('gets one for an anonymous caller, who is sent without anything first', async () => {
+    const { registry, client } = await start({ kind: 'bearer', separate: true })
+
+    expect(await ask(client, registry.host)).toMatchObject(found)
+    expect(exchangesOf(registry)).toEqual([
+      'registry HEAD bare',
+      'token GET bare',
+      'registry HEAD Bearer',
+    ])
+  })
+
+  it('gets one for a user', async () => {
+    const { registry, client } = await start(
+      { kind: 'bearer', users, separate: true },
+      { credentials: [credential('right')] },
+    )
+
+    expect(await ask(client, registry.host)).toMatchObject(found)
+    expect(exchangesOf(registry)).toEqual([
+      'registry HEAD bare',
+      'token GET Basic',
+      'registry HEAD Bearer',
+    ])
+  })
+
+  it('gets the same one again, without another question', async () => {
+    const { registry, client } = await start({ kind: 'bearer' })
+    await ask(client, registry.host)
+
+    await ask(client, registry.host)
+
+    expect(exchangesOf(registry).slice(3)).toEqual(['registry HEAD Bearer'])
+  })
+
+  it('gets the same one for the GET after a HEAD', async () => {
+    const { registry, client } = await start({ kind: 'bearer' })
+    registry.behave(({ method, headers }) =>
+      method === 'HEAD' && headers.authorization !== undefined ? { status: 405 } : null,
+    )
+
+    expect(await ask(client, registry.host)).toMatchObject(found)
+    expect(exchangesOf(registry).slice(2)).toEqual(['registry HEAD Bearer', 'registry GET Bearer'])
+  })
+
+  it.each([
+    [undefined, 60],
+    [300, 300],
+    [0, 60],
+    [-5, 60],
+    [1e300, 86_400],
+  ])(
+    'with expires_in %s keeps it for nine tenths of %d s of our clock',
+    async (expiresIn, life) => {
+      let now = 1_000_000
+      const { registry, client } = await start(
+        { kind: 'bearer', ...(expiresIn === undefined ? {} : { expiresIn }) },
+        { now: () => now },
+      )
+      const tokens = () => exchangesOf(registry).filter((line) => line.startsWith('token')).length
+      await ask(client, registry.host)
+
+      now += life * 900 - 1
+      await ask(client, registry.host)
+      const before = tokens()
+      now += 2
+      await ask(client, registry.host)
+
+      expect([before, tokens()]).toEqual([1, 2])
+    },
+  )
+
+  it('is given `access_token` as well', async () => {
+    const { registry, client } = await start({ kind: 'bearer', field: 'access_token' })
+
+    expect(await ask(client, registry.host)).toMatchObject(found)
+  })
+
+  it('asks with our scope, whatever the challenge says (R-23)', async () => {
+    const { registry, client } = await start({
+      kind: 'bearer',
+      challenge: (realm) =>
+        `Bearer realm="${realm}?account=a%20b&scope=admin",service="a b",scope="repository:user/image:pull,push"`,
+    })
+
+    expect(await ask(client, registry.host)).toMatchObject(found)
+    expect(registry.requests[1]?.path).toBe(
+      '/token?account=a%20b&service=a+b&scope=repository%3Ateam%2Fapp%3Apull',
+    )
+  })
+
+  it.each<[string, (realm: string) => string | string[]]>([
+    ['a second header', (realm) => ['Negotiate', `Bearer realm="${realm}"`]],
+    ['behind Basic', (realm) => `Basic realm="x", Bearer realm="${realm}"`],
+    ['in mixed case', (realm) => `bEARER REALM="${realm}"`],
+  ])('is understood when it says so in %s (R-21)', async (_, challenge) => {
+    const { registry, client } = await start({ kind: 'bearer', challenge })
+
+    expect(await ask(client, registry.host)).toMatchObject(found)
+  })
+
+  it('that no longer takes the kept one gets a new one', async () => {
+    const { registry, client } = await start({ kind: 'bearer' })
+    await ask(client, registry.host)
+
+    registry.revokeTokens()
+
+    expect(await ask(client, registry.host)).toMatchObject(found)
+    expect(exchangesOf(registry).slice(3)).toEqual([
+      'registry HEAD Bearer',
+      'token GET bare',
+      'registry HEAD Bearer',
+    ])
+  })
+
+  it('keeps no token that was refused: rights may have been given since', async () => {
+    const { registry, client } = await start({ kind: 'bearer', anonymous: false })
+    await ask(client, registry.host)
+    await ask(client, registry.host)
+
+    expect(exchangesOf(registry).filter((line) => line.startsWith('token'))).toHaveLength(2)
+  })
+
+  it.each([
+    ['another repository', { repository: 'team/other' }],
+    ['another tag', { reference: '2' }],
+  ])('is asked about %s', async (_, question) => {
+    const { registry, client } = await start({ kind: 'bearer' })
+    await ask(client, registry.host)
+
+    expect(await ask(client, registry.host, question)).toEqual({ outcome: 'absent', detail: '404' })
+  })
+})

@@ -1,0 +1,170 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { Address, Network } from '../../../src/registry/http/ip-ranges.ts'
+import type { RegistrySettings } from '../../../src/registry/settings.ts'
+import { type FakeRegistry, startFakeRegistry } from '../../support/registry.ts'
+import {
+  ask,
+  type Client,
+  createClient,
+  credential,
+  registryAt,
+} from '../../support/registry-client.ts'
+
+let registry: FakeRegistry
+let elsewhere: FakeRegistry
+let digest: string
+const clients: Client[] = []
+
+beforeEach(async () => {
+  registry = await startFakeRegistry()
+  elsewhere = await startFakeRegistry()
+  digest = elsewhere.addManifest({ repository: 'team/app', tag: '1' })
+})
+
+afterEach(async () => {
+  await Promise.all([...clients.splice(0), registry, elsewhere].map((one) => one.close()))
+})
+
+function connect(registries: readonly RegistrySettings[], network: Partial<Network> = {}) {
+  const client = createClient(registries, { network, credentials: [credential('right')] })
+  clients.push(client)
+  return client
+}
+
+function redirectTo(location: string) {
+  registry.behave(() => ({ status: 307, headers: { location } }))
+}
+
+/** Everything listens on loopback here, so the tests say which of it is the internet and which is not. */
+const internet: Pick<Network, 'ipRangeOf'> = {
+  ipRangeOf: (address) => (address === '127.0.0.1' ? 'public' : 'private'),
+}
+
+/** Everything is on loopback and shares its address: the first to be judged, the registry itself, is on the internet. */
+function onceOnTheInternet(): Pick<Network, 'ipRangeOf'> {
+  let judged = 0
+  return { ipRangeOf: () => (judged++ === 0 ? 'public' : 'private') }
+}
+
+const refused = {
+  outcome: 'invalid',
+  detail: expect.stringContaining('leads into an internal network') as string,
+}
+
+describe('a redirect from the internet into a network of ours (R-24)', () => {
+  it.each([
+    'http://127.0.0.2:1/',
+    'http://0x7f000002:1/',
+    'http://2130706434:1/',
+    'http://[::ffff:127.0.0.2]:1/',
+    'http://[::1]:1/',
+    'http://169.254.169.254/latest/meta-data/',
+  ])('%s is refused', async (location) => {
+    const client = connect([registryAt(registry.url)], internet)
+    redirectTo(location)
+
+    expect(await ask(client, registry.host)).toMatchObject(refused)
+  })
+
+  it('is refused by the address that a name leads to, though it led elsewhere before', async () => {
+    const answers: Address[] = [
+      { address: '127.0.0.1', family: 4 },
+      { address: '127.0.0.2', family: 4 },
+    ]
+    let asked = 0
+    const client = connect([registryAt(registry.url)], {
+      ...internet,
+      lookup: (_, done) => done(null, answers.slice(asked, ++asked)),
+    })
+    const [, port] = elsewhere.host.split(':')
+    redirectTo(`http://moving.example:${port}/v2/team/app/manifests/1`)
+    elsewhere.behave(() => ({ headers: { connection: 'close' } }))
+
+    expect(await ask(client, registry.host)).toMatchObject({ outcome: 'found' })
+    expect(await ask(client, registry.host)).toMatchObject(refused)
+    expect([asked, elsewhere.requests.length]).toEqual([2, 1])
+  })
+
+  it('is refused when one of several addresses is there', async () => {
+    const client = connect([registryAt(registry.url)], {
+      ...internet,
+      lookup: (_, done) =>
+        done(null, [
+          { address: '127.0.0.1', family: 4 },
+          { address: '10.0.0.1', family: 4 },
+        ]),
+    })
+    redirectTo(elsewhere.url.replace('127.0.0.1', 'two.example'))
+
+    expect(await ask(client, registry.host)).toMatchObject(refused)
+    expect(elsewhere.requests).toEqual([])
+  })
+
+  it.each([
+    ['is listed', true],
+    ['is not listed', false],
+  ])('when the host %s', async (_, isListed) => {
+    const own = registryAt(registry.url)
+    const listed = isListed ? [own, registryAt(elsewhere.url)] : [own]
+    const client = connect(listed, onceOnTheInternet())
+    redirectTo(`${elsewhere.url}/v2/team/app/manifests/1`)
+
+    expect(await ask(client, registry.host)).toMatchObject(
+      isListed ? { outcome: 'found' } : refused,
+    )
+  })
+
+  it('is refused when the registry has moved there since', async () => {
+    const client = connect([registryAt(registry.url)], onceOnTheInternet())
+    registry.behave(() => ({ status: 404, headers: { connection: 'close' } }))
+    await ask(client, registry.host)
+    redirectTo(`${elsewhere.url}/v2/team/app/manifests/1`)
+
+    expect(await ask(client, registry.host)).toMatchObject(refused)
+    expect(elsewhere.requests).toEqual([])
+  })
+
+  it('is allowed when the registry is in that very zone, and in no other', async () => {
+    const ipRangeOf = (address: string) => (address === '127.0.0.1' ? 'private' : 'link-local')
+    const client = connect([registryAt(registry.url)], { ipRangeOf })
+    redirectTo(`${elsewhere.url}/v2/team/app/manifests/1`)
+    const within = await ask(client, registry.host)
+    redirectTo('http://169.254.169.254/')
+
+    expect(within).toMatchObject({ outcome: 'found', digest })
+    expect(await ask(client, registry.host)).toMatchObject(refused)
+  })
+})
+
+describe('a token server that leads into a network of ours (R-24)', () => {
+  it('is contacted when the configuration names it', async () => {
+    await registry.close()
+    registry = await startFakeRegistry({ auth: { kind: 'bearer', separate: true } })
+    registry.addManifest({ repository: 'team/app', tag: '1' })
+    const settings = registryAt(registry.url, { authHosts: [registry.tokenHost] })
+    const client = connect([settings], onceOnTheInternet())
+
+    expect(await ask(client, registry.host)).toMatchObject({ outcome: 'found' })
+  })
+
+  it('is not contacted when it is only known by name', async () => {
+    const [, port] = registry.host.split(':')
+    const hub = registryAt(`http://hub.example:${port}`, { host: 'docker.io' })
+    const looked: string[] = []
+    const client = connect([hub], {
+      ...internet,
+      lookup: (hostname, done) => {
+        looked.push(hostname)
+        const address = hostname === 'hub.example' ? '127.0.0.1' : '169.254.169.254'
+        done(null, [{ address, family: 4 }])
+      },
+    })
+    registry.behave(() => ({
+      status: 401,
+      headers: { 'www-authenticate': 'Bearer realm="https://auth.docker.io/token"' },
+    }))
+
+    expect(await ask(client, 'docker.io')).toMatchObject(refused)
+    expect(looked).toEqual(['hub.example', 'auth.docker.io'])
+  })
+})

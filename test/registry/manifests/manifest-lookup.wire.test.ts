@@ -1,0 +1,177 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import {
+  digestOf,
+  dockerListType,
+  dockerManifestType,
+  emptyManifest,
+  type FakeRegistry,
+  indexType,
+  manifestType,
+  startFakeRegistry,
+} from '../../support/registry.ts'
+import type { Behaviour } from '../../support/registry-behaviour.ts'
+import { ask, type Client, createClient, registryAt } from '../../support/registry-client.ts'
+
+let registry: FakeRegistry
+let client: Client
+
+beforeEach(async () => {
+  registry = await startFakeRegistry()
+  client = createClient([registryAt(registry.url)])
+})
+
+afterEach(async () => {
+  await client.close()
+  await registry.close()
+})
+
+function methods(): string[] {
+  return registry.requests.map(({ method }) => method)
+}
+
+/** Behaves so towards one method, and as usual towards the other. */
+function towards(wanted: string, behaviour: Behaviour) {
+  registry.behave(({ method }) => (method === wanted ? behaviour : null))
+}
+
+const otherDigest = digestOf('something else')
+
+describe('one HEAD', () => {
+  it.each([indexType, dockerListType, manifestType, dockerManifestType])(
+    'is enough for %s (R-14)',
+    async (mediaType) => {
+      const digest = registry.addManifest({ repository: 'team/app', tag: '1', mediaType })
+
+      expect(await ask(client, registry.host)).toEqual({ outcome: 'found', digest, mediaType })
+      expect(methods()).toEqual(['HEAD'])
+    },
+  )
+
+  it('carries one Accept header with the four types and none of schema 1 (R-10)', async () => {
+    await ask(client, registry.host)
+
+    const [request] = registry.requests
+    expect(request?.path).toBe('/v2/team/app/manifests/1')
+    expect(request?.headers.accept?.split(', ')).toEqual([
+      indexType,
+      dockerListType,
+      manifestType,
+      dockerManifestType,
+    ])
+    expect(request?.headers['accept-encoding']).toBe('identity')
+    expect(request?.headers.authorization).toBeUndefined()
+  })
+
+  it('asks for a digest', async () => {
+    const digest = registry.addManifest({ repository: 'team/app' })
+
+    expect(await ask(client, registry.host, { reference: digest })).toMatchObject({
+      outcome: 'found',
+      digest,
+    })
+  })
+
+  it.each([
+    ['charset', `${indexType}; charset=utf-8`],
+    ['upper case', indexType.toUpperCase()],
+  ])('looks past %s in the content type', async (_, contentType) => {
+    registry.addManifest({ repository: 'team/app', tag: '1', mediaType: indexType })
+    registry.behave(() => ({ headers: { 'content-type': contentType } }))
+
+    expect(await ask(client, registry.host)).toMatchObject({
+      outcome: 'found',
+      mediaType: indexType,
+    })
+    expect(methods()).toEqual(['HEAD'])
+  })
+
+  it('goes below the path of the endpoint', async () => {
+    const behind = await startFakeRegistry({ prefix: '/cache/hub' })
+    const digest = behind.addManifest({ repository: 'team/app', tag: '1' })
+    const through = createClient([registryAt(`${behind.url}/`, { host: 'docker.io' })])
+
+    expect(await ask(through, 'docker.io')).toMatchObject({ outcome: 'found', digest })
+    await through.close()
+    await behind.close()
+  })
+
+  it('takes a digest of another algorithm', async () => {
+    registry.addManifest({ repository: 'team/app', tag: '1' })
+    const digest = digestOf(emptyManifest(manifestType), 'sha512')
+    registry.behave(() => ({ headers: { 'docker-content-digest': digest } }))
+
+    expect(await ask(client, registry.host)).toMatchObject({ outcome: 'found', digest })
+  })
+})
+
+describe('one GET after a HEAD (R-11)', () => {
+  it.each<[string, Behaviour]>([
+    ['no digest', { headers: { 'docker-content-digest': null } }],
+    ['an empty digest', { headers: { 'docker-content-digest': '' } }],
+    ['a short digest', { headers: { 'docker-content-digest': 'sha256:abc' } }],
+    ['an upper-case digest', { headers: { 'docker-content-digest': otherDigest.toUpperCase() } }],
+    ['a digest of sha1', { headers: { 'docker-content-digest': `sha1:${'a'.repeat(40)}` } }],
+    ['a digest with more behind it', { headers: { 'docker-content-digest': `${otherDigest}@x` } }],
+    ['two digests', { headers: { 'docker-content-digest': [otherDigest, otherDigest] } }],
+    ['no length', { headers: { 'content-length': null } }],
+    ['a length of nothing', { headers: { 'content-length': '0' } }],
+    ['no content type', { headers: { 'content-type': null } }],
+    ['a content type that says nothing', { headers: { 'content-type': 'application/json' } }],
+  ])('with %s', async (_, behaviour) => {
+    const body = `{ "schemaVersion": 2,\n\t"mediaType": "${indexType}" , "manifests": [] }\n`
+    const digest = registry.addManifest({
+      repository: 'team/app',
+      tag: '1',
+      body,
+      mediaType: indexType,
+    })
+    towards('HEAD', behaviour)
+
+    expect(await ask(client, registry.host)).toEqual({
+      outcome: 'found',
+      digest,
+      mediaType: indexType,
+    })
+    expect(methods()).toEqual(['HEAD', 'GET'])
+    expect(registry.requests[1]?.headers.accept).toBe(registry.requests[0]?.headers.accept)
+  })
+
+  it.each([405, 501, 403])('with status %d (R-13)', async (status) => {
+    const digest = registry.addManifest({ repository: 'team/app', tag: '1' })
+    towards('HEAD', { status })
+
+    expect(await ask(client, registry.host)).toMatchObject({ outcome: 'found', digest })
+    expect(methods()).toEqual(['HEAD', 'GET'])
+  })
+
+  it('hashes by itself when GET has no digest either', async () => {
+    const digest = registry.addManifest({ repository: 'team/app', tag: '1' })
+    registry.behave(() => ({ headers: { 'docker-content-digest': 'nonsense' } }))
+
+    expect(await ask(client, registry.host)).toMatchObject({ outcome: 'found', digest })
+  })
+
+  it('hashes with the algorithm that was asked for', async () => {
+    const digest = registry.addManifest({ repository: 'team/app' })
+    const reference = digestOf(emptyManifest(manifestType), 'sha512')
+
+    expect(await ask(client, registry.host, { reference })).toMatchObject({
+      outcome: 'found',
+      digest: reference,
+    })
+    expect(registry.requests[0]?.path).toContain(reference)
+    expect(digest).not.toBe(reference)
+  })
+})
+
+describe('a source', () => {
+  it('knows what is listed, and contacts nothing else', async () => {
+    const listed = createClient([registryAt('https://a.example', { probe: false })])
+
+    expect([listed.knows('a.example'), listed.knows('b.example')]).toEqual([true, false])
+    expect([listed.probes('a.example'), listed.probes('b.example')]).toEqual([false, false])
+    expect(await ask(listed, registry.host)).toMatchObject({ outcome: 'invalid' })
+    expect(registry.requests).toEqual([])
+    await listed.close()
+  })
+})

@@ -1,0 +1,608 @@
+import { describe, expect, it } from 'vitest'
+import { readRecords } from '../../../src/decision/pod/images-annotation.ts'
+import type { AdmissionPolicy } from '../../../src/decision/pod/decide-sites.ts'
+import type {
+  ProvisionResult,
+  SecretProvisioner,
+} from '../../../src/webhook/admission/secret-provisioner.ts'
+import {
+  noNamespaceLookup,
+  type NamespaceLookup,
+} from '../../../src/webhook/admission/namespace-lookup.ts'
+import { createAdmit } from '../../../src/webhook/admission/admit.ts'
+import type { AdmissionRequest } from '../../../src/webhook/admission/admission-review.ts'
+import { createDecide } from '../../../src/decision/resolve/decision-cache.ts'
+import type { Policy } from '../../../src/decision/resolve/resolution.ts'
+import { compilePattern } from '../../../src/decision/fallback/glob.ts'
+import { applyTo } from '../../../src/decision/pod/patch.ts'
+import { findSites, member } from '../../../src/decision/pod/sites.ts'
+import { digestA, failed, found, type Registries, registriesOf } from '../../support/questions.ts'
+import { podOf, requestOf } from '../../support/reviews.ts'
+import { anubis, tableOf } from '../../support/tables.ts'
+
+interface Setting {
+  readonly registries?: Registries
+  readonly policy?: Partial<Policy & AdmissionPolicy>
+  readonly facts?: NamespaceLookup
+  readonly observeOnly?: boolean
+  readonly ensure?: SecretProvisioner
+}
+
+const recordsIn = (pod: unknown) => [...readRecords(pod).values()]
+
+const everywhere = registriesOf({ 'anubis:32000': found() })
+
+async function admit(request: AdmissionRequest, setting: Setting = {}) {
+  const bugs: unknown[] = []
+  const registries = setting.registries ?? everywhere
+  const policy: Policy & AdmissionPolicy = {
+    table: anubis,
+    pin: { matches: (tag) => tag === 'latest', unresolved: 'keep' },
+    pullPolicy: [],
+    pullSecrets: [],
+    mode: 'enforce',
+    ...setting.policy,
+  }
+  const handler = createAdmit({
+    current: () => ({
+      policy,
+      decide: createDecide(registries.dependencies, policy),
+      ...(setting.ensure === undefined ? {} : { ensure: setting.ensure }),
+    }),
+    facts: setting.facts ?? noNamespaceLookup,
+    now: () => 0,
+    onBug: (error) => bugs.push(error),
+  })
+  const signal = AbortSignal.timeout(5_000)
+  const { verdict, holds } = await handler(request, {
+    signal: () => signal,
+    observeOnly: setting.observeOnly ?? false,
+  })
+  const after = applyTo(request.object, verdict.patch)
+  return {
+    ...verdict,
+    holds: holds(),
+    after,
+    images: findSites(after).map(({ image }) => image),
+    bugs,
+  }
+}
+
+const pinned = `anubis:32000/library/nginx:latest@${digestA}`
+
+describe('a pod that is created', () => {
+  it('has its images rewritten and says so in one annotation', async () => {
+    const { images, after, auditAnnotations, denied } = await admit(
+      requestOf(podOf(['nginx', 'quay.io/x/y:1'])),
+    )
+
+    expect(denied).toBeNull()
+    expect(images).toEqual([pinned, 'quay.io/x/y:1'])
+    expect(recordsIn(after)).toEqual([
+      {
+        site: 'containers/c0',
+        from: 'nginx',
+        to: pinned,
+        row: 'docker-hub',
+        why: 'found on anubis:32000',
+      },
+    ])
+    expect(JSON.parse(auditAnnotations['images'] ?? '')).toEqual(recordsIn(after))
+  })
+
+  it('asks once for an image that three containers share', async () => {
+    const registries = registriesOf({ 'anubis:32000': found() })
+    await admit(requestOf(podOf(['nginx:1', 'nginx:1', 'nginx:1'])), { registries })
+
+    expect(registries.asked).toHaveLength(1)
+  })
+
+  it.each([
+    ['no image of the table', podOf(['quay.io/x/y:1'])],
+    [
+      'a mirror pod',
+      { ...podOf(['nginx']), metadata: { annotations: { 'kubernetes.io/config.mirror': 'x' } } },
+    ],
+    ['an image for another webhook', podOf(['auto'])],
+    ['no spec', {}],
+  ])('is left alone: %s', async (_, pod) => {
+    expect((await admit(requestOf(pod))).patch).toEqual([])
+  })
+
+  it.each([
+    'nginx ',
+    'NGINX',
+    'a'.repeat(300),
+    'ｎginx',
+    'x@sha256:zz',
+    '\u0000',
+    'docker://nginx',
+    `a${':'.repeat(5000)}`,
+  ])('with the image %j runs as it is, with a warning', async (image) => {
+    const { patch, warnings, denied } = await admit(requestOf(podOf([image])))
+
+    expect([patch, denied, warnings.length]).toEqual([[], null, 1])
+  })
+
+  it('keeps its image when nothing is found, with a warning that says why', async () => {
+    const { images, warnings } = await admit(requestOf(podOf(['nginx:1'])), {
+      registries: registriesOf({ 'anubis:32000': failed('unreachable', 'ECONNREFUSED') }),
+    })
+
+    expect(images).toEqual(['nginx:1'])
+    expect(warnings).toEqual([
+      'berth: nginx:1: anubis:32000 unreachable (ECONNREFUSED); the original on docker.io',
+    ])
+  })
+
+  it('is refused only by a rule, which is named', async () => {
+    const table = tableOf(
+      ['m.example'],
+      [{ name: 'ours', images: ['quay.io/**'], try: ['m.example/{path}'], otherwise: 'deny' }],
+    )
+    const { denied } = await admit(requestOf(podOf(['quay.io/x:1'])), {
+      policy: { table },
+      registries: registriesOf({}),
+    })
+
+    expect(denied).toContain('quay.io/x:1: row ours says otherwise: deny; m.example absent (404)')
+  })
+
+  it('runs as it is when we have a bug', async () => {
+    const broken = { ...everywhere.dependencies, ask: () => Promise.reject(new Error('boom')) }
+    const { patch, warnings, bugs, denied } = await admit(requestOf(podOf(['nginx'])), {
+      registries: { dependencies: broken, asked: [] },
+    })
+
+    expect([patch, denied, bugs.length]).toEqual([[], null, 1])
+    expect(warnings).toEqual(['berth: an internal error; the pod is admitted as it is'])
+  })
+})
+
+describe('work that never ends', () => {
+  it('is not waited for', async () => {
+    const policy = {
+      table: anubis,
+      pin: { matches: () => false, unresolved: 'keep' },
+      pullPolicy: [],
+      pullSecrets: [],
+      mode: 'enforce',
+    } as const
+    const stuck = { ...everywhere.dependencies, ask: () => new Promise<never>(() => undefined) }
+    const handler = createAdmit({
+      current: () => ({ policy, decide: createDecide(stuck, policy) }),
+      facts: noNamespaceLookup,
+      now: () => 0,
+      onBug: () => undefined,
+    })
+    const signal = AbortSignal.timeout(1)
+    const { verdict, failed: isFailed } = await handler(requestOf(podOf(['nginx'])), {
+      signal: () => signal,
+      observeOnly: false,
+    })
+
+    expect(isFailed).toBe(true)
+    expect(verdict).toMatchObject({
+      patch: [],
+      denied: null,
+      warnings: ['berth: no decision in time; the pod is admitted as it is'],
+    })
+  })
+})
+
+describe('twice is once (P6)', () => {
+  it.each([
+    ['on the mirror', everywhere],
+    [
+      "with another publisher's copy",
+      registriesOf({ 'ghcr.io': found(), 'anubis:32000/your-org/app:1': found() }),
+    ],
+    ['with the original', registriesOf({ 'docker.io': found() })],
+  ])('%s', async (_, registries) => {
+    const table = tableOf(
+      ['anubis:32000'],
+      [
+        {
+          name: 'local',
+          images: ['anubis:32000/app'],
+          try: ['ghcr.io/your-org/app', 'anubis:32000/app'],
+        },
+        { name: 'hub', images: ['docker.io/**'], try: ['anubis:32000/{path}', 'docker.io/{path}'] },
+        { name: 'ghcr', images: ['ghcr.io/**'], try: ['anubis:32000/{path}', 'ghcr.io/{path}'] },
+      ],
+    )
+    const setting = { registries, policy: { table } }
+    const once = await admit(requestOf(podOf(['nginx', 'anubis:32000/app:1'])), setting)
+    const twice = await admit(requestOf(once.after), setting)
+
+    expect(once.patch).not.toEqual([])
+    expect(twice.patch).toEqual([])
+    expect(twice.auditAnnotations).toEqual(once.auditAnnotations)
+  })
+})
+
+describe('a forged annotation (P8)', () => {
+  const record = {
+    site: 'containers/c0',
+    from: 'nginx',
+    to: 'nginx',
+    row: 'docker-hub',
+    why: 'done',
+  }
+
+  it.each([
+    ['that everything is done', [record]],
+    ['of another origin', [{ ...record, from: 'quay.io/x/y:1' }]],
+    ['of no image', [{ ...record, from: '!!' }]],
+    ['of another shape', [{ site: 'containers/c0' }]],
+    ['that is no list', { done: true }],
+  ])('%s gains nothing', async (_, claim) => {
+    const pod = {
+      ...podOf(['nginx']),
+      metadata: { annotations: { 'berth.dev/images': JSON.stringify(claim) } },
+    }
+    const { images, after } = await admit(requestOf(pod))
+
+    // What a claim can do at the most is ask for the image that it names, which the pod could have done itself.
+    expect(images[0] === pinned || images[0] === 'quay.io/x/y:1').toBe(true)
+    expect(recordsIn(after).every(({ why }) => why !== 'done')).toBe(true)
+  })
+
+  it("about images that are none of Berth's is taken away", async () => {
+    const pod = {
+      ...podOf(['quay.io/x/y:1']),
+      metadata: { annotations: { 'berth.dev/images': '[]', a: '1' } },
+    }
+
+    expect(member((await admit(requestOf(pod))).after, 'metadata')).toEqual({
+      annotations: { a: '1' },
+    })
+  })
+})
+
+describe('records that would cost more than a pod may', () => {
+  const table = tableOf(
+    ['m.example'],
+    [{ name: 'ours', images: ['quay.io/**'], try: ['m.example/{path}'], otherwise: 'deny' }],
+  )
+  const ghost = { site: 'containers/ghost', from: 'a', to: 'signed:1', row: null, why: 'approved' }
+  const withRecords = (value: string) => ({
+    ...podOf(['quay.io/x:1']),
+    metadata: { annotations: { 'berth.dev/images': value } },
+  })
+
+  it.each([
+    [
+      'nested a hundred thousand deep',
+      JSON.stringify([{ ...ghost, x: 'DEEP' }]).replace(
+        '"DEEP"',
+        '['.repeat(50_000) + ']'.repeat(50_000),
+      ),
+    ],
+    [
+      'of a quarter of a million characters',
+      JSON.stringify(
+        Array.from({ length: 4_000 }, (_, index) => ({ ...ghost, site: `containers/g${index}` })),
+      ),
+    ],
+  ])('%s change nothing about the rule', async (_, value) => {
+    const { denied, bugs } = await admit(requestOf(withRecords(value)), {
+      policy: { table },
+      registries: registriesOf({}),
+    })
+
+    expect(bugs).toEqual([])
+    expect(denied).toContain('row ours says otherwise: deny')
+  })
+
+  it('of sites that a new pod has not got are not passed on', async () => {
+    const pod = {
+      ...podOf(['nginx']),
+      metadata: { annotations: { 'berth.dev/images': JSON.stringify([ghost]) } },
+    }
+    const { after, auditAnnotations } = await admit(requestOf(pod))
+
+    expect(recordsIn(after).map(({ site }) => site)).toEqual(['containers/c0'])
+    expect(auditAnnotations['images']).not.toContain('signed')
+  })
+})
+
+describe('a pod that is updated (P7)', () => {
+  const update = (object: unknown, oldObject: unknown, subResource = '') =>
+    requestOf(object, { operation: 'UPDATE', oldObject, subResource })
+
+  it('without a new image is not touched', async () => {
+    const pod = podOf(['nginx'])
+
+    expect((await admit(update({ ...pod, metadata: { labels: { a: 'b' } } }, pod))).patch).toEqual(
+      [],
+    )
+  })
+
+  it('has only the new image rewritten, and no policy and no secrets', async () => {
+    const policy = {
+      pullPolicy: [{ images: [pattern('**')], set: 'IfNotPresent' }],
+      pullSecrets: [{ secret: 's', matches: () => true }],
+    }
+    const { patch } = await admit(
+      update(podOf(['nginx:1', 'nginx:2']), podOf(['nginx:1', 'nginx:0'])),
+      { policy },
+    )
+
+    expect(patch.map(({ path }) => path)).toEqual([
+      '/spec/containers/1/image',
+      '/metadata/annotations',
+    ])
+  })
+
+  it('keeps what the annotation says of the other sites', async () => {
+    const first = (await admit(requestOf(podOf(['nginx', 'nginx:1'])))).after as {
+      spec: { containers: { image: string }[] }
+    }
+    const second = structuredClone(first)
+    const changed = second.spec.containers[1]
+    if (changed !== undefined) changed.image = 'nginx:2'
+    const { after } = await admit(update(second, first))
+
+    expect(recordsIn(after).map(({ site, from }) => [site, from])).toEqual([
+      ['containers/c0', 'nginx'],
+      ['containers/c1', 'nginx:2'],
+    ])
+  })
+
+  it('by a debug container has that container rewritten, policy included', async () => {
+    const old = podOf(['nginx'])
+    const now = podOf(['nginx'], {
+      ephemeralContainers: [{ name: 'd', image: 'busybox', imagePullPolicy: 'Always' }],
+    })
+    const { patch } = await admit(update(now, old, 'ephemeralcontainers'), {
+      policy: {
+        pullPolicy: [{ images: [pattern('anubis:32000/**')], set: 'IfNotPresent' }],
+        pullSecrets: [{ secret: 's', matches: () => true }],
+      },
+    })
+
+    expect(patch.map(({ path }) => path)).toEqual([
+      '/spec/ephemeralContainers/0/image',
+      '/spec/ephemeralContainers/0/imagePullPolicy',
+      '/metadata/annotations',
+    ])
+  })
+
+  it.each([
+    ['another subresource', { subResource: 'status', operation: 'UPDATE' }],
+    ['another operation', { operation: 'other' }],
+    ['another kind', { isPod: false }],
+  ] as const)('%s is none of ours', async (_, more) => {
+    expect((await admit(requestOf(podOf(['nginx']), more))).patch).toEqual([])
+  })
+})
+
+describe('pull policy', () => {
+  it.each([
+    ['as the API server defaulted it, without a rule', [], 'Always'],
+    [
+      'as the first matching rule says',
+      [
+        { images: [pattern('anubis:32000/**')], set: 'IfNotPresent' },
+        { images: [pattern('**')], set: 'Never' },
+      ],
+      'IfNotPresent',
+    ],
+    [
+      'by the final image, not by the one asked for',
+      [{ images: [pattern('docker.io/**')], set: 'Never' }],
+      'Always',
+    ],
+  ])('is %s', async (_, pullPolicy, want) => {
+    const pod = podOf([], {
+      containers: [{ name: 'a', image: 'nginx', imagePullPolicy: 'Always' }],
+    })
+    const { after } = await admit(requestOf(pod), { policy: { pullPolicy } })
+
+    expect(findSites(after)[0]?.pullPolicy).toBe(want)
+  })
+})
+
+describe('pull secrets', () => {
+  const policy = {
+    pullSecrets: [
+      { secret: 'ours', matches: ({ domain }: { domain: string }) => domain === 'anubis:32000' },
+    ],
+  }
+  const secrets = (after: unknown) => member(member(after, 'spec'), 'imagePullSecrets')
+
+  it('are appended behind those that are there, once (IN-01, IN-03)', async () => {
+    const once = await admit(requestOf(podOf(['nginx'], { imagePullSecrets: [{ name: 'a' }] })), {
+      policy,
+    })
+    const twice = await admit(requestOf(once.after), { policy })
+
+    expect(secrets(once.after)).toEqual([{ name: 'a' }, { name: 'ours' }])
+    expect(secrets(twice.after)).toEqual(secrets(once.after))
+  })
+
+  it('are added only when the final image is on their registry (IN-07)', async () => {
+    const { after } = await admit(requestOf(podOf(['nginx'])), {
+      policy,
+      registries: registriesOf({}),
+    })
+
+    expect(secrets(after)).toBeUndefined()
+  })
+
+  it('that the namespace has not got are named in a warning (IN-09)', async () => {
+    const facts = { ...noNamespaceLookup, hasSecret: () => Promise.resolve(false) }
+    const { warnings, after } = await admit(requestOf(podOf(['nginx'])), { policy, facts })
+
+    expect(warnings).toEqual(['berth: pull secret ours is not in namespace default'])
+    expect(secrets(after)).toEqual([{ name: 'ours' }])
+  })
+
+  it('that the service account may not use are not added, because the pod would be refused (IN-06)', async () => {
+    const facts = {
+      ...noNamespaceLookup,
+      mountableSecrets: () => Promise.resolve(new Set(['other'])),
+    }
+    const { warnings, after } = await admit(requestOf(podOf(['nginx'])), { policy, facts })
+
+    expect(warnings).toEqual([
+      'berth: pull secret ours is not added: service account default may not use it',
+    ])
+    expect(secrets(after)).toBeUndefined()
+  })
+})
+
+describe('pull secrets that are made sure of', () => {
+  const policy = { pullSecrets: [{ secret: 'ours', matches: () => true }] }
+  const listing = (name: string) => requestOf(podOf(['nginx'], { imagePullSecrets: [{ name }] }))
+
+  function ensuring(outcome: ProvisionResult) {
+    const asked: string[] = []
+    const ensure: SecretProvisioner = {
+      covers: (secret) => secret === 'ours',
+      ensure: (namespace, secret) => {
+        asked.push(`${namespace}/${secret}`)
+        return Promise.resolve(outcome)
+      },
+    }
+    return { ensure, asked }
+  }
+
+  it('are made before the answer, and not warned of; no answer is kept for replicas', async () => {
+    const { ensure, asked } = ensuring('there')
+    const facts = { ...noNamespaceLookup, hasSecret: () => Promise.resolve(false) }
+    const { warnings, after, holds } = await admit(requestOf(podOf(['nginx'])), {
+      policy,
+      facts,
+      ensure,
+    })
+
+    expect(asked).toEqual(['default/ours'])
+    expect(warnings).toEqual([])
+    expect(member(member(after, 'spec'), 'imagePullSecrets')).toEqual([{ name: 'ours' }])
+    expect(holds).toBe(false)
+  })
+
+  it('are those that the pod names itself too, from its service account for example', async () => {
+    const { ensure, asked } = ensuring('there')
+    const { holds } = await admit(listing('ours'), { ensure })
+    await admit(listing('other'), { ensure })
+
+    expect(asked).toEqual(['default/ours'])
+    expect(holds).toBe(false)
+  })
+
+  it.each([
+    ['it failed', 'failed', null, ['it was not made in time']],
+    ['it failed, and the secret is missing', 'failed', false, ['is not in namespace default']],
+    ['it failed, and the secret is there', 'failed', true, []],
+    ['the namespace is none of its own', 'elsewhere', null, []],
+    ['neither it nor the secret is there', 'elsewhere', false, ['is not in namespace default']],
+  ] as const)('leave the pod as it would be without, when %s', async (_, outcome, has, words) => {
+    const { ensure } = ensuring(outcome)
+    const facts = { ...noNamespaceLookup, hasSecret: () => Promise.resolve(has) }
+    const { warnings, denied, after } = await admit(requestOf(podOf(['nginx'])), {
+      policy,
+      facts,
+      ensure,
+    })
+
+    expect(denied).toBeNull()
+    expect(warnings.map((warning) => words.find((each) => warning.includes(each)))).toEqual(words)
+    expect(member(member(after, 'spec'), 'imagePullSecrets')).toEqual([{ name: 'ours' }])
+  })
+
+  it.each([
+    ['a dry run', requestOf(podOf(['nginx']), { dryRun: true }), {}],
+    ['shadow mode', requestOf(podOf(['nginx'])), { observeOnly: true }],
+    ['shadow mode by the configuration', requestOf(podOf(['nginx'])), { mode: 'observe' }],
+    ['an update', requestOf(podOf(['nginx']), { operation: 'UPDATE' }), {}],
+    [
+      'an ephemeral container',
+      requestOf(podOf(['nginx']), { operation: 'UPDATE', subResource: 'ephemeralcontainers' }),
+      {},
+    ],
+  ] as const)('are none for %s', async (_, request, setting) => {
+    const { ensure, asked } = ensuring('there')
+    const mode = 'mode' in setting ? { mode: setting.mode } : {}
+    const observeOnly = 'observeOnly' in setting
+    await admit(request, { policy: { ...policy, ...mode }, observeOnly, ensure })
+
+    expect(asked).toEqual([])
+  })
+
+  it('are none for a pod that is refused', async () => {
+    const { ensure, asked } = ensuring('there')
+    const { denied } = await admit(requestOf(podOf(['nginx'])), {
+      policy: { ...policy, pin: { matches: () => true, unresolved: 'deny' } },
+      registries: registriesOf({ 'anubis:32000': failed('unreachable', 'ECONNREFUSED') }),
+      ensure,
+    })
+
+    expect(denied).not.toBeNull()
+    expect(asked).toEqual([])
+  })
+
+  it('are none that the service account may not use', async () => {
+    const { ensure, asked } = ensuring('there')
+    const facts = {
+      ...noNamespaceLookup,
+      mountableSecrets: () => Promise.resolve(new Set(['other'])),
+    }
+    await admit(requestOf(podOf(['nginx'])), { policy, facts, ensure })
+
+    expect(asked).toEqual([])
+  })
+})
+
+describe('shadow mode', () => {
+  it.each([
+    ['by the configuration', { policy: { mode: 'observe' as const } }],
+    ['by the door', { observeOnly: true }],
+  ])('decides and records, and changes nothing: %s', async (_, setting) => {
+    const { patch, auditAnnotations, warnings } = await admit(requestOf(podOf(['nginx'])), setting)
+
+    expect(patch).toEqual([])
+    expect(warnings).toEqual([`berth (observing): nginx would become ${pinned}`])
+    expect(auditAnnotations).toMatchObject({
+      mode: 'observe',
+      changes: '1',
+      images: expect.stringContaining(pinned),
+    })
+  })
+
+  it('refuses nothing', async () => {
+    const table = tableOf(
+      [],
+      [{ name: 'r', images: ['**'], try: ['m.example/x'], otherwise: 'deny' }],
+    )
+    const { denied, warnings } = await admit(requestOf(podOf(['nginx:1'])), {
+      policy: { table, mode: 'observe' },
+      registries: registriesOf({}),
+    })
+
+    expect(denied).toBeNull()
+    expect(warnings[0]).toContain('says otherwise: deny')
+  })
+})
+
+describe('annotations that are full', () => {
+  it('do not keep the image from being rewritten', async () => {
+    const pod = {
+      ...podOf(['nginx']),
+      metadata: { annotations: { big: 'x'.repeat(256 * 1024 - 10) } },
+    }
+    const { images, after, warnings } = await admit(requestOf(pod))
+
+    expect(images).toEqual([pinned])
+    expect(recordsIn(after)).toEqual([])
+    expect(warnings).toEqual([expect.stringContaining("the pod's annotations are full")])
+  })
+})
+
+function pattern(text: string) {
+  const result = compilePattern(text)
+  if (!result.ok) throw new Error(result.message)
+  return result.pattern
+}

@@ -1,0 +1,100 @@
+import { once } from 'node:events'
+import { createServer, type Server } from 'node:https'
+import type { AddressInfo } from 'node:net'
+import { connect, type TLSSocket } from 'node:tls'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { enforceRequestTimeouts } from '../../../src/webhook/server/request-timeouts.ts'
+import {
+  type Certificates,
+  makeCertificates,
+} from '../../../src/webhook/certificate/self-signed.ts'
+
+const headers = 'POST / HTTP/1.1\r\nhost: a\r\n'
+const whole = `${headers}content-length: 2\r\n\r\nab`
+
+let certificates: Certificates
+let server: Server
+/** Moves on with every look at it. */
+let time: number
+
+beforeEach(async () => {
+  time = 0
+  certificates = await makeCertificates({ names: ['localhost'], days: 1, now: new Date() })
+  server = createServer({ ...certificates.leaf }, (request, response) => {
+    watched.began(request)
+    request.resume().on('end', () => response.end('thanks'))
+  })
+  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    socket.end(`closed for ${error.code}`)
+  })
+  const watched = enforceRequestTimeouts(server, {
+    now: () => (time += 1),
+    headersMs: 10,
+    requestMs: 20,
+    lookEveryMs: 1,
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+})
+
+afterEach(() => {
+  server.closeAllConnections()
+  server.close()
+})
+
+async function open(): Promise<{
+  socket: TLSSocket
+  text: () => string
+  closed: Promise<unknown>
+}> {
+  const { port } = server.address() as AddressInfo
+  const { ca } = certificates
+  const socket = connect({ host: '127.0.0.1', port, ca: ca.cert, servername: 'localhost' })
+  const closed = once(socket, 'close')
+  let text = ''
+  socket.on('data', (chunk: Buffer) => (text += chunk.toString()))
+  await once(socket, 'secureConnect')
+  return { socket, text: () => text, closed }
+}
+
+const tooSlow = 'closed for ERR_HTTP_REQUEST_TIMEOUT'
+
+describe('a slow sender', () => {
+  it.each([
+    ['of headers', headers],
+    ['of a body', `${headers}content-length: 9\r\n\r\nab`],
+    ['of the headers behind a request', `${whole}${headers}`],
+  ])('%s is ended', async (name, sent) => {
+    const { socket, text, closed } = await open()
+    socket.write(sent)
+    if (name.includes('behind')) {
+      await expect.poll(text).toContain('thanks')
+      // Until then it is as quiet as any connection that is kept.
+      await expect
+        .poll(() => {
+          socket.write('x-a: b\r\n')
+          return text()
+        })
+        .toContain(tooSlow)
+    }
+    await closed
+
+    expect(text()).toContain(tooSlow)
+  })
+
+  it('is nobody who has not begun, before a first request and behind it', async () => {
+    const [silent, slow] = [await open(), await open()]
+    slow.socket.write(headers)
+    await slow.closed
+    silent.socket.write(whole)
+    await expect.poll(silent.text).toContain('thanks')
+    const another = await open()
+    another.socket.write(headers)
+    await another.closed
+    silent.socket.write(whole.replace('\r\n\r\n', '\r\nconnection: close\r\n\r\n'))
+    await silent.closed
+
+    expect(silent.text().match(/thanks/g)).toHaveLength(2)
+    expect(silent.text()).not.toContain(tooSlow)
+  })
+})

@@ -1,0 +1,293 @@
+import { once } from 'node:events'
+import type { IncomingMessage } from 'node:http'
+import { Agent, request as httpsRequest } from 'node:https'
+import type { AddressInfo } from 'node:net'
+import { connect, Server, type TLSSocket } from 'node:tls'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { Admission } from '../../../src/webhook/admission/admit.ts'
+import { unchanged } from '../../../src/webhook/admission/admission-response.ts'
+import { createApp, tlsOptions } from '../../../src/webhook/server/app.ts'
+import type { ClientAuthentication } from '../../../src/webhook/server/client-auth.ts'
+import { createConcurrencyLimit } from '../../../src/webhook/server/concurrency-limit.ts'
+import {
+  type Certificates,
+  makeCertificates,
+} from '../../../src/webhook/certificate/self-signed.ts'
+import { createMetrics } from '../../../src/telemetry/webhook-metrics.ts'
+import { makeClientCertificate } from '../../support/client-certificate.ts'
+import { podOf, reviewOf } from '../../support/reviews.ts'
+
+type App = Awaited<ReturnType<typeof createApp>>
+
+const answered: Admission = {
+  verdict: unchanged,
+  decisions: [],
+  mode: 'enforce',
+  failed: false,
+  holds: () => false,
+}
+const body = JSON.stringify(reviewOf(podOf(['nginx'])))
+let app: App
+let certificates: Certificates
+let port: number
+let draining: boolean
+let admit: () => Promise<Admission>
+let signals: AbortSignal[]
+
+async function start(clients: ClientAuthentication | null = null): Promise<void> {
+  app = await createApp({
+    tls: certificates.leaf,
+    clients,
+    load: createConcurrencyLimit(() => performance.now()),
+    draining: () => draining,
+    metrics: createMetrics({ knows: () => false, circuits: () => new Map() }),
+    log: () => undefined,
+    onBug: (error) => {
+      throw error
+    },
+    admit: (_, { signal }) => {
+      signals.push(signal())
+      return admit()
+    },
+  })
+  await app.listen({ host: '127.0.0.1', port: 0 })
+  port = (app.server.address() as AddressInfo).port
+}
+
+beforeEach(async () => {
+  certificates = await makeCertificates({
+    names: ['localhost', '127.0.0.1'],
+    days: 1,
+    now: new Date(),
+  })
+  draining = false
+  signals = []
+  admit = () => Promise.resolve(answered)
+})
+
+afterEach(() => app.close())
+
+function post(
+  agent: Agent,
+  headers: Record<string, string> = {},
+): Promise<{
+  status: number
+  connection: string | undefined
+  keepAlive: string | undefined
+  text: string
+}> {
+  return new Promise((resolve, reject) => {
+    const request = httpsRequest(
+      {
+        host: '127.0.0.1',
+        port,
+        path: '/mutate?timeout=5s',
+        method: 'POST',
+        agent,
+        headers: { 'content-type': 'application/json', ...headers },
+      },
+      (response: IncomingMessage) => {
+        let text = ''
+        response.on('data', (chunk: Buffer) => (text += chunk.toString()))
+        response.on('end', () =>
+          resolve({
+            status: response.statusCode ?? 0,
+            connection: response.headers.connection,
+            keepAlive: response.headers['keep-alive']?.toString(),
+            text,
+          }),
+        )
+      },
+    )
+    request.on('error', reject)
+    request.end(body)
+  })
+}
+
+const agentWith = (more: object = {}) =>
+  new Agent({ keepAlive: true, maxSockets: 1, ca: certificates.ca.cert, ...more })
+
+describe('a renewed certificate (T2)', () => {
+  it('serves new connections, and those that are open go on', async () => {
+    await start()
+    const [old, fresh] = [agentWith(), agentWith()]
+    await post(old)
+    const renewed = await makeCertificates({
+      names: ['localhost', '127.0.0.1'],
+      days: 1,
+      now: new Date(),
+    })
+    if (app.server instanceof Server) app.server.setSecureContext({ ...renewed.leaf })
+
+    expect((await post(old)).status).toBe(200)
+    await expect(post(fresh)).rejects.toThrow(/signature|self-signed|unable to verify/)
+    expect((await post(new Agent({ ca: renewed.ca.cert }))).status).toBe(200)
+    old.destroy()
+    fresh.destroy()
+  })
+})
+
+describe('draining (A2, A3)', () => {
+  it('answers as ever, and asks callers to come back on another connection', async () => {
+    await start()
+    const agent = agentWith()
+    expect((await post(agent)).connection).toBe('keep-alive')
+    draining = true
+
+    expect(await post(agent)).toMatchObject({ status: 200, connection: 'close' })
+    agent.destroy()
+  })
+
+  it('leaves idle connections alone until it closes', async () => {
+    await start()
+    const agent = agentWith()
+    await post(agent)
+    const [socket] = Object.values(agent.freeSockets).flat()
+    draining = true
+
+    expect(socket?.destroyed).toBe(false)
+    expect((await post(agent)).status).toBe(200)
+    agent.destroy()
+  })
+})
+
+describe('an idle connection (A4)', () => {
+  it('is kept longer than the ninety seconds after which an API server closes it', async () => {
+    await start()
+    const agent = agentWith()
+    const { keepAlive } = await post(agent)
+    agent.destroy()
+
+    expect(Number(/^timeout=(\d+)$/.exec(keepAlive ?? '')?.[1])).toBeGreaterThanOrEqual(120)
+  })
+})
+
+describe('a caller who has gone (D3)', () => {
+  it('has the work for it stopped', async () => {
+    await start()
+    const { promise: entered, resolve: enter } = Promise.withResolvers<void>()
+    admit = () => {
+      enter()
+      return new Promise((resolve) =>
+        signals[0]?.addEventListener('abort', () => resolve(answered)),
+      )
+    }
+    const socket = connect({ host: '127.0.0.1', port, ca: certificates.ca.cert })
+    socket.write(
+      `POST /mutate?timeout=30s HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
+    )
+    await entered
+    socket.destroy()
+    await once(signals[0] as AbortSignal, 'abort')
+
+    expect(signals[0]?.aborted).toBe(true)
+  })
+})
+
+describe('too much at once (A11)', () => {
+  const mebibyte = 1024 * 1024
+
+  /** A caller that sends so much of a body of 8 MiB, and then nothing. */
+  async function stuckAfter(bytes: number): Promise<TLSSocket> {
+    const socket = connect({ host: '127.0.0.1', port, ca: certificates.ca.cert })
+    await once(socket, 'secureConnect')
+    const head = `POST /mutate HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${8 * mebibyte}\r\n\r\n`
+    const arrived = once(app.server, 'request')
+    socket.write(head)
+    await arrived
+    if (bytes > 0) await new Promise((resolve) => socket.write(Buffer.alloc(bytes, ' '), resolve))
+    return socket
+  }
+
+  it('is not what six callers announce and never send', async () => {
+    await start()
+    const sockets = await Promise.all(Array.from({ length: 6 }, () => stuckAfter(0)))
+    const agent = agentWith()
+    const { status } = await post(agent)
+    for (const socket of sockets) socket.destroy()
+    agent.destroy()
+
+    expect(status).toBe(200)
+  })
+
+  it('is what has arrived: large bodies are shed, and small ones still answered', async () => {
+    await start()
+    const sockets: TLSSocket[] = []
+    for (let index = 0; index < 7; index++) sockets.push(await stuckAfter(7 * mebibyte))
+    const shed = await Promise.race(
+      sockets.map(async (socket) => String((await once(socket, 'data'))[0])),
+    )
+    const agent = agentWith()
+    const { status } = await post(agent)
+    for (const socket of sockets) socket.destroy()
+    agent.destroy()
+
+    expect(shed).toMatch(/^HTTP\/1\.1 503 /)
+    expect(status).toBe(200)
+  })
+})
+
+describe('client certificates (T9)', async () => {
+  const trusted = await makeClientCertificate('api-server.example')
+  const wrongCa = await makeClientCertificate('api-server.example')
+  const names = ['api-server.example']
+
+  it.each([
+    ['no certificate', {}, names, null],
+    ['one of another CA', wrongCa.client, names, null],
+    ['one of the CA, for a name that may not call', trusted.client, ['somebody-else.example'], 403],
+    ['one of the CA, for a name that may', trusted.client, names, 200],
+    ['one of the CA, by its common name', trusted.client, ['caller'], 200],
+    ['one of the CA, where any may call', trusted.client, [], 200],
+  ])('a caller with %s', async (_, pair, allowed, want) => {
+    await start({ ca: trusted.ca.cert, names: allowed })
+    const agent = agentWith(pair)
+    const status = await post(agent).then(
+      (answer) => answer.status,
+      () => null,
+    )
+    agent.destroy()
+
+    expect(status).toBe(want)
+  })
+
+  it('has to show it after the certificate was renewed, as before', async () => {
+    const clients = { ca: trusted.ca.cert, names: [] }
+    await start(clients)
+    const renewed = await makeCertificates({
+      names: ['localhost', '127.0.0.1'],
+      days: 1,
+      now: new Date(),
+    })
+    if (app.server instanceof Server) app.server.setSecureContext(tlsOptions(renewed.leaf, clients))
+    const [right, wrong] = [trusted.client, wrongCa.client].map(
+      (pair) => new Agent({ ca: renewed.ca.cert, ...pair }),
+    )
+
+    expect((await post(right as Agent)).status).toBe(200)
+    await expect(post(wrong as Agent)).rejects.toThrow(/socket hang up|alert|ECONNRESET|EPIPE/)
+  })
+
+  it('cannot resume a session instead of showing it again', async () => {
+    await start({ ca: trusted.ca.cert, names })
+    const sessions: Buffer[] = []
+    const socket = connect({ host: '127.0.0.1', port, ca: certificates.ca.cert, ...trusted.client })
+    socket.on('session', (session: Buffer) => sessions.push(session))
+    await once(socket, 'secureConnect')
+    socket.end('GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n')
+    await once(socket.resume(), 'close')
+    const [session] = sessions
+    const again = connect({
+      host: '127.0.0.1',
+      port,
+      ca: certificates.ca.cert,
+      ...trusted.client,
+      ...(session === undefined ? {} : { session }),
+    })
+    await once(again, 'secureConnect')
+    const isReused = again.isSessionReused()
+    again.destroy()
+
+    expect(isReused).toBe(false)
+  })
+})

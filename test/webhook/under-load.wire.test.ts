@@ -1,0 +1,144 @@
+import { Agent, request } from 'undici'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { startWebhook, type Webhook } from '../../src/webhook/start-webhook.ts'
+import type { Config } from '../../src/config/config.ts'
+import { readConfig } from '../../src/config/load.ts'
+import { type Certificates, makeCertificates } from '../../src/webhook/certificate/self-signed.ts'
+import { createLogs } from '../../src/telemetry/log.ts'
+import { type FakeRegistry, startFakeRegistry } from '../support/registry.ts'
+import { podOf, reviewOf } from '../support/reviews.ts'
+
+let registry: FakeRegistry
+let certificates: Certificates
+let webhook: Webhook
+let agent: Agent
+const lines: string[] = []
+
+beforeEach(async () => {
+  lines.length = 0
+  registry = await startFakeRegistry()
+  registry.addManifest({ repository: 'library/app', tag: '1' })
+  certificates = await makeCertificates({ names: ['localhost'], days: 1, now: new Date() })
+  webhook = await startWebhook({
+    config: configFor(registry.url),
+    tls: certificates.leaf,
+    host: '127.0.0.1',
+    port: 0,
+    metricsPort: 0,
+    secretsDirectory: '/nowhere',
+    logs: createLogs('info', { write: (line: string) => lines.push(line) }),
+  })
+  agent = agentOf(certificates)
+})
+
+afterEach(async () => {
+  await agent.close()
+  await webhook.close()
+  await registry.close()
+})
+
+function configFor(endpoint: string): Config {
+  const result = readConfig(
+    `apiVersion: berth.dev/v1alpha1
+kind: BerthConfig
+registries: [{ host: m.example, endpoint: '${endpoint}', mirror: true }, { host: docker.io, endpoint: '${endpoint}' }]
+fallback: [{ name: hub, images: ['docker.io/**'], try: ['m.example/{path}', 'docker.io/{path}'] }]
+pin: { tags: [latest] }
+`,
+    '/nowhere',
+  )
+  if (!result.ok) throw new Error(result.problems.map(({ message }) => message).join('\n'))
+  return result.config
+}
+
+const agentOf = (...trusted: Certificates[]) =>
+  new Agent({ connections: 32, connect: { ca: trusted.map(({ ca }) => ca.cert) } })
+
+interface Answered {
+  readonly status: number
+  readonly allowed: boolean
+  readonly patched: boolean
+}
+
+async function review(image: string, dispatcher = agent): Promise<Answered> {
+  const response = await request(`https://localhost:${webhook.port}/mutate?timeout=5s`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(reviewOf(podOf([image]))),
+    dispatcher,
+  })
+  const { response: answer } = (await response.body.json()) as {
+    response: { allowed: boolean; patch?: string }
+  }
+  return {
+    status: response.statusCode,
+    allowed: answer.allowed,
+    patched: answer.patch !== undefined,
+  }
+}
+
+describe('a total outage of all registries (R8)', () => {
+  it.each([
+    [
+      'refusing',
+      () =>
+        registry
+          .close()
+          .then(() => startFakeRegistry())
+          .then((next) => (registry = next)),
+    ],
+    ['failing', async () => registry.behave(() => ({ status: 503 }))],
+    ['cutting', async () => registry.behave(() => ({ raw: '' }))],
+  ])('%s: no review fails, and soon nobody is asked any more', async (_, fail) => {
+    await fail()
+    const answers: Answered[] = []
+    for (let round = 0; round < 20; round++) {
+      answers.push(
+        ...(await Promise.all(
+          Array.from({ length: 25 }, (__, index) => review(`app:${round}-${index}`)),
+        )),
+      )
+    }
+
+    expect(answers).toHaveLength(500)
+    expect(answers.filter(({ status, allowed }) => status !== 200 || !allowed)).toEqual([])
+    expect(registry.requests.length).toBeLessThan(100)
+    expect(lines.filter((line) => line.includes('"level":"error"'))).toEqual([])
+  })
+})
+
+describe('a config that is reloaded under load (A9)', () => {
+  it('fails no review', async () => {
+    const answers: Answered[] = []
+    for (let round = 0; round < 20; round++) {
+      const batch = Array.from({ length: 25 }, () => review('app:1'))
+      webhook.use(configFor(registry.url))
+      answers.push(...(await Promise.all(batch)))
+    }
+
+    expect(answers.filter(({ status, patched }) => status !== 200 || !patched)).toEqual([])
+  })
+})
+
+describe('a certificate that is renewed under load (T2)', () => {
+  it('fails no review, ten times over', async () => {
+    const renewed = await Promise.all(
+      Array.from({ length: 10 }, () =>
+        makeCertificates({ names: ['localhost'], days: 1, now: new Date() }),
+      ),
+    )
+    const trusting = agentOf(certificates, ...renewed)
+    const answers: Answered[] = []
+    for (const { leaf } of renewed) {
+      const batch = Array.from({ length: 50 }, () => review('app:1', trusting))
+      webhook.useCertificate(leaf, new Date())
+      const fresh = agentOf(certificates, ...renewed)
+      answers.push(...(await Promise.all(batch)), await review('app:1', fresh))
+      await fresh.close()
+    }
+    await trusting.close()
+
+    expect(answers).toHaveLength(510)
+    expect(answers.filter(({ status, patched }) => status !== 200 || !patched)).toEqual([])
+  })
+})
