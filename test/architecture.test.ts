@@ -5,79 +5,58 @@ import { describe, expect, it } from 'vitest'
 
 const source = fileURLToPath(new URL('../src', import.meta.url))
 
-/** Which rooms a room may import from; ARCHITECTURE.md says the same in words. */
-const arrows: Readonly<Record<string, readonly string[]>> = {
-  reference: [],
-  fallback: ['reference'],
-  pod: ['reference'],
-  resolve: ['reference', 'fallback'],
-  credentials: [],
-  diagnose: ['reference', 'pod', 'credentials'],
-  registry: ['reference', 'resolve', 'credentials'],
-  lock: ['reference', 'fallback'],
-  manifests: ['reference', 'pod', 'admission', 'resolve'],
-  propagation: ['reference', 'credentials'],
-  config: ['reference', 'fallback', 'registry', 'credentials', 'lock', 'propagation'],
-  admission: ['reference', 'pod', 'fallback', 'resolve'],
-  mirror: ['reference', 'fallback', 'pod', 'resolve', 'registry', 'admission'],
-  telemetry: ['pod', 'admission', 'resolve'],
-  server: ['pod', 'admission', 'resolve', 'telemetry'],
-  kube: ['admission', 'telemetry'],
-  nodes: ['reference', 'fallback', 'registry', 'config'],
-  controller: [
-    'reference',
-    'fallback',
-    'pod',
-    'registry',
-    'mirror',
-    'credentials',
-    'propagation',
-    'diagnose',
-    'kube',
-    'config',
-    'server',
-    'telemetry',
-  ],
-  commands: [
-    'reference',
-    'fallback',
-    'pod',
-    'resolve',
-    'credentials',
-    'propagation',
-    'registry',
-    'config',
-    'lock',
-    'manifests',
-    'admission',
-    'mirror',
-    'telemetry',
-    'server',
-    'kube',
-    'controller',
-    'nodes',
-    'diagnose',
-  ],
-}
+/** The folders from top to bottom: an import may only lead further down. The longest prefix of a path decides. */
+const layers = [
+  'cli',
+  'webhook',
+  'webhook/server',
+  'webhook/certificate',
+  'webhook/admission',
+  'controller',
+  'engine',
+  'report',
+  'diagnose',
+  'mirror',
+  'nodes',
+  'manifests',
+  'pull-secrets',
+  'config',
+  'registry',
+  'aws',
+  'kube',
+  'credentials',
+  'telemetry',
+  'decision/lock',
+  'decision/pod',
+  'decision/resolve',
+  'decision/fallback',
+  'decision/reference',
+  'decision/labels',
+  'json',
+  'text',
+  'async',
+] as const
 
 /** The rooms that do no input or output. */
-const pure = ['reference', 'fallback', 'pod', 'diagnose']
+const pure = /^(?:decision|diagnose\/rules|json|text)\//
 
 /** Packages that one file, or one room, may import. */
 const owners: Readonly<Record<string, RegExp>> = {
-  minimatch: /^fallback\/glob\.ts$/,
-  'fast-json-patch': /^pod\/patch\.ts$/,
+  minimatch: /^decision\/fallback\/glob\.ts$/,
+  'fast-json-patch': /^(?:decision\/pod\/patch|json\/json-pointer)\.ts$/,
   '@kubernetes/client-node': /^kube\//,
-  '@aws-sdk/client-ecr': /^credentials\/aws\.ts$/,
-  '@aws-sdk/client-sts': /^credentials\/aws\.ts$/,
-  selfsigned: /^server\/tls\.ts$/,
+  '@aws-sdk/client-ecr': /^aws\/sdk\.ts$/,
+  '@aws-sdk/client-sts': /^aws\/sdk\.ts$/,
+  selfsigned: /^webhook\/certificate\/self-signed\.ts$/,
   zod: /^config\/schema\.ts$/,
-  'cli-progress': /^mirror\/progress\.ts$/,
+  'cli-progress': /^cli\/output\/mirror-progress\.ts$/,
   'prom-client': /^telemetry\//,
   pino: /^telemetry\//,
   'smol-toml': /^nodes\//,
   semver: /^(?:mirror\/select-tags\.ts$|config\/mirror\.ts$|nodes\/)/,
 }
+
+const byText = (a = '', b = '') => (a < b ? -1 : 1)
 
 interface Import {
   readonly file: string
@@ -94,7 +73,11 @@ function importsOf(file: string): Import[] {
 
 const files = globSync('**/*.ts', { cwd: source })
 const imports = files.flatMap(importsOf)
-const roomOf = (file: string) => file.split('/', 1)[0] ?? ''
+const layerOf = (file: string): number => {
+  const within = layers.filter((layer) => file.startsWith(`${layer}/`))
+  const longest = within.toSorted((one, other) => other.length - one.length)[0]
+  return longest === undefined ? -1 : layers.indexOf(longest)
+}
 
 /** The file of `src` that an import leads to; null for a package. */
 function insideSource({ file, target }: Import): string | null {
@@ -106,29 +89,31 @@ describe('imports', () => {
     expect(imports.length).toBeGreaterThan(100)
   })
 
-  it('point along the arrows', () => {
+  it('lead down the list of folders, types included', () => {
     const wrong = imports.filter((each) => {
       const to = insideSource(each)
-      const from = roomOf(each.file)
-      if (to === null || to === 'errors.ts' || each.file === 'main.ts' || roomOf(to) === from)
-        return false
-      return !(arrows[from] ?? []).includes(roomOf(to))
+      if (to === null || to === 'errors.ts' || each.file === 'main.ts') return false
+      return layerOf(to) < layerOf(each.file)
     })
 
     expect(wrong).toEqual([])
   })
 
-  it('of main.ts lead to the commands alone', () => {
+  it('come from files that are in one of the folders', () => {
+    const elsewhere = files.filter((file) => layerOf(file) === -1)
+
+    expect(elsewhere.toSorted(byText)).toEqual(['errors.ts', 'main.ts'])
+  })
+
+  it('of main.ts lead to the command line alone', () => {
     const targets = imports.filter(({ file }) => file === 'main.ts').map(({ target }) => target)
 
-    expect(targets).toEqual(['./commands/run.ts'])
+    expect(targets).toEqual(['./cli/run.ts'])
   })
 
   it('of the pure rooms lead to no module of Node.js', () => {
     expect(
-      imports.filter(
-        ({ file, target }) => pure.includes(roomOf(file)) && target.startsWith('node:'),
-      ),
+      imports.filter(({ file, target }) => pure.test(file) && target.startsWith('node:')),
     ).toEqual([])
   })
 
@@ -152,26 +137,13 @@ describe('the process', () => {
   })
 })
 
-const byText = (a = '', b = '') => (a < b ? -1 : 1)
-
 describe('ARCHITECTURE.md', () => {
   const text = readFileSync(new URL('../ARCHITECTURE.md', import.meta.url), 'utf8')
 
-  it('names every room once, and what it may import', () => {
-    const rows = [...text.matchAll(/^\| `src\/([a-z]+)` \| .* \| (.*) \|$/gm)].map(
-      ([, room = '', rooms = '']) =>
-        [room, rooms.split(/, | and /).filter((each) => /^[a-z]+$/.test(each))] as const,
-    )
-    const everythingAbove = rows.map(([room]) => room).filter((room) => room !== 'commands')
+  it('lists the folders in the order that imports follow', () => {
+    const listed = [...text.matchAll(/^\| `src\/([a-z/-]+)` \|/gm)].map(([, folder]) => folder)
 
-    expect(rows.map(([room]) => room).toSorted(byText)).toEqual(
-      Object.keys(arrows).toSorted(byText),
-    )
-    for (const [room, rooms] of rows) {
-      const said =
-        room === 'commands' ? everythingAbove : rooms.filter((each) => each !== 'nothing')
-      expect([room, said.toSorted(byText)]).toEqual([room, (arrows[room] ?? []).toSorted(byText)])
-    }
+    expect(listed).toEqual([...layers])
   })
 
   it('gives a reason for every dependency', () => {

@@ -6,7 +6,7 @@ import {
   type CopySettings,
   excludedNamespaces,
   type SourceName,
-} from '../pull-secrets/settings.ts'
+} from './copy-settings.ts'
 import type { Config } from './config.ts'
 import type { PathPart } from './document.ts'
 import type { Report } from './registries.ts'

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { resolve as resolvePath } from 'node:path'
 import { createSecureContext } from 'node:tls'
-import type { CredentialSettings } from '../credentials/keychain.ts'
+import type { CredentialSettings } from '../registry/settings.ts'
 import { canonicalHost } from '../decision/fallback/alias.ts'
 import type { Template } from '../decision/fallback/template.ts'
 import type { RegistrySettings } from '../registry/settings.ts'

@@ -1,14 +1,3 @@
-import type { EcrSettings } from '../aws/ecr-settings.ts'
-
-/** Where a registry's credentials are kept, or who fetches them. */
-export type CredentialSettings =
-  /** A pull secret of Berth's own namespace, mounted as a directory of this name. */
-  | { readonly kind: 'secret'; readonly name: string }
-  /** A docker `config.json`. */
-  | { readonly kind: 'dockerConfig'; readonly file: string }
-  /** A token of Amazon ECR, fetched through an AWS identity and a chain of roles. */
-  | EcrSettings
-
 /** A user and password for a registry. Never logged, never part of a message: `source` is what people are told. */
 export interface Credential {
   readonly username: string

@@ -3,7 +3,7 @@ import { classify } from './rules/classify.ts'
 import { pullFailures, type PullFailure } from './pull-failure.ts'
 import type { PullVerdict } from './verdict.ts'
 import type { KubeObject } from '../kube/object.ts'
-import { member } from '../decision/pod/sites.ts'
+import { member } from '../json/json.ts'
 
 /** Of a pod only what a verdict takes; nothing of one whose images come. */
 export interface FailingPod {

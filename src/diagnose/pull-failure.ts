@@ -1,5 +1,6 @@
 /** The pulls of a pod that fail, as its status and its events tell of them. Reads raw objects. Pure. */
-import { findSites, isObject, member } from '../decision/pod/sites.ts'
+import { findSites } from '../decision/pod/sites.ts'
+import { isObject, member } from '../json/json.ts'
 import { classify } from './rules/classify.ts'
 
 /** One image that does not come. */

@@ -11,7 +11,8 @@ import {
   type DockerConfigForm,
   parseDockerConfig,
 } from '../credentials/docker-config.ts'
-import type { CredentialSettings, Keychain } from '../credentials/keychain.ts'
+import type { Keychain } from '../credentials/keychain.ts'
+import type { CredentialSettings } from '../registry/settings.ts'
 
 export interface KeychainOptions {
   /** Where each pull secret of Berth's namespace is mounted, as a directory of its name. */

@@ -3,6 +3,7 @@
  * in, and everything else stays as people wrote it. What came out is read again, and has to mean exactly what the patch
  * makes of the object; otherwise there is no new text.
  */
+import { parseJsonPointer } from '../json/json-pointer.ts'
 import { isDeepStrictEqual } from 'node:util'
 import { type Document, isAlias, isCollection, isMap, isScalar, isSeq, type Node } from 'yaml'
 import { applyTo, type Patch } from '../decision/pod/patch.ts'
@@ -31,17 +32,9 @@ export function editText(manifests: Manifests, patches: readonly DocumentPatch[]
   return text !== null && means(text, manifests, patches) ? text : null
 }
 
-/** Tokens of a JSON Pointer (RFC 6901). */
-function tokensOf(pointer: string): Path {
-  return pointer
-    .split('/')
-    .slice(1)
-    .map((token) => token.replaceAll('~1', '/').replaceAll('~0', '~'))
-}
-
 function editsFor(text: string, document: Document, patch: Patch): (TextEdit | null)[] {
   const operations = patch.map((operation) => ({
-    path: tokensOf(operation.path),
+    path: parseJsonPointer(operation.path),
     value: 'value' in operation ? (operation.value as unknown) : undefined,
   }))
   const appended = operations.filter(({ path }) => path.at(-1) === '-')

@@ -1,6 +1,6 @@
 /** Which objects of a manifest carry pods or images, and where in them. */
 import { at, type PodPath, podPath } from '../decision/pod/pod-path.ts'
-import { isObject, member } from '../decision/pod/sites.ts'
+import { isObject, member } from '../json/json.ts'
 import type { Path } from './source.ts'
 
 /** A kind beside the built-in ones, as `workloads` of the configuration names it. */

@@ -2,16 +2,17 @@
  * What the webhook would make of the pods that manifests describe, written into the manifests. The decisions and the
  * patch are the webhook's own; only the way in which a patch reaches the object is another one.
  */
-import { deniedBy, warningsFor } from '../webhook/admission/verdict.ts'
+import { deniedBy, warningsFor } from '../decision/pod/site-warnings.ts'
 import {
   type AdmissionPolicy,
   decideSites,
+  type PodRequest,
   type SiteDecision,
 } from '../decision/pod/decide-sites.ts'
-import type { AdmissionRequest } from '../webhook/admission/admission-review.ts'
 import { buildPatch, type Patch } from '../decision/pod/patch.ts'
 import { missingPullSecrets } from '../decision/pod/pull-secrets.ts'
 import type { Decide } from '../decision/resolve/decision-cache.ts'
+import { jsonPointer } from '../json/json-pointer.ts'
 import { editText } from './edit.ts'
 import { nodeAt } from './locate.ts'
 import { type Carrier, type CarrierKind, carriersIn, notesOn, titleOf } from './pod-locations.ts'
@@ -154,13 +155,10 @@ async function decideOne(
   { namespace, imagesOnly, signal }: RewriteOptions,
 ): Promise<Decided> {
   const own = carrier.namespace ?? namespace
-  const request: AdmissionRequest = {
-    uid: '',
+  const request: PodRequest = {
     operation: 'CREATE',
     subResource: '',
     namespace: own,
-    isPod: true,
-    dryRun: true,
     object: carrier.pod,
     oldObject: undefined,
   }
@@ -197,10 +195,7 @@ function moved(
   base: readonly (string | number)[],
   carrier: Carrier,
 ): Patch[number] {
-  const pointer = base.map(
-    (token) => `/${String(token).replaceAll('~', '~0').replaceAll('/', '~1')}`,
-  )
-  return { ...operation, path: pointer.join('') + carrier.place(operation.path) }
+  return { ...operation, path: jsonPointer(base) + carrier.place(operation.path) }
 }
 
 function imagesOf(manifests: Manifests, decided: Decided): ImageChange[] {

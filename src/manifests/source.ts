@@ -3,7 +3,7 @@
  * from what was parsed; the parse only tells where in the text a thing stands.
  */
 import { type Document, LineCounter, parseAllDocuments } from 'yaml'
-import { isObject, member } from '../decision/pod/sites.ts'
+import { isObject, member } from '../json/json.ts'
 
 /** Members and positions, from the root of a document. */
 export type Path = readonly (string | number)[]

@@ -1,6 +1,7 @@
 /** Which workloads run an image of a mirror that has moved on, and how they are told to start their pods anew. Pure. */
 import { canonicalRepository } from '../decision/fallback/alias.ts'
-import { findSites, member } from '../decision/pod/sites.ts'
+import { findSites } from '../decision/pod/sites.ts'
+import { member } from '../json/json.ts'
 import { parseReference } from '../decision/reference/parse.ts'
 import { formatReference, type Reference, withDefaultTag } from '../decision/reference/reference.ts'
 

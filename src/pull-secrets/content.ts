@@ -9,13 +9,8 @@ import {
   readDockerConfig,
 } from '../credentials/docker-config.ts'
 import type { SourceSecret } from './objects.ts'
-import {
-  consentLabel,
-  consentValue,
-  type CopySettings,
-  showSource,
-  type SourceName,
-} from './settings.ts'
+import { consentLabel, consentValue } from './labels.ts'
+import { type CopySettings, showSource, type SourceName } from '../config/copy-settings.ts'
 
 /** Sum of all values of a Secret (kubernetes, pkg/apis/core/types.go, MaxSecretSize). */
 const maxBytes = 1_048_576

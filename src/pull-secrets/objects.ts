@@ -12,7 +12,7 @@ import {
   sourceAnnotation,
   sourceUidAnnotation,
   writtenAnnotation,
-} from './settings.ts'
+} from './labels.ts'
 
 export type Labels = Readonly<Record<string, string>>
 

@@ -1,13 +1,8 @@
 /** What has to be written in one namespace, and why: a pure function of what stands there. */
 import type { Content, GoodContent } from './content.ts'
 import type { AccountState, NamespaceState, ExistingSecret } from './objects.ts'
-import {
-  type CopySettings,
-  excludedNamespaces,
-  optOutLabel,
-  optOutValue,
-  type SourceName,
-} from './settings.ts'
+import { optOutLabel, optOutValue } from './labels.ts'
+import { type CopySettings, excludedNamespaces, type SourceName } from '../config/copy-settings.ts'
 
 export interface Precondition {
   readonly uid: string

@@ -1,5 +1,5 @@
 /** The narrowest RBAC with which the controller can do what a config asks for. */
-import type { CopySettings } from './settings.ts'
+import type { CopySettings } from '../config/copy-settings.ts'
 
 interface PolicyRule {
   readonly apiGroups: readonly string[]

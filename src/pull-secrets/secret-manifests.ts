@@ -1,4 +1,5 @@
 /** The bodies of writes: whole secrets, and patches that touch nothing but what is ours. */
+import { jsonPointer } from '../json/json-pointer.ts'
 import type { GoodContent } from './content.ts'
 import type { AccountState } from './objects.ts'
 import type { Precondition, SecretWrite } from './plan.ts'
@@ -12,7 +13,7 @@ import {
   sourceAnnotation,
   sourceUidAnnotation,
   writtenAnnotation,
-} from './settings.ts'
+} from './labels.ts'
 
 /** A copy, to be created. */
 export function copyBody(
@@ -97,7 +98,7 @@ function annotate(
   { hasAnnotations, linked }: AccountState,
   names: readonly string[],
 ): JsonPatchOperation[] {
-  const path = `/metadata/annotations/${linkedAnnotation.replaceAll('/', '~1')}`
+  const path = jsonPointer(['metadata', 'annotations', linkedAnnotation])
   const value = [...new Set(names)].join(',')
   if (value === '') return linked.length === 0 ? [] : [{ op: 'remove', path }]
   if (hasAnnotations) return [{ op: 'add', path, value }]

@@ -1,6 +1,6 @@
 /** The narrowest RBAC with which the webhook can make sure of copies, and what holds its right to create to their names. */
 import { grant, policy, rule, unique } from './rbac.ts'
-import type { CopySettings } from './settings.ts'
+import type { CopySettings } from '../config/copy-settings.ts'
 
 export interface WebhookRightsInput {
   readonly copies: readonly CopySettings[]

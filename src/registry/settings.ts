@@ -1,4 +1,13 @@
-import type { CredentialSettings } from '../credentials/keychain.ts'
+import type { EcrSettings } from '../aws/ecr-settings.ts'
+
+/** Where a registry's credentials are kept, or who fetches them. */
+export type CredentialSettings =
+  /** A pull secret of Berth's own namespace, mounted as a directory of this name. */
+  | { readonly kind: 'secret'; readonly name: string }
+  /** A docker `config.json`. */
+  | { readonly kind: 'dockerConfig'; readonly file: string }
+  /** A token of Amazon ECR, fetched through an AWS identity and a chain of roles. */
+  | EcrSettings
 
 /** How one registry is reached and trusted: an entry of `registries`, defaults filled in. */
 export interface RegistrySettings {

@@ -2,7 +2,8 @@
 import { askedImage, readRecords } from '../decision/pod/images-annotation.ts'
 import type { KubeApi } from '../kube/api-client.ts'
 import type { KubeObject } from '../kube/object.ts'
-import { findSites, member } from '../decision/pod/sites.ts'
+import { findSites } from '../decision/pod/sites.ts'
+import { member } from '../json/json.ts'
 
 export interface Running {
   /** What the pods asked for, before Berth changed it. */

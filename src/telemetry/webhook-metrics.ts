@@ -1,19 +1,27 @@
 /** What Prometheus is told. Labels come from closed lists and from the configuration, never from a pod. */
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
-import type { Admission } from '../webhook/admission/admit.ts'
-import type { AdmissionRequest } from '../webhook/admission/admission-review.ts'
 import type { CircuitState } from '../decision/resolve/circuit-breaker.ts'
 import type { Resolution } from '../decision/resolve/resolution.ts'
 
 export interface Metrics {
   readonly registry: Registry
-  admitted(request: AdmissionRequest, admission: Admission, took: Took): void
+  admitted(admission: CountedAdmission, took: Took): void
   /** A registry has answered a question, or failed to. */
   answered(host: string, seconds: number): void
   refused(status: number): void
   configLoaded(ok: boolean, generation: number): void
   certificateLoaded(expires: Date): void
   certificateFailed(): void
+}
+
+/** What became of a pod: `error` is a bug of ours, and the pod was admitted unchanged. */
+export type AdmissionOutcome = (typeof outcomes)[number]
+
+export interface CountedAdmission {
+  readonly operation: string
+  readonly outcome: AdmissionOutcome
+  readonly mode: 'enforce' | 'observe'
+  readonly resolutions: readonly Resolution[]
 }
 
 /** The API server's own histogram for webhooks starts at 5 ms; an answer from cache takes less than one. */
@@ -133,10 +141,10 @@ export function createMetrics({ knows, circuits }: MetricsOptions): Metrics {
   }
   return {
     registry,
-    admitted: ({ operation }, admission, { seconds, waited }) => {
-      admissions.inc({ operation, outcome: outcomeOf(admission), mode: admission.mode })
+    admitted: ({ operation, outcome, mode, resolutions }, { seconds, waited }) => {
+      admissions.inc({ operation, outcome, mode })
       ;(waited ? durationWaited : durationAtOnce).observe(seconds)
-      for (const { resolution } of admission.decisions) if (resolution !== null) count(resolution)
+      for (const resolution of resolutions) count(resolution)
     },
     answered: (host, seconds) => questions.observe({ registry: labelOf(host) }, seconds),
     refused: (status) => refusals.inc({ status: String(status) }),
@@ -150,10 +158,3 @@ export function createMetrics({ knows, circuits }: MetricsOptions): Metrics {
 }
 
 const outcomes = ['error', 'denied', 'patched', 'unchanged'] as const
-
-/** What became of the pod: `error` is a bug of ours, and the pod was admitted as it is. */
-export function outcomeOf({ failed, verdict }: Admission): (typeof outcomes)[number] {
-  if (failed) return 'error'
-  if (verdict.denied !== null) return 'denied'
-  return verdict.patch.length > 0 ? 'patched' : 'unchanged'
-}

@@ -13,7 +13,7 @@ import {
   readSourceSecret,
 } from '../../src/pull-secrets/objects.ts'
 import { planNamespace, type SecretWrite } from '../../src/pull-secrets/plan.ts'
-import type { CopySettings } from '../../src/pull-secrets/settings.ts'
+import type { CopySettings } from '../../src/config/copy-settings.ts'
 
 const source: RawSecret = {
   metadata: {

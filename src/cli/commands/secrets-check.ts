@@ -11,7 +11,7 @@ import {
 } from '../../pull-secrets/missing-credentials.ts'
 import type { RawAccount, RawSecret } from '../../pull-secrets/objects.ts'
 import { type RawPod, readStuckPod } from '../../pull-secrets/stuck-pods.ts'
-import type { SourceName } from '../../pull-secrets/settings.ts'
+import type { SourceName } from '../../config/copy-settings.ts'
 import { print } from '../io.ts'
 import type { SecretsTask } from './secrets-sync.ts'
 import { table } from '../output/table.ts'

@@ -7,7 +7,7 @@ import { execute } from '../../pull-secrets/cluster/apply-writes.ts'
 import type { KubeApi } from '../../kube/api-client.ts'
 import { readContent } from '../../pull-secrets/content.ts'
 import { planNamespace, type WantedCopy, type SecretWrite } from '../../pull-secrets/plan.ts'
-import { showSource } from '../../pull-secrets/settings.ts'
+import { showSource } from '../../config/copy-settings.ts'
 import { type Io, print } from '../io.ts'
 import { table } from '../output/table.ts'
 

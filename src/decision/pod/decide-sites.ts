@@ -6,13 +6,24 @@ import type { Decide, Decision } from '../resolve/decision-cache.ts'
 import type { LazySignal } from '../resolve/budget.ts'
 import type { Resolution } from '../resolve/resolution.ts'
 import { askedImage, type ImageRecord, readRecords } from './images-annotation.ts'
-import type { AdmissionRequest } from '../../webhook/admission/admission-review.ts'
+import { mapMaybe, type MaybePromise } from '../../async/maybe-promise.ts'
 
 /** What the configuration says of pods, beside where their images come from. */
 export interface AdmissionPolicy {
   readonly pullPolicy: readonly PullPolicyRule[]
   readonly pullSecrets: readonly PullSecretRule[]
   readonly mode: 'enforce' | 'observe'
+}
+
+/** The part of an admission request that a decision depends on. */
+export interface PodRequest {
+  readonly operation: 'CREATE' | 'UPDATE' | 'other'
+  /** `ephemeralcontainers` when `kubectl debug` adds one; empty for the pod itself. */
+  readonly subResource: string
+  /** From the request, never from the object, which a tenant writes. */
+  readonly namespace: string
+  readonly object: unknown
+  readonly oldObject: unknown
 }
 
 /** A site and what was decided about it. */
@@ -28,11 +39,8 @@ export interface SiteDecision {
   readonly why: string
 }
 
-/** What a value is made from, and whether it had to be waited for. */
-type MaybePromise<Value> = Value | Promise<Value>
-
 export interface SitesRequest {
-  readonly request: AdmissionRequest
+  readonly request: PodRequest
   readonly policy: AdmissionPolicy
   readonly signal: LazySignal
 }
@@ -102,16 +110,8 @@ function leave(site: Site, why: string): SiteDecision {
   }
 }
 
-/** Goes on at once with a value that is there, and later with one that is not. */
-export function mapMaybe<Value, Next>(
-  value: MaybePromise<Value>,
-  goOn: (value: Value) => MaybePromise<Next>,
-): MaybePromise<Next> {
-  return value instanceof Promise ? value.then(goOn) : goOn(value)
-}
-
 /** Of a running container only the image can be changed; a debug container is new (kubernetes, validation.go, ValidatePodUpdate). */
-function mayChangePolicy({ operation, subResource }: AdmissionRequest): boolean {
+function mayChangePolicy({ operation, subResource }: PodRequest): boolean {
   return operation === 'CREATE' || subResource === 'ephemeralcontainers'
 }
 
@@ -119,10 +119,7 @@ function mayChangePolicy({ operation, subResource }: AdmissionRequest): boolean 
  * The records for the annotation, in the order of the sites: those that a row or a pin had a say in. Of an updated pod
  * also those of the sites that were not looked at now; a new pod has none that would be true.
  */
-export function recordsFor(
-  request: AdmissionRequest,
-  decisions: readonly SiteDecision[],
-): ImageRecord[] {
+export function recordsFor(request: PodRequest, decisions: readonly SiteDecision[]): ImageRecord[] {
   if (request.operation === 'CREATE') return decisions.flatMap(recordOf)
   const earlier = readRecords(request.object)
   const made = new Map(decisions.map((decision) => [decision.site.name, recordOf(decision)]))

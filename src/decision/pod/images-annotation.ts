@@ -1,5 +1,6 @@
 /** The one annotation that Berth writes: what each image was, what it became, by which row, and why. */
-import { annotations, isObject } from './sites.ts'
+import { annotations } from './sites.ts'
+import { isObject } from '../../json/json.ts'
 
 export const imagesAnnotation = 'berth.dev/images'
 

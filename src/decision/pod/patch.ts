@@ -4,7 +4,9 @@
  * for the same reason, and no need of any, because the API server applies it to the very bytes that it sent.
  */
 import jsonPatch, { type Operation } from 'fast-json-patch'
-import { annotations, isObject, member, type Site } from './sites.ts'
+import { jsonPointer } from '../../json/json-pointer.ts'
+import { annotations, type Site } from './sites.ts'
+import { isObject, member } from '../../json/json.ts'
 
 export interface Changes {
   readonly sites: readonly {
@@ -63,7 +65,7 @@ function annotate(
   const present = annotations(pod)
   if (value === null) {
     return Object.hasOwn(present, key)
-      ? [{ op: 'remove', path: pointer(['metadata', 'annotations', key]) }]
+      ? [{ op: 'remove', path: jsonPointer(['metadata', 'annotations', key]) }]
       : []
   }
   if (!isObject(metadata)) return []
@@ -86,9 +88,5 @@ function appendPullSecrets(pod: unknown, names: readonly string[]): Operation[] 
 }
 
 function add(path: readonly (string | number)[], value: unknown): Operation {
-  return { op: 'add', path: pointer(path), value }
-}
-
-function pointer(path: readonly (string | number)[]): string {
-  return path.map((token) => `/${jsonPatch.escapePathComponent(String(token))}`).join('')
+  return { op: 'add', path: jsonPointer(path), value }
 }

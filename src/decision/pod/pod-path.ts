@@ -2,7 +2,7 @@
  * Where a Kubernetes object holds a pod: the object itself, or a pod template inside a workload. Reads raw objects, as
  * `sites.ts` does. Pure.
  */
-import { member } from './sites.ts'
+import { member } from '../../json/json.ts'
 
 /** Path of what holds `metadata` and `spec` of a pod, as members of the object; empty for a Pod itself. */
 export type PodPath = readonly string[]

@@ -1,5 +1,5 @@
 import type { Reference } from '../reference/reference.ts'
-import { member } from './sites.ts'
+import { member } from '../../json/json.ts'
 
 export interface PullSecretRule {
   readonly secret: string

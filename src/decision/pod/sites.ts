@@ -2,6 +2,7 @@
  * Every place in a pod where an image reference stands. Reads the raw object as it came: a pod never passes through a
  * typed model here, because what such a model does not know it drops. Pure; imports `reference` at the most.
  */
+import { isObject, type JsonObject, member } from '../../json/json.ts'
 
 /** A place in a pod where an image reference stands. */
 export interface Site {
@@ -16,8 +17,6 @@ export interface Site {
   /** Undefined where the pod leaves it to the API server's default. */
   readonly pullPolicy: string | undefined
 }
-
-type JsonObject = Readonly<Record<string, unknown>>
 
 const containerLists = ['initContainers', 'containers', 'ephemeralContainers'] as const
 
@@ -62,15 +61,6 @@ export function isMirrorPod(pod: unknown): boolean {
 export function annotations(pod: unknown): JsonObject {
   const found = member(member(pod, 'metadata'), 'annotations')
   return isObject(found) ? found : {}
-}
-
-/** An own member of a JSON object; `__proto__` and the like are data, and never reach the prototype. */
-export function member(value: unknown, key: string): unknown {
-  return isObject(value) && Object.hasOwn(value, key) ? value[key] : undefined
-}
-
-export function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 function siteOf(holder: unknown, place: Omit<Site, 'image' | 'pullPolicy'>): Site | null {

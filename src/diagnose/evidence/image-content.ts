@@ -1,7 +1,7 @@
 /** What a registry holds beside the manifest that a pod asks for: tags, platforms, blobs, and how many pulls are left. */
 import type { Credential } from '../../credentials/keychain.ts'
 import { nearest, type Seen, type ProbeSubject } from './probe-evidence.ts'
-import { isObject, member } from '../../decision/pod/sites.ts'
+import { isObject, member } from '../../json/json.ts'
 import type { RegistryProbe } from '../../registry/probe/registry-probe.ts'
 
 /** An image of many platforms has some hundred blobs; more would take minutes. */

@@ -1,5 +1,5 @@
 /** What a Node object tells of a pull that failed there. Reads raw objects. Pure. */
-import { isObject, member } from '../../decision/pod/sites.ts'
+import { isObject, member } from '../../json/json.ts'
 import type { Seen } from './probe-evidence.ts'
 import type { Evidence, PullVerdict } from '../verdict.ts'
 

@@ -9,7 +9,7 @@ import type { Evidence } from '../verdict.ts'
 import type { KubeApi } from '../../kube/api-client.ts'
 import { hasStatus } from '../../kube/error.ts'
 import type { KubeObject } from '../../kube/object.ts'
-import { isObject, member } from '../../decision/pod/sites.ts'
+import { isObject, member } from '../../json/json.ts'
 import { type Reference, repositoryName } from '../../decision/reference/reference.ts'
 
 const globalSecret = { apiVersion: 'v1', resource: 'secrets', namespace: 'openshift-config', name: 'pull-secret' } // prettier-ignore

@@ -2,7 +2,7 @@
 import { BerthError } from '../../errors.ts'
 import type { KubeApi } from '../../kube/api-client.ts'
 import type { KubeObject } from '../../kube/object.ts'
-import { isObject, member } from '../../decision/pod/sites.ts'
+import { isObject, member } from '../../json/json.ts'
 
 /** Kinds with a selector, by the names that kubectl knows them under. */
 const workloads: Readonly<

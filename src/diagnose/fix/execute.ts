@@ -4,7 +4,7 @@ import { pullFailures } from '../pull-failure.ts'
 import type { KubeApi } from '../../kube/api-client.ts'
 import { hasStatus, KubeError } from '../../kube/error.ts'
 import type { KubeObject } from '../../kube/object.ts'
-import { expiresAnnotation, sourceAnnotation } from '../../pull-secrets/settings.ts'
+import { expiresAnnotation, sourceAnnotation } from '../../pull-secrets/labels.ts'
 import { contentOf, keyOf, type StoredSecret } from './plan.ts'
 import type { FixPlan, FixStep, StepReport } from './steps.ts'
 

@@ -6,14 +6,14 @@ import { BerthError } from '../../errors.ts'
 import type { KubeApi } from '../../kube/api-client.ts'
 import { hasStatus } from '../../kube/error.ts'
 import type { KubeObject, OwnerReference } from '../../kube/object.ts'
-import { isObject, member } from '../../decision/pod/sites.ts'
+import { isObject, member } from '../../json/json.ts'
 import {
   consentLabel,
   consentValue,
   expiresAnnotation,
   optOutLabel,
   optOutValue,
-} from '../../pull-secrets/settings.ts'
+} from '../../pull-secrets/labels.ts'
 import { parseReference } from '../../decision/reference/parse.ts'
 import type { Reference } from '../../decision/reference/reference.ts'
 import type { FixPlan, LeftPod, PlannedStep, SecretName, Source, FixStep } from './steps.ts'

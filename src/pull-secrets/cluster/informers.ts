@@ -13,15 +13,8 @@ import {
   readSourceSecret,
   type SourceSecret,
 } from '../objects.ts'
-import {
-  consentLabel,
-  consentValue,
-  copyLabel,
-  managedBy,
-  managedByLabel,
-  showSource,
-  type SourceName,
-} from '../settings.ts'
+import { consentLabel, consentValue, copyLabel, managedBy, managedByLabel } from '../labels.ts'
+import { showSource, type SourceName } from '../../config/copy-settings.ts'
 import { readStuckPod, type StuckPod } from '../stuck-pods.ts'
 import { followNamespaces } from './namespace-informer.ts'
 import { createStore, type Store, type Versioned } from './object-store.ts'

@@ -10,7 +10,7 @@ import {
   expiresAnnotation,
   managedBy,
   managedByLabel,
-} from '../settings.ts'
+} from '../labels.ts'
 
 /** When its tokens are due, RFC 3339: a new process need not ask AWS to know. */
 const refreshAnnotation = 'berth.dev/refresh-at'

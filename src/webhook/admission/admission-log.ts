@@ -1,8 +1,7 @@
-import type { Admission } from './admit.ts'
+import { type Admission, outcomeOf } from './admit.ts'
 import type { AdmissionRequest } from './admission-review.ts'
-import { member } from '../../decision/pod/sites.ts'
+import { member } from '../../json/json.ts'
 import type { Logger } from '../../telemetry/log.ts'
-import { outcomeOf } from '../../telemetry/webhook-metrics.ts'
 
 export interface LoggedAdmission {
   readonly request: AdmissionRequest

@@ -1,17 +1,11 @@
 /** From the bytes of an AdmissionReview to a request that the rest can work with (k8s.io/api/admission/v1, types.go). */
-import { isObject, member } from '../../decision/pod/sites.ts'
+import type { PodRequest } from '../../decision/pod/decide-sites.ts'
+import { isObject, member } from '../../json/json.ts'
 
-export interface AdmissionRequest {
+export interface AdmissionRequest extends PodRequest {
   readonly uid: string
-  readonly operation: 'CREATE' | 'UPDATE' | 'other'
-  /** `ephemeralcontainers` when `kubectl debug` adds one; empty for the pod itself. */
-  readonly subResource: string
-  /** From the request, never from the object, which a tenant writes. */
-  readonly namespace: string
   readonly isPod: boolean
   readonly dryRun: boolean
-  readonly object: unknown
-  readonly oldObject: unknown
 }
 
 export type ReadReview =

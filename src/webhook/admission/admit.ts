@@ -2,13 +2,14 @@
 import { isMirrorPod } from '../../decision/pod/sites.ts'
 import type { LazySignal } from '../../decision/resolve/budget.ts'
 import type { Decide } from '../../decision/resolve/decision-cache.ts'
+import type { AdmissionOutcome } from '../../telemetry/webhook-metrics.ts'
 import { verdictFor } from './verdict.ts'
 import {
   type AdmissionPolicy,
-  mapMaybe,
   decideSites,
   type SiteDecision,
 } from '../../decision/pod/decide-sites.ts'
+import { mapMaybe } from '../../async/maybe-promise.ts'
 import type { SecretProvisioner } from './secret-provisioner.ts'
 import type { NamespaceLookup } from './namespace-lookup.ts'
 import { unchanged, type AdmissionVerdict } from './admission-response.ts'
@@ -114,4 +115,14 @@ function isOurs({ isPod, operation, subResource, object }: AdmissionRequest): bo
   const known =
     subResource === '' || (subResource === 'ephemeralcontainers' && operation === 'UPDATE')
   return isPod && operation !== 'other' && known && !isMirrorPod(object)
+}
+
+/** What became of the pod, for the log and the metrics. */
+export function outcomeOf({
+  failed,
+  verdict,
+}: Pick<Admission, 'failed' | 'verdict'>): AdmissionOutcome {
+  if (failed) return 'error'
+  if (verdict.denied !== null) return 'denied'
+  return verdict.patch.length > 0 ? 'patched' : 'unchanged'
 }

@@ -11,7 +11,7 @@ import { copyBody } from '../../pull-secrets/secret-manifests.ts'
 import { type Content, readContent } from '../../pull-secrets/content.ts'
 import { type RawSecret, readNamespace, readSourceSecret } from '../../pull-secrets/objects.ts'
 import { exclusionOf } from '../../pull-secrets/plan.ts'
-import { type CopySettings, showSource } from '../../pull-secrets/settings.ts'
+import { type CopySettings, showSource } from '../../config/copy-settings.ts'
 import type { Logger } from '../../telemetry/log.ts'
 
 export interface EnsureDependencies {

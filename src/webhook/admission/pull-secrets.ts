@@ -1,6 +1,6 @@
 /** Which pull secrets a new pod gets, and what is made sure of, or warned of, before it has them. */
 import { listedPullSecrets, missingPullSecrets } from '../../decision/pod/pull-secrets.ts'
-import { member } from '../../decision/pod/sites.ts'
+import { member } from '../../json/json.ts'
 import type { LazySignal } from '../../decision/resolve/budget.ts'
 import type { AdmissionPolicy, SiteDecision } from '../../decision/pod/decide-sites.ts'
 import type { ProvisionResult, SecretProvisioner } from './secret-provisioner.ts'

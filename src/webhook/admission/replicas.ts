@@ -6,7 +6,8 @@
  * of its own into each (`placesThatVary`). Whatever a tenant writes is compared, so nothing passes for something else.
  */
 import { LRUCache } from 'lru-cache'
-import { annotations, findSites, member } from '../../decision/pod/sites.ts'
+import { annotations, findSites } from '../../decision/pod/sites.ts'
+import { member } from '../../json/json.ts'
 import type { AdmissionRequest } from './admission-review.ts'
 
 /** Bytes that may be others of the same kind; those between two places are compared. */

@@ -1,15 +1,14 @@
 /** From what was decided about the sites of a pod to the verdict: patch, warnings, refusal, what the audit log is told. */
 import { annotationFits, buildPatch, type Changes } from '../../decision/pod/patch.ts'
 import type { LazySignal } from '../../decision/resolve/budget.ts'
-import { failedSteps } from '../../decision/resolve/describe-resolution.ts'
-import { isDenied } from '../../decision/resolve/resolution.ts'
 import { imagesAnnotation, writeRecords } from '../../decision/pod/images-annotation.ts'
+import { mapMaybe } from '../../async/maybe-promise.ts'
 import {
   type AdmissionPolicy,
-  mapMaybe,
   recordsFor,
   type SiteDecision,
 } from '../../decision/pod/decide-sites.ts'
+import { deniedBy, warningsFor } from '../../decision/pod/site-warnings.ts'
 import type { SecretProvisioner } from './secret-provisioner.ts'
 import type { NamespaceLookup } from './namespace-lookup.ts'
 import { pullSecrets, type SecretsResult } from './pull-secrets.ts'
@@ -67,39 +66,6 @@ function verdictOf({ request, decisions }: VerdictInput, secrets: SecretsResult)
 function annotationFor(value: string, fits: boolean, isLooked: boolean): Changes['annotation'] {
   if (!fits || !isLooked) return null
   return { key: imagesAnnotation, value: value === '' ? null : value }
-}
-
-/** What a person is warned of about one site. */
-export function warningsFor({ asked, site, resolution, why }: SiteDecision): string[] {
-  if (resolution === null)
-    return why === '' ? [] : [`berth: ${site.name}: ${asked} is no image name: ${why}`]
-  const { domain } = resolution.original
-  const doubtful = ['none-found', 'first-unproved'].includes(resolution.reason)
-  // Silent about a registry that is none of ours to ask: it would be said of every such pod.
-  const notPinned =
-    resolution.unpinned !== null &&
-    resolution.steps.some(({ milliseconds }) => milliseconds !== null)
-  const lines: string[] = []
-  if (doubtful || notPinned || failedSteps(resolution).length > 0)
-    lines.push(`berth: ${asked}: ${why}`)
-  if (domain === '') lines.push(`berth: ${asked}: its host is no host name, so no row applies`)
-  else if (domain.toLowerCase() !== domain)
-    lines.push(`berth: ${asked}: ${domain} is not ${domain.toLowerCase()} to a runtime`)
-  return lines
-}
-
-/** Why a rule of the configuration refuses the pod; null when none does. */
-export function deniedBy(decisions: readonly SiteDecision[]): string | null {
-  const reasons = decisions.flatMap(({ asked, resolution, why }) => {
-    if (resolution === null || !isDenied(resolution)) return []
-    const rule =
-      resolution.reason === 'row-denies'
-        ? `row ${resolution.row} says otherwise: deny`
-        : 'pin says unresolved: deny'
-    return [`${asked}: ${rule}; ${why}`]
-  })
-  if (reasons.length === 0) return null
-  return `berth: ${reasons.join('; ')}; mirror the image, or change the rule`
 }
 
 /** Shadow mode: everything is decided and recorded, nothing is changed or refused. */

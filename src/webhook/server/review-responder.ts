@@ -1,10 +1,10 @@
 /** From the bytes of a review to the text that answers it, told to log and metrics on the way. */
-import { mapMaybe } from '../../decision/pod/decide-sites.ts'
-import type { Admission, Admit, AdmitOptions } from '../admission/admit.ts'
+import { mapMaybe } from '../../async/maybe-promise.ts'
+import { type Admission, type Admit, type AdmitOptions, outcomeOf } from '../admission/admit.ts'
 import { createReplicas } from '../admission/replicas.ts'
 import { toReview } from '../admission/admission-response.ts'
 import { type AdmissionRequest, readReview } from '../admission/admission-review.ts'
-import { member } from '../../decision/pod/sites.ts'
+import { member } from '../../json/json.ts'
 import type { AdmissionLog } from '../admission/admission-log.ts'
 import type { Metrics } from '../../telemetry/webhook-metrics.ts'
 
@@ -44,7 +44,15 @@ export function createReviewResponder({
     { started, waited }: { readonly started: number; readonly waited: boolean },
   ) => {
     const milliseconds = performance.now() - started
-    metrics.admitted(request, admission, { seconds: milliseconds / 1000, waited })
+    metrics.admitted(
+      {
+        operation: request.operation,
+        outcome: outcomeOf(admission),
+        mode: admission.mode,
+        resolutions: admission.decisions.flatMap(({ resolution }) => resolution ?? []),
+      },
+      { seconds: milliseconds / 1000, waited },
+    )
     log({ request, admission, milliseconds })
   }
   return (body, options) => {

@@ -12,7 +12,7 @@ import type { EcrSettings } from '../../../src/aws/ecr-settings.ts'
 import { createEcrTokens } from '../../../src/aws/ecr-token-store.ts'
 import { KubeError } from '../../../src/kube/error.ts'
 import type { KubeObject, ResourceRef } from '../../../src/kube/object.ts'
-import { consentLabel } from '../../../src/pull-secrets/settings.ts'
+import { consentLabel } from '../../../src/pull-secrets/labels.ts'
 import { registryHost, settings, startOfTests } from '../../support/ecr.ts'
 
 const twelveHours = 43_200_000
