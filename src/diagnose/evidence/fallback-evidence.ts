@@ -14,7 +14,7 @@ import { formatReference } from '../../decision/reference/reference.ts'
 import { type Resolution, resolveUnasked } from '../../decision/resolve/resolution.ts'
 import { resolve, type ResolveDependencies } from '../../decision/resolve/resolve.ts'
 import { describeResolution } from '../../decision/resolve/describe-resolution.ts'
-import { matchesLabels } from './pod-filter.ts'
+import { matchesSelector, parseLabelSelector } from '../../decision/labels/label-selector.ts'
 
 export interface FallbackDependencies {
   readonly api: KubeApi
@@ -165,7 +165,10 @@ async function webhookOf(api: KubeApi): Promise<KubeObject | 'unreadable' | null
 function selectsNamespace(webhook: KubeObject, labels: Readonly<Record<string, string>>): boolean {
   return hooksOf(webhook)
     .filter(({ name }) => name === webhookName)
-    .some(({ namespaceSelector }) => matchesLabels(namespaceSelector, labels))
+    .some(({ namespaceSelector }) =>
+      // The API server defaults a missing namespaceSelector to {}, which selects every namespace.
+      matchesSelector(parseLabelSelector(namespaceSelector ?? {}), labels),
+    )
 }
 
 function hooksOf(configuration: KubeObject): readonly Readonly<Record<string, unknown>>[] {

@@ -2,7 +2,8 @@
 import { BerthError } from '../../errors.ts'
 import type { KubeApi } from '../../kube/api-client.ts'
 import type { KubeObject } from '../../kube/object.ts'
-import { isObject, member } from '../../json/json.ts'
+import { matchesSelector, parseLabelSelector } from '../../decision/labels/label-selector.ts'
+import { member } from '../../json/json.ts'
 
 /** Kinds with a selector, by the names that kubectl knows them under. */
 const workloads: Readonly<
@@ -48,24 +49,6 @@ async function podTest(
   const object = await api.get({ ...workload, namespace, name })
   if (object === null)
     throw new BerthError('usage', `there is no ${kind} ${name} in namespace ${namespace}`)
-  const selector = member(member(object, 'spec'), 'selector')
-  return ({ metadata }) => matchesLabels(selector, metadata.labels ?? {})
-}
-
-/** Whether a label selector (metav1.LabelSelector), in either of its forms, takes these labels; an empty one takes all. */
-export function matchesLabels(selector: unknown, own: Readonly<Record<string, string>>): boolean {
-  const labels = member(selector, 'matchLabels')
-  const expressions = member(selector, 'matchExpressions')
-  const wanted = isObject(labels) ? Object.entries(labels) : []
-  const rules = Array.isArray(expressions) ? expressions.filter(isObject) : []
-  return (
-    wanted.every(([key, value]) => own[key] === value) &&
-    rules.every(({ key, operator, values }) => {
-      const value = typeof key === 'string' ? own[key] : undefined
-      const isListed = Array.isArray(values) && value !== undefined && values.includes(value)
-      if (operator === 'In') return isListed
-      if (operator === 'NotIn') return !isListed
-      return (operator === 'Exists') === (value !== undefined)
-    })
-  )
+  const selector = parseLabelSelector(member(member(object, 'spec'), 'selector'))
+  return ({ metadata }) => matchesSelector(selector, metadata.labels ?? {})
 }
