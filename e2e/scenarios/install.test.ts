@@ -168,7 +168,7 @@ test('a config with errors changes nothing, and an Event of the controller says 
   await applyKustomization(table())
 
   expect(message).toContain('fallbak')
-  expect(message).toContain('the config before it stays in force')
+  expect(message).toContain('the previous config stays in force')
 })
 
 describe('the policy', () => {

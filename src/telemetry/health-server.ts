@@ -1,5 +1,6 @@
 /** The plain HTTP port: is the process alive, does it want calls, and what has it counted. */
 import Fastify, { type FastifyInstance } from 'fastify'
+import { BerthError } from '../errors.ts'
 import type { Metrics } from './webhook-metrics.ts'
 
 export interface HealthOptions {
@@ -25,4 +26,20 @@ export async function createHealthApp({
   })
   await app.ready()
   return app
+}
+
+/** Listens, and returns the port. Throws `listen-failed`. */
+export async function listen(app: FastifyInstance, host: string, port: number): Promise<number> {
+  try {
+    await app.listen({ host, port })
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException
+    throw new BerthError(
+      'listen-failed',
+      `cannot listen on ${host}:${port}: ${code}; choose another port or --host, or stop what holds it`,
+      { cause },
+    )
+  }
+  const address = app.server.address()
+  return typeof address === 'object' && address !== null ? address.port : port
 }

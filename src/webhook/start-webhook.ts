@@ -1,13 +1,11 @@
 /** The webhook process: what `serve` and `dev` have in common. Wires the rooms, listens, and stops in order. */
 import { Server } from 'node:tls'
-import type { FastifyInstance } from 'fastify'
 import type { SecretProvisioner } from './admission/secret-provisioner.ts'
 import { noNamespaceLookup, type NamespaceLookup } from './admission/namespace-lookup.ts'
 import { type AdmissionDependencies, createAdmit } from './admission/admit.ts'
 import type { Config } from '../config/config.ts'
-import { BerthError } from '../errors.ts'
 import { createApp, tlsOptions } from './server/app.ts'
-import { createHealthApp } from '../telemetry/health-server.ts'
+import { createHealthApp, listen } from '../telemetry/health-server.ts'
 import type { KeyPair } from './certificate/certificate-files.ts'
 import type { ClientAuthentication } from './server/client-auth.ts'
 import { drain } from './server/drain.ts'
@@ -155,20 +153,4 @@ export async function startWebhook(options: WebhookOptions): Promise<Webhook> {
       await engine.close()
     },
   }
-}
-
-/** Gives the port. Throws `listen-failed`. */
-export async function listen(app: FastifyInstance, host: string, port: number): Promise<number> {
-  try {
-    await app.listen({ host, port })
-  } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException
-    throw new BerthError(
-      'listen-failed',
-      `cannot listen on ${host}:${port}: ${code}; choose another port or --host, or stop what holds it`,
-      { cause },
-    )
-  }
-  const address = app.server.address()
-  return typeof address === 'object' && address !== null ? address.port : port
 }

@@ -1,11 +1,12 @@
-/** What runs in `berth controller`: loops, one job each, kept going by one replica at a time. */
+/** Runs the controller's loops next to each other and restarts a loop that fails. */
+import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from '../../telemetry/log.ts'
 
 export interface Loop {
   /** For the log and the metrics: `mirror`, `pull-secrets`. */
   readonly name: string
-  /** Works until the signal aborts. A failure that it cannot get over may be thrown: the loop is begun again. */
+  /** Works until the signal aborts. May throw: the loop is restarted. */
   run(signal: AbortSignal): Promise<void>
 }
 
@@ -17,16 +18,20 @@ export interface LoopReports {
 /** As client-go's wait.Backoff is commonly set for controllers. */
 const backoff = { firstMs: 1_000, mostMs: 60_000 }
 
-/** Runs all loops side by side until the signal aborts, and each of them again after a failure. Never throws. */
+/** Runs all loops until the signal aborts, also when there are none. Never throws. */
 export async function runLoops(
   loops: readonly Loop[],
   reports: LoopReports,
   signal: AbortSignal,
 ): Promise<void> {
-  await Promise.all(loops.map((loop) => keepGoing(loop, reports, signal)))
+  if (signal.aborted) return
+  await Promise.all([
+    once(signal, 'abort'),
+    ...loops.map((loop) => restartOnFailure(loop, reports, signal)),
+  ])
 }
 
-async function keepGoing(
+async function restartOnFailure(
   loop: Loop,
   { log, loopFailed }: LoopReports,
   signal: AbortSignal,
@@ -39,7 +44,7 @@ async function keepGoing(
     } catch (error) {
       if (signal.aborted) return
       loopFailed(loop.name)
-      log.error({ err: error, loop: loop.name }, 'a loop failed, and is begun again')
+      log.error({ err: error, loop: loop.name }, 'loop failed')
     }
     if (performance.now() - started > backoff.mostMs) waitMs = backoff.firstMs
     await sleep(waitMs, undefined, { signal }).catch(() => undefined)

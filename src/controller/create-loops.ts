@@ -1,0 +1,122 @@
+/** Creates the controller's loops that a config asks for. */
+import type { EcrTokens } from '../aws/ecr-token-store.ts'
+import type { Config } from '../config/config.ts'
+import { createJudge } from '../diagnose/evidence/cluster-evidence.ts'
+import { ecrRepositories } from '../engine/ecr-repositories.ts'
+import { createKeychain } from '../engine/keychain.ts'
+import type { Cluster } from '../kube/connect.ts'
+import { createConnections } from '../registry/http/connections.ts'
+import { systemClock } from '../registry/http/retry-policy.ts'
+import { createRegistries } from '../registry/repository.ts'
+import type { ControllerMetrics } from '../telemetry/controller-metrics.ts'
+import type { EcrMetrics } from '../telemetry/ecr-metrics.ts'
+import type { Logger } from '../telemetry/log.ts'
+import { createPropagationMetrics } from '../telemetry/propagation-metrics.ts'
+import { ecrTokensLoop } from './ecr-tokens-loop.ts'
+import { createMirrorLoop } from './mirror-loop.ts'
+import { pullFailuresLoop } from './pull-failures-loop.ts'
+import { createPullSecretsLoop } from './pull-secrets-loop.ts'
+import type { Loop } from './runtime/loops.ts'
+
+export interface LoopDependencies {
+  readonly cluster: Cluster
+  readonly config: Config
+  /** Berth's own namespace. */
+  readonly namespace: string
+  readonly secretsDirectory: string
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly log: Logger
+  readonly metrics: ControllerMetrics
+  /** Outlives a config, so that a reload fetches no token again. */
+  readonly ecrTokens: EcrTokens
+  readonly ecrMetrics: EcrMetrics
+}
+
+/** Returns one loop for each feature that the config enables. */
+export function createLoops(dependencies: LoopDependencies): readonly Loop[] {
+  return [
+    createEcrTokensLoops(dependencies),
+    createPullSecretsLoops(dependencies),
+    createMirrorLoops(dependencies),
+    createPullFailuresLoops(dependencies),
+  ].flat()
+}
+
+function createEcrTokensLoops({
+  cluster: { api },
+  config,
+  namespace,
+  log,
+  ecrTokens: tokens,
+  ecrMetrics: metrics,
+}: LoopDependencies): readonly Loop[] {
+  if (config.ecrTokens.length === 0) return []
+  const now = () => Date.now()
+  return [ecrTokensLoop({ api, tokens, namespace, now, log, metrics }, config.ecrTokens)]
+}
+
+function createPullSecretsLoops({
+  cluster: { api },
+  config: { pullSecretCopies: settings },
+  log,
+  metrics,
+}: LoopDependencies): readonly Loop[] {
+  if (settings.copies.length === 0) return []
+  const propagation = createPropagationMetrics(metrics.registry)
+  return [createPullSecretsLoop({ api, settings, log, metrics: propagation })]
+}
+
+function createMirrorLoops({
+  cluster: { api },
+  config: { mirror: settings, registries, table },
+  secretsDirectory,
+  ecrTokens,
+  env,
+  log,
+  metrics,
+}: LoopDependencies): readonly Loop[] {
+  if (!settings.running) return []
+  const onProblem = (problem: string) => log.warn({ problem }, 'credentials unusable')
+  const openRegistries = () =>
+    createRegistries(
+      createConnections({
+        registries,
+        keychainFor: ({ credentials }) =>
+          createKeychain(credentials, { secretsDirectory, ecrTokens, onProblem }),
+        now: () => Date.now(),
+      }),
+      systemClock,
+    )
+  const makeRepository = settings.createRepositories
+    ? ecrRepositories({ settings: registries, secretsDirectory, env })
+    : null
+  return [
+    createMirrorLoop({
+      api,
+      table,
+      settings,
+      openRegistries,
+      makeRepository,
+      log,
+      metrics: metrics.mirror,
+    }),
+  ]
+}
+
+function createPullFailuresLoops({
+  cluster: { api },
+  config: { pullFailures, registries: hosts },
+  log,
+  metrics,
+}: LoopDependencies): readonly Loop[] {
+  if (!pullFailures.report) return []
+  return [
+    pullFailuresLoop({
+      api,
+      createJudge: () => createJudge(api, pullFailures.readSecrets),
+      hosts,
+      metrics: metrics.pullFailures,
+      log,
+    }),
+  ]
+}

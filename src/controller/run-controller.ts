@@ -1,0 +1,108 @@
+/** Runs the controller process: health port, leader election, and the loops of the config in force. */
+import { randomUUID } from 'node:crypto'
+import { hostname } from 'node:os'
+import type { Config } from '../config/config.ts'
+import { watchConfig } from '../config/watch.ts'
+import { createTokenStore } from '../engine/decision-engine.ts'
+import type { Cluster } from '../kube/connect.ts'
+import { recordWarning } from '../kube/event-recorder.ts'
+import { createControllerMetrics } from '../telemetry/controller-metrics.ts'
+import { createEcrMetrics } from '../telemetry/ecr-metrics.ts'
+import { createHealthApp, listen } from '../telemetry/health-server.ts'
+import type { Logger } from '../telemetry/log.ts'
+import { createLoops, type LoopDependencies } from './create-loops.ts'
+import { runLeaderElection } from './runtime/leader-election.ts'
+import { runLoops } from './runtime/loops.ts'
+
+export interface ControllerOptions {
+  readonly cluster: Cluster
+  /** Reloaded when it changes. */
+  readonly configFile: string
+  /** What the file holds now. */
+  readonly config: Config
+  /** Berth's own namespace, where the Lease is. */
+  readonly namespace: string
+  readonly lease: string
+  readonly host: string
+  readonly metricsPort: number
+  readonly secretsDirectory: string
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly log: Logger
+  readonly signal: AbortSignal
+}
+
+/** Runs until the signal aborts, then releases the Lease. Throws `listen-failed`. */
+export async function runController(options: ControllerOptions): Promise<void> {
+  const { cluster, namespace, lease, secretsDirectory, env, log, signal } = options
+  const metrics = createControllerMetrics()
+  const loopDependencies: Omit<LoopDependencies, 'config'> = {
+    cluster,
+    namespace,
+    secretsDirectory,
+    env,
+    log,
+    metrics,
+    ecrTokens: createTokenStore({ secretsDirectory, env }),
+    ecrMetrics: createEcrMetrics(metrics.registry),
+  }
+  metrics.leads(false)
+  metrics.configLoaded(true)
+  const health = await createHealthApp({ metrics, notReady: () => null })
+  const metricsPort = await listen(health, options.host, options.metricsPort)
+  let { config } = options
+  let reload = new AbortController()
+  const configWatch = watchConfig(options.configFile, {
+    inForce: config,
+    onConfig: (changed) => {
+      config = changed
+      metrics.configLoaded(true)
+      log.info({ rows: changed.table.rows.length }, 'config reloaded')
+      reload.abort()
+    },
+    onError: (error) => {
+      metrics.configLoaded(false)
+      reportConfigError(error, options)
+    },
+  })
+  log.info({ namespace, lease, metricsPort }, 'waiting for leadership')
+  await runLeaderElection(cluster.api, {
+    namespace,
+    name: lease,
+    identity: `${hostname()}_${randomUUID()}`,
+    signal,
+    onChange: (isLeader) => {
+      metrics.leads(isLeader)
+      log.info(isLeader ? 'became leader' : 'lost leadership')
+    },
+    onTrouble: (error) => log.warn({ problem: String(error) }, 'lease not renewed'),
+    lead: async (leading) => {
+      while (!leading.aborted) {
+        reload = new AbortController()
+        const until = AbortSignal.any([leading, reload.signal])
+        const loops = createLoops({ ...loopDependencies, config })
+        log.info({ loops: loops.map(({ name }) => name) }, 'loops started')
+        await runLoops(loops, { log, loopFailed: metrics.loopFailed }, until)
+      }
+    },
+  })
+  configWatch.stop()
+  await health.close()
+  await cluster.close()
+  log.info('stopped')
+}
+
+function reportConfigError(
+  error: unknown,
+  { cluster, namespace, env, log }: ControllerOptions,
+): void {
+  const problem = error instanceof Error ? error.message : String(error)
+  log.error({ problem }, 'config rejected')
+  // In a pod only: its name is the host's name there.
+  if (env['KUBERNETES_SERVICE_HOST'] === undefined) return
+  void recordWarning(
+    cluster.api,
+    { apiVersion: 'v1', kind: 'Pod', namespace, name: hostname() },
+    { reason: 'ConfigNotInForce', message: problem, ending: 'the previous config stays in force' },
+    { now: new Date(), log },
+  )
+}
