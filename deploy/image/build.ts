@@ -1,6 +1,6 @@
 /**
- * `npm run image`: the image of deploy/Dockerfile without a container engine, for the architecture of this machine.
- * Writes an OCI layout to dist/image and prints its digest, the same each time from the same sources and packages.
+ * `npm run image`: builds the image of deploy/Dockerfile without a container engine, for this machine's architecture.
+ * Writes an OCI layout to dist/image and prints its digest. The same sources and packages give the same digest.
  *
  *   npm run image [-- [--out DIR] [--push HOST/REPOSITORY:TAG [--plain-http]]]
  */
@@ -8,10 +8,10 @@ import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { dependencyFiles, packageFacts, programFiles, runtimeFiles, userId } from './files.ts'
-import { imageOf, layerOf, writeLayout } from './oci.ts'
-import { push, readTarget } from './push.ts'
-import { command, entrypoint } from './start.ts'
+import { command, entrypoint } from './entrypoint.ts'
+import { dependencyFiles, programFiles, readPackageInfo, runtimeFiles, userId } from './files.ts'
+import { createImage, createLayer, writeLayout } from './oci.ts'
+import { parsePushTarget, pushImage } from './push.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const { values } = parseArgs({
@@ -22,27 +22,29 @@ const { values } = parseArgs({
   },
 })
 if (process.platform !== 'linux')
-  throw new Error('npm run image needs Linux, whose libraries it takes; use deploy/Dockerfile')
-// Read before anything is built: a misspelt name is told at once.
-const target = values.push === undefined ? null : readTarget(values.push, values['plain-http'])
+  throw new Error(
+    'npm run image runs on Linux only, because it copies the C library of this machine; use deploy/Dockerfile',
+  )
+// Before the build, so that a wrong name fails at once.
+const target = values.push === undefined ? null : parsePushTarget(values.push, values['plain-http'])
 
-const facts = packageFacts(root)
+const info = readPackageInfo(root)
 const annotations = {
-  'org.opencontainers.image.title': facts.name,
-  'org.opencontainers.image.description': facts.description,
-  'org.opencontainers.image.version': facts.version,
-  'org.opencontainers.image.licenses': facts.license,
+  'org.opencontainers.image.title': info.name,
+  'org.opencontainers.image.description': info.description,
+  'org.opencontainers.image.version': info.version,
+  'org.opencontainers.image.licenses': info.license,
 }
 const architecture = process.arch === 'x64' ? 'amd64' : process.arch
 const cache = join(root, 'node_modules/.cache/berth-image')
 const layers = [
-  layerOf(runtimeFiles(root), 'Node.js and its libraries', cache),
-  layerOf(dependencyFiles(root), 'production dependencies', cache),
-  layerOf(programFiles(root), 'Berth', cache),
+  await createLayer(runtimeFiles(root), 'Node.js and its libraries', cache),
+  await createLayer(dependencyFiles(root), 'production dependencies', cache),
+  await createLayer(programFiles(root), 'Berth', cache),
 ]
-const image = imageOf(layers, {
+const image = createImage(layers, {
   architecture,
-  // The convention of reproducible builds; without it, a time that means none.
+  // SOURCE_DATE_EPOCH is the convention of reproducible-builds.org; the default is 1970-01-01.
   created: new Date(Number(process.env['SOURCE_DATE_EPOCH'] ?? 0) * 1000),
   config: {
     User: `${userId}:${userId}`,
@@ -56,9 +58,9 @@ const image = imageOf(layers, {
   annotations,
 })
 rmSync(values.out, { recursive: true, force: true })
-writeLayout(values.out, image, { os: 'linux', architecture }, facts.version)
+writeLayout(values.out, image, { os: 'linux', architecture }, info.version)
 const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`
 for (const { createdBy, content } of layers)
   console.error(`${megabytes(content.length).padStart(8)}  ${createdBy}`)
-if (target !== null) await push(target, image)
+if (target !== null) await pushImage(target, image)
 console.log(image.manifest.digest)

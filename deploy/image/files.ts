@@ -1,16 +1,16 @@
-/** What is in the image: Node.js with the libraries that it needs, the production dependencies, and Berth as `tsc` builds it. */
+/** Lists the files of the image: Node.js with its libraries, the production dependencies, and Berth as `tsc` builds it. */
 import { execFileSync } from 'node:child_process'
 import { existsSync, globSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TarEntry } from './tar.ts'
 
-/** Who Berth runs as, where the cluster does not choose for it; distroless images have the same. */
+/** The user id of the process unless the cluster chooses another; the `nonroot` user of distroless images. */
 export const userId = 65_532
 
 /**
- * Node.js, the loader and the shared libraries that it names, and the three files that the C library looks for. They are
- * this machine's: the same machine gives the same bytes, and another one does if it has the same packages.
+ * Node.js, the dynamic loader and shared libraries that it links, and the three files that the C library reads. They are
+ * copied from this machine, so two machines give the same bytes only if they have the same packages.
  */
 export function runtimeFiles(root: string): TarEntry[] {
   const node = join(root, 'node_modules/node/bin/node')
@@ -29,52 +29,57 @@ function librariesOf(program: string): string[] {
   return [...listed.matchAll(/(?:=> )?(\/[^ ]+) \(0x/g)].map(([, path = '']) => path)
 }
 
-/** What packages carry for people and editors, and nothing reads at run time. Licences stay. */
-const notRun = /\.(?:[cm]?ts|map|md|markdown|tsbuildinfo|bare|flow)$|\/(?:\.[^/]+|test|tests)\//i
+/** Files of packages that are not read at run time, such as types, source maps and tests. Licences are kept. */
+const unusedAtRunTime =
+  /\.(?:[cm]?ts|map|md|markdown|tsbuildinfo|bare|flow)$|\/(?:\.[^/]+|test|tests)\//i
 
 /** The files of every package that Berth needs at run time. */
 export function dependencyFiles(root: string): TarEntry[] {
   return [...productionPackages(root)].flatMap((path) =>
     filesUnder(join(root, path))
-      .filter((name) => !notRun.test(`/${name}`))
+      .filter((name) => !unusedAtRunTime.test(`/${name}`))
       .map((name) => file(`app/${path}/${name}`, readFileSync(join(root, path, name)))),
   )
 }
 
-interface PackageNeeds {
+interface DependencyLists {
   readonly dependencies?: Readonly<Record<string, string>>
   readonly optionalDependencies?: Readonly<Record<string, string>>
   readonly peerDependencies?: Readonly<Record<string, string>>
 }
 
-/** Where they are, from package.json on, as Node.js finds them: development dependencies are named by nobody on this way. */
+/** The directories of all packages that `path` needs, resolved as Node.js does it. Skips development dependencies. */
 function productionPackages(root: string, path = '', found = new Set<string>()): Set<string> {
-  const needs = JSON.parse(readFileSync(join(root, path, 'package.json'), 'utf8')) as PackageNeeds
-  const { dependencies = {}, optionalDependencies = {}, peerDependencies = {} } = needs
+  const lists = JSON.parse(
+    readFileSync(join(root, path, 'package.json'), 'utf8'),
+  ) as DependencyLists
+  const { dependencies = {}, optionalDependencies = {}, peerDependencies = {} } = lists
   for (const name of Object.keys({
     ...dependencies,
     ...optionalDependencies,
     ...peerDependencies,
   })) {
-    const place = placeOf(root, path, name)
-    if (place === null && name in dependencies && !(name in optionalDependencies))
-      throw new Error(`${name}, which ${path || 'berth'} needs, is not installed; run npm install`)
-    if (place === null || found.has(place)) continue
-    found.add(place)
-    productionPackages(root, place, found)
+    const directory = findPackage(root, path, name)
+    if (directory === null && name in dependencies && !(name in optionalDependencies))
+      throw new Error(
+        `${name}, a dependency of ${path || 'berth'}, is not installed; run npm install`,
+      )
+    if (directory === null || found.has(directory)) continue
+    found.add(directory)
+    productionPackages(root, directory, found)
   }
   return found
 }
 
-/** The nearest node_modules upwards that has it (Node.js, "Loading from node_modules folders"). */
-function placeOf(root: string, from: string, name: string): string | null {
-  const place = join(from, 'node_modules', name)
-  if (existsSync(join(root, place, 'package.json'))) return place
+/** The package in the nearest node_modules at or above `from` (Node.js, "Loading from node_modules folders"). */
+function findPackage(root: string, from: string, name: string): string | null {
+  const directory = join(from, 'node_modules', name)
+  if (existsSync(join(root, directory, 'package.json'))) return directory
   const end = from.lastIndexOf('node_modules')
-  return end < 0 ? null : placeOf(root, from.slice(0, Math.max(0, end - 1)), name)
+  return end < 0 ? null : findPackage(root, from.slice(0, Math.max(0, end - 1)), name)
 }
 
-/** Berth, built now: what an earlier build left in dist/ may be of sources that are gone. */
+/** The files of Berth, built into a fresh directory: dist/ may hold output of deleted sources. */
 export function programFiles(root: string): TarEntry[] {
   const built = mkdtempSync(join(tmpdir(), 'berth-image-'))
   try {
@@ -90,14 +95,14 @@ export function programFiles(root: string): TarEntry[] {
         'LICENSE',
         ...filesUnder(join(root, 'webhook-config')).map((name) => `webhook-config/${name}`),
       ].map((name) => file(`app/${name}`, readFileSync(join(root, name)))),
-      text('app/package.json', `${JSON.stringify(packageFacts(root))}\n`),
+      text('app/package.json', `${JSON.stringify(readPackageInfo(root))}\n`),
     ]
   } finally {
     rmSync(built, { recursive: true })
   }
 }
 
-interface PackageFacts {
+interface PackageInfo {
   readonly name: string
   readonly version: string
   readonly description: string
@@ -105,15 +110,15 @@ interface PackageFacts {
   readonly type: string
 }
 
-/** What Node.js, `berth version` and the image's labels read; scripts and development dependencies would tell of things that are not there. */
-export function packageFacts(root: string): PackageFacts {
+/** The fields of package.json that Node.js, `berth --version` and the image's labels read. */
+export function readPackageInfo(root: string): PackageInfo {
   const { name, version, description, license, type } = JSON.parse(
     readFileSync(join(root, 'package.json'), 'utf8'),
-  ) as PackageFacts
+  ) as PackageInfo
   return { name, version, description, license, type }
 }
 
-/** Packages within a package are packages of their own in the lock file. */
+/** All files below a directory, except nested packages, which `productionPackages` lists separately. */
 function filesUnder(directory: string): string[] {
   return globSync('**/*', { cwd: directory, exclude: (name) => name === 'node_modules' }).filter(
     (name) => statSync(join(directory, name)).isFile(),

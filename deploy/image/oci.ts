@@ -1,9 +1,9 @@
-/** An image as the OCI has it: blobs named by their hash, and a directory to keep them in (image-spec, image-layout.md). */
+/** Builds an OCI image in memory and writes it as an OCI layout (image-spec, image-layout.md). */
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
-import { type TarEntry, tarOf } from './tar.ts'
+import { createTar, type TarEntry } from './tar.ts'
 
 export interface Blob {
   readonly mediaType: string
@@ -12,7 +12,7 @@ export interface Blob {
 }
 
 export interface Layer extends Blob {
-  /** The hash of the archive before it was compressed. */
+  /** The digest of the archive before compression. */
   readonly diffId: string
   readonly createdBy: string
 }
@@ -30,33 +30,37 @@ export interface ImageSettings {
   readonly annotations: Readonly<Record<string, string>>
 }
 
-const type = (name: string) => `application/vnd.oci.image.${name}`
+const ociType = (name: string) => `application/vnd.oci.image.${name}`
 
-/** Smallest: an image is made once and pulled by every node. */
+/** The smallest output: an image is built once and pulled by every node. */
 const compression = { level: 9 }
 
 /**
- * A layer of these entries. Compressing Node.js takes half a minute, so a layer is kept in `cache` under the hash of its
- * archive and of the zlib that compressed it.
+ * A layer of these entries. Compressing Node.js takes half a minute, so `cache` keeps each compressed layer under the
+ * digest of its archive and the version of zlib.
  */
-export function layerOf(entries: readonly TarEntry[], createdBy: string, cache: string): Layer {
-  const archive = tarOf(entries)
+export async function createLayer(
+  entries: readonly TarEntry[],
+  createdBy: string,
+  cache: string,
+): Promise<Layer> {
+  const archive = await createTar(entries)
   const diffId = sha256(archive)
-  const kept = join(cache, `${diffId.slice('sha256:'.length)}-zlib-${process.versions.zlib}.tar.gz`)
-  if (!existsSync(kept)) {
+  const file = join(cache, `${diffId.slice('sha256:'.length)}-zlib-${process.versions.zlib}.tar.gz`)
+  if (!existsSync(file)) {
     mkdirSync(cache, { recursive: true })
-    writeFileSync(kept, gzipSync(archive, compression))
+    writeFileSync(file, gzipSync(archive, compression))
   }
-  return { ...blob('layer.v1.tar+gzip', readFileSync(kept)), diffId, createdBy }
+  return { ...createBlob('layer.v1.tar+gzip', readFileSync(file)), diffId, createdBy }
 }
 
-/** Puts layers together; nothing in it is of this moment or this machine but what is given. */
-export function imageOf(
+/** The image of these layers. It depends on its arguments alone, not on the time or the machine. */
+export function createImage(
   layers: readonly Layer[],
   { architecture, created, config, annotations }: ImageSettings,
 ): Image {
   const time = created.toISOString().replace('.000Z', 'Z')
-  const settings = json('config.v1+json', {
+  const imageConfig = createJsonBlob('config.v1+json', {
     created: time,
     architecture,
     os: 'linux',
@@ -64,14 +68,14 @@ export function imageOf(
     rootfs: { type: 'layers', diff_ids: layers.map(({ diffId }) => diffId) },
     history: layers.map(({ createdBy }) => ({ created: time, created_by: createdBy })),
   })
-  const manifest = json('manifest.v1+json', {
+  const manifest = createJsonBlob('manifest.v1+json', {
     schemaVersion: 2,
-    mediaType: type('manifest.v1+json'),
-    config: descriptor(settings),
-    layers: layers.map(descriptor),
+    mediaType: ociType('manifest.v1+json'),
+    config: descriptorOf(imageConfig),
+    layers: layers.map(descriptorOf),
     annotations,
   })
-  return { manifest, config: settings, layers }
+  return { manifest, config: imageConfig, layers }
 }
 
 /** Writes the image as an OCI layout, which `skopeo`, `crane`, `podman` and `ctr` read. */
@@ -82,24 +86,24 @@ export function writeLayout(directory: string, image: Image, platform: object, n
     writeFileSync(join(blobs, digest.slice('sha256:'.length)), content)
   writeFileSync(join(directory, 'oci-layout'), '{"imageLayoutVersion":"1.0.0"}')
   const entry = {
-    ...descriptor(image.manifest),
+    ...descriptorOf(image.manifest),
     platform,
     annotations: { 'org.opencontainers.image.ref.name': name },
   }
-  const index = { schemaVersion: 2, mediaType: type('index.v1+json'), manifests: [entry] }
+  const index = { schemaVersion: 2, mediaType: ociType('index.v1+json'), manifests: [entry] }
   writeFileSync(join(directory, 'index.json'), JSON.stringify(index))
 }
 
-function descriptor({ mediaType, digest, content }: Blob): object {
+function descriptorOf({ mediaType, digest, content }: Blob): object {
   return { mediaType, digest, size: content.length }
 }
 
-function json(name: string, value: object): Blob {
-  return blob(name, Buffer.from(JSON.stringify(value)))
+function createJsonBlob(name: string, value: object): Blob {
+  return createBlob(name, Buffer.from(JSON.stringify(value)))
 }
 
-function blob(name: string, content: Buffer): Blob {
-  return { mediaType: type(name), digest: sha256(content), content }
+function createBlob(name: string, content: Buffer): Blob {
+  return { mediaType: ociType(name), digest: sha256(content), content }
 }
 
 function sha256(content: Buffer): string {

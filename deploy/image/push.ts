@@ -1,33 +1,38 @@
-/** Pushes to a registry that asks for no password: one of a test or a home (distribution-spec, "Push"). */
+/** Pushes an image to a registry that needs no login, such as a test or home registry (distribution-spec, "Push"). */
 import type { Blob, Image } from './oci.ts'
 
-export interface Target {
+export interface PushTarget {
   /** For example `http://10.0.0.1:32000`. */
   readonly registry: string
   readonly repository: string
   readonly tag: string
 }
 
-/** Reads `HOST/REPOSITORY:TAG`; throws when it is not that. */
-export function readTarget(name: string, isPlain: boolean): Target {
+/** Parses `HOST/REPOSITORY:TAG`; throws if the name has another form. */
+export function parsePushTarget(name: string, isPlainHttp: boolean): PushTarget {
   const [, host, repository, tag] =
     /^([^/]+)\/([a-z0-9._/-]+):([A-Za-z0-9_][A-Za-z0-9._-]{0,127})$/.exec(name) ?? []
   if (host === undefined || repository === undefined || tag === undefined)
-    throw new Error(`${name} is not HOST/REPOSITORY:TAG, for example anubis:32000/berth:0.1.0`)
-  return { registry: `${isPlain ? 'http' : 'https'}://${host}`, repository, tag }
+    throw new Error(
+      `cannot push to "${name}": use HOST/REPOSITORY:TAG, for example anubis:32000/berth:0.1.0`,
+    )
+  return { registry: `${isPlainHttp ? 'http' : 'https'}://${host}`, repository, tag }
 }
 
-/** Uploads what the registry has not got, the manifest last. */
-export async function push(target: Target, { manifest, config, layers }: Image): Promise<void> {
-  for (const each of [...layers, config]) await pushBlob(target, each)
+/** Uploads the blobs that the registry lacks, then the manifest. */
+export async function pushImage(
+  target: PushTarget,
+  { manifest, config, layers }: Image,
+): Promise<void> {
+  for (const blob of [...layers, config]) await pushBlob(target, blob)
   const url = `${target.registry}/v2/${target.repository}/manifests/${target.tag}`
   await send(url, 'PUT', manifest)
 }
 
-async function pushBlob({ registry, repository }: Target, blob: Blob): Promise<void> {
+async function pushBlob({ registry, repository }: PushTarget, blob: Blob): Promise<void> {
   const blobs = `${registry}/v2/${repository}/blobs`
-  const known = await fetch(`${blobs}/${blob.digest}`, { method: 'HEAD' })
-  if (known.ok) return
+  const existing = await fetch(`${blobs}/${blob.digest}`, { method: 'HEAD' })
+  if (existing.ok) return
   const upload = await send(`${blobs}/uploads/`, 'POST')
   const location = new URL(upload.headers.get('location') ?? '', registry)
   location.searchParams.set('digest', blob.digest)
@@ -38,9 +43,11 @@ async function send(url: string, method: string, blob?: Blob): Promise<Response>
   const body = blob === undefined ? {} : { body: new Uint8Array(blob.content) }
   const headers: Record<string, string> =
     blob === undefined ? {} : { 'content-type': blob.mediaType }
-  const answer = await fetch(url, { method, headers, ...body })
-  if (answer.ok) return answer
+  const response = await fetch(url, { method, headers, ...body })
+  if (response.ok) return response
   const hint =
-    answer.status === 401 ? '; `skopeo copy oci:dist/image docker://…` logs in, this does not' : ''
-  throw new Error(`${method} ${url} answered ${answer.status}${hint}`)
+    response.status === 401
+      ? '; --push cannot log in, use `skopeo copy oci:dist/image docker://…` instead'
+      : ''
+  throw new Error(`${method} ${url} returned ${response.status}${hint}`)
 }

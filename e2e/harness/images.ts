@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
+import { createTar } from '../../deploy/image/tar.ts'
 import type { Descriptor, Repository } from './registry-client.ts'
 import { deleteDigest, digestOfTag, oci, pushBlob, pushManifest } from './registry-client.ts'
-import { tarOf } from './tar.ts'
 
 /** What is in an image: one executable, from a file or given, and a marker that makes its digest its own. */
 export type ImageContent = {
@@ -56,8 +56,8 @@ async function pushOne(
   platform: string,
   tag?: string,
 ): Promise<Descriptor> {
-  const file = { path: '/run', content: entryPoint(spec), executable: true }
-  const layer = await pushBlob(spec, oci.layer, tarOf([file]))
+  const file = { path: 'run', content: entryPoint(spec), mode: 0o755 }
+  const layer = await pushBlob(spec, oci.layer, await createTar([file]))
   const image = {
     ...platformOf(platform),
     config: {

@@ -5,9 +5,9 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { dependencyFiles } from '../../deploy/image/files.ts'
-import { imageOf, layerOf, writeLayout } from '../../deploy/image/oci.ts'
-import { readTarget } from '../../deploy/image/push.ts'
-import { tarOf } from '../../deploy/image/tar.ts'
+import { createImage, createLayer, writeLayout } from '../../deploy/image/oci.ts'
+import { parsePushTarget } from '../../deploy/image/push.ts'
+import { createTar, type TarEntry } from '../../deploy/image/tar.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const entry = (path: string, text = path, mode = 0o644) => ({
@@ -23,28 +23,19 @@ beforeEach(() => {
 
 afterEach(() => rmSync(directory, { recursive: true }))
 
-describe('a layer', () => {
+describe('createTar', () => {
   const long = `app/node_modules/${'a'.repeat(90)}/${'b'.repeat(90)}/index.js`
+  const tooLongForUstar = `${'x'.repeat(200)}/${'y'.repeat(200)}`
 
-  it('is what tar takes it for: names of any length, modes, directories, the owner root and no time', () => {
-    const file = join(directory, 'layer.tar')
-    writeFileSync(
-      file,
-      tarOf([
-        entry('bin/run', '#!', 0o755),
-        entry(long),
-        { path: 'tmp', mode: 0o1777, content: null },
-      ]),
-    )
-    const listed = execFileSync('tar', ['--utc', '--numeric-owner', '-tvf', file], {
-      encoding: 'utf8',
-    })
-    const facts = listed
-      .trim()
-      .split('\n')
-      .map((line) => line.split(/\s+/))
+  it('writes long names, modes, parent directories, root as the owner and no time', async () => {
+    const entries = [
+      entry('bin/run', '#!', 0o755),
+      entry(long),
+      entry(tooLongForUstar),
+      { path: 'tmp', mode: 0o1777, content: null },
+    ]
 
-    expect(facts.map(([mode, owner, , day, , name]) => [mode, owner, day, name])).toEqual(
+    expect(await listTar(entries)).toEqual(
       [
         ['drwxr-xr-x', 'app/'],
         ['drwxr-xr-x', 'app/node_modules/'],
@@ -54,44 +45,60 @@ describe('a layer', () => {
         ['drwxr-xr-x', 'bin/'],
         ['-rwxr-xr-x', 'bin/run'],
         ['drwxrwxrwt', 'tmp/'],
+        ['drwxr-xr-x', `${'x'.repeat(200)}/`],
+        ['-rw-r--r--', tooLongForUstar],
       ].map(([mode, name]) => [mode, '0/0', '1970-01-01', name]),
     )
   })
 
-  it('does not depend on the order in which files are found', () => {
-    expect(tarOf([entry('b'), entry('a/c')])).toEqual(tarOf([entry('a/c'), entry('b')]))
+  it('gives the same bytes for any order of the entries', async () => {
+    const archive = await createTar([entry('b'), entry('a/c'), entry('empty', '')])
+
+    expect(await createTar([entry('empty', ''), entry('a/c'), entry('b')])).toEqual(archive)
   })
 
-  it('refuses a name that no header holds', () => {
-    expect(() => tarOf([entry(`${'x'.repeat(200)}/y`)])).toThrow('too long')
-  })
+  /** What GNU tar reads from an archive of these entries. */
+  async function listTar(entries: readonly TarEntry[]) {
+    const file = join(directory, 'layer.tar')
+    writeFileSync(file, await createTar(entries))
+    const output = execFileSync('tar', ['--utc', '--numeric-owner', '-tvf', file], {
+      encoding: 'utf8',
+    })
+    return output
+      .trim()
+      .split('\n')
+      .map((line) => line.split(/\s+/))
+      .map(([mode, owner, , day, , name]) => [mode, owner, day, name])
+  }
 })
 
-describe('an image', () => {
-  const make = (out: string) => {
-    const layers = [layerOf([entry('app/main.js')], 'Berth', join(directory, 'cache'))]
+describe('createImage', () => {
+  const build = async (out: string) => {
+    const cache = join(directory, 'cache')
+    const layers = [await createLayer([entry('app/main.js')], 'Berth', cache)]
     const settings = {
       architecture: 'amd64',
       created: new Date(0),
       config: { User: '1:1' },
       annotations: {},
     }
-    const image = imageOf(layers, settings)
+    const image = createImage(layers, settings)
     writeLayout(out, image, { os: 'linux', architecture: 'amd64' }, '0.1.0')
     return image
   }
 
-  it('has the same digest each time, and another for another file', () => {
-    const other = layerOf([entry('app/main.js', 'changed')], 'Berth', join(directory, 'cache'))
+  it('gives the same digest for the same files and another for changed ones', async () => {
+    const cache = join(directory, 'cache')
+    const changed = await createLayer([entry('app/main.js', 'changed')], 'Berth', cache)
+    const one = await build(join(directory, 'one'))
+    const two = await build(join(directory, 'two'))
 
-    expect(make(join(directory, 'one')).manifest.digest).toBe(
-      make(join(directory, 'two')).manifest.digest,
-    )
-    expect(other.digest).not.toBe(make(join(directory, 'three')).layers[0]?.digest)
+    expect(one.manifest.digest).toBe(two.manifest.digest)
+    expect(one.layers[0]?.digest).not.toBe(changed.digest)
   })
 
-  it('is a layout whose index leads to the manifest, and the manifest to every blob', () => {
-    const { manifest } = make(directory)
+  it('writes a layout whose index names the manifest, which names every blob', async () => {
+    const { manifest } = await build(directory)
     const read = (file: string) => JSON.parse(readFileSync(join(directory, file), 'utf8')) as never
     const blob = (digest: string) => `blobs/sha256/${digest.slice('sha256:'.length)}`
     const { manifests } = read('index.json') as { manifests: { digest: string }[] }
@@ -108,10 +115,10 @@ describe('an image', () => {
   })
 })
 
-describe('what goes into it', () => {
+describe('dependencyFiles', () => {
   const paths = dependencyFiles(root).map(({ path }) => path)
 
-  it('is every production dependency, and none for development', () => {
+  it('lists every production dependency and no development dependency', () => {
     const { dependencies, devDependencies } = JSON.parse(
       readFileSync(join(root, 'package.json'), 'utf8'),
     ) as Record<string, Record<string, string>>
@@ -122,21 +129,21 @@ describe('what goes into it', () => {
     expect(Object.keys(devDependencies ?? {})).toContain('vitest')
   })
 
-  it('has the licences, and nothing for editors', () => {
+  it('lists licences, but no types, source maps or Markdown', () => {
     expect(paths).toContain('app/node_modules/fastify/LICENSE')
     expect(paths.filter((path) => /\.(d\.ts|map|md)$/.test(path))).toEqual([])
   })
 })
 
-describe('a target', () => {
+describe('parsePushTarget', () => {
   it.each([
     ['anubis:32000/berth:0.1.0', false, 'https://anubis:32000', 'berth', '0.1.0'],
     ['10.0.0.1:5000/tools/berth:latest', true, 'http://10.0.0.1:5000', 'tools/berth', 'latest'],
-  ])('%s', (name, isPlain, registry, repository, tag) => {
-    expect(readTarget(name, isPlain)).toEqual({ registry, repository, tag })
+  ])('parses %s', (name, isPlainHttp, registry, repository, tag) => {
+    expect(parsePushTarget(name, isPlainHttp)).toEqual({ registry, repository, tag })
   })
 
-  it.each(['berth:0.1.0', 'anubis:32000/berth', 'anubis/Berth:1'])('is not %s', (name) => {
-    expect(() => readTarget(name, false)).toThrow('HOST/REPOSITORY:TAG')
+  it.each(['berth:0.1.0', 'anubis:32000/berth', 'anubis/Berth:1'])('rejects %s', (name) => {
+    expect(() => parsePushTarget(name, false)).toThrow('HOST/REPOSITORY:TAG')
   })
 })

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { parse, parseAllDocuments } from 'yaml'
-import { command, entrypoint } from '../../deploy/image/start.ts'
+import { command, entrypoint } from '../../deploy/image/entrypoint.ts'
 import { readConfig } from '../../src/config/load.ts'
 import { berth } from '../support/io.ts'
 
