@@ -5,7 +5,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Cluster } from '../e2e/harness/cluster.ts'
-import { down, up } from '../e2e/harness/provider.ts'
+import { down, up } from '../e2e/harness/cluster-provider.ts'
 import { waitFor } from '../e2e/harness/wait.ts'
 import { createPods, deletePods } from './lib/bench-pods.ts'
 import { createKubeClient, type KubeClient } from './lib/kube-client.ts'

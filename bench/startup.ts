@@ -67,7 +67,7 @@ async function startOnce(
       ca: authority,
       body,
       images: 1,
-      giveUp: started.end,
+      stopReason: started.end,
     })
     const milliseconds = performance.now() - before
     await sleep(restMs)

@@ -16,14 +16,20 @@ export interface Question {
   readonly body: Buffer
   readonly images: number
   /** Why waiting has become pointless; null while it has not. */
-  readonly giveUp: () => string | null
+  readonly stopReason: () => string | null
 }
 
 /** Sends the review as soon as the port takes connections, and returns when it has been answered rightly. */
-export async function untilAnswered({ port, ca, body, images, giveUp }: Question): Promise<void> {
+export async function untilAnswered({
+  port,
+  ca,
+  body,
+  images,
+  stopReason,
+}: Question): Promise<void> {
   const deadline = Date.now() + timeoutMs
   while (!(await accepts(port))) {
-    const reason = giveUp()
+    const reason = stopReason()
     if (reason !== null) throw new Error(reason)
     if (Date.now() > deadline) throw new Error(`nothing listens on port ${port} after 30 s`)
     await sleep(everyMs)

@@ -17,6 +17,6 @@ export async function waitUntilAnswered({ ca }: Workspace, server: Running): Pro
     ca: readFileSync(ca, 'utf8'),
     body: smallest.body,
     images: 1,
-    giveUp: process.end,
+    stopReason: process.end,
   })
 }

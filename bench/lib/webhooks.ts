@@ -35,7 +35,7 @@ export async function startBerthWebhook(
   const started = startAnywhere(serve)
   const ready = `http://${address}:${metricsPort}/readyz`
   await waitFor('Berth', async () => (await fetch(ready)).ok, {
-    giveUp: () => started.end() ?? undefined,
+    stopReason: () => started.end() ?? undefined,
   })
   return { started, manifest: readFileSync(join(out, 'mutating-webhook.yaml'), 'utf8') }
 }

@@ -33,7 +33,7 @@ export function run(
 }
 
 /** Runs a command that has to succeed; returns its standard output, or throws with all that it said. */
-export async function must(
+export async function runOk(
   command: string,
   args: readonly string[],
   options: CommandOptions = {},

@@ -5,7 +5,14 @@ import { fileURLToPath } from 'node:url'
 import { currentCluster } from './cluster.ts'
 import { apply, kubectlOk } from './kubectl.ts'
 import { freePort } from './ports.ts'
-import { endOf, killProcess, linesOf, logFile, startProcess, stopProcess } from './processes.ts'
+import {
+  exitReason,
+  killProcess,
+  jsonLines,
+  logFile,
+  startProcess,
+  stopProcess,
+} from './processes.ts'
 import { waitFor } from './wait.ts'
 
 export type ControllerOptions = {
@@ -74,14 +81,14 @@ export async function startController(options: ControllerOptions): Promise<Contr
   await waitFor(
     `controller ${name} to lead`,
     async () => (await metrics()).includes('berth_controller_leader 1'),
-    { giveUp: endOf(runDir, record) },
+    { stopReason: exitReason(runDir, record) },
   )
   const output = () => readFileSync(logFile(runDir, record.name), 'utf8')
   return {
     metrics,
     output,
     pid: record.pid,
-    log: () => linesOf(logFile(runDir, record.name)),
+    log: () => jsonLines(logFile(runDir, record.name)),
     configure: (text) => writeFileSync(configFile, text),
     kill: () => killProcess(record),
     stop: async () => {
@@ -119,11 +126,11 @@ export async function controllerAccount(
       subjects: [{ kind: 'ServiceAccount', ...metadata }],
     },
   ])
-  return kubeconfigOf(metadata.name, namespace)
+  return createKubeconfig(metadata.name, namespace)
 }
 
 /** A kubeconfig for a service account that is there already. */
-export async function kubeconfigOf(account: string, namespace: string): Promise<string> {
+export async function createKubeconfig(account: string, namespace: string): Promise<string> {
   const { runDir } = currentCluster()
   const token = (await kubectlOk(['create', 'token', account, '-n', namespace])).trim()
   const admin = JSON.parse(

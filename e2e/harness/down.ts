@@ -1,4 +1,4 @@
-import { down } from './provider.ts'
+import { down } from './cluster-provider.ts'
 
 /** By hand: stops the cluster that up.ts or a test run left behind, if there is one. */
 await down()

@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net'
 
 export type FaultyRegistry = {
   url: string
-  answerWith(status: number): void
+  respondWith(status: number): void
   close(): Promise<void>
 }
 
@@ -21,7 +21,7 @@ export async function startFaultyRegistry(address: string): Promise<FaultyRegist
   const { port } = server.address() as AddressInfo
   return {
     url: `http://${address}:${port}`,
-    answerWith: (next) => {
+    respondWith: (next) => {
       status = next
     },
     close: async () => {

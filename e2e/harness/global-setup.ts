@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import { disown, down, up } from './provider.ts'
+import { releaseOwnership, down, up } from './cluster-provider.ts'
 
 /** Before all scenario files: a fresh cluster, which `currentCluster()` finds. A failed start leaves nothing running. */
 export async function setup(): Promise<void> {
@@ -26,7 +26,7 @@ export async function teardown(): Promise<void> {
  * asynchronous gets its turn any more, but another program can still be run to its end.
  */
 function downAtExit(): void {
-  if (!disown()) return
+  if (!releaseOwnership()) return
   const script = fileURLToPath(new URL('down.ts', import.meta.url))
   spawnSync(process.execPath, [script], { stdio: 'inherit' })
 }

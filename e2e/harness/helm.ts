@@ -1,9 +1,9 @@
 /** Helm, built from the Go module proxy once, and kept beside the cluster's programs. */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { cacheDirectory, checkGo } from './build.ts'
+import { cacheDirectory, checkGo } from './go-programs.ts'
 import { currentCluster } from './cluster.ts'
-import { type CommandResult, must, run } from './command.ts'
+import { type CommandResult, runOk, run } from './command.ts'
 
 const version = 'v3.19.2'
 
@@ -16,7 +16,7 @@ async function helmProgram(): Promise<string> {
   const env = { GOBIN: directory, GOFLAGS: '-mod=mod' }
   // -s -w: without the tables for debuggers it is half the size.
   const flags = ['-trimpath', '-ldflags=-s -w']
-  await must('go', ['install', ...flags, `helm.sh/helm/v3/cmd/helm@${version}`], { env })
+  await runOk('go', ['install', ...flags, `helm.sh/helm/v3/cmd/helm@${version}`], { env })
   return program
 }
 

@@ -3,7 +3,7 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { currentCluster } from './cluster.ts'
-import { must } from './command.ts'
+import { runOk } from './command.ts'
 import { kubectl, kubectlOk } from './kubectl.ts'
 import { setNodeHost } from './node-hosts.ts'
 import { startRegistry, type Registry } from './registry.ts'
@@ -18,13 +18,13 @@ const imageHost = 'berth.invalid'
 export type ImageRegistry = Registry & { digest: string }
 
 /** Builds the image and puts it where the node finds it under the manifests' own name. */
-export async function publishImage(version: string): Promise<ImageRegistry> {
+export async function publishBerthImage(version: string): Promise<ImageRegistry> {
   const cluster = currentCluster()
   const registry = await startRegistry(cluster, { name: 'berth-image' })
   const to = ['--push', `${registry.host}/berth:${version}`, '--plain-http']
   const out = ['--out', join(cluster.runDir, 'image')]
   const build = join(repository, 'deploy/image/build.ts')
-  const digest = (await must(process.execPath, [build, ...out, ...to])).trim()
+  const digest = (await runOk(process.execPath, [build, ...out, ...to])).trim()
   setNodeHost(cluster, imageHost, [registry.url])
   return { ...registry, digest }
 }
@@ -74,16 +74,16 @@ export async function applyKustomization(directory: string): Promise<string> {
 }
 
 /** A certificate by `berth certs` for Berth in this namespace, as a Secret; returns the CA as a caBundle. The namespace has to be there. */
-export async function makeCertificate(inNamespace = namespace): Promise<string> {
+export async function createServingCertificate(inNamespace = namespace): Promise<string> {
   const out = join(currentCluster().runDir, `certs-${inNamespace}`)
   const berth = join(repository, 'src/main.ts')
-  await must(process.execPath, [berth, 'certs', '--out', out, '--force', '-n', inNamespace])
+  await runOk(process.execPath, [berth, 'certs', '--out', out, '--force', '-n', inNamespace])
   await kubectlOk(['apply', '-f', join(out, 'secret.yaml')])
   return readFileSync(join(out, 'ca.crt')).toString('base64')
 }
 
 /** Tells the API server whose certificate to expect, by a patch: what is applied later has no caBundle, and leaves it. */
-export async function trust(caBundle: string): Promise<void> {
+export async function setCaBundle(caBundle: string): Promise<void> {
   const patch = [0, 1].map((index) => ({
     op: 'add',
     path: `/webhooks/${index}/clientConfig/caBundle`,
@@ -94,7 +94,7 @@ export async function trust(caBundle: string): Promise<void> {
 }
 
 /** Waits until every replica is of the newest template and ready. */
-export async function rolledOut(
+export async function waitForRollout(
   deployment = 'berth-webhook',
   inNamespace = namespace,
 ): Promise<void> {
@@ -107,7 +107,7 @@ export async function rolledOut(
 }
 
 /** The addresses of the pods behind a Service, and their names. */
-export async function podsBehind(
+export async function podsOfComponent(
   service: string,
   inNamespace = namespace,
 ): Promise<{ name: string; address: string }[]> {

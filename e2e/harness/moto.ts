@@ -1,11 +1,11 @@
 /** moto: STS and ECR as a program on this machine. It checks no trust and no policy; the fake of test/support/aws.ts does. */
 import { existsSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { cacheDirectory } from './build.ts'
+import { cacheDirectory } from './go-programs.ts'
 import { currentCluster } from './cluster.ts'
-import { must } from './command.ts'
+import { runOk } from './command.ts'
 import { freePort } from './ports.ts'
-import { endOf, startProcess, stopProcess } from './processes.ts'
+import { exitReason, startProcess, stopProcess } from './processes.ts'
 import { waitFor } from './wait.ts'
 
 const version = '5.2.5'
@@ -29,7 +29,7 @@ export async function startMoto(): Promise<Moto> {
     args: ['-m', 'moto.server', '-H', '127.0.0.1', '-p', String(port)],
   })
   await waitFor('moto', async () => (await fetch(`${url}/moto-api/`)).ok, {
-    giveUp: endOf(runDir, record),
+    stopReason: exitReason(runDir, record),
   })
   return { url, stop: () => stopProcess(runDir, record) }
 }
@@ -40,8 +40,8 @@ async function install(): Promise<string> {
   console.log(`e2e: installing moto ${version} into ${directory}, once`)
   const partial = `${directory}.partial`
   rmSync(partial, { recursive: true, force: true })
-  await must('python3', ['-m', 'venv', partial])
-  await must(join(partial, 'bin', 'python3'), [
+  await runOk('python3', ['-m', 'venv', partial])
+  await runOk(join(partial, 'bin', 'python3'), [
     '-m',
     'pip',
     'install',

@@ -34,6 +34,6 @@ export function removeNodeHost(cluster: { certsDir: string }, host: string): voi
 }
 
 /** Every host without an entry leads to a port that refuses: no pod of a test ever reaches a registry of the internet. */
-export function closeNodeHosts(cluster: { certsDir: string }): void {
+export function blockOtherHosts(cluster: { certsDir: string }): void {
   setNodeHost(cluster, '_default', ['http://127.0.0.1:1'])
 }

@@ -74,7 +74,11 @@ export function getPod(name: string, namespace = 'default'): Promise<Pod> {
 }
 
 /** Waits until every container of a pod runs and is ready, and returns the pod. */
-export function podRunning(name: string, namespace = 'default', timeoutMs = 60_000): Promise<Pod> {
+export function waitForPodRunning(
+  name: string,
+  namespace = 'default',
+  timeoutMs = 60_000,
+): Promise<Pod> {
   return waitFor(
     `pod ${name} to run`,
     async () => {
@@ -104,7 +108,7 @@ function podWaiting(
 }
 
 /** Waits until the node cannot pull an image of a pod; returns what the kubelet says about it. */
-export function podPullFails(name: string, namespace = 'default'): Promise<string> {
+export function waitForPullFailure(name: string, namespace = 'default'): Promise<string> {
   return podWaiting(name, ['ErrImagePull', 'ImagePullBackOff'], namespace)
 }
 

@@ -60,7 +60,7 @@ export async function stopProcess(
   try {
     await waitFor(`the end of ${record.name}`, () => !isRunning(record), {
       timeoutMs: graceMs,
-      everyMs: 20,
+      intervalMs: 20,
     })
   } catch {
     await killProcess(record)
@@ -71,7 +71,7 @@ export async function stopProcess(
 /** Kills a process and waits until it is gone. */
 export async function killProcess(record: ProcessRecord): Promise<void> {
   signal(record, 'SIGKILL')
-  await waitFor(`the end of ${record.name}`, () => !isRunning(record), { everyMs: 10 })
+  await waitFor(`the end of ${record.name}`, () => !isRunning(record), { intervalMs: 10 })
 }
 
 /** The record of a process of this run, or of all of them. A record cut off by a crash names nothing and is skipped. */
@@ -123,7 +123,7 @@ function logTail(runDir: string, name: string, lines = 15): string {
 }
 
 /** For `waitFor`: gives up as soon as the process waited for has ended. */
-export function endOf(runDir: string, record: ProcessRecord): () => string | undefined {
+export function exitReason(runDir: string, record: ProcessRecord): () => string | undefined {
   return () =>
     isRunning(record) ? undefined : `${record.name} ended:\n${logTail(runDir, record.name)}`
 }
@@ -134,7 +134,7 @@ export function logFile(runDir: string, name: string): string {
 }
 
 /** The lines of a log that are JSON, one object for each. */
-export function linesOf(file: string): Record<string, unknown>[] {
+export function jsonLines(file: string): Record<string, unknown>[] {
   return (
     readFileSync(file, 'utf8')
       .split('\n')

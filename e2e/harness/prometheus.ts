@@ -1,12 +1,12 @@
 /** A real Prometheus: it scrapes real endpoints, evaluates the alerts that are shipped, and answers the dashboard's queries. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { cacheDirectory } from './build.ts'
+import { cacheDirectory } from './go-programs.ts'
 import { currentCluster } from './cluster.ts'
-import { must } from './command.ts'
+import { runOk } from './command.ts'
 import { freePort } from './ports.ts'
-import { endOf, startProcess, stopProcess } from './processes.ts'
-import { present } from './requirements.ts'
+import { exitReason, startProcess, stopProcess } from './processes.ts'
+import { isInstalled } from './debian-packages.ts'
 import { waitFor } from './wait.ts'
 
 export type Sample = { metric: Record<string, string>; value: [number, string] }
@@ -21,7 +21,7 @@ export type Prometheus = {
 
 /** Where `prometheus` and `promtool` are: in PATH, or unpacked from Debian's package, which would start a service if it were installed. */
 async function programs(): Promise<string> {
-  if (present('prometheus') && present('promtool')) return ''
+  if (isInstalled('prometheus') && isInstalled('promtool')) return ''
   const directory = join(cacheDirectory(), `prometheus-${process.arch}`)
   const bin = join(directory, 'usr/bin/')
   if (existsSync(join(bin, 'promtool'))) return bin
@@ -31,16 +31,16 @@ async function programs(): Promise<string> {
     )
   }
   mkdirSync(directory, { recursive: true })
-  await must('apt-get', ['update'])
-  await must('apt-get', ['download', 'prometheus'], { cwd: directory })
+  await runOk('apt-get', ['update'])
+  await runOk('apt-get', ['download', 'prometheus'], { cwd: directory })
   const [file = ''] = readdirSync(directory).filter((name) => name.endsWith('.deb'))
-  await must('dpkg-deb', ['-x', join(directory, file), directory])
+  await runOk('dpkg-deb', ['-x', join(directory, file), directory])
   return bin
 }
 
 /** Runs promtool on a file of this text; returns what it says, or throws with it. */
 export async function promtool(args: readonly string[], cwd: string): Promise<string> {
-  return must(`${await programs()}promtool`, args, { cwd })
+  return runOk(`${await programs()}promtool`, args, { cwd })
 }
 
 export type Target = { job: string; addresses: readonly string[]; labels?: Record<string, string> }
@@ -89,7 +89,7 @@ export async function startPrometheus(
     return answer.data
   }
   await waitFor('prometheus', async () => (await fetch(`http://${address}/-/ready`)).ok, {
-    giveUp: endOf(runDir, record),
+    stopReason: exitReason(runDir, record),
   })
   return {
     query: async (expression) =>

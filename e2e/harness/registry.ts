@@ -1,11 +1,11 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Cluster } from './cluster.ts'
-import { must } from './command.ts'
+import { runOk } from './command.ts'
 import { setNodeHost } from './node-hosts.ts'
 import { freePort } from './ports.ts'
 import type { ProcessRecord } from './processes.ts'
-import { endOf, logFile, startProcess, stopProcess } from './processes.ts'
+import { exitReason, logFile, startProcess, stopProcess } from './processes.ts'
 import { waitFor } from './wait.ts'
 
 /** A user name and its password. */
@@ -45,7 +45,7 @@ export type Registry = {
   /** Requests so far, in the combined log format, oldest first. Waits for those the registry has answered already. */
   accessLog(): Promise<string[]>
   /** Lets nobody in but this account from now on. */
-  admit(account: Account): Promise<void>
+  setAccount(account: Account): Promise<void>
 }
 
 /** Starts a registry and returns when it answers. The node knows it under its own address; other names: `setNodeHost`. */
@@ -74,8 +74,8 @@ export async function startRegistry(
     })
     record = started
     await waitFor(`registry ${options.name}`, () => answers(url), {
-      everyMs: 30,
-      giveUp: endOf(runDir, started),
+      intervalMs: 30,
+      stopReason: exitReason(runDir, started),
     })
   }
   async function stop(): Promise<void> {
@@ -87,12 +87,12 @@ export async function startRegistry(
     if (record !== undefined) await probe(url, logFile(runDir, process))
     return requestsIn(logFile(runDir, process)).filter((line) => !line.includes(probeMark))
   }
-  async function admit(account: Account): Promise<void> {
+  async function setAccount(account: Account): Promise<void> {
     writeFileSync(passwordsIn(dir), await htpasswdLine(account))
   }
   await start()
   setNodeHost(home, host, [url])
-  return { name: options.name, url, host, port, stop, start, accessLog, admit }
+  return { name: options.name, url, host, port, stop, start, accessLog, setAccount }
 }
 
 function passwordsIn(dir: string): string {
@@ -138,7 +138,7 @@ async function configuration(
  */
 async function htpasswdLine({ username, password }: Account): Promise<string> {
   const script = 'chomp(my $p = <STDIN>); print crypt($p, q($2b$04$berthberthberthberthbe))'
-  const hash = await must('perl', ['-e', script], { input: `${password.slice(0, 72)}\n` })
+  const hash = await runOk('perl', ['-e', script], { input: `${password.slice(0, 72)}\n` })
   if (!hash.startsWith('$2b$')) throw new Error(`no bcrypt in this machine's crypt(3): ${hash}`)
   return `${username}:${hash}\n`
 }
@@ -154,7 +154,9 @@ const probeMark = 'berth-e2e-log-probe'
 async function probe(url: string, file: string): Promise<void> {
   const mark = `${probeMark}-${Date.now()}-${Math.random()}`
   await fetch(`${url}/v2/`, { headers: { 'user-agent': mark } })
-  await waitFor('the access log', () => readFileSync(file, 'utf8').includes(mark), { everyMs: 10 })
+  await waitFor('the access log', () => readFileSync(file, 'utf8').includes(mark), {
+    intervalMs: 10,
+  })
 }
 
 function requestsIn(file: string): string[] {

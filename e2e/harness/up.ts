@@ -1,4 +1,4 @@
-import { up } from './provider.ts'
+import { up } from './cluster-provider.ts'
 
 /** By hand: starts a cluster and leaves it running. The last line of the output is the path of its kubeconfig. */
 const cluster = await up()

@@ -3,8 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 /** How long to wait, how often to look, and when waiting has become pointless (the reason is returned). */
 export type WaitOptions = {
   timeoutMs?: number
-  everyMs?: number
-  giveUp?: () => string | undefined
+  intervalMs?: number
+  stopReason?: () => string | undefined
 }
 
 /**
@@ -14,7 +14,7 @@ export type WaitOptions = {
 export async function waitFor<T>(
   what: string,
   look: () => T | Promise<T>,
-  { timeoutMs = 60_000, everyMs = 100, giveUp }: WaitOptions = {},
+  { timeoutMs = 60_000, intervalMs = 100, stopReason }: WaitOptions = {},
 ): Promise<Exclude<T, undefined | false>> {
   const deadline = Date.now() + timeoutMs
   for (;;) {
@@ -27,11 +27,11 @@ export async function waitFor<T>(
     } catch (error) {
       seen = error instanceof Error ? error.message : String(error)
     }
-    const pointless = giveUp?.()
+    const pointless = stopReason?.()
     if (pointless !== undefined) throw new Error(`gave up waiting for ${what}: ${pointless}`)
     if (Date.now() > deadline) {
       throw new Error(`waited ${timeoutMs / 1000} s for ${what}; last seen: ${seen}`)
     }
-    await sleep(everyMs)
+    await sleep(intervalMs)
   }
 }

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { auditEvents } from '../harness/audit.ts'
+import { auditEvents } from '../harness/audit-log.ts'
 import { currentCluster } from '../harness/cluster.ts'
 import { deleteManifest, pushImage, pushIndex } from '../harness/images.ts'
 import { apply, create, kubectlOk, remove } from '../harness/kubectl.ts'
 import { removeNodeHost, setNodeHost } from '../harness/node-hosts.ts'
-import { podManifest, podPullFails, podRunning } from '../harness/pods.ts'
+import { podManifest, waitForPullFailure, waitForPodRunning } from '../harness/pods.ts'
 import type { Registry } from '../harness/registry.ts'
 import { startRegistry } from '../harness/registry.ts'
 import { waitFor } from '../harness/wait.ts'
@@ -44,7 +44,7 @@ describe('a pod whose image is in a registry of this machine', () => {
       marker: 'one',
     })
     await apply(podManifest({ name: 'named', image: 'anubis:32000/hello:1' }))
-    const pod = await podRunning('named')
+    const pod = await waitForPodRunning('named')
     expect(pod.status.containerStatuses?.[0]?.imageID).toBe(`anubis:32000/hello@${digest}`)
     const requests = (await open.accessLog()).filter((line) => line.includes('containerd/'))
     expect(requests.join('\n')).toContain('"HEAD /v2/hello/manifests/1?ns=anubis%3A32000 ')
@@ -53,7 +53,7 @@ describe('a pod whose image is in a registry of this machine', () => {
   test('runs from localhost:5000 though nothing listens there', async () => {
     await pushImage({ registry: open.url, repository: 'hello', tag: '2', binary, marker: 'two' })
     await apply(podManifest({ name: 'loopback', image: 'localhost:5000/hello:2' }))
-    expect((await podRunning('loopback')).status.phase).toBe('Running')
+    expect((await waitForPodRunning('loopback')).status.phase).toBe('Running')
   })
 
   test('runs from a multi-platform index', async () => {
@@ -65,7 +65,7 @@ describe('a pod whose image is in a registry of this machine', () => {
     })
     expect(Object.keys(manifests)).toEqual(['linux/amd64', 'linux/arm64'])
     await apply(podManifest({ name: 'multi', image: `${open.host}/multi:1` }))
-    const pod = await podRunning('multi')
+    const pod = await waitForPodRunning('multi')
     expect(pod.status.containerStatuses?.[0]?.imageID).toBe(`${open.host}/multi@${digest}`)
   })
 
@@ -74,7 +74,7 @@ describe('a pod whose image is in a registry of this machine', () => {
     await pushImage({ ...image, tag: '1', binary, marker: 'gone' })
     await deleteManifest(image, '1')
     await apply(podManifest({ name: 'gone', image: 'anubis:32000/fleeting:1' }))
-    expect(await podPullFails('gone')).toContain('not found')
+    expect(await waitForPullFailure('gone')).toContain('not found')
   })
 })
 
@@ -86,7 +86,7 @@ describe('a pod whose image is in a registry with a password', () => {
 
   test('is not given the image without a pull secret', async () => {
     await apply(podManifest({ name: 'refused', image: 'private.example/secret:1' }))
-    expect(await podPullFails('refused')).toMatch(/authoriz|authentic/)
+    expect(await waitForPullFailure('refused')).toMatch(/authoriz|authentic/)
   })
 
   test('runs with one', async () => {
@@ -101,13 +101,13 @@ describe('a pod whose image is in a registry with a password', () => {
     ])
     const image = 'private.example/secret:1'
     await apply(podManifest({ name: 'allowed', image, pullSecret: 'pull' }))
-    expect((await podRunning('allowed')).status.phase).toBe('Running')
+    expect((await waitForPodRunning('allowed')).status.phase).toBe('Running')
   })
 })
 
 test('an image of any other registry is out of reach', async () => {
   await apply(podManifest({ name: 'nowhere', image: 'registry.example/library/busybox:1' }))
-  expect(await podPullFails('nowhere')).toContain('127.0.0.1:1')
+  expect(await waitForPullFailure('nowhere')).toContain('127.0.0.1:1')
 })
 
 test.skipIf(cluster.auditLog === null)('the audit log has the bodies of pod requests', async () => {

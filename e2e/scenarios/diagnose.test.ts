@@ -3,7 +3,12 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { PullFinding } from '../../src/diagnose/findings.ts'
 import { currentCluster } from '../harness/cluster.ts'
 import { run } from '../harness/command.ts'
-import { type DiagnoseRig, ecrHost, puller, startDiagnoseRig } from '../harness/diagnose-rig.ts'
+import {
+  type DiagnoseRegistries,
+  ecrHost,
+  puller,
+  startDiagnoseRegistries,
+} from '../harness/diagnose-registries.ts'
 import { apply, kubectlOk, remove } from '../harness/kubectl.ts'
 import { podManifest } from '../harness/pods.ts'
 import { waitFor } from '../harness/wait.ts'
@@ -14,7 +19,7 @@ const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 const namespace = 'diagnose'
 const namespaces = [namespace, 'identity', 'ushadow', 'database', 'cf-dev', 'openshift-marketplace', 'openshift-config'] // prettier-ignore
 
-let rig: DiagnoseRig
+let rig: DiagnoseRegistries
 
 interface Case {
   readonly name: string
@@ -53,7 +58,7 @@ const cases: readonly Case[] = [
 ] // prettier-ignore
 
 beforeAll(async () => {
-  rig = await startDiagnoseRig(cluster)
+  rig = await startDiagnoseRegistries(cluster)
   for (const name of namespaces) await kubectlOk(['create', 'namespace', name])
   const auth = authOf(puller.password)
   const wrong = authOf('canary-wrong')

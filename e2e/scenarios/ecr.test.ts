@@ -3,8 +3,8 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { startFakeAws } from '../../test/support/aws.ts'
-import { auditEvents } from '../harness/audit.ts'
-import { berthCommand } from '../harness/berth-command.ts'
+import { auditEvents } from '../harness/audit-log.ts'
+import { runBerth } from '../harness/berth-cli.ts'
 import { currentCluster } from '../harness/cluster.ts'
 import { type Controller, controllerAccount, startController } from '../harness/controller.ts'
 import { pushImage } from '../harness/images.ts'
@@ -136,7 +136,7 @@ function allRunning(): Promise<number> {
       if (ready === services.length) return ready
       throw new Error(`${ready} are ready`)
     },
-    { timeoutMs: 150_000, everyMs: 1_000 },
+    { timeoutMs: 150_000, intervalMs: 1_000 },
   )
 }
 
@@ -191,7 +191,7 @@ beforeAll(async () => {
   const file = join(cluster.runDir, 'ecr.yaml')
   writeFileSync(file, configWith(moto.url))
   const rbac = ['secrets', 'rbac', '--config', file, '-n', home]
-  await apply((await berthCommand(rbac, cluster.kubeconfig)).stdout)
+  await apply((await runBerth(rbac, cluster.kubeconfig)).stdout)
   kubeconfig = await controllerAccount(home, rules)
 })
 
@@ -240,7 +240,7 @@ describe('sixteen services behind two roles', () => {
         if (messages.length === services.length) return messages
         throw new Error(JSON.stringify(states))
       },
-      { timeoutMs: 90_000, everyMs: 1_000 },
+      { timeoutMs: 90_000, intervalMs: 1_000 },
     )
 
     expect(stuck.filter((message) => !/auth/.test(message ?? ''))).toEqual([])
@@ -274,7 +274,7 @@ describe('sixteen services behind two roles', () => {
     const ask = async (name: string, chain: readonly string[]) => {
       const file = join(cluster.runDir, `ecr-${name}.yaml`)
       writeFileSync(file, configWith(moto.url, chain))
-      const { stdout } = await berthCommand(
+      const { stdout } = await runBerth(
         ['explain', imageOf('service-1'), '-o', 'json', '--config', file],
         cluster.kubeconfig,
         identity(),
@@ -337,7 +337,7 @@ describe('sixteen services behind two roles', () => {
 
   test('run on when the token is another one while they restart', async () => {
     await kubectlOk(['rollout', 'restart', 'deployment', `-n${namespace}`])
-    await registry.admit(rotated)
+    await registry.setAccount(rotated)
     controller?.configure(configWith(moto.url, [otherRole]))
     const running = await allRunning()
     const copy = await getCopy()
@@ -362,7 +362,7 @@ describe('sixteen services behind two roles', () => {
     writeFileSync(tokenFile, aws.webToken(claims))
     await start(aws.url)
     await waitFor('the new token', async () => passwordIn(await getCopy()).startsWith('AWS:pw:0'))
-    await registry.admit({ username: 'AWS', password: aws.passwords[0] ?? '' })
+    await registry.setAccount({ username: 'AWS', password: aws.passwords[0] ?? '' })
     await kubectlOk(['rollout', 'restart', 'deployment/service-1', `-n${namespace}`])
     const running = await allRunning()
     await stop()

@@ -4,24 +4,24 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
-import { auditEvents } from '../harness/audit.ts'
-import { untilRewritten } from '../harness/berth.ts'
+import { auditEvents } from '../harness/audit-log.ts'
+import { waitUntilRewritten } from '../harness/webhook.ts'
 import { currentCluster } from '../harness/cluster.ts'
 import {
   applyKustomization,
   type ImageRegistry,
   namespace,
-  podsBehind,
-  publishImage,
+  podsOfComponent,
+  publishBerthImage,
   repository,
-  rolledOut,
-  trust,
+  waitForRollout,
+  setCaBundle,
   writeOverlay,
 } from '../harness/install.ts'
 import { apply, create, kubectl, kubectlOk, remove } from '../harness/kubectl.ts'
-import { type MirrorAndHub, startMirrorAndHub } from '../harness/mirror-and-hub.ts'
+import { type MirrorAndUpstream, startMirrorAndUpstream } from '../harness/mirror-and-upstream.ts'
 import { type PodStream, startPodStream } from '../harness/pod-stream.ts'
-import { podManifest, podRunning } from '../harness/pods.ts'
+import { podManifest, waitForPodRunning } from '../harness/pods.ts'
 import { type Prometheus, startPrometheus } from '../harness/prometheus.ts'
 import { waitFor } from '../harness/wait.ts'
 
@@ -32,18 +32,18 @@ const leases = 'leases.coordination.k8s.io'
 const configurations = 'mutatingwebhookconfigurations.admissionregistration.k8s.io'
 const monitoring = join(repository, 'deploy/components/monitoring')
 let image: ImageRegistry
-let registries: MirrorAndHub
+let registries: MirrorAndUpstream
 let said: string
 
 beforeAll(async () => {
-  image = await publishImage('0.1.0')
-  registries = await startMirrorAndHub('install', cluster.podAddress)
+  image = await publishBerthImage('0.1.0')
+  registries = await startMirrorAndUpstream('install', cluster.podAddress)
   await registries.push(registries.mirror, 'library/app', 'latest')
-  await registries.push(registries.hub, 'library/only-hub', '1')
+  await registries.push(registries.upstream, 'library/only-hub', '1')
   // As docs/install.md has it: one command, and Berth makes its certificate and tells the API server.
   said = await applyKustomization(base)
-  await rolledOut()
-  await rolledOut('berth-controller')
+  await waitForRollout()
+  await waitForRollout('berth-controller')
 })
 
 afterAll(async () => {
@@ -91,7 +91,7 @@ describe('kubectl apply -k deploy/base', () => {
   })
 
   test('runs the image that was built, without a shell, as nobody, with nothing to write on', async () => {
-    const [pod] = await podsBehind('webhook')
+    const [pod] = await podsOfComponent('webhook')
     const status = ['get', 'pod', pod?.name ?? '', '-n', namespace, '-o']
     const imageId = await kubectlOk([...status, 'jsonpath={.status.containerStatuses[0].imageID}'])
     const run = (...command: string[]) =>
@@ -132,21 +132,21 @@ describe('kubectl apply -k deploy/base', () => {
         'jsonpath={.webhooks[*].clientConfig.caBundle}',
       ])
     const before = await bundles()
-    await trust(Buffer.from(before).toString('base64').slice(0, 4))
+    await setCaBundle(Buffer.from(before).toString('base64').slice(0, 4))
     await waitFor('the caBundles', async () => (await bundles()) === before)
 
     expect(before.split(' ')).toHaveLength(2)
   })
 
   test('with a table, takes it without a restart, and rewrites pods through the Service', async () => {
-    const before = await podsBehind('webhook')
+    const before = await podsOfComponent('webhook')
     await applyKustomization(table())
-    await untilRewritten('app')
+    await waitUntilRewritten('app')
     await apply(podManifest({ name: 'app', image: 'app' }))
-    const pod = await podRunning('app')
+    const pod = await waitForPodRunning('app')
 
     expect(pod.spec.containers[0]?.image).toMatch(/^mirror\.example\/library\/app:latest@sha256:/)
-    expect(await podsBehind('webhook')).toEqual(before)
+    expect(await podsOfComponent('webhook')).toEqual(before)
   })
 })
 
@@ -164,7 +164,7 @@ test('a config with errors changes nothing, and an Event of the controller says 
     },
     { timeoutMs: 120_000 },
   )
-  await untilRewritten('app')
+  await waitUntilRewritten('app')
   await applyKustomization(table())
 
   expect(message).toContain('fallbak')
@@ -230,7 +230,7 @@ describe('Prometheus', () => {
   beforeAll(async () => {
     const rule = parse(readFileSync(join(monitoring, 'alerts.yaml'), 'utf8')) as { spec: object }
     const target = async (component: string) => {
-      const pods = await podsBehind(component)
+      const pods = await podsOfComponent(component)
       return {
         job: `berth-${component}-metrics`,
         addresses: pods.map(({ address }) => `${address}:8080`),
@@ -241,7 +241,7 @@ describe('Prometheus', () => {
       [await target('webhook'), await target('controller')],
       rule.spec,
     )
-    const [pod] = await podsBehind('webhook')
+    const [pod] = await podsOfComponent('webhook')
     // Rates need a change between two scrapes, of everything that the dashboard shows.
     await waitFor(
       'the first scrape',
@@ -291,7 +291,7 @@ describe('Prometheus', () => {
       kubectlOk(['scale', 'deployment/berth-webhook', '-n', namespace, `--replicas=${replicas}`])
     await scale(0)
     await pods.stop()
-    await waitFor('Berth to be away', async () => (await podsBehind('webhook')).length === 0)
+    await waitFor('Berth to be away', async () => (await podsOfComponent('webhook')).length === 0)
     const { code, stderr } = await create(podManifest({ name: 'away', image: 'app' }))
     const failOpen = 'apiserver_admission_webhook_fail_open_count{name="mutate.berth.dev"} > 0'
     const [counted] = await waitFor('the count', async () => {
@@ -307,7 +307,7 @@ describe('Prometheus', () => {
       return events.length > 0 && events
     })
     await scale(2)
-    await rolledOut()
+    await waitForRollout()
 
     expect(code).toBe(0)
     expect(stderr).toContain(
@@ -336,7 +336,7 @@ describe('taking it away', () => {
       files: { 'berth.yaml': registries.config },
     })
     await applyKustomization(closed)
-    await rolledOut()
+    await waitForRollout()
     const pods = await startPodStream(['app'])
     await kubectlOk(['delete', '-k', closed])
     const { created, failures } = await pods.stop()

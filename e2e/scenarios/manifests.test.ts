@@ -3,7 +3,7 @@ import { join, relative } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { currentCluster } from '../harness/cluster.ts'
-import { must } from '../harness/command.ts'
+import { runOk } from '../harness/command.ts'
 import { repository } from '../harness/install.ts'
 import { apply, kubectl, kubectlOk, type KubeObject } from '../harness/kubectl.ts'
 import { lintChart, renderChart, renderKustomize, withComponents } from '../harness/manifests.ts'
@@ -175,7 +175,7 @@ describe('an API server', () => {
   beforeAll(async () => {
     for (const [module, path, wanted] of definitions) {
       const { Dir } = JSON.parse(
-        await must('go', ['mod', 'download', '-json', module], { cwd: runDir }),
+        await runOk('go', ['mod', 'download', '-json', module], { cwd: runDir }),
       ) as { Dir: string }
       const files = readdirSync(join(Dir, path)).filter((file) => wanted.test(file))
       for (const file of files)

@@ -2,14 +2,14 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type Berth, startBerth } from '../harness/berth.ts'
+import { type Webhook, startWebhook } from '../harness/webhook.ts'
 import { currentCluster } from '../harness/cluster.ts'
 import { type CommandResult, run } from '../harness/command.ts'
 import { pushImage, pushIndex } from '../harness/images.ts'
 import { apply, kubectlOk, remove } from '../harness/kubectl.ts'
-import { type MirrorAndHub, startMirrorAndHub } from '../harness/mirror-and-hub.ts'
+import { type MirrorAndUpstream, startMirrorAndUpstream } from '../harness/mirror-and-upstream.ts'
 import { removeNodeHost, setNodeHost } from '../harness/node-hosts.ts'
-import { getPod, podRunning, podManifest } from '../harness/pods.ts'
+import { getPod, waitForPodRunning, podManifest } from '../harness/pods.ts'
 import { freePorts } from '../harness/ports.ts'
 import { killProcess, type ProcessRecord, startProcess, stopProcess } from '../harness/processes.ts'
 import { type Registry, startRegistry } from '../harness/registry.ts'
@@ -37,7 +37,7 @@ describe('an image that Docker Hub does not give', () => {
   const audit = join(directory, 'audit.log')
   let mirror: Registry
   let quay: Registry
-  let berth: Berth
+  let webhook: Webhook
   let text: string
 
   const pushUpstream = async (marker: string) => {
@@ -73,12 +73,12 @@ fallback:
 pin: { tags: ['*'] }
 `
     writeFileSync(config, text)
-    berth = await startBerth({ name: 'mirror-freeipa', config: text, canary: asked })
+    webhook = await startWebhook({ name: 'mirror-freeipa', config: text, canary: asked })
     await kubectlOk(['create', 'namespace', namespace])
   })
 
   afterAll(async () => {
-    await berth?.stop()
+    await webhook?.stop()
     await remove('namespace', namespace)
     removeNodeHost(cluster, 'localhost:5000')
     await Promise.all([mirror, quay].map((registry) => registry?.stop()))
@@ -102,7 +102,7 @@ pin: { tags: ['*'] }
     const upstream = await pushUpstream('first')
     const { code } = await berthCli('mirror', ...pair, '--config', config, '--audit-log', audit)
     // That the mirror has nothing is remembered for seconds; a new config starts with nothing remembered.
-    await berth.reload(`${text}# filled\n`)
+    await webhook.reload(`${text}# filled\n`)
     await apply({
       apiVersion: 'apps/v1',
       kind: 'StatefulSet',
@@ -120,7 +120,7 @@ pin: { tags: ['*'] }
       },
     })
     await waitFor('freeipa-0', () => getPod('freeipa-0', namespace))
-    const { spec } = await podRunning('freeipa-0', namespace)
+    const { spec } = await waitForPodRunning('freeipa-0', namespace)
 
     expect(code).toBe(0)
     expect(
@@ -162,7 +162,7 @@ pin: { tags: ['*'] }
     ]
     const updated = await berthCli('drift', ...pair, ...args)
     const image = await waitFor('the new image in freeipa-0', async () => {
-      const { spec } = await podRunning('freeipa-0', namespace)
+      const { spec } = await waitForPodRunning('freeipa-0', namespace)
       const [container] = spec.containers
       return container?.image.endsWith(digest) === true ? container.image : undefined
     })
@@ -194,27 +194,29 @@ describe('what a cluster runs', () => {
   const namespace = 'running'
   const images = ['docker.io/team/a:1', 'docker.io/team/b:1', 'docker.io/team/c:1']
   const config = join(directory, 'running.yaml')
-  let both: MirrorAndHub
-  let berth: Berth
+  let both: MirrorAndUpstream
+  let webhook: Webhook
 
   const pods = images.map((image, index) => ({
     ...podManifest({ name: `pod-${index}`, image, namespace }),
   }))
 
   const imagesRunning = async () => {
-    const running = await Promise.all(pods.map((_, index) => podRunning(`pod-${index}`, namespace)))
+    const running = await Promise.all(
+      pods.map((_, index) => waitForPodRunning(`pod-${index}`, namespace)),
+    )
     return running.map(({ spec }) => spec.containers[0]?.image)
   }
 
   beforeAll(async () => {
     mkdirSync(directory, { recursive: true })
-    both = await startMirrorAndHub('running')
+    both = await startMirrorAndUpstream('running')
     for (const image of images) {
       const [, repository = '', tag = ''] = /^docker\.io\/(.*):(.*)$/.exec(image) ?? []
-      await pushImage({ registry: both.hub.url, repository, tag, binary, marker: image })
+      await pushImage({ registry: both.upstream.url, repository, tag, binary, marker: image })
     }
     writeFileSync(config, both.config)
-    berth = await startBerth({
+    webhook = await startWebhook({
       name: 'mirror-running',
       config: both.config,
       canary: images[0] ?? '',
@@ -224,7 +226,7 @@ describe('what a cluster runs', () => {
   })
 
   afterAll(async () => {
-    await berth?.stop()
+    await webhook?.stop()
     await remove('namespace', namespace)
     await both?.stop()
   })
@@ -248,10 +250,10 @@ describe('what a cluster runs', () => {
       '--config',
       config,
     )
-    await both.hub.stop()
+    await both.upstream.stop()
     for (const index of pods.keys()) await remove('pod', `pod-${index}`, namespace)
     // That the mirror has nothing is remembered for seconds; a new config starts with nothing remembered.
-    await berth.reload(`${both.config}# filled\n`)
+    await webhook.reload(`${both.config}# filled\n`)
     await apply(pods)
 
     expect(before).toEqual(images)
@@ -270,7 +272,7 @@ describe('the controller', () => {
   const namespace = 'in-the-background'
   const images = ['docker.io/team/d:1', 'docker.io/team/e:1']
   const config = join(directory, 'controller.yaml')
-  let both: MirrorAndHub
+  let both: MirrorAndUpstream
   const controllers: ProcessRecord[] = []
   let metricsUrls: string[] = []
 
@@ -289,10 +291,10 @@ describe('the controller', () => {
 
   beforeAll(async () => {
     mkdirSync(directory, { recursive: true })
-    both = await startMirrorAndHub('background')
+    both = await startMirrorAndUpstream('background')
     for (const image of images) {
       const [, repository = '', tag = ''] = /^docker\.io\/(.*):(.*)$/.exec(image) ?? []
-      await pushImage({ registry: both.hub.url, repository, tag, binary, marker: image })
+      await pushImage({ registry: both.upstream.url, repository, tag, binary, marker: image })
     }
     writeFileSync(config, `${both.config}mirror: { running: true, namespaces: [${namespace}] }\n`)
     await kubectlOk(['create', 'namespace', namespace])
@@ -345,7 +347,7 @@ describe('the controller', () => {
     metricsUrls = [url ?? '']
     if (dead !== undefined) await killProcess(dead)
     const late = {
-      registry: both.hub.url,
+      registry: both.upstream.url,
       repository: 'team/late',
       tag: '1',
       binary,

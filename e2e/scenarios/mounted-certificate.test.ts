@@ -1,40 +1,40 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { untilRewritten } from '../harness/berth.ts'
+import { waitUntilRewritten } from '../harness/webhook.ts'
 import { currentCluster } from '../harness/cluster.ts'
 import {
   applyKustomization,
   type ImageRegistry,
-  makeCertificate,
+  createServingCertificate,
   namespace,
-  publishImage,
-  rolledOut,
-  trust,
+  publishBerthImage,
+  waitForRollout,
+  setCaBundle,
   writeOverlay,
 } from '../harness/install.ts'
 import { apply, kubectl, kubectlOk } from '../harness/kubectl.ts'
-import { type MirrorAndHub, startMirrorAndHub } from '../harness/mirror-and-hub.ts'
+import { type MirrorAndUpstream, startMirrorAndUpstream } from '../harness/mirror-and-upstream.ts'
 
 /** The form that may write nothing: somebody else makes the certificate, and the webhook has no right and no token. */
 const cluster = currentCluster()
 let image: ImageRegistry
-let registries: MirrorAndHub
+let registries: MirrorAndUpstream
 let overlay: string
 let caBundle: string
 
 beforeAll(async () => {
-  image = await publishImage('0.1.0')
-  registries = await startMirrorAndHub('mounted', cluster.podAddress)
+  image = await publishBerthImage('0.1.0')
+  registries = await startMirrorAndUpstream('mounted', cluster.podAddress)
   await registries.push(registries.mirror, 'library/app', 'latest')
   await apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } })
-  caBundle = await makeCertificate()
+  caBundle = await createServingCertificate()
   overlay = writeOverlay('mounted', {
     base: 'deploy/base',
     files: { 'berth.yaml': registries.config },
     components: ['mounted-certificate'],
   })
   await applyKustomization(overlay)
-  await trust(caBundle)
-  await rolledOut()
+  await setCaBundle(caBundle)
+  await waitForRollout()
 })
 
 afterAll(async () => {
@@ -44,7 +44,7 @@ afterAll(async () => {
 })
 
 test('pods are rewritten by a webhook with the certificate of `berth certs`, which leaves the caBundles as they are', async () => {
-  await untilRewritten('app')
+  await waitUntilRewritten('app')
   const bundles = 'jsonpath={.webhooks[*].clientConfig.caBundle}'
   const live = await kubectlOk(['get', 'mutatingwebhookconfiguration', 'berth', '-o', bundles])
 

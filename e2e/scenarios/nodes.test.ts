@@ -17,9 +17,9 @@ import { pushImage } from '../harness/images.ts'
 import { apply, kubectlOk, remove } from '../harness/kubectl.ts'
 import { removeNodeHost } from '../harness/node-hosts.ts'
 import { freePort } from '../harness/ports.ts'
-import { endOf, startProcess, stopProcess } from '../harness/processes.ts'
+import { exitReason, startProcess, stopProcess } from '../harness/processes.ts'
 import { waitFor } from '../harness/wait.ts'
-import { podManifest, podPullFails, podRunning } from '../harness/pods.ts'
+import { podManifest, waitForPullFailure, waitForPodRunning } from '../harness/pods.ts'
 import { type Registry, startRegistry } from '../harness/registry.ts'
 
 /** No webhook: the node itself follows the table, by files that `berth nodes` writes and the real containerd reads. */
@@ -93,7 +93,7 @@ function push(to: Registry, repository: string, marker = `${to.name}/${repositor
 async function runPod(name: string, image: string): Promise<string> {
   pods.push(name)
   await apply(podManifest({ name, image }))
-  return (await podRunning(name)).status.containerStatuses?.[0]?.imageID ?? ''
+  return (await waitForPodRunning(name)).status.containerStatuses?.[0]?.imageID ?? ''
 }
 
 /** Requests that containerd made for a repository: method, path without the query, status. */
@@ -156,7 +156,7 @@ describe('a pod that no webhook sees', () => {
     pods.push('alternate')
     await apply(podManifest({ name: 'alternate', image: 'anubis:32000/alternate:1' }))
 
-    expect(await podPullFails('alternate')).toContain('not found')
+    expect(await waitForPullFailure('alternate')).toContain('not found')
     expect((await requests(mirror, 'ushadow-backend')).length).toBeGreaterThan(0)
     expect(await requests(ghcr, 'your-org/alternate')).toEqual([])
     expect(await requests(hub, 'alternate')).toEqual([])
@@ -177,7 +177,7 @@ describe('a pod that no webhook sees', () => {
     pods.push('outside')
     await apply(podManifest({ name: 'outside', image: 'outside:1' }))
 
-    expect(await podPullFails('outside')).toContain('not found')
+    expect(await waitForPullFailure('outside')).toContain('not found')
     expect(await runPod('inside', 'inside:1')).toContain(digest)
     expect(await requests(hub, 'library/outside')).toEqual([])
     expect(await requests(hub, 'library/inside')).toEqual([])
@@ -336,7 +336,7 @@ describe('a pull-through registry with the file that is written for it', () => {
     })
     const url = `http://${cluster.address}:${port}`
     await waitFor('the proxy', async () => (await fetch(`${url}/v2/`)).ok, {
-      giveUp: endOf(cluster.runDir, record),
+      stopReason: exitReason(cluster.runDir, record),
     })
     const accept = 'application/vnd.oci.image.manifest.v1+json'
     const manifest = await fetch(`${url}/v2/library/through/manifests/1`, { headers: { accept } })

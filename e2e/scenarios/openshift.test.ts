@@ -1,19 +1,19 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { auditEvents } from '../harness/audit.ts'
-import { berthCommand } from '../harness/berth-command.ts'
+import { auditEvents } from '../harness/audit-log.ts'
+import { runBerth } from '../harness/berth-cli.ts'
 import { currentCluster } from '../harness/cluster.ts'
-import { type Controller, kubeconfigOf, startController } from '../harness/controller.ts'
+import { type Controller, createKubeconfig, startController } from '../harness/controller.ts'
 import { pushImage } from '../harness/images.ts'
 import { apply, getJson, kubectlOk } from '../harness/kubectl.ts'
 import { removeNodeHost, setNodeHost } from '../harness/node-hosts.ts'
 import {
   type Account,
   catalogSources,
-  type OpenShift,
-  startOpenShift,
-} from '../harness/openshift.ts'
+  type FakeOpenShift,
+  startFakeOpenShift,
+} from '../harness/fake-openshift.ts'
 import { podManifest, type Pod } from '../harness/pods.ts'
 import { type Registry, startRegistry } from '../harness/registry.ts'
 import { waitFor } from '../harness/wait.ts'
@@ -39,7 +39,7 @@ const first = { username: 'puller', password: 'canary-global-1' }
 const second = { username: 'puller', password: 'canary-global-2' }
 
 let registry: Registry
-let openshift: OpenShift
+let openshift: FakeOpenShift
 let controller: Controller | undefined
 
 const config = `
@@ -136,7 +136,7 @@ beforeAll(async () => {
       spec: { sourceType: 'grpc' },
     })),
   ])
-  openshift = await startOpenShift(
+  openshift = await startFakeOpenShift(
     accounts,
     catalogNames.map((name) => ({
       name,
@@ -189,7 +189,7 @@ async function lists(): Promise<Record<string, readonly string[]>> {
 test('the check names the accounts that lack the registry, before anything is set up', async () => {
   await waitFor('five stuck pods', async () => (await allPods()).filter(isStuck).length === 5)
   const args = ['secrets', 'check', '--source', 'openshift-config/pull-secret', '-o', 'json']
-  const { code, stdout } = await berthCommand(args, cluster.kubeconfig)
+  const { code, stdout } = await runBerth(args, cluster.kubeconfig)
   const found = JSON.parse(stdout) as { namespace: string; serviceAccount: string }[]
 
   expect(code).toBe(1)
@@ -215,15 +215,15 @@ test('the controller copies and links the secret, and the pods are made again an
   const file = join(cluster.runDir, 'openshift.yaml')
   writeFileSync(file, config)
   const rbac = ['secrets', 'rbac', '--config', file, '-n', home]
-  await apply((await berthCommand(rbac, cluster.kubeconfig)).stdout)
-  const kubeconfig = await kubeconfigOf('berth-controller', home)
+  await apply((await runBerth(rbac, cluster.kubeconfig)).stdout)
+  const kubeconfig = await createKubeconfig('berth-controller', home)
   controller = await startController({ name: 'openshift', namespace: home, config, kubeconfig })
   await allRun()
 
   const after = await lists()
   for (const each of accounts)
     expect(after[each]).toEqual([...(before[each] ?? []), 'global-pull-secret'])
-  const check = await berthCommand(['secrets', 'check', '--config', file], cluster.kubeconfig)
+  const check = await runBerth(['secrets', 'check', '--config', file], cluster.kubeconfig)
   expect(check).toMatchObject({ code: 0, stdout: '' })
 })
 
@@ -262,7 +262,7 @@ test('a second run writes nothing, and OpenShift had nothing to put right', asyn
   controller?.configure(`${config}# again\n`)
   await waitFor('the cluster to be read again', () => rested() > rests)
   const file = join(cluster.runDir, 'openshift.yaml')
-  const sync = await berthCommand(
+  const sync = await runBerth(
     ['secrets', 'sync', '--config', file, '-o', 'json'],
     cluster.kubeconfig,
   )

@@ -1,30 +1,30 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { type Berth, dryRunPod, startBerth } from '../harness/berth.ts'
+import { type Webhook, dryRunPod, startWebhook } from '../harness/webhook.ts'
 import { currentCluster } from '../harness/cluster.ts'
 import { pushIndex } from '../harness/images.ts'
 import { apply, kubectlOk, remove } from '../harness/kubectl.ts'
-import { type MirrorAndHub, startMirrorAndHub } from '../harness/mirror-and-hub.ts'
-import { getPod, podManifest, podRunning } from '../harness/pods.ts'
+import { type MirrorAndUpstream, startMirrorAndUpstream } from '../harness/mirror-and-upstream.ts'
+import { getPod, podManifest, waitForPodRunning } from '../harness/pods.ts'
 import { waitFor } from '../harness/wait.ts'
 
 /** A tag moves: pods keep running what they were, and new ones carry the new digest. */
 const namespace = 'pinned'
-let registries: MirrorAndHub
-let berth: Berth
+let registries: MirrorAndUpstream
+let webhook: Webhook
 let first: string
 let second: string
 
 beforeAll(async () => {
-  registries = await startMirrorAndHub('pin')
+  registries = await startMirrorAndUpstream('pin')
   first = await registries.push(registries.mirror, 'library/app', 'latest', 'pin, first')
   await registries.push(registries.mirror, 'library/app', '1.0', 'released')
-  await registries.push(registries.hub, 'library/upstream', 'latest')
-  berth = await startBerth({ name: 'pin', config: registries.config, canary: 'app' })
+  await registries.push(registries.upstream, 'library/upstream', 'latest')
+  webhook = await startWebhook({ name: 'pin', config: registries.config, canary: 'app' })
   await kubectlOk(['create', 'namespace', namespace])
 })
 
 afterAll(async () => {
-  await berth?.stop()
+  await webhook?.stop()
   await remove('namespace', namespace)
   await registries?.stop()
 })
@@ -60,7 +60,7 @@ test('a Deployment of `latest` runs pinned, with the policy of the rule', async 
     const names = await podNames()
     return names.length === 1 && names
   })
-  const pod = await podRunning(name, namespace)
+  const pod = await waitForPodRunning(name, namespace)
 
   expect(pod.spec.containers[0]).toMatchObject({
     image: `mirror.example/library/app:latest@${first}`,
@@ -79,7 +79,7 @@ test('after the tag has moved, the old pod keeps its digest and the new one has 
   const added = await waitFor('the second pod', async () =>
     (await podNames()).find((name) => name !== old),
   )
-  const [before, after] = [await getPod(old, namespace), await podRunning(added, namespace)]
+  const [before, after] = [await getPod(old, namespace), await waitForPodRunning(added, namespace)]
 
   expect(before.spec.containers[0]?.image).toContain(first)
   expect(before.status.containerStatuses?.[0]?.imageID).toContain(first)
@@ -101,7 +101,7 @@ test('an image of several platforms is pinned as its index, and runs', async () 
     binary: currentCluster().pauseBinary,
   })
   await apply(podManifest({ name: 'multi', image: 'multi', namespace }))
-  const { spec, status } = await podRunning('multi', namespace)
+  const { spec, status } = await waitForPodRunning('multi', namespace)
 
   expect(spec.containers[0]?.image).toBe(`mirror.example/library/multi:latest@${digest}`)
   expect(Object.values(manifests)).not.toContain(digest)
@@ -110,7 +110,7 @@ test('an image of several platforms is pinned as its index, and runs', async () 
 
 test('an image that the mirror has not got is pinned where it is, and keeps its policy', async () => {
   await apply(podManifest({ name: 'upstream', image: 'upstream', namespace }))
-  const { spec } = await podRunning('upstream', namespace)
+  const { spec } = await waitForPodRunning('upstream', namespace)
 
   expect(spec.containers[0]).toMatchObject({
     image: expect.stringMatching(/^docker\.io\/library\/upstream:latest@sha256:/),

@@ -7,7 +7,7 @@ import { run } from '../harness/command.ts'
 import { type Controller, controllerAccount, startController } from '../harness/controller.ts'
 import { pushImage } from '../harness/images.ts'
 import { apply, getJson, kubectlOk, type KubeObject, remove } from '../harness/kubectl.ts'
-import { getPod, podManifest, podPullFails, podRunning } from '../harness/pods.ts'
+import { getPod, podManifest, waitForPullFailure, waitForPodRunning } from '../harness/pods.ts'
 import { type Registry, startRegistry } from '../harness/registry.ts'
 import { waitFor } from '../harness/wait.ts'
 
@@ -125,7 +125,7 @@ pullFailures: { readSecrets: true }
     for (const pod of ['missing-tag', 'missing-secret'])
       await waitFor(`the fourth try of ${pod}`, async () => (await pullsOf(pod)) >= 4, {
         timeoutMs: 150_000,
-        everyMs: 1_000,
+        intervalMs: 1_000,
       })
     const told = await Promise.all(
       ['missing-tag', 'missing-secret'].map((pod) => eventsOf(pod, 'ImagePullDiagnosed')),
@@ -198,7 +198,7 @@ describe('berth diagnose --fix', () => {
       },
       podManifest({ name: 'bare', namespace: team, image: image() }),
     ])
-    await podPullFails('bare', team)
+    await waitForPullFailure('bare', team)
     await waitFor('both pods of the Deployment to fail', async () => {
       const { steps, left } = await report('--dry-run')
       expect(steps).toEqual([])
@@ -251,7 +251,7 @@ describe('berth diagnose --fix', () => {
       { name: 'team-pull' },
     ])
     expect(await uidOf('bare')).toBe(bare)
-    expect(await podPullFails('bare', team)).not.toBe('')
+    expect(await waitForPullFailure('bare', team)).not.toBe('')
   })
 
   test('does nothing the second time', async () => {
@@ -266,7 +266,7 @@ describe('berth diagnose --fix', () => {
   test('a pod that names a secret which is not there gets it under that name, and stays the same pod', async () => {
     await remove('pod', 'bare', team)
     await apply(podManifest({ name: 'named', namespace: team, image: image(), pullSecret: 'mine' }))
-    await podPullFails('named', team)
+    await waitForPullFailure('named', team)
     const uid = await uidOf('named')
     const { steps, left, code } = await report('--yes', '--secret', `${vault}/team-pull`)
 
@@ -281,7 +281,7 @@ describe('berth diagnose --fix', () => {
       },
     ])
     expect({ left, code }).toEqual({ left: [], code: 0 })
-    await podRunning('named', team, 150_000)
+    await waitForPodRunning('named', team, 150_000)
     expect(await uidOf('named')).toBe(uid)
     expect(await fix()).toMatchObject({ code: 0 })
   })

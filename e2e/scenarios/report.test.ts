@@ -7,23 +7,23 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { currentCluster } from '../harness/cluster.ts'
 import { run } from '../harness/command.ts'
 import { apply, kubectl, kubectlOk, remove } from '../harness/kubectl.ts'
-import { type MirrorAndHub, startMirrorAndHub } from '../harness/mirror-and-hub.ts'
-import { podManifest, podRunning } from '../harness/pods.ts'
+import { type MirrorAndUpstream, startMirrorAndUpstream } from '../harness/mirror-and-upstream.ts'
+import { podManifest, waitForPodRunning } from '../harness/pods.ts'
 import { waitFor } from '../harness/wait.ts'
 
 /** What a person sees of a cluster before Berth is turned on, and on a machine of their own. */
 const cluster = currentCluster()
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 const namespaces = ['report', 'report-out', 'report-shadow']
-let registries: MirrorAndHub
+let registries: MirrorAndUpstream
 let config: string
 
 beforeAll(async () => {
-  registries = await startMirrorAndHub('report')
-  const { mirror, hub } = registries
+  registries = await startMirrorAndUpstream('report')
+  const { mirror, upstream } = registries
   await registries.push(mirror, 'library/both', '1')
-  await registries.push(hub, 'library/both', '1')
-  await registries.push(hub, 'library/hub-only', '1')
+  await registries.push(upstream, 'library/both', '1')
+  await registries.push(upstream, 'library/hub-only', '1')
   config = join(cluster.runDir, 'report.yaml')
   writeFileSync(config, registries.config)
   for (const name of namespaces) await kubectlOk(['create', 'namespace', name])
@@ -38,7 +38,7 @@ beforeAll(async () => {
     podManifest({ name: 'f', namespace: 'report-shadow', image: 'both:1' }),
   ]
   await apply(pods)
-  await podRunning('a', 'report')
+  await waitForPodRunning('a', 'report')
 })
 
 afterAll(async () => {

@@ -1,19 +1,19 @@
 import { X509Certificate } from 'node:crypto'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { untilRewritten } from '../harness/berth.ts'
+import { waitUntilRewritten } from '../harness/webhook.ts'
 import { currentCluster } from '../harness/cluster.ts'
 import {
   applyKustomization,
   type ImageRegistry,
   namespace,
-  publishImage,
-  rolledOut,
+  publishBerthImage,
+  waitForRollout,
   writeOverlay,
 } from '../harness/install.ts'
 import { getJson, kubectlOk } from '../harness/kubectl.ts'
-import { type MirrorAndHub, startMirrorAndHub } from '../harness/mirror-and-hub.ts'
+import { type MirrorAndUpstream, startMirrorAndUpstream } from '../harness/mirror-and-upstream.ts'
 import { type PodStream, startPodStream, type StreamCount } from '../harness/pod-stream.ts'
-import { killContainer } from '../harness/local/containers.ts'
+import { killContainer } from '../harness/local-cluster/containers.ts'
 import { waitFor } from '../harness/wait.ts'
 
 /**
@@ -23,15 +23,15 @@ import { waitFor } from '../harness/wait.ts'
 const rounds = Number(process.env['BERTH_UPGRADES'] ?? '4')
 const cluster = currentCluster()
 let image: ImageRegistry
-let registries: MirrorAndHub
+let registries: MirrorAndUpstream
 let overlay: string
 let stream: PodStream
 
 beforeAll(async () => {
-  image = await publishImage('0.1.0')
-  registries = await startMirrorAndHub('upgrades', cluster.podAddress)
+  image = await publishBerthImage('0.1.0')
+  registries = await startMirrorAndUpstream('upgrades', cluster.podAddress)
   await registries.push(registries.mirror, 'library/app', 'latest')
-  await registries.push(registries.hub, 'library/only-hub', '1')
+  await registries.push(registries.upstream, 'library/only-hub', '1')
   overlay = writeOverlay('upgrades', {
     base: 'deploy/base',
     files: { 'berth.yaml': registries.config },
@@ -43,8 +43,8 @@ beforeAll(async () => {
 `,
   })
   await applyKustomization(overlay)
-  await rolledOut()
-  await untilRewritten('app')
+  await waitForRollout()
+  await waitUntilRewritten('app')
   stream = await startPodStream(['app', 'only-hub:1', 'mirror.example/library/app:latest'])
 })
 
@@ -111,7 +111,7 @@ test(
     stream.take()
     for (let round = 0; round < rounds; round += 1) {
       await kubectlOk(['rollout', 'restart', 'deployment/berth-webhook', '-n', namespace])
-      await rolledOut()
+      await waitForRollout()
     }
     const { created, failures } = told(`${rounds} rolling restarts`)
 
@@ -154,7 +154,7 @@ test('another CA is trusted before it signs: its rotation is not noticed', async
   await waitFor('a certificate of another CA', async () => (await issuer()) !== before)
   // Connections live on with the certificate that they began with: new pods are asked over new ones.
   await kubectlOk(['rollout', 'restart', 'deployment/berth-webhook', '-n', namespace])
-  await rolledOut()
+  await waitForRollout()
   const { created, failures } = told('a rotation of the CA')
 
   expect(failures).toEqual([])

@@ -1,17 +1,17 @@
 /**
- * Pull secrets as the kubelet's own code reads them. The stored cases were made by e2e/kubelet-keyring/golden.ts; with
+ * Pull secrets as the kubelet's own code reads them. The stored cases were made by e2e/oracles/kubelet-keyring/golden.ts; with
  * Go at hand, `KEYRING_ORACLE=1` asks that code about 10,000 others.
  */
 import { readFileSync } from 'node:fs'
 import { gunzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
-import { type KeyringCase, makeCases } from '../../e2e/kubelet-keyring/cases.ts'
+import { type KeyringCase, makeCases } from '../../e2e/oracles/kubelet-keyring/cases.ts'
 import {
-  askKubelet,
+  runKubeletKeyring,
   type GoldenCase,
   type KeyringAnswer,
   type Tried,
-} from '../../e2e/kubelet-keyring/golden.ts'
+} from '../../e2e/oracles/kubelet-keyring/golden.ts'
 import { showKey } from '../../src/credentials/registry-keys.ts'
 import type { ConfigFault } from '../../src/credentials/docker-config.ts'
 import { type Keyring, type KeyringEntry, readKeyring } from '../../src/credentials/keyring.ts'
@@ -168,7 +168,7 @@ describe('the stored cases', () => {
 describe.skipIf(KEYRING_ORACLE !== '1')('10,000 other cases', () => {
   it('are read as the kubelet reads them', { timeout: 600_000 }, () => {
     const cases = makeCases(10_000, Number(FUZZ_SEED ?? Date.now() % 2 ** 31))
-    const answers = askKubelet(cases)
+    const answers = runKubeletKeyring(cases)
 
     expect(answers).toHaveLength(10_000)
     expect(

@@ -1,10 +1,15 @@
 /**
- * Berth's patches as the API server's own library applies them. The stored cases were made by e2e/json-patch/golden.ts;
+ * Berth's patches as the API server's own library applies them. The stored cases were made by e2e/oracles/json-patch/golden.ts;
  * with Go at hand, `PATCH_ORACLE=1` asks that library about 10,000 others.
  */
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { applyInGo, type GoldenCase, makeCases, patchFor } from '../../e2e/json-patch/golden.ts'
+import {
+  applyWithGo,
+  type GoldenCase,
+  makeCases,
+  patchFor,
+} from '../../e2e/oracles/json-patch/golden.ts'
 import { applyTo, type Patch } from '../../src/decision/pod/patch.ts'
 import { applyOperations, differences, type Operation, parseExactly } from './json-patch.ts'
 import { createSubject } from './subject.ts'
@@ -76,7 +81,7 @@ describe('the stored cases', () => {
 describe.skipIf(PATCH_ORACLE !== '1')('10,000 pods', () => {
   it('get patches that the API server applies', { timeout: 600_000 }, async () => {
     const cases = await makeCases(10_000, Number(FUZZ_SEED ?? Date.now() % 2 ** 31))
-    const answers = applyInGo(cases)
+    const answers = applyWithGo(cases)
     const wrong = answers.flatMap((answer, index) => {
       const one = cases[index]
       if (one === undefined || 'error' in answer) return [{ one, answer }]

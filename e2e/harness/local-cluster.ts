@@ -1,0 +1,78 @@
+import { existsSync, mkdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { buildCluster } from './go-programs.ts'
+import type { Cluster } from './cluster.ts'
+import { pushImage } from './images.ts'
+import { removeContainers } from './local-cluster/containers.ts'
+import { auditLog, startApiServer, startControllers } from './local-cluster/control-plane.ts'
+import { network } from './local-cluster/files.ts'
+import { addNodeAddress, recordHostState, restoreHostState } from './local-cluster/host-state.ts'
+import { startContainerd, startNode } from './local-cluster/node.ts'
+import { createPki } from './local-cluster/pki.ts'
+import { blockOtherHosts, setNodeHost } from './node-hosts.ts'
+import { freePort } from './ports.ts'
+import type { ProcessRecord } from './processes.ts'
+import { killProcess, processRecords } from './processes.ts'
+import { startRegistry } from './registry.ts'
+
+/** A name for the sandbox image that no registry on earth has; the node finds it by its hosts.toml. */
+const sandboxHost = 'sandbox.berth-e2e.invalid'
+
+/** Starts Kubernetes with one node on this machine, as root. */
+export async function startLocalCluster(runDir: string): Promise<Cluster> {
+  const bin = await buildCluster()
+  mkdirSync(runDir, { recursive: true, mode: 0o700 })
+  await recordHostState(runDir, join(bin, 'kube-proxy'))
+  await addNodeAddress()
+  const apiPort = await freePort(network.nodeAddress)
+  const pki = await createPki(runDir, `https://${network.nodeAddress}:${apiPort}`)
+  const plane = { runDir, bin, pki, apiPort }
+  const cluster: Cluster = {
+    provider: 'local',
+    runDir,
+    kubeconfig: pki.kubeconfig,
+    kubectl: join(bin, 'kubectl'),
+    certsDir: join(runDir, 'certs.d'),
+    address: '127.0.0.1',
+    podAddress: network.nodeAddress,
+    pauseBinary: join(bin, 'pause'),
+    auditLog: auditLog(runDir),
+  }
+  // The API server takes longest; what the node needs is ready by then.
+  const [containerd] = await Promise.all([
+    startRuntime(cluster),
+    startApiServer(plane).then(() => startControllers(plane)),
+  ])
+  await startNode(plane, containerd)
+  return cluster
+}
+
+/**
+ * Stops the cluster of a run directory and undoes all it did to the machine. Works as well on what a killed run left
+ * behind, at whatever point that was. Everything is killed rather than asked to stop: there is no state to save.
+ */
+export async function stopLocalCluster(runDir: string): Promise<void> {
+  if (!existsSync(runDir)) return
+  // Who starts things stops before what it started: the kubelet, then containerd, then the containers.
+  const first = ['kubelet', 'kube-controller-manager', 'kube-scheduler', 'kube-proxy', 'containerd']
+  const rank = ({ name }: ProcessRecord) =>
+    (first.indexOf(name) + first.length + 1) % (first.length + 1)
+  const records = processRecords(runDir).sort((a, b) => rank(a) - rank(b))
+  for (const record of records) await killProcess(record)
+  await removeContainers(runDir)
+  await restoreHostState(runDir)
+  rmSync(runDir, { recursive: true, force: true })
+}
+
+async function startRuntime(cluster: Cluster): Promise<ProcessRecord> {
+  blockOtherHosts(cluster)
+  const registry = await startRegistry(cluster, { name: 'sandbox' })
+  setNodeHost(cluster, sandboxHost, [registry.url])
+  await pushImage({
+    registry: registry.url,
+    repository: 'pause',
+    tag: '1',
+    binary: cluster.pauseBinary,
+  })
+  return startContainerd(cluster.runDir, `${sandboxHost}/pause:1`)
+}

@@ -1,0 +1,83 @@
+import { generateKeyPairSync, randomBytes } from 'node:crypto'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { runOk } from '../command.ts'
+import { network, writeRunFile, writeRunJson } from './files.ts'
+
+/** Files that hold the cluster's keys and certificates. */
+export type Pki = {
+  ca: string
+  apiServer: KeyPair
+  /** What the API server shows to the kubelet, which lets nobody else in: it could run anything as root. */
+  kubeletClient: KeyPair
+  serviceAccount: { privateKey: string; publicKey: string }
+  /** Bearer tokens the API server knows. */
+  tokens: string
+  kubeconfig: string
+}
+
+type KeyPair = { certificate: string; key: string }
+
+/** Makes keys, certificates and the administrator's kubeconfig for an API server at `apiUrl`. */
+export async function createPki(runDir: string, apiUrl: string): Promise<Pki> {
+  const dir = join(runDir, 'pki')
+  mkdirSync(dir, { recursive: true, mode: 0o700 })
+  const ca = await certificate(dir, 'ca', '/CN=berth-e2e-ca', [
+    'basicConstraints=critical,CA:TRUE',
+    'keyUsage=critical,keyCertSign',
+  ])
+  const names = `subjectAltName=IP:127.0.0.1,IP:${network.nodeAddress},IP:${network.apiServiceAddress},DNS:localhost,DNS:kubernetes.default.svc`
+  const apiServer = await certificate(dir, 'api', '/CN=kube-apiserver', [names], ca)
+  const usage = 'extendedKeyUsage=clientAuth'
+  const kubeletClient = await certificate(dir, 'kubelet-client', '/CN=kube-apiserver', [usage], ca)
+  const token = randomBytes(16).toString('hex')
+  return {
+    ca: ca.certificate,
+    apiServer,
+    kubeletClient,
+    serviceAccount: serviceAccountKeys(runDir),
+    tokens: writeRunFile(runDir, 'pki/tokens.csv', `${token},admin,admin,system:masters\n`),
+    kubeconfig: writeRunJson(runDir, 'kubeconfig', {
+      apiVersion: 'v1',
+      kind: 'Config',
+      clusters: [
+        { name: 'e2e', cluster: { server: apiUrl, 'certificate-authority': ca.certificate } },
+      ],
+      users: [{ name: 'admin', user: { token } }],
+      contexts: [{ name: 'e2e', context: { cluster: 'e2e', user: 'admin' } }],
+      'current-context': 'e2e',
+    }),
+  }
+}
+
+/** A certificate and its new key, signed by `issuer` or by itself. Elliptic curves: RSA keys would take seconds. */
+async function certificate(
+  dir: string,
+  name: string,
+  ...[subject, extensions, issuer]: [subject: string, extensions: string[], issuer?: KeyPair]
+): Promise<KeyPair> {
+  const files = { certificate: join(dir, `${name}.crt`), key: join(dir, `${name}.key`) }
+  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes']
+  const signer = issuer ? ['-CA', issuer.certificate, '-CAkey', issuer.key] : []
+  const output = ['-keyout', files.key, '-out', files.certificate]
+  const extra = extensions.flatMap((extension) => ['-addext', extension])
+  // Without a configuration of its own, openssl would add the machine's CA extensions to every certificate.
+  const settings = '[req]\ndistinguished_name = name\n[name]\n'
+  const config = join(dir, 'openssl.cnf')
+  writeFileSync(config, settings)
+  const options = ['-days', '30', '-subj', subject, '-config', config]
+  await runOk('openssl', ['req', '-x509', ...options, ...key, ...signer, ...output, ...extra])
+  return files
+}
+
+function serviceAccountKeys(runDir: string): Pki['serviceAccount'] {
+  const { privateKey, publicKey } = generateKeyPairSync('ec', {
+    namedCurve: 'P-256',
+    privateKeyEncoding: { type: 'sec1', format: 'pem' },
+    publicKeyEncoding: { type: 'spki', format: 'pem' },
+  })
+  return {
+    privateKey: writeRunFile(runDir, 'pki/sa.key', privateKey),
+    publicKey: writeRunFile(runDir, 'pki/sa.pub', publicKey),
+  }
+}

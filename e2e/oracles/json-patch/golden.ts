@@ -1,0 +1,147 @@
+/**
+ * What the API server's own library makes of Berth's patches. Run as a program, it writes test/fixtures/patches.json
+ * anew, for which it needs Go; run it when a patch is meant to have changed.
+ */
+import { spawnSync } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import fc from 'fast-check'
+import { pod, reviewText } from '../../../test/robustness/pods.ts'
+import { createSubject } from '../../../test/robustness/subject.ts'
+
+/** JSON is kept as text: half of what can go wrong is how it is written. */
+export interface PatchCase {
+  readonly operation: 'CREATE' | 'UPDATE'
+  readonly object: string
+  readonly patch: string
+}
+
+export interface GoldenCase extends PatchCase {
+  readonly result: string
+}
+
+type GoAnswer = { readonly error: string } | { readonly result: string }
+
+const here = fileURLToPath(new URL('.', import.meta.url))
+const fixture = fileURLToPath(new URL('../../../test/fixtures/patches.json', import.meta.url))
+
+/** The text of the patch that Berth answers with; null when it changes nothing. */
+export async function patchFor(
+  subject: ReturnType<typeof createSubject>,
+  { operation, object }: Pick<PatchCase, 'operation' | 'object'>,
+): Promise<string | null> {
+  const review = reviewText(object, { operation: JSON.stringify(operation) })
+  const { patch } = await subject.answer(review)
+  return typeof patch === 'string' ? Buffer.from(patch, 'base64').toString() : null
+}
+
+/** So many pods that Berth changes, the same ones for the same seed. */
+export async function makeCases(
+  count: number,
+  seed: number,
+  maxLength = Number.POSITIVE_INFINITY,
+): Promise<PatchCase[]> {
+  const subject = createSubject()
+  const cases: PatchCase[] = []
+  const kinds = fc.tuple(pod, fc.constantFrom('CREATE' as const, 'UPDATE' as const))
+  for (let round = 0; cases.length < count; round++) {
+    for (const [text, operation] of fc.sample(kinds, { seed: seed + round, numRuns: count })) {
+      const object = wellFormed(text)
+      if (object.length > maxLength || hasBackslashName(object)) continue
+      const patch = await patchFor(subject, { operation, object })
+      if (patch !== null) cases.push({ operation, object, patch })
+    }
+  }
+  return cases.slice(0, count)
+}
+
+/** An API server never sends half a surrogate pair: Go's strings cannot hold one. */
+function wellFormed(text: string): string {
+  return text.replaceAll(/\\ud[89a-f]../g, '\\ufffd')
+}
+
+/**
+ * V8 13.6 confuses names: where it has read `{"p":1,"\\":2}` twice, it takes the name in `{"p":1,"\n":2}` for a backslash.
+ * Berth never looks for a name with a backslash in it and never writes the object anew, but a comparison would fail.
+ */
+function hasBackslashName(text: string): boolean {
+  return [...text.matchAll(/("(?:[^"\\]|\\.)*")(:?)/g)].some(
+    ([, string = '', colon]) => colon === ':' && string.includes('\\\\'),
+  )
+}
+
+/** Applies each patch with the Go program beside this file; results stay text. */
+export function applyWithGo(cases: readonly PatchCase[]): GoAnswer[] {
+  const input = cases.map(({ object, patch }) => `{"object":${object},"patch":${patch}}\n`).join('')
+  const { status, stdout, stderr, error } = spawnSync(process.env['GO'] ?? 'go', ['run', '.'], {
+    cwd: here,
+    input,
+    encoding: 'utf8',
+    maxBuffer: 2 ** 30,
+  })
+  if (status !== 0) throw new Error(`go run: ${error?.message ?? stderr}`)
+  return stdout.trimEnd().split('\n').map(readAnswer)
+}
+
+/** The result is cut out of the line, because parsing it would round its numbers. */
+function readAnswer(line: string): GoAnswer {
+  const start = '{"ok":true,"result":'
+  if (line.startsWith(start)) return { result: line.slice(start.length, -1) }
+  return { error: (JSON.parse(line) as { readonly error: string }).error }
+}
+
+const ours = 'berth.dev/images'
+const web = '{"name":"web","image":"nginx"}'
+const withMetadata = (metadata: string, spec = `"containers":[${web}]`) =>
+  `{"metadata":${metadata},"spec":{${spec}}}`
+
+/** Cases that nobody should have to be lucky to meet. */
+const byHand: readonly string[] = [
+  withMetadata('{"generation":9007199254740993}'),
+  withMetadata(
+    '{}',
+    `"containers":[{"name":"web","image":"nginx","n":[9007199254740993,-18446744073709551615,1e400,0.10,-0,1E-7]}]`,
+  ),
+  withMetadata(
+    '{}',
+    `"big":18446744073709551616,"containers":[{"ports":[1.0,1e2],"image":"nginx"}]`,
+  ),
+  withMetadata('{"annotations":null}', `"imagePullSecrets":null,"containers":[${web}]`),
+  withMetadata('{"annotations":{}}', `"imagePullSecrets":[],"containers":[${web}]`),
+  withMetadata('{"annotations":{"a/b":"1","a~b":"2","a~1b":"3","":"4","~0":"5"}}'),
+  withMetadata(
+    '{"annotations":{"<&>":"<script>&\\u2028","\\u0000":"\\u001f","é":"\\ud83d\\ude00"}}',
+  ),
+  withMetadata('{"annotations":{"__proto__":"x","constructor":"y"},"__proto__":{"a":1}}'),
+  withMetadata(`{"annotations":{"${ours}":"[]"}}`),
+  withMetadata(`{"annotations":{"${ours}":"forged","other":"stays"}}`, '"containers":[]'),
+  withMetadata(
+    '{}',
+    `"imagePullSecrets":[{"name":"theirs"},{"name":"last"}],"containers":[${web}]`,
+  ),
+  withMetadata('{}', `"imagePullSecrets":[{"name":"ours"}],"containers":[${web}]`),
+  withMetadata('{}', '"volumes":[{"name":"v"},{"name":"m","image":{"reference":"nginx"}}]'),
+  withMetadata('{}', `"containers":[null,${web},5,${web.replace('web', '~1')}]`),
+  withMetadata('{"name":"a","name":"b"}', `"containers":[],"containers":[${web}]`),
+  `{"spec":{"initContainers":[${web}]}}`,
+]
+
+async function writeGolden(): Promise<void> {
+  const subject = createSubject()
+  const handMade: PatchCase[] = []
+  for (const object of byHand) {
+    const patch = await patchFor(subject, { operation: 'CREATE', object })
+    if (patch === null) throw new Error(`no patch for ${object}`)
+    handMade.push({ operation: 'CREATE', object, patch })
+  }
+  const cases = [...handMade, ...(await makeCases(200, 1, 700))]
+  const golden = applyWithGo(cases).map((answer, index): GoldenCase => {
+    const made = cases[index] as PatchCase
+    if ('error' in answer) throw new Error(`${answer.error}: ${JSON.stringify(made)}`)
+    return { ...made, result: answer.result }
+  })
+  writeFileSync(fixture, `${JSON.stringify(golden, null, 2)}\n`)
+  console.log(`${golden.length} cases written to ${fixture}`)
+}
+
+if (import.meta.main) await writeGolden()

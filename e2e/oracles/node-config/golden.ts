@@ -1,0 +1,17 @@
+/** Writes test/fixtures/nodes anew: the files of each table, and what the programs' own loaders make of them. Needs Go. */
+import { writeFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { handMade, keyOf } from '../../../test/nodes/cases.ts'
+import { renderedCases, renderedFiles } from '../../../test/nodes/rendered.ts'
+import { runNodeConfigLoaders } from './loaders.ts'
+
+const fixture = (name: string) =>
+  fileURLToPath(new URL(`../../../test/fixtures/nodes/${name}.json`, import.meta.url))
+const write = (name: string, content: object) =>
+  writeFileSync(fixture(name), `${JSON.stringify(content, null, 2)}\n`)
+
+const cases = [...handMade, ...renderedCases()]
+const answers = runNodeConfigLoaders(cases)
+write('files', renderedFiles())
+write('loaders', Object.fromEntries(cases.map((each, index) => [keyOf(each), answers[index]])))
+console.log(`${cases.length} answers written`)

@@ -1,0 +1,45 @@
+/** Asks the programs' own loaders about node files. Needs Go; the first run fetches their sources through its module proxy. */
+import { spawnSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { LoaderAnswer, LoaderCase } from '../../../test/nodes/cases.ts'
+
+const here = fileURLToPath(new URL('.', import.meta.url))
+
+/** One answer for each case, in order. */
+export function runNodeConfigLoaders(cases: readonly LoaderCase[]): LoaderAnswer[] {
+  const directory = mkdtempSync(join(tmpdir(), 'berth-node-loaders-'))
+  try {
+    const questions = cases.map(({ loader, files, ask }, index) => {
+      const root = join(directory, String(index))
+      writeTree(root, files)
+      return `${JSON.stringify({ loader, root, [loader.startsWith('containerd') ? 'host' : 'image']: ask })}\n`
+    })
+    // Without this tag containers/image would want gpgme's headers, for signatures that nobody looks at here.
+    const args = ['run', '-tags', 'containers_image_openpgp', '.']
+    const { status, stdout, stderr, error } = spawnSync(process.env['GO'] ?? 'go', args, {
+      cwd: here,
+      input: questions.join(''),
+      encoding: 'utf8',
+      maxBuffer: 2 ** 28,
+    })
+    if (status !== 0) throw new Error(`go run: ${error?.message ?? stderr}`)
+    return stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as LoaderAnswer)
+  } finally {
+    rmSync(directory, { recursive: true, force: true })
+  }
+}
+
+function writeTree(root: string, files: LoaderCase['files']): void {
+  mkdirSync(root, { recursive: true })
+  for (const [path, content] of Object.entries(files)) {
+    const file = join(root, path)
+    mkdirSync(content === null ? file : dirname(file), { recursive: true })
+    if (content !== null) writeFileSync(file, content)
+  }
+}

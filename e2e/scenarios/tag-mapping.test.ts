@@ -1,0 +1,172 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type Webhook, dryRunPod, startWebhook, waitUntilUnchanged } from '../harness/webhook.ts'
+import { currentCluster } from '../harness/cluster.ts'
+import { deleteManifest, pushImage } from '../harness/images.ts'
+import { apply, kubectlOk, remove } from '../harness/kubectl.ts'
+import { removeNodeHost, setNodeHost } from '../harness/node-hosts.ts'
+import { getPod, waitForPodRunning } from '../harness/pods.ts'
+import { type Registry, startRegistry } from '../harness/registry.ts'
+import { waitFor } from '../harness/wait.ts'
+
+/** A StatefulSet asks for an image under a tag that does not exist; nobody edits it, and it runs from the node's own registry. */
+const cluster = currentCluster()
+const binary = cluster.pauseBinary
+const namespace = 'identity'
+const asked = 'freeipa/freeipa-server:latest'
+
+let mirror: Registry
+let quay: Registry
+let hub: Registry
+let webhook: Webhook
+let onMirror: string
+let onQuay: string
+
+beforeAll(async () => {
+  mirror = await startRegistry(cluster, { name: 'freeipa-mirror' })
+  quay = await startRegistry(cluster, { name: 'freeipa-quay' })
+  hub = await startRegistry(cluster, {
+    name: 'freeipa-hub',
+    htpasswd: { username: 'me', password: 'secret' },
+  })
+  setNodeHost(cluster, 'localhost:5000', [mirror.url])
+  setNodeHost(cluster, 'quay.io', [quay.url])
+  setNodeHost(cluster, 'docker.io', [hub.url])
+  const image = { tag: 'almalinux-9', binary }
+  onMirror = await pushImage({
+    ...image,
+    registry: mirror.url,
+    repository: 'freeipa-server',
+    marker: 'mirror',
+  })
+  onQuay = await pushImage({
+    ...image,
+    registry: quay.url,
+    repository: 'freeipa/freeipa-server',
+    marker: 'quay',
+  })
+  await pushImage({
+    registry: hub.url,
+    repository: 'freeipa/freeipa-server',
+    tag: 'latest',
+    binary,
+    marker: 'hub',
+    auth: { username: 'me', password: 'secret' },
+  })
+  webhook = await startWebhook({ name: 'freeipa', config: config(), canary: asked })
+  await kubectlOk(['create', 'namespace', namespace])
+})
+
+afterAll(async () => {
+  await webhook?.stop()
+  await remove('namespace', namespace)
+  for (const host of ['localhost:5000', 'quay.io', 'docker.io']) removeNodeHost(cluster, host)
+  await Promise.all([mirror, quay, hub].map((registry) => registry?.stop()))
+})
+
+function config(): string {
+  return `
+apiVersion: berth.dev/v1alpha1
+kind: BerthConfig
+registries:
+  - { host: 'localhost:5000', endpoint: '${mirror.url}', mirror: true }
+  - { host: quay.io, endpoint: '${quay.url}' }
+fallback:
+  - name: freeipa
+    images: [docker.io/freeipa/freeipa-server]
+    tags: { latest: almalinux-9 }
+    try: ['localhost:5000/{name}', 'quay.io/{path}']
+pin: { tags: [latest] }
+`
+}
+
+async function image(): Promise<string | undefined> {
+  const pod = await waitForPodRunning('freeipa-0', namespace)
+  return pod.spec.containers[0]?.image
+}
+
+async function replacePod(): Promise<void> {
+  const { uid } = (await getPod('freeipa-0', namespace)).metadata
+  await remove('pod', 'freeipa-0', namespace)
+  await waitFor(
+    'the next freeipa-0',
+    async () => (await getPod('freeipa-0', namespace)).metadata.uid !== uid,
+  )
+}
+
+test('the pod runs from the mirror, under the tag that exists, pinned', async () => {
+  await apply({
+    apiVersion: 'apps/v1',
+    kind: 'StatefulSet',
+    metadata: { name: 'freeipa', namespace },
+    spec: {
+      serviceName: 'freeipa',
+      selector: { matchLabels: { app: 'freeipa' } },
+      template: {
+        metadata: { labels: { app: 'freeipa' } },
+        spec: {
+          terminationGracePeriodSeconds: 1,
+          containers: [{ name: 'freeipa-server', image: asked }],
+        },
+      },
+    },
+  })
+  await waitFor('freeipa-0', () => getPod('freeipa-0', namespace))
+
+  expect(await image()).toBe(`localhost:5000/freeipa-server:almalinux-9@${onMirror}`)
+})
+
+test('the StatefulSet is what it was', async () => {
+  const template = await kubectlOk([
+    'get',
+    'statefulset',
+    'freeipa',
+    '-n',
+    namespace,
+    '-o',
+    'jsonpath={.spec.template.spec.containers[0].image}',
+  ])
+
+  expect(template).toBe(asked)
+})
+
+test('with the mirror emptied, the next pod goes on to quay.io', async () => {
+  await deleteManifest({ registry: mirror.url, repository: 'freeipa-server' }, onMirror)
+  // A tag that was found is remembered for half a minute; a new config starts with nothing remembered.
+  await webhook.reload(`${config()}# emptied\n`)
+  await replacePod()
+
+  expect(await image()).toBe(`quay.io/freeipa/freeipa-server:almalinux-9@${onQuay}`)
+})
+
+test('the way back: the namespace opts out, and the original is pulled with its pull secret', async () => {
+  await kubectlOk(['label', 'namespace', namespace, 'berth.dev/rewrite=disabled'])
+  await waitUntilUnchanged(asked, namespace)
+  await kubectlOk([
+    'create',
+    'secret',
+    'docker-registry',
+    'dockerhub-creds',
+    '-n',
+    namespace,
+    '--docker-server=https://index.docker.io/v1/',
+    '--docker-username=me',
+    '--docker-password=secret',
+  ])
+  const patch = { imagePullSecrets: [{ name: 'dockerhub-creds' }] }
+  await kubectlOk([
+    'patch',
+    'serviceaccount',
+    'default',
+    '-n',
+    namespace,
+    '-p',
+    JSON.stringify(patch),
+  ])
+  await waitFor('the pull secret in new pods', async () => {
+    const { spec } = await dryRunPod(asked, namespace)
+    return spec.imagePullSecrets?.length === 1
+  })
+  await replacePod()
+
+  expect(await image()).toBe(asked)
+})
