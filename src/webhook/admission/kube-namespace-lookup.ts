@@ -8,7 +8,7 @@ import type { Logger } from '../../telemetry/log.ts'
 import type { KubeApi } from '../../kube/api-client.ts'
 import { KubeError } from '../../kube/error.ts'
 import type { KubeObject } from '../../kube/object.ts'
-import { untilAborted } from '../../async/until-aborted.ts'
+import { untilAborted } from '../../async/abort.ts'
 
 /** Short, so that a secret that has just been made is seen by the next pod. */
 const ttlMs = 3_000
