@@ -5,7 +5,7 @@ import { readConfig } from '../../src/config/load.ts'
 import { createPullSecretsLoop } from '../../src/controller/pull-secrets-loop.ts'
 import type { KubeObject } from '../../src/kube/object.ts'
 import { createPropagationMetrics } from '../../src/telemetry/propagation-metrics.ts'
-import { type FakeKube, startFakeKube } from '../support/kube.ts'
+import { type FakeKube, startFakeKube } from '../support/fake-kube.ts'
 
 type Secret = KubeObject & { data: Record<string, string>; type: string }
 type Account = KubeObject & { imagePullSecrets?: { name: string }[] }
@@ -223,7 +223,7 @@ describe('the loop', () => {
     start(kube)
     await isLinked(kube, 'app1')
     const queries = kube.watches
-      .filter(({ where }) => where.resource === 'secrets')
+      .filter(({ ref }) => ref.resource === 'secrets')
       .map(({ query }) => `${query['fieldSelector']} ${query['labelSelector']}`)
 
     expect(queries.toSorted()).toEqual([

@@ -6,7 +6,7 @@ import type { KubeObject } from '../../../src/kube/object.ts'
 import { planNamespace } from '../../../src/pull-secrets/plan.ts'
 import { readContent } from '../../../src/pull-secrets/content.ts'
 import { type RawSecret, readCopy, readSourceSecret } from '../../../src/pull-secrets/objects.ts'
-import { startFakeKube } from '../../support/kube.ts'
+import { startFakeKube } from '../../support/fake-kube.ts'
 
 const log = { info: () => undefined, warn: () => undefined }
 const now = new Date('2026-01-02T03:04:05Z')
