@@ -1,8 +1,8 @@
 /** Many images through a long table: parse, match, candidates; beside a plain loop over minimatch. */
 import { Minimatch } from 'minimatch'
-import { select } from '../src/decision/fallback/table.ts'
+import { selectCandidates } from '../src/decision/fallback/table.ts'
 import { parseReference } from '../src/decision/reference/parse.ts'
-import { canonicalRepository } from '../src/decision/fallback/alias.ts'
+import { canonicalReference } from '../src/decision/fallback/registry-aliases.ts'
 import { repositoryName } from '../src/decision/reference/reference.ts'
 import { figure, median, ratio } from './lib/numbers.ts'
 import { printTable, progress } from './lib/report.ts'
@@ -51,13 +51,13 @@ export async function benchBulk(isShort: boolean): Promise<void> {
 
   function candidatesOf(name: string): number {
     const parsed = parseReference(name)
-    return parsed.ok ? select(table, parsed.reference, 'team').candidates.length : 0
+    return parsed.ok ? selectCandidates(table, parsed.reference, 'team').candidates.length : 0
   }
 
   function matchesOf(name: string): number {
     const parsed = parseReference(name)
     if (!parsed.ok) return 0
-    const canonical = repositoryName(canonicalRepository(parsed.reference))
+    const canonical = repositoryName(canonicalReference(parsed.reference))
     return matchers.some((matcher) => matcher.match(canonical)) ? 1 : 0
   }
 }

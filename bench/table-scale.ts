@@ -1,5 +1,5 @@
 /** Does the time for one image stay the same as rows and images become ten times as many? Parse, match, candidates; no registry. */
-import { select } from '../src/decision/fallback/table.ts'
+import { selectCandidates } from '../src/decision/fallback/table.ts'
 import { parseReference } from '../src/decision/reference/parse.ts'
 import { figure, median, ratio } from './lib/numbers.ts'
 import { printTable, progress } from './lib/report.ts'
@@ -48,7 +48,8 @@ function passOf(shape: RowShape, { rows, images }: { rows: number; images: numbe
     let candidates = 0
     for (const name of names) {
       const parsed = parseReference(name)
-      if (parsed.ok) candidates += select(table, parsed.reference, 'team').candidates.length
+      if (parsed.ok)
+        candidates += selectCandidates(table, parsed.reference, 'team').candidates.length
     }
     const elapsed = performance.now() - started
     if (candidates !== images) throw new Error(`${candidates} candidates for ${images} images`)

@@ -3,7 +3,7 @@ import type { Config, ConfigTest } from './config.ts'
 import { missingPullSecrets } from '../decision/pod/pull-secrets.ts'
 import { parseReference } from '../decision/reference/parse.ts'
 import { formatReference } from '../decision/reference/reference.ts'
-import { resolveUnasked } from '../decision/resolve/resolution.ts'
+import { resolveWithoutProbing } from '../decision/resolve/resolution.ts'
 
 export interface TestResult {
   /** Its place in the list, counted from zero. */
@@ -13,7 +13,7 @@ export interface TestResult {
   readonly failure: string | null
 }
 
-export function testConfig(config: Config): TestResult[] {
+export function runConfigTests(config: Config): TestResult[] {
   return config.tests.map((test, index) => ({ index, test, failure: failureOf(config, test) }))
 }
 
@@ -23,7 +23,7 @@ function failureOf(
 ): string | null {
   const parsed = parseReference(image)
   if (!parsed.ok) return `${image} is no image name: ${parsed.message}`
-  const resolution = resolveUnasked(config, { reference: parsed.reference, namespace })
+  const resolution = resolveWithoutProbing(config, { reference: parsed.reference, namespace })
   const got = resolution.changed ? formatReference(resolution.chosen) : image
   const want = parseReference(expect)
   const same = want.ok && formatReference(resolution.chosen) === formatReference(want.reference)

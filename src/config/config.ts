@@ -1,11 +1,11 @@
 import type { EcrSettings } from '../aws/ecr-settings.ts'
-import type { Pattern } from '../decision/fallback/glob.ts'
-import type { Table } from '../decision/fallback/table.ts'
-import type { Lock } from '../decision/lock/lock.ts'
+import type { ImagePattern } from '../decision/fallback/image-pattern.ts'
+import type { FallbackTable } from '../decision/fallback/table.ts'
+import type { ImageLock } from '../decision/lock/image-lock.ts'
 import type { CopySettings } from './copy-settings.ts'
 import type { Reference } from '../decision/reference/reference.ts'
 import type { RegistrySettings } from '../registry/settings.ts'
-import type { Problem } from './problem.ts'
+import type { ConfigProblem } from './problem.ts'
 
 export type PullPolicyName = 'Always' | 'IfNotPresent' | 'Never'
 
@@ -15,7 +15,7 @@ export interface Config {
   readonly source: string
   /** Every host that Berth may contact: those listed, and those that stand in a `try`. */
   readonly registries: ReadonlyMap<string, RegistrySettings>
-  readonly table: Table
+  readonly table: FallbackTable
   readonly pin: {
     readonly matches: (tag: string) => boolean
     readonly unresolved: 'keep' | 'deny'
@@ -26,10 +26,10 @@ export interface Config {
   readonly lock: {
     readonly file: string
     readonly source: string | null
-    readonly images: Lock
+    readonly images: ImageLock
   } | null
   readonly pullPolicy: readonly {
-    readonly images: readonly Pattern[]
+    readonly images: readonly ImagePattern[]
     readonly set: PullPolicyName
   }[]
   readonly pullSecrets: readonly {
@@ -52,7 +52,7 @@ export interface Config {
   }
   readonly mode: 'enforce' | 'observe'
   readonly tests: readonly ConfigTest[]
-  readonly warnings: readonly Problem[]
+  readonly warnings: readonly ConfigProblem[]
 }
 
 /** An entry of `ecrTokens:`: a pull secret, and who fetches the token of each of its hosts. */

@@ -13,7 +13,7 @@ export interface SourceName {
 }
 
 /** Which namespaces, or which service accounts. */
-export interface Choice {
+export interface NameSelector {
   matches(name: string, labels: Readonly<Record<string, string>>): boolean
   /** The names, where the choice is by literal names alone; null where it takes a look to know. */
   readonly literal: readonly string[] | null
@@ -25,8 +25,8 @@ export interface CopySettings {
   /** Of every copy. */
   readonly name: string
   readonly from: readonly SourceName[]
-  readonly namespaces: Choice
-  readonly serviceAccounts: Choice
+  readonly namespaces: NameSelector
+  readonly serviceAccounts: NameSelector
   /** `keep`: as the source is. */
   readonly type: 'keep' | 'dockerconfigjson'
   /** Whether the webhook makes the copy too, for a pod that is faster than the controller. */
@@ -34,6 +34,6 @@ export interface CopySettings {
 }
 
 /** `namespace/name`, as people and annotations write it. */
-export function showSource({ namespace, name }: SourceName): string {
+export function formatSource({ namespace, name }: SourceName): string {
   return `${namespace}/${name}`
 }

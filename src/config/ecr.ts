@@ -5,7 +5,7 @@ import { parseEcrHost } from '../aws/ecr-host.ts'
 import type { AwsIdentity, EcrSettings } from '../aws/ecr-settings.ts'
 import type { RegistrySettings } from '../registry/settings.ts'
 import type { EcrTokenSecret } from './config.ts'
-import type { Report } from './registries.ts'
+import type { ReportProblem } from './registries.ts'
 import type { ConfigInput, EcrInput } from './schema.ts'
 
 interface ConfigLocation {
@@ -52,7 +52,7 @@ export function readEcrTokens(
   }: {
     readonly registries: ReadonlyMap<string, RegistrySettings>
     readonly directory: string
-    readonly report: Report
+    readonly report: ReportProblem
   },
 ): EcrTokenSecret[] {
   const seen = new Set<string>()

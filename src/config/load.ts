@@ -3,26 +3,30 @@ import { readFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { createKeyMatcher, isUrl } from '../credentials/registry-keys.ts'
 import { BerthError } from '../errors.ts'
-import { canonicalHost } from '../decision/fallback/alias.ts'
-import { compilePattern, compileTagGlob, type Pattern } from '../decision/fallback/glob.ts'
+import { canonicalHost } from '../decision/fallback/registry-aliases.ts'
+import {
+  compilePattern,
+  compileTagGlob,
+  type ImagePattern,
+} from '../decision/fallback/image-pattern.ts'
 import { lintTable } from '../decision/fallback/lint.ts'
-import { createTable, type Row, type Table } from '../decision/fallback/table.ts'
-import { compileTemplate, type Template } from '../decision/fallback/template.ts'
+import { createTable, type FallbackRow, type FallbackTable } from '../decision/fallback/table.ts'
+import { compileTemplate, type ImageTemplate } from '../decision/fallback/image-template.ts'
 import { parseReference, withTag } from '../decision/reference/parse.ts'
-import { lockedDigest } from '../decision/lock/lock.ts'
+import { lockedDigest } from '../decision/lock/image-lock.ts'
 import type { Config } from './config.ts'
-import { readCopies } from './copies.ts'
-import { type PathPart, readDocument } from './document.ts'
+import { readCopies } from './pull-secret-copies.ts'
+import { type PathPart, parseYamlDocument } from './yaml-document.ts'
 import { readEcrTokens } from './ecr.ts'
 import { readLockFile } from './lock-file.ts'
-import { formatProblem, type Problem } from './problem.ts'
+import { formatProblem, type ConfigProblem } from './problem.ts'
 import { readMirrorImages } from './mirror.ts'
-import { readRegistries, type Report } from './registries.ts'
+import { readRegistries, type ReportProblem } from './registries.ts'
 import { configSchema, type ConfigInput } from './schema.ts'
 
 export type ReadResult =
   | { readonly ok: true; readonly config: Config }
-  | { readonly ok: false; readonly problems: readonly Problem[] }
+  | { readonly ok: false; readonly problems: readonly ConfigProblem[] }
 
 /** Reads a config file. Throws `config-unreadable`, or `config-invalid` with one line for each problem. */
 export function loadConfig(file: string): Config {
@@ -48,13 +52,17 @@ export function readConfigFile(file: string): string {
 
 /** Checks a config's text. Files that it names are found from `directory`. */
 export function readConfig(text: string, directory: string): ReadResult {
-  const document = readDocument(text)
+  const document = parseYamlDocument(text)
   if (document.problems.length > 0) return { ok: false, problems: document.problems }
   if (document.value === null || document.value === undefined) {
     return {
       ok: false,
       problems: [
-        document.place('error', [], 'the file is empty; begin with apiVersion: berth.dev/v1alpha1'),
+        document.problemAt(
+          'error',
+          [],
+          'the file is empty; begin with apiVersion: berth.dev/v1alpha1',
+        ),
       ],
     }
   }
@@ -63,20 +71,20 @@ export function readConfig(text: string, directory: string): ReadResult {
     const problems = shaped.error.issues.flatMap((issue) =>
       issue.code === 'unrecognized_keys'
         ? issue.keys.map((key) =>
-            document.place('error', [...(issue.path as PathPart[]), key], issue.message),
+            document.problemAt('error', [...(issue.path as PathPart[]), key], issue.message),
           )
-        : [document.place('error', issue.path as PathPart[], describeIssue(issue))],
+        : [document.problemAt('error', issue.path as PathPart[], describeIssue(issue))],
     )
     return { ok: false, problems }
   }
-  const problems: Problem[] = []
-  const report: Report = (severity, path, message) =>
-    problems.push(document.place(severity, path, message))
+  const problems: ConfigProblem[] = []
+  const report: ReportProblem = (severity, path, message) =>
+    problems.push(document.problemAt(severity, path, message))
   const config = build(shaped.data, directory, report)
   const errors = problems.filter(({ severity }) => severity === 'error')
   if (errors.length > 0) return { ok: false, problems }
   const tests = config.tests.map((test, index) => {
-    const { line, column } = document.place('warning', ['tests', index, 'image'], '')
+    const { line, column } = document.problemAt('warning', ['tests', index, 'image'], '')
     return { ...test, line, column }
   })
   return { ok: true, config: Object.freeze({ ...config, tests, source: text, warnings: problems }) }
@@ -109,7 +117,7 @@ function describeIssue(issue: { readonly code?: string; readonly message: string
 function build(
   input: ConfigInput,
   directory: string,
-  report: Report,
+  report: ReportProblem,
 ): Omit<Config, 'source' | 'warnings' | 'tests'> & Pick<ConfigInput, 'tests'> {
   for (const [index, { registries: keys }] of input.pullSecrets.entries()) {
     for (const [position, key] of keys.entries()) {
@@ -191,7 +199,11 @@ function keyFault(key: string): string | null {
     : `${host} has no dot and no port, so it is the host of no image; write ${host}:PORT`
 }
 
-function readRow(row: ConfigInput['fallback'][number], index: number, report: Report): Row {
+function readRow(
+  row: ConfigInput['fallback'][number],
+  index: number,
+  report: ReportProblem,
+): FallbackRow {
   for (const [from, to] of Object.entries(row.tags)) {
     const nothing = { domain: 'a.b', path: 'a', tag: null, digest: null }
     if (withTag(nothing, from) === null)
@@ -199,7 +211,7 @@ function readRow(row: ConfigInput['fallback'][number], index: number, report: Re
     if (withTag(nothing, to) === null)
       report('error', ['fallback', index, 'tags', from], `maps to ${to}, which is no tag`)
   }
-  const templates = row.try.map((text, position): Template | null => {
+  const templates = row.try.map((text, position): ImageTemplate | null => {
     const result = compileTemplate(text)
     if (result.ok) return result.template
     report('error', ['fallback', index, 'try', position], result.message)
@@ -218,8 +230,8 @@ function readRow(row: ConfigInput['fallback'][number], index: number, report: Re
 function readPatterns(
   texts: readonly string[],
   path: readonly PathPart[],
-  report: Report,
-): Pattern[] {
+  report: ReportProblem,
+): ImagePattern[] {
   return texts.flatMap((text, index) => {
     const result = compilePattern(text)
     if (!result.ok) report('error', [...path, index], result.message)
@@ -229,7 +241,7 @@ function readPatterns(
   })
 }
 
-function readTagGlobs(globs: readonly string[], report: Report): (tag: string) => boolean {
+function readTagGlobs(globs: readonly string[], report: ReportProblem): (tag: string) => boolean {
   const matchers = globs.flatMap((glob, index) => {
     const matcher = compileTagGlob(glob)
     if (matcher === null)
@@ -243,7 +255,7 @@ function readTagGlobs(globs: readonly string[], report: Report): (tag: string) =
   return (tag) => matchers.some((matches) => matches(tag))
 }
 
-function reportDoubleNames({ fallback }: ConfigInput, report: Report): void {
+function reportDoubleNames({ fallback }: ConfigInput, report: ReportProblem): void {
   const seen = new Set<string>()
   for (const [index, { name }] of fallback.entries()) {
     if (seen.has(name))
@@ -257,7 +269,11 @@ function reportDoubleNames({ fallback }: ConfigInput, report: Report): void {
 }
 
 /** `anubis/app` is a Docker Hub user, and next to a registry anubis:32000 it is nearly always a slip. */
-function hintAtUsers({ rows }: Table, hosts: Iterable<string>, report: Report): void {
+function hintAtUsers(
+  { rows }: FallbackTable,
+  hosts: Iterable<string>,
+  report: ReportProblem,
+): void {
   const byName = new Map([...hosts].map((host) => [host.replace(/:[0-9]+$/, ''), host]))
   for (const [index, row] of rows.entries()) {
     for (const [position, { text, literal }] of row.images.entries()) {

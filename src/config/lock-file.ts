@@ -1,14 +1,14 @@
 /** The lock file that a configuration names: found from it by relative path, and read with it. */
 import { readFileSync } from 'node:fs'
 import { resolve as resolvePath } from 'node:path'
-import { readLock } from '../decision/lock/lock.ts'
+import { parseLock } from '../decision/lock/image-lock.ts'
 import type { Config } from './config.ts'
-import type { Report } from './registries.ts'
+import type { ReportProblem } from './registries.ts'
 
 /** Reads the lock file. One that is not there yet locks nothing, and is worth a warning; a broken one is an error. */
 export function readLockFile(
   name: string | undefined,
-  { directory, report }: { readonly directory: string; readonly report: Report },
+  { directory, report }: { readonly directory: string; readonly report: ReportProblem },
 ): Config['lock'] {
   if (name === undefined) return null
   const file = resolvePath(directory, name)
@@ -22,7 +22,7 @@ export function readLockFile(
     )
     return none
   }
-  const read = readLock(source)
+  const read = parseLock(source)
   if (read.ok) return { file, source, images: read.lock }
   report('error', ['pin', 'lock'], `names ${file}, which ${read.message}`)
   return none

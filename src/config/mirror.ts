@@ -1,13 +1,13 @@
 /** `mirror.images`: what is to be copied, with every tag, glob and range checked. */
 import validRange from 'semver/ranges/valid.js'
-import { canonicalRepository } from '../decision/fallback/alias.ts'
-import { compileTagGlob } from '../decision/fallback/glob.ts'
+import { canonicalReference } from '../decision/fallback/registry-aliases.ts'
+import { compileTagGlob } from '../decision/fallback/image-pattern.ts'
 import { parseReference } from '../decision/reference/parse.ts'
 import type { MirrorImage } from './config.ts'
-import type { Report } from './registries.ts'
+import type { ReportProblem } from './registries.ts'
 import type { ConfigInput } from './schema.ts'
 
-export function readMirrorImages({ mirror }: ConfigInput, report: Report): MirrorImage[] {
+export function readMirrorImages({ mirror }: ConfigInput, report: ReportProblem): MirrorImage[] {
   return mirror.images.flatMap(({ image, tags, semver, newest }, index) => {
     const at = (key: string, message: string) =>
       report('error', ['mirror', 'images', index, key], message)
@@ -16,7 +16,7 @@ export function readMirrorImages({ mirror }: ConfigInput, report: Report): Mirro
       at('image', `is no image name: ${parsed.message}`)
       return []
     }
-    const reference = canonicalRepository(parsed.reference)
+    const reference = canonicalReference(parsed.reference)
     const isOne = reference.tag !== null || reference.digest !== null
     const isChosen = tags.length > 0 || semver !== undefined || newest !== undefined
     if (isOne && isChosen)

@@ -3,17 +3,17 @@ import { existsSync, readFileSync } from 'node:fs'
 import { resolve as resolvePath } from 'node:path'
 import { createSecureContext } from 'node:tls'
 import type { CredentialSettings } from '../registry/settings.ts'
-import { canonicalHost } from '../decision/fallback/alias.ts'
-import type { Template } from '../decision/fallback/template.ts'
+import { canonicalHost } from '../decision/fallback/registry-aliases.ts'
+import type { ImageTemplate } from '../decision/fallback/image-template.ts'
 import type { RegistrySettings } from '../registry/settings.ts'
-import type { PathPart } from './document.ts'
+import type { PathPart } from './yaml-document.ts'
 import { readEcr } from './ecr.ts'
 import type { ConfigInput } from './schema.ts'
 
 type RegistryInput = ConfigInput['registries'][number]
 
 /** Told of each thing that is wrong, with its place. */
-export type Report = (
+export type ReportProblem = (
   severity: 'error' | 'warning',
   path: readonly PathPart[],
   message: string,
@@ -25,8 +25,8 @@ const dockerHubEndpoint = 'https://registry-1.docker.io'
 /** Every host that may be contacted, by the name that images have for it. */
 export function readRegistries(
   inputs: readonly RegistryInput[],
-  templates: readonly Template[],
-  { directory, report }: { readonly directory: string; readonly report: Report },
+  templates: readonly ImageTemplate[],
+  { directory, report }: { readonly directory: string; readonly report: ReportProblem },
 ): Map<string, RegistrySettings> {
   const registries = new Map<string, RegistrySettings>()
   for (const [index, input] of inputs.entries()) {

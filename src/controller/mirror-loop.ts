@@ -3,7 +3,7 @@
  * looks at them anew, and what is there already costs a HEAD. Nothing is written to the cluster.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Table } from '../decision/fallback/table.ts'
+import type { FallbackTable } from '../decision/fallback/table.ts'
 import type { KubeApi } from '../kube/api-client.ts'
 import type { KubeObject } from '../kube/object.ts'
 import { watch, type Watched } from '../kube/watch.ts'
@@ -27,7 +27,7 @@ import type { Loop } from './runtime/loops.ts'
 
 export interface MirrorLoopParts {
   readonly api: KubeApi
-  readonly table: Table
+  readonly table: FallbackTable
   readonly settings: {
     /** Empty: all. */
     readonly namespaces: readonly string[]
@@ -133,7 +133,7 @@ async function workOff(work: Work, pods: readonly Watched<PodImages>[]): Promise
 
 /** Every image of every pod that the table wants on a mirror, by its name there. */
 function wantedBy(
-  table: Table,
+  table: FallbackTable,
   pods: readonly Watched<PodImages>[],
 ): ReadonlyMap<string, BacklogEntry> {
   const wanted = new Map<string, BacklogEntry>()

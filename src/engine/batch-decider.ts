@@ -4,7 +4,7 @@ import type { Config } from '../config/config.ts'
 import { parseReference } from '../decision/reference/parse.ts'
 import { formatReference } from '../decision/reference/reference.ts'
 import type { Decide } from '../decision/resolve/decision-cache.ts'
-import { resolveUnasked } from '../decision/resolve/resolution.ts'
+import { resolveWithoutProbing } from '../decision/resolve/resolution.ts'
 import { describeResolution } from '../decision/resolve/describe-resolution.ts'
 import { createEngine, defaultSecretsDirectory } from './decision-engine.ts'
 import { type Io, print } from '../cli/io.ts'
@@ -51,8 +51,8 @@ export function createBatchDecider(config: Config, options: BatchDeciderOptions)
 function decideUnasked(config: Config): Decide {
   return (image, { namespace }) => {
     const parsed = parseReference(image)
-    if (!parsed.ok) return { ok: false, fault: parsed.message }
-    const resolution = resolveUnasked(config, { reference: parsed.reference, namespace })
+    if (!parsed.ok) return { ok: false, error: parsed.message }
+    const resolution = resolveWithoutProbing(config, { reference: parsed.reference, namespace })
     return {
       ok: true,
       resolution,

@@ -5,10 +5,10 @@ import { createEcrTokens, type EcrTokens } from '../aws/ecr-token-store.ts'
 import { createKeychain } from './keychain.ts'
 import type { AdmissionPolicy } from '../decision/pod/decide-sites.ts'
 import { createManifestSource } from '../registry/manifests/client.ts'
-import { type Circuits, createCircuits } from '../decision/resolve/circuit-breaker.ts'
+import { type CircuitBreakers, createCircuitBreakers } from '../decision/resolve/circuit-breaker.ts'
 import type { ManifestSource } from '../decision/resolve/manifest-source.ts'
 import { createDecide, type Decide } from '../decision/resolve/decision-cache.ts'
-import { createCache } from '../decision/resolve/answer-cache.ts'
+import { createManifestCache } from '../decision/resolve/manifest-cache.ts'
 import type { ResolveDependencies } from '../decision/resolve/resolve.ts'
 import type { Io } from '../cli/io.ts'
 
@@ -16,7 +16,7 @@ export interface Engine {
   readonly policy: AdmissionPolicy
   readonly resolve: ResolveDependencies
   readonly decide: Decide
-  readonly circuits: Circuits
+  readonly circuits: CircuitBreakers
   close(): Promise<void>
 }
 
@@ -53,7 +53,7 @@ export function createTokenStore(options: EngineOptions): EcrTokens {
 export function createEngine(config: Config, options: EngineOptions): Engine {
   const { secretsDirectory, questionMs, onProblem, onAnswered } = options
   const now = () => performance.now()
-  const circuits = createCircuits(now)
+  const circuits = createCircuitBreakers(now)
   const ecrTokens = options.ecrTokens ?? createTokenStore(options)
   const source = createManifestSource({
     registries: config.registries,
@@ -68,12 +68,12 @@ export function createEngine(config: Config, options: EngineOptions): Engine {
   })
   const measured = onAnswered === undefined ? source : measure(source, onAnswered)
   const resolve: ResolveDependencies = {
-    ask: createCache(circuits.guard(measured), {
+    queryManifest: createManifestCache(circuits.guard(measured), {
       now,
       ...(questionMs === undefined ? {} : { questionMs }),
     }),
-    knows: (host) => source.knows(host),
-    probes: (host) => source.probes(host),
+    isListed: (host) => source.isListed(host),
+    isProbed: (host) => source.isProbed(host),
     now,
   }
   return {
@@ -91,19 +91,19 @@ function measure(
   onAnswered: (host: string, seconds: number) => void,
 ): ManifestSource {
   return {
-    knows: (host) => source.knows(host),
-    probes: (host) => source.probes(host),
+    isListed: (host) => source.isListed(host),
+    isProbed: (host) => source.isProbed(host),
     prepare: async (question) => {
       const prepared = await source.prepare(question)
-      const ask: typeof prepared.ask = async (signal) => {
+      const send: typeof prepared.send = async (signal) => {
         const started = performance.now()
         try {
-          return await prepared.ask(signal)
+          return await prepared.send(signal)
         } finally {
           onAnswered(question.host, (performance.now() - started) / 1000)
         }
       }
-      return { credentialIdentity: prepared.credentialIdentity, ask }
+      return { credentialIdentity: prepared.credentialIdentity, send }
     },
   }
 }

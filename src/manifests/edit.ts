@@ -6,7 +6,7 @@
 import { parseJsonPointer } from '../json/json-pointer.ts'
 import { isDeepStrictEqual } from 'node:util'
 import { type Document, isAlias, isCollection, isMap, isScalar, isSeq, type Node } from 'yaml'
-import { applyTo, type Patch } from '../decision/pod/patch.ts'
+import { applyPatch, type JsonPatch } from '../decision/pod/patch.ts'
 import { appendItems, flowValue, insertAfter, insertFirst, isJson } from './insert.ts'
 import { follow, nodeAt, pairAt } from './locate.ts'
 import { scalarText } from './scalar.ts'
@@ -22,7 +22,7 @@ export interface TextEdit {
 /** Operations on one document, with paths from its root. */
 export interface DocumentPatch {
   readonly document: Document
-  readonly patch: Patch
+  readonly patch: JsonPatch
 }
 
 /** The text with the patches in it; null when it cannot be written so that only the patches' places change. */
@@ -32,7 +32,7 @@ export function editText(manifests: Manifests, patches: readonly DocumentPatch[]
   return text !== null && means(text, manifests, patches) ? text : null
 }
 
-function editsFor(text: string, document: Document, patch: Patch): (TextEdit | null)[] {
+function editsFor(text: string, document: Document, patch: JsonPatch): (TextEdit | null)[] {
   const operations = patch.map((operation) => ({
     path: parseJsonPointer(operation.path),
     value: 'value' in operation ? (operation.value as unknown) : undefined,
@@ -132,7 +132,7 @@ function means(text: string, before: Manifests, patches: readonly DocumentPatch[
     const patch = patches.filter((each) => each.document === document).flatMap((each) => each.patch)
     return isDeepStrictEqual(
       plain(after.manifests.documents[index]),
-      applyTo(plain(document), patch),
+      applyPatch(plain(document), patch),
     )
   })
 }

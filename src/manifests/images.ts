@@ -1,6 +1,6 @@
 /** The images that manifests ask for. */
-import { askedImage, readRecords } from '../decision/pod/images-annotation.ts'
-import { filledInByAnother } from '../decision/pod/decide-sites.ts'
+import { requestedImage, readRecords } from '../decision/pod/images-annotation.ts'
+import { autoImage } from '../decision/pod/decide-sites.ts'
 import { findSites } from '../decision/pod/sites.ts'
 import { type CarrierKind, carriersIn, titleOf } from './pod-locations.ts'
 import type { Manifests } from './source.ts'
@@ -27,6 +27,6 @@ export function imagesOf({ objects }: Manifests, kinds: readonly CarrierKind[]):
 export function askedBy(pod: unknown): string[] {
   const records = readRecords(pod)
   return findSites(pod)
-    .map((site) => askedImage(records, site))
-    .filter((image) => image !== filledInByAnother)
+    .map((site) => requestedImage(records, site))
+    .filter((image) => image !== autoImage)
 }

@@ -1,5 +1,5 @@
 /** Which objects of a manifest carry pods or images, and where in them. */
-import { at, type PodPath, podPath } from '../decision/pod/pod-path.ts'
+import { valueAt, type PodPath, podPath } from '../decision/pod/pod-path.ts'
 import { isObject, member } from '../json/json.ts'
 import type { Path } from './source.ts'
 
@@ -35,7 +35,7 @@ export function carriersIn(object: unknown, kinds: readonly CarrierKind[]): Carr
     own.flatMap(({ kind, pod }) => (pod === null ? [] : [[kind, pod]])),
   )
   const path = podPath(object, more)
-  const pod = path === null ? undefined : at(object, path)
+  const pod = path === null ? undefined : valueAt(object, path)
   const pods: Carrier[] =
     path === null || !isObject(pod)
       ? []

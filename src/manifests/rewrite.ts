@@ -9,7 +9,7 @@ import {
   type PodRequest,
   type SiteDecision,
 } from '../decision/pod/decide-sites.ts'
-import { buildPatch, type Patch } from '../decision/pod/patch.ts'
+import { buildPatch, type JsonPatch } from '../decision/pod/patch.ts'
 import { missingPullSecrets } from '../decision/pod/pull-secrets.ts'
 import type { Decide } from '../decision/resolve/decision-cache.ts'
 import { jsonPointer } from '../json/json-pointer.ts'
@@ -75,7 +75,7 @@ interface Decided {
   readonly carrier: Carrier
   readonly decisions: readonly SiteDecision[]
   readonly secrets: readonly string[]
-  readonly patch: Patch
+  readonly patch: JsonPatch
 }
 
 /** Rewrites manifests. Never rejects but by a bug; text that is no YAML, and an image that is refused, are values. */
@@ -191,10 +191,10 @@ async function decideOne(
 
 /** The operation with its path from the root of the document. */
 function moved(
-  operation: Patch[number],
+  operation: JsonPatch[number],
   base: readonly (string | number)[],
   carrier: Carrier,
-): Patch[number] {
+): JsonPatch[number] {
   return { ...operation, path: jsonPointer(base) + carrier.place(operation.path) }
 }
 

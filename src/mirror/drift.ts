@@ -2,7 +2,7 @@
 import { RegistryError } from '../registry/http/registry-error.ts'
 import { getManifest, hasManifest, headManifest } from '../registry/manifests/manifests.ts'
 import type { Registries, Repository } from '../registry/repository.ts'
-import type { Answer } from '../decision/resolve/manifest-source.ts'
+import type { ManifestAnswer } from '../decision/resolve/manifest-source.ts'
 import { createLimit } from '../async/limit.ts'
 import type { Pair } from './pair.ts'
 import { platformDigests } from './tree.ts'
@@ -100,7 +100,7 @@ async function look(
   const unknown = (fault: string): Look => ({ repository: null, digest: null, fault })
   try {
     const repository = await registries.open(domain, path, 'pull')
-    const answer: Answer = await headManifest(repository, digest ?? tag ?? 'latest', signal)
+    const answer: ManifestAnswer = await headManifest(repository, digest ?? tag ?? 'latest', signal)
     if (answer.outcome === 'found') return { repository, digest: answer.digest, fault: null }
     return answer.outcome === 'absent'
       ? { repository, digest: null, fault: null }

@@ -1,6 +1,6 @@
 /** From images to pairs: the rows of the table say where an image belongs, exactly as they say where it is looked for. Pure. */
-import { canonicalRepository } from '../decision/fallback/alias.ts'
-import { select, type Table } from '../decision/fallback/table.ts'
+import { canonicalReference } from '../decision/fallback/registry-aliases.ts'
+import { selectCandidates, type FallbackTable } from '../decision/fallback/table.ts'
 import { formatReference, type Reference, withDefaultTag } from '../decision/reference/reference.ts'
 import type { Pair } from './pair.ts'
 
@@ -20,11 +20,11 @@ export interface MirrorPlan {
  * The first mirror candidate on each mirror of the row, from the image's own registry under the tag that the row tries.
  * Alternates are neither: another publisher's copy must not come to stand under this one's name.
  */
-export function planImages(table: Table, images: readonly WantedImage[]): MirrorPlan {
+export function planImages(table: FallbackTable, images: readonly WantedImage[]): MirrorPlan {
   const pairs = new Map<string, Pair>()
   const skipped = new Map<string, string>()
   for (const { reference, namespace } of images) {
-    const canonical = canonicalRepository(reference)
+    const canonical = canonicalReference(reference)
     const image = formatReference(withDefaultTag(canonical))
     const made = table.mirrors.has(canonical.domain) ? [] : pairsOf(table, canonical, namespace)
     if (made.length === 0) skipped.set(image, reasonFor(table, canonical))
@@ -44,8 +44,8 @@ export function planImages(table: Table, images: readonly WantedImage[]): Mirror
   }
 }
 
-function pairsOf(table: Table, canonical: Reference, namespace: string): Pair[] {
-  const { row, candidates } = select(table, canonical, namespace)
+function pairsOf(table: FallbackTable, canonical: Reference, namespace: string): Pair[] {
+  const { row, candidates } = selectCandidates(table, canonical, namespace)
   const hosts = new Set<string>()
   return candidates.flatMap(({ reference, kind }) => {
     if (kind !== 'mirror' || reference === null || !table.mirrors.has(reference.domain)) return []
@@ -58,7 +58,7 @@ function pairsOf(table: Table, canonical: Reference, namespace: string): Pair[] 
   })
 }
 
-function reasonFor(table: Table, { domain }: Reference): string {
+function reasonFor(table: FallbackTable, { domain }: Reference): string {
   return table.mirrors.has(domain)
     ? 'stands on a mirror already'
     : 'no row of the table has a mirror for it'

@@ -1,5 +1,5 @@
 /** Which workloads run an image of a mirror that has moved on, and how they are told to start their pods anew. Pure. */
-import { canonicalRepository } from '../decision/fallback/alias.ts'
+import { canonicalReference } from '../decision/fallback/registry-aliases.ts'
 import { findSites } from '../decision/pod/sites.ts'
 import { member } from '../json/json.ts'
 import { parseReference } from '../decision/reference/parse.ts'
@@ -32,7 +32,7 @@ export function outdatedImages(pod: unknown, served: readonly Served[]): readonl
   return findSites(pod).flatMap(({ image }) => {
     const parsed = parseReference(image)
     if (!parsed.ok) return []
-    const reference = canonicalRepository(parsed.reference)
+    const reference = canonicalReference(parsed.reference)
     const now = byName.get(nameOf(reference))
     if (now === undefined) return []
     const isOld = reference.digest === null ? now.isNew : reference.digest !== now.digest

@@ -1,4 +1,4 @@
-import type { Failure } from '../decision/resolve/manifest-source.ts'
+import type { FailedOutcome } from '../decision/resolve/manifest-source.ts'
 import type { Pair } from './pair.ts'
 
 export type Status =
@@ -25,7 +25,7 @@ export interface ImageResult {
   readonly seconds: number
   /** Why it failed. */
   readonly detail: string | null
-  readonly outcome?: Failure
+  readonly outcome?: FailedOutcome
   /** When the source has the repository and not the tag: the tags most like it first. */
   readonly tags?: readonly string[]
 }

@@ -2,7 +2,7 @@
 import { text as readAll } from 'node:stream/consumers'
 import type { Config, MirrorImage } from '../config/config.ts'
 import { BerthError } from '../errors.ts'
-import { canonicalRepository } from '../decision/fallback/alias.ts'
+import { canonicalReference } from '../decision/fallback/registry-aliases.ts'
 import type { Pair } from './pair.ts'
 import { type MirrorPlan, planImages, type WantedImage } from './plan.ts'
 import { parseReference } from '../decision/reference/parse.ts'
@@ -76,7 +76,7 @@ function givenPairs(
   if (positionals.length === 2 && positionals.every(isNoPair)) {
     const to = parseReference(destination)
     const isMirror =
-      to.ok && config?.table.mirrors.has(canonicalRepository(to.reference).domain) === true
+      to.ok && config?.table.mirrors.has(canonicalReference(to.reference).domain) === true
     if (config === null || isMirror) return { pairs: [pairOf(source, destination)], rest: [] }
   }
   const pairs = positionals
@@ -92,7 +92,7 @@ function pairOf(source: string, destination: string): Pair {
   const from = readImage(source)
   const parsed = parseReference(destination)
   if (!parsed.ok) throw new BerthError('invalid-reference', `${destination}: ${parsed.message}`)
-  const to = canonicalRepository(parsed.reference)
+  const to = canonicalReference(parsed.reference)
   const isBare = to.tag === null && to.digest === null
   const bare = { ...to, tag: from.tag, digest: from.tag === null ? from.digest : null }
   return { source: from, destination: isBare ? bare : to, row: null }
@@ -101,7 +101,7 @@ function pairOf(source: string, destination: string): Pair {
 function readImage(name: string): Reference {
   const parsed = parseReference(name)
   if (!parsed.ok) throw new BerthError('invalid-reference', `${name}: ${parsed.message}`)
-  return withDefaultTag(canonicalRepository(parsed.reference))
+  return withDefaultTag(canonicalReference(parsed.reference))
 }
 
 /** `-` stands for the names on standard input, one a line. */

@@ -1,6 +1,6 @@
 /** Do a node's files send images where the table does? */
 import type { Config } from '../config/config.ts'
-import { sample } from '../decision/fallback/sample.ts'
+import { exampleImage } from '../decision/fallback/example-image.ts'
 import { parseReference } from '../decision/reference/parse.ts'
 import {
   defaultDomain,
@@ -35,7 +35,9 @@ export function compareRoutes(
 
 /** One image for each pattern of the table, those of its tests, and one of each registry, all once. */
 export function imagesOf({ table, tests, registries }: Config): Reference[] {
-  const patterns = table.rows.flatMap(({ images }) => images.map((pattern) => sample(pattern)))
+  const patterns = table.rows.flatMap(({ images }) =>
+    images.map((pattern) => exampleImage(pattern)),
+  )
   const tested = tests.flatMap(({ image }) => {
     const parsed = parseReference(image)
     return parsed.ok ? [parsed.reference] : []

@@ -1,5 +1,5 @@
 /** Where a node's own files send a pull: the places that are asked, in order, in the words of route.ts. */
-import { canonicalRepository } from '../decision/fallback/alias.ts'
+import { canonicalReference } from '../decision/fallback/registry-aliases.ts'
 import {
   defaultDomain,
   formatAsPulled,
@@ -19,7 +19,7 @@ export type NodeState =
 
 /** A single line that begins with `nothing` where no pull can succeed. */
 export function nodeRoute(state: NodeState, asked: Reference): string[] {
-  const reference = canonicalRepository(withDefaultTag(asked))
+  const reference = canonicalReference(withDefaultTag(asked))
   if (state.kind === 'crio') return crioRoute(state.conf, reference)
   const { domain, path, tag, digest } = reference
   const rest = `/${path}${digest === null ? `:${tag}` : `@${digest}`}`

@@ -4,11 +4,11 @@
  * credentials of one host to another.
  */
 import type { Config } from '../config/config.ts'
-import type { PathPart } from '../config/document.ts'
-import type { Pattern } from '../decision/fallback/glob.ts'
-import { sample } from '../decision/fallback/sample.ts'
-import { type Candidate, makeCandidate, type Row } from '../decision/fallback/table.ts'
-import { renderTemplate, type Template } from '../decision/fallback/template.ts'
+import type { PathPart } from '../config/yaml-document.ts'
+import type { ImagePattern } from '../decision/fallback/image-pattern.ts'
+import { exampleImage } from '../decision/fallback/example-image.ts'
+import { type Candidate, createCandidate, type FallbackRow } from '../decision/fallback/table.ts'
+import { renderTemplate, type ImageTemplate } from '../decision/fallback/image-template.ts'
 import { isFoundByName, type NodeRegistry, nodeRegistry } from './address.ts'
 import { covers, prefixOf, type Scope, scopeOf } from './scope.ts'
 
@@ -115,12 +115,12 @@ function ownRegistries({ registries }: Config, airGap: boolean): NodeRegistry[] 
 }
 
 interface Site {
-  readonly row: Row
-  readonly pattern: Pattern
+  readonly row: FallbackRow
+  readonly pattern: ImagePattern
   readonly place: readonly PathPart[]
 }
 
-type Placed = Pick<NodeRule, 'scope' | 'place'> & { readonly pattern: Pattern }
+type Placed = Pick<NodeRule, 'scope' | 'place'> & { readonly pattern: ImagePattern }
 
 /** What the pattern means; one scope for each listed host where a template puts the host of any image into a path. */
 function scopesOf(context: Context, { row, pattern, place }: Site): Placed[] {
@@ -146,7 +146,7 @@ function scopesOf(context: Context, { row, pattern, place }: Site): Placed[] {
   return hosts.map(atHost)
 }
 
-function hasNoTags({ omissions }: Context, { tags, name }: Row, index: number): boolean {
+function hasNoTags({ omissions }: Context, { tags, name }: FallbackRow, index: number): boolean {
   if (tags.size === 0) return true
   const message = `row ${name} asks for another tag, and a node asks for the tag of the image; leave the row to the webhook`
   omissions.push({ path: ['fallback', index, 'tags'], message })
@@ -154,7 +154,7 @@ function hasNoTags({ omissions }: Context, { tags, name }: Row, index: number): 
 }
 
 interface Subject extends Placed {
-  readonly row: Row
+  readonly row: FallbackRow
   readonly index: number
   /** Templates that have been told of, for the row's other patterns. */
   readonly reported: { readonly omissions: Set<number>; readonly notes: Set<number> }
@@ -207,17 +207,17 @@ function walk(
 function candidateOf(
   { config }: Context,
   { scope, pattern, row }: Subject,
-  template: Template,
+  template: ImageTemplate,
 ): Candidate {
-  const image = sample(pattern)
+  const image = exampleImage(pattern)
   // Under a hostless pattern the sample may have one segment, which Docker Hub would put into library/.
   const path = image.path.includes('/') || pattern.host !== null ? image.path : `a/${image.path}`
   const reference = 'host' in scope ? { ...image, path, domain: scope.host } : image
-  return makeCandidate(config.table, row, template, { reference, namespace: 'default' })
+  return createCandidate(config.table, row, template, { reference, namespace: 'default' })
 }
 
 /** Where the template brings the images of the scope; or why that is no fixed place. */
-function mirrorOf({ registries }: Config, scope: Scope, template: Template): Mirror | string {
+function mirrorOf({ registries }: Config, scope: Scope, template: ImageTemplate): Mirror | string {
   const { text, variables } = template
   if (variables.has('namespace'))
     return 'has {namespace}, and a node does not know the pod of a pull'
@@ -231,7 +231,7 @@ function mirrorOf({ registries }: Config, scope: Scope, template: Template): Mir
   return { registry: nodeRegistry(host, registries.get(host)), path }
 }
 
-function locationOf(scope: Scope, text: string, template: Template): string | null {
+function locationOf(scope: Scope, text: string, template: ImageTemplate): string | null {
   if (scope.kind === 'repository') {
     const reference = { domain: scope.host, path: scope.path, tag: null, digest: null }
     return renderTemplate(template, { reference, namespace: 'default' })

@@ -1,7 +1,7 @@
 /** Where the table sends a pull, told in the terms of a node: the places that are asked, in order. */
 import type { Config } from '../config/config.ts'
-import { canonicalRepository } from '../decision/fallback/alias.ts'
-import { select } from '../decision/fallback/table.ts'
+import { canonicalReference } from '../decision/fallback/registry-aliases.ts'
+import { selectCandidates } from '../decision/fallback/table.ts'
 import { type Reference, withDefaultTag } from '../decision/reference/reference.ts'
 import { nodeRegistry } from './address.ts'
 
@@ -16,8 +16,8 @@ export interface RouteOptions {
  */
 export function tableRoute(config: Config, asked: Reference, { airGap }: RouteOptions): string[] {
   const reference = withDefaultTag(asked)
-  const { row, candidates } = select(config.table, reference, 'default')
-  const itself = canonicalRepository(reference)
+  const { row, candidates } = selectCandidates(config.table, reference, 'default')
+  const itself = canonicalReference(reference)
   const isOriginal = candidates.some(({ kind }) => kind === 'original')
   const wanted = candidates.flatMap(({ kind, reference }) =>
     reference === null || kind === 'alternate' ? [] : [kind === 'original' ? itself : reference],

@@ -1,5 +1,5 @@
 /** Which images a pattern means, in the terms that node files have: a host, a path under it, one repository. */
-import type { Pattern } from '../decision/fallback/glob.ts'
+import type { ImagePattern } from '../decision/fallback/image-pattern.ts'
 import { defaultDomain } from '../decision/reference/reference.ts'
 
 export type Scope =
@@ -12,7 +12,7 @@ export type Scope =
 const wildcard = /[*?[\]]/
 
 /** Null when the images of the pattern are no such set, as with `ghcr.io/*-dev/**`. */
-export function scopeOf(pattern: Pattern): Scope | null {
+export function scopeOf(pattern: ImagePattern): Scope | null {
   const { host, path, literal, text } = pattern
   if (host === null) return hostlessScope(text)
   if (literal !== null) return { kind: 'repository', host, path }

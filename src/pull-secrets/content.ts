@@ -10,7 +10,7 @@ import {
 } from '../credentials/docker-config.ts'
 import type { SourceSecret } from './objects.ts'
 import { consentLabel, consentValue } from './labels.ts'
-import { type CopySettings, showSource, type SourceName } from '../config/copy-settings.ts'
+import { type CopySettings, formatSource, type SourceName } from '../config/copy-settings.ts'
 
 /** Sum of all values of a Secret (kubernetes, pkg/apis/core/types.go, MaxSecretSize). */
 const maxBytes = 1_048_576
@@ -62,10 +62,10 @@ export function readContent(
 ): Content {
   const found = from.flatMap((name) => {
     const source = find(name)
-    return source === null ? [] : [{ source, name: showSource(name) }]
+    return source === null ? [] : [{ source, name: formatSource(name) }]
   })
   if (found.length === 0) {
-    const names = from.map(showSource).join(', ')
+    const names = from.map(formatSource).join(', ')
     return {
       kind: 'absent',
       reason: `no source is there with the label ${consentLabel}=${consentValue}: ${names}`,

@@ -1,5 +1,5 @@
 /** What a cluster runs: each image that its pods asked for, once, with where it runs. */
-import { askedImage, readRecords } from '../decision/pod/images-annotation.ts'
+import { requestedImage, readRecords } from '../decision/pod/images-annotation.ts'
 import type { KubeApi } from '../kube/api-client.ts'
 import type { KubeObject } from '../kube/object.ts'
 import { findSites } from '../decision/pod/sites.ts'
@@ -56,7 +56,7 @@ export async function takeInventory(
 function imagesOf(pod: KubeObject): { readonly asked: string; readonly image: string }[] {
   const records = readRecords(pod)
   const images = new Map(
-    findSites(pod).map((site) => [askedImage(records, site), site.image] as const),
+    findSites(pod).map((site) => [requestedImage(records, site), site.image] as const),
   )
   return [...images].map(([asked, image]) => ({ asked, image }))
 }

@@ -1,6 +1,6 @@
 /** What the controller's mirroring tells Prometheus. Labels come from closed lists. */
 import { Counter, Gauge, type Registry } from 'prom-client'
-import type { Failure } from '../decision/resolve/manifest-source.ts'
+import type { FailedOutcome } from '../decision/resolve/manifest-source.ts'
 
 export interface MirrorMetrics {
   /** Images that pods want on a mirror, and how many of them are there. */
@@ -8,7 +8,7 @@ export interface MirrorMetrics {
   /** Images that are to be copied. */
   backlog(images: number): void
   copied(bytes: number): void
-  failed(outcome: Failure): void
+  failed(outcome: FailedOutcome): void
   /** Images that upstream has moved, and seconds since the first of them was seen to. */
   drift(images: number, oldestSeconds: number): void
 }

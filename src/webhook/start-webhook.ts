@@ -84,7 +84,7 @@ export async function startWebhook(options: WebhookOptions): Promise<Webhook> {
   let draining = false
   const load = createConcurrencyLimit(() => performance.now())
   const metrics = createMetrics({
-    knows: (host) => engine.resolve.knows(host),
+    knows: (host) => engine.resolve.isListed(host),
     circuits: () => engine.circuits.states(),
   })
   metrics.configLoaded(true, generation)

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { readConfig } from '../../src/config/load.ts'
 import { formatProblem } from '../../src/config/problem.ts'
-import { select } from '../../src/decision/fallback/table.ts'
+import { selectCandidates } from '../../src/decision/fallback/table.ts'
 import { firstRole, registryHost, secondRole } from '../support/ecr.ts'
 import { referenceOf } from '../support/tables.ts'
 
@@ -118,7 +118,7 @@ describe('a pull-through cache', () => {
     const { table } = configOf(
       `fallback: [{ name: hub, images: ["docker.io/**"], try: ["${registryHost}/docker-hub/{path}"] }, { name: quay, images: ["quay.io/**"], try: ["${registryHost}/quay/{path}"] }]`,
     )
-    const { candidates } = select(table, referenceOf(image), 'default')
+    const { candidates } = selectCandidates(table, referenceOf(image), 'default')
 
     expect(candidates.map((each) => each.image)).toEqual([`${registryHost}/${want}`])
   })

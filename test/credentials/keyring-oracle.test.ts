@@ -62,7 +62,7 @@ function kubeletAnswer(answer: KeyringAnswer): Answer {
 /** What Berth says, in the kubelet's words. */
 function ourAnswer({ image, secrets }: KeyringCase): Answer {
   const parsed = parseReference(image)
-  if (!parsed.ok) return { fault: parsed.fault }
+  if (!parsed.ok) return { fault: parsed.code }
   const { domain, path } = parsed.reference
   const keyring = readKeyring(
     secrets.map(({ name }) => name),

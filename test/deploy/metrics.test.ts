@@ -90,7 +90,7 @@ describe('docs/metrics.md', () => {
 
   it('says what every reason is called', () => {
     const source = read('src/decision/resolve/resolution.ts')
-    const union = /type Reason =([^]*?)\n\n/.exec(source)?.[1] ?? ''
+    const union = /type ResolutionReason =([^]*?)\n\n/.exec(source)?.[1] ?? ''
     const reasons = [...union.matchAll(/\| '([a-z-]+)'/g)].map(([, reason]) => reason)
 
     expect(reasons.length).toBeGreaterThan(8)

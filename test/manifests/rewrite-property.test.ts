@@ -3,8 +3,8 @@ import { parseAllDocuments, stringify } from 'yaml'
 import { describe, expect, it } from 'vitest'
 import { decideSites } from '../../src/decision/pod/decide-sites.ts'
 import { rewriteManifests } from '../../src/manifests/rewrite.ts'
-import type { Table } from '../../src/decision/fallback/table.ts'
-import { at } from '../../src/decision/pod/pod-path.ts'
+import type { FallbackTable } from '../../src/decision/fallback/table.ts'
+import { valueAt } from '../../src/decision/pod/pod-path.ts'
 import { createDecide } from '../../src/decision/resolve/decision-cache.ts'
 import { digestA, digestB, failed, found, registriesOf } from '../support/questions.ts'
 import { requestOf } from '../support/reviews.ts'
@@ -47,7 +47,7 @@ const answer = fc.constantFrom(
 )
 
 const setting = fc.record({
-  table: fc.constantFrom<Table>(anubis, freeipa, chained),
+  table: fc.constantFrom<FallbackTable>(anubis, freeipa, chained),
   pinAll: fc.boolean(),
   answers: fc.dictionary(
     fc.constantFrom('anubis:32000', 'localhost:5000', 'docker.io', 'ghcr.io', 'quay.io'),
@@ -176,6 +176,6 @@ describe('rewrite', () => {
 function podsOf(manifests: string): unknown[] {
   return parseAllDocuments(manifests).flatMap((document) => {
     const object = document.toJS() as { items?: unknown[] }
-    return (object.items ?? [object]).map((each) => at(each, ['spec', 'template']))
+    return (object.items ?? [object]).map((each) => valueAt(each, ['spec', 'template']))
   })
 }

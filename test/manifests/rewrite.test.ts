@@ -9,7 +9,7 @@ import {
   type Rewritten,
 } from '../../src/manifests/rewrite.ts'
 import { createDecide } from '../../src/decision/resolve/decision-cache.ts'
-import type { Policy } from '../../src/decision/resolve/resolution.ts'
+import type { ResolvePolicy } from '../../src/decision/resolve/resolution.ts'
 import { digestA, digestB, failed, found, registriesOf } from '../support/questions.ts'
 import { tableOf } from '../support/tables.ts'
 
@@ -33,12 +33,12 @@ const kinds: readonly CarrierKind[] = [
   { kind: 'argoproj.io/Rollout', pod: ['spec', 'template'], images: [] },
 ]
 
-const keep: Policy['pin'] = { matches: () => false, unresolved: 'keep' }
+const keep: ResolvePolicy['pin'] = { matches: () => false, unresolved: 'keep' }
 
 function dependencies(
   options: Partial<RewriteDependencies['policy']> & {
-    readonly table?: Policy['table']
-    readonly pin?: Policy['pin']
+    readonly table?: ResolvePolicy['table']
+    readonly pin?: ResolvePolicy['pin']
     readonly answers?: Parameters<typeof registriesOf>[0]
   } = {},
 ): RewriteDependencies {

@@ -10,7 +10,7 @@ import {
   makeCases,
   patchFor,
 } from '../../e2e/oracles/json-patch/golden.ts'
-import { applyTo, type Patch } from '../../src/decision/pod/patch.ts'
+import { applyPatch, type JsonPatch } from '../../src/decision/pod/patch.ts'
 import { applyOperations, differences, type Operation, parseExactly } from './json-patch.ts'
 import { createSubject } from './subject.ts'
 
@@ -22,9 +22,9 @@ const golden = JSON.parse(readFileSync(fixture, 'utf8')) as GoldenCase[]
 function disagreements({ object, patch, result }: GoldenCase): unknown[] {
   const before: unknown = JSON.parse(object)
   const expected: unknown = JSON.parse(result)
-  const operations = JSON.parse(patch) as Operation[] & Patch
+  const operations = JSON.parse(patch) as Operation[] & JsonPatch
   return [
-    ...differences(expected, applyTo(before, operations)),
+    ...differences(expected, applyPatch(before, operations)),
     ...differences(expected, applyOperations(before, operations)),
     // Once more with every number as it was written.
     ...differences(parseExactly(result), applyOperations(parseExactly(object), operations)),

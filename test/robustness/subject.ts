@@ -1,15 +1,15 @@
 /** Berth with a fixed table and registries that always answer the same: from the text of a review to the answer, no network. */
 import { setImmediate as turn } from 'node:timers/promises'
 import { createDecide } from '../../src/decision/resolve/decision-cache.ts'
-import type { Policy } from '../../src/decision/resolve/resolution.ts'
+import type { ResolvePolicy } from '../../src/decision/resolve/resolution.ts'
 import type { ResolveDependencies } from '../../src/decision/resolve/resolve.ts'
 import type { AdmissionPolicy } from '../../src/decision/pod/decide-sites.ts'
 import { noNamespaceLookup } from '../../src/webhook/admission/namespace-lookup.ts'
 import { type Admit, createAdmit } from '../../src/webhook/admission/admit.ts'
 import { toReview } from '../../src/webhook/admission/admission-response.ts'
 import { readReview } from '../../src/webhook/admission/admission-review.ts'
-import type { Answer, Question } from '../../src/decision/resolve/manifest-source.ts'
-import { compilePattern } from '../../src/decision/fallback/glob.ts'
+import type { ManifestAnswer, ManifestQuery } from '../../src/decision/resolve/manifest-source.ts'
+import { compilePattern } from '../../src/decision/fallback/image-pattern.ts'
 import { digestA, digestB, failed, found } from '../support/questions.ts'
 import { type RowInput, tableOf } from '../support/tables.ts'
 
@@ -48,7 +48,7 @@ const denyRow: RowInput = {
   otherwise: 'deny',
 }
 
-function answerOf({ host, repository }: Question): Answer {
+function answerOf({ host, repository }: ManifestQuery): ManifestAnswer {
   if (host === 'gone.example') return failed('unreachable', 'ECONNREFUSED')
   if (host === 'ghcr.io') return failed('denied', '403')
   return repository.length % 3 === 0
@@ -59,14 +59,14 @@ function answerOf({ host, repository }: Question): Answer {
 export interface Subject {
   readonly admit: Admit
   /** What the last review made it ask. */
-  readonly asked: readonly Question[]
+  readonly asked: readonly ManifestQuery[]
   readonly bugs: unknown[]
   /** The response to the text of a review; throws when it is refused as none. */
   answer(review: string | Buffer): Promise<Readonly<Record<string, unknown>>>
 }
 
 export function createSubject({ denies = false } = {}): Subject {
-  const asked: Question[] = []
+  const asked: ManifestQuery[] = []
   const bugs: unknown[] = []
   const secret: AdmissionPolicy['pullSecrets'][number] = {
     secret: 'ours',
@@ -74,7 +74,7 @@ export function createSubject({ denies = false } = {}): Subject {
   }
   const pattern = compilePattern('mirror.example/**')
   if (!pattern.ok) throw new Error(pattern.message)
-  const policy: Policy & AdmissionPolicy = {
+  const policy: ResolvePolicy & AdmissionPolicy = {
     table: tableOf(['mirror.example'], denies ? [...rows, denyRow] : rows),
     pin: { matches: (tag) => tag === 'latest', unresolved: 'keep' },
     pullPolicy: [{ images: [pattern.pattern], set: 'Always' }],
@@ -82,12 +82,12 @@ export function createSubject({ denies = false } = {}): Subject {
     mode: 'enforce',
   }
   const dependencies: ResolveDependencies = {
-    ask: (question) => {
+    queryManifest: (question) => {
       asked.push(question)
       return Promise.resolve(answerOf(question))
     },
-    knows: (host) => knownHosts.has(host),
-    probes: () => true,
+    isListed: (host) => knownHosts.has(host),
+    isProbed: () => true,
     now: () => 0,
   }
   const admit = createAdmit({

@@ -1,18 +1,22 @@
-import type { Ask } from '../../src/decision/resolve/answer-cache.ts'
-import type { Answer, Failure, Question } from '../../src/decision/resolve/manifest-source.ts'
+import type { QueryManifest } from '../../src/decision/resolve/manifest-cache.ts'
+import type {
+  ManifestAnswer,
+  FailedOutcome,
+  ManifestQuery,
+} from '../../src/decision/resolve/manifest-source.ts'
 import type { ResolveDependencies } from '../../src/decision/resolve/resolve.ts'
 
 export const digestA = `sha256:${'a'.repeat(64)}`
 export const digestB = `sha256:${'b'.repeat(64)}`
 
-export function found(digest: string = digestA): Answer {
+export function found(digest: string = digestA): ManifestAnswer {
   return { outcome: 'found', digest, mediaType: 'application/vnd.oci.image.index.v1+json' }
 }
 
 export function failed(
-  outcome: Failure,
+  outcome: FailedOutcome,
   detail: string = outcome,
-): Extract<Answer, { outcome: Failure }> {
+): Extract<ManifestAnswer, { outcome: FailedOutcome }> {
   return { outcome, detail }
 }
 
@@ -30,11 +34,11 @@ export interface Registries {
  * absent; hosts in `unlisted` are not known to the configuration.
  */
 export function registriesOf(
-  answers: Readonly<Record<string, Answer | typeof silent>>,
+  answers: Readonly<Record<string, ManifestAnswer | typeof silent>>,
   options: { readonly unlisted?: readonly string[]; readonly trusted?: readonly string[] } = {},
 ): Registries {
   const asked: string[] = []
-  const ask: Ask = (question, signal) => {
+  const queryManifest: QueryManifest = (question, signal) => {
     const name = nameOf(question)
     asked.push(name)
     const answer = answers[name] ?? answers[question.host] ?? failed('absent', '404')
@@ -48,14 +52,14 @@ export function registriesOf(
   return {
     asked,
     dependencies: {
-      ask,
-      knows: (host) => host !== '' && !(options.unlisted ?? []).includes(host),
-      probes: (host) => !(options.trusted ?? []).includes(host),
+      queryManifest,
+      isListed: (host) => host !== '' && !(options.unlisted ?? []).includes(host),
+      isProbed: (host) => !(options.trusted ?? []).includes(host),
       now: () => performance.now(),
     },
   }
 }
 
-function nameOf({ host, repository, reference }: Question): string {
+function nameOf({ host, repository, reference }: ManifestQuery): string {
   return `${host}/${repository}${reference.includes(':') ? '@' : ':'}${reference}`
 }

@@ -3,7 +3,7 @@ import type { Credential, Keychain } from '../../src/credentials/keychain.ts'
 import { type Network, systemNetwork } from '../../src/registry/http/ip-ranges.ts'
 import { createManifestSource } from '../../src/registry/manifests/client.ts'
 import type { RegistrySettings } from '../../src/registry/settings.ts'
-import type { Answer, ManifestSource } from '../../src/decision/resolve/manifest-source.ts'
+import type { ManifestAnswer, ManifestSource } from '../../src/decision/resolve/manifest-source.ts'
 import { type FakeRegistry, startFakeRegistry } from './registry.ts'
 import type { FakeAuthOptions } from './registry-auth.ts'
 
@@ -49,9 +49,9 @@ export async function ask(
   client: Client,
   host: string,
   { reference = '1', repository = 'team/app', signal = new AbortController().signal } = {},
-): Promise<Answer> {
+): Promise<ManifestAnswer> {
   const prepared = await client.prepare({ host, repository, reference })
-  return prepared.ask(signal)
+  return prepared.send(signal)
 }
 
 /** A user called `user` with this password, from a place called `test`. */

@@ -1,6 +1,10 @@
-import { compilePattern } from '../../src/decision/fallback/glob.ts'
-import { createTable, type Row, type Table } from '../../src/decision/fallback/table.ts'
-import { compileTemplate } from '../../src/decision/fallback/template.ts'
+import { compilePattern } from '../../src/decision/fallback/image-pattern.ts'
+import {
+  createTable,
+  type FallbackRow,
+  type FallbackTable,
+} from '../../src/decision/fallback/table.ts'
+import { compileTemplate } from '../../src/decision/fallback/image-template.ts'
 import { parseReference } from '../../src/decision/reference/parse.ts'
 import type { Reference } from '../../src/decision/reference/reference.ts'
 
@@ -9,12 +13,12 @@ export interface RowInput {
   readonly images: readonly string[]
   readonly try: readonly string[]
   readonly tags?: Readonly<Record<string, string>>
-  readonly otherwise?: Row['otherwise']
-  readonly alternates?: Row['alternates']
+  readonly otherwise?: FallbackRow['otherwise']
+  readonly alternates?: FallbackRow['alternates']
 }
 
 /** A table from the words of a config file, for tests of the rooms that never see one. */
-export function tableOf(mirrors: readonly string[], rows: readonly RowInput[]): Table {
+export function tableOf(mirrors: readonly string[], rows: readonly RowInput[]): FallbackTable {
   return createTable(rows.map(rowOf), new Set(mirrors))
 }
 
@@ -24,7 +28,7 @@ export function referenceOf(text: string): Reference {
   return parsed.reference
 }
 
-function rowOf(input: RowInput): Row {
+function rowOf(input: RowInput): FallbackRow {
   return {
     name: input.name,
     images: input.images.map((text) => {
@@ -44,7 +48,7 @@ function rowOf(input: RowInput): Row {
 }
 
 /** The table of the house registry `anubis:32000`, ghcr.io and Docker Hub. */
-export const anubis: Table = tableOf(
+export const anubis: FallbackTable = tableOf(
   ['anubis:32000'],
   [
     {
@@ -62,7 +66,7 @@ export const anubis: Table = tableOf(
 )
 
 /** The table that brings FreeIPA from a node's own registry, under the tag that exists. */
-export const freeipa: Table = tableOf(
+export const freeipa: FallbackTable = tableOf(
   ['localhost:5000'],
   [
     {

@@ -2,7 +2,7 @@
 import { dirname } from 'node:path'
 import type { Config } from '../../config/config.ts'
 import { readConfig, readConfigFile } from '../../config/load.ts'
-import type { Problem } from '../../config/problem.ts'
+import type { ConfigProblem } from '../../config/problem.ts'
 import { configFile, oneOf, readOptions } from '../options.ts'
 import {
   type CheckReport,
@@ -11,7 +11,7 @@ import {
   sarifReport,
   tableReport,
 } from '../output/check-report.ts'
-import { testConfig } from '../../config/config-tests.ts'
+import { runConfigTests } from '../../config/config-tests.ts'
 import { type Command, print } from '../io.ts'
 
 export const usage = 'berth check [--config FILE] [--tests] [-o table|json|github|sarif]'
@@ -34,7 +34,7 @@ export const check: Command = async (args, io) => {
     file,
     config: result.ok ? result.config : null,
     problems: result.ok ? result.config.warnings : result.problems,
-    tests: result.ok ? testConfig(result.config) : [],
+    tests: result.ok ? runConfigTests(result.config) : [],
     isTested: values['tests'] === true,
   }
   switch (output) {
@@ -55,7 +55,7 @@ export const check: Command = async (args, io) => {
 
 function exitCode(
   config: Config | null,
-  problems: readonly Problem[],
+  problems: readonly ConfigProblem[],
   report: CheckReport,
 ): number {
   if (config === null || problems.some(({ severity }) => severity === 'error')) return 2

@@ -5,8 +5,8 @@ import { pullPolicyFor } from '../../decision/pod/pull-policy.ts'
 import { missingPullSecrets } from '../../decision/pod/pull-secrets.ts'
 import { parseReference } from '../../decision/reference/parse.ts'
 import { formatReference } from '../../decision/reference/reference.ts'
-import { needsPin, resolveUnasked } from '../../decision/resolve/resolution.ts'
-import { sample } from '../../decision/fallback/sample.ts'
+import { needsPin, resolveWithoutProbing } from '../../decision/resolve/resolution.ts'
+import { exampleImage } from '../../decision/fallback/example-image.ts'
 import { BerthError } from '../../errors.ts'
 import { oneOf, readArguments, texts } from '../options.ts'
 import { painter } from '../output/explanation-table.ts'
@@ -67,7 +67,7 @@ function saysOf(config: Config, { image, namespace }: Use): Says | null {
   const parsed = parseReference(image)
   if (!parsed.ok) return null
   const { reference } = parsed
-  const { row, steps, chosen, kind } = resolveUnasked(config, { reference, namespace })
+  const { row, steps, chosen, kind } = resolveWithoutProbing(config, { reference, namespace })
   return {
     row,
     candidates:
@@ -85,7 +85,7 @@ function samples(configs: readonly Config[]): Use[] {
   const images = configs.flatMap(({ table, tests }) => [
     ...table.rows.flatMap(({ name, images: patterns }) =>
       patterns.map((pattern) => ({
-        image: formatReference(sample(pattern)),
+        image: formatReference(exampleImage(pattern)),
         namespace: 'default',
         by: `a sample of ${pattern.text}, row ${name}`,
       })),

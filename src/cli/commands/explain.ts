@@ -5,7 +5,7 @@ import { loadConfig } from '../../config/load.ts'
 import { missingPullSecrets } from '../../decision/pod/pull-secrets.ts'
 import { parseReference } from '../../decision/reference/parse.ts'
 import { resolve } from '../../decision/resolve/resolve.ts'
-import { isDenied, resolveUnasked } from '../../decision/resolve/resolution.ts'
+import { isDenied, resolveWithoutProbing } from '../../decision/resolve/resolution.ts'
 import { configFile, oneOf, readArguments, text } from '../options.ts'
 import { createEngine, defaultSecretsDirectory, type Engine } from '../../engine/decision-engine.ts'
 import { explanation, type Explanation, invalid } from '../output/explanation.ts'
@@ -97,7 +97,7 @@ async function explainOne(
   const request = { reference: parsed.reference, namespace }
   const resolution =
     engine === null
-      ? resolveUnasked(config, request)
+      ? resolveWithoutProbing(config, request)
       : await resolve(engine.resolve, config, {
           ...request,
           signal: AbortSignal.timeout(patienceMs),

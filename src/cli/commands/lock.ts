@@ -6,11 +6,11 @@ import { textOf } from '../../config/lock-file.ts'
 import { BerthError } from '../../errors.ts'
 import {
   formatLock,
-  type Lock,
+  type ImageLock,
   type LockedImage,
   lockKey,
-  readLock,
-} from '../../decision/lock/lock.ts'
+  parseLock,
+} from '../../decision/lock/image-lock.ts'
 import { parseReference } from '../../decision/reference/parse.ts'
 import type { Decide } from '../../decision/resolve/decision-cache.ts'
 import { configFile, type Parsed, readOptions, text, texts } from '../options.ts'
@@ -58,7 +58,7 @@ export const lock: Command = async (args, io) => {
   const looked = await lookAll(config, { wanted, kept, before }, values, io)
   for (const { key, use, why } of looked.filter(({ entry }) => entry === null))
     print(io.stderr, `berth: ${key} is not locked: ${why} (${use.by})`)
-  const after: Lock = new Map(
+  const after: ImageLock = new Map(
     looked.flatMap(({ key, entry }) => {
       // An image that cannot be asked for now keeps the digest that it had.
       const known = entry ?? before.get(key)
@@ -73,10 +73,10 @@ export const lock: Command = async (args, io) => {
 }
 
 /** Throws `lock-invalid`: what cannot be read must not be written over. */
-function lockIn(file: string): Lock {
+function lockIn(file: string): ImageLock {
   const source = textOf(file)
   if (source === null) return new Map()
-  const read = readLock(source)
+  const read = parseLock(source)
   if (read.ok) return read.lock
   throw new BerthError(
     'lock-invalid',
@@ -100,7 +100,12 @@ function wantedOf(uses: readonly Use[], io: Io): Map<string, Use> {
 }
 
 /** Asks no registry: are the names in the file those that are used? */
-function checkOnly(file: string, before: Lock, wanted: ReadonlyMap<string, Use>, io: Io): number {
+function checkOnly(
+  file: string,
+  before: ImageLock,
+  wanted: ReadonlyMap<string, Use>,
+  io: Io,
+): number {
   const missing = [...wanted].filter(([key]) => !before.has(key))
   const unused = [...before.keys()].filter((key) => !wanted.has(key))
   const name = relative('.', file)
@@ -114,8 +119,8 @@ function checkOnly(file: string, before: Lock, wanted: ReadonlyMap<string, Use>,
 interface Task {
   readonly wanted: ReadonlyMap<string, Use>
   /** Entries that are taken as they are. */
-  readonly kept: Lock
-  readonly before: Lock
+  readonly kept: ImageLock
+  readonly before: ImageLock
 }
 
 async function lookAll(
@@ -152,14 +157,14 @@ async function look(
   const decision = await decide(key, { namespace: use.namespace, signal: () => signal })
   const chosen = decision.ok ? decision.resolution.chosen : null
   if (chosen === null || chosen.digest === null)
-    return { key, use, entry: null, why: decision.ok ? decision.why : decision.fault }
+    return { key, use, entry: null, why: decision.ok ? decision.why : decision.error }
   const { digest, domain: from } = chosen
   const isSame = before?.digest === digest && before.from === from
   const date = new Date().toISOString().slice(0, 'YYYY-MM-DD'.length)
   return { key, use, entry: isSame ? before : { image: key, digest, from, date }, why: '' }
 }
 
-function tellChanges(before: Lock, after: Lock, io: Io): void {
+function tellChanges(before: ImageLock, after: ImageLock, io: Io): void {
   for (const [key, { digest, from }] of after) {
     const old = before.get(key)
     if (old === undefined) print(io.stderr, `+ ${key} ${digest} (${from})`)

@@ -59,7 +59,7 @@ export function targetOf(values: Parsed['values'], root: string): (typeof local)
 function readImage(image: string): Reference {
   const parsed = parseReference(image)
   if (parsed.ok) return parsed.reference
-  throw new BerthError('invalid-reference', `${image}: ${parsed.fault}: ${parsed.message}`)
+  throw new BerthError('invalid-reference', `${image}: ${parsed.code}: ${parsed.message}`)
 }
 
 function shown(compared: readonly Comparison[]): string {

@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { loadConfig } from '../../config/load.ts'
 import { formatProblem } from '../../config/problem.ts'
-import { readDocument } from '../../config/document.ts'
+import { parseYamlDocument } from '../../config/yaml-document.ts'
 import { BerthError } from '../../errors.ts'
 import type { NodeFinding } from '../../nodes/plan.ts'
 import {
@@ -82,9 +82,9 @@ function placer(
   source: string,
   file: string,
 ): (severity: 'error' | 'warning', finding: NodeFinding) => string {
-  const document = readDocument(source)
+  const document = parseYamlDocument(source)
   return (severity, { path, message }) =>
-    formatProblem(file, document.place(severity, path, message))
+    formatProblem(file, document.problemAt(severity, path, message))
 }
 
 function versionOf(values: Parsed['values']): ReturnType<typeof readVersion> {

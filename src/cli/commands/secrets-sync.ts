@@ -7,7 +7,7 @@ import { execute } from '../../pull-secrets/cluster/apply-writes.ts'
 import type { KubeApi } from '../../kube/api-client.ts'
 import { readContent } from '../../pull-secrets/content.ts'
 import { planNamespace, type WantedCopy, type SecretWrite } from '../../pull-secrets/plan.ts'
-import { showSource } from '../../config/copy-settings.ts'
+import { formatSource } from '../../config/copy-settings.ts'
 import { type Io, print } from '../io.ts'
 import { table } from '../output/table.ts'
 
@@ -137,7 +137,7 @@ function plan({ followed, wanted }: Snapshot, name: string) {
 
 function sourceLines(wanted: readonly WantedCopy[]): Line[] {
   return wanted.flatMap(({ settings, content }) => {
-    const object = `secret ${settings.from.map(showSource).join(', ')}`
+    const object = `secret ${settings.from.map(formatSource).join(', ')}`
     if (content === null || content.kind === 'good') return []
     return [lineFor('', content.kind, object, content.reason)]
   })

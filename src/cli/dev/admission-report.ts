@@ -2,7 +2,7 @@
 import { structuredPatch } from 'diff'
 import { stringify } from 'yaml'
 import { readRecords } from '../../decision/pod/images-annotation.ts'
-import { applyTo, type Patch } from '../../decision/pod/patch.ts'
+import { applyPatch, type JsonPatch } from '../../decision/pod/patch.ts'
 import { findSites } from '../../decision/pod/sites.ts'
 import { member } from '../../json/json.ts'
 import { painter } from '../output/explanation-table.ts'
@@ -24,9 +24,9 @@ export function showAdmission({ review, answer, milliseconds }: ShownAdmission, 
   const encoded = member(response, 'patch')
   const patch =
     typeof encoded === 'string'
-      ? (JSON.parse(Buffer.from(encoded, 'base64').toString()) as Patch)
+      ? (JSON.parse(Buffer.from(encoded, 'base64').toString()) as JsonPatch)
       : []
-  const after = applyTo(before, patch)
+  const after = applyPatch(before, patch)
   print(io.stdout, `${paint('bold', 'the sample pod')}, admitted in ${Math.round(milliseconds)} ms`)
   for (const line of diffLines(yaml(before), yaml(after))) {
     const style = line.startsWith('+') ? 'green' : line.startsWith('-') ? 'red' : 'dim'

@@ -1,7 +1,7 @@
 /** What `berth check` found, for people, for programs, and for the places where code is reviewed. */
 import { createRequire } from 'node:module'
 import type { Config } from '../../config/config.ts'
-import { formatProblem, type Problem } from '../../config/problem.ts'
+import { formatProblem, type ConfigProblem } from '../../config/problem.ts'
 import type { TestResult } from '../../config/config-tests.ts'
 import { painter } from './explanation-table.ts'
 import { type Io, print } from '../io.ts'
@@ -10,7 +10,7 @@ export interface CheckReport {
   readonly file: string
   /** Null when the config has errors. */
   readonly config: Config | null
-  readonly problems: readonly Problem[]
+  readonly problems: readonly ConfigProblem[]
   readonly tests: readonly TestResult[]
   /** Whether each test is to be shown, and there have to be some. */
   readonly isTested: boolean

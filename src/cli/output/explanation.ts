@@ -68,9 +68,9 @@ export function explanation(
 
 export function invalid(
   image: string,
-  { fault, message }: Extract<ParseResult, { ok: false }>,
+  { code, message }: Extract<ParseResult, { ok: false }>,
 ): Explanation {
-  return { image, error: { code: 'invalid-reference', message: `${fault}: ${message}` } }
+  return { image, error: { code: 'invalid-reference', message: `${code}: ${message}` } }
 }
 
 function warningsFor(resolution: Resolution, hosts: readonly string[]): string[] {

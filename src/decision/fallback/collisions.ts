@@ -1,14 +1,18 @@
 /** Images of different upstreams that a flat layout can bring to one path on a mirror, so that one would be served for the other. */
-import type { Pattern } from './glob.ts'
-import { renderSample, sample } from './sample.ts'
-import type { Row, Table } from './table.ts'
-import type { Template } from './template.ts'
+import type { ImagePattern } from './image-pattern.ts'
+import { renderExample, exampleImage } from './example-image.ts'
+import type { FallbackRow, FallbackTable } from './table.ts'
+import type { ImageTemplate } from './image-template.ts'
 
 /** Says why the images of one row, at one of its templates, may collide; null when they cannot. */
-export type FindCollision = (row: Row, rowIndex: number, template: Template) => string | null
+export type FindCollision = (
+  row: FallbackRow,
+  rowIndex: number,
+  template: ImageTemplate,
+) => string | null
 
 /** Makes the search over one table. Rows have to be given in order, because each is compared with those before it. */
-export function searchCollisions(table: Table): FindCollision {
+export function createCollisionFinder(table: FallbackTable): FindCollision {
   const hosts = hostsByTemplate(table)
   /** The row whose images came first to a name on a mirror. */
   const landings = new Map<string, number>()
@@ -33,27 +37,27 @@ export function searchCollisions(table: Table): FindCollision {
     return `and row ${other.name} can bring images of different registries to one path on ${template.host}; ${template.host}/{host}/{path} keeps them apart`
   }
 
-  function earlierRow(landing: Landing): Row | undefined {
+  function earlierRow(landing: Landing): FallbackRow | undefined {
     const { template, pattern, rowIndex } = landing
     const first = firstToLand(landing)
     if (first !== undefined) {
       return first.images.some((image) => image.host !== pattern.host) ? first : undefined
     }
     // One repository may land where another row's images keep their own path.
-    const name = pattern.literal === null ? null : renderSample(template, pattern)
+    const name = pattern.literal === null ? null : renderExample(template, pattern)
     const path = name?.slice(name.indexOf('/') + 1)
     return (
       (path === undefined ? undefined : sharing(`${template.host}/{path}`, path, landing)) ??
-      sharing(template.text, sample(pattern).path, landing, rowIndex)
+      sharing(template.text, exampleImage(pattern).path, landing, rowIndex)
     )
   }
 
   /** The earlier row whose images land under the very same name. */
-  function firstToLand({ template, pattern, rowIndex }: Landing): Row | undefined {
+  function firstToLand({ template, pattern, rowIndex }: Landing): FallbackRow | undefined {
     const name =
       pattern.literal === null
         ? `${template.text} ${pattern.path}`
-        : renderSample(template, pattern)
+        : renderExample(template, pattern)
     const landed = landings.get(name)
     if (landed === undefined) landings.set(name, rowIndex)
     return landed === undefined || landed === rowIndex ? undefined : table.rows[landed]
@@ -65,7 +69,7 @@ export function searchCollisions(table: Table): FindCollision {
     path: string,
     { template, pattern }: Landing,
     before = Infinity,
-  ): Row | undefined {
+  ): FallbackRow | undefined {
     for (const host of hosts.get(text) ?? []) {
       if (host === pattern.host || host === template.host) continue
       const index = table.index.find({ domain: host, path, tag: null, digest: null }, true)
@@ -77,13 +81,13 @@ export function searchCollisions(table: Table): FindCollision {
 }
 
 interface Landing {
-  readonly template: Template
-  readonly pattern: Pattern
+  readonly template: ImageTemplate
+  readonly pattern: ImagePattern
   readonly rowIndex: number
 }
 
 /** Hosts of the patterns whose images a template brings somewhere, by the template's text. */
-function hostsByTemplate({ rows }: Table): ReadonlyMap<string, ReadonlySet<string>> {
+function hostsByTemplate({ rows }: FallbackTable): ReadonlyMap<string, ReadonlySet<string>> {
   const pairs = rows.flatMap(({ images, try: templates }) =>
     templates.flatMap(({ text }) =>
       images.flatMap(({ host }) => (host === null ? [] : [{ text, host }])),
@@ -98,19 +102,19 @@ function hostsByTemplate({ rows }: Table): ReadonlyMap<string, ReadonlySet<strin
 }
 
 /** A template that leaves out what tells the pattern's images apart. */
-function mergesNames(template: Template, pattern: Pattern): boolean {
+function mergesNames(template: ImageTemplate, pattern: ImagePattern): boolean {
   if (pattern.literal !== null) return false
   if (!template.variables.has('path')) return true
   return pattern.host === null && !template.variables.has('host')
 }
 
 /** Two patterns of one row, for different registries, whose images the template brings together. */
-function meet(template: Template, one: Pattern, two: Pattern): boolean {
+function meet(template: ImageTemplate, one: ImagePattern, two: ImagePattern): boolean {
   if (one.host === two.host || template.variables.has('host')) return false
   if (one.host === template.host || two.host === template.host) return false
   if (one.literal !== null && two.literal !== null) {
-    return renderSample(template, one) === renderSample(template, two)
+    return renderExample(template, one) === renderExample(template, two)
   }
-  if (one.literal !== null) return two.matches({ ...sample(one), domain: two.host ?? 'a.b' })
-  return two.literal === null || one.matches({ ...sample(two), domain: one.host ?? 'a.b' })
+  if (one.literal !== null) return two.matches({ ...exampleImage(one), domain: two.host ?? 'a.b' })
+  return two.literal === null || one.matches({ ...exampleImage(two), domain: one.host ?? 'a.b' })
 }

@@ -3,11 +3,11 @@
  * Finding it here is what keeps it from being found in a running pod.
  */
 import { repositoryName } from '../reference/reference.ts'
-import type { Pattern } from './glob.ts'
-import { makeCandidate, type Row, select, type Table } from './table.ts'
-import { searchCollisions } from './collisions.ts'
-import { renderSample, sample } from './sample.ts'
-import type { Template } from './template.ts'
+import type { ImagePattern } from './image-pattern.ts'
+import { createCandidate, type FallbackRow, selectCandidates, type FallbackTable } from './table.ts'
+import { createCollisionFinder } from './collisions.ts'
+import { renderExample, exampleImage } from './example-image.ts'
+import type { ImageTemplate } from './image-template.ts'
 
 export interface TableFinding {
   readonly severity: 'error' | 'warning'
@@ -19,15 +19,15 @@ export interface TableFinding {
 }
 
 interface Context {
-  readonly table: Table
+  readonly table: FallbackTable
   /** The first row that has a pattern with this text. */
   readonly firstRows: ReadonlyMap<string, number>
 }
 
 /** Every finding, in the order of the rows. Takes time in proportion to the rows, because it runs at every reload. */
-export function lintTable(table: Table): TableFinding[] {
+export function lintTable(table: FallbackTable): TableFinding[] {
   const context: Context = { table, firstRows: firstRowsOf(table) }
-  const findCollision = searchCollisions(table)
+  const findCollision = createCollisionFinder(table)
   return table.rows.flatMap((row, index) => [
     ...unreachable(context, row, index),
     ...loops(table, row, index),
@@ -42,7 +42,7 @@ export function lintTable(table: Table): TableFinding[] {
   ])
 }
 
-function firstRowsOf({ rows }: Table): Map<string, number> {
+function firstRowsOf({ rows }: FallbackTable): Map<string, number> {
   const texts = rows.flatMap(({ images }, index) =>
     images.map(({ text }) => [text, index] as const),
   )
@@ -51,7 +51,11 @@ function firstRowsOf({ rows }: Table): Map<string, number> {
 }
 
 /** A pattern behind one that takes everything it could match is dead. */
-function unreachable({ table, firstRows }: Context, row: Row, rowIndex: number): TableFinding[] {
+function unreachable(
+  { table, firstRows }: Context,
+  row: FallbackRow,
+  rowIndex: number,
+): TableFinding[] {
   return row.images.flatMap((pattern, index) => {
     const covering = coveringRow(table, firstRows, pattern)
     const earlier = covering < rowIndex ? table.rows[covering] : undefined
@@ -65,13 +69,13 @@ function unreachable({ table, firstRows }: Context, row: Row, rowIndex: number):
 
 /** The first row that takes all that the pattern matches: for one repository by looking it up, for a glob by a wider glob. */
 function coveringRow(
-  table: Table,
+  table: FallbackTable,
   firstRows: ReadonlyMap<string, number>,
-  pattern: Pattern,
+  pattern: ImagePattern,
 ): number {
   // A mirror is matched by rows that name it and by no others.
   const onMirror = pattern.host !== null && table.mirrors.has(pattern.host)
-  if (pattern.literal !== null) return table.index.find(sample(pattern), onMirror)
+  if (pattern.literal !== null) return table.index.find(exampleImage(pattern), onMirror)
   const wide = onMirror ? [] : ['**']
   const wider = [...wide, `${pattern.host}/**`, pattern.text].map(
     (text) => firstRows.get(text) ?? Infinity,
@@ -81,7 +85,7 @@ function coveringRow(
 }
 
 /** A candidate on a mirror is final: if its own row would send it on, images would move at every look. */
-function loops(table: Table, row: Row, rowIndex: number): TableFinding[] {
+function loops(table: FallbackTable, row: FallbackRow, rowIndex: number): TableFinding[] {
   return row.try.flatMap((template, index) => {
     const moved = row.images
       .map((pattern) => movesOn(table, row, template, pattern))
@@ -93,32 +97,36 @@ function loops(table: Table, row: Row, rowIndex: number): TableFinding[] {
 }
 
 function movesOn(
-  table: Table,
-  row: Row,
-  template: Template,
-  pattern: Pattern,
+  table: FallbackTable,
+  row: FallbackRow,
+  template: ImageTemplate,
+  pattern: ImagePattern,
 ): { row: string; from: string; to: string } | null {
-  const made = makeCandidate(table, row, template, {
-    reference: sample(pattern),
+  const made = createCandidate(table, row, template, {
+    reference: exampleImage(pattern),
     namespace: 'default',
   })
   if (made.reference === null || made.kind === 'original') return null
   if (!table.mirrors.has(made.reference.domain)) return null
-  const next = select(table, made.reference, 'default')
+  const next = selectCandidates(table, made.reference, 'default')
   const first = next.candidates[0]
   if (next.row === null || first === undefined || first.kind === 'original') return null
   return { row: next.row.name, from: repositoryName(made.reference), to: first.image }
 }
 
 /** Anybody may own a name on another public registry: a whole host of them is a bet. */
-function wholeHostAlternates(table: Table, row: Row, rowIndex: number): TableFinding[] {
+function wholeHostAlternates(
+  table: FallbackTable,
+  row: FallbackRow,
+  rowIndex: number,
+): TableFinding[] {
   if (row.alternates === 'digest') return []
   const wide = row.images.filter(({ path, literal }) => literal === null && path.startsWith('**'))
   return row.try.flatMap((template, index) => {
     const pattern = wide.find((each) => {
-      const input = { reference: sample(each), namespace: 'default' }
+      const input = { reference: exampleImage(each), namespace: 'default' }
       return (
-        template.host !== null && makeCandidate(table, row, template, input).kind === 'alternate'
+        template.host !== null && createCandidate(table, row, template, input).kind === 'alternate'
       )
     })
     if (pattern === undefined) return []
@@ -128,12 +136,12 @@ function wholeHostAlternates(table: Table, row: Row, rowIndex: number): TableFin
 }
 
 /** The original needs no proof when it comes last, so nothing comes after it. */
-function uselessOtherwise(row: Row, rowIndex: number): TableFinding[] {
+function uselessOtherwise(row: FallbackRow, rowIndex: number): TableFinding[] {
   const last = row.try.at(-1)
   // A mapped tag makes another image of it, which needs proof.
   if (row.otherwise === 'keep' || last === undefined || row.tags.size > 0) return []
   const isOriginal = row.images.every(
-    (pattern) => renderSample(last, pattern) === repositoryName(sample(pattern)),
+    (pattern) => renderExample(last, pattern) === repositoryName(exampleImage(pattern)),
   )
   if (!isOriginal) return []
   const message =

@@ -4,7 +4,7 @@
  * the segments of one name; only patterns that end in the same place with a wildcard are looked at one by one.
  */
 import { type Reference, repositoryName } from '../reference/reference.ts'
-import type { Pattern } from './glob.ts'
+import type { ImagePattern } from './image-pattern.ts'
 
 export interface RowIndex {
   /** The position of the first row that matches, or -1. `mirrorOnly`: patterns with a wildcard in the host do not count. */
@@ -13,7 +13,7 @@ export interface RowIndex {
 
 interface Entry {
   readonly row: number
-  readonly pattern: Pattern
+  readonly pattern: ImagePattern
 }
 
 /** Every list is in the order of the rows. */
@@ -30,7 +30,7 @@ interface Node {
 }
 
 /** Files every pattern of every row. */
-export function indexRows(rows: readonly (readonly Pattern[])[]): RowIndex {
+export function indexRows(rows: readonly (readonly ImagePattern[])[]): RowIndex {
   const literals = new Map<string, number>()
   const hosts = new Map<string, Node>()
   /** Patterns with a wildcard in the host, which is then a segment like the others. */

@@ -5,7 +5,7 @@ import { changedSites, findSites, type Site } from './sites.ts'
 import type { Decide, Decision } from '../resolve/decision-cache.ts'
 import type { LazySignal } from '../resolve/budget.ts'
 import type { Resolution } from '../resolve/resolution.ts'
-import { askedImage, type ImageRecord, readRecords } from './images-annotation.ts'
+import { requestedImage, type ImageRecord, readRecords } from './images-annotation.ts'
 import { mapMaybe, type MaybePromise } from '../../async/maybe-promise.ts'
 
 /** What the configuration says of pods, beside where their images come from. */
@@ -30,7 +30,7 @@ export interface PodRequest {
 export interface SiteDecision {
   readonly site: Site
   /** The image that was decided on: the site's own, or what it was before an earlier look. */
-  readonly asked: string
+  readonly requested: string
   /** What the site is to hold. */
   readonly image: string
   readonly pullPolicy: string | undefined
@@ -46,7 +46,7 @@ export interface SitesRequest {
 }
 
 /** Istio's gateways ask for this image and get the proxy's own put in by its injector; on the next round it is a name. */
-export const filledInByAnother = 'auto'
+export const autoImage = 'auto'
 
 /** Decides every site that this request may change, each distinct image once. Synchronous when nothing has to be asked. */
 export function decideSites(
@@ -70,15 +70,15 @@ export function decideSites(
     return decision
   }
   const decisions = sites.map((site) => {
-    if (site.image === filledInByAnother) return leave(site, '')
-    const claimed = askedImage(records, site)
+    if (site.image === autoImage) return leave(site, '')
+    const claimed = requestedImage(records, site)
     return mapMaybe(once(claimed), (decision) => {
       if (decision.ok) return apply(site, claimed, decision)
       // A claim that is no name claims nothing.
       return claimed === site.image
-        ? leave(site, decision.fault)
+        ? leave(site, decision.error)
         : mapMaybe(once(site.image), (own) =>
-            own.ok ? apply(site, site.image, own) : leave(site, own.fault),
+            own.ok ? apply(site, site.image, own) : leave(site, own.error),
           )
     })
   })
@@ -89,20 +89,20 @@ export function decideSites(
 
   function apply(
     site: Site,
-    asked: string,
+    requested: string,
     { resolution, image, why }: Decision & { ok: true },
   ): SiteDecision {
     const pullPolicy = mayChangePolicy(request)
       ? pullPolicyFor(policy.pullPolicy, resolution.chosen, site.pullPolicy)
       : site.pullPolicy
-    return { site, asked, image, pullPolicy, resolution, why }
+    return { site, requested, image, pullPolicy, resolution, why }
   }
 }
 
 function leave(site: Site, why: string): SiteDecision {
   return {
     site,
-    asked: site.image,
+    requested: site.image,
     image: site.image,
     pullPolicy: site.pullPolicy,
     resolution: null,
@@ -126,7 +126,7 @@ export function recordsFor(request: PodRequest, decisions: readonly SiteDecision
   return findSites(request.object).flatMap(({ name }) => made.get(name) ?? earlier.get(name) ?? [])
 }
 
-function recordOf({ site, asked, image, resolution, why }: SiteDecision): ImageRecord[] {
+function recordOf({ site, requested, image, resolution, why }: SiteDecision): ImageRecord[] {
   if (resolution === null || (resolution.row === null && !resolution.pinned)) return []
-  return [{ site: site.name, from: asked, to: image, row: resolution.row, why }]
+  return [{ site: site.name, from: requested, to: image, row: resolution.row, why }]
 }

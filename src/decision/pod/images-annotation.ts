@@ -38,7 +38,7 @@ export function readRecords(pod: unknown): ReadonlyMap<string, ImageRecord> {
  * the same pod then asks the same question, and so gives the same answer. A forged record gains nothing: whatever image
  * it names is decided like any image that the pod could have named itself.
  */
-export function askedImage(
+export function requestedImage(
   records: ReadonlyMap<string, ImageRecord>,
   site: { readonly name: string; readonly image: string },
 ): string {

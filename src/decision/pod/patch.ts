@@ -8,7 +8,7 @@ import { jsonPointer } from '../../json/json-pointer.ts'
 import { annotations, type Site } from './sites.ts'
 import { isObject, member } from '../../json/json.ts'
 
-export interface Changes {
+export interface PodChanges {
   readonly sites: readonly {
     readonly site: Site
     readonly image: string
@@ -20,10 +20,10 @@ export interface Changes {
   readonly pullSecrets: readonly string[]
 }
 
-export type Patch = readonly Operation[]
+export type JsonPatch = readonly Operation[]
 
 /** `add` on a member that exists replaces it (RFC 6902, 4.1), so one operation serves for both. */
-export function buildPatch(pod: unknown, changes: Changes): Patch {
+export function buildPatch(pod: unknown, changes: PodChanges): JsonPatch {
   const operations: Operation[] = []
   for (const { site, image, pullPolicy } of changes.sites) {
     if (image !== site.image) operations.push(add([...site.holder, site.imageKey], image))
@@ -36,7 +36,7 @@ export function buildPatch(pod: unknown, changes: Changes): Patch {
 }
 
 /** The pod as the API server will see it, for showing: the object that was given stays as it is. */
-export function applyTo(pod: unknown, patch: Patch): unknown {
+export function applyPatch(pod: unknown, patch: JsonPatch): unknown {
   return jsonPatch.applyPatch(structuredClone(pod), [...patch]).newDocument
 }
 

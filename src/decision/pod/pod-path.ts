@@ -36,7 +36,7 @@ export function podPath(
 }
 
 /** The raw value at a path; undefined where it leads nowhere. */
-export function at(object: unknown, path: PodPath): unknown {
+export function valueAt(object: unknown, path: PodPath): unknown {
   return path.reduce<unknown>((value, key) => member(value, key), object)
 }
 

@@ -22,7 +22,7 @@ import {
 } from './reference.ts'
 
 /** The seven ways in which a name can be wrong. */
-export type ReferenceFault =
+export type ReferenceErrorCode =
   | 'invalid-format'
   | 'name-uppercase'
   | 'name-too-long'
@@ -33,7 +33,7 @@ export type ReferenceFault =
 
 export type ParseResult =
   | { readonly ok: true; readonly reference: Reference }
-  | { readonly ok: false; readonly fault: ReferenceFault; readonly message: string }
+  | { readonly ok: false; readonly code: ReferenceErrorCode; readonly message: string }
 
 /** Longest text that is looked at, in UTF-16 units: path, tag and longest digest need 600, and a pod may hold megabytes. */
 const maxTextLength = 4096
@@ -140,7 +140,7 @@ export function withDigest(reference: Reference, newDigest: string): Reference |
 }
 
 /** True when two references make a runtime ask the same question of the same host. */
-export function sameImage(one: Reference, other: Reference): boolean {
+export function isSameImage(one: Reference, other: Reference): boolean {
   return formatReference(withDefaultTag(one)) === formatReference(withDefaultTag(other))
 }
 
@@ -167,7 +167,7 @@ function matchParts(host: string, rest: string): Reference | null {
   return { domain: isDomain ? host : '', path, tag: tagText ?? null, digest: digestText ?? null }
 }
 
-type DigestFault = Extract<ReferenceFault, `digest-${string}`>
+type DigestFault = Extract<ReferenceErrorCode, `digest-${string}`>
 
 const digestMessages: Readonly<Record<DigestFault, string>> = {
   'digest-invalid-format': 'a digest is lower-case hexadecimal after `sha256:`',
@@ -188,8 +188,8 @@ function digestFault(text: string, algorithms: ReadonlySet<string>): DigestFault
   return /^[a-f0-9]+$/.test(hex) ? null : 'digest-invalid-format'
 }
 
-function wrong(fault: ReferenceFault, message: string): ParseResult {
-  return { ok: false, fault, message }
+function wrong(code: ReferenceErrorCode, message: string): ParseResult {
+  return { ok: false, code, message }
 }
 
 const formatHints: readonly (readonly [(text: string) => boolean, string])[] = [

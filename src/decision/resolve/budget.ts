@@ -30,7 +30,7 @@ export function budgetMs(timeout: unknown): number {
 }
 
 /** Why a question is stopped that used up its time, as against one whose asker has gone or has an answer by now. */
-export class OutOfTime extends Error {
+export class QueryTimeoutError extends Error {
   override readonly name = 'OutOfTime'
 }
 

@@ -2,12 +2,12 @@
  * A circuit breaker for each registry, shared by all its repositories: a registry that is down is not asked by every pod,
  * and one that says "later" is left alone until then.
  */
-import { OutOfTime } from './budget.ts'
-import type { Answer, ManifestSource } from './manifest-source.ts'
+import { QueryTimeoutError } from './budget.ts'
+import type { ManifestAnswer, ManifestSource } from './manifest-source.ts'
 
 export type CircuitState = 'closed' | 'open' | 'half-open'
 
-export interface Circuits {
+export interface CircuitBreakers {
   /** The same source, with registries whose circuit is open answered for as `skipped`. */
   guard(source: ManifestSource): ManifestSource
   /** Every registry that has been asked, for metrics. */
@@ -32,7 +32,7 @@ interface Circuit {
 }
 
 /** Makes the breakers of one configuration. `now` in milliseconds. */
-export function createCircuits(now: () => number): Circuits {
+export function createCircuitBreakers(now: () => number): CircuitBreakers {
   const circuits = new Map<string, Circuit>()
 
   function circuitOf(host: string): Circuit {
@@ -45,9 +45,9 @@ export function createCircuits(now: () => number): Circuits {
 
   async function ask(
     host: string,
-    send: (signal: AbortSignal) => Promise<Answer>,
+    send: (signal: AbortSignal) => Promise<ManifestAnswer>,
     signal: AbortSignal,
-  ): Promise<Answer> {
+  ): Promise<ManifestAnswer> {
     const circuit = circuitOf(host)
     const isOpen = circuit.openUntil > 0
     if (isOpen && (circuit.probing || now() < circuit.openUntil)) {
@@ -63,7 +63,7 @@ export function createCircuits(now: () => number): Circuits {
     }
   }
 
-  function settle(circuit: Circuit, answer: Answer): void {
+  function settle(circuit: Circuit, answer: ManifestAnswer): void {
     if (answer.outcome === 'limited') {
       const wait = Math.min(answer.retryAfterMs ?? openMs, maxRetryAfterMs)
       open(circuit, answer.outcome, Math.max(wait, openMs))
@@ -88,13 +88,13 @@ export function createCircuits(now: () => number): Circuits {
 
   return {
     guard: (source) => ({
-      knows: (host) => source.knows(host),
-      probes: (host) => source.probes(host),
+      isListed: (host) => source.isListed(host),
+      isProbed: (host) => source.isProbed(host),
       prepare: async (question) => {
         const prepared = await source.prepare(question)
         return {
           credentialIdentity: prepared.credentialIdentity,
-          ask: (signal) => ask(question.host, (each) => prepared.ask(each), signal),
+          send: (signal) => ask(question.host, (each) => prepared.send(each), signal),
         }
       },
     }),
@@ -108,6 +108,6 @@ export function createCircuits(now: () => number): Circuits {
 }
 
 /** A question that nobody wanted answered any more says nothing about the registry; one that used up its own time does. */
-function wasDropped({ outcome }: Answer, signal: AbortSignal): boolean {
-  return outcome === 'timeout' && signal.aborted && !(signal.reason instanceof OutOfTime)
+function wasDropped({ outcome }: ManifestAnswer, signal: AbortSignal): boolean {
+  return outcome === 'timeout' && signal.aborted && !(signal.reason instanceof QueryTimeoutError)
 }

@@ -6,7 +6,7 @@ import { LRUCache } from 'lru-cache'
 import { parseReference } from '../reference/parse.ts'
 import { formatReference } from '../reference/reference.ts'
 import type { LazySignal } from './budget.ts'
-import type { Policy, Resolution } from './resolution.ts'
+import type { ResolvePolicy, Resolution } from './resolution.ts'
 import { resolve, type ResolveDependencies } from './resolve.ts'
 import { describeResolution } from './describe-resolution.ts'
 
@@ -19,7 +19,7 @@ export type Decision =
       readonly why: string
     }
   /** The name does not parse; it stays as it is. */
-  | { readonly ok: false; readonly fault: string }
+  | { readonly ok: false; readonly error: string }
 
 export interface DecideRequest {
   readonly namespace: string
@@ -33,7 +33,7 @@ export type Decide = (image: string, request: DecideRequest) => Decision | Promi
 const maxEntries = 10_000
 
 /** Makes the function for one configuration: another configuration decides otherwise, and gets one of its own. */
-export function createDecide(dependencies: ResolveDependencies, policy: Policy): Decide {
+export function createDecide(dependencies: ResolveDependencies, policy: ResolvePolicy): Decide {
   const kept = new LRUCache<string, Decision & { readonly ok: true }>({ max: maxEntries })
   const isByNamespace = policy.table.rows.some((row) =>
     row.try.some(({ variables }) => variables.has('namespace')),
@@ -44,7 +44,7 @@ export function createDecide(dependencies: ResolveDependencies, policy: Policy):
     const known = kept.get(key)
     if (known !== undefined && dependencies.now() < known.resolution.freshUntil) return known
     const parsed = parseReference(image)
-    if (!parsed.ok) return { ok: false, fault: parsed.message }
+    if (!parsed.ok) return { ok: false, error: parsed.message }
     const { namespace } = request
     const signal = request.signal()
     return resolve(dependencies, policy, { reference: parsed.reference, namespace, signal }).then(

@@ -1,6 +1,6 @@
 /** What a resolution says to a person, in one sentence: the same in the annotation, the warning and `berth dev`. */
 import type { Resolution } from './resolution.ts'
-import { type ResolutionStep, takenStep } from './step.ts'
+import { type ResolutionStep, findTakenStep } from './step.ts'
 
 /** For example `anubis:32000 absent (404 MANIFEST_UNKNOWN); taken from docker.io`. Holds no text that a registry made up. */
 export function describeResolution(resolution: Resolution): string {
@@ -11,7 +11,7 @@ export function describeResolution(resolution: Resolution): string {
 
 /** The candidates that were asked before the one that was taken. */
 export function failedSteps({ steps }: Resolution): readonly ResolutionStep[] {
-  const taken = takenStep(steps)
+  const taken = findTakenStep(steps)
   return taken === undefined ? steps : steps.slice(0, steps.indexOf(taken))
 }
 

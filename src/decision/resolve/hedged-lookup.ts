@@ -3,7 +3,7 @@
  * for the one before it (as RFC 8305 does for addresses), but its answer counts only when every earlier one has failed.
  */
 import type { Candidate } from '../fallback/table.ts'
-import { type ResolutionStep, type Tried, unasked } from './step.ts'
+import { type ResolutionStep, type StepOutcome, unasked } from './step.ts'
 
 /** RFC 8305, section 5, recommends 250 ms: longer than a healthy registry takes for a HEAD. */
 const headStartMs = 250
@@ -12,7 +12,7 @@ export interface HedgedLookupOptions {
   readonly signal: AbortSignal
   readonly now: () => number
   /** `isLast`: no candidate comes after this one. */
-  tryOne(candidate: Candidate, isLast: boolean, signal: AbortSignal): Promise<Tried>
+  tryOne(candidate: Candidate, isLast: boolean, signal: AbortSignal): Promise<StepOutcome>
 }
 
 /** One step for each candidate, in order. Candidates behind the first one that is taken are `unasked`. */

@@ -4,7 +4,7 @@
  */
 
 /** The ways in which a candidate can fail. Only `absent` means that the registry said: it is not here. */
-export type Failure =
+export type FailedOutcome =
   /** 404: neither the tag or digest, nor perhaps the repository, is there. */
   | 'absent'
   /** 401 or 403, after the credentials that apply were tried. */
@@ -21,7 +21,7 @@ export type Failure =
   | 'skipped'
 
 /** One manifest, by tag or by digest, on one registry. */
-export interface Question {
+export interface ManifestQuery {
   /** The registry as images write it, for example `anubis:32000`. */
   readonly host: string
   /** The repository on that registry, without the host. */
@@ -30,7 +30,7 @@ export interface Question {
   readonly reference: string
 }
 
-export type Answer =
+export type ManifestAnswer =
   | {
       readonly outcome: 'found'
       readonly digest: string
@@ -38,7 +38,7 @@ export type Answer =
       readonly freshUntil?: number
     }
   | {
-      readonly outcome: Failure
+      readonly outcome: FailedOutcome
       readonly detail: string
       /** How long the registry asks to be left alone (RFC 9110, Retry-After). */
       readonly retryAfterMs?: number
@@ -49,18 +49,18 @@ export type Answer =
     }
 
 /** A question with the credentials that will be used for it already looked up, so that the two cannot disagree. */
-export interface PreparedQuestion {
+export interface PreparedQuery {
   /** Tells credentials apart without telling what they are: `anonymous`, or a hash. Part of every cache key. */
   readonly credentialIdentity: string
   /** Asks. Never rejects but by a bug: every way in which a registry can fail is an answer. */
-  ask(signal: AbortSignal): Promise<Answer>
+  send(signal: AbortSignal): Promise<ManifestAnswer>
 }
 
 /** Where manifests are asked for. */
 export interface ManifestSource {
   /** True if the configuration lists this host, or names it in a `try`: no other host is ever contacted. */
-  knows(host: string): boolean
+  isListed(host: string): boolean
   /** False for a registry that the configuration trusts unasked (`probe: false`). */
-  probes(host: string): boolean
-  prepare(question: Question): Promise<PreparedQuestion>
+  isProbed(host: string): boolean
+  prepare(question: ManifestQuery): Promise<PreparedQuery>
 }

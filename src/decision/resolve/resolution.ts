@@ -1,6 +1,11 @@
 /** What was decided for one image, and why: the values that every report is made from. */
-import { type Candidate, type Row, select, type Table } from '../fallback/table.ts'
-import { sameImage } from '../reference/parse.ts'
+import {
+  type Candidate,
+  type FallbackRow,
+  selectCandidates,
+  type FallbackTable,
+} from '../fallback/table.ts'
+import { isSameImage } from '../reference/parse.ts'
 import {
   defaultTag,
   formatReference,
@@ -10,7 +15,7 @@ import {
 import { type ResolutionStep, unasked } from './step.ts'
 
 /** Why an image became what it is: a closed list, for metrics and annotations. */
-export type Reason =
+export type ResolutionReason =
   /** No row matches. */
   | 'no-row'
   /** The candidate was asked for, and is there. */
@@ -46,13 +51,13 @@ export interface Resolution {
   readonly pinned: boolean
   /** Set when the tag should have been pinned and no digest was to be had. */
   readonly unpinned: string | null
-  readonly reason: Reason
+  readonly reason: ResolutionReason
   /** Until when deciding again would come to the same, by the monotonic clock in milliseconds. */
   readonly freshUntil: number
 }
 
-export interface Policy {
-  readonly table: Table
+export interface ResolvePolicy {
+  readonly table: FallbackTable
   readonly pin: {
     readonly matches: (tag: string) => boolean
     readonly unresolved: 'keep' | 'deny'
@@ -61,22 +66,22 @@ export interface Policy {
   }
 }
 
-export interface Request {
+export interface ResolveRequest {
   readonly reference: Reference
   readonly namespace: string
 }
 
 /** The row and the candidates of an image; of a locked one each asks for the locked digest, and keeps its tag. */
 export function selectFor(
-  policy: Policy,
-  { reference, namespace }: Request,
-): { readonly row: Row | null; readonly candidates: readonly Candidate[] } {
-  const { row, candidates } = select(policy.table, reference, namespace)
+  policy: ResolvePolicy,
+  { reference, namespace }: ResolveRequest,
+): { readonly row: FallbackRow | null; readonly candidates: readonly Candidate[] } {
+  const { row, candidates } = selectCandidates(policy.table, reference, namespace)
   return { row, candidates: candidates.map((each) => lockTo(policy, reference, each)) }
 }
 
 /** The candidate under the digest that the image is locked to, if it is. */
-export function lockTo(policy: Policy, asked: Reference, candidate: Candidate): Candidate {
+export function lockTo(policy: ResolvePolicy, asked: Reference, candidate: Candidate): Candidate {
   const digest = policy.pin.locked?.(asked) ?? null
   if (digest === null || candidate.reference === null) return candidate
   const reference = { ...candidate.reference, digest }
@@ -85,7 +90,7 @@ export function lockTo(policy: Policy, asked: Reference, candidate: Candidate): 
 
 /** Pins what a lock file has, what the configuration's globs match by the tag asked for or the tag tried, and another publisher's copy always. */
 export function needsPin(
-  policy: Policy,
+  policy: ResolvePolicy,
   asked: Reference,
   tried: Reference,
   kind: Candidate['kind'],
@@ -104,13 +109,13 @@ export interface Outcome {
   readonly row: string | null
   readonly steps: readonly ResolutionStep[]
   readonly taken: ResolutionStep | null
-  readonly reason: Reason
+  readonly reason: ResolutionReason
 }
 
 /** Puts a decision into the values that everything else is made from. */
 export function settle(
-  policy: Policy,
-  { reference: original }: Request,
+  policy: ResolvePolicy,
+  { reference: original }: ResolveRequest,
   { row, steps, taken, reason }: Outcome,
 ): Resolution {
   const { reference, kind } = taken?.candidate ?? { reference: null, kind: 'original' as const }
@@ -118,7 +123,7 @@ export function settle(
   const base = reference === null || kind === 'original' ? withDefaultTag(original) : reference
   const pin = pinFor(needsPin(policy, original, base, kind), taken)
   const chosen = pin.digest === null ? base : { ...base, digest: pin.digest }
-  const moved = kind !== 'original' && !sameImage(chosen, original)
+  const moved = kind !== 'original' && !isSameImage(chosen, original)
   return {
     original,
     row,
@@ -153,12 +158,12 @@ function lockedOf(taken: ResolutionStep | null): string | null {
 }
 
 /** Decides as if the first candidate were found, asking nobody: what `--no-probe` shows. */
-export function resolveUnasked(policy: Policy, request: Request): Resolution {
+export function resolveWithoutProbing(policy: ResolvePolicy, request: ResolveRequest): Resolution {
   const { row, candidates } = selectFor(policy, request)
   const steps = candidates.map((candidate) => ({
     candidate,
     ...unasked,
-    detail: candidate.fault,
+    detail: candidate.error,
     milliseconds: null,
   }))
   const taken = steps.find(({ candidate }) => candidate.reference !== null) ?? null
@@ -183,7 +188,7 @@ export function resolveUnasked(policy: Policy, request: Request): Resolution {
 }
 
 /** Why a candidate that is taken was taken. */
-export function reasonFor({ candidate, outcome }: ResolutionStep): Reason {
+export function reasonFor({ candidate, outcome }: ResolutionStep): ResolutionReason {
   if (candidate.kind === 'original') return 'original'
   return outcome === 'found' ? 'found' : 'trusted'
 }

@@ -8,39 +8,39 @@ import {
   type Reference,
   withDefaultTag,
 } from '../reference/reference.ts'
-import { canonicalRepository } from '../fallback/alias.ts'
+import { canonicalReference } from '../fallback/registry-aliases.ts'
 import type { Candidate } from '../fallback/table.ts'
-import type { Ask } from './answer-cache.ts'
-import type { Answer } from './manifest-source.ts'
+import type { QueryManifest } from './manifest-cache.ts'
+import type { ManifestAnswer } from './manifest-source.ts'
 import {
   lockTo,
   needsPin,
-  type Policy,
+  type ResolvePolicy,
   reasonFor,
-  type Request,
+  type ResolveRequest,
   type Resolution,
   selectFor,
   settle,
 } from './resolution.ts'
-import { type ResolutionStep, takenStep, type Tried, unasked } from './step.ts'
+import { type ResolutionStep, findTakenStep, type StepOutcome, unasked } from './step.ts'
 import { hedgedLookup } from './hedged-lookup.ts'
 
 export interface ResolveDependencies {
-  readonly ask: Ask
-  readonly knows: (host: string) => boolean
-  readonly probes: (host: string) => boolean
+  readonly queryManifest: QueryManifest
+  readonly isListed: (host: string) => boolean
+  readonly isProbed: (host: string) => boolean
   readonly now: () => number
 }
 
 /** The request, and when to stop asking. */
-export interface TimedRequest extends Request {
+export interface TimedRequest extends ResolveRequest {
   readonly signal: AbortSignal
 }
 
 /** Decides one image. Never rejects but by a bug: every way in which a registry can fail is a step. */
 export async function resolve(
   dependencies: ResolveDependencies,
-  policy: Policy,
+  policy: ResolvePolicy,
   request: TimedRequest,
 ): Promise<Resolution> {
   const { row, candidates } = selectFor(policy, request)
@@ -54,7 +54,7 @@ export async function resolve(
         candidate,
       ),
   })
-  const taken = takenStep(steps)
+  const taken = findTakenStep(steps)
   if (taken !== undefined) {
     return settle(policy, request, { row: row.name, steps, taken, reason: reasonFor(taken) })
   }
@@ -74,7 +74,7 @@ export async function resolve(
 
 interface Context {
   readonly dependencies: ResolveDependencies
-  readonly policy: Policy
+  readonly policy: ResolvePolicy
   readonly request: TimedRequest
   /** Aborts when the answer can no longer count. */
   readonly signal: AbortSignal
@@ -82,18 +82,18 @@ interface Context {
   readonly digestsOnly: boolean
 }
 
-async function tryCandidate(context: Context, candidate: Candidate): Promise<Tried> {
+async function tryCandidate(context: Context, candidate: Candidate): Promise<StepOutcome> {
   const { dependencies, policy, request, signal, isLast, digestsOnly } = context
   const { reference, kind } = candidate
-  if (reference === null) return { ...unasked, outcome: 'invalid', detail: candidate.fault }
+  if (reference === null) return { ...unasked, outcome: 'invalid', detail: candidate.error }
   const wantsPin = needsPin(policy, request.reference, reference, kind)
   if (kind === 'original' && isLast && !wantsPin) return unasked
-  if (!dependencies.knows(reference.domain)) {
+  if (!dependencies.isListed(reference.domain)) {
     const detail = `${reference.domain} is not listed under registries, so it is not asked`
     return { ...unasked, outcome: kind === 'original' ? 'unasked' : 'invalid', detail }
   }
   // Another publisher's copy is always pinned, so it is asked for even on a registry that is trusted unasked.
-  if (kind !== 'alternate' && !dependencies.probes(reference.domain)) return unasked
+  if (kind !== 'alternate' && !dependencies.isProbed(reference.domain)) return unasked
   const answer = await askFor(dependencies, reference, signal)
   const mustCompare = kind === 'alternate' && digestsOnly && reference.digest === null
   return mustCompare && answer.outcome === 'found'
@@ -102,7 +102,7 @@ async function tryCandidate(context: Context, candidate: Candidate): Promise<Tri
 }
 
 /** What a copy served last proves nothing of what its original serves, so where that counts it is left out. */
-function triedFrom(answer: Answer, mayBeStale: boolean): Tried {
+function triedFrom(answer: ManifestAnswer, mayBeStale: boolean): StepOutcome {
   const { outcome, freshUntil = 0 } = answer
   if (outcome === 'found') return { outcome, detail: null, digest: answer.digest, freshUntil }
   const digest = mayBeStale ? (answer.staleDigest ?? null) : null
@@ -114,13 +114,13 @@ async function compareWithOriginal(
   { dependencies, request, signal }: Context,
   digest: string,
   candidateFreshUntil: number,
-): Promise<Tried> {
-  const original = withDefaultTag(canonicalRepository(request.reference))
-  const answer: Answer = dependencies.knows(original.domain)
+): Promise<StepOutcome> {
+  const original = withDefaultTag(canonicalReference(request.reference))
+  const answer: ManifestAnswer = dependencies.isListed(original.domain)
     ? await askFor(dependencies, original, signal)
     : { outcome: 'invalid', detail: `${original.domain} is not listed`, freshUntil: Infinity }
   const freshUntil = Math.min(candidateFreshUntil, answer.freshUntil ?? 0)
-  const absent = (detail: string): Tried => ({
+  const absent = (detail: string): StepOutcome => ({
     outcome: 'absent',
     detail,
     digest: null,
@@ -136,30 +136,33 @@ async function compareWithOriginal(
 }
 
 function askFor(
-  { ask }: ResolveDependencies,
+  { queryManifest }: ResolveDependencies,
   reference: Reference,
   signal: AbortSignal,
-): Promise<Answer> {
+): Promise<ManifestAnswer> {
   const { domain, path, tag, digest } = reference
-  return ask({ host: domain, repository: path, reference: digest ?? tag ?? defaultTag }, signal)
+  return queryManifest(
+    { host: domain, repository: path, reference: digest ?? tag ?? defaultTag },
+    signal,
+  )
 }
 
 /** An image without a row can still be pinned, if the configuration knows its registry. */
 async function resolveAlone(
   dependencies: ResolveDependencies,
-  policy: Policy,
+  policy: ResolvePolicy,
   request: TimedRequest,
 ): Promise<Resolution> {
-  const reference = withDefaultTag(canonicalRepository(request.reference))
+  const reference = withDefaultTag(canonicalReference(request.reference))
   const candidate = lockTo(policy, request.reference, {
     image: formatReference(reference),
     reference,
-    fault: null,
+    error: null,
     kind: 'original',
   })
   const asks =
     needsPin(policy, request.reference, reference, 'original') &&
-    dependencies.knows(reference.domain)
+    dependencies.isListed(reference.domain)
   if (!asks) {
     const untouched: ResolutionStep = { candidate, ...unasked, milliseconds: null }
     return settle(policy, request, { row: null, steps: [], taken: untouched, reason: 'no-row' })

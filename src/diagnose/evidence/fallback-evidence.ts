@@ -11,7 +11,7 @@ import { findSites } from '../../decision/pod/sites.ts'
 import { isObject, member } from '../../json/json.ts'
 import { parseReference } from '../../decision/reference/parse.ts'
 import { formatReference } from '../../decision/reference/reference.ts'
-import { type Resolution, resolveUnasked } from '../../decision/resolve/resolution.ts'
+import { type Resolution, resolveWithoutProbing } from '../../decision/resolve/resolution.ts'
 import { resolve, type ResolveDependencies } from '../../decision/resolve/resolve.ts'
 import { describeResolution } from '../../decision/resolve/describe-resolution.ts'
 import { matchesSelector, parseLabelSelector } from '../../decision/labels/label-selector.ts'
@@ -48,7 +48,7 @@ export function createFallbackCheck(dependencies: FallbackDependencies): Fallbac
     const request = { reference: parsed.reference, namespace: failure.namespace }
     const resolution =
       dependencies.resolve === null
-        ? resolveUnasked(config, request)
+        ? resolveWithoutProbing(config, request)
         : await read(`${failure.namespace} ${formatReference(parsed.reference)}`, () =>
             resolve(dependencies.resolve as ResolveDependencies, config, {
               ...request,

@@ -14,7 +14,7 @@ import {
   type SourceSecret,
 } from '../objects.ts'
 import { consentLabel, consentValue, copyLabel, managedBy, managedByLabel } from '../labels.ts'
-import { showSource, type SourceName } from '../../config/copy-settings.ts'
+import { formatSource, type SourceName } from '../../config/copy-settings.ts'
 import { readStuckPod, type StuckPod } from '../stuck-pods.ts'
 import { followNamespaces } from './namespace-informer.ts'
 import { createStore, type Store, type Versioned } from './object-store.ts'
@@ -154,7 +154,7 @@ export function startInformers(dependencies: Dependencies, options: InformerOpti
     { readonly items: ReadonlyMap<string, SourceSecret>; known: boolean }
   >()
   for (const source of settings.copies.flatMap(({ from }) => from)) {
-    const key = showSource(source)
+    const key = formatSource(source)
     if (sources.has(key)) continue
     const watched = begin<SourceSecret>(
       { apiVersion: 'v1', resource: 'secrets', namespace: source.namespace },
@@ -177,8 +177,8 @@ export function startInformers(dependencies: Dependencies, options: InformerOpti
     accounts,
     secrets,
     pods,
-    source: (name) => sources.get(showSource(name))?.items.get(showSource(name)) ?? null,
-    knows: (name) => sources.get(showSource(name))?.known === true,
+    source: (name) => sources.get(formatSource(name))?.items.get(formatSource(name)) ?? null,
+    knows: (name) => sources.get(formatSource(name))?.known === true,
     isReady: (namespace, copy) => ready.has(`${scopes === null ? everywhere : namespace}/${copy}`),
     answered: Promise.all(answers).then(() => undefined),
   }

@@ -1,9 +1,9 @@
 /** From what a socket, TLS or the HTTP parser throws to an answer that an operator can act on. */
 import { errors } from 'undici'
-import type { Answer, Failure } from '../../decision/resolve/manifest-source.ts'
+import type { ManifestAnswer, FailedOutcome } from '../../decision/resolve/manifest-source.ts'
 
 /** An answer other than `found`. */
-export type FailedAnswer = Extract<Answer, { readonly detail: string }>
+export type FailedAnswer = Extract<ManifestAnswer, { readonly detail: string }>
 
 /** Refused at connect time: the name led into a network that it must not lead into. */
 export class AddressRefusedError extends Error {
@@ -16,7 +16,7 @@ export interface FailureContext {
   readonly signal: AbortSignal
 }
 
-export function failed(outcome: Failure, detail: string): FailedAnswer {
+export function failed(outcome: FailedOutcome, detail: string): FailedAnswer {
   return { outcome, detail }
 }
 

@@ -1,4 +1,4 @@
-import type { Failure } from '../../decision/resolve/manifest-source.ts'
+import type { FailedOutcome } from '../../decision/resolve/manifest-source.ts'
 import type { FailedAnswer } from './network-error.ts'
 
 /**
@@ -7,7 +7,7 @@ import type { FailedAnswer } from './network-error.ts'
  */
 export class RegistryError extends Error {
   override readonly name = 'RegistryFault'
-  readonly outcome: Failure
+  readonly outcome: FailedOutcome
   /** 0 when there was no answer. */
   readonly status: number
   /** The registry's own word, such as `NAME_UNKNOWN`; null when it said none. */

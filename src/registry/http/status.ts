@@ -1,5 +1,5 @@
 /** What a status other than 200 means for the walk through the candidates, and how it is told to people. */
-import type { Failure } from '../../decision/resolve/manifest-source.ts'
+import type { FailedOutcome } from '../../decision/resolve/manifest-source.ts'
 import { failed, type FailedAnswer } from './network-error.ts'
 import type { Reply } from './transport.ts'
 
@@ -10,7 +10,7 @@ export function failureForStatus(reply: Reply, now: () => number): FailedAnswer 
   return seconds === null ? answer : { ...answer, retryAfterMs: seconds * 1000 }
 }
 
-function outcomeOf(status: number): Failure {
+function outcomeOf(status: number): FailedOutcome {
   if (status === 404) return 'absent'
   if (status === 401 || status === 403) return 'denied'
   if (status === 429) return 'limited'

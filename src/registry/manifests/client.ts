@@ -6,10 +6,10 @@ import { credentialIdentity } from '../../credentials/credential-identity.ts'
 import type { Credential } from '../../credentials/keychain.ts'
 import { BerthError } from '../../errors.ts'
 import type {
-  Answer,
+  ManifestAnswer,
   ManifestSource,
-  PreparedQuestion,
-  Question,
+  PreparedQuery,
+  ManifestQuery,
 } from '../../decision/resolve/manifest-source.ts'
 import {
   apiUrl,
@@ -29,8 +29,8 @@ export function createManifestSource(
   const connections = createConnections(dependencies)
 
   return {
-    knows: (host) => registries.has(host),
-    probes: (host) => registries.get(host)?.probe ?? false,
+    isListed: (host) => registries.has(host),
+    isProbed: (host) => registries.get(host)?.probe ?? false,
     async prepare(question) {
       const registry = connections.get(question.host)
       if (registry === undefined) {
@@ -50,14 +50,14 @@ export function createManifestSource(
 
 function prepared(
   registry: Connected,
-  { repository, reference }: Question,
+  { repository, reference }: ManifestQuery,
   credentials: readonly Credential[],
-): PreparedQuestion {
+): PreparedQuery {
   const identity = credentialIdentity(credentials)
   const url = apiUrl(registry.settings.endpoint, `${repository}/manifests/${reference}`)
   return {
     credentialIdentity: identity,
-    ask: (signal) => {
+    send: (signal) => {
       const session = createSession(registry, { repository, credentials, identity })
       return askManifest({
         send: (method) =>
@@ -76,6 +76,6 @@ function prepared(
 }
 
 /** A question whose answer is known without asking. No credential is behind it, so it shares no key with one. */
-function answered(answer: Answer): PreparedQuestion {
-  return { credentialIdentity: 'unasked', ask: () => Promise.resolve(answer) }
+function answered(answer: ManifestAnswer): PreparedQuery {
+  return { credentialIdentity: 'unasked', send: () => Promise.resolve(answer) }
 }

@@ -1,7 +1,7 @@
 /** What a reference names: a digest and a media type, from a HEAD where that can be believed, else from the bytes. */
 import { createHash } from 'node:crypto'
 import { isDigest } from '../../decision/reference/parse.ts'
-import type { Answer } from '../../decision/resolve/manifest-source.ts'
+import type { ManifestAnswer } from '../../decision/resolve/manifest-source.ts'
 import { failed } from '../http/network-error.ts'
 import { failureForStatus } from '../http/status.ts'
 import type { Reply, Sent } from '../http/transport.ts'
@@ -47,7 +47,11 @@ export interface ManifestQuestion {
 }
 
 /** Asks with HEAD, and with one GET where HEAD leaves something open. */
-export async function askManifest({ send, reference, now }: ManifestQuestion): Promise<Answer> {
+export async function askManifest({
+  send,
+  reference,
+  now,
+}: ManifestQuestion): Promise<ManifestAnswer> {
   const head = await send('HEAD')
   if (!head.ok) return head.answer
   const { status } = head.reply
@@ -60,7 +64,7 @@ export async function askManifest({ send, reference, now }: ManifestQuestion): P
 }
 
 /** Null when only the bytes can tell. */
-function readHead(reply: Reply, reference: string): Answer | null {
+function readHead(reply: Reply, reference: string): ManifestAnswer | null {
   if (reply.isCoded) return coded()
   const type = typeOf(reply)
   const fault = typeFault(type)
@@ -75,7 +79,7 @@ function readHead(reply: Reply, reference: string): Answer | null {
   return { outcome: 'found', digest, mediaType: type }
 }
 
-function readGet(reply: Reply, reference: string): Answer {
+function readGet(reply: Reply, reference: string): ManifestAnswer {
   if (reply.isCoded) return coded()
   const { body } = reply
   if (body === null) return failed('invalid', tooLarge)
@@ -92,7 +96,7 @@ function readGet(reply: Reply, reference: string): Answer {
 }
 
 /** The body names its type itself; the header may say nothing, but not something else. */
-function typeOfBody(body: Buffer, headerType: string): string | Answer {
+function typeOfBody(body: Buffer, headerType: string): string | ManifestAnswer {
   let document: unknown
   try {
     document = JSON.parse(body.toString('utf8'))
@@ -113,7 +117,7 @@ function typeOfBody(body: Buffer, headerType: string): string | Answer {
     : failed('invalid', 'not an image manifest')
 }
 
-function typeFault(type: string): Answer | null {
+function typeFault(type: string): ManifestAnswer | null {
   if (mediaTypes.includes(type) || genericTypes.has(type)) return null
   if (schema1Types.has(type)) return schema1()
   return type === 'text/html'
@@ -150,14 +154,14 @@ function hash(body: Buffer, like: string): string {
   return `${algorithm}:${createHash(algorithm).update(body).digest('hex')}`
 }
 
-function coded(): Answer {
+function coded(): ManifestAnswer {
   return failed('invalid', 'the answer is compressed, which was not asked for')
 }
 
-function otherDigest(): Answer {
+function otherDigest(): ManifestAnswer {
   return failed('invalid', 'the registry answered with another digest than the one asked for')
 }
 
-function schema1(): Answer {
+function schema1(): ManifestAnswer {
   return failed('invalid', 'schema 1 image, which runtimes no longer run; push it again')
 }

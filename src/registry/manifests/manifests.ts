@@ -1,6 +1,6 @@
 /** Manifests as bytes: got with their hash checked, put unchanged. */
 import { createHash } from 'node:crypto'
-import type { Answer } from '../../decision/resolve/manifest-source.ts'
+import type { ManifestAnswer } from '../../decision/resolve/manifest-source.ts'
 import { failed } from '../http/network-error.ts'
 import { RegistryError } from '../http/registry-error.ts'
 import { acceptHeader, askManifest, maxManifestBytes } from './manifest-lookup.ts'
@@ -21,7 +21,7 @@ export function headManifest(
   repository: Repository,
   reference: string,
   signal: AbortSignal,
-): Promise<Answer> {
+): Promise<ManifestAnswer> {
   return askManifest({
     reference,
     now: repository.now,

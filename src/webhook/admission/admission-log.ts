@@ -14,9 +14,9 @@ export type AdmissionLog = (logged: LoggedAdmission) => void
 /** One line for each admission: which pod, what became of each image, by which row, and why. */
 export function createAdmissionLog(log: Logger): AdmissionLog {
   return ({ request, admission, milliseconds }) => {
-    const images = admission.decisions.map(({ site, asked, image, resolution, why }) => ({
+    const images = admission.decisions.map(({ site, requested, image, resolution, why }) => ({
       site: site.name,
-      from: asked,
+      from: requested,
       to: image,
       row: resolution?.row ?? null,
       why: why === '' ? 'left to another webhook' : why,

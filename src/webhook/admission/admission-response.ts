@@ -1,8 +1,8 @@
 /** The answers that a review can get, and nothing else: allowed as it is, patched, or denied by a rule. */
-import type { Patch } from '../../decision/pod/patch.ts'
+import type { JsonPatch } from '../../decision/pod/patch.ts'
 
 export interface AdmissionVerdict {
-  readonly patch: Patch
+  readonly patch: JsonPatch
   /** Set when a rule of the configuration refuses the pod; names the image, the rule and the fix. */
   readonly denied: string | null
   readonly warnings: readonly string[]

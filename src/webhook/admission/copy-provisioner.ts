@@ -11,7 +11,7 @@ import { copyBody } from '../../pull-secrets/secret-manifests.ts'
 import { type Content, readContent } from '../../pull-secrets/content.ts'
 import { type RawSecret, readNamespace, readSourceSecret } from '../../pull-secrets/objects.ts'
 import { exclusionOf } from '../../pull-secrets/plan.ts'
-import { type CopySettings, showSource } from '../../config/copy-settings.ts'
+import { type CopySettings, formatSource } from '../../config/copy-settings.ts'
 import type { Logger } from '../../telemetry/log.ts'
 
 export interface EnsureDependencies {
@@ -84,11 +84,11 @@ export function createEnsureCopies(
         copy.from.map(async (source) => {
           const where = { apiVersion: 'v1', resource: 'secrets', ...source }
           const secret = await api.get<RawSecret & KubeObject>(where, { signal })
-          return [showSource(source), secret === null ? null : readSourceSecret(secret)] as const
+          return [formatSource(source), secret === null ? null : readSourceSecret(secret)] as const
         }),
       ),
     )
-    const content = readContent(copy, (source) => sources.get(showSource(source)) ?? null)
+    const content = readContent(copy, (source) => sources.get(formatSource(source)) ?? null)
     // A kubelet that has a credential does not try without: one that has ended closes public images too.
     if (content.kind === 'good' && Date.parse(content.expiresAt ?? '') <= now().getTime())
       return { kind: 'invalid', reason: `its credentials ended at ${content.expiresAt}` }

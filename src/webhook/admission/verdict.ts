@@ -1,5 +1,5 @@
 /** From what was decided about the sites of a pod to the verdict: patch, warnings, refusal, what the audit log is told. */
-import { annotationFits, buildPatch, type Changes } from '../../decision/pod/patch.ts'
+import { annotationFits, buildPatch, type PodChanges } from '../../decision/pod/patch.ts'
 import type { LazySignal } from '../../decision/resolve/budget.ts'
 import { imagesAnnotation, writeRecords } from '../../decision/pod/images-annotation.ts'
 import { mapMaybe } from '../../async/maybe-promise.ts'
@@ -63,7 +63,7 @@ function verdictOf({ request, decisions }: VerdictInput, secrets: SecretsResult)
  * What the pod is to carry. An annotation about images on which Berth has no say is not Berth's, or not true any more, and
  * goes; an update that changes no image leaves everything as it is, and a pod with no room for it keeps what it has.
  */
-function annotationFor(value: string, fits: boolean, isLooked: boolean): Changes['annotation'] {
+function annotationFor(value: string, fits: boolean, isLooked: boolean): PodChanges['annotation'] {
   if (!fits || !isLooked) return null
   return { key: imagesAnnotation, value: value === '' ? null : value }
 }

@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { readLock } from '../../../src/decision/lock/lock.ts'
+import { parseLock } from '../../../src/decision/lock/image-lock.ts'
 import { berth } from '../../support/io.ts'
 import { type FakeRegistry, startFakeRegistry } from '../../support/registry.ts'
 
@@ -67,7 +67,7 @@ const pods = (...images: string[]) =>
 const lock = (...more: string[]) =>
   berth(['lock', '--config', config, '-f', join(directory, 'pods.yaml'), ...more])
 const digests = () => {
-  const read = readLock(readFileSync(lockFile, 'utf8'))
+  const read = parseLock(readFileSync(lockFile, 'utf8'))
   return read.ok
     ? [...read.lock.values()].map(({ image, digest, from }) => [image, digest, from])
     : read.message

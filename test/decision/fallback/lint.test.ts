@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { lintTable } from '../../../src/decision/fallback/lint.ts'
-import { select } from '../../../src/decision/fallback/table.ts'
+import { selectCandidates } from '../../../src/decision/fallback/table.ts'
 import { anubis, freeipa, referenceOf, type RowInput, tableOf } from '../../support/tables.ts'
 
 function findings(mirrors: readonly string[], ...rows: RowInput[]) {
@@ -43,10 +43,13 @@ describe('loops (R-48)', () => {
   it('are found wherever a candidate on a mirror would move again, and nowhere else', () => {
     // The property behind the rule: the first candidate of a candidate on a mirror is that candidate.
     for (const image of ['nginx', 'ghcr.io/a/b', 'anubis:32000/x']) {
-      for (const { kind, reference, image: made } of select(anubis, referenceOf(image), 'default')
-        .candidates) {
+      for (const { kind, reference, image: made } of selectCandidates(
+        anubis,
+        referenceOf(image),
+        'default',
+      ).candidates) {
         if (kind !== 'mirror' || reference === null) continue
-        expect(select(anubis, reference, 'default').candidates[0]?.image).toBe(made)
+        expect(selectCandidates(anubis, reference, 'default').candidates[0]?.image).toBe(made)
       }
     }
   })

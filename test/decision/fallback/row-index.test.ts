@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { compilePattern, type Pattern } from '../../../src/decision/fallback/glob.ts'
+import { compilePattern, type ImagePattern } from '../../../src/decision/fallback/image-pattern.ts'
 import { indexRows } from '../../../src/decision/fallback/row-index.ts'
 
 const hosts = ['a.io', 'b.io', '*.io', 'localhost:5000']
@@ -21,7 +21,7 @@ it('finds what looking at every row in turn would find', () => {
       fc.boolean(),
       (rows, [domain, path], mirrorOnly) => {
         const compiled = rows.map((texts) =>
-          texts.flatMap((text): Pattern[] => {
+          texts.flatMap((text): ImagePattern[] => {
             const result = compilePattern(text)
             return result.ok ? [result.pattern] : []
           }),
@@ -42,7 +42,7 @@ it('finds what looking at every row in turn would find', () => {
 
 it('looks at one row for each of a hundred images among a thousand rows', () => {
   let looks = 0
-  const counted = (text: string): Pattern => {
+  const counted = (text: string): ImagePattern => {
     const result = compilePattern(text)
     if (!result.ok) throw new Error(result.message)
     const { pattern } = result

@@ -1,11 +1,15 @@
 import { describe, expect, it } from 'vitest'
-import { select } from '../../../src/decision/fallback/table.ts'
+import { selectCandidates } from '../../../src/decision/fallback/table.ts'
 import { anubis, freeipa, referenceOf, tableOf } from '../../support/tables.ts'
 
 const digest = `sha256:${'a'.repeat(64)}`
 
-function candidates(table: Parameters<typeof select>[0], image: string, namespace = 'default') {
-  const { row, candidates: made } = select(table, referenceOf(image), namespace)
+function candidates(
+  table: Parameters<typeof selectCandidates>[0],
+  image: string,
+  namespace = 'default',
+) {
+  const { row, candidates: made } = selectCandidates(table, referenceOf(image), namespace)
   return { row: row?.name ?? null, tries: made.map((each) => `${each.kind} ${each.image}`) }
 }
 
@@ -147,15 +151,19 @@ describe('rows', () => {
       ['m.example'],
       [{ name: 'host', images: ['**'], try: ['m.example/{host}/{path}'] }],
     )
-    const [withPort] = select(table, referenceOf('b.example:5000/x:1'), 'default').candidates
-    const [tooLong] = select(
+    const [withPort] = selectCandidates(
+      table,
+      referenceOf('b.example:5000/x:1'),
+      'default',
+    ).candidates
+    const [tooLong] = selectCandidates(
       table,
       referenceOf(`b.example/${'x'.repeat(250)}`),
       'default',
     ).candidates
 
     expect([withPort?.reference, withPort?.image]).toEqual([null, 'm.example/b.example:5000/x:1'])
-    expect(tooLong?.fault).toContain('characters')
+    expect(tooLong?.error).toContain('characters')
   })
 
   it('take another name of Docker Hub for Docker Hub', () => {

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { annotationFits, applyTo, buildPatch } from '../../../src/decision/pod/patch.ts'
+import { annotationFits, applyPatch, buildPatch } from '../../../src/decision/pod/patch.ts'
 import { findSites } from '../../../src/decision/pod/sites.ts'
 import { podOf } from '../../support/reviews.ts'
 
@@ -105,7 +105,7 @@ describe('the patch', () => {
           annotation: { key: 'berth.dev/images', value: 'x' },
           pullSecrets: ['s'],
         })
-        const after = applyTo(pod, patch)
+        const after = applyPatch(pod, patch)
         expect(findSites(after).map(({ image, pullPolicy }) => [image, pullPolicy])).toEqual(
           sites.map(() => ['new', 'Always']),
         )

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { at, podPath } from '../../../src/decision/pod/pod-path.ts'
+import { valueAt, podPath } from '../../../src/decision/pod/pod-path.ts'
 
 describe('where an object holds a pod', () => {
   it.each([
@@ -39,7 +39,7 @@ describe('where an object holds a pod', () => {
   it('leads to the pod', () => {
     const job = { spec: { template: { spec: { containers: [] } } } }
 
-    expect(at(job, ['spec', 'template'])).toBe(job.spec.template)
-    expect(at({ spec: null }, ['spec', 'template'])).toBeUndefined()
+    expect(valueAt(job, ['spec', 'template'])).toBe(job.spec.template)
+    expect(valueAt({ spec: null }, ['spec', 'template'])).toBeUndefined()
   })
 })

@@ -35,7 +35,7 @@ const vectors = data.vectors as readonly Vector[]
 
 function parsed(text: string) {
   const result = parseReference(text)
-  if (!result.ok) throw new Error(`${text}: ${result.fault}`)
+  if (!result.ok) throw new Error(`${text}: ${result.code}`)
   return result.reference
 }
 
@@ -62,11 +62,11 @@ describe('the grammar of distribution/reference (R-01)', () => {
   })
 
   it.each(vectors.filter(({ ok }) => !ok))('$id is $error: $input', (vector) => {
-    expect(parseReference(vector.input)).toMatchObject({ ok: false, fault: vector.error })
+    expect(parseReference(vector.input)).toMatchObject({ ok: false, code: vector.error })
   })
 
   it.each(data.sha256Only)('with sha256 alone, $input is $error', ({ input, error }) => {
-    expect(parseReference(input, new Set(['sha256']))).toMatchObject({ ok: false, fault: error })
+    expect(parseReference(input, new Set(['sha256']))).toMatchObject({ ok: false, code: error })
   })
 
   it.each(data.any)('as any reference: $input', (vector) => {
@@ -85,13 +85,13 @@ describe('the grammar of distribution/reference (R-01)', () => {
 
   it.each(data.canonical)('written in full: $input', ({ input, ok, error }) => {
     const result = parseReference(input)
-    const fault = !result.ok
-      ? result.fault
+    const code = !result.ok
+      ? result.code
       : isCanonical(input, result.reference)
         ? undefined
         : 'not-canonical'
 
-    expect({ ok: fault === undefined, fault }).toEqual({ ok, fault: error })
+    expect({ ok: code === undefined, code }).toEqual({ ok, code: error })
   })
 
   it.each(data.withTag)('$base with tag $tag', ({ base, tag, ok, result }) => {
@@ -149,7 +149,7 @@ describe('any text at all', () => {
   it('refuses a megabyte without looking at it', () => {
     expect(parseReference('a'.repeat(1 << 20))).toMatchObject({
       ok: false,
-      fault: 'invalid-format',
+      code: 'invalid-format',
     })
   })
 })

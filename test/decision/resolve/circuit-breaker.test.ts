@@ -1,27 +1,33 @@
 import { beforeEach, describe, expect, it } from 'vitest'
-import { OutOfTime } from '../../../src/decision/resolve/budget.ts'
-import { type Circuits, createCircuits } from '../../../src/decision/resolve/circuit-breaker.ts'
-import type { Answer, ManifestSource } from '../../../src/decision/resolve/manifest-source.ts'
+import { QueryTimeoutError } from '../../../src/decision/resolve/budget.ts'
+import {
+  type CircuitBreakers,
+  createCircuitBreakers,
+} from '../../../src/decision/resolve/circuit-breaker.ts'
+import type {
+  ManifestAnswer,
+  ManifestSource,
+} from '../../../src/decision/resolve/manifest-source.ts'
 import { failed, found } from '../../support/questions.ts'
 
 let now: number
 let asked: string[]
-let next: (signal: AbortSignal) => Promise<Answer>
-let circuits: Circuits
+let next: (signal: AbortSignal) => Promise<ManifestAnswer>
+let circuits: CircuitBreakers
 let guarded: ManifestSource
 
 beforeEach(() => {
   now = 1_000
   asked = []
   next = () => Promise.resolve(found())
-  circuits = createCircuits(() => now)
+  circuits = createCircuitBreakers(() => now)
   guarded = circuits.guard({
-    knows: () => true,
-    probes: () => true,
+    isListed: () => true,
+    isProbed: () => true,
     prepare: ({ host }) =>
       Promise.resolve({
         credentialIdentity: 'anonymous',
-        ask: (signal) => {
+        send: (signal) => {
           asked.push(host)
           return next(signal)
         },
@@ -30,16 +36,16 @@ beforeEach(() => {
 })
 
 async function ask(
-  answer: Answer | null = null,
+  answer: ManifestAnswer | null = null,
   host = 'a.example',
   repository = 'x',
   signal = new AbortController().signal,
-): Promise<Answer> {
+): Promise<ManifestAnswer> {
   if (answer !== null) next = () => Promise.resolve(answer)
-  return (await guarded.prepare({ host, repository, reference: '1' })).ask(signal)
+  return (await guarded.prepare({ host, repository, reference: '1' })).send(signal)
 }
 
-async function times(count: number, answer: Answer): Promise<void> {
+async function times(count: number, answer: ManifestAnswer): Promise<void> {
   for (let index = 0; index < count; index++) await ask(answer)
 }
 
@@ -69,7 +75,7 @@ describe('a registry that is down', () => {
   it('is asked one question when the time is over, and the first answer closes the circuit', async () => {
     await times(5, failed('unreachable'))
     now += 10_000
-    let answer: (value: Answer) => void = () => undefined
+    let answer: (value: ManifestAnswer) => void = () => undefined
     next = () => new Promise((resolve) => (answer = resolve))
     const probe = ask()
     await Promise.resolve()
@@ -153,7 +159,7 @@ describe('a question that was dropped', () => {
   })
 
   it('does, if it used up its time', async () => {
-    for (let index = 0; index < 5; index++) await dropped(new OutOfTime())
+    for (let index = 0; index < 5; index++) await dropped(new QueryTimeoutError())
 
     expect((await ask(found())).outcome).toBe('skipped')
   })

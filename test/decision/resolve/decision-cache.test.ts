@@ -1,13 +1,13 @@
 import { describe, expect, it } from 'vitest'
 import { createDecide } from '../../../src/decision/resolve/decision-cache.ts'
-import type { Answer } from '../../../src/decision/resolve/manifest-source.ts'
+import type { ManifestAnswer } from '../../../src/decision/resolve/manifest-source.ts'
 import { digestA, failed, found, registriesOf } from '../../support/questions.ts'
 import { anubis, tableOf } from '../../support/tables.ts'
 
 const policy = { table: anubis, pin: { matches: () => false, unresolved: 'keep' } } as const
 const { signal } = new AbortController()
 
-function decideWith(answer: Answer, table = anubis) {
+function decideWith(answer: ManifestAnswer, table = anubis) {
   const clock = { now: 0 }
   const registries = registriesOf({ 'anubis:32000': answer })
   const decide = createDecide(
@@ -83,7 +83,7 @@ describe('a decision', () => {
   it('about a name that does not parse is made at once', () => {
     expect(decideWith(found()).decide('NGINX')).toEqual({
       ok: false,
-      fault: 'repository names are lower case',
+      error: 'repository names are lower case',
     })
   })
 })

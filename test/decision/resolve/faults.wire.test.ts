@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { formatReference } from '../../../src/decision/reference/reference.ts'
 import type { RegistrySettings } from '../../../src/registry/settings.ts'
-import { createCache } from '../../../src/decision/resolve/answer-cache.ts'
-import { createCircuits } from '../../../src/decision/resolve/circuit-breaker.ts'
+import { createManifestCache } from '../../../src/decision/resolve/manifest-cache.ts'
+import { createCircuitBreakers } from '../../../src/decision/resolve/circuit-breaker.ts'
 import { resolve } from '../../../src/decision/resolve/resolve.ts'
 import { describeResolution } from '../../../src/decision/resolve/describe-resolution.ts'
 import { type FakeRegistry, manifestType, startFakeRegistry } from '../../support/registry.ts'
@@ -191,9 +191,12 @@ async function decideWith(fault: Fault, position: number, questionMs: number) {
   const now = () => performance.now()
   const resolution = await resolve(
     {
-      ask: createCache(createCircuits(now).guard(client), { now, questionMs }),
-      knows: (host) => client.knows(host),
-      probes: (host) => client.probes(host),
+      queryManifest: createManifestCache(createCircuitBreakers(now).guard(client), {
+        now,
+        questionMs,
+      }),
+      isListed: (host) => client.isListed(host),
+      isProbed: (host) => client.isProbed(host),
       now,
     },
     {

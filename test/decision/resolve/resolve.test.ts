@@ -1,6 +1,9 @@
 import { describe, expect, it, vi } from 'vitest'
 import { formatReference } from '../../../src/decision/reference/reference.ts'
-import { type Policy, resolveUnasked } from '../../../src/decision/resolve/resolution.ts'
+import {
+  type ResolvePolicy,
+  resolveWithoutProbing,
+} from '../../../src/decision/resolve/resolution.ts'
 import { resolve } from '../../../src/decision/resolve/resolve.ts'
 import { describeResolution } from '../../../src/decision/resolve/describe-resolution.ts'
 import {
@@ -17,7 +20,7 @@ import { anubis, freeipa, referenceOf, type RowInput, tableOf } from '../../supp
 const pinLatest = { matches: (tag: string) => tag === 'latest', unresolved: 'keep' } as const
 const pinNothing = { matches: () => false, unresolved: 'keep' } as const
 
-async function decide(image: string, registries: Registries, policy: Partial<Policy> = {}) {
+async function decide(image: string, registries: Registries, policy: Partial<ResolvePolicy> = {}) {
   const resolution = await resolve(
     registries.dependencies,
     { table: anubis, pin: pinNothing, ...policy },
@@ -34,7 +37,7 @@ async function decide(image: string, registries: Registries, policy: Partial<Pol
 function oneRow(
   row: Omit<RowInput, 'name'>,
   mirrors: readonly string[] = ['m.example'],
-): Partial<Policy> {
+): Partial<ResolvePolicy> {
   return { table: tableOf(mirrors, [{ name: 'row', ...row }]) }
 }
 
@@ -152,7 +155,7 @@ describe('order', () => {
       const decision = resolve(
         {
           ...dependencies,
-          ask: ({ host }) => {
+          queryManifest: ({ host }) => {
             order.push(host)
             return host === 'one.example' ? late : Promise.resolve(found(digestB))
           },
@@ -200,13 +203,13 @@ describe('order', () => {
       'third.example': second,
       'fourth.example': found(),
     })
-    const ask: typeof dependencies.ask = (question, signal) => {
+    const queryManifest: typeof dependencies.queryManifest = (question, signal) => {
       // The silent one is given up when the last one has been asked: without that there would be no end.
       if (question.host === 'fourth.example') queueMicrotask(() => stop.abort())
-      return dependencies.ask(question, signal)
+      return dependencies.queryManifest(question, signal)
     }
     const resolution = await resolve(
-      { ...dependencies, ask },
+      { ...dependencies, queryManifest },
       {
         table: tableOf(hosts, [
           { name: 'r', images: ['quay.io/**'], try: hosts.map((host) => `${host}/{path}`) },
@@ -474,7 +477,7 @@ describe('the host that a pod names', () => {
 
 describe('without asking', () => {
   it('every outcome is `unasked` and the first candidate is what would be chosen', () => {
-    const resolution = resolveUnasked(
+    const resolution = resolveWithoutProbing(
       { table: anubis, pin: pinLatest },
       { reference: referenceOf('nginx'), namespace: 'default' },
     )

@@ -161,7 +161,7 @@ describe('two identities (R-17)', () => {
     const { registry, client } = await start({ kind: 'bearer', users }, { keychain })
     const question = { host: registry.host, repository: 'team/app', reference: '1' }
     const one = await client.prepare(question)
-    await one.ask(new AbortController().signal)
+    await one.send(new AbortController().signal)
 
     credentials = []
     const other = await client.prepare(question)
@@ -169,13 +169,13 @@ describe('two identities (R-17)', () => {
     expect(other.credentialIdentity).toBe('anonymous')
     expect(one.credentialIdentity).not.toBe(other.credentialIdentity)
     const before = registry.requests.length
-    expect(await other.ask(new AbortController().signal)).toMatchObject({ outcome: 'denied' })
+    expect(await other.send(new AbortController().signal)).toMatchObject({ outcome: 'denied' })
     expect(exchangesOf(registry).slice(before)).toEqual([
       'registry HEAD bare',
       'token GET bare',
       'registry HEAD Bearer',
     ])
-    expect(await one.ask(new AbortController().signal)).toMatchObject(found)
+    expect(await one.send(new AbortController().signal)).toMatchObject(found)
   })
 
   it('are told apart before the question is asked, from one reading of the keychain', async () => {

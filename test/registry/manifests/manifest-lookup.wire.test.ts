@@ -168,8 +168,8 @@ describe('a source', () => {
   it('knows what is listed, and contacts nothing else', async () => {
     const listed = createClient([registryAt('https://a.example', { probe: false })])
 
-    expect([listed.knows('a.example'), listed.knows('b.example')]).toEqual([true, false])
-    expect([listed.probes('a.example'), listed.probes('b.example')]).toEqual([false, false])
+    expect([listed.isListed('a.example'), listed.isListed('b.example')]).toEqual([true, false])
+    expect([listed.isProbed('a.example'), listed.isProbed('b.example')]).toEqual([false, false])
     expect(await ask(listed, registry.host)).toMatchObject({ outcome: 'invalid' })
     expect(registry.requests).toEqual([])
     await listed.close()

@@ -12,9 +12,9 @@ import {
 import { createAdmit } from '../../../src/webhook/admission/admit.ts'
 import type { AdmissionRequest } from '../../../src/webhook/admission/admission-review.ts'
 import { createDecide } from '../../../src/decision/resolve/decision-cache.ts'
-import type { Policy } from '../../../src/decision/resolve/resolution.ts'
-import { compilePattern } from '../../../src/decision/fallback/glob.ts'
-import { applyTo } from '../../../src/decision/pod/patch.ts'
+import type { ResolvePolicy } from '../../../src/decision/resolve/resolution.ts'
+import { compilePattern } from '../../../src/decision/fallback/image-pattern.ts'
+import { applyPatch } from '../../../src/decision/pod/patch.ts'
 import { findSites } from '../../../src/decision/pod/sites.ts'
 import { member } from '../../../src/json/json.ts'
 import { digestA, failed, found, type Registries, registriesOf } from '../../support/questions.ts'
@@ -23,7 +23,7 @@ import { anubis, tableOf } from '../../support/tables.ts'
 
 interface Setting {
   readonly registries?: Registries
-  readonly policy?: Partial<Policy & AdmissionPolicy>
+  readonly policy?: Partial<ResolvePolicy & AdmissionPolicy>
   readonly facts?: NamespaceLookup
   readonly observeOnly?: boolean
   readonly ensure?: SecretProvisioner
@@ -36,7 +36,7 @@ const everywhere = registriesOf({ 'anubis:32000': found() })
 async function admit(request: AdmissionRequest, setting: Setting = {}) {
   const bugs: unknown[] = []
   const registries = setting.registries ?? everywhere
-  const policy: Policy & AdmissionPolicy = {
+  const policy: ResolvePolicy & AdmissionPolicy = {
     table: anubis,
     pin: { matches: (tag) => tag === 'latest', unresolved: 'keep' },
     pullPolicy: [],
@@ -59,7 +59,7 @@ async function admit(request: AdmissionRequest, setting: Setting = {}) {
     signal: () => signal,
     observeOnly: setting.observeOnly ?? false,
   })
-  const after = applyTo(request.object, verdict.patch)
+  const after = applyPatch(request.object, verdict.patch)
   return {
     ...verdict,
     holds: holds(),
@@ -150,7 +150,10 @@ describe('a pod that is created', () => {
   })
 
   it('runs as it is when we have a bug', async () => {
-    const broken = { ...everywhere.dependencies, ask: () => Promise.reject(new Error('boom')) }
+    const broken = {
+      ...everywhere.dependencies,
+      queryManifest: () => Promise.reject(new Error('boom')),
+    }
     const { patch, warnings, bugs, denied } = await admit(requestOf(podOf(['nginx'])), {
       registries: { dependencies: broken, asked: [] },
     })
@@ -169,7 +172,10 @@ describe('work that never ends', () => {
       pullSecrets: [],
       mode: 'enforce',
     } as const
-    const stuck = { ...everywhere.dependencies, ask: () => new Promise<never>(() => undefined) }
+    const stuck = {
+      ...everywhere.dependencies,
+      queryManifest: () => new Promise<never>(() => undefined),
+    }
     const handler = createAdmit({
       current: () => ({ policy, decide: createDecide(stuck, policy) }),
       facts: noNamespaceLookup,

@@ -3,7 +3,7 @@
  * registry. Text in, values out; where the file stands is for others to know.
  */
 import { parse } from 'yaml'
-import { canonicalRepository } from '../fallback/alias.ts'
+import { canonicalReference } from '../fallback/registry-aliases.ts'
 import { isDigest, parseReference } from '../reference/parse.ts'
 import { formatReference, type Reference, withDefaultTag } from '../reference/reference.ts'
 
@@ -18,16 +18,16 @@ export interface LockedImage {
 }
 
 /** Images by name. */
-export type Lock = ReadonlyMap<string, LockedImage>
+export type ImageLock = ReadonlyMap<string, LockedImage>
 
-export type ReadLock =
-  { readonly ok: true; readonly lock: Lock } | { readonly ok: false; readonly message: string }
+export type ParseLockResult =
+  { readonly ok: true; readonly lock: ImageLock } | { readonly ok: false; readonly message: string }
 
 const apiVersion = 'berth.dev/v1alpha1'
 const kind = 'BerthLock'
 
 /** Reads a lock file. Never throws: what is wrong with it is a message that names the entry. */
-export function readLock(text: string): ReadLock {
+export function parseLock(text: string): ParseLockResult {
   let value: unknown
   try {
     value = parse(text, { logLevel: 'error' })
@@ -49,7 +49,7 @@ export function readLock(text: string): ReadLock {
 }
 
 /** The file: one entry for each image, in the order of the names, so that a diff shows what has changed and nothing else. */
-export function formatLock(lock: Lock): string {
+export function formatLock(lock: ImageLock): string {
   // By code units: the same on every machine, whatever its locale.
   const images = [...lock.values()].sort((a, b) => (a.image < b.image ? -1 : 1))
   const head = `# Written by \`berth lock\`. A change of a digest is a change of what runs: review it as such.
@@ -66,11 +66,11 @@ images:`
 
 /** What an image is called in a lock file: its registry's usual name, and its tag also where it goes without saying. */
 export function lockKey(reference: Reference): string {
-  return formatReference(withDefaultTag(canonicalRepository(reference)))
+  return formatReference(withDefaultTag(canonicalReference(reference)))
 }
 
 /** The digest that the lock has for an image; null for an image with a digest of its own, and for one that is not in it. */
-export function lockedDigest(lock: Lock, reference: Reference): string | null {
+export function lockedDigest(lock: ImageLock, reference: Reference): string | null {
   return reference.digest === null ? (lock.get(lockKey(reference))?.digest ?? null) : null
 }
 
@@ -89,7 +89,7 @@ function readEntry(entry: unknown): LockedImage | string {
   return { image, digest, from, date }
 }
 
-function wrong(message: string): ReadLock {
+function wrong(message: string): ParseLockResult {
   return { ok: false, message }
 }
 

@@ -1,20 +1,23 @@
 import { describe, expect, it } from 'vitest'
-import { createCache } from '../../../src/decision/resolve/answer-cache.ts'
-import type { Answer, ManifestSource } from '../../../src/decision/resolve/manifest-source.ts'
+import { createManifestCache } from '../../../src/decision/resolve/manifest-cache.ts'
+import type {
+  ManifestAnswer,
+  ManifestSource,
+} from '../../../src/decision/resolve/manifest-source.ts'
 import { digestA, failed, found } from '../../support/questions.ts'
 
 const question = { host: 'a.example', repository: 'x', reference: '1' }
 
 /** A source whose answers are handed out by the test, one for each request that reaches it. */
 function sourceOf(identity: () => string = () => 'anonymous') {
-  const requests: { answer(value: Answer): void; readonly signal: AbortSignal }[] = []
+  const requests: { answer(value: ManifestAnswer): void; readonly signal: AbortSignal }[] = []
   const source: ManifestSource = {
-    knows: () => true,
-    probes: () => true,
+    isListed: () => true,
+    isProbed: () => true,
     prepare: () =>
       Promise.resolve({
         credentialIdentity: identity(),
-        ask: (signal) => new Promise((resolve) => requests.push({ answer: resolve, signal })),
+        send: (signal) => new Promise((resolve) => requests.push({ answer: resolve, signal })),
       }),
   }
   return { source, requests }
@@ -25,7 +28,7 @@ const arrival = () => new Promise((resolve) => setImmediate(resolve))
 
 async function ask(
   times: number,
-  asker: ReturnType<typeof createCache>,
+  asker: ReturnType<typeof createManifestCache>,
   signal = new AbortController().signal,
 ) {
   const answers = Array.from({ length: times }, () => asker(question, signal))
@@ -36,7 +39,7 @@ async function ask(
 describe('one question, one request (R-16)', () => {
   it('a hundred askers at once share it', async () => {
     const { source, requests } = sourceOf()
-    const answers = ask(100, createCache(source, { now: () => 0 }))
+    const answers = ask(100, createManifestCache(source, { now: () => 0 }))
     await arrival()
     expect(requests).toHaveLength(1)
     requests[0]?.answer(found())
@@ -47,7 +50,7 @@ describe('one question, one request (R-16)', () => {
 
   it('an asker who gives up leaves the others their answer', async () => {
     const { source, requests } = sourceOf()
-    const asker = createCache(source, { now: () => 0 })
+    const asker = createManifestCache(source, { now: () => 0 })
     const impatient = new AbortController()
     const [one, two] = [
       asker(question, impatient.signal),
@@ -64,7 +67,7 @@ describe('one question, one request (R-16)', () => {
   it('stops when nobody waits any more', async () => {
     const { source, requests } = sourceOf()
     const gone = new AbortController()
-    const answer = createCache(source, { now: () => 0 })(question, gone.signal)
+    const answer = createManifestCache(source, { now: () => 0 })(question, gone.signal)
     await arrival()
     gone.abort()
 
@@ -81,7 +84,7 @@ describe('what is kept (R-17, R-18)', () => {
     // The clock starts at one: lru-cache takes zero for "never set".
     let now = 1
     const { source, requests } = sourceOf()
-    const asker = createCache(source, { now: () => now })
+    const asker = createManifestCache(source, { now: () => now })
     const first = ask(1, asker)
     await arrival()
     requests[0]?.answer(answer)
@@ -100,7 +103,7 @@ describe('what is kept (R-17, R-18)', () => {
     '%s is not',
     async (outcome) => {
       const { source, requests } = sourceOf()
-      const asker = createCache(source, { now: () => 1 })
+      const asker = createManifestCache(source, { now: () => 1 })
       const first = ask(1, asker)
       await arrival()
       requests[0]?.answer(failed(outcome))
@@ -115,7 +118,7 @@ describe('what is kept (R-17, R-18)', () => {
   it('no answer crosses from one credential to another', async () => {
     let identity = 'team-a'
     const { source, requests } = sourceOf(() => identity)
-    const asker = createCache(source, { now: () => 1 })
+    const asker = createManifestCache(source, { now: () => 1 })
     const first = ask(1, asker)
     await arrival()
     requests[0]?.answer(found(digestA))
@@ -131,11 +134,11 @@ describe('what is kept (R-17, R-18)', () => {
 })
 
 describe('a registry that is away (R-19)', () => {
-  const setting = async (last: Answer) => {
+  const setting = async (last: ManifestAnswer) => {
     const clock = { now: 1 }
     const { source, requests } = sourceOf()
-    const asker = createCache(source, { now: () => clock.now })
-    const tell = async (answer: Answer) => {
+    const asker = createManifestCache(source, { now: () => clock.now })
+    const tell = async (answer: ManifestAnswer) => {
       const asked = ask(1, asker)
       await arrival()
       requests.at(-1)?.answer(answer)
@@ -174,7 +177,7 @@ describe('a registry that is away (R-19)', () => {
 describe('a silent registry', () => {
   it('has its question ended, so that others have time', async () => {
     const { source, requests } = sourceOf()
-    const asker = createCache(source, { now: () => 1, questionMs: 1 })
+    const asker = createManifestCache(source, { now: () => 1, questionMs: 1 })
     const answer = ask(1, asker)
     await arrival()
     const signal = requests[0]?.signal
@@ -187,7 +190,7 @@ describe('a silent registry', () => {
 
   it('leaves nobody waiting for a request that was stopped', async () => {
     const { source, requests } = sourceOf()
-    const asker = createCache(source, { now: () => 1 })
+    const asker = createManifestCache(source, { now: () => 1 })
     const gone = new AbortController()
     const first = asker(question, gone.signal)
     await arrival()
@@ -204,12 +207,12 @@ describe('a silent registry', () => {
 describe('a credential that has to be fetched', () => {
   it('is waited for no longer than the caller has time', async () => {
     const source: ManifestSource = {
-      knows: () => true,
-      probes: () => true,
+      isListed: () => true,
+      isProbed: () => true,
       prepare: () => new Promise(() => undefined),
     }
     const stop = new AbortController()
-    const asker = createCache(source, { now: () => 1 })
+    const asker = createManifestCache(source, { now: () => 1 })
     const answers = [asker(question, stop.signal), asker(question, AbortSignal.abort())]
     stop.abort()
 
@@ -224,19 +227,19 @@ describe('memory', () => {
   it('is bounded by the number of answers and by their bytes', async () => {
     let requests = 0
     const source: ManifestSource = {
-      knows: () => true,
-      probes: () => true,
+      isListed: () => true,
+      isProbed: () => true,
       prepare: () =>
         Promise.resolve({
           credentialIdentity: 'anonymous',
-          ask: () => {
+          send: () => {
             requests++
             return Promise.resolve(found())
           },
         }),
     }
-    const fits = createCache(source, { now: () => 1, maxEntries: 2 })
-    const small = createCache(source, { now: () => 1, maxBytes: 1_000 })
+    const fits = createManifestCache(source, { now: () => 1, maxEntries: 2 })
+    const small = createManifestCache(source, { now: () => 1, maxBytes: 1_000 })
     const { signal } = new AbortController()
     for (const asker of [fits, small]) {
       for (const repository of ['a', 'b', 'c', 'a'])

@@ -1,15 +1,15 @@
 /** From `pullSecretCopies` to what propagation works with. */
-import { compileTagGlob } from '../decision/fallback/glob.ts'
+import { compileTagGlob } from '../decision/fallback/image-pattern.ts'
 import { matchesSelector } from '../decision/labels/label-selector.ts'
 import {
-  type Choice,
+  type NameSelector,
   type CopySettings,
   excludedNamespaces,
   type SourceName,
 } from './copy-settings.ts'
 import type { Config } from './config.ts'
-import type { PathPart } from './document.ts'
-import type { Report } from './registries.ts'
+import type { PathPart } from './yaml-document.ts'
+import type { ReportProblem } from './registries.ts'
 import type { ConfigInput } from './schema.ts'
 
 type CopiesInput = ConfigInput['pullSecretCopies']
@@ -23,7 +23,7 @@ const sourceName = /^([a-z0-9](?:[-a-z0-9]*[a-z0-9])?)\/([a-z0-9](?:[-.a-z0-9]*[
 export function readCopies(
   input: CopiesInput,
   added: ReadonlySet<string>,
-  report: Report,
+  report: ReportProblem,
 ): Config['pullSecretCopies'] {
   const { copies, stuckPods, rbac } = input
   const seen = new Set<string>()
@@ -68,7 +68,7 @@ export function readCopies(
   }
 }
 
-function readSource(text: string, path: readonly PathPart[], report: Report): SourceName[] {
+function readSource(text: string, path: readonly PathPart[], report: ReportProblem): SourceName[] {
   const [, namespace, name] = sourceName.exec(text) ?? []
   if (namespace !== undefined && name !== undefined) return [{ namespace, name }]
   report('error', path, `${text} is no source; write NAMESPACE/NAME`)
@@ -76,9 +76,9 @@ function readSource(text: string, path: readonly PathPart[], report: Report): So
 }
 
 function reportNamespaces(
-  { named, literal }: Choice,
+  { named, literal }: NameSelector,
   { rbac, path }: { readonly rbac: CopiesInput['rbac']; readonly path: readonly PathPart[] },
-  report: Report,
+  report: ReportProblem,
 ): void {
   const excluded = named.find((name) => excludedNamespaces.has(name))
   if (excluded !== undefined)
@@ -87,7 +87,11 @@ function reportNamespaces(
     report('error', path, 'has globs or a selector; with `rbac: namespaced` write each name out')
 }
 
-function readChoice(input: ChoiceInput, path: readonly PathPart[], report: Report): Choice {
+function readChoice(
+  input: ChoiceInput,
+  path: readonly PathPart[],
+  report: ReportProblem,
+): NameSelector {
   const names = Array.isArray(input) ? input : input.names
   const selector = Array.isArray(input) ? null : input.selector
   const isLiteral = (text: string) => !/[*?[\]]/.test(text)

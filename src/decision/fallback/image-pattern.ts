@@ -5,9 +5,9 @@
 import { Minimatch } from 'minimatch'
 import { parseReference } from '../reference/parse.ts'
 import { defaultDomain, type Reference, repositoryName } from '../reference/reference.ts'
-import { canonicalHost, canonicalRepository } from './alias.ts'
+import { canonicalHost, canonicalReference } from './registry-aliases.ts'
 
-export interface Pattern {
+export interface ImagePattern {
   /** As written. */
   readonly text: string
   /** The host, when it stands there literally. */
@@ -20,8 +20,8 @@ export interface Pattern {
   matches(reference: Reference): boolean
 }
 
-export type PatternResult =
-  | { readonly ok: true; readonly pattern: Pattern; readonly note: string | null }
+export type ImagePatternResult =
+  | { readonly ok: true; readonly pattern: ImagePattern; readonly note: string | null }
   | { readonly ok: false; readonly message: string }
 
 /** Host (253, RFC 1035) and path (255) can be longer, but nobody writes such a pattern by hand. */
@@ -43,7 +43,7 @@ const options = {
 } as const
 
 /** Compiles a pattern, or says why it can never match. A pattern without wildcards is read as an image name is. */
-export function compilePattern(text: string): PatternResult {
+export function compilePattern(text: string): ImagePatternResult {
   const fault = faults.find(([, wrong]) => wrong(text))
   if (fault !== undefined) return { ok: false, message: fault[0] }
   return isGlob(text) ? compileGlob(text) : compileLiteral(text)
@@ -81,7 +81,7 @@ function isGlob(text: string): boolean {
   return /[*?[\]]/.test(text.replace(ipv6Host, ''))
 }
 
-function compileLiteral(text: string): PatternResult {
+function compileLiteral(text: string): ImagePatternResult {
   const parsed = parseReference(text)
   if (!parsed.ok) return { ok: false, message: `can never match: ${parsed.message}` }
   const { reference } = parsed
@@ -92,7 +92,7 @@ function compileLiteral(text: string): PatternResult {
     }
   }
   if (reference.domain === '') return { ok: false, message: 'has a host that is no host name' }
-  const canonical = canonicalRepository(reference)
+  const canonical = canonicalReference(reference)
   const literal = repositoryName(canonical)
   return {
     ok: true,
@@ -107,7 +107,7 @@ function compileLiteral(text: string): PatternResult {
   }
 }
 
-function compileGlob(text: string): PatternResult {
+function compileGlob(text: string): ImagePatternResult {
   const slash = text.indexOf('/')
   const first = slash < 0 ? text : text.slice(0, slash)
   const path = text.slice(slash + 1)
@@ -132,10 +132,10 @@ function compileGlob(text: string): PatternResult {
   }
 }
 
-function compileHostAndPath(text: string, host: string, path: string): PatternResult {
+function compileHostAndPath(text: string, host: string, path: string): ImagePatternResult {
   const fault = hostFault(text, host, path) ?? pathFaults.find(([wrong]) => wrong(path))?.[1]
   if (fault !== undefined) return { ok: false, message: fault }
-  const { domain } = canonicalRepository({ domain: host, path: 'a/b', tag: null, digest: null })
+  const { domain } = canonicalReference({ domain: host, path: 'a/b', tag: null, digest: null })
   if (domain === defaultDomain && !path.includes('/') && path !== '**') {
     return {
       ok: false,

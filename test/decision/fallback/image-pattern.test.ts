@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { canonicalRepository } from '../../../src/decision/fallback/alias.ts'
-import { compilePattern, compileTagGlob } from '../../../src/decision/fallback/glob.ts'
-import { compileTemplate } from '../../../src/decision/fallback/template.ts'
+import { canonicalReference } from '../../../src/decision/fallback/registry-aliases.ts'
+import { compilePattern, compileTagGlob } from '../../../src/decision/fallback/image-pattern.ts'
+import { compileTemplate } from '../../../src/decision/fallback/image-template.ts'
 import { referenceOf } from '../../support/tables.ts'
 
 describe('patterns', () => {
@@ -27,7 +27,7 @@ describe('patterns', () => {
   ])('%s over %s: %s', (text, image, want) => {
     const result = compilePattern(text)
 
-    expect(result.ok && result.pattern.matches(canonicalRepository(referenceOf(image)))).toBe(want)
+    expect(result.ok && result.pattern.matches(canonicalReference(referenceOf(image)))).toBe(want)
   })
 
   it.each([

@@ -1,21 +1,25 @@
 /** YAML with positions: which line a key or value of the config stands on. */
 import { isMap, isPair, isScalar, LineCounter, type Node, parseDocument, visit } from 'yaml'
-import type { Problem } from './problem.ts'
+import type { ConfigProblem } from './problem.ts'
 
 export type PathPart = string | number
 
-export interface ConfigDocument {
+export interface YamlDocument {
   readonly value: unknown
-  readonly problems: readonly Problem[]
+  readonly problems: readonly ConfigProblem[]
   /** The problem, placed at the deepest part of the path that stands in the file. */
-  place(severity: Problem['severity'], path: readonly PathPart[], message: string): Problem
+  problemAt(
+    severity: ConfigProblem['severity'],
+    path: readonly PathPart[],
+    message: string,
+  ): ConfigProblem
 }
 
 /** 10,000 rows of 100 characters are one million; a file beyond four is not a table any more. */
 const maxLength = 4 * 1024 * 1024
 
 /** Reads YAML 1.2 (so `no` is text, not false). Never throws: what is wrong comes back as problems. */
-export function readDocument(text: string): ConfigDocument {
+export function parseYamlDocument(text: string): YamlDocument {
   const lines = new LineCounter()
   const tooLong = text.length > maxLength
   const document = parseDocument(tooLong ? '' : text, { lineCounter: lines, prettyErrors: false })
@@ -23,7 +27,7 @@ export function readDocument(text: string): ConfigDocument {
     const { line, col } = lines.linePos(offset)
     return { line, column: col }
   }
-  const problems: Problem[] = document.errors.map((error) => ({
+  const problems: ConfigProblem[] = document.errors.map((error) => ({
     severity: 'error',
     path: '',
     ...at(error.pos[0]),
@@ -46,7 +50,7 @@ export function readDocument(text: string): ConfigDocument {
   return {
     value: problems.length > 0 ? undefined : toValue(document, problems),
     problems,
-    place: (severity, path, message) => {
+    problemAt: (severity, path, message) => {
       const offset = offsetOf(document, path)
       const position = offset === null ? { line: null, column: null } : at(offset)
       return { severity, path: formatPath(path), ...position, message }
@@ -54,7 +58,7 @@ export function readDocument(text: string): ConfigDocument {
   }
 }
 
-function toValue(document: ReturnType<typeof parseDocument>, problems: Problem[]): unknown {
+function toValue(document: ReturnType<typeof parseDocument>, problems: ConfigProblem[]): unknown {
   try {
     return document.toJS()
   } catch {

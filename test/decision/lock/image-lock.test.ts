@@ -4,8 +4,8 @@ import {
   lockedDigest,
   lockKey,
   type LockedImage,
-  readLock,
-} from '../../../src/decision/lock/lock.ts'
+  parseLock,
+} from '../../../src/decision/lock/image-lock.ts'
 import { digestA, digestB } from '../../support/questions.ts'
 import { referenceOf } from '../../support/tables.ts'
 
@@ -45,7 +45,7 @@ images:
   })
 
   it.each([[lockOf()], [lockOf(nginx, tool)]])('is read as it was written', (lock) => {
-    expect(readLock(formatLock(lock))).toEqual({ ok: true, lock })
+    expect(parseLock(formatLock(lock))).toEqual({ ok: true, lock })
   })
 
   const head = 'apiVersion: berth.dev/v1alpha1\nkind: BerthLock\n'
@@ -70,7 +70,7 @@ images:
       'images[1] has docker.io/library/nginx:1.29 a second time',
     ],
   ])('%j is refused: %s', (text, message) => {
-    expect(readLock(text)).toEqual({ ok: false, message: expect.stringContaining(message) })
+    expect(parseLock(text)).toEqual({ ok: false, message: expect.stringContaining(message) })
   })
 })
 

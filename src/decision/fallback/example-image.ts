@@ -1,15 +1,15 @@
 /** Example images of patterns: what can be told about a table without an image is told by them. */
 import type { Reference } from '../reference/reference.ts'
-import type { Pattern } from './glob.ts'
-import { renderTemplate, type Template } from './template.ts'
+import type { ImagePattern } from './image-pattern.ts'
+import { renderTemplate, type ImageTemplate } from './image-template.ts'
 
 /** What the template makes of an image of the pattern. */
-export function renderSample(template: Template, pattern: Pattern): string {
-  return renderTemplate(template, { reference: sample(pattern), namespace: 'default' })
+export function renderExample(template: ImageTemplate, pattern: ImagePattern): string {
+  return renderTemplate(template, { reference: exampleImage(pattern), namespace: 'default' })
 }
 
 /** One image that the pattern matches: wildcards become the shortest text that fits. */
-export function sample({ literal, host, path }: Pattern): Reference {
+export function exampleImage({ literal, host, path }: ImagePattern): Reference {
   const text = literal === null ? fill(path) : literal
   const slash = text.indexOf('/')
   const parts =

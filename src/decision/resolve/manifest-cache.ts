@@ -1,10 +1,18 @@
 /** One question, one request: answers are kept for a short time, and callers who ask the same thing at once share it. */
 import { LRUCache } from 'lru-cache'
 import { isDigest } from '../reference/parse.ts'
-import { OutOfTime } from './budget.ts'
-import type { Answer, ManifestSource, PreparedQuestion, Question } from './manifest-source.ts'
+import { QueryTimeoutError } from './budget.ts'
+import type {
+  ManifestAnswer,
+  ManifestSource,
+  PreparedQuery,
+  ManifestQuery,
+} from './manifest-source.ts'
 
-export type Ask = (question: Question, signal: AbortSignal) => Promise<Answer>
+export type QueryManifest = (
+  question: ManifestQuery,
+  signal: AbortSignal,
+) => Promise<ManifestAnswer>
 
 export interface CacheOptions {
   readonly now: () => number
@@ -40,7 +48,7 @@ const defaultMaxBytes = 10_000_000
 const entryOverheadBytes = 400
 
 interface InFlight {
-  readonly answer: Promise<Answer>
+  readonly answer: Promise<ManifestAnswer>
   readonly stop: AbortController
   waiting: number
 }
@@ -49,14 +57,14 @@ interface InFlight {
  * Asks through a cache whose key holds the credential, so that no answer crosses from one credential to another.
  * Only definite answers are kept: a registry that is down or limits us has not said that an image is absent.
  */
-export function createCache(source: ManifestSource, options: CacheOptions): Ask {
+export function createManifestCache(source: ManifestSource, options: CacheOptions): QueryManifest {
   const {
     now,
     maxEntries = defaultMaxEntries,
     maxBytes = defaultMaxBytes,
     questionMs = defaultQuestionMs,
   } = options
-  const kept = new LRUCache<string, Answer>({
+  const kept = new LRUCache<string, ManifestAnswer>({
     max: maxEntries,
     maxSize: maxBytes,
     sizeCalculation: (_, key) => key.length + entryOverheadBytes,
@@ -80,10 +88,10 @@ export function createCache(source: ManifestSource, options: CacheOptions): Ask 
     const flight = inFlight.get(key) ?? start(key, prepared)
     return withStale(await wait(flight, signal), known)
 
-    function start(flightKey: string, asked: PreparedQuestion): InFlight {
+    function start(flightKey: string, asked: PreparedQuery): InFlight {
       const stop = new AbortController()
-      const timer = setTimeout(() => stop.abort(new OutOfTime()), questionMs)
-      const answer = asked.ask(stop.signal).then((result) => {
+      const timer = setTimeout(() => stop.abort(new QueryTimeoutError()), questionMs)
+      const answer = asked.send(stop.signal).then((result) => {
         const ttl = ttlMs(question, result)
         // What is found is remembered beyond its time, for when the registry is away; a definite no ends that.
         const remembered = result.outcome === 'found' ? Math.max(ttl, staleMs) : ttl
@@ -106,7 +114,7 @@ export function createCache(source: ManifestSource, options: CacheOptions): Ask 
   }
 
   /** A caller who gives up leaves the others their answer; the request stops when nobody waits any more. */
-  function wait(flight: InFlight, signal: AbortSignal): Promise<Answer> {
+  function wait(flight: InFlight, signal: AbortSignal): Promise<ManifestAnswer> {
     flight.waiting++
     return new Promise((resolve, reject) => {
       const leave = () => {
@@ -133,13 +141,13 @@ function within<Value>(promise: Promise<Value>, signal: AbortSignal): Promise<Va
 }
 
 /** A registry that does not answer has not taken back what it said. */
-function withStale(answer: Answer, known: Answer | undefined): Answer {
+function withStale(answer: ManifestAnswer, known: ManifestAnswer | undefined): ManifestAnswer {
   if (answer.outcome === 'found' || known?.outcome !== 'found') return answer
   const silent = ['unreachable', 'timeout', 'limited', 'skipped'].includes(answer.outcome)
   return silent ? { ...answer, staleDigest: known.digest } : answer
 }
 
-function ttlMs(question: Question, answer: Answer): number {
+function ttlMs(question: ManifestQuery, answer: ManifestAnswer): number {
   if (answer.outcome === 'found') return isDigest(question.reference) ? digestTtlMs : tagTtlMs
   return answer.outcome === 'absent' || answer.outcome === 'denied' ? absentTtlMs : 0
 }

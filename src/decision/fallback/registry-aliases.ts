@@ -12,7 +12,7 @@ export function canonicalHost(host: string): string {
 }
 
 /** The reference under its registry's usual name, as patterns and templates see it. What a pod holds is not changed by it. */
-export function canonicalRepository(reference: Reference): Reference {
+export function canonicalReference(reference: Reference): Reference {
   const domain = aliases.get(reference.domain)
   if (domain === undefined) return reference
   const { path } = reference

@@ -1,9 +1,9 @@
 /** The right-hand side of the table: how a `try` makes one name from another. */
 import { parseReference } from '../reference/parse.ts'
-import { canonicalHost } from './alias.ts'
+import { canonicalHost } from './registry-aliases.ts'
 import type { Reference } from '../reference/reference.ts'
 
-export interface Template {
+export interface ImageTemplate {
   /** As written. */
   readonly text: string
   /** The host, when it stands there literally; null for `{host}`. */
@@ -14,8 +14,8 @@ export interface Template {
 const variables = ['host', 'path', 'name', 'namespace'] as const
 type Variable = (typeof variables)[number]
 
-export type TemplateResult =
-  | { readonly ok: true; readonly template: Template }
+export type ImageTemplateResult =
+  | { readonly ok: true; readonly template: ImageTemplate }
   | { readonly ok: false; readonly message: string }
 
 /** What a template is filled with: the repository that was asked for, and the pod's namespace. */
@@ -27,7 +27,7 @@ export interface TemplateInput {
 const placeholder = /\{([^{}]*)\}/g
 
 /** Reads a template such as `anubis:32000/{host}/{path}`, or says what is wrong with it. */
-export function compileTemplate(written: string): TemplateResult {
+export function compileTemplate(written: string): ImageTemplateResult {
   // One registry has one name from here on; what is contacted is decided by it.
   const text = written.replace(/^[^/{}]+(?=\/)/, canonicalHost)
   const used = [...text.matchAll(placeholder)].map(([, name = '']) => name)
@@ -77,7 +77,7 @@ export function compileTemplate(written: string): TemplateResult {
 
 /** Fills a template in. The result is text: whether it is a valid name depends on what went in, and is for the caller to see. */
 export function renderTemplate(
-  template: Template,
+  template: ImageTemplate,
   { reference, namespace }: TemplateInput,
 ): string {
   const values: Record<Variable, string> = {
