@@ -49,7 +49,7 @@ export async function startPodStream(
       count.failures.push({ at: performance.now(), problem: String(error) })
       return
     }
-    await cluster.api.remove({ ...pods, name })
+    await cluster.api.delete({ ...pods, name })
   }
 
   async function work(): Promise<void> {

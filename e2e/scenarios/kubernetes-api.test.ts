@@ -6,7 +6,7 @@ import { hasStatus, KubeError } from '../../src/kube/error.ts'
 import { type Cluster, connect } from '../../src/kube/connect.ts'
 import { runLeaderElection } from '../../src/controller/runtime/leader-election.ts'
 import type { KubeObject } from '../../src/kube/object.ts'
-import { watch } from '../../src/kube/watch.ts'
+import { startInformer } from '../../src/kube/informer.ts'
 import { currentCluster } from '../harness/cluster.ts'
 import { waitFor } from '../harness/wait.ts'
 
@@ -25,7 +25,7 @@ beforeAll(async () => {
 })
 
 afterAll(async () => {
-  await cluster.api.remove({ apiVersion: 'v1', resource: 'namespaces', name: namespace })
+  await cluster.api.delete({ apiVersion: 'v1', resource: 'namespaces', name: namespace })
   await cluster.close()
 })
 
@@ -50,9 +50,9 @@ describe('objects', () => {
 
     await api.patch(where, 'merge', { data: { c: '3' } }, { dryRun: true })
     expect(await api.get(where)).not.toMatchObject({ data: { c: '3' } })
-    await expect(api.remove(where, { uid: 'another' })).rejects.toThrow('409')
-    expect(await api.remove(where)).toBe(true)
-    expect(await api.remove(where)).toBe(false)
+    await expect(api.delete(where, { uid: 'another' })).rejects.toThrow('409')
+    expect(await api.delete(where)).toBe(true)
+    expect(await api.delete(where)).toBe(false)
   })
 
   test('are listed page by page, all of them, and as metadata alone', async () => {
@@ -99,10 +99,10 @@ describe('a watch', () => {
       ...configMap('watched-0'),
       metadata: { name: 'watched-0', namespace, labels: { watched: 'yes' } },
     })
-    const watched = watch<KubeObject & { data?: Record<string, string> }, string>(api, {
-      where: configMaps,
+    const watched = startInformer<KubeObject & { data?: Record<string, string> }, string>(api, {
+      ref: configMaps,
       selection: { labelSelector: 'watched=yes' },
-      keep: ({ data }) => data?.['value'] ?? 'none',
+      transform: ({ data }) => data?.['value'] ?? 'none',
       onChange: (key, now, before) => changes.push(`${key} ${before} ${now}`),
       signal: stop.signal,
     })
@@ -110,7 +110,7 @@ describe('a watch', () => {
     const where = { ...configMaps, name: 'watched-0' }
     await api.patch(where, 'merge', { data: { value: 'new' } })
     await waitFor('the change', () => watched.items.get(`${namespace}/watched-0`) === 'new')
-    await api.remove(where)
+    await api.delete(where)
     await waitFor('the removal', () => watched.items.size === 0)
     stop.abort()
     expect(changes).toEqual([
@@ -125,11 +125,11 @@ describe('a watch', () => {
     const behind = await connect({ kubeconfig: line.kubeconfig, env: {} })
     const stop = new AbortController()
     const troubles: unknown[] = []
-    const watched = watch(behind.api, {
-      where: configMaps,
+    const watched = startInformer(behind.api, {
+      ref: configMaps,
       selection: { labelSelector: 'silent=yes' },
-      keep: ({ metadata }) => metadata.name,
-      onTrouble: (error) => troubles.push(error),
+      transform: ({ metadata }) => metadata.name,
+      onError: (error) => troubles.push(error),
       silentMs: 2_000,
       signal: stop.signal,
     })

@@ -45,8 +45,8 @@ beforeAll(async () => {
 })
 
 afterAll(async () => {
-  await cluster.api.remove({ ...configuration, name: webhook })
-  await cluster.api.remove({ apiVersion: 'v1', resource: 'namespaces', name: namespace })
+  await cluster.api.delete({ ...configuration, name: webhook })
+  await cluster.api.delete({ apiVersion: 'v1', resource: 'namespaces', name: namespace })
   await cluster.close()
 })
 
@@ -112,7 +112,7 @@ describe('a running webhook', () => {
 
   test('that loses its Secret makes another, in one accord', async () => {
     const [before] = served()
-    await cluster.api.remove({ ...secrets, name: 'shared' })
+    await cluster.api.delete({ ...secrets, name: 'shared' })
     await waitFor(
       'another certificate everywhere',
       () => new Set(served()).size === 1 && served()[0] !== before,

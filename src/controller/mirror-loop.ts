@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { FallbackTable } from '../decision/fallback/table.ts'
 import type { KubeApi } from '../kube/api-client.ts'
 import type { KubeObject } from '../kube/object.ts'
-import { watch, type Watched } from '../kube/watch.ts'
+import { startInformer, type Informer } from '../kube/informer.ts'
 import { type Backlog, createBacklog, inOrder, type BacklogEntry } from '../mirror/backlog.ts'
 import { type BlobCopies, createBlobCopies } from '../mirror/blob-copy.ts'
 import { findDrift } from '../mirror/drift.ts'
@@ -86,18 +86,18 @@ function watchPods(
   { api, settings, log }: MirrorLoopParts,
   onChange: () => void,
   signal: AbortSignal,
-): readonly Watched<PodImages>[] {
+): readonly Informer<PodImages>[] {
   const all = { apiVersion: 'v1', resource: 'pods' }
   const places =
     settings.namespaces.length === 0
       ? [all]
       : settings.namespaces.map((namespace) => ({ ...all, namespace }))
-  return places.map((where) =>
-    watch<KubeObject, PodImages>(api, {
-      where,
+  return places.map((ref) =>
+    startInformer<KubeObject, PodImages>(api, {
+      ref,
       // What has ended runs nothing any more (KEP-127 aside, these two phases are final).
       selection: { fieldSelector: 'status.phase!=Succeeded,status.phase!=Failed' },
-      keep: (pod) => {
+      transform: (pod) => {
         const namespace = member(member(pod, 'metadata'), 'namespace')
         return {
           images: imagesOfPod(pod),
@@ -105,14 +105,14 @@ function watchPods(
         }
       },
       onChange,
-      onTrouble: (error) => log.warn({ problem: String(error) }, 'watching pods'),
+      onError: (error) => log.warn({ problem: String(error) }, 'watching pods'),
       signal,
     }),
   )
 }
 
 /** Looks and copies until nothing is left. After each few images pods are looked at anew, so that small ones overtake. */
-async function workOff(work: Work, pods: readonly Watched<PodImages>[]): Promise<void> {
+async function workOff(work: Work, pods: readonly Informer<PodImages>[]): Promise<void> {
   const { backlog, signal, settings } = work
   const kept = { ledger: createBlobCopies(), trees: new Map<string, ImageNode>() }
   /** What is to be copied, with the bytes that it takes. */
@@ -134,7 +134,7 @@ async function workOff(work: Work, pods: readonly Watched<PodImages>[]): Promise
 /** Every image of every pod that the table wants on a mirror, by its name there. */
 function wantedBy(
   table: FallbackTable,
-  pods: readonly Watched<PodImages>[],
+  pods: readonly Informer<PodImages>[],
 ): ReadonlyMap<string, BacklogEntry> {
   const wanted = new Map<string, BacklogEntry>()
   for (const { images, namespace } of pods.flatMap(({ items }) => [...items.values()])) {

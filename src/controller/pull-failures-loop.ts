@@ -10,7 +10,7 @@ import type { KubeApi } from '../kube/api-client.ts'
 import { hasStatus } from '../kube/error.ts'
 import { recordEventOnce } from '../kube/event-recorder.ts'
 import type { KubeObject } from '../kube/object.ts'
-import { watch } from '../kube/watch.ts'
+import { startInformer } from '../kube/informer.ts'
 import { parseReference } from '../decision/reference/parse.ts'
 import type { Logger } from '../telemetry/log.ts'
 import type { FailingCount, PullFailureMetrics } from '../telemetry/pull-failure-metrics.ts'
@@ -81,17 +81,17 @@ async function run(
   const tracked = new Map<string, Tracked>()
   let wake = () => {}
   let isRefused = false
-  const watched = watch<KubeObject, FailingPod>(api, {
-    where: { apiVersion: 'v1', resource: 'pods' },
+  const watched = startInformer<KubeObject, FailingPod>(api, {
+    ref: { apiVersion: 'v1', resource: 'pods' },
     // A pod that runs may lack an image too, of a container that was begun again; one that has ended lacks none.
     selection: { fieldSelector: 'status.phase!=Succeeded,status.phase!=Failed' },
-    keep: readFailingPod,
+    transform: readFailingPod,
     onChange: (key, now) => {
       if (now === null) tracked.delete(key)
       else tracked.set(key, follow(tracked.get(key), now, performance.now()))
       wake()
     },
-    onTrouble: (error) => {
+    onError: (error) => {
       const problem = String(error)
       if (isRefused || !hasStatus(error, 403)) log.debug({ problem }, 'pull failures: watch')
       else

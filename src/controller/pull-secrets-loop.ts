@@ -153,7 +153,7 @@ function createWorker(
     findings.set(name, plan.findings)
     for (const todo of plan.writes) {
       const id = `${name}/${identify(todo)}`
-      const waitMs = patience.wait(id)
+      const waitMs = patience.delayMs(id)
       if (waitMs === 0) return writing(name, id, todo)
       queue.addLater(name, waitMs)
     }
@@ -182,7 +182,7 @@ function createWorker(
         if (now === null) followed[kind === 'secret' ? 'secrets' : 'accounts'].drop(namespace, name)
         else if (kind === 'secret') followed.secrets.put(namespace, name, now)
         else followed.accounts.put(namespace, name, now)
-        patience.wrote(id)
+        patience.recordWrite(id)
         return todo.kind
       },
     }
@@ -207,7 +207,7 @@ function createWorker(
 
   return async () => {
     // Until the next write may be done nothing is taken, so that what becomes urgent meanwhile comes first.
-    await sleep(pace.wait(), undefined, { signal }).catch(() => undefined)
+    await sleep(pace.delayMs(), undefined, { signal }).catch(() => undefined)
     while (underWay.size >= writesUnderWay) await Promise.race(underWay)
     const name = queue.take()
     if (name === null || signal.aborted) return false

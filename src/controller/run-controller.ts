@@ -74,7 +74,7 @@ export async function runController(options: ControllerOptions): Promise<void> {
       metrics.leads(isLeader)
       log.info(isLeader ? 'became leader' : 'lost leadership')
     },
-    onTrouble: (error) => log.warn({ problem: String(error) }, 'lease not renewed'),
+    onError: (error) => log.warn({ problem: String(error) }, 'lease not renewed'),
     lead: async (leading) => {
       while (!leading.aborted) {
         reload = new AbortController()

@@ -59,15 +59,15 @@ export interface KubeApi {
     options?: WriteOptions,
   ): Promise<T>
   /** Deletes an object, if the precondition holds (409 otherwise); true if it was there. */
-  remove(where: ResourceRef, precondition?: Precondition, options?: WriteOptions): Promise<boolean>
+  delete(where: ResourceRef, precondition?: Precondition, options?: WriteOptions): Promise<boolean>
   /** The lines of a watch, as they come. Ends when the API server ends it; `watch.ts` makes a lasting one of it. */
-  stream(
+  watch(
     where: ResourceRef,
     query: Readonly<Record<string, string>>,
     options: { readonly metadataOnly?: boolean | undefined; readonly signal: AbortSignal },
   ): Promise<AsyncIterable<Buffer>>
   /** Any path of the API server, for what is no resource: `/version`, `/apis/…`. */
-  read(path: string, signal?: AbortSignal): Promise<unknown>
+  getRaw(path: string, signal?: AbortSignal): Promise<unknown>
   /** From now on over new connections: those that are open may lead nowhere without having ended. */
   reconnect(): void
   close(): Promise<void>
@@ -209,7 +209,7 @@ export function createKubeApi(findAccess: () => Promise<Access>): KubeApi {
     replace: (where, object, options = {}) => json(writing('PUT', where, object, options)),
     patch: (where, kind, patch, options = {}) =>
       json({ ...writing('PATCH', where, patch, options), bodyType: patchTypes[kind] }),
-    remove: async (where, precondition, options = {}) => {
+    delete: async (where, precondition, options = {}) => {
       const body = {
         apiVersion: 'v1',
         kind: 'DeleteOptions',
@@ -223,7 +223,7 @@ export function createKubeApi(findAccess: () => Promise<Access>): KubeApi {
         throw error
       }
     },
-    stream: async (where, query, { metadataOnly, signal }) => {
+    watch: async (where, query, { metadataOnly, signal }) => {
       const { body } = await send(
         {
           method: 'GET',
@@ -237,7 +237,7 @@ export function createKubeApi(findAccess: () => Promise<Access>): KubeApi {
       )
       return body
     },
-    read: (path, signal) => json({ method: 'GET', path, about: path, signal }),
+    getRaw: (path, signal) => json({ method: 'GET', path, about: path, signal }),
     reconnect: () => void forget(),
     close: async () => {
       await forget()

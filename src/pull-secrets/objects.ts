@@ -72,7 +72,7 @@ export type ExistingSecret =
     }
   | { readonly kind: 'foreign'; readonly uid: string; readonly resourceVersion: string }
 
-export interface NamespaceState {
+export interface NamespaceMeta {
   readonly labels: Labels
   readonly terminating: boolean
   readonly resourceVersion: string
@@ -141,7 +141,7 @@ export function readForeign({
   return { kind: 'foreign', uid, resourceVersion }
 }
 
-export function readNamespace({ metadata }: RawObject): NamespaceState {
+export function readNamespace({ metadata }: RawObject): NamespaceMeta {
   return {
     labels: metadata.labels ?? {},
     terminating: metadata.deletionTimestamp !== undefined,

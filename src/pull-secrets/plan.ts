@@ -1,6 +1,6 @@
 /** What has to be written in one namespace, and why: a pure function of what stands there. */
 import type { Content, GoodContent } from './content.ts'
-import type { AccountState, NamespaceState, ExistingSecret } from './objects.ts'
+import type { AccountState, NamespaceMeta, ExistingSecret } from './objects.ts'
 import { optOutLabel, optOutValue } from './labels.ts'
 import { type CopySettings, excludedNamespaces, type SourceName } from '../config/copy-settings.ts'
 
@@ -63,7 +63,7 @@ export interface NamespacePlan {
 
 export interface NamespaceInput {
   readonly name: string
-  readonly namespace: NamespaceState
+  readonly namespace: NamespaceMeta
   readonly accounts: ReadonlyMap<string, AccountState>
   /** By name. */
   readonly secrets: ReadonlyMap<string, ExistingSecret>
@@ -127,7 +127,7 @@ function planCopy(
     name,
     labels,
     there,
-  }: { name: string; labels: NamespaceState['labels']; there: ExistingSecret | null },
+  }: { name: string; labels: NamespaceMeta['labels']; there: ExistingSecret | null },
 ): CopyPlan {
   const copy = settings.name
   const plan = (

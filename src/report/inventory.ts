@@ -14,7 +14,7 @@ export interface Running {
   readonly pods: number
 }
 
-export interface NamespaceState {
+export interface NamespaceMode {
   readonly name: string
   /** `enforce` or `observe` where pods are shown to Berth; `out` where they are not. */
   readonly mode: 'enforce' | 'observe' | 'out'
@@ -62,11 +62,11 @@ function imagesOf(pod: KubeObject): { readonly asked: string; readonly image: st
 }
 
 /** What the namespaces' labels say to Berth. Throws KubeError. */
-export async function namespaceStates(
+export async function readNamespaceModes(
   api: KubeApi,
   own: string,
-): Promise<Map<string, NamespaceState>> {
-  const states = new Map<string, NamespaceState>()
+): Promise<Map<string, NamespaceMode>> {
+  const states = new Map<string, NamespaceMode>()
   const where = { apiVersion: 'v1', resource: 'namespaces' }
   for await (const { metadata } of api.list(where, { metadataOnly: true })) {
     const { name, labels = {} } = metadata

@@ -45,7 +45,7 @@ function apiOf(pods: readonly object[]): KubeApi {
       yield* pods
       return { resourceVersion: '1' }
     },
-    stream: () => Promise.resolve(events),
+    watch: () => Promise.resolve(events),
   } as unknown as KubeApi
 }
 

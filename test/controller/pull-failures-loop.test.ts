@@ -64,7 +64,7 @@ function cluster(pods: readonly KubeObject[]) {
       yield* pods
       return { resourceVersion: '1' }
     },
-    stream: (_where: ResourceRef, _query: object, { signal }: { signal: AbortSignal }) => {
+    watch: (_where: ResourceRef, _query: object, { signal }: { signal: AbortSignal }) => {
       const { readable, writable } = new TransformStream<Buffer, Buffer>()
       const writer = writable.getWriter()
       send = (line) => void writer.write(Buffer.from(`${line}\n`)).catch(() => undefined)

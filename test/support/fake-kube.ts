@@ -132,7 +132,7 @@ export function startFakeKube(): FakeKube {
         throw new KubeError(422, 'Invalid', 'the patch does not apply')
       }
     },
-    remove: async (ref, precondition = {}) => {
+    delete: async (ref, precondition = {}) => {
       await Promise.resolve()
       record('remove', ref)
       if (!objects.has(keyOf(ref))) return false
@@ -140,11 +140,11 @@ export function startFakeKube(): FakeKube {
       change(ref, null)
       return true
     },
-    stream: (ref, query, { signal }) => {
+    watch: (ref, query, { signal }) => {
       watches.push({ ref, query })
       return Promise.resolve(events(ref, query, signal))
     },
-    read: () => Promise.reject(new KubeError(404, 'NotFound', 'the fake has no other paths')),
+    getRaw: () => Promise.reject(new KubeError(404, 'NotFound', 'the fake has no other paths')),
     reconnect: () => undefined,
     close: () => Promise.resolve(),
   }

@@ -24,7 +24,7 @@ export function apiOf(objects: readonly StoredObject[], groups: readonly string[
         ? Promise.reject(new KubeError(403, 'Forbidden', 'no'))
         : Promise.resolve(found)
     },
-    read: (path: string) =>
+    getRaw: (path: string) =>
       groups.includes(path)
         ? Promise.resolve({})
         : Promise.reject(new KubeError(404, 'NotFound', 'no such group')),

@@ -343,7 +343,7 @@ async function answer(api: KubeApi, request: ReceivedRequest): Promise<object> {
       return api.patch(ref, patchKindOf(headers['content-type']), body)
     case 'DELETE': {
       const { preconditions } = body as { preconditions?: { uid?: string } }
-      if (await api.remove(ref, preconditions)) return statusOf(200, 'Success')
+      if (await api.delete(ref, preconditions)) return statusOf(200, 'Success')
       throw new KubeError(404, 'NotFound', 'not found')
     }
     default:
@@ -388,7 +388,7 @@ async function sendWatch(
 ): Promise<void> {
   const gone = new AbortController()
   response.on('close', () => gone.abort())
-  const lines = await api.stream(refOf(path), query, {
+  const lines = await api.watch(refOf(path), query, {
     signal: AbortSignal.any([signal, gone.signal]),
   })
   response.writeHead(200, { 'content-type': 'application/json' }).flushHeaders()

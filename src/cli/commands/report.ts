@@ -10,7 +10,7 @@ import { resolve } from '../../decision/resolve/resolve.ts'
 import { describeResolution } from '../../decision/resolve/describe-resolution.ts'
 import { configFile, oneOf, readOptions, text } from '../options.ts'
 import { createEngine, defaultSecretsDirectory, type Engine } from '../../engine/decision-engine.ts'
-import { namespaceStates, type Running, takeInventory } from '../../report/inventory.ts'
+import { readNamespaceModes, type Running, takeInventory } from '../../report/inventory.ts'
 import { type Command, print } from '../io.ts'
 import { reportTable } from '../output/report-table.ts'
 
@@ -82,7 +82,7 @@ export const report: Command = async (args, io) => {
         ? undefined
         : (text(values, 'namespace') ?? cluster.namespace)
     const running = await takeInventory(cluster.api, namespace)
-    const states = await namespaceStates(
+    const states = await readNamespaceModes(
       cluster.api,
       text(values, 'berth-namespace') ?? 'berth-system',
     )

@@ -62,7 +62,7 @@ export async function register(registration: Registration, io: Io): Promise<() =
     },
   }))
   const where = { ...configurations, name }
-  await cluster.api.remove(where)
+  await cluster.api.delete(where)
   const made = await cluster.api.create<KubeObject>(configurations, {
     ...shipped,
     metadata: { name, labels: { 'app.kubernetes.io/name': 'berth-dev' } },
@@ -70,7 +70,7 @@ export async function register(registration: Registration, io: Io): Promise<() =
   })
   print(io.stdout, `registered ${name} with ${cluster.context}, calling ${url.href}`)
   return async () => {
-    await cluster.api.remove(where, { uid: made.metadata.uid })
+    await cluster.api.delete(where, { uid: made.metadata.uid })
     print(io.stdout, `took the registration ${name} away`)
   }
 }

@@ -17,7 +17,7 @@ export interface LeaderElectionOptions {
   /** Runs while we lead; its signal aborts when we lead no longer, and leading ends when it returns. */
   readonly lead: (signal: AbortSignal) => Promise<void>
   readonly onChange?: (leads: boolean) => void
-  readonly onTrouble?: (error: unknown) => void
+  readonly onError?: (error: unknown) => void
 }
 
 export interface LeaderElectionTimes {
@@ -46,7 +46,7 @@ export async function runLeaderElection(
   api: KubeApi,
   options: LeaderElectionOptions,
 ): Promise<void> {
-  const { namespace, name, identity, signal, lead, onChange, onTrouble } = options
+  const { namespace, name, identity, signal, lead, onChange, onError } = options
   const times = options.times ?? defaultTimes
   const leases: ResourceRef = {
     apiVersion: 'coordination.k8s.io/v1',
@@ -101,7 +101,7 @@ export async function runLeaderElection(
     try {
       return await acquire(within.signal)
     } catch (error) {
-      if (!signal.aborted && !hasStatus(error, 409)) onTrouble?.(error)
+      if (!signal.aborted && !hasStatus(error, 409)) onError?.(error)
       return false
     } finally {
       clearTimeout(timer)
@@ -149,7 +149,7 @@ export async function runLeaderElection(
   while (!signal.aborted) {
     if (await attempt()) {
       await leadOnce()
-      await release().catch((error: unknown) => onTrouble?.(error))
+      await release().catch((error: unknown) => onError?.(error))
       // Who has lost the lease waits for its turn like anybody else.
     }
     // By chance, so that candidates do not come in step (leaderelection.go, JitterFactor 1.2).

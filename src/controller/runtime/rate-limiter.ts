@@ -5,7 +5,7 @@ export interface RateLimiter {
   /** Settles when it is the caller's turn; rejects when the signal aborts. */
   acquire(signal: AbortSignal): Promise<void>
   /** Milliseconds until the next turn. */
-  wait(): number
+  delayMs(): number
 }
 
 export function createRateLimiter(gapMs: number, now: () => number): RateLimiter {
@@ -18,6 +18,6 @@ export function createRateLimiter(gapMs: number, now: () => number): RateLimiter
       if (delay > 0) await sleep(delay, undefined, { signal })
       signal.throwIfAborted()
     },
-    wait: () => Math.max(0, next - now()),
+    delayMs: () => Math.max(0, next - now()),
   }
 }

@@ -4,8 +4,8 @@
  */
 export interface WriteBackoff {
   /** Milliseconds until this may be written again; 0: now. */
-  wait(id: string): number
-  wrote(id: string): void
+  delayMs(id: string): number
+  recordWrite(id: string): void
 }
 
 const atOnce = 3
@@ -21,11 +21,11 @@ export function createWriteBackoff(now: () => number): WriteBackoff {
   const pause = (count: number) =>
     count < atOnce ? 0 : Math.min(backoff.firstMs * 2 ** (count - atOnce), backoff.mostMs)
   return {
-    wait(id) {
+    delayMs(id) {
       const { count = 0, last = 0 } = written.get(id) ?? {}
       return Math.max(0, last + pause(count) - now())
     },
-    wrote(id) {
+    recordWrite(id) {
       for (const [other, { last }] of written) {
         if (now() - last < forgetMs) break
         written.delete(other)

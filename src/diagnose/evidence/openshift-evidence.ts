@@ -55,7 +55,7 @@ function fixFor(
 
 async function isOpenShift(api: KubeApi): Promise<boolean> {
   try {
-    await api.read('/apis/config.openshift.io/v1')
+    await api.getRaw('/apis/config.openshift.io/v1')
     return true
   } catch (error) {
     if (hasStatus(error, 403, 404)) return false

@@ -53,11 +53,11 @@ export async function execute(
     case 'update':
       return written(await api.patch(where, 'merge', copyPatch(write, new Date()), { signal }))
     case 'replace':
-      await api.remove(where, preconditionOf(write.was), { signal })
+      await api.delete(where, preconditionOf(write.was), { signal })
       await turn(signal)
       return written(await api.create(secrets, copyBody(write, namespace, new Date()), { signal }))
     case 'remove':
-      await api.remove(where, preconditionOf(write.was), { signal })
+      await api.delete(where, preconditionOf(write.was), { signal })
       return written(null)
   }
 }

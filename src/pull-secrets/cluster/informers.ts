@@ -2,10 +2,10 @@
 import type { Config } from '../../config/config.ts'
 import type { KubeApi, Selection } from '../../kube/api-client.ts'
 import type { KubeObject, ResourceRef } from '../../kube/object.ts'
-import { watch } from '../../kube/watch.ts'
+import { startInformer } from '../../kube/informer.ts'
 import {
   type AccountState,
-  type NamespaceState,
+  type NamespaceMeta,
   type ExistingSecret,
   readAccount,
   readCopy,
@@ -20,7 +20,7 @@ import { followNamespaces } from './namespace-informer.ts'
 import { createStore, type Store, type Versioned } from './object-store.ts'
 
 export interface ClusterCache {
-  readonly namespaces: ReadonlyMap<string, NamespaceState>
+  readonly namespaces: ReadonlyMap<string, NamespaceMeta>
   readonly accounts: Store<AccountState>
   readonly secrets: Store<ExistingSecret>
   readonly pods: Store<StuckPod>
@@ -34,7 +34,7 @@ export interface ClusterCache {
   readonly answered: Promise<void>
 }
 
-export interface InformerOptions {
+export interface ClusterCacheOptions {
   readonly settings: Config['pullSecretCopies']
   /** Left out: pods are of no interest. */
   readonly withPods?: boolean
@@ -56,7 +56,10 @@ const copySelector = `${managedByLabel}=${managedBy},${copyLabel}`
 const foreignSelectors = [`!${copyLabel}`, `${copyLabel},${managedByLabel}!=${managedBy}`]
 
 /** Starts the watches; they go on until the signal aborts. */
-export function startInformers(dependencies: Dependencies, options: InformerOptions): ClusterCache {
+export function startInformers(
+  dependencies: Dependencies,
+  options: ClusterCacheOptions,
+): ClusterCache {
   const { settings, onNamespace, onSources, signal } = options
   const accounts = createStore<AccountState>()
   const secrets = createStore<ExistingSecret>()
@@ -65,20 +68,20 @@ export function startInformers(dependencies: Dependencies, options: InformerOpti
   const answers: Promise<unknown>[] = []
 
   function begin<Kept>(
-    where: ResourceRef,
+    ref: ResourceRef,
     selection: Selection,
     kept: {
-      readonly keep: (object: KubeObject) => Kept | null
+      readonly transform: (object: KubeObject) => Kept | null
       readonly onChange: (key: string, now: Kept | null) => void
     },
   ) {
     const refused = Promise.withResolvers<void>()
-    const watched = watch<KubeObject, Kept>(dependencies.api, {
-      where,
+    const watched = startInformer<KubeObject, Kept>(dependencies.api, {
+      ref,
       selection,
       ...kept,
-      onTrouble: (error) => {
-        dependencies.onTrouble(error, { ...where, ...selection })
+      onError: (error) => {
+        dependencies.onTrouble(error, { ...ref, ...selection })
         refused.resolve()
       },
       signal,
@@ -109,7 +112,7 @@ export function startInformers(dependencies: Dependencies, options: InformerOpti
     const watchedAccounts = begin<AccountState>(
       { apiVersion: 'v1', resource: 'serviceaccounts', ...within },
       {},
-      { keep: readAccount, onChange: into(accounts) },
+      { transform: readAccount, onChange: into(accounts) },
     )
     for (const { name, namespaces } of settings.copies) {
       if (scope !== everywhere && !namespaces.matches(scope, {})) continue
@@ -118,13 +121,13 @@ export function startInformers(dependencies: Dependencies, options: InformerOpti
       const copies = begin<ExistingSecret>(
         where,
         { fieldSelector, labelSelector: copySelector },
-        { keep: readCopy, onChange: into(secrets, ({ kind }) => kind === 'copy') },
+        { transform: readCopy, onChange: into(secrets, ({ kind }) => kind === 'copy') },
       )
       const others = foreignSelectors.map((labelSelector) =>
         begin<ExistingSecret>(
           where,
           { fieldSelector, labelSelector, metadataOnly: true },
-          { keep: readForeign, onChange: into(secrets, ({ kind }) => kind === 'foreign') },
+          { transform: readForeign, onChange: into(secrets, ({ kind }) => kind === 'foreign') },
         ),
       )
       whenSynced([watchedAccounts, copies, ...others], () => {
@@ -137,7 +140,7 @@ export function startInformers(dependencies: Dependencies, options: InformerOpti
     begin<StuckPod>(
       { apiVersion: 'v1', resource: 'pods', ...within },
       { fieldSelector: 'status.phase=Pending' },
-      { keep: (pod) => readStuckPod(pod), onChange: into(pods) },
+      { transform: (pod) => readStuckPod(pod), onChange: into(pods) },
     )
   }
 
@@ -162,7 +165,7 @@ export function startInformers(dependencies: Dependencies, options: InformerOpti
         fieldSelector: `metadata.name=${source.name}`,
         labelSelector: `${consentLabel}=${consentValue}`,
       },
-      { keep: readSourceSecret, onChange: () => onSources() },
+      { transform: readSourceSecret, onChange: () => onSources() },
     )
     const entry = { items: watched.items, known: false }
     sources.set(key, entry)

@@ -3,19 +3,19 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { KubeApi, Selection } from '../../kube/api-client.ts'
 import { hasStatus } from '../../kube/error.ts'
 import type { KubeObject, ResourceRef } from '../../kube/object.ts'
-import { type NamespaceState, readNamespace } from '../objects.ts'
+import { type NamespaceMeta, readNamespace } from '../objects.ts'
 
 type Begin = (
   where: ResourceRef,
   selection: Selection,
   kept: {
-    readonly keep: (object: KubeObject) => NamespaceState
-    readonly onChange: (key: string, now: NamespaceState | null) => void
+    readonly transform: (object: KubeObject) => NamespaceMeta
+    readonly onChange: (key: string, now: NamespaceMeta | null) => void
   },
 ) => { readonly synced: Promise<void> }
 
 interface Followed {
-  readonly items: ReadonlyMap<string, NamespaceState>
+  readonly items: ReadonlyMap<string, NamespaceMeta>
   /** Settles when each has been asked for once. */
   readonly answered: Promise<void>
 }
@@ -36,15 +36,15 @@ export function followNamespaces(
   names: readonly string[] | null,
   { onNamespace, signal }: Options,
 ): Followed {
-  const items = new Map<string, NamespaceState>()
-  const put = (name: string, now: NamespaceState | null) => {
+  const items = new Map<string, NamespaceMeta>()
+  const put = (name: string, now: NamespaceMeta | null) => {
     const before = items.get(name)
     if (now === null) items.delete(name)
     else items.set(name, now)
     if (before?.resourceVersion !== now?.resourceVersion) onNamespace(name)
   }
   if (names === null) {
-    begin(namespaces, { metadataOnly: true }, { keep: readNamespace, onChange: put })
+    begin(namespaces, { metadataOnly: true }, { transform: readNamespace, onChange: put })
     return { items, answered: Promise.resolve() }
   }
 

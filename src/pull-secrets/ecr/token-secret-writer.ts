@@ -13,7 +13,7 @@ import {
   expiresAt,
   foreignReason,
   isIntact,
-  type PullSecret,
+  type TokenSecretObject,
   settingsHashOf,
 } from './token-secret.ts'
 
@@ -59,7 +59,7 @@ export async function keepTokenSecret(
 ): Promise<TokenReport> {
   const collection: ResourceRef = { apiVersion: 'v1', resource: 'secrets', namespace }
   const where: ResourceRef = { ...collection, name }
-  const existing = await api.get<PullSecret>(where)
+  const existing = await api.get<TokenSecretObject>(where)
   const report = (
     outcome: TokenReport['outcome'],
     problem: TokenReport['problem'] = null,
@@ -92,8 +92,8 @@ export async function keepTokenSecret(
   if (wanted === null) return report(problem === null ? 'unchanged' : 'failed', problem, { dueAt })
   // With the resourceVersion that was read: what somebody else wrote in between is looked at again, not overwritten.
   const secret = await (existing === null
-    ? api.create<PullSecret>(collection, wanted)
-    : api.replace<PullSecret>(where, wanted))
+    ? api.create<TokenSecretObject>(collection, wanted)
+    : api.replace<TokenSecretObject>(where, wanted))
   return report(outcome, problem, { secret, dueAt })
 }
 

@@ -20,7 +20,7 @@ const settingsAnnotation = 'berth.dev/ecr-settings-hash'
 const dataKey = '.dockerconfigjson'
 const secretType = 'kubernetes.io/dockerconfigjson'
 
-export interface PullSecret extends KubeObject {
+export interface TokenSecretObject extends KubeObject {
   readonly type?: string
   /** Base64. */
   readonly data?: Readonly<Record<string, string>>
@@ -44,7 +44,7 @@ export interface Desired {
 }
 
 /** Why a secret of this name is not ours to write; null when it is, or when there is none. */
-export function foreignReason(secret: PullSecret | null): string | null {
+export function foreignReason(secret: TokenSecretObject | null): string | null {
   if (secret === null) return null
   const { namespace, name, labels = {} } = secret.metadata
   if (labels[managedByLabel] !== managedBy)
@@ -55,7 +55,11 @@ export function foreignReason(secret: PullSecret | null): string | null {
 }
 
 /** True while a secret is as it was written, for these settings, and its tokens are not due. No token has to be known. */
-export function isIntact(secret: PullSecret | null, settingsHash: string, now: number): boolean {
+export function isIntact(
+  secret: TokenSecretObject | null,
+  settingsHash: string,
+  now: number,
+): boolean {
   if (secret === null) return false
   const { annotations = {}, labels = {} } = secret.metadata
   return (
@@ -69,7 +73,10 @@ export function isIntact(secret: PullSecret | null, settingsHash: string, now: n
 }
 
 /** The secret as it ought to be: foreign labels and annotations stay. Null when nothing differs but the time of a refresh. */
-export function desiredSecret(existing: PullSecret | null, desired: Desired): PullSecret | null {
+export function desiredSecret(
+  existing: TokenSecretObject | null,
+  desired: Desired,
+): TokenSecretObject | null {
   const { name, namespace, hosts, settingsHash, refreshAt } = desired
   const auths = mergedAuths(existing, hosts)
   const content = JSON.stringify({ auths })
@@ -111,7 +118,7 @@ export function settingsHashOf(settings: unknown): string {
 }
 
 /** When the first token of a secret ends, in milliseconds since 1970; null when it does not say. */
-export function expiresAt(secret: PullSecret | null): number | null {
+export function expiresAt(secret: TokenSecretObject | null): number | null {
   const time = timeOf(secret?.metadata.annotations?.[expiresAnnotation])
   return Number.isNaN(time) ? null : time
 }
@@ -119,7 +126,7 @@ export function expiresAt(secret: PullSecret | null): number | null {
 type Auths = Record<string, { readonly auth: string }>
 
 /** Hosts in order, so that the same tokens give the same bytes: whoever compares copies by their bytes finds them equal. */
-function mergedAuths(existing: PullSecret | null, hosts: readonly HostToken[]): Auths {
+function mergedAuths(existing: TokenSecretObject | null, hosts: readonly HostToken[]): Auths {
   const read = existing === null ? null : parseDockerConfig(contentOf(existing), 'config')
   const kept = new Map(
     read?.ok === true ? read.entries.map((entry) => [entry.key, authOf(entry)]) : [],
@@ -135,13 +142,13 @@ function authOf({ username, password }: { readonly username: string; readonly pa
   return Buffer.from(`${username}:${password}`).toString('base64')
 }
 
-function expiryOf(existing: PullSecret | null, hosts: readonly HostToken[]): number | null {
+function expiryOf(existing: TokenSecretObject | null, hosts: readonly HostToken[]): number | null {
   const times = hosts.map(({ token }) => token?.expiresAt ?? expiresAt(existing))
   const known = times.filter((time) => time !== null)
   return known.length === 0 ? null : Math.min(...known)
 }
 
-function contentOf({ data = {} }: PullSecret): string {
+function contentOf({ data = {} }: TokenSecretObject): string {
   return Buffer.from(data[dataKey] ?? '', 'base64').toString('utf8')
 }
 

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { KubeApi } from '../../kube/api-client.ts'
 import { hasStatus } from '../../kube/error.ts'
 import type { KubeObject, ObjectMeta, ResourceRef } from '../../kube/object.ts'
-import { watch } from '../../kube/watch.ts'
+import { startInformer } from '../../kube/informer.ts'
 import type { KeyPair } from './certificate-files.ts'
 import {
   bundleOf,
@@ -70,16 +70,16 @@ export function keepOwnCertificate(api: KubeApi, options: OwnCertificateOptions)
   let published: { readonly bundle: string; readonly since: number } | null = null
   let wake = () => {}
 
-  for (const [where, only] of [
+  for (const [ref, only] of [
     [secrets, name],
     [configurations, webhook],
   ] as const)
-    watch(api, {
-      where,
+    startInformer(api, {
+      ref,
       selection: { fieldSelector: `metadata.name=${only}`, metadataOnly: true },
-      keep: ({ metadata }) => metadata.resourceVersion ?? '',
+      transform: ({ metadata }) => metadata.resourceVersion ?? '',
       onChange: () => wake(),
-      onTrouble: (error) => log.debug({ problem: String(error) }, 'own certificate: watch'),
+      onError: (error) => log.debug({ problem: String(error) }, 'own certificate: watch'),
       signal,
     })
 

@@ -65,14 +65,14 @@ describe('patience', () => {
     let now = 0
     const patience = createWriteBackoff(() => now)
     const waits = Array.from({ length: 6 }, () => {
-      const wait = patience.wait('a')
+      const wait = patience.delayMs('a')
       now += wait
-      patience.wrote('a')
+      patience.recordWrite('a')
       return wait
     })
 
     expect(waits).toEqual([0, 0, 0, 5_000, 10_000, 20_000])
-    expect(patience.wait('b')).toBe(0)
+    expect(patience.delayMs('b')).toBe(0)
   })
 })
 

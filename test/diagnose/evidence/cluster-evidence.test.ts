@@ -21,7 +21,7 @@ function clusterOf(objects: readonly (KubeObject & { resource: string })[]): {
       )
       return { resourceVersion: '1' }
     },
-    read: () => Promise.reject(new KubeError(404, 'NotFound', 'no such group')),
+    getRaw: () => Promise.reject(new KubeError(404, 'NotFound', 'no such group')),
     get: ({ resource, namespace, name }: ResourceRef) => {
       asked.push(`${resource}/${name}`)
       if (name === 'forbidden') return Promise.reject(new KubeError(403, 'Forbidden', 'no'))

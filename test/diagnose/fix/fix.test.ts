@@ -34,7 +34,7 @@ function cluster(objects: Record<string, readonly Loose[]>) {
   const get = (where: ResourceRef) => stored.get(nameOf(where)) ?? null
   const api = {
     // A cluster that is not OpenShift.
-    read: (path: string) => Promise.reject(new KubeError(404, 'NotFound', `no ${path}`)),
+    getRaw: (path: string) => Promise.reject(new KubeError(404, 'NotFound', `no ${path}`)),
     get: async (where: ResourceRef) => {
       await Promise.resolve()
       if (refusals.get(`get ${nameOf(where)}`) !== undefined) refuse(`get ${nameOf(where)}`)

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { PullSecret } from '../../../src/pull-secrets/ecr/token-secret.ts'
+import type { TokenSecretObject } from '../../../src/pull-secrets/ecr/token-secret.ts'
 import {
   type EcrTokensDependencies,
   keepTokenSecret,
@@ -25,7 +25,7 @@ const entry = { secret: 'ecr-pull', registries: [{ host: registryHost, ecr: dire
 function world() {
   const state = {
     now: startOfTests,
-    stored: null as PullSecret | null,
+    stored: null as TokenSecretObject | null,
     writes: 0,
     asked: [] as string[],
     /** Regions whose tokens do not come. */
@@ -53,7 +53,7 @@ function world() {
     },
   }
   const write = (_: ResourceRef, object: object) => {
-    const given = object as PullSecret
+    const given = object as TokenSecretObject
     const stored = state.stored?.metadata.resourceVersion
     if (stored !== given.metadata.resourceVersion) {
       return Promise.reject(new KubeError(409, 'Conflict', 'the object has been modified'))
@@ -83,7 +83,7 @@ function world() {
   return { state, newProcess, dependencies: newProcess() }
 }
 
-function auths(secret: PullSecret | null): Record<string, string> {
+function auths(secret: TokenSecretObject | null): Record<string, string> {
   const text = Buffer.from(secret?.data?.['.dockerconfigjson'] ?? '', 'base64').toString()
   const parsed = JSON.parse(text) as { auths: Record<string, { auth: string }> }
   return Object.fromEntries(
@@ -175,7 +175,7 @@ describe('a secret of tokens', () => {
     expect(outcomes).toEqual(new Set(['written', 'unchanged']))
   })
 
-  it.each<[string, (secret: PullSecret) => PullSecret | null]>([
+  it.each<[string, (secret: TokenSecretObject) => TokenSecretObject | null]>([
     ['removed', () => null],
     ['given another content', (secret) => ({ ...secret, data: { '.dockerconfigjson': 'e30=' } })],
     [
@@ -189,7 +189,7 @@ describe('a secret of tokens', () => {
     const { state, dependencies } = world()
     await keepTokenSecret(dependencies, entry)
     const before = auths(state.stored)
-    state.stored = change(state.stored as PullSecret)
+    state.stored = change(state.stored as TokenSecretObject)
     await keepTokenSecret(dependencies, entry)
 
     expect(auths(state.stored)).toEqual(before)
@@ -276,7 +276,7 @@ describe('a secret of this name that is not Berth’s', () => {
   const metadata = { name: 'ecr-pull', namespace: 'berth', resourceVersion: '7' }
   const mine = { ...metadata, labels: { 'app.kubernetes.io/managed-by': 'berth' } }
 
-  it.each<[string, PullSecret, string]>([
+  it.each<[string, TokenSecretObject, string]>([
     ['somebody else’s', { metadata, type: 'kubernetes.io/dockerconfigjson' }, 'and not Berth’s'],
     ['of another type', { metadata: mine, type: 'Opaque' }, 'is of type Opaque'],
     [

@@ -7,21 +7,21 @@ import type { KubeApi, Selection } from './api-client.ts'
 import { hasStatus } from './error.ts'
 import type { KubeObject, ResourceRef } from './object.ts'
 
-export interface WatchOptions<T extends KubeObject, Kept> {
-  readonly where: ResourceRef
+export interface InformerOptions<T extends KubeObject, Kept> {
+  readonly ref: ResourceRef
   readonly selection?: Selection
   /** What is kept of an object; null keeps nothing of it. Keeps memory small where few fields matter. */
-  readonly keep: (object: T) => Kept | null
+  readonly transform: (object: T) => Kept | null
   /** Told of each change, after the collection has it: `now` is null for what is gone, `before` null for what is new. */
   readonly onChange?: (key: string, now: Kept | null, before: Kept | null) => void
   /** Told of what went wrong before it is tried again. */
-  readonly onTrouble?: (error: unknown) => void
+  readonly onError?: (error: unknown) => void
   /** Milliseconds without a line after which the watch counts as stalled. */
   readonly silentMs?: number
   readonly signal: AbortSignal
 }
 
-export interface Watched<Kept> {
+export interface Informer<Kept> {
   /** By `namespace/name`, or the name of a cluster-scoped object. */
   readonly items: ReadonlyMap<string, Kept>
   /** Settles when the first list has arrived. Rejects only when `signal` aborts before. */
@@ -47,11 +47,11 @@ function keyOf({ metadata: { namespace, name } }: KubeObject): string {
 }
 
 /** Starts; goes on until `signal` aborts. Never throws. */
-export function watch<T extends KubeObject, Kept>(
+export function startInformer<T extends KubeObject, Kept>(
   api: KubeApi,
-  options: WatchOptions<T, Kept>,
-): Watched<Kept> {
-  const { signal, keep, onChange, onTrouble } = options
+  options: InformerOptions<T, Kept>,
+): Informer<Kept> {
+  const { signal, transform, onChange, onError } = options
   const items = new Map<string, Kept>()
   let heard = performance.now()
   /** Where the next watch goes on; null when a list has to come first. */
@@ -73,7 +73,7 @@ export function watch<T extends KubeObject, Kept>(
 
   async function list(): Promise<string> {
     const seen = new Set<string>()
-    const pages = api.list<T>(options.where, options.selection, signal)
+    const pages = api.list<T>(options.ref, options.selection, signal)
     for (;;) {
       const { done, value } = await pages.next()
       if (done === true) {
@@ -84,7 +84,7 @@ export function watch<T extends KubeObject, Kept>(
       }
       const key = keyOf(value)
       seen.add(key)
-      put(key, keep(value))
+      put(key, transform(value))
     }
   }
 
@@ -96,7 +96,7 @@ export function watch<T extends KubeObject, Kept>(
         return
       }
       version = object.metadata.resourceVersion ?? version
-      if (type !== 'BOOKMARK') put(keyOf(object), type === 'DELETED' ? null : keep(object))
+      if (type !== 'BOOKMARK') put(keyOf(object), type === 'DELETED' ? null : transform(object))
     }
   }
 
@@ -117,7 +117,7 @@ export function watch<T extends KubeObject, Kept>(
       api.reconnect()
     }, options.silentMs ?? defaultSilentMs)
     try {
-      const body = await api.stream(options.where, query, { metadataOnly, signal: silence.signal })
+      const body = await api.watch(options.ref, query, { metadataOnly, signal: silence.signal })
       for await (const line of lines(body)) {
         timer.refresh()
         heard = performance.now()
@@ -148,7 +148,7 @@ export function watch<T extends KubeObject, Kept>(
         if (signal.aborted) return
         // 410: the version is no longer known, and only a list helps.
         if (hasStatus(error, 410)) version = null
-        onTrouble?.(error)
+        onError?.(error)
         // Half of it by chance, so that replicas do not come back in step.
         await pause(waitMs * (0.5 + Math.random() / 2))
         waitMs = Math.min(waitMs * 2, backoff.mostMs)
