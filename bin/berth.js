@@ -23,7 +23,7 @@ if (existsSync(source)) {
 } else if (isSupported) {
   await import(new URL('dist/main.js', root).href)
 } else {
-  console.error(`berth: needs Node.js 22.19 or later, and this is ${process.version}`)
+  process.stderr.write(`berth: needs Node.js 22.19 or later, and this is ${process.version}\n`)
   process.exitCode = 2
 }
 
