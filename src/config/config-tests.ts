@@ -3,7 +3,7 @@ import type { Config, ConfigTest } from './config.ts'
 import { missingPullSecrets } from '../decision/pod/pull-secrets.ts'
 import { parseReference } from '../decision/reference/parse.ts'
 import { formatReference } from '../decision/reference/reference.ts'
-import { resolveWithoutProbing } from '../decision/resolve/resolution.ts'
+import { resolveWithoutProbing } from '../decision/resolve/resolve.ts'
 
 export interface TestResult {
   /** Its place in the list, counted from zero. */

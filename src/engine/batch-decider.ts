@@ -4,16 +4,17 @@ import type { Config } from '../config/config.ts'
 import { parseReference } from '../decision/reference/parse.ts'
 import { formatReference } from '../decision/reference/reference.ts'
 import type { Decide } from '../decision/resolve/decision-cache.ts'
-import { resolveWithoutProbing } from '../decision/resolve/resolution.ts'
+import { resolveWithoutProbing } from '../decision/resolve/resolve.ts'
 import { describeResolution } from '../decision/resolve/describe-resolution.ts'
 import { createEngine, defaultSecretsDirectory } from './decision-engine.ts'
+import { type Io, print } from '../cli/io.ts'
 
 export interface BatchDeciderOptions {
   /** False: no registry is asked, and the first candidate counts as found. */
   readonly probe: boolean
   readonly secretsDirectory: string | undefined
-  /** Receives a message about each credential that cannot be used. */
-  readonly onProblem: (message: string) => void
+  /** Told of credentials that cannot be used. */
+  readonly stderr: Io['stderr']
 }
 
 export interface BatchDecider {
@@ -28,12 +29,12 @@ const patienceMs = 10_000
 const parallel = 8
 
 export function createBatchDecider(config: Config, options: BatchDeciderOptions): BatchDecider {
-  const { probe, secretsDirectory, onProblem } = options
+  const { probe, secretsDirectory, stderr } = options
   if (!probe) return { decide: decideUnasked(config), close: () => Promise.resolve() }
   const engine = createEngine(config, {
     secretsDirectory: secretsDirectory ?? defaultSecretsDirectory,
-    questionMs: patienceMs / 2,
-    onProblem,
+    queryTimeoutMs: patienceMs / 2,
+    onProblem: (message) => print(stderr, `berth: ${message}`),
   })
   const limit = pLimit(parallel)
   return {

@@ -9,7 +9,8 @@ import { type CircuitBreakers, createCircuitBreakers } from '../decision/resolve
 import type { ManifestSource } from '../decision/resolve/manifest-source.ts'
 import { createDecide, type Decide } from '../decision/resolve/decision-cache.ts'
 import { createManifestCache } from '../decision/resolve/manifest-cache.ts'
-import type { ResolveDependencies } from '../decision/resolve/resolve.ts'
+import type { ResolveDependencies } from '../decision/resolve/probe-candidate.ts'
+import type { Io } from '../cli/io.ts'
 
 export interface Engine {
   readonly policy: AdmissionPolicy
@@ -24,13 +25,13 @@ export { defaultSecretsDirectory } from './secrets-directory.ts'
 export interface EngineOptions {
   readonly secretsDirectory: string
   /** Milliseconds for one question to a registry; what a webhook has when left out. */
-  readonly questionMs?: number
+  readonly queryTimeoutMs?: number
   /** Told of credentials that cannot be used. */
   readonly onProblem?: (message: string) => void
   /** Told how long each question to a registry took, in seconds. */
   readonly onAnswered?: (host: string, seconds: number) => void
   /** Where AWS's own variables are looked for, which pods of service accounts with a role have. */
-  readonly env?: Readonly<Record<string, string | undefined>>
+  readonly env?: Io['env']
   /** Tokens of ECR that outlive this engine; an engine of its own has its own. */
   readonly ecrTokens?: EcrTokens
 }
@@ -50,7 +51,7 @@ export function createTokenStore(options: EngineOptions): EcrTokens {
 
 /** Makes an engine for one configuration; the next configuration gets one of its own. */
 export function createEngine(config: Config, options: EngineOptions): Engine {
-  const { secretsDirectory, questionMs, onProblem, onAnswered } = options
+  const { secretsDirectory, queryTimeoutMs, onProblem, onAnswered } = options
   const now = () => performance.now()
   const circuits = createCircuitBreakers(now)
   const ecrTokens = options.ecrTokens ?? createTokenStore(options)
@@ -69,7 +70,7 @@ export function createEngine(config: Config, options: EngineOptions): Engine {
   const resolve: ResolveDependencies = {
     queryManifest: createManifestCache(circuits.guard(measured), {
       now,
-      ...(questionMs === undefined ? {} : { questionMs }),
+      ...(queryTimeoutMs === undefined ? {} : { queryTimeoutMs }),
     }),
     isListed: (host) => source.isListed(host),
     isProbed: (host) => source.isProbed(host),

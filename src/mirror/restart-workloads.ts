@@ -1,26 +1,23 @@
 /** What mirroring asks of a cluster: which pods there are, and to start some of them anew. */
-import type { Cluster, ConnectOptions } from '../kube/connect.ts'
+import type { Cluster } from '../kube/connect.ts'
 import type { KubeObject } from '../kube/object.ts'
 import { outdatedImages, type Owner, ownerOf, restartPatch, type Served } from './restart.ts'
+import { type Parsed, text } from '../cli/options.ts'
+import type { Io } from '../cli/io.ts'
 
-/** Which pods are looked at, and whether anything is changed. */
-export interface RestartOptions {
-  readonly connection: ConnectOptions
-  readonly allNamespaces: boolean
-  /** The only namespace to look at unless `allNamespaces`; the context's own when undefined. */
-  readonly namespace: string | undefined
-  readonly dryRun: boolean
-  readonly signal: AbortSignal
-}
-
-/** Connects to the cluster, runs `work`, and closes the connection. Throws `kubeconfig-invalid`. */
+/** Opens what the kubeconfig names, for as long as the work takes. Throws `kubeconfig-invalid`. */
 async function withCluster<Result>(
-  connection: ConnectOptions,
+  values: Parsed['values'],
+  io: Io,
   work: (cluster: Cluster) => Promise<Result>,
 ): Promise<Result> {
-  // Loading client-node takes half a second, so it is loaded only when a cluster is asked.
+  // client-node takes half a second to load, which no other way of copying has to wait for.
   const { connect } = await import('../kube/connect.ts')
-  const cluster = await connect(connection)
+  const cluster = await connect({
+    kubeconfig: text(values, 'kubeconfig'),
+    context: text(values, 'context'),
+    env: io.env,
+  })
   try {
     return await work(cluster)
   } finally {
@@ -31,11 +28,13 @@ async function withCluster<Result>(
 /** The pods of the namespaces that are asked for: -A all, -n one, else the context's own. Throws `cluster-…`. */
 async function listPods(
   { api, namespace: own }: Cluster,
-  { allNamespaces, namespace = own, signal }: RestartOptions,
+  values: Parsed['values'],
+  signal: AbortSignal,
 ): Promise<readonly KubeObject[]> {
   const all = { apiVersion: 'v1', resource: 'pods' }
+  const namespace = text(values, 'namespace') ?? own
   const pods: KubeObject[] = []
-  const where = allNamespaces ? all : { ...all, namespace }
+  const where = values['all-namespaces'] === true ? all : { ...all, namespace }
   for await (const pod of api.list(where, {}, signal)) pods.push(pod)
   return pods
 }
@@ -56,15 +55,16 @@ const resources: Readonly<Record<string, string>> = {
 
 /** Restarts what runs an image that its mirror serves no longer; `onPlan` is told before anything is changed. */
 export function restartWorkloads(
-  options: RestartOptions,
+  values: Parsed['values'],
+  io: Io,
   plan: {
     readonly served: readonly Served[]
     readonly onPlan: (restarts: readonly Restart[]) => void
   },
 ): Promise<void> {
-  return withCluster(options.connection, async (cluster) => {
+  return withCluster(values, io, async (cluster) => {
     const found = new Map<string, Restart>()
-    for (const pod of await listPods(cluster, options)) {
+    for (const pod of await listPods(cluster, values, io.signal)) {
       const images = outdatedImages(pod, plan.served)
       const owner = images.length === 0 ? null : await workloadOf(cluster, pod)
       if (owner === null) continue
@@ -74,12 +74,10 @@ export function restartWorkloads(
       found.set(key, { ...owner, namespace, images: [...new Set([...before, ...images])] })
     }
     plan.onPlan([...found.values()])
-    if (options.dryRun) return
+    if (values['dry-run'] === true) return
     for (const { kind, namespace, name } of found.values()) {
       const where = { apiVersion: 'apps/v1', resource: resources[kind] ?? '', namespace, name }
-      await cluster.api.patch(where, 'strategic', restartPatch(new Date()), {
-        signal: options.signal,
-      })
+      await cluster.api.patch(where, 'strategic', restartPatch(new Date()), { signal: io.signal })
     }
   })
 }

@@ -9,7 +9,7 @@ import {
   type Rewritten,
 } from '../../src/manifests/rewrite.ts'
 import { createDecide } from '../../src/decision/resolve/decision-cache.ts'
-import type { ResolvePolicy } from '../../src/decision/resolve/resolution.ts'
+import type { ResolvePolicy } from '../../src/decision/resolve/resolve-policy.ts'
 import { digestA, digestB, failed, found, registriesOf } from '../support/questions.ts'
 import { tableOf } from '../support/tables.ts'
 

@@ -1,8 +1,8 @@
 /** Berth with a fixed table and registries that always answer the same: from the text of a review to the answer, no network. */
 import { setImmediate as turn } from 'node:timers/promises'
 import { createDecide } from '../../src/decision/resolve/decision-cache.ts'
-import type { ResolvePolicy } from '../../src/decision/resolve/resolution.ts'
-import type { ResolveDependencies } from '../../src/decision/resolve/resolve.ts'
+import type { ResolvePolicy } from '../../src/decision/resolve/resolve-policy.ts'
+import type { ResolveDependencies } from '../../src/decision/resolve/probe-candidate.ts'
 import type { AdmissionPolicy } from '../../src/decision/pod/decide-sites.ts'
 import { noNamespaceLookup } from '../../src/webhook/admission/namespace-lookup.ts'
 import { type Admit, createAdmit } from '../../src/webhook/admission/admit.ts'

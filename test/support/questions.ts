@@ -4,7 +4,7 @@ import type {
   FailedOutcome,
   ManifestQuery,
 } from '../../src/decision/resolve/manifest-source.ts'
-import type { ResolveDependencies } from '../../src/decision/resolve/resolve.ts'
+import type { ResolveDependencies } from '../../src/decision/resolve/probe-candidate.ts'
 
 export const digestA = `sha256:${'a'.repeat(64)}`
 export const digestB = `sha256:${'b'.repeat(64)}`

@@ -4,12 +4,12 @@ import { stringify } from 'yaml'
 import { loadConfig } from '../../config/load.ts'
 import { createKeychain } from '../../engine/keychain.ts'
 import { classify } from '../../diagnose/rules/classify.ts'
-import { findings, type DiagnosedFailure } from '../../diagnose/findings.ts'
+import { findings, type Judged } from '../../diagnose/findings.ts'
 import { BerthError } from '../../errors.ts'
 import type { KubeApi } from '../../kube/api-client.ts'
 import { type Cluster, connect } from '../../kube/connect.ts'
 import { defaultConfigFile, oneOf, type Parsed, readArguments, text } from '../options.ts'
-import { diagnoseCluster, type PodScope } from '../../diagnose/evidence/diagnose-cluster.ts'
+import { judgeCluster, type Scope } from '../../diagnose/evidence/cluster-evidence.ts'
 import { diagnosisTable, type Diagnosis, findingsTable } from '../output/diagnosis-table.ts'
 import {
   createEngine,
@@ -26,7 +26,7 @@ export const usage =
   'berth diagnose [KIND/NAME…] [-n NAMESPACE | -A] [--no-probe] [--config FILE] [--secrets-dir DIR] [--kubeconfig FILE] [--context NAME] [-o table|json|yaml] [--fix [--secret NAMESPACE/NAME] [--dry-run | --yes]] | --message TEXT | --message - [-o table|json|yaml]'
 
 /** Milliseconds for one question to a registry: a person waits longer than an API server does. */
-const questionMs = 5_000
+const queryTimeoutMs = 5_000
 
 /**
  * Exits with 0 when nothing fails, and with 1 when a pull does; with `--fix`, when something is left to do.
@@ -80,14 +80,14 @@ export const diagnose: Command = async (args, io) => {
   const messages = message === '-' ? await readLines(io) : [message]
   const diagnoses = messages.map((each): Diagnosis => ({ message: each, ...classify(each) }))
   show(diagnoses.map(contract), () => diagnosisTable(diagnoses, io))
-  return diagnoses.some(({ rule }) => rule.certainty === 'unknown') ? 1 : 0
+  return diagnoses.some(({ cause }) => cause.certainty === 'unknown') ? 1 : 0
 }
 
 async function fromCluster(
   values: Parsed['values'],
   names: readonly string[],
   io: Io,
-  use: (cluster: Cluster, pulls: readonly DiagnosedFailure[]) => Promise<number>,
+  use: (cluster: Cluster, pulls: readonly Judged[]) => Promise<number>,
 ): Promise<number> {
   const cluster = await connect({
     kubeconfig: text(values, 'kubeconfig'),
@@ -99,8 +99,8 @@ async function fromCluster(
     if (isAll && names.length > 0)
       throw new BerthError('usage', `${names[0]} is of one namespace; leave -A out`)
     const namespace = isAll ? undefined : (text(values, 'namespace') ?? cluster.namespace)
-    const includes = await podFilter(cluster.api, namespace, names)
-    return await use(cluster, await judged(cluster.api, { namespace, includes }, values, io))
+    const isWanted = await podFilter(cluster.api, namespace, names)
+    return await use(cluster, await judged(cluster.api, { namespace, isWanted }, values, io))
   } finally {
     await cluster.close()
   }
@@ -109,15 +109,15 @@ async function fromCluster(
 /** With what the config knows, when there is one, and what registries say, unless they are not to be asked. */
 async function judged(
   api: KubeApi,
-  scope: PodScope,
+  scope: Scope,
   values: Parsed['values'],
   io: Io,
-): Promise<DiagnosedFailure[]> {
+): Promise<Judged[]> {
   const file = text(values, 'config') ?? defaultConfigFile()
   const config = file === undefined ? null : loadConfig(file)
   const isProbing = values['no-probe'] !== true
   const secretsDirectory = text(values, 'secrets-dir') ?? defaultSecretsDirectory
-  const engineOptions = { secretsDirectory, env: io.env, questionMs }
+  const engineOptions = { secretsDirectory, env: io.env, queryTimeoutMs }
   const engine = config !== null && isProbing ? createEngine(config, engineOptions) : null
   const ecrTokens = createTokenStore(engineOptions)
   const prober = isProbing
@@ -131,20 +131,20 @@ async function judged(
   const fallback =
     config === null ? null : createFallbackCheck({ api, config, resolve: engine?.resolve ?? null })
   try {
-    return await diagnoseCluster(api, scope, { prober, fallback })
+    return await judgeCluster(api, scope, { prober, fallback })
   } finally {
     await Promise.all([prober?.close(), engine?.close()])
   }
 }
 
 /** The shape of `-o json`, which docs/cli.md promises. */
-function contract({ message, rule, errors }: Diagnosis): Readonly<Record<string, unknown>> {
+function contract({ message, cause, leaves }: Diagnosis): Readonly<Record<string, unknown>> {
   return {
     message,
-    rule: rule.id,
-    cause: rule.cause,
-    certainty: rule.certainty,
-    leaves: errors,
+    rule: cause.rule,
+    cause: cause.cause,
+    certainty: cause.certainty,
+    leaves,
   }
 }
 

@@ -5,12 +5,13 @@ import { pullPolicyFor } from '../../decision/pod/pull-policy.ts'
 import { missingPullSecrets } from '../../decision/pod/pull-secrets.ts'
 import { parseReference } from '../../decision/reference/parse.ts'
 import { formatReference } from '../../decision/reference/reference.ts'
-import { needsPin, resolveWithoutProbing } from '../../decision/resolve/resolution.ts'
+import { resolveWithoutProbing } from '../../decision/resolve/resolve.ts'
+import { needsPin } from '../../decision/resolve/resolve-policy.ts'
 import { exampleImage } from '../../decision/fallback/example-image.ts'
 import { BerthError } from '../../errors.ts'
-import { imageSourceOptions, imageSources, oneOf, readArguments, texts } from '../options.ts'
+import { oneOf, readArguments, texts } from '../options.ts'
 import { painter } from '../output/explanation-table.ts'
-import { readUses, type Use } from '../../manifests/image-uses.ts'
+import { readUses, type Use, useOptions } from '../../manifests/image-uses.ts'
 import { type Command, type Io, print } from '../io.ts'
 
 export const usage =
@@ -40,7 +41,7 @@ interface Difference {
 export const diff: Command = async (args, io) => {
   const { values, positionals } = readArguments(
     args,
-    { ...imageSourceOptions, output: { type: 'string', short: 'o' } },
+    { ...useOptions, output: { type: 'string', short: 'o' } },
     usage,
   )
   const output = oneOf(values, 'output', ['table', 'json'])
@@ -50,7 +51,7 @@ export const diff: Command = async (args, io) => {
   const before = loadConfig(oldFile)
   const after = loadConfig(newFile)
   const isGiven = texts(values, 'filename').length > 0 || values['from-cluster'] === true
-  const uses = isGiven ? await readUses(imageSources(values, io), after) : samples([before, after])
+  const uses = isGiven ? await readUses(values, after, io) : samples([before, after])
   const differences = uses.flatMap((use): Difference[] => {
     const [one, other] = [saysOf(before, use), saysOf(after, use)]
     return one === null || other === null || JSON.stringify(one) === JSON.stringify(other)
@@ -74,7 +75,7 @@ function saysOf(config: Config, { image, namespace }: Use): Says | null {
       steps.length === 0
         ? [formatReference(chosen)]
         : steps.map(({ candidate }) => candidate.image),
-    pinned: needsPin(config, reference, chosen, kind),
+    pinned: needsPin(config, reference, { reference: chosen, kind }),
     pullPolicy: pullPolicyFor(config.pullPolicy, chosen, undefined) ?? null,
     pullSecrets: missingPullSecrets(config.pullSecrets, {}, [chosen]),
   }

@@ -4,8 +4,8 @@ import { stringify } from 'yaml'
 import { loadConfig } from '../../config/load.ts'
 import { missingPullSecrets } from '../../decision/pod/pull-secrets.ts'
 import { parseReference } from '../../decision/reference/parse.ts'
-import { resolve } from '../../decision/resolve/resolve.ts'
-import { isDenied, resolveWithoutProbing } from '../../decision/resolve/resolution.ts'
+import { resolve, resolveWithoutProbing } from '../../decision/resolve/resolve.ts'
+import { isDenied } from '../../decision/resolve/resolution.ts'
 import { configFile, oneOf, readArguments, text } from '../options.ts'
 import { createEngine, defaultSecretsDirectory, type Engine } from '../../engine/decision-engine.ts'
 import { explanation, type Explanation, invalid } from '../output/explanation.ts'
@@ -44,7 +44,7 @@ export const explain: Command = async (args, io) => {
       ? null
       : createEngine(config, {
           secretsDirectory: text(values, 'secrets-dir') ?? defaultSecretsDirectory,
-          questionMs: patienceMs / 2,
+          queryTimeoutMs: patienceMs / 2,
           env: io.env,
           onProblem: (message) => print(io.stderr, `berth: ${message}`),
         })

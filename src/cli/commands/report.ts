@@ -72,7 +72,7 @@ export const report: Command = async (args, io) => {
   })
   const engine = createEngine(config, {
     secretsDirectory: text(values, 'secrets-dir') ?? defaultSecretsDirectory,
-    questionMs: patienceMs / 2,
+    queryTimeoutMs: patienceMs / 2,
     env: io.env,
     onProblem: (message) => print(io.stderr, `berth: ${message}`),
   })

@@ -103,7 +103,7 @@ async function rewriteAll(
   const decider = createBatchDecider(config, {
     probe: values['no-probe'] !== true,
     secretsDirectory: text(values, 'secrets-dir'),
-    onProblem: (message) => print(io.stderr, `berth: ${message}`),
+    stderr: io.stderr,
   })
   const dependencies = { decide: decider.decide, policy: config, workloads: config.workloads }
   const outcomes: RewriteOutcome[] = []

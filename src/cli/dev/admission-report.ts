@@ -40,7 +40,7 @@ export function showAdmission({ review, answer, milliseconds }: ShownAdmission, 
     print(io.stdout, `  ${name}  ${paint('dim', record === undefined ? image : record.from)}`)
     print(
       io.stdout,
-      `    ${record === undefined ? 'no row matches; left as it is' : `${row}: ${record.why}`}`,
+      `    ${record === undefined ? 'no row matches; image unchanged' : `${row}: ${record.why}`}`,
     )
   }
   const warnings = member(response, 'warnings')

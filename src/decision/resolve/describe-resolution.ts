@@ -1,15 +1,21 @@
-/** What a resolution says to a person, in one sentence: the same in the annotation, the warning and `berth dev`. */
+/** Describes a resolution in one sentence, for the annotation, the warnings and the command line. */
 import type { Resolution } from './resolution.ts'
-import { type ResolutionStep, findTakenStep } from './step.ts'
+import { findTakenStep } from './resolve-policy.ts'
+import type { ResolutionStep } from './step.ts'
 
-/** For example `anubis:32000 absent (404 MANIFEST_UNKNOWN); taken from docker.io`. Holds no text that a registry made up. */
+/**
+ * Returns a sentence such as `anubis:32000 absent (404 MANIFEST_UNKNOWN); the original on docker.io`.
+ * It holds no text that a registry can choose freely.
+ */
 export function describeResolution(resolution: Resolution): string {
-  const failed = failedSteps(resolution).map(stepText).join(', ')
-  const unpinned = resolution.unpinned === null ? '' : `; not pinned: ${resolution.unpinned}`
-  return `${outcomeText(resolution, failed)}${unpinned}`
+  const failed = failedSteps(resolution).map(stepText)
+  const pin = resolution.unpinned === null ? [] : [`not pinned: ${resolution.unpinned}`]
+  return [...(failed.length === 0 ? [] : [failed.join(', ')]), resultText(resolution), ...pin].join(
+    '; ',
+  )
 }
 
-/** The candidates that were asked before the one that was taken. */
+/** Returns the steps before the candidate that was taken; all steps if none was. */
 export function failedSteps({ steps }: Resolution): readonly ResolutionStep[] {
   const taken = findTakenStep(steps)
   return taken === undefined ? steps : steps.slice(0, steps.indexOf(taken))
@@ -20,26 +26,25 @@ function stepText({ candidate, outcome, detail }: ResolutionStep): string {
   return detail === null ? `${host} ${outcome}` : `${host} ${outcome} (${detail})`
 }
 
-function outcomeText({ reason, chosen, kind, pinned }: Resolution, failed: string): string {
-  const before = failed === '' ? '' : `${failed}; `
+function resultText({ reason, chosen, kind, pinned }: Resolution): string {
   switch (reason) {
     case 'no-row':
-      return pinned ? 'no row matches; pinned where it is' : 'no row matches; left as it is'
+      return pinned ? 'no row matches; pinned' : 'no row matches; image unchanged'
     case 'found':
-      return `${before}found on ${chosen.domain}${kind === 'alternate' ? ", another publisher's copy" : ''}`
+      return `found on ${chosen.domain}${kind === 'alternate' ? ", another publisher's copy" : ''}`
     case 'original':
-      return `${before}the original on ${chosen.domain}${pinned ? ', pinned' : ''}`
+      return `the original on ${chosen.domain}${pinned ? ', pinned' : ''}`
     case 'trusted':
-      return `${before}taken from ${chosen.domain} unasked`
+      return `taken from ${chosen.domain} without a probe`
     case 'last-seen':
-      return `${before}taken from ${chosen.domain} as it was last seen`
+      return `taken from ${chosen.domain}, which had it in the last 10 minutes`
     case 'first-unproved':
-      return `${before}nothing found; ${chosen.domain} taken unproved`
+      return `not found; taken from ${chosen.domain} without proof (otherwise: first)`
     case 'none-found':
-      return `${before}nothing found; left as it is`
+      return 'not found; image unchanged'
     case 'row-denies':
-      return `${before}nothing found; refused, as the row says`
+      return 'not found; denied by the row (otherwise: deny)'
     case 'pin-denies':
-      return `${before}refused, as an image must be pinned`
+      return 'denied: the image must be pinned (unresolved: deny)'
   }
 }

@@ -1,75 +1,76 @@
 /**
- * Trying candidates in strict order without paying for a silent one: each later candidate is asked after a head start
- * for the one before it (as RFC 8305 does for addresses), but its answer counts only when every earlier one has failed.
+ * Probes candidates in strict order without waiting for a slow registry: each candidate has a head start, then the next
+ * probe starts in parallel (as RFC 8305 does for addresses). An outcome counts only when all earlier candidates failed.
  */
 import type { Candidate } from '../fallback/table.ts'
+import type { ProbeOptions } from './probe-candidate.ts'
 import { type ResolutionStep, type StepOutcome, unasked } from './step.ts'
 
-/** RFC 8305, section 5, recommends 250 ms: longer than a healthy registry takes for a HEAD. */
+/** RFC 8305, section 5, recommends 250 ms. A healthy registry answers a HEAD request in less. */
 const headStartMs = 250
 
 export interface HedgedLookupOptions {
   readonly signal: AbortSignal
+  /** Milliseconds of a monotonic clock. */
   readonly now: () => number
-  /** `isLast`: no candidate comes after this one. */
-  tryOne(candidate: Candidate, isLast: boolean, signal: AbortSignal): Promise<StepOutcome>
+  readonly probe: (candidate: Candidate, options: ProbeOptions) => Promise<StepOutcome>
 }
 
-/** One step for each candidate, in order. Candidates behind the first one that is taken are `unasked`. */
+/** Returns one step for each candidate, in order. Candidates after the first one that is taken are `unasked`. */
 export async function hedgedLookup(
   candidates: readonly Candidate[],
-  options: HedgedLookupOptions,
+  { signal: callerSignal, now, probe }: HedgedLookupOptions,
 ): Promise<ResolutionStep[]> {
   const stop = new AbortController()
-  const signal = AbortSignal.any([options.signal, stop.signal])
-  const running: Promise<ResolutionStep>[] = []
-  const begin = (index: number): Promise<ResolutionStep> => {
-    running[index] ??= tryTimed(index)
-    return running[index]
-  }
+  const signal = AbortSignal.any([callerSignal, stop.signal])
+  const started: Promise<ResolutionStep>[] = []
   const steps: ResolutionStep[] = []
   for (let index = 0; index < candidates.length; index++) {
-    const step = await withHeadStart(begin(index), () => void lookAhead(index))
+    const step = await withHeadStart(start(index), () => void startNext(index))
     steps.push(step)
-    if (endsWalk(step)) break
+    if (isFinal(step)) break
   }
-  // Questions whose answers can no longer count are dropped; each still resolves, so nothing is left unhandled.
+  // Cancels the probes that no longer matter. They resolve as timeouts, so no rejection is left unhandled.
   stop.abort()
-  const reached = steps.length
+  const notReached = candidates.slice(steps.length)
   return [
     ...steps,
-    ...candidates
-      .slice(reached)
-      .map((candidate) => ({ candidate, ...unasked, milliseconds: null })),
+    ...notReached.map((candidate) => ({ candidate, ...unasked, milliseconds: null })),
   ]
 
-  async function tryTimed(index: number): Promise<ResolutionStep> {
-    const candidate = candidates[index] as Candidate
-    const started = options.now()
-    const tried = await options.tryOne(candidate, index === candidates.length - 1, signal)
-    const milliseconds = tried.outcome === 'unasked' ? null : Math.round(options.now() - started)
-    return { candidate, ...tried, milliseconds }
+  /** Starts the probe of a candidate once. */
+  function start(index: number): Promise<ResolutionStep> {
+    started[index] ??= probeTimed(index)
+    return started[index]
   }
 
-  /** Starts the candidate behind `index`, and, as each fails or keeps its head start to itself, the ones behind that. */
-  async function lookAhead(index: number): Promise<void> {
+  async function probeTimed(index: number): Promise<ResolutionStep> {
+    const candidate = candidates[index] as Candidate
+    const startedAt = now()
+    const outcome = await probe(candidate, { isLast: index === candidates.length - 1, signal })
+    const milliseconds = outcome.outcome === 'unasked' ? null : Math.round(now() - startedAt)
+    return { candidate, ...outcome, milliseconds }
+  }
+
+  /** Starts the candidate after `index`, and the one after that when it fails or its head start ends. */
+  async function startNext(index: number): Promise<void> {
     const next = index + 1
-    if (next >= candidates.length || signal.aborted || running[next] !== undefined) return
+    if (next >= candidates.length || signal.aborted || started[next] !== undefined) return
     try {
-      const step = await withHeadStart(begin(next), () => void lookAhead(next))
-      if (!endsWalk(step)) await lookAhead(next)
+      const step = await withHeadStart(start(next), () => void startNext(next))
+      if (!isFinal(step)) await startNext(next)
     } catch {
-      // A bug in a candidate that is never reached is nobody's; in one that is reached, the loop above meets it.
+      // The loop above awaits the same promise if it reaches this candidate, and rejects then.
     }
   }
 }
 
-function endsWalk({ outcome }: ResolutionStep): boolean {
+function isFinal({ outcome }: ResolutionStep): boolean {
   return outcome === 'found' || outcome === 'unasked'
 }
 
-/** The same promise, with `late` called if it has not settled after the head start. */
-function withHeadStart(step: Promise<ResolutionStep>, late: () => void): Promise<ResolutionStep> {
-  const timer = setTimeout(late, headStartMs)
+/** Returns the same promise, and calls `onLate` if it is still pending after the head start. */
+function withHeadStart(step: Promise<ResolutionStep>, onLate: () => void): Promise<ResolutionStep> {
+  const timer = setTimeout(onLate, headStartMs)
   return step.finally(() => clearTimeout(timer))
 }

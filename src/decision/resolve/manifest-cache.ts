@@ -1,52 +1,53 @@
-/** One question, one request: answers are kept for a short time, and callers who ask the same thing at once share it. */
+/** Caches what registries answer for a short time, and shares one request between concurrent callers. */
 import { LRUCache } from 'lru-cache'
+import { untilAborted } from '../../async/abort.ts'
 import { isDigest } from '../reference/parse.ts'
 import { QueryTimeoutError } from './budget.ts'
 import type {
   ManifestAnswer,
+  ManifestQuery,
   ManifestSource,
   PreparedQuery,
-  ManifestQuery,
 } from './manifest-source.ts'
 
-export type QueryManifest = (
-  question: ManifestQuery,
-  signal: AbortSignal,
-) => Promise<ManifestAnswer>
+export type QueryManifest = (query: ManifestQuery, signal: AbortSignal) => Promise<ManifestAnswer>
 
-export interface CacheOptions {
+export interface ManifestCacheOptions {
+  /** Milliseconds of a monotonic clock. */
   readonly now: () => number
-  /** Bounds what is kept; a key is a repository's name, and names can be long. */
+  /** Default 10,000. */
   readonly maxEntries?: number
+  /** Default 10,000,000. Also a bound on keys: names of repositories can be long. */
   readonly maxBytes?: number
-  /** Milliseconds for one question, so that a silent registry leaves time for the ones behind it. */
-  readonly questionMs?: number
+  /** Timeout of one query in milliseconds, default 2,000, so that a silent registry leaves time for the next. */
+  readonly queryTimeoutMs?: number
 }
 
-/** Four round trips (connection, TLS, token, HEAD) to the other side of the world take a second. */
-const defaultQuestionMs = 2_000
+/** Four round trips (connection, TLS, token, HEAD) to the other side of the world take one second. */
+const defaultQueryTimeoutMs = 2_000
 
-/** What a digest names never changes; only its being there can, when a mirror is pruned. */
+/** The content of a digest never changes, but a mirror may be pruned. */
 const digestTtlMs = 600_000
 
-/** A tag may move: an admission may be this far behind a registry. */
+/** A tag can move. A decision may be this old. */
 export const tagTtlMs = 30_000
 
-/** Short, so that a copy that has just been made is found. */
+/** Short, so that Berth soon finds an image that was just pushed. */
 const absentTtlMs = 5_000
 
-/** A registry that is away for longer than this has more to recover from than a digest that is ten minutes old. */
+/** How long a digest can be used while its registry is down. After ten minutes, a stale pin is the smaller problem. */
 const staleMs = 600_000
 
 /** More images than one cluster starts in ten minutes. */
 const defaultMaxEntries = 10_000
 
-/** A thousand bytes for each of them: host, repository, digest, and the overhead of a map's entry. */
+/** 1,000 bytes for each entry: host, repository, digest and the overhead of the map. */
 const defaultMaxBytes = 10_000_000
 
-/** A digest, a media type and the objects around them. */
+/** Estimate for a digest, a media type and the objects around them. */
 const entryOverheadBytes = 400
 
+/** A query under way, with the number of callers that wait for it. */
 interface InFlight {
   readonly answer: Promise<ManifestAnswer>
   readonly stop: AbortController
@@ -54,17 +55,21 @@ interface InFlight {
 }
 
 /**
- * Asks through a cache whose key holds the credential, so that no answer crosses from one credential to another.
- * Only definite answers are kept: a registry that is down or limits us has not said that an image is absent.
+ * Returns a function that queries through a cache. The cache key holds the credential, so an answer for one credential is
+ * never given to another. Only definite answers are cached: a registry that is down or limits requests has not said that
+ * an image is absent.
  */
-export function createManifestCache(source: ManifestSource, options: CacheOptions): QueryManifest {
+export function createManifestCache(
+  source: ManifestSource,
+  options: ManifestCacheOptions,
+): QueryManifest {
   const {
     now,
     maxEntries = defaultMaxEntries,
     maxBytes = defaultMaxBytes,
-    questionMs = defaultQuestionMs,
+    queryTimeoutMs = defaultQueryTimeoutMs,
   } = options
-  const kept = new LRUCache<string, ManifestAnswer>({
+  const cache = new LRUCache<string, ManifestAnswer>({
     max: maxEntries,
     maxSize: maxBytes,
     sizeCalculation: (_, key) => key.length + entryOverheadBytes,
@@ -72,82 +77,69 @@ export function createManifestCache(source: ManifestSource, options: CacheOption
     ttlResolution: 0,
     perf: { now },
   })
-  const inFlight = new Map<string, InFlight>()
+  const queries = new Map<string, InFlight>()
 
-  return async (question, signal) => {
-    const prepared = await within(source.prepare(question), signal)
+  return async (query, signal) => {
+    const prepared = await untilAborted(source.prepare(query), signal, null)
     if (prepared === null) return { outcome: 'timeout', detail: 'no credentials in time' }
     const key = JSON.stringify([
-      question.host,
-      question.repository,
-      question.reference,
+      query.host,
+      query.repository,
+      query.reference,
       prepared.credentialIdentity,
     ])
-    const known = kept.get(key)
-    if (known?.freshUntil !== undefined && now() < known.freshUntil) return known
-    const flight = inFlight.get(key) ?? start(key, prepared)
-    return withStale(await wait(flight, signal), known)
-
-    function start(flightKey: string, asked: PreparedQuery): InFlight {
-      const stop = new AbortController()
-      const timer = setTimeout(() => stop.abort(new QueryTimeoutError()), questionMs)
-      const answer = asked.send(stop.signal).then((result) => {
-        const ttl = ttlMs(question, result)
-        // What is found is remembered beyond its time, for when the registry is away; a definite no ends that.
-        const remembered = result.outcome === 'found' ? Math.max(ttl, staleMs) : ttl
-        if (ttl === 0) return result
-        const fresh = { ...result, freshUntil: now() + ttl }
-        kept.set(flightKey, fresh, { ttl: remembered })
-        return fresh
-      })
-      const started: InFlight = { answer, stop, waiting: 0 }
-      inFlight.set(flightKey, started)
-      const settle = () => {
-        clearTimeout(timer)
-        if (inFlight.get(flightKey) === started) inFlight.delete(flightKey)
-      }
-      answer.then(settle, settle)
-      // Whoever comes after it was stopped starts anew.
-      stop.signal.addEventListener('abort', settle, { once: true })
-      return started
-    }
+    const cached = cache.get(key)
+    if (cached?.freshUntil !== undefined && now() < cached.freshUntil) return cached
+    const inFlight = queries.get(key) ?? start(key, query, prepared)
+    return withStaleDigest(await wait(inFlight, signal), cached)
   }
 
-  /** A caller who gives up leaves the others their answer; the request stops when nobody waits any more. */
-  function wait(flight: InFlight, signal: AbortSignal): Promise<ManifestAnswer> {
-    flight.waiting++
-    return new Promise((resolve, reject) => {
-      const leave = () => {
-        flight.waiting--
-        // Whatever ended the caller's time says nothing about the registry.
-        if (flight.waiting === 0) flight.stop.abort()
-        resolve({ outcome: 'timeout', detail: 'no answer in time' })
-      }
-      if (signal.aborted) return leave()
-      signal.addEventListener('abort', leave, { once: true })
-      flight.answer.then(resolve, reject).finally(() => signal.removeEventListener('abort', leave))
+  function start(key: string, query: ManifestQuery, prepared: PreparedQuery): InFlight {
+    const stop = new AbortController()
+    const timer = setTimeout(() => stop.abort(new QueryTimeoutError()), queryTimeoutMs)
+    const answer = prepared.send(stop.signal).then((received) => {
+      const ttl = ttlMs(query, received)
+      if (ttl === 0) return received
+      const fresh = { ...received, freshUntil: now() + ttl }
+      // A found image stays in the cache after it expires, for when the registry is down. A definite "no" replaces it.
+      cache.set(key, fresh, { ttl: received.outcome === 'found' ? Math.max(ttl, staleMs) : ttl })
+      return fresh
     })
+    const inFlight: InFlight = { answer, stop, waiting: 0 }
+    queries.set(key, inFlight)
+    const settle = () => {
+      clearTimeout(timer)
+      if (queries.get(key) === inFlight) queries.delete(key)
+    }
+    answer.then(settle, settle)
+    // Later callers must not join a query that was stopped.
+    stop.signal.addEventListener('abort', settle, { once: true })
+    return inFlight
   }
 }
 
-/** The same, or null when the caller's time ends first: a credential may have to be fetched from far away. */
-function within<Value>(promise: Promise<Value>, signal: AbortSignal): Promise<Value | null> {
-  if (signal.aborted) return Promise.race([promise, Promise.resolve(null)])
-  return new Promise((resolve, reject) => {
-    const leave = () => resolve(null)
-    signal.addEventListener('abort', leave, { once: true })
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', leave))
-  })
+/** Waits for the answer until the caller's signal aborts. The query stops when its last caller has gone. */
+async function wait(inFlight: InFlight, signal: AbortSignal): Promise<ManifestAnswer> {
+  inFlight.waiting++
+  const answer = await untilAborted(inFlight.answer, signal, null)
+  if (answer !== null) return answer
+  inFlight.waiting--
+  // No QueryTimeoutError: the end of the caller's time says nothing about the registry.
+  if (inFlight.waiting === 0) inFlight.stop.abort()
+  return { outcome: 'timeout', detail: 'no answer in time' }
 }
 
-/** A registry that does not answer has not taken back what it said. */
-function withStale(answer: ManifestAnswer, known: ManifestAnswer | undefined): ManifestAnswer {
-  if (answer.outcome === 'found' || known?.outcome !== 'found') return answer
-  const silent = ['unreachable', 'timeout', 'limited', 'skipped'].includes(answer.outcome)
-  return silent ? { ...answer, staleDigest: known.digest } : answer
+/** Adds the digest that was found last to an answer that does not contradict it. */
+function withStaleDigest(
+  answer: ManifestAnswer,
+  cached: ManifestAnswer | undefined,
+): ManifestAnswer {
+  if (answer.outcome === 'found' || cached?.outcome !== 'found') return answer
+  const isDown = ['unreachable', 'timeout', 'limited', 'skipped'].includes(answer.outcome)
+  return isDown ? { ...answer, staleDigest: cached.digest } : answer
 }
 
-function ttlMs(question: ManifestQuery, answer: ManifestAnswer): number {
-  if (answer.outcome === 'found') return isDigest(question.reference) ? digestTtlMs : tagTtlMs
+function ttlMs(query: ManifestQuery, answer: ManifestAnswer): number {
+  if (answer.outcome === 'found') return isDigest(query.reference) ? digestTtlMs : tagTtlMs
   return answer.outcome === 'absent' || answer.outcome === 'denied' ? absentTtlMs : 0
 }

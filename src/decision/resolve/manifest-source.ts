@@ -1,30 +1,27 @@
-/**
- * What resolving needs from the outside world. The rooms `registry` and `credentials` implement these; nothing here
- * knows how a registry is spoken to.
- */
+/** The interface through which images are probed. `registry/manifests/client.ts` implements it. */
 
-/** The ways in which a candidate can fail. Only `absent` means that the registry said: it is not here. */
+/** Why a probe did not find the image. Only `absent` means that the registry does not have it. */
 export type FailedOutcome =
-  /** 404: neither the tag or digest, nor perhaps the repository, is there. */
+  /** 404: the tag, the digest or the repository does not exist. */
   | 'absent'
-  /** 401 or 403, after the credentials that apply were tried. */
+  /** 401 or 403, with the credentials that apply. */
   | 'denied'
   /** 429. */
   | 'limited'
-  /** No connection, no TLS, no name, or a 5xx. */
+  /** No connection, a TLS or DNS error, or a 5xx. */
   | 'unreachable'
-  /** An answer that breaks the protocol: a digest that is none, or that is not the hash of the body, or a schema 1 image. */
+  /** The answer breaks the protocol: a malformed digest, one that does not match the body, or a schema 1 image. */
   | 'invalid'
-  /** No answer within the budget. */
+  /** No answer within the time budget. */
   | 'timeout'
-  /** Not asked, because the registry's circuit is open. */
+  /** Not asked, because the circuit breaker of the registry is open. */
   | 'skipped'
 
-/** One manifest, by tag or by digest, on one registry. */
+/** One manifest on one registry, by tag or by digest. */
 export interface ManifestQuery {
   /** The registry as images write it, for example `anubis:32000`. */
   readonly host: string
-  /** The repository on that registry, without the host. */
+  /** The repository without the host. */
   readonly repository: string
   /** A tag, or a digest such as `sha256:…`. */
   readonly reference: string
@@ -35,32 +32,33 @@ export type ManifestAnswer =
       readonly outcome: 'found'
       readonly digest: string
       readonly mediaType: string
+      /** When a cached answer expires, in milliseconds of the cache's clock; undefined if it is not cached. */
       readonly freshUntil?: number
     }
   | {
       readonly outcome: FailedOutcome
       readonly detail: string
-      /** How long the registry asks to be left alone (RFC 9110, Retry-After). */
+      /** How long the registry asks clients to wait (RFC 9110, Retry-After). */
       readonly retryAfterMs?: number
-      /** The digest that was last found, when the registry has not said since that it is gone. */
+      /** The digest that was found last, unless the registry has since said that it is gone. */
       readonly staleDigest?: string
-      /** Until when a cache gives this answer again, by its clock; absent: it will ask again. */
+      /** When a cached answer expires, in milliseconds of the cache's clock; undefined if it is not cached. */
       readonly freshUntil?: number
     }
 
-/** A question with the credentials that will be used for it already looked up, so that the two cannot disagree. */
+/** A query bound to its credentials, so that the cache key and the request use the same ones. */
 export interface PreparedQuery {
-  /** Tells credentials apart without telling what they are: `anonymous`, or a hash. Part of every cache key. */
+  /** Distinguishes credentials without revealing them: `anonymous`, or a hash. Part of the cache key. */
   readonly credentialIdentity: string
-  /** Asks. Never rejects but by a bug: every way in which a registry can fail is an answer. */
+  /** Sends the query. Every failure of a registry is an answer; only bugs reject. */
   send(signal: AbortSignal): Promise<ManifestAnswer>
 }
 
-/** Where manifests are asked for. */
 export interface ManifestSource {
-  /** True if the configuration lists this host, or names it in a `try`: no other host is ever contacted. */
+  /** Returns true if the config lists this host or names it in a `try`. Berth does not contact any other host. */
   isListed(host: string): boolean
-  /** False for a registry that the configuration trusts unasked (`probe: false`). */
+  /** Returns false for a registry with `probe: false`. */
   isProbed(host: string): boolean
-  prepare(question: ManifestQuery): Promise<PreparedQuery>
+  /** Looks up the credentials for a query. */
+  prepare(query: ManifestQuery): Promise<PreparedQuery>
 }

@@ -1,38 +1,28 @@
+/** The steps of a resolution: each candidate with the outcome of its probe. */
 import type { Candidate } from '../fallback/table.ts'
 import type { FailedOutcome } from './manifest-source.ts'
 
-/** One candidate and what came of it. */
+/** One candidate and the outcome of its probe. */
 export interface ResolutionStep {
   readonly candidate: Candidate
-  /** `unasked`: not reached, or taken without a question. */
+  /** `unasked`: not reached, or taken without a probe. */
   readonly outcome: 'found' | FailedOutcome | 'unasked'
   readonly detail: string | null
-  /** How long the answer took; null when nothing was asked. */
+  /** Duration of the probe; null if there was none. */
   readonly milliseconds: number | null
-  /** What the registry serves; beside a failure, what it served last. */
+  /** The digest that the registry serves. After a failed probe, the digest that it served last. */
   readonly digest: string | null
-  /** Until when asking again would give the same, by the monotonic clock in milliseconds; Infinity where nothing was asked. */
+  /** When the outcome expires, in milliseconds of the monotonic clock; Infinity without a probe. */
   readonly freshUntil: number
 }
 
-/** What asking for one candidate gives. */
+/** A step without its candidate and its duration. */
 export type StepOutcome = Omit<ResolutionStep, 'candidate' | 'milliseconds'>
 
-/** A candidate that nobody was asked about. */
+/** The outcome of a candidate that is not probed. */
 export const unasked: StepOutcome = {
   outcome: 'unasked',
   detail: null,
   digest: null,
   freshUntil: Infinity,
-}
-
-/**
- * The step that decides: the first that was found, or is trusted unasked. The original needs no proof when nothing comes
- * after it; before other candidates it is asked for like them, because otherwise they would never be reached.
- */
-export function findTakenStep(steps: readonly ResolutionStep[]): ResolutionStep | undefined {
-  return steps.find(({ candidate, outcome }, index) => {
-    if (outcome === 'found' || outcome === 'unasked') return true
-    return candidate.kind === 'original' && index === steps.length - 1
-  })
 }

@@ -1,71 +1,95 @@
-/** Adds what the Node object shows about a pull that failed on the node. Reads raw objects. Pure. */
-import { member, objectsMember, textMember } from '../../json/json.ts'
-import type { Certainty, Evidence, PullVerdict } from '../verdict.ts'
-import type { ProbeReport } from './probe-report.ts'
+/** What a Node object tells of a pull that failed there. Reads raw objects. Pure. */
+import { isObject, member } from '../../json/json.ts'
+import type { Seen } from './probe-evidence.ts'
+import type { Evidence, PullVerdict } from '../verdict.ts'
 
-/** A kubelet reports at most this many images (KubeletConfiguration, nodeStatusMaxImages). */
-const maxReportedImages = 50
+/** Rules for which the node itself is evidence. */
+const aboutNode: ReadonlySet<string> = new Set([
+  'D02',
+  'D03',
+  'D13',
+  'D35',
+  'D36',
+  'D60',
+  'D62',
+  'D63',
+  'D64',
+  'D68',
+  'D71',
+])
 
-/** Adds the node's versions, platform and pressure conditions, which can prove a cause. */
-export function addNodeEvidence(verdict: PullVerdict, node: unknown, image: string): PullVerdict {
+/** A kubelet reports this many images at the most (KubeletConfiguration, nodeStatusMaxImages). */
+const maxReported = 50
+
+export function wantsNode(rule: string): boolean {
+  return aboutNode.has(rule)
+}
+
+/** Adds what the node says of itself; its conditions and its platform can prove a cause. */
+export function withNode(verdict: PullVerdict, node: unknown, image: string): PullVerdict {
   const status = member(node, 'status')
   const info = member(status, 'nodeInfo')
-  const name = textMember(member(node, 'metadata'), 'name')
+  const name = text(member(node, 'metadata'), 'name')
   if (name === '') return verdict
-  const runtime = textMember(info, 'containerRuntimeVersion')
-  const versions = `${name} runs ${runtime} and kubelet ${textMember(info, 'kubeletVersion')} on ${platformOf(node)}`
-  const lines = runtime === '' ? [] : [versions]
-  const pressures = objectsMember(status, 'conditions').filter(
+  const runtime = text(info, 'containerRuntimeVersion')
+  const about = `${name} runs ${runtime} and kubelet ${text(info, 'kubeletVersion')} on ${platformOf(node)}`
+  const lines = runtime === '' ? [] : [about]
+  const pressures = listOf(member(status, 'conditions')).filter(
     (condition) =>
-      textMember(condition, 'type').endsWith('Pressure') &&
-      textMember(condition, 'status') === 'True',
+      text(condition, 'type').endsWith('Pressure') && text(condition, 'status') === 'True',
   )
   for (const condition of pressures)
-    lines.push(`${name} has ${textMember(condition, 'type')}: ${textMember(condition, 'message')}`)
-  const { provedByNode } = verdict.rule
-  const hasDiskPressure = pressures.some(
-    (condition) => textMember(condition, 'type') === 'DiskPressure',
-  )
-  if (provedByNode === 'disk-pressure' && hasDiskPressure)
-    return addEvidence(verdict, lines, 'proved')
-  if (provedByNode !== 'image-list') return addEvidence(verdict, lines, verdict.certainty)
-  const images = objectsMember(status, 'images')
-  const hasImage = images.some((each) => {
+    lines.push(`${name} has ${text(condition, 'type')}: ${text(condition, 'message')}`)
+  const { rule } = verdict.cause
+  const isFull = pressures.some((condition) => text(condition, 'type') === 'DiskPressure')
+  if (rule === 'D60' && isFull) return seen(verdict, lines, 'proved')
+  if (rule !== 'D02') return seen(verdict, lines, verdict.certainty)
+  const images = listOf(member(status, 'images'))
+  const has = images.some((each) => {
     const names = member(each, 'names')
     return Array.isArray(names) && names.includes(image)
   })
-  const isComplete = images.length < maxReportedImages
+  const isAll = images.length < maxReported
   lines.push(
-    hasImage
+    has
       ? `${name} reports the image: it was pulled with a credential that this pod does not have`
-      : `${name} does not report the image${isComplete ? '' : ', but reports no more than some'}`,
+      : `${name} does not report the image${isAll ? '' : ', but reports no more than some'}`,
   )
-  return addEvidence(verdict, lines, hasImage || isComplete ? 'proved' : verdict.certainty)
+  return seen(verdict, lines, has || isAll ? 'proved' : verdict.certainty)
 }
 
-/** Proves that the image lacks the node's platform, or contradicts it. */
-export function applyNodePlatform(
+/** Whether the image was made for the node: proves a platform that is missing, or speaks against it. */
+export function withPlatform(
   verdict: PullVerdict,
   node: unknown,
-  { platforms }: ProbeReport,
+  { platforms }: Seen,
 ): PullVerdict {
-  if (verdict.rule.provedByNode !== 'platform' || platforms === null) return verdict
-  const nodePlatform = platformOf(node)
-  if (nodePlatform === '/') return verdict
-  return { ...verdict, certainty: platforms.includes(nodePlatform) ? 'ambiguous' : 'proved' }
+  if (verdict.cause.rule !== 'D35' || platforms === null) return verdict
+  const own = platformOf(node)
+  if (own === '/') return verdict
+  return { ...verdict, certainty: platforms.includes(own) ? 'ambiguous' : 'proved' }
 }
 
-function addEvidence(
+function seen(
   verdict: PullVerdict,
   lines: readonly string[],
-  certainty: Certainty,
+  certainty: PullVerdict['certainty'],
 ): PullVerdict {
   const evidence = lines.map((says): Evidence => ({ from: 'node', says }))
   return { ...verdict, certainty, evidence: [...verdict.evidence, ...evidence] }
 }
 
-/** `linux/amd64`; `/` when unknown. */
+/** `linux/amd64`. */
 function platformOf(node: unknown): string {
   const info = member(member(node, 'status'), 'nodeInfo')
-  return `${textMember(info, 'operatingSystem')}/${textMember(info, 'architecture')}`
+  return `${text(info, 'operatingSystem')}/${text(info, 'architecture')}`
+}
+
+function text(value: unknown, key: string): string {
+  const found = member(value, key)
+  return typeof found === 'string' ? found : ''
+}
+
+function listOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value.filter(isObject) : []
 }

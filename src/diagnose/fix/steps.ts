@@ -1,4 +1,4 @@
-/** The steps of `berth diagnose --fix`: their types, their order and their text. */
+/** What `berth diagnose --fix` may do, and the pods that it leaves to a person. */
 import type { PullSecret } from '../../credentials/keyring.ts'
 
 export interface SecretName {
@@ -6,40 +6,34 @@ export interface SecretName {
   readonly name: string
 }
 
-/** A pull secret that may be copied: its label consents, or the caller named it. */
-export interface CopySource extends SecretName {
+/** A pull secret that may be copied: its owner consents by a label, or the caller has named it. */
+export interface Source extends SecretName {
   readonly secret: PullSecret
-  /** When its credentials expire, RFC 3339; null when it does not say. */
+  /** When its credentials end, RFC 3339; null when it does not say. */
   readonly expiresAt: string | null
 }
 
-export type StepKind = 'copy' | 'link' | 'recreate'
-
-interface StepBase<Kind extends StepKind> {
+interface StepOf<Kind extends string> {
   readonly do: Kind
   readonly namespace: string
 }
 
 export type FixStep =
-  | (StepBase<'copy'> & { readonly secret: string; readonly from: CopySource })
-  | (StepBase<'link'> & { readonly secret: string; readonly account: string })
-  | (StepBase<'recreate'> & {
+  | (StepOf<'copy'> & { readonly secret: string; readonly from: Source })
+  | (StepOf<'link'> & { readonly secret: string; readonly account: string })
+  | (StepOf<'recreate'> & {
       readonly pod: string
       readonly uid: string
       /** `ReplicaSet/web-6d4`. */
       readonly owner: string
     })
 
-/** The step of one kind. */
-export type StepOf<Kind extends StepKind> = Extract<FixStep, { readonly do: Kind }>
-
-/** A step runs only if every step that it needs succeeded. */
+/** A step is done only when all that it needs was. */
 export interface PlannedStep {
   readonly step: FixStep
   readonly needs: readonly FixStep[]
 }
 
-/** A pod that `--fix` does not fix. */
 export interface LeftPod {
   readonly namespace: string
   readonly pod: string
@@ -47,32 +41,19 @@ export interface LeftPod {
 }
 
 export interface FixPlan {
-  /** Without duplicates: copies first, then links, then pods. */
+  /** Copies first, then links, then pods; each once. */
   readonly steps: readonly PlannedStep[]
   readonly left: readonly LeftPod[]
 }
 
-/** `unneeded`: the goal was reached before the step ran. `skipped`: a step that it needs failed. */
+/** `unneeded`: it had come true by itself. `skipped`: something that it needs was not done. */
 export interface StepReport {
   readonly step: FixStep
   readonly outcome: 'planned' | 'done' | 'unneeded' | 'failed' | 'skipped'
   readonly problem: string | null
 }
 
-/** Returns what identifies a step: two steps with the same key write the same object. */
-export function stepKey(step: FixStep): string {
-  const { namespace } = step
-  switch (step.do) {
-    case 'copy':
-      return `copy ${namespace}/${step.secret}`
-    case 'link':
-      return `link ${namespace}/${step.account} ${step.secret}`
-    case 'recreate':
-      return `recreate ${namespace}/${step.pod}`
-  }
-}
-
-/** Returns what `-o json` prints under `fix` (docs/cli.md), without the content of the secret. */
+/** What `-o json` prints under `fix` (docs/cli.md); no content of a secret is in it. */
 export function shownReport({ step, outcome, problem }: StepReport): object {
   if (step.do !== 'copy') return { ...step, outcome, problem }
   const { from, ...rest } = step
@@ -80,19 +61,16 @@ export function shownReport({ step, outcome, problem }: StepReport): object {
   return { ...rest, from: { namespace, name, expiresAt }, outcome, problem }
 }
 
-/** Returns a step as text: `copy secret a/pull to b`. */
+/** A step in words: `copy secret a/pull to b`. */
 export function stepText(step: FixStep): string {
   const { namespace } = step
-  switch (step.do) {
-    case 'copy': {
-      const { from, secret } = step
-      const name = from.name === secret ? '' : ` as ${secret}`
-      const ends = from.expiresAt === null ? '' : `; it ends at ${from.expiresAt}, and is not kept`
-      return `copy secret ${from.namespace}/${from.name} to ${namespace}${name}${ends}`
-    }
-    case 'link':
-      return `link secret ${step.secret} to service account ${namespace}/${step.account}`
-    case 'recreate':
-      return `recreate pod ${namespace}/${step.pod} of ${step.owner}`
+  if (step.do === 'copy') {
+    const { from, secret } = step
+    const name = from.name === secret ? '' : ` as ${secret}`
+    const ends = from.expiresAt === null ? '' : `; it ends at ${from.expiresAt}, and is not kept`
+    return `copy secret ${from.namespace}/${from.name} to ${namespace}${name}${ends}`
   }
+  if (step.do === 'link')
+    return `link secret ${step.secret} to service account ${namespace}/${step.account}`
+  return `recreate pod ${namespace}/${step.pod} of ${step.owner}`
 }

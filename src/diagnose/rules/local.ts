@@ -1,20 +1,18 @@
-import type { RuleData } from './rule.ts'
+import type { Rule } from './rule.ts'
 
 /** What fails before any registry is asked. */
-export const localRules = [
+export const localRules: readonly Rule[] = [
   {
-    id: 'D13',
+    rule: 'D13',
     cause: 'sandbox-image',
     certainty: 'likely',
     rank: 'definite',
     patterns: [/sandbox image/, /create ?pod ?sandbox.{0,400}(?:pull|image)/],
     means: 'the image of the pod sandbox (pause) cannot be pulled; the node names it, no pod does',
     fix: "set the sandbox image in the runtime's configuration of the node to one that the node can pull",
-    topic: 'sandbox-image',
-    readsNode: true,
   },
   {
-    id: 'D71',
+    rule: 'D71',
     cause: 'runtime-unavailable',
     certainty: 'likely',
     rank: 'transport',
@@ -30,10 +28,9 @@ export const localRules = [
     ],
     means: 'the container runtime of the node does not answer; no registry was asked',
     fix: 'look at the runtime of the node (containerd, CRI-O) and at its socket; restart it',
-    readsNode: true,
   },
   {
-    id: 'D12',
+    rule: 'D12',
     cause: 'short-name',
     certainty: 'likely',
     rank: 'definite',
@@ -49,7 +46,7 @@ export const localRules = [
     fix: 'write the whole name, with its registry',
   },
   {
-    id: 'D01',
+    rule: 'D01',
     cause: 'invalid-reference',
     certainty: 'likely',
     rank: 'definite',
@@ -66,10 +63,9 @@ export const localRules = [
     means:
       'the image is no valid name: upper case, a scheme, a space, a variable that nobody filled in',
     fix: 'correct the image in the manifest',
-    isProvedByMessage: true,
   },
   {
-    id: 'D02',
+    rule: 'D02',
     cause: 'never-pulled',
     certainty: 'likely',
     rank: 'definite',
@@ -77,11 +73,9 @@ export const localRules = [
     means:
       'the policy is Never, and the image is not on the node, or was pulled with a credential that this pod does not have',
     fix: 'load the image on the node, change imagePullPolicy, or give the pod the secret that pulled it',
-    readsNode: true,
-    provedByNode: 'image-list',
   },
   {
-    id: 'D04',
+    rule: 'D04',
     cause: 'pull-secret-undecodable',
     certainty: 'likely',
     rank: 'definite',
@@ -93,10 +87,9 @@ export const localRules = [
     means:
       "one entry of one of the pod's pull secrets cannot be decoded, and with it every image of the pod fails",
     fix: 'write that entry anew: `auth` is base64 of user:password',
-    provedBySecrets: 'undecodable',
   },
   {
-    id: 'D05',
+    rule: 'D05',
     cause: 'pull-secret-missing',
     certainty: 'likely',
     rank: 'definite',
@@ -107,15 +100,9 @@ export const localRules = [
     ],
     means: "a pull secret that the pod names is not in the pod's namespace",
     fix: 'create or copy the secret there; the pod tries again by itself within five minutes',
-    topic: 'pull-secret',
-    provedBySecrets: 'missing',
-    probes: ['manifest', 'tags'],
-    suggestion: 'pull-secret',
-    command: 'create-named',
-    secretFix: 'copy',
   },
   {
-    id: 'D06',
+    rule: 'D06',
     cause: 'pull-secret-ignored',
     certainty: 'likely',
     rank: 'definite',
@@ -123,27 +110,18 @@ export const localRules = [
     means:
       'a pull secret has a type or a key that the kubelet does not read, and it says nothing of it',
     fix: 'make it again with the type kubernetes.io/dockerconfigjson; the type of a Secret cannot be changed',
-    topic: 'pull-secret',
-    probes: ['manifest', 'tags'],
-    command: 'convert',
-    secretFix: 'copy-and-link',
   },
   {
-    id: 'D07',
+    rule: 'D07',
     cause: 'no-matching-credential',
     certainty: 'likely',
     rank: 'definite',
     patterns: [],
     means: 'there are pull secrets, and none of their keys is for this registry',
     fix: 'use the registry of the image as the key, with its port',
-    topic: 'pull-secret',
-    probes: ['manifest', 'tags'],
-    suggestion: 'pull-secret',
-    command: 'create',
-    secretFix: 'copy-and-link',
   },
   {
-    id: 'D08',
+    rule: 'D08',
     cause: 'service-account-changed',
     certainty: 'likely',
     rank: 'definite',
@@ -151,13 +129,9 @@ export const localRules = [
     means:
       'the service account names a pull secret that the pod lacks: the pod is older, or its template has a list of its own',
     fix: 'make the pod again, or add the secret to the template',
-    topic: 'pull-secret',
-    probes: ['manifest', 'tags'],
-    suggestion: 'pull-secret',
-    secretFix: 'recreate',
   },
   {
-    id: 'D09',
+    rule: 'D09',
     cause: 'empty-credential',
     certainty: 'likely',
     rank: 'definite',
@@ -165,21 +139,14 @@ export const localRules = [
     means:
       'the entry that matches holds no password: it was exported from a client with a credential store',
     fix: 'create the secret with `kubectl create secret docker-registry`',
-    topic: 'pull-secret',
-    probes: ['manifest', 'tags'],
-    suggestion: 'pull-secret',
-    command: 'create',
-    secretFix: 'copy-and-link',
   },
   {
-    id: 'D14',
+    rule: 'D14',
     cause: 'kubelet-throttled',
     certainty: 'likely',
     rank: 'limited',
     patterns: [/pull qps exceeded/],
     means: "the kubelet's own limit of pulls a second; no registry was asked",
     fix: 'it passes; for good, raise registryPullQPS and registryBurst of the kubelet',
-    isProvedByMessage: true,
-    saysNothingOfImage: true,
   },
-] as const satisfies readonly RuleData[]
+]

@@ -1,9 +1,9 @@
-import type { RuleData } from './rule.ts'
+import type { Rule } from './rule.ts'
 
 /** What keeps the node from a registry's answer. A proxy's failure is seen before the DNS and connection errors that it holds. */
-export const networkRules = [
+export const networkRules: readonly Rule[] = [
   {
-    id: 'D54',
+    rule: 'D54',
     cause: 'proxy',
     certainty: 'likely',
     rank: 'transport',
@@ -17,10 +17,9 @@ export const networkRules = [
     ],
     means: "the node's proxy (HTTPS_PROXY) is wrong, down, or refuses",
     fix: "correct the proxy of the node's runtime, or put the registry into its NO_PROXY",
-    isAvoidedByMirror: true,
   },
   {
-    id: 'D50',
+    rule: 'D50',
     cause: 'dns',
     certainty: 'likely',
     rank: 'transport',
@@ -35,24 +34,18 @@ export const networkRules = [
     means:
       "the node cannot resolve the registry's name; the cluster's own DNS is not asked for pulls",
     fix: "correct the node's resolver, or add the name to its hosts file",
-    probes: ['manifest'],
-    provedByProbe: ['dns'],
-    isAvoidedByMirror: true,
   },
   {
-    id: 'D45',
+    rule: 'D45',
     cause: 'http-registry',
     certainty: 'likely',
     rank: 'transport',
     patterns: [/http response to https client/],
     means: 'the registry speaks plain HTTP, and the node asked with HTTPS',
     fix: 'declare it as http:// on the node (hosts.toml, registries.conf), or give it a certificate',
-    probes: ['manifest'],
-    provedByProbe: ['plain-http'],
-    isAvoidedByMirror: true,
   },
   {
-    id: 'D46',
+    rule: 'D46',
     cause: 'not-tls',
     certainty: 'likely',
     rank: 'transport',
@@ -64,12 +57,9 @@ export const networkRules = [
     ],
     means: 'what answers at that port does not speak the protocol that was asked',
     fix: 'correct the scheme or the port',
-    probes: ['manifest'],
-    provedByProbe: ['not-tls'],
-    isAvoidedByMirror: true,
   },
   {
-    id: 'D67',
+    rule: 'D67',
     cause: 'tls-alert',
     certainty: 'likely',
     rank: 'transport',
@@ -82,11 +72,9 @@ export const networkRules = [
     means:
       'the other side ended the TLS handshake: no common protocol version or cipher, or it wants a client certificate',
     fix: 'compare the TLS versions of both sides; give the runtime the client certificate; look for a middlebox that filters',
-    probes: ['manifest'],
-    isAvoidedByMirror: true,
   },
   {
-    id: 'D47',
+    rule: 'D47',
     cause: 'unknown-ca',
     certainty: 'likely',
     rank: 'transport',
@@ -99,12 +87,9 @@ export const networkRules = [
     ],
     means: "the node does not know the authority that signed the registry's certificate",
     fix: 'add the CA to the node (certs.d, or the system store), and restart the runtime; a pull secret cannot help',
-    probes: ['manifest'],
-    provedByProbe: ['unknown-ca'],
-    isAvoidedByMirror: true,
   },
   {
-    id: 'D48',
+    rule: 'D48',
     cause: 'certificate-invalid',
     certainty: 'likely',
     rank: 'transport',
@@ -118,24 +103,18 @@ export const networkRules = [
     means:
       "the registry's certificate is for another name, has expired, or the node's clock is wrong",
     fix: "issue it anew with the name that images use, or set the node's clock",
-    probes: ['manifest'],
-    provedByProbe: ['wrong-name', 'out-of-date'],
-    isAvoidedByMirror: true,
   },
   {
-    id: 'D51',
+    rule: 'D51',
     cause: 'localhost-refused',
     certainty: 'likely',
     rank: 'transport',
     patterns: [/‹loopback›.{0,80}refused/],
     means: 'the registry is asked for on localhost, and nothing listens there on this node',
     fix: 'run the registry on every node, or use a name that nodes can reach',
-    probes: ['manifest'],
-    provedByProbe: ['refused'],
-    isAvoidedByMirror: true,
   },
   {
-    id: 'D52',
+    rule: 'D52',
     cause: 'connection-refused',
     certainty: 'likely',
     rank: 'unreachable',
@@ -145,12 +124,9 @@ export const networkRules = [
     ],
     means: 'nothing listens at the address of the registry',
     fix: 'start the registry, or correct its address and port',
-    probes: ['manifest'],
-    provedByProbe: ['refused'],
-    isAvoidedByMirror: true,
   },
   {
-    id: 'D56',
+    rule: 'D56',
     cause: 'server-error',
     certainty: 'likely',
     rank: 'unreachable',
@@ -162,12 +138,9 @@ export const networkRules = [
     ],
     means: 'the registry, or what stands before it, failed by itself',
     fix: 'repair the registry or the mirror; look at its status page',
-    probes: ['manifest'],
-    provedByProbe: ['server-error'],
-    isAvoidedByMirror: true,
   },
   {
-    id: 'D55',
+    rule: 'D55',
     cause: 'connection-cut',
     certainty: 'likely',
     rank: 'unreachable',
@@ -181,12 +154,9 @@ export const networkRules = [
     ],
     means: 'the transfer was cut by the registry or by something on the way',
     fix: 'try again; if it breaks at the same place, look for a middlebox, or pull through a mirror',
-    probes: ['manifest'],
-    provedByProbe: ['cut'],
-    isAvoidedByMirror: true,
   },
   {
-    id: 'D53',
+    rule: 'D53',
     cause: 'timeout',
     certainty: 'likely',
     rank: 'unreachable',
@@ -203,12 +173,9 @@ export const networkRules = [
     means:
       'the registry did not answer in time: a firewall, a route, an overloaded registry; NetworkPolicies do not govern pulls',
     fix: 'open the way from the node to the registry, or pull through a mirror that is near',
-    probes: ['manifest'],
-    provedByProbe: ['timeout', 'unroutable'],
-    isAvoidedByMirror: true,
   },
   {
-    id: 'D64',
+    rule: 'D64',
     cause: 'pull-cancelled',
     certainty: 'likely',
     rank: 'vague',
@@ -220,7 +187,5 @@ export const networkRules = [
     means:
       'the pull was given up: no progress in time, the pod was deleted, or the kubelet restarted',
     fix: "raise the runtime's progress timeout, or pull through a mirror that is near",
-    readsNode: true,
-    isAvoidedByMirror: true,
   },
-] as const satisfies readonly RuleData[]
+]

@@ -1,9 +1,9 @@
-import type { RuleData } from './rule.ts'
+import type { Rule } from './rule.ts'
 
 /** What is wrong with the node's disk and image store, or with the bytes that arrived. */
-export const nodeRules = [
+export const nodeRules: readonly Rule[] = [
   {
-    id: 'D60',
+    rule: 'D60',
     cause: 'disk-full',
     certainty: 'likely',
     rank: 'definite',
@@ -15,11 +15,9 @@ export const nodeRules = [
     ],
     means: "the node's image file system has no room left (or no inodes)",
     fix: 'make room on the node: remove images, or give it a larger disk',
-    readsNode: true,
-    provedByNode: 'disk-pressure',
   },
   {
-    id: 'D63',
+    rule: 'D63',
     cause: 'node-disk-error',
     certainty: 'likely',
     rank: 'definite',
@@ -32,10 +30,9 @@ export const nodeRules = [
     ],
     means: "the node's disk fails, or is mounted read-only",
     fix: 'drain the node, and check or replace its disk',
-    readsNode: true,
   },
   {
-    id: 'D61',
+    rule: 'D61',
     cause: 'digest-mismatch',
     certainty: 'likely',
     rank: 'definite',
@@ -54,7 +51,7 @@ export const nodeRules = [
     fix: 'compare the digest at the mirror and at the source, copy it again, and clear partial content on the node',
   },
   {
-    id: 'D74',
+    rule: 'D74',
     cause: 'image-encrypted',
     certainty: 'likely',
     rank: 'definite',
@@ -63,7 +60,7 @@ export const nodeRules = [
     fix: 'put the key on the node, or use an image that is not encrypted',
   },
   {
-    id: 'D03',
+    rule: 'D03',
     cause: 'image-inspect-failed',
     certainty: 'likely',
     rank: 'definite',
@@ -71,10 +68,9 @@ export const nodeRules = [
     means:
       'the runtime cannot read the image that it has: a damaged store, or an entry of another platform',
     fix: 'remove the image on that node (crictl rmi), and restart its runtime; credentials do not matter here',
-    readsNode: true,
   },
   {
-    id: 'D68',
+    rule: 'D68',
     cause: 'image-store-damaged',
     certainty: 'likely',
     rank: 'definite',
@@ -97,6 +93,5 @@ export const nodeRules = [
     ],
     means: "the node's image store has lost or damaged content that it believes to have",
     fix: 'remove the image and its content on that node, or clear its image store; then pull again',
-    readsNode: true,
   },
-] as const satisfies readonly RuleData[]
+]

@@ -1,9 +1,9 @@
-import type { RuleData } from './rule.ts'
+import type { Rule } from './rule.ts'
 
 /** What a registry or a node refuses by rule, whoever asks. */
-export const policyRules = [
+export const policyRules: readonly Rule[] = [
   {
-    id: 'D72',
+    rule: 'D72',
     cause: 'registry-account',
     certainty: 'likely',
     rank: 'definite',
@@ -22,7 +22,7 @@ export const policyRules = [
     fix: 'settle the account with the provider, or take the image from elsewhere',
   },
   {
-    id: 'D65',
+    rule: 'D65',
     cause: 'registry-policy',
     certainty: 'likely',
     rank: 'definite',
@@ -43,10 +43,9 @@ export const policyRules = [
     means:
       'the registry holds the image back by a rule of its own: vulnerabilities, a missing signature, quarantine',
     fix: 'ask who runs the registry for an exemption, or use an image that passes',
-    probes: ['manifest'],
   },
   {
-    id: 'D66',
+    rule: 'D66',
     cause: 'location-blocked',
     certainty: 'likely',
     rank: 'definite',
@@ -65,11 +64,9 @@ export const policyRules = [
     means:
       "the registry refuses the node's address: its country, a firewall of the registry, a network rule",
     fix: "allow the node's address there, or pull through a mirror that may",
-    probes: ['manifest'],
-    isAvoidedByMirror: true,
   },
   {
-    id: 'D20',
+    rule: 'D20',
     cause: 'rate-limited',
     certainty: 'likely',
     rank: 'limited',
@@ -83,12 +80,9 @@ export const policyRules = [
     ],
     means: 'the registry counts pulls, and the limit is reached',
     fix: 'authenticate with a credential that matches, use a mirror, pull with IfNotPresent, or wait',
-    probes: ['manifest', 'quota'],
-    provedByProbe: ['limited'],
-    isAvoidedByMirror: true,
   },
   {
-    id: 'D10',
+    rule: 'D10',
     cause: 'signature-rejected',
     certainty: 'likely',
     rank: 'definite',
@@ -107,7 +101,7 @@ export const policyRules = [
     fix: 'copy signatures with the image, or correct the identity in the policy; do not switch verification off',
   },
   {
-    id: 'D11',
+    rule: 'D11',
     cause: 'registry-blocked',
     certainty: 'likely',
     rank: 'definite',
@@ -115,4 +109,4 @@ export const policyRules = [
     means: "the node's configuration forbids this registry",
     fix: 'allow the registry in registries.conf (OpenShift: image.config), or rewrite to one that is allowed',
   },
-] as const satisfies readonly RuleData[]
+]

@@ -51,7 +51,7 @@ describe('berth rewrite', () => {
 
     expect({ code, stdout }).toEqual({ code: 0, stdout: pod(mirrored) })
     expect(stderr).toBe(
-      `-:6: Pod p: containers/0: nginx:1 → ${mirrored} (taken from anubis:32000 unasked)\n`,
+      `-:6: Pod p: containers/0: nginx:1 → ${mirrored} (taken from anubis:32000 without a probe)\n`,
     )
   })
 
@@ -170,7 +170,7 @@ functionConfig:
         from: 'nginx:1',
         to: mirrored,
         row: 'hub',
-        why: 'taken from anubis:32000 unasked',
+        why: 'taken from anubis:32000 without a probe',
         pinned: false,
         changed: true,
       },

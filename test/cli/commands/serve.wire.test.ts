@@ -46,7 +46,7 @@ describe('dev', () => {
     expect(stdout).toMatch(
       /row ghcr: anubis:32000 absent \(404.*\); the original on ghcr\.io; not pinned: ECONNREFUSED/,
     )
-    expect(stdout).toContain('no row matches; left as it is')
+    expect(stdout).toContain('no row matches; image unchanged')
     expect(stdout).toContain('Warning: berth: ghcr.io/rclone/rclone:latest: anubis:32000 absent')
   })
 
@@ -60,7 +60,7 @@ describe('dev', () => {
 
     expect(code).toBe(0)
     expect(stdout).toMatch(
-      /m\.example unreachable \(ECONNREFUSED[^)]*\), n\.example unreachable \(ECONNREFUSED[^)]*\); nothing found; left as it is/,
+      /m\.example unreachable \(ECONNREFUSED[^)]*\), n\.example unreachable \(ECONNREFUSED[^)]*\); not found; image unchanged/,
     )
     expect(stdout).not.toMatch(/^ {2}\+ +image:/m)
   })

@@ -169,7 +169,7 @@ async function startFaulty(
 }
 
 /** A row of three: candidates before the faulty one are absent, those behind it are there. */
-async function decideWith(fault: Fault, position: number, questionMs: number) {
+async function decideWith(fault: Fault, position: number, queryTimeoutMs: number) {
   const entries: RegistrySettings[] = []
   const hosts: string[] = []
   for (const place of positions) {
@@ -193,7 +193,7 @@ async function decideWith(fault: Fault, position: number, questionMs: number) {
     {
       queryManifest: createManifestCache(createCircuitBreakers(now).guard(client), {
         now,
-        questionMs,
+        queryTimeoutMs,
       }),
       isListed: (host) => client.isListed(host),
       isProbed: (host) => client.isProbed(host),
@@ -233,7 +233,7 @@ describe.each(faults)('a registry with %s (R1)', (_, fault, outcome) => {
     expect(why).toContain(`m${position}.example ${outcome}`)
     expect(why.startsWith('m0.example ')).toBe(true)
     expect(why).toMatch(
-      position === 2 ? /; nothing found; left as it is$/ : /; found on m[12]\.example$/,
+      position === 2 ? /; not found; image unchanged$/ : /; found on m[12]\.example$/,
     )
   })
 })

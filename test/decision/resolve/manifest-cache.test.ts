@@ -177,7 +177,7 @@ describe('a registry that is away (R-19)', () => {
 describe('a silent registry', () => {
   it('has its question ended, so that others have time', async () => {
     const { source, requests } = sourceOf()
-    const asker = createManifestCache(source, { now: () => 1, questionMs: 1 })
+    const asker = createManifestCache(source, { now: () => 1, queryTimeoutMs: 1 })
     const answer = ask(1, asker)
     await arrival()
     const signal = requests[0]?.signal

@@ -1,10 +1,7 @@
 import { describe, expect, it, vi } from 'vitest'
 import { formatReference } from '../../../src/decision/reference/reference.ts'
-import {
-  type ResolvePolicy,
-  resolveWithoutProbing,
-} from '../../../src/decision/resolve/resolution.ts'
-import { resolve } from '../../../src/decision/resolve/resolve.ts'
+import { resolve, resolveWithoutProbing } from '../../../src/decision/resolve/resolve.ts'
+import type { ResolvePolicy } from '../../../src/decision/resolve/resolve-policy.ts'
 import { describeResolution } from '../../../src/decision/resolve/describe-resolution.ts'
 import {
   digestA,
@@ -499,7 +496,7 @@ describe('what a person is told', () => {
       { 'anubis:32000': failed('absent', '404 MANIFEST_UNKNOWN') },
       'anubis:32000 absent (404 MANIFEST_UNKNOWN); the original on docker.io',
     ],
-    ['quay.io/x:1', {}, 'no row matches; left as it is'],
+    ['quay.io/x:1', {}, 'no row matches; image unchanged'],
   ])('%s: %j', async (image, answers, text) => {
     expect(describeResolution((await decide(image, registriesOf(answers))).resolution)).toBe(text)
   })

@@ -12,7 +12,7 @@ import {
 import { createAdmit } from '../../../src/webhook/admission/admit.ts'
 import type { AdmissionRequest } from '../../../src/webhook/admission/admission-review.ts'
 import { createDecide } from '../../../src/decision/resolve/decision-cache.ts'
-import type { ResolvePolicy } from '../../../src/decision/resolve/resolution.ts'
+import type { ResolvePolicy } from '../../../src/decision/resolve/resolve-policy.ts'
 import { compilePattern } from '../../../src/decision/fallback/image-pattern.ts'
 import { applyPatch } from '../../../src/decision/pod/patch.ts'
 import { findSites } from '../../../src/decision/pod/sites.ts'

@@ -1,0 +1,101 @@
+/** Probes one candidate: asks its registry whether the image exists, unless the candidate needs no probe. */
+import type { Candidate } from '../fallback/table.ts'
+import { canonicalReference } from '../fallback/registry-aliases.ts'
+import { defaultTag, type Reference, withDefaultTag } from '../reference/reference.ts'
+import type { QueryManifest } from './manifest-cache.ts'
+import type { ManifestAnswer } from './manifest-source.ts'
+import { type CandidatePlan, needsPin, type ResolvePolicy } from './resolve-policy.ts'
+import { type StepOutcome, unasked } from './step.ts'
+
+export interface ResolveDependencies {
+  readonly queryManifest: QueryManifest
+  /** Whether the config lists this host. Berth does not contact any other. */
+  readonly isListed: (host: string) => boolean
+  /** False for a registry with `probe: false`. */
+  readonly isProbed: (host: string) => boolean
+  /** Milliseconds of a monotonic clock. */
+  readonly now: () => number
+}
+
+export interface ProbeContext {
+  readonly dependencies: ResolveDependencies
+  readonly policy: ResolvePolicy
+  readonly plan: CandidatePlan
+  readonly original: Reference
+}
+
+export interface ProbeOptions {
+  /** No candidate comes after this one. */
+  readonly isLast: boolean
+  /** Aborts when the outcome can no longer matter. */
+  readonly signal: AbortSignal
+}
+
+const notListed = 'the registry is not listed under registries'
+
+/** Returns the outcome for one candidate. Every failure of a registry is an outcome; only bugs reject. */
+export async function probeCandidate(
+  context: ProbeContext,
+  { reference, kind, error }: Candidate,
+  { isLast, signal }: ProbeOptions,
+): Promise<StepOutcome> {
+  const { dependencies, policy, plan, original } = context
+  if (reference === null) return { ...unasked, outcome: 'invalid', detail: error }
+  const isOriginal = kind === 'original'
+  if (isOriginal && isLast && !needsPin(policy, original, { reference, kind })) return unasked
+  if (!dependencies.isListed(reference.domain))
+    return { ...unasked, outcome: isOriginal ? 'unasked' : 'invalid', detail: notListed }
+  // An alternate always needs a digest, so it is probed even with `probe: false`.
+  if (kind !== 'alternate' && !dependencies.isProbed(reference.domain)) return unasked
+  const answer = await query(dependencies, reference, signal)
+  const mustEqualOriginal =
+    kind === 'alternate' && plan.alternates === 'digest' && reference.digest === null
+  if (!mustEqualOriginal) return outcomeOf(answer)
+  return answer.outcome === 'found'
+    ? compareWithOriginal(context, answer, signal)
+    : { ...outcomeOf(answer), digest: null }
+}
+
+function outcomeOf(answer: ManifestAnswer): StepOutcome {
+  const { outcome, freshUntil = 0 } = answer
+  return outcome === 'found'
+    ? { outcome, detail: null, digest: answer.digest, freshUntil }
+    : { outcome, detail: answer.detail, digest: answer.staleDigest ?? null, freshUntil }
+}
+
+/** `alternates: digest`: a copy with another digest than the original counts as absent. */
+async function compareWithOriginal(
+  { dependencies, original }: ProbeContext,
+  copy: ManifestAnswer & { readonly outcome: 'found' },
+  signal: AbortSignal,
+): Promise<StepOutcome> {
+  const reference = withDefaultTag(canonicalReference(original))
+  const answer: ManifestAnswer = dependencies.isListed(reference.domain)
+    ? await query(dependencies, reference, signal)
+    : { outcome: 'invalid', detail: notListed, freshUntil: Infinity }
+  const freshUntil = Math.min(copy.freshUntil ?? 0, answer.freshUntil ?? 0)
+  if (answer.outcome === 'found' && answer.digest === copy.digest)
+    return { outcome: 'found', detail: null, digest: copy.digest, freshUntil }
+  const difference =
+    answer.outcome === 'found'
+      ? `the original is ${shortDigest(answer.digest)}`
+      : `the digest of the original is not known: ${answer.detail}`
+  const detail = `serves ${shortDigest(copy.digest)}, but ${difference}`
+  return { outcome: 'absent', detail, digest: null, freshUntil }
+}
+
+function query(
+  { queryManifest }: ResolveDependencies,
+  { domain, path, tag, digest }: Reference,
+  signal: AbortSignal,
+): Promise<ManifestAnswer> {
+  return queryManifest(
+    { host: domain, repository: path, reference: digest ?? tag ?? defaultTag },
+    signal,
+  )
+}
+
+/** Twelve hexadecimal digits, as container tools show a digest. */
+function shortDigest(digest: string): string {
+  return digest.slice(0, 'sha256:'.length + 12)
+}
