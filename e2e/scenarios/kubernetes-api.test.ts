@@ -130,7 +130,7 @@ describe('a watch', () => {
       selection: { labelSelector: 'silent=yes' },
       transform: ({ metadata }) => metadata.name,
       onError: (error) => troubles.push(error),
-      silentMs: 2_000,
+      times: { stallMs: 2_000 },
       signal: stop.signal,
     })
     await watched.synced

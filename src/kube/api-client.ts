@@ -1,23 +1,28 @@
 /**
- * The API server's REST interface, as far as Berth needs it (Kubernetes API concepts). Objects are raw JSON: a typed model
- * drops what it does not know. Requests of ours rather than client-node's, which opens a connection for each.
+ * The part of the API server's REST interface that Berth uses (Kubernetes API concepts). Objects are raw JSON: a typed
+ * model would drop fields that it does not know.
  */
-import { type Dispatcher, request } from 'undici'
-import type { Access } from './connect.ts'
-import { KubeError } from './error.ts'
+import { hasStatus } from './error.ts'
 import { type KubeObject, nameOf, pathOf, type ResourceRef } from './object.ts'
+import {
+  createTransport,
+  type FindAccess,
+  type KubeRequest,
+  type Transport,
+  type TransportOptions,
+} from './transport.ts'
 
 export interface Selection {
   readonly labelSelector?: string | undefined
   readonly fieldSelector?: string | undefined
-  /** Metadata alone travels (API conventions, "Receiving resources as PartialObjectMetadata"). */
+  /** Fetches only the metadata (API conventions, "Receiving resources as PartialObjectMetadata"). */
   readonly metadataOnly?: boolean
 }
 
 export type PatchKind = 'merge' | 'json' | 'strategic'
 
 export interface WriteOptions {
-  /** Checked by the API server, stored nowhere. */
+  /** The API server checks the write and stores nothing. */
   readonly dryRun?: boolean
   readonly signal?: AbortSignal
 }
@@ -27,60 +32,50 @@ export interface Precondition {
   readonly resourceVersion?: string | undefined
 }
 
-/** Every method throws KubeError for an answer that is no success, with the codes `cluster-unreachable`, `cluster-forbidden` or `cluster-refused`. */
+/** Methods throw KubeError with the code `cluster-unreachable`, `cluster-forbidden` or `cluster-refused`. */
 export interface KubeApi {
-  /** One object; null when there is none. */
+  /** Returns one object, or null when it does not exist. */
   get<T extends KubeObject>(
-    where: ResourceRef,
+    ref: ResourceRef,
     options?: { readonly metadataOnly?: boolean; readonly signal?: AbortSignal },
   ): Promise<T | null>
-  /** All objects, page by page, so that a big cluster never stands whole in memory. */
+  /** Yields all objects page by page, so that a large collection is never in memory as a whole. */
   list<T extends KubeObject>(
-    where: ResourceRef,
+    ref: ResourceRef,
     selection?: Selection,
     signal?: AbortSignal,
   ): AsyncGenerator<T, { readonly resourceVersion: string }>
-  /** Creates an object, or posts to a subresource (an eviction, a token request). `where` names the collection or the subresource. */
-  create<T extends KubeObject>(
-    where: ResourceRef,
-    object: object,
-    options?: WriteOptions,
-  ): Promise<T>
-  /** Replaces the whole object; refused with 409 if `metadata.resourceVersion` is not the stored one. */
+  /** Creates an object in the collection `ref`, or posts to a subresource: an eviction, a token request. */
+  create<T extends KubeObject>(ref: ResourceRef, object: object, options?: WriteOptions): Promise<T>
+  /** Replaces the whole object; throws 409 if `metadata.resourceVersion` is not the stored one. */
   replace<T extends KubeObject>(
-    where: ResourceRef,
+    ref: ResourceRef,
     object: object,
     options?: WriteOptions,
   ): Promise<T>
   patch<T extends KubeObject>(
-    where: ResourceRef,
+    ref: ResourceRef,
     kind: PatchKind,
     patch: object,
     options?: WriteOptions,
   ): Promise<T>
-  /** Deletes an object, if the precondition holds (409 otherwise); true if it was there. */
-  delete(where: ResourceRef, precondition?: Precondition, options?: WriteOptions): Promise<boolean>
-  /** The lines of a watch, as they come. Ends when the API server ends it; `watch.ts` makes a lasting one of it. */
+  /** Deletes an object and returns true, or false if it does not exist. Throws 409 if the precondition fails. */
+  delete(ref: ResourceRef, precondition?: Precondition, options?: WriteOptions): Promise<boolean>
+  /** Returns the body of one watch request, which the API server ends. Use an informer to follow a collection. */
   watch(
-    where: ResourceRef,
+    ref: ResourceRef,
     query: Readonly<Record<string, string>>,
     options: { readonly metadataOnly?: boolean | undefined; readonly signal: AbortSignal },
   ): Promise<AsyncIterable<Buffer>>
-  /** Any path of the API server, for what is no resource: `/version`, `/apis/…`. */
+  /** Returns the JSON at any path of the API server: `/version`, `/apis/…`. */
   getRaw(path: string, signal?: AbortSignal): Promise<unknown>
-  /** From now on over new connections: those that are open may lead nowhere without having ended. */
+  /** Uses new connections from now on, because an open connection may be dead without having been closed. */
   reconnect(): void
   close(): Promise<void>
 }
 
-/** What client-go's reflector asks for in one page (pager.go, defaultPageSize). */
+/** client-go's page size for lists (tools/pager/pager.go, defaultPageSize). */
 const pageSize = 500
-
-/** Tokens of service accounts are rotated on disk, exec plugins' end: access is looked up again this often. */
-const accessLifeMs = 60_000
-
-/** A list of a big cluster takes seconds; a request that takes longer than the API server's own --request-timeout is lost. */
-const answerMs = 60_000
 
 const patchTypes: Readonly<Record<PatchKind, string>> = {
   merge: 'application/merge-patch+json',
@@ -88,242 +83,105 @@ const patchTypes: Readonly<Record<PatchKind, string>> = {
   strategic: 'application/strategic-merge-patch+json',
 }
 
-interface Ask {
-  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
-  readonly path: string
-  readonly query?: Readonly<Record<string, string | undefined>>
-  readonly accept?: string
-  readonly body?: object
-  readonly bodyType?: string
-  /** What the request is about, for messages. */
-  readonly about: string
-  readonly signal?: AbortSignal | undefined
-}
-
-/** Makes the interface; `findAccess` is asked for credentials now and then, and at once after a 401. */
-export function createKubeApi(findAccess: () => Promise<Access>): KubeApi {
-  let current: { readonly access: Promise<Access>; readonly until: number } | null = null
-
-  function access(): Promise<Access> {
-    const now = performance.now()
-    if (current !== null && now < current.until) return current.access
-    void forget()
-    const found = findAccess()
-    current = { access: found, until: now + accessLifeMs }
-    found.catch(() => forget())
-    return found
-  }
-
-  /** What runs over the old connections goes on; nothing new does. */
-  function forget(): Promise<unknown> {
-    const old = current
-    current = null
-    if (old === null) return Promise.resolve()
-    return old.access.then(({ dispatcher }) => dispatcher?.close()).catch(() => undefined)
-  }
-
-  async function send(
-    ask: Ask,
-    isStream: boolean,
-    isRepeated = false,
-  ): Promise<Dispatcher.ResponseData> {
-    const { server, headers, dispatcher } = await access()
-    const answer = request(urlOf(server, ask), {
-      method: ask.method,
-      headers: { ...headers, ...headersOf(ask) },
-      body: ask.body === undefined ? null : JSON.stringify(ask.body),
-      headersTimeout: answerMs,
-      // A watch is silent for as long as nothing happens; watch.ts notices when it is too long.
-      bodyTimeout: isStream ? 0 : answerMs,
-      ...(dispatcher === undefined ? {} : { dispatcher }),
-      ...(ask.signal === undefined ? {} : { signal: ask.signal }),
-    })
-    const response = await orAbort(answer, ask.signal).catch((cause: unknown) => {
-      if (ask.signal?.aborted === true) throw cause
-      const problem = `${server} does not answer (${reasonOf(cause)}); asked for ${ask.about}`
-      throw new KubeError(null, '', problem, { cause })
-    })
-    if (response.statusCode < 400) return response
-    if (response.statusCode === 401 && !isRepeated) {
-      await response.body.dump()
-      void forget()
-      return send(ask, isStream, true)
-    }
-    throw await refusal(response, ask)
-  }
-
-  async function json<T>(ask: Ask): Promise<T> {
-    const response = await send(ask, false)
-    try {
-      return (await response.body.json()) as T
-    } catch (cause) {
-      if (ask.signal?.aborted === true) throw cause
-      throw new KubeError(
-        null,
-        '',
-        `the answer about ${ask.about} broke off (${reasonOf(cause)})`,
-        { cause },
-      )
-    }
-  }
-
+/** Creates a client, which calls `findAccess` for credentials once a minute and after a 401. */
+export function createKubeApi(findAccess: FindAccess, options: TransportOptions = {}): KubeApi {
+  const transport = createTransport(findAccess, options)
+  const { json } = transport
   return {
-    get: async (where, options = {}) => {
-      try {
-        return await json({
-          method: 'GET',
-          path: pathOf(where),
-          about: nameOf(where),
-          accept: accepted(options.metadataOnly, false),
-          signal: options.signal,
-        })
-      } catch (error) {
-        if (error instanceof KubeError && error.status === 404) return null
-        throw error
-      }
-    },
-    list: async function* <T extends KubeObject>(
-      where: ResourceRef,
-      selection: Selection = {},
-      signal?: AbortSignal,
-    ) {
-      const { labelSelector, fieldSelector, metadataOnly } = selection
-      let next: string | undefined
-      for (;;) {
-        const page: ListPage<T> = await json({
-          method: 'GET',
-          path: pathOf(where),
-          query: { labelSelector, fieldSelector, limit: String(pageSize), continue: next },
-          about: nameOf(where),
-          accept: accepted(metadataOnly, true),
-          signal,
-        })
-        // An empty list of metadata comes as null.
-        yield* page.items ?? []
-        next = page.metadata.continue
-        if (next === undefined || next === '')
-          return { resourceVersion: page.metadata.resourceVersion }
-      }
-    },
-    create: (where, object, options = {}) => json(writing('POST', where, object, options)),
-    replace: (where, object, options = {}) => json(writing('PUT', where, object, options)),
-    patch: (where, kind, patch, options = {}) =>
-      json({ ...writing('PATCH', where, patch, options), bodyType: patchTypes[kind] }),
-    delete: async (where, precondition, options = {}) => {
+    get: (ref, { metadataOnly, signal } = {}) =>
+      nullIfNotFound(json({ ...readRequest(ref, acceptOne(metadataOnly)), signal })),
+    list: (ref, selection = {}, signal) => listPages(transport, ref, selection, signal),
+    create: (ref, object, write) => json(writeRequest('POST', ref, object, write)),
+    replace: (ref, object, write) => json(writeRequest('PUT', ref, object, write)),
+    patch: (ref, kind, patch, write) =>
+      json({ ...writeRequest('PATCH', ref, patch, write), contentType: patchTypes[kind] }),
+    delete: async (ref, preconditions, write) => {
       const body = {
         apiVersion: 'v1',
         kind: 'DeleteOptions',
-        ...(precondition === undefined ? {} : { preconditions: precondition }),
+        ...(preconditions === undefined ? {} : { preconditions }),
       }
-      try {
-        await json(writing('DELETE', where, body, options))
-        return true
-      } catch (error) {
-        if (error instanceof KubeError && error.status === 404) return false
-        throw error
-      }
+      const response = json<object>(writeRequest('DELETE', ref, body, write))
+      return (await nullIfNotFound(response)) !== null
     },
-    watch: async (where, query, { metadataOnly, signal }) => {
-      const { body } = await send(
-        {
-          method: 'GET',
-          path: pathOf(where),
-          query: { ...query, watch: 'true' },
-          about: nameOf(where),
-          accept: accepted(metadataOnly, false),
-          signal,
-        },
-        true,
-      )
-      return body
-    },
+    watch: (ref, query, { metadataOnly, signal }) =>
+      transport.stream({
+        ...readRequest(ref, acceptOne(metadataOnly)),
+        query: { ...query, watch: 'true' },
+        signal,
+      }),
     getRaw: (path, signal) => json({ method: 'GET', path, about: path, signal }),
-    reconnect: () => void forget(),
-    close: async () => {
-      await forget()
-    },
+    reconnect: () => void transport.reset(),
+    close: () => transport.reset(),
   }
 }
 
-function urlOf(server: string, { path, query = {} }: Ask): URL {
-  const url = new URL(server.replace(/\/$/, '') + path)
-  for (const [key, value] of Object.entries(query))
-    if (value !== undefined) url.searchParams.set(key, value)
-  return url
-}
-
-function headersOf({ accept = 'application/json', body, bodyType = 'application/json' }: Ask) {
-  return {
-    accept,
-    'user-agent': 'berth',
-    ...(body === undefined ? {} : { 'content-type': bodyType }),
+async function nullIfNotFound<T>(response: Promise<T>): Promise<T | null> {
+  try {
+    return await response
+  } catch (error) {
+    if (hasStatus(error, 404)) return null
+    throw error
   }
-}
-
-/** undici hears of an abort only once it has a connection. */
-function orAbort<T>(answer: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return answer
-  return new Promise<T>((resolve, reject) => {
-    const give = () => reject(signal.reason)
-    signal.addEventListener('abort', give, { once: true })
-    answer.then(resolve, reject).finally(() => signal.removeEventListener('abort', give))
-    if (signal.aborted) give()
-  })
 }
 
 interface ListPage<T> {
+  /** Null for an empty list of metadata. */
   readonly items: readonly T[] | null
   readonly metadata: { readonly resourceVersion: string; readonly continue?: string }
 }
 
-function writing(
-  method: Ask['method'],
-  where: ResourceRef,
+async function* listPages<T extends KubeObject>(
+  { json }: Transport,
+  ref: ResourceRef,
+  { labelSelector, fieldSelector, metadataOnly }: Selection,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<T, { readonly resourceVersion: string }> {
+  const accept = metadataOnly === true ? metadataType('PartialObjectMetadataList') : undefined
+  const request = { ...readRequest(ref, accept), signal }
+  const query = { labelSelector, fieldSelector, limit: String(pageSize) }
+  let next: string | undefined
+  for (;;) {
+    const page = await json<ListPage<T>>({ ...request, query: { ...query, continue: next } })
+    yield* page.items ?? []
+    next = page.metadata.continue
+    if (next === undefined || next === '') return { resourceVersion: page.metadata.resourceVersion }
+  }
+}
+
+function readRequest(ref: ResourceRef, accept: string | undefined): KubeRequest {
+  return {
+    method: 'GET',
+    path: pathOf(ref),
+    about: nameOf(ref),
+    ...(accept === undefined ? {} : { accept }),
+  }
+}
+
+function writeRequest(
+  method: KubeRequest['method'],
+  ref: ResourceRef,
   body: object,
-  { dryRun = false, signal }: WriteOptions,
-): Ask {
+  { dryRun = false, signal }: WriteOptions = {},
+): KubeRequest {
   return {
     method,
-    path: pathOf(where),
-    // Whose fields these are (server-side apply's bookkeeping).
+    path: pathOf(ref),
     query: {
+      // The owner of the fields in `metadata.managedFields`.
       fieldManager: method === 'DELETE' ? undefined : 'berth',
       dryRun: dryRun ? 'All' : undefined,
     },
-    about: nameOf(where),
+    about: nameOf(ref),
     body,
     signal,
   }
 }
 
-function accepted(metadataOnly: boolean | undefined, isList: boolean): string {
-  if (metadataOnly !== true) return 'application/json'
-  return `application/json;as=PartialObjectMetadata${isList ? 'List' : ''};g=meta.k8s.io;v=v1`
+function acceptOne(metadataOnly: boolean | undefined): string | undefined {
+  return metadataOnly === true ? metadataType('PartialObjectMetadata') : undefined
 }
 
-/** The API server says why in a `metav1.Status`; its message names the object and the rule. */
-async function refusal(
-  { statusCode, body }: Dispatcher.ResponseData,
-  { about }: Ask,
-): Promise<KubeError> {
-  const text = await body.text().catch(() => '')
-  let status: { readonly message?: unknown; readonly reason?: unknown } = {}
-  try {
-    status = (JSON.parse(text) ?? {}) as typeof status
-  } catch {
-    // A proxy in between answers with a page.
-  }
-  const said =
-    typeof status.message === 'string' && status.message !== '' ? `: ${status.message}` : ''
-  return new KubeError(
-    statusCode,
-    typeof status.reason === 'string' ? status.reason : '',
-    `the API server answered ${statusCode} about ${about}${said}`,
-  )
-}
-
-function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error)
-  const { code } = error as NodeJS.ErrnoException
-  return code === undefined ? error.message : code
+function metadataType(kind: string): string {
+  return `application/json;as=${kind};g=meta.k8s.io;v=v1`
 }

@@ -3,50 +3,51 @@ import { existsSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import type { KubeConfig } from '@kubernetes/client-node'
-import type { Dispatcher } from 'undici'
 import { BerthError } from '../errors.ts'
 import { createKubeApi, type KubeApi } from './api-client.ts'
+import type { Access } from './transport.ts'
 
 export interface ConnectOptions {
-  /** A kubeconfig file. Left out: `KUBECONFIG`, `~/.kube/config`, the pod's own service account, in this order. */
+  /** A kubeconfig file. Default: `KUBECONFIG`, then `~/.kube/config`, then the pod's service account. */
   readonly kubeconfig?: string | undefined
-  /** A context of it; the current one when left out. */
+  /** A context of the kubeconfig. Default: the current one. */
   readonly context?: string | undefined
   readonly env: Readonly<Record<string, string | undefined>>
 }
 
 export interface Cluster {
   readonly api: KubeApi
-  /** The namespace that the context names; `default` when it names none. */
+  /** The namespace of the context; `default` when it has none. */
   readonly namespace: string
-  /** For people: the context's name, and where it leads. */
+  /** The context's name, for messages. */
   readonly context: string
+  /** The API server's URL, for messages. */
   readonly server: string
   close(): Promise<void>
 }
 
-/** How requests reach the API server and what proves who asks. */
-export interface Access {
-  readonly server: string
-  readonly headers: Readonly<Record<string, string>>
-  readonly dispatcher: Dispatcher | undefined
-}
-
-/** Reads the kubeconfig; asks the cluster nothing yet. Throws `kubeconfig-invalid`. client-node is loaded here: it takes half a second. */
+/**
+ * Reads the kubeconfig and returns a client; sends no request yet. Throws `kubeconfig-invalid`. Imports client-node only
+ * here, because that takes half a second.
+ */
 export async function connect(options: ConnectOptions): Promise<Cluster> {
   const { KubeConfig } = await import('@kubernetes/client-node')
-  const config = load(() => new KubeConfig(), options)
+  const load = () => loadKubeconfig(() => new KubeConfig(), options)
+  let config = load()
   const cluster = config.getCurrentCluster()
   const context = config.getContextObject(config.getCurrentContext())
-  if (cluster === null || context === null)
+  if (cluster === null || context === null) {
+    const names = config.getContexts().map(({ name }) => name)
     throw new BerthError(
       'kubeconfig-invalid',
-      `the kubeconfig's context ${JSON.stringify(config.getCurrentContext())} leads to no cluster; choose one of: ${config
-        .getContexts()
-        .map(({ name }) => name)
-        .join(', ')}`,
+      `the kubeconfig has no cluster for context ${JSON.stringify(config.getCurrentContext())}; choose one of: ${names.join(', ')}`,
     )
-  const api = createKubeApi(() => access(config, cluster.server))
+  }
+  const api = createKubeApi(({ isRejected }) => {
+    // client-node keeps tokens of files for a minute and those of exec plugins until they expire.
+    if (isRejected) config = load()
+    return findAccess(config, cluster.server)
+  })
   return {
     api,
     namespace: context.namespace ?? 'default',
@@ -56,47 +57,50 @@ export async function connect(options: ConnectOptions): Promise<Cluster> {
   }
 }
 
-function load(make: () => KubeConfig, { kubeconfig, context, env }: ConnectOptions): KubeConfig {
-  const files = kubeconfigFiles(kubeconfig, env)
-  const config = make()
+function loadKubeconfig(
+  createConfig: () => KubeConfig,
+  { kubeconfig, context, env }: ConnectOptions,
+): KubeConfig {
+  const files = findKubeconfigs(kubeconfig, env)
+  const config = createConfig()
   try {
     const [first, ...others] = files
     if (first === undefined) config.loadFromCluster()
     else config.loadFromFile(first)
     for (const file of others) {
-      const other = make()
+      const other = createConfig()
       other.loadFromFile(file)
       config.mergeConfig(other, true)
     }
     if (context !== undefined) config.setCurrentContext(context)
   } catch (cause) {
-    const what = files.length === 0 ? "the pod's service account" : files.join(delimiter)
+    const source = files.length === 0 ? "the pod's service account" : files.join(delimiter)
     throw new BerthError(
       'kubeconfig-invalid',
-      `${what} cannot be read as a kubeconfig; --kubeconfig takes one`,
+      `cannot read ${source} as a kubeconfig; choose another one with --kubeconfig FILE`,
       { cause },
     )
   }
   return config
 }
 
-/** Files to merge, the first one's settings first; none: the pod's service account. Throws `kubeconfig-invalid`. */
-function kubeconfigFiles(given: string | undefined, env: ConnectOptions['env']): string[] {
-  if (given !== undefined) return [given]
-  const fromEnv = (env['KUBECONFIG'] ?? '').split(delimiter).filter((file) => existsSync(file))
+/** Returns the files to merge, the ones that win first; none for the pod's service account. Throws `kubeconfig-invalid`. */
+function findKubeconfigs(file: string | undefined, env: ConnectOptions['env']): string[] {
+  if (file !== undefined) return [file]
+  const fromEnv = (env['KUBECONFIG'] ?? '').split(delimiter).filter((each) => existsSync(each))
   if (fromEnv.length > 0) return fromEnv
-  const own = join(env['HOME'] ?? homedir(), '.kube', 'config')
-  if (existsSync(own)) return [own]
+  const inHome = join(env['HOME'] ?? homedir(), '.kube', 'config')
+  if (existsSync(inHome)) return [inHome]
   // The kubelet sets this variable in every pod.
   if (env['KUBERNETES_SERVICE_HOST'] !== undefined) return []
   throw new BerthError(
     'kubeconfig-invalid',
-    `no kubeconfig: neither KUBECONFIG nor ${own} names a file, and this is no pod; give one with --kubeconfig FILE`,
+    `no kubeconfig found: KUBECONFIG names no file, ${inHome} does not exist, and Berth does not run in a pod; choose one with --kubeconfig FILE`,
   )
 }
 
-/** client-node finds tokens, certificates, exec plugins and proxies; the requests are ours, so that their connections are kept. */
-async function access(config: KubeConfig, server: string): Promise<Access> {
+/** Lets client-node find tokens, certificates, exec plugins and proxies. */
+async function findAccess(config: KubeConfig, server: string): Promise<Access> {
   const { HttpMethod, RequestContext } = await import('@kubernetes/client-node')
   const context = new RequestContext(server, HttpMethod.GET)
   try {
@@ -104,13 +108,9 @@ async function access(config: KubeConfig, server: string): Promise<Access> {
   } catch (cause) {
     throw new BerthError(
       'kubeconfig-invalid',
-      `the kubeconfig's credentials cannot be used: ${cause instanceof Error ? cause.message : String(cause)}`,
+      `cannot use the kubeconfig's credentials: ${cause instanceof Error ? cause.message : String(cause)}`,
       { cause },
     )
   }
-  return {
-    server,
-    headers: context.getHeaders(),
-    dispatcher: context.getDispatcher(),
-  }
+  return { server, headers: context.getHeaders(), dispatcher: context.getDispatcher() }
 }

@@ -1,10 +1,11 @@
+/** Failures of requests to the API server. */
 import { BerthError } from '../errors.ts'
 
-/** An answer of the API server that is no success, or no answer at all. Commands let it pass: it has a code of the closed list. */
+/** The API server answered with a failure, or not at all. */
 export class KubeError extends BerthError {
-  /** HTTP status; null when there was no answer. */
+  /** The HTTP status; null without an answer. */
   readonly status: number | null
-  /** `metav1.Status.reason`: `Conflict`, `AlreadyExists`, `Invalid` …; empty when there was none. */
+  /** `metav1.Status.reason`: `Conflict`, `AlreadyExists`, `Invalid` …; empty when the answer has none. */
   readonly reason: string
 
   constructor(status: number | null, reason: string, message: string, options?: ErrorOptions) {
@@ -22,7 +23,7 @@ function codeOf(
   return status === 401 || status === 403 ? 'cluster-forbidden' : 'cluster-refused'
 }
 
-/** Whether the API server answered with this status: 409 for a conflict or something that is there already, 404, 403 … */
+/** Returns whether the API server answered with one of these statuses: 409 for a conflict or an existing object, 404, 403 … */
 export function hasStatus(error: unknown, ...statuses: readonly number[]): error is KubeError {
   return error instanceof KubeError && error.status !== null && statuses.includes(error.status)
 }

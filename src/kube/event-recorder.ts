@@ -1,93 +1,98 @@
+/** Records Kubernetes Events about objects. */
 import { createHash } from 'node:crypto'
 import type { Logger } from '../telemetry/log.ts'
 import type { KubeApi } from './api-client.ts'
 import { hasStatus } from './error.ts'
 import type { ResourceRef } from './object.ts'
 
-/** The uid of what is not there, or not known, is left out; with it `kubectl describe` shows the Event. */
-type Named = Omit<EventAbout, 'uid'> & { readonly uid?: string | undefined }
-
-export interface EventAbout {
+/** The object that an Event is about. `kubectl describe` shows the Event only if it has the UID. */
+export interface InvolvedObject {
   readonly apiVersion: string
   readonly kind: string
   readonly namespace: string
   readonly name: string
-  readonly uid: string
+  /** Left out for an object that does not exist or was not read. */
+  readonly uid?: string | undefined
 }
 
-interface Saying {
+interface EventContent {
   readonly type: 'Normal' | 'Warning'
+  /** One word in CamelCase, to filter by. */
   readonly reason: string
   readonly message: string
 }
 
-export interface Warning {
-  /** One word in CamelCase, to filter by. */
+export interface WarningContent {
   readonly reason: string
-  /** Cut to what an Event takes; `ending` stands after it whole. */
+  /** Cut so that `ending` fits after it. */
   readonly message: string
   readonly ending: string
 }
 
-/** What events.k8s.io takes (core validation/events.go, NoteLengthLimit). */
+/** The longest message that the API server accepts (core validation/events.go, NoteLengthLimit). */
 const maxMessage = 1_024
 
 /**
- * Tells of something by an Event, once: its name is made of what it says, so that one with the same words is not written
- * again while the API server remembers it (an hour, --event-ttl). False when it was there. Throws KubeError without the
- * rights to get and to create.
+ * Records an Event unless the same one exists: its name is a hash of its content, and the API server keeps it for an hour
+ * (--event-ttl). Returns false if it exists. Throws KubeError without the right to get and to create Events.
  */
 export async function recordEventOnce(
   api: Pick<KubeApi, 'get' | 'create'>,
-  about: EventAbout,
-  { type, reason, message }: Saying,
+  involvedObject: InvolvedObject & { readonly uid: string },
+  { type, reason, message }: EventContent,
   now: Date,
 ): Promise<boolean> {
-  const { namespace, name, uid } = about
+  const { namespace, name, uid } = involvedObject
   const digest = createHash('sha256').update(`${uid}/${reason}/${message}`).digest('hex')
-  // A name has 253 characters at the most; 16 digits tell an hour's Events apart.
-  const own = `${name.slice(0, 230)}.${digest.slice(0, 16)}`
+  // A name has at most 253 characters; 16 digits distinguish the Events of an hour.
+  const eventName = `${name.slice(0, 230)}.${digest.slice(0, 16)}`
   const events: ResourceRef = { apiVersion: 'v1', resource: 'events', namespace }
-  if ((await api.get({ ...events, name: own }, { metadataOnly: true })) !== null) return false
+  if ((await api.get({ ...events, name: eventName }, { metadataOnly: true })) !== null) return false
+  const content = { type, reason, message: message.slice(0, maxMessage) }
   try {
-    const event = eventOf(about, { type, reason, message: message.slice(0, maxMessage) }, now)
-    await api.create(events, { ...event, metadata: { name: own, namespace } })
+    await api.create(events, {
+      ...createEvent(involvedObject, content, now),
+      metadata: { name: eventName, namespace },
+    })
   } catch (error) {
     if (!hasStatus(error, 409)) throw error
   }
   return true
 }
 
-/** Writes a Warning each time that it is called, for which the right to create suffices. Never throws: one that cannot be written is only missed. */
+/** Records a Warning each time it is called, which needs only the right to create Events. Logs a failure and never throws. */
 export async function recordWarning(
   api: Pick<KubeApi, 'create'>,
-  about: Named,
-  { reason, message, ending }: Warning,
+  involvedObject: InvolvedObject,
+  { reason, message, ending }: WarningContent,
   { now, log }: { readonly now: Date; readonly log: Pick<Logger, 'debug'> },
 ): Promise<void> {
-  const { namespace, name } = about
-  // A semicolon, a space and an ellipsis.
-  const room = maxMessage - ending.length - 3
-  const cut = message.length > room ? `${message.slice(0, room)}…` : message
-  const event = eventOf(about, { type: 'Warning', reason, message: `${cut}; ${ending}` }, now)
+  const { namespace, name } = involvedObject
+  // Leaves room for a semicolon, a space and an ellipsis.
+  const maxStart = maxMessage - ending.length - 3
+  const start = message.length > maxStart ? `${message.slice(0, maxStart)}…` : message
+  const content = { type: 'Warning', reason, message: `${start}; ${ending}` } as const
   try {
     await api.create(
       { apiVersion: 'v1', resource: 'events', namespace },
-      { ...event, metadata: { generateName: `${name.slice(0, 200)}.`, namespace } },
+      {
+        ...createEvent(involvedObject, content, now),
+        metadata: { generateName: `${name.slice(0, 200)}.`, namespace },
+      },
     )
   } catch (error) {
-    log.debug({ about: name, problem: String(error) }, 'an Event was not written')
+    log.debug({ object: name, problem: String(error) }, 'event not recorded')
   }
 }
 
-/** All of an Event but its own name. */
-function eventOf(about: Named, saying: Saying, now: Date) {
+/** An Event without metadata. */
+function createEvent(involvedObject: InvolvedObject, content: EventContent, now: Date) {
   const time = now.toISOString().replace(/\.[0-9]+Z$/, 'Z')
   return {
     apiVersion: 'v1',
     kind: 'Event',
-    involvedObject: about,
-    ...saying,
+    involvedObject,
+    ...content,
     source: { component: 'berth-controller' },
     firstTimestamp: time,
     lastTimestamp: time,

@@ -1,163 +1,178 @@
 /**
- * A collection kept in step with the API server: one list, then a watch from there, and again from the start when the
- * watch cannot go on (client-go's reflector.go). Notices a watch that has gone silent without ending.
+ * Keeps a collection in memory in step with the API server: one list, then watches from its version, and a new list when a
+ * watch cannot continue (client-go's reflector.go). Detects a watch that has stalled without ending.
  */
-import { setTimeout as sleep } from 'node:timers/promises'
+import { linkAbort, onAbort } from '../async/abort.ts'
+import { type Backoff, backoffMs } from '../async/backoff.ts'
+import { sleep } from '../async/sleep.ts'
 import type { KubeApi, Selection } from './api-client.ts'
 import { hasStatus } from './error.ts'
-import type { KubeObject, ResourceRef } from './object.ts'
+import { type KubeObject, namespacedName, type ResourceRef } from './object.ts'
 
-export interface InformerOptions<T extends KubeObject, Kept> {
+export interface InformerOptions<T extends KubeObject, Item> {
   readonly ref: ResourceRef
   readonly selection?: Selection
-  /** What is kept of an object; null keeps nothing of it. Keeps memory small where few fields matter. */
-  readonly transform: (object: T) => Kept | null
-  /** Told of each change, after the collection has it: `now` is null for what is gone, `before` null for what is new. */
-  readonly onChange?: (key: string, now: Kept | null, before: Kept | null) => void
-  /** Told of what went wrong before it is tried again. */
+  /** Returns what is kept of an object, to save memory; null keeps nothing. */
+  readonly transform: (object: T) => Item | null
+  /** Called after each change of the collection: `item` is null for a deleted object, `before` for a new one. */
+  readonly onChange?: (key: string, item: Item | null, before: Item | null) => void
+  /** Called before a failed list or watch is retried. */
   readonly onError?: (error: unknown) => void
-  /** Milliseconds without a line after which the watch counts as stalled. */
-  readonly silentMs?: number
+  readonly times?: Partial<InformerTimes>
   readonly signal: AbortSignal
 }
 
-export interface Informer<Kept> {
-  /** By `namespace/name`, or the name of a cluster-scoped object. */
-  readonly items: ReadonlyMap<string, Kept>
-  /** Settles when the first list has arrived. Rejects only when `signal` aborts before. */
-  readonly synced: Promise<void>
-  /** When the API server was last heard of, by `performance.now()`. */
-  lastHeard(): number
+export interface InformerTimes {
+  /** Milliseconds without a line after which a watch counts as stalled. */
+  readonly stallMs: number
+  /** The least milliseconds between the starts of two watches, in case a proxy ends each one at once. */
+  readonly minIntervalMs: number
+  readonly backoff: Backoff
 }
 
-/** A watch with bookmarks says something every minute (KEP-956): three missed ones are no accident. */
-const defaultSilentMs = 180_000
+export interface Informer<Item> {
+  /** By `namespace/name`, or by the name of a cluster-scoped object. */
+  readonly items: ReadonlyMap<string, Item>
+  /** Resolves after the first list; rejects when `signal` aborts before. */
+  readonly synced: Promise<void>
+}
 
-/** The API server ends each watch at its own time; client-go asks for 5 to 10 minutes (reflector.go, minWatchTimeout). */
+const defaultTimes: InformerTimes = {
+  // The API server sends a bookmark every minute (KEP-956), so three are missing.
+  stallMs: 180_000,
+  minIntervalMs: 1_000,
+  // client-go's reflector backs off from 0.8 s to 30 s.
+  backoff: { firstMs: 800, maxMs: 30_000, jitter: 0.5 },
+}
+
+/** The API server ends each watch after this time; client-go asks for 5 to 10 minutes (reflector.go, minWatchTimeout). */
 const watchSeconds = 300
 
-/** client-go's reflector backs off from 0.8 s to 30 s. */
-const backoff = { firstMs: 800, mostMs: 30_000 }
-
-/** Watches are begun no faster than this. */
-const leastMs = 1_000
-
-function keyOf({ metadata: { namespace, name } }: KubeObject): string {
-  return namespace === undefined ? name : `${namespace}/${name}`
+/** Starts an informer, which runs until `signal` aborts. Never throws. */
+export function startInformer<T extends KubeObject, Item>(
+  api: KubeApi,
+  options: InformerOptions<T, Item>,
+): Informer<Item> {
+  const { signal } = options
+  const store = createStore(options)
+  const synced = Promise.withResolvers<void>()
+  synced.promise.catch(() => undefined)
+  onAbort(signal, () => synced.reject(signal.reason))
+  void listAndWatch(api, options, { store, onSynced: synced.resolve })
+  return { items: store.items, synced: synced.promise }
 }
 
-/** Starts; goes on until `signal` aborts. Never throws. */
-export function startInformer<T extends KubeObject, Kept>(
-  api: KubeApi,
-  options: InformerOptions<T, Kept>,
-): Informer<Kept> {
-  const { signal, transform, onChange, onError } = options
-  const items = new Map<string, Kept>()
-  let heard = performance.now()
-  /** Where the next watch goes on; null when a list has to come first. */
-  let version: string | null = null
-  const first = Promise.withResolvers<void>()
-  first.promise.catch(() => undefined)
-  signal.addEventListener('abort', () => first.reject(signal.reason), { once: true })
+interface Store<T extends KubeObject, Item> {
+  readonly items: ReadonlyMap<string, Item>
+  /** Returns the object's key. */
+  put(object: T): string
+  delete(key: string): void
+  /** Deletes all other keys. */
+  retain(keys: ReadonlySet<string>): void
+}
 
-  function put(key: string, now: Kept | null): void {
+function createStore<T extends KubeObject, Item>({
+  transform,
+  onChange,
+}: InformerOptions<T, Item>): Store<T, Item> {
+  const items = new Map<string, Item>()
+
+  function set(key: string, item: Item | null): void {
     const before = items.get(key) ?? null
-    if (now === null) items.delete(key)
-    else items.set(key, now)
-    if (now !== null || before !== null) onChange?.(key, now, before)
+    if (item === null) items.delete(key)
+    else items.set(key, item)
+    if (item !== null || before !== null) onChange?.(key, item, before)
   }
 
-  function forgetAllBut(seen: ReadonlySet<string>): void {
-    for (const key of items.keys()) if (!seen.has(key)) put(key, null)
+  return {
+    items,
+    put(object) {
+      const key = namespacedName(object)
+      set(key, transform(object))
+      return key
+    },
+    delete: (key) => set(key, null),
+    retain(keys) {
+      for (const key of items.keys()) if (!keys.has(key)) set(key, null)
+    },
   }
+}
 
-  async function list(): Promise<string> {
-    const seen = new Set<string>()
-    const pages = api.list<T>(options.ref, options.selection, signal)
-    for (;;) {
-      const { done, value } = await pages.next()
-      if (done === true) {
-        forgetAllBut(seen)
-        heard = performance.now()
-        first.resolve()
-        return value.resourceVersion
-      }
-      const key = keyOf(value)
-      seen.add(key)
-      put(key, transform(value))
-    }
-  }
+interface Progress {
+  /** Where the next watch continues; null when a list has to come first. */
+  version: string | null
+  /** In a row. */
+  failures: number
+}
 
-  /** Follows one watch to its end. */
-  async function follow(from: string): Promise<void> {
-    for await (const { type, object } of events(from)) {
-      if (type === 'ERROR') {
-        version = null
-        return
-      }
-      version = object.metadata.resourceVersion ?? version
-      if (type !== 'BOOKMARK') put(keyOf(object), type === 'DELETED' ? null : transform(object))
-    }
-  }
-
-  async function* events(resourceVersion: string): AsyncGenerator<WatchEvent<T>> {
-    const { labelSelector, fieldSelector, metadataOnly } = options.selection ?? {}
-    const query = {
-      resourceVersion,
-      allowWatchBookmarks: 'true',
-      timeoutSeconds: String(watchSeconds),
-      ...(labelSelector === undefined ? {} : { labelSelector }),
-      ...(fieldSelector === undefined ? {} : { fieldSelector }),
-    }
-    const silence = new AbortController()
-    const end = () => silence.abort(signal.reason)
-    signal.addEventListener('abort', end, { once: true })
-    const timer = setTimeout(() => {
-      silence.abort(new Error('the watch has gone silent'))
-      api.reconnect()
-    }, options.silentMs ?? defaultSilentMs)
+async function listAndWatch<T extends KubeObject, Item>(
+  api: KubeApi,
+  options: InformerOptions<T, Item>,
+  { store, onSynced }: { readonly store: Store<T, Item>; readonly onSynced: () => void },
+): Promise<void> {
+  const { signal, onError } = options
+  const times = { ...defaultTimes, ...options.times }
+  const progress: Progress = { version: null, failures: 0 }
+  while (!signal.aborted) {
+    const startedAt = performance.now()
     try {
-      const body = await api.watch(options.ref, query, { metadataOnly, signal: silence.signal })
-      for await (const line of lines(body)) {
-        timer.refresh()
-        heard = performance.now()
-        yield JSON.parse(line) as WatchEvent<T>
-      }
-    } finally {
-      clearTimeout(timer)
-      signal.removeEventListener('abort', end)
-      silence.abort()
+      progress.version ??= await list(api, options, store)
+      onSynced()
+      await watch(api, options, { store, progress, stallMs: times.stallMs })
+      await sleep(Math.max(0, startedAt + times.minIntervalMs - performance.now()), signal)
+    } catch (error) {
+      if (signal.aborted) return
+      // 410: the API server no longer has this version.
+      if (hasStatus(error, 410)) progress.version = null
+      progress.failures += 1
+      onError?.(error)
+      await sleep(backoffMs(times.backoff, progress.failures), signal)
     }
   }
+}
 
-  async function pause(ms: number): Promise<void> {
-    if (ms > 0) await sleep(ms, undefined, { signal }).catch(() => undefined)
-  }
-
-  async function run(): Promise<void> {
-    let waitMs = backoff.firstMs
-    while (!signal.aborted) {
-      const started = performance.now()
-      try {
-        version ??= await list()
-        await follow(version)
-        waitMs = backoff.firstMs
-        // Something in between may end each watch at once.
-        await pause(leastMs - (performance.now() - started))
-      } catch (error) {
-        if (signal.aborted) return
-        // 410: the version is no longer known, and only a list helps.
-        if (hasStatus(error, 410)) version = null
-        onError?.(error)
-        // Half of it by chance, so that replicas do not come back in step.
-        await pause(waitMs * (0.5 + Math.random() / 2))
-        waitMs = Math.min(waitMs * 2, backoff.mostMs)
-      }
+/** Replaces the collection by a new list and returns the list's version. */
+async function list<T extends KubeObject, Item>(
+  api: KubeApi,
+  { ref, selection, signal }: InformerOptions<T, Item>,
+  store: Store<T, Item>,
+): Promise<string> {
+  const listed = new Set<string>()
+  const objects = api.list<T>(ref, selection, signal)
+  for (;;) {
+    const { done, value } = await objects.next()
+    if (done === true) {
+      store.retain(listed)
+      return value.resourceVersion
     }
+    listed.add(store.put(value))
   }
+}
 
-  void run()
-  return { items, synced: first.promise, lastHeard: () => heard }
+/** Applies the events of one watch until it ends. */
+async function watch<T extends KubeObject, Item>(
+  api: KubeApi,
+  options: InformerOptions<T, Item>,
+  {
+    store,
+    progress,
+    stallMs,
+  }: {
+    readonly store: Store<T, Item>
+    readonly progress: Progress
+    readonly stallMs: number
+  },
+): Promise<void> {
+  for await (const { type, object } of watchEvents(api, options, progress.version ?? '', stallMs)) {
+    progress.failures = 0
+    if (type === 'ERROR') {
+      progress.version = null
+      return
+    }
+    progress.version = object.metadata.resourceVersion ?? progress.version
+    if (type === 'DELETED') store.delete(namespacedName(object))
+    else if (type !== 'BOOKMARK') store.put(object)
+  }
 }
 
 interface WatchEvent<T> {
@@ -165,7 +180,41 @@ interface WatchEvent<T> {
   readonly object: T
 }
 
-async function* lines(body: AsyncIterable<Buffer>): AsyncGenerator<string> {
+/** Yields the events of one watch. Throws when no line arrives for `stallMs`. */
+async function* watchEvents<T extends KubeObject, Item>(
+  api: KubeApi,
+  { ref, selection = {}, signal }: InformerOptions<T, Item>,
+  resourceVersion: string,
+  stallMs: number,
+): AsyncGenerator<WatchEvent<T>> {
+  const { labelSelector, fieldSelector, metadataOnly } = selection
+  const query = {
+    resourceVersion,
+    allowWatchBookmarks: 'true',
+    timeoutSeconds: String(watchSeconds),
+    ...(labelSelector === undefined ? {} : { labelSelector }),
+    ...(fieldSelector === undefined ? {} : { fieldSelector }),
+  }
+  const request = linkAbort(signal)
+  const timer = setTimeout(() => {
+    request.abort(new Error(`the watch has been silent for ${stallMs / 1000} s`))
+    api.reconnect()
+  }, stallMs)
+  try {
+    const body = await api.watch(ref, query, { metadataOnly, signal: request.signal })
+    for await (const line of readLines(body)) {
+      timer.refresh()
+      yield JSON.parse(line) as WatchEvent<T>
+    }
+  } finally {
+    clearTimeout(timer)
+    request.unlink()
+    request.abort()
+  }
+}
+
+/** Yields the complete lines; a last line without a newline was cut off and is dropped. */
+async function* readLines(body: AsyncIterable<Buffer>): AsyncGenerator<string> {
   let rest: Buffer[] = []
   for await (const chunk of body) {
     let start = 0

@@ -1,4 +1,4 @@
-/** Kubernetes objects as they travel: raw JSON, so that fields which nobody here knows survive a round trip. */
+/** Kubernetes objects as raw JSON, so that fields which Berth does not know survive a round trip. */
 
 export interface ObjectMeta {
   readonly name: string
@@ -29,19 +29,19 @@ export interface KubeObject {
   readonly metadata: ObjectMeta
 }
 
-/** Names a collection, or one object in it, as the API's paths do. */
+/** Identifies a collection or one object in it, as the paths of the API do. */
 export interface ResourceRef {
   /** `v1`, `apps/v1`. */
   readonly apiVersion: string
-  /** The plural, lower case: `pods`. */
+  /** The plural in lower case: `pods`. */
   readonly resource: string
-  /** Left out for cluster-scoped resources, and for a list over all namespaces. */
+  /** Left out for cluster-scoped resources and for a list over all namespaces. */
   readonly namespace?: string
   readonly name?: string
   readonly subresource?: string
 }
 
-/** The path of a resource (API concepts, "Standard API terminology"). */
+/** Returns the URL path of a resource (API concepts, "Standard API terminology"). */
 export function pathOf({
   apiVersion,
   resource,
@@ -59,8 +59,17 @@ export function pathOf({
   return [group, ...parts.map(encodeURIComponent)].join('/')
 }
 
-/** `secrets identity/dockerhub-creds`, for messages. */
+/** Returns the resource and name for messages: `secrets identity/dockerhub-creds`. */
 export function nameOf({ resource, namespace, name }: ResourceRef): string {
-  const full = [namespace, name].filter((part) => part !== undefined).join('/')
-  return full === '' ? resource : `${resource} ${full}`
+  const path = [namespace, name].filter((part) => part !== undefined).join('/')
+  return path === '' ? resource : `${resource} ${path}`
+}
+
+/** Returns `namespace/name`, or the name of a cluster-scoped object. */
+export function namespacedName({
+  metadata: { namespace, name },
+}: {
+  readonly metadata: Pick<ObjectMeta, 'namespace' | 'name'>
+}): string {
+  return namespace === undefined ? name : `${namespace}/${name}`
 }

@@ -25,6 +25,7 @@ import { Agent } from 'undici'
 import { createKubeApi, type KubeApi, type PatchKind } from '../../src/kube/api-client.ts'
 import { KubeError } from '../../src/kube/error.ts'
 import type { KubeObject, ResourceRef } from '../../src/kube/object.ts'
+import type { TransportOptions } from '../../src/kube/transport.ts'
 import { type FakeKube, startFakeKube } from './fake-kube.ts'
 import { createTestCertificate } from './registry-tls.ts'
 
@@ -50,6 +51,10 @@ export interface RequestMatch {
 /** Answers one request. */
 export type Reply = (response: ServerResponse, request: ReceivedRequest) => void | Promise<void>
 
+export interface ClientOptions extends TransportOptions {
+  readonly tokens?: readonly string[]
+}
+
 export interface ScriptedApiServer {
   readonly url: string
   /** The CA certificate in PEM; null over HTTP. */
@@ -67,7 +72,7 @@ export interface ScriptedApiServer {
   /** Resolves with the matching requests when there are at least `count` of them. */
   waitForRequests(match: RequestMatch, count?: number): Promise<readonly ReceivedRequest[]>
   /** A client. Each lookup of its credentials takes the next token; the last one stays. */
-  api(options?: { readonly tokens?: readonly string[] }): KubeApi
+  api(options?: ClientOptions): KubeApi
   /** A kubeconfig for this server, with a user that has this token. */
   kubeconfig(token?: string): string
   /** Closes all connections and refuses new ones until `resume`. */
@@ -150,7 +155,7 @@ export async function startScriptedApiServer({
         await changed.promise
       }
     },
-    api: ({ tokens = ['token'] } = {}) => {
+    api: ({ tokens = ['token'], ...options } = {}) => {
       let lookups = 0
       const client = createKubeApi(() => {
         const token = tokens[Math.min(lookups, tokens.length - 1)] ?? ''
@@ -160,7 +165,7 @@ export async function startScriptedApiServer({
           headers: { authorization: `Bearer ${token}` },
           dispatcher: new Agent(ca === null ? {} : { connect: { ca } }),
         })
-      })
+      }, options)
       clients.push(client)
       return client
     },
