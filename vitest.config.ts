@@ -1,8 +1,9 @@
 import { defineConfig } from 'vitest/config'
 
-/** Unit tests open no socket; wire tests do, on loopback; the e2e project needs a cluster and is run by `npm run e2e` alone. */
+/** Unit tests open no socket. Wire tests open sockets on loopback. The e2e project needs a cluster: `npm run e2e`. */
 export default defineConfig({
   test: {
+    coverage: { provider: 'v8', include: ['src/**/*.ts'], reporter: ['text-summary', 'html'] },
     projects: [
       {
         test: {

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// Starts Berth from a checkout (TypeScript as it stands, never a stale build) or from the package (built JavaScript).
-// It must run on any Node from 20 on, because it is what finds the right one.
+// Starts Berth: in a checkout from the TypeScript sources, in the installed package from the built JavaScript.
+// This file itself must run on Node.js 20, so that a checkout can switch to the Node.js that it brings along.
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import module from 'node:module'
@@ -9,19 +9,22 @@ import { fileURLToPath } from 'node:url'
 const root = new URL('..', import.meta.url)
 const source = new URL('src/main.ts', root)
 const [major, minor] = process.versions.node.split('.').map(Number)
-// 22.18 is the first release that runs TypeScript without a flag.
-const stripsTypes = major > 22 || (major === 22 && minor >= 18)
+// undici, the HTTP client, needs 22.19. TypeScript runs without a flag since 22.18.
+const isSupported = major > 22 || (major === 22 && minor >= 19)
 
-// Compiled code is kept beside the system's temporary files, where that can be written: the next start is faster by it.
+// Caches compiled code in the system's temporary directory, if it is writable, which makes the next start faster.
 module.enableCompileCache?.()
 
-if (!existsSync(source)) {
-  await import(new URL('dist/main.js', root).href)
-} else {
+if (existsSync(source)) {
   const { ensureInstalled } = await import(new URL('tools/setup.mjs', root).href)
   ensureInstalled()
-  if (stripsTypes) await import(source.href)
+  if (isSupported) await import(source.href)
   else runWith(fileURLToPath(new URL('node_modules/node/bin/node', root)))
+} else if (isSupported) {
+  await import(new URL('dist/main.js', root).href)
+} else {
+  process.stderr.write(`berth: needs Node.js 22.19 or later, and this is ${process.version}\n`)
+  process.exitCode = 2
 }
 
 function runWith(node) {

@@ -150,7 +150,7 @@ describe('ARCHITECTURE.md', () => {
     const { dependencies } = JSON.parse(
       readFileSync(new URL('../package.json', import.meta.url), 'utf8'),
     ) as { dependencies: Record<string, string> }
-    const table = [...text.matchAll(/^\| (?!folder)(@?[a-z/-]+) \| [^|]{10,} \|$/gm)].map(
+    const table = [...text.matchAll(/^\| (?!folder)(@?[a-z./-]+) \| [^|]{10,} \|$/gm)].map(
       ([, name]) => name,
     )
 

@@ -1,4 +1,4 @@
-// The whole of `npm test`: independent checks side by side, each with its output kept until it ends, then one line for each.
+// Runs the checks of `npm test`, prints the output of those that fail, then one line for each.
 import { spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -29,10 +29,10 @@ function run([name, command, ...args]) {
   })
 }
 
-// Whatever the tests write goes there, and goes with it.
+// The checks use this as TMPDIR; it is deleted at the end.
 const scratch = mkdtempSync(join(tmpdir(), 'berth-check-'))
 const results = []
-// The tests want the machine to themselves; the four static checks are short and share it.
+// The four static checks run in parallel. The tests run alone, because they are sensitive to load.
 results.push(...(await Promise.all(checks.slice(0, 4).map(run))))
 results.push(await run(checks[4]))
 for (const { name, ok, output } of results) {

@@ -4,7 +4,7 @@ import { fixtures } from '../test/support/diagnose-corpus.ts'
 
 for (const part of ['open', 'held-out'] as const) {
   const all = fixtures(part)
-  const judged = all.map((each) => ({ ...each, found: classify(each.message).cause.rule }))
+  const judged = all.map((each) => ({ ...each, found: classify(each.message).rule.id }))
   const right = judged.filter(({ rule, found }) => rule === found)
   console.log(
     `${part}: ${right.length} of ${all.length} right (${((100 * right.length) / all.length).toFixed(1)} %)`,

@@ -1,4 +1,4 @@
-// Writes webhook-config/berth.schema.json, which editors read; `npm test` compares it with what the code would make.
+// Writes webhook-config/berth.schema.json for editors. `npm test` fails if the file is out of date.
 import { writeFileSync } from 'node:fs'
 import { jsonSchema } from '../src/config/schema.ts'
 

@@ -1,21 +1,21 @@
-// Installs the dependencies when node_modules is missing or older than the lock file. No dependency of its own, any Node from 20 on.
+// Installs the dependencies if node_modules is missing or older than the lock file. Runs on Node.js 20 without packages.
 import { spawnSync } from 'node:child_process'
 import { statSync, utimesSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-// npm writes this file at the end of every install, so its age is the installation's.
+// npm writes this file at the end of every install.
 const marker = `${root}node_modules/.package-lock.json`
 
 /**
- * Runs npm if what is installed is older than the lock file. Exits with npm's code if npm fails. Not `npm ci`, which
- * refuses a lock file that lacks binaries for platforms whose packages its maker could not see; the versions are the lock
- * file's all the same, and --no-save keeps it as it is.
+ * Runs `npm install` if node_modules is older than the lock file, and exits with npm's code if npm fails. `npm install`
+ * takes the versions of the lock file, as `npm ci` does; `npm ci` is not used because it rejects a lock file that lacks the
+ * binary packages of other platforms. --no-save leaves the lock file unchanged.
  */
 export function ensureInstalled() {
   if (modified(marker) >= modified(`${root}package-lock.json`)) return
-  process.stderr.write('berth: installing dependencies, once\n')
-  // npm's own output goes to stderr: stdout belongs to the command that is about to run.
+  process.stderr.write('berth: installing dependencies (first run)\n')
+  // npm prints to stderr, because stdout belongs to the command that runs next.
   const npm = spawnSync(
     'npm',
     ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error'],
@@ -26,14 +26,14 @@ export function ensureInstalled() {
     },
   )
   if (npm.status !== 0) {
-    process.stderr.write('berth: npm install failed; see above\n')
+    process.stderr.write('berth: npm install failed, see its output above\n')
     process.exit(npm.status ?? 1)
   }
   const now = new Date()
   utimesSync(marker, now, now)
 }
 
-/** npm hands its own settings to scripts as npm_* variables; a nested npm must not take them for its own. */
+/** npm passes its settings to scripts as npm_* variables; a nested npm must not inherit these. */
 function cleanEnvironment() {
   return Object.fromEntries(
     Object.entries(process.env).filter(

@@ -1,6 +1,9 @@
 import { existsSync } from 'node:fs'
 import { type ParseArgsOptionsConfig, parseArgs } from 'node:util'
 import { BerthError } from '../errors.ts'
+import type { ConnectOptions } from '../kube/connect.ts'
+import type { ImageSources } from '../manifests/image-uses.ts'
+import { type Io, print } from './io.ts'
 
 export interface Parsed {
   readonly values: Readonly<Record<string, string | boolean | readonly string[] | undefined>>
@@ -108,4 +111,39 @@ export function configFile(values: Parsed['values']): string {
     'config-unreadable',
     `no config file: neither ${defaultConfigFiles.join(' nor ')} exists; give one with --config FILE`,
   )
+}
+
+/** The options that `imageSources` reads. */
+export const imageSourceOptions = {
+  filename: { type: 'string', short: 'f', multiple: true },
+  recursive: { type: 'boolean', short: 'R' },
+  'from-cluster': { type: 'boolean' },
+  'all-namespaces': { type: 'boolean', short: 'A' },
+  namespace: { type: 'string', short: 'n' },
+  kubeconfig: { type: 'string' },
+  context: { type: 'string' },
+} as const
+
+/** The cluster that the options name. */
+export function connection(values: Parsed['values'], { env }: Io): ConnectOptions {
+  return { kubeconfig: text(values, 'kubeconfig'), context: text(values, 'context'), env }
+}
+
+/** The manifests and pods whose images the command is about. */
+export function imageSources(values: Parsed['values'], io: Io): ImageSources {
+  return {
+    files: texts(values, 'filename'),
+    recursive: values['recursive'] === true,
+    stdin: io.stdin,
+    namespace: text(values, 'namespace'),
+    cluster:
+      values['from-cluster'] === true
+        ? {
+            ...connection(values, io),
+            allNamespaces: values['all-namespaces'] === true,
+            signal: io.signal,
+          }
+        : null,
+    onProblem: (message) => print(io.stderr, `berth: ${message}`),
+  }
 }

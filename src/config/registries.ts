@@ -56,7 +56,7 @@ export function readRegistries(
   for (const host of templates.map((template) => template.host)) {
     if (host === null || registries.has(host)) continue
     const endpoint = endpointOf(host, undefined, () => undefined)
-    if (endpoint !== null) registries.set(host, defaults(host, endpoint))
+    if (endpoint !== null) registries.set(host, registryDefaults(host, endpoint))
   }
   return registries
 }
@@ -66,10 +66,13 @@ export function unlistedRegistry(host: string): RegistrySettings | null {
   const isLoopback = /^(?:localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]+)?$/.test(host)
   const given = isLoopback ? `http://${host}` : undefined
   const endpoint = endpointOf(host, given, () => undefined)
-  return endpoint === null ? null : { ...defaults(host, endpoint), allowPlainHttpAuth: isLoopback }
+  return endpoint === null
+    ? null
+    : { ...registryDefaults(host, endpoint), allowPlainHttpAuth: isLoopback }
 }
 
-function defaults(host: string, endpoint: URL): RegistrySettings {
+/** The settings of a registry that the config does not list. */
+export function registryDefaults(host: string, endpoint: URL): RegistrySettings {
   return {
     host,
     endpoint,

@@ -1,7 +1,7 @@
 /** Creates the controller's loops that a config asks for. */
 import type { EcrTokens } from '../aws/ecr-token-store.ts'
 import type { Config } from '../config/config.ts'
-import { createJudge } from '../diagnose/evidence/cluster-evidence.ts'
+import { createDiagnoser } from '../diagnose/evidence/diagnose-cluster.ts'
 import { ecrRepositories } from '../engine/ecr-repositories.ts'
 import { createKeychain } from '../engine/keychain.ts'
 import type { Cluster } from '../kube/connect.ts'
@@ -113,7 +113,7 @@ function createPullFailuresLoops({
   return [
     pullFailuresLoop({
       api,
-      createJudge: () => createJudge(api, pullFailures.readSecrets),
+      createDiagnoser: () => createDiagnoser(api, pullFailures.readSecrets),
       hosts,
       metrics: metrics.pullFailures,
       log,

@@ -5,7 +5,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { PullFailure } from '../diagnose/pull-failure.ts'
 import { findings } from '../diagnose/findings.ts'
-import { judge as judgeMessage, type PullVerdict } from '../diagnose/verdict.ts'
+import { diagnoseMessage, type PullVerdict } from '../diagnose/verdict.ts'
 import type { KubeApi } from '../kube/api-client.ts'
 import { hasStatus } from '../kube/error.ts'
 import { recordEventOnce } from '../kube/event-recorder.ts'
@@ -16,20 +16,20 @@ import type { Logger } from '../telemetry/log.ts'
 import type { FailingCount, PullFailureMetrics } from '../telemetry/pull-failure-metrics.ts'
 import {
   type FailingPod,
-  follow,
-  isSame,
+  trackPod,
+  isSameFailure,
   readFailingPod,
-  type Tracked,
+  type TrackedPod,
 } from '../diagnose/failing-pods.ts'
 import type { Loop } from './runtime/loops.ts'
 
 /** Throws KubeError when the API server does not answer. */
-export type Judge = (pod: KubeObject, failure: PullFailure) => Promise<PullVerdict>
+export type DiagnosePull = (pod: KubeObject, failure: PullFailure) => Promise<PullVerdict>
 
 export interface PullFailuresDependencies {
   readonly api: KubeApi
   /** One for each pass: what it has read may be used again until then. */
-  readonly createJudge: () => Judge
+  readonly createDiagnoser: () => DiagnosePull
   /** Registries with a label of their own. */
   readonly hosts: Pick<ReadonlySet<string>, 'has'>
   readonly metrics: PullFailureMetrics
@@ -78,7 +78,7 @@ async function run(
   signal: AbortSignal,
 ): Promise<void> {
   const { api, log, metrics, hosts } = dependencies
-  const tracked = new Map<string, Tracked>()
+  const tracked = new Map<string, TrackedPod>()
   let wake = () => {}
   let isRefused = false
   const watched = startInformer<KubeObject, FailingPod>(api, {
@@ -88,7 +88,7 @@ async function run(
     transform: readFailingPod,
     onChange: (key, now) => {
       if (now === null) tracked.delete(key)
-      else tracked.set(key, follow(tracked.get(key), now, performance.now()))
+      else tracked.set(key, trackPod(tracked.get(key), now, performance.now()))
       wake()
     },
     onError: (error) => {
@@ -110,8 +110,8 @@ async function run(
     wake = () => woken.abort()
     signal.addEventListener('abort', wake, { once: true })
     const started = performance.now()
-    const judge = dependencies.createJudge()
-    for (const each of tracked.values()) await judgePod(dependencies, judge, each)
+    const diagnose = dependencies.createDiagnoser()
+    for (const each of tracked.values()) await diagnosePod(dependencies, diagnose, each)
     metrics.failing(countsOf(tracked.values(), hosts))
     for (const each of tracked.values())
       if (started >= each.since + staysMs) await tellOf(each, signal)
@@ -128,20 +128,24 @@ async function run(
 }
 
 /** Judges what is new of a pod, or was judged long ago. What cannot be judged now is tried again in the next pass. */
-async function judgePod(
+async function diagnosePod(
   { log }: PullFailuresDependencies,
-  judge: Judge,
-  { pod, failures, verdicts }: Tracked,
+  diagnose: DiagnosePull,
+  { pod, failures, verdicts }: TrackedPod,
 ): Promise<void> {
   for (const container of verdicts.keys())
     if (!failures.some((failure) => failure.container === container)) verdicts.delete(container)
   for (const failure of failures) {
     const before = verdicts.get(failure.container)
     const at = performance.now()
-    if (before !== undefined && isSame(before.of, failure) && at < before.at + judgeAgainMs)
+    if (
+      before !== undefined &&
+      isSameFailure(before.failure, failure) &&
+      at < before.at + judgeAgainMs
+    )
       continue
     try {
-      verdicts.set(failure.container, { of: failure, verdict: await judge(pod, failure), at })
+      verdicts.set(failure.container, { failure, verdict: await diagnose(pod, failure), at })
     } catch (error) {
       verdicts.delete(failure.container)
       log.debug({ pod: nameOf(pod), problem: String(error) }, 'pull failures: not judged')
@@ -151,7 +155,7 @@ async function judgePod(
 
 /** Pods by cause and registry. One that could not be judged counts by its message alone. */
 function countsOf(
-  tracked: Iterable<Tracked>,
+  tracked: Iterable<TrackedPod>,
   hosts: PullFailuresDependencies['hosts'],
 ): FailingCount[] {
   const counts = new Map<string, { cause: string; registry: string; pods: number }>()
@@ -159,7 +163,7 @@ function countsOf(
     const own = new Map(
       failures.map((failure) => {
         const known = verdicts.get(failure.container)?.verdict
-        const { cause } = (known ?? judgeMessage(failure.message, null)).cause
+        const { cause } = (known ?? diagnoseMessage(failure.message, null)).rule
         const registry = registryOf(failure.image, hosts)
         return [`${cause} ${registry}`, { cause, registry }] as const
       }),
@@ -181,11 +185,11 @@ function registryOf(image: string, hosts: PullFailuresDependencies['hosts']): st
 /** Tells of each cause of a pod once; `unknown` is none, and a later try may say more. */
 function createTeller({ api, log }: PullFailuresDependencies) {
   let isRefused = false
-  return async ({ pod, verdicts, told }: Tracked, signal: AbortSignal): Promise<void> => {
+  return async ({ pod, verdicts, reported }: TrackedPod, signal: AbortSignal): Promise<void> => {
     const { namespace = '', name, uid = '' } = pod.metadata
-    for (const { of: failure, verdict } of verdicts.values()) {
-      const { rule, cause } = verdict.cause
-      if (signal.aborted || verdict.certainty === 'unknown' || told.has(rule)) continue
+    for (const { failure, verdict } of verdicts.values()) {
+      const { id, cause } = verdict.rule
+      if (signal.aborted || verdict.certainty === 'unknown' || reported.has(id)) continue
       const about = { apiVersion: 'v1', kind: 'Pod', namespace, name, uid }
       const event = {
         type: 'Warning',
@@ -197,14 +201,17 @@ function createTeller({ api, log }: PullFailuresDependencies) {
       } catch (error) {
         // Refused is refused, by rights or because the namespace is on its way out; all else is tried again.
         const problem = String(error)
-        if (hasStatus(error, 403, 404)) told.add(rule)
+        if (hasStatus(error, 403, 404)) reported.add(id)
         if (!isRefused && hasStatus(error, 403)) log.warn({ problem }, 'an Event was not written')
         else log.debug({ pod: nameOf(pod), problem }, 'an Event was not written')
         isRefused ||= hasStatus(error, 403)
         continue
       }
-      told.add(rule)
-      log.info({ pod: nameOf(pod), image: failure.image, cause, rule }, 'an image does not come')
+      reported.add(id)
+      log.info(
+        { pod: nameOf(pod), image: failure.image, cause, rule: id },
+        'an image does not come',
+      )
     }
   }
 }
@@ -212,12 +219,12 @@ function createTeller({ api, log }: PullFailuresDependencies) {
 /** What `berth diagnose` would say, in a sentence or three; holds nothing that changes from one try to the next. */
 function messageOf(failure: PullFailure, verdict: PullVerdict): string {
   const [finding] = findings([{ failure, verdict }])
-  const { cause, rule } = verdict.cause
+  const { cause, id } = verdict.rule
   const about = verdict.secrets.length === 0 ? '' : ` (${verdict.secrets.join(', ')})`
   const [command] = finding?.commands ?? []
   const sentences = [
-    `${failure.image} does not come: ${verdict.cause.means}${about} [${cause}, ${verdict.certainty}, ${rule}]`,
-    `Fix: ${verdict.cause.fix}`,
+    `${failure.image} does not come: ${verdict.rule.means}${about} [${cause}, ${verdict.certainty}, ${id}]`,
+    `Fix: ${verdict.rule.fix}`,
     ...(command === undefined ? [] : [command]),
   ]
   return sentences.join('. ')

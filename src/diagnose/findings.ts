@@ -1,17 +1,19 @@
-/** Failures with one cause, one registry and the same secrets are one finding, however many pods have it. Pure. */
+/** Groups diagnosed failures into findings: one for each cause, registry and set of secrets, however many pods. Pure. */
 import { parseReference } from '../decision/reference/parse.ts'
 import type { PullFailure } from './pull-failure.ts'
 import { fixCommands } from './fix/commands.ts'
+import type { RuleId } from './rules/table.ts'
+import { compareText } from '../text/compare.ts'
 import type { Certainty, Evidence, PullVerdict } from './verdict.ts'
 
-export interface Judged {
+export interface DiagnosedFailure {
   readonly failure: PullFailure
   readonly verdict: PullVerdict
 }
 
-/** This shape is what `-o json` prints (docs/cli.md). */
+/** `-o json` prints this shape (docs/cli.md). */
 export interface PullFinding {
-  readonly rule: string
+  readonly rule: RuleId
   readonly cause: string
   readonly certainty: Certainty
   readonly registry: string | null
@@ -19,30 +21,30 @@ export interface PullFinding {
   readonly means: string
   readonly fix: string
   readonly commands: readonly string[]
-  /** What Berth did about it, could have done, or would do. */
+  /** What Berth did, could have done, or would do. */
   readonly berth: readonly string[]
   readonly evidence: readonly Evidence[]
   readonly missing: readonly string[]
-  readonly failures: readonly FailingPod[]
+  readonly failures: readonly FailingContainer[]
 }
 
-export interface FailingPod {
+export interface FailingContainer {
   readonly namespace: string
   readonly pod: string
   readonly container: string
   readonly image: string
-  /** Null before the pod has one. */
+  /** Null before the pod is scheduled. */
   readonly node: string | null
-  /** As the kubelet or its event has it, without credentials. */
+  /** The errors of the kubelet's message, without credentials. */
   readonly says: readonly string[]
 }
 
-/** The most pods first, then by name; the same input gives the same bytes. */
-export function findings(judged: readonly Judged[]): PullFinding[] {
-  const groups = new Map<string, Judged[]>()
-  for (const each of judged) {
-    const { cause, secrets } = each.verdict
-    const key = JSON.stringify([cause.rule, registryOf(each.failure.image), secrets])
+/** Returns findings with the most pods first, then by name: the same input gives the same bytes. */
+export function findings(diagnosed: readonly DiagnosedFailure[]): PullFinding[] {
+  const groups = new Map<string, DiagnosedFailure[]>()
+  for (const each of diagnosed) {
+    const { rule, secrets } = each.verdict
+    const key = JSON.stringify([rule.id, registryOf(each.failure.image), secrets])
     groups.set(key, [...(groups.get(key) ?? []), each])
   }
   return [...groups.values()]
@@ -50,15 +52,15 @@ export function findings(judged: readonly Judged[]): PullFinding[] {
     .toSorted(
       (one, other) =>
         other.failures.length - one.failures.length ||
-        compare(one.rule, other.rule) ||
-        compare(one.registry ?? '', other.registry ?? '') ||
-        compare(one.secrets.join(), other.secrets.join()),
+        compareText(one.rule, other.rule) ||
+        compareText(one.registry ?? '', other.registry ?? '') ||
+        compareText(one.secrets.join(), other.secrets.join()),
     )
 }
 
-function findingOf(group: readonly Judged[]): PullFinding {
+function findingOf(group: readonly DiagnosedFailure[]): PullFinding {
   const verdicts = group.map(({ verdict }) => verdict)
-  const { cause, certainty, secrets, wantedKey, isReplaceable } = verdicts[0] as PullVerdict
+  const { rule, certainty, secrets, wantedKey, isReplaceable } = verdicts[0] as PullVerdict
   const failures = group
     .map(({ failure: { namespace, pod, container, image, node }, verdict }) => ({
       namespace,
@@ -66,25 +68,25 @@ function findingOf(group: readonly Judged[]): PullFinding {
       container,
       image,
       node,
-      says: verdict.leaves,
+      says: verdict.errors,
     }))
     .toSorted(
       (one, other) =>
-        compare(one.namespace, other.namespace) ||
-        compare(one.pod, other.pod) ||
-        compare(one.container, other.container),
+        compareText(one.namespace, other.namespace) ||
+        compareText(one.pod, other.pod) ||
+        compareText(one.container, other.container),
     )
   const namespaces = [...new Set(failures.map(({ namespace }) => namespace))]
   return {
-    rule: cause.rule,
-    cause: cause.cause,
-    // What is not proved for one of them is not proved for all.
+    rule: rule.id,
+    cause: rule.cause,
+    // A finding is proved only if it is proved for each of its pods.
     certainty: verdicts.find((verdict) => verdict.certainty !== 'proved')?.certainty ?? certainty,
     registry: registryOf(failures[0]?.image ?? ''),
     secrets,
-    means: cause.means,
+    means: rule.means,
     fix: [...new Set(verdicts.map(({ fix }) => fix))].join('; '),
-    commands: fixCommands(cause.rule, { namespaces, secrets, wantedKey, isReplaceable }),
+    commands: fixCommands(rule, { namespaces, secrets, wantedKey, isReplaceable }),
     berth: [...new Set(verdicts.flatMap(({ berth }) => berth))],
     evidence: unique(verdicts.flatMap(({ evidence }) => evidence)),
     missing: [...new Set(verdicts.flatMap(({ missing }) => missing))],
@@ -99,8 +101,4 @@ function unique(evidence: readonly Evidence[]): Evidence[] {
 function registryOf(image: string): string | null {
   const parsed = parseReference(image)
   return parsed.ok ? parsed.reference.domain : null
-}
-
-function compare(one: string, other: string): number {
-  return one < other ? -1 : one > other ? 1 : 0
 }

@@ -1,29 +1,30 @@
-/** The pulls of a pod that fail, as its status and its events tell of them. Reads raw objects. Pure. */
+/** Finds a pod's failing image pulls in its status and its events. Reads raw objects. Pure. */
 import { findSites } from '../decision/pod/sites.ts'
-import { isObject, member } from '../json/json.ts'
+import { member, objectsMember, textMember } from '../json/json.ts'
 import { classify } from './rules/classify.ts'
 
-/** One image that does not come. */
+/** An image that the kubelet cannot pull for a container. */
 export interface PullFailure {
   readonly namespace: string
   readonly pod: string
+  /** Empty for the image of the pod sandbox. */
   readonly container: string
   readonly image: string
-  /** Null before the pod has one. */
+  /** Null before the pod is scheduled. */
   readonly node: string | null
-  /** What the kubelet calls it: `ErrImagePull`, `InvalidImageName`, `FailedCreatePodSandBox` … */
+  /** The kubelet's reason: `ErrImagePull`, `InvalidImageName`, `FailedCreatePodSandBox` … */
   readonly reason: string
   readonly message: string
 }
 
-/** A Warning of the kubelet about a pod. */
+/** A Warning event about a pod. */
 export interface PodEvent {
   readonly reason: string
   readonly message: string
 }
 
-/** Reasons of a waiting container that speak of its image (k8s.io/kubernetes v1.36, pkg/kubelet/images/types.go and pkg/kubelet/container/sync_result.go). */
-const reasons: ReadonlySet<string> = new Set([
+/** Reasons of a waiting container that are about its image (k8s.io/kubernetes v1.36, pkg/kubelet/images/types.go and pkg/kubelet/container/sync_result.go). */
+const pullReasons: ReadonlySet<string> = new Set([
   'ErrImagePull',
   'ImagePullBackOff',
   'ErrImageNeverPull',
@@ -39,69 +40,60 @@ const statusLists = [
   ['ephemeralContainerStatuses', 'ephemeralContainers'],
 ] as const
 
-/** `events` are the pod's, oldest first: kubelets before 1.31 write the cause there alone. */
+/** Returns the failing pulls. `events` are the pod's, oldest first: kubelets before 1.31 report the cause only there. */
 export function pullFailures(pod: unknown, events: readonly PodEvent[]): PullFailure[] {
   const metadata = member(pod, 'metadata')
-  const node = text(member(pod, 'spec'), 'nodeName')
-  const home = {
-    namespace: text(metadata, 'namespace'),
-    pod: text(metadata, 'name'),
+  const node = textMember(member(pod, 'spec'), 'nodeName')
+  const podFields = {
+    namespace: textMember(metadata, 'namespace'),
+    pod: textMember(metadata, 'name'),
     node: node === '' ? null : node,
   }
   const images = new Map(findSites(pod).map(({ name, image }) => [name, image]))
   const waiting = statusLists.flatMap(([list, site]) =>
-    listOf(member(member(pod, 'status'), list)).flatMap((status) => {
+    objectsMember(member(pod, 'status'), list).flatMap((status) => {
       const state = member(member(status, 'state'), 'waiting')
-      const reason = text(state, 'reason')
-      if (!reasons.has(reason) && !isPullError(reason)) return []
-      const container = text(status, 'name')
-      const image = images.get(`${site}/${container}`) ?? text(status, 'image')
-      const message = fullest(text(state, 'message'), { reason, image, events })
-      return [{ ...home, container, image, reason, message }]
+      const reason = textMember(state, 'reason')
+      if (!pullReasons.has(reason) && !isPullError(reason)) return []
+      const container = textMember(status, 'name')
+      const image = images.get(`${site}/${container}`) ?? textMember(status, 'image')
+      const statusText = textMember(state, 'message')
+      const texts = [
+        statusText === '' ? reason : `${reason}: ${statusText}`,
+        ...eventTexts(events, image),
+      ]
+      return [{ ...podFields, container, image, reason, message: mostSpecific(texts) }]
     }),
   )
   const sandbox = events.findLast(
     ({ reason, message }) =>
-      reason === 'FailedCreatePodSandBox' && classify(message).cause.rule === 'D13',
+      reason === 'FailedCreatePodSandBox' && classify(message).rule.topic === 'sandbox-image',
   )
   if (waiting.length > 0 || sandbox === undefined) return waiting
-  return [{ ...home, container: '', image: '', ...sandbox }]
+  return [{ ...podFields, container: '', image: '', ...sandbox }]
 }
 
-/** What goes wrong before a pull begins, a secret that cannot be read for one, the kubelet puts into the reason as it is. */
+/** The kubelet puts an error from before the pull, such as an unreadable pull secret, into the reason. */
 function isPullError(reason: string): boolean {
-  return reason.includes(' ') && classify(reason).cause.rule !== 'D99'
+  return reason.includes(' ') && classify(reason).rule.certainty !== 'unknown'
 }
 
-interface Told {
-  readonly reason: string
-  readonly image: string
-  readonly events: readonly PodEvent[]
+/** Messages of events about the image, latest first. */
+function eventTexts(events: readonly PodEvent[], image: string): string[] {
+  return events
+    .map(({ message }) => message)
+    .filter((message) => message.includes(`"${image}"`))
+    .toReversed()
 }
 
-/** Rules of messages that say nothing of the image: unknown ones, and the kubelet's own limit, which passes and hides what came before. */
-const sayNothing: ReadonlySet<string> = new Set(['D99', 'D14'])
-
-/** The status, if it says a cause; else the latest event about this image that does. */
-function fullest(message: string, { reason, image, events }: Told): string {
-  const told = [
-    message === '' ? reason : `${reason}: ${message}`,
-    ...events
-      .filter((event) => event.message.includes(`"${image}"`))
-      .map((event) => event.message)
-      .toReversed(),
-  ]
-  const ruled = told.map((each) => ({ each, rule: classify(each).cause.rule }))
+/**
+ * The first text with a cause that is about the image. The kubelet's own rate limit is not: it hides what earlier pulls
+ * met, so it counts only if no other text has a cause.
+ */
+function mostSpecific(texts: readonly string[]): string {
+  const classified = texts.map((text) => ({ text, rule: classify(text).rule }))
   const found =
-    ruled.find(({ rule }) => !sayNothing.has(rule)) ?? ruled.find(({ rule }) => rule !== 'D99')
-  return found?.each ?? told[0] ?? reason
-}
-
-function text(value: unknown, key: string): string {
-  const found = member(value, key)
-  return typeof found === 'string' ? found : ''
-}
-
-function listOf(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? value.filter(isObject) : []
+    classified.find(({ rule }) => !rule.saysNothingOfImage) ??
+    classified.find(({ rule }) => rule.certainty !== 'unknown')
+  return found?.text ?? texts[0] ?? ''
 }

@@ -1,215 +1,207 @@
 /**
- * What a failing pull comes to, when the message is held against what the cluster says of the pod's credentials.
- * A verdict starts as the message's; evidence may change its cause, or raise it to `proved`. Pure.
+ * The verdict on a failing pull, from the message and the pod's credentials. A verdict starts as what the message says;
+ * evidence changes its cause or raises its certainty to `proved`. Pure.
  */
 import type { PullOrder } from '../credentials/pull-order.ts'
-import type { Rule } from './rules/rule.ts'
-import { ruleOf, classify } from './rules/classify.ts'
+import { classify } from './rules/classify.ts'
+import { type Cause, type Rule, ruleByCause } from './rules/table.ts'
 
 export type Certainty = Rule['certainty'] | 'proved'
 
-/** Something that was seen, and where. */
+/** An observation and where it was made. `-o json` prints this shape. */
 export interface Evidence {
   readonly from:
     'message' | 'pod' | 'secrets' | 'service account' | 'node' | 'registry' | 'openshift'
   readonly says: string
-  /** Where it was asked from; only of what was asked of a registry. */
+  /** Where Berth probed from; only for observations at a registry. */
   readonly vantage?: string
 }
 
 export interface PullVerdict {
-  readonly cause: Rule
+  readonly rule: Rule
   readonly certainty: Certainty
-  readonly leaves: readonly string[]
+  readonly errors: readonly string[]
   readonly evidence: readonly Evidence[]
-  /** What would have made it surer, and was not seen. */
+  /** Evidence that could raise the certainty and that Berth could not get. */
   readonly missing: readonly string[]
-  /** Names of the secrets that it is about. */
+  /** The secrets at fault, by name. */
   readonly secrets: readonly string[]
-  /** The key that a secret for this image needs; null when it matters to nobody. */
+  /** The key that a secret for this image needs; null when the cause is not about credentials. */
   readonly wantedKey: string | null
-  /** Whether each of the secrets holds one key alone. */
+  /** True when each of the secrets has a single key, so that replacing it loses nothing. */
   readonly isReplaceable: boolean
-  /** What to do. */
   readonly fix: string
-  /** What Berth did about it, could have done, or would do. */
+  /** What Berth did, could have done, or would do. */
   readonly berth: readonly string[]
 }
 
-/** What the cluster tells of a pod's credentials; each is null when it could not be read. */
-export interface Credentials {
+/** What the cluster says about a pod's credentials. */
+export interface PodCredentials {
+  /** Null when the image name does not parse. */
   readonly order: PullOrder | null
-  /** Pull secrets that the service account has by now and the pod has not. */
+  /** Pull secrets that the service account has now and the pod does not have. */
   readonly notCopied: readonly string[]
-  /** Annotations of the service account that people take for pull credentials. */
+  /** Annotations of the service account that people mistake for pull credentials. */
   readonly accountAnnotations: readonly string[]
-  /** Pull secrets of the pod whose token has ended, by their own annotation. */
+  /** Pull secrets of the pod whose token has expired, by their `berth.dev/expires-at` annotation. */
   readonly expired?: readonly string[]
 }
 
-/** Causes that the pod's own credentials may explain. */
-const aboutAccess: ReadonlySet<string> = new Set([
-  'D21',
-  'D22',
-  'D23',
-  'D25',
-  'D26',
-  'D27',
-  'D28',
-  'D29',
-  'D30',
-])
-
-export function isAboutAccess(rule: string): boolean {
-  return aboutAccess.has(rule)
-}
-
-/** Without a credential these answers are what a registry gives to a stranger; containerd words a bare 401 like a token that was not taken. */
-const toStrangers: ReadonlySet<string> = new Set(['D22', 'D26', 'D27', 'D28', 'D29'])
-
-/** Answers that speak of the credential alone: they are the same for an image that is not there. */
-const wantsCredential: ReadonlySet<string> = new Set(['D22', 'D29'])
-
-export function judge(message: string, credentials: Credentials | null): PullVerdict {
-  const { cause, leaves } = classify(message)
+/** Returns the verdict on a kubelet message. `credentials` is null when they could not be read. */
+export function diagnoseMessage(message: string, credentials: PodCredentials | null): PullVerdict {
+  const { rule, errors } = classify(message)
   const verdict: PullVerdict = {
-    cause,
-    certainty: cause.certainty,
-    leaves,
-    evidence: [{ from: 'message', says: cause.means }],
+    rule,
+    certainty: rule.certainty,
+    errors,
+    evidence: [{ from: 'message', says: rule.means }],
     missing: [],
     secrets: [],
     wantedKey: null,
     isReplaceable: false,
-    fix: cause.fix,
+    fix: rule.fix,
     berth: [],
   }
-  if (cause.rule === 'D01' || cause.rule === 'D14') return { ...verdict, certainty: 'proved' }
+  if (rule.isProvedByMessage) return { ...verdict, certainty: 'proved' }
   const order = credentials?.order ?? null
   if (credentials === null || order === null) {
-    const wanted = aboutAccess.has(cause.rule) || cause.rule === 'D04' || cause.rule === 'D05'
-    return wanted ? { ...verdict, missing: ["the pod's pull secrets could not be read"] } : verdict
+    const needsSecrets = rule.topic === 'access' || rule.provedBySecrets !== undefined
+    return needsSecrets
+      ? { ...verdict, missing: ["the pod's pull secrets could not be read"] }
+      : verdict
   }
-  return withCredentials(verdict, order, credentials)
+  return applyCredentials(verdict, order, credentials)
 }
 
-function withCredentials(
+function applyCredentials(
   verdict: PullVerdict,
   order: PullOrder,
-  credentials: Credentials,
+  credentials: PodCredentials,
 ): PullVerdict {
-  const rule = verdict.cause.rule
+  const { provedBySecrets, topic } = verdict.rule
   const [fault] = order.faults
-  if (rule === 'D04' && fault !== undefined) {
-    const where = fault.key === null ? '' : `, key ${fault.key}`
-    return raise(verdict, 'D04', 'proved', {
+  if (provedBySecrets === 'undecodable' && fault !== undefined) {
+    const key = fault.key === null ? '' : `, key ${fault.key}`
+    return conclude(verdict, verdict.rule.cause, 'proved', {
       secrets: [fault.secret],
-      evidence: [{ from: 'secrets', says: `secret ${fault.secret}${where}: ${fault.fault}` }],
+      evidence: [{ from: 'secrets', says: `secret ${fault.secret}${key}: ${fault.fault}` }],
     })
   }
-  const missing = order.ignoredSecrets.filter(({ reason }) => reason === 'missing')
-  if (rule === 'D05' && missing.length > 0) return ofMissing(verdict, missing, 'proved')
-  if (!aboutAccess.has(rule)) return verdict
+  const absent = absentSecrets(order)
+  if (provedBySecrets === 'missing' && absent.length > 0)
+    return conclude(verdict, verdict.rule.cause, 'proved', { secrets: absent })
+  if (topic !== 'access') return verdict
   const known: PullVerdict = {
     ...verdict,
     wantedKey: order.wantedKey,
     missing: order.isComplete ? [] : ['a pull secret of the pod may not be read by you'],
-    evidence: [...verdict.evidence, ...seen(order, credentials)],
+    evidence: [...verdict.evidence, ...credentialEvidence(order, credentials)],
   }
   return order.outcome === 'credentials'
-    ? whenTried(known, order, credentials)
-    : whenNothingMatches(known, order, credentials)
+    ? whenCredentialsMatch(known, order, credentials)
+    : whenNoneMatches(known, order, credentials)
 }
 
-/** The kubelet had credentials to try. */
-function whenTried(
+/** The kubelet sent credentials of the pod's secrets. */
+function whenCredentialsMatch(
   before: PullVerdict,
   { candidates, ignoredKeys }: PullOrder,
-  { expired = [] }: Credentials,
+  { expired = [] }: PodCredentials,
 ): PullVerdict {
   const secrets = [...new Set(candidates.map(({ secret }) => secret))]
   const keys = [...candidates, ...ignoredKeys].filter(({ secret }) => secrets.includes(secret))
   const verdict = { ...before, isReplaceable: keys.length === secrets.length }
-  const ended = secrets.filter((secret) => expired.includes(secret))
-  if (ended.length > 0)
-    return raise(verdict, 'D21', 'proved', {
-      secrets: ended,
-      evidence: ended.map((secret) => ({
+  const expiredOnes = secrets.filter((secret) => expired.includes(secret))
+  if (expiredOnes.length > 0)
+    return conclude(verdict, 'token-expired', 'proved', {
+      secrets: expiredOnes,
+      evidence: expiredOnes.map((secret) => ({
         from: 'secrets',
         says: `secret ${secret} says that its token has ended (berth.dev/expires-at)`,
       })),
     })
-  const empty = candidates.every(({ isAnonymous }) => isAnonymous)
-  if (empty && toStrangers.has(verdict.cause.rule))
-    return raise(verdict, 'D09', 'likely', { secrets })
-  if (verdict.cause.rule === 'D27' || verdict.cause.rule === 'D29')
-    return raise(verdict, 'D25', 'likely', { secrets })
+  const { isAlsoSaidToAnonymous, causeIfSent } = verdict.rule
+  const hasNoUser = candidates.every(({ isAnonymous }) => isAnonymous)
+  if (hasNoUser && isAlsoSaidToAnonymous)
+    return conclude(verdict, 'empty-credential', 'likely', { secrets })
+  if (causeIfSent !== undefined) return conclude(verdict, causeIfSent, 'likely', { secrets })
   return { ...verdict, secrets }
 }
 
-/** No pull secret is for this image: what a stranger was told says little of the image, and much of the secrets. */
-function whenNothingMatches(
+/** No pull secret of the pod is for this image, so the answer to an anonymous request says more about the secrets than about the image. */
+function whenNoneMatches(
   verdict: PullVerdict,
   order: PullOrder,
-  { notCopied }: Credentials,
+  { notCopied }: PodCredentials,
 ): PullVerdict {
-  if (!toStrangers.has(verdict.cause.rule)) return verdict
-  const certainty = wantsCredential.has(verdict.cause.rule) ? 'proved' : 'likely'
-  const missing = order.ignoredSecrets.filter(({ reason }) => reason === 'missing')
-  if (missing.length > 0) return ofMissing(verdict, missing, certainty)
-  const ignored = order.ignoredSecrets.filter(({ reason }) =>
+  const { isAlsoSaidToAnonymous, isOnlyAboutCredential, causeIfNoneMatches } = verdict.rule
+  if (!isAlsoSaidToAnonymous) return verdict
+  const certainty = isOnlyAboutCredential ? 'proved' : 'likely'
+  const absent = absentSecrets(order)
+  if (absent.length > 0)
+    return conclude(verdict, 'pull-secret-missing', certainty, { secrets: absent })
+  const unusable = order.ignoredSecrets.filter(({ reason }) =>
     ['wrong-type', 'no-data', 'no-entries', 'helpers-only'].includes(reason),
   )
-  if (ignored.some(({ reason }) => reason === 'helpers-only'))
-    return raise(verdict, 'D09', certainty, { secrets: ignored.map(({ secret }) => secret) })
-  if (ignored.length > 0)
-    return raise(verdict, 'D06', certainty, { secrets: ignored.map(({ secret }) => secret) })
-  const near = order.ignoredKeys.filter(({ reason }) =>
+  if (unusable.length > 0) {
+    const hasHelpersOnly = unusable.some(({ reason }) => reason === 'helpers-only')
+    return conclude(
+      verdict,
+      hasHelpersOnly ? 'empty-credential' : 'pull-secret-ignored',
+      certainty,
+      { secrets: unusable.map(({ secret }) => secret) },
+    )
+  }
+  const almostMatching = order.ignoredKeys.filter(({ reason }) =>
     ['hub-name', 'other-port', 'other-path', 'label-count', 'not-a-url'].includes(reason),
   )
-  if (near.length > 0)
-    return raise(verdict, 'D07', certainty, {
-      secrets: [...new Set(near.map(({ secret }) => secret))],
+  if (almostMatching.length > 0)
+    return conclude(verdict, 'no-matching-credential', certainty, {
+      secrets: [...new Set(almostMatching.map(({ secret }) => secret))],
     })
-  if (notCopied.length > 0) return raise(verdict, 'D08', 'likely', { secrets: notCopied })
-  const alone =
-    verdict.cause.rule === 'D29' ? raise(verdict, 'D22', 'likely', { secrets: [] }) : verdict
+  if (notCopied.length > 0)
+    return conclude(verdict, 'service-account-changed', 'likely', { secrets: notCopied })
+  const concluded =
+    causeIfNoneMatches === undefined
+      ? verdict
+      : conclude(verdict, causeIfNoneMatches, 'likely', { secrets: [] })
   return {
-    ...alone,
+    ...concluded,
     missing: [
-      ...alone.missing,
+      ...concluded.missing,
       "the node's own credentials (its config.json, a credential provider), which nobody can see through the API",
     ],
   }
 }
 
-function ofMissing(
-  verdict: PullVerdict,
-  missing: readonly { readonly secret: string }[],
-  certainty: Certainty,
-): PullVerdict {
-  return raise(verdict, 'D05', certainty, { secrets: missing.map(({ secret }) => secret) })
+/** Secrets that the pod names and that do not exist. */
+function absentSecrets({ ignoredSecrets }: PullOrder): string[] {
+  return ignoredSecrets.flatMap(({ secret, reason }) => (reason === 'missing' ? [secret] : []))
 }
 
-/** Another cause, or the same and surer, with what shows it. */
-function raise(
+/** Sets the cause and the certainty, with the secrets at fault and the evidence for it. */
+function conclude(
   verdict: PullVerdict,
-  rule: string,
+  cause: Cause,
   certainty: Certainty,
-  more: { readonly secrets: readonly string[]; readonly evidence?: readonly Evidence[] },
+  found: { readonly secrets: readonly string[]; readonly evidence?: readonly Evidence[] },
 ): PullVerdict {
+  const rule = ruleByCause(cause)
   return {
     ...verdict,
-    cause: ruleOf(rule),
-    fix: ruleOf(rule).fix,
+    rule,
+    fix: rule.fix,
     certainty,
-    secrets: more.secrets,
-    evidence: [...verdict.evidence, ...(more.evidence ?? [])],
+    secrets: found.secrets,
+    evidence: [...verdict.evidence, ...(found.evidence ?? [])],
   }
 }
 
-/** Says in words what the kubelet does with the pod's secrets for this image; never a password. */
-function seen(order: PullOrder, { notCopied, accountAnnotations }: Credentials): Evidence[] {
+/** Describes what the kubelet does with the pod's secrets for this image; contains no password. */
+function credentialEvidence(
+  order: PullOrder,
+  { notCopied, accountAnnotations }: PodCredentials,
+): Evidence[] {
   const lines: Evidence[] = order.candidates.map(({ secret, key, isAnonymous }) => ({
     from: 'secrets',
     says: `secret ${secret}, key ${key}, is tried${isAnonymous ? ', and holds no user' : ''}`,

@@ -7,14 +7,13 @@ import type { Decide } from '../decision/resolve/decision-cache.ts'
 import { resolveWithoutProbing } from '../decision/resolve/resolve.ts'
 import { describeResolution } from '../decision/resolve/describe-resolution.ts'
 import { createEngine, defaultSecretsDirectory } from './decision-engine.ts'
-import { type Io, print } from '../cli/io.ts'
 
 export interface BatchDeciderOptions {
   /** False: no registry is asked, and the first candidate counts as found. */
   readonly probe: boolean
   readonly secretsDirectory: string | undefined
-  /** Told of credentials that cannot be used. */
-  readonly stderr: Io['stderr']
+  /** Receives a message about each credential that cannot be used. */
+  readonly onProblem: (message: string) => void
 }
 
 export interface BatchDecider {
@@ -29,12 +28,12 @@ const patienceMs = 10_000
 const parallel = 8
 
 export function createBatchDecider(config: Config, options: BatchDeciderOptions): BatchDecider {
-  const { probe, secretsDirectory, stderr } = options
+  const { probe, secretsDirectory, onProblem } = options
   if (!probe) return { decide: decideUnasked(config), close: () => Promise.resolve() }
   const engine = createEngine(config, {
     secretsDirectory: secretsDirectory ?? defaultSecretsDirectory,
     queryTimeoutMs: patienceMs / 2,
-    onProblem: (message) => print(stderr, `berth: ${message}`),
+    onProblem,
   })
   const limit = pLimit(parallel)
   return {

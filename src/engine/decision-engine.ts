@@ -10,7 +10,6 @@ import type { ManifestSource } from '../decision/resolve/manifest-source.ts'
 import { createDecide, type Decide } from '../decision/resolve/decision-cache.ts'
 import { createManifestCache } from '../decision/resolve/manifest-cache.ts'
 import type { ResolveDependencies } from '../decision/resolve/probe-candidate.ts'
-import type { Io } from '../cli/io.ts'
 
 export interface Engine {
   readonly policy: AdmissionPolicy
@@ -31,7 +30,7 @@ export interface EngineOptions {
   /** Told how long each question to a registry took, in seconds. */
   readonly onAnswered?: (host: string, seconds: number) => void
   /** Where AWS's own variables are looked for, which pods of service accounts with a role have. */
-  readonly env?: Io['env']
+  readonly env?: Readonly<Record<string, string | undefined>>
   /** Tokens of ECR that outlive this engine; an engine of its own has its own. */
   readonly ecrTokens?: EcrTokens
 }

@@ -5,12 +5,11 @@ import { parseEcrHost } from '../aws/ecr-host.ts'
 import type { MakeRepository } from '../mirror/copy.ts'
 import { RegistryError } from '../registry/http/registry-error.ts'
 import type { RegistrySettings } from '../registry/settings.ts'
-import type { Io } from '../cli/io.ts'
 
 export interface RepositoryMaker {
   readonly settings: ReadonlyMap<string, Pick<RegistrySettings, 'credentials'>>
   readonly secretsDirectory: string
-  readonly env: Io['env']
+  readonly env: Readonly<Record<string, string | undefined>>
 }
 
 /** Makes repositories by the identity that fetches the registry's tokens; false for a host that is not one of ECR. */

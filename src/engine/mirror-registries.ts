@@ -14,11 +14,21 @@ import { createConnections } from '../registry/http/connections.ts'
 import { systemClock } from '../registry/http/retry-policy.ts'
 import { createRegistries, type Registries } from '../registry/repository.ts'
 import type { RegistrySettings } from '../registry/settings.ts'
-import { configFile, type Parsed, text } from '../cli/options.ts'
 import type { RepositoryMaker } from './ecr-repositories.ts'
 import type { EngineOptions } from './decision-engine.ts'
-import { defaultSecretsDirectory } from './secrets-directory.ts'
-import { type Io, print } from '../cli/io.ts'
+
+export interface MirrorRegistriesOptions {
+  /** Null where the command line says everything, and there is no config file. */
+  readonly config: Config | null
+  /** The images and pairs of the command line: their registries may be asked even if the config does not list them. */
+  readonly names: readonly string[]
+  readonly secretsDirectory: string
+  /** Whether missing repositories of Amazon ECR are created, as the config may say too. */
+  readonly createRepositories: boolean
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** Receives a message about each credential that cannot be used. */
+  readonly onProblem: (message: string) => void
+}
 
 export interface OpenedMirror {
   readonly registries: Registries
@@ -28,58 +38,42 @@ export interface OpenedMirror {
   readonly makeRepository: MakeRepository | null
 }
 
-/** Reads the config, if there is one or one is needed. Throws `config-unreadable` and `config-invalid`. */
-export async function openMirror({ values, positionals }: Parsed, io: Io): Promise<OpenedMirror> {
-  const config = isWithoutConfig(values, positionals) ? null : await readConfig(values)
+/** Opens the registries of the config and of the command line. */
+export async function openMirror(options: MirrorRegistriesOptions): Promise<OpenedMirror> {
+  const { config, secretsDirectory, onProblem, env } = options
   const settings = new Map(config?.registries ?? [])
-  for (const name of positionals.flatMap((each) => each.split('='))) {
+  for (const name of options.names.flatMap((each) => each.split('='))) {
     const parsed = parseReference(name)
     const host = parsed.ok ? canonicalHost(parsed.reference.domain) : ''
     const unlisted = host === '' || settings.has(host) ? null : unlistedRegistry(host)
     if (unlisted !== null) settings.set(host, unlisted)
   }
-  const secretsDirectory = text(values, 'secrets-dir') ?? defaultSecretsDirectory
-  const onProblem = (message: string) => print(io.stderr, `berth: ${message}`)
   const hasEcr = [...settings.values()].some(({ credentials }) => credentials?.kind === 'ecr')
-  const options = { secretsDirectory, onProblem, env: io.env }
-  const keychainFor = keychains(io, {
-    ...options,
-    ...(hasEcr ? { ecrTokens: await tokenStore(options) } : {}),
+  const engineOptions = { secretsDirectory, onProblem, env }
+  const keychainFor = keychains(env, {
+    ...engineOptions,
+    ...(hasEcr ? { ecrTokens: await tokenStore(engineOptions) } : {}),
   })
   const connections = createConnections({
     registries: settings,
     keychainFor,
     now: () => Date.now(),
   })
-  const mayCreate = values['create-repos'] === true || config?.mirror.createRepositories === true
+  const mayCreate = options.createRepositories || config?.mirror.createRepositories === true
   return {
     config,
     registries: createRegistries(connections, systemClock),
     makeRepository:
-      mayCreate && hasEcr ? await repositories({ settings, secretsDirectory, env: io.env }) : null,
-  }
-}
-
-/** The config's libraries are a third of what a command has to load, and a pair needs none of them. */
-async function readConfig(values: Parsed['values']): Promise<Config> {
-  const { loadConfig } = await import('../config/load.ts')
-  return loadConfig(configFile(values))
-}
-
-/** A pair says everything; what is not a pair is looked up in the table. */
-function isWithoutConfig(values: Parsed['values'], positionals: readonly string[]): boolean {
-  if (values['config'] !== undefined || positionals.length === 0) return false
-  try {
-    configFile(values)
-    return false
-  } catch {
-    return positionals.length === 2 || positionals.every((each) => each.includes('='))
+      mayCreate && hasEcr ? await repositories({ settings, secretsDirectory, env }) : null,
   }
 }
 
 /** What the config says of a registry, and where it says nothing, the caller's own docker config. */
-function keychains(io: Io, options: KeychainOptions): (settings: RegistrySettings) => Keychain {
-  const own = dockerConfigOf(io)
+function keychains(
+  env: MirrorRegistriesOptions['env'],
+  options: KeychainOptions,
+): (settings: RegistrySettings) => Keychain {
+  const own = dockerConfigOf(env)
   const fallback = own === null ? null : ({ kind: 'dockerConfig', file: own } as const)
   return ({ credentials }) => createKeychain(credentials ?? fallback, options)
 }
@@ -97,7 +91,7 @@ async function repositories(maker: RepositoryMaker): Promise<MakeRepository> {
 }
 
 /** `docker login` writes to $DOCKER_CONFIG/config.json, else to ~/.docker/config.json. */
-function dockerConfigOf({ env }: Io): string | null {
+function dockerConfigOf(env: MirrorRegistriesOptions['env']): string | null {
   const directory = env['DOCKER_CONFIG'] ?? join(env['HOME'] ?? homedir(), '.docker')
   const file = join(directory, 'config.json')
   return existsSync(file) ? file : null

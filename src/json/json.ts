@@ -11,3 +11,15 @@ export function isObject(value: unknown): value is JsonObject {
 export function member(value: unknown, key: string): unknown {
   return isObject(value) && Object.hasOwn(value, key) ? value[key] : undefined
 }
+
+/** A string member; empty when it is missing or of another type. */
+export function textMember(value: unknown, key: string): string {
+  const text = member(value, key)
+  return typeof text === 'string' ? text : ''
+}
+
+/** The objects of a list member; empty when it is missing or not a list. */
+export function objectsMember(value: unknown, key: string): readonly JsonObject[] {
+  const list = member(value, key)
+  return Array.isArray(list) ? list.filter(isObject) : []
+}

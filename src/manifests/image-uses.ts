@@ -1,82 +1,83 @@
-/** Which images a command is about: those of manifests, or those that a cluster's pods ask for. */
+/** Collects the images that a command is about: from manifests, and from the pods of a cluster. */
+import type { Readable } from 'node:stream'
 import type { Config } from '../config/config.ts'
+import type { ConnectOptions } from '../kube/connect.ts'
 import type { KubeObject } from '../kube/object.ts'
 import { askedBy, imagesOf } from './images.ts'
-import { readManifests } from './source.ts'
-import { type Parsed, text, texts } from '../cli/options.ts'
-import { type Io, print } from '../cli/io.ts'
 import { readManifestFiles, refuse } from './manifest-files.ts'
+import { readManifests } from './source.ts'
 
-/** The options that `readUses` reads. */
-export const useOptions = {
-  filename: { type: 'string', short: 'f', multiple: true },
-  recursive: { type: 'boolean', short: 'R' },
-  'from-cluster': { type: 'boolean' },
-  'all-namespaces': { type: 'boolean', short: 'A' },
-  namespace: { type: 'string', short: 'n' },
-  kubeconfig: { type: 'string' },
-  context: { type: 'string' },
-} as const
+/** Where the images come from. */
+export interface ImageSources {
+  /** Manifest files, directories, or `-` for `stdin`. */
+  readonly files: readonly string[]
+  /** Whether subdirectories are read too. */
+  readonly recursive: boolean
+  readonly stdin: Readable
+  /** The namespace of manifests without one (`default`), and the only one whose pods are read. */
+  readonly namespace: string | undefined
+  /** The cluster whose pods are read too; null to read manifests only. */
+  readonly cluster: PodSource | null
+  /** Receives a message about each file that is skipped. */
+  readonly onProblem: (message: string) => void
+}
 
-/** An image in a namespace, once, however many pods ask for it. */
+export interface PodSource extends ConnectOptions {
+  readonly allNamespaces: boolean
+  readonly signal: AbortSignal
+}
+
+/** One image in one namespace, however many pods use it. */
 export interface Use {
   readonly image: string
   readonly namespace: string
-  /** One of those that ask, and for a file where it is. */
+  /** One of the objects that use it; for a manifest, with its file. */
   readonly by: string
 }
 
-/** Throws `manifest-invalid`, and what the API server's client throws. */
+/** Returns each image of each namespace once, in the order found. Throws `manifest-invalid`, and what the API client throws. */
 export async function readUses(
-  values: Parsed['values'],
+  { files, recursive, stdin, namespace, cluster, onProblem }: ImageSources,
   { workloads }: Pick<Config, 'workloads'>,
-  io: Io,
 ): Promise<Use[]> {
-  const names = texts(values, 'filename')
-  const files = await readManifestFiles(names, {
-    recursive: values['recursive'] === true,
-    stdin: io.stdin,
-  })
-  const written = files.flatMap((file): Use[] => {
+  const manifestFiles = await readManifestFiles(files, { recursive, stdin })
+  const written = manifestFiles.flatMap((file): Use[] => {
     const read = readManifests(file.text)
     if (!read.ok) {
-      print(io.stderr, refuse(file, read))
+      onProblem(refuse(file, read))
       return []
     }
-    const namespace = text(values, 'namespace') ?? 'default'
     return imagesOf(read.manifests, workloads).map((use) => ({
       image: use.image,
-      namespace: use.namespace ?? namespace,
+      namespace: use.namespace ?? namespace ?? 'default',
       by: `${file.name}: ${use.object}`,
     }))
   })
-  const running = values['from-cluster'] === true ? await runningUses(values, io) : []
+  const running = cluster === null ? [] : await runningUses(cluster, namespace)
   const distinct = new Map(
     [...written, ...running].toReversed().map((use) => [`${use.namespace} ${use.image}`, use]),
   )
   return [...distinct.values()].toReversed()
 }
 
-/** What pods asked for: of those that the webhook has changed, the annotation says it. */
-async function runningUses(values: Parsed['values'], io: Io): Promise<Use[]> {
-  // client-node takes half a second to load, which nobody has to wait for who asks no cluster.
+/** Returns the images that pods asked for; for pods that the webhook changed, the ones in their annotation. */
+async function runningUses(
+  { allNamespaces, signal, ...connection }: PodSource,
+  namespace: string | undefined,
+): Promise<Use[]> {
+  // Loading client-node takes half a second, so it is loaded only when a cluster is read.
   const { connect } = await import('../kube/connect.ts')
-  const cluster = await connect({
-    kubeconfig: text(values, 'kubeconfig'),
-    context: text(values, 'context'),
-    env: io.env,
-  })
+  const cluster = await connect(connection)
   try {
-    const everywhere = values['all-namespaces'] === true
-    const namespace = text(values, 'namespace') ?? cluster.namespace
+    const only = namespace ?? cluster.namespace
     const where = {
       apiVersion: 'v1',
       resource: 'pods',
-      ...(everywhere ? {} : { namespace }),
+      ...(allNamespaces ? {} : { namespace: only }),
     }
     const uses: Use[] = []
-    for await (const pod of cluster.api.list<KubeObject>(where, {}, io.signal)) {
-      const { name, namespace: own = namespace } = pod.metadata
+    for await (const pod of cluster.api.list<KubeObject>(where, {}, signal)) {
+      const { name, namespace: own = only } = pod.metadata
       uses.push(
         ...askedBy(pod).map((image) => ({ image, namespace: own, by: `Pod ${own}/${name}` })),
       )

@@ -1,9 +1,9 @@
 /** `-f FILE|DIR|-` as kubectl reads it: files, directories (with -R also those below), and standard input. */
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import type { Readable } from 'node:stream'
 import { buffer as readAll } from 'node:stream/consumers'
 import { BerthError } from '../errors.ts'
-import type { Io } from '../cli/io.ts'
 
 export interface ManifestFile {
   /** As the user named it; `-` is standard input. */
@@ -19,7 +19,7 @@ const extensions = /\.(?:json|ya?ml)$/
 /** Reads all of them, directories in the order of their names. Throws `manifest-invalid` for what cannot be read. */
 export async function readManifestFiles(
   names: readonly string[],
-  { recursive, stdin }: { readonly recursive: boolean; readonly stdin: Io['stdin'] },
+  { recursive, stdin }: { readonly recursive: boolean; readonly stdin: Readable },
 ): Promise<ManifestFile[]> {
   const files: ManifestFile[] = []
   for (const name of names) {

@@ -1,23 +1,26 @@
 /** What mirroring asks of a cluster: which pods there are, and to start some of them anew. */
-import type { Cluster } from '../kube/connect.ts'
+import type { Cluster, ConnectOptions } from '../kube/connect.ts'
 import type { KubeObject } from '../kube/object.ts'
 import { outdatedImages, type Owner, ownerOf, restartPatch, type Served } from './restart.ts'
-import { type Parsed, text } from '../cli/options.ts'
-import type { Io } from '../cli/io.ts'
 
-/** Opens what the kubeconfig names, for as long as the work takes. Throws `kubeconfig-invalid`. */
+/** Which pods are looked at, and whether anything is changed. */
+export interface RestartOptions {
+  readonly connection: ConnectOptions
+  readonly allNamespaces: boolean
+  /** The only namespace to look at unless `allNamespaces`; the context's own when undefined. */
+  readonly namespace: string | undefined
+  readonly dryRun: boolean
+  readonly signal: AbortSignal
+}
+
+/** Connects to the cluster, runs `work`, and closes the connection. Throws `kubeconfig-invalid`. */
 async function withCluster<Result>(
-  values: Parsed['values'],
-  io: Io,
+  connection: ConnectOptions,
   work: (cluster: Cluster) => Promise<Result>,
 ): Promise<Result> {
-  // client-node takes half a second to load, which no other way of copying has to wait for.
+  // Loading client-node takes half a second, so it is loaded only when a cluster is asked.
   const { connect } = await import('../kube/connect.ts')
-  const cluster = await connect({
-    kubeconfig: text(values, 'kubeconfig'),
-    context: text(values, 'context'),
-    env: io.env,
-  })
+  const cluster = await connect(connection)
   try {
     return await work(cluster)
   } finally {
@@ -28,13 +31,11 @@ async function withCluster<Result>(
 /** The pods of the namespaces that are asked for: -A all, -n one, else the context's own. Throws `cluster-…`. */
 async function listPods(
   { api, namespace: own }: Cluster,
-  values: Parsed['values'],
-  signal: AbortSignal,
+  { allNamespaces, namespace = own, signal }: RestartOptions,
 ): Promise<readonly KubeObject[]> {
   const all = { apiVersion: 'v1', resource: 'pods' }
-  const namespace = text(values, 'namespace') ?? own
   const pods: KubeObject[] = []
-  const where = values['all-namespaces'] === true ? all : { ...all, namespace }
+  const where = allNamespaces ? all : { ...all, namespace }
   for await (const pod of api.list(where, {}, signal)) pods.push(pod)
   return pods
 }
@@ -55,16 +56,15 @@ const resources: Readonly<Record<string, string>> = {
 
 /** Restarts what runs an image that its mirror serves no longer; `onPlan` is told before anything is changed. */
 export function restartWorkloads(
-  values: Parsed['values'],
-  io: Io,
+  options: RestartOptions,
   plan: {
     readonly served: readonly Served[]
     readonly onPlan: (restarts: readonly Restart[]) => void
   },
 ): Promise<void> {
-  return withCluster(values, io, async (cluster) => {
+  return withCluster(options.connection, async (cluster) => {
     const found = new Map<string, Restart>()
-    for (const pod of await listPods(cluster, values, io.signal)) {
+    for (const pod of await listPods(cluster, options)) {
       const images = outdatedImages(pod, plan.served)
       const owner = images.length === 0 ? null : await workloadOf(cluster, pod)
       if (owner === null) continue
@@ -74,10 +74,12 @@ export function restartWorkloads(
       found.set(key, { ...owner, namespace, images: [...new Set([...before, ...images])] })
     }
     plan.onPlan([...found.values()])
-    if (values['dry-run'] === true) return
+    if (options.dryRun) return
     for (const { kind, namespace, name } of found.values()) {
       const where = { apiVersion: 'apps/v1', resource: resources[kind] ?? '', namespace, name }
-      await cluster.api.patch(where, 'strategic', restartPatch(new Date()), { signal: io.signal })
+      await cluster.api.patch(where, 'strategic', restartPatch(new Date()), {
+        signal: options.signal,
+      })
     }
   })
 }

@@ -1,4 +1,5 @@
 /** What to copy, from what the command line, manifests, a cluster or the config say. */
+import type { Readable } from 'node:stream'
 import { text as readAll } from 'node:stream/consumers'
 import type { Config, MirrorImage } from '../config/config.ts'
 import { BerthError } from '../errors.ts'
@@ -10,36 +11,38 @@ import { formatReference, type Reference, withDefaultTag } from '../decision/ref
 import { RegistryError } from '../registry/http/registry-error.ts'
 import type { Registries } from '../registry/repository.ts'
 import { listTags } from '../registry/manifests/tags.ts'
-import { type Parsed, text, texts } from '../cli/options.ts'
-import { readUses, type Use } from '../manifests/image-uses.ts'
-import { type Io, print } from '../cli/io.ts'
-import type { OpenedMirror } from '../engine/mirror-registries.ts'
+import { type ImageSources, readUses, type Use } from '../manifests/image-uses.ts'
 
 /** What is to be copied, and what was asked for and cannot be. */
 export interface WantedPairs extends MirrorPlan {
   readonly unlisted: readonly { readonly image: string; readonly reason: string }[]
 }
 
+/** What the command line asks for. */
+export interface WantedPairsOptions extends ImageSources {
+  /** Images, pairs `SRC=DST`, or `-` for the names on `stdin`. */
+  readonly names: readonly string[]
+  readonly signal: AbortSignal
+}
+
 /** Everything that was asked for, pairs first. Throws `usage`, `invalid-reference`, and what `readUses` throws. */
 export async function wantedPairs(
-  { config, registries }: OpenedMirror,
-  { values, positionals }: Parsed,
-  io: Io,
+  { config, registries }: { readonly config: Config | null; readonly registries: Registries },
+  options: WantedPairsOptions,
 ): Promise<WantedPairs> {
-  const { pairs, rest } = givenPairs(positionals, config)
+  const { pairs, rest } = givenPairs(options.names, config)
   if (config === null) return { pairs, skipped: [], unlisted: [] }
-  const namespace = text(values, 'namespace') ?? 'default'
-  const files = texts(values, 'filename')
-  const names = await namesOf(rest, io)
-  const uses = await readUses(values, config, io)
+  const namespace = options.namespace ?? 'default'
+  const names = await namesOf(rest, options.stdin)
+  const uses = await readUses(options, config)
   const images: WantedImage[] = [
     ...names.map((name) => ({ reference: readImage(name), namespace })),
-    ...uses.flatMap((use) => wantedBy(use, io)),
+    ...uses.flatMap((use) => wantedBy(use, options.onProblem)),
   ]
   const unlisted: { image: string; reason: string }[] = []
-  if (positionals.length === 0 && files.length === 0 && values['from-cluster'] !== true) {
+  if (options.names.length === 0 && options.files.length === 0 && options.cluster === null) {
     for (const image of configured(config)) {
-      const found = await imagesOfEntry(registries, image, io.signal)
+      const found = await imagesOfEntry(registries, image, options.signal)
       if (Array.isArray(found)) images.push(...found)
       else unlisted.push({ image: formatReference(image.reference), reason: found as string })
     }
@@ -60,6 +63,12 @@ function configured({ mirror }: Config): readonly MirrorImage[] {
   const message =
     'nothing is named: give images, or a pair SRC DST, or list `mirror.images` in the config'
   throw new BerthError('usage', message)
+}
+
+/** Whether the names can be copied without a config: two names, or `SRC=DST` each. */
+export function namesOnlyPairs(names: readonly string[]): boolean {
+  if (names.length === 0) return false
+  return names.length === 2 || names.every((name) => name.includes('='))
 }
 
 const isNoPair = (name: string): boolean => !name.includes('=')
@@ -105,17 +114,20 @@ function readImage(name: string): Reference {
 }
 
 /** `-` stands for the names on standard input, one a line. */
-async function namesOf(positionals: readonly string[], io: Io): Promise<string[]> {
+async function namesOf(positionals: readonly string[], stdin: Readable): Promise<string[]> {
   if (!positionals.includes('-')) return [...positionals]
-  const lines = (await readAll(io.stdin)).split('\n').filter((line) => line.trim() !== '')
+  const lines = (await readAll(stdin)).split('\n').filter((line) => line.trim() !== '')
   return positionals.flatMap((each) => (each === '-' ? lines : [each]))
 }
 
 /** A name that does not parse is told of and passed over, as the webhook does. */
-function wantedBy({ image, namespace, by }: Use, io: Io): WantedImage[] {
+function wantedBy(
+  { image, namespace, by }: Use,
+  onProblem: (message: string) => void,
+): WantedImage[] {
   const parsed = parseReference(image)
   if (parsed.ok) return [{ reference: parsed.reference, namespace }]
-  print(io.stderr, `berth: ${image} is passed over: ${parsed.message} (${by})`)
+  onProblem(`${image} is passed over: ${parsed.message} (${by})`)
   return []
 }
 

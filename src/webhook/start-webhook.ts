@@ -14,7 +14,6 @@ import { createAdmissionLog } from './admission/admission-log.ts'
 import type { Logs } from '../telemetry/log.ts'
 import { createMetrics } from '../telemetry/webhook-metrics.ts'
 import { createEngine, createTokenStore } from '../engine/decision-engine.ts'
-import type { Io } from '../cli/io.ts'
 
 export interface WebhookOptions {
   readonly config: Config
@@ -31,7 +30,7 @@ export interface WebhookOptions {
   readonly ensure?: (copies: Config['pullSecretCopies']['copies']) => SecretProvisioner
   /** Null when calls may come, else why not. */
   readonly notReady?: () => string | null
-  readonly env?: Io['env']
+  readonly env?: Readonly<Record<string, string | undefined>>
   readonly logs: Logs
 }
 

@@ -1,6 +1,6 @@
 import { Registry } from 'prom-client'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { createJudge } from '../../src/diagnose/evidence/cluster-evidence.ts'
+import { createDiagnoser } from '../../src/diagnose/evidence/diagnose-cluster.ts'
 import { pullFailuresLoop } from '../../src/controller/pull-failures-loop.ts'
 import type { KubeApi } from '../../src/kube/api-client.ts'
 import { KubeError } from '../../src/kube/error.ts'
@@ -112,7 +112,7 @@ function start(pods: readonly KubeObject[], { readSecrets = false, staysMs = 0 }
     const loop = pullFailuresLoop(
       {
         api: fake.api,
-        createJudge: () => createJudge(fake.api, readSecrets),
+        createDiagnoser: () => createDiagnoser(fake.api, readSecrets),
         hosts: new Set(['mirror.example']),
         metrics,
         log: { info: note('info'), warn: note('warn'), debug: note('debug') } as never,

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
 import { readConfig } from '../../src/config/load.ts'
 import { jsonSchema } from '../../src/config/schema.ts'
-import { rules } from '../../src/diagnose/rules/classify.ts'
+import { rules } from '../../src/diagnose/rules/table.ts'
 import { errorCodes } from '../../src/errors.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -121,8 +121,8 @@ describe('docs/diagnose.md', () => {
 
     expect(new Set(rows)).toEqual(
       new Set(
-        rules.map(({ rule, cause, certainty, means, fix }) =>
-          [rule, `\`${cause}\``, certainty, means, fix].join(' | '),
+        rules.map(({ id, cause, certainty, means, fix }) =>
+          [id, `\`${cause}\``, certainty, means, fix].join(' | '),
         ),
       ),
     )

@@ -1,5 +1,5 @@
 /** `berth diagnose --fix`: shows what would help and is safe, asks, and does it. */
-import type { Judged } from '../../diagnose/findings.ts'
+import type { DiagnosedFailure } from '../../diagnose/findings.ts'
 import { BerthError } from '../../errors.ts'
 import type { Cluster } from '../../kube/connect.ts'
 import { type Parsed, text } from '../options.ts'
@@ -54,7 +54,7 @@ export function readFixWish(values: Parsed['values']): FixWish | null {
 /** `tell` is told of the plan, and of each step when it has ended. Throws `usage` where nobody can be asked, and KubeError. */
 export async function fix(
   cluster: Cluster,
-  judged: readonly Judged[],
+  judged: readonly DiagnosedFailure[],
   { wish, io, tell }: { wish: FixWish; io: Io; tell: (line: string) => void },
 ): Promise<FixReport> {
   const plan = await planFix(cluster.api, judged, wish.secret)

@@ -4,12 +4,12 @@ import { stringify } from 'yaml'
 import { loadConfig } from '../../config/load.ts'
 import { createKeychain } from '../../engine/keychain.ts'
 import { classify } from '../../diagnose/rules/classify.ts'
-import { findings, type Judged } from '../../diagnose/findings.ts'
+import { findings, type DiagnosedFailure } from '../../diagnose/findings.ts'
 import { BerthError } from '../../errors.ts'
 import type { KubeApi } from '../../kube/api-client.ts'
 import { type Cluster, connect } from '../../kube/connect.ts'
 import { defaultConfigFile, oneOf, type Parsed, readArguments, text } from '../options.ts'
-import { judgeCluster, type Scope } from '../../diagnose/evidence/cluster-evidence.ts'
+import { diagnoseCluster, type PodScope } from '../../diagnose/evidence/diagnose-cluster.ts'
 import { diagnosisTable, type Diagnosis, findingsTable } from '../output/diagnosis-table.ts'
 import {
   createEngine,
@@ -80,14 +80,14 @@ export const diagnose: Command = async (args, io) => {
   const messages = message === '-' ? await readLines(io) : [message]
   const diagnoses = messages.map((each): Diagnosis => ({ message: each, ...classify(each) }))
   show(diagnoses.map(contract), () => diagnosisTable(diagnoses, io))
-  return diagnoses.some(({ cause }) => cause.certainty === 'unknown') ? 1 : 0
+  return diagnoses.some(({ rule }) => rule.certainty === 'unknown') ? 1 : 0
 }
 
 async function fromCluster(
   values: Parsed['values'],
   names: readonly string[],
   io: Io,
-  use: (cluster: Cluster, pulls: readonly Judged[]) => Promise<number>,
+  use: (cluster: Cluster, pulls: readonly DiagnosedFailure[]) => Promise<number>,
 ): Promise<number> {
   const cluster = await connect({
     kubeconfig: text(values, 'kubeconfig'),
@@ -99,8 +99,8 @@ async function fromCluster(
     if (isAll && names.length > 0)
       throw new BerthError('usage', `${names[0]} is of one namespace; leave -A out`)
     const namespace = isAll ? undefined : (text(values, 'namespace') ?? cluster.namespace)
-    const isWanted = await podFilter(cluster.api, namespace, names)
-    return await use(cluster, await judged(cluster.api, { namespace, isWanted }, values, io))
+    const includes = await podFilter(cluster.api, namespace, names)
+    return await use(cluster, await judged(cluster.api, { namespace, includes }, values, io))
   } finally {
     await cluster.close()
   }
@@ -109,10 +109,10 @@ async function fromCluster(
 /** With what the config knows, when there is one, and what registries say, unless they are not to be asked. */
 async function judged(
   api: KubeApi,
-  scope: Scope,
+  scope: PodScope,
   values: Parsed['values'],
   io: Io,
-): Promise<Judged[]> {
+): Promise<DiagnosedFailure[]> {
   const file = text(values, 'config') ?? defaultConfigFile()
   const config = file === undefined ? null : loadConfig(file)
   const isProbing = values['no-probe'] !== true
@@ -131,20 +131,20 @@ async function judged(
   const fallback =
     config === null ? null : createFallbackCheck({ api, config, resolve: engine?.resolve ?? null })
   try {
-    return await judgeCluster(api, scope, { prober, fallback })
+    return await diagnoseCluster(api, scope, { prober, fallback })
   } finally {
     await Promise.all([prober?.close(), engine?.close()])
   }
 }
 
 /** The shape of `-o json`, which docs/cli.md promises. */
-function contract({ message, cause, leaves }: Diagnosis): Readonly<Record<string, unknown>> {
+function contract({ message, rule, errors }: Diagnosis): Readonly<Record<string, unknown>> {
   return {
     message,
-    rule: cause.rule,
-    cause: cause.cause,
-    certainty: cause.certainty,
-    leaves,
+    rule: rule.id,
+    cause: rule.cause,
+    certainty: rule.certainty,
+    leaves: errors,
   }
 }
 

@@ -9,9 +9,9 @@ import { resolveWithoutProbing } from '../../decision/resolve/resolve.ts'
 import { needsPin } from '../../decision/resolve/resolve-policy.ts'
 import { exampleImage } from '../../decision/fallback/example-image.ts'
 import { BerthError } from '../../errors.ts'
-import { oneOf, readArguments, texts } from '../options.ts'
+import { imageSourceOptions, imageSources, oneOf, readArguments, texts } from '../options.ts'
 import { painter } from '../output/explanation-table.ts'
-import { readUses, type Use, useOptions } from '../../manifests/image-uses.ts'
+import { readUses, type Use } from '../../manifests/image-uses.ts'
 import { type Command, type Io, print } from '../io.ts'
 
 export const usage =
@@ -41,7 +41,7 @@ interface Difference {
 export const diff: Command = async (args, io) => {
   const { values, positionals } = readArguments(
     args,
-    { ...useOptions, output: { type: 'string', short: 'o' } },
+    { ...imageSourceOptions, output: { type: 'string', short: 'o' } },
     usage,
   )
   const output = oneOf(values, 'output', ['table', 'json'])
@@ -51,7 +51,7 @@ export const diff: Command = async (args, io) => {
   const before = loadConfig(oldFile)
   const after = loadConfig(newFile)
   const isGiven = texts(values, 'filename').length > 0 || values['from-cluster'] === true
-  const uses = isGiven ? await readUses(values, after, io) : samples([before, after])
+  const uses = isGiven ? await readUses(imageSources(values, io), after) : samples([before, after])
   const differences = uses.flatMap((use): Difference[] => {
     const [one, other] = [saysOf(before, use), saysOf(after, use)]
     return one === null || other === null || JSON.stringify(one) === JSON.stringify(other)

@@ -9,13 +9,21 @@ import { exitCodeOf } from '../output/mirror-report.ts'
 import type { ImageResult } from '../../mirror/result.ts'
 import { formatReference } from '../../decision/reference/reference.ts'
 import { tagTtlMs } from '../../decision/resolve/manifest-cache.ts'
-import { count, oneOf, type Parsed, readArguments, text } from '../options.ts'
-import { useOptions } from '../../manifests/image-uses.ts'
+import {
+  connection,
+  count,
+  imageSourceOptions,
+  oneOf,
+  type Parsed,
+  readArguments,
+  text,
+} from '../options.ts'
 import { type Command, type Io, print } from '../io.ts'
-import { copyAll, signalCode } from './mirror.ts'
+import { copyAll, openRegistries, signalCode, wantedPairsOptions } from './mirror.ts'
+import type { Served } from '../../mirror/restart.ts'
 import { type Restart, restartWorkloads } from '../../mirror/restart-workloads.ts'
 import { wantedPairs } from '../../mirror/wanted-pairs.ts'
-import { openMirror, type OpenedMirror } from '../../engine/mirror-registries.ts'
+import type { OpenedMirror } from '../../engine/mirror-registries.ts'
 
 export const usage =
   'berth drift [SRC DST | SRC=DST… | IMAGE… | -] [-f FILE|DIR|-…] [-R] [--from-cluster] [-n NAMESPACE | -A] [--config FILE] [--platforms] [--update [--restart]] [--dry-run] [--jobs N] [-o table|json] [--audit-log FILE] [-q] [--context NAME] [--kubeconfig FILE] [--secrets-dir DIR]'
@@ -29,7 +37,7 @@ export const drift: Command = async (args, io) => {
     args,
     {
       config: { type: 'string' },
-      ...useOptions,
+      ...imageSourceOptions,
       platforms: { type: 'boolean' },
       update: { type: 'boolean' },
       restart: { type: 'boolean' },
@@ -47,9 +55,9 @@ export const drift: Command = async (args, io) => {
   const isUpdate = values['update'] === true
   if (values['restart'] === true && !isUpdate)
     throw new BerthError('usage', `--restart goes with --update\nusage: ${usage}`)
-  const opened = await openMirror(parsed, io)
+  const opened = await openRegistries(parsed, io)
   try {
-    const { pairs, skipped, unlisted } = await wantedPairs(opened, parsed, io)
+    const { pairs, skipped, unlisted } = await wantedPairs(opened, wantedPairsOptions(parsed, io))
     for (const { image, reason } of values['quiet'] === true ? [] : skipped)
       print(io.stderr, `berth: ${image} is passed over: ${reason}`)
     for (const { image, reason } of unlisted) print(io.stderr, `berth: ${image}: ${reason}`)
@@ -92,7 +100,15 @@ async function update(
   if (parsed.values['restart'] === true) {
     if (results.some(({ status }) => status === 'copied' || status === 'repaired'))
       await untilAskedAnew(parsed, io)
-    await restartWorkloads(parsed.values, io, {
+    const { values } = parsed
+    const target = {
+      connection: connection(values, io),
+      allNamespaces: values['all-namespaces'] === true,
+      namespace: text(values, 'namespace'),
+      dryRun: values['dry-run'] === true,
+      signal: io.signal,
+    }
+    await restartWorkloads(target, {
       served: [
         ...drifts.flatMap(({ pair, state, mirrorDigest }) =>
           state === 'same' && mirrorDigest !== null
@@ -116,11 +132,7 @@ async function untilAskedAnew({ values }: Parsed, io: Io): Promise<void> {
 }
 
 /** With `--dry-run` the mirror would serve what upstream does. */
-function servedBy({
-  pair,
-  status,
-  sourceDigest,
-}: ImageResult): Parameters<typeof restartWorkloads>[2]['served'] {
+function servedBy({ pair, status, sourceDigest }: ImageResult): readonly Served[] {
   if (status === 'failed' || sourceDigest === null) return []
   return [{ image: pair.destination, digest: sourceDigest, isNew: true }]
 }

@@ -13,9 +13,17 @@ import {
 } from '../../decision/lock/image-lock.ts'
 import { parseReference } from '../../decision/reference/parse.ts'
 import type { Decide } from '../../decision/resolve/decision-cache.ts'
-import { configFile, type Parsed, readOptions, text, texts } from '../options.ts'
+import {
+  configFile,
+  imageSourceOptions,
+  imageSources,
+  type Parsed,
+  readOptions,
+  text,
+  texts,
+} from '../options.ts'
 import { createBatchDecider } from '../../engine/batch-decider.ts'
-import { readUses, type Use, useOptions } from '../../manifests/image-uses.ts'
+import { readUses, type Use } from '../../manifests/image-uses.ts'
 import { type Command, type Io, print } from '../io.ts'
 import { replaceFile } from '../replace-file.ts'
 
@@ -36,7 +44,7 @@ export const lock: Command = async (args, io) => {
   const values = readOptions(
     args,
     {
-      ...useOptions,
+      ...imageSourceOptions,
       update: { type: 'boolean' },
       check: { type: 'boolean' },
       out: { type: 'string' },
@@ -52,7 +60,7 @@ export const lock: Command = async (args, io) => {
   const file =
     text(values, 'out') ?? config.lock?.file ?? resolvePath(dirname(configName), 'berth.lock')
   const before = lockIn(file)
-  const wanted = wantedOf(await readUses(values, config, io), io)
+  const wanted = wantedOf(await readUses(imageSources(values, io), config), io)
   if (values['check'] === true) return checkOnly(file, before, wanted, io)
   const kept = values['update'] === true ? new Map<string, LockedImage>() : before
   const looked = await lookAll(config, { wanted, kept, before }, values, io)
@@ -132,7 +140,11 @@ async function lookAll(
   const pin = { ...config.pin, matches: () => true, locked: () => null }
   const decider = createBatchDecider(
     { ...config, pin },
-    { probe: true, secretsDirectory: text(values, 'secrets-dir'), stderr: io.stderr },
+    {
+      probe: true,
+      secretsDirectory: text(values, 'secrets-dir'),
+      onProblem: (message) => print(io.stderr, `berth: ${message}`),
+    },
   )
   const looks = [...wanted].map(async ([key, use]): Promise<Looked> => {
     const entry = kept.get(key)

@@ -6,11 +6,22 @@ import { describeResult, exitCodeOf, summary, toRecord } from '../output/mirror-
 import type { ImageResult } from '../../mirror/result.ts'
 import { mirrorAll, type Watcher } from '../../mirror/mirror-images.ts'
 import type { Pair } from '../../mirror/pair.ts'
-import { count, oneOf, type Parsed, readArguments, text } from '../options.ts'
-import { useOptions } from '../../manifests/image-uses.ts'
+import {
+  configFile,
+  count,
+  defaultConfigFile,
+  imageSourceOptions,
+  imageSources,
+  oneOf,
+  type Parsed,
+  readArguments,
+  text,
+} from '../options.ts'
 import { type Command, type Io, print } from '../io.ts'
-import { wantedPairs } from '../../mirror/wanted-pairs.ts'
+import type { Config } from '../../config/config.ts'
+import { namesOnlyPairs, wantedPairs, type WantedPairsOptions } from '../../mirror/wanted-pairs.ts'
 import { openMirror, type OpenedMirror } from '../../engine/mirror-registries.ts'
+import { defaultSecretsDirectory } from '../../engine/secrets-directory.ts'
 
 export const usage =
   'berth mirror [SRC DST | SRC=DST… | IMAGE… | -] [-f FILE|DIR|-…] [-R] [--from-cluster] [-n NAMESPACE | -A] [--config FILE] [--dry-run] [--fast] [--referrers] [--create-repos] [--jobs N] [--quota-floor N] [-o table|json] [--audit-log FILE] [-q] [--context NAME] [--kubeconfig FILE] [--secrets-dir DIR]'
@@ -24,7 +35,7 @@ export const mirror: Command = async (args, io) => {
     args,
     {
       config: { type: 'string' },
-      ...useOptions,
+      ...imageSourceOptions,
       'dry-run': { type: 'boolean' },
       fast: { type: 'boolean' },
       referrers: { type: 'boolean' },
@@ -42,9 +53,9 @@ export const mirror: Command = async (args, io) => {
   const { values } = parsed
   if (values['platform'] !== undefined) throw new BerthError('usage', platformRefused)
   oneOf(values, 'output', ['table', 'json'])
-  const opened = await openMirror(parsed, io)
+  const opened = await openRegistries(parsed, io)
   try {
-    const { pairs, skipped, unlisted } = await wantedPairs(opened, parsed, io)
+    const { pairs, skipped, unlisted } = await wantedPairs(opened, wantedPairsOptions(parsed, io))
     const isQuiet = values['quiet'] === true
     for (const { image, reason } of isQuiet ? [] : skipped) {
       print(io.stderr, `berth: ${image} is passed over: ${reason}`)
@@ -55,6 +66,36 @@ export const mirror: Command = async (args, io) => {
   } finally {
     await opened.registries.close()
   }
+}
+
+/** Opens what the options name. Throws `config-unreadable` and `config-invalid`. */
+export async function openRegistries(
+  { values, positionals }: Parsed,
+  io: Io,
+): Promise<OpenedMirror> {
+  return openMirror({
+    config: await readConfig(values, positionals),
+    names: positionals,
+    secretsDirectory: text(values, 'secrets-dir') ?? defaultSecretsDirectory,
+    createRepositories: values['create-repos'] === true,
+    env: io.env,
+    onProblem: (message) => print(io.stderr, `berth: ${message}`),
+  })
+}
+
+export function wantedPairsOptions(parsed: Parsed, io: Io): WantedPairsOptions {
+  return { ...imageSources(parsed.values, io), names: parsed.positionals, signal: io.signal }
+}
+
+/** Null if there is no config file and none is needed. Loaded late: its libraries are a third of what a command loads. */
+async function readConfig(
+  values: Parsed['values'],
+  names: readonly string[],
+): Promise<Config | null> {
+  const isNeeded = text(values, 'config') !== undefined || !namesOnlyPairs(names)
+  if (!isNeeded && defaultConfigFile() === undefined) return null
+  const { loadConfig } = await import('../../config/load.ts')
+  return loadConfig(configFile(values))
 }
 
 const platformRefused =

@@ -103,7 +103,7 @@ async function rewriteAll(
   const decider = createBatchDecider(config, {
     probe: values['no-probe'] !== true,
     secretsDirectory: text(values, 'secrets-dir'),
-    stderr: io.stderr,
+    onProblem: (message) => print(io.stderr, `berth: ${message}`),
   })
   const dependencies = { decide: decider.decide, policy: config, workloads: config.workloads }
   const outcomes: RewriteOutcome[] = []

@@ -18,10 +18,11 @@ import type { Cluster } from '../../kube/connect.ts'
 import type { Command, Io } from '../io.ts'
 import {
   certificateFromFiles,
-  certificateOptions,
+  mountedCertificate,
   ownCertificate,
   type ServingCertificate,
 } from '../../webhook/certificate/serving-certificate.ts'
+import { defaultSettleMs } from '../../webhook/certificate/rotation.ts'
 import { startWebhook, type WebhookOptions } from '../../webhook/start-webhook.ts'
 
 export const usage =
@@ -33,7 +34,13 @@ export const serve: Command = async (args, io) => {
     args,
     {
       config: { type: 'string' },
-      ...certificateOptions,
+      'tls-cert': { type: 'string' },
+      'tls-key': { type: 'string' },
+      'own-certificate': { type: 'string' },
+      webhook: { type: 'string' },
+      service: { type: 'string' },
+      names: { type: 'string' },
+      'settle-seconds': { type: 'string' },
       namespace: { type: 'string', short: 'n' },
       host: { type: 'string' },
       port: { type: 'string' },
@@ -133,14 +140,41 @@ async function findCertificate(
   cluster: Cluster | null,
   { log, signal }: { readonly log: Logger; readonly signal: AbortSignal },
 ): Promise<ServingCertificate | null> {
-  if (text(values, 'own-certificate') === undefined) return certificateFromFiles(values, log)
+  const [cert, key] = [text(values, 'tls-cert'), text(values, 'tls-key')]
+  const secret = text(values, 'own-certificate')
+  if (secret === undefined) {
+    const { cert: mountedCert, key: mountedKey } = mountedCertificate
+    return certificateFromFiles({ cert: cert ?? mountedCert, key: key ?? mountedKey }, log)
+  }
+  if (cert !== undefined || key !== undefined)
+    throw new BerthError(
+      'usage',
+      '--own-certificate keeps the certificate in a Secret, and --tls-cert and --tls-key read it from files; give one of the two',
+    )
   if (cluster === null)
     throw new BerthError(
       'usage',
       '--own-certificate keeps a Secret in a cluster, and this is no pod; give one with --kubeconfig FILE',
     )
-  const namespace = text(values, 'namespace') ?? cluster.namespace
-  return ownCertificate(values, { cluster, namespace, log, signal })
+  return ownCertificate({
+    secret,
+    webhook: text(values, 'webhook') ?? 'berth',
+    service: text(values, 'service') ?? 'berth-webhook',
+    names: text(values, 'names')?.split(',') ?? [],
+    settleMs: settleMs(values),
+    cluster,
+    namespace: text(values, 'namespace') ?? cluster.namespace,
+    log,
+    signal,
+  })
+}
+
+/** Seconds from an option, in milliseconds; throws `usage`. */
+function settleMs(values: Parsed['values']): number {
+  const value = text(values, 'settle-seconds')
+  if (value === undefined) return defaultSettleMs
+  if (/^[0-9]{1,4}$/.test(value)) return Number(value) * 1000
+  throw new BerthError('usage', `--settle-seconds ${value} is not a number from 0 to 9999`)
 }
 
 function readClients(values: Parsed['values']): ClientAuthentication | null {

@@ -22,12 +22,12 @@ export function diagnosisTable(
 ): string {
   const paint = painter(io)
   return diagnoses
-    .map(({ cause, leaves }) =>
+    .map(({ rule, errors }) =>
       [
-        `${paint('bold', cause.cause)}  ${paint(styles[cause.certainty] ?? 'dim', cause.certainty)}  ${paint('dim', cause.rule)}`,
-        `  ${cause.means}`,
-        `  fix   ${cause.fix}`,
-        ...leaves.map((leaf, index) => `  ${index === 0 ? 'says' : '    '}  ${leaf}`),
+        `${paint('bold', rule.cause)}  ${paint(styles[rule.certainty] ?? 'dim', rule.certainty)}  ${paint('dim', rule.id)}`,
+        `  ${rule.means}`,
+        `  fix   ${rule.fix}`,
+        ...errors.map((leaf, index) => `  ${index === 0 ? 'says' : '    '}  ${leaf}`),
         '',
       ].join('\n'),
     )

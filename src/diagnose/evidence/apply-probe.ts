@@ -1,32 +1,17 @@
 /**
- * Holds a verdict against what the registry was seen to say. A probe raises it to `proved`, changes its cause, or speaks
- * against it, and then it is `ambiguous`: the node sees something else than this machine does. Pure.
+ * Applies a probe report to a verdict. The probe proves the cause, changes it, or contradicts it; after a contradiction
+ * the verdict is `ambiguous`, because the node sees something else than this machine. Pure.
  */
-import { ruleOf } from '../rules/classify.ts'
-import type { Fault, Seen, Try } from './probe-evidence.ts'
+import type { EndpointFault } from '../../registry/probe/endpoint-probe.ts'
+import type { ProbeSign } from '../rules/rule.ts'
+import { type Cause, type Rule, ruleByCause } from '../rules/table.ts'
 import type { Evidence, PullVerdict } from '../verdict.ts'
+import type { ProbeAttempt, ProbeReport } from './probe-report.ts'
 
-/** The vantage of every probe: what the node sees may differ. */
+/** The vantage of every probe; the node may see something else. */
 const vantage = 'this machine, not the node'
 
-const missingRules: ReadonlySet<string> = new Set(['D37', 'D38', 'D40'])
-const accessRules: ReadonlySet<string> = new Set(['D22', 'D25', 'D26', 'D27', 'D28', 'D29', 'D30'])
-/** About the pod's secrets: that the registry lets nobody in without one is what is left to prove. */
-const secretRules: ReadonlySet<string> = new Set(['D05', 'D06', 'D07', 'D08', 'D09'])
-
-/** Which rules the same failure from here confirms. */
-const confirms: Readonly<Record<Fault, readonly string[]>> = {
-  dns: ['D50'],
-  'off-limits': [],
-  refused: ['D51', 'D52'],
-  timeout: ['D53'],
-  unroutable: ['D53'],
-  cut: ['D55'],
-  'not-tls': ['D46'],
-  other: [],
-}
-
-const faultText: Readonly<Record<Fault, string>> = {
+const faultText: Readonly<Record<EndpointFault, string>> = {
   dns: 'its name has no address',
   'off-limits': 'not asked: its address is of this machine or its link, where a node would find another; a config with its endpoint says where to ask',
   refused: 'nothing listens there',
@@ -37,100 +22,102 @@ const faultText: Readonly<Record<Fault, string>> = {
   other: 'no connection',
 } // prettier-ignore
 
-/** Applies what was seen to one verdict. */
-export function applyProbe(verdict: PullVerdict, seen: Seen): PullVerdict {
-  const known = { ...verdict, evidence: [...verdict.evidence, ...evidenceOf(seen)] }
-  const judged = judgeSeen(known, seen)
-  return { ...judged, fix: fixFor(judged, seen) }
+export function applyProbe(verdict: PullVerdict, report: ProbeReport): PullVerdict {
+  const evidence = [...verdict.evidence, ...evidenceOf(report)]
+  const judged = judge({ ...verdict, evidence }, report)
+  return { ...judged, fix: fixFor(judged, report) }
 }
 
-function judgeSeen(verdict: PullVerdict, seen: Seen): PullVerdict {
-  const { rule } = verdict.cause
-  if (seen.fault !== null) return confirms[seen.fault].includes(rule) ? proved(verdict) : verdict
-  if (isSeenInTransport(rule, seen)) return proved(verdict)
-  if (missingRules.has(rule)) return ofMissing(verdict, seen)
-  if (accessRules.has(rule) || secretRules.has(rule)) return ofAccess(verdict, seen)
+function judge(verdict: PullVerdict, report: ProbeReport): PullVerdict {
+  const { provedByProbe = [], topic, isExact } = verdict.rule
+  const signs = signsOf(report)
+  if (provedByProbe.some((sign) => signs.has(sign))) return proved(verdict)
+  if (report.fault !== null) return verdict
+  if (topic === 'missing-image') return judgeMissingImage(verdict, report)
+  if (topic === 'pull-secret' || (topic === 'access' && !isExact))
+    return judgeAccess(verdict, report)
   return verdict
 }
 
-/** What a connection, a certificate or a status shows without regard to who asks. */
-function isSeenInTransport(rule: string, { certificate, endpoint, tries, blobs }: Seen): boolean {
-  const has = (problem: 'unknown-ca' | 'wrong-name' | 'out-of-date') =>
-    certificate?.problems.includes(problem) === true
-  const hasAnswer = tries.some(({ status }) => status !== null)
-  switch (rule) {
-    case 'D45':
-      return endpoint.startsWith('http://') && hasAnswer
-    case 'D47':
-      return has('unknown-ca')
-    case 'D48':
-      return has('wrong-name') || has('out-of-date')
-    case 'D20':
-      return tries.some(({ outcome }) => outcome === 'limited')
-    case 'D39':
-      return (blobs?.missing.length ?? 0) > 0
-    case 'D53':
-      return tries.some(({ outcome }) => outcome === 'timeout')
-    case 'D56':
-      return tries.some(({ status }) => status !== null && status >= 500)
-    case 'D36':
-    case 'D69':
-      return tries.some(({ outcome }) => outcome === 'invalid')
-    default:
-      return false
-  }
+/** Returns what the connection, the certificate and the statuses show whatever the credential. */
+function signsOf(report: ProbeReport): ReadonlySet<ProbeSign> {
+  const { fault, certificate, endpoint, attempts, blobs } = report
+  if (fault === 'off-limits' || fault === 'other') return new Set()
+  if (fault !== null) return new Set([fault])
+  const hasOutcome = (outcome: ProbeAttempt['outcome']) =>
+    attempts.some((each) => each.outcome === outcome)
+  const statuses = attempts.flatMap(({ status }) => status ?? [])
+  const observed: readonly (readonly [ProbeSign, boolean])[] = [
+    ['plain-http', endpoint.startsWith('http://') && statuses.length > 0],
+    ['limited', hasOutcome('limited')],
+    ['timeout', hasOutcome('timeout')],
+    ['invalid-answer', hasOutcome('invalid')],
+    ['server-error', statuses.some((status) => status >= 500)],
+    ['missing-blob', (blobs?.missing.length ?? 0) > 0],
+  ]
+  return new Set([
+    ...(certificate?.problems ?? []),
+    ...observed.flatMap(([sign, isObserved]) => (isObserved ? [sign] : [])),
+  ])
 }
 
-function ofMissing(verdict: PullVerdict, seen: Seen): PullVerdict {
-  if (seen.tries.some(({ outcome }) => outcome === 'found')) return contradicted(verdict)
-  return isAbsent(seen) ? missing(verdict, seen) : verdict
+function judgeMissingImage(verdict: PullVerdict, report: ProbeReport): PullVerdict {
+  if (report.attempts.some(({ outcome }) => outcome === 'found')) return contradicted(verdict)
+  return isAbsent(report) ? provedMissing(verdict, report) : verdict
 }
 
-function ofAccess(verdict: PullVerdict, seen: Seen): PullVerdict {
-  const { rule } = verdict.cause
-  const [anonymous, ofPod, ofOther] = (['anonymous', 'pod', 'other'] as const).map((by) =>
-    seen.tries.filter((each) => each.by === by),
-  ) as [Try[], Try[], Try[]]
-  const has = (tries: readonly Try[], outcome: Try['outcome']) =>
-    tries.some((each) => each.outcome === outcome)
-  const isThere = has(ofOther, 'found')
+function judgeAccess(verdict: PullVerdict, report: ProbeReport): PullVerdict {
+  const [anonymous, ofPod, ofOthers] = (['anonymous', 'pod', 'other'] as const).map((by) =>
+    report.attempts.filter((each) => each.by === by),
+  ) as [ProbeAttempt[], ProbeAttempt[], ProbeAttempt[]]
+  const has = (attempts: readonly ProbeAttempt[], outcome: ProbeAttempt['outcome']) =>
+    attempts.some((each) => each.outcome === outcome)
+  const isFoundByOthers = has(ofOthers, 'found')
   if (has(ofPod, 'found')) return contradicted(verdict)
-  if (has(ofPod, 'refused')) return proved(verdict, 'D25', secretsOf(ofPod, 'refused'))
-  if (isAbsent(seen)) return missing(verdict, seen)
+  if (has(ofPod, 'refused'))
+    return proved(verdict, 'credential-refused', secretsOf(ofPod, 'refused'))
+  if (isAbsent(report)) return provedMissing(verdict, report)
   if (has(anonymous, 'found')) return contradicted(verdict)
   if (has(ofPod, 'no-right'))
-    return isThere ? proved(verdict, 'D30', secretsOf(ofPod, 'no-right')) : undecided(verdict)
-  const isLocked = anonymous.some(
+    return isFoundByOthers
+      ? proved(verdict, 'forbidden', secretsOf(ofPod, 'no-right'))
+      : undecided(verdict)
+  const needsPassword = anonymous.some(
     ({ outcome, scheme }) => outcome === 'refused' && scheme === 'basic',
   )
-  if (!isThere && !isLocked) return undecided(verdict)
-  if (secretRules.has(rule)) return proved(verdict)
+  if (!isFoundByOthers && !needsPassword) return undecided(verdict)
+  // The fault of the pod's secrets is known; the probe adds that the registry needs a credential.
+  if (verdict.rule.topic === 'pull-secret') return proved(verdict)
   if (ofPod.length > 0) return verdict
-  // What the node itself has stays unseen, and is what there is to look at next.
-  return { ...proved(verdict, 'D22', []), missing: verdict.missing }
+  // The credentials of the node itself stay unknown and are the next thing to check.
+  return { ...proved(verdict, 'no-credential', []), missing: verdict.missing }
 }
 
-/** Somebody was let in, and it is not there; nobody has found it. */
-function isAbsent({ tries }: Seen): boolean {
+/** True if the registry let one identity in and answered 404, and no identity found the image. */
+function isAbsent({ attempts }: ProbeReport): boolean {
   return (
-    tries.some(({ outcome }) => outcome === 'absent') &&
-    tries.every(({ outcome }) => outcome !== 'found')
+    attempts.some(({ outcome }) => outcome === 'absent') &&
+    attempts.every(({ outcome }) => outcome !== 'found')
   )
 }
 
-function missing(verdict: PullVerdict, { tags }: Seen): PullVerdict {
-  if (tags === 'absent') return proved(verdict, 'D38', [])
-  return proved(verdict, tags !== null && tags.length > 0 ? 'D37' : 'D40', [])
+function provedMissing(verdict: PullVerdict, { tags }: ProbeReport): PullVerdict {
+  if (tags === 'absent') return proved(verdict, 'repository-missing', [])
+  return proved(verdict, tags !== null && tags.length > 0 ? 'tag-missing' : 'not-found', [])
 }
 
-function proved(verdict: PullVerdict, rule?: string, secrets?: readonly string[]): PullVerdict {
-  const cause = rule === undefined ? verdict.cause : ruleOf(rule)
+function proved(
+  verdict: PullVerdict,
+  cause: Cause = verdict.rule.cause,
+  secrets: readonly string[] = verdict.secrets,
+): PullVerdict {
+  const rule: Rule = ruleByCause(cause)
   return {
     ...verdict,
-    cause,
-    fix: cause.rule === verdict.cause.rule ? verdict.fix : cause.fix,
+    rule,
+    fix: rule === verdict.rule ? verdict.fix : rule.fix,
     certainty: 'proved',
-    secrets: secrets ?? verdict.secrets,
+    secrets,
     missing: [],
   }
 }
@@ -156,27 +143,15 @@ function undecided(verdict: PullVerdict): PullVerdict {
   }
 }
 
-function secretsOf(tries: readonly Try[], outcome: Try['outcome']): string[] {
-  const names = tries.flatMap((each) =>
+function secretsOf(attempts: readonly ProbeAttempt[], outcome: ProbeAttempt['outcome']): string[] {
+  const names = attempts.flatMap((each) =>
     each.outcome === outcome && each.secret !== null ? [each.secret] : [],
   )
   return [...new Set(names)]
 }
 
-function evidenceOf(seen: Seen): Evidence[] {
-  const {
-    endpoint,
-    repository,
-    addresses,
-    fault,
-    certificate,
-    tries,
-    tags,
-    near,
-    quota,
-    platforms,
-    blobs,
-  } = seen
+function evidenceOf(report: ProbeReport): Evidence[] {
+  const { endpoint, repository, addresses, fault, certificate, attempts, tags, similarTags, quota, platforms, blobs } = report // prettier-ignore
   const lines: string[] = []
   if (addresses.length > 0) lines.push(`${endpoint} is at ${addresses.join(', ')}`)
   if (fault !== null) lines.push(`${endpoint}: ${faultText[fault]}`)
@@ -184,12 +159,12 @@ function evidenceOf(seen: Seen): Evidence[] {
     lines.push(
       `certificate by ${certificate.issuer}, for ${certificate.names.join(', ') || 'no name'}, from ${certificate.validFrom} to ${certificate.validTo}${certificate.problems.length === 0 ? '' : `: ${certificate.problems.join(', ')}`}`,
     )
-  for (const each of tries) lines.push(`${each.source}: ${each.outcome} (${each.detail})`)
+  for (const each of attempts) lines.push(`${each.source}: ${each.outcome} (${each.detail})`)
   if (tags === 'absent')
     lines.push(`${repository} has no list of tags: there is no such repository`)
   else if (tags !== null)
     lines.push(`${repository} has ${tags.length === 1 ? '1 tag' : `${tags.length} tags`}`)
-  for (const tag of near) lines.push(`${repository}:${tag} is there`)
+  for (const tag of similarTags) lines.push(`${repository}:${tag} is there`)
   if (quota !== null)
     lines.push(`limit of whoever asks from here: ${quota.remaining} left of ${quota.limit}`)
   if (platforms !== null) lines.push(`${repository} is for ${platforms.join(', ')}`)
@@ -202,12 +177,12 @@ function evidenceOf(seen: Seen): Evidence[] {
   return lines.map((says) => ({ from: 'registry', says, vantage }))
 }
 
-/** The rule's own advice, or a better one where something was found. */
-function fixFor({ cause, fix }: PullVerdict, { near, tries }: Seen): string {
-  if (cause.rule === 'D37' && near.length > 0)
-    return `use a tag that is there (each was asked for): ${near.join(', ')}; or push this one`
-  const isPublic = tries.some(({ by, outcome }) => by === 'anonymous' && outcome === 'found')
-  if (cause.rule === 'D25' && isPublic)
+/** Returns the rule's advice, or a more specific one that the probe supports. */
+function fixFor({ rule, fix }: PullVerdict, { similarTags, attempts }: ProbeReport): string {
+  if (rule.suggestion === 'tag-map' && similarTags.length > 0)
+    return `use a tag that is there (each was asked for): ${similarTags.join(', ')}; or push this one`
+  const isPublic = attempts.some(({ by, outcome }) => by === 'anonymous' && outcome === 'found')
+  if (rule.cause === 'credential-refused' && isPublic)
     return 'take the secret away from the pod, or renew it: the image is public, and comes without any'
   return fix
 }

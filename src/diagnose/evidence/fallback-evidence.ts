@@ -1,46 +1,46 @@
-/** What the fallback table has for an image that does not come, and why the pod has not got it. */
+/** Explains what the fallback table has for a failing image, and why the pod does not have it. */
 import { type ImageRecord, readRecords } from '../../decision/pod/images-annotation.ts'
 import type { Config } from '../../config/config.ts'
 import type { PullFailure } from '../pull-failure.ts'
-import { isOfNetwork } from './probe-evidence.ts'
 import type { PullVerdict } from '../verdict.ts'
 import type { KubeApi } from '../../kube/api-client.ts'
-import { hasStatus } from '../../kube/error.ts'
 import type { KubeObject } from '../../kube/object.ts'
+import { matchesSelector, parseLabelSelector } from '../../decision/labels/label-selector.ts'
 import { findSites } from '../../decision/pod/sites.ts'
-import { isObject, member } from '../../json/json.ts'
+import { type JsonObject, objectsMember } from '../../json/json.ts'
 import { parseReference } from '../../decision/reference/parse.ts'
 import { formatReference } from '../../decision/reference/reference.ts'
 import type { Resolution } from '../../decision/resolve/resolution.ts'
 import { resolve, resolveWithoutProbing } from '../../decision/resolve/resolve.ts'
 import type { ResolveDependencies } from '../../decision/resolve/probe-candidate.ts'
 import { describeResolution } from '../../decision/resolve/describe-resolution.ts'
-import { matchesSelector, parseLabelSelector } from '../../decision/labels/label-selector.ts'
+import { unlessForbidden } from './cluster-reader.ts'
 
 export interface FallbackDependencies {
   readonly api: KubeApi
   readonly config: Config
-  /** Null: no registry is asked. */
+  /** Null: no registry is probed. */
   readonly resolve: ResolveDependencies | null
 }
 
-/** Milliseconds for one image: three times what a webhook has for it at the most. */
-const patienceMs = 10_000
+/** Milliseconds for one image: three times the webhook's longest. */
+const resolveTimeoutMs = 10_000
 
+/** Returns lines for the finding; none when the table has nothing to say. */
 export type FallbackCheck = (
   verdict: PullVerdict,
   failure: PullFailure,
   pod: KubeObject,
 ) => Promise<readonly string[]>
 
-/** A function that says it in sentences. The webhook's configuration and each namespace are read once. */
+/** Reads the webhook configuration and each namespace once, and resolves each image once per namespace. */
 export function createFallbackCheck(dependencies: FallbackDependencies): FallbackCheck {
   const { api, config } = dependencies
-  const once = new Map<string, Promise<unknown>>()
-  const read = <T>(key: string, ask: () => Promise<T>): Promise<T> => {
-    const found = (once.get(key) as Promise<T> | undefined) ?? ask()
-    once.set(key, found)
-    return found
+  const answers = new Map<string, Promise<unknown>>()
+  const once = <T>(key: string, ask: () => Promise<T>): Promise<T> => {
+    const answer = (answers.get(key) as Promise<T> | undefined) ?? ask()
+    answers.set(key, answer)
+    return answer
   }
   return async (verdict, failure, pod) => {
     const record = recordOf(pod, failure)
@@ -50,19 +50,19 @@ export function createFallbackCheck(dependencies: FallbackDependencies): Fallbac
     const resolution =
       dependencies.resolve === null
         ? resolveWithoutProbing(config, request)
-        : await read(`${failure.namespace} ${formatReference(parsed.reference)}`, () =>
+        : await once(`${failure.namespace} ${formatReference(parsed.reference)}`, () =>
             resolve(dependencies.resolve as ResolveDependencies, config, {
               ...request,
-              signal: AbortSignal.timeout(patienceMs),
+              signal: AbortSignal.timeout(resolveTimeoutMs),
             }),
           )
-    const would = whatWould(resolution, failure, dependencies.resolve !== null)
-    if (would === null)
-      return isOfNetwork(verdict.cause.rule) ? [whyNothing(resolution, failure)] : []
+    const better = betterImage(resolution, failure, dependencies.resolve !== null)
+    if (better === null)
+      return verdict.rule.isAvoidedByMirror ? [whyNothingBetter(resolution, failure)] : []
     const [webhook, namespace] = await Promise.all([
-      read('webhook', () => webhookOf(api)),
-      read(`namespace ${failure.namespace}`, () =>
-        readable(
+      once('webhook', () => readWebhook(api)),
+      once(`namespace ${failure.namespace}`, () =>
+        unlessForbidden(
           api.get<KubeObject>({
             apiVersion: 'v1',
             resource: 'namespaces',
@@ -71,24 +71,24 @@ export function createFallbackCheck(dependencies: FallbackDependencies): Fallbac
         ),
       ),
     ])
-    return [would, whyNot({ record, pod, webhook, namespace, mode: config.mode })]
+    return [better, whyNotUsed({ record, pod, webhook, namespace, mode: config.mode })]
   }
 }
 
-/** What Berth wrote of this very site; of no use once somebody has changed the image since. */
+/** Returns the annotation's record of the failing image field; null when the image was changed after Berth wrote it. */
 function recordOf(pod: KubeObject, { container, image }: PullFailure): ImageRecord | null {
   const site = findSites(pod).find(
-    ({ name, image: asked }) => name.endsWith(`/${container}`) && asked === image,
+    (each) => each.name.endsWith(`/${container}`) && each.image === image,
   )
   const record = site === undefined ? undefined : readRecords(pod).get(site.name)
   return record?.to === image ? record : null
 }
 
-/** Null when the table leads to no other image than the one that fails. */
-function whatWould(
+/** Null when the table leads to the image that fails. */
+function betterImage(
   resolution: Resolution,
   { image }: PullFailure,
-  isAsked: boolean,
+  isProbed: boolean,
 ): string | null {
   const { row, chosen, reason } = resolution
   const target = formatReference(chosen)
@@ -97,29 +97,30 @@ function whatWould(
   if (row === null || isSame || ['none-found', 'row-denies', 'pin-denies'].includes(reason))
     return null
   if (resolution.kind === 'original' && !resolution.pinned) return null
-  const how = isAsked
+  const how = isProbed
     ? `it is there, asked from this machine (${describeResolution(resolution)})`
     : 'not asked (--no-probe)'
   return `row ${row} would take ${target}: ${how}`
 }
 
-function whyNothing({ row, reason, steps, ...rest }: Resolution, { image }: PullFailure): string {
+function whyNothingBetter(resolution: Resolution, { image }: PullFailure): string {
+  const { row } = resolution
   if (row === null)
     return `no row of the table is for ${image}: one with a mirror before its registry would take it from there`
-  return `row ${row} has nothing better: ${describeResolution({ row, reason, steps, ...rest })}`
+  return `row ${row} has nothing better: ${describeResolution(resolution)}`
 }
 
 interface Circumstances {
   readonly record: ImageRecord | null
   readonly pod: KubeObject
-  /** `unreadable`, or null when there is none. */
+  /** Null when it does not exist. */
   readonly webhook: KubeObject | 'unreadable' | null
   readonly namespace: KubeObject | 'unreadable' | null
   readonly mode: Config['mode']
 }
 
-/** Why a pod has not got what the table has for it: the first reason that holds. */
-function whyNot({ record, pod, webhook, namespace, mode }: Circumstances): string {
+/** Returns the first reason that holds for a pod that does not have what the table has for it. */
+function whyNotUsed({ record, pod, webhook, namespace, mode }: Circumstances): string {
   const again = 'a pod made anew is decided anew'
   if (record !== null) {
     const isLate = /\btimeout\b/.test(record.why)
@@ -129,17 +130,19 @@ function whyNot({ record, pod, webhook, namespace, mode }: Circumstances): strin
   if (webhook === 'unreadable')
     return "not chosen, and why could not be seen: the webhook's configuration may not be read by you"
   if (webhook === null) return "not chosen: Berth's webhook is not in this cluster"
-  const left =
-    namespace === null || namespace === 'unreadable' ? null : whyLeftOut(webhook, namespace)
-  if (left !== null) return `not chosen: ${left}`
-  const [made, installed] = [pod, webhook].map(({ metadata }) => metadata.creationTimestamp ?? '')
-  return made !== undefined && installed !== undefined && made < installed
-    ? `not chosen: the pod (${made}) is older than Berth's webhook (${installed}); ${again}`
+  const excluded =
+    namespace === null || namespace === 'unreadable' ? null : whyExcluded(webhook, namespace)
+  if (excluded !== null) return `not chosen: ${excluded}`
+  const [created, installed] = [pod, webhook].map(
+    ({ metadata }) => metadata.creationTimestamp ?? '',
+  )
+  return created !== undefined && installed !== undefined && created < installed
+    ? `not chosen: the pod (${created}) is older than Berth's webhook (${installed}); ${again}`
     : `not chosen: the pod has no annotation of Berth's, so the API server had no answer from it when the pod was made; ${again}`
 }
 
-/** Why the API server does not call Berth for pods of a namespace; null when it does. */
-function whyLeftOut(webhook: KubeObject, { metadata }: KubeObject): string | null {
+/** Returns why the API server does not call Berth for pods of a namespace, or why Berth only observes; null when neither holds. */
+function whyExcluded(webhook: KubeObject, { metadata }: KubeObject): string | null {
   const labels = metadata.labels ?? {}
   if (labels['berth.dev/mode'] === 'observe')
     return 'the namespace is in shadow mode (berth.dev/mode: observe)'
@@ -152,36 +155,23 @@ function whyLeftOut(webhook: KubeObject, { metadata }: KubeObject): string | nul
 
 const webhookName = 'mutate.berth.dev'
 
-async function webhookOf(api: KubeApi): Promise<KubeObject | 'unreadable' | null> {
+function readWebhook(api: KubeApi): Promise<KubeObject | 'unreadable' | null> {
   const where = { apiVersion: 'admissionregistration.k8s.io/v1', resource: 'mutatingwebhookconfigurations' } // prettier-ignore
-  return readable(
-    (async () => {
-      for await (const each of api.list<KubeObject>(where))
-        if (hooksOf(each).some(({ name }) => name === webhookName)) return each
-      return null
-    })(),
-  )
+  const find = async () => {
+    for await (const each of api.list<KubeObject>(where)) if (hooksOf(each).length > 0) return each
+    return null
+  }
+  return unlessForbidden(find())
 }
 
 function selectsNamespace(webhook: KubeObject, labels: Readonly<Record<string, string>>): boolean {
-  return hooksOf(webhook)
-    .filter(({ name }) => name === webhookName)
-    .some(({ namespaceSelector }) =>
-      // The API server defaults a missing namespaceSelector to {}, which selects every namespace.
-      matchesSelector(parseLabelSelector(namespaceSelector ?? {}), labels),
-    )
+  return hooksOf(webhook).some(({ namespaceSelector }) =>
+    // The API server defaults a missing namespaceSelector to {}, which selects every namespace.
+    matchesSelector(parseLabelSelector(namespaceSelector ?? {}), labels),
+  )
 }
 
-function hooksOf(configuration: KubeObject): readonly Readonly<Record<string, unknown>>[] {
-  const hooks = member(configuration, 'webhooks')
-  return Array.isArray(hooks) ? hooks.filter(isObject) : []
-}
-
-async function readable<T>(asked: Promise<T>): Promise<T | 'unreadable'> {
-  try {
-    return await asked
-  } catch (error) {
-    if (hasStatus(error, 403)) return 'unreadable'
-    throw error
-  }
+/** The hooks of Berth in a MutatingWebhookConfiguration. */
+function hooksOf(configuration: KubeObject): readonly JsonObject[] {
+  return objectsMember(configuration, 'webhooks').filter(({ name }) => name === webhookName)
 }

@@ -1,65 +1,71 @@
-/** What a registry holds beside the manifest that a pod asks for: tags, platforms, blobs, and how many pulls are left. */
+/** Asks a registry what a rule needs apart from the manifest: tags, platforms, blobs, and the pull quota. */
 import type { Credential } from '../../credentials/keychain.ts'
-import { nearest, type Seen, type ProbeSubject } from './probe-evidence.ts'
-import { isObject, member } from '../../json/json.ts'
+import { member, objectsMember, textMember } from '../../json/json.ts'
 import type { RegistryProbe } from '../../registry/probe/registry-probe.ts'
+import type { ProbeSubject } from '../rules/rule.ts'
+import { nearestTags, type ProbeReport } from './probe-report.ts'
 
-/** An image of many platforms has some hundred blobs; more would take minutes. */
+/** An image with many platforms has about a hundred blobs; more would take minutes. */
 const maxBlobs = 200
 
-export type Further = Pick<Seen, 'tags' | 'near' | 'quota' | 'platforms' | 'blobs'>
+export type ImageContent = Pick<
+  ProbeReport,
+  'tags' | 'similarTags' | 'quota' | 'platforms' | 'blobs'
+>
 
-/** Before anybody has asked. */
-export const nothing: Further & Pick<Seen, 'tries'> = {
-  tries: [],
+/** The content when nothing was asked. */
+export const emptyContent: ImageContent = {
   tags: null,
-  near: [],
+  similarTags: [],
   quota: null,
   platforms: null,
   blobs: null,
 }
 
-/** A manifest, and who was let in to it. */
-export interface Inside {
-  readonly wanted: readonly ProbeSubject[]
+export interface ContentRequest {
+  readonly subjects: readonly ProbeSubject[]
   readonly path: string
+  /** The tag or digest. */
   readonly name: string
   readonly credential: Credential | null
-  /** Whether the registry lets this credential see anything at all. */
+  /** True if the registry accepts the credential for this repository. */
   readonly isLetIn: boolean
-  /** Whether the manifest is there. */
-  readonly isThere: boolean
+  /** True if the manifest exists. */
+  readonly isFound: boolean
 }
 
-/** Asks for what bears on a rule. */
-export async function lookFurther(look: RegistryProbe, inside: Inside): Promise<Further> {
-  const { wanted, path, name, credential, isLetIn } = inside
-  const { tags, near } = wanted.includes('tags') && isLetIn ? await tagsNear(look, inside) : nothing
+/** Asks about each of the subjects. */
+export async function probeContent(
+  registry: RegistryProbe,
+  request: ContentRequest,
+): Promise<ImageContent> {
+  const { subjects, path, name, credential, isLetIn } = request
+  const wants = (subject: ProbeSubject) => isLetIn && subjects.includes(subject)
   return {
-    tags,
-    near,
-    quota: wanted.includes('quota') ? await look.quota(credential) : null,
-    platforms:
-      wanted.includes('platforms') && isLetIn
-        ? platformsOf(await look.document(path, name, credential))
-        : null,
-    blobs: wanted.includes('blobs') && isLetIn ? await blobsOf(look, inside) : null,
+    ...emptyContent,
+    ...(wants('tags') && (await probeTags(registry, request))),
+    quota: subjects.includes('quota') ? await registry.quota(credential) : null,
+    platforms: wants('platforms')
+      ? platformsOf(await registry.document(path, name, credential))
+      : null,
+    blobs: wants('blobs') ? await probeBlobs(registry, request) : null,
   }
 }
 
-/** Only tags that were asked for and are there are ever told. */
-async function tagsNear(
-  look: RegistryProbe,
-  { path, name, credential, isThere }: Inside,
-): Promise<Pick<Seen, 'tags' | 'near'>> {
-  const tags = await look.tags(path, credential)
-  if (tags === null || tags === 'absent' || isThere || name.includes(':')) return { tags, near: [] }
-  const near: string[] = []
-  for (const tag of nearest(name, tags)) {
-    const { outcome } = await look.manifest(path, tag, credential)
-    if (outcome === 'found') near.push(tag)
+/** Lists the tags and asks for each similar one, so that only tags that exist are suggested. */
+async function probeTags(
+  registry: RegistryProbe,
+  { path, name, credential, isFound }: ContentRequest,
+): Promise<Pick<ProbeReport, 'tags' | 'similarTags'>> {
+  const tags = await registry.tags(path, credential)
+  const isDigest = name.includes(':')
+  if (tags === null || tags === 'absent' || isFound || isDigest) return { tags, similarTags: [] }
+  const similarTags: string[] = []
+  for (const tag of nearestTags(name, tags)) {
+    const { outcome } = await registry.manifest(path, tag, credential)
+    if (outcome === 'found') similarTags.push(tag)
   }
-  return { tags, near }
+  return { tags, similarTags }
 }
 
 function platformsOf(document: unknown): string[] | null {
@@ -72,33 +78,31 @@ function platformsOf(document: unknown): string[] | null {
   return [...new Set(platforms)].filter((each) => each !== 'unknown/unknown').toSorted()
 }
 
-/** Asks for every blob of a manifest, or of all the manifests of an index. */
-async function blobsOf(
-  look: RegistryProbe,
-  { path, name, credential }: Inside,
-): Promise<Seen['blobs']> {
-  const document = await look.document(path, name, credential)
-  const children = listOf(member(document, 'manifests'))
+/** Asks for every blob of a manifest, or of all manifests of an index. */
+async function probeBlobs(
+  registry: RegistryProbe,
+  { path, name, credential }: ContentRequest,
+): Promise<ProbeReport['blobs']> {
+  const document = await registry.document(path, name, credential)
+  const children = objectsMember(document, 'manifests')
   const manifests =
     children.length === 0
       ? [document]
-      : await Promise.all(children.map((each) => look.document(path, digestOf(each), credential)))
+      : await Promise.all(
+          children.map((each) => registry.document(path, digestOf(each), credential)),
+        )
   const digests = manifests
-    .flatMap((each) => [member(each, 'config'), ...listOf(member(each, 'layers'))])
+    .flatMap((each) => [member(each, 'config'), ...objectsMember(each, 'layers')])
     .map(digestOf)
     .filter((digest) => digest !== '')
-  const all = [...new Set(digests)].slice(0, maxBlobs)
+  const asked = [...new Set(digests)].slice(0, maxBlobs)
   const missing: string[] = []
-  for (const digest of all)
-    if ((await look.hasBlob(path, digest, credential)) === false) missing.push(digest)
-  return all.length === 0 ? null : { asked: all.length, missing }
+  for (const digest of asked)
+    if ((await registry.hasBlob(path, digest, credential)) === false) missing.push(digest)
+  return asked.length === 0 ? null : { asked: asked.length, missing }
 }
 
 function digestOf(descriptor: unknown): string {
-  const digest = member(descriptor, 'digest')
-  return typeof digest === 'string' && /^sha(?:256|512):[0-9a-f]+$/.test(digest) ? digest : ''
-}
-
-function listOf(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? value.filter(isObject) : []
+  const digest = textMember(descriptor, 'digest')
+  return /^sha(?:256|512):[0-9a-f]+$/.test(digest) ? digest : ''
 }

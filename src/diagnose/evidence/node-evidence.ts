@@ -1,95 +1,71 @@
-/** What a Node object tells of a pull that failed there. Reads raw objects. Pure. */
-import { isObject, member } from '../../json/json.ts'
-import type { Seen } from './probe-evidence.ts'
-import type { Evidence, PullVerdict } from '../verdict.ts'
+/** Adds what the Node object shows about a pull that failed on the node. Reads raw objects. Pure. */
+import { member, objectsMember, textMember } from '../../json/json.ts'
+import type { Certainty, Evidence, PullVerdict } from '../verdict.ts'
+import type { ProbeReport } from './probe-report.ts'
 
-/** Rules for which the node itself is evidence. */
-const aboutNode: ReadonlySet<string> = new Set([
-  'D02',
-  'D03',
-  'D13',
-  'D35',
-  'D36',
-  'D60',
-  'D62',
-  'D63',
-  'D64',
-  'D68',
-  'D71',
-])
+/** A kubelet reports at most this many images (KubeletConfiguration, nodeStatusMaxImages). */
+const maxReportedImages = 50
 
-/** A kubelet reports this many images at the most (KubeletConfiguration, nodeStatusMaxImages). */
-const maxReported = 50
-
-export function wantsNode(rule: string): boolean {
-  return aboutNode.has(rule)
-}
-
-/** Adds what the node says of itself; its conditions and its platform can prove a cause. */
-export function withNode(verdict: PullVerdict, node: unknown, image: string): PullVerdict {
+/** Adds the node's versions, platform and pressure conditions, which can prove a cause. */
+export function addNodeEvidence(verdict: PullVerdict, node: unknown, image: string): PullVerdict {
   const status = member(node, 'status')
   const info = member(status, 'nodeInfo')
-  const name = text(member(node, 'metadata'), 'name')
+  const name = textMember(member(node, 'metadata'), 'name')
   if (name === '') return verdict
-  const runtime = text(info, 'containerRuntimeVersion')
-  const about = `${name} runs ${runtime} and kubelet ${text(info, 'kubeletVersion')} on ${platformOf(node)}`
-  const lines = runtime === '' ? [] : [about]
-  const pressures = listOf(member(status, 'conditions')).filter(
+  const runtime = textMember(info, 'containerRuntimeVersion')
+  const versions = `${name} runs ${runtime} and kubelet ${textMember(info, 'kubeletVersion')} on ${platformOf(node)}`
+  const lines = runtime === '' ? [] : [versions]
+  const pressures = objectsMember(status, 'conditions').filter(
     (condition) =>
-      text(condition, 'type').endsWith('Pressure') && text(condition, 'status') === 'True',
+      textMember(condition, 'type').endsWith('Pressure') &&
+      textMember(condition, 'status') === 'True',
   )
   for (const condition of pressures)
-    lines.push(`${name} has ${text(condition, 'type')}: ${text(condition, 'message')}`)
-  const { rule } = verdict.cause
-  const isFull = pressures.some((condition) => text(condition, 'type') === 'DiskPressure')
-  if (rule === 'D60' && isFull) return seen(verdict, lines, 'proved')
-  if (rule !== 'D02') return seen(verdict, lines, verdict.certainty)
-  const images = listOf(member(status, 'images'))
-  const has = images.some((each) => {
+    lines.push(`${name} has ${textMember(condition, 'type')}: ${textMember(condition, 'message')}`)
+  const { provedByNode } = verdict.rule
+  const hasDiskPressure = pressures.some(
+    (condition) => textMember(condition, 'type') === 'DiskPressure',
+  )
+  if (provedByNode === 'disk-pressure' && hasDiskPressure)
+    return addEvidence(verdict, lines, 'proved')
+  if (provedByNode !== 'image-list') return addEvidence(verdict, lines, verdict.certainty)
+  const images = objectsMember(status, 'images')
+  const hasImage = images.some((each) => {
     const names = member(each, 'names')
     return Array.isArray(names) && names.includes(image)
   })
-  const isAll = images.length < maxReported
+  const isComplete = images.length < maxReportedImages
   lines.push(
-    has
+    hasImage
       ? `${name} reports the image: it was pulled with a credential that this pod does not have`
-      : `${name} does not report the image${isAll ? '' : ', but reports no more than some'}`,
+      : `${name} does not report the image${isComplete ? '' : ', but reports no more than some'}`,
   )
-  return seen(verdict, lines, has || isAll ? 'proved' : verdict.certainty)
+  return addEvidence(verdict, lines, hasImage || isComplete ? 'proved' : verdict.certainty)
 }
 
-/** Whether the image was made for the node: proves a platform that is missing, or speaks against it. */
-export function withPlatform(
+/** Proves that the image lacks the node's platform, or contradicts it. */
+export function applyNodePlatform(
   verdict: PullVerdict,
   node: unknown,
-  { platforms }: Seen,
+  { platforms }: ProbeReport,
 ): PullVerdict {
-  if (verdict.cause.rule !== 'D35' || platforms === null) return verdict
-  const own = platformOf(node)
-  if (own === '/') return verdict
-  return { ...verdict, certainty: platforms.includes(own) ? 'ambiguous' : 'proved' }
+  if (verdict.rule.provedByNode !== 'platform' || platforms === null) return verdict
+  const nodePlatform = platformOf(node)
+  if (nodePlatform === '/') return verdict
+  return { ...verdict, certainty: platforms.includes(nodePlatform) ? 'ambiguous' : 'proved' }
 }
 
-function seen(
+function addEvidence(
   verdict: PullVerdict,
   lines: readonly string[],
-  certainty: PullVerdict['certainty'],
+  certainty: Certainty,
 ): PullVerdict {
   const evidence = lines.map((says): Evidence => ({ from: 'node', says }))
   return { ...verdict, certainty, evidence: [...verdict.evidence, ...evidence] }
 }
 
-/** `linux/amd64`. */
+/** `linux/amd64`; `/` when unknown. */
 function platformOf(node: unknown): string {
   const info = member(member(node, 'status'), 'nodeInfo')
-  return `${text(info, 'operatingSystem')}/${text(info, 'architecture')}`
-}
-
-function text(value: unknown, key: string): string {
-  const found = member(value, key)
-  return typeof found === 'string' ? found : ''
-}
-
-function listOf(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? value.filter(isObject) : []
+  return `${textMember(info, 'operatingSystem')}/${textMember(info, 'architecture')}`
 }

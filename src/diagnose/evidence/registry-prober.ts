@@ -1,37 +1,39 @@
-/** Asks the registries of failing images, from this machine: each question once, however many pods have it. */
+/** Probes the registries of failing images from this machine. Each question is asked once, however many pods need it. */
 import pLimit from 'p-limit'
 import type { Config } from '../../config/config.ts'
+import { registryDefaults } from '../../config/registries.ts'
 import { credentialIdentity } from '../../credentials/credential-identity.ts'
 import type { Credential, Keychain } from '../../credentials/keychain.ts'
-import { type Seen, type Try, wantedFor } from './probe-evidence.ts'
 import { BerthError } from '../../errors.ts'
 import { canonicalHost } from '../../decision/fallback/registry-aliases.ts'
 import { defaultDomain, defaultTag, type Reference } from '../../decision/reference/reference.ts'
 import { type Network, systemNetwork } from '../../registry/http/ip-ranges.ts'
-import { type EndpointProbe, probeEndpoint } from '../../registry/probe/endpoint-probe.ts'
 import { AddressRefusedError } from '../../registry/http/network-error.ts'
+import { type EndpointProbe, probeEndpoint } from '../../registry/probe/endpoint-probe.ts'
 import { createRegistryProbe, type RegistryProbe } from '../../registry/probe/registry-probe.ts'
 import type { RegistrySettings } from '../../registry/settings.ts'
-import { lookFurther, nothing } from './image-content.ts'
+import type { RuleData } from '../rules/rule.ts'
+import { emptyContent, probeContent } from './image-content.ts'
+import type { ProbeAttempt, ProbeReport } from './probe-report.ts'
 
-/** A credential to ask with; of a pod's, the secret that it is from. */
 export interface ProbeCredential extends Credential {
   readonly by: 'pod' | 'other'
+  /** The secret of the pod that it comes from. */
   readonly secret: string | null
 }
 
 export interface Prober {
-  /** What can be seen that bears on the rule; null when nothing of it can be seen at a registry. */
-  look(
+  /** Probes what a rule needs. Null when no registry can tell anything about the rule, or the registry must not be probed. */
+  probe(
     reference: Reference,
-    rule: string,
+    rule: Pick<RuleData, 'probes'>,
     credentials: readonly ProbeCredential[],
-  ): Promise<Seen | null>
+  ): Promise<ProbeReport | null>
   close(): Promise<void>
 }
 
 export interface ProberDependencies {
-  /** Endpoints, authorities and credentials of Berth's own; null: every registry is at its own name. */
+  /** Endpoints, CAs and credentials of Berth's own config; null when there is none. */
   readonly config: Pick<Config, 'registries'> | null
   readonly keychainFor: (settings: RegistrySettings) => Keychain
   readonly network?: Network
@@ -41,122 +43,130 @@ export interface ProberDependencies {
   readonly answerMs?: number
 }
 
-/** Registries asked at once: enough to hide their latency, few enough not to look like an attack on one. */
-const parallel = 8
+/** Registries probed at once: enough to hide their latency, few enough not to look like an attack on one. */
+const maxParallel = 8
 
-/** A person waits; containerd would wait for 30 s to connect, and for ever for an answer. */
-const patienceMs = 5_000
+/** A person waits; containerd would wait 30 s to connect, and without limit for an answer. */
+const defaultAnswerMs = 5_000
 
-interface Registry {
+interface ProbedRegistry {
   readonly settings: RegistrySettings
   readonly endpoint: EndpointProbe
-  readonly look: RegistryProbe
+  readonly probe: RegistryProbe
 }
 
-interface Asker {
-  readonly by: Try['by']
+/** An identity to ask with: anonymous, a credential, or the reason why a credential is not available. */
+interface ProbeIdentity {
+  readonly by: ProbeAttempt['by']
   readonly source: string
   readonly secret: string | null
   readonly credential: Credential | null
 }
 
-/** Opens no connection until something is asked. Hosts that the config does not list are asked at their own name, and never at an address of this machine. */
+/**
+ * Opens no connection before the first probe. A host that the config does not list is probed at its own name, and never
+ * at an address of this machine.
+ */
 export function createProber(dependencies: ProberDependencies): Prober {
-  const { config, network = systemNetwork, now, answerMs = patienceMs } = dependencies
-  const limit = pLimit(parallel)
-  const registries = new Map<string, Promise<Registry | null>>()
-  const looks: RegistryProbe[] = []
-  const asked = new Map<string, Promise<unknown>>()
+  const { config, network = systemNetwork, now, answerMs = defaultAnswerMs } = dependencies
+  const limit = pLimit(maxParallel)
+  const registries = new Map<string, Promise<ProbedRegistry | null>>()
+  const opened: RegistryProbe[] = []
+  const answers = new Map<string, Promise<unknown>>()
 
-  const once = <T>(key: readonly unknown[], ask: () => Promise<T>): Promise<T> => {
-    const text = JSON.stringify(key)
-    const before = asked.get(text) as Promise<T> | undefined
-    if (before !== undefined) return before
-    const answer = limit(ask)
-    asked.set(text, answer)
+  const askOnce = <T>(question: readonly unknown[], ask: () => Promise<T>): Promise<T> => {
+    const key = JSON.stringify(question)
+    const answer = (answers.get(key) as Promise<T> | undefined) ?? limit(ask)
+    answers.set(key, answer)
     return answer
   }
 
-  const open = async (host: string): Promise<Registry | null> => {
+  const open = async (host: string): Promise<ProbedRegistry | null> => {
     const listed = config?.registries.get(host)
     if (listed?.probe === false) return null
     const settings = listed ?? settingsFor(host, 'https:')
     if (settings === null) return null
-    const net = listed === undefined ? guarded(network) : network
-    const endpoint = await probeEndpoint(settings.endpoint, { network: net, now, answerMs })
-    const plain =
+    const allowed = listed === undefined ? refuseLocalAddresses(network) : network
+    const probeOptions = { network: allowed, now, answerMs }
+    const endpoint = await probeEndpoint(settings.endpoint, probeOptions)
+    const plainHttp =
       listed === undefined && endpoint.fault === 'not-tls' ? settingsFor(host, 'http:') : null
-    const look = createRegistryProbe(plain ?? settings, { network: net, now, answerMs })
-    looks.push(look)
-    return plain === null
-      ? { settings, endpoint, look }
-      : { settings: plain, endpoint: { ...endpoint, fault: null }, look }
+    const probe = createRegistryProbe(plainHttp ?? settings, probeOptions)
+    opened.push(probe)
+    return plainHttp === null
+      ? { settings, endpoint, probe }
+      : { settings: plainHttp, endpoint: { ...endpoint, fault: null }, probe }
   }
 
-  const registryOf = (host: string) => {
-    const known = registries.get(host) ?? limit(() => open(host))
-    registries.set(host, known)
-    return known
+  const registryFor = (host: string) => {
+    const registry = registries.get(host) ?? limit(() => open(host))
+    registries.set(host, registry)
+    return registry
   }
 
   return {
-    async look(reference, rule, credentials) {
-      const wanted = wantedFor(rule)
+    async probe(reference, { probes: subjects }, credentials) {
       const host = canonicalHost(reference.domain)
-      const registry = wanted === null || host === '' ? null : await registryOf(host)
-      if (wanted === null || registry === null) return null
-      const { settings, endpoint, look } = registry
+      if (subjects === undefined || host === '') return null
+      const registry = await registryFor(host)
+      if (registry === null) return null
+      const { settings, endpoint, probe } = registry
       const { path } = reference
-      const seen = {
-        ...nothing,
+      const report: ProbeReport = {
+        ...emptyContent,
         ...endpoint,
         endpoint: settings.endpoint.origin,
         repository: path,
+        attempts: [],
       }
-      if (endpoint.fault !== null) return seen
+      if (endpoint.fault !== null) return report
       const name = reference.digest ?? reference.tag ?? defaultTag
-      const askers: Asker[] = [
+      const identities: ProbeIdentity[] = [
         { by: 'anonymous', source: 'anonymous', secret: null, credential: null },
-        ...credentials.map((credential): Asker => {
+        ...credentials.map((credential): ProbeIdentity => {
           const { by, source, secret } = credential
           return { by, source, secret, credential }
         }),
-        ...(await ownCredentials(dependencies.keychainFor(settings), host, path)),
+        ...(await identitiesOfBerth(dependencies.keychainFor(settings), host, path)),
       ]
-      const tries = await Promise.all(
-        askers.map(async ({ by, source, secret, credential }): Promise<Try> => {
-          if (credential === null && by !== 'anonymous') return unasked(source)
-          const key = ['manifest', host, path, name, identityOf(credential)]
-          const heard = await once(key, () => look.manifest(path, name, credential))
-          return { by, source, secret, ...heard }
+      const attempts = await Promise.all(
+        identities.map(async ({ by, source, secret, credential }): Promise<ProbeAttempt> => {
+          if (credential === null && by !== 'anonymous') return notAttempted(source)
+          const question = ['manifest', host, path, name, identityOf(credential)]
+          const result = await askOnce(question, () => probe.manifest(path, name, credential))
+          return { by, source, secret, ...result }
         }),
       )
-      const isThere = tries.some(({ outcome }) => outcome === 'found')
-      const letIn = tries.findIndex(({ outcome }) => outcome === (isThere ? 'found' : 'absent'))
-      const credential = askers[letIn]?.credential ?? null
-      const more = await once(['more', host, path, name, wanted, identityOf(credential)], () =>
-        lookFurther(look, { wanted, path, name, credential, isLetIn: letIn !== -1, isThere }),
-      )
-      return { ...seen, tries, ...more }
+      const isFound = attempts.some(({ outcome }) => outcome === 'found')
+      const letIn = attempts.findIndex(({ outcome }) => outcome === (isFound ? 'found' : 'absent'))
+      const credential = identities[letIn]?.credential ?? null
+      const question = ['content', host, path, name, subjects, identityOf(credential)]
+      const request = { subjects, path, name, credential, isLetIn: letIn !== -1, isFound }
+      const content = await askOnce(question, () => probeContent(probe, request))
+      return { ...report, attempts, ...content }
     },
     async close() {
-      await Promise.all(looks.map((look) => look.close()))
+      await Promise.all(opened.map((probe) => probe.close()))
     },
   }
 }
 
-/** Berth's own credentials may see what the pod's may not: that tells private from missing. */
-async function ownCredentials(keychain: Keychain, host: string, path: string): Promise<Asker[]> {
+/** Berth's own credentials can see what the pod's cannot, which tells a private image from a missing one. */
+async function identitiesOfBerth(
+  keychain: Keychain,
+  host: string,
+  path: string,
+): Promise<ProbeIdentity[]> {
   try {
-    const own = await keychain.lookup(host, path)
-    return own.map((credential) => ({
+    const credentials = await keychain.lookup(host, path)
+    return credentials.map((credential) => ({
       by: 'other',
       source: `Berth's own, ${credential.source}`,
       secret: null,
       credential,
     }))
   } catch (error) {
-    // It names the file, or the link of a chain of roles, that is at fault, and no secret.
+    // The message names the file, or the link in a chain of roles, and contains no secret.
     if (error instanceof BerthError)
       return [
         { by: 'other', source: `Berth's own: ${error.message}`, secret: null, credential: null },
@@ -165,8 +175,7 @@ async function ownCredentials(keychain: Keychain, host: string, path: string): P
   }
 }
 
-function unasked(source: string): Try {
-  const detail = 'there is no credential to ask with'
+function notAttempted(source: string): ProbeAttempt {
   return {
     by: 'other',
     source,
@@ -174,39 +183,29 @@ function unasked(source: string): Try {
     outcome: 'unasked',
     status: null,
     scheme: null,
-    detail,
+    detail: 'there is no credential to ask with',
   }
 }
 
-/** A registry at its own name. Null for a host that is none. */
+/** A registry at its own name. Null for a host that is not a valid URL host. */
 function settingsFor(host: string, protocol: 'https:' | 'http:'): RegistrySettings | null {
   const url = `${protocol}//${host === defaultDomain ? 'registry-1.docker.io' : host}`
-  if (!URL.canParse(url)) return null
-  return {
-    host,
-    endpoint: new URL(url),
-    mirror: false,
-    probe: true,
-    credentials: null,
-    ca: null,
-    authHosts: [],
-    allowPlainHttpAuth: false,
-  }
+  return URL.canParse(url) ? registryDefaults(host, new URL(url)) : null
 }
 
-/** A pod names hosts as it likes: none of them may lead to this machine, or to what only its link reaches. */
-function guarded(network: Network): Network {
+/** Pods name hosts freely, so none of those hosts may lead to this machine or its link. */
+function refuseLocalAddresses(network: Network): Network {
   return {
     ...network,
     lookup: (hostname, done) => {
       network.lookup(hostname, (error, addresses) => {
-        const isOff =
+        const isLocal =
           error === null &&
           addresses.some(({ address }) =>
             ['loopback', 'link-local', 'reserved'].includes(network.ipRangeOf(address)),
           )
         done(
-          isOff ? new AddressRefusedError(`${hostname} leads to this machine`) : error,
+          isLocal ? new AddressRefusedError(`${hostname} leads to this machine`) : error,
           addresses,
         )
       })

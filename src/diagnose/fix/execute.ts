@@ -1,30 +1,30 @@
-/** Does what a plan of `berth diagnose --fix` says, one write at a time. Nothing is replaced, and no pod is deleted. */
+/** Executes a plan of `berth diagnose --fix`, one write at a time. It replaces nothing and deletes no pod. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { pullFailures } from '../pull-failure.ts'
 import type { KubeApi } from '../../kube/api-client.ts'
 import { hasStatus, KubeError } from '../../kube/error.ts'
 import type { KubeObject } from '../../kube/object.ts'
 import { expiresAnnotation, sourceAnnotation } from '../../pull-secrets/labels.ts'
-import { contentOf, keyOf, type StoredSecret } from './plan.ts'
-import type { FixPlan, FixStep, StepReport } from './steps.ts'
+import { hasSameContent, type StoredSecret } from './copy-source.ts'
+import { type FixPlan, type FixStep, stepKey, type StepOf, type StepReport } from './steps.ts'
 
 type Account = KubeObject & { readonly imagePullSecrets?: readonly { readonly name?: string }[] }
-type StepOf<Kind> = Extract<FixStep, { readonly do: Kind }>
 
-/** Somebody else writes the same account all the time: with a few milliseconds between reading and writing, ten tries are plenty. */
-const linkTries = 10
+/** Attempts to link a secret. Even if another writer updates the account all the time, one of ten attempts fits between two updates. */
+const linkAttempts = 10
 
-/** The API server makes pods with a list of accounts that follows the stored one (plugin/pkg/admission/serviceaccount, an informer). */
+/** The API server creates pods with service accounts from an informer, which follows the stored ones (plugin/pkg/admission/serviceaccount). */
 const accountsSettleMs = 1_000
 
 export interface FixOptions {
-  /** Told of each step when it has ended. */
+  /** Called when a step has ended. */
   readonly onReport: (report: StepReport) => void
   readonly signal: AbortSignal
+  /** Milliseconds from the last link to the first eviction. */
   readonly settleMs?: number
 }
 
-/** A step that fails is in its report, and what needs it is skipped; the others go on. */
+/** Executes the steps. A failed step is in its report; steps that need it are skipped, and the others run. */
 export async function executeFix(
   api: KubeApi,
   { steps }: FixPlan,
@@ -33,20 +33,20 @@ export async function executeFix(
   const reports = new Map<string, StepReport>()
   let linkedAt = -Infinity
   for (const { step, needs } of steps) {
-    const lacks = needs.find((need) => isUndone(reports.get(keyOf(need))))
-    if (lacks === undefined && step.do === 'recreate')
+    const canRun = needs.every((need) => isReached(reports.get(stepKey(need))))
+    if (canRun && step.do === 'recreate')
       await sleep(Math.max(0, linkedAt + settleMs - performance.now()), undefined, { signal })
-    const report = lacks === undefined ? await attempt(api, step) : skipped(step)
+    const report = canRun ? await attempt(api, step) : skipped(step)
     if (step.do === 'link' && report.outcome === 'done') linkedAt = performance.now()
-    reports.set(keyOf(step), report)
+    reports.set(stepKey(step), report)
     onReport(report)
     signal.throwIfAborted()
   }
   return [...reports.values()]
 }
 
-function isUndone(report: StepReport | undefined): boolean {
-  return report === undefined || report.outcome === 'failed' || report.outcome === 'skipped'
+function isReached(report: StepReport | undefined): boolean {
+  return report?.outcome === 'done' || report?.outcome === 'unneeded'
 }
 
 function skipped(step: FixStep): StepReport {
@@ -55,8 +55,8 @@ function skipped(step: FixStep): StepReport {
 
 async function attempt(api: KubeApi, step: FixStep): Promise<StepReport> {
   try {
-    const changed = await perform(api, step)
-    return { step, outcome: changed ? 'done' : 'unneeded', problem: null }
+    const hasWritten = await execute(api, step)
+    return { step, outcome: hasWritten ? 'done' : 'unneeded', problem: null }
   } catch (error) {
     if (!(error instanceof KubeError)) throw error
     const problem =
@@ -67,21 +67,27 @@ async function attempt(api: KubeApi, step: FixStep): Promise<StepReport> {
   }
 }
 
-/** False when there was nothing to do by now. Throws KubeError. */
-function perform(api: KubeApi, step: FixStep): Promise<boolean> {
-  if (step.do === 'copy') return copy(api, step)
-  return step.do === 'link' ? link(api, step) : recreate(api, step)
+/** Returns false when there was nothing left to do. Throws KubeError. */
+function execute(api: KubeApi, step: FixStep): Promise<boolean> {
+  switch (step.do) {
+    case 'copy':
+      return copy(api, step)
+    case 'link':
+      return link(api, step)
+    case 'recreate':
+      return recreate(api, step)
+  }
 }
 
-/** Creates, and never writes over what is there. A copy is nobody's to keep: it has no label by which a controller would. */
+/** Creates the copy and never overwrites a secret. The copy has no label of the controller, which therefore does not maintain it. */
 async function copy(
   api: KubeApi,
   { namespace, secret: name, from }: StepOf<'copy'>,
 ): Promise<boolean> {
   const secrets = { apiVersion: 'v1', resource: 'secrets', namespace }
   const { type = '', data = {} } = from.secret
-  const only = type === 'kubernetes.io/dockercfg' ? '.dockercfg' : '.dockerconfigjson'
-  const ends = from.expiresAt === null ? {} : { [expiresAnnotation]: from.expiresAt }
+  const key = type === 'kubernetes.io/dockercfg' ? '.dockercfg' : '.dockerconfigjson'
+  const expiry = from.expiresAt === null ? {} : { [expiresAnnotation]: from.expiresAt }
   try {
     await api.create(secrets, {
       apiVersion: 'v1',
@@ -89,27 +95,27 @@ async function copy(
       metadata: {
         name,
         namespace,
-        annotations: { [sourceAnnotation]: `${from.namespace}/${from.name}`, ...ends },
+        annotations: { [sourceAnnotation]: `${from.namespace}/${from.name}`, ...expiry },
       },
       type,
-      data: { [only]: data[only] ?? '' },
+      data: { [key]: data[key] ?? '' },
     })
     return true
   } catch (error) {
     if (!hasStatus(error, 409)) throw error
-    const there = await api.get<StoredSecret>({ ...secrets, name })
-    if (there !== null && contentOf(there) === contentOf(from.secret)) return false
+    const existing = await api.get<StoredSecret>({ ...secrets, name })
+    if (existing !== null && hasSameContent(existing, from.secret)) return false
     throw error
   }
 }
 
-/** Appends: the list is atomic to every patch but this, and what others put there must stay. */
+/** Appends with a JSON Patch: every other kind of patch replaces the whole list, which is atomic, and would drop entries of others. */
 async function link(
   api: KubeApi,
   { namespace, account, secret }: StepOf<'link'>,
 ): Promise<boolean> {
   const where = { apiVersion: 'v1', resource: 'serviceaccounts', namespace, name: account }
-  for (let tries = 1; ; tries++) {
+  for (let attempts = 1; ; attempts++) {
     const now = await api.get<Account>(where)
     if (now === null) throw new KubeError(404, 'NotFound', `there is no ${account} in ${namespace}`)
     const list = now.imagePullSecrets
@@ -126,13 +132,13 @@ async function link(
       ])
       return true
     } catch (error) {
-      // 422: a `test` of the patch does not hold. 409: it did not hold any more when it was stored.
-      if (!hasStatus(error, 409, 422) || tries === linkTries) throw error
+      // 422: a `test` of the patch failed. 409: the account changed before the patch was stored.
+      if (!hasStatus(error, 409, 422) || attempts === linkAttempts) throw error
     }
   }
 }
 
-/** Through the API that honours disruption budgets; only this very pod, and only while its image does not come. */
+/** Evicts the pod, which honours disruption budgets: only the pod with this UID, and only while its image cannot be pulled. */
 async function recreate(
   api: KubeApi,
   { namespace, pod: name, uid }: StepOf<'recreate'>,
@@ -152,7 +158,7 @@ async function recreate(
     )
     return true
   } catch (error) {
-    // Gone, or another one already.
+    // The pod is gone, or another one has its name.
     if (hasStatus(error, 404, 409)) return false
     throw error
   }

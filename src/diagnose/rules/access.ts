@@ -1,9 +1,9 @@
-import type { Rule } from './rule.ts'
+import type { RuleData } from './rule.ts'
 
 /** What a registry answers to who asked. */
-export const accessRules: readonly Rule[] = [
+export const accessRules = [
   {
-    rule: 'D21',
+    id: 'D21',
     cause: 'token-expired',
     certainty: 'likely',
     rank: 'limited',
@@ -14,9 +14,14 @@ export const accessRules: readonly Rule[] = [
     ],
     means: 'the token in the pull secret is too old (those of ECR live for 12 hours)',
     fix: 'repair what renews it; a fresh secret heals the pod where it stands',
+    topic: 'access',
+    isExact: true,
+    probes: ['manifest', 'tags'],
+    suggestion: 'ecr-token',
+    command: 'replace',
   },
   {
-    rule: 'D22',
+    id: 'D22',
     cause: 'no-credential',
     certainty: 'likely',
     rank: 'refused',
@@ -27,9 +32,16 @@ export const accessRules: readonly Rule[] = [
     ],
     means: 'the registry wants a password, and none of the credentials is for it',
     fix: "give the pod a secret whose key is the registry; for ECR, look at the node's role and credential provider",
+    topic: 'access',
+    isAlsoSaidToAnonymous: true,
+    isOnlyAboutCredential: true,
+    probes: ['manifest', 'tags'],
+    suggestion: 'pull-secret',
+    command: 'create',
+    secretFix: 'copy-and-link',
   },
   {
-    rule: 'D23',
+    id: 'D23',
     cause: 'ecr-access-denied',
     certainty: 'likely',
     rank: 'refused',
@@ -43,9 +55,12 @@ export const accessRules: readonly Rule[] = [
     means:
       "AWS knows who asks, and does not allow it: the repository's policy, the caller's policy, or a boundary above",
     fix: 'allow the missing action on the side that the message names; GetAuthorizationToken needs Resource "*"',
+    topic: 'access',
+    isExact: true,
+    probes: ['manifest', 'tags'],
   },
   {
-    rule: 'D24',
+    id: 'D24',
     cause: 'web-identity-refused',
     certainty: 'likely',
     rank: 'refused',
@@ -54,7 +69,7 @@ export const accessRules: readonly Rule[] = [
     fix: "correct the role's trust policy (subject, audience, provider), or the clock",
   },
   {
-    rule: 'D27',
+    id: 'D27',
     cause: 'token-refused',
     certainty: 'ambiguous',
     rank: 'ambiguous',
@@ -65,9 +80,13 @@ export const accessRules: readonly Rule[] = [
     ],
     means: 'the token server refused; this text is the same with a wrong credential and with none',
     fix: "see which credential is for this registry: none, then the node's or global pull secret lacks it; one, then renew it",
+    topic: 'access',
+    isAlsoSaidToAnonymous: true,
+    causeIfSent: 'credential-refused',
+    probes: ['manifest', 'tags'],
   },
   {
-    rule: 'D25',
+    id: 'D25',
     cause: 'credential-refused',
     certainty: 'likely',
     rank: 'refused',
@@ -80,9 +99,12 @@ export const accessRules: readonly Rule[] = [
     ],
     means: 'a credential was sent, and the registry does not accept it',
     fix: 'renew it; when the image is public, take the stale secret away, since it breaks what works without',
+    topic: 'access',
+    probes: ['manifest', 'tags'],
+    command: 'replace',
   },
   {
-    rule: 'D26',
+    id: 'D26',
     cause: 'anonymous-refused',
     certainty: 'ambiguous',
     rank: 'anonymous',
@@ -90,9 +112,15 @@ export const accessRules: readonly Rule[] = [
     means:
       'no credential matched, and the registry gives nothing to strangers: private, or missing',
     fix: 'give the pod a secret whose key matches, make the package public, or correct the name',
+    topic: 'access',
+    isAlsoSaidToAnonymous: true,
+    probes: ['manifest', 'tags'],
+    suggestion: 'pull-secret',
+    command: 'create',
+    secretFix: 'copy-and-link',
   },
   {
-    rule: 'D29',
+    id: 'D29',
     cause: 'token-rejected',
     certainty: 'likely',
     rank: 'refused',
@@ -104,9 +132,15 @@ export const accessRules: readonly Rule[] = [
     means:
       'a token was issued, and the registry did not take it: another region or host, a wrong clock, a proxy that drops the header',
     fix: "issue the credential for this very host, and check the node's clock and proxy",
+    topic: 'access',
+    isAlsoSaidToAnonymous: true,
+    isOnlyAboutCredential: true,
+    causeIfSent: 'credential-refused',
+    causeIfNoneMatches: 'no-credential',
+    probes: ['manifest', 'tags'],
   },
   {
-    rule: 'D70',
+    id: 'D70',
     cause: 'token-server-answer',
     certainty: 'likely',
     rank: 'refused',
@@ -119,9 +153,10 @@ export const accessRules: readonly Rule[] = [
     ],
     means: 'the registry and the runtime do not understand each other about authentication',
     fix: "look at the registry's WWW-Authenticate header, and at what its token server answers",
+    probes: ['manifest'],
   },
   {
-    rule: 'D28',
+    id: 'D28',
     cause: 'private-or-missing',
     certainty: 'ambiguous',
     rank: 'ambiguous',
@@ -141,9 +176,12 @@ export const accessRules: readonly Rule[] = [
     ],
     means: 'private, missing, or misspelt: the registry answers the same to all three',
     fix: 'check the name first; then try a credential that may read it, and see what the registry says to that',
+    topic: 'access',
+    isAlsoSaidToAnonymous: true,
+    probes: ['manifest', 'tags'],
   },
   {
-    rule: 'D30',
+    id: 'D30',
     cause: 'forbidden',
     certainty: 'likely',
     rank: 'refused',
@@ -151,5 +189,8 @@ export const accessRules: readonly Rule[] = [
     means:
       'the registry knows who asks, and does not allow it: no right to the package, single sign-on, an address rule',
     fix: 'grant the right to read the package (GitHub: read:packages, and authorise the token for the organisation)',
+    topic: 'access',
+    probes: ['manifest', 'tags'],
+    suggestion: 'pull-secret',
   },
-]
+] as const satisfies readonly RuleData[]

@@ -1,9 +1,9 @@
-import type { Rule } from './rule.ts'
+import type { RuleData } from './rule.ts'
 
 /** What is wrong with the image, or with its name, at the registry. */
-export const contentRules: readonly Rule[] = [
+export const contentRules = [
   {
-    rule: 'D35',
+    id: 'D35',
     cause: 'platform-missing',
     certainty: 'likely',
     rank: 'definite',
@@ -20,9 +20,12 @@ export const contentRules: readonly Rule[] = [
     means:
       "the image is not for the node's system or architecture, or the mirror copied only one of them",
     fix: 'copy all platforms and pin the digest of the index, or choose nodes that fit',
+    readsNode: true,
+    provedByNode: 'platform',
+    probes: ['manifest', 'platforms'],
   },
   {
-    rule: 'D36',
+    id: 'D36',
     cause: 'manifest-unsupported',
     certainty: 'likely',
     rank: 'definite',
@@ -38,9 +41,12 @@ export const contentRules: readonly Rule[] = [
     means:
       'what came is no image that the runtime can read: an old schema 1 manifest, another kind of artifact, or a web page',
     fix: 'build or convert the image anew; for text/html, look for a login page or a wrong path',
+    readsNode: true,
+    probes: ['manifest'],
+    provedByProbe: ['invalid-answer'],
   },
   {
-    rule: 'D39',
+    id: 'D39',
     cause: 'blob-missing',
     certainty: 'likely',
     rank: 'definite',
@@ -52,9 +58,12 @@ export const contentRules: readonly Rule[] = [
     ],
     means: 'the registry has the manifest but not all that it names: a copy that was not finished',
     fix: 'copy the image again, and check every blob',
+    probes: ['manifest', 'blobs'],
+    provedByProbe: ['missing-blob'],
+    suggestion: 'mirror',
   },
   {
-    rule: 'D37',
+    id: 'D37',
     cause: 'tag-missing',
     certainty: 'likely',
     rank: 'definite',
@@ -68,9 +77,12 @@ export const contentRules: readonly Rule[] = [
     ],
     means: 'the repository is there, and the tag or digest is not',
     fix: 'use a tag that exists, or push this one',
+    topic: 'missing-image',
+    probes: ['manifest', 'tags'],
+    suggestion: 'tag-map',
   },
   {
-    rule: 'D38',
+    id: 'D38',
     cause: 'repository-missing',
     certainty: 'likely',
     rank: 'definite',
@@ -83,9 +95,12 @@ export const contentRules: readonly Rule[] = [
     ],
     means: 'the registry knows no repository of this name (in this account, project or region)',
     fix: 'correct the path (library/, project, prefix), or create the repository and push to it',
+    topic: 'missing-image',
+    probes: ['manifest', 'tags'],
+    suggestion: 'mirror',
   },
   {
-    rule: 'D62',
+    id: 'D62',
     cause: 'layer-unusable',
     certainty: 'likely',
     rank: 'definite',
@@ -101,9 +116,10 @@ export const contentRules: readonly Rule[] = [
     means:
       'a layer arrived and cannot be unpacked: its content, its owners, or what the node supports',
     fix: 'build the image anew; for owners beyond the range, widen the subordinate ids of the node',
+    readsNode: true,
   },
   {
-    rule: 'D73',
+    id: 'D73',
     cause: 'request-rejected',
     certainty: 'likely',
     rank: 'vague',
@@ -115,7 +131,7 @@ export const contentRules: readonly Rule[] = [
     fix: 'ask the same of the registry without the mirror or proxy between, and look at its log',
   },
   {
-    rule: 'D69',
+    id: 'D69',
     cause: 'not-a-registry',
     certainty: 'likely',
     rank: 'vague',
@@ -128,25 +144,20 @@ export const contentRules: readonly Rule[] = [
     means:
       'the answer is no answer of a registry: a login page, a filter, or a path that leads elsewhere',
     fix: "open the registry's /v2/ from the node, and see who answers",
+    probes: ['manifest'],
+    provedByProbe: ['invalid-answer'],
+    isAvoidedByMirror: true,
   },
   {
-    rule: 'D40',
+    id: 'D40',
     cause: 'not-found',
     certainty: 'likely',
     rank: 'ambiguous',
     patterns: [/not found/, /\b404\b/, /no such image|image does not exist/],
     means: 'the tag or the whole repository is missing on the last registry that was asked',
     fix: 'check the name and the tag; on a mirror, copy the image there',
+    topic: 'missing-image',
+    probes: ['manifest', 'tags'],
+    suggestion: 'mirror',
   },
-]
-
-/** The verdict when no rule knows the text. */
-export const unknown: Rule = {
-  rule: 'D99',
-  cause: 'unknown',
-  certainty: 'unknown',
-  rank: 'unknown',
-  patterns: [],
-  means: 'no rule knows this text',
-  fix: 'read the message; a kubelet that only says "Back-off" has told the cause in an earlier event',
-}
+] as const satisfies readonly RuleData[]

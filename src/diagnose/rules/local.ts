@@ -1,18 +1,20 @@
-import type { Rule } from './rule.ts'
+import type { RuleData } from './rule.ts'
 
 /** What fails before any registry is asked. */
-export const localRules: readonly Rule[] = [
+export const localRules = [
   {
-    rule: 'D13',
+    id: 'D13',
     cause: 'sandbox-image',
     certainty: 'likely',
     rank: 'definite',
     patterns: [/sandbox image/, /create ?pod ?sandbox.{0,400}(?:pull|image)/],
     means: 'the image of the pod sandbox (pause) cannot be pulled; the node names it, no pod does',
     fix: "set the sandbox image in the runtime's configuration of the node to one that the node can pull",
+    topic: 'sandbox-image',
+    readsNode: true,
   },
   {
-    rule: 'D71',
+    id: 'D71',
     cause: 'runtime-unavailable',
     certainty: 'likely',
     rank: 'transport',
@@ -28,9 +30,10 @@ export const localRules: readonly Rule[] = [
     ],
     means: 'the container runtime of the node does not answer; no registry was asked',
     fix: 'look at the runtime of the node (containerd, CRI-O) and at its socket; restart it',
+    readsNode: true,
   },
   {
-    rule: 'D12',
+    id: 'D12',
     cause: 'short-name',
     certainty: 'likely',
     rank: 'definite',
@@ -46,7 +49,7 @@ export const localRules: readonly Rule[] = [
     fix: 'write the whole name, with its registry',
   },
   {
-    rule: 'D01',
+    id: 'D01',
     cause: 'invalid-reference',
     certainty: 'likely',
     rank: 'definite',
@@ -63,9 +66,10 @@ export const localRules: readonly Rule[] = [
     means:
       'the image is no valid name: upper case, a scheme, a space, a variable that nobody filled in',
     fix: 'correct the image in the manifest',
+    isProvedByMessage: true,
   },
   {
-    rule: 'D02',
+    id: 'D02',
     cause: 'never-pulled',
     certainty: 'likely',
     rank: 'definite',
@@ -73,9 +77,11 @@ export const localRules: readonly Rule[] = [
     means:
       'the policy is Never, and the image is not on the node, or was pulled with a credential that this pod does not have',
     fix: 'load the image on the node, change imagePullPolicy, or give the pod the secret that pulled it',
+    readsNode: true,
+    provedByNode: 'image-list',
   },
   {
-    rule: 'D04',
+    id: 'D04',
     cause: 'pull-secret-undecodable',
     certainty: 'likely',
     rank: 'definite',
@@ -87,9 +93,10 @@ export const localRules: readonly Rule[] = [
     means:
       "one entry of one of the pod's pull secrets cannot be decoded, and with it every image of the pod fails",
     fix: 'write that entry anew: `auth` is base64 of user:password',
+    provedBySecrets: 'undecodable',
   },
   {
-    rule: 'D05',
+    id: 'D05',
     cause: 'pull-secret-missing',
     certainty: 'likely',
     rank: 'definite',
@@ -100,9 +107,15 @@ export const localRules: readonly Rule[] = [
     ],
     means: "a pull secret that the pod names is not in the pod's namespace",
     fix: 'create or copy the secret there; the pod tries again by itself within five minutes',
+    topic: 'pull-secret',
+    provedBySecrets: 'missing',
+    probes: ['manifest', 'tags'],
+    suggestion: 'pull-secret',
+    command: 'create-named',
+    secretFix: 'copy',
   },
   {
-    rule: 'D06',
+    id: 'D06',
     cause: 'pull-secret-ignored',
     certainty: 'likely',
     rank: 'definite',
@@ -110,18 +123,27 @@ export const localRules: readonly Rule[] = [
     means:
       'a pull secret has a type or a key that the kubelet does not read, and it says nothing of it',
     fix: 'make it again with the type kubernetes.io/dockerconfigjson; the type of a Secret cannot be changed',
+    topic: 'pull-secret',
+    probes: ['manifest', 'tags'],
+    command: 'convert',
+    secretFix: 'copy-and-link',
   },
   {
-    rule: 'D07',
+    id: 'D07',
     cause: 'no-matching-credential',
     certainty: 'likely',
     rank: 'definite',
     patterns: [],
     means: 'there are pull secrets, and none of their keys is for this registry',
     fix: 'use the registry of the image as the key, with its port',
+    topic: 'pull-secret',
+    probes: ['manifest', 'tags'],
+    suggestion: 'pull-secret',
+    command: 'create',
+    secretFix: 'copy-and-link',
   },
   {
-    rule: 'D08',
+    id: 'D08',
     cause: 'service-account-changed',
     certainty: 'likely',
     rank: 'definite',
@@ -129,9 +151,13 @@ export const localRules: readonly Rule[] = [
     means:
       'the service account names a pull secret that the pod lacks: the pod is older, or its template has a list of its own',
     fix: 'make the pod again, or add the secret to the template',
+    topic: 'pull-secret',
+    probes: ['manifest', 'tags'],
+    suggestion: 'pull-secret',
+    secretFix: 'recreate',
   },
   {
-    rule: 'D09',
+    id: 'D09',
     cause: 'empty-credential',
     certainty: 'likely',
     rank: 'definite',
@@ -139,14 +165,21 @@ export const localRules: readonly Rule[] = [
     means:
       'the entry that matches holds no password: it was exported from a client with a credential store',
     fix: 'create the secret with `kubectl create secret docker-registry`',
+    topic: 'pull-secret',
+    probes: ['manifest', 'tags'],
+    suggestion: 'pull-secret',
+    command: 'create',
+    secretFix: 'copy-and-link',
   },
   {
-    rule: 'D14',
+    id: 'D14',
     cause: 'kubelet-throttled',
     certainty: 'likely',
     rank: 'limited',
     patterns: [/pull qps exceeded/],
     means: "the kubelet's own limit of pulls a second; no registry was asked",
     fix: 'it passes; for good, raise registryPullQPS and registryBurst of the kubelet',
+    isProvedByMessage: true,
+    saysNothingOfImage: true,
   },
-]
+] as const satisfies readonly RuleData[]

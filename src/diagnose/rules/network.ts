@@ -1,9 +1,9 @@
-import type { Rule } from './rule.ts'
+import type { RuleData } from './rule.ts'
 
 /** What keeps the node from a registry's answer. A proxy's failure is seen before the DNS and connection errors that it holds. */
-export const networkRules: readonly Rule[] = [
+export const networkRules = [
   {
-    rule: 'D54',
+    id: 'D54',
     cause: 'proxy',
     certainty: 'likely',
     rank: 'transport',
@@ -17,9 +17,10 @@ export const networkRules: readonly Rule[] = [
     ],
     means: "the node's proxy (HTTPS_PROXY) is wrong, down, or refuses",
     fix: "correct the proxy of the node's runtime, or put the registry into its NO_PROXY",
+    isAvoidedByMirror: true,
   },
   {
-    rule: 'D50',
+    id: 'D50',
     cause: 'dns',
     certainty: 'likely',
     rank: 'transport',
@@ -34,18 +35,24 @@ export const networkRules: readonly Rule[] = [
     means:
       "the node cannot resolve the registry's name; the cluster's own DNS is not asked for pulls",
     fix: "correct the node's resolver, or add the name to its hosts file",
+    probes: ['manifest'],
+    provedByProbe: ['dns'],
+    isAvoidedByMirror: true,
   },
   {
-    rule: 'D45',
+    id: 'D45',
     cause: 'http-registry',
     certainty: 'likely',
     rank: 'transport',
     patterns: [/http response to https client/],
     means: 'the registry speaks plain HTTP, and the node asked with HTTPS',
     fix: 'declare it as http:// on the node (hosts.toml, registries.conf), or give it a certificate',
+    probes: ['manifest'],
+    provedByProbe: ['plain-http'],
+    isAvoidedByMirror: true,
   },
   {
-    rule: 'D46',
+    id: 'D46',
     cause: 'not-tls',
     certainty: 'likely',
     rank: 'transport',
@@ -57,9 +64,12 @@ export const networkRules: readonly Rule[] = [
     ],
     means: 'what answers at that port does not speak the protocol that was asked',
     fix: 'correct the scheme or the port',
+    probes: ['manifest'],
+    provedByProbe: ['not-tls'],
+    isAvoidedByMirror: true,
   },
   {
-    rule: 'D67',
+    id: 'D67',
     cause: 'tls-alert',
     certainty: 'likely',
     rank: 'transport',
@@ -72,9 +82,11 @@ export const networkRules: readonly Rule[] = [
     means:
       'the other side ended the TLS handshake: no common protocol version or cipher, or it wants a client certificate',
     fix: 'compare the TLS versions of both sides; give the runtime the client certificate; look for a middlebox that filters',
+    probes: ['manifest'],
+    isAvoidedByMirror: true,
   },
   {
-    rule: 'D47',
+    id: 'D47',
     cause: 'unknown-ca',
     certainty: 'likely',
     rank: 'transport',
@@ -87,9 +99,12 @@ export const networkRules: readonly Rule[] = [
     ],
     means: "the node does not know the authority that signed the registry's certificate",
     fix: 'add the CA to the node (certs.d, or the system store), and restart the runtime; a pull secret cannot help',
+    probes: ['manifest'],
+    provedByProbe: ['unknown-ca'],
+    isAvoidedByMirror: true,
   },
   {
-    rule: 'D48',
+    id: 'D48',
     cause: 'certificate-invalid',
     certainty: 'likely',
     rank: 'transport',
@@ -103,18 +118,24 @@ export const networkRules: readonly Rule[] = [
     means:
       "the registry's certificate is for another name, has expired, or the node's clock is wrong",
     fix: "issue it anew with the name that images use, or set the node's clock",
+    probes: ['manifest'],
+    provedByProbe: ['wrong-name', 'out-of-date'],
+    isAvoidedByMirror: true,
   },
   {
-    rule: 'D51',
+    id: 'D51',
     cause: 'localhost-refused',
     certainty: 'likely',
     rank: 'transport',
     patterns: [/‹loopback›.{0,80}refused/],
     means: 'the registry is asked for on localhost, and nothing listens there on this node',
     fix: 'run the registry on every node, or use a name that nodes can reach',
+    probes: ['manifest'],
+    provedByProbe: ['refused'],
+    isAvoidedByMirror: true,
   },
   {
-    rule: 'D52',
+    id: 'D52',
     cause: 'connection-refused',
     certainty: 'likely',
     rank: 'unreachable',
@@ -124,9 +145,12 @@ export const networkRules: readonly Rule[] = [
     ],
     means: 'nothing listens at the address of the registry',
     fix: 'start the registry, or correct its address and port',
+    probes: ['manifest'],
+    provedByProbe: ['refused'],
+    isAvoidedByMirror: true,
   },
   {
-    rule: 'D56',
+    id: 'D56',
     cause: 'server-error',
     certainty: 'likely',
     rank: 'unreachable',
@@ -138,9 +162,12 @@ export const networkRules: readonly Rule[] = [
     ],
     means: 'the registry, or what stands before it, failed by itself',
     fix: 'repair the registry or the mirror; look at its status page',
+    probes: ['manifest'],
+    provedByProbe: ['server-error'],
+    isAvoidedByMirror: true,
   },
   {
-    rule: 'D55',
+    id: 'D55',
     cause: 'connection-cut',
     certainty: 'likely',
     rank: 'unreachable',
@@ -154,9 +181,12 @@ export const networkRules: readonly Rule[] = [
     ],
     means: 'the transfer was cut by the registry or by something on the way',
     fix: 'try again; if it breaks at the same place, look for a middlebox, or pull through a mirror',
+    probes: ['manifest'],
+    provedByProbe: ['cut'],
+    isAvoidedByMirror: true,
   },
   {
-    rule: 'D53',
+    id: 'D53',
     cause: 'timeout',
     certainty: 'likely',
     rank: 'unreachable',
@@ -173,9 +203,12 @@ export const networkRules: readonly Rule[] = [
     means:
       'the registry did not answer in time: a firewall, a route, an overloaded registry; NetworkPolicies do not govern pulls',
     fix: 'open the way from the node to the registry, or pull through a mirror that is near',
+    probes: ['manifest'],
+    provedByProbe: ['timeout', 'unroutable'],
+    isAvoidedByMirror: true,
   },
   {
-    rule: 'D64',
+    id: 'D64',
     cause: 'pull-cancelled',
     certainty: 'likely',
     rank: 'vague',
@@ -187,5 +220,7 @@ export const networkRules: readonly Rule[] = [
     means:
       'the pull was given up: no progress in time, the pod was deleted, or the kubelet restarted',
     fix: "raise the runtime's progress timeout, or pull through a mirror that is near",
+    readsNode: true,
+    isAvoidedByMirror: true,
   },
-]
+] as const satisfies readonly RuleData[]

@@ -1,9 +1,9 @@
-import type { Rule } from './rule.ts'
+import type { RuleData } from './rule.ts'
 
 /** What is wrong with the node's disk and image store, or with the bytes that arrived. */
-export const nodeRules: readonly Rule[] = [
+export const nodeRules = [
   {
-    rule: 'D60',
+    id: 'D60',
     cause: 'disk-full',
     certainty: 'likely',
     rank: 'definite',
@@ -15,9 +15,11 @@ export const nodeRules: readonly Rule[] = [
     ],
     means: "the node's image file system has no room left (or no inodes)",
     fix: 'make room on the node: remove images, or give it a larger disk',
+    readsNode: true,
+    provedByNode: 'disk-pressure',
   },
   {
-    rule: 'D63',
+    id: 'D63',
     cause: 'node-disk-error',
     certainty: 'likely',
     rank: 'definite',
@@ -30,9 +32,10 @@ export const nodeRules: readonly Rule[] = [
     ],
     means: "the node's disk fails, or is mounted read-only",
     fix: 'drain the node, and check or replace its disk',
+    readsNode: true,
   },
   {
-    rule: 'D61',
+    id: 'D61',
     cause: 'digest-mismatch',
     certainty: 'likely',
     rank: 'definite',
@@ -51,7 +54,7 @@ export const nodeRules: readonly Rule[] = [
     fix: 'compare the digest at the mirror and at the source, copy it again, and clear partial content on the node',
   },
   {
-    rule: 'D74',
+    id: 'D74',
     cause: 'image-encrypted',
     certainty: 'likely',
     rank: 'definite',
@@ -60,7 +63,7 @@ export const nodeRules: readonly Rule[] = [
     fix: 'put the key on the node, or use an image that is not encrypted',
   },
   {
-    rule: 'D03',
+    id: 'D03',
     cause: 'image-inspect-failed',
     certainty: 'likely',
     rank: 'definite',
@@ -68,9 +71,10 @@ export const nodeRules: readonly Rule[] = [
     means:
       'the runtime cannot read the image that it has: a damaged store, or an entry of another platform',
     fix: 'remove the image on that node (crictl rmi), and restart its runtime; credentials do not matter here',
+    readsNode: true,
   },
   {
-    rule: 'D68',
+    id: 'D68',
     cause: 'image-store-damaged',
     certainty: 'likely',
     rank: 'definite',
@@ -93,5 +97,6 @@ export const nodeRules: readonly Rule[] = [
     ],
     means: "the node's image store has lost or damaged content that it believes to have",
     fix: 'remove the image and its content on that node, or clear its image store; then pull again',
+    readsNode: true,
   },
-]
+] as const satisfies readonly RuleData[]

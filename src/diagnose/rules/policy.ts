@@ -1,9 +1,9 @@
-import type { Rule } from './rule.ts'
+import type { RuleData } from './rule.ts'
 
 /** What a registry or a node refuses by rule, whoever asks. */
-export const policyRules: readonly Rule[] = [
+export const policyRules = [
   {
-    rule: 'D72',
+    id: 'D72',
     cause: 'registry-account',
     certainty: 'likely',
     rank: 'definite',
@@ -22,7 +22,7 @@ export const policyRules: readonly Rule[] = [
     fix: 'settle the account with the provider, or take the image from elsewhere',
   },
   {
-    rule: 'D65',
+    id: 'D65',
     cause: 'registry-policy',
     certainty: 'likely',
     rank: 'definite',
@@ -43,9 +43,10 @@ export const policyRules: readonly Rule[] = [
     means:
       'the registry holds the image back by a rule of its own: vulnerabilities, a missing signature, quarantine',
     fix: 'ask who runs the registry for an exemption, or use an image that passes',
+    probes: ['manifest'],
   },
   {
-    rule: 'D66',
+    id: 'D66',
     cause: 'location-blocked',
     certainty: 'likely',
     rank: 'definite',
@@ -64,9 +65,11 @@ export const policyRules: readonly Rule[] = [
     means:
       "the registry refuses the node's address: its country, a firewall of the registry, a network rule",
     fix: "allow the node's address there, or pull through a mirror that may",
+    probes: ['manifest'],
+    isAvoidedByMirror: true,
   },
   {
-    rule: 'D20',
+    id: 'D20',
     cause: 'rate-limited',
     certainty: 'likely',
     rank: 'limited',
@@ -80,9 +83,12 @@ export const policyRules: readonly Rule[] = [
     ],
     means: 'the registry counts pulls, and the limit is reached',
     fix: 'authenticate with a credential that matches, use a mirror, pull with IfNotPresent, or wait',
+    probes: ['manifest', 'quota'],
+    provedByProbe: ['limited'],
+    isAvoidedByMirror: true,
   },
   {
-    rule: 'D10',
+    id: 'D10',
     cause: 'signature-rejected',
     certainty: 'likely',
     rank: 'definite',
@@ -101,7 +107,7 @@ export const policyRules: readonly Rule[] = [
     fix: 'copy signatures with the image, or correct the identity in the policy; do not switch verification off',
   },
   {
-    rule: 'D11',
+    id: 'D11',
     cause: 'registry-blocked',
     certainty: 'likely',
     rank: 'definite',
@@ -109,4 +115,4 @@ export const policyRules: readonly Rule[] = [
     means: "the node's configuration forbids this registry",
     fix: 'allow the registry in registries.conf (OpenShift: image.config), or rewrite to one that is allowed',
   },
-]
+] as const satisfies readonly RuleData[]

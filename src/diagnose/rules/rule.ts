@@ -1,23 +1,75 @@
-/**
- * One row of the decision table. A rule's number never changes its meaning; new rules take new numbers.
- */
-export interface Rule {
-  readonly rule: `D${number}`
+/** The shape of a diagnosis rule: which messages it matches, what they mean, and which evidence can prove it. */
+
+/** What a rule's file states. `Rule` (table.ts) is the same with the ids and causes that exist. */
+export interface RuleData {
+  /** Permanent: the meaning of an id never changes, and a new rule gets a new id. */
+  readonly id: `D${number}`
+  /** The name for scripts, unique and permanent. */
   readonly cause: string
-  /** What a message alone can say. Only a probe or the state of an object makes a verdict `proved`. */
+  /** What the message alone supports. Only a probe or the state of an object makes a verdict `proved`. */
   readonly certainty: 'likely' | 'ambiguous' | 'unknown'
-  /** Which error of several decides. */
+  /** Decides between the errors of one message. */
   readonly rank: Rank
-  /** Any of them in the message, without regard to case and with tokens for names (tokens.ts). None: seen in objects, not in messages. */
+  /**
+   * The rule matches if one pattern does. The text is in lower case, with a token for each name (mask-names.ts). Without
+   * patterns, only objects of the cluster show this cause.
+   */
   readonly patterns: readonly RegExp[]
   readonly means: string
   readonly fix: string
+
+  /** What the rule is about. A probe judges rules of the same topic in the same way. */
+  readonly topic?: 'access' | 'pull-secret' | 'missing-image' | 'sandbox-image'
+  /** The message states the reason, so a probe does not change the cause. */
+  readonly isExact?: true
+  /** The message says nothing about the image. An earlier message about the image is better. */
+  readonly saysNothingOfImage?: true
+
+  /** The message is proof enough: the kubelet itself decided. */
+  readonly isProvedByMessage?: true
+  /** Which fault among the pod's pull secrets proves the rule. */
+  readonly provedBySecrets?: 'undecodable' | 'missing'
+  /** The Node object is evidence: its conditions, images, platform and versions. */
+  readonly readsNode?: true
+  /** What of the Node object proves the rule. */
+  readonly provedByNode?: 'disk-pressure' | 'image-list' | 'platform'
+  /** What to ask the registry; without it, no registry can tell anything about the rule. */
+  readonly probes?: readonly ProbeSubject[]
+  /** One of these observations at the registry proves the rule. */
+  readonly provedByProbe?: readonly ProbeSign[]
+
+  /** Registries give this answer to requests without a credential too. */
+  readonly isAlsoSaidToAnonymous?: true
+  /** The answer is about the credential alone: it is the same for an image that does not exist. */
+  readonly isOnlyAboutCredential?: true
+  /** The cause if the kubelet sent a credential from a pull secret. */
+  readonly causeIfSent?: 'credential-refused'
+  /** The cause if no pull secret is for the image. */
+  readonly causeIfNoneMatches?: 'no-credential'
+
+  /** The failure is between the node and the registry, so a mirror avoids it. */
+  readonly isAvoidedByMirror?: true
+  /** The part of Berth's config that helps. */
+  readonly suggestion?: 'pull-secret' | 'ecr-token' | 'tag-map' | 'mirror'
+  /** The kubectl command that helps: create the named secret, create one for the registry, convert one, or replace one. */
+  readonly command?: 'create-named' | 'create' | 'convert' | 'replace'
+  /** What `berth diagnose --fix` does. */
+  readonly secretFix?: 'copy' | 'copy-and-link' | 'recreate'
 }
 
+/** A question for the registry, next to whether its endpoint answers. */
+export type ProbeSubject = 'manifest' | 'tags' | 'quota' | 'platforms' | 'blobs'
+
+/** Something that a probe can observe whatever the credential. The first line says why there is no connection. */
+export type ProbeSign =
+  | ('dns' | 'refused' | 'timeout' | 'unroutable' | 'cut' | 'not-tls')
+  | ('plain-http' | 'unknown-ca' | 'wrong-name' | 'out-of-date')
+  | ('limited' | 'server-error' | 'invalid-answer' | 'missing-blob')
+
 /**
- * When a pull met several errors, the verdict is the one that a person can act on, not the first: `definite` says what
- * is wrong with the image, the name or the node; who got as far as that has passed the doors before it.
- * An anonymous attempt that was refused is what follows when credentials failed, so it comes behind all that says more.
+ * The order in which errors of one message decide. The verdict is the error that a person can act on, not the first one:
+ * `definite` says what is wrong with the image, its name or the node, so that pull got further than the others.
+ * A refused anonymous attempt is only a consequence of credentials that failed, so it ranks behind more specific errors.
  */
 export const ranks = [
   'definite',

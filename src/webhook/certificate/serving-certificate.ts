@@ -9,10 +9,7 @@ import {
   readCertificate,
   watchCertificate,
 } from './certificate-files.ts'
-import { defaultSettleMs } from './rotation.ts'
 import type { Logger } from '../../telemetry/log.ts'
-import { type Parsed, text } from '../../cli/options.ts'
-import type { Webhook } from '../start-webhook.ts'
 
 export interface ServingCertificate {
   readonly pair: KeyPair
@@ -20,30 +17,24 @@ export interface ServingCertificate {
   /** Null when callers accept the certificate, else why they would not. */
   notReady(): string | null
   /** Hands every later pair to the webhook. */
-  follow(webhook: Pick<Webhook, 'useCertificate' | 'certificateFailed'>): void
+  follow(webhook: CertificateUser): void
   stop(): void
 }
 
-/** Where a Deployment mounts the Secret that `berth certs` makes. */
-const mounted = { cert: '/etc/berth/tls/tls.crt', key: '/etc/berth/tls/tls.key' }
+/** The part of the webhook that serves with the certificate. */
+export interface CertificateUser {
+  useCertificate(pair: KeyPair, expires: Date): void
+  certificateFailed(): void
+}
 
-/** The options of both ways. */
-export const certificateOptions = {
-  'tls-cert': { type: 'string' },
-  'tls-key': { type: 'string' },
-  'own-certificate': { type: 'string' },
-  webhook: { type: 'string' },
-  service: { type: 'string' },
-  names: { type: 'string' },
-  'settle-seconds': { type: 'string' },
-} as const
+/** Where a Deployment mounts the Secret that `berth certs` makes. */
+export const mountedCertificate: CertificateFiles = {
+  cert: '/etc/berth/tls/tls.crt',
+  key: '/etc/berth/tls/tls.key',
+}
 
 /** A pair of files. Throws `certificate-invalid`. */
-export function certificateFromFiles(values: Parsed['values'], log: Logger): ServingCertificate {
-  const files: CertificateFiles = {
-    cert: text(values, 'tls-cert') ?? mounted.cert,
-    key: text(values, 'tls-key') ?? mounted.key,
-  }
+export function certificateFromFiles(files: CertificateFiles, log: Logger): ServingCertificate {
   const result = readCertificate(files, new Date())
   if (!result.ok)
     throw new BerthError(
@@ -78,37 +69,44 @@ export function certificateFromFiles(values: Parsed['values'], log: Logger): Ser
   }
 }
 
-export interface OwnCertificateParts {
+export interface OwnCertificateOptions {
+  /** The Secret that keeps the certificate. */
+  readonly secret: string
+  /** The webhook configuration whose caBundles are updated. */
+  readonly webhook: string
+  /** The Service in front of the webhook. */
+  readonly service: string
+  /** More DNS names and addresses for the certificate. */
+  readonly names: readonly string[]
+  /** Milliseconds that callers get to trust a new CA before it signs. */
+  readonly settleMs: number
   readonly cluster: Cluster
   readonly namespace: string
   readonly log: Logger
   readonly signal: AbortSignal
 }
 
-/** A Secret of Berth's own; waits until there is a first pair. Null if the process is asked to stop before. Throws `usage`. */
-export async function ownCertificate(
-  values: Parsed['values'],
-  { cluster, namespace, log, signal }: OwnCertificateParts,
-): Promise<ServingCertificate | null> {
-  if (text(values, 'tls-cert') !== undefined || text(values, 'tls-key') !== undefined)
-    throw new BerthError(
-      'usage',
-      '--own-certificate keeps the certificate in a Secret, and --tls-cert and --tls-key read it from files; give one of the two',
-    )
-  const service = text(values, 'service') ?? 'berth-webhook'
+/** A Secret of Berth's own; waits until there is a first pair. Null if the process is asked to stop before. */
+export async function ownCertificate({
+  secret,
+  webhook: configuration,
+  service,
+  names,
+  settleMs,
+  cluster,
+  namespace,
+  log,
+  signal,
+}: OwnCertificateOptions): Promise<ServingCertificate | null> {
   const first = Promise.withResolvers<KeyPair | null>()
   signal.addEventListener('abort', () => first.resolve(null), { once: true })
   let take = (pair: KeyPair) => first.resolve(pair)
   const keeper = keepOwnCertificate(cluster.api, {
     namespace,
-    secret: text(values, 'own-certificate') ?? '',
-    webhook: text(values, 'webhook') ?? 'berth',
-    names: [
-      `${service}.${namespace}.svc`,
-      `${service}.${namespace}.svc.cluster.local`,
-      ...(text(values, 'names')?.split(',') ?? []),
-    ],
-    settleMs: settleMs(values),
+    secret,
+    webhook: configuration,
+    names: [`${service}.${namespace}.svc`, `${service}.${namespace}.svc.cluster.local`, ...names],
+    settleMs,
     onPair: (pair) => take(pair),
     log,
     signal,
@@ -135,12 +133,4 @@ export async function ownCertificate(
 
 function expiryOf({ cert }: KeyPair): Date {
   return new Date(new X509Certificate(cert).validTo)
-}
-
-/** Seconds from an option, in milliseconds; throws `usage`. */
-function settleMs(values: Parsed['values']): number {
-  const value = text(values, 'settle-seconds')
-  if (value === undefined) return defaultSettleMs
-  if (/^[0-9]{1,4}$/.test(value)) return Number(value) * 1000
-  throw new BerthError('usage', `--settle-seconds ${value} is not a number from 0 to 9999`)
 }

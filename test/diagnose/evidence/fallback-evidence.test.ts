@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { createFallbackCheck } from '../../../src/diagnose/evidence/fallback-evidence.ts'
 import { readConfig } from '../../../src/config/load.ts'
-import { judge } from '../../../src/diagnose/verdict.ts'
+import { diagnoseMessage } from '../../../src/diagnose/verdict.ts'
 import type { KubeObject } from '../../../src/kube/object.ts'
 import { apiOf, type StoredObject } from '../../support/kube-objects.ts'
 
@@ -70,7 +70,7 @@ async function check({
     config: configOf(config),
     resolve: null,
   })
-  const verdict = judge('dial tcp 10.0.0.1:443: i/o timeout', null)
+  const verdict = diagnoseMessage('dial tcp 10.0.0.1:443: i/o timeout', null)
   const failure = {
     namespace: 'team',
     pod: 'web',

@@ -8,9 +8,10 @@ import {
   type ProbeCredential,
   type Prober,
 } from '../../../src/diagnose/evidence/registry-prober.ts'
-import type { Seen } from '../../../src/diagnose/evidence/probe-evidence.ts'
+import type { ProbeReport } from '../../../src/diagnose/evidence/probe-report.ts'
 import { applyProbe } from '../../../src/diagnose/evidence/apply-probe.ts'
-import { judge, type PullVerdict } from '../../../src/diagnose/verdict.ts'
+import { diagnoseMessage, type PullVerdict } from '../../../src/diagnose/verdict.ts'
+import { ruleByCause } from '../../../src/diagnose/rules/table.ts'
 import { BerthError } from '../../../src/errors.ts'
 import { type Network, systemNetwork } from '../../../src/registry/http/ip-ranges.ts'
 import type { RegistrySettings } from '../../../src/registry/settings.ts'
@@ -79,11 +80,11 @@ async function diagnose(
   message: string,
   registry: FakeRegistry,
   { credentials = [], own = [] }: { credentials?: ProbeCredential[]; own?: ProbeCredential[] } = {},
-): Promise<{ verdict: PullVerdict; seen: Seen }> {
+): Promise<{ verdict: PullVerdict; seen: ProbeReport }> {
   const settings = registryAt(registry.url, { host: 'r.example', allowPlainHttpAuth: true })
   const prober = proberFor({ settings: [settings], own })
-  const said = judge(message, null)
-  const seen = await prober.look(referenceOf('r.example/team/app:1'), said.cause.rule, credentials)
+  const said = diagnoseMessage(message, null)
+  const seen = await prober.probe(referenceOf('r.example/team/app:1'), said.rule, credentials)
   if (seen === null) throw new Error('nothing was asked')
   const verdict = applyProbe(said, seen)
   expect(JSON.stringify(verdict)).not.toContain('CANARY')
@@ -102,7 +103,7 @@ describe('private or missing', () => {
 
     const { verdict } = await diagnose(absent, registry)
 
-    expect(verdict).toMatchObject({ cause: { rule: 'D37' }, certainty: 'proved' })
+    expect(verdict).toMatchObject({ rule: { id: 'D37' }, certainty: 'proved' })
     expect(verdict.fix).toContain('asked for): 1.0;')
     expect(verdict.fix).not.toContain('1.1')
     expect(
@@ -116,7 +117,7 @@ describe('private or missing', () => {
     const registry = await start()
 
     expect((await diagnose(absent, registry)).verdict).toMatchObject({
-      cause: { rule: 'D38' },
+      rule: { id: 'D38' },
       certainty: 'proved',
     })
   })
@@ -126,7 +127,7 @@ describe('private or missing', () => {
 
     const { verdict } = await diagnose(denied, registry)
 
-    expect(verdict).toMatchObject({ cause: { rule: 'D28' }, certainty: 'ambiguous' })
+    expect(verdict).toMatchObject({ rule: { id: 'D28' }, certainty: 'ambiguous' })
     expect(verdict.missing.join()).toContain('a credential that may read the repository')
   })
 
@@ -138,7 +139,7 @@ describe('private or missing', () => {
 
     const { verdict } = await diagnose(denied, registry, { credentials: [puller] })
 
-    expect(verdict).toMatchObject({ cause: { rule: 'D37' }, certainty: 'proved', secrets: [] })
+    expect(verdict).toMatchObject({ rule: { id: 'D37' }, certainty: 'proved', secrets: [] })
   })
 
   it("one of Berth's own that gets it proves that it is private, and that the pod has nothing for it", async () => {
@@ -149,7 +150,7 @@ describe('private or missing', () => {
       own: [{ ...puller, by: 'other', secret: null }],
     })
 
-    expect(verdict).toMatchObject({ cause: { rule: 'D22' }, certainty: 'proved' })
+    expect(verdict).toMatchObject({ rule: { id: 'D22' }, certainty: 'proved' })
   })
 
   it('a credential that the registry refuses is named', async () => {
@@ -159,7 +160,7 @@ describe('private or missing', () => {
     const { verdict } = await diagnose(denied, registry, { credentials: [stale] })
 
     expect(verdict).toMatchObject({
-      cause: { rule: 'D25' },
+      rule: { id: 'D25' },
       certainty: 'proved',
       secrets: ['puller-secret'],
     })
@@ -171,7 +172,7 @@ describe('private or missing', () => {
 
     const { verdict } = await diagnose(denied, registry, { credentials: [puller] })
 
-    expect(verdict.cause.rule).toBe('D25')
+    expect(verdict.rule.id).toBe('D25')
     expect(verdict.fix).toContain('the image is public')
   })
 
@@ -181,7 +182,7 @@ describe('private or missing', () => {
 
     const { verdict } = await diagnose(absent, registry)
 
-    expect(verdict).toMatchObject({ cause: { rule: 'D40' }, certainty: 'ambiguous' })
+    expect(verdict).toMatchObject({ rule: { id: 'D40' }, certainty: 'ambiguous' })
     expect(verdict.missing.join()).toContain('hosts.toml')
   })
 })
@@ -197,9 +198,13 @@ it('what keeps Berth from a credential of its own is told: for ECR that is the l
   })
   closing.push(() => prober.close())
 
-  const seen = await prober.look(referenceOf('r.example/team/app:1'), 'D22', [])
+  const seen = await prober.probe(
+    referenceOf('r.example/team/app:1'),
+    ruleByCause('no-credential'),
+    [],
+  )
 
-  expect(seen?.tries.map(({ source, outcome }) => `${source}: ${outcome}`)).toEqual([
+  expect(seen?.attempts.map(({ source, outcome }) => `${source}: ${outcome}`)).toEqual([
     'anonymous: refused',
     "Berth's own: role B may not be assumed by role A: unasked",
   ])
@@ -213,8 +218,8 @@ describe('limits', () => {
 
     const { verdict, seen } = await diagnose('429 Too Many Requests: toomanyrequests', registry)
 
-    expect(verdict).toMatchObject({ cause: { rule: 'D20' }, certainty: 'proved' })
-    expect(seen.tries[0]?.detail).toContain('retry after 60 s')
+    expect(verdict).toMatchObject({ rule: { id: 'D20' }, certainty: 'proved' })
+    expect(seen.attempts[0]?.detail).toContain('retry after 60 s')
     expect(registry.requests.map(({ method }) => method)).toEqual(['HEAD'])
   })
 
@@ -226,7 +231,11 @@ describe('limits', () => {
       }),
     })
     const settings = registryAt(registry.url, { host: 'docker.io' })
-    const seen = await proberFor({ settings: [settings] }).look(referenceOf('nginx'), 'D20', [])
+    const seen = await proberFor({ settings: [settings] }).probe(
+      referenceOf('nginx'),
+      ruleByCause('rate-limited'),
+      [],
+    )
 
     expect(seen?.quota).toEqual({ limit: '100;w=21600', remaining: '0;w=21600' })
     expect(registry.requests.map(({ method, path }) => `${method} ${path}`)).toEqual([
@@ -246,9 +255,9 @@ describe('where an endpoint leads', () => {
       registry,
     )
 
-    expect(unknownCa.verdict).toMatchObject({ cause: { rule: 'D47' }, certainty: 'proved' })
+    expect(unknownCa.verdict).toMatchObject({ rule: { id: 'D47' }, certainty: 'proved' })
     expect(unknownCa.seen.certificate?.problems).toEqual(['unknown-ca', 'wrong-name'])
-    expect(wrongName.verdict).toMatchObject({ cause: { rule: 'D48' }, certainty: 'proved' })
+    expect(wrongName.verdict).toMatchObject({ rule: { id: 'D48' }, certainty: 'proved' })
     expect(unknownCa.seen.certificate).toMatchObject({
       issuer: 'fake registry',
       names: ['other.example'],
@@ -275,20 +284,20 @@ describe('where an endpoint leads', () => {
     ]
     const prober = proberFor({ settings, answerMs: 100 })
     const look = async (host: string, message: string) => {
-      const said = judge(message, null)
-      const seen = await prober.look(referenceOf(`${host}/team/app:1`), said.cause.rule, [])
+      const said = diagnoseMessage(message, null)
+      const seen = await prober.probe(referenceOf(`${host}/team/app:1`), said.rule, [])
       return seen === null ? null : applyProbe(said, seen)
     }
 
     expect(await look('nowhere.example', 'dial tcp: lookup x: no such host')).toMatchObject({
-      cause: { rule: 'D50' },
+      rule: { id: 'D50' },
       certainty: 'proved',
     })
     expect(
       await look('down.example', 'dial tcp 10.0.0.1:80: connect: connection refused'),
-    ).toMatchObject({ cause: { rule: 'D52' }, certainty: 'proved' })
+    ).toMatchObject({ rule: { id: 'D52' }, certainty: 'proved' })
     expect(await look('silent.example', 'net/http: TLS handshake timeout')).toMatchObject({
-      cause: { rule: 'D53' },
+      rule: { id: 'D53' },
       certainty: 'proved',
     })
   })
@@ -298,16 +307,18 @@ describe('where an endpoint leads', () => {
     // To the prober this address is one of the network, not of this machine.
     const network: Network = { ...systemNetwork, ipRangeOf: () => 'private' }
     const message = 'http: server gave HTTP response to HTTPS client'
-    const said = judge(message, null)
+    const said = diagnoseMessage(message, null)
     const image = referenceOf(`${registry.host}/team/app:1`)
-    const seen = await proberFor({ network }).look(image, said.cause.rule, [puller])
+    const seen = await proberFor({ network }).probe(image, said.rule, [puller])
 
     expect(seen).not.toBeNull()
-    expect(applyProbe(said, seen as Seen)).toMatchObject({
-      cause: { rule: 'D45' },
+    expect(applyProbe(said, seen as ProbeReport)).toMatchObject({
+      rule: { id: 'D45' },
       certainty: 'proved',
     })
-    expect(seen?.tries).toContainEqual(expect.objectContaining({ by: 'pod', outcome: 'unasked' }))
+    expect(seen?.attempts).toContainEqual(
+      expect.objectContaining({ by: 'pod', outcome: 'unasked' }),
+    )
     expect(registry.requests.every(({ headers }) => headers.authorization === undefined)).toBe(true)
   })
 
@@ -315,9 +326,9 @@ describe('where an endpoint leads', () => {
     const registry = await start()
     const image = referenceOf(`${registry.host}/team/app:1`)
 
-    const seen = await proberFor({}).look(image, 'D40', [puller])
+    const seen = await proberFor({}).probe(image, ruleByCause('not-found'), [puller])
 
-    expect(seen).toMatchObject({ fault: 'off-limits', tries: [] })
+    expect(seen).toMatchObject({ fault: 'off-limits', attempts: [] })
     expect(registry.requests).toEqual([])
   })
 
@@ -328,7 +339,7 @@ describe('where an endpoint leads', () => {
 
     const { seen } = await diagnose(denied, registry, { credentials: [puller] })
 
-    expect(seen.tries.map(({ outcome }) => outcome)).toEqual(['unasked', 'unasked'])
+    expect(seen.attempts.map(({ outcome }) => outcome)).toEqual(['unasked', 'unasked'])
     expect(registry.requests.filter(({ server }) => server === 'token')).toEqual([])
   })
 })
@@ -349,7 +360,7 @@ describe('what a manifest names', () => {
 
     const { verdict, seen } = await diagnose('failed to fetch content: blob unknown', registry)
 
-    expect(verdict).toMatchObject({ cause: { rule: 'D39' }, certainty: 'proved' })
+    expect(verdict).toMatchObject({ rule: { id: 'D39' }, certainty: 'proved' })
     expect(seen.blobs).toEqual({ asked: 2, missing: [layer] })
   })
 
@@ -358,9 +369,9 @@ describe('what a manifest names', () => {
     registry.addManifest({ repository: 'team/app', tag: '1', body: manifest })
     const settings = registryAt(registry.url, { host: 'docker.io' })
 
-    const seen = await proberFor({ settings: [settings] }).look(
+    const seen = await proberFor({ settings: [settings] }).probe(
       referenceOf('team/app:1'),
-      'D39',
+      ruleByCause('blob-missing'),
       [],
     )
 
@@ -377,7 +388,7 @@ it('a thousand pods with one image ask once for each credential', async () => {
 
   await Promise.all(
     Array.from({ length: 1_000 }, () =>
-      prober.look(referenceOf('r.example/team/app:1'), 'D20', [puller]),
+      prober.probe(referenceOf('r.example/team/app:1'), ruleByCause('rate-limited'), [puller]),
     ),
   )
 

@@ -1,6 +1,6 @@
 import { applyPatch, type Operation } from 'fast-json-patch'
 import { describe, expect, it } from 'vitest'
-import { judgeCluster } from '../../../src/diagnose/evidence/cluster-evidence.ts'
+import { diagnoseCluster } from '../../../src/diagnose/evidence/diagnose-cluster.ts'
 import { executeFix } from '../../../src/diagnose/fix/execute.ts'
 import { planFix } from '../../../src/diagnose/fix/plan.ts'
 import { shownReport, stepText } from '../../../src/diagnose/fix/steps.ts'
@@ -154,7 +154,7 @@ function account(secrets?: readonly string[]): Loose {
 type Fake = ReturnType<typeof cluster>
 
 async function plan({ api }: Fake, named: { namespace: string; name: string } | null = null) {
-  const judged = await judgeCluster(api, { namespace: 'team', isWanted: () => true })
+  const judged = await diagnoseCluster(api, { namespace: 'team', includes: () => true })
   return planFix(api, judged, named)
 }
 

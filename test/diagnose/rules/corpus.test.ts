@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { rules, classify } from '../../../src/diagnose/rules/classify.ts'
+import { classify } from '../../../src/diagnose/rules/classify.ts'
+import { rules } from '../../../src/diagnose/rules/table.ts'
 import { fixtures, partOf } from '../../support/diagnose-corpus.ts'
 
 const open = fixtures('open')
@@ -23,7 +24,7 @@ describe('the corpus', () => {
     const wrong = all.filter(
       ({ rule, cause, certainty }) =>
         !rules.some(
-          (each) => each.rule === rule && each.cause === cause && each.certainty === certainty,
+          (each) => each.id === rule && each.cause === cause && each.certainty === certainty,
         ),
     )
 
@@ -35,13 +36,13 @@ describe('open messages', () => {
   it.each(open)('$rule $message', ({ message, rule, cause }) => {
     const verdict = classify(message)
 
-    expect([verdict.cause.rule, verdict.cause.cause]).toEqual([rule, cause])
+    expect([verdict.rule.id, verdict.rule.cause]).toEqual([rule, cause])
   })
 })
 
 describe('held-out messages', () => {
   it('get the right rule nine times in ten', () => {
-    const right = heldOut.filter(({ message, rule }) => classify(message).cause.rule === rule)
+    const right = heldOut.filter(({ message, rule }) => classify(message).rule.id === rule)
 
     expect(right.length / heldOut.length).toBeGreaterThanOrEqual(0.9)
   })

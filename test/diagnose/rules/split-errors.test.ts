@@ -2,8 +2,8 @@ import { describe, expect, it } from 'vitest'
 import { classify } from '../../../src/diagnose/rules/classify.ts'
 
 const verdict = (message: string) => {
-  const { cause, leaves } = classify(message)
-  return { rule: cause.rule, leaves }
+  const { rule, errors } = classify(message)
+  return { rule: rule.id, errors }
 }
 
 describe('several errors in one message', () => {
@@ -13,7 +13,7 @@ describe('several errors in one message', () => {
 
     expect(verdict(message)).toEqual({
       rule: 'D37',
-      leaves: [
+      errors: [
         'failed to authorize: failed to fetch oauth token: unexpected status from GET request to https://r.example/token: 401 Unauthorized',
         'manifest unknown',
       ],
@@ -31,11 +31,11 @@ describe('several errors in one message', () => {
     const message =
       'initializing source docker://quay.io/a/b:1: (Mirrors also failed: [mirror-a.example:5000/a/b:1: reading manifest 1 in mirror-a.example:5000/a/b: manifest unknown] [[::1]:5000/a/b:1: pinging container registry [::1]:5000: Get "https://[::1]:5000/v2/": dial tcp [::1]:5000: connect: connection refused]): quay.io/a/b:1: pinging container registry quay.io: Get "https://quay.io/v2/": dial tcp 203.0.113.1:443: i/o timeout'
 
-    const { rule, leaves } = verdict(message)
+    const { rule, errors } = verdict(message)
 
     expect(rule).toBe('D37')
-    expect(leaves).toHaveLength(3)
-    expect(leaves[2]).toContain('i/o timeout')
+    expect(errors).toHaveLength(3)
+    expect(errors[2]).toContain('i/o timeout')
   })
 
   it('of an image and an artifact, the image counts', () => {
@@ -44,20 +44,20 @@ describe('several errors in one message', () => {
 
     expect(verdict(message)).toEqual({
       rule: 'D28',
-      leaves: ['unauthorized: authentication required'],
+      errors: ['unauthorized: authentication required'],
     })
   })
 
   it('a list of addresses or of one error is no list', () => {
-    expect(verdict('dial tcp [::1]:5000: connect: connection refused').leaves).toHaveLength(1)
+    expect(verdict('dial tcp [::1]:5000: connect: connection refused').errors).toHaveLength(1)
     expect(
-      verdict('unexpected status code [manifests a, b]: 401 Unauthorized').leaves,
+      verdict('unexpected status code [manifests a, b]: 401 Unauthorized').errors,
     ).toHaveLength(1)
   })
 
   it('the same error twice is one', () => {
     expect(
-      verdict('[rpc error: code = Unknown desc = a, rpc error: code = NotFound desc = a]').leaves,
+      verdict('[rpc error: code = Unknown desc = a, rpc error: code = NotFound desc = a]').errors,
     ).toEqual(['a'])
   })
 })
@@ -79,7 +79,7 @@ describe('credentials in a message', () => {
     ['unexpected header Authorization: Bearer CANARY-SECRET-aaaaaaaa: 401'],
     ['unexpected header Authorization: Basic CANARY/SECRET+aaaa==: 401'],
     ['invalid request token=CANARY-SECRET'],
-  ])('are not in its leaves: %s', (message) => {
+  ])('are not in its errors: %s', (message) => {
     expect(JSON.stringify(verdict(message))).not.toContain('CANARY')
   })
 })

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { judgeCluster } from '../../../src/diagnose/evidence/cluster-evidence.ts'
+import { diagnoseCluster } from '../../../src/diagnose/evidence/diagnose-cluster.ts'
 import { type PullFinding, findings } from '../../../src/diagnose/findings.ts'
 import type { KubeApi } from '../../../src/kube/api-client.ts'
 import { KubeError } from '../../../src/kube/error.ts'
@@ -84,7 +84,7 @@ async function diagnose(
   objects: Parameters<typeof clusterOf>[0],
 ): Promise<{ found: PullFinding[]; asked: string[] }> {
   const { api, asked } = clusterOf(objects)
-  const judged = await judgeCluster(api, { namespace: 'team', isWanted: () => true })
+  const judged = await diagnoseCluster(api, { namespace: 'team', includes: () => true })
   const found = findings(judged)
   expect(JSON.stringify(found)).not.toContain('CANARY')
   return { found, asked }

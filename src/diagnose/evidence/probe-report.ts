@@ -1,0 +1,63 @@
+/** What Berth observed at an image's registry, asked from the machine that it runs on and never from the node. Pure. */
+import type { CertificateFacts, EndpointFault } from '../../registry/probe/endpoint-probe.ts'
+import type { ProbeResult } from '../../registry/probe/registry-probe.ts'
+
+/** One request for the image's manifest with one identity. */
+export interface ProbeAttempt extends ProbeResult {
+  /** `pod`: a credential that the kubelet would send. `other`: a credential of Berth's config or of the cluster's global pull secret, which the pod does not have. */
+  readonly by: 'anonymous' | 'pod' | 'other'
+  /** For people: `secret a, key b`. */
+  readonly source: string
+  readonly secret: string | null
+}
+
+/** The observations at the registry of one image. */
+export interface ProbeReport {
+  /** The URL that was asked: `https://registry-1.docker.io`. */
+  readonly endpoint: string
+  /** The image's path there. */
+  readonly repository: string
+  readonly addresses: readonly string[]
+  readonly fault: EndpointFault | null
+  readonly certificate: CertificateFacts | null
+  /** Empty when the registry could not be reached. */
+  readonly attempts: readonly ProbeAttempt[]
+  /** The repository's tags; null when not asked, or without an answer. */
+  readonly tags: readonly string[] | 'absent' | null
+  /** Existing tags that are similar to the missing one; each was found by a request. */
+  readonly similarTags: readonly string[]
+  readonly quota: { readonly limit: string; readonly remaining: string } | null
+  /** The platforms of an index: `linux/arm64`. Null for an image of one platform, and when not asked. */
+  readonly platforms: readonly string[] | null
+  readonly blobs: { readonly asked: number; readonly missing: readonly string[] } | null
+}
+
+/** A longer list would not be a hint. */
+const maxSimilarTags = 3
+
+/** Returns the tags that are most similar to the missing one, at most three. They come from a list and may be gone. */
+export function nearestTags(tag: string, tags: readonly string[]): readonly string[] {
+  const distance = new Map(tags.map((each) => [each, distanceOf(tag, each)]))
+  return tags
+    .filter((each) => each !== tag)
+    .toSorted(
+      (one, other) =>
+        (distance.get(one) ?? 0) - (distance.get(other) ?? 0) ||
+        other.localeCompare(one, 'en', { numeric: true }),
+    )
+    .slice(0, maxSimilarTags)
+}
+
+/** Levenshtein distance; a tag has at most 128 characters. */
+function distanceOf(one: string, other: string): number {
+  let row = Array.from({ length: other.length + 1 }, (_, index) => index)
+  for (const [i, letter] of [...one].entries()) {
+    const next = [i + 1]
+    for (const [j, otherLetter] of [...other].entries()) {
+      const changed = (row[j] ?? 0) + (letter === otherLetter ? 0 : 1)
+      next.push(Math.min(changed, (row[j + 1] ?? 0) + 1, (next[j] ?? 0) + 1))
+    }
+    row = next
+  }
+  return row[other.length] ?? 0
+}

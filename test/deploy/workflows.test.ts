@@ -1,0 +1,62 @@
+import { globSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, it } from 'vitest'
+import { parse } from 'yaml'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const read = (file: string) => readFileSync(join(root, file), 'utf8')
+const workflows = globSync('.github/workflows/*.yml', { cwd: root })
+
+interface Workflow {
+  readonly permissions: Readonly<Record<string, string>>
+  readonly concurrency: { readonly group: string }
+  readonly jobs: Readonly<
+    Record<string, { 'timeout-minutes': number; steps: readonly { readonly run?: string }[] }>
+  >
+}
+
+describe.each(workflows)('%s', (file) => {
+  const workflow = parse(read(file)) as Workflow
+
+  it('pins every action to a commit, with the version as a comment', () => {
+    const actions = read(file).match(/(?<=uses: ).*$/gm) ?? []
+
+    expect(actions.length).toBeGreaterThan(0)
+    expect(
+      actions.filter((each) => !/^[\w-]+\/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$/.test(each)),
+    ).toEqual([])
+  })
+
+  it('grants no write permission to the whole workflow', () => {
+    expect(Object.values(workflow.permissions)).not.toContain('write')
+  })
+
+  it('limits concurrent runs and the time of every job', () => {
+    expect(workflow.concurrency.group).toContain('github.ref')
+    expect(
+      Object.values(workflow.jobs).filter((job) => job['timeout-minutes'] === undefined),
+    ).toEqual([])
+  })
+
+  it('runs only npm scripts that package.json has', () => {
+    const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> }
+    const commands = Object.values(workflow.jobs)
+      .flatMap(({ steps }) => steps.map(({ run = '' }) => run))
+      .join('\n')
+    const names = [...commands.matchAll(/npm (?:run ([\w:-]+)|(test))/g)].map(
+      ([, script, test]) => script ?? test ?? '',
+    )
+
+    expect(names.length).toBeGreaterThan(0)
+    expect(names.filter((name) => !(name in scripts))).toEqual([])
+  })
+})
+
+describe('.ci/run', () => {
+  it('runs what the CI workflow runs', () => {
+    const commands = (text: string) => text.match(/npm (?:test|run [\w:-]+)/g)
+
+    expect(commands(read('.github/workflows/ci.yml'))).toEqual(commands(read('.ci/run')))
+  })
+})
