@@ -46,6 +46,8 @@ export interface RequestMatch {
   /** A string matches the end of the path: `/pods`, `/leases/berth-controller`. */
   readonly path?: string | RegExp
   readonly isWatch?: boolean
+  /** The bearer token, which distinguishes two clients. */
+  readonly token?: string
 }
 
 /** Answers one request. */
@@ -315,7 +317,9 @@ async function readRequest(incoming: IncomingMessage): Promise<ReceivedRequest> 
   }
 }
 
-function isMatch({ method, path, isWatch }: RequestMatch, request: ReceivedRequest): boolean {
+function isMatch(match: RequestMatch, request: ReceivedRequest): boolean {
+  const { method, path, isWatch, token } = match
+  if (token !== undefined && request.headers.authorization !== `Bearer ${token}`) return false
   if (method !== undefined && method !== request.method) return false
   if (isWatch !== undefined && isWatch !== request.isWatch) return false
   if (path === undefined) return true

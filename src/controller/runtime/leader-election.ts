@@ -1,37 +1,100 @@
 /**
- * Leader election by a Lease, with the rules and times of client-go's leaderelection.go: whoever writes its name into the
- * Lease leads, for as long as it renews it; everyone judges a lease's age by the own clock, from when it last saw it change.
+ * Elects one leader among replicas by a Lease, with the rules and times of client-go's leaderelection.go: the holder of the
+ * Lease leads for as long as it renews it. Every replica judges the age of the Lease by its own clock.
  */
-import { setTimeout as sleep } from 'node:timers/promises'
+import { linkAbort } from '../../async/abort.ts'
+import { sleep } from '../../async/sleep.ts'
 import type { KubeApi } from '../../kube/api-client.ts'
 import { hasStatus } from '../../kube/error.ts'
 import type { KubeObject, ResourceRef } from '../../kube/object.ts'
 
 export interface LeaderElectionOptions {
   readonly namespace: string
+  /** The name of the Lease. */
   readonly name: string
-  /** Unique among those who may lead: the pod's name and something of chance. */
+  /** Unique among the replicas: the pod's name and a random part. */
   readonly identity: string
   readonly signal: AbortSignal
   readonly times?: LeaderElectionTimes
-  /** Runs while we lead; its signal aborts when we lead no longer, and leading ends when it returns. */
+  /** Runs while this replica leads. The signal aborts when it loses the Lease; leading ends when the promise settles. */
   readonly lead: (signal: AbortSignal) => Promise<void>
-  readonly onChange?: (leads: boolean) => void
+  readonly onChange?: (isLeader: boolean) => void
+  /** Called for a failed request. The next attempt follows. */
   readonly onError?: (error: unknown) => void
 }
 
 export interface LeaderElectionTimes {
-  /** Others wait this long after the last renewal. */
+  /** Another replica takes the Lease when it has not been renewed for this long. */
   readonly leaseMs: number
-  /** We stop leading when no renewal has succeeded for this long; shorter than the lease, so that two never lead. */
+  /** The leader stops when it has not renewed the Lease for this long: less than `leaseMs`, so that two never lead. */
   readonly renewMs: number
+  /** Between two attempts. */
   readonly retryMs: number
 }
 
 /** client-go's defaults for controllers (component-base/config, RecommendedDefaultLeaderElectionConfiguration). */
 const defaultTimes: LeaderElectionTimes = { leaseMs: 15_000, renewMs: 10_000, retryMs: 2_000 }
 
-interface Lease extends KubeObject {
+/** Candidates wait for up to 2.2 times `retryMs`, so that they do not retry in step (leaderelection.go, JitterFactor). */
+const jitterFactor = 1.2
+
+/** Takes part until `signal` aborts. Releases the Lease when `lead` ends, so that another replica can lead at once. */
+export async function runLeaderElection(
+  api: KubeApi,
+  { times = defaultTimes, ...options }: LeaderElectionOptions,
+): Promise<void> {
+  const { signal, onError } = options
+  const lease = createLease(api, { times, ...options })
+  while (!signal.aborted) {
+    if (await lease.hold()) {
+      await leadWhileHeld(lease, { times, ...options })
+      await lease.release().catch((error: unknown) => onError?.(error))
+    }
+    await sleep(times.retryMs * (1 + Math.random() * jitterFactor), signal)
+  }
+}
+
+type Settings = LeaderElectionOptions & { readonly times: LeaderElectionTimes }
+
+async function leadWhileHeld(
+  lease: Lease,
+  { times, signal, lead, onChange }: Settings,
+): Promise<void> {
+  const leading = linkAbort(signal)
+  onChange?.(true)
+  const renewing = renewUntilLost(lease, times, leading.signal).then(() => leading.abort())
+  try {
+    await lead(leading.signal)
+  } finally {
+    leading.abort()
+    leading.unlink()
+    await renewing
+    onChange?.(false)
+  }
+}
+
+/** Resolves when no renewal has succeeded for `renewMs`, or when the signal aborts. */
+async function renewUntilLost(
+  lease: Lease,
+  { retryMs, renewMs }: LeaderElectionTimes,
+  signal: AbortSignal,
+): Promise<void> {
+  let renewedAt = performance.now()
+  while (performance.now() - renewedAt <= renewMs) {
+    await sleep(retryMs, signal)
+    if (signal.aborted) return
+    if (await lease.hold()) renewedAt = performance.now()
+  }
+}
+
+interface Lease {
+  /** Acquires or renews the Lease. Returns false when another replica holds it or the request fails. */
+  hold(): Promise<boolean>
+  /** Throws KubeError. */
+  release(): Promise<void>
+}
+
+interface LeaseObject extends KubeObject {
   readonly spec?: {
     readonly holderIdentity?: string
     readonly leaseDurationSeconds?: number
@@ -41,121 +104,93 @@ interface Lease extends KubeObject {
   }
 }
 
-/** Takes part until `signal` aborts or `lead` returns; then gives the lease back, so that the next one need not wait. */
-export async function runLeaderElection(
-  api: KubeApi,
-  options: LeaderElectionOptions,
-): Promise<void> {
-  const { namespace, name, identity, signal, lead, onChange, onError } = options
-  const times = options.times ?? defaultTimes
-  const leases: ResourceRef = {
+function createLease(api: KubeApi, options: Settings): Lease {
+  const { namespace, name, identity, times, signal, onError } = options
+  const collection: ResourceRef = {
     apiVersion: 'coordination.k8s.io/v1',
     resource: 'leases',
     namespace,
   }
-  const where: ResourceRef = { ...leases, name }
-  let seen: { readonly version: string | undefined; readonly at: number } | null = null
+  const ref: ResourceRef = { ...collection, name }
+  /** The last version of the Lease that this replica read, and when it read it first. */
+  let observed: { readonly version: string | undefined; readonly at: number } = {
+    version: undefined,
+    at: -Infinity,
+  }
 
-  /** True if the lease is ours for another term. */
-  async function acquire(within: AbortSignal): Promise<boolean> {
-    const lease = await api.get<Lease>(where, { signal: within })
+  function isHeldByOther({ metadata: { resourceVersion }, spec = {} }: LeaseObject): boolean {
+    const now = performance.now()
+    if (observed.version !== resourceVersion) observed = { version: resourceVersion, at: now }
+    const { holderIdentity = '', leaseDurationSeconds = 0 } = spec
+    if (holderIdentity === '' || holderIdentity === identity) return false
+    return now < observed.at + leaseDurationSeconds * 1000
+  }
+
+  async function acquireOrRenew(within: AbortSignal): Promise<boolean> {
+    const lease = await api.get<LeaseObject>(ref, { signal: within })
     const time = new Date().toISOString().replace('Z', '000Z')
-    const term = {
+    const held = {
       holderIdentity: identity,
       leaseDurationSeconds: Math.ceil(times.leaseMs / 1000),
       renewTime: time,
     }
     if (lease === null) {
-      const first = { ...term, acquireTime: time, leaseTransitions: 0 }
-      await api.create(
-        leases,
-        { apiVersion: where.apiVersion, kind: 'Lease', metadata: { namespace, name }, spec: first },
-        { signal: within },
-      )
+      const spec = { ...held, acquireTime: time, leaseTransitions: 0 }
+      const object = {
+        apiVersion: ref.apiVersion,
+        kind: 'Lease',
+        metadata: { namespace, name },
+        spec,
+      }
+      await api.create(collection, object, { signal: within })
       return true
     }
-    const spec = lease.spec ?? {}
-    const isOurs = spec.holderIdentity === identity
-    if (seen?.version !== lease.metadata.resourceVersion)
-      seen = { version: lease.metadata.resourceVersion, at: performance.now() }
-    const isHeld =
-      (spec.holderIdentity ?? '') !== '' &&
-      performance.now() < (seen?.at ?? 0) + (spec.leaseDurationSeconds ?? 0) * 1000
-    if (isHeld && !isOurs) return false
-    const taken = isOurs
-      ? {}
-      : { acquireTime: time, leaseTransitions: (spec.leaseTransitions ?? 0) + 1 }
-    await api.replace(where, { ...lease, spec: { ...spec, ...term, ...taken } }, { signal: within })
+    if (isHeldByOther(lease)) return false
+    const { spec = {} } = lease
+    const acquired =
+      spec.holderIdentity === identity
+        ? {}
+        : { acquireTime: time, leaseTransitions: (spec.leaseTransitions ?? 0) + 1 }
+    const object = { ...lease, spec: { ...spec, ...held, ...acquired } }
+    await api.replace(ref, object, { signal: within })
     return true
   }
 
-  /** Tries once. A conflict is somebody else's success. */
-  async function attempt(): Promise<boolean> {
-    const within = new AbortController()
-    const end = () => within.abort(signal.reason)
-    signal.addEventListener('abort', end, { once: true })
+  /** Aborts a request after half of the time for a renewal, so that another attempt fits in. */
+  async function withTimeout<T>(
+    parent: AbortSignal,
+    request: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    const link = linkAbort(parent)
     const timer = setTimeout(() => {
-      within.abort(new Error('the API server does not answer about the lease'))
+      link.abort(new Error('the request for the Lease timed out'))
       api.reconnect()
     }, times.renewMs / 2)
     try {
-      return await acquire(within.signal)
-    } catch (error) {
-      if (!signal.aborted && !hasStatus(error, 409)) onError?.(error)
-      return false
+      return await request(link.signal)
     } finally {
       clearTimeout(timer)
-      signal.removeEventListener('abort', end)
+      link.unlink()
     }
   }
 
-  async function leadOnce(): Promise<void> {
-    const turn = new AbortController()
-    const end = () => turn.abort(signal.reason)
-    signal.addEventListener('abort', end, { once: true })
-    onChange?.(true)
-    const renewing = keepRenewing(turn)
-    try {
-      await lead(turn.signal)
-    } finally {
-      turn.abort()
-      signal.removeEventListener('abort', end)
-      await renewing
-      onChange?.(false)
-    }
-  }
-
-  async function keepRenewing(turn: AbortController): Promise<void> {
-    let renewed = performance.now()
-    while (!turn.signal.aborted) {
-      await sleep(times.retryMs, undefined, { signal: turn.signal }).catch(() => undefined)
-      if (turn.signal.aborted) return
-      if (await attempt()) renewed = performance.now()
-      else if (performance.now() - renewed > times.renewMs)
-        turn.abort(new Error('the lease was lost'))
-    }
-  }
-
-  /** An empty holder: the lease is free at once (leaderelection.go, release). */
-  async function release(): Promise<void> {
-    const lease = await api.get<Lease>(where)
-    if (lease?.spec?.holderIdentity !== identity) return
-    await api.replace(where, {
-      ...lease,
-      spec: { ...lease.spec, holderIdentity: '', leaseDurationSeconds: 1 },
-    })
-  }
-
-  while (!signal.aborted) {
-    if (await attempt()) {
-      await leadOnce()
-      await release().catch((error: unknown) => onError?.(error))
-      // Who has lost the lease waits for its turn like anybody else.
-    }
-    // By chance, so that candidates do not come in step (leaderelection.go, JitterFactor 1.2).
-    if (!signal.aborted)
-      await sleep(times.retryMs * (1 + Math.random() * 1.2), undefined, { signal }).catch(
-        () => undefined,
-      )
+  return {
+    async hold() {
+      try {
+        return await withTimeout(signal, acquireOrRenew)
+      } catch (error) {
+        // 409: another replica was faster.
+        if (!signal.aborted && !hasStatus(error, 409)) onError?.(error)
+        return false
+      }
+    },
+    // An empty holder makes the Lease free at once (leaderelection.go, release).
+    release: () =>
+      withTimeout(new AbortController().signal, async (within) => {
+        const lease = await api.get<LeaseObject>(ref, { signal: within })
+        if (lease?.spec?.holderIdentity !== identity) return
+        const spec = { ...lease.spec, holderIdentity: '', leaseDurationSeconds: 1 }
+        await api.replace(ref, { ...lease, spec }, { signal: within })
+      }),
   }
 }
