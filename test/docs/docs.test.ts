@@ -1,5 +1,5 @@
-import { existsSync, globSync, readFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { globSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
@@ -7,6 +7,7 @@ import { readConfig } from '../../src/config/load.ts'
 import { jsonSchema } from '../../src/config/schema.ts'
 import { rules } from '../../src/diagnose/rules/table.ts'
 import { errorCodes } from '../../src/errors.ts'
+import { berth } from '../support/io.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const read = (file: string) => readFileSync(join(root, file), 'utf8')
@@ -24,38 +25,14 @@ function blocks(file: string, language: string): string[] {
   )
 }
 
-describe('a page', () => {
-  it.each(pages)('%s says nothing twice', (page) => {
-    const lines = read(page).split('\n')
-    const said = lines.filter(
-      (line, index) => /^(?:- |\| |#)/.test(line) && !lines[index + 1]?.startsWith('| ---'),
-    )
-    const rows = said.filter((line) => !line.startsWith('| ---'))
-
-    expect(rows.filter((line, index) => rows.indexOf(line) !== index)).toEqual([])
-  })
-})
-
-describe('links', () => {
-  const links = pages.flatMap((page) =>
-    [...read(page).matchAll(/\]\((?!https?:)([^)#]+)/g)].map(
-      ([, target = '']) => [page, target] as const,
-    ),
-  )
-
-  it.each(links)('%s: %s', (page, target) => {
-    expect(existsSync(join(root, dirname(page), target))).toBe(true)
-  })
-})
-
-describe('configs in the documentation', () => {
+describe('the configs of the documentation', () => {
   const configs = pages.flatMap((page) =>
     blocks(page, 'yaml')
       .filter((body) => body.includes('kind: BerthConfig'))
       .map((body) => [page, body] as const),
   )
 
-  it('are there', () => {
+  it('exist', () => {
     expect(configs.map(([page]) => page)).toEqual(
       expect.arrayContaining(['README.md', 'docs/configuration.md']),
     )
@@ -68,19 +45,30 @@ describe('configs in the documentation', () => {
     expect(result.ok ? result.config.warnings : []).toEqual([])
   })
 
-  it('of the README have five lines', () => {
-    expect(
-      blocks('README.md', 'yaml')
-        .find((body) => body.includes('kind: BerthConfig'))
-        ?.trim()
-        .split('\n'),
-    ).toHaveLength(5)
+  it('include, in the README, the example that its commands use, in five lines', () => {
+    const [config = ''] = blocks('README.md', 'yaml').filter((body) => body.includes('BerthConfig'))
+    const example = read('webhook-config/examples/docker-hub.yaml')
+
+    expect(example.replaceAll(/^#.*\n/gm, '')).toBe(config)
+    expect(config.trim().split('\n')).toHaveLength(5)
   })
 
   it('parse, as does every other YAML and JSON block', () => {
     const bodies = pages.flatMap((page) => [...blocks(page, 'yaml'), ...blocks(page, 'json')])
 
     for (const body of bodies) expect(parse(body)).toBeDefined()
+  })
+})
+
+describe('README.md', () => {
+  it('shows what its command prints', async () => {
+    const [, command = '', output = ''] =
+      /^```console\n\$ npx berth (.+)\n([^]*?)^```$/m.exec(read('README.md')) ?? []
+    const args = command
+      .split(' ')
+      .map((word) => (word.startsWith('webhook-config/') ? join(root, word) : word))
+
+    expect((await berth(args)).stdout.trim()).toBe(output.trim())
   })
 })
 

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -97,17 +97,6 @@ describe('explain --no-probe -o json', () => {
 })
 
 describe('explain', () => {
-  it('prints for people what the README shows', async () => {
-    const readme = readFileSync(new URL('../../../README.md', import.meta.url), 'utf8')
-    const [, command = '', output = ''] =
-      /^```console\n\$ npx berth (.+)\n([^]*?)^```$/m.exec(readme) ?? []
-    const { stdout } = await berth(
-      command.replace('webhook-config/examples/anubis.yaml', anubis).split(' '),
-    )
-
-    expect(stdout.trim()).toBe(output.trim())
-  })
-
   it('prints YAML', async () => {
     const { stdout } = await berth([
       'explain',
