@@ -1,27 +1,10 @@
 /** One table to the files of one target, with the same bytes for the same table. */
 import { createHash } from 'node:crypto'
-import { SemVer } from 'semver'
 import type { Config } from '../config/config.ts'
-import { containerd, microk8s } from './containerd.ts'
-import { crio } from './crio.ts'
-import { k3s, rke2 } from './k3s.ts'
-import { openshift } from './openshift.ts'
-import { type NodeFinding, type NodePlan, planNodes } from './plan.ts'
-import { registryProxy } from './registry-proxy.ts'
-import { prefixOf } from './scope.ts'
-import type { NodeFile, RenderOptions, Target } from './target.ts'
-
-export const targets = {
-  containerd,
-  microk8s,
-  k3s,
-  rke2,
-  crio,
-  openshift,
-  'registry-proxy': registryProxy,
-} as const satisfies Record<string, Target>
-
-export type TargetName = keyof typeof targets
+import { type NodeFinding, type NodePlan, planNodes } from './plan/node-plan.ts'
+import { prefixOf } from './plan/scope.ts'
+import type { NodeFile, RenderOptions, Target } from './targets/target.ts'
+import { type TargetName, targets } from './targets/targets.ts'
 
 export interface NodeFiles {
   readonly target: TargetName
@@ -63,9 +46,9 @@ function tagless({ rules, isMirror }: NodePlan, { digestOnly }: RenderOptions): 
   const closed = rules.filter(
     ({ upstream, scope }) => digestOnly && !upstream && !('host' in scope && isMirror(scope.host)),
   )
-  return closed.map(({ place, row }) => {
+  return closed.map(({ configPath, row }) => {
     return {
-      path: place,
+      path: configPath,
       message: `row ${row} has nobody upstream to resolve tags, and mirrors are for digests only; leave --digest-only out`,
     }
   })
@@ -103,13 +86,4 @@ function hashOf({ rules, registries, airGap }: NodePlan): string {
     airGap,
   ])
   return `sha256:${createHash('sha256').update(text).digest('hex').slice(0, 16)}`
-}
-
-/** `1.7`, `v1.30.4+k3s1`, `2`: as people write versions. Null when it is none. */
-export function readVersion(text: string): SemVer | null {
-  const [, major, minor = '0', patch = '0'] =
-    /^v?(\d+)(?:\.(\d+))?(?:\.(\d+))?(?:[-+~].*)?$/.exec(text) ?? []
-  return major === undefined
-    ? null
-    : new SemVer(`${Number(major)}.${Number(minor)}.${Number(patch)}`)
 }

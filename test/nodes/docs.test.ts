@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { configOf, filesFor } from './rendered.ts'
+import { configOf, filesFor } from './rendered-tables.ts'
 
 const page = readFileSync(new URL('../../docs/nodes.md', import.meta.url), 'utf8')
 const blocks = (language: string) =>

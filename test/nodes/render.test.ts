@@ -3,14 +3,16 @@ import { parse as parseToml } from 'smol-toml'
 import { describe, expect, it } from 'vitest'
 import { parse as parseYaml } from 'yaml'
 import type { Config } from '../../src/config/config.ts'
-import { directoryFor, hostsFor } from '../../src/nodes/containerd-model.ts'
-import { readRegistriesConf } from '../../src/nodes/registries-conf.ts'
-import { readVersion, renderNodes, type TargetName, targets } from '../../src/nodes/render.ts'
-import { nodeRoute, type NodeState } from '../../src/nodes/node-route.ts'
-import { tableRoute } from '../../src/nodes/route.ts'
+import { directoryFor, hostsAskedFor } from '../../src/nodes/runtimes/certs-d.ts'
+import { readRegistriesConf } from '../../src/nodes/runtimes/registries-conf.ts'
+import { renderNodes } from '../../src/nodes/render.ts'
+import { readVersion } from '../../src/nodes/targets/target-version.ts'
+import { type TargetName, targets } from '../../src/nodes/targets/targets.ts'
+import { nodeRoute, type NodeState } from '../../src/nodes/runtimes/node-route.ts'
+import { tableRoute } from '../../src/nodes/check/table-route.ts'
 import { parseReference } from '../../src/decision/reference/parse.ts'
 import golden from '../fixtures/nodes/files.json' with { type: 'json' }
-import { configOf, filesFor, renderedFiles, tables } from './rendered.ts'
+import { configOf, filesFor, renderedFiles, tables } from './rendered-tables.ts'
 
 const plain = { airGap: false, digestOnly: false, version: null }
 const names = Object.keys(targets) as TargetName[]
@@ -360,7 +362,7 @@ describe('any table', () => {
           ]),
         )
         const asked = [...tree.keys()].flatMap((host) =>
-          hostsFor(tree, host).map((each) => each.host),
+          hostsAskedFor(tree, host).map((each) => each.host),
         )
         expect(asked.filter((host) => !['m:1', 'n.lan', 'r.example.com'].includes(host))).toEqual(
           [],

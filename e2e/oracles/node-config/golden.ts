@@ -1,8 +1,8 @@
 /** Writes test/fixtures/nodes anew: the files of each table, and what the programs' own loaders make of them. Needs Go. */
 import { writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { handMade, keyOf } from '../../../test/nodes/cases.ts'
-import { renderedCases, renderedFiles } from '../../../test/nodes/rendered.ts'
+import { handMade, keyOf } from '../../../test/nodes/runtimes/loader-cases.ts'
+import { renderedCases, renderedFiles } from '../../../test/nodes/rendered-tables.ts'
 import { runNodeConfigLoaders } from './loaders.ts'
 
 const fixture = (name: string) =>

@@ -1,10 +1,16 @@
 /** `berth nodes apply`: the files on this machine, or the manifest that does it on every node. */
 import { readFileSync } from 'node:fs'
 import { BerthError } from '../../errors.ts'
-import { applyFiles, type Change, readRendered, rollBack } from '../../nodes/apply.ts'
-import { daemonSet } from '../../nodes/daemon-set.ts'
-import { inspect } from '../../nodes/machine.ts'
-import { type NodeFiles, targets } from '../../nodes/render.ts'
+import {
+  applyFiles,
+  type FileChange,
+  readRendered,
+  rollBack,
+} from '../../nodes/apply/apply-files.ts'
+import { daemonSet } from '../../nodes/apply/daemon-set.ts'
+import { inspectLocalNode } from '../../nodes/detect/local-node.ts'
+import type { NodeFiles } from '../../nodes/render.ts'
+import { targets } from '../../nodes/targets/targets.ts'
 import { oneOf, type Parsed, readOptions, text } from '../options.ts'
 import { type Command, type Io, print } from '../io.ts'
 import { targetOf } from './nodes-check.ts'
@@ -49,7 +55,7 @@ type Options = Parameters<typeof applyFiles>[1]
 function rolledBack(
   values: Parsed['values'],
   options: Options,
-): { target: Target; changes: Change[] } {
+): { target: Target; changes: FileChange[] } {
   const target = targetOf(values, options.root)
   return { target, changes: rollBack(target, options) }
 }
@@ -58,7 +64,7 @@ function applied(
   values: Parsed['values'],
   options: Options,
   io: Io,
-): { target: Target; changes: Change[] } {
+): { target: Target; changes: FileChange[] } {
   const file = text(values, 'rendered')
   const rendered =
     file === undefined
@@ -67,7 +73,7 @@ function applied(
   const changes = applyFiles(rendered, options)
   // In a pod only the files' own directory is seen, so nothing can be said there.
   if (file === undefined) {
-    const { findings } = inspect(options.root, targetOf(values, options.root))
+    const { findings } = inspectLocalNode(options.root, targetOf(values, options.root))
     for (const finding of findings) print(io.stderr, `berth: ${finding}`)
   }
   return { target: rendered.target, changes }
@@ -88,7 +94,11 @@ interface Reported {
   readonly dryRun: boolean
 }
 
-function report(changes: readonly Change[], { target, output, dryRun }: Reported, io: Io): void {
+function report(
+  changes: readonly FileChange[],
+  { target, output, dryRun }: Reported,
+  io: Io,
+): void {
   const isChange = changes.some(({ what }) => what !== 'unchanged')
   const { restart } = targets[target]
   const node = io.env['NODE_NAME']

@@ -1,8 +1,12 @@
 /** `berth nodes check`: do the files of this machine send each image of the table where the table says? */
 import { loadConfig } from '../../config/load.ts'
 import { BerthError } from '../../errors.ts'
-import { type Comparison, compareRoutes, imagesOf } from '../../nodes/check.ts'
-import { detectTarget, inspect } from '../../nodes/machine.ts'
+import {
+  type RouteComparison,
+  compareRoutes,
+  sampleImages,
+} from '../../nodes/check/compare-routes.ts'
+import { detectTarget, inspectLocalNode } from '../../nodes/detect/local-node.ts'
 import { parseReference } from '../../decision/reference/parse.ts'
 import type { Reference } from '../../decision/reference/reference.ts'
 import { configFile, oneOf, type Parsed, readArguments, text } from '../options.ts'
@@ -29,9 +33,9 @@ export const nodesCheck: Command = async (args, io) => {
   )
   const output = oneOf(values, 'output', ['table', 'json'])
   const config = loadConfig(configFile(values))
-  const images = positionals.length === 0 ? imagesOf(config) : positionals.map(readImage)
+  const images = positionals.length === 0 ? sampleImages(config) : positionals.map(readImage)
   const root = text(values, 'root') ?? '/'
-  const machine = inspect(root, targetOf(values, root), text(values, 'dir') ?? null)
+  const machine = inspectLocalNode(root, targetOf(values, root), text(values, 'dir') ?? null)
   const airGap = values['air-gap'] === true
   const compared = compareRoutes(config, machine.state, images, { airGap })
   const { target, findings } = machine
@@ -62,7 +66,7 @@ function readImage(image: string): Reference {
   throw new BerthError('invalid-reference', `${image}: ${parsed.code}: ${parsed.message}`)
 }
 
-function shown(compared: readonly Comparison[]): string {
+function shown(compared: readonly RouteComparison[]): string {
   return compared
     .flatMap(({ image, table, node, same }) => {
       if (same)

@@ -1,9 +1,13 @@
 /** `berth nodes detect`: what this machine, or each node of a cluster, runs, and which files count there. */
 import { BerthError } from '../../errors.ts'
 import { connect } from '../../kube/connect.ts'
-import { type ClusterNode, clusterNode, type NodeObject } from '../../nodes/cluster-node.ts'
-import { detectTarget, inspect, type Machine } from '../../nodes/machine.ts'
-import { targets } from '../../nodes/render.ts'
+import {
+  type ClusterNode,
+  readClusterNode,
+  type NodeObject,
+} from '../../nodes/detect/cluster-node.ts'
+import { detectTarget, inspectLocalNode, type LocalNode } from '../../nodes/detect/local-node.ts'
+import { targets } from '../../nodes/targets/targets.ts'
 import { oneOf, type Parsed, readOptions, text } from '../options.ts'
 import { type Command, type Io, print } from '../io.ts'
 
@@ -36,7 +40,7 @@ export const nodesDetect: Command = async (args, io) => {
       'nodes-undetected',
       `${root} has no sign of containerd, MicroK8s, K3s, RKE2 or CRI-O; give --root, or --cluster for the nodes of a cluster`,
     )
-  const machine = inspect(root, target)
+  const machine = inspectLocalNode(root, target)
   print(io.stdout, isJson ? JSON.stringify(shownAsJson(machine), null, 2) : machineText(machine))
   return machine.findings.length === 0 ? 0 : 1
 }
@@ -50,18 +54,18 @@ async function detectCluster(values: Parsed['values'], io: Io): Promise<ClusterN
   try {
     const nodes: ClusterNode[] = []
     for await (const node of cluster.api.list<NodeObject>({ apiVersion: 'v1', resource: 'nodes' }))
-      nodes.push(clusterNode(node))
+      nodes.push(readClusterNode(node))
     return nodes
   } finally {
     await cluster.close()
   }
 }
 
-function shownAsJson({ target, files, findings }: Machine): object {
+function shownAsJson({ target, files, findings }: LocalNode): object {
   return { target, restart: targets[target].restart, files, findings }
 }
 
-function machineText({ target, files, findings }: Machine): string {
+function machineText({ target, files, findings }: LocalNode): string {
   const none = ['  no files: every pull goes straight to the registry that the image names']
   return [
     `${target}: ${targets[target].restart}`,

@@ -5,14 +5,10 @@ import { loadConfig } from '../../config/load.ts'
 import { formatProblem } from '../../config/problem.ts'
 import { parseYamlDocument } from '../../config/yaml-document.ts'
 import { BerthError } from '../../errors.ts'
-import type { NodeFinding } from '../../nodes/plan.ts'
-import {
-  type NodeFiles,
-  readVersion,
-  renderNodes,
-  type TargetName,
-  targets,
-} from '../../nodes/render.ts'
+import type { NodeFinding } from '../../nodes/plan/node-plan.ts'
+import { type NodeFiles, renderNodes } from '../../nodes/render.ts'
+import { readVersion } from '../../nodes/targets/target-version.ts'
+import { type TargetName, targets } from '../../nodes/targets/targets.ts'
 import { configFile, oneOf, type Parsed, readOptions, text } from '../options.ts'
 import { type Command, type Io, print } from '../io.ts'
 

@@ -1,5 +1,5 @@
 /** What a node of a cluster runs, told from its status: nobody has to log in to it. */
-import type { TargetName } from './render.ts'
+import type { TargetName } from '../targets/targets.ts'
 
 /** The part of a Node that is looked at (core/v1, NodeStatus.NodeInfo). */
 export interface NodeObject {
@@ -22,7 +22,7 @@ export interface ClusterNode {
   readonly os: string
 }
 
-export function clusterNode({ metadata, status }: NodeObject): ClusterNode {
+export function readClusterNode({ metadata, status }: NodeObject): ClusterNode {
   const { containerRuntimeVersion = '', kubeletVersion = '', osImage = '' } = status?.nodeInfo ?? {}
   const { name, labels = {} } = metadata
   return {

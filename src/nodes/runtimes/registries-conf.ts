@@ -15,9 +15,9 @@ interface Registry extends Endpoint {
 }
 
 /** The places in order, or the reason for which nothing at all can be pulled. */
-export type ConfRoute = { readonly places: readonly ConfPlace[] } | { readonly fault: string }
+export type ConfRoute = { readonly places: readonly PullLocation[] } | { readonly fault: string }
 
-export interface ConfPlace {
+export interface PullLocation {
   /** The whole name of the image there. */
   readonly image: string
   readonly insecure: boolean
@@ -150,7 +150,10 @@ function locationOf(value: unknown): string {
 }
 
 /** Where an image is pulled from. `image` is its whole name; with a digest it has no tag. */
-export function routeByConf({ registries, fault }: RegistriesConf, image: string): ConfRoute {
+export function routeByRegistriesConf(
+  { registries, fault }: RegistriesConf,
+  image: string,
+): ConfRoute {
   if (fault !== null) return { fault }
   const found = longest(registries, nameOf(image))
   if (found === null) return { places: [{ image, insecure: false }] }
@@ -159,7 +162,7 @@ export function routeByConf({ registries, fault }: RegistriesConf, image: string
     if (found.byDigestOnly) return isDigest
     return pullFromMirror !== (isDigest ? 'tag-only' : 'digest-only')
   })
-  const places: ConfPlace[] = []
+  const places: PullLocation[] = []
   for (const { location, insecure } of [...usable, found]) {
     const rest = image.slice(matchLength(image, found.prefix))
     const place = location === '' ? image : `${location}${rest}`

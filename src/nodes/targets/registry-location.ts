@@ -1,10 +1,10 @@
 /** A registry as containers/image and OpenShift write it: host and port, without a scheme and without a path of its own. */
-import { isFoundByName, type NodeRegistry } from './address.ts'
-import type { NodeRule } from './plan.ts'
-import { covers, prefixOf } from './scope.ts'
+import { isFoundByName, type NodeRegistry } from '../plan/node-registry.ts'
+import type { NodeRule } from '../plan/node-plan.ts'
+import { covers, prefixOf } from '../plan/scope.ts'
 
 /** The host has a dot, a colon or is localhost, or else it would be read as a Docker Hub user. */
-export function locationOf({ authority, plainHttp }: NodeRegistry): string {
+export function registryLocation({ authority, plainHttp }: NodeRegistry): string {
   if (/[.:]/.test(authority) || authority === 'localhost') return authority
   return `${authority}:${plainHttp ? 80 : 443}`
 }

@@ -1,19 +1,19 @@
 /** Where a node's own files send a pull: the places that are asked, in order, in the words of route.ts. */
-import { canonicalReference } from '../decision/fallback/registry-aliases.ts'
+import { canonicalReference } from '../../decision/fallback/registry-aliases.ts'
 import {
   defaultDomain,
   formatAsPulled,
   type Reference,
   withDefaultTag,
-} from '../decision/reference/reference.ts'
-import { directoryFor, hostsFor, type HostsTree } from './containerd-model.ts'
-import { type RegistriesConf, routeByConf } from './registries-conf.ts'
+} from '../../decision/reference/reference.ts'
+import { directoryFor, hostsAskedFor, type CertsDirectory } from './certs-d.ts'
+import { type RegistriesConf, routeByRegistriesConf } from './registries-conf.ts'
 import { endpointsFor, readRegistriesYaml } from './registries-yaml.ts'
 
 /** The files of a node that are in force. */
 export type NodeState =
   /** One tree for each directory of config_path; the first that has a directory for a host counts. */
-  | { readonly kind: 'containerd'; readonly trees: readonly HostsTree[] }
+  | { readonly kind: 'containerd'; readonly trees: readonly CertsDirectory[] }
   | { readonly kind: 'k3s'; readonly text: string; readonly closed: boolean }
   | { readonly kind: 'crio'; readonly conf: RegistriesConf }
 
@@ -28,7 +28,7 @@ export function nodeRoute(state: NodeState, asked: Reference): string[] {
       endpointsFor(readRegistriesYaml(state.text), domain, state.closed),
     ).map((each) => `${each}${rest}`)
   const tree = state.trees.find((each) => directoryFor(each, domain) !== null) ?? new Map()
-  const able = hostsFor(tree, domain).filter(
+  const able = hostsAskedFor(tree, domain).filter(
     ({ pull, resolve }) => pull && (resolve || digest !== null),
   )
   return once(able.map((host) => `${host.scheme}://${host.host}${host.path}${rest}`))
@@ -40,7 +40,7 @@ function once(places: readonly string[]): string[] {
 }
 
 function crioRoute(conf: RegistriesConf, reference: Reference): string[] {
-  const route = routeByConf(conf, formatAsPulled(reference))
+  const route = routeByRegistriesConf(conf, formatAsPulled(reference))
   if ('fault' in route) return [`nothing: ${route.fault}`]
   return route.places.map(({ image, insecure }) => {
     const slash = image.indexOf('/')

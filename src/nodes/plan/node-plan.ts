@@ -3,14 +3,14 @@
  * asked at last. Alternates never come this far: a node asks by tag, knows no digest to compare with, and shows the
  * credentials of one host to another.
  */
-import type { Config } from '../config/config.ts'
-import type { PathPart } from '../config/yaml-document.ts'
-import type { ImagePattern } from '../decision/fallback/image-pattern.ts'
-import { exampleImage } from '../decision/fallback/example-image.ts'
-import { type Candidate, createCandidate, type FallbackRow } from '../decision/fallback/table.ts'
-import { renderTemplate, type ImageTemplate } from '../decision/fallback/image-template.ts'
-import { isFoundByName, type NodeRegistry, nodeRegistry } from './address.ts'
-import { covers, prefixOf, type Scope, scopeOf } from './scope.ts'
+import type { Config } from '../../config/config.ts'
+import type { PathPart } from '../../config/yaml-document.ts'
+import type { ImagePattern } from '../../decision/fallback/image-pattern.ts'
+import { exampleImage } from '../../decision/fallback/example-image.ts'
+import { type Candidate, createCandidate, type FallbackRow } from '../../decision/fallback/table.ts'
+import { renderTemplate, type ImageTemplate } from '../../decision/fallback/image-template.ts'
+import { isFoundByName, type NodeRegistry, nodeRegistry } from './node-registry.ts'
+import { covers, prefixOf, type ImageScope, scopeOf } from './scope.ts'
 
 /** Something of the table that the files do not say, and where it stands. */
 export interface NodeFinding {
@@ -18,19 +18,19 @@ export interface NodeFinding {
   readonly message: string
 }
 
-export interface Mirror {
+export interface NodeMirror {
   readonly registry: NodeRegistry
   /** What stands on the mirror in the place of the scope's path: empty, or segments joined by `/`. */
   readonly path: string
 }
 
 export interface NodeRule {
-  readonly scope: Scope
+  readonly scope: ImageScope
   readonly row: string
   /** The pattern's place in the config. */
-  readonly place: readonly PathPart[]
+  readonly configPath: readonly PathPart[]
   /** In the order of the row. */
-  readonly mirrors: readonly Mirror[]
+  readonly mirrors: readonly NodeMirror[]
   /** True when the registry that the image names is asked at last. */
   readonly upstream: boolean
 }
@@ -65,7 +65,7 @@ interface Context {
 
 export function planNodes(config: Config, { airGap }: PlanOptions): NodePlan {
   const context: Context = { config, airGap, omissions: [], notes: [] }
-  const taken: Scope[] = []
+  const taken: ImageScope[] = []
   const rules: NodeRule[] = []
   for (const [index, row] of config.table.rows.entries()) {
     const scopes = row.images.flatMap((pattern, position) =>
@@ -95,7 +95,7 @@ export function planNodes(config: Config, { airGap }: PlanOptions): NodePlan {
 }
 
 /** An image on a mirror is taken by rows that name the mirror, and by no others. */
-function takes({ table }: Config, outer: Scope, inner: Scope): boolean {
+function takes({ table }: Config, outer: ImageScope, inner: ImageScope): boolean {
   const isOnMirror = 'host' in inner && table.mirrors.has(inner.host)
   return covers(outer, inner) && (!isOnMirror || 'host' in outer)
 }
@@ -130,14 +130,14 @@ function scopesOf(context: Context, { row, pattern, place }: Site): Placed[] {
     context.omissions.push({ path: place, message })
     return []
   }
-  if ('host' in scope) return [{ scope, place, pattern }]
+  if ('host' in scope) return [{ scope, configPath, pattern }]
   const isWithin = (host: string) =>
     !context.config.table.mirrors.has(host) && covers(scope, { kind: 'host', host })
-  const atHost = (host: string): Placed => ({ scope: { kind: 'host', host }, place, pattern })
+  const atHost = (host: string): Placed => ({ scope: { kind: 'host', host }, configPath, pattern })
   if (!row.try.some((each) => each.host !== null && each.variables.has('host'))) {
     // To images of a host that a template names, that template is the original, and to others it is an alternate.
     const named = row.try.flatMap(({ host }) => (host !== null && isWithin(host) ? [host] : []))
-    return [...[...new Set(named)].map(atHost), { scope, place, pattern }]
+    return [...[...new Set(named)].map(atHost), { scope, configPath, pattern }]
   }
   const hosts = [...context.config.registries.keys()].filter(isWithin).sort(compare)
   const listed = hosts.length === 0 ? 'none is listed' : `only ${hosts.join(', ')}`
@@ -161,14 +161,14 @@ interface Subject extends Placed {
 }
 
 function ruleOf(context: Context, subject: Subject): NodeRule | null {
-  const { scope, row, place } = subject
+  const { scope, row, configPath } = subject
   const { mirrors, isOriginal } = walk(context, subject)
   const isMirror = 'host' in scope && context.config.table.mirrors.has(scope.host)
   const upstream = (isOriginal || row.otherwise === 'keep') && (!context.airGap || isMirror)
-  if (mirrors.length > 0 || upstream) return { scope, row: row.name, place, mirrors, upstream }
+  if (mirrors.length > 0 || upstream) return { scope, row: row.name, configPath, mirrors, upstream }
   const why = context.airGap ? 'in an air gap' : `with otherwise: ${row.otherwise}`
   const message = `row ${row.name} leaves nowhere to pull ${prefixOf(scope) || 'any image'} from ${why}; name a mirror in it`
-  context.omissions.push({ path: place, message })
+  context.omissions.push({ path: configPath, message })
   return null
 }
 
@@ -176,9 +176,9 @@ function ruleOf(context: Context, subject: Subject): NodeRule | null {
 function walk(
   context: Context,
   subject: Subject,
-): { readonly mirrors: Mirror[]; readonly isOriginal: boolean } {
+): { readonly mirrors: NodeMirror[]; readonly isOriginal: boolean } {
   const { scope, row, index, reported } = subject
-  const mirrors: Mirror[] = []
+  const mirrors: NodeMirror[] = []
   let isOriginal = false
   for (const [position, template] of row.try.entries()) {
     const { kind, reference } = candidateOf(context, subject, template)
@@ -217,7 +217,11 @@ function candidateOf(
 }
 
 /** Where the template brings the images of the scope; or why that is no fixed place. */
-function mirrorOf({ registries }: Config, scope: Scope, template: ImageTemplate): Mirror | string {
+function mirrorOf(
+  { registries }: Config,
+  scope: ImageScope,
+  template: ImageTemplate,
+): NodeMirror | string {
   const { text, variables } = template
   if (variables.has('namespace'))
     return 'has {namespace}, and a node does not know the pod of a pull'
@@ -231,7 +235,7 @@ function mirrorOf({ registries }: Config, scope: Scope, template: ImageTemplate)
   return { registry: nodeRegistry(host, registries.get(host)), path }
 }
 
-function locationOf(scope: Scope, text: string, template: ImageTemplate): string | null {
+function locationOf(scope: ImageScope, text: string, template: ImageTemplate): string | null {
   if (scope.kind === 'repository') {
     const reference = { domain: scope.host, path: scope.path, tag: null, digest: null }
     return renderTemplate(template, { reference, namespace: 'default' })

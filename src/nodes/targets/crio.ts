@@ -1,10 +1,16 @@
 /** `registries.conf` version 2, as CRI-O and Podman read it (containers-registries.conf.d(5), pkg/sysregistriesv2). */
 import { lt } from 'semver'
 import { stringify } from 'smol-toml'
-import type { NodeRegistry } from './address.ts'
-import { isMoved, locationFault, locationOf, wildcardFault } from './location.ts'
-import { compare, type NodeFinding, type Mirror, type NodePlan, type NodeRule } from './plan.ts'
-import { covers, prefixOf } from './scope.ts'
+import type { NodeRegistry } from '../plan/node-registry.ts'
+import { isMoved, locationFault, registryLocation, wildcardFault } from './registry-location.ts'
+import {
+  compare,
+  type NodeFinding,
+  type NodeMirror,
+  type NodePlan,
+  type NodeRule,
+} from '../plan/node-plan.ts'
+import { covers, prefixOf } from '../plan/scope.ts'
 import type { NodeFile, Rendered, RenderOptions, Target } from './target.ts'
 
 export const crio: Target = {
@@ -31,7 +37,8 @@ function render(plan: NodePlan, options: RenderOptions): Rendered {
   const registries = new Map<string, Registry>()
   for (const rule of plan.rules) {
     const fault = faultOf(rule, plan) ?? wildcardFault(rule, plan.rules)
-    if (fault !== null) omissions.push({ path: rule.place, message: `row ${rule.row} ${fault}` })
+    if (fault !== null)
+      omissions.push({ path: rule.configPath, message: `row ${rule.row} ${fault}` })
     else registries.set(prefixOf(rule.scope), registryOf(rule, plan, options))
     const { scope } = rule
     if (fault === null && scope.kind === 'repository' && scope.host !== 'docker.io')
@@ -93,10 +100,10 @@ function registryOf(rule: NodeRule, plan: NodePlan, options: RenderOptions): Reg
 }
 
 function mirrorOf(
-  { registry, path }: Mirror,
+  { registry, path }: NodeMirror,
   byDigest: boolean,
 ): { location: string; insecure?: boolean } {
-  const location = [locationOf(registry), path].filter(Boolean).join('/')
+  const location = [registryLocation(registry), path].filter(Boolean).join('/')
   return {
     location,
     ...(registry.plainHttp && { insecure: true }),
@@ -108,7 +115,7 @@ function mirrorOf(
 function own(registry: NodeRegistry, prefix: string = registry.host): Registry {
   const { host, plainHttp } = registry
   const location = isMoved(registry)
-    ? `${locationOf(registry)}${prefix.slice(host.length)}`
+    ? `${registryLocation(registry)}${prefix.slice(host.length)}`
     : prefix
   return { prefix, location, ...(plainHttp && { insecure: true }) }
 }
@@ -135,7 +142,7 @@ function caFiles(registries: readonly NodeRegistry[]): NodeFile[] {
     registries.flatMap((registry) =>
       registry.ca === null
         ? []
-        : [[`certs.d/${locationOf(registry)}/berth.crt`, registry.ca] as const],
+        : [[`certs.d/${registryLocation(registry)}/berth.crt`, registry.ca] as const],
     ),
   )
   return [...files].sort(([a], [b]) => compare(a, b)).map(([path, content]) => ({ path, content }))

@@ -1,17 +1,17 @@
 /** Do a node's files send images where the table does? */
-import type { Config } from '../config/config.ts'
-import { exampleImage } from '../decision/fallback/example-image.ts'
-import { parseReference } from '../decision/reference/parse.ts'
+import type { Config } from '../../config/config.ts'
+import { exampleImage } from '../../decision/fallback/example-image.ts'
+import { parseReference } from '../../decision/reference/parse.ts'
 import {
   defaultDomain,
   formatReference,
   type Reference,
   withDefaultTag,
-} from '../decision/reference/reference.ts'
-import { type NodeState, nodeRoute } from './node-route.ts'
-import { tableRoute } from './route.ts'
+} from '../../decision/reference/reference.ts'
+import { type NodeState, nodeRoute } from '../runtimes/node-route.ts'
+import { tableRoute } from './table-route.ts'
 
-export interface Comparison {
+export interface RouteComparison {
   readonly image: string
   /** Places that the table asks, in order, without alternates. */
   readonly table: readonly string[]
@@ -24,7 +24,7 @@ export function compareRoutes(
   state: NodeState,
   images: readonly Reference[],
   options: { readonly airGap: boolean },
-): Comparison[] {
+): RouteComparison[] {
   return images.map((reference) => {
     const table = tableRoute(config, reference, options)
     const node = nodeRoute(state, reference)
@@ -34,7 +34,7 @@ export function compareRoutes(
 }
 
 /** One image for each pattern of the table, those of its tests, and one of each registry, all once. */
-export function imagesOf({ table, tests, registries }: Config): Reference[] {
+export function sampleImages({ table, tests, registries }: Config): Reference[] {
   const patterns = table.rows.flatMap(({ images }) =>
     images.map((pattern) => exampleImage(pattern)),
   )

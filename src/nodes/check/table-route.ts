@@ -1,9 +1,9 @@
 /** Where the table sends a pull, told in the terms of a node: the places that are asked, in order. */
-import type { Config } from '../config/config.ts'
-import { canonicalReference } from '../decision/fallback/registry-aliases.ts'
-import { selectCandidates } from '../decision/fallback/table.ts'
-import { type Reference, withDefaultTag } from '../decision/reference/reference.ts'
-import { nodeRegistry } from './address.ts'
+import type { Config } from '../../config/config.ts'
+import { canonicalReference } from '../../decision/fallback/registry-aliases.ts'
+import { selectCandidates } from '../../decision/fallback/table.ts'
+import { type Reference, withDefaultTag } from '../../decision/reference/reference.ts'
+import { nodeRegistry } from '../plan/node-registry.ts'
 
 export interface RouteOptions {
   /** True: nobody but mirrors is asked. */

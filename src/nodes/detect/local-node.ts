@@ -2,14 +2,14 @@
 import { existsSync, globSync, readdirSync, readFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { parse as parseYaml } from 'yaml'
-import { readContainerdConfig } from './containerd-config.ts'
-import { type HostsTree, silences } from './containerd-model.ts'
-import type { NodeState } from './node-route.ts'
-import { readRegistriesConf } from './registries-conf.ts'
-import { readRegistriesYaml } from './registries-yaml.ts'
-import { type TargetName, targets } from './render.ts'
+import { readContainerdConfig } from '../runtimes/containerd-config.ts'
+import { type CertsDirectory, silentFaults } from '../runtimes/certs-d.ts'
+import type { NodeState } from '../runtimes/node-route.ts'
+import { readRegistriesConf } from '../runtimes/registries-conf.ts'
+import { readRegistriesYaml } from '../runtimes/registries-yaml.ts'
+import { type TargetName, targets } from '../targets/targets.ts'
 
-export interface Machine {
+export interface LocalNode {
   readonly target: TargetName
   /** Files that count, in the order in which they are read. */
   readonly files: readonly string[]
@@ -36,11 +36,11 @@ export function detectTarget(root: string): LocalTarget | null {
 }
 
 /** Reads what is in force below a root. `directory` takes the place of the target's own, as `render --out` writes it. */
-export function inspect(
+export function inspectLocalNode(
   root: string,
   target: LocalTarget,
   directory: string | null = null,
-): Machine {
+): LocalNode {
   const own = join(root, targets[target].directory ?? '')
   if (target === 'crio') return inspectCrio(directory ?? own)
   if (target === 'k3s' || target === 'rke2') return inspectK3s(target, directory ?? own)
@@ -70,7 +70,7 @@ function inspectTrees(
   directories: readonly string[],
   findings: readonly string[],
   read: readonly string[] = [],
-): Machine {
+): LocalNode {
   const trees = directories.map(readTree)
   const files = directories.flatMap((directory, index) =>
     [...(trees[index] ?? [])].flatMap(([name, text]) =>
@@ -78,7 +78,7 @@ function inspectTrees(
     ),
   )
   const silent = trees.flatMap((tree, index) =>
-    silences(tree).map((line) => join(directories[index] ?? '', line)),
+    silentFaults(tree).map((line) => join(directories[index] ?? '', line)),
   )
   return {
     target,
@@ -88,7 +88,7 @@ function inspectTrees(
   }
 }
 
-function readTree(directory: string): HostsTree {
+function readTree(directory: string): CertsDirectory {
   if (!existsSync(directory)) return new Map()
   const entries = readdirSync(directory, { withFileTypes: true }).filter((each) =>
     each.isDirectory(),
@@ -105,7 +105,7 @@ function readOrNull(file: string): string | null {
   return existsSync(file) ? readFileSync(file, 'utf8') : null
 }
 
-function inspectCrio(directory: string): Machine {
+function inspectCrio(directory: string): LocalNode {
   const dropIns = globSync(join(directory, 'registries.conf.d/*.conf')).sort((a, b) =>
     basename(a) < basename(b) ? -1 : 1,
   )
@@ -121,7 +121,7 @@ function inspectCrio(directory: string): Machine {
   }
 }
 
-function inspectK3s(target: 'k3s' | 'rke2', directory: string): Machine {
+function inspectK3s(target: 'k3s' | 'rke2', directory: string): LocalNode {
   const file = join(directory, 'registries.yaml')
   const text = readOrNull(file) ?? ''
   const configs = [

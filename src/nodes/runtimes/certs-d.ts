@@ -1,12 +1,12 @@
 /** Where containerd would pull from, by the files of a node: which directory counts for a host, and what its file says. */
-import { defaultDomain } from '../decision/reference/reference.ts'
+import { defaultDomain } from '../../decision/reference/reference.ts'
 import { type LoadedHost, readHostsToml } from './hosts-toml.ts'
 
 /** The text of a hosts.toml by the name of its directory; null for a directory without one. */
-export type HostsTree = ReadonlyMap<string, string | null>
+export type CertsDirectory = ReadonlyMap<string, string | null>
 
 /** The directory that counts for a host, and nothing of the others (hostPaths in config_unix.go). Null: none does. */
-export function directoryFor(tree: HostsTree, host: string): string | null {
+export function directoryFor(tree: CertsDirectory, host: string): string | null {
   return candidates(host).find((name) => tree.has(name)) ?? null
 }
 
@@ -17,7 +17,7 @@ function candidates(host: string): string[] {
 }
 
 /** The hosts that are asked for images of a registry, in order. */
-export function hostsFor(tree: HostsTree, host: string): LoadedHost[] {
+export function hostsAskedFor(tree: CertsDirectory, host: string): LoadedHost[] {
   const directory = directoryFor(tree, host)
   const text = directory === null ? null : (tree.get(directory) ?? null)
   const hosts = text === null ? null : readHostsToml(text).hosts
@@ -38,7 +38,7 @@ function isLoopback(host: string): boolean {
 }
 
 /** What is wrong with the files of a tree, though containerd says nothing: each line begins with the directory. */
-export function silences(tree: HostsTree): string[] {
+export function silentFaults(tree: CertsDirectory): string[] {
   return [...tree].flatMap(([name, text]) => {
     if (text === null) return [`${name}: there is no hosts.toml in it, and yet it hides _default`]
     const lost = shadow(tree, name)
@@ -49,7 +49,7 @@ export function silences(tree: HostsTree): string[] {
 
 const dockerHubNames: ReadonlySet<string> = new Set(['index.docker.io', 'registry-1.docker.io'])
 
-function shadow(tree: HostsTree, name: string): string | null {
+function shadow(tree: CertsDirectory, name: string): string | null {
   if (dockerHubNames.has(name))
     return `${name}: containerd never looks here; images of Docker Hub are under docker.io`
   const [first = name] = candidates(name)

@@ -1,6 +1,6 @@
 /** A model of what K3s and RKE2 make of registries.yaml (wharfie's pkg/registries; docs.k3s.io). */
 import { parse } from 'yaml'
-import { defaultDomain } from '../decision/reference/reference.ts'
+import { defaultDomain } from '../../decision/reference/reference.ts'
 
 export interface RegistriesYaml {
   readonly mirrors: ReadonlyMap<string, readonly string[]>

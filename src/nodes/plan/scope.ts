@@ -1,8 +1,8 @@
 /** Which images a pattern means, in the terms that node files have: a host, a path under it, one repository. */
-import type { ImagePattern } from '../decision/fallback/image-pattern.ts'
-import { defaultDomain } from '../decision/reference/reference.ts'
+import type { ImagePattern } from '../../decision/fallback/image-pattern.ts'
+import { defaultDomain } from '../../decision/reference/reference.ts'
 
-export type Scope =
+export type ImageScope =
   | { readonly kind: 'host'; readonly host: string }
   | { readonly kind: 'prefix' | 'repository'; readonly host: string; readonly path: string }
   /** Every host below a domain; its own name is not among them. */
@@ -12,7 +12,7 @@ export type Scope =
 const wildcard = /[*?[\]]/
 
 /** Null when the images of the pattern are no such set, as with `ghcr.io/*-dev/**`. */
-export function scopeOf(pattern: ImagePattern): Scope | null {
+export function scopeOf(pattern: ImagePattern): ImageScope | null {
   const { host, path, literal, text } = pattern
   if (host === null) return hostlessScope(text)
   if (literal !== null) return { kind: 'repository', host, path }
@@ -23,14 +23,14 @@ export function scopeOf(pattern: ImagePattern): Scope | null {
   return head === null || wildcard.test(head) ? null : { kind: 'prefix', host, path: head }
 }
 
-function hostlessScope(text: string): Scope | null {
+function hostlessScope(text: string): ImageScope | null {
   if (text === '**' || text === '*/**' || text === '**/**') return { kind: 'everything' }
   const [, domain = ''] = /^\*\.([^*?[\]/:]+)\/\*\*$/.exec(text) ?? []
   return domain === '' ? null : { kind: 'subdomains', domain }
 }
 
 /** True when every image of the second is one of the first. */
-export function covers(outer: Scope, inner: Scope): boolean {
+export function covers(outer: ImageScope, inner: ImageScope): boolean {
   if (outer.kind === 'everything') return true
   if (inner.kind === 'everything') return false
   if (outer.kind === 'subdomains') {
@@ -47,7 +47,7 @@ export function covers(outer: Scope, inner: Scope): boolean {
 }
 
 /** The scope as a prefix of image names: `docker.io`, `ghcr.io/acme`, `*.example.com`; empty for everything. */
-export function prefixOf(scope: Scope): string {
+export function prefixOf(scope: ImageScope): string {
   if (scope.kind === 'everything') return ''
   if (scope.kind === 'subdomains') return `*.${scope.domain}`
   return scope.kind === 'host' ? scope.host : `${scope.host}/${scope.path}`

@@ -1,6 +1,6 @@
 /** What the formats have in common: files in, and how they are told of. */
 import type { SemVer } from 'semver'
-import type { NodeFinding, NodePlan } from './plan.ts'
+import type { NodeFinding, NodePlan } from '../plan/node-plan.ts'
 
 export interface NodeFile {
   /** Below the target's own directory, with `/`. */

@@ -1,10 +1,10 @@
 /** `registries.yaml` of K3s and RKE2 (docs.k3s.io, "Private Registry Configuration"; wharfie's pkg/registries). */
 import { lt } from 'semver'
 import { stringify } from 'yaml'
-import { isFoundByName } from './address.ts'
-import { type HostEntry, hostTable } from './hosts.ts'
-import { isMoved } from './location.ts'
-import { compare, type NodeFinding, type Mirror, type NodePlan } from './plan.ts'
+import { isFoundByName } from '../plan/node-registry.ts'
+import { type HostEntry, hostTable } from './host-table.ts'
+import { isMoved } from './registry-location.ts'
+import { compare, type NodeFinding, type NodeMirror, type NodePlan } from '../plan/node-plan.ts'
 import type { NodeFile, Rendered, RenderOptions, Target } from './target.ts'
 
 export const k3s: Target = target('k3s', '/etc/rancher/k3s')
@@ -45,7 +45,7 @@ function render(
   const every = plan.rules.find(({ scope }) => scope.kind === 'everything')
   if (closed && every?.upstream === true)
     limits.push({
-      path: every.place,
+      path: every.configPath,
       message: `row ${every.row} asks every host at last, and K3s is kept from upstream for all or none; name the hosts`,
     })
   const registries = entries.flatMap(({ mirrors, upstream }) => [
@@ -100,7 +100,7 @@ function mirrorOf({ mirrors, upstream }: HostEntry, closed: boolean): { endpoint
 }
 
 /** A path other than /v2 is taken as it stands, so it has to begin with it. */
-function urlOf({ registry: { url }, path }: Mirror): string {
+function urlOf({ registry: { url }, path }: NodeMirror): string {
   return path === '' ? url : `${url}/v2/${path}`
 }
 

@@ -1,6 +1,6 @@
 /** Where a node reaches a registry, which need not be where Berth does: Berth may use a Service that no node can resolve. */
-import { defaultDomain } from '../decision/reference/reference.ts'
-import type { RegistrySettings } from '../registry/settings.ts'
+import { defaultDomain } from '../../decision/reference/reference.ts'
+import type { RegistrySettings } from '../../registry/settings.ts'
 
 export interface NodeRegistry {
   /** As images write it. */

@@ -4,9 +4,9 @@
  */
 import { gte } from 'semver'
 import { stringify } from 'smol-toml'
-import type { NodeRegistry } from './address.ts'
-import { type HostEntry, hostTable } from './hosts.ts'
-import type { Mirror, NodePlan } from './plan.ts'
+import type { NodeRegistry } from '../plan/node-registry.ts'
+import { type HostEntry, hostTable } from './host-table.ts'
+import type { NodeMirror, NodePlan } from '../plan/node-plan.ts'
 import type { NodeFile, Rendered, RenderOptions, Target } from './target.ts'
 
 /** A mirror in the house answers in milliseconds; a lost SYN is repeated after one second (RFC 6298, 2.1), so two allow for one. */
@@ -65,7 +65,7 @@ function rootOf(upstream: NodeRegistry | null, isOwn: boolean): Section | null {
   return { url: upstream.url, keys: { ...push, ...caKey(upstream) } }
 }
 
-function mirrorSection({ registry, path }: Mirror, options: RenderOptions): Section {
+function mirrorSection({ registry, path }: NodeMirror, options: RenderOptions): Section {
   const { version, digestOnly } = options
   const capabilities = digestOnly ? ['pull'] : ['pull', 'resolve']
   const timeout = version === null || gte(version, '2.1.0') ? { dial_timeout: dialTimeout } : {}

@@ -17,11 +17,12 @@ import {
   writeSync,
 } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { BerthError } from '../errors.ts'
-import { mergeRegistries } from './merge-registries.ts'
-import { type NodeFiles, type TargetName, targets } from './render.ts'
+import { BerthError } from '../../errors.ts'
+import { mergeRegistries } from './merge-registries-yaml.ts'
+import type { NodeFiles } from '../render.ts'
+import { type TargetName, targets } from '../targets/targets.ts'
 
-export interface Change {
+export interface FileChange {
   /** On the machine, without the root. */
   readonly file: string
   readonly what:
@@ -33,7 +34,7 @@ export interface Change {
     | 'changed by another hand, and left alone'
 }
 
-interface Entry {
+interface AppliedFile {
   readonly file: string
   /** What stood there before Berth; null for nothing. It may hold passwords, so the state is for root alone. */
   readonly before: string | null
@@ -45,8 +46,8 @@ interface Entry {
   readonly sha256: string
 }
 
-interface State {
-  readonly entries: readonly Entry[]
+interface AppliedState {
+  readonly entries: readonly AppliedFile[]
 }
 
 export interface ApplyOptions {
@@ -63,7 +64,7 @@ const stateDirectory = '/var/lib/berth/nodes'
 export function applyFiles(
   { target, directory, files }: Pick<NodeFiles, 'target' | 'directory' | 'files'>,
   options: ApplyOptions,
-): Change[] {
+): FileChange[] {
   const { root, force, dryRun } = options
   const state = readState(root, target)
   const known = new Map(state.entries.map((entry) => [entry.file, entry]))
@@ -117,12 +118,12 @@ export function applyFiles(
 }
 
 /** Puts back what stood there. Files that another hand has changed since stay, unless forced, and are remembered. */
-export function rollBack(target: TargetName, options: ApplyOptions): Change[] {
+export function rollBack(target: TargetName, options: ApplyOptions): FileChange[] {
   const { root, force, dryRun } = options
   const { entries } = readState(root, target)
   const kept = force ? [] : entries.filter((entry) => isChanged(root, entry))
   const undone = entries.filter((entry) => !kept.includes(entry))
-  const changes: Change[] = [
+  const changes: FileChange[] = [
     ...undone.map((entry) => ({ file: entry.file, what: undoing(entry) })),
     ...kept.map(({ file }) => ({ file, what: 'changed by another hand, and left alone' as const })),
   ]
@@ -135,23 +136,23 @@ export function rollBack(target: TargetName, options: ApplyOptions): Change[] {
   return changes
 }
 
-function effect(root: string, file: string, text: string): Change['what'] {
+function effect(root: string, file: string, text: string): FileChange['what'] {
   const now = readOrNull(join(root, file))
   if (now === null) return 'created'
   return now === text ? 'unchanged' : 'replaced'
 }
 
-function undoing({ before }: Entry): Change['what'] {
+function undoing({ before }: AppliedFile): FileChange['what'] {
   return before === null ? 'removed' : 'restored'
 }
 
 /** A file that is gone is no change that anybody could lose. */
-function isChanged(root: string, { file, before, sha256 }: Entry): boolean {
+function isChanged(root: string, { file, before, sha256 }: AppliedFile): boolean {
   const now = readOrNull(join(root, file))
   return now !== null && now !== before && hash(now) !== sha256
 }
 
-interface Content extends Pick<Entry, 'ownDirectory' | 'mode'> {
+interface Content extends Pick<AppliedFile, 'ownDirectory' | 'mode'> {
   readonly file: string
   /** Null removes. */
   readonly text: string | null
@@ -211,11 +212,11 @@ function remove(file: string, ownDirectory: boolean): void {
   }
 }
 
-function readState(root: string, target: TargetName): State {
+function readState(root: string, target: TargetName): AppliedState {
   const text = readOrNull(stateFile(root, target))
   if (text === null) return { entries: [] }
   try {
-    return JSON.parse(text) as State
+    return JSON.parse(text) as AppliedState
   } catch (cause) {
     throw new BerthError(
       'nodes-changed',
@@ -225,7 +226,7 @@ function readState(root: string, target: TargetName): State {
   }
 }
 
-function writeState(root: string, target: TargetName, entries: readonly Entry[]): void {
+function writeState(root: string, target: TargetName, entries: readonly AppliedFile[]): void {
   const file = stateFile(root, target)
   try {
     if (entries.length === 0) return rmSync(file, { force: true })

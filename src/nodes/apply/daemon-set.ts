@@ -1,7 +1,7 @@
 /** A DaemonSet that applies the files on every node of a cluster, or takes them back. */
 import { createHash } from 'node:crypto'
 import { stringify } from 'yaml'
-import type { NodeFiles } from './render.ts'
+import type { NodeFiles } from '../render.ts'
 
 export interface DaemonSetOptions {
   readonly namespace: string

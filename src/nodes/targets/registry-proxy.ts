@@ -1,7 +1,7 @@
 /** Pull-through registries (distribution's `proxy`): one configuration an upstream, because a proxy has one upstream. */
 import { stringify } from 'yaml'
-import { defaultDomain } from '../decision/reference/reference.ts'
-import { compare, type NodeFinding, type NodePlan } from './plan.ts'
+import { defaultDomain } from '../../decision/reference/reference.ts'
+import { compare, type NodeFinding, type NodePlan } from '../plan/node-plan.ts'
 import type { NodeFile, Rendered, Target } from './target.ts'
 
 /** distribution's own default port, and those behind it. */
@@ -16,12 +16,12 @@ export const registryProxy: Target = {
 function render(plan: NodePlan): Rendered {
   const sources = new Set<string>()
   const omissions: NodeFinding[] = []
-  for (const { scope, row, mirrors, place } of plan.rules) {
+  for (const { scope, row, mirrors, configPath } of plan.rules) {
     if (mirrors.length === 0) continue
     if ('host' in scope) sources.add(scope.host)
     else
       omissions.push({
-        path: place,
+        path: configPath,
         message: `row ${row} is for more than one host, and a pull-through registry has one upstream; name the hosts`,
       })
   }

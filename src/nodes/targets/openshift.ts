@@ -4,10 +4,10 @@
  */
 import { lt } from 'semver'
 import { stringify } from 'yaml'
-import type { NodeRegistry } from './address.ts'
-import { isMoved, locationFault, locationOf, wildcardFault } from './location.ts'
-import { compare, type NodeFinding, type NodePlan, type NodeRule } from './plan.ts'
-import { covers, prefixOf } from './scope.ts'
+import type { NodeRegistry } from '../plan/node-registry.ts'
+import { isMoved, locationFault, registryLocation, wildcardFault } from './registry-location.ts'
+import { compare, type NodeFinding, type NodePlan, type NodeRule } from '../plan/node-plan.ts'
+import { covers, prefixOf } from '../plan/scope.ts'
 import type { Rendered, RenderOptions, Target } from './target.ts'
 
 export const openshift: Target = {
@@ -39,12 +39,13 @@ function render(plan: NodePlan, { digestOnly, version }: RenderOptions): Rendere
   const entries: Entry[] = []
   for (const rule of plan.rules) {
     const fault = faultOf(rule, plan) ?? wildcardFault(rule, plan.rules)
-    if (fault !== null) omissions.push({ path: rule.place, message: `row ${rule.row} ${fault}` })
+    if (fault !== null)
+      omissions.push({ path: rule.configPath, message: `row ${rule.row} ${fault}` })
     else entries.push(...entryOf(rule, plan))
   }
   const sources = new Set(entries.map(({ source }) => source))
   for (const { host, ...rest } of plan.registries.filter(isMoved)) {
-    const mirrors = [locationOf({ host, ...rest })]
+    const mirrors = [registryLocation({ host, ...rest })]
     if (!sources.has(host))
       entries.push({ source: host, mirrors, mirrorSourcePolicy: 'NeverContactSource' })
   }
@@ -103,9 +104,10 @@ function entryOf({ scope, mirrors, upstream }: NodeRule, { addressOf }: NodePlan
   // The only way to tell of a source at another address is to make that its last mirror.
   const isElsewhere = home !== null && isMoved(home)
   const places = mirrors.map(({ registry, path }) =>
-    [locationOf(registry), path].filter(Boolean).join('/'),
+    [registryLocation(registry), path].filter(Boolean).join('/'),
   )
-  if (isElsewhere && upstream) places.push(`${locationOf(home)}${source.slice(home.host.length)}`)
+  if (isElsewhere && upstream)
+    places.push(`${registryLocation(home)}${source.slice(home.host.length)}`)
   // The API refuses a source among its own mirrors.
   const others = [...new Set(places)].filter((each) => each !== source)
   if (others.length === 0) return []
@@ -131,7 +133,7 @@ function mirrorSet(kind: string, key: string, entries: readonly Entry[]): object
 function imageConfig(registries: readonly NodeRegistry[]): object[] {
   const insecure = registries
     .filter(({ plainHttp }) => plainHttp)
-    .map(locationOf)
+    .map(registryLocation)
     .sort()
   const trusted = registries.filter(({ ca }) => ca !== null)
   if (insecure.length === 0 && trusted.length === 0) return []
@@ -148,7 +150,7 @@ function imageConfig(registries: readonly NodeRegistry[]): object[] {
   if (trusted.length === 0) return [image]
   // A ConfigMap's key has no colon; two dots stand for it (OpenShift, "Configuring additional trust stores").
   const data = trusted
-    .map((each) => [locationOf(each).replace(':', '..'), each.ca] as const)
+    .map((each) => [registryLocation(each).replace(':', '..'), each.ca] as const)
     .sort(([a], [b]) => compare(a, b))
   const authorities = {
     apiVersion: 'v1',

@@ -1,8 +1,9 @@
 /** Tables, and the files that are written for them: each is asked about in the words of its loader. */
 import { readConfig } from '../../src/config/load.ts'
 import type { Config } from '../../src/config/config.ts'
-import { renderNodes, type TargetName } from '../../src/nodes/render.ts'
-import type { Loader, LoaderCase } from './cases.ts'
+import { renderNodes } from '../../src/nodes/render.ts'
+import type { TargetName } from '../../src/nodes/targets/targets.ts'
+import type { Loader, LoaderCase } from './runtimes/loader-cases.ts'
 
 const head = 'apiVersion: berth.dev/v1alpha1\nkind: BerthConfig\n'
 const registries = `registries:

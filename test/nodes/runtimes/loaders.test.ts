@@ -1,12 +1,15 @@
 import { describe, expect, it } from 'vitest'
-import { hostsFor } from '../../src/nodes/containerd-model.ts'
-import { readRegistriesConf, routeByConf } from '../../src/nodes/registries-conf.ts'
-import { endpointsFor, readRegistriesYaml } from '../../src/nodes/registries-yaml.ts'
-import { parseReference } from '../../src/decision/reference/parse.ts'
-import { formatAsPulled } from '../../src/decision/reference/reference.ts'
-import { handMade, keyOf, type LoaderAnswer, type LoaderCase } from './cases.ts'
-import answers from '../fixtures/nodes/loaders.json' with { type: 'json' }
-import { renderedCases } from './rendered.ts'
+import { hostsAskedFor } from '../../../src/nodes/runtimes/certs-d.ts'
+import {
+  readRegistriesConf,
+  routeByRegistriesConf,
+} from '../../../src/nodes/runtimes/registries-conf.ts'
+import { endpointsFor, readRegistriesYaml } from '../../../src/nodes/runtimes/registries-yaml.ts'
+import { parseReference } from '../../../src/decision/reference/parse.ts'
+import { formatAsPulled } from '../../../src/decision/reference/reference.ts'
+import { handMade, keyOf, type LoaderAnswer, type LoaderCase } from './loader-cases.ts'
+import answers from '../../fixtures/nodes/loaders.json' with { type: 'json' }
+import { renderedCases } from '../rendered-tables.ts'
 
 const golden = answers as unknown as Record<string, LoaderAnswer>
 
@@ -20,7 +23,7 @@ function treeOf(files: LoaderCase['files']): Map<string, string | null> {
 }
 
 function byContainerd({ files, ask }: LoaderCase): LoaderAnswer {
-  const hosts = hostsFor(treeOf(files), ask)
+  const hosts = hostsAskedFor(treeOf(files), ask)
   return {
     places: hosts.map(({ scheme, host, path, pull, resolve }) => {
       const can = [...(pull ? ['pull'] : []), ...(resolve ? ['resolve'] : [])].join(',')
@@ -35,7 +38,7 @@ function byCrio({ files, ask }: LoaderCase): LoaderAnswer {
   const conf = Object.entries(files)
     .filter(([name]) => name.endsWith('.conf'))
     .map(([name, text]) => ({ name, text: text ?? '' }))
-  const route = routeByConf(readRegistriesConf(conf), formatAsPulled(parsed.reference))
+  const route = routeByRegistriesConf(readRegistriesConf(conf), formatAsPulled(parsed.reference))
   if ('fault' in route) return { error: route.fault }
   return {
     places: route.places.map(({ image, insecure }) => `${image}${insecure ? ' insecure' : ''}`),

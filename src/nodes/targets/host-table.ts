@@ -1,13 +1,19 @@
 /** For formats that know whole hosts and nothing finer (containerd, K3s): one entry a host, from the rules. */
-import { defaultDomain } from '../decision/reference/reference.ts'
-import type { NodeRegistry } from './address.ts'
-import { compare, type NodeFinding, type Mirror, type NodePlan, type NodeRule } from './plan.ts'
-import { prefixOf } from './scope.ts'
+import { defaultDomain } from '../../decision/reference/reference.ts'
+import type { NodeRegistry } from '../plan/node-registry.ts'
+import {
+  compare,
+  type NodeFinding,
+  type NodeMirror,
+  type NodePlan,
+  type NodeRule,
+} from '../plan/node-plan.ts'
+import { prefixOf } from '../plan/scope.ts'
 
 export interface HostEntry {
   /** Null: every host without an entry of its own. */
   readonly host: string | null
-  readonly mirrors: readonly Mirror[]
+  readonly mirrors: readonly NodeMirror[]
   /** The host's own registry; null when it must not be asked. `any` where the host is not known. */
   readonly upstream: NodeRegistry | 'any' | null
 }
@@ -26,7 +32,7 @@ export function hostTable(plan: NodePlan, format: string): HostTable {
     if (scope.kind === 'host') byHost.set(scope.host, entryOf(plan, rule, scope.host))
     else if (scope.kind === 'everything') byHost.set(null, entryOf(plan, rule, null))
     else if (!saysTheSame(plan, rule))
-      omissions.push({ path: rule.place, message: tooFine(rule, format) })
+      omissions.push({ path: rule.configPath, message: tooFine(rule, format) })
   }
   for (const registry of plan.registries) {
     if (!byHost.has(registry.host))
@@ -67,7 +73,7 @@ function saysTheSame({ rules }: NodePlan, rule: NodeRule): boolean {
     rules.find((each) => each.scope.kind === 'host' && each.scope.host === scope.host) ??
     rules.find((each) => each.scope.kind === 'everything')
   if (whole === undefined) return rule.mirrors.length === 0 && rule.upstream
-  const below = (mirrors: readonly Mirror[], path: string | null) =>
+  const below = (mirrors: readonly NodeMirror[], path: string | null) =>
     mirrors
       .map((each) => [each.registry.host, ...[each.path, path ?? ''].filter(Boolean)].join('/'))
       .join(' ')

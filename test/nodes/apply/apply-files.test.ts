@@ -13,8 +13,8 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { parse, parseAllDocuments } from 'yaml'
-import { berth } from '../support/io.ts'
-import { tables } from './rendered.ts'
+import { berth } from '../../support/io.ts'
+import { tables } from '../rendered-tables.ts'
 
 function machine(files: Readonly<Record<string, string>> = {}) {
   const root = mkdtempSync(join(tmpdir(), 'berth-nodes-'))
