@@ -1,4 +1,4 @@
-/** One table to the files of one target, with the same bytes for the same table. */
+/** Renders the files of one target from the table. The same table gives the same bytes. */
 import { createHash } from 'node:crypto'
 import type { Config } from '../config/config.ts'
 import { type NodeFinding, type NodePlan, planNodes } from './plan/node-plan.ts'
@@ -6,18 +6,19 @@ import { prefixOf } from './plan/scope.ts'
 import type { NodeFile, RenderOptions, Target } from './targets/target.ts'
 import { type TargetName, targets } from './targets/targets.ts'
 
+/** `berth nodes render -o json` prints this shape. */
 export interface NodeFiles {
   readonly target: TargetName
   readonly directory: string | null
   readonly files: readonly NodeFile[]
-  /** Of the table, with their place in it; an error unless they are allowed. */
+  /** Parts of the table that the files leave out, with their path in the config; errors unless they are allowed. */
   readonly omissions: readonly NodeFinding[]
   readonly alternates: readonly NodeFinding[]
   readonly notes: readonly string[]
   readonly restart: string
 }
 
-/** The files of a target, each with a comment on top that says whose it is and what is not in it. */
+/** Returns the files, each with a header that names Berth and lists what the file leaves out. */
 export function renderNodes(
   config: Config,
   name: TargetName,
@@ -26,7 +27,7 @@ export function renderNodes(
   const target: Target = targets[name]
   const plan = planNodes(config, options)
   const { files, omissions, notes } = target.render(plan, options)
-  const all = [...plan.omissions, ...omissions, ...tagless(plan, options)].sort(byPlace)
+  const all = [...plan.omissions, ...omissions, ...rulesWithoutTags(plan, options)].sort(byRow)
   const header = headerOf(plan, all)
   return {
     target: name,
@@ -41,21 +42,22 @@ export function renderNodes(
   }
 }
 
-/** A mirror that does not resolve tags needs somebody behind it who does. */
-function tagless({ rules, isMirror }: NodePlan, { digestOnly }: RenderOptions): NodeFinding[] {
+/** With `digestOnly`, mirrors do not resolve tags, so a rule without an upstream cannot pull by tag. */
+function rulesWithoutTags(
+  { rules, isMirror }: NodePlan,
+  { digestOnly }: RenderOptions,
+): NodeFinding[] {
   const closed = rules.filter(
     ({ upstream, scope }) => digestOnly && !upstream && !('host' in scope && isMirror(scope.host)),
   )
-  return closed.map(({ configPath, row }) => {
-    return {
-      path: configPath,
-      message: `row ${row} has nobody upstream to resolve tags, and mirrors are for digests only; leave --digest-only out`,
-    }
-  })
+  return closed.map(({ configPath, row }) => ({
+    path: configPath,
+    message: `row ${row} has no upstream to resolve tags, and the mirrors serve only digests; leave --digest-only out`,
+  }))
 }
 
-/** In the order of the rows; what concerns no row comes first. */
-function byPlace({ path: one }: NodeFinding, { path: other }: NodeFinding): number {
+/** In the order of the rows; findings about no row come first. */
+function byRow({ path: one }: NodeFinding, { path: other }: NodeFinding): number {
   return Number(one[1] ?? -1) - Number(other[1] ?? -1)
 }
 
@@ -63,16 +65,15 @@ function isCertificate({ path }: NodeFile): boolean {
   return path.endsWith('.crt')
 }
 
-/** The first words of every file that Berth writes. */
-const mark = '# Written by berth nodes.'
-
 function headerOf(plan: NodePlan, omissions: readonly NodeFinding[]): string {
-  const lines = [`${mark} Table ${hashOf(plan)}; changes belong into the table.`]
-  lines.push(...omissions.map(({ message }) => `# Not in here: ${message}`))
+  const lines = [
+    `# Written by berth nodes from table ${hashOf(plan)}. Edit the table, not this file.`,
+    ...omissions.map(({ message }) => `# Left out: ${message}`),
+  ]
   return `${lines.join('\n')}\n\n`
 }
 
-/** Of what the table means to a node, so that order of keys, comments and rows for the webhook do not count. */
+/** A hash of what the table means for nodes: the order of keys, comments and rows for the webhook do not change it. */
 function hashOf({ rules, registries, airGap }: NodePlan): string {
   const meaning = rules.map(({ scope, mirrors, upstream }) => [
     prefixOf(scope),

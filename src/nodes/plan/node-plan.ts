@@ -1,7 +1,7 @@
 /**
- * From the table to what any node file could say: for a set of images, the mirrors in order, and whether the source may be
- * asked at last. Alternates never come this far: a node asks by tag, knows no digest to compare with, and shows the
- * credentials of one host to another.
+ * Plans what the fallback table means for nodes: for each set of images, the mirrors in order, and whether the upstream
+ * is asked last. Alternates are left to the webhook: a node pulls by tag, has no digest to compare with, and would send
+ * the credentials of one registry to another.
  */
 import type { Config } from '../../config/config.ts'
 import type { PathPart } from '../../config/yaml-document.ts'
@@ -9,10 +9,11 @@ import type { ImagePattern } from '../../decision/fallback/image-pattern.ts'
 import { exampleImage } from '../../decision/fallback/example-image.ts'
 import { type Candidate, createCandidate, type FallbackRow } from '../../decision/fallback/table.ts'
 import { renderTemplate, type ImageTemplate } from '../../decision/fallback/image-template.ts'
+import { compareText } from '../../text/compare.ts'
 import { isFoundByName, type NodeRegistry, nodeRegistry } from './node-registry.ts'
 import { covers, prefixOf, type ImageScope, scopeOf } from './scope.ts'
 
-/** Something of the table that the files do not say, and where it stands. */
+/** A part of the table that the files leave out, with its path in the config. */
 export interface NodeFinding {
   readonly path: readonly PathPart[]
   readonly message: string
@@ -20,39 +21,39 @@ export interface NodeFinding {
 
 export interface NodeMirror {
   readonly registry: NodeRegistry
-  /** What stands on the mirror in the place of the scope's path: empty, or segments joined by `/`. */
+  /** The path on the mirror that replaces the scope's path: empty, or segments joined by `/`. */
   readonly path: string
 }
 
 export interface NodeRule {
   readonly scope: ImageScope
   readonly row: string
-  /** The pattern's place in the config. */
+  /** The path of the pattern in the config. */
   readonly configPath: readonly PathPart[]
   /** In the order of the row. */
   readonly mirrors: readonly NodeMirror[]
-  /** True when the registry that the image names is asked at last. */
+  /** True if the registry that the image names is asked last. */
   readonly upstream: boolean
 }
 
 export interface NodePlan {
-  /** Sorted by scope, none covered by another row before it. */
+  /** Sorted by scope; none is covered by an earlier row. */
   readonly rules: readonly NodeRule[]
   /** Registries that a node cannot find or trust by their name alone. */
   readonly registries: readonly NodeRegistry[]
-  /** Where a host's own registry is. */
-  readonly addressOf: (host: string) => NodeRegistry
+  /** Returns a host's own registry. */
+  readonly registryOf: (host: string) => NodeRegistry
   readonly isMirror: (host: string) => boolean
-  /** Every registry of the operator's own, sorted. */
+  /** Hosts with `mirror: true`, sorted. */
   readonly mirrorHosts: readonly string[]
   readonly airGap: boolean
   readonly omissions: readonly NodeFinding[]
-  /** Left out by rule, and no loss: alternates. */
+  /** Alternates, which are left out on purpose. */
   readonly notes: readonly NodeFinding[]
 }
 
 export interface PlanOptions {
-  /** True: no registry but mirrors is ever asked. */
+  /** True: only mirrors are asked. */
   readonly airGap: boolean
 }
 
@@ -68,155 +69,158 @@ export function planNodes(config: Config, { airGap }: PlanOptions): NodePlan {
   const taken: ImageScope[] = []
   const rules: NodeRule[] = []
   for (const [index, row] of config.table.rows.entries()) {
-    const scopes = row.images.flatMap((pattern, position) =>
-      scopesOf(context, { row, pattern, place: ['fallback', index, 'images', position] }),
+    const subjects = row.images.flatMap((pattern, position) =>
+      subjectsOf(context, { row, pattern, configPath: ['fallback', index, 'images', position] }),
     )
-    const free = scopes.filter(({ scope }) => !taken.some((each) => takes(config, each, scope)))
-    const isWritten = hasNoTags(context, row, index)
+    const free = subjects.filter(({ scope }) => !taken.some((each) => isTaken(config, each, scope)))
     taken.push(...free.map(({ scope }) => scope))
-    if (!isWritten) continue
-    const reported = { omissions: new Set<number>(), notes: new Set<number>() }
-    for (const each of free) {
-      const rule = ruleOf(context, { ...each, row, index, reported })
+    if (reportTagMap(context, row, index)) continue
+    const reportedTemplates = { omissions: new Set<number>(), notes: new Set<number>() }
+    for (const subject of free) {
+      const rule = planRule(context, { ...subject, row, index, reportedTemplates })
       if (rule !== null) rules.push(rule)
     }
   }
   const isMirror = (host: string) => config.table.mirrors.has(host)
   return {
-    rules: rules.sort((one, other) => compare(prefixOf(one.scope), prefixOf(other.scope))),
-    registries: ownRegistries(config, airGap),
-    addressOf: (host) => nodeRegistry(host, config.registries.get(host)),
+    rules: rules.sort((one, other) => compareText(prefixOf(one.scope), prefixOf(other.scope))),
+    registries: registriesToConfigure(config, airGap),
+    registryOf: (host) => nodeRegistry(host, config.registries.get(host)),
     isMirror,
-    mirrorHosts: [...config.table.mirrors].sort(compare),
+    mirrorHosts: [...config.table.mirrors].sort(compareText),
     airGap,
     omissions: context.omissions,
     notes: context.notes,
   }
 }
 
-/** An image on a mirror is taken by rows that name the mirror, and by no others. */
-function takes({ table }: Config, outer: ImageScope, inner: ImageScope): boolean {
+/** An image on a mirror is matched only by rows that name the mirror. */
+function isTaken({ table }: Config, outer: ImageScope, inner: ImageScope): boolean {
   const isOnMirror = 'host' in inner && table.mirrors.has(inner.host)
   return covers(outer, inner) && (!isOnMirror || 'host' in outer)
 }
 
-/** By code unit, so that the order is the same under every locale. */
-export function compare(one: string, other: string): number {
-  if (one === other) return 0
-  return one < other ? -1 : 1
-}
-
-function ownRegistries({ registries }: Config, airGap: boolean): NodeRegistry[] {
+function registriesToConfigure({ registries }: Config, airGap: boolean): NodeRegistry[] {
   return [...registries.values()]
     .filter(({ mirror }) => mirror || !airGap)
     .map((settings) => nodeRegistry(settings.host, settings))
     .filter((registry) => !isFoundByName(registry))
-    .sort((one, other) => compare(one.host, other.host))
+    .sort((one, other) => compareText(one.host, other.host))
 }
 
-interface Site {
+interface RowPattern {
   readonly row: FallbackRow
   readonly pattern: ImagePattern
-  readonly place: readonly PathPart[]
+  readonly configPath: readonly PathPart[]
 }
 
-type Placed = Pick<NodeRule, 'scope' | 'place'> & { readonly pattern: ImagePattern }
+/** A scope with the pattern that it comes from. */
+type ScopedPattern = Pick<NodeRule, 'scope' | 'configPath'> & { readonly pattern: ImagePattern }
 
-/** What the pattern means; one scope for each listed host where a template puts the host of any image into a path. */
-function scopesOf(context: Context, { row, pattern, place }: Site): Placed[] {
+/** Returns the scopes of a pattern: several if a template puts the host of any image into a path, one for each listed host. */
+function subjectsOf(context: Context, { row, pattern, configPath }: RowPattern): ScopedPattern[] {
   const scope = scopeOf(pattern)
   if (scope === null) {
-    const message = `${pattern.text} is no host, path prefix or repository, and node files know nothing else; name one, such as ghcr.io/acme/**`
-    context.omissions.push({ path: place, message })
+    const message = `${pattern.text} is not a host, a path prefix or a repository, and node files know nothing else; use one of them, such as ghcr.io/acme/**`
+    context.omissions.push({ path: configPath, message })
     return []
   }
   if ('host' in scope) return [{ scope, configPath, pattern }]
   const isWithin = (host: string) =>
     !context.config.table.mirrors.has(host) && covers(scope, { kind: 'host', host })
-  const atHost = (host: string): Placed => ({ scope: { kind: 'host', host }, configPath, pattern })
+  const forHost = (host: string): ScopedPattern => ({
+    scope: { kind: 'host', host },
+    configPath,
+    pattern,
+  })
   if (!row.try.some((each) => each.host !== null && each.variables.has('host'))) {
-    // To images of a host that a template names, that template is the original, and to others it is an alternate.
+    // For images of the host that a template names, the template is the original; for other images it is an alternate.
     const named = row.try.flatMap(({ host }) => (host !== null && isWithin(host) ? [host] : []))
-    return [...[...new Set(named)].map(atHost), { scope, configPath, pattern }]
+    return [...[...new Set(named)].map(forHost), { scope, configPath, pattern }]
   }
-  const hosts = [...context.config.registries.keys()].filter(isWithin).sort(compare)
+  const hosts = [...context.config.registries.keys()].filter(isWithin).sort(compareText)
   const listed = hosts.length === 0 ? 'none is listed' : `only ${hosts.join(', ')}`
-  const message = `${pattern.text} means hosts without end, and a node cannot put each into a path: ${listed}; list the others under registries, and write a row for them`
-  context.omissions.push({ path: place, message })
-  return hosts.map(atHost)
+  const message = `${pattern.text} matches any number of hosts, and a node cannot put the host of an image into a path, so the files cover listed hosts: ${listed}; list the others under registries, and write a row for them`
+  context.omissions.push({ path: configPath, message })
+  return hosts.map(forHost)
 }
 
-function hasNoTags({ omissions }: Context, { tags, name }: FallbackRow, index: number): boolean {
-  if (tags.size === 0) return true
-  const message = `row ${name} asks for another tag, and a node asks for the tag of the image; leave the row to the webhook`
+/** Returns true, and reports the row, if it maps tags. */
+function reportTagMap({ omissions }: Context, { tags, name }: FallbackRow, index: number): boolean {
+  if (tags.size === 0) return false
+  const message = `row ${name} maps tags, and a node always pulls the tag of the image; leave the row to the webhook`
   omissions.push({ path: ['fallback', index, 'tags'], message })
-  return false
+  return true
 }
 
-interface Subject extends Placed {
+interface RuleSubject extends ScopedPattern {
   readonly row: FallbackRow
   readonly index: number
-  /** Templates that have been told of, for the row's other patterns. */
-  readonly reported: { readonly omissions: Set<number>; readonly notes: Set<number> }
+  /** Positions of templates that another pattern of the row has reported. */
+  readonly reportedTemplates: {
+    readonly omissions: Set<number>
+    readonly notes: Set<number>
+  }
 }
 
-function ruleOf(context: Context, subject: Subject): NodeRule | null {
+function planRule(context: Context, subject: RuleSubject): NodeRule | null {
   const { scope, row, configPath } = subject
-  const { mirrors, isOriginal } = walk(context, subject)
+  const { mirrors, hasOriginal } = planTemplates(context, subject)
   const isMirror = 'host' in scope && context.config.table.mirrors.has(scope.host)
-  const upstream = (isOriginal || row.otherwise === 'keep') && (!context.airGap || isMirror)
+  const upstream = (hasOriginal || row.otherwise === 'keep') && (!context.airGap || isMirror)
   if (mirrors.length > 0 || upstream) return { scope, row: row.name, configPath, mirrors, upstream }
   const why = context.airGap ? 'in an air gap' : `with otherwise: ${row.otherwise}`
-  const message = `row ${row.name} leaves nowhere to pull ${prefixOf(scope) || 'any image'} from ${why}; name a mirror in it`
+  const message = `row ${row.name} leaves no registry to pull ${prefixOf(scope) || 'any image'} from ${why}; add a mirror to it`
   context.omissions.push({ path: configPath, message })
   return null
 }
 
-/** The row's templates in order: mirrors, and whether the original is among them. What is left out is told of once a row. */
-function walk(
+/** Returns the mirrors among the row's templates, in order, and whether the original is among them. Reports each template that is left out, once for each row. */
+function planTemplates(
   context: Context,
-  subject: Subject,
-): { readonly mirrors: NodeMirror[]; readonly isOriginal: boolean } {
-  const { scope, row, index, reported } = subject
+  subject: RuleSubject,
+): { readonly mirrors: NodeMirror[]; readonly hasOriginal: boolean } {
+  const { scope, row, index, reportedTemplates } = subject
   const mirrors: NodeMirror[] = []
-  let isOriginal = false
+  let hasOriginal = false
   for (const [position, template] of row.try.entries()) {
-    const { kind, reference } = candidateOf(context, subject, template)
-    const tell = (to: 'omissions' | 'notes', why: string) => {
+    const { kind, reference } = exampleCandidate(context, subject, template)
+    const report = (list: 'omissions' | 'notes', why: string) => {
       const path = ['fallback', index, 'try', position]
-      if (!reported[to].has(position))
-        context[to].push({ path, message: `${template.text} ${why}` })
-      reported[to].add(position)
+      if (!reportedTemplates[list].has(position))
+        context[list].push({ path, message: `${template.text} ${why}` })
+      reportedTemplates[list].add(position)
     }
-    // With the port of a host in its path, for example, it is no name: the table passes it by as well.
+    // Not an image name, for example with the port of a host in its path. The table skips it too.
     if (reference === null) continue
-    if (kind === 'original') isOriginal = true
+    if (kind === 'original') hasOriginal = true
     else if (kind === 'alternate')
-      tell('notes', "is another publisher's copy, which only the webhook takes")
-    else if (isOriginal)
-      tell('omissions', 'stands behind the original, which a node asks last; put it before')
+      report('notes', "is another publisher's copy, which only the webhook uses")
+    else if (hasOriginal)
+      report('omissions', 'comes after the original, which a node asks last; put it first')
     else {
       const mirror = mirrorOf(context.config, scope, template)
-      if (typeof mirror === 'string') tell('omissions', mirror)
+      if (typeof mirror === 'string') report('omissions', mirror)
       else mirrors.push(mirror)
     }
   }
-  return { mirrors, isOriginal }
+  return { mirrors, hasOriginal }
 }
 
-function candidateOf(
+/** The candidate that the template renders for an example image of the scope. */
+function exampleCandidate(
   { config }: Context,
-  { scope, pattern, row }: Subject,
+  { scope, pattern, row }: RuleSubject,
   template: ImageTemplate,
 ): Candidate {
   const image = exampleImage(pattern)
-  // Under a hostless pattern the sample may have one segment, which Docker Hub would put into library/.
+  // The example of a hostless pattern can have a single segment, which Docker Hub would put under library/.
   const path = image.path.includes('/') || pattern.host !== null ? image.path : `a/${image.path}`
   const reference = 'host' in scope ? { ...image, path, domain: scope.host } : image
   return createCandidate(config.table, row, template, { reference, namespace: 'default' })
 }
 
-/** Where the template brings the images of the scope; or why that is no fixed place. */
+/** Returns the mirror location that the template means for every image of the scope, or why there is none. */
 function mirrorOf(
   { registries }: Config,
   scope: ImageScope,
@@ -226,9 +230,8 @@ function mirrorOf(
   if (variables.has('namespace'))
     return 'has {namespace}, and a node does not know the pod of a pull'
   const location = locationOf(scope, text, template)
-  if (location === null) {
-    return 'changes the names of repositories, and a node only puts something before them; end it with /{path}'
-  }
+  if (location === null)
+    return 'changes the names of repositories, and a node can only add a prefix; end it with /{path}'
   const slash = location.indexOf('/')
   const host = slash < 0 ? location : location.slice(0, slash)
   const path = slash < 0 ? '' : location.slice(slash + 1)
@@ -242,10 +245,10 @@ function locationOf(scope: ImageScope, text: string, template: ImageTemplate): s
   }
   if (!text.endsWith('/{path}') || /\{(path|name)\}/.test(text.slice(0, -'/{path}'.length)))
     return null
-  const head = text.slice(0, -'/{path}'.length)
-  if (!('host' in scope)) return head.includes('{host}') ? null : head
+  const prefix = text.slice(0, -'/{path}'.length)
+  if (!('host' in scope)) return prefix.includes('{host}') ? null : prefix
   return [
-    head.replaceAll('{host}', scope.host),
+    prefix.replaceAll('{host}', scope.host),
     ...(scope.kind === 'prefix' ? [scope.path] : []),
   ].join('/')
 }

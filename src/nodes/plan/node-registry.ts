@@ -1,27 +1,27 @@
-/** Where a node reaches a registry, which need not be where Berth does: Berth may use a Service that no node can resolve. */
+/** Where a node reaches a registry. Berth can use another address, such as a Service that nodes cannot resolve. */
 import { defaultDomain } from '../../decision/reference/reference.ts'
 import type { RegistrySettings } from '../../registry/settings.ts'
 
 export interface NodeRegistry {
-  /** As images write it. */
+  /** The host as images name it. */
   readonly host: string
-  /** Scheme, host and perhaps a path, without a `/` at the end. */
+  /** Scheme, host and optional path, without a trailing `/`. */
   readonly url: string
-  /** `host:port` of the URL, port as written. */
+  /** `host:port` of the URL, with the port as written. */
   readonly authority: string
-  /** The path of the URL, empty or with a `/` in front. */
+  /** The path of the URL: empty, or with a leading `/`. */
   readonly basePath: string
   readonly plainHttp: boolean
-  /** PEM of a private CA; a public certificate, so no secret. */
+  /** PEM of a private CA; certificates are public, so this is not a secret. */
   readonly ca: string | null
 }
 
-/** Docker Hub answers under another name than its images have (distribution/reference, normalize.go). */
-const dockerHub = 'https://registry-1.docker.io'
+/** The host that serves docker.io (distribution/reference, normalize.go). */
+export const dockerHubHost = 'registry-1.docker.io'
 
 /**
- * The registry as a node sees it: at `nodeEndpoint`, or else under the name that images have, with the scheme of the endpoint.
- * A host that the config does not list is reached by https.
+ * Returns the registry as a node sees it: at its `nodeEndpoint`, or else under the host that images name, with the scheme
+ * of its endpoint. A host that the config does not list uses https.
  */
 export function nodeRegistry(host: string, settings: RegistrySettings | undefined): NodeRegistry {
   const url = urlOf(host, settings)
@@ -33,20 +33,20 @@ export function nodeRegistry(host: string, settings: RegistrySettings | undefine
     authority: url.host,
     basePath,
     plainHttp,
-    // containerd would ask an http mirror by https first if there were a CA (remotes/docker/config, hosts.go).
+    // With a CA, containerd would ask an http mirror by https first (remotes/docker/config, hosts.go).
     ca: plainHttp ? null : (settings?.ca ?? null),
   }
 }
 
 function urlOf(host: string, settings: RegistrySettings | undefined): URL {
   if (settings?.nodeEndpoint !== undefined) return settings.nodeEndpoint
-  if (host === defaultDomain) return new URL(dockerHub)
+  if (host === defaultDomain) return new URL(`https://${dockerHubHost}`)
   if (settings === undefined) return new URL(`https://${host}`)
   const byName = new URL(`${settings.endpoint.protocol}//${host}`)
   return byName.host === settings.endpoint.host ? settings.endpoint : byName
 }
 
-/** True when a runtime would find the registry by its name alone. */
+/** True if a runtime finds and trusts the registry by its name alone. */
 export function isFoundByName({ host, url, ca }: NodeRegistry): boolean {
-  return ca === null && url === (host === defaultDomain ? dockerHub : `https://${host}`)
+  return ca === null && url === `https://${host === defaultDomain ? dockerHubHost : host}`
 }

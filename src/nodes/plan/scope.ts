@@ -1,26 +1,27 @@
-/** Which images a pattern means, in the terms that node files have: a host, a path under it, one repository. */
+/** The set of images that a pattern matches, in terms that node files have: a host, a path prefix, or one repository. */
 import type { ImagePattern } from '../../decision/fallback/image-pattern.ts'
 import { defaultDomain } from '../../decision/reference/reference.ts'
 
 export type ImageScope =
   | { readonly kind: 'host'; readonly host: string }
   | { readonly kind: 'prefix' | 'repository'; readonly host: string; readonly path: string }
-  /** Every host below a domain; its own name is not among them. */
+  /** Every host below a domain, without the domain itself. */
   | { readonly kind: 'subdomains'; readonly domain: string }
   | { readonly kind: 'everything' }
 
 const wildcard = /[*?[\]]/
 
-/** Null when the images of the pattern are no such set, as with `ghcr.io/*-dev/**`. */
+/** Returns null for a pattern that is not such a set, for example `ghcr.io/*-dev/**`. */
 export function scopeOf(pattern: ImagePattern): ImageScope | null {
   const { host, path, literal, text } = pattern
   if (host === null) return hostlessScope(text)
   if (literal !== null) return { kind: 'repository', host, path }
-  // A repository of Docker Hub has two segments, so `*` and `**` mean the same at its end.
-  const wide = host === defaultDomain ? path.replace(/(^|\/)\*$/, '$1**') : path
-  if (wide === '**' || (host === defaultDomain && wide === '*/**')) return { kind: 'host', host }
-  const head = wide.endsWith('/**') ? wide.slice(0, -3) : null
-  return head === null || wildcard.test(head) ? null : { kind: 'prefix', host, path: head }
+  // A repository of Docker Hub has two segments, so a trailing `*` means the same as `**`.
+  const widened = host === defaultDomain ? path.replace(/(^|\/)\*$/, '$1**') : path
+  if (widened === '**' || (host === defaultDomain && widened === '*/**'))
+    return { kind: 'host', host }
+  const prefix = widened.endsWith('/**') ? widened.slice(0, -3) : null
+  return prefix === null || wildcard.test(prefix) ? null : { kind: 'prefix', host, path: prefix }
 }
 
 function hostlessScope(text: string): ImageScope | null {
@@ -29,7 +30,7 @@ function hostlessScope(text: string): ImageScope | null {
   return domain === '' ? null : { kind: 'subdomains', domain }
 }
 
-/** True when every image of the second is one of the first. */
+/** True if `outer` contains every image of `inner`. */
 export function covers(outer: ImageScope, inner: ImageScope): boolean {
   if (outer.kind === 'everything') return true
   if (inner.kind === 'everything') return false
@@ -46,7 +47,7 @@ export function covers(outer: ImageScope, inner: ImageScope): boolean {
   return outer.kind === 'prefix' && inner.path.startsWith(`${outer.path}/`)
 }
 
-/** The scope as a prefix of image names: `docker.io`, `ghcr.io/acme`, `*.example.com`; empty for everything. */
+/** Returns the scope as a prefix of image names: `docker.io`, `ghcr.io/acme`, `*.example.com`; empty for everything. */
 export function prefixOf(scope: ImageScope): string {
   if (scope.kind === 'everything') return ''
   if (scope.kind === 'subdomains') return `*.${scope.domain}`

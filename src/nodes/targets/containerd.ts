@@ -1,39 +1,40 @@
 /**
- * `certs.d/HOST/hosts.toml`, after containerd's remotes/docker/config/hosts.go. Only the form `[host."URL"]` is written:
- * inline tables are ignored by containerd 2.
+ * Renders `certs.d/HOST/hosts.toml` for containerd (remotes/docker/config/hosts.go). Only the form `[host."URL"]` is
+ * written, because containerd 2 ignores inline tables.
  */
 import { gte } from 'semver'
 import { stringify } from 'smol-toml'
+import type { NodeMirror, NodePlan } from '../plan/node-plan.ts'
 import type { NodeRegistry } from '../plan/node-registry.ts'
 import { type HostEntry, hostTable } from './host-table.ts'
-import type { NodeMirror, NodePlan } from '../plan/node-plan.ts'
-import type { NodeFile, Rendered, RenderOptions, Target } from './target.ts'
+import type { NodeFile, RenderedTarget, RenderOptions, Target } from './target.ts'
 
-/** A mirror in the house answers in milliseconds; a lost SYN is repeated after one second (RFC 6298, 2.1), so two allow for one. */
+/** A mirror in the same network answers in milliseconds. A lost SYN is repeated after one second (RFC 6298, 2.1), so two seconds allow for one loss. */
 const dialTimeout = '2s'
 
 const restart =
-  'no restart: containerd reads these files at every pull, once its config_path leads to them (a change of config_path does need one)'
+  'no restart needed: containerd reads these files at every pull if its config_path contains the directory; a change of config_path needs a restart of containerd'
 
 export const containerd: Target = { directory: '/etc/containerd', restart, render }
 
-/** MicroK8s brings config_path along. */
+/** MicroK8s sets config_path itself. */
 export const microk8s: Target = {
   directory: '/var/snap/microk8s/current/args',
-  restart: 'no restart: containerd reads these files at every pull',
+  restart: 'no restart needed: containerd reads these files at every pull',
   render: (plan, options) => render(plan, { ...options, version: null }),
 }
 
-interface Section {
+/** A host table of hosts.toml, or the keys at its root. */
+interface HostSection {
   readonly url: string
   readonly keys: Record<string, string | boolean | string[]>
 }
 
-function render(plan: NodePlan, options: RenderOptions): Rendered {
+function render(plan: NodePlan, options: RenderOptions): RenderedTarget {
   const { entries, omissions } = hostTable(plan, 'containerd')
   const files = entries.flatMap((entry) => filesOf(entry, plan, options))
   const notes = [
-    '`ctr images pull` reads no certs.d unless it is given --hosts-dir; `crictl pull` and the kubelet do',
+    '`ctr images pull` reads certs.d only with --hosts-dir; `crictl pull` and the kubelet always read it',
   ]
   return { files, omissions, notes }
 }
@@ -41,13 +42,16 @@ function render(plan: NodePlan, options: RenderOptions): Rendered {
 function filesOf(entry: HostEntry, plan: NodePlan, options: RenderOptions): NodeFile[] {
   const directory = `certs.d/${entry.host ?? '_default'}`
   const { mirrors, upstream } = entry
-  const isOwn = entry.host !== null && plan.isMirror(entry.host)
-  const sections = mirrors.map((mirror) => mirrorSection(mirror, options))
-  const last = upstream === 'any' ? null : (rootOf(upstream, isOwn) ?? sections.at(-1) ?? null)
-  const before = upstream === null ? sections.slice(0, -1) : sections
-  // containerd 1 takes a file without a [host] table for a broken one, and goes straight upstream.
-  const needsHost = before.length === 0 && last !== null && !isTwo(options)
-  const hosts = needsHost ? [last] : before
+  const isMirror = entry.host !== null && plan.isMirror(entry.host)
+  const mirrorSections = mirrors.map((mirror) => mirrorSection(mirror, options))
+  const last =
+    upstream === 'any'
+      ? null
+      : (upstreamSection(upstream, isMirror) ?? mirrorSections.at(-1) ?? null)
+  const first = upstream === null ? mirrorSections.slice(0, -1) : mirrorSections
+  // containerd 1 treats a file without a [host] table as broken and asks the upstream directly.
+  const needsHost = first.length === 0 && last !== null && !isContainerd2(options)
+  const hosts = needsHost ? [last] : first
   const root = last === null ? {} : { server: last.url, ...withoutTimeout(last.keys) }
   const host = Object.fromEntries(hosts.map(({ url, keys }) => [url, keys]))
   const content = stringify({ ...root, ...(hosts.length > 0 && { host }) })
@@ -55,37 +59,37 @@ function filesOf(entry: HostEntry, plan: NodePlan, options: RenderOptions): Node
   return [{ path: `${directory}/hosts.toml`, content }, ...caFiles(registries, directory)]
 }
 
-function isTwo({ version }: RenderOptions): boolean {
+function isContainerd2({ version }: RenderOptions): boolean {
   return version !== null && gte(version, '2.0.0')
 }
 
-function rootOf(upstream: NodeRegistry | null, isOwn: boolean): Section | null {
+function upstreamSection(upstream: NodeRegistry | null, isMirror: boolean): HostSection | null {
   if (upstream === null) return null
-  const push = isOwn ? { capabilities: ['pull', 'resolve', 'push'] } : {}
+  const push = isMirror ? { capabilities: ['pull', 'resolve', 'push'] } : {}
   return { url: upstream.url, keys: { ...push, ...caKey(upstream) } }
 }
 
-function mirrorSection({ registry, path }: NodeMirror, options: RenderOptions): Section {
+function mirrorSection({ registry, path }: NodeMirror, options: RenderOptions): HostSection {
   const { version, digestOnly } = options
   const capabilities = digestOnly ? ['pull'] : ['pull', 'resolve']
   const timeout = version === null || gte(version, '2.1.0') ? { dial_timeout: dialTimeout } : {}
-  // Without override_path containerd would put /v2 behind the path.
-  const place = path === '' ? {} : { override_path: true }
+  // Without override_path, containerd appends /v2 to the path.
+  const override = path === '' ? {} : { override_path: true }
   const url = path === '' ? registry.url : `${registry.url}/v2/${path}`
-  return { url, keys: { capabilities, ...place, ...timeout, ...caKey(registry) } }
+  return { url, keys: { capabilities, ...override, ...timeout, ...caKey(registry) } }
 }
 
-/** The last place has nobody behind it to hurry for. */
-function withoutTimeout(keys: Section['keys']): Section['keys'] {
+/** A short timeout makes no sense for the last host, because no other host follows it. */
+function withoutTimeout(keys: HostSection['keys']): HostSection['keys'] {
   return Object.fromEntries(Object.entries(keys).filter(([key]) => key !== 'dial_timeout'))
 }
 
-/** A relative path is looked for beside hosts.toml. */
+/** A relative path is resolved against the directory of hosts.toml. */
 function caKey({ host, ca }: NodeRegistry): { ca?: string } {
-  return ca === null ? {} : { ca: caName(host) }
+  return ca === null ? {} : { ca: caFileName(host) }
 }
 
-function caName(host: string): string {
+function caFileName(host: string): string {
   return `${host.replaceAll(':', '_')}.crt`
 }
 
@@ -93,7 +97,7 @@ function caFiles(registries: readonly HostEntry['upstream'][], directory: string
   const files = registries.flatMap((registry) =>
     registry === null || registry === 'any' || registry.ca === null
       ? []
-      : [[`${directory}/${caName(registry.host)}`, registry.ca] as const],
+      : [[`${directory}/${caFileName(registry.host)}`, registry.ca] as const],
   )
   return [...new Map(files)].map(([path, content]) => ({ path, content }))
 }

@@ -1,118 +1,123 @@
-/** `registries.conf` version 2, as CRI-O and Podman read it (containers-registries.conf.d(5), pkg/sysregistriesv2). */
+/** Renders `registries.conf` version 2 for CRI-O and Podman (containers-registries.conf.d(5), pkg/sysregistriesv2). */
 import { lt } from 'semver'
 import { stringify } from 'smol-toml'
+import { compareText } from '../../text/compare.ts'
+import type { NodeFinding, NodeMirror, NodePlan, NodeRule } from '../plan/node-plan.ts'
 import type { NodeRegistry } from '../plan/node-registry.ts'
-import { isMoved, locationFault, registryLocation, wildcardFault } from './registry-location.ts'
-import {
-  compare,
-  type NodeFinding,
-  type NodeMirror,
-  type NodePlan,
-  type NodeRule,
-} from '../plan/node-plan.ts'
 import { covers, prefixOf } from '../plan/scope.ts'
-import type { NodeFile, Rendered, RenderOptions, Target } from './target.ts'
+import {
+  isMoved,
+  locationProblem,
+  mirrorLocation,
+  registryLocation,
+  wildcardProblem,
+} from './registry-location.ts'
+import type { NodeFile, RenderedTarget, RenderOptions, Target } from './target.ts'
 
 export const crio: Target = {
   directory: '/etc/containers',
-  restart: 'no restart: `systemctl reload crio` (SIGHUP) makes CRI-O read these files again',
+  restart: 'no restart needed: `systemctl reload crio` (SIGHUP) makes CRI-O read these files again',
   render,
 }
 
-/** pull-from-mirror came with containers/image 5.22, which is in CRI-O since then; before, only a whole registry could say it. */
+/** The CRI-O version with containers/image 5.22, which introduced pull-from-mirror. Before, only a whole registry could be limited to digests. */
 const firstPullFromMirror = '1.25.0'
 
-interface Registry {
+/** A `[[registry]]` table. */
+interface RegistryTable {
   readonly prefix: string
   readonly location: string
   readonly insecure?: boolean
   readonly blocked?: boolean
   readonly 'mirror-by-digest-only'?: boolean
-  readonly mirror?: readonly { readonly location: string; readonly insecure?: boolean }[]
+  readonly mirror?: readonly MirrorTable[]
 }
 
-function render(plan: NodePlan, options: RenderOptions): Rendered {
+interface MirrorTable {
+  readonly location: string
+  readonly insecure?: boolean
+  readonly 'pull-from-mirror'?: 'digest-only'
+}
+
+function render(plan: NodePlan, options: RenderOptions): RenderedTarget {
   const omissions: NodeFinding[] = []
   const notes: string[] = []
-  const registries = new Map<string, Registry>()
+  const tables = new Map<string, RegistryTable>()
   for (const rule of plan.rules) {
-    const fault = faultOf(rule, plan) ?? wildcardFault(rule, plan.rules)
-    if (fault !== null)
-      omissions.push({ path: rule.configPath, message: `row ${rule.row} ${fault}` })
-    else registries.set(prefixOf(rule.scope), registryOf(rule, plan, options))
     const { scope } = rule
-    if (fault === null && scope.kind === 'repository' && scope.host !== 'docker.io')
-      notes.push(`${prefixOf(scope)} also means repositories below it: a prefix has no end`)
+    const problem =
+      scopeProblem(rule, plan) ?? locationProblem(rule, plan) ?? wildcardProblem(rule, plan.rules)
+    if (problem !== null) {
+      omissions.push({ path: rule.configPath, message: `row ${rule.row} ${problem}` })
+      continue
+    }
+    tables.set(prefixOf(scope), tableFor(rule, plan, options))
+    if (scope.kind === 'repository' && scope.host !== 'docker.io')
+      notes.push(`${prefixOf(scope)} also matches repositories below it, because it is a prefix`)
   }
   for (const registry of plan.registries) {
-    if (!registries.has(registry.host)) registries.set(registry.host, own(registry))
+    if (!tables.has(registry.host)) tables.set(registry.host, registryTable(registry))
   }
-  closeParents(plan, registries)
+  separateHostsWithPort(plan, tables)
   for (const host of plan.mirrorHosts) {
-    // An image on a mirror is no other row's, and so not that of a wildcard either.
-    const isTaken = plan.rules.some(
+    // An image on a mirror belongs to no other row, so a wildcard must not match it either.
+    const isMatched = plan.rules.some(
       ({ scope }) => scope.kind === 'subdomains' && covers(scope, { kind: 'host', host }),
     )
-    if (isTaken && !registries.has(host)) registries.set(host, own(plan.addressOf(host)))
+    if (isMatched && !tables.has(host)) tables.set(host, registryTable(plan.registryOf(host)))
   }
-  const registry = [...registries.keys()].sort().map((prefix) => registries.get(prefix))
-  const ca = plan.rules.flatMap(({ mirrors }) => mirrors.map((mirror) => mirror.registry))
+  const registry = [...tables.keys()].sort().map((prefix) => tables.get(prefix))
+  const mirrors = plan.rules.flatMap((rule) => rule.mirrors.map((mirror) => mirror.registry))
   const files: NodeFile[] = [
     { path: 'registries.conf.d/50-berth.conf', content: stringify({ registry }) },
-    ...caFiles([...ca, ...plan.registries]),
+    ...caFiles([...mirrors, ...plan.registries]),
   ]
   return { files, omissions, notes }
 }
 
-function faultOf(
-  { scope, mirrors }: NodeRule,
-  { addressOf, mirrorHosts }: NodePlan,
-): string | null {
+function scopeProblem({ scope }: NodeRule, { mirrorHosts }: NodePlan): string | null {
   if (scope.kind === 'everything')
-    return 'is for every host, and registries.conf has no such prefix; name the hosts, or *.example.com/**'
-  const isShort = (host: string) => host.length <= prefixOf(scope).length
-  const lost = mirrorHosts.find(
-    (host) => scope.kind === 'subdomains' && covers(scope, { kind: 'host', host }) && isShort(host),
+    return 'is for every host, and registries.conf has no prefix for that; name the hosts, or *.example.com/**'
+  // Of two prefixes with the same length the wildcard wins, because it sorts first.
+  const shadowed = mirrorHosts.find(
+    (host) =>
+      scope.kind === 'subdomains' &&
+      covers(scope, { kind: 'host', host }) &&
+      host.length <= prefixOf(scope).length,
   )
-  // Of two prefixes of one length the wildcard wins, which sorts first.
-  if (lost !== undefined)
-    return `is for ${prefixOf(scope)}, which would take the images of ${lost} too; name the hosts`
-  const home = 'host' in scope ? [addressOf(scope.host)] : []
-  const faults = [...home, ...mirrors.map(({ registry }) => registry)].map(locationFault)
-  return faults.find((fault) => fault !== null) ?? null
+  if (shadowed === undefined) return null
+  return `is for ${prefixOf(scope)}, which would also match the images of the mirror ${shadowed}; name the hosts`
 }
 
-function registryOf(rule: NodeRule, plan: NodePlan, options: RenderOptions): Registry {
+function tableFor(rule: NodeRule, plan: NodePlan, options: RenderOptions): RegistryTable {
   const { scope, mirrors, upstream } = rule
   const prefix = prefixOf(scope)
-  const home = 'host' in scope ? plan.addressOf(scope.host) : null
+  const registry = 'host' in scope ? plan.registryOf(scope.host) : null
   const byDigest = options.digestOnly && mirrors.length > 0
-  const old = options.version !== null && lt(options.version, firstPullFromMirror)
+  const isOld = options.version !== null && lt(options.version, firstPullFromMirror)
   return {
     prefix,
-    // Under a wildcard the location may be empty: the image is asked for where it stands.
-    location: home === null ? '' : own(home, prefix).location,
-    ...(home?.plainHttp === true && { insecure: true }),
+    // With a wildcard prefix, an empty location means the image's own registry.
+    location: registry === null ? '' : registryTable(registry, prefix).location,
+    ...(registry?.plainHttp === true && { insecure: true }),
     ...(!upstream && { blocked: true }),
-    ...(byDigest && old && { 'mirror-by-digest-only': true }),
-    ...(mirrors.length > 0 && { mirror: mirrors.map((each) => mirrorOf(each, byDigest && !old)) }),
+    ...(byDigest && isOld && { 'mirror-by-digest-only': true }),
+    ...(mirrors.length > 0 && {
+      mirror: mirrors.map((each) => mirrorTable(each, byDigest && !isOld)),
+    }),
   }
 }
 
-function mirrorOf(
-  { registry, path }: NodeMirror,
-  byDigest: boolean,
-): { location: string; insecure?: boolean } {
-  const location = [registryLocation(registry), path].filter(Boolean).join('/')
+function mirrorTable(mirror: NodeMirror, byDigest: boolean): MirrorTable {
   return {
-    location,
-    ...(registry.plainHttp && { insecure: true }),
+    location: mirrorLocation(mirror),
+    ...(mirror.registry.plainHttp && { insecure: true }),
     ...(byDigest && { 'pull-from-mirror': 'digest-only' }),
   }
 }
 
-/** A registry of its own: found at its node address, which may have another name. */
-function own(registry: NodeRegistry, prefix: string = registry.host): Registry {
+/** A registry without mirrors, at its node address, which can have another name. */
+function registryTable(registry: NodeRegistry, prefix: string = registry.host): RegistryTable {
   const { host, plainHttp } = registry
   const location = isMoved(registry)
     ? `${registryLocation(registry)}${prefix.slice(host.length)}`
@@ -121,22 +126,25 @@ function own(registry: NodeRegistry, prefix: string = registry.host): Registry {
 }
 
 /**
- * The prefix `anubis` would also take images of `anubis:5000`, because a prefix ends before a colon too. Such a neighbour
- * gets an entry of its own.
+ * Adds a table for each host with a port whose name without the port is a prefix too. A prefix also ends before a colon,
+ * so `anubis` would match images of `anubis:5000`.
  */
-function closeParents({ addressOf, rules }: NodePlan, registries: Map<string, Registry>): void {
+function separateHostsWithPort(
+  { registryOf, rules }: NodePlan,
+  tables: Map<string, RegistryTable>,
+): void {
   const hosts = rules.flatMap(({ scope, mirrors }) => [
     ...('host' in scope ? [scope.host] : []),
     ...mirrors.map(({ registry }) => registry.host),
   ])
   for (const host of hosts) {
-    const portless = host.replace(/:[0-9]+$/, '')
-    if (host !== portless && registries.has(portless) && !registries.has(host))
-      registries.set(host, own(addressOf(host)))
+    const withoutPort = host.replace(/:[0-9]+$/, '')
+    if (host !== withoutPort && tables.has(withoutPort) && !tables.has(host))
+      tables.set(host, registryTable(registryOf(host)))
   }
 }
 
-/** CA files stand where containers-certs.d(5) looks for them: under the host that is asked. */
+/** CA files in the directories of containers-certs.d(5), which are named after the host that is asked. */
 function caFiles(registries: readonly NodeRegistry[]): NodeFile[] {
   const files = new Map(
     registries.flatMap((registry) =>
@@ -145,5 +153,7 @@ function caFiles(registries: readonly NodeRegistry[]): NodeFile[] {
         : [[`certs.d/${registryLocation(registry)}/berth.crt`, registry.ca] as const],
     ),
   )
-  return [...files].sort(([a], [b]) => compare(a, b)).map(([path, content]) => ({ path, content }))
+  return [...files]
+    .sort(([a], [b]) => compareText(a, b))
+    .map(([path, content]) => ({ path, content }))
 }

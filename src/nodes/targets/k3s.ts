@@ -1,64 +1,35 @@
-/** `registries.yaml` of K3s and RKE2 (docs.k3s.io, "Private Registry Configuration"; wharfie's pkg/registries). */
+/** Renders `registries.yaml` for K3s and RKE2 (docs.k3s.io, "Private Registry Configuration"; wharfie's pkg/registries). */
 import { lt } from 'semver'
 import { stringify } from 'yaml'
+import { compareText } from '../../text/compare.ts'
+import type { NodeFinding, NodeMirror, NodePlan } from '../plan/node-plan.ts'
 import { isFoundByName } from '../plan/node-registry.ts'
 import { type HostEntry, hostTable } from './host-table.ts'
 import { isMoved } from './registry-location.ts'
-import { compare, type NodeFinding, type NodeMirror, type NodePlan } from '../plan/node-plan.ts'
-import type { NodeFile, Rendered, RenderOptions, Target } from './target.ts'
+import type { NodeFile, RenderedTarget, RenderOptions, Target } from './target.ts'
 
 export const k3s: Target = target('k3s', '/etc/rancher/k3s')
 export const rke2: Target = target('rke2', '/etc/rancher/rke2')
 
-/** The releases in which --disable-default-registry-endpoint came to each minor version of Kubernetes. */
+/** The first release of each minor version with --disable-default-registry-endpoint. */
 const firstWithFlag: readonly string[] = ['1.26.13', '1.27.10', '1.28.6', '1.29.1']
 
 function target(name: 'k3s' | 'rke2', directory: string): Target {
-  const restart = `restart ${name} on every node, servers and agents: it reads registries.yaml when it starts`
+  const restart = `restart ${name} on every node, servers and agents: it reads registries.yaml only when it starts`
   return { directory, restart, render: (plan, options) => render(plan, options, directory) }
 }
 
-function render(
-  plan: NodePlan,
-  { digestOnly, version }: RenderOptions,
-  directory: string,
-): Rendered {
+function render(plan: NodePlan, options: RenderOptions, directory: string): RenderedTarget {
   const { entries, omissions } = hostTable(plan, 'registries.yaml')
-  const limits: NodeFinding[] = digestOnly
-    ? [
-        {
-          path: [],
-          message:
-            'registries.yaml cannot keep a mirror from answering for tags; leave --digest-only out',
-        },
-      ]
-    : []
-  // What K3s asks at last by itself is the name of the host, which is also wrong where the host is somewhere else.
-  const closed = entries.some(
+  // K3s itself asks the host by its name last, which is also wrong for a host at another address.
+  const isClosed = entries.some(
     ({ upstream }) => upstream !== 'any' && (upstream === null || isMoved(upstream)),
   )
-  if (closed && version !== null && !hasFlag(version.version))
-    limits.push({
-      path: [],
-      message: `version ${version.version} always asks upstream at last; ${firstWithFlag.join(', ')} and later can be kept from it`,
-    })
-  const every = plan.rules.find(({ scope }) => scope.kind === 'everything')
-  if (closed && every?.upstream === true)
-    limits.push({
-      path: every.configPath,
-      message: `row ${every.row} asks every host at last, and K3s is kept from upstream for all or none; name the hosts`,
-    })
-  const registries = entries.flatMap(({ mirrors, upstream }) => [
-    ...mirrors.map(({ registry }) => registry),
-    ...(upstream === null || upstream === 'any' ? [] : [upstream]),
-  ])
-  const trusted = new Map(
-    registries.flatMap(({ authority, ca }) => (ca === null ? [] : [[authority, ca] as const])),
-  )
-  const configs = [...trusted.keys()].sort().map((authority) => {
+  const authorities = caByAuthority(entries)
+  const configs = authorities.map(([authority]) => {
     return [authority, { tls: { ca_file: `${directory}/${caPath(authority)}` } }] as const
   })
-  const mirrors = entries.map((entry) => [entry.host ?? '*', mirrorOf(entry, closed)] as const)
+  const mirrors = entries.map((entry) => [entry.host ?? '*', mirrorOf(entry, isClosed)] as const)
   const content = {
     mirrors: Object.fromEntries(mirrors),
     ...(configs.length > 0 && { configs: Object.fromEntries(configs) }),
@@ -68,22 +39,44 @@ function render(
       path: 'registries.yaml',
       content: stringify(content, { lineWidth: 0, aliasDuplicateObjects: false }),
     },
-    ...[...trusted]
-      .sort(([a], [b]) => compare(a, b))
-      .map(([authority, ca]) => ({ path: caPath(authority), content: ca })),
+    ...authorities.map(([authority, ca]) => ({ path: caPath(authority), content: ca })),
   ]
-  // The flag is for all listed hosts at once, so those that may be asked upstream name their upstream themselves.
-  if (closed)
+  // The flag applies to every listed host, so a host whose upstream may be asked lists its upstream as an endpoint.
+  if (isClosed)
     files.push({
       path: 'config.yaml.d/50-berth.yaml',
       content: 'disable-default-registry-endpoint: true\n',
     })
-  const notes = closed
-    ? [
-        'disable-default-registry-endpoint is set: a host that is listed is asked at its endpoints alone',
-      ]
+  const notes = isClosed
+    ? ['disable-default-registry-endpoint is set: K3s asks a listed host only at its endpoints']
     : []
-  return { files, omissions: [...omissions, ...limits], notes }
+  return { files, omissions: [...omissions, ...limitsOf(plan, options, isClosed)], notes }
+}
+
+/** Returns what K3s cannot do with these options. */
+function limitsOf(
+  { rules }: NodePlan,
+  { digestOnly, version }: RenderOptions,
+  isClosed: boolean,
+): NodeFinding[] {
+  const limits: NodeFinding[] = []
+  if (digestOnly)
+    limits.push({
+      path: [],
+      message: 'registries.yaml cannot limit a mirror to digests; leave --digest-only out',
+    })
+  if (isClosed && version !== null && !hasFlag(version.version))
+    limits.push({
+      path: [],
+      message: `version ${version.version} always asks the upstream last; ${firstWithFlag.join(', ')} and later can be kept from it`,
+    })
+  const everything = rules.find(({ scope }) => scope.kind === 'everything')
+  if (isClosed && everything?.upstream === true)
+    limits.push({
+      path: everything.configPath,
+      message: `row ${everything.row} asks every host last, and K3s can be kept from the upstream only for all hosts or for none; name the hosts`,
+    })
+  return limits
 }
 
 function hasFlag(version: string): boolean {
@@ -91,15 +84,27 @@ function hasFlag(version: string): boolean {
   return !lt(version, first ?? firstWithFlag[0] ?? version)
 }
 
-function mirrorOf({ mirrors, upstream }: HostEntry, closed: boolean): { endpoint: string[] } {
+/** The private CAs, by authority and sorted. */
+function caByAuthority(entries: readonly HostEntry[]): (readonly [string, string])[] {
+  const registries = entries.flatMap(({ mirrors, upstream }) => [
+    ...mirrors.map(({ registry }) => registry),
+    ...(upstream === null || upstream === 'any' ? [] : [upstream]),
+  ])
+  const authorities = new Map(
+    registries.flatMap(({ authority, ca }) => (ca === null ? [] : [[authority, ca] as const])),
+  )
+  return [...authorities].sort(([a], [b]) => compareText(a, b))
+}
+
+function mirrorOf({ mirrors, upstream }: HostEntry, isClosed: boolean): { endpoint: string[] } {
   const endpoint = mirrors.map(urlOf)
   if (upstream === null || upstream === 'any') return { endpoint }
-  // What K3s asks at last by itself is the host's name by https.
-  if (closed || mirrors.length === 0 || !isFoundByName(upstream)) endpoint.push(upstream.url)
+  // K3s itself asks the host by its name over https last.
+  if (isClosed || mirrors.length === 0 || !isFoundByName(upstream)) endpoint.push(upstream.url)
   return { endpoint }
 }
 
-/** A path other than /v2 is taken as it stands, so it has to begin with it. */
+/** K3s uses a path as it is and adds no /v2, so the path starts with it. */
 function urlOf({ registry: { url }, path }: NodeMirror): string {
   return path === '' ? url : `${url}/v2/${path}`
 }

@@ -1,55 +1,64 @@
 /**
- * ImageDigestMirrorSet and ImageTagMirrorSet (config.openshift.io/v1), with what the cluster's image config needs beside
- * them. One object a kind: several would be merged, and orders that contradict each other have no specified result.
+ * Renders ImageDigestMirrorSet and ImageTagMirrorSet (config.openshift.io/v1), and the image config that they need. One
+ * object of each kind: several are merged, and the result is not specified when their orders contradict each other.
  */
 import { lt } from 'semver'
 import { stringify } from 'yaml'
 import type { NodeRegistry } from '../plan/node-registry.ts'
-import { isMoved, locationFault, registryLocation, wildcardFault } from './registry-location.ts'
-import { compare, type NodeFinding, type NodePlan, type NodeRule } from '../plan/node-plan.ts'
+import {
+  isMoved,
+  locationProblem,
+  mirrorLocation,
+  registryLocation,
+  wildcardProblem,
+} from './registry-location.ts'
+import { compareText } from '../../text/compare.ts'
+import type { NodeFinding, NodePlan, NodeRule } from '../plan/node-plan.ts'
 import { covers, prefixOf } from '../plan/scope.ts'
-import type { Rendered, RenderOptions, Target } from './target.ts'
+import type { RenderedTarget, RenderOptions, Target } from './target.ts'
 
 export const openshift: Target = {
   directory: null,
   restart:
-    'the Machine Config Operator drains and reboots node after node for an ImageTagMirrorSet and for a change of the image config; an ImageDigestMirrorSet needs neither',
+    'the Machine Config Operator drains and reboots each node for an ImageTagMirrorSet and for a change of the image config, but not for an ImageDigestMirrorSet',
   render,
 }
 
-/** ImageContentSourcePolicy came before, and knows digests only. */
+/** The first OpenShift with both kinds. ImageContentSourcePolicy, which they replaced, supports only digests. */
 const firstMirrorSets = '4.13.0'
 
 const mirrorsName = 'berth-mirrors'
 const caName = 'berth-registry-cas'
 
-interface Entry {
+/** An item of `imageDigestMirrors` and `imageTagMirrors`. */
+interface MirrorEntry {
   readonly source: string
   readonly mirrors: readonly string[]
   readonly mirrorSourcePolicy: 'AllowContactingSource' | 'NeverContactSource'
 }
 
-function render(plan: NodePlan, { digestOnly, version }: RenderOptions): Rendered {
+function render(plan: NodePlan, { digestOnly, version }: RenderOptions): RenderedTarget {
   const omissions: NodeFinding[] = []
   if (version !== null && lt(version, firstMirrorSets))
     omissions.push({
       path: [],
       message: `OpenShift ${version.version} has no ImageDigestMirrorSet; it came with ${firstMirrorSets}`,
     })
-  const entries: Entry[] = []
+  const entries: MirrorEntry[] = []
   for (const rule of plan.rules) {
-    const fault = faultOf(rule, plan) ?? wildcardFault(rule, plan.rules)
-    if (fault !== null)
-      omissions.push({ path: rule.configPath, message: `row ${rule.row} ${fault}` })
-    else entries.push(...entryOf(rule, plan))
+    const problem =
+      scopeProblem(rule, plan) ?? locationProblem(rule, plan) ?? wildcardProblem(rule, plan.rules)
+    if (problem !== null)
+      omissions.push({ path: rule.configPath, message: `row ${rule.row} ${problem}` })
+    else entries.push(...entriesFor(rule, plan))
   }
   const sources = new Set(entries.map(({ source }) => source))
-  for (const { host, ...rest } of plan.registries.filter(isMoved)) {
-    const mirrors = [registryLocation({ host, ...rest })]
-    if (!sources.has(host))
-      entries.push({ source: host, mirrors, mirrorSourcePolicy: 'NeverContactSource' })
+  for (const registry of plan.registries.filter(isMoved)) {
+    const mirrors = [registryLocation(registry)]
+    if (!sources.has(registry.host))
+      entries.push({ source: registry.host, mirrors, mirrorSourcePolicy: 'NeverContactSource' })
   }
-  entries.sort((one, other) => compare(one.source, other.source))
+  entries.sort((one, other) => compareText(one.source, other.source))
   const registries = unique([
     ...plan.rules.flatMap(({ mirrors }) => mirrors.map(({ registry }) => registry)),
     ...plan.registries,
@@ -69,47 +78,42 @@ function render(plan: NodePlan, { digestOnly, version }: RenderOptions): Rendere
 
 function notesFor(registries: readonly NodeRegistry[], digestOnly: boolean): string[] {
   const notes = [
-    'nodes take credentials for mirrors from the global pull secret alone (openshift-config/pull-secret)',
+    'nodes take credentials for mirrors only from the global pull secret (openshift-config/pull-secret)',
   ]
   if (!digestOnly)
-    notes.push('with every tag pinned by the webhook, --digest-only spares the nodes a reboot')
+    notes.push('if the webhook pins every tag, --digest-only avoids the reboot of the nodes')
   if (registries.some(({ plainHttp, ca }) => plainHttp || ca !== null))
     notes.push(
-      'Image/cluster is one object for the whole cluster: merge its lists with what is there',
+      'the Image object "cluster" exists once per cluster: merge these lists with its present ones',
     )
   return notes
 }
 
-function faultOf(
-  { scope, mirrors }: NodeRule,
-  { addressOf, mirrorHosts }: NodePlan,
-): string | null {
+function scopeProblem({ scope }: NodeRule, { mirrorHosts }: NodePlan): string | null {
   if (scope.kind === 'everything')
-    return 'is for every host, and a mirror set names its sources; name the hosts, or *.example.com/**'
+    return 'is for every host, and a mirror set needs named sources; name the hosts, or *.example.com/**'
   if ('host' in scope && scope.host.startsWith('['))
-    return `is for ${scope.host}, and a source is no IPv6 address`
-  const own = mirrorHosts.find(
+    return `is for ${scope.host}, and a source cannot be an IPv6 address`
+  const shadowed = mirrorHosts.find(
     (host) => scope.kind === 'subdomains' && covers(scope, { kind: 'host', host }),
   )
-  if (own !== undefined)
-    return `is for ${prefixOf(scope)}, which would take the images of ${own} too; name the hosts`
-  const home = 'host' in scope ? [addressOf(scope.host)] : []
-  const faults = [...home, ...mirrors.map(({ registry }) => registry)].map(locationFault)
-  return faults.find((fault) => fault !== null) ?? null
+  if (shadowed === undefined) return null
+  return `is for ${prefixOf(scope)}, which would also match the images of the mirror ${shadowed}; name the hosts`
 }
 
-function entryOf({ scope, mirrors, upstream }: NodeRule, { addressOf }: NodePlan): Entry[] {
+function entriesFor(
+  { scope, mirrors, upstream }: NodeRule,
+  { registryOf }: NodePlan,
+): MirrorEntry[] {
   const source = prefixOf(scope)
-  const home = 'host' in scope ? addressOf(scope.host) : null
-  // The only way to tell of a source at another address is to make that its last mirror.
-  const isElsewhere = home !== null && isMoved(home)
-  const places = mirrors.map(({ registry, path }) =>
-    [registryLocation(registry), path].filter(Boolean).join('/'),
-  )
+  const registry = 'host' in scope ? registryOf(scope.host) : null
+  // A mirror set has no address for its source, so a source at another address becomes the last mirror.
+  const isElsewhere = registry !== null && isMoved(registry)
+  const locations = mirrors.map(mirrorLocation)
   if (isElsewhere && upstream)
-    places.push(`${registryLocation(home)}${source.slice(home.host.length)}`)
-  // The API refuses a source among its own mirrors.
-  const others = [...new Set(places)].filter((each) => each !== source)
+    locations.push(`${registryLocation(registry)}${source.slice(registry.host.length)}`)
+  // The API rejects a source among its own mirrors.
+  const others = [...new Set(locations)].filter((each) => each !== source)
   if (others.length === 0) return []
   const isOpen = upstream && !isElsewhere
   return [
@@ -121,7 +125,7 @@ function entryOf({ scope, mirrors, upstream }: NodeRule, { addressOf }: NodePlan
   ]
 }
 
-function mirrorSet(kind: string, key: string, entries: readonly Entry[]): object {
+function mirrorSet(kind: string, key: string, entries: readonly MirrorEntry[]): object {
   return {
     apiVersion: 'config.openshift.io/v1',
     kind,
@@ -148,10 +152,10 @@ function imageConfig(registries: readonly NodeRegistry[]): object[] {
     spec,
   }
   if (trusted.length === 0) return [image]
-  // A ConfigMap's key has no colon; two dots stand for it (OpenShift, "Configuring additional trust stores").
+  // A ConfigMap key cannot contain a colon; two dots replace it (OpenShift, "Configuring additional trust stores").
   const data = trusted
     .map((each) => [registryLocation(each).replace(':', '..'), each.ca] as const)
-    .sort(([a], [b]) => compare(a, b))
+    .sort(([a], [b]) => compareText(a, b))
   const authorities = {
     apiVersion: 'v1',
     kind: 'ConfigMap',

@@ -1,32 +1,32 @@
-/** What the formats have in common: files in, and how they are told of. */
+/** The interface of a render target: a plan in, files and findings out. */
 import type { SemVer } from 'semver'
 import type { NodeFinding, NodePlan } from '../plan/node-plan.ts'
 
 export interface NodeFile {
-  /** Below the target's own directory, with `/`. */
+  /** Relative to the target's directory, with `/`. */
   readonly path: string
   readonly content: string
 }
 
-export interface Rendered {
+export interface RenderedTarget {
   readonly files: readonly NodeFile[]
-  /** What the format cannot say. */
+  /** What the format cannot express. */
   readonly omissions: readonly NodeFinding[]
-  /** What people have to know beside the files. */
+  /** Facts that a person needs to know about the files. */
   readonly notes: readonly string[]
 }
 
 export interface RenderOptions {
-  /** True: mirrors answer for digests alone, and tags are resolved upstream. */
+  /** True: mirrors serve only digests, and tags are resolved upstream. */
   readonly digestOnly: boolean
   /** The version of the runtime or distribution; null for files that every version reads. */
   readonly version: SemVer | null
 }
 
 export interface Target {
-  /** Where the files stand on a node; null where they do not stand on one. */
+  /** The directory on a node; null when the files are not for a node's file system. */
   readonly directory: string | null
-  /** What has to be started anew, and why. */
+  /** What has to restart after a change, and why. */
   readonly restart: string
-  render(plan: NodePlan, options: RenderOptions): Rendered
+  render(plan: NodePlan, options: RenderOptions): RenderedTarget
 }
