@@ -44,7 +44,7 @@ apiVersion: berth.dev/v1alpha1
     for (const [, files] of Object.entries(golden)) {
       for (const [path, content] of Object.entries<string>(files)) {
         expect(content).toMatch(
-          /^# Written by berth nodes\. Table sha256:[0-9a-f]{16}; .*\n[^]*\n$/,
+          /^# Written by berth nodes from table sha256:[0-9a-f]{16}\. .*\n[^]*\n$/,
         )
         const read = /\.(?:toml|conf)$/.test(path)
           ? parseToml(content)
@@ -72,7 +72,7 @@ fallback: [{ name: r, ${row} }]
       'containerd',
       `images: [docker.io/a/b], tags: { latest: x }, try: ['m:1/{path}']`,
       'fallback.0.tags',
-      'asks for another tag',
+      'maps tags',
     ],
     [
       'crio',
@@ -96,19 +96,19 @@ fallback: [{ name: r, ${row} }]
       'crio',
       `images: ['ghcr.io/*-dev/**'], try: ['m:1/{path}']`,
       'fallback.0.images.0',
-      'is no host, path prefix or repository',
+      'is not a host, a path prefix or a repository',
     ],
     [
       'containerd',
       `images: ['ghcr.io/acme/**'], try: ['m:1/{path}']`,
       'fallback.0.images.0',
-      'containerd knows ghcr.io as a whole only',
+      'containerd configures ghcr.io only as a whole',
     ],
     [
       'k3s',
       `images: [ghcr.io/acme/app], try: ['m:1/{path}']`,
       'fallback.0.images.0',
-      'registries.yaml knows ghcr.io as a whole only',
+      'registries.yaml configures ghcr.io only as a whole',
     ],
     [
       'containerd',
@@ -116,12 +116,17 @@ fallback: [{ name: r, ${row} }]
       'fallback.0.images.0',
       'name each host',
     ],
-    ['crio', `images: ['**'], try: ['m:1/{path}']`, 'fallback.0.images.0', 'has no such prefix'],
+    [
+      'crio',
+      `images: ['**'], try: ['m:1/{path}']`,
+      'fallback.0.images.0',
+      'has no prefix for that',
+    ],
     [
       'openshift',
       `images: ['**'], try: ['m:1/{path}']`,
       'fallback.0.images.0',
-      'names its sources',
+      'needs named sources',
     ],
     [
       'registry-proxy',
@@ -133,19 +138,19 @@ fallback: [{ name: r, ${row} }]
       'containerd',
       `images: ['**'], try: ['m:1/{host}/{path}']`,
       'fallback.0.images.0',
-      'hosts without end',
+      'any number of hosts',
     ],
     [
       'containerd',
       `images: ['docker.io/**'], try: ['docker.io/{path}', 'm:1/{path}']`,
       'fallback.0.try.1',
-      'behind the original',
+      'comes after the original',
     ],
     [
       'crio',
       `images: ['docker.io/**'], try: ['deep.lan/{path}']`,
       'fallback.0.images.0',
-      "no path of the registry's own",
+      'cannot have a base path',
     ],
   ])('%s: %s', (target, row, place, message) => {
     expect(omissionsOf(target, withRow(row))).toEqual([[place, expect.stringContaining(message)]])
@@ -165,14 +170,14 @@ fallback: [{ name: r, ${row} }]
       renderNodes(config, 'k3s', { ...plain, ...options }).omissions.map(({ message }) => message)
 
     expect(messages({ digestOnly: true })).toEqual([
-      expect.stringContaining('cannot keep a mirror from answering for tags'),
-      expect.stringContaining('row closed has nobody upstream to resolve tags'),
+      expect.stringContaining('cannot limit a mirror to digests'),
+      expect.stringContaining('row closed has no upstream to resolve tags'),
     ])
     expect(
       renderNodes(config, 'k3s', { ...plain, version: readVersion('v1.28.5+k3s1') }).omissions,
     ).toEqual([
       expect.objectContaining({
-        message: expect.stringContaining('always asks upstream at last') as string,
+        message: expect.stringContaining('always asks the upstream last') as string,
       }),
     ])
     expect(

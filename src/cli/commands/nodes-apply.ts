@@ -4,9 +4,10 @@ import { BerthError } from '../../errors.ts'
 import {
   applyFiles,
   type FileChange,
-  readRendered,
+  leftModified,
   rollBack,
 } from '../../nodes/apply/apply-files.ts'
+import { readRendered } from '../../nodes/apply/rendered-json.ts'
 import { daemonSet } from '../../nodes/apply/daemon-set.ts'
 import { inspectLocalNode } from '../../nodes/detect/local-node.ts'
 import type { NodeFiles } from '../../nodes/render.ts'
@@ -46,7 +47,7 @@ export const nodesApply: Command = async (args, io) => {
     values['rollback'] === true ? rolledBack(values, options) : applied(values, options, io)
   report(changes, { target, output, dryRun: options.dryRun }, io)
   if (values['stay'] === true) await untilStopped(io.signal)
-  return changes.some(({ what }) => what.startsWith('changed')) ? 1 : 0
+  return changes.some(({ what }) => what === leftModified) ? 1 : 0
 }
 
 type Target = NodeFiles['target']

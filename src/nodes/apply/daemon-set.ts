@@ -1,20 +1,20 @@
-/** A DaemonSet that applies the files on every node of a cluster, or takes them back. */
+/** Renders a DaemonSet that applies the files on every node of a cluster, or rolls them back. */
 import { createHash } from 'node:crypto'
 import { stringify } from 'yaml'
 import type { NodeFiles } from '../render.ts'
 
 export interface DaemonSetOptions {
   readonly namespace: string
-  /** Its entry point is `berth`. */
+  /** An image with `berth` as its entry point. */
   readonly image: string
   readonly rollback: boolean
 }
 
 const name = 'berth-nodes'
-const filesAt = '/etc/berth-nodes'
-const stateAt = '/var/lib/berth'
+const renderedDirectory = '/etc/berth-nodes'
+const stateDirectory = '/var/lib/berth'
 
-/** ConfigMap and DaemonSet as YAML. `directory` of the files must not be null. */
+/** Returns a ConfigMap and a DaemonSet as YAML. The target must have a directory. */
 export function daemonSet(
   rendered: NodeFiles,
   { namespace, image, rollback }: DaemonSetOptions,
@@ -28,42 +28,42 @@ export function daemonSet(
     data: { 'rendered.json': text },
   }
   const args = ['nodes', 'apply', '--root', '/host', '--stay', '-o', 'json']
-  const verb = rollback
+  const modeArgs = rollback
     ? ['--rollback', '--target', rendered.target]
-    : ['--rendered', `${filesAt}/rendered.json`]
-  const directory = mountOf(rendered)
+    : ['--rendered', `${renderedDirectory}/rendered.json`]
+  const directory = mountedDirectory(rendered)
   const labels = { 'app.kubernetes.io/name': name }
-  const set = {
+  const daemonSetObject = {
     apiVersion: 'apps/v1',
     kind: 'DaemonSet',
     metadata,
     spec: {
       selector: { matchLabels: labels },
-      // One node after the other, each up for a while: files that a node cannot take stop there.
+      // One node at a time, each ready for a while: if a node fails with the files, the rollout stops there.
       minReadySeconds: 5,
       updateStrategy: { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: 1 } },
       template: {
-        metadata: { labels, annotations: { 'berth.dev/nodes': hash([text, ...verb]) } },
-        spec: podSpec({ image, args: [...args, ...verb], directory }),
+        metadata: { labels, annotations: { 'berth.dev/nodes': hash([text, ...modeArgs]) } },
+        spec: podSpec({ image, args: [...args, ...modeArgs], directory }),
       },
     },
   }
-  return [configMap, set]
+  return [configMap, daemonSetObject]
     .map((object) => stringify(object, { lineWidth: 0, aliasDuplicateObjects: false }))
     .join('---\n')
 }
 
-/** No more of the node than the files need: certs.d alone where all of them are in it. */
-function mountOf({ directory, files }: NodeFiles): string {
-  const below = files.every(({ path }) => path.startsWith('certs.d/')) ? '/certs.d' : ''
-  return `${directory ?? ''}${below}`
+/** The smallest directory that contains the files: certs.d if all of them are in it. */
+function mountedDirectory({ directory, files }: NodeFiles): string {
+  const subdirectory = files.every(({ path }) => path.startsWith('certs.d/')) ? '/certs.d' : ''
+  return `${directory ?? ''}${subdirectory}`
 }
 
 function hash(parts: readonly string[]): string {
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 16)
 }
 
-/** Root, because the files are root's; and nothing else that root may do. */
+/** Runs as root, because the files belong to root, and without any capability. */
 function podSpec({
   image,
   args,
@@ -96,16 +96,16 @@ function podSpec({
           seccompProfile: { type: 'RuntimeDefault' },
         },
         volumeMounts: [
-          { name: 'rendered', mountPath: filesAt, readOnly: true },
+          { name: 'rendered', mountPath: renderedDirectory, readOnly: true },
           { name: 'files', mountPath: `/host${directory}` },
-          { name: 'state', mountPath: `/host${stateAt}` },
+          { name: 'state', mountPath: `/host${stateDirectory}` },
         ],
       },
     ],
     volumes: [
       { name: 'rendered', configMap: { name } },
       { name: 'files', hostPath: { path: directory, type: 'DirectoryOrCreate' } },
-      { name: 'state', hostPath: { path: stateAt, type: 'DirectoryOrCreate' } },
+      { name: 'state', hostPath: { path: stateDirectory, type: 'DirectoryOrCreate' } },
     ],
   }
 }

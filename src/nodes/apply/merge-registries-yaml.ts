@@ -1,20 +1,20 @@
-/** Berth's mirrors in a registries.yaml that is there already: its passwords, other mirrors and comments stay. */
+/** Merges Berth's mirrors into an existing registries.yaml, and keeps its passwords, other mirrors and comments. */
 import { type Document, isMap, parse, parseDocument } from 'yaml'
 
-interface Registries {
+interface RegistriesYaml {
   readonly mirrors?: Readonly<Record<string, unknown>>
   readonly configs?: Readonly<Record<string, { readonly tls?: Readonly<Record<string, unknown>> }>>
 }
 
-/** A file that cannot be read is replaced as a whole: K3s does not start with it. */
-export function mergeRegistries(there: string, ours: string): string {
-  const document = parseDocument(there)
-  if (document.errors.length > 0 || !isMap(document.contents)) return ours
-  const { mirrors = {}, configs = {} } = parse(ours) as Registries
-  clearEmpty(document, 'mirrors')
+/** Returns the merged text. A file that does not parse is replaced as a whole, because K3s does not start with it. */
+export function mergeRegistriesYaml(existing: string, rendered: string): string {
+  const document = parseDocument(existing)
+  if (document.errors.length > 0 || !isMap(document.contents)) return rendered
+  const { mirrors = {}, configs = {} } = parse(rendered) as RegistriesYaml
+  deleteUnlessMap(document, 'mirrors')
   for (const [host, mirror] of Object.entries(mirrors))
     document.setIn(['mirrors', host], document.createNode(mirror))
-  clearEmpty(document, 'configs')
+  deleteUnlessMap(document, 'configs')
   for (const [host, { tls = {} }] of Object.entries(configs)) {
     for (const [key, value] of Object.entries(tls))
       document.setIn(['configs', host, 'tls', key], value)
@@ -22,7 +22,7 @@ export function mergeRegistries(there: string, ours: string): string {
   return document.toString({ lineWidth: 0 })
 }
 
-/** `mirrors:` with nothing behind it is null, which takes no keys. */
-function clearEmpty(document: Document, key: string): void {
+/** An empty `mirrors:` is null, and keys cannot be set on it. */
+function deleteUnlessMap(document: Document, key: string): void {
   if (document.has(key) && !isMap(document.get(key))) document.delete(key)
 }

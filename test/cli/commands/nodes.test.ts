@@ -14,7 +14,7 @@ import { dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { parse, parseAllDocuments } from 'yaml'
 import { berth } from '../../support/io.ts'
-import { tables } from '../rendered-tables.ts'
+import { tables } from '../../nodes/rendered-tables.ts'
 
 function machine(files: Readonly<Record<string, string>> = {}) {
   const root = mkdtempSync(join(tmpdir(), 'berth-nodes-'))
@@ -120,7 +120,7 @@ describe('berth nodes apply', () => {
     const undone = await nodes('apply', '--rollback')
     expect(undone).toMatchObject({
       code: 1,
-      stdout: expect.stringContaining(`changed by another hand, and left alone  ${hub}`) as string,
+      stdout: expect.stringContaining(`modified by someone else, left as it is  ${hub}`) as string,
     })
     expect([read(hub), read(own)]).toEqual(['# mine\n', null])
     expect(await nodes('apply', '--rollback', '--force')).toMatchObject({ code: 0 })
@@ -456,6 +456,6 @@ describe('berth nodes', () => {
     )
     expect(partial.code).toBe(0)
     expect(partial.stderr).toContain(`${file}:9:27: warning: `)
-    expect(partial.stdout).toContain('# Not in here: row app is for ghcr.io/acme/app')
+    expect(partial.stdout).toContain('# Left out: row app is for ghcr.io/acme/app')
   })
 })
