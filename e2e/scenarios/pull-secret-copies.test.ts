@@ -514,7 +514,7 @@ test('berth secrets plan and sync find nothing to do, and after a change exactly
   expect(idle).toMatchObject({
     code: 0,
     stdout: '',
-    stderr: 'every copy and every list is as it should be\n',
+    stderr: 'all copies and service accounts are up to date\n',
   })
   // The account is linked once the copy is there; both are planned.
   expect(JSON.parse(plan.stdout)).toMatchObject([

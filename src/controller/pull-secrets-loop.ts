@@ -16,7 +16,7 @@ import {
   type Task,
 } from '../pull-secrets/cluster/findings.ts'
 import type { Loop } from './runtime/loops.ts'
-import { createRateLimiter } from './runtime/rate-limiter.ts'
+import { createRateLimiter } from '../async/rate-limiter.ts'
 import { createWriteBackoff } from './runtime/write-backoff.ts'
 import { execute } from '../pull-secrets/cluster/apply-writes.ts'
 import { startInformers, type ClusterCache } from '../pull-secrets/cluster/informers.ts'
@@ -134,7 +134,7 @@ function createWorker(
   { api, settings, log, metrics }: PullSecretsDependencies,
   { queue, followed, wanted, signal }: Work,
 ): () => Promise<boolean> {
-  const pace = createRateLimiter(writeGapMs, () => performance.now())
+  const pace = createRateLimiter(writeGapMs)
   const patience = createWriteBackoff(() => performance.now())
   const findings = createFindings(settings, metrics)
   const stuck = createStuckPods(api, settings.stuckPods, () => Date.now())

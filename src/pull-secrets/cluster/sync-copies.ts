@@ -1,0 +1,167 @@
+/** Plans and writes the copies of pull secrets once, for `berth secrets plan` and `berth secrets sync`. */
+import { linkAbort } from '../../async/abort.ts'
+import { createRateLimiter } from '../../async/rate-limiter.ts'
+import type { Config } from '../../config/config.ts'
+import { formatSource } from '../../config/copy-settings.ts'
+import type { KubeApi } from '../../kube/api-client.ts'
+import { readContent } from '../content.ts'
+import { type NamespacePlan, planNamespace, type SecretWrite, type WantedCopy } from '../plan.ts'
+import { execute } from './apply-writes.ts'
+import { type ClusterCache, startInformers } from './informers.ts'
+
+export interface SyncOptions {
+  readonly api: KubeApi
+  readonly settings: Config['pullSecretCopies']
+  /** Null for all namespaces. */
+  readonly namespace: string | null
+  readonly signal: AbortSignal
+}
+
+/** One line of the output of `berth secrets plan` and `sync`. Holds no secret. */
+export interface SyncLine {
+  readonly namespace: string
+  readonly action: string
+  readonly object: string
+  readonly reason: string
+}
+
+/** At most ten writes a second, as in the controller. */
+const writeGapMs = 105
+
+/** Returns what a sync would write, and what it could not. Throws KubeError. */
+export function planCopies(options: SyncOptions): Promise<readonly SyncLine[]> {
+  return withSnapshot(options, ({ cache, wanted, problems, namespaces }) => {
+    const lines = namespaces.flatMap((name) => {
+      const { writes, findings } = planOf(cache, wanted, name)
+      return [...writes.map((write) => writeLine(name, write)), ...findings.map(findingLine(name))]
+    })
+    return Promise.resolve([...problems, ...lines])
+  })
+}
+
+export interface SyncResult {
+  readonly written: readonly SyncLine[]
+  readonly problems: readonly SyncLine[]
+}
+
+/** Writes what the plan says. After a failed write it continues with the next namespace. Throws KubeError. */
+export function syncCopies(options: SyncOptions): Promise<SyncResult> {
+  return withSnapshot(options, async ({ cache, wanted, problems, namespaces }, signal) => {
+    const written: SyncLine[] = []
+    const failed: SyncLine[] = []
+    const limiter = createRateLimiter(writeGapMs)
+    const turn = (until: AbortSignal) => limiter.acquire(until)
+    for (const name of namespaces) {
+      const { writes, findings } = planOf(cache, wanted, name)
+      failed.push(...findings.map(findingLine(name)))
+      for (const write of writes) {
+        try {
+          await execute({ api: options.api, turn, signal }, name, write)
+          written.push(writeLine(name, write))
+        } catch (error) {
+          signal.throwIfAborted()
+          failed.push({ ...writeLine(name, write), action: 'failed', reason: messageOf(error) })
+          // The later writes in this namespace may depend on this one.
+          break
+        }
+      }
+    }
+    return { written, problems: [...problems, ...failed] }
+  })
+}
+
+interface Snapshot {
+  readonly cache: ClusterCache
+  readonly wanted: readonly WantedCopy[]
+  readonly problems: readonly SyncLine[]
+  readonly namespaces: readonly string[]
+}
+
+/** Reads the cluster through informers, which stop when `use` settles. */
+async function withSnapshot<Result>(
+  { api, settings, namespace, signal }: SyncOptions,
+  use: (snapshot: Snapshot, signal: AbortSignal) => Promise<Result>,
+): Promise<Result> {
+  const work = linkAbort(signal)
+  const unread: SyncLine[] = []
+  const failures: unknown[] = []
+  const cache = startInformers(
+    {
+      api,
+      onTrouble: (error, ref) => {
+        if (ref.namespace === undefined) failures.push(error)
+        else unread.push(lineOf(ref.namespace, 'unread', ref.resource, messageOf(error)))
+      },
+    },
+    { settings, signal: work.signal, onNamespace: () => undefined, onSources: () => undefined },
+  )
+  try {
+    await cache.answered
+    const [failure] = failures
+    if (failure instanceof Error) throw failure
+    const wanted = settings.copies.map((copy): WantedCopy => {
+      const isKnown = copy.from.every((source) => cache.knows(source))
+      const content = isKnown ? readContent(copy, (source) => cache.source(source)) : null
+      return { settings: copy, content }
+    })
+    const names = [...cache.namespaces.keys()].sort()
+    const missing = namespace === null ? missingLines(settings, cache) : []
+    const snapshot = {
+      cache,
+      wanted,
+      problems: [...unread, ...sourceLines(wanted), ...missing],
+      namespaces: names.filter((name) => namespace === null || name === namespace),
+    }
+    return await use(snapshot, work.signal)
+  } finally {
+    work.unlink()
+    work.abort()
+  }
+}
+
+function planOf(cache: ClusterCache, wanted: readonly WantedCopy[], name: string): NamespacePlan {
+  const namespace = cache.namespaces.get(name)
+  if (namespace === undefined) return { writes: [], findings: [] }
+  const { writes, findings } = planNamespace(
+    wanted.filter(({ settings }) => cache.isReady(name, settings.name)),
+    { name, namespace, accounts: cache.accounts.of(name), secrets: cache.secrets.of(name) },
+  )
+  // `sourceLines` has the problems of sources, once for all namespaces.
+  return { writes, findings: findings.filter(({ kind }) => kind === 'conflict') }
+}
+
+function missingLines(
+  { copies }: Config['pullSecretCopies'],
+  { namespaces }: ClusterCache,
+): readonly SyncLine[] {
+  return copies
+    .flatMap((copy) => copy.namespaces.named)
+    .filter((name) => !namespaces.has(name))
+    .map((name) => lineOf(name, 'missing', `namespace ${name}`, 'the namespace does not exist'))
+}
+
+function sourceLines(wanted: readonly WantedCopy[]): readonly SyncLine[] {
+  return wanted.flatMap(({ settings, content }) => {
+    if (content === null || content.kind === 'good') return []
+    const object = `secret ${settings.from.map(formatSource).join(', ')}`
+    return [lineOf('', content.kind, object, content.reason)]
+  })
+}
+
+function writeLine(namespace: string, write: SecretWrite): SyncLine {
+  const object = write.kind === 'link' ? `serviceaccount ${write.account}` : `secret ${write.copy}`
+  return lineOf(namespace, write.kind, object, write.reason)
+}
+
+function findingLine(namespace: string) {
+  return ({ kind, copy, reason }: NamespacePlan['findings'][number]) =>
+    lineOf(namespace, kind, `secret ${copy}`, reason)
+}
+
+function lineOf(namespace: string, action: string, object: string, reason: string): SyncLine {
+  return { namespace, action, object, reason }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
