@@ -1,4 +1,4 @@
-import { globSync, readFileSync } from 'node:fs'
+import { existsSync, globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
@@ -57,6 +57,20 @@ describe('the configs of the documentation', () => {
     const bodies = pages.flatMap((page) => [...blocks(page, 'yaml'), ...blocks(page, 'json')])
 
     for (const body of bodies) expect(parse(body)).toBeDefined()
+  })
+})
+
+describe('commands and paths in the documentation', () => {
+  const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> }
+  const path =
+    /(?<![\w./~:-])(?:bench|bin|deploy|docs|e2e|src|test|tools|webhook-config)\/[\w./-]+\.\w+/g
+
+  it.each(pages)('exist: %s', (page) => {
+    const text = read(page)
+    const names = [...text.matchAll(/npm run ([\w:-]+)/g)].map(([, name = '']) => name)
+
+    expect(names.filter((name) => !(name in scripts))).toEqual([])
+    expect((text.match(path) ?? []).filter((file) => !existsSync(join(root, file)))).toEqual([])
   })
 })
 
