@@ -11,7 +11,7 @@ import { createRegistries } from '../registry/repository.ts'
 import type { ControllerMetrics } from '../telemetry/controller-metrics.ts'
 import type { EcrMetrics } from '../telemetry/ecr-metrics.ts'
 import type { Logger } from '../telemetry/log.ts'
-import { createPropagationMetrics } from '../telemetry/propagation-metrics.ts'
+import { createPullSecretMetrics } from '../telemetry/pull-secret-metrics.ts'
 import { ecrTokensLoop } from './ecr-tokens-loop.ts'
 import { createMirrorLoop } from './mirror-loop.ts'
 import { pullFailuresLoop } from './pull-failures-loop.ts'
@@ -62,7 +62,7 @@ function createPullSecretsLoops({
   metrics,
 }: LoopDependencies): readonly Loop[] {
   if (settings.copies.length === 0) return []
-  const propagation = createPropagationMetrics(metrics.registry)
+  const propagation = createPullSecretMetrics(metrics.registry)
   return [createPullSecretsLoop({ api, settings, log, metrics: propagation })]
 }
 

@@ -8,7 +8,7 @@ import type { KubeApi } from '../kube/api-client.ts'
 import { type Content, readContent } from '../pull-secrets/content.ts'
 import { planNamespace, type WantedCopy, type SecretWrite } from '../pull-secrets/plan.ts'
 import type { Logger } from '../telemetry/log.ts'
-import type { PropagationMetrics } from '../telemetry/propagation-metrics.ts'
+import type { PullSecretMetrics } from '../telemetry/pull-secret-metrics.ts'
 import {
   createConflicts,
   createFindings,
@@ -27,7 +27,7 @@ export interface PullSecretsDependencies {
   readonly api: KubeApi
   readonly settings: Config['pullSecretCopies']
   readonly log: Logger
-  readonly metrics: PropagationMetrics
+  readonly metrics: PullSecretMetrics
 }
 
 /** Never more than ten in one second, though requests travel unevenly: 500 namespaces follow a rotation within a minute. */

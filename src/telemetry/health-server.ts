@@ -1,42 +1,47 @@
-/** The plain HTTP port: is the process alive, does it want calls, and what has it counted. */
+/** The plain HTTP server for health checks and metrics. */
 import Fastify, { type FastifyInstance } from 'fastify'
+import type { Registry } from 'prom-client'
 import { BerthError } from '../errors.ts'
-import type { Metrics } from './webhook-metrics.ts'
 
 export interface HealthOptions {
-  readonly metrics: Pick<Metrics, 'registry'>
+  readonly metrics: { readonly registry: Registry }
   /** Null when ready, else why not. */
   readonly notReady: () => string | null
 }
 
-/** `/healthz` and `/readyz` for the kubelet, `/metrics` for Prometheus. */
+/** Creates the server: `/healthz` and `/readyz` for the kubelet, `/metrics` for Prometheus. It does not listen yet. */
 export async function createHealthApp({
-  metrics,
+  metrics: { registry },
   notReady,
 }: HealthOptions): Promise<FastifyInstance> {
-  const app = Fastify({ logger: false })
+  const app = Fastify()
   app.get('/healthz', () => 'ok\n')
   app.get('/readyz', (_, reply) => {
     const reason = notReady()
     return reason === null ? 'ok\n' : reply.code(503).send(`${reason}\n`)
   })
-  app.get('/metrics', async (_, reply) => {
-    reply.type(metrics.registry.contentType)
-    return metrics.registry.metrics()
+  app.get('/metrics', (_, reply) => {
+    reply.type(registry.contentType)
+    return registry.metrics()
   })
   await app.ready()
   return app
 }
 
-/** Listens, and returns the port. Throws `listen-failed`. */
-export async function listen(app: FastifyInstance, host: string, port: number): Promise<number> {
+/** The part of a fastify server that `listen` needs, with or without TLS. */
+type Listener = Pick<FastifyInstance, 'listen'> & {
+  readonly server: Pick<FastifyInstance['server'], 'address'>
+}
+
+/** Listens and returns the port. Throws `listen-failed`. */
+export async function listen(app: Listener, host: string, port: number): Promise<number> {
   try {
     await app.listen({ host, port })
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException
     throw new BerthError(
       'listen-failed',
-      `cannot listen on ${host}:${port}: ${code}; choose another port or --host, or stop what holds it`,
+      `cannot listen on ${host}:${port}: ${code}; choose another port or host, or stop the process that uses it`,
       { cause },
     )
   }

@@ -1,48 +1,48 @@
-/** What the controller's mirroring tells Prometheus. Labels come from closed lists. */
+/** The Prometheus metrics of mirroring. Label values come from closed lists. */
 import { Counter, Gauge, type Registry } from 'prom-client'
 import type { FailedOutcome } from '../decision/resolve/manifest-source.ts'
 
 export interface MirrorMetrics {
-  /** Images that pods want on a mirror, and how many of them are there. */
-  coverage(wanted: number, there: number): void
-  /** Images that are to be copied. */
+  /** Sets how many images of pods belong on a mirror, and how many of them a mirror has. */
+  coverage(wanted: number, present: number): void
+  /** Sets how many images are waiting to be copied. */
   backlog(images: number): void
   copied(bytes: number): void
   failed(outcome: FailedOutcome): void
-  /** Images that upstream has moved, and seconds since the first of them was seen to. */
+  /** Sets how many images have drifted, and the seconds since the first drift was noticed. */
   drift(images: number, oldestSeconds: number): void
 }
 
-/** Adds the figures to a registry, once. */
+/** Adds the metrics to a registry; to be called once. */
 export function createMirrorMetrics(registry: Registry): MirrorMetrics {
   const registers = [registry]
   const gauge = (name: string, help: string) => new Gauge({ name, help, registers })
   const counter = (name: string, help: string) => new Counter({ name, help, registers })
   const wanted = gauge('berth_mirror_images', 'Images of pods that belong on a mirror.')
-  const there = gauge('berth_mirror_images_present', 'Images of pods that a mirror has.')
-  const backlog = gauge('berth_mirror_backlog', 'Images that are to be copied to a mirror.')
-  const drifted = gauge('berth_mirror_drifted', 'Images whose tag upstream has moved since.')
+  const present = gauge('berth_mirror_images_present', 'Images of pods that a mirror has.')
+  const backlog = gauge('berth_mirror_backlog', 'Images that are waiting to be copied to a mirror.')
+  const drifted = gauge('berth_mirror_drifted', 'Images whose tag moved upstream after the copy.')
   const driftAge = gauge(
     'berth_mirror_drift_age_seconds',
-    'Time since the first of them was seen to have moved.',
+    'Time since the first drift was noticed.',
   )
   const copies = counter('berth_mirror_copies_total', 'Images copied to a mirror.')
-  const bytes = counter('berth_mirror_copied_bytes_total', 'Bytes moved to mirrors.')
+  const bytes = counter('berth_mirror_copied_bytes_total', 'Bytes copied to mirrors.')
   const failures = new Counter({
     name: 'berth_mirror_failures_total',
-    help: 'Copies that failed, by why.',
+    help: 'Copies that failed, by the reason.',
     labelNames: ['outcome'] as const,
     registers,
   })
   return {
-    coverage: (all, present) => {
+    coverage: (all, onMirror) => {
       wanted.set(all)
-      there.set(present)
+      present.set(onMirror)
     },
     backlog: (images) => backlog.set(images),
-    copied: (moved) => {
+    copied: (size) => {
       copies.inc()
-      bytes.inc(moved)
+      bytes.inc(size)
     },
     failed: (outcome) => failures.inc({ outcome }),
     drift: (images, oldestSeconds) => {

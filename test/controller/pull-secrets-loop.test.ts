@@ -4,7 +4,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest'
 import { readConfig } from '../../src/config/load.ts'
 import { createPullSecretsLoop } from '../../src/controller/pull-secrets-loop.ts'
 import type { KubeObject } from '../../src/kube/object.ts'
-import { createPropagationMetrics } from '../../src/telemetry/propagation-metrics.ts'
+import { createPullSecretMetrics } from '../../src/telemetry/pull-secret-metrics.ts'
 import { type FakeKube, startFakeKube } from '../support/fake-kube.ts'
 
 type Secret = KubeObject & { data: Record<string, string>; type: string }
@@ -52,7 +52,7 @@ pullSecretCopies:
     api: kube.api,
     settings: result.config.pullSecretCopies,
     log,
-    metrics: createPropagationMetrics(registry),
+    metrics: createPullSecretMetrics(registry),
   })
   const stopping = new AbortController()
   const running = loop.run(stopping.signal)

@@ -5,8 +5,8 @@ import { createAdmissionLog } from '../../src/webhook/admission/admission-log.ts
 import { createControllerMetrics } from '../../src/telemetry/controller-metrics.ts'
 import { createEcrMetrics } from '../../src/telemetry/ecr-metrics.ts'
 import { createLogs } from '../../src/telemetry/log.ts'
-import { createMetrics } from '../../src/telemetry/webhook-metrics.ts'
-import { createPropagationMetrics } from '../../src/telemetry/propagation-metrics.ts'
+import { createWebhookMetrics } from '../../src/telemetry/webhook-metrics.ts'
+import { createPullSecretMetrics } from '../../src/telemetry/pull-secret-metrics.ts'
 
 const read = (file: string) => readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8')
 const page = read('docs/metrics.md')
@@ -35,10 +35,10 @@ async function described(registry: {
   })
 }
 
-const webhook = createMetrics({ knows: () => true, circuits: () => new Map() }).registry
+const webhook = createWebhookMetrics({ isListed: () => true, circuits: () => new Map() }).registry
 const controller = createControllerMetrics().registry
 createEcrMetrics(controller)
-createPropagationMetrics(controller)
+createPullSecretMetrics(controller)
 
 /** The rows of one section's table. */
 function rows(heading: string): Described[] {

@@ -5,7 +5,7 @@ import { recordEventOnce } from '../../kube/event-recorder.ts'
 import type { ExistingSecret } from '../objects.ts'
 import type { CopyFinding, WantedCopy } from '../plan.ts'
 import type { PresentCopy } from '../stuck-pods.ts'
-import type { PropagationMetrics } from '../../telemetry/propagation-metrics.ts'
+import type { PullSecretMetrics } from '../../telemetry/pull-secret-metrics.ts'
 
 /** One thing to do in a namespace. */
 export interface Task {
@@ -20,7 +20,7 @@ export interface Task {
 /** Counts, for the metric, in how many namespaces something is wrong. */
 export function createFindings(
   { copies }: Config['pullSecretCopies'],
-  metrics: PropagationMetrics,
+  metrics: PullSecretMetrics,
 ): { set(namespace: string, found: readonly CopyFinding[]): void } {
   const byNamespace = new Map<string, readonly CopyFinding[]>()
   function publish(): void {

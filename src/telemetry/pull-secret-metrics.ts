@@ -1,14 +1,14 @@
-/** What the propagation of pull secrets tells Prometheus. */
+/** The Prometheus metrics of pull-secret copying. */
 import { Counter, Gauge, type Registry } from 'prom-client'
 
-export interface PropagationMetrics {
+export interface PullSecretMetrics {
   readonly wrote: (kind: string, outcome: 'done' | 'failed') => void
-  /** Namespaces where a copy is in this state. */
+  /** Sets the number of namespaces in which a copy is in each state. */
   readonly findings: (copy: string, counts: Readonly<Record<string, number>>) => void
 }
 
-/** Registers them; a registry that has them already gives the same ones. */
-export function createPropagationMetrics(registry: Registry): PropagationMetrics {
+/** Registers the metrics. Metrics of the same names are replaced: the loop starts again with each reloaded config. */
+export function createPullSecretMetrics(registry: Registry): PullSecretMetrics {
   const registers = [registry]
   for (const name of names) registry.removeSingleMetric(name)
   const writes = new Counter({
@@ -19,7 +19,7 @@ export function createPropagationMetrics(registry: Registry): PropagationMetrics
   })
   const findings = new Gauge({
     name: names[1],
-    help: 'Namespaces in which a copy of a pull secret is not what it should be: conflict, invalid or absent.',
+    help: 'Namespaces in which a copy of a pull secret is not as configured: conflict, invalid or absent.',
     labelNames: ['copy', 'state'] as const,
     registers,
   })
