@@ -1,4 +1,4 @@
-/** The serving certificate, followed while it is renewed: a bad pair of files changes nothing but a metric and a log line. */
+/** Reads the serving certificate from files, and watches the files for a renewed one. */
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 
@@ -14,84 +14,96 @@ export interface CertificateFiles {
 
 export type CertificateResult =
   | { readonly ok: true; readonly pair: KeyPair; readonly expires: Date }
-  | { readonly ok: false; readonly fault: string }
+  | { readonly ok: false; readonly reason: string }
 
 /**
- * Reads the pair and says whether a server can use it now. With `before`, the one in use, it must also stand for one of
- * the same names: a certificate for somebody else, put there by mistake, would end every call.
+ * Reads the pair, and checks that a server can use it now. With `inUse`, it must also share a name with the pair in use: a
+ * certificate for another service, put there by mistake, would fail every call.
  */
 export function readCertificate(
   files: CertificateFiles,
   now: Date,
-  before?: KeyPair,
+  inUse?: KeyPair,
 ): CertificateResult {
   let pair: KeyPair
   try {
     pair = { cert: readFileSync(files.cert, 'utf8'), key: readFileSync(files.key, 'utf8') }
   } catch (error) {
-    return { ok: false, fault: `cannot be read: ${(error as NodeJS.ErrnoException).code}` }
+    return { ok: false, reason: `cannot be read: ${(error as NodeJS.ErrnoException).code}` }
   }
   try {
     const certificate = new X509Certificate(pair.cert)
-    const fault = faultOf(certificate, pair, now, before)
-    return fault === null
+    const reason = reasonAgainst(certificate, pair, now, inUse)
+    return reason === null
       ? { ok: true, pair, expires: new Date(certificate.validTo) }
-      : { ok: false, fault }
+      : { ok: false, reason }
   } catch {
-    // OpenSSL's words for what is wrong with a PEM help nobody.
-    return { ok: false, fault: 'is not a PEM certificate and its key' }
+    // OpenSSL's own messages about a broken PEM do not help.
+    return { ok: false, reason: 'is not a PEM certificate with its key' }
   }
 }
 
-function faultOf(
+function reasonAgainst(
   certificate: X509Certificate,
   pair: KeyPair,
   now: Date,
-  before: KeyPair | undefined,
+  inUse: KeyPair | undefined,
 ): string | null {
-  if (!certificate.checkPrivateKey(createPrivateKey(pair.key))) return 'does not belong to the key'
+  if (!certificate.checkPrivateKey(createPrivateKey(pair.key))) return 'does not match the key'
   if (now < new Date(certificate.validFrom)) return `is not valid before ${certificate.validFrom}`
-  if (now >= new Date(certificate.validTo)) return `was valid until ${certificate.validTo}`
-  if (before === undefined) return null
-  const names = new Set(namesOf(new X509Certificate(before.cert)))
+  if (now >= new Date(certificate.validTo)) return `expired at ${certificate.validTo}`
+  if (inUse === undefined) return null
+  const names = new Set(namesOf(new X509Certificate(inUse.cert)))
   return namesOf(certificate).some((name) => names.has(name))
     ? null
-    : 'is for none of the names that the one in use is for'
+    : 'has none of the names of the certificate in use'
 }
 
 function namesOf({ subjectAltName = '' }: X509Certificate): string[] {
   return subjectAltName.split(', ')
 }
 
-export interface CertificateWatch {
+export interface CertificateWatchOptions {
   readonly files: CertificateFiles
   readonly inUse: KeyPair
-  readonly onPair: (pair: KeyPair, expires: Date) => void
-  readonly onFault: (fault: string) => void
+  readonly onRenewed: (pair: KeyPair, expires: Date) => void
+  /** Called once for each reason, not with every check. */
+  readonly onInvalid: (reason: string) => void
 }
 
-/** New connections get a renewed pair within about a second, and a stat a second costs nothing. */
-const intervalMs = 1_000
-
-/** Looks at the files every second, by their content: the kubelet swaps symbolic links, which change events do not show. */
-export function watchCertificate({ files, inUse, onPair, onFault }: CertificateWatch): {
-  look(): void
+export interface CertificateWatch {
+  /** Checks the files now. */
+  check(): void
   stop(): void
-} {
-  let used = inUse
-  let lastFault: string | null = null
-  const look = () => {
-    const result = readCertificate(files, new Date(), used)
+}
+
+/** New connections get a renewed pair within about a second, and reading two files a second costs nothing. */
+const checkEveryMs = 1_000
+
+/**
+ * Checks the files every second. It compares their content: the kubelet swaps symbolic links, which file system events do not
+ * report. A pair that is not valid leaves the one in use.
+ */
+export function watchCertificate({
+  files,
+  inUse,
+  onRenewed,
+  onInvalid,
+}: CertificateWatchOptions): CertificateWatch {
+  let current = inUse
+  let lastReason: string | null = null
+  const check = () => {
+    const result = readCertificate(files, new Date(), current)
     if (!result.ok) {
-      if (result.fault !== lastFault) onFault(result.fault)
-      lastFault = result.fault
+      if (result.reason !== lastReason) onInvalid(result.reason)
+      lastReason = result.reason
       return
     }
-    lastFault = null
-    if (result.pair.cert === used.cert && result.pair.key === used.key) return
-    used = result.pair
-    onPair(result.pair, result.expires)
+    lastReason = null
+    if (result.pair.cert === current.cert && result.pair.key === current.key) return
+    current = result.pair
+    onRenewed(result.pair, result.expires)
   }
-  const timer = setInterval(look, intervalMs).unref()
-  return { look, stop: () => clearInterval(timer) }
+  const timer = setInterval(check, checkEveryMs).unref()
+  return { check, stop: () => clearInterval(timer) }
 }

@@ -1,53 +1,53 @@
 /**
- * Certificates that Berth makes for itself, and their renewal: which step is due, decided by the wall clock each time it
- * is asked, never by a timer that sleeps for months. A CA is replaced in two steps, so that no call is ever refused:
- * the new one is trusted first, beside the old, and signs only when every API server has had time to hear of it.
+ * The rotation of the certificates that Berth issues for itself: decides which step is due, by the wall clock at each call, never
+ * by a timer that runs for months. A CA is replaced in two steps, so that no call ever fails: API servers first trust the new
+ * CA as well as the old one, and the new CA signs only when every API server has had time to receive it.
  */
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
 import type { KeyPair } from './certificate-files.ts'
 import { makeAuthority, makeLeaf } from './self-signed.ts'
 
-/** What one Secret holds. */
+/** The certificates in one Secret. */
 export interface OwnCertificates {
-  /** Signs. */
+  /** The CA that signs. */
   readonly signer: KeyPair
-  /** Is trusted already, and will sign. */
+  /** The CA that is trusted already and signs next. */
   readonly next: KeyPair | null
-  /** Signed once, and is trusted as long as a certificate of its may be in use. PEM. */
+  /** The previous CA (PEM). It is trusted until the last certificate that it signed has expired. */
   readonly old: { readonly cert: string; readonly until: Date } | null
   readonly leaf: KeyPair
 }
 
-export interface Circumstances {
+export interface RotationInput {
   readonly names: readonly [string, ...string[]]
   readonly now: Date
-  /** Milliseconds since the API servers have been told of all that `bundleOf` gives; null if they have not. */
+  /** Milliseconds since the caBundles have had all of `bundleOf`; null if they have not. */
   readonly publishedForMs: number | null
-  /** Somebody asks for a new CA before its time. */
+  /** True when a user requests a new CA before it is due. */
   readonly rotate: boolean
-  /** Milliseconds until every API server has heard of a change of the webhook configuration. */
+  /** Milliseconds until every API server has received a change of the webhook configuration. */
   readonly settleMs: number
 }
 
 export interface RotationStep {
   readonly certificates: OwnCertificates
-  /** For the log: what was done and why. */
-  readonly why: string
+  /** Why the step was due, for the log. */
+  readonly reason: string
 }
 
 const leafDays = 90
 
-/** So long that a rotation is rare, and a leaf of its last third still ends before it. */
+/** Long, so that rotations are rare, and a leaf that is issued in the last third still expires before its CA. */
 const authorityDays = 1_095
 
-/** Renewed when this part of its life is over, as cert-manager does; a third is left to notice that renewal fails. */
+/** Certificates are renewed after this part of their life, as cert-manager does; the last third is for noticing that renewal fails. */
 const renewAt = 2 / 3
 
-/** API servers follow the webhook configuration by a watch; this is what they take for late. */
+/** API servers watch the webhook configuration; a watch that is later than this counts as broken. */
 export const defaultSettleMs = 120_000
 
-/** Everything that callers have to trust, as one PEM text; the same text for the same certificates. */
+/** Returns all CAs that callers have to trust, as one PEM text; the same text for the same certificates. */
 export function bundleOf({ signer, next, old }: OwnCertificates): string {
   return [signer.cert, next?.cert, old?.cert]
     .filter((cert) => cert !== undefined)
@@ -55,22 +55,25 @@ export function bundleOf({ signer, next, old }: OwnCertificates): string {
     .join('')
 }
 
-/** The step that is due, if any; `current` is null where there is nothing that can be used. */
+/** Returns the step that is due, or null. `current` is null when there are no usable certificates. */
 export async function nextStep(
   current: OwnCertificates | null,
-  circumstances: Circumstances,
+  input: RotationInput,
 ): Promise<RotationStep | null> {
-  const { names, now, publishedForMs, rotate, settleMs } = circumstances
-  const leafFor = (signer: KeyPair) => makeLeaf(signer, { names, days: leafDays, now })
+  const { names, now, publishedForMs, rotate, settleMs } = input
+  const issueLeaf = (signer: KeyPair) => makeLeaf(signer, { names, days: leafDays, now })
   if (current === null) {
     const signer = await makeAuthority({ days: authorityDays, now })
-    const leaf = await leafFor(signer)
-    return { certificates: { signer, next: null, old: null, leaf }, why: 'there was none' }
+    const leaf = await issueLeaf(signer)
+    return {
+      certificates: { signer, next: null, old: null, leaf },
+      reason: 'no usable certificates',
+    }
   }
   const { signer, next, old, leaf } = current
-  const fault = leafFault(current, names, now)
-  if (fault !== null)
-    return { certificates: { ...current, leaf: await leafFor(signer) }, why: fault }
+  const invalid = whyInvalid(current, names, now)
+  if (invalid !== null)
+    return { certificates: { ...current, leaf: await issueLeaf(signer) }, reason: invalid }
   if (next !== null && publishedForMs !== null && publishedForMs >= settleMs) {
     const until = new Date(now.getTime() + leafDays * 86_400_000)
     return {
@@ -78,30 +81,30 @@ export async function nextStep(
         signer: next,
         next: null,
         old: { cert: signer.cert, until },
-        leaf: await leafFor(next),
+        leaf: await issueLeaf(next),
       },
-      why: 'the next CA has been known for long enough to sign',
+      reason: 'the next CA was published long enough to sign',
     }
   }
   if (next === null && (rotate || isDue(signer, now)))
     return {
       certificates: { ...current, next: await makeAuthority({ days: authorityDays, now }) },
-      why: rotate ? 'a new CA was asked for' : 'two thirds of the CA’s life are over',
+      reason: rotate ? 'a new CA was requested' : 'two thirds of the lifetime of the CA are over',
     }
   if (isDue(leaf, now))
     return {
-      certificates: { ...current, leaf: await leafFor(signer) },
-      why: 'two thirds of the serving certificate’s life are over',
+      certificates: { ...current, leaf: await issueLeaf(signer) },
+      reason: 'two thirds of the lifetime of the serving certificate are over',
     }
   if (old !== null && now >= old.until)
     return {
       certificates: { ...current, old: null },
-      why: 'the old CA’s last certificate has ended',
+      reason: 'the last certificate of the old CA has expired',
     }
   return null
 }
 
-/** Whether a caller that trusts this PEM bundle accepts this certificate now. */
+/** Returns whether a caller that trusts this PEM bundle accepts this certificate now. */
 export function isTrusted(leaf: string, bundle: string, now: Date): boolean {
   const certificate = new X509Certificate(leaf)
   return certificatesOf(bundle).some(
@@ -113,19 +116,21 @@ export function isTrusted(leaf: string, bundle: string, now: Date): boolean {
   )
 }
 
-function leafFault(
+function whyInvalid(
   { signer, leaf, old, next }: OwnCertificates,
   names: readonly string[],
   now: Date,
 ): string | null {
   const certificate = new X509Certificate(leaf.cert)
-  const missing = names.find((name) => !isFor(certificate, name))
-  if (missing !== undefined) return `the serving certificate was not for ${missing}`
+  const missing = names.find((name) => !hasName(certificate, name))
+  if (missing !== undefined) return `the serving certificate lacked the name ${missing}`
   const bundle = bundleOf({ signer, next, old, leaf })
-  return isTrusted(leaf.cert, bundle, now) ? null : 'the serving certificate was not valid'
+  return isTrusted(leaf.cert, bundle, now)
+    ? null
+    : 'the serving certificate was not valid or not trusted'
 }
 
-function isFor(certificate: X509Certificate, name: string): boolean {
+function hasName(certificate: X509Certificate, name: string): boolean {
   return (isIP(name) > 0 ? certificate.checkIP(name) : certificate.checkHost(name)) !== undefined
 }
 
@@ -150,7 +155,7 @@ function certificatesOf(bundle: string): X509Certificate[] {
   })
 }
 
-/** As a Secret of type kubernetes.io/tls stores it: `tls.*` and `ca.crt` by their usual meaning, the rest beside them. */
+/** Returns the data of a Secret of type kubernetes.io/tls: `tls.*` and `ca.crt` with their usual meaning, and keys of our own. */
 export function toSecretData(certificates: OwnCertificates): Record<string, string> {
   const { signer, next, old, leaf } = certificates
   const texts: Record<string, string> = {
@@ -167,7 +172,7 @@ export function toSecretData(certificates: OwnCertificates): Record<string, stri
   )
 }
 
-/** Null where the signing CA cannot be used any more; what else is broken is left out, or made anew by `nextStep`. */
+/** Returns null when the signing CA or the leaf is unusable. Other broken parts are left out, and `nextStep` replaces them. */
 export function fromSecretData(
   data: Readonly<Record<string, string>> | undefined,
   now: Date,

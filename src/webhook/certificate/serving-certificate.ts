@@ -1,45 +1,47 @@
-/** Where the webhook's certificate comes from: files that somebody renews, or a Secret that Berth keeps itself. */
+/** The webhook's serving certificate: from files that someone else renews, or from a Secret that Berth manages itself. */
 import { X509Certificate } from 'node:crypto'
-import { keepOwnCertificate } from './own-certificate.ts'
+import { untilAborted } from '../../async/abort.ts'
 import { BerthError } from '../../errors.ts'
-import type { Cluster } from '../../kube/connect.ts'
+import type { KubeApi } from '../../kube/api-client.ts'
+import type { Logger } from '../../telemetry/log.ts'
 import {
   type CertificateFiles,
   type KeyPair,
   readCertificate,
   watchCertificate,
 } from './certificate-files.ts'
-import type { Logger } from '../../telemetry/log.ts'
+import { keepOwnCertificate } from './own-certificate.ts'
 
 export interface ServingCertificate {
   readonly pair: KeyPair
   readonly expires: Date
-  /** Null when callers accept the certificate, else why they would not. */
+  /** Null when the API server accepts the certificate, else why it would not. */
   notReady(): string | null
-  /** Hands every later pair to the webhook. */
-  follow(webhook: CertificateUser): void
+  /** Gives every renewed pair to the webhook from now on, also one that was renewed before this call. */
+  sendRenewals(to: CertificateUser): void
   stop(): void
 }
 
 /** The part of the webhook that serves with the certificate. */
 export interface CertificateUser {
   useCertificate(pair: KeyPair, expires: Date): void
-  certificateFailed(): void
+  /** The files have an invalid pair; the one in use stays. */
+  certificateRejected(): void
 }
 
-/** Where a Deployment mounts the Secret that `berth certs` makes. */
+/** Where the Deployment mounts the Secret that `berth certs` creates. */
 export const mountedCertificate: CertificateFiles = {
   cert: '/etc/berth/tls/tls.crt',
   key: '/etc/berth/tls/tls.key',
 }
 
-/** A pair of files. Throws `certificate-invalid`. */
+/** Reads the certificate from files. Throws `certificate-invalid`. */
 export function certificateFromFiles(files: CertificateFiles, log: Logger): ServingCertificate {
   const result = readCertificate(files, new Date())
   if (!result.ok)
     throw new BerthError(
       'certificate-invalid',
-      `${files.cert}, with ${files.key}, ${result.fault}; \`berth certs\` makes a pair, and --own-certificate keeps one`,
+      `${files.cert} (with key ${files.key}) ${result.reason}; create a pair with \`berth certs\`, or let Berth manage one with --own-certificate`,
     )
   const { pair, expires } = result
   let stop = () => {}
@@ -47,88 +49,77 @@ export function certificateFromFiles(files: CertificateFiles, log: Logger): Serv
     pair,
     expires,
     notReady: () => null,
-    follow: (webhook) => {
-      const watched = watchCertificate({
+    sendRenewals: (to) => {
+      const watch = watchCertificate({
         files,
         inUse: pair,
-        onPair: (renewed, until) => {
-          webhook.useCertificate(renewed, until)
+        onRenewed: (renewed, until) => {
+          to.useCertificate(renewed, until)
           log.info({ expires: until.toISOString() }, 'certificate reloaded')
         },
-        onFault: (fault) => {
-          webhook.certificateFailed()
-          log.error(
-            { file: files.cert, fault },
-            'certificate not reloaded; the one before it stays in use',
-          )
+        onInvalid: (reason) => {
+          to.certificateRejected()
+          log.error({ file: files.cert, problem: reason }, 'certificate rejected')
         },
       })
-      stop = () => watched.stop()
+      stop = () => watch.stop()
     },
     stop: () => stop(),
   }
 }
 
 export interface OwnCertificateOptions {
-  /** The Secret that keeps the certificate. */
+  readonly api: KubeApi
+  readonly namespace: string
+  /** The Secret that stores the certificate. */
   readonly secret: string
-  /** The webhook configuration whose caBundles are updated. */
+  /** The MutatingWebhookConfiguration whose caBundles are updated. */
   readonly webhook: string
   /** The Service in front of the webhook. */
   readonly service: string
   /** More DNS names and addresses for the certificate. */
   readonly names: readonly string[]
-  /** Milliseconds that callers get to trust a new CA before it signs. */
+  /** Milliseconds that API servers get to trust a new CA before it signs. */
   readonly settleMs: number
-  readonly cluster: Cluster
-  readonly namespace: string
   readonly log: Logger
   readonly signal: AbortSignal
 }
 
-/** A Secret of Berth's own; waits until there is a first pair. Null if the process is asked to stop before. */
-export async function ownCertificate({
-  secret,
-  webhook: configuration,
-  service,
-  names,
-  settleMs,
-  cluster,
-  namespace,
-  log,
-  signal,
-}: OwnCertificateOptions): Promise<ServingCertificate | null> {
-  const first = Promise.withResolvers<KeyPair | null>()
-  signal.addEventListener('abort', () => first.resolve(null), { once: true })
-  let take = (pair: KeyPair) => first.resolve(pair)
-  const keeper = keepOwnCertificate(cluster.api, {
-    namespace,
-    secret,
-    webhook: configuration,
+/** Starts managing the certificate in a Secret, and resolves when there is a first pair; null if the signal aborts before. */
+export async function startOwnCertificate(
+  options: OwnCertificateOptions,
+): Promise<ServingCertificate | null> {
+  const { api, service, namespace, names, log, signal } = options
+  const first = Promise.withResolvers<KeyPair>()
+  let latest: KeyPair | null = null
+  let user: CertificateUser | null = null
+  const keeper = keepOwnCertificate(api, {
+    ...options,
     names: [`${service}.${namespace}.svc`, `${service}.${namespace}.svc.cluster.local`, ...names],
-    settleMs,
-    onPair: (pair) => take(pair),
-    log,
-    signal,
+    onPair: (pair) => {
+      latest = pair
+      first.resolve(pair)
+      if (user !== null) send(pair, user, log)
+    },
   })
-  const pair = await first.promise
+  const pair = await untilAborted(first.promise, signal, null)
   if (pair === null) return null
-  // A pair that came while the port was being opened is served from the start.
-  let latest = pair
-  take = (renewed) => (latest = renewed)
   return {
     pair,
     expires: expiryOf(pair),
     notReady: () => keeper.notReady(),
-    follow: (webhook) => {
-      take = (renewed) => {
-        webhook.useCertificate(renewed, expiryOf(renewed))
-        log.info({ expires: expiryOf(renewed).toISOString() }, 'certificate reloaded')
-      }
-      if (latest !== pair) take(latest)
+    sendRenewals: (to) => {
+      user = to
+      if (latest !== null && latest !== pair) send(latest, to, log)
     },
     stop: () => {},
   }
+}
+
+function send(pair: KeyPair, user: CertificateUser, log: Logger): void {
+  const expires = expiryOf(pair)
+  user.useCertificate(pair, expires)
+  log.info({ expires: expires.toISOString() }, 'certificate reloaded')
 }
 
 function expiryOf({ cert }: KeyPair): Date {

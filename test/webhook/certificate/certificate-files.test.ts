@@ -12,15 +12,16 @@ import { makeCertificates } from '../../../src/webhook/certificate/self-signed.t
 
 const now = new Date()
 const dayMs = 86_400_000
-const make = async (name: string, at = now) =>
+const makeLeaf = async (name: string, at = now) =>
   (await makeCertificates({ names: [name, '127.0.0.1'], days: 30, now: at })).leaf
 
-describe('certificate files (T4)', async () => {
-  const good = await make('berth.example')
-  const other = await make('berth.example')
-  const stranger = (await makeCertificates({ names: ['stranger.example'], days: 30, now })).leaf
-  const old = await make('berth.example', new Date(now.getTime() - 31 * dayMs))
-  const early = await make('berth.example', new Date(now.getTime() + dayMs))
+describe('certificate files', async () => {
+  const good = await makeLeaf('berth.example')
+  const other = await makeLeaf('berth.example')
+  const otherService = (await makeCertificates({ names: ['other-service.example'], days: 30, now }))
+    .leaf
+  const expired = await makeLeaf('berth.example', new Date(now.getTime() - 31 * dayMs))
+  const notYetValid = await makeLeaf('berth.example', new Date(now.getTime() + dayMs))
   let files: CertificateFiles
 
   beforeEach(() => {
@@ -34,34 +35,38 @@ describe('certificate files (T4)', async () => {
     writeFileSync(files.key, key)
   }
 
-  it('that are good are read, with their end', () => {
+  it('are read with their expiry', () => {
     const result = readCertificate(files, now)
 
     expect(result).toMatchObject({ ok: true, pair: good })
     expect(result.ok && Math.round((result.expires.getTime() - now.getTime()) / dayMs)).toBe(30)
   })
 
-  const faults: readonly (readonly [string, () => void, RegExp])[] = [
+  const invalid: readonly (readonly [string, () => void, RegExp])[] = [
     [
-      'half written',
+      'are half written',
       () => writeFileSync(files.cert, good.cert.slice(0, good.cert.length / 2)),
       /not a PEM/,
     ],
-    ['with the key of another', () => writeFileSync(files.key, other.key), /does not belong/],
-    ['that have ended', () => put(old), /was valid until/],
-    ['that have not begun', () => put(early), /is not valid before/],
-    ['for somebody else', () => put(stranger), /none of the names/],
-    ['that are empty', () => put({ cert: '', key: '' }), /not a PEM/],
-    ['without a key', () => writeFileSync(files.key, ''), /not a PEM/],
     [
-      'of garbage',
+      'have the key of another certificate',
+      () => writeFileSync(files.key, other.key),
+      /does not match the key/,
+    ],
+    ['have expired', () => put(expired), /expired at/],
+    ['are not valid yet', () => put(notYetValid), /is not valid before/],
+    ['are for another service', () => put(otherService), /none of the names/],
+    ['are empty', () => put({ cert: '', key: '' }), /not a PEM/],
+    ['have no key', () => writeFileSync(files.key, ''), /not a PEM/],
+    [
+      'contain garbage',
       () =>
         writeFileSync(files.cert, `-----BEGIN CERTIFICATE-----\n!!!\n-----END CERTIFICATE-----\n`),
       /not a PEM/,
     ],
-    ['that are gone', () => rmSync(files.cert), /cannot be read: ENOENT/],
+    ['are missing', () => rmSync(files.cert), /cannot be read: ENOENT/],
     [
-      'that are directories',
+      'have a binary key',
       () => {
         rmSync(files.key)
         chmodSync(files.cert, 0o600)
@@ -71,37 +76,40 @@ describe('certificate files (T4)', async () => {
     ],
   ]
 
-  it.each(faults)('%s leave the pair in use, and are told of once', (_, spoil, fault) => {
-    const told: string[] = []
+  it.each(invalid)(
+    'leave the pair in use, and are reported once, when they %s',
+    (_, spoil, reason) => {
+      const reported: string[] = []
+      const used: KeyPair[] = []
+      const watch = watchCertificate({
+        files,
+        inUse: good,
+        onRenewed: (pair) => used.push(pair),
+        onInvalid: (each) => reported.push(each),
+      })
+      spoil()
+      watch.check()
+      watch.check()
+      put(other)
+      watch.check()
+      watch.stop()
+
+      expect(reported).toEqual([expect.stringMatching(reason)])
+      expect(used).toEqual([other])
+    },
+  )
+
+  it('cause no renewal while they do not change', () => {
     const used: KeyPair[] = []
     const watch = watchCertificate({
       files,
       inUse: good,
-      onPair: (pair) => used.push(pair),
-      onFault: (each) => told.push(each),
-    })
-    spoil()
-    watch.look()
-    watch.look()
-    put(other)
-    watch.look()
-    watch.stop()
-
-    expect(told).toEqual([expect.stringMatching(fault)])
-    expect(used).toEqual([other])
-  })
-
-  it('that stay as they are cause nothing', () => {
-    const used: KeyPair[] = []
-    const watch = watchCertificate({
-      files,
-      inUse: good,
-      onPair: (pair) => used.push(pair),
-      onFault: (fault) => {
-        throw new Error(fault)
+      onRenewed: (pair) => used.push(pair),
+      onInvalid: (reason) => {
+        throw new Error(reason)
       },
     })
-    watch.look()
+    watch.check()
     watch.stop()
 
     expect(used).toEqual([])

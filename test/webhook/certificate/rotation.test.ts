@@ -2,7 +2,7 @@ import { X509Certificate } from 'node:crypto'
 import { beforeAll, describe, expect, it } from 'vitest'
 import {
   bundleOf,
-  type Circumstances,
+  type RotationInput,
   fromSecretData,
   isTrusted,
   nextStep,
@@ -16,7 +16,7 @@ const day = 86_400_000
 const later = (days: number) => new Date(start.getTime() + days * day)
 const settleMs = 120_000
 
-const at = (now: Date, more: Partial<Circumstances> = {}): Circumstances => ({
+const at = (now: Date, more: Partial<RotationInput> = {}): RotationInput => ({
   names,
   now,
   publishedForMs: null,
@@ -28,12 +28,12 @@ const at = (now: Date, more: Partial<Circumstances> = {}): Circumstances => ({
 let first: OwnCertificates
 beforeAll(async () => {
   const step = await nextStep(null, at(start))
-  if (step === null) throw new Error('nothing was made')
+  if (step === null) throw new Error('no step for a start without certificates')
   first = step.certificates
 })
 
-async function must(current: OwnCertificates, circumstances: Circumstances) {
-  const step = await nextStep(current, circumstances)
+async function requireStep(current: OwnCertificates, input: RotationInput) {
+  const step = await nextStep(current, input)
   if (step === null) throw new Error('no step was due')
   return step
 }
@@ -45,69 +45,71 @@ describe('the first certificates', () => {
     expect(first).toMatchObject({ next: null, old: null })
   })
 
-  it('survive a Secret as they are', () => {
+  it('are the same after a round trip through a Secret', () => {
     expect(fromSecretData(toSecretData(first), start)).toEqual(first)
   })
 
-  it('are left alone while nothing is due', async () => {
+  it('stay while no step is due', async () => {
     expect(await nextStep(first, at(later(59)))).toBeNull()
   })
 })
 
 describe('the leaf', () => {
   it.each([60, 80, 100, 365])('is renewed by the same CA on day %i', async (days) => {
-    const { certificates } = await must(first, at(later(days)))
+    const { certificates } = await requireStep(first, at(later(days)))
 
     expect(certificates.signer).toBe(first.signer)
     expect(isTrusted(certificates.leaf.cert, bundleOf(first), later(days + 89))).toBe(true)
     expect(isTrusted(certificates.leaf.cert, bundleOf(first), later(days + 91))).toBe(false)
   })
 
-  it('is made again for another name', async () => {
+  it('is issued again when a name is added', async () => {
     const other = ['berth.other.svc'] as const
-    const { certificates, why } = await must(first, at(start, { names: other }))
+    const { certificates, reason } = await requireStep(first, at(start, { names: other }))
 
     expect(new X509Certificate(certificates.leaf.cert).checkHost(other[0])).toBe(other[0])
-    expect(why).toContain('berth.other.svc')
+    expect(reason).toContain('berth.other.svc')
   })
 })
 
 describe('a CA', () => {
   it.each([
-    ['when two thirds of its life are over', at(later(731))],
-    ['when it is asked for', at(start, { rotate: true })],
-  ])('is replaced in two steps %s', async (_, circumstances) => {
-    const { now } = circumstances
+    ['when two thirds of its lifetime are over', at(later(731))],
+    ['when a user requests it', at(start, { rotate: true })],
+  ])('is replaced in two steps %s', async (_, input) => {
+    const { now } = input
     const fresh = {
       ...first,
-      leaf: (await must(first, at(now, { names: ['x.svc'] }))).certificates.leaf,
+      leaf: (await requireStep(first, at(now, { names: ['x.svc'] }))).certificates.leaf,
     }
-    const current = { ...fresh, leaf: (await must(fresh, at(now))).certificates.leaf }
-    const published = await must(current, circumstances)
+    const current = { ...fresh, leaf: (await requireStep(fresh, at(now))).certificates.leaf }
+    const published = await requireStep(current, input)
 
     expect(published.certificates).toMatchObject({ signer: first.signer, leaf: current.leaf })
     const both = bundleOf(published.certificates)
     for (const publishedForMs of [null, 0, settleMs - 1])
       expect(await nextStep(published.certificates, at(now, { publishedForMs }))).toBeNull()
 
-    const switched = (await must(published.certificates, at(now, { publishedForMs: settleMs })))
-      .certificates
+    const switched = (
+      await requireStep(published.certificates, at(now, { publishedForMs: settleMs }))
+    ).certificates
     expect(switched.signer).toEqual(published.certificates.next)
     expect(isTrusted(switched.leaf.cert, first.signer.cert, now)).toBe(false)
-    // Who has not yet heard of the switch trusts it, and who has, trusts what others still serve.
+    // API servers with the old bundle trust the new leaf, and API servers with the new bundle trust the old leaf.
     expect(isTrusted(switched.leaf.cert, both, now)).toBe(true)
     expect(isTrusted(current.leaf.cert, bundleOf(switched), now)).toBe(true)
 
     const before = new Date(now.getTime() + 59 * day)
     expect(await nextStep(switched, at(before))).toBeNull()
-    const renewed = (await must(switched, at(new Date(now.getTime() + 61 * day)))).certificates
+    const renewed = (await requireStep(switched, at(new Date(now.getTime() + 61 * day))))
+      .certificates
     expect(renewed.old).toEqual(switched.old)
-    const after = await must(renewed, at(new Date(now.getTime() + 91 * day)))
+    const after = await requireStep(renewed, at(new Date(now.getTime() + 91 * day)))
     expect(after.certificates.old).toBeNull()
   })
 
-  it('is not asked to sign before the one after it has been heard of, however late', async () => {
-    const published = (await must(first, at(start, { rotate: true }))).certificates
+  it('keeps signing until the next CA is published, however long that takes', async () => {
+    const published = (await requireStep(first, at(start, { rotate: true }))).certificates
 
     expect(await nextStep(published, at(start, { rotate: true }))).toBeNull()
   })
@@ -118,20 +120,20 @@ describe('a Secret', () => {
     ['is empty', {}],
     ['has no CA', { 'signer.crt': '' }],
     ['has a key of another CA', { 'signer.key': '' }],
-    ['has garbage for a leaf', { 'tls.crt': Buffer.from('garbage').toString('base64') }],
+    ['has garbage as a leaf', { 'tls.crt': Buffer.from('garbage').toString('base64') }],
   ]
 
-  it.each(broken)('that %s gives nothing', (reason, wrong) => {
+  it.each(broken)('that %s has no usable certificates', (reason, wrong) => {
     const data = reason === 'is empty' ? undefined : { ...toSecretData(first), ...wrong }
 
     expect(fromSecretData(data, start)).toBeNull()
   })
 
-  it('whose CA has ended gives nothing', () => {
+  it('whose CA has expired has no usable certificates', () => {
     expect(fromSecretData(toSecretData(first), later(1_096))).toBeNull()
   })
 
-  it('with a broken next CA goes on with the one that signs', () => {
+  it('with a broken next CA keeps the CA that signs', () => {
     const data = { ...toSecretData(first), 'next.crt': 'AAAA', 'next.key': 'AAAA' }
 
     expect(fromSecretData(data, start)).toEqual(first)

@@ -5,11 +5,11 @@ import { makeCertificates } from '../../../src/webhook/certificate/self-signed.t
 const now = new Date('2026-06-01T00:00:00Z')
 const names = ['berth-webhook.berth-system.svc', '127.0.0.1', '::1'] as const
 
-describe('certificates (T1)', async () => {
+describe('certificates', async () => {
   const { ca, leaf } = await makeCertificates({ names: [...names], days: 30, now })
   const [authority, serving] = [new X509Certificate(ca.cert), new X509Certificate(leaf.cert)]
 
-  it('are a CA and a leaf apart from it', () => {
+  it('are a CA and a leaf with a key of its own', () => {
     expect([authority.ca, serving.ca]).toEqual([true, false])
     expect(serving.verify(authority.publicKey)).toBe(true)
     expect(ca.key).not.toBe(leaf.key)
@@ -18,7 +18,7 @@ describe('certificates (T1)', async () => {
   it.each([
     ['CA', authority],
     ['leaf', serving],
-  ])('the %s is ECDSA P-256, signed with SHA-256', (_, certificate) => {
+  ])('use ECDSA P-256 and SHA-256: the %s', (_, certificate) => {
     expect(certificate.publicKey.asymmetricKeyDetails).toEqual({ namedCurve: 'prime256v1' })
     expect(certificate.toLegacyObject()).toMatchObject({ asn1Curve: 'prime256v1' })
     expect(Buffer.from(certificate.raw).includes(Buffer.from('06082a8648ce3d040302', 'hex'))).toBe(
