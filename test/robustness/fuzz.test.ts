@@ -1,6 +1,6 @@
 /**
- * Reviews that nobody has thought of. `FUZZ_RUNS=100000` runs each property that often, `FUZZ_SEED` repeats a run:
- * the seed is in the message of a failure.
+ * Property tests with generated reviews. `FUZZ_RUNS=100000` runs each property that often. `FUZZ_SEED` repeats a run; a
+ * failure message has the seed.
  */
 import fc from 'fast-check'
 import { afterEach, describe, expect, it } from 'vitest'
@@ -8,14 +8,21 @@ import { imagesAnnotation } from '../../src/decision/pod/images-annotation.ts'
 import { findSites, isMirrorPod } from '../../src/decision/pod/sites.ts'
 import { member } from '../../src/json/json.ts'
 import { digestA, digestB } from '../support/questions.ts'
-import { expectRefusal, expectResponse } from './answer.ts'
-import { createDoor } from './door.ts'
+import { expectErrorResponse, expectResponse } from './expect-response.ts'
 import { applyOperations, differences } from './json-patch.ts'
-import { claimingReview, hostileImages, podToDeny, review, reviewText, wildReview } from './pods.ts'
+import {
+  reviewWithRecords,
+  hostileImages,
+  podToDeny,
+  review,
+  reviewText,
+  wildReview,
+} from './pods.ts'
 import { createSubject, deniedImage, knownHosts } from './subject.ts'
+import { createTestServer } from './test-server.ts'
 
 const { FUZZ_RUNS, FUZZ_SEED } = process.env
-const unhurried = { timeout: 3_600_000 }
+const slow = { timeout: 3_600_000 }
 
 function runs(numRuns: number) {
   const seed = FUZZ_SEED === undefined ? {} : { seed: Number(FUZZ_SEED) }
@@ -40,10 +47,10 @@ function requestIn(text: string): Request {
   return (JSON.parse(text) as { readonly request: Request }).request
 }
 
-describe('a pod that a tenant has written', () => {
+describe('a generated pod', () => {
   const subject = createSubject()
 
-  it('is admitted, whatever is in it (B2, B8)', unhurried, async () => {
+  it('is admitted, whatever it contains', slow, async () => {
     await fc.assert(
       fc.asyncProperty(review, async (text) => {
         const response = await subject.answer(text)
@@ -57,26 +64,26 @@ describe('a pod that a tenant has written', () => {
   })
 
   it(
-    'gets a patch that applies and touches nothing but its leaves (P3, P4)',
-    unhurried,
+    'gets a patch that applies and changes only images, pull policies, pull secrets and the annotation',
+    slow,
     async () => {
       await fc.assert(
         fc.asyncProperty(review, async (text) => {
           const { object } = requestIn(text)
           const after = applyOperations(object, expectResponse(await subject.answer(text)))
 
-          expect(differences(object, after).filter((path) => !isOurs(object, path))).toEqual([])
+          expect(differences(object, after).filter((path) => !mayChange(object, path))).toEqual([])
         }),
         runs(700),
       )
     },
   )
 
-  it('is the same after the second time as after the first (P6)', unhurried, async () => {
+  it('does not change when it is admitted a second time', slow, async () => {
     await fc.assert(
-      fc.asyncProperty(fc.oneof(review, claimingReview), async (text) => {
+      fc.asyncProperty(fc.oneof(review, reviewWithRecords), async (text) => {
         const { object } = requestIn(text)
-        fc.pre(isConsistent(object))
+        fc.pre(hasUniqueNames(object))
         const first = await subject.answer(text)
         const once = applyOperations(object, expectResponse(first))
         const again = JSON.stringify({
@@ -91,7 +98,7 @@ describe('a pod that a tenant has written', () => {
     )
   })
 
-  it('makes nobody ask a host that is not of the configuration (B4, B5)', unhurried, async () => {
+  it('causes requests to hosts of the config only', slow, async () => {
     await fc.assert(
       fc.asyncProperty(review, async (text) => {
         await subject.answer(text)
@@ -110,8 +117,8 @@ describe('a pod that a tenant has written', () => {
   })
 })
 
-/** True for the leaves that Berth may write, and for the things that hold them where there was none. */
-function isOurs(before: unknown, path: readonly (string | number)[]): boolean {
+/** True for the paths that Berth may write, and for parents that it may create for them. */
+function mayChange(before: unknown, path: readonly (string | number)[]): boolean {
   const [top, list, third, fourth, fifth] = path
   const was = member(member(before, String(top)), String(list))
   if (top === 'metadata' && list === 'annotations') {
@@ -137,14 +144,14 @@ function isPlain(value: unknown): boolean {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-/** Two containers of one name are refused by the API server after Berth, which tells sites apart by their names. */
-function isConsistent(pod: unknown): boolean {
+/** False for two containers of one name, which the API server rejects after admission. Sites are known by their names. */
+function hasUniqueNames(pod: unknown): boolean {
   const names = findSites(pod).map(({ name }) => name)
   return new Set(names).size === names.length
 }
 
-/** What the annotation says, in whatever order; nothing if it is no list. */
-function claimsIn(pod: unknown): string[] {
+/** The records of the annotation, sorted; empty if it is not a list. */
+function recordsIn(pod: unknown): string[] {
   const text = member(member(member(pod, 'metadata'), 'annotations'), imagesAnnotation)
   try {
     const claims: unknown = JSON.parse(text as string)
@@ -154,10 +161,10 @@ function claimsIn(pod: unknown): string[] {
   }
 }
 
-describe('a pod that a rule refuses', () => {
+describe('a pod that a rule denies', () => {
   const subject = createSubject({ denies: true })
 
-  it('is refused, whatever else is in it, and nothing else is', unhurried, async () => {
+  it('is denied, whatever else it contains, and no other pod is', slow, async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.oneof(
@@ -168,10 +175,10 @@ describe('a pod that a rule refuses', () => {
           const { object } = requestIn(text)
           const response = await subject.answer(text)
           const after = applyOperations(object, expectResponse(response))
-          const runsIt = findSites(after).some(({ image }) => image === deniedImage)
+          const hasDenied = findSites(after).some(({ image }) => image === deniedImage)
 
           expect(subject.bugs).toEqual([])
-          if (response['allowed'] === true) expect(runsIt && !isMirrorPod(object)).toBe(false)
+          if (response['allowed'] === true) expect(hasDenied && !isMirrorPod(object)).toBe(false)
           else
             expect(JSON.stringify(response['status'])).toContain(
               'row no-entry says otherwise: deny',
@@ -183,9 +190,9 @@ describe('a pod that a rule refuses', () => {
   })
 })
 
-describe('anything at the door', () => {
-  it('is answered with a review, or refused in plain text (B1, B2, B8)', unhurried, async () => {
-    const { app, bugs } = await createDoor()
+describe('a generated request', () => {
+  it('gets a review or an error in plain text', slow, async () => {
+    const { app, bugs } = await createTestServer()
     await fc.assert(
       fc.asyncProperty(requests, async ({ method, url, headers, payload }) => {
         const {
@@ -201,7 +208,7 @@ describe('anything at the door', () => {
         const type = answer['content-type']
         expect(bugs).toEqual([])
         if (statusCode !== 200)
-          return expectRefusal(statusCode, type, method === 'HEAD' ? '-\n' : body)
+          return expectErrorResponse(statusCode, type, method === 'HEAD' ? '-\n' : body)
         expect(type).toBe('application/json; charset=utf-8')
         const sent = JSON.parse(String(payload)) as { request: { uid: string } }
         const { apiVersion, kind, response, ...rest } = JSON.parse(body) as Record<string, unknown>
@@ -219,8 +226,8 @@ describe('anything at the door', () => {
     ['[', ']'],
     ['{"a":', '}'],
     ['{"request":', '}'],
-  ])('that is 200,000 levels of %s%s is no review (B3)', async (open, close) => {
-    const { app } = await createDoor()
+  ])('gets 400 for 200,000 levels of %s%s', async (open, close) => {
+    const { app } = await createTestServer()
     const { statusCode } = await app.inject({
       method: 'POST',
       url: '/mutate',
@@ -288,7 +295,7 @@ const containers = (images: readonly string[]) => ({
   spec: { containers: images.map((image, index) => ({ name: `c${index}`, image })) },
 })
 
-describe('more than anybody needs', () => {
+describe('an oversized pod', () => {
   it.each([
     [
       '5,000 variables',
@@ -303,10 +310,10 @@ describe('more than anybody needs', () => {
     ['100 containers', containers(many(100, (n) => `quay.io/team/app${n}`))],
     ['2,000 containers of one image', containers(many(2_000, () => 'nginx'))],
     [
-      '5,000 containers that are none',
+      '5,000 invalid containers',
       { spec: { containers: many(5_000, (n) => [null, n, 'x', [], {}][n % 5]) } },
     ],
-    ['5,000 names that are none', containers(many(5_000, (n) => `${n}\n@`))],
+    ['5,000 invalid images', containers(many(5_000, (n) => `${n}\n@`))],
     [
       'full annotations',
       { metadata: { annotations: { a: 'x'.repeat(262_143) } }, ...containers(['nginx']) },
@@ -329,20 +336,20 @@ describe('more than anybody needs', () => {
         },
       },
     ],
-  ])('of %s goes through', async (_, object) => {
+  ])('with %s is admitted', async (_, object) => {
     const subject = createSubject()
     const operations = expectResponse(await subject.answer(reviewText(JSON.stringify(object))))
 
     expect(
       differences(object, applyOperations(object, operations)).every((path) =>
-        isOurs(object, path),
+        mayChange(object, path),
       ),
     ).toBe(true)
     expect(subject.bugs).toEqual([])
   })
 
   it.each(hostileImages)(
-    'an image called %j is one of the configuration, or stays as it is',
+    'keeps the image %j or gets one on a host of the config',
     async (image) => {
       const subject = createSubject()
       const object = containers([image])
@@ -378,7 +385,7 @@ describe('more than anybody needs', () => {
     ' ',
   ]
   it.each(parts.flatMap((part) => sizes.map((size) => [part, size] as const)))(
-    'an image of %j, %i characters long, stays as it is (B4)',
+    'keeps an image of %j that is %i characters long',
     async (part, size) => {
       const subject = createSubject()
       const image = `quay.io/${part.repeat(size / part.length)}`
@@ -389,7 +396,7 @@ describe('more than anybody needs', () => {
   )
 
   it.each([['object'], ['oldObject'], ['options']])(
-    '200,000 levels in %s go through (B3)',
+    'is admitted with 200,000 levels in %s',
     async (place) => {
       const subject = createSubject()
       const deep = `${'['.repeat(200_000)}${']'.repeat(200_000)}`
@@ -406,13 +413,13 @@ describe('more than anybody needs', () => {
   )
 })
 
-/** A claim about a site that is not there, so that it is kept as it is. */
-const deepClaim = `{"site":"containers/x","from":"","to":"","row":null,"why":"","deep":${'['.repeat(20_000)}${']'.repeat(20_000)}}`
+/** A record of a site that the pod does not have, so that it would be kept unchanged. */
+const deepRecord = `{"site":"containers/x","from":"","to":"","row":null,"why":"","deep":${'['.repeat(20_000)}${']'.repeat(20_000)}}`
 
-describe('a claim in the annotation', () => {
-  const claiming = (claims: string, images: readonly string[]) =>
+describe('a forged record in the annotation', () => {
+  const podWithRecords = (records: string, images: readonly string[]) =>
     JSON.stringify({
-      metadata: { annotations: { [imagesAnnotation]: claims } },
+      metadata: { annotations: { [imagesAnnotation]: records } },
       ...containers(images),
     })
 
@@ -423,11 +430,11 @@ describe('a claim in the annotation', () => {
     ],
     ['an object', '{"__proto__":[]}'],
     ['20,000 levels', `${'['.repeat(20_000)}${']'.repeat(20_000)}`],
-    ['no JSON', '[{'],
+    ['invalid JSON', '[{'],
     ['nothing', ''],
-  ])('of %s counts for nothing', async (_, claims) => {
+  ])('has no effect when it is %s', async (_, records) => {
     const subject = createSubject()
-    const response = await subject.answer(reviewText(claiming(claims, ['nginx'])))
+    const response = await subject.answer(reviewText(podWithRecords(records, ['nginx'])))
 
     expect(expectResponse(response)[0]).toMatchObject({
       path: '/spec/containers/0/image',
@@ -436,15 +443,17 @@ describe('a claim in the annotation', () => {
     expect(subject.bugs).toEqual([])
   })
 
-  it('cannot make Berth fail, and so get past a rule that refuses', async () => {
+  it('cannot get a pod past a rule by making admission fail', async () => {
     const subject = createSubject({ denies: true })
-    const response = await subject.answer(reviewText(claiming(`[${deepClaim}]`, [deniedImage])))
+    const response = await subject.answer(
+      reviewText(podWithRecords(`[${deepRecord}]`, [deniedImage])),
+    )
 
     expect(response['allowed']).toBe(false)
   })
 
-  it('is followed once and no further', async () => {
-    const claims = [
+  it('is applied once and not followed further', async () => {
+    const records = [
       {
         site: 'containers/c0',
         from: 'elsewhere.example/app:1',
@@ -454,38 +463,41 @@ describe('a claim in the annotation', () => {
       },
       { site: 'containers/c0', from: 'nginx', to: 'elsewhere.example/app:1', row: null, why: '' },
     ]
-    const [once, twice] = await twoLooks(
-      claiming(JSON.stringify(claims), ['quay.io/team/app:1']),
+    const [once, twice] = await admitTwice(
+      podWithRecords(JSON.stringify(records), ['quay.io/team/app:1']),
       '{}',
     )
 
     expect(twice).toEqual(once)
   })
 
-  it('does not outlive the image of which it speaks', async () => {
-    const claims = [{ site: 'containers/c0', from: 'nginx', to: 'old', row: 'hub', why: 'found' }]
-    const [once] = await twoLooks(
-      claiming(JSON.stringify(claims), ['elsewhere.example/app:1']),
+  it('is removed when the image that it describes has changed', async () => {
+    const records = [{ site: 'containers/c0', from: 'nginx', to: 'old', row: 'hub', why: 'found' }]
+    const [once] = await admitTwice(
+      podWithRecords(JSON.stringify(records), ['elsewhere.example/app:1']),
       JSON.stringify(containers(['old'])),
     )
 
-    expect(claimsIn(once)).toEqual([])
+    expect(recordsIn(once)).toEqual([])
   })
 
-  it('that Berth made keeps its place', async () => {
+  it('keeps its place when Berth wrote it', async () => {
     const old = JSON.stringify(containers(['quay.io/team/old:1', `quay.io/team/app:1@${digestB}`]))
-    const [once, twice] = await twoLooks(claiming('[]', ['nginx', 'ghcr.io/team/app:1']), old)
+    const [once, twice] = await admitTwice(
+      podWithRecords('[]', ['nginx', 'ghcr.io/team/app:1']),
+      old,
+    )
 
     expect(twice).toEqual(once)
   })
 
-  async function twoLooks(object: string, oldObject: string): Promise<[unknown, unknown]> {
+  async function admitTwice(object: string, oldObject: string): Promise<[unknown, unknown]> {
     const subject = createSubject()
-    const look = async (text: string) => {
+    const admit = async (text: string) => {
       const review = reviewText(text, { operation: '"UPDATE"', oldObject })
       return applyOperations(JSON.parse(text), expectResponse(await subject.answer(review)))
     }
-    const once = await look(object)
-    return [once, await look(JSON.stringify(once))]
+    const once = await admit(object)
+    return [once, await admit(JSON.stringify(once))]
   }
 })

@@ -1,4 +1,4 @@
-/** What goes wrong on a wire: senders that stop, lie, shout, or speak something else. After each of them the door still answers. */
+/** Broken and hostile connections: after each of them the server still answers reviews and holds nothing for the old ones. */
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { connect as connectPlain } from 'node:net'
@@ -8,30 +8,30 @@ import { gzipSync } from 'node:zlib'
 import fc from 'fast-check'
 import { Agent, request } from 'undici'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
-import { senderLimits } from '../../src/webhook/server/app.ts'
-import { maxReviewBytes } from '../../src/webhook/server/body.ts'
-import { expectRefusal, expectResponse } from './answer.ts'
-import { createDoor, type Door } from './door.ts'
+import { requestTimeouts } from '../../src/webhook/server/app.ts'
+import { maxReviewBytes } from '../../src/webhook/server/read-body.ts'
+import { expectErrorResponse, expectResponse } from './expect-response.ts'
 import { reviewText, wildReview } from './pods.ts'
+import { createTestServer, type TestServer } from './test-server.ts'
 
 const pod = '{"metadata":{},"spec":{"containers":[{"name":"a","image":"nginx"}]}}'
 const review = reviewText(pod)
 const nothing = { requests: 0, bytes: 0 }
-const unhurried = { timeout: 60_000 }
+const slow = { timeout: 60_000 }
 
-let door: Door
+let server: TestServer
 let agent: Agent
 let port: number
-let impatient: Door
+let impatient: TestServer
 let impatientPort: number
 
 beforeAll(async () => {
-  door = await createDoor()
-  await door.app.listen({ host: '127.0.0.1', port: 0 })
-  port = (door.app.server.address() as AddressInfo).port
-  agent = new Agent({ connect: { ca: door.ca }, connections: 50 })
-  impatient = await createDoor()
-  // The same server with less patience: Node reads these when it listens, and looks at its connections that often.
+  server = await createTestServer()
+  await server.app.listen({ host: '127.0.0.1', port: 0 })
+  port = (server.app.server.address() as AddressInfo).port
+  agent = new Agent({ connect: { ca: server.ca }, connections: 50 })
+  impatient = await createTestServer()
+  // Shorter time limits: Node reads these when the server starts to listen.
   Object.assign(impatient.app.server, {
     requestTimeout: 100,
     headersTimeout: 50,
@@ -43,7 +43,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await agent.close()
-  await Promise.all([door.app.close(), impatient.app.close()])
+  await Promise.all([server.app.close(), impatient.app.close()])
 })
 
 afterEach(async () => {
@@ -52,8 +52,8 @@ afterEach(async () => {
     200,
     expect.objectContaining({ uid: 'u1', allowed: true, patchType: 'JSONPatch' }),
   ])
-  expect([...door.bugs, ...impatient.bugs]).toEqual([])
-  await vi.waitFor(() => expect([door.underWay, impatient.underWay]).toEqual([nothing, nothing]))
+  expect([...server.bugs, ...impatient.bugs]).toEqual([])
+  await vi.waitFor(() => expect([server.inFlight, impatient.inFlight]).toEqual([nothing, nothing]))
 })
 
 async function post(
@@ -74,14 +74,14 @@ async function post(
 }
 
 async function open(to = port): Promise<TLSSocket> {
-  const socket = connect({ host: '127.0.0.1', port: to, servername: 'localhost', ca: door.ca })
+  const socket = connect({ host: '127.0.0.1', port: to, servername: 'localhost', ca: server.ca })
   socket.on('error', () => undefined)
   await once(socket, 'secureConnect')
   return socket
 }
 
-/** Writes it as it stands, and waits until the door has closed the connection. */
-async function rawly(text: string | Buffer, to = port): Promise<string> {
+/** Sends text as it is, and returns what the server sent before it closed the connection. */
+async function sendRaw(text: string | Buffer, to = port): Promise<string> {
   const socket = await open(to)
   const chunks: Buffer[] = []
   socket.on('data', (chunk: Buffer) => chunks.push(chunk))
@@ -98,12 +98,12 @@ function head(headers: readonly string[], path = '/mutate'): string {
 const whole = (body: string, ...more: string[]) =>
   `${head([`content-length: ${Buffer.byteLength(body)}`, ...more])}${body}`
 
-describe('reviews that nobody has thought of', () => {
-  it('are answered over a real connection as well (B8)', async () => {
+describe('generated reviews', () => {
+  it('get an answer over a real connection', async () => {
     await fc.assert(
       fc.asyncProperty(wildReview, async (text) => {
         const { status, type, body } = await post(text)
-        if (status !== 200) return expectRefusal(status, type, body)
+        if (status !== 200) return expectErrorResponse(status, type, body)
         const { response } = JSON.parse(body) as { response: Record<string, unknown> }
         expectResponse(response)
         expect(response['allowed']).toBe(true)
@@ -113,23 +113,23 @@ describe('reviews that nobody has thought of', () => {
   })
 })
 
-describe('a sender', () => {
-  it('that stops in the middle of the body is cut off', async () => {
-    const answer = await rawly(`${head(['content-length: 1000'])}{"apiVersion":`, impatientPort)
+describe('a caller', () => {
+  it('that stops in the middle of the body gets 408', async () => {
+    const answer = await sendRaw(`${head(['content-length: 1000'])}{"apiVersion":`, impatientPort)
 
     expect(answer).toMatch(/^HTTP\/1\.1 408 /)
   })
 
-  it('that stops in the middle of the headers is cut off', async () => {
-    expect(await rawly('POST /mutate HTTP/1.1\r\nhost: x\r\n', impatientPort)).toMatch(
+  it('that stops in the middle of the headers gets 408', async () => {
+    expect(await sendRaw('POST /mutate HTTP/1.1\r\nhost: x\r\n', impatientPort)).toMatch(
       /^HTTP\/1\.1 408 /,
     )
   })
 
   it(
-    'has ten seconds in all, and five for the headers, and is then told so',
+    'has ten seconds for a request and five for its headers',
     async () => {
-      expect(senderLimits).toMatchObject({ requestMs: 10_000, headersMs: 5_000 })
+      expect(requestTimeouts).toMatchObject({ requestMs: 10_000, headersMs: 5_000 })
 
       const socket = await open()
       let text = ''
@@ -139,58 +139,58 @@ describe('a sender', () => {
 
       expect(text).toMatch(/^HTTP\/1\.1 408 /)
     },
-    unhurried.timeout,
+    slow.timeout,
   )
 
-  it('that goes away in the middle of the body is forgotten', async () => {
+  it('that closes the connection in the middle of the body leaves nothing in flight', async () => {
     const socket = await open()
     socket.write(`${head([`content-length: ${review.length}`])}${review.slice(0, 50)}`)
-    await vi.waitFor(() => expect(door.underWay.requests).toBe(1))
+    await vi.waitFor(() => expect(server.inFlight.requests).toBe(1))
     socket.destroy()
-    await vi.waitFor(() => expect(door.underWay).toEqual(nothing))
+    await vi.waitFor(() => expect(server.inFlight).toEqual(nothing))
   })
 
-  it('that announces less than it sends is told so, and nothing is made of the rest', async () => {
-    const answer = await rawly(`${head(['content-length: 10'])}${review}`)
+  it('that sends more than its content-length gets 400', async () => {
+    const answer = await sendRaw(`${head(['content-length: 10'])}${review}`)
 
     expect(answer).toMatch(/^HTTP\/1\.1 400 /)
   })
 
   it.each([
-    ['more than is taken', [`content-length: ${maxReviewBytes + 1}`, 'connection: close'], 413],
-    ['no number', ['content-length: many'], 400],
-    ['less than nothing', ['content-length: -1'], 400],
+    ['more than 8 MiB', [`content-length: ${maxReviewBytes + 1}`, 'connection: close'], 413],
+    ['a length that is not a number', ['content-length: many'], 400],
+    ['a negative length', ['content-length: -1'], 400],
     ['two lengths', ['content-length: 10', 'content-length: 11'], 400],
     ['a length and chunks', ['content-length: 10', 'transfer-encoding: chunked'], 400],
-    ['a coding that is none', ['transfer-encoding: chunked, gzip'], 400],
-  ])('that announces %s is refused before it has sent any of it', async (_, headers, status) => {
-    expect(await rawly(head(headers))).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `))
+    ['an unknown transfer coding', ['transfer-encoding: chunked, gzip'], 400],
+  ])('that announces %s gets an error before it sends the body', async (_, headers, status) => {
+    expect(await sendRaw(head(headers))).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `))
   })
 
-  // The connection may be reset before the answer is read, as the sender has not been heard out.
-  it('of endless headers is stopped', async () => {
-    expect(await rawly(head([`x: ${'y'.repeat(100_000)}`]))).toMatch(/^(?:HTTP\/1\.1 431 |$)/)
+  // The connection may be reset before the caller reads the response, because the server does not read the rest.
+  it('that sends endless headers gets 431', async () => {
+    expect(await sendRaw(head([`x: ${'y'.repeat(100_000)}`]))).toMatch(/^(?:HTTP\/1\.1 431 |$)/)
   })
 
   it.each([
-    ['is told how much is taken', [`content-length: ${maxReviewBytes + 1}`], '413'],
-    ['has sent what is no review', ['transfer-encoding: chunked'], '400'],
-  ])('that %s and goes on sending leaves nothing behind', async (_, headers, status) => {
+    ['gets 413', [`content-length: ${maxReviewBytes + 1}`], '413'],
+    ['sent an invalid review', ['transfer-encoding: chunked'], '400'],
+  ])('that %s and goes on sending leaves nothing in flight', async (_, headers, status) => {
     const socket = await open()
     const answered = once(socket, 'data')
     socket.write(head(headers))
     if (status === '400') socket.write('1\r\n{\r\n0\r\n\r\n')
     const [answer] = (await answered) as [Buffer]
     for (let sent = 0; sent < 20; sent++) socket.write(Buffer.alloc(100_000, ' '))
-    await vi.waitFor(() => expect(door.underWay.requests).toBe(0))
+    await vi.waitFor(() => expect(server.inFlight.requests).toBe(0))
     socket.destroy()
 
     expect(answer.toString()).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `))
   })
 
-  it('of endless chunks is stopped', async () => {
+  it('that sends endless chunks gets 413', async () => {
     const chunk = `10000\r\n${' '.repeat(0x1_00_00)}\r\n`
-    const answer = await rawly(
+    const answer = await sendRaw(
       head(['transfer-encoding: chunked', 'connection: close']) + chunk.repeat(129),
     )
 
@@ -206,18 +206,18 @@ describe('a sender', () => {
         .toString('latin1')
         .repeat(16),
     ],
-  ])('of %s, packed, is told that it is not JSON', async (_, packed) => {
+  ])('that sends %s with gzip gets 400', async (_, packed) => {
     const body = Buffer.from(packed as string, 'latin1')
     const { status, type, body: text } = await post(body, { 'content-encoding': 'gzip' })
 
     expect(status).toBe(400)
-    expectRefusal(status, type, text)
+    expectErrorResponse(status, type, text)
   })
 
   it.each([
     ['plain HTTP', whole(review)],
-    ['nothing that is known', '\u0000\u0001\u0002\r\n\r\n'.repeat(100)],
-  ])('of %s where TLS is spoken gets no answer', async (_, text) => {
+    ['unknown bytes', '\u0000\u0001\u0002\r\n\r\n'.repeat(100)],
+  ])('that sends %s to the TLS port gets no response', async (_, text) => {
     const socket = connectPlain(port, '127.0.0.1')
     socket.on('error', () => undefined)
     socket.write(text)
@@ -229,18 +229,18 @@ describe('a sender', () => {
   })
 
   it.each([
-    ['no HTTP', 'hello\r\n\r\n', 400],
-    ['HTTP/2 without having agreed on it', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 400],
-    ['a path that is none', head(['content-length: 0', 'connection: close'], '/%zz'), 400],
-    ['a method that is none', 'BREW /mutate HTTP/1.1\r\nhost: x\r\n\r\n', 400],
-    ['no host', 'POST /mutate HTTP/1.1\r\n\r\n', 400],
-  ])('of %s is told so', async (_, text, status) => {
-    expect(await rawly(text)).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `))
+    ['text that is not HTTP', 'hello\r\n\r\n', 400],
+    ['HTTP/2 without ALPN', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 400],
+    ['an invalid path', head(['content-length: 0', 'connection: close'], '/%zz'), 400],
+    ['an unknown method', 'BREW /mutate HTTP/1.1\r\nhost: x\r\n\r\n', 400],
+    ['no host header', 'POST /mutate HTTP/1.1\r\n\r\n', 400],
+  ])('that sends %s gets 400', async (_, text, status) => {
+    expect(await sendRaw(text)).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `))
   })
 })
 
-describe('many at once', () => {
-  it('on one connection are answered in their order', async () => {
+describe('many requests', () => {
+  it('on one connection get their answers in order', async () => {
     const uids = Array.from({ length: 20 }, (_, index) => `u${index}`)
     const texts = uids.map((uid, index) =>
       whole(
@@ -248,12 +248,12 @@ describe('many at once', () => {
         index === uids.length - 1 ? 'connection: close' : 'connection: keep-alive',
       ),
     )
-    const answers = await rawly(texts.join(''))
+    const answers = await sendRaw(texts.join(''))
 
     expect([...answers.matchAll(/"uid":"(u\d+)"/g)].map(([, uid]) => uid)).toEqual(uids)
   })
 
-  it('of 8 MiB are shed before they take more memory than there is', unhurried, async () => {
+  it('of 8 MiB are shed with 503 before they use up the memory', slow, async () => {
     const name = 'x'.repeat(maxReviewBytes - review.length - 100)
     const body = Buffer.from(reviewText(pod.replace('{}', `{"name":"${name}"}`)))
     const before = process.memoryUsage.rss()
@@ -268,7 +268,7 @@ describe('many at once', () => {
           'content-length': String(body.length),
         })
         peak = Math.max(peak, process.memoryUsage.rss())
-        if (status !== 200) expectRefusal(status, type, text)
+        if (status !== 200) expectErrorResponse(status, type, text)
         return status
       }),
     )
@@ -278,7 +278,7 @@ describe('many at once', () => {
   })
 })
 
-/** Small writes with waiting in between, so that what is measured is not the sender's own memory. */
+/** In small writes, so that the test does not measure the memory of the sender. */
 function* inPieces(body: Buffer): Generator<Buffer> {
   for (let at = 0; at < body.length; at += 0x1_00_00) yield body.subarray(at, at + 0x1_00_00)
 }

@@ -1,4 +1,4 @@
-/** RFC 6902 once more, from the text of the RFC and nothing else, so that two implementations have to agree. */
+/** A second implementation of JSON Patch, written from RFC 6902 alone, to compare the first one with. */
 import { isDeepStrictEqual } from 'node:util'
 
 export interface Operation {
@@ -9,7 +9,7 @@ export interface Operation {
 
 type Path = readonly (string | number)[]
 
-/** The document after all operations; throws where the RFC says that it is an error. */
+/** Returns the document after all operations. Throws where the RFC defines an error. */
 export function applyOperations(document: unknown, operations: readonly Operation[]): unknown {
   return operations.reduce(
     (node, operation) => change(node, tokensOf(operation), operation),
@@ -53,7 +53,7 @@ function changeList(
   return adds ? list.toSpliced(index, 0, value) : list.toSpliced(index, 1)
 }
 
-/** Where two documents differ: the topmost places that are in one only or have another type, and the leaves that differ. */
+/** Returns the paths at which two documents differ: topmost ones that exist in one only or have another type, and leaves. */
 export function differences(before: unknown, after: unknown, at: Path = []): Path[] {
   if (isTree(before) && isTree(after) && Array.isArray(before) === Array.isArray(after)) {
     const keys = new Set([...Object.keys(before), ...Object.keys(after)])
@@ -70,14 +70,14 @@ function isTree(value: unknown): value is object {
   return typeof value === 'object' && value !== null
 }
 
-/** Numbers as they are written, because `JSON.parse` rounds beyond 2^53. */
+/** Parses numbers to their literal text, because `JSON.parse` rounds beyond 2^53. */
 export function parseExactly(text: string): unknown {
   return parseWithSource(text, (_, value, { source }) =>
     typeof value === 'number' ? `number ${source}` : value,
   )
 }
 
-// What ECMAScript passes as a third argument, the type library does not know yet.
+// The type library does not have the third argument of the reviver yet (ECMAScript, JSON.parse source text access).
 const parseWithSource = JSON.parse as (
   text: string,
   reviver: (key: string, value: unknown, context: { readonly source?: string }) => unknown,

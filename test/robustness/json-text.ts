@@ -1,6 +1,6 @@
 /**
- * JSON as text that fast-check makes up. Text, because a value cannot say all that JSON can: a member twice, 2^53 + 1,
- * half a surrogate pair, `__proto__` as a name.
+ * Generators of JSON text for fast-check. Text, because JavaScript values cannot express all of JSON: a duplicate member,
+ * 2^53 + 1, half a surrogate pair, `__proto__` as a name.
  */
 import fc from 'fast-check'
 
@@ -50,7 +50,7 @@ const anyUnits = fc
   .array(fc.integer({ min: 0, max: 0xff_ff }), { maxLength: 8 })
   .map((units) => String.fromCharCode(...units))
 
-/** A string that somebody meant ill with, or that nobody meant anything with. */
+/** Strings that an attacker would try, and random ones. */
 export const hostile: fc.Arbitrary<string> = fc.oneof(
   { arbitrary: fc.constantFrom(...hostileTexts), weight: 3 },
   { arbitrary: anyUnits, weight: 1 },
@@ -80,7 +80,7 @@ export const json: JsonText = fc.letrec<{ node: string }>((tie) => ({
   ),
 })).node
 
-/** Mostly what it should be, now and then anything else. */
+/** The given JSON in most cases, any JSON in a few. */
 export function wild(text: JsonText): JsonText {
   return fc.oneof({ arbitrary: text, weight: 30 }, { arbitrary: json, weight: 1 })
 }
@@ -95,16 +95,16 @@ export function listOf(item: JsonText, maxLength: number): JsonText {
     .map((items) => `[${items.join(',')}]`)
 }
 
-/** An object whose `usual` members are seldom missing and whose `rare` ones often are; sometimes with one that nobody knows. */
+/** An object whose `usual` members are rarely missing and whose `rare` members often are; sometimes with an unknown member. */
 export function objectOf(
   usual: Readonly<Record<string, JsonText>>,
   rare: Readonly<Record<string, JsonText>> = {},
 ): JsonText {
   const members = [...membersOf(usual, 30, 1), ...membersOf(rare, 1, 2)]
-  const stranger = maybe(fc.tuple(quoted(hostile), json), 1, 5)
+  const unknown = maybe(fc.tuple(quoted(hostile), json), 1, 5)
   return fc
-    .tuple(stranger, ...members)
-    .map((made) => braced(made.filter((pair) => pair !== null) as [string, string][]))
+    .tuple(unknown, ...members)
+    .map((pairs) => braced(pairs.filter((pair) => pair !== null) as [string, string][]))
 }
 
 function membersOf(fields: Readonly<Record<string, JsonText>>, present: number, absent: number) {
@@ -117,7 +117,7 @@ function membersOf(fields: Readonly<Record<string, JsonText>>, present: number, 
   )
 }
 
-/** The value or null, in these proportions. */
+/** The value or null, in this proportion. */
 function maybe<T>(value: fc.Arbitrary<T>, present: number, absent: number): fc.Arbitrary<T | null> {
   return fc.oneof(
     { arbitrary: value, weight: present },

@@ -1,6 +1,6 @@
 /**
- * Berth's patches as the API server's own library applies them. The stored cases were made by e2e/oracles/json-patch/golden.ts;
- * with Go at hand, `PATCH_ORACLE=1` asks that library about 10,000 others.
+ * Compares Berth's patches with how the API server's own library applies them. e2e/oracles/json-patch/golden.ts generated the
+ * stored cases; where Go is installed, `PATCH_ORACLE=1` compares 10,000 more.
  */
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
@@ -18,7 +18,7 @@ const { PATCH_ORACLE, FUZZ_SEED } = process.env
 const fixture = new URL('../fixtures/patches.json', import.meta.url)
 const golden = JSON.parse(readFileSync(fixture, 'utf8')) as GoldenCase[]
 
-/** What three implementations make of one patch, and where any two of them disagree. */
+/** Applies one patch with three implementations, and returns where two of them disagree. */
 function disagreements({ object, patch, result }: GoldenCase): unknown[] {
   const before: unknown = JSON.parse(object)
   const expected: unknown = JSON.parse(result)
@@ -26,13 +26,13 @@ function disagreements({ object, patch, result }: GoldenCase): unknown[] {
   return [
     ...differences(expected, applyPatch(before, operations)),
     ...differences(expected, applyOperations(before, operations)),
-    // Once more with every number as it was written.
+    // Again with the literal text of every number.
     ...differences(parseExactly(result), applyOperations(parseExactly(object), operations)),
   ]
 }
 
 describe('the stored cases', () => {
-  it('are enough of them, with every operation and kind of place that Berth has', () => {
+  it('cover every operation and every kind of path that Berth uses', () => {
     const places = golden.flatMap(({ patch }) =>
       (JSON.parse(patch) as Operation[]).map(
         ({ op, path }) => `${op} ${path.replaceAll(/(?<=\/)\d+/g, 'N')}`,
@@ -57,7 +57,7 @@ describe('the stored cases', () => {
     ])
   })
 
-  it('get the same patches today', async () => {
+  it('still get the same patches', async () => {
     const subject = createSubject()
     const patches: (string | null)[] = []
     for (const one of golden) patches.push(await patchFor(subject, one))
@@ -65,11 +65,11 @@ describe('the stored cases', () => {
     expect(patches).toEqual(golden.map(({ patch }) => patch))
   })
 
-  it('become the same pods under the API server, in `berth dev`, and by the RFC (P3, P5)', () => {
+  it('become the same pods in the API server, in `berth dev`, and by RFC 6902', () => {
     expect(golden.filter((one) => disagreements(one).length > 0)).toEqual([])
   })
 
-  it('keep numbers beyond 2^53 and the way in which numbers are written', () => {
+  it('keep numbers beyond 2^53 and the literal text of numbers', () => {
     const results = golden.map(({ result }) => result).join('\n')
 
     for (const text of ['9007199254740993', '-18446744073709551615', '1e400', '0.10', '1E-7']) {
@@ -78,7 +78,7 @@ describe('the stored cases', () => {
   })
 })
 
-describe.skipIf(PATCH_ORACLE !== '1')('10,000 pods', () => {
+describe.skipIf(PATCH_ORACLE !== '1')('10,000 generated pods', () => {
   it('get patches that the API server applies', { timeout: 600_000 }, async () => {
     const cases = await makeCases(10_000, Number(FUZZ_SEED ?? Date.now() % 2 ** 31))
     const answers = applyWithGo(cases)

@@ -1,4 +1,4 @@
-/** Pods and reviews, as text: what an API server would send, what a tenant could make it send, and what nobody would. */
+/** Generators of pods and reviews as text: valid ones, ones that a tenant can cause, and ones with anything in any place. */
 import fc from 'fast-check'
 import { digestA } from '../support/questions.ts'
 import {
@@ -33,7 +33,7 @@ const plainImages = [
   'auto',
 ]
 
-/** Addresses written so that some parser takes them for another host, names that are none, and names that are too much. */
+/** Spellings that some parser may read as another host, invalid names, and names that are too long. */
 export const hostileImages = [
   'nɡinx',
   'qυay.io/team/app',
@@ -111,7 +111,7 @@ const name = fc.oneof(
 const policy = fc.constantFrom('Always', 'IfNotPresent', 'Never', '')
 const lists = ['initContainers', 'containers', 'ephemeralContainers', 'volumes']
 
-/** What a tenant could write into the annotation: records that fit the pod, records that do not, and no records at all. */
+/** What a tenant could write into the annotation: records that match the pod, records that do not, and other text. */
 const forged: fc.Arbitrary<string> = fc.oneof(
   {
     arbitrary: listOf(
@@ -160,7 +160,6 @@ const volume = objectOf(
 const secrets = listOf(wild(objectOf({ name: quoted(fc.constantFrom('ours', 'theirs')) })), 2)
 const maybeNull = (text: JsonText) => fc.oneof({ arbitrary: text, weight: 8 }, fc.constant('null'))
 
-/** `extra` goes into the list of containers, wherever that is one. */
 function podWith(containers: JsonText): JsonText {
   return objectOf(
     {
@@ -186,10 +185,10 @@ function podWith(containers: JsonText): JsonText {
   )
 }
 
-/** Pods that an API server might send, and pods with a wrong type in any place. */
+/** Pods that an API server may send, some with a wrong type in some place. */
 export const pod: JsonText = podWith(listOf(wild(container), 4))
 
-/** A pod that asks, among other things, for what a rule refuses. */
+/** Pods with an image that a rule denies, among others. */
 export const podToDeny: JsonText = fc
   .tuple(
     fc.array(wild(container), { maxLength: 3 }),
@@ -207,7 +206,7 @@ const operations = fc.oneof(
 )
 const resource = '{"group":"","version":"v1","resource":"pods"}'
 
-/** A review as an API server writes it, around whatever a tenant writes. */
+/** Reviews as an API server writes them, around a pod of a tenant. */
 export const review: JsonText = fc
   .tuple(
     pod,
@@ -234,28 +233,32 @@ const fewImages = quoted(
     'auto',
   ),
 )
-const claim = fc
+const record = fc
   .tuple(fc.constantFrom('a', 'b'), fewImages, fewImages)
   .map(
     ([site, from, to]) =>
       `{"site":"containers/${site}","from":${from},"to":${to},"row":null,"why":""}`,
   )
-const claimingPod = fc
-  .tuple(listOf(claim, 4), fewImages, fewImages)
+const podWithRecords = fc
+  .tuple(listOf(record, 4), fewImages, fewImages)
   .map(
-    ([claims, one, other]) =>
-      `{"metadata":{"annotations":{"berth.dev/images":${JSON.stringify(claims)}}},` +
+    ([records, one, other]) =>
+      `{"metadata":{"annotations":{"berth.dev/images":${JSON.stringify(records)}}},` +
       `"spec":{"containers":[{"name":"a","image":${one}},{"name":"b","image":${other}}]}}`,
   )
 
-/** Few images and many records that claim something of them, so that claims meet, contradict, and lead in circles. */
-export const claimingReview: JsonText = fc
-  .tuple(claimingPod, fc.option(claimingPod, { nil: 'null' }), fc.constantFrom('CREATE', 'UPDATE'))
+/** Few images and many records of them, so that records overlap, contradict each other and form circles. */
+export const reviewWithRecords: JsonText = fc
+  .tuple(
+    podWithRecords,
+    fc.option(podWithRecords, { nil: 'null' }),
+    fc.constantFrom('CREATE', 'UPDATE'),
+  )
   .map(([object, oldObject, operation]) =>
     reviewText(object, { operation: JSON.stringify(operation), oldObject }),
   )
 
-/** A review in which anything can be missing, of another type, or more than there should be. */
+/** Reviews in which any part may be missing, of another type, or extra. */
 export const wildReview: JsonText = wild(
   objectOf({
     apiVersion: wild(fc.constant('"admission.k8s.io/v1"')),
@@ -282,7 +285,7 @@ export const wildReview: JsonText = wild(
   }),
 )
 
-/** The members of `request` are JSON, too. */
+/** Returns the text of a review. The values of `more`, members of its `request`, are JSON text too. */
 export function reviewText(object: string, more: Readonly<Record<string, string>> = {}): string {
   const members = Object.entries({
     uid: '"u1"',

@@ -1,4 +1,4 @@
-/** Berth with a fixed table and registries that always answer the same: from the text of a review to the answer, no network. */
+/** Admission with a fixed table and registries that always answer the same, without a network. */
 import { setImmediate as turn } from 'node:timers/promises'
 import { createDecide } from '../../src/decision/resolve/decision-cache.ts'
 import type { ResolvePolicy } from '../../src/decision/resolve/resolve-policy.ts'
@@ -15,7 +15,7 @@ import { type RowInput, tableOf } from '../support/tables.ts'
 
 export const deniedImage = 'denied.example/app:1'
 
-/** The hosts of the configuration: no other is ever to be asked. */
+/** The hosts of the config. No other host may ever be asked. */
 export const knownHosts: ReadonlySet<string> = new Set([
   'mirror.example',
   'docker.io',
@@ -32,7 +32,7 @@ const rows: readonly RowInput[] = [
     try: ['mirror.example/{host}/{path}', 'docker.io/{path}'],
   },
   { name: 'quay', images: ['quay.io/**'], try: ['gone.example/{path}', 'quay.io/{path}'] },
-  // Another publisher's copy, which is itself in a row.
+  // An alternate whose registry has a row itself.
   { name: 'ghcr', images: ['ghcr.io/**'], try: ['quay.io/{path}', 'ghcr.io/{path}'] },
   {
     name: 'first',
@@ -58,10 +58,10 @@ function answerOf({ host, repository }: ManifestQuery): ManifestAnswer {
 
 export interface Subject {
   readonly admit: Admit
-  /** What the last review made it ask. */
+  /** The queries of the last review. */
   readonly asked: readonly ManifestQuery[]
   readonly bugs: unknown[]
-  /** The response to the text of a review; throws when it is refused as none. */
+  /** Returns the response to the text of a review. Throws when the text is not a review. */
   answer(review: string | Buffer): Promise<Readonly<Record<string, unknown>>>
 }
 
@@ -91,9 +91,8 @@ export function createSubject({ denies = false } = {}): Subject {
     now: () => 0,
   }
   const admit = createAdmit({
-    current: () => ({ policy, decide: createDecide(dependencies, policy) }),
-    facts: noNamespaceLookup,
-    now: () => 0,
+    currentEngine: () => ({ policy, decide: createDecide(dependencies, policy) }),
+    namespaceLookup: noNamespaceLookup,
     onBug: (error) => bugs.push(error),
   })
   return {
@@ -104,7 +103,7 @@ export function createSubject({ denies = false } = {}): Subject {
       const review = readReview(Buffer.from(text))
       if (!review.ok) throw new Error(review.message)
       asked.length = 0
-      // Weak references are let go between two turns of the event loop only, and nothing here ever waits.
+      // Weak references are released only between two turns of the event loop, and nothing else here waits.
       await turn()
       const { signal } = new AbortController()
       const { verdict } = await admit(review.request, {

@@ -1,4 +1,4 @@
-/** What every answer has to be, whatever was asked. */
+/** Checks that hold for every response, whatever the request was. */
 import { expect } from 'vitest'
 import type { Operation } from './json-patch.ts'
 
@@ -12,7 +12,7 @@ const members = new Set([
   'auditAnnotations',
 ])
 
-/** The operations of a response, after looking at all of it as an API server does, and closer. */
+/** Checks a response at least as strictly as an API server does, and returns the operations of its patch. */
 export function expectResponse(response: Readonly<Record<string, unknown>>): Operation[] {
   const { allowed, status, patchType, patch, warnings, auditAnnotations = {} } = response
   expect(Object.keys(response).filter((name) => !members.has(name))).toEqual([])
@@ -39,8 +39,8 @@ function expectWarnings(warnings: unknown): void {
   for (const line of warnings as unknown[]) expect(line).toMatch(/^[ -~]{1,120}$/)
 }
 
-/** Refusals are one line of plain text with one of these statuses. */
-export function expectRefusal(status: number, type: unknown, body: string): void {
+/** Checks that an error response has a known status and one line of plain text. */
+export function expectErrorResponse(status: number, type: unknown, body: string): void {
   expect([400, 404, 405, 413, 415, 503]).toContain(status)
   expect(type).toBe('text/plain; charset=utf-8')
   expect(body).toMatch(/^[ -~]+\n$/)
