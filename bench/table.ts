@@ -97,9 +97,8 @@ async function reviews(registry: BenchRegistry, timing: TimingOptions): Promise<
   const config = configWith(hubRows, hubHosts.length, registry.url)
   const engine = createEngine(config, engineOptions)
   const admit = createAdmit({
-    current: () => engine,
-    facts: noNamespaceLookup,
-    now: () => performance.now(),
+    currentEngine: () => engine,
+    namespaceLookup: noNamespaceLookup,
     onBug: (error) => {
       throw error
     },

@@ -316,6 +316,6 @@ test('the password is in no line of the log and in no metric', async () => {
   const text = JSON.stringify(webhook.log()) + (await webhook.metrics())
   const encoded = Buffer.from(`${account.username}:${account.password}`).toString('base64')
 
-  expect(text).toContain('pull secret made for a pod')
+  expect(text).toContain('pull secret created')
   expect([account.password, encoded].filter((secret) => text.includes(secret))).toEqual([])
 })

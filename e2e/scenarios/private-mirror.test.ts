@@ -66,7 +66,9 @@ test('a pod in a namespace without the secret is admitted, and kubectl names wha
   })
 
   expect(code).toBe(0)
-  expect(stderr).toContain('Warning: berth: pull secret mirror-creds is not in namespace private')
+  expect(stderr).toContain(
+    'Warning: berth: pull secret mirror-creds not found in namespace private',
+  )
   expect(await waitForPullFailure('missing', namespace)).toMatch(/authoriz|authentic/)
 })
 
@@ -145,7 +147,7 @@ test('a service account that is confined to its own secrets gets none added, and
 
   expect(code).toBe(0)
   expect(stderr).toContain(
-    'Warning: berth: pull secret mirror-creds is not added: service account confined may not use it',
+    'Warning: berth: pull secret mirror-creds not added: service account confined may not use it',
   )
 })
 

@@ -1,34 +1,32 @@
-/** The webhook process: what `serve` and `dev` have in common. Wires the rooms, listens, and stops in order. */
-import { Server } from 'node:tls'
-import type { SecretProvisioner } from './admission/secret-provisioner.ts'
-import { noNamespaceLookup, type NamespaceLookup } from './admission/namespace-lookup.ts'
-import { type AdmissionDependencies, createAdmit } from './admission/admit.ts'
+/** Starts and stops the webhook process: what `berth serve` and `berth dev` have in common. */
+import type { FastifyInstance } from 'fastify'
 import type { Config } from '../config/config.ts'
-import { createApp, tlsOptions } from './server/app.ts'
 import { createHealthApp, listen } from '../telemetry/health-server.ts'
-import type { KeyPair } from './certificate/certificate-files.ts'
-import type { ClientAuthentication } from './server/client-auth.ts'
-import { drain } from './server/drain.ts'
-import { createConcurrencyLimit } from './server/concurrency-limit.ts'
-import { createAdmissionLog } from './admission/admission-log.ts'
 import type { Logs } from '../telemetry/log.ts'
-import { createMetrics } from '../telemetry/webhook-metrics.ts'
-import { createEngine, createTokenStore } from '../engine/decision-engine.ts'
+import { createWebhookMetrics } from '../telemetry/webhook-metrics.ts'
+import { createAdmissionLog } from './admission/admission-log.ts'
+import { createAdmit } from './admission/admit.ts'
+import { noNamespaceLookup, type NamespaceLookup } from './admission/namespace-lookup.ts'
+import type { KeyPair } from './certificate/certificate-files.ts'
+import { createCurrentEngine, type CurrentEngineOptions } from './current-engine.ts'
+import { type App, createApp, tlsOptions } from './server/app.ts'
+import type { ClientAuthentication } from './server/client-auth.ts'
+import { createConcurrencyLimit } from './server/concurrency-limit.ts'
+import { drain } from './server/drain.ts'
 
-export interface WebhookOptions {
+export interface WebhookOptions extends Pick<CurrentEngineOptions, 'createSecretProvisioner'> {
   readonly config: Config
   readonly tls: KeyPair
-  /** When the certificate ends, for the metric. */
+  /** When the certificate expires, for the metric. */
   readonly expires?: Date
+  /** Null: callers need no client certificate. */
   readonly clients?: ClientAuthentication | null
   readonly host: string
   readonly port: number
   readonly metricsPort: number
   readonly secretsDirectory: string
-  readonly facts?: NamespaceLookup
-  /** For the copies of each config that is in force. */
-  readonly ensure?: (copies: Config['pullSecretCopies']['copies']) => SecretProvisioner
-  /** Null when calls may come, else why not. */
+  readonly namespaceLookup?: NamespaceLookup
+  /** Null when the API server may call, else why not. */
   readonly notReady?: () => string | null
   readonly env?: Readonly<Record<string, string | undefined>>
   readonly logs: Logs
@@ -37,119 +35,99 @@ export interface WebhookOptions {
 export interface Webhook {
   readonly port: number
   readonly metricsPort: number
-  /** Puts another configuration in force, for every review that begins from now on. */
-  use(config: Config): void
-  /** Tells of a config that was not put in force. */
-  configFailed(): void
-  /** Serves new connections with another certificate; those that are open go on. */
+  /** Puts another config in force, for every review that starts from now on. */
+  useConfig(config: Config): void
+  /** Counts a config that has errors; the one in force stays. */
+  configRejected(): void
+  /** Serves new connections with another certificate; open connections keep the old one. */
   useCertificate(pair: KeyPair, expires: Date): void
-  certificateFailed(): void
-  /** Says that it is not ready, goes on answering for `minimumMs` and until it is quiet, then returns. */
-  drain(minimumMs: number, hurry?: AbortSignal): Promise<void>
-  /** Answers what has arrived, then stops. */
+  /** Counts a certificate that is invalid; the one in use stays. */
+  certificateRejected(): void
+  /** Reports not ready, and goes on answering for at least `minimumMs` and until no requests arrive. */
+  drain(minimumMs: number, forceStop?: AbortSignal): Promise<void>
+  /** Answers the requests that have arrived, then stops. */
   close(): Promise<void>
 }
 
-/** A review that began with the old configuration has ended by then: the largest timeout of a webhook. */
-const oldEngineLifeMs = 30_000
+/** Longer than any answer takes: connections that are still open then have sent no request. */
+const closeConnectionsAfterMs = 3_000
 
-/** Longer than any answer takes; what is still open then is somebody who never asked anything. */
-const lastAnswerMs = 3_000
-
-/** Starts both ports. Throws `listen-failed`. */
+/** Listens on both ports. Throws `listen-failed`. */
 export async function startWebhook(options: WebhookOptions): Promise<Webhook> {
-  const { secretsDirectory } = options
   const { log, admissions } = options.logs
-  const given = {
-    secretsDirectory,
-    onProblem: (problem: string) => log.warn({ problem }, 'credentials'),
+  const engine = createCurrentEngine(options.config, {
+    secretsDirectory: options.secretsDirectory,
     env: options.env ?? {},
-    onAnswered: (host: string, seconds: number) => metrics.answered(host, seconds),
-  }
-  const ecrTokens = createTokenStore(given)
-  const engineOptions = { ...given, ecrTokens }
-  /** Fetches what the first pods will be asked with; whoever comes before it is there waits no longer than any review. */
-  const warm = ({ registries }: Config) => {
-    for (const { credentials } of registries.values())
-      if (credentials?.kind === 'ecr') void ecrTokens.current(credentials)
-  }
-  const make = (config: Config) => {
-    const ensure = options.ensure?.(config.pullSecretCopies.copies)
-    return { ...createEngine(config, engineOptions), ...(ensure === undefined ? {} : { ensure }) }
-  }
-  let engine = make(options.config)
-  warm(options.config)
-  let generation = 1
-  let draining = false
-  const load = createConcurrencyLimit(() => performance.now())
-  const metrics = createMetrics({
-    knows: (host) => engine.resolve.isListed(host),
-    circuits: () => engine.circuits.states(),
+    createSecretProvisioner: options.createSecretProvisioner,
+    onProblem: (problem) => log.warn({ problem }, 'credentials unusable'),
+    onAnswered: (host, seconds) => metrics.registryAnswered(host, seconds),
   })
+  const metrics = createWebhookMetrics({
+    isListed: (host) => engine.get().resolve.isListed(host),
+    circuits: () => engine.get().circuits.states(),
+  })
+  let generation = 1
   metrics.configLoaded(true, generation)
   if (options.expires !== undefined) metrics.certificateLoaded(options.expires)
-  const dependencies: AdmissionDependencies = {
-    current: () => engine,
-    facts: options.facts ?? noNamespaceLookup,
-    now: () => performance.now(),
-    onBug: (error, uid) => log.error({ err: error, uid }, 'a bug; the pod was admitted as it is'),
-  }
+  const limit = createConcurrencyLimit(() => performance.now())
+  let isDraining = false
   const app = await createApp({
-    admit: createAdmit(dependencies),
+    admit: createAdmit({
+      currentEngine: () => engine.get(),
+      namespaceLookup: options.namespaceLookup ?? noNamespaceLookup,
+      onBug: (error, uid) => log.error({ err: error, uid }, 'admission failed'),
+    }),
     metrics,
     log: createAdmissionLog(admissions),
     tls: options.tls,
     clients: options.clients ?? null,
-    load,
-    draining: () => draining,
-    onBug: (error) => log.error({ err: error }, 'a bug'),
+    limit,
+    isDraining: () => isDraining,
+    onBug: (error) => log.error({ err: error }, 'request failed'),
   })
   const health = await createHealthApp({
     metrics,
-    notReady: () => (draining ? 'stopping' : (options.notReady?.() ?? null)),
+    notReady: () => (isDraining ? 'draining' : (options.notReady?.() ?? null)),
   })
-  const port = await listen(app, options.host, options.port)
-  let metricsPort: number
-  try {
-    metricsPort = await listen(health, options.host, options.metricsPort)
-  } catch (error) {
-    await app.close()
-    throw error
-  }
   return {
-    port,
-    metricsPort,
-    use: (config) => {
-      const old = engine
-      engine = make(config)
-      warm(config)
+    ...(await listenOnBoth(app, health, options)),
+    useConfig: (config) => {
+      engine.replace(config)
       generation += 1
       metrics.configLoaded(true, generation)
-      setTimeout(() => void old.close(), oldEngineLifeMs).unref()
     },
-    configFailed: () => metrics.configLoaded(false, generation),
+    configRejected: () => metrics.configLoaded(false, generation),
     useCertificate: (pair, expires) => {
-      const { server } = app
-      // All of it again: a context that is replaced keeps nothing of the one before, the CA of callers included.
-      if (server instanceof Server) server.setSecureContext(tlsOptions(pair, options.clients))
+      // All TLS options: a context that is replaced keeps none of the previous ones, not even the CA of callers.
+      app.server.setSecureContext(tlsOptions(pair, options.clients))
       metrics.certificateLoaded(expires)
     },
-    certificateFailed: () => metrics.certificateFailed(),
-    drain: async (minimumMs, forceStop) => {
-      draining = true
-      await drain({
-        quietForMs: () => load.quietForMs(),
-        minimumMs,
-        ...(forceStop === undefined ? {} : { forceStop }),
-      })
+    certificateRejected: () => metrics.certificateRejected(),
+    drain: async (minimumMs, forceStop = new AbortController().signal) => {
+      isDraining = true
+      await drain({ quietForMs: () => limit.quietForMs(), minimumMs, forceStop })
     },
     close: async () => {
-      draining = true
-      const timer = setTimeout(() => app.server.closeAllConnections(), lastAnswerMs)
+      isDraining = true
+      const timer = setTimeout(() => app.server.closeAllConnections(), closeConnectionsAfterMs)
       await app.close()
       clearTimeout(timer)
       await health.close()
       await engine.close()
     },
+  }
+}
+
+async function listenOnBoth(
+  app: App,
+  health: FastifyInstance,
+  options: Pick<WebhookOptions, 'host' | 'port' | 'metricsPort'>,
+): Promise<Pick<Webhook, 'port' | 'metricsPort'>> {
+  const port = await listen(app, options.host, options.port)
+  try {
+    return { port, metricsPort: await listen(health, options.host, options.metricsPort) }
+  } catch (error) {
+    await app.close()
+    throw error
   }
 }

@@ -17,7 +17,7 @@ import { ownAddress, register } from '../dev/register.ts'
 import { showAdmission } from '../dev/admission-report.ts'
 import { defaultSecretsDirectory } from '../../engine/decision-engine.ts'
 import { type Command, type Io, print } from '../io.ts'
-import { stopped } from './serve.ts'
+import { aborted } from '../../async/abort.ts'
 import { type StandIn, startStandIn } from '../dev/stand-in-registry.ts'
 import { startWebhook, type Webhook } from '../../webhook/start-webhook.ts'
 
@@ -109,7 +109,7 @@ async function serveLocally(
         `try next:  curl --cacert ${join(directory, 'ca.crt')} -H 'content-type: application/json' --data-binary @${shown(review)} 'https://localhost:${webhook.port}/mutate?timeout=5s'`,
       )
       print(io.stdout, 'stop with Ctrl-C')
-      await stopped(io.signal)
+      await aborted(io.signal)
     }
   } finally {
     await unregister?.()

@@ -5,6 +5,7 @@ import {
   noNamespaceLookup,
   type NamespaceLookup,
 } from '../../webhook/admission/namespace-lookup.ts'
+import { aborted } from '../../async/abort.ts'
 import { loadConfig } from '../../config/load.ts'
 import { watchConfig } from '../../config/watch.ts'
 import { formatProblem } from '../../config/problem.ts'
@@ -19,8 +20,8 @@ import type { Command, Io } from '../io.ts'
 import {
   certificateFromFiles,
   mountedCertificate,
-  ownCertificate,
   type ServingCertificate,
+  startOwnCertificate,
 } from '../../webhook/certificate/serving-certificate.ts'
 import { defaultSettleMs } from '../../webhook/certificate/rotation.ts'
 import { startWebhook, type WebhookOptions } from '../../webhook/start-webhook.ts'
@@ -74,27 +75,27 @@ export const serve: Command = async (args, io) => {
     metricsPort: port(values, 'metrics-port', 8080),
     secretsDirectory: text(values, 'secrets-dir') ?? defaultSecretsDirectory,
     env: io.env,
-    facts: await findFacts(cluster, log),
-    ...(await findEnsure(cluster, log)),
+    namespaceLookup: await findNamespaceLookup(cluster, log),
+    ...(await findSecretProvisioner(cluster, log)),
     logs,
   })
   const configWatch = watchConfig(file, {
     inForce: config,
     onConfig: (changed) => {
-      webhook.use(changed)
+      webhook.useConfig(changed)
       log.info({ rows: changed.table.rows.length }, 'config reloaded')
     },
     onError: (error) => {
-      webhook.configFailed()
+      webhook.configRejected()
       const problem = error instanceof Error ? error.message : String(error)
-      log.error({ problem }, 'config not reloaded; the one before it stays in force')
+      log.error({ problem }, 'config rejected')
     },
   })
-  certificate.follow(webhook)
+  certificate.sendRenewals(webhook)
   log.info({ port: webhook.port, metricsPort: webhook.metricsPort }, 'listening')
-  await stopped(io.signal)
+  await aborted(io.signal)
   if (io.signal.reason === 'SIGTERM' || io.signal.reason === 'SIGHUP') {
-    log.info({ atLeastSeconds: leaveAfterMs / 1000 }, 'leaving: answering until nobody asks')
+    log.info({ atLeastSeconds: leaveAfterMs / 1000 }, 'draining')
     await webhook.drain(leaveAfterMs, io.forceStop)
   }
   configWatch.stop()
@@ -105,11 +106,6 @@ export const serve: Command = async (args, io) => {
   return 0
 }
 
-export function stopped(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve()
-  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
-}
-
 /** The cluster that the process runs in, or that it was given a kubeconfig for; null when there is none to ask. */
 async function findCluster(kubeconfig: string | undefined, { env }: Io): Promise<Cluster | null> {
   // The kubelet sets this variable in every pod.
@@ -118,20 +114,20 @@ async function findCluster(kubeconfig: string | undefined, { env }: Io): Promise
   return connect({ kubeconfig, env })
 }
 
-async function findFacts(cluster: Cluster | null, log: Logger): Promise<NamespaceLookup> {
+async function findNamespaceLookup(cluster: Cluster | null, log: Logger): Promise<NamespaceLookup> {
   if (cluster === null) return noNamespaceLookup
   const { createNamespaceLookup } = await import('../../webhook/admission/kube-namespace-lookup.ts')
   return createNamespaceLookup(cluster.api, log)
 }
 
-async function findEnsure(
+async function findSecretProvisioner(
   cluster: Cluster | null,
   log: Logger,
-): Promise<Pick<WebhookOptions, 'ensure'>> {
+): Promise<Pick<WebhookOptions, 'createSecretProvisioner'>> {
   if (cluster === null) return {}
-  const { createEnsureCopies } = await import('../../webhook/admission/copy-provisioner.ts')
+  const { createCopyProvisioner } = await import('../../webhook/admission/copy-provisioner.ts')
   const dependencies = { api: cluster.api, log, now: () => new Date() }
-  return { ensure: (copies) => createEnsureCopies(dependencies, copies) }
+  return { createSecretProvisioner: (copies) => createCopyProvisioner(dependencies, copies) }
 }
 
 /** Null if the process was asked to stop before there was one. */
@@ -156,13 +152,13 @@ async function findCertificate(
       'usage',
       '--own-certificate keeps a Secret in a cluster, and this is no pod; give one with --kubeconfig FILE',
     )
-  return ownCertificate({
+  return startOwnCertificate({
     secret,
     webhook: text(values, 'webhook') ?? 'berth',
     service: text(values, 'service') ?? 'berth-webhook',
     names: text(values, 'names')?.split(',') ?? [],
     settleMs: settleMs(values),
-    cluster,
+    api: cluster.api,
     namespace: text(values, 'namespace') ?? cluster.namespace,
     log,
     signal,

@@ -1,17 +1,17 @@
-import { type Admission, outcomeOf } from './admit.ts'
-import type { AdmissionRequest } from './admission-review.ts'
 import { member } from '../../json/json.ts'
 import type { Logger } from '../../telemetry/log.ts'
+import type { AdmissionRequest } from './admission-review.ts'
+import { type Admission, outcomeOf } from './admit.ts'
 
-export interface LoggedAdmission {
+export interface AdmissionLogEntry {
   readonly request: AdmissionRequest
   readonly admission: Admission
   readonly milliseconds: number
 }
 
-export type AdmissionLog = (logged: LoggedAdmission) => void
+export type AdmissionLog = (entry: AdmissionLogEntry) => void
 
-/** One line for each admission: which pod, what became of each image, by which row, and why. */
+/** Returns a function that logs one line per admission: the pod, and for each image what it became, by which row, and why. */
 export function createAdmissionLog(log: Logger): AdmissionLog {
   return ({ request, admission, milliseconds }) => {
     const images = admission.decisions.map(({ site, requested, image, resolution, why }) => ({
@@ -25,7 +25,7 @@ export function createAdmissionLog(log: Logger): AdmissionLog {
       {
         uid: request.uid,
         namespace: request.namespace,
-        pod: nameOf(request.object),
+        pod: podNameOf(request.object),
         operation: request.operation,
         dryRun: request.dryRun,
         mode: admission.mode,
@@ -38,8 +38,8 @@ export function createAdmissionLog(log: Logger): AdmissionLog {
   }
 }
 
-/** The name, or what the API server will make one of when it stores the pod. */
-function nameOf(pod: unknown): string | null {
+/** The name, or the prefix from which the API server generates one when it stores the pod. */
+function podNameOf(pod: unknown): string | null {
   const metadata = member(pod, 'metadata')
   const name = member(metadata, 'name') ?? member(metadata, 'generateName')
   return typeof name === 'string' ? name : null

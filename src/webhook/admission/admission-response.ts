@@ -1,9 +1,9 @@
-/** The answers that a review can get, and nothing else: allowed as it is, patched, or denied by a rule. */
+/** The verdict of a review, and the AdmissionReview that carries it back to the API server. */
 import type { JsonPatch } from '../../decision/pod/patch.ts'
 
 export interface AdmissionVerdict {
   readonly patch: JsonPatch
-  /** Set when a rule of the configuration refuses the pod; names the image, the rule and the fix. */
+  /** The message of a denial, which names the image, the rule and the fix; null when the pod is allowed. */
   readonly denied: string | null
   readonly warnings: readonly string[]
   readonly auditAnnotations: Readonly<Record<string, string>>
@@ -16,16 +16,16 @@ export const unchanged: AdmissionVerdict = {
   auditAnnotations: {},
 }
 
-/** Five lines of 120 characters stay far below the 4,096 that the API server gives to all webhooks of a request together. */
+/** Far below the 4,096 characters that the API server allows for all webhooks of a request together. */
 const maxWarnings = 5
 const maxWarningLength = 120
 
-/** The AdmissionReview that answers `uid`: patch and patchType come together or not at all (admissionreview.go). */
+/** Returns the AdmissionReview that answers `uid`. It has both patch and patchType, or neither (admissionreview.go). */
 export function toReview(
   uid: string,
   { patch, denied, warnings, auditAnnotations }: AdmissionVerdict,
 ): object {
-  const patched = denied === null && patch.length > 0
+  const isPatched = denied === null && patch.length > 0
   return {
     apiVersion: 'admission.k8s.io/v1',
     kind: 'AdmissionReview',
@@ -33,7 +33,7 @@ export function toReview(
       uid,
       allowed: denied === null,
       ...(denied === null ? {} : { status: { code: 403, reason: 'Forbidden', message: denied } }),
-      ...(patched
+      ...(isPatched
         ? { patchType: 'JSONPatch', patch: Buffer.from(JSON.stringify(patch)).toString('base64') }
         : {}),
       ...(warnings.length === 0 ? {} : { warnings: limitWarnings(warnings) }),
@@ -43,7 +43,7 @@ export function toReview(
 }
 
 function limitWarnings(warnings: readonly string[]): string[] {
-  const lines = [...new Set(warnings.map(printable))]
+  const lines = [...new Set(warnings.map(toPrintable))]
   if (lines.length <= maxWarnings) return lines
   const shown = lines.slice(0, maxWarnings - 1)
   return [
@@ -52,8 +52,8 @@ function limitWarnings(warnings: readonly string[]): string[] {
   ]
 }
 
-/** The API server drops a warning with control characters without a word, so they are replaced. */
-function printable(text: string): string {
+/** Replaces control characters: the API server silently drops a warning that has any. */
+function toPrintable(text: string): string {
   const clean = text.replaceAll(/[^ -~]/g, '?')
   return clean.length <= maxWarningLength ? clean : `${clean.slice(0, maxWarningLength - 3)}...`
 }

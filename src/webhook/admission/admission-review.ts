@@ -1,4 +1,4 @@
-/** From the bytes of an AdmissionReview to a request that the rest can work with (k8s.io/api/admission/v1, types.go). */
+/** Reads the bytes of an AdmissionReview into a request (k8s.io/api/admission/v1, types.go). */
 import type { PodRequest } from '../../decision/pod/decide-sites.ts'
 import { isObject, member } from '../../json/json.ts'
 
@@ -8,18 +8,18 @@ export interface AdmissionRequest extends PodRequest {
   readonly dryRun: boolean
 }
 
-export type ReadReview =
+export type ReadReviewResult =
   | { readonly ok: true; readonly request: AdmissionRequest }
   | { readonly ok: false; readonly message: string }
 
-/** The one version that is spoken: the API server sends what the webhook configuration lists. */
+/** The only version that webhook-config asks the API server to send. */
 const reviewVersion = 'admission.k8s.io/v1'
 
-/** Reads a review. Nothing that a tenant can put into a pod makes it fail: only what the API server itself writes is demanded. */
-export function readReview(body: Buffer): ReadReview {
+/** Reads a review. Only fields that the API server itself writes are required, so a tenant cannot make it fail with a pod. */
+export function readReview(body: Buffer): ReadReviewResult {
   let review: unknown
   try {
-    // JSON.parse keeps `__proto__` as an own member of plain data; it is never assigned from.
+    // JSON.parse makes `__proto__` an own property, and nothing is ever assigned from it.
     review = JSON.parse(body.toString('utf8'))
   } catch {
     return { ok: false, message: 'the body is not JSON; send an AdmissionReview' }
@@ -32,19 +32,15 @@ export function readReview(body: Buffer): ReadReview {
   }
   const request = member(review, 'request')
   const uid = member(request, 'uid')
-  if (!isObject(request) || typeof uid !== 'string' || uid === '') {
-    return {
-      ok: false,
-      message: 'the review has no request with a uid, so no answer could name it',
-    }
-  }
+  if (!isObject(request) || typeof uid !== 'string' || uid === '')
+    return { ok: false, message: 'the AdmissionReview has no request.uid, which an answer needs' }
   return {
     ok: true,
     request: {
       uid,
       operation: operationOf(member(request, 'operation')),
-      subResource: text(member(request, 'subResource')),
-      namespace: text(member(request, 'namespace')),
+      subResource: stringOf(member(request, 'subResource')),
+      namespace: stringOf(member(request, 'namespace')),
       isPod: isPod(member(request, 'resource')),
       dryRun: member(request, 'dryRun') === true,
       object: member(request, 'object'),
@@ -61,6 +57,6 @@ function isPod(resource: unknown): boolean {
   return member(resource, 'group') === '' && member(resource, 'resource') === 'pods'
 }
 
-function text(value: unknown): string {
+function stringOf(value: unknown): string {
   return typeof value === 'string' ? value : ''
 }

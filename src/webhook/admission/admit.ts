@@ -1,4 +1,4 @@
-/** One request to one verdict. Bugs are caught here, once, and the pod goes through as it is. */
+/** Admits one request: from the request to the verdict. Bugs are caught here, once, and the pod is admitted unchanged. */
 import { isMirrorPod } from '../../decision/pod/sites.ts'
 import type { LazySignal } from '../../decision/resolve/budget.ts'
 import type { Decide } from '../../decision/resolve/decision-cache.ts'
@@ -9,25 +9,26 @@ import {
   decideSites,
   type SiteDecision,
 } from '../../decision/pod/decide-sites.ts'
-import { mapMaybe } from '../../async/maybe-promise.ts'
+import { mapMaybe, type MaybePromise } from '../../async/maybe-promise.ts'
 import type { SecretProvisioner } from './secret-provisioner.ts'
 import type { NamespaceLookup } from './namespace-lookup.ts'
 import { unchanged, type AdmissionVerdict } from './admission-response.ts'
 import type { AdmissionRequest } from './admission-review.ts'
 import { startWatchdog } from './watchdog.ts'
 
+/** What admission takes from the config that is in force. */
+export interface AdmissionEngine {
+  readonly policy: AdmissionPolicy
+  readonly decide: Decide
+  /** Left out: no pull secrets are created for a pod. */
+  readonly secretProvisioner?: SecretProvisioner
+}
+
 export interface AdmissionDependencies {
-  /** The configuration as it is now: read once for each review, so that a reload never splits one. */
-  readonly current: () => {
-    readonly policy: AdmissionPolicy
-    readonly decide: Decide
-    /** Left out: nothing is made for a pod. */
-    readonly ensure?: SecretProvisioner
-  }
-  readonly facts: NamespaceLookup
-  /** Milliseconds of the clock by which decisions are fresh. */
-  readonly now: () => number
-  /** Told of a bug; the pod is admitted all the same. */
+  /** Called once for each review, so that a reload never applies to a part of one. */
+  readonly currentEngine: () => AdmissionEngine
+  readonly namespaceLookup: NamespaceLookup
+  /** Called with a bug; the pod is admitted unchanged. */
   readonly onBug: (error: unknown, uid: string) => void
 }
 
@@ -35,94 +36,81 @@ export interface Admission {
   readonly verdict: AdmissionVerdict
   readonly decisions: readonly SiteDecision[]
   readonly mode: 'enforce' | 'observe'
-  readonly failed: boolean
-  /** Whether a review that says the same would get the same answer now. */
-  readonly holds: () => boolean
+  /** True when a bug or a missed deadline left the pod unchanged. */
+  readonly isFailed: boolean
 }
-
-const never = () => false
 
 export interface AdmitOptions {
   readonly signal: LazySignal
+  /** True: decide and record, but change nothing. */
   readonly observeOnly: boolean
 }
 
-export type Admit = (
-  request: AdmissionRequest,
-  options: AdmitOptions,
-) => Admission | Promise<Admission>
+export type Admit = (request: AdmissionRequest, options: AdmitOptions) => MaybePromise<Admission>
 
 /**
- * Makes the function that answers reviews. It never rejects, denies only what a rule of the configuration denies, answers
- * at once when nothing has to be asked, and soon after its signal aborts whatever the rooms behind it do.
+ * Creates the function that admits requests. It never rejects, and denies only what a row or `pin` of the config denies. It is
+ * synchronous when no registry and no API server has to be asked. Soon after its signal aborts it answers, whether or not
+ * the work under that signal has stopped.
  */
-export function createAdmit({ current, facts, now, onBug }: AdmissionDependencies): Admit {
+export function createAdmit({
+  currentEngine,
+  namespaceLookup,
+  onBug,
+}: AdmissionDependencies): Admit {
   return (request, options) => {
-    const engine = current()
-    const { policy, decide, ensure = null } = engine
+    const { policy, decide, secretProvisioner = null } = currentEngine()
+    const { signal } = options
     const mode = options.observeOnly ? 'observe' : policy.mode
-    const asItIs = (warning: string): Admission => {
-      const warnings = [`berth: ${warning}; the pod is admitted as it is`]
-      return {
-        verdict: { ...unchanged, warnings },
-        decisions: [],
-        mode,
-        failed: true,
-        holds: never,
-      }
+
+    const admitUnchanged = (reason: string): Admission => {
+      const warnings = [`berth: ${reason}; pod admitted unchanged`]
+      return { verdict: { ...unchanged, warnings }, decisions: [], mode, isFailed: true }
     }
-    const bug = (error: unknown): Admission => {
+    const admitDespiteBug = (error: unknown): Admission => {
       onBug(error, request.uid)
-      return asItIs('an internal error')
+      return admitUnchanged('internal error')
     }
     try {
-      if (!isOurs(request))
-        return { verdict: unchanged, decisions: [], mode, failed: false, holds: never }
-      const admission = mapMaybe(
-        decideSites(decide, { request, policy, signal: options.signal }),
-        (decisions) =>
-          mapMaybe(
-            verdictFor({ request, policy, facts, ensure, signal: options.signal, decisions, mode }),
-            (verdict) => ({
-              verdict,
-              decisions,
-              mode,
-              failed: false,
-              holds: holdsFor(engine, decisions),
-            }),
-          ),
+      if (!isRelevant(request)) return { verdict: unchanged, decisions: [], mode, isFailed: false }
+      const admitting = mapMaybe(decideSites(decide, { request, policy, signal }), (decisions) =>
+        mapMaybe(
+          verdictFor({
+            request,
+            policy,
+            namespaceLookup,
+            secretProvisioner,
+            signal,
+            decisions,
+            mode,
+          }),
+          (verdict): Admission => ({ verdict, decisions, mode, isFailed: false }),
+        ),
       )
-      if (!(admission instanceof Promise)) return admission
-      // What had to be asked of the cluster may be otherwise the next time.
-      const watchdog = startWatchdog(options.signal())
-      return Promise.race([admission, watchdog.bite])
-        .then((made) => (made === null ? asItIs('no decision in time') : { ...made, holds: never }))
-        .catch(bug)
+      if (!(admitting instanceof Promise)) return admitting
+      const watchdog = startWatchdog(signal())
+      return Promise.race([admitting, watchdog.expired])
+        .then((admission) => admission ?? admitUnchanged('no decision in time'))
+        .catch(admitDespiteBug)
         .finally(() => watchdog.stop())
     } catch (error) {
-      return bug(error)
+      return admitDespiteBug(error)
     }
   }
-
-  /** As long as the configuration is in force and each of the decisions is fresh. */
-  function holdsFor(inForce: unknown, decisions: readonly SiteDecision[]): () => boolean {
-    const freshUntil = Math.min(...decisions.map(({ resolution }) => resolution?.freshUntil ?? 0))
-    return () => current() === inForce && now() < freshUntil
-  }
 }
 
-function isOurs({ isPod, operation, subResource, object }: AdmissionRequest): boolean {
-  const known =
+function isRelevant({ isPod, operation, subResource, object }: AdmissionRequest): boolean {
+  const hasKnownSubResource =
     subResource === '' || (subResource === 'ephemeralcontainers' && operation === 'UPDATE')
-  return isPod && operation !== 'other' && known && !isMirrorPod(object)
+  return isPod && operation !== 'other' && hasKnownSubResource && !isMirrorPod(object)
 }
 
-/** What became of the pod, for the log and the metrics. */
+/** Returns the outcome for the log and the metrics. */
 export function outcomeOf({
-  failed,
+  isFailed,
   verdict,
-}: Pick<Admission, 'failed' | 'verdict'>): AdmissionOutcome {
-  if (failed) return 'error'
+}: Pick<Admission, 'isFailed' | 'verdict'>): AdmissionOutcome {
+  if (isFailed) return 'error'
   if (verdict.denied !== null) return 'denied'
   return verdict.patch.length > 0 ? 'patched' : 'unchanged'
 }

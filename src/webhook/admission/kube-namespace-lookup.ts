@@ -1,22 +1,22 @@
 /**
- * What admission may know of a namespace, asked of the API server. Every answer that the account's rights do not give is
- * null, "not known": Berth works with no right at all, and only says less.
+ * Asks the API server about the namespace of a pod, and caches the answers. What the service account has no permission to
+ * read is null, "not known": Berth works without any permission, and only warns less.
  */
 import { LRUCache } from 'lru-cache'
-import type { NamespaceLookup } from './namespace-lookup.ts'
-import type { Logger } from '../../telemetry/log.ts'
+import { untilAborted } from '../../async/abort.ts'
 import type { KubeApi } from '../../kube/api-client.ts'
 import { KubeError } from '../../kube/error.ts'
 import type { KubeObject } from '../../kube/object.ts'
-import { untilAborted } from '../../async/abort.ts'
+import type { Logger } from '../../telemetry/log.ts'
+import type { NamespaceLookup } from './namespace-lookup.ts'
 
-/** Short, so that a secret that has just been made is seen by the next pod. */
+/** Short, so that the next pod sees a secret that has just been created. */
 const ttlMs = 3_000
 
-/** Namespaces × secrets of one busy cluster; one entry is about 200 bytes. */
+/** Namespaces × secrets of one busy cluster; one entry takes about 200 bytes. */
 const maxEntries = 5_000
 
-/** What Go's strconv.ParseBool takes for true, which is how the plugin reads the annotation. */
+/** What Go's strconv.ParseBool takes for true: the admission plugin reads the annotation with it. */
 const goTrue: ReadonlySet<string> = new Set(['1', 't', 'T', 'true', 'TRUE', 'True'])
 
 const enforceAnnotation = 'kubernetes.io/enforce-mountable-secrets'
@@ -27,70 +27,61 @@ interface ServiceAccount extends KubeObject {
   readonly imagePullSecrets?: readonly { readonly name?: string }[]
 }
 
-/** Makes the facts. */
-export function createNamespaceLookup(api: KubeApi, log: Logger): NamespaceLookup {
-  const kept = new LRUCache<string, Fact>({ max: maxEntries, ttl: ttlMs })
+export function createNamespaceLookup(api: KubeApi, log: Pick<Logger, 'debug'>): NamespaceLookup {
+  const facts = new LRUCache<string, Fact>({ max: maxEntries, ttl: ttlMs })
 
-  async function ask(
+  async function lookUp(
     key: string,
     signal: AbortSignal,
-    question: () => Promise<Fact>,
+    read: () => Promise<Fact>,
   ): Promise<Fact> {
-    const known = kept.get(key)
-    if (known !== undefined) return known
-    const fact = await untilAborted<Fact>(question(), signal, 'unknown')
-    if (fact !== 'unknown') kept.set(key, fact)
+    const cached = facts.get(key)
+    if (cached !== undefined) return cached
+    const fact = await untilAborted<Fact>(read().catch(factOfError), signal, 'unknown')
+    if (fact !== 'unknown') facts.set(key, fact)
     return fact
   }
 
-  async function secretExists(name: string, namespace: string): Promise<Fact> {
-    try {
-      // The Secret's data never enters this process.
-      const secret = await api.get(
-        { apiVersion: 'v1', resource: 'secrets', namespace, name },
-        { metadataOnly: true },
-      )
-      return secret === null ? 'no' : 'yes'
-    } catch (error) {
-      return unknown(error)
-    }
+  async function readSecret(namespace: string, name: string): Promise<Fact> {
+    const secret = await api.get(
+      { apiVersion: 'v1', resource: 'secrets', namespace, name },
+      // The data of the Secret never enters this process.
+      { metadataOnly: true },
+    )
+    return secret === null ? 'no' : 'yes'
   }
 
-  async function mountable(name: string, namespace: string): Promise<Fact> {
-    try {
-      const account = await api.get<ServiceAccount>({
-        apiVersion: 'v1',
-        resource: 'serviceaccounts',
-        namespace,
-        name,
-      })
-      if (account === null) return 'unknown'
-      if (!goTrue.has(account.metadata.annotations?.[enforceAnnotation] ?? '')) return 'all'
-      // The plugin compares with the account's pull secrets (plugin/pkg/admission/serviceaccount/admission.go).
-      return new Set((account.imagePullSecrets ?? []).flatMap((entry) => entry.name ?? []))
-    } catch (error) {
-      return unknown(error)
-    }
+  async function readMountableSecrets(namespace: string, name: string): Promise<Fact> {
+    const account = await api.get<ServiceAccount>({
+      apiVersion: 'v1',
+      resource: 'serviceaccounts',
+      namespace,
+      name,
+    })
+    if (account === null) return 'unknown'
+    if (!goTrue.has(account.metadata.annotations?.[enforceAnnotation] ?? '')) return 'all'
+    // The plugin compares with the account's pull secrets (plugin/pkg/admission/serviceaccount/admission.go).
+    return new Set((account.imagePullSecrets ?? []).flatMap((entry) => entry.name ?? []))
   }
 
-  function unknown(error: unknown): Fact {
-    // The message may name what a tenant may not know, so only the status is told.
+  function factOfError(error: unknown): Fact {
+    // Not the message: it may name what the tenant is not allowed to know.
     const status = error instanceof KubeError ? error.status : null
-    log.debug({ status }, 'the API server did not tell')
-    // A right that is not there is an answer too: no pod waits for the next one to be refused.
+    log.debug({ status }, 'namespace lookup failed')
+    // Cached, so that the next pod does not wait for the same refusal.
     return status === 403 ? 'forbidden' : 'unknown'
   }
 
   return {
     hasSecret: async (namespace, name, signal) => {
-      const fact = await ask(`secret/${namespace}/${name}`, signal, () =>
-        secretExists(name, namespace),
+      const fact = await lookUp(`secret/${namespace}/${name}`, signal, () =>
+        readSecret(namespace, name),
       )
       return fact === 'yes' || fact === 'no' ? fact === 'yes' : null
     },
     mountableSecrets: async (namespace, name, signal) => {
-      const fact = await ask(`account/${namespace}/${name}`, signal, () =>
-        mountable(name, namespace),
+      const fact = await lookUp(`account/${namespace}/${name}`, signal, () =>
+        readMountableSecrets(namespace, name),
       )
       return fact === 'all' || fact instanceof Set ? fact : null
     },

@@ -1,8 +1,11 @@
-/** What admission would like to know of the pod's namespace. Each answer may be null: not known, and then nothing is held back. */
+/** What admission asks about the namespace of a pod. Each answer may be null, "not known"; then nothing is held back. */
 export interface NamespaceLookup {
-  /** Whether the namespace holds this Secret. */
+  /** True if the namespace has this Secret. */
   hasSecret(namespace: string, name: string, signal: AbortSignal): Promise<boolean | null>
-  /** Secrets that pods of this service account are confined to; `all` when it is not confined (`kubernetes.io/enforce-mountable-secrets`). */
+  /**
+   * The Secrets that pods of this service account may use (`kubernetes.io/enforce-mountable-secrets`); `all` when the account
+   * does not restrict them.
+   */
   mountableSecrets(
     namespace: string,
     serviceAccount: string,
@@ -10,7 +13,7 @@ export interface NamespaceLookup {
   ): Promise<ReadonlySet<string> | 'all' | null>
 }
 
-/** Without a cluster to ask, nothing is known. */
+/** For processes without a cluster: nothing is known. */
 export const noNamespaceLookup: NamespaceLookup = {
   hasSecret: () => Promise.resolve(null),
   mountableSecrets: () => Promise.resolve(null),

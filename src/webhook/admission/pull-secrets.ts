@@ -1,112 +1,120 @@
-/** Which pull secrets a new pod gets, and what is made sure of, or warned of, before it has them. */
+/** Selects the pull secrets that a new pod gets, and creates or warns about the ones that its namespace lacks. */
 import { listedPullSecrets, missingPullSecrets } from '../../decision/pod/pull-secrets.ts'
 import { member } from '../../json/json.ts'
 import type { LazySignal } from '../../decision/resolve/budget.ts'
 import type { AdmissionPolicy, SiteDecision } from '../../decision/pod/decide-sites.ts'
-import type { ProvisionResult, SecretProvisioner } from './secret-provisioner.ts'
+import type { MaybePromise } from '../../async/maybe-promise.ts'
+import type { SecretProvisioner } from './secret-provisioner.ts'
 import type { NamespaceLookup } from './namespace-lookup.ts'
 import type { AdmissionRequest } from './admission-review.ts'
 
-export interface SecretsRequest {
+export interface PullSecretsInput {
   readonly request: AdmissionRequest
   readonly policy: AdmissionPolicy
-  readonly facts: NamespaceLookup
-  /** Null where nothing may be written. */
-  readonly ensure: SecretProvisioner | null
+  readonly namespaceLookup: NamespaceLookup
+  /** Null when nothing may be written. */
+  readonly secretProvisioner: SecretProvisioner | null
   readonly signal: LazySignal
   readonly decisions: readonly SiteDecision[]
 }
 
-export interface SecretsResult {
-  /** To be appended. */
+export interface PullSecretsResult {
+  /** To be appended to the pod's imagePullSecrets. */
   readonly names: readonly string[]
   readonly warnings: readonly string[]
 }
 
-const none: SecretsResult = { names: [], warnings: [] }
+const none: PullSecretsResult = { names: [], warnings: [] }
 
-/** Appended on CREATE only: afterwards the list cannot be changed. Synchronous unless the cluster has to be asked. */
-export function pullSecrets({
+/** Only on CREATE: imagePullSecrets are immutable afterwards. Synchronous unless the API server has to be asked. */
+export function selectPullSecrets({
   request,
   policy,
-  facts,
-  ensure,
+  namespaceLookup,
+  secretProvisioner,
   signal,
   decisions,
-}: SecretsRequest): SecretsResult | Promise<SecretsResult> {
-  if (policy.pullSecrets.length === 0 && ensure === null) return none
+}: PullSecretsInput): MaybePromise<PullSecretsResult> {
+  if (policy.pullSecrets.length === 0 && secretProvisioner === null) return none
   if (request.operation !== 'CREATE' || request.subResource !== '') return none
-  const finals = decisions.flatMap(({ resolution }) =>
+  const chosen = decisions.flatMap(({ resolution }) =>
     resolution === null ? [] : [resolution.chosen],
   )
-  const wanted = missingPullSecrets(policy.pullSecrets, request.object, finals)
+  const missing = missingPullSecrets(policy.pullSecrets, request.object, chosen)
   const listed =
-    ensure === null
+    secretProvisioner === null
       ? []
-      : listedPullSecrets(request.object).filter((secret) => ensure.covers(secret))
-  if (wanted.length + listed.length === 0) return none
+      : listedPullSecrets(request.object).filter((secret) => secretProvisioner.covers(secret))
+  if (missing.length + listed.length === 0) return none
   const account = member(member(request.object, 'spec'), 'serviceAccountName')
-  return secretsIn({
+  return checkSecrets({
     namespace: request.namespace,
     account: typeof account === 'string' && account !== '' ? account : 'default',
-    wanted,
+    missing,
     listed,
-    facts,
-    ensure,
+    namespaceLookup,
+    secretProvisioner,
     signal: signal(),
   })
 }
 
-interface SecretsToAdd {
+interface SecretsToCheck {
   readonly namespace: string
   readonly account: string
   /** Those that the pod lacks. */
-  readonly wanted: readonly string[]
-  /** Those that it has, and that can be made sure of. */
+  readonly missing: readonly string[]
+  /** Those that the pod names and that the provisioner creates. */
   readonly listed: readonly string[]
-  readonly facts: NamespaceLookup
-  readonly ensure: SecretProvisioner | null
+  readonly namespaceLookup: NamespaceLookup
+  readonly secretProvisioner: SecretProvisioner | null
   readonly signal: AbortSignal
 }
 
-/** What may be added without the pod being refused for it, and what is worth a warning. */
-async function secretsIn(input: SecretsToAdd): Promise<SecretsResult> {
-  const { namespace, account, wanted, listed, facts, signal } = input
+/** Leaves out secrets that the service account may not use: the API server would reject the pod for them. */
+async function checkSecrets(input: SecretsToCheck): Promise<PullSecretsResult> {
+  const { namespace, account, missing, listed, namespaceLookup, signal } = input
   const mountable =
-    wanted.length === 0 ? 'all' : await facts.mountableSecrets(namespace, account, signal)
-  const mayUse = (secret: string) =>
+    missing.length === 0
+      ? 'all'
+      : await namespaceLookup.mountableSecrets(namespace, account, signal)
+  const isMountable = (secret: string) =>
     mountable === null || mountable === 'all' || mountable.has(secret)
-  const names = wanted.filter(mayUse)
-  const refused = wanted.filter((secret) => !mayUse(secret))
+  const names = missing.filter(isMountable)
+  const refused = missing.filter((secret) => !isMountable(secret))
   const warnings = await Promise.all([
-    ...listed.map((secret) => warningOf(secret, input, false)),
-    ...names.map((secret) => warningOf(secret, input, true)),
+    ...listed.map((secret) => provision(secret, input, false)),
+    ...names.map((secret) => provision(secret, input, true)),
   ])
   return {
     names,
     warnings: [
       ...refused.map(
         (secret) =>
-          `berth: pull secret ${secret} is not added: service account ${account} may not use it`,
+          `berth: pull secret ${secret} not added: service account ${account} may not use it`,
       ),
       ...warnings.flat(),
     ],
   }
 }
 
-/** Makes sure of a secret, if that is asked for. What the pod's author named is theirs to miss, unless it should have been made. */
-async function warningOf(
+/**
+ * Creates a secret if the provisioner covers it, and returns warnings. A secret that the pod's author listed is theirs to
+ * create, unless the provisioner covers it.
+ */
+async function provision(
   secret: string,
-  { namespace, facts, ensure, signal }: SecretsToAdd,
+  { namespace, namespaceLookup, secretProvisioner, signal }: SecretsToCheck,
   isAdded: boolean,
 ): Promise<string[]> {
-  const ensured: ProvisionResult =
-    ensure?.covers(secret) === true ? await ensure.ensure(namespace, secret, signal) : 'elsewhere'
-  if (ensured === 'there' || (ensured === 'elsewhere' && !isAdded)) return []
-  const isThere = await facts.hasSecret(namespace, secret, signal)
-  if (isThere === false) return [`berth: pull secret ${secret} is not in namespace ${namespace}`]
-  if (isThere === true || ensured === 'elsewhere') return []
+  const result =
+    secretProvisioner?.covers(secret) === true
+      ? await secretProvisioner.ensure(namespace, secret, signal)
+      : 'not-covered'
+  if (result === 'present' || (result === 'not-covered' && !isAdded)) return []
+  const exists = await namespaceLookup.hasSecret(namespace, secret, signal)
+  if (exists === false) return [`berth: pull secret ${secret} not found in namespace ${namespace}`]
+  if (exists === true || result === 'not-covered') return []
   return [
-    `berth: pull secret ${secret} may be missing in namespace ${namespace}: it was not made in time`,
+    `berth: pull secret ${secret} may be missing in namespace ${namespace}: not created in time`,
   ]
 }

@@ -1,11 +1,10 @@
-/** Pull secrets that are made sure of before a pod is admitted. */
-
+/** What admission needs to create pull secrets before it admits the pod that names them. */
 export interface SecretProvisioner {
-  /** Whether it makes sure of secrets of this name at all. */
+  /** True for the names of secrets that it creates. */
   covers(secret: string): boolean
-  /** Makes the secret if the namespace lacks it. Never rejects, and gives up when the signal aborts. Not for dry runs. */
+  /** Creates the secret if the namespace lacks it. Never rejects; fails when the signal aborts first. Not for dry runs. */
   ensure(namespace: string, secret: string, signal: AbortSignal): Promise<ProvisionResult>
 }
 
-/** `elsewhere`: the namespace is none of those that the secret belongs to. `failed`: not made, or not in time. */
-export type ProvisionResult = 'there' | 'elsewhere' | 'failed'
+/** `not-covered`: the config does not copy the secret to this namespace. `failed`: not created, or not in time. */
+export type ProvisionResult = 'present' | 'not-covered' | 'failed'

@@ -1,20 +1,26 @@
-/** Work ends by itself when its signal aborts; what has not ended this much later never will. Less than the budget's margin. */
+/** Ends the wait for work that does not stop when its signal aborts. */
+import { onAbort } from '../../async/abort.ts'
+
+/** Work that has not stopped this much later never will. Less than the margin of the time budget (resolve/budget.ts). */
 const graceMs = 100
 
-/** Resolves to null when work under this signal is overdue. */
-export function startWatchdog(signal: AbortSignal): { readonly bite: Promise<null>; stop(): void } {
+export interface Watchdog {
+  /** Resolves to null when the grace period after the abort is over. */
+  readonly expired: Promise<null>
+  stop(): void
+}
+
+export function startWatchdog(signal: AbortSignal): Watchdog {
   const { promise, resolve } = Promise.withResolvers<null>()
   let timer: NodeJS.Timeout | undefined
-  const start = () => {
+  const removeListener = onAbort(signal, () => {
     timer = setTimeout(() => resolve(null), graceMs)
-  }
-  if (signal.aborted) start()
-  else signal.addEventListener('abort', start, { once: true })
+  })
   return {
-    bite: promise,
+    expired: promise,
     stop: () => {
       clearTimeout(timer)
-      signal.removeEventListener('abort', start)
+      removeListener()
     },
   }
 }

@@ -1,51 +1,61 @@
 /**
- * The HTTPS door: POST /mutate (and /observe, for namespaces in shadow mode), and nothing else that a cluster needs.
- * Health and metrics are on a port of their own (health.ts), which carries no secrets and needs no TLS.
+ * The HTTPS server for reviews: POST /mutate, and POST /observe for namespaces in shadow mode. Health checks and metrics have
+ * a port of their own (telemetry/health-server.ts), which serves no secrets and needs no TLS.
  */
-import type { ServerResponse } from 'node:http'
-import { createServer, type ServerOptions } from 'node:https'
+import type { Server } from 'node:https'
 import type { TlsOptions } from 'node:tls'
 import Fastify, { type FastifyInstance } from 'fastify'
 import type { KeyPair } from '../certificate/certificate-files.ts'
 import { type ClientAuthentication, createClientCheck, requireClients } from './client-auth.ts'
-import { createRequestGuard } from './request-guard.ts'
 import { createConcurrencyLimit, type ConcurrencyLimit } from './concurrency-limit.ts'
-import { sendError as refuseWith } from './error-response.ts'
-import { createReviewHandler, type ReviewDependencies } from './review-handler.ts'
+import { createErrorHandler, type ErrorHandlerOptions } from './error-response.ts'
+import { createRequestGuard } from './request-guard.ts'
 import { enforceRequestTimeouts } from './request-timeouts.ts'
+import { createReviewHandler } from './review-handler.ts'
+import { createReviewResponder, type ResponderDependencies } from './review-responder.ts'
 
-export interface AppOptions extends ReviewDependencies {
+export interface AppOptions extends ResponderDependencies {
+  readonly metrics: ResponderDependencies['metrics'] & ErrorHandlerOptions['metrics']
+  readonly onBug: (error: unknown) => void
   readonly tls: KeyPair
-  /** Client certificates: whoever calls must show one from this CA for one of these names. Null: anybody may call. */
+  /** Null: callers need no client certificate. */
   readonly clients?: ClientAuthentication | null
-  readonly load?: ConcurrencyLimit
-  /** True while the process is leaving: callers are asked to come back on another connection. */
-  readonly draining?: () => boolean
+  readonly limit?: ConcurrencyLimit
+  /** True while the process drains: callers are told to close their connections. */
+  readonly isDraining?: () => boolean
 }
 
+export type App = FastifyInstance<Server>
+
 /**
- * The API server closes idle connections after 90 s (net/http's default): we wait longer, so that it closes first. That
- * goes for those as well that it has opened and not used yet, to which Node applies its limit of the headers.
+ * The API server closes idle connections after 90 s (net/http's default). Ours waits longer, so that the API server closes
+ * first. The same goes for connections that it has opened and not used yet: Node applies its limit for headers to them.
  */
 const keepAliveMs = 120_000
 
-/** Headers come in one packet; a caller that takes longer than this is not an API server. */
+/** The headers of an API server arrive in one packet. */
 const headersTimeoutMs = 5_000
 
 /** The largest timeout of a webhook is 30 s, and sending the body is a part of it. */
 const requestTimeoutMs = 10_000
 
-/** What senders have to keep to; between two looks there is a fifth of the smallest limit. */
-export const senderLimits = {
+/** The time limits for senders. They are checked once in a fifth of the smallest limit. */
+export const requestTimeouts = {
   headersMs: headersTimeoutMs,
   requestMs: requestTimeoutMs,
-  lookEveryMs: 1_000,
+  checkEveryMs: 1_000,
 }
 
-/** Twelve hundred calls in flight, and as many idle connections behind them as API servers keep; far below the file limit of a pod. */
+/** 1,200 requests in flight and the idle connections that API servers keep; far below the file limit of a pod. */
 const maxConnections = 4_096
 
-/** Everything about TLS that a listener has, and that a renewed certificate has to bring with it again. */
+/** The routes for reviews, and whether they observe only. */
+const routes: ReadonlyMap<string, boolean> = new Map([
+  ['/mutate', false],
+  ['/observe', true],
+])
+
+/** All TLS options that depend on the certificate. A renewed certificate has to be set together with them. */
 export function tlsOptions(
   pair: KeyPair,
   clients: ClientAuthentication | null | undefined,
@@ -58,90 +68,42 @@ export function tlsOptions(
   }
 }
 
-/** Where reviews are taken, and whether they are only looked at there. */
-const reviewPaths: ReadonlyMap<string, boolean> = new Map([
-  ['/mutate', false],
-  ['/observe', true],
-])
-
-/**
- * Builds the app without listening. Reviews come in by a short way of their own, in front of fastify, and by fastify's
- * router when their path is written in some other way; everything that is no review is fastify's to answer.
- */
-export async function createApp(options: AppOptions): Promise<FastifyInstance> {
-  const { load = createConcurrencyLimit(() => performance.now()), draining = () => false } = options
-  const refuse = (response: ServerResponse, status: number, message: string) => {
-    options.metrics.refused(status)
-    refuseWith(response, status, message)
-  }
-  const mayCall = createClientCheck(options.clients ?? null)
-  const enter = createRequestGuard({ load, draining, mayCall, refuse })
-  const takeReview = createReviewHandler({ ...options, load, refuse })
+/** Creates the server; it does not listen yet. */
+export async function createApp(options: AppOptions): Promise<App> {
+  const { clients = null, metrics, onBug, isDraining = () => false } = options
+  const { limit = createConcurrencyLimit(() => performance.now()) } = options
   const app = Fastify({
-    serverFactory: (framework) => {
-      const server = createServer(serverOptions(options), (request, response) => {
-        slowSenders.began(request)
-        const { method, url = '' } = request
-        const observeOnly = method === 'POST' ? reviewPaths.get(pathOf(url)) : undefined
-        if (observeOnly === undefined) framework(request, response)
-        else if (enter(request, response)) takeReview(request, response, observeOnly)
-      })
-      server.maxConnections = maxConnections
-      const slowSenders = enforceRequestTimeouts(server, {
-        now: () => performance.now(),
-        ...senderLimits,
-      })
-      return server
+    https: {
+      ...tlsOptions(options.tls, clients),
+      handshakeTimeout: headersTimeoutMs,
+      headersTimeout: keepAliveMs,
     },
-    logger: false,
-    // A request that arrives while we drain is answered like any other, and open connections are not cut.
+    keepAliveTimeout: keepAliveMs,
+    // The limits that senders meet are in request-timeouts.ts.
+    requestTimeout: keepAliveMs,
+    // Requests that arrive while the server closes are answered like any other, and open connections are not cut.
     return503OnClosing: false,
     forceCloseConnections: false,
     routerOptions: { ignoreTrailingSlash: true },
   })
-  // Nothing but a review is read.
+  app.server.maxConnections = maxConnections
+  enforceRequestTimeouts(app.server, { now: () => performance.now(), ...requestTimeouts })
   app.removeAllContentTypeParsers()
-  app.addContentTypeParser('*', (_, __, done) => done(null))
-  app.addHook('onRequest', ({ raw }, reply, done) => {
-    if (enter(raw, reply.raw)) return done()
-    reply.hijack()
-  })
-  for (const [url, observeOnly] of reviewPaths) {
-    app.all(url, ({ raw }, reply) => {
-      reply.hijack()
-      if (raw.method === 'POST') return takeReview(raw, reply.raw, observeOnly)
-      reply.raw.setHeader('allow', 'POST')
-      refuse(reply.raw, 405, `only POST is answered at ${url}`)
-    })
-  }
-  app.setNotFoundHandler((_, reply) => {
-    reply.hijack()
-    refuse(reply.raw, 404, 'reviews are answered at /mutate')
-  })
-  app.setErrorHandler((error: { readonly statusCode?: number }, _, reply) => {
-    reply.hijack()
-    const { statusCode: status = 500 } = error
-    if (status >= 500) options.onBug(error)
-    refuse(reply.raw, status, status < 500 ? 'the request was not understood' : 'an internal error')
-  })
+  // The handler reads the body itself, because it counts the bytes until the response is sent.
+  app.addContentTypeParser('application/json', (_, payload, done) => done(null, payload))
+  app.setErrorHandler(createErrorHandler({ metrics, onBug }))
+  app.addHook(
+    'onRequest',
+    createRequestGuard({
+      limit,
+      isDraining,
+      isAllowedClient: createClientCheck(clients),
+      reviewPaths: [...routes.keys()],
+    }),
+  )
+  const respond = createReviewResponder(options)
+  for (const [path, observeOnly] of routes)
+    app.post(path, createReviewHandler({ respond, limit, observeOnly }))
   await app.ready()
   return app
-}
-
-/** The path without its query, and without a slash at its end. */
-function pathOf(url: string): string {
-  const end = url.indexOf('?')
-  const path = end < 0 ? url : url.slice(0, end)
-  return path.endsWith('/') ? path.slice(0, -1) : path
-}
-
-function serverOptions({ tls, clients }: AppOptions): ServerOptions {
-  return {
-    ...tlsOptions(tls, clients),
-    handshakeTimeout: headersTimeoutMs,
-    // Ours are in slow-senders.ts.
-    requestTimeout: keepAliveMs,
-    headersTimeout: keepAliveMs,
-    keepAliveTimeout: keepAliveMs,
-  }
 }

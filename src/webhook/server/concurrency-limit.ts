@@ -1,33 +1,33 @@
-/** How much is under way, and when it is more than this process should take on. */
+/** Limits how many requests, and how many bytes of large bodies, the server holds at the same time. */
 
 export interface ConcurrencyLimit {
-  /** Takes a request on, or refuses it. */
+  /** Counts a request; false when there are too many. */
   begin(): boolean
   end(): void
-  /** Counts bytes of a large body as they arrive; false when they are too many. */
+  /** Counts bytes of a large body as they arrive; false when there are too many. */
   reserve(bytes: number): boolean
   release(bytes: number): void
-  /** Milliseconds since the last request came in. */
+  /** Milliseconds since the last request began. */
   quietForMs(): number
 }
 
-/** An API server has 200 mutating requests in flight by default; three of them, twice over. */
+/** An API server has 200 mutating requests in flight by default; this is three API servers, twice over. */
 const maxRequests = 1_200
 
-/** A body below this is not counted by its bytes: as many of them as `maxRequests` allows are 75 MiB. */
+/** Smaller bodies are not counted by their bytes: `maxRequests` of them are 75 MiB. */
 export const largeBytes = 64 * 1024
 
-/** Large bodies under way. Parsed JSON takes about six times its text, so this is some 200 MB at the worst. */
+/** Bytes of all large bodies together. Parsed JSON takes about six times its text, so this is at most some 300 MB. */
 const maxLargeBytes = 48 * 1024 * 1024
 
-/** Makes the account of one server. What is counted has arrived: announcing a large body costs nobody anything. */
+/** Creates the limit of one server. Only bytes that have arrived count: announcing a large body costs others nothing. */
 export function createConcurrencyLimit(now: () => number): ConcurrencyLimit {
   let requests = 0
   let bytes = 0
-  let lastAt = now()
+  let lastBegin = now()
   return {
     begin: () => {
-      lastAt = now()
+      lastBegin = now()
       if (requests >= maxRequests) return false
       requests += 1
       return true
@@ -43,6 +43,6 @@ export function createConcurrencyLimit(now: () => number): ConcurrencyLimit {
     release: (less) => {
       bytes -= less
     },
-    quietForMs: () => now() - lastAt,
+    quietForMs: () => now() - lastBegin,
   }
 }

@@ -1,35 +1,41 @@
-/** What every request passes before anything is read of it: may its sender call, and is there room for one more. */
-import type { IncomingMessage, ServerResponse } from 'node:http'
+/** What every request has to pass before its body is read: the concurrency limit, the client certificate and the path. */
+import type { IncomingMessage } from 'node:http'
+import type { onRequestHookHandler } from 'fastify'
 import type { ConcurrencyLimit } from './concurrency-limit.ts'
+import { HttpError } from './error-response.ts'
 
 export interface RequestGuardOptions {
-  readonly load: ConcurrencyLimit
-  /** True while the process is leaving: callers are asked to come back on another connection. */
-  readonly draining: () => boolean
-  readonly mayCall: (request: IncomingMessage) => boolean
-  readonly refuse: (response: ServerResponse, status: number, message: string) => void
+  readonly limit: ConcurrencyLimit
+  /** True while the process drains: callers are told to close the connection and open another one. */
+  readonly isDraining: () => boolean
+  readonly isAllowedClient: (request: IncomingMessage) => boolean
+  /** The paths that take reviews, by POST only. */
+  readonly reviewPaths: readonly string[]
 }
 
-/** True when the request may go on; else it has been answered. */
-export type GuardRequest = (request: IncomingMessage, response: ServerResponse) => boolean
-
-/** Takes each request on, sheds it with 503, or turns it away with 403. */
+/** Returns the onRequest hook. It ends a request with 503, 403, 404 or 405, or lets it pass. */
 export function createRequestGuard({
-  load,
-  draining,
-  mayCall,
-  refuse,
-}: RequestGuardOptions): GuardRequest {
-  return (request, response) => {
-    if (draining()) response.setHeader('connection', 'close')
-    if (!load.begin()) {
-      refuse(response, 503, 'too many reviews are under way')
-      return false
-    }
-    // Comes once for every request, answered or not.
-    response.once('close', () => load.end())
-    if (mayCall(request)) return true
-    refuse(response, 403, 'this client certificate may not call')
-    return false
+  limit,
+  isDraining,
+  isAllowedClient,
+  reviewPaths,
+}: RequestGuardOptions): onRequestHookHandler {
+  return (request, reply, done) => {
+    if (isDraining()) reply.header('connection', 'close')
+    if (!limit.begin()) return done(new HttpError(503, 'too many requests are in flight'))
+    // Emitted once for every request, whether it was answered or not.
+    reply.raw.once('close', () => limit.end())
+    if (!isAllowedClient(request.raw))
+      return done(new HttpError(403, 'this client certificate is not allowed to send reviews'))
+    // Before the body is read: there is nothing to learn from it.
+    if (request.is404) return done(noRoute(request.url, reviewPaths))
+    done()
   }
+}
+
+function noRoute(url: string, reviewPaths: readonly string[]): HttpError {
+  const path = url.replace(/\?.*$/s, '').replace(/\/$/, '')
+  return reviewPaths.includes(path)
+    ? new HttpError(405, `${path} takes POST only`, { allow: 'POST' })
+    : new HttpError(404, `not found; send reviews to ${reviewPaths.join(' or ')}`)
 }

@@ -1,7 +1,7 @@
 /**
- * Ends the connections of those who send too slowly, and of nobody else. Node's own limits count from the moment at which
- * a connection opens: one that an API server opened in a burst and did not need would be answered with 408 after some
- * seconds, in the very moment perhaps in which it is used. Here the time begins with the first byte.
+ * Closes connections that send a request too slowly, with 408. Node's own limits count from the moment at which the connection
+ * opens: a connection that an API server opened in a burst and did not need would get 408 after some seconds, perhaps at the
+ * moment at which it is used. Here the time begins with the first byte of a request.
  */
 import type { IncomingMessage, Server } from 'node:http'
 import type { Socket } from 'node:net'
@@ -12,51 +12,40 @@ export interface RequestTimeoutOptions {
   readonly headersMs: number
   /** Milliseconds from the first byte of a request to its last. */
   readonly requestMs: number
-  /** Milliseconds between two looks: what a sender may take beyond its limit. */
-  readonly lookEveryMs: number
+  /** Milliseconds between two checks: how much later than its limit a request may end. */
+  readonly checkEveryMs: number
 }
 
 interface Connection {
-  /** The last request whose headers are there. */
+  /** The last request whose headers have arrived. */
   request: IncomingMessage | null
-  /** When what is being sent began; null while nothing is. */
+  /** When the request that is arriving began; null while none is. */
   since: number | null
-  /** Bytes that had come when nothing was being sent; null until that was looked at. */
-  quietAt: number | null
+  /** Bytes received when the connection was last seen idle; null while a request is arriving. */
+  idleAt: number | null
 }
 
-export interface RequestTimeouts {
-  /** Told of every request, as soon as its headers are there. */
-  began(request: IncomingMessage): void
-}
-
-/** Watches the connections of a server for as long as it listens. */
-export function enforceRequestTimeouts(
-  server: Server,
-  options: RequestTimeoutOptions,
-): RequestTimeouts {
-  const { now, lookEveryMs } = options
+/** Checks the connections of a server until it closes. */
+export function enforceRequestTimeouts(server: Server, options: RequestTimeoutOptions): void {
+  const { now, checkEveryMs } = options
   const connections = new Map<Socket, Connection>()
   server.on('secureConnection', (socket: Socket) => {
-    connections.set(socket, { request: null, since: null, quietAt: 0 })
+    connections.set(socket, { request: null, since: null, idleAt: 0 })
     socket.once('close', () => connections.delete(socket))
   })
+  server.prependListener('request', (request: IncomingMessage) => {
+    const connection = connections.get(request.socket)
+    if (connection === undefined) return
+    connection.request = request
+    // A check has seen slow headers begin; otherwise `since` belongs to the previous request.
+    if (connection.idleAt === null || connection.since === null) connection.since = now()
+    connection.idleAt = null
+  })
   const timer = setInterval(() => {
-    for (const [socket, connection] of connections) {
-      if (isLate(socket, connection, options)) server.emit('clientError', timedOut(), socket)
-    }
-  }, lookEveryMs).unref()
+    for (const [socket, connection] of connections)
+      if (isLate(socket, connection, options)) server.emit('clientError', timeoutError(), socket)
+  }, checkEveryMs).unref()
   server.once('close', () => clearInterval(timer))
-  return {
-    began: (request) => {
-      const connection = connections.get(request.socket)
-      if (connection === undefined) return
-      connection.request = request
-      // Slow headers have been seen to begin; else what is known is of the request before.
-      if (connection.quietAt === null || connection.since === null) connection.since = now()
-      connection.quietAt = null
-    },
-  }
 }
 
 function isLate(
@@ -66,18 +55,18 @@ function isLate(
 ): boolean {
   const { request } = connection
   if (request?.complete === false) return now() - (connection.since ?? now()) >= requestMs
-  if (connection.quietAt === null) {
-    // What of another request has come by now is not seen: it is as quiet as a connection that is kept.
-    connection.quietAt = socket.bytesRead
+  if (connection.idleAt === null) {
+    // Bytes of a next request that arrived before this check count as idle; its time begins with the next byte.
+    connection.idleAt = socket.bytesRead
     connection.since = null
   }
-  if (socket.bytesRead === connection.quietAt) return false
+  if (socket.bytesRead === connection.idleAt) return false
   connection.since ??= now()
   return now() - connection.since >= headersMs
 }
 
-/** What Node says of its own limits, and what a 408 is made of. */
-function timedOut(): Error {
+/** The error that Node emits for its own limits; fastify answers it with 408. */
+function timeoutError(): Error {
   return Object.assign(new Error('the request was sent too slowly'), {
     code: 'ERR_HTTP_REQUEST_TIMEOUT',
   })

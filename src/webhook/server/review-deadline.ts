@@ -1,35 +1,38 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
+/** The deadline of a review: the signal that stops the work for it. */
+import type { ServerResponse } from 'node:http'
 import { budgetMs, type LazySignal } from '../../decision/resolve/budget.ts'
 
-/** When the work for one review has to stop. Nothing is set up before somebody asks for the signal. */
-export interface Deadline {
+export interface ReviewDeadline {
+  /** Creates the signal on first use, so that a review that waits for nothing costs no timer. */
   readonly signal: LazySignal
+  /** Stops the timer. */
   end(): void
 }
 
-/** From the `timeout` in the query, or earlier, when the caller has gone. */
-export function createDeadline({ url = '' }: IncomingMessage, response: ServerResponse): Deadline {
-  let running: { readonly stop: AbortController; readonly timer: NodeJS.Timeout } | null = null
-  const callerGone = () => running?.stop.abort()
+/** The signal aborts at the `timeout` in the query of the URL, and when the caller closes the connection. */
+export function createDeadline(url: string, response: ServerResponse): ReviewDeadline {
+  let started: { readonly controller: AbortController; readonly timer: NodeJS.Timeout } | null =
+    null
+  const onClose = () => started?.controller.abort()
   return {
     signal: () => {
-      if (running === null) {
-        const stop = new AbortController()
-        running = { stop, timer: setTimeout(() => stop.abort(), budgetMs(timeoutIn(url))) }
-        response.once('close', callerGone)
+      if (started === null) {
+        const controller = new AbortController()
+        started = { controller, timer: setTimeout(onClose, budgetMs(timeoutOf(url))) }
+        response.once('close', onClose)
       }
-      return running.stop.signal
+      return started.controller.signal
     },
     end: () => {
-      if (running === null) return
-      clearTimeout(running.timer)
-      response.off('close', callerGone)
+      if (started === null) return
+      clearTimeout(started.timer)
+      response.off('close', onClose)
     },
   }
 }
 
-/** What is said twice is not said. */
-function timeoutIn(url: string): string | undefined {
-  const given = new URLSearchParams(url.slice(url.indexOf('?') + 1)).getAll('timeout')
-  return given.length === 1 ? given[0] : undefined
+/** Ignores a parameter that is repeated. */
+function timeoutOf(url: string): string | undefined {
+  const timeouts = new URLSearchParams(url.slice(url.indexOf('?') + 1)).getAll('timeout')
+  return timeouts.length === 1 ? timeouts[0] : undefined
 }

@@ -182,7 +182,7 @@ describe('the webhook', () => {
       logs: createLogs('info', { write: () => undefined }),
     })
     await vi.waitFor(() => expect(world.aws.passwords).toHaveLength(1))
-    webhook.use(loadConfig(configWith(chainTo(secondRole))))
+    webhook.useConfig(loadConfig(configWith(chainTo(secondRole))))
     await webhook.close()
 
     expect(world.aws.calls).toHaveLength(3)

@@ -6,7 +6,7 @@ import { podOf, reviewOf } from '../../support/reviews.ts'
 const read = (value: unknown) =>
   readReview(Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)))
 
-describe('reading a review', () => {
+describe('readReview', () => {
   it('takes the namespace from the request', () => {
     const result = read(reviewOf(podOf(['nginx']), { namespace: 'team' }))
 
@@ -34,18 +34,18 @@ describe('reading a review', () => {
     [{ ...reviewOf({}), request: null }, 'uid'],
     [reviewOf({}, { uid: '' }), 'uid'],
     [reviewOf({}, { uid: 5 }), 'uid'],
-  ])('%j is refused: %s', (body, part) => {
+  ])('rejects %j: %s', (body, part) => {
     expect(read(body)).toMatchObject({ ok: false, message: expect.stringContaining(part) })
   })
 
   it.each([null, [], 'x', { spec: { containers: 'x' } }, { metadata: null }])(
-    'takes any object: %j',
+    'accepts any object: %j',
     (object) => {
       expect(read(reviewOf(object)).ok).toBe(true)
     },
   )
 
-  it('takes `__proto__` and `constructor` for data', () => {
+  it('treats `__proto__` and `constructor` as data', () => {
     const pod = '{"spec":{"nodeSelector":{"__proto__":"a","constructor":"b"},"containers":[]}}'
     const body = JSON.stringify(reviewOf('OBJECT')).replace('"OBJECT"', pod)
 
@@ -54,11 +54,11 @@ describe('reading a review', () => {
   })
 })
 
-describe('the answer', () => {
+describe('toReview', () => {
   const response = (verdict: Partial<typeof unchanged>) =>
     (toReview('u', { ...unchanged, ...verdict }) as { response: Record<string, unknown> }).response
 
-  it('without a change has neither patch nor patchType (P2)', () => {
+  it('sets neither patch nor patchType without a change', () => {
     expect(toReview('u', unchanged)).toEqual({
       apiVersion: 'admission.k8s.io/v1',
       kind: 'AdmissionReview',
@@ -66,7 +66,7 @@ describe('the answer', () => {
     })
   })
 
-  it('with a change has both', () => {
+  it('sets both patch and patchType with a change', () => {
     const { patch, patchType } = response({ patch: [{ op: 'add', path: '/a', value: 1 }] })
 
     expect([patchType, JSON.parse(Buffer.from(String(patch), 'base64').toString())]).toEqual([
@@ -75,7 +75,7 @@ describe('the answer', () => {
     ])
   })
 
-  it('that denies carries no patch', () => {
+  it('sets no patch in a denial', () => {
     expect(response({ denied: 'no', patch: [{ op: 'add', path: '/a', value: 1 }] })).toEqual({
       uid: 'u',
       allowed: false,
@@ -83,7 +83,7 @@ describe('the answer', () => {
     })
   })
 
-  it('has at most five warnings of 120 printable characters (P10)', () => {
+  it('limits warnings to five lines of 120 printable characters', () => {
     const warnings = Array.from(
       { length: 100 },
       (_, index) => `berth: ${index}\n\u0007é${'x'.repeat(200)}`,

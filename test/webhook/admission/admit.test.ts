@@ -24,9 +24,9 @@ import { anubis, tableOf } from '../../support/tables.ts'
 interface Setting {
   readonly registries?: Registries
   readonly policy?: Partial<ResolvePolicy & AdmissionPolicy>
-  readonly facts?: NamespaceLookup
+  readonly namespaceLookup?: NamespaceLookup
   readonly observeOnly?: boolean
-  readonly ensure?: SecretProvisioner
+  readonly secretProvisioner?: SecretProvisioner
 }
 
 const recordsIn = (pod: unknown) => [...readRecords(pod).values()]
@@ -45,24 +45,24 @@ async function admit(request: AdmissionRequest, setting: Setting = {}) {
     ...setting.policy,
   }
   const handler = createAdmit({
-    current: () => ({
+    currentEngine: () => ({
       policy,
       decide: createDecide(registries.dependencies, policy),
-      ...(setting.ensure === undefined ? {} : { ensure: setting.ensure }),
+      ...(setting.secretProvisioner === undefined
+        ? {}
+        : { secretProvisioner: setting.secretProvisioner }),
     }),
-    facts: setting.facts ?? noNamespaceLookup,
-    now: () => 0,
+    namespaceLookup: setting.namespaceLookup ?? noNamespaceLookup,
     onBug: (error) => bugs.push(error),
   })
   const signal = AbortSignal.timeout(5_000)
-  const { verdict, holds } = await handler(request, {
+  const { verdict } = await handler(request, {
     signal: () => signal,
     observeOnly: setting.observeOnly ?? false,
   })
   const after = applyPatch(request.object, verdict.patch)
   return {
     ...verdict,
-    holds: holds(),
     after,
     images: findSites(after).map(({ image }) => image),
     bugs,
@@ -71,8 +71,8 @@ async function admit(request: AdmissionRequest, setting: Setting = {}) {
 
 const pinned = `anubis:32000/library/nginx:latest@${digestA}`
 
-describe('a pod that is created', () => {
-  it('has its images rewritten and says so in one annotation', async () => {
+describe('a created pod', () => {
+  it('gets rewritten images and one annotation that records them', async () => {
     const { images, after, auditAnnotations, denied } = await admit(
       requestOf(podOf(['nginx', 'quay.io/x/y:1'])),
     )
@@ -91,7 +91,7 @@ describe('a pod that is created', () => {
     expect(JSON.parse(auditAnnotations['images'] ?? '')).toEqual(recordsIn(after))
   })
 
-  it('asks once for an image that three containers share', async () => {
+  it('causes one probe for an image that three containers share', async () => {
     const registries = registriesOf({ 'anubis:32000': found() })
     await admit(requestOf(podOf(['nginx:1', 'nginx:1', 'nginx:1'])), { registries })
 
@@ -106,7 +106,7 @@ describe('a pod that is created', () => {
     ],
     ['an image for another webhook', podOf(['auto'])],
     ['no spec', {}],
-  ])('is left alone: %s', async (_, pod) => {
+  ])('stays unchanged: %s', async (_, pod) => {
     expect((await admit(requestOf(pod))).patch).toEqual([])
   })
 
@@ -119,13 +119,13 @@ describe('a pod that is created', () => {
     '\u0000',
     'docker://nginx',
     `a${':'.repeat(5000)}`,
-  ])('with the image %j runs as it is, with a warning', async (image) => {
+  ])('with the image %j stays unchanged and gets a warning', async (image) => {
     const { patch, warnings, denied } = await admit(requestOf(podOf([image])))
 
     expect([patch, denied, warnings.length]).toEqual([[], null, 1])
   })
 
-  it('keeps its image when nothing is found, with a warning that says why', async () => {
+  it('keeps its image when no candidate is found, with a warning that says why', async () => {
     const { images, warnings } = await admit(requestOf(podOf(['nginx:1'])), {
       registries: registriesOf({ 'anubis:32000': failed('unreachable', 'ECONNREFUSED') }),
     })
@@ -136,7 +136,7 @@ describe('a pod that is created', () => {
     ])
   })
 
-  it('is refused only by a rule, which is named', async () => {
+  it('is denied only by a rule, which the message names', async () => {
     const table = tableOf(
       ['m.example'],
       [{ name: 'ours', images: ['quay.io/**'], try: ['m.example/{path}'], otherwise: 'deny' }],
@@ -149,7 +149,7 @@ describe('a pod that is created', () => {
     expect(denied).toContain('quay.io/x:1: row ours says otherwise: deny; m.example absent (404)')
   })
 
-  it('runs as it is when we have a bug', async () => {
+  it('stays unchanged when Berth has a bug', async () => {
     const broken = {
       ...everywhere.dependencies,
       queryManifest: () => Promise.reject(new Error('boom')),
@@ -159,12 +159,12 @@ describe('a pod that is created', () => {
     })
 
     expect([patch, denied, bugs.length]).toEqual([[], null, 1])
-    expect(warnings).toEqual(['berth: an internal error; the pod is admitted as it is'])
+    expect(warnings).toEqual(['berth: internal error; pod admitted unchanged'])
   })
 })
 
 describe('work that never ends', () => {
-  it('is not waited for', async () => {
+  it('is abandoned soon after the deadline, and the pod is admitted unchanged', async () => {
     const policy = {
       table: anubis,
       pin: { matches: () => false, unresolved: 'keep' },
@@ -177,13 +177,12 @@ describe('work that never ends', () => {
       queryManifest: () => new Promise<never>(() => undefined),
     }
     const handler = createAdmit({
-      current: () => ({ policy, decide: createDecide(stuck, policy) }),
-      facts: noNamespaceLookup,
-      now: () => 0,
+      currentEngine: () => ({ policy, decide: createDecide(stuck, policy) }),
+      namespaceLookup: noNamespaceLookup,
       onBug: () => undefined,
     })
     const signal = AbortSignal.timeout(1)
-    const { verdict, failed: isFailed } = await handler(requestOf(podOf(['nginx'])), {
+    const { verdict, isFailed } = await handler(requestOf(podOf(['nginx'])), {
       signal: () => signal,
       observeOnly: false,
     })
@@ -192,12 +191,12 @@ describe('work that never ends', () => {
     expect(verdict).toMatchObject({
       patch: [],
       denied: null,
-      warnings: ['berth: no decision in time; the pod is admitted as it is'],
+      warnings: ['berth: no decision in time; pod admitted unchanged'],
     })
   })
 })
 
-describe('twice is once (P6)', () => {
+describe('a pod that is admitted twice', () => {
   it.each([
     ['on the mirror', everywhere],
     [
@@ -205,7 +204,7 @@ describe('twice is once (P6)', () => {
       registriesOf({ 'ghcr.io': found(), 'anubis:32000/your-org/app:1': found() }),
     ],
     ['with the original', registriesOf({ 'docker.io': found() })],
-  ])('%s', async (_, registries) => {
+  ])('stays as it is the second time: %s', async (_, registries) => {
     const table = tableOf(
       ['anubis:32000'],
       [
@@ -228,7 +227,7 @@ describe('twice is once (P6)', () => {
   })
 })
 
-describe('a forged annotation (P8)', () => {
+describe('a forged annotation', () => {
   const record = {
     site: 'containers/c0',
     from: 'nginx',
@@ -238,24 +237,24 @@ describe('a forged annotation (P8)', () => {
   }
 
   it.each([
-    ['that everything is done', [record]],
-    ['of another origin', [{ ...record, from: 'quay.io/x/y:1' }]],
-    ['of no image', [{ ...record, from: '!!' }]],
-    ['of another shape', [{ site: 'containers/c0' }]],
-    ['that is no list', { done: true }],
-  ])('%s gains nothing', async (_, claim) => {
+    ['claims that everything is done', [record]],
+    ['claims another origin', [{ ...record, from: 'quay.io/x/y:1' }]],
+    ['claims an origin that does not parse', [{ ...record, from: '!!' }]],
+    ['has records of another shape', [{ site: 'containers/c0' }]],
+    ['is not a list', { done: true }],
+  ])('gains nothing when it %s', async (_, claim) => {
     const pod = {
       ...podOf(['nginx']),
       metadata: { annotations: { 'berth.dev/images': JSON.stringify(claim) } },
     }
     const { images, after } = await admit(requestOf(pod))
 
-    // What a claim can do at the most is ask for the image that it names, which the pod could have done itself.
+    // At most, a claim requests the image that it names, which the pod could have named itself.
     expect(images[0] === pinned || images[0] === 'quay.io/x/y:1').toBe(true)
     expect(recordsIn(after).every(({ why }) => why !== 'done')).toBe(true)
   })
 
-  it("about images that are none of Berth's is taken away", async () => {
+  it('is removed when no row matches an image of the pod', async () => {
     const pod = {
       ...podOf(['quay.io/x/y:1']),
       metadata: { annotations: { 'berth.dev/images': '[]', a: '1' } },
@@ -267,7 +266,7 @@ describe('a forged annotation (P8)', () => {
   })
 })
 
-describe('records that would cost more than a pod may', () => {
+describe('records that are expensive to read', () => {
   const table = tableOf(
     ['m.example'],
     [{ name: 'ours', images: ['quay.io/**'], try: ['m.example/{path}'], otherwise: 'deny' }],
@@ -280,19 +279,19 @@ describe('records that would cost more than a pod may', () => {
 
   it.each([
     [
-      'nested a hundred thousand deep',
+      'nested 50,000 levels deep',
       JSON.stringify([{ ...ghost, x: 'DEEP' }]).replace(
         '"DEEP"',
         '['.repeat(50_000) + ']'.repeat(50_000),
       ),
     ],
     [
-      'of a quarter of a million characters',
+      '4,000 of them',
       JSON.stringify(
         Array.from({ length: 4_000 }, (_, index) => ({ ...ghost, site: `containers/g${index}` })),
       ),
     ],
-  ])('%s change nothing about the rule', async (_, value) => {
+  ])('do not get the pod past a rule: %s', async (_, value) => {
     const { denied, bugs } = await admit(requestOf(withRecords(value)), {
       policy: { table },
       registries: registriesOf({}),
@@ -302,7 +301,7 @@ describe('records that would cost more than a pod may', () => {
     expect(denied).toContain('row ours says otherwise: deny')
   })
 
-  it('of sites that a new pod has not got are not passed on', async () => {
+  it('are dropped when a new pod does not have their site', async () => {
     const pod = {
       ...podOf(['nginx']),
       metadata: { annotations: { 'berth.dev/images': JSON.stringify([ghost]) } },
@@ -314,11 +313,11 @@ describe('records that would cost more than a pod may', () => {
   })
 })
 
-describe('a pod that is updated (P7)', () => {
+describe('an updated pod', () => {
   const update = (object: unknown, oldObject: unknown, subResource = '') =>
     requestOf(object, { operation: 'UPDATE', oldObject, subResource })
 
-  it('without a new image is not touched', async () => {
+  it('stays unchanged without a new image', async () => {
     const pod = podOf(['nginx'])
 
     expect((await admit(update({ ...pod, metadata: { labels: { a: 'b' } } }, pod))).patch).toEqual(
@@ -326,7 +325,7 @@ describe('a pod that is updated (P7)', () => {
     )
   })
 
-  it('has only the new image rewritten, and no policy and no secrets', async () => {
+  it('gets only the new image rewritten, and no pull policy and no pull secrets', async () => {
     const policy = {
       pullPolicy: [{ images: [pattern('**')], set: 'IfNotPresent' }],
       pullSecrets: [{ secret: 's', matches: () => true }],
@@ -342,7 +341,7 @@ describe('a pod that is updated (P7)', () => {
     ])
   })
 
-  it('keeps what the annotation says of the other sites', async () => {
+  it('keeps the records of the other sites', async () => {
     const first = (await admit(requestOf(podOf(['nginx', 'nginx:1'])))).after as {
       spec: { containers: { image: string }[] }
     }
@@ -357,7 +356,7 @@ describe('a pod that is updated (P7)', () => {
     ])
   })
 
-  it('by a debug container has that container rewritten, policy included', async () => {
+  it('gets a debug container rewritten, pull policy included', async () => {
     const old = podOf(['nginx'])
     const now = podOf(['nginx'], {
       ephemeralContainers: [{ name: 'd', image: 'busybox', imagePullPolicy: 'Always' }],
@@ -380,16 +379,16 @@ describe('a pod that is updated (P7)', () => {
     ['another subresource', { subResource: 'status', operation: 'UPDATE' }],
     ['another operation', { operation: 'other' }],
     ['another kind', { isPod: false }],
-  ] as const)('%s is none of ours', async (_, more) => {
+  ] as const)('stays unchanged for %s', async (_, more) => {
     expect((await admit(requestOf(podOf(['nginx']), more))).patch).toEqual([])
   })
 })
 
-describe('pull policy', () => {
+describe('the pull policy', () => {
   it.each([
-    ['as the API server defaulted it, without a rule', [], 'Always'],
+    ['stays as the API server defaulted it, without a rule', [], 'Always'],
     [
-      'as the first matching rule says',
+      'comes from the first matching rule',
       [
         { images: [pattern('anubis:32000/**')], set: 'IfNotPresent' },
         { images: [pattern('**')], set: 'Never' },
@@ -397,11 +396,11 @@ describe('pull policy', () => {
       'IfNotPresent',
     ],
     [
-      'by the final image, not by the one asked for',
+      'depends on the final image, not on the requested one',
       [{ images: [pattern('docker.io/**')], set: 'Never' }],
       'Always',
     ],
-  ])('is %s', async (_, pullPolicy, want) => {
+  ])('%s', async (_, pullPolicy, want) => {
     const pod = podOf([], {
       containers: [{ name: 'a', image: 'nginx', imagePullPolicy: 'Always' }],
     })
@@ -419,7 +418,7 @@ describe('pull secrets', () => {
   }
   const secrets = (after: unknown) => member(member(after, 'spec'), 'imagePullSecrets')
 
-  it('are appended behind those that are there, once (IN-01, IN-03)', async () => {
+  it('are appended once, after the ones that the pod lists', async () => {
     const once = await admit(requestOf(podOf(['nginx'], { imagePullSecrets: [{ name: 'a' }] })), {
       policy,
     })
@@ -429,7 +428,7 @@ describe('pull secrets', () => {
     expect(secrets(twice.after)).toEqual(secrets(once.after))
   })
 
-  it('are added only when the final image is on their registry (IN-07)', async () => {
+  it('are added only when the final image is on their registry', async () => {
     const { after } = await admit(requestOf(podOf(['nginx'])), {
       policy,
       registries: registriesOf({}),
@@ -438,126 +437,138 @@ describe('pull secrets', () => {
     expect(secrets(after)).toBeUndefined()
   })
 
-  it('that the namespace has not got are named in a warning (IN-09)', async () => {
-    const facts = { ...noNamespaceLookup, hasSecret: () => Promise.resolve(false) }
-    const { warnings, after } = await admit(requestOf(podOf(['nginx'])), { policy, facts })
+  it('get a warning when the namespace does not have them', async () => {
+    const namespaceLookup = { ...noNamespaceLookup, hasSecret: () => Promise.resolve(false) }
+    const { warnings, after } = await admit(requestOf(podOf(['nginx'])), {
+      policy,
+      namespaceLookup,
+    })
 
-    expect(warnings).toEqual(['berth: pull secret ours is not in namespace default'])
+    expect(warnings).toEqual(['berth: pull secret ours not found in namespace default'])
     expect(secrets(after)).toEqual([{ name: 'ours' }])
   })
 
-  it('that the service account may not use are not added, because the pod would be refused (IN-06)', async () => {
-    const facts = {
+  it('are not added when the service account may not use them, because the API server would reject the pod', async () => {
+    const namespaceLookup = {
       ...noNamespaceLookup,
       mountableSecrets: () => Promise.resolve(new Set(['other'])),
     }
-    const { warnings, after } = await admit(requestOf(podOf(['nginx'])), { policy, facts })
+    const { warnings, after } = await admit(requestOf(podOf(['nginx'])), {
+      policy,
+      namespaceLookup,
+    })
 
     expect(warnings).toEqual([
-      'berth: pull secret ours is not added: service account default may not use it',
+      'berth: pull secret ours not added: service account default may not use it',
     ])
     expect(secrets(after)).toBeUndefined()
   })
 })
 
-describe('pull secrets that are made sure of', () => {
+describe('pull secrets that the provisioner covers', () => {
   const policy = { pullSecrets: [{ secret: 'ours', matches: () => true }] }
   const listing = (name: string) => requestOf(podOf(['nginx'], { imagePullSecrets: [{ name }] }))
 
-  function ensuring(outcome: ProvisionResult) {
+  function createProvisioner(result: ProvisionResult) {
     const asked: string[] = []
-    const ensure: SecretProvisioner = {
+    const secretProvisioner: SecretProvisioner = {
       covers: (secret) => secret === 'ours',
       ensure: (namespace, secret) => {
         asked.push(`${namespace}/${secret}`)
-        return Promise.resolve(outcome)
+        return Promise.resolve(result)
       },
     }
-    return { ensure, asked }
+    return { secretProvisioner, asked }
   }
 
-  it('are made before the answer, and not warned of; no answer is kept for replicas', async () => {
-    const { ensure, asked } = ensuring('there')
-    const facts = { ...noNamespaceLookup, hasSecret: () => Promise.resolve(false) }
-    const { warnings, after, holds } = await admit(requestOf(podOf(['nginx'])), {
+  it('are created before the answer, without a warning', async () => {
+    const { secretProvisioner, asked } = createProvisioner('present')
+    const namespaceLookup = { ...noNamespaceLookup, hasSecret: () => Promise.resolve(false) }
+    const { warnings, after } = await admit(requestOf(podOf(['nginx'])), {
       policy,
-      facts,
-      ensure,
+      namespaceLookup,
+      secretProvisioner,
     })
 
     expect(asked).toEqual(['default/ours'])
     expect(warnings).toEqual([])
     expect(member(member(after, 'spec'), 'imagePullSecrets')).toEqual([{ name: 'ours' }])
-    expect(holds).toBe(false)
   })
 
-  it('are those that the pod names itself too, from its service account for example', async () => {
-    const { ensure, asked } = ensuring('there')
-    const { holds } = await admit(listing('ours'), { ensure })
-    await admit(listing('other'), { ensure })
+  it('are also created when the pod lists them itself, for example from its service account', async () => {
+    const { secretProvisioner, asked } = createProvisioner('present')
+    await admit(listing('ours'), { secretProvisioner })
+    await admit(listing('other'), { secretProvisioner })
 
     expect(asked).toEqual(['default/ours'])
-    expect(holds).toBe(false)
   })
 
   it.each([
-    ['it failed', 'failed', null, ['it was not made in time']],
-    ['it failed, and the secret is missing', 'failed', false, ['is not in namespace default']],
-    ['it failed, and the secret is there', 'failed', true, []],
-    ['the namespace is none of its own', 'elsewhere', null, []],
-    ['neither it nor the secret is there', 'elsewhere', false, ['is not in namespace default']],
-  ] as const)('leave the pod as it would be without, when %s', async (_, outcome, has, words) => {
-    const { ensure } = ensuring(outcome)
-    const facts = { ...noNamespaceLookup, hasSecret: () => Promise.resolve(has) }
-    const { warnings, denied, after } = await admit(requestOf(podOf(['nginx'])), {
-      policy,
-      facts,
-      ensure,
-    })
+    ['creation failed', 'failed', null, ['not created in time']],
+    ['creation failed and the secret is missing', 'failed', false, ['not found in namespace']],
+    ['creation failed and the secret exists', 'failed', true, []],
+    ['the namespace is not covered', 'not-covered', null, []],
+    [
+      'the namespace is not covered and the secret is missing',
+      'not-covered',
+      false,
+      ['not found in'],
+    ],
+  ] as const)(
+    'are added all the same, with the right warning, when %s',
+    async (_, result, has, words) => {
+      const { secretProvisioner } = createProvisioner(result)
+      const namespaceLookup = { ...noNamespaceLookup, hasSecret: () => Promise.resolve(has) }
+      const { warnings, denied, after } = await admit(requestOf(podOf(['nginx'])), {
+        policy,
+        namespaceLookup,
+        secretProvisioner,
+      })
 
-    expect(denied).toBeNull()
-    expect(warnings.map((warning) => words.find((each) => warning.includes(each)))).toEqual(words)
-    expect(member(member(after, 'spec'), 'imagePullSecrets')).toEqual([{ name: 'ours' }])
-  })
+      expect(denied).toBeNull()
+      expect(warnings.map((warning) => words.find((each) => warning.includes(each)))).toEqual(words)
+      expect(member(member(after, 'spec'), 'imagePullSecrets')).toEqual([{ name: 'ours' }])
+    },
+  )
 
   it.each([
     ['a dry run', requestOf(podOf(['nginx']), { dryRun: true }), {}],
     ['shadow mode', requestOf(podOf(['nginx'])), { observeOnly: true }],
-    ['shadow mode by the configuration', requestOf(podOf(['nginx'])), { mode: 'observe' }],
+    ['shadow mode from the config', requestOf(podOf(['nginx'])), { mode: 'observe' }],
     ['an update', requestOf(podOf(['nginx']), { operation: 'UPDATE' }), {}],
     [
       'an ephemeral container',
       requestOf(podOf(['nginx']), { operation: 'UPDATE', subResource: 'ephemeralcontainers' }),
       {},
     ],
-  ] as const)('are none for %s', async (_, request, setting) => {
-    const { ensure, asked } = ensuring('there')
+  ] as const)('are not created for %s', async (_, request, setting) => {
+    const { secretProvisioner, asked } = createProvisioner('present')
     const mode = 'mode' in setting ? { mode: setting.mode } : {}
     const observeOnly = 'observeOnly' in setting
-    await admit(request, { policy: { ...policy, ...mode }, observeOnly, ensure })
+    await admit(request, { policy: { ...policy, ...mode }, observeOnly, secretProvisioner })
 
     expect(asked).toEqual([])
   })
 
-  it('are none for a pod that is refused', async () => {
-    const { ensure, asked } = ensuring('there')
+  it('are not created for a pod that is denied', async () => {
+    const { secretProvisioner, asked } = createProvisioner('present')
     const { denied } = await admit(requestOf(podOf(['nginx'])), {
       policy: { ...policy, pin: { matches: () => true, unresolved: 'deny' } },
       registries: registriesOf({ 'anubis:32000': failed('unreachable', 'ECONNREFUSED') }),
-      ensure,
+      secretProvisioner,
     })
 
     expect(denied).not.toBeNull()
     expect(asked).toEqual([])
   })
 
-  it('are none that the service account may not use', async () => {
-    const { ensure, asked } = ensuring('there')
-    const facts = {
+  it('are not created when the service account may not use them', async () => {
+    const { secretProvisioner, asked } = createProvisioner('present')
+    const namespaceLookup = {
       ...noNamespaceLookup,
       mountableSecrets: () => Promise.resolve(new Set(['other'])),
     }
-    await admit(requestOf(podOf(['nginx'])), { policy, facts, ensure })
+    await admit(requestOf(podOf(['nginx'])), { policy, namespaceLookup, secretProvisioner })
 
     expect(asked).toEqual([])
   })
@@ -565,9 +576,9 @@ describe('pull secrets that are made sure of', () => {
 
 describe('shadow mode', () => {
   it.each([
-    ['by the configuration', { policy: { mode: 'observe' as const } }],
-    ['by the door', { observeOnly: true }],
-  ])('decides and records, and changes nothing: %s', async (_, setting) => {
+    ['from the config', { policy: { mode: 'observe' as const } }],
+    ['from the path of the request', { observeOnly: true }],
+  ])('decides and records but changes nothing: %s', async (_, setting) => {
     const { patch, auditAnnotations, warnings } = await admit(requestOf(podOf(['nginx'])), setting)
 
     expect(patch).toEqual([])
@@ -579,7 +590,7 @@ describe('shadow mode', () => {
     })
   })
 
-  it('refuses nothing', async () => {
+  it('denies nothing', async () => {
     const table = tableOf(
       [],
       [{ name: 'r', images: ['**'], try: ['m.example/x'], otherwise: 'deny' }],
@@ -594,8 +605,8 @@ describe('shadow mode', () => {
   })
 })
 
-describe('annotations that are full', () => {
-  it('do not keep the image from being rewritten', async () => {
+describe('a pod whose annotations are full', () => {
+  it('gets its image rewritten and a warning', async () => {
     const pod = {
       ...podOf(['nginx']),
       metadata: { annotations: { big: 'x'.repeat(256 * 1024 - 10) } },
@@ -604,7 +615,7 @@ describe('annotations that are full', () => {
 
     expect(images).toEqual([pinned])
     expect(recordsIn(after)).toEqual([])
-    expect(warnings).toEqual([expect.stringContaining("the pod's annotations are full")])
+    expect(warnings).toEqual([expect.stringContaining('have no room for it')])
   })
 })
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { readConfig } from '../../../src/config/load.ts'
-import { createEnsureCopies } from '../../../src/webhook/admission/copy-provisioner.ts'
+import { createCopyProvisioner } from '../../../src/webhook/admission/copy-provisioner.ts'
 import { KubeError } from '../../../src/kube/error.ts'
 import type { KubeObject } from '../../../src/kube/object.ts'
 import { planNamespace } from '../../../src/pull-secrets/plan.ts'
@@ -51,28 +51,26 @@ function scene(source: KubeObject | null = secretOf()) {
   const read: string[] = []
   const api: typeof kube.api = {
     ...kube.api,
-    get: (where, options) => {
-      read.push(
-        `${where.resource} ${where.name}${options?.metadataOnly === true ? ' (metadata)' : ''}`,
-      )
-      return kube.api.get(where, options)
+    get: (ref, options) => {
+      read.push(`${ref.resource} ${ref.name}${options?.metadataOnly === true ? ' (metadata)' : ''}`)
+      return kube.api.get(ref, options)
     },
   }
   const make = (name: string, labels = {}) =>
     kube.put('namespaces', { metadata: { name, uid: `uid of ${name}`, labels } })
   make('app')
-  const of = createEnsureCopies({ api, log, now: () => now }, copiesOf())
+  const provisioner = createCopyProvisioner({ api, log, now: () => now }, copiesOf())
   const ensure = (namespace: string, secret = 'pull', { signal } = new AbortController()) =>
-    of.ensure(namespace, secret, signal)
-  return { kube, api, read, make, of, ensure }
+    provisioner.ensure(namespace, secret, signal)
+  return { kube, api, read, make, provisioner, ensure }
 }
 
-describe('a copy that is made sure of', () => {
-  it('is what the controller makes: there is nothing left for it to do', async () => {
+describe('a copy that the webhook creates', () => {
+  it('is the copy that the controller would create', async () => {
     const { kube, ensure } = scene()
 
-    expect(await ensure('app')).toBe('there')
-    const there = readCopy(kube.get('secrets', 'pull', 'app') ?? secretOf())
+    expect(await ensure('app')).toBe('present')
+    const existing = readCopy(kube.get('secrets', 'pull', 'app') ?? secretOf())
     const [copy] = copiesOf()
     if (copy === undefined) throw new Error('no copy')
     const content = readContent(copy, () => readSourceSecret(secretOf()))
@@ -80,57 +78,57 @@ describe('a copy that is made sure of', () => {
       name: 'app',
       namespace: { labels: {}, terminating: false, resourceVersion: '1' },
       accounts: new Map(),
-      secrets: new Map([['pull', there]]),
+      secrets: new Map([['pull', existing]]),
     })
-    expect(there.kind).toBe('copy')
+    expect(existing.kind).toBe('copy')
     expect(writes).toEqual([])
   })
 
-  it('takes one request to create it, however many pods ask at once, and none after that', async () => {
+  it('takes one request, however many pods need it at the same time, and none afterwards', async () => {
     const { kube, read, ensure } = scene()
     const outcomes = await Promise.all(Array.from({ length: 20 }, () => ensure('app')))
     await ensure('app')
 
-    expect(new Set(outcomes)).toEqual(new Set(['there']))
+    expect(new Set(outcomes)).toEqual(new Set(['present']))
     expect(kube.writes.map(({ verb, about }) => `${verb} ${about}`)).toEqual([
       'create secrets app/pull',
     ])
     expect(read).toEqual(['namespaces app (metadata)', 'secrets src'])
   })
 
-  it('is left alone when a secret of the name is there, whosever it is', async () => {
+  it('does not replace an existing secret of the same name', async () => {
     const { kube, ensure } = scene()
     const foreign = kube.put('secrets', { metadata: { name: 'pull', namespace: 'app' } })
 
-    expect(await ensure('app')).toBe('there')
+    expect(await ensure('app')).toBe('present')
     expect(kube.get('secrets', 'pull', 'app')).toEqual(foreign)
   })
 
   it.each([
-    ['another', 'other', {}],
-    ['one that opts out', 'app2', { 'berth.dev/pull-secrets': 'disabled' }],
-  ])('is not for %s namespace: its source is not even read', async (_, name, labels) => {
+    ['another namespace', 'other', {}],
+    ['a namespace that opts out', 'app2', { 'berth.dev/pull-secrets': 'disabled' }],
+  ])('is not created in %s, and its source is not read', async (_, name, labels) => {
     const { kube, read, make, ensure } = scene()
     make(name, labels)
 
-    expect(await ensure(name)).toBe('elsewhere')
+    expect(await ensure(name)).toBe('not-covered')
     expect(kube.writes).toEqual([])
     expect(read).toEqual([`namespaces ${name} (metadata)`])
   })
 
   it.each([
-    ['is not there', null],
+    ['is missing', null],
     ['does not consent', secretOf({ labels: {} })],
-    ['has an entry that no kubelet reads', secretOf({}, '')],
-    ['has ended', secretOf({ annotations: { 'berth.dev/expires-at': '2026-01-02T03:04:04Z' } })],
-  ])('is not made of a source that %s', async (_, source) => {
+    ['has an entry that kubelets ignore', secretOf({}, '')],
+    ['has expired', secretOf({ annotations: { 'berth.dev/expires-at': '2026-01-02T03:04:04Z' } })],
+  ])('is not created from a source that %s', async (_, source) => {
     const { kube, ensure } = scene(source)
 
     expect(await ensure('app')).toBe('failed')
     expect(kube.writes).toEqual([])
   })
 
-  it('is not made in a namespace that is not there, as a forged review may name', async () => {
+  it('is not created in a missing namespace, which a forged review may name', async () => {
     const { kube, ensure } = scene()
 
     expect(await ensure('apparition')).toBe('failed')
@@ -138,7 +136,7 @@ describe('a copy that is made sure of', () => {
   })
 
   it.each([403, 409, 500])(
-    'failed when the API server answers %d without its being there',
+    'fails when the API server answers %d and the copy does not exist',
     async (status) => {
       const { kube, ensure } = scene()
       kube.refuse('secrets app/pull', status)
@@ -147,57 +145,65 @@ describe('a copy that is made sure of', () => {
     },
   )
 
-  it('is none of those that do not say so', async () => {
-    const { kube, of, ensure } = scene()
+  it('is not created without `ensure: true`', async () => {
+    const { kube, provisioner, ensure } = scene()
 
-    expect([of.covers('pull'), of.covers('lazy'), of.covers('x')]).toEqual([true, false, false])
-    expect(await ensure('app', 'lazy')).toBe('elsewhere')
+    expect(['pull', 'lazy', 'x'].map((name) => provisioner.covers(name))).toEqual([
+      true,
+      false,
+      false,
+    ])
+    expect(await ensure('app', 'lazy')).toBe('not-covered')
     expect(kube.writes).toEqual([])
   })
 })
 
-describe('time that runs out', () => {
-  it('ends the waiting and not the work: it is there for the next pod', async () => {
+describe('a review that times out', () => {
+  it('does not stop the creation: the next pod gets the copy', async () => {
     const { kube, api } = scene()
     const slow = Promise.withResolvers<void>()
-    const of = createEnsureCopies(
+    const provisioner = createCopyProvisioner(
       {
         api: {
           ...api,
-          get: async (where, options) => (await slow.promise, api.get(where, options)),
+          get: async (ref, options) => (await slow.promise, api.get(ref, options)),
         },
         log,
         now: () => now,
       },
       copiesOf(),
     )
-    const budget = new AbortController()
-    const first = of.ensure('app', 'pull', budget.signal)
-    budget.abort()
+    const deadline = new AbortController()
+    const first = provisioner.ensure('app', 'pull', deadline.signal)
+    deadline.abort()
 
     expect(await first).toBe('failed')
-    const second = of.ensure('app', 'pull', new AbortController().signal)
+    const second = provisioner.ensure('app', 'pull', new AbortController().signal)
     slow.resolve()
-    expect(await second).toBe('there')
+    expect(await second).toBe('present')
     expect(kube.writes).toHaveLength(1)
   })
 
-  it('has run out already: nothing is waited for', async () => {
+  it('waits for nothing when it has timed out before', async () => {
     const never = new Promise<never>(() => undefined)
     const { api } = scene()
     const dependencies = { api: { ...api, get: () => never }, log, now: () => now }
 
     expect(
-      await createEnsureCopies(dependencies, copiesOf()).ensure('app', 'pull', AbortSignal.abort()),
+      await createCopyProvisioner(dependencies, copiesOf()).ensure(
+        'app',
+        'pull',
+        AbortSignal.abort(),
+      ),
     ).toBe('failed')
   })
 })
 
-it('never rejects, whatever breaks', async () => {
+it('never rejects when the API server cannot be reached', async () => {
   const { api } = scene()
   const broken = () => Promise.reject(new KubeError(null, '', 'no answer'))
   const dependencies = { api: { ...api, get: broken }, log, now: () => now }
-  const of = createEnsureCopies(dependencies, copiesOf())
+  const provisioner = createCopyProvisioner(dependencies, copiesOf())
 
-  expect(await of.ensure('app', 'pull', new AbortController().signal)).toBe('failed')
+  expect(await provisioner.ensure('app', 'pull', new AbortController().signal)).toBe('failed')
 })

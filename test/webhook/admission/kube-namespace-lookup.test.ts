@@ -4,8 +4,8 @@ import { KubeError } from '../../../src/kube/error.ts'
 import { createNamespaceLookup } from '../../../src/webhook/admission/kube-namespace-lookup.ts'
 import { createLogs } from '../../../src/telemetry/log.ts'
 
-/** An API server that answers every question with this status, and how often it was asked. */
-function refusing(status: number) {
+/** A lookup whose API server answers every request with this status. */
+function lookupWith(status: number) {
   let asked = 0
   const api = {
     get: () => {
@@ -14,20 +14,20 @@ function refusing(status: number) {
     },
   }
   const { log } = createLogs('error', { write: () => {} })
-  const facts = createNamespaceLookup(api as unknown as KubeApi, log)
-  return { facts, asked: () => asked }
+  const lookup = createNamespaceLookup(api as unknown as KubeApi, log)
+  return { lookup, asked: () => asked }
 }
 
-describe('what admission may know of a namespace', () => {
+describe('the namespace lookup', () => {
   it.each([
-    [403, 'is remembered as not known where the right is missing', 1],
-    [500, 'is asked again where the API server failed', 2],
-  ])('%i: %s', async (status, _, times) => {
-    const { facts, asked } = refusing(status)
+    [403, 1, 'caches the answer for a missing permission'],
+    [500, 2, 'asks again after an error of the API server'],
+  ])('on %i, sends %i requests for two lookups: it %s', async (status, times) => {
+    const { lookup, asked } = lookupWith(status)
     const { signal } = new AbortController()
     const answers = [
-      await facts.hasSecret('team', 'pull', signal),
-      await facts.hasSecret('team', 'pull', signal),
+      await lookup.hasSecret('team', 'pull', signal),
+      await lookup.hasSecret('team', 'pull', signal),
     ]
 
     expect(answers).toEqual([null, null])

@@ -1,28 +1,27 @@
 import { connect } from 'node:tls'
 import { Agent, request } from 'undici'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { Admission, AdmitOptions } from '../../../src/webhook/admission/admit.ts'
-import { unchanged } from '../../../src/webhook/admission/admission-response.ts'
-import { createApp } from '../../../src/webhook/server/app.ts'
-import { maxReviewBytes } from '../../../src/webhook/server/body.ts'
-import { makeCertificates } from '../../../src/webhook/certificate/self-signed.ts'
-import { createAdmissionLog } from '../../../src/webhook/admission/admission-log.ts'
 import { createLogs } from '../../../src/telemetry/log.ts'
-import { createMetrics } from '../../../src/telemetry/webhook-metrics.ts'
+import { createWebhookMetrics } from '../../../src/telemetry/webhook-metrics.ts'
+import { createAdmissionLog } from '../../../src/webhook/admission/admission-log.ts'
+import { unchanged } from '../../../src/webhook/admission/admission-response.ts'
+import type { Admission, AdmitOptions } from '../../../src/webhook/admission/admit.ts'
+import { makeCertificates } from '../../../src/webhook/certificate/self-signed.ts'
+import { type App, createApp } from '../../../src/webhook/server/app.ts'
+import { maxReviewBytes } from '../../../src/webhook/server/read-body.ts'
 import { podOf, reviewOf } from '../../support/reviews.ts'
 
 const lines: string[] = []
-const metrics = createMetrics({ knows: () => false, circuits: () => new Map() })
-const seen: AdmitOptions[] = []
-const answered: Admission = {
+const metrics = createWebhookMetrics({ isListed: () => false, circuits: () => new Map() })
+const received: AdmitOptions[] = []
+const admission: Admission = {
   verdict: { ...unchanged, patch: [{ op: 'add', path: '/a', value: 1 }] },
   decisions: [],
   mode: 'enforce',
-  failed: false,
-  holds: () => false,
+  isFailed: false,
 }
 
-let app: Awaited<ReturnType<typeof createApp>>
+let app: App
 let agent: Agent
 let url: string
 let port: number
@@ -37,8 +36,8 @@ beforeAll(async () => {
     ),
     onBug: (error) => lines.push(String(error)),
     admit: (_, options) => {
-      seen.push(options)
-      return Promise.resolve(answered)
+      received.push(options)
+      return Promise.resolve(admission)
     },
   })
   await app.listen({ host: '127.0.0.1', port: 0 })
@@ -53,14 +52,18 @@ afterAll(async () => {
   await app.close()
 })
 
-async function send(
-  path: string,
-  options: { method?: string; type?: string; body?: string | Buffer } = {},
-) {
+interface Sent {
+  readonly method?: string
+  /** Null: no content type. */
+  readonly type?: string | null
+  readonly body?: string | Buffer
+}
+
+async function send(path: string, { method = 'POST', type = 'application/json', body }: Sent = {}) {
   const response = await request(`${url}${path}`, {
-    method: (options.method ?? 'POST') as 'POST',
-    headers: { 'content-type': options.type ?? 'application/json' },
-    body: options.body ?? JSON.stringify(reviewOf(podOf(['nginx']))),
+    method: method as 'POST',
+    headers: type === null ? {} : { 'content-type': type },
+    body: body ?? JSON.stringify(reviewOf(podOf(['nginx']))),
     dispatcher: agent,
   })
   return {
@@ -70,46 +73,60 @@ async function send(
   }
 }
 
-describe('the door', () => {
-  it('answers a review with a review', async () => {
-    const { status, headers, body } = await send('/mutate?timeout=5s')
+describe('the HTTPS server', () => {
+  it.each(['/mutate?timeout=5s', '/mutate/', '/mutate'])(
+    'answers a review at %s with a review',
+    async (path) => {
+      const { status, headers, body } = await send(path)
 
-    expect([status, headers['content-type']]).toEqual([200, 'application/json; charset=utf-8'])
-    expect(JSON.parse(body)).toMatchObject({
-      response: {
-        uid: '705ab4f5-6393-11e8-b7cc-42010a800002',
-        allowed: true,
-        patchType: 'JSONPatch',
-      },
-    })
-  })
+      expect([status, headers['content-type']]).toEqual([200, 'application/json; charset=utf-8'])
+      expect(JSON.parse(body)).toMatchObject({
+        response: {
+          uid: '705ab4f5-6393-11e8-b7cc-42010a800002',
+          allowed: true,
+          patchType: 'JSONPatch',
+        },
+      })
+    },
+  )
 
-  it('keeps a connection that was opened and not used longer than the API server does', () => {
+  it('keeps unused connections longer than the API server does', () => {
     const { headersTimeout, requestTimeout, keepAliveTimeout } = app.server
 
     expect(Math.min(headersTimeout, requestTimeout, keepAliveTimeout)).toBeGreaterThan(90_000)
   })
 
-  it('observes at the other path', async () => {
+  it('only observes at /observe', async () => {
     await send('/observe')
 
-    expect(seen.at(-1)?.observeOnly).toBe(true)
+    expect(received.at(-1)?.observeOnly).toBe(true)
   })
 
-  it.each([
-    [405, 'GET', '/mutate', {}, 'only POST is answered at /mutate\n'],
-    [405, 'PUT', '/mutate', {}, 'only POST is answered at /mutate\n'],
-    [404, 'POST', '/other', {}, 'reviews are answered at /mutate\n'],
+  it.each(['application/json; charset=utf-8', 'Application/JSON'])(
+    'accepts the content type %s',
+    async (type) => {
+      expect((await send('/mutate', { type })).status).toBe(200)
+    },
+  )
+
+  const noReview = 'the body is not an AdmissionReview of admission.k8s.io/v1\n'
+  it.each<[number, string, string, Sent, string]>([
+    [405, 'GET', '/mutate', {}, '/mutate takes POST only\n'],
+    [405, 'PUT', '/mutate?timeout=5s', {}, '/mutate takes POST only\n'],
+    [405, 'PUT', '/observe/', { type: 'text/plain' }, '/observe takes POST only\n'],
+    [404, 'POST', '/other', {}, 'not found; send reviews to /mutate or /observe\n'],
+    [
+      404,
+      'POST',
+      '/other',
+      { type: 'text/plain' },
+      'not found; send reviews to /mutate or /observe\n',
+    ],
     [415, 'POST', '/mutate', { type: 'text/plain' }, 'send the review as application/json\n'],
+    [415, 'POST', '/mutate', { type: null, body: '' }, 'send the review as application/json\n'],
     [400, 'POST', '/mutate', { body: '' }, 'the body is not JSON; send an AdmissionReview\n'],
     [400, 'POST', '/mutate', { body: '{' }, 'the body is not JSON; send an AdmissionReview\n'],
-    [
-      400,
-      'POST',
-      '/mutate',
-      { body: '{}' },
-      'the body is not an AdmissionReview of admission.k8s.io/v1\n',
-    ],
+    [400, 'POST', '/mutate', { body: '{}' }, noReview],
     [
       413,
       'POST',
@@ -117,19 +134,29 @@ describe('the door', () => {
       { body: Buffer.alloc(maxReviewBytes + 1, 32) },
       `the body is larger than ${maxReviewBytes} bytes\n`,
     ],
-  ])('is %i for %s %s', async (status, method, path, options, body) => {
+  ])('returns %i for %s %s with %j', async (status, method, path, options, body) => {
     const withoutBody = method === 'GET' ? { body: '' } : {}
 
     expect(await send(path, { method, ...withoutBody, ...options })).toMatchObject({ status, body })
   })
 
-  it('takes a review of nearly 8 MiB (B1)', async () => {
+  it('names the method that is allowed in a 405', async () => {
+    expect((await send('/mutate', { method: 'PUT' })).headers['allow']).toBe('POST')
+  })
+
+  it('accepts a review of nearly 8 MiB', async () => {
     const body = JSON.stringify(reviewOf(podOf(['x'.repeat(maxReviewBytes - 2_000)])))
 
     expect((await send('/mutate', { body })).status).toBe(200)
   })
 
-  it('writes one line for each admission', async () => {
+  it('keeps the connection open after an error response', async () => {
+    const { headers } = await send('/mutate', { body: Buffer.alloc(maxReviewBytes + 1, 32) })
+
+    expect(headers['connection']).toBe('keep-alive')
+  })
+
+  it('logs one line for each admission', async () => {
     lines.length = 0
     await send('/mutate')
 
@@ -143,7 +170,7 @@ describe('the door', () => {
     ])
   })
 
-  it('counts what it answered and what it refused', async () => {
+  it('counts admissions and error responses', async () => {
     await send('/mutate')
     await send('/mutate', { body: '{' })
     const text = await metrics.registry.metrics()
@@ -154,15 +181,15 @@ describe('the door', () => {
     expect(text).toMatch(/berth_requests_refused_total\{status="400"\} [1-9]/)
   })
 
-  it.each(['TLSv1.1', 'TLSv1.2'] as const)('does not speak %s', async (maxVersion) => {
-    const refused = await new Promise((resolve) => {
+  it.each(['TLSv1.1', 'TLSv1.2'] as const)('rejects %s', async (maxVersion) => {
+    const result = await new Promise((resolve) => {
       const socket = connect(
         { host: '127.0.0.1', port, maxVersion, minVersion: maxVersion, rejectUnauthorized: false },
         () => resolve('connected'),
       )
-      socket.on('error', () => resolve('refused'))
+      socket.on('error', () => resolve('rejected'))
     })
 
-    expect(refused).toBe('refused')
+    expect(result).toBe('rejected')
   })
 })

@@ -14,24 +14,23 @@ const whole = `${headers}content-length: 2\r\n\r\nab`
 
 let certificates: Certificates
 let server: Server
-/** Moves on with every look at it. */
+/** Advances each time it is read. */
 let time: number
 
 beforeEach(async () => {
   time = 0
   certificates = await makeCertificates({ names: ['localhost'], days: 1, now: new Date() })
   server = createServer({ ...certificates.leaf }, (request, response) => {
-    watched.began(request)
     request.resume().on('end', () => response.end('thanks'))
   })
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     socket.end(`closed for ${error.code}`)
   })
-  const watched = enforceRequestTimeouts(server, {
+  enforceRequestTimeouts(server, {
     now: () => (time += 1),
     headersMs: 10,
     requestMs: 20,
-    lookEveryMs: 1,
+    checkEveryMs: 1,
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -57,32 +56,32 @@ async function open(): Promise<{
   return { socket, text: () => text, closed }
 }
 
-const tooSlow = 'closed for ERR_HTTP_REQUEST_TIMEOUT'
+const timedOut = 'closed for ERR_HTTP_REQUEST_TIMEOUT'
 
-describe('a slow sender', () => {
+describe('request timeouts', () => {
   it.each([
-    ['of headers', headers],
-    ['of a body', `${headers}content-length: 9\r\n\r\nab`],
-    ['of the headers behind a request', `${whole}${headers}`],
-  ])('%s is ended', async (name, sent) => {
+    ['headers are not complete', headers],
+    ['body is not complete', `${headers}content-length: 9\r\n\r\nab`],
+    ['headers are not complete after another request', `${whole}${headers}`],
+  ])('close a connection whose %s in time', async (name, sent) => {
     const { socket, text, closed } = await open()
     socket.write(sent)
-    if (name.includes('behind')) {
+    if (name.includes('another request')) {
       await expect.poll(text).toContain('thanks')
-      // Until then it is as quiet as any connection that is kept.
+      // The connection counts as idle until more bytes arrive.
       await expect
         .poll(() => {
           socket.write('x-a: b\r\n')
           return text()
         })
-        .toContain(tooSlow)
+        .toContain(timedOut)
     }
     await closed
 
-    expect(text()).toContain(tooSlow)
+    expect(text()).toContain(timedOut)
   })
 
-  it('is nobody who has not begun, before a first request and behind it', async () => {
+  it('leave a connection alone that sends nothing, before and after a request', async () => {
     const [silent, slow] = [await open(), await open()]
     slow.socket.write(headers)
     await slow.closed
@@ -95,6 +94,6 @@ describe('a slow sender', () => {
     await silent.closed
 
     expect(silent.text().match(/thanks/g)).toHaveLength(2)
-    expect(silent.text()).not.toContain(tooSlow)
+    expect(silent.text()).not.toContain(timedOut)
   })
 })

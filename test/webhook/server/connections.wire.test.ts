@@ -2,35 +2,32 @@ import { once } from 'node:events'
 import type { IncomingMessage } from 'node:http'
 import { Agent, request as httpsRequest } from 'node:https'
 import type { AddressInfo } from 'node:net'
-import { connect, Server, type TLSSocket } from 'node:tls'
+import { connect, type TLSSocket } from 'node:tls'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { Admission } from '../../../src/webhook/admission/admit.ts'
 import { unchanged } from '../../../src/webhook/admission/admission-response.ts'
-import { createApp, tlsOptions } from '../../../src/webhook/server/app.ts'
+import { type App, createApp, tlsOptions } from '../../../src/webhook/server/app.ts'
 import type { ClientAuthentication } from '../../../src/webhook/server/client-auth.ts'
 import { createConcurrencyLimit } from '../../../src/webhook/server/concurrency-limit.ts'
 import {
   type Certificates,
   makeCertificates,
 } from '../../../src/webhook/certificate/self-signed.ts'
-import { createMetrics } from '../../../src/telemetry/webhook-metrics.ts'
+import { createWebhookMetrics } from '../../../src/telemetry/webhook-metrics.ts'
 import { makeClientCertificate } from '../../support/client-certificate.ts'
 import { podOf, reviewOf } from '../../support/reviews.ts'
 
-type App = Awaited<ReturnType<typeof createApp>>
-
-const answered: Admission = {
+const admission: Admission = {
   verdict: unchanged,
   decisions: [],
   mode: 'enforce',
-  failed: false,
-  holds: () => false,
+  isFailed: false,
 }
 const body = JSON.stringify(reviewOf(podOf(['nginx'])))
 let app: App
 let certificates: Certificates
 let port: number
-let draining: boolean
+let isDraining: boolean
 let admit: () => Promise<Admission>
 let signals: AbortSignal[]
 
@@ -38,9 +35,9 @@ async function start(clients: ClientAuthentication | null = null): Promise<void>
   app = await createApp({
     tls: certificates.leaf,
     clients,
-    load: createConcurrencyLimit(() => performance.now()),
-    draining: () => draining,
-    metrics: createMetrics({ knows: () => false, circuits: () => new Map() }),
+    limit: createConcurrencyLimit(() => performance.now()),
+    isDraining: () => isDraining,
+    metrics: createWebhookMetrics({ isListed: () => false, circuits: () => new Map() }),
     log: () => undefined,
     onBug: (error) => {
       throw error
@@ -60,9 +57,9 @@ beforeEach(async () => {
     days: 1,
     now: new Date(),
   })
-  draining = false
+  isDraining = false
   signals = []
-  admit = () => Promise.resolve(answered)
+  admit = () => Promise.resolve(admission)
 })
 
 afterEach(() => app.close())
@@ -107,8 +104,8 @@ function post(
 const agentWith = (more: object = {}) =>
   new Agent({ keepAlive: true, maxSockets: 1, ca: certificates.ca.cert, ...more })
 
-describe('a renewed certificate (T2)', () => {
-  it('serves new connections, and those that are open go on', async () => {
+describe('a renewed certificate', () => {
+  it('is used for new connections and leaves open ones alone', async () => {
     await start()
     const [old, fresh] = [agentWith(), agentWith()]
     await post(old)
@@ -117,7 +114,7 @@ describe('a renewed certificate (T2)', () => {
       days: 1,
       now: new Date(),
     })
-    if (app.server instanceof Server) app.server.setSecureContext({ ...renewed.leaf })
+    app.server.setSecureContext({ ...renewed.leaf })
 
     expect((await post(old)).status).toBe(200)
     await expect(post(fresh)).rejects.toThrow(/signature|self-signed|unable to verify/)
@@ -127,23 +124,23 @@ describe('a renewed certificate (T2)', () => {
   })
 })
 
-describe('draining (A2, A3)', () => {
-  it('answers as ever, and asks callers to come back on another connection', async () => {
+describe('a server that drains', () => {
+  it('answers reviews and asks callers to close the connection', async () => {
     await start()
     const agent = agentWith()
     expect((await post(agent)).connection).toBe('keep-alive')
-    draining = true
+    isDraining = true
 
     expect(await post(agent)).toMatchObject({ status: 200, connection: 'close' })
     agent.destroy()
   })
 
-  it('leaves idle connections alone until it closes', async () => {
+  it('keeps idle connections open until it closes', async () => {
     await start()
     const agent = agentWith()
     await post(agent)
     const [socket] = Object.values(agent.freeSockets).flat()
-    draining = true
+    isDraining = true
 
     expect(socket?.destroyed).toBe(false)
     expect((await post(agent)).status).toBe(200)
@@ -151,8 +148,8 @@ describe('draining (A2, A3)', () => {
   })
 })
 
-describe('an idle connection (A4)', () => {
-  it('is kept longer than the ninety seconds after which an API server closes it', async () => {
+describe('an idle connection', () => {
+  it('stays open for longer than the 90 seconds after which an API server closes it', async () => {
     await start()
     const agent = agentWith()
     const { keepAlive } = await post(agent)
@@ -162,14 +159,14 @@ describe('an idle connection (A4)', () => {
   })
 })
 
-describe('a caller who has gone (D3)', () => {
-  it('has the work for it stopped', async () => {
+describe('a caller that closes the connection', () => {
+  it('aborts the work for its review', async () => {
     await start()
     const { promise: entered, resolve: enter } = Promise.withResolvers<void>()
     admit = () => {
       enter()
       return new Promise((resolve) =>
-        signals[0]?.addEventListener('abort', () => resolve(answered)),
+        signals[0]?.addEventListener('abort', () => resolve(admission)),
       )
     }
     const socket = connect({ host: '127.0.0.1', port, ca: certificates.ca.cert })
@@ -184,10 +181,10 @@ describe('a caller who has gone (D3)', () => {
   })
 })
 
-describe('too much at once (A11)', () => {
+describe('large bodies', () => {
   const mebibyte = 1024 * 1024
 
-  /** A caller that sends so much of a body of 8 MiB, and then nothing. */
+  /** Sends so many bytes of a body of 8 MiB, and then nothing. */
   async function stuckAfter(bytes: number): Promise<TLSSocket> {
     const socket = connect({ host: '127.0.0.1', port, ca: certificates.ca.cert })
     await once(socket, 'secureConnect')
@@ -199,7 +196,7 @@ describe('too much at once (A11)', () => {
     return socket
   }
 
-  it('is not what six callers announce and never send', async () => {
+  it('do not count by what callers announce and never send', async () => {
     await start()
     const sockets = await Promise.all(Array.from({ length: 6 }, () => stuckAfter(0)))
     const agent = agentWith()
@@ -210,7 +207,7 @@ describe('too much at once (A11)', () => {
     expect(status).toBe(200)
   })
 
-  it('is what has arrived: large bodies are shed, and small ones still answered', async () => {
+  it('are answered with 503 above 48 MiB of received bytes, while small ones get an answer', async () => {
     await start()
     const sockets: TLSSocket[] = []
     for (let index = 0; index < 7; index++) sockets.push(await stuckAfter(7 * mebibyte))
@@ -227,19 +224,19 @@ describe('too much at once (A11)', () => {
   })
 })
 
-describe('client certificates (T9)', async () => {
+describe('client certificates', async () => {
   const trusted = await makeClientCertificate('api-server.example')
   const wrongCa = await makeClientCertificate('api-server.example')
   const names = ['api-server.example']
 
   it.each([
-    ['no certificate', {}, names, null],
-    ['one of another CA', wrongCa.client, names, null],
-    ['one of the CA, for a name that may not call', trusted.client, ['somebody-else.example'], 403],
-    ['one of the CA, for a name that may', trusted.client, names, 200],
-    ['one of the CA, by its common name', trusted.client, ['caller'], 200],
-    ['one of the CA, where any may call', trusted.client, [], 200],
-  ])('a caller with %s', async (_, pair, allowed, want) => {
+    [null, 'no certificate', {}, names],
+    [null, 'a certificate of another CA', wrongCa.client, names],
+    [403, 'a certificate for another name', trusted.client, ['other.example']],
+    [200, 'a certificate for an allowed DNS name', trusted.client, names],
+    [200, 'a certificate for an allowed common name', trusted.client, ['caller']],
+    [200, 'any certificate of the CA, when no names are set', trusted.client, []],
+  ])('give the status %s to %s', async (want, _, pair, allowed) => {
     await start({ ca: trusted.ca.cert, names: allowed })
     const agent = agentWith(pair)
     const status = await post(agent).then(
@@ -251,7 +248,7 @@ describe('client certificates (T9)', async () => {
     expect(status).toBe(want)
   })
 
-  it('has to show it after the certificate was renewed, as before', async () => {
+  it('are still required after the serving certificate was renewed', async () => {
     const clients = { ca: trusted.ca.cert, names: [] }
     await start(clients)
     const renewed = await makeCertificates({
@@ -259,7 +256,7 @@ describe('client certificates (T9)', async () => {
       days: 1,
       now: new Date(),
     })
-    if (app.server instanceof Server) app.server.setSecureContext(tlsOptions(renewed.leaf, clients))
+    app.server.setSecureContext(tlsOptions(renewed.leaf, clients))
     const [right, wrong] = [trusted.client, wrongCa.client].map(
       (pair) => new Agent({ ca: renewed.ca.cert, ...pair }),
     )
@@ -268,7 +265,7 @@ describe('client certificates (T9)', async () => {
     await expect(post(wrong as Agent)).rejects.toThrow(/socket hang up|alert|ECONNRESET|EPIPE/)
   })
 
-  it('cannot resume a session instead of showing it again', async () => {
+  it('cannot be skipped by resuming a session', async () => {
     await start({ ca: trusted.ca.cert, names })
     const sessions: Buffer[] = []
     const socket = connect({ host: '127.0.0.1', port, ca: certificates.ca.cert, ...trusted.client })
