@@ -1,7 +1,7 @@
 /** Credentials for registries of Amazon ECR: the user `AWS`, and a token that is fetched when it is needed. */
 import { BerthError } from '../errors.ts'
 import type { EcrSettings } from './ecr-settings.ts'
-import type { EcrTokens } from './ecr-token-store.ts'
+import type { EcrTokenCache } from './ecr-token-cache.ts'
 import type { Keychain } from '../credentials/keychain.ts'
 
 /**
@@ -9,7 +9,7 @@ import type { Keychain } from '../credentials/keychain.ts'
  * which link is broken and no more; the whole chain is told where the failure happens. A token that is still good is given
  * out whatever happens to its successor.
  */
-export function createEcrKeychain(settings: EcrSettings, tokens: EcrTokens): Keychain {
+export function createEcrKeychain(settings: EcrSettings, tokens: EcrTokenCache): Keychain {
   return {
     async lookup() {
       const { token, failure } = await tokens.current(settings)

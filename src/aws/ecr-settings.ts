@@ -9,7 +9,7 @@ export interface EcrSettings {
   readonly dualStack: boolean
   readonly identity: AwsIdentity
   /** Roles that are assumed one after the other; the last one asks for the token. */
-  readonly chain: readonly RoleLink[]
+  readonly chain: readonly ChainedRole[]
   /** What CloudTrail shows behind the role's name. */
   readonly sessionName: string
   /** Where the APIs are, when not at AWS's own addresses: a VPC endpoint, for example. */
@@ -25,12 +25,12 @@ export type AwsIdentity =
   /** A mounted Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. */
   | { readonly kind: 'staticKeys'; readonly secret: string }
 
-export interface RoleLink {
+export interface ChainedRole {
   readonly roleArn: string
   readonly externalId: string | null
 }
 
 /** Equal for two registries that can share a token: one serves every account that its caller may pull from, in one region. */
-export function tokenKey(settings: EcrSettings): string {
+export function ecrTokenKey(settings: EcrSettings): string {
   return JSON.stringify(settings)
 }

@@ -5,13 +5,18 @@
 import type {
   AssumedRole,
   AwsApi,
-  AwsCaller,
+  AwsCallOptions,
   AwsKeys,
   EcrRepository,
-  RepositoryApi,
+  EcrRepositoryApi,
 } from './sdk.ts'
-import { describeFailure, type EcrFailure, type LinkKind } from './ecr-failure.ts'
-import { identityLabel, type IdentityDependencies, readIdentity, type Start } from './identity.ts'
+import { describeAwsError, type EcrFailure, type RoleChainStep } from './describe-aws-error.ts'
+import {
+  describeIdentity,
+  type AwsIdentityDependencies,
+  readAwsIdentity,
+  type StartingCredentials,
+} from './aws-identity.ts'
 import type { EcrSettings } from './ecr-settings.ts'
 import { decodeAuth, type Login } from '../credentials/docker-config.ts'
 
@@ -24,11 +29,11 @@ export interface EcrToken extends Login {
   readonly caller: string
 }
 
-export type FetchResult =
+export type EcrTokenResult =
   | { readonly ok: true; readonly token: EcrToken }
   | { readonly ok: false; readonly failure: EcrFailure }
 
-export interface ChainDependencies extends IdentityDependencies {
+export interface RoleChainDependencies extends AwsIdentityDependencies {
   readonly aws: AwsApi
   /** Milliseconds since 1970. */
   readonly now: () => number
@@ -53,10 +58,10 @@ class Broken extends Error {
 }
 
 /** Walks the chain. Never rejects: a broken link is a value, and so is a bug, because nobody may be waiting. */
-export async function fetchToken(
-  dependencies: ChainDependencies,
+export async function fetchEcrToken(
+  dependencies: RoleChainDependencies,
   settings: EcrSettings,
-): Promise<FetchResult> {
+): Promise<EcrTokenResult> {
   try {
     return { ok: true, token: await takeToken(dependencies, settings) }
   } catch (error) {
@@ -65,8 +70,8 @@ export async function fetchToken(
 }
 
 /** Walks the chain, and makes a repository at its end. True also where there is one already; else what broke. Never rejects. */
-export async function makeEcrRepository(
-  dependencies: ChainDependencies & { readonly aws: RepositoryApi },
+export async function createEcrRepository(
+  dependencies: RoleChainDependencies & { readonly aws: EcrRepositoryApi },
   settings: EcrSettings,
   repository: EcrRepository,
 ): Promise<true | EcrFailure> {
@@ -86,17 +91,17 @@ function failureOf(error: unknown, { region }: EcrSettings): EcrFailure {
   if (error instanceof Broken) return error.failure
   const code = error instanceof Error ? error.name : 'Error'
   const message = `ECR token for ${region}: a bug of Berth (${code})`
-  return { link: 'token', code, message, summary: message }
+  return { step: 'token', code, message, summary: message }
 }
 
 /** The end of a chain. */
 interface Reached {
   readonly position: Position
-  readonly start: Start
-  readonly callerWith: (keys: AwsKeys | null, api: 'sts' | 'ecr') => AwsCaller
+  readonly start: StartingCredentials
+  readonly callerWith: (keys: AwsKeys | null, api: 'sts' | 'ecr') => AwsCallOptions
   /** Runs one link; an error becomes the chain up to here, and what mends it. */
   readonly link: <Answer>(
-    kind: LinkKind,
+    kind: RoleChainStep,
     path: readonly string[],
     caller: string,
     call: () => Promise<Answer>,
@@ -104,17 +109,17 @@ interface Reached {
 }
 
 async function walk(
-  { aws, ...dependencies }: ChainDependencies,
+  { aws, ...dependencies }: RoleChainDependencies,
   settings: EcrSettings,
 ): Promise<Reached> {
   const secrets: string[] = []
   const region = settings.region
-  const callerWith = (keys: AwsKeys | null, api: 'sts' | 'ecr'): AwsCaller => {
+  const callerWith = (keys: AwsKeys | null, api: 'sts' | 'ecr'): AwsCallOptions => {
     const { fips, dualStack, endpoints } = settings
     return { region, endpoint: endpoints[api], fips, dualStack, keys }
   }
   const link = async <Answer>(
-    kind: LinkKind,
+    kind: RoleChainStep,
     path: readonly string[],
     caller: string,
     call: () => Promise<Answer>,
@@ -125,13 +130,13 @@ async function walk(
       // Without any credentials the SDK fails before the first call, whichever that is.
       const isMissing = (error as Error | undefined)?.name === 'CredentialsProviderError'
       const broken = {
-        link: isMissing ? ('identity' as const) : kind,
+        step: isMissing ? ('identity' as const) : kind,
         path,
         caller,
         region,
         secrets,
       }
-      throw new Broken(describeFailure(error, broken), error)
+      throw new Broken(describeAwsError(error, broken), error)
     }
   }
   const take = (position: Position, name: string, { keys, arn }: AssumedRole): Position => {
@@ -139,9 +144,9 @@ async function walk(
     return { keys, arn, path: [...position.path, name] }
   }
 
-  const named = identityLabel(settings.identity)
+  const named = describeIdentity(settings.identity)
   const start = await link('identity', [named], named, () =>
-    readIdentity(settings.identity, dependencies),
+    readAwsIdentity(settings.identity, dependencies),
   )
   let position: Position = { keys: null, arn: null, path: [start.label] }
   if (start.kind === 'webIdentity') {
@@ -170,7 +175,7 @@ async function walk(
 }
 
 async function takeToken(
-  dependencies: ChainDependencies,
+  dependencies: RoleChainDependencies,
   settings: EcrSettings,
 ): Promise<EcrToken> {
   const { aws, now } = dependencies
@@ -196,7 +201,11 @@ async function takeToken(
 }
 
 /** Keys that assumed no role: AWS says whose they are, to anybody and without any right. A token does not fail for it. */
-async function callerOf(start: Start, aws: AwsApi, caller: AwsCaller): Promise<string> {
+async function callerOf(
+  start: StartingCredentials,
+  aws: AwsApi,
+  caller: AwsCallOptions,
+): Promise<string> {
   try {
     return await aws.callerArn(caller)
   } catch {

@@ -11,7 +11,7 @@ export interface AwsKeys {
 }
 
 /** Where a call goes, and who makes it. */
-export interface AwsCaller {
+export interface AwsCallOptions {
   readonly region: string
   readonly endpoint: string | null
   readonly fips: boolean
@@ -40,23 +40,23 @@ export interface EcrRepository {
 /** What AWS is asked. Each call rejects with the SDK's error, or with one of the network; `aws-failure.ts` reads them. */
 export interface AwsApi {
   assumeRoleWithWebIdentity(
-    caller: AwsCaller,
+    caller: AwsCallOptions,
     role: Role & { readonly token: string },
   ): Promise<AssumedRole>
   assumeRole(
-    caller: AwsCaller,
+    caller: AwsCallOptions,
     role: Role & { readonly externalId: string | null },
   ): Promise<AssumedRole>
-  callerArn(caller: AwsCaller): Promise<string>
+  callerArn(caller: AwsCallOptions): Promise<string>
   /** Both are undefined when the answer has none. */
   authorizationToken(
-    caller: AwsCaller,
+    caller: AwsCallOptions,
   ): Promise<{ readonly token: string | undefined; readonly expiresAt: Date | undefined }>
 }
 
-export interface RepositoryApi {
+export interface EcrRepositoryApi {
   /** One that is there already is as good. */
-  createRepository(caller: AwsCaller, repository: EcrRepository): Promise<void>
+  createRepository(caller: AwsCallOptions, repository: EcrRepository): Promise<void>
 }
 
 /**
@@ -69,7 +69,7 @@ const callMs = 8_000
 const maxAttempts = 2
 
 /** AWS by its SDK. Nothing is loaded until the first call. */
-export const awsSdk: AwsApi & RepositoryApi = {
+export const awsSdk: AwsApi & EcrRepositoryApi = {
   async assumeRoleWithWebIdentity(caller, { roleArn, sessionName, token }) {
     const { STSClient, AssumeRoleWithWebIdentityCommand } = await import('@aws-sdk/client-sts')
     const command = new AssumeRoleWithWebIdentityCommand({
@@ -140,7 +140,7 @@ function time(): { readonly abortSignal: AbortSignal } {
   return { abortSignal: AbortSignal.timeout(callMs) }
 }
 
-function optionsFor({ region, endpoint, fips, dualStack, keys }: AwsCaller) {
+function optionsFor({ region, endpoint, fips, dualStack, keys }: AwsCallOptions) {
   return {
     region,
     maxAttempts,

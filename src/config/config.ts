@@ -4,7 +4,7 @@ import type { FallbackTable } from '../decision/fallback/table.ts'
 import type { ImageLock } from '../decision/lock/image-lock.ts'
 import type { CopySettings } from './copy-settings.ts'
 import type { Reference } from '../decision/reference/reference.ts'
-import type { RegistrySettings } from '../registry/settings.ts'
+import type { RegistrySettings } from '../registry/http/registry-settings.ts'
 import type { ConfigProblem } from './problem.ts'
 
 export type PullPolicyName = 'Always' | 'IfNotPresent' | 'Never'

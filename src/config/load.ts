@@ -1,7 +1,7 @@
 /** From the text of a config file to a frozen Config, or to every problem that it has, each with line and column. */
 import { readFileSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { createKeyMatcher, isUrl } from '../credentials/registry-keys.ts'
+import { createKeyMatcher, isUsableKey } from '../credentials/docker-config-keys.ts'
 import { BerthError } from '../errors.ts'
 import { canonicalHost } from '../decision/fallback/registry-aliases.ts'
 import {
@@ -189,7 +189,7 @@ function memberPath(text: string): string[] {
 function keyFault(key: string): string | null {
   const [host = ''] = key.replace(/^https?:\/\//, '').split('/', 1)
   const isHost = URL.canParse(`https://${host.replaceAll('*', 'a')}`) && !/[?#]/.test(host)
-  if (host === '' || !isHost || !isUrl(key)) {
+  if (host === '' || !isHost || !isUsableKey(key)) {
     return `${key} is no registry; write HOST, HOST:PORT or HOST/PATH`
   }
   if (canonicalHost(host) !== host && host !== 'index.docker.io')

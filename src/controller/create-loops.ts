@@ -1,13 +1,13 @@
 /** Creates the controller's loops that a config asks for. */
-import type { EcrTokens } from '../aws/ecr-token-store.ts'
+import type { EcrTokenCache } from '../aws/ecr-token-cache.ts'
 import type { Config } from '../config/config.ts'
 import { createDiagnoser } from '../diagnose/evidence/diagnose-cluster.ts'
 import { ecrRepositories } from '../engine/ecr-repositories.ts'
 import { createKeychain } from '../engine/keychain.ts'
 import type { Cluster } from '../kube/connect.ts'
-import { createConnections } from '../registry/http/connections.ts'
+import { createConnections } from '../registry/connections.ts'
 import { systemClock } from '../registry/http/retry-policy.ts'
-import { createRegistries } from '../registry/repository.ts'
+import { createRegistryClient } from '../registry/registry-client.ts'
 import type { ControllerMetrics } from '../telemetry/controller-metrics.ts'
 import type { EcrMetrics } from '../telemetry/ecr-metrics.ts'
 import type { Logger } from '../telemetry/log.ts'
@@ -28,7 +28,7 @@ export interface LoopDependencies {
   readonly log: Logger
   readonly metrics: ControllerMetrics
   /** Outlives a config, so that a reload fetches no token again. */
-  readonly ecrTokens: EcrTokens
+  readonly ecrTokens: EcrTokenCache
   readonly ecrMetrics: EcrMetrics
 }
 
@@ -78,7 +78,7 @@ function createMirrorLoops({
   if (!settings.running) return []
   const onProblem = (problem: string) => log.warn({ problem }, 'credentials unusable')
   const openRegistries = () =>
-    createRegistries(
+    createRegistryClient(
       createConnections({
         registries,
         keychainFor: ({ credentials }) =>
@@ -87,7 +87,7 @@ function createMirrorLoops({
       }),
       systemClock,
     )
-  const makeRepository = settings.createRepositories
+  const createRepository = settings.createRepositories
     ? ecrRepositories({ settings: registries, secretsDirectory, env })
     : null
   return [
@@ -96,7 +96,7 @@ function createMirrorLoops({
       table,
       settings,
       openRegistries,
-      makeRepository,
+      createRepository,
       log,
       metrics: metrics.mirror,
     }),

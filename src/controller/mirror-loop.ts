@@ -7,20 +7,20 @@ import type { FallbackTable } from '../decision/fallback/table.ts'
 import type { KubeApi } from '../kube/api-client.ts'
 import type { KubeObject } from '../kube/object.ts'
 import { startInformer, type Informer } from '../kube/informer.ts'
-import { type Backlog, createBacklog, inOrder, type BacklogEntry } from '../mirror/backlog.ts'
-import { type BlobCopies, createBlobCopies } from '../mirror/blob-copy.ts'
+import { type Backlog, createBacklog, copyOrder, type BacklogImage } from '../mirror/backlog.ts'
+import { type BlobLocations, createBlobLocations } from '../mirror/blob-copy.ts'
 import { findDrift } from '../mirror/drift.ts'
-import type { Pair } from '../mirror/pair.ts'
-import { planImages } from '../mirror/plan.ts'
+import type { ImagePair } from '../mirror/image-pair.ts'
+import { planCopies } from '../mirror/copy-plan.ts'
 import { imagesOfPod } from '../mirror/pod-images.ts'
-import type { ImageResult } from '../mirror/result.ts'
-import type { MakeRepository } from '../mirror/copy.ts'
-import { mirrorAll, type RunOptions } from '../mirror/mirror-images.ts'
-import type { ImageNode } from '../mirror/tree.ts'
+import type { CopyResult } from '../mirror/copy-result.ts'
+import type { CreateRepository } from '../mirror/copy-image.ts'
+import { mirrorImages, type MirrorOptions } from '../mirror/mirror-images.ts'
+import type { ManifestNode } from '../mirror/image-tree.ts'
 import { member } from '../json/json.ts'
 import { parseReference } from '../decision/reference/parse.ts'
 import { formatReference } from '../decision/reference/reference.ts'
-import type { Registries } from '../registry/repository.ts'
+import type { RegistryClient } from '../registry/registry-client.ts'
 import type { Logger } from '../telemetry/log.ts'
 import type { MirrorMetrics } from '../telemetry/mirror-metrics.ts'
 import type { Loop } from './runtime/loops.ts'
@@ -35,9 +35,9 @@ export interface MirrorLoopParts {
     readonly quotaFloor: number
     readonly referrers: boolean
   }
-  readonly openRegistries: () => Registries
+  readonly openRegistries: () => RegistryClient
   /** Null where repositories may not be made. */
-  readonly makeRepository: MakeRepository | null
+  readonly createRepository: CreateRepository | null
   readonly log: Logger
   readonly metrics: MirrorMetrics
 }
@@ -55,7 +55,7 @@ interface PodImages {
 
 /** Everything that lives as long as one run of the loop. */
 interface Work extends MirrorLoopParts {
-  readonly registries: Registries
+  readonly registries: RegistryClient
   readonly backlog: Backlog
   readonly signal: AbortSignal
 }
@@ -72,7 +72,7 @@ export function createMirrorLoop(parts: MirrorLoopParts): Loop {
         const work: Work = { ...parts, registries, backlog: createBacklog(), signal }
         while (!signal.aborted) {
           await workOff(work, pods)
-          await bell.wait(work.backlog.nextDue(Date.now()), signal)
+          await bell.wait(work.backlog.msUntilDue(Date.now()), signal)
           await sleep(gatherMs, undefined, { signal }).catch(() => undefined)
         }
       } finally {
@@ -114,18 +114,18 @@ function watchPods(
 /** Looks and copies until nothing is left. After each few images pods are looked at anew, so that small ones overtake. */
 async function workOff(work: Work, pods: readonly Informer<PodImages>[]): Promise<void> {
   const { backlog, signal, settings } = work
-  const kept = { ledger: createBlobCopies(), trees: new Map<string, ImageNode>() }
+  const kept = { blobLocations: createBlobLocations(), trees: new Map<string, ManifestNode>() }
   /** What is to be copied, with the bytes that it takes. */
   const queue = new Map<string, number>()
   while (!signal.aborted) {
-    backlog.want(wantedBy(work.table, pods))
+    backlog.setWanted(wantedBy(work.table, pods))
     for (const key of queue.keys()) if (!backlog.wanted.has(key)) queue.delete(key)
     const fresh = backlog.due(Date.now()).filter((key) => !queue.has(key))
     const planned = await plan(work, kept, await lookAt(work, fresh))
     for (const { key, bytes } of planned) queue.set(key, bytes)
     showCounts(work, queue.size)
     if (queue.size === 0) return
-    const next = inOrder(queue, backlog.wanted).slice(0, settings.atOnce)
+    const next = copyOrder(queue, backlog.wanted).slice(0, settings.atOnce)
     await copy(work, kept, next)
     for (const key of next) queue.delete(key)
   }
@@ -135,14 +135,14 @@ async function workOff(work: Work, pods: readonly Informer<PodImages>[]): Promis
 function wantedBy(
   table: FallbackTable,
   pods: readonly Informer<PodImages>[],
-): ReadonlyMap<string, BacklogEntry> {
-  const wanted = new Map<string, BacklogEntry>()
+): ReadonlyMap<string, BacklogImage> {
+  const wanted = new Map<string, BacklogImage>()
   for (const { images, namespace } of pods.flatMap(({ items }) => [...items.values()])) {
     const references = images.flatMap((image) => {
       const parsed = parseReference(image)
       return parsed.ok ? [{ reference: parsed.reference, namespace }] : []
     })
-    for (const pair of planImages(table, references).pairs) {
+    for (const pair of planCopies(table, references).pairs) {
       const key = formatReference(pair.destination)
       const known = wanted.get(key)
       // Two upstreams under one name: the first one's stays, as it does on a command line.
@@ -164,14 +164,14 @@ async function lookAt(work: Work, keys: readonly string[]): Promise<readonly str
   if (signal.aborted) return []
   return drifts.flatMap((drift) => {
     const key = formatReference(drift.pair.destination)
-    backlog.looked(key, drift, Date.now())
+    backlog.recordDrift(key, drift, Date.now())
     return drift.state === 'mirror-missing' && drift.sourceDigest !== null ? [key] : []
   })
 }
 
 interface Kept {
-  readonly ledger: BlobCopies
-  readonly trees: Map<string, ImageNode>
+  readonly blobLocations: BlobLocations
+  readonly trees: Map<string, ManifestNode>
 }
 
 /** How much each would take. What cannot even be planned has failed. */
@@ -195,28 +195,32 @@ async function copy(work: Work, kept: Kept, keys: readonly string[]): Promise<vo
 }
 
 function run(
-  { registries, makeRepository, settings, signal }: Work,
+  { registries, createRepository, settings, signal }: Work,
   kept: Kept,
-  { pairs, dryRun }: { readonly pairs: readonly Pair[] } & Pick<RunOptions, 'dryRun'>,
-): Promise<readonly ImageResult[]> {
+  { pairs, dryRun }: { readonly pairs: readonly ImagePair[] } & Pick<MirrorOptions, 'dryRun'>,
+): Promise<readonly CopyResult[]> {
   const nothing = () => undefined
-  return mirrorAll({ registries, makeRepository, now: () => performance.now(), ...kept }, pairs, {
-    signal,
-    deep: true,
-    dryRun,
-    quotaFloor: settings.quotaFloor,
-    referrers: settings.referrers,
-    jobs: settings.atOnce,
-    watcher: { started: nothing, planned: nothing, moved: nothing, finished: nothing },
-  })
+  return mirrorImages(
+    { registries, createRepository, now: () => performance.now(), ...kept },
+    pairs,
+    {
+      signal,
+      deep: true,
+      dryRun,
+      quotaFloor: settings.quotaFloor,
+      referrers: settings.referrers,
+      jobs: settings.atOnce,
+      progress: { started: nothing, planned: nothing, moved: nothing, finished: nothing },
+    },
+  )
 }
 
 /** Tells of one image, and remembers what came of it. */
-function finish({ backlog, metrics, log, signal }: Work, result: ImageResult): void {
+function finish({ backlog, metrics, log, signal }: Work, result: CopyResult): void {
   if (signal.aborted) return
   const { pair, status, detail, outcome, mirrorDigest, bytesMoved, seconds } = result
   const image = formatReference(pair.destination)
-  backlog.copied(image, result, Date.now())
+  backlog.recordCopy(image, result, Date.now())
   if (status === 'failed') {
     metrics.failed(outcome ?? 'invalid')
     log.warn({ image, from: formatReference(pair.source), problem: detail }, 'not mirrored')
@@ -226,7 +230,7 @@ function finish({ backlog, metrics, log, signal }: Work, result: ImageResult): v
   log.info({ image, digest: mirrorDigest, bytes: bytesMoved, seconds }, 'mirrored')
 }
 
-function pairsOf({ wanted }: Backlog, keys: readonly string[]): readonly Pair[] {
+function pairsOf({ wanted }: Backlog, keys: readonly string[]): readonly ImagePair[] {
   return keys.flatMap((key) => wanted.get(key)?.pair ?? [])
 }
 

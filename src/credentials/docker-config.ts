@@ -23,7 +23,7 @@ export type DockerConfigResult =
   | { readonly ok: false; readonly reason: string }
 
 /** What the kubelet cannot read: it then pulls none of the pod's images. */
-export type ConfigFault = keyof typeof faultReasons
+export type DockerConfigFault = keyof typeof faultReasons
 
 /** What each fault is, after the name of the entry or the file. */
 export const faultReasons = {
@@ -37,18 +37,18 @@ export const faultReasons = {
   'auth-without-colon': 'has an auth that is not the base64 of username:password',
 } as const
 
-export type EntryReading =
+export type ParsedEntry =
   | (DockerConfigEntry & {
       readonly fault: null
       /** The kubelet does not read it. */
       readonly hasIdentityToken: boolean
     })
-  | { readonly key: string; readonly fault: ConfigFault }
+  | { readonly key: string; readonly fault: DockerConfigFault }
 
-export interface ConfigReading {
+export interface ParsedDockerConfig {
   /** Of the whole; there may be entries nevertheless. */
-  readonly fault: ConfigFault | null
-  readonly entries: readonly EntryReading[]
+  readonly fault: DockerConfigFault | null
+  readonly entries: readonly ParsedEntry[]
   /** True when programs are named, which may know credentials that are not here. */
   readonly hasHelpers: boolean
 }
@@ -73,7 +73,7 @@ export function parseDockerConfig(text: string, form: DockerConfigForm): DockerC
 }
 
 /** Null for an entry with which one can log in. */
-function uselessness(entry: EntryReading): string | null {
+function uselessness(entry: ParsedEntry): string | null {
   if (entry.fault !== null) return faultReasons[entry.fault]
   // Docker writes the user `<token>` and no password beside an identitytoken.
   if (entry.password === '' && entry.hasIdentityToken) {
@@ -85,7 +85,7 @@ function uselessness(entry: EntryReading): string | null {
 }
 
 /** Reads all that a docker config holds, faults included. No fault holds any of the text, which may be a password. */
-export function readDockerConfig(text: string, form: DockerConfigForm): ConfigReading {
+export function readDockerConfig(text: string, form: DockerConfigForm): ParsedDockerConfig {
   let document: unknown
   try {
     document = JSON.parse(text)
@@ -103,7 +103,7 @@ export function readDockerConfig(text: string, form: DockerConfigForm): ConfigRe
   }
 }
 
-function broken(fault: ConfigFault): ConfigReading {
+function broken(fault: DockerConfigFault): ParsedDockerConfig {
   return { fault, entries: [], hasHelpers: false }
 }
 
@@ -113,10 +113,10 @@ type Fields = Readonly<Record<string, unknown>>
  * Reads `auths`, and the members that have the same name in another case: Go adds the entries of each to one map, which
  * `null` empties. A faulty entry stays one, whatever comes later.
  */
-function readAuths(values: readonly unknown[]): Pick<ConfigReading, 'entries' | 'fault'> {
-  const faulty: EntryReading[] = []
-  const sound = new Map<string, EntryReading>()
-  let fault: ConfigFault | null = null
+function readAuths(values: readonly unknown[]): Pick<ParsedDockerConfig, 'entries' | 'fault'> {
+  const faulty: ParsedEntry[] = []
+  const sound = new Map<string, ParsedEntry>()
+  let fault: DockerConfigFault | null = null
   for (const value of values) {
     if (value === null) sound.clear()
     else if (!isRecord(value)) fault ??= 'auths-not-an-object'
@@ -147,7 +147,7 @@ function valuesOf(record: Fields, name: string): unknown[] {
 export type Login = Pick<DockerConfigEntry, 'username' | 'password'>
 type EntryValue =
   | (Login & { readonly fault: null; readonly hasIdentityToken: boolean })
-  | { readonly fault: ConfigFault }
+  | { readonly fault: DockerConfigFault }
 
 /** A non-empty `auth` takes the place of both other members. */
 function readEntry(value: unknown): EntryValue {
@@ -178,7 +178,7 @@ function hasText(value: unknown): boolean {
 }
 
 /** Standard base64, padded or not, split at the first colon: passwords may have more of them (config.go, decodeDockerConfigFieldAuth). */
-export function decodeAuth(auth: string): Login | ConfigFault {
+export function decodeAuth(auth: string): Login | DockerConfigFault {
   // Go's decoder passes over line breaks.
   const text = auth.replace(/[\r\n]/g, '')
   const digits = text.replace(/={1,2}$/, '')

@@ -4,7 +4,7 @@
  */
 import { isIPv6 } from 'node:net'
 
-export interface UrlParts {
+export interface GoUrl {
   /** With the port, if one is given, and with the brackets of an IPv6 address. */
   readonly host: string
   /** Decoded; empty or beginning with a slash. */
@@ -23,7 +23,7 @@ export function toByteString(text: string): string {
 }
 
 /** Reads what follows `https://`; null for what Go refuses. */
-export function readUrl(text: string): UrlParts | null {
+export function parseGoUrl(text: string): GoUrl | null {
   const [beforeFragment, fragment] = cut(text, text.indexOf('#'))
   if (hasControlByte(beforeFragment) || unescape(fragment) === null) return null
   const [beforeQuery] = cut(beforeFragment, beforeFragment.indexOf('?'))

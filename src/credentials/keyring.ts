@@ -2,9 +2,9 @@
  * What the kubelet makes of a pod's pull secrets (k8s.io/kubernetes v1.36, pkg/credentialprovider/secrets/secrets.go and
  * pkg/kubelet/kubelet_pods.go, getPullSecretsForPod). Holds passwords: pull-order.ts has what may be shown.
  */
-import { inKeyringOrder, type RegistryKey, readKey, showKey } from './registry-keys.ts'
+import { sortLikeKubelet, type DockerConfigKey, parseKey, redactKey } from './docker-config-keys.ts'
 import {
-  type ConfigFault,
+  type DockerConfigFault,
   type DockerConfigEntry,
   type DockerConfigForm,
   readDockerConfig,
@@ -18,10 +18,10 @@ export interface PullSecret {
 }
 
 /** `unreadable`: it may be there, but whoever asks was not allowed to read it. */
-export type SecretState = PullSecret | 'missing' | 'unreadable'
+export type PullSecretState = PullSecret | 'missing' | 'unreadable'
 
 /** Why a whole secret adds nothing. Of all of these only `missing` makes an event. */
-export type SecretReason =
+export type IgnoredSecretReason =
   /** The pod's list has an entry without a name. */
   | 'no-name'
   | 'missing'
@@ -36,7 +36,7 @@ export type SecretReason =
 
 export interface IgnoredSecret {
   readonly secret: string
-  readonly reason: SecretReason
+  readonly reason: IgnoredSecretReason
   /** Null when it was not read. */
   readonly type: string | null
 }
@@ -46,7 +46,7 @@ export interface KeyringFault {
   readonly secret: string
   /** Of the entry; null when the secret as a whole cannot be read. */
   readonly key: string | null
-  readonly fault: ConfigFault
+  readonly fault: DockerConfigFault
 }
 
 export interface KeyringEntry extends DockerConfigEntry {
@@ -55,7 +55,7 @@ export interface KeyringEntry extends DockerConfigEntry {
   readonly secret: string
   /** In the pod's list of pull secrets, from 0. */
   readonly position: number
-  readonly registry: RegistryKey
+  readonly registry: DockerConfigKey
   readonly hasIdentityToken: boolean
 }
 
@@ -83,19 +83,19 @@ type Part = Partial<Keyring>
  */
 export function readKeyring(
   names: readonly string[],
-  find: (name: string) => SecretState,
+  find: (name: string) => PullSecretState,
 ): Keyring {
   const parts = names.map((name, position) => readSecret(name, position, find))
   return {
-    entries: inKeyringOrder(parts.flatMap(({ entries = [] }) => entries)),
+    entries: sortLikeKubelet(parts.flatMap(({ entries = [] }) => entries)),
     ignored: parts.flatMap(({ ignored = [] }) => ignored),
     badKeys: parts.flatMap(({ badKeys = [] }) => badKeys),
     faults: parts.flatMap(({ faults = [] }) => faults),
   }
 }
 
-function readSecret(name: string, position: number, find: (name: string) => SecretState): Part {
-  const ignore = (reason: SecretReason, type: string | null): Part => ({
+function readSecret(name: string, position: number, find: (name: string) => PullSecretState): Part {
+  const ignore = (reason: IgnoredSecretReason, type: string | null): Part => ({
     ignored: [{ secret: name, reason, type }],
   })
   if (name === '') return ignore('no-name', null)
@@ -115,15 +115,15 @@ function readConfig(
   text: string,
   form: DockerConfigForm,
   origin: Pick<KeyringEntry, 'secret' | 'position'>,
-): Part | { readonly reason: SecretReason } {
+): Part | { readonly reason: IgnoredSecretReason } {
   const { secret } = origin
   const { entries: read, fault, hasHelpers } = readDockerConfig(text, form)
   const entries: KeyringEntry[] = []
   const badKeys: { secret: string; key: string }[] = []
   const faults: KeyringFault[] = []
   for (const entry of read) {
-    const key = showKey(entry.key)
-    const registry = readKey(entry.key)
+    const key = redactKey(entry.key)
+    const registry = parseKey(entry.key)
     if (entry.fault !== null) faults.push({ secret, key, fault: entry.fault })
     else if (registry === null) badKeys.push({ secret, key })
     else {

@@ -2,7 +2,7 @@
  * The verdict on a failing pull, from the message and the pod's credentials. A verdict starts as what the message says;
  * evidence changes its cause or raises its certainty to `proved`. Pure.
  */
-import type { PullOrder } from '../credentials/pull-order.ts'
+import type { CredentialOrder } from '../credentials/credential-order.ts'
 import { classify } from './rules/classify.ts'
 import { type Cause, type Rule, ruleByCause } from './rules/table.ts'
 
@@ -38,7 +38,7 @@ export interface PullVerdict {
 /** What the cluster says about a pod's credentials. */
 export interface PodCredentials {
   /** Null when the image name does not parse. */
-  readonly order: PullOrder | null
+  readonly order: CredentialOrder | null
   /** Pull secrets that the service account has now and the pod does not have. */
   readonly notCopied: readonly string[]
   /** Annotations of the service account that people mistake for pull credentials. */
@@ -75,7 +75,7 @@ export function diagnoseMessage(message: string, credentials: PodCredentials | n
 
 function applyCredentials(
   verdict: PullVerdict,
-  order: PullOrder,
+  order: CredentialOrder,
   credentials: PodCredentials,
 ): PullVerdict {
   const { provedBySecrets, topic } = verdict.rule
@@ -105,7 +105,7 @@ function applyCredentials(
 /** The kubelet sent credentials of the pod's secrets. */
 function whenCredentialsMatch(
   before: PullVerdict,
-  { candidates, ignoredKeys }: PullOrder,
+  { candidates, ignoredKeys }: CredentialOrder,
   { expired = [] }: PodCredentials,
 ): PullVerdict {
   const secrets = [...new Set(candidates.map(({ secret }) => secret))]
@@ -131,7 +131,7 @@ function whenCredentialsMatch(
 /** No pull secret of the pod is for this image, so the answer to an anonymous request says more about the secrets than about the image. */
 function whenNoneMatches(
   verdict: PullVerdict,
-  order: PullOrder,
+  order: CredentialOrder,
   { notCopied }: PodCredentials,
 ): PullVerdict {
   const { isAlsoSaidToAnonymous, isOnlyAboutCredential, causeIfNoneMatches } = verdict.rule
@@ -175,7 +175,7 @@ function whenNoneMatches(
 }
 
 /** Secrets that the pod names and that do not exist. */
-function absentSecrets({ ignoredSecrets }: PullOrder): string[] {
+function absentSecrets({ ignoredSecrets }: CredentialOrder): string[] {
   return ignoredSecrets.flatMap(({ secret, reason }) => (reason === 'missing' ? [secret] : []))
 }
 
@@ -199,7 +199,7 @@ function conclude(
 
 /** Describes what the kubelet does with the pod's secrets for this image; contains no password. */
 function credentialEvidence(
-  order: PullOrder,
+  order: CredentialOrder,
   { notCopied, accountAnnotations }: PodCredentials,
 ): Evidence[] {
   const lines: Evidence[] = order.candidates.map(({ secret, key, isAnonymous }) => ({

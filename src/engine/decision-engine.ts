@@ -1,10 +1,10 @@
 /** Wires the rooms that decide: configuration, registries, credentials, cache. */
 import type { Config } from '../config/config.ts'
 import { awsSdk } from '../aws/sdk.ts'
-import { createEcrTokens, type EcrTokens } from '../aws/ecr-token-store.ts'
+import { createEcrTokenCache, type EcrTokenCache } from '../aws/ecr-token-cache.ts'
 import { createKeychain } from './keychain.ts'
 import type { AdmissionPolicy } from '../decision/pod/decide-sites.ts'
-import { createManifestSource } from '../registry/manifests/client.ts'
+import { createManifestSource } from '../registry/manifests/manifest-source.ts'
 import { type CircuitBreakers, createCircuitBreakers } from '../decision/resolve/circuit-breaker.ts'
 import type { ManifestSource } from '../decision/resolve/manifest-source.ts'
 import { createDecide, type Decide } from '../decision/resolve/decision-cache.ts'
@@ -32,13 +32,13 @@ export interface EngineOptions {
   /** Where AWS's own variables are looked for, which pods of service accounts with a role have. */
   readonly env?: Readonly<Record<string, string | undefined>>
   /** Tokens of ECR that outlive this engine; an engine of its own has its own. */
-  readonly ecrTokens?: EcrTokens
+  readonly ecrTokens?: EcrTokenCache
 }
 
 /** The store of ECR's tokens for a process: it outlives engines, so that a reloaded config fetches nothing again. */
-export function createTokenStore(options: EngineOptions): EcrTokens {
+export function createTokenStore(options: EngineOptions): EcrTokenCache {
   const { secretsDirectory, onProblem, env = {} } = options
-  return createEcrTokens({
+  return createEcrTokenCache({
     aws: awsSdk,
     secretsDirectory,
     env,

@@ -2,17 +2,17 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { BerthError } from '../errors.ts'
-import { findMatches, showKey } from '../credentials/registry-keys.ts'
+import { matchingKeys, redactKey } from '../credentials/docker-config-keys.ts'
 import { createEcrKeychain } from '../aws/ecr-keychain.ts'
 import type { EcrSettings } from '../aws/ecr-settings.ts'
-import type { EcrTokens } from '../aws/ecr-token-store.ts'
+import type { EcrTokenCache } from '../aws/ecr-token-cache.ts'
 import {
   type DockerConfigEntry,
   type DockerConfigForm,
   parseDockerConfig,
 } from '../credentials/docker-config.ts'
 import type { Keychain } from '../credentials/keychain.ts'
-import type { CredentialSettings } from '../registry/settings.ts'
+import type { CredentialSettings } from '../registry/http/registry-settings.ts'
 
 export interface KeychainOptions {
   /** Where each pull secret of Berth's namespace is mounted, as a directory of its name. */
@@ -20,7 +20,7 @@ export interface KeychainOptions {
   /** Told once of each thing in a file that could not be used; the message holds no secret. */
   readonly onProblem?: (message: string) => void
   /** Where `ecr` credentials come from; shared, so that one token serves many registries. */
-  readonly ecrTokens?: EcrTokens
+  readonly ecrTokens?: EcrTokenCache
 }
 
 /** The names that Docker Hub has in docker configs, as tools write them. */
@@ -90,7 +90,7 @@ function createFileKeychain(settings: FileSettings, options: KeychainOptions): K
     if (!parsed.ok) return keepLast(`${found.place.file} ${parsed.reason}`)
     lastProblem = null
     for (const { key, reason } of parsed.skipped) {
-      report(`${source.name}, key ${showKey(key)} is not used: it ${reason}`)
+      report(`${source.name}, key ${redactKey(key)} is not used: it ${reason}`)
     }
     last = { text: found.text, entries: parsed.entries }
     return last.entries
@@ -107,7 +107,7 @@ function createFileKeychain(settings: FileSettings, options: KeychainOptions): K
       return select(await load(), host, repository).map(({ key, username, password }) => ({
         username,
         password,
-        source: `${source.name}, key ${showKey(key)}`,
+        source: `${source.name}, key ${redactKey(key)}`,
       }))
     },
   }
@@ -158,6 +158,6 @@ function select(
 ): readonly DockerConfigEntry[] {
   const names = hubHosts.has(host) ? [...hubHosts] : [host]
   const keys = entries.map(({ key }) => key)
-  const found = new Set(names.flatMap((name) => findMatches(keys, name, repository)))
+  const found = new Set(names.flatMap((name) => matchingKeys(keys, name, repository)))
   return [...found].flatMap((key) => entries.filter((entry) => entry.key === key))
 }

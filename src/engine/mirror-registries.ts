@@ -4,16 +4,16 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 import type { Config } from '../config/config.ts'
 import { unlistedRegistry } from '../config/registries.ts'
-import type { EcrTokens } from '../aws/ecr-token-store.ts'
+import type { EcrTokenCache } from '../aws/ecr-token-cache.ts'
 import { createKeychain, type KeychainOptions } from './keychain.ts'
 import type { Keychain } from '../credentials/keychain.ts'
 import { canonicalHost } from '../decision/fallback/registry-aliases.ts'
-import type { MakeRepository } from '../mirror/copy.ts'
+import type { CreateRepository } from '../mirror/copy-image.ts'
 import { parseReference } from '../decision/reference/parse.ts'
-import { createConnections } from '../registry/http/connections.ts'
+import { createConnections } from '../registry/connections.ts'
 import { systemClock } from '../registry/http/retry-policy.ts'
-import { createRegistries, type Registries } from '../registry/repository.ts'
-import type { RegistrySettings } from '../registry/settings.ts'
+import { createRegistryClient, type RegistryClient } from '../registry/registry-client.ts'
+import type { RegistrySettings } from '../registry/http/registry-settings.ts'
 import type { RepositoryMaker } from './ecr-repositories.ts'
 import type { EngineOptions } from './decision-engine.ts'
 
@@ -31,11 +31,11 @@ export interface MirrorRegistriesOptions {
 }
 
 export interface OpenedMirror {
-  readonly registries: Registries
+  readonly registries: RegistryClient
   /** Null where the command line says everything, and there is no config file. */
   readonly config: Config | null
   /** Null where repositories may not be made (`--create-repos`). */
-  readonly makeRepository: MakeRepository | null
+  readonly createRepository: CreateRepository | null
 }
 
 /** Opens the registries of the config and of the command line. */
@@ -62,8 +62,8 @@ export async function openMirror(options: MirrorRegistriesOptions): Promise<Open
   const mayCreate = options.createRepositories || config?.mirror.createRepositories === true
   return {
     config,
-    registries: createRegistries(connections, systemClock),
-    makeRepository:
+    registries: createRegistryClient(connections, systemClock),
+    createRepository:
       mayCreate && hasEcr ? await repositories({ settings, secretsDirectory, env }) : null,
   }
 }
@@ -79,13 +79,13 @@ function keychains(
 }
 
 /** Loaded only where a registry of ECR is: it brings more than a copy between others needs. */
-async function tokenStore(options: EngineOptions): Promise<EcrTokens> {
+async function tokenStore(options: EngineOptions): Promise<EcrTokenCache> {
   const { createTokenStore } = await import('./decision-engine.ts')
   return createTokenStore(options)
 }
 
 /** Loaded only where it is wanted, with all that AWS takes. */
-async function repositories(maker: RepositoryMaker): Promise<MakeRepository> {
+async function repositories(maker: RepositoryMaker): Promise<CreateRepository> {
   const { ecrRepositories } = await import('./ecr-repositories.ts')
   return ecrRepositories(maker)
 }

@@ -1,10 +1,10 @@
 /** What is known of the images that a cluster wants on mirrors, and which of them comes next. Times in milliseconds. */
-import type { Drift } from './drift.ts'
-import type { Pair } from './pair.ts'
-import type { ImageResult } from './result.ts'
+import type { DriftResult } from './drift.ts'
+import type { ImagePair } from './image-pair.ts'
+import type { CopyResult } from './copy-result.ts'
 
-export interface BacklogEntry {
-  readonly pair: Pair
+export interface BacklogImage {
+  readonly pair: ImagePair
   /** Pods that run it. */
   readonly uses: number
 }
@@ -20,18 +20,18 @@ interface Known {
 
 export interface Backlog {
   /** Takes what is wanted now; what is no longer is forgotten. */
-  want(wanted: ReadonlyMap<string, BacklogEntry>): void
+  setWanted(wanted: ReadonlyMap<string, BacklogImage>): void
   /** Keys that have to be looked at. */
   due(now: number): readonly string[]
-  looked(key: string, drift: Drift, now: number): void
-  copied(key: string, result: ImageResult, now: number): void
+  recordDrift(key: string, drift: DriftResult, now: number): void
+  recordCopy(key: string, result: CopyResult, now: number): void
   /** Milliseconds until something is due; null when nothing is wanted. */
-  nextDue(now: number): number | null
-  readonly wanted: ReadonlyMap<string, BacklogEntry>
-  counts(now: number): Counts
+  msUntilDue(now: number): number | null
+  readonly wanted: ReadonlyMap<string, BacklogImage>
+  counts(now: number): BacklogCounts
 }
 
-export interface Counts {
+export interface BacklogCounts {
   readonly there: number
   readonly drifted: number
   readonly oldestDriftMs: number
@@ -45,7 +45,7 @@ const firstRetryMs = 15_000
 const mostRetryMs = 30 * 60_000
 
 export function createBacklog(): Backlog {
-  let wanted: ReadonlyMap<string, BacklogEntry> = new Map()
+  let wanted: ReadonlyMap<string, BacklogImage> = new Map()
   const known = new Map<string, Known>()
 
   const fail = (key: string, isThere: boolean, now: number) => {
@@ -62,23 +62,23 @@ export function createBacklog(): Backlog {
     get wanted() {
       return wanted
     },
-    want(next) {
+    setWanted(next) {
       wanted = next
       for (const key of known.keys()) if (!next.has(key)) known.delete(key)
     },
     due: (now) => [...wanted.keys()].filter((key) => (known.get(key)?.dueAt ?? 0) <= now),
-    looked(key, { state, mirrorDigest, sourceDigest }, now) {
+    recordDrift(key, { state, mirrorDigest, sourceDigest }, now) {
       const hasDrifted = state !== 'same' && state !== 'unreachable'
       const driftedAt = known.get(key)?.driftedAt ?? null
       if (mirrorDigest !== null) settle(key, hasDrifted ? (driftedAt ?? now) : null, now)
       // What upstream does not have either cannot be copied now.
       else if (state === 'unreachable' || sourceDigest === null) fail(key, false, now)
     },
-    copied(key, { status }, now) {
+    recordCopy(key, { status }, now) {
       if (status === 'failed') fail(key, false, now)
       else settle(key, null, now)
     },
-    nextDue(now) {
+    msUntilDue(now) {
       const times = [...wanted.keys()].map((key) => known.get(key)?.dueAt ?? now)
       return times.length === 0 ? null : Math.max(0, Math.min(...times) - now)
     },
@@ -95,9 +95,9 @@ export function createBacklog(): Backlog {
 }
 
 /** The fewest bytes first, so that most images are there soonest; of equals the one that most pods use. */
-export function inOrder(
+export function copyOrder(
   queue: ReadonlyMap<string, number>,
-  wanted: ReadonlyMap<string, BacklogEntry>,
+  wanted: ReadonlyMap<string, BacklogImage>,
 ): readonly string[] {
   const uses = (key: string) => wanted.get(key)?.uses ?? 0
   return [...queue]

@@ -1,21 +1,21 @@
 /** Signatures, SBOMs and attestations of an image and of everything in it, copied after it. */
 import type { Referrer } from '../registry/manifests/referrers.ts'
 import {
-  addToFallback,
+  addToReferrersTag,
   listReferrers,
-  fallbackTag,
+  referrersTag,
   subjectOf,
 } from '../registry/manifests/referrers.ts'
 import { hasManifest, headManifest, putManifest } from '../registry/manifests/manifests.ts'
-import type { Repository } from '../registry/repository.ts'
-import { allBlobs, type ImageNode, postOrder, readTree } from './tree.ts'
+import type { Repository } from '../registry/registry-client.ts'
+import { blobsOf, type ManifestNode, postOrder, readTree } from './image-tree.ts'
 
 export interface ReferrerCopy {
   readonly from: Repository
   readonly to: Repository
   readonly signal: AbortSignal
   /** Brings the blobs of a tree to the destination. */
-  readonly moveBlobs: (blobs: ReturnType<typeof allBlobs>) => Promise<void>
+  readonly moveBlobs: (blobs: ReturnType<typeof blobsOf>) => Promise<void>
 }
 
 /** A signature of a signature of an SBOM is three. */
@@ -24,8 +24,8 @@ const maxDepth = 5
 /** What cosign wrote before there were referrers. */
 const legacySuffixes = ['.sig', '.att', '.sbom'] as const
 
-/** Copies all of them; the number that was copied or already there. Throws RegistryFault. */
-export async function copyReferrers(copy: ReferrerCopy, image: ImageNode): Promise<number> {
+/** Copies all of them; the number that was copied or already there. Throws RegistryError. */
+export async function copyReferrers(copy: ReferrerCopy, image: ManifestNode): Promise<number> {
   let count = 0
   for (const { manifest } of postOrder(image)) {
     count += await copyReferrersOf(copy, manifest.digest, 0)
@@ -55,13 +55,13 @@ async function copyOne(
 ): Promise<void> {
   const tree = await readTree(from, entry, signal)
   if (await hasManifest(to, entry.digest, signal)) {
-    if (to.memo.hasReferrers === true) return
+    if (to.state.hasReferrersApi === true) return
   }
-  await moveBlobs(allBlobs(tree))
+  await moveBlobs(blobsOf(tree))
   for (const { manifest } of postOrder(tree)) {
     const { keepsReferrers } = await putManifest(to, manifest.digest, manifest, signal)
     const subject = subjectOf(manifest.bytes)
-    if (subject !== null && !keepsReferrers) await addToFallback(to, subject, { entry, signal })
+    if (subject !== null && !keepsReferrers) await addToReferrersTag(to, subject, { entry, signal })
   }
 }
 
@@ -72,7 +72,7 @@ async function copyLegacy(
 ): Promise<number> {
   let count = 0
   for (const suffix of legacySuffixes) {
-    const tag = `${fallbackTag(subject)}${suffix}`
+    const tag = `${referrersTag(subject)}${suffix}`
     const head = await headManifest(from, tag, signal)
     // GitLab answers to the tag with the image itself.
     if (head.outcome !== 'found' || head.digest === subject) continue
@@ -80,7 +80,7 @@ async function copyLegacy(
     const there = await headManifest(to, tag, signal)
     if (there.outcome === 'found' && there.digest === head.digest) continue
     const tree = await readTree(from, head, signal)
-    await moveBlobs(allBlobs(tree))
+    await moveBlobs(blobsOf(tree))
     for (const { manifest } of postOrder(tree)) {
       const isRoot = manifest.digest === head.digest
       await putManifest(to, isRoot ? tag : manifest.digest, manifest, signal)

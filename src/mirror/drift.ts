@@ -1,11 +1,11 @@
 /** Whether mirrors still hold what upstream serves, by the digests that both say; nothing is pulled. */
 import { RegistryError } from '../registry/http/registry-error.ts'
 import { getManifest, hasManifest, headManifest } from '../registry/manifests/manifests.ts'
-import type { Registries, Repository } from '../registry/repository.ts'
+import type { RegistryClient, Repository } from '../registry/registry-client.ts'
 import type { ManifestAnswer } from '../decision/resolve/manifest-source.ts'
 import { createLimit } from '../async/limit.ts'
-import type { Pair } from './pair.ts'
-import { platformDigests } from './tree.ts'
+import type { ImagePair } from './image-pair.ts'
+import { platformDigests } from './image-tree.ts'
 
 export type DriftState =
   | 'same'
@@ -25,8 +25,8 @@ export interface PlatformDrift {
   readonly state: 'same' | 'moved' | 'added' | 'removed'
 }
 
-export interface Drift {
-  readonly pair: Pair
+export interface DriftResult {
+  readonly pair: ImagePair
   readonly state: DriftState
   readonly sourceDigest: string | null
   readonly mirrorDigest: string | null
@@ -45,20 +45,24 @@ export interface DriftOptions {
    * Digests that were copied under the pair's name, from the audit log; null when nothing is known. What the mirror holds,
    * is not among them and is nothing that upstream knows came from elsewhere.
    */
-  readonly seen: (pair: Pair) => ReadonlySet<string> | null
+  readonly seen: (pair: ImagePair) => ReadonlySet<string> | null
 }
 
 /** Compares every pair; results in the pairs' order. Two HEADs each, more only for what differs. */
 export async function findDrift(
-  registries: Registries,
-  pairs: readonly Pair[],
+  registries: RegistryClient,
+  pairs: readonly ImagePair[],
   options: DriftOptions,
-): Promise<readonly Drift[]> {
+): Promise<readonly DriftResult[]> {
   const limit = createLimit(options.jobs)
   return Promise.all(pairs.map((pair) => limit(() => compare(registries, pair, options))))
 }
 
-async function compare(registries: Registries, pair: Pair, options: DriftOptions): Promise<Drift> {
+async function compare(
+  registries: RegistryClient,
+  pair: ImagePair,
+  options: DriftOptions,
+): Promise<DriftResult> {
   const { signal } = options
   const { source, destination } = pair
   const [from, to] = await Promise.all([
@@ -93,8 +97,8 @@ interface Look {
 }
 
 async function look(
-  registries: Registries,
-  { domain, path, tag, digest }: Pair['source'],
+  registries: RegistryClient,
+  { domain, path, tag, digest }: ImagePair['source'],
   signal: AbortSignal,
 ): Promise<Look> {
   const unknown = (fault: string): Look => ({ repository: null, digest: null, fault })
@@ -115,13 +119,13 @@ async function look(
 interface Sides {
   readonly from: Look
   readonly to: Look
-  readonly pair: Pair
+  readonly pair: ImagePair
 }
 
 async function stateOf(
   { from, to, pair }: Sides,
   { signal, platforms, seen }: DriftOptions,
-): Promise<Pick<Drift, 'state' | 'platforms' | 'detail'>> {
+): Promise<Pick<DriftResult, 'state' | 'platforms' | 'detail'>> {
   const nothing = { platforms: null, detail: null }
   if (from.digest === null && to.digest === null)
     return { ...nothing, state: 'mirror-missing', detail: 'neither upstream nor the mirror has it' }
@@ -169,12 +173,12 @@ function difference(
 }
 
 /** What `--update` copies. What is ahead was put there by somebody, and stays. */
-export function isBehind({ state }: Drift): boolean {
+export function isBehind({ state }: DriftResult): boolean {
   return state === 'upstream-moved' || state === 'mirror-missing' || state === 'platform-subset'
 }
 
 /** 0: all the same. 1: something has drifted. 3: of something nothing could be told, and nothing else has drifted. */
-export function driftExitCode(drifts: readonly Drift[]): number {
+export function driftExitCode(drifts: readonly DriftResult[]): number {
   if (drifts.some(({ state }) => state !== 'same' && state !== 'unreachable')) return 1
   return drifts.some(({ state }) => state === 'unreachable') ? 3 : 0
 }

@@ -2,77 +2,77 @@
 import { setFlagsFromString } from 'node:v8'
 import { RegistryError } from '../registry/http/registry-error.ts'
 import { listTags } from '../registry/manifests/tags.ts'
-import type { Registries } from '../registry/repository.ts'
-import { type BlobCopies, createBlobCopies } from './blob-copy.ts'
-import { copyImage, type CopyOptions, type MakeRepository } from './copy.ts'
+import type { RegistryClient } from '../registry/registry-client.ts'
+import { type BlobLocations, createBlobLocations } from './blob-copy.ts'
+import { copyImage, type CopyOptions, type CreateRepository } from './copy-image.ts'
 import { createLimit } from '../async/limit.ts'
 import { similarTags } from './similar-tags.ts'
-import type { Pair } from './pair.ts'
-import type { ImageResult } from './result.ts'
-import type { ImageNode } from './tree.ts'
+import type { ImagePair } from './image-pair.ts'
+import type { CopyResult } from './copy-result.ts'
+import type { ManifestNode } from './image-tree.ts'
 
-export interface RunDependencies {
-  readonly registries: Registries
+export interface MirrorDependencies {
+  readonly registries: RegistryClient
   /** Milliseconds, only for telling how long things took. */
   readonly now: () => number
   /** What is known of blobs from a run just before; a new one when left out. */
-  readonly ledger?: BlobCopies
+  readonly blobLocations?: BlobLocations
   /** Images that a dry run has read, for the run after it. */
-  readonly trees?: Map<string, ImageNode>
-  readonly makeRepository?: MakeRepository | null
+  readonly trees?: Map<string, ManifestNode>
+  readonly createRepository?: CreateRepository | null
 }
 
 /** Told what happens, as it happens. */
-export interface Watcher {
-  started(pair: Pair): void
+export interface ProgressListener {
+  started(pair: ImagePair): void
   /** How many bytes the image has. */
-  planned(pair: Pair, bytes: number): void
+  planned(pair: ImagePair, bytes: number): void
   /** That many bytes more are at the mirror; fewer after a cut. */
-  moved(pair: Pair, bytes: number): void
-  finished(result: ImageResult): void
+  moved(pair: ImagePair, bytes: number): void
+  finished(result: CopyResult): void
 }
 
-export interface RunOptions extends Pick<
+export interface MirrorOptions extends Pick<
   CopyOptions,
   'signal' | 'deep' | 'dryRun' | 'quotaFloor' | 'referrers'
 > {
   /** Images at once. */
   readonly jobs: number
-  readonly watcher: Watcher
+  readonly progress: ProgressListener
 }
 
 /** With two images' worth of blobs for each image: one is read while the other's end is being stored. */
 const blobsPerJob = 2
 
 /** Copies every pair. Results are in the pairs' order. Never throws for a registry's sake. */
-export async function mirrorAll(
-  given: RunDependencies,
-  pairs: readonly Pair[],
-  options: RunOptions,
-): Promise<readonly ImageResult[]> {
-  const { jobs, watcher, ...rest } = options
+export async function mirrorImages(
+  given: MirrorDependencies,
+  pairs: readonly ImagePair[],
+  options: MirrorOptions,
+): Promise<readonly CopyResult[]> {
+  const { jobs, progress, ...rest } = options
   keepYoungSpaceSmall()
   const images = createLimit(jobs)
   const blobLimit = createLimit(jobs * blobsPerJob)
   const { registries, now } = given
   const dependencies = {
-    ledger: createBlobCopies(),
+    blobLocations: createBlobLocations(),
     trees: new Map(),
-    makeRepository: null,
+    createRepository: null,
     ...given,
     blobLimit,
   }
 
-  const one = async (pair: Pair): Promise<ImageResult> => {
+  const one = async (pair: ImagePair): Promise<CopyResult> => {
     const began = now()
     const seconds = () => Math.round(now() - began) / 1000
     if (options.signal.aborted) return failure(pair, stopped, 0)
-    watcher.started(pair)
+    progress.started(pair)
     try {
       const result = await copyImage(dependencies, pair, {
         ...rest,
-        onPlanned: (bytes) => watcher.planned(pair, bytes),
-        onBytes: (bytes) => watcher.moved(pair, bytes),
+        onPlanned: (bytes) => progress.planned(pair, bytes),
+        onBytes: (bytes) => progress.moved(pair, bytes),
       })
       return { pair, ...result, seconds: seconds() }
     } catch (error) {
@@ -87,7 +87,7 @@ export async function mirrorAll(
     pairs.map((pair) =>
       images(async () => {
         const result = await one(pair)
-        watcher.finished(result)
+        progress.finished(result)
         return result
       }),
     ),
@@ -105,10 +105,10 @@ function keepYoungSpaceSmall(): void {
 const stopped = { outcome: 'skipped', message: 'stopped' } as const
 
 function failure(
-  pair: Pair,
+  pair: ImagePair,
   { outcome, message }: Pick<RegistryError, 'outcome' | 'message'>,
   seconds: number,
-): ImageResult {
+): CopyResult {
   return {
     pair,
     status: 'failed',
@@ -125,8 +125,8 @@ function failure(
 
 /** What there is instead of a tag that is not there, the likeliest first; null when that cannot be told. */
 async function tagsFor(
-  registries: Registries,
-  { source }: Pair,
+  registries: RegistryClient,
+  { source }: ImagePair,
   signal: AbortSignal,
 ): Promise<readonly string[] | null> {
   if (source.tag === null || source.digest !== null) return null

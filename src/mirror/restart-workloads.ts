@@ -1,7 +1,13 @@
 /** What mirroring asks of a cluster: which pods there are, and to start some of them anew. */
 import type { Cluster, ConnectOptions } from '../kube/connect.ts'
 import type { KubeObject } from '../kube/object.ts'
-import { outdatedImages, type Owner, ownerOf, restartPatch, type Served } from './restart.ts'
+import {
+  outdatedImages,
+  type OwnerRef,
+  ownerOf,
+  restartPatch,
+  type ServedImage,
+} from './outdated-images.ts'
 
 /** Which pods are looked at, and whether anything is changed. */
 export interface RestartOptions {
@@ -41,7 +47,7 @@ async function listPods(
 }
 
 /** A workload that is to be restarted, and for which images. */
-export interface Restart {
+export interface WorkloadRestart {
   readonly kind: string
   readonly namespace: string
   readonly name: string
@@ -58,12 +64,12 @@ const resources: Readonly<Record<string, string>> = {
 export function restartWorkloads(
   options: RestartOptions,
   plan: {
-    readonly served: readonly Served[]
-    readonly onPlan: (restarts: readonly Restart[]) => void
+    readonly served: readonly ServedImage[]
+    readonly onPlan: (restarts: readonly WorkloadRestart[]) => void
   },
 ): Promise<void> {
   return withCluster(options.connection, async (cluster) => {
-    const found = new Map<string, Restart>()
+    const found = new Map<string, WorkloadRestart>()
     for (const pod of await listPods(cluster, options)) {
       const images = outdatedImages(pod, plan.served)
       const owner = images.length === 0 ? null : await workloadOf(cluster, pod)
@@ -85,7 +91,7 @@ export function restartWorkloads(
 }
 
 /** A Deployment's pods belong to a ReplicaSet of its. Pods that nobody would start again are left alone. */
-async function workloadOf({ api }: Cluster, pod: KubeObject): Promise<Owner | null> {
+async function workloadOf({ api }: Cluster, pod: KubeObject): Promise<OwnerRef | null> {
   const owner = ownerOf(pod)
   if (owner?.kind !== 'ReplicaSet') return owner !== null && owner.kind in resources ? owner : null
   const namespace = pod.metadata.namespace ?? 'default'

@@ -1,7 +1,7 @@
 /** Which tags of a repository are wanted. The only user of semver beside the config's check. */
 import { compare, parse, satisfies, type SemVer } from 'semver'
 
-export interface TagChoice {
+export interface TagSelector {
   readonly matches: (tag: string) => boolean
   /** A range; a tag that is no version is not in it. */
   readonly semver: string | null
@@ -14,7 +14,7 @@ export interface TagChoice {
  */
 export function selectTags(
   tags: readonly string[],
-  { matches, semver, newest }: TagChoice,
+  { matches, semver, newest }: TagSelector,
 ): readonly string[] {
   const chosen = tags
     .filter(matches)

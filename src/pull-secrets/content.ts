@@ -1,10 +1,10 @@
 /** From source secrets to what stands in their copies, or to the reason why nothing may be copied. */
 import { createHash } from 'node:crypto'
-import { readKey, showKey } from '../credentials/registry-keys.ts'
+import { parseKey, redactKey } from '../credentials/docker-config-keys.ts'
 import {
   type DockerConfigEntry,
   type DockerConfigForm,
-  type EntryReading,
+  type ParsedEntry,
   faultReasons,
   readDockerConfig,
 } from '../credentials/docker-config.ts'
@@ -141,13 +141,13 @@ function readSource(source: SourceSecret, name: string): Readable | string {
       : `${name} has no entries`
   for (const entry of reading.entries) {
     const reason = uselessness(entry)
-    if (reason !== null) return `${name}, key ${showKey(entry.key)} ${reason}`
+    if (reason !== null) return `${name}, key ${redactKey(entry.key)} ${reason}`
   }
   const entries = reading.entries.filter((entry) => entry.fault === null)
   return { source, name, ...type, data, text, entries }
 }
 
-function uselessness(entry: EntryReading): string | null {
+function uselessness(entry: ParsedEntry): string | null {
   if (entry.fault !== null) return faultReasons[entry.fault]
   if (entry.password !== '' && entry.username !== '') return null
   if (entry.hasIdentityToken)
@@ -166,12 +166,12 @@ function merge(readable: readonly Readable[]): string | Content {
   for (const { name, entries } of readable) {
     for (const entry of entries) {
       // Keys that the keyring takes for one are one.
-      const normal = readKey(entry.key)?.text ?? entry.key
+      const normal = parseKey(entry.key)?.text ?? entry.key
       const other = merged.get(normal)
       if (other === undefined) merged.set(normal, { ...entry, from: name })
       else if (other.username !== entry.username || other.password !== entry.password)
         return invalid(
-          `${other.from} and ${name} have different credentials for ${showKey(entry.key)}; take it out of one of them`,
+          `${other.from} and ${name} have different credentials for ${redactKey(entry.key)}; take it out of one of them`,
         )
       else if (entry.key < other.key) merged.set(normal, { ...entry, from: name })
     }

@@ -1,7 +1,7 @@
 /** Which service account lacks a registry that its pods need, while a source knows it. */
-import { createKeyMatcher } from '../credentials/registry-keys.ts'
-import { type PullSecret, readKeyring, type SecretState } from '../credentials/keyring.ts'
-import { pullOrder } from '../credentials/pull-order.ts'
+import { createKeyMatcher } from '../credentials/docker-config-keys.ts'
+import { type PullSecret, readKeyring, type PullSecretState } from '../credentials/keyring.ts'
+import { credentialOrder } from '../credentials/credential-order.ts'
 import { parseReference } from '../decision/reference/parse.ts'
 
 export interface PodNeed {
@@ -50,8 +50,8 @@ export function findMissingCredentials({
   const known = sources.map(({ name, keys }) => ({ name, knows: createKeyMatcher(keys) }))
   const lacks = new Map<string, MissingCredential>()
   const covers = (namespace: string, names: readonly string[], where: Where) => {
-    const find = (name: string): SecretState => secrets.get(`${namespace}/${name}`) ?? 'missing'
-    return pullOrder(readKeyring(names, find), where).outcome !== 'no-credentials'
+    const find = (name: string): PullSecretState => secrets.get(`${namespace}/${name}`) ?? 'missing'
+    return credentialOrder(readKeyring(names, find), where).outcome !== 'no-credentials'
   }
   for (const pod of pods) {
     const { namespace, account } = pod

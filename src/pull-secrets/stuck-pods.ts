@@ -2,7 +2,7 @@
  * Pods that a pull secret reached too late. A pod's list of pull secrets is fixed when it is made (core validation,
  * ValidatePodUpdate), so a pod that lacks one can only be made again; one that has it waits for the kubelet's back-off.
  */
-import { createKeyMatcher } from '../credentials/registry-keys.ts'
+import { createKeyMatcher } from '../credentials/docker-config-keys.ts'
 import { parseReference } from '../decision/reference/parse.ts'
 import type { AccountState } from './objects.ts'
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { awsSdk } from '../../src/aws/sdk.ts'
-import { fetchToken, type FetchResult } from '../../src/aws/role-chain.ts'
+import { fetchEcrToken, type EcrTokenResult } from '../../src/aws/role-chain.ts'
 import type { EcrSettings } from '../../src/aws/ecr-settings.ts'
 import { type AwsBehaviour, type AwsCall, startFakeAws, tokenLifeMs } from '../support/aws.ts'
 import {
@@ -32,8 +32,8 @@ const fetchWith = (
     env = {},
     secretsDirectory = '/nowhere',
   }: { env?: Record<string, string>; secretsDirectory?: string } = {},
-): Promise<FetchResult> =>
-  fetchToken({ aws: awsSdk, env, secretsDirectory, now: () => startOfTests }, settings)
+): Promise<EcrTokenResult> =>
+  fetchEcrToken({ aws: awsSdk, env, secretsDirectory, now: () => startOfTests }, settings)
 
 async function failureOf(settings: EcrSettings, options = {}) {
   const result = await fetchWith(settings, options)
@@ -109,7 +109,7 @@ describe('a broken link is named, with what mends it', () => {
     writeFileSync(world.tokenFile, world.aws.webToken(other))
 
     expect(await failureOf(world.settings)).toEqual({
-      link: 'web-identity',
+      step: 'web-identity',
       code: 'AccessDenied',
       summary: 'no ECR token for us-east-1: web identity: AccessDenied',
       message: `ECR token for us-east-1: ${identity.replace('ecr-sa', 'default')} → role ${firstRole}: AccessDenied: Not authorized to perform sts:AssumeRoleWithWebIdentity; the trust policy of role ${firstRole} has to allow sts:AssumeRoleWithWebIdentity to the ${identity.replace('ecr-sa', 'default')}`,
@@ -121,9 +121,9 @@ describe('a broken link is named, with what mends it', () => {
       world.tokenFile,
       world.aws.webToken({ ...serviceAccount, issuer: 'https://oidc.example/other' }),
     )
-    const { link, code, message } = await failureOf(world.settings)
+    const { step, code, message } = await failureOf(world.settings)
 
-    expect([link, code]).toEqual(['web-identity', 'InvalidIdentityToken'])
+    expect([step, code]).toEqual(['web-identity', 'InvalidIdentityToken'])
     expect(message).toContain(
       'needs an IAM OIDC provider for the issuer and audience of the web identity',
     )
@@ -132,9 +132,9 @@ describe('a broken link is named, with what mends it', () => {
 
   it('the token has ended', async () => {
     writeFileSync(world.tokenFile, world.aws.webToken({ ...serviceAccount, livesMs: -1000 }))
-    const { link, code, message } = await failureOf(world.settings)
+    const { step, code, message } = await failureOf(world.settings)
 
-    expect([link, code]).toEqual(['web-identity', 'ExpiredToken'])
+    expect([step, code]).toEqual(['web-identity', 'ExpiredToken'])
     expect(message).toContain('the token file is not renewed')
   })
 
@@ -148,7 +148,7 @@ describe('a broken link is named, with what mends it', () => {
     writeFileSync(file, '\n')
     const empty = await failureOf(without)
 
-    expect([missing.link, empty.link]).toEqual(['identity', 'identity'])
+    expect([missing.step, empty.step]).toEqual(['identity', 'identity'])
     expect(missing.message).toContain(
       `web identity (${file}): Unusable: ${file} cannot be read (ENOENT)`,
     )
@@ -157,9 +157,9 @@ describe('a broken link is named, with what mends it', () => {
   })
 
   it('the first role has no right of its own to a token', async () => {
-    const { link, code, message } = await failureOf({ ...world.settings, chain: [] })
+    const { step, code, message } = await failureOf({ ...world.settings, chain: [] })
 
-    expect([link, code]).toEqual(['token', 'AccessDenied'])
+    expect([step, code]).toEqual(['token', 'AccessDenied'])
     expect(message).toContain(
       `→ role ${firstRole} → ecr:GetAuthorizationToken: AccessDenied: User: ${callerOf(firstRole)}`,
     )
@@ -178,10 +178,10 @@ describe('a broken link is named, with what mends it', () => {
         ...(second === undefined ? {} : { [secondRole]: second }),
       },
     })
-    const { link, code, message, summary } = await failureOf(other.settings)
+    const { step, code, message, summary } = await failureOf(other.settings)
     await other.aws.close()
 
-    expect([link, code]).toEqual(['role', 'AccessDenied'])
+    expect([step, code]).toEqual(['role', 'AccessDenied'])
     expect(summary).toBe('no ECR token for us-east-1: role 2 of the chain: AccessDenied')
     expect(message).toContain(`${identity} → role ${firstRole} → role ${secondRole}: AccessDenied`)
     expect(message).toContain(`a policy of ${callerOf(firstRole)} that allows sts:AssumeRole`)
@@ -225,9 +225,9 @@ describe('a broken link is named, with what mends it', () => {
     ],
   ])('of STS: %s', async (_, behaviour, wantCode, fix) => {
     world.aws.behave(({ action }) => (action === 'AssumeRole' ? behaviour : null))
-    const { link, code, message } = await failureOf(world.settings)
+    const { step, code, message } = await failureOf(world.settings)
 
-    expect([link, code]).toEqual(['role', wantCode])
+    expect([step, code]).toEqual(['role', wantCode])
     expect(message).toContain(fix)
   })
 
@@ -243,17 +243,17 @@ describe('a broken link is named, with what mends it', () => {
     ['a page of HTML', { body: '<html></html>' }, 'SyntaxError'],
   ])('of ECR: %s', async (_, behaviour, wantCode) => {
     world.aws.behave(({ service }) => (service === 'ecr' ? behaviour : null))
-    const { link, code } = await failureOf(world.settings)
+    const { step, code } = await failureOf(world.settings)
 
-    expect([link, code]).toEqual(['token', wantCode])
+    expect([step, code]).toEqual(['token', wantCode])
   })
 
   it('nothing listens', async () => {
     await world.aws.close()
-    const { link, code, message } = await failureOf(world.settings)
+    const { step, code, message } = await failureOf(world.settings)
     world = await startChain()
 
-    expect([link, code]).toEqual(['web-identity', 'ECONNREFUSED'])
+    expect([step, code]).toEqual(['web-identity', 'ECONNREFUSED'])
     expect(message).toContain('`ecr.endpoints` names a VPC endpoint')
   })
 })

@@ -1,14 +1,14 @@
 import { Registry } from 'prom-client'
 import { describe, expect, it } from 'vitest'
 import { ecrTokensLoop, type EcrLoopDependencies } from '../../src/controller/ecr-tokens-loop.ts'
-import type { TokenState } from '../../src/aws/ecr-token-store.ts'
+import type { EcrTokenState } from '../../src/aws/ecr-token-cache.ts'
 import { createEcrMetrics } from '../../src/telemetry/ecr-metrics.ts'
 import { registryHost, settings, startOfTests } from '../support/ecr.ts'
 
 const hour = 3_600_000
 
 /** Runs the loop over states of the token, one for each look. */
-async function looks(states: readonly (Partial<TokenState> & { readonly at: number })[]) {
+async function looks(states: readonly (Partial<EcrTokenState> & { readonly at: number })[]) {
   const stop = new AbortController()
   const events: { message: string; reason: string }[] = []
   const lines: string[] = []
@@ -57,7 +57,7 @@ async function looks(states: readonly (Partial<TokenState> & { readonly at: numb
 }
 
 const failure = (message: string) => ({
-  link: 'role' as const,
+  step: 'role' as const,
   code: 'AccessDenied',
   message,
   summary: '',

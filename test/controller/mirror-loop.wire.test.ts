@@ -4,9 +4,9 @@ import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import { readConfig } from '../../src/config/load.ts'
 import { createMirrorLoop } from '../../src/controller/mirror-loop.ts'
 import type { KubeApi } from '../../src/kube/api-client.ts'
-import { createConnections } from '../../src/registry/http/connections.ts'
+import { createConnections } from '../../src/registry/connections.ts'
 import { systemClock } from '../../src/registry/http/retry-policy.ts'
-import { createRegistries } from '../../src/registry/repository.ts'
+import { createRegistryClient } from '../../src/registry/registry-client.ts'
 import { createLogs } from '../../src/telemetry/log.ts'
 import { createMirrorMetrics } from '../../src/telemetry/mirror-metrics.ts'
 import { bytes, startStore, type Store } from '../support/store-registry.ts'
@@ -67,9 +67,9 @@ fallback:
     api: apiOf(pods),
     table: config.table,
     settings: { ...config.mirror, atOnce },
-    makeRepository: null,
+    createRepository: null,
     openRegistries: () =>
-      createRegistries(
+      createRegistryClient(
         createConnections({
           registries: config.registries,
           keychainFor: () => ({ lookup: () => Promise.resolve([]) }),

@@ -12,10 +12,10 @@ import {
   type KeyringAnswer,
   type Tried,
 } from '../../e2e/oracles/kubelet-keyring/golden.ts'
-import { showKey } from '../../src/credentials/registry-keys.ts'
-import type { ConfigFault } from '../../src/credentials/docker-config.ts'
+import { redactKey } from '../../src/credentials/docker-config-keys.ts'
+import type { DockerConfigFault } from '../../src/credentials/docker-config.ts'
 import { type Keyring, type KeyringEntry, readKeyring } from '../../src/credentials/keyring.ts'
-import { candidateCredentials, pullOrder } from '../../src/credentials/pull-order.ts'
+import { candidateCredentials, credentialOrder } from '../../src/credentials/credential-order.ts'
 import { parseReference } from '../../src/decision/reference/parse.ts'
 
 const { KEYRING_ORACLE, FUZZ_SEED } = process.env
@@ -27,7 +27,7 @@ const golden = gunzipSync(readFileSync(fixture))
   .map((line) => JSON.parse(line) as GoldenCase)
 
 /** Words of Go's encoding/json and of the kubelet, first match wins. */
-const faultWords: readonly (readonly [RegExp, ConfigFault])[] = [
+const faultWords: readonly (readonly [RegExp, DockerConfigFault])[] = [
   [/^illegal base64 data/, 'auth-not-base64'],
   [/^unable to parse auth field/, 'auth-without-colon'],
   [/^json: .* field DockerConfigJSON\.HttpHeaders of type/i, 'headers-not-text'],
@@ -51,9 +51,9 @@ function kubeletAnswer(answer: KeyringAnswer): Answer {
     const { repository, keys = {}, tried = [] } = answer
     const shown = Object.entries(keys).map(([text, list]): [string, string[]] => [
       text,
-      list.map(showKey).toSorted(byBytes),
+      list.map(redactKey).toSorted(byBytes),
     ])
-    const shownTried = tried.map((one) => ({ ...one, key: showKey(one.key) }))
+    const shownTried = tried.map((one) => ({ ...one, key: redactKey(one.key) }))
     return inFixedOrder({ repository, keys: Object.fromEntries(shown), tried: shownTried })
   }
   return { fault: faultWords.find(([words]) => words.test(answer.error))?.[1] ?? answer.error }
@@ -76,7 +76,7 @@ function ourAnswer({ image, secrets }: KeyringCase): Answer {
       return { type: found.type, data: Object.fromEntries(data) as Record<string, string> }
     },
   )
-  const order = pullOrder(keyring, parsed.reference)
+  const order = credentialOrder(keyring, parsed.reference)
   if (order.outcome === 'fails') return { fault: order.faults[0]?.fault ?? 'none' }
   const credentials = candidateCredentials(keyring, parsed.reference)
   const tried = order.candidates.map(({ secret, key, username }, index) => ({

@@ -2,16 +2,16 @@ import { describe, expect, it } from 'vitest'
 import {
   type Backlog,
   createBacklog,
-  inOrder,
-  type BacklogEntry,
+  copyOrder,
+  type BacklogImage,
 } from '../../src/mirror/backlog.ts'
-import type { Drift, DriftState } from '../../src/mirror/drift.ts'
-import type { ImageResult } from '../../src/mirror/result.ts'
+import type { DriftResult, DriftState } from '../../src/mirror/drift.ts'
+import type { CopyResult } from '../../src/mirror/copy-result.ts'
 import { pair } from '../support/mirroring.ts'
 
 const minute = 60_000
 
-function wanted(...uses: number[]): ReadonlyMap<string, BacklogEntry> {
+function wanted(...uses: number[]): ReadonlyMap<string, BacklogImage> {
   return new Map(
     uses.map((each, index) => [
       `i${index}`,
@@ -20,7 +20,11 @@ function wanted(...uses: number[]): ReadonlyMap<string, BacklogEntry> {
   )
 }
 
-function drift(state: DriftState, sourceDigest: string | null, mirrorDigest: string | null): Drift {
+function drift(
+  state: DriftState,
+  sourceDigest: string | null,
+  mirrorDigest: string | null,
+): DriftResult {
   const given = pair('a.b/app:1', 'm.b/app:1')
   return { pair: given, state, sourceDigest, mirrorDigest, detail: null, platforms: null }
 }
@@ -29,17 +33,17 @@ const same = drift('same', 'sha256:1', 'sha256:1')
 
 function backlogOf(...uses: number[]): Backlog {
   const backlog = createBacklog()
-  backlog.want(wanted(...uses))
+  backlog.setWanted(wanted(...uses))
   return backlog
 }
 
-const failed = { status: 'failed' } as ImageResult
-const copied = { status: 'copied' } as ImageResult
+const failed = { status: 'failed' } as CopyResult
+const copied = { status: 'copied' } as CopyResult
 
 describe('what is due', () => {
   it('is everything at first, and what is there again after ten minutes', () => {
     const backlog = backlogOf(1, 1)
-    backlog.looked('i0', same, 0)
+    backlog.recordDrift('i0', same, 0)
 
     expect(backlog.due(0)).toEqual(['i1'])
     expect(backlog.due(10 * minute)).toEqual(['i0', 'i1'])
@@ -47,29 +51,29 @@ describe('what is due', () => {
 
   it('is nothing of what is no longer wanted, and all of it when it comes back', () => {
     const backlog = backlogOf(1)
-    backlog.looked('i0', same, 0)
-    backlog.want(new Map())
+    backlog.recordDrift('i0', same, 0)
+    backlog.setWanted(new Map())
 
-    expect([backlog.due(0), backlog.nextDue(0)]).toEqual([[], null])
+    expect([backlog.due(0), backlog.msUntilDue(0)]).toEqual([[], null])
 
-    backlog.want(wanted(1))
+    backlog.setWanted(wanted(1))
     expect(backlog.due(0)).toEqual(['i0'])
   })
 
   it('comes back later after each failure, and at once after a success', () => {
     const backlog = backlogOf(1)
     const waits = [1, 2, 3].map(() => {
-      backlog.copied('i0', failed, 0)
-      return backlog.nextDue(0)
+      backlog.recordCopy('i0', failed, 0)
+      return backlog.msUntilDue(0)
     })
-    for (let more = 0; more < 20; more++) backlog.copied('i0', failed, 0)
+    for (let more = 0; more < 20; more++) backlog.recordCopy('i0', failed, 0)
 
     expect(waits).toEqual([15_000, 30_000, 60_000])
-    expect(backlog.nextDue(0)).toBe(30 * minute)
+    expect(backlog.msUntilDue(0)).toBe(30 * minute)
 
-    backlog.copied('i0', copied, 0)
-    backlog.copied('i0', failed, 0)
-    expect(backlog.nextDue(0)).toBe(15_000)
+    backlog.recordCopy('i0', copied, 0)
+    backlog.recordCopy('i0', failed, 0)
+    expect(backlog.msUntilDue(0)).toBe(15_000)
   })
 
   it.each([
@@ -77,7 +81,7 @@ describe('what is due', () => {
     ['nothing can be told of', drift('unreachable', null, null)],
   ])('waits for what %s', (_, found) => {
     const backlog = backlogOf(1)
-    backlog.looked('i0', found, 0)
+    backlog.recordDrift('i0', found, 0)
 
     expect(backlog.due(0)).toEqual([])
     expect(backlog.counts(0).there).toBe(0)
@@ -85,7 +89,7 @@ describe('what is due', () => {
 
   it('is at once what the mirror lacks and upstream has', () => {
     const backlog = backlogOf(1)
-    backlog.looked('i0', drift('mirror-missing', 'sha256:1', null), 0)
+    backlog.recordDrift('i0', drift('mirror-missing', 'sha256:1', null), 0)
 
     expect(backlog.due(0)).toEqual(['i0'])
   })
@@ -95,9 +99,9 @@ describe('the age of drift', () => {
   it('is counted from when it was first seen, until it is gone', () => {
     const backlog = backlogOf(1, 1)
     const moved = drift('upstream-moved', 'sha256:2', 'sha256:1')
-    backlog.looked('i0', moved, 0)
-    backlog.looked('i0', moved, 10 * minute)
-    backlog.looked('i1', moved, 20 * minute)
+    backlog.recordDrift('i0', moved, 0)
+    backlog.recordDrift('i0', moved, 10 * minute)
+    backlog.recordDrift('i1', moved, 20 * minute)
 
     expect(backlog.counts(20 * minute)).toEqual({
       there: 2,
@@ -105,7 +109,7 @@ describe('the age of drift', () => {
       oldestDriftMs: 20 * minute,
     })
 
-    backlog.looked('i0', same, 20 * minute)
+    backlog.recordDrift('i0', same, 20 * minute)
     expect(backlog.counts(21 * minute)).toEqual({ there: 2, drifted: 1, oldestDriftMs: minute })
   })
 })
@@ -118,6 +122,6 @@ describe('the order', () => {
       ['i2', 10],
     ])
 
-    expect(inOrder(queue, wanted(9, 1, 2))).toEqual(['i2', 'i1', 'i0'])
+    expect(copyOrder(queue, wanted(9, 1, 2))).toEqual(['i2', 'i1', 'i0'])
   })
 })

@@ -1,13 +1,18 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { type Drift, driftExitCode, type DriftOptions, findDrift } from '../../src/mirror/drift.ts'
-import type { Registries } from '../../src/registry/repository.ts'
+import {
+  type DriftResult,
+  driftExitCode,
+  type DriftOptions,
+  findDrift,
+} from '../../src/mirror/drift.ts'
+import type { RegistryClient } from '../../src/registry/registry-client.ts'
 import { pair, registriesFor } from '../support/mirroring.ts'
 import { indexType, manifestType } from '../support/registry.ts'
 import { bytes, startStore, type Store } from '../support/store-registry.ts'
 
 let source: Store
 let mirror: Store
-let registries: Registries
+let registries: RegistryClient
 
 beforeEach(async () => {
   source = await startStore()
@@ -21,7 +26,7 @@ afterEach(async () => {
   await mirror.close()
 })
 
-async function drift(options: Partial<DriftOptions> = {}): Promise<Drift> {
+async function drift(options: Partial<DriftOptions> = {}): Promise<DriftResult> {
   const [found] = await findDrift(
     registries,
     [pair(`${source.host}/app:1`, `${mirror.host}/app:1`)],
@@ -141,8 +146,8 @@ describe('drift (R-43)', () => {
   })
 
   it('has an exit code for each: 1 for drift, 3 where nothing could be told', () => {
-    const of = (...states: Drift['state'][]) =>
-      driftExitCode(states.map((state) => ({ state }) as Drift))
+    const of = (...states: DriftResult['state'][]) =>
+      driftExitCode(states.map((state) => ({ state }) as DriftResult))
 
     expect([
       of('same'),

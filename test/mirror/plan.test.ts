@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import { readConfig } from '../../src/config/load.ts'
 import { similarTags } from '../../src/mirror/similar-tags.ts'
-import { planImages } from '../../src/mirror/plan.ts'
+import { planCopies } from '../../src/mirror/copy-plan.ts'
 import { imagesOfPod } from '../../src/mirror/pod-images.ts'
 import { selectTags } from '../../src/mirror/select-tags.ts'
-import { outdatedImages } from '../../src/mirror/restart.ts'
+import { outdatedImages } from '../../src/mirror/outdated-images.ts'
 import { bytesText } from '../../src/text/units.ts'
 import { formatReference } from '../../src/decision/reference/reference.ts'
 import { reference } from '../support/mirroring.ts'
@@ -32,7 +32,7 @@ function plan(...images: string[]) {
   const read = readConfig(table, '/')
   if (!read.ok) throw new Error(JSON.stringify(read.problems))
   const wanted = images.map((image) => ({ reference: reference(image), namespace: 'default' }))
-  const { pairs, skipped } = planImages(read.config.table, wanted)
+  const { pairs, skipped } = planCopies(read.config.table, wanted)
   const shown = pairs.map(
     (each) => `${formatReference(each.source)} ${formatReference(each.destination)}`,
   )

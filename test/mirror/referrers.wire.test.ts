@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, it } from 'vitest'
-import type { Registries } from '../../src/registry/repository.ts'
+import type { RegistryClient } from '../../src/registry/registry-client.ts'
 import {
-  addToFallback,
-  fallbackTag,
+  addToReferrersTag,
+  referrersTag,
   listReferrers,
 } from '../../src/registry/manifests/referrers.ts'
 import { mirrorPairs, pair, registriesFor } from '../support/mirroring.ts'
@@ -11,7 +11,7 @@ import { startStore, type Store, type StoreOptions } from '../support/store-regi
 
 let source: Store
 let mirror: Store
-let registries: Registries
+let registries: RegistryClient
 
 async function start(of: StoreOptions, to: StoreOptions) {
   source = await startStore(of)
@@ -71,9 +71,9 @@ describe('what refers to an image (R-38)', () => {
       })
       const ofSbom = source.addImage('app', null, { subject: sbom, artifactType })
       if (!from) {
-        source.addManifest('app', fallbackTag(child), index([sbom]))
-        source.addManifest('app', fallbackTag(top), index([signature]))
-        source.addManifest('app', fallbackTag(sbom), index([ofSbom]))
+        source.addManifest('app', referrersTag(child), index([sbom]))
+        source.addManifest('app', referrersTag(top), index([signature]))
+        source.addManifest('app', referrersTag(sbom), index([ofSbom]))
       }
 
       expect(await copy()).toMatchObject({ status: 'copied', mirrorDigest: top })
@@ -88,9 +88,9 @@ describe('what refers to an image (R-38)', () => {
     const child = source.addImage('app', null)
     const { mediaType, body } = index([child])
     const top = source.addManifest('app', '1', { mediaType, body })
-    source.tags.get('app')?.set(fallbackTag(top), top)
-    source.tags.get('app')?.set(fallbackTag(child), top)
-    source.tags.get('app')?.set(`${fallbackTag(top)}.sig`, top)
+    source.tags.get('app')?.set(referrersTag(top), top)
+    source.tags.get('app')?.set(referrersTag(child), top)
+    source.tags.get('app')?.set(`${referrersTag(top)}.sig`, top)
 
     expect(await copy()).toMatchObject({ status: 'copied' })
     expect(await referrersOnMirror(top)).toEqual([])
@@ -99,7 +99,7 @@ describe('what refers to an image (R-38)', () => {
   it('includes the tags that cosign wrote', async () => {
     await start({}, {})
     const image = source.addImage('app', '1')
-    const tag = `${fallbackTag(image)}.sig`
+    const tag = `${referrersTag(image)}.sig`
     const signature = source.addImage('app', tag)
 
     await copy()
@@ -117,7 +117,7 @@ describe('what refers to an image (R-38)', () => {
 
     await Promise.all(
       entries.map((digest) =>
-        addToFallback(repository, image, {
+        addToReferrersTag(repository, image, {
           entry: { digest, mediaType: manifestType, size: 1 },
           signal,
         }),

@@ -1,12 +1,16 @@
 /** One copy between registries of a test, without a process. */
-import { createConnections } from '../../src/registry/http/connections.ts'
+import { createConnections } from '../../src/registry/connections.ts'
 import type { Clock } from '../../src/registry/http/retry-policy.ts'
-import { createRegistries, type Registries } from '../../src/registry/repository.ts'
+import { createRegistryClient, type RegistryClient } from '../../src/registry/registry-client.ts'
 import { parseReference } from '../../src/decision/reference/parse.ts'
-import type { Pair } from '../../src/mirror/pair.ts'
-import type { ImageResult } from '../../src/mirror/result.ts'
-import { mirrorAll, type RunDependencies, type RunOptions } from '../../src/mirror/mirror-images.ts'
-import { registryAt } from './registry-client.ts'
+import type { ImagePair } from '../../src/mirror/image-pair.ts'
+import type { CopyResult } from '../../src/mirror/copy-result.ts'
+import {
+  mirrorImages,
+  type MirrorDependencies,
+  type MirrorOptions,
+} from '../../src/mirror/mirror-images.ts'
+import { registryAt } from './manifest-source.ts'
 
 /** Never waits; remembers for how long it would have. */
 export interface TestClock extends Clock {
@@ -29,9 +33,9 @@ export function testClock(): TestClock {
   }
 }
 
-export function registriesFor(urls: readonly string[], clock: Clock = testClock()): Registries {
+export function registriesFor(urls: readonly string[], clock: Clock = testClock()): RegistryClient {
   const settings = urls.map((url) => registryAt(url, { allowPlainHttpAuth: true }))
-  return createRegistries(
+  return createRegistryClient(
     createConnections({
       registries: new Map(settings.map((each) => [each.host, each])),
       keychainFor: () => ({ lookup: () => Promise.resolve([]) }),
@@ -42,33 +46,33 @@ export function registriesFor(urls: readonly string[], clock: Clock = testClock(
 }
 
 /** `host/repository:tag` on both sides. */
-export function pair(source: string, destination: string): Pair {
+export function pair(source: string, destination: string): ImagePair {
   return { source: reference(source), destination: reference(destination), row: null }
 }
 
-export function reference(text: string): Pair['source'] {
+export function reference(text: string): ImagePair['source'] {
   const parsed = parseReference(text)
   if (!parsed.ok) throw new Error(parsed.message)
   return parsed.reference
 }
 
 export function mirrorPairs(
-  registries: Registries,
-  pairs: readonly Pair[],
+  registries: RegistryClient,
+  pairs: readonly ImagePair[],
   {
-    makeRepository = null,
+    createRepository = null,
     ...options
-  }: Partial<RunOptions> & Pick<RunDependencies, 'makeRepository'> = {},
-): Promise<readonly ImageResult[]> {
+  }: Partial<MirrorOptions> & Pick<MirrorDependencies, 'createRepository'> = {},
+): Promise<readonly CopyResult[]> {
   const nothing = () => undefined
-  return mirrorAll({ registries, makeRepository, now: () => 0 }, pairs, {
+  return mirrorImages({ registries, createRepository, now: () => 0 }, pairs, {
     signal: new AbortController().signal,
     deep: true,
     dryRun: false,
     quotaFloor: 10,
     referrers: false,
     jobs: 2,
-    watcher: { started: nothing, planned: nothing, moved: nothing, finished: nothing },
+    progress: { started: nothing, planned: nothing, moved: nothing, finished: nothing },
     ...options,
   })
 }

@@ -2,11 +2,11 @@
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { BerthError } from '../../errors.ts'
-import { type Drift, driftExitCode, findDrift, isBehind } from '../../mirror/drift.ts'
+import { type DriftResult, driftExitCode, findDrift, isBehind } from '../../mirror/drift.ts'
 import { driftRecord, driftTable } from '../output/drift-report.ts'
-import type { Pair } from '../../mirror/pair.ts'
+import type { ImagePair } from '../../mirror/image-pair.ts'
 import { exitCodeOf } from '../output/mirror-report.ts'
-import type { ImageResult } from '../../mirror/result.ts'
+import type { CopyResult } from '../../mirror/copy-result.ts'
 import { formatReference } from '../../decision/reference/reference.ts'
 import { tagTtlMs } from '../../decision/resolve/manifest-cache.ts'
 import {
@@ -20,9 +20,9 @@ import {
 } from '../options.ts'
 import { type Command, type Io, print } from '../io.ts'
 import { copyAll, openRegistries, signalCode, wantedPairsOptions } from './mirror.ts'
-import type { Served } from '../../mirror/restart.ts'
-import { type Restart, restartWorkloads } from '../../mirror/restart-workloads.ts'
-import { wantedPairs } from '../../mirror/wanted-pairs.ts'
+import type { ServedImage } from '../../mirror/outdated-images.ts'
+import { type WorkloadRestart, restartWorkloads } from '../../mirror/restart-workloads.ts'
+import { collectPairs } from '../../mirror/collect-pairs.ts'
 import type { OpenedMirror } from '../../engine/mirror-registries.ts'
 
 export const usage =
@@ -57,7 +57,7 @@ export const drift: Command = async (args, io) => {
     throw new BerthError('usage', `--restart goes with --update\nusage: ${usage}`)
   const opened = await openRegistries(parsed, io)
   try {
-    const { pairs, skipped, unlisted } = await wantedPairs(opened, wantedPairsOptions(parsed, io))
+    const { pairs, skipped, unlisted } = await collectPairs(opened, wantedPairsOptions(parsed, io))
     for (const { image, reason } of values['quiet'] === true ? [] : skipped)
       print(io.stderr, `berth: ${image} is passed over: ${reason}`)
     for (const { image, reason } of unlisted) print(io.stderr, `berth: ${image}: ${reason}`)
@@ -77,7 +77,7 @@ export const drift: Command = async (args, io) => {
   }
 }
 
-function tell(drifts: readonly Drift[], { values }: Parsed, io: Io): void {
+function tell(drifts: readonly DriftResult[], { values }: Parsed, io: Io): void {
   if (values['output'] === 'json') {
     for (const each of drifts) print(io.stdout, JSON.stringify(driftRecord(each)))
     return
@@ -90,7 +90,7 @@ function tell(drifts: readonly Drift[], { values }: Parsed, io: Io): void {
 async function update(
   opened: OpenedMirror,
   parsed: Parsed,
-  drifts: readonly Drift[],
+  drifts: readonly DriftResult[],
   io: Io,
 ): Promise<number> {
   const behind = drifts.filter(isBehind).map(({ pair }) => pair)
@@ -132,12 +132,12 @@ async function untilAskedAnew({ values }: Parsed, io: Io): Promise<void> {
 }
 
 /** With `--dry-run` the mirror would serve what upstream does. */
-function servedBy({ pair, status, sourceDigest }: ImageResult): readonly Served[] {
+function servedBy({ pair, status, sourceDigest }: CopyResult): readonly ServedImage[] {
   if (status === 'failed' || sourceDigest === null) return []
   return [{ image: pair.destination, digest: sourceDigest, isNew: true }]
 }
 
-function restartPlan(restarts: readonly Restart[]): string {
+function restartPlan(restarts: readonly WorkloadRestart[]): string {
   if (restarts.length === 0) return 'nothing to restart'
   return restarts
     .map(
@@ -148,7 +148,7 @@ function restartPlan(restarts: readonly Restart[]): string {
 }
 
 /** What the audit log has of a pair. A line that is none is passed over: the file may have been cut off by a full disk. */
-function copiedBefore(file: string | undefined): (pair: Pair) => ReadonlySet<string> | null {
+function copiedBefore(file: string | undefined): (pair: ImagePair) => ReadonlySet<string> | null {
   if (file === undefined) return () => null
   const digests = new Map<string, Set<string>>()
   for (const line of readLines(file)) {

@@ -3,9 +3,9 @@ import { appendFileSync } from 'node:fs'
 import { BerthError } from '../../errors.ts'
 import type { Progress } from '../output/mirror-progress.ts'
 import { describeResult, exitCodeOf, summary, toRecord } from '../output/mirror-report.ts'
-import type { ImageResult } from '../../mirror/result.ts'
-import { mirrorAll, type Watcher } from '../../mirror/mirror-images.ts'
-import type { Pair } from '../../mirror/pair.ts'
+import type { CopyResult } from '../../mirror/copy-result.ts'
+import { mirrorImages, type ProgressListener } from '../../mirror/mirror-images.ts'
+import type { ImagePair } from '../../mirror/image-pair.ts'
 import {
   configFile,
   count,
@@ -19,7 +19,7 @@ import {
 } from '../options.ts'
 import { type Command, type Io, print } from '../io.ts'
 import type { Config } from '../../config/config.ts'
-import { namesOnlyPairs, wantedPairs, type WantedPairsOptions } from '../../mirror/wanted-pairs.ts'
+import { areAllPairs, collectPairs, type CollectPairsOptions } from '../../mirror/collect-pairs.ts'
 import { openMirror, type OpenedMirror } from '../../engine/mirror-registries.ts'
 import { defaultSecretsDirectory } from '../../engine/secrets-directory.ts'
 
@@ -55,7 +55,7 @@ export const mirror: Command = async (args, io) => {
   oneOf(values, 'output', ['table', 'json'])
   const opened = await openRegistries(parsed, io)
   try {
-    const { pairs, skipped, unlisted } = await wantedPairs(opened, wantedPairsOptions(parsed, io))
+    const { pairs, skipped, unlisted } = await collectPairs(opened, wantedPairsOptions(parsed, io))
     const isQuiet = values['quiet'] === true
     for (const { image, reason } of isQuiet ? [] : skipped) {
       print(io.stderr, `berth: ${image} is passed over: ${reason}`)
@@ -83,7 +83,7 @@ export async function openRegistries(
   })
 }
 
-export function wantedPairsOptions(parsed: Parsed, io: Io): WantedPairsOptions {
+export function wantedPairsOptions(parsed: Parsed, io: Io): CollectPairsOptions {
   return { ...imageSources(parsed.values, io), names: parsed.positionals, signal: io.signal }
 }
 
@@ -92,7 +92,7 @@ async function readConfig(
   values: Parsed['values'],
   names: readonly string[],
 ): Promise<Config | null> {
-  const isNeeded = text(values, 'config') !== undefined || !namesOnlyPairs(names)
+  const isNeeded = text(values, 'config') !== undefined || !areAllPairs(names)
   if (!isNeeded && defaultConfigFile() === undefined) return null
   const { loadConfig } = await import('../../config/load.ts')
   return loadConfig(configFile(values))
@@ -103,11 +103,11 @@ const platformRefused =
 
 /** Copies, shows how it goes, and reports. */
 export async function copyAll(
-  { registries, config, makeRepository }: OpenedMirror,
+  { registries, config, createRepository }: OpenedMirror,
   { values }: Parsed,
-  pairs: readonly Pair[],
+  pairs: readonly ImagePair[],
   io: Io,
-): Promise<readonly ImageResult[]> {
+): Promise<readonly CopyResult[]> {
   const isQuiet = values['quiet'] === true
   const isJson = values['output'] === 'json'
   const now = () => performance.now()
@@ -116,12 +116,12 @@ export async function copyAll(
     io.stderr.isTTY === true && !isQuiet && pairs.length > 0
       ? await barsOn(io.stderr, pairs.length, now)
       : null
-  const tell = (result: ImageResult) => {
+  const tell = (result: CopyResult) => {
     if (isJson) print(io.stdout, JSON.stringify(toRecord(result)))
     else if (!isQuiet || result.status === 'failed') print(io.stdout, describeResult(result))
   }
   const audit = auditLog(text(values, 'audit-log'))
-  const watcher: Watcher = {
+  const progress: ProgressListener = {
     started: (pair) => bars?.started(pair),
     planned: (pair, bytes) => bars?.planned(pair, bytes),
     moved: (pair, bytes) => bars?.moved(pair, bytes),
@@ -133,14 +133,14 @@ export async function copyAll(
     },
   }
   try {
-    const results = await mirrorAll({ registries, now, makeRepository }, pairs, {
+    const results = await mirrorImages({ registries, now, createRepository }, pairs, {
       signal: io.signal,
       deep: values['fast'] !== true,
       dryRun: values['dry-run'] === true,
       referrers: values['referrers'] === true || config?.mirror.referrers === true,
       quotaFloor: count(values, 'quota-floor', config?.mirror.quotaFloor ?? 10),
       jobs: Math.max(1, count(values, 'jobs', defaultJobs)),
-      watcher,
+      progress,
     })
     bars?.stop()
     if (bars !== null) results.forEach(tell)
@@ -163,7 +163,7 @@ export function signalCode({ signal }: Io): number | null {
 }
 
 /** One JSON line for each image, in a file that is only ever added to. Opened at once: a run that nobody can audit does not begin. */
-function auditLog(file: string | undefined): (result: ImageResult) => void {
+function auditLog(file: string | undefined): (result: CopyResult) => void {
   if (file === undefined) return () => undefined
   const append = (line: string) => {
     try {

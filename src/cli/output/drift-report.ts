@@ -1,10 +1,10 @@
 /** Drift for people and for programs. Pure. */
 import { formatReference } from '../../decision/reference/reference.ts'
 import { shortDigest } from '../../registry/manifests/manifests.ts'
-import type { Drift } from '../../mirror/drift.ts'
+import type { DriftResult } from '../../mirror/drift.ts'
 
 /** One image in JSON. The names are a contract. */
-export function driftRecord(drift: Drift): Readonly<Record<string, unknown>> {
+export function driftRecord(drift: DriftResult): Readonly<Record<string, unknown>> {
   const { pair, platforms, ...rest } = drift
   return {
     source: formatReference(pair.source),
@@ -19,7 +19,7 @@ export function driftRecord(drift: Drift): Readonly<Record<string, unknown>> {
 }
 
 /** A line for each image, with what each side serves where they differ. */
-export function driftTable(drifts: readonly Drift[]): string {
+export function driftTable(drifts: readonly DriftResult[]): string {
   const width = Math.max(0, ...drifts.map(({ state }) => state.length))
   const short = (digest: string | null) => (digest === null ? 'nothing' : shortDigest(digest))
   return drifts

@@ -2,12 +2,12 @@
 import type { Writable } from 'node:stream'
 import { MultiBar, type SingleBar } from 'cli-progress'
 import { formatReference } from '../../decision/reference/reference.ts'
-import type { Pair } from '../../mirror/pair.ts'
-import type { Watcher } from '../../mirror/mirror-images.ts'
+import type { ImagePair } from '../../mirror/image-pair.ts'
+import type { ProgressListener } from '../../mirror/mirror-images.ts'
 import { bytesText } from '../../text/units.ts'
 
-export interface Progress extends Pick<Watcher, 'started' | 'planned' | 'moved'> {
-  finished(pair: Pair): void
+export interface Progress extends Pick<ProgressListener, 'started' | 'planned' | 'moved'> {
+  finished(pair: ImagePair): void
   stop(): void
 }
 
@@ -20,7 +20,7 @@ const totalFormat = '{name} {bar} {images} images, {done} of {size}, {rate}/s, {
 /** Bars on this stream; it has to be a terminal. `now` in milliseconds. */
 export function createProgress(stream: Writable, images: number, now: () => number): Progress {
   const began = now()
-  const bars = new Map<Pair, { readonly bar: SingleBar; size: number; done: number }>()
+  const bars = new Map<ImagePair, { readonly bar: SingleBar; size: number; done: number }>()
   const multi = new MultiBar({
     stream,
     hideCursor: true,

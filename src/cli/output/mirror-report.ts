@@ -1,11 +1,11 @@
 /** What came of a run: for people, for programs, and for the file that is only ever added to. Pure. */
 import { formatReference } from '../../decision/reference/reference.ts'
 import { shortDigest } from '../../registry/manifests/manifests.ts'
-import type { ImageResult } from '../../mirror/result.ts'
+import type { CopyResult } from '../../mirror/copy-result.ts'
 import { bytesText } from '../../text/units.ts'
 
 /** One image in JSON. The names are a contract. */
-export function toRecord(result: ImageResult): Readonly<Record<string, unknown>> {
+export function toRecord(result: CopyResult): Readonly<Record<string, unknown>> {
   const { pair, detail, outcome, tags, ...rest } = result
   return {
     source: formatReference(pair.source),
@@ -26,7 +26,7 @@ export function toRecord(result: ImageResult): Readonly<Record<string, unknown>>
 const shownTags = 8
 
 /** An image, where it went, and what came of it, on a line or two. */
-export function describeResult(result: ImageResult): string {
+export function describeResult(result: CopyResult): string {
   const { pair, status, mirrorDigest, sourceDigest, platforms, detail, tags, seconds } = result
   const names = `${formatReference(pair.source)}  →  ${formatReference(pair.destination)}`
   if (status === 'failed') {
@@ -52,7 +52,7 @@ function tagsHint(tags: readonly string[]): string {
 }
 
 /** `3 copied, 1 current, 1 failed; 24 MB moved in 2.1 s`. */
-export function summary(results: readonly ImageResult[], seconds: number): string {
+export function summary(results: readonly CopyResult[], seconds: number): string {
   const counts = new Map<string, number>()
   for (const { status } of results) counts.set(status, (counts.get(status) ?? 0) + 1)
   const bytes = results.reduce((total, { bytesMoved }) => total + bytesMoved, 0)
@@ -65,10 +65,10 @@ export function summary(results: readonly ImageResult[], seconds: number): strin
 }
 
 /** 0: all is there. 3: nothing was reached. 1: something failed. */
-export function exitCodeOf(results: readonly ImageResult[]): number {
+export function exitCodeOf(results: readonly CopyResult[]): number {
   const failed = results.filter(({ status }) => status === 'failed')
   if (failed.length === 0) return 0
-  const isOutOfReach = ({ outcome }: ImageResult) =>
+  const isOutOfReach = ({ outcome }: CopyResult) =>
     outcome === 'unreachable' || outcome === 'timeout' || outcome === 'limited'
   return failed.length === results.length && failed.every(isOutOfReach) ? 3 : 1
 }

@@ -1,4 +1,4 @@
-/** The interface through which images are probed. `registry/manifests/client.ts` implements it. */
+/** The interface through which images are probed. `registry/manifests/manifest-source.ts` implements it. */
 
 /** Why a probe did not find the image. Only `absent` means that the registry does not have it. */
 export type FailedOutcome =

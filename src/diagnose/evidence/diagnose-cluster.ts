@@ -3,7 +3,7 @@
  * supplies what probes registries and what evaluates the fallback table.
  */
 import type { Keyring } from '../../credentials/keyring.ts'
-import { candidateCredentials, pullOrder } from '../../credentials/pull-order.ts'
+import { candidateCredentials, credentialOrder } from '../../credentials/credential-order.ts'
 import { member } from '../../json/json.ts'
 import { parseReference } from '../../decision/reference/parse.ts'
 import type { Reference } from '../../decision/reference/reference.ts'
@@ -153,7 +153,7 @@ function addOpenShiftEvidence(verdict: PullVerdict, facts: OpenShiftFacts | null
 
 /** The credentials that the kubelet would send, each once and with the name of its secret. */
 function podCredentials(keyring: Keyring, reference: Reference): ProbeCredential[] {
-  const { candidates } = pullOrder(keyring, reference)
+  const { candidates } = credentialOrder(keyring, reference)
   return candidateCredentials(keyring, reference).flatMap((credential, index) => {
     const candidate = candidates[index]
     return candidate === undefined || candidate.isAnonymous || candidate.repeats !== null

@@ -4,7 +4,7 @@
  */
 import { type PullSecret, readKeyring } from '../../credentials/keyring.ts'
 import type { Credential } from '../../credentials/keychain.ts'
-import { candidateCredentials } from '../../credentials/pull-order.ts'
+import { candidateCredentials } from '../../credentials/credential-order.ts'
 import type { Evidence } from '../verdict.ts'
 import type { KubeApi } from '../../kube/api-client.ts'
 import { hasStatus } from '../../kube/error.ts'

@@ -1,8 +1,8 @@
 /** Reads the pull secrets and the service account of a pod, as the kubelet uses them. */
 import { annotations } from '../../decision/pod/sites.ts'
 import type { Reference } from '../../decision/reference/reference.ts'
-import { type Keyring, readKeyring, type SecretState } from '../../credentials/keyring.ts'
-import { pullOrder } from '../../credentials/pull-order.ts'
+import { type Keyring, readKeyring, type PullSecretState } from '../../credentials/keyring.ts'
+import { credentialOrder } from '../../credentials/credential-order.ts'
 import { isObject, member, objectsMember, textMember } from '../../json/json.ts'
 import type { KubeObject } from '../../kube/object.ts'
 import { expiresAnnotation } from '../../pull-secrets/labels.ts'
@@ -22,7 +22,7 @@ export async function readPodCredentials(
   const spec = member(pod, 'spec')
   const account = await read('serviceaccounts', namespace, accountName(spec))
   const names = pullSecretNames(spec)
-  const states = new Map<string, SecretState>()
+  const states = new Map<string, PullSecretState>()
   const expired: string[] = []
   for (const name of names.filter((each) => each !== '')) {
     const secret = await read('secrets', namespace, name)
@@ -34,7 +34,7 @@ export async function readPodCredentials(
   return {
     keyring,
     credentials: {
-      order: reference === null ? null : pullOrder(keyring, reference),
+      order: reference === null ? null : credentialOrder(keyring, reference),
       notCopied: pullSecretNames(account).filter((name) => !names.includes(name)),
       accountAnnotations: containerIdentities.filter((name) => name in annotations(account)),
       expired,
@@ -52,7 +52,7 @@ export function pullSecretNames(holder: unknown): string[] {
   return objectsMember(holder, 'imagePullSecrets').map((entry) => textMember(entry, 'name'))
 }
 
-function secretState(secret: unknown): SecretState {
+function secretState(secret: unknown): PullSecretState {
   if (secret === 'unreadable') return 'unreadable'
   return isObject(secret) ? secret : 'missing'
 }

@@ -1,6 +1,6 @@
 /** Finds the pull secret to copy for a failing image, among those whose owners consent or the one that the caller named. */
 import { readKeyring, type PullSecret } from '../../credentials/keyring.ts'
-import { pullOrder } from '../../credentials/pull-order.ts'
+import { credentialOrder } from '../../credentials/credential-order.ts'
 import type { Reference } from '../../decision/reference/reference.ts'
 import { BerthError } from '../../errors.ts'
 import type { KubeApi } from '../../kube/api-client.ts'
@@ -71,7 +71,7 @@ export function chooseCopySource(
 
 /** True if the kubelet would send a credential of the secret for this image. */
 export function hasCredentialFor(secret: PullSecret, reference: Reference): boolean {
-  const { candidates } = pullOrder(
+  const { candidates } = credentialOrder(
     readKeyring(['secret'], () => secret),
     reference,
   )

@@ -3,9 +3,9 @@
  * them as copies, like any other pull secret: the label of consent is on them.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { LinkKind } from '../../aws/ecr-failure.ts'
+import type { RoleChainStep } from '../../aws/describe-aws-error.ts'
 import type { EcrSettings } from '../../aws/ecr-settings.ts'
-import type { EcrTokens, TokenState } from '../../aws/ecr-token-store.ts'
+import type { EcrTokenCache, EcrTokenState } from '../../aws/ecr-token-cache.ts'
 import type { KubeApi } from '../../kube/api-client.ts'
 import type { ResourceRef } from '../../kube/object.ts'
 import {
@@ -25,7 +25,7 @@ export interface TokenReport {
   readonly outcome: 'unchanged' | 'written' | 'failed'
   /** Why a token did not come, or a secret could not be written; the secret then stays as it was. Holds no secret. */
   readonly problem: {
-    readonly link: LinkKind | 'secret'
+    readonly link: RoleChainStep | 'secret'
     readonly message: string
   } | null
   /** When the first token in the secret ends, in milliseconds since 1970. */
@@ -36,7 +36,7 @@ export interface TokenReport {
 
 export interface EcrTokensDependencies {
   readonly api: Pick<KubeApi, 'get' | 'create' | 'replace'>
-  readonly tokens: Pick<EcrTokens, 'refreshed'>
+  readonly tokens: Pick<EcrTokenCache, 'refreshed'>
   /** Berth's own. */
   readonly namespace: string
   /** Milliseconds since 1970. */
@@ -97,12 +97,12 @@ export async function keepTokenSecret(
   return report(outcome, problem, { secret, dueAt })
 }
 
-function problemOf(states: readonly TokenState[]): TokenReport['problem'] {
+function problemOf(states: readonly EcrTokenState[]): TokenReport['problem'] {
   const failures = states.flatMap(({ failure }) => (failure === null ? [] : [failure]))
   const [first] = failures
   if (first === undefined) return null
   const messages = new Set(failures.map(({ message }) => message))
-  return { link: first.link, message: [...messages].join('\n') }
+  return { link: first.step, message: [...messages].join('\n') }
 }
 
 export interface LoopOptions {

@@ -3,26 +3,26 @@ import { Readable } from 'node:stream'
 import { LRUCache } from 'lru-cache'
 import type { Credential } from '../../credentials/keychain.ts'
 import { type Challenge, parseChallenges } from './challenge.ts'
-import { failed, type FailedAnswer, shortHost } from '../http/network-error.ts'
+import { failed, type RequestFailure, shortHost } from '../http/network-error.ts'
 import { checkTokenServer } from './token-server-policy.ts'
-import type { RegistrySettings } from '../settings.ts'
+import type { RegistrySettings } from '../http/registry-settings.ts'
 import { describeStatus } from '../http/status.ts'
-import { basicHeader, type TokenSource } from './token.ts'
-import type { Reply, Sent, Transport, TransportRequest } from '../http/transport.ts'
+import { basicAuthorization, type TokenSource } from './token-source.ts'
+import type { HttpResponse, SendResult, Transport, TransportRequest } from '../http/transport.ts'
 
 /** What a repository asked for, and which credential it took: saves the first 401 of the next request. */
-interface Remembered {
+interface AcceptedChallenge {
   readonly challenge: Challenge
   /** Its place among the candidates, which are the same for the same identity. */
   readonly index: number
 }
 
-export type Memory = LRUCache<string, Remembered>
+export type ChallengeCache = LRUCache<string, AcceptedChallenge>
 
 /** As many as tokens are kept: one without the other saves nothing. */
 const maxRemembered = 1_000
 
-export function createMemory(): Memory {
+export function createChallengeCache(): ChallengeCache {
   return new LRUCache({ max: maxRemembered })
 }
 
@@ -30,11 +30,11 @@ export interface SessionDependencies {
   readonly settings: RegistrySettings
   readonly transport: Transport
   readonly tokens: TokenSource
-  readonly memory: Memory
+  readonly challenges: ChallengeCache
   readonly now: () => number
 }
 
-export interface Caller {
+export interface SessionOptions {
   readonly repository: string
   readonly credentials: readonly Credential[]
   readonly identity: string
@@ -55,7 +55,7 @@ type Granted =
       readonly realm: string | null
       readonly forget: () => void
     }
-  | { readonly ok: false; readonly answer: FailedAnswer }
+  | { readonly ok: false; readonly failure: RequestFailure }
 
 /** A place that has been named and has nothing for this registry is what is mostly wrong. */
 function without({ credentials, host }: RegistrySettings): string {
@@ -67,9 +67,9 @@ function without({ credentials, host }: RegistrySettings): string {
 /** A function that sends a request and answers challenges: once for each credential, and then no more. */
 export function createSession(
   dependencies: SessionDependencies,
-  caller: Caller,
-): (request: SessionRequest) => Promise<Sent> {
-  const { settings, transport, tokens, memory, now } = dependencies
+  caller: SessionOptions,
+): (request: SessionRequest) => Promise<SendResult> {
+  const { settings, transport, tokens, challenges, now } = dependencies
   const { host, endpoint, allowPlainHttpAuth } = settings
   // Ours, never the challenge's: ghcr.io's is a placeholder, and a registry could ask for more than is needed.
   const scopes = caller.scopes ?? [`repository:${caller.repository}:pull`]
@@ -79,18 +79,18 @@ export function createSession(
   const candidates = isWithheld || caller.credentials.length === 0 ? [null] : caller.credentials
 
   const authorise = async (
-    { challenge, index }: Remembered,
+    { challenge, index }: AcceptedChallenge,
     signal: AbortSignal,
   ): Promise<Granted> => {
     const credential = candidates[index] ?? null
     if (challenge.scheme === 'basic') {
-      const { authorization } = basicHeader(credential)
+      const { authorization } = basicAuthorization(credential)
       return authorization === undefined
-        ? { ok: false, answer: failed('denied', `${host} wants a user and password`) }
+        ? { ok: false, failure: failed('denied', `${host} wants a user and password`) }
         : { ok: true, authorization, realm: null, forget: () => undefined }
     }
     const checked = checkTokenServer(challenge.parameters.get('realm'), settings)
-    if (!checked.ok) return { ok: false, answer: failed('denied', checked.detail) }
+    if (!checked.ok) return { ok: false, failure: failed('denied', checked.detail) }
     const { realm } = checked
     const service = challenge.parameters.get('service')
     const result = await tokens.get({ realm, service, scopes, credential, signal })
@@ -99,7 +99,7 @@ export function createSession(
     return { ok: true, authorization: `Bearer ${token}`, realm: shortHost(realm), forget }
   }
 
-  const attempt = (request: SessionRequest, authorization: string | null): Promise<Sent> =>
+  const attempt = (request: SessionRequest, authorization: string | null): Promise<SendResult> =>
     transport.send({
       ...request,
       headers: {
@@ -112,64 +112,69 @@ export function createSession(
       maxRedirects,
     })
 
-  const denied = (reason: string): Sent => {
+  const denied = (reason: string): SendResult => {
     const sources = candidates.map((credential) => credential?.source ?? without(settings))
     const note = isWithheld ? '; they are not sent over plain HTTP without allowPlainHttpAuth' : ''
     return {
       ok: false,
-      answer: failed(
+      failure: failed(
         'denied',
         `${reason}; asked for ${scopes.join(' ')} with ${sources.join(', ')}${note}`,
       ),
     }
   }
 
-  const answerChallenge = async (request: SessionRequest, challenge: Challenge): Promise<Sent> => {
+  const answerChallenge = async (
+    request: SessionRequest,
+    challenge: Challenge,
+  ): Promise<SendResult> => {
     let reason = ''
     for (const index of candidates.keys()) {
       const granted = await authorise({ challenge, index }, request.signal)
       if (!granted.ok) {
-        if (granted.answer.outcome !== 'denied') return granted
-        reason = granted.answer.detail
+        if (granted.failure.outcome !== 'denied') return granted
+        reason = granted.failure.detail
         continue
       }
       const sent = await attempt(request, granted.authorization)
       if (!isChallenged(sent)) {
-        memory.set(key, { challenge, index })
+        challenges.set(key, { challenge, index })
         return sent
       }
       granted.forget()
       const token = granted.realm === null ? '' : ` to a token of ${granted.realm}`
-      reason = `${describeStatus(sent.reply, now)} from ${host}${token}`
+      reason = `${describeStatus(sent.response, now)} from ${host}${token}`
     }
     return denied(reason)
   }
 
   return async (request) => {
-    const known = memory.get(key)
+    const known = challenges.get(key)
     const granted = known === undefined ? null : await authorise(known, request.signal)
-    if (granted?.ok === false && granted.answer.outcome !== 'denied') return granted
+    if (granted?.ok === false && granted.failure.outcome !== 'denied') return granted
     const first = await attempt(request, granted?.ok === true ? granted.authorization : null)
     if (!isChallenged(first)) return first
     if (granted?.ok === true) granted.forget()
-    memory.delete(key)
+    challenges.delete(key)
     // A stream is gone once it was sent: the caller has to begin again, and will then be asked anew.
     if (request.body instanceof Readable) return first
-    const challenge = choose(first.reply)
+    const challenge = selectChallenge(first.response)
     return challenge === null
-      ? denied(`${describeStatus(first.reply, now)} from ${host}`)
+      ? denied(`${describeStatus(first.response, now)} from ${host}`)
       : answerChallenge(request, challenge)
   }
 }
 
 /** A 401 of the registry's own. One from where it redirected to is an answer, not a question. */
-function isChallenged(sent: Sent): sent is { readonly ok: true; readonly reply: Reply } {
-  return sent.ok && sent.reply.status === 401 && sent.reply.isFromHome
+function isChallenged(
+  sent: SendResult,
+): sent is { readonly ok: true; readonly response: HttpResponse } {
+  return sent.ok && sent.response.status === 401 && sent.response.isFromRegistry
 }
 
 /** Bearer before Basic, as go-containerregistry does: a token is worth less to whoever sees it. */
-export function choose(reply: Reply): Challenge | null {
-  const challenges = parseChallenges(reply.header('www-authenticate'))
+export function selectChallenge(response: HttpResponse): Challenge | null {
+  const challenges = parseChallenges(response.header('www-authenticate'))
   const find = (wanted: string) => challenges.find(({ scheme }) => scheme === wanted)
   return find('bearer') ?? find('basic') ?? null
 }

@@ -3,7 +3,7 @@
  * name anybody's, and be sent the credentials (CVE-2020-15157): the pair of both hosts has to be known beforehand.
  */
 import { shortHost } from '../http/network-error.ts'
-import type { RegistrySettings } from '../settings.ts'
+import type { RegistrySettings } from '../http/registry-settings.ts'
 
 /** Registries whose token server has another name, as both publish it. */
 const knownPairs: ReadonlyMap<string, string> = new Map([
@@ -36,15 +36,15 @@ export function checkTokenServer(
   }
   const isKnown =
     realm.host === endpoint.host ||
-    realm.host === hostOf(host, realm.protocol) ||
+    realm.host === normalizeHost(host, realm.protocol) ||
     realm.host === knownPairs.get(host) ||
-    authHosts.some((listed) => realm.host === hostOf(listed, realm.protocol))
+    authHosts.some((listed) => realm.host === normalizeHost(listed, realm.protocol))
   if (isKnown) return { ok: true, realm }
   return refuse(`the token server ${name} is not known for ${host}; list it under authHosts`)
 }
 
 /** Without the port that the scheme has anyway, and in the spelling that URLs have. */
-export function hostOf(host: string, protocol: string): string | null {
+export function normalizeHost(host: string, protocol: string): string | null {
   const text = `${protocol}//${host}`
   return URL.canParse(text) ? new URL(text).host : null
 }

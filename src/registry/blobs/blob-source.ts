@@ -7,8 +7,8 @@ import type { Readable } from 'node:stream'
 import { failed } from '../http/network-error.ts'
 import { RegistryError } from '../http/registry-error.ts'
 import { shortDigest } from '../manifests/manifests.ts'
-import { maxTries } from '../http/retry-policy.ts'
-import { registryErrorOf, type Repository } from '../repository.ts'
+import { maxAttempts } from '../http/retry-policy.ts'
+import { registryErrorFor, type Repository } from '../registry-client.ts'
 
 export interface BlobDescriptor {
   readonly digest: string
@@ -18,7 +18,7 @@ export interface BlobDescriptor {
 
 export interface BlobSource {
   readonly descriptor: BlobDescriptor
-  /** The bytes from this one on. Throws RegistryFault, and AbortError's like when the signal aborts. */
+  /** The bytes from this one on. Throws RegistryError, and AbortError's like when the signal aborts. */
   read(from: number): AsyncGenerator<Buffer, void>
 }
 
@@ -89,11 +89,11 @@ async function* pieces(
     }
     if (at >= descriptor.size) return
     failures = at > before ? 1 : failures + 1
-    if (failures === maxTries) {
+    if (failures === maxAttempts) {
       const detail = `${repository.host} keeps cutting ${shortDigest(descriptor.digest)} off at byte ${at}`
       throw new RegistryError(failed('unreachable', detail))
     }
-    await repository.patience.pause(failures, signal)
+    await repository.retryPolicy.backOff(failures, signal)
   }
 }
 
@@ -103,19 +103,19 @@ async function open(
   { digest, size }: BlobDescriptor,
   { at, signal }: BlobPosition,
 ): Promise<AsyncIterable<Buffer>> {
-  const reply = await repository.send({
+  const response = await repository.send({
     method: 'GET',
-    to: `blobs/${digest}`,
+    target: `blobs/${digest}`,
     headers: at === 0 ? {} : { range: `bytes=${at}-${size - 1}` },
-    wantsStream: true,
+    asStream: true,
     signal,
   })
-  const { status, stream } = reply
-  const [range = ''] = reply.header('content-range')
+  const { status, stream } = response
+  const [range = ''] = response.header('content-range')
   const isRest = status === 206 && range.startsWith(`bytes ${at}-`)
   if (stream !== null && (status === 200 || isRest)) return isRest ? stream : skip(stream, at)
   stream?.on('error', () => undefined).destroy()
-  throw registryErrorOf(repository, reply, `for blob ${shortDigest(digest)}`)
+  throw registryErrorFor(repository, response, `for blob ${shortDigest(digest)}`)
 }
 
 /** A registry without ranges begins anew; what was there before is read over. */

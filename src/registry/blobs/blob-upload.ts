@@ -8,9 +8,9 @@ import { createBlobReader, type BlobReader } from './blob-reader.ts'
 import { failed } from '../http/network-error.ts'
 import { RegistryError } from '../http/registry-error.ts'
 import { shortDigest } from '../manifests/manifests.ts'
-import { maxTries } from '../http/retry-policy.ts'
-import { registryErrorOf, type Repository } from '../repository.ts'
-import type { Reply, Sent } from '../http/transport.ts'
+import { maxAttempts } from '../http/retry-policy.ts'
+import { registryErrorFor, type Repository } from '../registry-client.ts'
+import type { HttpResponse, SendResult } from '../http/transport.ts'
 
 /** Above ECR's smallest part of 5 MiB, and not so large that a cut costs much. */
 const chunkBytes = 16 * 1024 * 1024
@@ -44,11 +44,11 @@ export async function hasBlob(
   { digest, size }: BlobDescriptor,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const reply = await repository.send({ method: 'HEAD', to: `blobs/${digest}`, signal })
-  if (reply.status === 404) return false
-  if (reply.status !== 200)
-    throw registryErrorOf(repository, reply, `for blob ${shortDigest(digest)}`)
-  const [length] = reply.header('content-length')
+  const response = await repository.send({ method: 'HEAD', target: `blobs/${digest}`, signal })
+  if (response.status === 404) return false
+  if (response.status !== 200)
+    throw registryErrorFor(repository, response, `for blob ${shortDigest(digest)}`)
+  const [length] = response.header('content-length')
   return length === undefined || Number(length) === size
 }
 
@@ -61,20 +61,20 @@ export async function mountBlob(
   const query = { mount: digest, from }
   const sent = await repository.sendOnce({
     method: 'POST',
-    to: 'blobs/uploads/',
+    target: 'blobs/uploads/',
     headers: { 'content-length': '0' },
     query,
-    from,
+    mountFrom: from,
     signal,
   })
   signal.throwIfAborted()
-  if (sent.ok && sent.reply.status === 201) return 'mounted'
+  if (sent.ok && sent.response.status === 201) return 'mounted'
   // Harbor says 401, others 403, 404 or 500, where the specification has 202.
-  if (!sent.ok || sent.reply.status !== 202) repository.memo.mounts = false
-  return sent.ok && sent.reply.status === 202 ? uploadAt(repository, sent.reply) : null
+  if (!sent.ok || sent.response.status !== 202) repository.state.canMount = false
+  return sent.ok && sent.response.status === 202 ? uploadAt(repository, sent.response) : null
 }
 
-/** Uploads the whole blob; throws RegistryFault, and then the registry does not have it. */
+/** Uploads the whole blob; throws RegistryError, and then the registry does not have it. */
 export async function uploadBlob(
   repository: Repository,
   source: BlobSource,
@@ -91,11 +91,11 @@ export async function uploadBlob(
     for (let failures = 1; ; failures++) {
       upload ??= await startUpload(repository, signal)
       count(upload.offset)
-      const sent: Sent =
-        repository.memo.wantsChunks || upload.offset > 0
+      const sent: SendResult =
+        repository.state.needsChunks || upload.offset > 0
           ? await sendChunks(repository, source, { upload, signal, count })
           : await sendWhole(repository, source, { upload, signal, count })
-      if (sent.ok && sent.reply.status === 201) return
+      if (sent.ok && sent.response.status === 201) return
       upload = await recover(repository, { source, upload, sent, failures, signal })
     }
   } catch (error) {
@@ -117,7 +117,7 @@ async function sendWhole(
   repository: Repository,
   source: BlobSource,
   { upload, signal, count }: Sending,
-): Promise<Sent> {
+): Promise<SendResult> {
   const cursor = createBlobReader(source, 0)
   const { digest, size } = source.descriptor
   try {
@@ -133,7 +133,7 @@ async function sendChunks(
   repository: Repository,
   source: BlobSource,
   { upload, signal, count }: Sending,
-): Promise<Sent> {
+): Promise<SendResult> {
   const { digest, size } = source.descriptor
   const length = Math.max(chunkBytes, upload.minChunkBytes)
   const cursor = createBlobReader(source, upload.offset)
@@ -148,12 +148,13 @@ async function sendChunks(
         signal,
         count,
       })
-      if (!sent.ok || (sent.reply.status !== 202 && sent.reply.status !== 201)) return sent
-      upload.location = locationOf(repository, sent.reply)
-      const stored = storedBytes(sent.reply)
+      if (!sent.ok || (sent.response.status !== 202 && sent.response.status !== 201)) return sent
+      upload.location = locationOf(repository, sent.response)
+      const stored = storedBytes(sent.response)
       // ECR repeats the range of the first chunk for ever, and has all of them: no progress at all is not believed.
       const isPartial = stored !== null && stored > before && stored < before + length
-      if (isPartial) return { ok: false, answer: failed('unreachable', 'part of a chunk was kept') }
+      if (isPartial)
+        return { ok: false, failure: failed('unreachable', 'part of a chunk was kept') }
       upload.offset = before + length
     }
     return await sendBody(repository, cursor, {
@@ -180,7 +181,7 @@ async function sendBody(
   repository: Repository,
   cursor: BlobReader,
   { method, upload, bytes, query, signal, count }: Piece,
-): Promise<Sent> {
+): Promise<SendResult> {
   const { offset, location } = upload
   const range =
     method === 'PATCH' || offset > 0 ? { 'content-range': `${offset}-${offset + bytes - 1}` } : {}
@@ -200,7 +201,7 @@ async function sendBody(
   }
   const sent = await repository.sendOnce({
     method,
-    to: location,
+    target: location,
     query,
     headers: {
       'content-type': 'application/octet-stream',
@@ -208,7 +209,7 @@ async function sendBody(
       ...(bytes === 0 ? {} : range),
     },
     body: bytes === 0 ? Buffer.alloc(0) : Readable.from(piece(), { objectMode: false }),
-    silenceMs: commitSilenceMs,
+    headersTimeoutMs: commitSilenceMs,
     signal,
   })
   signal.throwIfAborted()
@@ -219,7 +220,7 @@ async function sendBody(
 interface Failed {
   readonly source: BlobSource
   readonly upload: Upload
-  readonly sent: Sent
+  readonly sent: SendResult
   readonly failures: number
   readonly signal: AbortSignal
 }
@@ -231,25 +232,25 @@ async function recover(
 ): Promise<Upload | null> {
   const { digest, size } = source.descriptor
   const fault = sent.ok
-    ? registryErrorOf(repository, sent.reply, `to blob ${shortDigest(digest)}`)
-    : new RegistryError(sent.answer)
-  if (failures >= maxTries) throw fault
+    ? registryErrorFor(repository, sent.response, `to blob ${shortDigest(digest)}`)
+    : new RegistryError(sent.failure)
+  if (failures >= maxAttempts) throw fault
   if (
     sent.ok &&
-    wantsChunks.has(sent.reply.status) &&
+    wantsChunks.has(sent.response.status) &&
     upload.offset === 0 &&
-    !repository.memo.wantsChunks
+    !repository.state.needsChunks
   ) {
-    repository.memo.wantsChunks = true
+    repository.state.needsChunks = true
     await cancel(repository, upload)
     return null
   }
   // 401: the token was too old for a body that is sent once. 404: the upload is gone. 400: the bytes came wrong.
-  const isAgain = sent.ok && [400, 401, 404, 416].includes(sent.reply.status)
-  if (!isAgain && !repository.patience.heed(sent)) throw fault
-  if (!isAgain) await repository.patience.pause(failures, signal)
+  const isAgain = sent.ok && [400, 401, 404, 416].includes(sent.response.status)
+  if (!isAgain && !repository.retryPolicy.shouldRetry(sent)) throw fault
+  if (!isAgain) await repository.retryPolicy.backOff(failures, signal)
   const stored =
-    sent.ok && sent.reply.status !== 416 ? null : await askStored(repository, upload, signal)
+    sent.ok && sent.response.status !== 416 ? null : await askStored(repository, upload, signal)
   if (stored !== null && stored.offset > 0 && stored.offset <= size) return stored
   await cancel(repository, upload)
   return null
@@ -261,37 +262,37 @@ async function askStored(
   { location, minChunkBytes }: Upload,
   signal: AbortSignal,
 ): Promise<Upload | null> {
-  const sent = await repository.sendOnce({ method: 'GET', to: location, signal })
+  const sent = await repository.sendOnce({ method: 'GET', target: location, signal })
   signal.throwIfAborted()
-  if (!sent.ok || sent.reply.status !== 204) return null
-  const offset = storedBytes(sent.reply)
+  if (!sent.ok || sent.response.status !== 204) return null
+  const offset = storedBytes(sent.response)
   if (offset === null) return null
-  return { location: locationOf(repository, sent.reply, location), offset, minChunkBytes }
+  return { location: locationOf(repository, sent.response, location), offset, minChunkBytes }
 }
 
 async function startUpload(repository: Repository, signal: AbortSignal): Promise<Upload> {
-  const reply = await repository.send({
+  const response = await repository.send({
     method: 'POST',
-    to: 'blobs/uploads/',
+    target: 'blobs/uploads/',
     headers: { 'content-length': '0' },
     signal,
   })
-  if (reply.status !== 202)
-    throw registryErrorOf(repository, reply, `to a new upload in ${repository.name}`)
-  return uploadAt(repository, reply)
+  if (response.status !== 202)
+    throw registryErrorFor(repository, response, `to a new upload in ${repository.name}`)
+  return uploadAt(repository, response)
 }
 
-function uploadAt(repository: Repository, reply: Reply): Upload {
-  const [least = ''] = reply.header('oci-chunk-min-length')
+function uploadAt(repository: Repository, response: HttpResponse): Upload {
+  const [least = ''] = response.header('oci-chunk-min-length')
   return {
-    location: locationOf(repository, reply),
+    location: locationOf(repository, response),
     offset: 0,
     minChunkBytes: /^[0-9]{1,12}$/.test(least) ? Number(least) : 0,
   }
 }
 
 /** May be relative, may have a query, and is used as it comes. */
-function locationOf({ host }: Repository, { header, url }: Reply, before?: URL): URL {
+function locationOf({ host }: Repository, { header, url }: HttpResponse, before?: URL): URL {
   const [location] = header('location')
   if (location !== undefined && URL.canParse(location, url.href)) {
     const next = new URL(location, url)
@@ -302,7 +303,7 @@ function locationOf({ host }: Repository, { header, url }: Reply, before?: URL):
 }
 
 /** `0-1023` are 1,024 bytes; `0-0` is what docker-registry says of none. Null when nothing usable is said. */
-function storedBytes({ header }: Reply): number | null {
+function storedBytes({ header }: HttpResponse): number | null {
   const [, last = ''] = /^(?:bytes=)?0-([0-9]{1,15})$/.exec(header('range')[0] ?? '') ?? []
   if (last === '') return null
   return last === '0' ? 0 : Number(last) + 1
@@ -312,7 +313,7 @@ function storedBytes({ header }: Reply): number | null {
 async function cancel(repository: Repository, { location }: Upload): Promise<void> {
   await repository.sendOnce({
     method: 'DELETE',
-    to: location,
+    target: location,
     signal: AbortSignal.timeout(cancelMs),
   })
 }

@@ -2,15 +2,15 @@
 import { isIP } from 'node:net'
 import { rootCertificates } from 'node:tls'
 import { buildConnector } from 'undici'
-import type { Address, Network, IpRange } from './ip-ranges.ts'
+import type { ResolvedAddress, Network, IpRange } from './ip-ranges.ts'
 import { AddressRefusedError } from './network-error.ts'
 
 export interface ConnectorOptions {
   readonly network: Network
   /** The registry's own origin. */
-  readonly home: string
+  readonly registryOrigin: string
   /** Origins that the configuration names: they may be anywhere. */
-  readonly listed: ReadonlySet<string>
+  readonly listedOrigins: ReadonlySet<string>
   /** PEM of a private CA, beside the public ones. */
   readonly ca: string | null
 }
@@ -23,7 +23,7 @@ const connectTimeoutMs = 2_000
  * internet, or in the very zone that the registry is in: then it can be reached from there anyway.
  */
 export function createConnector(options: ConnectorOptions): buildConnector.connector {
-  const { network, home, listed, ca } = options
+  const { network, registryOrigin, listedOrigins, ca } = options
   /** Every zone in which the registry has been. More than one, and it counts as being on the internet. */
   const homeZones = new Set<IpRange>()
 
@@ -35,7 +35,9 @@ export function createConnector(options: ConnectorOptions): buildConnector.conne
     new AddressRefusedError(
       `${hostname} leads into an internal network, which this registry may not send anybody to`,
     )
-  const create = (check: (hostname: string, addresses: readonly Address[]) => Error | null) =>
+  const create = (
+    check: (hostname: string, addresses: readonly ResolvedAddress[]) => Error | null,
+  ) =>
     buildConnector({
       allowH2: false,
       timeout: connectTimeoutMs,
@@ -57,14 +59,14 @@ export function createConnector(options: ConnectorOptions): buildConnector.conne
 
   return (target, callback) => {
     const origin = `${target.protocol}//${target.host ?? target.hostname}`
-    if (origin === home) {
+    if (origin === registryOrigin) {
       free(target, (...result) => {
         // Typed as null, but absent altogether when the connection failed.
         const socket: (typeof result)[1] | undefined = result[1]
         if (socket) homeZones.add(network.ipRangeOf(socket.remoteAddress ?? ''))
         callback(...result)
       })
-    } else if (listed.has(origin)) {
+    } else if (listedOrigins.has(origin)) {
       free(target, callback)
     } else if (isIP(target.hostname) !== 0 && !isAllowed(target.hostname)) {
       // A literal address is never looked up.

@@ -8,14 +8,14 @@ import { isIP } from 'node:net'
 /** Where an address is; `public` for everything that is not set apart. */
 export type IpRange = 'loopback' | 'link-local' | 'private' | 'reserved' | 'public'
 
-export interface Address {
+export interface ResolvedAddress {
   readonly address: string
   readonly family: number
 }
 
 type Lookup = (
   hostname: string,
-  done: (error: NodeJS.ErrnoException | null, addresses: readonly Address[]) => void,
+  done: (error: NodeJS.ErrnoException | null, addresses: readonly ResolvedAddress[]) => void,
 ) => void
 
 /** Names and zones, as the transport sees them. */

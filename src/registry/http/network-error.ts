@@ -3,7 +3,7 @@ import { errors } from 'undici'
 import type { ManifestAnswer, FailedOutcome } from '../../decision/resolve/manifest-source.ts'
 
 /** An answer other than `found`. */
-export type FailedAnswer = Extract<ManifestAnswer, { readonly detail: string }>
+export type RequestFailure = Extract<ManifestAnswer, { readonly detail: string }>
 
 /** Refused at connect time: the name led into a network that it must not lead into. */
 export class AddressRefusedError extends Error {
@@ -16,7 +16,7 @@ export interface FailureContext {
   readonly signal: AbortSignal
 }
 
-export function failed(outcome: FailedOutcome, detail: string): FailedAnswer {
+export function failed(outcome: FailedOutcome, detail: string): RequestFailure {
   return { outcome, detail }
 }
 
@@ -29,7 +29,7 @@ const unknownAuthority: ReadonlySet<string> = new Set([
   'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
 ])
 
-type Describe = (host: string, hostname: string) => FailedAnswer
+type Describe = (host: string, hostname: string) => RequestFailure
 
 const described: Readonly<Record<string, Describe>> = {
   ENOTFOUND: (_, name) => failed('unreachable', `no such host ${name}`),
@@ -55,7 +55,7 @@ const described: Readonly<Record<string, Describe>> = {
 }
 
 /** Tells a failure from what was thrown. Error messages are not passed on: some quote what the other side sent. */
-export function failureOf(thrown: unknown, { url, signal }: FailureContext): FailedAnswer {
+export function failureForError(thrown: unknown, { url, signal }: FailureContext): RequestFailure {
   if (signal.aborted) return failed('timeout', 'no answer in time')
   const error = firstOf(thrown)
   if (error instanceof AddressRefusedError) return failed('invalid', error.message)

@@ -1,12 +1,12 @@
 import type { FailedOutcome } from '../../decision/resolve/manifest-source.ts'
-import type { FailedAnswer } from './network-error.ts'
+import type { RequestFailure } from './network-error.ts'
 
 /**
  * Why a registry did not do what copying needs. Thrown inside one copy, and caught where the copy ends: there it
  * becomes a line of the report. The message holds no secret and no text of the registry's own.
  */
 export class RegistryError extends Error {
-  override readonly name = 'RegistryFault'
+  override readonly name = 'RegistryError'
   readonly outcome: FailedOutcome
   /** 0 when there was no answer. */
   readonly status: number
@@ -14,7 +14,7 @@ export class RegistryError extends Error {
   readonly code: string | null
 
   constructor(
-    { outcome, detail }: Pick<FailedAnswer, 'outcome' | 'detail'>,
+    { outcome, detail }: Pick<RequestFailure, 'outcome' | 'detail'>,
     { status = 0, code = null }: { readonly status?: number; readonly code?: string | null } = {},
   ) {
     super(detail)

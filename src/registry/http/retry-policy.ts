@@ -1,6 +1,6 @@
 /** Trying again: what is worth it, how long to wait, and how long a registry has asked to be left alone. */
 import { setTimeout as systemSleep } from 'node:timers/promises'
-import type { Reply, Sent } from './transport.ts'
+import type { HttpResponse, SendResult } from './transport.ts'
 import { retryAfterSeconds } from './status.ts'
 
 export interface Clock {
@@ -22,15 +22,15 @@ export const systemClock: Clock = {
 /** One for each registry, so that nobody waits for another one's limit. */
 export interface RetryPolicy {
   /** Sends until the answer is final, or has been asked for often enough; the last answer is given back as it is. */
-  send(make: () => Promise<Sent>, signal: AbortSignal): Promise<Sent>
+  send(make: () => Promise<SendResult>, signal: AbortSignal): Promise<SendResult>
   /** Waits before a new try of work that has failed `failures` times, at least as long as the registry asked for. */
-  pause(failures: number, signal: AbortSignal): Promise<void>
+  backOff(failures: number, signal: AbortSignal): Promise<void>
   /** What an answer says about waiting, for whoever sends by itself. True: the same may work later. */
-  heed(sent: Sent): boolean
+  shouldRetry(sent: SendResult): boolean
 }
 
 /** As often as the AWS SDK's and regclient's defaults together suggest: a blip passes, an outage does not cost minutes. */
-export const maxTries = 5
+export const maxAttempts = 5
 
 /** Full jitter between nothing and this, doubled with each failure. */
 const firstDelayMs = 400
@@ -47,34 +47,35 @@ export function createRetryPolicy(clock: Clock): RetryPolicy {
   /** Until when the registry asked to be left alone. */
   let closedUntil = 0
 
-  const pause = async (failures: number, signal: AbortSignal): Promise<void> => {
+  const backOff = async (failures: number, signal: AbortSignal): Promise<void> => {
     const ceiling = Math.min(maxDelayMs, firstDelayMs * 2 ** (failures - 1))
     await sleep(Math.max(random() * ceiling, closedUntil - now()), signal)
   }
-  const heed = (sent: Sent): boolean => {
-    if (!sent.ok) return sent.answer.outcome === 'unreachable' || sent.answer.outcome === 'timeout'
-    const seconds = retryAfterSeconds(sent.reply, now)
+  const shouldRetry = (sent: SendResult): boolean => {
+    if (!sent.ok)
+      return sent.failure.outcome === 'unreachable' || sent.failure.outcome === 'timeout'
+    const seconds = retryAfterSeconds(sent.response, now)
     if (seconds !== null && seconds * 1000 > longestWaitMs) return false
     if (seconds !== null) closedUntil = Math.max(closedUntil, now() + seconds * 1000)
-    return passing.has(sent.reply.status)
+    return passing.has(sent.response.status)
   }
 
   return {
-    pause,
-    heed,
+    backOff,
+    shouldRetry,
     async send(make, signal) {
       for (let failures = 1; ; failures++) {
         if (closedUntil > now()) await sleep(closedUntil - now(), signal)
         const sent = await make()
-        if (signal.aborted || !heed(sent) || failures === maxTries) return sent
+        if (signal.aborted || !shouldRetry(sent) || failures === maxAttempts) return sent
         discard(sent)
-        await pause(failures, signal)
+        await backOff(failures, signal)
       }
     },
   }
 }
 
-function discard(sent: Sent): void {
-  const reply: Reply | null = sent.ok ? sent.reply : null
-  reply?.stream?.on('error', () => undefined).destroy()
+function discard(sent: SendResult): void {
+  const response: HttpResponse | null = sent.ok ? sent.response : null
+  response?.stream?.on('error', () => undefined).destroy()
 }

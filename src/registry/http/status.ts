@@ -1,12 +1,12 @@
 /** What a status other than 200 means for the walk through the candidates, and how it is told to people. */
 import type { FailedOutcome } from '../../decision/resolve/manifest-source.ts'
-import { failed, type FailedAnswer } from './network-error.ts'
-import type { Reply } from './transport.ts'
+import { failed, type RequestFailure } from './network-error.ts'
+import type { HttpResponse } from './transport.ts'
 
 /** Turns a status into a failure. 404 alone says that an image is not there. */
-export function failureForStatus(reply: Reply, now: () => number): FailedAnswer {
-  const answer = failed(outcomeOf(reply.status), describeStatus(reply, now))
-  const seconds = retryAfterSeconds(reply, now)
+export function failureForStatus(response: HttpResponse, now: () => number): RequestFailure {
+  const answer = failed(outcomeOf(response.status), describeStatus(response, now))
+  const seconds = retryAfterSeconds(response, now)
   return seconds === null ? answer : { ...answer, retryAfterMs: seconds * 1000 }
 }
 
@@ -18,10 +18,10 @@ function outcomeOf(status: number): FailedOutcome {
 }
 
 /** `404 MANIFEST_UNKNOWN`, or `429, retry after 60 s`. */
-export function describeStatus(reply: Reply, now: () => number): string {
-  const code = errorCode(reply.body)
-  const text = code === null ? String(reply.status) : `${reply.status} ${code}`
-  const seconds = retryAfterSeconds(reply, now)
+export function describeStatus(response: HttpResponse, now: () => number): string {
+  const code = errorCode(response.body)
+  const text = code === null ? String(response.status) : `${response.status} ${code}`
+  const seconds = retryAfterSeconds(response, now)
   return seconds === null ? text : `${text}, retry after ${seconds} s`
 }
 
@@ -40,7 +40,10 @@ export function errorCode(body: Buffer | null): string | null {
 }
 
 /** Seconds, or a date (RFC 9110, 10.2.3). Only 429 and 503 are about waiting. */
-export function retryAfterSeconds({ status, header }: Reply, now: () => number): number | null {
+export function retryAfterSeconds(
+  { status, header }: HttpResponse,
+  now: () => number,
+): number | null {
   const [value = ''] = header('retry-after')
   if (status !== 429 && status !== 503) return null
   // Nine digits are thirty years.

@@ -2,7 +2,7 @@
 import type { Readable } from 'node:stream'
 import { Agent, type Dispatcher } from 'undici'
 import { createConnector, type ConnectorOptions } from './connector.ts'
-import { failed, type FailedAnswer, failureOf, shortHost } from './network-error.ts'
+import { failed, type RequestFailure, failureForError, shortHost } from './network-error.ts'
 
 export interface TransportRequest {
   readonly method: 'HEAD' | 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
@@ -11,21 +11,21 @@ export interface TransportRequest {
   /** A stream is sent once and needs a `content-length` among the headers; a redirect of it is not followed. */
   readonly body?: Buffer | Readable
   /** True: the body of a 2xx comes as `stream`, unread and of any length. Whoever asked has to read or destroy it. */
-  readonly wantsStream?: boolean
+  readonly asStream?: boolean
   /**
    * True: the connection is used again after a HEAD. undici closes it, for servers that answer with a body against the
    * rule; with them the next answer is nonsense, so this is for callers who ask again.
    */
-  readonly keepsConnection?: boolean
+  readonly keepAlive?: boolean
   /** Milliseconds without a byte of the answer; writing can take a registry longer than reading. */
-  readonly silenceMs?: number
+  readonly headersTimeoutMs?: number
   /** Largest body of a 200 that is read; those of other answers have a limit of their own. */
   readonly maxBodyBytes: number
   readonly maxRedirects: number
   readonly signal: AbortSignal
 }
 
-export interface Reply {
+export interface HttpResponse {
   readonly status: number
   /** Every value that this header came with. */
   readonly header: (name: string) => readonly string[]
@@ -33,18 +33,18 @@ export interface Reply {
   readonly body: Buffer | null
   /** Only when it was asked for, and came without a content-coding. */
   readonly stream: Readable | null
-  readonly isCoded: boolean
+  readonly hasContentCoding: boolean
   /** False after a redirect to another origin: what came back is not from the registry itself. */
-  readonly isFromHome: boolean
+  readonly isFromRegistry: boolean
   readonly url: URL
 }
 
-export type Sent =
-  | { readonly ok: true; readonly reply: Reply }
-  | { readonly ok: false; readonly answer: FailedAnswer }
+export type SendResult =
+  | { readonly ok: true; readonly response: HttpResponse }
+  | { readonly ok: false; readonly failure: RequestFailure }
 
 export interface Transport {
-  send(request: TransportRequest): Promise<Sent>
+  send(request: TransportRequest): Promise<SendResult>
   close(): Promise<void>
 }
 
@@ -63,7 +63,7 @@ const silenceMs = 10_000
 const redirects: ReadonlySet<number> = new Set([301, 302, 303, 307, 308])
 
 /** Where a request has come to, and whether it has been at the registry's own origin all the way. */
-type Hop = Pick<Reply, 'url' | 'isFromHome'>
+type Hop = Pick<HttpResponse, 'url' | 'isFromRegistry'>
 
 /** Opens no connection until something is sent. */
 export function createTransport(options: ConnectorOptions): Transport {
@@ -77,9 +77,12 @@ export function createTransport(options: ConnectorOptions): Transport {
     allowH2: false,
   })
 
-  const hop = async (request: TransportRequest, { url, isFromHome }: Hop): Promise<Reply> => {
+  const hop = async (
+    request: TransportRequest,
+    { url, isFromRegistry }: Hop,
+  ): Promise<HttpResponse> => {
     const { authorization, ...others } = request.headers
-    const mine = isFromHome && authorization !== undefined ? { authorization } : {}
+    const mine = isFromRegistry && authorization !== undefined ? { authorization } : {}
     const { signal } = request
     // undici would still open the connection.
     signal.throwIfAborted()
@@ -89,8 +92,10 @@ export function createTransport(options: ConnectorOptions): Transport {
         path: url.pathname + url.search,
         method: request.method,
         ...(request.body === undefined ? {} : { body: request.body }),
-        ...(request.keepsConnection === true ? { reset: false } : {}),
-        ...(request.silenceMs === undefined ? {} : { headersTimeout: request.silenceMs }),
+        ...(request.keepAlive === true ? { reset: false } : {}),
+        ...(request.headersTimeoutMs === undefined
+          ? {}
+          : { headersTimeout: request.headersTimeoutMs }),
         headers: {
           'accept-encoding': 'identity',
           'user-agent': 'berth',
@@ -102,45 +107,58 @@ export function createTransport(options: ConnectorOptions): Transport {
       signal,
     )
     const header = headerReader(response.headers)
-    const isCoded = header('content-encoding').some((coding) => !/^(identity)?$/i.test(coding))
+    const hasContentCoding = header('content-encoding').some(
+      (coding) => !/^(identity)?$/i.test(coding),
+    )
     const { statusCode: status } = response
-    if (request.wantsStream === true && status >= 200 && status < 300 && !isCoded) {
-      return { status, header, body: null, stream: response.body, isCoded, isFromHome, url }
+    if (request.asStream === true && status >= 200 && status < 300 && !hasContentCoding) {
+      return {
+        status,
+        header,
+        body: null,
+        stream: response.body,
+        hasContentCoding,
+        isFromRegistry,
+        url,
+      }
     }
     const limit = status === 200 ? request.maxBodyBytes : maxErrorBytes
-    const body = isCoded ? discard(response.body) : await readBody(response.body, limit)
-    return { status, header, body, stream: null, isCoded, isFromHome, url }
+    const body = hasContentCoding ? discard(response.body) : await readBody(response.body, limit)
+    return { status, header, body, stream: null, hasContentCoding, isFromRegistry, url }
   }
 
   return {
     async send(request) {
-      let at: Hop = { url: request.url, isFromHome: true }
+      let at: Hop = { url: request.url, isFromRegistry: true }
       try {
         for (let hops = 0; ; hops++) {
-          const reply = await hop(request, at)
-          if (!redirects.has(reply.status)) return { ok: true, reply }
+          const response = await hop(request, at)
+          if (!redirects.has(response.status)) return { ok: true, response }
           if (request.method !== 'GET' && request.method !== 'HEAD') {
             return refuse(
               `${shortHost(at.url)} redirects a ${request.method}, which is not followed`,
             )
           }
           if (hops === request.maxRedirects) return refuse(tooMany(request, at.url))
-          const next = nextUrl(reply)
+          const next = nextUrl(response)
           if (typeof next === 'string') return refuse(next)
           // Credentials do not come back either: the way back was chosen by somebody else.
-          const isFromHome = at.isFromHome && next.origin === request.url.origin
-          at = { url: next, isFromHome }
+          const isFromRegistry = at.isFromRegistry && next.origin === request.url.origin
+          at = { url: next, isFromRegistry }
         }
       } catch (error) {
-        return { ok: false, answer: failureOf(error, { url: at.url, signal: request.signal }) }
+        return {
+          ok: false,
+          failure: failureForError(error, { url: at.url, signal: request.signal }),
+        }
       }
     },
     close: () => agent.destroy(),
   }
 }
 
-function refuse(detail: string): Sent {
-  return { ok: false, answer: failed('invalid', detail) }
+function refuse(detail: string): SendResult {
+  return { ok: false, failure: failed('invalid', detail) }
 }
 
 function tooMany({ maxRedirects }: TransportRequest, url: URL): string {
@@ -151,7 +169,7 @@ function tooMany({ maxRedirects }: TransportRequest, url: URL): string {
 }
 
 /** The next URL, or why there is none. */
-function nextUrl({ header, url }: Reply): URL | string {
+function nextUrl({ header, url }: HttpResponse): URL | string {
   const [location, ...more] = header('location')
   if (location === undefined || more.length > 0 || !URL.canParse(location, url.href)) {
     return `${shortHost(url)} redirects to nowhere`
@@ -165,7 +183,7 @@ function nextUrl({ header, url }: Reply): URL | string {
     : `${shortHost(url)} redirects to what is neither http nor https`
 }
 
-function headerReader(headers: Dispatcher.ResponseData['headers']): Reply['header'] {
+function headerReader(headers: Dispatcher.ResponseData['headers']): HttpResponse['header'] {
   return (name) => {
     const value = headers[name]
     if (value === undefined) return []

@@ -4,7 +4,7 @@ import { isDigest } from '../../decision/reference/parse.ts'
 import type { ManifestAnswer } from '../../decision/resolve/manifest-source.ts'
 import { failed } from '../http/network-error.ts'
 import { failureForStatus } from '../http/status.ts'
-import type { Reply, Sent } from '../http/transport.ts'
+import type { HttpResponse, SendResult } from '../http/transport.ts'
 
 /** The four kinds of manifest. Without the two lists a registry may answer with one platform's image in their stead. */
 const mediaTypes: readonly string[] = [
@@ -39,39 +39,41 @@ const genericTypes: ReadonlySet<string> = new Set([
 /** HEAD is sent to these statuses' senders in vain: 403 has its reason in a body, the others do not know the method. */
 const wantsGet: ReadonlySet<number> = new Set([403, 405, 501])
 
-export interface ManifestQuestion {
-  readonly send: (method: 'HEAD' | 'GET') => Promise<Sent>
+export interface ManifestLookup {
+  readonly send: (method: 'HEAD' | 'GET') => Promise<SendResult>
   /** A tag or a digest. */
   readonly reference: string
   readonly now: () => number
 }
 
 /** Asks with HEAD, and with one GET where HEAD leaves something open. */
-export async function askManifest({
+export async function lookUpManifest({
   send,
   reference,
   now,
-}: ManifestQuestion): Promise<ManifestAnswer> {
+}: ManifestLookup): Promise<ManifestAnswer> {
   const head = await send('HEAD')
-  if (!head.ok) return head.answer
-  const { status } = head.reply
-  if (status !== 200 && !wantsGet.has(status)) return failureForStatus(head.reply, now)
-  const answer = status === 200 ? readHead(head.reply, reference) : null
+  if (!head.ok) return head.failure
+  const { status } = head.response
+  if (status !== 200 && !wantsGet.has(status)) return failureForStatus(head.response, now)
+  const answer = status === 200 ? readHead(head.response, reference) : null
   if (answer !== null) return answer
   const get = await send('GET')
-  if (!get.ok) return get.answer
-  return get.reply.status === 200 ? readGet(get.reply, reference) : failureForStatus(get.reply, now)
+  if (!get.ok) return get.failure
+  return get.response.status === 200
+    ? readGet(get.response, reference)
+    : failureForStatus(get.response, now)
 }
 
 /** Null when only the bytes can tell. */
-function readHead(reply: Reply, reference: string): ManifestAnswer | null {
-  if (reply.isCoded) return coded()
-  const type = typeOf(reply)
+function readHead(response: HttpResponse, reference: string): ManifestAnswer | null {
+  if (response.hasContentCoding) return coded()
+  const type = typeOf(response)
   const fault = typeFault(type)
   if (fault !== null) return fault
-  const length = lengthOf(reply)
+  const length = lengthOf(response)
   if (length > maxManifestBytes) return failed('invalid', tooLarge)
-  const digest = digestOf(reply)
+  const digest = digestOf(response)
   if (digest === null || length === 0 || genericTypes.has(type)) return null
   if (isDigest(reference) && digest !== reference) {
     return algorithmOf(digest) === algorithmOf(reference) ? otherDigest() : null
@@ -79,19 +81,19 @@ function readHead(reply: Reply, reference: string): ManifestAnswer | null {
   return { outcome: 'found', digest, mediaType: type }
 }
 
-function readGet(reply: Reply, reference: string): ManifestAnswer {
-  if (reply.isCoded) return coded()
-  const { body } = reply
+function readGet(response: HttpResponse, reference: string): ManifestAnswer {
+  if (response.hasContentCoding) return coded()
+  const { body } = response
   if (body === null) return failed('invalid', tooLarge)
-  const fault = typeFault(typeOf(reply))
+  const fault = typeFault(typeOf(response))
   if (fault !== null) return fault
-  const stated = digestOf(reply)
+  const stated = digestOf(response)
   if (stated !== null && stated !== hash(body, stated)) {
     return failed('invalid', 'digest header is not the hash of the manifest')
   }
   const digest = isDigest(reference) ? hash(body, reference) : (stated ?? hash(body, 'sha256:'))
   if (isDigest(reference) && digest !== reference) return otherDigest()
-  const mediaType = typeOfBody(body, typeOf(reply))
+  const mediaType = typeOfBody(body, typeOf(response))
   return typeof mediaType === 'string' ? { outcome: 'found', digest, mediaType } : mediaType
 }
 
@@ -126,20 +128,20 @@ function typeFault(type: string): ManifestAnswer | null {
 }
 
 /** Without parameters such as `; charset=utf-8`. */
-function typeOf({ header }: Reply): string {
+function typeOf({ header }: HttpResponse): string {
   const [value = ''] = header('content-type')
   const [type = ''] = value.split(';', 1)
   return type.trim().toLowerCase()
 }
 
 /** Null when it is missing, said twice, or anything but a digest: it goes into a pod's image name. */
-function digestOf({ header }: Reply): string | null {
+function digestOf({ header }: HttpResponse): string | null {
   const [value, ...more] = header('docker-content-digest')
   return value !== undefined && more.length === 0 && isDigest(value) ? value : null
 }
 
 /** 0 when it is missing: no manifest is empty. */
-function lengthOf({ header }: Reply): number {
+function lengthOf({ header }: HttpResponse): number {
   const [value = ''] = header('content-length')
   return /^[0-9]{1,15}$/.test(value) ? Number(value) : 0
 }

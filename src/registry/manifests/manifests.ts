@@ -3,9 +3,9 @@ import { createHash } from 'node:crypto'
 import type { ManifestAnswer } from '../../decision/resolve/manifest-source.ts'
 import { failed } from '../http/network-error.ts'
 import { RegistryError } from '../http/registry-error.ts'
-import { acceptHeader, askManifest, maxManifestBytes } from './manifest-lookup.ts'
-import { registryErrorOf, type Repository } from '../repository.ts'
-import type { Reply } from '../http/transport.ts'
+import { acceptHeader, lookUpManifest, maxManifestBytes } from './manifest-lookup.ts'
+import { registryErrorFor, type Repository } from '../registry-client.ts'
+import type { HttpResponse } from '../http/transport.ts'
 
 export interface RawManifest {
   readonly digest: string
@@ -22,18 +22,18 @@ export function headManifest(
   reference: string,
   signal: AbortSignal,
 ): Promise<ManifestAnswer> {
-  return askManifest({
+  return lookUpManifest({
     reference,
     now: repository.now,
     send: async (method) => {
-      const reply = await repository.send({
+      const response = await repository.send({
         method,
-        to: `manifests/${reference}`,
+        target: `manifests/${reference}`,
         headers: { accept: acceptHeader },
         maxBodyBytes: maxManifestBytes,
         signal,
       })
-      return { ok: true, reply }
+      return { ok: true, response }
     },
   })
 }
@@ -45,20 +45,20 @@ export async function getManifest(
   signal: AbortSignal,
 ): Promise<RawManifest> {
   const known = mediaType === undefined || acceptHeader.includes(mediaType)
-  const reply = await repository.send({
+  const response = await repository.send({
     method: 'GET',
-    to: `manifests/${digest}`,
+    target: `manifests/${digest}`,
     headers: { accept: known ? acceptHeader : `${acceptHeader}, ${mediaType}` },
     maxBodyBytes: maxManifestBytes,
     signal,
   })
   const what = `${repository.name}@${shortDigest(digest)}`
-  if (reply.status !== 200) throw registryErrorOf(repository, reply, `for manifest ${what}`)
-  if (reply.body === null) throw invalid(`manifest ${what} is above 4 MiB, or compressed`)
-  if (hashLike(reply.body, digest) !== digest) {
+  if (response.status !== 200) throw registryErrorFor(repository, response, `for manifest ${what}`)
+  if (response.body === null) throw invalid(`manifest ${what} is above 4 MiB, or compressed`)
+  if (hashLike(response.body, digest) !== digest) {
     throw invalid(`${repository.host} answered with another manifest than ${what}`)
   }
-  return { digest, mediaType: typeOf(reply, reply.body, mediaType), bytes: reply.body }
+  return { digest, mediaType: typeOf(response, response.body, mediaType), bytes: response.body }
 }
 
 /** Whether the repository has a manifest of this digest, whatever its type. */
@@ -68,14 +68,18 @@ export async function hasManifest(
   signal: AbortSignal,
 ): Promise<boolean> {
   const headers = { accept: `${acceptHeader}, */*` }
-  const reply = await repository.send({
+  const response = await repository.send({
     method: 'HEAD',
-    to: `manifests/${digest}`,
+    target: `manifests/${digest}`,
     headers,
     signal,
   })
-  if (reply.status === 200 || reply.status === 404) return reply.status === 200
-  throw registryErrorOf(repository, reply, `for manifest ${repository.name}@${shortDigest(digest)}`)
+  if (response.status === 200 || response.status === 404) return response.status === 200
+  throw registryErrorFor(
+    repository,
+    response,
+    `for manifest ${repository.name}@${shortDigest(digest)}`,
+  )
 }
 
 export interface PutResult {
@@ -83,24 +87,24 @@ export interface PutResult {
   readonly keepsReferrers: boolean
 }
 
-/** Puts these bytes under a tag or a digest. Throws RegistryFault; its status is the registry's. */
+/** Puts these bytes under a tag or a digest. Throws RegistryError; its status is the registry's. */
 export async function putManifest(
   repository: Repository,
   reference: string,
   { digest, mediaType, bytes }: RawManifest,
   signal: AbortSignal,
 ): Promise<PutResult> {
-  const reply = await repository.send({
+  const response = await repository.send({
     method: 'PUT',
-    to: `manifests/${reference}`,
+    target: `manifests/${reference}`,
     headers: { 'content-type': mediaType },
     body: bytes,
-    silenceMs: putSilenceMs,
+    headersTimeoutMs: putSilenceMs,
     signal,
   })
-  if (reply.status !== 201)
-    throw registryErrorOf(repository, reply, `to manifest ${repository.name}:${reference}`)
-  const [stated] = reply.header('docker-content-digest')
+  if (response.status !== 201)
+    throw registryErrorFor(repository, response, `to manifest ${repository.name}:${reference}`)
+  const [stated] = response.header('docker-content-digest')
   // Another algorithm is another name for the same bytes.
   if (
     stated !== undefined &&
@@ -111,7 +115,7 @@ export async function putManifest(
       `${repository.host} stored ${shortDigest(stated)} where ${shortDigest(digest)} was sent`,
     )
   }
-  return { keepsReferrers: reply.header('oci-subject').length > 0 }
+  return { keepsReferrers: response.header('oci-subject').length > 0 }
 }
 
 /** Enough of a digest to tell two apart in a sentence: 12 digits, as docker shows them. */
@@ -126,8 +130,8 @@ export function hashLike(bytes: Buffer, digest: string): string {
   return `${algorithm}:${createHash(algorithm).update(bytes).digest('hex')}`
 }
 
-function typeOf(reply: Reply, bytes: Buffer, expected: string | undefined): string {
-  const [header = ''] = (reply.header('content-type')[0] ?? '').split(';', 1)
+function typeOf(response: HttpResponse, bytes: Buffer, expected: string | undefined): string {
+  const [header = ''] = (response.header('content-type')[0] ?? '').split(';', 1)
   const stated = header.trim()
   if (stated !== '' && stated !== 'application/json' && stated !== 'application/octet-stream') {
     return stated

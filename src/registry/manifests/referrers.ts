@@ -5,9 +5,9 @@
 import { isDigest } from '../../decision/reference/parse.ts'
 import { headManifest, putManifest, type RawManifest, getManifest, hashLike } from './manifests.ts'
 import { RegistryError } from '../http/registry-error.ts'
-import { registryErrorOf, type Repository } from '../repository.ts'
+import { registryErrorFor, type Repository } from '../registry-client.ts'
 import { nextPage } from './tags.ts'
-import type { Reply } from '../http/transport.ts'
+import type { HttpResponse } from '../http/transport.ts'
 
 export interface Referrer {
   readonly digest: string
@@ -25,37 +25,37 @@ const maxPages = 100
 /** Writers that take turns at the tag lose to each other a few times at the most. */
 const maxWrites = 5
 
-/** Everything that refers to the digest. Throws RegistryFault. */
+/** Everything that refers to the digest. Throws RegistryError. */
 export async function listReferrers(
   repository: Repository,
   digest: string,
   signal: AbortSignal,
 ): Promise<readonly Referrer[]> {
-  const { memo } = repository
-  if (memo.hasReferrers !== false) {
+  const { state } = repository
+  if (state.hasReferrersApi !== false) {
     const found = await askApi(repository, digest, signal)
     if (found !== null) {
-      memo.hasReferrers = true
+      state.hasReferrersApi = true
       return found
     }
-    memo.hasReferrers = false
+    state.hasReferrersApi = false
   }
   return readFallback(repository, digest, signal)
 }
 
 /** `sha256-<hex>`: the tag that a client keeps where a registry does not (Referrers Tag Schema). */
-export function fallbackTag(digest: string): string {
+export function referrersTag(digest: string): string {
   const [algorithm = '', encoded = ''] = digest.split(':')
   return `${algorithm.slice(0, 32)}-${encoded.slice(0, 64)}`.replaceAll(/[^A-Za-z0-9._-]/g, '-')
 }
 
 /** Adds an entry to the subject's stand-in tag, and looks whether it has stayed there. */
-export async function addToFallback(
+export async function addToReferrersTag(
   repository: Repository,
   subject: string,
   { entry, signal }: { readonly entry: Referrer; readonly signal: AbortSignal },
 ): Promise<void> {
-  const tag = fallbackTag(subject)
+  const tag = referrersTag(subject)
   for (let writes = 0; writes < maxWrites; writes++) {
     const entries = await readIndex(repository, subject, signal)
     if (entries.some(({ digest }) => digest === entry.digest)) return
@@ -77,23 +77,23 @@ async function askApi(
   signal: AbortSignal,
 ): Promise<readonly Referrer[] | null> {
   const found: Referrer[] = []
-  let to: string | URL = `referrers/${digest}`
+  let target: string | URL = `referrers/${digest}`
   for (let page = 0; page < maxPages; page++) {
-    const reply: Reply = await repository.send({
+    const response: HttpResponse = await repository.send({
       method: 'GET',
-      to,
+      target,
       headers: { accept: indexType },
       signal,
     })
-    if ([400, 404, 405].includes(reply.status)) return null
-    if (reply.status !== 200)
-      throw registryErrorOf(repository, reply, 'for what refers to the image')
+    if ([400, 404, 405].includes(response.status)) return null
+    if (response.status !== 200)
+      throw registryErrorFor(repository, response, 'for what refers to the image')
     // A web page, or an answer for another question, is no API.
-    if (!(reply.header('content-type')[0] ?? '').startsWith(indexType)) return null
-    found.push(...entriesOf(reply.body))
-    const next = nextPage(reply)
+    if (!(response.header('content-type')[0] ?? '').startsWith(indexType)) return null
+    found.push(...entriesOf(response.body))
+    const next = nextPage(response)
     if (next === null) break
-    to = next
+    target = next
   }
   return found
 }
@@ -123,7 +123,7 @@ async function readIndex(
   subject: string,
   signal: AbortSignal,
 ): Promise<readonly Referrer[]> {
-  const head = await headManifest(repository, fallbackTag(subject), signal)
+  const head = await headManifest(repository, referrersTag(subject), signal)
   if (head.outcome === 'absent') return []
   if (head.outcome !== 'found') throw new RegistryError(head)
   if (head.digest === subject || head.mediaType !== indexType) return []

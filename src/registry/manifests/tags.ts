@@ -1,8 +1,8 @@
 import { isTag } from '../../decision/reference/parse.ts'
 import { failed } from '../http/network-error.ts'
 import { RegistryError } from '../http/registry-error.ts'
-import { registryErrorOf, type Repository } from '../repository.ts'
-import type { Reply } from '../http/transport.ts'
+import { registryErrorFor, type Repository } from '../registry-client.ts'
+import type { HttpResponse } from '../http/transport.ts'
 
 /** quay.io answers 413 to more, and other registries give fewer of their own accord. */
 const pageSize = 100
@@ -11,30 +11,30 @@ const pageSize = 100
 const maxTags = 100_000
 const maxPages = maxTags / pageSize
 
-/** All tags of a repository, in the registry's order; null when it is not there. Throws RegistryFault. */
+/** All tags of a repository, in the registry's order; null when it is not there. Throws RegistryError. */
 export async function listTags(
   repository: Repository,
   signal: AbortSignal,
 ): Promise<readonly string[] | null> {
   const tags: string[] = []
-  let to: string | URL = 'tags/list'
+  let target: string | URL = 'tags/list'
   for (let page = 0; page < maxPages; page++) {
-    const query: Record<string, string> = typeof to === 'string' ? { n: String(pageSize) } : {}
-    const reply: Reply = await repository.send({ method: 'GET', to, query, signal })
-    if (reply.status === 404) return null
-    if (reply.status !== 200)
-      throw registryErrorOf(repository, reply, `for the tags of ${repository.name}`)
+    const query: Record<string, string> = typeof target === 'string' ? { n: String(pageSize) } : {}
+    const response: HttpResponse = await repository.send({ method: 'GET', target, query, signal })
+    if (response.status === 404) return null
+    if (response.status !== 200)
+      throw registryErrorFor(repository, response, `for the tags of ${repository.name}`)
     // One by one: a registry may give all of its tags at once, and a call takes only so many arguments.
-    for (const tag of readTags(reply)) tags.push(tag)
-    const next = nextPage(reply)
+    for (const tag of readTags(response)) tags.push(tag)
+    const next = nextPage(response)
     if (next === null || tags.length >= maxTags) return tags
-    to = next
+    target = next
   }
   return tags
 }
 
 /** Where the next page is (RFC 8288), if there is one and it is on the same registry. */
-export function nextPage({ header, url }: Reply): URL | null {
+export function nextPage({ header, url }: HttpResponse): URL | null {
   for (const link of header('link')) {
     const [, target = '', parameters = ''] = /^\s*<([^>]*)>(.*)$/s.exec(link) ?? []
     if (!/;\s*rel="?next"?/i.test(parameters) || !URL.canParse(target, url.href)) continue
@@ -45,7 +45,7 @@ export function nextPage({ header, url }: Reply): URL | null {
 }
 
 /** A tag becomes part of a path, at the mirror as well: what is none, such as `../../other`, is passed over. */
-function readTags({ body }: Reply): string[] {
+function readTags({ body }: HttpResponse): string[] {
   if (body === null) throw new RegistryError(failed('invalid', 'the list of tags is above 2 MiB'))
   try {
     const document = JSON.parse(body.toString('utf8')) as { readonly tags?: unknown } | null

@@ -37,7 +37,7 @@ export interface EndpointProbe {
   readonly certificate: CertificateFacts | null
 }
 
-export interface EndpointDependencies {
+export interface EndpointProbeOptions {
   readonly network: Network
   /** Milliseconds since the epoch. */
   readonly now: () => number
@@ -62,7 +62,7 @@ const faults: Readonly<Record<string, EndpointFault>> = {
 /** Looks. Never rejects: what goes wrong is the answer. */
 export async function probeEndpoint(
   endpoint: URL,
-  { network, now, answerMs }: EndpointDependencies,
+  { network, now, answerMs }: EndpointProbeOptions,
 ): Promise<EndpointProbe> {
   const hostname = endpoint.hostname.replace(/^\[|\]$/g, '')
   const isTls = endpoint.protocol === 'https:'

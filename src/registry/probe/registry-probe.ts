@@ -4,15 +4,15 @@
  */
 import type { Credential } from '../../credentials/keychain.ts'
 import type { Network } from '../http/ip-ranges.ts'
-import { apiUrl } from '../http/connections.ts'
+import { apiUrl } from '../connections.ts'
 import { shortHost } from '../http/network-error.ts'
 import { acceptHeader, maxManifestBytes } from '../manifests/manifest-lookup.ts'
-import { checkTokenServer, hostOf } from '../auth/token-server-policy.ts'
-import { choose } from '../auth/session.ts'
-import type { RegistrySettings } from '../settings.ts'
+import { checkTokenServer, normalizeHost } from '../auth/token-server-policy.ts'
+import { selectChallenge } from '../auth/session.ts'
+import type { RegistrySettings } from '../http/registry-settings.ts'
 import { describeStatus } from '../http/status.ts'
-import { basicHeader, createTokenSource } from '../auth/token.ts'
-import { createTransport, type Reply, type Sent } from '../http/transport.ts'
+import { basicAuthorization, createTokenSource } from '../auth/token-source.ts'
+import { createTransport, type HttpResponse, type SendResult } from '../http/transport.ts'
 
 export type ProbeOutcome =
   | 'found'
@@ -67,7 +67,7 @@ export interface RegistryProbe {
   close(): Promise<void>
 }
 
-export interface ProbeDependencies {
+export interface RegistryProbeOptions {
   readonly network: Network
   readonly now: () => number
   /** Milliseconds for one answer, with all its redirects and tokens. */
@@ -94,24 +94,24 @@ interface Question {
 }
 
 interface Exchange extends ProbeResult {
-  readonly reply: Reply | null
+  readonly response: HttpResponse | null
 }
 
 /** Opens no connection until something is asked. */
 export function createRegistryProbe(
   settings: RegistrySettings,
-  { network, now, answerMs }: ProbeDependencies,
+  { network, now, answerMs }: RegistryProbeOptions,
 ): RegistryProbe {
   const { host, endpoint, ca, authHosts, allowPlainHttpAuth } = settings
-  const listed = new Set(
+  const listedOrigins = new Set(
     [host, ...authHosts].flatMap((name) =>
       ['https:', 'http:'].flatMap((protocol) => {
-        const known = hostOf(name, protocol)
+        const known = normalizeHost(name, protocol)
         return known === null ? [] : [`${protocol}//${known}`]
       }),
     ),
   )
-  const transport = createTransport({ network, home: endpoint.origin, listed, ca })
+  const transport = createTransport({ network, registryOrigin: endpoint.origin, listedOrigins, ca })
   const tokens = createTokenSource({ transport, now })
 
   const ask = async (question: Question): Promise<Exchange> => {
@@ -132,10 +132,10 @@ export function createRegistryProbe(
     if (credential !== null && endpoint.protocol === 'http:' && !allowPlainHttpAuth)
       return unasked('it is not sent over plain HTTP without allowPlainHttpAuth')
     const first = await send()
-    if (!first.ok || first.reply.status !== 401) return heard(first, null, now)
-    const challenge = choose(first.reply)
+    if (!first.ok || first.response.status !== 401) return heard(first, null, now)
+    const challenge = selectChallenge(first.response)
     if (challenge?.scheme === 'basic') {
-      const { authorization } = basicHeader(credential)
+      const { authorization } = basicAuthorization(credential)
       return authorization === undefined
         ? heard(first, 'basic', now)
         : heard(await send(authorization), 'basic', now)
@@ -148,9 +148,9 @@ export function createRegistryProbe(
     const scopes = [`repository:${repository}:pull`]
     const granted = await tokens.get({ realm, service, scopes, credential, signal })
     if (!granted.ok) {
-      const { outcome, detail } = granted.answer
+      const { outcome, detail } = granted.failure
       const passed = outcome === 'denied' ? 'refused' : outcome
-      return { ...outcomeOf(passed, detail), scheme: 'bearer', reply: null, status: null }
+      return { ...outcomeOf(passed, detail), scheme: 'bearer', response: null, status: null }
     }
     const second = await send(`Bearer ${granted.token}`)
     const answer = heard(second, 'bearer', now)
@@ -167,20 +167,20 @@ export function createRegistryProbe(
     },
     async tags(repository, credential) {
       const path = `${repository}/tags/list`
-      const { reply } = await ask({
+      const { response } = await ask({
         method: 'GET', path, repository, credential, maxBodyBytes: maxTagListBytes,
       }) // prettier-ignore
-      if (reply?.status === 404) return 'absent'
-      const { tags } = parsed(reply)
+      if (response?.status === 404) return 'absent'
+      const { tags } = parsed(response)
       return Array.isArray(tags) ? tags.filter((tag) => typeof tag === 'string') : null
     },
     async document(repository, reference, credential) {
       if (host === countingHost) return null
       const path = `${repository}/manifests/${reference}`
-      const { reply } = await ask({
+      const { response } = await ask({
         method: 'GET', path, repository, credential, maxBodyBytes: maxManifestBytes,
       }) // prettier-ignore
-      return reply?.status === 200 ? parsed(reply) : null
+      return response?.status === 200 ? parsed(response) : null
     },
     async hasBlob(repository, digest, credential) {
       const path = `${repository}/blobs/${digest}`
@@ -196,11 +196,11 @@ export function createRegistryProbe(
     async quota(credential) {
       if (host !== countingHost) return null
       const path = `${quotaRepository}/manifests/latest`
-      const { reply } = await ask({
+      const { response } = await ask({
         method: 'HEAD', path, repository: quotaRepository, credential, maxBodyBytes: 0,
       }) // prettier-ignore
-      const [limit] = reply?.header('ratelimit-limit') ?? []
-      const [remaining] = reply?.header('ratelimit-remaining') ?? []
+      const [limit] = response?.header('ratelimit-limit') ?? []
+      const [remaining] = response?.header('ratelimit-remaining') ?? []
       const isPlain = (value: string | undefined): value is string =>
         /^[0-9;w=]{1,40}$/.test(value ?? '')
       return isPlain(limit) && isPlain(remaining) ? { limit, remaining } : null
@@ -210,26 +210,26 @@ export function createRegistryProbe(
 }
 
 function unasked(detail: string): Exchange {
-  return { outcome: 'unasked', status: null, scheme: null, detail, reply: null }
+  return { outcome: 'unasked', status: null, scheme: null, detail, response: null }
 }
 
-function heard(sent: Sent, scheme: ProbeResult['scheme'], now: () => number): Exchange {
+function heard(sent: SendResult, scheme: ProbeResult['scheme'], now: () => number): Exchange {
   if (!sent.ok) {
-    const { outcome, detail } = sent.answer
-    return { ...outcomeOf(outcome, detail), scheme, status: null, reply: null }
+    const { outcome, detail } = sent.failure
+    return { ...outcomeOf(outcome, detail), scheme, status: null, response: null }
   }
-  const { reply } = sent
-  const { status } = reply
-  const isPage = reply.header('content-type').some((type) => type.startsWith('text/html'))
+  const { response } = sent
+  const { status } = response
+  const isPage = response.header('content-type').some((type) => type.startsWith('text/html'))
   const isWrong = status === 200 && isPage
   return {
     outcome: isWrong ? 'invalid' : outcomeOfStatus(status),
     status,
     scheme,
     detail: isWrong
-      ? `a web page instead of a manifest from ${shortHost(reply.url)}`
-      : describeStatus(reply, now),
-    reply,
+      ? `a web page instead of a manifest from ${shortHost(response.url)}`
+      : describeStatus(response, now),
+    response,
   }
 }
 
@@ -248,9 +248,9 @@ function outcomeOf(outcome: string, detail: string): Pick<ProbeResult, 'outcome'
   return { outcome: known.find((each) => each === outcome) ?? 'invalid', detail }
 }
 
-function parsed(reply: Reply | null): Readonly<Record<string, unknown>> {
+function parsed(response: HttpResponse | null): Readonly<Record<string, unknown>> {
   try {
-    const document: unknown = JSON.parse(reply?.body?.toString('utf8') ?? '')
+    const document: unknown = JSON.parse(response?.body?.toString('utf8') ?? '')
     return typeof document === 'object' && document !== null ? { ...document } : {}
   } catch {
     return {}

@@ -14,13 +14,13 @@ import { diagnoseMessage, type PullVerdict } from '../../../src/diagnose/verdict
 import { ruleByCause } from '../../../src/diagnose/rules/table.ts'
 import { BerthError } from '../../../src/errors.ts'
 import { type Network, systemNetwork } from '../../../src/registry/http/ip-ranges.ts'
-import type { RegistrySettings } from '../../../src/registry/settings.ts'
+import type { RegistrySettings } from '../../../src/registry/http/registry-settings.ts'
 import {
   type FakeRegistry,
   type FakeRegistryOptions,
   startFakeRegistry,
 } from '../../support/registry.ts'
-import { registryAt } from '../../support/registry-client.ts'
+import { registryAt } from '../../support/manifest-source.ts'
 import { createTestCertificate } from '../../support/registry-tls.ts'
 import { referenceOf } from '../../support/tables.ts'
 

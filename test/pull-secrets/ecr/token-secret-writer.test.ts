@@ -7,9 +7,9 @@ import {
   type TokenReport,
 } from '../../../src/pull-secrets/ecr/token-secret-writer.ts'
 import type { AwsApi } from '../../../src/aws/sdk.ts'
-import { ceilingMs } from '../../../src/aws/token-schedule.ts'
+import { maxRefreshMs } from '../../../src/aws/ecr-token-refresh.ts'
 import type { EcrSettings } from '../../../src/aws/ecr-settings.ts'
-import { createEcrTokens } from '../../../src/aws/ecr-token-store.ts'
+import { createEcrTokenCache } from '../../../src/aws/ecr-token-cache.ts'
 import { KubeError } from '../../../src/kube/error.ts'
 import type { KubeObject, ResourceRef } from '../../../src/kube/object.ts'
 import { consentLabel } from '../../../src/pull-secrets/labels.ts'
@@ -72,7 +72,7 @@ function world() {
     api,
     namespace: 'berth',
     now: () => state.now,
-    tokens: createEcrTokens({
+    tokens: createEcrTokenCache({
       aws,
       env: {},
       secretsDirectory: '/nowhere',
@@ -141,7 +141,7 @@ describe('a secret of tokens', () => {
   it('is not written again, nor AWS asked, until half of the life of its tokens', async () => {
     const { state, dependencies } = world()
     const outcomes: string[] = []
-    for (const at of [0, 60_000, ceilingMs - 1, ceilingMs, ceilingMs + 60_000]) {
+    for (const at of [0, 60_000, maxRefreshMs - 1, maxRefreshMs, maxRefreshMs + 60_000]) {
       state.now = startOfTests + at
       outcomes.push((await keepTokenSecret(dependencies, entry)).outcome)
     }
@@ -153,7 +153,7 @@ describe('a secret of tokens', () => {
   it('is taken over by the next process, which asks AWS only when it is due', async () => {
     const { state, dependencies, newProcess } = world()
     await keepTokenSecret(dependencies, entry)
-    state.now += ceilingMs - 1
+    state.now += maxRefreshMs - 1
     const before = await keepTokenSecret(newProcess(), entry)
     state.now += 1
     const due = await keepTokenSecret(newProcess(), entry)
@@ -203,7 +203,7 @@ describe('a secret of tokens', () => {
     const metadata = (state.stored as KubeObject).metadata
     const labels = { ...metadata.labels, team: 'x' }
     state.stored = { ...state.stored, metadata: { ...metadata, labels } }
-    state.now += ceilingMs
+    state.now += maxRefreshMs
     await keepTokenSecret(dependencies, entry)
 
     expect(state.stored?.metadata.labels).toEqual(labels)
@@ -225,7 +225,7 @@ describe('when a token does not come', () => {
     const { state, dependencies } = world()
     await keepTokenSecret(dependencies, entry)
     const before = state.stored
-    state.now += ceilingMs
+    state.now += maxRefreshMs
     state.broken.add('us-east-1')
     const report = await keepTokenSecret(dependencies, entry)
 
@@ -257,7 +257,7 @@ describe('when a token does not come', () => {
     ]
     await keepTokenSecret(dependencies, { secret: 'ecr-pull', registries })
     const before = auths(state.stored)
-    state.now += ceilingMs
+    state.now += maxRefreshMs
     state.broken.add('eu-west-1')
     const restarted = newProcess()
     const report = await keepTokenSecret(restarted, { secret: 'ecr-pull', registries })

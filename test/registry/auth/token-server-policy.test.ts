@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { checkTokenServer } from '../../../src/registry/auth/token-server-policy.ts'
-import { registryAt } from '../../support/registry-client.ts'
+import { registryAt } from '../../support/manifest-source.ts'
 
 const hub = registryAt('https://registry-1.docker.io', { host: 'docker.io' })
 const gitlab = registryAt('https://registry.gitlab.com')

@@ -2,7 +2,7 @@ import { createServer, type Server } from 'node:net'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type FakeRegistry, startFakeRegistry } from '../../support/registry.ts'
 import type { Behaviour } from '../../support/registry-behaviour.ts'
-import { ask, type Client, createClient, registryAt } from '../../support/registry-client.ts'
+import { ask, type Client, createClient, registryAt } from '../../support/manifest-source.ts'
 
 let registry: FakeRegistry
 let client: Client

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import type { Address, Network } from '../../../src/registry/http/ip-ranges.ts'
-import type { RegistrySettings } from '../../../src/registry/settings.ts'
+import type { ResolvedAddress, Network } from '../../../src/registry/http/ip-ranges.ts'
+import type { RegistrySettings } from '../../../src/registry/http/registry-settings.ts'
 import { type FakeRegistry, startFakeRegistry } from '../../support/registry.ts'
 import {
   ask,
@@ -8,7 +8,7 @@ import {
   createClient,
   credential,
   registryAt,
-} from '../../support/registry-client.ts'
+} from '../../support/manifest-source.ts'
 
 let registry: FakeRegistry
 let elsewhere: FakeRegistry
@@ -67,7 +67,7 @@ describe('a redirect from the internet into a network of ours (R-24)', () => {
   })
 
   it('is refused by the address that a name leads to, though it led elsewhere before', async () => {
-    const answers: Address[] = [
+    const answers: ResolvedAddress[] = [
       { address: '127.0.0.1', family: 4 },
       { address: '127.0.0.2', family: 4 },
     ]

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import type { RegistrySettings } from '../../../src/registry/settings.ts'
+import type { RegistrySettings } from '../../../src/registry/http/registry-settings.ts'
 import { type FakeRegistry, startFakeRegistry } from '../../support/registry.ts'
 import { createTestCertificate } from '../../support/registry-tls.ts'
 import {
@@ -8,7 +8,7 @@ import {
   createClient,
   credential,
   registryAt,
-} from '../../support/registry-client.ts'
+} from '../../support/manifest-source.ts'
 
 let registry: FakeRegistry
 let elsewhere: FakeRegistry

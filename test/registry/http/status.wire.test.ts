@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type FakeRegistry, startFakeRegistry } from '../../support/registry.ts'
-import { ask, type Client, createClient, registryAt } from '../../support/registry-client.ts'
+import { ask, type Client, createClient, registryAt } from '../../support/manifest-source.ts'
 
 let registry: FakeRegistry
 let client: Client

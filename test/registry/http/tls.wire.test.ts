@@ -7,7 +7,7 @@ import {
   createClient,
   credential,
   registryAt,
-} from '../../support/registry-client.ts'
+} from '../../support/manifest-source.ts'
 
 const open: (Client | FakeRegistry)[] = []
 

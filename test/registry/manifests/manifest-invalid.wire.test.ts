@@ -7,7 +7,7 @@ import {
   manifestType,
   startFakeRegistry,
 } from '../../support/registry.ts'
-import { ask, type Client, createClient, registryAt } from '../../support/registry-client.ts'
+import { ask, type Client, createClient, registryAt } from '../../support/manifest-source.ts'
 
 let registry: FakeRegistry
 let client: Client

@@ -10,7 +10,7 @@ import {
   startFakeRegistry,
 } from '../../support/registry.ts'
 import type { Behaviour } from '../../support/registry-behaviour.ts'
-import { ask, type Client, createClient, registryAt } from '../../support/registry-client.ts'
+import { ask, type Client, createClient, registryAt } from '../../support/manifest-source.ts'
 
 let registry: FakeRegistry
 let client: Client

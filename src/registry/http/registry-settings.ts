@@ -1,4 +1,4 @@
-import type { EcrSettings } from '../aws/ecr-settings.ts'
+import type { EcrSettings } from '../../aws/ecr-settings.ts'
 
 /** Where a registry's credentials are kept, or who fetches them. */
 export type CredentialSettings =

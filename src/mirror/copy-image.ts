@@ -1,30 +1,30 @@
 /** One image from one repository to another: every byte as it was, children before parents, the tag last, and proof. */
 import type { Limit } from '../async/limit.ts'
-import { failed, type FailedAnswer } from '../registry/http/network-error.ts'
+import { failed, type RequestFailure } from '../registry/http/network-error.ts'
 import { RegistryError } from '../registry/http/registry-error.ts'
 import { hasBlob } from '../registry/blobs/blob-upload.ts'
 import { headManifest, putManifest, shortDigest } from '../registry/manifests/manifests.ts'
-import type { Registries, Repository } from '../registry/repository.ts'
-import { type BlobCopies, moveBlob } from './blob-copy.ts'
+import type { RegistryClient, Repository } from '../registry/registry-client.ts'
+import { type BlobLocations, copyBlob } from './blob-copy.ts'
 import { copyReferrers } from './copy-referrers.ts'
-import type { Pair } from './pair.ts'
-import type { ImageResult } from './result.ts'
-import { allBlobs, type ImageNode, platformsOf, postOrder, readTree } from './tree.ts'
+import type { ImagePair } from './image-pair.ts'
+import type { CopyResult } from './copy-result.ts'
+import { blobsOf, type ManifestNode, platformsOf, postOrder, readTree } from './image-tree.ts'
 
 export interface CopyDependencies {
-  readonly registries: Registries
-  readonly ledger: BlobCopies
+  readonly registries: RegistryClient
+  readonly blobLocations: BlobLocations
   /** Blobs on their way at once, over all images of the run. */
   readonly blobLimit: Limit
   readonly now: () => number
   /** Trees that a dry run has read at a source: reading them again would cost a quota twice. */
-  readonly trees: Map<string, ImageNode>
+  readonly trees: Map<string, ManifestNode>
   /** Makes repositories on registries where pushing does not; null where that is not allowed. */
-  readonly makeRepository: MakeRepository | null
+  readonly createRepository: CreateRepository | null
 }
 
-/** False when this registry is none of those whose repositories it can make. Throws RegistryFault. */
-export type MakeRepository = (host: string, name: string, signal: AbortSignal) => Promise<boolean>
+/** False when this registry is none of those whose repositories it can make. Throws RegistryError. */
+export type CreateRepository = (host: string, name: string, signal: AbortSignal) => Promise<boolean>
 
 export interface CopyOptions {
   readonly signal: AbortSignal
@@ -47,12 +47,12 @@ interface Ends {
   readonly tag: string | null
 }
 
-/** Copies, or with `dryRun` only looks. Throws RegistryFault. */
+/** Copies, or with `dryRun` only looks. Throws RegistryError. */
 export async function copyImage(
   dependencies: CopyDependencies,
-  pair: Pair,
+  pair: ImagePair,
   options: CopyOptions,
-): Promise<Omit<ImageResult, 'seconds' | 'pair'>> {
+): Promise<Omit<CopyResult, 'seconds' | 'pair'>> {
   const { registries } = dependencies
   const { source, destination } = pair
   const { signal } = options
@@ -80,7 +80,7 @@ export async function copyImage(
 const nothingMoved = { platforms: [], bytesMoved: 0, bytesThere: 0, detail: null } as const
 
 /** What a registry said instead of an image, with its name: two of them have a part in this. */
-function said({ host, name }: Repository, answer: FailedAnswer): RegistryError {
+function said({ host, name }: Repository, answer: RequestFailure): RegistryError {
   const detail =
     answer.outcome === 'absent'
       ? `${host} has no such image in ${name} (${answer.detail})`
@@ -93,11 +93,11 @@ async function lookDeep(
   dependencies: CopyDependencies,
   ends: Ends,
   { digest, ...options }: CopyOptions & { readonly digest: string },
-): Promise<Pick<ImageResult, 'platforms' | 'bytesMoved' | 'bytesThere' | 'detail'> | null> {
+): Promise<Pick<CopyResult, 'platforms' | 'bytesMoved' | 'bytesThere' | 'detail'> | null> {
   const { signal } = options
   try {
     const tree = await readTree(ends.to, { digest }, signal)
-    const blobs = allBlobs(tree)
+    const blobs = blobsOf(tree)
     const { bytesMoved } = await countMissing(dependencies, ends.to, { blobs, signal })
     if (bytesMoved > 0) return null
     if (options.referrers && !options.dryRun)
@@ -118,11 +118,11 @@ async function transfer(
   dependencies: CopyDependencies,
   ends: Ends,
   options: Transfer,
-): Promise<Omit<ImageResult, 'seconds' | 'pair'>> {
+): Promise<Omit<CopyResult, 'seconds' | 'pair'>> {
   const { from, to, name } = ends
   const { signal, digest, before } = options
   const tree = await treeAtSource(dependencies, from, options)
-  const blobs = allBlobs(tree)
+  const blobs = blobsOf(tree)
   options.onPlanned(sum(blobs))
   const counts = options.dryRun
     ? await countMissing(dependencies, to, { blobs, signal })
@@ -149,7 +149,7 @@ async function treeAtSource(
   { trees }: CopyDependencies,
   from: Repository,
   { digest, dryRun, quotaFloor, signal }: Transfer,
-): Promise<ImageNode> {
+): Promise<ManifestNode> {
   const key = `${from.host}/${from.name}@${digest}`
   const known = trees.get(key)
   if (known === undefined) holdQuota(from, quotaFloor)
@@ -160,14 +160,14 @@ async function treeAtSource(
 }
 
 /** Pulls of manifests are what Docker Hub counts, and HEAD has told what is left of them. */
-function holdQuota({ host, memo }: Repository, floor: number): void {
-  if (memo.remaining === null || memo.remaining >= floor) return
-  const detail = `${host} has ${memo.remaining} pulls left, and ${floor} are to be left for others`
+function holdQuota({ host, state }: Repository, floor: number): void {
+  if (state.pullsRemaining === null || state.pullsRemaining >= floor) return
+  const detail = `${host} has ${state.pullsRemaining} pulls left, and ${floor} are to be left for others`
   throw new RegistryError(failed('limited', detail))
 }
 
 interface Blobs {
-  readonly blobs: ReturnType<typeof allBlobs>
+  readonly blobs: ReturnType<typeof blobsOf>
   readonly signal: AbortSignal
 }
 
@@ -192,7 +192,7 @@ async function moveToRepository(
   } catch (error) {
     if (!(error instanceof RegistryError) || error.code !== 'NAME_UNKNOWN') throw error
     const { host, name } = ends.to
-    const isMade = await dependencies.makeRepository?.(host, name, options.signal)
+    const isMade = await dependencies.createRepository?.(host, name, options.signal)
     if (isMade === true) return moveAll(dependencies, ends, options)
     const detail = `${host} has no repository ${name}, and makes none by being pushed to; create it (${error.message})`
     throw new RegistryError({ outcome: 'denied', detail }, error)
@@ -200,7 +200,7 @@ async function moveToRepository(
 }
 
 async function moveAll(
-  { blobLimit, ledger }: CopyDependencies,
+  { blobLimit, blobLocations }: CopyDependencies,
   { from, to }: Ends,
   { blobs, signal, onBytes }: Blobs & Pick<CopyOptions, 'onBytes'>,
 ): Promise<{ bytesMoved: number; bytesThere: number }> {
@@ -208,7 +208,7 @@ async function moveAll(
   const both = AbortSignal.any([signal, stop.signal])
   const move = { from, to, signal: both, limit: blobLimit, onBytes }
   const work = blobs.map(async (blob) => {
-    const outcome = await moveBlob(ledger, move, blob)
+    const outcome = await copyBlob(blobLocations, move, blob)
     if (outcome !== 'moved') onBytes(blob.size)
     return outcome === 'moved'
   })
@@ -227,7 +227,7 @@ async function moveAll(
 /** Whoever reads the tag meanwhile sees the old image or the new one, and never half of one. */
 async function putAll(
   { to, name, tag }: Ends,
-  tree: ImageNode,
+  tree: ManifestNode,
   { signal, before }: Pick<Transfer, 'signal' | 'before'>,
 ): Promise<void> {
   for (const { manifest } of postOrder(tree)) {
@@ -254,14 +254,14 @@ function orImmutable(error: unknown, { host, name }: Repository, tag: string): u
 }
 
 async function bringReferrers(
-  { ledger, blobLimit }: CopyDependencies,
+  { blobLocations, blobLimit }: CopyDependencies,
   { from, to }: Ends,
-  tree: ImageNode,
+  tree: ManifestNode,
   { signal, onBytes }: Pick<CopyOptions, 'signal' | 'onBytes'>,
 ): Promise<void> {
   const move = { from, to, signal, limit: blobLimit, onBytes }
-  const moveBlobs = async (blobs: ReturnType<typeof allBlobs>) => {
-    await Promise.all(blobs.map((blob) => moveBlob(ledger, move, blob)))
+  const moveBlobs = async (blobs: ReturnType<typeof blobsOf>) => {
+    await Promise.all(blobs.map((blob) => copyBlob(blobLocations, move, blob)))
   }
   await copyReferrers({ from, to, signal, moveBlobs }, tree)
 }

@@ -1,8 +1,8 @@
 /** A client in front of fake registries, and one question to it. */
 import type { Credential, Keychain } from '../../src/credentials/keychain.ts'
 import { type Network, systemNetwork } from '../../src/registry/http/ip-ranges.ts'
-import { createManifestSource } from '../../src/registry/manifests/client.ts'
-import type { RegistrySettings } from '../../src/registry/settings.ts'
+import { createManifestSource } from '../../src/registry/manifests/manifest-source.ts'
+import type { RegistrySettings } from '../../src/registry/http/registry-settings.ts'
 import type { ManifestAnswer, ManifestSource } from '../../src/decision/resolve/manifest-source.ts'
 import { type FakeRegistry, startFakeRegistry } from './registry.ts'
 import type { FakeAuthOptions } from './registry-auth.ts'

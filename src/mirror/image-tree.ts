@@ -4,11 +4,11 @@ import { RegistryError } from '../registry/http/registry-error.ts'
 import type { BlobDescriptor } from '../registry/blobs/blob-source.ts'
 import { isDigest } from '../decision/reference/parse.ts'
 import { getManifest, type RawManifest, shortDigest } from '../registry/manifests/manifests.ts'
-import type { Repository } from '../registry/repository.ts'
+import type { Repository } from '../registry/registry-client.ts'
 
-export interface ImageNode {
+export interface ManifestNode {
   readonly manifest: RawManifest
-  readonly children: readonly ImageNode[]
+  readonly children: readonly ManifestNode[]
   readonly blobs: readonly BlobDescriptor[]
   /** `linux/arm64/v8`; null where nobody says so, as for an index or an attestation. */
   readonly platform: string | null
@@ -41,7 +41,7 @@ export async function readTree(
   root: { readonly digest: string; readonly mediaType?: string; readonly platform?: unknown },
   signal: AbortSignal,
   place: TreePosition = { depth: 0, read: { count: 0 } },
-): Promise<ImageNode> {
+): Promise<ManifestNode> {
   const { depth, read } = place
   read.count += 1
   if (read.count > maxManifests) {
@@ -66,9 +66,9 @@ export async function readTree(
 }
 
 /** Children before their parents, each once. */
-export function postOrder(root: ImageNode): readonly ImageNode[] {
-  const seen = new Map<string, ImageNode>()
-  const visit = (node: ImageNode): void => {
+export function postOrder(root: ManifestNode): readonly ManifestNode[] {
+  const seen = new Map<string, ManifestNode>()
+  const visit = (node: ManifestNode): void => {
     for (const child of node.children) visit(child)
     if (!seen.has(node.manifest.digest)) seen.set(node.manifest.digest, node)
   }
@@ -77,12 +77,12 @@ export function postOrder(root: ImageNode): readonly ImageNode[] {
 }
 
 /** Every blob of the tree, each once. */
-export function allBlobs(root: ImageNode): readonly BlobDescriptor[] {
+export function blobsOf(root: ManifestNode): readonly BlobDescriptor[] {
   return unique(postOrder(root).flatMap(({ blobs }) => blobs))
 }
 
 /** The platforms of an index, sorted. */
-export function platformsOf(root: ImageNode): readonly string[] {
+export function platformsOf(root: ManifestNode): readonly string[] {
   const found = postOrder(root).flatMap(({ platform }) => (platform === null ? [] : [platform]))
   return [...new Set(found)].sort()
 }

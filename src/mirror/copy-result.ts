@@ -1,7 +1,7 @@
 import type { FailedOutcome } from '../decision/resolve/manifest-source.ts'
-import type { Pair } from './pair.ts'
+import type { ImagePair } from './image-pair.ts'
 
-export type Status =
+export type CopyStatus =
   /** Copied, and read back. */
   | 'copied'
   /** The mirror had it already. */
@@ -13,9 +13,9 @@ export type Status =
   | 'failed'
 
 /** What came of one pair. */
-export interface ImageResult {
-  readonly pair: Pair
-  readonly status: Status
+export interface CopyResult {
+  readonly pair: ImagePair
+  readonly status: CopyStatus
   readonly sourceDigest: string | null
   /** As the mirror says it, after copying. */
   readonly mirrorDigest: string | null

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { matchesLabel } from '../../src/credentials/label-glob.ts'
+import { matchesHostLabel } from '../../src/credentials/host-label-glob.ts'
 
 describe('a label', () => {
   it.each([
@@ -23,10 +23,10 @@ describe('a label', () => {
     ['[::a]', 'b', false],
     ['[::ffff:1', '1', false],
   ])('%s against %s is %s', (pattern, label, matches) => {
-    expect(matchesLabel(pattern, label)).toBe(matches)
+    expect(matchesHostLabel(pattern, label)).toBe(matches)
   })
 
   it('takes no more than length times length steps', () => {
-    expect(matchesLabel(`${'a*'.repeat(2_000)}b`, 'a'.repeat(4_000))).toBe(false)
+    expect(matchesHostLabel(`${'a*'.repeat(2_000)}b`, 'a'.repeat(4_000))).toBe(false)
   })
 })

@@ -3,58 +3,58 @@ import type { Readable } from 'node:stream'
 import { credentialIdentity } from '../credentials/credential-identity.ts'
 import type { Credential } from '../credentials/keychain.ts'
 import { BerthError } from '../errors.ts'
-import { apiUrl, type Connected, type Connections } from './http/connections.ts'
+import { apiUrl, type RegistryConnection, type Connections } from './connections.ts'
 import { failed } from './http/network-error.ts'
 import { RegistryError } from './http/registry-error.ts'
 import { type Clock, createRetryPolicy, type RetryPolicy } from './http/retry-policy.ts'
 import { createSession, type SessionRequest } from './auth/session.ts'
 import { describeStatus, errorCode, failureForStatus } from './http/status.ts'
-import type { Reply, Sent, TransportRequest } from './http/transport.ts'
+import type { HttpResponse, SendResult, TransportRequest } from './http/transport.ts'
 
-export type Access = 'pull' | 'pull,push'
+export type RepositoryAccess = 'pull' | 'pull,push'
 
 export interface RepositoryRequest {
   readonly method: TransportRequest['method']
   /** Below the repository, such as `blobs/uploads/`, or where an earlier answer led to. */
-  readonly to: string | URL
+  readonly target: string | URL
   readonly headers?: Readonly<Record<string, string>>
   readonly query?: Readonly<Record<string, string>>
   readonly body?: Buffer | Readable
-  readonly wantsStream?: boolean
+  readonly asStream?: boolean
   readonly maxBodyBytes?: number
-  readonly silenceMs?: number
+  readonly headersTimeoutMs?: number
   /** Another repository of the same registry, from which a blob is to be mounted. */
-  readonly from?: string
+  readonly mountFrom?: string
   readonly signal: AbortSignal
 }
 
 export interface Repository {
   readonly host: string
   readonly name: string
-  readonly memo: RegistryMemo
-  readonly patience: RetryPolicy
+  readonly state: RegistryState
+  readonly retryPolicy: RetryPolicy
   readonly now: () => number
-  /** Tries again where that may help. Throws RegistryFault when there is no answer. */
-  send(request: RepositoryRequest): Promise<Reply>
+  /** Tries again where that may help. Throws RegistryError when there is no answer. */
+  send(request: RepositoryRequest): Promise<HttpResponse>
   /** Once, as it is: for what cannot simply be sent again. */
-  sendOnce(request: RepositoryRequest): Promise<Sent>
+  sendOnce(request: RepositoryRequest): Promise<SendResult>
 }
 
 /** What has been learnt about a registry during a run, so that nothing is tried in vain twice. */
-export interface RegistryMemo {
+export interface RegistryState {
   /** False once it refused to mount. */
-  mounts: boolean
+  canMount: boolean
   /** True once it refused an upload in one piece. */
-  wantsChunks: boolean
+  needsChunks: boolean
   /** Null until it was asked for the referrers of anything. */
-  hasReferrers: boolean | null
+  hasReferrersApi: boolean | null
   /** `ratelimit-remaining` as last said; null for a registry that counts nothing. */
-  remaining: number | null
+  pullsRemaining: number | null
 }
 
-export interface Registries {
-  /** Throws RegistryFault when the host is not known or its credentials cannot be read. */
-  open(host: string, name: string, access: Access): Promise<Repository>
+export interface RegistryClient {
+  /** Throws RegistryError when the host is not known or its credentials cannot be read. */
+  open(host: string, name: string, access: RepositoryAccess): Promise<Repository>
   close(): Promise<void>
 }
 
@@ -62,14 +62,22 @@ export interface Registries {
 const defaultBodyBytes = 2 * 1024 * 1024
 
 /** Repositories over these connections. What is learnt about a registry lives as long as this does. */
-export function createRegistries(connections: Connections, clock: Clock): Registries {
-  const states = new Map<string, { readonly memo: RegistryMemo; readonly patience: RetryPolicy }>()
+export function createRegistryClient(connections: Connections, clock: Clock): RegistryClient {
+  const states = new Map<
+    string,
+    { readonly state: RegistryState; readonly retryPolicy: RetryPolicy }
+  >()
 
   const stateOf = (host: string) => {
     const known = states.get(host)
     if (known !== undefined) return known
-    const memo = { mounts: true, wantsChunks: false, hasReferrers: null, remaining: null }
-    const made = { memo, patience: createRetryPolicy(clock) }
+    const state = {
+      canMount: true,
+      needsChunks: false,
+      hasReferrersApi: null,
+      pullsRemaining: null,
+    }
+    const made = { state, retryPolicy: createRetryPolicy(clock) }
     states.set(host, made)
     return made
   }
@@ -81,40 +89,40 @@ export function createRegistries(connections: Connections, clock: Clock): Regist
       if (registry === undefined) {
         throw new RegistryError(failed('invalid', `${host} is not listed under registries`))
       }
-      const { memo, patience } = stateOf(host)
+      const { state, retryPolicy } = stateOf(host)
       const raw = senderFor(registry, { name, access, credentials: await lookUp(registry, name) })
-      const sendOnce = async (request: RepositoryRequest): Promise<Sent> => {
+      const sendOnce = async (request: RepositoryRequest): Promise<SendResult> => {
         const sent = await raw(request)
-        if (sent.ok) memo.remaining = remainingOf(sent.reply) ?? memo.remaining
+        if (sent.ok) state.pullsRemaining = remainingOf(sent.response) ?? state.pullsRemaining
         return sent
       }
-      const send = async (request: RepositoryRequest): Promise<Reply> => {
-        const sent = await patience.send(() => sendOnce(request), request.signal)
-        if (sent.ok) return sent.reply
+      const send = async (request: RepositoryRequest): Promise<HttpResponse> => {
+        const sent = await retryPolicy.send(() => sendOnce(request), request.signal)
+        if (sent.ok) return sent.response
         request.signal.throwIfAborted()
-        throw new RegistryError(sent.answer)
+        throw new RegistryError(sent.failure)
       }
-      return { host, name, memo, patience, now: clock.now, send, sendOnce }
+      return { host, name, state, retryPolicy, now: clock.now, send, sendOnce }
     },
   }
 }
 
 /** The fault that an answer with an unwanted status is. */
-export function registryErrorOf(
+export function registryErrorFor(
   repository: Repository,
-  reply: Reply,
+  response: HttpResponse,
   doing: string,
 ): RegistryError {
-  const { outcome } = failureForStatus(reply, repository.now)
+  const { outcome } = failureForStatus(response, repository.now)
   const { host } = repository
-  const detail = `${describeStatus(reply, repository.now)} from ${host} ${doing}`
+  const detail = `${describeStatus(response, repository.now)} from ${host} ${doing}`
   return new RegistryError(
     { outcome, detail },
-    { status: reply.status, code: errorCode(reply.body) },
+    { status: response.status, code: errorCode(response.body) },
   )
 }
 
-async function lookUp(registry: Connected, name: string): Promise<readonly Credential[]> {
+async function lookUp(registry: RegistryConnection, name: string): Promise<readonly Credential[]> {
   try {
     return await registry.keychain.lookup(registry.settings.host, name)
   } catch (error) {
@@ -123,16 +131,16 @@ async function lookUp(registry: Connected, name: string): Promise<readonly Crede
   }
 }
 
-interface Caller {
+interface RepositoryOptions {
   readonly name: string
-  readonly access: Access
+  readonly access: RepositoryAccess
   readonly credentials: readonly Credential[]
 }
 
 function senderFor(
-  registry: Connected,
-  { name, access, credentials }: Caller,
-): (request: RepositoryRequest) => Promise<Sent> {
+  registry: RegistryConnection,
+  { name, access, credentials }: RepositoryOptions,
+): (request: RepositoryRequest) => Promise<SendResult> {
   const identity = credentialIdentity(credentials)
   const sessions = new Map<string, ReturnType<typeof createSession>>()
 
@@ -146,17 +154,26 @@ function senderFor(
     return made
   }
 
-  return ({ to, query = {}, from, headers = {}, maxBodyBytes = defaultBodyBytes, ...rest }) => {
+  return ({
+    target,
+    query = {},
+    mountFrom,
+    headers = {},
+    maxBodyBytes = defaultBodyBytes,
+    ...rest
+  }) => {
     const url =
-      typeof to === 'string' ? apiUrl(registry.settings.endpoint, `${name}/${to}`) : new URL(to)
+      typeof target === 'string'
+        ? apiUrl(registry.settings.endpoint, `${name}/${target}`)
+        : new URL(target)
     for (const [key, value] of Object.entries(query)) url.searchParams.append(key, value)
-    const request: SessionRequest = { ...rest, url, headers, maxBodyBytes, keepsConnection: true }
-    return sessionFor(from)(request)
+    const request: SessionRequest = { ...rest, url, headers, maxBodyBytes, keepAlive: true }
+    return sessionFor(mountFrom)(request)
   }
 }
 
 /** `ratelimit-remaining: 98;w=21600`, as Docker Hub says it (docs.docker.com, pull rate limits). */
-function remainingOf({ header }: Reply): number | null {
+function remainingOf({ header }: HttpResponse): number | null {
   const [, digits] = /^([0-9]{1,9})(?:;|$)/.exec(header('ratelimit-remaining')[0] ?? '') ?? []
   return digits === undefined ? null : Number(digits)
 }

@@ -1,6 +1,10 @@
 import { describe, expect, it } from 'vitest'
-import { type PullSecret, readKeyring, type SecretState } from '../../src/credentials/keyring.ts'
-import { candidateCredentials, pullOrder } from '../../src/credentials/pull-order.ts'
+import {
+  type PullSecret,
+  readKeyring,
+  type PullSecretState,
+} from '../../src/credentials/keyring.ts'
+import { candidateCredentials, credentialOrder } from '../../src/credentials/credential-order.ts'
 
 const canary = 'canary-secret'
 const nginx = { domain: 'docker.io', path: 'library/nginx' }
@@ -22,7 +26,7 @@ function secretOf(document: unknown): PullSecret {
 }
 
 /** A secret for each name, in the order of the pod's list. */
-function keyringOf(states: Readonly<Record<string, SecretState>>, names = Object.keys(states)) {
+function keyringOf(states: Readonly<Record<string, PullSecretState>>, names = Object.keys(states)) {
   return readKeyring(names, (name) => states[name] ?? 'missing')
 }
 
@@ -41,7 +45,7 @@ describe('the order of tries', () => {
       third: { '*.io': login('d') },
     })
 
-    expect(pullOrder(keyring, tool)).toEqual({
+    expect(credentialOrder(keyring, tool)).toEqual({
       outcome: 'credentials',
       isComplete: true,
       candidates: [
@@ -76,7 +80,7 @@ describe('the order of tries', () => {
       third: { 'ghcr.io': login('a', 'another') },
     })
 
-    expect(pullOrder(keyring, tool).candidates.map(({ repeats }) => repeats)).toEqual([
+    expect(credentialOrder(keyring, tool).candidates.map(({ repeats }) => repeats)).toEqual([
       null,
       0,
       null,
@@ -89,7 +93,7 @@ describe('the order of tries', () => {
       'one',
     ])
 
-    expect(pullOrder(keyring, tool).candidates).toEqual([
+    expect(credentialOrder(keyring, tool).candidates).toEqual([
       candidate('one', 'ghcr.io', 'a'),
       { ...candidate('one', 'ghcr.io', 'a'), repeats: 0 },
     ])
@@ -99,7 +103,7 @@ describe('the order of tries', () => {
     const hub = 'https://index.docker.io/v1/'
     const keyring = withAuths({ one: { [hub]: login('a'), 'index.docker.io': login('b') } })
 
-    expect(pullOrder(keyring, nginx).candidates).toEqual([
+    expect(credentialOrder(keyring, nginx).candidates).toEqual([
       { ...candidate('one', hub, 'a'), isOrderRandom: true },
       { ...candidate('one', 'index.docker.io', 'b'), isOrderRandom: true },
     ])
@@ -110,14 +114,14 @@ describe('the order of tries', () => {
     ['an identitytoken alone', { identitytoken: canary }, '', true],
     ['a password without a user', { auth: base64(`:${canary}`) }, '', false],
   ])('has entries with %s, which are tries without a credential', (_, entry, username, token) => {
-    expect(pullOrder(withAuths({ one: { 'ghcr.io': entry } }), tool)).toMatchObject({
+    expect(credentialOrder(withAuths({ one: { 'ghcr.io': entry } }), tool)).toMatchObject({
       outcome: 'credentials',
       candidates: [{ username, isAnonymous: true, hasIdentityToken: token }],
     })
   })
 
   it('is empty when nothing matches, and then the node or nobody speaks for the pod', () => {
-    expect(pullOrder(withAuths({ one: { 'quay.io': login('a') } }), tool)).toMatchObject({
+    expect(credentialOrder(withAuths({ one: { 'quay.io': login('a') } }), tool)).toMatchObject({
       outcome: 'no-credentials',
       candidates: [],
     })
@@ -142,14 +146,14 @@ describe('a key that is passed over', () => {
     ['ghcr.io/%25zz', tool, 'not-a-url'],
     ['gh[a-c]r.io', tool, 'not-a-url'],
   ])('%s for %j: %s', (key, repository, reason) => {
-    const order = pullOrder(withAuths({ one: { [key]: login('a') } }), repository)
+    const order = credentialOrder(withAuths({ one: { [key]: login('a') } }), repository)
 
     expect(order.candidates).toEqual([])
     expect(order.ignoredKeys).toEqual([{ secret: 'one', key, reason }])
   })
 
   it('is that of the last resort when another matches', () => {
-    const order = pullOrder(
+    const order = credentialOrder(
       withAuths({ one: { 'index.docker.io': login('a') }, two: { 'docker.io': login('b') } }),
       nginx,
     )
@@ -168,7 +172,7 @@ describe('a secret that is passed over', () => {
   const json = 'kubernetes.io/dockerconfigjson'
   const cfg = 'kubernetes.io/dockercfg'
 
-  it.each<[string, SecretState, string, string | null]>([
+  it.each<[string, PullSecretState, string, string | null]>([
     ['is missing', 'missing', 'missing', null],
     ['may not be read', 'unreadable', 'unreadable', null],
     ['is Opaque', { type: 'Opaque', data: { '.dockerconfigjson': text } }, 'wrong-type', 'Opaque'],
@@ -180,7 +184,7 @@ describe('a secret that is passed over', () => {
     ['has no auths', secretOf({ 'ghcr.io': login('a') }), 'no-entries', json],
     ['names programs', secretOf({ auths: {}, credsStore: 'desktop' }), 'helpers-only', json],
   ])('because it %s', (_, state, reason, type) => {
-    const order = pullOrder(keyringOf({ one: state }), tool)
+    const order = credentialOrder(keyringOf({ one: state }), tool)
 
     expect(order).toMatchObject({ outcome: 'no-credentials', candidates: [], faults: [] })
     expect(order.ignoredSecrets).toEqual([{ secret: 'one', reason, type }])
@@ -188,7 +192,7 @@ describe('a secret that is passed over', () => {
   })
 
   it('because its name is empty', () => {
-    expect(pullOrder(keyringOf({}, ['']), tool).ignoredSecrets).toEqual([
+    expect(credentialOrder(keyringOf({}, ['']), tool).ignoredSecrets).toEqual([
       { secret: '', reason: 'no-name', type: null },
     ])
   })
@@ -199,7 +203,7 @@ describe('a secret that is passed over', () => {
       two: { type: cfg, data: { '.dockercfg': legacy } },
     })
 
-    expect(pullOrder(keyring, tool).candidates).toEqual([candidate('two', 'ghcr.io', 'a')])
+    expect(credentialOrder(keyring, tool).candidates).toEqual([candidate('two', 'ghcr.io', 'a')])
   })
 })
 
@@ -216,7 +220,7 @@ describe('an entry that cannot be read', () => {
   })
 
   it('stops every image of the pod, whatever its registry', () => {
-    expect(pullOrder(keyring, tool)).toMatchObject({
+    expect(credentialOrder(keyring, tool)).toMatchObject({
       outcome: 'fails',
       candidates: [],
       faults: [
@@ -237,7 +241,10 @@ describe('an entry that cannot be read', () => {
   ])('or can is told of without the password in its key: %j', (key) => {
     for (const entry of [login('a', 'p'), { auth: '%' }]) {
       const keyring = withAuths({ one: { [key]: entry } })
-      const text = JSON.stringify([pullOrder(keyring, tool), candidateCredentials(keyring, tool)])
+      const text = JSON.stringify([
+        credentialOrder(keyring, tool),
+        candidateCredentials(keyring, tool),
+      ])
 
       expect(text).not.toContain(canary)
       expect(text).toMatch(/(?:ghcr|quay)\.io/)
@@ -245,8 +252,8 @@ describe('an entry that cannot be read', () => {
   })
 
   it('is told of without its value, as is everything', () => {
-    const orders = [nginx, tool].map((repository) => pullOrder(keyring, repository))
-    const fine = pullOrder(withAuths({ one: { 'ghcr.io': login('a') } }), tool)
+    const orders = [nginx, tool].map((repository) => credentialOrder(keyring, repository))
+    const fine = credentialOrder(withAuths({ one: { 'ghcr.io': login('a') } }), tool)
 
     for (const text of [canary, base64(canary), login('a').auth]) {
       expect(JSON.stringify([...orders, fine])).not.toContain(text)

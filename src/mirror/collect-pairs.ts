@@ -4,38 +4,38 @@ import { text as readAll } from 'node:stream/consumers'
 import type { Config, MirrorImage } from '../config/config.ts'
 import { BerthError } from '../errors.ts'
 import { canonicalReference } from '../decision/fallback/registry-aliases.ts'
-import type { Pair } from './pair.ts'
-import { type MirrorPlan, planImages, type WantedImage } from './plan.ts'
+import type { ImagePair } from './image-pair.ts'
+import { type CopyPlan, planCopies, type ImageToCopy } from './copy-plan.ts'
 import { parseReference } from '../decision/reference/parse.ts'
 import { formatReference, type Reference, withDefaultTag } from '../decision/reference/reference.ts'
 import { RegistryError } from '../registry/http/registry-error.ts'
-import type { Registries } from '../registry/repository.ts'
+import type { RegistryClient } from '../registry/registry-client.ts'
 import { listTags } from '../registry/manifests/tags.ts'
 import { type ImageSources, readUses, type Use } from '../manifests/image-uses.ts'
 
 /** What is to be copied, and what was asked for and cannot be. */
-export interface WantedPairs extends MirrorPlan {
+export interface CollectedPairs extends CopyPlan {
   readonly unlisted: readonly { readonly image: string; readonly reason: string }[]
 }
 
 /** What the command line asks for. */
-export interface WantedPairsOptions extends ImageSources {
+export interface CollectPairsOptions extends ImageSources {
   /** Images, pairs `SRC=DST`, or `-` for the names on `stdin`. */
   readonly names: readonly string[]
   readonly signal: AbortSignal
 }
 
 /** Everything that was asked for, pairs first. Throws `usage`, `invalid-reference`, and what `readUses` throws. */
-export async function wantedPairs(
-  { config, registries }: { readonly config: Config | null; readonly registries: Registries },
-  options: WantedPairsOptions,
-): Promise<WantedPairs> {
+export async function collectPairs(
+  { config, registries }: { readonly config: Config | null; readonly registries: RegistryClient },
+  options: CollectPairsOptions,
+): Promise<CollectedPairs> {
   const { pairs, rest } = givenPairs(options.names, config)
   if (config === null) return { pairs, skipped: [], unlisted: [] }
   const namespace = options.namespace ?? 'default'
   const names = await namesOf(rest, options.stdin)
   const uses = await readUses(options, config)
-  const images: WantedImage[] = [
+  const images: ImageToCopy[] = [
     ...names.map((name) => ({ reference: readImage(name), namespace })),
     ...uses.flatMap((use) => wantedBy(use, options.onProblem)),
   ]
@@ -47,10 +47,10 @@ export async function wantedPairs(
       else unlisted.push({ image: formatReference(image.reference), reason: found as string })
     }
   }
-  const plan = planImages(config.table, images)
+  const plan = planCopies(config.table, images)
   // Who names an image wants it copied; of a manifest's or a cluster's images some may well have no mirror.
   const named = new Set(names.map((name) => formatReference(readImage(name))))
-  const isMissed = ({ image }: MirrorPlan['skipped'][number]) => named.has(image)
+  const isMissed = ({ image }: CopyPlan['skipped'][number]) => named.has(image)
   return {
     pairs: [...pairs, ...plan.pairs],
     skipped: plan.skipped.filter((each) => !isMissed(each)),
@@ -66,7 +66,7 @@ function configured({ mirror }: Config): readonly MirrorImage[] {
 }
 
 /** Whether the names can be copied without a config: two names, or `SRC=DST` each. */
-export function namesOnlyPairs(names: readonly string[]): boolean {
+export function areAllPairs(names: readonly string[]): boolean {
   if (names.length === 0) return false
   return names.length === 2 || names.every((name) => name.includes('='))
 }
@@ -80,7 +80,7 @@ const isNoPair = (name: string): boolean => !name.includes('=')
 function givenPairs(
   positionals: readonly string[],
   config: Config | null,
-): { readonly pairs: readonly Pair[]; readonly rest: readonly string[] } {
+): { readonly pairs: readonly ImagePair[]; readonly rest: readonly string[] } {
   const [source = '', destination = ''] = positionals
   if (positionals.length === 2 && positionals.every(isNoPair)) {
     const to = parseReference(destination)
@@ -97,7 +97,7 @@ function givenPairs(
   return { pairs, rest: positionals.filter(isNoPair) }
 }
 
-function pairOf(source: string, destination: string): Pair {
+function pairOf(source: string, destination: string): ImagePair {
   const from = readImage(source)
   const parsed = parseReference(destination)
   if (!parsed.ok) throw new BerthError('invalid-reference', `${destination}: ${parsed.message}`)
@@ -124,7 +124,7 @@ async function namesOf(positionals: readonly string[], stdin: Readable): Promise
 function wantedBy(
   { image, namespace, by }: Use,
   onProblem: (message: string) => void,
-): WantedImage[] {
+): ImageToCopy[] {
   const parsed = parseReference(image)
   if (parsed.ok) return [{ reference: parsed.reference, namespace }]
   onProblem(`${image} is passed over: ${parsed.message} (${by})`)
@@ -133,10 +133,10 @@ function wantedBy(
 
 /** The images that an entry of the config stands for, or why that cannot be told. */
 async function imagesOfEntry(
-  registries: Registries,
+  registries: RegistryClient,
   image: MirrorImage,
   signal: AbortSignal,
-): Promise<readonly WantedImage[] | string> {
+): Promise<readonly ImageToCopy[] | string> {
   const { reference, named, isOpen } = image
   const namespace = 'default'
   if (!isOpen && named.length === 0) return [{ reference: withDefaultTag(reference), namespace }]

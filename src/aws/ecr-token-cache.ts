@@ -3,13 +3,13 @@
  * fetched when somebody asks, and again when somebody asks after half of their life: nothing runs on its own, and
  * whoever asks for a token that is still good never waits.
  */
-import type { EcrFailure } from './ecr-failure.ts'
-import { type ChainDependencies, type EcrToken, fetchToken } from './role-chain.ts'
-import { floorMs, refreshAfterMs, retryAfterMs } from './token-schedule.ts'
-import { type EcrSettings, tokenKey } from './ecr-settings.ts'
+import type { EcrFailure } from './describe-aws-error.ts'
+import { type RoleChainDependencies, type EcrToken, fetchEcrToken } from './role-chain.ts'
+import { minRefreshMs, refreshDelayMs, retryDelayMs } from './ecr-token-refresh.ts'
+import { type EcrSettings, ecrTokenKey } from './ecr-settings.ts'
 
 /** What is known of one identity and region. */
-export interface TokenState {
+export interface EcrTokenState {
   /** The last token that came, while it is good. */
   readonly token: EcrToken | null
   /** Why the last attempt failed; null when it did not. */
@@ -18,14 +18,14 @@ export interface TokenState {
   readonly dueAt: number
 }
 
-export interface EcrTokens {
+export interface EcrTokenCache {
   /** The token, at once while there is a good one; refreshes it behind the caller's back when that is due. */
-  current(settings: EcrSettings): Promise<TokenState>
+  current(settings: EcrSettings): Promise<EcrTokenState>
   /** The same, but waits for a refresh that is due. */
-  refreshed(settings: EcrSettings): Promise<TokenState>
+  refreshed(settings: EcrSettings): Promise<EcrTokenState>
 }
 
-export interface TokensDependencies extends ChainDependencies {
+export interface EcrTokenCacheDependencies extends RoleChainDependencies {
   /** From 0 to 1. */
   readonly random: () => number
   /** Told of each attempt that failed. The message holds no secret. */
@@ -43,12 +43,12 @@ interface Entry {
 }
 
 /** Makes the store of one process. */
-export function createEcrTokens(dependencies: TokensDependencies): EcrTokens {
+export function createEcrTokenCache(dependencies: EcrTokenCacheDependencies): EcrTokenCache {
   const { now, random } = dependencies
   const entries = new Map<string, Entry>()
 
   const entryOf = (settings: EcrSettings): Entry => {
-    const key = tokenKey(settings)
+    const key = ecrTokenKey(settings)
     const known = entries.get(key)
     if (known !== undefined) return known
     const made: Entry = {
@@ -64,12 +64,12 @@ export function createEcrTokens(dependencies: TokensDependencies): EcrTokens {
   }
 
   const fetchInto = async (entry: Entry, settings: EcrSettings): Promise<void> => {
-    const result = await fetchToken(dependencies, settings)
+    const result = await fetchEcrToken(dependencies, settings)
     const at = now()
     if (!result.ok) {
       entry.failures += 1
       entry.failure = result.failure
-      entry.dueAt = at + retryAfterMs(entry.failures, random())
+      entry.dueAt = at + retryDelayMs(entry.failures, random())
       dependencies.onFailure?.(result.failure)
       return
     }
@@ -77,9 +77,9 @@ export function createEcrTokens(dependencies: TokensDependencies): EcrTokens {
     entry.token = token
     entry.failure = null
     entry.failures = 0
-    entry.dueAt = at + refreshAfterMs(token.expiresAt - at, random())
+    entry.dueAt = at + refreshDelayMs(token.expiresAt - at, random())
     // A token that came this moment is good, even if it says that it has ended: then one of the clocks is wrong.
-    entry.goodUntil = Math.max(token.expiresAt, entry.dueAt + floorMs)
+    entry.goodUntil = Math.max(token.expiresAt, entry.dueAt + minRefreshMs)
   }
 
   /** Starts a refresh that is due, unless one is under way. */
@@ -93,7 +93,7 @@ export function createEcrTokens(dependencies: TokensDependencies): EcrTokens {
     return entry
   }
 
-  const stateOf = ({ token, goodUntil, failure, dueAt }: Entry): TokenState => ({
+  const stateOf = ({ token, goodUntil, failure, dueAt }: Entry): EcrTokenState => ({
     token: now() < goodUntil ? token : null,
     failure,
     dueAt,

@@ -1,11 +1,11 @@
 /** A transport, tokens and a keychain for each registry of the configuration, and for no other. */
-import type { Keychain } from '../../credentials/keychain.ts'
-import { type Network, systemNetwork } from './ip-ranges.ts'
-import { hostOf } from '../auth/token-server-policy.ts'
-import { createMemory, type SessionDependencies } from '../auth/session.ts'
-import type { RegistrySettings } from '../settings.ts'
-import { createTokenSource } from '../auth/token.ts'
-import { createTransport } from './transport.ts'
+import type { Keychain } from '../credentials/keychain.ts'
+import { type Network, systemNetwork } from './http/ip-ranges.ts'
+import { normalizeHost } from './auth/token-server-policy.ts'
+import { createChallengeCache, type SessionDependencies } from './auth/session.ts'
+import type { RegistrySettings } from './http/registry-settings.ts'
+import { createTokenSource } from './auth/token-source.ts'
+import { createTransport } from './http/transport.ts'
 
 export interface ConnectionDependencies {
   readonly registries: ReadonlyMap<string, RegistrySettings>
@@ -16,13 +16,13 @@ export interface ConnectionDependencies {
   readonly network?: Network
 }
 
-export interface Connected extends SessionDependencies {
+export interface RegistryConnection extends SessionDependencies {
   readonly keychain: Keychain
 }
 
 export interface Connections {
   /** Undefined for a host that the configuration does not know. */
-  get(host: string): Connected | undefined
+  get(host: string): RegistryConnection | undefined
   close(): Promise<void>
 }
 
@@ -52,18 +52,18 @@ export function apiUrl(endpoint: URL, path: string): URL {
 function connect(
   settings: RegistrySettings,
   { registries, keychainFor, now, network = systemNetwork }: ConnectionDependencies,
-): Connected {
+): RegistryConnection {
   const { endpoint, ca, authHosts } = settings
-  const listed = new Set([
+  const listedOrigins = new Set([
     ...[...registries.values()].flatMap((one) => [one.endpoint.origin, ...originsOf(one.host)]),
     ...authHosts.flatMap(originsOf),
   ])
-  const transport = createTransport({ network, home: endpoint.origin, listed, ca })
+  const transport = createTransport({ network, registryOrigin: endpoint.origin, listedOrigins, ca })
   return {
     settings,
     transport,
     tokens: createTokenSource({ transport, now }),
-    memory: createMemory(),
+    challenges: createChallengeCache(),
     keychain: keychainFor(settings),
     now,
   }
@@ -71,7 +71,7 @@ function connect(
 
 function originsOf(host: string): string[] {
   return ['https:', 'http:'].flatMap((protocol) => {
-    const name = hostOf(host, protocol)
+    const name = normalizeHost(host, protocol)
     return name === null ? [] : [`${protocol}//${name}`]
   })
 }

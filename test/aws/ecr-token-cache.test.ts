@@ -2,11 +2,11 @@ import { mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import type { AwsApi, AwsCaller } from '../../src/aws/sdk.ts'
+import type { AwsApi, AwsCallOptions } from '../../src/aws/sdk.ts'
 import { createEcrKeychain } from '../../src/aws/ecr-keychain.ts'
-import { ceilingMs, floorMs } from '../../src/aws/token-schedule.ts'
+import { maxRefreshMs, minRefreshMs } from '../../src/aws/ecr-token-refresh.ts'
 import type { EcrSettings } from '../../src/aws/ecr-settings.ts'
-import { createEcrTokens } from '../../src/aws/ecr-token-store.ts'
+import { createEcrTokenCache } from '../../src/aws/ecr-token-cache.ts'
 import { registryHost, secondRole, settings, startOfTests } from '../support/ecr.ts'
 
 const twelveHours = 43_200_000
@@ -19,7 +19,7 @@ function world({ livesMs = twelveHours, random = 0 } = {}) {
     fault: null as string | null,
     hold: Promise.resolve(),
   }
-  const asked: AwsCaller[] = []
+  const asked: AwsCallOptions[] = []
   const problems: string[] = []
   const fail = () => {
     if (state.fault !== null) throw Object.assign(new Error('no'), { name: state.fault })
@@ -43,7 +43,7 @@ function world({ livesMs = twelveHours, random = 0 } = {}) {
       }
     },
   }
-  const tokens = createEcrTokens({
+  const tokens = createEcrTokenCache({
     aws,
     env: {},
     secretsDirectory: '/nowhere',
@@ -95,7 +95,7 @@ describe('a refresh', () => {
   it('is made once, after half of the life, and behind the back of whoever asks', async () => {
     const { state, asked, password } = world()
     await password()
-    state.now += ceilingMs - 1
+    state.now += maxRefreshMs - 1
     const before = await password()
     state.now += 1
     const atHalfLife = await Promise.all([password(), password()])
@@ -113,7 +113,7 @@ describe('a refresh', () => {
   it('is waited for by whoever wants the newest', async () => {
     const { state, tokens } = world()
     await tokens.refreshed(settings)
-    state.now += ceilingMs
+    state.now += maxRefreshMs
 
     expect((await tokens.refreshed(settings)).token?.password).toBe('token-2')
   })
@@ -126,7 +126,7 @@ describe('a refresh', () => {
       state.now += 60_000
     }
 
-    expect(asked).toHaveLength(60 / (floorMs / 60_000))
+    expect(asked).toHaveLength(60 / (minRefreshMs / 60_000))
     expect(seen).not.toContain(undefined)
   })
 })
@@ -139,7 +139,7 @@ describe('a token that does not say when it ends', () => {
     'because the answer %s is good, and is fetched again after the floor',
     async (_, expiresAt) => {
       let now = startOfTests
-      const tokens = createEcrTokens({
+      const tokens = createEcrTokenCache({
         aws: {
           assumeRoleWithWebIdentity: () => Promise.reject(new Error('not asked for here')),
           assumeRole: () => Promise.reject(new Error('not asked for here')),
@@ -154,7 +154,7 @@ describe('a token that does not say when it ends', () => {
       })
       const direct: EcrSettings = { ...settings, chain: [] }
       const seen: (string | undefined)[] = []
-      for (const after of [0, floorMs - 1, floorMs]) {
+      for (const after of [0, minRefreshMs - 1, minRefreshMs]) {
         now = startOfTests + after
         seen.push((await tokens.refreshed(direct)).token?.password)
       }
@@ -162,7 +162,7 @@ describe('a token that does not say when it ends', () => {
       expect(seen).toEqual([
         String(startOfTests),
         String(startOfTests),
-        String(startOfTests + floorMs),
+        String(startOfTests + minRefreshMs),
       ])
     },
   )
@@ -174,7 +174,7 @@ describe('when a refresh fails', () => {
     await password()
     state.fault = 'Throttling'
     const found: (string | null)[] = []
-    for (const at of [ceilingMs, twelveHours - 1, twelveHours]) {
+    for (const at of [maxRefreshMs, twelveHours - 1, twelveHours]) {
       state.now = startOfTests + at
       const { token } = await tokens.refreshed(settings)
       found.push(token?.password ?? null)
@@ -197,7 +197,7 @@ describe('when a refresh fails', () => {
     expect(asked).toHaveLength(6 + Math.floor((3600 - 310) / 300))
 
     state.fault = null
-    state.now += floorMs
+    state.now += minRefreshMs
 
     expect((await tokens.current(direct)).failure).toBeNull()
   })
@@ -229,7 +229,7 @@ describe('when a refresh fails', () => {
   ])('an answer with %s is a failure, and nothing is lost by it', async (_, token) => {
     const { tokens, asked } = world()
     await tokens.current(settings)
-    const answers = createEcrTokens({
+    const answers = createEcrTokenCache({
       aws: {
         assumeRoleWithWebIdentity: () => Promise.reject(new Error('not asked for here')),
         assumeRole: () => Promise.reject(new Error('not asked for here')),
@@ -244,7 +244,7 @@ describe('when a refresh fails', () => {
 
     const { token: got, failure } = await answers.current({ ...settings, chain: [] })
 
-    expect([got, failure?.link, failure?.code]).toEqual([null, 'token', 'EmptyAnswer'])
+    expect([got, failure?.step, failure?.code]).toEqual([null, 'token', 'EmptyAnswer'])
     expect(asked).toHaveLength(1)
   })
 })
@@ -268,7 +268,7 @@ describe('static keys', () => {
     const secretsDirectory = mkdtempSync(join(tmpdir(), 'berth-keys-'))
     const used: (string | undefined)[] = []
     let now = startOfTests
-    const tokens = createEcrTokens({
+    const tokens = createEcrTokenCache({
       aws: {
         assumeRoleWithWebIdentity: () => Promise.reject(new Error('not asked for here')),
         assumeRole: () => Promise.reject(new Error('not asked for here')),
@@ -293,7 +293,7 @@ describe('static keys', () => {
       writeFileSync(join(secretsDirectory, 'AWS_ACCESS_KEY_ID'), 'AKIA')
       writeFileSync(join(secretsDirectory, 'AWS_SECRET_ACCESS_KEY'), `${key}\n`)
       const { token } = await tokens.refreshed(withKeys)
-      now += ceilingMs
+      now += maxRefreshMs
       expect(token?.caller).toBe('arn:aws:iam::1:user/u')
     }
 

@@ -5,7 +5,7 @@
  */
 
 /** True when the whole label matches. Takes time linear in the label for each star. */
-export function matchesLabel(pattern: string, label: string): boolean {
+export function matchesHostLabel(pattern: string, label: string): boolean {
   // An address without a port keeps its brackets, and so becomes a class of characters: it stands for one of them.
   if (pattern.startsWith('[')) {
     return pattern.endsWith(']') && label.length === 1 && pattern.slice(1, -1).includes(label)

@@ -3,18 +3,18 @@
  * without a word (k8s.io/kubernetes v1.36, pkg/kubelet/images/image_manager.go and kuberuntime/kuberuntime_image.go).
  * What this module says may be shown to anyone who may know the secrets' names: it holds no password.
  */
-import { type Mismatch, mismatchOf, selectFor } from './registry-keys.ts'
+import { type KeyMismatch, keyMismatch, entriesFor } from './docker-config-keys.ts'
 import type { Credential } from './keychain.ts'
 import type { IgnoredSecret, Keyring, KeyringEntry, KeyringFault } from './keyring.ts'
 
 /** A repository, as a parsed image reference has it. */
-export interface Repository {
+export interface ImageRepository {
   /** With the port, if there is one; `docker.io` for Docker Hub. */
   readonly domain: string
   readonly path: string
 }
 
-export interface Candidate {
+export interface CredentialCandidate {
   readonly secret: string
   /** As the secret has it, but for a user and password in it. */
   readonly key: string
@@ -32,10 +32,10 @@ export interface Candidate {
 export interface IgnoredKey {
   readonly secret: string
   readonly key: string
-  readonly reason: Mismatch
+  readonly reason: KeyMismatch
 }
 
-export interface PullOrder {
+export interface CredentialOrder {
   /**
    * `fails`: a secret cannot be read, so the kubelet asks no registry, for this image or another of the pod.
    * `credentials`: each candidate is tried until one works, then the node's own; the image is never asked for without any.
@@ -46,7 +46,7 @@ export interface PullOrder {
   /** False when a secret was unreadable: there may be more candidates, or a fault. */
   readonly isComplete: boolean
   /** In the order of the tries; none when it fails. */
-  readonly candidates: readonly Candidate[]
+  readonly candidates: readonly CredentialCandidate[]
   /** The first is the one that the kubelet tells of. */
   readonly faults: readonly KeyringFault[]
   /** The same for every image of the pod. */
@@ -62,10 +62,10 @@ export interface PullOrder {
  * image that is on the node already (KubeletEnsureSecretPulledImages): that changes nothing in their order, but a fault
  * can then stop such an image too (pullmanager/image_pull_manager.go, MustAttemptImagePull).
  */
-export function pullOrder(keyring: Keyring, repository: Repository): PullOrder {
+export function credentialOrder(keyring: Keyring, repository: ImageRepository): CredentialOrder {
   const { domain, path } = repository
   const isBroken = keyring.faults.length > 0
-  const selected = selectFor(keyring.entries, domain, path)
+  const selected = entriesFor(keyring.entries, domain, path)
   const candidates = isBroken ? [] : selected.map(describe)
   return {
     outcome: isBroken ? 'fails' : candidates.length > 0 ? 'credentials' : 'no-credentials',
@@ -75,7 +75,7 @@ export function pullOrder(keyring: Keyring, repository: Repository): PullOrder {
     ignoredSecrets: keyring.ignored,
     ignoredKeys: [
       ...keyring.entries.flatMap(({ secret, key, registry }) => {
-        const reason = mismatchOf(registry, domain, path)
+        const reason = keyMismatch(registry, domain, path)
         return reason === null ? [] : [{ secret, key, reason }]
       }),
       ...keyring.badKeys.map((bad) => ({ ...bad, reason: 'not-a-url' as const })),
@@ -89,10 +89,10 @@ export function pullOrder(keyring: Keyring, repository: Repository): PullOrder {
 /** The credentials of the candidates, one for each and in their order, for whoever has leave to try them. */
 export function candidateCredentials(
   keyring: Keyring,
-  { domain, path }: Repository,
+  { domain, path }: ImageRepository,
 ): readonly Credential[] {
   if (keyring.faults.length > 0) return []
-  return selectFor(keyring.entries, domain, path).map(({ secret, key, username, password }) => ({
+  return entriesFor(keyring.entries, domain, path).map(({ secret, key, username, password }) => ({
     username,
     password,
     source: `secret ${secret}, key ${key}`,
@@ -103,7 +103,7 @@ function describe(
   entry: KeyringEntry,
   index: number,
   selected: readonly KeyringEntry[],
-): Candidate {
+): CredentialCandidate {
   const { secret, key, username, password, hasIdentityToken } = entry
   const first = selected.findIndex(
     (other) => other.username === username && other.password === password,

@@ -1,10 +1,10 @@
 /** What an error of AWS means for one link of a chain, and what mends it. */
 
 /** Which kind of link broke: a closed list, for metrics. */
-export type LinkKind = 'identity' | 'web-identity' | 'role' | 'token' | 'repository'
+export type RoleChainStep = 'identity' | 'web-identity' | 'role' | 'token' | 'repository'
 
 export interface EcrFailure {
-  readonly link: LinkKind
+  readonly step: RoleChainStep
   /** AWS's own code, for example `AccessDenied`, or Node.js's code of a connection that failed. */
   readonly code: string
   /** For operators: the chain up to the link that broke, the code, AWS's words and the fix. Holds no secret. */
@@ -14,8 +14,8 @@ export interface EcrFailure {
 }
 
 /** How a link is shown, and who tried to take it. */
-export interface BrokenLink {
-  readonly link: LinkKind
+export interface FailedStep {
+  readonly step: RoleChainStep
   /** The links from the first to the one that broke, as people know them. */
   readonly path: readonly string[]
   /** Who made the call: an ARN, or what stands for it. */
@@ -29,26 +29,26 @@ export interface BrokenLink {
 const maxWords = 400
 
 /** Puts a broken link into words: `ECR token for us-east-1: web identity → role X: AccessDenied: …; FIX`. */
-export function describeFailure(error: unknown, broken: BrokenLink): EcrFailure {
-  const { link, path, region, secrets } = broken
+export function describeAwsError(error: unknown, broken: FailedStep): EcrFailure {
+  const { step, path, region, secrets } = broken
   const code = codeOf(error)
   const words = wordsOf(error, secrets)
   const said = words === '' || words === code ? code : `${code}: ${words}`
-  const wanted = link === 'repository' ? 'repository of ECR in' : 'ECR token for'
+  const wanted = step === 'repository' ? 'repository of ECR in' : 'ECR token for'
   return {
-    link,
+    step,
     code,
     message: `${wanted} ${region}: ${path.join(' → ')}: ${said}; ${fixFor(code, broken)}`,
     summary: `no ${wanted} ${region}: ${placeOf(broken)}: ${code}`,
   }
 }
 
-function placeOf({ link, path }: BrokenLink): string {
-  if (link === 'identity') return "Berth's own identity"
-  if (link === 'token') return 'ecr:GetAuthorizationToken'
-  if (link === 'repository') return 'ecr:CreateRepository'
+function placeOf({ step, path }: FailedStep): string {
+  if (step === 'identity') return "Berth's own identity"
+  if (step === 'token') return 'ecr:GetAuthorizationToken'
+  if (step === 'repository') return 'ecr:CreateRepository'
   // The first of a path is the identity, and each one behind it a role.
-  return link === 'web-identity' ? 'web identity' : `role ${path.length - 1} of the chain`
+  return step === 'web-identity' ? 'web identity' : `role ${path.length - 1} of the chain`
 }
 
 const networkCodes = new Set([
@@ -83,7 +83,7 @@ function wordsOf(error: unknown, secrets: readonly string[]): string {
   return line.length > maxWords ? `${line.slice(0, maxWords)}…` : line
 }
 
-function fixFor(code: string, { link, path, caller }: BrokenLink): string {
+function fixFor(code: string, { step, path, caller }: FailedStep): string {
   if (isNetwork(code)) {
     return 'this API has to be within reach of Berth; `ecr.endpoints` names a VPC endpoint'
   }
@@ -95,11 +95,11 @@ function fixFor(code: string, { link, path, caller }: BrokenLink): string {
   }
   if (code === 'EmptyAnswer') return 'the address under `endpoints` may not be the one of this API'
   const subject = path.at(-1) ?? ''
-  if (link === 'identity') return identityFix(code)
-  if (link === 'web-identity') return webIdentityFix(code, subject, caller)
-  if (link === 'role') return roleFix(code, subject, caller)
+  if (step === 'identity') return identityFix(code)
+  if (step === 'web-identity') return webIdentityFix(code, subject, caller)
+  if (step === 'role') return roleFix(code, subject, caller)
   if (!/AccessDenied|UnauthorizedOperation/.test(code)) return keysFix(code)
-  return link === 'repository'
+  return step === 'repository'
     ? `allow ecr:CreateRepository to ${caller}; in another account than its own nobody can be allowed it`
     : `allow ecr:GetAuthorizationToken to ${caller}, on Resource "*": it has no narrower one`
 }

@@ -2,16 +2,16 @@
 import { canonicalReference } from '../decision/fallback/registry-aliases.ts'
 import { selectCandidates, type FallbackTable } from '../decision/fallback/table.ts'
 import { formatReference, type Reference, withDefaultTag } from '../decision/reference/reference.ts'
-import type { Pair } from './pair.ts'
+import type { ImagePair } from './image-pair.ts'
 
-export interface WantedImage {
+export interface ImageToCopy {
   readonly reference: Reference
   /** For templates with `{namespace}`. */
   readonly namespace: string
 }
 
-export interface MirrorPlan {
-  readonly pairs: readonly Pair[]
+export interface CopyPlan {
+  readonly pairs: readonly ImagePair[]
   /** Images that nothing is done for, and why. */
   readonly skipped: readonly { readonly image: string; readonly reason: string }[]
 }
@@ -20,8 +20,8 @@ export interface MirrorPlan {
  * The first mirror candidate on each mirror of the row, from the image's own registry under the tag that the row tries.
  * Alternates are neither: another publisher's copy must not come to stand under this one's name.
  */
-export function planImages(table: FallbackTable, images: readonly WantedImage[]): MirrorPlan {
-  const pairs = new Map<string, Pair>()
+export function planCopies(table: FallbackTable, images: readonly ImageToCopy[]): CopyPlan {
+  const pairs = new Map<string, ImagePair>()
   const skipped = new Map<string, string>()
   for (const { reference, namespace } of images) {
     const canonical = canonicalReference(reference)
@@ -44,7 +44,7 @@ export function planImages(table: FallbackTable, images: readonly WantedImage[])
   }
 }
 
-function pairsOf(table: FallbackTable, canonical: Reference, namespace: string): Pair[] {
+function pairsOf(table: FallbackTable, canonical: Reference, namespace: string): ImagePair[] {
   const { row, candidates } = selectCandidates(table, canonical, namespace)
   const hosts = new Set<string>()
   return candidates.flatMap(({ reference, kind }) => {

@@ -6,7 +6,7 @@ import {
   ask,
   credential,
   exchangesOf,
-} from '../../support/registry-client.ts'
+} from '../../support/manifest-source.ts'
 
 const open: (Client | FakeRegistry)[] = []
 

@@ -2,9 +2,9 @@
 import { LRUCache } from 'lru-cache'
 import { credentialIdentity } from '../../credentials/credential-identity.ts'
 import type { Credential } from '../../credentials/keychain.ts'
-import { failed, type FailedAnswer, shortHost } from '../http/network-error.ts'
+import { failed, type RequestFailure, shortHost } from '../http/network-error.ts'
 import { describeStatus, failureForStatus } from '../http/status.ts'
-import type { Reply, Transport } from '../http/transport.ts'
+import type { HttpResponse, Transport } from '../http/transport.ts'
 
 interface TokenRequest {
   /** Already checked: nothing here asks whether it may be trusted. */
@@ -22,13 +22,13 @@ type TokenResult =
       /** To be called when the registry refuses the token: the next one may have more rights. */
       readonly forget: () => void
     }
-  | { readonly ok: false; readonly answer: FailedAnswer }
+  | { readonly ok: false; readonly failure: RequestFailure }
 
 export interface TokenSource {
   get(request: TokenRequest): Promise<TokenResult>
 }
 
-export interface TokenDependencies {
+export interface TokenSourceDependencies {
   readonly transport: Transport
   readonly now: () => number
 }
@@ -49,7 +49,7 @@ const maxLifeSeconds = 86_400
 const usedShare = 0.9
 
 /** Fetches tokens and keeps each for the one credential that it was given to. */
-export function createTokenSource({ transport, now }: TokenDependencies): TokenSource {
+export function createTokenSource({ transport, now }: TokenSourceDependencies): TokenSource {
   const kept = new LRUCache<string, string>({ max: maxTokens, ttlResolution: 0, perf: { now } })
 
   return {
@@ -63,21 +63,21 @@ export function createTokenSource({ transport, now }: TokenDependencies): TokenS
       const sent = await transport.send({
         method: 'GET',
         url: tokenUrl(request),
-        headers: { accept: 'application/json', ...basicHeader(credential) },
+        headers: { accept: 'application/json', ...basicAuthorization(credential) },
         maxBodyBytes: maxTokenBytes,
         maxRedirects: 0,
         signal: request.signal,
       })
       const server = `token server ${shortHost(realm)}`
-      if (!sent.ok) return refuse(sent.answer, `${server}: ${sent.answer.detail}`)
-      const { reply } = sent
-      if (reply.status !== 200) {
+      if (!sent.ok) return refuse(sent.failure, `${server}: ${sent.failure.detail}`)
+      const { response } = sent
+      if (response.status !== 200) {
         return refuse(
-          failureOfToken(reply, now),
-          `${describeStatus(reply, now)} from the ${server}`,
+          failureOfToken(response, now),
+          `${describeStatus(response, now)} from the ${server}`,
         )
       }
-      const answer = readToken(reply.body)
+      const answer = readToken(response.body)
       if (answer === null) return refuse(failed('invalid', ''), `the ${server} gave no token`)
       const ttl = Math.floor(answer.lifeSeconds * usedShare * 1000)
       // To lru-cache a time of 0 is for ever.
@@ -88,7 +88,9 @@ export function createTokenSource({ transport, now }: TokenDependencies): TokenS
 }
 
 /** The header for a user and password, or none. UTF-8, as RFC 7617 has it and Docker sends it. */
-export function basicHeader(credential: Credential | null): { readonly authorization?: string } {
+export function basicAuthorization(credential: Credential | null): {
+  readonly authorization?: string
+} {
   if (credential === null) return {}
   const pair = Buffer.from(`${credential.username}:${credential.password}`, 'utf8')
   return { authorization: `Basic ${pair.toString('base64')}` }
@@ -108,14 +110,14 @@ function tokenUrl({ realm, service, scopes }: TokenRequest): URL {
 }
 
 /** A token server that says anything but yes, wait or try later has said no: 401 is for a wrong password. */
-function failureOfToken(reply: Reply, now: () => number): FailedAnswer {
-  const failure = failureForStatus(reply, now)
+function failureOfToken(response: HttpResponse, now: () => number): RequestFailure {
+  const failure = failureForStatus(response, now)
   const isPassing = failure.outcome === 'limited' || failure.outcome === 'unreachable'
   return isPassing ? failure : failed('denied', failure.detail)
 }
 
-function refuse({ outcome }: FailedAnswer, detail: string): TokenResult {
-  return { ok: false, answer: failed(outcome, detail) }
+function refuse({ outcome }: RequestFailure, detail: string): TokenResult {
+  return { ok: false, failure: failed(outcome, detail) }
 }
 
 function readToken(body: Buffer | null): { token: string; lifeSeconds: number } | null {

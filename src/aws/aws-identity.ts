@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import type { AwsKeys } from './sdk.ts'
 import type { AwsIdentity } from './ecr-settings.ts'
 
-export type Start =
+export type StartingCredentials =
   | { readonly kind: 'keys'; readonly label: string; readonly keys: AwsKeys | null }
   | {
       readonly kind: 'webIdentity'
@@ -15,23 +15,23 @@ export type Start =
       readonly sessionName: string | null
     }
 
-export interface IdentityDependencies {
+export interface AwsIdentityDependencies {
   readonly secretsDirectory: string
   readonly env: Readonly<Record<string, string | undefined>>
 }
 
 /** How an identity is called before anything of it has been read. */
-export function identityLabel(identity: AwsIdentity): string {
+export function describeIdentity(identity: AwsIdentity): string {
   if (identity.kind === 'webIdentity') return `web identity (${identity.tokenFile})`
   if (identity.kind === 'staticKeys') return `keys of secret ${identity.secret}`
   return 'identity of the environment'
 }
 
 /** Reads it. Rejects with an error whose message names the file and holds nothing of what is in it. */
-export async function readIdentity(
+export async function readAwsIdentity(
   identity: AwsIdentity,
-  { secretsDirectory, env }: IdentityDependencies,
-): Promise<Start> {
+  { secretsDirectory, env }: AwsIdentityDependencies,
+): Promise<StartingCredentials> {
   if (identity.kind === 'staticKeys') return readKeys(identity.secret, secretsDirectory)
   if (identity.kind === 'webIdentity') {
     return readWebIdentity(identity.tokenFile, identity.roleArn, null)
@@ -42,19 +42,19 @@ export async function readIdentity(
   if (file !== undefined && role !== undefined && keyId === undefined) {
     return readWebIdentity(file, role, env['AWS_ROLE_SESSION_NAME'] ?? null)
   }
-  return { kind: 'keys', label: identityLabel(identity), keys: null }
+  return { kind: 'keys', label: describeIdentity(identity), keys: null }
 }
 
 async function readWebIdentity(
   file: string,
   roleArn: string,
   sessionName: string | null,
-): Promise<Start> {
+): Promise<StartingCredentials> {
   const token = await readText(file)
   return { kind: 'webIdentity', label: describeToken(token, file), token, roleArn, sessionName }
 }
 
-async function readKeys(secret: string, secretsDirectory: string): Promise<Start> {
+async function readKeys(secret: string, secretsDirectory: string): Promise<StartingCredentials> {
   const directory = join(secretsDirectory, secret)
   const [accessKeyId, secretAccessKey] = await Promise.all([
     readText(join(directory, 'AWS_ACCESS_KEY_ID')),
@@ -63,7 +63,7 @@ async function readKeys(secret: string, secretsDirectory: string): Promise<Start
   const sessionToken = await readText(join(directory, 'AWS_SESSION_TOKEN')).catch(() => null)
   return {
     kind: 'keys',
-    label: identityLabel({ kind: 'staticKeys', secret }),
+    label: describeIdentity({ kind: 'staticKeys', secret }),
     keys: {
       accessKeyId,
       secretAccessKey,

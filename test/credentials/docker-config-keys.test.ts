@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { findMatches, isUrl, matchesKey } from '../../src/credentials/registry-keys.ts'
+import { matchingKeys, isUsableKey, matchesKey } from '../../src/credentials/docker-config-keys.ts'
 
 const ecr = '1.dkr.ecr.us-east-1.amazonaws.com'
 
@@ -61,7 +61,7 @@ describe("the kubelet's keyring (R-25)", () => {
       used: ['reg.example/v2/team'],
     },
   ])('$keys for $host/$path: $used', ({ keys, host, path, used }) => {
-    expect(findMatches(keys, host, path)).toEqual(used)
+    expect(matchingKeys(keys, host, path)).toEqual(used)
   })
 
   it.each<Row>([
@@ -79,7 +79,7 @@ describe("the kubelet's keyring (R-25)", () => {
       used: ['a.example/x', 'http://a.example'],
     },
   ])('reverse byte order of the normalised key: $keys', ({ keys, host, path, used }) => {
-    expect(findMatches(keys, host, path)).toEqual(used)
+    expect(matchingKeys(keys, host, path)).toEqual(used)
   })
 
   it.each([
@@ -128,7 +128,7 @@ describe("the kubelet's keyring (R-25)", () => {
   })
 
   it('finds no key for a repository whose host is no URL', () => {
-    expect(findMatches(['[1:2]:5000', '*', '*:5000'], '[1:2]:5000', 'x')).toEqual([])
+    expect(matchingKeys(['[1:2]:5000', '*', '*:5000'], '[1:2]:5000', 'x')).toEqual([])
   })
 
   it.each([
@@ -138,10 +138,10 @@ describe("the kubelet's keyring (R-25)", () => {
     ['r[a-f]g.example', false],
     ['reg.example/%25zz', false],
   ])('%s can be used at all: %s', (key, usable) => {
-    expect(isUrl(key)).toBe(usable)
+    expect(isUsableKey(key)).toBe(usable)
   })
 
   it('takes a name without a dot for a user of Docker Hub, in the last resort', () => {
-    expect(findMatches(['index.docker.io'], 'localhost', 'x')).toEqual(['index.docker.io'])
+    expect(matchingKeys(['index.docker.io'], 'localhost', 'x')).toEqual(['index.docker.io'])
   })
 })

@@ -6,7 +6,7 @@ import { parseReference } from '../decision/reference/parse.ts'
 import { formatReference, type Reference, withDefaultTag } from '../decision/reference/reference.ts'
 
 /** What a mirror serves now. */
-export interface Served {
+export interface ServedImage {
   readonly image: Reference
   readonly digest: string
   /** True when it was changed just now: then pods without a digest may run the old one as well. */
@@ -14,7 +14,7 @@ export interface Served {
 }
 
 /** The controller of an object. */
-export interface Owner {
+export interface OwnerRef {
   readonly kind: string
   readonly name: string
 }
@@ -27,7 +27,7 @@ export function restartPatch(now: Date): object {
 }
 
 /** Images of the mirror that the pod runs and that the mirror serves no longer, by what its spec says. */
-export function outdatedImages(pod: unknown, served: readonly Served[]): readonly string[] {
+export function outdatedImages(pod: unknown, served: readonly ServedImage[]): readonly string[] {
   const byName = new Map(served.map((each) => [nameOf(each.image), each]))
   return findSites(pod).flatMap(({ image }) => {
     const parsed = parseReference(image)
@@ -45,7 +45,7 @@ function nameOf(reference: Reference): string {
 }
 
 /** Null for what nobody would start again. */
-export function ownerOf(object: unknown): Owner | null {
+export function ownerOf(object: unknown): OwnerRef | null {
   const owners = member(member(object, 'metadata'), 'ownerReferences')
   if (!Array.isArray(owners)) return null
   const owner: unknown = owners.find((each: unknown) => member(each, 'controller') === true)

@@ -2,19 +2,19 @@
  * Which key of a docker config speaks for which repository: the kubelet's own rules, mistakes included, because what
  * it will do with a pull secret is what has to be foretold (k8s.io/kubernetes v1.36, pkg/credentialprovider/keyring.go).
  */
-import { readUrl, toByteString, type UrlParts } from './go-url.ts'
-import { matchesLabel } from './label-glob.ts'
+import { parseGoUrl, toByteString, type GoUrl } from './go-url.ts'
+import { matchesHostLabel } from './host-label-glob.ts'
 
 /** A key as the keyring keeps it. */
-export interface RegistryKey {
+export interface DockerConfigKey {
   /** Without scheme, user and query, the path decoded and without its `/v1`: a byte string, which gives the order. */
   readonly text: string
   /** The keyring reads its own text as a URL once more. Null when that cannot be done: such a key is never used. */
-  readonly url: UrlParts | null
+  readonly url: GoUrl | null
 }
 
 /** Why a key does not speak for a repository. */
-export type Mismatch =
+export type KeyMismatch =
   /** Neither is it a URL to Go, nor is what the keyring makes of it. */
   | 'not-a-url'
   /** Another name of Docker Hub than those two that the kubelet knows. */
@@ -46,22 +46,22 @@ const hubNames: ReadonlySet<string> = new Set([
  * pattern, and a path that begins with the key's. Docker Hub's last resort is in selectFor, which sees all keys.
  */
 export function matchesKey(key: string, host: string, path: string): boolean {
-  const registry = readKey(key)
-  return registry !== null && mismatchOf(registry, host, path) === null
+  const registry = parseKey(key)
+  return registry !== null && keyMismatch(registry, host, path) === null
 }
 
 /** A key for people to read: without the user and password that a URL may hold, wherever Go takes them to end. */
-export function showKey(key: string): string {
+export function redactKey(key: string): string {
   return key.replace(/^(https?:\/\/)?.*@/s, '$1')
 }
 
 /** False for a key that the kubelet can use for no image, because it is no URL to it. */
-export function isUrl(key: string): boolean {
-  return (readKey(key)?.url ?? null) !== null
+export function isUsableKey(key: string): boolean {
+  return (parseKey(key)?.url ?? null) !== null
 }
 
 /** The keys that the kubelet would use for this repository, in its order. */
-export function findMatches(
+export function matchingKeys(
   keys: readonly string[],
   host: string,
   path: string,
@@ -73,17 +73,17 @@ export function findMatches(
 export function createKeyMatcher(
   keys: readonly string[],
 ): (host: string, path: string) => readonly string[] {
-  const entries = inKeyringOrder(
+  const entries = sortLikeKubelet(
     keys.flatMap((key) => {
-      const registry = readKey(key)
+      const registry = parseKey(key)
       return registry === null ? [] : [{ key, registry }]
     }),
   )
-  return (host, path) => selectFor(entries, host, path).map(({ key }) => key)
+  return (host, path) => entriesFor(entries, host, path).map(({ key }) => key)
 }
 
 /** Not the longest first, but the reverse byte order of the key's text; those of one text stay as they were. */
-export function inKeyringOrder<Entry extends { readonly registry: RegistryKey }>(
+export function sortLikeKubelet<Entry extends { readonly registry: DockerConfigKey }>(
   entries: readonly Entry[],
 ): readonly Entry[] {
   return entries.toSorted(({ registry: { text: one } }, { registry: { text: other } }) =>
@@ -92,7 +92,7 @@ export function inKeyringOrder<Entry extends { readonly registry: RegistryKey }>
 }
 
 /** The entries that the kubelet tries for a repository, of those given in the keyring's order (keyring.go, Lookup). */
-export function selectFor<Entry extends { readonly registry: RegistryKey }>(
+export function entriesFor<Entry extends { readonly registry: DockerConfigKey }>(
   entries: readonly Entry[],
   host: string,
   path: string,
@@ -105,16 +105,16 @@ export function selectFor<Entry extends { readonly registry: RegistryKey }>(
 }
 
 /** Null for a key that is no URL: the kubelet passes it over (keyring.go, Add). */
-export function readKey(key: string): RegistryKey | null {
-  const url = readUrl(toByteString(key.replace(/^https?:\/\//, '')))
+export function parseKey(key: string): DockerConfigKey | null {
+  const url = parseGoUrl(toByteString(key.replace(/^https?:\/\//, '')))
   if (url === null) return null
   const path = /^\/v[12]\//.test(url.path) ? url.path.slice('/v1'.length) : url.path
   const text = url.host + (path === '/' ? '' : path)
-  return { text, url: readUrl(text) }
+  return { text, url: parseGoUrl(text) }
 }
 
 /** Null when the key matches by itself; otherwise the first reason that tells people what to change. */
-export function mismatchOf(key: RegistryKey, host: string, path: string): Mismatch | null {
+export function keyMismatch(key: DockerConfigKey, host: string, path: string): KeyMismatch | null {
   return mismatch(key, readTarget(host, path))
 }
 
@@ -127,27 +127,27 @@ interface Target {
 
 /** Null for a repository that is no URL, `[1:2]/x` for one: no key is for it. */
 function readTarget(host: string, path: string): Target | null {
-  const url = readUrl(`${host}/${path}`)
+  const url = parseGoUrl(`${host}/${path}`)
   if (url === null) return null
   const [labels, port] = splitHost(url.host)
   return { host, labels, port, path: url.path }
 }
 
-function mismatch(key: RegistryKey, target: Target | null): Mismatch | null {
+function mismatch(key: DockerConfigKey, target: Target | null): KeyMismatch | null {
   if (key.url === null) return 'not-a-url'
   if (target === null) return 'other-host'
   const { labels } = target
   const [patterns, port] = splitHost(key.url.host)
   const isHost =
     patterns.length === labels.length &&
-    patterns.every((pattern, index) => matchesLabel(pattern, labels[index] ?? ''))
+    patterns.every((pattern, index) => matchesHostLabel(pattern, labels[index] ?? ''))
   if (!isHost) return hostMismatch(key, target.host, patterns.length !== labels.length)
   if (port !== target.port) return 'other-port'
   // No boundary is looked for: `ghcr.io/acme` also speaks for `ghcr.io/acme-evil/x`.
   return target.path.startsWith(key.url.path) ? null : 'other-path'
 }
 
-function hostMismatch(key: RegistryKey, host: string, isCountOff: boolean): Mismatch {
+function hostMismatch(key: DockerConfigKey, host: string, isCountOff: boolean): KeyMismatch {
   if (isHub(host) && key.text === hubFallbackKey) return 'last-resort'
   const name = key.url?.host ?? ''
   if (host === 'docker.io' && hubNames.has(name)) return 'hub-name'

@@ -13,12 +13,12 @@ import type {
 } from '../../decision/resolve/manifest-source.ts'
 import {
   apiUrl,
-  type Connected,
+  type RegistryConnection,
   type ConnectionDependencies,
   createConnections,
-} from '../http/connections.ts'
+} from '../connections.ts'
 import { failed } from '../http/network-error.ts'
-import { acceptHeader, askManifest, maxManifestBytes } from './manifest-lookup.ts'
+import { acceptHeader, lookUpManifest, maxManifestBytes } from './manifest-lookup.ts'
 import { createSession } from '../auth/session.ts'
 
 /** Opens no connection and reads no credential until the first question. */
@@ -49,7 +49,7 @@ export function createManifestSource(
 }
 
 function prepared(
-  registry: Connected,
+  registry: RegistryConnection,
   { repository, reference }: ManifestQuery,
   credentials: readonly Credential[],
 ): PreparedQuery {
@@ -59,7 +59,7 @@ function prepared(
     credentialIdentity: identity,
     send: (signal) => {
       const session = createSession(registry, { repository, credentials, identity })
-      return askManifest({
+      return lookUpManifest({
         send: (method) =>
           session({
             method,

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import type { Registries } from '../../src/registry/repository.ts'
-import type { ImageResult } from '../../src/mirror/result.ts'
+import type { RegistryClient } from '../../src/registry/registry-client.ts'
+import type { CopyResult } from '../../src/mirror/copy-result.ts'
 import {
   mirrorPairs,
   pair,
@@ -14,7 +14,7 @@ import { bytes, startStore, type Store, type StoreOptions } from '../support/sto
 let source: Store
 let mirror: Store
 let clock: TestClock
-let registries: Registries
+let registries: RegistryClient
 
 async function start(of: StoreOptions = {}, to: StoreOptions = {}) {
   await stop()
@@ -37,7 +37,7 @@ async function copy(
   options: Parameters<typeof mirrorPairs>[2] = {},
   from = 'team/app:1',
   to = 'app:1',
-): Promise<ImageResult> {
+): Promise<CopyResult> {
   const [result] = await mirrorPairs(
     registries,
     [pair(`${source.host}/${from}`, `${mirror.host}/${to}`)],
@@ -553,13 +553,13 @@ describe('a registry that wants its repositories made (R-40)', () => {
     await start({}, { repositories })
     source.addImage('team/app', '1')
     const made: string[] = []
-    const makeRepository = (host: string, name: string) => {
+    const createRepository = (host: string, name: string) => {
       made.push(`${host}/${name}`)
       repositories.add(name)
       return Promise.resolve(true)
     }
 
-    expect(await copy({ makeRepository })).toMatchObject({ status: 'copied' })
+    expect(await copy({ createRepository })).toMatchObject({ status: 'copied' })
     expect(made).toEqual([`${mirror.host}/app`])
   })
 
