@@ -1,6 +1,6 @@
 /** Where a node reaches a registry. Berth can use another address, such as a Service that nodes cannot resolve. */
 import { defaultDomain } from '../../decision/reference/reference.ts'
-import type { RegistrySettings } from '../../registry/settings.ts'
+import type { RegistrySettings } from '../../registry/http/registry-settings.ts'
 
 export interface NodeRegistry {
   /** The host as images name it. */
