@@ -13,7 +13,7 @@ describe('docs/nodes.md', () => {
   const [table = '', k3s] = blocks('yaml')
   const config = configOf(table)
 
-  it('shows the files that its table gives', () => {
+  it('shows the files that its table renders', () => {
     const files = filesFor(config, 'containerd')
 
     expect(Object.keys(files)).toHaveLength(3)

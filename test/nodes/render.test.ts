@@ -17,12 +17,12 @@ import { configOf, filesFor, renderedFiles, tables } from './rendered-tables.ts'
 const plain = { airGap: false, digestOnly: false, version: null }
 const names = Object.keys(targets) as TargetName[]
 
-describe('the files', () => {
-  it('are those that the loaders were asked about, byte for byte', () => {
+describe('rendered files', () => {
+  it('are byte for byte the files that the loaders were asked about', () => {
     expect(renderedFiles()).toEqual(golden)
   })
 
-  it('do not depend on the order of keys, registries, or rows that do not meet', () => {
+  it('do not depend on the order of keys, registries, or rows that do not overlap', () => {
     const one = configOf(tables['layout'] ?? '')
     const other = configOf(`kind: BerthConfig
 fallback:
@@ -40,7 +40,7 @@ apiVersion: berth.dev/v1alpha1
     for (const target of names) expect(filesFor(other, target)).toEqual(filesFor(one, target))
   })
 
-  it('end with a line end, say whose they are, and can be read', () => {
+  it('end with a newline, have a header and can be parsed', () => {
     for (const [, files] of Object.entries(golden)) {
       for (const [path, content] of Object.entries<string>(files)) {
         expect(content).toMatch(
@@ -55,7 +55,7 @@ apiVersion: berth.dev/v1alpha1
   })
 })
 
-describe('what a format cannot say', () => {
+describe('omissions', () => {
   const omissionsOf = (target: TargetName, text: string) =>
     renderNodes(configOf(text), target, plain).omissions.map(({ path, message }) => [
       path.join('.'),
@@ -152,11 +152,11 @@ fallback: [{ name: r, ${row} }]
       'fallback.0.images.0',
       'cannot have a base path',
     ],
-  ])('%s: %s', (target, row, place, message) => {
+  ])('are reported by %s for: %s', (target, row, place, message) => {
     expect(omissionsOf(target, withRow(row))).toEqual([[place, expect.stringContaining(message)]])
   })
 
-  it('is no loss where the rest of the host goes to the same places', () => {
+  it('do not include a part of a host that its whole host implies', () => {
     const text = withRow(
       `images: ['ghcr.io/acme/**', 'ghcr.io/**'], try: ['m:1/{host}/{path}', 'ghcr.io/{path}']`,
     )
@@ -164,7 +164,7 @@ fallback: [{ name: r, ${row} }]
     expect(omissionsOf('containerd', text)).toEqual([])
   })
 
-  it('is that a mirror answers for digests alone, for K3s; and that old versions can be closed', () => {
+  it('include --digest-only for K3s, and an upstream that an old K3s cannot be kept from', () => {
     const config = configOf(tables['layout'] ?? '')
     const messages = (options: Partial<typeof plain>) =>
       renderNodes(config, 'k3s', { ...plain, ...options }).omissions.map(({ message }) => message)
@@ -186,7 +186,7 @@ fallback: [{ name: r, ${row} }]
   })
 })
 
-describe('versions', () => {
+describe('--target-version', () => {
   const config = configOf(tables['layout'] ?? '')
   const at = (target: TargetName, version: string, digestOnly = false) =>
     Object.values(
@@ -199,13 +199,13 @@ describe('versions', () => {
       ),
     ).join('\n')
 
-  it('of containerd before 2.1 know no dial_timeout', () => {
+  it('leaves dial_timeout out for containerd before 2.1', () => {
     expect(at('containerd', '1.7.20')).not.toContain('dial_timeout')
     expect(at('containerd', '2.0')).not.toContain('dial_timeout')
     expect(at('containerd', '2.1')).toContain('dial_timeout = "2s"')
   })
 
-  it('of containerd before 2 need a host table in every file', () => {
+  it('writes a host table into every file for containerd before 2', () => {
     const one = renderNodes(config, 'containerd', { ...plain, version: readVersion('1.7') }).files
     const two = renderNodes(config, 'containerd', { ...plain, version: readVersion('2.1') }).files
 
@@ -215,12 +215,12 @@ describe('versions', () => {
     ).toEqual(['certs.d/anubis:32000/hosts.toml', 'certs.d/quay.io/hosts.toml'])
   })
 
-  it('of CRI-O before 1.25 say digests for a whole registry', () => {
+  it('uses mirror-by-digest-only for CRI-O before 1.25', () => {
     expect(at('crio', '1.24', true)).toContain('mirror-by-digest-only = true')
     expect(at('crio', '1.30', true)).toContain('pull-from-mirror = "digest-only"')
   })
 
-  it('are read as people write them', () => {
+  it('accepts the usual spellings of a version', () => {
     expect(
       ['2', '1.7', 'v1.30.4+k3s1', '2.1.0-rc.1', '1.6.20~ds1', 'x', '1.x'].map(
         (each) => readVersion(each)?.version ?? null,
@@ -271,7 +271,7 @@ const tableText = fc.uniqueArray(row, { minLength: 1, maxLength: 4 }).map((rows)
     fallback: rows.map((each, index) => ({ name: `row-${index}`, ...each })),
   }),
 )
-/** A table whose rows loop is no table. */
+/** Tables with loops are rejected, so they are filtered out. */
 const table = tableText
   .map((text): Config | null => {
     try {
@@ -314,9 +314,9 @@ function stateOf(
   return { kind: 'k3s', text, closed: files.some(([name]) => name.startsWith('config.yaml.d')) }
 }
 
-describe('any table', () => {
+describe('files of any table', () => {
   it.each(['containerd', 'crio', 'k3s'] as const)(
-    '%s sends each image where the table does, unless something was left out',
+    'send each image where the table does for %s, unless there are omissions',
     (target) => {
       fc.assert(
         fc.property(table, fc.boolean(), (config, airGap) => {
@@ -333,7 +333,7 @@ describe('any table', () => {
     30_000,
   )
 
-  it('sends no image to an alternate', () => {
+  it('send no image to an alternate', () => {
     fc.assert(
       fc.property(
         table,
@@ -357,7 +357,7 @@ describe('any table', () => {
     )
   })
 
-  it('in an air gap names no registry but mirrors as a place to pull from', () => {
+  it('pull only from mirrors in an air gap', () => {
     fc.assert(
       fc.property(table, (config) => {
         const tree = new Map(
@@ -394,7 +394,7 @@ fallback: [{ name: hub, images: ['docker.io/**'], try: ['harbor.lan:8443/{host}/
     ),
   }
 
-  it('stands beside hosts.toml, and an http mirror has none', () => {
+  it('is next to hosts.toml, and an http mirror has none', () => {
     const files = filesFor(config, 'containerd')
     const { host } = parseToml(files['certs.d/docker.io/hosts.toml'] ?? '') as {
       host: Record<string, object>
@@ -408,7 +408,7 @@ fallback: [{ name: hub, images: ['docker.io/**'], try: ['harbor.lan:8443/{host}/
     expect(host['http://plain:5000']).not.toHaveProperty('ca')
   })
 
-  it('stands where K3s, CRI-O and OpenShift look for it', () => {
+  it('is where K3s, CRI-O and OpenShift look for it', () => {
     const k3s = filesFor(config, 'k3s')
     expect(k3s['certs/harbor.lan_8443.crt']).toBe(pem)
     expect(parseYaml(k3s['registries.yaml'] ?? '')).toMatchObject({
@@ -435,14 +435,14 @@ fallback: [{ name: hub, images: ['docker.io/**'], try: ['harbor.lan:8443/{host}/
   })
 })
 
-describe('mirror sets of OpenShift', () => {
+describe('OpenShift mirror sets', () => {
   interface MirrorSet {
     readonly kind: string
     readonly spec: Readonly<
       Record<string, readonly { source: string; mirrors: string[]; mirrorSourcePolicy: string }[]>
     >
   }
-  /** What the schema of config.openshift.io/v1 lets in, segment by segment: no scheme, tag or digest, a wildcard in a source only. */
+  /** The schema of config.openshift.io/v1, segment by segment: no scheme, tag or digest, and a wildcard only in a source. */
   const isName = (text: string, wildcard: boolean): boolean => {
     const [host = '', ...path] = (wildcard && text.startsWith('*.') ? text.slice(2) : text).split(
       '/',
@@ -453,7 +453,7 @@ describe('mirror sets of OpenShift', () => {
     )
   }
 
-  it('are one of a kind, with names that the schema lets in, and no source among its own mirrors', () => {
+  it('have one object of each kind, valid names, and no source among its own mirrors', () => {
     fc.assert(
       fc.property(table, fc.boolean(), (config, airGap) => {
         const text = filesFor(config, 'openshift', airGap)['image-mirrors.yaml'] ?? ''
@@ -474,8 +474,8 @@ describe('mirror sets of OpenShift', () => {
   })
 })
 
-describe('secrets', () => {
-  it('of the config reach no file', () => {
+describe('credentials of the config', () => {
+  it('are in no file', () => {
     const config = configOf(`apiVersion: berth.dev/v1alpha1
 kind: BerthConfig
 registries:
@@ -490,8 +490,8 @@ pullSecrets: [{ registries: [docker.io], secret: dockerhub-creds }]
   })
 })
 
-describe('the directory of a host', () => {
-  it('is the first that containerd looks for', () => {
+describe('directoryFor', () => {
+  it('returns the first directory that containerd looks for', () => {
     const tree = new Map([
       ['_default', ''],
       ['a_1_', ''],

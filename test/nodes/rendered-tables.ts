@@ -1,4 +1,4 @@
-/** Tables, and the files that are written for them: each is asked about in the words of its loader. */
+/** Example tables, the files rendered from them, and loader cases for those files. */
 import { readConfig } from '../../src/config/load.ts'
 import type { Config } from '../../src/config/config.ts'
 import { renderNodes } from '../../src/nodes/render.ts'
@@ -13,7 +13,7 @@ const registries = `registries:
   - { host: docker.io }
 `
 
-/** Everything in them can be said to a node in some format. */
+/** Each row of these tables can be expressed by at least one target. */
 export const tables: Readonly<Record<string, string>> = {
   anubis: `${head}${registries}fallback:
   - { name: local-builds, images: ['anubis:32000/**'], try: ['anubis:32000/{path}', 'ghcr.io/your-org/{path}', 'docker.io/{path}'] }
@@ -75,7 +75,7 @@ export function filesFor(
   return Object.fromEntries(files.map(({ path, content }) => [path, content]))
 }
 
-/** Cases of every table, target and image; for containerd of every registry. */
+/** Returns a case for each table, target and image; for containerd, for each registry. */
 export function renderedCases(): LoaderCase[] {
   return Object.entries(tables).flatMap(([name, text]) =>
     [false, true].flatMap((airGap) =>
@@ -88,7 +88,7 @@ export function renderedCases(): LoaderCase[] {
             : images
         return loaders.flatMap((loader) =>
           asked
-            // Of an air gap K3s' loader knows nothing, the flag is K3s' own; and Go asks loopback past every proxy.
+            // K3s' loader does not know the air-gap flag, which K3s itself evaluates. Go does not use a proxy for loopback.
             .filter((ask) => !isK3s || (!airGap && !ask.startsWith('localhost')))
             .map((ask) => ({
               name: `${name}${airGap ? ' in an air gap' : ''}: ${ask}`,
@@ -102,7 +102,7 @@ export function renderedCases(): LoaderCase[] {
   )
 }
 
-/** Every file of every table and target, which the stored answers are about. */
+/** Returns the files of each table and target. The recorded answers are about these files. */
 export function renderedFiles(): Record<string, Record<string, string>> {
   const targets = [
     'containerd',

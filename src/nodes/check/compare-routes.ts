@@ -1,4 +1,4 @@
-/** Do a node's files send images where the table does? */
+/** Compares where a node's files and the table send images. */
 import type { Config } from '../../config/config.ts'
 import { exampleImage } from '../../decision/fallback/example-image.ts'
 import { parseReference } from '../../decision/reference/parse.ts'
@@ -9,11 +9,12 @@ import {
   withDefaultTag,
 } from '../../decision/reference/reference.ts'
 import { type NodeState, nodeRoute } from '../runtimes/node-route.ts'
-import { tableRoute } from './table-route.ts'
+import { type RouteOptions, tableRoute } from './table-route.ts'
 
+/** `berth nodes check -o json` prints this shape. */
 export interface RouteComparison {
   readonly image: string
-  /** Places that the table asks, in order, without alternates. */
+  /** The URLs of the table, in order and without alternates. */
   readonly table: readonly string[]
   readonly node: readonly string[]
   readonly same: boolean
@@ -23,7 +24,7 @@ export function compareRoutes(
   config: Config,
   state: NodeState,
   images: readonly Reference[],
-  options: { readonly airGap: boolean },
+  options: RouteOptions,
 ): RouteComparison[] {
   return images.map((reference) => {
     const table = tableRoute(config, reference, options)
@@ -33,24 +34,24 @@ export function compareRoutes(
   })
 }
 
-/** One image for each pattern of the table, those of its tests, and one of each registry, all once. */
+/** Returns the images to compare when the caller names none: one for each pattern, the images of the config's tests, and one of each registry. */
 export function sampleImages({ table, tests, registries }: Config): Reference[] {
-  const patterns = table.rows.flatMap(({ images }) =>
+  const ofPatterns = table.rows.flatMap(({ images }) =>
     images.map((pattern) => exampleImage(pattern)),
   )
-  const tested = tests.flatMap(({ image }) => {
+  const ofTests = tests.flatMap(({ image }) => {
     const parsed = parseReference(image)
     return parsed.ok ? [parsed.reference] : []
   })
-  const listed = [...registries.keys()].map((domain) => ({
+  const ofRegistries = [...registries.keys()].map((domain) => ({
     domain,
     path: 'a/b',
     tag: null,
     digest: null,
   }))
-  const all = [...patterns, ...tested, ...listed].map((each) => withDefaultTag(each))
-  const real = all.filter(
+  const all = [...ofPatterns, ...ofTests, ...ofRegistries].map((each) => withDefaultTag(each))
+  const valid = all.filter(
     ({ domain, path }) => domain !== '' && (domain !== defaultDomain || path.includes('/')),
   )
-  return [...new Map(real.map((each) => [formatReference(each), each])).values()]
+  return [...new Map(valid.map((each) => [formatReference(each), each])).values()]
 }

@@ -1,4 +1,4 @@
-/** Where the table sends a pull, told in the terms of a node: the places that are asked, in order. */
+/** The route of a pull by the table: the URLs to ask, in order and as a node asks them. */
 import type { Config } from '../../config/config.ts'
 import { canonicalReference } from '../../decision/fallback/registry-aliases.ts'
 import { selectCandidates } from '../../decision/fallback/table.ts'
@@ -6,34 +6,35 @@ import { type Reference, withDefaultTag } from '../../decision/reference/referen
 import { nodeRegistry } from '../plan/node-registry.ts'
 
 export interface RouteOptions {
-  /** True: nobody but mirrors is asked. */
+  /** True: only mirrors are asked. */
   readonly airGap: boolean
 }
 
 /**
- * The order of the table without alternates, which only the webhook takes. Read from the table itself and not from the
- * rules that files are written from, so that a fault in those shows.
+ * Returns the route without alternates, which only the webhook uses. It is read from the table and not from the plan
+ * that files are rendered from, so that `berth nodes check` also finds a mistake in the plan.
  */
-export function tableRoute(config: Config, asked: Reference, { airGap }: RouteOptions): string[] {
-  const reference = withDefaultTag(asked)
+export function tableRoute(config: Config, image: Reference, { airGap }: RouteOptions): string[] {
+  const reference = withDefaultTag(image)
   const { row, candidates } = selectCandidates(config.table, reference, 'default')
-  const itself = canonicalReference(reference)
-  const isOriginal = candidates.some(({ kind }) => kind === 'original')
-  const wanted = candidates.flatMap(({ kind, reference }) =>
-    reference === null || kind === 'alternate' ? [] : [kind === 'original' ? itself : reference],
-  )
-  // An image for which nothing is found stays as it is, and the node asks for it where it stands.
-  if (!isOriginal && (row === null || row.otherwise === 'keep' || wanted.length === 0))
-    wanted.push(itself)
-  const isOpen = ({ domain }: Reference) =>
+  const original = canonicalReference(reference)
+  const hasOriginal = candidates.some(({ kind }) => kind === 'original')
+  const route = candidates.flatMap(({ kind, reference: candidate }) => {
+    if (candidate === null || kind === 'alternate') return []
+    return [kind === 'original' ? original : candidate]
+  })
+  // If no candidate is found, the image stays as it is, and the node asks its own registry.
+  if (!hasOriginal && (row === null || row.otherwise === 'keep' || route.length === 0))
+    route.push(original)
+  const isAllowed = ({ domain }: Reference) =>
     !airGap || row === null || config.table.mirrors.has(domain)
-  return wanted.filter(isOpen).map((each) => {
+  return route.filter(isAllowed).map((each) => {
     const { url } = nodeRegistry(each.domain, config.registries.get(each.domain))
-    return placeText(url, each)
+    return pullUrl(url, each)
   })
 }
 
-/** `http://anubis:32000/v2/library/nginx:1.27`, what is asked for at a registry's URL. A digest makes the tag count for nothing. */
-function placeText(url: string, { path, tag, digest }: Reference): string {
+/** `http://anubis:32000/v2/library/nginx:1.27`; with a digest, the tag does not matter. */
+function pullUrl(url: string, { path, tag, digest }: Reference): string {
   return `${url}/v2/${path}${digest === null ? `:${tag}` : `@${digest}`}`
 }

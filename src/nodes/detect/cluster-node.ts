@@ -1,7 +1,7 @@
-/** What a node of a cluster runs, told from its status: nobody has to log in to it. */
+/** Detects which runtime a cluster node runs, from its Node object, without access to the node. */
 import type { TargetName } from '../targets/targets.ts'
 
-/** The part of a Node that is looked at (core/v1, NodeStatus.NodeInfo). */
+/** The members of a Node that are read (core/v1, NodeStatus.NodeInfo). */
 export interface NodeObject {
   readonly metadata: { readonly name: string; readonly labels?: Readonly<Record<string, string>> }
   readonly status?: {
@@ -13,9 +13,10 @@ export interface NodeObject {
   }
 }
 
+/** `berth nodes detect --cluster -o json` prints this shape. */
 export interface ClusterNode {
   readonly node: string
-  /** Null for a runtime that none of the formats is for. */
+  /** Null for a runtime without a target. */
   readonly target: TargetName | null
   readonly runtime: string
   readonly kubelet: string

@@ -1,9 +1,11 @@
-/** What a machine runs, told from its files: which target's files count there, and which of them are in force. */
+/** Detects which runtime a machine runs, and reads the files that this runtime reads. */
 import { existsSync, globSync, readdirSync, readFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { parse as parseYaml } from 'yaml'
+import { member } from '../../json/json.ts'
+import { readTextOrNull } from '../apply/atomic-files.ts'
+import { type CertsDirectory, silentProblems } from '../runtimes/certs-d.ts'
 import { readContainerdConfig } from '../runtimes/containerd-config.ts'
-import { type CertsDirectory, silentFaults } from '../runtimes/certs-d.ts'
 import type { NodeState } from '../runtimes/node-route.ts'
 import { readRegistriesConf } from '../runtimes/registries-conf.ts'
 import { readRegistriesYaml } from '../runtimes/registries-yaml.ts'
@@ -11,17 +13,17 @@ import { type TargetName, targets } from '../targets/targets.ts'
 
 export interface LocalNode {
   readonly target: TargetName
-  /** Files that count, in the order in which they are read. */
+  /** The files that the runtime reads, in order. */
   readonly files: readonly string[]
   readonly state: NodeState
-  /** What the runtime passes over in silence, and what keeps it from pulling at all. */
+  /** Problems: what the runtime ignores without a message, and what makes pulls fail. */
   readonly findings: readonly string[]
 }
 
 type LocalTarget = 'containerd' | 'microk8s' | 'k3s' | 'rke2' | 'crio'
 
-/** Before plain containerd, because each of these brings a containerd of its own along. */
-const signs: readonly (readonly [LocalTarget, readonly string[]])[] = [
+/** The paths that show which target a machine is. Plain containerd is last, because MicroK8s, K3s and RKE2 bring their own containerd. */
+const targetPaths: readonly (readonly [LocalTarget, readonly string[]])[] = [
   ['microk8s', ['/var/snap/microk8s/current/args']],
   ['rke2', ['/etc/rancher/rke2', '/var/lib/rancher/rke2']],
   ['k3s', ['/etc/rancher/k3s', '/var/lib/rancher/k3s']],
@@ -29,80 +31,79 @@ const signs: readonly (readonly [LocalTarget, readonly string[]])[] = [
   ['containerd', ['/etc/containerd', '/run/containerd/containerd.sock', '/usr/bin/containerd']],
 ]
 
-/** The target whose files count below a root; null when there is no sign of any. */
+/** Returns the target of the machine whose files are below `root`; null if no path of a target exists. */
 export function detectTarget(root: string): LocalTarget | null {
-  const found = signs.find(([, paths]) => paths.some((path) => existsSync(join(root, path))))
+  const found = targetPaths.find(([, paths]) => paths.some((path) => existsSync(join(root, path))))
   return found?.[0] ?? null
 }
 
-/** Reads what is in force below a root. `directory` takes the place of the target's own, as `render --out` writes it. */
+/** Reads the files below `root`. `directory` replaces the target's directory, to read what `render --out` wrote. */
 export function inspectLocalNode(
   root: string,
   target: LocalTarget,
   directory: string | null = null,
 ): LocalNode {
-  const own = join(root, targets[target].directory ?? '')
-  if (target === 'crio') return inspectCrio(directory ?? own)
-  if (target === 'k3s' || target === 'rke2') return inspectK3s(target, directory ?? own)
-  if (directory !== null) return inspectTrees(target, [join(directory, 'certs.d')], [])
-  if (target === 'microk8s') return inspectTrees(target, [join(own, 'certs.d')], [])
+  const targetDirectory = directory ?? join(root, targets[target].directory ?? '')
+  switch (target) {
+    case 'crio':
+      return inspectCrio(targetDirectory)
+    case 'k3s':
+    case 'rke2':
+      return inspectK3s(target, targetDirectory)
+    case 'microk8s':
+      return inspectCertsDirectories(target, [join(targetDirectory, 'certs.d')])
+    case 'containerd':
+      return directory === null
+        ? inspectContainerd(root)
+        : inspectCertsDirectories(target, [join(directory, 'certs.d')])
+  }
+}
+
+function inspectContainerd(root: string): LocalNode {
   const files = containerdConfigFiles(root)
   const { configPaths, findings } = readContainerdConfig(
     files.map((file) => ({ name: file, text: readFileSync(file, 'utf8') })),
   )
-  return inspectTrees(
-    target,
-    configPaths.map((path) => join(root, path)),
-    findings,
-    files,
-  )
+  const directories = configPaths.map((path) => join(root, path))
+  const node = inspectCertsDirectories('containerd', directories)
+  return {
+    ...node,
+    files: [...files, ...node.files],
+    findings: [...findings, ...node.findings],
+  }
 }
 
-/** containerd's file and its drop-ins; `imports` with other places are rare enough to be named by hand. */
+/** The main file and its drop-ins. Other `imports` are not followed. */
 function containerdConfigFiles(root: string): string[] {
   const main = join(root, '/etc/containerd/config.toml')
   const dropIns = globSync(join(root, '/etc/containerd/conf.d/*.toml')).sort()
   return [main, ...dropIns].filter((file) => existsSync(file))
 }
 
-function inspectTrees(
-  target: TargetName,
-  directories: readonly string[],
-  findings: readonly string[],
-  read: readonly string[] = [],
-): LocalNode {
-  const trees = directories.map(readTree)
-  const files = directories.flatMap((directory, index) =>
-    [...(trees[index] ?? [])].flatMap(([name, text]) =>
-      text === null ? [] : [join(directory, name, 'hosts.toml')],
-    ),
-  )
-  const silent = trees.flatMap((tree, index) =>
-    silentFaults(tree).map((line) => join(directories[index] ?? '', line)),
-  )
+function inspectCertsDirectories(target: LocalTarget, directories: readonly string[]): LocalNode {
+  const read = directories.map((directory) => ({ directory, tree: readCertsDirectory(directory) }))
   return {
     target,
-    files: [...read, ...files],
-    state: { kind: 'containerd', trees },
-    findings: [...findings, ...silent],
+    files: read.flatMap(({ directory, tree }) =>
+      [...tree].flatMap(([name, text]) =>
+        text === null ? [] : [join(directory, name, 'hosts.toml')],
+      ),
+    ),
+    state: { kind: 'containerd', trees: read.map(({ tree }) => tree) },
+    findings: read.flatMap(({ directory, tree }) =>
+      silentProblems(tree).map((line) => `${directory}/${line}`),
+    ),
   }
 }
 
-function readTree(directory: string): CertsDirectory {
+function readCertsDirectory(directory: string): CertsDirectory {
   if (!existsSync(directory)) return new Map()
-  const entries = readdirSync(directory, { withFileTypes: true }).filter((each) =>
-    each.isDirectory(),
-  )
+  const names = readdirSync(directory, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => name)
   return new Map(
-    entries
-      .map(({ name }) => name)
-      .sort()
-      .map((name) => [name, readOrNull(join(directory, name, 'hosts.toml'))]),
+    names.sort().map((name) => [name, readTextOrNull(join(directory, name, 'hosts.toml'))]),
   )
-}
-
-function readOrNull(file: string): string | null {
-  return existsSync(file) ? readFileSync(file, 'utf8') : null
 }
 
 function inspectCrio(directory: string): LocalNode {
@@ -111,41 +112,35 @@ function inspectCrio(directory: string): LocalNode {
   )
   const files = [join(directory, 'registries.conf'), ...dropIns].filter((file) => existsSync(file))
   const conf = readRegistriesConf(files.map((name) => ({ name, text: readFileSync(name, 'utf8') })))
-  const fault =
-    conf.fault === null ? [] : [`${conf.fault}; nothing can be pulled until it is mended`]
+  const fault = conf.fault === null ? [] : [`${conf.fault}; every pull fails until it is fixed`]
   return {
     target: 'crio',
     files,
     state: { kind: 'crio', conf },
-    findings: [...fault, ...conf.ignored],
+    findings: [...fault, ...conf.findings],
   }
 }
 
 function inspectK3s(target: 'k3s' | 'rke2', directory: string): LocalNode {
   const file = join(directory, 'registries.yaml')
-  const text = readOrNull(file) ?? ''
+  const text = readTextOrNull(file) ?? ''
   const configs = [
     join(directory, 'config.yaml'),
     ...globSync(join(directory, 'config.yaml.d/*.yaml')).sort(),
-  ]
-  const there = configs.filter((each) => existsSync(each))
-  const findings = readRegistriesYaml(text).ignored.map(
-    (each) => `${file}: ${target} ignores ${each}`,
-  )
+  ].filter((each) => existsSync(each))
+  const { fault, findings } = readRegistriesYaml(text)
   return {
     target,
-    files: [...(text === '' ? [] : [file]), ...there],
-    state: { kind: 'k3s', text, closed: there.some(isClosed) },
-    findings,
+    files: [...(text === '' ? [] : [file]), ...configs],
+    state: { kind: 'k3s', text, closed: configs.some(disablesDefaultEndpoint) },
+    findings: [...(fault === null ? [] : [fault]), ...findings].map((each) => `${file}: ${each}`),
   }
 }
 
-/** The flag as a key of K3s' own config; on its command line it cannot be seen from here. */
-function isClosed(file: string): boolean {
+/** Reads the flag from a K3s config file. On the command line of K3s, it is not visible here. */
+function disablesDefaultEndpoint(file: string): boolean {
   try {
-    const { 'disable-default-registry-endpoint': value } = parseYaml(
-      readFileSync(file, 'utf8'),
-    ) as Record<string, unknown>
+    const value = member(parseYaml(readFileSync(file, 'utf8')), 'disable-default-registry-endpoint')
     return value === true || value === 'true'
   } catch {
     return false

@@ -1,34 +1,36 @@
-/** Where containerd would pull from, by the files of a node: which directory counts for a host, and what its file says. */
+/** Models which hosts containerd asks by its certs.d directory: the subdirectory for a registry, and its hosts.toml. */
 import { defaultDomain } from '../../decision/reference/reference.ts'
+import { dockerHubHost } from '../plan/node-registry.ts'
 import { type LoadedHost, readHostsToml } from './hosts-toml.ts'
 
-/** The text of a hosts.toml by the name of its directory; null for a directory without one. */
+/** The text of hosts.toml by the name of its directory; null for a directory without one. */
 export type CertsDirectory = ReadonlyMap<string, string | null>
 
-/** The directory that counts for a host, and nothing of the others (hostPaths in config_unix.go). Null: none does. */
+/** Returns the single directory that containerd uses for a host (hostPaths in config_unix.go); null if there is none. */
 export function directoryFor(tree: CertsDirectory, host: string): string | null {
-  return candidates(host).find((name) => tree.has(name)) ?? null
+  return directoryNames(host).find((name) => tree.has(name)) ?? null
 }
 
-function candidates(host: string): string[] {
+/** The directory names that containerd looks for, in order. */
+function directoryNames(host: string): string[] {
   const colon = host.lastIndexOf(':')
   const underscored = colon > 0 ? [`${host.slice(0, colon)}_${host.slice(colon + 1)}_`] : []
   return [...underscored, host, '_default']
 }
 
-/** The hosts that are asked for images of a registry, in order. */
+/** Returns the hosts that containerd asks for images of a registry, in order. */
 export function hostsAskedFor(tree: CertsDirectory, host: string): LoadedHost[] {
   const directory = directoryFor(tree, host)
   const text = directory === null ? null : (tree.get(directory) ?? null)
   const hosts = text === null ? null : readHostsToml(text).hosts
-  const itself = defaultHost(host)
-  return (hosts ?? [itself]).map((each) => (each.host === '' ? itself : each))
+  const upstream = defaultHost(host)
+  return (hosts ?? [upstream]).map((each) => (each.host === '' ? upstream : each))
 }
 
-/** Where containerd looks for a registry by itself (ConfigureHosts). */
+/** The registry without any configuration (ConfigureHosts). */
 function defaultHost(host: string): LoadedHost {
-  const name = host === defaultDomain ? 'registry-1.docker.io' : host
-  // On loopback it tries https, then http, except on the port of http.
+  const name = host === defaultDomain ? dockerHubHost : host
+  // On loopback, containerd tries https and then http, and only http on port 80.
   const scheme = isLoopback(host) && host.endsWith(':80') ? 'http' : 'https'
   return { scheme, host: name, path: '/v2', pull: true, resolve: true }
 }
@@ -37,23 +39,24 @@ function isLoopback(host: string): boolean {
   return /^(?:localhost|127\.\d+\.\d+\.\d+|\[::1\])(?::\d+)?$/.test(host)
 }
 
-/** What is wrong with the files of a tree, though containerd says nothing: each line begins with the directory. */
-export function silentFaults(tree: CertsDirectory): string[] {
+/** Returns problems that containerd does not report. Each line starts with the directory. */
+export function silentProblems(tree: CertsDirectory): string[] {
   return [...tree].flatMap(([name, text]) => {
-    if (text === null) return [`${name}: there is no hosts.toml in it, and yet it hides _default`]
-    const lost = shadow(tree, name)
-    const faults = readHostsToml(text).ignored.map((what) => `${name}: containerd ignores ${what}`)
-    return lost === null ? faults : [...faults, lost]
+    if (text === null) return [`${name}: the directory has no hosts.toml and hides _default`]
+    const findings = readHostsToml(text).findings.map((each) => `${name}: containerd ${each}`)
+    const unused = whyUnused(tree, name)
+    return unused === null ? findings : [...findings, `${name}: ${unused}`]
   })
 }
 
-const dockerHubNames: ReadonlySet<string> = new Set(['index.docker.io', 'registry-1.docker.io'])
+const dockerHubAliases: ReadonlySet<string> = new Set(['index.docker.io', dockerHubHost])
 
-function shadow(tree: CertsDirectory, name: string): string | null {
-  if (dockerHubNames.has(name))
-    return `${name}: containerd never looks here; images of Docker Hub are under docker.io`
-  const [first = name] = candidates(name)
-  if (first !== name && name !== '_default' && tree.has(first))
-    return `${name}: containerd takes ${first} instead`
-  return name.includes('*') ? `${name}: containerd knows no wildcards but _default` : null
+/** Returns why containerd never reads a directory; null if it does. */
+function whyUnused(tree: CertsDirectory, name: string): string | null {
+  if (dockerHubAliases.has(name))
+    return 'containerd never reads this directory; images of Docker Hub use docker.io'
+  const [preferred = name] = directoryNames(name)
+  if (preferred !== name && name !== '_default' && tree.has(preferred))
+    return `containerd uses ${preferred} instead`
+  return name.includes('*') ? 'containerd has no wildcards except _default' : null
 }

@@ -1,59 +1,59 @@
-/** Which directories containerd reads hosts.toml from, by its own configuration (containerd docs, hosts.md and cri/config.md). */
+/** Reads from containerd's own configuration which directories it reads hosts.toml from (containerd docs, hosts.md and cri/config.md). */
 import { parse, type TomlTable } from 'smol-toml'
+import { firstLine, type RuntimeFile } from './runtime-file.ts'
 
 export interface ContainerdConfig {
   readonly configPaths: readonly string[]
   readonly findings: readonly string[]
 }
 
-/** The registry section under each version of the configuration. */
-const sections: readonly (readonly string[])[] = [
+/** The registry table in each version of the configuration. */
+const registryTables: readonly (readonly string[])[] = [
   ['plugins', 'io.containerd.cri.v1.images', 'registry'],
   ['plugins', 'io.containerd.grpc.v1.cri', 'registry'],
   ['plugins', 'cri', 'registry'],
 ]
 
-/** What containerd 2 reads when nothing is said; containerd 1 then reads none. */
+/** The default of containerd 2; containerd 1 has none. */
 const defaultPaths: readonly string[] = ['/etc/containerd/certs.d', '/etc/docker/certs.d']
 
-/** Takes the main file and its drop-ins, in the order in which containerd merges them. Never throws. */
-export function readContainerdConfig(
-  files: readonly { readonly name: string; readonly text: string }[],
-): ContainerdConfig {
+/** Reads the main file and its drop-ins, in the order in which containerd merges them. Never throws. */
+export function readContainerdConfig(files: readonly RuntimeFile[]): ContainerdConfig {
   const findings: string[] = []
   let configPath = ''
-  let old: string | null = null
+  let fileWithMirrors: string | null = null
   for (const { name, text } of files) {
-    const root = read(name, text, findings)
-    for (const section of sections) {
-      const registry = tableAt(root, section)
+    const root = parseOrReport(name, text, findings)
+    for (const path of registryTables) {
+      const registry = tableAt(root, path)
       if (typeof registry?.['config_path'] === 'string') configPath = registry['config_path']
-      if (registry?.['mirrors'] !== undefined) old = name
+      if (registry?.['mirrors'] !== undefined) fileWithMirrors = name
     }
   }
-  if (old !== null && configPath !== '')
-    findings.push(
-      `${old}: registry.mirrors stands beside config_path, and containerd does not start with both; remove the mirrors`,
-    )
-  if (old !== null && configPath === '')
-    findings.push(
-      `${old}: registry.mirrors is in force and certs.d is not read; put config_path = "/etc/containerd/certs.d" in its place`,
-    )
-  if (configPath !== '')
+  if (configPath !== '') {
+    if (fileWithMirrors !== null)
+      findings.push(
+        `${fileWithMirrors}: registry.mirrors and config_path are both set, and containerd does not start with both; remove registry.mirrors`,
+      )
     return { configPaths: configPath.split(':').filter((each) => each !== ''), findings }
-  if (old !== null) return { configPaths: [], findings }
+  }
+  if (fileWithMirrors !== null) {
+    findings.push(
+      `${fileWithMirrors}: registry.mirrors is used, so certs.d is not read; replace it with config_path = "/etc/containerd/certs.d"`,
+    )
+    return { configPaths: [], findings }
+  }
   findings.push(
-    'config_path is not set: containerd 2 reads /etc/containerd/certs.d all the same, containerd 1 reads nothing; set it, and restart containerd',
+    'config_path is not set: containerd 2 reads /etc/containerd/certs.d by default, but containerd 1 reads nothing; set it, and restart containerd',
   )
   return { configPaths: defaultPaths, findings }
 }
 
-function read(name: string, text: string, findings: string[]): TomlTable {
+function parseOrReport(name: string, text: string, findings: string[]): TomlTable {
   try {
     return parse(text)
   } catch (error) {
-    const [why = ''] = String(error instanceof Error ? error.message : error).split('\n', 1)
-    findings.push(`${name}: ${why}; containerd does not start with it`)
+    findings.push(`${name}: ${firstLine(error)}; containerd does not start with it`)
     return {}
   }
 }

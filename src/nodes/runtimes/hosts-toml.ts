@@ -1,11 +1,12 @@
 /**
- * A strict model of what containerd makes of one hosts.toml (remotes/docker/config/hosts.go of version 2.4). Where it
- * falls silently back to asking the registry itself, the model says so.
+ * Models how containerd reads a hosts.toml (remotes/docker/config/hosts.go of version 2.4), including the cases in which
+ * it silently asks the registry itself instead.
  */
 import { parse, TomlDate, type TomlTable } from 'smol-toml'
+import { firstLine, InvalidFileError } from './runtime-file.ts'
 
 export interface LoadedHost {
-  /** Empty: the place that the runtime knows by itself. */
+  /** Empty, with an empty host, for the registry itself. */
   readonly scheme: string
   readonly host: string
   readonly path: string
@@ -14,13 +15,13 @@ export interface LoadedHost {
 }
 
 export interface HostsFile {
-  /** In the order of asking, the root's server last. Null: the file says nothing, and the registry itself is asked. */
+  /** In the order in which they are asked; the server at the root is last. Null if the file has no effect and the registry itself is asked. */
   readonly hosts: readonly LoadedHost[] | null
-  /** What containerd passes over without a word to anyone but its log. */
-  readonly ignored: readonly string[]
+  /** What containerd does with the file and at most logs, as predicates: `ignores …`. */
+  readonly findings: readonly string[]
 }
 
-/** Keys that mean something, at the root and under a host (hostFileConfig). */
+/** The keys that containerd reads at the root and in a host table (hostFileConfig). */
 const hostKeys: ReadonlySet<string> = new Set([
   'capabilities',
   'ca',
@@ -36,70 +37,68 @@ const capabilityNames: ReadonlySet<string> = new Set(['pull', 'resolve', 'push',
 /** Go's time.ParseDuration. */
 const duration = /^[+-]?(?:0|(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+)$/
 
-/** The header of a host's table, or of a table under it: the only form in which containerd 2 sees a host. */
+/** The header of a host table or of a table in it. containerd 2 sees hosts only in this form. */
 const header =
   /^[ \t]*\[[ \t]*(?:host|"host"|'host')[ \t]*\.[ \t]*(?:"((?:[^"\\]|\\.)*)"|'([^']*)'|([A-Za-z0-9_-]+))[ \t]*(?:\.[^\]]*)?\][ \t]*(?:#.*)?\r?$/
 
-class Broken extends Error {}
-
+/** Never throws: a file that containerd rejects has no effect. */
 export function readHostsToml(text: string): HostsFile {
-  if (text === '') return { hosts: null, ignored: ['the file is empty'] }
+  if (text === '') return { hosts: null, findings: ['ignores the file, because it is empty'] }
   try {
-    return read(text)
+    return readHosts(text)
   } catch (error) {
-    const why = error instanceof Error ? (error.message.split('\n', 1)[0] ?? '') : String(error)
-    return { hosts: null, ignored: [`the whole file: ${why}`] }
+    return { hosts: null, findings: [`ignores the whole file: ${firstLine(error)}`] }
   }
 }
 
-function read(text: string): HostsFile {
+function readHosts(text: string): HostsFile {
   const root = parse(text)
-  const ignored: string[] = []
+  const findings: string[] = []
   const tables = tableOf(root['host'] ?? {}, 'host')
   const headers = headersOf(text)
   for (const name of Object.keys(tables)) {
     tableOf(tables[name], `host.${name}`)
     if (!headers.includes(name))
-      ignored.push(
-        `${name}: it is not written as a [host."URL"] header, which is the only form that containerd 2 sees`,
+      findings.push(
+        `ignores ${name}: it is not written as a [host."URL"] header, which is the only form that containerd 2 reads`,
       )
   }
   const repeated = headers.find((name, index) => headers.indexOf(name) !== index)
-  if (repeated !== undefined)
-    ignored.push(`nothing, but ${repeated} stands in two places and is asked twice`)
+  if (repeated !== undefined) findings.push(`asks ${repeated} twice, because it has two headers`)
   const hosts = headers.map((name) => {
-    ignored.push(...unknownKeys(tableOf(tables[name] ?? {}, name), `${name}: `))
-    return readHost(name, tableOf(tables[name] ?? {}, name))
+    const table = tableOf(tables[name] ?? {}, name)
+    findings.push(...unknownKeys(table, `${name}: `))
+    return readHost(name, table)
   })
   const { host: _, server = '', ...rest } = root
-  ignored.push(...unknownKeys(rest, ''))
-  if (typeof server !== 'string') throw new Broken('server is not text')
-  return { hosts: [...hosts, readHost(server, rest)], ignored }
+  findings.push(...unknownKeys(rest, ''))
+  if (typeof server !== 'string') throw new InvalidFileError('server is not a string')
+  return { hosts: [...hosts, readHost(server, rest)], findings }
 }
 
-function unknownKeys(table: TomlTable, where: string): string[] {
+function unknownKeys(table: TomlTable, prefix: string): string[] {
   return Object.keys(table)
     .filter((key) => !hostKeys.has(key))
-    .map((key) => `${where}${key}, which is no key of containerd's`)
+    .map((key) => `ignores ${prefix}${key}, an unknown key`)
 }
 
-/** In the order of the file; one that is repeated at once is the same host. */
+/** The host names in the order of the file. A header that repeats the one before it is the same host. */
 function headersOf(text: string): string[] {
   const names: string[] = []
-  for (const line of withoutMultilineText(text).split('\n')) {
+  for (const line of withoutMultilineStrings(text).split('\n')) {
     const [, quoted, literal, bare] = header.exec(line) ?? []
-    const name = quoted === undefined ? (literal ?? bare) : unescape(quoted)
+    const name = quoted === undefined ? (literal ?? bare) : unquote(quoted)
     if (name !== undefined && names.at(-1) !== name) names.push(name)
   }
   return names
 }
 
-function unescape(text: string): string {
-  const { a } = parse(`a = "${text}"`)
-  return typeof a === 'string' ? a : ''
+function unquote(text: string): string {
+  const { value } = parse(`value = "${text}"`)
+  return typeof value === 'string' ? value : ''
 }
 
-function withoutMultilineText(text: string): string {
+function withoutMultilineStrings(text: string): string {
   return text.replaceAll(/"""[^]*?"""|'''[^]*?'''/g, '""')
 }
 
@@ -111,28 +110,27 @@ function tableOf(value: unknown, name: string): TomlTable {
     !(value instanceof TomlDate)
   )
     return value as TomlTable
-  throw new Broken(`${name} is not a table`)
+  throw new InvalidFileError(`${name} is not a table`)
 }
 
 function readHost(server: string, table: TomlTable): LoadedHost {
   const capabilities = capabilitiesOf(table['capabilities'])
   checkTypes(table)
-  const place = placeOf(server, table['override_path'] === true)
+  const url = parseServer(server, table['override_path'] === true)
   const hasTls = ['ca', 'client', 'skip_verify'].some((key) => key in table)
-  // With TLS settings containerd asks by https first, and by http only if that is no TLS at all.
-  const scheme =
-    place.scheme === 'http' && hasTls && !place.host.endsWith(':80') ? 'https' : place.scheme
+  // With TLS settings, containerd asks by https first, and by http only if the other side does not speak TLS.
+  const scheme = url.scheme === 'http' && hasTls && !url.host.endsWith(':80') ? 'https' : url.scheme
   const can = (name: string) => capabilities.size === 0 || capabilities.has(name)
-  return { ...place, scheme, pull: can('pull'), resolve: can('resolve') }
+  return { ...url, scheme, pull: can('pull'), resolve: can('resolve') }
 }
 
 function capabilitiesOf(value: unknown): ReadonlySet<string> {
   if (value === undefined) return new Set()
   if (!Array.isArray(value) || value.some((each) => typeof each !== 'string'))
-    throw new Broken('capabilities is not a list of text')
+    throw new InvalidFileError('capabilities is not a list of strings')
   const names = value.map((each) => String(each).toLowerCase())
   const unknown = names.find((each) => !capabilityNames.has(each))
-  if (unknown !== undefined) throw new Broken(`unknown capability ${unknown}`)
+  if (unknown !== undefined) throw new InvalidFileError(`unknown capability ${unknown}`)
   return new Set(names)
 }
 
@@ -140,43 +138,41 @@ function checkTypes(table: TomlTable): void {
   const flag = ['override_path', 'skip_verify'].find(
     (key) => key in table && typeof table[key] !== 'boolean',
   )
-  if (flag !== undefined) throw new Broken(`${flag} is neither true nor false`)
+  if (flag !== undefined) throw new InvalidFileError(`${flag} is not a boolean`)
   const timeout = table['dial_timeout'] ?? ''
   if (typeof timeout !== 'string' || (timeout !== '' && !duration.test(timeout)))
-    throw new Broken(`dial_timeout is no duration, such as "2s"`)
+    throw new InvalidFileError('dial_timeout is not a duration such as "2s"')
   const headers = Object.values(tableOf(table['header'] ?? {}, 'header'))
-  if (!headers.every((value) => isText(value) || isTextList(value)))
-    throw new Broken('a header is neither text nor a list of text')
-  checkKeys(table)
+  if (!headers.every((value) => isString(value) || isStringList(value)))
+    throw new InvalidFileError('a header is not a string or a list of strings')
+  const { ca = '', client = '' } = table
+  if (!isString(ca) && !isStringList(ca))
+    throw new InvalidFileError('ca is not a string or a list of strings')
+  if (!isString(client) && !(Array.isArray(client) && client.every(isStringOrPair)))
+    throw new InvalidFileError('client is not a string or a list of strings or pairs')
 }
 
-function checkKeys({ ca = '', client = '' }: TomlTable): void {
-  if (!isText(ca) && !isTextList(ca)) throw new Broken('ca is neither text nor a list of text')
-  const isPair = (value: unknown) =>
-    isText(value) || (isTextList(value) && (value as unknown[]).length === 2)
-  if (!isText(client) && !(Array.isArray(client) && client.every(isPair)))
-    throw new Broken('client is neither text, nor a list of text or pairs')
-}
+const isString = (value: unknown): boolean => typeof value === 'string'
+const isStringList = (value: unknown): boolean => Array.isArray(value) && value.every(isString)
+const isStringOrPair = (value: unknown): boolean =>
+  isString(value) || (isStringList(value) && (value as unknown[]).length === 2)
 
-const isText = (value: unknown): boolean => typeof value === 'string'
-const isTextList = (value: unknown): boolean => Array.isArray(value) && value.every(isText)
-
-function placeOf(
+function parseServer(
   server: string,
   overridePath: boolean,
 ): { scheme: string; host: string; path: string } {
   if (server === '') return { scheme: '', host: '', path: '' }
   const text = server.startsWith('http') ? server : `https://${server}`
   const [, scheme = '', host = '', rest = ''] = /^([a-z]+):\/\/([^/?#]*)([^?#]*)/i.exec(text) ?? []
-  if (scheme === '') throw new Broken(`${server} is no URL`)
+  if (scheme === '') throw new InvalidFileError(`${server} is not a URL`)
   if (rest === '') return { scheme: scheme.toLowerCase(), host, path: overridePath ? '' : '/v2' }
-  const path = clean(rest)
-  const isWhole = overridePath || path.endsWith('/v2')
-  return { scheme: scheme.toLowerCase(), host, path: isWhole ? path : `${path}/v2` }
+  const path = cleanPath(rest)
+  const isComplete = overridePath || path.endsWith('/v2')
+  return { scheme: scheme.toLowerCase(), host, path: isComplete ? path : `${path}/v2` }
 }
 
-/** Go's path.Clean, for a path that begins with `/`. */
-function clean(path: string): string {
+/** Go's path.Clean for an absolute path. */
+function cleanPath(path: string): string {
   const parts: string[] = []
   for (const part of path.split('/')) {
     if (part === '..') parts.pop()

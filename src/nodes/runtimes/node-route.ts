@@ -1,4 +1,4 @@
-/** Where a node's own files send a pull: the places that are asked, in order, in the words of route.ts. */
+/** The route of a pull by a node's own files: the URLs that the runtime asks, in order. */
 import { canonicalReference } from '../../decision/fallback/registry-aliases.ts'
 import {
   defaultDomain,
@@ -6,52 +6,56 @@ import {
   type Reference,
   withDefaultTag,
 } from '../../decision/reference/reference.ts'
-import { directoryFor, hostsAskedFor, type CertsDirectory } from './certs-d.ts'
+import { dockerHubHost } from '../plan/node-registry.ts'
+import { type CertsDirectory, directoryFor, hostsAskedFor } from './certs-d.ts'
 import { type RegistriesConf, routeByRegistriesConf } from './registries-conf.ts'
 import { endpointsFor, readRegistriesYaml } from './registries-yaml.ts'
 
-/** The files of a node that are in force. */
+/** The files of a node that the runtime reads. */
 export type NodeState =
-  /** One tree for each directory of config_path; the first that has a directory for a host counts. */
+  /** One tree for each directory of config_path; the first with a directory for the host is used. */
   | { readonly kind: 'containerd'; readonly trees: readonly CertsDirectory[] }
+  /** `closed`: K3s runs with disable-default-registry-endpoint. */
   | { readonly kind: 'k3s'; readonly text: string; readonly closed: boolean }
   | { readonly kind: 'crio'; readonly conf: RegistriesConf }
 
-/** A single line that begins with `nothing` where no pull can succeed. */
-export function nodeRoute(state: NodeState, asked: Reference): string[] {
-  const reference = canonicalReference(withDefaultTag(asked))
+/** Returns the URLs, or a single line that starts with `cannot pull` if no pull can succeed. */
+export function nodeRoute(state: NodeState, image: Reference): string[] {
+  const reference = canonicalReference(withDefaultTag(image))
   if (state.kind === 'crio') return crioRoute(state.conf, reference)
   const { domain, path, tag, digest } = reference
-  const rest = `/${path}${digest === null ? `:${tag}` : `@${digest}`}`
-  if (state.kind === 'k3s')
-    return withoutOtherSchemes(
-      endpointsFor(readRegistriesYaml(state.text), domain, state.closed),
-    ).map((each) => `${each}${rest}`)
+  const suffix = `/${path}${digest === null ? `:${tag}` : `@${digest}`}`
+  if (state.kind === 'k3s') {
+    const endpoints = endpointsFor(readRegistriesYaml(state.text), domain, state.closed)
+    return withoutOtherSchemes(endpoints).map((each) => `${each}${suffix}`)
+  }
   const tree = state.trees.find((each) => directoryFor(each, domain) !== null) ?? new Map()
-  const able = hostsAskedFor(tree, domain).filter(
+  const usable = hostsAskedFor(tree, domain).filter(
     ({ pull, resolve }) => pull && (resolve || digest !== null),
   )
-  return once(able.map((host) => `${host.scheme}://${host.host}${host.path}${rest}`))
+  return withoutRepeats(
+    usable.map(({ scheme, host, path: base }) => `${scheme}://${host}${base}${suffix}`),
+  )
 }
 
-/** A place that is asked twice in a row is one place. */
-function once(places: readonly string[]): string[] {
-  return places.filter((place, index) => place !== places[index - 1])
+/** A URL that is asked twice in a row counts once. */
+function withoutRepeats(urls: readonly string[]): string[] {
+  return urls.filter((url, index) => url !== urls[index - 1])
 }
 
 function crioRoute(conf: RegistriesConf, reference: Reference): string[] {
   const route = routeByRegistriesConf(conf, formatAsPulled(reference))
-  if ('fault' in route) return [`nothing: ${route.fault}`]
-  return route.places.map(({ image, insecure }) => {
+  if ('fault' in route) return [`cannot pull: ${route.fault}`]
+  return route.locations.map(({ image, insecure }) => {
     const slash = image.indexOf('/')
     const host = image.slice(0, slash)
-    const authority = host === defaultDomain ? 'registry-1.docker.io' : host
+    const authority = host === defaultDomain ? dockerHubHost : host
     return `${insecure ? 'http' : 'https'}://${authority}/v2${image.slice(slash)}`
   })
 }
 
-/** K3s asks a registry that it was told to reach by http by https as well, at last: the same place. */
+/** K3s asks a registry with an http endpoint by https too, last. Both schemes are the same registry. */
 function withoutOtherSchemes(endpoints: readonly string[]): string[] {
-  const bare = endpoints.map((each) => each.replace(/^https?:/, ''))
-  return endpoints.filter((_, index) => bare.indexOf(bare[index] ?? '') === index)
+  const withoutScheme = endpoints.map((each) => each.replace(/^https?:/, ''))
+  return endpoints.filter((_, index) => withoutScheme.indexOf(withoutScheme[index] ?? '') === index)
 }

@@ -1,5 +1,6 @@
-/** A strict model of what CRI-O and Podman make of registries.conf and its drop-ins (go.podman.io/image/v5, pkg/sysregistriesv2). */
+/** Models how CRI-O and Podman read registries.conf and its drop-ins (go.podman.io/image/v5, pkg/sysregistriesv2). */
 import { parse } from 'smol-toml'
+import { firstLine, InvalidFileError, type RuntimeFile } from './runtime-file.ts'
 
 interface Endpoint {
   readonly location: string
@@ -14,27 +15,20 @@ interface Registry extends Endpoint {
   readonly mirrors: readonly Endpoint[]
 }
 
-/** The places in order, or the reason for which nothing at all can be pulled. */
-export type ConfRoute = { readonly places: readonly PullLocation[] } | { readonly fault: string }
+/** The locations that are asked in order, or why nothing can be pulled. */
+export type ConfRoute = { readonly locations: readonly PullLocation[] } | { readonly fault: string }
 
 export interface PullLocation {
-  /** The whole name of the image there. */
+  /** The full name of the image there. */
   readonly image: string
   readonly insecure: boolean
 }
 
-export interface ConfFile {
-  readonly name: string
-  readonly text: string
-}
-
-class Broken extends Error {}
-
-/** What every file together says; a single broken one stops every pull of the node. Null in `fault` means that all is well. */
+/** The merged files. One invalid file fails every pull of the node: `fault` says why, and is null if all files are valid. */
 export interface RegistriesConf {
   readonly registries: readonly Registry[]
   readonly fault: string | null
-  readonly ignored: readonly string[]
+  readonly findings: readonly string[]
 }
 
 const registryKeys = [
@@ -47,63 +41,64 @@ const registryKeys = [
 ]
 const mirrorKeys = ['location', 'insecure', 'pull-from-mirror']
 
-/** Reads the files in the order in which they are given: of one prefix the last file's entry counts, and in a file the first. */
-export function readRegistriesConf(files: readonly ConfFile[]): RegistriesConf {
+/** Reads the files in the given order. Of entries with the same prefix, the last file wins, and in one file the first entry. */
+export function readRegistriesConf(files: readonly RuntimeFile[]): RegistriesConf {
   const registries = new Map<string, Registry>()
-  const ignored: string[] = []
+  const findings: string[] = []
   for (const { name, text } of files) {
     try {
-      const read = readFile(text, (what) => ignored.push(`${name}: ${what}`))
+      const read = readFile(text, (finding) => findings.push(`${name}: ${finding}`))
       for (const [prefix, registry] of read) registries.set(prefix, registry)
     } catch (error) {
-      const [why = ''] = String(error instanceof Error ? error.message : error).split('\n', 1)
-      return { registries: [], fault: `${name}: ${why}`, ignored }
+      return { registries: [], fault: `${name}: ${firstLine(error)}`, findings }
     }
   }
-  return { registries: [...registries.values()], fault: null, ignored }
+  return { registries: [...registries.values()], fault: null, findings }
 }
 
 type Table = Readonly<Record<string, unknown>>
 
-function readFile(text: string, ignore: (what: string) => void): Map<string, Registry> {
+function readFile(text: string, report: (finding: string) => void): Map<string, Registry> {
   const root = parse(text)
-  if ('registries' in root) throw new Broken('it is in version 1 of the format')
-  const list = tables(root['registry'] ?? [], 'registry').map((table) =>
-    readRegistry(table, ignore),
+  if ('registries' in root) throw new InvalidFileError('it has version 1 of the format')
+  const list = tablesOf(root['registry'] ?? [], 'registry').map((table) =>
+    readRegistry(table, report),
   )
   for (const one of list) {
-    const other = list.find((each) => each.location === one.location && differs(each, one))
+    const other = list.find((each) => each.location === one.location && isContrary(each, one))
     if (other !== undefined)
-      throw new Broken(`${one.location} stands there twice, with different insecure or blocked`)
+      throw new InvalidFileError(
+        `${one.location} appears twice with different values of insecure or blocked`,
+      )
   }
   const byPrefix = new Map<string, Registry>()
   for (const each of list) if (!byPrefix.has(each.prefix)) byPrefix.set(each.prefix, each)
   return byPrefix
 }
 
-function differs(one: Registry, other: Registry): boolean {
+function isContrary(one: Registry, other: Registry): boolean {
   return one.insecure !== other.insecure || one.blocked !== other.blocked
 }
 
-function readRegistry(table: Table, ignore: (what: string) => void): Registry {
-  report(table, registryKeys, ignore)
-  const location = locationOf(table['location'])
-  const prefix = locationOf(table['prefix']) || location
-  const isWild = prefix.startsWith('*.')
-  if (prefix === '') throw new Broken('a registry has neither prefix nor location')
-  if (location === '' && !isWild) throw new Broken(`${prefix} has no location`)
-  if (isWild && /[/@:]/.test(prefix))
-    throw new Broken(`${prefix} is no wildcard such as *.example.com`)
-  const byDigestOnly = flag(table, 'mirror-by-digest-only')
-  const mirrors = tables(table['mirror'] ?? [], 'mirror').map((mirror): Endpoint => {
-    report(mirror, mirrorKeys, ignore)
+function readRegistry(table: Table, report: (finding: string) => void): Registry {
+  reportUnknownKeys(table, registryKeys, report)
+  const location = readLocation(table['location'])
+  const prefix = readLocation(table['prefix']) || location
+  const isWildcard = prefix.startsWith('*.')
+  if (prefix === '') throw new InvalidFileError('a registry has neither prefix nor location')
+  if (location === '' && !isWildcard) throw new InvalidFileError(`${prefix} has no location`)
+  if (isWildcard && /[/@:]/.test(prefix))
+    throw new InvalidFileError(`${prefix} is not a wildcard such as *.example.com`)
+  const byDigestOnly = readFlag(table, 'mirror-by-digest-only')
+  const mirrors = tablesOf(table['mirror'] ?? [], 'mirror').map((mirror): Endpoint => {
+    reportUnknownKeys(mirror, mirrorKeys, report)
     return readMirror(mirror, byDigestOnly)
   })
   return {
     prefix,
     location,
-    insecure: flag(table, 'insecure'),
-    blocked: flag(table, 'blocked'),
+    insecure: readFlag(table, 'insecure'),
+    blocked: readFlag(table, 'blocked'),
     pullFromMirror: '',
     byDigestOnly,
     mirrors,
@@ -111,90 +106,97 @@ function readRegistry(table: Table, ignore: (what: string) => void): Registry {
 }
 
 function readMirror(table: Table, byDigestOnly: boolean): Endpoint {
-  const location = locationOf(table['location'])
-  if (location === '') throw new Broken('a mirror has no location')
-  const pullFromMirror = textOf(table['pull-from-mirror'] ?? '')
+  const location = readLocation(table['location'])
+  if (location === '') throw new InvalidFileError('a mirror has no location')
+  const pullFromMirror = readString(table['pull-from-mirror'] ?? '')
   if (byDigestOnly && pullFromMirror !== '')
-    throw new Broken(`${location} has pull-from-mirror under mirror-by-digest-only`)
+    throw new InvalidFileError(`${location} has pull-from-mirror under mirror-by-digest-only`)
   if (!['', 'all', 'digest-only', 'tag-only'].includes(pullFromMirror))
-    throw new Broken(`${location} has pull-from-mirror ${pullFromMirror}`)
-  return { location, insecure: flag(table, 'insecure'), pullFromMirror }
+    throw new InvalidFileError(`${location} has pull-from-mirror ${pullFromMirror}`)
+  return { location, insecure: readFlag(table, 'insecure'), pullFromMirror }
 }
 
-function report(table: Table, known: readonly string[], ignore: (what: string) => void): void {
+function reportUnknownKeys(
+  table: Table,
+  known: readonly string[],
+  report: (finding: string) => void,
+): void {
   for (const key of Object.keys(table).filter((each) => !known.includes(each)))
-    ignore(`${key} is no key of the format, and is ignored`)
+    report(`${key} is an unknown key, which is ignored`)
 }
 
-function tables(value: unknown, name: string): Table[] {
+function tablesOf(value: unknown, name: string): Table[] {
   if (Array.isArray(value) && value.every((each) => typeof each === 'object'))
     return value as Table[]
-  throw new Broken(`${name} is not written as [[${name}]]`)
+  throw new InvalidFileError(`${name} is not written as [[${name}]]`)
 }
 
-function flag(table: Table, key: string): boolean {
+function readFlag(table: Table, key: string): boolean {
   const value = table[key] ?? false
-  if (typeof value !== 'boolean') throw new Broken(`${key} is neither true nor false`)
+  if (typeof value !== 'boolean') throw new InvalidFileError(`${key} is not a boolean`)
   return value
 }
 
-function textOf(value: unknown): string {
-  if (typeof value !== 'string') throw new Broken(`${JSON.stringify(value)} is not text`)
+function readString(value: unknown): string {
+  if (typeof value !== 'string')
+    throw new InvalidFileError(`${JSON.stringify(value)} is not a string`)
   return value
 }
 
-function locationOf(value: unknown): string {
-  const text = textOf(value ?? '').replace(/\/+$/, '')
-  if (/^https?:\/\//.test(text)) throw new Broken(`${text} has a scheme, and a location has none`)
+function readLocation(value: unknown): string {
+  const text = readString(value ?? '').replace(/\/+$/, '')
+  if (/^https?:\/\//.test(text))
+    throw new InvalidFileError(`${text} has a scheme, which a location cannot have`)
   return text
 }
 
-/** Where an image is pulled from. `image` is its whole name; with a digest it has no tag. */
+/** Returns where an image is pulled from. `image` is its full name; with a digest it has no tag. */
 export function routeByRegistriesConf(
   { registries, fault }: RegistriesConf,
   image: string,
 ): ConfRoute {
   if (fault !== null) return { fault }
-  const found = longest(registries, nameOf(image))
-  if (found === null) return { places: [{ image, insecure: false }] }
+  const registry = longestMatch(registries, nameOf(image))
+  if (registry === null) return { locations: [{ image, insecure: false }] }
   const isDigest = image.includes('@')
-  const usable = found.mirrors.filter(({ pullFromMirror }) => {
-    if (found.byDigestOnly) return isDigest
+  const mirrors = registry.mirrors.filter(({ pullFromMirror }) => {
+    if (registry.byDigestOnly) return isDigest
     return pullFromMirror !== (isDigest ? 'tag-only' : 'digest-only')
   })
-  const places: PullLocation[] = []
-  for (const { location, insecure } of [...usable, found]) {
-    const rest = image.slice(matchLength(image, found.prefix))
-    const place = location === '' ? image : `${location}${rest}`
-    const [host = ''] = place.split('/', 1)
+  const locations: PullLocation[] = []
+  for (const { location, insecure } of [...mirrors, registry]) {
+    const rest = image.slice(matchLength(image, registry.prefix))
+    const name = location === '' ? image : `${location}${rest}`
+    const [host = ''] = name.split('/', 1)
     if (!/[.:]/.test(host) && host !== 'localhost')
-      return { fault: `${place} has no dot and no port in its host, so it is no whole name` }
-    // A place that is blocked under its own name is passed over.
-    if (longest(registries, nameOf(place))?.blocked !== true)
-      places.push({ image: place, insecure })
+      return { fault: `${name} has no dot and no port in its host, so it is not a full name` }
+    // A location that is itself blocked is skipped.
+    if (longestMatch(registries, nameOf(name))?.blocked !== true)
+      locations.push({ image: name, insecure })
   }
-  return { places }
+  return { locations }
 }
 
+/** The image without tag and digest. */
 function nameOf(image: string): string {
   const [name = ''] = image.split('@', 1)
   const colon = name.lastIndexOf(':')
   return colon > name.lastIndexOf('/') ? name.slice(0, colon) : name
 }
 
-/** The longest prefix; of two of one length the one that comes first by name, as the loader sorts them. */
-function longest(registries: readonly Registry[], name: string): Registry | null {
+/** Of two prefixes with the same length, the one that sorts first wins, as in the loader. */
+function longestMatch(registries: readonly Registry[], name: string): Registry | null {
   const matching = registries.filter(({ prefix }) => matchLength(name, prefix) >= 0)
   const length = Math.max(0, ...matching.map(({ prefix }) => prefix.length))
-  const best = matching.filter(({ prefix }) => prefix.length === length)
-  return best.sort((a, b) => (a.prefix < b.prefix ? -1 : 1))[0] ?? null
+  const longest = matching.filter(({ prefix }) => prefix.length === length)
+  return longest.sort((a, b) => (a.prefix < b.prefix ? -1 : 1))[0] ?? null
 }
 
-/** How much of the name the prefix takes; -1 if it does not match. A prefix ends before `/`, `:`, `@` or nothing. */
+/** Returns how many characters of the name the prefix matches, or -1. A prefix ends before `/`, `:`, `@` or the end. */
 function matchLength(name: string, prefix: string): number {
-  const isWild = prefix.startsWith('*.')
-  const at = isWild ? name.indexOf(prefix.slice(1)) : name.startsWith(prefix) ? 0 : -1
-  if (at < 0 || name.slice(0, at).includes('/')) return -1
-  const end = at + prefix.length - (isWild ? 1 : 0)
+  const isWildcard = prefix.startsWith('*.')
+  const start = isWildcard ? name.indexOf(prefix.slice(1)) : name.startsWith(prefix) ? 0 : -1
+  if (start < 0 || name.slice(0, start).includes('/')) return -1
+  const end = start + prefix.length - (isWildcard ? 1 : 0)
   return end === name.length || '/:@'.includes(name.charAt(end)) ? end : -1
 }

@@ -1,78 +1,91 @@
-/** A model of what K3s and RKE2 make of registries.yaml (wharfie's pkg/registries; docs.k3s.io). */
+/** Models how K3s and RKE2 read registries.yaml (wharfie's pkg/registries; docs.k3s.io). */
 import { parse } from 'yaml'
 import { defaultDomain } from '../../decision/reference/reference.ts'
+import { isObject, type JsonObject } from '../../json/json.ts'
+import { dockerHubHost } from '../plan/node-registry.ts'
+import { firstLine, InvalidFileError } from './runtime-file.ts'
 
 export interface RegistriesYaml {
   readonly mirrors: ReadonlyMap<string, readonly string[]>
-  /** What is passed over, or cannot be followed here. */
-  readonly ignored: readonly string[]
+  /** Why K3s does not start with the file; null if it does. */
+  readonly fault: string | null
+  /** What K3s ignores, and what Berth does not evaluate. */
+  readonly findings: readonly string[]
 }
 
-/** Never throws: a file that cannot be read is one that says nothing, with the reason. */
+/** Never throws: an invalid file has no mirrors. */
 export function readRegistriesYaml(text: string): RegistriesYaml {
   const mirrors = new Map<string, readonly string[]>()
-  const ignored: string[] = []
-  const root = mapOf(read(text, ignored), 'the whole file', ignored)
+  const findings: string[] = []
+  const { root, fault } = parseYaml(text)
   for (const key of Object.keys(root).filter(
     (each) => !['mirrors', 'configs', 'auths'].includes(each),
   ))
-    ignored.push(`${key}, which is no key of registries.yaml`)
-  for (const [host, value] of Object.entries(mapOf(root['mirrors'] ?? {}, 'mirrors', ignored))) {
-    const { endpoint = [], rewrite, ...others } = mapOf(value ?? {}, host, ignored)
+    findings.push(`${key} is an unknown key, which is ignored`)
+  for (const [host, mirror] of Object.entries(mapOf(root['mirrors'] ?? {}, 'mirrors', findings))) {
+    const { endpoint = [], rewrite, ...others } = mapOf(mirror ?? {}, host, findings)
     const list = Array.isArray(endpoint) ? endpoint.filter((each) => typeof each === 'string') : []
     mirrors.set(host, list)
     for (const key of Object.keys(others))
-      ignored.push(`${host}: ${key}, which is no key of a mirror`)
-    if (!Array.isArray(endpoint)) ignored.push(`${host}: endpoint, which is not a list`)
+      findings.push(`${host}: ${key} is an unknown key, which is ignored`)
+    if (!Array.isArray(endpoint)) findings.push(`${host}: endpoint is not a list, and is ignored`)
     if (rewrite !== undefined)
-      ignored.push(`nothing, but ${host} has a rewrite, which is not followed here`)
+      findings.push(`${host}: it has a rewrite, which berth nodes does not evaluate`)
   }
-  return { mirrors, ignored }
+  return { mirrors, fault, findings }
 }
 
-function read(text: string, ignored: string[]): unknown {
+interface ParsedYaml extends Pick<RegistriesYaml, 'fault'> {
+  readonly root: JsonObject
+}
+
+function parseYaml(text: string): ParsedYaml {
   try {
-    return parse(text) ?? {}
+    const root: unknown = parse(text) ?? {}
+    if (isObject(root)) return { root, fault: null }
+    throw new InvalidFileError('the file is not a map')
   } catch (error) {
-    const [why = ''] = String(error instanceof Error ? error.message : error).split('\n', 1)
-    ignored.push(`the whole file: ${why}; K3s will not start`)
-    return {}
+    return { root: {}, fault: `${firstLine(error)}; K3s does not start with this file` }
   }
 }
 
-function mapOf(value: unknown, name: string, ignored: string[]): Record<string, unknown> {
-  if (typeof value === 'object' && value !== null && !Array.isArray(value))
-    return value as Record<string, unknown>
-  ignored.push(`${name}, which is not a map`)
+function mapOf(value: unknown, name: string, findings: string[]): JsonObject {
+  if (isObject(value)) return value
+  findings.push(`${name} is not a map, and is ignored`)
   return {}
 }
 
 /**
- * The places that are asked for a registry, each with the path of its API, in order. `closed`: K3s runs with
- * disable-default-registry-endpoint, which counts for hosts that are listed.
+ * Returns the endpoints for a registry in the order in which they are asked, each with the path of its API. `closed`:
+ * K3s runs with disable-default-registry-endpoint, which applies to listed hosts.
  */
-export function endpointsFor({ mirrors }: RegistriesYaml, host: string, closed: boolean): string[] {
-  const withPorts = /:\d+$/.test(host) ? [] : [`${host}:443`, `${host}:80`]
-  const key = [host, ...(host === defaultDomain ? [] : withPorts), '*'].find((each) =>
+export function endpointsFor(
+  { mirrors }: Pick<RegistriesYaml, 'mirrors'>,
+  host: string,
+  closed: boolean,
+): string[] {
+  const withPort = /:\d+$/.test(host) ? [] : [`${host}:443`, `${host}:80`]
+  const key = [host, ...(host === defaultDomain ? [] : withPort), '*'].find((each) =>
     mirrors.has(each),
   )
-  const itself = normalise(host === defaultDomain ? 'registry-1.docker.io' : host)
+  const upstream = normalizeEndpoint(host === defaultDomain ? dockerHubHost : host)
   const listed = key === undefined ? [] : (mirrors.get(key) ?? [])
-  const endpoints = listed.map(normalise).filter((each) => each !== null)
-  const open = key === undefined || !closed
-  const all = open && itself !== null ? [...endpoints, itself] : endpoints
-  // containerd drops an endpoint that it would ask twice in a row.
+  const endpoints = listed.map(normalizeEndpoint).filter((each) => each !== null)
+  const isOpen = key === undefined || !closed
+  const all = isOpen && upstream !== null ? [...endpoints, upstream] : endpoints
+  // containerd drops an endpoint that repeats the one before it.
   return all.filter((each, index) => each !== all[index - 1])
 }
 
-/** Null for what is no URL, which K3s logs and passes over. */
-function normalise(endpoint: string): string | null {
+/** Returns null for text that is not a URL, which K3s logs and skips. */
+function normalizeEndpoint(endpoint: string): string | null {
   const [, scheme = '', authority = '', path = ''] =
     /^(?:(\w+):\/\/)?([^/]+)(\/.*)?$/.exec(endpoint) ?? []
   if (authority === '') return null
   const name = authority.replace(/:\d+$/, '')
   const isLoopback = name === 'localhost' || name.startsWith('127.') || name === '[::1]'
-  const byName = isLoopback && authority !== name && !authority.endsWith(':443') ? 'http' : 'https'
-  const clean = path.replaceAll(/\/+/g, '/').replace(/\/$/, '')
-  return `${scheme || byName}://${authority}${clean === '' ? '/v2' : clean}`
+  const defaultScheme =
+    isLoopback && authority !== name && !authority.endsWith(':443') ? 'http' : 'https'
+  const cleanPath = path.replaceAll(/\/+/g, '/').replace(/\/$/, '')
+  return `${scheme || defaultScheme}://${authority}${cleanPath === '' ? '/v2' : cleanPath}`
 }

@@ -50,7 +50,7 @@ const configured = {
 }
 
 describe('berth nodes apply', () => {
-  it('puts a file back for those alone who could read it, also when it was taken away since', async () => {
+  it('restores the mode of a file that was removed in the meantime', async () => {
     const { nodes, read, root } = machine({ ...configured, [hub]: 'server = "https://theirs"\n' })
     chmodSync(join(root, hub), 0o600)
     await nodes('apply')
@@ -61,7 +61,7 @@ describe('berth nodes apply', () => {
     expect(statSync(join(root, hub)).mode & 0o777).toBe(0o600)
   })
 
-  it('writes the files, keeps what stood there, and puts it back', async () => {
+  it('writes the files, and restores the originals on rollback', async () => {
     const { nodes, read, root } = machine({ ...configured, [hub]: 'server = "https://theirs"\n' })
     const applied = await nodes('apply')
 
@@ -81,7 +81,7 @@ describe('berth nodes apply', () => {
     expect(read(state)).toBe(null)
   })
 
-  it('twice is once, and a dry run is none', async () => {
+  it('writes nothing the second time and in a dry run', async () => {
     const { nodes, read } = machine(configured)
     const dry = await nodes('apply', '--dry-run')
 
@@ -93,7 +93,7 @@ describe('berth nodes apply', () => {
     expect(stderr).not.toContain('restart')
   })
 
-  it('takes back what another table no longer says, and still knows what stood there first', async () => {
+  it('restores files that another table no longer renders, and keeps their first original', async () => {
     const { nodes, read, table } = machine({ ...configured, [quay]: 'server = "https://theirs"\n' })
     table('layout')
     await nodes('apply')
@@ -108,7 +108,7 @@ describe('berth nodes apply', () => {
     expect(read(quay)).toBe('server = "https://theirs"\n')
   })
 
-  it('leaves alone what another hand has changed since, unless it is forced', async () => {
+  it('leaves a file that someone else modified, unless --force is set', async () => {
     const { nodes, read, put } = machine(configured)
     await nodes('apply')
     put(hub, '# mine\n')
@@ -127,7 +127,7 @@ describe('berth nodes apply', () => {
     expect(read(hub)).toBe(null)
   })
 
-  it('changes nothing when one of the files cannot be written', async () => {
+  it('writes nothing if one of the files cannot be written', async () => {
     const { nodes, read, put, root } = machine({
       ...configured,
       [hub]: 'server = "https://theirs"\n',
@@ -142,7 +142,7 @@ describe('berth nodes apply', () => {
     expect(existsSync(join(root, dirname(own)))).toBe(false)
   })
 
-  it("joins K3s' file, whose passwords stay where they are", async () => {
+  it("merges into K3s' registries.yaml and keeps its passwords", async () => {
     const file = '/etc/rancher/k3s/registries.yaml'
     const theirs = `# ours since 2024\nmirrors:\n  docker.io:\n    endpoint: [https://old.lan]\n  quay.io: { endpoint: [https://q.lan] }\nconfigs:\n  old.lan: { auth: { username: me, password: hush-hush } }\n`
     const { nodes, read } = machine({ [file]: theirs })
@@ -166,7 +166,7 @@ describe('berth nodes apply', () => {
     expect(read(file)).toBe(theirs)
   })
 
-  it('takes what render printed, and nothing that leads out of its directory', async () => {
+  it('applies what render printed, and refuses a path outside its directory', async () => {
     const { nodes, read, root, put } = machine(configured)
     const { stdout } = await berth([
       'nodes',
@@ -196,7 +196,7 @@ describe('berth nodes apply', () => {
     }
   })
 
-  it('prints a DaemonSet that may write its files and nothing else', async () => {
+  it('prints a DaemonSet that can write only its files', async () => {
     const { config } = machine()
     const { stdout, code } = await berth([
       'nodes',
@@ -259,14 +259,14 @@ describe('berth nodes detect', () => {
     ['rke2', { '/etc/rancher/rke2/config.yaml': '' }],
     ['crio', { '/etc/crio/crio.conf': '' }],
     ['containerd', configured],
-  ])('%s', async (target, files) => {
+  ])('detects %s', async (target, files) => {
     const { root } = machine(files)
     const outcome = await berth(['nodes', 'detect', '--root', root, '-o', 'json'])
     expect(JSON.parse(outcome.stdout)).toMatchObject({ target })
     expect(outcome.code).toBe(0)
   })
 
-  it('says so when there is nothing', async () => {
+  it('fails with nodes-undetected if there is no runtime', async () => {
     const outcome = await berth([
       'nodes',
       'detect',
@@ -287,14 +287,14 @@ describe('berth nodes detect', () => {
       'containerd 1 reads nothing',
     ],
     [
-      'mirrors beside config_path',
+      'mirrors next to config_path',
       {
         '/etc/containerd/config.toml': `${configured['/etc/containerd/config.toml']}[plugins."io.containerd.grpc.v1.cri".registry.mirrors."docker.io"]\nendpoint = []\n`,
       },
       'containerd does not start with both',
     ],
     [
-      'mirrors in the old way',
+      'mirrors without config_path',
       {
         '/etc/containerd/config.toml':
           '[plugins."io.containerd.grpc.v1.cri".registry.mirrors."docker.io"]\nendpoint = []\n',
@@ -309,17 +309,17 @@ describe('berth nodes detect', () => {
     [
       'an empty directory',
       { ...configured, '/etc/containerd/certs.d/ghcr.io/ca.crt': '' },
-      'it hides _default',
+      'hides _default',
     ],
     [
       'an inline host',
       { ...configured, [hub]: 'host = { "http://a:1" = {} }\n' },
-      'the only form that containerd 2 sees',
+      'ignores http://a:1: it is not written as a [host."URL"] header',
     ],
     [
-      'a slip',
+      'a misspelt key',
       { ...configured, [hub]: '[host."http://a:1"]\ncapabilites = ["pull"]\n' },
-      'capabilites, which is no key',
+      'capabilites, an unknown key',
     ],
     ['a broken hosts.toml', { ...configured, [hub]: '[host\n' }, 'ignores the whole file'],
     [
@@ -328,7 +328,7 @@ describe('berth nodes detect', () => {
         ...configured,
         '/etc/containerd/certs.d/registry-1.docker.io/hosts.toml': '[host."http://a:1"]\n',
       },
-      'never looks here',
+      'never reads this directory',
     ],
     [
       'two spellings of a port',
@@ -337,7 +337,7 @@ describe('berth nodes detect', () => {
         [own]: '[host."http://a:1"]\n',
         '/etc/containerd/certs.d/anubis_32000_/hosts.toml': '[host."http://a:1"]\n',
       },
-      'takes anubis_32000_ instead',
+      'uses anubis_32000_ instead',
     ],
     [
       'a scheme in registries.conf',
@@ -345,7 +345,7 @@ describe('berth nodes detect', () => {
         '/etc/crio/crio.conf': '',
         '/etc/containers/registries.conf.d/a.conf': '[[registry]]\nlocation = "https://a"\n',
       },
-      'nothing can be pulled',
+      'every pull fails',
     ],
     [
       'a rewrite of K3s',
@@ -355,7 +355,7 @@ describe('berth nodes detect', () => {
       },
       'has a rewrite',
     ],
-  ])('tells of %s', async (_, files, message) => {
+  ])('reports %s', async (_, files, message) => {
     const { root } = machine(files)
     const outcome = await berth(['nodes', 'detect', '--root', root])
 
@@ -365,7 +365,7 @@ describe('berth nodes detect', () => {
 })
 
 describe('berth nodes check', () => {
-  it('shows both orders where they differ', async () => {
+  it('shows both routes if they differ', async () => {
     const { nodes } = machine({
       ...configured,
       [hub]: 'server = "https://registry-1.docker.io"\n[host."http://other:1"]\n',
@@ -390,19 +390,22 @@ describe('berth nodes check', () => {
     ['crio', 'elsewhere'],
     ['crio', 'finer'],
     ['k3s', 'layout'],
-  ])('agrees with what render wrote for %s and the table %s', async (target, name) => {
-    const { nodes, root, config, table } = machine()
-    table(name)
-    const out = join(root, 'out')
-    await berth(['nodes', 'render', '--target', target, '--config', config, '--out', out])
-    const { code, stdout } = await nodes('check', '--target', target, '--dir', out, '-o', 'json')
+  ])(
+    'finds no difference in the files that render wrote for %s and the table %s',
+    async (target, name) => {
+      const { nodes, root, config, table } = machine()
+      table(name)
+      const out = join(root, 'out')
+      await berth(['nodes', 'render', '--target', target, '--config', config, '--out', out])
+      const { code, stdout } = await nodes('check', '--target', target, '--dir', out, '-o', 'json')
 
-    expect(code).toBe(0)
-    expect(JSON.parse(stdout)).toMatchObject({ target, findings: [] })
-    expect(readdirSync(out).length).toBeGreaterThan(0)
-  })
+      expect(code).toBe(0)
+      expect(JSON.parse(stdout)).toMatchObject({ target, findings: [] })
+      expect(readdirSync(out).length).toBeGreaterThan(0)
+    },
+  )
 
-  it('sees an air gap that is none', async () => {
+  it('reports files that do not implement an air gap', async () => {
     const { nodes, root, config } = machine()
     const out = join(root, 'out')
     await berth(['nodes', 'render', '--target', 'containerd', '--config', config, '--out', out])
@@ -433,7 +436,7 @@ describe('berth nodes', () => {
     [['apply', '--manifest', '--target', 'k3s'], '--manifest needs --image'],
     [['apply', '--manifest', '--target', 'crio', '--image', 'a'], 'has ways of its own'],
     [['check', 'A', '--target', 'k3s'], 'A: name-uppercase'],
-  ])('%j says what is wrong', async (args, message) => {
+  ])('rejects %j', async (args, message) => {
     const { config } = machine()
     const given = args.length === 0 ? [] : ['--config', config]
     const outcome = await berth(['nodes', ...args, ...given])
@@ -443,7 +446,7 @@ describe('berth nodes', () => {
     expect(outcome.stderr).toContain(message)
   })
 
-  it('names the line of what a format cannot say, and leaves it out when that is allowed', async () => {
+  it('reports the line of each omission, and leaves it out with --allow-partial', async () => {
     const file = join(mkdtempSync(join(tmpdir(), 'berth-nodes-')), 'berth.yaml')
     writeFileSync(file, tables['finer'] ?? '')
     const args = ['nodes', 'render', '--target', 'containerd', '--config', file]

@@ -1,16 +1,16 @@
-/** Node files, good and bad, whose meaning the programs' own loaders have told: test/fixtures/nodes/loaders.json. */
+/** Valid and invalid node files. The answers of the runtimes' own loaders are in test/fixtures/nodes/loaders.json. */
 export type Loader = 'containerd1' | 'containerd2' | 'crio' | 'k3s'
 
 export interface LoaderCase {
   readonly name: string
   readonly loader: Loader
-  /** Below the target's directory; null for a directory without a file. */
+  /** By path in the target's directory; null for a directory without a file. */
   readonly files: Readonly<Record<string, string | null>>
-  /** For containerd a registry, for the others an image. */
+  /** A registry for containerd, an image for the other loaders. */
   readonly ask: string
 }
 
-/** What a case is found under among the answers. */
+/** The key of a case's answer. */
 export function keyOf({ loader, name }: LoaderCase): string {
   return `${loader}: ${name}`
 }
@@ -311,7 +311,7 @@ const yamls: Readonly<Record<string, [string, string]>> = {
   'broken YAML': ['mirrors: [\n', 'quay.io/a/b:1'],
 }
 
-/** Both versions of containerd for every file: what is written for all of them has to mean one thing. */
+/** The cases that are not rendered from a table. containerd's run with both versions, because rendered files must mean the same to both. */
 export const handMade: readonly LoaderCase[] = [
   ...(['containerd1', 'containerd2'] as const).flatMap((loader) => [
     ...Object.entries(hostsTomls).map(([name, text]) => ({

@@ -13,7 +13,7 @@ import { renderedCases } from '../rendered-tables.ts'
 
 const golden = answers as unknown as Record<string, LoaderAnswer>
 
-/** The files of a case as the model takes them. */
+/** The certs.d directory of a case. */
 function treeOf(files: LoaderCase['files']): Map<string, string | null> {
   return new Map(
     Object.entries(files)
@@ -41,14 +41,14 @@ function byCrio({ files, ask }: LoaderCase): LoaderAnswer {
   const route = routeByRegistriesConf(readRegistriesConf(conf), formatAsPulled(parsed.reference))
   if ('fault' in route) return { error: route.fault }
   return {
-    places: route.places.map(({ image, insecure }) => `${image}${insecure ? ' insecure' : ''}`),
+    places: route.locations.map(({ image, insecure }) => `${image}${insecure ? ' insecure' : ''}`),
   }
 }
 
-/** The loader was watched through a proxy, which sees of https the host alone; it has Docker Hub's older name. */
+/** The answers of the loader were recorded through a proxy, which sees only the host of an https URL. The loader uses Docker Hub's older host name. */
 function byK3s({ files, ask }: LoaderCase): LoaderAnswer {
   const read = readRegistriesYaml(files['registries.yaml'] ?? '')
-  if (read.ignored.some((each) => each.startsWith('the whole file'))) return { error: 'broken' }
+  if (read.fault !== null) return { error: read.fault }
   const parsed = parseReference(ask)
   if (!parsed.ok) throw new Error(parsed.message)
   return { places: endpointsFor(read, parsed.reference.domain, false) }
@@ -58,19 +58,19 @@ const all = [...handMade, ...renderedCases()]
 const casesOf = (loader: LoaderCase['loader']) =>
   all.filter((each) => each.loader === loader).map((each) => [each.name, each] as const)
 
-describe("the model of containerd's loader", () => {
-  it.each(casesOf('containerd2'))('agrees with containerd 2: %s', (_, each) => {
+describe('the model of hosts.toml', () => {
+  it.each(casesOf('containerd2'))('agrees with the loader of containerd 2: %s', (_, each) => {
     const { places, error } = golden[keyOf(each)] ?? {}
 
     expect(byContainerd(each).places).toEqual(places ?? [error])
   })
 })
 
-describe('files that are written for every version', () => {
+describe('files rendered for every version', () => {
   const rendered = renderedCases().filter(({ loader }) => loader === 'containerd1')
 
   it.each(rendered.map((each) => [each.name, each] as const))(
-    'mean one thing to containerd 1 and 2: %s',
+    'mean the same to containerd 1 and 2: %s',
     (_, each) => {
       const one = golden[keyOf(each)]
 
@@ -80,8 +80,8 @@ describe('files that are written for every version', () => {
   )
 })
 
-describe("the model of containers/image's loader", () => {
-  it.each(casesOf('crio'))('agrees with it: %s', (_, each) => {
+describe('the model of registries.conf', () => {
+  it.each(casesOf('crio'))('agrees with the loader of containers/image: %s', (_, each) => {
     const { places, error } = golden[keyOf(each)] ?? {}
     const model = byCrio(each)
 
@@ -90,8 +90,8 @@ describe("the model of containers/image's loader", () => {
   })
 })
 
-describe("the model of K3s' loader", () => {
-  it.each(casesOf('k3s'))('agrees with it: %s', (_, each) => {
+describe('the model of registries.yaml', () => {
+  it.each(casesOf('k3s'))('agrees with the loader of K3s: %s', (_, each) => {
     const { places, error } = golden[keyOf(each)] ?? {}
     const seen = (all: readonly string[] = []) => [
       ...new Set(
