@@ -310,11 +310,9 @@ describe('Prometheus', () => {
     await waitForRollout()
 
     expect(code).toBe(0)
-    expect(stderr).toContain(
-      'on no mirror: docker.io/library/app; Berth has not decided on this pod',
-    )
+    expect(stderr).toContain('on no mirror: docker.io/library/app; Berth did not process this pod')
     expect(counted?.metric['name']).toBe('mutate.berth.dev')
-    expect(JSON.stringify(event?.annotations)).toContain('Berth has not decided on this pod')
+    expect(JSON.stringify(event?.annotations)).toContain('Berth did not process this pod')
   })
 })
 

@@ -28,7 +28,7 @@ const containers = workloads.flatMap(({ spec }) => spec.template.spec.containers
 const { version } = JSON.parse(read('package.json')) as { version: string }
 
 describe('deploy/base', () => {
-  it('names the image of this version, on a host that nobody can own', () => {
+  it('uses the image of this version, on a host that cannot exist', () => {
     expect(containers.map(({ image }) => image)).toEqual([
       `berth.invalid/berth:${version}`,
       `berth.invalid/berth:${version}`,
@@ -36,7 +36,7 @@ describe('deploy/base', () => {
   })
 
   it.each(containers.map(({ args }) => [args[0] ?? '', args.slice(1)] as const))(
-    'starts berth %s with options that it has',
+    'starts berth %s with options that exist',
     async (verb, options) => {
       const { stdout } = await berth([verb, '--help'])
 
@@ -45,18 +45,18 @@ describe('deploy/base', () => {
   )
 })
 
-describe('the policy', () => {
-  interface Selecting {
+describe('the ValidatingAdmissionPolicy', () => {
+  interface Selectors {
     readonly namespaceSelector: { readonly matchExpressions: readonly { readonly key: string }[] }
     readonly matchConditions: unknown
   }
 
-  it('looks at the pods that the webhook is asked about, shadow mode or not', () => {
+  it('selects the pods of the webhook, and those of namespaces in observe mode', () => {
     const [policy] = parseAllDocuments(read('webhook-config/validating-policy.yaml')).map(
-      (each) => each.toJS() as { spec: Selecting & { matchConstraints: Selecting } },
+      (each) => each.toJS() as { spec: Selectors & { matchConstraints: Selectors } },
     )
     const { webhooks } = parse(read('webhook-config/mutating-webhook.yaml')) as {
-      webhooks: readonly Selecting[]
+      webhooks: readonly Selectors[]
     }
     const { matchExpressions = [] } = webhooks[0]?.namespaceSelector ?? {}
 
@@ -67,7 +67,7 @@ describe('the policy', () => {
   })
 })
 
-describe('the configs that are shipped', () => {
+describe('the berth.yaml files', () => {
   const files = globSync('deploy/**/berth.yaml', { cwd: root })
 
   it.each(files)('%s is valid', (file) => {
@@ -76,7 +76,7 @@ describe('the configs that are shipped', () => {
     expect(result.ok ? [] : result.problems).toEqual([])
   })
 
-  it('are two', () => {
+  it('exist in the base and in the component microk8s', () => {
     expect(files).toHaveLength(2)
   })
 })
@@ -86,8 +86,19 @@ describe('the chart', () => {
     expect(read(`deploy/chart/files/${file}`)).toBe(read(`deploy/components/monitoring/${file}`))
   })
 
-  it('is of this version', () => {
+  it('has the version of package.json', () => {
     expect(parse(read('deploy/chart/Chart.yaml'))).toMatchObject({ version, appVersion: version })
+  })
+
+  it('describes every value in a comment', () => {
+    const lines = read('deploy/chart/values.yaml').split('\n')
+    const undescribed = lines.filter((line, index) => {
+      const [, indent] = /^( {0,2})\w+:/.exec(line) ?? []
+      if (indent === undefined || /^ {2}(?:apiVersion|kind):/.test(line)) return false
+      return !lines[index - 1]?.startsWith(`${indent}#`)
+    })
+
+    expect(undescribed).toEqual([])
   })
 
   it('has a default for every key of its schema', () => {
@@ -117,14 +128,14 @@ function has(values: Record<string, unknown>, name: string, inner: string | unde
 describe('deploy/Dockerfile', () => {
   const text = read('deploy/Dockerfile')
 
-  it('starts as the image without an engine does', () => {
+  it('starts the same command as the image of npm run image', () => {
     const line = (name: string) => new RegExp(`^${name} (.*)$`, 'm').exec(text)?.[1] ?? ''
 
     expect(JSON.parse(line('ENTRYPOINT'))).toEqual(entrypoint)
     expect(JSON.parse(line('CMD'))).toEqual(command)
   })
 
-  it('copies what .dockerignore lets through', () => {
+  it('copies only files that .dockerignore allows', () => {
     const allowed = read('.dockerignore').match(/(?<=^!).*$/gm) ?? []
     const copied = [...text.matchAll(/^COPY (?!--from)(.*) \S+$/gm)].flatMap(([, names = '']) =>
       names.split(' ').map((name) => name.split('/')[0] ?? ''),

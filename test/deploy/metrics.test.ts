@@ -11,26 +11,26 @@ import { createPullSecretMetrics } from '../../src/telemetry/pull-secret-metrics
 const read = (file: string) => readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8')
 const page = read('docs/metrics.md')
 
-interface Described {
+interface MetricShape {
   readonly name: string
   readonly type: string
   readonly labels: readonly string[]
 }
 
-/** prom-client keeps a metric's label names to itself. */
-interface WithLabels {
+/** A metric of prom-client with its private label names. */
+interface MetricInternals {
   readonly name: string
   readonly type?: string
   readonly labelNames?: readonly string[]
 }
 
-async function described(registry: {
+async function shapesOf(registry: {
   getMetricsAsJSON(): Promise<readonly { name: string; type: unknown }[]>
   getSingleMetric(name: string): unknown
-}): Promise<Described[]> {
+}): Promise<MetricShape[]> {
   const all = await registry.getMetricsAsJSON()
   return all.map(({ name, type }) => {
-    const { labelNames = [] } = registry.getSingleMetric(name) as WithLabels
+    const { labelNames = [] } = registry.getSingleMetric(name) as MetricInternals
     return { name, type: String(type), labels: labelNames }
   })
 }
@@ -40,8 +40,8 @@ const controller = createControllerMetrics().registry
 createEcrMetrics(controller)
 createPullSecretMetrics(controller)
 
-/** The rows of one section's table. */
-function rows(heading: string): Described[] {
+/** The metrics in the table of a section. */
+function documentedMetrics(heading: string): MetricShape[] {
   const section = page.split(/^## /m).find((each) => each.startsWith(`${heading}\n`)) ?? ''
   return [...section.matchAll(/^\| `([a-z_]+)` \| ([a-z]+) \| (.*?) \|/gm)].map(
     ([, name = '', type = '', labels = '']) => ({
@@ -52,17 +52,17 @@ function rows(heading: string): Described[] {
   )
 }
 
-const byName = (a: Described, b: Described) => (a.name < b.name ? -1 : 1)
+const byName = (a: MetricShape, b: MetricShape) => (a.name < b.name ? -1 : 1)
 
 describe('docs/metrics.md', () => {
   it.each([
     ['Webhook', webhook],
     ['Controller', controller],
   ])('describes every metric of the %s, with its kind and labels', async (heading, registry) => {
-    expect(rows(heading).sort(byName)).toEqual((await described(registry)).sort(byName))
+    expect(documentedMetrics(heading).sort(byName)).toEqual((await shapesOf(registry)).sort(byName))
   })
 
-  it('describes every field of the line of an admission', () => {
+  it('describes every field of the admission log line', () => {
     const lines: string[] = []
     const { log } = createLogs('info', { write: (line: string) => lines.push(line) })
     createAdmissionLog(log)({
@@ -88,7 +88,7 @@ describe('docs/metrics.md', () => {
     expect(fields.filter((field) => !section.includes(`\`${field}\``))).toEqual([])
   })
 
-  it('says what every reason is called', () => {
+  it('lists every reason', () => {
     const source = read('src/decision/resolve/resolution.ts')
     const union = /type ResolutionReason =([^]*?)\n\n/.exec(source)?.[1] ?? ''
     const reasons = [...union.matchAll(/\| '([a-z-]+)'/g)].map(([, reason]) => reason)
@@ -115,9 +115,9 @@ describe('alerts and dashboard', () => {
     ...[...page.matchAll(/^\| [^|]+ \| `([^`]+\([^`]+)`/gm)].map(([, expr = '']) => expr),
   ]
 
-  it('use only metrics that exist, with labels that they have', async () => {
-    const all = [...(await described(webhook)), ...(await described(controller))]
-    // Of the API server; the end-to-end test sees it there.
+  it('use only existing metrics and labels', async () => {
+    const all = [...(await shapesOf(webhook)), ...(await shapesOf(controller))]
+    // A metric of the API server; an end-to-end test reads it there.
     all.push({
       name: 'apiserver_admission_webhook_fail_open_count',
       type: 'counter',
@@ -129,22 +129,22 @@ describe('alerts and dashboard', () => {
     expect(problems).toEqual([])
   })
 
-  it('have what to do written down for each alert', () => {
+  it('have a row in docs/operations.md for each alert', () => {
     const operations = read('docs/operations.md')
 
     expect(rules.filter(({ alert }) => !operations.includes(`| ${alert} |`))).toEqual([])
     expect(rules.filter(({ annotations }) => annotations.summary.length < 10)).toEqual([])
   })
 
-  it('have panels with numbers of their own', () => {
+  it('have a different id for each panel', () => {
     expect(new Set(panels.map(({ id }) => id)).size).toBe(panels.length)
   })
 })
 
-/** Labels that Prometheus and the operator put on whatever they scrape. */
+/** Labels that Prometheus and its operator add to every metric. */
 const targetLabels = ['namespace', 'job', 'pod', 'instance', 'le']
 
-function problemsOf(expr: string, known: readonly Described[]): string[] {
+function problemsOf(expr: string, known: readonly MetricShape[]): string[] {
   const names = [...expr.matchAll(/\b(?:berth|process|apiserver)_[a-z_]+/g)].map(([name]) => name)
   const metrics = names.map((name) =>
     known.find(

@@ -1,4 +1,4 @@
-{{/* Labels of an object: what deploy/base gives it, and what Helm's tools look for. */}}
+{{/* The labels of deploy/base, and the labels that Helm's tools expect. */}}
 {{- define "berth.labels" -}}
 app.kubernetes.io/name: berth
 {{- with .component }}
@@ -23,7 +23,7 @@ app.kubernetes.io/component: {{ . }}
 {{- end }}
 {{- end }}
 
-{{/* Which namespaces the webhook, and with it the policy, look after. */}}
+{{/* The namespaces that the webhook and the policy handle. */}}
 {{- define "berth.rewriteLabel" -}}
 {{- if .Values.webhook.optIn -}}
 { key: berth.dev/rewrite, operator: In, values: [enabled] }
@@ -36,7 +36,7 @@ app.kubernetes.io/component: {{ . }}
 { key: kubernetes.io/metadata.name, operator: NotIn, values: {{ concat (list "kube-system" "kube-public" "kube-node-lease" .Release.Namespace) .Values.webhook.excludedNamespaces | toJson }} }
 {{- end }}
 
-{{/* Where the pods of a process may run, and with which secrets their image is pulled. */}}
+{{/* Scheduling and image pull secrets of a process. */}}
 {{- define "berth.placement" -}}
 {{- with .root.Values.imagePullSecrets }}
 imagePullSecrets:
