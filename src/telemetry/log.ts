@@ -1,8 +1,9 @@
+/** The log: JSON lines on standard error. Standard output is for the data that a command prints. */
 import { type DestinationStream, type Logger, pino } from 'pino'
 
 export type { Logger } from 'pino'
 
-/** Members that may hold a credential wherever an object is logged. */
+/** Members that may have a credential, in any object that is logged. */
 const secretKeys = [
   'password',
   'auth',
@@ -14,17 +15,32 @@ const secretKeys = [
 ]
 
 export interface Logs {
-  /** For everything: what looks like a credential is left out. */
+  /** The log for everything; it redacts what looks like a credential. */
   readonly log: Logger
   /**
-   * For the lines of admissions alone, of which there may be thousands a second: they are put together from names that
-   * stand in the pod and in the config, and hold no member that would have to be left out.
+   * The log for admissions, of which there may be thousands a second. Without redaction: its lines consist of names in the pod
+   * and in the config, and have no member to redact.
    */
   readonly admissions: Logger
 }
 
-/** JSON lines on standard error: standard output belongs to what commands were asked for. */
-export function createLogs(level: string, destination: DestinationStream): Logs {
+/** Lines are written together once they have this many bytes, and at least every `flushMs`: a write is a system call. */
+const minLength = 4_096
+const flushMs = 100
+
+/** When the reader of the log is too slow, lines are dropped above this many bytes: memory stays bounded, and reviews do not wait. */
+const maxLength = 16 * 1024 * 1024
+
+/** Creates both logs on one destination. A stream with a file descriptor is buffered; pino flushes it when the process exits. */
+export function createLogs(
+  level: string,
+  stream: DestinationStream & { readonly fd?: number },
+): Logs {
+  const { fd } = stream
+  const destination =
+    fd === undefined
+      ? stream
+      : pino.destination({ dest: fd, sync: false, minLength, maxLength, periodicFlush: flushMs })
   const options = {
     level,
     base: null,
@@ -34,21 +50,6 @@ export function createLogs(level: string, destination: DestinationStream): Logs 
   const paths = secretKeys.flatMap((key) => [key, `*.${key}`, `*.*.${key}`])
   return {
     log: pino({ ...options, redact: { paths, censor: '[redacted]' } }, destination),
-    admissions: pino(options, gathered(destination)),
-  }
-}
-
-/** One write for all the lines of a turn of the event loop: to a pipe, each write is a system call that is waited for. */
-function gathered(destination: DestinationStream): DestinationStream {
-  let pending = ''
-  const flush = () => {
-    destination.write(pending)
-    pending = ''
-  }
-  return {
-    write: (line) => {
-      if (pending === '') setImmediate(flush)
-      pending += line
-    },
+    admissions: pino(options, destination),
   }
 }
