@@ -123,7 +123,7 @@ export function startFakeKube(): FakeKube {
       const before = stored(ref)
       if (kind !== 'json') {
         checkPrecondition(before, (patch as Partial<KubeObject>).metadata ?? {})
-        return change(ref, mergePatch(before, patch) as StoredObject) as never
+        return change(ref, mergePatch(before, patch, kind === 'strategic') as StoredObject) as never
       }
       try {
         const patched = applyPatch(structuredClone(before), patch as Operation[], true).newDocument
@@ -270,14 +270,34 @@ function selects(
 }
 
 /** RFC 7396. */
-function mergePatch(target: unknown, patch: unknown): unknown {
+function mergePatch(target: unknown, patch: unknown, mergesLists = false): unknown {
+  if (mergesLists && isNamedList(target) && isNamedList(patch)) return mergeLists(target, patch)
   if (typeof patch !== 'object' || patch === null || Array.isArray(patch)) return patch
   const result: Record<string, unknown> = {
     ...(typeof target === 'object' && target !== null ? target : {}),
   }
   for (const [key, value] of Object.entries(patch)) {
     if (value === null) delete result[key]
-    else result[key] = mergePatch(result[key], value)
+    else result[key] = mergePatch(result[key], value, mergesLists)
   }
   return result
+}
+
+/** A strategic patch merges lists by name: containers, webhooks, imagePullSecrets. */
+function mergeLists(target: readonly Named[], patch: readonly Named[]): unknown[] {
+  const patches = new Map(patch.map((item) => [item.name, item]))
+  const kept = target.map((item) => mergePatch(item, patches.get(item.name) ?? {}, true))
+  const isNew = ({ name }: Named) => target.every((item) => item.name !== name)
+  return [...kept, ...patch.filter(isNew)]
+}
+
+interface Named {
+  readonly name: string
+}
+
+function isNamedList(value: unknown): value is Named[] {
+  return (
+    Array.isArray(value) &&
+    value.every((item: unknown) => typeof item === 'object' && item !== null && 'name' in item)
+  )
 }

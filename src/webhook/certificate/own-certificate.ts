@@ -23,6 +23,14 @@ export interface KeepCertificateOptions extends CertificateSecretOptions {
   readonly webhook: string
   /** Called with the first pair and with each renewed one. */
   readonly onPair: (pair: KeyPair) => void
+  readonly times?: CertificateLoopTimes
+}
+
+export interface CertificateLoopTimes {
+  /** Milliseconds after which the loop runs even if nothing has changed: renewals depend on the clock. */
+  readonly resyncMs: number
+  /** Milliseconds between two runs, so that changes that follow each other are reconciled together. */
+  readonly minIntervalMs: number
 }
 
 export interface OwnCertificate {
@@ -30,15 +38,12 @@ export interface OwnCertificate {
   notReady(): string | null
 }
 
-/** Renewals depend on the clock, and a renewal that is a minute late would be too late for alerts. */
-const resyncMs = 5_000
-
-/** One change is often followed by others; they are reconciled together. */
-const settleChangesMs = 200
+/** A renewal that is a few seconds late does no harm; alerts count from a minute. */
+const defaultTimes: CertificateLoopTimes = { resyncMs: 5_000, minIntervalMs: 200 }
 
 /** Starts the loop, which runs until the signal aborts. Never throws: what fails is retried. */
 export function keepOwnCertificate(api: KubeApi, options: KeepCertificateOptions): OwnCertificate {
-  const { webhook, onPair, log, signal } = options
+  const { webhook, onPair, times = defaultTimes, log, signal } = options
   const changes = createNotifier()
   let inUse: KeyPair | null = null
   let notReady: string | null = 'no certificate yet'
@@ -82,8 +87,8 @@ export function keepOwnCertificate(api: KubeApi, options: KeepCertificateOptions
   async function run(): Promise<void> {
     while (!signal.aborted) {
       await reconcile().catch(handleError)
-      await sleep(settleChangesMs, signal)
-      await changes.wait(resyncMs, signal)
+      await sleep(times.minIntervalMs, signal)
+      await changes.wait(times.resyncMs, signal)
     }
   }
 
