@@ -98,10 +98,14 @@ function waitFor(check: () => void): Promise<void> {
   return vi.waitFor(check, { timeout: 4_000, interval: 5 })
 }
 
+type Data = Readonly<Record<string, string>>
+
+function storedSecret(): KubeObject & { readonly data?: Data } {
+  return server.kube.get('secrets', secret, namespace) ?? { metadata: { name: secret } }
+}
+
 function certificates(): OwnCertificates {
-  const stored = server.kube.get('secrets', secret, namespace) as
-    (KubeObject & { data?: Record<string, string> }) | null
-  const found = fromSecretData(stored?.data, new Date())
+  const found = fromSecretData(storedSecret().data, new Date())
   if (found === null) throw new Error('the Secret has no usable certificates')
   return found
 }
@@ -122,11 +126,8 @@ function isTrustedEverywhere(leaf: string): boolean {
   return bundles().every((bundle) => isTrusted(leaf, bundle, new Date()))
 }
 
-function putSecretWith(change: (stored: KubeObject & { data: Record<string, string> }) => object) {
-  const stored = server.kube.get('secrets', secret, namespace) as KubeObject & {
-    data: Record<string, string>
-  }
-  server.kube.put('secrets', { ...stored, ...change(stored) } as KubeObject)
+function putSecretWith(change: Partial<KubeObject> & { readonly data?: Data }): void {
+  server.kube.put('secrets', { ...storedSecret(), ...change })
 }
 
 describe('the first start', () => {
@@ -284,9 +285,12 @@ describe('an API server that rejects or fails requests', () => {
 
 describe('a rotation of the CA', () => {
   const requestRotation = () =>
-    putSecretWith(({ metadata }) => ({
-      metadata: { ...metadata, annotations: { 'berth.dev/rotate': 'now', other: 'kept' } },
-    }))
+    putSecretWith({
+      metadata: {
+        ...storedSecret().metadata,
+        annotations: { 'berth.dev/rotate': 'now', other: 'kept' },
+      },
+    })
 
   it('publishes both CAs, waits, issues a leaf of the new CA, and later drops the old CA', async () => {
     const { pairs } = await startReady()
@@ -311,7 +315,7 @@ describe('a rotation of the CA', () => {
     expect(bundles()[0]).toContain(oldCa.cert.trim())
 
     const past = Buffer.from(new Date(0).toISOString()).toString('base64')
-    putSecretWith(({ data }) => ({ data: { ...data, 'old.until': past } }))
+    putSecretWith({ data: { ...storedSecret().data, 'old.until': past } })
     await waitFor(() => expect(bundles()[0]).not.toContain(oldCa.cert.trim()))
     expect(isTrustedEverywhere(pairs[1]?.cert ?? '')).toBe(true)
   })
