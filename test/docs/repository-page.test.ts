@@ -12,7 +12,7 @@ import { digestA, digestB } from '../support/questions.ts'
 const page = readFileSync(new URL('../../docs/repository.md', import.meta.url), 'utf8')
 const anubis = fileURLToPath(new URL('../../webhook-config/examples/anubis.yaml', import.meta.url))
 
-/** The page's own words: the example's configuration, and nobody is asked. */
+/** The page's own words: the example's configuration, without a registry. */
 const options = ['--config', anubis]
 
 /** What a node's containerd asks first for an image, by the files that are written for it. */
