@@ -150,7 +150,7 @@ describe('berth diagnose, of a pod in a real pull failure', () => {
     expect(found?.fix).toContain('1, 1.1')
     expect(found?.evidence).toContainEqual({
       from: 'registry',
-      says: 'team/app:1.1 is there',
+      says: 'team/app:1.1 exists',
       vantage: 'this machine, not the node',
     })
   })
@@ -158,7 +158,7 @@ describe('berth diagnose, of a pod in a real pull failure', () => {
   test('a stale secret breaks a public image, and the fix is to take it away', async () => {
     const [found] = await findingsOf('pod/stale-for-public', namespace)
 
-    expect(found?.fix).toContain('take the secret away')
+    expect(found?.fix).toContain('remove the secret')
   })
 
   test('--no-probe says less, and asks no registry', async () => {
@@ -180,8 +180,8 @@ describe('berth diagnose, of a pod in a real pull failure', () => {
 
     expect(found).toMatchObject({ rule: 'D51', certainty: 'proved' })
     expect(found?.berth).toEqual([
-      expect.stringContaining(`row mirrored would take ${rig.open.host}/team/app:1: it is there`),
-      "not chosen: Berth's webhook is not in this cluster",
+      expect.stringContaining(`row mirrored would use ${rig.open.host}/team/app:1: it exists`),
+      "not used: Berth's webhook is not installed in this cluster",
     ])
   })
 
@@ -333,7 +333,7 @@ describe('five situations, to the cause that is the true one', () => {
     ])
     expect(findings[0]?.failures).toHaveLength(16)
     expect(evidence(findings[0])).toContain(
-      'its annotation eks.amazonaws.com/role-arn is for containers that run; a pull does not use it',
+      'its annotation eks.amazonaws.com/role-arn is for running containers; pulls do not use it',
     )
     expect(findings[0]?.missing.join()).toContain("node's own credentials")
     expect(findings[0]?.berth.join()).toContain('ecrTokens')
@@ -362,12 +362,12 @@ describe('five situations, to the cause that is the true one', () => {
     expect(evidence(found[0])).toEqual(
       expect.arrayContaining([
         `no pull secret of the pod is for ${host}`,
-        `the global pull secret has an entry for ${host}; it knows cloud.openshift.com, ${host}`,
+        `the global pull secret has an entry for ${host}; its keys are cloud.openshift.com, ${host}`,
         'machine config pool master is not updated',
       ]),
     )
-    expect(found[0]?.fix).toContain('see why the pools that are not updated')
-    expect(found[0]?.fix).toContain('dockercfg secrets are not to be edited')
+    expect(found[0]?.fix).toContain('find out why machine config pools are not updated')
+    expect(found[0]?.fix).toContain('do not edit the generated dockercfg secrets')
   })
 })
 

@@ -94,7 +94,7 @@ function applyCredentials(
   const known: PullVerdict = {
     ...verdict,
     wantedKey: order.wantedKey,
-    missing: order.isComplete ? [] : ['a pull secret of the pod may not be read by you'],
+    missing: order.isComplete ? [] : ['you may not read a pull secret of the pod'],
     evidence: [...verdict.evidence, ...credentialEvidence(order, credentials)],
   }
   return order.outcome === 'credentials'
@@ -117,7 +117,7 @@ function whenCredentialsMatch(
       secrets: expiredOnes,
       evidence: expiredOnes.map((secret) => ({
         from: 'secrets',
-        says: `secret ${secret} says that its token has ended (berth.dev/expires-at)`,
+        says: `the token in secret ${secret} has expired (annotation berth.dev/expires-at)`,
       })),
     })
   const { isAlsoSaidToAnonymous, causeIfSent } = verdict.rule
@@ -169,7 +169,7 @@ function whenNoneMatches(
     ...concluded,
     missing: [
       ...concluded.missing,
-      "the node's own credentials (its config.json, a credential provider), which nobody can see through the API",
+      "the node's own credentials (its config.json, a credential provider), which the API does not show",
     ],
   }
 }
@@ -204,7 +204,7 @@ function credentialEvidence(
 ): Evidence[] {
   const lines: Evidence[] = order.candidates.map(({ secret, key, isAnonymous }) => ({
     from: 'secrets',
-    says: `secret ${secret}, key ${key}, is tried${isAnonymous ? ', and holds no user' : ''}`,
+    says: `secret ${secret}, key ${key}, is tried${isAnonymous ? ', and has no user' : ''}`,
   }))
   if (order.outcome === 'no-credentials')
     lines.push({ from: 'secrets', says: `no pull secret of the pod is for ${order.wantedKey}` })
@@ -221,12 +221,12 @@ function credentialEvidence(
   if (notCopied.length > 0)
     lines.push({
       from: 'service account',
-      says: `has ${notCopied.join(', ')} by now, which the pod has not: the list is copied when a pod is made, and only into one without a list of its own`,
+      says: `names ${notCopied.join(', ')}, and the pod does not: the list is copied when a pod is created, and only to a pod without imagePullSecrets`,
     })
   for (const annotation of accountAnnotations)
     lines.push({
       from: 'service account',
-      says: `its annotation ${annotation} is for containers that run; a pull does not use it`,
+      says: `its annotation ${annotation} is for running containers; pulls do not use it`,
     })
   return lines
 }

@@ -12,13 +12,13 @@ import type { ProbeAttempt, ProbeReport } from './probe-report.ts'
 const vantage = 'this machine, not the node'
 
 const faultText: Readonly<Record<EndpointFault, string>> = {
-  dns: 'its name has no address',
-  'off-limits': 'not asked: its address is of this machine or its link, where a node would find another; a config with its endpoint says where to ask',
+  dns: 'its name does not resolve',
+  'off-limits': 'not probed: its address belongs to this machine or its link, where a node would reach another host; set its endpoint in the config to probe it',
   refused: 'nothing listens there',
   timeout: 'no answer',
   unroutable: 'no route',
   cut: 'the connection was closed',
-  'not-tls': 'what answers does not speak TLS',
+  'not-tls': 'the server does not speak TLS',
   other: 'no connection',
 } // prettier-ignore
 
@@ -128,7 +128,7 @@ function contradicted(verdict: PullVerdict): PullVerdict {
     certainty: 'ambiguous',
     missing: [
       ...verdict.missing,
-      'what the node itself asks and with what: from here the image is there; it may have come since, or the node is sent to another registry (hosts.toml, registries.conf)',
+      'which registry the node asks, and with which credential: from this machine the image exists; it may have been pushed since, or the node uses another registry (hosts.toml, registries.conf)',
     ],
   }
 }
@@ -138,7 +138,7 @@ function undecided(verdict: PullVerdict): PullVerdict {
     ...verdict,
     missing: [
       ...verdict.missing,
-      'a credential that may read the repository: only what the registry says to it tells private from missing',
+      'a credential that may read the repository: without one, the registry does not tell a private image from a missing one',
     ],
   }
 }
@@ -157,21 +157,21 @@ function evidenceOf(report: ProbeReport): Evidence[] {
   if (fault !== null) lines.push(`${endpoint}: ${faultText[fault]}`)
   if (certificate !== null)
     lines.push(
-      `certificate by ${certificate.issuer}, for ${certificate.names.join(', ') || 'no name'}, from ${certificate.validFrom} to ${certificate.validTo}${certificate.problems.length === 0 ? '' : `: ${certificate.problems.join(', ')}`}`,
+      `certificate issued by ${certificate.issuer} for ${certificate.names.join(', ') || 'no name'}, valid from ${certificate.validFrom} to ${certificate.validTo}${certificate.problems.length === 0 ? '' : `: ${certificate.problems.join(', ')}`}`,
     )
   for (const each of attempts) lines.push(`${each.source}: ${each.outcome} (${each.detail})`)
   if (tags === 'absent')
-    lines.push(`${repository} has no list of tags: there is no such repository`)
+    lines.push(`repository ${repository} does not exist: it has no list of tags`)
   else if (tags !== null)
     lines.push(`${repository} has ${tags.length === 1 ? '1 tag' : `${tags.length} tags`}`)
-  for (const tag of similarTags) lines.push(`${repository}:${tag} is there`)
+  for (const tag of similarTags) lines.push(`${repository}:${tag} exists`)
   if (quota !== null)
-    lines.push(`limit of whoever asks from here: ${quota.remaining} left of ${quota.limit}`)
-  if (platforms !== null) lines.push(`${repository} is for ${platforms.join(', ')}`)
+    lines.push(`pull limit of this machine: ${quota.remaining} of ${quota.limit} left`)
+  if (platforms !== null) lines.push(`${repository} has the platforms ${platforms.join(', ')}`)
   if (blobs !== null)
     lines.push(
       blobs.missing.length === 0
-        ? `all ${blobs.asked} blobs are there`
+        ? `all ${blobs.asked} blobs exist`
         : `${blobs.missing.length} of ${blobs.asked} blobs are missing: ${blobs.missing.join(', ')}`,
     )
   return lines.map((says) => ({ from: 'registry', says, vantage }))
@@ -180,9 +180,9 @@ function evidenceOf(report: ProbeReport): Evidence[] {
 /** Returns the rule's advice, or a more specific one that the probe supports. */
 function fixFor({ rule, fix }: PullVerdict, { similarTags, attempts }: ProbeReport): string {
   if (rule.suggestion === 'tag-map' && similarTags.length > 0)
-    return `use a tag that is there (each was asked for): ${similarTags.join(', ')}; or push this one`
+    return `use a tag that exists: ${similarTags.join(', ')}; or push this one`
   const isPublic = attempts.some(({ by, outcome }) => by === 'anonymous' && outcome === 'found')
   if (rule.cause === 'credential-refused' && isPublic)
-    return 'take the secret away from the pod, or renew it: the image is public, and comes without any'
+    return 'remove the secret from the pod, or renew it: the image is public and needs no credential'
   return fix
 }

@@ -104,7 +104,7 @@ async function diagnosePull(
     node === 'unreadable'
       ? {
           ...fromMessage,
-          missing: [...fromMessage.missing, `node ${failure.node} may not be read by you`],
+          missing: [...fromMessage.missing, `you may not read node ${failure.node}`],
         }
       : addNodeEvidence(fromMessage, node, failure.image)
   if (reference === null) return verdict

@@ -98,16 +98,16 @@ function betterImage(
     return null
   if (resolution.kind === 'original' && !resolution.pinned) return null
   const how = isProbed
-    ? `it is there, asked from this machine (${describeResolution(resolution)})`
-    : 'not asked (--no-probe)'
-  return `row ${row} would take ${target}: ${how}`
+    ? `it exists, probed from this machine (${describeResolution(resolution)})`
+    : 'not probed (--no-probe)'
+  return `row ${row} would use ${target}: ${how}`
 }
 
 function whyNothingBetter(resolution: Resolution, { image }: PullFailure): string {
   const { row } = resolution
   if (row === null)
-    return `no row of the table is for ${image}: one with a mirror before its registry would take it from there`
-  return `row ${row} has nothing better: ${describeResolution(resolution)}`
+    return `no row of the table matches ${image}; a row with a mirror before its registry would avoid this failure`
+  return `row ${row} has no better candidate: ${describeResolution(resolution)}`
 }
 
 interface Circumstances {
@@ -121,36 +121,36 @@ interface Circumstances {
 
 /** Returns the first reason that holds for a pod that does not have what the table has for it. */
 function whyNotUsed({ record, pod, webhook, namespace, mode }: Circumstances): string {
-  const again = 'a pod made anew is decided anew'
+  const again = 'recreate the pod to have it decided again'
   if (record !== null) {
     const isLate = /\btimeout\b/.test(record.why)
-    return `when the pod was made Berth ${isLate ? 'ran out of time' : 'decided'}: ${record.why}; ${again}`
+    return `when the pod was created, Berth ${isLate ? 'ran out of time' : 'decided'}: ${record.why}; ${again}`
   }
-  if (mode === 'observe') return 'not chosen: the config says mode: observe, which changes nothing'
+  if (mode === 'observe') return 'not used: the config has mode: observe, which changes no pod'
   if (webhook === 'unreadable')
-    return "not chosen, and why could not be seen: the webhook's configuration may not be read by you"
-  if (webhook === null) return "not chosen: Berth's webhook is not in this cluster"
+    return 'not used, for an unknown reason: you may not read the webhook configuration'
+  if (webhook === null) return "not used: Berth's webhook is not installed in this cluster"
   const excluded =
     namespace === null || namespace === 'unreadable' ? null : whyExcluded(webhook, namespace)
-  if (excluded !== null) return `not chosen: ${excluded}`
+  if (excluded !== null) return `not used: ${excluded}`
   const [created, installed] = [pod, webhook].map(
     ({ metadata }) => metadata.creationTimestamp ?? '',
   )
   return created !== undefined && installed !== undefined && created < installed
-    ? `not chosen: the pod (${created}) is older than Berth's webhook (${installed}); ${again}`
-    : `not chosen: the pod has no annotation of Berth's, so the API server had no answer from it when the pod was made; ${again}`
+    ? `not used: the pod (${created}) is older than Berth's webhook (${installed}); ${again}`
+    : `not used: the pod has no annotation of Berth, so the API server got no answer from Berth when the pod was created; ${again}`
 }
 
 /** Returns why the API server does not call Berth for pods of a namespace, or why Berth only observes; null when neither holds. */
 function whyExcluded(webhook: KubeObject, { metadata }: KubeObject): string | null {
   const labels = metadata.labels ?? {}
   if (labels['berth.dev/mode'] === 'observe')
-    return 'the namespace is in shadow mode (berth.dev/mode: observe)'
+    return 'the namespace is in observe mode (label berth.dev/mode: observe)'
   if (labels['berth.dev/rewrite'] === 'disabled')
-    return 'the namespace opts out (berth.dev/rewrite: disabled)'
+    return 'the namespace opts out (label berth.dev/rewrite: disabled)'
   return selectsNamespace(webhook, labels)
     ? null
-    : "the webhook's namespaceSelector leaves this namespace out"
+    : "the webhook's namespaceSelector excludes this namespace"
 }
 
 const webhookName = 'mutate.berth.dev'

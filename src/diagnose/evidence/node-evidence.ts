@@ -38,7 +38,7 @@ export function addNodeEvidence(verdict: PullVerdict, node: unknown, image: stri
   lines.push(
     hasImage
       ? `${name} reports the image: it was pulled with a credential that this pod does not have`
-      : `${name} does not report the image${isComplete ? '' : ', but reports no more than some'}`,
+      : `${name} does not report the image${isComplete ? '' : `, but a kubelet reports only ${maxReportedImages} images`}`,
   )
   return addEvidence(verdict, lines, hasImage || isComplete ? 'proved' : verdict.certainty)
 }

@@ -49,12 +49,12 @@ function fixFor(
   }: { readonly hasEntry: boolean | null; readonly hasOutdatedPools: boolean },
 ): string | null {
   if (hasEntry === null) return null
-  const linkText = `or copy a secret for ${domain} to the namespace and link it to the service account beside what it has; the generated dockercfg secrets are not to be edited`
+  const linkText = `or copy a pull secret for ${domain} to the namespace and add it to the list of the service account; do not edit the generated dockercfg secrets`
   if (!hasEntry)
     return `add ${domain} to the global pull secret (openshift-config/pull-secret), ${linkText}`
   return hasOutdatedPools
-    ? `see why the pools that are not updated have not got the global pull secret, which has ${domain} (oc get mcp); ${linkText}`
-    : `see whether the nodes have the global pull secret, which has ${domain} (/var/lib/kubelet/config.json), and whether its entry is still good; ${linkText}`
+    ? `find out why machine config pools are not updated (oc get mcp): their nodes may not have the global pull secret, which has ${domain}; ${linkText}`
+    : `check that the nodes have the global pull secret with ${domain} (/var/lib/kubelet/config.json), and that its entry is still valid; ${linkText}`
 }
 
 async function isOpenShift(api: KubeApi): Promise<boolean> {
@@ -77,7 +77,7 @@ interface GlobalCredentials {
 async function globalCredentials(api: KubeApi, reference: Reference): Promise<GlobalCredentials> {
   const secret = await unlessForbidden(api.get<KubeObject & PullSecret>(globalSecret))
   if (secret === 'unreadable') {
-    const says = 'the global pull secret may not be read by you'
+    const says = 'you may not read the global pull secret'
     return { hasEntry: null, says, credentials: [] }
   }
   const keyring = readKeyring(['pull-secret'], () => secret ?? 'missing')
@@ -86,7 +86,7 @@ async function globalCredentials(api: KubeApi, reference: Reference): Promise<Gl
   const verb = credentials.length > 0 ? 'has an entry for' : 'has no entry for'
   return {
     hasEntry: credentials.length > 0,
-    says: `the global pull secret ${verb} ${reference.domain}; it knows ${hosts.join(', ') || 'none'}`,
+    says: `the global pull secret ${verb} ${reference.domain}; its keys are ${hosts.join(', ') || 'none'}`,
     credentials: credentials.map((each) => ({ ...each, source: `global ${each.source}` })),
   }
 }
@@ -123,7 +123,9 @@ async function mirrorSetsFor(api: KubeApi, reference: Reference): Promise<string
           typeof source === 'string' &&
           (name === source || name.startsWith(`${source}/`)) &&
           Array.isArray(mirrors)
-            ? [`nodes ask ${mirrors.join(', ')} first, ${word} (${resource} ${set.metadata.name})`]
+            ? [
+                `nodes pull from ${mirrors.join(', ')} first, ${word} (${resource} ${set.metadata.name})`,
+              ]
             : [],
         ),
       )

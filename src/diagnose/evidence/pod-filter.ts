@@ -44,11 +44,11 @@ async function podTest(
   if (workload === undefined)
     throw new BerthError(
       'usage',
-      `${target}: ${kind} has no pods that berth diagnose knows; give pod/NAME or one of ${Object.keys(workloads).join(', ')}`,
+      `${target}: berth diagnose does not know the kind ${kind}; use pod/NAME or one of ${Object.keys(workloads).join(', ')}`,
     )
   const object = await api.get({ ...workload, namespace, name })
   if (object === null)
-    throw new BerthError('usage', `there is no ${kind} ${name} in namespace ${namespace}`)
+    throw new BerthError('usage', `${kind} ${name} does not exist in namespace ${namespace}`)
   const selector = parseLabelSelector(member(member(object, 'spec'), 'selector'))
   return ({ metadata }) => matchesSelector(selector, metadata.labels ?? {})
 }

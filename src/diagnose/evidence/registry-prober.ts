@@ -183,7 +183,7 @@ function notAttempted(source: string): ProbeAttempt {
     outcome: 'unasked',
     status: null,
     scheme: null,
-    detail: 'there is no credential to ask with',
+    detail: 'no credential is available',
   }
 }
 
@@ -205,7 +205,7 @@ function refuseLocalAddresses(network: Network): Network {
             ['loopback', 'link-local', 'reserved'].includes(network.ipRangeOf(address)),
           )
         done(
-          isLocal ? new AddressRefusedError(`${hostname} leads to this machine`) : error,
+          isLocal ? new AddressRefusedError(`${hostname} resolves to this machine`) : error,
           addresses,
         )
       })

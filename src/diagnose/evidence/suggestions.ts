@@ -13,12 +13,12 @@ export function suggestionsFor(
   const { domain: host, path, tag } = parsed.reference
   const needsCredential = suggestion === 'ecr-token' || suggestion === 'pull-secret'
   if (needsCredential && parseEcrHost(host)?.kind === 'private')
-    return [`Berth keeps a fresh token in a pull secret: registries: [{ host: ${host}, credentials: { ecr: {…} } }], ecrTokens, pullSecrets`] // prettier-ignore
+    return [`Berth can keep a valid token in a pull secret: registries: [{ host: ${host}, credentials: { ecr: {…} } }], ecrTokens, pullSecrets`] // prettier-ignore
   if (suggestion === 'pull-secret')
-    return [`Berth adds a pull secret to each new pod: pullSecrets: [{ registries: [${host}], secret: NAME }]`] // prettier-ignore
+    return [`Berth can add a pull secret to each new pod: pullSecrets: [{ registries: [${host}], secret: NAME }]`] // prettier-ignore
   if (suggestion === 'tag-map' && tag !== null)
-    return [`a row maps the tag to one that is there: { images: [${host}/${path}], tags: { "${tag}": TAG }, try: ["${host}/{path}"] }`] // prettier-ignore
+    return [`a row can map the tag to one that exists: { images: [${host}/${path}], tags: { "${tag}": TAG }, try: ["${host}/{path}"] }`] // prettier-ignore
   if (suggestion === 'mirror' || isAvoidedByMirror)
-    return [`a row tries a mirror first, once the image is there: { images: ["${host}/**"], try: ["MIRROR/{host}/{path}", "${host}/{path}"] }`] // prettier-ignore
+    return [`a row can try a mirror first, once the image is copied to it: { images: ["${host}/**"], try: ["MIRROR/{host}/{path}", "${host}/{path}"] }`] // prettier-ignore
   return []
 }

@@ -22,7 +22,7 @@ export async function readCopySources(
   if (named !== null) {
     const found = await api.get<StoredSecret>({ apiVersion: 'v1', resource: 'secrets', ...named })
     if (found !== null) return [copySource(found)]
-    throw new BerthError('usage', `there is no secret ${named.namespace}/${named.name}`)
+    throw new BerthError('usage', `secret ${named.namespace}/${named.name} does not exist`)
   }
   const sources: CopySource[] = []
   try {
@@ -55,17 +55,17 @@ export function chooseCopySource(
 ): CopySource | string {
   const { domain } = reference
   if (sources === null)
-    return `secrets of other namespaces may not be listed by you: name one for ${domain} with --secret NAMESPACE/NAME`
+    return `you may not list secrets of other namespaces: name one for ${domain} with --secret NAMESPACE/NAME`
   const matching = sources.filter(({ secret }) => hasCredentialFor(secret, reference))
   const valid = matching.filter(({ expiresAt }) => !(Date.parse(expiresAt ?? '') <= Date.now()))
   const preferred = valid.filter(({ name }) => preferredNames.includes(name))
   const [first, ...others] = preferred.length > 0 ? preferred : valid
   if (first === undefined && matching.length > 0)
-    return `the credentials of ${listText(matching)} have ended: renew them`
+    return `the credentials of ${listText(matching)} have expired: renew them`
   if (first === undefined)
-    return `no secret for ${domain} may be copied: label one ${consentLabel}=${consentValue}, or name one that is for it with --secret NAMESPACE/NAME`
+    return `no secret for ${domain} may be copied: label one ${consentLabel}=${consentValue}, or name one with --secret NAMESPACE/NAME`
   if (others.some(({ secret }) => !hasSameContent(secret, first.secret)))
-    return `several secrets are for ${domain} (${listText([first, ...others])}): name one with --secret NAMESPACE/NAME`
+    return `several different secrets are for ${domain} (${listText([first, ...others])}): name one with --secret NAMESPACE/NAME`
   return first
 }
 

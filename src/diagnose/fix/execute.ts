@@ -50,7 +50,7 @@ function isReached(report: StepReport | undefined): boolean {
 }
 
 function skipped(step: FixStep): StepReport {
-  return { step, outcome: 'skipped', problem: 'what it needs was not done' }
+  return { step, outcome: 'skipped', problem: 'a step that it needs was not done' }
 }
 
 async function attempt(api: KubeApi, step: FixStep): Promise<StepReport> {
@@ -117,7 +117,8 @@ async function link(
   const where = { apiVersion: 'v1', resource: 'serviceaccounts', namespace, name: account }
   for (let attempts = 1; ; attempts++) {
     const now = await api.get<Account>(where)
-    if (now === null) throw new KubeError(404, 'NotFound', `there is no ${account} in ${namespace}`)
+    if (now === null)
+      throw new KubeError(404, 'NotFound', `service account ${namespace}/${account} does not exist`)
     const list = now.imagePullSecrets
     if (list?.some(({ name }) => name === secret) === true) return false
     const { uid, resourceVersion } = now.metadata

@@ -68,7 +68,7 @@ export async function planFix(
     const { namespace, pod } = each.failure
     const planned = await stepsFor(api, each, sources)
     if (planned.steps.some((step) => isConflict(step, plan.get(stepKey(step))?.step))) {
-      const why = `another secret of the name is copied there in this run; name one with --secret`
+      const why = `another secret with this name is copied there in this run; name one with --secret`
       left.push({ namespace, pod, why })
       continue
     }
@@ -120,7 +120,7 @@ async function stepsFor(
   const templateSecret = secretOfTemplate(image)
   if (templateSecret !== undefined)
     return nothingToDo(
-      `its list of pull secrets is its template's own (${templateSecret}), so the service account's is not used: add ${source.name} there`,
+      `its template sets imagePullSecrets (${templateSecret}), so the list of the service account is not used: add ${source.name} to the template`,
     )
   return copyAndLinkSteps(api, image, source)
 }
@@ -137,20 +137,21 @@ async function readFailingImage(
   const where = { apiVersion: 'v1', namespace }
   const pod = await api.get<KubeObject>({ ...where, resource: 'pods', name })
   const parsed = parseReference(image)
-  if (pod === null || pod.metadata.deletionTimestamp !== undefined) return 'it is on its way out'
-  if (!parsed.ok) return 'its image is no valid name'
+  if (pod === null || pod.metadata.deletionTimestamp !== undefined)
+    return 'it is terminating or deleted'
+  if (!parsed.ok) return 'its image name is not valid'
   const spec = member(pod, 'spec')
   const named = member(spec, 'serviceAccountName')
   const account = typeof named === 'string' ? named : 'default'
   try {
     const found = await api.get({ ...where, resource: 'serviceaccounts', name: account })
-    if (found === null) return `its service account ${account} is not there`
+    if (found === null) return `its service account ${account} does not exist`
     const accountSecrets = namedSecrets(found)
     const podSecrets = namedSecrets(spec)
     const { reference } = parsed
     return { pod, namespace, reference, account, accountSecrets, podSecrets }
   } catch (error) {
-    if (hasStatus(error, 403)) return `its service account ${account} may not be read by you`
+    if (hasStatus(error, 403)) return `you may not read its service account ${account}`
     throw error
   }
 }
@@ -170,12 +171,14 @@ async function copySteps(
     name,
   })
   if (existing === null && (await isOptedOut(api, namespace)))
-    return nothingToDo(`namespace ${namespace} wants no copies: its label ${optOutLabel} says so`)
+    return nothingToDo(
+      `namespace ${namespace} opts out of copies (label ${optOutLabel}: ${optOutValue})`,
+    )
   if (existing === null)
     return { steps: [{ do: 'copy', namespace, secret: name, from: source }], left: null }
   if (hasSameContent(existing, source.secret)) return { steps: [], left: null }
   return nothingToDo(
-    `there is a secret ${name} already, which is another than ${source.namespace}/${source.name}`,
+    `secret ${name} already exists and differs from ${source.namespace}/${source.name}`,
   )
 }
 
@@ -210,7 +213,7 @@ async function recreateSteps(api: Api, image: FailingImage): Promise<FixSteps> {
   const templateSecret = secretOfTemplate(image)
   if (templateSecret !== undefined)
     return nothingToDo(
-      `its list of pull secrets is its template's own (${templateSecret}): add the secret there`,
+      `its template sets imagePullSecrets (${templateSecret}): add the secret to the template`,
     )
   for (const name of accountSecrets) {
     const where = { apiVersion: 'v1', resource: 'secrets', namespace, name }
@@ -237,7 +240,7 @@ function thenRecreate({ pod, namespace }: FailingImage, steps: readonly FixStep[
 
 function obstacleOf(owner: OwnerReference | undefined): string | null {
   if (owner === undefined || owner.kind === 'Node')
-    return 'nobody makes it again: delete it and make it anew'
+    return 'the pod has no controller: delete and recreate it'
   // An evicted pod counts as a failure of its Job, which may be the last that it is allowed (backoffLimit).
   if (owner.kind === 'Job')
     return `Job ${owner.name} would count an eviction as a failure: delete the pod`

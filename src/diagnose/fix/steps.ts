@@ -87,8 +87,9 @@ export function stepText(step: FixStep): string {
     case 'copy': {
       const { from, secret } = step
       const name = from.name === secret ? '' : ` as ${secret}`
-      const ends = from.expiresAt === null ? '' : `; it ends at ${from.expiresAt}, and is not kept`
-      return `copy secret ${from.namespace}/${from.name} to ${namespace}${name}${ends}`
+      const expiry =
+        from.expiresAt === null ? '' : `; it expires at ${from.expiresAt} and is not renewed`
+      return `copy secret ${from.namespace}/${from.name} to ${namespace}${name}${expiry}`
     }
     case 'link':
       return `link secret ${step.secret} to service account ${namespace}/${step.account}`

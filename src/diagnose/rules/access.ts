@@ -1,6 +1,6 @@
+/** Rules for what a registry says about the credential of a pull, or about its absence. */
 import type { RuleData } from './rule.ts'
 
-/** What a registry answers to who asked. */
 export const accessRules = [
   {
     id: 'D21',
@@ -12,8 +12,8 @@ export const accessRules = [
       /token .{0,60}expired|expired ?token/,
       /security token included in the request is/,
     ],
-    means: 'the token in the pull secret is too old (those of ECR live for 12 hours)',
-    fix: 'repair what renews it; a fresh secret heals the pod where it stands',
+    means: 'the token in the pull secret has expired (ECR tokens are valid for 12 hours)',
+    fix: 'repair the job that renews it; with a new token in the secret, the next retry succeeds',
     topic: 'access',
     isExact: true,
     probes: ['manifest', 'tags'],
@@ -30,8 +30,8 @@ export const accessRules = [
       /no user\/password was provided/,
       /no (?:auth|credentials?|authentication) .{0,20}(?:provided|found|supplied)/,
     ],
-    means: 'the registry wants a password, and none of the credentials is for it',
-    fix: "give the pod a secret whose key is the registry; for ECR, look at the node's role and credential provider",
+    means: 'the registry requires a credential, and none of the available ones is for it',
+    fix: "give the pod a pull secret whose key is the registry; for ECR, check the node's role and credential provider",
     topic: 'access',
     isAlsoSaidToAnonymous: true,
     isOnlyAboutCredential: true,
@@ -53,8 +53,8 @@ export const accessRules = [
       /‹ecr-url›.{0,120}(?:\b403\b|forbidden)/,
     ],
     means:
-      "AWS knows who asks, and does not allow it: the repository's policy, the caller's policy, or a boundary above",
-    fix: 'allow the missing action on the side that the message names; GetAuthorizationToken needs Resource "*"',
+      "AWS authenticated the caller and denied the action: by the repository policy, the caller's policy, or a permissions boundary",
+    fix: 'allow the missing action in the policy that the message names; GetAuthorizationToken needs Resource "*"',
     topic: 'access',
     isExact: true,
     probes: ['manifest', 'tags'],
@@ -78,8 +78,9 @@ export const accessRules = [
       /requesting bearer token: .{0,80}\b(?:401|403)\b/,
       /please login to the red ?hat registry/,
     ],
-    means: 'the token server refused; this text is the same with a wrong credential and with none',
-    fix: "see which credential is for this registry: none, then the node's or global pull secret lacks it; one, then renew it",
+    means:
+      'the token server refused the request; this message is the same for a wrong credential and for no credential',
+    fix: 'check which credential is for this registry: if there is none, add it to the global pull secret or the node; if there is one, renew it',
     topic: 'access',
     isAlsoSaidToAnonymous: true,
     causeIfSent: 'credential-refused',
@@ -97,8 +98,8 @@ export const accessRules = [
       /http basic: access denied/,
       /(?:authentication|login) (?:failed|attempt.{0,40}failed)/,
     ],
-    means: 'a credential was sent, and the registry does not accept it',
-    fix: 'renew it; when the image is public, take the stale secret away, since it breaks what works without',
+    means: 'the registry does not accept the credential that was sent',
+    fix: 'renew the credential; if the image is public, remove the stale secret, because without it the pull succeeds',
     topic: 'access',
     probes: ['manifest', 'tags'],
     command: 'replace',
@@ -110,8 +111,8 @@ export const accessRules = [
     rank: 'anonymous',
     patterns: [/fetch anonymous token.{0,400}\b(?:401|403)\b/],
     means:
-      'no credential matched, and the registry gives nothing to strangers: private, or missing',
-    fix: 'give the pod a secret whose key matches, make the package public, or correct the name',
+      'no credential matched, and the registry refused the anonymous request: the image is private or does not exist',
+    fix: 'give the pod a pull secret whose key matches, make the package public, or correct the name',
     topic: 'access',
     isAlsoSaidToAnonymous: true,
     probes: ['manifest', 'tags'],
@@ -130,8 +131,8 @@ export const accessRules = [
       /invalid_token|token (?:is )?(?:invalid|not valid|malformed)|signature is invalid/,
     ],
     means:
-      'a token was issued, and the registry did not take it: another region or host, a wrong clock, a proxy that drops the header',
-    fix: "issue the credential for this very host, and check the node's clock and proxy",
+      'the registry did not accept the token that was issued: it is for another region or host, a clock is wrong, or a proxy drops the header',
+    fix: "issue the credential for this exact host, and check the node's clock and proxy",
     topic: 'access',
     isAlsoSaidToAnonymous: true,
     isOnlyAboutCredential: true,
@@ -151,8 +152,8 @@ export const accessRules = [
       /invalid authorization (?:credential|header|challenge)/,
       /authorization scheme/,
     ],
-    means: 'the registry and the runtime do not understand each other about authentication',
-    fix: "look at the registry's WWW-Authenticate header, and at what its token server answers",
+    means: 'the registry and the runtime do not agree on how to authenticate',
+    fix: "check the registry's WWW-Authenticate header, and what its token server answers",
     probes: ['manifest'],
   },
   {
@@ -174,8 +175,9 @@ export const accessRules = [
       /\bdenied: |‹(?:ecr-)?url›"?: denied/,
       /\bunauthorized\b/,
     ],
-    means: 'private, missing, or misspelt: the registry answers the same to all three',
-    fix: 'check the name first; then try a credential that may read it, and see what the registry says to that',
+    means:
+      'the image is private, does not exist, or is misspelled: the registry gives the same answer to all three',
+    fix: 'check the name first; then ask the registry with a credential that may read the repository',
     topic: 'access',
     isAlsoSaidToAnonymous: true,
     probes: ['manifest', 'tags'],
@@ -187,8 +189,8 @@ export const accessRules = [
     rank: 'refused',
     patterns: [/\b403\b/, /\bforbidden\b/],
     means:
-      'the registry knows who asks, and does not allow it: no right to the package, single sign-on, an address rule',
-    fix: 'grant the right to read the package (GitHub: read:packages, and authorise the token for the organisation)',
+      "the registry authenticated the caller and denied access: the package's permissions, single sign-on, or an IP allow list",
+    fix: 'grant the permission to read the package (GitHub: read:packages, and authorize the token for the organization)',
     topic: 'access',
     probes: ['manifest', 'tags'],
     suggestion: 'pull-secret',

@@ -1,6 +1,6 @@
+/** Rules for a problem with the image or its name at the registry. */
 import type { RuleData } from './rule.ts'
 
-/** What is wrong with the image, or with its name, at the registry. */
 export const contentRules = [
   {
     id: 'D35',
@@ -18,8 +18,8 @@ export const contentRules = [
       /choosing an? image from manifest list/,
     ],
     means:
-      "the image is not for the node's system or architecture, or the mirror copied only one of them",
-    fix: 'copy all platforms and pin the digest of the index, or choose nodes that fit',
+      "the image is not available for the node's operating system or architecture, or the mirror copied only one of its platforms",
+    fix: 'copy all platforms and pin the digest of the index, or choose nodes with a matching platform',
     readsNode: true,
     provedByNode: 'platform',
     probes: ['manifest', 'platforms'],
@@ -39,8 +39,8 @@ export const contentRules = [
       /media ?type .{0,60}should be|encountered unknown type/,
     ],
     means:
-      'what came is no image that the runtime can read: an old schema 1 manifest, another kind of artifact, or a web page',
-    fix: 'build or convert the image anew; for text/html, look for a login page or a wrong path',
+      'the runtime cannot read the manifest: it has the old schema 1, it is another kind of artifact, or the answer is a web page',
+    fix: 'rebuild or convert the image; for text/html, check for a login page or a wrong path',
     readsNode: true,
     probes: ['manifest'],
     provedByProbe: ['invalid-answer'],
@@ -56,8 +56,9 @@ export const contentRules = [
       /fetch content descriptor .{0,200}not found/,
       /\bblobs?\b.{0,160}(?:not found|\b404\b|does not exist)/,
     ],
-    means: 'the registry has the manifest but not all that it names: a copy that was not finished',
-    fix: 'copy the image again, and check every blob',
+    means:
+      'the registry has the manifest, but not every blob that it names: the copy was not completed',
+    fix: 'copy the image again, and verify every blob',
     probes: ['manifest', 'blobs'],
     provedByProbe: ['missing-blob'],
     suggestion: 'mirror',
@@ -75,7 +76,7 @@ export const contentRules = [
       /\btag\b.{0,80}(?:not found|does ?n[o']t exist|was deleted|has expired)/,
       /failed to fetch ‹name› from request/,
     ],
-    means: 'the repository is there, and the tag or digest is not',
+    means: 'the repository exists, but the tag or digest does not',
     fix: 'use a tag that exists, or push this one',
     topic: 'missing-image',
     probes: ['manifest', 'tags'],
@@ -93,8 +94,8 @@ export const contentRules = [
       /(?:repository|repo|project|namespace)\b.{0,120}(?:not found|does not exist|not exist)/,
       /no such repository/,
     ],
-    means: 'the registry knows no repository of this name (in this account, project or region)',
-    fix: 'correct the path (library/, project, prefix), or create the repository and push to it',
+    means: 'the registry has no repository with this name (in this account, project or region)',
+    fix: 'correct the path (library/, project, prefix), or create the repository and push the image',
     topic: 'missing-image',
     probes: ['manifest', 'tags'],
     suggestion: 'mirror',
@@ -114,8 +115,8 @@ export const contentRules = [
       /gzip: invalid|zlib: invalid|zstd: /,
     ],
     means:
-      'a layer arrived and cannot be unpacked: its content, its owners, or what the node supports',
-    fix: 'build the image anew; for owners beyond the range, widen the subordinate ids of the node',
+      'a layer was downloaded and cannot be unpacked: its content, its file owners, or a missing feature of the node',
+    fix: "rebuild the image; for owners out of range, extend the node's subordinate IDs",
     readsNode: true,
   },
   {
@@ -142,8 +143,8 @@ export const contentRules = [
       /unexpected end of json/,
     ],
     means:
-      'the answer is no answer of a registry: a login page, a filter, or a path that leads elsewhere',
-    fix: "open the registry's /v2/ from the node, and see who answers",
+      'the answer does not come from a registry: a login page, a filter, or a path to another service',
+    fix: "open the registry's /v2/ from the node, and check which server answers",
     probes: ['manifest'],
     provedByProbe: ['invalid-answer'],
     isAvoidedByMirror: true,
@@ -154,8 +155,8 @@ export const contentRules = [
     certainty: 'likely',
     rank: 'ambiguous',
     patterns: [/not found/, /\b404\b/, /no such image|image does not exist/],
-    means: 'the tag or the whole repository is missing on the last registry that was asked',
-    fix: 'check the name and the tag; on a mirror, copy the image there',
+    means: 'the tag or the whole repository does not exist on the last registry that was asked',
+    fix: 'check the name and the tag; if the registry is a mirror, copy the image there',
     topic: 'missing-image',
     probes: ['manifest', 'tags'],
     suggestion: 'mirror',

@@ -1,6 +1,6 @@
+/** Rules for failures before any registry is asked. */
 import type { RuleData } from './rule.ts'
 
-/** What fails before any registry is asked. */
 export const localRules = [
   {
     id: 'D13',
@@ -8,8 +8,9 @@ export const localRules = [
     certainty: 'likely',
     rank: 'definite',
     patterns: [/sandbox image/, /create ?pod ?sandbox.{0,400}(?:pull|image)/],
-    means: 'the image of the pod sandbox (pause) cannot be pulled; the node names it, no pod does',
-    fix: "set the sandbox image in the runtime's configuration of the node to one that the node can pull",
+    means:
+      "the image of the pod sandbox (pause) cannot be pulled; the node's runtime configures it, not the pod",
+    fix: "set the sandbox image in the runtime's configuration to one that the node can pull",
     topic: 'sandbox-image',
     readsNode: true,
   },
@@ -28,8 +29,8 @@ export const localRules = [
       /grpc: the (?:client )?connection is (?:unavailable|closing)/,
       /open ‹path›: the system cannot find the file specified/,
     ],
-    means: 'the container runtime of the node does not answer; no registry was asked',
-    fix: 'look at the runtime of the node (containerd, CRI-O) and at its socket; restart it',
+    means: "the node's container runtime does not answer; no registry was asked",
+    fix: "check the node's runtime (containerd, CRI-O) and its socket; restart it",
     readsNode: true,
   },
   {
@@ -64,8 +65,8 @@ export const localRules = [
       /invalid checksum digest/,
     ],
     means:
-      'the image is no valid name: upper case, a scheme, a space, a variable that nobody filled in',
-    fix: 'correct the image in the manifest',
+      'the image name is not valid: it has an upper-case letter, a scheme, a space, or a variable that was not replaced',
+    fix: 'correct the image name in the manifest',
     isProvedByMessage: true,
   },
   {
@@ -75,8 +76,8 @@ export const localRules = [
     rank: 'definite',
     patterns: [/pull ?policy of never/, /errimageneverpull/],
     means:
-      'the policy is Never, and the image is not on the node, or was pulled with a credential that this pod does not have',
-    fix: 'load the image on the node, change imagePullPolicy, or give the pod the secret that pulled it',
+      'imagePullPolicy is Never, and the image is not on the node or was pulled with a credential that this pod does not have',
+    fix: 'load the image on the node, change imagePullPolicy, or give the pod the secret that the image was pulled with',
     readsNode: true,
     provedByNode: 'image-list',
   },
@@ -91,8 +92,8 @@ export const localRules = [
       /must be formatted as base64/,
     ],
     means:
-      "one entry of one of the pod's pull secrets cannot be decoded, and with it every image of the pod fails",
-    fix: 'write that entry anew: `auth` is base64 of user:password',
+      "an entry of one of the pod's pull secrets cannot be decoded, which fails every image of the pod",
+    fix: 'correct that entry: `auth` is the base64 of user:password',
     provedBySecrets: 'undecodable',
   },
   {
@@ -105,8 +106,8 @@ export const localRules = [
       /failedtoretrieveimagepullsecret/,
       /secrets? ‹name› not found/,
     ],
-    means: "a pull secret that the pod names is not in the pod's namespace",
-    fix: 'create or copy the secret there; the pod tries again by itself within five minutes',
+    means: 'the pod names a pull secret that does not exist in its namespace',
+    fix: 'create or copy the secret there; the kubelet retries within five minutes',
     topic: 'pull-secret',
     provedBySecrets: 'missing',
     probes: ['manifest', 'tags'],
@@ -121,8 +122,8 @@ export const localRules = [
     rank: 'definite',
     patterns: [],
     means:
-      'a pull secret has a type or a key that the kubelet does not read, and it says nothing of it',
-    fix: 'make it again with the type kubernetes.io/dockerconfigjson; the type of a Secret cannot be changed',
+      'a pull secret has a type or a key that the kubelet does not read, and the kubelet ignores it without a message',
+    fix: 'create it again with the type kubernetes.io/dockerconfigjson; the type of a Secret cannot be changed',
     topic: 'pull-secret',
     probes: ['manifest', 'tags'],
     command: 'convert',
@@ -134,8 +135,8 @@ export const localRules = [
     certainty: 'likely',
     rank: 'definite',
     patterns: [],
-    means: 'there are pull secrets, and none of their keys is for this registry',
-    fix: 'use the registry of the image as the key, with its port',
+    means: 'the pod has pull secrets, but none of their keys is for this registry',
+    fix: 'use the registry of the image, with its port, as the key',
     topic: 'pull-secret',
     probes: ['manifest', 'tags'],
     suggestion: 'pull-secret',
@@ -149,8 +150,8 @@ export const localRules = [
     rank: 'definite',
     patterns: [],
     means:
-      'the service account names a pull secret that the pod lacks: the pod is older, or its template has a list of its own',
-    fix: 'make the pod again, or add the secret to the template',
+      'the service account names a pull secret that the pod does not have: the pod is older, or its template sets its own list',
+    fix: 'recreate the pod, or add the secret to the template',
     topic: 'pull-secret',
     probes: ['manifest', 'tags'],
     suggestion: 'pull-secret',
@@ -163,7 +164,7 @@ export const localRules = [
     rank: 'definite',
     patterns: [],
     means:
-      'the entry that matches holds no password: it was exported from a client with a credential store',
+      'the matching entry has no password: it was exported from a client that uses a credential store',
     fix: 'create the secret with `kubectl create secret docker-registry`',
     topic: 'pull-secret',
     probes: ['manifest', 'tags'],
@@ -177,8 +178,8 @@ export const localRules = [
     certainty: 'likely',
     rank: 'limited',
     patterns: [/pull qps exceeded/],
-    means: "the kubelet's own limit of pulls a second; no registry was asked",
-    fix: 'it passes; for good, raise registryPullQPS and registryBurst of the kubelet',
+    means: "the kubelet's own rate limit for pulls was reached; no registry was asked",
+    fix: 'wait; if it happens often, raise registryPullQPS and registryBurst of the kubelet',
     isProvedByMessage: true,
     saysNothingOfImage: true,
   },

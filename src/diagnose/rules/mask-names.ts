@@ -1,7 +1,6 @@
 /**
- * Names are data: an image called `timeout/unauthorized:429` must not sway a verdict.
- * So everything in a message that somebody could have chosen (references, hosts, addresses, URLs, digests, paths)
- * is replaced by a token before any rule looks at it. Pure.
+ * Replaces names in a message by placeholders, so that an image called `timeout/unauthorized:429` does not match a rule.
+ * Names are whatever users choose: references, hosts, addresses, URLs, digests and paths. Pure.
  */
 
 interface Replacement {
@@ -9,23 +8,23 @@ interface Replacement {
   readonly by: string | ((match: string, ...groups: string[]) => string)
 }
 
-/** Longest piece between a phrase and the name behind it; a reference has at most 255 characters, a digest 71 more. */
-const name = '[^\\s"\',;]{1,400}?'
+/** A name after a known phrase. A reference has at most 255 characters, and a digest 71 more. */
+const namePattern = '[^\\s"\',;]{1,400}?'
 
-/** Media types stand in quotes too, and are what a rule looks for. */
-const kept = /^(?:(?:application|text)\/[\w.+-]+|[A-Za-z_]+|‹[a-z-]+›)$/
+/** Quoted text that is not a name: media types, error codes and placeholders, which rules match. */
+const notAName = /^(?:(?:application|text)\/[\w.+-]+|[A-Za-z_]+|‹[a-z-]+›)$/
 
 const replacements: readonly Replacement[] = [
-  // What a log line has in front.
+  // Prefixes of log lines.
   { pattern: /\b[EWIF]\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ /g, by: '' },
   { pattern: /\(?\b\w{1,64}\.go:\d+(?::\d+s\))?\]?/g, by: '' },
   { pattern: /\b(?:time="[^"]*"|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[\w.:+-]*)/g, by: '' },
-  // What clients of Docker's API wrap around an error: the number is not the registry's.
+  // Wrappers of Docker API clients: their status is not the registry's.
   {
     pattern: /\(HTTP code \d+\) [a-z ]+ -|API error \(\d+\):|\(Internal Server Error: 500\)/gi,
     by: '',
   },
-  // Quoted names behind the words that announce them, whatever they are.
+  // Quoted names after the words that introduce them.
   {
     pattern:
       /\b((?:image|reference|ref|repository|repo|container|pod|manifest|secrets?|registry|host|short-name|for|fetch|layer|blob|name|project|builder|imageID|podUID)[ =:]{1,3})(?:"[^"\s]{0,400}"|'[^'\s]{0,400}')/gi,
@@ -33,10 +32,10 @@ const replacements: readonly Replacement[] = [
   },
   { pattern: /\bdocker:\/\/[^\s"']+?(?=[:,.)\]]*(?:[\s"']|$))/g, by: '‹image›' },
   { pattern: /\bunix:\/\/[^\s"',]+/g, by: '‹path›' },
-  { pattern: /\bhttps?:\/\/[^\s"'<>]+/gi, by: urlToken },
+  { pattern: /\bhttps?:\/\/[^\s"'<>]+/gi, by: maskUrl },
   { pattern: /\barn:aws[\w-]*:[^\s"',]*/g, by: '‹arn›' },
-  // Names without quotes, behind the words that announce them.
-  ...slots(
+  // Unquoted names between known phrases.
+  ...namesBetween(
     ['pull access denied for ', ','],
     ['manifest for ', ' not found'],
     ['manifest for ', ':'],
@@ -60,7 +59,7 @@ const replacements: readonly Replacement[] = [
     ['\\[manifests ', '\\]'],
     ['tag ', ' (?:not found|was|does|is)'],
   ),
-  // References, digests, addresses, hosts and paths wherever they stand.
+  // References, digests, addresses, hosts and paths anywhere.
   { pattern: /\b(?:[a-z]{1,16}-){0,2}sha(?:256|512):[0-9a-z]{3,128}/gi, by: '‹digest›' },
   {
     pattern:
@@ -87,31 +86,31 @@ const replacements: readonly Replacement[] = [
     by: '‹host›',
   },
   { pattern: /\b[0-9a-f]{12,64}\b/g, by: '‹id›' },
-  // Any other quoted word that is no plain English one.
+  // Any other quoted word that looks like a name.
   {
     pattern: /"([^"\s]{1,400})"/g,
-    by: (match, inner) => (kept.test(inner) ? match : '‹name›'),
+    by: (match, inner) => (notAName.test(inner) ? match : '‹name›'),
   },
 ]
 
-/** A name between two phrases, not in quotes. */
-function slots(...pairs: readonly (readonly [string, string])[]): Replacement[] {
+/** Matches an unquoted name between two phrases. */
+function namesBetween(...pairs: readonly (readonly [string, string])[]): Replacement[] {
   return pairs.map(([before, after]) => ({
-    pattern: new RegExp(`(?<=(?:^|[^\\w-])${before})${name}(?=${after})`, 'gi'),
+    pattern: new RegExp(`(?<=(?:^|[^\\w-])${before})${namePattern}(?=${after})`, 'gi'),
     by: '‹name›',
   }))
 }
 
-/** Private repositories of ECR; a rule for them looks at the URL that was asked, never at the image's name. */
-const ecr = /^https?:\/\/\d{12}\.dkr[.-]ecr[.-]/i
+/** Private ECR. A rule for it must match the requested URL, not the image name. */
+const ecrUrl = /^https?:\/\/\d{12}\.dkr[.-]ecr[.-]/i
 
-/** A URL with what stands behind it: messages end URLs with a colon, and some have no space after it. */
-function urlToken(match: string): string {
+/** Replaces a URL and keeps the punctuation after it: messages put a colon after a URL, sometimes without a space. */
+function maskUrl(match: string): string {
   const url = /^.*?(?=:x509:$|[:,.;)\]}]*$)/i.exec(match)?.[0] ?? match
-  return `${ecr.test(url) ? '‹ecr-url›' : '‹url›'}${match.slice(url.length)}`
+  return `${ecrUrl.test(url) ? '‹ecr-url›' : '‹url›'}${match.slice(url.length)}`
 }
 
-/** The message with a token for every name in it. */
+/** Returns the message with a placeholder, such as `‹image›`, for every name. */
 export function maskNames(text: string): string {
   return replacements.reduce(
     (result, { pattern, by }) =>

@@ -1,6 +1,6 @@
+/** Rules for failures between the node and the registry. The rule for proxies is first, because a proxy's message can contain a DNS or connection error. */
 import type { RuleData } from './rule.ts'
 
-/** What keeps the node from a registry's answer. A proxy's failure is seen before the DNS and connection errors that it holds. */
 export const networkRules = [
   {
     id: 'D54',
@@ -12,11 +12,11 @@ export const networkRules = [
       /proxy authentication required|\b407\b/,
       /socks connect|http: proxy error|unable to connect to proxy/,
       /writing response to .{0,120}connecting to/,
-      // What Go's client says when a proxy answers CONNECT with anything but 200: the bare words of the status.
+      // Go's client reports a proxy that answers CONNECT with another status than 200 by the text of the status alone.
       /(?:get|head|post) "?‹(?:ecr-)?url›"?: (?:forbidden|bad gateway|service unavailable|gateway time-?out|proxy|access denied)/,
     ],
-    means: "the node's proxy (HTTPS_PROXY) is wrong, down, or refuses",
-    fix: "correct the proxy of the node's runtime, or put the registry into its NO_PROXY",
+    means: "the node's proxy (HTTPS_PROXY) is wrong, is down, or refuses the connection",
+    fix: "correct the proxy of the node's runtime, or add the registry to its NO_PROXY",
     isAvoidedByMirror: true,
   },
   {
@@ -32,8 +32,7 @@ export const networkRules = [
       /name (?:or service|does) not (?:known|resolve)|could not resolve host|getaddrinfo/,
       /no address associated with hostname|nxdomain|servfail/,
     ],
-    means:
-      "the node cannot resolve the registry's name; the cluster's own DNS is not asked for pulls",
+    means: "the node cannot resolve the registry's name; pulls do not use the cluster's DNS",
     fix: "correct the node's resolver, or add the name to its hosts file",
     probes: ['manifest'],
     provedByProbe: ['dns'],
@@ -45,8 +44,8 @@ export const networkRules = [
     certainty: 'likely',
     rank: 'transport',
     patterns: [/http response to https client/],
-    means: 'the registry speaks plain HTTP, and the node asked with HTTPS',
-    fix: 'declare it as http:// on the node (hosts.toml, registries.conf), or give it a certificate',
+    means: 'the registry speaks plain HTTP, and the node used HTTPS',
+    fix: 'configure it as http:// on the node (hosts.toml, registries.conf), or give it a certificate',
     probes: ['manifest'],
     provedByProbe: ['plain-http'],
     isAvoidedByMirror: true,
@@ -62,7 +61,7 @@ export const networkRules = [
       /wrong version number|oversized record received|bad record header/,
       /http request to an https server|plain http request was sent to https port/,
     ],
-    means: 'what answers at that port does not speak the protocol that was asked',
+    means: 'the server at this port does not speak the protocol that was used',
     fix: 'correct the scheme or the port',
     probes: ['manifest'],
     provedByProbe: ['not-tls'],
@@ -80,8 +79,8 @@ export const networkRules = [
       /certificate required|no (?:required )?(?:client|ssl) certificate/,
     ],
     means:
-      'the other side ended the TLS handshake: no common protocol version or cipher, or it wants a client certificate',
-    fix: 'compare the TLS versions of both sides; give the runtime the client certificate; look for a middlebox that filters',
+      'the other side ended the TLS handshake: no common protocol version or cipher, or it requires a client certificate',
+    fix: 'compare the TLS versions of both sides, give the runtime the client certificate, and check for a middlebox that filters',
     probes: ['manifest'],
     isAvoidedByMirror: true,
   },
@@ -97,8 +96,8 @@ export const networkRules = [
       /certificate (?:is not trusted|verify failed|chain .{0,40}not trusted)/,
       /x509: .{0,80}unknown authority/,
     ],
-    means: "the node does not know the authority that signed the registry's certificate",
-    fix: 'add the CA to the node (certs.d, or the system store), and restart the runtime; a pull secret cannot help',
+    means: "the node does not trust the CA that signed the registry's certificate",
+    fix: 'add the CA to the node (certs.d, or the system store) and restart the runtime; a pull secret does not help',
     probes: ['manifest'],
     provedByProbe: ['unknown-ca'],
     isAvoidedByMirror: true,
@@ -116,8 +115,8 @@ export const networkRules = [
       /x509: /,
     ],
     means:
-      "the registry's certificate is for another name, has expired, or the node's clock is wrong",
-    fix: "issue it anew with the name that images use, or set the node's clock",
+      "the registry's certificate is for another name or has expired, or the node's clock is wrong",
+    fix: "issue the certificate for the name that images use, or set the node's clock",
     probes: ['manifest'],
     provedByProbe: ['wrong-name', 'out-of-date'],
     isAvoidedByMirror: true,
@@ -128,7 +127,7 @@ export const networkRules = [
     certainty: 'likely',
     rank: 'transport',
     patterns: [/‹loopback›.{0,80}refused/],
-    means: 'the registry is asked for on localhost, and nothing listens there on this node',
+    means: 'the image names a registry on localhost, and nothing listens there on this node',
     fix: 'run the registry on every node, or use a name that nodes can reach',
     probes: ['manifest'],
     provedByProbe: ['refused'],
@@ -143,7 +142,7 @@ export const networkRules = [
       /connection refused|actively refused/,
       /registryunavailable|registry is unavailable/,
     ],
-    means: 'nothing listens at the address of the registry',
+    means: "nothing listens at the registry's address",
     fix: 'start the registry, or correct its address and port',
     probes: ['manifest'],
     provedByProbe: ['refused'],
@@ -160,8 +159,8 @@ export const networkRules = [
       /\b5(?:0\d|2\d|30)\b response/,
       /internal server error|bad gateway|service (?:temporarily )?unavailable|gateway time-?out/,
     ],
-    means: 'the registry, or what stands before it, failed by itself',
-    fix: 'repair the registry or the mirror; look at its status page',
+    means: 'the registry, or a server in front of it, returned a 5xx error',
+    fix: 'repair the registry or the mirror; check its status page',
     probes: ['manifest'],
     provedByProbe: ['server-error'],
     isAvoidedByMirror: true,
@@ -179,8 +178,9 @@ export const networkRules = [
       /http2: |stream error|goaway/,
       /bad record mac|use of closed network connection/,
     ],
-    means: 'the transfer was cut by the registry or by something on the way',
-    fix: 'try again; if it breaks at the same place, look for a middlebox, or pull through a mirror',
+    means:
+      'the registry, or a device between it and the node, closed the connection during the transfer',
+    fix: 'retry; if it always fails at the same point, check for a middlebox, or pull through a mirror',
     probes: ['manifest'],
     provedByProbe: ['cut'],
     isAvoidedByMirror: true,
@@ -201,8 +201,8 @@ export const networkRules = [
       /exceeded while waiting/,
     ],
     means:
-      'the registry did not answer in time: a firewall, a route, an overloaded registry; NetworkPolicies do not govern pulls',
-    fix: 'open the way from the node to the registry, or pull through a mirror that is near',
+      'the registry did not answer in time: a firewall, a route, or an overloaded registry; NetworkPolicies do not apply to pulls',
+    fix: 'open the network path from the node to the registry, or pull through a nearby mirror',
     probes: ['manifest'],
     provedByProbe: ['timeout', 'unroutable'],
     isAvoidedByMirror: true,
@@ -218,8 +218,8 @@ export const networkRules = [
       /(?:request|operation|pull) (?:was )?cancell?ed|code = cancell?ed/,
     ],
     means:
-      'the pull was given up: no progress in time, the pod was deleted, or the kubelet restarted',
-    fix: "raise the runtime's progress timeout, or pull through a mirror that is near",
+      'the pull was cancelled: it made no progress in time, the pod was deleted, or the kubelet restarted',
+    fix: "raise the runtime's progress timeout, or pull through a nearby mirror",
     readsNode: true,
     isAvoidedByMirror: true,
   },

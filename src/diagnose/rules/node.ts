@@ -1,6 +1,6 @@
+/** Rules for problems with the node's disk and image store, or with the downloaded content. */
 import type { RuleData } from './rule.ts'
 
-/** What is wrong with the node's disk and image store, or with the bytes that arrived. */
 export const nodeRules = [
   {
     id: 'D60',
@@ -13,8 +13,8 @@ export const nodeRules = [
       /diskpressure|ephemeral-storage/,
       /not enough (?:disk )?space|insufficient (?:disk )?(?:space|storage)|out of disk/,
     ],
-    means: "the node's image file system has no room left (or no inodes)",
-    fix: 'make room on the node: remove images, or give it a larger disk',
+    means: "the node's image file system is full, or has no inodes left",
+    fix: 'free space on the node: remove images, or give it a larger disk',
     readsNode: true,
     provedByNode: 'disk-pressure',
   },
@@ -69,8 +69,8 @@ export const nodeRules = [
     rank: 'definite',
     patterns: [/failed to inspect image/, /imageinspecterror/, /inspectfailed/],
     means:
-      'the runtime cannot read the image that it has: a damaged store, or an entry of another platform',
-    fix: 'remove the image on that node (crictl rmi), and restart its runtime; credentials do not matter here',
+      'the runtime cannot read its local copy of the image: the image store is damaged, or the copy is for another platform',
+    fix: 'remove the image on that node (crictl rmi) and restart its runtime; credentials are not the cause',
     readsNode: true,
   },
   {
@@ -95,7 +95,7 @@ export const nodeRules = [
       /metadata\.db|database not open|missing parent .{0,80}bucket/,
       /too many links|corrupt(?:ed)? (?:image|layer|content|store)/,
     ],
-    means: "the node's image store has lost or damaged content that it believes to have",
+    means: "the node's image store has lost or damaged content",
     fix: 'remove the image and its content on that node, or clear its image store; then pull again',
     readsNode: true,
   },

@@ -1,6 +1,6 @@
+/** Rules for what a registry or a node refuses by policy, whatever the credential. */
 import type { RuleData } from './rule.ts'
 
-/** What a registry or a node refuses by rule, whoever asks. */
 export const policyRules = [
   {
     id: 'D72',
@@ -37,12 +37,12 @@ export const policyRules = [
       /not signed (?:in notary|by (?:cosign|notation))/,
       /blocked by (?:xray|curation|security|policy|an? (?:admin|policy))/,
       /(?:image|artifact|package|content) (?:is|has been|was) blocked/,
-      // Harbor's status for all of its policies; no other registry answers a pull with it.
+      // Harbor's status for every policy; no other registry answers a pull with it.
       /\b412\b/,
     ],
     means:
-      'the registry holds the image back by a rule of its own: vulnerabilities, a missing signature, quarantine',
-    fix: 'ask who runs the registry for an exemption, or use an image that passes',
+      'a policy of the registry blocks the image: vulnerabilities, a missing signature, or quarantine',
+    fix: "ask the registry's administrator for an exemption, or use an image that passes",
     probes: ['manifest'],
   },
   {
@@ -63,8 +63,8 @@ export const policyRules = [
       /blocked by network (?:rule|policy)|public network access/,
     ],
     means:
-      "the registry refuses the node's address: its country, a firewall of the registry, a network rule",
-    fix: "allow the node's address there, or pull through a mirror that may",
+      "the registry refuses the node's address: its country, the registry's firewall, or a network rule",
+    fix: "allow the node's address in the registry, or pull through a mirror that is allowed",
     probes: ['manifest'],
     isAvoidedByMirror: true,
   },
@@ -81,7 +81,7 @@ export const policyRules = [
       /hap429/,
       /throttl(?:ed|ing)/,
     ],
-    means: 'the registry counts pulls, and the limit is reached',
+    means: 'the registry limits pulls, and the limit is reached',
     fix: 'authenticate with a credential that matches, use a mirror, pull with IfNotPresent, or wait',
     probes: ['manifest', 'quota'],
     provedByProbe: ['limited'],

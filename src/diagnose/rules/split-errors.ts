@@ -1,41 +1,42 @@
 /**
- * From the text of an event, a status or a log line to the errors in it. The kubelet joins what several credentials
- * met to `[e1, e2]`, CRI-O tells what every mirror answered, and each layer adds a prefix and a level of quotes. Pure.
+ * Splits the text of an event, a status or a log line into its errors. The kubelet joins the errors of several credentials
+ * to `[e1, e2]`, CRI-O lists the error of every mirror, and each layer adds a prefix and a level of quotes. Pure.
  */
 
 /** One error of a message. */
 export interface ErrorPart {
-  /** What people read: without the prefixes of runtime and kubelet, and without anything secret. */
+  /** For people: without prefixes of the runtime and the kubelet, and without secrets. */
   readonly text: string
-  /** What rules read: this error with the prefixes that the whole message has. */
+  /** For rules: this error with the prefixes of the whole message. */
   readonly context: string
 }
 
 /**
- * Longest text that is looked at. The API server keeps 1,024 bytes of an event's message (ValidateEvent of Kubernetes);
- * a status and a log line may be longer, and what a runtime adds last says the most, so both ends stay.
+ * Characters that are read. The API server limits an event's message to 1,024 bytes (ValidateEvent of Kubernetes), but a
+ * status or a log line can be longer. The end is the most specific part, so a longer text is cut in the middle.
  */
-const longest = 16_384
+const maxCharacters = 16_384
 
-/** Levels of escaping that are undone: a registry's JSON in a runtime's error in the kubelet's log line, in JSON again. */
+/** Levels of escaping to undo: a registry's JSON in a runtime's error in the kubelet's log line, in JSON again. */
 const escapingLevels = 5
 
+/** Returns the distinct errors, in order; at least one. */
 export function splitErrors(message: string): ErrorPart[] {
-  const text = plain(message)
+  const text = unescapeAll(message)
   const artifact = /pull image err: (.*?); artifact err: /s.exec(text)
-  const { prefix, errors } = split(artifact?.[1] ?? text)
+  const { prefix, errors } = splitList(artifact?.[1] ?? text)
   const context = `${artifact === null ? '' : text.slice(0, artifact.index)} ${prefix}`
   const seen = new Set<string>()
   return errors
-    .map((error) => ({ text: peel(redact(error)), context: `${context}${error}` }))
-    .filter((leaf) => !seen.has(leaf.text) && seen.add(leaf.text) !== undefined)
+    .map((error) => ({ text: withoutPrefixes(redact(error)), context: `${context}${error}` }))
+    .filter(({ text: error }) => !seen.has(error) && seen.add(error) !== undefined)
 }
 
-/** Without escapes, on one line. */
-function plain(message: string): string {
+/** Removes escapes, and puts the text on one line. */
+function unescapeAll(message: string): string {
   let text =
-    message.length > longest
-      ? `${message.slice(0, longest / 2)} ${message.slice(-longest / 2)}`
+    message.length > maxCharacters
+      ? `${message.slice(0, maxCharacters / 2)} ${message.slice(-maxCharacters / 2)}`
       : message
   for (let level = 0; level < escapingLevels && /\\(?:["\\/nrt]|u[0-9a-f]{4})/i.test(text); level++)
     text = text.replace(/\\(?:(["\\/])|([nrt])|u([0-9a-f]{4}))/gi, unescape)
@@ -46,40 +47,40 @@ function plain(message: string): string {
     .trim()
 }
 
-function unescape(match: string, itself?: string, space?: string, code?: string): string {
-  if (itself !== undefined) return itself
+function unescape(match: string, character?: string, space?: string, code?: string): string {
+  if (character !== undefined) return character
   if (space !== undefined) return space === space.toLowerCase() ? ' ' : match
   return String.fromCodePoint(Number.parseInt(code ?? '20', 16))
 }
 
-interface Split {
+interface SplitMessage {
   readonly prefix: string
   readonly errors: readonly string[]
 }
 
-function split(text: string): Split {
+function splitList(text: string): SplitMessage {
   const mirrors = text.indexOf('(Mirrors also failed: ')
-  if (mirrors >= 0) return splitMirrors(text, mirrors)
+  if (mirrors >= 0) return splitMirrorErrors(text, mirrors)
   const start = /(?:^|: ?"?)\[(?=[A-Za-z"])/.exec(text)
   if (start === null) return { prefix: '', errors: [text] }
   const open = start.index + start[0].length - 1
-  const close = closing(text, open)
+  const close = closingBracket(text, open)
   const errors = text.slice(open + 1, close).split(nextError)
   return errors.length < 2
     ? { prefix: '', errors: [text] }
-    : { prefix: text.slice(0, open), errors: errors }
+    : { prefix: text.slice(0, open), errors }
 }
 
-/** Where the kubelet's list goes on. A comma alone says nothing: registries write them in sentences. */
+/** Separates the errors of the kubelet's list. A comma alone is not enough: messages of registries contain commas. */
 const nextError =
   /, (?=rpc error: |failed to |Error response|error |initializing |unable to |reading |copying |Get "?https?:|Head "?https?:|pull access denied|unauthorized|denied|toomanyrequests|manifest |writing |dial |x509|pinging |no |short)/i
 
 /** CRI-O: `(Mirrors also failed: [A: e1] [B: e2]): C: e3`. */
-function splitMirrors(text: string, start: number): Split {
+function splitMirrorErrors(text: string, start: number): SplitMessage {
   const errors: string[] = []
   let at = text.indexOf('[', start)
   while (at >= 0 && /[\s:]/.test(text[at - 1] ?? '')) {
-    const end = closing(text, at)
+    const end = closingBracket(text, at)
     errors.push(text.slice(at + 1, end))
     if (text[end + 1] !== ' ' || text[end + 2] !== '[') {
       at = end
@@ -91,8 +92,8 @@ function splitMirrors(text: string, start: number): Split {
   return { prefix: text.slice(0, start), errors: rest === '' ? errors : [...errors, rest] }
 }
 
-/** The bracket that closes the one at `open`; the end of the text when none does. */
-function closing(text: string, open: number): number {
+/** Returns the index of the bracket that closes the one at `open`, or the end of the text. */
+function closingBracket(text: string, open: number): number {
   let depth = 0
   for (let at = open; at < text.length; at++) {
     if (text[at] === '[') depth++
@@ -117,8 +118,8 @@ const prefixes: readonly RegExp[] = [
   /^Error response from daemon: /i,
 ]
 
-/** The innermost error, as far as the prefixes are known. */
-function peel(error: string): string {
+/** Returns the innermost error, as far as the prefixes are known. */
+function withoutPrefixes(error: string): string {
   let text = error.trim()
   let before = ''
   while (text !== before) {
@@ -128,7 +129,7 @@ function peel(error: string): string {
   return text === '' ? error.trim() : text
 }
 
-/** Takes out what a message may carry of credentials: user information and queries of URLs (signed blobs), headers. */
+/** Removes credentials: user information and queries of URLs (signed blobs), headers, and passwords. */
 function redact(text: string): string {
   return text
     .replace(/(https?:\/\/)[^\s/"'@]+@/gi, '$1')

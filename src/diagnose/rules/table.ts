@@ -13,8 +13,8 @@ const unknownRule = {
   certainty: 'unknown',
   rank: 'unknown',
   patterns: [],
-  means: 'no rule knows this text',
-  fix: 'read the message; a kubelet that only says "Back-off" has told the cause in an earlier event',
+  means: 'no rule matches this message',
+  fix: 'read the message; if the kubelet only says "Back-off", an earlier event has the cause',
   saysNothingOfImage: true,
 } as const satisfies RuleData
 

@@ -14,7 +14,7 @@ describe('berth diagnose --message', () => {
     expect(stdout).toBe(
       [
         'tag-missing  likely  D37',
-        '  the repository is there, and the tag or digest is not',
+        '  the repository exists, but the tag or digest does not',
         '  fix   use a tag that exists, or push this one',
         '  says  manifest for r.example/a:1 not found: manifest unknown: manifest unknown',
         '',

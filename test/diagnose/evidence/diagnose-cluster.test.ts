@@ -178,14 +178,14 @@ describe('a registry that gives nothing to strangers', () => {
 
     expect(found.rule).toBe('D28')
     expect(found.evidence.map(({ says }) => says).join()).toContain(
-      'eks.amazonaws.com/role-arn is for containers that run',
+      'eks.amazonaws.com/role-arn is for running containers',
     )
   })
 
   it('a secret that may not be read is said to be missing from the evidence', async () => {
     const found = await only([pod({ secrets: ['forbidden'] })])
 
-    expect(found.missing.join()).toContain('may not be read by you')
+    expect(found.missing.join()).toContain('you may not read a pull secret')
   })
 })
 

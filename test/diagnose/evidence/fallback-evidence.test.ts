@@ -97,25 +97,29 @@ describe('what the table has, and why the pod has not got it', () => {
     [
       'the namespace opts out',
       { objects: [webhook, namespace({ 'berth.dev/rewrite': 'disabled' })] },
-      'opts out (berth.dev/rewrite: disabled)',
+      'opts out (label berth.dev/rewrite: disabled)',
     ],
     [
-      'shadow mode',
+      'observe mode',
       { objects: [webhook, namespace({ 'berth.dev/mode': 'observe' })] },
-      'shadow mode',
+      'observe mode',
     ],
     [
       'the selector',
       { objects: [webhook, namespace({ 'kubernetes.io/metadata.name': 'kube-system' })] },
-      "the webhook's namespaceSelector leaves this namespace out",
+      "the webhook's namespaceSelector excludes this namespace",
     ],
     [
       'older than Berth',
       { pod: podWith({ creationTimestamp: '2025-12-31T00:00:00Z' }) },
-      "is older than Berth's webhook (2026-01-01T00:00:00Z); a pod made anew",
+      "is older than Berth's webhook (2026-01-01T00:00:00Z); recreate the pod",
     ],
-    ['not called', {}, 'the API server had no answer from it'],
-    ['not installed', { objects: [namespace()] }, "Berth's webhook is not in this cluster"],
+    ['not called', {}, 'the API server got no answer from Berth'],
+    [
+      'not installed',
+      { objects: [namespace()] },
+      "Berth's webhook is not installed in this cluster",
+    ],
     [
       'out of time',
       { pod: annotated('mirror.example timeout (no answer in time); the original on docker.io') },
@@ -130,13 +134,13 @@ describe('what the table has, and why the pod has not got it', () => {
   ])('%s', async (_, settings, why) => {
     const [would, whyNot] = await check(settings)
 
-    expect(would).toBe('row hub would take mirror.example/team/app:1: not asked (--no-probe)')
+    expect(would).toBe('row hub would use mirror.example/team/app:1: not probed (--no-probe)')
     expect(whyNot).toContain(why)
   })
 
   it('no row is for it', async () => {
     expect(await check({ asked: 'quay.io/team/app:1' })).toEqual([
-      'no row of the table is for quay.io/team/app:1: one with a mirror before its registry would take it from there',
+      'no row of the table matches quay.io/team/app:1; a row with a mirror before its registry would avoid this failure',
     ])
   })
 })

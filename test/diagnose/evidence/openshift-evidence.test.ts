@@ -47,11 +47,11 @@ describe("OpenShift's own credentials", () => {
     )
 
     expect(facts?.evidence.map(({ says }) => says)).toEqual([
-      'the global pull secret has an entry for registry.redhat.io; it knows quay.io, registry.redhat.io',
+      'the global pull secret has an entry for registry.redhat.io; its keys are quay.io, registry.redhat.io',
       'machine config pool worker is not updated and degraded',
     ])
-    expect(facts?.fix).toContain('see why the pools that are not updated')
-    expect(facts?.fix).toContain('dockercfg secrets are not to be edited')
+    expect(facts?.fix).toContain('find out why machine config pools are not updated')
+    expect(facts?.fix).toContain('do not edit the generated dockercfg secrets')
     expect(JSON.stringify([facts?.evidence, facts?.fix])).not.toContain('CANARY')
     expect(facts?.credentials).toHaveLength(1)
   })
@@ -68,7 +68,7 @@ describe("OpenShift's own credentials", () => {
     const facts = await openShiftFacts(apiOf([secret], groups), image)
 
     expect(facts).toMatchObject({ fix: null, credentials: [] })
-    expect(facts?.evidence[0]?.says).toContain('may not be read by you')
+    expect(facts?.evidence[0]?.says).toContain('you may not read the global pull secret')
   })
 
   it('do not matter where a mirror set sends the nodes elsewhere, which is told', async () => {
@@ -82,7 +82,7 @@ describe("OpenShift's own credentials", () => {
     const facts = await openShiftFacts(apiOf([globalSecret([]), set], groups), image)
 
     expect(facts?.evidence.map(({ says }) => says)).toContain(
-      'nodes ask mirror.example/rh first, by tag (imagetagmirrorsets redhat)',
+      'nodes pull from mirror.example/rh first, by tag (imagetagmirrorsets redhat)',
     )
   })
 })

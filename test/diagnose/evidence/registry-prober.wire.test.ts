@@ -104,7 +104,7 @@ describe('private or missing', () => {
     const { verdict } = await diagnose(absent, registry)
 
     expect(verdict).toMatchObject({ rule: { id: 'D37' }, certainty: 'proved' })
-    expect(verdict.fix).toContain('asked for): 1.0;')
+    expect(verdict.fix).toContain('use a tag that exists: 1.0;')
     expect(verdict.fix).not.toContain('1.1')
     expect(
       registry.requests

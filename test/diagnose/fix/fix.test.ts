@@ -230,8 +230,8 @@ describe('pods without a pull secret', () => {
   })
 
   it.each([
-    ['a bare one', { owner: null }, 'nobody makes it again: delete it and make it anew'],
-    ['one of a node', { owner: 'Node' }, 'nobody makes it again: delete it and make it anew'],
+    ['a bare one', { owner: null }, 'the pod has no controller: delete and recreate it'],
+    ['one of a node', { owner: 'Node' }, 'the pod has no controller: delete and recreate it'],
     [
       'one of a Job',
       { owner: 'Job' },
@@ -274,7 +274,7 @@ describe('pods without a pull secret', () => {
     })
 
     expect(await heal(fake)).toEqual([
-      'done: copy secret vault/pull to team as mine; it ends at 2030-01-01T00:00:00Z, and is not kept',
+      'done: copy secret vault/pull to team as mine; it expires at 2030-01-01T00:00:00Z and is not renewed',
     ])
   })
 })
@@ -285,9 +285,9 @@ describe('what is not chosen, overwritten or worked around', () => {
   it.each([
     ['a secret of another registry', [secret('pull', { registry: 'elsewhere.example' })], /no secret for mirror\.example may be copied/],
     ['a secret without consent', [secret('pull', { consents: false })], /no secret for mirror\.example may be copied/],
-    ['one whose credentials have ended', [secret('pull', { annotations: { 'berth.dev/expires-at': '2020-01-01T00:00:00Z' } })], /ended/],
+    ['one whose credentials have ended', [secret('pull', { annotations: { 'berth.dev/expires-at': '2020-01-01T00:00:00Z' } })], /expired/],
     ['two that differ', [secret('one'), secret('two', { password: 'x' })], /vault\/one, vault\/two.*--secret/],
-    ['one whose name is taken', [secret('pull'), secret('pull', { namespace: 'team', registry: 'elsewhere.example', consents: false })], /there is a secret pull already/],
+    ['one whose name is taken', [secret('pull'), secret('pull', { namespace: 'team', registry: 'elsewhere.example', consents: false })], /secret pull already exists/],
   ])('%s', async (_, secrets, why) => {
     const found = await lines(cluster({ ...webs, secrets }))
 
@@ -312,7 +312,7 @@ describe('what is not chosen, overwritten or worked around', () => {
     })
 
     expect(await lines(fake)).toEqual([
-      "left web-1: its list of pull secrets is its template's own (theirs), so the service account's is not used: add pull there",
+      'left web-1: its template sets imagePullSecrets (theirs), so the list of the service account is not used: add pull to the template',
     ])
   })
 
@@ -321,7 +321,7 @@ describe('what is not chosen, overwritten or worked around', () => {
     const namespaces = [{ metadata: { name: 'team', labels } }]
     const fake = cluster({ ...webs, namespaces, secrets: [secret('pull')] })
 
-    expect((await lines(fake))[0]).toContain('namespace team wants no copies')
+    expect((await lines(fake))[0]).toContain('namespace team opts out of copies')
   })
 
   it('a cause that no secret cures', async () => {
@@ -329,7 +329,7 @@ describe('what is not chosen, overwritten or worked around', () => {
     const fake = cluster({ ...webs, pods: [pod('web-1', { message })], secrets: [secret('pull')] })
 
     expect(await lines(fake)).toEqual([
-      'left web-1: check the name and the tag; on a mirror, copy the image there',
+      'left web-1: check the name and the tag; if the registry is a mirror, copy the image there',
     ])
   })
 
@@ -342,7 +342,7 @@ describe('what is not chosen, overwritten or worked around', () => {
       'copy secret vault/pull to team',
     )
     await expect(lines(fake, { namespace: 'vault', name: 'none' })).rejects.toThrow(
-      'there is no secret vault/none',
+      'secret vault/none does not exist',
     )
   })
 })
