@@ -1,4 +1,4 @@
-/** The tables of the admission bench: every figure of Berth beside the bare servers' of the same run. */
+/** Prints the tables of the admission benchmark: Berth compared with the bare servers of the same run. */
 import type { LoadResult } from './load.ts'
 import { figure, median, percent, ratioByRound } from './lib/numbers.ts'
 import { print, printTable } from './lib/report.ts'
@@ -12,14 +12,14 @@ export interface Sample {
 }
 
 export interface AdmissionResults {
-  /** Berth first, then the floors. */
+  /** Berth first, then the bare servers. */
   readonly servers: readonly string[]
   readonly reviews: readonly BenchReview[]
   readonly connections: readonly number[]
   readonly samples: readonly Sample[]
 }
 
-/** Above this the generator's core is so busy that a faster server would not show. */
+/** Above this share of its core, the load generator may be the bottleneck. */
 const saturated = 0.95
 
 type Field = (result: LoadResult) => number
@@ -33,29 +33,32 @@ export function printAdmission(results: AdmissionResults): void {
   compare(results, ({ p50Ms }) => p50Ms)
   print('## Latency p99, ms\n')
   compare(results, ({ p99Ms }) => p99Ms)
-  honesty(results)
+  printReliability(results)
 }
 
-/** One row for each review and number of connections; medians over the rounds, and Berth's ratio to each floor. */
+/** One row for each review and number of connections: medians over the rounds, and Berth's ratio to each bare server. */
 function compare(results: AdmissionResults, field: Field): void {
-  const [berth = '', ...floors] = results.servers
+  const [berth = '', ...bareServers] = results.servers
   const rows = cases(results).map(({ review, connections }) => {
     const values = (server: string) =>
       samplesOf(results, { server, review, connections }).map(field)
     return [
       `${review}, ${connections} connection${connections === 1 ? '' : 's'}`,
       figure(median(values(berth))),
-      ...floors.flatMap((floor) => [
-        figure(median(values(floor))),
-        ratioByRound(values(berth), values(floor)),
+      ...bareServers.flatMap((bareServer) => [
+        figure(median(values(bareServer))),
+        ratioByRound(values(berth), values(bareServer)),
       ]),
     ]
   })
-  printTable(['review', berth, ...floors.flatMap((floor) => [floor, 'Berth ÷'])], rows)
+  printTable(
+    ['review', berth, ...bareServers.flatMap((bareServer) => [bareServer, 'Berth ÷'])],
+    rows,
+  )
 }
 
-/** What could have made the figures wrong: a generator at its limit, and others on the server's core. */
-function honesty({ servers, samples }: AdmissionResults): void {
+/** What may distort the results: a load generator at its limit, and other processes on the server's core. */
+function printReliability({ servers, samples }: AdmissionResults): void {
   const rows = servers.map((server) => {
     const mine = samples.filter((sample) => sample.server === server).map(({ result }) => result)
     const loads = mine.map(({ generatorLoad }) => generatorLoad)
@@ -70,7 +73,7 @@ function honesty({ servers, samples }: AdmissionResults): void {
       String(mine.reduce((sum, { refused }) => sum + refused, 0)),
     ]
   })
-  print('## How far the figures can be trusted\n')
+  print('## Reliability of the results\n')
   printTable(
     [
       'server',

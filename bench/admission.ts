@@ -1,6 +1,6 @@
 /**
- * The webhook over HTTPS as an API server drives it, beside bare servers that do the least that a webhook can. All of
- * them run during the whole bench and take turns at the load, so that a busy neighbour disturbs every one of them.
+ * Benchmarks the webhook over HTTPS as an API server calls it, and bare servers that do the minimum of a webhook. All
+ * servers run during the whole benchmark and get the load in turns, so that a busy machine slows all of them down.
  */
 import type { LoadResult } from './load.ts'
 import { printAdmission, type Sample } from './admission-report.ts'
@@ -45,7 +45,7 @@ const short: Plan = {
   memoryRounds: 1,
 }
 
-/** Servers compile their hot functions while they run; nothing is measured before each has answered for so long. */
+/** Warm-up: V8 compiles hot functions while they run, so each server answers for this long before it is measured. */
 const firstWarmMs = 2_000
 
 export async function benchAdmission(isShort: boolean): Promise<void> {
@@ -54,9 +54,9 @@ export async function benchAdmission(isShort: boolean): Promise<void> {
   const registry = await startRegistry()
   try {
     const berth = await berthServer(workspace, registry.url)
-    const bareNode = await nodeServer('bare Node', 'node-floor.ts', workspace)
+    const bareNode = await nodeServer('bare Node', 'bare-node.ts', workspace)
     const bareGo = await goServer(workspace)
-    const fastify = await nodeServer('bare fastify', 'fastify-floor.ts', workspace)
+    const fastify = await nodeServer('bare fastify', 'bare-fastify.ts', workspace)
     const go = bareGo === null ? [] : [bareGo]
     const [smallest] = benchReviews() as [BenchReview]
     print('## Start\n')
@@ -65,7 +65,7 @@ export async function benchAdmission(isShort: boolean): Promise<void> {
       servers: [berth, await sourceServer(workspace, registry.url), fastify, bareNode, ...go],
       review: smallest,
       rounds: plan.starts,
-      floor: fastify.name,
+      baseline: fastify.name,
     })
     const [, ordinary = smallest, , large = smallest] = benchReviews()
     print('## Memory\n')
@@ -116,7 +116,7 @@ async function load(workspace: Workspace, servers: readonly Server[], plan: Plan
   }
 }
 
-/** Everything that is measured, round by round. */
+/** Runs all measurements, round by round. */
 function cases({ rounds, connections }: Plan): {
   readonly round: number
   readonly review: BenchReview

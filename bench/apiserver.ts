@@ -1,7 +1,8 @@
 /**
- * Pods created through a real API server: without a webhook, with one that changes nothing, with Berth from its cache,
- * and with Berth asking a registry for every pod. Each way has a namespace of its own, so that they can take turns
- * without anything being registered in between. The pods name a scheduler that does not exist: they are never run.
+ * Benchmarks the creation of pods through a real API server: without a webhook, with one that changes nothing, with
+ * Berth from its cache, and with Berth probing a registry for every pod. Each variant has its own namespace, so that
+ * they can take turns without a change of the webhook configuration. The pods name a scheduler that does not exist, so
+ * they never run.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Cluster } from '../e2e/harness/cluster.ts'
@@ -20,7 +21,7 @@ const concurrency = 8
 interface Way {
   readonly name: string
   readonly namespace: string
-  /** Null: every pod has the same image, and it is in the cache. Else every pod asks, and waits so long. */
+  /** Null: all pods have the same, cached image. Otherwise each pod has another image, and the registry takes this long. */
   readonly registryMs: number | null
 }
 
@@ -34,11 +35,11 @@ const ways: readonly Way[] = [
   { name: 'Berth, registry answers after 100 ms', namespace: 'bench-berth', registryMs: 100 },
 ]
 
-/** Between two ways, for what the last one has left in the queues of API server and controllers. */
+/** Pause between two variants, for the queues of the API server and the controllers. */
 const pauseMs = 300
 
 export async function benchApiServer(isShort: boolean): Promise<void> {
-  // Apart from a cluster of the end-to-end tests, which may be kept for a look around.
+  // Not the directory of the end-to-end tests, whose cluster may still run.
   process.env['BERTH_E2E_DIR'] ??= '/tmp/berth-bench-cluster'
   const { rounds, pods } = isShort ? { rounds: 3, pods: 200 } : { rounds: 7, pods: 300 }
   const workspace = await makeWorkspace()
@@ -85,7 +86,7 @@ async function inCluster(
   }
 }
 
-/** Berth's registration is for every namespace but those that opt out. */
+/** Berth's webhook configuration selects all namespaces except those that opt out. */
 async function makeNamespaces(cluster: Cluster): Promise<void> {
   const names = [...new Set(ways.map(({ namespace }) => namespace))]
   const items = names.map((name) => ({
@@ -99,7 +100,7 @@ async function makeNamespaces(cluster: Cluster): Promise<void> {
   await applyTo(cluster, JSON.stringify({ apiVersion: 'v1', kind: 'List', items }))
 }
 
-/** Creates pods in every way until all of them go the way they should: accounts are there, registrations are seen. */
+/** Creates pods in every namespace until service accounts exist and the webhook configurations are in effect. */
 async function untilRegistered(client: KubeClient): Promise<void> {
   for (const { namespace } of ways) {
     await waitFor(`pods in ${namespace}`, async () => {
@@ -114,7 +115,7 @@ async function measure(client: KubeClient, settings: Settings): Promise<void> {
   const { registry, rounds, pods } = settings
   const rates = new Map<string, number[]>(ways.map(({ name }) => [name, []]))
   const latencies = new Map<string, number[]>(ways.map(({ name }) => [name, []]))
-  // The first round warms up API server, webhooks and client, and is not counted.
+  // The first round warms up the API server, webhooks and client, and is not counted.
   for (let round = 0; round <= rounds; round++) {
     progress(round === 0 ? 'warming up' : `pods, round ${round} of ${rounds}`)
     for (const way of rotated(ways, round)) {
@@ -126,7 +127,7 @@ async function measure(client: KubeClient, settings: Settings): Promise<void> {
       const made = await createPods(client, { namespace, count: pods, concurrency, distinct })
       const asked = registry.asked() - askedBefore
       if (distinct !== null && asked < pods)
-        throw new Error(`${name}: the registry was asked ${asked} times for ${pods} pods`)
+        throw new Error(`${name}: ${asked} registry requests for ${pods} pods`)
       await deletePods(client, namespace)
       await sleep(pauseMs)
       if (round === 0) continue
@@ -143,7 +144,7 @@ async function measure(client: KubeClient, settings: Settings): Promise<void> {
       return [
         name,
         figure(median(mine)),
-        ...[none, idle, fixed].map((floor) => ratioByRound(mine, floor)),
+        ...[none, idle, fixed].map((baseline) => ratioByRound(mine, baseline)),
         figure(percentile(sorted, 0.5)),
         figure(percentile(sorted, 0.99)),
       ]

@@ -1,12 +1,12 @@
 /**
- * The load generator, a process of its own: keeps a number of connections busy with one review each, checks the answers,
- * and prints what it measured as JSON. Closed loop: each connection sends again when its answer is there, as an API
- * server's request does not go on without it.
+ * The load generator, a separate process. Keeps a number of connections busy with one review each, checks the responses,
+ * and prints its measurements as JSON. It is a closed loop: like an API server, each connection waits for the response
+ * before it sends the next review.
  */
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Answer, openConnection, requestBytes } from './lib/connection.ts'
-import { faultOf } from './lib/check-answer.ts'
+import { faultOf } from './lib/check-response.ts'
 import { percentile } from './lib/numbers.ts'
 import { createVariation } from './lib/variation.ts'
 import { coreBusySeconds, cpuSeconds, residentBytes } from './lib/process.ts'
@@ -15,43 +15,43 @@ export interface LoadOptions {
   readonly port: number
   readonly ca: string
   readonly bodyFile: string
-  /** Whether all reviews are of pods of one controller. */
-  readonly alike: boolean
-  /** How many images of the review the answer has to rewrite. */
+  /** Whether all reviews are for pods of one controller. */
+  readonly hasOneController: boolean
+  /** The number of images that the response must rewrite. */
   readonly images: number
   readonly connections: number
   readonly warmMs: number
   readonly measureMs: number
-  /** The process that is measured, and the core that it is pinned to. */
+  /** The measured process, and the core that it is pinned to. */
   readonly pid: number
   readonly core: number
 }
 
 export interface LoadResult {
   readonly answers: number
-  /** Answers with 503: load that the server would not take on. Not counted as answers. */
+  /** Responses with 503, for load that the server shed. Not counted as responses. */
   readonly refused: number
   readonly perSecond: number
   readonly p50Ms: number
   readonly p99Ms: number
-  /** CPU time of the server for each review, in microseconds. */
+  /** CPU time of the server per review, in microseconds. */
   readonly cpuMicros: number
   readonly maxResidentBytes: number
-  /** Share of its own core that the generator used: near 1 it would be what is measured. */
+  /** Share of its core that the load generator used. Near 1, the generator is the bottleneck. */
   readonly generatorLoad: number
-  /** Share of the server's core that other processes took. */
+  /** Share of the server's core that other processes used. */
   readonly disturbance: number
 }
 
-/** Answers that are looked into: one in so many, and the first of each connection. */
+/** One in this many responses is parsed and checked, and the first one of each connection. */
 const sampleEvery = 500
 
-/** No run gives more latencies than this; further ones are counted, not kept. */
+/** The number of latencies that are stored. More are counted, but not stored. */
 const maxLatencies = 2_000_000
 
 const memoryEveryMs = 50
 
-/** A caller that was refused does not come back at once. */
+/** Pause of a client after a 503. */
 const afterRefusalMs = 20
 
 interface Tally {
@@ -94,7 +94,7 @@ async function main(options: LoadOptions): Promise<LoadResult> {
   }
 }
 
-/** Sends the next review of its connection. */
+/** Sends the next review on this connection. */
 interface Sender {
   send(): void
   close(): void
@@ -121,7 +121,7 @@ async function startLoop(options: LoadOptions, tally: Tally): Promise<{ stop(): 
 
   async function open(): Promise<Sender> {
     const request = requestBytes(port, body)
-    const vary = createVariation(request, options.alike)
+    const vary = createVariation(request, options.hasOneController)
     let uid = ''
     let sentAt = 0
     let seen = 0
@@ -133,7 +133,7 @@ async function startLoop(options: LoadOptions, tally: Tally): Promise<{ stop(): 
       if (answer.status !== 200) fail(`${answer.status}: ${answer.body()}`)
       if (seen++ % sampleEvery === 0) {
         const fault = faultOf(answer.body(), uid, options.images)
-        if (fault !== null) fail(`a wrong answer: ${fault}`)
+        if (fault !== null) fail(`wrong response: ${fault}`)
       }
       connection.send()
     }
@@ -152,7 +152,7 @@ async function startLoop(options: LoadOptions, tally: Tally): Promise<{ stop(): 
     connections.add(connection)
     return connection
 
-    /** A server may shed load; its connection is not used again, because the request may have been half read. */
+    /** The server shed this review. The connection is closed, because the server may have read only half of the request. */
     function refuse(): void {
       tally.refused++
       connections.delete(connection)

@@ -1,4 +1,4 @@
-/** How late Berth's event loop is under far more connections than API servers open: timers and probes wait so long. */
+/** Measures the delay of Berth's event loop under more connections than API servers open. Timers and probes wait this long. */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -13,7 +13,7 @@ import { berthServer } from './lib/servers.ts'
 import { waitUntilAnswered } from './lib/wait-until-answered.ts'
 import type { Workspace } from './lib/workspace.ts'
 
-/** Three API servers with 200 mutating requests each, their default. */
+/** Three API servers with 200 concurrent mutating requests each, the default. */
 const connections = 600
 
 const probe = fileURLToPath(new URL('lib/loop-delay-probe.ts', import.meta.url))

@@ -1,4 +1,4 @@
-/** What servers hold in memory: fresh processes, at rest after the first answer, and under 256 connections. */
+/** Measures the memory of new server processes: at rest after the first response, and under 256 connections. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { serverCore } from './lib/machine.ts'
 import { median, megabytes } from './lib/numbers.ts'
@@ -12,7 +12,7 @@ import type { Workspace } from './lib/workspace.ts'
 
 const connections = 256
 
-/** A heap has found its size by then. */
+/** Load time after which the size of the heap is stable. */
 const loadMs = 5_000
 
 const restMs = 1_000
@@ -29,7 +29,7 @@ interface Memory {
   readonly most: number
 }
 
-/** A process of its own for each review: what a large one has made of the heap does not show in the next one's figure. */
+/** Starts a new process for each review, so that the heap of a large one does not affect the next measurement. */
 export async function benchMemory(options: MemoryOptions): Promise<void> {
   const { workspace, servers, reviews, rounds } = options
   const columns = new Map<string, Memory[][]>()

@@ -1,4 +1,4 @@
-/** Copying between two real registries, beside other tools: a first copy, a second with nothing to do, tags, and memory. */
+/** Benchmarks copies between two real registries, and other tools: a first copy, a second one without work, tags, memory. */
 import { randomBytes } from 'node:crypto'
 import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -59,7 +59,7 @@ interface Bench {
   readonly sizes: Sizes
 }
 
-/** Every image has a base of its own kin and layers of its own; contents are random, so that nothing compresses. */
+/** Images that share base layers and have layers that no other image has. The content is random, so it does not compress. */
 async function fill({ url }: DockerRegistry, sizes: Sizes): Promise<string[]> {
   const base = Array.from({ length: sharedLayers }, () => randomBytes(layerBytes))
   const images: string[] = []
@@ -89,7 +89,7 @@ async function pushImage(
   await pushManifest(to, oci.manifest, { config, layers }, tag)
 }
 
-/** Runs work with an empty registry as the target, and a directory for files. */
+/** Calls a function with an empty target registry and a directory for files. */
 async function withTarget<Result>(
   { directory }: Bench,
   work: (target: DockerRegistry, files: string) => Promise<Result>,
@@ -150,7 +150,7 @@ function described(
   return more.length === 0 ? 'none' : more.join(', ')
 }
 
-/** Many tags of one small image, on both sides. */
+/** Many tags of one small image, on both registries. */
 async function benchTags(bench: Bench): Promise<void> {
   const { source, tools, sizes } = bench
   const repository = 'bench/tags'
@@ -178,7 +178,7 @@ async function benchTags(bench: Bench): Promise<void> {
       }
     }
   })
-  print(`#### ${sizes.tags} tags compared on both sides (crane: looked up on one)\n`)
+  print(`#### ${sizes.tags} tags compared on both registries (crane: looked up on one)\n`)
   printCosts(checkers, costs)
 }
 

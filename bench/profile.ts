@@ -1,7 +1,7 @@
 /**
- * Where Berth's time goes under load: a CPU profile of the built process, and its most expensive functions.
+ * Records a CPU profile of the built process under load, and prints the most expensive functions.
  *
- *   node bench/profile.ts [0 | 1 | 2 | 3]   one image, 8 KB (the default), 8 KB and none alike, or 200 KB
+ *   node bench/profile.ts [0 | 1 | 2 | 3]   one image, 8 KB (the default), 8 KB and many controllers, or 200 KB
  */
 import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -21,7 +21,7 @@ const measureMs = 8_000
 const shown = 60
 
 const review = benchReviews()[Number(process.argv[2] ?? 1)]
-if (review === undefined) throw new Error('there are reviews 0 to 3')
+if (review === undefined) throw new Error('unknown review; use 0, 1, 2 or 3')
 
 const workspace = await makeWorkspace()
 const registry = await startRegistry()

@@ -1,4 +1,4 @@
-/** `npm run bench`: all benchmarks, or the one that is named; `--short` for a quick look. */
+/** `npm run bench`: runs all benchmarks, or the named ones. `--short` runs fewer and shorter rounds. */
 import { parseArgs } from 'node:util'
 import { describeMachine, pinningObstacle } from './lib/machine.ts'
 import { print } from './lib/report.ts'
@@ -18,7 +18,7 @@ const unknown = positionals.find((name) => !Object.hasOwn(benches, name))
 const obstacle = pinningObstacle()
 if (unknown !== undefined || obstacle !== null) {
   process.stderr.write(
-    `bench: ${obstacle ?? `there is no ${unknown}; there are ${Object.keys(benches).join(', ')}`}\n`,
+    `bench: ${obstacle ?? `unknown benchmark "${unknown}"; use one of ${Object.keys(benches).join(', ')}`}\n`,
   )
   process.exitCode = 2
 } else {

@@ -1,7 +1,7 @@
 /**
- * Copies of a pull secret in a big cluster: how long a rotation takes, how fast writes come at the most, how long a new
- * namespace waits meanwhile, and what the controller holds in memory, built as for a package
- * (`npm run build` first). Needs what `npm run e2e` needs; about four minutes.
+ * Benchmarks copies of a pull secret in a large cluster: the time of a rotation, the highest rate of writes, the wait of
+ * a new namespace meanwhile, and the controller's memory. Run `npm run build` first. Needs what `npm run e2e` needs;
+ * takes four minutes.
  */
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -16,7 +16,7 @@ import { printTable, progress } from './lib/report.ts'
 
 const namespaces = 500
 const accountsEach = 4
-/** Of somebody else, in each namespace: what must not enter the process. */
+/** An unrelated Secret in each namespace, whose data must not enter the process. */
 const foreignBytes = 50_000
 const home = 'berth-bench'
 const atOnce = 16
@@ -61,7 +61,7 @@ async function fill(index: number): Promise<void> {
   await api.create(of('secrets', namespace), { metadata: { name: 'theirs' }, data })
 }
 
-/** The hash that each copy was written with, and how often. */
+/** The content hash of each copy, and the number of its writes. */
 async function hashes(): Promise<Map<string, number>> {
   const found = new Map<string, number>()
   const selection = { labelSelector: 'berth.dev/copied', metadataOnly: true }
@@ -106,7 +106,7 @@ try {
     namespace: home,
     config,
     kubeconfig,
-    // V8 grows into whatever it may have: a container's limit would do the same.
+    // Without a limit the heap of V8 keeps growing; in a cluster the container's limit bounds it.
     nodeOptions: ['--max-old-space-size=96', '--max-semi-space-size=1'],
     program: fileURLToPath(new URL('../dist/main.js', import.meta.url)),
   })
@@ -147,7 +147,7 @@ try {
       ({ verb, objectRef, requestURI }) =>
         requestURI.includes('fieldManager=berth') &&
         objectRef?.namespace !== home &&
-        // The rest is what this script itself has made.
+        // The others are objects that this script created.
         (verb === 'patch' || (verb === 'create' && objectRef?.name === 'pull')),
     )
     .map(timeOf)

@@ -1,6 +1,6 @@
 /**
- * A long run: reviews without end while the registry comes and goes and the config is rewritten. What grows that should
- * not, memory or open files, shows in the curve; an answer that is not one is counted.
+ * Sends reviews for a long time, while the registry fails and recovers and the config is rewritten. Leaks of memory or
+ * file descriptors show in the curve, and wrong responses are counted.
  *
  *   node bench/soak.ts [--reviews 1000000] [--connections 16] [--sample-seconds 10] [--rewrite-seconds 60] [--flap-seconds 5]
  */
@@ -31,10 +31,10 @@ const { values } = parseArgs({
 const seconds = (name: 'sample-seconds' | 'rewrite-seconds' | 'flap-seconds') =>
   Number(values[name]) * 1000
 
-/** The configuration before a reload is kept for 30 s, for reviews that began with it; then all should be as before. */
+/** After a reload, the previous config is kept for 30 s for reviews that started with it. Then it must be released. */
 const coolDownMs = 40_000
 
-/** Beyond any run that makes sense: slower than 50 reviews a second something hangs. */
+/** The longest run: below 50 reviews per second, something hangs. */
 const slowestPerSecond = 50
 
 const workspace = await makeWorkspace()
@@ -69,7 +69,7 @@ async function soak(pid: number, port: number, end: () => string | null): Promis
   const disturbance = startDisturbing(registry)
   const look = () => {
     const gone = end()
-    if (gone !== null) throw new Error(`Berth is gone: ${gone}`)
+    if (gone !== null) throw new Error(`Berth exited: ${gone}`)
     samples.push(sampleOf(load, { pid, started, rewrites: disturbance.rewrites() }))
     print(lineOf(samples))
   }
@@ -77,7 +77,7 @@ async function soak(pid: number, port: number, end: () => string | null): Promis
   while (!load.isDone()) {
     await Promise.race([load.done, sleep(seconds('sample-seconds'))])
     look()
-    if (Date.now() > deadline) throw new Error('the reviews do not come to an end')
+    if (Date.now() > deadline) throw new Error('the run did not finish in time')
   }
   disturbance.stop()
   registry.failWith(null)
@@ -89,7 +89,7 @@ async function soak(pid: number, port: number, end: () => string | null): Promis
   conclude(samples, errors, firstError)
 }
 
-/** The registry is well, then answers 503, then is slow, in turn; the config gets another text, and so empty caches. */
+/** The registry works, then returns 503, then is slow, in turn. Each rewrite of the config clears the caches. */
 function startDisturbing(disturbed: BenchRegistry): { stop(): void; rewrites: () => number } {
   let turn = 0
   let rewrites = 0
@@ -150,7 +150,7 @@ function lineOf(samples: readonly SoakSample[]): string {
   ].join('  ')
 }
 
-/** Memory of the second half beside that of the first, without the first tenth, in which heaps find their size. */
+/** Memory of the second half compared with the first, without the first tenth, in which heaps grow to their size. */
 function conclude(samples: readonly SoakSample[], errors: number, firstError: string | null): void {
   const under = samples.slice(Math.ceil(samples.length / 10), -1).map((one) => one.residentBytes)
   const half = Math.ceil(under.length / 2)

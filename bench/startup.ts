@@ -1,7 +1,7 @@
-/** How long a server takes from being started to its first answer, and what it then holds in memory. */
+/** Measures the time from the start of a server to its first response, and its memory then. */
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { untilAnswered } from './lib/ask-once.ts'
+import { untilAnswered } from './lib/first-response.ts'
 import { serverCore } from './lib/machine.ts'
 import { figure, median, megabytes, ratio } from './lib/numbers.ts'
 import { residentBytes, startPinned } from './lib/process.ts'
@@ -15,7 +15,7 @@ interface Start {
   readonly restBytes: number
 }
 
-/** Long enough for whatever a start leaves behind to be done. */
+/** Wait after the start, for its background work. */
 const restMs = 500
 
 export interface StartOptions {
@@ -24,12 +24,12 @@ export interface StartOptions {
   readonly review: BenchReview
   readonly rounds: number
   /** The server that the others are compared with. */
-  readonly floor: string
+  readonly baseline: string
 }
 
-/** Starts every server once in each round; prints medians. */
+/** Starts every server once per round, and prints the medians. */
 export async function benchStartup(options: StartOptions): Promise<void> {
-  const { workspace, servers, review, rounds, floor } = options
+  const { workspace, servers, review, rounds, baseline } = options
   const starts = new Map<string, Start[]>(servers.map(({ name }) => [name, []]))
   for (let round = 0; round < rounds; round++) {
     progress(`start-up, round ${round + 1} of ${rounds}`)
@@ -38,15 +38,15 @@ export async function benchStartup(options: StartOptions): Promise<void> {
   }
   const mid = (name: string, of: (start: Start) => number) =>
     median((starts.get(name) ?? []).map(of))
-  const floorMs = mid(floor, ({ milliseconds }) => milliseconds)
+  const baselineMs = mid(baseline, ({ milliseconds }) => milliseconds)
   printTable(
-    ['server', 'first answer after ms', `× ${floor}`, 'RSS at rest'],
+    ['server', 'first answer after ms', `× ${baseline}`, 'RSS at rest'],
     servers.map(({ name }) => {
       const milliseconds = mid(name, (start) => start.milliseconds)
       return [
         name,
         figure(milliseconds),
-        ratio(milliseconds, floorMs),
+        ratio(milliseconds, baselineMs),
         megabytes(mid(name, ({ restBytes }) => restBytes)),
       ]
     }),

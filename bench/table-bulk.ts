@@ -1,4 +1,4 @@
-/** Many images through a long table: parse, match, candidates; beside a plain loop over minimatch. */
+/** Benchmarks many images and a long table (parse, match, candidates), compared with a plain loop over minimatch. */
 import { Minimatch } from 'minimatch'
 import { selectCandidates } from '../src/decision/fallback/table.ts'
 import { parseReference } from '../src/decision/reference/parse.ts'
@@ -11,10 +11,10 @@ import { configWith, ordinaryRows, patternsOf } from './lib/tables.ts'
 const rows = 10_000
 const images = 100_000
 
-/** Through the plain loop 100,000 images take minutes: it gets this many of them, and its time is scaled up. */
+/** The plain loop would take minutes for 100,000 images, so it gets this many, and its time is scaled up. */
 const loopImages = 200
 
-/** Every tenth image belongs to no row: the plain loop then looks at all of them. */
+/** Every tenth image matches no row, so that the plain loop compares it with all rows. */
 const strangerEvery = 10
 
 export async function benchBulk(isShort: boolean): Promise<void> {
@@ -68,7 +68,7 @@ function imageAt(index: number): string {
     : `${ordinaryRows.image(index % rows)}:1.${index}`
 }
 
-/** Both must find the same number of rows, or they did not do the same work. */
+/** Throws if the two found different numbers of rows, because they did not do the same work then. */
 function time(work: () => number, found: number): number {
   const started = performance.now()
   const sum = work()

@@ -1,4 +1,4 @@
-/** Does the time for one image stay the same as rows and images become ten times as many? Parse, match, candidates; no registry. */
+/** Benchmarks whether the time per image stays the same with ten times the rows and images. Parse, match, candidates; no probe. */
 import { selectCandidates } from '../src/decision/fallback/table.ts'
 import { parseReference } from '../src/decision/reference/parse.ts'
 import { figure, median, ratio } from './lib/numbers.ts'
@@ -36,7 +36,7 @@ export function benchScale(isShort: boolean): void {
   }
 }
 
-/** Every image has another tag, so that no two are the same text; nothing is remembered between them. */
+/** Each image has another tag, so that no image is cached. */
 function passOf(shape: RowShape, { rows, images }: { rows: number; images: number }): () => number {
   const { table } = configWith(shape, rows, 'http://127.0.0.1:1')
   const names = Array.from(

@@ -1,4 +1,4 @@
-/** What a decision costs as the table grows, and a review as its images grow; no HTTP, every answer from the cache. */
+/** Benchmarks a decision as the table grows, and a review as its images grow; without HTTP, with cached probe results. */
 import { noNamespaceLookup } from '../src/webhook/admission/namespace-lookup.ts'
 import { createAdmit } from '../src/webhook/admission/admit.ts'
 import { readReview } from '../src/webhook/admission/admission-review.ts'
@@ -24,7 +24,7 @@ import { benchScale } from './table-scale.ts'
 const rowCounts = [10, 100, 1_000, 10_000]
 const imageCounts = [1, 10, 100]
 
-/** Distinct images that are decided in turn, so that no figure is that of one lucky row. */
+/** Different images, decided in turn, so that the result does not depend on one row. */
 const spread = 10
 
 export async function benchTable(isShort: boolean): Promise<void> {
@@ -44,7 +44,7 @@ export async function benchTable(isShort: boolean): Promise<void> {
   }
 }
 
-/** Two ways to one: made anew from cached answers, as after half a minute; and looked up, as by the pods in between. */
+/** Two paths to a decision: from cached probe results, as after thirty seconds, and from the decision cache, as in between. */
 async function decisions(
   shape: RowShape,
   registry: BenchRegistry,
@@ -70,7 +70,7 @@ async function decisions(
       for (const image of images) {
         const decision = engine.decide(image, { namespace: 'team', signal: () => signal })
         const { ok } = decision instanceof Promise ? await decision : decision
-        if (!ok) throw new Error(`${image} was not decided`)
+        if (!ok) throw new Error(`no decision for ${image}`)
       }
     }
     return [
@@ -119,7 +119,7 @@ async function reviews(registry: BenchRegistry, timing: TimingOptions): Promise<
   })
   const micros = await timeInTurns(subjects, timing)
   await engine.close()
-  const floor = micros.get('1') ?? NaN
+  const baseline = micros.get('1') ?? NaN
   printTable(
     ['images', 'µs a review', '× 1 image', 'µs an image', '× 1 image'],
     imageCounts.map((images) => {
@@ -127,9 +127,9 @@ async function reviews(registry: BenchRegistry, timing: TimingOptions): Promise<
       return [
         String(images),
         figure(value),
-        ratio(value, floor),
+        ratio(value, baseline),
         figure(value / images),
-        ratio(value / images, floor),
+        ratio(value / images, baseline),
       ]
     }),
   )
@@ -137,14 +137,14 @@ async function reviews(registry: BenchRegistry, timing: TimingOptions): Promise<
 
 const hubHosts = ['docker.io', 'ghcr.io', 'quay.io']
 
-/** The table of the admission bench: one row for each upstream of the reviews. */
+/** The table of the admission benchmark: one row for each upstream of the reviews. */
 const hubRows: RowShape = {
   name: 'upstreams',
   pattern: (row) => `${hubHosts[row]}/**`,
   image: (row) => `${hubHosts[row]}/team/app`,
 }
 
-/** No row here needs a credential. */
+/** The registries of these tables need no credentials. */
 const engineOptions = { secretsDirectory: '/nonexistent' }
 
 function parsed(image: string): Reference {

@@ -1,5 +1,5 @@
-// The bare server in Go: net/http over TLS 1.3, encoding/json into the few fields that a webhook for images reads,
-// and an answer that is always the same patch.
+// The bare server in Go: net/http over TLS 1.3. It reads with encoding/json the few fields that an image webhook needs,
+// and always returns the same patch.
 package main
 
 import (
@@ -78,7 +78,7 @@ func main() {
 	server := &http.Server{
 		Addr:      "127.0.0.1:" + port,
 		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS13},
-		// An API server speaks HTTP/1.1 to webhooks.
+		// The API server calls webhooks with HTTP/1.1.
 		TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){},
 		ErrorLog:     log.New(io.Discard, "", 0),
 	}

@@ -1,4 +1,4 @@
-/** Pods by the hundred, each checked for having gone through the webhook of its namespace, and away again. */
+/** Creates pods, checks that the webhook of their namespace rewrote each of them or did not, and deletes them. */
 import { waitFor } from '../../e2e/harness/wait.ts'
 import type { KubeClient } from './kube-client.ts'
 import { mirrorHost } from './reviews.ts'
@@ -7,19 +7,19 @@ export interface PodBatch {
   readonly namespace: string
   readonly count: number
   readonly concurrency: number
-  /** Null: all pods have one image. Else a name from which each gets an image of its own. */
+  /** Null: all pods have the same image. Otherwise the prefix of a different image for each pod. */
   readonly distinct: string | null
 }
 
 export interface Created {
   readonly seconds: number
-  /** Milliseconds from request to answer, one for each pod. */
+  /** The latency of each pod's creation, in milliseconds. */
   readonly latencies: readonly number[]
 }
 
 let serial = 0
 
-/** Throws when a pod comes back with an image that its namespace's webhook should or should not have rewritten. */
+/** Throws if the image of a created pod is rewritten, or not rewritten, against what its namespace expects. */
 export async function createPods(client: KubeClient, batch: PodBatch): Promise<Created> {
   const { namespace, count, concurrency } = batch
   const rewritten = ['bench-berth', 'bench-fixed'].includes(namespace)
@@ -40,7 +40,7 @@ export async function createPods(client: KubeClient, batch: PodBatch): Promise<C
   return { seconds: (performance.now() - started) / 1000, latencies }
 }
 
-/** Deletes them at once, since nothing runs, and returns when none is left. */
+/** Deletes the pods without a grace period, because they do not run, and returns when all are gone. */
 export async function deletePods(client: KubeClient, namespace: string): Promise<void> {
   const path = `/api/v1/namespaces/${namespace}/pods`
   await client.send('DELETE', `${path}?gracePeriodSeconds=0`)

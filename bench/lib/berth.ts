@@ -1,4 +1,4 @@
-/** Berth as it is measured: the real `berth serve`, built as for a package, with a table of ordinary length. */
+/** Starts the measured Berth: `berth serve`, built as for the package, with a table of usual length. */
 import { execFileSync } from 'node:child_process'
 import { copyFileSync, existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -6,7 +6,7 @@ import type { Program } from './process.ts'
 import { mirrorHost } from './reviews.ts'
 import { repository, type Workspace } from './workspace.ts'
 
-/** JavaScript by tsc, beside the installed dependencies: the form in which a package or an image carries it. */
+/** Builds Berth into JavaScript, as in the package and the image, next to the installed dependencies. */
 export function buildBerth({ directory }: Workspace): string {
   const main = join(directory, 'bin', 'berth.js')
   if (existsSync(main)) return main
@@ -24,10 +24,10 @@ export function buildBerth({ directory }: Workspace): string {
   return main
 }
 
-/** Berth as a checkout runs it. */
+/** Berth from TypeScript, as a checkout runs it. */
 export const sourceMain: string = join(repository, 'src', 'main.ts')
 
-/** Rows as in the examples: a prefix for each upstream, pinned tags, a pull policy for the mirror. */
+/** A config like the examples: a prefix for each upstream, pinned tags, a pull policy for the mirror. */
 export function berthConfig(registryUrl: string, comment = ''): string {
   const row = (name: string, host: string) =>
     `  - { name: ${name}, images: ['${host}/**'], try: ['${mirrorHost}/{host}/{path}', '${host}/{path}'] }\n`
@@ -46,24 +46,24 @@ export interface ServeOptions {
   readonly port: number
   readonly metricsPort: number
   readonly host?: string
-  /** More for Node itself, such as `--cpu-prof`. */
+  /** More options of Node.js, such as `--cpu-prof`. */
   readonly nodeArgs?: readonly string[]
 }
 
 /**
- * A young generation of 4 MiB: what a review leaves behind is dead when it has been answered, and a larger one is memory
- * that is held for nothing. The old generation is left to Node, which goes by the limit of the container.
+ * Semi-spaces of 4 MiB, as in the image: the garbage of a review is dead when it is answered, so larger ones only use
+ * more memory. Node.js sizes the old generation by the limit of the container.
  */
 export const startFlags: readonly string[] = ['--max-semi-space-size=4']
 
-/** The command line, with the log at its usual level. */
+/** The command line, with the default log level. */
 export function serveProgram(
   { cert, key }: Workspace,
   { main, configFile, port, metricsPort, host = '127.0.0.1', nodeArgs = [] }: ServeOptions,
 ): Program {
   const serve = ['serve', '--config', configFile, '--host', host, '--port', String(port)]
   const rest = ['--metrics-port', String(metricsPort), '--tls-cert', cert, '--tls-key', key]
-  // No endpoint of a cluster has to hear that it leaves.
+  // No drain: no cluster needs time to remove an endpoint.
   const leave = ['--drain-seconds', '0']
   return {
     command: process.execPath,

@@ -1,4 +1,4 @@
-/** One keep-alive connection of the load generator: a prebuilt request out, an answer in, and nothing parsed twice. */
+/** A keep-alive connection of the load generator. Sends a prebuilt request, and parses as little of the response as needed. */
 import { once } from 'node:events'
 import { connect, type TLSSocket } from 'node:tls'
 
@@ -8,7 +8,7 @@ export interface Target {
 }
 
 export interface Connection {
-  /** Sends the request; `onAnswer` is called with the answer. One at a time. */
+  /** Sends the request, and calls `onAnswer` with the response. One request at a time. */
   send(request: Buffer): void
   close(): void
 }
@@ -20,11 +20,11 @@ export interface Answer {
 
 export interface ConnectionEvents {
   readonly onAnswer: (answer: Answer) => void
-  /** The server closed the connection, or it broke: never expected. */
+  /** Called if the connection closes or breaks, which is always unexpected. */
   readonly onEnd: (reason: string) => void
 }
 
-/** Go's and Node's servers prefer different ciphers, so the client leaves no choice: the one that an API server lists first. */
+/** The cipher that API servers list first. The servers of Go and Node.js prefer different ones, so the client offers only this. */
 const cipher = 'TLS_AES_128_GCM_SHA256'
 
 const headEnd = '\r\n\r\n'
@@ -59,7 +59,7 @@ export async function openConnection(
   }
 }
 
-/** Answers are whole in one chunk nearly always; what is not is kept until the rest comes. */
+/** Nearly every response arrives in one chunk; the rest is buffered until it is complete. */
 function read(socket: TLSSocket, onAnswer: (answer: Answer) => void): void {
   let held: Buffer | null = null
   socket.on('data', (chunk: Buffer) => {
@@ -70,7 +70,7 @@ function read(socket: TLSSocket, onAnswer: (answer: Answer) => void): void {
     const head = bytes.toString('latin1', 0, end)
     const [, length = ''] = /content-length: (\d+)/i.exec(head) ?? []
     const start = end + headEnd.length
-    if (length === '') throw new Error(`an answer without Content-Length:\n${head}`)
+    if (length === '') throw new Error(`response without Content-Length:\n${head}`)
     if (bytes.length < start + Number(length)) return
     held = null
     onAnswer({
@@ -81,7 +81,7 @@ function read(socket: TLSSocket, onAnswer: (answer: Answer) => void): void {
   })
 }
 
-/** The request as an API server writes it (apiserver, webhook client): HTTP/1.1 and a timeout in the query. */
+/** The request as the API server's webhook client sends it: HTTP/1.1, with a timeout in the query. */
 export function requestBytes(port: number, body: Buffer): Buffer {
   const head = [
     'POST /mutate?timeout=5s HTTP/1.1',

@@ -1,19 +1,19 @@
-/** Berth and whatever of its kind is on this machine, each with the command line that does the same work. */
+/** The copy tools of this machine, each with the command line for the same work. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { existsSync } from 'node:fs'
 
-/** Images at once, for every one of them. */
+/** Concurrent images of every tool. */
 export const atOnce = 4
 
 export interface Job {
   readonly source: string
   readonly target: string
-  /** `repository:tag`, the same on both. */
+  /** `repository:tag`, the same on both registries. */
   readonly images: readonly string[]
-  /** For files that a tool wants. */
+  /** A directory for files that a tool needs. */
   readonly directory: string
 }
 
@@ -21,14 +21,14 @@ export interface Copier {
   readonly name: string
   /** A shell line. */
   copy(job: Job): string
-  /** What tells whether tags have moved; null where it has nothing of the kind. */
+  /** Detects whether tags have moved; null if the tool cannot do that. */
   check(job: Job): string | null
 }
 
 export interface Cost {
   readonly seconds: number
   readonly cpuSeconds: number
-  /** The largest of its processes. */
+  /** Peak memory of the largest process. */
   readonly peakBytes: number
 }
 
@@ -121,7 +121,7 @@ function regsyncFile(job: Job): string {
   ])
 }
 
-/** Runs a shell line to its end; throws when it fails, unless `mayFail`. CPU is the shell's own count of all that it ran. */
+/** Runs a shell line; throws if it fails, unless `mayFail`. CPU time is what the shell counts for all its processes. */
 export async function measure(line: string, mayFail = false): Promise<Cost> {
   const script = `TIMEFORMAT='%R %U %S'; time { ${line} ; } 3>&2 2>/dev/null >/dev/null`
   const child = spawn('bash', ['-c', script], { stdio: ['ignore', 'ignore', 'pipe'] })
@@ -134,11 +134,11 @@ export async function measure(line: string, mayFail = false): Promise<Cost> {
   const [code] = (await once(child, 'close')) as [number]
   clearInterval(timer)
   const [seconds = NaN, user = NaN, system = NaN] = said.trim().split(/\s+/).slice(-3).map(Number)
-  if (code !== 0 && !mayFail) throw new Error(`ended with ${code}: ${line}\n${said}`)
+  if (code !== 0 && !mayFail) throw new Error(`exit code ${code}: ${line}\n${said}`)
   return { seconds, cpuSeconds: user + system, peakBytes }
 }
 
-/** The high-water mark of the largest process below this one. */
+/** The peak memory of the largest descendant process. */
 function largestBelow(root: number): number {
   const parents = new Map<number, number>()
   for (const entry of readdirSync('/proc')) {

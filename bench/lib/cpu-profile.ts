@@ -1,4 +1,4 @@
-/** Reads a V8 CPU profile: the share of busy time of each function, alone and with what it calls. */
+/** Reads a V8 CPU profile: the share of busy time of each function, with and without the functions that it calls. */
 interface ProfileNode {
   readonly id: number
   readonly callFrame: {
@@ -20,7 +20,7 @@ export interface Weight {
   readonly share: number
 }
 
-/** Names that are no work of the program's. */
+/** Entries of the profile that are not work of the program. */
 const waiting: ReadonlySet<string> = new Set(['(idle)', '(root)'])
 
 export function readProfile(
@@ -43,7 +43,7 @@ export function readProfile(
     const inside = new Set(above).add(name)
     const below = (node.children ?? []).reduce((sum, child) => sum + walk(child, inside), 0)
     add(self, name, own)
-    // A function that calls itself is counted once, at the outermost.
+    // A recursive function is counted once, at its outermost call.
     if (!above.has(name)) add(total, name, own + below)
     return own + below
   }

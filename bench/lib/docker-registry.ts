@@ -1,4 +1,4 @@
-/** A real registry on loopback, with its access log in a file. */
+/** Starts a real registry on loopback, with its access log in a file. */
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs'
@@ -8,12 +8,12 @@ import { setTimeout as sleep } from 'node:timers/promises'
 export interface DockerRegistry {
   readonly host: string
   readonly url: string
-  /** Requests so far, by method and kind: `HEAD manifests`. */
+  /** The number of requests, by method and kind: `HEAD manifests`. */
   requests(): ReadonlyMap<string, number>
   stop(): Promise<void>
 }
 
-/** Null, or why there is none to be started. */
+/** Returns why no registry can be started, or null. */
 export function registryObstacle(): string | null {
   try {
     execFileSync('docker-registry', ['--version'], { stdio: 'ignore' })
@@ -23,7 +23,7 @@ export function registryObstacle(): string | null {
   }
 }
 
-/** Starts one on this port, with its content below the directory. */
+/** Starts a registry on this port, with its content in the directory. */
 export async function startDockerRegistry(
   directory: string,
   port: number,

@@ -1,4 +1,4 @@
-/** The API server, spoken to directly: kubectl takes longer to start than a pod takes to be created. */
+/** Calls the API server directly, because kubectl takes longer to start than a pod to be created. */
 import { once } from 'node:events'
 import type { IncomingMessage } from 'node:http'
 import { Agent, request } from 'node:https'
@@ -6,7 +6,7 @@ import type { Cluster } from '../../e2e/harness/cluster.ts'
 import { kubectlOn } from '../../e2e/harness/kubectl.ts'
 
 export interface KubeClient {
-  /** Throws with the API server's own words when the answer is not a success. */
+  /** Throws with the API server's message if the request fails. */
   send(method: 'GET' | 'POST' | 'DELETE', path: string, body?: object): Promise<string>
   close(): void
 }
@@ -28,7 +28,7 @@ interface Kubeconfig {
   ]
 }
 
-/** A client with the administrator's rights and so many connections, which are kept open. */
+/** A client with the administrator's rights and this many keep-alive connections. */
 export async function createKubeClient(cluster: Cluster, connections: number): Promise<KubeClient> {
   const view = ['config', 'view', '--raw', '--flatten', '--output=json']
   const { stdout } = await kubectlOn(cluster, view)

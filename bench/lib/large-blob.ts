@@ -1,11 +1,11 @@
-/** A layer that is larger than what anybody should hold in memory. */
+/** Pushes a layer that is too large to hold in memory. */
 import { createHash, randomBytes } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { request } from 'undici'
 
 const blockBytes = 1024 * 1024
 
-/** Pushes so many bytes; they differ from block to block. */
+/** Pushes a layer of this many bytes. Each block is different. */
 export async function pushLargeBlob(
   to: { readonly registry: string; readonly repository: string },
   size: number,
@@ -34,6 +34,6 @@ export async function pushLargeBlob(
   const end = new URL(String(patched.headers['location']))
   end.searchParams.set('digest', digest)
   const put = await fetch(end, { method: 'PUT' })
-  if (put.status !== 201) throw new Error(`the registry did not take the layer: ${put.status}`)
+  if (put.status !== 201) throw new Error(`the registry rejected the layer: ${put.status}`)
   return { digest, size }
 }

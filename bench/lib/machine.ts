@@ -1,13 +1,13 @@
-/** The machine that a run took place on, and which of its cores does what. */
+/** Describes the machine of a run, and assigns its cores. */
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 
-/** The server has a core to itself, so that its figures are one core's; everything else shares the other. */
+/** The server has one core to itself, so that results are per core. Everything else shares the other one. */
 export const serverCore = 0
 export const loadCore = 1
 
-/** One line for the head of a report: figures mean nothing without it. */
+/** One line for the head of a report. */
 export function describeMachine(): string {
   const [, model = 'unknown processor'] =
     /^model name\s*: (.+)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8')) ?? []
@@ -19,7 +19,7 @@ export function describeMachine(): string {
   ].join('; ')
 }
 
-/** The version of the Go that is in PATH; null without one. */
+/** The version of Go in the PATH, or null. */
 export function goVersion(): string | null {
   try {
     const [, version = null] =
@@ -30,7 +30,7 @@ export function goVersion(): string | null {
   }
 }
 
-/** Says why this machine cannot run the benchmarks that pin processes to cores; null when it can. */
+/** Returns why this machine cannot pin processes to cores, or null if it can. */
 export function pinningObstacle(): string | null {
   if (process.platform !== 'linux') return 'figures are read from /proc, which only Linux has'
   if (availableParallelism() < 2) return 'server and load need a core each, and this is one'

@@ -1,4 +1,4 @@
-/** Processes under test: started on a core of their own, measured through /proc, stopped by the handle that started them. */
+/** Starts processes on a core, measures them through /proc, and stops them. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
@@ -10,33 +10,33 @@ export interface Program {
 
 export interface Started {
   readonly pid: number
-  /** Null while it runs; else how it ended, and how to see why. */
+  /** Null while it runs; otherwise how it ended, and how to find out why. */
   readonly end: () => string | null
-  /** Asks it to stop, and kills it when it takes longer than a few seconds. */
+  /** Sends SIGTERM, and SIGKILL after a few seconds. */
   stop(): Promise<void>
 }
 
-/** /proc counts CPU time in these; Linux has told user space 100 on every architecture for twenty years. */
+/** Clock ticks per second in /proc (USER_HZ), which is 100 on all architectures of Linux. */
 const ticksPerSecond = 100
 
 const graceMs = 5_000
 
 /**
- * Starts a program on one core. `taskset` becomes the program, so the pid is the program's own. Output goes to /dev/null:
- * every line is made and written, and no reader shares the machine with what is measured.
+ * Starts a program on one core. `taskset` executes the program in its own process, so the pid is the program's. Output
+ * goes to /dev/null: the program writes every line, but no reader takes CPU time from the measurement.
  */
 export function startPinned({ command, args }: Program, core: number): Started {
   return startAnywhere({ command: 'taskset', args: ['-c', String(core), command, ...args] })
 }
 
-/** Starts a program on whatever core is free. */
+/** Starts a program on any core. */
 export function startAnywhere({ command, args }: Program): Started {
   const child = spawn(command, args, {
     stdio: 'ignore',
     env: { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '/' },
   })
   const { pid } = child
-  if (pid === undefined) throw new Error(`${command} could not be started`)
+  if (pid === undefined) throw new Error(`cannot start ${command}`)
   return {
     pid,
     end: () =>
@@ -56,15 +56,15 @@ async function stop(child: ChildProcess): Promise<void> {
   clearTimeout(timer)
 }
 
-/** CPU seconds that a process has used since its start, all its threads, user and system. */
+/** CPU seconds of a process since its start: all threads, user and system time. */
 export function cpuSeconds(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-  // The second field is a name and may hold spaces: what follows its bracket is fields 3 and on.
+  // The second field is a name in parentheses, which may contain spaces. Field 3 follows the closing parenthesis.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
   return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond
 }
 
-/** Seconds that a core was busy since boot, with whatever process. */
+/** Seconds that a core was busy since boot, with any process. */
 export function coreBusySeconds(core: number): number {
   const line = new RegExp(`^cpu${core} (.*)$`, 'm').exec(readFileSync('/proc/stat', 'utf8'))?.[1]
   const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0, steal = 0] = (line ?? '')
@@ -73,14 +73,14 @@ export function coreBusySeconds(core: number): number {
   return (user + nice + system + irq + softirq + steal) / ticksPerSecond
 }
 
-/** Memory of a process that is in RAM, in bytes. */
+/** Resident memory of a process, in bytes. */
 export function residentBytes(pid: number): number {
   const [, kilobytes = '0'] =
     /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? []
   return Number(kilobytes) * 1024
 }
 
-/** Files, sockets and timers that a process has open. */
+/** The number of open file descriptors of a process. */
 export function openFiles(pid: number): number {
   return readdirSync(`/proc/${pid}/fd`).length
 }

@@ -1,4 +1,4 @@
-/** A registry of a few lines on loopback: it has every image, and can be made slow, or down. */
+/** A minimal registry on loopback. It has every image, and can be slow or fail. */
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
@@ -6,18 +6,18 @@ import type { AddressInfo } from 'node:net'
 
 export interface BenchRegistry {
   readonly url: string
-  /** Requests so far. */
+  /** The number of requests. */
   readonly asked: () => number
-  /** How long it waits before it answers. */
+  /** The delay of each response. */
   delay(milliseconds: number): void
-  /** Null: every image is here. Else every answer has this status. */
+  /** Null: every image exists. Otherwise the status of every response. */
   failWith(status: number | null): void
   close(): Promise<void>
 }
 
 const mediaType = 'application/vnd.oci.image.index.v1+json'
 
-/** Each name has a digest of its own, the same at every question; the body behind it is never asked for. */
+/** A constant digest for each name. No one requests the manifest itself. */
 export async function startRegistry(): Promise<BenchRegistry> {
   let asked = 0
   let delayMs = 0

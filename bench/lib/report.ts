@@ -1,6 +1,6 @@
-/** What is printed: progress on standard error, results as Markdown on standard output. */
+/** Prints progress on standard error, and results as Markdown on standard output. */
 
-/** A table, aligned so that it reads in a terminal as well; the first column is text, the others are figures. */
+/** Prints a Markdown table that is also aligned in a terminal. The first column is text, the others are numbers. */
 export function printTable(head: readonly string[], rows: readonly (readonly string[])[]): void {
   const widths = head.map((title, column) =>
     Math.max(3, title.length, ...rows.map((row) => (row[column] ?? '').length)),

@@ -1,17 +1,17 @@
-/** The reviews that are sent: what an API server writes, with pods of three sizes. The same bytes at every run. */
+/** Builds reviews as an API server sends them, with pods of three sizes. Each run gets the same bytes. */
 
 export interface BenchReview {
   readonly name: string
   readonly images: number
-  /** Pods of one controller, as when one is scaled up; else each has a controller of its own. */
-  readonly alike: boolean
+  /** True: all pods belong to one controller, as in a rollout. False: each pod has another controller. */
+  readonly hasOneController: boolean
   readonly body: Buffer
 }
 
-/** The mirror that the benchmarks' table leads to; every image of every review is found there. */
+/** The mirror of the benchmarks' table, which has every image. */
 export const mirrorHost = 'mirror.bench:5000'
 
-/** What differs from review to review (variation.ts), as it stands in the body. */
+/** The parts of the body that differ between reviews (see variation.ts). */
 export const tokenSuffix = 'x7k2p'
 export const templateHash = '6b7f9c5d4'
 export const benchUid = '5c1e7a52-2b8f-4b0c-9d0e-6f1a2c3b4d5e'
@@ -23,21 +23,21 @@ export function benchReviews(): BenchReview[] {
   return [
     makeReview('1 image', 1, 0),
     makeReview('5 images, 8 KB', 5, 8 * kilobyte),
-    { ...makeReview('5 images, 8 KB, none alike', 5, 8 * kilobyte), alike: false },
+    { ...makeReview('5 images, 8 KB, many controllers', 5, 8 * kilobyte), hasOneController: false },
     makeReview('16 images, 200 KB', 16, 200 * kilobyte),
   ]
 }
 
-/** A review of a new pod with so many distinct images, filled up with environment to at least this size. */
+/** A review of a new pod with this many different images, padded with environment variables to this size. */
 export function makeReview(name: string, images: number, bytes: number): BenchReview {
   const bare = render(images, 0)
   const sample = render(images, 10 * images)
   const perVariable = (sample.length - bare.length) / (10 * images)
   const variables = Math.max(0, Math.floor((bytes - bare.length) / perVariable))
-  return { name, images, alike: true, body: render(images, variables) }
+  return { name, images, hasOneController: true, body: render(images, variables) }
 }
 
-/** Images as clusters run them: three registries, tagged and untagged. */
+/** Typical images: three registries, with and without a tag. */
 export function imageName(index: number): string {
   const tag = index % 3 === 0 ? '' : `:1.${index}.0`
   const repositories = ['team', 'ghcr.io/acme', 'quay.io/acme/tools']

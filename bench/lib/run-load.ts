@@ -1,4 +1,4 @@
-/** Runs the load generator on its core, against one server. */
+/** Runs the load generator on its core against one server. */
 import { execFile } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -11,7 +11,7 @@ import type { Workspace } from './workspace.ts'
 
 const generator = fileURLToPath(new URL('../load.ts', import.meta.url))
 
-/** Far beyond warm-up, measurement and 256 handshakes: a server that hangs ends the run instead of holding it. */
+/** Much longer than warm-up, measurement and 256 handshakes; a server that hangs fails the run. */
 const timeoutMs = 120_000
 
 export interface LoadSettings {
@@ -20,7 +20,7 @@ export interface LoadSettings {
   readonly connections: number
   readonly warmMs: number
   readonly measureMs: number
-  /** The bare servers rewrite one image, whatever the pod. */
+  /** The bare servers always rewrite one image. */
   readonly images: number
 }
 
@@ -31,7 +31,13 @@ export async function runLoad(
 ): Promise<LoadResult> {
   const bodyFile = join(directory, `review-${review.body.length}.json`)
   writeFileSync(bodyFile, review.body)
-  const options: LoadOptions = { ...settings, alike: review.alike, ca, bodyFile, core: serverCore }
+  const options: LoadOptions = {
+    ...settings,
+    hasOneController: review.hasOneController,
+    ca,
+    bodyFile,
+    core: serverCore,
+  }
   const { stdout } = await promisify(execFile)(
     'taskset',
     ['-c', String(loadCore), process.execPath, generator, JSON.stringify(options)],

@@ -1,4 +1,4 @@
-/** The servers of a run, side by side: Berth and the floors that its figures stand next to. */
+/** Starts the servers of a run: Berth, and the bare servers that it is compared with. */
 import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -12,13 +12,13 @@ export interface Server {
   readonly name: string
   readonly program: Program
   readonly port: number
-  /** How many images its answer rewrites: the bare servers know one answer. */
+  /** The number of images that the response rewrites; one for the bare servers. */
   readonly rewrites: 'all' | 'one'
 }
 
 const berthPorts = 2
 
-/** Berth in its built form, from cache; asks the registry for what it has not heard within 30 s. */
+/** The built Berth with a warm cache; it probes the registry again after 30 s. */
 export async function berthServer(
   workspace: Workspace,
   registryUrl: string,
@@ -27,7 +27,7 @@ export async function berthServer(
   return berthFrom('Berth', buildBerth(workspace), { workspace, registryUrl, nodeArgs })
 }
 
-/** Berth as TypeScript, as a checkout starts it. */
+/** Berth from TypeScript, as a checkout starts it. */
 export async function sourceServer(workspace: Workspace, registryUrl: string): Promise<Server> {
   return berthFrom('Berth from source', sourceMain, { workspace, registryUrl, nodeArgs: [] })
 }
@@ -46,7 +46,7 @@ async function berthFrom(name: string, main: string, options: BerthOptions): Pro
   return { name, program, port, rewrites: 'all' }
 }
 
-/** A bare server in Node, by the name of its file. */
+/** A bare Node.js server, by the name of its file. */
 export async function nodeServer(
   name: string,
   file: string,
@@ -62,10 +62,10 @@ export async function nodeServer(
   }
 }
 
-/** The bare server in Go, built once; null where there is no Go. Needs no module but the standard library. */
+/** The bare Go server, built once; null without Go. It uses only the standard library. */
 export async function goServer({ cert, key }: Workspace): Promise<Server | null> {
   if (goVersion() === null) return null
-  const binary = join(cacheDirectory(), 'go-floor')
+  const binary = join(cacheDirectory(), 'bare-go')
   execFileSync('go', ['build', '-o', binary, '.'], {
     cwd: join(repository, 'bench', 'go'),
     env: { ...process.env, GOTOOLCHAIN: 'local', GOFLAGS: '-mod=mod', CGO_ENABLED: '0' },

@@ -1,6 +1,6 @@
-/** The load of the long run: many different pods over a few connections, each answer looked into. */
+/** The load of the soak test: many different pods over a few connections. Every response is checked. */
 import { readFileSync } from 'node:fs'
-import { faultOf } from './check-answer.ts'
+import { faultOf } from './check-response.ts'
 import { type Answer, type Connection, openConnection, requestBytes } from './connection.ts'
 import { benchUid, makeReview } from './reviews.ts'
 
@@ -23,12 +23,12 @@ export interface SoakLoadOptions {
   readonly reviews: number
 }
 
-/** Different reviews, sent in turn: with three images each more than stay in a cache between two rewrites. */
+/** The number of different reviews, sent in turn. With three images each, they exceed the cache between two rewrites. */
 const variants = 2_000
 
 const imagesEach = 3
 
-/** Starts at once. A connection that breaks is an error and is opened again, as an API server would. */
+/** Starts the load. A broken connection counts as an error and is reopened, as an API server does. */
 export async function startSoakLoad(options: SoakLoadOptions): Promise<SoakLoad> {
   const { port, connections: count, reviews } = options
   const ca = readFileSync(options.caFile, 'utf8')
@@ -86,7 +86,7 @@ export async function startSoakLoad(options: SoakLoadOptions): Promise<SoakLoad>
   }
 }
 
-/** A pod is admitted whatever the registry does. */
+/** Every pod must be admitted, even if the registry fails. */
 function admissionFault(text: string): string | null {
   const { response } = JSON.parse(text) as { response: { uid: string; allowed: boolean } }
   return response.allowed && response.uid === benchUid ? null : `not admitted: ${text}`

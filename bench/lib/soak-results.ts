@@ -1,4 +1,4 @@
-/** The long run as a table for programs and a curve for people. */
+/** Writes the results of the soak test as CSV and as an SVG chart. */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { repository } from './workspace.ts'
@@ -42,7 +42,7 @@ const height = 140
 const left = 60
 const top = 24
 
-/** Two curves over the same time: memory, and open files. Both start at zero, so that noise does not look like growth. */
+/** Charts memory and open files over time. Both axes start at zero, so that noise does not look like growth. */
 function drawing(samples: readonly SoakSample[]): string {
   const last = samples.at(-1)?.seconds ?? 1
   const memory = curve(samples, {
@@ -66,7 +66,7 @@ ${files}
 }
 
 interface Curve {
-  /** Where it begins, from above. */
+  /** The upper edge, in pixels from the top. */
   readonly at: number
   readonly title: string
   readonly of: (sample: SoakSample) => number

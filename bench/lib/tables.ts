@@ -1,17 +1,17 @@
-/** Fallback tables of any length, and images that their rows match. */
+/** Builds tables of any length, and images that their rows match. */
 import type { Config } from '../../src/config/config.ts'
 import { readConfig } from '../../src/config/load.ts'
 import { mirrorHost } from './reviews.ts'
 
-/** How the rows of a table find their images. */
+/** A kind of table, by the patterns of its rows. */
 export interface RowShape {
   readonly name: string
   readonly pattern: (row: number) => string
-  /** An image that row `row` matches and no other. */
+  /** An image that only row `row` matches. */
   readonly image: (row: number) => string
 }
 
-/** As people write them: whole hosts, teams of a host, single images. */
+/** Typical rows: whole hosts, teams of a host, single images. */
 export const ordinaryRows: RowShape = {
   name: 'hosts, teams and single images',
   pattern: (row) =>
@@ -30,14 +30,14 @@ export const ordinaryRows: RowShape = {
     ][row % 4] ?? '',
 }
 
-/** The worst: nothing literal before the wildcard but the host that all of them share. */
+/** The worst case: rows that share the host and begin with a wildcard. */
 export const wildcardRows: RowShape = {
   name: 'a wildcard first, one host',
   pattern: (row) => `docker.io/*/app-${row}`,
   image: (row) => `team/app-${row}`,
 }
 
-/** A path of any depth before the one segment that is literal. */
+/** Rows with a path of any depth before one literal segment. */
 export const tailRows: RowShape = {
   name: 'any path before a name',
   pattern: (row) => `docker.io/**/app-${row}`,
@@ -48,7 +48,7 @@ export function patternsOf({ pattern }: RowShape, rows: number): string[] {
   return Array.from({ length: rows }, (_, row) => pattern(row))
 }
 
-/** The config with these rows, read as a file is. */
+/** The parsed config with these rows. */
 export function configWith(shape: RowShape, rows: number, registryUrl: string): Config {
   const lines = patternsOf(shape, rows).map(
     (pattern, row) =>
@@ -66,7 +66,7 @@ pin: { tags: [latest] }
   throw new Error(result.problems.map(({ message }) => message).join('\n'))
 }
 
-/** So many images, spread evenly over the rows of a table: a first row and a last one are among them. */
+/** This many images, spread evenly over the rows of a table, including the first and the last row. */
 export function spreadImages({ image }: RowShape, rows: number, count: number): string[] {
   return Array.from({ length: count }, (_, index) =>
     image(Math.round((index * (rows - 1)) / Math.max(1, count - 1))),

@@ -1,20 +1,20 @@
-/** Times functions against each other: in turns, so that what disturbs one disturbs all, and medians of the turns. */
+/** Compares the times of functions. They run in turns, so that a busy machine slows all of them down; results are medians. */
 import { median } from './numbers.ts'
 
 export interface Timed {
   readonly name: string
-  /** One call does this many of what is counted. */
+  /** The number of units that one call does. */
   readonly per: number
   readonly run: () => void | Promise<void>
 }
 
 export interface TimingOptions {
   readonly rounds: number
-  /** For each function in each round. */
+  /** Measuring time of each function in each round. */
   readonly sliceMs: number
 }
 
-/** Microseconds for one of what is counted, by name. The first round only warms up and is not counted. */
+/** Returns microseconds per unit, by name. The first round is a warm-up and is not counted. */
 export async function timeInTurns(
   subjects: readonly Timed[],
   { rounds, sliceMs }: TimingOptions,
@@ -30,7 +30,7 @@ export async function timeInTurns(
 }
 
 async function slice({ run, per }: Timed, sliceMs: number): Promise<number> {
-  // Twice unmeasured: answers that have left a cache since the last turn are in it again.
+  // Two calls without measuring refill caches whose entries expired since the last turn.
   for (let warm = 0; warm < 2; warm++) await run()
   const started = performance.now()
   let calls = 0

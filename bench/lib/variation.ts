@@ -1,16 +1,16 @@
-/** What an API server writes into each review anew, written anew: no two reviews of a run are the same. */
+/** Changes a review as an API server does between two pods, so that no two reviews of a run are the same. */
 import { randomFillSync } from 'node:crypto'
 import { benchUid, templateHash, tokenSuffix } from './reviews.ts'
 
 const hexadecimal = '0123456789abcdef'
 
 /**
- * Rewrites, in place, the uid and the random end of the token volume's name; with `alike` false also the hash in the
- * names of the pod and its owner, as if each pod had a controller of its own. Returns the uid.
+ * Rewrites, in place, the uid and the random end of the token volume's name. With `hasOneController` false, also rewrites the hash
+ * in the names of the pod and its owner, as if each pod had another controller. Returns the uid.
  */
-export function createVariation(request: Buffer, alike: boolean): () => string {
+export function createVariation(request: Buffer, hasOneController: boolean): () => string {
   const uids = placesOf(request, benchUid)
-  const others = [tokenSuffix, ...(alike ? [] : [templateHash])].map((text) => ({
+  const others = [tokenSuffix, ...(hasOneController ? [] : [templateHash])].map((text) => ({
     length: text.length,
     places: placesOf(request, text),
   }))

@@ -1,6 +1,6 @@
-/** A server that has been started is ready when it has answered a review rightly. */
+/** Waits until a started server has answered a review correctly. */
 import { readFileSync } from 'node:fs'
-import { untilAnswered } from './ask-once.ts'
+import { untilAnswered } from './first-response.ts'
 import type { Started } from './process.ts'
 import { type BenchReview, benchReviews } from './reviews.ts'
 import type { Server } from './servers.ts'
@@ -8,7 +8,7 @@ import type { Workspace } from './workspace.ts'
 
 export type Running = Server & { readonly process: Started }
 
-/** Throws when the server ends instead. */
+/** Throws if the server exits instead. */
 export async function waitUntilAnswered({ ca }: Workspace, server: Running): Promise<void> {
   const { port, process } = server
   const [smallest] = benchReviews() as [BenchReview]

@@ -1,4 +1,4 @@
-/** Webhooks for the API server bench: Berth as it registers itself, and one that changes nothing. */
+/** The webhook configurations of the API server benchmark: Berth, and a webhook that changes nothing. */
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -9,16 +9,16 @@ import { freePorts } from '../../e2e/harness/ports.ts'
 import { waitFor } from '../../e2e/harness/wait.ts'
 import { buildBerth, serveProgram, writeConfig } from './berth.ts'
 import { type Started, startAnywhere } from './process.ts'
-import type { FixedChange } from '../servers/fixed-answer.ts'
+import type { FixedChange } from '../servers/fixed-response.ts'
 import type { Workspace } from './workspace.ts'
 
 export interface Webhook {
   readonly started: Started
-  /** What `kubectl apply` takes. */
+  /** The manifest for `kubectl apply`. */
   readonly manifest: string
 }
 
-/** Berth's own certificates and registration, by URL; its namespaces are all that do not opt out. */
+/** Berth's certificates and webhook configuration, by URL. It selects all namespaces that do not opt out. */
 export async function startBerthWebhook(
   workspace: Workspace,
   { address }: Cluster,
@@ -45,14 +45,14 @@ export interface BareWebhook {
   readonly change: FixedChange
 }
 
-/** A bare server as a webhook for one namespace. */
+/** The webhook configuration of a bare server, for one namespace. */
 export async function startBareWebhook(
   { cert, key, ca }: Workspace,
   { address }: Cluster,
   { namespace, change }: BareWebhook,
 ): Promise<Webhook> {
   const [port = 0] = await freePorts(1, address)
-  const script = fileURLToPath(new URL('../servers/node-floor.ts', import.meta.url))
+  const script = fileURLToPath(new URL('../servers/bare-node.ts', import.meta.url))
   const started = startAnywhere({
     command: process.execPath,
     args: [script, `${port}`, cert, key, change, address],

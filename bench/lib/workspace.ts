@@ -1,4 +1,4 @@
-/** A directory for one run, with a certificate that every server of the run serves, and a cache for what is built. */
+/** The directory of a run, with one certificate for all servers, and the cache of built programs. */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -15,7 +15,7 @@ export interface Workspace {
   remove(): void
 }
 
-/** ECDSA P-256 for all, as Berth makes it: a server with an RSA key would pay more for each handshake. */
+/** ECDSA P-256 for all servers, as Berth uses it; handshakes with an RSA key cost more. */
 export async function makeWorkspace(): Promise<Workspace> {
   const directory = mkdtempSync(join(tmpdir(), 'berth-bench-'))
   const { ca, leaf } = await makeCertificates({
@@ -37,7 +37,7 @@ export async function makeWorkspace(): Promise<Workspace> {
   }
 }
 
-/** Where built programs are kept from run to run. */
+/** The cache of built programs, which is kept between runs. */
 export function cacheDirectory(): string {
   const directory = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'berth-bench')
   mkdirSync(directory, { recursive: true })

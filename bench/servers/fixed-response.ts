@@ -1,6 +1,6 @@
-/** The answer of the bare servers, whatever the pod. */
+/** The response of the bare servers, the same for every pod. */
 
-/** What it changes: the first image; that and the annotation that Berth would write; nothing. */
+/** What the patch changes: the first image; the first image and Berth's annotation; nothing. */
 export type FixedChange = 'image' | 'image and annotation' | 'nothing'
 
 const image = 'mirror.bench:5000/fixed:latest'
@@ -18,14 +18,14 @@ const annotate = {
   value: { 'berth.dev/images': JSON.stringify([record]) },
 }
 
-/** Made once: a patch costs the bare servers nothing. */
+/** Built once, so that the patch costs the bare servers nothing. */
 const patches: Readonly<Record<FixedChange, object>> = {
   image: patchOf([changeImage]),
   'image and annotation': patchOf([changeImage, annotate]),
   nothing: {},
 }
 
-/** An AdmissionReview as text, with the uid of the one that was received. */
+/** The AdmissionReview as text, with the uid of the request. */
 export function answerFor(review: unknown, change: FixedChange): string {
   const { uid } = (review as { request: { uid: string } }).request
   return JSON.stringify({

@@ -1,4 +1,4 @@
-/** Whether an answer is a real one: without this a server that fails fast would win every benchmark. */
+/** Checks responses. Without this check, a server that fails fast would win every benchmark. */
 import { mirrorHost } from './reviews.ts'
 
 interface Operation {
@@ -6,7 +6,7 @@ interface Operation {
   readonly value: unknown
 }
 
-/** What is wrong with an answer; null when it rewrites at least `images` images to the mirror. */
+/** Returns what is wrong with a response, or null if it rewrites at least `images` images to the mirror. */
 export function faultOf(text: string, uid: string, images: number): string | null {
   const { response } = JSON.parse(text) as {
     response: { uid: string; allowed: boolean; patchType?: string; patch?: string }

@@ -1,7 +1,7 @@
-/** The floor of Berth's start: its HTTP framework and nothing else of it, with the answer of the bare server. */
+/** A bare server with fastify, Berth's HTTP framework, and the response of the other bare servers. */
 import { readFileSync } from 'node:fs'
 import Fastify from 'fastify'
-import { answerFor } from './fixed-answer.ts'
+import { answerFor } from './fixed-response.ts'
 
 const [, , port = '0', cert = '', key = ''] = process.argv
 

@@ -1,7 +1,7 @@
-/** The floor of this runtime: `node:https`, JSON.parse of the review, and an answer that is always the same patch. */
+/** A bare server with `node:https`: parses the review with JSON.parse, and always returns the same patch. */
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:https'
-import { answerFor, type FixedChange } from './fixed-answer.ts'
+import { answerFor, type FixedChange } from './fixed-response.ts'
 
 const [, , port = '0', cert = '', key = '', change = 'image', address = '127.0.0.1'] = process.argv
 

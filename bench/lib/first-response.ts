@@ -1,11 +1,11 @@
-/** From a port that nobody listens on yet to the first answer to a review. */
+/** Waits until a starting server has answered one review. */
 import { once } from 'node:events'
 import { connect as connectPlain } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { openConnection, requestBytes } from './connection.ts'
-import { faultOf } from './check-answer.ts'
+import { faultOf } from './check-response.ts'
 
-/** Short against every start that is measured. */
+/** Short compared with every measured start. */
 const everyMs = 1
 
 const timeoutMs = 30_000
@@ -15,11 +15,11 @@ export interface Question {
   readonly ca: string
   readonly body: Buffer
   readonly images: number
-  /** Why waiting has become pointless; null while it has not. */
+  /** Returns why the server will not answer any more; null while it may. */
   readonly stopReason: () => string | null
 }
 
-/** Sends the review as soon as the port takes connections, and returns when it has been answered rightly. */
+/** Sends the review as soon as the port accepts connections, and returns when the response is right. */
 export async function untilAnswered({
   port,
   ca,
@@ -46,7 +46,7 @@ export async function untilAnswered({
             const fault =
               answer.status === 200 ? faultOf(answer.body(), uid, images) : answer.body()
             if (fault === null) resolve()
-            else reject(new Error(`a wrong answer: ${fault}`))
+            else reject(new Error(`wrong response: ${fault}`))
           },
         },
       )
