@@ -12,7 +12,7 @@ import {
 import { lintTable } from '../decision/fallback/lint.ts'
 import { createTable, type FallbackRow, type FallbackTable } from '../decision/fallback/table.ts'
 import { compileTemplate, type ImageTemplate } from '../decision/fallback/image-template.ts'
-import { parseReference, withTag } from '../decision/reference/parse.ts'
+import { isTag, parseReference } from '../decision/reference/parse.ts'
 import { lockedDigest } from '../decision/lock/image-lock.ts'
 import type { Config } from './config.ts'
 import { readCopies } from './pull-secret-copies.ts'
@@ -205,10 +205,9 @@ function readRow(
   report: ReportProblem,
 ): FallbackRow {
   for (const [from, to] of Object.entries(row.tags)) {
-    const nothing = { domain: 'a.b', path: 'a', tag: null, digest: null }
-    if (withTag(nothing, from) === null)
+    if (!isTag(from))
       report('error', ['fallback', index, 'tags', from], 'is no tag')
-    if (withTag(nothing, to) === null)
+    if (!isTag(to))
       report('error', ['fallback', index, 'tags', from], `maps to ${to}, which is no tag`)
   }
   const templates = row.try.map((text, position): ImageTemplate | null => {

@@ -1,5 +1,6 @@
 /**
- * The grammar of image names, after github.com/distribution/reference v0.6.0 (reference.go, normalize.go, regexp.go):
+ * Parses image references by the grammar of github.com/distribution/reference v0.6.0 (reference.go, normalize.go,
+ * regexp.go):
  *
  *     reference       := name [ ":" tag ] [ "@" digest ]
  *     name            := [ domain "/" ] path-component *( "/" path-component )
@@ -10,8 +11,8 @@
  *     tag             := [A-Za-z0-9_] then at most 127 of [A-Za-z0-9_.-]
  *     digest          := algorithm ":" 32*hexdigit, and then a second check by algorithm
  *
- * The patterns are written so that no two ways lead through the same text: matching is linear in its length.
- * None has the flags `i` or `u`, under which `\w` would accept the Kelvin sign.
+ * Each pattern can match a text in one way only, so matching takes time linear in the length of the text.
+ * No pattern has the flags `i` or `u`, with which `\w` would accept the Kelvin sign.
  */
 import {
   defaultDomain,
@@ -21,7 +22,7 @@ import {
   withDefaultTag,
 } from './reference.ts'
 
-/** The seven ways in which a name can be wrong. */
+/** Why a text is not an image reference. docs/errors.md lists these codes. */
 export type ReferenceErrorCode =
   | 'invalid-format'
   | 'name-uppercase'
@@ -35,10 +36,10 @@ export type ParseResult =
   | { readonly ok: true; readonly reference: Reference }
   | { readonly ok: false; readonly code: ReferenceErrorCode; readonly message: string }
 
-/** Longest text that is looked at, in UTF-16 units: path, tag and longest digest need 600, and a pod may hold megabytes. */
+/** In UTF-16 units. Path, tag and the longest digest need 600, but a pod can hold an image of megabytes. */
 const maxTextLength = 4096
 
-/** distribution/reference, RepositoryNameTotalLengthMax; the domain is not counted since v0.6.0. */
+/** distribution/reference, RepositoryNameTotalLengthMax. Since v0.6.0 the domain does not count. */
 const maxPathLength = 255
 
 const alphanumeric = '[a-z0-9]+'
@@ -56,7 +57,7 @@ const restPattern = new RegExp(
 const identifierPattern = /^[a-f0-9]{64}$/
 const digestShape = /^[a-z0-9]+(?:[.+_-][a-z0-9]+)*:[a-zA-Z0-9=_-]+$/
 
-/** Hexadecimal digits of each registered algorithm (opencontainers/go-digest, algorithm.go). */
+/** Hexadecimal digits of a digest, by algorithm (opencontainers/go-digest, algorithm.go). */
 const hexLengths: ReadonlyMap<string, number> = new Map([
   ['sha256', 64],
   ['sha384', 96],
@@ -64,87 +65,63 @@ const hexLengths: ReadonlyMap<string, number> = new Map([
 ])
 
 /**
- * Parses an image name as people write it: `nginx` is `docker.io/library/nginx`, `index.docker.io` is `docker.io`.
- * Never throws, whatever the text; takes time linear in its length (ParseNormalizedNamed).
+ * Parses an image as pods write it (ParseNormalizedNamed): `nginx` becomes `docker.io/library/nginx`, and the host
+ * `index.docker.io` becomes `docker.io`. Never throws. Takes time linear in the length of the text.
  *
  * @example parseReference('nginx:1.27') // { ok: true, reference: { domain: 'docker.io', path: 'library/nginx', tag: '1.27', digest: null } }
  */
-export function parseReference(
-  text: string,
-  algorithms: ReadonlySet<string> = new Set(hexLengths.keys()),
-): ParseResult {
+export function parseReference(text: string): ParseResult {
   if (text.length > maxTextLength) {
-    return wrong('invalid-format', `longer than ${maxTextLength} characters`)
+    return failure('invalid-format', `the image has more than ${maxTextLength} characters`)
   }
   if (identifierPattern.test(text)) {
-    return wrong(
+    return failure(
       'hex-identifier',
-      '64 hexadecimal digits are an image ID, not a name: give the repository',
+      '64 hexadecimal digits are an image ID; write the repository of the image instead',
     )
   }
   const { host, rest } = splitHost(text)
   const [beforeColon = ''] = rest.split(':', 1)
   if (beforeColon.toLowerCase() !== beforeColon) {
-    return wrong('name-uppercase', 'repository names are lower case')
+    return failure('name-uppercase', lowerCaseRule)
   }
-  const parts = matchParts(host, rest)
-  if (parts === null) {
-    const lowered = text.toLowerCase()
-    const { host: lowHost, rest: lowRest } = { host: host.toLowerCase(), rest: rest.toLowerCase() }
-    return lowered !== text && matchParts(lowHost, lowRest) !== null
-      ? wrong('name-uppercase', 'repository names are lower case')
-      : wrong('invalid-format', hintFor(text))
+  const reference = matchParts(host, rest)
+  if (reference === null) {
+    const isValidInLowerCase =
+      text.toLowerCase() !== text && matchParts(host.toLowerCase(), rest.toLowerCase()) !== null
+    return isValidInLowerCase
+      ? failure('name-uppercase', lowerCaseRule)
+      : failure('invalid-format', hintFor(text))
   }
-  if (parts.path.length > maxPathLength) {
-    return wrong(
+  const { path, digest } = reference
+  if (path.length > maxPathLength) {
+    return failure(
       'name-too-long',
-      `the repository path has ${parts.path.length} characters, ${maxPathLength} are allowed`,
+      `the repository path has ${path.length} characters; the maximum is ${maxPathLength}`,
     )
   }
-  const fault = parts.digest === null ? null : digestFault(parts.digest, algorithms)
-  return fault === null ? { ok: true, reference: parts } : wrong(fault, digestMessages[fault])
+  const code = digest === null ? null : checkDigest(digest)
+  return code === null ? { ok: true, reference } : failure(code, digestMessages[code])
 }
 
-/** Like parseReference, but an image ID, with `sha256:` before it or not, is a digest (ParseAnyReference). */
-export function parseAnyReference(
-  text: string,
-): ParseResult | { readonly ok: true; readonly digest: string } {
-  if (identifierPattern.test(text)) return { ok: true, digest: `sha256:${text}` }
-  if (digestFault(text, new Set(['sha256'])) === null) return { ok: true, digest: text }
-  return parseReference(text)
-}
+const lowerCaseRule = 'the repository name has upper-case letters; only lower case is allowed'
 
-/** True when the text is a digest of a registered algorithm, of the exact length, in lower case. */
+/** Returns true for a digest of sha256, sha384 or sha512 with the exact length and in lower case. */
 export function isDigest(text: string): boolean {
-  return digestFault(text, new Set(hexLengths.keys())) === null
+  return checkDigest(text) === null
 }
 
-/** True when the name is already written in full (ParseNamed): nothing was added or replaced by parsing it. */
-export function isCanonical(text: string, reference: Reference): boolean {
-  return formatReference(reference) === text
-}
-
-/** Whether a text that came from elsewhere, such as a registry's list, is a tag. */
+/** Returns true for a tag: one `[A-Za-z0-9_]`, then at most 127 of `[A-Za-z0-9_.-]`. */
 export function isTag(text: string): boolean {
   return tagPattern.test(text)
 }
 
-/** A copy with this tag; the digest stays. Null when the tag is not one. */
-export function withTag(reference: Reference, newTag: string): Reference | null {
-  return isTag(newTag) ? { ...reference, tag: newTag } : null
-}
-
-/** A copy with this digest; the tag stays, for people to read. Null when the digest is not one. */
-export function withDigest(reference: Reference, newDigest: string): Reference | null {
-  return isDigest(newDigest) ? { ...reference, digest: newDigest } : null
-}
-
-/** True when two references make a runtime ask the same question of the same host. */
+/** Returns true if a container runtime pulls the same image for both references. A missing tag is `latest`. */
 export function isSameImage(one: Reference, other: Reference): boolean {
   return formatReference(withDefaultTag(one)) === formatReference(withDefaultTag(other))
 }
 
-/** The text before the first `/` is a host only if it could not be a Docker Hub user (splitDockerDomain). */
+/** Splits off the host. The text before the first `/` is a host only if it cannot be a Docker Hub user (splitDockerDomain). */
 function splitHost(text: string): { host: string; rest: string } {
   const slash = text.indexOf('/')
   if (slash < 0) return { host: defaultDomain, rest: officialNamespace + text }
@@ -159,7 +136,7 @@ function splitHost(text: string): { host: string; rest: string } {
 }
 
 function matchParts(host: string, rest: string): Reference | null {
-  // A host that is no host (`foo_bar.com`) can still be a path component; the domain is then empty.
+  // If the host is not a domain (`foo_bar.com`), it may be a path component. The domain is then empty.
   const isDomain = domainPattern.test(host)
   const match = restPattern.exec(isDomain ? rest : `${host}/${rest}`)
   if (match === null) return null
@@ -167,51 +144,52 @@ function matchParts(host: string, rest: string): Reference | null {
   return { domain: isDomain ? host : '', path, tag: tagText ?? null, digest: digestText ?? null }
 }
 
-type DigestFault = Extract<ReferenceErrorCode, `digest-${string}`>
+type DigestErrorCode = Extract<ReferenceErrorCode, `digest-${string}`>
 
-const digestMessages: Readonly<Record<DigestFault, string>> = {
-  'digest-invalid-format': 'a digest is lower-case hexadecimal after `sha256:`',
+const digestMessages: Readonly<Record<DigestErrorCode, string>> = {
+  'digest-invalid-format':
+    'the digest is malformed; it must be `sha256:` and 64 lower-case hexadecimal digits',
   'digest-invalid-length': 'the digest has the wrong number of digits; sha256 has 64',
-  'digest-unsupported': 'the digest algorithm is not one of sha256, sha384, sha512',
+  'digest-unsupported': 'the digest algorithm is not sha256, sha384 or sha512',
 }
 
-/** The check that follows the grammar (opencontainers/go-digest, Digest.Validate). */
-function digestFault(text: string, algorithms: ReadonlySet<string>): DigestFault | null {
+/** The check that follows the grammar (opencontainers/go-digest, Digest.Validate). Returns null for a valid digest. */
+function checkDigest(text: string): DigestErrorCode | null {
   const colon = text.indexOf(':')
-  const name = text.slice(0, Math.max(colon, 0))
   const hex = text.slice(colon + 1)
   if (colon <= 0 || hex === '') return 'digest-invalid-format'
-  const length = algorithms.has(name) ? hexLengths.get(name) : undefined
+  const length = hexLengths.get(text.slice(0, colon))
   if (length === undefined)
     return digestShape.test(text) ? 'digest-unsupported' : 'digest-invalid-format'
   if (hex.length !== length) return 'digest-invalid-length'
   return /^[a-f0-9]+$/.test(hex) ? null : 'digest-invalid-format'
 }
 
-function wrong(code: ReferenceErrorCode, message: string): ParseResult {
+function failure(code: ReferenceErrorCode, message: string): ParseResult {
   return { ok: false, code, message }
 }
 
+/** What is wrong with a text that does not match the grammar: the first hint that applies. */
 const formatHints: readonly (readonly [(text: string) => boolean, string])[] = [
-  [(text) => text === '', 'the name is empty'],
-  [(text) => text.trim() !== text, 'there is white space around the name: remove it'],
-  [(text) => /\s/.test(text), 'there is white space inside the name'],
-  [(text) => /\$[({]|\{\{/.test(text), 'a variable in the name was not filled in'],
+  [(text) => text === '', 'the image is empty'],
+  [(text) => text.trim() !== text, 'there is white space around the image; remove it'],
+  [(text) => /\s/.test(text), 'there is white space in the image'],
+  [(text) => /\$[({]|\{\{/.test(text), 'a variable in the image was not replaced'],
   [
     (text) => /^[a-z][a-z0-9+.-]*:\/\//.test(text),
-    'a name has no scheme: leave out everything up to `//`',
+    'an image has no scheme; remove everything up to `//`',
   ],
-  [(text) => /[^ -~]/.test(text), 'names are plain ASCII'],
+  [(text) => /[^ -~]/.test(text), 'the image has characters that are not ASCII'],
   [(text) => text.endsWith(':'), 'the tag after the last `:` is empty'],
   [
     (text) => text.includes('@'),
-    'after `@` stands a digest such as `sha256:` and 64 hexadecimal digits',
+    'the text after `@` is not a digest, such as `sha256:` and 64 hexadecimal digits',
   ],
-  [hasLongTag, 'a tag has at most 128 characters'],
-  [(text) => /\/\/|^\/|\/$/.test(text), 'a part between two `/` is empty'],
+  [hasLongTag, 'the tag has more than 128 characters'],
+  [(text) => /\/\/|^\/|\/$/.test(text), 'there is an empty part before, between or after `/`'],
 ]
 
-/** By position and not by pattern: a pattern would begin anew at each colon of a name that is made of them. */
+/** Searches from the end: a pattern would restart at each colon of an image that consists of colons. */
 function hasLongTag(text: string): boolean {
   const colon = text.lastIndexOf(':')
   return colon > text.lastIndexOf('/') && text.length - colon - 1 > 128
@@ -219,5 +197,5 @@ function hasLongTag(text: string): boolean {
 
 function hintFor(text: string): string {
   const hint = formatHints.find(([applies]) => applies(text))
-  return hint?.[1] ?? 'it is not `[host[:port]/]path[:tag][@digest]`'
+  return hint?.[1] ?? 'the image does not have the form `[host[:port]/]path[:tag][@digest]`'
 }
