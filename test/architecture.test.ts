@@ -47,7 +47,7 @@ const pure = /^(?:decision|diagnose\/rules|json|text)\//
 
 /** Packages that one file, or one room, may import. */
 const owners: Readonly<Record<string, RegExp>> = {
-  minimatch: /^decision\/fallback\/image-pattern\.ts$/,
+  minimatch: /^decision\/fallback\/glob\.ts$/,
   'fast-json-patch': /^(?:decision\/pod\/patch|json\/json-pointer)\.ts$/,
   '@kubernetes/client-node': /^kube\//,
   '@aws-sdk/client-ecr': /^aws\/sdk\.ts$/,

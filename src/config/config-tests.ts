@@ -1,15 +1,15 @@
-/** Runs the `tests:` of a config: each image is decided as if the first candidate were found. */
-import type { Config, ConfigTest } from './config.ts'
+/** Runs the `tests` of a config. Each image is decided as if its first candidate were found. */
 import { missingPullSecrets } from '../decision/pod/pull-secrets.ts'
 import { parseReference } from '../decision/reference/parse.ts'
 import { formatReference } from '../decision/reference/reference.ts'
 import { resolveWithoutProbing } from '../decision/resolve/resolve.ts'
+import type { Config, ConfigTest } from './config.ts'
 
 export interface TestResult {
-  /** Its place in the list, counted from zero. */
+  /** The index in the list. */
   readonly index: number
   readonly test: ConfigTest
-  /** What does not hold; null when all of it does. */
+  /** The first expectation that fails; null if the test passes. */
   readonly failure: string | null
 }
 
@@ -22,13 +22,14 @@ function failureOf(
   { image, namespace, expect, row, secrets }: ConfigTest,
 ): string | null {
   const parsed = parseReference(image)
-  if (!parsed.ok) return `${image} is no image name: ${parsed.message}`
+  if (!parsed.ok) return `${image} is not a valid image: ${parsed.message}`
   const resolution = resolveWithoutProbing(config, { reference: parsed.reference, namespace })
-  const got = resolution.changed ? formatReference(resolution.chosen) : image
-  const want = parseReference(expect)
-  const same = want.ok && formatReference(resolution.chosen) === formatReference(want.reference)
-  if (got !== expect && !same)
-    return `expected ${expect}, got ${got} (row ${resolution.row ?? 'none'})`
+  const actual = resolution.changed ? formatReference(resolution.chosen) : image
+  const expected = parseReference(expect)
+  const isSame =
+    expected.ok && formatReference(resolution.chosen) === formatReference(expected.reference)
+  if (actual !== expect && !isSame)
+    return `expected ${expect}, got ${actual} (row ${resolution.row ?? 'none'})`
   if (row !== undefined && row !== resolution.row)
     return `expected row ${row ?? 'none'}, got ${resolution.row ?? 'none'}`
   const added = missingPullSecrets(config.pullSecrets, {}, [resolution.chosen])

@@ -1,3 +1,4 @@
+/** The config after all checks: defaults filled in, patterns compiled. */
 import type { EcrSettings } from '../aws/ecr-settings.ts'
 import type { ImagePattern } from '../decision/fallback/image-pattern.ts'
 import type { FallbackTable } from '../decision/fallback/table.ts'
@@ -9,20 +10,20 @@ import type { ConfigProblem } from './problem.ts'
 
 export type PullPolicyName = 'Always' | 'IfNotPresent' | 'Never'
 
-/** A config file after every check, defaults filled in, patterns compiled. Frozen: a change makes a new one. */
+/** A valid config. Frozen: a reload creates a new one. */
 export interface Config {
-  /** The text that it was made of. */
+  /** The text of the file. */
   readonly source: string
-  /** Every host that Berth may contact: those listed, and those that stand in a `try`. */
+  /** Every host that Berth may contact: those in `registries`, and those in a `try`. */
   readonly registries: ReadonlyMap<string, RegistrySettings>
   readonly table: FallbackTable
   readonly pin: {
     readonly matches: (tag: string) => boolean
     readonly unresolved: 'keep' | 'deny'
-    /** The digest that the lock file has for an image; null where it has none. */
+    /** Returns the locked digest of an image; null if it has none. */
     readonly locked: (reference: Reference) => string | null
   }
-  /** The lock file; its text is null while there is none. */
+  /** The lock file; null without `pin.lock`. Its text is null while the file does not exist. */
   readonly lock: {
     readonly file: string
     readonly source: string | null
@@ -39,10 +40,10 @@ export interface Config {
   readonly ecrTokens: readonly EcrTokenSecret[]
   readonly pullFailures: {
     readonly report: boolean
-    /** Whether the pull secrets of pods that fail are read. */
+    /** Whether Berth reads the pull secrets of pods that cannot pull. */
     readonly readSecrets: boolean
   }
-  /** Kinds beside the built-in ones. */
+  /** Kinds with pods or images, in addition to the built-in ones. */
   readonly workloads: readonly Workload[]
   readonly mirror: MirrorSettings
   readonly pullSecretCopies: {
@@ -55,17 +56,17 @@ export interface Config {
   readonly warnings: readonly ConfigProblem[]
 }
 
-/** An entry of `ecrTokens:`: a pull secret, and who fetches the token of each of its hosts. */
+/** An entry of `ecrTokens`: a pull secret, and how to fetch the token for each of its hosts. */
 export interface EcrTokenSecret {
   readonly secret: string
   readonly registries: readonly { readonly host: string; readonly ecr: EcrSettings }[]
 }
 
-/** An entry of `workloads:`, its paths taken apart; `[]` is each item of a list. */
+/** An entry of `workloads`. Its paths are lists of members; `[]` means each item of a list. */
 export interface Workload {
   /** `group/Kind`. */
   readonly kind: string
-  /** Null when the kind has no pod template. */
+  /** The path of the pod template; null if the kind has none. */
   readonly pod: readonly string[] | null
   readonly images: readonly (readonly string[])[]
 }
@@ -73,39 +74,42 @@ export interface Workload {
 /** The `mirror` section. */
 export interface MirrorSettings {
   readonly images: readonly MirrorImage[]
+  /** Whether to copy signatures, SBOMs and attestations too. */
   readonly referrers: boolean
+  /** Berth stops pulling when an upstream allows only this many more manifests. */
   readonly quotaFloor: number
-  /** Whether repositories that ECR lacks are made. */
+  /** Whether Berth creates missing repositories on Amazon ECR. */
   readonly createRepositories: boolean
-  /** Whether the controller copies what pods run. */
+  /** Whether the controller copies the images of running pods. */
   readonly running: boolean
-  /** Empty: all. */
+  /** Namespaces whose pods count for `running`; empty for all. */
   readonly namespaces: readonly string[]
+  /** Maximum number of images that the controller copies in parallel. */
   readonly atOnce: number
 }
 
-/** A repository and which of its tags are copied, or one image. */
+/** An entry of `mirror.images`: one image, or a repository and which of its tags to copy. */
 export interface MirrorImage {
   readonly reference: Reference
-  /** Tags that are named in full. With nothing but these no list of tags has to be asked for. */
+  /** The tags, if `tags` has no glob; empty otherwise. */
   readonly named: readonly string[]
   readonly matches: (tag: string) => boolean
-  /** True when there is a glob, a range or a number: the registry's list of tags decides. */
+  /** Whether the copied tags depend on the registry's list of tags: there is a glob, `semver` or `newest`. */
   readonly isOpen: boolean
   readonly semver: string | null
   readonly newest: number | null
 }
 
-/** An entry of `tests:`. */
+/** An entry of `tests`. */
 export interface ConfigTest {
-  /** Where it stands in the file, counted from one. */
+  /** Its place in the file. The first line is 1. */
   readonly line: number | null
   readonly column: number | null
   readonly image: string
   readonly namespace: string
   readonly expect: string
-  /** Undefined when the test does not say; null when it says that no row matches. */
+  /** The expected row. Null: no row must match. Undefined: any. */
   readonly row?: string | null | undefined
-  /** Pull secrets that are added; undefined when the test does not say. */
+  /** The pull secrets that Berth must add. Undefined: any. */
   readonly secrets?: readonly string[] | undefined
 }

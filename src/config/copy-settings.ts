@@ -1,6 +1,6 @@
-/** `pullSecretCopies`: which pull secrets are copied where. */
+/** The settings of `pullSecretCopies`: which pull secrets are copied to which namespaces. */
 
-/** The control plane's own namespaces: pods there must start before anything of ours does. */
+/** Namespaces of the control plane. Berth copies nothing there: their pods must start first. */
 export const excludedNamespaces: ReadonlySet<string> = new Set([
   'kube-system',
   'kube-public',
@@ -12,28 +12,29 @@ export interface SourceName {
   readonly name: string
 }
 
-/** Which namespaces, or which service accounts. */
+/** Selects namespaces or service accounts by name and labels. */
 export interface NameSelector {
   matches(name: string, labels: Readonly<Record<string, string>>): boolean
-  /** The names, where the choice is by literal names alone; null where it takes a look to know. */
+  /** All names, if the selector has neither globs nor labels; null otherwise. */
   readonly literal: readonly string[] | null
-  /** The names that are written out, beside globs too. */
+  /** The names without wildcards; empty with a label selector. */
   readonly named: readonly string[]
 }
 
+/** An entry of `pullSecretCopies.copies`. */
 export interface CopySettings {
-  /** Of every copy. */
+  /** The name of each copy. */
   readonly name: string
   readonly from: readonly SourceName[]
   readonly namespaces: NameSelector
   readonly serviceAccounts: NameSelector
-  /** `keep`: as the source is. */
+  /** `keep`: the type of the source. */
   readonly type: 'keep' | 'dockerconfigjson'
-  /** Whether the webhook makes the copy too, for a pod that is faster than the controller. */
+  /** Whether the webhook creates a missing copy before it admits a pod that needs it. */
   readonly ensure: boolean
 }
 
-/** `namespace/name`, as people and annotations write it. */
+/** Returns `namespace/name`, as in the config and in annotations. */
 export function formatSource({ namespace, name }: SourceName): string {
   return `${namespace}/${name}`
 }

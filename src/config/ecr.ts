@@ -1,30 +1,30 @@
-/** `ecr:` of a registry and of `ecrTokens`: what the host's name says is filled in, and what cannot work is refused. */
+/** Reads the `ecr` settings of registries and of `ecrTokens`: completes them from the host, and checks them. */
 import { isIP } from 'node:net'
 import { resolve as resolvePath } from 'node:path'
 import { parseEcrHost } from '../aws/ecr-host.ts'
 import type { AwsIdentity, EcrSettings } from '../aws/ecr-settings.ts'
 import type { RegistrySettings } from '../registry/http/registry-settings.ts'
 import type { EcrTokenSecret } from './config.ts'
-import type { ReportProblem } from './registries.ts'
+import type { ReportProblem } from './problem.ts'
 import type { ConfigInput, EcrInput } from './schema.ts'
 
-interface ConfigLocation {
+interface EcrRegistry {
   readonly host: string
-  /** Where files that are named are looked for. */
+  /** Relative paths in the config start from here. */
   readonly directory: string
 }
 
-/** The settings for one host; null, and told of, when they cannot work. */
+/** Returns the settings for one host; null after an error. */
 export function readEcr(
   input: EcrInput,
-  { host, directory }: ConfigLocation,
-  wrong: (message: string) => void,
+  { host, directory }: EcrRegistry,
+  reportError: (message: string) => void,
 ): EcrSettings | null {
-  const faults = faultsOf(input, host)
-  for (const fault of faults) wrong(fault)
+  const problems = findProblems(input, host)
+  for (const problem of problems) reportError(problem)
   const name = parseEcrHost(host)
   const region = input.region ?? (name?.kind === 'private' ? name.region : undefined)
-  if (faults.length > 0 || region === undefined) return null
+  if (problems.length > 0 || region === undefined) return null
   const { fips, dualStack } = name?.kind === 'private' ? name : { fips: false, dualStack: false }
   return {
     kind: 'ecr',
@@ -42,7 +42,7 @@ export function readEcr(
   }
 }
 
-/** Every pull secret of `ecrTokens`, each host with its own settings or with those of the entry. */
+/** Returns the pull secrets of `ecrTokens`. Each host has the settings of the entry, or those of its own credentials. */
 export function readEcrTokens(
   inputs: ConfigInput['ecrTokens'],
   {
@@ -57,65 +57,71 @@ export function readEcrTokens(
 ): EcrTokenSecret[] {
   const seen = new Set<string>()
   return inputs.map(({ secret, registries: hosts, ecr }, index) => {
-    if (seen.has(secret)) {
-      report('error', ['ecrTokens', index, 'secret'], `${secret} is kept by an earlier entry`)
-    }
-    seen.add(secret)
-    const entries = hosts.map((host, position) => {
-      const wrong = (message: string) =>
-        report('error', ['ecrTokens', index, 'registries', position], message)
-      if (ecr !== undefined) return { host, ecr: readEcr(ecr, { host, directory }, wrong) }
-      const own = registries.get(host)?.credentials ?? null
-      if (own?.kind === 'ecr') return { host, ecr: own }
-      wrong(
-        `${host} has no \`credentials: { ecr: … }\` of its own; give it some, or give this entry an \`ecr\``,
+    if (seen.has(secret))
+      report(
+        'error',
+        ['ecrTokens', index, 'secret'],
+        `an earlier entry has the secret ${secret}; merge the two entries`,
       )
-      return { host, ecr: null }
+    seen.add(secret)
+    const entries = hosts.flatMap((host, position): EcrTokenSecret['registries'][number][] => {
+      const reportError = (message: string) =>
+        report('error', ['ecrTokens', index, 'registries', position], message)
+      const settings =
+        ecr === undefined
+          ? ecrCredentials(registries.get(host))
+          : readEcr(ecr, { host, directory }, reportError)
+      if (ecr === undefined && settings === null)
+        reportError(
+          `the registry ${host} has no \`credentials: { ecr: … }\`; add it, or add \`ecr\` to this entry`,
+        )
+      return settings === null ? [] : [{ host, ecr: settings }]
     })
-    return {
-      secret,
-      registries: entries.flatMap(({ host, ecr: own }) =>
-        own === null ? [] : [{ host, ecr: own }],
-      ),
-    }
+    return { secret, registries: entries }
   })
 }
 
-function faultsOf(input: EcrInput, host: string): string[] {
-  const faults: string[] = []
-  const name = parseEcrHost(host)
-  if (name?.kind === 'public') {
-    faults.push('name the public gallery, which needs no account; leave them out')
-  } else if (name === null && input.region === undefined) {
-    faults.push(`are for ${host}, whose name tells no region; say ecr.region`)
-  } else if (name !== null && input.region !== undefined && input.region !== name.region) {
-    faults.push(
-      `say region ${input.region}, and ${host} is in ${name.region}; tokens serve one region`,
-    )
-  }
-  if (input.webIdentity !== undefined && input.staticKeys !== undefined) {
-    faults.push('have both webIdentity and staticKeys; a chain begins with one of them')
-  }
-  for (const endpoint of [input.endpoints.sts, input.endpoints.ecr]) {
-    if (endpoint !== undefined && !isSafe(endpoint)) {
-      faults.push(`have the endpoint ${withoutUser(endpoint)}, which is no https URL`)
-    }
-  }
-  return faults
+function ecrCredentials(registry: RegistrySettings | undefined): EcrSettings | null {
+  const credentials = registry?.credentials ?? null
+  return credentials?.kind === 'ecr' ? credentials : null
 }
 
-/** Keys and tokens travel there, so plain HTTP is for this machine alone. */
-function isSafe(text: string): boolean {
+function findProblems(input: EcrInput, host: string): string[] {
+  const problems: string[] = []
+  const name = parseEcrHost(host)
+  if (name?.kind === 'public') {
+    problems.push('Amazon ECR Public needs no account; remove `ecr`')
+  } else if (name === null && input.region === undefined) {
+    problems.push(`the host ${host} does not contain an AWS region; set ecr.region`)
+  } else if (name !== null && input.region !== undefined && input.region !== name.region) {
+    problems.push(
+      `ecr.region is ${input.region}, but the host ${host} is in ${name.region}; remove ecr.region`,
+    )
+  }
+  if (input.webIdentity !== undefined && input.staticKeys !== undefined)
+    problems.push('ecr has both webIdentity and staticKeys; remove one of them')
+  for (const [key, endpoint] of Object.entries(input.endpoints)) {
+    if (endpoint !== undefined && !isSafeEndpoint(endpoint))
+      problems.push(
+        `ecr.endpoints.${key} is ${withoutUser(endpoint)}; it must be an https URL without a user`,
+      )
+  }
+  return problems
+}
+
+/** Keys and tokens are sent to this URL, so plain HTTP is only for the loopback address. */
+function isSafeEndpoint(text: string): boolean {
   if (!URL.canParse(text)) return false
   const { protocol, hostname, username, password } = new URL(text)
   if (username !== '' || password !== '') return false
-  const isHere =
+  const isLoopback =
     hostname === 'localhost' ||
     hostname === '[::1]' ||
     (isIP(hostname) === 4 && hostname.startsWith('127.'))
-  return protocol === 'https:' || (protocol === 'http:' && isHere)
+  return protocol === 'https:' || (protocol === 'http:' && isLoopback)
 }
 
+/** The user may be a secret, so messages do not show it. */
 function withoutUser(text: string): string {
   return text.replace(/\/\/[^/]*@/, '//')
 }

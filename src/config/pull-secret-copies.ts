@@ -1,66 +1,66 @@
-/** From `pullSecretCopies` to what propagation works with. */
-import { compileTagGlob } from '../decision/fallback/image-pattern.ts'
+/** Reads `pullSecretCopies` of the config: checks sources, and compiles the selectors. */
+import { compileTagGlob, hasWildcard } from '../decision/fallback/glob.ts'
 import { matchesSelector } from '../decision/labels/label-selector.ts'
+import type { Config } from './config.ts'
 import {
-  type NameSelector,
   type CopySettings,
   excludedNamespaces,
+  type NameSelector,
   type SourceName,
 } from './copy-settings.ts'
-import type { Config } from './config.ts'
-import type { PathPart } from './yaml-document.ts'
-import type { ReportProblem } from './registries.ts'
+import type { PathPart, ReportProblem } from './problem.ts'
 import type { ConfigInput } from './schema.ts'
 
 type CopiesInput = ConfigInput['pullSecretCopies']
-type CopyInput = CopiesInput['copies'][number]
-type ChoiceInput = CopyInput['namespaces']
+type SelectorInput = CopiesInput['copies'][number]['namespaces']
 
-/** The two names, DNS labels and subdomains (apimachinery, validation.go). */
-const sourceName = /^([a-z0-9](?:[-a-z0-9]*[a-z0-9])?)\/([a-z0-9](?:[-.a-z0-9]*[a-z0-9])?)$/
+/** A DNS label and a DNS subdomain (apimachinery, validation.go). */
+const sourcePattern = /^([a-z0-9](?:[-a-z0-9]*[a-z0-9])?)\/([a-z0-9](?:[-.a-z0-9]*[a-z0-9])?)$/
 
-/** Checks what the copies mean together, and with `added`: the names of secrets that Berth adds to pods. */
+/** Returns the copies. `addedSecrets` are the names that `pullSecrets` adds to pods. */
 export function readCopies(
   input: CopiesInput,
-  added: ReadonlySet<string>,
+  addedSecrets: ReadonlySet<string>,
   report: ReportProblem,
 ): Config['pullSecretCopies'] {
   const { copies, stuckPods, rbac } = input
-  const seen = new Set<string>()
+  const names = new Set<string>()
   return {
     stuckPods,
     rbac,
     copies: copies.map((copy, index): CopySettings => {
       const path = ['pullSecretCopies', 'copies', index]
       const { name } = copy
-      if (seen.has(name))
+      if (names.has(name))
         report(
           'error',
           [...path, 'name'],
-          `${name} is copied already by an earlier entry; join the two`,
+          `an earlier entry has the name ${name}; merge the two entries`,
         )
-      seen.add(name)
-      // OpenShift's controller makes secrets of such names, and counts those that a service account has.
+      names.add(name)
+      // OpenShift's controller creates secrets with such names, and counts them in service accounts.
       if (name.includes('-dockercfg-'))
         report(
           'error',
           [...path, 'name'],
-          `${name} is a name that OpenShift gives to its own; take another`,
+          `OpenShift uses names with -dockercfg-, such as ${name}, for its own secrets; choose another name`,
         )
-      const namespaces = readChoice(copy.namespaces, [...path, 'namespaces'], report)
-      // In a namespace that has just been made no service account names the copy yet.
-      if (copy.ensure && !added.has(name))
+      const namespaces = readSelector(copy.namespaces, [...path, 'namespaces'], report)
+      // A new namespace has no service account with the copy yet, so only pods that name it use it.
+      if (copy.ensure && !addedSecrets.has(name))
         report(
           'warning',
           [...path, 'ensure'],
-          `helps only pods that name ${name} themselves; name it under \`pullSecrets\` too`,
+          `\`ensure\` only works for pods that list ${name} in imagePullSecrets; also add ${name} to \`pullSecrets\``,
         )
-      reportNamespaces(namespaces, { rbac, path: [...path, 'namespaces'] }, report)
+      checkNamespaces(namespaces, { rbac, path: [...path, 'namespaces'] }, report)
       return {
         name,
-        from: copy.from.flatMap((text, at) => readSource(text, [...path, 'from', at], report)),
+        from: copy.from.flatMap((text, position) =>
+          readSource(text, [...path, 'from', position], report),
+        ),
         namespaces,
-        serviceAccounts: readChoice(copy.serviceAccounts, [...path, 'serviceAccounts'], report),
+        serviceAccounts: readSelector(copy.serviceAccounts, [...path, 'serviceAccounts'], report),
         type: copy.type,
         ensure: copy.ensure,
       }
@@ -68,53 +68,63 @@ export function readCopies(
   }
 }
 
-function readSource(text: string, path: readonly PathPart[], report: ReportProblem): SourceName[] {
-  const [, namespace, name] = sourceName.exec(text) ?? []
+function readSource(
+  text: string,
+  path: readonly PathPart[],
+  report: ReportProblem,
+): SourceName[] {
+  const [, namespace, name] = sourcePattern.exec(text) ?? []
   if (namespace !== undefined && name !== undefined) return [{ namespace, name }]
-  report('error', path, `${text} is no source; write NAMESPACE/NAME`)
+  report('error', path, `"${text}" is not the source of a copy; write NAMESPACE/NAME`)
   return []
 }
 
-function reportNamespaces(
+function checkNamespaces(
   { named, literal }: NameSelector,
   { rbac, path }: { readonly rbac: CopiesInput['rbac']; readonly path: readonly PathPart[] },
   report: ReportProblem,
 ): void {
   const excluded = named.find((name) => excludedNamespaces.has(name))
   if (excluded !== undefined)
-    report('error', path, `has ${excluded}; nothing is copied to the control plane's namespaces`)
+    report(
+      'error',
+      path,
+      `Berth does not copy secrets to namespaces of the control plane; remove ${excluded}`,
+    )
   if (rbac === 'namespaced' && literal === null)
-    report('error', path, 'has globs or a selector; with `rbac: namespaced` write each name out')
+    report(
+      'error',
+      path,
+      '`rbac: namespaced` allows neither globs nor a label selector; list the full name of each namespace',
+    )
 }
 
-function readChoice(
-  input: ChoiceInput,
+function readSelector(
+  input: SelectorInput,
   path: readonly PathPart[],
   report: ReportProblem,
 ): NameSelector {
-  const names = Array.isArray(input) ? input : input.names
-  const selector = Array.isArray(input) ? null : input.selector
-  const isLiteral = (text: string) => !/[*?[\]]/.test(text)
-  const globs = names.flatMap((text, index) => {
-    const place = Array.isArray(input) ? [...path, index] : [...path, 'names', index]
-    if (isLiteral(text)) return [(name: string) => name === text]
-    // Names have the characters of tags, in lower case.
+  const isList = Array.isArray(input)
+  const names = isList ? input : input.names
+  const labels = isList ? null : input.selector
+  const nameMatchers = names.flatMap((text, index) => {
+    if (!hasWildcard(text)) return [(name: string) => name === text]
+    // The characters of Kubernetes names are those of tags, in lower case.
     const glob = compileTagGlob(text)
-    if (glob === null || text.toLowerCase() !== text) {
-      report(
-        'error',
-        place,
-        `${text} is no glob over names; they have lower-case letters, digits and \`-\``,
-      )
-      return []
-    }
-    return [glob]
+    if (glob !== null && text.toLowerCase() === text) return [glob]
+    report(
+      'error',
+      isList ? [...path, index] : [...path, 'names', index],
+      `"${text}" is not a glob for names; use lower-case letters, digits, \`-\` and the wildcards \`*\`, \`?\` and \`[…]\``,
+    )
+    return []
   })
+  const literals = names.filter((name) => !hasWildcard(name))
   return {
-    matches: (name, labels) =>
-      globs.some((matches) => matches(name)) &&
-      (selector === null || matchesSelector(selector, labels)),
-    literal: selector === null && names.every(isLiteral) ? names : null,
-    named: selector === null ? names.filter(isLiteral) : [],
+    matches: (name, objectLabels) =>
+      nameMatchers.some((matches) => matches(name)) &&
+      (labels === null || matchesSelector(labels, objectLabels)),
+    literal: labels === null && literals.length === names.length ? names : null,
+    named: labels === null ? literals : [],
   }
 }

@@ -1,28 +1,25 @@
-/** From `registries` and the hosts in `try` to the closed list of hosts that Berth may contact. */
+/** Reads the `registries` of the config. With the hosts in `try`, they are the only hosts that Berth contacts. */
 import { existsSync, readFileSync } from 'node:fs'
 import { resolve as resolvePath } from 'node:path'
 import { createSecureContext } from 'node:tls'
-import type { CredentialSettings } from '../registry/http/registry-settings.ts'
-import { canonicalHost } from '../decision/fallback/registry-aliases.ts'
 import type { ImageTemplate } from '../decision/fallback/image-template.ts'
-import type { RegistrySettings } from '../registry/http/registry-settings.ts'
-import type { PathPart } from './yaml-document.ts'
+import { canonicalHost } from '../decision/fallback/registry-aliases.ts'
+import {
+  type CredentialSettings,
+  defaultEndpoint,
+  registryDefaults,
+  type RegistrySettings,
+} from '../registry/http/registry-settings.ts'
 import { readEcr } from './ecr.ts'
+import type { ReportProblem } from './problem.ts'
 import type { ConfigInput } from './schema.ts'
 
 type RegistryInput = ConfigInput['registries'][number]
 
-/** Told of each thing that is wrong, with its place. */
-export type ReportProblem = (
-  severity: 'error' | 'warning',
-  path: readonly PathPart[],
-  message: string,
-) => void
+/** Reports an error in one key of a registry. */
+type ReportKeyError = (key: keyof RegistryInput, message: string) => void
 
-/** Docker Hub answers for docker.io under another name (distribution/reference, normalize.go; containerd's default host). */
-const dockerHubEndpoint = 'https://registry-1.docker.io'
-
-/** Every host that may be contacted, by the name that images have for it. */
+/** Returns the settings of every host that Berth may contact, by the host as images write it. */
 export function readRegistries(
   inputs: readonly RegistryInput[],
   templates: readonly ImageTemplate[],
@@ -30,30 +27,31 @@ export function readRegistries(
 ): Map<string, RegistrySettings> {
   const registries = new Map<string, RegistrySettings>()
   for (const [index, input] of inputs.entries()) {
-    const host = canonicalHost(input.host)
-    if (host !== input.host) {
-      report('warning', ['registries', index, 'host'], `means ${host}; write that`)
-    }
-    const at = (message: string, key: keyof RegistryInput = 'host') =>
+    const reportError: ReportKeyError = (key, message) =>
       report('error', ['registries', index, key], message)
-    if (registries.has(host)) at(`${host} is listed twice; join the two entries`)
-    const settings = readRegistry({ ...input, host }, directory, at)
+    const warn = (key: keyof RegistryInput, message: string) =>
+      report('warning', ['registries', index, key], message)
+    const host = canonicalHost(input.host)
+    if (host !== input.host) warn('host', `${input.host} means ${host}; write ${host}`)
+    if (registries.has(host))
+      reportError('host', `${host} is in the list twice; merge the two entries`)
+    const settings = readRegistry({ ...input, host }, directory, reportError)
     const { credentials = null } = settings ?? {}
-    if (credentials?.kind === 'dockerConfig' && !existsSync(credentials.file)) {
-      // A warning, because a Secret may be mounted after the config was checked.
-      const message = `names ${credentials.file}, which is not there; its registry will count as denied`
-      report('warning', ['registries', index, 'credentials'], message)
-    }
-    if (settings !== null) registries.set(host, settings)
-    if (input.host.toLowerCase() !== input.host) {
-      report(
-        'warning',
-        ['registries', index, 'host'],
-        `${input.host} has upper-case letters; a runtime takes it for another registry than ${input.host.toLowerCase()}`,
+    // Not an error: the Secret with the file may be mounted later.
+    if (credentials?.kind === 'dockerConfig' && !existsSync(credentials.file))
+      warn(
+        'credentials',
+        `the file ${credentials.file} does not exist; until it does, the registry counts as denied`,
       )
-    }
+    if (settings !== null) registries.set(host, settings)
+    const lower = input.host.toLowerCase()
+    if (lower !== input.host)
+      warn(
+        'host',
+        `${input.host} has upper-case letters; container runtimes do not treat it as ${lower}`,
+      )
   }
-  for (const host of templates.map((template) => template.host)) {
+  for (const { host } of templates) {
     if (host === null || registries.has(host)) continue
     const endpoint = endpointOf(host, undefined, () => undefined)
     if (endpoint !== null) registries.set(host, registryDefaults(host, endpoint))
@@ -61,62 +59,46 @@ export function readRegistries(
   return registries
 }
 
-/** A host that is only named on a command line; null for text that is none. Plain HTTP on loopback, as containerd has it. */
+/** Returns the settings of a host on the command line; null if it is not a host. Loopback is plain HTTP, as in containerd. */
 export function unlistedRegistry(host: string): RegistrySettings | null {
   const isLoopback = /^(?:localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]+)?$/.test(host)
-  const given = isLoopback ? `http://${host}` : undefined
-  const endpoint = endpointOf(host, given, () => undefined)
+  const endpoint = endpointOf(host, isLoopback ? `http://${host}` : undefined, () => undefined)
   return endpoint === null
     ? null
     : { ...registryDefaults(host, endpoint), allowPlainHttpAuth: isLoopback }
 }
 
-/** The settings of a registry that the config does not list. */
-export function registryDefaults(host: string, endpoint: URL): RegistrySettings {
-  return {
-    host,
-    endpoint,
-    mirror: false,
-    probe: true,
-    credentials: null,
-    ca: null,
-    authHosts: [],
-    allowPlainHttpAuth: false,
-  }
-}
-
 function readRegistry(
   input: RegistryInput,
   directory: string,
-  wrong: (message: string, key?: keyof RegistryInput) => void,
+  reportError: ReportKeyError,
 ): RegistrySettings | null {
-  const endpoint = endpointOf(input.host, input.endpoint, wrong)
+  const { host, mirror, probe, authHosts, allowPlainHttpAuth } = input
+  const endpoint = endpointOf(host, input.endpoint, reportError)
   const nodeEndpoint =
     input.nodeEndpoint === undefined
       ? undefined
-      : endpointOf(input.host, input.nodeEndpoint, (message, key) =>
-          wrong(message, key === 'endpoint' ? 'nodeEndpoint' : key),
+      : endpointOf(host, input.nodeEndpoint, (key, message) =>
+          reportError(key === 'endpoint' ? 'nodeEndpoint' : key, message),
         )
   if (endpoint === null || nodeEndpoint === null) return null
-  const plain = endpoint.protocol === 'http:'
-  if (plain && input.credentials !== undefined && !input.allowPlainHttpAuth) {
-    wrong(
-      'would be sent over plain HTTP; use https, or say allowPlainHttpAuth: true',
+  const isPlainHttp = endpoint.protocol === 'http:'
+  if (isPlainHttp && input.credentials !== undefined && !allowPlainHttpAuth)
+    reportError(
       'credentials',
+      'the credentials would be sent over plain HTTP; use https in `endpoint`, or set allowPlainHttpAuth: true',
     )
-  }
-  const notHost = input.authHosts.find((each) => !isHost(each))
-  if (notHost !== undefined)
-    wrong(`has ${notHost}, which is not a host; write HOST or HOST:PORT`, 'authHosts')
-  const ca = input.ca === undefined ? null : readCa(resolvePath(directory, input.ca), wrong)
-  const { host, mirror, probe, authHosts, allowPlainHttpAuth } = input
+  const invalidHost = authHosts.find((each) => !isHost(each))
+  if (invalidHost !== undefined)
+    reportError('authHosts', `${invalidHost} is not a host; write HOST or HOST:PORT`)
+  const ca = input.ca === undefined ? null : readCa(resolvePath(directory, input.ca), reportError)
   return {
     host,
     endpoint,
     ...(nodeEndpoint !== undefined && { nodeEndpoint }),
     mirror,
     probe,
-    credentials: credentialsOf(input, directory, wrong),
+    credentials: credentialsOf(input, directory, reportError),
     ca,
     authHosts,
     allowPlainHttpAuth,
@@ -126,52 +108,48 @@ function readRegistry(
 function credentialsOf(
   { credentials, host }: RegistryInput,
   directory: string,
-  wrong: (message: string, key?: keyof RegistryInput) => void,
+  reportError: ReportKeyError,
 ): CredentialSettings | null {
   if (credentials === undefined) return null
   if ('secret' in credentials) return { kind: 'secret', name: credentials.secret }
-  if ('ecr' in credentials) {
-    return readEcr(credentials.ecr, { host, directory }, (message) => wrong(message, 'credentials'))
-  }
+  if ('ecr' in credentials)
+    return readEcr(credentials.ecr, { host, directory }, (message) =>
+      reportError('credentials', message),
+    )
   return { kind: 'dockerConfig', file: resolvePath(directory, credentials.dockerConfig) }
 }
 
+/** Returns the URL of a registry, given or default; null if the host or the URL is invalid. */
 function endpointOf(
   host: string,
   given: string | undefined,
-  wrong: (message: string, key?: keyof RegistryInput) => void,
+  reportError: ReportKeyError,
 ): URL | null {
   if (!isHost(host)) {
-    wrong(`${host} is not a host; write it as images do, for example anubis:32000`)
+    reportError('host', `${host} is not a host; write it as in images, for example anubis:32000`)
     return null
   }
-  const text = given ?? (host === 'docker.io' ? dockerHubEndpoint : `https://${host}`)
+  const text = given ?? defaultEndpoint(host)
   if (!URL.canParse(text) || !/^https?:\/\/[^/?#]/.test(text)) {
-    wrong(`${text} is not a URL; write http://HOST:PORT or https://HOST`, 'endpoint')
+    reportError('endpoint', `${text} is not a URL; write http://HOST:PORT or https://HOST`)
     return null
   }
   const url = new URL(text)
-  if (
-    !['http:', 'https:'].includes(url.protocol) ||
-    url.username !== '' ||
-    url.password !== '' ||
-    url.search !== '' ||
-    url.hash !== ''
-  ) {
-    wrong(
-      'is not an http or https URL without user, query and fragment; credentials have a key of their own',
+  if (url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '') {
+    reportError(
       'endpoint',
+      'the URL must not have a user, a query or a fragment; put credentials under `credentials`',
     )
     return null
   }
-  // `0x7f.1` and `①②⑦.0.0.1` are 127.0.0.1 to a URL parser: what is written must be what is contacted.
+  // URL parsers read `0x7f.1` and `①②⑦.0.0.1` as 127.0.0.1. Berth contacts only hosts that the config names as they are.
   const written = given ?? `https://${host}`
   const authority = written.slice(written.indexOf('//') + 2).split('/', 1)[0] ?? ''
   const contacted = new URL(`http://${authority}`).host
   if (contacted !== authority.toLowerCase().replace(/:80$/, '')) {
-    wrong(
-      `${authority} would be contacted as ${contacted}; write that`,
+    reportError(
       given === undefined ? 'host' : 'endpoint',
+      `${authority} is the address ${contacted}; write ${contacted}`,
     )
     return null
   }
@@ -182,17 +160,14 @@ function isHost(text: string): boolean {
   return !/[/@?#\s]/.test(text) && URL.canParse(`https://${text}`)
 }
 
-function readCa(
-  file: string,
-  wrong: (message: string, key?: keyof RegistryInput) => void,
-): string | null {
+function readCa(file: string, reportError: ReportKeyError): string | null {
   try {
     const pem = readFileSync(file, 'utf8')
     createSecureContext({ ca: pem })
     if (pem.includes('-----BEGIN CERTIFICATE-----')) return pem
   } catch {
-    // Said below: a file that is missing and one that is no certificate are mended in the same place.
+    // The error below covers a missing file and an invalid one.
   }
-  wrong(`${file} cannot be read as a PEM certificate`, 'ca')
+  reportError('ca', `cannot read a PEM certificate from ${file}; check the path and the file`)
   return null
 }

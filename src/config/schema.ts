@@ -1,300 +1,461 @@
 /**
- * The shape of the config file and its defaults: what a key may hold. What rows mean together is checked in `load.ts`
- * and `fallback/lint.ts`. The JSON Schema in webhook-config/ is made from this file.
+ * The schema of the config file: keys, types, defaults and descriptions. `tools/schema.ts` writes the JSON Schema in
+ * webhook-config/ from it. Rules about more than one value are in `load.ts` and `decision/fallback/lint.ts`.
  */
 import { z } from 'zod'
 
-/** DNS-1123 subdomain, as Kubernetes requires of a Secret's name (apimachinery, validation.go). */
+/** A DNS-1123 subdomain, as Kubernetes requires it for the name of a Secret (apimachinery, validation.go). */
 const secretName = z
   .string()
   .max(253)
   .regex(/^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/, {
-    error: 'is no name for a Secret: lower-case letters, digits, `-` and `.`',
+    error: 'not a valid name of a Secret; use lower-case letters, digits, `-` and `.`',
   })
 
-/** YAML reads `1.10` as the number 1.1, so a tag without quotes may already be lost. */
-const tag = z.string({ error: 'is not text; write a tag in quotes: "1.10"' })
+/** YAML reads `1.10` as the number 1.1, so a tag without quotes may already be wrong. */
+const tag = z.string({ error: 'the tag is not text; write it in quotes, for example "1.10"' })
 
 const pattern = z
   .string()
-  .describe('A glob over host/path, for example docker.io/** or ghcr.io/acme/*')
+  .describe(
+    'A repository, or a glob over HOST/PATH with * (within a segment), ** (any segments), ? and […]. Examples: docker.io/**, ghcr.io/acme/*.',
+  )
 
 const roleArn = z.string().regex(/^arn:aws[a-z-]*:iam::[0-9]{12}:role\/[\w+=,.@/-]{1,512}$/, {
-  error: 'is no ARN of a role: arn:aws:iam::ACCOUNT:role/NAME',
+  error: 'not the ARN of an IAM role; write arn:aws:iam::ACCOUNT:role/NAME',
 })
 
 const ecr = object({
   region: z
     .string()
     .regex(/^[a-z]{2,4}(-[a-z]+){1,2}-[0-9]{1,2}$/, {
-      error: 'is no region, for example us-east-1',
+      error: 'not an AWS region; write for example us-east-1',
     })
     .optional()
-    .describe("Taken from the host's name when left out"),
+    .describe('The AWS region of the registry. Default: the region in the host name.'),
   webIdentity: object({
-    roleArn: roleArn.describe("A role whose trust policy names Berth's service account"),
-    tokenFile: z.string().min(1).describe('A projected service account token'),
-  }).optional(),
+    roleArn: roleArn.describe("An IAM role whose trust policy names Berth's service account."),
+    tokenFile: z.string().min(1).describe('The file with the projected service account token.'),
+  })
+    .optional()
+    .describe('Start the chain with a web identity. Default: the identity of the environment.'),
   staticKeys: object({
     secret: secretName.describe(
-      "A Secret of Berth's own namespace with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+      "A Secret in Berth's own namespace with AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and optionally AWS_SESSION_TOKEN, mounted under --secrets-dir.",
     ),
-  }).optional(),
+  })
+    .optional()
+    .describe('Start the chain with access keys. Default: the identity of the environment.'),
   chain: z
     .array(
       z.union([roleArn, object({ roleArn, externalId: z.string().min(2).max(1224).optional() })], {
-        error: 'is neither the ARN of a role nor `roleArn: ARN` with an `externalId`',
+        error: 'must be the ARN of a role, or a map with `roleArn` and `externalId`',
       }),
     )
     .default([])
-    .describe('Roles to assume, each by the one before it'),
+    .describe('IAM roles to assume, each with the credentials of the role before it. Default: none.'),
   sessionName: z
     .string()
     .regex(/^[\w+=,.@-]{2,64}$/, {
-      error: 'is no name of a session: 2 to 64 of A-Z a-z 0-9 _+=,.@-',
+      error: 'not a valid session name; use 2 to 64 of the characters A-Z a-z 0-9 _+=,.@-',
     })
-    .default('berth'),
-  endpoints: object({ sts: z.string().optional(), ecr: z.string().optional() }).default({}),
+    .default('berth')
+    .describe('The name of the sessions in AWS CloudTrail. Default: berth.'),
+  endpoints: object({
+    sts: z.string().optional().describe('The https URL of a VPC endpoint for AWS STS.'),
+    ecr: z.string().optional().describe('The https URL of a VPC endpoint for the Amazon ECR API.'),
+  })
+    .default({})
+    .describe('VPC endpoints. Default: the public endpoints of AWS.'),
 })
 
 const credentials = z.union(
   [
     object({
       secret: secretName.describe(
-        "A pull secret of Berth's own namespace, mounted under --secrets-dir",
+        "A pull secret in Berth's own namespace, mounted under --secrets-dir.",
       ),
     }),
-    object({ dockerConfig: z.string().min(1).describe('A docker config.json') }),
-    object({ ecr: ecr.describe('Tokens of Amazon ECR, fetched through a chain of roles') }),
+    object({ dockerConfig: z.string().min(1).describe('The path of a docker config.json.') }),
+    object({ ecr: ecr.describe('Tokens of Amazon ECR, fetched through a chain of IAM roles.') }),
   ],
-  { error: 'is none of `secret: NAME`, `dockerConfig: FILE` and `ecr: {…}`' },
+  { error: 'must be one of `secret: NAME`, `dockerConfig: FILE` or `ecr: {…}`' },
 )
 
 const registry = object({
-  host: z.string().min(1).describe('As images write it, for example anubis:32000'),
-  endpoint: z.string().optional().describe('Where Berth reaches it; https://HOST when left out'),
+  host: z
+    .string()
+    .min(1)
+    .describe('The registry as images write it, with its port. Example: anubis:32000.'),
+  endpoint: z
+    .string()
+    .optional()
+    .describe('The URL at which Berth reaches the registry. Default: https://HOST.'),
   nodeEndpoint: z
     .string()
     .optional()
-    .describe('Where nodes reach it, for `berth nodes`; the host by the scheme of the endpoint'),
-  mirror: z.boolean().default(false).describe('True for a registry of your own'),
-  probe: z.boolean().default(true).describe('False: trusted to have every image, never asked'),
-  credentials: credentials.optional(),
-  ca: z.string().min(1).optional().describe('A PEM file with the CA of this registry'),
+    .describe(
+      'The URL at which nodes reach the registry, for `berth nodes`. Default: the host, with the scheme of `endpoint`.',
+    ),
+  mirror: z
+    .boolean()
+    .default(false)
+    .describe(
+      'True for a registry of your own, whose images have the content of the upstream. Default: false.',
+    ),
+  probe: z
+    .boolean()
+    .default(true)
+    .describe(
+      'False: Berth assumes that the registry has every image, and does not ask it. Default: true.',
+    ),
+  credentials: credentials
+    .optional()
+    .describe("The credentials for Berth's own requests. Default: anonymous."),
+  ca: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('A PEM file with the CA of this registry. Default: the public CAs only.'),
   authHosts: z
     .array(z.string().min(1))
     .default([])
-    .describe('Other hosts that may hand out tokens for this registry'),
+    .describe(
+      'Other hosts that may issue tokens for this registry. Default: none, besides the registry itself.',
+    ),
   allowPlainHttpAuth: z
     .boolean()
     .default(false)
-    .describe('True: credentials may be sent to it over plain HTTP'),
+    .describe('True: Berth may send credentials to this registry over plain HTTP. Default: false.'),
 })
 
 const row = object({
-  name: z.string().min(1).max(63).describe('Shown wherever a decision is explained'),
-  images: z.array(pattern).min(1),
-  tags: z.record(z.string(), tag).default({}).describe('From the tag asked for to the tag tried'),
+  name: z
+    .string()
+    .min(1)
+    .max(63)
+    .describe('The name of the row, shown wherever a decision is explained. Must be unique.'),
+  images: z
+    .array(pattern)
+    .min(1)
+    .describe('The images of this row: those that match one of the patterns.'),
+  tags: z
+    .record(z.string(), tag)
+    .default({})
+    .describe('Tags to replace: the tag of the image, and the tag to try. Default: none.'),
   try: z
     .array(z.string())
     .min(1)
-    .describe('Templates with {host} {path} {name} {namespace}, tried in order'),
+    .describe(
+      'Templates for the candidates, in order, with the variables {host}, {path}, {name} and {namespace}. Example: anubis:32000/{host}/{path}.',
+    ),
   otherwise: z
     .enum(['keep', 'first', 'deny'])
     .default('keep')
     .describe(
-      'When nothing is found: keep the image, take the first candidate unproved, or refuse the pod',
+      'If no candidate is found: keep the image, take the first candidate without proof, or deny the pod. Default: keep.',
     ),
   alternates: z
     .enum(['tag', 'digest'])
     .default('tag')
-    .describe("digest: another publisher's copy must serve the original's digest"),
+    .describe(
+      "digest: take another publisher's copy only if it has the digest of the original. Default: tag.",
+    ),
 })
 
-/** Members with dots between them; `[]` is each item of a list. */
+/** Members joined by dots; `[]` means each item of a list. */
 const memberPath = z.string().regex(/^[A-Za-z][\w-]*(?:\[\])?(?:\.[A-Za-z][\w-]*(?:\[\])?)*$/, {
-  error: 'is no path; write members with dots between them: spec.template, spec.steps[].image',
+  error: 'not a path; join members with dots, for example spec.template or spec.steps[].image',
 })
 
 const workload = object({
   kind: z
     .string()
     .regex(/^[a-z0-9.-]*\/[A-Z][A-Za-z0-9]*$/, {
-      error: 'is no kind; write GROUP/KIND, for example argoproj.io/Rollout',
+      error: 'not a kind; write GROUP/KIND, for example argoproj.io/Rollout',
     })
-    .describe('GROUP/KIND, for example argoproj.io/Rollout'),
-  pod: memberPath.optional().describe('Where its pod template stands'),
-  images: z.array(memberPath).default([]).describe('Where image names stand by themselves'),
+    .describe('GROUP/KIND, without the version. Example: argoproj.io/Rollout.'),
+  pod: memberPath
+    .optional()
+    .describe('The path of the pod template. Example: spec.template. Default: none.'),
+  images: z
+    .array(memberPath)
+    .default([])
+    .describe('The paths of images outside of pod templates. Default: none.'),
 })
 
 const mirrorImage = object({
-  image: z.string().min(1).describe('A repository, or one image with its tag or digest'),
-  tags: z.array(tag).default([]).describe('Tags, or globs over tags; one of them has to match'),
-  semver: z.string().optional().describe('A range that a tag has to be in, for example ">=1.2 <2"'),
-  newest: z.int().min(1).optional().describe('Only so many, the highest versions first'),
+  image: z
+    .string()
+    .min(1)
+    .describe('A repository, or one image with its tag or digest. Example: docker.io/library/nginx.'),
+  tags: z
+    .array(tag)
+    .default([])
+    .describe('Tags or globs for tags; a tag must match one of them. Default: all tags.'),
+  semver: z
+    .string()
+    .optional()
+    .describe('A version range that a tag must be in. Example: ">=1.2 <2". Default: none.'),
+  newest: z
+    .int()
+    .min(1)
+    .optional()
+    .describe('Copy only this many tags, the highest versions first. Default: all that match.'),
 })
 
 const mirror = object({
-  images: z.array(mirrorImage).default([]).describe('What `berth mirror` copies by itself'),
-  referrers: z.boolean().default(false).describe('Signatures, SBOMs and attestations as well'),
+  images: z
+    .array(mirrorImage)
+    .default([])
+    .describe('What `berth mirror` copies when the command line names no image. Default: none.'),
+  referrers: z
+    .boolean()
+    .default(false)
+    .describe('True: copy signatures, SBOMs and attestations too. Default: false.'),
   quotaFloor: z
     .int()
     .min(0)
     .default(10)
-    .describe('Manifest pulls of an upstream quota that are left alone'),
+    .describe(
+      'Stop when an upstream registry allows only this many more pulls of manifests. Default: 10.',
+    ),
   createRepositories: z
     .boolean()
     .default(false)
-    .describe('True: repositories that ECR lacks are made'),
+    .describe('True: create missing repositories on Amazon ECR. Default: false.'),
   running: z
     .boolean()
     .default(false)
-    .describe('True: `berth controller` copies what pods run and the mirror lacks'),
+    .describe(
+      'True: `berth controller` copies the images of running pods that a mirror does not have. Default: false.',
+    ),
   namespaces: z
     .array(z.string())
     .default([])
-    .describe('Of these namespaces alone; of all when left out'),
-  atOnce: z.int().min(1).max(32).default(2).describe('Images that the controller copies at once'),
+    .describe('The namespaces whose pods count for `running`. Default: all.'),
+  atOnce: z
+    .int()
+    .min(1)
+    .max(32)
+    .default(2)
+    .describe('How many images the controller copies in parallel, 1 to 32. Default: 2.'),
 })
 
 const selector = object({
-  matchLabels: z.record(z.string(), z.string()).default({}),
+  matchLabels: z
+    .record(z.string(), z.string())
+    .default({})
+    .describe('Labels that must have these values. Default: none.'),
   matchExpressions: z
     .array(
       object({
-        key: z.string().min(1),
+        key: z.string().min(1).describe('The label.'),
         operator: z.enum(['In', 'NotIn', 'Exists', 'DoesNotExist']),
-        values: z.array(z.string()).default([]),
+        values: z
+          .array(z.string())
+          .default([])
+          .describe('The values for In and NotIn. Default: none.'),
       }),
     )
-    .default([]),
+    .default([])
+    .describe('Requirements for labels, as in Kubernetes. All must hold. Default: none.'),
 })
 
-/** By name, or by name and label. */
-const choice = z.union(
+/** Selects objects by name, or by name and labels. */
+const nameSelector = z.union(
   [
     z.array(z.string().min(1)),
-    object({ names: z.array(z.string().min(1)).default(['*']), selector }),
+    object({
+      names: z
+        .array(z.string().min(1))
+        .default(['*'])
+        .describe('Names, or globs for names. Default: all.'),
+      selector: selector.describe('A label selector. The name must match too.'),
+    }),
   ],
-  { error: 'is neither a list of names nor `selector:` with matchLabels or matchExpressions' },
+  { error: 'must be a list of names, or `selector:` with matchLabels or matchExpressions' },
 )
 
 const secretCopy = object({
-  name: secretName.describe('Of every copy'),
+  name: secretName.describe('The name of each copy.'),
   from: z
     .array(z.string())
     .min(1)
-    .describe('NAMESPACE/NAME of each source; it must have the label berth.dev/copy: allowed'),
-  namespaces: choice.describe('Names or globs over whole names, or a label selector'),
-  serviceAccounts: choice
+    .describe(
+      'The sources, each NAMESPACE/NAME. A source must have the label berth.dev/copy: allowed.',
+    ),
+  namespaces: nameSelector.describe(
+    'The namespaces that get a copy: names or globs, or a label selector.',
+  ),
+  serviceAccounts: nameSelector
     .default(['default'])
-    .describe('Whose imagePullSecrets get the name of the copy appended'),
+    .describe(
+      'The service accounts that get the copy in imagePullSecrets: names or globs, or a label selector. Default: [default].',
+    ),
   type: z
     .enum(['keep', 'dockerconfigjson'])
     .default('keep')
-    .describe('dockerconfigjson: a legacy source is converted'),
+    .describe(
+      'dockerconfigjson: convert a source of the legacy type kubernetes.io/dockercfg. Default: keep.',
+    ),
   ensure: z
     .boolean()
     .default(false)
     .describe(
-      'True: the webhook makes the copy, if it is missing, before it admits a pod that names it',
+      'True: the webhook creates a missing copy before it admits a pod that lists it. Default: false.',
     ),
 })
 
 export const configSchema = object({
   apiVersion: literal('berth.dev/v1alpha1'),
   kind: literal('BerthConfig'),
-  registries: z.array(registry).default([]),
-  fallback: z.array(row).default([]).describe('The first row that matches decides'),
+  registries: z
+    .array(registry)
+    .default([])
+    .describe(
+      'How to reach and trust registries. Berth contacts only these hosts and those in `try`. Default: none.',
+    ),
+  fallback: z
+    .array(row)
+    .default([])
+    .describe(
+      'The fallback table: which registries to try for which images. The first row that matches decides. Default: none.',
+    ),
   pin: object({
-    tags: z.array(z.string()).default([]).describe('Globs over tags; untagged counts as latest'),
+    tags: z
+      .array(z.string())
+      .default([])
+      .describe(
+        'Add the digest to images whose tag matches one of these globs. An image without a tag has the tag latest. Default: none.',
+      ),
     unresolved: z
       .enum(['keep', 'deny'])
       .default('keep')
-      .describe('When no digest is to be had: keep the tag, or refuse the pod'),
-    lock: z.string().min(1).optional().describe('A lock file, as `berth lock` writes it'),
-  }).default({ tags: [], unresolved: 'keep' }),
+      .describe('If no digest is known: keep the tag, or deny the pod. Default: keep.'),
+    lock: z
+      .string()
+      .min(1)
+      .optional()
+      .describe('The path of a lock file, which `berth lock` writes. Default: none.'),
+  })
+    .default({ tags: [], unresolved: 'keep' })
+    .describe('Which images get a digest. Default: only alternates.'),
   pullPolicy: z
     .array(
       object({
-        images: z.array(pattern).min(1),
-        set: z.enum(['Always', 'IfNotPresent', 'Never']),
+        images: z.array(pattern).min(1).describe('Patterns for the final image.'),
+        set: z.enum(['Always', 'IfNotPresent', 'Never']).describe('The imagePullPolicy to set.'),
       }),
     )
     .default([])
-    .describe('The first that matches the final image sets imagePullPolicy'),
+    .describe(
+      'The imagePullPolicy of containers. The first entry that matches the final image decides. Default: unchanged.',
+    ),
   pullSecrets: z
-    .array(object({ registries: z.array(z.string().min(1)).min(1), secret: secretName }))
+    .array(
+      object({
+        registries: z
+          .array(z.string().min(1))
+          .min(1)
+          .describe(
+            'Registries, matched as the kubelet matches the keys of a pull secret. Examples: docker.io, ghcr.io/acme/.',
+          ),
+        secret: secretName.describe("The pull secret to add, in the pod's namespace."),
+      }),
+    )
     .default([])
-    .describe('Pull secrets to add to pods whose final image is on one of these registries'),
+    .describe(
+      'Pull secrets to add to new pods with a final image on one of the registries. Default: none.',
+    ),
   ecrTokens: z
     .array(
       object({
-        secret: secretName.describe("The pull secret to keep in Berth's own namespace"),
-        registries: z.array(z.string().min(1)).min(1).describe('Hosts of ECR that it is for'),
+        secret: secretName.describe("The pull secret to write in Berth's own namespace."),
+        registries: z
+          .array(z.string().min(1))
+          .min(1)
+          .describe('The Amazon ECR hosts whose tokens it holds.'),
         ecr: ecr
           .optional()
-          .describe('How tokens are fetched; `credentials.ecr` of each host when left out'),
+          .describe('How to fetch the tokens. Default: `credentials.ecr` of each registry.'),
       }),
     )
     .default([])
-    .describe('Pull secrets with tokens of Amazon ECR, which `berth controller` keeps fresh'),
+    .describe('Pull secrets with Amazon ECR tokens that `berth controller` renews. Default: none.'),
   pullFailures: object({
     report: z
       .boolean()
       .default(true)
-      .describe('True: `berth controller` tells of pods that stay without an image'),
+      .describe(
+        'True: `berth controller` reports pods that cannot pull an image, with Events and a metric. Default: true.',
+      ),
     readSecrets: z
       .boolean()
       .default(false)
-      .describe('True: it reads the pull secrets of such pods, to say which is at fault'),
-  }).default({ report: true, readSecrets: false }),
+      .describe(
+        'True: it reads the pull secrets of these pods, to report which one is wrong. Default: false.',
+      ),
+  })
+    .default({ report: true, readSecrets: false })
+    .describe('How the controller reports pods that cannot pull an image.'),
   workloads: z
     .array(workload)
     .default([])
-    .describe('Kinds beside the built-in ones, for commands that read manifests'),
+    .describe(
+      'Custom resources with pods or images, for the commands that read manifests. Default: the built-in kinds only.',
+    ),
   mirror: mirror
     .prefault({})
-    .describe('What is copied to mirrors; the rows of `fallback` say where to'),
+    .describe('What to copy to mirrors. The rows of `fallback` define the names on the mirror.'),
   pullSecretCopies: object({
-    copies: z.array(secretCopy).default([]),
+    copies: z.array(secretCopy).default([]).describe('One entry for each secret. Default: none.'),
     stuckPods: z
       .enum(['report', 'recreate'])
       .default('report')
-      .describe('Pods that a secret reached too late: an Event tells of them, or they are evicted'),
+      .describe(
+        'Pods that started before they had their copy: report them with an Event, or evict them so that their controller recreates them. Default: report.',
+      ),
     rbac: z
       .enum(['cluster', 'namespaced'])
       .default('cluster')
-      .describe('namespaced: a Role in each namespace, which must be named literally'),
+      .describe(
+        'namespaced: the controller has a Role in each namespace instead of a ClusterRole; list each namespace by its full name. Default: cluster.',
+      ),
   })
     .default({ copies: [], stuckPods: 'report', rbac: 'cluster' })
-    .describe('Pull secrets that the controller copies to namespaces'),
+    .describe('Pull secrets that the controller copies to namespaces.'),
   mode: z
     .enum(['enforce', 'observe'])
     .default('enforce')
-    .describe('observe: decide and record, change nothing'),
+    .describe('observe: decide and record, but neither change nor deny pods. Default: enforce.'),
   tests: z
     .array(
       object({
-        image: z.string(),
-        namespace: z.string().default('default'),
-        expect: z.string().describe('The image that results if the first candidate is found'),
-        row: z.string().nullable().optional(),
+        image: z.string().describe('The image to decide.'),
+        namespace: z.string().default('default').describe("The pod's namespace. Default: default."),
+        expect: z.string().describe('The expected image, if the first candidate is found.'),
+        row: z
+          .string()
+          .nullable()
+          .optional()
+          .describe('The expected row; null if no row must match. Default: any.'),
         secrets: z
           .array(secretName)
           .optional()
-          .describe('The pull secrets that are added, in order'),
+          .describe('The pull secrets that must be added, in order. Default: any.'),
       }),
     )
     .default([])
-    .describe('Checked by `berth check`, without asking a registry'),
+    .describe('Tests that `berth check` runs, without asking a registry. Default: none.'),
 })
 
 export type EcrInput = z.output<typeof ecr>
 
+/** A config file after the schema: defaults filled in, nothing compiled. */
 export type ConfigInput = z.output<typeof configSchema>
 
-/** The JSON Schema that editors use: what people write, before defaults. */
+/** Returns the JSON Schema for editors. It describes what people write, before defaults. */
 export function jsonSchema(): object {
   return {
     $schema: 'https://json-schema.org/draft/2020-12/schema',
@@ -305,15 +466,15 @@ export function jsonSchema(): object {
 
 function literal<Text extends string>(text: Text): z.ZodLiteral<Text> {
   return z.literal(text, {
-    error: ({ input }) => (input === undefined ? `is missing; write ${text}` : `is not ${text}`),
+    error: ({ input }) =>
+      input === undefined ? `the key is missing; write ${text}` : `must be ${text}`,
   })
 }
 
-/** An object that knows no other keys, and says which ones it knows. */
+/** An object without other keys. For an unknown key, the message is the list of known keys (`shape-problems.ts`). */
 function object<Shape extends z.ZodRawShape>(shape: Shape): z.ZodObject<Shape, z.core.$strict> {
   const known = Object.keys(shape).join(', ')
   return z.strictObject(shape, {
-    error: (issue) =>
-      issue.code === 'unrecognized_keys' ? `is not known here; known: ${known}` : undefined,
+    error: (issue) => (issue.code === 'unrecognized_keys' ? known : undefined),
   })
 }

@@ -1,4 +1,4 @@
-/** Live reload: the config follows its file, and a broken file changes nothing but a metric and a log line. */
+/** Reloads the config when its file or its lock file changes. An invalid file keeps the current config in use. */
 import { statSync } from 'node:fs'
 import { isDeepStrictEqual } from 'node:util'
 import type { Config } from './config.ts'
@@ -6,50 +6,50 @@ import { loadConfig } from './load.ts'
 import { textOf } from './lock-file.ts'
 
 export interface WatchOptions {
-  /** The config in force: what stands in the file now may be another one already. */
-  readonly inForce: Config
+  /** The config in use. The file may already be newer. */
+  readonly current: Config
   readonly onConfig: (config: Config) => void
   readonly onError: (error: unknown) => void
 }
 
-/** A ConfigMap reaches a node within a minute; a second more is nothing, and one stat a second costs nothing. */
+/** The kubelet takes up to a minute to update a ConfigMap, so one more second does not matter. */
 const intervalMs = 1_000
 
 /**
- * Calls back for each new content of the file, or of the lock file that it names. Polls by stat, which follows the
- * symbolic links that the kubelet swaps when a ConfigMap changes; change events of the file system do not.
+ * Calls `onConfig` or `onError` for each new content of the config file or its lock file. Polls with stat, which follows the
+ * symbolic links that the kubelet swaps when a ConfigMap changes. File system events do not.
  */
 export function watchConfig(
   file: string,
-  { inForce, onConfig, onError }: WatchOptions,
+  { current, onConfig, onError }: WatchOptions,
 ): { stop(): void } {
-  let lockFile = inForce.lock?.file ?? null
-  let seen: readonly (string | null)[] = [inForce.source, inForce.lock?.source ?? null]
-  let stamps: readonly string[] = []
-  const look = () => {
-    // Stamps are taken before the texts: what changes in between is looked at once more, and never passed over.
-    const now = [file, ...(lockFile === null ? [] : [lockFile])].map(stampOf)
-    if (isDeepStrictEqual(now, stamps)) return
-    stamps = now
-    const texts = [textOf(file), lockFile === null ? null : textOf(lockFile)]
-    if (isDeepStrictEqual(texts, seen)) return
-    seen = texts
+  let lockFile = current.lock?.file ?? null
+  let texts: readonly (string | null)[] = [current.source, current.lock?.source ?? null]
+  let fileStates: readonly string[] = []
+  const poll = () => {
+    // Stat before reading, so that a change in between is found by the next poll.
+    const newStates = [file, ...(lockFile === null ? [] : [lockFile])].map(fileState)
+    if (isDeepStrictEqual(newStates, fileStates)) return
+    fileStates = newStates
+    const newTexts = [textOf(file), lockFile === null ? null : textOf(lockFile)]
+    if (isDeepStrictEqual(newTexts, texts)) return
+    texts = newTexts
     try {
       const config = loadConfig(file)
       lockFile = config.lock?.file ?? null
-      seen = [config.source, config.lock?.source ?? null]
+      texts = [config.source, config.lock?.source ?? null]
       onConfig(config)
     } catch (error) {
       onError(error)
     }
   }
-  const timer = setInterval(look, intervalMs)
-  look()
+  const timer = setInterval(poll, intervalMs)
+  poll()
   return { stop: () => clearInterval(timer) }
 }
 
-/** Changes whenever the file does, or another one takes its place; empty while it cannot be looked at. */
-function stampOf(file: string): string {
+/** Returns a text that changes when the file changes or is replaced; empty if there is no file. */
+function fileState(file: string): string {
   try {
     const { dev, ino, size, mtimeNs, ctimeNs } = statSync(file, { bigint: true })
     return [dev, ino, size, mtimeNs, ctimeNs].join(' ')

@@ -1,13 +1,12 @@
-/** YAML with positions: which line a key or value of the config stands on. */
+/** Parses the YAML of a config file, and finds the line and column of a value. */
 import { isMap, isPair, isScalar, LineCounter, type Node, parseDocument, visit } from 'yaml'
-import type { ConfigProblem } from './problem.ts'
-
-export type PathPart = string | number
+import type { ConfigProblem, PathPart } from './problem.ts'
 
 export interface YamlDocument {
+  /** Undefined if there are problems. */
   readonly value: unknown
   readonly problems: readonly ConfigProblem[]
-  /** The problem, placed at the deepest part of the path that stands in the file. */
+  /** Returns a problem at the value with this path, or at the deepest part of the path that is in the file. */
   problemAt(
     severity: ConfigProblem['severity'],
     path: readonly PathPart[],
@@ -15,56 +14,58 @@ export interface YamlDocument {
   ): ConfigProblem
 }
 
-/** 10,000 rows of 100 characters are one million; a file beyond four is not a table any more. */
+/** In UTF-16 units: 10,000 rows of 100 characters are one million. */
 const maxLength = 4 * 1024 * 1024
 
-/** Reads YAML 1.2 (so `no` is text, not false). Never throws: what is wrong comes back as problems. */
+/** Parses YAML 1.2, in which `no` is text and not false. Never throws: errors are problems. */
 export function parseYamlDocument(text: string): YamlDocument {
   const lines = new LineCounter()
-  const tooLong = text.length > maxLength
-  const document = parseDocument(tooLong ? '' : text, { lineCounter: lines, prettyErrors: false })
-  const at = (offset: number) => {
+  const isTooLong = text.length > maxLength
+  const document = parseDocument(isTooLong ? '' : text, { lineCounter: lines, prettyErrors: false })
+  const positionAt = (offset: number | null) => {
+    if (offset === null) return { line: null, column: null }
     const { line, col } = lines.linePos(offset)
     return { line, column: col }
   }
-  const problems: ConfigProblem[] = document.errors.map((error) => ({
-    severity: 'error',
-    path: '',
-    ...at(error.pos[0]),
-    message: `${error.message.replace(/\.?$/, '')}: mend the YAML here`,
-  }))
+  const problems: ConfigProblem[] = []
+  const addError = (offset: number | null, message: string) =>
+    problems.push({ severity: 'error', path: '', ...positionAt(offset), message })
+  for (const error of document.errors)
+    addError(error.pos[0], `invalid YAML: ${error.message.replace(/\.$/, '')}`)
   visit(document, {
     Pair: (_, { key }) => {
       if (!isScalar(key) || typeof key.value === 'string' || !key.range) return
       // `1.20: x` would become the key "1.2".
-      const message = `the key ${key.source ?? String(key.value)} is not text: write it in quotes`
-      problems.push({ severity: 'error', path: '', ...at(key.range[0]), message })
+      const written = key.source ?? String(key.value)
+      addError(key.range[0], `the key ${written} is not text; write it in quotes: "${written}"`)
     },
   })
-  const nowhere = { severity: 'error', path: '', line: null, column: null } as const
-  if (tooLong)
-    problems.push({
-      ...nowhere,
-      message: `longer than ${maxLength} characters; split the rows that a glob could join`,
-    })
+  if (isTooLong)
+    addError(
+      null,
+      `the file has more than ${maxLength} characters; replace rows that differ only in the image by one row with a pattern`,
+    )
   return {
-    value: problems.length > 0 ? undefined : toValue(document, problems),
+    value: problems.length > 0 ? undefined : toValue(document, addError),
     problems,
-    problemAt: (severity, path, message) => {
-      const offset = offsetOf(document, path)
-      const position = offset === null ? { line: null, column: null } : at(offset)
-      return { severity, path: formatPath(path), ...position, message }
-    },
+    problemAt: (severity, path, message) => ({
+      severity,
+      path: formatPath(path),
+      ...positionAt(offsetOf(document, path)),
+      message,
+    }),
   }
 }
 
-function toValue(document: ReturnType<typeof parseDocument>, problems: ConfigProblem[]): unknown {
+function toValue(
+  document: ReturnType<typeof parseDocument>,
+  addError: (offset: null, message: string) => void,
+): unknown {
   try {
     return document.toJS()
   } catch {
-    // The library refuses more than a hundred aliases of aliases, which only an attack has.
-    const message = 'uses too many YAML aliases; write the values out'
-    problems.push({ severity: 'error', path: '', line: null, column: null, message })
+    // The library allows at most 100 nested aliases, to prevent a "billion laughs" attack.
+    addError(null, 'the file uses too many YAML aliases; write the values without aliases')
     return undefined
   }
 }
@@ -80,7 +81,7 @@ function offsetOf(
   return null
 }
 
-/** The key of a map entry where there is one (that is what a reader looks for), else the value. */
+/** Returns the key of a map entry, because readers look for the key. Returns the value of a list item. */
 function findNode(
   document: ReturnType<typeof parseDocument>,
   path: readonly PathPart[],
@@ -92,10 +93,8 @@ function findNode(
     )
     return (pair?.key as Node | undefined) ?? null
   }
-  return (
-    ((path.length === 0 ? document.contents : document.getIn(path, true)) as Node | undefined) ??
-    null
-  )
+  const node = path.length === 0 ? document.contents : document.getIn(path, true)
+  return (node as Node | undefined) ?? null
 }
 
 function formatPath(path: readonly PathPart[]): string {

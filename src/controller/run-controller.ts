@@ -52,7 +52,7 @@ export async function runController(options: ControllerOptions): Promise<void> {
   let { config } = options
   let reload = new AbortController()
   const configWatch = watchConfig(options.configFile, {
-    inForce: config,
+    current: config,
     onConfig: (changed) => {
       config = changed
       metrics.configLoaded(true)

@@ -15,11 +15,11 @@ it.each([
 ])('a file that holds %s by the time it is watched is not passed over', (_, text, want) => {
   const file = join(mkdtempSync(join(tmpdir(), 'berth-test-')), 'berth.yaml')
   writeFileSync(file, head)
-  const inForce = loadConfig(file)
+  const current = loadConfig(file)
   writeFileSync(file, text)
   const told: string[] = []
   const watch = watchConfig(file, {
-    inForce,
+    current,
     onConfig: ({ mode }: Config) => told.push(mode),
     onError: () => told.push('error'),
   })
@@ -34,7 +34,7 @@ it('a lock file is followed like the config that names it', async () => {
   writeFileSync(file, `${head}pin: { lock: berth.lock }\n`)
   const told: (number | string)[] = []
   const watch = watchConfig(file, {
-    inForce: loadConfig(file),
+    current: loadConfig(file),
     onConfig: ({ lock }: Config) => told.push(lock?.images.size ?? -1),
     onError: () => told.push('error'),
   })

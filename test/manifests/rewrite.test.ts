@@ -401,7 +401,7 @@ describe('what is left alone', () => {
 
     expect(result.text).toBe(text)
     expect(result.denied).toEqual([
-      { line: 3, message: expect.stringContaining('row closed says otherwise: deny') },
+      { line: 3, message: expect.stringContaining('row closed has otherwise: deny') },
     ])
   })
 

@@ -181,7 +181,7 @@ describe('a pod that a rule denies', () => {
           if (response['allowed'] === true) expect(hasDenied && !isMirrorPod(object)).toBe(false)
           else
             expect(JSON.stringify(response['status'])).toContain(
-              'row no-entry says otherwise: deny',
+              'row no-entry has otherwise: deny',
             )
         },
       ),

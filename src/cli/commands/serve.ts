@@ -80,7 +80,7 @@ export const serve: Command = async (args, io) => {
     logs,
   })
   const configWatch = watchConfig(file, {
-    inForce: config,
+    current: config,
     onConfig: (changed) => {
       webhook.useConfig(changed)
       log.info({ rows: changed.table.rows.length }, 'config reloaded')

@@ -1,7 +1,7 @@
 /** What `berth check` found, for people, for programs, and for the places where code is reviewed. */
 import { createRequire } from 'node:module'
 import type { Config } from '../../config/config.ts'
-import { formatProblem, type ConfigProblem } from '../../config/problem.ts'
+import { type ConfigProblem, formatProblem, problemText } from '../../config/problem.ts'
 import type { TestResult } from '../../config/config-tests.ts'
 import { painter } from './explanation-table.ts'
 import { type Io, print } from '../io.ts'
@@ -130,12 +130,12 @@ interface SarifFinding {
 }
 
 function findingsOf({ problems, tests, isTested }: CheckReport): SarifFinding[] {
-  const wrong = problems.map(({ severity, path, line, column, message }): SarifFinding => ({
-    level: severity,
-    rule: `config-${severity}`,
-    line,
-    column,
-    message: path === '' ? message : `${path} ${message}`,
+  const wrong = problems.map((problem): SarifFinding => ({
+    level: problem.severity,
+    rule: `config-${problem.severity}`,
+    line: problem.line,
+    column: problem.column,
+    message: problemText(problem),
   }))
   const failed = tests.flatMap(({ test, failure }): SarifFinding[] => {
     const { line, column, image } = test

@@ -6,6 +6,7 @@ import {
   type Reference,
   withDefaultTag,
 } from '../../decision/reference/reference.ts'
+import { hostWarnings } from '../../decision/pod/site-warnings.ts'
 import { isDenied, type Resolution } from '../../decision/resolve/resolution.ts'
 import { failedSteps, describeResolution } from '../../decision/resolve/describe-resolution.ts'
 
@@ -80,10 +81,7 @@ function warningsFor(resolution: Resolution, hosts: readonly string[]): string[]
   const failed = reason !== 'trusted' && failedSteps(resolution).length > 0
   if (doubtful || failed || resolution.unpinned !== null)
     warnings.push(describeResolution(resolution))
-  if (original.domain === '') warnings.push('the host is no host name, so no row applies')
-  if (original.domain.toLowerCase() !== original.domain) {
-    warnings.push(`${original.domain} is not ${original.domain.toLowerCase()} to a runtime`)
-  }
+  warnings.push(...hostWarnings(original))
   const [user = ''] = original.path.split('/', 1)
   const meant = hosts.find((host) => host.replace(/:[0-9]+$/, '') === user && host !== user)
   if (original.domain === 'docker.io' && meant !== undefined) {

@@ -1,93 +1,98 @@
-/** Images of different upstreams that a flat layout can bring to one path on a mirror, so that one would be served for the other. */
+/**
+ * Finds rows that put images of different repositories under the same name on a mirror. The mirror would then serve one
+ * image for another.
+ */
+import { exampleImage, renderExample } from './example-image.ts'
 import type { ImagePattern } from './image-pattern.ts'
-import { renderExample, exampleImage } from './example-image.ts'
-import type { FallbackRow, FallbackTable } from './table.ts'
 import type { ImageTemplate } from './image-template.ts'
+import type { FallbackRow, FallbackTable } from './table.ts'
 
-/** Says why the images of one row, at one of its templates, may collide; null when they cannot. */
+/** Returns why images of the row collide on the mirror of one of its templates; null if they do not. */
 export type FindCollision = (
   row: FallbackRow,
   rowIndex: number,
   template: ImageTemplate,
 ) => string | null
 
-/** Makes the search over one table. Rows have to be given in order, because each is compared with those before it. */
+/** Returns the search over one table. Call it in the order of the rows: it compares each row with the earlier ones. */
 export function createCollisionFinder(table: FallbackTable): FindCollision {
-  const hosts = hostsByTemplate(table)
-  /** The row whose images came first to a name on a mirror. */
-  const landings = new Map<string, number>()
+  const hostsByTemplate = collectHosts(table)
+  /** The first row that uses a name on a mirror. */
+  const firstRows = new Map<string, number>()
 
   return (row, rowIndex, template) => {
-    if (template.host === null || !table.mirrors.has(template.host)) return null
-    if (row.images.some((pattern) => mergesNames(template, pattern))) {
-      return 'brings images of different repositories to one path; use {host}/{path} to keep them apart'
-    }
-    if (
-      row.images.some((one, place) =>
-        row.images.slice(place + 1).some((two) => meet(template, one, two)),
-      )
-    ) {
-      return 'brings images of different registries to one path; use {host}/{path} to keep them apart'
-    }
+    const mirror = template.host
+    if (mirror === null || !table.mirrors.has(mirror)) return null
+    const fix = `use ${mirror}/{host}/{path} to keep them apart`
+    if (row.images.some((pattern) => dropsDistinction(template, pattern)))
+      return `the template gives images of different repositories the same name; ${fix}`
+    const collides = row.images.some((one, index) =>
+      row.images.slice(index + 1).some((other) => collide(template, one, other)),
+    )
+    if (collides) return `the template gives images of different registries the same name; ${fix}`
     const other = row.images
-      .filter((pattern) => pattern.host !== template.host && !template.variables.has('host'))
+      .filter((pattern) => pattern.host !== mirror && !template.variables.has('host'))
       .map((pattern) => earlierRow({ template, pattern, rowIndex }))
       .find((found) => found !== undefined)
     if (other === undefined) return null
-    return `and row ${other.name} can bring images of different registries to one path on ${template.host}; ${template.host}/{host}/{path} keeps them apart`
+    return `this row and row ${other.name} can give images of different registries the same name on ${mirror}; ${fix}`
   }
 
-  function earlierRow(landing: Landing): FallbackRow | undefined {
-    const { template, pattern, rowIndex } = landing
-    const first = firstToLand(landing)
-    if (first !== undefined) {
+  function earlierRow(target: RenamedImages): FallbackRow | undefined {
+    const { template, pattern, rowIndex } = target
+    const first = firstRowWithSameName(target)
+    if (first !== undefined)
       return first.images.some((image) => image.host !== pattern.host) ? first : undefined
-    }
-    // One repository may land where another row's images keep their own path.
+    // The new name of a single repository may be the unchanged path of an image of another row.
     const name = pattern.literal === null ? null : renderExample(template, pattern)
-    const path = name?.slice(name.indexOf('/') + 1)
-    return (
-      (path === undefined ? undefined : sharing(`${template.host}/{path}`, path, landing)) ??
-      sharing(template.text, exampleImage(pattern).path, landing, rowIndex)
-    )
+    const unchangedPath =
+      name === null
+        ? undefined
+        : rowForOtherHost(`${template.host}/{path}`, name.slice(name.indexOf('/') + 1), target)
+    return unchangedPath ?? rowForOtherHost(template.text, exampleImage(pattern).path, target, rowIndex)
   }
 
-  /** The earlier row whose images land under the very same name. */
-  function firstToLand({ template, pattern, rowIndex }: Landing): FallbackRow | undefined {
+  /** Returns the earlier row whose images get exactly the same name. */
+  function firstRowWithSameName({
+    template,
+    pattern,
+    rowIndex,
+  }: RenamedImages): FallbackRow | undefined {
     const name =
       pattern.literal === null
         ? `${template.text} ${pattern.path}`
         : renderExample(template, pattern)
-    const landed = landings.get(name)
-    if (landed === undefined) landings.set(name, rowIndex)
-    return landed === undefined || landed === rowIndex ? undefined : table.rows[landed]
+    const first = firstRows.get(name)
+    if (first === undefined) firstRows.set(name, rowIndex)
+    return first === undefined || first === rowIndex ? undefined : table.rows[first]
   }
 
-  /** A row for another registry that has this template and takes this path. */
-  function sharing(
-    text: string,
+  /** Returns a row before `before` that matches this path on another registry and has the template with this text. */
+  function rowForOtherHost(
+    templateText: string,
     path: string,
-    { template, pattern }: Landing,
+    { template, pattern }: RenamedImages,
     before = Infinity,
   ): FallbackRow | undefined {
-    for (const host of hosts.get(text) ?? []) {
+    for (const host of hostsByTemplate.get(templateText) ?? []) {
       if (host === pattern.host || host === template.host) continue
       const index = table.index.find({ domain: host, path, tag: null, digest: null }, true)
       const row = index < before ? table.rows[index] : undefined
-      if (row?.try.some((each) => each.text === text) === true) return row
+      if (row?.try.some(({ text }) => text === templateText) === true) return row
     }
     return undefined
   }
 }
 
-interface Landing {
+/** The images of one pattern, renamed by one template. */
+interface RenamedImages {
   readonly template: ImageTemplate
   readonly pattern: ImagePattern
   readonly rowIndex: number
 }
 
-/** Hosts of the patterns whose images a template brings somewhere, by the template's text. */
-function hostsByTemplate({ rows }: FallbackTable): ReadonlyMap<string, ReadonlySet<string>> {
+/** Returns the hosts of the patterns that use a template, by the text of the template. */
+function collectHosts({ rows }: FallbackTable): ReadonlyMap<string, ReadonlySet<string>> {
   const pairs = rows.flatMap(({ images, try: templates }) =>
     templates.flatMap(({ text }) =>
       images.flatMap(({ host }) => (host === null ? [] : [{ text, host }])),
@@ -101,20 +106,20 @@ function hostsByTemplate({ rows }: FallbackTable): ReadonlyMap<string, ReadonlyS
   )
 }
 
-/** A template that leaves out what tells the pattern's images apart. */
-function mergesNames(template: ImageTemplate, pattern: ImagePattern): boolean {
+/** Returns true if the template drops a part of the name in which images of the pattern differ. */
+function dropsDistinction(template: ImageTemplate, pattern: ImagePattern): boolean {
   if (pattern.literal !== null) return false
   if (!template.variables.has('path')) return true
   return pattern.host === null && !template.variables.has('host')
 }
 
-/** Two patterns of one row, for different registries, whose images the template brings together. */
-function meet(template: ImageTemplate, one: ImagePattern, two: ImagePattern): boolean {
-  if (one.host === two.host || template.variables.has('host')) return false
-  if (one.host === template.host || two.host === template.host) return false
-  if (one.literal !== null && two.literal !== null) {
-    return renderExample(template, one) === renderExample(template, two)
-  }
-  if (one.literal !== null) return two.matches({ ...exampleImage(one), domain: two.host ?? 'a.b' })
-  return two.literal === null || one.matches({ ...exampleImage(two), domain: one.host ?? 'a.b' })
+/** Returns true if images of two patterns for different registries can get the same name. */
+function collide(template: ImageTemplate, one: ImagePattern, other: ImagePattern): boolean {
+  if (one.host === other.host || template.variables.has('host')) return false
+  if (one.host === template.host || other.host === template.host) return false
+  if (one.literal !== null && other.literal !== null)
+    return renderExample(template, one) === renderExample(template, other)
+  if (one.literal !== null)
+    return other.matches({ ...exampleImage(one), domain: other.host ?? 'a.b' })
+  return other.literal === null || one.matches({ ...exampleImage(other), domain: one.host ?? 'a.b' })
 }

@@ -1,193 +1,197 @@
-/**
- * Patterns over `host/path`. The only user of minimatch, with everything switched off that is not `*`, `**`, `?` and
- * `[…]`: braces and extended globs are where its exponential cases live (CVE-2026-26996, -27903, -27904).
- */
-import { Minimatch } from 'minimatch'
+/** Compiles the `images` patterns of the config: globs over `host/path`, or single repositories. */
 import { parseReference } from '../reference/parse.ts'
 import { defaultDomain, type Reference, repositoryName } from '../reference/reference.ts'
+import {
+  compileGlob,
+  hasTooManyWildcards,
+  hasWildcard,
+  maxGlobstars,
+  maxStars,
+} from './glob.ts'
 import { canonicalHost, canonicalReference } from './registry-aliases.ts'
 
 export interface ImagePattern {
-  /** As written. */
+  /** As written in the config. */
   readonly text: string
-  /** The host, when it stands there literally. */
+  /** The host; null if it has wildcards. */
   readonly host: string | null
-  /** The one repository that matches, when the pattern is no glob. */
+  /** The only repository that matches; null if the pattern has wildcards. */
   readonly literal: string | null
-  /** The part after a literal host, or the whole pattern. */
+  /** The part after the host. The whole pattern if the host has wildcards. */
   readonly path: string
-  /** Takes a reference whose host has gone through `canonicalRepository`. */
+  /** Expects a canonical reference (`canonicalReference`). */
   matches(reference: Reference): boolean
 }
 
 export type ImagePatternResult =
-  | { readonly ok: true; readonly pattern: ImagePattern; readonly note: string | null }
+  | {
+      readonly ok: true
+      readonly pattern: ImagePattern
+      /** The full form of an abbreviated pattern; null if the pattern is written in full. */
+      readonly fullForm: string | null
+    }
   | { readonly ok: false; readonly message: string }
 
-/** Host (253, RFC 1035) and path (255) can be longer, but nobody writes such a pattern by hand. */
+/** A host (253, RFC 1035) with a path (255) can be longer, but no useful pattern is. */
 const maxLength = 256
 
-/** Each run of stars may multiply the work by the length of the name; `*.dkr.ecr.*.amazonaws.com/team/*` has three. */
-const maxStars = 4
-
-/** Two `**` search a name of at most 128 segments in 128² steps at the worst; a third would make it 128³. */
-const maxGlobstars = 2
-
-const options = {
-  nobrace: true,
-  noext: true,
-  nocomment: true,
-  nonegate: true,
-  dot: true,
-  platform: 'linux',
-} as const
-
-/** Compiles a pattern, or says why it can never match. A pattern without wildcards is read as an image name is. */
+/**
+ * Compiles a pattern, or returns why it can never match.
+ * A pattern without wildcards is parsed like an image, so `nginx` means `docker.io/library/nginx`.
+ */
 export function compilePattern(text: string): ImagePatternResult {
-  const fault = faults.find(([, wrong]) => wrong(text))
-  if (fault !== undefined) return { ok: false, message: fault[0] }
-  return isGlob(text) ? compileGlob(text) : compileLiteral(text)
+  const rule = syntaxRules.find(({ isBroken }) => isBroken(text))
+  if (rule !== undefined) return failure(rule.message)
+  return hasWildcard(text.replace(ipv6Host, '')) ? compileWithWildcards(text) : compileLiteral(text)
 }
 
-const faults: readonly (readonly [string, (text: string) => boolean])[] = [
-  ['is empty: name a repository, or `**` for every image', (text) => text === ''],
-  [`is longer than ${maxLength} characters`, (text) => text.length > maxLength],
-  ['has a scheme; write only `host/path`', (text) => text.includes('://')],
-  [
-    'has a digest; patterns match repositories, and tags are mapped with `tags`',
-    (text) => text.includes('@'),
-  ],
-  [
-    'uses `{…}`, `(…)`, `!`, `|` or another sign that patterns do not have; write one pattern for each choice, with `*`, `**`, `?` and `[…]` only',
-    (text) => /[^A-Za-z0-9._:/*?[\]^-]/.test(text),
-  ],
-  [
-    'joins `**` to other characters; it stands alone between two `/`',
-    (text) => text.split('/').some((segment) => segment.includes('**') && segment !== '**'),
-  ],
-  [
-    `has more than ${maxStars} wildcards, or more than ${maxGlobstars} times \`**\``,
-    (text) =>
-      (text.match(/\*+/g) ?? []).length > maxStars ||
-      (text.match(/\*\*/g) ?? []).length > maxGlobstars,
-  ],
-  ['has two `/` with nothing between them', (text) => /^\/|\/\/|\/$/.test(text)],
+interface PatternRule {
+  readonly message: string
+  isBroken(text: string): boolean
+}
+
+const noTagRule = 'the pattern has a tag; patterns match repositories. To map tags, use `tags`'
+
+const syntaxRules: readonly PatternRule[] = [
+  {
+    message: 'the pattern is empty; write a repository, or `**` for all images',
+    isBroken: (text) => text === '',
+  },
+  {
+    message: `the pattern has more than ${maxLength} characters`,
+    isBroken: (text) => text.length > maxLength,
+  },
+  {
+    message: 'the pattern has a scheme; write only `host/path`',
+    isBroken: (text) => text.includes('://'),
+  },
+  {
+    message: 'the pattern has a digest; patterns match repositories without tag and digest',
+    isBroken: (text) => text.includes('@'),
+  },
+  {
+    message:
+      'the pattern has a character that patterns do not support, such as `{…}`, `(…)`, `!` or `|`; write one pattern for each alternative, with `*`, `**`, `?` and `[…]` only',
+    isBroken: (text) => /[^A-Za-z0-9._:/*?[\]^-]/.test(text),
+  },
+  {
+    message: 'the pattern has `**` next to other characters; `**` must be a whole segment between two `/`',
+    isBroken: (text) =>
+      text.split('/').some((segment) => segment.includes('**') && segment !== '**'),
+  },
+  {
+    message: `the pattern has too many wildcards; at most ${maxStars} are allowed, and at most ${maxGlobstars} of them \`**\``,
+    isBroken: hasTooManyWildcards,
+  },
+  {
+    message: 'the pattern has an empty segment before, between or after `/`',
+    isBroken: (text) => /^\/|\/\/|\/$/.test(text),
+  },
 ]
 
-/** An IPv6 host stands in brackets, which elsewhere are a wildcard. */
+/** An IPv6 host has brackets, which are a wildcard elsewhere. */
 const ipv6Host = /^\[[0-9a-fA-F:]*:[0-9a-fA-F:]*\](?::[0-9]+)?(?=\/|$)/
-
-function isGlob(text: string): boolean {
-  return /[*?[\]]/.test(text.replace(ipv6Host, ''))
-}
 
 function compileLiteral(text: string): ImagePatternResult {
   const parsed = parseReference(text)
-  if (!parsed.ok) return { ok: false, message: `can never match: ${parsed.message}` }
+  if (!parsed.ok) return failure(`the pattern can never match: ${parsed.message}`)
   const { reference } = parsed
-  if (reference.tag !== null) {
-    return {
-      ok: false,
-      message: 'has a tag; patterns match repositories, and tags are mapped with `tags`',
-    }
-  }
-  if (reference.domain === '') return { ok: false, message: 'has a host that is no host name' }
-  const canonical = canonicalReference(reference)
-  const literal = repositoryName(canonical)
+  if (reference.tag !== null) return failure(noTagRule)
+  const { domain: host, path } = canonicalReference(reference)
+  if (host === '') return failure('the pattern can never match: the part before the first `/` is not a host')
+  const literal = `${host}/${path}`
   return {
     ok: true,
-    note: literal === text ? null : `means ${literal}`,
+    fullForm: literal === text ? null : literal,
     pattern: {
       text,
-      host: canonical.domain,
+      host,
       literal,
-      path: canonical.path,
-      matches: (candidate) => repositoryName(candidate) === literal,
+      path,
+      matches: (reference) => repositoryName(reference) === literal,
     },
   }
 }
 
-function compileGlob(text: string): ImagePatternResult {
+function compileWithWildcards(text: string): ImagePatternResult {
   const slash = text.indexOf('/')
-  const first = slash < 0 ? text : text.slice(0, slash)
-  const path = text.slice(slash + 1)
-  if (slash < 0 && first !== '**') {
-    return {
-      ok: false,
-      message: 'can never match: every name has a host and a path; write `**` for every image',
-    }
-  }
-  if (!isGlob(first)) return compileHostAndPath(text, first, path)
-  const matcher = new Minimatch(text, options)
+  const host = slash < 0 ? text : text.slice(0, slash)
+  if (slash < 0 && host !== '**')
+    return failure(
+      'the pattern can never match: a pattern needs a host and a path, such as docker.io/library/*; write `**` for all images',
+    )
+  if (!hasWildcard(host.replace(ipv6Host, '')))
+    return compileHostAndPath(text, host, text.slice(slash + 1))
+  const matchesGlob = compileGlob(text)
   return {
     ok: true,
-    note: null,
+    fullForm: null,
     pattern: {
       text,
       host: null,
       literal: null,
       path: text,
-      matches: (r) => matcher.match(repositoryName(r)),
+      matches: (reference) => matchesGlob(repositoryName(reference)),
     },
   }
 }
 
 function compileHostAndPath(text: string, host: string, path: string): ImagePatternResult {
-  const fault = hostFault(text, host, path) ?? pathFaults.find(([wrong]) => wrong(path))?.[1]
-  if (fault !== undefined) return { ok: false, message: fault }
-  const { domain } = canonicalReference({ domain: host, path: 'a/b', tag: null, digest: null })
-  if (domain === defaultDomain && !path.includes('/') && path !== '**') {
-    return {
-      ok: false,
-      message: `can never match: every image of Docker Hub has two segments; write ${domain}/library/${path}, or ${domain}/**`,
-    }
-  }
-  const matcher = path === '**' ? null : new Minimatch(path, options)
+  const problem = hostProblem(text, host, path) ?? pathRules.find(({ isBroken }) => isBroken(path))
+  if (problem !== undefined) return failure(problem.message)
+  const domain = canonicalHost(host)
+  if (domain === defaultDomain && !path.includes('/') && path !== '**')
+    return failure(
+      `the pattern can never match: every image of Docker Hub has two path segments; write ${domain}/library/${path}, or ${domain}/**`,
+    )
+  const matchesPath = path === '**' ? () => true : compileGlob(path)
   return {
     ok: true,
-    note: domain === host ? null : `means ${domain}/${path}`,
+    fullForm: domain === host ? null : `${domain}/${path}`,
     pattern: {
       text,
       host: domain,
       literal: null,
       path,
-      matches: (r) => r.domain === domain && (matcher === null || matcher.match(r.path)),
+      matches: (reference) => reference.domain === domain && matchesPath(reference.path),
     },
   }
 }
 
-/** A host is one if the grammar reads it as one. */
-function hostFault(text: string, host: string, path: string): string | undefined {
+/** Checks that image parsers read the first part of the pattern as a host. */
+function hostProblem(
+  text: string,
+  host: string,
+  path: string,
+): { readonly message: string } | undefined {
   const parsed = parseReference(`${host}/a/b`)
-  if (!parsed.ok || parsed.reference.domain === '') {
-    return `can never match: \`${host}\` is no host name`
-  }
+  if (!parsed.ok || parsed.reference.domain === '')
+    return { message: `the pattern can never match: \`${host}\` is not a valid host` }
   const isUser = parsed.reference.domain === defaultDomain && canonicalHost(host) !== defaultDomain
-  if (!isUser) return undefined
-  return `can never match: \`${host}\` has no dot and no port, so it is a Docker Hub user and not a host; write docker.io/${text}, or ${host}:PORT/${path}`
+  return isUser
+    ? {
+        message: `the pattern can never match: \`${host}\` has neither a dot nor a port, so it is a Docker Hub user and not a host; write docker.io/${text}, or ${host}:PORT/${path}`,
+      }
+    : undefined
 }
 
-const pathFaults: readonly (readonly [(path: string) => boolean, string])[] = [
-  [(path) => path.toLowerCase() !== path, 'can never match: repository names are lower case'],
-  [
-    (path) => path.includes(':'),
-    'has a tag; patterns match repositories, and tags are mapped with `tags`',
-  ],
-  [
-    (path) => /(^|\/)[.]|\.\.|[.](\/|$)|\^(?!.*\])/.test(path),
-    'can never match: a segment begins and ends with a letter, a digit or a wildcard',
-  ],
-  [
-    (path) => path.replaceAll(/\[\^?[^\][/]+\]/g, '').match(/[[\]]/) !== null,
-    'can never match: a `[` without its `]`, or with nothing in it',
-  ],
+const pathRules: readonly PatternRule[] = [
+  {
+    message: 'the pattern can never match: it has upper-case letters, and repository names are lower case',
+    isBroken: (path) => path.toLowerCase() !== path,
+  },
+  { message: noTagRule, isBroken: (path) => path.includes(':') },
+  {
+    message:
+      'the pattern can never match: a path segment must begin and end with a letter, a digit or a wildcard',
+    isBroken: (path) => /(^|\/)[.]|\.\.|[.](\/|$)|\^(?!.*\])/.test(path),
+  },
+  {
+    message: 'the pattern can never match: a `[` has no `]`, or there is nothing between them',
+    isBroken: (path) => /[[\]]/.test(path.replaceAll(/\[\^?[^\][/]+\]/g, '')),
+  },
 ]
 
-/** Compiles a glob over tags, such as `latest` or `*-snapshot`. Null when it is too long or has too many wildcards. */
-export function compileTagGlob(text: string): ((tag: string) => boolean) | null {
-  // A tag has at most 128 characters (distribution/reference).
-  if (text === '' || text.length > 128 || /[^A-Za-z0-9._*?[\]^-]/.test(text)) return null
-  if ((text.match(/\*+/g) ?? []).length > maxStars || text.includes('**')) return null
-  const matcher = new Minimatch(text, options)
-  return (tag) => matcher.match(tag)
+function failure(message: string): ImagePatternResult {
+  return { ok: false, message }
 }

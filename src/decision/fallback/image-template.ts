@@ -1,81 +1,76 @@
-/** The right-hand side of the table: how a `try` makes one name from another. */
+/** Compiles and fills the `try` templates of the config, such as `anubis:32000/{host}/{path}`. */
 import { parseReference } from '../reference/parse.ts'
-import { canonicalHost } from './registry-aliases.ts'
 import type { Reference } from '../reference/reference.ts'
-
-export interface ImageTemplate {
-  /** As written. */
-  readonly text: string
-  /** The host, when it stands there literally; null for `{host}`. */
-  readonly host: string | null
-  readonly variables: ReadonlySet<Variable>
-}
+import { canonicalHost } from './registry-aliases.ts'
 
 const variables = ['host', 'path', 'name', 'namespace'] as const
 type Variable = (typeof variables)[number]
+
+export interface ImageTemplate {
+  /** As written in the config, with a canonical host. */
+  readonly text: string
+  /** The host; null for `{host}`. */
+  readonly host: string | null
+  readonly variables: ReadonlySet<Variable>
+}
 
 export type ImageTemplateResult =
   | { readonly ok: true; readonly template: ImageTemplate }
   | { readonly ok: false; readonly message: string }
 
-/** What a template is filled with: the repository that was asked for, and the pod's namespace. */
 export interface TemplateInput {
+  /** The canonical reference of the image that the pod has. */
   readonly reference: Reference
+  /** The pod's namespace. */
   readonly namespace: string
 }
 
 const placeholder = /\{([^{}]*)\}/g
 
-/** Reads a template such as `anubis:32000/{host}/{path}`, or says what is wrong with it. */
+/** Compiles a template, or returns why it can never make an image. */
 export function compileTemplate(written: string): ImageTemplateResult {
-  // One registry has one name from here on; what is contacted is decided by it.
+  // Aliases become the canonical host, so that a registry has one entry in the list of hosts to contact.
   const text = written.replace(/^[^/{}]+(?=\/)/, canonicalHost)
   const used = [...text.matchAll(placeholder)].map(([, name = '']) => name)
   const unknown = used.find((name) => !isVariable(name))
-  if (unknown !== undefined) {
-    return {
-      ok: false,
-      message: `has {${unknown}}; templates know {host}, {path}, {name} and {namespace}`,
-    }
-  }
+  if (unknown !== undefined)
+    return failure(
+      `unknown variable {${unknown}}; templates support {host}, {path}, {name} and {namespace}`,
+    )
   if (text.includes('://'))
-    return {
-      ok: false,
-      message: 'has a scheme; write only `host/path`, and the scheme under `registries`',
-    }
+    return failure(
+      'the template has a scheme; write only `host/path`, and the scheme in `endpoint` under `registries`',
+    )
   const slash = text.indexOf('/')
-  const first = text.slice(0, Math.max(slash, 0))
-  if (slash < 0 || (first !== '{host}' && !/[.:]/.test(first) && first !== 'localhost')) {
-    return {
-      ok: false,
-      message: 'does not begin with a host; write `host/…`, for example docker.io/{path}',
-    }
-  }
-  if (first !== '{host}' && first.includes('{')) {
-    return { ok: false, message: 'builds a host from parts; a host is written out, or is {host}' }
-  }
+  const host = text.slice(0, Math.max(slash, 0))
+  const isVariableHost = host === '{host}'
+  if (slash < 0 || !(isVariableHost || /[.:]/.test(host) || host === 'localhost'))
+    return failure('the template does not begin with a host; write for example docker.io/{path}')
+  if (!isVariableHost && host.includes('{'))
+    return failure(
+      'the host of the template mixes text and variables; write a full host name, or {host}',
+    )
   const filled = text.replaceAll(placeholder, (_, name: string) => (name === 'host' ? 'a.b' : 'a'))
   const parsed = parseReference(filled)
-  if (!parsed.ok) return { ok: false, message: `can never be an image name: ${parsed.message}` }
-  if (parsed.reference.domain === '')
-    return { ok: false, message: `can never be an image name: ${first} is no host name` }
-  if (parsed.reference.tag !== null || parsed.reference.digest !== null) {
-    return {
-      ok: false,
-      message: 'has a tag or digest; they travel with the image, and tags are mapped with `tags`',
-    }
-  }
+  if (!parsed.ok) return failure(`the template can never make an image: ${parsed.message}`)
+  const { domain, tag, digest } = parsed.reference
+  if (domain === '')
+    return failure(`the template can never make an image: \`${host}\` is not a valid host`)
+  if (tag !== null || digest !== null)
+    return failure(
+      'the template has a tag or a digest; candidates keep those of the image. To map tags, use `tags`',
+    )
   return {
     ok: true,
     template: {
       text,
-      host: first === '{host}' ? null : first,
+      host: isVariableHost ? null : host,
       variables: new Set(used.filter(isVariable)),
     },
   }
 }
 
-/** Fills a template in. The result is text: whether it is a valid name depends on what went in, and is for the caller to see. */
+/** Returns the repository that the template makes. The text may be invalid, for example if `{host}` has a port. */
 export function renderTemplate(
   template: ImageTemplate,
   { reference, namespace }: TemplateInput,
@@ -91,4 +86,8 @@ export function renderTemplate(
 
 function isVariable(name: string): name is Variable {
   return (variables as readonly string[]).includes(name)
+}
+
+function failure(message: string): ImageTemplateResult {
+  return { ok: false, message }
 }

@@ -1,117 +1,135 @@
 /**
- * Finds the first row that matches without looking at all of them: patterns are filed segment by segment, a wildcard
- * within a segment as one branch beside the literal ones, and behind a `**` by their last segment. A lookup walks down
- * the segments of one name; only patterns that end in the same place with a wildcard are looked at one by one.
+ * An index that finds the first matching row without testing all rows. Patterns are stored in a tree by path segment: a
+ * literal segment is one branch, a segment with a wildcard another. A pattern that continues with `**` is stored where the
+ * `**` begins, by its last segment. A lookup follows the segments of one image and tests only the patterns that it meets.
  */
 import { type Reference, repositoryName } from '../reference/reference.ts'
+import { hasWildcard } from './glob.ts'
 import type { ImagePattern } from './image-pattern.ts'
 
 export interface RowIndex {
-  /** The position of the first row that matches, or -1. `mirrorOnly`: patterns with a wildcard in the host do not count. */
-  find(reference: Reference, mirrorOnly: boolean): number
+  /**
+   * Returns the position of the first row that matches a canonical reference, or -1. With `literalHostOnly`, patterns with
+   * a wildcard in the host do not match.
+   */
+  find(reference: Reference, literalHostOnly: boolean): number
 }
 
-interface Entry {
+interface IndexedPattern {
   readonly row: number
   readonly pattern: ImagePattern
 }
 
-/** Every list is in the order of the rows. */
-interface Node {
-  readonly children: Map<string, Node>
-  /** Where a segment with a wildcard in it leads. */
-  wild: Node | null
+/** A node of the tree. Each list is in the order of the rows. */
+interface TreeNode {
+  readonly children: Map<string, TreeNode>
+  /** The child for a segment with a wildcard. */
+  wildcardChild: TreeNode | null
   /** Patterns that end here. */
-  readonly ends: Entry[]
-  /** Patterns that go on with `**`, by their last segment where it is literal. */
-  readonly tails: Map<string, Entry[]>
-  /** Patterns that go on with `**`, and end with a wildcard. */
-  readonly open: Entry[]
+  readonly ending: IndexedPattern[]
+  /** Patterns that continue with `**` and end with a literal segment, by that segment. */
+  readonly globstarByLastSegment: Map<string, IndexedPattern[]>
+  /** Patterns that continue with `**` and end with a wildcard. */
+  readonly globstar: IndexedPattern[]
 }
 
-/** Files every pattern of every row. */
-export function indexRows(rows: readonly (readonly ImagePattern[])[]): RowIndex {
-  const literals = new Map<string, number>()
-  const hosts = new Map<string, Node>()
-  /** Patterns with a wildcard in the host, which is then a segment like the others. */
-  const anyHost = makeNode()
-  const entries = rows.flatMap((patterns, row) => patterns.map((pattern) => ({ row, pattern })))
-  for (const entry of entries) {
-    const { literal, host, path } = entry.pattern
-    if (literal !== null) literals.set(literal, literals.get(literal) ?? entry.row)
-    else file(host === null ? anyHost : childOf(hosts, host), path.split('/'), entry)
+/** Returns the index of rows, each given as its patterns. */
+export function createRowIndex(rows: readonly (readonly ImagePattern[])[]): RowIndex {
+  const rowByRepository = new Map<string, number>()
+  const treeByHost = new Map<string, TreeNode>()
+  /** Patterns with a wildcard in the host. The host is their first segment. */
+  const wildcardHosts = createNode()
+  for (const [row, patterns] of rows.entries()) {
+    for (const pattern of patterns) {
+      const { literal, host, path } = pattern
+      if (literal !== null)
+        rowByRepository.set(literal, rowByRepository.get(literal) ?? row)
+      else
+        insert(host === null ? wildcardHosts : childOf(treeByHost, host), path.split('/'), {
+          row,
+          pattern,
+        })
+    }
   }
   return {
-    find: (reference, mirrorOnly) => {
-      const first = literals.get(repositoryName(reference)) ?? Infinity
+    find: (reference, literalHostOnly) => {
       const segments = reference.path.split('/')
-      const own = firstBelow(hosts.get(reference.domain), segments, { reference, before: first })
-      const best = mirrorOnly
-        ? own
-        : firstBelow(anyHost, [reference.domain, ...segments], { reference, before: own })
-      return best === Infinity ? -1 : best
+      let first = rowByRepository.get(repositoryName(reference)) ?? Infinity
+      const tree = treeByHost.get(reference.domain)
+      if (tree !== undefined) first = findInTree(tree, segments, { reference, before: first })
+      if (!literalHostOnly)
+        first = findInTree(wildcardHosts, [reference.domain, ...segments], {
+          reference,
+          before: first,
+        })
+      return first === Infinity ? -1 : first
     },
   }
 }
 
-function file(root: Node, segments: readonly string[], entry: Entry): void {
+function insert(root: TreeNode, segments: readonly string[], entry: IndexedPattern): void {
   let node = root
   for (const segment of segments) {
     if (segment === '**') {
-      listFor(node, segments.at(-1) ?? '').push(entry)
+      globstarList(node, segments.at(-1) ?? '').push(entry)
       return
     }
-    node = isWild(segment) ? (node.wild ??= makeNode()) : childOf(node.children, segment)
+    node = hasWildcard(segment)
+      ? (node.wildcardChild ??= createNode())
+      : childOf(node.children, segment)
   }
-  node.ends.push(entry)
+  node.ending.push(entry)
 }
 
-function listFor({ tails, open }: Node, last: string): Entry[] {
-  if (isWild(last)) return open
-  const known = tails.get(last)
+function globstarList(node: TreeNode, lastSegment: string): IndexedPattern[] {
+  if (hasWildcard(lastSegment)) return node.globstar
+  const known = node.globstarByLastSegment.get(lastSegment)
   if (known !== undefined) return known
-  const made: Entry[] = []
-  tails.set(last, made)
-  return made
+  const created: IndexedPattern[] = []
+  node.globstarByLastSegment.set(lastSegment, created)
+  return created
 }
 
-interface Search {
+interface RowSearch {
   readonly reference: Reference
-  /** Rows from here on do not count. */
+  /** The best row so far. Only an earlier row is a better match. */
   readonly before: number
 }
 
-/** The first row below a node that matches, or `before`. */
-function firstBelow(
-  root: Node | undefined,
+/** Returns the first row below a node that matches, or `before`. */
+function findInTree(
+  root: TreeNode,
   segments: readonly string[],
-  { reference, before }: Search,
+  { reference, before }: RowSearch,
 ): number {
-  if (root === undefined) return before
-  const last = segments.at(-1) ?? ''
+  const lastSegment = segments.at(-1) ?? ''
   let best = before
-  let nodes: readonly Node[] = [root]
+  let nodes: readonly TreeNode[] = [root]
   for (let depth = 0; nodes.length > 0; depth++) {
-    const next: Node[] = []
+    const next: TreeNode[] = []
     for (const node of nodes) {
-      best = firstMatch(node.open, reference, best)
-      best = firstMatch(node.tails.get(last) ?? [], reference, best)
+      best = firstMatch(node.globstar, reference, best)
+      best = firstMatch(node.globstarByLastSegment.get(lastSegment) ?? [], reference, best)
       const segment = segments[depth]
       if (segment === undefined) {
-        best = firstMatch(node.ends, reference, best)
+        best = firstMatch(node.ending, reference, best)
         continue
       }
       const child = node.children.get(segment)
       if (child !== undefined) next.push(child)
-      if (node.wild !== null) next.push(node.wild)
+      if (node.wildcardChild !== null) next.push(node.wildcardChild)
     }
     nodes = next
   }
   return best
 }
 
-/** The first row of the list that matches and comes before `before`; else `before`. */
-function firstMatch(entries: readonly Entry[], reference: Reference, before: number): number {
+/** Returns the first row of the list that matches, or `before`. */
+function firstMatch(
+  entries: readonly IndexedPattern[],
+  reference: Reference,
+  before: number,
+): number {
   for (const { row, pattern } of entries) {
     if (row >= before) return before
     if (pattern.matches(reference)) return row
@@ -119,18 +137,20 @@ function firstMatch(entries: readonly Entry[], reference: Reference, before: num
   return before
 }
 
-function isWild(segment: string): boolean {
-  return /[*?[\]]/.test(segment)
-}
-
-function childOf(children: Map<string, Node>, name: string): Node {
-  const known = children.get(name)
+function childOf(children: Map<string, TreeNode>, segment: string): TreeNode {
+  const known = children.get(segment)
   if (known !== undefined) return known
-  const made = makeNode()
-  children.set(name, made)
-  return made
+  const created = createNode()
+  children.set(segment, created)
+  return created
 }
 
-function makeNode(): Node {
-  return { children: new Map(), wild: null, ends: [], tails: new Map(), open: [] }
+function createNode(): TreeNode {
+  return {
+    children: new Map(),
+    wildcardChild: null,
+    ending: [],
+    globstarByLastSegment: new Map(),
+    globstar: [],
+  }
 }

@@ -1,8 +1,5 @@
-/**
- * The fallback table: from a reference to the candidates that are tried for it, in order. Pure; asks nobody.
- * Whether a candidate exists is found out in `resolve`.
- */
-import { parseReference, isSameImage } from '../reference/parse.ts'
+/** The fallback table: selects the row for an image and makes its candidates, in order. Pure; `resolve/` probes them. */
+import { isSameImage, parseReference } from '../reference/parse.ts'
 import {
   defaultTag,
   formatReference,
@@ -10,71 +7,73 @@ import {
   repositoryName,
   withDefaultTag,
 } from '../reference/reference.ts'
-import { canonicalReference } from './registry-aliases.ts'
 import type { ImagePattern } from './image-pattern.ts'
-import { indexRows, type RowIndex } from './row-index.ts'
-import { renderTemplate, type ImageTemplate } from './image-template.ts'
+import { type ImageTemplate, renderTemplate, type TemplateInput } from './image-template.ts'
+import { canonicalReference } from './registry-aliases.ts'
+import { createRowIndex, type RowIndex } from './row-index.ts'
 
+/** A row of the table. The `fallback` section of the config documents its keys. */
 export interface FallbackRow {
   readonly name: string
   readonly images: readonly ImagePattern[]
-  /** From the tag that is asked for to the tag that is tried. */
+  /** The tag to try, by the tag of the image. */
   readonly tags: ReadonlyMap<string, string>
   readonly try: readonly ImageTemplate[]
-  /** What happens when no candidate is found: keep the image, take the first candidate unproved, or refuse the pod. */
+  /** If no candidate is found: keep the image, take the first candidate without proof, or deny the pod. */
   readonly otherwise: 'keep' | 'first' | 'deny'
-  /** Whether another publisher's copy may be taken by its tag, or only when it serves the original's digest. */
+  /** Whether an alternate is taken by its tag, or only with the digest of the original. */
   readonly alternates: 'tag' | 'digest'
 }
 
 export interface FallbackTable {
   readonly rows: readonly FallbackRow[]
-  /** Hosts that are mirrors: registries of the operator's own. */
+  /** Hosts of the operator's own registries (`mirror: true`). */
   readonly mirrors: ReadonlySet<string>
   readonly index: RowIndex
 }
 
-/** A table of these rows, filed for lookup. */
+/** Returns the table with an index for its rows. */
 export function createTable(
   rows: readonly FallbackRow[],
   mirrors: ReadonlySet<string>,
 ): FallbackTable {
-  return { rows, mirrors, index: indexRows(rows.map(({ images }) => images)) }
+  return { rows, mirrors, index: createRowIndex(rows.map(({ images }) => images)) }
 }
 
 /**
- * `original`: the image that was asked for. `mirror`: the same content by construction. `alternate`: another
- * publisher's copy, which the operator has written in the row.
+ * `original`: the image itself. `mirror`: the same content on a mirror or under another tag. `alternate`: another
+ * publisher's copy, which the operator wrote in the row.
  */
 export type CandidateKind = 'original' | 'mirror' | 'alternate'
 
 export interface Candidate {
-  /** The whole name, tag or digest included. */
+  /** The full image, with tag or digest. */
   readonly image: string
-  /** Null when the template, filled in, is no image name; `error` then says why. */
+  /** Null if the template made an invalid image. */
   readonly reference: Reference | null
+  /** Why the image is invalid; null if it is valid. */
   readonly error: string | null
   readonly kind: CandidateKind
 }
 
 export interface CandidateSelection {
-  /** Null when no row matches. */
+  /** Null if no row matches. */
   readonly row: FallbackRow | null
   readonly candidates: readonly Candidate[]
 }
 
 /**
- * The first row that matches decides. An image that stands on a mirror is matched by rows that name that mirror and by
- * no others, so that nothing is prefixed twice.
+ * Returns the first row that matches, and its candidates. Only rows with the host of a mirror match images on that mirror,
+ * so that Berth does not rewrite its own result.
  *
- * @example select(table, nginx, 'default') // row docker-hub: anubis:32000/library/nginx:latest, docker.io/library/nginx:latest
+ * @example selectCandidates(table, nginx, 'default') // row docker-hub: anubis:32000/library/nginx:latest, docker.io/library/nginx:latest
  */
 export function selectCandidates(
   table: FallbackTable,
   reference: Reference,
   namespace: string,
 ): CandidateSelection {
-  // An empty domain (`foo_bar.com/x`) is a host that no rule can know: see the grammar in reference/parse.ts.
+  // The first part of the image is not a valid host (`foo_bar.com/x`).
   if (reference.domain === '') return { row: null, candidates: [] }
   const canonical = canonicalReference(reference)
   const row = table.rows[table.index.find(canonical, table.mirrors.has(canonical.domain))]
@@ -87,41 +86,41 @@ export function selectCandidates(
   return { row, candidates: [...candidates.values()] }
 }
 
-/** What one template of a row makes of a reference. */
+/** Returns the candidate that one template of a row makes. The reference of the input is canonical. */
 export function createCandidate(
   table: FallbackTable,
   row: FallbackRow,
   template: ImageTemplate,
-  input: { readonly reference: Reference; readonly namespace: string },
+  input: TemplateInput,
 ): Candidate {
-  const { reference } = input
-  const name = renderTemplate(template, input)
-  const parsed = parseReference(name)
-  const parts = withDefaultTag({ ...reference, tag: mappedTag(row, reference) })
-  const suffix = formatReference({ ...parts, domain: '', path: '' })
+  const original = input.reference
+  const { tag, digest } = withDefaultTag({ ...original, tag: mapTag(row, original) })
+  const repository = renderTemplate(template, input)
+  const parsed = parseReference(repository)
   if (!parsed.ok || parsed.reference.tag !== null) {
-    const error = parsed.ok ? 'the name is not a repository' : parsed.message
-    return { image: `${name}${suffix}`, reference: null, error, kind: 'alternate' }
+    const suffix = formatReference({ domain: '', path: '', tag, digest })
+    const error = parsed.ok ? 'the template made a tag, not a repository' : parsed.message
+    return { image: `${repository}${suffix}`, reference: null, error, kind: 'alternate' }
   }
-  const made: Reference = { ...parsed.reference, tag: parts.tag, digest: parts.digest }
+  const reference: Reference = { ...parsed.reference, tag, digest }
   return {
-    image: formatReference(made),
-    reference: made,
+    image: formatReference(reference),
+    reference,
     error: null,
-    kind: kindOf(table, made, reference),
+    kind: kindOf(table, reference, original),
   }
 }
 
-/** A digest decides what is pulled, so the tag beside it is left as people wrote it. */
-function mappedTag(row: FallbackRow, { tag, digest }: Reference): string | null {
+/** Runtimes ignore the tag of an image with a digest, so it is not mapped. */
+function mapTag(row: FallbackRow, { tag, digest }: Reference): string | null {
   if (digest !== null) return tag
   return row.tags.get(tag ?? defaultTag) ?? tag
 }
 
-function kindOf(table: FallbackTable, made: Reference, original: Reference): CandidateKind {
-  if (isSameImage(made, original)) return 'original'
-  // Another tag of the same repository is the same publisher's content.
-  const sameSource =
-    table.mirrors.has(made.domain) || repositoryName(made) === repositoryName(original)
-  return sameSource ? 'mirror' : 'alternate'
+function kindOf(table: FallbackTable, candidate: Reference, original: Reference): CandidateKind {
+  if (isSameImage(candidate, original)) return 'original'
+  // Another tag of the same repository is content of the same publisher.
+  const isSamePublisher =
+    table.mirrors.has(candidate.domain) || repositoryName(candidate) === repositoryName(original)
+  return isSamePublisher ? 'mirror' : 'alternate'
 }

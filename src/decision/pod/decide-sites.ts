@@ -1,41 +1,42 @@
-/** One pod: from the sites in it to what each becomes. Neither the network nor the clock is used but through what is passed in. */
+/** Decides what each image field of a pod becomes. Uses the network and the clock only through its parameters. */
+import { mapMaybe, type MaybePromise } from '../../async/maybe-promise.ts'
+import type { LazySignal } from '../resolve/budget.ts'
+import type { Decide, Decision } from '../resolve/decision-cache.ts'
+import type { Resolution } from '../resolve/resolution.ts'
+import { type ImageRecord, readRecords, requestedImage } from './images-annotation.ts'
 import { pullPolicyFor, type PullPolicyRule } from './pull-policy.ts'
 import type { PullSecretRule } from './pull-secrets.ts'
 import { changedSites, findSites, type Site } from './sites.ts'
-import type { Decide, Decision } from '../resolve/decision-cache.ts'
-import type { LazySignal } from '../resolve/budget.ts'
-import type { Resolution } from '../resolve/resolution.ts'
-import { requestedImage, type ImageRecord, readRecords } from './images-annotation.ts'
-import { mapMaybe, type MaybePromise } from '../../async/maybe-promise.ts'
 
-/** What the configuration says of pods, beside where their images come from. */
+/** The parts of the config for pods, besides the fallback table. */
 export interface AdmissionPolicy {
   readonly pullPolicy: readonly PullPolicyRule[]
   readonly pullSecrets: readonly PullSecretRule[]
   readonly mode: 'enforce' | 'observe'
 }
 
-/** The part of an admission request that a decision depends on. */
+/** The part of an admission request that decides. */
 export interface PodRequest {
   readonly operation: 'CREATE' | 'UPDATE' | 'other'
-  /** `ephemeralcontainers` when `kubectl debug` adds one; empty for the pod itself. */
+  /** `ephemeralcontainers` when `kubectl debug` adds a container; empty for the pod itself. */
   readonly subResource: string
-  /** From the request, never from the object, which a tenant writes. */
+  /** From the request and not from the object, which a tenant writes. */
   readonly namespace: string
   readonly object: unknown
   readonly oldObject: unknown
 }
 
-/** A site and what was decided about it. */
+/** A site and its decision. */
 export interface SiteDecision {
   readonly site: Site
-  /** The image that was decided on: the site's own, or what it was before an earlier look. */
+  /** The image that was decided: the one of the site, or the one before an earlier review changed it. */
   readonly requested: string
-  /** What the site is to hold. */
+  /** The image that the site gets. */
   readonly image: string
   readonly pullPolicy: string | undefined
+  /** Null if the image stays because it does not parse or is injected later. */
   readonly resolution: Resolution | null
-  /** Why it is so; empty for `image: auto`, which another webhook fills in. */
+  /** Empty for `image: auto`. */
   readonly why: string
 }
 
@@ -45,10 +46,10 @@ export interface SitesRequest {
   readonly signal: LazySignal
 }
 
-/** Istio's gateways ask for this image and get the proxy's own put in by its injector; on the next round it is a name. */
+/** The image of Istio gateways before Istio's injector replaces it. The next webhook round has the real image. */
 export const autoImage = 'auto'
 
-/** Decides every site that this request may change, each distinct image once. Synchronous when nothing has to be asked. */
+/** Decides every site that the request may change, each distinct image once. Synchronous if all decisions are cached. */
 export function decideSites(
   decide: Decide,
   { request, policy, signal }: SitesRequest,
@@ -59,65 +60,47 @@ export function decideSites(
       : changedSites(request.object, request.oldObject)
   const records = readRecords(request.object)
   const decided = new Map<string, MaybePromise<Decision>>()
-  const once = (image: string): MaybePromise<Decision> => {
-    const known = decided.get(image)
-    if (known !== undefined) return known
-    const decision = decide(image, {
-      namespace: request.namespace,
-      signal,
-    })
+  const decideOnce = (image: string): MaybePromise<Decision> => {
+    const decision = decided.get(image) ?? decide(image, { namespace: request.namespace, signal })
     decided.set(image, decision)
     return decision
   }
-  const decisions = sites.map((site) => {
-    if (site.image === autoImage) return leave(site, '')
-    const claimed = requestedImage(records, site)
-    return mapMaybe(once(claimed), (decision) => {
-      if (decision.ok) return apply(site, claimed, decision)
-      // A claim that is no name claims nothing.
-      return claimed === site.image
-        ? leave(site, decision.error)
-        : mapMaybe(once(site.image), (own) =>
-            own.ok ? apply(site, site.image, own) : leave(site, own.error),
-          )
+  const decisions = sites.map((site): MaybePromise<SiteDecision> => {
+    if (site.image === autoImage) return unchanged(site, '')
+    const requested = requestedImage(records, site)
+    return mapMaybe(decideOnce(requested), (decision) => {
+      // A forged record may have an invalid image. The image of the site counts then.
+      if (!decision.ok && requested !== site.image)
+        return mapMaybe(decideOnce(site.image), (own) => decisionFor(site, site.image, own))
+      return decisionFor(site, requested, decision)
     })
   })
-  const known = decisions.filter((each): each is SiteDecision => !(each instanceof Promise))
-  return known.length === decisions.length
-    ? known
-    : Promise.all(decisions.map((each) => Promise.resolve(each)))
+  const ready = decisions.filter((each): each is SiteDecision => !(each instanceof Promise))
+  return ready.length === decisions.length ? ready : Promise.all(decisions)
 
-  function apply(
-    site: Site,
-    requested: string,
-    { resolution, image, why }: Decision & { ok: true },
-  ): SiteDecision {
-    const pullPolicy = mayChangePolicy(request)
+  function decisionFor(site: Site, requested: string, decision: Decision): SiteDecision {
+    if (!decision.ok) return unchanged(site, decision.error)
+    const { resolution, image, why } = decision
+    const pullPolicy = mayChangePullPolicy(request)
       ? pullPolicyFor(policy.pullPolicy, resolution.chosen, site.pullPolicy)
       : site.pullPolicy
     return { site, requested, image, pullPolicy, resolution, why }
   }
 }
 
-function leave(site: Site, why: string): SiteDecision {
-  return {
-    site,
-    requested: site.image,
-    image: site.image,
-    pullPolicy: site.pullPolicy,
-    resolution: null,
-    why,
-  }
+function unchanged(site: Site, why: string): SiteDecision {
+  const { image, pullPolicy } = site
+  return { site, requested: image, image, pullPolicy, resolution: null, why }
 }
 
-/** Of a running container only the image can be changed; a debug container is new (kubernetes, validation.go, ValidatePodUpdate). */
-function mayChangePolicy({ operation, subResource }: PodRequest): boolean {
+/** On UPDATE only images are mutable, but a debug container is new (kubernetes, validation.go, ValidatePodUpdate). */
+function mayChangePullPolicy({ operation, subResource }: PodRequest): boolean {
   return operation === 'CREATE' || subResource === 'ephemeralcontainers'
 }
 
 /**
- * The records for the annotation, in the order of the sites: those that a row or a pin had a say in. Of an updated pod
- * also those of the sites that were not looked at now; a new pod has none that would be true.
+ * Returns the records for the annotation, in the order of the sites: one for each site with a row or a pin. For an updated
+ * pod, sites that were not decided now keep their earlier record. A new pod has no earlier records that could be true.
  */
 export function recordsFor(request: PodRequest, decisions: readonly SiteDecision[]): ImageRecord[] {
   if (request.operation === 'CREATE') return decisions.flatMap(recordOf)

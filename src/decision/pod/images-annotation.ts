@@ -1,11 +1,11 @@
-/** The one annotation that Berth writes: what each image was, what it became, by which row, and why. */
-import { annotations } from './sites.ts'
+/** Reads and writes the annotation `berth.dev/images`: for each site what its image was, what it became, and why. */
 import { isObject } from '../../json/json.ts'
+import { annotations } from './sites.ts'
 
 export const imagesAnnotation = 'berth.dev/images'
 
 export interface ImageRecord {
-  /** For example `containers/web`. */
+  /** The name of the site, for example `containers/web`. */
   readonly site: string
   readonly from: string
   readonly to: string
@@ -17,10 +17,10 @@ export function writeRecords(records: readonly ImageRecord[]): string {
   return JSON.stringify(records)
 }
 
-/** What an annotation can hold at the most, because all of a pod's together can (apimachinery, TotalAnnotationSizeLimitB). */
+/** The API server limits all annotations of an object together to this length (apimachinery, TotalAnnotationSizeLimitB). */
 const maxLength = 256 * 1024
 
-/** What the pod says of its sites, by their names. It may have been written by anybody, so it is read as a claim: see `askedImage`. */
+/** Returns the records of a pod by site. Anyone who can write the pod can write them, so do not trust them. */
 export function readRecords(pod: unknown): ReadonlyMap<string, ImageRecord> {
   const value = annotations(pod)[imagesAnnotation]
   if (typeof value !== 'string' || value.length > maxLength) return new Map()
@@ -34,9 +34,9 @@ export function readRecords(pod: unknown): ReadonlyMap<string, ImageRecord> {
 }
 
 /**
- * The image that is decided on: what a record says the site held before it became what it holds now. A second look at
- * the same pod then asks the same question, and so gives the same answer. A forged record gains nothing: whatever image
- * it names is decided like any image that the pod could have named itself.
+ * Returns the image that the pod requested: the `from` of the site's record if Berth wrote the current image, else the
+ * current image. A second review then decides the same image, and gets the same result. A forged record is harmless: the
+ * pod could have named that image itself (ADR 0003).
  */
 export function requestedImage(
   records: ReadonlyMap<string, ImageRecord>,
@@ -46,7 +46,7 @@ export function requestedImage(
   return record?.to === site.image ? record.from : site.image
 }
 
-/** A record of nothing but its five members: whatever else somebody put beside them is not carried on. */
+/** Returns the record with only its five members: the annotation is written again from it. */
 function readRecord(value: unknown): ImageRecord[] {
   if (!isObject(value)) return []
   const { site, from, to, row, why } = value

@@ -1,12 +1,12 @@
 /**
- * The JSON Patch: single leaves of the object that was received, so that it always applies and nothing else changes.
- * A patch that does not apply would reject the pod even under `failurePolicy: Ignore`; there are no `test` operations
- * for the same reason, and no need of any, because the API server applies it to the very bytes that it sent.
+ * Builds the JSON Patch for a pod. It changes single values of the received object, so that it always applies: a patch
+ * that does not apply rejects the pod even with `failurePolicy: Ignore`. Needs no `test` operations, because the API server
+ * applies it to the object that it sent (ADR 0001).
  */
 import jsonPatch, { type Operation } from 'fast-json-patch'
 import { jsonPointer } from '../../json/json-pointer.ts'
-import { annotations, type Site } from './sites.ts'
 import { isObject, member } from '../../json/json.ts'
+import { annotations, type Site } from './sites.ts'
 
 export interface PodChanges {
   readonly sites: readonly {
@@ -14,15 +14,15 @@ export interface PodChanges {
     readonly image: string
     readonly pullPolicy: string | undefined
   }[]
-  /** What the pod is to carry under this key: null for nothing, though it may have something there now. */
+  /** The annotation to set, or to remove if its value is null. Null: do not touch it. */
   readonly annotation: { readonly key: string; readonly value: string | null } | null
-  /** Names to append; none of them is in the pod yet. */
+  /** Names of pull secrets to append. The pod must not list them yet. */
   readonly pullSecrets: readonly string[]
 }
 
 export type JsonPatch = readonly Operation[]
 
-/** `add` on a member that exists replaces it (RFC 6902, 4.1), so one operation serves for both. */
+/** Returns the patch. It uses `add` also for members that exist, which replaces them (RFC 6902, 4.1). */
 export function buildPatch(pod: unknown, changes: PodChanges): JsonPatch {
   const operations: Operation[] = []
   for (const { site, image, pullPolicy } of changes.sites) {
@@ -35,15 +35,15 @@ export function buildPatch(pod: unknown, changes: PodChanges): JsonPatch {
   return operations
 }
 
-/** The pod as the API server will see it, for showing: the object that was given stays as it is. */
+/** Returns a copy of the pod with the patch applied, as the API server does it. */
 export function applyPatch(pod: unknown, patch: JsonPatch): unknown {
   return jsonPatch.applyPatch(structuredClone(pod), [...patch]).newDocument
 }
 
-/** Bytes that all annotations of an object may have, keys and values (apimachinery, TotalAnnotationSizeLimitB). */
+/** Limit of the API server for all annotations of an object, keys and values (apimachinery, TotalAnnotationSizeLimitB). */
 const maxAnnotationBytes = 256 * 1024
 
-/** True if the API server would still accept the pod with this annotation in place of the one it may have. */
+/** Returns true if the API server accepts the pod with this annotation. */
 export function annotationFits(
   pod: unknown,
   { key, value }: { readonly key: string; readonly value: string },
@@ -77,14 +77,10 @@ function annotate(
 function appendPullSecrets(pod: unknown, names: readonly string[]): Operation[] {
   if (names.length === 0) return []
   const list = member(member(pod, 'spec'), 'imagePullSecrets')
-  if (Array.isArray(list))
-    return names.map((name) => add(['spec', 'imagePullSecrets', '-'], { name }))
-  return [
-    add(
-      ['spec', 'imagePullSecrets'],
-      names.map((name) => ({ name })),
-    ),
-  ]
+  const entries = names.map((name) => ({ name }))
+  return Array.isArray(list)
+    ? entries.map((entry) => add(['spec', 'imagePullSecrets', '-'], entry))
+    : [add(['spec', 'imagePullSecrets'], entries)]
 }
 
 function add(path: readonly (string | number)[], value: unknown): Operation {

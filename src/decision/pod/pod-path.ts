@@ -1,16 +1,13 @@
-/**
- * Where a Kubernetes object holds a pod: the object itself, or a pod template inside a workload. Reads raw objects, as
- * `sites.ts` does. Pure.
- */
+/** Finds the pod in a Kubernetes object: the object itself, or the pod template of a workload. Pure. */
 import { member } from '../../json/json.ts'
 
-/** Path of what holds `metadata` and `spec` of a pod, as members of the object; empty for a Pod itself. */
+/** The path to the `metadata` and `spec` of a pod; empty for a Pod. */
 export type PodPath = readonly string[]
 
 const template: PodPath = ['spec', 'template']
 
-/** Built-in kinds, by API group and kind (kubernetes/pkg/apis/{core,apps,batch}/types.go); versions do not move it. */
-const builtIn: Readonly<Record<string, PodPath>> = {
+/** Built-in kinds by API group and kind (kubernetes/pkg/apis/{core,apps,batch}/types.go). All versions have the same path. */
+const builtInPaths: Readonly<Record<string, PodPath>> = {
   '/Pod': [],
   '/PodTemplate': ['template'],
   '/ReplicationController': template,
@@ -22,25 +19,25 @@ const builtIn: Readonly<Record<string, PodPath>> = {
   'batch/CronJob': ['spec', 'jobTemplate', 'spec', 'template'],
 }
 
-/** Where the object holds a pod; null for a kind that holds none. `more` adds kinds, keyed `group/Kind`. */
+/** Returns the path to the pod of an object; null for a kind without one. `custom` has more kinds, by `group/Kind`. */
 export function podPath(
   object: unknown,
-  more: Readonly<Record<string, PodPath>> = {},
+  custom: Readonly<Record<string, PodPath>> = {},
 ): PodPath | null {
   const apiVersion = member(object, 'apiVersion')
   const kind = member(object, 'kind')
   if (typeof apiVersion !== 'string' || typeof kind !== 'string') return null
   const key = `${groupOf(apiVersion)}/${kind}`
-  if (Object.hasOwn(builtIn, key)) return builtIn[key] ?? null
-  return Object.hasOwn(more, key) ? (more[key] ?? null) : null
+  if (Object.hasOwn(builtInPaths, key)) return builtInPaths[key] ?? null
+  return Object.hasOwn(custom, key) ? (custom[key] ?? null) : null
 }
 
-/** The raw value at a path; undefined where it leads nowhere. */
+/** Returns the raw value at a path; undefined if there is none. */
 export function valueAt(object: unknown, path: PodPath): unknown {
   return path.reduce<unknown>((value, key) => member(value, key), object)
 }
 
-/** `apps` of `apps/v1`; empty for the core group's `v1`. */
+/** Returns `apps` for `apps/v1`, and an empty text for `v1` of the core group. */
 function groupOf(apiVersion: string): string {
   const slash = apiVersion.indexOf('/')
   return slash === -1 ? '' : apiVersion.slice(0, slash)

@@ -1,3 +1,4 @@
+/** Sets `imagePullPolicy` by the rules of the config. */
 import type { Reference } from '../reference/reference.ts'
 
 export interface PullPolicyRule {
@@ -5,7 +6,7 @@ export interface PullPolicyRule {
   readonly set: string
 }
 
-/** The policy that the first matching rule sets for the final image, else what the pod has: the API server's default stays. */
+/** Returns the policy of the first rule that matches the final image, or the current policy. */
 export function pullPolicyFor(
   rules: readonly PullPolicyRule[],
   image: Reference,

@@ -1,29 +1,30 @@
-import type { Reference } from '../reference/reference.ts'
+/** Finds the pull secrets that Berth adds to a pod. */
 import { member } from '../../json/json.ts'
+import type { Reference } from '../reference/reference.ts'
 
 export interface PullSecretRule {
   readonly secret: string
-  /** Whether a kubelet would try this secret for the image. */
+  /** Returns true if a kubelet would use this secret for the image. */
   matches(image: Reference): boolean
 }
 
 /**
- * Pull secrets that the final images need and the pod has not got, each once, in the order of the rules. The pod's own
- * stay where they are, as do the service account's, which the API server has copied into the pod before webhooks run.
+ * Returns the pull secrets that the final images need and the pod does not list, in the order of the rules. The pod already
+ * lists those of its service account: the API server copies them before it calls webhooks.
  */
 export function missingPullSecrets(
   rules: readonly PullSecretRule[],
   pod: unknown,
   images: readonly Reference[],
 ): string[] {
-  const present = new Set(listedPullSecrets(pod))
+  const listed = new Set(listedPullSecrets(pod))
   const needed = rules
     .filter((rule) => images.some((image) => rule.matches(image)))
     .map(({ secret }) => secret)
-  return [...new Set(needed)].filter((secret) => !present.has(secret))
+  return [...new Set(needed)].filter((secret) => !listed.has(secret))
 }
 
-/** The names in the pod's list, each once. */
+/** Returns the names in `imagePullSecrets` of the pod, without duplicates. */
 export function listedPullSecrets(pod: unknown): string[] {
   const list = member(member(pod, 'spec'), 'imagePullSecrets')
   const names = Array.isArray(list) ? list.map((entry: unknown) => member(entry, 'name')) : []

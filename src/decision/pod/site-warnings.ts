@@ -1,37 +1,41 @@
-/** What people are told of a site: admission warnings, and the message of a refusal. */
+/** The admission warnings for a site, and the message of a denial. */
+import type { Reference } from '../reference/reference.ts'
 import { failedSteps } from '../resolve/describe-resolution.ts'
 import { isDenied } from '../resolve/resolution.ts'
 import type { SiteDecision } from './decide-sites.ts'
 
-/** What a person is warned of about one site. */
+/** Returns the admission warnings for one site. */
 export function warningsFor({ requested, site, resolution, why }: SiteDecision): string[] {
   if (resolution === null)
-    return why === '' ? [] : [`berth: ${site.name}: ${requested} is no image name: ${why}`]
-  const { domain } = resolution.original
-  const doubtful = ['none-found', 'first-unproved'].includes(resolution.reason)
-  // Silent about a registry that is none of ours to ask: it would be said of every such pod.
-  const notPinned =
+    return why === '' ? [] : [`berth: ${site.name}: ${requested} is not a valid image: ${why}`]
+  const isUnproved = ['none-found', 'first-unproved'].includes(resolution.reason)
+  // No warning if no registry was probed: every pod with an image of an unlisted registry would get it.
+  const isUnpinned =
     resolution.unpinned !== null &&
     resolution.steps.some(({ milliseconds }) => milliseconds !== null)
-  const lines: string[] = []
-  if (doubtful || notPinned || failedSteps(resolution).length > 0)
-    lines.push(`berth: ${requested}: ${why}`)
-  if (domain === '') lines.push(`berth: ${requested}: its host is no host name, so no row applies`)
-  else if (domain.toLowerCase() !== domain)
-    lines.push(`berth: ${requested}: ${domain} is not ${domain.toLowerCase()} to a runtime`)
-  return lines
+  const isWorthWarning = isUnproved || isUnpinned || failedSteps(resolution).length > 0
+  return [...(isWorthWarning ? [why] : []), ...hostWarnings(resolution.original)].map(
+    (warning) => `berth: ${requested}: ${warning}`,
+  )
 }
 
-/** Why a rule of the configuration refuses the pod; null when none does. */
+/** Returns warnings about a host that container runtimes read differently than people do. */
+export function hostWarnings({ domain }: Reference): string[] {
+  if (domain === '') return ['the part before the first / is not a valid host, so no row matches']
+  const lower = domain.toLowerCase()
+  return lower === domain ? [] : [`container runtimes do not treat ${domain} as ${lower}`]
+}
+
+/** Returns why a rule of the config denies the pod; null if none does. */
 export function deniedBy(decisions: readonly SiteDecision[]): string | null {
   const reasons = decisions.flatMap(({ requested, resolution, why }) => {
     if (resolution === null || !isDenied(resolution)) return []
     const rule =
       resolution.reason === 'row-denies'
-        ? `row ${resolution.row} says otherwise: deny`
-        : 'pin says unresolved: deny'
+        ? `row ${resolution.row} has otherwise: deny`
+        : 'pin has unresolved: deny'
     return [`${requested}: ${rule}; ${why}`]
   })
   if (reasons.length === 0) return null
-  return `berth: ${reasons.join('; ')}; mirror the image, or change the rule`
+  return `berth: ${reasons.join('; ')}; copy the image to a mirror, or change the rule`
 }

@@ -1,31 +1,53 @@
+/** The settings of a registry, and their defaults. */
 import type { EcrSettings } from '../../aws/ecr-settings.ts'
+import { apiHost } from '../../decision/fallback/registry-aliases.ts'
 
-/** Where a registry's credentials are kept, or who fetches them. */
+/** Where the credentials of a registry come from. */
 export type CredentialSettings =
-  /** A pull secret of Berth's own namespace, mounted as a directory of this name. */
+  /** A pull secret in Berth's own namespace, mounted as a directory of this name. */
   | { readonly kind: 'secret'; readonly name: string }
   /** A docker `config.json`. */
   | { readonly kind: 'dockerConfig'; readonly file: string }
-  /** A token of Amazon ECR, fetched through an AWS identity and a chain of roles. */
+  /** A token of Amazon ECR, fetched with an AWS identity and a chain of roles. */
   | EcrSettings
 
-/** How one registry is reached and trusted: an entry of `registries`, defaults filled in. */
+/** How Berth reaches and trusts one registry: an entry of `registries` with its defaults. */
 export interface RegistrySettings {
   /** As images write it, for example `anubis:32000`. */
   readonly host: string
-  /** Where Berth reaches it: an origin, http or https, perhaps with a path prefix. */
+  /** Where Berth reaches it: http or https, with an optional path prefix. */
   readonly endpoint: URL
-  /** Where nodes reach it, when that is neither the endpoint nor the host's own name. */
+  /** Where nodes reach it, if that is neither the endpoint nor the host. */
   readonly nodeEndpoint?: URL
+  /** True for a registry of the operator's own. */
   readonly mirror: boolean
-  /** False: taken for granted, never asked. */
+  /** False: Berth assumes that it has every image. */
   readonly probe: boolean
-  /** Where the credentials for Berth's own questions are; null for anonymous. */
+  /** The credentials for Berth's own requests; null for anonymous. */
   readonly credentials: CredentialSettings | null
-  /** PEM of a private CA that is trusted for this registry alone, beside the public ones. */
+  /** PEM of a private CA, trusted for this registry only, in addition to the public CAs. */
   readonly ca: string | null
-  /** Other hosts that may hand out tokens for this registry. */
+  /** Other hosts that may issue tokens for this registry. */
   readonly authHosts: readonly string[]
-  /** True: credentials may travel over plain HTTP to this registry. */
+  /** Whether credentials may be sent to it over plain HTTP. */
   readonly allowPlainHttpAuth: boolean
+}
+
+/** Returns the settings of a registry that the config does not describe, with the given endpoint. */
+export function registryDefaults(host: string, endpoint: URL): RegistrySettings {
+  return {
+    host,
+    endpoint,
+    mirror: false,
+    probe: true,
+    credentials: null,
+    ca: null,
+    authHosts: [],
+    allowPlainHttpAuth: false,
+  }
+}
+
+/** Returns the URL of a registry without `endpoint`: `https://HOST`, and https://registry-1.docker.io for docker.io. */
+export function defaultEndpoint(host: string): string {
+  return `https://${apiHost(host)}`
 }

@@ -90,8 +90,8 @@ describe('explain --no-probe -o json', () => {
 
     expect(warnings).toEqual([
       ['no dot and no port: this is the Docker Hub user anubis; did you mean anubis:32000/app?'],
-      ['the host is no host name, so no row applies'],
-      ['GHCR.IO is not ghcr.io to a runtime'],
+      ['the part before the first / is not a valid host, so no row matches'],
+      ['container runtimes do not treat GHCR.IO as ghcr.io'],
     ])
   })
 })

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { compilePattern, type ImagePattern } from '../../../src/decision/fallback/image-pattern.ts'
-import { indexRows } from '../../../src/decision/fallback/row-index.ts'
+import { createRowIndex } from '../../../src/decision/fallback/row-index.ts'
 
 const hosts = ['a.io', 'b.io', '*.io', 'localhost:5000']
 const segment = fc.constantFrom('x', 'y', 'x*', '*', '?', '**')
@@ -33,7 +33,7 @@ it('finds what looking at every row in turn would find', () => {
           ),
         )
 
-        expect(indexRows(compiled).find(reference, mirrorOnly)).toBe(scanned)
+        expect(createRowIndex(compiled).find(reference, mirrorOnly)).toBe(scanned)
       },
     ),
     { numRuns: 5_000 },
@@ -57,7 +57,7 @@ it('looks at one row for each of a hundred images among a thousand rows', () => 
   const rows = Array.from({ length: 1_000 }, (_, row) => [
     counted(row % 2 === 0 ? `docker.io/team-${row}/*` : `registry-${row}.example.com/**`),
   ])
-  const index = indexRows(rows)
+  const index = createRowIndex(rows)
   const found = Array.from({ length: 100 }, (_, image) => {
     const row = image * 10 + (image % 2)
     const [domain, path] =

@@ -146,7 +146,7 @@ describe('a created pod', () => {
       registries: registriesOf({}),
     })
 
-    expect(denied).toContain('quay.io/x:1: row ours says otherwise: deny; m.example absent (404)')
+    expect(denied).toContain('quay.io/x:1: row ours has otherwise: deny; m.example absent (404)')
   })
 
   it('stays unchanged when Berth has a bug', async () => {
@@ -298,7 +298,7 @@ describe('records that are expensive to read', () => {
     })
 
     expect(bugs).toEqual([])
-    expect(denied).toContain('row ours says otherwise: deny')
+    expect(denied).toContain('row ours has otherwise: deny')
   })
 
   it('are dropped when a new pod does not have their site', async () => {
@@ -601,7 +601,7 @@ describe('shadow mode', () => {
     })
 
     expect(denied).toBeNull()
-    expect(warnings[0]).toContain('says otherwise: deny')
+    expect(warnings[0]).toContain('has otherwise: deny')
   })
 })
 

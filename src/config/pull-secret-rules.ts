@@ -1,0 +1,33 @@
+/** Reads the `pullSecrets` rules of the config. */
+import { createKeyMatcher, isUsableKey } from '../credentials/docker-config-keys.ts'
+import { canonicalHost } from '../decision/fallback/registry-aliases.ts'
+import type { Config } from './config.ts'
+import type { ReportProblem } from './problem.ts'
+import type { ConfigInput } from './schema.ts'
+
+/** Returns the rules. Reports registries that no kubelet would match with an image. */
+export function readPullSecrets(
+  inputs: ConfigInput['pullSecrets'],
+  report: ReportProblem,
+): Config['pullSecrets'] {
+  return inputs.map(({ registries: keys, secret }, index) => {
+    for (const [position, key] of keys.entries()) {
+      const message = keyProblem(key)
+      if (message !== null) report('error', ['pullSecrets', index, 'registries', position], message)
+    }
+    const findKeys = createKeyMatcher(keys)
+    return { secret, matches: ({ domain, path }) => findKeys(domain, path).length > 0 }
+  })
+}
+
+function keyProblem(key: string): string | null {
+  const [host = ''] = key.replace(/^https?:\/\//, '').split('/', 1)
+  const isHost = URL.canParse(`https://${host.replaceAll('*', 'a')}`) && !/[?#]/.test(host)
+  if (host === '' || !isHost || !isUsableKey(key))
+    return `${key} is not a registry; write HOST, HOST:PORT or HOST/PATH`
+  if (canonicalHost(host) !== host && host !== 'index.docker.io')
+    return `kubelets do not use the key ${host} for Docker Hub; write ${canonicalHost(host)}`
+  return /[.:*]/.test(host) || host === 'localhost'
+    ? null
+    : `${host} has neither a dot nor a port, so it is not the host of any image; write ${host}:PORT`
+}

@@ -1,0 +1,82 @@
+/** Checks a value against the schema of the config file, and explains what does not fit. */
+import { closestWord } from '../text/did-you-mean.ts'
+import type { PathPart } from './problem.ts'
+import { type ConfigInput, configSchema } from './schema.ts'
+
+interface ShapeProblem {
+  readonly path: readonly PathPart[]
+  readonly message: string
+}
+
+export type ShapeResult =
+  | { readonly ok: true; readonly input: ConfigInput }
+  | { readonly ok: false; readonly problems: readonly ShapeProblem[] }
+
+/** Returns the value with defaults filled in, or every problem of its shape. */
+export function checkShape(value: unknown): ShapeResult {
+  const result = configSchema.safeParse(value, { reportInput: true })
+  if (result.success) return { ok: true, input: result.data }
+  const problems = result.error.issues.flatMap((issue): ShapeProblem[] => {
+    const path = issue.path as PathPart[]
+    if (issue.code !== 'unrecognized_keys') return [{ path, message: messageOf(issue) }]
+    // The schema gives the known keys in place of a message.
+    const known = issue.message.split(', ')
+    return issue.keys.map((key) => ({ path: [...path, key], message: unknownKey(key, known) }))
+  })
+  return { ok: false, problems }
+}
+
+type SchemaError = Exclude<ReturnType<typeof configSchema.safeParse>['error'], undefined>
+type SchemaIssue = SchemaError['issues'][number]
+
+function unknownKey(key: string, known: readonly string[]): string {
+  const closest = closestWord(key, known)
+  return closest === null
+    ? `unknown key; the keys here are ${known.join(', ')}`
+    : `unknown key; did you mean "${closest}"?`
+}
+
+function messageOf(issue: SchemaIssue): string {
+  // Other messages are written in the schema.
+  if (!/^(?:Invalid|Too) /.test(issue.message)) return issue.message
+  switch (issue.code) {
+    case 'invalid_type':
+      return issue.input === undefined
+        ? `the key is missing; it must be ${typeName(issue.expected)}`
+        : `must be ${typeName(issue.expected)}, not ${typeName(typeOf(issue.input))}`
+    case 'invalid_value': {
+      const values = issue.values.map(String)
+      const closest = closestWord(String(issue.input), values)
+      const hint = closest === null ? '' : `; did you mean "${closest}"?`
+      return `must be one of ${values.join(', ')}${hint}`
+    }
+    case 'too_small':
+      return issue.origin === 'number'
+        ? `must be at least ${issue.minimum}`
+        : `must not be empty${issue.origin === 'array' ? '; add at least one item' : ''}`
+    case 'too_big':
+      return `must be at most ${issue.maximum}${issue.origin === 'number' ? '' : ' characters long'}`
+    default:
+      return issue.message
+  }
+}
+
+const typeNames: Readonly<Record<string, string>> = {
+  array: 'a list',
+  object: 'a map',
+  record: 'a map',
+  string: 'text',
+  number: 'a number',
+  int: 'a whole number',
+  boolean: 'true or false',
+  null: 'empty',
+}
+
+function typeName(type: string): string {
+  return typeNames[type] ?? type
+}
+
+function typeOf(value: unknown): string {
+  if (value === null) return 'null'
+  return Array.isArray(value) ? 'array' : typeof value
+}

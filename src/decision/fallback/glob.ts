@@ -1,0 +1,44 @@
+/**
+ * Compiles globs over image names and tags. The only user of minimatch. Only `*`, `**`, `?` and `[…]` are on: minimatch
+ * has exponential cases with braces and extended globs (CVE-2026-26996, -27903, -27904).
+ */
+import { Minimatch } from 'minimatch'
+
+const options = {
+  nobrace: true,
+  noext: true,
+  nocomment: true,
+  nonegate: true,
+  dot: true,
+  platform: 'linux',
+} as const
+
+/** Each run of stars can multiply the work by the length of the name. `*.dkr.ecr.*.amazonaws.com/team/*` has three. */
+export const maxStars = 4
+
+/** Two `**` search a name of 128 segments in at most 128² steps. A third would make it 128³. */
+export const maxGlobstars = 2
+
+export function hasWildcard(text: string): boolean {
+  return /[*?[\]]/.test(text)
+}
+
+export function hasTooManyWildcards(glob: string): boolean {
+  const runs = glob.match(/\*+/g) ?? []
+  const globstars = glob.match(/\*\*/g) ?? []
+  return runs.length > maxStars || globstars.length > maxGlobstars
+}
+
+/** Compiles a glob that the caller has checked with `hasTooManyWildcards`. */
+export function compileGlob(glob: string): (text: string) => boolean {
+  const matcher = new Minimatch(glob, options)
+  return (text) => matcher.match(text)
+}
+
+/** Compiles a glob over tags, such as `latest` or `*-snapshot`. Returns null if it is not a valid glob. */
+export function compileTagGlob(glob: string): ((tag: string) => boolean) | null {
+  // A tag has at most 128 characters (distribution/reference).
+  if (glob === '' || glob.length > 128 || /[^A-Za-z0-9._*?[\]^-]/.test(glob)) return null
+  if (glob.includes('**') || hasTooManyWildcards(glob)) return null
+  return compileGlob(glob)
+}
