@@ -53,7 +53,7 @@ const owners: Readonly<Record<string, RegExp>> = {
   '@aws-sdk/client-ecr': /^aws\/sdk\.ts$/,
   '@aws-sdk/client-sts': /^aws\/sdk\.ts$/,
   selfsigned: /^webhook\/certificate\/self-signed\.ts$/,
-  zod: /^config\/schema\.ts$/,
+  zod: /^config\/schema(?:\/[a-z-]+)?\.ts$/,
   'cli-progress': /^cli\/output\/mirror-progress\.ts$/,
   'prom-client': /^telemetry\//,
   pino: /^telemetry\//,

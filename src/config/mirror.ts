@@ -29,10 +29,7 @@ export function readMirrorImages(
         `${image} has a tag or digest, and the entry also has \`tags\`, \`semver\` or \`newest\`; remove one of them`,
       )
     if (semver !== undefined && validRange(semver) === null)
-      reportError(
-        'semver',
-        `"${semver}" is not a version range; write for example ">=1.2 <2"`,
-      )
+      reportError('semver', `"${semver}" is not a version range; write for example ">=1.2 <2"`)
     const matchers = tags.map((tag) => compileTagGlob(tag))
     const invalid = tags.find((_, position) => matchers[position] === null)
     if (invalid !== undefined)

@@ -68,11 +68,7 @@ export function readCopies(
   }
 }
 
-function readSource(
-  text: string,
-  path: readonly PathPart[],
-  report: ReportProblem,
-): SourceName[] {
+function readSource(text: string, path: readonly PathPart[], report: ReportProblem): SourceName[] {
   const [, namespace, name] = sourcePattern.exec(text) ?? []
   if (namespace !== undefined && name !== undefined) return [{ namespace, name }]
   report('error', path, `"${text}" is not the source of a copy; write NAMESPACE/NAME`)

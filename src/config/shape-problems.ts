@@ -39,26 +39,31 @@ function unknownKey(key: string, known: readonly string[]): string {
 function messageOf(issue: SchemaIssue): string {
   // Other messages are written in the schema.
   if (!/^(?:Invalid|Too) /.test(issue.message)) return issue.message
-  switch (issue.code) {
-    case 'invalid_type':
-      return issue.input === undefined
-        ? `the key is missing; it must be ${typeName(issue.expected)}`
-        : `must be ${typeName(issue.expected)}, not ${typeName(typeOf(issue.input))}`
-    case 'invalid_value': {
-      const values = issue.values.map(String)
-      const closest = closestWord(String(issue.input), values)
-      const hint = closest === null ? '' : `; did you mean "${closest}"?`
-      return `must be one of ${values.join(', ')}${hint}`
-    }
-    case 'too_small':
-      return issue.origin === 'number'
-        ? `must be at least ${issue.minimum}`
-        : `must not be empty${issue.origin === 'array' ? '; add at least one item' : ''}`
-    case 'too_big':
-      return `must be at most ${issue.maximum}${issue.origin === 'number' ? '' : ' characters long'}`
-    default:
-      return issue.message
+  if (issue.code === 'invalid_type') {
+    const expected = typeName(issue.expected)
+    if (issue.input === undefined) return `the key is missing; it must be ${expected}`
+    return issue.expected === 'int' && typeof issue.input === 'number'
+      ? `must be ${expected}`
+      : `must be ${expected}, not ${typeName(typeOf(issue.input))}`
   }
+  if (issue.code === 'invalid_value') {
+    const values = issue.values.map(String)
+    const closest = closestWord(String(issue.input), values)
+    const hint = closest === null ? '' : `; did you mean "${closest}"?`
+    return `must be one of ${values.join(', ')}${hint}`
+  }
+  if (issue.code === 'too_small') {
+    if (issue.origin === 'number') return `must be at least ${issue.minimum}`
+    return issue.origin === 'array'
+      ? 'must not be empty; add at least one item'
+      : 'must not be empty'
+  }
+  if (issue.code === 'too_big') {
+    return issue.origin === 'number'
+      ? `must be at most ${issue.maximum}`
+      : `must have at most ${issue.maximum} characters`
+  }
+  return issue.message
 }
 
 const typeNames: Readonly<Record<string, string>> = {

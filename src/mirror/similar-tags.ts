@@ -1,4 +1,5 @@
 /** Tags that somebody may have meant. */
+import { editDistance } from '../text/did-you-mean.ts'
 
 /** All tags, those most like the wanted one first; equally like ones the newest-looking first. Pure. */
 export function similarTags(wanted: string, tags: readonly string[]): readonly string[] {
@@ -16,21 +17,5 @@ function distance(wanted: string, tag: string): number {
   if (tag.startsWith(wanted) || wanted.startsWith(tag)) {
     return Math.abs(tag.length - wanted.length) / 2
   }
-  return levenshtein(wanted, tag)
-}
-
-/** Insertions, deletions and replacements from one text to the other (Levenshtein 1965), in one row of memory. */
-function levenshtein(one: string, other: string): number {
-  const row = Array.from({ length: other.length + 1 }, (_, index) => index)
-  for (let i = 1; i <= one.length; i++) {
-    let diagonal = row[0] ?? 0
-    row[0] = i
-    for (let j = 1; j <= other.length; j++) {
-      const above = row[j] ?? 0
-      const replaced = diagonal + (one[i - 1] === other[j - 1] ? 0 : 1)
-      row[j] = Math.min(above + 1, (row[j - 1] ?? 0) + 1, replaced)
-      diagonal = above
-    }
-  }
-  return row[other.length] ?? 0
+  return editDistance(wanted, tag)
 }

@@ -35,7 +35,7 @@ describe('a command line that is wrong', () => {
     [
       ['explain', 'nginx', '--config', '/nowhere.yaml'],
       2,
-      'berth: config-unreadable: /nowhere.yaml cannot be read: ENOENT',
+      'berth: config-unreadable: cannot read the config file /nowhere.yaml (ENOENT)',
     ],
     [
       [
@@ -125,8 +125,8 @@ describe('check', () => {
     const { code, stdout, stderr } = await berth(['check', '--config', file])
 
     expect([code, stdout]).toEqual([2, ''])
-    expect(stderr).toContain(`${file}:3:1: error: mode is not one of enforce, observe`)
-    expect(stderr).toContain(`${file}:4:1: error: fallbak is not known here`)
+    expect(stderr).toContain(`${file}:3:1: error: mode: must be one of enforce, observe`)
+    expect(stderr).toContain(`${file}:4:1: error: fallbak: unknown key; did you mean "fallback"?`)
   })
 
   it.each([
@@ -158,7 +158,7 @@ describe('check', () => {
           path: 'mode',
           line: 3,
           column: 1,
-          message: 'is not one of enforce, observe',
+          message: 'must be one of enforce, observe',
         },
       ],
       warnings: [],

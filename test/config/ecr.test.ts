@@ -26,7 +26,7 @@ const credentialsOf = (yaml: string, host = registryHost) =>
   configOf(yaml).registries.get(host)?.credentials
 
 describe('credentials.ecr', () => {
-  it('needs nothing but the name of the host', () => {
+  it('takes the region from the host', () => {
     expect(credentialsOf(registry('{}'))).toEqual({
       kind: 'ecr',
       region: 'us-east-1',
@@ -39,7 +39,7 @@ describe('credentials.ecr', () => {
     })
   })
 
-  it('takes a chain, an identity, and endpoints', () => {
+  it('reads the chain, the identity and the endpoints', () => {
     const ecr = `{ webIdentity: { roleArn: "${firstRole}", tokenFile: token }, chain: ["${secondRole}", { roleArn: "${firstRole}", externalId: x7 }], sessionName: pulls, endpoints: { sts: "https://sts.internal", ecr: "http://127.0.0.1:1" } }`
 
     expect(credentialsOf(registry(ecr))).toMatchObject({
@@ -53,13 +53,13 @@ describe('credentials.ecr', () => {
     })
   })
 
-  it('knows FIPS and dual-stack hosts by their names', () => {
+  it('recognizes FIPS and dual-stack hosts by their names', () => {
     const host = '818140567777.dkr-ecr-fips.us-east-1.on.aws'
 
     expect(credentialsOf(registry('{}', host), host)).toMatchObject({ fips: true, dualStack: true })
   })
 
-  it('serves a host of another name, if the region is given', () => {
+  it('accepts another host with a region', () => {
     expect(
       credentialsOf(registry('{ region: eu-west-1 }', 'images.example'), 'images.example'),
     ).toMatchObject({
@@ -70,26 +70,26 @@ describe('credentials.ecr', () => {
   it.each([
     [
       registry('{}', 'images.example'),
-      'images.example, whose name tells no region; say ecr.region',
+      'the host images.example does not contain an AWS region; set ecr.region',
     ],
-    [registry('{}', 'public.ecr.aws'), 'the public gallery, which needs no account'],
-    [registry('{ region: eu-west-1 }'), 'say region eu-west-1, and'],
-    [registry('{ region: nowhere }'), 'is no region, for example us-east-1'],
-    [registry('{ chain: ["arn:aws:iam::1:role/x"] }'), 'chain[0] is no ARN of a role'],
+    [registry('{}', 'public.ecr.aws'), 'Amazon ECR Public needs no account'],
+    [registry('{ region: eu-west-1 }'), 'ecr.region is eu-west-1, but the host'],
+    [registry('{ region: nowhere }'), 'not an AWS region; write for example us-east-1'],
+    [registry('{ chain: ["arn:aws:iam::1:role/x"] }'), 'chain[0]: not the ARN of an IAM role'],
     [
       registry('{ chain: ["arn:aws:sts::606639739464:assumed-role/x/y"] }'),
-      'chain[0] is no ARN of a role',
+      'chain[0]: not the ARN of an IAM role',
     ],
-    [registry('{ sessionName: "a b" }'), 'is no name of a session'],
+    [registry('{ sessionName: "a b" }'), 'not a valid session name'],
     [
       registry('{ endpoints: { sts: "http://sts.example" } }'),
-      'the endpoint http://sts.example, which is no https URL',
+      'ecr.endpoints.sts is http://sts.example; it must be an https URL',
     ],
     [
       registry('{ endpoints: { ecr: "https://u:canary@e.example" } }'),
-      'the endpoint https://e.example, which',
+      'ecr.endpoints.ecr is https://e.example; it must be',
     ],
-    [registry('{ endpoints: { ecr: "http://127.evil.example" } }'), 'which is no https URL'],
+    [registry('{ endpoints: { ecr: "http://127.evil.example" } }'), 'it must be an https URL'],
     [
       registry(
         `{ staticKeys: { secret: a }, webIdentity: { roleArn: "${firstRole}", tokenFile: t } }`,
@@ -98,13 +98,13 @@ describe('credentials.ecr', () => {
     ],
     [
       registry('{ keys: x }'),
-      'is not known here; known: region, webIdentity, staticKeys, chain, sessionName, endpoints',
+      'ecr.keys: unknown key; the keys here are region, webIdentity, staticKeys, chain, sessionName, endpoints',
     ],
-    ['registries: [{ host: a.io, credentials: { file: x } }]', 'is none of `secret: NAME`'],
-  ])('%s', (yaml, want) => {
+    ['registries: [{ host: a.io, credentials: { file: x } }]', 'must be one of `secret: NAME`'],
+  ])('reports %s', (yaml, expected) => {
     const found = problems(yaml)
 
-    expect(found.join('\n')).toContain(want)
+    expect(found.join('\n')).toContain(expected)
     expect(found.join('\n')).not.toContain('canary')
   })
 })
@@ -114,18 +114,18 @@ describe('a pull-through cache', () => {
     ['nginx', 'docker-hub/library/nginx:latest'],
     ['freeipa/freeipa-server:fedora-39', 'docker-hub/freeipa/freeipa-server:fedora-39'],
     ['quay.io/a/b/c:1', 'quay/a/b/c:1'],
-  ])('of %s is a template with the prefix of its rule', (image, want) => {
+  ])('is a template with the prefix of the rule: %s', (image, expected) => {
     const { table } = configOf(
       `fallback: [{ name: hub, images: ["docker.io/**"], try: ["${registryHost}/docker-hub/{path}"] }, { name: quay, images: ["quay.io/**"], try: ["${registryHost}/quay/{path}"] }]`,
     )
     const { candidates } = selectCandidates(table, referenceOf(image), 'default')
 
-    expect(candidates.map((each) => each.image)).toEqual([`${registryHost}/${want}`])
+    expect(candidates.map((each) => each.image)).toEqual([`${registryHost}/${expected}`])
   })
 })
 
 describe('ecrTokens', () => {
-  it('takes the chain of each host, or its own for all of them', () => {
+  it('uses the settings of each host, or its own for all hosts', () => {
     const { ecrTokens } = configOf(
       `${registry('{ chain: [] }')}\necrTokens: [{ secret: own, registries: ["${registryHost}"] }, { secret: other, registries: ["606639739464.dkr.ecr.eu-west-1.amazonaws.com"], ecr: { chain: ["${secondRole}"] } }]`,
     )
@@ -142,22 +142,22 @@ describe('ecrTokens', () => {
   it.each([
     [
       `ecrTokens: [{ secret: s, registries: ["${registryHost}"] }]`,
-      `f:3:39: error: ecrTokens[0].registries[0] ${registryHost} has no \`credentials: { ecr: … }\` of its own`,
+      `f:3:39: error: ecrTokens[0].registries[0]: the registry ${registryHost} has no \`credentials: { ecr: … }\``,
     ],
     [
       `ecrTokens: [{ secret: s, registries: ["${registryHost}"], ecr: {} }, { secret: s, registries: ["${registryHost}"], ecr: {} }]`,
-      'ecrTokens[1].secret s is kept by an earlier entry',
+      'ecrTokens[1].secret: an earlier entry has the secret s',
     ],
     [
       'ecrTokens: [{ secret: s, registries: [ghcr.io], ecr: {} }]',
-      'ghcr.io, whose name tells no region',
+      'the host ghcr.io does not contain an AWS region',
     ],
     [
       'ecrTokens: [{ secret: s, registries: [a.io], ecr: { chain: [1] } }]',
-      'ecrTokens[0].ecr.chain[0] is neither the ARN of a role nor',
+      'ecrTokens[0].ecr.chain[0]: must be the ARN of a role, or',
     ],
-    ['ecrTokens: [{ secret: s, registries: [] }]', 'is empty; it needs at least one'],
-  ])('%s', (yaml, want) => {
-    expect(problems(yaml).join('\n')).toContain(want)
+    ['ecrTokens: [{ secret: s, registries: [] }]', 'must not be empty; add at least one item'],
+  ])('reports %s', (yaml, expected) => {
+    expect(problems(yaml).join('\n')).toContain(expected)
   })
 })

@@ -22,7 +22,7 @@ function configOf(yaml: string) {
 }
 
 describe('defaults', () => {
-  it('fill in what a config leaves out', () => {
+  it('complete an empty config', () => {
     const config = configOf('')
 
     expect(config).toMatchObject({
@@ -34,7 +34,7 @@ describe('defaults', () => {
     expect([config.registries.size, config.table.rows.length]).toEqual([0, 0])
   })
 
-  it('reach Docker Hub where it answers, and any other registry over https', () => {
+  it('use https, and registry-1.docker.io for docker.io', () => {
     const { registries } = configOf(
       'registries: [{ host: docker.io }, { host: "anubis:32000", endpoint: "http://anubis:32000", mirror: true }]\nfallback: [{ name: a, images: [quay.io/x], try: ["ghcr.io/{path}"] }]',
     )
@@ -48,10 +48,18 @@ describe('defaults', () => {
     ])
   })
 
-  it('let no host be contacted that a template takes from the pod', () => {
+  it('do not allow to contact the host of {host}', () => {
     expect([
       ...configOf('fallback: [{ name: a, images: ["**"], try: ["{host}/{path}"] }]').registries,
     ]).toEqual([])
+  })
+
+  it('are the same for a registry in `try` as for a listed one', () => {
+    const row = 'fallback: [{ name: a, images: [quay.io/x], try: ["ghcr.io/{path}"] }]'
+    const inTry = configOf(row).registries.get('ghcr.io')
+    const listed = configOf(`registries: [{ host: ghcr.io }]\n${row}`).registries.get('ghcr.io')
+
+    expect(inTry).toEqual(listed)
   })
 
   it('match pull secrets as a kubelet does', () => {
@@ -67,92 +75,112 @@ describe('defaults', () => {
   })
 })
 
-describe('problems have a place, a rule and a fix', () => {
+describe('problems', () => {
   it.each([
     [
       'registries: [{ hots: a.example }]',
       [
-        'f:3:14: error: registries[0].host is missing; it is text',
-        'f:3:16: error: registries[0].hots is not known here; known: host, endpoint, nodeEndpoint, mirror, probe, credentials, ca, authHosts, allowPlainHttpAuth',
+        'f:3:14: error: registries[0].host: the key is missing; it must be text',
+        'f:3:16: error: registries[0].hots: unknown key; did you mean "host"?',
+      ],
+    ],
+    ['fallbak: []', ['f:3:1: error: fallbak: unknown key; did you mean "fallback"?']],
+    [
+      'rules: []',
+      [
+        'f:3:1: error: rules: unknown key; the keys here are apiVersion, kind, registries, fallback, pin, pullPolicy, pullSecrets, ecrTokens, pullFailures, workloads, mirror, pullSecretCopies, mode, tests',
       ],
     ],
     [
-      'fallbak: []',
+      'pin: { tag: [latest], unresolvd: deny }',
       [
-        'f:3:1: error: fallbak is not known here; known: apiVersion, kind, registries, fallback, pin, pullPolicy, pullSecrets, ecrTokens, pullFailures, workloads, mirror, pullSecretCopies, mode, tests',
+        'f:3:8: error: pin.tag: unknown key; did you mean "tags"?',
+        'f:3:23: error: pin.unresolvd: unknown key; did you mean "unresolved"?',
       ],
     ],
-    ['mode: dry', ['f:3:1: error: mode is not one of enforce, observe']],
-    ['pin: { tags: latest }', ['f:3:8: error: pin.tags is text, and should be a list']],
+    ['mode: dry', ['f:3:1: error: mode: must be one of enforce, observe']],
+    [
+      'mode: observer',
+      ['f:3:1: error: mode: must be one of enforce, observe; did you mean "observe"?'],
+    ],
+    ['pin: { tags: latest }', ['f:3:8: error: pin.tags: must be a list, not text']],
+    ['mirror: { atOnce: 33 }', ['f:3:11: error: mirror.atOnce: must be at most 32']],
+    ['mirror: { atOnce: 0 }', ['f:3:11: error: mirror.atOnce: must be at least 1']],
+    ['mirror: { quotaFloor: 1.5 }', ['f:3:11: error: mirror.quotaFloor: must be a whole number']],
     [
       'fallback:\n  - name: a\n    images: [docker.io/x]\n    tags: { latest: 1.10 }\n    try: [quay.io/x]',
-      ['f:6:13: error: fallback[0].tags.latest is not text; write a tag in quotes: "1.10"'],
+      [
+        'f:6:13: error: fallback[0].tags.latest: the tag is not text; write it in quotes, for example "1.10"',
+      ],
     ],
     [
       'fallback:\n  - name: a\n    images: [anubis/**]\n    try: ["quay.io/{pth}"]',
       [
-        'f:6:11: error: fallback[0].try[0] has {pth}; templates know {host}, {path}, {name} and {namespace}',
-        'f:5:14: error: fallback[0].images[0] can never match: `anubis` has no dot and no port, so it is a Docker Hub user and not a host; write docker.io/anubis/**, or anubis:PORT/**',
+        'f:5:14: error: fallback[0].images[0]: the pattern can never match: `anubis` has neither a dot nor a port, so it is a Docker Hub user and not a host; write docker.io/anubis/**, or anubis:PORT/**',
+        'f:6:11: error: fallback[0].try[0]: unknown variable {pth}; templates support {host}, {path}, {name} and {namespace}',
       ],
     ],
     [
       'fallback: [{ name: a, images: [x.io/a], try: [y.io/a] }, { name: a, images: [x.io/b], try: [y.io/b] }]',
       [
-        'f:3:60: error: fallback[1].name a is the name of an earlier row; rows are told apart by it',
+        'f:3:60: error: fallback[1].name: an earlier row has the name a; give each row its own name',
       ],
     ],
     [
       'registries: [{ host: m.io, mirror: true }]\nfallback: [{ name: a, images: ["m.io/**"], try: ["m.io/{host}/{path}"] }]',
       [
         expect.stringMatching(
-          /^f:4:50: error: fallback\[0\]\.try\[0\] makes names that row a rewrites again/,
+          /^f:4:50: error: fallback\[0\]\.try\[0\]: the template makes images that row a rewrites again/,
         ),
       ],
     ],
     [
       'registries: [{ host: a.io }, { host: a.io }]',
-      ['f:3:32: error: registries[1].host a.io is listed twice; join the two entries'],
+      ['f:3:32: error: registries[1].host: a.io is in the list twice; merge the two entries'],
     ],
     [
       'registries: [{ host: 0x7f.1 }]',
-      ['f:3:16: error: registries[0].host 0x7f.1 would be contacted as 127.0.0.1; write that'],
+      ['f:3:16: error: registries[0].host: 0x7f.1 is the address 127.0.0.1; write 127.0.0.1'],
     ],
     [
       'registries: [{ host: a.io, endpoint: "http://2130706433" }]',
       [
-        'f:3:28: error: registries[0].endpoint 2130706433 would be contacted as 127.0.0.1; write that',
+        'f:3:28: error: registries[0].endpoint: 2130706433 is the address 127.0.0.1; write 127.0.0.1',
       ],
     ],
     [
       'registries: [{ host: a.io/x }]',
       [
-        'f:3:16: error: registries[0].host a.io/x is not a host; write it as images do, for example anubis:32000',
+        'f:3:16: error: registries[0].host: a.io/x is not a host; write it as in images, for example anubis:32000',
       ],
     ],
     [
       'registries: [{ host: a.io, endpoint: "ftp://a.io" }]',
-      [expect.stringContaining('endpoint ftp://a.io is not a URL; write http://HOST:PORT')],
+      [expect.stringContaining('endpoint: ftp://a.io is not a URL; write http://HOST:PORT')],
     ],
     [
       'registries: [{ host: a.io, endpoint: "https://u:p@a.io" }]',
-      [expect.stringContaining('without user')],
+      [expect.stringContaining('must not have a user')],
     ],
     [
       'registries: [{ host: a.io, endpoint: "http://a.io", credentials: { secret: s } }]',
-      [expect.stringContaining('credentials would be sent over plain HTTP')],
+      [expect.stringContaining('credentials: the credentials would be sent over plain HTTP')],
     ],
     [
       'registries: [{ host: a.io, credentials: { secret: S_ } }]',
-      [expect.stringContaining('credentials.secret is no name')],
+      [expect.stringContaining('credentials.secret: not a valid name of a Secret')],
     ],
     [
       'registries: [{ host: a.io, ca: missing.pem }]',
-      [expect.stringContaining('/nowhere/missing.pem cannot be read as a PEM certificate')],
+      [expect.stringContaining('cannot read a PEM certificate from /nowhere/missing.pem')],
     ],
-    ['pin: { tags: ["{a,b}"] }', [expect.stringContaining('pin.tags[0] is no glob over tags')]],
+    [
+      'pin: { tags: ["{a,b}"] }',
+      [expect.stringContaining('pin.tags[0]: "{a,b}" is not a glob for tags')],
+    ],
     [
       'pullSecrets: [{ registries: [a.io], secret: Bad_Name }]',
-      [expect.stringContaining('pullSecrets[0].secret is no name for a Secret')],
+      [expect.stringContaining('pullSecrets[0].secret: not a valid name of a Secret')],
     ],
     [
       'registries: [{ host: a.io, endpoint: "https:anubis:32000" }]',
@@ -160,7 +188,7 @@ describe('problems have a place, a rule and a fix', () => {
     ],
     [
       'registries: [{ host: a.io, authHosts: ["https://b.io/token"] }]',
-      [expect.stringContaining('authHosts has https://b.io/token, which is not a host')],
+      [expect.stringContaining('authHosts: https://b.io/token is not a host')],
     ],
     [
       'pullSecrets: [{ registries: [anubis], secret: s }]',
@@ -173,58 +201,58 @@ describe('problems have a place, a rule and a fix', () => {
     ...['anubis:port', 'reg.exampl?', 'r[a-f]g.example', 'ghcr.io/%zz', '[1:2]:5000', 'a:1:2'].map(
       (key): [string, unknown[]] => [
         `pullSecrets: [{ registries: ["${key}"], secret: s }]`,
-        [expect.stringContaining(`${key} is no registry`)],
+        [expect.stringContaining(`${key} is not a registry`)],
       ],
     ),
     [
       'fallback:\n  - name: a\n    images: [quay.io/x]\n    tags: { 1.20: "1.20-bookworm" }\n    try: [m.io/x]',
-      ['f:6:13: error: the key 1.20 is not text: write it in quotes'],
+      ['f:6:13: error: the key 1.20 is not text; write it in quotes: "1.20"'],
     ],
     [
       'fallback: [{ name: a, images: [], try: [m.io/x] }]',
-      [expect.stringContaining('images is empty; it needs at least one')],
+      [expect.stringContaining('images: must not be empty; add at least one item')],
     ],
-    ['a: b: c', [expect.stringMatching(/^f:3:\d+: error: .*mend the YAML here$/)]],
+    ['a: b: c', [expect.stringMatching(/^f:3:\d+: error: invalid YAML: /)]],
     [
       'mode: enforce\nmode: observe',
-      [expect.stringMatching(/^f:4:1: error: Map keys must be unique/)],
+      [expect.stringMatching(/^f:4:1: error: invalid YAML: Map keys must be unique/)],
     ],
-  ])('%s', (yaml, want) => {
-    expect(problems(yaml)).toEqual(want)
+  ])('are reported: %s', (yaml, expected) => {
+    expect(problems(yaml)).toEqual(expected)
   })
 
   it.each([
     ['', /the file is empty; begin with apiVersion/],
-    ['kind: BerthConfig', /apiVersion is missing; write berth.dev\/v1alpha1/],
-    ['apiVersion: v1', /apiVersion is not berth.dev\/v1alpha1/],
-    ['[]', /should be a map/],
-    ['x', /should be a map/],
+    ['kind: BerthConfig', /apiVersion: the key is missing; write berth.dev\/v1alpha1/],
+    ['apiVersion: v1', /apiVersion: must be berth.dev\/v1alpha1/],
+    ['[]', /must be a map/],
+    ['x', /must be a map/],
     [
       `a: &a [1]\n${Array.from({ length: 200 }, (_, i) => `b${i}: &b${i} [*a, *a]`).join('\n')}\nc: [${Array.from({ length: 200 }, (_, i) => `*b${i}`).join(',')}]`,
-      /alias|not known/,
+      /alias|unknown key/,
     ],
-    ['\u0000', /YAML|should be a map/],
-    ['x'.repeat(5_000_000), /longer than/],
-  ])('a file that is no config at all: %.40s', (text, want) => {
+    ['\u0000', /YAML|must be a map/],
+    ['x'.repeat(5_000_000), /more than/],
+  ])('are reported for a file that is not a config: %.40s', (text, expected) => {
     const result = readConfig(text, '/nowhere')
 
     expect(
       result.ok ? '' : result.problems.map((problem) => formatProblem('f', problem)).join('\n'),
-    ).toMatch(want)
+    ).toMatch(expected)
   })
 
-  it('take a byte order mark for what it is', () => {
+  it('do not include a byte order mark', () => {
     expect(readConfig(`\uFEFF${head}`, '/nowhere').ok).toBe(true)
   })
 
   it.each([
     [
       'fallback: [{ name: a, images: [nginx], try: [quay.io/x] }]',
-      'means docker.io/library/nginx; write it in full',
+      'nginx means docker.io/library/nginx; write the full form',
     ],
     [
       'fallback: [{ name: a, images: ["registry-1.docker.io/**"], try: ["docker.io/{path}"] }]',
-      'means docker.io/**; write it in full',
+      'registry-1.docker.io/** means docker.io/**; write the full form',
     ],
     [
       'registries: [{ host: "anubis:32000" }]\nfallback: [{ name: a, images: [anubis/app], try: [quay.io/x] }]',
@@ -232,27 +260,27 @@ describe('problems have a place, a rule and a fix', () => {
     ],
     [
       'registries: [{ host: a.io, credentials: { dockerConfig: missing.json } }]',
-      'credentials names /nowhere/missing.json, which is not there',
+      'credentials: the file /nowhere/missing.json does not exist',
     ],
-    ['registries: [{ host: index.docker.io }]', 'means docker.io; write that'],
+    ['registries: [{ host: index.docker.io }]', 'index.docker.io means docker.io; write docker.io'],
     ['registries: [{ host: GHCR.IO }]', 'GHCR.IO has upper-case letters'],
-  ])('doubts are warnings: %s', (yaml, want) => {
+  ])('are warnings: %s', (yaml, expected) => {
     expect(
       problems(yaml)
         .filter((each) => each.includes('warning'))
         .join('\n'),
-    ).toContain(want)
+    ).toContain(expected)
   })
 })
 
 describe('files', () => {
-  it.each(['anubis', 'freeipa'])('the example %s is valid', (name) => {
+  it.each(['anubis', 'freeipa'])('include the valid example %s', (name) => {
     const file = new URL(`../../webhook-config/examples/${name}.yaml`, import.meta.url).pathname
 
     expect(loadConfig(file).table.rows.length).toBeGreaterThan(0)
   })
 
-  it('that is missing is named', () => {
+  it('are named in the error if they are missing', () => {
     expect(() => loadConfig('/nowhere/berth.yaml')).toThrow(
       expect.objectContaining({
         code: 'config-unreadable',
@@ -261,7 +289,7 @@ describe('files', () => {
     )
   })
 
-  it('that is wrong has every problem in the message', () => {
+  it('with errors are rejected with all problems', () => {
     const file = join(mkdtempSync(join(tmpdir(), 'berth-test-')), 'berth.yaml')
     writeFileSync(file, `${head}registries: [{ host: "a b" }, { host: "c d" }]`)
 
@@ -273,7 +301,19 @@ describe('files', () => {
     )
   })
 
-  it('the JSON Schema is the one that the code makes', () => {
+  it('include a JSON Schema with a description for every key', () => {
+    const undescribed: string[] = []
+    JSON.stringify(jsonSchema(), (key, value: unknown) => {
+      if (key === 'properties' && typeof value === 'object' && value !== null)
+        for (const [name, property] of Object.entries(value as Record<string, object>))
+          if (!('description' in property)) undescribed.push(name)
+      return value
+    })
+
+    expect(undescribed).toEqual([])
+  })
+
+  it('include the JSON Schema of the code (npm run schema)', () => {
     const file = new URL('../../webhook-config/berth.schema.json', import.meta.url)
 
     expect(JSON.parse(readFileSync(file, 'utf8'))).toEqual(JSON.parse(JSON.stringify(jsonSchema())))

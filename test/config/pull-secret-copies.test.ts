@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { readConfig } from '../../src/config/load.ts'
+import { problemText } from '../../src/config/problem.ts'
 
 function read(body: string) {
   return readConfig(
@@ -10,10 +11,10 @@ function read(body: string) {
 
 function problems(body: string): string[] {
   const result = read(body)
-  return result.ok ? [] : result.problems.map(({ path, message }) => `${path} ${message}`)
+  return result.ok ? [] : result.problems.map(problemText)
 }
 
-function chooser(namespaces: string) {
+function selectorOf(namespaces: string) {
   const result = read(`  copies: [{ name: a, from: [b/c], namespaces: ${namespaces} }]`)
   if (!result.ok) throw new Error(JSON.stringify(result.problems))
   const [copy] = result.config.pullSecretCopies.copies
@@ -21,11 +22,11 @@ function chooser(namespaces: string) {
 }
 
 describe('namespaces', () => {
-  it('are whole names: a pattern matches from the first to the last letter', () => {
-    const chooses = chooser("['app', 'team-*', 'x.y']")
+  it('match as whole names', () => {
+    const matches = selectorOf("['app', 'team-*', 'x.y']")
 
-    expect(['app', 'team-a', 'team-'].map((name) => chooses(name))).toEqual([true, true, true])
-    expect(['my-app', 'app2', 'a-team-a', 'xay'].map((name) => chooses(name))).toEqual([
+    expect(['app', 'team-a', 'team-'].map((name) => matches(name))).toEqual([true, true, true])
+    expect(['my-app', 'app2', 'a-team-a', 'xay'].map((name) => matches(name))).toEqual([
       false,
       false,
       false,
@@ -33,12 +34,12 @@ describe('namespaces', () => {
     ])
   })
 
-  it('are chosen by label, and by name too where both are given', () => {
-    const chooses = chooser("{ names: ['t*'], selector: { matchLabels: { pull: 'yes' } } }")
+  it('match by label, and by name if both are given', () => {
+    const matches = selectorOf("{ names: ['t*'], selector: { matchLabels: { pull: 'yes' } } }")
 
-    expect(chooses('team', { pull: 'yes' })).toBe(true)
-    expect(chooses('team', { pull: 'no' })).toBe(false)
-    expect(chooses('other', { pull: 'yes' })).toBe(false)
+    expect(matches('team', { pull: 'yes' })).toBe(true)
+    expect(matches('team', { pull: 'no' })).toBe(false)
+    expect(matches('other', { pull: 'yes' })).toBe(false)
   })
 
   it.each([
@@ -46,35 +47,41 @@ describe('namespaces', () => {
     ['NotIn', "{ key: a, operator: NotIn, values: ['1'] }", [false, true, true]],
     ['Exists', '{ key: a, operator: Exists }', [true, true, false]],
     ['DoesNotExist', '{ key: a, operator: DoesNotExist }', [false, false, true]],
-  ])('know the operator %s as Kubernetes does', (_, expression, want) => {
-    const chooses = chooser(`{ selector: { matchExpressions: [${expression}] } }`)
+  ])('match the operator %s as in Kubernetes', (_, expression, expected) => {
+    const matches = selectorOf(`{ selector: { matchExpressions: [${expression}] } }`)
 
-    expect([{ a: '1' }, { a: '2' }, {}].map((labels) => chooses('n', labels))).toEqual(want)
+    expect([{ a: '1' }, { a: '2' }, {}].map((labels) => matches('n', labels))).toEqual(expected)
   })
 })
 
-describe('what is wrong', () => {
+describe('problems', () => {
   it.each([
-    ['[{ name: A, from: [b/c], namespaces: [x] }]', 'copies[0].name is no name for a Secret'],
-    ['[{ name: a, from: [c], namespaces: [x] }]', 'from[0] c is no source; write NAMESPACE/NAME'],
-    ['[{ name: a, from: [], namespaces: [x] }]', 'from is empty'],
-    ['[{ name: a, from: [b/c], namespaces: x }]', 'namespaces is neither a list of names'],
-    ['[{ name: a, from: [b/c], namespaces: [kube-system] }]', "the control plane's namespaces"],
-    ['[{ name: a, from: [b/c], namespaces: ["{a,b}*"] }]', 'is no glob over names'],
+    ['[{ name: A, from: [b/c], namespaces: [x] }]', 'copies[0].name: not a valid name of a Secret'],
+    [
+      '[{ name: a, from: [c], namespaces: [x] }]',
+      'from[0]: "c" is not the source of a copy; write NAMESPACE/NAME',
+    ],
+    ['[{ name: a, from: [], namespaces: [x] }]', 'from: must not be empty'],
+    ['[{ name: a, from: [b/c], namespaces: x }]', 'namespaces: must be a list of names'],
+    [
+      '[{ name: a, from: [b/c], namespaces: [kube-system] }]',
+      'does not copy secrets to namespaces of the control plane; remove kube-system',
+    ],
+    ['[{ name: a, from: [b/c], namespaces: ["{a,b}*"] }]', 'is not a glob for names'],
     ['[{ name: a-dockercfg-b, from: [b/c], namespaces: [x] }]', 'OpenShift'],
     [
       '[{ name: a, from: [b/c], namespaces: [x] }, { name: a, from: [b/d], namespaces: [y] }]',
-      'copied already',
+      'an earlier entry has the name a',
     ],
-  ])('%s', (copies, words) => {
+  ])('are reported: %s', (copies, words) => {
     expect(problems(`  copies: ${copies}`).join('\n')).toContain(words)
   })
 
-  it('globs have no Role each', () => {
+  it('include globs with rbac: namespaced', () => {
     const copies = "[{ name: a, from: [b/c], namespaces: ['x*'] }]"
 
     expect(problems(`  rbac: namespaced\n  copies: ${copies}`)).toEqual([
-      'pullSecretCopies.copies[0].namespaces has globs or a selector; with `rbac: namespaced` write each name out',
+      'pullSecretCopies.copies[0].namespaces: `rbac: namespaced` allows neither globs nor a label selector; list the full name of each namespace',
     ])
   })
 })
@@ -84,12 +91,12 @@ describe('ensure', () => {
   const warnings = (body: string) => {
     const result = read(body)
     if (!result.ok) throw new Error(JSON.stringify(result.problems))
-    return result.config.warnings.map(({ path, message }) => `${path} ${message}`)
+    return result.config.warnings.map(problemText)
   }
 
-  it('warns where Berth does not add the name to pods', () => {
+  it('causes a warning if Berth does not add the copy to pods', () => {
     expect(warnings(copy)).toEqual([
-      'pullSecretCopies.copies[0].ensure helps only pods that name a themselves; name it under `pullSecrets` too',
+      'pullSecretCopies.copies[0].ensure: `ensure` only works for pods that list a in imagePullSecrets; also add a to `pullSecrets`',
     ])
     expect(warnings(`${copy}pullSecrets: [{ registries: [x.io], secret: a }]`)).toEqual([])
   })

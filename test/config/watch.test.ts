@@ -1,52 +1,54 @@
 import { mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { expect, it, vi } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import type { Config } from '../../src/config/config.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { watchConfig } from '../../src/config/watch.ts'
 
 const head = 'apiVersion: berth.dev/v1alpha1\nkind: BerthConfig\n'
 
-it.each([
-  ['another config', `${head}mode: observe\n`, ['observe']],
-  ['a broken one', 'kind: Nothing\n', ['error']],
-  ['the same', head, []],
-])('a file that holds %s by the time it is watched is not passed over', (_, text, want) => {
-  const file = join(mkdtempSync(join(tmpdir(), 'berth-test-')), 'berth.yaml')
-  writeFileSync(file, head)
-  const current = loadConfig(file)
-  writeFileSync(file, text)
-  const told: string[] = []
-  const watch = watchConfig(file, {
-    current,
-    onConfig: ({ mode }: Config) => told.push(mode),
-    onError: () => told.push('error'),
-  })
-  watch.stop()
+describe('watchConfig', () => {
+  it.each([
+    ['a changed config', `${head}mode: observe\n`, ['observe']],
+    ['an invalid config', 'kind: Nothing\n', ['error']],
+    ['the same config', head, []],
+  ])('reports %s that was written before it starts', (_, text, expected) => {
+    const file = join(mkdtempSync(join(tmpdir(), 'berth-test-')), 'berth.yaml')
+    writeFileSync(file, head)
+    const current = loadConfig(file)
+    writeFileSync(file, text)
+    const reported: string[] = []
+    const watch = watchConfig(file, {
+      current,
+      onConfig: ({ mode }: Config) => reported.push(mode),
+      onError: () => reported.push('error'),
+    })
+    watch.stop()
 
-  expect(told).toEqual(want)
+    expect(reported).toEqual(expected)
+  })
+
+  it('reports a changed lock file', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'berth-test-'))
+    const file = join(directory, 'berth.yaml')
+    writeFileSync(file, `${head}pin: { lock: berth.lock }\n`)
+    const reported: (number | string)[] = []
+    const watch = watchConfig(file, {
+      current: loadConfig(file),
+      onConfig: ({ lock }: Config) => reported.push(lock?.images.size ?? -1),
+      onError: () => reported.push('error'),
+    })
+    const image = { image: 'docker.io/library/a:1', digest: `sha256:${'a'.repeat(64)}` }
+    const lock = { apiVersion: 'berth.dev/v1alpha1', kind: 'BerthLock' }
+
+    writeFileSync(
+      join(directory, 'berth.lock'),
+      JSON.stringify({ ...lock, images: [{ ...image, from: 'docker.io', date: '2026-11-21' }] }),
+    )
+    await vi.waitFor(() => expect(reported).toEqual([1]), { timeout: 10_000 })
+    writeFileSync(join(directory, 'berth.lock'), 'broken: true')
+    await vi.waitFor(() => expect(reported).toEqual([1, 'error']), { timeout: 10_000 })
+    watch.stop()
+  }, 30_000)
 })
-
-it('a lock file is followed like the config that names it', async () => {
-  const directory = mkdtempSync(join(tmpdir(), 'berth-test-'))
-  const file = join(directory, 'berth.yaml')
-  writeFileSync(file, `${head}pin: { lock: berth.lock }\n`)
-  const told: (number | string)[] = []
-  const watch = watchConfig(file, {
-    current: loadConfig(file),
-    onConfig: ({ lock }: Config) => told.push(lock?.images.size ?? -1),
-    onError: () => told.push('error'),
-  })
-  const image = { image: 'docker.io/library/a:1', digest: `sha256:${'a'.repeat(64)}` }
-  const lock = { apiVersion: 'berth.dev/v1alpha1', kind: 'BerthLock' }
-
-  writeFileSync(
-    join(directory, 'berth.lock'),
-    JSON.stringify({ ...lock, images: [{ ...image, from: 'docker.io', date: '2026-11-21' }] }),
-  )
-  await vi.waitFor(() => expect(told).toEqual([1]), { timeout: 10_000 })
-  writeFileSync(join(directory, 'berth.lock'), 'broken: true')
-  await vi.waitFor(() => expect(told).toEqual([1, 'error']), { timeout: 10_000 })
-  watch.stop()
-}, 30_000)

@@ -365,7 +365,7 @@ describe('what is left alone', () => {
 
     expect(result.text).toBe(text)
     expect(result.notes).toEqual([
-      { line: 5, message: expect.stringContaining('Nginx is no image name') },
+      { line: 5, message: expect.stringContaining('Nginx is not a valid image') },
     ])
   })
 

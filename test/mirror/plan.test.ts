@@ -149,9 +149,9 @@ describe('bytes', () => {
 
 describe('the mirror section', () => {
   it.each([
-    ["images: [{ image: 'Nginx' }]", 'is no image name'],
-    ["images: [{ image: 'nginx:1', newest: 2 }]", 'beside it; keep one'],
-    ["images: [{ image: nginx, semver: 'one' }]", 'is no range of versions'],
+    ["images: [{ image: 'Nginx' }]", 'is not a valid image'],
+    ["images: [{ image: 'nginx:1', newest: 2 }]", 'remove one of them'],
+    ["images: [{ image: nginx, semver: 'one' }]", 'is not a version range'],
     ["images: [{ image: nginx, tags: ['a b'] }]", 'neither a tag nor a glob'],
   ])('with %s is refused', (section, message) => {
     const read = readConfig(`${table}mirror:\n  ${section}\n`, '/')

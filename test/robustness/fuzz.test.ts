@@ -180,9 +180,7 @@ describe('a pod that a rule denies', () => {
           expect(subject.bugs).toEqual([])
           if (response['allowed'] === true) expect(hasDenied && !isMirrorPod(object)).toBe(false)
           else
-            expect(JSON.stringify(response['status'])).toContain(
-              'row no-entry has otherwise: deny',
-            )
+            expect(JSON.stringify(response['status'])).toContain('row no-entry has otherwise: deny')
         },
       ),
       runs(700),

@@ -49,7 +49,9 @@ export function createCollisionFinder(table: FallbackTable): FindCollision {
       name === null
         ? undefined
         : rowForOtherHost(`${template.host}/{path}`, name.slice(name.indexOf('/') + 1), target)
-    return unchangedPath ?? rowForOtherHost(template.text, exampleImage(pattern).path, target, rowIndex)
+    return (
+      unchangedPath ?? rowForOtherHost(template.text, exampleImage(pattern).path, target, rowIndex)
+    )
   }
 
   /** Returns the earlier row whose images get exactly the same name. */
@@ -121,5 +123,7 @@ function collide(template: ImageTemplate, one: ImagePattern, other: ImagePattern
     return renderExample(template, one) === renderExample(template, other)
   if (one.literal !== null)
     return other.matches({ ...exampleImage(one), domain: other.host ?? 'a.b' })
-  return other.literal === null || one.matches({ ...exampleImage(other), domain: one.host ?? 'a.b' })
+  return (
+    other.literal === null || one.matches({ ...exampleImage(other), domain: one.host ?? 'a.b' })
+  )
 }

@@ -1,13 +1,7 @@
 /** Compiles the `images` patterns of the config: globs over `host/path`, or single repositories. */
 import { parseReference } from '../reference/parse.ts'
 import { defaultDomain, type Reference, repositoryName } from '../reference/reference.ts'
-import {
-  compileGlob,
-  hasTooManyWildcards,
-  hasWildcard,
-  maxGlobstars,
-  maxStars,
-} from './glob.ts'
+import { compileGlob, hasTooManyWildcards, hasWildcard, maxGlobstars, maxStars } from './glob.ts'
 import { canonicalHost, canonicalReference } from './registry-aliases.ts'
 
 export interface ImagePattern {
@@ -47,7 +41,7 @@ export function compilePattern(text: string): ImagePatternResult {
 
 interface PatternRule {
   readonly message: string
-  isBroken(text: string): boolean
+  readonly isBroken: (text: string) => boolean
 }
 
 const noTagRule = 'the pattern has a tag; patterns match repositories. To map tags, use `tags`'
@@ -75,7 +69,8 @@ const syntaxRules: readonly PatternRule[] = [
     isBroken: (text) => /[^A-Za-z0-9._:/*?[\]^-]/.test(text),
   },
   {
-    message: 'the pattern has `**` next to other characters; `**` must be a whole segment between two `/`',
+    message:
+      'the pattern has `**` next to other characters; `**` must be a whole segment between two `/`',
     isBroken: (text) =>
       text.split('/').some((segment) => segment.includes('**') && segment !== '**'),
   },
@@ -98,7 +93,8 @@ function compileLiteral(text: string): ImagePatternResult {
   const { reference } = parsed
   if (reference.tag !== null) return failure(noTagRule)
   const { domain: host, path } = canonicalReference(reference)
-  if (host === '') return failure('the pattern can never match: the part before the first `/` is not a host')
+  if (host === '')
+    return failure('the pattern can never match: the part before the first `/` is not a host')
   const literal = `${host}/${path}`
   return {
     ok: true,
@@ -177,7 +173,8 @@ function hostProblem(
 
 const pathRules: readonly PatternRule[] = [
   {
-    message: 'the pattern can never match: it has upper-case letters, and repository names are lower case',
+    message:
+      'the pattern can never match: it has upper-case letters, and repository names are lower case',
     isBroken: (path) => path.toLowerCase() !== path,
   },
   { message: noTagRule, isBroken: (path) => path.includes(':') },

@@ -28,7 +28,9 @@ export function lintTable(table: FallbackTable): TableFinding[] {
     ...findUselessOtherwise(row, rowIndex),
     ...row.try.flatMap((template, index): TableFinding[] => {
       const message = findCollision(row, rowIndex, template)
-      return message === null ? [] : [{ severity: 'warning', row: rowIndex, key: 'try', index, message }]
+      return message === null
+        ? []
+        : [{ severity: 'warning', row: rowIndex, key: 'try', index, message }]
     }),
   ])
 }

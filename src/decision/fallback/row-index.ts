@@ -42,8 +42,7 @@ export function createRowIndex(rows: readonly (readonly ImagePattern[])[]): RowI
   for (const [row, patterns] of rows.entries()) {
     for (const pattern of patterns) {
       const { literal, host, path } = pattern
-      if (literal !== null)
-        rowByRepository.set(literal, rowByRepository.get(literal) ?? row)
+      if (literal !== null) rowByRepository.set(literal, rowByRepository.get(literal) ?? row)
       else
         insert(host === null ? wildcardHosts : childOf(treeByHost, host), path.split('/'), {
           row,

@@ -21,8 +21,7 @@ export interface LockedImage {
 export type ImageLock = ReadonlyMap<string, LockedImage>
 
 export type ParseLockResult =
-  | { readonly ok: true; readonly lock: ImageLock }
-  | { readonly ok: false; readonly message: string }
+  { readonly ok: true; readonly lock: ImageLock } | { readonly ok: false; readonly message: string }
 
 const apiVersion = 'berth.dev/v1alpha1'
 const kind = 'BerthLock'

@@ -76,7 +76,9 @@ export function decideSites(
     })
   })
   const ready = decisions.filter((each): each is SiteDecision => !(each instanceof Promise))
-  return ready.length === decisions.length ? ready : Promise.all(decisions)
+  return ready.length === decisions.length
+    ? ready
+    : Promise.all(decisions.map((each) => Promise.resolve(each)))
 
   function decisionFor(site: Site, requested: string, decision: Decision): SiteDecision {
     if (!decision.ok) return unchanged(site, decision.error)

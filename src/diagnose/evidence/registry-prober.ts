@@ -1,12 +1,12 @@
 /** Probes the registries of failing images from this machine. Each question is asked once, however many pods need it. */
 import pLimit from 'p-limit'
 import type { Config } from '../../config/config.ts'
-import { registryDefaults } from '../../config/registries.ts'
+import { registryDefaults } from '../../registry/http/registry-settings.ts'
 import { credentialIdentity } from '../../credentials/credential-identity.ts'
 import type { Credential, Keychain } from '../../credentials/keychain.ts'
 import { BerthError } from '../../errors.ts'
-import { canonicalHost } from '../../decision/fallback/registry-aliases.ts'
-import { defaultDomain, defaultTag, type Reference } from '../../decision/reference/reference.ts'
+import { apiHost, canonicalHost } from '../../decision/fallback/registry-aliases.ts'
+import { defaultTag, type Reference } from '../../decision/reference/reference.ts'
 import { type Network, systemNetwork } from '../../registry/http/ip-ranges.ts'
 import { AddressRefusedError } from '../../registry/http/network-error.ts'
 import { type EndpointProbe, probeEndpoint } from '../../registry/probe/endpoint-probe.ts'
@@ -189,7 +189,7 @@ function notAttempted(source: string): ProbeAttempt {
 
 /** A registry at its own name. Null for a host that is not a valid URL host. */
 function settingsFor(host: string, protocol: 'https:' | 'http:'): RegistrySettings | null {
-  const url = `${protocol}//${host === defaultDomain ? 'registry-1.docker.io' : host}`
+  const url = `${protocol}//${apiHost(host)}`
   return URL.canParse(url) ? registryDefaults(host, new URL(url)) : null
 }
 

@@ -4,7 +4,7 @@
  * the credentials of one registry to another.
  */
 import type { Config } from '../../config/config.ts'
-import type { PathPart } from '../../config/yaml-document.ts'
+import type { PathPart } from '../../config/problem.ts'
 import type { ImagePattern } from '../../decision/fallback/image-pattern.ts'
 import { exampleImage } from '../../decision/fallback/example-image.ts'
 import { type Candidate, createCandidate, type FallbackRow } from '../../decision/fallback/table.ts'

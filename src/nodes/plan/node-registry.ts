@@ -1,6 +1,6 @@
 /** Where a node reaches a registry. Berth can use another address, such as a Service that nodes cannot resolve. */
 import { defaultDomain } from '../../decision/reference/reference.ts'
-import type { RegistrySettings } from '../../registry/http/registry-settings.ts'
+import { defaultEndpoint, type RegistrySettings } from '../../registry/http/registry-settings.ts'
 
 export interface NodeRegistry {
   /** The host as images name it. */
@@ -15,9 +15,6 @@ export interface NodeRegistry {
   /** PEM of a private CA; certificates are public, so this is not a secret. */
   readonly ca: string | null
 }
-
-/** The host that serves docker.io (distribution/reference, normalize.go). */
-export const dockerHubHost = 'registry-1.docker.io'
 
 /**
  * Returns the registry as a node sees it: at its `nodeEndpoint`, or else under the host that images name, with the scheme
@@ -40,13 +37,12 @@ export function nodeRegistry(host: string, settings: RegistrySettings | undefine
 
 function urlOf(host: string, settings: RegistrySettings | undefined): URL {
   if (settings?.nodeEndpoint !== undefined) return settings.nodeEndpoint
-  if (host === defaultDomain) return new URL(`https://${dockerHubHost}`)
-  if (settings === undefined) return new URL(`https://${host}`)
+  if (host === defaultDomain || settings === undefined) return new URL(defaultEndpoint(host))
   const byName = new URL(`${settings.endpoint.protocol}//${host}`)
   return byName.host === settings.endpoint.host ? settings.endpoint : byName
 }
 
 /** True if a runtime finds and trusts the registry by its name alone. */
 export function isFoundByName({ host, url, ca }: NodeRegistry): boolean {
-  return ca === null && url === `https://${host === defaultDomain ? dockerHubHost : host}`
+  return ca === null && url === defaultEndpoint(host)
 }

@@ -1,6 +1,5 @@
 /** Models which hosts containerd asks by its certs.d directory: the subdirectory for a registry, and its hosts.toml. */
-import { defaultDomain } from '../../decision/reference/reference.ts'
-import { dockerHubHost } from '../plan/node-registry.ts'
+import { apiHost, canonicalHost } from '../../decision/fallback/registry-aliases.ts'
 import { type LoadedHost, readHostsToml } from './hosts-toml.ts'
 
 /** The text of hosts.toml by the name of its directory; null for a directory without one. */
@@ -29,7 +28,7 @@ export function hostsAskedFor(tree: CertsDirectory, host: string): LoadedHost[] 
 
 /** The registry without any configuration (ConfigureHosts). */
 function defaultHost(host: string): LoadedHost {
-  const name = host === defaultDomain ? dockerHubHost : host
+  const name = apiHost(host)
   // On loopback, containerd tries https and then http, and only http on port 80.
   const scheme = isLoopback(host) && host.endsWith(':80') ? 'http' : 'https'
   return { scheme, host: name, path: '/v2', pull: true, resolve: true }
@@ -49,11 +48,9 @@ export function silentProblems(tree: CertsDirectory): string[] {
   })
 }
 
-const dockerHubAliases: ReadonlySet<string> = new Set(['index.docker.io', dockerHubHost])
-
 /** Returns why containerd never reads a directory; null if it does. */
 function whyUnused(tree: CertsDirectory, name: string): string | null {
-  if (dockerHubAliases.has(name))
+  if (canonicalHost(name) !== name)
     return 'containerd never reads this directory; images of Docker Hub use docker.io'
   const [preferred = name] = directoryNames(name)
   if (preferred !== name && name !== '_default' && tree.has(preferred))

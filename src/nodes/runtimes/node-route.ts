@@ -1,12 +1,10 @@
 /** The route of a pull by a node's own files: the URLs that the runtime asks, in order. */
-import { canonicalReference } from '../../decision/fallback/registry-aliases.ts'
+import { apiHost, canonicalReference } from '../../decision/fallback/registry-aliases.ts'
 import {
-  defaultDomain,
   formatAsPulled,
   type Reference,
   withDefaultTag,
 } from '../../decision/reference/reference.ts'
-import { dockerHubHost } from '../plan/node-registry.ts'
 import { type CertsDirectory, directoryFor, hostsAskedFor } from './certs-d.ts'
 import { type RegistriesConf, routeByRegistriesConf } from './registries-conf.ts'
 import { endpointsFor, readRegistriesYaml } from './registries-yaml.ts'
@@ -49,7 +47,7 @@ function crioRoute(conf: RegistriesConf, reference: Reference): string[] {
   return route.locations.map(({ image, insecure }) => {
     const slash = image.indexOf('/')
     const host = image.slice(0, slash)
-    const authority = host === defaultDomain ? dockerHubHost : host
+    const authority = apiHost(host)
     return `${insecure ? 'http' : 'https'}://${authority}/v2${image.slice(slash)}`
   })
 }

@@ -1,8 +1,8 @@
 /** Models how K3s and RKE2 read registries.yaml (wharfie's pkg/registries; docs.k3s.io). */
 import { parse } from 'yaml'
+import { apiHost } from '../../decision/fallback/registry-aliases.ts'
 import { defaultDomain } from '../../decision/reference/reference.ts'
 import { isObject, type JsonObject } from '../../json/json.ts'
-import { dockerHubHost } from '../plan/node-registry.ts'
 import { firstLine, InvalidFileError } from './runtime-file.ts'
 
 export interface RegistriesYaml {
@@ -68,7 +68,7 @@ export function endpointsFor(
   const key = [host, ...(host === defaultDomain ? [] : withPort), '*'].find((each) =>
     mirrors.has(each),
   )
-  const upstream = normalizeEndpoint(host === defaultDomain ? dockerHubHost : host)
+  const upstream = normalizeEndpoint(apiHost(host))
   const listed = key === undefined ? [] : (mirrors.get(key) ?? [])
   const endpoints = listed.map(normalizeEndpoint).filter((each) => each !== null)
   const isOpen = key === undefined || !closed

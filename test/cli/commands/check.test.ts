@@ -62,7 +62,7 @@ describe('check -o github', () => {
 
     expect(code).toBe(2)
     expect(stdout).toMatch(
-      /^::error file=[^:,]+,line=3,col=\d+,title=berth config-error::fallback\[0\]\.try\[0\] has \{pth\}/,
+      /^::error file=[^:,]+,line=3,col=\d+,title=berth config-error::fallback\[0\]\.try\[0\]: unknown variable \{pth\}/,
     )
   })
 })

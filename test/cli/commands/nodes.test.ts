@@ -455,7 +455,7 @@ describe('berth nodes', () => {
 
     expect(refused).toMatchObject({ code: 2, stdout: '' })
     expect(refused.stderr).toContain(
-      `${file}:9:27: error: fallback[0].images[0] row app is for ghcr.io/acme/app`,
+      `${file}:9:27: error: fallback[0].images[0]: row app is for ghcr.io/acme/app`,
     )
     expect(partial.code).toBe(0)
     expect(partial.stderr).toContain(`${file}:9:27: warning: `)

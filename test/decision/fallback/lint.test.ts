@@ -5,27 +5,27 @@ import { anubis, freeipa, referenceOf, type RowInput, tableOf } from '../../supp
 
 function findings(mirrors: readonly string[], ...rows: RowInput[]) {
   return lintTable(tableOf(mirrors, rows)).map(
-    ({ severity, row, part, message }) => `${severity} ${row} ${part} ${message}`,
+    ({ severity, row, key, message }) => `${severity} ${row} ${key} ${message}`,
   )
 }
 
-describe('loops (R-48)', () => {
+describe('loops', () => {
   it.each([
     [
-      'a prefix before a prefix',
+      'adds a second prefix to an image on the mirror',
       { name: 'a', images: ['m.example/**'], try: ['m.example/{host}/{path}'] },
     ],
     [
-      'one mirror to a path of its own',
+      'moves an image on the mirror to another path',
       { name: 'a', images: ['m.example/**'], try: ['m.example/x/{path}'] },
     ],
-  ])('%s is an error', (_, row) => {
+  ])('are an error for a row that %s', (_, row) => {
     expect(findings(['m.example'], row)).toEqual([
-      expect.stringMatching(/^error 0 try makes names that row a rewrites again/),
+      expect.stringMatching(/^error 0 try the template makes images that row a rewrites again/),
     ])
   })
 
-  it('over two mirrors are an error', () => {
+  it('are an error for two rows that move images between two mirrors', () => {
     const found = findings(
       ['m.example', 'n.example'],
       { name: 'a', images: ['m.example/**'], try: ['n.example/{path}'] },
@@ -35,13 +35,12 @@ describe('loops (R-48)', () => {
     expect(found.filter((each) => each.startsWith('error'))).toHaveLength(2)
   })
 
-  it('do not arise from a mirror that keeps its own images first', () => {
+  it('are not reported for a row that keeps images on the mirror', () => {
     expect(lintTable(anubis).filter(({ severity }) => severity === 'error')).toEqual([])
     expect(lintTable(freeipa)).toEqual([])
   })
 
-  it('are found wherever a candidate on a mirror would move again, and nowhere else', () => {
-    // The property behind the rule: the first candidate of a candidate on a mirror is that candidate.
+  it('are absent if the first candidate of each candidate on a mirror is itself', () => {
     for (const image of ['nginx', 'ghcr.io/a/b', 'anubis:32000/x']) {
       for (const { kind, reference, image: made } of selectCandidates(
         anubis,
@@ -55,16 +54,16 @@ describe('loops (R-48)', () => {
   })
 })
 
-describe('collisions (R-46)', () => {
-  it('of a flat layout with two upstreams name both rows', () => {
+describe('collisions', () => {
+  it('are reported with both rows for two upstreams in a flat layout', () => {
     expect(lintTable(anubis).map(({ row, message }) => `${row} ${message}`)).toContainEqual(
       expect.stringMatching(
-        /^2 and row docker-hub can bring images of different registries to one path on anubis:32000/,
+        /^2 this row and row docker-hub can give images of different registries the same name on anubis:32000/,
       ),
     )
   })
 
-  it('do not arise in a layout with the host in the path', () => {
+  it('are not reported for a layout with the host in the path', () => {
     const found = findings(
       ['m.example'],
       { name: 'a', images: ['docker.io/**'], try: ['m.example/{host}/{path}', 'docker.io/{path}'] },
@@ -74,7 +73,7 @@ describe('collisions (R-46)', () => {
     expect(found).toEqual([])
   })
 
-  it('of two literal rows on one path are found', () => {
+  it('are reported for two single repositories with the same name', () => {
     const found = findings(
       ['m.example'],
       { name: 'a', images: ['docker.io/x/app'], try: ['m.example/{name}'] },
@@ -84,17 +83,17 @@ describe('collisions (R-46)', () => {
     expect(found).toEqual([expect.stringContaining('row a')])
   })
 
-  it('of two registries in one row are found', () => {
+  it('are reported for two registries in one row', () => {
     expect(
       findings(['m.example'], {
         name: 'a',
         images: ['docker.io/**', 'ghcr.io/**'],
         try: ['m.example/{path}'],
       }),
-    ).toEqual([expect.stringContaining('different registries to one path')])
+    ).toEqual([expect.stringContaining('different registries the same name')])
   })
 
-  it('of one repository with a flat layout are found', () => {
+  it('are reported for a single repository and a flat layout', () => {
     const found = findings(
       ['m.example'],
       { name: 'a', images: ['ghcr.io/**'], try: ['m.example/{path}', 'ghcr.io/{path}'] },
@@ -104,30 +103,30 @@ describe('collisions (R-46)', () => {
     expect(found).toEqual([expect.stringContaining('row a')])
   })
 
-  it('within a row are found, where the template drops what tells names apart', () => {
+  it('are reported for a template that drops a part of the path', () => {
     expect(
       findings(['m.example'], { name: 'a', images: ['docker.io/**'], try: ['m.example/{name}'] }),
-    ).toEqual([expect.stringContaining('different repositories to one path')])
+    ).toEqual([expect.stringContaining('different repositories the same name')])
   })
 })
 
-describe('rows that do nothing', () => {
+describe('rows without effect', () => {
   it.each([
     [['docker.io/**'], ['docker.io/library/nginx']],
     [['**'], ['ghcr.io/**']],
     [['docker.io/library/*'], ['docker.io/library/nginx']],
     [['ghcr.io/a'], ['ghcr.io/a']],
-  ])('%j before %j is found', (first, second) => {
+  ])('are reported for %j before %j', (first, second) => {
     const found = findings(
       [],
       { name: 'a', images: first, try: ['{host}/{path}'] },
       { name: 'b', images: second, try: ['{host}/{path}'] },
     )
 
-    expect(found).toContainEqual(expect.stringContaining('is never reached: row a'))
+    expect(found).toContainEqual(expect.stringContaining('the pattern is never used: row a'))
   })
 
-  it('are not those of a mirror behind `**`, which has no say about mirrors', () => {
+  it('do not include a row for a mirror after `**`, which does not match images on mirrors', () => {
     const found = findings(
       ['m.example'],
       { name: 'a', images: ['**'], try: ['m.example/{host}/{path}', '{host}/{path}'] },
@@ -137,7 +136,7 @@ describe('rows that do nothing', () => {
     expect(found).toEqual([])
   })
 
-  it('say that `otherwise` never happens when the original is tried', () => {
+  it('include `otherwise` if the last candidate is the original', () => {
     expect(
       findings([], {
         name: 'a',
@@ -145,12 +144,12 @@ describe('rows that do nothing', () => {
         try: ['docker.io/{path}'],
         otherwise: 'deny',
       }),
-    ).toEqual([expect.stringContaining('never happens')])
+    ).toEqual([expect.stringContaining('`otherwise` has no effect')])
   })
 })
 
-describe('alternates (R-45)', () => {
-  it('for any whole host of the row are warned of', () => {
+describe('alternates', () => {
+  it('cause a warning for each pattern with a whole host', () => {
     expect(
       findings([], {
         name: 'a',
@@ -160,7 +159,7 @@ describe('alternates (R-45)', () => {
     ).toEqual([expect.stringContaining('for every image of ghcr.io/**')])
   })
 
-  it('for a whole host are warned of, unless digests are compared', () => {
+  it('cause no warning with alternates: digest', () => {
     const row = {
       name: 'a',
       images: ['docker.io/**'],

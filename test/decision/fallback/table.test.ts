@@ -13,7 +13,7 @@ function candidates(
   return { row: row?.name ?? null, tries: made.map((each) => `${each.kind} ${each.image}`) }
 }
 
-describe('the anubis table', () => {
+describe('selectCandidates', () => {
   it.each([
     [
       'nginx',
@@ -72,12 +72,12 @@ describe('the anubis table', () => {
       'docker-hub',
       [`mirror anubis:32000/library/nginx@${digest}`, `original docker.io/library/nginx@${digest}`],
     ],
-  ])('%s: row %s', (image, row, tries) => {
+  ])('returns the row and the candidates for %s: %s', (image, row, tries) => {
     expect(candidates(anubis, image)).toEqual({ row, tries })
   })
 })
 
-describe('tags', () => {
+describe('tags of candidates', () => {
   it.each([
     [
       'freeipa/freeipa-server',
@@ -100,13 +100,13 @@ describe('tags', () => {
         `alternate quay.io/freeipa/freeipa-server:latest@${digest}`,
       ],
     ],
-  ])('of %s travel, mapped unless a digest decides', (image, tries) => {
+  ])('are those of %s, mapped if there is no digest', (image, tries) => {
     expect(candidates(freeipa, image).tries).toEqual(tries)
   })
 })
 
 describe('rows', () => {
-  it('are matched in order, whole segments at a time', () => {
+  it('match in order, by whole segments', () => {
     const table = tableOf(
       [],
       [
@@ -122,7 +122,7 @@ describe('rows', () => {
     ).toEqual(['one', 'two', 'two', null])
   })
 
-  it('with a wildcard host pass a mirror by, so that nothing is prefixed twice', () => {
+  it('with a wildcard host do not match images on a mirror', () => {
     const table = tableOf(
       ['m.example'],
       [{ name: 'all', images: ['**'], try: ['m.example/{host}/{path}', '{host}/{path}'] }],
@@ -135,7 +135,7 @@ describe('rows', () => {
     expect(candidates(table, 'm.example/ghcr.io/a/b:1').row).toBeNull()
   })
 
-  it("know the pod's namespace and the last word of the path", () => {
+  it("fill in the pod's namespace and the last path segment", () => {
     const table = tableOf(
       ['m.example'],
       [{ name: 'ns', images: ['quay.io/**'], try: ['m.example/{namespace}/{name}'] }],
@@ -146,7 +146,7 @@ describe('rows', () => {
     ])
   })
 
-  it('give a candidate with a fault where a name cannot be made', () => {
+  it('return a candidate with an error if the template makes an invalid image', () => {
     const table = tableOf(
       ['m.example'],
       [{ name: 'host', images: ['**'], try: ['m.example/{host}/{path}'] }],
@@ -166,7 +166,7 @@ describe('rows', () => {
     expect(tooLong?.error).toContain('characters')
   })
 
-  it('take another name of Docker Hub for Docker Hub', () => {
+  it('treat an alias of Docker Hub as Docker Hub', () => {
     const table = tableOf(
       [],
       [{ name: 'hub', images: ['docker.io/**'], try: ['registry-1.docker.io/{path}'] }],
@@ -175,7 +175,7 @@ describe('rows', () => {
     expect(candidates(table, 'nginx').tries).toEqual(['original docker.io/library/nginx:latest'])
   })
 
-  it('try the same name once', () => {
+  it('return each image once', () => {
     const table = tableOf(
       ['m.example'],
       [{ name: 'twice', images: ['m.example/**'], try: ['m.example/{path}', '{host}/{path}'] }],

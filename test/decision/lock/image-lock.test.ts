@@ -23,13 +23,13 @@ const tool: LockedImage = {
 }
 const lockOf = (...images: LockedImage[]) => new Map(images.map((each) => [each.image, each]))
 
-describe('a lock file', () => {
-  it('is the same text whatever the order in which images were found', () => {
+describe('formatLock and parseLock', () => {
+  it('write the same text for any order of images', () => {
     const text = formatLock(lockOf(nginx, tool))
 
     expect(formatLock(lockOf(tool, nginx))).toBe(text)
     expect(text)
-      .toBe(`# Written by \`berth lock\`. A change of a digest is a change of what runs: review it as such.
+      .toBe(`# Written by \`berth lock\`. A new digest changes what runs: review it as such.
 apiVersion: berth.dev/v1alpha1
 kind: BerthLock
 images:
@@ -44,7 +44,7 @@ images:
 `)
   })
 
-  it.each([[lockOf()], [lockOf(nginx, tool)]])('is read as it was written', (lock) => {
+  it.each([[lockOf()], [lockOf(nginx, tool)]])('read the lock that they wrote', (lock) => {
     expect(parseLock(formatLock(lock))).toEqual({ ok: true, lock })
   })
 
@@ -53,38 +53,37 @@ images:
     `${head}images: [${JSON.stringify({ ...nginx, ...more })}]`
 
   it.each([
-    ['a: [', 'is no YAML'],
-    ['', 'is no lock file'],
-    ['kind: BerthConfig', 'is no lock file'],
+    ['a: [', 'is not valid YAML'],
+    ['', 'is not a lock file'],
+    ['kind: BerthConfig', 'is not a lock file'],
     [head, 'has no list `images`'],
-    [`${head}images: [nginx]`, 'images[0] needs image, digest and from'],
-    [entry({ date: 'today' }), 'images[0] has a date that is no day'],
-    [
-      entry({ image: 'nginx:1.29' }),
-      'the name with its tag and without a digest is docker.io/library/nginx:1.29',
-    ],
-    [entry({ image: 'NGINX' }), 'has NGINX, which is no image name'],
-    [entry({ digest: 'sha256:abc' }), 'has sha256:abc, which is no digest'],
+    [`${head}images: [nginx]`, 'images[0]: image, digest and from are required'],
+    [entry({ date: 'today' }), 'images[0]: the date is not a day'],
+    [entry({ image: 'nginx:1.29' }), 'write docker.io/library/nginx:1.29'],
+    [entry({ image: 'NGINX' }), 'NGINX is not a valid image'],
+    [entry({ digest: 'sha256:abc' }), 'sha256:abc is not a valid digest'],
     [
       `${head}images: [${JSON.stringify(nginx)}, ${JSON.stringify(nginx)}]`,
-      'images[1] has docker.io/library/nginx:1.29 a second time',
+      'has docker.io/library/nginx:1.29 twice, again in images[1]',
     ],
-  ])('%j is refused: %s', (text, message) => {
+  ])('reject %j: %s', (text, message) => {
     expect(parseLock(text)).toEqual({ ok: false, message: expect.stringContaining(message) })
   })
 })
 
-describe('an image', () => {
+describe('lockKey', () => {
   it.each([
     ['nginx:1.29', 'docker.io/library/nginx:1.29'],
     ['nginx', 'docker.io/library/nginx:latest'],
     ['index.docker.io/nginx:1', 'docker.io/library/nginx:1'],
     ['ghcr.io/a/b', 'ghcr.io/a/b:latest'],
-  ])('%s is found as %s', (image, key) => {
+  ])('of %s is %s', (image, key) => {
     expect(lockKey(referenceOf(image))).toBe(key)
   })
+})
 
-  it('with a digest of its own is not locked to another', () => {
+describe('lockedDigest', () => {
+  it('is null for an image with a digest', () => {
     const lock = lockOf(nginx)
 
     expect(lockedDigest(lock, referenceOf('nginx:1.29'))).toBe(digestA)

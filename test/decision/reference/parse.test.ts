@@ -119,7 +119,6 @@ describe('messages', () => {
       message: expect.stringContaining(part),
     })
   })
-
 })
 
 describe('isDigest', () => {

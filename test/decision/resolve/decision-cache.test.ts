@@ -83,7 +83,7 @@ describe('a decision', () => {
   it('about a name that does not parse is made at once', () => {
     expect(decideWith(found()).decide('NGINX')).toEqual({
       ok: false,
-      error: 'repository names are lower case',
+      error: 'the repository name has upper-case letters; only lower case is allowed',
     })
   })
 })
