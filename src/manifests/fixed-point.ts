@@ -1,14 +1,14 @@
-/** Deciding again what was decided, until it stays: what is written down today must not be moved on by the webhook tomorrow. */
+/** Repeats a decision until the image no longer changes, so that the webhook does not rewrite a rewritten manifest again. */
 import type { Decide, Decision } from '../decision/resolve/decision-cache.ts'
 
-/** An alternate may itself be mirrored, and that is two moves; what moves more often goes round in a circle. */
+/** A mirrored image needs one round, and an alternate that is itself mirrored two. More rounds mean a cycle. */
 const maxRounds = 4
 
 /**
- * The same function for names that are kept. The webhook remembers in an annotation what it was asked; a manifest has
- * none, so what comes out of here is a name that every later look leaves as it is.
+ * Wraps a decision for images that are stored in a manifest. A pod keeps the original image in an annotation; a manifest
+ * does not, so its image has to be one that a later decision keeps.
  */
-export function untilFixedPoint(decide: Decide): Decide {
+export function decideToFixedPoint(decide: Decide): Decide {
   return async (image, request) => {
     let decision: Decision = await decide(image, request)
     for (let round = 1; round < maxRounds && decision.ok && decision.image !== image; round++) {

@@ -3,9 +3,9 @@ import type { Readable } from 'node:stream'
 import type { Config } from '../config/config.ts'
 import type { ConnectOptions } from '../kube/connect.ts'
 import type { KubeObject } from '../kube/object.ts'
-import { askedBy, imagesOf } from './images.ts'
-import { readManifestFiles, refuse } from './manifest-files.ts'
-import { readManifests } from './source.ts'
+import { requestedImages, manifestImages } from './manifest-images.ts'
+import { readManifestFiles, skipTemplate } from './manifest-files.ts'
+import { readManifests } from './manifests.ts'
 
 /** Where the images come from. */
 export interface ImageSources {
@@ -28,7 +28,7 @@ export interface PodSource extends ConnectOptions {
 }
 
 /** One image in one namespace, however many pods use it. */
-export interface Use {
+export interface ImageUse {
   readonly image: string
   readonly namespace: string
   /** One of the objects that use it; for a manifest, with its file. */
@@ -36,18 +36,18 @@ export interface Use {
 }
 
 /** Returns each image of each namespace once, in the order found. Throws `manifest-invalid`, and what the API client throws. */
-export async function readUses(
+export async function readImageUses(
   { files, recursive, stdin, namespace, cluster, onProblem }: ImageSources,
   { workloads }: Pick<Config, 'workloads'>,
-): Promise<Use[]> {
+): Promise<ImageUse[]> {
   const manifestFiles = await readManifestFiles(files, { recursive, stdin })
-  const written = manifestFiles.flatMap((file): Use[] => {
+  const written = manifestFiles.flatMap((file): ImageUse[] => {
     const read = readManifests(file.text)
     if (!read.ok) {
-      onProblem(refuse(file, read))
+      onProblem(skipTemplate(file, read))
       return []
     }
-    return imagesOf(read.manifests, workloads).map((use) => ({
+    return manifestImages(read.manifests, workloads).map((use) => ({
       image: use.image,
       namespace: use.namespace ?? namespace ?? 'default',
       by: `${file.name}: ${use.object}`,
@@ -64,7 +64,7 @@ export async function readUses(
 async function runningUses(
   { allNamespaces, signal, ...connection }: PodSource,
   namespace: string | undefined,
-): Promise<Use[]> {
+): Promise<ImageUse[]> {
   // Loading client-node takes half a second, so it is loaded only when a cluster is read.
   const { connect } = await import('../kube/connect.ts')
   const cluster = await connect(connection)
@@ -75,11 +75,15 @@ async function runningUses(
       resource: 'pods',
       ...(allNamespaces ? {} : { namespace: only }),
     }
-    const uses: Use[] = []
+    const uses: ImageUse[] = []
     for await (const pod of cluster.api.list<KubeObject>(where, {}, signal)) {
       const { name, namespace: own = only } = pod.metadata
       uses.push(
-        ...askedBy(pod).map((image) => ({ image, namespace: own, by: `Pod ${own}/${name}` })),
+        ...requestedImages(pod).map((image) => ({
+          image,
+          namespace: own,
+          by: `Pod ${own}/${name}`,
+        })),
       )
     }
     return uses

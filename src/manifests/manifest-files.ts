@@ -1,34 +1,39 @@
-/** `-f FILE|DIR|-` as kubectl reads it: files, directories (with -R also those below), and standard input. */
+/** Reads `-f FILE|DIR|-` as kubectl does: files, directories (with -R also their subdirectories), and standard input. */
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
-import { buffer as readAll } from 'node:stream/consumers'
+import { buffer } from 'node:stream/consumers'
 import { BerthError } from '../errors.ts'
 
 export interface ManifestFile {
-  /** As the user named it; `-` is standard input. */
+  /** As the user wrote it; `-` is standard input. */
   readonly name: string
   readonly text: string
-  /** Whether it was found in a directory, where files of other kinds may lie beside manifests. */
-  readonly isFound: boolean
+  /** True if it was found in a directory, which can also have other files. */
+  readonly isFromDirectory: boolean
 }
 
-/** What kubectl takes for manifests in a directory (cli-runtime, resource/interfaces.go, FileExtensions). */
+/** The files that kubectl reads in a directory (cli-runtime, resource/interfaces.go, FileExtensions). */
 const extensions = /\.(?:json|ya?ml)$/
 
-/** Reads all of them, directories in the order of their names. Throws `manifest-invalid` for what cannot be read. */
+/** Reads the files, those of a directory sorted by name. Throws `manifest-invalid` for a file that cannot be read. */
 export async function readManifestFiles(
   names: readonly string[],
   { recursive, stdin }: { readonly recursive: boolean; readonly stdin: Readable },
 ): Promise<ManifestFile[]> {
   const files: ManifestFile[] = []
   for (const name of names) {
-    if (name === '-') files.push({ name, text: decode(name, await readAll(stdin)), isFound: false })
-    else if (!isDirectory(name)) files.push({ name, text: read(name), isFound: false })
-    else {
-      const found = filesIn(name, recursive)
-      files.push(...found.map((each) => ({ name: each, text: read(each), isFound: true })))
-    }
+    if (name === '-')
+      files.push({ name, text: decode(name, await buffer(stdin)), isFromDirectory: false })
+    else if (isDirectory(name))
+      files.push(
+        ...filesIn(name, recursive).map((path) => ({
+          name: path,
+          text: readText(path),
+          isFromDirectory: true,
+        })),
+      )
+    else files.push({ name, text: readText(name), isFromDirectory: false })
   }
   return files
 }
@@ -48,18 +53,18 @@ function isDirectory(name: string): boolean {
   return statSync(name, { throwIfNoEntry: false })?.isDirectory() ?? false
 }
 
-function read(name: string): string {
+function readText(name: string): string {
   return decode(name, readBytes(name))
 }
 
-/** Other encodings would come back with other bytes where nothing was to change. */
+/** Rejects other encodings, because writing the text back as UTF-8 would change every byte. */
 function decode(name: string, bytes: Buffer): string {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
   } catch (cause) {
     throw new BerthError(
       'manifest-invalid',
-      `${name}: is not UTF-8, which is all that kubectl reads; convert it first`,
+      `${name}: it is not UTF-8, the only encoding that kubectl reads; convert it first`,
       { cause },
     )
   }
@@ -78,13 +83,16 @@ function readBytes(name: string): Buffer {
   }
 }
 
-/** Throws `manifest-invalid` for a file that is no YAML; one with the brackets of a template that lay in a directory is only told of. */
-export function refuse(
+/** Returns why an invalid file is skipped: it is from a directory and looks like a template. Throws `manifest-invalid` for any other invalid file. */
+export function skipTemplate(
   file: ManifestFile,
-  fault: { readonly line: number | null; readonly message: string },
+  problem: { readonly line: number | null; readonly message: string },
 ): string {
-  const place = fault.line === null ? file.name : `${file.name}:${fault.line}`
-  if (file.isFound && file.text.includes('{{'))
-    return `${place}: looks like a template, and is left alone: render it first`
-  throw new BerthError('manifest-invalid', `${place}: ${fault.message}; manifests are YAML or JSON`)
+  const position = problem.line === null ? file.name : `${file.name}:${problem.line}`
+  if (file.isFromDirectory && file.text.includes('{{'))
+    return `${position}: skipped, because it looks like a template; render it first`
+  throw new BerthError(
+    'manifest-invalid',
+    `${position}: ${problem.message}; manifests are YAML or JSON`,
+  )
 }

@@ -1,85 +1,95 @@
-/** Which objects of a manifest carry pods or images, and where in them. */
+/** Finds the pods and images in a Kubernetes object, and their paths. */
 import { valueAt, type PodPath, podPath } from '../decision/pod/pod-path.ts'
 import { isObject, member } from '../json/json.ts'
-import type { Path } from './source.ts'
+import type { DocumentPath } from './manifests.ts'
 
-/** A kind beside the built-in ones, as `workloads` of the configuration names it. */
-export interface CarrierKind {
+/** A kind that the config lists under `workloads`, in addition to the built-in ones. */
+export interface WorkloadKind {
   /** `group/Kind`. */
   readonly kind: string
-  /** Where what holds `metadata` and `spec` of a pod stands; null when the kind has no pod template. */
+  /** The path of what has the `metadata` and `spec` of a pod; null when the kind has no pod template. */
   readonly pod: PodPath | null
-  /** Where image names stand by themselves; `[]` in a path is each item of a list. */
+  /** Paths of images outside a pod; `[]` in a path means each item of a list. */
   readonly images: readonly PodPath[]
 }
 
-/** A pod in an object, or one image that stands by itself, put into a pod so that it is decided like any other. */
-export interface Carrier {
-  /** Null where the object does not say. */
+/** A pod in an object; or a single image, wrapped in a pod so that it is decided in the same way. */
+export interface PodLocation {
+  /** Null when the object has no namespace. */
   readonly namespace: string | null
+  /** False for a single image. */
   readonly isPod: boolean
   readonly pod: unknown
-  /** From the object to the pod. */
-  readonly path: Path
-  /** What a JSON Pointer into `pod` is, seen from `path`. */
-  place(pointer: string): string
-  /** What a site's name is to a reader. */
-  site(name: string): string
+  /** From the object to the pod or image. */
+  readonly path: DocumentPath
+  /** Converts a JSON Pointer into `pod` to one that starts at `path`. */
+  pointerFromPath(pointer: string): string
+  /** Returns the name of an image field for messages. */
+  siteName(name: string): string
 }
 
-/** Each pod and each image of an object. An object of another kind carries none. */
-export function carriersIn(object: unknown, kinds: readonly CarrierKind[]): Carrier[] {
+/** Returns each pod and each single image of an object; none for an unknown kind. */
+export function podLocationsIn(object: unknown, kinds: readonly WorkloadKind[]): PodLocation[] {
   const namespace = textOf(member(member(object, 'metadata'), 'namespace'))
-  const own = kinds.filter(({ kind }) => kind === kindOf(object))
-  const more = Object.fromEntries(
-    own.flatMap(({ kind, pod }) => (pod === null ? [] : [[kind, pod]])),
+  const configured = kinds.filter(({ kind }) => kind === kindOf(object))
+  const podPaths = Object.fromEntries(
+    configured.flatMap(({ kind, pod }) => (pod === null ? [] : [[kind, pod]])),
   )
-  const path = podPath(object, more)
+  const path = podPath(object, podPaths)
   const pod = path === null ? undefined : valueAt(object, path)
-  const pods: Carrier[] =
+  const pods: PodLocation[] =
     path === null || !isObject(pod)
       ? []
-      : [{ namespace, isPod: true, pod, path, place: (pointer) => pointer, site: (name) => name }]
-  const images = own
+      : [
+          {
+            namespace,
+            isPod: true,
+            pod,
+            path,
+            pointerFromPath: (pointer) => pointer,
+            siteName: (name) => name,
+          },
+        ]
+  const images = configured
     .flatMap(({ images: paths }) => paths)
-    .flatMap((each) => expand(object, each))
-    .map(({ path: found, image }): Carrier => {
-      const name = found.join('.')
+    .flatMap((each) => imagesAt(object, each))
+    .map(({ path: imagePath, image }): PodLocation => {
+      const name = imagePath.join('.')
       return {
         namespace,
         isPod: false,
         pod: { spec: { containers: [{ name, image }] } },
-        path: found,
-        place: () => '',
-        site: () => name,
+        path: imagePath,
+        pointerFromPath: () => '',
+        siteName: () => name,
       }
     })
   return [...pods, ...images]
 }
 
-/** `apps/Deployment web`, as errors and reports name an object. */
-export function titleOf(object: unknown): string {
+/** Returns an object's kind and name for messages: `apps/Deployment web`. */
+export function objectTitle(object: unknown): string {
   const name =
     textOf(member(member(object, 'metadata'), 'name')) ??
     textOf(member(member(object, 'metadata'), 'generateName'))
   return [kindOf(object).replace(/^\//, ''), ...(name === null ? [] : [name])].join(' ')
 }
 
-/** What a reader should know of an object that carries images where they cannot be changed. */
-export function notesOn(object: unknown): string[] {
+/** Returns messages about images in the object that Berth cannot change. */
+export function unchangeableImages(object: unknown): string[] {
   const kind = kindOf(object)
   if (kind === 'helm.toolkit.fluxcd.io/HelmRelease')
     return [
-      'its values are left alone, because only its chart knows which of them are images; the webhook changes its pods',
+      'its values are not changed, because only its chart knows which of them are images; the webhook changes its pods',
     ]
   if (kind === 'kustomize.config.k8s.io/Kustomization' && Array.isArray(member(object, 'images')))
     return [
-      'its images go by the names as they are written in the bases; rewrite what kustomize builds, not what it reads',
+      'its images match the names in the bases; rewrite the output of kustomize, not its input',
     ]
   return []
 }
 
-/** `apps/Deployment`, `/Pod`; empty for what is no object of Kubernetes. */
+/** `apps/Deployment`, `/Pod`; empty for a value that is not a Kubernetes object. */
 function kindOf(object: unknown): string {
   const apiVersion = textOf(member(object, 'apiVersion'))
   const kind = textOf(member(object, 'kind'))
@@ -88,13 +98,19 @@ function kindOf(object: unknown): string {
   return `${slash === -1 ? '' : apiVersion.slice(0, slash)}/${kind}`
 }
 
-function expand(value: unknown, path: PodPath, before: Path = []): { path: Path; image: string }[] {
+interface ImageAtPath {
+  readonly path: DocumentPath
+  readonly image: string
+}
+
+/** Expands each `[]` of the path to the indexes of the list. */
+function imagesAt(value: unknown, path: PodPath, parent: DocumentPath = []): ImageAtPath[] {
   const [key, ...rest] = path
   if (key === undefined)
-    return typeof value === 'string' && value !== '' ? [{ path: before, image: value }] : []
-  if (key !== '[]') return expand(member(value, key), rest, [...before, key])
+    return typeof value === 'string' && value !== '' ? [{ path: parent, image: value }] : []
+  if (key !== '[]') return imagesAt(member(value, key), rest, [...parent, key])
   return Array.isArray(value)
-    ? value.flatMap((item: unknown, index) => expand(item, rest, [...before, index]))
+    ? value.flatMap((item: unknown, index) => imagesAt(item, rest, [...parent, index]))
     : []
 }
 

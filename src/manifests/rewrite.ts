@@ -1,6 +1,6 @@
 /**
- * What the webhook would make of the pods that manifests describe, written into the manifests. The decisions and the
- * patch are the webhook's own; only the way in which a patch reaches the object is another one.
+ * Rewrites the images in manifests as the webhook would rewrite them in pods. The decisions and the patches are the
+ * webhook's; only the way in which a patch is applied differs.
  */
 import { deniedBy, warningsFor } from '../decision/pod/site-warnings.ts'
 import {
@@ -13,28 +13,34 @@ import { buildPatch, type JsonPatch } from '../decision/pod/patch.ts'
 import { missingPullSecrets } from '../decision/pod/pull-secrets.ts'
 import type { Decide } from '../decision/resolve/decision-cache.ts'
 import { jsonPointer } from '../json/json-pointer.ts'
-import { editText } from './edit.ts'
-import { nodeAt } from './locate.ts'
-import { type Carrier, type CarrierKind, carriersIn, notesOn, titleOf } from './pod-locations.ts'
-import { type ManifestObject, type Manifests, readManifests } from './source.ts'
-import { untilFixedPoint } from './fixed-point.ts'
+import { decideToFixedPoint } from './fixed-point.ts'
+import { type ManifestObject, type Manifests, readManifests } from './manifests.ts'
+import { patchText } from './patch-text.ts'
+import {
+  objectTitle,
+  type PodLocation,
+  podLocationsIn,
+  unchangeableImages,
+  type WorkloadKind,
+} from './pod-locations.ts'
+import { nodeAt } from './yaml-node.ts'
 
 export interface RewriteDependencies {
   readonly decide: Decide
   readonly policy: AdmissionPolicy
-  /** Kinds beside the built-in ones that carry pods or images. */
-  readonly workloads: readonly CarrierKind[]
+  /** Kinds with pods or images, in addition to the built-in ones. */
+  readonly workloads: readonly WorkloadKind[]
 }
 
 export interface RewriteOptions {
-  /** For objects that name none. */
+  /** The namespace of objects without one. */
   readonly namespace: string
-  /** Pull policies and pull secrets stay as they are. */
+  /** True: pull policies and pull secrets are not changed. */
   readonly imagesOnly: boolean
   readonly signal: AbortSignal
 }
 
-/** One image that is decided, and where it stands. */
+/** The decision for one image, with its position. `berth rewrite -o json` prints these members. */
 export interface ImageChange {
   readonly line: number | null
   /** For example `apps/Deployment web`. */
@@ -49,7 +55,8 @@ export interface ImageChange {
   readonly pinned: boolean
 }
 
-export interface Note {
+/** A message about a line; null when it has no line. */
+export interface ManifestNote {
   readonly line: number | null
   readonly message: string
 }
@@ -58,27 +65,28 @@ export interface Rewritten {
   readonly text: string
   /** Every image that was decided, changed or not. */
   readonly images: readonly ImageChange[]
-  /** Pull policies and pull secrets that were put in, in words. */
-  readonly others: readonly Note[]
-  readonly notes: readonly Note[]
-  /** Images that a rule refuses; the text is then as it was. */
-  readonly denied: readonly Note[]
+  /** Pull policies and pull secrets that were added. */
+  readonly others: readonly ManifestNote[]
+  readonly notes: readonly ManifestNote[]
+  /** Images that a row denies. The text is then unchanged. */
+  readonly denied: readonly ManifestNote[]
 }
 
 export type RewriteResult =
   | ({ readonly ok: true } & Rewritten)
   | { readonly ok: false; readonly line: number | null; readonly message: string }
 
-interface Decided {
+/** A pod of an object with its decisions and patch. */
+interface DecidedPod {
   readonly namespace: string
   readonly object: ManifestObject
-  readonly carrier: Carrier
+  readonly location: PodLocation
   readonly decisions: readonly SiteDecision[]
   readonly secrets: readonly string[]
   readonly patch: JsonPatch
 }
 
-/** Rewrites manifests. Never rejects but by a bug; text that is no YAML, and an image that is refused, are values. */
+/** Rewrites manifests. Invalid YAML and denied images are results, not exceptions. */
 export async function rewriteManifests(
   dependencies: RewriteDependencies,
   text: string,
@@ -87,123 +95,115 @@ export async function rewriteManifests(
   const read = readManifests(text)
   if (!read.ok) return read
   const { manifests } = read
-  const decide = untilFixedPoint(dependencies.decide)
-  const decided = await Promise.all(
+  const decide = decideToFixedPoint(dependencies.decide)
+  const pods = await Promise.all(
     manifests.objects.flatMap((object) =>
-      carriersIn(object.value, dependencies.workloads).map((carrier) =>
-        decideOne({ ...dependencies, decide }, { object, carrier }, options),
+      podLocationsIn(object.value, dependencies.workloads).map((location) =>
+        decidePod({ ...dependencies, decide }, { object, location }, options),
       ),
     ),
   )
-  const denied = decided.flatMap((each) => deniedIn(manifests, each))
-  const images = decided.flatMap((each) => imagesOf(manifests, each))
+  const denied = pods.flatMap((pod) => deniedNotes(manifests, pod))
+  const images = pods.flatMap((pod) => imageChanges(manifests, pod))
   const notes = [
-    ...manifests.objects.flatMap((object) => notesFor(manifests, object)),
-    ...decided.flatMap((each) => warningsIn(manifests, each)),
+    ...manifests.objects.flatMap((object) => unchangeableNotes(manifests, object)),
+    ...pods.flatMap((pod) => warningNotes(manifests, pod)),
   ]
   if (denied.length > 0) return { ok: true, text, images, others: [], notes, denied }
-  const { text: written, left } = write(manifests, decided)
+  const { text: written, unwritten } = applyPatches(manifests, pods)
   return {
     ok: true,
     text: written,
-    images: decided.flatMap((each) =>
-      imagesOf(manifests, each).map((image) =>
-        left.includes(each) ? { ...image, to: image.from } : image,
+    images: pods.flatMap((pod) =>
+      imageChanges(manifests, pod).map((image) =>
+        unwritten.includes(pod) ? { ...image, to: image.from } : image,
       ),
     ),
-    others: decided.flatMap((each) => (left.includes(each) ? [] : othersIn(manifests, each))),
-    notes: [...notes, ...left.map((each) => leftNote(manifests, each))],
+    others: pods.flatMap((pod) => (unwritten.includes(pod) ? [] : otherNotes(manifests, pod))),
+    notes: [...notes, ...unwritten.map((pod) => unwrittenNote(manifests, pod))],
     denied,
   }
 }
 
-/** The new text, and what could not be written into it. One object that cannot be changed does not keep the others from it. */
-function write(
+/** Returns the patched text, and the pods whose patch cannot be written. These do not keep the others from being written. */
+function applyPatches(
   manifests: Manifests,
-  decided: readonly Decided[],
-): { text: string; left: readonly Decided[] } {
-  const changed = decided.filter(({ patch }) => patch.length > 0)
-  const edit = (some: readonly Decided[]) =>
-    editText(
+  pods: readonly DecidedPod[],
+): { text: string; unwritten: readonly DecidedPod[] } {
+  const changed = pods.filter(({ patch }) => patch.length > 0)
+  const textWith = (some: readonly DecidedPod[]) =>
+    patchText(
       manifests,
       some.map(({ object: { document }, patch }) => ({ document, patch })),
     )
-  if (changed.length === 0) return { text: manifests.text, left: [] }
-  const text = edit(changed)
-  if (text !== null) return { text, left: [] }
-  // By halves: each look reads the whole text again, and mostly it is one object of hundreds that keeps the others.
-  const fit = (some: readonly Decided[]): readonly Decided[] => {
-    if (edit(some) !== null) return some
+  if (changed.length === 0) return { text: manifests.text, unwritten: [] }
+  const text = textWith(changed)
+  if (text !== null) return { text, unwritten: [] }
+  // Bisects: each attempt parses the whole text again, and usually one of hundreds of pods cannot be written.
+  const writable = (some: readonly DecidedPod[]): readonly DecidedPod[] => {
+    if (textWith(some) !== null) return some
     const half = some.length >> 1
-    return half === 0 ? [] : [...fit(some.slice(0, half)), ...fit(some.slice(half))]
+    return half === 0 ? [] : [...writable(some.slice(0, half)), ...writable(some.slice(half))]
   }
-  const fitting = fit(changed)
-  const together = edit(fitting)
-  return together === null
-    ? { text: manifests.text, left: changed }
-    : { text: together, left: changed.filter((each) => !fitting.includes(each)) }
+  const written = writable(changed)
+  const partialText = textWith(written)
+  return partialText === null
+    ? { text: manifests.text, unwritten: changed }
+    : { text: partialText, unwritten: changed.filter((pod) => !written.includes(pod)) }
 }
 
-function leftNote(manifests: Manifests, { object }: Decided): Note {
-  const message = `${titleOf(object.value)}: its images cannot be changed without changing something else, because an anchor or a merged map is shared with it; it is left as it is`
+function unwrittenNote(manifests: Manifests, { object }: DecidedPod): ManifestNote {
+  const message = `${objectTitle(object.value)}: not rewritten, because it shares an anchor or a merged map with something that must not change`
   return { line: lineOf(manifests, object), message }
 }
 
-async function decideOne(
+async function decidePod(
   { decide, policy }: RewriteDependencies,
-  { object, carrier }: Pick<Decided, 'object' | 'carrier'>,
-  { namespace, imagesOnly, signal }: RewriteOptions,
-): Promise<Decided> {
-  const own = carrier.namespace ?? namespace
+  { object, location }: Pick<DecidedPod, 'object' | 'location'>,
+  { namespace: defaultNamespace, imagesOnly, signal }: RewriteOptions,
+): Promise<DecidedPod> {
+  const namespace = location.namespace ?? defaultNamespace
   const request: PodRequest = {
     operation: 'CREATE',
     subResource: '',
-    namespace: own,
-    object: carrier.pod,
+    namespace,
+    object: location.pod,
     oldObject: undefined,
   }
-  const sitesOnly = { ...policy, pullPolicy: [], pullSecrets: [] }
+  const hasOtherFields = !imagesOnly && location.isPod
   const decisions = await decideSites(decide, {
     request,
-    policy: imagesOnly || !carrier.isPod ? sitesOnly : policy,
+    policy: hasOtherFields ? policy : { ...policy, pullPolicy: [], pullSecrets: [] },
     signal: () => signal,
   })
-  const finals = decisions.flatMap(({ resolution }) =>
+  const images = decisions.flatMap(({ resolution }) =>
     resolution === null ? [] : [resolution.chosen],
   )
-  const secrets =
-    imagesOnly || !carrier.isPod ? [] : missingPullSecrets(policy.pullSecrets, carrier.pod, finals)
-  const patch = buildPatch(carrier.pod, {
+  const secrets = hasOtherFields ? missingPullSecrets(policy.pullSecrets, location.pod, images) : []
+  const patch = buildPatch(location.pod, {
     sites: decisions,
     annotation: null,
     pullSecrets: secrets,
   })
-  const base = [...object.path, ...carrier.path]
+  const basePointer = jsonPointer([...object.path, ...location.path])
   return {
-    namespace: own,
+    namespace,
     object,
-    carrier,
+    location,
     decisions,
     secrets,
-    patch: patch.map((each) => moved(each, base, carrier)),
+    patch: patch.map((operation) => ({
+      ...operation,
+      path: basePointer + location.pointerFromPath(operation.path),
+    })),
   }
 }
 
-/** The operation with its path from the root of the document. */
-function moved(
-  operation: JsonPatch[number],
-  base: readonly (string | number)[],
-  carrier: Carrier,
-): JsonPatch[number] {
-  return { ...operation, path: jsonPointer(base) + carrier.place(operation.path) }
-}
-
-function imagesOf(manifests: Manifests, decided: Decided): ImageChange[] {
-  const { object, decisions } = decided
-  return decisions.map(({ site, image, resolution, why }) => ({
-    ...placeOf(manifests, decided, site),
-    object: titleOf(object.value),
-    namespace: decided.namespace,
+function imageChanges(manifests: Manifests, pod: DecidedPod): ImageChange[] {
+  return pod.decisions.map(({ site, image, resolution, why }) => ({
+    ...positionOf(manifests, pod, site),
+    object: objectTitle(pod.object.value),
+    namespace: pod.namespace,
     from: site.image,
     to: image,
     row: resolution?.row ?? null,
@@ -212,54 +212,62 @@ function imagesOf(manifests: Manifests, decided: Decided): ImageChange[] {
   }))
 }
 
-function placeOf(
+function positionOf(
   manifests: Manifests,
-  { object, carrier }: Decided,
+  { object, location }: DecidedPod,
   { name, holder, imageKey }: SiteDecision['site'],
 ): { line: number | null; site: string } {
-  const inPod = carrier.isPod ? [...holder, imageKey] : []
-  const node = nodeAt(object.document, [...object.path, ...carrier.path, ...inPod])
-  return { line: node?.range ? manifests.lineOf(node.range[0]) : null, site: carrier.site(name) }
+  const pathInPod = location.isPod ? [...holder, imageKey] : []
+  const node = nodeAt(object.document, [...object.path, ...location.path, ...pathInPod])
+  return {
+    line: node?.range ? manifests.lineOf(node.range[0]) : null,
+    site: location.siteName(name),
+  }
 }
 
-function deniedIn(manifests: Manifests, decided: Decided): Note[] {
-  return decided.decisions.flatMap((decision) => {
-    const message = deniedBy([decision])?.replace(/^berth: /, '')
-    const { line } = placeOf(manifests, decided, decision.site)
-    return message === undefined
-      ? []
-      : [{ line, message: `${titleOf(decided.object.value)}: ${message}` }]
+function deniedNotes(manifests: Manifests, pod: DecidedPod): ManifestNote[] {
+  return pod.decisions.flatMap((decision) => {
+    const message = deniedBy([decision])
+    return message === null ? [] : [siteNote(manifests, pod, decision, message)]
   })
 }
 
-function warningsIn(manifests: Manifests, decided: Decided): Note[] {
-  return decided.decisions.flatMap((decision) => {
-    const { line } = placeOf(manifests, decided, decision.site)
-    return warningsFor(decision).map((warning) => ({
-      line,
-      message: `${titleOf(decided.object.value)}: ${warning.replace(/^berth: /, '')}`,
-    }))
-  })
+function warningNotes(manifests: Manifests, pod: DecidedPod): ManifestNote[] {
+  return pod.decisions.flatMap((decision) =>
+    warningsFor(decision).map((warning) => siteNote(manifests, pod, decision, warning)),
+  )
 }
 
-function othersIn(manifests: Manifests, decided: Decided): Note[] {
-  const title = titleOf(decided.object.value)
-  const policies = decided.decisions.flatMap(({ site, pullPolicy }) => {
+/** A message of the webhook, with the object's name in place of its prefix. */
+function siteNote(
+  manifests: Manifests,
+  pod: DecidedPod,
+  { site }: SiteDecision,
+  message: string,
+): ManifestNote {
+  const { line } = positionOf(manifests, pod, site)
+  const title = objectTitle(pod.object.value)
+  return { line, message: `${title}: ${message.replace(/^berth: /, '')}` }
+}
+
+function otherNotes(manifests: Manifests, pod: DecidedPod): ManifestNote[] {
+  const title = objectTitle(pod.object.value)
+  const policies = pod.decisions.flatMap(({ site, pullPolicy }) => {
     if (pullPolicy === site.pullPolicy || pullPolicy === undefined) return []
-    const { line, site: name } = placeOf(manifests, decided, site)
+    const { line, site: name } = positionOf(manifests, pod, site)
     return [{ line, message: `${title}: ${name}: pull policy ${pullPolicy}` }]
   })
-  const secrets = decided.secrets.map((secret) => ({
-    line: lineOf(manifests, decided.object),
+  const secrets = pod.secrets.map((secret) => ({
+    line: lineOf(manifests, pod.object),
     message: `${title}: pull secret ${secret}`,
   }))
   return [...policies, ...secrets]
 }
 
-function notesFor(manifests: Manifests, object: ManifestObject): Note[] {
-  return notesOn(object.value).map((message) => ({
+function unchangeableNotes(manifests: Manifests, object: ManifestObject): ManifestNote[] {
+  return unchangeableImages(object.value).map((message) => ({
     line: lineOf(manifests, object),
-    message: `${titleOf(object.value)}: ${message}`,
+    message: `${objectTitle(object.value)}: ${message}`,
   }))
 }
 

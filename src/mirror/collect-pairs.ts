@@ -11,7 +11,7 @@ import { formatReference, type Reference, withDefaultTag } from '../decision/ref
 import { RegistryError } from '../registry/http/registry-error.ts'
 import type { RegistryClient } from '../registry/registry-client.ts'
 import { listTags } from '../registry/manifests/tags.ts'
-import { type ImageSources, readUses, type Use } from '../manifests/image-uses.ts'
+import { type ImageSources, readImageUses, type ImageUse } from '../manifests/image-uses.ts'
 
 /** What is to be copied, and what was asked for and cannot be. */
 export interface CollectedPairs extends CopyPlan {
@@ -34,7 +34,7 @@ export async function collectPairs(
   if (config === null) return { pairs, skipped: [], unlisted: [] }
   const namespace = options.namespace ?? 'default'
   const names = await namesOf(rest, options.stdin)
-  const uses = await readUses(options, config)
+  const uses = await readImageUses(options, config)
   const images: ImageToCopy[] = [
     ...names.map((name) => ({ reference: readImage(name), namespace })),
     ...uses.flatMap((use) => wantedBy(use, options.onProblem)),
@@ -122,7 +122,7 @@ async function namesOf(positionals: readonly string[], stdin: Readable): Promise
 
 /** A name that does not parse is told of and passed over, as the webhook does. */
 function wantedBy(
-  { image, namespace, by }: Use,
+  { image, namespace, by }: ImageUse,
   onProblem: (message: string) => void,
 ): ImageToCopy[] {
   const parsed = parseReference(image)

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { parseAllDocuments } from 'yaml'
 import { describe, expect, it } from 'vitest'
-import type { CarrierKind } from '../../src/manifests/pod-locations.ts'
+import type { WorkloadKind } from '../../src/manifests/pod-locations.ts'
 import {
   rewriteManifests,
   type RewriteDependencies,
@@ -15,13 +15,13 @@ import { tableOf } from '../support/tables.ts'
 
 const fixtures = fileURLToPath(new URL('../fixtures/manifests/', import.meta.url))
 
-/** Everything of everybody, under its own host, from one mirror. */
+/** Every image comes from one mirror, under the host of its upstream. */
 const mirrored = tableOf(
   ['anubis:32000'],
   [{ name: 'all', images: ['**'], try: ['anubis:32000/{host}/{path}', '{host}/{path}'] }],
 )
 
-const kinds: readonly CarrierKind[] = [
+const kinds: readonly WorkloadKind[] = [
   {
     kind: 'monitoring.coreos.com/Prometheus',
     pod: null,
@@ -166,19 +166,19 @@ describe('manifests in the style of well-known projects', () => {
       'legacy.json',
       [['ReplicationController frontend', 'containers/php', 'docker.io/library/php:8.4']],
     ],
-  ])('%s: its images, and not a byte beside them', async (name, changes) => {
+  ])('%s: rewrites the images and no other byte', async (name, changes) => {
     const text = readFileSync(fixtures + name, 'utf8')
 
     const result = await rewrite(text)
 
     expect(changesOf(result)).toEqual(changes)
     expect(result.notes).toEqual([])
-    // Each image gets the mirror's name in front of its own; without that the file is what it was.
+    // Each image gets the mirror's host as a prefix. Without the prefixes, the text is the original one.
     expect(result.text.split('anubis:32000/')).toHaveLength(changes.length + 1)
     expect(result.text.replaceAll('anubis:32000/', '')).toBe(text)
   })
 
-  it('are all here', () => {
+  it('covers every fixture', () => {
     expect(readdirSync(fixtures).sort()).toEqual([
       'anchors.yaml',
       'certificate-controller.yaml',
@@ -190,7 +190,7 @@ describe('manifests in the style of well-known projects', () => {
     ])
   })
 
-  it('anchors.yaml: an anchor is changed where it stands, and its aliases stay aliases', async () => {
+  it('anchors.yaml: rewrites the anchor, and keeps its aliases', async () => {
     const text = readFileSync(`${fixtures}anchors.yaml`, 'utf8')
 
     const result = await rewrite(text)
@@ -219,7 +219,7 @@ describe('manifests in the style of well-known projects', () => {
   })
 })
 
-/** Lines that differ, in pairs; a line that went away stands alone. */
+/** Returns the lines that differ, in pairs; a removed line is without a pair. */
 function diffOf(before: string, after: string): [string, string | undefined][] {
   const [old, now] = [before.split('\n'), after.split('\n')]
   const pairs: [string, string | undefined][] = []
@@ -231,7 +231,7 @@ function diffOf(before: string, after: string): [string, string | undefined][] {
   return pairs
 }
 
-describe('what goes in beside the images', () => {
+describe('pull policies and pull secrets', () => {
   const policy = {
     pullPolicy: [{ images: [{ matches: () => true }], set: 'IfNotPresent' }],
     pullSecrets: [
@@ -244,37 +244,37 @@ describe('what goes in beside the images', () => {
 
   it.each([
     {
-      name: 'block style, with the indentation of the lists beside',
+      name: 'uses block style, with the indentation of the other lists',
       spec: 'spec: # pods\n    # the one\n    containers:\n    - image: a # why\n      name: c\n',
       want: 'spec: # pods\n    imagePullSecrets:\n    - name: mirror\n    - name: other\n    # the one\n    containers:\n    - image: anubis:32000/docker.io/library/a:latest # why\n      imagePullPolicy: IfNotPresent\n      name: c\n',
     },
     {
-      name: 'lists that are indented more',
+      name: 'follows lists with a larger indentation',
       spec: 'spec:\n  containers:\n    - name: c\n      image: a',
       want: 'spec:\n  imagePullSecrets:\n    - name: mirror\n    - name: other\n  containers:\n    - name: c\n      image: anubis:32000/docker.io/library/a:latest\n      imagePullPolicy: IfNotPresent',
     },
     {
-      name: 'a policy and a secret that are there',
+      name: 'keeps an existing secret, and replaces an existing policy',
       spec: "spec:\n  imagePullSecrets:\n  - name: own # mine\n  # what runs\n  containers:\n  - image: 'a'\n    imagePullPolicy: 'Always'\n",
       want: "spec:\n  imagePullSecrets:\n  - name: own # mine\n  - name: mirror\n  - name: other\n  # what runs\n  containers:\n  - image: 'anubis:32000/docker.io/library/a:latest'\n    imagePullPolicy: 'IfNotPresent'\n",
     },
     {
-      name: 'flow style',
+      name: 'uses flow style',
       spec: 'spec: { imagePullSecrets: [{ name: own }], containers: [{ image: "a", name: c }] }\n',
       want: 'spec: { imagePullSecrets: [{ name: own }, { name: mirror }, { name: other }], containers: [{ image: "anubis:32000/docker.io/library/a:latest", imagePullPolicy: IfNotPresent, name: c }] }\n',
     },
     {
-      name: 'an empty list, and one that a template left empty',
+      name: 'fills an empty list and a null',
       spec: 'spec:\n  imagePullSecrets: []\n  containers: [{ image: a }]\n---\nkind: Pod\napiVersion: v1\nspec:\n  imagePullSecrets:\n  containers: [{ image: a }]\n',
       want: 'spec:\n  imagePullSecrets: [{ name: mirror }, { name: other }]\n  containers: [{ image: anubis:32000/docker.io/library/a:latest, imagePullPolicy: IfNotPresent }]\n---\nkind: Pod\napiVersion: v1\nspec:\n  imagePullSecrets: [{ name: mirror }, { name: other }]\n  containers: [{ image: anubis:32000/docker.io/library/a:latest, imagePullPolicy: IfNotPresent }]\n',
     },
     {
-      name: 'an image volume, whose policy has another name',
+      name: 'sets pullPolicy on an image volume',
       spec: 'spec:\n  imagePullSecrets: [{ name: mirror }, { name: other }]\n  volumes:\n  - name: v\n    image:\n      reference: a\n',
       want: 'spec:\n  imagePullSecrets: [{ name: mirror }, { name: other }]\n  volumes:\n  - name: v\n    image:\n      reference: anubis:32000/docker.io/library/a:latest\n      pullPolicy: IfNotPresent\n',
     },
     {
-      name: 'Windows line ends',
+      name: 'keeps Windows line endings',
       spec: 'spec:\r\n  containers:\r\n  - name: c\r\n    image: a\r\n',
       want: 'spec:\r\n  imagePullSecrets:\r\n  - name: mirror\r\n  - name: other\r\n  containers:\r\n  - name: c\r\n    image: anubis:32000/docker.io/library/a:latest\r\n    imagePullPolicy: IfNotPresent\r\n',
     },
@@ -286,7 +286,7 @@ describe('what goes in beside the images', () => {
     expect((await rewrite(result.text, dependencies(policy))).text).toBe(result.text)
   })
 
-  it('JSON gets JSON', async () => {
+  it('uses JSON in JSON', async () => {
     const json = JSON.stringify(
       { apiVersion: 'v1', kind: 'Pod', spec: { containers: [{ name: 'c', image: 'a' }] } },
       null,
@@ -312,7 +312,7 @@ describe('what goes in beside the images', () => {
     expect(text).toContain('\n\t\t\t\t"imagePullPolicy": "IfNotPresent"\n')
   })
 
-  it('is left out on request', async () => {
+  it('are not changed with imagesOnly', async () => {
     const text = pod('spec:\n  containers:\n  - image: a\n')
 
     const result = await rewrite(text, dependencies(policy), true)
@@ -324,29 +324,29 @@ describe('what goes in beside the images', () => {
   })
 })
 
-describe('what is left alone', () => {
+describe('unchanged manifests', () => {
   it.each([
-    ['a kind that carries no pod', 'apiVersion: v1\nkind: ConfigMap\ndata: { image: nginx }\n'],
+    ['a kind without a pod', 'apiVersion: v1\nkind: ConfigMap\ndata: { image: nginx }\n'],
     [
       'an image that another webhook fills in',
       'apiVersion: v1\nkind: Pod\nspec: { containers: [{ image: auto }] }\n',
     ],
-    ['nothing at all', ''],
-    ['comments alone', '# to do\n'],
+    ['an empty file', ''],
+    ['only comments', '# to do\n'],
     ['values of a chart', 'image:\n  repository: nginx\n'],
-    ['something that is no object', '- image: nginx\n'],
+    ['a list that is not an object', '- image: nginx\n'],
     [
-      'an image that is no text',
+      'an image that is not a string',
       'apiVersion: v1\nkind: Pod\nspec: { containers: [{ image: 1.20 }, { image: [nginx] }] }\n',
     ],
-  ])('%s', async (_, text) => {
+  ])('include %s', async (_, text) => {
     const result = await rewrite(text)
 
     expect(result).toMatchObject({ text, notes: [] })
     expect(changesOf(result)).toEqual([])
   })
 
-  it('values of a HelmRelease, with a note that says who changes them', async () => {
+  it('include the values of a HelmRelease, with a note', async () => {
     const text =
       'apiVersion: helm.toolkit.fluxcd.io/v2\nkind: HelmRelease\nmetadata: { name: s3 }\nspec: { values: { image: nginx } }\n'
 
@@ -354,11 +354,11 @@ describe('what is left alone', () => {
 
     expect(result.text).toBe(text)
     expect(result.notes).toEqual([
-      { line: 1, message: expect.stringContaining('HelmRelease s3: its values are left alone') },
+      { line: 1, message: expect.stringContaining('HelmRelease s3: its values are not changed') },
     ])
   })
 
-  it('a name that does not parse, with a warning and its line', async () => {
+  it('include an image name that does not parse, with a warning and its line', async () => {
     const text = 'apiVersion: v1\nkind: Pod\nspec:\n  containers:\n  - image: Nginx\n'
 
     const result = await rewrite(text)
@@ -369,7 +369,7 @@ describe('what is left alone', () => {
     ])
   })
 
-  it('an anchor on which something else depends, with a note, and not what stands beside it', async () => {
+  it('include an object whose anchor is used elsewhere, with a note, but not other objects', async () => {
     const shared =
       'apiVersion: v1\nkind: Pod\nspec:\n  containers:\n  - image: &i nginx\n    env: [{ name: I, value: *i }]\n'
     const free = '---\napiVersion: v1\nkind: Pod\nspec: { containers: [{ image: redis:8 }] }\n'
@@ -379,11 +379,11 @@ describe('what is left alone', () => {
     expect(result.text).toBe(shared + free.replace('redis', 'anubis:32000/docker.io/library/redis'))
     expect(changesOf(result)).toEqual([['Pod', 'containers/0', 'redis:8']])
     expect(result.notes).toEqual([
-      { line: 1, message: expect.stringContaining('without changing something else') },
+      { line: 1, message: expect.stringContaining('not rewritten, because it shares an anchor') },
     ])
   })
 
-  it('all of the text, when a rule refuses an image', async () => {
+  it('include the whole text if a row denies an image', async () => {
     const table = tableOf(
       ['anubis:32000'],
       [
@@ -405,7 +405,7 @@ describe('what is left alone', () => {
     ])
   })
 
-  it('is told for a text that is no YAML', async () => {
+  it('include invalid YAML, with its line', async () => {
     const { signal } = new AbortController()
     const result = await rewriteManifests(dependencies(), 'a: 1\nb: [', {
       namespace: 'default',
@@ -417,7 +417,7 @@ describe('what is left alone', () => {
   })
 })
 
-describe('names that are kept', () => {
+describe('the rewritten image', () => {
   const table = tableOf(
     ['anubis:32000'],
     [
@@ -431,7 +431,7 @@ describe('names that are kept', () => {
   )
   const text = 'apiVersion: v1\nkind: Pod\nspec: { containers: [{ image: acme/app:1 }] }\n'
 
-  it('are what every later look leaves as it is: an alternate goes on to its own mirror', async () => {
+  it('is one that the table keeps: an alternate is rewritten to its own mirror', async () => {
     const answers = { 'ghcr.io': found(digestA), 'anubis:32000': found(digestA) }
 
     const result = await rewrite(text, dependencies({ table, answers }))
@@ -445,7 +445,7 @@ describe('names that are kept', () => {
     ])
   })
 
-  it('stay where the second move is not to be had', async () => {
+  it('is the alternate if its mirror is unreachable', async () => {
     const answers = { 'ghcr.io': found(digestA), 'anubis:32000': failed('unreachable') }
 
     const result = await rewrite(text, dependencies({ table, answers }))
@@ -454,11 +454,11 @@ describe('names that are kept', () => {
   })
 })
 
-describe('a lock', () => {
+describe('a lock file', () => {
   const text = 'apiVersion: v1\nkind: Pod\nspec: { containers: [{ image: nginx:1 }] }\n'
   const pin = { ...keep, locked: () => digestB }
 
-  it('is asked for by its digest, and keeps the tag', async () => {
+  it('pins the image to its digest, and keeps the tag', async () => {
     const { dependencies: asked, asked: questions } = registriesOf({
       'anubis:32000': found(digestB),
     })
@@ -474,8 +474,8 @@ describe('a lock', () => {
   })
 })
 
-describe('what comes out', () => {
-  it('means to a YAML parser what went in, but for the images', async () => {
+describe('the rewritten text', () => {
+  it('has the same value as the original, except for the images', async () => {
     const text = readFileSync(`${fixtures}delivery.yaml`, 'utf8')
 
     const { text: written } = await rewrite(text)
@@ -488,8 +488,8 @@ describe('what comes out', () => {
   })
 })
 
-describe('one object that cannot be changed', () => {
-  it('keeps none of the others from it', async () => {
+describe('an object that cannot be rewritten', () => {
+  it('does not keep the others from being rewritten', async () => {
     const pod = (name: string) =>
       `---\napiVersion: v1\nkind: Pod\nmetadata: { name: ${name} }\nspec: { containers: [{ name: c, image: nginx }] }\n`
     const shared = pod('s').replace('{ name: c', '&c { name: c').replace('] }', '], other: *c }')

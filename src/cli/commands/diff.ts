@@ -11,7 +11,7 @@ import { exampleImage } from '../../decision/fallback/example-image.ts'
 import { BerthError } from '../../errors.ts'
 import { imageSourceOptions, imageSources, oneOf, readArguments, texts } from '../options.ts'
 import { painter } from '../output/explanation-table.ts'
-import { readUses, type Use } from '../../manifests/image-uses.ts'
+import { readImageUses, type ImageUse } from '../../manifests/image-uses.ts'
 import { type Command, type Io, print } from '../io.ts'
 
 export const usage =
@@ -51,7 +51,9 @@ export const diff: Command = async (args, io) => {
   const before = loadConfig(oldFile)
   const after = loadConfig(newFile)
   const isGiven = texts(values, 'filename').length > 0 || values['from-cluster'] === true
-  const uses = isGiven ? await readUses(imageSources(values, io), after) : samples([before, after])
+  const uses = isGiven
+    ? await readImageUses(imageSources(values, io), after)
+    : samples([before, after])
   const differences = uses.flatMap((use): Difference[] => {
     const [one, other] = [saysOf(before, use), saysOf(after, use)]
     return one === null || other === null || JSON.stringify(one) === JSON.stringify(other)
@@ -64,7 +66,7 @@ export const diff: Command = async (args, io) => {
   return differences.length === 0 ? 0 : 1
 }
 
-function saysOf(config: Config, { image, namespace }: Use): Says | null {
+function saysOf(config: Config, { image, namespace }: ImageUse): Says | null {
   const parsed = parseReference(image)
   if (!parsed.ok) return null
   const { reference } = parsed
@@ -82,7 +84,7 @@ function saysOf(config: Config, { image, namespace }: Use): Says | null {
 }
 
 /** One image for each pattern of the tables and for each of their tests: what there is to compare where nobody names images. */
-function samples(configs: readonly Config[]): Use[] {
+function samples(configs: readonly Config[]): ImageUse[] {
   const images = configs.flatMap(({ table, tests }) => [
     ...table.rows.flatMap(({ name, images: patterns }) =>
       patterns.map((pattern) => ({

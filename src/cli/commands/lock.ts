@@ -23,7 +23,7 @@ import {
   texts,
 } from '../options.ts'
 import { createBatchDecider } from '../../engine/batch-decider.ts'
-import { readUses, type Use } from '../../manifests/image-uses.ts'
+import { readImageUses, type ImageUse } from '../../manifests/image-uses.ts'
 import { type Command, type Io, print } from '../io.ts'
 import { replaceFile } from '../replace-file.ts'
 
@@ -33,7 +33,7 @@ export const usage =
 /** What a name in a lock file stands for, and what came of looking at it. */
 interface Looked {
   readonly key: string
-  readonly use: Use
+  readonly use: ImageUse
   readonly entry: LockedImage | null
   /** Why there is none. */
   readonly why: string
@@ -60,7 +60,7 @@ export const lock: Command = async (args, io) => {
   const file =
     text(values, 'out') ?? config.lock?.file ?? resolvePath(dirname(configName), 'berth.lock')
   const before = lockIn(file)
-  const wanted = wantedOf(await readUses(imageSources(values, io), config), io)
+  const wanted = wantedOf(await readImageUses(imageSources(values, io), config), io)
   if (values['check'] === true) return checkOnly(file, before, wanted, io)
   const kept = values['update'] === true ? new Map<string, LockedImage>() : before
   const looked = await lookAll(config, { wanted, kept, before }, values, io)
@@ -93,8 +93,8 @@ function lockIn(file: string): ImageLock {
 }
 
 /** One use for each name of the lock file. Images with a digest of their own need no lock. */
-function wantedOf(uses: readonly Use[], io: Io): Map<string, Use> {
-  const wanted = new Map<string, Use>()
+function wantedOf(uses: readonly ImageUse[], io: Io): Map<string, ImageUse> {
+  const wanted = new Map<string, ImageUse>()
   for (const use of uses) {
     const parsed = parseReference(use.image)
     if (!parsed.ok)
@@ -111,7 +111,7 @@ function wantedOf(uses: readonly Use[], io: Io): Map<string, Use> {
 function checkOnly(
   file: string,
   before: ImageLock,
-  wanted: ReadonlyMap<string, Use>,
+  wanted: ReadonlyMap<string, ImageUse>,
   io: Io,
 ): number {
   const missing = [...wanted].filter(([key]) => !before.has(key))
@@ -125,7 +125,7 @@ function checkOnly(
 }
 
 interface Task {
-  readonly wanted: ReadonlyMap<string, Use>
+  readonly wanted: ReadonlyMap<string, ImageUse>
   /** Entries that are taken as they are. */
   readonly kept: ImageLock
   readonly before: ImageLock
@@ -162,7 +162,7 @@ async function lookAll(
 async function look(
   decide: Decide,
   key: string,
-  use: Use,
+  use: ImageUse,
   before: LockedImage | undefined,
 ): Promise<Looked> {
   const { signal } = new AbortController()

@@ -9,7 +9,11 @@ import { configFile, oneOf, type Parsed, readOptions, text, texts } from '../opt
 import { createBatchDecider } from '../../engine/batch-decider.ts'
 import { painter } from '../output/explanation-table.ts'
 import { type Command, type Io, print } from '../io.ts'
-import { type ManifestFile, readManifestFiles, refuse } from '../../manifests/manifest-files.ts'
+import {
+  type ManifestFile,
+  readManifestFiles,
+  skipTemplate,
+} from '../../manifests/manifest-files.ts'
 import { replaceFile } from '../replace-file.ts'
 
 export const usage =
@@ -116,7 +120,7 @@ async function rewriteAll(
       })
       if (result.ok) outcomes.push({ ...result, file })
       else {
-        print(io.stderr, refuse(file, result))
+        print(io.stderr, skipTemplate(file, result))
         outcomes.push({ file, text: file.text, images: [], others: [], notes: [], denied: [] })
       }
     }

@@ -120,7 +120,7 @@ functionConfig:
 
     expect(flat.code).toBe(0)
     expect(flat.stdout.split(mirrored)).toHaveLength(3)
-    expect(flat.stderr).toContain('template.yaml:1: looks like a template, and is left alone')
+    expect(flat.stderr).toContain('template.yaml:1: skipped, because it looks like a template')
     expect(deep.stdout.split(mirrored)).toHaveLength(4)
     expect(deep.stdout.split(/^---$/m)).toHaveLength(4)
   })

@@ -1,4 +1,4 @@
-/** New members and items in the text of a YAML document, indented and quoted as their neighbours are. */
+/** Inserts members and list items into the text of a YAML document, with the indentation and quotes of their neighbours. */
 import {
   isAlias,
   isMap,
@@ -9,38 +9,40 @@ import {
   type YAMLMap,
   type YAMLSeq,
 } from 'yaml'
-import type { TextEdit } from './edit.ts'
-import { plainOrQuoted } from './scalar.ts'
+import type { TextEdit } from './patch-text.ts'
+import { plainOrQuoted } from './yaml-scalar.ts'
 
-interface Member {
+interface NewMember {
   readonly key: string
   readonly value: unknown
+  /** True in a flow map: `{ a: b }`. */
+  readonly isFlow: boolean
 }
 
-/** A member behind another one of the same map: on a line of its own in block style, and where its neighbour has one. */
+/** Inserts a member after `sibling`: on a new line in block style, and in flow style on a new line if the sibling has one. */
 export function insertAfter(
   text: string,
-  beside: Pair<Node, Node | null>,
-  { key, value, flow }: Member & { readonly flow: boolean },
+  sibling: Pair<Node, Node | null>,
+  { key, value, isFlow }: NewMember,
 ): TextEdit | null {
-  const start = beside.key.range?.[0]
-  const end = beside.value?.range?.[1]
+  const start = sibling.key.range?.[0]
+  const end = sibling.value?.range?.[1]
   if (start === undefined || end === undefined) return null
-  if (flow) {
+  if (isFlow) {
     const member = flowMember(key, value, isQuoted(text, start))
-    return at(end, `,${ownLine(text, start) ?? ' '}${member}`)
+    return insertion(end, `,${indentOf(text, start) ?? ' '}${member}`)
   }
   const line = `${' '.repeat(columnOf(text, start))}${key}: ${flowValue(value, false)}`
   const newline = newlineOf(text)
   return text[end - 1] === '\n'
-    ? at(end, `${line}${newline}`)
-    : at(lineEnd(text, end), `${newline}${line}`)
+    ? insertion(end, `${line}${newline}`)
+    : insertion(lineEnd(text, end), `${newline}${line}`)
 }
 
-/** A member before all others of a map; in block style on the line behind the key that holds the map. */
+/** Inserts a member before all others of a map; in block style on the line after the map's own key. */
 export function insertFirst(
   text: string,
-  { map, holder }: { readonly map: YAMLMap; readonly holder: Node | null },
+  { map, mapKey }: { readonly map: YAMLMap; readonly mapKey: Node | null },
   key: string,
   value: unknown,
 ): TextEdit | null {
@@ -49,20 +51,20 @@ export function insertFirst(
   if (start === undefined || !map.range) return null
   if (map.flow === true) {
     const member = flowMember(key, value, isQuoted(text, start))
-    return at(start, `${member},${ownLine(text, start) ?? ' '}`)
+    return insertion(start, `${member},${indentOf(text, start) ?? ' '}`)
   }
-  if (!holder?.range) return null
+  if (!mapKey?.range) return null
   const indent = ' '.repeat(columnOf(text, start))
   const newline = newlineOf(text)
   const items = Array.isArray(value) ? (value as unknown[]) : []
   const lines = [
     `${indent}${key}:`,
-    ...items.map((item) => `${indent}${' '.repeat(sequenceOffset(text, map))}${blockItem(item)}`),
+    ...items.map((item) => `${indent}${' '.repeat(listIndent(text, map))}${blockItem(item)}`),
   ]
-  return at(lineEnd(text, holder.range[1]), lines.map((line) => newline + line).join(''))
+  return insertion(lineEnd(text, mapKey.range[1]), lines.map((line) => newline + line).join(''))
 }
 
-/** Items at the end of a list. */
+/** Appends items to a list. */
 export function appendItems(
   text: string,
   list: YAMLSeq,
@@ -72,36 +74,36 @@ export function appendItems(
   const last = list.items.at(-1) as Node | undefined
   if (list.flow === true) {
     const items = values.map((value) => flowValue(value, isJson(text)))
-    if (!last?.range) return at(list.range[0] + 1, items.join(', '))
-    const space = ownLine(text, last.range[0]) ?? ' '
-    return at(last.range[1], items.map((item) => `,${space}${item}`).join(''))
+    if (!last?.range) return insertion(list.range[0] + 1, items.join(', '))
+    const space = indentOf(text, last.range[0]) ?? ' '
+    return insertion(last.range[1], items.map((item) => `,${space}${item}`).join(''))
   }
-  const end = last === undefined ? undefined : leafEnd(last)
+  const end = last === undefined ? undefined : contentEnd(last)
   if (end === undefined) return null
   const line = newlineOf(text) + ' '.repeat(columnOf(text, list.range[0]))
-  return at(lineEnd(text, end), values.map((value) => line + blockItem(value)).join(''))
+  return insertion(lineEnd(text, end), values.map((value) => line + blockItem(value)).join(''))
 }
 
-function at(offset: number, text: string): TextEdit {
+function insertion(offset: number, text: string): TextEdit {
   return { start: offset, end: offset, text }
 }
 
-/** Where the last thing in a node ends; a block collection itself ends behind its comments. */
-function leafEnd(node: Node): number | undefined {
+/** Returns the end of the last scalar in a node. The range of a block collection also includes the comments after it. */
+function contentEnd(node: Node): number | undefined {
   if (isMap(node) && node.flow !== true) {
-    const last = node.items.at(-1)
-    const leaf = (last?.value ?? last?.key) as Node | undefined
-    return leaf === undefined ? undefined : leafEnd(leaf)
+    const pair = node.items.at(-1)
+    const last = (pair?.value ?? pair?.key) as Node | undefined
+    return last === undefined ? undefined : contentEnd(last)
   }
   if (isSeq(node) && node.flow !== true) {
     const last = node.items.at(-1) as Node | undefined
-    return last === undefined ? undefined : leafEnd(last)
+    return last === undefined ? undefined : contentEnd(last)
   }
   return isScalar(node) || isAlias(node) || isMap(node) || isSeq(node) ? node.range?.[1] : undefined
 }
 
-/** By how much the lists of a map are indented against its keys: 0 or 2, as the file's author likes it. */
-function sequenceOffset(text: string, map: YAMLMap): number {
+/** Returns how far the lists of a map are indented relative to its keys: 0 or 2. Both are common. */
+function listIndent(text: string, map: YAMLMap): number {
   for (const { key, value } of map.items as Pair<Node, Node | null>[]) {
     if (!isSeq(value) || value.flow === true || !value.range || !key.range) continue
     return Math.max(0, columnOf(text, value.range[0]) - columnOf(text, key.range[0]))
@@ -109,8 +111,8 @@ function sequenceOffset(text: string, map: YAMLMap): number {
   return 2
 }
 
-/** Line break and indentation, if only white space stands before this place on its line. */
-function ownLine(text: string, offset: number): string | null {
+/** Returns the newline and the indentation if only white space precedes the offset on its line; otherwise null. */
+function indentOf(text: string, offset: number): string | null {
   const start = text.lastIndexOf('\n', offset - 1) + 1
   const before = text.slice(start, offset)
   return start > 0 && before.trim() === '' ? newlineOf(text) + before : null
@@ -130,7 +132,7 @@ function newlineOf(text: string): string {
   return text.includes('\r\n') ? '\r\n' : '\n'
 }
 
-/** In JSON everything is quoted. */
+/** JSON needs quotes where YAML does not. */
 export function isJson(text: string): boolean {
   return /^\s*[{[]/.test(text)
 }
@@ -139,22 +141,18 @@ function isQuoted(text: string, offset: number): boolean {
   return text[offset] === '"'
 }
 
+/** A list item in block style; an object has one member, as in `- name: x`. */
 function blockItem(value: unknown): string {
-  return `- ${blockPairs(value)}`
+  if (typeof value !== 'object' || value === null) return `- ${flowValue(value, false)}`
+  const members = Object.entries(value).map(([key, each]) => flowMember(key, each, false))
+  return `- ${members.join(', ')}`
 }
 
-function blockPairs(value: unknown): string {
-  if (typeof value !== 'object' || value === null) return flowValue(value, false)
-  return Object.entries(value)
-    .map(([key, each]) => `${key}: ${flowValue(each, false)}`)
-    .join(', ')
+function flowMember(key: string, value: unknown, isQuotedKey: boolean): string {
+  return `${isQuotedKey ? JSON.stringify(key) : key}: ${flowValue(value, isQuotedKey)}`
 }
 
-function flowMember(key: string, value: unknown, quoted: boolean): string {
-  return `${quoted ? JSON.stringify(key) : key}: ${flowValue(value, quoted)}`
-}
-
-/** A value in flow style; quoted as in JSON. */
+/** Returns a value in flow style; with quotes as in JSON. */
 export function flowValue(value: unknown, quoted: boolean): string {
   if (typeof value === 'string') return quoted ? JSON.stringify(value) : plainOrQuoted(value)
   if (Array.isArray(value)) return `[${value.map((each) => flowValue(each, quoted)).join(', ')}]`

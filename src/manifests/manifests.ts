@@ -1,35 +1,35 @@
 /**
- * Kubernetes manifests as people keep them: text, YAML or JSON, one document or many. Nothing here is ever written back
- * from what was parsed; the parse only tells where in the text a thing stands.
+ * Reads Kubernetes manifests: YAML or JSON, with one or more documents. The parsed documents are never written back. They
+ * only show where in the text something is, so that edits keep every other byte.
  */
 import { type Document, LineCounter, parseAllDocuments } from 'yaml'
 import { isObject, member } from '../json/json.ts'
 
-/** Members and positions, from the root of a document. */
-export type Path = readonly (string | number)[]
+/** Keys and indexes from the root of a document. */
+export type DocumentPath = readonly (string | number)[]
 
 export interface ManifestObject {
   readonly document: Document
-  /** Where the object stands in its document: empty, or `['items', 3]` in a list. */
-  readonly path: Path
+  /** The object's path in its document: empty, or `['items', 3]` in a list. */
+  readonly path: DocumentPath
   readonly value: unknown
 }
 
 export interface Manifests {
   readonly text: string
   readonly documents: readonly Document[]
-  /** Every object of every document; those of a List (of any kind that ends so) one by one. */
+  /** Every object of every document; the items of a List (a kind that ends in `List`) one by one. */
   readonly objects: readonly ManifestObject[]
-  /** The line, counted from one, of an offset into the text. */
+  /** Returns the line of an offset in the text, from 1. */
   lineOf(offset: number): number
 }
 
 export type ReadManifests =
   | { readonly ok: true; readonly manifests: Manifests }
-  /** `line` is null when the fault has no place. */
+  /** `line` is null when the problem has no position. */
   | { readonly ok: false; readonly line: number | null; readonly message: string }
 
-/** Reads manifests; a text that is no YAML is a value, not an exception. Merge keys (`<<`) count, as they do for kubectl. */
+/** Parses manifests. Invalid YAML is a result, not an exception. Merge keys (`<<`) are applied, as in kubectl. */
 export function readManifests(text: string): ReadManifests {
   const lines = new LineCounter()
   const parsed = parseAllDocuments(text, {
@@ -46,19 +46,22 @@ export function readManifests(text: string): ReadManifests {
   try {
     const objects = documents.flatMap((document) => {
       const value = document.toJS() as unknown
-      // An anchor with an alias of it inside makes a value without end, and this throws.
+      // This throws if an anchor contains an alias of itself, which makes an infinite value.
       if (text.includes('&')) JSON.stringify(value)
       return objectsIn(value).map((found) => ({ document, ...found }))
     })
     return { ok: true, manifests: { text, documents, objects, lineOf } }
   } catch {
-    // The library refuses more than a hundred aliases of aliases, which only an attack has.
-    const message = 'uses too many YAML aliases, or one inside its own anchor'
+    // The library rejects more than a hundred aliases of aliases, as an attack would have.
+    const message = 'it uses too many YAML aliases, or an alias inside its own anchor'
     return { ok: false, line: null, message }
   }
 }
 
-function objectsIn(value: unknown, path: Path = []): { path: Path; value: unknown }[] {
+function objectsIn(
+  value: unknown,
+  path: DocumentPath = [],
+): { path: DocumentPath; value: unknown }[] {
   if (!isObject(value)) return []
   const kind = member(value, 'kind')
   const items = member(value, 'items')

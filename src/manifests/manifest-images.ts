@@ -1,0 +1,35 @@
+/** Lists the images that manifests ask for. */
+import { requestedImage, readRecords } from '../decision/pod/images-annotation.ts'
+import { autoImage } from '../decision/pod/decide-sites.ts'
+import { findSites } from '../decision/pod/sites.ts'
+import type { Manifests } from './manifests.ts'
+import { objectTitle, podLocationsIn, type WorkloadKind } from './pod-locations.ts'
+
+/** An image and the object that asks for it. */
+export interface ManifestImage {
+  readonly image: string
+  /** Null when the manifest has no namespace. */
+  readonly namespace: string | null
+  /** For example `apps/Deployment web`. */
+  readonly object: string
+}
+
+/** Returns every image of every pod and pod template, in order and with repetitions. */
+export function manifestImages(
+  { objects }: Manifests,
+  kinds: readonly WorkloadKind[],
+): ManifestImage[] {
+  return objects.flatMap(({ value }) =>
+    podLocationsIn(value, kinds).flatMap(({ pod, namespace }) =>
+      requestedImages(pod).map((image) => ({ image, namespace, object: objectTitle(value) })),
+    ),
+  )
+}
+
+/** Returns the images that a pod asked for. If Berth rewrote them, the pod's annotation has the original ones. */
+export function requestedImages(pod: unknown): string[] {
+  const records = readRecords(pod)
+  return findSites(pod)
+    .map((site) => requestedImage(records, site))
+    .filter((image) => image !== autoImage)
+}
