@@ -151,7 +151,7 @@ function writes(): string[] {
 
 /** So far; the log goes on from one controller to the next. */
 const rests = () =>
-  controller?.log().filter(({ msg }) => msg === 'pull secrets: at rest').length ?? 0
+  controller?.log().filter(({ msg }) => msg === 'pull secrets up to date').length ?? 0
 
 beforeAll(async () => {
   moto = await startMoto()
@@ -373,7 +373,7 @@ describe('sixteen services behind two roles', () => {
     )
 
     expect(running).toBe(16)
-    expect(said).toContain('pull secrets: at rest')
+    expect(said).toContain('pull secrets up to date')
     expect(told).toEqual([])
     await aws.close()
   })

@@ -166,7 +166,7 @@ test('its right to create is held to the name and the types of the copies', asyn
     return kubectl(args, { input })
   }
   const pull = 'kubernetes.io/dockerconfigjson'
-  const refused = 'this account creates the pull secrets of its config alone'
+  const refused = 'this account may create only the pull secrets of its config'
   // The API server takes a moment to see a policy.
   await waitFor('the policy', async () => (await create('other', pull)).stderr.includes(refused))
 

@@ -253,11 +253,11 @@ test('a second run writes nothing, and OpenShift had nothing to put right', asyn
         objectRef?.resource !== 'leases',
     ).length
   await waitFor('rest', () =>
-    controller?.log().at(-1)?.['msg'] === 'pull secrets: at rest' ? true : undefined,
+    controller?.log().at(-1)?.['msg'] === 'pull secrets up to date' ? true : undefined,
   )
   const before = writes()
   const rested = () =>
-    controller?.log().filter(({ msg }) => msg === 'pull secrets: at rest').length ?? 0
+    controller?.log().filter(({ msg }) => msg === 'pull secrets up to date').length ?? 0
   const rests = rested()
   controller?.configure(`${config}# again\n`)
   await waitFor('the cluster to be read again', () => rested() > rests)

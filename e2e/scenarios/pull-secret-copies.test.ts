@@ -145,7 +145,7 @@ function writesOf(username: string) {
 }
 
 const rests = (of: Controller) =>
-  of.log().filter(({ msg }) => msg === 'pull secrets: at rest').length
+  of.log().filter(({ msg }) => msg === 'pull secrets up to date').length
 
 beforeAll(async () => {
   admin = await connect({ kubeconfig: cluster.kubeconfig, env: {} })
@@ -284,7 +284,7 @@ describe('in every order', () => {
     })
 
     expect(code).not.toBe(0)
-    expect(stderr).toContain('this account writes pull secrets alone')
+    expect(stderr).toContain('this account may write only pull secrets')
   })
 })
 

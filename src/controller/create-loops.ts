@@ -12,7 +12,7 @@ import type { ControllerMetrics } from '../telemetry/controller-metrics.ts'
 import type { EcrMetrics } from '../telemetry/ecr-metrics.ts'
 import type { Logger } from '../telemetry/log.ts'
 import { createPullSecretMetrics } from '../telemetry/pull-secret-metrics.ts'
-import { ecrTokensLoop } from './ecr-tokens-loop.ts'
+import { createEcrTokensLoop } from './ecr-tokens-loop.ts'
 import { createMirrorLoop } from './mirror-loop.ts'
 import { pullFailuresLoop } from './pull-failures-loop.ts'
 import { createPullSecretsLoop } from './pull-secrets-loop.ts'
@@ -52,7 +52,7 @@ function createEcrTokensLoops({
 }: LoopDependencies): readonly Loop[] {
   if (config.ecrTokens.length === 0) return []
   const now = () => Date.now()
-  return [ecrTokensLoop({ api, tokens, namespace, now, log, metrics }, config.ecrTokens)]
+  return [createEcrTokensLoop({ api, tokens, namespace, now, log, metrics }, config.ecrTokens)]
 }
 
 function createPullSecretsLoops({

@@ -1,14 +1,14 @@
-/** The loop of `ecrTokens` for `berth controller`: what each look came to goes into the log, the metrics and Events. */
+/** The controller loop that refreshes pull secrets with ECR tokens, and reports to the log, the metrics and Events. */
 import type { KubeApi } from '../kube/api-client.ts'
 import { recordWarning } from '../kube/event-recorder.ts'
 import type { EcrMetrics } from '../telemetry/ecr-metrics.ts'
 import type { Logger } from '../telemetry/log.ts'
 import {
   type EcrTokensDependencies,
-  type LoopOptions,
+  type EcrTokensOptions,
   runEcrTokens,
   type TokenReport,
-  type TokenSecret,
+  type TokenSecretConfig,
 } from '../pull-secrets/ecr/token-secret-writer.ts'
 import type { Loop } from './runtime/loops.ts'
 
@@ -18,36 +18,36 @@ export interface EcrLoopDependencies extends EcrTokensDependencies {
   readonly log: Pick<Logger, 'info' | 'warn' | 'debug'>
 }
 
-/** The API server forgets an Event after an hour (kube-apiserver, --event-ttl). */
-const eventLifeMs = 3_600_000
+/** The API server deletes an Event after an hour (kube-apiserver, --event-ttl). */
+const eventTtlMs = 3_600_000
 
-/** Makes the loop. Every problem is told once, and again when its Event has been forgotten or its words have changed. */
-export function ecrTokensLoop(
+/** Reports each problem once, and again when its message changes or its Event has expired. */
+export function createEcrTokensLoop(
   dependencies: EcrLoopDependencies,
-  secrets: readonly TokenSecret[],
-  options: Pick<LoopOptions, 'waitUntil'> = {},
+  secrets: readonly TokenSecretConfig[],
+  options: Pick<EcrTokensOptions, 'waitUntil'> = {},
 ): Loop {
   const { api, namespace, log, metrics, now } = dependencies
-  const told = new Map<string, { readonly message: string; readonly at: number }>()
+  const reported = new Map<string, { readonly message: string; readonly at: number }>()
 
-  const tell = (report: TokenReport) => {
+  const reportProblem = (report: TokenReport) => {
     const { secret, problem } = report
     if (problem === null) {
-      if (told.delete(secret)) log.info({ secret }, 'ECR tokens come again')
+      if (reported.delete(secret)) log.info({ secret }, 'ECR token available again')
       return
     }
-    const last = told.get(secret)
-    if (last?.message === problem.message && now() < last.at + eventLifeMs) return
-    told.set(secret, { message: problem.message, at: now() })
-    const ends = report.expiresAt === null ? null : new Date(report.expiresAt).toISOString()
-    log.warn({ secret, problem: problem.message, expires: ends }, 'an ECR token does not come')
+    const last = reported.get(secret)
+    if (last?.message === problem.message && now() < last.at + eventTtlMs) return
+    reported.set(secret, { message: problem.message, at: now() })
+    const expires = report.expiresAt === null ? null : new Date(report.expiresAt).toISOString()
+    log.warn({ secret, problem: problem.message, expires }, 'ECR token not refreshed')
     void recordWarning(
       api,
       { apiVersion: 'v1', kind: 'Secret', namespace, name: secret, uid: report.uid },
       {
         reason: 'EcrTokenFailed',
         message: problem.message,
-        ending: ends === null ? 'there is no token' : `the last token ends at ${ends}`,
+        ending: expires === null ? 'there is no token' : `the last token expires at ${expires}`,
       },
       { now: new Date(now()), log },
     )
@@ -69,10 +69,10 @@ export function ecrTokensLoop(
               'ECR token written',
             )
           }
-          tell(report)
+          reportProblem(report)
         },
-        onTrouble: (secret, error) =>
-          log.warn({ secret, problem: String(error) }, 'an ECR token cannot be kept; tried again'),
+        onError: (secret, error) =>
+          log.warn({ secret, problem: String(error) }, 'ECR token secret not checked'),
         ...options,
       }),
   }

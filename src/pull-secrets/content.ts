@@ -1,5 +1,4 @@
-/** From source secrets to what stands in their copies, or to the reason why nothing may be copied. */
-import { createHash } from 'node:crypto'
+/** Builds the content of a copy from its source secrets, or says why it cannot be copied. */
 import { parseKey, redactKey } from '../credentials/docker-config-keys.ts'
 import {
   type DockerConfigEntry,
@@ -8,33 +7,35 @@ import {
   faultReasons,
   readDockerConfig,
 } from '../credentials/docker-config.ts'
+import { contentHash } from './content-hash.ts'
 import type { SourceSecret } from './objects.ts'
 import { consentLabel, consentValue } from './labels.ts'
 import { type CopySettings, formatSource, type SourceName } from '../config/copy-settings.ts'
 
-/** Sum of all values of a Secret (kubernetes, pkg/apis/core/types.go, MaxSecretSize). */
+/** The largest sum of all values of a Secret (kubernetes, pkg/apis/core/types.go, MaxSecretSize). */
 const maxBytes = 1_048_576
 
-export interface GoodContent {
-  readonly kind: 'good'
+export interface ValidContent {
+  readonly kind: 'valid'
   readonly type: string
+  /** The key in `data`: `.dockerconfigjson` or `.dockercfg`. */
   readonly member: string
-  /** Base64. Holds credentials: for the body of a write, and for nothing else. */
+  /** Base64. Holds credentials, so it goes only into the body of a write. */
   readonly data: string
   readonly hash: string
-  /** `namespace/name` of each source that is there. */
+  /** `namespace/name` of each source that exists. */
   readonly from: readonly string[]
   readonly uids: readonly string[]
-  /** Its keys: which registries it is for. */
+  /** The registries, as keys of the docker config. */
   readonly keys: readonly string[]
   readonly expiresAt: string | null
 }
 
-export type Content =
-  | GoodContent
-  /** No source is there, or none consents: copies go. */
+export type CopyContent =
+  | ValidContent
+  /** No source exists and consents: copies are deleted. */
   | { readonly kind: 'absent'; readonly reason: string }
-  /** What was copied before stays. */
+  /** The source cannot be copied: existing copies stay. */
   | { readonly kind: 'invalid'; readonly reason: string }
 
 const types: Readonly<Record<string, { member: string; form: DockerConfigForm }>> = {
@@ -45,7 +46,7 @@ const types: Readonly<Record<string, { member: string; form: DockerConfigForm }>
 const modernType = 'kubernetes.io/dockerconfigjson'
 const modernMember = '.dockerconfigjson'
 
-interface Readable {
+interface ReadableSource {
   readonly source: SourceSecret
   readonly name: string
   readonly member: string
@@ -55,11 +56,11 @@ interface Readable {
   readonly entries: readonly DockerConfigEntry[]
 }
 
-/** Reads the sources of a copy; `find` gives null for one that is not there or does not consent. */
+/** Reads the sources of a copy. `find` returns null for a source that does not exist or does not consent. */
 export function readContent(
   { from, type }: Pick<CopySettings, 'from' | 'type'>,
   find: (source: SourceName) => SourceSecret | null,
-): Content {
+): CopyContent {
   const found = from.flatMap((name) => {
     const source = find(name)
     return source === null ? [] : [{ source, name: formatSource(name) }]
@@ -68,30 +69,30 @@ export function readContent(
     const names = from.map(formatSource).join(', ')
     return {
       kind: 'absent',
-      reason: `no source is there with the label ${consentLabel}=${consentValue}: ${names}`,
+      reason: `no source with the label ${consentLabel}=${consentValue} exists: ${names}`,
     }
   }
   const readings = found.map(({ source, name }) => readSource(source, name))
-  const broken = readings.find((reading) => typeof reading === 'string')
-  if (broken !== undefined) return invalid(broken)
+  const problem = readings.find((reading) => typeof reading === 'string')
+  if (problem !== undefined) return invalid(problem)
   const readable = readings.filter((reading) => typeof reading !== 'string')
   const [only, second] = readable
-  if (only === undefined) return invalid('nothing can be read')
-  const text = second === undefined ? converted(only, type) : merge(readable)
+  if (only === undefined) return invalid('no source can be read')
+  const text = second === undefined ? convert(only, type) : merge(readable)
   if (typeof text !== 'string') return text
   const isLegacy = second === undefined && only.form === 'legacy' && type === 'keep'
   const bytes = Buffer.byteLength(text)
   if (bytes > maxBytes)
     return invalid(
-      `${bytes} bytes are more than the ${maxBytes} that a Secret may have; copy fewer sources into one`,
+      `the copy would have ${bytes} bytes, more than the ${maxBytes} that a Secret can hold; use fewer sources`,
     )
   return {
-    kind: 'good',
+    kind: 'valid',
     type: isLegacy ? 'kubernetes.io/dockercfg' : modernType,
     member: isLegacy ? '.dockercfg' : modernMember,
-    // The source's own bytes where nothing had to be changed.
+    // Keeps the bytes of a source that is copied unchanged.
     data: text === only.text ? only.data : Buffer.from(text).toString('base64'),
-    hash: hashOf(text),
+    hash: contentHash(text),
     from: readable.map(({ name }) => name),
     uids: readable.map(({ source }) => source.uid),
     keys: [...new Set(readable.flatMap(({ entries }) => entries.map(({ key }) => key)))],
@@ -99,37 +100,22 @@ export function readContent(
   }
 }
 
-/** Of what a docker config says, whatever the order of its members and the white space between; of the text when it is not JSON. */
-export function hashOf(text: string): string {
-  let canonical: string
-  try {
-    canonical = JSON.stringify(sorted(JSON.parse(text)))
-  } catch {
-    canonical = text
-  }
-  return createHash('sha256').update(canonical).digest('hex')
-}
-
-function sorted(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(sorted)
-  if (typeof value !== 'object' || value === null) return value
-  const entries = Object.entries(value).sort(([one], [other]) => compare(one, other))
-  return entries.map(([key, each]) => [key, sorted(each)])
-}
-
 function compare(one: string, other: string): number {
   return one < other ? -1 : one > other ? 1 : 0
 }
 
-function invalid(reason: string): Content {
+function invalid(reason: string): CopyContent {
   return { kind: 'invalid', reason }
 }
 
-/** The reason when it may not be copied: one entry that a kubelet cannot read stops every image of every pod that lists it. */
-function readSource(source: SourceSecret, name: string): Readable | string {
+/**
+ * Returns the reason if the source cannot be copied. One entry that the kubelet cannot read makes every pull of every pod
+ * with the secret fail.
+ */
+function readSource(source: SourceSecret, name: string): ReadableSource | string {
   const type = Object.hasOwn(types, source.type) ? types[source.type] : undefined
   if (type === undefined)
-    return `${name} is of type ${source.type}, which no kubelet reads; make it ${modernType}`
+    return `${name} has type ${source.type}, which the kubelet does not read as a pull secret; use ${modernType}`
   const data = source.data[type.member]
   if (data === undefined || data === '') return `${name} has no ${type.member}`
   const text = Buffer.from(data, 'base64').toString('utf8')
@@ -137,41 +123,41 @@ function readSource(source: SourceSecret, name: string): Readable | string {
   if (reading.fault !== null) return `${name} ${faultReasons[reading.fault]}`
   if (reading.entries.length === 0)
     return reading.hasHelpers
-      ? `${name} has only the name of a credential helper, which no kubelet runs; give user and password`
+      ? `${name} names only a credential helper, which the kubelet does not run; write username and password`
       : `${name} has no entries`
   for (const entry of reading.entries) {
-    const reason = uselessness(entry)
+    const reason = entryProblem(entry)
     if (reason !== null) return `${name}, key ${redactKey(entry.key)} ${reason}`
   }
   const entries = reading.entries.filter((entry) => entry.fault === null)
   return { source, name, ...type, data, text, entries }
 }
 
-function uselessness(entry: ParsedEntry): string | null {
+function entryProblem(entry: ParsedEntry): string | null {
   if (entry.fault !== null) return faultReasons[entry.fault]
   if (entry.password !== '' && entry.username !== '') return null
   if (entry.hasIdentityToken)
-    return 'has only an identitytoken, which no kubelet reads; give user and password'
-  return 'has no user or no password; a credential helper may have them, which no kubelet runs'
+    return 'has only an identitytoken, which the kubelet does not read; write username and password'
+  return 'has no username or no password; the kubelet does not run a credential helper that may have them'
 }
 
-/** A legacy config stands in a newer one as it is. */
-function converted({ form, text }: Readable, type: CopySettings['type']): string {
+/** A legacy config becomes the `auths` of a newer one. */
+function convert({ form, text }: ReadableSource, type: CopySettings['type']): string {
   return form === 'legacy' && type === 'dockerconfigjson' ? `{"auths":${text}}` : text
 }
 
-/** One config of several, the same whatever their order. Two passwords for one key are nobody's to choose between. */
-function merge(readable: readonly Readable[]): string | Content {
+/** Merges several configs into one that does not depend on their order. Two credentials for one key are a conflict. */
+function merge(readable: readonly ReadableSource[]): string | CopyContent {
   const merged = new Map<string, DockerConfigEntry & { readonly from: string }>()
   for (const { name, entries } of readable) {
     for (const entry of entries) {
-      // Keys that the keyring takes for one are one.
+      // The kubelet's keyring treats keys with the same normal form as one.
       const normal = parseKey(entry.key)?.text ?? entry.key
       const other = merged.get(normal)
       if (other === undefined) merged.set(normal, { ...entry, from: name })
       else if (other.username !== entry.username || other.password !== entry.password)
         return invalid(
-          `${other.from} and ${name} have different credentials for ${redactKey(entry.key)}; take it out of one of them`,
+          `${other.from} and ${name} have different credentials for ${redactKey(entry.key)}; remove it from one of them`,
         )
       else if (entry.key < other.key) merged.set(normal, { ...entry, from: name })
     }
@@ -182,7 +168,7 @@ function merge(readable: readonly Readable[]): string | Content {
   })
 }
 
-/** `auth` is what every reader knows; it ends the user at the first colon, so a user with one needs the other members. */
+/** Every client reads `auth`, but splits it at the first colon, so a username with a colon needs the other members. */
 function writeEntry({ username, password }: DockerConfigEntry): object {
   if (username.includes(':')) return { username, password }
   return { auth: Buffer.from(`${username}:${password}`).toString('base64') }

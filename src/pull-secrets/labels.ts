@@ -1,29 +1,29 @@
 /**
- * Propagation: pull secrets copied to namespaces, and linked to service accounts. This room reads objects and plans
- * writes; it does no input or output, and logs nothing. Words: a *source* secret consents and is copied, a *copy* is ours.
+ * Labels and annotations that Berth reads and writes for copies of pull secrets. A source secret is copied to namespaces;
+ * a copy is the secret that Berth writes there and links to service accounts.
  */
 
-/** Consent to be copied, a label of the source; another value, or none, is a no. */
+/** On a source: allows Berth to copy it. Any other value, or none, does not. */
 export const consentLabel = 'berth.dev/copy'
 export const consentValue = 'allowed'
 
-/** On a namespace: nothing is copied there, and what was copied goes. */
+/** On a namespace: Berth copies nothing to it and deletes its copies. */
 export const optOutLabel = 'berth.dev/pull-secrets'
 export const optOutValue = 'disabled'
 
-/** Together on each copy, and what watches select by. */
+/** On each copy, both of them: watches select copies by these labels. */
 export const managedByLabel = 'app.kubernetes.io/managed-by'
 export const managedBy = 'berth'
 export const copyLabel = 'berth.dev/copied'
 
-/** Where a copy is from: `namespace/name` of each source, comma-separated, and their UIDs in the same order. */
+/** On a copy: `namespace/name` of each source, comma-separated, and their UIDs in the same order. */
 export const sourceAnnotation = 'berth.dev/copied-from'
 export const sourceUidAnnotation = 'berth.dev/source-uid'
 export const contentAnnotation = 'berth.dev/content-hash'
-/** When its content was written, RFC 3339. */
+/** On a copy: when its content was written, RFC 3339. */
 export const writtenAnnotation = 'berth.dev/written-at'
-/** Passed on from a source whose credentials end. */
+/** When the credentials expire, RFC 3339. A copy gets it from its source. */
 export const expiresAnnotation = 'berth.dev/expires-at'
 
-/** On a service account: which names of its list are ours, comma-separated. Only these are ever taken away. */
+/** On a service account: the names in `imagePullSecrets` that Berth added, comma-separated. Berth removes only these. */
 export const linkedAnnotation = 'berth.dev/linked-pull-secrets'

@@ -1,9 +1,10 @@
-/** Which service account lacks a registry that its pods need, while a source knows it. */
+/** Finds service accounts that lack credentials for a registry that their pods need and that a source has. */
 import { createKeyMatcher } from '../credentials/docker-config-keys.ts'
 import { type PullSecret, readKeyring, type PullSecretState } from '../credentials/keyring.ts'
 import { credentialOrder } from '../credentials/credential-order.ts'
 import { parseReference } from '../decision/reference/parse.ts'
 
+/** What a pod needs and has. */
 export interface PodNeed {
   readonly namespace: string
   readonly name: string
@@ -15,7 +16,9 @@ export interface PodNeed {
 }
 
 export interface KnownSource {
+  /** `namespace/name`. */
   readonly name: string
+  /** Its registries, as keys of the docker config. */
   readonly keys: readonly string[]
 }
 
@@ -23,67 +26,68 @@ export interface MissingCredential {
   readonly namespace: string
   readonly serviceAccount: string
   readonly registry: string
-  /** `namespace/name` of the first source that knows it. */
+  /** `namespace/name` of the first source with credentials for the registry. */
   readonly source: string
   readonly pods: readonly string[]
+  /** How many of the pods wait for an image. */
   readonly stuck: number
-  /** True when the account has it by now, and only pods made before lack it. */
+  /** True when the service account has the credentials now, and only older pods lack them. */
   readonly isLinked: boolean
 }
 
 export interface MissingCredentialsInput {
   readonly pods: readonly PodNeed[]
-  /** The lists of service accounts by `namespace/name`. */
+  /** The imagePullSecrets of service accounts, by `namespace/name`. */
   readonly accounts: ReadonlyMap<string, readonly string[]>
-  /** Pull secrets by `namespace/name`. */
+  /** Pull secrets, by `namespace/name`. */
   readonly secrets: ReadonlyMap<string, PullSecret>
   readonly sources: readonly KnownSource[]
 }
 
-/** In the order of namespaces, accounts and registries. A credential that the node has cannot be seen. */
+/** Returns them sorted by namespace, service account and registry. Does not know the credentials that a node has. */
 export function findMissingCredentials({
   pods,
   accounts,
   secrets,
   sources,
 }: MissingCredentialsInput): MissingCredential[] {
-  const known = sources.map(({ name, keys }) => ({ name, knows: createKeyMatcher(keys) }))
-  const lacks = new Map<string, MissingCredential>()
-  const covers = (namespace: string, names: readonly string[], where: Where) => {
+  const matchers = sources.map(({ name, keys }) => ({ name, match: createKeyMatcher(keys) }))
+  const found = new Map<string, MissingCredential>()
+  const covers = (namespace: string, names: readonly string[], repository: Repository) => {
     const find = (name: string): PullSecretState => secrets.get(`${namespace}/${name}`) ?? 'missing'
-    return credentialOrder(readKeyring(names, find), where).outcome !== 'no-credentials'
+    return credentialOrder(readKeyring(names, find), repository).outcome !== 'no-credentials'
   }
   for (const pod of pods) {
     const { namespace, account } = pod
-    for (const where of repositories(pod.images)) {
-      const source = known.find(({ knows }) => knows(where.domain, where.path).length > 0)
-      if (source === undefined || covers(namespace, pod.pullSecrets, where)) continue
-      const isLinked = covers(namespace, accounts.get(`${namespace}/${account}`) ?? [], where)
-      const registry = where.domain
+    for (const repository of repositoriesOf(pod.images)) {
+      const { domain: registry, path } = repository
+      const source = matchers.find(({ match }) => match(registry, path).length > 0)
+      if (source === undefined || covers(namespace, pod.pullSecrets, repository)) continue
+      const isLinked = covers(namespace, accounts.get(`${namespace}/${account}`) ?? [], repository)
       const id = [namespace, account, registry, isLinked].join(' ')
-      const before = lacks.get(id)
-      const all = [...new Set([...(before?.pods ?? []), pod.name])]
-      const isNew = all.length > (before?.pods.length ?? 0)
-      lacks.set(id, {
+      const before = found.get(id)
+      const names = [...new Set([...(before?.pods ?? []), pod.name])]
+      const isNew = names.length > (before?.pods.length ?? 0)
+      found.set(id, {
         namespace,
         serviceAccount: account,
         registry,
         source: source.name,
-        pods: all,
+        pods: names,
         stuck: (before?.stuck ?? 0) + (isNew && pod.isStuck ? 1 : 0),
         isLinked,
       })
     }
   }
-  return [...lacks].sort(([one], [other]) => (one < other ? -1 : 1)).map(([, lack]) => lack)
+  return [...found].sort(([one], [other]) => (one < other ? -1 : 1)).map(([, missing]) => missing)
 }
 
-interface Where {
+interface Repository {
   readonly domain: string
   readonly path: string
 }
 
-function repositories(images: readonly string[]): Where[] {
+function repositoriesOf(images: readonly string[]): Repository[] {
   return images.flatMap((image) => {
     const parsed = parseReference(image)
     return parsed.ok ? [parsed.reference] : []

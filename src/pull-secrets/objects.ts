@@ -1,5 +1,5 @@
-/** What propagation keeps of Kubernetes objects. Everything else of them is dropped as soon as it is read. */
-import { hashOf } from './content.ts'
+/** Reads the fields of secrets, service accounts and namespaces that Berth keeps; it drops everything else at once. */
+import { contentHash } from './content-hash.ts'
 import {
   consentLabel,
   consentValue,
@@ -52,29 +52,30 @@ export interface SourceSecret {
   readonly expiresAt: string | null
 }
 
-/** A secret that stands where a copy belongs. */
+/** A secret with the name of a copy: one that Berth wrote, or one that it did not. */
 export type ExistingSecret =
   | {
       readonly kind: 'copy'
       readonly uid: string
       readonly resourceVersion: string
       readonly type: string
-      /** Of its content as it is; empty when it has other members than its type calls for. */
+      /** The hash of the stored content; empty when it has no member or several. */
       readonly hash: string
       readonly members: readonly string[]
       readonly immutable: boolean
       readonly from: string
       readonly uids: string
+      /** The hash in the annotation that Berth wrote. */
       readonly writtenHash: string
       readonly expiresAt: string
-      /** When its content was written last, as far as is known. Milliseconds since 1970. */
+      /** When its content was last written, in milliseconds since 1970; 0 if unknown. */
       readonly writtenAt: number
     }
   | { readonly kind: 'foreign'; readonly uid: string; readonly resourceVersion: string }
 
 export interface NamespaceMeta {
   readonly labels: Labels
-  readonly terminating: boolean
+  readonly isTerminating: boolean
   readonly resourceVersion: string
 }
 
@@ -82,14 +83,14 @@ export interface AccountState {
   readonly uid: string
   readonly resourceVersion: string
   readonly labels: Labels
-  /** Null when it has no list at all. */
+  /** Null when it has no `imagePullSecrets`. */
   readonly pullSecrets: readonly string[] | null
-  /** Those of the list that are ours by its annotation. */
+  /** The names that Berth added, by the annotation. */
   readonly linked: readonly string[]
   readonly hasAnnotations: boolean
 }
 
-/** Null for a secret that does not consent. */
+/** Returns null for a secret that does not consent or is being deleted. */
 export function readSourceSecret({
   metadata,
   type = '',
@@ -101,6 +102,7 @@ export function readSourceSecret({
   return { uid: metadata.uid ?? '', type, data, expiresAt }
 }
 
+/** Returns a foreign secret when the labels of a copy are missing. */
 export function readCopy(secret: RawSecret): ExistingSecret {
   const { metadata, type = '', data = {}, immutable = false } = secret
   const { labels = {}, annotations = {}, uid = '', resourceVersion = '' } = metadata
@@ -112,20 +114,20 @@ export function readCopy(secret: RawSecret): ExistingSecret {
     uid,
     resourceVersion,
     type,
-    hash: hashOfOnly(members, data),
+    hash: singleMemberHash(members, data),
     members,
     immutable,
     writtenAt: Date.parse(annotations[writtenAnnotation] ?? metadata.creationTimestamp ?? '') || 0,
-    ...readMarks(annotations),
+    ...readAnnotations(annotations),
   }
 }
 
-function hashOfOnly([member, second]: readonly string[], data: Labels): string {
+function singleMemberHash([member, second]: readonly string[], data: Labels): string {
   if (member === undefined || second !== undefined) return ''
-  return hashOf(Buffer.from(data[member] ?? '', 'base64').toString('utf8'))
+  return contentHash(Buffer.from(data[member] ?? '', 'base64').toString('utf8'))
 }
 
-function readMarks(annotations: Labels) {
+function readAnnotations(annotations: Labels) {
   return {
     from: annotations[sourceAnnotation] ?? '',
     uids: annotations[sourceUidAnnotation] ?? '',
@@ -134,7 +136,7 @@ function readMarks(annotations: Labels) {
   }
 }
 
-/** Of metadata alone: whose data it is not ours to read. */
+/** Reads only metadata: Berth must not read the data of a secret that it did not write. */
 export function readForeign({
   metadata: { uid = '', resourceVersion = '' },
 }: RawObject): ExistingSecret {
@@ -144,11 +146,12 @@ export function readForeign({
 export function readNamespace({ metadata }: RawObject): NamespaceMeta {
   return {
     labels: metadata.labels ?? {},
-    terminating: metadata.deletionTimestamp !== undefined,
+    isTerminating: metadata.deletionTimestamp !== undefined,
     resourceVersion: metadata.resourceVersion ?? '',
   }
 }
 
+/** Returns null for an account that is being deleted. */
 export function readAccount({ metadata, imagePullSecrets }: RawAccount): AccountState | null {
   if (metadata.deletionTimestamp !== undefined) return null
   const { uid = '', resourceVersion = '', labels = {}, annotations } = metadata

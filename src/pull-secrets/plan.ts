@@ -1,5 +1,5 @@
-/** What has to be written in one namespace, and why: a pure function of what stands there. */
-import type { Content, GoodContent } from './content.ts'
+/** Plans the writes for the copies in one namespace from what exists existing. Does no input or output. */
+import type { CopyContent, ValidContent } from './content.ts'
 import type { AccountState, NamespaceMeta, ExistingSecret } from './objects.ts'
 import { optOutLabel, optOutValue } from './labels.ts'
 import { type CopySettings, excludedNamespaces, type SourceName } from '../config/copy-settings.ts'
@@ -13,23 +13,23 @@ export type SecretWrite =
   | {
       readonly kind: 'create'
       readonly copy: string
-      readonly content: GoodContent
+      readonly content: ValidContent
       readonly reason: string
     }
   | {
       readonly kind: 'update'
       readonly copy: string
-      readonly content: GoodContent
+      readonly content: ValidContent
       readonly was: Precondition
-      /** Members that do not belong there. */
+      /** Keys in `data` that a copy does not have. */
       readonly surplus: readonly string[]
       readonly reason: string
     }
-  /** Removed and made again, where the API lets nobody change what is there. */
+  /** Deleted and created again, where the API server allows no update: the type, an immutable secret. */
   | {
       readonly kind: 'replace'
       readonly copy: string
-      readonly content: GoodContent
+      readonly content: ValidContent
       readonly was: Precondition
       readonly reason: string
     }
@@ -40,15 +40,16 @@ export type SecretWrite =
       readonly reason: string
     }
   | {
+      /** Adds names to a service account's imagePullSecrets, and removes names that Berth added. */
       readonly kind: 'link'
       readonly account: string
       readonly was: AccountState
       readonly add: readonly string[]
-      readonly take: readonly string[]
+      readonly remove: readonly string[]
       readonly reason: string
     }
 
-/** What no write can mend. */
+/** A problem that no write can solve. */
 export interface CopyFinding {
   readonly kind: 'conflict' | 'invalid' | 'absent'
   readonly copy: string
@@ -56,7 +57,7 @@ export interface CopyFinding {
 }
 
 export interface NamespacePlan {
-  /** In the order in which they are to be done: no account ever names a secret that is not there. */
+  /** In the order of execution: a service account never names a secret that does not exist. */
   readonly writes: readonly SecretWrite[]
   readonly findings: readonly CopyFinding[]
 }
@@ -69,23 +70,23 @@ export interface NamespaceInput {
   readonly secrets: ReadonlyMap<string, ExistingSecret>
 }
 
-/** What is wanted of one copy, with the content of its sources; null content: not known yet, so nothing is done. */
+/** One copy as the config wants it, with the content of its sources. Null content: not read yet, so nothing is written. */
 export interface WantedCopy {
   readonly settings: CopySettings
-  readonly content: Content | null
+  readonly content: CopyContent | null
 }
 
-/** Plans one namespace. */
+/** Returns the writes and findings for one namespace; none for one that is being deleted. */
 export function planNamespace(
   wanted: readonly WantedCopy[],
   { name, namespace, accounts, secrets }: NamespaceInput,
 ): NamespacePlan {
-  if (namespace.terminating) return { writes: [], findings: [] }
+  if (namespace.isTerminating) return { writes: [], findings: [] }
   const copies = wanted.map((each) =>
     planCopy(each, {
       name,
       labels: namespace.labels,
-      there: secrets.get(each.settings.name) ?? null,
+      existing: secrets.get(each.settings.name) ?? null,
     }),
   )
   const links = [...accounts].flatMap(([account, state]) => planAccount(copies, account, state))
@@ -100,22 +101,22 @@ export function planNamespace(
   }
 }
 
-/** Whether a copy belongs into a namespace; the reason, when it does not. */
-export function exclusionOf(
+/** Returns why a copy does not belong in a namespace; null if it does. */
+export function exclusionReason(
   { namespaces, name, from }: Pick<CopySettings, 'namespaces' | 'name' | 'from'>,
   namespace: string,
   labels: Readonly<Record<string, string>>,
 ): string | null {
-  if (excludedNamespaces.has(namespace)) return 'nothing is copied to the control plane'
+  if (excludedNamespaces.has(namespace)) return 'Berth copies nothing to the control plane'
   if (from.some((source: SourceName) => source.namespace === namespace && source.name === name))
-    return 'the source itself is there'
+    return 'the source itself is in this namespace'
   if (labels[optOutLabel] === optOutValue) return 'the namespace opts out'
-  return namespaces.matches(namespace, labels) ? null : 'the config does not choose the namespace'
+  return namespaces.matches(namespace, labels) ? null : 'the config does not select the namespace'
 }
 
 interface CopyPlan {
   readonly settings: CopySettings
-  /** Accounts should name it: it is there, or will be. `keep`: leave them as they are. */
+  /** Whether service accounts should name the copy. `keep` leaves them as they are. */
   readonly links: 'yes' | 'no' | 'keep'
   readonly write: SecretWrite | null
   readonly finding: CopyFinding | null
@@ -126,8 +127,12 @@ function planCopy(
   {
     name,
     labels,
-    there,
-  }: { name: string; labels: NamespaceMeta['labels']; there: ExistingSecret | null },
+    existing,
+  }: {
+    readonly name: string
+    readonly labels: NamespaceMeta['labels']
+    readonly existing: ExistingSecret | null
+  },
 ): CopyPlan {
   const copy = settings.name
   const plan = (
@@ -140,12 +145,12 @@ function planCopy(
     write,
     finding,
   })
-  const exclusion = exclusionOf(settings, name, labels)
-  const isOurs = there?.kind === 'copy'
+  const exclusion = exclusionReason(settings, name, labels)
+  const isCopy = existing?.kind === 'copy'
   if (exclusion !== null)
-    return plan('no', isOurs ? { kind: 'remove', copy, was: there, reason: exclusion } : null)
-  if (there?.kind === 'foreign') {
-    const reason = `a secret ${name}/${copy} is there that is not a copy of Berth's; it is left as it is`
+    return plan('no', isCopy ? { kind: 'remove', copy, was: existing, reason: exclusion } : null)
+  if (existing?.kind === 'foreign') {
+    const reason = `secret ${name}/${copy} exists and is not a copy by Berth; delete it to get the copy`
     return plan('no', null, { kind: 'conflict', copy, reason })
   }
   if (content === null) return plan('keep', null)
@@ -153,50 +158,54 @@ function planCopy(
     case 'absent':
       return plan(
         'no',
-        isOurs ? { kind: 'remove', copy, was: there, reason: content.reason } : null,
+        isCopy ? { kind: 'remove', copy, was: existing, reason: content.reason } : null,
         { kind: 'absent', copy, reason: content.reason },
       )
     case 'invalid':
-      return plan(isOurs ? 'yes' : 'no', null, { kind: 'invalid', copy, reason: content.reason })
-    case 'good':
-      return plan('yes', there === null ? create(copy, content) : change(copy, content, there))
+      return plan(isCopy ? 'yes' : 'no', null, { kind: 'invalid', copy, reason: content.reason })
+    case 'valid':
+      return plan(
+        'yes',
+        existing === null ? planCreate(copy, content) : planUpdate(copy, content, existing),
+      )
   }
 }
 
-function create(copy: string, content: GoodContent): SecretWrite {
-  return { kind: 'create', copy, content, reason: `it is missing` }
+function planCreate(copy: string, content: ValidContent): SecretWrite {
+  return { kind: 'create', copy, content, reason: 'the copy is missing' }
 }
 
-/** Null for a copy that is as it should be. */
-function change(
+/** Returns null for a copy that is up to date. */
+function planUpdate(
   copy: string,
-  content: GoodContent,
-  there: ExistingSecret & { kind: 'copy' },
+  content: ValidContent,
+  existing: ExistingSecret & { kind: 'copy' },
 ): SecretWrite | null {
-  const isSame = there.hash === content.hash && there.members[0] === content.member
-  const isMarked =
-    there.writtenHash === content.hash &&
-    there.from === content.from.join(',') &&
-    there.uids === content.uids.join(',') &&
-    there.expiresAt === (content.expiresAt ?? '')
-  if (there.type !== content.type)
+  const isSame = existing.hash === content.hash && existing.members[0] === content.member
+  const isAnnotated =
+    existing.writtenHash === content.hash &&
+    existing.from === content.from.join(',') &&
+    existing.uids === content.uids.join(',') &&
+    existing.expiresAt === (content.expiresAt ?? '')
+  if (existing.type !== content.type)
     return {
       kind: 'replace',
       copy,
       content,
-      was: there,
+      was: existing,
       reason: 'the type of the source has changed',
     }
-  if (isSame && isMarked) return null
+  if (isSame && isAnnotated) return null
   const reason =
-    there.writtenHash !== content.hash
+    existing.writtenHash !== content.hash
       ? 'the source has changed'
       : isSame
-        ? 'its marks are not those of its source'
-        : 'it has been changed by somebody else'
-  if (there.immutable && !isSame) return { kind: 'replace', copy, content, was: there, reason }
-  const surplus = there.members.filter((member) => member !== content.member)
-  return { kind: 'update', copy, content, was: there, surplus, reason }
+        ? 'its annotations differ from its source'
+        : 'the copy was modified by someone else'
+  if (existing.immutable && !isSame)
+    return { kind: 'replace', copy, content, was: existing, reason }
+  const surplus = existing.members.filter((member) => member !== content.member)
+  return { kind: 'update', copy, content, was: existing, surplus, reason }
 }
 
 function planAccount(
@@ -206,17 +215,19 @@ function planAccount(
 ): SecretWrite[] {
   const present = new Set(was.pullSecrets ?? [])
   const add: string[] = []
-  const take: string[] = []
+  const remove: string[] = []
   for (const { settings, links } of copies) {
     const isWanted = links === 'yes' && settings.serviceAccounts.matches(account, was.labels)
     if (isWanted && !present.has(settings.name)) add.push(settings.name)
     if (!isWanted && links !== 'keep' && was.linked.includes(settings.name))
-      take.push(settings.name)
+      remove.push(settings.name)
   }
-  if (add.length === 0 && take.length === 0) return []
+  if (add.length === 0 && remove.length === 0) return []
   const parts = [
-    ...(add.length === 0 ? [] : [`its list lacks ${add.join(', ')}`]),
-    ...(take.length === 0 ? [] : [`${take.join(', ')} is not for it any more`]),
+    ...(add.length === 0 ? [] : [`imagePullSecrets lacks ${add.join(', ')}`]),
+    ...(remove.length === 0
+      ? []
+      : [`the config no longer links ${remove.join(', ')} to this service account`]),
   ]
-  return [{ kind: 'link', account, was, add, take, reason: parts.join('; ') }]
+  return [{ kind: 'link', account, was, add, remove, reason: parts.join('; ') }]
 }

@@ -1,10 +1,13 @@
 /**
- * Pods that a pull secret reached too late. A pod's list of pull secrets is fixed when it is made (core validation,
- * ValidatePodUpdate), so a pod that lacks one can only be made again; one that has it waits for the kubelet's back-off.
+ * Finds pods that a pull secret reached too late. A pod's imagePullSecrets cannot change (core validation,
+ * ValidatePodUpdate), so a pod that lacks a secret must be recreated; one that has it waits for the kubelet's backoff.
  */
+import { controllerOf, recreateObstacle } from '../kube/pod-owner.ts'
+import type { OwnerReference } from '../kube/object.ts'
 import { createKeyMatcher } from '../credentials/docker-config-keys.ts'
 import { parseReference } from '../decision/reference/parse.ts'
-import type { AccountState } from './objects.ts'
+import type { AccountState, ExistingSecret } from './objects.ts'
+import type { WantedCopy } from './plan.ts'
 
 interface RawStatus {
   readonly name?: string
@@ -24,7 +27,7 @@ export interface RawPod {
     readonly resourceVersion?: string
     readonly creationTimestamp?: string
     readonly deletionTimestamp?: string
-    readonly ownerReferences?: readonly Owner[]
+    readonly ownerReferences?: readonly OwnerReference[]
   }
   readonly spec?: {
     readonly serviceAccountName?: string
@@ -38,23 +41,16 @@ export interface RawPod {
   }
 }
 
-interface Owner {
-  readonly kind: string
-  readonly name: string
-  readonly uid: string
-  readonly controller?: boolean
-}
-
 export interface StuckPod {
   readonly name: string
   readonly uid: string
   readonly resourceVersion: string
   readonly account: string
-  /** Who makes it again; null when nobody does. */
-  readonly owner: Owner | null
-  /** That it waits for. */
+  /** The controller that recreates it; null when it has none. */
+  readonly owner: OwnerReference | null
+  /** The images that it waits for. */
   readonly images: readonly string[]
-  /** Those of which a registry that let the kubelet in said that it has none: no other secret helps. */
+  /** The images that the registry reported as not found to an authorized kubelet: no other secret helps. */
   readonly absent: readonly string[]
   readonly pullSecrets: readonly string[]
   /** Milliseconds since 1970, to the second. */
@@ -64,67 +60,67 @@ export interface StuckPod {
 /** kubernetes, pkg/kubelet/images/types.go. */
 const pullReasons: ReadonlySet<string> = new Set(['ErrImagePull', 'ImagePullBackOff'])
 
-/** Null for a pod that waits for no image. */
+/** Returns null for a pod that waits for no image or is being deleted. */
 export function readStuckPod({ metadata, spec = {}, status = {} }: RawPod): StuckPod | null {
-  const waits = metadata.deletionTimestamp === undefined ? waitedFor(spec, status) : []
-  if (waits.length === 0) return null
-  const { name, uid = '', resourceVersion = '', ownerReferences = [] } = metadata
+  const waiting = metadata.deletionTimestamp === undefined ? waitingContainers(spec, status) : []
+  if (waiting.length === 0) return null
+  const { name, uid = '', resourceVersion = '' } = metadata
   return {
     name,
     uid,
     resourceVersion,
     account: spec.serviceAccountName ?? 'default',
-    owner: ownerReferences.find(({ controller }) => controller === true) ?? null,
-    images: waits.map(({ image }) => image),
-    absent: waits.flatMap(({ image, message }) => (saysAbsent(message) ? [image] : [])),
+    owner: controllerOf(metadata),
+    images: waiting.map(({ image }) => image),
+    absent: waiting.flatMap(({ image, message }) => (isNotFound(message) ? [image] : [])),
     pullSecrets: (spec.imagePullSecrets ?? []).map((entry) => entry.name ?? ''),
     createdAt: Date.parse(metadata.creationTimestamp ?? '') || 0,
   }
 }
 
-function waitedFor(
+function waitingContainers(
   { initContainers = [], containers = [] }: NonNullable<RawPod['spec']>,
   { initContainerStatuses = [], containerStatuses = [] }: NonNullable<RawPod['status']>,
 ): { readonly image: string; readonly message: string }[] {
-  const waiting = new Map(
+  const messages = new Map(
     [...initContainerStatuses, ...containerStatuses].flatMap(({ name = '', state }) =>
       pullReasons.has(state?.waiting?.reason ?? '') ? [[name, state?.waiting?.message ?? '']] : [],
     ),
   )
   return [...initContainers, ...containers].flatMap(({ name = '', image = '' }) => {
-    const message = waiting.get(name)
+    const message = messages.get(name)
     return message === undefined ? [] : [{ image, message }]
   })
 }
 
-/** containerd's and CRI-O's words for a 404; a registry that hides what it has speaks of access as well. */
-function saysAbsent(message: string): boolean {
+/** The words of containerd and CRI-O for a 404. A registry that hides private images mentions access too. */
+function isNotFound(message: string): boolean {
   return /not found|manifest unknown/i.test(message) && !/denied|auth|forbidden/i.test(message)
 }
 
-/** A copy as it stands in the pod's namespace. */
+/** A copy that is up to date in the pod's namespace. */
 export interface PresentCopy {
   readonly name: string
   readonly keys: readonly string[]
   readonly hash: string
-  /** Milliseconds since 1970: when it was made or last changed, as far as is known. */
+  /** When its content was last written, in milliseconds since 1970; 0 if unknown. */
   readonly writtenAt: number
 }
 
 export interface StuckCause {
   readonly pod: StuckPod
   readonly copy: string
-  /** The same for all pods of one owner that are stuck for one reason. */
+  /** The same for all pods of one owner that are stuck for the same reason. */
   readonly id: string
-  /** `list`: the pod lacks the secret, which its service account has now. `late`: the secret came after the pod. */
+  /** `list`: the pod lacks the secret that its service account has now. `late`: the secret is newer than the pod. */
   readonly kind: 'list' | 'late'
-  /** Null when whoever owns the pod makes a better one; otherwise why that cannot be said. */
+  /** Why recreating the pod would not help; null if it would. */
   readonly obstacle: string | null
   readonly message: string
 }
 
-/** Why a pod is stuck, as far as a copy is the cure; null when none is. */
-export function causeOf(
+/** Returns why the pod is stuck if one of the copies would help; null if none would. */
+export function findStuckCause(
   pod: StuckPod,
   copies: readonly PresentCopy[],
   account: AccountState | null,
@@ -132,16 +128,16 @@ export function causeOf(
   for (const copy of copies) {
     const isListed = pod.pullSecrets.includes(copy.name)
     const image = pod.images.find(
-      (each) => knows(copy, each) && !(isListed && pod.absent.includes(each)),
+      (each) => isFor(copy, each) && !(isListed && pod.absent.includes(each)),
     )
     if (image === undefined) continue
     const isLinked = account?.pullSecrets?.includes(copy.name) === true
-    // The API server's time stamps are cut to seconds.
+    // The API server truncates timestamps to seconds.
     if (isListed ? copy.writtenAt < pod.createdAt : !isLinked) continue
     const kind = isListed ? 'late' : 'list'
     const about = isListed
-      ? `pull secret ${copy.name} came after this pod`
-      : `this pod was made before its service account ${pod.account} named pull secret ${copy.name}`
+      ? `pull secret ${copy.name} is newer than this pod`
+      : `this pod is older than the link of pull secret ${copy.name} to its service account ${pod.account}`
     const obstacle = obstacleOf(pod, isListed ? null : account)
     return {
       pod,
@@ -149,25 +145,43 @@ export function causeOf(
       id: `${pod.owner?.uid ?? pod.uid}/${copy.name}/${copy.hash}`,
       kind,
       obstacle,
-      message: `${about}, which knows the registry of ${image}${obstacle === null ? '; the pod has to be made again' : `; ${obstacle}`}`,
+      message: `${about}, and the secret has credentials for ${image}; ${obstacle ?? 'the pod must be recreated'}`,
     }
   }
   return null
 }
 
-function knows({ keys }: PresentCopy, image: string): boolean {
+function isFor({ keys }: PresentCopy, image: string): boolean {
   const parsed = parseReference(image)
   if (!parsed.ok) return false
   return createKeyMatcher(keys)(parsed.reference.domain, parsed.reference.path).length > 0
 }
 
 function obstacleOf({ owner, pullSecrets }: StuckPod, account: AccountState | null): string | null {
-  if (owner === null || owner.kind === 'Node')
-    return 'nobody makes it again: delete it and make it anew'
-  // An evicted pod counts as a failure of its Job, which may be the last that it is allowed.
-  if (owner.kind === 'Job')
-    return `Job ${owner.name} would count an eviction as a failure: delete the pod`
-  const own = pullSecrets.find((name) => account !== null && !account.pullSecrets?.includes(name))
-  if (own === undefined) return null
-  return `the service account's list is not used, because the pod's template names ${own}: add the secret there`
+  const obstacle = recreateObstacle(owner)
+  if (obstacle !== null || account === null) return obstacle
+  const fromTemplate = templateSecret(pullSecrets, account.pullSecrets ?? [])
+  if (fromTemplate === undefined) return null
+  return `the pod's template names ${fromTemplate}, so the service account's list is not used: add the secret to the template`
+}
+
+/** Returns a secret that the pod's template names. A list that the API server copied from the account has no other names. */
+export function templateSecret(
+  podSecrets: readonly string[],
+  accountSecrets: readonly string[],
+): string | undefined {
+  return podSecrets.find((name) => !accountSecrets.includes(name))
+}
+
+/** Returns the copies that are up to date. */
+export function presentCopies(
+  wanted: readonly WantedCopy[],
+  secrets: ReadonlyMap<string, ExistingSecret>,
+): PresentCopy[] {
+  return wanted.flatMap(({ settings: { name }, content }) => {
+    const secret = secrets.get(name)
+    if (content?.kind !== 'valid' || secret?.kind !== 'copy' || secret.hash !== content.hash)
+      return []
+    return [{ name, keys: content.keys, hash: content.hash, writtenAt: secret.writtenAt }]
+  })
 }

@@ -1,20 +1,23 @@
 import { Registry } from 'prom-client'
 import { describe, expect, it } from 'vitest'
-import { ecrTokensLoop, type EcrLoopDependencies } from '../../src/controller/ecr-tokens-loop.ts'
+import {
+  createEcrTokensLoop,
+  type EcrLoopDependencies,
+} from '../../src/controller/ecr-tokens-loop.ts'
 import type { EcrTokenState } from '../../src/aws/ecr-token-cache.ts'
 import { createEcrMetrics } from '../../src/telemetry/ecr-metrics.ts'
 import { registryHost, settings, startOfTests } from '../support/ecr.ts'
 
 const hour = 3_600_000
 
-/** Runs the loop over states of the token, one for each look. */
-async function looks(states: readonly (Partial<EcrTokenState> & { readonly at: number })[]) {
+/** Runs the loop with one state of the token for each check. */
+async function runChecks(states: readonly (Partial<EcrTokenState> & { readonly at: number })[]) {
   const stop = new AbortController()
   const events: { message: string; reason: string }[] = []
   const lines: string[] = []
   const registry = new Registry()
   let now = startOfTests
-  let look = -1
+  let check = -1
   const dependencies: EcrLoopDependencies = {
     api: {
       get: () => Promise.resolve(null),
@@ -22,12 +25,12 @@ async function looks(states: readonly (Partial<EcrTokenState> & { readonly at: n
         if (resource === 'events') events.push(object as (typeof events)[0])
         return Promise.resolve(object)
       }) as EcrLoopDependencies['api']['create'],
-      replace: () => Promise.reject(new Error('nothing is there')),
+      replace: () => Promise.reject(new Error('unexpected replace')),
     },
     tokens: {
       refreshed: () => {
-        look += 1
-        const state = { token: null, failure: null, dueAt: 0, ...states[look] }
+        check += 1
+        const state = { token: null, failure: null, dueAt: 0, ...states[check] }
         return Promise.resolve(state)
       },
     },
@@ -40,12 +43,12 @@ async function looks(states: readonly (Partial<EcrTokenState> & { readonly at: n
       debug: (_: unknown, text: string) => lines.push(text),
     } as unknown as EcrLoopDependencies['log'],
   }
-  const loop = ecrTokensLoop(
+  const loop = createEcrTokensLoop(
     dependencies,
     [{ secret: 'ecr-pull', registries: [{ host: registryHost, ecr: settings }] }],
     {
       waitUntil: () => {
-        const next = states[look + 1]
+        const next = states[check + 1]
         if (next === undefined) stop.abort()
         else now = startOfTests + next.at
         return Promise.resolve()
@@ -70,9 +73,9 @@ const token = {
   caller: 'arn:caller',
 }
 
-describe('a token that does not come', () => {
-  it('is told of once, and again when the words change or the Event is forgotten', async () => {
-    const { events, lines, metrics } = await looks([
+describe('a token that cannot be fetched', () => {
+  it('is reported once, and again when the message changes or the Event has expired', async () => {
+    const { events, lines, metrics } = await runChecks([
       { at: 0, failure: failure('first') },
       { at: 60_000, failure: failure('first') },
       { at: 120_000, failure: failure('second') },
@@ -85,13 +88,13 @@ describe('a token that does not come', () => {
       'second; there is no token',
       'second; there is no token',
     ])
-    expect(lines).toEqual(Array(3).fill('an ECR token does not come'))
+    expect(lines).toEqual(Array(3).fill('ECR token not refreshed'))
     expect(metrics).toContain('berth_ecr_token_failures_total{secret="ecr-pull",link="role"} 5')
     expect(metrics).toContain('berth_ecr_token_expiry_timestamp_seconds{secret="ecr-pull"} 0')
   })
 
-  it('has an Event that the API server takes, however long the chain is', async () => {
-    const { events } = await looks([{ at: 0, failure: failure('x'.repeat(5_000)) }])
+  it('has an Event with at most 1024 characters', async () => {
+    const { events } = await runChecks([{ at: 0, failure: failure('x'.repeat(5_000)) }])
 
     expect(events[0]?.message).toHaveLength(1_024)
     expect(events[0]).toMatchObject({
@@ -102,16 +105,16 @@ describe('a token that does not come', () => {
     })
   })
 
-  it('and comes again, is told of', async () => {
-    const { lines, metrics } = await looks([
+  it('is reported when it is available again', async () => {
+    const { lines, metrics } = await runChecks([
       { at: 0, failure: failure('first') },
       { at: 60_000, token },
     ])
 
     expect(lines).toEqual([
-      'an ECR token does not come',
+      'ECR token not refreshed',
       'ECR token written',
-      'ECR tokens come again',
+      'ECR token available again',
     ])
     expect(metrics).toContain('berth_ecr_secret_writes_total{secret="ecr-pull"} 1')
     expect(metrics).toContain(

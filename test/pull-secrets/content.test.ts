@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { readKeyring } from '../../src/credentials/keyring.ts'
-import { hashOf, readContent } from '../../src/pull-secrets/content.ts'
+import { readContent } from '../../src/pull-secrets/content.ts'
+import { contentHash } from '../../src/pull-secrets/content-hash.ts'
 import type { SourceSecret } from '../../src/pull-secrets/objects.ts'
 
 const from = [{ namespace: 'a', name: 'one' }]
@@ -9,7 +10,7 @@ const modern = 'kubernetes.io/dockerconfigjson'
 const legacy = 'kubernetes.io/dockercfg'
 const pair = (user: string, password: string) =>
   Buffer.from(`${user}:${password}`).toString('base64')
-const good = { auth: pair('u', 'p:w') }
+const valid = { auth: pair('u', 'p:w') }
 
 function secret(type: string, member: string, content: unknown): SourceSecret {
   const text = typeof content === 'string' ? content : JSON.stringify(content)
@@ -29,13 +30,13 @@ function readAll(sources: readonly SourceSecret[]) {
   return readContent({ from: names, type: 'keep' }, ({ name }) => sources[Number(name)] ?? null)
 }
 
-describe('one source', () => {
-  it('is copied byte for byte, white space and all', () => {
-    const text = `{ "auths":\n{"x.io": {"auth":"${good.auth}"} }}`
+describe('a single source', () => {
+  it('is copied byte for byte', () => {
+    const text = `{ "auths":\n{"x.io": {"auth":"${valid.auth}"} }}`
     const source = secret(modern, '.dockerconfigjson', text)
 
     expect(read(source)).toMatchObject({
-      kind: 'good',
+      kind: 'valid',
       type: modern,
       data: source.data['.dockerconfigjson'],
       keys: ['x.io'],
@@ -43,81 +44,83 @@ describe('one source', () => {
     })
   })
 
-  it('of the legacy type stays legacy, or stands in the newer form with the same entries', () => {
-    const source = secret(legacy, '.dockercfg', { 'x.io': good })
+  it('of the legacy type stays legacy, or is converted to the newer type with the same entries', () => {
+    const source = secret(legacy, '.dockercfg', { 'x.io': valid })
     const converted = read(source, 'dockerconfigjson')
 
     expect(read(source)).toMatchObject({ type: legacy, member: '.dockercfg' })
     expect(converted).toMatchObject({ type: modern, member: '.dockerconfigjson', keys: ['x.io'] })
-    expect(converted.kind === 'good' && hashOf(decode(converted.data))).toBe(
-      hashOf(JSON.stringify({ auths: { 'x.io': good } })),
+    expect(converted.kind === 'valid' && contentHash(decode(converted.data))).toBe(
+      contentHash(JSON.stringify({ auths: { 'x.io': valid } })),
     )
   })
 
-  it('that is not there, or does not consent, is absent', () => {
+  it('is absent when it does not exist or does not consent', () => {
     expect(read(null)).toMatchObject({ kind: 'absent' })
   })
 
   it.each<[string, SourceSecret, string]>([
     ['another type', secret('Opaque', '.dockerconfigjson', { auths: {} }), 'type Opaque'],
     ['no member', secret(modern, 'other', {}), 'has no .dockerconfigjson'],
-    ['no JSON', secret(modern, '.dockerconfigjson', '{'), 'is not JSON'],
-    ['a list', secret(modern, '.dockerconfigjson', []), 'is not a JSON object'],
+    ['content that is not JSON', secret(modern, '.dockerconfigjson', '{'), 'is not JSON'],
+    ['a JSON list', secret(modern, '.dockerconfigjson', []), 'is not a JSON object'],
     ['no entries', config({}), 'has no entries'],
     [
-      'helpers alone',
+      'only a credential helper',
       secret(modern, '.dockerconfigjson', { credsStore: 'desktop' }),
       'credential helper',
     ],
-    ['an empty entry', config({ 'x.io': good, 'y.io': {} }), 'key y.io has no user'],
+    ['an empty entry', config({ 'x.io': valid, 'y.io': {} }), 'key y.io has no username'],
     ['an identitytoken', config({ 'x.io': { identitytoken: 't' } }), 'only an identitytoken'],
-    ['an auth that is no base64', config({ 'x.io': good, 'y.io': { auth: '%' } }), 'key y.io'],
+    ['an auth that is not base64', config({ 'x.io': valid, 'y.io': { auth: '%' } }), 'key y.io'],
     ['an auth without a colon', config({ 'y.io': { auth: 'YWJj' } }), 'key y.io'],
-  ])('with %s is refused, and says why', (_, source, words) => {
+  ])('with %s is invalid, and the reason names it', (_, source, words) => {
     const content = read(source)
 
     expect(content).toMatchObject({ kind: 'invalid', reason: expect.stringContaining(words) })
     expect(content.kind === 'invalid' && content.reason).toContain('a/one')
   })
 
-  it('may have as many bytes as a Secret, and not one more', () => {
-    const of = (bytes: number) => {
-      const empty = JSON.stringify({ auths: { 'x.io': { ...good, email: '' } } })
+  it('is invalid when the copy is larger than a Secret may be', () => {
+    const readWithSize = (bytes: number) => {
+      const empty = JSON.stringify({ auths: { 'x.io': { ...valid, email: '' } } })
       const email = 'e'.repeat(bytes - empty.length)
-      return read(config({ 'x.io': { ...good, email } }))
+      return read(config({ 'x.io': { ...valid, email } }))
     }
 
-    expect(of(1_048_576)).toMatchObject({ kind: 'good' })
-    expect(of(1_048_577)).toMatchObject({
+    expect(readWithSize(1_048_576)).toMatchObject({ kind: 'valid' })
+    expect(readWithSize(1_048_577)).toMatchObject({
       kind: 'invalid',
       reason: expect.stringMatching('1048577'),
     })
   })
 
-  it('says nothing of its passwords when it is refused', () => {
+  it('keeps passwords out of the reason', () => {
     const source = config({ 'x.io': { auth: pair('user', 'canary') }, 'y.io': { auth: 'canary%' } })
 
     expect(JSON.stringify(read(source))).not.toMatch(/canary|Y2FuYXJ5/)
   })
 })
 
-it('a converted source gives a kubelet the same credentials', () => {
-  const source = secret(legacy, '.dockercfg', {
-    'https://index.docker.io/v1/': good,
-    '*.x.io': { username: 'u', password: 'p' },
-    'x.io/team': { auth: pair('other', 'x') },
-  })
-  const converted = read(source, 'dockerconfigjson')
-  const data = converted.kind === 'good' ? { [converted.member]: converted.data } : {}
-  const entries = (type: string, of: Readonly<Record<string, string>>) =>
-    readKeyring(['s'], () => ({ type, data: of })).entries
+describe('a converted source', () => {
+  it('gives the kubelet the same credentials', () => {
+    const source = secret(legacy, '.dockercfg', {
+      'https://index.docker.io/v1/': valid,
+      '*.x.io': { username: 'u', password: 'p' },
+      'x.io/team': { auth: pair('other', 'x') },
+    })
+    const converted = read(source, 'dockerconfigjson')
+    const data = converted.kind === 'valid' ? { [converted.member]: converted.data } : {}
+    const entries = (type: string, of: Readonly<Record<string, string>>) =>
+      readKeyring(['s'], () => ({ type, data: of })).entries
 
-  expect(entries(modern, data)).toEqual(entries(legacy, source.data))
-  expect(entries(modern, data)).toHaveLength(3)
+    expect(entries(modern, data)).toEqual(entries(legacy, source.data))
+    expect(entries(modern, data)).toHaveLength(3)
+  })
 })
 
 describe('several sources', () => {
-  it('make one config, the same in any order', () => {
+  it('are merged into one config that does not depend on their order', () => {
     const entry = fc.record({
       user: fc.string({ minLength: 1 }),
       password: fc.string({ minLength: 1 }),
@@ -144,18 +147,19 @@ describe('several sources', () => {
         const one = readAll(sources)
         const other = readAll(sources.toReversed())
 
-        expect(one.kind).toBe('good')
+        expect(one.kind).toBe('valid')
         expect(
-          parts === 1 || (one.kind === 'good' && other.kind === 'good' && one.data === other.data),
+          parts === 1 ||
+            (one.kind === 'valid' && other.kind === 'valid' && one.data === other.data),
         ).toBe(true)
-        expect(one.kind === 'good' && [...one.keys].sort()).toEqual(names.sort())
+        expect(one.kind === 'valid' && [...one.keys].sort()).toEqual(names.sort())
       }),
     )
   })
 
-  it('with two passwords for one key are refused, whatever the key is written like', () => {
+  it('with different credentials for one registry are invalid, however its key is written', () => {
     const content = readAll([
-      config({ 'https://index.docker.io/v1/': good }),
+      config({ 'https://index.docker.io/v1/': valid }),
       config({ 'index.docker.io': { auth: pair('u', 'another') } }),
     ])
 
@@ -167,20 +171,14 @@ describe('several sources', () => {
     })
   })
 
-  it('of which one is not there make a config of the others', () => {
+  it('are merged without a source that does not exist', () => {
     const content = readContent(
       { from: [...from, { namespace: 'b', name: 'two' }], type: 'keep' },
-      ({ namespace }) => (namespace === 'b' ? config({ 'x.io': good }) : null),
+      ({ namespace }) => (namespace === 'b' ? config({ 'x.io': valid }) : null),
     )
 
-    expect(content).toMatchObject({ kind: 'good', from: ['b/two'] })
+    expect(content).toMatchObject({ kind: 'valid', from: ['b/two'] })
   })
-})
-
-it('the hash is of what a config says, not of how it is written', () => {
-  expect(hashOf('{"a":1,"b":{"d":2,"c":[1,2]}}')).toBe(hashOf('{ "b": {"c":[1,2],"d":2}, "a": 1 }'))
-  expect(hashOf('{"a":[1,2]}')).not.toBe(hashOf('{"a":[2,1]}'))
-  expect(hashOf('{')).not.toBe(hashOf('}'))
 })
 
 function decode(data: string): string {

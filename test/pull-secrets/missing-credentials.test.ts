@@ -8,7 +8,7 @@ const internal = [
   'image-registry.openshift-image-registry.svc.cluster.local:5000',
 ]
 
-/** A service account as OpenShift makes it, with a generated secret that knows the internal registry alone. */
+/** A service account as OpenShift creates it: its generated secret has only the internal registry. */
 function openshift(account: string, more: readonly string[] = []) {
   const generated = `${account}-dockercfg-x7k2p`
   return {
@@ -52,8 +52,8 @@ const sources = [
   },
 ]
 
-describe('the global pull secret that never arrived', () => {
-  it('is found for an account that has only generated secrets', () => {
+describe('missing credentials', () => {
+  it('are found for a service account with only generated secrets', () => {
     const { pod, accounts, secrets } = openshift('redhat-operators')
 
     expect(findMissingCredentials({ pods: [pod], accounts, secrets, sources })).toEqual([
@@ -69,23 +69,23 @@ describe('the global pull secret that never arrived', () => {
     ])
   })
 
-  it('is no longer lacked by the account once it is linked, but by pods made before', () => {
+  it('are found only for older pods when the service account has the secret', () => {
     const { pod, accounts, secrets } = openshift('redhat-operators', ['global'])
-    const fresh = { ...pod, name: 'fresh', pullSecrets: [...pod.pullSecrets, 'global'] }
+    const newPod = { ...pod, name: 'new', pullSecrets: [...pod.pullSecrets, 'global'] }
 
     expect(
-      findMissingCredentials({ pods: [pod, fresh], accounts, secrets, sources }),
+      findMissingCredentials({ pods: [pod, newPod], accounts, secrets, sources }),
     ).toMatchObject([{ isLinked: true, pods: ['redhat-operators-1'] }])
   })
 
-  it('is of no interest to pods whose registry no source knows', () => {
+  it('are not reported for a registry that no source has', () => {
     const { pod, accounts, secrets } = openshift('redhat-operators')
     const other = { ...pod, images: ['docker.io/library/nginx', 'Not A Name'] }
 
     expect(findMissingCredentials({ pods: [other], accounts, secrets, sources })).toEqual([])
   })
 
-  it('counts each pod once', () => {
+  it('count each pod once', () => {
     const { pod, accounts, secrets } = openshift('redhat-operators')
     const twice = {
       ...pod,

@@ -1,8 +1,7 @@
-import { applyPatch, type Operation } from 'fast-json-patch'
 import { describe, expect, it } from 'vitest'
 import { readConfig } from '../../src/config/load.ts'
-import { accountPatch, copyBody } from '../../src/pull-secrets/secret-manifests.ts'
-import { type Content, readContent } from '../../src/pull-secrets/content.ts'
+import { copyManifest } from '../../src/pull-secrets/secret-manifests.ts'
+import { type CopyContent, readContent } from '../../src/pull-secrets/content.ts'
 import {
   type ExistingSecret,
   type RawAccount,
@@ -46,30 +45,30 @@ ${more}`,
   return result.config.pullSecretCopies.copies
 }
 
-function contentOf(secret: RawSecret | null, [copy] = settings()): Content {
+function contentOf(secret: RawSecret | null, [copy] = settings()): CopyContent {
   if (copy === undefined) throw new Error('no copy')
   return readContent(copy, () => (secret === null ? null : readSourceSecret(secret)))
 }
 
-interface Scene {
+interface NamespaceScene {
   namespace?: string
   labels?: Record<string, string>
-  terminating?: boolean
+  isTerminating?: boolean
   accounts?: Record<string, Partial<RawAccount> & { annotations?: Record<string, string> }>
-  there?: ExistingSecret | null
-  content?: Content | null
+  existing?: ExistingSecret | null
+  content?: CopyContent | null
   copies?: readonly CopySettings[]
 }
 
 function plan({
   namespace = 'app',
   labels = {},
-  terminating = false,
+  isTerminating = false,
   accounts = {},
-  there = null,
+  existing = null,
   content = contentOf(source),
   copies = settings(),
-}: Scene) {
+}: NamespaceScene) {
   const states = Object.entries(accounts).flatMap(([name, { annotations, metadata, ...raw }]) => {
     const meta = { name, uid: `uid-${name}`, resourceVersion: '7', ...metadata }
     const state = readAccount({ ...raw, metadata: annotations ? { ...meta, annotations } : meta })
@@ -79,17 +78,17 @@ function plan({
     copies.map((copy) => ({ settings: copy, content })),
     {
       name: namespace,
-      namespace: { labels, terminating, resourceVersion: '1' },
+      namespace: { labels, isTerminating, resourceVersion: '1' },
       accounts: new Map(states),
-      secrets: new Map(there === null ? [] : [['pull', there]]),
+      secrets: new Map(existing === null ? [] : [['pull', existing]]),
     },
   )
 }
 
-/** The copy as the API server would give it back. */
+/** The copy as the API server returns it. */
 function written(content = contentOf(source), more: Partial<RawSecret> = {}): ExistingSecret {
-  if (content.kind !== 'good') throw new Error(content.reason)
-  const body = copyBody(
+  if (content.kind !== 'valid') throw new Error(content.reason)
+  const body = copyManifest(
     { kind: 'create', copy: 'pull', content, reason: '' },
     'app',
     new Date(0),
@@ -105,44 +104,44 @@ const kinds = (writes: readonly SecretWrite[]) => writes.map(({ kind }) => kind)
 const linkedBy = { 'berth.dev/linked-pull-secrets': 'pull' }
 
 describe('a copy', () => {
-  it('that is missing is made before an account names it', () => {
+  it('is created before a service account names it', () => {
     const { writes } = plan({ accounts: { default: {} } })
 
     expect(kinds(writes)).toEqual(['create', 'link'])
   })
 
-  it('that is as it should be is left alone', () => {
+  it('is not written when it is up to date', () => {
     const accounts = { default: { imagePullSecrets: [{ name: 'pull' }] } }
 
-    expect(plan({ there: written(), accounts })).toEqual({ writes: [], findings: [] })
+    expect(plan({ existing: written(), accounts })).toEqual({ writes: [], findings: [] })
   })
 
-  it('whose source only changed its white space or the order of its keys is left alone', () => {
+  it('is not written when only white space or the order of keys changes at the source', () => {
     const respaced = {
       ...source,
       data: { '.dockerconfigjson': encode(`{ "auths" : {"x.io":{"auth":"${encode('u:p')}"}} }`) },
     }
 
-    expect(plan({ there: written(), content: contentOf(respaced) }).writes).toEqual([])
+    expect(plan({ existing: written(), content: contentOf(respaced) }).writes).toEqual([])
   })
 
-  it('that somebody changed is put right', () => {
-    const there = written(undefined, { data: { '.dockerconfigjson': encode({ auths: {} }) } })
+  it('is repaired when someone else has modified it', () => {
+    const existing = written(undefined, { data: { '.dockerconfigjson': encode({ auths: {} }) } })
     const extra = written(undefined, { data: { ...source.data, extra: 'eA==' } })
 
-    expect(plan({ there }).writes).toMatchObject([
-      { kind: 'update', reason: 'it has been changed by somebody else' },
+    expect(plan({ existing }).writes).toMatchObject([
+      { kind: 'update', reason: 'the copy was modified by someone else' },
     ])
-    expect(plan({ there: extra }).writes).toMatchObject([{ kind: 'update', surplus: ['extra'] }])
+    expect(plan({ existing: extra }).writes).toMatchObject([{ kind: 'update', surplus: ['extra'] }])
   })
 
-  it('of a source that was made anew gets its UID', () => {
+  it('gets the new UID of a source that was recreated', () => {
     const content = contentOf({ ...source, metadata: { ...source.metadata, uid: 'another' } })
 
-    expect(plan({ there: written(), content }).writes).toMatchObject([{ kind: 'update' }])
+    expect(plan({ existing: written(), content }).writes).toMatchObject([{ kind: 'update' }])
   })
 
-  it('follows its source to another type, and an immutable one to other content, by removal and creation', () => {
+  it('is deleted and created again when its type changes, or its content if it is immutable', () => {
     const legacy = {
       ...source,
       type: 'kubernetes.io/dockercfg',
@@ -153,37 +152,37 @@ describe('a copy', () => {
       data: { '.dockerconfigjson': encode({ auths: { 'x.io': { auth: encode('u:new') } } }) },
     }
 
-    expect(kinds(plan({ there: written(), content: contentOf(legacy) }).writes)).toEqual([
+    expect(kinds(plan({ existing: written(), content: contentOf(legacy) }).writes)).toEqual([
       'replace',
     ])
     expect(
       kinds(
-        plan({ there: written(undefined, { immutable: true }), content: contentOf(rotated) })
+        plan({ existing: written(undefined, { immutable: true }), content: contentOf(rotated) })
           .writes,
       ),
     ).toEqual(['replace'])
-    expect(kinds(plan({ there: written(), content: contentOf(rotated) }).writes)).toEqual([
+    expect(kinds(plan({ existing: written(), content: contentOf(rotated) }).writes)).toEqual([
       'update',
     ])
   })
 
-  it('of a source that is gone goes after the accounts have let go of it', () => {
+  it('is unlinked and then deleted when its source is gone', () => {
     const accounts = { default: { imagePullSecrets: [{ name: 'pull' }], annotations: linkedBy } }
-    const { writes, findings } = plan({ there: written(), accounts, content: contentOf(null) })
+    const { writes, findings } = plan({ existing: written(), accounts, content: contentOf(null) })
 
     expect(writes).toMatchObject([
-      { kind: 'link', take: ['pull'] },
+      { kind: 'link', remove: ['pull'] },
       { kind: 'remove', was: { uid: 'copy-uid' } },
     ])
     expect(findings).toMatchObject([{ kind: 'absent' }])
   })
 
-  it('stays, links and all, while its source cannot be used or is not known', () => {
+  it('stays with its links while its source is invalid or unread', () => {
     const accounts = { default: { imagePullSecrets: [{ name: 'pull' }], annotations: linkedBy } }
-    const invalid: Content = { kind: 'invalid', reason: 'home/src is not JSON' }
+    const invalid: CopyContent = { kind: 'invalid', reason: 'home/src is not JSON' }
 
-    expect(plan({ there: written(), accounts, content: null }).writes).toEqual([])
-    expect(plan({ there: written(), accounts, content: invalid })).toMatchObject({
+    expect(plan({ existing: written(), accounts, content: null }).writes).toEqual([])
+    expect(plan({ existing: written(), accounts, content: invalid })).toMatchObject({
       writes: [],
       findings: [{ kind: 'invalid' }],
     })
@@ -191,17 +190,17 @@ describe('a copy', () => {
   })
 })
 
-describe('a secret of the same name that is not ours', () => {
-  it('is a conflict, and nobody is made to name it', () => {
-    const there = readForeign({ metadata: { name: 'pull', uid: 'f', resourceVersion: '3' } })
+describe('a foreign secret with the name of a copy', () => {
+  it('is a conflict and is not linked', () => {
+    const existing = readForeign({ metadata: { name: 'pull', uid: 'f', resourceVersion: '3' } })
 
-    expect(plan({ there, accounts: { default: {} } })).toMatchObject({
+    expect(plan({ existing, accounts: { default: {} } })).toMatchObject({
       writes: [],
       findings: [{ kind: 'conflict', copy: 'pull' }],
     })
   })
 
-  it('is one that has only half of our marks', () => {
+  it('is any secret without both labels of a copy', () => {
     const metadata = { name: 'pull', labels: { 'app.kubernetes.io/managed-by': 'berth' } }
 
     expect(readCopy({ ...source, metadata })).toMatchObject({ kind: 'foreign' })
@@ -209,8 +208,8 @@ describe('a secret of the same name that is not ours', () => {
 })
 
 describe('a namespace', () => {
-  it.each<[string, Scene]>([
-    ['that the config does not choose', { namespace: 'my-app' }],
+  it.each<[string, NamespaceScene]>([
+    ['that the config does not select', { namespace: 'my-app' }],
     ['that opts out', { labels: { 'berth.dev/pull-secrets': 'disabled' } }],
     [
       'of the control plane',
@@ -222,18 +221,21 @@ describe('a namespace', () => {
         })),
       },
     ],
-  ])('%s gets nothing, and what it had goes', (_, scene) => {
+  ])('%s gets no copy and loses an existing one', (_, scene) => {
     const accounts = { default: { imagePullSecrets: [{ name: 'pull' }], annotations: linkedBy } }
 
     expect(plan({ ...scene, accounts: { default: {} } }).writes).toEqual([])
-    expect(kinds(plan({ ...scene, accounts, there: written() }).writes)).toEqual(['link', 'remove'])
+    expect(kinds(plan({ ...scene, accounts, existing: written() }).writes)).toEqual([
+      'link',
+      'remove',
+    ])
   })
 
-  it('that is going away is left alone', () => {
-    expect(plan({ terminating: true, accounts: { default: {} } }).writes).toEqual([])
+  it('gets no writes while it is terminating', () => {
+    expect(plan({ isTerminating: true, accounts: { default: {} } }).writes).toEqual([])
   })
 
-  it('of the source gets no copy over the source', () => {
+  it('gets no copy that would overwrite the source', () => {
     const copies = settings().map((copy) => ({ ...copy, name: 'src' }))
 
     expect(plan({ namespace: 'home', copies }).writes).toEqual([])
@@ -242,32 +244,32 @@ describe('a namespace', () => {
 
 describe('service accounts', () => {
   it.each([
-    ['default alone', '', ['default']],
-    ['those that are named', '      serviceAccounts: [builder]', ['builder']],
+    ['default only', '', ['default']],
+    ['named ones', '      serviceAccounts: [builder]', ['builder']],
     ['all', "      serviceAccounts: ['*']", ['default', 'builder', 'web']],
     ['none', '      serviceAccounts: []', []],
     [
-      'those with a label',
+      'ones with a label',
       '      serviceAccounts: { selector: { matchLabels: { pulls: x } } }',
       ['web'],
     ],
     [
-      'those without one',
+      'ones without a label',
       '      serviceAccounts: { names: ["*er"], selector: { matchExpressions: [{ key: pulls, operator: DoesNotExist }] } }',
       ['builder'],
     ],
-  ])('are chosen: %s', (_, text, want) => {
+  ])('are selected: %s', (_, text, want) => {
     const accounts = {
       default: {},
       builder: {},
       web: { metadata: { name: 'web', labels: { pulls: 'x' } } },
     }
-    const { writes } = plan({ copies: settings(text), accounts, there: written() })
+    const { writes } = plan({ copies: settings(text), accounts, existing: written() })
 
     expect(writes.map((write) => write.kind === 'link' && write.account)).toEqual(want)
   })
 
-  it('that are chosen no longer let go of what is ours, and of nothing else', () => {
+  it('that are no longer selected lose the name that Berth added, and no other', () => {
     const list = [{ name: 'default-dockercfg-abcde' }, { name: 'pull' }, { name: 'own' }]
     const accounts = {
       default: { imagePullSecrets: list, annotations: linkedBy },
@@ -275,80 +277,8 @@ describe('service accounts', () => {
     }
     const copies = settings('      serviceAccounts: []')
 
-    expect(plan({ copies, accounts, there: written() }).writes).toMatchObject([
-      { kind: 'link', account: 'default', add: [], take: ['pull'] },
+    expect(plan({ copies, accounts, existing: written() }).writes).toMatchObject([
+      { kind: 'link', account: 'default', add: [], remove: ['pull'] },
     ])
-  })
-})
-
-describe('the patch of a service account', () => {
-  const openshift = {
-    metadata: {
-      name: 'builder',
-      uid: 'u',
-      resourceVersion: '5',
-      annotations: { 'openshift.io/internal-registry-pull-secret-ref': 'builder-dockercfg-abcde' },
-    },
-    secrets: [{ name: 'builder-dockercfg-abcde' }],
-    imagePullSecrets: [{ name: 'builder-dockercfg-abcde' }],
-  }
-
-  function patched(account: RawAccount, add: string[], take: string[] = []): RawAccount {
-    const state = readAccount(account)
-    if (state === null) throw new Error('gone')
-    const patch = accountPatch(state, add, take)
-    return applyPatch(structuredClone(account), patch as Operation[], true).newDocument
-  }
-
-  it('appends beside what is there, and takes away only that', () => {
-    const linked = patched(openshift, ['pull'])
-
-    expect(linked).toEqual({
-      ...openshift,
-      metadata: {
-        ...openshift.metadata,
-        annotations: { ...openshift.metadata.annotations, ...linkedBy },
-      },
-      imagePullSecrets: [{ name: 'builder-dockercfg-abcde' }, { name: 'pull' }],
-    })
-    expect(patched(linked, [], ['pull'])).toEqual(openshift)
-  })
-
-  it.each<[string, RawAccount['imagePullSecrets'], { name: string }[]]>([
-    ['no list', undefined, [{ name: 'pull' }]],
-    ['an empty list', [], [{ name: 'pull' }]],
-    [
-      'an entry without a name',
-      [{ name: '' }, { name: 'b' }],
-      [{ name: '' }, { name: 'b' }, { name: 'pull' }],
-    ],
-  ])('works on an account with %s', (_, list, want) => {
-    const metadata = { name: 'a', uid: 'u', resourceVersion: '5' }
-    const account = list === undefined ? { metadata } : { metadata, imagePullSecrets: list }
-
-    expect(patched(account, ['pull'])).toMatchObject({
-      imagePullSecrets: want,
-      metadata: { annotations: linkedBy },
-    })
-  })
-
-  it('takes several away, wherever they stand, and is refused when the account has changed', () => {
-    const account = {
-      metadata: {
-        name: 'a',
-        uid: 'u',
-        resourceVersion: '5',
-        annotations: { 'berth.dev/linked-pull-secrets': 'p,q' },
-      },
-      imagePullSecrets: [{ name: 'p' }, { name: 'own' }, { name: 'q' }, { name: 'p' }],
-    }
-    const state = readAccount(account)
-    if (state === null) throw new Error('gone')
-    const changed = { ...account, metadata: { ...account.metadata, resourceVersion: '6' } }
-
-    expect(patched(account, [], ['p', 'q'])).toMatchObject({ imagePullSecrets: [{ name: 'own' }] })
-    expect(() => applyPatch(changed, accountPatch(state, ['x'], []) as Operation[], true)).toThrow(
-      /Test operation failed/,
-    )
   })
 })

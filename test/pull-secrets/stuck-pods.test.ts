@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { readAccount } from '../../src/pull-secrets/objects.ts'
 import {
-  causeOf,
+  findStuckCause,
   type PresentCopy,
   type RawPod,
   readStuckPod,
@@ -14,7 +14,13 @@ const copy: PresentCopy = {
   hash: 'h',
   writtenAt: Date.parse(created) - 60_000,
 }
-const owner = { kind: 'ReplicaSet', name: 'web', uid: 'rs', controller: true }
+const owner = {
+  apiVersion: 'apps/v1',
+  kind: 'ReplicaSet',
+  name: 'web',
+  uid: 'rs',
+  controller: true,
+}
 
 function pod(
   more: {
@@ -48,52 +54,52 @@ const account = (...names: string[]) =>
 
 function cause(raw: RawPod, linked = account('pull'), present = copy) {
   const stuck = readStuckPod(raw)
-  return stuck === null ? null : causeOf(stuck, [present], linked)
+  return stuck === null ? null : findStuckCause(stuck, [present], linked)
 }
 
-describe('a pod', () => {
-  it('that lacks what its account has by now has to be made again', () => {
+describe('a stuck pod', () => {
+  it('must be recreated when it lacks a secret that its service account has now', () => {
     expect(cause(pod())).toMatchObject({ kind: 'list', obstacle: null, id: 'rs/pull/h' })
   })
 
-  it('that was there before the secret has to wait, or to be made again', () => {
+  it('is late when the secret is newer than the pod', () => {
     const late = { ...copy, writtenAt: Date.parse(created) + 5_000 }
 
     expect(cause(pod({ list: ['pull'] }), account('pull'), late)).toMatchObject({ kind: 'late' })
     expect(cause(pod({ list: ['pull'] }))).toBeNull()
   })
 
-  it('whose image is not there is not helped by a newer secret', () => {
+  it('has no cause when the registry reports that the image does not exist', () => {
     const late = { ...copy, writtenAt: Date.parse(created) + 5_000 }
-    const of = (message: string) =>
+    const kindOf = (message: string) =>
       cause(pod({ list: ['pull'], message }), account('pull'), late)?.kind
 
-    expect(of('failed to resolve reference "x.io/team/app:1": x.io/team/app:1: not found')).toBe(
-      undefined,
-    )
-    expect(of('repository does not exist or may require authorization: not found')).toBe('late')
+    expect(
+      kindOf('failed to resolve reference "x.io/team/app:1": x.io/team/app:1: not found'),
+    ).toBe(undefined)
+    expect(kindOf('repository does not exist or may require authorization: not found')).toBe('late')
   })
 
   it.each<[string, RawPod, ReturnType<typeof account>]>([
     ['waits for something else', pod({ reason: 'ContainerCreating' }), account('pull')],
-    ['waits for an image that the copy does not know', pod({ image: 'y.io/a' }), account('pull')],
-    ['has an account without the copy', pod(), account('other')],
-    ['has an account that is gone', pod(), null],
+    ['waits for an image of another registry', pod({ image: 'y.io/a' }), account('pull')],
+    ['has a service account without the copy', pod(), account('other')],
+    ['has a service account that does not exist', pod(), null],
     [
-      'is going away',
+      'is being deleted',
       { ...pod(), metadata: { name: 'a', deletionTimestamp: created } },
       account('pull'),
     ],
-  ])('that %s is none of our matter', (_, raw, linked) => {
+  ])('that %s has no cause', (_, raw, linked) => {
     expect(cause(raw, linked)).toBeNull()
   })
 
   it.each<[string, RawPod, RegExp]>([
-    ['nobody owns', pod({ owners: [] }), /nobody makes it again/],
-    ['a node owns', pod({ owners: [{ ...owner, kind: 'Node' }] }), /nobody makes it again/],
-    ['a Job owns', pod({ owners: [{ ...owner, kind: 'Job' }] }), /count an eviction/],
-    ['has pull secrets of its template', pod({ list: ['own'] }), /template names own/],
-  ])('that %s is told of, and why it would not help', (_, raw, words) => {
+    ['has no controller', pod({ owners: [] }), /no controller: delete and recreate it/],
+    ['is static', pod({ owners: [{ ...owner, kind: 'Node' }] }), /static pod of node web/],
+    ['belongs to a Job', pod({ owners: [{ ...owner, kind: 'Job' }] }), /count an eviction/],
+    ['has pull secrets in its template', pod({ list: ['own'] }), /template names own/],
+  ])('that %s has an obstacle to recreating it', (_, raw, words) => {
     expect(cause(raw)?.obstacle).toMatch(words)
   })
 })

@@ -4,8 +4,8 @@ import { loadConfig } from '../../config/load.ts'
 import { scopesOf } from '../../pull-secrets/cluster/informers.ts'
 import { BerthError } from '../../errors.ts'
 import { connect } from '../../kube/connect.ts'
-import { rightsOf } from '../../pull-secrets/rbac.ts'
-import { webhookRightsOf } from '../../pull-secrets/webhook-rbac.ts'
+import { controllerRbac } from '../../pull-secrets/rbac/controller-rbac.ts'
+import { webhookRbac } from '../../pull-secrets/rbac/webhook-rbac.ts'
 import { configFile, oneOf, type Parsed, readArguments, text } from '../options.ts'
 import { type Command, print } from '../io.ts'
 import { checkSecrets } from './secrets-check.ts'
@@ -58,8 +58,8 @@ export const secrets: Command = async (args, io) => {
     }
     const account = text(values, 'service-account') ?? 'berth-controller'
     const manifests = [
-      ...rightsOf({ ...given, account }),
-      ...webhookRightsOf({ ...given, account: webhookAccount }),
+      ...controllerRbac({ ...given, account }),
+      ...webhookRbac({ ...given, account: webhookAccount }),
     ]
     const documents = manifests.map((manifest) => stringify(manifest)).join('---\n')
     print(io.stdout, output === 'json' ? JSON.stringify(manifests, null, 2) : documents)

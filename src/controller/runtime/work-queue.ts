@@ -1,27 +1,30 @@
-/** What is to be looked at, each name once however often it is added, what is urgent first. */
+/** A queue of names to process: each name is queued once, urgent names come first. */
+import { type Backoff, backoffMs } from '../../async/backoff.ts'
+import { onAbort } from '../../async/abort.ts'
 
 export interface WorkQueue {
   add(name: string, urgency: Urgency): void
-  /** Adds it after so many milliseconds; of several such the first counts. */
+  /** Adds the name after so many milliseconds. While such a timer runs, further calls have no effect. */
   addLater(name: string, delayMs: number): void
-  /** The next name; from then on it is held until `release`. Null when there is none. */
-  take(): string | null
-  /** Ends the hold. What was added meanwhile comes up again. `retry`: after a while, which doubles each time. */
+  /** Returns the next name, which is held until `release`; null if the queue is empty. */
+  next(): string | null
+  /** Ends the hold. A name that was added meanwhile is queued again; `retry` queues it after a growing delay. */
   release(name: string, outcome: 'done' | 'retry'): void
-  /** Settles when there may be something to take, or the signal aborts. */
+  /** Resolves when a name may be queued, or when the signal aborts. */
   ready(signal: AbortSignal): Promise<void>
-  /** Nothing waits and nothing is held; what was added for later may still come. */
+  /** Returns whether no name is queued or held; timers may still be running. */
   isIdle(): boolean
 }
 
-/** `urgent`: somebody waits for it, as for a new namespace; `ordinary`: one of many, as after a rotation. */
+/** `urgent`: someone waits for it, as for a new namespace; `ordinary`: one of many, as after a rotation. */
 export type Urgency = 'urgent' | 'ordinary'
 
-/** client-go's rate limiter for controllers begins sooner; a second is what a pod waits anyway (workqueue, DefaultTypedControllerRateLimiter). */
-const backoff = { firstMs: 500, mostMs: 60_000 }
+/** client-go starts sooner (workqueue, DefaultTypedControllerRateLimiter), but a pod waits for a second anyway. */
+const backoff: Backoff = { firstMs: 500, maxMs: 60_000 }
 
 export function createWorkQueue(): WorkQueue {
-  const waiting: Record<Urgency, Set<string>> = { urgent: new Set(), ordinary: new Set() }
+  const queued: Record<Urgency, Set<string>> = { urgent: new Set(), ordinary: new Set() }
+  /** With the urgency of what was added meanwhile. */
   const held = new Map<string, Urgency | null>()
   const failures = new Map<string, number>()
   const timers = new Map<string, NodeJS.Timeout>()
@@ -33,27 +36,29 @@ export function createWorkQueue(): WorkQueue {
       held.set(name, meanwhile === 'urgent' ? 'urgent' : urgency)
       return
     }
-    if (urgency === 'ordinary' && waiting.urgent.has(name)) return
-    waiting.ordinary.delete(name)
-    waiting[urgency].add(name)
+    if (urgency === 'ordinary' && queued.urgent.has(name)) return
+    queued.ordinary.delete(name)
+    queued[urgency].add(name)
     wake.resolve()
   }
 
   function addLater(name: string, delayMs: number): void {
     if (timers.has(name)) return
-    const come = () => {
+    const onTimer = () => {
       timers.delete(name)
       add(name, 'ordinary')
     }
-    timers.set(name, setTimeout(come, delayMs).unref())
+    timers.set(name, setTimeout(onTimer, delayMs).unref())
   }
+
+  const isEmpty = () => queued.urgent.size + queued.ordinary.size === 0
 
   return {
     add,
-    take() {
+    next() {
       for (const urgency of ['urgent', 'ordinary'] as const) {
-        for (const name of waiting[urgency]) {
-          waiting[urgency].delete(name)
+        for (const name of queued[urgency]) {
+          queued[urgency].delete(name)
           held.set(name, null)
           return name
         }
@@ -62,26 +67,25 @@ export function createWorkQueue(): WorkQueue {
     },
     addLater,
     release(name, outcome) {
-      const again = held.get(name) ?? null
+      const meanwhile = held.get(name) ?? null
       held.delete(name)
       if (outcome === 'done') {
         failures.delete(name)
-        if (again !== null) add(name, again)
+        if (meanwhile !== null) add(name, meanwhile)
         return
       }
-      // What changed meanwhile may have been our own doing: the delay holds.
-      const count = failures.get(name) ?? 0
-      failures.set(name, count + 1)
-      addLater(name, Math.min(backoff.firstMs * 2 ** count, backoff.mostMs))
+      // A change meanwhile may be Berth's own write, so it does not shorten the delay.
+      const count = (failures.get(name) ?? 0) + 1
+      failures.set(name, count)
+      addLater(name, backoffMs(backoff, count))
     },
-    isIdle: () => waiting.urgent.size + waiting.ordinary.size + held.size === 0,
+    isIdle: () => isEmpty() && held.size === 0,
     async ready(signal) {
-      if (waiting.urgent.size + waiting.ordinary.size > 0 || signal.aborted) return
+      if (!isEmpty()) return
       wake = Promise.withResolvers()
-      const end = () => wake.resolve()
-      signal.addEventListener('abort', end, { once: true })
+      const removeListener = onAbort(signal, () => wake.resolve())
       await wake.promise
-      signal.removeEventListener('abort', end)
+      removeListener()
     },
   }
 }

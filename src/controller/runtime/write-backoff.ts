@@ -1,39 +1,41 @@
 /**
- * With others who undo what Berth writes. Three times it is repaired at once; after that with growing pauses, so that no
- * quarrel of two controllers keeps an API server busy.
+ * Backs off when another writer reverts Berth's changes: three writes are repeated at once, later ones with growing delays,
+ * so that two controllers that disagree do not keep the API server busy.
  */
+import { backoffMs } from '../../async/backoff.ts'
+
 export interface WriteBackoff {
-  /** Milliseconds until this may be written again; 0: now. */
+  /** Returns the milliseconds until this write may be repeated; 0 for now. */
   delayMs(id: string): number
   recordWrite(id: string): void
 }
 
-const atOnce = 3
+const immediateWrites = 3
 
-/** As pauses between pulls grow in a kubelet, from seconds to minutes. */
-const backoff = { firstMs: 5_000, mostMs: 600_000 }
+/** Grows from seconds to minutes, as the kubelet's delays between pulls do. */
+const backoff = { firstMs: 5_000, maxMs: 600_000 }
 
-/** Left alone for so long, it counts as settled. */
+/** A write that was not repeated for this long counts as accepted. */
 const forgetMs = 1_800_000
 
 export function createWriteBackoff(now: () => number): WriteBackoff {
-  const written = new Map<string, { count: number; last: number }>()
-  const pause = (count: number) =>
-    count < atOnce ? 0 : Math.min(backoff.firstMs * 2 ** (count - atOnce), backoff.mostMs)
+  const writes = new Map<string, { readonly count: number; readonly last: number }>()
+  const delayAfter = (count: number) =>
+    count < immediateWrites ? 0 : backoffMs(backoff, count - immediateWrites + 1)
   return {
     delayMs(id) {
-      const { count = 0, last = 0 } = written.get(id) ?? {}
-      return Math.max(0, last + pause(count) - now())
+      const { count = 0, last = 0 } = writes.get(id) ?? {}
+      return Math.max(0, last + delayAfter(count) - now())
     },
     recordWrite(id) {
-      for (const [other, { last }] of written) {
+      for (const [other, { last }] of writes) {
         if (now() - last < forgetMs) break
-        written.delete(other)
+        writes.delete(other)
       }
-      const count = (written.get(id)?.count ?? 0) + 1
-      // Taken out first, so that the oldest stands in front.
-      written.delete(id)
-      written.set(id, { count, last: now() })
+      const count = (writes.get(id)?.count ?? 0) + 1
+      // Deleted first, so that the map stays in the order of the last writes.
+      writes.delete(id)
+      writes.set(id, { count, last: now() })
     },
   }
 }

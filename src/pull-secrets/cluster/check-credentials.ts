@@ -74,7 +74,7 @@ async function readSource(
     data,
     expiresAt: null,
   }))
-  return content.kind === 'good' ? { name, keys: content.keys } : { problem: content.reason }
+  return content.kind === 'valid' ? { name, keys: content.keys } : { problem: content.reason }
 }
 
 function needOf(pod: RawPod): PodNeed {

@@ -1,165 +1,213 @@
-/** What the cluster holds that matters to pull secrets, kept in step by watches. */
+/**
+ * Starts the informers for pull secrets: sources, copies, other secrets with the names of copies, service accounts,
+ * namespaces and stuck pods. The API server filters every watch, so the data of other secrets never reaches the process.
+ */
 import type { Config } from '../../config/config.ts'
+import { formatSource, type SourceName } from '../../config/copy-settings.ts'
 import type { KubeApi, Selection } from '../../kube/api-client.ts'
+import { type Informer, startInformer } from '../../kube/informer.ts'
 import type { KubeObject, ResourceRef } from '../../kube/object.ts'
-import { startInformer } from '../../kube/informer.ts'
+import { consentLabel, consentValue, copyLabel, managedBy, managedByLabel } from '../labels.ts'
 import {
   type AccountState,
-  type NamespaceMeta,
   type ExistingSecret,
+  type NamespaceMeta,
   readAccount,
   readCopy,
   readForeign,
   readSourceSecret,
   type SourceSecret,
 } from '../objects.ts'
-import { consentLabel, consentValue, copyLabel, managedBy, managedByLabel } from '../labels.ts'
-import { formatSource, type SourceName } from '../../config/copy-settings.ts'
 import { readStuckPod, type StuckPod } from '../stuck-pods.ts'
-import { followNamespaces } from './namespace-informer.ts'
-import { createStore, type Store, type Versioned } from './object-store.ts'
+import { startNamespaceInformer } from './namespace-informer.ts'
+import { createObjectStore, type ObjectStore, type Versioned } from './object-store.ts'
 
 export interface ClusterCache {
   readonly namespaces: ReadonlyMap<string, NamespaceMeta>
-  readonly accounts: Store<AccountState>
-  readonly secrets: Store<ExistingSecret>
-  readonly pods: Store<StuckPod>
-  /** Null for a source that is not there or does not consent. */
+  readonly accounts: ObjectStore<AccountState>
+  readonly secrets: ObjectStore<ExistingSecret>
+  readonly pods: ObjectStore<StuckPod>
+  /** Returns null for a source that does not exist or does not consent. */
   source(name: SourceName): SourceSecret | null
-  /** Whether the source has been looked for. */
-  knows(name: SourceName): boolean
-  /** Whether all secrets of this name, and all accounts, of this namespace are known. */
+  /** Returns whether the source has been read. */
+  isSourceRead(name: SourceName): boolean
+  /** Returns whether the secrets with this name and the service accounts of the namespace have been read. */
   isReady(namespace: string, copy: string): boolean
-  /** Settles when every question has had its first answer, if only a refusal. Rejects only when the signal aborts before. */
-  readonly answered: Promise<void>
+  /** Resolves when each list has succeeded or failed once. Rejects when the signal aborts before. */
+  readonly settled: Promise<void>
 }
 
 export interface ClusterCacheOptions {
-  readonly settings: Config['pullSecretCopies']
-  /** Left out: pods are of no interest. */
-  readonly withPods?: boolean
-  readonly signal: AbortSignal
-  /** Something in this namespace has changed. */
-  readonly onNamespace: (namespace: string) => void
-  /** A source has changed, or a copy has become ready: every namespace may be concerned. */
-  readonly onSources: () => void
-}
-
-interface Dependencies {
   readonly api: KubeApi
-  /** Told of a watch that was broken off, before it is begun again. */
-  readonly onTrouble: (error: unknown, about: ResourceRef & Selection) => void
+  readonly settings: Config['pullSecretCopies']
+  /** Whether to follow pods too. Default: false. */
+  readonly withPods?: boolean
+  /** Milliseconds between two reads of the namespaces where they cannot be watched. */
+  readonly namespacePollMs?: number | undefined
+  readonly signal: AbortSignal
+  /** Called when an object in the namespace has changed. */
+  readonly onNamespace: (namespace: string) => void
+  /** Called when a source has changed or a copy has become ready, which may concern every namespace. */
+  readonly onSources: () => void
+  /** Called before a failed list or watch is retried. */
+  readonly onError: (error: unknown, collection: ResourceRef & Selection) => void
 }
 
-const copySelector = `${managedByLabel}=${managedBy},${copyLabel}`
-/** Everything else of that name. The API's selectors have no «or», so these are two. */
-const foreignSelectors = [`!${copyLabel}`, `${copyLabel},${managedByLabel}!=${managedBy}`]
+/** One namespace, or all. */
+type Scope = string
+const allNamespaces: Scope = '*'
 
-/** Starts the watches; they go on until the signal aborts. */
-export function startInformers(
-  dependencies: Dependencies,
-  options: ClusterCacheOptions,
-): ClusterCache {
-  const { settings, onNamespace, onSources, signal } = options
-  const accounts = createStore<AccountState>()
-  const secrets = createStore<ExistingSecret>()
-  const pods = createStore<StuckPod>()
-  const ready = new Set<string>()
-  const answers: Promise<unknown>[] = []
+/** Returns the namespaces that are followed one by one; null when all are followed together. */
+export function scopesOf({ copies, rbac }: Config['pullSecretCopies']): readonly string[] | null {
+  if (rbac === 'cluster') return null
+  return [...new Set(copies.flatMap(({ namespaces }) => namespaces.literal ?? []))]
+}
 
-  function begin<Kept>(
-    ref: ResourceRef,
-    selection: Selection,
-    kept: {
-      readonly transform: (object: KubeObject) => Kept | null
-      readonly onChange: (key: string, now: Kept | null) => void
-    },
-  ) {
-    const refused = Promise.withResolvers<void>()
-    const watched = startInformer<KubeObject, Kept>(dependencies.api, {
-      ref,
-      selection,
-      ...kept,
-      onError: (error) => {
-        dependencies.onTrouble(error, { ...ref, ...selection })
-        refused.resolve()
-      },
-      signal,
-    })
-    answers.push(Promise.race([watched.synced, refused.promise]))
-    return watched
+/** Starts the informers, which run until the signal aborts. */
+export function startInformers(options: ClusterCacheOptions): ClusterCache {
+  const { api, settings, namespacePollMs, onNamespace, signal } = options
+  const context: InformerContext = {
+    ...options,
+    accounts: createObjectStore<AccountState>(),
+    secrets: createObjectStore<ExistingSecret>(),
+    pods: createObjectStore<StuckPod>(),
+    ready: new Set<string>(),
+    settled: [],
   }
-
-  /** Into a store; `isMine` says whether what stands there came from this watch, for two may feed one store. */
-  function into<Kept extends Versioned>(
-    store: Store<Kept>,
-    isMine: (there: Kept) => boolean = () => true,
-  ) {
-    return (key: string, now: Kept | null) => {
-      const [namespace = '', name = ''] = key.split('/')
-      const there = store.get(namespace, name)
-      if (now !== null) {
-        if (!store.put(namespace, name, now)) return
-      } else if (there !== null && isMine(there)) store.drop(namespace, name)
-      else return
-      onNamespace(namespace)
-    }
-  }
-
-  /** All namespaces at once, or one. */
-  function followScope(scope: Scope): void {
-    const within = scope === everywhere ? {} : { namespace: scope }
-    const watchedAccounts = begin<AccountState>(
-      { apiVersion: 'v1', resource: 'serviceaccounts', ...within },
-      {},
-      { transform: readAccount, onChange: into(accounts) },
-    )
-    for (const { name, namespaces } of settings.copies) {
-      if (scope !== everywhere && !namespaces.matches(scope, {})) continue
-      const where: ResourceRef = { apiVersion: 'v1', resource: 'secrets', ...within }
-      const fieldSelector = `metadata.name=${name}`
-      const copies = begin<ExistingSecret>(
-        where,
-        { fieldSelector, labelSelector: copySelector },
-        { transform: readCopy, onChange: into(secrets, ({ kind }) => kind === 'copy') },
-      )
-      const others = foreignSelectors.map((labelSelector) =>
-        begin<ExistingSecret>(
-          where,
-          { fieldSelector, labelSelector, metadataOnly: true },
-          { transform: readForeign, onChange: into(secrets, ({ kind }) => kind === 'foreign') },
-        ),
-      )
-      whenSynced([watchedAccounts, copies, ...others], () => {
-        ready.add(`${scope}/${name}`)
-        onSources()
-      })
-    }
-    if (options.withPods !== true) return
-    // A pod whose first container has not started yet is Pending (kubelet, getPhase).
-    begin<StuckPod>(
-      { apiVersion: 'v1', resource: 'pods', ...within },
-      { fieldSelector: 'status.phase=Pending' },
-      { transform: (pod) => readStuckPod(pod), onChange: into(pods) },
-    )
-  }
-
   const scopes = scopesOf(settings)
-  const namespaces = followNamespaces({ api: dependencies.api, begin }, scopes, {
+  const namespaces = startNamespaceInformer({
+    api,
+    start: (...collection) => start(context, ...collection),
+    names: scopes,
+    pollMs: namespacePollMs,
     onNamespace,
     signal,
   })
-  answers.push(namespaces.answered)
-  for (const scope of scopes ?? [everywhere]) followScope(scope)
+  for (const scope of scopes ?? [allNamespaces]) startScope(context, scope)
+  const sources = startSources(context)
+  const { accounts, secrets, pods, ready, settled } = context
+  return {
+    namespaces: namespaces.items,
+    accounts,
+    secrets,
+    pods,
+    source: (name) => sources.get(formatSource(name))?.items.get(formatSource(name)) ?? null,
+    isSourceRead: (name) => sources.get(formatSource(name))?.isRead === true,
+    isReady: (namespace, copy) =>
+      ready.has(`${scopes === null ? allNamespaces : namespace}/${copy}`),
+    settled: Promise.all([namespaces.settled, ...settled]).then(() => undefined),
+  }
+}
 
-  const sources = new Map<
-    string,
-    { readonly items: ReadonlyMap<string, SourceSecret>; known: boolean }
-  >()
+interface InformerContext extends ClusterCacheOptions {
+  readonly accounts: ObjectStore<AccountState>
+  readonly secrets: ObjectStore<ExistingSecret>
+  readonly pods: ObjectStore<StuckPod>
+  /** `scope/copy` of what has been read. */
+  readonly ready: Set<string>
+  readonly settled: Promise<unknown>[]
+}
+
+interface Handlers<Item> {
+  readonly transform: (object: KubeObject) => Item | null
+  readonly onChange: (key: string, item: Item | null) => void
+}
+
+function start<Item>(
+  { api, onError, signal, settled }: InformerContext,
+  ref: ResourceRef,
+  selection: Selection,
+  handlers: Handlers<Item>,
+): Informer<Item> {
+  const failed = Promise.withResolvers<void>()
+  const informer = startInformer<KubeObject, Item>(api, {
+    ref,
+    selection,
+    ...handlers,
+    onError: (error) => {
+      onError(error, { ...ref, ...selection })
+      failed.resolve()
+    },
+    signal,
+  })
+  settled.push(Promise.race([informer.synced, failed.promise]))
+  return informer
+}
+
+const copySelector = `${managedByLabel}=${managedBy},${copyLabel}`
+/** All other secrets, by two selectors, because label selectors have no OR. */
+const foreignSelectors = [`!${copyLabel}`, `${copyLabel},${managedByLabel}!=${managedBy}`]
+
+/** Follows the service accounts, secrets and pods of one namespace, or of all. */
+function startScope(context: InformerContext, scope: Scope): void {
+  const { settings, ready, accounts, pods, onSources } = context
+  const within = scope === allNamespaces ? {} : { namespace: scope }
+  const accountInformer = start<AccountState>(
+    context,
+    { apiVersion: 'v1', resource: 'serviceaccounts', ...within },
+    {},
+    { transform: readAccount, onChange: storeIn(context, accounts) },
+  )
+  for (const { name, namespaces } of settings.copies) {
+    if (scope !== allNamespaces && !namespaces.matches(scope, {})) continue
+    const secretInformers = startSecrets(context, name, within)
+    whenSynced([accountInformer, ...secretInformers], () => {
+      ready.add(`${scope}/${name}`)
+      onSources()
+    })
+  }
+  if (context.withPods !== true) return
+  // A pod is Pending until its first container starts (kubelet, getPhase).
+  start<StuckPod>(
+    context,
+    { apiVersion: 'v1', resource: 'pods', ...within },
+    { fieldSelector: 'status.phase=Pending' },
+    { transform: (pod) => readStuckPod(pod), onChange: storeIn(context, pods) },
+  )
+}
+
+/** Follows the copies with this name, and the metadata of other secrets with this name. */
+function startSecrets(
+  context: InformerContext,
+  name: string,
+  within: Pick<ResourceRef, 'namespace'>,
+): readonly Informer<ExistingSecret>[] {
+  const ref: ResourceRef = { apiVersion: 'v1', resource: 'secrets', ...within }
+  const fieldSelector = `metadata.name=${name}`
+  const ofKind = (kind: ExistingSecret['kind']) =>
+    storeIn(context, context.secrets, (secret) => secret.kind === kind)
+  return [
+    start<ExistingSecret>(
+      context,
+      ref,
+      { fieldSelector, labelSelector: copySelector },
+      { transform: readCopy, onChange: ofKind('copy') },
+    ),
+    ...foreignSelectors.map((labelSelector) =>
+      start<ExistingSecret>(
+        context,
+        ref,
+        { fieldSelector, labelSelector, metadataOnly: true },
+        { transform: readForeign, onChange: ofKind('foreign') },
+      ),
+    ),
+  ]
+}
+
+interface SourceInformer {
+  readonly items: ReadonlyMap<string, SourceSecret>
+  isRead: boolean
+}
+
+/** Follows each source once, by `namespace/name`. */
+function startSources(context: InformerContext): ReadonlyMap<string, SourceInformer> {
+  const { settings, onSources } = context
+  const sources = new Map<string, SourceInformer>()
   for (const source of settings.copies.flatMap(({ from }) => from)) {
     const key = formatSource(source)
     if (sources.has(key)) continue
-    const watched = begin<SourceSecret>(
+    const informer = start<SourceSecret>(
+      context,
       { apiVersion: 'v1', resource: 'secrets', namespace: source.namespace },
       {
         fieldSelector: `metadata.name=${source.name}`,
@@ -167,40 +215,40 @@ export function startInformers(
       },
       { transform: readSourceSecret, onChange: () => onSources() },
     )
-    const entry = { items: watched.items, known: false }
+    const entry = { items: informer.items, isRead: false }
     sources.set(key, entry)
-    whenSynced([watched], () => {
-      entry.known = true
+    whenSynced([informer], () => {
+      entry.isRead = true
       onSources()
     })
   }
+  return sources
+}
 
-  return {
-    namespaces: namespaces.items,
-    accounts,
-    secrets,
-    pods,
-    source: (name) => sources.get(formatSource(name))?.items.get(formatSource(name)) ?? null,
-    knows: (name) => sources.get(formatSource(name))?.known === true,
-    isReady: (namespace, copy) => ready.has(`${scopes === null ? everywhere : namespace}/${copy}`),
-    answered: Promise.all(answers).then(() => undefined),
+/**
+ * Returns a handler that copies changes into a store. Several informers may feed one store, so `isOwn` says whether a stored
+ * object came from this one.
+ */
+function storeIn<Item extends Versioned>(
+  { onNamespace }: InformerContext,
+  store: ObjectStore<Item>,
+  isOwn: (stored: Item) => boolean = () => true,
+): (key: string, item: Item | null) => void {
+  return (key, item) => {
+    const [namespace = '', name = ''] = key.split('/')
+    const stored = store.get(namespace, name)
+    if (item !== null) {
+      if (!store.put(namespace, name, item)) return
+    } else if (stored !== null && isOwn(stored)) store.delete(namespace, name)
+    else return
+    onNamespace(namespace)
   }
 }
 
-/** A namespace, or all. */
-type Scope = string
-const everywhere: Scope = '*'
-
-/** The namespaces that are looked at one by one; null: all at once. */
-export function scopesOf({ copies, rbac }: Config['pullSecretCopies']): readonly string[] | null {
-  if (rbac === 'cluster') return null
-  return [...new Set(copies.flatMap(({ namespaces }) => namespaces.literal ?? []))]
-}
-
-/** Calls back once all of them are; never when the signal ends them before. */
+/** Calls back when all informers are synced; never if the signal aborts before. */
 function whenSynced(
-  watched: readonly { readonly synced: Promise<void> }[],
-  call: () => void,
+  informers: readonly { readonly synced: Promise<void> }[],
+  onSynced: () => void,
 ): void {
-  Promise.all(watched.map(({ synced }) => synced)).then(call, () => undefined)
+  Promise.all(informers.map(({ synced }) => synced)).then(onSynced, () => undefined)
 }

@@ -1,41 +1,42 @@
-/** Objects by namespace and name, from watches and from answers to our own writes, whichever is newer. */
+/** Keeps objects by namespace and name, from watches and from responses to Berth's own writes, whichever is newer. */
 
 export interface Versioned {
   readonly resourceVersion: string
 }
 
-export interface Store<Kept extends Versioned> {
-  of(namespace: string): ReadonlyMap<string, Kept>
-  get(namespace: string, name: string): Kept | null
-  /** False when it is older than what is there. */
-  put(namespace: string, name: string, kept: Kept): boolean
-  drop(namespace: string, name: string): void
+export interface ObjectStore<Item extends Versioned> {
+  /** Returns the objects of a namespace, by name. */
+  of(namespace: string): ReadonlyMap<string, Item>
+  get(namespace: string, name: string): Item | null
+  /** Returns false, and changes nothing, if the stored object is newer. */
+  put(namespace: string, name: string, item: Item): boolean
+  delete(namespace: string, name: string): void
 }
 
 const none: ReadonlyMap<string, never> = new Map<string, never>()
 
-export function createStore<Kept extends Versioned>(): Store<Kept> {
-  const namespaces = new Map<string, Map<string, Kept>>()
+export function createObjectStore<Item extends Versioned>(): ObjectStore<Item> {
+  const namespaces = new Map<string, Map<string, Item>>()
   return {
     of: (namespace) => namespaces.get(namespace) ?? none,
     get: (namespace, name) => namespaces.get(namespace)?.get(name) ?? null,
-    put(namespace, name, kept) {
-      const there = namespaces.get(namespace) ?? new Map<string, Kept>()
-      namespaces.set(namespace, there)
-      const known = there.get(name)
-      if (known !== undefined && isOlder(kept, known)) return false
-      there.set(name, kept)
+    put(namespace, name, item) {
+      const items = namespaces.get(namespace) ?? new Map<string, Item>()
+      namespaces.set(namespace, items)
+      const stored = items.get(name)
+      if (stored !== undefined && isOlder(item, stored)) return false
+      items.set(name, item)
       return true
     },
-    drop(namespace, name) {
-      const there = namespaces.get(namespace)
-      there?.delete(name)
-      if (there?.size === 0) namespaces.delete(namespace)
+    delete(namespace, name) {
+      const items = namespaces.get(namespace)
+      items?.delete(name)
+      if (items?.size === 0) namespaces.delete(namespace)
     },
   }
 }
 
-/** Versions of one resource can be compared as numbers (KEP-5504); what is no number counts as new. */
+/** Versions of one resource can be compared as numbers (KEP-5504). A version that is not a number counts as newer. */
 function isOlder(
   { resourceVersion: one }: Versioned,
   { resourceVersion: other }: Versioned,

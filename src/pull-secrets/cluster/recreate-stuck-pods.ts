@@ -1,72 +1,60 @@
-/** Pods that a copy reached too late: told of by an Event, or evicted so that their owners make them again. */
+/** Evicts pods that a copy reached too late, so that their controllers recreate them, or records an Event about them. */
+import { LRUCache } from 'lru-cache'
 import type { KubeApi } from '../../kube/api-client.ts'
-import { hasStatus } from '../../kube/error.ts'
 import { recordEventOnce } from '../../kube/event-recorder.ts'
-import { type StuckCause, causeOf, type PresentCopy, type StuckPod } from '../stuck-pods.ts'
+import { evictPod } from '../../kube/evict.ts'
 import type { AccountState } from '../objects.ts'
+import { findStuckCause, type PresentCopy, type StuckCause, type StuckPod } from '../stuck-pods.ts'
 
-export interface StuckPods {
-  /** The first pod of a namespace for which something has to be done; null when there is none. */
+export interface StuckPodHandler {
+  /** Returns the first pod of a namespace that has not been handled; null if there is none. */
   next(
     pods: Iterable<StuckPod>,
     copies: readonly PresentCopy[],
     accounts: ReadonlyMap<string, AccountState>,
   ): StuckCause | null
-  /** Throws KubeError; 429 when a PodDisruptionBudget does not allow it now. */
-  treat(namespace: string, cause: StuckCause): Promise<'evict' | 'event'>
+  /** Throws KubeError; 429 when a PodDisruptionBudget does not allow the eviction now. */
+  handle(namespace: string, cause: StuckCause): Promise<'evict' | 'event'>
 }
 
-/** Pods of a whole big cluster that hang at once; each entry is some hundred bytes. */
-const remembered = 10_000
+/** Enough for a large cluster where all pods are stuck; each entry takes some hundred bytes. */
+const maxRemembered = 10_000
 
-export function createStuckPods(
+export function createStuckPodHandler(
   api: KubeApi,
   mode: 'report' | 'recreate',
   now: () => number,
-): StuckPods {
-  const treated = new Set<string>()
-  /** By cause: when the first pod was evicted. What was made after that, and is stuck again, is not helped that way. */
-  const evicted = new Map<string, number>()
-
-  function remember(cause: StuckCause): void {
-    treated.add(keyOf(cause))
-    for (const key of treated) {
-      if (treated.size <= remembered) break
-      treated.delete(key)
-    }
-    for (const key of evicted.keys()) {
-      if (evicted.size <= remembered) break
-      evicted.delete(key)
-    }
-  }
+): StuckPodHandler {
+  const handled = new LRUCache<string, true>({ max: maxRemembered })
+  /** When the first pod with a cause was evicted. A newer pod with the same cause shows that evicting does not help. */
+  const firstEvictions = new LRUCache<string, number>({ max: maxRemembered })
 
   return {
     next(pods, copies, accounts) {
       for (const pod of pods) {
-        const cause = causeOf(pod, copies, accounts.get(pod.account) ?? null)
-        if (cause !== null && !treated.has(keyOf(cause))) return cause
+        const cause = findStuckCause(pod, copies, accounts.get(pod.account) ?? null)
+        if (cause !== null && !handled.has(keyOf(cause))) return cause
       }
       return null
     },
-    async treat(namespace, cause) {
-      const { pod, id, message, obstacle } = cause
-      const first = evicted.get(id)
-      const isAgain = first !== undefined && pod.createdAt > first
-      if (mode === 'recreate' && obstacle === null && !isAgain) {
-        await evict(api, namespace, pod)
-        evicted.set(id, first ?? now())
-        remember(cause)
+    async handle(namespace, cause) {
+      const { id, obstacle } = cause
+      const { name, uid, createdAt } = cause.pod
+      const firstEviction = firstEvictions.get(id)
+      const wasRecreated = firstEviction !== undefined && createdAt > firstEviction
+      if (mode === 'recreate' && obstacle === null && !wasRecreated) {
+        await evictPod(api, { namespace, name, uid })
+        firstEvictions.set(id, firstEviction ?? now())
+        handled.set(keyOf(cause), true)
         return 'evict'
       }
-      const about = { apiVersion: 'v1', kind: 'Pod', namespace, name: pod.name, uid: pod.uid }
-      const said = isAgain ? `${message}; it was made again once, which did not help` : message
-      await recordEventOnce(
-        api,
-        about,
-        { type: 'Warning', reason: 'PullSecretLate', message: said },
-        new Date(now()),
-      )
-      remember(cause)
+      const message = wasRecreated
+        ? `${cause.message}; the pod was recreated once, which did not help`
+        : cause.message
+      const pod = { apiVersion: 'v1', kind: 'Pod', namespace, name, uid }
+      const event = { type: 'Warning', reason: 'PullSecretLate', message } as const
+      await recordEventOnce(api, pod, event, new Date(now()))
+      handled.set(keyOf(cause), true)
       return 'event'
     },
   }
@@ -74,23 +62,4 @@ export function createStuckPods(
 
 function keyOf({ pod, id, kind }: StuckCause): string {
   return `${pod.uid}/${kind}/${id}`
-}
-
-/** Through the API that honours disruption budgets; only this very pod, not one that has its name by now. */
-async function evict(api: KubeApi, namespace: string, { name, uid }: StuckPod): Promise<void> {
-  const metadata = { name, namespace }
-  try {
-    await api.create(
-      { apiVersion: 'v1', resource: 'pods', subresource: 'eviction', ...metadata },
-      {
-        apiVersion: 'policy/v1',
-        kind: 'Eviction',
-        metadata,
-        deleteOptions: { preconditions: { uid } },
-      },
-    )
-  } catch (error) {
-    // Gone, or another one already.
-    if (!hasStatus(error, 404, 409)) throw error
-  }
 }

@@ -6,7 +6,7 @@ import { formatSource } from '../../config/copy-settings.ts'
 import type { KubeApi } from '../../kube/api-client.ts'
 import { readContent } from '../content.ts'
 import { type NamespacePlan, planNamespace, type SecretWrite, type WantedCopy } from '../plan.ts'
-import { execute } from './apply-writes.ts'
+import { applyWrite } from './apply-writes.ts'
 import { type ClusterCache, startInformers } from './informers.ts'
 
 export interface SyncOptions {
@@ -50,13 +50,12 @@ export function syncCopies(options: SyncOptions): Promise<SyncResult> {
     const written: SyncLine[] = []
     const failed: SyncLine[] = []
     const limiter = createRateLimiter(writeGapMs)
-    const turn = (until: AbortSignal) => limiter.acquire(until)
     for (const name of namespaces) {
       const { writes, findings } = planOf(cache, wanted, name)
       failed.push(...findings.map(findingLine(name)))
       for (const write of writes) {
         try {
-          await execute({ api: options.api, turn, signal }, name, write)
+          await applyWrite({ api: options.api, limiter, signal }, name, write)
           written.push(writeLine(name, write))
         } catch (error) {
           signal.throwIfAborted()
@@ -85,22 +84,23 @@ async function withSnapshot<Result>(
   const work = linkAbort(signal)
   const unread: SyncLine[] = []
   const failures: unknown[] = []
-  const cache = startInformers(
-    {
-      api,
-      onTrouble: (error, ref) => {
-        if (ref.namespace === undefined) failures.push(error)
-        else unread.push(lineOf(ref.namespace, 'unread', ref.resource, messageOf(error)))
-      },
+  const cache = startInformers({
+    api,
+    settings,
+    signal: work.signal,
+    onNamespace: () => undefined,
+    onSources: () => undefined,
+    onError: (error, ref) => {
+      if (ref.namespace === undefined) failures.push(error)
+      else unread.push(lineOf(ref.namespace, 'unread', ref.resource, messageOf(error)))
     },
-    { settings, signal: work.signal, onNamespace: () => undefined, onSources: () => undefined },
-  )
+  })
   try {
-    await cache.answered
+    await cache.settled
     const [failure] = failures
     if (failure instanceof Error) throw failure
     const wanted = settings.copies.map((copy): WantedCopy => {
-      const isKnown = copy.from.every((source) => cache.knows(source))
+      const isKnown = copy.from.every((source) => cache.isSourceRead(source))
       const content = isKnown ? readContent(copy, (source) => cache.source(source)) : null
       return { settings: copy, content }
     })
@@ -142,7 +142,7 @@ function missingLines(
 
 function sourceLines(wanted: readonly WantedCopy[]): readonly SyncLine[] {
   return wanted.flatMap(({ settings, content }) => {
-    if (content === null || content.kind === 'good') return []
+    if (content === null || content.kind === 'valid') return []
     const object = `secret ${settings.from.map(formatSource).join(', ')}`
     return [lineOf('', content.kind, object, content.reason)]
   })

@@ -1,8 +1,8 @@
 /**
- * Keeps pull secrets with tokens of ECR in Berth's own namespace, one for each entry of `ecrTokens`. Other namespaces get
- * them as copies, like any other pull secret: the label of consent is on them.
+ * Writes pull secrets with ECR tokens to Berth's own namespace, one for each entry of `ecrTokens`, and refreshes them. They
+ * have the label of a source, so that other namespaces can get copies.
  */
-import { setTimeout as sleep } from 'node:timers/promises'
+import { sleep } from '../../async/sleep.ts'
 import type { RoleChainStep } from '../../aws/describe-aws-error.ts'
 import type { EcrSettings } from '../../aws/ecr-settings.ts'
 import type { EcrTokenCache, EcrTokenState } from '../../aws/ecr-token-cache.ts'
@@ -12,54 +12,54 @@ import {
   desiredSecret,
   expiresAt,
   foreignReason,
-  isIntact,
+  isUpToDate,
   type TokenSecretObject,
   settingsHashOf,
 } from './token-secret.ts'
 
-/** What one look at one secret came to. */
+/** The result of one check of one secret. */
 export interface TokenReport {
   readonly secret: string
-  /** Of the Secret, when it is there. */
+  /** The UID of the Secret; undefined if it does not exist. */
   readonly uid: string | undefined
   readonly outcome: 'unchanged' | 'written' | 'failed'
-  /** Why a token did not come, or a secret could not be written; the secret then stays as it was. Holds no secret. */
+  /** Why a token could not be fetched or the Secret not written, so that the Secret stays as it was. Holds no secret. */
   readonly problem: {
     readonly link: RoleChainStep | 'secret'
     readonly message: string
   } | null
-  /** When the first token in the secret ends, in milliseconds since 1970. */
+  /** When the first token in the Secret expires, in milliseconds since 1970; null if unknown. */
   readonly expiresAt: number | null
-  /** When to look again, in milliseconds since 1970. */
-  readonly lookAt: number
+  /** The time of the next check, in milliseconds since 1970. */
+  readonly checkAt: number
 }
 
 export interface EcrTokensDependencies {
   readonly api: Pick<KubeApi, 'get' | 'create' | 'replace'>
   readonly tokens: Pick<EcrTokenCache, 'refreshed'>
-  /** Berth's own. */
+  /** Berth's own namespace. */
   readonly namespace: string
   /** Milliseconds since 1970. */
   readonly now: () => number
 }
 
 /** An entry of `ecrTokens`. */
-export interface TokenSecret {
+export interface TokenSecretConfig {
   readonly secret: string
   readonly registries: readonly { readonly host: string; readonly ecr: EcrSettings }[]
 }
 
-/** A secret that somebody changed or removed is put right within this time, and a clock that jumped is noticed. */
-const lookEveryMs = 60_000
+/** A Secret that someone changed or deleted is repaired within this time, and a clock that jumped is noticed. */
+const checkEveryMs = 60_000
 
-/** Looks at one secret and does what it needs. Throws KubeError when the API server does not answer or refuses. */
-export async function keepTokenSecret(
+/** Checks one Secret, and fetches tokens and writes it if needed. Throws KubeError. */
+export async function syncTokenSecret(
   { api, tokens, namespace, now }: EcrTokensDependencies,
-  { secret: name, registries }: TokenSecret,
+  { secret: name, registries }: TokenSecretConfig,
 ): Promise<TokenReport> {
   const collection: ResourceRef = { apiVersion: 'v1', resource: 'secrets', namespace }
-  const where: ResourceRef = { ...collection, name }
-  const existing = await api.get<TokenSecretObject>(where)
+  const ref: ResourceRef = { ...collection, name }
+  const existing = await api.get<TokenSecretObject>(ref)
   const report = (
     outcome: TokenReport['outcome'],
     problem: TokenReport['problem'] = null,
@@ -70,18 +70,18 @@ export async function keepTokenSecret(
     outcome,
     problem,
     expiresAt: expiresAt(secret),
-    lookAt: Math.min(dueAt, now() + lookEveryMs),
+    checkAt: Math.min(dueAt, now() + checkEveryMs),
   })
   const foreign = foreignReason(existing)
   if (foreign !== null) return report('failed', { link: 'secret', message: foreign })
   const settingsHash = settingsHashOf(registries)
-  if (isIntact(existing, settingsHash, now())) return report('unchanged')
+  if (isUpToDate(existing, settingsHash, now())) return report('unchanged')
 
   const states = await Promise.all(registries.map(({ ecr }) => tokens.refreshed(ecr)))
   const dueAt = Math.min(...states.map((state) => state.dueAt))
   const problem = problemOf(states)
   if (states.every(({ token }) => token === null)) return report('failed', problem, { dueAt })
-  const wanted = desiredSecret(existing, {
+  const desired = desiredSecret(existing, {
     name,
     namespace,
     hosts: registries.map(({ host }, index) => ({ host, token: states[index]?.token ?? null })),
@@ -89,11 +89,11 @@ export async function keepTokenSecret(
     refreshAt: dueAt,
   })
   const outcome = problem === null ? 'written' : 'failed'
-  if (wanted === null) return report(problem === null ? 'unchanged' : 'failed', problem, { dueAt })
-  // With the resourceVersion that was read: what somebody else wrote in between is looked at again, not overwritten.
+  if (desired === null) return report(problem === null ? 'unchanged' : 'failed', problem, { dueAt })
+  // The replacement has the resourceVersion that was read, so a change by someone else is not overwritten but read again.
   const secret = await (existing === null
-    ? api.create<TokenSecretObject>(collection, wanted)
-    : api.replace<TokenSecretObject>(where, wanted))
+    ? api.create<TokenSecretObject>(collection, desired)
+    : api.replace<TokenSecretObject>(ref, desired))
   return report(outcome, problem, { secret, dueAt })
 }
 
@@ -105,45 +105,41 @@ function problemOf(states: readonly EcrTokenState[]): TokenReport['problem'] {
   return { link: first.step, message: [...messages].join('\n') }
 }
 
-export interface LoopOptions {
+export interface EcrTokensOptions {
   readonly signal: AbortSignal
-  /** Told of every look. */
+  /** Called after each check. */
   readonly onReport: (report: TokenReport) => void
-  /** Told of an API server that does not answer or refuses; the look is repeated. */
-  readonly onTrouble: (secret: string, error: unknown) => void
-  /** Waits until a time, or until the signal aborts. */
+  /** Called when a request to the API server failed; the check is repeated. */
+  readonly onError: (secret: string, error: unknown) => void
+  /** Resolves at a time in milliseconds since 1970, or when the signal aborts. */
   readonly waitUntil?: (time: number, signal: AbortSignal) => Promise<void>
 }
 
-/** After an API server that did not answer: as long as the lease's own rhythm of trying again (client-go, RetryPeriod). */
-const troubleMs = 2_000
+/** The delay after a failed request: client-go's RetryPeriod for leases. */
+const retryMs = 2_000
 
-/** Looks at each secret in a rhythm of its own until the signal aborts, so that one identity that is slow delays no other. */
+/** Checks each Secret until the signal aborts, independently of the others, so that a slow one does not delay them. */
 export async function runEcrTokens(
   dependencies: EcrTokensDependencies,
-  secrets: readonly TokenSecret[],
-  { signal, onReport, onTrouble, waitUntil = waitFor(dependencies.now) }: LoopOptions,
+  secrets: readonly TokenSecretConfig[],
+  { signal, onReport, onError, waitUntil = waitFor(dependencies.now) }: EcrTokensOptions,
 ): Promise<void> {
-  const keep = async (secret: TokenSecret) => {
+  const keep = async (secret: TokenSecretConfig) => {
     while (!signal.aborted) {
-      let lookAt = dependencies.now() + troubleMs
+      let checkAt = dependencies.now() + retryMs
       try {
-        const report = await keepTokenSecret(dependencies, secret)
-        lookAt = report.lookAt
+        const report = await syncTokenSecret(dependencies, secret)
+        checkAt = report.checkAt
         onReport(report)
       } catch (error) {
-        onTrouble(secret.secret, error)
+        onError(secret.secret, error)
       }
-      await waitUntil(lookAt, signal)
+      await waitUntil(checkAt, signal)
     }
   }
   await Promise.all(secrets.map(keep))
 }
 
-function waitFor(now: () => number): NonNullable<LoopOptions['waitUntil']> {
-  return async (time, signal) => {
-    await sleep(Math.max(0, time - now()), undefined, { signal }).catch((error: unknown) => {
-      if (!signal.aborted) throw error
-    })
-  }
+function waitFor(now: () => number): NonNullable<EcrTokensOptions['waitUntil']> {
+  return (time, signal) => sleep(Math.max(0, time - now()), signal)
 }

@@ -1,8 +1,8 @@
-/** A pull secret with tokens of ECR: what is in it, and what is written on it. Pure. */
+/** Builds the pull secret with ECR tokens, and says when it is up to date. Does no input or output. */
 import type { EcrToken } from '../../aws/role-chain.ts'
 import { parseDockerConfig } from '../../credentials/docker-config.ts'
 import type { KubeObject } from '../../kube/object.ts'
-import { hashOf } from '../content.ts'
+import { contentHash } from '../content-hash.ts'
 import {
   consentLabel,
   consentValue,
@@ -12,9 +12,9 @@ import {
   managedByLabel,
 } from '../labels.ts'
 
-/** When its tokens are due, RFC 3339: a new process need not ask AWS to know. */
+/** When the tokens have to be refreshed, RFC 3339, so that a new process knows without asking AWS. */
 const refreshAnnotation = 'berth.dev/refresh-at'
-/** What the tokens were fetched by: a change of it is noticed without asking AWS, as is one of the content. */
+/** A hash of the settings that the tokens were fetched with, so that a change is noticed without asking AWS. */
 const settingsAnnotation = 'berth.dev/ecr-settings-hash'
 
 const dataKey = '.dockerconfigjson'
@@ -27,14 +27,14 @@ export interface TokenSecretObject extends KubeObject {
   readonly immutable?: boolean
 }
 
-/** One host of a secret with what is known of its token. */
+/** A registry host and its token. */
 export interface HostToken {
   readonly host: string
-  /** Null: none came, and what the secret has for this host stays. */
+  /** Null when it could not be fetched: the secret keeps what it has for this host. */
   readonly token: EcrToken | null
 }
 
-export interface Desired {
+export interface DesiredTokenSecret {
   readonly name: string
   readonly namespace: string
   readonly hosts: readonly HostToken[]
@@ -43,19 +43,19 @@ export interface Desired {
   readonly refreshAt: number
 }
 
-/** Why a secret of this name is not ours to write; null when it is, or when there is none. */
+/** Returns why Berth may not write the secret; null if it may, or if the secret does not exist. */
 export function foreignReason(secret: TokenSecretObject | null): string | null {
   if (secret === null) return null
   const { namespace, name, labels = {} } = secret.metadata
   if (labels[managedByLabel] !== managedBy)
-    return `secret ${namespace}/${name} is there already, and not Berth's; remove it, or give another name under ecrTokens`
+    return `secret ${namespace}/${name} exists and was not created by Berth; delete it, or choose another name under ecrTokens`
   if (secret.type !== secretType)
-    return `secret ${namespace}/${name} is of type ${secret.type}, which cannot be changed; remove it`
-  return secret.immutable === true ? `secret ${namespace}/${name} is immutable; remove it` : null
+    return `secret ${namespace}/${name} has type ${secret.type}, and a type cannot be changed; delete it`
+  return secret.immutable === true ? `secret ${namespace}/${name} is immutable; delete it` : null
 }
 
-/** True while a secret is as it was written, for these settings, and its tokens are not due. No token has to be known. */
-export function isIntact(
+/** Returns whether the secret is as Berth wrote it for these settings and needs no refresh. Needs no token for that. */
+export function isUpToDate(
   secret: TokenSecretObject | null,
   settingsHash: string,
   now: number,
@@ -64,36 +64,36 @@ export function isIntact(
   const { annotations = {}, labels = {} } = secret.metadata
   return (
     annotations[settingsAnnotation] === settingsHash &&
-    annotations[contentAnnotation] === hashOf(contentOf(secret)) &&
+    annotations[contentAnnotation] === contentHash(contentOf(secret)) &&
     labels[consentLabel] === consentValue &&
-    // Written by a clock that is ahead, it would be left alone for too long: nothing of ECR's lives for a day.
+    // A clock that was ahead may have written a time that is too late: no ECR token is valid for a day.
     now < timeOf(annotations[refreshAnnotation]) &&
     timeOf(annotations[refreshAnnotation]) < now + 86_400_000
   )
 }
 
-/** The secret as it ought to be: foreign labels and annotations stay. Null when nothing differs but the time of a refresh. */
+/** Returns the secret to write, with the labels and annotations of others; null if only the refresh time would change. */
 export function desiredSecret(
   existing: TokenSecretObject | null,
-  desired: Desired,
+  desired: DesiredTokenSecret,
 ): TokenSecretObject | null {
   const { name, namespace, hosts, settingsHash, refreshAt } = desired
   const auths = mergedAuths(existing, hosts)
   const content = JSON.stringify({ auths })
   const { metadata } = existing ?? { metadata: { name, namespace } }
-  const ends = expiryOf(existing, hosts)
-  const marks = {
+  const expiry = expiryOf(existing, hosts)
+  const annotations = {
     [settingsAnnotation]: settingsHash,
-    [contentAnnotation]: hashOf(content),
-    ...(ends === null ? {} : { [expiresAnnotation]: new Date(ends).toISOString() }),
+    [contentAnnotation]: contentHash(content),
+    ...(expiry === null ? {} : { [expiresAnnotation]: new Date(expiry).toISOString() }),
   }
   const labels = { [managedByLabel]: managedBy, [consentLabel]: consentValue }
-  const same =
+  const isSame =
     existing !== null &&
     contentOf(existing) === content &&
-    covers(metadata.annotations, marks) &&
-    covers(metadata.labels, labels)
-  if (same) return null
+    hasAll(metadata.annotations, annotations) &&
+    hasAll(metadata.labels, labels)
+  if (isSame) return null
   return {
     ...existing,
     apiVersion: 'v1',
@@ -103,7 +103,7 @@ export function desiredSecret(
       labels: { ...metadata.labels, ...labels },
       annotations: {
         ...metadata.annotations,
-        ...marks,
+        ...annotations,
         [refreshAnnotation]: new Date(refreshAt).toISOString(),
       },
     },
@@ -112,12 +112,12 @@ export function desiredSecret(
   }
 }
 
-/** Tells settings apart; nothing in them is secret. */
+/** Returns a hash of the settings, which hold no secret. */
 export function settingsHashOf(settings: unknown): string {
-  return hashOf(JSON.stringify(settings))
+  return contentHash(JSON.stringify(settings))
 }
 
-/** When the first token of a secret ends, in milliseconds since 1970; null when it does not say. */
+/** Returns when the first token expires, in milliseconds since 1970; null if the secret does not say. */
 export function expiresAt(secret: TokenSecretObject | null): number | null {
   const time = timeOf(secret?.metadata.annotations?.[expiresAnnotation])
   return Number.isNaN(time) ? null : time
@@ -125,14 +125,14 @@ export function expiresAt(secret: TokenSecretObject | null): number | null {
 
 type Auths = Record<string, { readonly auth: string }>
 
-/** Hosts in order, so that the same tokens give the same bytes: whoever compares copies by their bytes finds them equal. */
+/** Sorted by host, so that the same tokens give the same bytes, and copies can be compared by their bytes. */
 function mergedAuths(existing: TokenSecretObject | null, hosts: readonly HostToken[]): Auths {
   const read = existing === null ? null : parseDockerConfig(contentOf(existing), 'config')
-  const kept = new Map(
+  const stored = new Map(
     read?.ok === true ? read.entries.map((entry) => [entry.key, authOf(entry)]) : [],
   )
   const entries = hosts.flatMap(({ host, token }) => {
-    const auth = token === null ? kept.get(host) : authOf(token)
+    const auth = token === null ? stored.get(host) : authOf(token)
     return auth === undefined ? [] : [[host, { auth }] as const]
   })
   return Object.fromEntries(entries.sort(([one], [other]) => (one < other ? -1 : 1)))
@@ -152,7 +152,7 @@ function contentOf({ data = {} }: TokenSecretObject): string {
   return Buffer.from(data[dataKey] ?? '', 'base64').toString('utf8')
 }
 
-function covers(
+function hasAll(
   has: Readonly<Record<string, string>> | undefined,
   wanted: Readonly<Record<string, string>>,
 ): boolean {

@@ -8,10 +8,10 @@ import { type CopySettings, formatSource } from '../../config/copy-settings.ts'
 import type { KubeApi } from '../../kube/api-client.ts'
 import { KubeError } from '../../kube/error.ts'
 import type { KubeObject } from '../../kube/object.ts'
-import { type Content, readContent } from '../../pull-secrets/content.ts'
+import { type CopyContent, readContent } from '../../pull-secrets/content.ts'
 import { type RawSecret, readNamespace, readSourceSecret } from '../../pull-secrets/objects.ts'
-import { exclusionOf } from '../../pull-secrets/plan.ts'
-import { copyBody } from '../../pull-secrets/secret-manifests.ts'
+import { exclusionReason } from '../../pull-secrets/plan.ts'
+import { copyManifest } from '../../pull-secrets/secret-manifests.ts'
 import type { Logger } from '../../telemetry/log.ts'
 import type { ProvisionResult, SecretProvisioner } from './secret-provisioner.ts'
 
@@ -55,14 +55,14 @@ export function createCopyProvisioner(
       { metadataOnly: true, signal },
     )
     if (namespace === null) throw new Error('namespace not found')
-    const { labels, terminating } = readNamespace(namespace)
-    if (terminating || exclusionOf(copy, name, labels) !== null) return 'not-covered'
+    const { labels, isTerminating } = readNamespace(namespace)
+    if (isTerminating || exclusionReason(copy, name, labels) !== null) return 'not-covered'
     const id = `${namespace.metadata.uid}/${copy.name}`
     if (created.has(id)) return 'present'
     const content = await readSources(dependencies, copy, signal)
-    if (content.kind !== 'good') throw new Error(content.reason)
+    if (content.kind !== 'valid') throw new Error(content.reason)
     const write = { kind: 'create', copy: copy.name, content, reason: '' } as const
-    const isNew = await createSecret(api, name, copyBody(write, name, now()), signal)
+    const isNew = await createSecret(api, name, copyManifest(write, name, now()), signal)
     created.set(id, true)
     if (isNew) log.info({ namespace: name, secret: copy.name }, 'pull secret created')
     return 'present'
@@ -105,7 +105,7 @@ async function readSources(
   { api, now }: CopyProvisionerDependencies,
   copy: CopySettings,
   signal: AbortSignal,
-): Promise<Content> {
+): Promise<CopyContent> {
   const sources = new Map(
     await Promise.all(
       copy.from.map(async (source) => {
@@ -117,7 +117,7 @@ async function readSources(
   )
   const content = readContent(copy, (source) => sources.get(formatSource(source)) ?? null)
   // A kubelet that has a credential does not try without one: an expired one fails public images too.
-  if (content.kind === 'good' && Date.parse(content.expiresAt ?? '') <= now().getTime())
+  if (content.kind === 'valid' && Date.parse(content.expiresAt ?? '') <= now().getTime())
     return { kind: 'invalid', reason: `its credentials expired at ${content.expiresAt}` }
   return content
 }

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { TokenSecretObject } from '../../../src/pull-secrets/ecr/token-secret.ts'
 import {
   type EcrTokensDependencies,
-  keepTokenSecret,
+  syncTokenSecret,
   runEcrTokens,
   type TokenReport,
 } from '../../../src/pull-secrets/ecr/token-secret-writer.ts'
@@ -21,30 +21,31 @@ const abroad = '818140567777.dkr.ecr.eu-west-1.amazonaws.com'
 const direct: EcrSettings = { ...settings, chain: [] }
 const entry = { secret: 'ecr-pull', registries: [{ host: registryHost, ecr: direct }] }
 
-/** One Secret in an API server that counts what is written. */
-function world() {
+/** An API server with one Secret that counts writes, and an AWS that counts calls. */
+function createFakes() {
   const state = {
     now: startOfTests,
     stored: null as TokenSecretObject | null,
     writes: 0,
-    asked: [] as string[],
-    /** Regions whose tokens do not come. */
-    broken: new Set<string>(),
-    /** What an answer says of its end; twelve hours when left out. */
+    /** The region of each token that was requested. */
+    requests: [] as string[],
+    /** Regions that refuse a token. */
+    failing: new Set<string>(),
+    /** The expiry in the response; twelve hours from now when null. */
     expiresAt: null as number | null,
-    /** Tokens are the same each time. */
-    constant: false,
+    /** Whether the token is the same each time. */
+    isConstant: false,
   }
   const aws: AwsApi = {
-    assumeRoleWithWebIdentity: () => Promise.reject(new Error('not asked for here')),
-    assumeRole: () => Promise.reject(new Error('not asked for here')),
+    assumeRoleWithWebIdentity: () => Promise.reject(new Error('unexpected request')),
+    assumeRole: () => Promise.reject(new Error('unexpected request')),
     callerArn: () => Promise.resolve('arn:caller'),
     authorizationToken({ region }) {
-      state.asked.push(region)
-      if (state.broken.has(region)) {
+      state.requests.push(region)
+      if (state.failing.has(region)) {
         return Promise.reject(Object.assign(new Error('no'), { name: 'AccessDeniedException' }))
       }
-      const text = state.constant ? 'AWS:constant' : `AWS:${region}-${state.asked.length}`
+      const text = state.isConstant ? 'AWS:constant' : `AWS:${region}-${state.requests.length}`
       const end = state.expiresAt ?? state.now + twelveHours
       return Promise.resolve({
         token: Buffer.from(text).toString('base64'),
@@ -94,11 +95,11 @@ function auths(secret: TokenSecretObject | null): Record<string, string> {
   )
 }
 
-describe('a secret of tokens', () => {
-  it('is a pull secret with consent to be copied, and says when it ends', async () => {
-    const { state, dependencies } = world()
+describe('a token secret', () => {
+  it('is a pull secret with the label of a source and the expiry', async () => {
+    const { state, dependencies } = createFakes()
 
-    const report = await keepTokenSecret(dependencies, entry)
+    const report = await syncTokenSecret(dependencies, entry)
 
     expect(report).toEqual({
       secret: 'ecr-pull',
@@ -106,7 +107,7 @@ describe('a secret of tokens', () => {
       outcome: 'written',
       problem: null,
       expiresAt: startOfTests + twelveHours,
-      lookAt: startOfTests + 60_000,
+      checkAt: startOfTests + 60_000,
     })
     expect(state.stored).toMatchObject({
       apiVersion: 'v1',
@@ -125,145 +126,149 @@ describe('a secret of tokens', () => {
     expect(auths(state.stored)).toEqual({ [registryHost]: 'AWS:us-east-1-1' })
   })
 
-  it('has every host, with one call for each identity and region', async () => {
-    const { state, dependencies } = world()
+  it('has all hosts, with one request for each identity and region', async () => {
+    const { state, dependencies } = createFakes()
     const registries = [
       { host: registryHost, ecr: direct },
       { host: other, ecr: direct },
       { host: abroad, ecr: { ...direct, region: 'eu-west-1' } },
     ]
-    await keepTokenSecret(dependencies, { secret: 'ecr-pull', registries })
+    await syncTokenSecret(dependencies, { secret: 'ecr-pull', registries })
 
-    expect(state.asked.sort()).toEqual(['eu-west-1', 'us-east-1'])
+    expect(state.requests.sort()).toEqual(['eu-west-1', 'us-east-1'])
     expect(Object.keys(auths(state.stored))).toEqual([other, abroad, registryHost].sort())
   })
 
-  it('is not written again, nor AWS asked, until half of the life of its tokens', async () => {
-    const { state, dependencies } = world()
+  it('is not refreshed before half of the lifetime of its tokens', async () => {
+    const { state, dependencies } = createFakes()
     const outcomes: string[] = []
     for (const at of [0, 60_000, maxRefreshMs - 1, maxRefreshMs, maxRefreshMs + 60_000]) {
       state.now = startOfTests + at
-      outcomes.push((await keepTokenSecret(dependencies, entry)).outcome)
+      outcomes.push((await syncTokenSecret(dependencies, entry)).outcome)
     }
 
     expect(outcomes).toEqual(['written', 'unchanged', 'unchanged', 'written', 'unchanged'])
-    expect([state.asked.length, state.writes]).toEqual([2, 2])
+    expect([state.requests.length, state.writes]).toEqual([2, 2])
   })
 
-  it('is taken over by the next process, which asks AWS only when it is due', async () => {
-    const { state, dependencies, newProcess } = world()
-    await keepTokenSecret(dependencies, entry)
+  it('is taken over by a new process, which requests a token only when the refresh is due', async () => {
+    const { state, dependencies, newProcess } = createFakes()
+    await syncTokenSecret(dependencies, entry)
     state.now += maxRefreshMs - 1
-    const before = await keepTokenSecret(newProcess(), entry)
+    const before = await syncTokenSecret(newProcess(), entry)
     state.now += 1
-    const due = await keepTokenSecret(newProcess(), entry)
+    const due = await syncTokenSecret(newProcess(), entry)
 
-    expect([before.outcome, due.outcome, state.asked.length]).toEqual(['unchanged', 'written', 2])
+    expect([before.outcome, due.outcome, state.requests.length]).toEqual([
+      'unchanged',
+      'written',
+      2,
+    ])
   })
 
-  it('is not written when the token that comes is the one it has', async () => {
-    const { state, dependencies } = world()
-    state.constant = true
+  it('is not written when the new token is the same', async () => {
+    const { state, dependencies } = createFakes()
+    state.isConstant = true
     state.expiresAt = Date.parse('2015-01-01T00:00:00Z')
     const outcomes = new Set<string>()
     for (let minute = 0; minute < 60; minute++) {
-      outcomes.add((await keepTokenSecret(dependencies, entry)).outcome)
+      outcomes.add((await syncTokenSecret(dependencies, entry)).outcome)
       state.now += 60_000
     }
 
-    expect([state.writes, state.asked.length]).toEqual([1, 12])
+    expect([state.writes, state.requests.length]).toEqual([1, 12])
     expect(outcomes).toEqual(new Set(['written', 'unchanged']))
   })
 
   it.each<[string, (secret: TokenSecretObject) => TokenSecretObject | null]>([
-    ['removed', () => null],
-    ['given another content', (secret) => ({ ...secret, data: { '.dockerconfigjson': 'e30=' } })],
+    ['deleted', () => null],
+    ['modified', (secret) => ({ ...secret, data: { '.dockerconfigjson': 'e30=' } })],
     [
-      'robbed of its consent',
+      'stripped of its label',
       (secret) => ({
         ...secret,
         metadata: { ...secret.metadata, labels: { 'app.kubernetes.io/managed-by': 'berth' } },
       }),
     ],
-  ])('that was %s is put right without asking AWS again', async (_, change) => {
-    const { state, dependencies } = world()
-    await keepTokenSecret(dependencies, entry)
+  ])('that was %s is repaired without a request to AWS', async (_, change) => {
+    const { state, dependencies } = createFakes()
+    await syncTokenSecret(dependencies, entry)
     const before = auths(state.stored)
     state.stored = change(state.stored as TokenSecretObject)
-    await keepTokenSecret(dependencies, entry)
+    await syncTokenSecret(dependencies, entry)
 
     expect(auths(state.stored)).toEqual(before)
     expect(state.stored?.metadata.labels?.[consentLabel]).toBe('allowed')
-    expect(state.asked).toHaveLength(1)
+    expect(state.requests).toHaveLength(1)
   })
 
   it('keeps the labels and annotations of others', async () => {
-    const { state, dependencies } = world()
-    await keepTokenSecret(dependencies, entry)
+    const { state, dependencies } = createFakes()
+    await syncTokenSecret(dependencies, entry)
     const metadata = (state.stored as KubeObject).metadata
     const labels = { ...metadata.labels, team: 'x' }
     state.stored = { ...state.stored, metadata: { ...metadata, labels } }
     state.now += maxRefreshMs
-    await keepTokenSecret(dependencies, entry)
+    await syncTokenSecret(dependencies, entry)
 
     expect(state.stored?.metadata.labels).toEqual(labels)
     expect(state.writes).toBe(2)
   })
 
-  it('is fetched anew when its settings change', async () => {
-    const { state, dependencies } = world()
-    await keepTokenSecret(dependencies, entry)
+  it('is refreshed when its settings change', async () => {
+    const { state, dependencies } = createFakes()
+    await syncTokenSecret(dependencies, entry)
     const ecr = { ...direct, sessionName: 'other' }
-    await keepTokenSecret(dependencies, { ...entry, registries: [{ host: registryHost, ecr }] })
+    await syncTokenSecret(dependencies, { ...entry, registries: [{ host: registryHost, ecr }] })
 
-    expect([state.asked.length, state.writes]).toEqual([2, 2])
+    expect([state.requests.length, state.writes]).toEqual([2, 2])
   })
 })
 
-describe('when a token does not come', () => {
-  it('the secret stays as it is, and the report names the link', async () => {
-    const { state, dependencies } = world()
-    await keepTokenSecret(dependencies, entry)
+describe('a token that cannot be fetched', () => {
+  it('leaves the secret as it is, and the report names the link of the chain', async () => {
+    const { state, dependencies } = createFakes()
+    await syncTokenSecret(dependencies, entry)
     const before = state.stored
     state.now += maxRefreshMs
-    state.broken.add('us-east-1')
-    const report = await keepTokenSecret(dependencies, entry)
+    state.failing.add('us-east-1')
+    const report = await syncTokenSecret(dependencies, entry)
 
     expect(report).toMatchObject({
       outcome: 'failed',
       problem: { link: 'token', message: expect.stringContaining('AccessDenied') as string },
       expiresAt: startOfTests + twelveHours,
-      lookAt: state.now + 10_000,
+      checkAt: state.now + 10_000,
     })
     expect(state.stored).toBe(before)
   })
 
-  it('nor ever came, none is written', async () => {
-    const { state, dependencies } = world()
-    state.broken.add('us-east-1')
+  it('leads to no secret when there was none', async () => {
+    const { state, dependencies } = createFakes()
+    state.failing.add('us-east-1')
 
-    expect(await keepTokenSecret(dependencies, entry)).toMatchObject({
+    expect(await syncTokenSecret(dependencies, entry)).toMatchObject({
       outcome: 'failed',
       expiresAt: null,
     })
     expect(state.stored).toBeNull()
   })
 
-  it('for one host, the others are refreshed, and the one keeps what it has, even after a restart', async () => {
-    const { state, dependencies, newProcess } = world()
+  it('keeps the old token of its host while other hosts are refreshed, also after a restart', async () => {
+    const { state, dependencies, newProcess } = createFakes()
     const registries = [
       { host: registryHost, ecr: direct },
       { host: abroad, ecr: { ...direct, region: 'eu-west-1' } },
     ]
-    await keepTokenSecret(dependencies, { secret: 'ecr-pull', registries })
+    await syncTokenSecret(dependencies, { secret: 'ecr-pull', registries })
     const before = auths(state.stored)
     state.now += maxRefreshMs
-    state.broken.add('eu-west-1')
+    state.failing.add('eu-west-1')
     const restarted = newProcess()
-    const report = await keepTokenSecret(restarted, { secret: 'ecr-pull', registries })
+    const report = await syncTokenSecret(restarted, { secret: 'ecr-pull', registries })
     const after = auths(state.stored)
     state.now += 60_000
-    await keepTokenSecret(restarted, { secret: 'ecr-pull', registries })
+    await syncTokenSecret(restarted, { secret: 'ecr-pull', registries })
 
     expect(after[abroad]).toBe(before[abroad])
     expect(after[registryHost]).not.toBe(before[registryHost])
@@ -272,46 +277,50 @@ describe('when a token does not come', () => {
   })
 })
 
-describe('a secret of this name that is not Berth’s', () => {
+describe('a foreign secret with this name', () => {
   const metadata = { name: 'ecr-pull', namespace: 'berth', resourceVersion: '7' }
-  const mine = { ...metadata, labels: { 'app.kubernetes.io/managed-by': 'berth' } }
+  const managed = { ...metadata, labels: { 'app.kubernetes.io/managed-by': 'berth' } }
 
   it.each<[string, TokenSecretObject, string]>([
-    ['somebody else’s', { metadata, type: 'kubernetes.io/dockerconfigjson' }, 'and not Berth’s'],
-    ['of another type', { metadata: mine, type: 'Opaque' }, 'is of type Opaque'],
     [
-      'immutable',
-      { metadata: mine, type: 'kubernetes.io/dockerconfigjson', immutable: true },
+      'without the label of Berth',
+      { metadata, type: 'kubernetes.io/dockerconfigjson' },
+      'not created by Berth',
+    ],
+    ['of another type', { metadata: managed, type: 'Opaque' }, 'has type Opaque'],
+    [
+      'that is immutable',
+      { metadata: managed, type: 'kubernetes.io/dockerconfigjson', immutable: true },
       'is immutable',
     ],
-  ])('because it is %s is left alone', async (_, secret, want) => {
-    const { state, dependencies } = world()
+  ])('%s is not changed', async (_, secret, want) => {
+    const { state, dependencies } = createFakes()
     state.stored = secret
-    const report = await keepTokenSecret(dependencies, entry)
+    const report = await syncTokenSecret(dependencies, entry)
 
     expect(report).toMatchObject({ outcome: 'failed', problem: { link: 'secret' } })
-    expect(report.problem?.message.replaceAll("'", '’')).toContain(want)
-    expect([state.stored, state.asked]).toEqual([secret, []])
+    expect(report.problem?.message).toContain(want)
+    expect([state.stored, state.requests]).toEqual([secret, []])
   })
 })
 
 describe('the loop', () => {
-  it('looks at each secret until it is told to stop, through trouble with the API server', async () => {
-    const { state, dependencies } = world()
+  it('checks each secret until the signal aborts, also after a failed request', async () => {
+    const { state, dependencies } = createFakes()
     const stop = new AbortController()
     const reports: TokenReport[] = []
-    const troubles: string[] = []
+    const errors: string[] = []
     const { get } = dependencies.api
-    let looks = 0
+    let reads = 0
     const api: EcrTokensDependencies['api'] = {
       ...dependencies.api,
       get: (where) =>
-        ++looks === 2 ? Promise.reject(new KubeError(null, '', 'does not answer')) : get(where),
+        ++reads === 2 ? Promise.reject(new KubeError(null, '', 'does not answer')) : get(where),
     }
     await runEcrTokens({ ...dependencies, api }, [entry], {
       signal: stop.signal,
       onReport: (report) => reports.push(report),
-      onTrouble: (secret, error) => troubles.push(`${secret}: ${(error as Error).message}`),
+      onError: (secret, error) => errors.push(`${secret}: ${(error as Error).message}`),
       waitUntil: (time) => {
         state.now = time
         if (state.now > startOfTests + twelveHours + 60_000) stop.abort()
@@ -319,20 +328,20 @@ describe('the loop', () => {
       },
     })
 
-    expect(troubles).toEqual(['ecr-pull: does not answer'])
+    expect(errors).toEqual(['ecr-pull: does not answer'])
     expect(reports.filter(({ outcome }) => outcome === 'written')).toHaveLength(state.writes)
     expect(state.writes).toBe(3)
     expect(reports.every(({ outcome }) => outcome !== 'failed')).toBe(true)
   })
 
   it('stops while it waits', async () => {
-    const { dependencies } = world()
+    const { dependencies } = createFakes()
     const stop = new AbortController()
 
     await runEcrTokens(dependencies, [entry], {
       signal: stop.signal,
       onReport: () => stop.abort(),
-      onTrouble: (_, error) => {
+      onError: (_, error) => {
         throw error
       },
     })

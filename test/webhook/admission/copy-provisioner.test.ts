@@ -76,7 +76,7 @@ describe('a copy that the webhook creates', () => {
     const content = readContent(copy, () => readSourceSecret(secretOf()))
     const { writes } = planNamespace([{ settings: copy, content }], {
       name: 'app',
-      namespace: { labels: {}, terminating: false, resourceVersion: '1' },
+      namespace: { labels: {}, isTerminating: false, resourceVersion: '1' },
       accounts: new Map(),
       secrets: new Map([['pull', existing]]),
     })

@@ -1,0 +1,66 @@
+/** Reads the content of each copy from its sources, and keeps copies for a while when a source disappears. */
+import { sleep } from '../../async/sleep.ts'
+import type { Config } from '../../config/config.ts'
+import { type CopyContent, readContent } from '../content.ts'
+import type { WantedCopy } from '../plan.ts'
+import type { ClusterCache } from './informers.ts'
+
+export interface SourceReaderOptions {
+  readonly settings: Config['pullSecretCopies']
+  readonly cache: () => Pick<ClusterCache, 'isSourceRead' | 'source'>
+  /** Milliseconds for which a source may be missing before its copies are deleted. */
+  readonly graceMs?: number | undefined
+  readonly signal: AbortSignal
+  /** Called when a source has been read for the first time, and when its content becomes valid, absent or invalid. */
+  readonly onContent: (copy: string, content: CopyContent) => void
+  /** Called when the grace period of a source has ended, so that the copies have to be read again. */
+  readonly onExpired: () => void
+}
+
+/** A source that someone deletes and creates again is missing for a moment. */
+const defaultGraceMs = 30_000
+
+/** Returns a function that reads all copies. Their content is null while a source is unread, or missing and in its grace period. */
+export function createSourceReader({
+  settings,
+  cache,
+  graceMs = defaultGraceMs,
+  signal,
+  onContent,
+  onExpired,
+}: SourceReaderOptions): () => readonly WantedCopy[] {
+  const missingSince = new Map<string, number>()
+  const states = new Map<string, string>()
+
+  function isExpired(copy: string): boolean {
+    const since = missingSince.get(copy)
+    if (since !== undefined) return performance.now() - since >= graceMs
+    missingSince.set(copy, performance.now())
+    void expireLater()
+    return false
+  }
+
+  async function expireLater(): Promise<void> {
+    await sleep(graceMs, signal)
+    if (!signal.aborted) onExpired()
+  }
+
+  function report(copy: string, content: CopyContent): void {
+    const state = content.kind === 'valid' ? 'valid' : `${content.kind}: ${content.reason}`
+    if (states.get(copy) === state) return
+    states.set(copy, state)
+    onContent(copy, content)
+  }
+
+  return () =>
+    settings.copies.map((copy): WantedCopy => {
+      const { name, from } = copy
+      const isRead = from.every((source) => cache().isSourceRead(source))
+      if (!isRead) return { settings: copy, content: null }
+      const content = readContent(copy, (source) => cache().source(source))
+      report(name, content)
+      if (content.kind !== 'absent') missingSince.delete(name)
+      else if (!isExpired(name)) return { settings: copy, content: null }
+      return { settings: copy, content }
+    })
+}
