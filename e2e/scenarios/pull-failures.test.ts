@@ -242,7 +242,7 @@ describe('berth diagnose --fix', () => {
       'recreate done',
     ])
     expect(left).toEqual([
-      { namespace: team, pod: 'bare', why: 'nobody makes it again: delete it and make it anew' },
+      { namespace: team, pod: 'bare', why: 'the pod has no controller: delete and recreate it' },
     ])
     expect(code).toBe(1)
     await kubectlOk(['rollout', 'status', 'deployment/web', '-n', team, '--timeout=90s'])

@@ -264,7 +264,7 @@ describe('in every order', () => {
     })
 
     expect(event.involvedObject.name).toBe('bare')
-    expect(event.message).toContain('nobody makes it again')
+    expect(event.message).toContain('the pod has no controller')
     await kubectlOk(['get', 'pod', 'bare', '-n', 'sec-bare'])
   })
 

@@ -160,13 +160,13 @@ function isFor({ keys }: PresentCopy, image: string): boolean {
 function obstacleOf({ owner, pullSecrets }: StuckPod, account: AccountState | null): string | null {
   const obstacle = recreateObstacle(owner)
   if (obstacle !== null || account === null) return obstacle
-  const fromTemplate = templateSecret(pullSecrets, account.pullSecrets ?? [])
+  const fromTemplate = secretOfTemplate(pullSecrets, account.pullSecrets ?? [])
   if (fromTemplate === undefined) return null
   return `the pod's template names ${fromTemplate}, so the service account's list is not used: add the secret to the template`
 }
 
 /** Returns a secret that the pod's template names. A list that the API server copied from the account has no other names. */
-export function templateSecret(
+export function secretOfTemplate(
   podSecrets: readonly string[],
   accountSecrets: readonly string[],
 ): string | undefined {

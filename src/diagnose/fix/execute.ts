@@ -3,15 +3,12 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { pullFailures } from '../pull-failure.ts'
 import type { KubeApi } from '../../kube/api-client.ts'
 import { hasStatus, KubeError } from '../../kube/error.ts'
+import { evictPod } from '../../kube/evict.ts'
 import type { KubeObject } from '../../kube/object.ts'
+import { linkAccount } from '../../pull-secrets/cluster/link-account.ts'
 import { expiresAnnotation, sourceAnnotation } from '../../pull-secrets/labels.ts'
 import { hasSameContent, type StoredSecret } from './copy-source.ts'
 import { type FixPlan, type FixStep, stepKey, type StepOf, type StepReport } from './steps.ts'
-
-type Account = KubeObject & { readonly imagePullSecrets?: readonly { readonly name?: string }[] }
-
-/** Attempts to link a secret. Even if another writer updates the account all the time, one of ten attempts fits between two updates. */
-const linkAttempts = 10
 
 /** The API server creates pods with service accounts from an informer, which follows the stored ones (plugin/pkg/admission/serviceaccount). */
 const accountsSettleMs = 1_000
@@ -109,58 +106,24 @@ async function copy(
   }
 }
 
-/** Appends with a JSON Patch: every other kind of patch replaces the whole list, which is atomic, and would drop entries of others. */
+/** Adds the secret without the annotation of the controller, which therefore does not remove it. */
 async function link(
   api: KubeApi,
-  { namespace, account, secret }: StepOf<'link'>,
+  { namespace, account: name, secret }: StepOf<'link'>,
 ): Promise<boolean> {
-  const where = { apiVersion: 'v1', resource: 'serviceaccounts', namespace, name: account }
-  for (let attempts = 1; ; attempts++) {
-    const now = await api.get<Account>(where)
-    if (now === null)
-      throw new KubeError(404, 'NotFound', `service account ${namespace}/${account} does not exist`)
-    const list = now.imagePullSecrets
-    if (list?.some(({ name }) => name === secret) === true) return false
-    const { uid, resourceVersion } = now.metadata
-    const entry = { name: secret }
-    try {
-      await api.patch(where, 'json', [
-        { op: 'test', path: '/metadata/uid', value: uid },
-        { op: 'test', path: '/metadata/resourceVersion', value: resourceVersion },
-        list === undefined
-          ? { op: 'add', path: '/imagePullSecrets', value: [entry] }
-          : { op: 'add', path: '/imagePullSecrets/-', value: entry },
-      ])
-      return true
-    } catch (error) {
-      // 422: a `test` of the patch failed. 409: the account changed before the patch was stored.
-      if (!hasStatus(error, 409, 422) || attempts === linkAttempts) throw error
-    }
-  }
+  const change = { add: [secret], remove: [], isManaged: false }
+  const { hasChanged, account } = await linkAccount(api, { namespace, name }, change)
+  if (account === null)
+    throw new KubeError(404, 'NotFound', `service account ${namespace}/${name} does not exist`)
+  return hasChanged
 }
 
-/** Evicts the pod, which honours disruption budgets: only the pod with this UID, and only while its image cannot be pulled. */
+/** Evicts the pod only while its image cannot be pulled. */
 async function recreate(
   api: KubeApi,
   { namespace, pod: name, uid }: StepOf<'recreate'>,
 ): Promise<boolean> {
-  const where = { apiVersion: 'v1', resource: 'pods', namespace, name }
-  const now = await api.get<KubeObject>(where)
-  if (now === null || now.metadata.uid !== uid || pullFailures(now, []).length === 0) return false
-  try {
-    await api.create(
-      { ...where, subresource: 'eviction' },
-      {
-        apiVersion: 'policy/v1',
-        kind: 'Eviction',
-        metadata: { name, namespace },
-        deleteOptions: { preconditions: { uid } },
-      },
-    )
-    return true
-  } catch (error) {
-    // The pod is gone, or another one has its name.
-    if (hasStatus(error, 404, 409)) return false
-    throw error
-  }
+  const pod = await api.get<KubeObject>({ apiVersion: 'v1', resource: 'pods', namespace, name })
+  if (pod === null || pod.metadata.uid !== uid || pullFailures(pod, []).length === 0) return false
+  return evictPod(api, { namespace, name, uid })
 }

@@ -4,9 +4,11 @@ import type { DiagnosedFailure } from '../findings.ts'
 import type { PullFailure } from '../pull-failure.ts'
 import type { KubeApi } from '../../kube/api-client.ts'
 import { hasStatus } from '../../kube/error.ts'
-import type { KubeObject, OwnerReference } from '../../kube/object.ts'
+import type { KubeObject } from '../../kube/object.ts'
+import { controllerOf, recreateObstacle } from '../../kube/pod-owner.ts'
 import { member } from '../../json/json.ts'
 import { optOutLabel, optOutValue } from '../../pull-secrets/labels.ts'
+import { secretOfTemplate } from '../../pull-secrets/stuck-pods.ts'
 import { parseReference } from '../../decision/reference/parse.ts'
 import type { Reference } from '../../decision/reference/reference.ts'
 import {
@@ -117,7 +119,7 @@ async function stepsFor(
       source,
       secrets.includes(source.name) ? source.name : (secrets[0] ?? source.name),
     )
-  const templateSecret = secretOfTemplate(image)
+  const templateSecret = secretOfTemplate(image.podSecrets, image.accountSecrets)
   if (templateSecret !== undefined)
     return nothingToDo(
       `its template sets imagePullSecrets (${templateSecret}), so the list of the service account is not used: add ${source.name} to the template`,
@@ -210,7 +212,7 @@ async function copyAndLinkSteps(
 /** The service account has a secret for the image and the pod does not: a recreated pod gets it. */
 async function recreateSteps(api: Api, image: FailingImage): Promise<FixSteps> {
   const { namespace, reference, accountSecrets } = image
-  const templateSecret = secretOfTemplate(image)
+  const templateSecret = secretOfTemplate(image.podSecrets, image.accountSecrets)
   if (templateSecret !== undefined)
     return nothingToDo(
       `its template sets imagePullSecrets (${templateSecret}): add the secret to the template`,
@@ -223,28 +225,14 @@ async function recreateSteps(api: Api, image: FailingImage): Promise<FixSteps> {
   return nothingToDo(`none of its service account's pull secrets is for ${reference.domain}`)
 }
 
-/** A secret of the pod that the service account does not name: the list comes from the pod template, not from the account. */
-function secretOfTemplate({ podSecrets, accountSecrets }: FailingImage): string | undefined {
-  return podSecrets.find((name) => !accountSecrets.includes(name))
-}
-
 /** Adds the recreation of the pod: its `imagePullSecrets` are immutable. */
 function thenRecreate({ pod, namespace }: FailingImage, steps: readonly FixStep[]): FixSteps {
-  const { name, uid = '', ownerReferences = [] } = pod.metadata
-  const owner = ownerReferences.find(({ controller }) => controller === true)
-  const obstacle = obstacleOf(owner)
-  if (obstacle !== null || owner === undefined) return { steps, left: obstacle }
+  const { name, uid = '' } = pod.metadata
+  const owner = controllerOf(pod.metadata)
+  const obstacle = recreateObstacle(owner)
+  if (obstacle !== null || owner === null) return { steps, left: obstacle }
   const by = `${owner.kind}/${owner.name}`
   return { steps: [...steps, { do: 'recreate', namespace, pod: name, uid, owner: by }], left: null }
-}
-
-function obstacleOf(owner: OwnerReference | undefined): string | null {
-  if (owner === undefined || owner.kind === 'Node')
-    return 'the pod has no controller: delete and recreate it'
-  // An evicted pod counts as a failure of its Job, which may be the last that it is allowed (backoffLimit).
-  if (owner.kind === 'Job')
-    return `Job ${owner.name} would count an eviction as a failure: delete the pod`
-  return null
 }
 
 function namedSecrets(holder: unknown): string[] {

@@ -231,7 +231,11 @@ describe('pods without a pull secret', () => {
 
   it.each([
     ['a bare one', { owner: null }, 'the pod has no controller: delete and recreate it'],
-    ['one of a node', { owner: 'Node' }, 'the pod has no controller: delete and recreate it'],
+    [
+      'one of a node',
+      { owner: 'Node' },
+      'the pod is a static pod of node web: change its manifest there',
+    ],
     [
       'one of a Job',
       { owner: 'Job' },
