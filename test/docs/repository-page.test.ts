@@ -6,7 +6,7 @@ import { formatLock } from '../../src/decision/lock/image-lock.ts'
 import { nodeRoute } from '../../src/nodes/runtimes/node-route.ts'
 import { parseReference } from '../../src/decision/reference/parse.ts'
 import { berth } from '../support/io.ts'
-import { digestA, digestB } from '../support/questions.ts'
+import { digestA, digestB } from '../support/manifest-answers.ts'
 
 /** What docs/repository.md says is held to what the commands do. */
 const page = readFileSync(new URL('../../docs/repository.md', import.meta.url), 'utf8')

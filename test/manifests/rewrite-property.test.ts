@@ -6,7 +6,7 @@ import { rewriteManifests } from '../../src/manifests/rewrite.ts'
 import type { FallbackTable } from '../../src/decision/fallback/table.ts'
 import { valueAt } from '../../src/decision/pod/pod-path.ts'
 import { createDecide } from '../../src/decision/resolve/decision-cache.ts'
-import { digestA, digestB, failed, found, registriesOf } from '../support/questions.ts'
+import { digestA, digestB, failed, found, registriesOf } from '../support/manifest-answers.ts'
 import { requestOf } from '../support/reviews.ts'
 import { anubis, freeipa, tableOf } from '../support/tables.ts'
 

@@ -10,7 +10,7 @@ import {
 } from '../../src/manifests/rewrite.ts'
 import { createDecide } from '../../src/decision/resolve/decision-cache.ts'
 import type { ResolvePolicy } from '../../src/decision/resolve/resolve-policy.ts'
-import { digestA, digestB, failed, found, registriesOf } from '../support/questions.ts'
+import { digestA, digestB, failed, found, registriesOf } from '../support/manifest-answers.ts'
 import { tableOf } from '../support/tables.ts'
 
 const fixtures = fileURLToPath(new URL('../fixtures/manifests/', import.meta.url))

@@ -7,7 +7,7 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { imagesAnnotation } from '../../src/decision/pod/images-annotation.ts'
 import { findSites, isMirrorPod } from '../../src/decision/pod/sites.ts'
 import { member } from '../../src/json/json.ts'
-import { digestA, digestB } from '../support/questions.ts'
+import { digestA, digestB } from '../support/manifest-answers.ts'
 import { expectErrorResponse, expectResponse } from './expect-response.ts'
 import { applyOperations, differences } from './json-patch.ts'
 import {

@@ -1,6 +1,6 @@
 /** Generators of pods and reviews as text: valid ones, ones that a tenant can cause, and ones with anything in any place. */
 import fc from 'fast-check'
-import { digestA } from '../support/questions.ts'
+import { digestA } from '../support/manifest-answers.ts'
 import {
   braced,
   hostile,

@@ -10,7 +10,7 @@ import { toReview } from '../../src/webhook/admission/admission-response.ts'
 import { readReview } from '../../src/webhook/admission/admission-review.ts'
 import type { ManifestAnswer, ManifestQuery } from '../../src/decision/resolve/manifest-source.ts'
 import { compilePattern } from '../../src/decision/fallback/image-pattern.ts'
-import { digestA, digestB, failed, found } from '../support/questions.ts'
+import { digestA, digestB, failed, found } from '../support/manifest-answers.ts'
 import { type RowInput, tableOf } from '../support/tables.ts'
 
 export const deniedImage = 'denied.example/app:1'

@@ -17,7 +17,7 @@ export interface RowInput {
   readonly alternates?: FallbackRow['alternates']
 }
 
-/** A table from the words of a config file, for tests of the rooms that never see one. */
+/** Returns a table from rows as a config writes them. */
 export function tableOf(mirrors: readonly string[], rows: readonly RowInput[]): FallbackTable {
   return createTable(rows.map(rowOf), new Set(mirrors))
 }
@@ -33,13 +33,13 @@ function rowOf(input: RowInput): FallbackRow {
     name: input.name,
     images: input.images.map((text) => {
       const result = compilePattern(text)
-      if (!result.ok) throw new Error(`${text} ${result.message}`)
+      if (!result.ok) throw new Error(`${text}: ${result.message}`)
       return result.pattern
     }),
     tags: new Map(Object.entries(input.tags ?? {})),
     try: input.try.map((text) => {
       const result = compileTemplate(text)
-      if (!result.ok) throw new Error(`${text} ${result.message}`)
+      if (!result.ok) throw new Error(`${text}: ${result.message}`)
       return result.template
     }),
     otherwise: input.otherwise ?? 'keep',
@@ -47,7 +47,7 @@ function rowOf(input: RowInput): FallbackRow {
   }
 }
 
-/** The table of the house registry `anubis:32000`, ghcr.io and Docker Hub. */
+/** A table with the mirror `anubis:32000` for its own images, ghcr.io and Docker Hub. */
 export const anubis: FallbackTable = tableOf(
   ['anubis:32000'],
   [
@@ -65,7 +65,7 @@ export const anubis: FallbackTable = tableOf(
   ],
 )
 
-/** The table that brings FreeIPA from a node's own registry, under the tag that exists. */
+/** A table with one image, a mirror on each node, and a mapped tag. */
 export const freeipa: FallbackTable = tableOf(
   ['localhost:5000'],
   [

@@ -6,7 +6,7 @@ import {
   type LockedImage,
   parseLock,
 } from '../../../src/decision/lock/image-lock.ts'
-import { digestA, digestB } from '../../support/questions.ts'
+import { digestA, digestB } from '../../support/manifest-answers.ts'
 import { referenceOf } from '../../support/tables.ts'
 
 const nginx: LockedImage = {

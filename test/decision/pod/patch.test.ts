@@ -13,8 +13,8 @@ function rewriting(pod: unknown, image: string) {
   })
 }
 
-describe('the patch', () => {
-  it('touches single leaves', () => {
+describe('buildPatch', () => {
+  it('changes single values', () => {
     const pod = podOf(['a', 'b'], { volumes: [{ name: 'v', image: { reference: 'c' } }] })
 
     expect(rewriting(pod, 'z')).toEqual([
@@ -24,7 +24,7 @@ describe('the patch', () => {
     ])
   })
 
-  it('is empty when nothing changes', () => {
+  it('returns an empty patch if nothing changes', () => {
     expect(rewriting(podOf(['a']), 'a')).toEqual([])
   })
 
@@ -40,17 +40,17 @@ describe('the patch', () => {
       { op: 'add', path: '/metadata/annotations', value: { 'berth.dev/images': 'x' } },
     ],
     [
-      'others',
+      'other annotations',
       { annotations: { 'a/b~c': '1' } },
       { op: 'add', path: '/metadata/annotations/berth.dev~1images', value: 'x' },
     ],
-  ])('adds its annotation beside %s', (_, metadata, operation) => {
+  ])('adds the annotation to %s', (_, metadata, operation) => {
     expect(
       buildPatch({ metadata }, { ...nothing, annotation: { key: 'berth.dev/images', value: 'x' } }),
     ).toEqual([operation])
   })
 
-  it('writes nothing where its annotation already says so', () => {
+  it('does not write an annotation that has the value', () => {
     const pod = { metadata: { annotations: { 'berth.dev/images': 'x' } } }
 
     expect(
@@ -70,11 +70,11 @@ describe('the patch', () => {
       { imagePullSecrets: [{ name: 'a' }] },
       { op: 'add', path: '/spec/imagePullSecrets/-', value: { name: 'ours' } },
     ],
-  ])('appends to %s of the pull secrets that are there (IN-01, IN-02)', (_, spec, operation) => {
+  ])('appends a pull secret to a list with %s', (_, spec, operation) => {
     expect(buildPatch({ spec }, { ...nothing, pullSecrets: ['ours'] })).toEqual([operation])
   })
 
-  it('always applies, and changes nothing but what it names (P3, P4)', () => {
+  it('returns a patch that applies to any pod, and changes nothing else', () => {
     const json = fc.jsonValue({ maxDepth: 3 })
     const container = fc.record(
       { name: fc.string(), image: fc.string({ minLength: 1 }) },
@@ -109,15 +109,15 @@ describe('the patch', () => {
         expect(findSites(after).map(({ image, pullPolicy }) => [image, pullPolicy])).toEqual(
           sites.map(() => ['new', 'Always']),
         )
-        expect(withoutOurs(after)).toEqual(withoutOurs(pod))
+        expect(withoutPatched(after)).toEqual(withoutPatched(pod))
       }),
       { numRuns: 1_000 },
     )
   })
 })
 
-/** The pod less every leaf that the patch above may touch. */
-function withoutOurs(pod: unknown): unknown {
+/** Removes every value that the patch above may change. */
+function withoutPatched(pod: unknown): unknown {
   return JSON.parse(
     JSON.stringify(pod, (key, value: unknown) =>
       ['image', 'imagePullPolicy', 'annotations', 'imagePullSecrets'].includes(key)
@@ -127,8 +127,8 @@ function withoutOurs(pod: unknown): unknown {
   )
 }
 
-describe('the room for annotations', () => {
-  it('ends where the API server would refuse the pod', () => {
+describe('annotationFits', () => {
+  it('returns false above the limit of the API server', () => {
     const pod = {
       metadata: { annotations: { a: 'x'.repeat(256 * 1024 - 100), 'berth.dev/images': 'old' } },
     }

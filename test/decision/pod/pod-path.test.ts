@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { valueAt, podPath } from '../../../src/decision/pod/pod-path.ts'
+import { podPath, valueAt } from '../../../src/decision/pod/pod-path.ts'
 
-describe('where an object holds a pod', () => {
+describe('podPath', () => {
   it.each([
     ['v1', 'Pod', []],
     ['v1', 'PodTemplate', ['template']],
@@ -12,7 +12,7 @@ describe('where an object holds a pod', () => {
     ['apps/v1', 'ReplicaSet', ['spec', 'template']],
     ['batch/v1', 'Job', ['spec', 'template']],
     ['batch/v1', 'CronJob', ['spec', 'jobTemplate', 'spec', 'template']],
-  ])('%s %s', (apiVersion, kind, path) => {
+  ])('returns the path for %s %s', (apiVersion, kind, path) => {
     expect(podPath({ apiVersion, kind })).toEqual(path)
   })
 
@@ -23,20 +23,22 @@ describe('where an object holds a pod', () => {
     [{ kind: 'Pod' }],
     [null],
     ['Pod'],
-  ])('nowhere: %j', (object) => {
+  ])('returns null for %j', (object) => {
     expect(podPath(object)).toBeNull()
   })
 
-  it('of a kind that the caller knows', () => {
-    const more = { 'argoproj.io/Rollout': ['spec', 'template'] }
+  it('returns the path of a custom kind', () => {
+    const custom = { 'argoproj.io/Rollout': ['spec', 'template'] }
 
-    expect(podPath({ apiVersion: 'argoproj.io/v1alpha1', kind: 'Rollout' }, more)).toEqual([
+    expect(podPath({ apiVersion: 'argoproj.io/v1alpha1', kind: 'Rollout' }, custom)).toEqual([
       'spec',
       'template',
     ])
   })
+})
 
-  it('leads to the pod', () => {
+describe('valueAt', () => {
+  it('returns the value at a path', () => {
     const job = { spec: { template: { spec: { containers: [] } } } }
 
     expect(valueAt(job, ['spec', 'template'])).toBe(job.spec.template)

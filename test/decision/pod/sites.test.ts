@@ -2,8 +2,8 @@ import { describe, expect, it } from 'vitest'
 import { changedSites, findSites, isMirrorPod } from '../../../src/decision/pod/sites.ts'
 import { podOf } from '../../support/reviews.ts'
 
-describe('places where images stand', () => {
-  it('are init containers, containers, debug containers and image volumes', () => {
+describe('findSites', () => {
+  it('returns init containers, containers, debug containers and image volumes', () => {
     const pod = podOf(['a'], {
       initContainers: [{ name: 'i', image: 'b', restartPolicy: 'Always' }],
       ephemeralContainers: [{ name: 'e', image: 'c' }],
@@ -31,11 +31,11 @@ describe('places where images stand', () => {
     { spec: { containers: {} } },
     { spec: { containers: [null, 1, 'x', [], { image: 1 }, { image: '' }, {}] } },
     { spec: { volumes: [{ image: 'x' }, { image: { reference: 5 } }] } },
-  ])('%j has none, and is no error', (pod) => {
+  ])('returns no site for %j', (pod) => {
     expect(findSites(pod)).toEqual([])
   })
 
-  it('are not looked for on the prototype', () => {
+  it('ignores inherited properties', () => {
     const pod = JSON.parse(
       '{"__proto__":{"spec":{"containers":[{"name":"x","image":"evil"}]}}}',
     ) as unknown
@@ -44,15 +44,15 @@ describe('places where images stand', () => {
   })
 })
 
-describe('an update', () => {
-  it('concerns only images that are not what they were', () => {
+describe('changedSites', () => {
+  it('returns only sites with a new image', () => {
     const old = podOf(['a', 'b'])
 
     expect(changedSites(podOf(['a', 'b']), old)).toEqual([])
     expect(changedSites(podOf(['a', 'c']), old).map(({ name }) => name)).toEqual(['containers/c1'])
   })
 
-  it('with a new debug container concerns that one', () => {
+  it('returns a new debug container', () => {
     const old = podOf(['a'], { ephemeralContainers: [{ name: 'one', image: 'b' }] })
     const now = podOf(['a'], {
       ephemeralContainers: [
@@ -65,8 +65,10 @@ describe('an update', () => {
   })
 })
 
-it('a mirror pod is told by its annotation', () => {
-  const pod = { metadata: { annotations: { 'kubernetes.io/config.mirror': 'x' } } }
+describe('isMirrorPod', () => {
+  it('returns true for a pod with the annotation of a mirror pod', () => {
+    const pod = { metadata: { annotations: { 'kubernetes.io/config.mirror': 'x' } } }
 
-  expect([isMirrorPod(pod), isMirrorPod(podOf(['a']))]).toEqual([true, false])
+    expect([isMirrorPod(pod), isMirrorPod(podOf(['a']))]).toEqual([true, false])
+  })
 })

@@ -8,7 +8,7 @@ import type {
   ManifestAnswer,
   ManifestSource,
 } from '../../../src/decision/resolve/manifest-source.ts'
-import { failed, found } from '../../support/questions.ts'
+import { failed, found } from '../../support/manifest-answers.ts'
 
 let now: number
 let asked: string[]
@@ -35,7 +35,7 @@ beforeEach(() => {
   })
 })
 
-async function ask(
+async function query(
   answer: ManifestAnswer | null = null,
   host = 'a.example',
   repository = 'x',
@@ -46,18 +46,18 @@ async function ask(
 }
 
 async function times(count: number, answer: ManifestAnswer): Promise<void> {
-  for (let index = 0; index < count; index++) await ask(answer)
+  for (let index = 0; index < count; index++) await query(answer)
 }
 
 describe('a registry that is down', () => {
   it.each(['unreachable', 'timeout'] as const)(
-    'is left alone after five times %s, for ten seconds (R5)',
+    'is skipped for 10 seconds after 5 times %s',
     async (outcome) => {
       await times(5, failed(outcome))
       expect(asked).toHaveLength(5)
       now += 9_999
 
-      expect(await ask(found())).toEqual({
+      expect(await query(found())).toEqual({
         outcome: 'skipped',
         detail: `not asked again yet, because it was ${outcome}`,
       })
@@ -65,109 +65,109 @@ describe('a registry that is down', () => {
     },
   )
 
-  it('is left alone by all its repositories, and no other registry is', async () => {
+  it('is skipped for all its repositories; other registries are not', async () => {
     await times(5, failed('unreachable'))
 
-    expect((await ask(found(), 'a.example', 'another')).outcome).toBe('skipped')
-    expect((await ask(found(), 'b.example')).outcome).toBe('found')
+    expect((await query(found(), 'a.example', 'another')).outcome).toBe('skipped')
+    expect((await query(found(), 'b.example')).outcome).toBe('found')
   })
 
-  it('is asked one question when the time is over, and the first answer closes the circuit', async () => {
+  it('gets one query after 10 seconds, and its answer closes the circuit', async () => {
     await times(5, failed('unreachable'))
     now += 10_000
     let answer: (value: ManifestAnswer) => void = () => undefined
     next = () => new Promise((resolve) => (answer = resolve))
-    const probe = ask()
+    const first = query()
     await Promise.resolve()
-    const others = await Promise.all([ask(), ask()])
+    const others = await Promise.all([query(), query()])
     answer(found())
 
     expect(others.map(({ outcome }) => outcome)).toEqual(['skipped', 'skipped'])
-    expect((await probe).outcome).toBe('found')
-    expect((await ask(found())).outcome).toBe('found')
+    expect((await first).outcome).toBe('found')
+    expect((await query(found())).outcome).toBe('found')
     expect(asked).toHaveLength(7)
   })
 
-  it('is left alone again when that question fails', async () => {
+  it('is skipped again when that query fails', async () => {
     await times(5, failed('unreachable'))
     now += 10_000
-    await ask(failed('unreachable'))
+    await query(failed('unreachable'))
     now += 9_999
 
-    expect((await ask(found())).outcome).toBe('skipped')
+    expect((await query(found())).outcome).toBe('skipped')
   })
 
-  it('is not, when it answers in between: what counts is five in a row', async () => {
+  it('is not skipped if it answers between the failures', async () => {
     await times(4, failed('unreachable'))
-    await ask(failed('absent'))
+    await query(failed('absent'))
     await times(4, failed('timeout'))
 
-    expect((await ask(found())).outcome).toBe('found')
+    expect((await query(found())).outcome).toBe('found')
   })
 
-  it('does not stay half-open for a question that throws', async () => {
+  it('does not stay half-open after a query that throws', async () => {
     await times(5, failed('unreachable'))
     now += 10_000
     next = () => Promise.reject(new Error('bug'))
-    await expect(ask()).rejects.toThrow('bug')
+    await expect(query()).rejects.toThrow('bug')
 
-    expect((await ask(found())).outcome).toBe('found')
+    expect((await query(found())).outcome).toBe('found')
   })
 })
 
-describe('a registry that asks to be left alone', () => {
+describe('a registry that limits requests', () => {
   it.each([
-    ['as long as it says', 60_000, 59_999, 60_000],
-    ['ten seconds at the least', undefined, 9_999, 10_000],
-    ['ten minutes at the most', 6 * 3_600_000, 599_999, 600_000],
-  ])('is: %s (R-15 to R-20)', async (_, retryAfterMs, still, over) => {
+    ['for the time of Retry-After', 60_000, 59_999, 60_000],
+    ['for at least 10 seconds', undefined, 9_999, 10_000],
+    ['for at most 10 minutes', 6 * 3_600_000, 599_999, 600_000],
+  ])('is skipped %s', async (_, retryAfterMs, before, after) => {
     const start = now
-    await ask({
+    await query({
       ...failed('limited', '429'),
       ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
     })
-    now = start + still
-    expect((await ask(found())).outcome).toBe('skipped')
-    now = start + over
+    now = start + before
+    expect((await query(found())).outcome).toBe('skipped')
+    now = start + after
 
-    expect((await ask(found())).outcome).toBe('found')
+    expect((await query(found())).outcome).toBe('found')
   })
 
-  it('gets one question of a storm of a thousand', async () => {
+  it('gets one of 1,000 queries', async () => {
     next = () => Promise.resolve(failed('limited'))
-    for (let index = 0; index < 1_000; index++) await ask()
+    for (let index = 0; index < 1_000; index++) await query()
 
     expect(asked).toHaveLength(1)
   })
 })
 
-describe('a question that was dropped', () => {
-  const dropped = async (reason: unknown) => {
+describe('a cancelled query', () => {
+  const cancel = async (reason: unknown) => {
     const stop = new AbortController()
     next = (signal) =>
       new Promise((resolve) => signal.addEventListener('abort', () => resolve(failed('timeout'))))
-    const answer = ask(null, 'a.example', 'x', stop.signal)
+    const answer = query(null, 'a.example', 'x', stop.signal)
     await new Promise((resolve) => setImmediate(resolve))
     stop.abort(reason)
     await answer
   }
 
-  it('says nothing about the registry', async () => {
-    for (let index = 0; index < 10; index++) await dropped('caller gone')
+  it('does not count as a failure if its caller has gone', async () => {
+    for (let index = 0; index < 10; index++) await cancel('caller gone')
 
-    expect((await ask(found())).outcome).toBe('found')
+    expect((await query(found())).outcome).toBe('found')
   })
 
-  it('does, if it used up its time', async () => {
-    for (let index = 0; index < 5; index++) await dropped(new QueryTimeoutError())
+  it('counts as a failure if its timeout ended', async () => {
+    for (let index = 0; index < 5; index++) await cancel(new QueryTimeoutError())
 
-    expect((await ask(found())).outcome).toBe('skipped')
+    expect((await query(found())).outcome).toBe('skipped')
   })
 })
 
-it('tells the states, for metrics', async () => {
+it('returns the state of each registry', async () => {
   await times(5, failed('unreachable'))
-  await ask(found(), 'b.example')
+  await query(found(), 'b.example')
 
   expect([...circuits.states()]).toEqual([
     ['a.example', 'open'],

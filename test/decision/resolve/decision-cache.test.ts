@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { createDecide } from '../../../src/decision/resolve/decision-cache.ts'
 import type { ManifestAnswer } from '../../../src/decision/resolve/manifest-source.ts'
-import { digestA, failed, found, registriesOf } from '../../support/questions.ts'
+import { digestA, failed, found, registriesOf } from '../../support/manifest-answers.ts'
 import { anubis, tableOf } from '../../support/tables.ts'
 
 const policy = { table: anubis, pin: { matches: () => false, unresolved: 'keep' } } as const
@@ -22,8 +22,8 @@ function decideWith(answer: ManifestAnswer, table = anubis) {
   }
 }
 
-describe('a decision', () => {
-  it('is looked up while the answers that it rests on are fresh, and made again afterwards', async () => {
+describe('createDecide', () => {
+  it('returns the cached decision until an answer behind it expires', async () => {
     const { clock, asked, decide } = decideWith({ ...found(), freshUntil: 1_000 })
     const first = await decide('nginx:1')
     clock.now = 999
@@ -35,9 +35,9 @@ describe('a decision', () => {
   })
 
   it.each([
-    ['an answer that no cache keeps', failed('unreachable')],
-    ['an answer that is over', { ...found(), freshUntil: 0 }],
-  ])('is not kept when it rests on %s', async (_, answer) => {
+    ['an answer that is not cached', failed('unreachable')],
+    ['an expired answer', { ...found(), freshUntil: 0 }],
+  ])('does not cache a decision from %s', async (_, answer) => {
     const { asked, decide } = decideWith(answer)
     await decide('nginx:1')
     await decide('nginx:1')
@@ -45,7 +45,7 @@ describe('a decision', () => {
     expect(asked).toHaveLength(2)
   })
 
-  it('is kept for good when it rests on the configuration alone', async () => {
+  it('caches a decision without probes for ever', async () => {
     const { clock, decide } = decideWith(found())
     const first = await decide('quay.io/x/y:1')
     clock.now = Number.MAX_SAFE_INTEGER
@@ -53,9 +53,9 @@ describe('a decision', () => {
     expect(decide('quay.io/x/y:1')).toBe(first)
   })
 
-  it("is one namespace's own only where the table looks at the namespace", async () => {
+  it('caches by namespace only if a template has {namespace}', async () => {
     const answer = { ...found(digestA), freshUntil: 1_000 }
-    const own = decideWith(
+    const byNamespace = decideWith(
       answer,
       tableOf(
         ['anubis:32000'],
@@ -64,7 +64,7 @@ describe('a decision', () => {
     )
     const shared = decideWith(answer)
     const images = await Promise.all(
-      ['a', 'b'].map(async (namespace) => own.decide('nginx:1', namespace)),
+      ['a', 'b'].map(async (namespace) => byNamespace.decide('nginx:1', namespace)),
     )
     const same = await Promise.all(
       ['a', 'b'].map(async (namespace) => shared.decide('nginx:1', namespace)),
@@ -80,7 +80,7 @@ describe('a decision', () => {
     ])
   })
 
-  it('about a name that does not parse is made at once', () => {
+  it('returns an error synchronously for an image that does not parse', () => {
     expect(decideWith(found()).decide('NGINX')).toEqual({
       ok: false,
       error: 'the repository name has upper-case letters; only lower case is allowed',

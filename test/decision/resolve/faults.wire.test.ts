@@ -11,67 +11,67 @@ import { type Client, createClient, registryAt } from '../../support/manifest-so
 import { createTestCertificate } from '../../support/registry-tls.ts'
 import { referenceOf, tableOf } from '../../support/tables.ts'
 
-/** A registry that answers always in one way. */
+/** How a registry answers: always in one way, or depending on the request. */
 type How = Behaviour | ((request: LoggedRequest) => Behaviour | null)
 
 interface Fault {
   readonly how?: How
-  /** Changes to the entry under `registries`. */
+  /** Changes to the settings of the registry. */
   readonly settings?: (registry: FakeRegistry) => Partial<RegistrySettings>
   readonly tls?: 'self-signed' | 'wrong-name'
   readonly lookupError?: string
 }
 
-/** HEAD sends us to GET, and GET does this. */
+/** Rejects HEAD, so that Berth sends GET, and then behaves like this. */
 const onGet = (behaviour: Behaviour) => (request: LoggedRequest) =>
   request.method === 'HEAD' ? { status: 405 } : behaviour
 
 const digest = `sha256:${'c'.repeat(64)}`
 
 const faults: readonly (readonly [name: string, fault: Fault, outcome: string])[] = [
-  ['no such tag', { how: { status: 404 } }, 'absent (404)'],
+  ['a missing tag', { how: { status: 404 } }, 'absent (404)'],
   [
-    'no right without a credential',
+    'a denied anonymous request',
     { how: { status: 401, headers: { 'www-authenticate': 'Basic realm="x"' } } },
     'denied (',
   ],
-  ['no challenge in its 401', { how: { status: 401 } }, 'denied ('],
-  ['no right at all', { how: { status: 403 } }, 'denied (403'],
+  ['a 401 without a challenge', { how: { status: 401 } }, 'denied ('],
+  ['a 403', { how: { status: 403 } }, 'denied (403'],
   ['a rate limit', { how: { status: 429 } }, 'limited (429'],
   [
-    'a rate limit with a time',
+    'a rate limit with Retry-After',
     { how: { status: 429, headers: { 'retry-after': '60' } } },
     'limited (429, retry after 60 s)',
   ],
-  ['a bad request', { how: { status: 400 } }, 'invalid (400'],
-  ['a teapot', { how: { status: 418 } }, 'invalid (418'],
-  ['an internal error', { how: { status: 500 } }, 'unreachable (500'],
-  ['a bad gateway', { how: { status: 502 } }, 'unreachable (502'],
-  ['an outage', { how: { status: 503 } }, 'unreachable (503'],
-  ['a gateway timeout', { how: { status: 504 } }, 'unreachable (504'],
+  ['a 400', { how: { status: 400 } }, 'invalid (400'],
+  ['a 418', { how: { status: 418 } }, 'invalid (418'],
+  ['a 500', { how: { status: 500 } }, 'unreachable (500'],
+  ['a 502', { how: { status: 502 } }, 'unreachable (502'],
+  ['a 503', { how: { status: 503 } }, 'unreachable (503'],
+  ['a 504', { how: { status: 504 } }, 'unreachable (504'],
   ['a name that does not resolve', { lookupError: 'ENOTFOUND' }, 'unreachable (no such host'],
-  ['no name server', { lookupError: 'EAI_AGAIN' }, 'unreachable (no name server'],
+  ['an unreachable name server', { lookupError: 'EAI_AGAIN' }, 'unreachable (no name server'],
   [
     'a refused connection',
     { settings: () => ({ endpoint: new URL('http://127.0.0.1:1') }) },
     'unreachable (ECONNREFUSED',
   ],
   [
-    'plain HTTP where TLS is spoken',
+    'plain HTTP in place of TLS',
     { settings: ({ host }) => ({ endpoint: new URL(`https://${host}`) }) },
     'unreachable (no TLS',
   ],
   [
-    'a certificate of its own',
+    'a self-signed certificate',
     { tls: 'self-signed' },
     'unreachable (certificate signed by unknown authority)',
   ],
-  ['a certificate for another', { tls: 'wrong-name' }, 'unreachable (certificate is not for'],
-  ['silence', { how: { hang: 'before-headers' } }, 'timeout ('],
-  ['silence in the middle', { how: onGet({ hang: 'mid-body' }) }, 'timeout ('],
-  ['one byte at a time', { how: onGet({ drip: true }) }, 'timeout ('],
-  ['a connection that is cut', { how: onGet({ cut: true }) }, 'unreachable ('],
-  ['a hang-up', { how: { raw: '' } }, 'unreachable ('],
+  ['a certificate for another host', { tls: 'wrong-name' }, 'unreachable (certificate is not for'],
+  ['no answer', { how: { hang: 'before-headers' } }, 'timeout ('],
+  ['a body that stops', { how: onGet({ hang: 'mid-body' }) }, 'timeout ('],
+  ['a body of one byte at a time', { how: onGet({ drip: true }) }, 'timeout ('],
+  ['a reset connection', { how: onGet({ cut: true }) }, 'unreachable ('],
+  ['a closed connection', { how: { raw: '' } }, 'unreachable ('],
   ['another protocol', { how: { raw: 'SSH-2.0-OpenSSH_9.6\r\n' } }, 'invalid ('],
   [
     'a web page',
@@ -79,12 +79,12 @@ const faults: readonly (readonly [name: string, fault: Fault, outcome: string])[
     'invalid (',
   ],
   [
-    'a digest that is none',
+    'a malformed digest',
     { how: onGet({ headers: { 'docker-content-digest': 'sha1:x' }, body: 'x' }) },
     'invalid (',
   ],
   [
-    "a digest that is not the body's",
+    'a digest that does not match the body',
     {
       how: onGet({
         status: 200,
@@ -106,23 +106,23 @@ const faults: readonly (readonly [name: string, fault: Fault, outcome: string])[
     'invalid (',
   ],
   [
-    'a manifest without end',
+    'an endless manifest',
     { how: onGet({ endless: true, headers: { 'content-type': manifestType } }) },
     'invalid (',
   ],
-  ['a compressed bomb', { how: onGet({ gzipBomb: true }) }, 'invalid ('],
+  ['a gzip bomb', { how: onGet({ gzipBomb: true }) }, 'invalid ('],
   [
-    'a circle of redirects',
+    'a redirect loop',
     { how: { status: 307, headers: { location: '/v2/team/app/manifests/1' } } },
     'invalid (',
   ],
   [
-    'a way to the metadata service',
+    'a redirect to the metadata service',
     { how: { status: 307, headers: { location: 'http://169.254.169.254/' } } },
     'invalid (',
   ],
   [
-    'a token from somebody else',
+    'a token server on another host',
     {
       how: {
         status: 401,
@@ -168,7 +168,7 @@ async function startFaulty(
   }
 }
 
-/** A row of three: candidates before the faulty one are absent, those behind it are there. */
+/** Resolves with three candidates: those before the faulty one are absent, those after it are found. */
 async function decideWith(fault: Fault, position: number, queryTimeoutMs: number) {
   const entries: RegistrySettings[] = []
   const hosts: string[] = []
@@ -217,12 +217,12 @@ async function decideWith(fault: Fault, position: number, queryTimeoutMs: number
   }
 }
 
-it('has faults enough', () => {
+it('tests at least 72 combinations', () => {
   expect(faults.length * positions.length).toBeGreaterThanOrEqual(72)
 })
 
-describe.each(faults)('a registry with %s (R1)', (_, fault, outcome) => {
-  it.each(positions)('at place %i is passed by', async (position) => {
+describe.each(faults)('a registry with %s', (_, fault, outcome) => {
+  it.each(positions)('at position %i is not taken', async (position) => {
     const { chosen, why } = await decideWith(
       fault,
       position,

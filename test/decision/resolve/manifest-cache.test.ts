@@ -4,11 +4,11 @@ import type {
   ManifestAnswer,
   ManifestSource,
 } from '../../../src/decision/resolve/manifest-source.ts'
-import { digestA, failed, found } from '../../support/questions.ts'
+import { digestA, failed, found } from '../../support/manifest-answers.ts'
 
-const question = { host: 'a.example', repository: 'x', reference: '1' }
+const query = { host: 'a.example', repository: 'x', reference: '1' }
 
-/** A source whose answers are handed out by the test, one for each request that reaches it. */
+/** A source whose requests the test answers one by one. */
 function sourceOf(identity: () => string = () => 'anonymous') {
   const requests: { answer(value: ManifestAnswer): void; readonly signal: AbortSignal }[] = []
   const source: ManifestSource = {
@@ -23,23 +23,23 @@ function sourceOf(identity: () => string = () => 'anonymous') {
   return { source, requests }
 }
 
-/** `prepare` is asynchronous: requests arrive a turn of the event loop later. */
+/** `prepare` is asynchronous, so requests arrive one turn of the event loop later. */
 const arrival = () => new Promise((resolve) => setImmediate(resolve))
 
-async function ask(
+async function queryTimes(
   times: number,
-  asker: ReturnType<typeof createManifestCache>,
+  cache: ReturnType<typeof createManifestCache>,
   signal = new AbortController().signal,
 ) {
-  const answers = Array.from({ length: times }, () => asker(question, signal))
+  const answers = Array.from({ length: times }, () => cache(query, signal))
   await arrival()
   return Promise.all(answers)
 }
 
-describe('one question, one request (R-16)', () => {
-  it('a hundred askers at once share it', async () => {
+describe('concurrent queries', () => {
+  it('share one request', async () => {
     const { source, requests } = sourceOf()
-    const answers = ask(100, createManifestCache(source, { now: () => 0 }))
+    const answers = queryTimes(100, createManifestCache(source, { now: () => 0 }))
     await arrival()
     expect(requests).toHaveLength(1)
     requests[0]?.answer(found())
@@ -48,83 +48,80 @@ describe('one question, one request (R-16)', () => {
     expect((await answers)[0]).toMatchObject(found())
   })
 
-  it('an asker who gives up leaves the others their answer', async () => {
+  it('get their answer when another caller gives up', async () => {
     const { source, requests } = sourceOf()
-    const asker = createManifestCache(source, { now: () => 0 })
-    const impatient = new AbortController()
-    const [one, two] = [
-      asker(question, impatient.signal),
-      asker(question, new AbortController().signal),
-    ]
+    const cache = createManifestCache(source, { now: () => 0 })
+    const leaving = new AbortController()
+    const [one, two] = [cache(query, leaving.signal), cache(query, new AbortController().signal)]
     await arrival()
-    impatient.abort()
+    leaving.abort()
     expect(requests[0]?.signal.aborted).toBe(false)
     requests[0]?.answer(found())
 
     expect([(await one).outcome, (await two).outcome]).toEqual(['timeout', 'found'])
   })
 
-  it('stops when nobody waits any more', async () => {
+  it('stop the request when the last caller gives up', async () => {
     const { source, requests } = sourceOf()
-    const gone = new AbortController()
-    const answer = createManifestCache(source, { now: () => 0 })(question, gone.signal)
+    const caller = new AbortController()
+    const answer = createManifestCache(source, { now: () => 0 })(query, caller.signal)
     await arrival()
-    gone.abort()
+    caller.abort()
 
     expect([(await answer).outcome, requests[0]?.signal.aborted]).toEqual(['timeout', true])
   })
 })
 
-describe('what is kept (R-17, R-18)', () => {
+describe('cached answers', () => {
   it.each([
-    ['a tag that was found, for half a minute', found(), 29_000, 31_000],
-    ['an absence, for five seconds', failed('absent'), 4_900, 5_100],
-    ['a refusal, for five seconds', failed('denied'), 4_900, 5_100],
-  ])('%s', async (_, answer, still, over) => {
-    // The clock starts at one: lru-cache takes zero for "never set".
+    ['30 seconds for a tag that was found', found(), 29_000, 31_000],
+    ['5 seconds for an absent image', failed('absent'), 4_900, 5_100],
+    ['5 seconds for a denied request', failed('denied'), 4_900, 5_100],
+  ])('expire after %s', async (_, answer, before, after) => {
+    // The clock starts at 1, because lru-cache reads 0 as "not set".
     let now = 1
     const { source, requests } = sourceOf()
-    const asker = createManifestCache(source, { now: () => now })
-    const first = ask(1, asker)
+    const cache = createManifestCache(source, { now: () => now })
+    const first = queryTimes(1, cache)
     await arrival()
     requests[0]?.answer(answer)
     await first
-    now = 1 + still
-    await ask(1, asker)
+    now = 1 + before
+    await queryTimes(1, cache)
     expect(requests).toHaveLength(1)
-    now = 1 + over
-    void ask(1, asker)
+    now = 1 + after
+    void queryTimes(1, cache)
     await arrival()
 
     expect(requests).toHaveLength(2)
   })
 
   it.each(['limited', 'unreachable', 'timeout', 'invalid'] as const)(
-    '%s is not',
+    'do not include the outcome %s',
     async (outcome) => {
       const { source, requests } = sourceOf()
-      const asker = createManifestCache(source, { now: () => 1 })
-      const first = ask(1, asker)
+      const cache = createManifestCache(source, { now: () => 1 })
+      const first = queryTimes(1, cache)
       await arrival()
       requests[0]?.answer(failed(outcome))
       await first
-      void ask(1, asker)
+      void queryTimes(1, cache)
       await arrival()
 
       expect(requests).toHaveLength(2)
     },
   )
 
-  it('no answer crosses from one credential to another', async () => {
+  it('are not shared between credentials', async () => {
     let identity = 'team-a'
     const { source, requests } = sourceOf(() => identity)
-    const asker = createManifestCache(source, { now: () => 1 })
-    const first = ask(1, asker)
+    const cache = createManifestCache(source, { now: () => 1 })
+    const first = queryTimes(1, cache)
     await arrival()
     requests[0]?.answer(found(digestA))
     await first
     identity = 'team-b'
-    const second = ask(1, asker)
+    const second = queryTimes(1, cache)
     await arrival()
     expect(requests).toHaveLength(2)
     requests[1]?.answer(failed('denied'))
@@ -133,52 +130,55 @@ describe('what is kept (R-17, R-18)', () => {
   })
 })
 
-describe('a registry that is away (R-19)', () => {
-  const setting = async (last: ManifestAnswer) => {
+describe('the stale digest', () => {
+  const afterFound = async (last: ManifestAnswer) => {
     const clock = { now: 1 }
     const { source, requests } = sourceOf()
-    const asker = createManifestCache(source, { now: () => clock.now })
-    const tell = async (answer: ManifestAnswer) => {
-      const asked = ask(1, asker)
+    const cache = createManifestCache(source, { now: () => clock.now })
+    const answerNext = async (answer: ManifestAnswer) => {
+      const answers = queryTimes(1, cache)
       await arrival()
       requests.at(-1)?.answer(answer)
-      return (await asked)[0]
+      return (await answers)[0]
     }
-    await tell(found(digestA))
+    await answerNext(found(digestA))
     clock.now += 31_000
-    await tell(last)
-    return { clock, tell }
+    await answerNext(last)
+    return { clock, answerNext }
   }
 
   it.each(['unreachable', 'timeout', 'limited', 'skipped'] as const)(
-    '%s: what it served last is told beside the failure',
+    'is part of the outcome %s',
     async (outcome) => {
-      const { tell } = await setting(failed('unreachable'))
+      const { answerNext } = await afterFound(failed('unreachable'))
 
-      expect(await tell(failed(outcome))).toEqual({ ...failed(outcome), staleDigest: digestA })
+      expect(await answerNext(failed(outcome))).toEqual({
+        ...failed(outcome),
+        staleDigest: digestA,
+      })
     },
   )
 
-  it.each(['absent', 'denied'] as const)('after a definite no (%s) it is not', async (outcome) => {
-    const { clock, tell } = await setting(failed(outcome))
+  it.each(['absent', 'denied'] as const)('is dropped after the outcome %s', async (outcome) => {
+    const { clock, answerNext } = await afterFound(failed(outcome))
     clock.now += 6_000
 
-    expect(await tell(failed('unreachable'))).toEqual(failed('unreachable'))
+    expect(await answerNext(failed('unreachable'))).toEqual(failed('unreachable'))
   })
 
-  it('after ten minutes it is not', async () => {
-    const { clock, tell } = await setting(failed('unreachable'))
+  it('is dropped after 10 minutes', async () => {
+    const { clock, answerNext } = await afterFound(failed('unreachable'))
     clock.now += 600_000
 
-    expect(await tell(failed('unreachable'))).toEqual(failed('unreachable'))
+    expect(await answerNext(failed('unreachable'))).toEqual(failed('unreachable'))
   })
 })
 
-describe('a silent registry', () => {
-  it('has its question ended, so that others have time', async () => {
+describe('a registry that does not answer', () => {
+  it('has its query stopped after the query timeout', async () => {
     const { source, requests } = sourceOf()
-    const asker = createManifestCache(source, { now: () => 1, queryTimeoutMs: 1 })
-    const answer = ask(1, asker)
+    const cache = createManifestCache(source, { now: () => 1, queryTimeoutMs: 1 })
+    const answer = queryTimes(1, cache)
     await arrival()
     const signal = requests[0]?.signal
     await new Promise((resolve) => signal?.addEventListener('abort', resolve))
@@ -188,15 +188,15 @@ describe('a silent registry', () => {
     expect(signal?.reason).toBeInstanceOf(Error)
   })
 
-  it('leaves nobody waiting for a request that was stopped', async () => {
+  it('gets a new request from a caller that comes after the stop', async () => {
     const { source, requests } = sourceOf()
-    const asker = createManifestCache(source, { now: () => 1 })
-    const gone = new AbortController()
-    const first = asker(question, gone.signal)
+    const cache = createManifestCache(source, { now: () => 1 })
+    const caller = new AbortController()
+    const first = cache(query, caller.signal)
     await arrival()
-    gone.abort()
+    caller.abort()
     await first
-    const second = ask(1, asker)
+    const second = queryTimes(1, cache)
     await arrival()
     requests[1]?.answer(found())
 
@@ -204,16 +204,16 @@ describe('a silent registry', () => {
   })
 })
 
-describe('a credential that has to be fetched', () => {
-  it('is waited for no longer than the caller has time', async () => {
+describe('a credential that takes long to fetch', () => {
+  it('is awaited until the caller gives up', async () => {
     const source: ManifestSource = {
       isListed: () => true,
       isProbed: () => true,
       prepare: () => new Promise(() => undefined),
     }
     const stop = new AbortController()
-    const asker = createManifestCache(source, { now: () => 1 })
-    const answers = [asker(question, stop.signal), asker(question, AbortSignal.abort())]
+    const cache = createManifestCache(source, { now: () => 1 })
+    const answers = [cache(query, stop.signal), cache(query, AbortSignal.abort())]
     stop.abort()
 
     expect(await Promise.all(answers)).toEqual([
@@ -223,8 +223,8 @@ describe('a credential that has to be fetched', () => {
   })
 })
 
-describe('memory', () => {
-  it('is bounded by the number of answers and by their bytes', async () => {
+describe('the size of the cache', () => {
+  it('is limited by the number of answers and by their bytes', async () => {
     let requests = 0
     const source: ManifestSource = {
       isListed: () => true,
@@ -241,9 +241,8 @@ describe('memory', () => {
     const fits = createManifestCache(source, { now: () => 1, maxEntries: 2 })
     const small = createManifestCache(source, { now: () => 1, maxBytes: 1_000 })
     const { signal } = new AbortController()
-    for (const asker of [fits, small]) {
-      for (const repository of ['a', 'b', 'c', 'a'])
-        await asker({ ...question, repository }, signal)
+    for (const cache of [fits, small]) {
+      for (const repository of ['a', 'b', 'c', 'a']) await cache({ ...query, repository }, signal)
     }
 
     expect(requests).toBe(8)

@@ -11,7 +11,7 @@ import {
   type Registries,
   registriesOf,
   silent,
-} from '../../support/questions.ts'
+} from '../../support/manifest-answers.ts'
 import { anubis, freeipa, referenceOf, type RowInput, tableOf } from '../../support/tables.ts'
 
 const pinLatest = { matches: (tag: string) => tag === 'latest', unresolved: 'keep' } as const
@@ -38,51 +38,54 @@ function oneRow(
   return { table: tableOf(mirrors, [{ name: 'row', ...row }]) }
 }
 
-describe('the first candidate that is found', () => {
+describe('resolve', () => {
   it.each([
     [
-      'on the mirror',
+      'is found on the mirror',
       { 'anubis:32000': found() },
       'anubis:32000/library/nginx:1',
       ['found', 'unasked'],
       'found',
     ],
-    ['not on the mirror', {}, 'as it was', ['absent', 'unasked'], 'original'],
+    ['is absent on the mirror', {}, 'as it was', ['absent', 'unasked'], 'original'],
     [
-      'refused there',
+      'is denied there',
       { 'anubis:32000': failed('denied') },
       'as it was',
       ['denied', 'unasked'],
       'original',
     ],
     [
-      'rate-limited there',
+      'is limited there',
       { 'anubis:32000': failed('limited') },
       'as it was',
       ['limited', 'unasked'],
       'original',
     ],
     [
-      'out of reach there',
+      'is unreachable there',
       { 'anubis:32000': failed('unreachable') },
       'as it was',
       ['unreachable', 'unasked'],
       'original',
     ],
     [
-      'garbled there',
+      'is invalid there',
       { 'anubis:32000': failed('invalid') },
       'as it was',
       ['invalid', 'unasked'],
       'original',
     ],
-  ])('decides: nginx:1 %s', async (_, answers, chosen, outcomes, reason) => {
-    const decision = await decide('nginx:1', registriesOf(answers))
+  ])(
+    'takes the first candidate that is found: nginx:1 %s',
+    async (_, answers, chosen, outcomes, reason) => {
+      const decision = await decide('nginx:1', registriesOf(answers))
 
-    expect(decision).toMatchObject({ chosen, outcomes, reason })
-  })
+      expect(decision).toMatchObject({ chosen, outcomes, reason })
+    },
+  )
 
-  it("may be another publisher's copy, because the row says so, and is then pinned", async () => {
+  it('takes and pins an alternate of the row', async () => {
     const decision = await decide(
       'anubis:32000/app:1',
       registriesOf({ 'ghcr.io': found(digestB) }),
@@ -98,7 +101,7 @@ describe('the first candidate that is found', () => {
     expect(decision).toMatchObject({ chosen: `ghcr.io/your-org/app:1@${digestB}`, reason: 'found' })
   })
 
-  it('is taken as the original without a question when it comes last', async () => {
+  it('takes the original as the last candidate without a probe', async () => {
     const registries = registriesOf({})
     const decision = await decide('nginx:1', registries)
 
@@ -106,15 +109,15 @@ describe('the first candidate that is found', () => {
     expect(registries.asked).toEqual(['anubis:32000/library/nginx:1'])
   })
 
-  it('may be the original before others, which is then asked for like them', async () => {
-    const there = await decide('anubis:32000/app:1', registriesOf({ 'anubis:32000': found() }))
+  it('probes the original before other candidates', async () => {
+    const onMirror = await decide('anubis:32000/app:1', registriesOf({ 'anubis:32000': found() }))
     const elsewhere = await decide(
       'anubis:32000/app:1',
       registriesOf({ 'ghcr.io': found(digestB) }),
     )
     const nowhere = await decide('anubis:32000/app:1', registriesOf({}))
 
-    expect(there).toMatchObject({
+    expect(onMirror).toMatchObject({
       chosen: 'as it was',
       reason: 'original',
       outcomes: ['found', 'unasked', 'unasked'],
@@ -131,7 +134,7 @@ describe('the first candidate that is found', () => {
     })
   })
 
-  it('is asked for by digest when the pod names one', async () => {
+  it('probes by digest if the image has one', async () => {
     const registries = registriesOf({ 'anubis:32000': found() })
     const decision = await decide(`nginx:1@${digestA}`, registries, { pin: pinLatest })
 
@@ -140,8 +143,8 @@ describe('the first candidate that is found', () => {
   })
 })
 
-describe('order', () => {
-  it('is kept even if the first candidate answers last', async () => {
+describe('the order of candidates', () => {
+  it('is kept if the first candidate answers last', async () => {
     vi.useFakeTimers()
     try {
       const order: string[] = []
@@ -191,36 +194,39 @@ describe('order', () => {
   it.each([
     ['absent', failed('absent')],
     ['unreachable', failed('unreachable')],
-  ])('one that is %s behind a silent one does not hide the next', async (_, second) => {
-    const stop = new AbortController()
-    const hosts = ['silent.example', 'second.example', 'third.example', 'fourth.example']
-    const { dependencies, asked } = registriesOf({
-      'silent.example': silent,
-      'second.example': second,
-      'third.example': second,
-      'fourth.example': found(),
-    })
-    const queryManifest: typeof dependencies.queryManifest = (question, signal) => {
-      // The silent one is given up when the last one has been asked: without that there would be no end.
-      if (question.host === 'fourth.example') queueMicrotask(() => stop.abort())
-      return dependencies.queryManifest(question, signal)
-    }
-    const resolution = await resolve(
-      { ...dependencies, queryManifest },
-      {
-        table: tableOf(hosts, [
-          { name: 'r', images: ['quay.io/**'], try: hosts.map((host) => `${host}/{path}`) },
-        ]),
-        pin: pinNothing,
-      },
-      { reference: referenceOf('quay.io/x:1'), namespace: 'default', signal: stop.signal },
-    )
+  ])(
+    'does not stop at a candidate that is %s after one that does not answer',
+    async (_, second) => {
+      const stop = new AbortController()
+      const hosts = ['silent.example', 'second.example', 'third.example', 'fourth.example']
+      const { dependencies, asked } = registriesOf({
+        'silent.example': silent,
+        'second.example': second,
+        'third.example': second,
+        'fourth.example': found(),
+      })
+      const queryManifest: typeof dependencies.queryManifest = (question, signal) => {
+        // Gives up the silent registry when the last one was asked, or the test would not end.
+        if (question.host === 'fourth.example') queueMicrotask(() => stop.abort())
+        return dependencies.queryManifest(question, signal)
+      }
+      const resolution = await resolve(
+        { ...dependencies, queryManifest },
+        {
+          table: tableOf(hosts, [
+            { name: 'r', images: ['quay.io/**'], try: hosts.map((host) => `${host}/{path}`) },
+          ]),
+          pin: pinNothing,
+        },
+        { reference: referenceOf('quay.io/x:1'), namespace: 'default', signal: stop.signal },
+      )
 
-    expect(asked).toHaveLength(4)
-    expect(formatReference(resolution.chosen)).toBe('fourth.example/x:1')
-  })
+      expect(asked).toHaveLength(4)
+      expect(formatReference(resolution.chosen)).toBe('fourth.example/x:1')
+    },
+  )
 
-  it('a silent candidate costs its head start, not more, once it has failed', async () => {
+  it('costs one head start for each candidate that does not answer', async () => {
     vi.useFakeTimers()
     try {
       const stop = new AbortController()
@@ -263,17 +269,17 @@ describe('order', () => {
   })
 })
 
-describe('when nothing is found', () => {
+describe('if no candidate is found', () => {
   const row = { images: ['quay.io/**'], try: ['m.example/{path}', 'ghcr.io/acme/{path}'] }
 
-  it('the image stays', async () => {
+  it('the image stays unchanged', async () => {
     expect(await decide('quay.io/x:1', registriesOf({}), oneRow(row))).toMatchObject({
       chosen: 'as it was',
       reason: 'none-found',
     })
   })
 
-  it("`otherwise: first` takes the first mirror unproved, and never a stranger's copy", async () => {
+  it('`otherwise: first` takes the first mirror, and not an alternate', async () => {
     const decision = await decide(
       'quay.io/x:1',
       registriesOf({ 'm.example': failed('unreachable') }),
@@ -283,7 +289,7 @@ describe('when nothing is found', () => {
     expect(decision).toMatchObject({ chosen: 'm.example/x:1', reason: 'first-unproved' })
   })
 
-  it('`otherwise: deny` refuses', async () => {
+  it('`otherwise: deny` denies the pod', async () => {
     expect(
       await decide('quay.io/x:1', registriesOf({}), oneRow({ ...row, otherwise: 'deny' })),
     ).toMatchObject({ reason: 'row-denies' })
@@ -295,13 +301,13 @@ describe('pins', () => {
     ['nginx', `anubis:32000/library/nginx:latest@${digestA}`],
     ['nginx:latest', `anubis:32000/library/nginx:latest@${digestA}`],
     ['nginx:1.27', 'anubis:32000/library/nginx:1.27'],
-  ])('%s becomes %s', async (image, chosen) => {
+  ])('turn %s into %s', async (image, chosen) => {
     expect(
       (await decide(image, registriesOf({ 'anubis:32000': found() }), { pin: pinLatest })).chosen,
     ).toBe(chosen)
   })
 
-  it('follow the tag that the pod asks for, through the map of tags', async () => {
+  it('apply to the tag of the image before it is mapped', async () => {
     const decision = await decide(
       'freeipa/freeipa-server:latest',
       registriesOf({ 'localhost:5000': found() }),
@@ -311,7 +317,7 @@ describe('pins', () => {
     expect(decision.chosen).toBe(`localhost:5000/freeipa-server:almalinux-9@${digestA}`)
   })
 
-  it("come from the registry that is pulled from, the original's own as well", async () => {
+  it('have the digest of the registry that serves the image', async () => {
     const decision = await decide('nginx', registriesOf({ 'docker.io': found(digestB) }), {
       pin: pinLatest,
     })
@@ -322,7 +328,7 @@ describe('pins', () => {
     })
   })
 
-  it("are left off when the original's registry does not tell; the image runs all the same", async () => {
+  it('are left out if the registry does not return a digest', async () => {
     const decision = await decide(
       'nginx',
       registriesOf({ 'docker.io': failed('limited', '429') }),
@@ -336,7 +342,7 @@ describe('pins', () => {
     })
   })
 
-  it('refuse the pod only where the configuration says so', async () => {
+  it('deny the pod with `unresolved: deny` if there is no digest', async () => {
     const decision = await decide(
       'nginx',
       registriesOf({ 'docker.io': failed('limited', '429') }),
@@ -346,7 +352,7 @@ describe('pins', () => {
     expect(decision.reason).toBe('pin-denies')
   })
 
-  it('an image without a row where its registry is listed, and contact no other', async () => {
+  it('apply to an image without a row if its registry is listed', async () => {
     const listed = registriesOf({ 'quay.io': found() })
     const unlisted = registriesOf({ 'quay.io': found() }, { unlisted: ['quay.io'] })
 
@@ -358,8 +364,8 @@ describe('pins', () => {
   })
 })
 
-describe('a row that leaves images alone', () => {
-  it('takes the original, and asks nobody', async () => {
+describe('a row with only the original', () => {
+  it('takes the original without a probe', async () => {
     const registries = registriesOf({ 'm.example': found() }, { unlisted: ['ghcr.io'] })
     const table = tableOf(
       ['m.example'],
@@ -376,8 +382,8 @@ describe('a row that leaves images alone', () => {
   })
 })
 
-describe('hosts that only a pod names', () => {
-  it('are never asked', async () => {
+describe('hosts from the pod', () => {
+  it('are not contacted', async () => {
     const registries = registriesOf({}, { unlisted: ['169.254.169.254'] })
     const decision = await decide('169.254.169.254/latest/meta-data', registries, {
       ...oneRow({ images: ['**'], try: ['m.example/{host}/{path}', '{host}/{path}'] }),
@@ -390,7 +396,7 @@ describe('hosts that only a pod names', () => {
 })
 
 describe('a registry with probe: false', () => {
-  it('is taken unasked', async () => {
+  it('is taken without a probe', async () => {
     const registries = registriesOf({}, { trusted: ['anubis:32000'] })
 
     expect(await decide('nginx:1', registries)).toMatchObject({
@@ -401,33 +407,41 @@ describe('a registry with probe: false', () => {
   })
 })
 
-describe('alternates: digest (R-47)', () => {
+describe('alternates: digest', () => {
   const policy = oneRow({ images: ['quay.io/x'], try: ['ghcr.io/acme/x'], alternates: 'digest' })
 
   it.each([
     [
-      'the same',
+      'is taken with the digest of the original',
       { 'ghcr.io': found(digestA), 'quay.io': found(digestA) },
       `ghcr.io/acme/x:1@${digestA}`,
     ],
-    ['another', { 'ghcr.io': found(digestB), 'quay.io': found(digestA) }, 'as it was'],
-    ['not known', { 'ghcr.io': found(digestA), 'quay.io': failed('unreachable') }, 'as it was'],
     [
-      'known of an earlier day',
+      'is not taken with another digest',
+      { 'ghcr.io': found(digestB), 'quay.io': found(digestA) },
+      'as it was',
+    ],
+    [
+      'is not taken if the digest of the original is not known',
+      { 'ghcr.io': found(digestA), 'quay.io': failed('unreachable') },
+      'as it was',
+    ],
+    [
+      'is not taken by a stale digest',
       { 'ghcr.io': { ...failed('unreachable'), staleDigest: digestA }, 'quay.io': found(digestB) },
       'as it was',
     ],
-  ])('the copy serves what the original serves: %s', async (_, answers, chosen) => {
+  ])('the copy %s', async (_, answers, chosen) => {
     expect((await decide('quay.io/x:1', registriesOf(answers), policy)).chosen).toBe(chosen)
   })
 })
 
-describe('registries that are away', () => {
-  const away = { ...failed('unreachable'), staleDigest: digestA }
+describe('registries that are down', () => {
+  const down = { ...failed('unreachable'), staleDigest: digestA }
   const row = { images: ['quay.io/x'], try: ['m.example/x', 'n.example/x'] }
 
-  it('the candidate that was there last is taken before nothing is', async () => {
-    const registries = registriesOf({ 'm.example': failed('unreachable'), 'n.example': away })
+  it('cause the candidate with a stale digest to be taken', async () => {
+    const registries = registriesOf({ 'm.example': failed('unreachable'), 'n.example': down })
     const decision = await decide('quay.io/x:latest', registries, {
       ...oneRow(row, ['m.example', 'n.example']),
       pin: pinLatest,
@@ -436,8 +450,8 @@ describe('registries that are away', () => {
     expect(decision).toMatchObject({ chosen: `n.example/x:latest@${digestA}`, reason: 'last-seen' })
   })
 
-  it('but never before one that answers', async () => {
-    const registries = registriesOf({ 'm.example': away, 'n.example': found(digestB) })
+  it('do not take precedence over a candidate that is found', async () => {
+    const registries = registriesOf({ 'm.example': down, 'n.example': found(digestB) })
     const decision = await decide('quay.io/x:latest', registries, {
       ...oneRow(row, ['m.example', 'n.example']),
       pin: pinLatest,
@@ -446,10 +460,10 @@ describe('registries that are away', () => {
     expect(decision).toMatchObject({ chosen: `n.example/x:latest@${digestB}`, reason: 'found' })
   })
 
-  it('nor before the original, which is pinned as it was last seen', async () => {
+  it('do not take precedence over the original, which is pinned to its stale digest', async () => {
     const registries = registriesOf({
-      'anubis:32000': away,
-      'docker.io': { ...away, staleDigest: digestB },
+      'anubis:32000': down,
+      'docker.io': { ...down, staleDigest: digestB },
     })
     const decision = await decide('nginx', registries, { pin: pinLatest })
 
@@ -460,8 +474,8 @@ describe('registries that are away', () => {
   })
 })
 
-describe('the host that a pod names', () => {
-  it('stays in a pin, because the pod may have a secret for it', async () => {
+describe('the host of the original', () => {
+  it('stays as the pod names it when the image is pinned', async () => {
     const decision = await decide(
       'registry-1.docker.io/acme/app',
       registriesOf({ 'docker.io': found() }),
@@ -472,8 +486,8 @@ describe('the host that a pod names', () => {
   })
 })
 
-describe('without asking', () => {
-  it('every outcome is `unasked` and the first candidate is what would be chosen', () => {
+describe('resolveWithoutProbing', () => {
+  it('takes the first candidate, with the outcome `unasked` for all', () => {
     const resolution = resolveWithoutProbing(
       { table: anubis, pin: pinLatest },
       { reference: referenceOf('nginx'), namespace: 'default' },
@@ -486,9 +500,42 @@ describe('without asking', () => {
       false,
     ])
   })
+
+  it('keeps the host that the pod names for the original, as `resolve` does', () => {
+    const policy = { ...oneRow({ images: ['docker.io/**'], try: ['docker.io/{path}'] }) }
+    const { chosen } = resolveWithoutProbing(
+      { table: anubis, pin: pinNothing, ...policy },
+      { reference: referenceOf('registry-1.docker.io/acme/app:1'), namespace: 'default' },
+    )
+
+    expect(formatReference(chosen)).toBe('registry-1.docker.io/acme/app:1')
+  })
+
+  it('has no steps and no missing pin for an image without a row', () => {
+    const resolution = resolveWithoutProbing(
+      { table: anubis, pin: { ...pinLatest, unresolved: 'deny' } },
+      { reference: referenceOf('quay.io/x'), namespace: 'default' },
+    )
+
+    expect(resolution).toMatchObject({
+      steps: [],
+      changed: false,
+      unpinned: null,
+      reason: 'no-row',
+    })
+  })
+
+  it('pins an image without a row to its locked digest', () => {
+    const { chosen, pinned } = resolveWithoutProbing(
+      { table: anubis, pin: { ...pinNothing, locked: () => digestA } },
+      { reference: referenceOf('quay.io/x'), namespace: 'default' },
+    )
+
+    expect([formatReference(chosen), pinned]).toEqual([`quay.io/x:latest@${digestA}`, true])
+  })
 })
 
-describe('what a person is told', () => {
+describe('describeResolution', () => {
   it.each([
     ['nginx:1', { 'anubis:32000': found() }, 'found on anubis:32000'],
     [
@@ -497,7 +544,7 @@ describe('what a person is told', () => {
       'anubis:32000 absent (404 MANIFEST_UNKNOWN); the original on docker.io',
     ],
     ['quay.io/x:1', {}, 'no row matches; image unchanged'],
-  ])('%s: %j', async (image, answers, text) => {
+  ])('describes %s with %j', async (image, answers, text) => {
     expect(describeResolution((await decide(image, registriesOf(answers))).resolution)).toBe(text)
   })
 })

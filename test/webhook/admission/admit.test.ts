@@ -17,7 +17,13 @@ import { compilePattern } from '../../../src/decision/fallback/image-pattern.ts'
 import { applyPatch } from '../../../src/decision/pod/patch.ts'
 import { findSites } from '../../../src/decision/pod/sites.ts'
 import { member } from '../../../src/json/json.ts'
-import { digestA, failed, found, type Registries, registriesOf } from '../../support/questions.ts'
+import {
+  digestA,
+  failed,
+  found,
+  type Registries,
+  registriesOf,
+} from '../../support/manifest-answers.ts'
 import { podOf, requestOf } from '../../support/reviews.ts'
 import { anubis, tableOf } from '../../support/tables.ts'
 

@@ -1,3 +1,4 @@
+/** Registries for tests: a fixed answer for each image. */
 import type { QueryManifest } from '../../src/decision/resolve/manifest-cache.ts'
 import type {
   ManifestAnswer,
@@ -20,28 +21,28 @@ export function failed(
   return { outcome, detail }
 }
 
-/** Never answers; gives up when the caller does. */
+/** In place of an answer: the registry does not answer until the caller gives up. */
 export const silent = 'silent'
 
 export interface Registries {
   readonly dependencies: ResolveDependencies
-  /** What was asked, in order: `host/repository:reference`. */
+  /** The queries in order, as `host/repository:reference`. */
   readonly asked: string[]
 }
 
 /**
- * Registries as a map from `host/repository:reference`, or from a host alone, to an answer. What is not in the map is
- * absent; hosts in `unlisted` are not known to the configuration.
+ * Returns registries with these answers, by `host/repository:reference` or by host. Other images are absent. The config
+ * does not list the hosts in `unlisted`, and has `probe: false` for those in `trusted`.
  */
 export function registriesOf(
   answers: Readonly<Record<string, ManifestAnswer | typeof silent>>,
   options: { readonly unlisted?: readonly string[]; readonly trusted?: readonly string[] } = {},
 ): Registries {
   const asked: string[] = []
-  const queryManifest: QueryManifest = (question, signal) => {
-    const name = nameOf(question)
+  const queryManifest: QueryManifest = (query, signal) => {
+    const name = nameOf(query)
     asked.push(name)
-    const answer = answers[name] ?? answers[question.host] ?? failed('absent', '404')
+    const answer = answers[name] ?? answers[query.host] ?? failed('absent', '404')
     if (answer !== silent) return Promise.resolve(answer)
     return new Promise((resolve) => {
       const giveUp = () => resolve(failed('timeout', 'no answer in time'))
