@@ -1,19 +1,19 @@
-// How often `berth diagnose --message` is right on the corpus: a line for each rule, the open and the held-out part apart.
+// Prints how many messages of the corpus `berth diagnose --message` classifies correctly, for each part and each rule.
 import { classify } from '../src/diagnose/rules/classify.ts'
-import { fixtures } from '../test/support/diagnose-corpus.ts'
+import { corpusParts, readCorpus } from '../test/support/diagnose-corpus.ts'
 
-for (const part of ['open', 'held-out'] as const) {
-  const all = fixtures(part)
-  const judged = all.map((each) => ({ ...each, found: classify(each.message).rule.id }))
-  const right = judged.filter(({ rule, found }) => rule === found)
-  console.log(
-    `${part}: ${right.length} of ${all.length} right (${((100 * right.length) / all.length).toFixed(1)} %)`,
-  )
-  for (const rule of [...new Set(all.map((each) => each.rule))].sort()) {
-    const of = judged.filter((each) => each.rule === rule)
-    const wrong = of.filter(({ found }) => found !== rule).map(({ found }) => found)
-    console.log(
-      `  ${rule}  ${of.length - wrong.length}/${of.length}${wrong.length === 0 ? '' : `  taken for ${wrong.join(', ')}`}`,
-    )
+for (const part of corpusParts) {
+  const results = readCorpus(part).map(({ message, rule }) => ({
+    expected: rule,
+    actual: classify(message).rule.id as string,
+  }))
+  const correct = results.filter(({ expected, actual }) => expected === actual).length
+  const percent = ((100 * correct) / results.length).toFixed(1)
+  console.log(`${part}: ${correct} of ${results.length} right (${percent} %)`)
+  for (const rule of [...new Set(results.map(({ expected }) => expected))].sort()) {
+    const ofRule = results.filter(({ expected }) => expected === rule)
+    const wrong = ofRule.flatMap(({ actual }) => (actual === rule ? [] : [actual]))
+    const mistakes = wrong.length === 0 ? '' : `  taken for ${wrong.join(', ')}`
+    console.log(`  ${rule}  ${ofRule.length - wrong.length}/${ofRule.length}${mistakes}`)
   }
 }

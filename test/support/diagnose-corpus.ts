@@ -1,8 +1,8 @@
-/** Messages of real pulls that failed, each with where it was published and what it means (test/fixtures/diagnose). */
+/** Reads the corpus of pull failures: real messages, each with its public source and its rule (test/fixtures/diagnose). */
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 
-export interface Fixture {
+export interface CorpusMessage {
   readonly message: string
   readonly source: string
   readonly rule: string
@@ -10,15 +10,16 @@ export interface Fixture {
   readonly certainty: string
 }
 
-export type Part = 'open' | 'held-out'
+export const corpusParts = ['open', 'held-out'] as const
+export type CorpusPart = (typeof corpusParts)[number]
 
-export function fixtures(part: Part): Fixture[] {
+export function readCorpus(part: CorpusPart): CorpusMessage[] {
   const url = new URL(`../fixtures/diagnose/${part}.json`, import.meta.url)
-  return JSON.parse(readFileSync(url, 'utf8')) as Fixture[]
+  return JSON.parse(readFileSync(url, 'utf8')) as CorpusMessage[]
 }
 
-/** One third is held out, chosen by the message itself: rules are not written for it. */
-export function partOf(message: string): Part {
+/** Returns the part of a message. A hash of the message holds one third out, for which no rules are written. */
+export function partOf(message: string): CorpusPart {
   const digest = createHash('sha256').update(message).digest()
   return digest.readUInt32BE() % 3 === 0 ? 'held-out' : 'open'
 }

@@ -1,11 +1,11 @@
-/** Which pods `pod/NAME`, `deployment/NAME` and the like mean, as kubectl reads them. */
+/** Selects the pods that `pod/NAME`, `deployment/NAME` and the like mean to kubectl. */
 import { BerthError } from '../../errors.ts'
 import type { KubeApi } from '../../kube/api-client.ts'
 import type { KubeObject } from '../../kube/object.ts'
 import { matchesSelector, parseLabelSelector } from '../../decision/labels/label-selector.ts'
 import { member } from '../../json/json.ts'
 
-/** Kinds with a selector, by the names that kubectl knows them under. */
+/** Kinds with a pod selector, by each name that kubectl accepts. */
 const workloads: Readonly<
   Record<string, { readonly apiVersion: string; readonly resource: string }>
 > = Object.fromEntries(
@@ -20,18 +20,20 @@ const workloads: Readonly<
   ),
 )
 
-/** Tells whether a pod is one of them; every pod is when there are no names. Throws `usage`, and KubeError. */
+/** Returns a predicate for the named pods; without names, for every pod. Throws `usage` for an unknown kind or object, and KubeError. */
 export async function podFilter(
   api: KubeApi,
   namespace: string | undefined,
   names: readonly string[],
 ): Promise<(pod: KubeObject) => boolean> {
   if (names.length === 0) return () => true
-  const tests = await Promise.all(names.map((name) => podTest(api, namespace ?? 'default', name)))
-  return (pod) => tests.some((test) => test(pod))
+  const predicates = await Promise.all(
+    names.map((name) => podPredicate(api, namespace ?? 'default', name)),
+  )
+  return (pod) => predicates.some((isSelected) => isSelected(pod))
 }
 
-async function podTest(
+async function podPredicate(
   api: KubeApi,
   namespace: string,
   target: string,

@@ -7,7 +7,7 @@ const missing =
   'Failed to pull image "r.example/a:1": rpc error: code = Unknown desc = Error response from daemon: manifest for r.example/a:1 not found: manifest unknown: manifest unknown'
 
 describe('berth diagnose --message', () => {
-  it('tells the cause, how sure it is, and the fix', async () => {
+  it('prints the cause, its certainty and the fix', async () => {
     const { code, stdout } = await berth(['diagnose', '--message', missing])
 
     expect(code).toBe(0)
@@ -22,7 +22,7 @@ describe('berth diagnose --message', () => {
     )
   })
 
-  it('-o json gives an array, one element for each line of standard input, in order', async () => {
+  it('prints an array with one element for each line of standard input with -o json', async () => {
     const lines = [missing, '', 'toomanyrequests: retry-after: 1ms', 'pull access denied']
     const { code, stdout } = await berth(
       ['diagnose', '--message', '-', '-o', 'json'],
@@ -56,14 +56,14 @@ describe('berth diagnose --message', () => {
     ])
   })
 
-  it('-o yaml gives the same', async () => {
+  it('prints the same with -o yaml', async () => {
     const json = await berth(['diagnose', '--message', missing, '-o', 'json'])
     const yaml = await berth(['diagnose', '--message', missing, '-o', 'yaml'])
 
     expect(parse(yaml.stdout)).toEqual(JSON.parse(json.stdout))
   })
 
-  it('says what docs/diagnose.md shows', async () => {
+  it('prints what docs/diagnose.md shows', async () => {
     const page = readFileSync(new URL('../../../docs/diagnose.md', import.meta.url), 'utf8')
     const [, message = '', shown] =
       /^\$ berth diagnose --message '([^']+)'\n([^]*?)```$/m.exec(page) ?? []
@@ -71,10 +71,23 @@ describe('berth diagnose --message', () => {
     expect((await berth(['diagnose', '--message', message])).stdout).toBe(shown)
   })
 
-  it('asks no cluster', async () => {
+  it('rejects pods, because it connects to no cluster', async () => {
     const { code, stderr } = await berth(['diagnose', 'pod/web', '--message', missing])
 
     expect(code).toBe(2)
     expect(stderr).toContain('--message asks no cluster for pod/web')
+  })
+})
+
+describe('berth diagnose --fix', () => {
+  it.each([
+    [['--yes'], '--yes says how --fix works'],
+    [['--fix', '--secret', 'pull'], 'write NAMESPACE/NAME'],
+    [['--fix', '--message', 'x'], '--fix needs a cluster'],
+  ])('rejects %j', async (args, said) => {
+    const { code, stderr } = await berth(['diagnose', ...args])
+
+    expect(code).toBe(2)
+    expect(stderr).toContain(said)
   })
 })

@@ -5,7 +5,7 @@ import type { KubeApi } from '../../../src/kube/api-client.ts'
 import { KubeError } from '../../../src/kube/error.ts'
 import type { KubeObject, ResourceRef } from '../../../src/kube/object.ts'
 
-/** An API server of a few objects; a secret called `forbidden` may not be read. */
+/** A fake API server with a few objects; a secret called `forbidden` cannot be read. */
 function clusterOf(objects: readonly (KubeObject & { resource: string })[]): {
   api: KubeApi
   asked: string[]
@@ -84,21 +84,21 @@ async function diagnose(
   objects: Parameters<typeof clusterOf>[0],
 ): Promise<{ found: PullFinding[]; asked: string[] }> {
   const { api, asked } = clusterOf(objects)
-  const judged = await diagnoseCluster(api, { namespace: 'team', includes: () => true })
-  const found = findings(judged)
+  const diagnosed = await diagnoseCluster(api, { namespace: 'team', includes: () => true })
+  const found = findings(diagnosed)
   expect(JSON.stringify(found)).not.toContain('CANARY')
   return { found, asked }
 }
 
-async function only(objects: Parameters<typeof clusterOf>[0]): Promise<PullFinding> {
+async function onlyFinding(objects: Parameters<typeof clusterOf>[0]): Promise<PullFinding> {
   const { found } = await diagnose(objects)
   expect(found).toHaveLength(1)
   return found[0] as PullFinding
 }
 
-describe('a registry that gives nothing to strangers', () => {
-  it('a key that the kubelet never uses for Docker Hub is the cause, and the right key is in the fix', async () => {
-    const found = await only([
+describe('a registry that refuses anonymous requests', () => {
+  it('reports a key that the kubelet never uses for Docker Hub, and the right key in the fix', async () => {
+    const found = await onlyFinding([
       pod({ secrets: ['hub'] }),
       secret('hub', { 'registry-1.docker.io': { auth } }),
     ])
@@ -107,8 +107,8 @@ describe('a registry that gives nothing to strangers', () => {
     expect(found.commands[0]).toContain('--docker-server=https://index.docker.io/v1/')
   })
 
-  it('without a secret for it the message stays ambiguous, and the node is named as what was not seen', async () => {
-    const found = await only([
+  it('stays ambiguous without a secret for it, and lists the node as not seen', async () => {
+    const found = await onlyFinding([
       pod({ secrets: ['other'] }),
       secret('other', { 'ghcr.io': { auth } }),
     ])
@@ -121,15 +121,15 @@ describe('a registry that gives nothing to strangers', () => {
     })
   })
 
-  it('a secret that is not there', async () => {
-    const found = await only([pod({ secrets: ['gone'] })])
+  it('reports a secret that does not exist', async () => {
+    const found = await onlyFinding([pod({ secrets: ['gone'] })])
 
     expect(found).toMatchObject({ rule: 'D05', secrets: ['gone'] })
     expect(found.commands[0]).toContain('create secret docker-registry gone -n team')
   })
 
-  it('a secret of a type that the kubelet does not read', async () => {
-    const found = await only([
+  it('reports a secret of a type that the kubelet does not read', async () => {
+    const found = await onlyFinding([
       pod({ secrets: ['opaque'] }),
       secret('opaque', { 'index.docker.io': { auth } }, 'Opaque'),
     ])
@@ -141,8 +141,8 @@ describe('a registry that gives nothing to strangers', () => {
     })
   })
 
-  it('an entry without user and password', async () => {
-    const found = await only([
+  it('reports an entry without user and password', async () => {
+    const found = await onlyFinding([
       pod({ secrets: ['desktop'] }),
       secret('desktop', { 'https://index.docker.io/v1/': {} }),
     ])
@@ -150,8 +150,8 @@ describe('a registry that gives nothing to strangers', () => {
     expect(found).toMatchObject({ rule: 'D09', secrets: ['desktop'] })
   })
 
-  it('a service account that has had the secret only since the pod was made', async () => {
-    const found = await only([
+  it('reports a service account that got the secret after the pod was created', async () => {
+    const found = await onlyFinding([
       pod({}),
       {
         resource: 'serviceaccounts',
@@ -163,8 +163,8 @@ describe('a registry that gives nothing to strangers', () => {
     expect(found).toMatchObject({ rule: 'D08', secrets: ['later'] })
   })
 
-  it('a role for containers is not one for pulls', async () => {
-    const found = await only([
+  it('does not report a role for containers as the cause', async () => {
+    const found = await onlyFinding([
       pod({}),
       {
         resource: 'serviceaccounts',
@@ -182,8 +182,8 @@ describe('a registry that gives nothing to strangers', () => {
     )
   })
 
-  it('a secret that may not be read is said to be missing from the evidence', async () => {
-    const found = await only([pod({ secrets: ['forbidden'] })])
+  it('lists a secret that cannot be read as missing evidence', async () => {
+    const found = await onlyFinding([pod({ secrets: ['forbidden'] })])
 
     expect(found.missing.join()).toContain('you may not read a pull secret')
   })
@@ -193,9 +193,9 @@ describe('a registry that refuses a credential', () => {
   const refused = (image: string) =>
     `failed to resolve reference "${image}": failed to authorize: failed to fetch oauth token: unexpected status: 401 Unauthorized`
 
-  it('the secret and its key are named', async () => {
+  it('reports the secret and its key', async () => {
     const image = 'r.example:5000/app:1'
-    const found = await only([
+    const found = await onlyFinding([
       pod({ image, message: refused(image), secrets: ['stale'] }),
       secret('stale', { 'r.example:5000': { auth } }),
     ])
@@ -208,9 +208,9 @@ describe('a registry that refuses a credential', () => {
     expect(found.commands[0]).toContain('kubectl apply -f -')
   })
 
-  it('a secret with other keys is not written anew', async () => {
+  it('suggests no replacement of a secret with other keys', async () => {
     const image = 'r.example:5000/app:1'
-    const found = await only([
+    const found = await onlyFinding([
       pod({ image, message: refused(image), secrets: ['stale'] }),
       secret('stale', { 'r.example:5000': { auth }, 'ghcr.io': { auth } }),
     ])
@@ -219,9 +219,9 @@ describe('a registry that refuses a credential', () => {
   })
 })
 
-describe('what the state itself proves', () => {
-  it('an undecodable entry of any pull secret fails all images of the pod', async () => {
-    const found = await only([
+describe('causes that objects prove', () => {
+  it('include an undecodable entry of any pull secret of the pod', async () => {
+    const found = await onlyFinding([
       pod({
         message: 'unable to parse auth field, must be formatted as base64(username:password)',
         secrets: ['broken'],
@@ -233,8 +233,8 @@ describe('what the state itself proves', () => {
     expect(found.evidence.map(({ says }) => says).join()).toContain('secret broken, key ghcr.io')
   })
 
-  it('an invalid name', async () => {
-    const found = await only([
+  it('include an invalid image name', async () => {
+    const found = await onlyFinding([
       pod({ image: 'acme/App', reason: 'InvalidImageName', message: 'invalid reference format' }),
     ])
 
@@ -242,12 +242,12 @@ describe('what the state itself proves', () => {
   })
 })
 
-describe('what the node says of itself', () => {
+describe('the Node object', () => {
   const node = (status: object) =>
     ({ resource: 'nodes', metadata: { name: 'n1' }, status }) as KubeObject & { resource: string }
 
-  it('proves that its disk is full', async () => {
-    const found = await only([
+  it('proves a full disk', async () => {
+    const found = await onlyFinding([
       pod({ node: 'n1', message: 'write /var/lib/containerd/x: no space left on device' }),
       node({ conditions: [{ type: 'DiskPressure', status: 'True', message: 'full' }] }),
     ])
@@ -260,8 +260,8 @@ describe('what the node says of itself', () => {
   it.each([
     [[], 'n1 does not report the image'],
     [[{ names: ['acme/app:1'] }], 'it was pulled with a credential that this pod does not have'],
-  ])('proves why an image is not pulled under the policy Never: %o', async (images, says) => {
-    const found = await only([
+  ])('proves why an image is not pulled with the policy Never: %o', async (images, says) => {
+    const found = await onlyFinding([
       pod({
         node: 'n1',
         reason: 'ErrImageNeverPull',
@@ -275,11 +275,11 @@ describe('what the node says of itself', () => {
   })
 })
 
-it('a token that has ended by the annotation of its secret is proved to be the cause', async () => {
+it('a token that has expired by its annotation is proved to be the cause', async () => {
   const host = '818140567777.dkr.ecr.us-east-1.amazonaws.com'
   const ended = secret('ecr', { [host]: { auth } })
   const annotations = { 'berth.dev/expires-at': '2026-01-01T00:00:00Z' }
-  const found = await only([
+  const found = await onlyFinding([
     pod({
       image: `${host}/app:1`,
       message: `failed to resolve reference "${host}/app:1": unexpected status from HEAD request: 401 Unauthorized`,
@@ -291,7 +291,7 @@ it('a token that has ended by the annotation of its secret is proved to be the c
   expect(found).toMatchObject({ rule: 'D21', certainty: 'proved', secrets: ['ecr'] })
 })
 
-describe('where the message stands', () => {
+describe('the message', () => {
   const event = (name: string, message: string, reason = 'Failed') => ({
     resource: 'events',
     metadata: { name: 'e', namespace: 'team' },
@@ -301,8 +301,8 @@ describe('where the message stands', () => {
     lastTimestamp: '2026-01-01T00:00:00Z',
   })
 
-  it('an old kubelet tells the cause in an event alone', async () => {
-    const found = await only([
+  it('comes from an event if the kubelet is old', async () => {
+    const found = await onlyFinding([
       pod({ reason: 'ImagePullBackOff', message: 'Back-off pulling image "acme/app:1"' }),
       event(
         'web-0',
@@ -313,20 +313,20 @@ describe('where the message stands', () => {
     expect(found.rule).toBe('D35')
   })
 
-  it("the kubelet's own limit does not hide what an earlier pull met", async () => {
+  it("comes from an earlier event if the status has the kubelet's rate limit", async () => {
     const limited = pod({ message: 'pull QPS exceeded' })
     const earlier = event(
       'web-0',
       'Failed to pull image "acme/app:1": no match for platform in manifest',
     )
 
-    expect((await only([limited, earlier])).rule).toBe('D35')
-    expect((await only([limited])).rule).toBe('D14')
+    expect((await onlyFinding([limited, earlier])).rule).toBe('D35')
+    expect((await onlyFinding([limited])).rule).toBe('D14')
   })
 
-  it('a sandbox that cannot be made is in an event alone', async () => {
+  it('comes from an event for the image of the pod sandbox', async () => {
     const creating = pod({ reason: 'ContainerCreating', message: '' })
-    const found = await only([
+    const found = await onlyFinding([
       creating,
       event(
         'web-0',
@@ -338,7 +338,7 @@ describe('where the message stands', () => {
     expect(found.rule).toBe('D13')
   })
 
-  it('a pod that runs is no finding', async () => {
+  it('does not exist for a running pod', async () => {
     const running = pod({ reason: 'ContainerCreating', message: '' })
 
     expect((await diagnose([running])).found).toEqual([])
@@ -351,7 +351,7 @@ describe('many pods', () => {
   )
   const hub = secret('hub', { 'registry-1.docker.io': { auth } })
 
-  it('with one cause are one finding, and each secret is read once', async () => {
+  it('with one cause are one finding, and each object is read once', async () => {
     const { found, asked } = await diagnose([...many, hub])
 
     expect(found).toHaveLength(1)
@@ -359,7 +359,7 @@ describe('many pods', () => {
     expect(asked.toSorted()).toEqual(['events', 'pods', 'secrets/hub', 'serviceaccounts/runner'])
   })
 
-  it('in another order give the same bytes', async () => {
+  it('give the same bytes in another order', async () => {
     const some = many.slice(0, 100)
     const one = await diagnose([...some, hub])
     const other = await diagnose([hub, ...some.toReversed()])
@@ -368,13 +368,13 @@ describe('many pods', () => {
   })
 })
 
-describe('a 401 that containerd words like a token that was not taken', () => {
+describe('a 401 of containerd that reads like a rejected token', () => {
   const image = 'r.example:5000/app:1'
   const message =
     'pulling from host r.example:5000 failed with status code [manifests 1]: 401 Unauthorized'
 
-  it('with a credential that was tried: it is refused', async () => {
-    const found = await only([
+  it('is a refused credential if one was sent', async () => {
+    const found = await onlyFinding([
       pod({ image, message, secrets: ['stale'] }),
       secret('stale', { 'r.example:5000': { auth } }),
     ])
@@ -382,15 +382,15 @@ describe('a 401 that containerd words like a token that was not taken', () => {
     expect(found).toMatchObject({ rule: 'D25', certainty: 'likely', secrets: ['stale'] })
   })
 
-  it('without one: none was sent', async () => {
-    expect(await only([pod({ image, message })])).toMatchObject({
+  it('is a missing credential if none was sent', async () => {
+    expect(await onlyFinding([pod({ image, message })])).toMatchObject({
       rule: 'D22',
       certainty: 'likely',
     })
   })
 
-  it('without one, because the secret has another port', async () => {
-    const found = await only([
+  it('is a wrong key if the secret has another port', async () => {
+    const found = await onlyFinding([
       pod({ image, message, secrets: ['hosted'] }),
       secret('hosted', { 'r.example': { auth } }),
     ])
@@ -402,8 +402,8 @@ describe('a 401 that containerd words like a token that was not taken', () => {
   })
 })
 
-it('the kubelet puts what fails before a pull into the reason itself', async () => {
-  const found = await only([
+it('an error before the pull is read from the reason, where the kubelet puts it', async () => {
+  const found = await onlyFinding([
     pod({
       reason: 'unable to parse auth field, must be formatted as base64(username:password)',
       message: '',

@@ -92,7 +92,7 @@ const annotated = (why: string) =>
     },
   })
 
-describe('what the table has, and why the pod has not got it', () => {
+describe('the fallback check', () => {
   it.each<[string, Case, string]>([
     [
       'the namespace opts out',
@@ -131,14 +131,14 @@ describe('what the table has, and why the pod has not got it', () => {
       'Berth decided: mirror.example absent (404)',
     ],
     ['mode: observe', { config: 'mode: observe' }, 'mode: observe'],
-  ])('%s', async (_, settings, why) => {
-    const [would, whyNot] = await check(settings)
+  ])('names the better image and why it is not used: %s', async (_, settings, why) => {
+    const [better, whyNotUsed] = await check(settings)
 
-    expect(would).toBe('row hub would use mirror.example/team/app:1: not probed (--no-probe)')
-    expect(whyNot).toContain(why)
+    expect(better).toBe('row hub would use mirror.example/team/app:1: not probed (--no-probe)')
+    expect(whyNotUsed).toContain(why)
   })
 
-  it('no row is for it', async () => {
+  it('says that no row matches', async () => {
     expect(await check({ asked: 'quay.io/team/app:1' })).toEqual([
       'no row of the table matches quay.io/team/app:1; a row with a mirror before its registry would avoid this failure',
     ])

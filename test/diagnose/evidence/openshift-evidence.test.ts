@@ -25,12 +25,12 @@ function pool(name: string, conditions: object[]): StoredObject {
   } as StoredObject
 }
 
-describe("OpenShift's own credentials", () => {
-  it('are not looked for on another cluster', async () => {
+describe('openShiftFacts', () => {
+  it('returns null on another cluster', async () => {
     expect(await openShiftFacts(apiOf([globalSecret([])]), image)).toBeNull()
   })
 
-  it('that have the registry have not reached the nodes: pools that are behind are named, hosts are told, and no password', async () => {
+  it('names outdated pools and the hosts of the global pull secret, but no password', async () => {
     const facts = await openShiftFacts(
       apiOf(
         [
@@ -56,14 +56,14 @@ describe("OpenShift's own credentials", () => {
     expect(facts?.credentials).toHaveLength(1)
   })
 
-  it('that lack the registry are where to add it', async () => {
+  it('suggests the global pull secret if it has no entry for the registry', async () => {
     const facts = await openShiftFacts(apiOf([globalSecret(['quay.io'])], groups), image)
 
     expect(facts?.fix).toContain('add registry.redhat.io to the global pull secret')
     expect(facts?.credentials).toEqual([])
   })
 
-  it('that may not be read are said to be so', async () => {
+  it('says that the global pull secret cannot be read', async () => {
     const secret = globalSecret(['quay.io'], { 'test/forbidden': 'true' })
     const facts = await openShiftFacts(apiOf([secret], groups), image)
 
@@ -71,7 +71,7 @@ describe("OpenShift's own credentials", () => {
     expect(facts?.evidence[0]?.says).toContain('you may not read the global pull secret')
   })
 
-  it('do not matter where a mirror set sends the nodes elsewhere, which is told', async () => {
+  it('names the mirror set for the image', async () => {
     const set = {
       resource: 'imagetagmirrorsets',
       metadata: { name: 'redhat' },

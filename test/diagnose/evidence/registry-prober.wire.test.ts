@@ -1,4 +1,4 @@
-/** Probes against registries that answer as the well-known ones do, and the verdicts that come of it. */
+/** Probes of registries that answer like well-known ones, and the resulting verdicts. */
 import { createServer } from 'node:net'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
@@ -75,24 +75,28 @@ const denied =
   'failed to resolve reference "r.example/team/app:1": pull access denied, repository does not exist or may require authorization: server message: insufficient_scope: authorization failed'
 const absent = 'failed to resolve reference "r.example/team/app:1": r.example/team/app:1: not found'
 
-/** Asks for r.example/team/app:1, with what is under its name, and judges. */
+/** Probes r.example/team/app:1 at the given registry, and applies the report. */
 async function diagnose(
   message: string,
   registry: FakeRegistry,
   { credentials = [], own = [] }: { credentials?: ProbeCredential[]; own?: ProbeCredential[] } = {},
-): Promise<{ verdict: PullVerdict; seen: ProbeReport }> {
+): Promise<{ verdict: PullVerdict; report: ProbeReport }> {
   const settings = registryAt(registry.url, { host: 'r.example', allowPlainHttpAuth: true })
   const prober = proberFor({ settings: [settings], own })
-  const said = diagnoseMessage(message, null)
-  const seen = await prober.probe(referenceOf('r.example/team/app:1'), said.rule, credentials)
-  if (seen === null) throw new Error('nothing was asked')
-  const verdict = applyProbe(said, seen)
+  const fromMessage = diagnoseMessage(message, null)
+  const report = await prober.probe(
+    referenceOf('r.example/team/app:1'),
+    fromMessage.rule,
+    credentials,
+  )
+  if (report === null) throw new Error('nothing was probed')
+  const verdict = applyProbe(fromMessage, report)
   expect(JSON.stringify(verdict)).not.toContain('CANARY')
-  return { verdict, seen }
+  return { verdict, report }
 }
 
 describe('private or missing', () => {
-  it('a registry that gives a token to anybody and then says 404 has no such tag; only near ones that are there are told', async () => {
+  it('proves a missing tag by a 404 to an anonymous token, and suggests only tags that exist', async () => {
     const registry = await start({ auth: { kind: 'bearer' } })
     registry.addManifest({ repository: 'team/app', tag: '1.0' })
     registry.behave(({ path }) =>
@@ -113,7 +117,7 @@ describe('private or missing', () => {
     ).toBe(true)
   })
 
-  it('without a list of tags there is no such repository', async () => {
+  it('proves a missing repository if there is no list of tags', async () => {
     const registry = await start()
 
     expect((await diagnose(absent, registry)).verdict).toMatchObject({
@@ -122,7 +126,7 @@ describe('private or missing', () => {
     })
   })
 
-  it('one that answers 401 to strangers leaves it open, and says what would tell', async () => {
+  it('stays ambiguous after an anonymous 401, and says which credential would decide', async () => {
     const registry = await start({ auth: { kind: 'bearer', users: { puller: 'CANARY' } } })
 
     const { verdict } = await diagnose(denied, registry)
@@ -131,7 +135,7 @@ describe('private or missing', () => {
     expect(verdict.missing.join()).toContain('a credential that may read the repository')
   })
 
-  it('a credential with rights that is told 404 proves that it is missing', async () => {
+  it('proves a missing tag by a 404 to an accepted credential', async () => {
     const registry = await start({ auth: { kind: 'basic', users: { puller: 'CANARY' } } })
     registry.behave(({ path }) =>
       path.includes('/tags/list') ? { status: 200, body: '{"tags":["2"]}' } : null,
@@ -142,7 +146,7 @@ describe('private or missing', () => {
     expect(verdict).toMatchObject({ rule: { id: 'D37' }, certainty: 'proved', secrets: [] })
   })
 
-  it("one of Berth's own that gets it proves that it is private, and that the pod has nothing for it", async () => {
+  it("proves a missing credential by a 200 to Berth's own credential", async () => {
     const registry = await start({ auth: { kind: 'bearer', users: { puller: 'CANARY' } } })
     registry.addManifest({ repository: 'team/app', tag: '1' })
 
@@ -153,7 +157,7 @@ describe('private or missing', () => {
     expect(verdict).toMatchObject({ rule: { id: 'D22' }, certainty: 'proved' })
   })
 
-  it('a credential that the registry refuses is named', async () => {
+  it('names a credential that the registry refuses', async () => {
     const registry = await start({ auth: { kind: 'bearer', users: { puller: 'CANARY' } } })
     const stale = credential('puller', 'CANARY-old')
 
@@ -166,7 +170,7 @@ describe('private or missing', () => {
     })
   })
 
-  it('a stale credential for a public image is to be taken away', async () => {
+  it('suggests to remove a stale credential from a public image', async () => {
     const registry = await start({ auth: { kind: 'bearer', users: {}, anonymous: true } })
     registry.addManifest({ repository: 'team/app', tag: '1' })
 
@@ -176,7 +180,7 @@ describe('private or missing', () => {
     expect(verdict.fix).toContain('the image is public')
   })
 
-  it('an image that is there, seen from here, speaks against the message', async () => {
+  it('becomes ambiguous if the image exists', async () => {
     const registry = await start()
     registry.addManifest({ repository: 'team/app', tag: '1' })
 
@@ -187,7 +191,7 @@ describe('private or missing', () => {
   })
 })
 
-it('what keeps Berth from a credential of its own is told: for ECR that is the link of the chain that is broken', async () => {
+it("reports why Berth's own credential is not available, for ECR with the broken role of the chain", async () => {
   const registry = await start({ auth: { kind: 'basic', users: {} } })
   const settings = registryAt(registry.url, { host: 'r.example' })
   const broken = new BerthError('credentials-invalid', 'role B may not be assumed by role A')
@@ -198,32 +202,32 @@ it('what keeps Berth from a credential of its own is told: for ECR that is the l
   })
   closing.push(() => prober.close())
 
-  const seen = await prober.probe(
+  const report = await prober.probe(
     referenceOf('r.example/team/app:1'),
     ruleByCause('no-credential'),
     [],
   )
 
-  expect(seen?.attempts.map(({ source, outcome }) => `${source}: ${outcome}`)).toEqual([
+  expect(report?.attempts.map(({ source, outcome }) => `${source}: ${outcome}`)).toEqual([
     'anonymous: refused',
     "Berth's own: role B may not be assumed by role A: unasked",
   ])
 })
 
-describe('limits', () => {
-  it('a 429 proves a limit, and only HEAD was sent', async () => {
+describe('rate limits', () => {
+  it('are proved by a 429, with HEAD requests only', async () => {
     const registry = await start({
       behave: () => ({ status: 429, headers: { 'retry-after': '60' } }),
     })
 
-    const { verdict, seen } = await diagnose('429 Too Many Requests: toomanyrequests', registry)
+    const { verdict, report } = await diagnose('429 Too Many Requests: toomanyrequests', registry)
 
     expect(verdict).toMatchObject({ rule: { id: 'D20' }, certainty: 'proved' })
-    expect(seen.attempts[0]?.detail).toContain('retry after 60 s')
+    expect(report.attempts[0]?.detail).toContain('retry after 60 s')
     expect(registry.requests.map(({ method }) => method)).toEqual(['HEAD'])
   })
 
-  it("Docker Hub's own headers are read from its preview repository, by HEAD", async () => {
+  it("are read from Docker Hub's preview repository with HEAD", async () => {
     const registry = await start({
       behave: ({ path }) => ({
         status: path.includes('ratelimitpreview') ? 200 : 429,
@@ -231,13 +235,13 @@ describe('limits', () => {
       }),
     })
     const settings = registryAt(registry.url, { host: 'docker.io' })
-    const seen = await proberFor({ settings: [settings] }).probe(
+    const report = await proberFor({ settings: [settings] }).probe(
       referenceOf('nginx'),
       ruleByCause('rate-limited'),
       [],
     )
 
-    expect(seen?.quota).toEqual({ limit: '100;w=21600', remaining: '0;w=21600' })
+    expect(report?.quota).toEqual({ limit: '100;w=21600', remaining: '0;w=21600' })
     expect(registry.requests.map(({ method, path }) => `${method} ${path}`)).toEqual([
       'HEAD /v2/library/nginx/manifests/latest',
       'HEAD /v2/ratelimitpreview/test/manifests/latest',
@@ -245,8 +249,8 @@ describe('limits', () => {
   })
 })
 
-describe('where an endpoint leads', () => {
-  it('a certificate that nobody has signed, for another name', async () => {
+describe('the endpoint', () => {
+  it('proves an untrusted certificate and a certificate for another name', async () => {
     const registry = await start({ tls: await createTestCertificate(['other.example']) })
 
     const unknownCa = await diagnose('x509: certificate signed by unknown authority', registry)
@@ -256,23 +260,23 @@ describe('where an endpoint leads', () => {
     )
 
     expect(unknownCa.verdict).toMatchObject({ rule: { id: 'D47' }, certainty: 'proved' })
-    expect(unknownCa.seen.certificate?.problems).toEqual(['unknown-ca', 'wrong-name'])
+    expect(unknownCa.report.certificate?.problems).toEqual(['unknown-ca', 'wrong-name'])
     expect(wrongName.verdict).toMatchObject({ rule: { id: 'D48' }, certainty: 'proved' })
-    expect(unknownCa.seen.certificate).toMatchObject({
+    expect(unknownCa.report.certificate).toMatchObject({
       issuer: 'fake registry',
       names: ['other.example'],
     })
   })
 
-  it('a certificate for the address that is asked lacks nothing but an authority', async () => {
+  it('accepts the name of a certificate for its address', async () => {
     const registry = await start({ tls: await createTestCertificate() })
 
-    const { seen } = await diagnose('x509: certificate signed by unknown authority', registry)
+    const { report } = await diagnose('x509: certificate signed by unknown authority', registry)
 
-    expect(seen.certificate).toMatchObject({ names: ['127.0.0.1'], problems: ['unknown-ca'] })
+    expect(report.certificate).toMatchObject({ names: ['127.0.0.1'], problems: ['unknown-ca'] })
   })
 
-  it('a name without an address, a port where nobody listens, and a host that says nothing', async () => {
+  it('proves a name without an address, a port without a listener, and a host without an answer', async () => {
     const silent = createServer(() => {}).listen(0, '127.0.0.1')
     await once(silent, 'listening')
     closing.push(async () => void silent.close())
@@ -283,68 +287,68 @@ describe('where an endpoint leads', () => {
       registryAt(`https://127.0.0.1:${port}`, { host: 'silent.example' }),
     ]
     const prober = proberFor({ settings, answerMs: 100 })
-    const look = async (host: string, message: string) => {
-      const said = diagnoseMessage(message, null)
-      const seen = await prober.probe(referenceOf(`${host}/team/app:1`), said.rule, [])
-      return seen === null ? null : applyProbe(said, seen)
+    const probe = async (host: string, message: string) => {
+      const fromMessage = diagnoseMessage(message, null)
+      const report = await prober.probe(referenceOf(`${host}/team/app:1`), fromMessage.rule, [])
+      return report === null ? null : applyProbe(fromMessage, report)
     }
 
-    expect(await look('nowhere.example', 'dial tcp: lookup x: no such host')).toMatchObject({
+    expect(await probe('nowhere.example', 'dial tcp: lookup x: no such host')).toMatchObject({
       rule: { id: 'D50' },
       certainty: 'proved',
     })
     expect(
-      await look('down.example', 'dial tcp 10.0.0.1:80: connect: connection refused'),
+      await probe('down.example', 'dial tcp 10.0.0.1:80: connect: connection refused'),
     ).toMatchObject({ rule: { id: 'D52' }, certainty: 'proved' })
-    expect(await look('silent.example', 'net/http: TLS handshake timeout')).toMatchObject({
+    expect(await probe('silent.example', 'net/http: TLS handshake timeout')).toMatchObject({
       rule: { id: 'D53' },
       certainty: 'proved',
     })
   })
 
-  it('a registry without TLS that the config does not list is asked over plain HTTP, and gets no credential', async () => {
+  it('gets no credential over plain HTTP if the config does not list it', async () => {
     const registry = await start({ auth: { kind: 'basic', users: { puller: 'CANARY' } } })
-    // To the prober this address is one of the network, not of this machine.
+    // Makes the prober treat this machine's address as one of the network.
     const network: Network = { ...systemNetwork, ipRangeOf: () => 'private' }
     const message = 'http: server gave HTTP response to HTTPS client'
-    const said = diagnoseMessage(message, null)
+    const fromMessage = diagnoseMessage(message, null)
     const image = referenceOf(`${registry.host}/team/app:1`)
-    const seen = await proberFor({ network }).probe(image, said.rule, [puller])
+    const report = await proberFor({ network }).probe(image, fromMessage.rule, [puller])
 
-    expect(seen).not.toBeNull()
-    expect(applyProbe(said, seen as ProbeReport)).toMatchObject({
+    expect(report).not.toBeNull()
+    expect(applyProbe(fromMessage, report as ProbeReport)).toMatchObject({
       rule: { id: 'D45' },
       certainty: 'proved',
     })
-    expect(seen?.attempts).toContainEqual(
+    expect(report?.attempts).toContainEqual(
       expect.objectContaining({ by: 'pod', outcome: 'unasked' }),
     )
     expect(registry.requests.every(({ headers }) => headers.authorization === undefined)).toBe(true)
   })
 
-  it('a host that no config lists is never asked at an address of this machine', async () => {
+  it('is not probed at an address of this machine if the config does not list it', async () => {
     const registry = await start()
     const image = referenceOf(`${registry.host}/team/app:1`)
 
-    const seen = await proberFor({}).probe(image, ruleByCause('not-found'), [puller])
+    const report = await proberFor({}).probe(image, ruleByCause('not-found'), [puller])
 
-    expect(seen).toMatchObject({ fault: 'off-limits', attempts: [] })
+    expect(report).toMatchObject({ fault: 'off-limits', attempts: [] })
     expect(registry.requests).toEqual([])
   })
 
-  it('a credential goes to no token server that is not known for the registry', async () => {
+  it('sends no credential to a token server that is not known for it', async () => {
     const registry = await start({
       auth: { kind: 'bearer', users: { puller: 'CANARY' }, separate: true },
     })
 
-    const { seen } = await diagnose(denied, registry, { credentials: [puller] })
+    const { report } = await diagnose(denied, registry, { credentials: [puller] })
 
-    expect(seen.attempts.map(({ outcome }) => outcome)).toEqual(['unasked', 'unasked'])
+    expect(report.attempts.map(({ outcome }) => outcome)).toEqual(['unasked', 'unasked'])
     expect(registry.requests.filter(({ server }) => server === 'token')).toEqual([])
   })
 })
 
-describe('what a manifest names', () => {
+describe('blobs', () => {
   const config = `sha256:${'a'.repeat(64)}`
   const layer = `sha256:${'b'.repeat(64)}`
   const manifest = JSON.stringify({
@@ -353,34 +357,34 @@ describe('what a manifest names', () => {
     layers: [{ digest: layer }],
   })
 
-  it('blobs that are not there', async () => {
+  it('are proved to be missing', async () => {
     const registry = await start()
     registry.addManifest({ repository: 'team/app', tag: '1', body: manifest })
     registry.behave(({ path }) => (path.endsWith(config) ? { status: 200 } : null))
 
-    const { verdict, seen } = await diagnose('failed to fetch content: blob unknown', registry)
+    const { verdict, report } = await diagnose('failed to fetch content: blob unknown', registry)
 
     expect(verdict).toMatchObject({ rule: { id: 'D39' }, certainty: 'proved' })
-    expect(seen.blobs).toEqual({ asked: 2, missing: [layer] })
+    expect(report.blobs).toEqual({ asked: 2, missing: [layer] })
   })
 
-  it('is not asked of Docker Hub, where that counts as a pull', async () => {
+  it('are not probed at Docker Hub, where that counts as a pull', async () => {
     const registry = await start()
     registry.addManifest({ repository: 'team/app', tag: '1', body: manifest })
     const settings = registryAt(registry.url, { host: 'docker.io' })
 
-    const seen = await proberFor({ settings: [settings] }).probe(
+    const report = await proberFor({ settings: [settings] }).probe(
       referenceOf('team/app:1'),
       ruleByCause('blob-missing'),
       [],
     )
 
-    expect(seen?.blobs).toBeNull()
+    expect(report?.blobs).toBeNull()
     expect(registry.requests.map(({ method }) => method)).toEqual(['HEAD'])
   })
 })
 
-it('a thousand pods with one image ask once for each credential', async () => {
+it('a thousand pods with one image probe once for each credential', async () => {
   const registry = await start({ auth: { kind: 'basic', users: { puller: 'CANARY' } } })
   registry.addManifest({ repository: 'team/app', tag: '1' })
   const settings = registryAt(registry.url, { host: 'r.example', allowPlainHttpAuth: true })

@@ -7,11 +7,10 @@ import { shownReport, stepText } from '../../../src/diagnose/fix/steps.ts'
 import type { KubeApi } from '../../../src/kube/api-client.ts'
 import { KubeError } from '../../../src/kube/error.ts'
 import { type KubeObject, nameOf, type ResourceRef } from '../../../src/kube/object.ts'
-import { berth } from '../../support/io.ts'
 
 type Loose = KubeObject & Record<string, unknown>
 
-/** An API server of a few objects, with the refusals of a real one. Evicted pods are gone. */
+/** A fake API server with a few objects and the status codes of a real one. An eviction deletes the pod. */
 function cluster(objects: Record<string, readonly Loose[]>) {
   const stored = new Map<string, Loose>()
   const writes: string[] = []
@@ -154,11 +153,11 @@ function account(secrets?: readonly string[]): Loose {
 type Fake = ReturnType<typeof cluster>
 
 async function plan({ api }: Fake, named: { namespace: string; name: string } | null = null) {
-  const judged = await diagnoseCluster(api, { namespace: 'team', includes: () => true })
-  return planFix(api, judged, named)
+  const diagnosed = await diagnoseCluster(api, { namespace: 'team', includes: () => true })
+  return planFix(api, diagnosed, named)
 }
 
-async function heal(fake: Fake) {
+async function fixAll(fake: Fake) {
   const reports = await executeFix(fake.api, await plan(fake), {
     onReport: () => {},
     signal: new AbortController().signal,
@@ -168,7 +167,7 @@ async function heal(fake: Fake) {
   return reports.map(({ step, outcome }) => `${outcome}: ${stepText(step)}`)
 }
 
-const lines = async (fake: Fake, named: { namespace: string; name: string } | null = null) => {
+const planLines = async (fake: Fake, named: { namespace: string; name: string } | null = null) => {
   const { steps, left } = await plan(fake, named)
   return [
     ...steps.map(({ step }) => stepText(step)),
@@ -177,7 +176,7 @@ const lines = async (fake: Fake, named: { namespace: string; name: string } | nu
 }
 
 describe('pods without a pull secret', () => {
-  it('get the one that consents: copied, appended, and their owners make them again', async () => {
+  it('get the secret that consents: copied, linked, and the pods evicted', async () => {
     const fake = cluster({
       pods: [pod('web-1', { secrets: ['other'] }), pod('web-2', { secrets: ['other'] })],
       serviceaccounts: [account(['other'])],
@@ -188,7 +187,7 @@ describe('pods without a pull secret', () => {
       ],
     })
 
-    expect(await heal(fake)).toEqual([
+    expect(await fixAll(fake)).toEqual([
       'done: copy secret vault/pull to team',
       'done: link secret pull to service account team/default',
       'done: recreate pod team/web-1 of ReplicaSet/web',
@@ -206,10 +205,10 @@ describe('pods without a pull secret', () => {
         name: 'default',
       }),
     ).toMatchObject({ imagePullSecrets: [{ name: 'other' }, { name: 'pull' }] })
-    expect(await lines(fake)).toEqual([])
+    expect(await planLines(fake)).toEqual([])
   })
 
-  it('a list that somebody else appends to in between keeps both entries', async () => {
+  it('keep an entry that another writer appends at the same time', async () => {
     const fake = cluster({
       pods: [pod('web-1')],
       serviceaccounts: [account()],
@@ -230,45 +229,49 @@ describe('pods without a pull secret', () => {
   })
 
   it.each([
-    ['a bare one', { owner: null }, 'the pod has no controller: delete and recreate it'],
     [
-      'one of a node',
+      'a pod without a controller',
+      { owner: null },
+      'the pod has no controller: delete and recreate it',
+    ],
+    [
+      'a static pod',
       { owner: 'Node' },
       'the pod is a static pod of node web: change its manifest there',
     ],
     [
-      'one of a Job',
+      'a pod of a Job',
       { owner: 'Job' },
       'Job web would count an eviction as a failure: delete the pod',
     ],
-  ])('%s is left, with the secret ready for the next', async (_, facts, why) => {
+  ])('are left, with the secret linked, if they are %s', async (_, facts, why) => {
     const fake = cluster({
       pods: [pod('alone', facts)],
       serviceaccounts: [account()],
       secrets: [secret('pull')],
     })
 
-    expect(await lines(fake)).toEqual([
+    expect(await planLines(fake)).toEqual([
       'copy secret vault/pull to team',
       'link secret pull to service account team/default',
       `left alone: ${why}`,
     ])
-    await heal(fake)
-    expect(await lines(fake)).toEqual([`left alone: ${why}`])
+    await fixAll(fake)
+    expect(await planLines(fake)).toEqual([`left alone: ${why}`])
     expect(fake.writes.filter((write) => write.startsWith('evict'))).toEqual([])
   })
 
-  it('are made again when only their list is older than the service account', async () => {
+  it('are recreated if only the service account names the secret', async () => {
     const fake = cluster({
       pods: [pod('web-1')],
       serviceaccounts: [account(['pull'])],
       secrets: [secret('pull', { namespace: 'team', consents: false })],
     })
 
-    expect(await heal(fake)).toEqual(['done: recreate pod team/web-1 of ReplicaSet/web'])
+    expect(await fixAll(fake)).toEqual(['done: recreate pod team/web-1 of ReplicaSet/web'])
   })
 
-  it('that name a secret which is not there get it under that name, and are let be', async () => {
+  it('are not recreated if they name the missing secret', async () => {
     const fake = cluster({
       pods: [pod('web-1', { secrets: ['mine'] })],
       serviceaccounts: [account()],
@@ -277,35 +280,35 @@ describe('pods without a pull secret', () => {
       ],
     })
 
-    expect(await heal(fake)).toEqual([
+    expect(await fixAll(fake)).toEqual([
       'done: copy secret vault/pull to team as mine; it expires at 2030-01-01T00:00:00Z and is not renewed',
     ])
   })
 })
 
-describe('what is not chosen, overwritten or worked around', () => {
+describe('pods that are left', () => {
   const webs = { pods: [pod('web-1')], serviceaccounts: [account()] }
 
   it.each([
-    ['a secret of another registry', [secret('pull', { registry: 'elsewhere.example' })], /no secret for mirror\.example may be copied/],
-    ['a secret without consent', [secret('pull', { consents: false })], /no secret for mirror\.example may be copied/],
-    ['one whose credentials have ended', [secret('pull', { annotations: { 'berth.dev/expires-at': '2020-01-01T00:00:00Z' } })], /expired/],
-    ['two that differ', [secret('one'), secret('two', { password: 'x' })], /vault\/one, vault\/two.*--secret/],
-    ['one whose name is taken', [secret('pull'), secret('pull', { namespace: 'team', registry: 'elsewhere.example', consents: false })], /secret pull already exists/],
-  ])('%s', async (_, secrets, why) => {
-    const found = await lines(cluster({ ...webs, secrets }))
+    ['no secret is for the registry', [secret('pull', { registry: 'elsewhere.example' })], /no secret for mirror\.example may be copied/],
+    ['the secret does not consent', [secret('pull', { consents: false })], /no secret for mirror\.example may be copied/],
+    ['the credentials have expired', [secret('pull', { annotations: { 'berth.dev/expires-at': '2020-01-01T00:00:00Z' } })], /expired/],
+    ['two secrets differ', [secret('one'), secret('two', { password: 'x' })], /vault\/one, vault\/two.*--secret/],
+    ['another secret has the name', [secret('pull'), secret('pull', { namespace: 'team', registry: 'elsewhere.example', consents: false })], /secret pull already exists/],
+  ])('are reported with the reason: %s', async (_, secrets, why) => {
+    const found = await planLines(cluster({ ...webs, secrets }))
 
     expect(found).toHaveLength(1)
     expect(found[0]).toMatch(why)
   }) // prettier-ignore
 
-  it('two that are the same are one', async () => {
-    const found = await lines(cluster({ ...webs, secrets: [secret('one'), secret('two')] }))
+  it('do not include a pod with two equal secrets to choose from', async () => {
+    const found = await planLines(cluster({ ...webs, secrets: [secret('one'), secret('two')] }))
 
     expect(found[0]).toBe('copy secret vault/one to team')
   })
 
-  it('a list of the template', async () => {
+  it('include a pod whose template sets imagePullSecrets', async () => {
     const fake = cluster({
       pods: [pod('web-1', { secrets: ['theirs'] })],
       serviceaccounts: [account()],
@@ -315,67 +318,67 @@ describe('what is not chosen, overwritten or worked around', () => {
       ],
     })
 
-    expect(await lines(fake)).toEqual([
+    expect(await planLines(fake)).toEqual([
       'left web-1: its template sets imagePullSecrets (theirs), so the list of the service account is not used: add pull to the template',
     ])
   })
 
-  it('a namespace that wants no copies', async () => {
+  it('include a pod in a namespace that opts out', async () => {
     const labels = { 'berth.dev/pull-secrets': 'disabled' }
     const namespaces = [{ metadata: { name: 'team', labels } }]
     const fake = cluster({ ...webs, namespaces, secrets: [secret('pull')] })
 
-    expect((await lines(fake))[0]).toContain('namespace team opts out of copies')
+    expect((await planLines(fake))[0]).toContain('namespace team opts out of copies')
   })
 
-  it('a cause that no secret cures', async () => {
+  it('include a pod whose cause is not a missing secret', async () => {
     const message = `failed to resolve reference "${host}/team/app:2": ${host}/team/app:2: not found`
     const fake = cluster({ ...webs, pods: [pod('web-1', { message })], secrets: [secret('pull')] })
 
-    expect(await lines(fake)).toEqual([
+    expect(await planLines(fake)).toEqual([
       'left web-1: check the name and the tag; if the registry is a mirror, copy the image there',
     ])
   })
 
-  it('without the right to list secrets of other namespaces one has to be named', async () => {
+  it('include a pod without a named secret if secrets of other namespaces cannot be listed', async () => {
     const fake = cluster({ ...webs, secrets: [secret('pull', { consents: false })] })
     fake.refusals.set('list secrets', 403)
 
-    expect((await lines(fake))[0]).toContain('name one for mirror.example with --secret')
-    expect((await lines(fake, { namespace: 'vault', name: 'pull' }))[0]).toBe(
+    expect((await planLines(fake))[0]).toContain('name one for mirror.example with --secret')
+    expect((await planLines(fake, { namespace: 'vault', name: 'pull' }))[0]).toBe(
       'copy secret vault/pull to team',
     )
-    await expect(lines(fake, { namespace: 'vault', name: 'none' })).rejects.toThrow(
+    await expect(planLines(fake, { namespace: 'vault', name: 'none' })).rejects.toThrow(
       'secret vault/none does not exist',
     )
   })
 })
 
-describe('a step that fails', () => {
+describe('executeFix', () => {
   const ready = () =>
     cluster({ pods: [pod('web-1')], serviceaccounts: [account()], secrets: [secret('pull')] })
 
-  it('takes those that need it with it', async () => {
+  it('skips the steps that need a failed step', async () => {
     const fake = ready()
     fake.refusals.set('serviceaccounts team/default', 403)
 
-    expect(await heal(fake)).toEqual([
+    expect(await fixAll(fake)).toEqual([
       'done: copy secret vault/pull to team',
       'failed: link secret pull to service account team/default',
       'skipped: recreate pod team/web-1 of ReplicaSet/web',
     ])
   })
 
-  it('because of a disruption budget can be tried again', async () => {
+  it('evicts in a second run after a disruption budget refused the first', async () => {
     const fake = ready()
     fake.refusals.set('evict web-1', 429)
-    await heal(fake)
+    await fixAll(fake)
     fake.refusals.clear()
 
-    expect(await heal(fake)).toEqual(['done: recreate pod team/web-1 of ReplicaSet/web'])
+    expect(await fixAll(fake)).toEqual(['done: recreate pod team/web-1 of ReplicaSet/web'])
   })
 
-  it('and a pod that came up while a person thought is let be', async () => {
+  it('does not evict a pod that has started in the meantime', async () => {
     const fake = ready()
     const planned = await plan(fake)
     fake.put('pods', { ...pod('web-1'), status: {} })
@@ -387,18 +390,5 @@ describe('a step that fails', () => {
 
     expect(reports.at(-1)).toMatchObject({ outcome: 'unneeded' })
     expect(fake.writes.filter((write) => write.startsWith('evict'))).toEqual([])
-  })
-})
-
-describe('the options', () => {
-  it.each([
-    [['--yes'], '--yes says how --fix works'],
-    [['--fix', '--secret', 'pull'], 'write NAMESPACE/NAME'],
-    [['--fix', '--message', 'x'], '--fix needs a cluster'],
-  ])('%j', async (args, said) => {
-    const { code, stderr } = await berth(['diagnose', ...args])
-
-    expect(code).toBe(2)
-    expect(stderr).toContain(said)
   })
 })

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { classify } from '../../../src/diagnose/rules/classify.ts'
 
-/** Words that rules look for, as parts of names. */
+/** Words that rules match, as parts of names. */
 const words = [
   'timeout', 'unauthorized', '429', '401', '403', '404', '502', 'denied', 'x509', 'no-such-host', 'not-found',
   'manifest-unknown', 'eof', 'proxyconnect', 'toomanyrequests', 'is-blocked-in', 'signature-was-required',
@@ -47,7 +47,7 @@ function ref({ host, path, tag }: Names): string {
 }
 
 describe('names in a message', () => {
-  it.each(templates)('never change the verdict: %s', (rule, template) => {
+  it.each(templates)('do not change the verdict %s', (rule, template) => {
     fc.assert(
       fc.property(names, (each) => {
         expect(classify(template(each)).rule.id).toBe(rule)
@@ -63,11 +63,11 @@ describe('names in a message', () => {
     ],
     ['D53', 'Failed to pull image "timeout/unauthorized:429": context deadline exceeded'],
     ['D99', 'Back-off pulling image "timeout/unauthorized:429"'],
-  ])('that are made of rules do not sway it: %s %s', (rule, message) => {
+  ])('do not match a rule: %s %s', (rule, message) => {
     expect(classify(message).rule.id).toBe(rule)
   })
 
-  it('an image that only has the path of an ECR repository is not at ECR', () => {
+  it('are not taken for an ECR host if they are only in the path', () => {
     const status = (host: string) =>
       `unexpected status from HEAD request to https://${host}/v2/app/manifests/1: 403 Forbidden`
 
@@ -78,7 +78,7 @@ describe('names in a message', () => {
   })
 })
 
-describe('any text', () => {
+describe('classify', () => {
   const noise = fc.oneof(
     fc.string({ unit: 'binary', maxLength: 400 }),
     fc
@@ -86,7 +86,7 @@ describe('any text', () => {
       .map((parts) => parts.join('')),
   ) // prettier-ignore
 
-  it('gets a verdict', () => {
+  it('returns a rule and errors for any text', () => {
     fc.assert(
       fc.property(noise, (text) => {
         const { rule, errors } = classify(text)
@@ -97,7 +97,7 @@ describe('any text', () => {
     )
   })
 
-  it('twice gets the same', () => {
+  it('returns the same for the same text', () => {
     fc.assert(
       fc.property(noise, (text) => {
         expect(classify(text)).toEqual(classify(text))
@@ -105,7 +105,7 @@ describe('any text', () => {
     )
   })
 
-  it('of 64 KiB too', () => {
+  it('accepts 64 KiB of repeated patterns', () => {
     for (const unit of ['[', 'a', ' ', '"', '\\"', 'manifest ', 'https://', '/a', 'lookup ', 'x:', '[::1] '])
       expect(classify(unit.repeat(65_536 / unit.length)).rule.id).toMatch(/^D/)
   }) // prettier-ignore
