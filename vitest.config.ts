@@ -3,7 +3,12 @@ import { defineConfig } from 'vitest/config'
 /** Unit tests open no socket. Wire tests open sockets on loopback. The e2e project needs a cluster: `npm run e2e`. */
 export default defineConfig({
   test: {
-    coverage: { provider: 'v8', include: ['src/**/*.ts'], reporter: ['text-summary', 'html'] },
+    coverage: {
+      provider: 'v8',
+      include: ['src/**/*.ts'],
+      reporter: ['text-summary', 'html'],
+      reportOnFailure: true,
+    },
     projects: [
       {
         test: {
