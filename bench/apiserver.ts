@@ -6,7 +6,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Cluster } from '../e2e/harness/cluster.ts'
-import { down, up } from '../e2e/harness/cluster-provider.ts'
+import { startCluster, stopCluster } from '../e2e/harness/cluster-provider.ts'
 import { waitFor } from '../e2e/harness/wait.ts'
 import { createPods, deletePods } from './lib/bench-pods.ts'
 import { createKubeClient, type KubeClient } from './lib/kube-client.ts'
@@ -45,10 +45,10 @@ export async function benchApiServer(isShort: boolean): Promise<void> {
   const workspace = await makeWorkspace()
   const registry = await startRegistry()
   try {
-    const cluster = await up({ owned: true })
+    const cluster = await startCluster({ owned: true })
     await inCluster(workspace, cluster, { registry, rounds, pods })
   } finally {
-    await down()
+    await stopCluster()
     await registry.close()
     workspace.remove()
   }

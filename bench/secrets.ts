@@ -6,9 +6,8 @@
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { auditEvents } from '../e2e/harness/audit-log.ts'
 import { startController } from '../e2e/harness/controller.ts'
-import { down, up } from '../e2e/harness/cluster-provider.ts'
+import { startCluster, stopCluster } from '../e2e/harness/cluster-provider.ts'
 import { connect } from '../src/kube/connect.ts'
 import type { KubeObject, ResourceRef } from '../src/kube/object.ts'
 import { megabytes } from './lib/numbers.ts'
@@ -31,7 +30,9 @@ pullSecretCopies:
 
 type Account = KubeObject & { imagePullSecrets?: { name: string }[] }
 
-const cluster = await up({ owned: true })
+const cluster = await startCluster({ owned: true })
+// Imported here, because it needs a running cluster.
+const { auditEvents } = await import('../e2e/harness/audit-log.ts')
 const connection = await connect({ kubeconfig: cluster.kubeconfig, env: {} })
 const { api } = connection
 const of = (resource: string, namespace?: string, name?: string): ResourceRef => ({
@@ -132,8 +133,8 @@ try {
   const most = memory('VmHWM')
   await sleep(2_000)
   const events = auditEvents(({ objectRef }) => objectRef?.resource !== 'leases')
-  const timeOf = (event: object) =>
-    Date.parse((event as { requestReceivedTimestamp: string }).requestReceivedTimestamp)
+  const timeOf = (event: { requestReceivedTimestamp: string }) =>
+    Date.parse(event.requestReceivedTimestamp)
   const inNew = events.filter(
     ({ verb, objectRef }) =>
       objectRef?.namespace === 'scale-new' &&
@@ -173,5 +174,5 @@ try {
   await controller.stop()
 } finally {
   await connection.close()
-  await down()
+  await stopCluster()
 }

@@ -1,12 +1,16 @@
-import { readFileSync } from 'node:fs'
+/** The audit log of the API server. */
+import { closeSync, openSync, readSync, statSync } from 'node:fs'
 import { currentCluster } from './cluster.ts'
+import { kubectlOk } from './kubectl.ts'
+import { waitFor } from './wait.ts'
 
-/** What the scenarios look at in an audit event. Bodies are there for pods alone. */
+/** The fields of an audit event that the scenarios read. Only events of pods have bodies. */
 export type AuditEvent = {
   auditID: string
   verb: string
   stage: string
   requestURI: string
+  requestReceivedTimestamp: string
   user: { username: string }
   objectRef?: { resource: string; namespace?: string; name?: string; subresource?: string }
   responseStatus?: { code: number }
@@ -15,11 +19,42 @@ export type AuditEvent = {
   annotations?: Record<string, string>
 }
 
-/** The API server's audit events so far that match, oldest first. Wait for the one you need with `waitFor`. */
+const events: AuditEvent[] = []
+const file = currentCluster().auditLog
+// Events from before this scenario file was loaded are another scenario's.
+let offset = file === null ? 0 : statSync(file).size
+
+/**
+ * Returns the matching audit events since this module was loaded, oldest first. The API server writes an event after its
+ * response, so wait for the event that you need, or use `settledAuditEvents`.
+ */
 export function auditEvents(matches: (event: AuditEvent) => boolean = () => true): AuditEvent[] {
-  const { auditLog, provider } = currentCluster()
-  if (auditLog === null) throw new Error(`the ${provider} provider has no audit log`)
-  // What follows the last line break is an event that is still being written.
-  const complete = readFileSync(auditLog, 'utf8').split('\n').slice(0, -1)
-  return complete.map((line) => JSON.parse(line) as AuditEvent).filter(matches)
+  readNewEvents()
+  return events.filter(matches)
+}
+
+/** Returns the matching audit events after every request that was answered before this call is in the log. */
+export async function settledAuditEvents(
+  matches: (event: AuditEvent) => boolean,
+): Promise<AuditEvent[]> {
+  const marker = `/version?marker=${Date.now()}-${Math.random()}`
+  await kubectlOk(['get', '--raw', marker])
+  await waitFor('the audit log', () => {
+    readNewEvents()
+    return events.some(({ requestURI }) => requestURI === marker)
+  })
+  return events.filter(matches)
+}
+
+/** Reads complete lines only: what follows the last line break is still being written. */
+function readNewEvents(): void {
+  if (file === null) throw new Error(`the ${currentCluster().provider} provider has no audit log`)
+  const bytes = Buffer.alloc(Math.max(0, statSync(file).size - offset))
+  const descriptor = openSync(file, 'r')
+  readSync(descriptor, bytes, 0, bytes.length, offset)
+  closeSync(descriptor)
+  const end = bytes.lastIndexOf('\n') + 1
+  offset += end
+  const lines = bytes.toString('utf8', 0, end).split('\n').slice(0, -1)
+  for (const line of lines) events.push(JSON.parse(line) as AuditEvent)
 }

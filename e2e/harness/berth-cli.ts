@@ -1,15 +1,20 @@
-/** A `berth` command line as a process of its own. */
-import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { type CommandResult, run } from './command.ts'
+/** The command line of Berth as a process. */
+import { currentCluster } from './cluster.ts'
+import { type CommandOptions, type CommandResult, run } from './command.ts'
+import { berthMain } from './paths.ts'
 
-const main = join(fileURLToPath(new URL('../../', import.meta.url)), 'src/main.ts')
+export type BerthCliOptions = Pick<CommandOptions, 'input' | 'env'> & {
+  /** Default: the administrator's. */
+  kubeconfig?: string
+}
 
-/** Runs it with a kubeconfig; a failure is a result. */
+/** Runs `berth` with these arguments and returns the result, also if it fails. */
 export function runBerth(
   args: readonly string[],
-  kubeconfig: string,
-  env: Record<string, string> = {},
+  { kubeconfig = currentCluster().kubeconfig, env = {}, ...options }: BerthCliOptions = {},
 ): Promise<CommandResult> {
-  return run(process.execPath, [main, ...args], { env: { KUBECONFIG: kubeconfig, ...env } })
+  return run(process.execPath, [berthMain, ...args], {
+    ...options,
+    env: { KUBECONFIG: kubeconfig, ...env },
+  })
 }

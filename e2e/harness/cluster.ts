@@ -1,45 +1,49 @@
+/** The cluster of the tests as data in a file, which scenarios and commands typed by hand read. */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 
-/** A running cluster, as plain data: everything a scenario needs to know about where it runs. */
+/** What scenarios need to know about the running cluster. */
 export type Cluster = {
   provider: 'local' | 'kind'
-  /** Where the cluster keeps everything; a scenario may put files of its own there, they go when the cluster goes. */
+  /** The directory of the cluster's files. Scenarios may write here too; it is deleted with the cluster. */
   runDir: string
   kubeconfig: string
-  /** Path of the kubectl to use. */
+  /** The path of the kubectl to use. */
   kubectl: string
-  /** The node's certs.d, as a directory of this machine. */
+  /** The node's certs.d directory, as a path on this machine. */
   certsDir: string
-  /** Where this machine's servers (registries, webhooks) listen so that tests, API server and node all reach them. */
+  /** The address on which the tests' servers listen: reachable for the tests, the API server and the node. */
   address: string
-  /** Where servers listen that pods reach as well; `address` may be a loopback, of which every pod has its own. */
+  /** The address for servers that pods have to reach too; `address` may be a loopback address. */
   podAddress: string
-  /** A static binary that waits for a signal: the entry point of the images of the tests. */
+  /** The path of a static program that waits for a signal: the entry point of the tests' images. */
   pauseBinary: string
-  /** The API server's audit log (bodies for pods, metadata for the rest); null where the provider has none. */
+  /** The path of the API server's audit log; null with a provider that has none. */
   auditLog: string | null
 }
 
-/** The run directory: one for each user, because there is one cluster at a time. */
+/** The namespace of pods that are created by the hundred; the audit log leaves out their bodies. */
+export const podStreamNamespace = 'pod-stream'
+
+/** Returns the run directory. There is one per user, because there is one cluster at a time. */
 export function runDirectory(): string {
   return process.env['BERTH_E2E_DIR'] ?? join(tmpdir(), `berth-e2e-${userInfo().uid}`)
 }
 
-/** Makes the cluster known to `currentCluster`; written last, so that its presence means the cluster is up. */
+/** Writes the file that `currentCluster` reads. The file exists only while the cluster is up. */
 export function publishCluster(cluster: Cluster): void {
   writeFileSync(join(cluster.runDir, 'cluster.json'), `${JSON.stringify(cluster, null, 2)}\n`)
 }
 
-/** The cluster that is up. A file is what ties scenarios to it, so that commands run by hand find it as well. */
+/** Returns the running cluster; throws if there is none. */
 export function currentCluster(): Cluster {
   const file = join(runDirectory(), 'cluster.json')
   let text: string
   try {
     text = readFileSync(file, 'utf8')
   } catch {
-    throw new Error(`no cluster is up (no ${file}); start one with: node e2e/harness/up.ts`)
+    throw new Error(`no cluster is running: ${file} does not exist; start one with: npm run e2e:up`)
   }
   return JSON.parse(text) as Cluster
 }

@@ -1,12 +1,13 @@
+/** Runs other programs. */
 import { spawn } from 'node:child_process'
 
-/** What a finished command left behind. A command killed by a signal has code -1. */
+/** The outcome of a command. The code of a command that a signal ended is -1. */
 export type CommandResult = { stdout: string; stderr: string; code: number }
 
-/** Settings of one command: its standard input, and variables on top of the environment of this process. */
+/** `env` is added to the environment of this process. */
 export type CommandOptions = { input?: string; env?: Record<string, string>; cwd?: string }
 
-/** Runs a command to its end without a shell; a failure is a result like any other, for callers that expect one. */
+/** Runs a command without a shell and returns its result, also if it fails. */
 export function run(
   command: string,
   args: readonly string[],
@@ -14,25 +15,25 @@ export function run(
 ): Promise<CommandResult> {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { cwd, env: { ...process.env, ...env } })
-    const out: Buffer[] = []
-    const err: Buffer[] = []
-    child.stdout.on('data', (chunk: Buffer) => out.push(chunk))
-    child.stderr.on('data', (chunk: Buffer) => err.push(chunk))
+    const stdout: Buffer[] = []
+    const stderr: Buffer[] = []
+    child.stdout.on('data', (chunk: Buffer) => stdout.push(chunk))
+    child.stderr.on('data', (chunk: Buffer) => stderr.push(chunk))
     child.on('error', reject)
     child.on('close', (code) => {
       resolve({
-        stdout: Buffer.concat(out).toString(),
-        stderr: Buffer.concat(err).toString(),
+        stdout: Buffer.concat(stdout).toString(),
+        stderr: Buffer.concat(stderr).toString(),
         code: code ?? -1,
       })
     })
-    // A command that does not read its input closes the pipe early; that is no failure.
+    // A command that does not read its input closes the pipe early, which is not a failure.
     child.stdin.on('error', () => undefined)
     child.stdin.end(input)
   })
 }
 
-/** Runs a command that has to succeed; returns its standard output, or throws with all that it said. */
+/** Runs a command and returns its standard output; throws with its output if it fails. */
 export async function runOk(
   command: string,
   args: readonly string[],
@@ -40,10 +41,10 @@ export async function runOk(
 ): Promise<string> {
   const { stdout, stderr, code } = await run(command, args, options)
   if (code === 0) return stdout
-  throw new Error(`${command} ${args.join(' ')}\nended with ${code}: ${stderr || stdout}`)
+  throw new Error(`${command} ${args.join(' ')}\nexited with ${code}: ${stderr || stdout}`)
 }
 
-/** Whether a command is there at all and ends with 0. */
+/** Whether a command exists and exits with 0. */
 export async function succeeds(command: string, ...args: string[]): Promise<boolean> {
   try {
     return (await run(command, args)).code === 0

@@ -1,14 +1,15 @@
-/** `berth controller` as a process on this machine, with a kubeconfig of an account of its own. */
+/** `berth controller` as a process on this machine, with the kubeconfig of a service account. */
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { currentCluster } from './cluster.ts'
-import { apply, kubectlOk } from './kubectl.ts'
+import { createKubeconfig } from './kubeconfig.ts'
+import { apply } from './kubectl.ts'
+import { berthMain } from './paths.ts'
 import { freePort } from './ports.ts'
 import {
   exitReason,
-  killProcess,
   jsonLines,
+  killProcess,
   logFile,
   startProcess,
   stopProcess,
@@ -17,11 +18,12 @@ import { waitFor } from './wait.ts'
 
 export type ControllerOptions = {
   name: string
-  /** Where its Lease is. */
+  /** The namespace of its Lease. */
   namespace: string
+  /** The text of the config file. */
   config: string
   kubeconfig: string
-  /** What is run; the sources, when left out. */
+  /** The entry point. Default: the sources. */
   program?: string
   nodeOptions?: readonly string[]
   env?: Record<string, string>
@@ -29,23 +31,23 @@ export type ControllerOptions = {
 }
 
 export type Controller = {
+  /** Returns the metrics in Prometheus' text format. */
   metrics(): Promise<string>
+  /** Returns the log so far, one object per line. */
   log(): Record<string, unknown>[]
-  /** Everything that it has written to its log. */
+  /** Returns everything that the process has written. */
   output(): string
-  /** Writes another config; it takes effect by itself. */
+  /** Writes another config, which the controller loads when it notices the change. */
   configure(config: string): void
   pid: number
-  /** Ends it as a crash does: the Lease stays taken. */
+  /** Ends the process as a crash does: the Lease stays held. */
   kill(): Promise<void>
   stop(): Promise<void>
 }
 
-const main = join(fileURLToPath(new URL('../../', import.meta.url)), 'src/main.ts')
-
-/** Starts it, and returns when it leads. */
+/** Starts a controller and returns when it is the leader. */
 export async function startController(options: ControllerOptions): Promise<Controller> {
-  const { name, namespace, config, kubeconfig, program = main, nodeOptions = [] } = options
+  const { name, namespace, config, kubeconfig, program = berthMain, nodeOptions = [] } = options
   const { env = {}, logLevel = 'info' } = options
   const { runDir, address } = currentCluster()
   const directory = join(runDir, `controller-${name}`)
@@ -60,36 +62,25 @@ export async function startController(options: ControllerOptions): Promise<Contr
       ...nodeOptions,
       program,
       'controller',
-      '--config',
-      configFile,
-      '--kubeconfig',
-      kubeconfig,
-      '--namespace',
-      namespace,
-      '--lease',
-      `controller-${name}`,
-      '--host',
-      address,
-      '--metrics-port',
-      String(metricsPort),
-      '--log-level',
-      logLevel,
+      `--config=${configFile}`,
+      `--kubeconfig=${kubeconfig}`,
+      `--namespace=${namespace}`,
+      `--lease=controller-${name}`,
+      `--host=${address}`,
+      `--metrics-port=${metricsPort}`,
+      `--log-level=${logLevel}`,
     ],
     env,
   })
   const metrics = async () => (await fetch(`http://${address}:${metricsPort}/metrics`)).text()
-  await waitFor(
-    `controller ${name} to lead`,
-    async () => (await metrics()).includes('berth_controller_leader 1'),
-    { stopReason: exitReason(runDir, record) },
-  )
-  const output = () => readFileSync(logFile(runDir, record.name), 'utf8')
+  const isLeader = async () => (await metrics()).includes('berth_controller_leader 1')
+  await waitFor(`controller ${name} to lead`, isLeader, { stopReason: exitReason(runDir, record) })
   return {
     metrics,
-    output,
-    pid: record.pid,
     log: () => jsonLines(logFile(runDir, record.name)),
+    output: () => readFileSync(logFile(runDir, record.name), 'utf8'),
     configure: (text) => writeFileSync(configFile, text),
+    pid: record.pid,
     kill: () => killProcess(record),
     stop: async () => {
       await stopProcess(runDir, record)
@@ -98,7 +89,7 @@ export async function startController(options: ControllerOptions): Promise<Contr
   }
 }
 
-/** What every controller may do in its namespace, as in deploy/base/controller.yaml. */
+/** The rights of every controller in its namespace, as in deploy/base/controller.yaml. */
 const baseRules = [
   {
     apiGroups: ['coordination.k8s.io'],
@@ -108,8 +99,8 @@ const baseRules = [
   { apiGroups: [''], resources: ['events'], verbs: ['create'] },
 ]
 
-/** Makes the account `berth-controller` with these rules in its namespace, beside those of every controller; its kubeconfig. */
-export async function controllerAccount(
+/** Creates the service account `berth-controller` with the base rights and these rules; returns its kubeconfig. */
+export async function createControllerAccount(
   namespace: string,
   rules: readonly object[] = [],
 ): Promise<string> {
@@ -127,26 +118,4 @@ export async function controllerAccount(
     },
   ])
   return createKubeconfig(metadata.name, namespace)
-}
-
-/** A kubeconfig for a service account that is there already. */
-export async function createKubeconfig(account: string, namespace: string): Promise<string> {
-  const { runDir } = currentCluster()
-  const token = (await kubectlOk(['create', 'token', account, '-n', namespace])).trim()
-  const admin = JSON.parse(
-    await kubectlOk(['config', 'view', '--raw', '--flatten', '--output=json']),
-  ) as { clusters: [{ name: string }] }
-  const context = { cluster: admin.clusters[0].name, user: account, namespace }
-  const file = join(runDir, `${namespace}-${account}.kubeconfig`)
-  writeFileSync(
-    file,
-    JSON.stringify({
-      ...admin,
-      users: [{ name: account, user: { token } }],
-      contexts: [{ name: account, context }],
-      'current-context': account,
-    }),
-    { mode: 0o600 },
-  )
-  return file
 }

@@ -1,10 +1,12 @@
+/** Programs that come from Debian packages. */
 import { accessSync, constants, existsSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import type { Cluster } from './cluster.ts'
 import { runOk } from './command.ts'
+import { logStep } from './log.ts'
 
-/** A program that the local provider runs, and the Debian package that has it. */
-const tools: readonly { file: string; package: string }[] = [
+/** Programs that the local provider runs, each with the Debian package that contains it. */
+const localPrograms: readonly { file: string; package: string }[] = [
   { file: 'docker-registry', package: 'docker-registry' },
   { file: 'containerd', package: 'containerd' },
   { file: 'containerd-shim-runc-v2', package: 'containerd' },
@@ -18,46 +20,57 @@ const tools: readonly { file: string; package: string }[] = [
   { file: 'unshare', package: 'util-linux' },
   { file: 'nsenter', package: 'util-linux' },
   { file: 'perl', package: 'perl-base' },
-  // moto, which stands for AWS, is installed into a virtual environment.
+  // For moto, which is installed into a virtual environment.
   { file: 'python3', package: 'python3-venv' },
 ]
 
-/** What the tests themselves start or call, wherever the cluster comes from. */
+/** The packages that the tests need with any provider. */
 const testPackages = ['docker-registry', 'perl-base', 'python3-venv']
 
-/** Installs missing packages where that is asked for (CI, or BERTH_E2E_INSTALL=1); elsewhere it says what to type. */
+/** Installs the missing packages if `mayInstallPackages`; otherwise throws with the command to type. */
 export async function ensureDebianPackages(provider: Cluster['provider']): Promise<void> {
   const missing = missingPackages(provider)
   if (missing.length === 0) return
-  const command = ['apt-get', 'install', '-y', '--no-install-recommends', ...missing]
-  const asked = process.env['CI'] === 'true' || process.env['BERTH_E2E_INSTALL'] === '1'
-  if (!asked || !existsSync('/etc/debian_version')) {
+  const args = ['install', '-y', '--no-install-recommends', ...missing]
+  const command = `apt-get ${args.join(' ')}`
+  if (!mayInstallPackages() || !existsSync('/etc/debian_version')) {
     throw new Error(
       `the ${provider} provider needs packages that are not installed: ${missing.join(', ')}\n` +
-        `install them (Debian, Ubuntu) with: ${command.join(' ')}`,
+        `install them (Debian, Ubuntu) with: ${command}`,
     )
   }
   const env = { DEBIAN_FRONTEND: 'noninteractive' }
-  console.log(`e2e: ${command.join(' ')}`)
-  await runOk('apt-get', ['update'], { env })
-  await runOk('apt-get', command.slice(1), { env })
+  await logStep(command, async () => {
+    await runOk('apt-get', ['update'], { env })
+    await runOk('apt-get', args, { env })
+  })
+}
+
+/** Whether this run may install packages: in CI, or with BERTH_E2E_INSTALL=1. */
+export function mayInstallPackages(): boolean {
+  return process.env['CI'] === 'true' || process.env['BERTH_E2E_INSTALL'] === '1'
 }
 
 function missingPackages(provider: Cluster['provider']): string[] {
-  const needed = tools.filter((tool) => provider === 'local' || testPackages.includes(tool.package))
-  return [...new Set(needed.filter(({ file }) => !isInstalled(file)).map((tool) => tool.package))]
+  const needed = localPrograms.filter(
+    (program) => provider === 'local' || testPackages.includes(program.package),
+  )
+  const missing = needed.filter(({ file }) => !isInstalled(file))
+  return [...new Set(missing.map((program) => program.package))]
 }
 
-/** Whether a program is in PATH, or where root's programs are, or at a path of its own. */
+/** Whether a program exists: at its absolute path, or by name in PATH, /usr/sbin or /sbin. */
 export function isInstalled(file: string): boolean {
   const directories = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/sbin']
   const candidates = file.startsWith('/') ? [file] : directories.map((dir) => join(dir, file))
-  return candidates.some((candidate) => {
-    try {
-      accessSync(candidate, constants.X_OK)
-      return true
-    } catch {
-      return false
-    }
-  })
+  return candidates.some(isExecutable)
+}
+
+function isExecutable(file: string): boolean {
+  try {
+    accessSync(file, constants.X_OK)
+    return true
+  } catch {
+    return false
+  }
 }

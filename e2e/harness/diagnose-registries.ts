@@ -1,8 +1,7 @@
-/** Registries that are wrong in as many ways as images fail, the names that the node has for them, and a config that knows them. */
+/** Registries that fail in every way that `berth diagnose` tells apart, and a config that reaches them. */
 import { writeFileSync } from 'node:fs'
-import { createServer, type Server } from 'node:net'
 import { once } from 'node:events'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import type { Cluster } from './cluster.ts'
 import { type FaultyRegistry, startFaultyRegistry } from './faulty-registry.ts'
@@ -19,12 +18,12 @@ export const ecrHost = '818140567777.dkr.ecr.us-east-1.amazonaws.com'
 export type DiagnoseRegistries = {
   open: Registry
   locked: Registry
-  /** Path of a config that says where each registry is asked, with a mirror for `mirrored.example`. */
+  /** The path of a config with the endpoint of each registry, and with a mirror for `mirrored.example`. */
   config: string
   stop(): Promise<void>
 }
 
-/** Starts everything; the node knows each registry under the name that the images of the scenario have. */
+/** Starts the registries. The node reaches each one under the host in the images of the scenario. */
 export async function startDiagnoseRegistries(cluster: Cluster): Promise<DiagnoseRegistries> {
   const { address, runDir } = cluster
   const open = await startRegistry(cluster, { name: 'diagnose-open' })
@@ -76,14 +75,14 @@ export async function startDiagnoseRegistries(cluster: Cluster): Promise<Diagnos
     [ecrHost]: locked.url,
   }
   for (const [host, url] of Object.entries(endpoints)) setNodeHost(cluster, host, [url])
-  await fill(open, locked)
+  await pushImages(open, locked)
   const auth = Buffer.from(`${puller.username}:${puller.password}`).toString('base64')
   const dockerConfig = join(runDir, 'diagnose-docker.json')
   writeFileSync(dockerConfig, JSON.stringify({ auths: { 'docker.io': { auth } } }))
   const config = join(runDir, 'diagnose.yaml')
   const registries = Object.entries({
     ...endpoints,
-    // As it is, where the node was told otherwise.
+    // The real scheme; the node has https.
     'plain.example': open.url,
     [open.host]: open.url,
     [locked.host]: locked.url,
@@ -105,12 +104,13 @@ export async function startDiagnoseRegistries(cluster: Cluster): Promise<Diagnos
       for (const host of Object.keys(endpoints)) removeNodeHost(cluster, host)
       await Promise.all([open.stop(), locked.stop(), busy.close(), broken.close()])
       await Promise.all(Object.values(scripted).map((registry) => registry.close()))
-      await closeServer(hanging)
+      hanging.close()
+      hanging.unref()
     },
   }
 }
 
-async function fill(open: Registry, locked: Registry): Promise<void> {
+async function pushImages(open: Registry, locked: Registry): Promise<void> {
   const app = { repository: 'team/app', tag: '1', content: 'app', marker: 'diagnose' }
   await pushImage({ ...app, registry: open.url })
   await pushImage({ ...app, registry: open.url, tag: '1.1' })
@@ -119,19 +119,13 @@ async function fill(open: Registry, locked: Registry): Promise<void> {
   await pushIndex({ ...app, registry: open.url, repository: 'team/foreign', platforms })
 }
 
-/** An address of the node that is not loopback. */
+/** Returns an address of the node that is not a loopback address. */
 async function nodeAddress(): Promise<string> {
   const [name = ''] = (await kubectlOk(['get', 'nodes', '--output=name'])).trim().split('\n')
   const node = await getJson<{ kind: string } & NodeAddresses>('node', name.replace('node/', ''))
-  const found = node.status.addresses.find(({ type }) => type === 'InternalIP')
-  if (found === undefined) throw new Error(`${name} has no address`)
-  return found.address
+  const internal = node.status.addresses.find(({ type }) => type === 'InternalIP')
+  if (internal === undefined) throw new Error(`${name} has no InternalIP`)
+  return internal.address
 }
 
 type NodeAddresses = { status: { addresses: { type: string; address: string }[] } }
-
-async function closeServer(server: Server): Promise<void> {
-  server.close()
-  server.unref()
-  await Promise.resolve()
-}

@@ -1,4 +1,4 @@
-import { down } from './cluster-provider.ts'
+/** `npm run e2e:down`: stops the cluster that `npm run e2e:up` or a test run left behind, if there is one. */
+import { stopCluster } from './cluster-provider.ts'
 
-/** By hand: stops the cluster that up.ts or a test run left behind, if there is one. */
-await down()
+await stopCluster()

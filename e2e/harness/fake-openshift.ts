@@ -1,8 +1,7 @@
 /**
- * What OpenShift does to service accounts, in small: each has a generated pull secret of the legacy type that knows the
- * internal registry alone, in both of its lists and in an annotation, and a controller that puts it back whenever
- * somebody touches it (openshift-controller-manager, pkg/serviceaccounts). And what OLM does for catalogs: a pod each,
- * made again when it is gone.
+ * Two controllers of OpenShift. The first one gives each service account a generated pull secret of the legacy type for the
+ * internal registry, in both lists and in an annotation, and restores it after a change (openshift-controller-manager,
+ * pkg/serviceaccounts). The second one, OLM, keeps a pod for each catalog.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Cluster, connect } from '../../src/kube/connect.ts'
@@ -11,8 +10,8 @@ import type { KubeObject } from '../../src/kube/object.ts'
 import { currentCluster } from './cluster.ts'
 
 export type FakeOpenShift = {
-  /** How often an account had to be put right again after it had been once. */
-  repairs(): number
+  /** Returns how often an account had to be restored after it was complete. */
+  restored(): number
   stop(): Promise<void>
 }
 
@@ -23,45 +22,45 @@ export type Account = KubeObject & {
 
 export type Catalog = { name: string; namespace: string; image: string }
 
-const reference = 'openshift.io/internal-registry-pull-secret-ref'
+const secretAnnotation = 'openshift.io/internal-registry-pull-secret-ref'
 
-/** Where the integrated registry is: a Service's address and its name. */
+/** The integrated registry: the address of its Service, and its name. */
 const internalHosts = [
   '172.30.166.97:5000',
   'image-registry.openshift-image-registry.svc.cluster.local:5000',
 ]
 
-/** Looks after these accounts (`namespace/name`) and catalogs until it is stopped. */
+/** Reconciles these service accounts (`namespace/name`) and catalogs until `stop` is called. */
 export async function startFakeOpenShift(
   accounts: readonly string[],
   catalogs: readonly Catalog[],
 ): Promise<FakeOpenShift> {
   const cluster = await connect({ kubeconfig: currentCluster().kubeconfig, env: {} })
   const stop = new AbortController()
-  const settled = new Set<string>()
-  let repairs = 0
+  const complete = new Set<string>()
+  let restored = 0
 
-  async function round(): Promise<void> {
+  async function reconcile(): Promise<void> {
     for (const account of accounts) {
-      const wrote = await keepAccount(cluster, account)
-      if (wrote && settled.has(account)) repairs += 1
-      if (!wrote) settled.add(account)
+      const wrote = await reconcileAccount(cluster, account)
+      if (wrote && complete.has(account)) restored += 1
+      if (!wrote) complete.add(account)
     }
-    for (const catalog of catalogs) await keepCatalog(cluster, catalog)
+    for (const catalog of catalogs) await reconcileCatalog(cluster, catalog)
   }
   async function run(): Promise<void> {
     while (!stop.signal.aborted) {
-      // Another writer was faster: the next round sees what it wrote.
-      await round().catch((error: unknown) => {
+      // On a conflict the next round reads what the other writer wrote.
+      await reconcile().catch((error: unknown) => {
         if (!hasStatus(error, 404, 409)) throw error
       })
       await sleep(200, undefined, { signal: stop.signal }).catch(() => undefined)
     }
   }
-  await round()
+  await reconcile()
   const running = run()
   return {
-    repairs: () => repairs,
+    restored: () => restored,
     stop: async () => {
       stop.abort()
       await running
@@ -70,34 +69,35 @@ export async function startFakeOpenShift(
   }
 }
 
-/** True if something had to be written. Other entries of the lists stay, as with the real one. */
-async function keepAccount({ api }: Cluster, account: string): Promise<boolean> {
+/** Returns whether it had to write. Keeps other entries of the lists, as the real controller does. */
+async function reconcileAccount({ api }: Cluster, account: string): Promise<boolean> {
   const [namespace = '', name = ''] = account.split('/')
   const where = { apiVersion: 'v1', resource: 'serviceaccounts', namespace, name }
   const object = await api.get<Account>(where)
   if (object === null) return false
-  const known = object.metadata.annotations?.[reference]
+  const known = object.metadata.annotations?.[secretAnnotation]
   const secret = known ?? `${name}-dockercfg-${suffix()}`
-  const wrote = await keepSecret({ api }, { namespace, account: name, secret })
-  const lacks = (list: { name: string }[] = []) => !list.some((entry) => entry.name === secret)
-  if (known !== undefined && !lacks(object.secrets) && !lacks(object.imagePullSecrets)) return wrote
+  const wrote = await reconcileSecret({ api }, { namespace, account: name, secret })
+  const isMissing = (list: { name: string }[] = []) => !list.some((entry) => entry.name === secret)
+  if (known !== undefined && !isMissing(object.secrets) && !isMissing(object.imagePullSecrets))
+    return wrote
   await api.replace(where, {
     ...object,
     metadata: {
       ...object.metadata,
-      annotations: { ...object.metadata.annotations, [reference]: secret },
+      annotations: { ...object.metadata.annotations, [secretAnnotation]: secret },
     },
     ...Object.fromEntries(
       (['secrets', 'imagePullSecrets'] as const).map((list) => [
         list,
-        lacks(object[list]) ? [...(object[list] ?? []), { name: secret }] : object[list],
+        isMissing(object[list]) ? [...(object[list] ?? []), { name: secret }] : object[list],
       ]),
     ),
   })
   return true
 }
 
-async function keepSecret(
+async function reconcileSecret(
   { api }: Pick<Cluster, 'api'>,
   { namespace, account, secret }: { namespace: string; account: string; secret: string },
 ): Promise<boolean> {
@@ -105,11 +105,11 @@ async function keepSecret(
   const auth = Buffer.from(`<token>:internal-${account}`).toString('base64')
   const content = JSON.stringify(Object.fromEntries(internalHosts.map((host) => [host, { auth }])))
   const data = { '.dockercfg': Buffer.from(content).toString('base64') }
-  const there = await api.get<KubeObject & { data?: Record<string, string> }>({
+  const existing = await api.get<KubeObject & { data?: Record<string, string> }>({
     ...where,
     name: secret,
   })
-  if (there?.data?.['.dockercfg'] === data['.dockercfg']) return false
+  if (existing?.data?.['.dockercfg'] === data['.dockercfg']) return false
   const object = {
     apiVersion: 'v1',
     kind: 'Secret',
@@ -121,13 +121,16 @@ async function keepSecret(
     type: 'kubernetes.io/dockercfg',
     data,
   }
-  if (there === null) await api.create(where, object)
+  if (existing === null) await api.create(where, object)
   else await api.patch({ ...where, name: secret }, 'merge', { data })
   return true
 }
 
-/** A pod of a catalog, owned by its CatalogSource, as OLM makes it. */
-async function keepCatalog({ api }: Cluster, { name, namespace, image }: Catalog): Promise<void> {
+/** Creates the pod of a catalog, owned by its CatalogSource, unless there is one. */
+async function reconcileCatalog(
+  { api }: Cluster,
+  { name, namespace, image }: Catalog,
+): Promise<void> {
   const pods = { apiVersion: 'v1', resource: 'pods', namespace }
   const selection = { labelSelector: `olm.catalogSource=${name}` }
   for await (const _ of api.list(pods, selection)) return
@@ -159,12 +162,12 @@ async function keepCatalog({ api }: Cluster, { name, namespace, image }: Catalog
   })
 }
 
-/** Five letters or digits, as names that the API server generates end. */
+/** Returns five letters or digits, like the end of a generated name. */
 function suffix(): string {
   return Math.random().toString(36).slice(2, 7).padEnd(5, 'x')
 }
 
-/** The CustomResourceDefinition of OLM's catalogs, without their schema. */
+/** The CustomResourceDefinition of OLM's catalogs, without a schema. */
 export const catalogSources = {
   apiVersion: 'apiextensions.k8s.io/v1',
   kind: 'CustomResourceDefinition',

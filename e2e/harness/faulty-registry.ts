@@ -1,33 +1,27 @@
-/** A registry that answers every request with one status: what the real one will not do on demand. */
-import { once } from 'node:events'
+/** A registry that responds to every request with one status, for failures that a real registry does not produce on demand. */
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { listen } from './servers.ts'
 
 export type FaultyRegistry = {
   url: string
+  /** Sets the status of all further responses. */
   respondWith(status: number): void
   close(): Promise<void>
 }
 
-/** Starts one at the address; it answers 500 until told otherwise. */
+/** Starts a faulty registry at the address. It responds with 500 until `respondWith` is called. */
 export async function startFaultyRegistry(address: string): Promise<FaultyRegistry> {
   let status = 500
   const server = createServer((_, response) => {
     const challenge = status === 401 ? { 'www-authenticate': 'Basic realm="faulty"' } : {}
     response.writeHead(status, challenge).end()
   })
-  server.listen(0, address)
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
+  const { port, close } = await listen(server, address)
   return {
     url: `http://${address}:${port}`,
     respondWith: (next) => {
       status = next
     },
-    close: async () => {
-      server.close()
-      server.closeAllConnections()
-      await once(server, 'close')
-    },
+    close,
   }
 }

@@ -1,36 +1,49 @@
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import { releaseOwnership, down, up } from './cluster-provider.ts'
+import type { TestProject } from 'vitest/node'
+import { releaseOwnership, startCluster, stopCluster } from './cluster-provider.ts'
+import { harnessModulesOf, prepare, prepareInCluster } from './prepare.ts'
 
-/** Before all scenario files: a fresh cluster, which `currentCluster()` finds. A failed start leaves nothing running. */
-export async function setup(): Promise<void> {
-  if (keep()) return void (await up({ owned: true }))
-  process.on('exit', downAtExit)
+/**
+ * Before all scenario files: builds what they need, and starts a fresh cluster, which `currentCluster()` finds. A failed
+ * start leaves nothing running.
+ */
+export async function setup(project: TestProject): Promise<void> {
+  const modules = harnessModulesOf(await selectedFiles(project))
+  await prepare(modules)
+  if (!isKept()) process.on('exit', stopClusterAtExit)
   try {
-    await up({ owned: true })
+    const cluster = await startCluster({ owned: true })
+    await prepareInCluster(cluster, modules)
   } catch (error) {
     await teardown()
     throw error
   }
 }
 
-/** After all scenario files. BERTH_E2E_KEEP=1 keeps the cluster, and the logs in its run directory, for a look around. */
+/** After all scenario files. BERTH_E2E_KEEP=1 keeps the cluster and the logs in its run directory. */
 export async function teardown(): Promise<void> {
-  if (keep()) return
-  process.off('exit', downAtExit)
-  await down()
+  if (isKept()) return
+  process.off('exit', stopClusterAtExit)
+  await stopCluster()
+}
+
+/** Returns the scenario files of this run. Vitest marks the filters of its command line as internal. */
+async function selectedFiles(project: TestProject): Promise<string[]> {
+  const { filenamePattern } = project.vitest as { filenamePattern?: string[] }
+  return (await project.globTestFiles(filenamePattern)).testFiles
 }
 
 /**
- * Vitest ends at once, without its teardown, when it is interrupted, and the cluster would run on. At that point nothing
- * asynchronous gets its turn any more, but another program can still be run to its end.
+ * An interrupted Vitest exits without its teardown, and the cluster would stay. Nothing asynchronous runs at that point,
+ * but another program can run to its end.
  */
-function downAtExit(): void {
+function stopClusterAtExit(): void {
   if (!releaseOwnership()) return
   const script = fileURLToPath(new URL('down.ts', import.meta.url))
   spawnSync(process.execPath, [script], { stdio: 'inherit' })
 }
 
-function keep(): boolean {
+function isKept(): boolean {
   return process.env['BERTH_E2E_KEEP'] === '1'
 }

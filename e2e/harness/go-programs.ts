@@ -1,11 +1,16 @@
+/**
+ * The Go programs of the tests: Kubernetes, the program in the tests' images, Helm and kustomize. The versions are those
+ * of e2e/cluster/go.mod. Each program is built once, into a directory named after the Kubernetes version and a hash of the
+ * sources, so that a change of go.mod builds it again.
+ */
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync } from 'node:fs'
-import { homedir } from 'node:os'
-import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { runOk, run } from './command.ts'
+import { mkdirSync, readFileSync, symlinkSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import { buildOnce } from './cached-build.ts'
+import { run, runOk } from './command.ts'
+import { cacheDirectory, repository } from './paths.ts'
 
-const moduleDir = fileURLToPath(new URL('../cluster/', import.meta.url))
+const moduleDirectory = join(repository, 'e2e/cluster')
 const sources = ['go.mod', 'go.sum', 'main.go', 'pause/main.go']
 const components = [
   'etcd',
@@ -16,101 +21,103 @@ const components = [
   'kubelet',
   'kubectl',
 ]
-const goNeeded = [1, 26] as const
+const minimumGo = [1, 26] as const
 
-/** Where the built programs are: named after the Kubernetes version and the sources, so that a changed go.mod rebuilds. */
-function binaryDirectory(): string {
-  const hash = createHash('sha256')
-  for (const file of sources) hash.update(`${file}\0`).update(readFileSync(join(moduleDir, file)))
-  const key = `${kubernetesVersion()}-${process.arch}-${hash.digest('hex').slice(0, 12)}`
-  return join(cacheDirectory(), key)
-}
+/** The version of Kubernetes that the tests run, such as `v1.36.3`. */
+export const kubernetesVersion = readKubernetesVersion()
 
-/** Builds etcd and all of Kubernetes as one program, unless that is done; about ten minutes on two cores the first time. */
-export async function buildCluster(): Promise<string> {
-  const dir = binaryDirectory()
-  if (existsSync(join(dir, 'cluster'))) return dir
-  await checkGo()
-  console.log(`e2e: building Kubernetes ${kubernetesVersion()} into ${dir}, once (minutes)`)
-  await buildInto(dir, async (partial) => {
-    const version = kubernetesVersion()
-    const [major, minor] = version.slice(1).split('.')
+/** Builds etcd and all of Kubernetes as one program; returns the directory with a link for each component. */
+export async function buildKubernetes(): Promise<string> {
+  const directory = join(programDirectory(), 'kubernetes')
+  await buildOnce(directory, `building Kubernetes ${kubernetesVersion}`, async (partial) => {
+    const [major, minor] = kubernetesVersion.slice(1).split('.')
     const variable = 'k8s.io/component-base/version'
-    const flags = [
-      '-s -w',
-      `-X ${variable}.gitVersion=${version}`,
+    const versionFlags = [
+      `-X ${variable}.gitVersion=${kubernetesVersion}`,
       `-X ${variable}.gitMajor=${major} -X ${variable}.gitMinor=${minor}`,
     ]
-    await goBuild(join(partial, 'cluster'), '.', flags.join(' '))
+    mkdirSync(partial)
+    await goBuild('.', join(partial, 'cluster'), { flags: versionFlags })
     for (const name of components) symlinkSync('cluster', join(partial, name))
-    await goBuild(join(partial, 'pause'), './pause', '-s -w')
   })
-  return dir
+  return directory
 }
 
-/** Builds only the static program that the images of the tests run; for clusters that come from elsewhere. */
-export async function buildPause(): Promise<string> {
-  const full = join(binaryDirectory(), 'pause')
-  if (existsSync(full)) return full
-  const dir = `${binaryDirectory()}-pause`
-  if (!existsSync(join(dir, 'pause'))) {
-    await checkGo()
-    await buildInto(dir, (partial) => goBuild(join(partial, 'pause'), './pause', '-s -w'))
-  }
-  return join(dir, 'pause')
+/** Builds the static program that waits for a signal: every pod's sandbox, and the entry point of the tests' images. */
+export function buildPause(): Promise<string> {
+  return buildProgram('pause', './pause', { env: { CGO_ENABLED: '0' } })
 }
 
-/** Builds a published Go program, unless that is done, and returns its file. A version that is named so is always the same. */
-export async function buildTool(module: string, version: string): Promise<string> {
-  const dir = join(cacheDirectory(), `${module.replaceAll('/', '-')}-${version}-${process.arch}`)
-  const program = join(dir, module.split('/').findLast((part) => !/^v\d+$/.test(part)) ?? '')
-  if (!existsSync(program)) {
+/** Builds Helm and returns the program's path. */
+export function buildHelm(): Promise<string> {
+  return buildProgram('helm', 'helm.sh/helm/v3/cmd/helm')
+}
+
+/** Builds kustomize and returns the program's path. kubectl contains it too, but without `--enable-exec`. */
+export function buildKustomize(): Promise<string> {
+  return buildProgram('kustomize', 'sigs.k8s.io/kustomize/kustomize/v5')
+}
+
+/** Builds a published Go program at a version and returns its path. */
+export async function buildPublishedProgram(packagePath: string, version: string): Promise<string> {
+  const directory = `${packagePath.replaceAll('/', '-')}-${version}-${process.arch}`
+  const target = join(cacheDirectory(), directory)
+  await buildOnce(target, `building ${packagePath} ${version}`, async (partial) => {
     await checkGo()
-    console.log(`e2e: building ${module} ${version} into ${dir}, once (minutes)`)
-    await buildInto(dir, async (partial) => {
-      await runOk('go', ['install', `${module}@${version}`], { env: { GOBIN: partial } })
-    })
-  }
+    await runOk('go', ['install', `${packagePath}@${version}`], { env: { GOBIN: partial } })
+  })
+  return join(target, basename(packagePath))
+}
+
+async function buildProgram(
+  name: string,
+  packagePath: string,
+  options: GoBuildOptions = {},
+): Promise<string> {
+  const program = join(programDirectory(), name)
+  await buildOnce(program, `building ${name}`, (partial) => goBuild(packagePath, partial, options))
   return program
 }
 
-/** A build that is cut off leaves a directory of another name behind, never half of a finished one. */
-async function buildInto(dir: string, build: (partial: string) => Promise<void>): Promise<void> {
-  const partial = `${dir}.partial`
-  rmSync(partial, { recursive: true, force: true })
-  mkdirSync(partial, { recursive: true })
-  await build(partial)
-  rmSync(dir, { recursive: true, force: true })
-  renameSync(partial, dir)
+type GoBuildOptions = { flags?: readonly string[]; env?: Record<string, string> }
+
+async function goBuild(
+  packagePath: string,
+  output: string,
+  { flags = [], env = {} }: GoBuildOptions,
+): Promise<void> {
+  await checkGo()
+  // -s -w: without debug tables the programs are half the size.
+  const linkerFlags = ['-s -w', ...flags].join(' ')
+  const args = ['build', '-trimpath', '-ldflags', linkerFlags, '-o', output, packagePath]
+  await runOk('go', args, { cwd: moduleDirectory, env })
 }
 
-async function goBuild(output: string, target: string, ldflags: string): Promise<void> {
-  const args = ['build', '-trimpath', '-ldflags', ldflags, '-o', output, target]
-  await runOk('go', args, { cwd: moduleDir, env: target === '.' ? {} : { CGO_ENABLED: '0' } })
-}
-
-export async function checkGo(): Promise<void> {
-  const needed = goNeeded.join('.')
+async function checkGo(): Promise<void> {
+  const needed = minimumGo.join('.')
   const result = await run('go', ['version']).catch(() => undefined)
   if (result === undefined || result.code !== 0) {
-    throw new Error(`building the cluster needs Go ${needed} or later, and there is no go in PATH`)
+    throw new Error(`no go in PATH; install Go ${needed} or later to build the tests' programs`)
   }
   const [, major = 0, minor = 0] = /go(\d+)\.(\d+)/.exec(result.stdout)?.map(Number) ?? []
-  if (major > goNeeded[0] || (major === goNeeded[0] && minor >= goNeeded[1])) return
+  if (major > minimumGo[0] || (major === minimumGo[0] && minor >= minimumGo[1])) return
   throw new Error(
-    `building the cluster needs Go ${needed} or later; this is ${result.stdout.trim()}`,
+    `${result.stdout.trim()} is too old to build the tests' programs; install Go ${needed} or later`,
   )
 }
 
-function kubernetesVersion(): string {
-  const required = /^\tk8s\.io\/kubernetes (v[\d.]+)$/m.exec(
-    readFileSync(join(moduleDir, 'go.mod'), 'utf8'),
-  )
-  if (required?.[1] === undefined) throw new Error(`${moduleDir}go.mod requires no Kubernetes`)
+function programDirectory(): string {
+  const hash = createHash('sha256')
+  for (const file of sources) {
+    hash.update(`${file}\0`).update(readFileSync(join(moduleDirectory, file)))
+  }
+  const digest = hash.digest('hex').slice(0, 12)
+  return join(cacheDirectory(), `${kubernetesVersion}-${process.arch}-${digest}`)
+}
+
+function readKubernetesVersion(): string {
+  const file = join(moduleDirectory, 'go.mod')
+  const required = /^\tk8s\.io\/kubernetes (v[\d.]+)$/m.exec(readFileSync(file, 'utf8'))
+  if (required?.[1] === undefined) throw new Error(`${file} does not require k8s.io/kubernetes`)
   return required[1]
-}
-
-/** Where everything is that is built or installed once. */
-export function cacheDirectory(): string {
-  return join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'berth-e2e')
 }

@@ -1,34 +1,35 @@
+/** Images that the tests push to registries. */
 import { readFileSync } from 'node:fs'
 import { createTar } from '../../deploy/image/tar.ts'
 import type { Descriptor, Repository } from './registry-client.ts'
 import { deleteDigest, digestOfTag, oci, pushBlob, pushManifest } from './registry-client.ts'
 
-/** What is in an image: one executable, from a file or given, and a marker that makes its digest its own. */
+/** The content of an image: one executable, from a file or given as bytes. */
 export type ImageContent = {
-  /** Path of a static binary, which becomes the entry point `/run`. */
+  /** The path of a static program, which becomes the entry point `/run`. */
   binary?: string
-  /** The entry point's bytes, for images that nobody starts. */
+  /** The bytes of the entry point, for images that are not started. */
   content?: string | Buffer
-  /** Two images that differ in nothing but this have different digests. */
+  /** A label: images with different markers have different digests. */
   marker?: string
 }
 
-/** One image in a repository under a tag, for one platform (`os/architecture`; this machine's by default). */
+/** An image for one platform under a tag. The platform is `os/architecture`; default: this machine's. */
 export type ImageSpec = Repository & ImageContent & { tag: string; platform?: string }
 
-/** The same image for several platforms, as an index under one tag. */
+/** An image for several platforms, as an index under one tag. */
 export type IndexSpec = Repository & ImageContent & { tag: string; platforms?: readonly string[] }
 
 const architecture = process.arch === 'x64' ? 'amd64' : process.arch
 const machine = `linux/${architecture}`
 
-/** Pushes an image of a single manifest; returns that manifest's digest. */
+/** Pushes an image with a single manifest; returns the manifest's digest. */
 export async function pushImage(spec: ImageSpec): Promise<string> {
   const { digest } = await pushOne(spec, spec.platform ?? machine, spec.tag)
   return digest
 }
 
-/** Pushes a multi-platform image; returns the digest of its index and those of the manifests in it, by platform. */
+/** Pushes a multi-platform image; returns the digest of the index, and the digests of its manifests by platform. */
 export async function pushIndex(
   spec: IndexSpec,
 ): Promise<{ digest: string; manifests: Record<string, string> }> {
@@ -44,10 +45,10 @@ export async function pushIndex(
   return { digest, manifests }
 }
 
-/** Deletes a manifest by tag or digest. A registry deletes manifests, not tags: every other tag of it goes as well. */
+/** Deletes a manifest by tag or digest. A registry deletes manifests, so every other tag of the manifest goes too. */
 export async function deleteManifest(from: Repository, reference: string): Promise<void> {
   const digest = reference.startsWith('sha256:') ? reference : await digestOfTag(from, reference)
-  if (digest === undefined) throw new Error(`${from.repository}:${reference} is not there`)
+  if (digest === undefined) throw new Error(`${from.repository}:${reference} does not exist`)
   await deleteDigest(from, digest)
 }
 
@@ -73,7 +74,7 @@ async function pushOne(
 function entryPoint({ binary, content }: ImageContent): Buffer {
   if (content !== undefined) return Buffer.from(content)
   if (binary !== undefined) return readFileSync(binary)
-  throw new Error('an image needs a binary or content')
+  throw new Error('an image needs `binary` or `content`')
 }
 
 function platformOf(platform: string): { os: string; architecture: string } {

@@ -1,10 +1,11 @@
+/** kubectl on the cluster of the tests. */
 import { join } from 'node:path'
 import type { Cluster } from './cluster.ts'
 import { currentCluster } from './cluster.ts'
 import type { CommandOptions, CommandResult } from './command.ts'
 import { run } from './command.ts'
 
-/** A Kubernetes object as its JSON has it. */
+/** A Kubernetes object in JSON. */
 export type KubeObject = {
   apiVersion: string
   kind: string
@@ -12,7 +13,7 @@ export type KubeObject = {
   [field: string]: unknown
 }
 
-/** Runs kubectl on a cluster, which may still be starting. Its cache stays out of the user's home directory. */
+/** Runs kubectl on a cluster, which may still be starting. Keeps its cache out of the home directory. */
 export function kubectlOn(
   { kubectl, kubeconfig, runDir }: Pick<Cluster, 'kubectl' | 'kubeconfig' | 'runDir'>,
   args: readonly string[],
@@ -22,7 +23,7 @@ export function kubectlOn(
   return run(kubectl, args, { ...options, env })
 }
 
-/** Runs kubectl on the cluster that is up; a failure is a result, for scenarios that expect a rejection. */
+/** Runs kubectl on the running cluster and returns the result, also if it fails. */
 export function kubectl(
   args: readonly string[],
   options: Pick<CommandOptions, 'input'> = {},
@@ -30,33 +31,40 @@ export function kubectl(
   return kubectlOn(currentCluster(), args, options)
 }
 
-/** Runs kubectl and returns its output; throws with what it said if it fails. */
+/** Runs kubectl and returns its output; throws with its error output if it fails. */
 export async function kubectlOk(
   args: readonly string[],
   options: Pick<CommandOptions, 'input'> = {},
 ): Promise<string> {
   const { stdout, stderr, code } = await kubectl(args, options)
   if (code === 0) return stdout
-  throw new Error(`kubectl ${args.join(' ')}\nended with ${code}: ${stderr || stdout}`)
+  throw new Error(`kubectl ${args.join(' ')}\nexited with ${code}: ${stderr || stdout}`)
 }
 
-/** Applies YAML, or objects, which go as JSON. Throws when the API server refuses one of them. */
+/** Applies YAML or objects. Throws if the API server rejects one of them. */
 export async function apply(manifest: string | object | readonly object[]): Promise<string> {
   return kubectlOk(['apply', '-f', '-'], { input: manifestText(manifest) })
 }
 
-/** Creates YAML or objects, and returns the outcome whatever it is. */
+/** Creates YAML or objects and returns the result, also if it fails. */
 export function create(manifest: string | object | readonly object[]): Promise<CommandResult> {
   return kubectl(['create', '-f', '-'], { input: manifestText(manifest) })
 }
 
-/** Deletes an object and waits until it is gone; one that is not there is no error. */
+/** Deletes an object and waits until it is gone. Does nothing if it does not exist. */
 export async function remove(kind: string, name: string, namespace = 'default'): Promise<void> {
-  const now = kind === 'pod' ? ['--grace-period=1'] : []
-  await kubectlOk(['delete', kind, name, `--namespace=${namespace}`, '--ignore-not-found', ...now])
+  const gracePeriod = kind === 'pod' ? ['--grace-period=1'] : []
+  await kubectlOk([
+    'delete',
+    kind,
+    name,
+    `--namespace=${namespace}`,
+    '--ignore-not-found',
+    ...gracePeriod,
+  ])
 }
 
-/** An object as JSON; throws if it is not there. Cluster-wide kinds take no notice of the namespace. */
+/** Returns an object; throws if it does not exist. Cluster-wide kinds ignore the namespace. */
 export async function getJson<T = KubeObject>(
   kind: string,
   name: string,

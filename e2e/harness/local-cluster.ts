@@ -1,7 +1,8 @@
+/** The local provider: Kubernetes with one node as processes of this machine. */
 import { existsSync, mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { buildCluster } from './go-programs.ts'
 import type { Cluster } from './cluster.ts'
+import { buildKubernetes, buildPause } from './go-programs.ts'
 import { pushImage } from './images.ts'
 import { removeContainers } from './local-cluster/containers.ts'
 import { auditLog, startApiServer, startControllers } from './local-cluster/control-plane.ts'
@@ -15,12 +16,12 @@ import type { ProcessRecord } from './processes.ts'
 import { killProcess, processRecords } from './processes.ts'
 import { startRegistry } from './registry.ts'
 
-/** A name for the sandbox image that no registry on earth has; the node finds it by its hosts.toml. */
+/** The registry of the sandbox image: a reserved name, which only the node's hosts.toml knows. */
 const sandboxHost = 'sandbox.berth-e2e.invalid'
 
-/** Starts Kubernetes with one node on this machine, as root. */
+/** Starts Kubernetes with one node. Needs root. */
 export async function startLocalCluster(runDir: string): Promise<Cluster> {
-  const bin = await buildCluster()
+  const bin = await buildKubernetes()
   mkdirSync(runDir, { recursive: true, mode: 0o700 })
   await recordHostState(runDir, join(bin, 'kube-proxy'))
   await addNodeAddress()
@@ -35,10 +36,10 @@ export async function startLocalCluster(runDir: string): Promise<Cluster> {
     certsDir: join(runDir, 'certs.d'),
     address: '127.0.0.1',
     podAddress: network.nodeAddress,
-    pauseBinary: join(bin, 'pause'),
+    pauseBinary: await buildPause(),
     auditLog: auditLog(runDir),
   }
-  // The API server takes longest; what the node needs is ready by then.
+  // The container runtime starts while the API server does.
   const [containerd] = await Promise.all([
     startRuntime(cluster),
     startApiServer(plane).then(() => startControllers(plane)),
@@ -48,12 +49,12 @@ export async function startLocalCluster(runDir: string): Promise<Cluster> {
 }
 
 /**
- * Stops the cluster of a run directory and undoes all it did to the machine. Works as well on what a killed run left
- * behind, at whatever point that was. Everything is killed rather than asked to stop: there is no state to save.
+ * Stops the cluster of a run directory and restores the machine, also after a run that was killed at any point. Kills the
+ * processes, because there is no state to save.
  */
 export async function stopLocalCluster(runDir: string): Promise<void> {
   if (!existsSync(runDir)) return
-  // Who starts things stops before what it started: the kubelet, then containerd, then the containers.
+  // A process is killed before those that it starts: the kubelet, then containerd, then the containers.
   const first = ['kubelet', 'kube-controller-manager', 'kube-scheduler', 'kube-proxy', 'containerd']
   const rank = ({ name }: ProcessRecord) =>
     (first.indexOf(name) + first.length + 1) % (first.length + 1)

@@ -1,32 +1,35 @@
-/** What deploy/ renders to, as objects that can be compared: by kustomize, and by Helm. */
+/** The manifests of deploy/ as objects, rendered by kustomize or by Helm. */
 import { join, relative } from 'node:path'
 import { parseAllDocuments } from 'yaml'
+import { kubernetesVersion } from './go-programs.ts'
 import { helmOk } from './helm.ts'
-import { repository } from './install.ts'
 import { type KubeObject, kubectlOk } from './kubectl.ts'
+import { repository } from './paths.ts'
 
+/** The directory of the Helm chart. */
 export const chart = join(repository, 'deploy/chart')
 
-/** The Helm of the tests does not know which Kubernetes it is for when it has no cluster to ask. */
-const kubeVersion = ['--kube-version', 'v1.36.3']
+/** Without a cluster, Helm assumes a version of Kubernetes of its own. */
+const kubeVersion = ['--kube-version', kubernetesVersion]
 
+/** Renders a kustomization. */
 export async function renderKustomize(directory: string): Promise<KubeObject[]> {
-  return documents(await kubectlOk(['kustomize', directory]))
+  return parseObjects(await kubectlOk(['kustomize', directory]))
 }
 
-export async function renderChart(settings: readonly string[] = []): Promise<KubeObject[]> {
-  const sets = settings.flatMap((each) => ['--set', each])
-  const args = ['template', 'berth', chart, '-n', 'berth-system', ...kubeVersion, ...sets]
-  return documents(await helmOk(args))
+/** Renders the chart with values such as `webhook.replicas=3`. */
+export async function renderChart(values: readonly string[] = []): Promise<KubeObject[]> {
+  const args = ['template', 'berth', chart, '-n', 'berth-system', ...kubeVersion, ...sets(values)]
+  return parseObjects(await helmOk(args))
 }
 
-export function lintChart(settings: readonly string[] = []): Promise<string> {
-  const sets = settings.flatMap((each) => ['--set', each])
-  return helmOk(['lint', '--strict', chart, ...kubeVersion, ...sets])
+/** Lints the chart with these values; throws with Helm's output if it finds a problem. */
+export function lintChart(values: readonly string[] = []): Promise<string> {
+  return helmOk(['lint', '--strict', chart, ...kubeVersion, ...sets(values)])
 }
 
-/** A kustomization of deploy/base with components, for what has no overlay of its own. */
-export function withComponents(directory: string, components: readonly string[]): string {
+/** Returns the lines of a kustomization in `directory` of deploy/base with components. */
+export function componentLines(directory: string, components: readonly string[]): string {
   const from = (path: string) => relative(directory, join(repository, 'deploy', path))
   return [
     `resources: ['${from('base')}']`,
@@ -34,7 +37,11 @@ export function withComponents(directory: string, components: readonly string[])
   ].join('\n')
 }
 
-function documents(text: string): KubeObject[] {
+function sets(values: readonly string[]): string[] {
+  return values.flatMap((value) => ['--set', value])
+}
+
+function parseObjects(text: string): KubeObject[] {
   return parseAllDocuments(text).flatMap((document) => {
     const value = document.toJS() as KubeObject | null
     return value === null ? [] : [value]

@@ -1,9 +1,12 @@
-/** moto: STS and ECR as a program on this machine. It checks no trust and no policy; the fake of test/support/aws.ts does. */
-import { existsSync, renameSync, rmSync } from 'node:fs'
+/**
+ * moto: a program that serves the APIs of AWS STS and ECR on this machine. It checks neither trust relationships nor
+ * policies; the fake of test/support/aws.ts does.
+ */
 import { join } from 'node:path'
-import { cacheDirectory } from './go-programs.ts'
+import { buildOnce } from './cached-build.ts'
 import { currentCluster } from './cluster.ts'
 import { runOk } from './command.ts'
+import { cacheDirectory } from './paths.ts'
 import { freePort } from './ports.ts'
 import { exitReason, startProcess, stopProcess } from './processes.ts'
 import { waitFor } from './wait.ts'
@@ -16,16 +19,16 @@ export type Moto = {
   stop(): Promise<void>
 }
 
-/** Starts it, and installs it before, once, into a virtual environment of its own. */
+/** Starts moto and returns when it answers. */
 export async function startMoto(): Promise<Moto> {
   const { runDir } = currentCluster()
-  const directory = await install()
+  const directory = await installMoto()
   const port = await freePort()
   const url = `http://127.0.0.1:${port}`
   const record = await startProcess(runDir, {
     name: 'moto',
     command: join(directory, 'bin', 'python3'),
-    // Its start script names the directory that it was installed to, which has moved since.
+    // Not bin/moto_server: that script contains the directory's name from before buildOnce renamed it.
     args: ['-m', 'moto.server', '-H', '127.0.0.1', '-p', String(port)],
   })
   await waitFor('moto', async () => (await fetch(`${url}/moto-api/`)).ok, {
@@ -34,21 +37,13 @@ export async function startMoto(): Promise<Moto> {
   return { url, stop: () => stopProcess(runDir, record) }
 }
 
-async function install(): Promise<string> {
+/** Installs moto into a virtual environment, once, and returns the directory. */
+export async function installMoto(): Promise<string> {
   const directory = join(cacheDirectory(), `moto-${version}`)
-  if (existsSync(directory)) return directory
-  console.log(`e2e: installing moto ${version} into ${directory}, once`)
-  const partial = `${directory}.partial`
-  rmSync(partial, { recursive: true, force: true })
-  await runOk('python3', ['-m', 'venv', partial])
-  await runOk(join(partial, 'bin', 'python3'), [
-    '-m',
-    'pip',
-    'install',
-    '--quiet',
-    '--disable-pip-version-check',
-    `moto[server]==${version}`,
-  ])
-  renameSync(partial, directory)
+  await buildOnce(directory, `installing moto ${version}`, async (partial) => {
+    await runOk('python3', ['-m', 'venv', partial])
+    const install = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check']
+    await runOk(join(partial, 'bin', 'python3'), [...install, `moto[server]==${version}`])
+  })
   return directory
 }

@@ -1,13 +1,14 @@
+/** Where the node pulls images from: a hosts.toml for each registry host (containerd, docs/hosts.md). */
 import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
-/** A server the node asks instead of the registry an image names. Without capabilities it may do all that a node needs. */
+/** A server that the node uses for a registry host. Default capabilities: pull and resolve. */
 export type NodeMirror = { url: string; capabilities?: readonly ('pull' | 'resolve')[] }
 
 /**
- * Sends the node's requests for `host` (`ghcr.io`, `docker.io`, `localhost:5000`, `anubis:32000`) to the mirrors, in their
- * order. Names need no DNS entry and ports no listener: containerd looks the host up by this directory's name alone. The
- * last mirror is also the `server`, which containerd would otherwise take from the image and reach for on the network.
+ * Sends the node's requests for `host` (`ghcr.io`, `localhost:5000`) to the mirrors, in order. The host needs neither a DNS
+ * entry nor a listener, because containerd looks up the directory of that name. The last mirror is also the `server`;
+ * without one, containerd would contact the host itself.
  */
 export function setNodeHost(
   cluster: { certsDir: string },
@@ -16,24 +17,24 @@ export function setNodeHost(
 ): void {
   const list = mirrors.map((mirror) => (typeof mirror === 'string' ? { url: mirror } : mirror))
   const last = list.at(-1)
-  if (last === undefined) throw new Error(`${host}: no mirror; a node host needs at least one`)
+  if (last === undefined) throw new Error(`${host}: needs at least one mirror`)
   const lines = [`server = ${JSON.stringify(last.url)}`]
   for (const { url, capabilities = ['pull', 'resolve'] } of list) {
     lines.push(`[host.${JSON.stringify(url)}]`, `  capabilities = ${JSON.stringify(capabilities)}`)
   }
   const dir = join(cluster.certsDir, host)
   mkdirSync(dir, { recursive: true })
-  // containerd reads the file at every pull, maybe right now: it must never see half of it.
+  // Renamed, because containerd may read the file at any moment.
   writeFileSync(join(dir, 'hosts.toml.new'), `${lines.join('\n')}\n`)
   renameSync(join(dir, 'hosts.toml.new'), join(dir, 'hosts.toml'))
 }
 
-/** Makes the node forget a host: its images cannot be pulled any more. */
+/** Removes a host from the node. Its images can no longer be pulled. */
 export function removeNodeHost(cluster: { certsDir: string }, host: string): void {
   rmSync(join(cluster.certsDir, host), { recursive: true, force: true })
 }
 
-/** Every host without an entry leads to a port that refuses: no pod of a test ever reaches a registry of the internet. */
+/** Sends every host without an entry to a closed port, so that no pod pulls from the internet. */
 export function blockOtherHosts(cluster: { certsDir: string }): void {
   setNodeHost(cluster, '_default', ['http://127.0.0.1:1'])
 }

@@ -1,3 +1,4 @@
+/** The rights of an account. */
 import { connect } from '../../src/kube/connect.ts'
 import type { KubeObject } from '../../src/kube/object.ts'
 
@@ -7,7 +8,10 @@ type Rule = {
   resourceNames?: string[]
 }
 
-/** What the account of a kubeconfig may do in a namespace, but for what every account may: `secrets [a,b]: get`. */
+/**
+ * Returns the rights of a kubeconfig's account in a namespace, without those of every account, in lines such as
+ * `secrets [a,b]: get`.
+ */
 export async function permissionsIn(namespace: string, kubeconfig: string): Promise<string[]> {
   const connection = await connect({ kubeconfig, env: {} })
   const where = { apiVersion: 'authorization.k8s.io/v1', resource: 'selfsubjectrulesreviews' }

@@ -1,50 +1,61 @@
-/** A steady stream of pods, really created and deleted, over connections that stay open. No node ever runs one. */
+/** A steady stream of pods that are created and deleted over open connections. No node runs them. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { connect } from '../../src/kube/connect.ts'
-import { currentCluster } from './cluster.ts'
+import { currentCluster, podStreamNamespace } from './cluster.ts'
+import { apply, getJson } from './kubectl.ts'
 import { podManifest } from './pods.ts'
+import { waitFor } from './wait.ts'
 
 export type StreamCount = {
   created: number
   failures: { at: number; problem: string }[]
-  /** Milliseconds. */
-  longest: number
+  /** The longest creation, in milliseconds. */
+  longestMs: number
   seconds: number
 }
 
 export type PodStream = {
-  /** What happened since the last time that this was asked. */
-  take(): StreamCount
-  /** Ends it, and gives the last of the count. */
+  /** Returns the counts since the last call and starts again at zero. */
+  takeCount(): StreamCount
+  /** Waits until so many more pods have been created. */
+  waitForPods(count: number): Promise<void>
+  /** Stops the stream and returns the counts since the last call. */
   stop(): Promise<StreamCount>
 }
 
-/** As many as an API server has answers for at once, of a client that waits for each. */
+/** Requests at the same time. */
 const workers = 10
 
-/** Creates pods of these images in turn, `perSecond` of them if the machine bears it, until it is stopped. */
+/** Creates pods with each of the images in turn, `perSecond` of them if the machine is fast enough. */
 export async function startPodStream(
   images: readonly string[],
-  { perSecond = 40, namespace = 'default' } = {},
+  { perSecond = 40 } = {},
 ): Promise<PodStream> {
+  const namespace = podStreamNamespace
+  await apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } })
+  await waitFor('the default service account', () =>
+    getJson('serviceaccount', 'default', namespace),
+  )
   const cluster = await connect({ kubeconfig: currentCluster().kubeconfig, env: {} })
   const pods = { apiVersion: 'v1', resource: 'pods', namespace }
-  const end = new AbortController()
-  let count = empty()
+  const stopped = new AbortController()
+  let count = emptyCount()
+  let total = 0
   let next = performance.now()
-  let number = 0
+  let serial = 0
 
-  async function createOne(): Promise<void> {
-    number += 1
-    const name = `stream-${number}`
-    const pod = podManifest({ name, namespace, image: images[number % images.length] ?? '' })
-    // A scheduler that nobody runs: the pod stays what the API server made of it.
-    const spec = { ...(pod['spec'] as object), schedulerName: 'nobody' }
-    const begun = performance.now()
+  async function createAndDelete(): Promise<void> {
+    serial += 1
+    const name = `stream-${serial}`
+    const pod = podManifest({ name, namespace, image: images[serial % images.length] ?? '' })
+    // A scheduler that does not exist, so that no node runs the pod.
+    const spec = { ...(pod['spec'] as object), schedulerName: 'none' }
+    const started = performance.now()
     try {
       await cluster.api.create(pods, { ...pod, spec })
+      total += 1
       count.created += 1
-      count.longest = Math.max(count.longest, performance.now() - begun)
+      count.longestMs = Math.max(count.longestMs, performance.now() - started)
     } catch (error) {
       count.failures.push({ at: performance.now(), problem: String(error) })
       return
@@ -53,36 +64,40 @@ export async function startPodStream(
   }
 
   async function work(): Promise<void> {
-    while (!end.signal.aborted) {
-      // One clock for all workers; who is late does not hurry to make up for it.
+    while (!stopped.signal.aborted) {
+      // One schedule for all workers. A late pod does not make the next ones come faster.
       next = Math.max(next + 1_000 / perSecond, performance.now())
       await sleep(Math.max(next - performance.now(), 0))
-      await createOne()
+      await createAndDelete()
     }
   }
 
   const running = Array.from({ length: workers }, work)
-  const take = () => {
-    const { begun, ...taken } = count
-    count = empty()
-    return { ...taken, seconds: (performance.now() - begun) / 1_000 }
+  const takeCount = () => {
+    const { started, ...taken } = count
+    count = emptyCount()
+    return { ...taken, seconds: (performance.now() - started) / 1_000 }
   }
   return {
-    take,
+    takeCount,
+    waitForPods: async (more) => {
+      const target = total + more
+      await waitFor(`${more} more pods of the stream`, () => total >= target)
+    },
     stop: async () => {
-      end.abort()
+      stopped.abort()
       await Promise.all(running)
       await cluster.close()
-      return take()
+      return takeCount()
     },
   }
 }
 
-function empty() {
+function emptyCount() {
   return {
     created: 0,
     failures: [] as StreamCount['failures'],
-    longest: 0,
-    begun: performance.now(),
+    longestMs: 0,
+    started: performance.now(),
   }
 }

@@ -1,7 +1,8 @@
+/** Pods, and waiting for their states. */
 import { getJson } from './kubectl.ts'
 import { waitFor } from './wait.ts'
 
-/** What the scenarios look at in a pod. */
+/** The fields of a pod that the scenarios read. */
 export type Pod = {
   metadata: {
     name: string
@@ -23,10 +24,10 @@ export type Pod = {
   }
 }
 
-/** A container as the pod's specification has it. */
+/** A container in a pod's spec. */
 export type PodContainer = { name: string; image: string; imagePullPolicy: string }
 
-/** How a container is; `imageID` holds the digest the node pulled. */
+/** A container in a pod's status. `imageID` contains the digest that the node pulled. */
 export type ContainerStatus = {
   name: string
   image: string
@@ -39,7 +40,7 @@ export type ContainerStatus = {
   }
 }
 
-/** How a simple pod is made; more containers or fields go in by spreading over what `podManifest` returns. */
+/** The settings of `podManifest`. For more containers or fields, spread them over its result. */
 export type PodSettings = {
   name: string
   image: string
@@ -48,7 +49,7 @@ export type PodSettings = {
   pullPolicy?: 'Always' | 'IfNotPresent' | 'Never'
 }
 
-/** A pod of one container. Its image is pulled every time, unless told otherwise: the node keeps what it pulled. */
+/** Returns a pod with one container. The default pull policy is Always, because the node keeps images. */
 export function podManifest({
   name,
   image,
@@ -68,48 +69,34 @@ export function podManifest({
   }
 }
 
-/** A pod as it is now. */
+/** Returns a pod. */
 export function getPod(name: string, namespace = 'default'): Promise<Pod> {
   return getJson<Pod>('pod', name, namespace)
 }
 
-/** Waits until every container of a pod runs and is ready, and returns the pod. */
-export function waitForPodRunning(
-  name: string,
-  namespace = 'default',
-  timeoutMs = 60_000,
-): Promise<Pod> {
-  return waitFor(
-    `pod ${name} to run`,
-    async () => {
-      const pod = await getPod(name, namespace)
-      const statuses = pod.status.containerStatuses ?? []
-      if (pod.status.phase === 'Running' && statuses.every(({ ready }) => ready)) return pod
-      throw new Error(describePod(pod))
-    },
-    { timeoutMs },
-  )
-}
-
-/** Waits until a container of a pod waits for one of these reasons, and returns the message that comes with it. */
-function podWaiting(
-  name: string,
-  reasons: readonly string[],
-  namespace = 'default',
-): Promise<string> {
-  return waitFor(`pod ${name} to wait for ${reasons.join(' or ')}`, async () => {
+/** Waits until every container of a pod is ready, and returns the pod. */
+export function waitForPodRunning(name: string, namespace = 'default'): Promise<Pod> {
+  return waitFor(`pod ${name} to run`, async () => {
     const pod = await getPod(name, namespace)
-    const found = allStatuses(pod).find(({ state }) =>
-      reasons.includes(state.waiting?.reason ?? ''),
-    )
-    if (found !== undefined) return found.state.waiting?.message ?? ''
+    const statuses = pod.status.containerStatuses ?? []
+    if (pod.status.phase === 'Running' && statuses.every(({ ready }) => ready)) return pod
     throw new Error(describePod(pod))
   })
 }
 
-/** Waits until the node cannot pull an image of a pod; returns what the kubelet says about it. */
+/** Waits until the node fails to pull an image of a pod; returns the kubelet's message. */
 export function waitForPullFailure(name: string, namespace = 'default'): Promise<string> {
-  return podWaiting(name, ['ErrImagePull', 'ImagePullBackOff'], namespace)
+  return waitFor(`a pull failure of pod ${name}`, async () => {
+    const pod = await getPod(name, namespace)
+    const waiting = allStatuses(pod).find(({ state }) => isPullFailure(state.waiting?.reason))
+    if (waiting === undefined) throw new Error(describePod(pod))
+    return waiting.state.waiting?.message ?? ''
+  })
+}
+
+/** Whether a container waits because its image cannot be pulled. */
+export function isPullFailure(reason: string | undefined): boolean {
+  return reason === 'ErrImagePull' || reason === 'ImagePullBackOff'
 }
 
 function allStatuses({ status }: Pod): ContainerStatus[] {

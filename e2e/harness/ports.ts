@@ -1,7 +1,8 @@
+/** Free TCP ports. */
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 
-/** A TCP port that nothing listens on at the address. It is free now; whoever asked should bind it soon. */
+/** Returns a TCP port that is free at the address. Bind it soon: nothing reserves it. */
 export async function freePort(address = '127.0.0.1'): Promise<number> {
   const server = createServer()
   server.listen(0, address)
@@ -9,11 +10,12 @@ export async function freePort(address = '127.0.0.1'): Promise<number> {
   const bound = server.address()
   server.close()
   await once(server, 'close')
-  if (bound === null || typeof bound === 'string') throw new Error(`no TCP port at ${address}`)
+  if (bound === null || typeof bound === 'string')
+    throw new Error(`found no free TCP port at ${address}`)
   return bound.port
 }
 
-/** Several free ports at one address, all different. */
+/** Returns several different free ports at one address. */
 export async function freePorts(count: number, address = '127.0.0.1'): Promise<number[]> {
   const ports = new Set<number>()
   while (ports.size < count) ports.add(await freePort(address))

@@ -1,3 +1,4 @@
+/** Processes that outlive the one that started them, with a record and a log in the run directory. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import {
@@ -12,10 +13,10 @@ import {
 import { join } from 'node:path'
 import { waitFor } from './wait.ts'
 
-/** A started process. Its pid alone could be another program's by now, so the time it was started at belongs to it. */
+/** A started process. The start time tells it from a later process with the same pid. */
 export type ProcessRecord = { name: string; pid: number; startTime: string }
 
-/** What to start. The environment is exactly `env`: a proxy or a registry setting of this shell must not leak in. */
+/** What to start. The environment is `env` and a minimum, without the proxy and registry settings of the caller's shell. */
 export type ProcessSpec = {
   name: string
   command: string
@@ -23,23 +24,23 @@ export type ProcessSpec = {
   env?: Record<string, string>
 }
 
-/** The environment a daemon needs: where its tools are, and a home for those that insist on one. */
-const plainEnvironment = {
+/** The variables that every process gets. */
+const minimalEnvironment = {
   PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin:/usr/bin:/bin`,
   HOME: process.env['HOME'] ?? '/',
 }
 
-/** Starts a process that outlives this one, with output in RUN/log/NAME.log and a record in RUN/pid for whoever cleans up. */
+/** Starts a process that outlives this one. Its output goes to RUN/log/NAME.log, its record to RUN/pid/NAME.json. */
 export async function startProcess(runDir: string, spec: ProcessSpec): Promise<ProcessRecord> {
   const earlier = processRecords(runDir).find(({ name }) => name === spec.name)
-  if (earlier && isRunning(earlier)) throw new Error(`${spec.name} runs already, in ${runDir}`)
+  if (earlier && isRunning(earlier)) throw new Error(`${spec.name} is already running in ${runDir}`)
   mkdirSync(join(runDir, 'log'), { recursive: true })
   mkdirSync(join(runDir, 'pid'), { recursive: true })
   const log = openSync(logFile(runDir, spec.name), 'a')
   const child = spawn(spec.command, spec.args, {
     detached: true,
     stdio: ['ignore', log, log],
-    env: { ...plainEnvironment, ...spec.env },
+    env: { ...minimalEnvironment, ...spec.env },
   })
   closeSync(log)
   await once(child, 'spawn')
@@ -50,7 +51,7 @@ export async function startProcess(runDir: string, spec: ProcessSpec): Promise<P
   return record
 }
 
-/** Stops a process by its record and forgets it. One that does not leave within the grace time is killed. */
+/** Stops a process and deletes its record. Kills the process if it is still running after the grace period. */
 export async function stopProcess(
   runDir: string,
   record: ProcessRecord,
@@ -58,7 +59,7 @@ export async function stopProcess(
 ): Promise<void> {
   if (graceMs > 0) signal(record, 'SIGTERM')
   try {
-    await waitFor(`the end of ${record.name}`, () => !isRunning(record), {
+    await waitFor(`${record.name} to exit`, () => !isRunning(record), {
       timeoutMs: graceMs,
       intervalMs: 20,
     })
@@ -68,13 +69,13 @@ export async function stopProcess(
   rmSync(recordFile(runDir, record.name), { force: true })
 }
 
-/** Kills a process and waits until it is gone. */
+/** Kills a process and waits until it has exited. */
 export async function killProcess(record: ProcessRecord): Promise<void> {
   signal(record, 'SIGKILL')
-  await waitFor(`the end of ${record.name}`, () => !isRunning(record), { intervalMs: 10 })
+  await waitFor(`${record.name} to exit`, () => !isRunning(record), { intervalMs: 10 })
 }
 
-/** The record of a process of this run, or of all of them. A record cut off by a crash names nothing and is skipped. */
+/** Returns the records of all processes of a run. Skips a record that a crash left incomplete. */
 export function processRecords(runDir: string): ProcessRecord[] {
   let files: string[]
   try {
@@ -91,12 +92,12 @@ export function processRecords(runDir: string): ProcessRecord[] {
   })
 }
 
-/** Whether the recorded process, and not a later one with its number, still runs. */
+/** Whether the recorded process is still running. */
 export function isRunning({ pid, startTime }: ProcessRecord): boolean {
   return startTimeOf(pid) === startTime
 }
 
-/** When the process was started, in clock ticks since boot; undefined if there is none or it is a zombie. */
+/** Returns when a process started, in clock ticks since boot; undefined if it does not exist or is a zombie. */
 export function startTimeOf(pid: number): string | undefined {
   let stat: string
   try {
@@ -104,12 +105,12 @@ export function startTimeOf(pid: number): string | undefined {
   } catch {
     return undefined
   }
-  // The second field is the program's name and may hold spaces; what follows its bracket is fields 3 and on.
+  // The second field, the program's name in brackets, may contain spaces; fields 3 and later follow it.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
   return fields[0] === 'Z' || fields[0] === 'X' ? undefined : fields[19]
 }
 
-/** The last lines a process wrote, for messages about its failure. */
+/** Returns the last lines of a process's output. */
 function logTail(runDir: string, name: string, lines = 15): string {
   try {
     return readFileSync(logFile(runDir, name), 'utf8')
@@ -122,23 +123,23 @@ function logTail(runDir: string, name: string, lines = 15): string {
   }
 }
 
-/** For `waitFor`: gives up as soon as the process waited for has ended. */
+/** Returns a `stopReason` for `waitFor`: waiting ends when the process has exited. */
 export function exitReason(runDir: string, record: ProcessRecord): () => string | undefined {
   return () =>
-    isRunning(record) ? undefined : `${record.name} ended:\n${logTail(runDir, record.name)}`
+    isRunning(record) ? undefined : `${record.name} exited:\n${logTail(runDir, record.name)}`
 }
 
-/** Where the output of a process goes. */
+/** Returns the path of a process's output. */
 export function logFile(runDir: string, name: string): string {
   return join(runDir, 'log', `${name}.log`)
 }
 
-/** The lines of a log that are JSON, one object for each. */
+/** Returns the lines of a log that are JSON objects. */
 export function jsonLines(file: string): Record<string, unknown>[] {
   return (
     readFileSync(file, 'utf8')
       .split('\n')
-      // The last one may be half written.
+      // The last line may be incomplete.
       .filter((line) => line.startsWith('{') && line.endsWith('}'))
       .map((line) => JSON.parse(line) as Record<string, unknown>)
   )
@@ -153,6 +154,6 @@ function signal(record: ProcessRecord, name: 'SIGTERM' | 'SIGKILL'): void {
   try {
     process.kill(record.pid, name)
   } catch {
-    // It ended between the look and the signal.
+    // It exited since isRunning.
   }
 }

@@ -1,12 +1,13 @@
-/** A real Prometheus: it scrapes real endpoints, evaluates the alerts that are shipped, and answers the dashboard's queries. */
+/** A Prometheus server that scrapes Berth and the API server, and promtool. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { cacheDirectory } from './go-programs.ts'
+import { buildOnce } from './cached-build.ts'
 import { currentCluster } from './cluster.ts'
 import { runOk } from './command.ts'
+import { isInstalled, mayInstallPackages } from './debian-packages.ts'
+import { cacheDirectory } from './paths.ts'
 import { freePort } from './ports.ts'
 import { exitReason, startProcess, stopProcess } from './processes.ts'
-import { isInstalled } from './debian-packages.ts'
 import { waitFor } from './wait.ts'
 
 export type Sample = { metric: Record<string, string>; value: [number, string] }
@@ -19,33 +20,34 @@ export type Prometheus = {
   stop(): Promise<void>
 }
 
-/** Where `prometheus` and `promtool` are: in PATH, or unpacked from Debian's package, which would start a service if it were installed. */
-async function programs(): Promise<string> {
+/** Returns the directory of `prometheus` and `promtool` with a slash at the end; '' if both are in PATH. */
+export async function installPrometheus(): Promise<string> {
   if (isInstalled('prometheus') && isInstalled('promtool')) return ''
   const directory = join(cacheDirectory(), `prometheus-${process.arch}`)
-  const bin = join(directory, 'usr/bin/')
-  if (existsSync(join(bin, 'promtool'))) return bin
-  if (process.env['CI'] !== 'true' && process.env['BERTH_E2E_INSTALL'] !== '1') {
+  if (!existsSync(directory) && !mayInstallPackages()) {
     throw new Error(
-      'there is no prometheus and promtool in PATH; with BERTH_E2E_INSTALL=1 they are taken from Debian',
+      'prometheus and promtool are not in PATH; install them, or set BERTH_E2E_INSTALL=1 to download the Debian package',
     )
   }
-  mkdirSync(directory, { recursive: true })
-  await runOk('apt-get', ['update'])
-  await runOk('apt-get', ['download', 'prometheus'], { cwd: directory })
-  const [file = ''] = readdirSync(directory).filter((name) => name.endsWith('.deb'))
-  await runOk('dpkg-deb', ['-x', join(directory, file), directory])
-  return bin
+  // Unpacked rather than installed: the installed package starts a service.
+  await buildOnce(directory, 'downloading prometheus', async (partial) => {
+    mkdirSync(partial)
+    await runOk('apt-get', ['update'])
+    await runOk('apt-get', ['download', 'prometheus'], { cwd: partial })
+    const [file = ''] = readdirSync(partial).filter((name) => name.endsWith('.deb'))
+    await runOk('dpkg-deb', ['-x', join(partial, file), partial])
+  })
+  return join(directory, 'usr/bin/')
 }
 
-/** Runs promtool on a file of this text; returns what it says, or throws with it. */
-export async function promtool(args: readonly string[], cwd: string): Promise<string> {
-  return runOk(`${await programs()}promtool`, args, { cwd })
+/** Runs promtool in a directory and returns its output; throws with its error output if it fails. */
+export async function runPromtool(args: readonly string[], cwd: string): Promise<string> {
+  return runOk(`${await installPrometheus()}promtool`, args, { cwd })
 }
 
 export type Target = { job: string; addresses: readonly string[]; labels?: Record<string, string> }
 
-/** Starts one that scrapes these targets, and the API server, each second; `rules` is a rule file's content. */
+/** Starts a Prometheus that scrapes the targets and the API server every second. `rules` is the content of a rule file. */
 export async function startPrometheus(
   targets: readonly Target[],
   rules: object,
@@ -72,7 +74,7 @@ export async function startPrometheus(
   const address = `127.0.0.1:${await freePort()}`
   const record = await startProcess(runDir, {
     name: 'prometheus',
-    command: `${await programs()}prometheus`,
+    command: `${await installPrometheus()}prometheus`,
     args: [
       `--config.file=${config}`,
       `--storage.tsdb.path=${join(directory, 'data')}`,
@@ -80,13 +82,13 @@ export async function startPrometheus(
     ],
   })
   const get = async <T>(path: string): Promise<T> => {
-    const answer = (await (await fetch(`http://${address}/api/v1/${path}`)).json()) as {
+    const response = (await (await fetch(`http://${address}/api/v1/${path}`)).json()) as {
       status: string
       error?: string
       data: T
     }
-    if (answer.status !== 'success') throw new Error(`${path}: ${answer.error}`)
-    return answer.data
+    if (response.status !== 'success') throw new Error(`${path}: ${response.error}`)
+    return response.data
   }
   await waitFor('prometheus', async () => (await fetch(`http://${address}/-/ready`)).ok, {
     stopReason: exitReason(runDir, record),

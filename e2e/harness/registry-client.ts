@@ -1,10 +1,11 @@
+/** A client that pushes blobs and manifests to registries. */
 import { createHash } from 'node:crypto'
 import type { Account } from './registry.ts'
 
-/** A repository of a registry, with the account to use there. */
+/** A repository in a registry, with the account to use. */
 export type Repository = { registry: string; repository: string; auth?: Account }
 
-/** A blob or manifest as manifests refer to it. */
+/** A descriptor of a blob or manifest (OCI image-spec, descriptor.md). */
 export type Descriptor = { mediaType: string; digest: string; size: number }
 
 /** Media types of the OCI image format. */
@@ -15,7 +16,7 @@ export const oci = {
   layer: 'application/vnd.oci.image.layer.v1.tar',
 } as const
 
-/** Uploads a blob unless the repository has it. */
+/** Uploads a blob unless the repository has it already. */
 export async function pushBlob(
   to: Repository,
   mediaType: string,
@@ -31,7 +32,7 @@ export async function pushBlob(
   return { mediaType, digest, size: content.length }
 }
 
-/** Uploads a manifest or index under a tag, or under its digest when there is none. */
+/** Uploads a manifest or index under a tag; without a tag, under its digest. */
 export async function pushManifest(
   to: Repository,
   mediaType: string,
@@ -45,18 +46,18 @@ export async function pushManifest(
   return { mediaType, digest, size: content.length }
 }
 
-/** The digest a tag stands for; undefined when the registry does not have it. */
+/** Returns the digest of a tag; undefined if the registry does not have it. */
 export async function digestOfTag(of: Repository, reference: string): Promise<string | undefined> {
   const accept = `${oci.index}, ${oci.manifest}`
-  const answer = await fetch(urlOf(of, `manifests/${reference}`), {
+  const response = await fetch(urlOf(of, `manifests/${reference}`), {
     method: 'HEAD',
     headers: { ...authorization(of), accept },
   })
-  if (answer.status === 404) return undefined
-  return (await expectOk(answer)).headers.get('docker-content-digest') ?? undefined
+  if (response.status === 404) return undefined
+  return (await expectOk(response)).headers.get('docker-content-digest') ?? undefined
 }
 
-/** Deletes a manifest by its digest, and with it every tag that stands for it. */
+/** Deletes a manifest by digest, and with it every tag of the manifest. */
 export async function deleteDigest(of: Repository, digest: string): Promise<void> {
   await expectOk(await request(of, 'DELETE', `manifests/${digest}`))
 }
@@ -72,9 +73,9 @@ async function request(
   return fetch(url, { method, headers, ...(body && { body: new Uint8Array(body) }) })
 }
 
-async function expectOk(answer: Response): Promise<Response> {
-  if (answer.ok) return answer
-  throw new Error(`${answer.url} answered ${answer.status}: ${await answer.text()}`)
+async function expectOk(response: Response): Promise<Response> {
+  if (response.ok) return response
+  throw new Error(`${response.url} responded with ${response.status}: ${await response.text()}`)
 }
 
 function urlOf({ registry, repository }: Repository, path: string): string {

@@ -1,3 +1,4 @@
+/** Real registries (the CNCF distribution, Debian package docker-registry) as processes on this machine. */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Cluster } from './cluster.ts'
@@ -8,47 +9,45 @@ import type { ProcessRecord } from './processes.ts'
 import { exitReason, logFile, startProcess, stopProcess } from './processes.ts'
 import { waitFor } from './wait.ts'
 
-/** A user name and its password. */
+/** A user name and a password. */
 export type Account = { username: string; password: string }
 
-/** What a registry needs of the cluster it belongs to; `currentCluster()` has it. */
+/** What a registry needs to know about the cluster. */
 export type RegistryHome = Pick<Cluster, 'runDir' | 'address' | 'certsDir'>
 
-/**
- * How a registry is set up. With `htpasswd` nobody gets in without it. With `proxy` it is a pull-through cache of the registry
- * at that URL, which must let it in without a password: this program cannot send one other than for a token.
- */
 export type RegistryOptions = {
   name: string
   port?: number
+  /** The only account with access. Default: anonymous access. */
   htpasswd?: Account
+  /** Makes it a pull-through cache of the registry at this URL, which must allow anonymous access. */
   proxy?: { url: string }
-  /** Nothing can be pushed to it. */
+  /** Rejects pushes. */
   readOnly?: true
-  /** Tokens of this server let in, and nothing else does. */
+  /** Accepts only tokens of this server. */
   token?: TokenSettings
 }
 
-/** What a registry has to know of a token server; `certificate` is a PEM file. */
+/** The settings for a token server; `certificate` is the path of a PEM file. */
 export type TokenSettings = { realm: string; service: string; issuer: string; certificate: string }
 
-/** A real registry on this machine. Its content outlives `stop` and is there again after `start`. */
+/** A running registry. It keeps its content across `stop` and `start`. */
 export type Registry = {
   name: string
   /** `http://host:port` */
   url: string
-  /** `address:port`, as it stands in an image reference. */
+  /** `address:port`, as in image references. */
   host: string
   port: number
   stop(): Promise<void>
   start(): Promise<void>
-  /** Requests so far, in the combined log format, oldest first. Waits for those the registry has answered already. */
+  /** Returns the requests so far in the combined log format, oldest first, including every request answered before. */
   accessLog(): Promise<string[]>
-  /** Lets nobody in but this account from now on. */
+  /** Makes this account the only one with access. */
   setAccount(account: Account): Promise<void>
 }
 
-/** Starts a registry and returns when it answers. The node knows it under its own address; other names: `setNodeHost`. */
+/** Starts a registry and returns when it answers. The node reaches it by its address; for other hosts use `setNodeHost`. */
 export async function startRegistry(
   home: RegistryHome,
   options: RegistryOptions,
@@ -83,9 +82,9 @@ export async function startRegistry(
     record = undefined
   }
   async function accessLog(): Promise<string[]> {
-    // The line of a request is written after its answer; a probe that shows up in the log has every earlier one before it.
-    if (record !== undefined) await probe(url, logFile(runDir, process))
-    return requestsIn(logFile(runDir, process)).filter((line) => !line.includes(probeMark))
+    // The registry logs a request after the response. Once a marker request is in the log, all earlier ones are too.
+    if (record !== undefined) await logMarker(url, logFile(runDir, process))
+    return requestsIn(logFile(runDir, process)).filter((line) => !line.includes(markerPrefix))
   }
   async function setAccount(account: Account): Promise<void> {
     writeFileSync(passwordsIn(dir), await htpasswdLine(account))
@@ -108,7 +107,7 @@ async function configuration(
   if (htpasswd !== undefined) writeFileSync(passwords, await htpasswdLine(htpasswd))
   return {
     version: '0.1',
-    // The access log goes to stdout whatever the level is.
+    // The access log does not depend on the level.
     log: { level: 'warn' },
     storage: {
       filesystem: { rootdirectory: join(dir, 'data') },
@@ -132,31 +131,29 @@ async function configuration(
 }
 
 /**
- * The registry takes bcrypt and nothing else. Neither Node nor openssl has it, but the C library's crypt does on Debian
- * and Ubuntu, and Perl, which no Debian is without, reaches that. Four rounds: this protects nothing.
- * bcrypt reads 72 bytes of a password; crypt(3) refuses one of more than 512, as tokens are.
+ * The registry accepts bcrypt only. Node and openssl do not have it; crypt(3) of Debian and Ubuntu does, and Perl calls
+ * that. bcrypt reads 72 bytes of a password, and crypt(3) rejects one of more than 512 bytes, such as a token.
  */
 async function htpasswdLine({ username, password }: Account): Promise<string> {
   const script = 'chomp(my $p = <STDIN>); print crypt($p, q($2b$04$berthberthberthberthbe))'
   const hash = await runOk('perl', ['-e', script], { input: `${password.slice(0, 72)}\n` })
-  if (!hash.startsWith('$2b$')) throw new Error(`no bcrypt in this machine's crypt(3): ${hash}`)
+  if (!hash.startsWith('$2b$')) throw new Error(`crypt(3) of this machine has no bcrypt: ${hash}`)
   return `${username}:${hash}\n`
 }
 
 async function answers(url: string): Promise<boolean> {
   const { status } = await fetch(`${url}/v2/`)
   if (status === 200 || status === 401) return true
-  throw new Error(`${url}/v2/ answered ${status}`)
+  throw new Error(`${url}/v2/ responded with ${status}`)
 }
 
-const probeMark = 'berth-e2e-log-probe'
+const markerPrefix = 'berth-e2e-marker'
 
-async function probe(url: string, file: string): Promise<void> {
-  const mark = `${probeMark}-${Date.now()}-${Math.random()}`
-  await fetch(`${url}/v2/`, { headers: { 'user-agent': mark } })
-  await waitFor('the access log', () => readFileSync(file, 'utf8').includes(mark), {
-    intervalMs: 10,
-  })
+async function logMarker(url: string, file: string): Promise<void> {
+  const marker = `${markerPrefix}-${Date.now()}-${Math.random()}`
+  await fetch(`${url}/v2/`, { headers: { 'user-agent': marker } })
+  const isLogged = () => readFileSync(file, 'utf8').includes(marker)
+  await waitFor('the access log', isLogged, { intervalMs: 10 })
 }
 
 function requestsIn(file: string): string[] {

@@ -1,22 +1,24 @@
-/** A registry in this process that is wrong in one way: tokens as Docker Hub gives them, content that is not what it says, TLS of its own. */
+/** A registry in the process of the tests: tokens like Docker Hub's, damaged content, or TLS with its own certificate. */
 import { createHash } from 'node:crypto'
-import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
-import type { AddressInfo } from 'node:net'
 import { generate } from 'selfsigned'
+import { listen } from './servers.ts'
 
-export type Script = {
-  /** What anybody may read: tags by repository. */
+export type RegistryScript = {
+  /** Repositories with anonymous access, each with its tags. */
   open?: Record<string, readonly string[]>
-  /** What only the account may read. */
+  /** Repositories that only the account may read, each with its tags. */
   closed?: Record<string, readonly string[]>
   account?: { username: string; password: string }
-  /** `granted`: a token for anybody, as Docker Hub's; `refused`: for nobody but the account, as registry.redhat.io's. Absent: none is asked for. */
+  /**
+   * `granted`: anonymous clients get a token, as on Docker Hub. `refused`: only the account gets one, as on
+   * registry.redhat.io. Absent: no token is needed.
+   */
   tokens?: 'granted' | 'refused'
-  /** Blobs are not there, or are other bytes of the same length. */
+  /** Blobs are missing, or have other bytes of the same length. */
   damage?: 'no-blobs' | 'other-bytes'
-  /** TLS, by a certificate that nobody has signed, for this address or name. */
+  /** Serves TLS with a self-signed certificate for this address or name. */
   tls?: string
 }
 
@@ -27,7 +29,7 @@ export type ScriptedRegistry = {
   close(): Promise<void>
 }
 
-const layer = Buffer.from('not an archive, and nobody ever gets as far as unpacking it')
+const layer = Buffer.from('not an archive, because no runtime gets as far as unpacking it')
 const platform = { os: 'linux', architecture: process.arch === 'x64' ? 'amd64' : process.arch }
 const config = Buffer.from(
   JSON.stringify({
@@ -40,42 +42,33 @@ const manifest = Buffer.from(
   JSON.stringify({
     schemaVersion: 2,
     mediaType: 'application/vnd.oci.image.manifest.v1+json',
-    config: described('config', config),
-    layers: [described('layer', layer)],
+    config: descriptorOf('config', config),
+    layers: [descriptorOf('layer', layer)],
   }),
 )
 
-/** Starts one at the address. */
+/** Starts a scripted registry at the address. */
 export async function startScriptedRegistry(
   address: string,
-  script: Script,
+  script: RegistryScript,
 ): Promise<ScriptedRegistry> {
   let url = ''
   const handle = (request: IncomingMessage, response: ServerResponse) => {
-    answer(request, response, { script, url })
+    respond(request, response, { script, url })
   }
   const server =
     script.tls === undefined
       ? createServer(handle)
       : createTlsServer(await certificateFor(script.tls), handle)
-  server.listen(0, address)
-  await once(server, 'listening')
-  const host = `${address}:${(server.address() as AddressInfo).port}`
+  const { port, close } = await listen(server, address)
+  const host = `${address}:${port}`
   url = `${script.tls === undefined ? 'http' : 'https'}://${host}`
-  return {
-    url,
-    host,
-    close: async () => {
-      server.close()
-      server.closeAllConnections()
-      await once(server, 'close')
-    },
-  }
+  return { url, host, close }
 }
 
 async function certificateFor(name: string): Promise<{ key: string; cert: string }> {
   const isAddress = /^[0-9.]+$/.test(name)
-  const { private: key, cert } = await generate([{ name: 'commonName', value: 'nobody' }], {
+  const { private: key, cert } = await generate([{ name: 'commonName', value: 'scripted' }], {
     keyType: 'ec',
     algorithm: 'sha256',
     extensions: [
@@ -89,35 +82,43 @@ async function certificateFor(name: string): Promise<{ key: string; cert: string
   return { key, cert }
 }
 
-type Answer = { status: number; body: Buffer; headers?: Record<string, string> }
-type Asked = { script: Script; url: string; path: string; authorization: string | undefined }
+type RegistryResponse = { status: number; body: Buffer; headers?: Record<string, string> }
+type RegistryRequest = {
+  script: RegistryScript
+  url: string
+  path: string
+  authorization: string | undefined
+}
 
-function answer(
+function respond(
   { url: path = '', method = '', headers }: IncomingMessage,
   response: ServerResponse,
-  { script, url }: { script: Script; url: string },
+  { script, url }: { script: RegistryScript; url: string },
 ): void {
   const asked = { script, url, path, authorization: headers.authorization }
   const isToken = path.startsWith('/token')
-  // The form of OAuth 2.0, which runtimes try first and do without.
-  const found =
+  // POST is the OAuth 2.0 form of a token request. Runtimes try it first and fall back to GET.
+  const result =
     method === 'POST' ? failed(405, 'UNSUPPORTED') : isToken ? tokenFor(asked) : contentFor(asked)
-  response.writeHead(found.status, {
-    'content-length': String(found.body.length),
-    ...found.headers,
+  response.writeHead(result.status, {
+    'content-length': String(result.body.length),
+    ...result.headers,
   })
-  response.end(method === 'HEAD' ? undefined : found.body)
+  response.end(method === 'HEAD' ? undefined : result.body)
 }
 
-function tokenFor({ script: { account, tokens }, authorization }: Asked): Answer {
+function tokenFor({
+  script: { account, tokens },
+  authorization,
+}: RegistryRequest): RegistryResponse {
   const basic = Buffer.from(`${account?.username}:${account?.password}`).toString('base64')
   const isKnown = account !== undefined && authorization === `Basic ${basic}`
   if (!isKnown && (authorization !== undefined || tokens === 'refused'))
     return failed(401, 'UNAUTHORIZED')
-  return json(200, { token: isKnown ? 'known' : 'anybody', expires_in: 300 })
+  return json(200, { token: isKnown ? 'known' : 'anonymous', expires_in: 300 })
 }
 
-function contentFor(asked: Asked): Answer {
+function contentFor(asked: RegistryRequest): RegistryResponse {
   const { script, url, path, authorization } = asked
   const { tokens, open = {}, closed = {} } = script
   const [, repository = '', kind = '', reference = ''] =
@@ -135,7 +136,7 @@ function contentFor(asked: Asked): Answer {
   return kind === 'manifests' ? manifestFor(reference, tags) : blobFor(reference, script)
 }
 
-function manifestFor(reference: string, tags: readonly string[]): Answer {
+function manifestFor(reference: string, tags: readonly string[]): RegistryResponse {
   if (!tags.includes(reference) && reference !== digestOf(manifest))
     return failed(404, 'MANIFEST_UNKNOWN')
   const headers = {
@@ -145,7 +146,7 @@ function manifestFor(reference: string, tags: readonly string[]): Answer {
   return { status: 200, body: manifest, headers }
 }
 
-function blobFor(reference: string, { damage }: Script): Answer {
+function blobFor(reference: string, { damage }: RegistryScript): RegistryResponse {
   const blob = [config, layer].find((each) => digestOf(each) === reference)
   if (blob === undefined || damage === 'no-blobs') return failed(404, 'BLOB_UNKNOWN')
   const isChanged = damage === 'other-bytes' && blob === layer
@@ -153,18 +154,18 @@ function blobFor(reference: string, { damage }: Script): Answer {
   return { status: 200, body: isChanged ? Buffer.alloc(layer.length, 'x') : blob, headers }
 }
 
-function failed(status: number, code: string, challenge?: string): Answer {
-  const answered = json(status, { errors: [{ code, message: code.toLowerCase() }] })
+function failed(status: number, code: string, challenge?: string): RegistryResponse {
+  const response = json(status, { errors: [{ code, message: code.toLowerCase() }] })
   const more = challenge === undefined ? {} : { 'www-authenticate': challenge }
-  return { ...answered, headers: { ...answered.headers, ...more } }
+  return { ...response, headers: { ...response.headers, ...more } }
 }
 
-function json(status: number, body: object): Answer {
+function json(status: number, body: object): RegistryResponse {
   const headers = { 'content-type': 'application/json' }
   return { status, body: Buffer.from(JSON.stringify(body)), headers }
 }
 
-function described(kind: 'config' | 'layer', content: Buffer) {
+function descriptorOf(kind: 'config' | 'layer', content: Buffer) {
   const mediaType =
     kind === 'config'
       ? 'application/vnd.oci.image.config.v1+json'

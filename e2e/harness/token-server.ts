@@ -1,15 +1,14 @@
-/** A token server for a real registry (distribution, docs/content/spec/auth/jwt.md): one account, which may do what it asks for. */
+/** A token server for a real registry (distribution, docs/content/spec/auth/jwt.md). Grants every scope to one account. */
 import { createPrivateKey, randomUUID, sign } from 'node:crypto'
-import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { makeCertificates } from '../../src/webhook/certificate/self-signed.ts'
 import type { Account, TokenSettings } from './registry.ts'
+import { listen } from './servers.ts'
 
 export type TokenServer = {
   settings: TokenSettings
-  /** The scopes of each token that was given out. */
+  /** The scopes of each issued token. */
   granted: readonly (readonly string[])[]
   close(): Promise<void>
 }
@@ -17,7 +16,7 @@ export type TokenServer = {
 const issuer = 'berth-e2e'
 const service = 'registry'
 
-/** Starts one; its certificate goes to a file for the registry. */
+/** Starts a token server and writes its certificate to a file for the registry. */
 export async function startTokenServer(
   address: string,
   certificate: string,
@@ -36,18 +35,12 @@ export async function startTokenServer(
       .writeHead(200, { 'content-type': 'application/json' })
       .end(JSON.stringify({ token, expires_in: 300 }))
   })
-  server.listen(0, address)
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
+  const { port, close } = await listen(server, address)
   const realm = `http://${address}:${port}/token`
   return {
     settings: { realm, service, issuer, certificate },
     granted,
-    close: async () => {
-      server.close()
-      server.closeAllConnections()
-      await once(server, 'close')
-    },
+    close,
   }
 }
 

@@ -1,7 +1,8 @@
-import { up } from './cluster-provider.ts'
+/** `npm run e2e:up`: starts a cluster and leaves it running. The last line of the output is the path of its kubeconfig. */
+import { startCluster } from './cluster-provider.ts'
+import { log } from './log.ts'
 
-/** By hand: starts a cluster and leaves it running. The last line of the output is the path of its kubeconfig. */
-const cluster = await up()
-console.log(`e2e: kubectl is ${cluster.kubectl}`)
-console.log(`e2e: stop it with: node e2e/harness/down.ts`)
+const cluster = await startCluster()
+log(`kubectl is ${cluster.kubectl}`)
+log('stop the cluster with: npm run e2e:down')
 console.log(cluster.kubeconfig)

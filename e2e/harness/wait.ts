@@ -1,36 +1,39 @@
+/** Waiting for a condition, with the last observed state in the error. */
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** How long to wait, how often to look, and when waiting has become pointless (the reason is returned). */
 export type WaitOptions = {
+  /** A limit for failures, far above what a busy machine needs. Default two minutes. */
   timeoutMs?: number
+  /** The pause between two checks. Default 100 ms. */
   intervalMs?: number
+  /** Returns why waiting is pointless, such as an exited process; undefined to go on. */
   stopReason?: () => string | undefined
 }
 
 /**
- * Calls `look` until it returns something other than undefined or false, and returns that. Throwing means "not yet":
- * the message of the last throw is the observed state that a failed wait reports.
+ * Calls `check` until it returns something other than undefined or false, and returns that. A throw means "not yet"; a
+ * failed wait reports the message of the last one.
  */
 export async function waitFor<T>(
-  what: string,
-  look: () => T | Promise<T>,
-  { timeoutMs = 60_000, intervalMs = 100, stopReason }: WaitOptions = {},
+  description: string,
+  check: () => T | Promise<T>,
+  { timeoutMs = 120_000, intervalMs = 100, stopReason }: WaitOptions = {},
 ): Promise<Exclude<T, undefined | false>> {
   const deadline = Date.now() + timeoutMs
   for (;;) {
-    let seen = 'nothing'
+    let lastSeen = 'nothing'
     try {
-      const value = await look()
-      if (value !== undefined && value !== false) {
-        return value as Exclude<T, undefined | false>
-      }
+      const value = await check()
+      if (value !== undefined && value !== false) return value as Exclude<T, undefined | false>
     } catch (error) {
-      seen = error instanceof Error ? error.message : String(error)
+      lastSeen = error instanceof Error ? error.message : String(error)
     }
-    const pointless = stopReason?.()
-    if (pointless !== undefined) throw new Error(`gave up waiting for ${what}: ${pointless}`)
+    const reason = stopReason?.()
+    if (reason !== undefined) throw new Error(`stopped waiting for ${description}: ${reason}`)
     if (Date.now() > deadline) {
-      throw new Error(`waited ${timeoutMs / 1000} s for ${what}; last seen: ${seen}`)
+      throw new Error(
+        `waited ${timeoutMs / 1_000} s for ${description}; last observed: ${lastSeen}`,
+      )
     }
     await sleep(intervalMs)
   }

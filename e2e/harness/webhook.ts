@@ -1,10 +1,11 @@
-/** Berth itself, as a process on this machine, registered with the cluster's API server by URL. */
+/** `berth serve` as a process on this machine, registered with the cluster's API server by URL. */
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { currentCluster } from './cluster.ts'
 import { runOk } from './command.ts'
+import { createKubeconfig } from './kubeconfig.ts'
 import { apply, kubectlOk } from './kubectl.ts'
+import { berthMain } from './paths.ts'
 import { freePorts } from './ports.ts'
 import { type Pod, podManifest } from './pods.ts'
 import { exitReason, jsonLines, logFile, startProcess, stopProcess } from './processes.ts'
@@ -12,82 +13,72 @@ import { waitFor } from './wait.ts'
 
 export type WebhookOptions = {
   name: string
-  /** The config file's text. */
+  /** The text of the config file. */
   config: string
-  /** An image that the config's table rewrites: how the start is told to have come through to the API server. */
+  /** An image that the config rewrites. When the API server returns it rewritten, the registration is in effect. */
   canary: string
-  /** Of another account than the harness's own. */
+  /** Default: that of a service account with the rights in `defaultRules`. */
   kubeconfig?: string
 }
 
 export type Webhook = {
-  /** The metrics as Prometheus would read them. */
+  /** Returns the metrics in Prometheus' text format. */
   metrics(): Promise<string>
-  /** The log lines so far, one object for each. */
+  /** Returns the log so far, one object per line. */
   log(): Record<string, unknown>[]
-  /** Writes another config, and waits until it is in force. */
+  /** Writes another config and waits until it is in effect. Nothing is cached afterwards. */
   reload(config: string): Promise<void>
-  /** Writes a config with an error, and waits until Berth has seen it. */
+  /** Writes an invalid config and waits until the process has rejected it. */
   breakConfig(): Promise<void>
-  /** Stops the process; the registration stays, as after a crash. */
+  /** Stops the process and leaves the registration, as a crash does. */
   kill(): Promise<void>
-  /** Stops the process and takes the registration away. */
+  /** Removes the registration and stops the process. */
   stop(): Promise<void>
 }
 
-const repository = fileURLToPath(new URL('../../', import.meta.url))
-const main = join(repository, 'src/main.ts')
-
-/** Starts `berth serve` with certificates of its own, and registers it. Returns when the API server calls it. */
+/** Starts `berth serve` with its own certificates and registers it. Returns when the API server calls it. */
 export async function startWebhook(options: WebhookOptions): Promise<Webhook> {
   const { name, config, canary } = options
   const { runDir, address } = currentCluster()
-  const directory = join(runDir, `berth-${name}`)
+  const directory = join(runDir, `webhook-${name}`)
   mkdirSync(directory, { recursive: true })
-  const [port = 0, metricsPort = 0] = await freePorts(2, address)
   const configFile = join(directory, 'berth.yaml')
   writeFileSync(configFile, config)
+  const [port = 0, metricsPort = 0] = await freePorts(2, address)
   const certificates = join(directory, 'certs')
+  const url = `https://${address}:${port}`
   await runOk(process.execPath, [
-    main,
+    berthMain,
     'certs',
     '--out',
     certificates,
     '--force',
     '--url',
-    `https://${address}:${port}`,
+    url,
   ])
-  const kubeconfig = options.kubeconfig ?? (await accountOf(directory))
+  const kubeconfig = options.kubeconfig ?? (await createDefaultAccount())
   const record = await startProcess(runDir, {
-    name: `berth-${name}`,
+    name: `webhook-${name}`,
     command: process.execPath,
     args: [
-      main,
+      berthMain,
       'serve',
-      '--config',
-      configFile,
-      '--host',
-      address,
-      '--port',
-      String(port),
-      '--metrics-port',
-      String(metricsPort),
-      '--tls-cert',
-      join(certificates, 'tls.crt'),
-      '--tls-key',
-      join(certificates, 'tls.key'),
-      '--kubeconfig',
-      kubeconfig,
-      '--drain-seconds',
-      '0',
-      '--log-level',
-      'debug',
+      `--config=${configFile}`,
+      `--host=${address}`,
+      `--port=${port}`,
+      `--metrics-port=${metricsPort}`,
+      `--kubeconfig=${kubeconfig}`,
+      `--tls-cert=${join(certificates, 'tls.crt')}`,
+      `--tls-key=${join(certificates, 'tls.key')}`,
+      '--drain-seconds=0',
+      '--log-level=debug',
     ],
   })
+  const stopReason = exitReason(runDir, record)
   const metricsUrl = `http://${address}:${metricsPort}`
   const metrics = async () => (await fetch(`${metricsUrl}/metrics`)).text()
-  await waitFor(`berth ${name}`, async () => (await fetch(`${metricsUrl}/readyz`)).ok, {
-    stopReason: exitReason(runDir, record),
+  await waitFor(`berth serve (${name})`, async () => (await fetch(`${metricsUrl}/readyz`)).ok, {
+    stopReason,
   })
   await apply(readFileSync(join(certificates, 'mutating-webhook.yaml'), 'utf8'))
   await waitUntilRewritten(canary)
@@ -95,17 +86,16 @@ export async function startWebhook(options: WebhookOptions): Promise<Webhook> {
     metrics,
     log: () => jsonLines(logFile(runDir, record.name)),
     reload: async (text) => {
-      const generation = await generationOf(metrics)
+      const generation = await configGeneration(metrics)
       writeFileSync(configFile, text)
-      await waitFor('the new config', async () => (await generationOf(metrics)) > generation, {
-        stopReason: exitReason(runDir, record),
-      })
+      const isLoaded = async () => (await configGeneration(metrics)) > generation
+      await waitFor('the new config', isLoaded, { stopReason })
     },
     breakConfig: async () => {
       writeFileSync(configFile, 'kind: Nothing\n')
-      await waitFor('the broken config', async () =>
-        (await metrics()).includes('berth_config_last_reload_successful 0'),
-      )
+      const isRejected = async () =>
+        (await metrics()).includes('berth_config_last_reload_successful 0')
+      await waitFor('the rejection of the config', isRejected, { stopReason })
     },
     kill: () => stopProcess(runDir, record),
     stop: async () => {
@@ -117,11 +107,18 @@ export async function startWebhook(options: WebhookOptions): Promise<Webhook> {
   }
 }
 
-/**
- * A kubeconfig for an account with the only rights that the webhook uses, both of them optional: to read service
- * accounts, and to see whether one named Secret is there.
- */
-async function accountOf(directory: string): Promise<string> {
+/** All rights that the webhook uses, which are optional: reading service accounts and checking for two Secrets. */
+const defaultRules = [
+  { apiGroups: [''], resources: ['serviceaccounts'], verbs: ['get'] },
+  {
+    apiGroups: [''],
+    resources: ['secrets'],
+    verbs: ['get'],
+    resourceNames: ['mirror-creds', 'dockerhub-creds'],
+  },
+]
+
+async function createDefaultAccount(): Promise<string> {
   const metadata = { name: 'berth-webhook' }
   await apply([
     { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { ...metadata, namespace: 'default' } },
@@ -129,15 +126,7 @@ async function accountOf(directory: string): Promise<string> {
       apiVersion: 'rbac.authorization.k8s.io/v1',
       kind: 'ClusterRole',
       metadata,
-      rules: [
-        { apiGroups: [''], resources: ['serviceaccounts'], verbs: ['get'] },
-        {
-          apiGroups: [''],
-          resources: ['secrets'],
-          verbs: ['get'],
-          resourceNames: ['mirror-creds', 'dockerhub-creds'],
-        },
-      ],
+      rules: defaultRules,
     },
     {
       apiVersion: 'rbac.authorization.k8s.io/v1',
@@ -147,43 +136,27 @@ async function accountOf(directory: string): Promise<string> {
       subjects: [{ kind: 'ServiceAccount', name: metadata.name, namespace: 'default' }],
     },
   ])
-  const token = (await kubectlOk(['create', 'token', metadata.name])).trim()
-  const admin = JSON.parse(
-    await kubectlOk(['config', 'view', '--raw', '--flatten', '--output=json']),
-  ) as { clusters: [{ name: string }] }
-  const user = metadata.name
-  const context = { cluster: admin.clusters[0].name, user }
-  const file = join(directory, 'kubeconfig.json')
-  writeFileSync(
-    file,
-    JSON.stringify({
-      ...admin,
-      users: [{ name: user, user: { token } }],
-      contexts: [{ name: user, context }],
-      'current-context': user,
-    }),
-    { mode: 0o600 },
-  )
-  return file
+  return createKubeconfig(metadata.name, 'default')
 }
 
-/** What would become of a pod with this image: the API server decides, and keeps nothing. */
+/** Creates a pod with this image as a dry run and returns what the API server made of it. */
 export async function dryRunPod(image: string, namespace = 'default'): Promise<Pod> {
   const pod = podManifest({ name: 'berth-canary', image, namespace })
   const args = ['create', '--dry-run=server', '--output=json', '-f', '-']
   return JSON.parse(await kubectlOk(args, { input: JSON.stringify(pod) })) as Pod
 }
 
-/** The API server takes a moment to see a registration, or a label on a namespace. */
+/** Waits until new pods with this image are rewritten. The API server sees a registration or a label after a moment. */
 export async function waitUntilRewritten(image: string, namespace = 'default'): Promise<void> {
   await waitFor(`${image} to be rewritten in ${namespace}`, async () =>
     isRewritten(await dryRunPod(image, namespace)),
   )
 }
 
+/** Waits until new pods with this image are admitted unchanged. */
 export async function waitUntilUnchanged(image: string, namespace = 'default'): Promise<void> {
   await waitFor(
-    `${image} to be left alone in ${namespace}`,
+    `${image} to be admitted unchanged in ${namespace}`,
     async () => !isRewritten(await dryRunPod(image, namespace)),
   )
 }
@@ -192,7 +165,7 @@ function isRewritten({ metadata }: Pod): boolean {
   return metadata.annotations?.['berth.dev/images'] !== undefined
 }
 
-async function generationOf(metrics: () => Promise<string>): Promise<number> {
+async function configGeneration(metrics: () => Promise<string>): Promise<number> {
   const [, value = '0'] = /^berth_config_generation (\d+)$/m.exec(await metrics()) ?? []
   return Number(value)
 }

@@ -3,10 +3,10 @@ import { join } from 'node:path'
 import { beforeAll, expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { currentCluster } from '../harness/cluster.ts'
-import { repository } from '../harness/install.ts'
-import { promtool } from '../harness/prometheus.ts'
+import { repository } from '../harness/paths.ts'
+import { runPromtool } from '../harness/prometheus.ts'
 
-/** Every alert that is shipped fires for what it is about, by Prometheus' own reading of its expression. */
+/** Every alert of deploy/ fires when it should and only then, as promtool evaluates it. */
 type Rule = { alert: string; expr: string; for?: string }
 
 const file = join(repository, 'deploy/components/monitoring/alerts.yaml')
@@ -14,7 +14,10 @@ const { spec } = parse(readFileSync(file, 'utf8')) as { spec: { groups: { rules:
 const rules = spec.groups.flatMap((group) => group.rules)
 const directory = join(currentCluster().runDir, 'alerts')
 
-/** A sample each minute, in promtool's notation: from a value, by steps. `quiet` is the same without the reason to alert. */
+/**
+ * For each alert a series with one sample per minute, in promtool's notation: `values` makes the alert fire, `quiet` does
+ * not.
+ */
 const cases: Record<string, { series: string; values: string; quiet: string }> = {
   BerthDown: { series: 'berth_config_generation', values: '_x60', quiet: '1x60' },
   BerthBypassed: {
@@ -79,7 +82,7 @@ const cases: Record<string, { series: string; values: string; quiet: string }> =
   },
 }
 
-/** Histograms are several series: most take `seconds`, all take five. */
+/** Returns the series of a case. A histogram has one per bucket: every request takes between 1 and 5 s, or less than 1 s. */
 function seriesOf(alert: string, isQuiet: boolean): { series: string; values: string }[] {
   const { series, values, quiet } = cases[alert] ?? { series: '', values: '', quiet: '' }
   if (alert !== 'BerthSlow') return [{ series, values: isQuiet ? quiet : values }]
@@ -96,35 +99,38 @@ beforeAll(() => {
   writeFileSync(join(directory, 'rules.json'), JSON.stringify(spec))
 })
 
-test('promtool finds nothing wrong with the rules', async () => {
-  expect(await promtool(['check', 'rules', 'rules.json'], directory)).toContain(
+test('promtool accepts the rules', async () => {
+  expect(await runPromtool(['check', 'rules', 'rules.json'], directory)).toContain(
     `SUCCESS: ${rules.length} rules found`,
   )
 })
 
-test('there is a case for every alert', () => {
+test('every alert has a case here', () => {
   expect(rules.map(({ alert }) => alert)).toEqual(Object.keys(cases))
 })
 
-test.each(rules.map(({ alert }) => alert))('%s', async (alert) => {
-  const probe = (isQuiet: boolean) => ({
-    interval: '1m',
-    input_series: seriesOf(alert, isQuiet),
-    promql_expr_test: [
-      {
-        expr: `count(ALERTS{alertname="${alert}", alertstate="firing"}) or vector(0)`,
-        eval_time: '1h',
-        exp_samples: [{ labels: '{}', value: isQuiet ? 0 : 1 }],
-      },
-    ],
-  })
-  const name = `${alert}.json`
-  const tests = {
-    rule_files: ['rules.json'],
-    evaluation_interval: '1m',
-    tests: [probe(false), probe(true)],
-  }
-  writeFileSync(join(directory, name), JSON.stringify(tests))
+test.each(rules.map(({ alert }) => alert))(
+  '%s fires for its cause and only then',
+  async (alert) => {
+    const unitTest = (isQuiet: boolean) => ({
+      interval: '1m',
+      input_series: seriesOf(alert, isQuiet),
+      promql_expr_test: [
+        {
+          expr: `count(ALERTS{alertname="${alert}", alertstate="firing"}) or vector(0)`,
+          eval_time: '1h',
+          exp_samples: [{ labels: '{}', value: isQuiet ? 0 : 1 }],
+        },
+      ],
+    })
+    const name = `${alert}.json`
+    const tests = {
+      rule_files: ['rules.json'],
+      evaluation_interval: '1m',
+      tests: [unitTest(false), unitTest(true)],
+    }
+    writeFileSync(join(directory, name), JSON.stringify(tests))
 
-  expect(await promtool(['test', 'rules', name], directory)).toContain('SUCCESS')
-})
+    expect(await runPromtool(['test', 'rules', name], directory)).toContain('SUCCESS')
+  },
+)

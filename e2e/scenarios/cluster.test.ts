@@ -9,7 +9,7 @@ import type { Registry } from '../harness/registry.ts'
 import { startRegistry } from '../harness/registry.ts'
 import { waitFor } from '../harness/wait.ts'
 
-/** The ground the other scenarios stand on: if one of these fails, look here before looking at Berth. */
+/** The cluster and the harness without Berth. If a test here fails, fix that first: every other scenario depends on it. */
 const cluster = currentCluster()
 const account = { username: 'berth', password: 'only for tests' }
 const binary = cluster.pauseBinary
@@ -34,8 +34,8 @@ afterAll(async () => {
   await locked.stop()
 })
 
-describe('a pod whose image is in a registry of this machine', () => {
-  test('runs from a host name that only hosts.toml knows', async () => {
+describe('a pod with an image in a registry of the tests', () => {
+  test('runs if only hosts.toml knows the registry host', async () => {
     const digest = await pushImage({
       registry: open.url,
       repository: 'hello',
@@ -50,13 +50,13 @@ describe('a pod whose image is in a registry of this machine', () => {
     expect(requests.join('\n')).toContain('"HEAD /v2/hello/manifests/1?ns=anubis%3A32000 ')
   })
 
-  test('runs from localhost:5000 though nothing listens there', async () => {
+  test('runs from localhost:5000, where nothing listens', async () => {
     await pushImage({ registry: open.url, repository: 'hello', tag: '2', binary, marker: 'two' })
     await apply(podManifest({ name: 'loopback', image: 'localhost:5000/hello:2' }))
     expect((await waitForPodRunning('loopback')).status.phase).toBe('Running')
   })
 
-  test('runs from a multi-platform index', async () => {
+  test('runs if the image is a multi-platform index', async () => {
     const { digest, manifests } = await pushIndex({
       registry: open.url,
       repository: 'multi',
@@ -69,7 +69,7 @@ describe('a pod whose image is in a registry of this machine', () => {
     expect(pod.status.containerStatuses?.[0]?.imageID).toBe(`${open.host}/multi@${digest}`)
   })
 
-  test('does not run once the image is deleted', async () => {
+  test('does not run after the image was deleted', async () => {
     const image = { registry: open.url, repository: 'fleeting' }
     await pushImage({ ...image, tag: '1', binary, marker: 'gone' })
     await deleteManifest(image, '1')
@@ -78,18 +78,18 @@ describe('a pod whose image is in a registry of this machine', () => {
   })
 })
 
-describe('a pod whose image is in a registry with a password', () => {
+describe('a pod with an image in a registry with a password', () => {
   beforeAll(async () => {
     const image = { registry: locked.url, repository: 'secret', tag: '1', auth: account }
     await pushImage({ ...image, binary, marker: 'locked' })
   })
 
-  test('is not given the image without a pull secret', async () => {
+  test('cannot pull without a pull secret', async () => {
     await apply(podManifest({ name: 'refused', image: 'private.example/secret:1' }))
     expect(await waitForPullFailure('refused')).toMatch(/authoriz|authentic/)
   })
 
-  test('runs with one', async () => {
+  test('runs with a pull secret', async () => {
     await kubectlOk([
       'create',
       'secret',
@@ -105,22 +105,27 @@ describe('a pod whose image is in a registry with a password', () => {
   })
 })
 
-test('an image of any other registry is out of reach', async () => {
+test('a pod cannot pull from any other registry', async () => {
   await apply(podManifest({ name: 'nowhere', image: 'registry.example/library/busybox:1' }))
   expect(await waitForPullFailure('nowhere')).toContain('127.0.0.1:1')
 })
 
-test.skipIf(cluster.auditLog === null)('the audit log has the bodies of pod requests', async () => {
-  const { code } = await create(podManifest({ name: 'Not_A_Name', image: 'anubis:32000/hello:1' }))
-  expect(code).toBe(1)
-  const event = await waitFor('the audit event', () =>
-    auditEvents(({ verb, objectRef }) => verb === 'create' && objectRef?.name === 'Not_A_Name').at(
-      0,
-    ),
-  )
-  expect(event).toMatchObject({
-    stage: 'ResponseComplete',
-    responseStatus: { code: 422 },
-    requestObject: { spec: { containers: [{ image: 'anubis:32000/hello:1' }] } },
-  })
-})
+test.skipIf(cluster.auditLog === null)(
+  'the audit log contains the bodies of pod requests',
+  async () => {
+    const { code } = await create(
+      podManifest({ name: 'Not_A_Name', image: 'anubis:32000/hello:1' }),
+    )
+    expect(code).toBe(1)
+    const event = await waitFor('the audit event', () =>
+      auditEvents(
+        ({ verb, objectRef }) => verb === 'create' && objectRef?.name === 'Not_A_Name',
+      ).at(0),
+    )
+    expect(event).toMatchObject({
+      stage: 'ResponseComplete',
+      responseStatus: { code: 422 },
+      requestObject: { spec: { containers: [{ image: 'anubis:32000/hello:1' }] } },
+    })
+  },
+)

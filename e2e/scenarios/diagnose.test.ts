@@ -1,8 +1,7 @@
-import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { PullFinding } from '../../src/diagnose/findings.ts'
+import { runBerth } from '../harness/berth-cli.ts'
 import { currentCluster } from '../harness/cluster.ts'
-import { run } from '../harness/command.ts'
 import {
   type DiagnoseRegistries,
   ecrHost,
@@ -13,13 +12,12 @@ import { apply, kubectlOk, remove } from '../harness/kubectl.ts'
 import { podManifest } from '../harness/pods.ts'
 import { waitFor } from '../harness/wait.ts'
 
-/** From a pod that a real kubelet cannot start to the verdict. */
+/** `berth diagnose` finds the cause of every pull failure that a real kubelet reports. */
 const cluster = currentCluster()
-const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 const namespace = 'diagnose'
 const namespaces = [namespace, 'identity', 'ushadow', 'database', 'cf-dev', 'openshift-marketplace', 'openshift-config'] // prettier-ignore
 
-let rig: DiagnoseRegistries
+let registries: DiagnoseRegistries
 
 interface Case {
   readonly name: string
@@ -32,17 +30,17 @@ interface Case {
 }
 
 const cases: readonly Case[] = [
-  { name: 'missing-tag', image: () => `${rig.open.host}/team/app:2`, rule: 'D37', cause: 'tag-missing', certainty: 'proved' },
-  { name: 'missing-repository', image: () => `${rig.open.host}/team/none:1`, rule: 'D38', cause: 'repository-missing', certainty: 'proved' },
-  { name: 'no-platform', image: () => `${rig.open.host}/team/foreign:1`, rule: 'D35', cause: 'platform-missing', certainty: 'proved' },
-  { name: 'no-secret', image: () => `${rig.locked.host}/team/app:1`, rule: 'D22', cause: 'no-credential', certainty: 'proved' },
-  { name: 'wrong-password', image: () => `${rig.locked.host}/team/app:1`, secret: 'wrong-password', rule: 'D25', cause: 'credential-refused', certainty: 'proved' },
-  { name: 'wrong-type', image: () => `${rig.locked.host}/team/app:1`, secret: 'opaque', rule: 'D06', cause: 'pull-secret-ignored', certainty: 'proved' },
-  { name: 'missing-secret', image: () => `${rig.locked.host}/team/app:1`, secret: 'gone', rule: 'D05', cause: 'pull-secret-missing', certainty: 'proved' },
+  { name: 'missing-tag', image: () => `${registries.open.host}/team/app:2`, rule: 'D37', cause: 'tag-missing', certainty: 'proved' },
+  { name: 'missing-repository', image: () => `${registries.open.host}/team/none:1`, rule: 'D38', cause: 'repository-missing', certainty: 'proved' },
+  { name: 'no-platform', image: () => `${registries.open.host}/team/foreign:1`, rule: 'D35', cause: 'platform-missing', certainty: 'proved' },
+  { name: 'no-secret', image: () => `${registries.locked.host}/team/app:1`, rule: 'D22', cause: 'no-credential', certainty: 'proved' },
+  { name: 'wrong-password', image: () => `${registries.locked.host}/team/app:1`, secret: 'wrong-password', rule: 'D25', cause: 'credential-refused', certainty: 'proved' },
+  { name: 'wrong-type', image: () => `${registries.locked.host}/team/app:1`, secret: 'opaque', rule: 'D06', cause: 'pull-secret-ignored', certainty: 'proved' },
+  { name: 'missing-secret', image: () => `${registries.locked.host}/team/app:1`, secret: 'gone', rule: 'D05', cause: 'pull-secret-missing', certainty: 'proved' },
   { name: 'never-matches', image: () => 'team/app:1', secret: 'hub', rule: 'D07', cause: 'no-matching-credential', certainty: 'proved' },
   { name: 'stale-for-public', image: () => 'freeipa/freeipa-server:rocky-9', secret: 'stale', rule: 'D25', cause: 'credential-refused', certainty: 'proved' },
-  { name: 'undecodable', image: () => `${rig.open.host}/team/app:1`, secret: 'broken', rule: 'D04', cause: 'pull-secret-undecodable', certainty: 'proved' },
-  { name: 'never', image: () => `${rig.open.host}/team/app:never`, pullPolicy: 'Never', rule: 'D02', cause: 'never-pulled', certainty: 'proved' },
+  { name: 'undecodable', image: () => `${registries.open.host}/team/app:1`, secret: 'broken', rule: 'D04', cause: 'pull-secret-undecodable', certainty: 'proved' },
+  { name: 'never', image: () => `${registries.open.host}/team/app:never`, pullPolicy: 'Never', rule: 'D02', cause: 'never-pulled', certainty: 'proved' },
   { name: 'invalid', image: () => 'Team/App:1', rule: 'D01', cause: 'invalid-reference', certainty: 'proved' },
   { name: 'localhost-refused', image: () => 'down.example/team/app:1', rule: 'D51', cause: 'localhost-refused', certainty: 'proved' },
   { name: 'refused', image: () => 'refused.example/team/app:1', rule: 'D52', cause: 'connection-refused', certainty: 'proved' },
@@ -58,13 +56,13 @@ const cases: readonly Case[] = [
 ] // prettier-ignore
 
 beforeAll(async () => {
-  rig = await startDiagnoseRegistries(cluster)
+  registries = await startDiagnoseRegistries(cluster)
   for (const name of namespaces) await kubectlOk(['create', 'namespace', name])
   const auth = authOf(puller.password)
   const wrong = authOf('canary-wrong')
   await apply([
-    secret('wrong-password', { [rig.locked.host]: { auth: wrong } }),
-    secret('opaque', { [rig.locked.host]: { auth } }, { type: 'Opaque' }),
+    secret('wrong-password', { [registries.locked.host]: { auth: wrong } }),
+    secret('opaque', { [registries.locked.host]: { auth } }, { type: 'Opaque' }),
     secret('hub', { 'registry-1.docker.io': { auth } }),
     secret('stale', { 'https://index.docker.io/v1/': { auth: wrong } }),
     secret('broken', { 'elsewhere.example': { auth: 'bm90LWEtcGFpcg==' } }),
@@ -83,26 +81,26 @@ beforeAll(async () => {
 
 afterAll(async () => {
   for (const name of namespaces) {
-    // Some have no kubelet that would ever say that they are gone.
+    // With force, because some pods have no kubelet that reports their end.
     await kubectlOk(['delete', 'pods', '--all', '-n', name, '--force', '--grace-period=0'])
     await remove('namespace', name)
   }
   await remove('node', 'full-node')
   await kubectlOk(['delete', 'crd', '--selector=berth-e2e=diagnose', '--ignore-not-found'])
-  await rig?.stop()
+  await registries?.stop()
 })
 
 function authOf(password: string): string {
   return Buffer.from(`${puller.username}:${password}`).toString('base64')
 }
 
-interface SecretPlace {
+interface SecretOptions {
   readonly type?: string
   readonly in?: string
 }
 
-function secret(name: string, auths: object, place: SecretPlace = {}) {
-  const { type = 'kubernetes.io/dockerconfigjson', in: home = namespace } = place
+function secret(name: string, auths: object, options: SecretOptions = {}) {
+  const { type = 'kubernetes.io/dockerconfigjson', in: home = namespace } = options
   const isLegacy = type === 'kubernetes.io/dockercfg'
   const text = JSON.stringify(isLegacy ? auths : { auths })
   const key = isLegacy ? '.dockercfg' : '.dockerconfigjson'
@@ -116,18 +114,17 @@ function secret(name: string, auths: object, place: SecretPlace = {}) {
 }
 
 function diagnose(...args: string[]) {
-  const options = ['--kubeconfig', cluster.kubeconfig, '--config', rig.config]
-  return run(process.execPath, [main, 'diagnose', ...args, ...options])
+  return runBerth(['diagnose', ...args, '--config', registries.config])
 }
 
-/** What is found of one pod, as soon as something is; the runtime may say less at first than later. */
+/** Waits until `berth diagnose` finds something about a pod, and returns that. */
 function findingsOf(pod: string, home: string, ...more: string[]): Promise<PullFinding[]> {
-  return waitFor(`a verdict about ${pod}`, async () => {
+  return waitFor(`a finding about ${pod}`, async () => {
     const { stdout, stderr } = await diagnose(pod, '-n', home, '-o', 'json', ...more)
     const { findings } = JSON.parse(stdout) as { findings: PullFinding[] }
-    // Of many pods at once the kubelet first pulls some; what it says of the others passes.
+    // D14 is the kubelet's own queue: it pulls the images of so many pods one after another.
     if (findings.length === 0 || findings[0]?.rule === 'D14')
-      throw new Error(`nothing fails yet ${stderr}`)
+      throw new Error(`no finding yet ${stderr}`)
     expect(stdout + stderr).not.toContain('canary')
     return findings
   })
@@ -136,15 +133,15 @@ function findingsOf(pod: string, home: string, ...more: string[]): Promise<PullF
 const evidence = (finding: PullFinding | undefined) =>
   finding?.evidence.map(({ says }) => says) ?? []
 
-describe('berth diagnose, of a pod in a real pull failure', () => {
-  test.each(cases)('$name is $rule', async ({ name, rule, cause, certainty }) => {
+describe('berth diagnose for a pod that cannot pull', () => {
+  test.each(cases)('finds rule $rule for $name', async ({ name, rule, cause, certainty }) => {
     const found = await findingsOf(`pod/${name}`, namespace)
 
     expect(found).toEqual([expect.objectContaining({ rule, cause, certainty })])
     expect(found[0]?.failures).toEqual([expect.objectContaining({ namespace, pod: name })])
   })
 
-  test('only tags that were asked for and are there are advised', async () => {
+  test('suggests only tags that exist in the registry', async () => {
     const [found] = await findingsOf('pod/missing-tag', namespace)
 
     expect(found?.fix).toContain('1, 1.1')
@@ -155,56 +152,58 @@ describe('berth diagnose, of a pod in a real pull failure', () => {
     })
   })
 
-  test('a stale secret breaks a public image, and the fix is to take it away', async () => {
+  test('suggests removing a stale secret that breaks the pull of a public image', async () => {
     const [found] = await findingsOf('pod/stale-for-public', namespace)
 
     expect(found?.fix).toContain('remove the secret')
   })
 
-  test('--no-probe says less, and asks no registry', async () => {
-    const ours = async () =>
-      (await rig.open.accessLog()).filter((line) => line.endsWith('"berth"')).length
-    const before = await ours()
+  test('sends no request to a registry with --no-probe', async () => {
+    const requestCount = async () =>
+      (await registries.open.accessLog()).filter((line) => line.endsWith('"berth"')).length
+    const before = await requestCount()
     const [found] = await findingsOf('pod/missing-tag', namespace, '--no-probe')
 
     expect(found).toMatchObject({ rule: 'D40', certainty: 'likely' })
     expect(found?.evidence.some(({ vantage }) => vantage !== undefined)).toBe(false)
     expect(before).toBeGreaterThan(0)
-    expect(await ours()).toBe(before)
+    expect(await requestCount()).toBe(before)
   })
 
-  test('the table says what would have worked, and why the pod has not got it', async () => {
+  test('says which candidate exists and why the pod does not use it', async () => {
     await apply(podManifest({ name: 'mirrored', namespace, image: 'mirrored.example/team/app:1' }))
 
     const [found] = await findingsOf('pod/mirrored', namespace)
 
     expect(found).toMatchObject({ rule: 'D51', certainty: 'proved' })
     expect(found?.berth).toEqual([
-      expect.stringContaining(`row mirrored would use ${rig.open.host}/team/app:1: it exists`),
+      expect.stringContaining(
+        `row mirrored would use ${registries.open.host}/team/app:1: it exists`,
+      ),
       "not used: Berth's webhook is not installed in this cluster",
     ])
   })
 
-  test('a full disk, by what the node says of itself', async () => {
+  test("proves a full disk by the node's conditions", async () => {
     await apply({ apiVersion: 'v1', kind: 'Node', metadata: { name: 'full-node' } })
     const pressure = { type: 'DiskPressure', status: 'True', reason: 'KubeletHasDiskPressure', message: 'kubelet has disk pressure' } // prettier-ignore
     const message =
       'failed to pull and unpack image "r.example/app:1": failed to extract layer sha256:0: write /var/lib/containerd/tmpmounts/x: no space left on device'
     await failingPod({ name: 'full', in: namespace, image: 'r.example/app:1', message, node: 'full-node' }) // prettier-ignore
 
-    const found = await waitFor('a verdict about the full disk', async () => {
-      // The cluster forgets what a node that no kubelet reports for has said, after 50 s.
+    const found = await waitFor('a finding about the full disk', async () => {
+      // The node controller resets the conditions of a node without a kubelet after 50 s.
       await patchStatus('node', 'full-node', 'default', { conditions: [pressure] })
-      const judged = await findingsOf('pod/full', namespace)
-      if (judged[0]?.certainty !== 'proved') throw new Error(JSON.stringify(judged))
-      return judged
+      const findings = await findingsOf('pod/full', namespace)
+      if (findings[0]?.certainty !== 'proved') throw new Error(JSON.stringify(findings))
+      return findings
     })
 
     expect(found).toEqual([expect.objectContaining({ rule: 'D60', certainty: 'proved' })])
     expect(evidence(found[0]).join()).toContain('full-node has DiskPressure')
   })
 
-  test('all of them at once, for people', async () => {
+  test('prints all findings of a namespace as text', async () => {
     const { stdout, code } = await diagnose('-n', namespace)
 
     expect(code).toBe(1)
@@ -223,7 +222,7 @@ interface FailingPod {
   readonly node?: string
 }
 
-/** A pod that no kubelet of ours will ever see, with the status that another one gave it. */
+/** Creates a pod that no kubelet runs, with the status of a pull failure. */
 async function failingPod({ name, in: home, image, message, account, node }: FailingPod) {
   const pod = podManifest({ name, namespace: home, image })
   const spec = {
@@ -247,8 +246,8 @@ async function serviceAccount(name: string, home: string, more: object = {}) {
   await apply({ apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name, namespace: home, ...metadata }, ...rest }) // prettier-ignore
 }
 
-describe('five situations, to the cause that is the true one', () => {
-  test('FreeIPA: the 401 was the ordinary challenge; there is no tag latest', async () => {
+describe('the five situations of the documentation', () => {
+  test('FreeIPA: finds that the tag latest does not exist, although the kubelet reports a 401', async () => {
     await serviceAccount('default', 'identity')
     await apply({
       apiVersion: 'apps/v1',
@@ -280,7 +279,7 @@ describe('five situations, to the cause that is the true one', () => {
     expect(found[0]?.fix).toContain('almalinux-9')
   })
 
-  test('anubis: the secret is under a key that never matches', async () => {
+  test('anubis: finds that the key of the pull secret matches no image', async () => {
     const auths = { 'registry-1.docker.io': { auth: authOf(puller.password) } }
     await apply(secret('dockerhub-creds', auths, { in: 'ushadow' }))
     const image = 'your-org/ushadow-backend:latest'
@@ -294,7 +293,7 @@ describe('five situations, to the cause that is the true one', () => {
     expect(found[0]?.commands[0]).toContain('--docker-server=https://index.docker.io/v1/')
   })
 
-  test('storage-s3: the tag that was pinned as a cure was never there', async () => {
+  test('storage-s3: finds that the pinned tag does not exist', async () => {
     await apply(podManifest({ name: 'storage-s3', namespace: 'database', image: 'ghcr.io/rclone/rclone:1.64.2' })) // prettier-ignore
 
     const found = await findingsOf('pod/storage-s3', 'database')
@@ -304,7 +303,7 @@ describe('five situations, to the cause that is the true one', () => {
     expect(JSON.stringify(found)).not.toContain('NetworkPolicy')
   })
 
-  test('sixteen services and an ECR: the role of the service account is not used for pulls', async () => {
+  test('ECR: finds one cause for sixteen pods, and says that pulls do not use the role of the service account', async () => {
     await serviceAccount('ecr-sa', 'cf-dev', {
       metadata: { annotations: { 'eks.amazonaws.com/role-arn': 'arn:aws:iam::606639739464:role/ROSAECRAssumeRole' } },
     }) // prettier-ignore
@@ -340,8 +339,8 @@ describe('five situations, to the cause that is the true one', () => {
     expect(findings[0]?.commands[0]).toContain('aws ecr get-login-password --region us-east-1')
   })
 
-  test('OpenShift: the message is the same without any credential; the global secret has not reached the node', async () => {
-    await openShift()
+  test('OpenShift: finds that the global pull secret has not reached the node', async () => {
+    await createOpenShiftResources()
     const host = 'registry.redhat.io'
     const internal = { '172.30.166.97:5000': { auth: authOf('canary-internal') } }
     const type = 'kubernetes.io/dockercfg'
@@ -371,8 +370,8 @@ describe('five situations, to the cause that is the true one', () => {
   })
 })
 
-/** The kinds of OpenShift that are looked at, as far as they are looked at. */
-async function openShift() {
+/** Creates the OpenShift resources that `berth diagnose` reads. */
+async function createOpenShiftResources() {
   const kinds = [
     { group: 'config.openshift.io', kind: 'ImageTagMirrorSet', plural: 'imagetagmirrorsets' },
     { group: 'machineconfiguration.openshift.io', kind: 'MachineConfigPool', plural: 'machineconfigpools' },
@@ -405,7 +404,7 @@ async function openShift() {
     metadata: { name: 'master' },
     status: { conditions: [{ type: 'Updated', status: 'False' }] },
   }
-  await waitFor('the kinds of OpenShift to be served', async () => {
+  await waitFor('the OpenShift resources to be served', async () => {
     await apply(pool)
     return true
   })

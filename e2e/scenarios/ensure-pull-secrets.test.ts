@@ -1,23 +1,24 @@
 import { writeFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { auditEvents } from '../harness/audit-log.ts'
+import { settledAuditEvents } from '../harness/audit-log.ts'
 import { type Webhook, startWebhook } from '../harness/webhook.ts'
 import { runBerth } from '../harness/berth-cli.ts'
 import { currentCluster } from '../harness/cluster.ts'
-import { createKubeconfig } from '../harness/controller.ts'
 import { pushImage } from '../harness/images.ts'
-import { repository, writeOverlay } from '../harness/install.ts'
+import { createKubeconfig } from '../harness/kubeconfig.ts'
 import { apply, getJson, kubectl, kubectlOk } from '../harness/kubectl.ts'
 import { removeNodeHost, setNodeHost } from '../harness/node-hosts.ts'
 import { podManifest, waitForPullFailure, waitForPodRunning } from '../harness/pods.ts'
 import { type Registry, startRegistry } from '../harness/registry.ts'
+import { writeOverlay } from '../harness/overlay.ts'
+import { repository } from '../harness/paths.ts'
 import { permissionsIn } from '../harness/permissions.ts'
 import { waitFor } from '../harness/wait.ts'
 
 /**
- * Copies that are there before the pod, though no controller runs: the webhook makes them, with the rights of `berth
- * secrets rbac` and no others.
+ * `ensure: true`: the webhook creates a pull-secret copy before it admits the pod, without a controller, and with only the
+ * rights of `berth secrets rbac`.
  */
 const cluster = currentCluster()
 const account = { username: 'puller', password: 'canary-77e2:with-colon' }
@@ -37,7 +38,7 @@ type Secret = {
 let registry: Registry
 let webhook: Webhook
 let kubeconfig: string
-const made: string[] = []
+const createdNamespaces: string[] = []
 
 const copies = (ensure: boolean) => `
     - name: ensured-pull
@@ -70,12 +71,12 @@ async function putSource(labels: Record<string, string>): Promise<void> {
   })
 }
 
-/** What one `kubectl apply` says; the account comes along, so that nothing has to be waited for. */
+/** Applies a namespace, a service account and a pod with one `kubectl apply`; returns its warnings. */
 async function applyTogether(
   namespace: string,
   labels: Record<string, string> = {},
 ): Promise<string> {
-  made.push(namespace)
+  createdNamespaces.push(namespace)
   const pod = podManifest({ name: 'app', image: canary, namespace })
   const objects = [
     { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace, labels } },
@@ -93,8 +94,9 @@ async function hasCopy(namespace: string): Promise<boolean> {
   return code === 0
 }
 
+/** Returns the webhook's create requests in a namespace. */
 const createsIn = (namespace: string) =>
-  auditEvents(
+  settledAuditEvents(
     ({ verb, user: who, objectRef }) =>
       who.username === user && verb === 'create' && objectRef?.namespace === namespace,
   )
@@ -111,7 +113,7 @@ beforeAll(async () => {
     auth: account,
   })
   await apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: home } })
-  made.push(home)
+  createdNamespaces.push(home)
   await putSource({ 'berth.dev/copy': 'allowed' })
   await apply({
     apiVersion: 'v1',
@@ -121,29 +123,23 @@ beforeAll(async () => {
   const file = join(cluster.runDir, 'ensure.yaml')
   writeFileSync(file, config())
   const rbac = ['secrets', 'rbac', '--config', file, '-n', home]
-  await apply((await runBerth(rbac, cluster.kubeconfig)).stdout)
+  await apply((await runBerth(rbac)).stdout)
   kubeconfig = await createKubeconfig('berth-webhook', home)
   webhook = await startWebhook({ name: 'ensure', config: config(), canary, kubeconfig })
   const change = [{ op: 'replace', path: '/webhooks/0/sideEffects', value: 'NoneOnDryRun' }]
-  await kubectlOk([
-    'patch',
-    'mutatingwebhookconfiguration',
-    'berth',
-    '--type=json',
-    '-p',
-    JSON.stringify(change),
-  ])
+  const patch = ['patch', 'mutatingwebhookconfiguration', 'berth', '--type=json', '-p']
+  await kubectlOk([...patch, JSON.stringify(change)])
 })
 
 afterAll(async () => {
   await webhook?.stop()
-  await kubectlOk(['delete', 'namespace', '--ignore-not-found', '--wait=false', ...made])
+  await kubectlOk(['delete', 'namespace', '--ignore-not-found', ...createdNamespaces])
   await kubectlOk(['delete', guards, 'berth-pull-secrets', 'berth-ensure-pull-secrets'])
   removeNodeHost(cluster, host)
   await registry?.stop()
 })
 
-test('the webhook has these rights, and no others', async () => {
+test('the webhook has exactly the rights that the feature needs', async () => {
   expect(await permissionsIn('ens-any', kubeconfig)).toEqual(['namespaces: get', 'secrets: create'])
   expect(await permissionsIn(home, kubeconfig)).toEqual([
     'namespaces: get',
@@ -152,7 +148,7 @@ test('the webhook has these rights, and no others', async () => {
   ])
 })
 
-test('its right to create is held to the name and the types of the copies', async () => {
+test('the policy allows the webhook to create only Secrets with the name and the types of its copies', async () => {
   const create = async (name: string, type: string) => {
     const secret = { apiVersion: 'v1', kind: 'Secret', type, metadata: { name, namespace: home } }
     const data = { '.dockerconfigjson': Buffer.from('{"auths":{}}').toString('base64') }
@@ -166,38 +162,38 @@ test('its right to create is held to the name and the types of the copies', asyn
     return kubectl(args, { input })
   }
   const pull = 'kubernetes.io/dockerconfigjson'
-  const refused = 'this account may create only the pull secrets of its config'
+  const rejection = 'this account may create only the pull secrets of its config'
   // The API server takes a moment to see a policy.
-  await waitFor('the policy', async () => (await create('other', pull)).stderr.includes(refused))
+  await waitFor('the policy', async () => (await create('other', pull)).stderr.includes(rejection))
 
   expect((await create('ensured-pull', pull)).code).toBe(0)
-  expect((await create('ensured-pull', 'Opaque')).stderr).toContain(refused)
-  expect((await create('source', 'kubernetes.io/service-account-token')).stderr).toContain(refused)
+  expect((await create('ensured-pull', 'Opaque')).stderr).toContain(rejection)
+  expect((await create('source', 'kubernetes.io/service-account-token')).stderr).toContain(
+    rejection,
+  )
 })
 
 describe('without a controller', () => {
-  test('a pod that is applied together with its namespace pulls at the first try', async () => {
-    const said = await applyTogether('ens-together')
+  test('a pod that is applied together with its namespace pulls at the first attempt', async () => {
+    const warnings = await applyTogether('ens-together')
     await waitForPodRunning('app', 'ens-together')
     const events = await kubectlOk(['get', 'events', '-n', 'ens-together', '-o', 'json'])
     const reasons = (JSON.parse(events) as { items: { reason: string }[] }).items.map(
       ({ reason }) => reason,
     )
 
-    expect(said).not.toContain('berth')
+    expect(warnings).not.toContain('berth')
     expect(reasons).toContain('Pulled')
     expect(reasons).not.toContain('Failed')
     expect(reasons).not.toContain('FailedToRetrieveImagePullSecret')
   })
 
-  test('the copy is what the controller would have made, so that there is nothing to put right', async () => {
+  test('the copy is the same as the one that the controller creates', async () => {
     const copy = await getJson<Secret>('secret', 'ensured-pull', 'ens-together')
     const source = await getJson<Secret>('secret', 'source', home)
     const file = join(cluster.runDir, 'ensure.yaml')
-    const plan = await runBerth(
-      ['secrets', 'plan', '--config', file, '-n', 'ens-together', '-o', 'json'],
-      cluster.kubeconfig,
-    )
+    const args = ['--config', file, '-n', 'ens-together', '-o', 'json']
+    const plan = await runBerth(['secrets', 'plan', ...args])
 
     expect(copy.data).toEqual(source.data)
     expect(copy.metadata.annotations).toMatchObject({
@@ -208,9 +204,9 @@ describe('without a controller', () => {
     expect(plan.stdout).not.toMatch(/"(?:create|update|replace)"/)
   })
 
-  test('many pods at once make one request to create it', async () => {
+  test('eight pods at the same time cause one create request', async () => {
     const namespace = 'ens-many'
-    made.push(namespace)
+    createdNamespaces.push(namespace)
     await kubectlOk(['create', 'namespace', namespace])
     await apply({
       apiVersion: 'v1',
@@ -238,12 +234,12 @@ describe('without a controller', () => {
     })
 
     expect(await hasCopy(namespace)).toBe(true)
-    expect(createsIn(namespace)).toHaveLength(1)
+    expect(await createsIn(namespace)).toHaveLength(1)
   })
 
-  test('a dry run makes nothing', async () => {
+  test('a dry run creates nothing', async () => {
     const namespace = 'ens-dry'
-    made.push(namespace)
+    createdNamespaces.push(namespace)
     await kubectlOk(['create', 'namespace', namespace])
     await apply({
       apiVersion: 'v1',
@@ -260,31 +256,31 @@ describe('without a controller', () => {
 
     expect(dry).toContain('ensured-pull')
     expect(await hasCopy(namespace)).toBe(false)
-    expect(createsIn(namespace)).toEqual([])
+    expect(await createsIn(namespace)).toEqual([])
   })
 
   test.each([
-    ['that the config does not choose', 'unens', {}],
+    ['that the config does not select', 'unens', {}],
     ['that opts out', 'ens-out', { 'berth.dev/pull-secrets': 'disabled' }],
-    ['in shadow mode', 'ens-shadow', { 'berth.dev/mode': 'observe' }],
-  ])('a namespace %s gets nothing', async (_, namespace, labels) => {
+    ['in observe mode', 'ens-shadow', { 'berth.dev/mode': 'observe' }],
+  ])('a namespace %s gets no copy', async (_, namespace, labels) => {
     await applyTogether(namespace, labels)
 
     expect(await hasCopy(namespace)).toBe(false)
-    expect(createsIn(namespace)).toEqual([])
+    expect(await createsIn(namespace)).toEqual([])
   })
 
-  test('a source that does not consent is not copied: the pod is admitted with a warning', async () => {
+  test('a source without consent is not copied, and the pod is admitted with a warning', async () => {
     await putSource({ 'berth.dev/copy': 'no' })
-    const said = await applyTogether('ens-consent')
+    const warnings = await applyTogether('ens-consent')
     await putSource({ 'berth.dev/copy': 'allowed' })
 
-    expect(said).toContain('Warning: berth: pull secret ensured-pull may be missing')
+    expect(warnings).toContain('Warning: berth: pull secret ensured-pull may be missing')
     expect(await hasCopy('ens-consent')).toBe(false)
     expect(await waitForPullFailure('app', 'ens-consent')).toMatch(/authoriz|authentic/)
   })
 
-  test('without ensure nothing is made', async () => {
+  test('a namespace gets no copy without ensure', async () => {
     await webhook.reload(config(false))
     await applyTogether('ens-without')
 
@@ -293,7 +289,7 @@ describe('without a controller', () => {
   })
 })
 
-test('the component makes the registration say so, and gives the webhook a token', async () => {
+test('the component registers side effects and gives the webhook a token', async () => {
   const overlay = writeOverlay('ensure', {
     base: 'deploy/base',
     files: { 'berth.yaml': config() },
@@ -306,13 +302,13 @@ test('the component makes the registration say so, and gives the webhook a token
     'sideEffects: None',
   ])
   expect(built.match(/automountServiceAccountToken: \w+/g)).toEqual([
-    // The account's, for Berth's own certificate, and the pods' own.
+    // That of the service account, which Berth needs for its certificate, and that of the pods.
     'automountServiceAccountToken: true',
     'automountServiceAccountToken: true',
   ])
 })
 
-test('the password is in no line of the log and in no metric', async () => {
+test('the password is neither in the log nor in the metrics', async () => {
   const text = JSON.stringify(webhook.log()) + (await webhook.metrics())
   const encoded = Buffer.from(`${account.username}:${account.password}`).toString('base64')
 

@@ -1,6 +1,3 @@
-import { connect as dial, createServer, type Server, type Socket } from 'node:net'
-import { readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { hasStatus, KubeError } from '../../src/kube/error.ts'
 import { type Cluster, connect } from '../../src/kube/connect.ts'
@@ -8,10 +5,11 @@ import { runLeaderElection } from '../../src/controller/runtime/leader-election.
 import type { KubeObject } from '../../src/kube/object.ts'
 import { startInformer } from '../../src/kube/informer.ts'
 import { currentCluster } from '../harness/cluster.ts'
+import { startFreezableProxy } from '../harness/freezable-proxy.ts'
 import { waitFor } from '../harness/wait.ts'
 
-/** What the controller and the command line stand on, against a real API server. */
-const { kubeconfig, runDir } = currentCluster()
+/** The Kubernetes client and leader election against a real API server. */
+const { kubeconfig } = currentCluster()
 const namespace = 'kube-client'
 const configMaps = { apiVersion: 'v1', resource: 'configmaps', namespace }
 let cluster: Cluster
@@ -33,29 +31,29 @@ function configMap(name: string, data: Record<string, string> = {}) {
   return { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, namespace }, data }
 }
 
-describe('objects', () => {
-  test('are read, written with a precondition, and removed', async () => {
+describe('the API client', () => {
+  test('reads, writes with a precondition, and deletes objects', async () => {
     const { api } = cluster
-    const where = { ...configMaps, name: 'one' }
-    expect(await api.get(where)).toBeNull()
+    const ref = { ...configMaps, name: 'one' }
+    expect(await api.get(ref)).toBeNull()
 
-    const made = await api.create<KubeObject>(configMaps, configMap('one', { a: '1' }))
+    const created = await api.create<KubeObject>(configMaps, configMap('one', { a: '1' }))
     const again = await api.create(configMaps, configMap('one')).catch((error: unknown) => error)
     expect(hasStatus(again, 409) && again.reason).toBe('AlreadyExists')
 
-    await api.patch(where, 'merge', { data: { b: '2' } })
-    const stale = await api.replace(where, made).catch((error: unknown) => error)
+    await api.patch(ref, 'merge', { data: { b: '2' } })
+    const stale = await api.replace(ref, created).catch((error: unknown) => error)
     expect(hasStatus(stale, 409) && stale.reason).toBe('Conflict')
-    expect(await api.get(where)).toMatchObject({ data: { a: '1', b: '2' } })
+    expect(await api.get(ref)).toMatchObject({ data: { a: '1', b: '2' } })
 
-    await api.patch(where, 'merge', { data: { c: '3' } }, { dryRun: true })
-    expect(await api.get(where)).not.toMatchObject({ data: { c: '3' } })
-    await expect(api.delete(where, { uid: 'another' })).rejects.toThrow('409')
-    expect(await api.delete(where)).toBe(true)
-    expect(await api.delete(where)).toBe(false)
+    await api.patch(ref, 'merge', { data: { c: '3' } }, { dryRun: true })
+    expect(await api.get(ref)).not.toMatchObject({ data: { c: '3' } })
+    await expect(api.delete(ref, { uid: 'another' })).rejects.toThrow('409')
+    expect(await api.delete(ref)).toBe(true)
+    expect(await api.delete(ref)).toBe(false)
   })
 
-  test('are listed page by page, all of them, and as metadata alone', async () => {
+  test('lists all pages, also as metadata only', async () => {
     const { api } = cluster
     const names = Array.from({ length: 520 }, (_, index) => `many-${index}`)
     for (let start = 0; start < names.length; start += 40)
@@ -72,14 +70,14 @@ describe('objects', () => {
     expect(seen).toEqual(expect.arrayContaining(names))
   })
 
-  test('that are not there make an empty list, as metadata too', async () => {
-    const nothing = { labelSelector: 'nobody=has-it' }
+  test('lists nothing if nothing matches, also as metadata only', async () => {
+    const nothing = { labelSelector: 'label=without-objects' }
     for (const metadataOnly of [false, true])
       for await (const object of cluster.api.list(configMaps, { ...nothing, metadataOnly }))
         expect.unreachable(JSON.stringify(object))
   })
 
-  test('that are refused say why, with a code', async () => {
+  test('throws an error with the reason and a code if the API server rejects an object', async () => {
     const { api } = cluster
     const wrong = await api
       .create(configMaps, configMap('Not_A_Name'))
@@ -90,8 +88,8 @@ describe('objects', () => {
   })
 })
 
-describe('a watch', () => {
-  test('sees what is there, what comes, what changes and what goes', async () => {
+describe('an informer', () => {
+  test('sees existing, new, changed and deleted objects', async () => {
     const { api } = cluster
     const stop = new AbortController()
     const changes: string[] = []
@@ -107,10 +105,10 @@ describe('a watch', () => {
       signal: stop.signal,
     })
     await watched.synced
-    const where = { ...configMaps, name: 'watched-0' }
-    await api.patch(where, 'merge', { data: { value: 'new' } })
+    const ref = { ...configMaps, name: 'watched-0' }
+    await api.patch(ref, 'merge', { data: { value: 'new' } })
     await waitFor('the change', () => watched.items.get(`${namespace}/watched-0`) === 'new')
-    await api.delete(where)
+    await api.delete(ref)
     await waitFor('the removal', () => watched.items.size === 0)
     stop.abort()
     expect(changes).toEqual([
@@ -120,43 +118,42 @@ describe('a watch', () => {
     ])
   })
 
-  test('that has gone silent without an end is begun again, and misses nothing', async () => {
-    const line = await startLine()
-    const behind = await connect({ kubeconfig: line.kubeconfig, env: {} })
+  test('starts a silent watch again and misses nothing', async () => {
+    const proxy = await startFreezableProxy()
+    const throughProxy = await connect({ kubeconfig: proxy.kubeconfig, env: {} })
     const stop = new AbortController()
-    const troubles: unknown[] = []
-    const watched = startInformer(behind.api, {
+    const errors: unknown[] = []
+    const watched = startInformer(throughProxy.api, {
       ref: configMaps,
       selection: { labelSelector: 'silent=yes' },
       transform: ({ metadata }) => metadata.name,
-      onError: (error) => troubles.push(error),
+      onError: (error) => errors.push(error),
       times: { stallMs: 2_000 },
       signal: stop.signal,
     })
     await watched.synced
-    line.blackhole()
+    proxy.freezeOpenConnections()
     await cluster.api.create(configMaps, {
-      ...configMap('unheard'),
-      metadata: { name: 'unheard', namespace, labels: { silent: 'yes' } },
+      ...configMap('missed'),
+      metadata: { name: 'missed', namespace, labels: { silent: 'yes' } },
     })
-    await waitFor('the watch to be begun again', () => watched.items.has(`${namespace}/unheard`))
-    expect(troubles.map(String)).toEqual(
-      expect.arrayContaining([expect.stringContaining('silent')]),
-    )
+    await waitFor('the new watch', () => watched.items.has(`${namespace}/missed`))
+    expect(errors.map(String)).toEqual(expect.arrayContaining([expect.stringContaining('silent')]))
     stop.abort()
-    await behind.close()
-    line.stop()
+    await throughProxy.close()
+    proxy.stop()
   })
 })
 
-describe('a lease', () => {
-  const times = { leaseMs: 3_000, renewMs: 2_000, retryMs: 200 }
+describe('leader election', () => {
+  // Long enough that a busy machine does not lose a lease by accident.
+  const times = { leaseMs: 10_000, renewMs: 7_000, retryMs: 500 }
 
-  test('has one holder at a time, who hands it on', async () => {
+  test('has one leader at a time, which releases the Lease when it stops', async () => {
     const events: string[] = []
-    let leading = 0
-    let most = 0
-    const stops = ['a', 'b', 'c'].map((identity) => {
+    let leaders = 0
+    let maxLeaders = 0
+    const candidates = ['a', 'b', 'c'].map((identity) => {
       const stop = new AbortController()
       const ended = runLeaderElection(cluster.api, {
         namespace,
@@ -165,28 +162,28 @@ describe('a lease', () => {
         times,
         signal: stop.signal,
         lead: async (signal) => {
-          leading += 1
-          most = Math.max(most, leading)
+          leaders += 1
+          maxLeaders = Math.max(maxLeaders, leaders)
           events.push(identity)
           await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
-          leading -= 1
+          leaders -= 1
         },
       })
       return { identity, stop, ended }
     })
     for (const turn of [1, 2, 3]) {
-      await waitFor(`leader ${turn}`, () => events.length === turn && leading === 1)
-      const leader = stops.find(({ identity }) => identity === events.at(-1))
+      await waitFor(`leader ${turn}`, () => events.length === turn && leaders === 1)
+      const leader = candidates.find(({ identity }) => identity === events.at(-1))
       leader?.stop.abort()
       await leader?.ended
     }
     expect(events.toSorted()).toEqual(['a', 'b', 'c'])
-    expect(most).toBe(1)
+    expect(maxLeaders).toBe(1)
   })
 
-  test('is lost by a holder that cannot renew it, before another may have it', async () => {
-    const line = await startLine()
-    const behind = await connect({ kubeconfig: line.kubeconfig, env: {} })
+  test('ends the leadership of a process that cannot renew the Lease before another one leads', async () => {
+    const proxy = await startFreezableProxy()
+    const throughProxy = await connect({ kubeconfig: proxy.kubeconfig, env: {} })
     const stop = new AbortController()
     const events: string[] = []
     const contend = (api: Cluster['api'], identity: string) =>
@@ -202,60 +199,15 @@ describe('a lease', () => {
           events.push(`${identity} ends`)
         },
       })
-    const first = contend(behind.api, 'first')
+    const first = contend(throughProxy.api, 'first')
     await waitFor('the first to lead', () => events.length === 1)
     const second = contend(cluster.api, 'second')
-    line.goDead()
+    proxy.freeze()
     await waitFor('the second to lead', () => events.includes('second leads'))
     expect(events).toEqual(['first leads', 'first ends', 'second leads'])
     stop.abort()
-    line.stop()
+    proxy.stop()
     await Promise.all([first, second])
-    await behind.close()
+    await throughProxy.close()
   })
 })
-
-/** A line to the API server that can go dead: what is open stays open and carries nothing more. */
-async function startLine(): Promise<{
-  readonly kubeconfig: string
-  /** What is open carries nothing more; what is opened from now on does. */
-  blackhole(): void
-  /** Nothing carries anything more. */
-  goDead(): void
-  stop(): void
-}> {
-  const text = readFileSync(kubeconfig, 'utf8')
-  const server = /https:\/\/[^\s"]+/
-  const { hostname, port } = new URL(server.exec(text)?.[0] ?? '')
-  const sockets = new Set<Socket>()
-  let isDead = false
-  const blackhole = () => {
-    for (const socket of sockets) socket.unpipe().pause()
-  }
-  const door: Server = createServer((client) => {
-    const upstream = dial(Number(port), hostname)
-    for (const socket of [client, upstream]) {
-      sockets.add(socket)
-      socket.on('error', () => undefined)
-      socket.on('close', () => sockets.delete(socket))
-    }
-    if (!isDead) client.pipe(upstream).pipe(client)
-  })
-  await new Promise<void>((resolve) => door.listen(0, '127.0.0.1', resolve))
-  const address = door.address()
-  const own = typeof address === 'object' && address !== null ? address.port : 0
-  const file = join(runDir, `line-${own}.kubeconfig`)
-  writeFileSync(file, text.replace(server, `https://127.0.0.1:${own}`))
-  return {
-    kubeconfig: file,
-    blackhole,
-    goDead: () => {
-      isDead = true
-      blackhole()
-    },
-    stop: () => {
-      door.close()
-      for (const socket of sockets) socket.destroy()
-    },
-  }
-}

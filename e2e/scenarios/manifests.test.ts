@@ -1,31 +1,32 @@
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { currentCluster } from '../harness/cluster.ts'
-import { runOk } from '../harness/command.ts'
-import { repository } from '../harness/install.ts'
+import { crdFiles } from '../harness/crd-modules.ts'
+import { withoutSortWarning } from '../harness/overlay.ts'
 import { apply, kubectl, kubectlOk, type KubeObject } from '../harness/kubectl.ts'
-import { lintChart, renderChart, renderKustomize, withComponents } from '../harness/manifests.ts'
+import { lintChart, renderChart, renderKustomize, componentLines } from '../harness/manifests.ts'
+import { repository } from '../harness/paths.ts'
 
-/** The manifests of deploy/: kustomize and Helm make the same of them, and an API server takes all of it. */
+/** The manifests of deploy/: kustomize and Helm render the same objects, and an API server accepts them. */
 const { runDir } = currentCluster()
 
 function kustomization(name: string, components: readonly string[]): string {
   const directory = join(runDir, `components-${name}`)
   mkdirSync(directory, { recursive: true })
-  const text = withComponents(directory, components)
+  const text = componentLines(directory, components)
   writeFileSync(join(directory, 'kustomization.yaml'), `sortOptions: { order: fifo }\n${text}\n`)
   return directory
 }
 
-/** Labels by which Helm's tools know a release, and kustomize has none. */
+/** The labels of a Helm release, which kustomize does not set. */
 const helmLabels = /^(helm\.sh|app\.kubernetes\.io\/(instance|version|managed-by)$)/
 
-/** By kind and name, without what one of the two alone has to have, and with files read as what is in them. */
+/** Returns the objects by kind and name, with parsed files, and without what only Helm or only kustomize has. */
 function comparable(objects: readonly KubeObject[]): Record<string, unknown> {
   const entries = objects
-    // A namespace is Helm's user's to make, and hooks are for deleting in order.
+    // With Helm the user creates the namespace, and hooks only set the order of deletion.
     .filter(
       ({ kind, metadata }) =>
         kind !== 'Namespace' && !('helm.sh/hook' in (metadata.annotations ?? {})),
@@ -59,7 +60,7 @@ function contentOf(name: string, text: string): unknown {
 
 describe('Helm and kustomize', () => {
   test.each([
-    ['as it is', [], []],
+    ['the defaults', [], []],
     ['opt-in', ['opt-in'], ['webhook.optIn=true']],
     ['fail-closed', ['fail-closed'], ['webhook.failurePolicy=Fail', 'webhook.replicas=3']],
     ['cert-manager', ['cert-manager'], ['certificate.provider=cert-manager']],
@@ -71,12 +72,12 @@ describe('Helm and kustomize', () => {
     ['pull-failures', ['pull-failures'], ['controller.pullFailures=true']],
     ['pull-secret-warnings', ['pull-secret-warnings'], ['pullSecretWarnings.enabled=true']],
     [
-      'pull-secret-warnings, without a certificate of its own',
+      'pull-secret-warnings with cert-manager',
       ['cert-manager', 'pull-secret-warnings'],
       ['certificate.provider=cert-manager', 'pullSecretWarnings.enabled=true'],
     ],
     [
-      'together',
+      'several components',
       ['opt-in', 'fail-closed', 'cert-manager', 'monitoring'],
       [
         'webhook.optIn=true',
@@ -86,7 +87,7 @@ describe('Helm and kustomize', () => {
         'monitoring.enabled=true',
       ],
     ],
-  ])('make the same objects: %s', async (name, components, settings) => {
+  ])('render the same objects: %s', async (name, components, settings) => {
     const fromKustomize = comparable(
       await renderKustomize(kustomization(name.replaceAll(/[ ,]+/g, '-'), components)),
     )
@@ -96,29 +97,29 @@ describe('Helm and kustomize', () => {
     expect(fromHelm).toEqual(fromKustomize)
   })
 
-  test('put the webhook configuration before everything that it calls, for whoever deletes in that order', async () => {
+  test('list the webhook configuration first, so that a deletion in that order removes it first', async () => {
     const [first] = await renderKustomize(`${repository}deploy/base`)
 
     expect(first?.kind).toBe('MutatingWebhookConfiguration')
   })
 })
 
-describe("the documentation's kustomization", () => {
+describe('the kustomization of the documentation', () => {
   const block = (page: string, start: string) =>
     [...readFileSync(join(repository, page), 'utf8').matchAll(/^```yaml\n([^]*?)^```$/gm)]
       .map(([, body = '']) => body)
       .find((body) => body.startsWith(start)) ?? ''
 
-  test('renders, with its patches', async () => {
+  test('renders with its patches', async () => {
     const directory = join(runDir, 'documented')
     mkdirSync(directory, { recursive: true })
-    const own = block('docs/install.md', '# kustomization.yaml')
+    const kustomizationBlock = block('docs/install.md', '# kustomization.yaml')
     const deployment = `  - target: { kind: Deployment, name: berth-webhook }
     patch: |
 ${block('docs/install.md', '# a patch of the Deployment').replaceAll(/^/gm, '      ')}`
     const patches = `${block('docs/operations.md', 'patches:')}${deployment}`
     const here = relative(directory, repository)
-    const text = `${own}\n${patches}\n`.replaceAll('berth/deploy', `${here}/deploy`)
+    const text = `${kustomizationBlock}\n${patches}\n`.replaceAll('berth/deploy', `${here}/deploy`)
     writeFileSync(join(directory, 'kustomization.yaml'), text)
     writeFileSync(join(directory, 'berth.yaml'), 'kind: BerthConfig\n')
     const rendered = JSON.stringify(await renderKustomize(directory))
@@ -131,7 +132,7 @@ ${block('docs/install.md', '# a patch of the Deployment').replaceAll(/^/gm, '   
 })
 
 describe('the chart', () => {
-  test('is clean', async () => {
+  test('passes helm lint', async () => {
     expect(await lintChart()).toContain('0 chart(s) failed')
   })
 
@@ -140,11 +141,11 @@ describe('the chart', () => {
     ['webhok.replicas=3', 'webhok'],
     ['image.digest=sha256:short', 'digest'],
     ['config.kind=Other', 'kind'],
-  ])('refuses %s', async (setting, named) => {
+  ])('rejects %s', async (setting, named) => {
     await expect(lintChart([setting])).rejects.toThrow(named)
   })
 
-  test('mounts the pull secrets that the config names where Berth looks for them', async () => {
+  test('mounts the pull secrets of the config where Berth reads them', async () => {
     const objects = await renderChart(['registrySecrets={ghcr-creds}'])
     const text = JSON.stringify(objects)
 
@@ -152,7 +153,7 @@ describe('the chart', () => {
     expect(text).toContain('"secretName":"ghcr-creds"')
   })
 
-  test('takes a digest in place of a tag', async () => {
+  test('accepts a digest instead of a tag', async () => {
     const digest = `sha256:${'a'.repeat(64)}`
 
     expect(JSON.stringify(await renderChart([`image.digest=${digest}`]))).toContain(
@@ -161,38 +162,21 @@ describe('the chart', () => {
   })
 })
 
-/** Custom resource definitions of those whose objects we make, from the modules in which they publish them. */
-const definitions = [
-  ['github.com/cert-manager/cert-manager@v1.21.2', 'deploy/crds', /certificates|issuers/],
-  [
-    'github.com/prometheus-operator/prometheus-operator@v0.85.0',
-    'example/prometheus-operator-crd',
-    /servicemonitors|prometheusrules/,
-  ],
-] as const
-
 describe('an API server', () => {
   beforeAll(async () => {
-    for (const [module, path, wanted] of definitions) {
-      const { Dir } = JSON.parse(
-        await runOk('go', ['mod', 'download', '-json', module], { cwd: runDir }),
-      ) as { Dir: string }
-      const files = readdirSync(join(Dir, path)).filter((file) => wanted.test(file))
-      for (const file of files)
-        await kubectlOk(['apply', '--server-side', '-f', join(Dir, path, file)])
-    }
+    for (const file of await crdFiles()) await kubectlOk(['apply', '--server-side', '-f', file])
     await kubectlOk(['wait', '--for=condition=Established', 'crd', '--all'])
     await apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'berth-system' } })
   })
 
   test.each(['cert-manager', 'opt-in', 'fail-closed', 'microk8s', 'openshift'])(
-    'takes the overlay %s, every field of it known',
+    'accepts the overlay %s with strict validation',
     async (overlay) => {
       const directory = `${repository}deploy/overlays/${overlay}`
       const args = ['apply', '--dry-run=server', '--validate=strict', '-k', directory]
       const { code, stdout, stderr } = await kubectl(args)
 
-      expect({ code, stderr: stderr.replace(/.*Sorting order is set both.*\n\n?/, '') }).toEqual({
+      expect({ code, stderr: withoutSortWarning(stderr) }).toEqual({
         code: 0,
         stderr: '',
       })
@@ -200,7 +184,7 @@ describe('an API server', () => {
     },
   )
 
-  test('takes every component', async () => {
+  test('accepts every component', async () => {
     const all = [
       'monitoring',
       'autoscaling',

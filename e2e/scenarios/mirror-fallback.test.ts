@@ -9,7 +9,7 @@ import { type Pod, podManifest, waitForPodRunning } from '../harness/pods.ts'
 import { type Registry, startRegistry } from '../harness/registry.ts'
 import { waitFor } from '../harness/wait.ts'
 
-/** A registry in the house before ghcr.io and Docker Hub: every way in which the first can fail leads to the next. */
+/** A mirror is tried before ghcr.io and Docker Hub. Whenever the mirror fails, the pod runs from the next registry. */
 const cluster = currentCluster()
 const namespace = 'ushadow'
 
@@ -105,15 +105,15 @@ async function runningPodOf(app: string): Promise<Pod> {
   return waitForPodRunning(name, namespace)
 }
 
-function why(pod: Pod): string {
+function whyOf(pod: Pod): string {
   const [record] = JSON.parse(pod.metadata.annotations?.['berth.dev/images'] ?? '[]') as {
     why: string
   }[]
   return record?.why ?? ''
 }
 
-describe('workloads of every kind', () => {
-  test('a Deployment runs from the mirror, pinned, with the policy of the rule', async () => {
+describe('workloads', () => {
+  test('a Deployment runs from the mirror, with a digest and with the configured pull policy', async () => {
     const spec = {
       selector: { matchLabels: { app: 'backend' } },
       template: template('backend', 'anubis:32000/ushadow-backend:latest'),
@@ -126,14 +126,14 @@ describe('workloads of every kind', () => {
     })
     const { spec: pod } = await runningPodOf('backend')
 
-    // The image stands on the mirror already, and is pinned there.
+    // The image names the mirror already; Berth adds the digest.
     expect(pod.containers[0]).toMatchObject({
       image: `anubis:32000/ushadow-backend:latest@${digestOf('anubis/ushadow-backend:latest')}`,
       imagePullPolicy: 'IfNotPresent',
     })
   })
 
-  test("a CronJob's pod runs from the mirror", async () => {
+  test('the pod of a CronJob runs from the mirror', async () => {
     const jobTemplate = { spec: { template: template('cron', 'nginx:1.27', 'Never') } }
     await apply({
       apiVersion: 'batch/v1',
@@ -148,7 +148,7 @@ describe('workloads of every kind', () => {
     )
   })
 
-  test('a DaemonSet, whose image is only on ghcr.io, runs from there, pinned', async () => {
+  test('a DaemonSet runs from ghcr.io, with a digest, if its image is only there', async () => {
     const spec = {
       selector: { matchLabels: { app: 'agent' } },
       template: template('agent', 'anubis:32000/only-ghcr:latest'),
@@ -164,7 +164,7 @@ describe('workloads of every kind', () => {
     expect(pod.spec.containers[0]?.image).toBe(
       `ghcr.io/your-org/only-ghcr:latest@${digestOf('ghcr/your-org/only-ghcr:latest')}`,
     )
-    expect(why(pod)).toMatch(
+    expect(whyOf(pod)).toMatch(
       /^anubis:32000 absent \(404.*\); found on ghcr\.io, another publisher's copy$/,
     )
   })
@@ -178,50 +178,50 @@ async function applyPod(name: string, image: string): Promise<{ pod: Pod; warnin
   return { pod: await waitForPodRunning(name, namespace), warning: stderr }
 }
 
-describe('what the mirror has not got', () => {
-  test('runs from Docker Hub, and kubectl, the annotation and the metrics say why', async () => {
+describe('an image that the mirror does not have', () => {
+  test('runs from Docker Hub; the warning, the annotation and the metrics say why', async () => {
     const { pod, warning } = await applyPod('only-hub', 'only-hub:1')
 
     expect(pod.spec.containers[0]?.image).toBe('only-hub:1')
-    expect(why(pod)).toMatch(/^anubis:32000 absent \(404.*\); the original on docker\.io$/)
+    expect(whyOf(pod)).toMatch(/^anubis:32000 absent \(404.*\); the original on docker\.io$/)
     expect(warning).toMatch(/^Warning: berth: only-hub:1: anubis:32000 absent/m)
     expect(await webhook.metrics()).toMatch(
       /berth_candidates_total\{registry="anubis:32000",outcome="absent"\} [1-9]/,
     )
   })
 
-  test("goes past ghcr.io to Docker Hub where the row says so, and is pinned as another publisher's", async () => {
+  test('runs from Docker Hub with a digest if ghcr.io does not have it either', async () => {
     const { pod } = await applyPod('past-ghcr', 'anubis:32000/only-hub:1')
 
     expect(pod.spec.containers[0]?.image).toBe(
       `docker.io/library/only-hub:1@${digestOf('hub/library/only-hub:1')}`,
     )
-    expect(why(pod)).toMatch(
+    expect(whyOf(pod)).toMatch(
       /^anubis:32000 absent \(404.*\), ghcr\.io absent \(404.*\); found on docker\.io, another publisher's copy$/,
     )
   })
 })
 
-describe('a mirror that fails', () => {
+describe('a failing mirror', () => {
   test.each([
     [500, 'unreachable'],
     [401, 'denied'],
     [429, 'limited'],
-  ])('with %i is passed by, and the outcome is %s', async (status, outcome) => {
+  ])('that responds with %i is skipped with the outcome %s', async (status, outcome) => {
     faulty.respondWith(status)
     await webhook.reload(`${config(faulty.url)}# ${status}\n`)
     const { pod, warning } = await applyPod(`faulty-${status}`, 'nginx:1.27')
 
     expect(pod.spec.containers[0]?.image).toBe('nginx:1.27')
     expect(pod.status.containerStatuses?.[0]?.imageID).toContain(digestOf('hub/library/nginx:1.27'))
-    expect(why(pod)).toContain(`anubis:32000 ${outcome}`)
+    expect(whyOf(pod)).toContain(`anubis:32000 ${outcome}`)
     expect(warning).toContain(`anubis:32000 ${outcome}`)
     expect(await webhook.metrics()).toMatch(
       new RegExp(`berth_candidates_total\\{registry="anubis:32000",outcome="${outcome}"\\} [1-9]`),
     )
   })
 
-  test('by being stopped is passed by', async () => {
+  test('that is stopped is skipped as unreachable', async () => {
     await mirror.stop()
     await webhook.reload(config(mirror.url))
     const { pod, warning } = await applyPod('stopped', 'nginx:1.27')

@@ -1,17 +1,16 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { runBerth } from '../harness/berth-cli.ts'
 import { currentCluster } from '../harness/cluster.ts'
-import { type CommandResult, run } from '../harness/command.ts'
+import type { CommandResult } from '../harness/command.ts'
 import { pushImage, pushIndex } from '../harness/images.ts'
 import { type Registry, startRegistry } from '../harness/registry.ts'
 import { digestOfTag } from '../harness/registry-client.ts'
 import { startTokenServer, type TokenServer } from '../harness/token-server.ts'
 
-/** `berth mirror` between registries as they are set up in earnest: open, with a password, with tokens, read-only, a cache. */
+/** `berth mirror` with registries of every kind: open, with a password, with tokens, read-only, and a pull-through cache. */
 const cluster = currentCluster()
-const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 const directory = join(cluster.runDir, 'mirror-registries')
 const account = { username: 'me', password: 'se:cret' }
 const repository = 'team/app'
@@ -37,7 +36,7 @@ beforeAll(async () => {
   const content = Buffer.alloc(3_000_000, 'layer')
   const pushed = await pushIndex({ registry: upstream.url, repository, tag: '1', content })
   digest = pushed.digest
-  // Another repository with the same layer, which is to be mounted.
+  // Another repository with the same layer, which `berth mirror` mounts.
   await pushImage({ registry: upstream.url, repository: 'team/other', tag: '1', content })
 })
 
@@ -54,9 +53,11 @@ function configFor(password: string): string {
   writeFileSync(secrets, JSON.stringify({ auths }))
   const all = [upstream, open, guarded, tokened, readOnly, cache]
   const registries = all.map(({ host, url }) => {
-    const own = host === guarded.host || host === tokened.host
+    const isPrivate = host === guarded.host || host === tokened.host
     const realm = JSON.stringify(new URL(tokens.settings.realm).host)
-    const more = own ? `, credentials: { dockerConfig: '${secrets}' }, authHosts: [${realm}]` : ''
+    const more = isPrivate
+      ? `, credentials: { dockerConfig: '${secrets}' }, authHosts: [${realm}]`
+      : ''
     return `  - { host: '${host}', endpoint: '${url}', mirror: true, allowPlainHttpAuth: true${more} }`
   })
   const file = join(directory, `berth-${password.length}.yaml`)
@@ -74,13 +75,13 @@ async function mirror(
     (name) => `${from.host}/${name}:1=${to.host}/${name}:1`,
   )
   const args = ['mirror', ...pairs, '--config', configFor(password), '-o', 'json']
-  return run(process.execPath, [main, ...args])
+  return runBerth(args)
 }
 
 test.each([
-  ['open', () => open, undefined],
-  ['with a password', () => guarded, account],
-])('to a registry that is %s, the shared layer once', async (_, which, auth) => {
+  ['an open registry', () => open, undefined],
+  ['a registry with a password', () => guarded, account],
+])('copies to %s, and the shared layer only once', async (_, which, auth) => {
   const to = which()
   const { code, stderr } = await mirror(to)
   const log = await to.accessLog()
@@ -92,11 +93,11 @@ test.each([
   expect(await digestOfTag({ registry: to.url, repository, ...(auth && { auth }) }, '1')).toBe(
     digest,
   )
-  // One layer and the configs of two platforms; the other image's config is one of these.
+  // One layer and the configs of two platforms; the config of the other image is one of these.
   expect(uploaded).toHaveLength(3)
 })
 
-test('to a registry that wants tokens, asking for no more than the work needs', async () => {
+test('copies to a registry with tokens, with the scopes that it needs and no others', async () => {
   const { code, stderr } = await mirror(tokened)
   const again = await mirror(tokened)
 
@@ -116,7 +117,7 @@ test('to a registry that wants tokens, asking for no more than the work needs', 
 test.each([
   ['a wrong password', () => guarded, /401/],
   ['a wrong password for tokens', () => tokened, /401/],
-])('%s ends in one line that says so, and has no password in it', async (_, which, reason) => {
+])('reports %s without printing the password', async (_, which, reason) => {
   const { code, stdout, stderr } = await mirror(which(), upstream, 'wrong-password')
 
   expect(code).toBe(1)
@@ -124,20 +125,20 @@ test.each([
   expect(stdout + stderr).not.toMatch(/wrong-password|se:cret/)
 })
 
-test('a read-only mirror is told of', async () => {
+test('reports a read-only mirror', async () => {
   const { code, stdout } = await mirror(readOnly)
 
   expect(code).toBe(1)
   expect(stdout).toMatch(/405/)
 })
 
-test('from a pull-through cache', async () => {
+test('copies from a pull-through cache', async () => {
   const { code } = await mirror(open, cache)
 
   expect(code).toBe(0)
 })
 
-test('a registry that is down is said to refuse connections', async () => {
+test('reports that a stopped registry refuses connections', async () => {
   await readOnly.stop()
   const { code, stdout } = await mirror(readOnly)
 

@@ -1,34 +1,30 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type Webhook, startWebhook } from '../harness/webhook.ts'
+import { runBerth } from '../harness/berth-cli.ts'
 import { currentCluster } from '../harness/cluster.ts'
-import { type CommandResult, run } from '../harness/command.ts'
+import { createControllerAccount } from '../harness/controller.ts'
 import { pushImage, pushIndex } from '../harness/images.ts'
 import { apply, kubectlOk, remove } from '../harness/kubectl.ts'
 import { type MirrorAndUpstream, startMirrorAndUpstream } from '../harness/mirror-and-upstream.ts'
 import { removeNodeHost, setNodeHost } from '../harness/node-hosts.ts'
+import { berthMain } from '../harness/paths.ts'
 import { getPod, waitForPodRunning, podManifest } from '../harness/pods.ts'
 import { freePorts } from '../harness/ports.ts'
 import { killProcess, type ProcessRecord, startProcess, stopProcess } from '../harness/processes.ts'
 import { type Registry, startRegistry } from '../harness/registry.ts'
 import { digestOfTag } from '../harness/registry-client.ts'
 import { waitFor } from '../harness/wait.ts'
+import { startWebhook, type Webhook } from '../harness/webhook.ts'
 
-/** Images are brought to the mirror by `berth mirror`, are told of by `berth drift`, and run from the mirror alone. */
+/** `berth mirror` copies images to the mirror, `berth drift` compares them with upstream, and pods run from the mirror. */
 const cluster = currentCluster()
 const binary = cluster.pauseBinary
-const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 const directory = join(cluster.runDir, 'mirror-files')
 
-function berthCli(...args: string[]): Promise<CommandResult> {
-  return run(process.execPath, [main, ...args, '--kubeconfig', cluster.kubeconfig])
-}
-
-describe('an image that Docker Hub does not give', () => {
+describe('one image', () => {
   const namespace = 'identity'
-  const asked = 'freeipa/freeipa-server:latest'
+  const requested = 'freeipa/freeipa-server:latest'
   const pair = [
     'quay.io/freeipa/freeipa-server:almalinux-9',
     'localhost:5000/freeipa-server:almalinux-9',
@@ -73,7 +69,7 @@ fallback:
 pin: { tags: ['*'] }
 `
     writeFileSync(config, text)
-    webhook = await startWebhook({ name: 'mirror-freeipa', config: text, canary: asked })
+    webhook = await startWebhook({ name: 'mirror-freeipa', config: text, canary: requested })
     await kubectlOk(['create', 'namespace', namespace])
   })
 
@@ -84,24 +80,24 @@ pin: { tags: ['*'] }
     await Promise.all([mirror, quay].map((registry) => registry?.stop()))
   })
 
-  test('a tag that upstream does not have brings the tags that it has', async () => {
+  test('mirror lists the tags that exist if upstream does not have the requested one', async () => {
     await pushUpstream('first')
-    const { code, stdout } = await berthCli(
+    const { code, stdout } = await runBerth([
       'mirror',
       'quay.io/freeipa/freeipa-server:latest',
       pair[1] ?? '',
       '--config',
       config,
-    )
+    ])
 
     expect(code).toBe(1)
     expect(stdout).toContain('tags that are there: almalinux-9')
   })
 
-  test('from `berth mirror` to a running pod', async () => {
+  test('mirror copies the image, and a pod runs it from the mirror', async () => {
     const upstream = await pushUpstream('first')
-    const { code } = await berthCli('mirror', ...pair, '--config', config, '--audit-log', audit)
-    // That the mirror has nothing is remembered for seconds; a new config starts with nothing remembered.
+    const { code } = await runBerth(['mirror', ...pair, '--config', config, '--audit-log', audit])
+    // The absence of the image is cached for seconds; a reload starts with an empty cache.
     await webhook.reload(`${text}# filled\n`)
     await apply({
       apiVersion: 'apps/v1',
@@ -114,7 +110,7 @@ pin: { tags: ['*'] }
           metadata: { labels: { app: 'freeipa' } },
           spec: {
             terminationGracePeriodSeconds: 1,
-            containers: [{ name: 'freeipa-server', image: asked }],
+            containers: [{ name: 'freeipa-server', image: requested }],
           },
         },
       },
@@ -137,19 +133,19 @@ pin: { tags: ['*'] }
     })
   })
 
-  test('nothing to do is nothing done', async () => {
-    const { code, stdout } = await berthCli('mirror', ...pair, '--config', config)
+  test('mirror and drift find nothing to do the second time', async () => {
+    const { code, stdout } = await runBerth(['mirror', ...pair, '--config', config])
 
     expect({ code, stdout }).toMatchObject({
       code: 0,
       stdout: expect.stringContaining('current') as string,
     })
-    expect((await berthCli('drift', ...pair, '--config', config)).code).toBe(0)
+    expect((await runBerth(['drift', ...pair, '--config', config])).code).toBe(0)
   })
 
-  test('upstream moves: drift says so, and the update brings the new image to the pod', async () => {
+  test('drift --update --restart copies a moved tag and restarts the workload', async () => {
     const { digest } = await pushUpstream('second')
-    const told = await berthCli('drift', ...pair, '--config', config, '--audit-log', audit)
+    const drift = await runBerth(['drift', ...pair, '--config', config, '--audit-log', audit])
     const args = [
       '--config',
       config,
@@ -160,14 +156,14 @@ pin: { tags: ['*'] }
       '--update',
       '--restart',
     ]
-    const updated = await berthCli('drift', ...pair, ...args)
+    const updated = await runBerth(['drift', ...pair, ...args])
     const image = await waitFor('the new image in freeipa-0', async () => {
       const { spec } = await waitForPodRunning('freeipa-0', namespace)
       const [container] = spec.containers
       return container?.image.endsWith(digest) === true ? container.image : undefined
     })
 
-    expect(told).toMatchObject({
+    expect(drift).toMatchObject({
       code: 1,
       stdout: expect.stringContaining('upstream-moved') as string,
     })
@@ -178,9 +174,9 @@ pin: { tags: ['*'] }
     expect(image).toBe(`localhost:5000/freeipa-server:almalinux-9@${digest}`)
   })
 
-  test('upstream that is away is neither the same nor missing', async () => {
+  test('drift reports an unreachable upstream with exit code 3', async () => {
     await quay.stop()
-    const { code, stdout } = await berthCli('drift', ...pair, '--config', config)
+    const { code, stdout } = await runBerth(['drift', ...pair, '--config', config])
     await quay.start()
 
     expect({ code, stdout }).toMatchObject({
@@ -190,7 +186,7 @@ pin: { tags: ['*'] }
   })
 })
 
-describe('what a cluster runs', () => {
+describe('mirror --from-cluster', () => {
   const namespace = 'running'
   const images = ['docker.io/team/a:1', 'docker.io/team/b:1', 'docker.io/team/c:1']
   const config = join(directory, 'running.yaml')
@@ -231,9 +227,9 @@ describe('what a cluster runs', () => {
     await both?.stop()
   })
 
-  test('fills an empty mirror, and runs from it alone once upstream is gone', async () => {
+  test('fills an empty mirror, and the pods run without upstream', async () => {
     const before = await imagesRunning()
-    const plan = await berthCli(
+    const plan = await runBerth([
       'mirror',
       '--from-cluster',
       '-n',
@@ -241,18 +237,18 @@ describe('what a cluster runs', () => {
       '--config',
       config,
       '--dry-run',
-    )
-    const { code, stdout } = await berthCli(
+    ])
+    const { code, stdout } = await runBerth([
       'mirror',
       '--from-cluster',
       '-n',
       namespace,
       '--config',
       config,
-    )
+    ])
     await both.upstream.stop()
     for (const index of pods.keys()) await remove('pod', `pod-${index}`, namespace)
-    // That the mirror has nothing is remembered for seconds; a new config starts with nothing remembered.
+    // The absence of the image is cached for seconds; a reload starts with an empty cache.
     await webhook.reload(`${both.config}# filled\n`)
     await apply(pods)
 
@@ -281,7 +277,8 @@ describe('the controller', () => {
     const [, repository = '', tag = ''] = /^docker\.io\/(.*):(.*)$/.exec(image) ?? []
     return digestOfTag({ registry: both.mirror.url, repository }, tag)
   }
-  const figure = async (name: string) => {
+  /** Returns the sum of a metric over the running replicas. */
+  const metric = async (name: string) => {
     const texts = await Promise.all(
       metricsUrls.map(async (url) => (await fetch(`${url}/metrics`)).text()),
     )
@@ -298,7 +295,9 @@ describe('the controller', () => {
     }
     writeFileSync(config, `${both.config}mirror: { running: true, namespaces: [${namespace}] }\n`)
     await kubectlOk(['create', 'namespace', namespace])
-    const kubeconfig = await controllerAccount(namespace)
+    const kubeconfig = await createControllerAccount(namespace, [
+      { apiGroups: [''], resources: ['pods'], verbs: ['list', 'watch'] },
+    ])
     const ports = await freePorts(2, cluster.address)
     metricsUrls = ports.map((port) => `http://${cluster.address}:${port}`)
     for (const [index, port] of ports.entries()) {
@@ -308,7 +307,7 @@ describe('the controller', () => {
         await startProcess(cluster.runDir, {
           name: `berth-controller-${index}`,
           command: process.execPath,
-          args: [main, 'controller', ...args, ...more],
+          args: [berthMain, 'controller', ...args, ...more],
         }),
       )
     }
@@ -320,32 +319,32 @@ describe('the controller', () => {
     await both?.stop()
   })
 
-  test('two replicas bring what pods run to the mirror, each image once', async () => {
+  test('copies the images of running pods once with two replicas', async () => {
     await apply(pods)
     await waitFor('both images on the mirror', async () => {
       const found = await Promise.all(images.map(onMirror))
       return found.every((digest) => digest !== undefined)
     })
-    await waitFor('the figures', async () => (await figure('berth_mirror_images_present')) === 2)
+    await waitFor('the metric', async () => (await metric('berth_mirror_images_present')) === 2)
     const puts = (await both.mirror.accessLog()).filter((line) =>
       /"PUT \/v2\/\S*\/manifests\//.test(line),
     )
 
     expect(puts).toHaveLength(images.length)
-    expect(await figure('berth_mirror_copies_total')).toBe(images.length)
-    expect(await figure('berth_controller_leader')).toBe(1)
-    expect(await figure('berth_mirror_backlog')).toBe(0)
+    expect(await metric('berth_mirror_copies_total')).toBe(images.length)
+    expect(await metric('berth_controller_leader')).toBe(1)
+    expect(await metric('berth_mirror_backlog')).toBe(0)
   })
 
-  test('the other replica goes on where the first one died', async () => {
-    const leading = (await fetch(`${metricsUrls[0]}/metrics`).then((answer) => answer.text()))
+  test('continues with the other replica after the leader was killed', async () => {
+    const isFirstLeader = (await (await fetch(`${metricsUrls[0]}/metrics`)).text())
       .split('\n')
       .includes('berth_controller_leader 1')
-    const [dead, url] = leading
+    const [leader, otherUrl] = isFirstLeader
       ? [controllers[0], metricsUrls[1]]
       : [controllers[1], metricsUrls[0]]
-    metricsUrls = [url ?? '']
-    if (dead !== undefined) await killProcess(dead)
+    metricsUrls = [otherUrl ?? '']
+    if (leader !== undefined) await killProcess(leader)
     const late = {
       registry: both.upstream.url,
       repository: 'team/late',
@@ -360,45 +359,6 @@ describe('the controller', () => {
       'the late image',
       async () => (await onMirror('docker.io/team/late:1')) === digest,
     )
-    expect(await figure('berth_controller_leader')).toBe(1)
+    expect(await metric('berth_controller_leader')).toBe(1)
   })
 })
-
-/** A kubeconfig for an account that may see the pods of one namespace, and take the lease in it. */
-async function controllerAccount(namespace: string): Promise<string> {
-  const name = 'berth-controller'
-  const metadata = { name, namespace }
-  await apply([
-    { apiVersion: 'v1', kind: 'ServiceAccount', metadata },
-    {
-      apiVersion: 'rbac.authorization.k8s.io/v1',
-      kind: 'Role',
-      metadata,
-      rules: [
-        { apiGroups: [''], resources: ['pods'], verbs: ['list', 'watch'] },
-        {
-          apiGroups: ['coordination.k8s.io'],
-          resources: ['leases'],
-          verbs: ['get', 'create', 'update'],
-        },
-      ],
-    },
-    {
-      apiVersion: 'rbac.authorization.k8s.io/v1',
-      kind: 'RoleBinding',
-      metadata,
-      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name },
-      subjects: [{ kind: 'ServiceAccount', name, namespace }],
-    },
-  ])
-  const token = (await kubectlOk(['create', 'token', name, '-n', namespace])).trim()
-  const admin = JSON.parse(
-    await kubectlOk(['config', 'view', '--raw', '--flatten', '--output=json']),
-  ) as { clusters: [{ name: string }] }
-  const file = join(directory, 'controller-kubeconfig.json')
-  const contexts = [{ name, context: { cluster: admin.clusters[0].name, user: name } }]
-  const users = [{ name, user: { token } }]
-  const text = JSON.stringify({ ...admin, users, contexts, 'current-context': name })
-  writeFileSync(file, text, { mode: 0o600 })
-  return file
-}

@@ -22,7 +22,7 @@ import { waitFor } from '../harness/wait.ts'
 import { podManifest, waitForPullFailure, waitForPodRunning } from '../harness/pods.ts'
 import { type Registry, startRegistry } from '../harness/registry.ts'
 
-/** No webhook: the node itself follows the table, by files that `berth nodes` writes and the real containerd reads. */
+/** The table without a webhook: `berth nodes` writes files that containerd on the node reads. */
 const cluster = currentCluster()
 const berth = fileURLToPath(new URL('../../bin/berth.js', import.meta.url))
 const pods: string[] = []
@@ -46,7 +46,7 @@ afterAll(async () => {
   rmSync(directory, { recursive: true, force: true })
 })
 
-/** The anubis table, with the layout that keeps upstreams apart, or the flat one. */
+/** Returns the config of the documentation with a layout on the mirror: upstreams apart, or flat. */
 function config(layout: '{host}/{path}' | '{path}'): string {
   return `
 apiVersion: berth.dev/v1alpha1
@@ -96,7 +96,7 @@ async function runPod(name: string, image: string): Promise<string> {
   return (await waitForPodRunning(name)).status.containerStatuses?.[0]?.imageID ?? ''
 }
 
-/** Requests that containerd made for a repository: method, path without the query, status. */
+/** Returns containerd's requests for a repository: method, path without the query, and status. */
 async function requests(registry: Registry, repository: string): Promise<string[]> {
   const lines = await registry.accessLog()
   return lines.flatMap((line) => {
@@ -106,8 +106,8 @@ async function requests(registry: Registry, repository: string): Promise<string[
   })
 }
 
-describe('a pod that no webhook sees', () => {
-  test('runs from the mirror, and nobody asks upstream', async () => {
+describe('a pod without a webhook', () => {
+  test('runs from the mirror without a request to upstream', async () => {
     await renderToNode('{host}/{path}')
     const digest = await push(mirror, 'docker.io/library/on-mirror')
     await push(hub, 'library/on-mirror')
@@ -119,7 +119,7 @@ describe('a pod that no webhook sees', () => {
     expect(await requests(hub, 'library/on-mirror')).toEqual([])
   })
 
-  test('runs from upstream when the mirror has not got the image, after the mirror was asked', async () => {
+  test('runs from upstream if the mirror does not have the image', async () => {
     await renderToNode('{host}/{path}')
     const digest = await push(ghcr, 'acme/only-ghcr')
 
@@ -133,7 +133,7 @@ describe('a pod that no webhook sees', () => {
     expect(await requests(hub, 'acme/only-ghcr')).toEqual([])
   })
 
-  test('runs from upstream when the mirror is stopped', async () => {
+  test('runs from upstream if the mirror is stopped', async () => {
     await renderToNode('{host}/{path}')
     await push(mirror, 'docker.io/library/stopped')
     const digest = await push(hub, 'library/stopped', 'upstream')
@@ -148,7 +148,7 @@ describe('a pod that no webhook sees', () => {
     )
   })
 
-  test("runs its own build from the mirror by the mirror's name; another publisher's copy is never asked for", async () => {
+  test('runs an image that names the mirror, and never an alternate', async () => {
     await renderToNode('{host}/{path}')
     await push(mirror, 'ushadow-backend')
     await push(ghcr, 'your-org/alternate')
@@ -162,7 +162,7 @@ describe('a pod that no webhook sees', () => {
     expect(await requests(hub, 'alternate')).toEqual([])
   })
 
-  test('runs from the mirror in the flat layout of the example', async () => {
+  test('runs from a mirror with the flat layout', async () => {
     await renderToNode('{path}')
     const digest = await push(mirror, 'library/flat')
 
@@ -170,7 +170,7 @@ describe('a pod that no webhook sees', () => {
     expect(await requests(hub, 'library/flat')).toEqual([])
   })
 
-  test('never leaves the house in an air gap', async () => {
+  test('pulls nothing from upstream with --air-gap', async () => {
     await renderToNode('{host}/{path}', '--air-gap')
     await push(hub, 'library/outside')
     const digest = await push(mirror, 'docker.io/library/inside')
@@ -184,12 +184,12 @@ describe('a pod that no webhook sees', () => {
   })
 })
 
-/** Where the node's files are on this machine, in the place of where a node has them. */
+/** The directory on this machine for the state directory of a node. */
 const statePath = join(directory, 'state')
 
 /**
- * The manifest with what this machine has in the place of a real node and of an image of Berth: the program comes from this
- * checkout, and Node.js with its libraries from the machine.
+ * Adapts the manifest to this machine: the program comes from this checkout, Node.js and its libraries from the machine, and
+ * the host paths lead to the node's directories.
  */
 function onThisMachine(manifest: string): string {
   const checkout = fileURLToPath(new URL('../..', import.meta.url))
@@ -242,7 +242,7 @@ describe('a DaemonSet', () => {
     return onThisMachine(outcome.stdout)
   }
   const rolledOut = () =>
-    kubectlOk(['rollout', 'status', 'daemonset/berth-nodes', '--timeout=120s'])
+    kubectlOk(['rollout', 'status', 'daemonset/berth-nodes', '--timeout=300s'])
   const reports = async () => {
     const pod = await waitFor('the only pod of the DaemonSet', async () => {
       const names = await kubectlOk([
@@ -261,7 +261,7 @@ describe('a DaemonSet', () => {
     }
   }
 
-  test('applies the files on each node, says what it did, and takes them back', async () => {
+  test('applies the files on each node, reports the changes, and rolls them back', async () => {
     for (const host of ['anubis:32000', 'ghcr.io', 'docker.io']) removeNodeHost(cluster, host)
     writeFileSync(configFile, config('{host}/{path}'))
     await push(mirror, 'berth')
@@ -294,8 +294,8 @@ describe('a DaemonSet', () => {
   })
 })
 
-describe('what the node has', () => {
-  test('is told from its status', async () => {
+describe('berth nodes detect --cluster', () => {
+  test("reads the runtime from the node's status", async () => {
     const outcome = await run(process.execPath, [
       berth,
       'nodes',
@@ -318,8 +318,8 @@ describe('what the node has', () => {
   })
 })
 
-describe('a pull-through registry with the file that is written for it', () => {
-  test('serves what upstream has, and refuses a push', async () => {
+describe('a pull-through cache with the rendered file', () => {
+  test('serves images of upstream and rejects a push', async () => {
     writeFileSync(configFile, config('{host}/{path}'))
     const outcome = await nodes('render', '--target', 'registry-proxy', '--out', directory)
     expect(outcome).toMatchObject({ code: 0 })

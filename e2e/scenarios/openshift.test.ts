@@ -1,11 +1,12 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { auditEvents } from '../harness/audit-log.ts'
+import { settledAuditEvents } from '../harness/audit-log.ts'
 import { runBerth } from '../harness/berth-cli.ts'
 import { currentCluster } from '../harness/cluster.ts'
-import { type Controller, createKubeconfig, startController } from '../harness/controller.ts'
+import { type Controller, startController } from '../harness/controller.ts'
 import { pushImage } from '../harness/images.ts'
+import { createKubeconfig } from '../harness/kubeconfig.ts'
 import { apply, getJson, kubectlOk } from '../harness/kubectl.ts'
 import { removeNodeHost, setNodeHost } from '../harness/node-hosts.ts'
 import {
@@ -14,13 +15,13 @@ import {
   type FakeOpenShift,
   startFakeOpenShift,
 } from '../harness/fake-openshift.ts'
-import { podManifest, type Pod } from '../harness/pods.ts'
+import { isPullFailure, podManifest, type Pod } from '../harness/pods.ts'
 import { type Registry, startRegistry } from '../harness/registry.ts'
 import { waitFor } from '../harness/wait.ts'
 
 /**
- * The global pull secret that never arrived: catalogs of OLM and the agent of Open Cluster Management cannot pull, for
- * their service accounts have nothing but generated secrets. OpenShift's own controller watches over those.
+ * Catalogs of OLM and the agent of Open Cluster Management cannot pull, because their service accounts have only generated
+ * secrets. The controller copies and links the global pull secret, next to OpenShift's own controllers.
  */
 const cluster = currentCluster()
 const host = 'registry.redhat.io'
@@ -83,11 +84,9 @@ async function allPods(): Promise<Pod[]> {
 }
 
 const isStuck = ({ status }: Pod) =>
-  status.containerStatuses?.some(({ state }) =>
-    ['ErrImagePull', 'ImagePullBackOff'].includes(state.waiting?.reason ?? ''),
-  ) === true
+  status.containerStatuses?.some(({ state }) => isPullFailure(state.waiting?.reason)) === true
 
-async function allRun(): Promise<Pod[]> {
+async function waitForAllPods(): Promise<Pod[]> {
   return waitFor(
     'five pods to run',
     async () => {
@@ -95,7 +94,7 @@ async function allRun(): Promise<Pod[]> {
       const ready = pods.filter(({ status }) => status.containerStatuses?.[0]?.ready === true)
       return ready.length === 5 && pods.length === 5 ? pods : undefined
     },
-    { timeoutMs: 120_000 },
+    { timeoutMs: 300_000 },
   )
 }
 
@@ -164,8 +163,8 @@ beforeAll(async () => {
 afterAll(async () => {
   await controller?.stop()
   await openshift?.stop()
-  await kubectlOk(['delete', 'namespace', '--ignore-not-found', '--wait=false', ...namespaces])
-  await kubectlOk(['delete', 'crd', catalogSources.metadata.name, '--wait=false'])
+  await kubectlOk(['delete', 'namespace', '--ignore-not-found', ...namespaces])
+  await kubectlOk(['delete', 'crd', catalogSources.metadata.name])
   await kubectlOk([
     'delete',
     'clusterrole,clusterrolebinding,validatingadmissionpolicy,validatingadmissionpolicybinding',
@@ -175,21 +174,22 @@ afterAll(async () => {
   await registry?.stop()
 })
 
-async function lists(): Promise<Record<string, readonly string[]>> {
-  const found = await Promise.all(
+/** Returns the imagePullSecrets of every account. */
+async function pullSecretLists(): Promise<Record<string, readonly string[]>> {
+  const lists = await Promise.all(
     accounts.map(async (each) => {
       const [namespace = '', name = ''] = each.split('/')
       const { imagePullSecrets = [] } = await getJson<Account>('serviceaccount', name, namespace)
       return [each, imagePullSecrets.map((entry) => entry.name)] as const
     }),
   )
-  return Object.fromEntries(found)
+  return Object.fromEntries(lists)
 }
 
-test('the check names the accounts that lack the registry, before anything is set up', async () => {
+test('secrets check lists the accounts without a credential for the registry', async () => {
   await waitFor('five stuck pods', async () => (await allPods()).filter(isStuck).length === 5)
   const args = ['secrets', 'check', '--source', 'openshift-config/pull-secret', '-o', 'json']
-  const { code, stdout } = await runBerth(args, cluster.kubeconfig)
+  const { code, stdout } = await runBerth(args)
   const found = JSON.parse(stdout) as { namespace: string; serviceAccount: string }[]
 
   expect(code).toBe(1)
@@ -205,8 +205,8 @@ test('the check names the accounts that lack the registry, before anything is se
     })
 })
 
-test('the controller copies and links the secret, and the pods are made again and run', async () => {
-  const before = await lists()
+test('the controller copies and links the secret, and the recreated pods run', async () => {
+  const before = await pullSecretLists()
   await apply({
     apiVersion: 'v1',
     kind: 'ServiceAccount',
@@ -215,61 +215,58 @@ test('the controller copies and links the secret, and the pods are made again an
   const file = join(cluster.runDir, 'openshift.yaml')
   writeFileSync(file, config)
   const rbac = ['secrets', 'rbac', '--config', file, '-n', home]
-  await apply((await runBerth(rbac, cluster.kubeconfig)).stdout)
+  await apply((await runBerth(rbac)).stdout)
   const kubeconfig = await createKubeconfig('berth-controller', home)
   controller = await startController({ name: 'openshift', namespace: home, config, kubeconfig })
-  await allRun()
+  await waitForAllPods()
 
-  const after = await lists()
+  const after = await pullSecretLists()
   for (const each of accounts)
     expect(after[each]).toEqual([...(before[each] ?? []), 'global-pull-secret'])
-  const check = await runBerth(['secrets', 'check', '--config', file], cluster.kubeconfig)
+  const check = await runBerth(['secrets', 'check', '--config', file])
   expect(check).toMatchObject({ code: 0, stdout: '' })
 })
 
-test('and are healed again after the source rotates', async () => {
+test('the pods run again after the source was rotated', async () => {
   const { port } = registry
   await registry.stop()
   registry = await startRegistry(cluster, { name: 'redhat', htpasswd: second, port })
   setNodeHost(cluster, host, [registry.url])
-  const [victim] = await podsOf(marketplace)
-  await kubectlOk(['delete', 'pod', '-n', marketplace, victim?.metadata.name ?? ''])
+  const [deleted] = await podsOf(marketplace)
+  await kubectlOk(['delete', 'pod', '-n', marketplace, deleted?.metadata.name ?? ''])
   await waitFor('the old password to be refused', async () =>
     (await podsOf(marketplace)).some(isStuck),
   )
   await putGlobalSecret(second)
-  const names = (await allRun()).map(({ metadata }) => metadata.name)
+  const names = (await waitForAllPods()).map(({ metadata }) => metadata.name)
 
-  expect(names).not.toContain(victim?.metadata.name)
+  expect(names).not.toContain(deleted?.metadata.name)
 })
 
-test('a second run writes nothing, and OpenShift had nothing to put right', async () => {
+test('a second run writes nothing, and OpenShift restores nothing', async () => {
   const user = `system:serviceaccount:${home}:berth-controller`
   const writes = () =>
-    auditEvents(
+    settledAuditEvents(
       ({ verb, user: { username }, objectRef }) =>
         username === user &&
         ['create', 'update', 'patch', 'delete'].includes(verb) &&
         objectRef?.resource !== 'leases',
-    ).length
-  await waitFor('rest', () =>
+    )
+  await waitFor('the controller to be idle', () =>
     controller?.log().at(-1)?.['msg'] === 'pull secrets up to date' ? true : undefined,
   )
-  const before = writes()
-  const rested = () =>
+  const before = await writes()
+  const idleCount = () =>
     controller?.log().filter(({ msg }) => msg === 'pull secrets up to date').length ?? 0
-  const rests = rested()
+  const idleBefore = idleCount()
   controller?.configure(`${config}# again\n`)
-  await waitFor('the cluster to be read again', () => rested() > rests)
+  await waitFor('the controller to be idle again', () => idleCount() > idleBefore)
   const file = join(cluster.runDir, 'openshift.yaml')
-  const sync = await runBerth(
-    ['secrets', 'sync', '--config', file, '-o', 'json'],
-    cluster.kubeconfig,
-  )
+  const sync = await runBerth(['secrets', 'sync', '--config', file, '-o', 'json'])
 
-  expect(writes()).toBe(before)
-  // The namespace that is not there is told of, and stops nothing.
+  expect(await writes()).toEqual(before)
+  // The missing namespace is reported and does not stop the rest.
   expect(JSON.parse(sync.stdout)).toMatchObject([{ namespace: 'not-there', action: 'missing' }])
-  expect(openshift.repairs()).toBe(0)
+  expect(openshift.restored()).toBe(0)
   expect(controller?.output()).not.toContain('canary-global')
 })

@@ -5,7 +5,7 @@ import { type MirrorAndUpstream, startMirrorAndUpstream } from '../harness/mirro
 import { podManifest, waitForPodRunning } from '../harness/pods.ts'
 import { waitFor } from '../harness/wait.ts'
 
-/** Where Berth has no say, and what happens when it is not there: pods start. */
+/** Pods that Berth does not rewrite, and pods that start while Berth does not run. */
 let registries: MirrorAndUpstream
 let webhook: Webhook
 
@@ -24,7 +24,7 @@ afterAll(async () => {
   await registries?.stop()
 })
 
-test('a namespace with the label is left alone, and its pods start', async () => {
+test('pods of a namespace with the opt-out label are admitted unchanged and start', async () => {
   await kubectlOk(['label', 'namespace', 'out', 'berth.dev/rewrite=disabled'])
   await waitUntilUnchanged('app:1', 'out')
   await apply(podManifest({ name: 'app', image: 'app:1', namespace: 'out' }))
@@ -32,13 +32,13 @@ test('a namespace with the label is left alone, and its pods start', async () =>
   expect((await waitForPodRunning('app', 'out')).spec.containers[0]?.image).toBe('app:1')
 })
 
-test('kube-system is left alone', async () => {
+test('pods of kube-system are admitted unchanged', async () => {
   await apply(podManifest({ name: 'app', image: 'app:1', namespace: 'kube-system' }))
 
   expect((await waitForPodRunning('app', 'kube-system')).spec.containers[0]?.image).toBe('app:1')
 })
 
-test('a namespace in shadow mode is decided about, and nothing is changed', async () => {
+test('pods of a namespace in observe mode are logged and admitted unchanged', async () => {
   await kubectlOk(['label', 'namespace', 'shadow', 'berth.dev/mode=observe'])
   await waitUntilUnchanged('app:1', 'shadow')
   await kubectl(['create', '--dry-run=server', '-f', '-'], {
@@ -57,7 +57,7 @@ test('a namespace in shadow mode is decided about, and nothing is changed', asyn
   )
 })
 
-test('a broken config changes nothing, and is told of', async () => {
+test('an invalid config is reported, and the last valid one stays in effect', async () => {
   await webhook.breakConfig()
 
   expect((await dryRunPod('app:1', 'in')).spec.containers[0]?.image).toBe(
@@ -66,10 +66,10 @@ test('a broken config changes nothing, and is told of', async () => {
   expect(await webhook.metrics()).toContain('berth_config_last_reload_successful 0')
 })
 
-test('with Berth stopped, pods start', async () => {
+test('pods start while Berth is stopped', async () => {
   await webhook.kill()
   await waitFor(
-    'a call to fail open',
+    'a call that fails open',
     async () =>
       (await dryRunPod('app:1', 'in')).metadata.annotations?.['berth.dev/images'] === undefined,
   )

@@ -13,7 +13,7 @@ import { PassThrough } from 'node:stream'
 import { currentCluster } from '../harness/cluster.ts'
 import { waitFor } from '../harness/wait.ts'
 
-/** Replicas that share one Secret and one webhook configuration, on a real API server. */
+/** Replicas that share a certificate Secret and a webhook configuration on a real API server. */
 const namespace = 'own-certificate'
 const webhook = 'own-certificate'
 const secrets = { apiVersion: 'v1', resource: 'secrets', namespace }
@@ -86,7 +86,7 @@ const ready = (replicas: readonly Replica[]) =>
     replicas.every(({ keeper }) => keeper.notReady() === null),
   )
 
-test('five replicas that start at once agree on one CA, ten times over', async () => {
+test('five replicas that start at the same time agree on one CA, ten times', async () => {
   for (let round = 0; round < 10; round += 1) {
     const replicas = Array.from({ length: 5 }, () => startReplica(`race-${round}`))
     await ready(replicas)
@@ -110,11 +110,11 @@ describe('a running webhook', () => {
   })
   const served = () => replicas.map(({ pairs }) => pairs.at(-1)?.cert ?? '')
 
-  test('that loses its Secret makes another, in one accord', async () => {
+  test('issues a new certificate for all replicas when its Secret is deleted', async () => {
     const [before] = served()
     await cluster.api.delete({ ...secrets, name: 'shared' })
     await waitFor(
-      'another certificate everywhere',
+      'a new certificate on every replica',
       () => new Set(served()).size === 1 && served()[0] !== before,
     )
     await ready(replicas)
@@ -122,33 +122,35 @@ describe('a running webhook', () => {
       expect(isTrusted(served()[0] ?? '', bundle, new Date())).toBe(true)
   })
 
-  test('whose caBundle is overwritten repairs it, webhook by webhook', async () => {
+  test('restores an overwritten caBundle of one webhook', async () => {
     await cluster.api.patch({ ...configuration, name: webhook }, 'strategic', {
       webhooks: [{ name: 'two.berth.dev', clientConfig: { caBundle: '' } }],
     })
-    await waitFor('the repair', async () => (await bundles()).every((bundle) => bundle !== ''))
+    await waitFor('the restored caBundle', async () =>
+      (await bundles()).every((bundle) => bundle !== ''),
+    )
     for (const bundle of await bundles())
       expect(isTrusted(served()[0] ?? '', bundle, new Date())).toBe(true)
   })
 
-  test('that is asked for a new CA is trusted at every moment of the change', async () => {
+  test('is trusted at every moment while the CA changes', async () => {
     const before = served()[0] ?? ''
-    const doubts: string[] = []
-    const look = async () => {
+    const untrusted: string[] = []
+    const check = async () => {
       const now = served()
       const known = await bundles()
       for (const leaf of now)
-        if (!known.every((bundle) => isTrusted(leaf, bundle, new Date()))) doubts.push(leaf)
+        if (!known.every((bundle) => isTrusted(leaf, bundle, new Date()))) untrusted.push(leaf)
     }
-    const watching = setInterval(() => void look(), 20)
+    const checks = setInterval(() => void check(), 20)
     await cluster.api.patch({ ...secrets, name: 'shared' }, 'merge', {
       metadata: { annotations: { 'berth.dev/rotate': 'now' } },
     })
-    await waitFor('a leaf of another CA everywhere', () =>
+    await waitFor('a certificate of another CA on every replica', () =>
       served().every((leaf) => issuer(leaf) !== issuer(before)),
     )
-    clearInterval(watching)
-    expect(doubts).toEqual([])
+    clearInterval(checks)
+    expect(untrusted).toEqual([])
     const [bundle = ''] = await bundles()
     expect(isTrusted(before, bundle, new Date())).toBe(true)
     const secret = await cluster.api.get({ ...secrets, name: 'shared' })
@@ -156,7 +158,7 @@ describe('a running webhook', () => {
   })
 })
 
-test('a certificate that somebody else put there is never overwritten', async () => {
+test('a certificate that another tool created is never overwritten', async () => {
   const data = { 'tls.crt': Buffer.from('theirs').toString('base64'), 'tls.key': '' }
   await cluster.api.create(secrets, {
     apiVersion: 'v1',

@@ -7,7 +7,7 @@ import { type MirrorAndUpstream, startMirrorAndUpstream } from '../harness/mirro
 import { getPod, podManifest, waitForPodRunning } from '../harness/pods.ts'
 import { waitFor } from '../harness/wait.ts'
 
-/** A tag moves: pods keep running what they were, and new ones carry the new digest. */
+/** A tag moves: running pods keep their digest, and new pods get the new one. */
 const namespace = 'pinned'
 let registries: MirrorAndUpstream
 let webhook: Webhook
@@ -43,7 +43,7 @@ async function podNames(): Promise<string[]> {
   return names.split(' ').filter((name) => name !== '')
 }
 
-test('a Deployment of `latest` runs pinned, with the policy of the rule', async () => {
+test('a Deployment with the tag latest runs with a digest and the configured pull policy', async () => {
   await apply({
     apiVersion: 'apps/v1',
     kind: 'Deployment',
@@ -69,7 +69,7 @@ test('a Deployment of `latest` runs pinned, with the policy of the rule', async 
   expect(pod.status.containerStatuses?.[0]?.imageID).toContain(first)
 })
 
-test('after the tag has moved, the old pod keeps its digest and the new one has the new', async () => {
+test('the old pod keeps its digest and a new pod gets the new one after the tag moved', async () => {
   const [old = ''] = await podNames()
   second = await registries.push(registries.mirror, 'library/app', 'latest', 'pin, second')
   await waitFor('the moved tag', async () =>
@@ -87,13 +87,13 @@ test('after the tag has moved, the old pod keeps its digest and the new one has 
   expect(after.status.containerStatuses?.[0]?.imageID).toContain(second)
 })
 
-test('a tag that is not to be pinned stays a tag', async () => {
+test('a tag that the config does not pin stays a tag', async () => {
   expect((await dryRunPod('app:1.0', namespace)).spec.containers[0]?.image).toBe(
     'mirror.example/library/app:1.0',
   )
 })
 
-test('an image of several platforms is pinned as its index, and runs', async () => {
+test('a multi-platform image is pinned to the digest of its index, and runs', async () => {
   const { digest, manifests } = await pushIndex({
     registry: registries.mirror.url,
     repository: 'library/multi',
@@ -108,7 +108,7 @@ test('an image of several platforms is pinned as its index, and runs', async () 
   expect(status.containerStatuses?.[0]?.imageID).toContain(digest)
 })
 
-test('an image that the mirror has not got is pinned where it is, and keeps its policy', async () => {
+test('an image that the mirror does not have is pinned upstream and keeps its pull policy', async () => {
   await apply(podManifest({ name: 'upstream', image: 'upstream', namespace }))
   const { spec } = await waitForPodRunning('upstream', namespace)
 

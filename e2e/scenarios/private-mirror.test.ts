@@ -11,11 +11,11 @@ import { waitFor } from '../harness/wait.ts'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
-/** A mirror with a password: the pull secret that Berth adds is what makes the pod run. */
+/** A mirror with a password: pods run with the pull secret that Berth adds. */
 const cluster = currentCluster()
 const account = { username: 'puller', password: 'canary-5f3c:with-colon' }
 const namespace = 'private'
-const asked = 'quay.io/team/app:1'
+const requested = 'quay.io/team/app:1'
 
 let mirror: Registry
 let webhook: Webhook
@@ -49,7 +49,7 @@ fallback:
   - { name: team, images: ['quay.io/team/**'], try: ['mirror.example/{path}'] }
 pullSecrets: [{ registries: [mirror.example], secret: mirror-creds }]
 `
-  webhook = await startWebhook({ name: 'private', config, canary: asked })
+  webhook = await startWebhook({ name: 'private', config, canary: requested })
   await kubectlOk(['create', 'namespace', namespace])
 })
 
@@ -60,9 +60,9 @@ afterAll(async () => {
   await mirror?.stop()
 })
 
-test('a pod in a namespace without the secret is admitted, and kubectl names what is missing', async () => {
+test('a pod in a namespace without the secret is admitted with a warning that names the secret', async () => {
   const { code, stderr } = await kubectl(['apply', '-f', '-'], {
-    input: JSON.stringify(podManifest({ name: 'missing', image: asked, namespace })),
+    input: JSON.stringify(podManifest({ name: 'missing', image: requested, namespace })),
   })
 
   expect(code).toBe(0)
@@ -72,7 +72,7 @@ test('a pod in a namespace without the secret is admitted, and kubectl names wha
   expect(await waitForPullFailure('missing', namespace)).toMatch(/authoriz|authentic/)
 })
 
-test('with the secret there, the pod runs, and the secret of the service account stays before it', async () => {
+test('a pod runs with the added secret, which comes after that of the service account', async () => {
   await kubectlOk([
     'create',
     'secret',
@@ -106,18 +106,18 @@ test('with the secret there, the pod runs, and the secret of the service account
   ])
   await waitFor(
     'the service account in new pods',
-    async () => (await dryRunPod(asked, namespace)).spec.imagePullSecrets?.length === 2,
+    async () => (await dryRunPod(requested, namespace)).spec.imagePullSecrets?.length === 2,
   )
-  await apply(podManifest({ name: 'runs', image: asked, namespace }))
+  await apply(podManifest({ name: 'runs', image: requested, namespace }))
   const pod = await waitForPodRunning('runs', namespace)
 
   expect(pod.spec.containers[0]?.image).toBe('mirror.example/team/app:1')
   expect(pod.spec.imagePullSecrets).toEqual([{ name: 'own' }, { name: 'mirror-creds' }])
 })
 
-test('without Berth the same secret in the namespace is not enough', async () => {
+test('the secret in the namespace alone is not enough without Berth', async () => {
   await kubectlOk(['label', 'namespace', namespace, 'berth.dev/rewrite=disabled'])
-  await waitUntilUnchanged(asked, namespace)
+  await waitUntilUnchanged(requested, namespace)
   await apply(podManifest({ name: 'without', image: 'mirror.example/team/app:1', namespace }))
 
   expect(await waitForPullFailure('without', namespace)).toMatch(/authoriz|authentic/)
@@ -125,7 +125,7 @@ test('without Berth the same secret in the namespace is not enough', async () =>
   await kubectlOk(['label', 'namespace', namespace, 'berth.dev/rewrite-'])
 })
 
-test('a service account that is confined to its own secrets gets none added, and the pod is created', async () => {
+test('a pod whose service account enforces mountable secrets is admitted without the secret', async () => {
   await apply({
     apiVersion: 'v1',
     kind: 'ServiceAccount',
@@ -136,7 +136,7 @@ test('a service account that is confined to its own secrets gets none added, and
     },
     imagePullSecrets: [{ name: 'own' }],
   })
-  const pod = podManifest({ name: 'confined', image: asked, namespace })
+  const pod = podManifest({ name: 'confined', image: requested, namespace })
   const spec = { ...(pod['spec'] as object), serviceAccountName: 'confined' }
   const { code, stderr } = await waitFor('the warning', async () => {
     const result = await kubectl(['create', '--dry-run=server', '-f', '-'], {
@@ -151,7 +151,7 @@ test('a service account that is confined to its own secrets gets none added, and
   )
 })
 
-test('the password is in no line of the log, in no metric, and in nothing that the audit log has of pods', async () => {
+test('the password is neither in the log nor in the metrics nor in the audit log', async () => {
   const pods =
     cluster.auditLog === null ? [] : auditEvents(({ objectRef }) => objectRef?.resource === 'pods')
   const text = JSON.stringify([webhook.log(), pods]) + (await webhook.metrics())

@@ -5,11 +5,12 @@ import { parseAllDocuments } from 'yaml'
 import { hasStatus } from '../../src/kube/error.ts'
 import { type Cluster, connect } from '../../src/kube/connect.ts'
 import type { KubeObject } from '../../src/kube/object.ts'
-import { auditEvents } from '../harness/audit-log.ts'
+import { settledAuditEvents } from '../harness/audit-log.ts'
 import { runBerth } from '../harness/berth-cli.ts'
 import { currentCluster } from '../harness/cluster.ts'
-import { type Controller, createKubeconfig, startController } from '../harness/controller.ts'
+import { type Controller, startController } from '../harness/controller.ts'
 import { pushImage } from '../harness/images.ts'
+import { createKubeconfig } from '../harness/kubeconfig.ts'
 import { apply, getJson, kubectl, kubectlOk } from '../harness/kubectl.ts'
 import { removeNodeHost, setNodeHost } from '../harness/node-hosts.ts'
 import { podManifest, waitForPullFailure, waitForPodRunning } from '../harness/pods.ts'
@@ -18,8 +19,8 @@ import { permissionsIn } from '../harness/permissions.ts'
 import { waitFor } from '../harness/wait.ts'
 
 /**
- * Copies of pull secrets, kept by a controller that has the rights of `berth secrets rbac` and no others. A copy is good
- * when a kubelet pulls with it, whichever of namespace, secret and pod came first.
+ * A controller with only the rights of `berth secrets rbac` copies pull secrets. The kubelet pulls with a copy, whichever of
+ * namespace, secret and pod was created first.
  */
 const cluster = currentCluster()
 const account = { username: 'puller', password: 'canary-9b1d:with-colon' }
@@ -35,9 +36,9 @@ let registry: Registry
 let controller: Controller
 let kubeconfig: string
 let admin: Cluster
-const made: string[] = []
-/** What `berth secrets rbac` makes outside of namespaces. */
-const guards =
+const createdNamespaces: string[] = []
+/** The cluster-wide kinds that `berth secrets rbac` creates. */
+const clusterWideKinds =
   'clusterrole,clusterrolebinding,validatingadmissionpolicy,validatingadmissionpolicybinding'
 
 const config = `
@@ -75,7 +76,7 @@ async function putSource(name: string, content: object, labels = {}): Promise<vo
 
 async function createNamespace(name: string, labels: Record<string, string> = {}): Promise<void> {
   await apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels } })
-  made.push(name)
+  createdNamespaces.push(name)
 }
 
 function deployment(name: string, namespace: string): object {
@@ -89,7 +90,7 @@ function deployment(name: string, namespace: string): object {
   }
 }
 
-async function available(name: string, namespace: string): Promise<void> {
+async function waitUntilAvailable(name: string, namespace: string): Promise<void> {
   await waitFor(`deployment ${namespace}/${name}`, async () => {
     const { status } = await getJson<{ status: { availableReplicas?: number } }>(
       'deployment',
@@ -100,7 +101,7 @@ async function available(name: string, namespace: string): Promise<void> {
   })
 }
 
-/** The deployment's pod; one that is on its way out is none any more. */
+/** Waits for the deployment's pod and returns its name. Ignores a terminating pod. */
 async function podOf(name: string, namespace: string): Promise<string> {
   const args = ['get', 'pods', '-n', namespace, '-l', `app=${name}`, '-o', 'json']
   return waitFor(`a pod of ${name}`, async () => {
@@ -111,32 +112,38 @@ async function podOf(name: string, namespace: string): Promise<string> {
   })
 }
 
+/** Waits for the copy in a namespace. */
 function copyIn(namespace: string, name = 'berth-pull'): Promise<Secret> {
   return waitFor(`the copy in ${namespace}`, () => getJson<Secret>('secret', name, namespace))
 }
 
-async function gone(kind: string, name: string, namespace: string): Promise<void> {
-  await waitFor(`the end of ${kind} ${namespace}/${name}`, async () => {
+async function waitUntilDeleted(kind: string, name: string, namespace: string): Promise<void> {
+  await waitFor(`the deletion of ${kind} ${namespace}/${name}`, async () => {
     const { code } = await kubectl(['get', kind, name, '-n', namespace])
     return code !== 0
   })
 }
 
-const listOf = async (namespace: string, name = 'default') =>
+/** Returns the names in a service account's imagePullSecrets. */
+const pullSecretsOf = async (namespace: string, name = 'default') =>
   ((await getJson<Account>('serviceaccount', name, namespace)).imagePullSecrets ?? []).map(
-    // The API server leaves empty names out.
+    // The API server omits empty names.
     (entry) => entry.name ?? '',
   )
 
-async function linked(namespace: string, name = 'default', secret = 'berth-pull'): Promise<void> {
+async function waitUntilLinked(
+  namespace: string,
+  name = 'default',
+  secret = 'berth-pull',
+): Promise<void> {
   await waitFor(`the link in ${namespace}/${name}`, async () =>
-    (await listOf(namespace, name)).includes(secret),
+    (await pullSecretsOf(namespace, name)).includes(secret),
   )
 }
 
-/** Events that somebody wrote; what a lease costs is not counted. */
+/** Returns the writes of a user, without those to Leases. */
 function writesOf(username: string) {
-  return auditEvents(
+  return settledAuditEvents(
     ({ verb, user, objectRef }) =>
       user.username === username &&
       ['create', 'update', 'patch', 'delete'].includes(verb) &&
@@ -144,7 +151,8 @@ function writesOf(username: string) {
   )
 }
 
-const rests = (of: Controller) =>
+/** Returns how often a controller has become idle. */
+const idleCount = (of: Controller) =>
   of.log().filter(({ msg }) => msg === 'pull secrets up to date').length
 
 beforeAll(async () => {
@@ -169,21 +177,21 @@ beforeAll(async () => {
   const file = join(cluster.runDir, 'secrets.yaml')
   writeFileSync(file, config)
   const rbac = ['secrets', 'rbac', '--config', file, '-n', home]
-  await apply((await runBerth(rbac, cluster.kubeconfig)).stdout)
+  await apply((await runBerth(rbac)).stdout)
   kubeconfig = await createKubeconfig('berth-controller', home)
   controller = await startController({ name: 'secrets', namespace: home, config, kubeconfig })
 })
 
 afterAll(async () => {
   await controller?.stop()
-  await kubectlOk(['delete', 'namespace', '--ignore-not-found', '--wait=false', ...made])
-  await kubectlOk(['delete', guards, 'berth-pull-secrets'])
+  await kubectlOk(['delete', 'namespace', '--ignore-not-found', ...createdNamespaces])
+  await kubectlOk(['delete', clusterWideKinds, 'berth-pull-secrets'])
   await admin?.close()
   removeNodeHost(cluster, host)
   await registry?.stop()
 })
 
-test('the controller has these rights, and no others', async () => {
+test('the controller has exactly the rights that the config needs', async () => {
   await createNamespace('sec-a')
 
   expect(await permissionsIn('sec-a', kubeconfig)).toEqual([
@@ -204,9 +212,9 @@ test('the controller has these rights, and no others', async () => {
   )
 })
 
-describe('in every order', () => {
-  test('the namespace last: it has the secret, its default account names it, and a pod runs', async () => {
-    await linked('sec-a')
+describe('a namespace, a secret and a pod', () => {
+  test('a new namespace gets the copy and the link, and a pod runs with them', async () => {
+    await waitUntilLinked('sec-a')
     await apply(podManifest({ name: 'app', image, namespace: 'sec-a' }))
     await waitForPodRunning('app', 'sec-a')
 
@@ -219,9 +227,9 @@ describe('in every order', () => {
     })
   })
 
-  test('the pod first, the secret last: the pod is made again by its owner, and runs', async () => {
+  test('a pod that existed before the secret is recreated and runs', async () => {
     await createNamespace('sec-late')
-    await linked('sec-late')
+    await waitUntilLinked('sec-late')
     const other = `${host}.late`
     setNodeHost(cluster, other, [registry.url])
     const late = JSON.parse(
@@ -234,7 +242,7 @@ describe('in every order', () => {
       'late',
       JSON.parse(JSON.stringify(docker(account.password)).replace(host, other)) as object,
     )
-    await available('late', 'sec-late')
+    await waitUntilAvailable('late', 'sec-late')
 
     expect(await podOf('late', 'sec-late')).not.toBe(first)
     expect(
@@ -242,16 +250,16 @@ describe('in every order', () => {
     ).toMatchObject({
       spec: { imagePullSecrets: [{ name: 'berth-pull' }, { name: 'late-pull' }] },
     })
-    const evictions = writesOf(user).filter(
+    const evictions = (await writesOf(user)).filter(
       ({ objectRef }) => objectRef?.subresource === 'eviction',
     )
     expect(evictions.map(({ objectRef }) => objectRef?.name)).toEqual([first])
     removeNodeHost(cluster, other)
   })
 
-  test('a pod that nobody owns is told of, and left', async () => {
+  test('a pod without a controller gets an Event and stays', async () => {
     await createNamespace('sec-bare', { 'berth.dev/pull-secrets': 'disabled' })
-    await waitFor('the default account', () => listOf('sec-bare').then(() => true))
+    await waitFor('the default account', () => pullSecretsOf('sec-bare').then(() => true))
     await apply(podManifest({ name: 'bare', image, namespace: 'sec-bare' }))
     await waitForPullFailure('bare', 'sec-bare')
     await kubectlOk(['label', 'namespace', 'sec-bare', 'berth.dev/pull-secrets-'])
@@ -268,7 +276,7 @@ describe('in every order', () => {
     await kubectlOk(['get', 'pod', 'bare', '-n', 'sec-bare'])
   })
 
-  test('the account cannot make itself a token of another account by a secret of that type', async () => {
+  test('the policy rejects a service-account token under the name of a copy', async () => {
     const token = {
       apiVersion: 'v1',
       kind: 'Secret',
@@ -288,10 +296,10 @@ describe('in every order', () => {
   })
 })
 
-describe('what others do', () => {
-  test('a copy that is changed or removed comes back, and so does its name in the list', async () => {
+describe('other writers', () => {
+  test('a changed or deleted copy is restored, and so is its link', async () => {
     await createNamespace('sec-drift')
-    await linked('sec-drift')
+    await waitUntilLinked('sec-drift')
     const { metadata, data } = await copyIn('sec-drift')
     await kubectlOk([
       'patch',
@@ -317,14 +325,14 @@ describe('what others do', () => {
       '-p',
       '{"imagePullSecrets":[{"name":"theirs"}]}',
     ])
-    await linked('sec-drift')
+    await waitUntilLinked('sec-drift')
 
     expect(again.data).toEqual(data)
     expect(again.metadata.uid).not.toBe(metadata.uid)
-    expect(await listOf('sec-drift')).toEqual(['theirs', 'berth-pull'])
+    expect(await pullSecretsOf('sec-drift')).toEqual(['theirs', 'berth-pull'])
   })
 
-  test('a secret of that name that is not ours stays as it is, is told of, and makes way', async () => {
+  test('a Secret of another owner with the name of a copy is kept and reported until it is deleted', async () => {
     await createNamespace('sec-foreign', { 'berth.dev/pull-secrets': 'disabled' })
     const own = [
       'create',
@@ -343,18 +351,18 @@ describe('what others do', () => {
     )
 
     expect(await copyIn('sec-foreign')).toEqual(before)
-    expect(await listOf('sec-foreign')).toEqual([])
+    expect(await pullSecretsOf('sec-foreign')).toEqual([])
     expect(await controller.metrics()).toContain(
       'berth_pull_secret_findings{copy="berth-pull",state="conflict"} 1',
     )
     await kubectlOk(['delete', 'secret', 'berth-pull', '-n', 'sec-foreign'])
-    await linked('sec-foreign')
+    await waitUntilLinked('sec-foreign')
     expect((await copyIn('sec-foreign')).type).toBe('kubernetes.io/dockerconfigjson')
   })
 
-  test('a hundred others who write the same account lose nothing, and neither do we', async () => {
+  test('a hundred concurrent writers of a service account and the controller all keep their entries', async () => {
     await createNamespace('sec-race', { 'berth.dev/pull-secrets': 'disabled' })
-    await waitFor('the default account', () => listOf('sec-race').then(() => true))
+    await waitFor('the default account', () => pullSecretsOf('sec-race').then(() => true))
     const names = Array.from({ length: 100 }, (_, index) => `theirs-${index}`)
     const where = {
       apiVersion: 'v1',
@@ -378,14 +386,16 @@ describe('what others do', () => {
     const writers = names.map(append)
     await kubectlOk(['label', 'namespace', 'sec-race', 'berth.dev/pull-secrets-'])
     await Promise.all(writers)
-    await linked('sec-race')
+    await waitUntilLinked('sec-race')
 
-    expect((await listOf('sec-race')).toSorted()).toEqual([...names, 'berth-pull'].toSorted())
+    expect((await pullSecretsOf('sec-race')).toSorted()).toEqual(
+      [...names, 'berth-pull'].toSorted(),
+    )
   })
 
-  test('a tenant gets nothing copied out of or into another namespace by labels and annotations', async () => {
+  test('a tenant cannot cause a copy by labels and annotations', async () => {
     await createNamespace('sec-tenant')
-    await linked('sec-tenant')
+    await waitUntilLinked('sec-tenant')
     const before = await copyIn('sec-a')
     await apply({
       apiVersion: 'v1',
@@ -403,14 +413,14 @@ describe('what others do', () => {
       type: 'kubernetes.io/dockerconfigjson',
       stringData: { '.dockerconfigjson': JSON.stringify(docker('theirs')) },
     })
-    await gone('secret', 'late-pull', 'sec-tenant')
+    await waitUntilDeleted('secret', 'late-pull', 'sec-tenant')
 
     expect((await copyIn('sec-a')).metadata.resourceVersion).toBe(before.metadata.resourceVersion)
   })
 })
 
 describe('sources', () => {
-  test('several make one secret for the accounts that are named, of namespaces with the label', async () => {
+  test('are merged into one copy for the named accounts in namespaces with the label', async () => {
     await createNamespace('team-a', { team: 'a' })
     await apply({
       apiVersion: 'v1',
@@ -426,19 +436,19 @@ describe('sources', () => {
       type: 'kubernetes.io/dockercfg',
       stringData: { '.dockercfg': '{"x.example":{"username":"u","password":"p"}}' },
     })
-    await linked('team-a', 'builder', 'team-pull')
-    const copy = await waitFor('both in one', async () => {
+    await waitUntilLinked('team-a', 'builder', 'team-pull')
+    const copy = await waitFor('the merged copy', async () => {
       const { data } = await getJson<Secret>('secret', 'team-pull', 'team-a')
       const text = Buffer.from(data['.dockerconfigjson'] ?? '', 'base64').toString()
       return text.includes('x.example') && text.includes('y.example') ? text : undefined
     })
 
     expect(copy).toBe('{"auths":{"x.example":{"auth":"dTpw"},"y.example":{"auth":"dTpw"}}}')
-    expect(await listOf('team-a', 'builder')).toEqual(['', 'own', 'team-pull'])
-    expect(await listOf('team-a')).toEqual([])
+    expect(await pullSecretsOf('team-a', 'builder')).toEqual(['', 'own', 'team-pull'])
+    expect(await pullSecretsOf('team-a')).toEqual([])
   })
 
-  test('that turn bad leave the last good copies; a rotation reaches all, immutable ones too', async () => {
+  test('that become invalid do not change the copies, and a rotation reaches every copy', async () => {
     const before = await copyIn('sec-drift')
     await kubectlOk([
       'patch',
@@ -469,34 +479,34 @@ describe('sources', () => {
       })
 
     expect((await copyIn('sec-drift')).immutable).toBeUndefined()
-    expect(await listOf('sec-drift')).toContain('berth-pull')
+    expect(await pullSecretsOf('sec-drift')).toContain('berth-pull')
   })
 })
 
-test('a namespace that opts out later loses the copy and the link, and nothing else', async () => {
+test('a namespace that opts out later loses the copy and the link and keeps other links', async () => {
   await kubectlOk(['label', 'namespace', 'sec-drift', 'berth.dev/pull-secrets=disabled'])
-  await gone('secret', 'berth-pull', 'sec-drift')
+  await waitUntilDeleted('secret', 'berth-pull', 'sec-drift')
 
-  expect(await listOf('sec-drift')).toEqual(['theirs'])
+  expect(await pullSecretsOf('sec-drift')).toEqual(['theirs'])
 })
 
-test('at rest nothing is written, though everything is read again ten times', async () => {
-  await waitFor('rest', () => rests(controller) > 0)
-  const before = writesOf(user).length
+test('ten reloads of the config cause no write', async () => {
+  await waitFor('the controller to be idle', () => idleCount(controller) > 0)
+  const before = (await writesOf(user)).length
   for (let round = 1; round <= 10; round++) {
-    const rested = rests(controller)
+    const idleBefore = idleCount(controller)
     controller.configure(`${config}# ${round}\n`)
-    await waitFor('the cluster to be read again', () => rests(controller) > rested)
+    await waitFor('the controller to be idle again', () => idleCount(controller) > idleBefore)
   }
 
   expect(before).toBeGreaterThan(10)
-  expect(writesOf(user)).toHaveLength(before)
+  expect(await writesOf(user)).toHaveLength(before)
 })
 
-test('berth secrets plan and sync find nothing to do, and after a change exactly that', async () => {
+test('berth secrets plan and sync agree with the controller', async () => {
   const file = join(cluster.runDir, 'secrets-cli.yaml')
   writeFileSync(file, config)
-  const idle = await runBerth(['secrets', 'plan', '--config', file], kubeconfig)
+  const idle = await runBerth(['secrets', 'plan', '--config', file], { kubeconfig })
   const copies = `{ name: cli-pull, from: [${home}/source], namespaces: [cli, nowhere] }`
   const own = join(cluster.runDir, 'secrets-cli-own.yaml')
   writeFileSync(
@@ -504,11 +514,11 @@ test('berth secrets plan and sync find nothing to do, and after a change exactly
     `apiVersion: berth.dev/v1alpha1\nkind: BerthConfig\npullSecretCopies: { copies: [${copies}] }\n`,
   )
   await createNamespace('cli')
-  await waitFor('the default account', () => listOf('cli').then(() => true))
+  await waitFor('the default account', () => pullSecretsOf('cli').then(() => true))
   const args = ['--config', own, '-o', 'json']
-  const plan = await runBerth(['secrets', 'plan', ...args], cluster.kubeconfig)
-  const sync = await runBerth(['secrets', 'sync', ...args], cluster.kubeconfig)
-  const again = await runBerth(['secrets', 'sync', ...args, '-n', 'cli'], cluster.kubeconfig)
+  const plan = await runBerth(['secrets', 'plan', ...args])
+  const sync = await runBerth(['secrets', 'sync', ...args])
+  const again = await runBerth(['secrets', 'sync', ...args, '-n', 'cli'])
 
   const missing = { namespace: 'nowhere', action: 'missing' }
   expect(idle).toMatchObject({
@@ -526,11 +536,11 @@ test('berth secrets plan and sync find nothing to do, and after a change exactly
   expect(sync.code).toBe(1)
   expect(JSON.parse(sync.stdout)).toEqual(JSON.parse(plan.stdout))
   expect(again).toMatchObject({ code: 0, stdout: '[]\n' })
-  await linked('cli', 'default', 'cli-pull')
+  await waitUntilLinked('cli', 'default', 'cli-pull')
 })
 
-describe('the end of a source', () => {
-  test('takes its copies away, though the controller is killed meanwhile', async () => {
+describe('a source without consent', () => {
+  test('loses its copies, also if the controller is killed in between', async () => {
     await kubectlOk(['label', 'secret', 'source', '-n', home, 'berth.dev/copy-'])
     await waitFor('the first to go', async () => {
       const { code } = await kubectl(['get', 'secret', 'berth-pull', '-n', 'sec-a'])
@@ -543,12 +553,12 @@ describe('the end of a source', () => {
       async () => !(await kubectlOk(['get', 'secrets', '-A'])).includes('berth-pull'),
     )
     for (const namespace of ['sec-a', 'sec-late', 'sec-bare', 'sec-foreign', 'sec-race'])
-      expect(await listOf(namespace)).not.toContain('berth-pull')
+      expect(await pullSecretsOf(namespace)).not.toContain('berth-pull')
   })
 })
 
-test('no other secret ever entered the process, and no password left it', async () => {
-  const reads = auditEvents(
+test('the controller reads no other Secret, and prints no password', async () => {
+  const reads = await settledAuditEvents(
     ({ verb, user: { username }, objectRef }) =>
       username === user &&
       ['get', 'list', 'watch'].includes(verb) &&
@@ -572,7 +582,7 @@ test('no other secret ever entered the process, and no password left it', async 
   }
 })
 
-test('with a Role for each namespace it does the same there, and may do nothing elsewhere', async () => {
+test('a controller with a Role per namespace copies there and has no rights elsewhere', async () => {
   await createNamespace('role-a')
   await createNamespace('role-b')
   await putSource('source', docker(account.password))
@@ -601,7 +611,7 @@ pullSecretCopies:
     '--service-account',
     'berth-confined',
   ]
-  const manifests = parseAllDocuments((await runBerth(rbac, cluster.kubeconfig)).stdout).map(
+  const manifests = parseAllDocuments((await runBerth(rbac)).stdout).map(
     (document) => document.toJSON() as KubeObject,
   )
   await apply(manifests.filter(({ metadata }) => metadata.namespace !== 'nowhere'))
@@ -612,8 +622,8 @@ pullSecretCopies:
     config: text,
     kubeconfig: confined,
   })
-  await linked('role-a', 'default', 'role-pull')
-  await linked('role-b', 'default', 'role-pull')
+  await waitUntilLinked('role-a', 'default', 'role-pull')
+  await waitUntilLinked('role-b', 'default', 'role-pull')
   const before = await copyIn('role-b', 'role-pull')
   await kubectlOk(['delete', 'secret', 'role-pull', '-n', 'role-b'])
   await waitFor(
@@ -632,7 +642,9 @@ pullSecretCopies:
     'serviceaccounts [default]: patch',
     'serviceaccounts: get,list,watch',
   ])
-  const plan = await runBerth(['secrets', 'plan', '--config', file, '-o', 'json'], confined)
+  const plan = await runBerth(['secrets', 'plan', '--config', file, '-o', 'json'], {
+    kubeconfig: confined,
+  })
   expect(plan.code).toBe(1)
   expect(plan.stdout).toContain('nowhere')
   expect(plan.stdout).not.toContain('role-a')

@@ -2,18 +2,17 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { runBerth } from '../harness/berth-cli.ts'
 import { currentCluster } from '../harness/cluster.ts'
-import { run } from '../harness/command.ts'
 import { apply, kubectl, kubectlOk, remove } from '../harness/kubectl.ts'
 import { type MirrorAndUpstream, startMirrorAndUpstream } from '../harness/mirror-and-upstream.ts'
+import { berthMain } from '../harness/paths.ts'
 import { podManifest, waitForPodRunning } from '../harness/pods.ts'
 import { waitFor } from '../harness/wait.ts'
 
-/** What a person sees of a cluster before Berth is turned on, and on a machine of their own. */
+/** `berth report` on a cluster without Berth, and `berth dev --register`. */
 const cluster = currentCluster()
-const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 const namespaces = ['report', 'report-out', 'report-shadow']
 let registries: MirrorAndUpstream
 let config: string
@@ -47,25 +46,18 @@ afterAll(async () => {
 })
 
 function berth(...args: string[]) {
-  return run(process.execPath, [
-    main,
-    ...args,
-    '--kubeconfig',
-    cluster.kubeconfig,
-    '--config',
-    config,
-  ])
+  return runBerth([...args, '--config', config])
 }
 
-interface Report {
+interface ClusterReport {
   images: Record<string, unknown>[]
   summary: Record<string, number>
 }
 
 describe('berth report', () => {
-  test('tells what is on a mirror, what the internet is needed for, and what would change', async () => {
+  test('lists which images are on a mirror, which need the internet, and what would change', async () => {
     const { stdout, code } = await berth('report', '-n', 'report', '-o', 'json')
-    const report = JSON.parse(stdout) as Report
+    const report = JSON.parse(stdout) as ClusterReport
     expect(report.images).toEqual([
       expect.objectContaining({
         image: 'both:1',
@@ -98,9 +90,9 @@ describe('berth report', () => {
     expect(code).toBe(0)
   })
 
-  test('knows namespaces that are left out, and those in shadow mode', async () => {
+  test('marks namespaces that opted out and namespaces in observe mode', async () => {
     const { stdout } = await berth('report', '-A', '-o', 'json')
-    const { images } = JSON.parse(stdout) as Report
+    const { images } = JSON.parse(stdout) as ClusterReport
     const of = (namespace: string) => images.find((image) => image['namespace'] === namespace)
     expect(of('report-out')).toMatchObject({ becomes: null, why: 'the namespace is left out' })
     expect(of('report-shadow')).toMatchObject({
@@ -109,18 +101,17 @@ describe('berth report', () => {
     })
   })
 
-  test('is a table for people', async () => {
+  test('prints a table', async () => {
     const { stdout } = await berth('report', '-n', 'report')
     expect(stdout).toMatch(/^NAMESPACE +IMAGE +PODS +RUNS FROM +WITHOUT INTERNET +A NEW POD GETS$/m)
     expect(stdout).toMatch(/^report +hub-only:1 +1 +upstream +breaks /m)
     expect(stdout).toContain('1 run from a mirror, 2 would come without the internet, 1 would not')
   })
 
-  test('says so when a mirror does not answer', async () => {
+  test('exits with 3 if a mirror does not answer', async () => {
     const silent = join(cluster.runDir, 'report-silent.yaml')
     writeFileSync(silent, registries.config.replace(registries.mirror.url, 'http://127.0.0.1:9'))
-    const { stdout, code } = await run(process.execPath, [
-      main,
+    const { stdout, code } = await runBerth([
       'report',
       '-n',
       'report',
@@ -128,21 +119,19 @@ describe('berth report', () => {
       'json',
       '--config',
       silent,
-      '--kubeconfig',
-      cluster.kubeconfig,
     ])
-    const { images } = JSON.parse(stdout) as Report
+    const { images } = JSON.parse(stdout) as ClusterReport
     expect(images.find(({ image }) => image === 'hub-only:1')).toMatchObject({ mirrored: null })
     expect(code).toBe(3)
   })
 })
 
 describe('berth dev --register', () => {
-  test('shows the pods of one namespace to this process, and takes the registration away', async () => {
+  test('registers for the pods of one namespace, and removes the registration at the end', async () => {
     const child = spawn(
       process.execPath,
       [
-        main,
+        berthMain,
         'dev',
         '--register',
         '--yes',
@@ -161,7 +150,7 @@ describe('berth dev --register', () => {
     for (const stream of [child.stdout, child.stderr])
       stream.on('data', (chunk) => (output += String(chunk)))
     const imageIn = async (namespace: string) => {
-      const pod = podManifest({ name: 'asked', namespace, image: 'both:1' })
+      const pod = podManifest({ name: 'sample', namespace, image: 'both:1' })
       const { stdout } = await kubectl(
         ['create', '-f', '-', '--dry-run=server', '-o', 'jsonpath={.spec.containers[0].image}'],
         { input: JSON.stringify(pod) },
@@ -169,8 +158,9 @@ describe('berth dev --register', () => {
       return stdout
     }
     await waitFor(
-      'a pod to be shown to it',
+      'a rewritten pod',
       async () => (await imageIn('report')) === 'mirror.example/library/both:1',
+      { stopReason: () => (child.exitCode === null ? undefined : `berth dev exited: ${output}`) },
     )
     expect(await imageIn('default')).toBe('both:1')
     expect(output).toContain('"namespace":"report"')
@@ -182,14 +172,8 @@ describe('berth dev --register', () => {
     )
   })
 
-  test('asks before, and where nobody can be asked, says how', async () => {
-    const { stderr, code } = await run(process.execPath, [
-      main,
-      'dev',
-      '--register',
-      '--kubeconfig',
-      cluster.kubeconfig,
-    ])
+  test('requires --yes without a terminal', async () => {
+    const { stderr, code } = await runBerth(['dev', '--register'])
     expect(stderr).toContain('Nobody can be asked here; say --yes')
     expect(code).toBe(2)
   })

@@ -1,20 +1,19 @@
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { parse, parseAllDocuments } from 'yaml'
 import { type Webhook, dryRunPod, startWebhook } from '../harness/webhook.ts'
-import { buildTool } from '../harness/go-programs.ts'
-import { currentCluster } from '../harness/cluster.ts'
-import { type CommandResult, runOk, run } from '../harness/command.ts'
+import { runBerth } from '../harness/berth-cli.ts'
+import { helmOk } from '../harness/helm.ts'
+import { kustomizeOk } from '../harness/kustomize.ts'
 import { apply, kubectlOk, remove } from '../harness/kubectl.ts'
 import { type MirrorAndUpstream, startMirrorAndUpstream } from '../harness/mirror-and-upstream.ts'
+import { berthMain, readDocs } from '../harness/paths.ts'
 import { getPod, podManifest, type Pod, waitForPodRunning } from '../harness/pods.ts'
 import { waitFor } from '../harness/wait.ts'
 
-/** The table at commit: what `berth rewrite` writes is what runs, with the webhook beside it; and digests come from a lock file. */
-const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
+/** `berth rewrite` on manifests, alone, with kustomize and with Helm; and digests from a lock file. */
 const namespace = 'repository'
 let registries: MirrorAndUpstream
 let webhook: Webhook
@@ -41,11 +40,8 @@ afterAll(async () => {
   rmSync(directory, { recursive: true, force: true })
 })
 
-function cli(args: readonly string[], input = ''): Promise<CommandResult> {
-  return run(process.execPath, [main, ...args, '--config', config], {
-    input,
-    env: { KUBECONFIG: currentCluster().kubeconfig },
-  })
+function berth(args: readonly string[], input = '') {
+  return runBerth([...args, '--config', config], { input })
 }
 
 const manifest = `# A deployment as people write it.
@@ -64,8 +60,8 @@ spec:
       - {name: only, image: only}
 `
 
-test('the pods of a rewritten manifest run what stands in it, and the webhook changes nothing about them', async () => {
-  const rewritten = await cli(['rewrite', '-f', '-'], manifest)
+test('the webhook does not change the pods of a rewritten manifest', async () => {
+  const rewritten = await berth(['rewrite', '-f', '-'], manifest)
   const { spec } = parse(rewritten.stdout) as { spec: { template: { spec: Pod['spec'] } } }
   const written = spec.template.spec.containers.map(({ image }) => image)
   await apply(rewritten.stdout)
@@ -95,12 +91,12 @@ test('the pods of a rewritten manifest run what stands in it, and the webhook ch
   expect(pod.metadata.annotations?.['berth.dev/images'] ?? '[]').not.toContain('found on')
 })
 
-test('a lock of what the cluster runs keeps its digest when the tag moves, in the webhook too', async () => {
+test('the CLI and the webhook keep the locked digest when the tag moves', async () => {
   const lockFile = join(directory, 'berth.lock')
   await apply(podManifest({ name: 'asks', image: 'only', namespace }))
   await waitForPodRunning('asks', namespace)
 
-  const locked = await cli(['lock', '--from-cluster', '-n', namespace])
+  const locked = await berth(['lock', '--from-cluster', '-n', namespace])
   const moved = await registries.push(registries.upstream, 'library/only', 'latest', 'second')
   const withLock = registries.config.replace('pin: {', `pin: { lock: '${lockFile}',`)
   writeFileSync(config, withLock)
@@ -117,7 +113,7 @@ test('a lock of what the cluster runs keeps its digest when the tag moves, in th
   expect(pod.spec.containers[0]?.image).toBe(`docker.io/library/only:latest@${onHub}`)
   expect(running.status.containerStatuses?.[0]?.imageID).toContain(onHub)
 
-  const updated = await cli(['lock', '--from-cluster', '-n', namespace, '--update'])
+  const updated = await berth(['lock', '--from-cluster', '-n', namespace, '--update'])
 
   expect(updated.stderr).toContain(
     `~ docker.io/library/only:latest ${onHub} → ${moved} (docker.io)`,
@@ -129,14 +125,16 @@ test('a lock of what the cluster runs keeps its digest when the tag moves, in th
   expect((await getPod('locked', namespace)).spec.containers[0]?.image).toContain(onHub)
 })
 
-/** What runs the command line wherever a program has to be named by its file. */
-function script(file: string, args: readonly string[]): void {
-  writeFileSync(file, `#!/bin/sh\nexec '${process.execPath}' '${main}' ${args.join(' ')} "$@"\n`)
+/** Writes a shell script that runs Berth, for tools that start a program by its path. */
+function writeScript(file: string, args: readonly string[]): void {
+  writeFileSync(
+    file,
+    `#!/bin/sh\nexec '${process.execPath}' '${berthMain}' ${args.join(' ')} "$@"\n`,
+  )
   chmodSync(file, 0o755)
 }
 
-test('it is a function of kustomize', async () => {
-  const kustomize = await buildTool('sigs.k8s.io/kustomize/kustomize/v5', 'v5.7.1')
+test('kustomize runs Berth as a function', async () => {
   const base = join(directory, 'base')
   mkdirSync(base)
   writeFileSync(join(base, 'web.yaml'), manifest)
@@ -144,14 +142,14 @@ test('it is a function of kustomize', async () => {
     join(base, 'kustomization.yaml'),
     'namePrefix: new-\nresources: [web.yaml]\ntransformers: [rewrite.yaml]\n',
   )
-  const page = readFileSync(new URL('../../docs/repository.md', import.meta.url), 'utf8')
   const [, example = ''] =
-    /^```yaml\n(apiVersion: berth[^`]+kind: Rewrite[^`]+)```$/m.exec(page) ?? []
+    /^```yaml\n(apiVersion: berth[^`]+kind: Rewrite[^`]+)```$/m.exec(readDocs('repository.md')) ??
+    []
   writeFileSync(join(base, 'rewrite.yaml'), example)
   writeFileSync(join(base, 'berth.yaml'), registries.config)
-  script(join(base, 'berth'), [])
+  writeScript(join(base, 'berth'), [])
 
-  const built = await runOk(kustomize, ['build', '--enable-alpha-plugins', '--enable-exec', base])
+  const built = await kustomizeOk(['build', '--enable-alpha-plugins', '--enable-exec', base])
 
   const { metadata, spec } = parse(built) as {
     metadata: { name: string }
@@ -164,16 +162,15 @@ test('it is a function of kustomize', async () => {
   })
 })
 
-test('it is a post-renderer of Helm', async () => {
-  const helm = await buildTool('helm.sh/helm/v3/cmd/helm', 'v3.18.6')
+test('Helm runs Berth as a post-renderer', async () => {
   const chart = join(directory, 'chart')
   mkdirSync(join(chart, 'templates'), { recursive: true })
   writeFileSync(join(chart, 'Chart.yaml'), 'apiVersion: v2\nname: web\nversion: 1.0.0\n')
   writeFileSync(join(chart, 'templates/web.yaml'), manifest.replace('"app"', '{{ .Values.image }}'))
   writeFileSync(join(chart, 'values.yaml'), 'image: app\n')
-  script(join(directory, 'post-renderer'), ['rewrite', '-f', '-', '--config', config])
+  writeScript(join(directory, 'post-renderer'), ['rewrite', '-f', '-', '--config', config])
 
-  const rendered = await runOk(helm, [
+  const rendered = await helmOk([
     'template',
     'release',
     chart,

@@ -8,11 +8,14 @@ import { getPod, waitForPodRunning } from '../harness/pods.ts'
 import { type Registry, startRegistry } from '../harness/registry.ts'
 import { waitFor } from '../harness/wait.ts'
 
-/** A StatefulSet asks for an image under a tag that does not exist; nobody edits it, and it runs from the node's own registry. */
+/**
+ * A StatefulSet names a tag that does not exist. Berth maps the tag, and the pod runs from the node's registry while the
+ * StatefulSet stays unchanged.
+ */
 const cluster = currentCluster()
 const binary = cluster.pauseBinary
 const namespace = 'identity'
-const asked = 'freeipa/freeipa-server:latest'
+const requested = 'freeipa/freeipa-server:latest'
 
 let mirror: Registry
 let quay: Registry
@@ -52,7 +55,7 @@ beforeAll(async () => {
     marker: 'hub',
     auth: { username: 'me', password: 'secret' },
   })
-  webhook = await startWebhook({ name: 'freeipa', config: config(), canary: asked })
+  webhook = await startWebhook({ name: 'freeipa', config: config(), canary: requested })
   await kubectlOk(['create', 'namespace', namespace])
 })
 
@@ -93,7 +96,7 @@ async function replacePod(): Promise<void> {
   )
 }
 
-test('the pod runs from the mirror, under the tag that exists, pinned', async () => {
+test('the pod runs from the mirror, with the mapped tag and a digest', async () => {
   await apply({
     apiVersion: 'apps/v1',
     kind: 'StatefulSet',
@@ -105,7 +108,7 @@ test('the pod runs from the mirror, under the tag that exists, pinned', async ()
         metadata: { labels: { app: 'freeipa' } },
         spec: {
           terminationGracePeriodSeconds: 1,
-          containers: [{ name: 'freeipa-server', image: asked }],
+          containers: [{ name: 'freeipa-server', image: requested }],
         },
       },
     },
@@ -115,7 +118,7 @@ test('the pod runs from the mirror, under the tag that exists, pinned', async ()
   expect(await image()).toBe(`localhost:5000/freeipa-server:almalinux-9@${onMirror}`)
 })
 
-test('the StatefulSet is what it was', async () => {
+test('the StatefulSet is unchanged', async () => {
   const template = await kubectlOk([
     'get',
     'statefulset',
@@ -126,21 +129,21 @@ test('the StatefulSet is what it was', async () => {
     'jsonpath={.spec.template.spec.containers[0].image}',
   ])
 
-  expect(template).toBe(asked)
+  expect(template).toBe(requested)
 })
 
-test('with the mirror emptied, the next pod goes on to quay.io', async () => {
+test('the next pod runs from quay.io after the image was deleted from the mirror', async () => {
   await deleteManifest({ registry: mirror.url, repository: 'freeipa-server' }, onMirror)
-  // A tag that was found is remembered for half a minute; a new config starts with nothing remembered.
+  // A found tag is cached for half a minute; a reload starts with an empty cache.
   await webhook.reload(`${config()}# emptied\n`)
   await replacePod()
 
   expect(await image()).toBe(`quay.io/freeipa/freeipa-server:almalinux-9@${onQuay}`)
 })
 
-test('the way back: the namespace opts out, and the original is pulled with its pull secret', async () => {
+test('a namespace that opts out pulls the original image with its own pull secret', async () => {
   await kubectlOk(['label', 'namespace', namespace, 'berth.dev/rewrite=disabled'])
-  await waitUntilUnchanged(asked, namespace)
+  await waitUntilUnchanged(requested, namespace)
   await kubectlOk([
     'create',
     'secret',
@@ -163,10 +166,10 @@ test('the way back: the namespace opts out, and the original is pulled with its 
     JSON.stringify(patch),
   ])
   await waitFor('the pull secret in new pods', async () => {
-    const { spec } = await dryRunPod(asked, namespace)
+    const { spec } = await dryRunPod(requested, namespace)
     return spec.imagePullSecrets?.length === 1
   })
   await replacePod()
 
-  expect(await image()).toBe(asked)
+  expect(await image()).toBe(requested)
 })

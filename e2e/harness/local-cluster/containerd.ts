@@ -1,6 +1,7 @@
+/** The configuration of containerd and of the CNI plugins. */
 import { network } from './files.ts'
 
-/** A link to each pod, with routes but without address translation: pods reach the node, and nothing beyond it. */
+/** Returns a CNI configuration with a link to each pod and no address translation: pods reach only the node. */
 export function cniConfig(runDir: string): Record<string, unknown> {
   return {
     cniVersion: '0.4.0',
@@ -22,9 +23,8 @@ export function cniConfig(runDir: string): Record<string, unknown> {
 }
 
 /**
- * containerd with everything in the run directory. restrict_oom_score_adj: where this machine may not lower the score (an
- * unprivileged container), every sandbox would fail to start. Network namespaces go under the state directory, because
- * the machine's own list of them is not the cluster's to fill.
+ * Returns a configuration that keeps everything in the run directory. Without restrict_oom_score_adj every sandbox fails
+ * where this machine may not lower the score, as in an unprivileged container.
  */
 export function containerdConfig(runDir: string, sandboxImage: string): string {
   const cri = 'plugins."io.containerd.grpc.v1.cri"'

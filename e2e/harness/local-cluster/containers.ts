@@ -1,3 +1,4 @@
+/** Ends containers without containerd, by their control groups. */
 import { existsSync, readdirSync, readFileSync, rmdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { ProcessRecord } from '../processes.ts'
@@ -6,28 +7,28 @@ import { waitFor } from '../wait.ts'
 
 const controlGroups = '/sys/fs/cgroup'
 
-/** containerd's namespace for Kubernetes; also the control group above those of its containers. */
+/** containerd's namespace for Kubernetes, and the name of the control group above those of its containers. */
 const namespace = 'k8s.io'
 
 /**
- * Kills every container and every shim, and removes the containers' control groups. containerd need not run, and should
- * not: who a container's processes are is in its control group, and which containers there are is in the run directory.
+ * Kills every container and every shim and removes the containers' control groups. Stop containerd first. The run directory
+ * lists the containers, and their control groups list the processes.
  */
 export async function removeContainers(runDir: string): Promise<void> {
   const groups = containerGroups(runDir)
   const members = () => groups.flatMap(pidsIn)
   for (const pid of [...members(), ...shims(runDir)]) await kill(pid)
-  await waitFor('the end of the containers', () => members().length === 0)
+  await waitFor('the containers to exit', () => members().length === 0)
   for (const group of groups) removeGroup(group)
-  // Empty now, unless another containerd of this machine runs Kubernetes' containers.
+  // This fails if another containerd on this machine runs containers for Kubernetes.
   for (const hierarchy of hierarchies()) removeGroup(join(hierarchy, namespace))
 }
 
-/** Kills what runs in one container, by its ID, as the kernel does when memory is short. What runs it stays. */
+/** Kills the processes of one container, as the kernel does when memory runs out. The shim stays. */
 export async function killContainer(id: string): Promise<void> {
   const groups = hierarchies().map((hierarchy) => join(hierarchy, namespace, id))
   const members = new Set(groups.filter((group) => existsSync(group)).flatMap(pidsIn))
-  if (members.size === 0) throw new Error(`no process of container ${id} is known`)
+  if (members.size === 0) throw new Error(`found no process of container ${id}`)
   for (const pid of members) await kill(pid)
 }
 
@@ -39,7 +40,7 @@ function containerGroups(runDir: string): string[] {
     .filter((group) => existsSync(group))
 }
 
-/** With version 1 each controller has a hierarchy of its own; with version 2 there is only the root. */
+/** With cgroups v1 each controller has a hierarchy; with v2 there is only the root. */
 function hierarchies(): string[] {
   if (!existsSync(controlGroups)) return []
   const entries = readdirSync(controlGroups, { withFileTypes: true })
@@ -60,11 +61,11 @@ function removeGroup(group: string): void {
   try {
     rmdirSync(group)
   } catch {
-    // It is not there, or another's.
+    // The group does not exist, or still has members.
   }
 }
 
-/** A shim has the socket of the containerd that started it among its arguments. */
+/** Finds shims by their arguments, which contain the socket of their containerd. */
 function shims(runDir: string): number[] {
   const socket = `\0-address\0${runDir}/containerd.sock\0`
   return readdirSync('/proc')

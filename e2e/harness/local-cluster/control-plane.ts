@@ -1,4 +1,6 @@
+/** etcd, the API server, the controller manager and the scheduler. */
 import { join } from 'node:path'
+import { podStreamNamespace } from '../cluster.ts'
 import { kubectlOn } from '../kubectl.ts'
 import { freePorts } from '../ports.ts'
 import type { ProcessRecord } from '../processes.ts'
@@ -7,12 +9,12 @@ import { waitFor } from '../wait.ts'
 import { network, writeRunJson } from './files.ts'
 import type { Pki } from './pki.ts'
 
-/** Where a control plane runs: its programs, its files, its keys, and the port its API server is to use. */
+/** The programs, files and keys of a control plane, and the port of its API server. */
 export type ControlPlane = { runDir: string; bin: string; pki: Pki; apiPort: number }
 
 /**
- * Starts etcd and the API server and waits until it is ready. The API server listens at the node's own address alone:
- * tests on this machine reach that as well as pods do, and no other machine does.
+ * Starts etcd and the API server and waits until it is ready. The API server listens on the node's address only: the tests
+ * and the pods reach that, and other machines do not.
  */
 export async function startApiServer(plane: ControlPlane): Promise<void> {
   const { runDir, bin, pki, apiPort } = plane
@@ -21,7 +23,7 @@ export async function startApiServer(plane: ControlPlane): Promise<void> {
   await startProcess(runDir, {
     name: 'etcd',
     command: join(bin, 'etcd'),
-    // The data is thrown away with the cluster, so nothing has to wait for the disk.
+    // Without fsync: the data is deleted with the cluster.
     args: [
       `--data-dir=${runDir}/etcd`,
       '--unsafe-no-fsync',
@@ -48,19 +50,21 @@ export async function startApiServer(plane: ControlPlane): Promise<void> {
       `--client-ca-file=${pki.ca}`,
       '--authorization-mode=Node,RBAC',
       '--allow-privileged',
-      // Aggregated APIs are asked at their endpoints: this process is on the machine, where service addresses may not lead.
+      // Calls webhooks at their endpoints, because service addresses may not be reachable from this process.
       '--enable-aggregator-routing',
       '--kubelet-preferred-address-types=InternalIP',
       `--kubelet-client-certificate=${pki.kubeletClient.certificate}`,
       `--kubelet-client-key=${pki.kubeletClient.key}`,
       `--audit-policy-file=${writeRunJson(runDir, 'audit-policy.yaml', auditPolicy)}`,
       `--audit-log-path=${auditLog(runDir)}`,
+      // In megabytes. A rotated log would hide earlier events from the tests.
+      '--audit-log-maxsize=10000',
     ],
   })
   await waitForKubectl(plane, 'the API server', ['get', '--raw', '/readyz'], { process: apiServer })
 }
 
-/** Starts the controllers and the scheduler; neither serves anything, so neither needs a port. */
+/** Starts the controller manager and the scheduler, without ports. */
 export async function startControllers(plane: ControlPlane): Promise<void> {
   const { runDir, bin, pki } = plane
   const common = [`--kubeconfig=${pki.kubeconfig}`, '--leader-elect=false', '--secure-port=0']
@@ -71,7 +75,7 @@ export async function startControllers(plane: ControlPlane): Promise<void> {
       ...common,
       `--service-account-private-key-file=${pki.serviceAccount.privateKey}`,
       `--root-ca-file=${pki.ca}`,
-      // The default is a directory of the machine, which would be made.
+      // The default is a directory of the machine, which it would create.
       `--flex-volume-plugin-dir=${runDir}/volume-plugins`,
     ],
   })
@@ -80,39 +84,40 @@ export async function startControllers(plane: ControlPlane): Promise<void> {
     command: join(bin, 'kube-scheduler'),
     args: common,
   })
-  // Pods are refused until their namespace has this account.
+  // Pods are rejected until their namespace has this account.
   const account = ['get', 'serviceaccount', 'default', '--namespace=default']
   await waitForKubectl(plane, 'the default service account', account, { process: controllers })
 }
 
-/** Where the API server writes its audit events. */
+/** Returns the path of the audit log. */
 export function auditLog(runDir: string): string {
   return join(runDir, 'log', 'audit.log')
 }
 
-/** Bodies of what happens to pods, because that is what Berth changes; of the rest, who did what. */
+/** Bodies for pods, which Berth changes, except for those of pod streams; metadata for the rest. */
 const auditPolicy = {
   apiVersion: 'audit.k8s.io/v1',
   kind: 'Policy',
   omitStages: ['RequestReceived'],
   rules: [
+    { level: 'Metadata', namespaces: [podStreamNamespace] },
     { level: 'RequestResponse', resources: [{ group: '', resources: ['pods'] }] },
     { level: 'Metadata' },
   ],
 }
 
-/** Waits until a kubectl command on the starting cluster prints what is expected (anything, by default). */
+/** Waits until a kubectl command on the starting cluster succeeds and its output matches. */
 export async function waitForKubectl(
   { runDir, bin, pki }: ControlPlane,
-  what: string,
+  description: string,
   args: readonly string[],
   { process, output = /./ }: { process: ProcessRecord; output?: RegExp },
 ): Promise<void> {
   const cluster = { runDir, kubectl: join(bin, 'kubectl'), kubeconfig: pki.kubeconfig }
-  const look = async () => {
+  const check = async () => {
     const { stdout, stderr, code } = await kubectlOn(cluster, args)
     if (code === 0 && output.test(stdout)) return true
     throw new Error(stderr || stdout)
   }
-  await waitFor(what, look, { stopReason: exitReason(runDir, process) })
+  await waitFor(description, check, { stopReason: exitReason(runDir, process) })
 }

@@ -1,7 +1,8 @@
+/** The addresses of the cluster, and files in its run directory. */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 
-/** Addresses of the cluster. Pods, services and the node have ranges that neither Docker, podman nor kind hands out. */
+/** The addresses of the cluster, in ranges that Docker, podman and kind do not use. */
 export const network = {
   bridge: 'berth-e2e',
   nodeAddress: '10.213.0.1',
@@ -10,10 +11,10 @@ export const network = {
   apiServiceAddress: '10.215.0.1',
 } as const
 
-/** The only node's name. */
+/** The name of the only node. */
 export const nodeName = 'node1'
 
-/** Writes a file of the run directory, readable by its owner alone, and returns its path. */
+/** Writes a file in the run directory, readable by its owner only, and returns its path. */
 export function writeRunFile(runDir: string, name: string, content: string): string {
   const file = join(runDir, name)
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
@@ -21,7 +22,7 @@ export function writeRunFile(runDir: string, name: string, content: string): str
   return file
 }
 
-/** Writes a configuration file. The programs that read these take YAML, and JSON is YAML. */
+/** Writes a configuration file as JSON, which programs that read YAML accept. */
 export function writeRunJson(runDir: string, name: string, content: unknown): string {
   return writeRunFile(runDir, name, `${JSON.stringify(content, null, 2)}\n`)
 }

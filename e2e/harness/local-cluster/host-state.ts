@@ -1,9 +1,10 @@
+/** What the cluster changes on this machine: kernel settings, iptables rules and a network bridge. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { runOk, run } from '../command.ts'
 import { network, writeRunJson } from './files.ts'
 
-/** Kernel settings that the kubelet, kube-proxy and CNI set for the whole machine. */
+/** The kernel settings that the kubelet, kube-proxy and CNI change. */
 const settings = [
   'vm/overcommit_memory',
   'vm/panic_on_oom',
@@ -18,15 +19,15 @@ const settings = [
 const families = ['iptables', 'ip6tables']
 const tables = ['filter', 'nat', 'mangle']
 
-/** How the machine was, and the kube-proxy that knows the rules it is about to make. */
+/** The settings before the start, and the path of the kube-proxy that will create rules. */
 type HostState = { settings: Record<string, string>; kubeProxy: string }
 
-/** Notes how the machine is, before anything changes it; refuses one that runs Kubernetes already. */
+/** Records the state of the machine before the start. Throws if the machine already runs Kubernetes. */
 export async function recordHostState(runDir: string, kubeProxy: string): Promise<void> {
   if ((await rulesOf('iptables', 'nat')).some((rule) => rule.includes(' KUBE-SERVICES'))) {
     throw new Error(
-      'this machine has iptables chains of Kubernetes: a node runs here, or its chains were left behind ' +
-        '(kube-proxy --cleanup removes them); the local provider needs a machine without them',
+      'this machine has iptables chains of Kubernetes, so the local provider cannot run here: stop the node, or remove ' +
+        'chains that a node left behind with kube-proxy --cleanup',
     )
   }
   const values = settings.flatMap((name) => {
@@ -34,11 +35,11 @@ export async function recordHostState(runDir: string, kubeProxy: string): Promis
     return value === undefined ? [] : [[name, value]]
   })
   const record: HostState = { settings: Object.fromEntries(values), kubeProxy }
-  // The node's address and rules are made after this: without the file there is nothing to undo.
+  // Written before the first change: without this file there is nothing to restore.
   writeRunJson(runDir, 'machine.json', record)
 }
 
-/** Puts the machine back to how `recordHostState` found it. If it never did, rules that look like ours are another's. */
+/** Restores the recorded state. Without a record it changes nothing, because any rules belong to another node. */
 export async function restoreHostState(runDir: string): Promise<void> {
   const file = join(runDir, 'machine.json')
   if (!existsSync(file)) return
@@ -46,12 +47,12 @@ export async function restoreHostState(runDir: string): Promise<void> {
   await removeRules(kubeProxy)
   await removeNodeAddress()
   for (const [name, value] of Object.entries(settings)) {
-    // One that cannot be written was not changed either.
+    // A setting that cannot be written was not changed.
     if (setting(name) !== value) writeFileSync(`/proc/sys/${name}`, value)
   }
 }
 
-/** Gives the node an address of its own, on a bridge with no ports: pods reach the API server there. */
+/** Gives the node an address on a bridge without ports, where pods reach the API server. */
 export async function addNodeAddress(): Promise<void> {
   await removeNodeAddress()
   await runOk('ip', ['link', 'add', network.bridge, 'type', 'bridge'])
@@ -64,17 +65,17 @@ async function removeNodeAddress(): Promise<void> {
 }
 
 /**
- * Removes what kube-proxy and the CNI plugins put into iptables: kube-proxy knows its own chains, the host port chains of
- * the portmap plugin stay when the last pod is killed rather than deleted.
+ * Removes the iptables rules of kube-proxy and the CNI plugins. kube-proxy cleans up its own; those of the portmap plugin
+ * stay behind because the pods are killed, not deleted.
  */
 async function removeRules(kubeProxy: string): Promise<void> {
   if (existsSync(kubeProxy)) await run(kubeProxy, ['--cleanup'])
   for (const [program, table] of families.flatMap((f) => tables.map((t) => [f, t] as const))) {
     const rules = await rulesOf(program, table)
-    const left = /^-[NA] (?:KUBE-|CNI-)|-j (?:KUBE-|CNI-)/
-    const ours = rules.filter((rule) => left.test(rule))
+    const leftBehind = /^-[NA] (?:KUBE-|CNI-)|-j (?:KUBE-|CNI-)/
+    const ours = rules.filter((rule) => leftBehind.test(rule))
     const chains = ours.filter((rule) => rule.startsWith('-N ')).map((rule) => rule.slice(3))
-    // Jumps first, then the content of each chain: a chain that is still used cannot be deleted.
+    // Jumps first, then the content of each chain, because a chain in use cannot be deleted.
     for (const rule of ours.filter((rule) => rule.startsWith('-A ') && !chainIn(chains, rule))) {
       await run('sh', ['-c', `${program} -w -t ${table} -D ${rule.slice(3)}`])
     }

@@ -1,3 +1,4 @@
+/** The node: containerd, the kubelet and kube-proxy. */
 import { join } from 'node:path'
 import { runOk } from '../command.ts'
 import { freePort, freePorts } from '../ports.ts'
@@ -9,7 +10,7 @@ import type { ControlPlane } from './control-plane.ts'
 import { waitForKubectl } from './control-plane.ts'
 import { network, nodeName, writeRunFile, writeRunJson } from './files.ts'
 
-/** Starts containerd in mounts of its own (see `privateMounts`) and waits until it can answer. */
+/** Starts containerd in a mount namespace (see `privateMounts`) and waits until it answers. */
 export async function startContainerd(
   runDir: string,
   sandboxImage: string,
@@ -42,7 +43,7 @@ export async function startNode(plane: ControlPlane, containerd: ProcessRecord):
     clientConnection: { kubeconfig: pki.kubeconfig },
     healthzBindAddress: `127.0.0.1:${health}`,
     metricsBindAddress: `127.0.0.1:${metrics}`,
-    // Zeros leave the machine's connection tracking settings as they are.
+    // Zeros leave the machine's connection tracking settings unchanged.
     conntrack: { maxPerCore: 0, min: 0, tcpEstablishedTimeout: '0s', tcpCloseWaitTimeout: '0s' },
   })
   await startProcess(runDir, {
@@ -92,38 +93,38 @@ function kubeletSettings(runDir: string): Record<string, unknown> {
     apiVersion: 'kubelet.config.k8s.io/v1beta1',
     kind: 'KubeletConfiguration',
     address: network.nodeAddress,
-    // Zero: no health port. Tests ask the API server how the node is.
+    // 0 disables the health port.
     healthzPort: 0,
     authorization: { mode: 'AlwaysAllow' },
     containerRuntimeEndpoint: `unix://${containerdSocket(runDir)}`,
     podLogsDir: join(runDir, 'pod-logs'),
     volumePluginDir: join(runDir, 'volume-plugins'),
     resolvConf: writeRunFile(runDir, 'resolv.conf', 'nameserver 127.0.0.1\n'),
-    // No systemd and no hierarchy of Kubernetes' own, with either version of cgroups: each container has one group.
+    // Works without systemd and with cgroups v1 and v2: each container has one group, and there is no hierarchy.
     cgroupDriver: 'cgroupfs',
     cgroupsPerQOS: false,
     enforceNodeAllocatable: [],
     failCgroupV1: false,
     failSwapOn: false,
     localStorageCapacityIsolation: false,
-    // Without these chains nothing is left in the machine's iptables that kube-proxy's own clean-up does not know.
+    // kube-proxy --cleanup does not remove these chains.
     makeIPTablesUtilChains: false,
-    // A full disk of a developer's machine is no reason to evict the pods of a test.
+    // Do not evict the tests' pods because the developer's disk is full.
     evictionHard: {
       'memory.available': '1Mi',
       'nodefs.available': '1%',
       'imagefs.available': '1%',
     },
-    // Pull failures are retried soon, and status reaches the API server soon: tests wait for both.
+    // Short periods, because tests wait for retries and for status.
     nodeStatusUpdateFrequency: '5s',
     syncFrequency: '5s',
   }
 }
 
 /**
- * Runs containerd, and what joins it, in a mount namespace where /var and /run are overlays: the kubelet, containerd and
- * CNI have paths there that no setting moves (shim sockets, device plugins, CNI results, log links), and all of it now
- * lands in the run directory (mount -n: not even mount's own notes go to the real /run). Every mount of the node lives in that namespace and is gone with its last process.
+ * Runs containerd in a mount namespace where /var and /run are overlays over the run directory. The kubelet, containerd and
+ * CNI have paths there that no setting moves (shim sockets, device plugins, CNI results, log links). The mounts disappear
+ * with the last process of the namespace. `mount -n` does not write to the real /run.
  */
 const privateMounts = `set -e
 host=$1 config=$2

@@ -1,24 +1,25 @@
+/** The keys and certificates of the cluster. */
 import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { runOk } from '../command.ts'
 import { network, writeRunFile, writeRunJson } from './files.ts'
 
-/** Files that hold the cluster's keys and certificates. */
+/** The paths of the cluster's keys and certificates. */
 export type Pki = {
   ca: string
   apiServer: KeyPair
-  /** What the API server shows to the kubelet, which lets nobody else in: it could run anything as root. */
+  /** The client certificate of the API server. The kubelet accepts no other client, because it runs commands as root. */
   kubeletClient: KeyPair
   serviceAccount: { privateKey: string; publicKey: string }
-  /** Bearer tokens the API server knows. */
+  /** The file with the API server's bearer tokens. */
   tokens: string
   kubeconfig: string
 }
 
 type KeyPair = { certificate: string; key: string }
 
-/** Makes keys, certificates and the administrator's kubeconfig for an API server at `apiUrl`. */
+/** Creates keys, certificates and the administrator's kubeconfig for an API server at `apiUrl`. */
 export async function createPki(runDir: string, apiUrl: string): Promise<Pki> {
   const dir = join(runDir, 'pki')
   mkdirSync(dir, { recursive: true, mode: 0o700 })
@@ -50,7 +51,7 @@ export async function createPki(runDir: string, apiUrl: string): Promise<Pki> {
   }
 }
 
-/** A certificate and its new key, signed by `issuer` or by itself. Elliptic curves: RSA keys would take seconds. */
+/** Creates a key and a certificate, signed by `issuer` or self-signed. Uses elliptic curves: RSA keys take seconds. */
 async function certificate(
   dir: string,
   name: string,
@@ -61,7 +62,7 @@ async function certificate(
   const signer = issuer ? ['-CA', issuer.certificate, '-CAkey', issuer.key] : []
   const output = ['-keyout', files.key, '-out', files.certificate]
   const extra = extensions.flatMap((extension) => ['-addext', extension])
-  // Without a configuration of its own, openssl would add the machine's CA extensions to every certificate.
+  // openssl's default configuration adds CA extensions to every certificate.
   const settings = '[req]\ndistinguished_name = name\n[name]\n'
   const config = join(dir, 'openssl.cnf')
   writeFileSync(config, settings)

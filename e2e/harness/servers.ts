@@ -1,0 +1,25 @@
+/** Servers in the process of the tests. */
+import { once } from 'node:events'
+import type { Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+
+export type Listening = {
+  port: number
+  /** Closes the server and every connection to it. */
+  readonly close: () => Promise<void>
+}
+
+/** Listens on a free port of the address. */
+export async function listen(server: Server, address: string): Promise<Listening> {
+  server.listen(0, address)
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  return {
+    port,
+    close: async () => {
+      server.close()
+      server.closeAllConnections()
+      await once(server, 'close')
+    },
+  }
+}
