@@ -1,5 +1,8 @@
 import { defineConfig } from 'vitest/config'
 
+/** Time limits are for failures only: far above what a test needs on a busy machine. */
+const limitMs = { unit: 30_000, e2e: 600_000 }
+
 /** Unit tests open no socket. Wire tests open sockets on loopback. The e2e project needs a cluster: `npm run e2e`. */
 export default defineConfig({
   test: {
@@ -16,6 +19,8 @@ export default defineConfig({
           include: ['test/**/*.test.ts'],
           exclude: ['test/**/*.wire.test.ts'],
           setupFiles: ['test/support/no-output.ts'],
+          testTimeout: limitMs.unit,
+          hookTimeout: limitMs.unit,
         },
       },
       {
@@ -23,6 +28,8 @@ export default defineConfig({
           name: 'wire',
           include: ['test/**/*.wire.test.ts'],
           setupFiles: ['test/support/no-output.ts'],
+          testTimeout: limitMs.unit,
+          hookTimeout: limitMs.unit,
         },
       },
       {
@@ -30,9 +37,10 @@ export default defineConfig({
           name: 'e2e',
           include: ['e2e/scenarios/**/*.test.ts'],
           globalSetup: ['e2e/harness/global-setup.ts'],
+          // One cluster, one registration of Berth and one set of registries on the node.
           fileParallelism: false,
-          testTimeout: 180_000,
-          hookTimeout: 300_000,
+          testTimeout: limitMs.e2e,
+          hookTimeout: limitMs.e2e,
         },
       },
     ],
