@@ -1,6 +1,6 @@
 /**
- * What the API server's own library makes of Berth's patches. Run as a program, it writes test/fixtures/patches.json
- * anew, for which it needs Go; run it when a patch is meant to have changed.
+ * Applies Berth's patches with the library of the API server. Run as a program (`npm run oracle:json-patch`), it writes
+ * test/fixtures/patches.json, which needs Go; run it after an intended change of patches.
  */
 import { spawnSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
@@ -9,7 +9,7 @@ import fc from 'fast-check'
 import { pod, reviewText } from '../../../test/robustness/pods.ts'
 import { createSubject } from '../../../test/robustness/subject.ts'
 
-/** JSON is kept as text: half of what can go wrong is how it is written. */
+/** A pod and a patch. They are JSON text, because details of the text, such as large numbers, are part of the test. */
 export interface PatchCase {
   readonly operation: 'CREATE' | 'UPDATE'
   readonly object: string
@@ -25,7 +25,7 @@ type GoAnswer = { readonly error: string } | { readonly result: string }
 const here = fileURLToPath(new URL('.', import.meta.url))
 const fixture = fileURLToPath(new URL('../../../test/fixtures/patches.json', import.meta.url))
 
-/** The text of the patch that Berth answers with; null when it changes nothing. */
+/** Returns the text of the patch in Berth's response; null if there is none. */
 export async function patchFor(
   subject: ReturnType<typeof createSubject>,
   { operation, object }: Pick<PatchCase, 'operation' | 'object'>,
@@ -35,7 +35,7 @@ export async function patchFor(
   return typeof patch === 'string' ? Buffer.from(patch, 'base64').toString() : null
 }
 
-/** So many pods that Berth changes, the same ones for the same seed. */
+/** Returns `count` pods that Berth changes. The same seed gives the same pods. */
 export async function makeCases(
   count: number,
   seed: number,
@@ -55,14 +55,14 @@ export async function makeCases(
   return cases.slice(0, count)
 }
 
-/** An API server never sends half a surrogate pair: Go's strings cannot hold one. */
+/** Replaces unpaired surrogates, which an API server never sends because strings in Go cannot contain them. */
 function wellFormed(text: string): string {
   return text.replaceAll(/\\ud[89a-f]../g, '\\ufffd')
 }
 
 /**
- * V8 13.6 confuses names: where it has read `{"p":1,"\\":2}` twice, it takes the name in `{"p":1,"\n":2}` for a backslash.
- * Berth never looks for a name with a backslash in it and never writes the object anew, but a comparison would fail.
+ * JSON.parse of V8 13.6 has a bug: after it parsed `{"p":1,"\\":2}` twice, it returns a backslash for the name in
+ * `{"p":1,"\n":2}`. Berth neither reads such names nor serializes the object, but a comparison in the tests would fail.
  */
 function hasBackslashName(text: string): boolean {
   return [...text.matchAll(/("(?:[^"\\]|\\.)*")(:?)/g)].some(
@@ -70,7 +70,7 @@ function hasBackslashName(text: string): boolean {
   )
 }
 
-/** Applies each patch with the Go program beside this file; results stay text. */
+/** Applies each patch with the Go program in this directory; returns the results as text. */
 export function applyWithGo(cases: readonly PatchCase[]): GoAnswer[] {
   const input = cases.map(({ object, patch }) => `{"object":${object},"patch":${patch}}\n`).join('')
   const { status, stdout, stderr, error } = spawnSync(process.env['GO'] ?? 'go', ['run', '.'], {
@@ -83,20 +83,20 @@ export function applyWithGo(cases: readonly PatchCase[]): GoAnswer[] {
   return stdout.trimEnd().split('\n').map(readAnswer)
 }
 
-/** The result is cut out of the line, because parsing it would round its numbers. */
+/** Cuts the result out of the line, because parsing it would round its numbers. */
 function readAnswer(line: string): GoAnswer {
   const start = '{"ok":true,"result":'
   if (line.startsWith(start)) return { result: line.slice(start.length, -1) }
   return { error: (JSON.parse(line) as { readonly error: string }).error }
 }
 
-const ours = 'berth.dev/images'
+const berthAnnotation = 'berth.dev/images'
 const web = '{"name":"web","image":"nginx"}'
 const withMetadata = (metadata: string, spec = `"containers":[${web}]`) =>
   `{"metadata":${metadata},"spec":{${spec}}}`
 
-/** Cases that nobody should have to be lucky to meet. */
-const byHand: readonly string[] = [
+/** Cases that random generation would rarely find. */
+const handWritten: readonly string[] = [
   withMetadata('{"generation":9007199254740993}'),
   withMetadata(
     '{}',
@@ -113,8 +113,11 @@ const byHand: readonly string[] = [
     '{"annotations":{"<&>":"<script>&\\u2028","\\u0000":"\\u001f","é":"\\ud83d\\ude00"}}',
   ),
   withMetadata('{"annotations":{"__proto__":"x","constructor":"y"},"__proto__":{"a":1}}'),
-  withMetadata(`{"annotations":{"${ours}":"[]"}}`),
-  withMetadata(`{"annotations":{"${ours}":"forged","other":"stays"}}`, '"containers":[]'),
+  withMetadata(`{"annotations":{"${berthAnnotation}":"[]"}}`),
+  withMetadata(
+    `{"annotations":{"${berthAnnotation}":"forged","other":"stays"}}`,
+    '"containers":[]',
+  ),
   withMetadata(
     '{}',
     `"imagePullSecrets":[{"name":"theirs"},{"name":"last"}],"containers":[${web}]`,
@@ -128,20 +131,20 @@ const byHand: readonly string[] = [
 
 async function writeGolden(): Promise<void> {
   const subject = createSubject()
-  const handMade: PatchCase[] = []
-  for (const object of byHand) {
+  const fixedCases: PatchCase[] = []
+  for (const object of handWritten) {
     const patch = await patchFor(subject, { operation: 'CREATE', object })
     if (patch === null) throw new Error(`no patch for ${object}`)
-    handMade.push({ operation: 'CREATE', object, patch })
+    fixedCases.push({ operation: 'CREATE', object, patch })
   }
-  const cases = [...handMade, ...(await makeCases(200, 1, 700))]
+  const cases = [...fixedCases, ...(await makeCases(200, 1, 700))]
   const golden = applyWithGo(cases).map((answer, index): GoldenCase => {
-    const made = cases[index] as PatchCase
-    if ('error' in answer) throw new Error(`${answer.error}: ${JSON.stringify(made)}`)
-    return { ...made, result: answer.result }
+    const patchCase = cases[index] as PatchCase
+    if ('error' in answer) throw new Error(`${answer.error}: ${JSON.stringify(patchCase)}`)
+    return { ...patchCase, result: answer.result }
   })
   writeFileSync(fixture, `${JSON.stringify(golden, null, 2)}\n`)
-  console.log(`${golden.length} cases written to ${fixture}`)
+  console.log(`wrote ${golden.length} cases to ${fixture}`)
 }
 
 if (import.meta.main) await writeGolden()

@@ -1,5 +1,5 @@
-// Command json-patch applies JSON Patches as an API server does (apiserver, mutating/dispatcher.go): with the same
-// library, in the same version. It reads lines {"object":…,"patch":[…]} and prints for each {"ok":true,"result":…} or
+// Command json-patch applies JSON Patches with the library and the version that an API server uses (apiserver,
+// mutating/dispatcher.go). For each line {"object":…,"patch":[…]} it prints {"ok":true,"result":…} or
 // {"ok":false,"error":…}.
 package main
 
@@ -14,12 +14,12 @@ import (
 	jsonpatch "gopkg.in/evanphx/json-patch.v4"
 )
 
-type question struct {
+type request struct {
 	Object json.RawMessage `json:"object"`
 	Patch  json.RawMessage `json:"patch"`
 }
 
-type answer struct {
+type response struct {
 	OK     bool            `json:"ok"`
 	Result json.RawMessage `json:"result,omitempty"`
 	Error  string          `json:"error,omitempty"`
@@ -32,28 +32,28 @@ func main() {
 	out := json.NewEncoder(buffered)
 	out.SetEscapeHTML(false)
 	for {
-		var q question
-		if err := in.Decode(&q); errors.Is(err, io.EOF) {
+		var r request
+		if err := in.Decode(&r); errors.Is(err, io.EOF) {
 			return
 		} else if err != nil {
 			log.Fatal(err)
 		}
-		a := answer{OK: true}
-		if result, err := apply(q); err != nil {
-			a = answer{Error: err.Error()}
+		res := response{OK: true}
+		if result, err := apply(r); err != nil {
+			res = response{Error: err.Error()}
 		} else {
-			a.Result = result
+			res.Result = result
 		}
-		if err := out.Encode(a); err != nil {
+		if err := out.Encode(res); err != nil {
 			log.Fatal(err)
 		}
 	}
 }
 
-func apply(q question) ([]byte, error) {
-	patch, err := jsonpatch.DecodePatch(q.Patch)
+func apply(r request) ([]byte, error) {
+	patch, err := jsonpatch.DecodePatch(r.Patch)
 	if err != nil {
 		return nil, err
 	}
-	return patch.Apply(q.Object)
+	return patch.Apply(r.Object)
 }

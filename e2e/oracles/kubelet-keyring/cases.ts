@@ -1,7 +1,7 @@
-/** Pods' pull secrets and images, as odd as people write them, made so that keys and images often meet. */
+/** Generates pull secrets and images, with the odd keys that users write, so that keys often match images. */
 import fc from 'fast-check'
 
-/** The data is plain text here, not base64, and all of a kind of line for the program beside this file. */
+/** One line of input for the Go program in this directory. The data is plain text, not base64. */
 export interface KeyringCase {
   readonly image: string
   readonly secrets: readonly {
@@ -128,7 +128,7 @@ const pieces = fc
   )
   .map((parts) => parts.join(''))
 
-/** What one label of a host may become. */
+/** Changes of one label of a host. */
 const labelChanges: readonly ((label: string) => string)[] = [
   () => '*',
   (label) => `${label.slice(0, 1)}*`,
@@ -141,7 +141,7 @@ const labelChanges: readonly ((label: string) => string)[] = [
   (label) => `${label}.`,
 ]
 
-/** One time in eleven something odd. */
+/** Picks an odd value one time in eleven. */
 function mostly(usual: readonly string[], odd: readonly string[]): fc.Arbitrary<string> {
   return fc.oneof(
     { weight: 10, arbitrary: fc.constantFrom(...usual) },
@@ -149,8 +149,8 @@ function mostly(usual: readonly string[], odd: readonly string[]): fc.Arbitrary<
   )
 }
 
-/** A key for the very image, or with one more, less or different of something. */
-function keyNear(host: string, path: string): fc.Arbitrary<string> {
+/** Generates a key for the image, often with one part added, removed or changed. */
+function keySimilarTo(host: string, path: string): fc.Arbitrary<string> {
   const name = host.slice(0, -1) || 'docker.io'
   const changed = fc
     .tuple(fc.nat({ max: 5 }), fc.constantFrom(...labelChanges))
@@ -251,15 +251,15 @@ const badEntry = fc.oneof(
   ),
 )
 
-/** Each entry tells its key in `email`, which is how the kubelet's answer names it. */
+/** Each entry repeats its key in `email`, because the kubelet returns that field with a credential. */
 function auths(key: fc.Arbitrary<string>): fc.Arbitrary<Record<string, unknown>> {
   const one = fc.oneof({ weight: 80, arbitrary: entry }, { weight: 1, arbitrary: badEntry })
-  const noted = fc.tuple(key, one).map(([name, value]): [string, unknown] => {
-    const isNoted = typeof value === 'object' && value !== null && !Array.isArray(value)
-    return [name, isNoted ? { ...value, email: name } : value]
+  const withKey = fc.tuple(key, one).map(([name, value]): [string, unknown] => {
+    const isObject = typeof value === 'object' && value !== null && !Array.isArray(value)
+    return [name, isObject ? { ...value, email: name } : value]
   })
   return fc
-    .array(noted, { minLength: 0, maxLength: 4 })
+    .array(withKey, { minLength: 0, maxLength: 4 })
     .map((entries) => Object.fromEntries(entries))
 }
 
@@ -339,7 +339,7 @@ function secret(key: fc.Arbitrary<string>) {
     .map(([name, kind]) => ({ name, ...kind }))
 }
 
-/** A pod's secrets are told apart by name: a name that comes twice is the same secret twice. */
+/** Gives secrets with the same name the same content: a pod refers to secrets by name. */
 function sameByName(secrets: KeyringCase['secrets']): KeyringCase['secrets'] {
   return secrets.map(({ name }) => secrets.find((one) => one.name === name) ?? secrets[0]!)
 }
@@ -352,7 +352,7 @@ const keyringCase: fc.Arbitrary<KeyringCase> = fc
   )
   .chain(([host, path, end]) => {
     const key = fc.oneof(
-      { weight: 5, arbitrary: keyNear(host, path) },
+      { weight: 5, arbitrary: keySimilarTo(host, path) },
       { weight: 2, arbitrary: fc.constantFrom(...hubKeys) },
       { weight: 4, arbitrary: pieces },
       { weight: 1, arbitrary: fc.string({ maxLength: 8 }) },
@@ -362,7 +362,7 @@ const keyringCase: fc.Arbitrary<KeyringCase> = fc
       .map((secrets) => ({ image: `${host}${path}${end}`, secrets: sameByName(secrets) }))
   })
 
-/** So many cases, the same ones for the same seed and version of fast-check. */
+/** Returns `count` cases. The same seed and version of fast-check give the same cases. */
 export function makeCases(count: number, seed: number): KeyringCase[] {
   return fc.sample(keyringCase, { seed, numRuns: count })
 }

@@ -1,6 +1,6 @@
 /**
- * What the kubelet's own code makes of pull secrets. Run as a program, it writes test/fixtures/kubelet-keyring.jsonl.gz
- * anew, for which it needs Go; run it when the cases or the version in go.mod are meant to change.
+ * Looks up credentials with the code of the kubelet. Run as a program (`npm run oracle:kubelet-keyring`), it writes
+ * test/fixtures/kubelet-keyring.jsonl.gz, which needs Go; run it after an intended change of the cases or of go.mod.
  */
 import { spawnSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
@@ -19,7 +19,7 @@ export type KeyringAnswer =
   | { readonly error: string }
   | {
       readonly repository: string
-      /** Keys as they were written, by what the keyring made of them. */
+      /** The keys in the secrets, by their normalized form in the keyring. */
       readonly keys?: Readonly<Record<string, readonly string[]>>
       readonly tried?: readonly Tried[]
     }
@@ -31,7 +31,7 @@ const fixture = fileURLToPath(
   new URL('../../../test/fixtures/kubelet-keyring.jsonl.gz', import.meta.url),
 )
 
-/** Asks the Go program beside this file. */
+/** Runs the Go program in this directory. */
 export function runKubeletKeyring(cases: readonly KeyringCase[]): KeyringAnswer[] {
   const { status, stdout, stderr, error } = spawnSync(process.env['GO'] ?? 'go', ['run', '.'], {
     cwd: here,
@@ -52,7 +52,7 @@ function writeGolden(): void {
   const lines = cases.map((one, index) => `${JSON.stringify([one, answers[index]])}\n`).join('')
   const bytes = gzipSync(lines, { level: constants.Z_BEST_COMPRESSION })
   writeFileSync(fixture, bytes)
-  console.log(`${cases.length} cases, ${bytes.length} bytes, written to ${fixture}`)
+  console.log(`wrote ${cases.length} cases, ${bytes.length} bytes, to ${fixture}`)
 }
 
 if (import.meta.main) writeGolden()

@@ -1,8 +1,8 @@
-// Command kubelet-keyring asks the kubelet's own code which credentials it would try for an image, and in which order.
-// It reads lines {"image":…,"secrets":[{"name":…,"type":…,"data":{KEY:TEXT}}]} and prints for each {"repository":…,
-// "keys":{NORMALISED:[KEY…]},"tried":[{"secret":…,"key":…,"username":…,"password":…}]} or {"error":…}. The kubelet keeps
-// no key as it was written, so each entry tells its own in `email`. It adds the entries of one secret in the random order
-// of a Go map: those that share a normalised key are sorted here by secret and key.
+// Command kubelet-keyring prints which credentials the kubelet tries for an image, in order, by calling the kubelet's code.
+// For each line {"image":…,"secrets":[{"name":…,"type":…,"data":{KEY:TEXT}}]} it prints {"repository":…,
+// "keys":{NORMALIZED:[KEY…]},"tried":[{"secret":…,"key":…,"username":…,"password":…}]} or {"error":…}. The kubelet does not
+// keep the original keys, so each entry repeats its key in `email`. It adds the entries of one secret in the random order
+// of a Go map, so entries with the same normalized key are sorted here by secret and key.
 package main
 
 import (
@@ -23,7 +23,7 @@ import (
 	"k8s.io/kubernetes/pkg/util/parsers"
 )
 
-type question struct {
+type request struct {
 	Image   string `json:"image"`
 	Secrets []struct {
 		Name string            `json:"name"`
@@ -39,7 +39,7 @@ type credential struct {
 	Password string `json:"password"`
 }
 
-type answer struct {
+type response struct {
 	Error      string              `json:"error,omitempty"`
 	Repository string              `json:"repository,omitempty"`
 	Keys       map[string][]string `json:"keys,omitempty"`
@@ -53,30 +53,30 @@ func main() {
 	out := json.NewEncoder(buffered)
 	out.SetEscapeHTML(false)
 	for {
-		var q question
-		if err := in.Decode(&q); errors.Is(err, io.EOF) {
+		var r request
+		if err := in.Decode(&r); errors.Is(err, io.EOF) {
 			return
 		} else if err != nil {
 			log.Fatal(err)
 		}
-		a, err := ask(q)
+		res, err := lookUp(r)
 		if err != nil {
-			a = answer{Error: err.Error()}
+			res = response{Error: err.Error()}
 		}
-		if err := out.Encode(a); err != nil {
+		if err := out.Encode(res); err != nil {
 			log.Fatal(err)
 		}
 	}
 }
 
-// ask does what makeLookupPullCredentialsFunc does (pkg/kubelet/images/image_manager.go), on a node without credentials.
-func ask(q question) (answer, error) {
-	repository, _, _, err := parsers.ParseImageName(q.Image)
+// lookUp does what makeLookupPullCredentialsFunc does (pkg/kubelet/images/image_manager.go) on a node without credentials.
+func lookUp(r request) (response, error) {
+	repository, _, _, err := parsers.ParseImageName(r.Image)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	var pullSecrets []v1.Secret
-	for _, s := range q.Secrets {
+	for _, s := range r.Secrets {
 		data := map[string][]byte{}
 		for key, text := range s.Data {
 			data[key] = []byte(text)
@@ -89,15 +89,15 @@ func ask(q question) (answer, error) {
 	}
 	keyring, err := secrets.MakeDockerKeyring(pullSecrets, credentialprovider.UnionDockerKeyring{})
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	found, _ := keyring.Lookup(repository)
-	keys, texts := normalisedKeys(keyring)
-	return answer{Repository: repository, Keys: keys, Tried: inFixedOrder(found, texts)}, nil
+	keys, texts := normalizedKeys(keyring)
+	return response{Repository: repository, Keys: keys, Tried: inFixedOrder(found, texts)}, nil
 }
 
-// normalisedKeys looks into the keyring, which is the only place that says what became of a key.
-func normalisedKeys(keyring credentialprovider.DockerKeyring) (keys map[string][]string, texts map[string]string) {
+// normalizedKeys reads an unexported field of the keyring, because nothing else returns the normalized keys.
+func normalizedKeys(keyring credentialprovider.DockerKeyring) (keys map[string][]string, texts map[string]string) {
 	keys, texts = map[string][]string{}, map[string]string{}
 	union, _ := keyring.(credentialprovider.UnionDockerKeyring)
 	if len(union) == 0 {

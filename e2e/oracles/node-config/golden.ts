@@ -1,4 +1,7 @@
-/** Writes test/fixtures/nodes anew: the files of each table, and what the programs' own loaders make of them. Needs Go. */
+/**
+ * `npm run oracle:node-config`: writes test/fixtures/nodes, which is the rendered files of each table and what the container
+ * runtimes' loaders read from them. Needs Go.
+ */
 import { writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { handMade, keyOf } from '../../../test/nodes/runtimes/loader-cases.ts'
@@ -14,4 +17,4 @@ const cases = [...handMade, ...renderedCases()]
 const answers = runNodeConfigLoaders(cases)
 write('files', renderedFiles())
 write('loaders', Object.fromEntries(cases.map((each, index) => [keyOf(each), answers[index]])))
-console.log(`${cases.length} answers written`)
+console.log(`wrote ${cases.length} answers`)

@@ -18,9 +18,9 @@ var (
 	seen     []string
 )
 
-// askK3s lets the loader pull through a proxy that refuses everything and writes down what was asked for: its list of
-// endpoints is not exported. Of an https endpoint a proxy sees no more than the host.
-func askK3s(file, image string) ([]string, error) {
+// loadK3s lets the loader pull through a proxy that responds with 404 and records the requests, because the loader does not
+// export its list of endpoints. The proxy sees only the host of an https endpoint.
+func loadK3s(file, image string) ([]string, error) {
 	recorder.Do(startRecorder)
 	loaded, err := registries.GetPrivateRegistries(file)
 	if err != nil {
@@ -33,7 +33,7 @@ func askK3s(file, image string) ([]string, error) {
 	mutex.Lock()
 	seen = nil
 	mutex.Unlock()
-	// It fails at every endpoint, in their order.
+	// Fails at every endpoint, in order.
 	_, _ = loaded.Image(ref)
 	mutex.Lock()
 	defer mutex.Unlock()

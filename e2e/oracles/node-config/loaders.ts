@@ -1,4 +1,4 @@
-/** Asks the programs' own loaders about node files. Needs Go; the first run fetches their sources through its module proxy. */
+/** Reads node files with the loaders of the container runtimes. Needs Go, which downloads their sources the first time. */
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -8,7 +8,7 @@ import type { LoaderAnswer, LoaderCase } from '../../../test/nodes/runtimes/load
 
 const here = fileURLToPath(new URL('.', import.meta.url))
 
-/** One answer for each case, in order. */
+/** Returns what the loader of each case reads from its files, in order. */
 export function runNodeConfigLoaders(cases: readonly LoaderCase[]): LoaderAnswer[] {
   const directory = mkdtempSync(join(tmpdir(), 'berth-node-loaders-'))
   try {
@@ -17,7 +17,7 @@ export function runNodeConfigLoaders(cases: readonly LoaderCase[]): LoaderAnswer
       writeTree(root, files)
       return `${JSON.stringify({ loader, root, [loader.startsWith('containerd') ? 'host' : 'image']: ask })}\n`
     })
-    // Without this tag containers/image would want gpgme's headers, for signatures that nobody looks at here.
+    // Without this tag containers/image needs the headers of gpgme, for signatures that these cases do not have.
     const args = ['run', '-tags', 'containers_image_openpgp', '.']
     const { status, stdout, stderr, error } = spawnSync(process.env['GO'] ?? 'go', args, {
       cwd: here,

@@ -1,9 +1,10 @@
-// What the programs' own loaders make of node files. Reads one question a line as JSON, answers each on a line:
+// Command node-config reads node files with the loaders of the container runtimes. It reads one request per line as JSON and
+// prints one response per line:
 //
-//	{"loader":"containerd2","root":"DIR","host":"docker.io"}          hosts that containerd 2 would ask, in order
+//	{"loader":"containerd2","root":"DIR","host":"docker.io"}          hosts that containerd 2 tries, in order
 //	{"loader":"containerd1","root":"DIR","host":"docker.io"}          the same for containerd 1.7
-//	{"loader":"crio","root":"DIR","image":"docker.io/library/a:1"}    places that CRI-O and Podman would pull from, in order
-//	{"loader":"k3s","root":"DIR","image":"docker.io/library/a:1"}     endpoints that K3s' own loader would ask, in order
+//	{"loader":"crio","root":"DIR","image":"docker.io/library/a:1"}    sources that CRI-O and Podman pull from, in order
+//	{"loader":"k3s","root":"DIR","image":"docker.io/library/a:1"}     endpoints that K3s' loader tries, in order
 package main
 
 import (
@@ -26,9 +27,9 @@ import (
 	"go.podman.io/image/v5/types"
 )
 
-type question struct{ Loader, Root, Host, Image string }
+type request struct{ Loader, Root, Host, Image string }
 
-type answer struct {
+type response struct {
 	Places []string `json:"places,omitempty"`
 	Error  string   `json:"error,omitempty"`
 }
@@ -40,37 +41,37 @@ func main() {
 	encoder := json.NewEncoder(os.Stdout)
 	encoder.SetEscapeHTML(false)
 	for lines.Scan() {
-		var q question
-		if err := json.Unmarshal(lines.Bytes(), &q); err != nil {
+		var r request
+		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
 			panic(err)
 		}
-		places, err := ask(q)
+		places, err := load(r)
 		if err != nil {
-			// Paths of this machine and of this run say nothing.
-			encoder.Encode(answer{Error: strings.ReplaceAll(err.Error(), q.Root, "ROOT")})
+			// Replaces the path, which differs in every run.
+			encoder.Encode(response{Error: strings.ReplaceAll(err.Error(), r.Root, "ROOT")})
 			continue
 		}
-		encoder.Encode(answer{Places: places})
+		encoder.Encode(response{Places: places})
 	}
 }
 
-func ask(q question) ([]string, error) {
-	switch q.Loader {
+func load(r request) ([]string, error) {
+	switch r.Loader {
 	case "containerd2":
-		return askContainerd2(q)
+		return loadContainerd2(r)
 	case "containerd1":
-		return askContainerd1(q)
+		return loadContainerd1(r)
 	case "crio":
-		return askCrio(q)
+		return loadCrio(r)
 	case "k3s":
-		return askK3s(filepath.Join(q.Root, "registries.yaml"), q.Image)
+		return loadK3s(filepath.Join(r.Root, "registries.yaml"), r.Image)
 	}
-	return nil, fmt.Errorf("unknown loader %q", q.Loader)
+	return nil, fmt.Errorf("unknown loader %q", r.Loader)
 }
 
-func askContainerd2(q question) ([]string, error) {
-	options := config2.HostOptions{HostDir: config2.HostDirFromRoot(filepath.Join(q.Root, "certs.d"))}
-	hosts, err := config2.ConfigureHosts(context.Background(), options)(q.Host)
+func loadContainerd2(r request) ([]string, error) {
+	options := config2.HostOptions{HostDir: config2.HostDirFromRoot(filepath.Join(r.Root, "certs.d"))}
+	hosts, err := config2.ConfigureHosts(context.Background(), options)(r.Host)
 	if err != nil {
 		return nil, err
 	}
@@ -82,9 +83,9 @@ func askContainerd2(q question) ([]string, error) {
 	return places, nil
 }
 
-func askContainerd1(q question) ([]string, error) {
-	options := config1.HostOptions{HostDir: config1.HostDirFromRoot(filepath.Join(q.Root, "certs.d"))}
-	hosts, err := config1.ConfigureHosts(context.Background(), options)(q.Host)
+func loadContainerd1(r request) ([]string, error) {
+	options := config1.HostOptions{HostDir: config1.HostDirFromRoot(filepath.Join(r.Root, "certs.d"))}
+	hosts, err := config1.ConfigureHosts(context.Background(), options)(r.Host)
 	if err != nil {
 		return nil, err
 	}
@@ -107,16 +108,16 @@ func capabilities(pull, resolve bool) string {
 	return strings.Join(names, ",")
 }
 
-func askCrio(q question) ([]string, error) {
-	empty := filepath.Join(q.Root, "registries.conf")
+func loadCrio(r request) ([]string, error) {
+	empty := filepath.Join(r.Root, "registries.conf")
 	if _, err := os.Stat(empty); err != nil {
 		empty = "/dev/null"
 	}
 	system := &types.SystemContext{
 		SystemRegistriesConfPath:    empty,
-		SystemRegistriesConfDirPath: filepath.Join(q.Root, "registries.conf.d"),
+		SystemRegistriesConfDirPath: filepath.Join(r.Root, "registries.conf.d"),
 	}
-	named, err := reference.ParseNormalizedNamed(q.Image)
+	named, err := reference.ParseNormalizedNamed(r.Image)
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +135,7 @@ func askCrio(q question) ([]string, error) {
 	}
 	var places []string
 	for _, source := range sources {
-		// Whether a place is blocked is looked up for the place itself (docker/docker_image_src.go, newImageSourceAttempt).
+		// The runtime looks up whether the source itself is blocked (docker/docker_image_src.go, newImageSourceAttempt).
 		blocked := false
 		if at, err := sysregistriesv2.FindRegistry(system, source.Reference.Name()); err == nil && at != nil {
 			blocked = at.Blocked
