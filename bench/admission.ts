@@ -13,7 +13,14 @@ import { print, progress } from './lib/report.ts'
 import { startRegistry } from './lib/registry.ts'
 import { type BenchReview, benchReviews } from './lib/reviews.ts'
 import { runLoad } from './lib/run-load.ts'
-import { berthServer, goServer, nodeServer, type Server, sourceServer } from './lib/servers.ts'
+import {
+  baselineServer,
+  berthServer,
+  goServer,
+  nodeServer,
+  type Server,
+  sourceServer,
+} from './lib/servers.ts'
 import { type Running, waitUntilAnswered } from './lib/wait-until-answered.ts'
 import { makeWorkspace, type Workspace } from './lib/workspace.ts'
 import { benchStartup } from './startup.ts'
@@ -48,7 +55,7 @@ const short: Plan = {
 /** Warm-up: V8 compiles hot functions while they run, so each server answers for this long before it is measured. */
 const firstWarmMs = 2_000
 
-export async function benchAdmission(isShort: boolean): Promise<void> {
+export async function benchAdmission(isShort: boolean, baseline?: string): Promise<void> {
   const plan = isShort ? short : full
   const workspace = await makeWorkspace()
   const registry = await startRegistry()
@@ -58,11 +65,20 @@ export async function benchAdmission(isShort: boolean): Promise<void> {
     const bareGo = await goServer(workspace)
     const fastify = await nodeServer('bare fastify', 'bare-fastify.ts', workspace)
     const go = bareGo === null ? [] : [bareGo]
+    const before =
+      baseline === undefined ? [] : [await baselineServer(workspace, registry.url, baseline)]
     const [smallest] = benchReviews() as [BenchReview]
     print('## Start\n')
     await benchStartup({
       workspace,
-      servers: [berth, await sourceServer(workspace, registry.url), fastify, bareNode, ...go],
+      servers: [
+        berth,
+        ...before,
+        await sourceServer(workspace, registry.url),
+        fastify,
+        bareNode,
+        ...go,
+      ],
       review: smallest,
       rounds: plan.starts,
       baseline: fastify.name,
@@ -71,11 +87,11 @@ export async function benchAdmission(isShort: boolean): Promise<void> {
     print('## Memory\n')
     await benchMemory({
       workspace,
-      servers: [berth, bareNode, ...go],
+      servers: [berth, ...before, bareNode, ...go],
       reviews: [ordinary, large],
       rounds: plan.memoryRounds,
     })
-    await load(workspace, [berth, bareNode, ...go], plan)
+    await load(workspace, [berth, ...before, bareNode, ...go], plan)
     print('\n## Event loop\n')
     await benchLoopDelay(workspace, plan.measureMs)
   } finally {

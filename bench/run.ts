@@ -3,15 +3,16 @@ import { parseArgs } from 'node:util'
 import { describeMachine, pinningObstacle } from './lib/machine.ts'
 import { print } from './lib/report.ts'
 
-const benches: Readonly<Record<string, (isShort: boolean) => Promise<void>>> = {
-  admission: async (isShort) => (await import('./admission.ts')).benchAdmission(isShort),
+const benches: Readonly<Record<string, (isShort: boolean, baseline?: string) => Promise<void>>> = {
+  admission: async (isShort, baseline) =>
+    (await import('./admission.ts')).benchAdmission(isShort, baseline),
   table: async (isShort) => (await import('./table.ts')).benchTable(isShort),
   mirror: async (isShort) => (await import('./mirror.ts')).benchMirror(isShort),
   apiserver: async (isShort) => (await import('./apiserver.ts')).benchApiServer(isShort),
 }
 
 const { values, positionals } = parseArgs({
-  options: { short: { type: 'boolean', default: false } },
+  options: { short: { type: 'boolean', default: false }, baseline: { type: 'string' } },
   allowPositionals: true,
 })
 const unknown = positionals.find((name) => !Object.hasOwn(benches, name))
@@ -26,6 +27,6 @@ if (unknown !== undefined || obstacle !== null) {
   for (const [name, bench] of Object.entries(benches)) {
     if (positionals.length > 0 && !positionals.includes(name)) continue
     print(`\n# ${name}\n`)
-    await bench(values.short)
+    await bench(values.short, values.baseline)
   }
 }

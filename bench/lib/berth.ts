@@ -6,21 +6,22 @@ import type { Program } from './process.ts'
 import { mirrorHost } from './reviews.ts'
 import { repository, type Workspace } from './workspace.ts'
 
-/** Builds Berth into JavaScript, as in the package and the image, next to the installed dependencies. */
-export function buildBerth({ directory }: Workspace): string {
+/** Builds a checkout of Berth into JavaScript, as in the package and the image, next to its installed dependencies. */
+export function buildBerth({ directory: workspace }: Workspace, from = repository): string {
+  const directory = from === repository ? workspace : join(workspace, 'baseline')
   const main = join(directory, 'bin', 'berth.js')
   if (existsSync(main)) return main
-  const tsc = join(repository, 'node_modules', '.bin', 'tsc')
+  mkdirSync(join(directory, 'bin'), { recursive: true })
+  const tsc = join(from, 'node_modules', '.bin', 'tsc')
   execFileSync(
     tsc,
-    ['-p', join(repository, 'tsconfig.build.json'), '--outDir', join(directory, 'dist')],
+    ['-p', join(from, 'tsconfig.build.json'), '--outDir', join(directory, 'dist')],
     { stdio: ['ignore', 'inherit', 'inherit'] },
   )
   for (const name of ['node_modules', 'webhook-config'])
-    symlinkSync(join(repository, name), join(directory, name))
-  mkdirSync(join(directory, 'bin'))
+    symlinkSync(join(from, name), join(directory, name))
   for (const name of ['package.json', 'bin/berth.js'])
-    copyFileSync(join(repository, name), join(directory, name))
+    copyFileSync(join(from, name), join(directory, name))
   return main
 }
 

@@ -27,6 +27,16 @@ export async function berthServer(
   return berthFrom('Berth', buildBerth(workspace), { workspace, registryUrl, nodeArgs })
 }
 
+/** Berth built from another checkout, to compare with. */
+export async function baselineServer(
+  workspace: Workspace,
+  registryUrl: string,
+  checkout: string,
+): Promise<Server> {
+  const main = buildBerth(workspace, checkout)
+  return berthFrom('baseline', main, { workspace, registryUrl, nodeArgs: [] })
+}
+
 /** Berth from TypeScript, as a checkout starts it. */
 export async function sourceServer(workspace: Workspace, registryUrl: string): Promise<Server> {
   return berthFrom('Berth from source', sourceMain, { workspace, registryUrl, nodeArgs: [] })

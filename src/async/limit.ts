@@ -1,8 +1,8 @@
 import pLimit from 'p-limit'
 
-/** Runs work, but never more of it at once than was said when it was made. */
+/** Runs work as soon as fewer than the maximum of it is running. */
 export type Limit = <Result>(work: () => Promise<Result>) => Promise<Result>
 
-export function createLimit(atOnce: number): Limit {
-  return pLimit(atOnce)
+export function createLimit(max: number): Limit {
+  return pLimit(max)
 }
