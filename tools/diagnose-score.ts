@@ -1,4 +1,5 @@
-// Prints how many messages of the corpus `berth diagnose --message` classifies correctly, for each part and each rule.
+// Prints how many messages of the corpus `berth diagnose --message` classifies correctly: per rule, for the open and the
+// held-out part.
 import { classify } from '../src/diagnose/rules/classify.ts'
 import { corpusParts, readCorpus } from '../test/support/diagnose-corpus.ts'
 
@@ -13,7 +14,7 @@ for (const part of corpusParts) {
   for (const rule of [...new Set(results.map(({ expected }) => expected))].sort()) {
     const ofRule = results.filter(({ expected }) => expected === rule)
     const wrong = ofRule.flatMap(({ actual }) => (actual === rule ? [] : [actual]))
-    const mistakes = wrong.length === 0 ? '' : `  taken for ${wrong.join(', ')}`
+    const mistakes = wrong.length === 0 ? '' : `  classified as ${wrong.join(', ')}`
     console.log(`  ${rule}  ${ofRule.length - wrong.length}/${ofRule.length}${mistakes}`)
   }
 }

@@ -53,7 +53,7 @@ describe('the configs of the documentation', () => {
     expect(config.trim().split('\n')).toHaveLength(5)
   })
 
-  it('parse, as does every other YAML and JSON block', () => {
+  it('parse, and so do all other YAML and JSON blocks', () => {
     const bodies = pages.flatMap((page) => [...blocks(page, 'yaml'), ...blocks(page, 'json')])
 
     for (const body of bodies) expect(parse(body)).toBeDefined()
@@ -106,7 +106,7 @@ describe('docs/configuration.md', () => {
 })
 
 describe('docs/errors.md', () => {
-  it('has a row for every code, and no other', () => {
+  it('has exactly one row for every code', () => {
     const rows = [...read('docs/errors.md').matchAll(/^\| `([a-z-]+)` \| ([0-9]) \|/gm)].map(
       ([, code]) => code,
     )
@@ -116,7 +116,7 @@ describe('docs/errors.md', () => {
 })
 
 describe('docs/diagnose.md', () => {
-  it('has a row for every rule, as the table says it', () => {
+  it('has a row for every rule, with the texts of the rule table', () => {
     const rows = [...read('docs/diagnose.md').matchAll(/^\| (D[0-9]+ \| .*) \|$/gm)].map(
       ([, row]) => row,
     )
@@ -149,7 +149,7 @@ describe('docs/cli.md', () => {
 })
 
 describe('docs/walkthrough.md', () => {
-  it('is nine sentences, each with a file', () => {
+  it('has nine steps, each with a link to a file', () => {
     const steps = read('docs/walkthrough.md')
       .split(/^\d+\. /m)
       .slice(1)
