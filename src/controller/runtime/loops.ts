@@ -1,6 +1,7 @@
 /** Runs the controller's loops next to each other and restarts a loop that fails. */
 import { once } from 'node:events'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { type Backoff, backoffMs } from '../../async/backoff.ts'
+import { sleep } from '../../async/sleep.ts'
 import type { Logger } from '../../telemetry/log.ts'
 
 export interface Loop {
@@ -16,7 +17,7 @@ export interface LoopReports {
 }
 
 /** As client-go's wait.Backoff is commonly set for controllers. */
-const backoff = { firstMs: 1_000, mostMs: 60_000 }
+const backoff: Backoff = { firstMs: 1_000, maxMs: 60_000 }
 
 /** Runs all loops until the signal aborts, also when there are none. Never throws. */
 export async function runLoops(
@@ -36,7 +37,7 @@ async function restartOnFailure(
   { log, loopFailed }: LoopReports,
   signal: AbortSignal,
 ): Promise<void> {
-  let waitMs = backoff.firstMs
+  let restarts = 0
   while (!signal.aborted) {
     const started = performance.now()
     try {
@@ -46,8 +47,9 @@ async function restartOnFailure(
       loopFailed(loop.name)
       log.error({ err: error, loop: loop.name }, 'loop failed')
     }
-    if (performance.now() - started > backoff.mostMs) waitMs = backoff.firstMs
-    await sleep(waitMs, undefined, { signal }).catch(() => undefined)
-    waitMs = Math.min(waitMs * 2, backoff.mostMs)
+    // A loop that ran for long starts again from the first delay.
+    if (performance.now() - started > backoff.maxMs) restarts = 0
+    restarts += 1
+    await sleep(backoffMs(backoff, restarts), signal)
   }
 }
