@@ -36,7 +36,7 @@ export function readRecords(pod: unknown): ReadonlyMap<string, ImageRecord> {
 /**
  * Returns the image that the pod requested: the `from` of the site's record if Berth wrote the current image, else the
  * current image. A second review then decides the same image, and gets the same result. A forged record is harmless: the
- * pod could have named that image itself (ADR 0003).
+ * pod could have named that image itself (docs/adr/0003).
  */
 export function requestedImage(
   records: ReadonlyMap<string, ImageRecord>,

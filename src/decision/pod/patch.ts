@@ -1,7 +1,7 @@
 /**
  * Builds the JSON Patch for a pod. It changes single values of the received object, so that it always applies: a patch
  * that does not apply rejects the pod even with `failurePolicy: Ignore`. Needs no `test` operations, because the API server
- * applies it to the object that it sent (ADR 0001).
+ * applies it to the object that it sent (docs/adr/0001).
  */
 import jsonPatch, { type Operation } from 'fast-json-patch'
 import { jsonPointer } from '../../json/json-pointer.ts'

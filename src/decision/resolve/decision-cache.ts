@@ -1,6 +1,6 @@
 /**
  * Caches decisions as long as the probe outcomes behind them are fresh. Most pods of a cluster use an image that another
- * pod has just used, and then nothing has to be resolved (ADR 0005).
+ * pod has just used, and then nothing has to be resolved (docs/adr/0005).
  */
 import { LRUCache } from 'lru-cache'
 import { parseReference } from '../reference/parse.ts'

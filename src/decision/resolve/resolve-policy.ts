@@ -116,7 +116,7 @@ export function chooseStep(
 
 /**
  * Returns the first step that was found or that needs no probe. The original needs no probe as the last candidate:
- * nothing comes after it. Before other candidates it must be found, or they would never be reached (ADR 0002).
+ * nothing comes after it. Before other candidates it must be found, or they would never be reached (docs/adr/0002).
  */
 export function findTakenStep(steps: readonly ResolutionStep[]): ResolutionStep | undefined {
   return steps.find(({ candidate, outcome }, index) => {
