@@ -32,7 +32,42 @@ export async function startDiagnoseRegistries(cluster: Cluster): Promise<Diagnos
   busy.respondWith(429)
   const broken = await startFaultyRegistry(address)
   broken.respondWith(503)
-  const scripted = {
+  const scripted = await startScriptedRegistries(address)
+  const hanging = createServer(() => {})
+  hanging.listen(0, address)
+  await once(hanging, 'listening')
+  const endpoints: Record<string, string> = {
+    ...Object.fromEntries(Object.entries(scripted).map(([host, { url }]) => [host, url])),
+    'down.example': `http://${address}:1`,
+    'refused.example': `http://${await nodeAddress()}:1`,
+    'mirrored.example': `http://${address}:1`,
+    'plain.example': `https://${open.host}`,
+    'nowhere.example': 'https://nowhere.invalid',
+    'busy.example': busy.url,
+    'broken.example': broken.url,
+    'hanging.example': `https://${address}:${(hanging.address() as AddressInfo).port}`,
+    [ecrHost]: locked.url,
+  }
+  for (const [host, url] of Object.entries(endpoints)) setNodeHost(cluster, host, [url])
+  await pushImages(open, locked)
+  const config = writeConfig(runDir, { open, locked, endpoints })
+  return {
+    open,
+    locked,
+    config,
+    stop: async () => {
+      for (const host of Object.keys(endpoints)) removeNodeHost(cluster, host)
+      await Promise.all([open.stop(), locked.stop(), busy.close(), broken.close()])
+      await Promise.all(Object.values(scripted).map((registry) => registry.close()))
+      hanging.close()
+      hanging.unref()
+    },
+  }
+}
+
+/** Starts the scripted registries; returns them by the host in the images. */
+async function startScriptedRegistries(address: string) {
+  return {
     'docker.io': await startScriptedRegistry(address, {
       tokens: 'granted',
       account: puller,
@@ -59,28 +94,19 @@ export async function startDiagnoseRegistries(cluster: Cluster): Promise<Diagnos
       damage: 'other-bytes',
     }),
   } satisfies Record<string, ScriptedRegistry>
-  const hanging = createServer(() => {})
-  hanging.listen(0, address)
-  await once(hanging, 'listening')
-  const endpoints: Record<string, string> = {
-    ...Object.fromEntries(Object.entries(scripted).map(([host, { url }]) => [host, url])),
-    'down.example': `http://${address}:1`,
-    'refused.example': `http://${await nodeAddress()}:1`,
-    'mirrored.example': `http://${address}:1`,
-    'plain.example': `https://${open.host}`,
-    'nowhere.example': 'https://nowhere.invalid',
-    'busy.example': busy.url,
-    'broken.example': broken.url,
-    'hanging.example': `https://${address}:${(hanging.address() as AddressInfo).port}`,
-    [ecrHost]: locked.url,
-  }
-  for (const [host, url] of Object.entries(endpoints)) setNodeHost(cluster, host, [url])
-  await pushImages(open, locked)
+}
+
+/** Writes a config with the endpoint of each registry; returns its path. */
+function writeConfig(
+  runDir: string,
+  registries: { open: Registry; locked: Registry; endpoints: Record<string, string> },
+): string {
+  const { open, locked, endpoints } = registries
   const auth = Buffer.from(`${puller.username}:${puller.password}`).toString('base64')
   const dockerConfig = join(runDir, 'diagnose-docker.json')
   writeFileSync(dockerConfig, JSON.stringify({ auths: { 'docker.io': { auth } } }))
   const config = join(runDir, 'diagnose.yaml')
-  const registries = Object.entries({
+  const entries = Object.entries({
     ...endpoints,
     // The real scheme; the node has https.
     'plain.example': open.url,
@@ -94,20 +120,9 @@ export async function startDiagnoseRegistries(cluster: Cluster): Promise<Diagnos
     ...(host === 'docker.io' ? { credentials: { dockerConfig } } : {}),
   }))
   const mirrored = { name: 'mirrored', images: ['mirrored.example/**'], try: [`${open.host}/{path}`, 'mirrored.example/{path}'] } // prettier-ignore
-  const text = { apiVersion: 'berth.dev/v1alpha1', kind: 'BerthConfig', registries, fallback: [mirrored] } // prettier-ignore
+  const text = { apiVersion: 'berth.dev/v1alpha1', kind: 'BerthConfig', registries: entries, fallback: [mirrored] } // prettier-ignore
   writeFileSync(config, JSON.stringify(text))
-  return {
-    open,
-    locked,
-    config,
-    stop: async () => {
-      for (const host of Object.keys(endpoints)) removeNodeHost(cluster, host)
-      await Promise.all([open.stop(), locked.stop(), busy.close(), broken.close()])
-      await Promise.all(Object.values(scripted).map((registry) => registry.close()))
-      hanging.close()
-      hanging.unref()
-    },
-  }
+  return config
 }
 
 async function pushImages(open: Registry, locked: Registry): Promise<void> {

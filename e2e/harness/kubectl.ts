@@ -80,3 +80,32 @@ function manifestText(manifest: string | object | readonly object[]): string {
   const items = Array.isArray(manifest) ? (manifest as readonly object[]) : [manifest]
   return JSON.stringify({ apiVersion: 'v1', kind: 'List', items })
 }
+
+/** Creates a service account unless it exists. */
+export async function createServiceAccount(name: string, namespace: string): Promise<void> {
+  await apply({ apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name, namespace } })
+}
+
+export type PullSecretOptions = {
+  namespace?: string
+  /** The registry host, or the key that docker uses for it. */
+  server: string
+  account: { username: string; password: string }
+}
+
+/** Creates a pull secret for one registry. */
+export async function createPullSecret(
+  name: string,
+  { namespace = 'default', server, account }: PullSecretOptions,
+): Promise<void> {
+  await kubectlOk([
+    'create',
+    'secret',
+    'docker-registry',
+    name,
+    `--namespace=${namespace}`,
+    `--docker-server=${server}`,
+    `--docker-username=${account.username}`,
+    `--docker-password=${account.password}`,
+  ])
+}

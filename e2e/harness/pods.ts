@@ -69,6 +69,30 @@ export function podManifest({
   }
 }
 
+/** Returns a StatefulSet of one pod with one container. */
+export function statefulSetManifest(settings: {
+  name: string
+  namespace: string
+  container: string
+  image: string
+}): object {
+  const { name, namespace, container, image } = settings
+  const labels = { app: name }
+  return {
+    apiVersion: 'apps/v1',
+    kind: 'StatefulSet',
+    metadata: { name, namespace },
+    spec: {
+      serviceName: name,
+      selector: { matchLabels: labels },
+      template: {
+        metadata: { labels },
+        spec: { terminationGracePeriodSeconds: 1, containers: [{ name: container, image }] },
+      },
+    },
+  }
+}
+
 /** Returns a pod. */
 export function getPod(name: string, namespace = 'default'): Promise<Pod> {
   return getJson<Pod>('pod', name, namespace)

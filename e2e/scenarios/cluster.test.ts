@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { auditEvents } from '../harness/audit-log.ts'
 import { currentCluster } from '../harness/cluster.ts'
 import { deleteManifest, pushImage, pushIndex } from '../harness/images.ts'
-import { apply, create, kubectlOk, remove } from '../harness/kubectl.ts'
+import { apply, create, createPullSecret, remove } from '../harness/kubectl.ts'
 import { removeNodeHost, setNodeHost } from '../harness/node-hosts.ts'
 import { podManifest, waitForPullFailure, waitForPodRunning } from '../harness/pods.ts'
 import type { Registry } from '../harness/registry.ts'
@@ -90,15 +90,7 @@ describe('a pod with an image in a registry with a password', () => {
   })
 
   test('runs with a pull secret', async () => {
-    await kubectlOk([
-      'create',
-      'secret',
-      'docker-registry',
-      'pull',
-      '--docker-server=private.example',
-      `--docker-username=${account.username}`,
-      `--docker-password=${account.password}`,
-    ])
+    await createPullSecret('pull', { server: 'private.example', account })
     const image = 'private.example/secret:1'
     await apply(podManifest({ name: 'allowed', image, pullSecret: 'pull' }))
     expect((await waitForPodRunning('allowed')).status.phase).toBe('Running')

@@ -9,7 +9,7 @@ import {
   startDiagnoseRegistries,
 } from '../harness/diagnose-registries.ts'
 import { apply, kubectlOk, remove } from '../harness/kubectl.ts'
-import { podManifest } from '../harness/pods.ts'
+import { podManifest, statefulSetManifest } from '../harness/pods.ts'
 import { waitFor } from '../harness/wait.ts'
 
 /** `berth diagnose` finds the cause of every pull failure that a real kubelet reports. */
@@ -249,21 +249,14 @@ async function serviceAccount(name: string, home: string, more: object = {}) {
 describe('the five situations of the documentation', () => {
   test('FreeIPA: finds that the tag latest does not exist, although the kubelet reports a 401', async () => {
     await serviceAccount('default', 'identity')
-    await apply({
-      apiVersion: 'apps/v1',
-      kind: 'StatefulSet',
-      metadata: { name: 'freeipa', namespace: 'identity' },
-      spec: {
-        selector: { matchLabels: { app: 'freeipa' } },
-        serviceName: 'freeipa',
-        template: {
-          metadata: { labels: { app: 'freeipa' } },
-          spec: {
-            containers: [{ name: 'freeipa-server', image: 'freeipa/freeipa-server:latest' }],
-          },
-        },
-      },
-    })
+    await apply(
+      statefulSetManifest({
+        name: 'freeipa',
+        namespace: 'identity',
+        container: 'freeipa-server',
+        image: 'freeipa/freeipa-server:latest',
+      }),
+    )
 
     const found = await findingsOf('statefulset/freeipa', 'identity')
 

@@ -15,6 +15,7 @@ import { readDocs } from '../harness/paths.ts'
 import { isPullFailure, type Pod } from '../harness/pods.ts'
 import { type Registry, startRegistry } from '../harness/registry.ts'
 import { waitFor } from '../harness/wait.ts'
+import { applySecretsRbac } from '../harness/secrets-rbac.ts'
 
 /**
  * Sixteen services have their images in an ECR of another AWS account, behind a chain of two roles. The registry accepts the
@@ -192,8 +193,7 @@ beforeAll(async () => {
   ])
   const file = join(cluster.runDir, 'ecr.yaml')
   writeFileSync(file, configWith(moto.url))
-  const rbac = ['secrets', 'rbac', '--config', file, '-n', home]
-  await apply((await runBerth(rbac)).stdout)
+  await applySecretsRbac(file, home)
   kubeconfig = await createControllerAccount(home, rules)
 })
 

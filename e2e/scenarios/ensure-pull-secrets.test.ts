@@ -7,7 +7,7 @@ import { runBerth } from '../harness/berth-cli.ts'
 import { currentCluster } from '../harness/cluster.ts'
 import { pushImage } from '../harness/images.ts'
 import { createKubeconfig } from '../harness/kubeconfig.ts'
-import { apply, getJson, kubectl, kubectlOk } from '../harness/kubectl.ts'
+import { apply, getJson, kubectl, kubectlOk, createServiceAccount } from '../harness/kubectl.ts'
 import { removeNodeHost, setNodeHost } from '../harness/node-hosts.ts'
 import { podManifest, waitForPullFailure, waitForPodRunning } from '../harness/pods.ts'
 import { type Registry, startRegistry } from '../harness/registry.ts'
@@ -15,6 +15,7 @@ import { writeOverlay } from '../harness/overlay.ts'
 import { repository } from '../harness/paths.ts'
 import { permissionsIn } from '../harness/permissions.ts'
 import { waitFor } from '../harness/wait.ts'
+import { applySecretsRbac } from '../harness/secrets-rbac.ts'
 
 /**
  * `ensure: true`: the webhook creates a pull-secret copy before it admits the pod, without a controller, and with only the
@@ -115,15 +116,10 @@ beforeAll(async () => {
   await apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: home } })
   createdNamespaces.push(home)
   await putSource({ 'berth.dev/copy': 'allowed' })
-  await apply({
-    apiVersion: 'v1',
-    kind: 'ServiceAccount',
-    metadata: { name: 'berth-webhook', namespace: home },
-  })
+  await createServiceAccount('berth-webhook', home)
   const file = join(cluster.runDir, 'ensure.yaml')
   writeFileSync(file, config())
-  const rbac = ['secrets', 'rbac', '--config', file, '-n', home]
-  await apply((await runBerth(rbac)).stdout)
+  await applySecretsRbac(file, home)
   kubeconfig = await createKubeconfig('berth-webhook', home)
   webhook = await startWebhook({ name: 'ensure', config: config(), canary, kubeconfig })
   const change = [{ op: 'replace', path: '/webhooks/0/sideEffects', value: 'NoneOnDryRun' }]
@@ -208,11 +204,7 @@ describe('without a controller', () => {
     const namespace = 'ens-many'
     createdNamespaces.push(namespace)
     await kubectlOk(['create', 'namespace', namespace])
-    await apply({
-      apiVersion: 'v1',
-      kind: 'ServiceAccount',
-      metadata: { name: 'runner', namespace },
-    })
+    await createServiceAccount('runner', namespace)
     const pod = podManifest({ name: 'app', image: canary, namespace })
     const template = {
       metadata: { labels: { app: 'many' } },
@@ -241,11 +233,7 @@ describe('without a controller', () => {
     const namespace = 'ens-dry'
     createdNamespaces.push(namespace)
     await kubectlOk(['create', 'namespace', namespace])
-    await apply({
-      apiVersion: 'v1',
-      kind: 'ServiceAccount',
-      metadata: { name: 'runner', namespace },
-    })
+    await createServiceAccount('runner', namespace)
     const pod = podManifest({ name: 'app', image: canary, namespace })
     const input = JSON.stringify({
       ...pod,

@@ -9,7 +9,7 @@ import { apply, kubectlOk, remove } from '../harness/kubectl.ts'
 import { type MirrorAndUpstream, startMirrorAndUpstream } from '../harness/mirror-and-upstream.ts'
 import { removeNodeHost, setNodeHost } from '../harness/node-hosts.ts'
 import { berthMain } from '../harness/paths.ts'
-import { getPod, waitForPodRunning, podManifest } from '../harness/pods.ts'
+import { getPod, waitForPodRunning, podManifest, statefulSetManifest } from '../harness/pods.ts'
 import { freePorts } from '../harness/ports.ts'
 import { killProcess, type ProcessRecord, startProcess, stopProcess } from '../harness/processes.ts'
 import { type Registry, startRegistry } from '../harness/registry.ts'
@@ -99,22 +99,14 @@ pin: { tags: ['*'] }
     const { code } = await runBerth(['mirror', ...pair, '--config', config, '--audit-log', audit])
     // The absence of the image is cached for seconds; a reload starts with an empty cache.
     await webhook.reload(`${text}# filled\n`)
-    await apply({
-      apiVersion: 'apps/v1',
-      kind: 'StatefulSet',
-      metadata: { name: 'freeipa', namespace },
-      spec: {
-        serviceName: 'freeipa',
-        selector: { matchLabels: { app: 'freeipa' } },
-        template: {
-          metadata: { labels: { app: 'freeipa' } },
-          spec: {
-            terminationGracePeriodSeconds: 1,
-            containers: [{ name: 'freeipa-server', image: requested }],
-          },
-        },
-      },
-    })
+    await apply(
+      statefulSetManifest({
+        name: 'freeipa',
+        namespace,
+        container: 'freeipa-server',
+        image: requested,
+      }),
+    )
     await waitFor('freeipa-0', () => getPod('freeipa-0', namespace))
     const { spec } = await waitForPodRunning('freeipa-0', namespace)
 

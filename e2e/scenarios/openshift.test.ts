@@ -7,7 +7,7 @@ import { currentCluster } from '../harness/cluster.ts'
 import { type Controller, startController } from '../harness/controller.ts'
 import { pushImage } from '../harness/images.ts'
 import { createKubeconfig } from '../harness/kubeconfig.ts'
-import { apply, getJson, kubectlOk } from '../harness/kubectl.ts'
+import { apply, getJson, kubectlOk, createServiceAccount } from '../harness/kubectl.ts'
 import { removeNodeHost, setNodeHost } from '../harness/node-hosts.ts'
 import {
   type Account,
@@ -18,6 +18,7 @@ import {
 import { isPullFailure, podManifest, type Pod } from '../harness/pods.ts'
 import { type Registry, startRegistry } from '../harness/registry.ts'
 import { waitFor } from '../harness/wait.ts'
+import { applySecretsRbac } from '../harness/secrets-rbac.ts'
 
 /**
  * Catalogs of OLM and the agent of Open Cluster Management cannot pull, because their service accounts have only generated
@@ -207,15 +208,10 @@ test('secrets check lists the accounts without a credential for the registry', a
 
 test('the controller copies and links the secret, and the recreated pods run', async () => {
   const before = await pullSecretLists()
-  await apply({
-    apiVersion: 'v1',
-    kind: 'ServiceAccount',
-    metadata: { name: 'berth-controller', namespace: home },
-  })
+  await createServiceAccount('berth-controller', home)
   const file = join(cluster.runDir, 'openshift.yaml')
   writeFileSync(file, config)
-  const rbac = ['secrets', 'rbac', '--config', file, '-n', home]
-  await apply((await runBerth(rbac)).stdout)
+  await applySecretsRbac(file, home)
   const kubeconfig = await createKubeconfig('berth-controller', home)
   controller = await startController({ name: 'openshift', namespace: home, config, kubeconfig })
   await waitForAllPods()

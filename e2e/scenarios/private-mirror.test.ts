@@ -3,7 +3,7 @@ import { type Webhook, dryRunPod, startWebhook, waitUntilUnchanged } from '../ha
 import { auditEvents } from '../harness/audit-log.ts'
 import { currentCluster } from '../harness/cluster.ts'
 import { pushImage } from '../harness/images.ts'
-import { apply, kubectl, kubectlOk, remove } from '../harness/kubectl.ts'
+import { apply, createPullSecret, kubectl, kubectlOk, remove } from '../harness/kubectl.ts'
 import { removeNodeHost, setNodeHost } from '../harness/node-hosts.ts'
 import { getPod, podManifest, waitForPullFailure, waitForPodRunning } from '../harness/pods.ts'
 import { type Registry, startRegistry } from '../harness/registry.ts'
@@ -73,28 +73,9 @@ test('a pod in a namespace without the secret is admitted with a warning that na
 })
 
 test('a pod runs with the added secret, which comes after that of the service account', async () => {
-  await kubectlOk([
-    'create',
-    'secret',
-    'docker-registry',
-    'mirror-creds',
-    '-n',
-    namespace,
-    '--docker-server=mirror.example',
-    `--docker-username=${account.username}`,
-    `--docker-password=${account.password}`,
-  ])
-  await kubectlOk([
-    'create',
-    'secret',
-    'docker-registry',
-    'own',
-    '-n',
-    namespace,
-    '--docker-server=other.example',
-    '--docker-username=a',
-    '--docker-password=b',
-  ])
+  await createPullSecret('mirror-creds', { namespace, server: 'mirror.example', account })
+  const other = { username: 'a', password: 'b' }
+  await createPullSecret('own', { namespace, server: 'other.example', account: other })
   await kubectlOk([
     'patch',
     'serviceaccount',

@@ -1,7 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { parseAllDocuments } from 'yaml'
 import { hasStatus } from '../../src/kube/error.ts'
 import { type Cluster, connect } from '../../src/kube/connect.ts'
 import type { KubeObject } from '../../src/kube/object.ts'
@@ -11,12 +10,13 @@ import { currentCluster } from '../harness/cluster.ts'
 import { type Controller, startController } from '../harness/controller.ts'
 import { pushImage } from '../harness/images.ts'
 import { createKubeconfig } from '../harness/kubeconfig.ts'
-import { apply, getJson, kubectl, kubectlOk } from '../harness/kubectl.ts'
+import { apply, getJson, kubectl, kubectlOk, createServiceAccount } from '../harness/kubectl.ts'
 import { removeNodeHost, setNodeHost } from '../harness/node-hosts.ts'
 import { podManifest, waitForPullFailure, waitForPodRunning } from '../harness/pods.ts'
 import { type Registry, startRegistry } from '../harness/registry.ts'
 import { permissionsIn } from '../harness/permissions.ts'
 import { waitFor } from '../harness/wait.ts'
+import { applySecretsRbac, renderSecretsRbac } from '../harness/secrets-rbac.ts'
 
 /**
  * A controller with only the rights of `berth secrets rbac` copies pull secrets. The kubelet pulls with a copy, whichever of
@@ -169,15 +169,10 @@ beforeAll(async () => {
   })
   await createNamespace(home)
   await putSource('source', docker(account.password))
-  await apply({
-    apiVersion: 'v1',
-    kind: 'ServiceAccount',
-    metadata: { name: 'berth-controller', namespace: home },
-  })
+  await createServiceAccount('berth-controller', home)
   const file = join(cluster.runDir, 'secrets.yaml')
   writeFileSync(file, config)
-  const rbac = ['secrets', 'rbac', '--config', file, '-n', home]
-  await apply((await runBerth(rbac)).stdout)
+  await applySecretsRbac(file, home)
   kubeconfig = await createKubeconfig('berth-controller', home)
   controller = await startController({ name: 'secrets', namespace: home, config, kubeconfig })
 })
@@ -586,11 +581,7 @@ test('a controller with a Role per namespace copies there and has no rights else
   await createNamespace('role-a')
   await createNamespace('role-b')
   await putSource('source', docker(account.password))
-  await apply({
-    apiVersion: 'v1',
-    kind: 'ServiceAccount',
-    metadata: { name: 'berth-confined', namespace: home },
-  })
+  await createServiceAccount('berth-confined', home)
   const text = `
 apiVersion: berth.dev/v1alpha1
 kind: BerthConfig
@@ -601,19 +592,7 @@ pullSecretCopies:
 `
   const file = join(cluster.runDir, 'secrets-confined.yaml')
   writeFileSync(file, text)
-  const rbac = [
-    'secrets',
-    'rbac',
-    '--config',
-    file,
-    '-n',
-    home,
-    '--service-account',
-    'berth-confined',
-  ]
-  const manifests = parseAllDocuments((await runBerth(rbac)).stdout).map(
-    (document) => document.toJSON() as KubeObject,
-  )
+  const manifests = await renderSecretsRbac(file, home, ['--service-account', 'berth-confined'])
   await apply(manifests.filter(({ metadata }) => metadata.namespace !== 'nowhere'))
   const confined = await createKubeconfig('berth-confined', home)
   const own = await startController({

@@ -2,9 +2,9 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Webhook, dryRunPod, startWebhook, waitUntilUnchanged } from '../harness/webhook.ts'
 import { currentCluster } from '../harness/cluster.ts'
 import { deleteManifest, pushImage } from '../harness/images.ts'
-import { apply, kubectlOk, remove } from '../harness/kubectl.ts'
+import { apply, createPullSecret, kubectlOk, remove } from '../harness/kubectl.ts'
 import { removeNodeHost, setNodeHost } from '../harness/node-hosts.ts'
-import { getPod, waitForPodRunning } from '../harness/pods.ts'
+import { getPod, waitForPodRunning, statefulSetManifest } from '../harness/pods.ts'
 import { type Registry, startRegistry } from '../harness/registry.ts'
 import { waitFor } from '../harness/wait.ts'
 
@@ -15,6 +15,7 @@ import { waitFor } from '../harness/wait.ts'
 const cluster = currentCluster()
 const binary = cluster.pauseBinary
 const namespace = 'identity'
+const dockerHubAccount = { username: 'me', password: 'secret' }
 const requested = 'freeipa/freeipa-server:latest'
 
 let mirror: Registry
@@ -29,7 +30,7 @@ beforeAll(async () => {
   quay = await startRegistry(cluster, { name: 'freeipa-quay' })
   hub = await startRegistry(cluster, {
     name: 'freeipa-hub',
-    htpasswd: { username: 'me', password: 'secret' },
+    htpasswd: dockerHubAccount,
   })
   setNodeHost(cluster, 'localhost:5000', [mirror.url])
   setNodeHost(cluster, 'quay.io', [quay.url])
@@ -53,7 +54,7 @@ beforeAll(async () => {
     tag: 'latest',
     binary,
     marker: 'hub',
-    auth: { username: 'me', password: 'secret' },
+    auth: dockerHubAccount,
   })
   webhook = await startWebhook({ name: 'freeipa', config: config(), canary: requested })
   await kubectlOk(['create', 'namespace', namespace])
@@ -97,22 +98,14 @@ async function replacePod(): Promise<void> {
 }
 
 test('the pod runs from the mirror, with the mapped tag and a digest', async () => {
-  await apply({
-    apiVersion: 'apps/v1',
-    kind: 'StatefulSet',
-    metadata: { name: 'freeipa', namespace },
-    spec: {
-      serviceName: 'freeipa',
-      selector: { matchLabels: { app: 'freeipa' } },
-      template: {
-        metadata: { labels: { app: 'freeipa' } },
-        spec: {
-          terminationGracePeriodSeconds: 1,
-          containers: [{ name: 'freeipa-server', image: requested }],
-        },
-      },
-    },
-  })
+  await apply(
+    statefulSetManifest({
+      name: 'freeipa',
+      namespace,
+      container: 'freeipa-server',
+      image: requested,
+    }),
+  )
   await waitFor('freeipa-0', () => getPod('freeipa-0', namespace))
 
   expect(await image()).toBe(`localhost:5000/freeipa-server:almalinux-9@${onMirror}`)
@@ -144,17 +137,11 @@ test('the next pod runs from quay.io after the image was deleted from the mirror
 test('a namespace that opts out pulls the original image with its own pull secret', async () => {
   await kubectlOk(['label', 'namespace', namespace, 'berth.dev/rewrite=disabled'])
   await waitUntilUnchanged(requested, namespace)
-  await kubectlOk([
-    'create',
-    'secret',
-    'docker-registry',
-    'dockerhub-creds',
-    '-n',
+  await createPullSecret('dockerhub-creds', {
     namespace,
-    '--docker-server=https://index.docker.io/v1/',
-    '--docker-username=me',
-    '--docker-password=secret',
-  ])
+    server: 'https://index.docker.io/v1/',
+    account: dockerHubAccount,
+  })
   const patch = { imagePullSecrets: [{ name: 'dockerhub-creds' }] }
   await kubectlOk([
     'patch',
