@@ -171,7 +171,7 @@ describe('serve', () => {
         '--tls-key',
         join(directory, 'certs/ca.key'),
       ],
-      'does not belong to',
+      'does not match the key',
     ],
   ])('names a certificate %s', async (_, options, message) => {
     const { code, stderr } = await berth(['serve', '--config', config, ...options])

@@ -14,6 +14,7 @@ import { podOf, reviewOf } from '../../support/reviews.ts'
 const lines: string[] = []
 const metrics = createWebhookMetrics({ isListed: () => false, circuits: () => new Map() })
 const received: AdmitOptions[] = []
+const bugs: unknown[] = []
 const admission: Admission = {
   verdict: { ...unchanged, patch: [{ op: 'add', path: '/a', value: 1 }] },
   decisions: [],
@@ -34,9 +35,10 @@ beforeAll(async () => {
     log: createAdmissionLog(
       createLogs('info', { write: (line: string) => lines.push(line) }).admissions,
     ),
-    onBug: (error) => lines.push(String(error)),
-    admit: (_, options) => {
+    onBug: (error) => bugs.push(error),
+    admit: ({ namespace }, options) => {
       received.push(options)
+      if (namespace === 'bug') throw new Error('secret detail')
       return Promise.resolve(admission)
     },
   })
@@ -148,6 +150,14 @@ describe('the HTTPS server', () => {
     const body = JSON.stringify(reviewOf(podOf(['x'.repeat(maxReviewBytes - 2_000)])))
 
     expect((await send('/mutate', { body })).status).toBe(200)
+  })
+
+  it('returns 500 for a bug, and keeps its text out of the response', async () => {
+    const body = JSON.stringify(reviewOf(podOf(['nginx']), { namespace: 'bug' }))
+    const response = await send('/mutate', { body })
+
+    expect(response).toMatchObject({ status: 500, body: 'internal error\n' })
+    expect(bugs).toEqual([new Error('secret detail')])
   })
 
   it('keeps the connection open after an error response', async () => {
