@@ -130,7 +130,7 @@ pullFailures: { readSecrets: true }
 
     expect(recorded.map((events) => events.length)).toEqual([1, 1])
     const [[tag] = [], [secret] = []] = recorded
-    expect(tag?.message).toContain(`${open.host}/team/app:2 does not come: `)
+    expect(tag?.message).toContain(`cannot pull ${open.host}/team/app:2: `)
     expect(tag?.message).toContain('[not-found, likely, D40]')
     expect(secret?.message).toMatch(/\(gone\) \[pull-secret-missing, (?:proved|likely), D05\]/)
     expect(JSON.stringify(recorded)).not.toContain('canary')

@@ -14,7 +14,7 @@ import type { Logger } from '../telemetry/log.ts'
 import { createPullSecretMetrics } from '../telemetry/pull-secret-metrics.ts'
 import { createEcrTokensLoop } from './ecr-tokens-loop.ts'
 import { createMirrorLoop } from './mirror-loop.ts'
-import { pullFailuresLoop } from './pull-failures-loop.ts'
+import { createPullFailuresLoop } from './pull-failures-loop.ts'
 import { createPullSecretsLoop } from './pull-secrets-loop.ts'
 import type { Loop } from './runtime/loops.ts'
 
@@ -111,7 +111,7 @@ function createPullFailuresLoops({
 }: LoopDependencies): readonly Loop[] {
   if (!pullFailures.report) return []
   return [
-    pullFailuresLoop({
+    createPullFailuresLoop({
       api,
       createDiagnoser: () => createDiagnoser(api, pullFailures.readSecrets),
       hosts,

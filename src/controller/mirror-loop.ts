@@ -1,8 +1,9 @@
 /**
- * Brings to the mirrors what pods run and the mirrors lack, in the background. The pods are the queue: whoever leads
- * looks at them anew, and what is there already costs a HEAD. Nothing is written to the cluster.
+ * The controller loop that copies images to the mirrors that pods use and the mirrors lack. It keeps no state in the cluster:
+ * a new leader checks all images again, and an image that is on its mirror costs one HEAD request.
  */
-import { setTimeout as sleep } from 'node:timers/promises'
+import { createNotifier, longestDelayMs } from '../async/notifier.ts'
+import { sleep } from '../async/sleep.ts'
 import type { FallbackTable } from '../decision/fallback/table.ts'
 import type { KubeApi } from '../kube/api-client.ts'
 import type { KubeObject } from '../kube/object.ts'
@@ -17,7 +18,6 @@ import type { CopyResult } from '../mirror/copy-result.ts'
 import type { CreateRepository } from '../mirror/copy-image.ts'
 import { mirrorImages, type MirrorOptions } from '../mirror/mirror-images.ts'
 import type { ManifestNode } from '../mirror/image-tree.ts'
-import { member } from '../json/json.ts'
 import { parseReference } from '../decision/reference/parse.ts'
 import { formatReference } from '../decision/reference/reference.ts'
 import type { RegistryClient } from '../registry/registry-client.ts'
@@ -25,55 +25,55 @@ import type { Logger } from '../telemetry/log.ts'
 import type { MirrorMetrics } from '../telemetry/mirror-metrics.ts'
 import type { Loop } from './runtime/loops.ts'
 
-export interface MirrorLoopParts {
+export interface MirrorLoopDependencies {
   readonly api: KubeApi
   readonly table: FallbackTable
   readonly settings: {
-    /** Empty: all. */
+    /** Empty for all namespaces. */
     readonly namespaces: readonly string[]
     readonly atOnce: number
     readonly quotaFloor: number
     readonly referrers: boolean
   }
   readonly openRegistries: () => RegistryClient
-  /** Null where repositories may not be made. */
+  /** Null if Berth may not create repositories. */
   readonly createRepository: CreateRepository | null
   readonly log: Logger
   readonly metrics: MirrorMetrics
 }
 
-/** A rollout makes many pods of one image: they are waited for and looked at together. */
+/** A rollout creates many pods with the same image within this time, so that they are handled together. */
 const gatherMs = 500
 
-/** Looks at once: HEADs alone. */
-const looksAtOnce = 8
+/** A check sends only HEAD requests. */
+const concurrentChecks = 8
 
 interface PodImages {
   readonly images: readonly string[]
   readonly namespace: string
 }
 
-/** Everything that lives as long as one run of the loop. */
-interface Work extends MirrorLoopParts {
+/** The state of one run of the loop. */
+interface MirrorRun extends MirrorLoopDependencies {
   readonly registries: RegistryClient
   readonly backlog: Backlog
   readonly signal: AbortSignal
 }
 
-export function createMirrorLoop(parts: MirrorLoopParts): Loop {
+export function createMirrorLoop(dependencies: MirrorLoopDependencies): Loop {
   return {
     name: 'mirror',
     async run(signal) {
-      const registries = parts.openRegistries()
-      const bell = createNotifier()
+      const registries = dependencies.openRegistries()
+      const podsChanged = createNotifier()
       try {
-        const pods = watchPods(parts, bell.ring, signal)
+        const pods = startPodInformers(dependencies, () => podsChanged.notify(), signal)
         await Promise.all(pods.map(({ synced }) => synced))
-        const work: Work = { ...parts, registries, backlog: createBacklog(), signal }
+        const run: MirrorRun = { ...dependencies, registries, backlog: createBacklog(), signal }
         while (!signal.aborted) {
-          await workOff(work, pods)
-          await bell.wait(work.backlog.msUntilDue(Date.now()), signal)
-          await sleep(gatherMs, undefined, { signal }).catch(() => undefined)
+          await mirrorMissingImages(run, pods)
+          await podsChanged.wait(run.backlog.msUntilDue(Date.now()) ?? longestDelayMs, signal)
+          await sleep(gatherMs, signal)
         }
       } finally {
         await registries.close()
@@ -82,57 +82,66 @@ export function createMirrorLoop(parts: MirrorLoopParts): Loop {
   }
 }
 
-function watchPods(
-  { api, settings, log }: MirrorLoopParts,
+function startPodInformers(
+  { api, settings, log }: MirrorLoopDependencies,
   onChange: () => void,
   signal: AbortSignal,
 ): readonly Informer<PodImages>[] {
   const all = { apiVersion: 'v1', resource: 'pods' }
-  const places =
+  const refs =
     settings.namespaces.length === 0
       ? [all]
       : settings.namespaces.map((namespace) => ({ ...all, namespace }))
-  return places.map((ref) =>
+  return refs.map((ref) =>
     startInformer<KubeObject, PodImages>(api, {
       ref,
-      // What has ended runs nothing any more (KEP-127 aside, these two phases are final).
+      // A pod in one of these two phases never runs again.
       selection: { fieldSelector: 'status.phase!=Succeeded,status.phase!=Failed' },
-      transform: (pod) => {
-        const namespace = member(member(pod, 'metadata'), 'namespace')
-        return {
-          images: imagesOfPod(pod),
-          namespace: typeof namespace === 'string' ? namespace : '',
-        }
-      },
+      transform: (pod) => ({
+        images: imagesOfPod(pod),
+        namespace: pod.metadata.namespace ?? '',
+      }),
       onChange,
-      onError: (error) => log.warn({ problem: String(error) }, 'watching pods'),
+      onError: (error) => log.warn({ problem: String(error) }, 'pod watch failed'),
       signal,
     }),
   )
 }
 
-/** Looks and copies until nothing is left. After each few images pods are looked at anew, so that small ones overtake. */
-async function workOff(work: Work, pods: readonly Informer<PodImages>[]): Promise<void> {
-  const { backlog, signal, settings } = work
-  const kept = { blobLocations: createBlobLocations(), trees: new Map<string, ManifestNode>() }
-  /** What is to be copied, with the bytes that it takes. */
+/** What the copies of one pass share. */
+interface CopyState {
+  readonly blobLocations: BlobLocations
+  readonly trees: Map<string, ManifestNode>
+}
+
+/** Checks and copies until no image is missing. Reads the pods again after each few copies, so that small images come first. */
+async function mirrorMissingImages(
+  run: MirrorRun,
+  pods: readonly Informer<PodImages>[],
+): Promise<void> {
+  const { backlog, signal, settings } = run
+  const state: CopyState = {
+    blobLocations: createBlobLocations(),
+    trees: new Map<string, ManifestNode>(),
+  }
+  /** The images to copy, with the bytes that each one needs. */
   const queue = new Map<string, number>()
   while (!signal.aborted) {
-    backlog.setWanted(wantedBy(work.table, pods))
+    backlog.setWanted(wantedImages(run.table, pods))
     for (const key of queue.keys()) if (!backlog.wanted.has(key)) queue.delete(key)
-    const fresh = backlog.due(Date.now()).filter((key) => !queue.has(key))
-    const planned = await plan(work, kept, await lookAt(work, fresh))
+    const due = backlog.due(Date.now()).filter((key) => !queue.has(key))
+    const planned = await planBytes(run, state, await findMissing(run, due))
     for (const { key, bytes } of planned) queue.set(key, bytes)
-    showCounts(work, queue.size)
+    updateMetrics(run, queue.size)
     if (queue.size === 0) return
     const next = copyOrder(queue, backlog.wanted).slice(0, settings.atOnce)
-    await copy(work, kept, next)
+    await copyImages(run, state, next)
     for (const key of next) queue.delete(key)
   }
 }
 
-/** Every image of every pod that the table wants on a mirror, by its name there. */
-function wantedBy(
+/** Returns the images of all pods that the table wants on a mirror, by their name there. */
+function wantedImages(
   table: FallbackTable,
   pods: readonly Informer<PodImages>[],
 ): ReadonlyMap<string, BacklogImage> {
@@ -144,20 +153,20 @@ function wantedBy(
     })
     for (const pair of planCopies(table, references).pairs) {
       const key = formatReference(pair.destination)
-      const known = wanted.get(key)
-      // Two upstreams under one name: the first one's stays, as it does on a command line.
-      wanted.set(key, { pair: known?.pair ?? pair, uses: (known?.uses ?? 0) + 1 })
+      const before = wanted.get(key)
+      // Of two upstream images with one name on the mirror the first one stays, as with `berth mirror`.
+      wanted.set(key, { pair: before?.pair ?? pair, uses: (before?.uses ?? 0) + 1 })
     }
   }
   return wanted
 }
 
-/** Asks both sides; gives what a mirror lacks and upstream has. */
-async function lookAt(work: Work, keys: readonly string[]): Promise<readonly string[]> {
-  const { backlog, registries, signal } = work
+/** Returns the images that exist upstream and not on their mirror. */
+async function findMissing(run: MirrorRun, keys: readonly string[]): Promise<readonly string[]> {
+  const { backlog, registries, signal } = run
   const drifts = await findDrift(registries, pairsOf(backlog, keys), {
     signal,
-    jobs: looksAtOnce,
+    jobs: concurrentChecks,
     platforms: false,
     seen: () => null,
   })
@@ -169,39 +178,40 @@ async function lookAt(work: Work, keys: readonly string[]): Promise<readonly str
   })
 }
 
-interface Kept {
-  readonly blobLocations: BlobLocations
-  readonly trees: Map<string, ManifestNode>
-}
-
-/** How much each would take. What cannot even be planned has failed. */
-async function plan(
-  work: Work,
-  kept: Kept,
+/** Returns the bytes that each copy needs. An image that cannot be planned counts as failed. */
+async function planBytes(
+  run: MirrorRun,
+  state: CopyState,
   keys: readonly string[],
 ): Promise<readonly { readonly key: string; readonly bytes: number }[]> {
-  const results = await run(work, kept, { pairs: pairsOf(work.backlog, keys), dryRun: true })
+  const pairs = pairsOf(run.backlog, keys)
+  const results = await runMirror(run, state, { pairs, dryRun: true })
   return results.flatMap((result) => {
     const key = formatReference(result.pair.destination)
     if (result.status !== 'failed') return [{ key, bytes: result.bytesMoved }]
-    finish(work, result)
+    recordResult(run, result)
     return []
   })
 }
 
-async function copy(work: Work, kept: Kept, keys: readonly string[]): Promise<void> {
-  const results = await run(work, kept, { pairs: pairsOf(work.backlog, keys), dryRun: false })
-  for (const result of results) finish(work, result)
+async function copyImages(
+  run: MirrorRun,
+  state: CopyState,
+  keys: readonly string[],
+): Promise<void> {
+  const pairs = pairsOf(run.backlog, keys)
+  const results = await runMirror(run, state, { pairs, dryRun: false })
+  for (const result of results) recordResult(run, result)
 }
 
-function run(
-  { registries, createRepository, settings, signal }: Work,
-  kept: Kept,
+function runMirror(
+  { registries, createRepository, settings, signal }: MirrorRun,
+  state: CopyState,
   { pairs, dryRun }: { readonly pairs: readonly ImagePair[] } & Pick<MirrorOptions, 'dryRun'>,
 ): Promise<readonly CopyResult[]> {
-  const nothing = () => undefined
+  const ignore = () => undefined
   return mirrorImages(
-    { registries, createRepository, now: () => performance.now(), ...kept },
+    { registries, createRepository, now: () => performance.now(), ...state },
     pairs,
     {
       signal,
@@ -210,63 +220,33 @@ function run(
       quotaFloor: settings.quotaFloor,
       referrers: settings.referrers,
       jobs: settings.atOnce,
-      progress: { started: nothing, planned: nothing, moved: nothing, finished: nothing },
+      progress: { started: ignore, planned: ignore, moved: ignore, finished: ignore },
     },
   )
 }
 
-/** Tells of one image, and remembers what came of it. */
-function finish({ backlog, metrics, log, signal }: Work, result: CopyResult): void {
+/** Records the result in the backlog, the metrics and the log. */
+function recordResult({ backlog, metrics, log, signal }: MirrorRun, result: CopyResult): void {
   if (signal.aborted) return
   const { pair, status, detail, outcome, mirrorDigest, bytesMoved, seconds } = result
   const image = formatReference(pair.destination)
   backlog.recordCopy(image, result, Date.now())
   if (status === 'failed') {
     metrics.failed(outcome ?? 'invalid')
-    log.warn({ image, from: formatReference(pair.source), problem: detail }, 'not mirrored')
+    log.warn({ image, from: formatReference(pair.source), problem: detail }, 'image not mirrored')
     return
   }
   metrics.copied(bytesMoved)
-  log.info({ image, digest: mirrorDigest, bytes: bytesMoved, seconds }, 'mirrored')
+  log.info({ image, digest: mirrorDigest, bytes: bytesMoved, seconds }, 'image mirrored')
 }
 
 function pairsOf({ wanted }: Backlog, keys: readonly string[]): readonly ImagePair[] {
   return keys.flatMap((key) => wanted.get(key)?.pair ?? [])
 }
 
-function showCounts({ backlog, metrics }: Work, missing: number): void {
+function updateMetrics({ backlog, metrics }: MirrorRun, missing: number): void {
   const { there, drifted, oldestDriftMs } = backlog.counts(Date.now())
   metrics.coverage(backlog.wanted.size, there)
   metrics.backlog(missing)
   metrics.drift(drifted, oldestDriftMs / 1000)
-}
-
-interface Notifier {
-  readonly ring: () => void
-  /** Until it has rung since the last wait, so many milliseconds have passed, or the signal aborts. */
-  wait(milliseconds: number | null, signal: AbortSignal): Promise<void>
-}
-
-function createNotifier(): Notifier {
-  let hasRung = false
-  let wake = () => {}
-  return {
-    ring: () => {
-      hasRung = true
-      wake()
-    },
-    async wait(milliseconds, signal) {
-      if (!hasRung && !signal.aborted) {
-        const rung = new Promise<void>((resolve) => (wake = resolve))
-        const end = new AbortController()
-        const within = AbortSignal.any([signal, end.signal])
-        await Promise.race([
-          rung,
-          sleep(milliseconds ?? 2 ** 31 - 1, undefined, { signal: within }).catch(() => undefined),
-        ])
-        end.abort()
-      }
-      hasRung = false
-    },
-  }
 }

@@ -1,71 +1,73 @@
 /**
- * Pods that stay without an image: one Event for each pod and cause, with what is the matter and what to do, and how many
- * there are now. Asks no registry.
+ * The controller loop that diagnoses image pull failures: it records one Event for each pod and cause, and counts the failing
+ * pods. It sends no request to a registry.
  */
-import { setTimeout as sleep } from 'node:timers/promises'
-import type { PullFailure } from '../diagnose/pull-failure.ts'
+import { createNotifier } from '../async/notifier.ts'
+import { sleep } from '../async/sleep.ts'
+import { parseReference } from '../decision/reference/parse.ts'
+import {
+  type FailingPod,
+  isSameFailure,
+  readFailingPod,
+  trackPod,
+  type TrackedPod,
+} from '../diagnose/failing-pods.ts'
 import { findings } from '../diagnose/findings.ts'
+import type { PullFailure } from '../diagnose/pull-failure.ts'
 import { diagnoseMessage, type PullVerdict } from '../diagnose/verdict.ts'
 import type { KubeApi } from '../kube/api-client.ts'
 import { hasStatus } from '../kube/error.ts'
 import { recordEventOnce } from '../kube/event-recorder.ts'
-import type { KubeObject } from '../kube/object.ts'
 import { startInformer } from '../kube/informer.ts'
-import { parseReference } from '../decision/reference/parse.ts'
+import { type KubeObject, namespacedName } from '../kube/object.ts'
 import type { Logger } from '../telemetry/log.ts'
 import type { FailingCount, PullFailureMetrics } from '../telemetry/pull-failure-metrics.ts'
-import {
-  type FailingPod,
-  trackPod,
-  isSameFailure,
-  readFailingPod,
-  type TrackedPod,
-} from '../diagnose/failing-pods.ts'
 import type { Loop } from './runtime/loops.ts'
 
-/** Throws KubeError when the API server does not answer. */
+/** Throws KubeError. */
 export type DiagnosePull = (pod: KubeObject, failure: PullFailure) => Promise<PullVerdict>
 
 export interface PullFailuresDependencies {
   readonly api: KubeApi
-  /** One for each pass: what it has read may be used again until then. */
+  /** Called once for each pass, within which a diagnoser may reuse what it has read. */
   readonly createDiagnoser: () => DiagnosePull
-  /** Registries with a label of their own. */
+  /** The registries that the metric distinguishes. */
   readonly hosts: Pick<ReadonlySet<string>, 'has'>
   readonly metrics: PullFailureMetrics
   readonly log: Pick<Logger, 'info' | 'warn' | 'debug'>
 }
 
-export interface PullFailuresOptions {
-  /** Milliseconds that a pod has to be without an image before it is told of. */
-  readonly staysMs?: number
-  /** Milliseconds between one pass and the next. */
-  readonly leastMs?: number
+export interface PullFailuresTimes {
+  /** Milliseconds for which a pull has to fail before an Event is recorded. */
+  readonly reportAfterMs: number
+  /** The least milliseconds between two passes. */
+  readonly minIntervalMs: number
 }
 
-/** The kubelet's third try, 10 and then 20 seconds after the ones before (imageBackOffPeriod, kubelet.go): two failed ones are no hiccup. */
-const defaultStaysMs = 30_000
+const defaultTimes: PullFailuresTimes = {
+  // After the kubelet's third attempt, which follows 10 and 20 seconds after the others (kubelet.go, imageBackOffPeriod).
+  reportAfterMs: 30_000,
+  // Changes come in bursts.
+  minIntervalMs: 1_000,
+}
 
-/** The kubelet tries again this often at the least (MaxImageBackOff, kubelet.go), and what was read may have changed by then. */
-const judgeAgainMs = 300_000
+/** The kubelet's longest delay between attempts (kubelet.go, MaxImageBackOff): what a verdict rests on may have changed. */
+const diagnoseAgainMs = 300_000
 
-/** Changes come in bursts. */
-const defaultLeastMs = 1_000
+/** The longest delay between two passes, after which failed requests are retried. A change starts a pass at once. */
+const maxIntervalMs = 30_000
 
-/** What could not be told is tried again after this; what is new wakes the loop at once. */
-const passMs = 30_000
-
-export function pullFailuresLoop(
+export function createPullFailuresLoop(
   dependencies: PullFailuresDependencies,
-  options: PullFailuresOptions = {},
+  times: PullFailuresTimes = defaultTimes,
 ): Loop {
   return {
     name: 'pull-failures',
     run: async (signal) => {
       try {
-        await run(dependencies, options, signal)
+        await run(dependencies, times, signal)
       } finally {
-        // Another replica tells of them now, or nobody does.
+        // The next leader counts them.
         dependencies.metrics.failing([])
       }
     },
@@ -74,60 +76,66 @@ export function pullFailuresLoop(
 
 async function run(
   dependencies: PullFailuresDependencies,
-  { staysMs = defaultStaysMs, leastMs = defaultLeastMs }: PullFailuresOptions,
+  { reportAfterMs, minIntervalMs }: PullFailuresTimes,
   signal: AbortSignal,
 ): Promise<void> {
-  const { api, log, metrics, hosts } = dependencies
-  const tracked = new Map<string, TrackedPod>()
-  let wake = () => {}
-  let isRefused = false
-  const watched = startInformer<KubeObject, FailingPod>(api, {
-    ref: { apiVersion: 'v1', resource: 'pods' },
-    // A pod that runs may lack an image too, of a container that was begun again; one that has ended lacks none.
-    selection: { fieldSelector: 'status.phase!=Succeeded,status.phase!=Failed' },
-    transform: readFailingPod,
-    onChange: (key, now) => {
-      if (now === null) tracked.delete(key)
-      else tracked.set(key, trackPod(tracked.get(key), now, performance.now()))
-      wake()
-    },
-    onError: (error) => {
-      const problem = String(error)
-      if (isRefused || !hasStatus(error, 403)) log.debug({ problem }, 'pull failures: watch')
-      else
-        log.warn(
-          { problem },
-          'pods may not be watched, so nobody is told of images that do not come; grant it, or set pullFailures.report to false',
-        )
-      isRefused ||= hasStatus(error, 403)
-    },
-    signal,
-  })
-  const tellOf = createTeller(dependencies)
-  await watched.synced
+  const { metrics, hosts } = dependencies
+  const podsChanged = createNotifier()
+  const { pods, synced } = trackPods(dependencies, () => podsChanged.notify(), signal)
+  const report = createReporter(dependencies)
+  await synced
   while (!signal.aborted) {
-    const woken = new AbortController()
-    wake = () => woken.abort()
-    signal.addEventListener('abort', wake, { once: true })
-    const started = performance.now()
+    const startedAt = performance.now()
     const diagnose = dependencies.createDiagnoser()
-    for (const each of tracked.values()) await diagnosePod(dependencies, diagnose, each)
-    metrics.failing(countsOf(tracked.values(), hosts))
-    for (const each of tracked.values())
-      if (started >= each.since + staysMs) await tellOf(each, signal)
-    const due = [...tracked.values()]
-      .map(({ since }) => since + staysMs)
-      .filter((time) => time > started)
-    const waitMs = Math.min(passMs, ...due.map((time) => time - performance.now()))
-    await sleep(leastMs, undefined, { signal }).catch(() => undefined)
-    await sleep(Math.max(0, waitMs - leastMs), undefined, { signal: woken.signal }).catch(
-      () => undefined,
-    )
-    signal.removeEventListener('abort', wake)
+    for (const pod of pods.values()) await diagnosePod(dependencies, diagnose, pod)
+    metrics.failing(countFailing(pods.values(), hosts))
+    for (const pod of pods.values())
+      if (startedAt >= pod.since + reportAfterMs) await report(pod, signal)
+    const reportTimes = [...pods.values()]
+      .map(({ since }) => since + reportAfterMs)
+      .filter((time) => time > startedAt)
+    await sleep(minIntervalMs, signal)
+    const untilNext = Math.min(...reportTimes, startedAt + maxIntervalMs) - performance.now()
+    await podsChanged.wait(Math.max(0, untilNext), signal)
   }
 }
 
-/** Judges what is new of a pod, or was judged long ago. What cannot be judged now is tried again in the next pass. */
+/** Follows the pods with failing pulls. */
+function trackPods(
+  { api, log }: PullFailuresDependencies,
+  onChange: () => void,
+  signal: AbortSignal,
+): { readonly pods: ReadonlyMap<string, TrackedPod>; readonly synced: Promise<void> } {
+  const pods = new Map<string, TrackedPod>()
+  let isForbidden = false
+  const { synced } = startInformer<KubeObject, FailingPod>(api, {
+    ref: { apiVersion: 'v1', resource: 'pods' },
+    // A restarted container of a running pod may lack its image too; a pod that has ended lacks none.
+    selection: { fieldSelector: 'status.phase!=Succeeded,status.phase!=Failed' },
+    transform: readFailingPod,
+    onChange: (key, pod) => {
+      if (pod === null) pods.delete(key)
+      else pods.set(key, trackPod(pods.get(key), pod, performance.now()))
+      onChange()
+    },
+    onError: (error) => {
+      const problem = String(error)
+      if (isForbidden || !hasStatus(error, 403)) {
+        log.debug({ problem }, 'pod watch failed')
+        return
+      }
+      isForbidden = true
+      log.warn(
+        { problem, fix: 'grant list and watch on pods, or set pullFailures.report to false' },
+        'pod watch forbidden',
+      )
+    },
+    signal,
+  })
+  return { pods, synced }
+}
+
+/** Diagnoses failures that are new or were diagnosed long ago. A failed request is retried in the next pass. */
 async function diagnosePod(
   { log }: PullFailuresDependencies,
   diagnose: DiagnosePull,
@@ -141,34 +149,34 @@ async function diagnosePod(
     if (
       before !== undefined &&
       isSameFailure(before.failure, failure) &&
-      at < before.at + judgeAgainMs
+      at < before.at + diagnoseAgainMs
     )
       continue
     try {
       verdicts.set(failure.container, { failure, verdict: await diagnose(pod, failure), at })
     } catch (error) {
       verdicts.delete(failure.container)
-      log.debug({ pod: nameOf(pod), problem: String(error) }, 'pull failures: not judged')
+      log.debug({ pod: namespacedName(pod), problem: String(error) }, 'pull failure not diagnosed')
     }
   }
 }
 
-/** Pods by cause and registry. One that could not be judged counts by its message alone. */
-function countsOf(
-  tracked: Iterable<TrackedPod>,
+/** Counts pods by cause and registry. A failure without a verdict counts by its message. */
+function countFailing(
+  pods: Iterable<TrackedPod>,
   hosts: PullFailuresDependencies['hosts'],
 ): FailingCount[] {
   const counts = new Map<string, { cause: string; registry: string; pods: number }>()
-  for (const { failures, verdicts } of tracked) {
-    const own = new Map(
+  for (const { failures, verdicts } of pods) {
+    const labelsOfPod = new Map(
       failures.map((failure) => {
-        const known = verdicts.get(failure.container)?.verdict
-        const { cause } = (known ?? diagnoseMessage(failure.message, null)).rule
-        const registry = registryOf(failure.image, hosts)
+        const verdict = verdicts.get(failure.container)?.verdict
+        const { cause } = (verdict ?? diagnoseMessage(failure.message, null)).rule
+        const registry = registryLabel(failure.image, hosts)
         return [`${cause} ${registry}`, { cause, registry }] as const
       }),
     )
-    for (const [key, labels] of own) {
+    for (const [key, labels] of labelsOfPod) {
       const before = counts.get(key)
       if (before === undefined) counts.set(key, { ...labels, pods: 1 })
       else before.pods += 1
@@ -177,59 +185,49 @@ function countsOf(
   return [...counts.values()]
 }
 
-function registryOf(image: string, hosts: PullFailuresDependencies['hosts']): string {
+function registryLabel(image: string, hosts: PullFailuresDependencies['hosts']): string {
   const parsed = parseReference(image)
   return parsed.ok && hosts.has(parsed.reference.domain) ? parsed.reference.domain : 'other'
 }
 
-/** Tells of each cause of a pod once; `unknown` is none, and a later try may say more. */
-function createTeller({ api, log }: PullFailuresDependencies) {
-  let isRefused = false
+/** Returns a function that records an Event for each cause of a pod, once. A later verdict may replace `unknown`, which gets none. */
+function createReporter({ api, log }: PullFailuresDependencies) {
+  let isForbidden = false
   return async ({ pod, verdicts, reported }: TrackedPod, signal: AbortSignal): Promise<void> => {
     const { namespace = '', name, uid = '' } = pod.metadata
+    const involvedObject = { apiVersion: 'v1', kind: 'Pod', namespace, name, uid }
     for (const { failure, verdict } of verdicts.values()) {
       const { id, cause } = verdict.rule
       if (signal.aborted || verdict.certainty === 'unknown' || reported.has(id)) continue
-      const about = { apiVersion: 'v1', kind: 'Pod', namespace, name, uid }
-      const event = {
-        type: 'Warning',
-        reason: 'ImagePullDiagnosed',
-        message: messageOf(failure, verdict),
-      } as const
+      const message = eventMessage(failure, verdict)
+      const event = { type: 'Warning', reason: 'ImagePullDiagnosed', message } as const
+      const fields = { pod: namespacedName(pod), image: failure.image, cause, rule: id }
       try {
-        await recordEventOnce(api, about, event, new Date())
+        await recordEventOnce(api, involvedObject, event, new Date())
+        reported.add(id)
+        log.info(fields, 'pull failure diagnosed')
       } catch (error) {
-        // Refused is refused, by rights or because the namespace is on its way out; all else is tried again.
         const problem = String(error)
+        // Without the right, or in a namespace that is being deleted (404), a retry does not help.
         if (hasStatus(error, 403, 404)) reported.add(id)
-        if (!isRefused && hasStatus(error, 403)) log.warn({ problem }, 'an Event was not written')
-        else log.debug({ pod: nameOf(pod), problem }, 'an Event was not written')
-        isRefused ||= hasStatus(error, 403)
-        continue
+        if (!isForbidden && hasStatus(error, 403)) log.warn({ problem }, 'event not recorded')
+        else log.debug({ ...fields, problem }, 'event not recorded')
+        isForbidden ||= hasStatus(error, 403)
       }
-      reported.add(id)
-      log.info(
-        { pod: nameOf(pod), image: failure.image, cause, rule: id },
-        'an image does not come',
-      )
     }
   }
 }
 
-/** What `berth diagnose` would say, in a sentence or three; holds nothing that changes from one try to the next. */
-function messageOf(failure: PullFailure, verdict: PullVerdict): string {
+/** The verdict as `berth diagnose` prints it. Holds nothing that changes between two attempts, so that the Event stays the same. */
+function eventMessage(failure: PullFailure, verdict: PullVerdict): string {
+  const { cause, id, means, fix } = verdict.rule
   const [finding] = findings([{ failure, verdict }])
-  const { cause, id } = verdict.rule
-  const about = verdict.secrets.length === 0 ? '' : ` (${verdict.secrets.join(', ')})`
   const [command] = finding?.commands ?? []
+  const secrets = verdict.secrets.length === 0 ? '' : ` (${verdict.secrets.join(', ')})`
   const sentences = [
-    `${failure.image} does not come: ${verdict.rule.means}${about} [${cause}, ${verdict.certainty}, ${id}]`,
-    `Fix: ${verdict.rule.fix}`,
+    `cannot pull ${failure.image}: ${means}${secrets} [${cause}, ${verdict.certainty}, ${id}]`,
+    `Fix: ${fix}`,
     ...(command === undefined ? [] : [command]),
   ]
   return sentences.join('. ')
-}
-
-function nameOf({ metadata: { namespace = '', name } }: KubeObject): string {
-  return `${namespace}/${name}`
 }

@@ -1,18 +1,17 @@
 import { Registry } from 'prom-client'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { createDiagnoser } from '../../src/diagnose/evidence/diagnose-cluster.ts'
-import { pullFailuresLoop } from '../../src/controller/pull-failures-loop.ts'
-import type { KubeApi } from '../../src/kube/api-client.ts'
-import { KubeError } from '../../src/kube/error.ts'
-import type { KubeObject, ResourceRef } from '../../src/kube/object.ts'
+import { createPullFailuresLoop } from '../../src/controller/pull-failures-loop.ts'
+import type { KubeObject } from '../../src/kube/object.ts'
 import { createPullFailureMetrics } from '../../src/telemetry/pull-failure-metrics.ts'
+import { startFakeKube } from '../support/fake-kube.ts'
 
 const missing =
   'failed to pull and unpack image "mirror.example/team/app:2": failed to resolve reference "mirror.example/team/app:2": mirror.example/team/app:2: not found'
 const denied =
   'failed to pull and unpack image "mirror.example/team/app:1": failed to resolve reference "mirror.example/team/app:1": failed to authorize: failed to fetch anonymous token: unexpected status: 401 Unauthorized'
 
-interface PodFacts {
+interface PodOptions {
   readonly name?: string
   readonly uid?: string
   readonly image?: string
@@ -28,12 +27,12 @@ function pod({
   reason = 'ErrImagePull',
   message = missing,
   secrets = [],
-}: PodFacts = {}): KubeObject {
+}: PodOptions = {}): KubeObject {
   const state = { waiting: { reason, message } }
   return {
-    metadata: { name, namespace: 'team', uid, resourceVersion: '1' },
+    metadata: { name, namespace: 'team', uid },
     spec: {
-      containers: [{ name: 'main', image, env: [{ name: 'CANARY', value: 'kept by nobody' }] }],
+      containers: [{ name: 'main', image, env: [{ name: 'CANARY', value: 'not kept' }] }],
       imagePullSecrets: secrets.map((secret) => ({ name: secret })),
     },
     status: { containerStatuses: [{ name: 'main', image, state }] },
@@ -42,57 +41,10 @@ function pod({
 
 const running = (name = 'web-0'): KubeObject => pod({ name, reason: 'ContainerCreating' })
 
-interface Written {
-  readonly metadata: { readonly name: string }
+interface RecordedEvent extends KubeObject {
   readonly involvedObject: { readonly uid: string }
   readonly message: string
   readonly reason: string
-}
-
-/** An API server with pods, which tells of changes; Events are written once for each name. */
-function cluster(pods: readonly KubeObject[]) {
-  const events = new Map<string, Written>()
-  const tries: string[] = []
-  const looks: string[] = []
-  const asked: string[] = []
-  const refusals: KubeError[] = []
-  const early: string[] = []
-  let send = (line: string) => void early.push(line)
-  const api = {
-    list: async function* () {
-      await Promise.resolve()
-      yield* pods
-      return { resourceVersion: '1' }
-    },
-    watch: (_where: ResourceRef, _query: object, { signal }: { signal: AbortSignal }) => {
-      const { readable, writable } = new TransformStream<Buffer, Buffer>()
-      const writer = writable.getWriter()
-      send = (line) => void writer.write(Buffer.from(`${line}\n`)).catch(() => undefined)
-      for (const line of early.splice(0)) send(line)
-      signal.addEventListener('abort', () => void writer.abort().catch(() => undefined))
-      return Promise.resolve(readable)
-    },
-    get: ({ resource, name = '' }: ResourceRef) => {
-      if (resource === 'events') {
-        looks.push(name)
-        return Promise.resolve(events.get(name) ?? null)
-      }
-      asked.push(`${resource}/${name}`)
-      return Promise.resolve(null)
-    },
-    create: (_where: ResourceRef, object: Written) => {
-      tries.push(object.metadata.name)
-      const refusal = refusals.shift()
-      if (refusal !== undefined) return Promise.reject(refusal)
-      if (events.has(object.metadata.name))
-        return Promise.reject(new KubeError(409, 'AlreadyExists', 'is there'))
-      events.set(object.metadata.name, object)
-      return Promise.resolve(object)
-    },
-    reconnect: () => {},
-  } as unknown as KubeApi
-  const change = (type: string, object: KubeObject) => send(JSON.stringify({ type, object }))
-  return { api, events, tries, looks, asked, refusals, change }
 }
 
 const stops: (() => Promise<void>)[] = []
@@ -100,24 +52,25 @@ afterEach(async () => {
   for (const stop of stops.splice(0)) await stop()
 })
 
-function start(pods: readonly KubeObject[], { readSecrets = false, staysMs = 0 } = {}) {
-  const fake = cluster(pods)
+function start(pods: readonly KubeObject[], { readSecrets = false, reportAfterMs = 0 } = {}) {
+  const kube = startFakeKube()
+  for (const each of pods) kube.put('pods', each)
   const registry = new Registry()
   const metrics = createPullFailureMetrics(registry)
   const lines: string[] = []
-  const note = (level: string) => (_facts: object, text: string) =>
+  const logTo = (level: string) => (_fields: object, text: string) =>
     void lines.push(`${level}: ${text}`)
-  const begin = () => {
+  const startLoop = () => {
     const stop = new AbortController()
-    const loop = pullFailuresLoop(
+    const loop = createPullFailuresLoop(
       {
-        api: fake.api,
-        createDiagnoser: () => createDiagnoser(fake.api, readSecrets),
+        api: kube.api,
+        createDiagnoser: () => createDiagnoser(kube.api, readSecrets),
         hosts: new Set(['mirror.example']),
         metrics,
-        log: { info: note('info'), warn: note('warn'), debug: note('debug') } as never,
+        log: { info: logTo('info'), warn: logTo('warn'), debug: logTo('debug') } as never,
       },
-      { staysMs, leastMs: 1 },
+      { reportAfterMs, minIntervalMs: 1 },
     )
     const ended = loop.run(stop.signal).catch(() => undefined)
     const end = async () => {
@@ -127,107 +80,119 @@ function start(pods: readonly KubeObject[], { readSecrets = false, staysMs = 0 }
     stops.push(end)
     return end
   }
-  const end = begin()
+  const end = startLoop()
   const gauge = async () =>
     (await registry.metrics()).split('\n').filter((line) => line.startsWith('berth_pull_failures{'))
-  return { ...fake, lines, gauge, begin, end }
+  /** The Events that exist, oldest first. */
+  const events = () =>
+    attempts().flatMap((about) => {
+      const [namespace = '', name = ''] = about.replace('events ', '').split('/')
+      return (kube.get('events', name, namespace) ?? []) as RecordedEvent | []
+    })
+  /** The writes of Events, rejected ones too. */
+  const attempts = () =>
+    kube.writes.map(({ about }) => about).filter((about) => about.startsWith('events '))
+  const eventReads = () => kube.reads.filter((about) => about.startsWith('events '))
+  return { kube, events, attempts, eventReads, lines, gauge, startLoop, end }
 }
 
-const told = (events: ReadonlyMap<string, Written>) => [...events.values()]
-const twoTries = (name: string) =>
+/** The statuses that a pod alternates between while the kubelet retries. */
+const retries = (name: string) =>
   [
     pod({ name, reason: 'ImagePullBackOff', message: `Back-off pulling image: ${missing}` }),
     pod({ name, reason: 'ImagePullBackOff', message: 'Back-off pulling image "x"' }),
     pod({ name }),
   ] as const
 
-describe('a pod that stays without an image', () => {
-  it('gets one Event, however often the kubelet tries again', async () => {
-    const { events, change, gauge, tries } = start([pod()])
-    await vi.waitFor(() => expect(events.size).toBe(1))
-    for (const again of twoTries('web-0')) change('MODIFIED', again)
-    change('ADDED', pod({ name: 'web-1' }))
-    await vi.waitFor(() => expect(events.size).toBe(2))
+const anyEvent = /^events /
 
-    expect(tries).toHaveLength(2)
-    expect(told(events)[0]).toMatchObject({
+describe('a failing pod', () => {
+  it('gets one Event, however often the kubelet retries', async () => {
+    const { kube, events, attempts, gauge } = start([pod()])
+    await vi.waitFor(() => expect(events()).toHaveLength(1))
+    for (const retry of retries('web-0')) kube.put('pods', retry)
+    kube.put('pods', pod({ name: 'web-1' }))
+    await vi.waitFor(() => expect(events()).toHaveLength(2))
+
+    expect(attempts()).toHaveLength(2)
+    expect(events()[0]).toMatchObject({
       reason: 'ImagePullDiagnosed',
       involvedObject: { kind: 'Pod', namespace: 'team', name: 'web-0', uid: 'web-0' },
     })
-    expect(told(events)[0]?.message).toMatch(
-      /^mirror\.example\/team\/app:2 does not come: .* \[not-found, likely, D40\]\. Fix: /,
+    expect(events()[0]?.message).toMatch(
+      /^cannot pull mirror\.example\/team\/app:2: .* \[not-found, likely, D40\]\. Fix: /,
     )
     expect(await gauge()).toEqual([
       'berth_pull_failures{cause="not-found",registry="mirror.example"} 2',
     ])
   })
 
-  it('gets another for another cause, and one for a pod that has its name later', async () => {
-    const { events, change } = start([pod()])
-    await vi.waitFor(() => expect(events.size).toBe(1))
-    change('MODIFIED', pod({ message: denied }))
-    await vi.waitFor(() => expect(events.size).toBe(2))
-    change('MODIFIED', pod())
-    change('MODIFIED', pod({ uid: 'another' }))
-    await vi.waitFor(() => expect(events.size).toBe(3))
+  it('gets another Event for another cause, and so does a new pod with its name', async () => {
+    const { kube, events } = start([pod()])
+    await vi.waitFor(() => expect(events()).toHaveLength(1))
+    kube.put('pods', pod({ message: denied }))
+    await vi.waitFor(() => expect(events()).toHaveLength(2))
+    kube.put('pods', pod())
+    kube.put('pods', pod({ uid: 'another' }))
+    await vi.waitFor(() => expect(events()).toHaveLength(3))
 
-    expect(told(events).map(({ involvedObject }) => involvedObject.uid)).toEqual([
+    expect(events().map(({ involvedObject }) => involvedObject.uid)).toEqual([
       'web-0',
       'web-0',
       'another',
     ])
   })
 
-  it('gets none anew from a controller that is begun again', async () => {
-    const { events, end, begin, looks } = start([pod()])
-    await vi.waitFor(() => expect(events.size).toBe(1))
+  it('gets no second Event from a restarted controller', async () => {
+    const { events, end, startLoop, eventReads } = start([pod()])
+    await vi.waitFor(() => expect(events()).toHaveLength(1))
     await end()
-    begin()
-    await vi.waitFor(() => expect(looks).toHaveLength(2))
+    startLoop()
+    await vi.waitFor(() => expect(eventReads()).toHaveLength(2))
 
-    expect(events.size).toBe(1)
+    expect(events()).toHaveLength(1)
   })
 
-  it('gets none before it has stayed so', async () => {
-    const { tries, gauge } = start([pod()], { staysMs: 3_600_000 })
+  it('gets no Event before the reporting delay has passed', async () => {
+    const { attempts, gauge } = start([pod()], { reportAfterMs: 3_600_000 })
     await vi.waitFor(async () => expect(await gauge()).toHaveLength(1))
 
-    expect(tries).toEqual([])
+    expect(attempts()).toEqual([])
   })
 
-  it('is told of later when the API server does not answer', async () => {
-    const { events, refusals, change, tries } = start([])
-    refusals.push(new KubeError(null, '', 'does not answer'))
-    change('ADDED', pod())
-    await vi.waitFor(() => expect(tries).toHaveLength(1))
-    change('MODIFIED', pod())
-    await vi.waitFor(() => expect(events.size).toBe(1))
+  it('gets its Event later when the API server does not answer', async () => {
+    const { kube, events, attempts } = start([])
+    kube.refuse(anyEvent, null)
+    kube.put('pods', pod())
+    await vi.waitFor(() => expect(attempts()).not.toEqual([]))
+    kube.put('pods', pod())
+    await vi.waitFor(() => expect(events()).not.toEqual([]))
 
-    expect(told(events)[0]?.involvedObject.uid).toBe('web-0')
+    expect(events()[0]?.involvedObject.uid).toBe('web-0')
   })
 
-  it('is not told of when nobody knows the cause', async () => {
-    const { gauge, tries } = start([pod({ message: 'something that no rule knows' })])
+  it('gets no Event when no rule matches', async () => {
+    const { gauge, attempts } = start([pod({ message: 'something that no rule knows' })])
     await vi.waitFor(async () => expect(await gauge()).toHaveLength(1))
 
     expect(await gauge()).toEqual([
       'berth_pull_failures{cause="unknown",registry="mirror.example"} 1',
     ])
-    expect(tries).toEqual([])
+    expect(attempts()).toEqual([])
   })
 })
 
-describe('the figure', () => {
-  it('goes with the pod, and when another replica leads', async () => {
+describe('the metric', () => {
+  it('counts only pods that fail now, and nothing after the loop ends', async () => {
     const elsewhere = pod({ name: 'web-1', image: 'elsewhere.example/app:2' })
-    const { change, gauge, end } = start([pod(), elsewhere, running('web-2')])
+    const { kube, gauge, end } = start([pod(), elsewhere, running('web-2')])
     await vi.waitFor(async () => expect(await gauge()).toHaveLength(2))
     expect(await gauge()).toContain('berth_pull_failures{cause="not-found",registry="other"} 1')
-    change('DELETED', elsewhere)
+    kube.drop('pods', 'web-1', 'team')
     await vi.waitFor(async () => expect(await gauge()).toHaveLength(1))
-    change('MODIFIED', running())
+    kube.put('pods', running())
     await vi.waitFor(async () => expect(await gauge()).toEqual([]))
-    change('MODIFIED', pod())
+    kube.put('pods', pod())
     await vi.waitFor(async () => expect(await gauge()).toHaveLength(1))
     await end()
 
@@ -235,36 +200,37 @@ describe('the figure', () => {
   })
 })
 
-describe('secrets', () => {
+describe('pull secrets of failing pods', () => {
   const named = pod({ image: 'mirror.example/team/app:1', message: denied, secrets: ['pull'] })
 
-  it('are not read unless the config says so', async () => {
-    const { events, asked } = start([named])
-    await vi.waitFor(() => expect(events.size).toBe(1))
+  it('are not read by default', async () => {
+    const { kube, events } = start([named])
+    await vi.waitFor(() => expect(events()).toHaveLength(1))
 
-    expect(asked).toEqual([])
-    expect(told(events)[0]?.message).not.toContain('pull-secret-missing')
+    expect(kube.reads.filter((about) => !about.startsWith('events '))).toEqual([])
+    expect(events()[0]?.message).not.toContain('pull-secret-missing')
   })
 
-  it('are read then, and the verdict names the one that is at fault', async () => {
-    const { events, asked } = start([named], { readSecrets: true })
-    await vi.waitFor(() => expect(events.size).toBe(1))
+  it('are read with readSecrets, and the verdict names the one at fault', async () => {
+    const { kube, events } = start([named], { readSecrets: true })
+    await vi.waitFor(() => expect(events()).toHaveLength(1))
 
-    expect(asked).toContain('secrets/pull')
-    expect(told(events)[0]?.message).toContain('(pull) [pull-secret-missing, likely, D05]')
-    expect(told(events)[0]?.message).toContain('kubectl create secret docker-registry pull -n team')
+    expect(kube.reads).toContain('secrets team/pull')
+    expect(events()[0]?.message).toContain('(pull) [pull-secret-missing, likely, D05]')
+    expect(events()[0]?.message).toContain('kubectl create secret docker-registry pull -n team')
   })
 })
 
-describe('without the rights', () => {
-  it('to write Events it says so once, and counts', async () => {
-    const { lines, refusals, change, gauge, tries } = start([])
-    refusals.push(new KubeError(403, 'Forbidden', 'no'), new KubeError(403, 'Forbidden', 'no'))
-    change('ADDED', pod())
-    change('ADDED', pod({ name: 'web-1' }))
-    await vi.waitFor(() => expect(tries).toHaveLength(2))
+describe('without the right to create Events', () => {
+  it('the loop warns once and still counts', async () => {
+    const { kube, lines, gauge, attempts } = start([])
+    kube.refuse(anyEvent, 403)
+    kube.refuse(anyEvent, 403)
+    kube.put('pods', pod())
+    kube.put('pods', pod({ name: 'web-1' }))
+    await vi.waitFor(() => expect(attempts()).toHaveLength(2))
 
     expect(await gauge()).toHaveLength(1)
-    expect(lines).toEqual(['warn: an Event was not written', 'debug: an Event was not written'])
+    expect(lines).toEqual(['warn: event not recorded', 'debug: event not recorded'])
   })
 })

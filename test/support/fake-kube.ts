@@ -21,8 +21,10 @@ export interface FakeKube {
   /** Deletes an object, as another client would. */
   drop(resource: string, name: string, namespace?: string): void
   get(resource: string, name: string, namespace?: string): KubeObject | null
-  /** Rejects the next write to an object (`secrets a/b`) with this status. */
-  refuse(about: string, status: number): void
+  /** Rejects the next write to an object (`secrets a/b`) with this status; null for no answer. */
+  refuse(about: string | RegExp, status: number | null): void
+  /** The reads of single objects through `api`, in order: `secrets a/b`. */
+  readonly reads: string[]
   /** The watches that were started, in order. */
   readonly watches: {
     readonly ref: ResourceRef
@@ -51,7 +53,8 @@ export function startFakeKube(): FakeKube {
   const watchers = new Set<Watcher>()
   const writes: Write[] = []
   const watches: FakeKube['watches'] = []
-  const refusals = new Map<string, number>()
+  const reads: string[] = []
+  const refusals: { readonly about: string | RegExp; readonly status: number | null }[] = []
   let version = 100
 
   function change(ref: ResourceRef, object: StoredObject | null): StoredObject | null {
@@ -69,9 +72,13 @@ export function startFakeKube(): FakeKube {
   function record(verb: Write['verb'], ref: ResourceRef): void {
     const about = nameOf(ref)
     writes.push({ verb, about, at: performance.now() })
-    const status = refusals.get(about)
-    refusals.delete(about)
-    if (status !== undefined) throw new KubeError(status, '', `${about} is rejected with ${status}`)
+    const index = refusals.findIndex((each) =>
+      typeof each.about === 'string' ? each.about === about : each.about.test(about),
+    )
+    const [refusal] = index === -1 ? [] : refusals.splice(index, 1)
+    if (refusal === undefined) return
+    const { status } = refusal
+    throw new KubeError(status, '', `the write of ${about} is rejected with ${status}`)
   }
 
   function stored(ref: ResourceRef): StoredObject {
@@ -87,7 +94,10 @@ export function startFakeKube(): FakeKube {
   }
 
   const api: KubeApi = {
-    get: (ref) => Promise.resolve((objects.get(keyOf(ref)) ?? null) as never),
+    get: (ref) => {
+      reads.push(nameOf(ref))
+      return Promise.resolve((objects.get(keyOf(ref)) ?? null) as never)
+    },
     list: async function* (ref, selection = {}) {
       await Promise.resolve()
       const prefix = keyOf(ref).replace(/\|+$/, '|')
@@ -197,7 +207,8 @@ export function startFakeKube(): FakeKube {
       ),
     get: (resource, name, namespace = '') =>
       objects.get(`${resource}|${namespace}|${name}`) ?? null,
-    refuse: (about, status) => refusals.set(about, status),
+    refuse: (about, status) => void refusals.push({ about, status }),
+    reads,
   }
 }
 

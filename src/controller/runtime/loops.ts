@@ -1,5 +1,5 @@
 /** Runs the controller's loops next to each other and restarts a loop that fails. */
-import { once } from 'node:events'
+import { aborted } from '../../async/abort.ts'
 import { type Backoff, backoffMs } from '../../async/backoff.ts'
 import { sleep } from '../../async/sleep.ts'
 import type { Logger } from '../../telemetry/log.ts'
@@ -25,9 +25,8 @@ export async function runLoops(
   reports: LoopReports,
   signal: AbortSignal,
 ): Promise<void> {
-  if (signal.aborted) return
   await Promise.all([
-    once(signal, 'abort'),
+    aborted(signal),
     ...loops.map((loop) => restartOnFailure(loop, reports, signal)),
   ])
 }
@@ -37,9 +36,9 @@ async function restartOnFailure(
   { log, loopFailed }: LoopReports,
   signal: AbortSignal,
 ): Promise<void> {
-  let restarts = 0
+  let failures = 0
   while (!signal.aborted) {
-    const started = performance.now()
+    const startedAt = performance.now()
     try {
       await loop.run(signal)
     } catch (error) {
@@ -47,9 +46,7 @@ async function restartOnFailure(
       loopFailed(loop.name)
       log.error({ err: error, loop: loop.name }, 'loop failed')
     }
-    // A loop that ran for long starts again from the first delay.
-    if (performance.now() - started > backoff.maxMs) restarts = 0
-    restarts += 1
-    await sleep(backoffMs(backoff, restarts), signal)
+    failures = performance.now() - startedAt > backoff.maxMs ? 1 : failures + 1
+    await sleep(backoffMs(backoff, failures), signal)
   }
 }
