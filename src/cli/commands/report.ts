@@ -10,7 +10,7 @@ import { resolve } from '../../decision/resolve/resolve.ts'
 import { describeResolution } from '../../decision/resolve/describe-resolution.ts'
 import { configFile, oneOf, readOptions, text } from '../options.ts'
 import { createEngine, defaultSecretsDirectory, type Engine } from '../../engine/decision-engine.ts'
-import { readNamespaceModes, type Running, takeInventory } from '../../report/inventory.ts'
+import { readNamespaceModes, type RunningImage, listRunningImages } from '../../report/inventory.ts'
 import { type Command, print } from '../io.ts'
 import { reportTable } from '../output/report-table.ts'
 
@@ -18,7 +18,7 @@ export const usage =
   'berth report [-n NAMESPACE | -A] [--config FILE] [--kubeconfig FILE] [--context NAME] [--berth-namespace NAME] [-o table|json|yaml] [--secrets-dir DIR]'
 
 /** One image of one namespace. */
-export interface ReportLine extends Running {
+export interface ReportLine extends RunningImage {
   /** Whether all of its pods run it from a mirror. */
   readonly onMirror: boolean
   /** Whether a mirror of the table has it: what is left if the internet goes away. Null when the mirrors did not say. */
@@ -81,7 +81,7 @@ export const report: Command = async (args, io) => {
       values['all-namespaces'] === true
         ? undefined
         : (text(values, 'namespace') ?? cluster.namespace)
-    const running = await takeInventory(cluster.api, namespace)
+    const running = await listRunningImages(cluster.api, namespace)
     const states = await readNamespaceModes(
       cluster.api,
       text(values, 'berth-namespace') ?? 'berth-system',
@@ -112,7 +112,7 @@ interface ReportDependencies {
 
 async function lineFor(
   { config, engine }: ReportDependencies,
-  running: Running,
+  running: RunningImage,
   mode: 'enforce' | 'observe' | 'out',
 ): Promise<ReportLine> {
   const isMirror = (image: string) => {

@@ -1,0 +1,58 @@
+import { describe, expect, it } from 'vitest'
+import type { KubeObject } from '../../src/kube/object.ts'
+import { listRunningImages, readNamespaceModes } from '../../src/report/inventory.ts'
+import { startFakeKube } from '../support/fake-kube.ts'
+
+function pod(name: string, images: readonly string[], more: object = {}): KubeObject {
+  const containers = images.map((image, index) => ({ name: `c${index}`, image }))
+  return { metadata: { name, namespace: 'shop' }, spec: { containers }, ...more } as KubeObject
+}
+
+describe('listRunningImages', () => {
+  it('counts pods by namespace and image, and an image once for each pod', async () => {
+    const kube = startFakeKube()
+    kube.put('pods', pod('one', ['nginx:1', 'nginx:1', 'redis:7']))
+    kube.put('pods', pod('two', ['nginx:1']))
+    kube.put('pods', {
+      ...pod('three', ['nginx:1']),
+      metadata: { name: 'three', namespace: 'web' },
+    })
+
+    expect(await listRunningImages(kube.api, undefined)).toEqual([
+      { image: 'nginx:1', namespace: 'shop', runs: ['nginx:1'], pods: 2 },
+      { image: 'redis:7', namespace: 'shop', runs: ['redis:7'], pods: 1 },
+      { image: 'nginx:1', namespace: 'web', runs: ['nginx:1'], pods: 1 },
+    ])
+    expect(await listRunningImages(kube.api, 'web')).toHaveLength(1)
+  })
+
+  it('skips pods that have ended', async () => {
+    const kube = startFakeKube()
+    kube.put('pods', pod('done', ['nginx:1'], { status: { phase: 'Succeeded' } }))
+    kube.put('pods', pod('failed', ['nginx:1'], { status: { phase: 'Failed' } }))
+
+    expect(await listRunningImages(kube.api, undefined)).toEqual([])
+  })
+})
+
+describe('readNamespaceModes', () => {
+  it('reads the mode from the labels', async () => {
+    const kube = startFakeKube()
+    const put = (name: string, labels = {}) =>
+      kube.put('namespaces', { metadata: { name, labels } })
+    put('shop')
+    put('trial', { 'berth.dev/mode': 'observe' })
+    put('opted-out', { 'berth.dev/rewrite': 'disabled' })
+    put('kube-system')
+    put('berth-system')
+    const modes = await readNamespaceModes(kube.api, 'berth-system')
+
+    expect(Object.fromEntries([...modes].map(([name, { mode }]) => [name, mode]))).toEqual({
+      shop: 'enforce',
+      trial: 'observe',
+      'opted-out': 'out',
+      'kube-system': 'out',
+      'berth-system': 'out',
+    })
+  })
+})
