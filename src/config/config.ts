@@ -92,10 +92,10 @@ export interface MirrorSettings {
 export interface MirrorImage {
   readonly reference: Reference
   /** The tags, if `tags` has no glob; empty otherwise. */
-  readonly named: readonly string[]
+  readonly literalTags: readonly string[]
   readonly matches: (tag: string) => boolean
   /** Whether the copied tags depend on the registry's list of tags: there is a glob, `semver` or `newest`. */
-  readonly isOpen: boolean
+  readonly needsTagList: boolean
   readonly semver: string | null
   readonly newest: number | null
 }

@@ -16,9 +16,9 @@ export interface SourceName {
 export interface NameSelector {
   matches(name: string, labels: Readonly<Record<string, string>>): boolean
   /** All names, if the selector has neither globs nor labels; null otherwise. */
-  readonly literal: readonly string[] | null
+  readonly exactNames: readonly string[] | null
   /** The names without wildcards; empty with a label selector. */
-  readonly named: readonly string[]
+  readonly literalNames: readonly string[]
 }
 
 /** An entry of `pullSecretCopies.copies`. */

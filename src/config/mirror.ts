@@ -38,9 +38,9 @@ export function readMirrorImages(
     return [
       {
         reference,
-        named: hasGlob ? [] : tags,
+        literalTags: hasGlob ? [] : tags,
         matches: (tag) => tags.length === 0 || matchers.some((matches) => matches?.(tag) === true),
-        isOpen: !isSingleImage && (hasGlob || semver !== undefined || newest !== undefined),
+        needsTagList: !isSingleImage && (hasGlob || semver !== undefined || newest !== undefined),
         semver: semver ?? null,
         newest: newest ?? null,
       },

@@ -76,18 +76,18 @@ function readSource(text: string, path: readonly PathPart[], report: ReportProbl
 }
 
 function checkNamespaces(
-  { named, literal }: NameSelector,
+  { literalNames, exactNames }: NameSelector,
   { rbac, path }: { readonly rbac: CopiesInput['rbac']; readonly path: readonly PathPart[] },
   report: ReportProblem,
 ): void {
-  const excluded = named.find((name) => excludedNamespaces.has(name))
+  const excluded = literalNames.find((name) => excludedNamespaces.has(name))
   if (excluded !== undefined)
     report(
       'error',
       path,
       `Berth does not copy secrets to namespaces of the control plane; remove ${excluded}`,
     )
-  if (rbac === 'namespaced' && literal === null)
+  if (rbac === 'namespaced' && exactNames === null)
     report(
       'error',
       path,
@@ -120,7 +120,7 @@ function readSelector(
     matches: (name, objectLabels) =>
       nameMatchers.some((matches) => matches(name)) &&
       (labels === null || matchesSelector(labels, objectLabels)),
-    literal: labels === null && literals.length === names.length ? names : null,
-    named: labels === null ? literals : [],
+    exactNames: labels === null && literals.length === names.length ? names : null,
+    literalNames: labels === null ? literals : [],
   }
 }

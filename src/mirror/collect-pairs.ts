@@ -137,10 +137,12 @@ async function imagesOfEntry(
   image: MirrorImage,
   signal: AbortSignal,
 ): Promise<readonly ImageToCopy[] | string> {
-  const { reference, named, isOpen } = image
+  const { reference, literalTags, needsTagList } = image
   const namespace = 'default'
-  if (!isOpen && named.length === 0) return [{ reference: withDefaultTag(reference), namespace }]
-  if (!isOpen) return named.map((tag) => ({ reference: { ...reference, tag }, namespace }))
+  if (!needsTagList && literalTags.length === 0)
+    return [{ reference: withDefaultTag(reference), namespace }]
+  if (!needsTagList)
+    return literalTags.map((tag) => ({ reference: { ...reference, tag }, namespace }))
   try {
     const repository = await registries.open(reference.domain, reference.path, 'pull')
     const tags = await listTags(repository, signal)

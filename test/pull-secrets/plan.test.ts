@@ -217,7 +217,7 @@ describe('a namespace', () => {
         namespace: 'kube-system',
         copies: settings().map((copy) => ({
           ...copy,
-          namespaces: { matches: () => true, literal: null, named: [] },
+          namespaces: { matches: () => true, exactNames: null, literalNames: [] },
         })),
       },
     ],

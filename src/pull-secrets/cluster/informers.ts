@@ -60,7 +60,7 @@ const allNamespaces: Scope = '*'
 /** Returns the namespaces that are followed one by one; null when all are followed together. */
 export function scopesOf({ copies, rbac }: Config['pullSecretCopies']): readonly string[] | null {
   if (rbac === 'cluster') return null
-  return [...new Set(copies.flatMap(({ namespaces }) => namespaces.literal ?? []))]
+  return [...new Set(copies.flatMap(({ namespaces }) => namespaces.exactNames ?? []))]
 }
 
 /** Starts the informers, which run until the signal aborts. */

@@ -135,7 +135,7 @@ function missingLines(
   { namespaces }: ClusterCache,
 ): readonly SyncLine[] {
   return copies
-    .flatMap((copy) => copy.namespaces.named)
+    .flatMap((copy) => copy.namespaces.literalNames)
     .filter((name) => !namespaces.has(name))
     .map((name) => lineOf(name, 'missing', `namespace ${name}`, 'the namespace does not exist'))
 }

@@ -78,7 +78,7 @@ function targetRules(
   copies: readonly CopySettings[],
 ): PolicyRule[] {
   const names = sortedUnique(copies.map(({ name }) => name))
-  const accounts = copies.map(({ serviceAccounts }) => serviceAccounts.literal)
+  const accounts = copies.map(({ serviceAccounts }) => serviceAccounts.exactNames)
   const literal = accounts.every((each) => each !== null)
     ? sortedUnique(accounts.flat())
     : undefined

@@ -21,7 +21,7 @@ export function webhookRbac(input: WebhookRbacInput): readonly object[] {
     copies.flatMap(({ from }) => from),
     (source) => source.namespace,
   )
-  const selected = copies.map(({ namespaces }) => namespaces.literal)
+  const selected = copies.map(({ namespaces }) => namespaces.exactNames)
   const literal = selected.every((each) => each !== null) ? sortedUnique(selected.flat()) : null
   const targetRoles =
     scopes === null
