@@ -21,7 +21,7 @@ export interface AppOptions extends ResponderDependencies {
   /** Null: callers need no client certificate. */
   readonly clients?: ClientAuthentication | null
   readonly limit?: ConcurrencyLimit
-  /** True while the process drains: callers are told to close their connections. */
+  /** True while the process drains: responses ask callers to close their connections. */
   readonly isDraining?: () => boolean
 }
 

@@ -6,7 +6,7 @@ import { HttpError } from './error-response.ts'
 
 export interface RequestGuardOptions {
   readonly limit: ConcurrencyLimit
-  /** True while the process drains: callers are told to close the connection and open another one. */
+  /** True while the process drains: responses ask callers to close the connection and open another one. */
   readonly isDraining: () => boolean
   readonly isAllowedClient: (request: IncomingMessage) => boolean
   /** The paths that take reviews, by POST only. */

@@ -9,7 +9,7 @@ describe('certificates', async () => {
   const { ca, leaf } = await makeCertificates({ names: [...names], days: 30, now })
   const [authority, serving] = [new X509Certificate(ca.cert), new X509Certificate(leaf.cert)]
 
-  it('are a CA and a leaf with a key of its own', () => {
+  it('are a CA and a leaf that has another key', () => {
     expect([authority.ca, serving.ca]).toEqual([true, false])
     expect(serving.verify(authority.publicKey)).toBe(true)
     expect(ca.key).not.toBe(leaf.key)
