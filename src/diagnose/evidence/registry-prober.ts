@@ -68,10 +68,8 @@ interface ProbeIdentity {
  * at an address of this machine.
  */
 export function createProber(dependencies: ProberDependencies): Prober {
-  const { config, network = systemNetwork, now, answerMs = defaultAnswerMs } = dependencies
   const limit = pLimit(maxParallel)
   const registries = new Map<string, Promise<ProbedRegistry | null>>()
-  const opened: RegistryProbe[] = []
   const answers = new Map<string, Promise<unknown>>()
 
   const askOnce = <T>(question: readonly unknown[], ask: () => Promise<T>): Promise<T> => {
@@ -81,25 +79,8 @@ export function createProber(dependencies: ProberDependencies): Prober {
     return answer
   }
 
-  const open = async (host: string): Promise<ProbedRegistry | null> => {
-    const listed = config?.registries.get(host)
-    if (listed?.probe === false) return null
-    const settings = listed ?? settingsFor(host, 'https:')
-    if (settings === null) return null
-    const allowed = listed === undefined ? refuseLocalAddresses(network) : network
-    const probeOptions = { network: allowed, now, answerMs }
-    const endpoint = await probeEndpoint(settings.endpoint, probeOptions)
-    const plainHttp =
-      listed === undefined && endpoint.fault === 'not-tls' ? settingsFor(host, 'http:') : null
-    const probe = createRegistryProbe(plainHttp ?? settings, probeOptions)
-    opened.push(probe)
-    return plainHttp === null
-      ? { settings, endpoint, probe }
-      : { settings: plainHttp, endpoint: { ...endpoint, fault: null }, probe }
-  }
-
   const registryFor = (host: string) => {
-    const registry = registries.get(host) ?? limit(() => open(host))
+    const registry = registries.get(host) ?? limit(() => openRegistry(host, dependencies))
     registries.set(host, registry)
     return registry
   }
@@ -121,18 +102,16 @@ export function createProber(dependencies: ProberDependencies): Prober {
       }
       if (endpoint.fault !== null) return report
       const name = reference.digest ?? reference.tag ?? defaultTag
-      const identities: ProbeIdentity[] = [
-        { by: 'anonymous', source: 'anonymous', secret: null, credential: null },
-        ...credentials.map((credential): ProbeIdentity => {
-          const { by, source, secret } = credential
-          return { by, source, secret, credential }
-        }),
+      const identities = [
+        anonymous,
+        ...credentials.map(identityFor),
         ...(await identitiesOfBerth(dependencies.keychainFor(settings), host, path)),
       ]
       const attempts = await Promise.all(
-        identities.map(async ({ by, source, secret, credential }): Promise<ProbeAttempt> => {
+        identities.map(async (identity): Promise<ProbeAttempt> => {
+          const { by, source, secret, credential } = identity
           if (credential === null && by !== 'anonymous') return notAttempted(source)
-          const question = ['manifest', host, path, name, identityOf(credential)]
+          const question = ['manifest', host, path, name, keyOf(credential)]
           const result = await askOnce(question, () => probe.manifest(path, name, credential))
           return { by, source, secret, ...result }
         }),
@@ -140,15 +119,54 @@ export function createProber(dependencies: ProberDependencies): Prober {
       const isFound = attempts.some(({ outcome }) => outcome === 'found')
       const letIn = attempts.findIndex(({ outcome }) => outcome === (isFound ? 'found' : 'absent'))
       const credential = identities[letIn]?.credential ?? null
-      const question = ['content', host, path, name, subjects, identityOf(credential)]
+      const question = ['content', host, path, name, subjects, keyOf(credential)]
       const request = { subjects, path, name, credential, isLetIn: letIn !== -1, isFound }
       const content = await askOnce(question, () => probeContent(probe, request))
       return { ...report, attempts, ...content }
     },
     async close() {
-      await Promise.all(opened.map((probe) => probe.close()))
+      const closeOne = async (opening: Promise<ProbedRegistry | null>) => {
+        const registry = await opening
+        await registry?.probe.close()
+      }
+      await Promise.all(Array.from(registries.values(), closeOne))
     },
   }
+}
+
+/** Probes the endpoint of a host. A host that the config does not list is tried over plain HTTP if it does not speak TLS. */
+async function openRegistry(
+  host: string,
+  { config, network = systemNetwork, now, answerMs = defaultAnswerMs }: ProberDependencies,
+): Promise<ProbedRegistry | null> {
+  const listed = config?.registries.get(host)
+  if (listed?.probe === false) return null
+  const settings = listed ?? settingsFor(host, 'https:')
+  if (settings === null) return null
+  const allowed = listed === undefined ? refuseLocalAddresses(network) : network
+  const options = { network: allowed, now, answerMs }
+  const endpoint = await probeEndpoint(settings.endpoint, options)
+  const plainHttp =
+    listed === undefined && endpoint.fault === 'not-tls' ? settingsFor(host, 'http:') : null
+  return plainHttp === null
+    ? { settings, endpoint, probe: createRegistryProbe(settings, options) }
+    : {
+        settings: plainHttp,
+        endpoint: { ...endpoint, fault: null },
+        probe: createRegistryProbe(plainHttp, options),
+      }
+}
+
+const anonymous: ProbeIdentity = {
+  by: 'anonymous',
+  source: 'anonymous',
+  secret: null,
+  credential: null,
+}
+
+function identityFor(credential: ProbeCredential): ProbeIdentity {
+  const { by, source, secret } = credential
+  return { by, source, secret, credential }
 }
 
 /** Berth's own credentials can see what the pod's cannot, which tells a private image from a missing one. */
@@ -213,6 +231,6 @@ function refuseLocalAddresses(network: Network): Network {
   }
 }
 
-function identityOf(credential: Credential | null): string {
+function keyOf(credential: Credential | null): string {
   return credentialIdentity(credential === null ? [] : [credential])
 }
