@@ -54,6 +54,7 @@ const owners: Readonly<Record<string, RegExp>> = {
   '@aws-sdk/client-sts': /^aws\/sdk\.ts$/,
   selfsigned: /^webhook\/certificate\/self-signed\.ts$/,
   zod: /^config\/schema(?:\/[a-z-]+)?\.ts$/,
+  commander: /^cli\//,
   'cli-progress': /^cli\/output\/mirror-progress\.ts$/,
   'prom-client': /^telemetry\//,
   pino: /^telemetry\//,

@@ -91,7 +91,7 @@ pin: { tags: ['*'] }
     ])
 
     expect(code).toBe(1)
-    expect(stdout).toContain('tags that are there: almalinux-9')
+    expect(stdout).toContain('existing tags: almalinux-9')
   })
 
   test('mirror copies the image, and a pod runs it from the mirror', async () => {

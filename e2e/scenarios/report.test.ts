@@ -94,18 +94,18 @@ describe('berth report', () => {
     const { stdout } = await berth('report', '-A', '-o', 'json')
     const { images } = JSON.parse(stdout) as ClusterReport
     const of = (namespace: string) => images.find((image) => image['namespace'] === namespace)
-    expect(of('report-out')).toMatchObject({ becomes: null, why: 'the namespace is left out' })
+    expect(of('report-out')).toMatchObject({ becomes: null, why: 'the namespace is excluded' })
     expect(of('report-shadow')).toMatchObject({
       becomes: null,
-      why: expect.stringContaining('in shadow mode: '),
+      why: expect.stringContaining('in observe mode: '),
     })
   })
 
   test('prints a table', async () => {
     const { stdout } = await berth('report', '-n', 'report')
-    expect(stdout).toMatch(/^NAMESPACE +IMAGE +PODS +RUNS FROM +WITHOUT INTERNET +A NEW POD GETS$/m)
-    expect(stdout).toMatch(/^report +hub-only:1 +1 +upstream +breaks /m)
-    expect(stdout).toContain('1 run from a mirror, 2 would come without the internet, 1 would not')
+    expect(stdout).toMatch(/^NAMESPACE +IMAGE +PODS +RUNS FROM +OFFLINE +NEW POD GETS$/m)
+    expect(stdout).toMatch(/^report +hub-only:1 +1 +upstream +fails /m)
+    expect(stdout).toContain('1 run from a mirror, 2 could be pulled offline, 1 could not')
   })
 
   test('exits with 3 if a mirror does not answer', async () => {
@@ -174,7 +174,7 @@ describe('berth dev --register', () => {
 
   test('requires --yes without a terminal', async () => {
     const { stderr, code } = await runBerth(['dev', '--register'])
-    expect(stderr).toContain('Nobody can be asked here; say --yes')
+    expect(stderr).toContain('Cannot ask without a terminal; use --yes')
     expect(code).toBe(2)
   })
 })

@@ -1,14 +1,16 @@
 import { createInterface } from 'node:readline/promises'
 import { BerthError } from '../errors.ts'
+import { escapeTerminal } from '../text/escape-terminal.ts'
 import type { Io } from './io.ts'
 
-/** Asks the person, on a terminal; throws `usage` where nobody can be asked. */
+/** Asks a question on the terminal; returns true for `y` or `yes`. Throws `usage` if standard input is not a terminal. */
 export async function confirm(question: string, { stdin, stderr }: Io): Promise<boolean> {
   if ((stdin as { isTTY?: boolean }).isTTY !== true)
-    throw new BerthError('usage', `${question} Nobody can be asked here; say --yes`)
+    throw new BerthError('usage', `${question} Cannot ask without a terminal; use --yes`)
   const reader = createInterface({ input: stdin, output: stderr })
   try {
-    return /^y(es)?$/i.test((await reader.question(`${question} [y/N] `)).trim())
+    const answer = await reader.question(`${escapeTerminal(question)} [y/N] `)
+    return /^y(es)?$/i.test(answer.trim())
   } finally {
     reader.close()
   }

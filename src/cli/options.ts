@@ -1,149 +1,147 @@
-import { existsSync } from 'node:fs'
-import { type ParseArgsOptionsConfig, parseArgs } from 'node:util'
-import { BerthError } from '../errors.ts'
-import type { ConnectOptions } from '../kube/connect.ts'
-import type { ImageSources } from '../manifests/image-uses.ts'
-import { type Io, print } from './io.ts'
+/** Options that several verbs share, and parsers of option values. Imports nothing but commander, so that help is fast. */
+import { type Command, InvalidArgumentError, Option } from 'commander'
+import { defaultSecretsDirectory } from '../engine/secrets-directory.ts'
 
-export interface Parsed {
-  readonly values: Readonly<Record<string, string | boolean | readonly string[] | undefined>>
-  readonly positionals: readonly string[]
+export interface ConnectionOptions {
+  readonly kubeconfig?: string
+  readonly context?: string
 }
 
-/** Parses the arguments of a verb that takes options alone. Throws `usage` with the verb's own help line. */
-export function readOptions(
-  args: readonly string[],
-  options: ParseArgsOptionsConfig,
-  usage: string,
-): Parsed['values'] {
-  const { values, positionals } = readArguments(args, options, usage)
-  if (positionals.length === 0) return values
-  throw new BerthError(
-    'usage',
-    `${positionals[0]} is not expected here; files are given by options\nusage: ${usage}`,
+export interface ImageSourceOptions extends ConnectionOptions {
+  readonly filename: readonly string[]
+  readonly recursive?: boolean
+  readonly fromCluster?: boolean
+  readonly allNamespaces?: boolean
+  readonly namespace?: string
+}
+
+export function addOptions(command: Command, ...options: readonly Option[]): Command {
+  for (const option of options) command.addOption(option)
+  return command
+}
+
+/** Puts options under a heading of their own in `--help`. */
+export function inGroup(heading: string, ...options: readonly Option[]): Option[] {
+  return options.map((option) => option.helpGroup(heading))
+}
+
+export function configOption(): Option {
+  return new Option('--config <file>', 'config file').default(
+    undefined,
+    'berth.yaml, then /etc/berth/berth.yaml',
   )
 }
 
-/** Parses a verb's arguments. Throws `usage` with the verb's own help line. */
-export function readArguments(
-  args: readonly string[],
-  options: ParseArgsOptionsConfig,
-  usage: string,
-): Parsed {
-  try {
-    const { values, positionals } = parseArgs({
-      args: [...args],
-      options,
-      allowPositionals: true,
-      strict: true,
-    })
-    return { values: values as Parsed['values'], positionals }
-  } catch (error) {
-    const [message = ''] = String(error instanceof Error ? error.message : error).split(
-      '. To specify',
-    )
-    throw new BerthError(
-      'usage',
-      `${message.charAt(0).toLowerCase()}${message.slice(1)}\nusage: ${usage}`,
-      { cause: error },
-    )
-  }
+/** `--output`; the first format is the default. */
+export function outputOption(formats: readonly [string, ...string[]]): Option {
+  return new Option('-o, --output <format>', 'output format').choices(formats).default(formats[0])
 }
 
-export function text(values: Parsed['values'], name: string): string | undefined {
-  const value = values[name]
-  return typeof value === 'string' ? value : undefined
+export function secretsDirOption(): Option {
+  return new Option(
+    '--secrets-dir <dir>',
+    'directory of mounted pull secrets, one subdirectory for each `credentials.secret` of the config',
+  ).default(defaultSecretsDirectory)
 }
 
-/** The values of an option that may be given more than once, in order. */
-export function texts(values: Parsed['values'], name: string): readonly string[] {
-  const value = values[name]
-  return Array.isArray(value) ? (value as readonly string[]) : []
+export function namespaceOption(description: string): Option {
+  return new Option('-n, --namespace <name>', description)
 }
 
-/** A port from an option; throws `usage`. 0 lets the system choose. */
-export function port(values: Parsed['values'], name: string, fallback: number): number {
-  const value = text(values, name)
-  if (value === undefined) return fallback
-  const number = Number(value)
-  if (!/^[0-9]+$/.test(value) || number > 65_535)
-    throw new BerthError('usage', `--${name} ${value} is not a port; give a number from 0 to 65535`)
-  return number
+export function allNamespacesOption(): Option {
+  return new Option('-A, --all-namespaces', 'all namespaces')
 }
 
-/** A whole number from 0 up; throws `usage`. */
-export function count(values: Parsed['values'], name: string, fallback: number): number {
-  const value = text(values, name)
-  if (value === undefined) return fallback
-  if (/^[0-9]{1,6}$/.test(value)) return Number(value)
-  throw new BerthError('usage', `--${name} ${value} is not a number; give one from 0 up`)
+export function connectionOptions(): Option[] {
+  return [
+    new Option('--kubeconfig <file>', 'kubeconfig file').default(
+      undefined,
+      "$KUBECONFIG, ~/.kube/config, then the pod's service account",
+    ),
+    new Option('--context <name>', 'context of the kubeconfig').default(
+      undefined,
+      'its current context',
+    ),
+  ]
 }
 
-/** One of a closed list; throws `usage`. */
-export function oneOf<Choice extends string>(
-  values: Parsed['values'],
-  name: string,
-  choices: readonly [Choice, ...Choice[]],
-): Choice {
-  const value = text(values, name)
-  if (value === undefined) return choices[0]
-  const choice = choices.find((each) => each === value)
-  if (choice === undefined)
-    throw new BerthError(
-      'usage',
-      `--${name} ${value} is not known; choose one of ${choices.join(', ')}`,
-    )
-  return choice
-}
-
-const defaultConfigFiles = ['berth.yaml', '/etc/berth/berth.yaml'] as const
-
-/** The first of the default config files that exists, for commands that can do without one. */
-export function defaultConfigFile(): string | undefined {
-  return defaultConfigFiles.find((each) => existsSync(each))
-}
-
-/** The config file that was given, or the first default one that exists. Throws `config-unreadable`. */
-export function configFile(values: Parsed['values']): string {
-  const file = text(values, 'config') ?? defaultConfigFile()
-  if (file !== undefined) return file
-  throw new BerthError(
-    'config-unreadable',
-    `no config file: neither ${defaultConfigFiles.join(' nor ')} exists; give one with --config FILE`,
+export function filenameOption(): Option {
+  return new Option(
+    '-f, --filename <path>',
+    'manifest file, directory, or - for standard input; repeatable',
   )
+    .argParser(collect)
+    .default([])
 }
 
-/** The options that `imageSources` reads. */
-export const imageSourceOptions = {
-  filename: { type: 'string', short: 'f', multiple: true },
-  recursive: { type: 'boolean', short: 'R' },
-  'from-cluster': { type: 'boolean' },
-  'all-namespaces': { type: 'boolean', short: 'A' },
-  namespace: { type: 'string', short: 'n' },
-  kubeconfig: { type: 'string' },
-  context: { type: 'string' },
-} as const
-
-/** The cluster that the options name. */
-export function connection(values: Parsed['values'], { env }: Io): ConnectOptions {
-  return { kubeconfig: text(values, 'kubeconfig'), context: text(values, 'context'), env }
+export function recursiveOption(): Option {
+  return new Option('-R, --recursive', 'also read the subdirectories of directories given with -f')
 }
 
-/** The manifests and pods whose images the command is about. */
-export function imageSources(values: Parsed['values'], io: Io): ImageSources {
-  return {
-    files: texts(values, 'filename'),
-    recursive: values['recursive'] === true,
-    stdin: io.stdin,
-    namespace: text(values, 'namespace'),
-    cluster:
-      values['from-cluster'] === true
-        ? {
-            ...connection(values, io),
-            allNamespaces: values['all-namespaces'] === true,
-            signal: io.signal,
-          }
-        : null,
-    onProblem: (message) => print(io.stderr, `berth: ${message}`),
+/** Options that name images by manifests or by the pods of a cluster. */
+export function imageSourceOptions(): Option[] {
+  return [
+    filenameOption(),
+    recursiveOption(),
+    new Option('--from-cluster', 'images of the pods in a cluster'),
+    namespaceOption('namespace of the pods, and of manifests that name none').default(
+      undefined,
+      "the context's namespace for pods, default for manifests",
+    ),
+    allNamespacesOption(),
+    ...connectionOptions(),
+  ]
+}
+
+export function portOption(flags: string, description: string, port: number): Option {
+  return new Option(flags, `${description}; 0 chooses a free one`)
+    .argParser(wholeNumber(0, 65_535))
+    .default(port)
+}
+
+export function logLevelOption(): Option {
+  return new Option('--log-level <level>', 'lowest level that is logged')
+    .choices(['info', 'debug', 'warn', 'error'])
+    .default('info')
+}
+
+/** Parses a whole number within a range. */
+export function wholeNumber(minimum: number, maximum: number): (value: string) => number {
+  return (value) => {
+    const number = Number(value)
+    if (/^[0-9]+$/.test(value) && number >= minimum && number <= maximum) return number
+    throw new InvalidArgumentError(`Give a whole number from ${minimum} to ${maximum}.`)
   }
+}
+
+/** Parses `A,B`. */
+export function commaSeparated(value: string): string[] {
+  return value.split(',')
+}
+
+/** Collects the values of an option that may be repeated. */
+function collect(value: string, previous: readonly string[] = []): string[] {
+  return [...previous, value]
+}
+
+/** Parses `NAMESPACE/NAME`. */
+export function namespacedName(value: string): {
+  readonly namespace: string
+  readonly name: string
+} {
+  const [namespace = '', name = '', ...rest] = value.split('/')
+  if (namespace !== '' && name !== '' && rest.length === 0) return { namespace, name }
+  throw new InvalidArgumentError('Write NAMESPACE/NAME.')
+}
+
+/** Meaning of the arguments of `mirror` and `drift`. */
+export const mirrorNames =
+  'image names, SOURCE DESTINATION, SOURCE=DESTINATION pairs, or - to read one per line from standard input'
+
+export function auditLogOption(): Option {
+  return new Option('--audit-log <file>', 'file that gets one JSON line for each image copied')
+}
+
+export function quietOption(description: string): Option {
+  return new Option('-q, --quiet', description)
 }

@@ -1,6 +1,6 @@
 import { realpathSync, renameSync, statSync, writeFileSync } from 'node:fs'
 
-/** Gives a file another content in one step: who reads it sees the old one or the new one. Links and permissions stay. */
+/** Replaces the text of a file atomically: a reader sees the old text or the new one. Keeps symbolic links and permissions. */
 export function replaceFile(name: string, text: string): void {
   const file = statSync(name, { throwIfNoEntry: false }) === undefined ? name : realpathSync(name)
   const mode = statSync(file, { throwIfNoEntry: false })?.mode ?? 0o644

@@ -22,25 +22,25 @@ export interface BatchDecider {
 }
 
 /** Milliseconds for one image: a person waits longer than an API server does. */
-const patienceMs = 10_000
+export const imageTimeoutMs = 10_000
 
 /** Images decided at once: enough to hide the latency of registries, few enough not to look like an attack on one. */
-const parallel = 8
+export const parallelImages = 8
 
 export function createBatchDecider(config: Config, options: BatchDeciderOptions): BatchDecider {
   const { probe, secretsDirectory, onProblem } = options
   if (!probe) return { decide: decideUnasked(config), close: () => Promise.resolve() }
   const engine = createEngine(config, {
     secretsDirectory: secretsDirectory ?? defaultSecretsDirectory,
-    queryTimeoutMs: patienceMs / 2,
+    queryTimeoutMs: imageTimeoutMs / 2,
     onProblem,
   })
-  const limit = pLimit(parallel)
+  const limit = pLimit(parallelImages)
   return {
     // An image's time begins when its turn has come.
     decide: (image, { namespace }) =>
       limit(() =>
-        engine.decide(image, { namespace, signal: () => AbortSignal.timeout(patienceMs) }),
+        engine.decide(image, { namespace, signal: () => AbortSignal.timeout(imageTimeoutMs) }),
       ),
     close: () => engine.close(),
   }

@@ -3,6 +3,8 @@ import { type DestinationStream, type Logger, pino } from 'pino'
 
 export type { Logger } from 'pino'
 
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
+
 /** Members that may have a credential, in any object that is logged. */
 const secretKeys = [
   'password',
@@ -33,7 +35,7 @@ const maxLength = 16 * 1024 * 1024
 
 /** Creates both logs on one destination. A stream with a file descriptor is buffered; pino flushes it when the process exits. */
 export function createLogs(
-  level: string,
+  level: LogLevel,
   stream: DestinationStream & { readonly fd?: number },
 ): Logs {
   const { fd } = stream

@@ -1,57 +1,48 @@
-/** `berth controller`: reads the options and runs the controller. */
-import { loadConfig } from '../../config/load.ts'
-import { formatProblem } from '../../config/problem.ts'
-import { runController } from '../../controller/run-controller.ts'
-import { defaultSecretsDirectory } from '../../engine/secrets-directory.ts'
-import { connect } from '../../kube/connect.ts'
-import { createLogs } from '../../telemetry/log.ts'
-import type { Command } from '../io.ts'
-import { configFile, oneOf, port, readOptions, text } from '../options.ts'
+/** Defines `berth controller`. */
+import { Option } from 'commander'
+import type { ControllerOptions } from '../actions/controller.ts'
+import {
+  addOptions,
+  configOption,
+  connectionOptions,
+  logLevelOption,
+  namespaceOption,
+  portOption,
+  secretsDirOption,
+} from '../options.ts'
+import { addVerb, type DefineVerb } from '../verb.ts'
 
-export const usage =
-  'berth controller [--config FILE] [--kubeconfig FILE] [--context NAME] [-n NAMESPACE] [--lease NAME] [--host ADDRESS] [--metrics-port N] [--secrets-dir DIR] [--log-level LEVEL]'
-
-/** Runs until it is asked to stop; exits with 0. */
-export const controller: Command = async (args, io) => {
-  const values = readOptions(
-    args,
-    {
-      config: { type: 'string' },
-      kubeconfig: { type: 'string' },
-      context: { type: 'string' },
-      namespace: { type: 'string', short: 'n' },
-      lease: { type: 'string' },
-      host: { type: 'string' },
-      'metrics-port': { type: 'string' },
-      'secrets-dir': { type: 'string' },
-      'log-level': { type: 'string' },
-    },
-    usage,
-  )
-  const { log } = createLogs(
-    oneOf(values, 'log-level', ['info', 'debug', 'warn', 'error']),
-    io.stderr,
-  )
-  const file = configFile(values)
-  const config = loadConfig(file)
-  for (const warning of config.warnings) log.warn(formatProblem(file, warning))
-  const cluster = await connect({
-    kubeconfig: text(values, 'kubeconfig'),
-    context: text(values, 'context'),
-    env: io.env,
+export const defineController: DefineVerb = (parent, run) => {
+  const command = addVerb(parent, {
+    name: 'controller',
+    summary: 'Run the controller',
+    details:
+      'Runs the loops that the config asks for, in one replica at a time. Reloads the config when its file changes.',
+    examples: [
+      [
+        'Run outside the cluster, with its metrics on port 9090',
+        'berth controller --context staging --metrics-port 9090',
+      ],
+    ],
   })
-  await runController({
-    cluster,
-    configFile: file,
-    config,
-    namespace: text(values, 'namespace') ?? cluster.namespace,
-    lease: text(values, 'lease') ?? 'berth-controller',
-    host: text(values, 'host') ?? '0.0.0.0',
-    metricsPort: port(values, 'metrics-port', 8080),
-    secretsDirectory: text(values, 'secrets-dir') ?? defaultSecretsDirectory,
-    env: io.env,
-    log,
-    signal: io.signal,
-  })
-  return 0
+  addOptions(
+    command,
+    configOption(),
+    ...connectionOptions(),
+    namespaceOption('namespace of the Lease').default(
+      undefined,
+      "the context's or the pod's namespace",
+    ),
+    new Option('--lease <name>', 'Lease for leader election').default('berth-controller'),
+    new Option('--host <address>', 'address to listen on').default('0.0.0.0'),
+    portOption('--metrics-port <n>', 'port for metrics and health checks', 8080),
+    secretsDirOption(),
+    logLevelOption(),
+  )
+  command.action((options: ControllerOptions) =>
+    run(async (io) => {
+      const { controller } = await import('../actions/controller.ts')
+      return controller(options, io)
+    }),
+  )
 }

@@ -1,90 +1,69 @@
-/** `berth secrets`: what the controller does for pull secrets, once, with a plan first. */
-import { stringify } from 'yaml'
-import { loadConfig } from '../../config/load.ts'
-import { scopesOf } from '../../pull-secrets/cluster/informers.ts'
-import { BerthError } from '../../errors.ts'
-import { connect } from '../../kube/connect.ts'
-import { controllerRbac } from '../../pull-secrets/rbac/controller-rbac.ts'
-import { webhookRbac } from '../../pull-secrets/rbac/webhook-rbac.ts'
-import { configFile, oneOf, type Parsed, readArguments, text } from '../options.ts'
-import { type Command, print } from '../io.ts'
-import { checkSecrets } from './secrets-check.ts'
-import { planSecrets, syncSecrets } from './secrets-sync.ts'
+/** Defines `berth secrets`. */
+import { Argument, Option } from 'commander'
+import type { SourceName } from '../../config/copy-settings.ts'
+import type { SecretsAction, SecretsOptions } from '../actions/secrets.ts'
+import {
+  addOptions,
+  configOption,
+  connectionOptions,
+  namespacedName,
+  namespaceOption,
+  outputOption,
+} from '../options.ts'
+import { addVerb, type DefineVerb } from '../verb.ts'
 
-export const usage =
-  'berth secrets check|plan|sync|rbac [--config FILE] [--source NAMESPACE/NAME]… [-n NAMESPACE] [--service-account NAME] [--kubeconfig FILE] [--context NAME] [-o table|json|yaml]'
+const actions: readonly SecretsAction[] = ['check', 'plan', 'sync', 'rbac']
 
-/** As every manifest of deploy/ names it. */
-const webhookAccount = 'berth-webhook'
-
-/** Exits with 0, with 1 when something is lacking, planned or could not be done, and with 3 when the cluster cannot be asked. */
-export const secrets: Command = async (args, io) => {
-  const { values, positionals } = readArguments(
-    args,
-    {
-      config: { type: 'string' },
-      source: { type: 'string', multiple: true },
-      namespace: { type: 'string', short: 'n' },
-      'service-account': { type: 'string' },
-      kubeconfig: { type: 'string' },
-      context: { type: 'string' },
-      output: { type: 'string', short: 'o' },
-    },
-    usage,
-  )
-  const output = oneOf(values, 'output', ['table', 'json', 'yaml'])
-  const [verb, ...rest] = positionals
-  const verbs = ['check', 'plan', 'sync', 'rbac'] as const
-  const known = verbs.find((each) => each === verb)
-  if (known === undefined || rest.length > 0)
-    throw new BerthError('usage', `say one of ${verbs.join(', ')}\nusage: ${usage}`)
-  const sources = sourcesOf(values)
-  // What is asked about sources that are given needs no config.
-  const settings =
-    known === 'check' && sources.length > 0
-      ? { copies: [], stuckPods: 'report' as const, rbac: 'cluster' as const }
-      : loadConfig(configFile(values)).pullSecretCopies
-  if (settings.copies.length === 0 && sources.length === 0)
-    throw new BerthError(
-      'usage',
-      'the config copies no pull secrets; write `pullSecretCopies`, or give --source NAMESPACE/NAME to check',
-    )
-  const namespace = text(values, 'namespace') ?? null
-  if (known === 'rbac') {
-    const given = {
-      ...settings,
-      namespace: namespace ?? 'berth-system',
-      scopes: scopesOf(settings),
-    }
-    const account = text(values, 'service-account') ?? 'berth-controller'
-    const manifests = [
-      ...controllerRbac({ ...given, account }),
-      ...webhookRbac({ ...given, account: webhookAccount }),
-    ]
-    const documents = manifests.map((manifest) => stringify(manifest)).join('---\n')
-    print(io.stdout, output === 'json' ? JSON.stringify(manifests, null, 2) : documents)
-    return 0
-  }
-  const cluster = await connect({
-    kubeconfig: text(values, 'kubeconfig'),
-    context: text(values, 'context'),
-    env: io.env,
+export const defineSecrets: DefineVerb = (parent, run) => {
+  const command = addVerb(parent, {
+    name: 'secrets',
+    summary: 'Copy pull secrets to namespaces and link them to service accounts',
+    details: `Does once what the controller does for \`pullSecretCopies\` of the config:
+check  list service accounts that lack a pull secret which their pods need
+plan   show what sync would write
+sync   copy the secrets and link them
+rbac   print the roles and bindings that the controller needs
+Exits with 1 if anything is missing, planned or failed.`,
+    examples: [
+      ['Show what would be written', 'berth secrets plan'],
+      [
+        'Find pods that lack a secret, without a config',
+        'berth secrets check --source infra/hub-creds',
+      ],
+      [
+        'Grant the controller its rights',
+        'berth secrets rbac -n berth-system | kubectl apply -f -',
+      ],
+    ],
   })
-  const task = { api: cluster.api, settings, namespace, output, io }
-  try {
-    if (known === 'check') return await checkSecrets({ ...task, sources })
-    return await (known === 'plan' ? planSecrets(task) : syncSecrets(task))
-  } finally {
-    await cluster.close()
-  }
+  command.addArgument(new Argument('<action>', 'what to do').choices(actions))
+  addOptions(
+    command,
+    configOption(),
+    namespaceOption('only this namespace; for rbac, the namespace that Berth runs in').default(
+      undefined,
+      'all; for rbac, berth-system',
+    ),
+    ...connectionOptions(),
+    outputOption(['table', 'json', 'yaml']),
+    new Option(
+      '--source <namespace/name>',
+      'for check: one more pull secret to look in; repeatable',
+    )
+      .argParser(collectNames)
+      .default([]),
+    new Option('--service-account <name>', 'for rbac: service account of the controller').default(
+      'berth-controller',
+    ),
+  )
+  command.action((action: SecretsAction, options: SecretsOptions) =>
+    run(async (io) => {
+      const { secrets } = await import('../actions/secrets.ts')
+      return secrets(action, options, io)
+    }),
+  )
 }
 
-function sourcesOf(values: Parsed['values']): { namespace: string; name: string }[] {
-  const given = (values['source'] ?? []) as unknown as readonly string[]
-  return given.map((each) => {
-    const [namespace = '', name = '', more] = each.split('/')
-    if (namespace === '' || name === '' || more !== undefined)
-      throw new BerthError('usage', `--source ${each} is no source; write NAMESPACE/NAME`)
-    return { namespace, name }
-  })
+function collectNames(value: string, previous: readonly SourceName[]): SourceName[] {
+  return [...previous, namespacedName(value)]
 }

@@ -1,9 +1,9 @@
-/** A registry of a few lines, so that `berth dev` has a mirror to find images on: manifests by tag and digest, nothing else. */
+/** A minimal registry, so that `berth dev` has a mirror that serves images. It serves manifests only. */
 import { createHash } from 'node:crypto'
 import { createServer, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
-export interface StandIn {
+export interface StandInRegistry {
   readonly url: string
   close(): void
 }
@@ -11,14 +11,14 @@ export interface StandIn {
 const mediaType = 'application/vnd.oci.image.index.v1+json'
 
 /** Serves an empty index for each repository, under any tag, on a free port of the loopback interface. */
-export async function startStandIn(repositories: readonly string[]): Promise<StandIn> {
-  const server = createServer(answer(repositories))
+export async function startStandIn(repositories: readonly string[]): Promise<StandInRegistry> {
+  const server = createServer(createListener(repositories))
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as AddressInfo
   return { url: `http://127.0.0.1:${port}`, close: () => server.close() }
 }
 
-function answer(repositories: readonly string[]): RequestListener {
+function createListener(repositories: readonly string[]): RequestListener {
   return ({ url = '', method }, response) => {
     const [, repository = ''] = /^\/v2\/(.+)\/manifests\/[^/]+$/.exec(url) ?? []
     if (!repositories.includes(repository)) {
@@ -28,7 +28,7 @@ function answer(repositories: readonly string[]): RequestListener {
         .end(method === 'HEAD' ? '' : body)
       return
     }
-    // The annotation tells the repositories' digests apart.
+    // The annotation gives each repository another digest.
     const index = { schemaVersion: 2, mediaType, manifests: [], annotations: { repository } }
     const body = Buffer.from(JSON.stringify(index))
     response.writeHead(200, {

@@ -1,10 +1,11 @@
-/** What `berth check` found, for people, for programs, and for the places where code is reviewed. */
-import { createRequire } from 'node:module'
+/** Prints what `berth check` found: for people, as JSON, and for code review on GitHub and elsewhere. */
 import type { Config } from '../../config/config.ts'
 import { type ConfigProblem, formatProblem, problemText } from '../../config/problem.ts'
 import type { TestResult } from '../../config/config-tests.ts'
-import { painter } from './explanation-table.ts'
+import { escapeTerminal } from '../../text/escape-terminal.ts'
 import { type Io, print } from '../io.ts'
+import { packageVersion } from '../package-version.ts'
+import { createPainter } from './colour.ts'
 
 export interface CheckReport {
   readonly file: string
@@ -12,19 +13,19 @@ export interface CheckReport {
   readonly config: Config | null
   readonly problems: readonly ConfigProblem[]
   readonly tests: readonly TestResult[]
-  /** Whether each test is to be shown, and there have to be some. */
-  readonly isTested: boolean
+  /** Whether each test is printed, and a config without tests is an error. */
+  readonly requiresTests: boolean
 }
 
-/** The summary on standard output, everything that is wrong on standard error. */
-export function tableReport(report: CheckReport, io: Io): void {
-  const { file, config, problems, tests, isTested } = report
-  const warn = painter({ stdout: io.stderr, env: io.env })
-  const paint = painter(io)
+/** Prints the summary to standard output, and every problem to standard error. */
+export function printTableReport(report: CheckReport, io: Io): void {
+  const { file, config, problems, tests, requiresTests } = report
+  const warn = createPainter(io.stderr, io.env)
+  const paint = createPainter(io.stdout, io.env)
   if (config === null) print(io.stderr, `berth: config-invalid: ${file} has errors`)
   for (const problem of problems) {
     const colour = problem.severity === 'error' ? 'red' : 'yellow'
-    const text = formatProblem(file, problem)
+    const text = escapeTerminal(formatProblem(file, problem))
     print(
       io.stderr,
       text.replace(`: ${problem.severity}: `, (word) => warn(colour, word)),
@@ -34,13 +35,13 @@ export function tableReport(report: CheckReport, io: Io): void {
     if (failure !== null)
       print(
         io.stderr,
-        `${placeOf(file, test)}: ${warn('red', 'test')} of ${test.image}: ${failure}`,
+        `${placeOf(file, test)}: ${warn('red', 'test')} of ${escapeTerminal(`${test.image}: ${failure}`)}`,
       )
   if (config === null) return
-  for (const { test, failure } of isTested ? tests : [])
+  for (const { test, failure } of requiresTests ? tests : [])
     print(
       io.stdout,
-      `${failure === null ? paint('green', 'ok    ') : paint('red', 'FAILED')}  ${test.image} → ${test.expect}`,
+      `${failure === null ? paint('green', 'ok    ') : paint('red', 'FAILED')}  ${escapeTerminal(`${test.image} → ${test.expect}`)}`,
     )
   const registries = config.registries.size
   print(
@@ -49,7 +50,7 @@ export function tableReport(report: CheckReport, io: Io): void {
   )
 }
 
-/** The contract of `-o json`: the summary of a valid config, or the problems of one that is not. */
+/** Returns the summary of a valid config, or the problems of an invalid one. The names are a contract. */
 export function jsonReport({ file, config, problems, tests }: CheckReport): string {
   const [errors, warnings] = (['error', 'warning'] as const).map((severity) =>
     problems.filter((problem) => problem.severity === severity),
@@ -70,7 +71,7 @@ export function jsonReport({ file, config, problems, tests }: CheckReport): stri
   return JSON.stringify(value, null, 2)
 }
 
-/** Workflow commands of GitHub Actions: each becomes an annotation beside its line. */
+/** Returns workflow commands of GitHub Actions, which become annotations at their lines. */
 export function githubReport(report: CheckReport): string[] {
   return findingsOf(report).map(({ level, rule, line, column, message }) => {
     const place = [
@@ -81,11 +82,8 @@ export function githubReport(report: CheckReport): string[] {
   })
 }
 
-/** SARIF 2.1.0, as code scanning reads it. */
+/** Returns SARIF 2.1.0 for code scanning. */
 export function sarifReport(report: CheckReport): string {
-  const { version } = createRequire(import.meta.url)('../../../package.json') as {
-    readonly version: string
-  }
   const results = findingsOf(report).map(({ level, rule, line, column, message }) => ({
     ruleId: rule,
     level,
@@ -93,7 +91,7 @@ export function sarifReport(report: CheckReport): string {
     locations: [
       {
         physicalLocation: {
-          // A relative reference is resolved against the root of the repository.
+          // Code scanning resolves a relative reference against the root of the repository.
           artifactLocation: { uri: encodeURI(report.file.replace(/^\.\//, '')) },
           ...(line === null ? {} : { region: { startLine: line, startColumn: column ?? 1 } }),
         },
@@ -108,7 +106,7 @@ export function sarifReport(report: CheckReport): string {
     {
       $schema: 'https://json.schemastore.org/sarif-2.1.0.json',
       version: '2.1.0',
-      runs: [{ tool: { driver: { name: 'berth', version, rules } }, results }],
+      runs: [{ tool: { driver: { name: 'berth', version: packageVersion(), rules } }, results }],
     },
     null,
     2,
@@ -117,7 +115,7 @@ export function sarifReport(report: CheckReport): string {
 
 const descriptions = {
   'config-error': 'The config cannot be used',
-  'config-warning': 'The config can be used, and does perhaps not what is meant',
+  'config-warning': 'The config can be used, but may not do what is meant',
   'config-test': 'A test of the config fails',
 } as const
 
@@ -129,7 +127,7 @@ interface SarifFinding {
   readonly message: string
 }
 
-function findingsOf({ problems, tests, isTested }: CheckReport): SarifFinding[] {
+function findingsOf({ problems, tests, requiresTests }: CheckReport): SarifFinding[] {
   const wrong = problems.map((problem): SarifFinding => ({
     level: problem.severity,
     rule: `config-${problem.severity}`,
@@ -151,8 +149,8 @@ function findingsOf({ problems, tests, isTested }: CheckReport): SarifFinding[] 
           },
         ]
   })
-  const isUntested =
-    isTested && tests.length === 0 && !problems.some(({ severity }) => severity === 'error')
+  const lacksTests =
+    requiresTests && tests.length === 0 && !problems.some(({ severity }) => severity === 'error')
   const none: SarifFinding = {
     level: 'error',
     rule: 'config-test',
@@ -160,7 +158,7 @@ function findingsOf({ problems, tests, isTested }: CheckReport): SarifFinding[] 
     column: null,
     message: 'the config has no tests',
   }
-  return [...wrong, ...failed, ...(isUntested ? [none] : [])]
+  return [...wrong, ...failed, ...(lacksTests ? [none] : [])]
 }
 
 function placeOf(file: string, { line, column }: TestResult['test']): string {
@@ -176,7 +174,7 @@ function count(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? '' : 's'}`
 }
 
-/** How a workflow command writes what would end it (actions/toolkit, core/command.ts). */
+/** Escapes characters that would end a workflow command (actions/toolkit, core/command.ts). */
 function data(text: string): string {
   return text.replaceAll('%', '%25').replaceAll('\r', '%0D').replaceAll('\n', '%0A')
 }

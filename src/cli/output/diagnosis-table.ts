@@ -1,73 +1,85 @@
-/** `diagnose` for people: what the message says, how sure that is, and what to do. */
-import type { styleText } from 'node:util'
+/** Prints `berth diagnose` for people: cause, certainty, and what to do. */
 import type { Classification } from '../../diagnose/rules/classify.ts'
 import type { PullFinding } from '../../diagnose/findings.ts'
-import { painter } from './explanation-table.ts'
+import { escapeTerminal } from '../../text/escape-terminal.ts'
 import type { Io } from '../io.ts'
+import { createPainter, type Painter, type Style } from './colour.ts'
 
 export interface Diagnosis extends Classification {
   readonly message: string
 }
 
-const styles: Readonly<Record<string, Parameters<typeof styleText>[0]>> = {
+const styles: Readonly<Record<string, Style>> = {
   proved: 'green',
   likely: 'green',
   ambiguous: 'yellow',
   unknown: 'red',
 }
 
+/** Returns what each error message means. */
 export function diagnosisTable(
   diagnoses: readonly Diagnosis[],
-  io: Pick<Io, 'stdout' | 'env'>,
+  { stdout, env }: Pick<Io, 'stdout' | 'env'>,
 ): string {
-  const paint = painter(io)
+  const paint = createPainter(stdout, env)
   return diagnoses
     .map(({ rule, errors }) =>
       [
-        `${paint('bold', rule.cause)}  ${paint(styles[rule.certainty] ?? 'dim', rule.certainty)}  ${paint('dim', rule.id)}`,
+        title({ cause: rule.cause, certainty: rule.certainty, rule: rule.id }, paint),
         `  ${rule.means}`,
         `  fix   ${rule.fix}`,
-        ...errors.map((leaf, index) => `  ${index === 0 ? 'says' : '    '}  ${leaf}`),
+        ...errors.map(
+          (each, index) => `  ${index === 0 ? 'says' : '    '}  ${escapeTerminal(each)}`,
+        ),
         '',
       ].join('\n'),
     )
     .join('\n')
 }
 
-/** What a cluster shows: a cause, how many pods have it, what shows it, and what to do. */
+/** Returns each cause in a cluster, with the evidence, the fix, and the pods that it affects. */
 export function findingsTable(
   found: readonly PullFinding[],
-  io: Pick<Io, 'stdout' | 'env'>,
+  { stdout, env }: Pick<Io, 'stdout' | 'env'>,
 ): string {
-  const paint = painter(io)
-  if (found.length === 0) return 'every image that pods ask for comes\n'
-  return found
-    .map((finding) => {
-      const { cause, certainty, rule, registry, failures } = finding
-      const [first] = failures
-      const count = failures.length === 1 ? '1 image' : `${failures.length} images`
-      return [
-        `${paint('bold', cause)}  ${paint(styles[certainty] ?? 'dim', certainty)}  ${paint('dim', rule)}  ${count}${registry === null ? '' : ` of ${registry}`}`,
-        `  ${finding.means}`,
-        ...finding.evidence
-          .filter(({ from, vantage }) => from !== 'message' && vantage === undefined)
-          .map(({ from, says }) => `  seen  ${from}: ${says}`),
-        ...probedLines(finding.evidence),
-        ...finding.missing.map((each) => `  ${paint('yellow', 'not seen')}  ${each}`),
-        ...(first?.says ?? []).map((says) => `  says  ${says}`),
-        `  fix   ${finding.fix}`,
-        ...finding.commands.map((command) => `        ${command}`),
-        ...finding.berth.map((line) => `  berth ${line}`),
-        ...failures.map(({ namespace, pod, container, image }) =>
-          `  ${paint('dim', 'pod')}   ${namespace}/${pod}${container === '' ? '' : ` ${container}`}  ${image}`.trimEnd(),
-        ),
-        '',
-      ].join('\n')
-    })
-    .join('\n')
+  const paint = createPainter(stdout, env)
+  if (found.length === 0) return 'no image pull failures found\n'
+  return found.map((finding) => findingLines(finding, paint).join('\n')).join('\n')
 }
 
-/** What was asked of registries, under where it was asked from. */
+function findingLines(finding: PullFinding, paint: Painter): string[] {
+  const { registry, failures, evidence } = finding
+  const count = failures.length === 1 ? '1 image' : `${failures.length} images`
+  const from = registry === null ? '' : ` of ${escapeTerminal(registry)}`
+  const text = (line: string) => escapeTerminal(line)
+  return [
+    `${title(finding, paint)}  ${count}${from}`,
+    text(`  ${finding.means}`),
+    ...evidence
+      .filter(({ from: source, vantage }) => source !== 'message' && vantage === undefined)
+      .map(({ from: source, says }) => text(`  seen  ${source}: ${says}`)),
+    ...probedLines(evidence).map(text),
+    ...finding.missing.map((each) => `  ${paint('yellow', 'not seen')}  ${text(each)}`),
+    ...(failures[0]?.says ?? []).map((says) => text(`  says  ${says}`)),
+    text(`  fix   ${finding.fix}`),
+    ...finding.commands.map((command) => text(`        ${command}`)),
+    ...finding.berth.map((line) => text(`  berth ${line}`)),
+    ...failures.map(({ namespace, pod, container, image }) => {
+      const name = `${namespace}/${pod}${container === '' ? '' : ` ${container}`}`
+      return `  ${paint('dim', 'pod')}   ${text(`${name}  ${image}`.trimEnd())}`
+    }),
+    '',
+  ]
+}
+
+function title(
+  { cause, certainty, rule }: Pick<PullFinding, 'cause' | 'certainty' | 'rule'>,
+  paint: Painter,
+): string {
+  return `${paint('bold', cause)}  ${paint(styles[certainty] ?? 'dim', certainty)}  ${paint('dim', rule)}`
+}
+
+/** What registries answered, by the place that the requests came from. */
 function probedLines(evidence: PullFinding['evidence']): string[] {
   const vantages = [...new Set(evidence.flatMap(({ vantage }) => vantage ?? []))]
   return vantages.flatMap((vantage) => [

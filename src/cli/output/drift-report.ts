@@ -1,9 +1,11 @@
-/** Drift for people and for programs. Pure. */
+/** Prints `berth drift` for people and as JSON. */
 import { formatReference } from '../../decision/reference/reference.ts'
-import { shortDigest } from '../../registry/manifests/manifests.ts'
 import type { DriftResult } from '../../mirror/drift.ts'
+import { shortDigest } from '../../registry/manifests/manifests.ts'
+import { escapeTerminal } from '../../text/escape-terminal.ts'
+import { formatColumns } from './columns.ts'
 
-/** One image in JSON. The names are a contract. */
+/** Returns a result as JSON. The names are a contract. */
 export function driftRecord(drift: DriftResult): Readonly<Record<string, unknown>> {
   const { pair, platforms, ...rest } = drift
   return {
@@ -18,21 +20,41 @@ export function driftRecord(drift: DriftResult): Readonly<Record<string, unknown
   }
 }
 
-/** A line for each image, with what each side serves where they differ. */
+/** Returns a line for each image, and below it how the two sides differ. */
 export function driftTable(drifts: readonly DriftResult[]): string {
-  const width = Math.max(0, ...drifts.map(({ state }) => state.length))
-  const short = (digest: string | null) => (digest === null ? 'nothing' : shortDigest(digest))
-  return drifts
-    .map(({ pair, state, sourceDigest, mirrorDigest, detail, platforms }) => {
-      const name = `${formatReference(pair.destination)}  ←  ${formatReference(pair.source)}`
-      const differs = state !== 'same' && state !== 'unreachable'
-      const why = [
-        ...(differs ? [`upstream ${short(sourceDigest)}, mirror ${short(mirrorDigest)}`] : []),
-        ...(detail === null ? [] : [detail]),
-      ]
-      const lines = (platforms ?? []).map((each) => `    ${each.platform}  ${each.state}`)
-      const reason = why.length === 0 ? [] : [`    ${why.join('; ')}`]
-      return [`${state.padEnd(width)}  ${name}`, ...reason, ...lines].join('\n')
-    })
-    .join('\n')
+  const lines = formatColumns(
+    drifts.map(({ state, pair }) => [
+      state,
+      formatReference(pair.destination),
+      '←',
+      formatReference(pair.source),
+    ]),
+  )
+  return drifts.flatMap((drift, index) => [lines[index] ?? '', ...detailLines(drift)]).join('\n')
+}
+
+function detailLines({
+  state,
+  sourceDigest,
+  mirrorDigest,
+  detail,
+  platforms,
+}: DriftResult): string[] {
+  const differs = state !== 'same' && state !== 'unreachable'
+  const reasons = [
+    ...(differs
+      ? [`upstream ${digestText(sourceDigest)}, mirror ${digestText(mirrorDigest)}`]
+      : []),
+    ...(detail === null ? [] : [detail]),
+  ]
+  return [
+    ...(reasons.length === 0 ? [] : [`    ${escapeTerminal(reasons.join('; '))}`]),
+    ...formatColumns((platforms ?? []).map((each) => [each.platform, each.state])).map(
+      (line) => `    ${line}`,
+    ),
+  ]
+}
+
+function digestText(digest: string | null): string {
+  return digest === null ? 'nothing' : shortDigest(digest)
 }

@@ -1,4 +1,4 @@
-/** A bar for each image under way and one for all, on a terminal. The only user of cli-progress. */
+/** Progress bars on a terminal: one for each image that is being copied, and one for all. */
 import type { Writable } from 'node:stream'
 import { MultiBar, type SingleBar } from 'cli-progress'
 import { formatReference } from '../../decision/reference/reference.ts'
@@ -11,13 +11,13 @@ export interface Progress extends Pick<ProgressListener, 'started' | 'planned' |
   stop(): void
 }
 
-/** What fits beside the bar on 80 columns. */
+/** Characters of an image's name that fit next to the bar on 80 columns. */
 const nameLength = 32
 
 const barFormat = '{name} {bar} {percentage}% {done} of {size}'
 const totalFormat = '{name} {bar} {images} images, {done} of {size}, {rate}/s, {left} left'
 
-/** Bars on this stream; it has to be a terminal. `now` in milliseconds. */
+/** Draws on `stream`, which has to be a terminal. `now` is in milliseconds. */
 export function createProgress(stream: Writable, images: number, now: () => number): Progress {
   const began = now()
   const bars = new Map<ImagePair, { readonly bar: SingleBar; size: number; done: number }>()

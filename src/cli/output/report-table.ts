@@ -1,47 +1,43 @@
-/** `report` for people: a line for each image, then what it comes to. */
-import { painter } from './explanation-table.ts'
+/** Prints `berth report` for people: a line for each image, then a summary. */
+import type { Report, ReportLine } from '../../report/cluster-report.ts'
 import type { Io } from '../io.ts'
-import type { Report, ReportLine } from '../commands/report.ts'
+import { formatTable } from './columns.ts'
+import { createPainter } from './colour.ts'
 
-const headings = ['NAMESPACE', 'IMAGE', 'PODS', 'RUNS FROM', 'WITHOUT INTERNET', 'A NEW POD GETS']
+const headings = ['namespace', 'image', 'pods', 'runs from', 'offline', 'new pod gets']
 
-export function reportTable({ images, summary }: Report, io: Pick<Io, 'stdout' | 'env'>): string {
-  const paint = painter(io)
+export function reportTable(
+  { images, summary }: Report,
+  { stdout, env }: Pick<Io, 'stdout' | 'env'>,
+): string {
+  const paint = createPainter(stdout, env)
   const rows = images.map((line) => [
     line.namespace,
     line.image,
     String(line.pods),
     line.onMirror ? 'mirror' : 'upstream',
-    withoutInternet(line),
-    becomes(line),
+    offline(line),
+    newImage(line),
   ])
-  const widths = headings.map((heading, column) =>
-    Math.max(heading.length, ...rows.map((row) => row[column]?.length ?? 0)),
-  )
-  const format = (row: readonly string[]) =>
-    row
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join('  ')
-      .trimEnd()
   const counts = [
     `${summary.images} images`,
     `${summary.onMirror} run from a mirror`,
-    `${summary.mirrored} would come without the internet`,
-    paint(summary.needInternet > 0 ? 'yellow' : 'dim', `${summary.needInternet} would not`),
+    `${summary.mirrored} could be pulled offline`,
+    paint(summary.needInternet > 0 ? 'yellow' : 'dim', `${summary.needInternet} could not`),
     ...(summary.unknown > 0
       ? [paint('yellow', `${summary.unknown} unknown: a mirror does not answer`)]
       : []),
     `${summary.wouldChange} would change in a new pod`,
   ]
-  return [paint('bold', format(headings)), ...rows.map(format), '', counts.join(', ')].join('\n')
+  return [formatTable(headings, rows, paint), '', counts.join(', ')].join('\n')
 }
 
-function withoutInternet({ mirrored }: ReportLine): string {
+function offline({ mirrored }: ReportLine): string {
   if (mirrored === null) return 'unknown'
-  return mirrored ? 'comes' : 'breaks'
+  return mirrored ? 'works' : 'fails'
 }
 
-function becomes({ becomes: image, runs, why }: ReportLine): string {
-  if (image === null) return why
-  return runs.every((each) => each === image) ? 'the same' : image
+function newImage({ becomes, runs, why }: ReportLine): string {
+  if (becomes === null) return why
+  return runs.every((each) => each === becomes) ? 'the same' : becomes
 }

@@ -44,9 +44,6 @@ const authorityDays = 1_095
 /** Certificates are renewed after this part of their life, as cert-manager does; the last third is for noticing that renewal fails. */
 const renewAt = 2 / 3
 
-/** API servers watch the webhook configuration; a watch that is later than this counts as broken. */
-export const defaultSettleMs = 120_000
-
 /** Returns all CAs that callers have to trust, as one PEM text; the same text for the same certificates. */
 export function bundleOf({ signer, next, old }: OwnCertificates): string {
   return [signer.cert, next?.cert, old?.cert]

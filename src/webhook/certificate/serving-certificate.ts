@@ -29,12 +29,6 @@ export interface CertificateUser {
   certificateRejected(): void
 }
 
-/** Where the Deployment mounts the Secret that `berth certs` creates. */
-export const mountedCertificate: CertificateFiles = {
-  cert: '/etc/berth/tls/tls.crt',
-  key: '/etc/berth/tls/tls.key',
-}
-
 /** Reads the certificate from files. Throws `certificate-invalid`. */
 export function certificateFromFiles(files: CertificateFiles, log: Logger): ServingCertificate {
   const result = readCertificate(files, new Date())

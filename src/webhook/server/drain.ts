@@ -14,9 +14,6 @@ export interface DrainOptions {
   readonly forceStop: AbortSignal
 }
 
-/** In a cluster that works, endpoints reach every kube-proxy and API server within this time. */
-export const defaultDrainMs = 15_000
-
 /** Even a low rate of one request per second is not quiet. */
 const quietMs = 5_000
 

@@ -2,9 +2,13 @@ import { mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { check } from '../../../src/cli/commands/check.ts'
 import { Readable } from 'node:stream'
+import { fileURLToPath } from 'node:url'
+import { run } from '../../../src/cli/run.ts'
 import { berth, terminal } from '../../support/io.ts'
+
+const example = (name: string) =>
+  fileURLToPath(new URL(`../../../webhook-config/examples/${name}.yaml`, import.meta.url))
 
 function configOf(text: string): string {
   const file = join(mkdtempSync(join(tmpdir(), 'berth-test-')), 'berth.yaml')
@@ -23,8 +27,77 @@ const failing = configOf(`${rows}tests:
     secrets: [creds]
 `)
 
+describe('check', () => {
+  it('passes the examples, and prints their warnings to standard error', async () => {
+    const { code, stdout, stderr } = await berth(['check', '--config', example('anubis')])
+
+    expect([code, stdout]).toEqual([
+      0,
+      `${example('anubis')}: 3 rows, 3 registries, 3 warnings, 3 of 3 tests pass\n`,
+    ])
+    expect(stderr.trim().split('\n')).toHaveLength(3)
+  })
+
+  it('exits with 2 for errors, and prints one line for each', async () => {
+    const file = configOf('mode: dry\nfallbak: []\n')
+    const { code, stdout, stderr } = await berth(['check', '--config', file])
+
+    expect([code, stdout]).toEqual([2, ''])
+    expect(stderr).toContain(`${file}:3:1: error: mode: must be one of enforce, observe`)
+    expect(stderr).toContain(`${file}:4:1: error: fallbak: unknown key; did you mean "fallback"?`)
+  })
+
+  it.each([
+    [
+      'expect: docker.io/library/nginx:2',
+      'expected docker.io/library/nginx:2, got docker.io/library/nginx:1 (row a)',
+    ],
+    ['expect: "docker.io/library/nginx:1", row: b', 'expected row b, got a'],
+  ])('exits with 1 when a test fails: %s', async (expectation, message) => {
+    const file = configOf(
+      `fallback: [{ name: a, images: [quay.io/nginx], try: ["docker.io/library/{path}"] }]\ntests: [{ image: "quay.io/nginx:1", ${expectation} }]\n`,
+    )
+    const { code, stderr } = await berth(['check', '--config', file])
+
+    expect(code).toBe(1)
+    expect(stderr).toContain(message)
+  })
+
+  it('prints the errors as JSON', async () => {
+    const file = configOf('mode: dry\n')
+    const { code, stdout } = await berth(['check', '-o', 'json', '--config', file])
+
+    expect(code).toBe(2)
+    expect(JSON.parse(stdout)).toEqual({
+      file,
+      errors: [
+        {
+          severity: 'error',
+          path: 'mode',
+          line: 3,
+          column: 1,
+          message: 'must be one of enforce, observe',
+        },
+      ],
+      warnings: [],
+    })
+  })
+
+  it('prints the summary as JSON', async () => {
+    const { stdout } = await berth(['check', '-o', 'json', '--config', example('freeipa')])
+
+    expect(JSON.parse(stdout)).toMatchObject({
+      rows: 1,
+      registries: ['localhost:5000', 'quay.io'],
+      warnings: [],
+      tests: 1,
+      failures: [],
+    })
+  })
+})
+
 describe('check --tests', () => {
-  it('shows each test, and where the failing one stands', async () => {
+  it('prints each test, and the place of the failing one', async () => {
     const { code, stdout, stderr } = await berth(['check', '--tests', '--config', failing])
 
     expect(code).toBe(1)
@@ -37,7 +110,7 @@ ${failing}: 1 row, 2 registries, 0 warnings, 1 of 2 tests pass
     )
   })
 
-  it('wants some', async () => {
+  it('exits with 1 if the config has no tests', async () => {
     const file = configOf(rows)
 
     expect(await berth(['check', '--config', file])).toMatchObject({ code: 0 })
@@ -57,7 +130,7 @@ describe('check -o github', () => {
     )
   })
 
-  it('annotates an error, escaped as a workflow command has to be', async () => {
+  it('annotates an error, and escapes it as workflow commands require', async () => {
     const { code, stdout } = await berth(['check', '-o', 'github', '--config', broken])
 
     expect(code).toBe(2)
@@ -96,7 +169,7 @@ describe('check -o sarif', () => {
     ])
   })
 
-  it('has no results for a config that is fine', async () => {
+  it('has no results for a valid config', async () => {
     const { code, stdout } = await berth(['check', '-o', 'sarif', '--config', configOf(rows)])
 
     expect(code).toBe(0)
@@ -104,7 +177,7 @@ describe('check -o sarif', () => {
   })
 })
 
-it('check colours its words on terminals', async () => {
+it('colours severities on terminals', async () => {
   const [stdout, stderr] = [terminal(), terminal()]
   const written: string[] = []
   for (const stream of [stdout, stderr]) stream.on('pipe', () => undefined)
@@ -113,7 +186,13 @@ it('check colours its words on terminals', async () => {
   )
   const { signal } = new AbortController()
 
-  await check(['--config', failing], { stdout, stderr, stdin: Readable.from([]), env: {}, signal })
+  await run(['check', '--config', failing], {
+    stdout,
+    stderr,
+    stdin: Readable.from([]),
+    env: {},
+    signal,
+  })
 
   expect(written.join('')).toContain('\u001B[31mtest\u001B[39m of quay.io/a/b')
 })

@@ -75,15 +75,15 @@ describe('berth diagnose --message', () => {
     const { code, stderr } = await berth(['diagnose', 'pod/web', '--message', missing])
 
     expect(code).toBe(2)
-    expect(stderr).toContain('--message asks no cluster for pod/web')
+    expect(stderr).toContain('--message reads no cluster; leave pod/web out')
   })
 })
 
 describe('berth diagnose --fix', () => {
   it.each([
-    [['--yes'], '--yes says how --fix works'],
-    [['--fix', '--secret', 'pull'], 'write NAMESPACE/NAME'],
-    [['--fix', '--message', 'x'], '--fix needs a cluster'],
+    [['--yes'], '--yes needs --fix'],
+    [['--fix', '--secret', 'pull'], 'Write NAMESPACE/NAME.'],
+    [['--fix', '--message', 'x'], "'--fix' cannot be used with option '--message <text>'"],
   ])('rejects %j', async (args, said) => {
     const { code, stderr } = await berth(['diagnose', ...args])
 

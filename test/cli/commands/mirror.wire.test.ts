@@ -208,7 +208,7 @@ describe('berth mirror', () => {
     const { code, stderr } = await berth(['mirror', '-f', '-', '--config', config, '-q'], text)
 
     expect(code).toBe(2)
-    expect(stderr).toContain('manifest-invalid: -: uses too many YAML aliases')
+    expect(stderr).toContain('it uses too many YAML aliases, or an alias inside its own anchor')
   })
 
   it('passes over what a registry lists that is no tag: it would become a path, at the mirror too', async () => {
@@ -235,7 +235,7 @@ describe('berth mirror', () => {
     ],
     ['--platform', ['nginx', '--platform', 'linux/amd64'], 2, 'another digest than upstream'],
     ['nothing', [], 2, 'nothing is named'],
-    ['no number', ['nginx', '--jobs', 'many'], 2, 'is not a number'],
+    ['no number', ['nginx', '--jobs', 'many'], 2, 'Give a whole number from 0 to 999999.'],
     ['what is no name', ['Nginx'], 1, 'invalid-reference'],
     [
       'an audit log that cannot be',

@@ -428,13 +428,19 @@ describe('berth nodes check', () => {
 
 describe('berth nodes', () => {
   it.each([
-    [[], 'no verb is given; choose one of render, detect, check, apply'],
-    [['render'], '--target is missing'],
-    [['render', '--target', 'docker'], '--target docker is not known'],
-    [['render', '--target', 'k3s', '--air-gap', '--digest-only'], 'cannot both hold'],
-    [['render', '--target', 'k3s', '--target-version', 'new'], 'is no version'],
+    [[], 'Usage: berth nodes'],
+    [['render'], "required option '--target <name>' not specified"],
+    [['render', '--target', 'docker'], 'Allowed choices are containerd,'],
+    [
+      ['render', '--target', 'k3s', '--air-gap', '--digest-only'],
+      "'--air-gap' cannot be used with option '--digest-only'",
+    ],
+    [['render', '--target', 'k3s', '--target-version', 'new'], 'new is not a version'],
     [['apply', '--manifest', '--target', 'k3s'], '--manifest needs --image'],
-    [['apply', '--manifest', '--target', 'crio', '--image', 'a'], 'has ways of its own'],
+    [
+      ['apply', '--manifest', '--target', 'crio', '--image', 'a'],
+      '--manifest needs --target, one of containerd, microk8s, k3s, rke2',
+    ],
     [['check', 'A', '--target', 'k3s'], 'A: name-uppercase'],
   ])('rejects %j', async (args, message) => {
     const { config } = machine()

@@ -198,9 +198,9 @@ spec: { template: { spec: { containers: [{ image: ghcr.io/a/b:1 }] } }, steps: [
   it.each([
     [[], 'no manifest is given'],
     [['-f', '/nowhere.yaml'], 'manifest-invalid: /nowhere.yaml cannot be read: ENOENT'],
-    [['-f', '-', '--diff', '--check'], '--diff and --check exclude each other'],
+    [['-f', '-', '--diff', '--check'], "'--diff' cannot be used with option '--check'"],
     [['-f', '-', '--in-place'], 'standard input cannot be changed in place'],
-    [['-f', '-', '--pin'], '--pin has to ask registries'],
+    [['-f', '-', '--pin'], '--pin asks registries'],
     [['-f', '-'], 'manifest-invalid: -:2: '],
   ])('%j is refused: %s', async (args, message) => {
     const { code, stdout, stderr } = await rewrite(args, 'a: 1\nb: [')

@@ -55,9 +55,9 @@ describe('berth secrets rbac', () => {
 
 describe('berth secrets', () => {
   it.each([
-    [['secrets'], 'say one of check, plan, sync, rbac'],
-    [['secrets', 'copy'], 'say one of check, plan, sync, rbac'],
-    [['secrets', 'check', '--source', 'x'], '--source x is no source; write NAMESPACE/NAME'],
+    [['secrets'], "missing required argument 'action'"],
+    [['secrets', 'copy'], 'Allowed choices are check, plan, sync, rbac.'],
+    [['secrets', 'check', '--source', 'x'], "argument 'x' is invalid. Write NAMESPACE/NAME."],
   ])('%j is wrong usage', async (args, words) => {
     const { code, stderr } = await berth(args)
 

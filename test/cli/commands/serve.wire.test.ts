@@ -83,7 +83,7 @@ describe('dev', () => {
     )
     const { stdout } = await berth(['dev', '--once', '--review', review])
 
-    expect(stdout).toContain('plays anubis:32000')
+    expect(stdout).toContain('answers for anubis:32000')
     expect(stdout).toContain('+      image: anubis:32000/library/nginx:latest@sha256:')
   })
 

@@ -1,0 +1,160 @@
+/** Runs `berth diagnose`: explains image pull failures, from a cluster and its registries or from a message alone. */
+import { loadConfig } from '../../config/load.ts'
+import { diagnoseCluster, type PodScope } from '../../diagnose/evidence/diagnose-cluster.ts'
+import { createFallbackCheck } from '../../diagnose/evidence/fallback-evidence.ts'
+import { podFilter } from '../../diagnose/evidence/pod-filter.ts'
+import { createProber } from '../../diagnose/evidence/registry-prober.ts'
+import { type DiagnosedFailure, findings } from '../../diagnose/findings.ts'
+import type { SecretName } from '../../diagnose/fix/steps.ts'
+import { classify } from '../../diagnose/rules/classify.ts'
+import { createEngine, createTokenStore } from '../../engine/decision-engine.ts'
+import { createKeychain } from '../../engine/keychain.ts'
+import { BerthError } from '../../errors.ts'
+import type { KubeApi } from '../../kube/api-client.ts'
+import { type Cluster, connect } from '../../kube/connect.ts'
+import { defaultConfigFile } from '../config-file.ts'
+import { connectOptions } from '../connect-options.ts'
+import { type Io, print } from '../io.ts'
+import type { ConnectionOptions } from '../options.ts'
+import { diagnosisTable, type Diagnosis, findingsTable } from '../output/diagnosis-table.ts'
+import { printRecord } from '../output/print-record.ts'
+import { readLines } from '../read-lines.ts'
+import { fix, fixRecord, isFixed } from './diagnose-fix.ts'
+
+export interface DiagnoseOptions extends ConnectionOptions {
+  readonly namespace?: string
+  readonly allNamespaces?: boolean
+  readonly message?: string
+  readonly probe: boolean
+  readonly fix?: boolean
+  readonly secret?: SecretName
+  readonly dryRun?: boolean
+  readonly yes?: boolean
+  readonly config?: string
+  readonly output: 'table' | 'json' | 'yaml'
+  readonly secretsDir: string
+}
+
+/** Milliseconds for one request to a registry; a person waits longer than an API server does. */
+const queryTimeoutMs = 5_000
+
+/**
+ * Returns 0 if nothing fails, and 1 if a pull fails; with `--fix`, 1 if something is left to do. With `--message`, 1 means
+ * that no rule knows a message.
+ */
+export async function diagnose(
+  names: readonly string[],
+  options: DiagnoseOptions,
+  io: Io,
+): Promise<number> {
+  requireUsable(names, options)
+  const { message } = options
+  return message === undefined
+    ? diagnosePods(names, options, io)
+    : diagnoseMessages(message === '-' ? await readLines(io.stdin) : [message], options, io)
+}
+
+function requireUsable(names: readonly string[], options: DiagnoseOptions): void {
+  const [first] = names
+  if (first !== undefined && options.message !== undefined)
+    throw new BerthError('usage', `--message reads no cluster; leave ${first} out`)
+  if (first !== undefined && options.allNamespaces === true)
+    throw new BerthError('usage', `${first} is in one namespace; leave -A out`)
+  if (options.fix === true) return
+  const { yes, dryRun, secret } = options
+  const given = Object.entries({ yes, 'dry-run': dryRun, secret }).find(
+    ([, value]) => value !== undefined,
+  )
+  if (given !== undefined) throw new BerthError('usage', `--${given[0]} needs --fix`)
+}
+
+function diagnoseMessages(
+  messages: readonly string[],
+  { output }: DiagnoseOptions,
+  io: Io,
+): number {
+  const diagnoses = messages.map((message): Diagnosis => ({ message, ...classify(message) }))
+  if (output === 'table') print(io.stdout, diagnosisTable(diagnoses, io))
+  else printRecord(diagnoses.map(diagnosisRecord), output, io)
+  return diagnoses.some(({ rule }) => rule.certainty === 'unknown') ? 1 : 0
+}
+
+/** The contract of `--message TEXT -o json`. */
+function diagnosisRecord({ message, rule, errors }: Diagnosis): object {
+  return {
+    message,
+    rule: rule.id,
+    cause: rule.cause,
+    certainty: rule.certainty,
+    leaves: errors,
+  }
+}
+
+async function diagnosePods(
+  names: readonly string[],
+  options: DiagnoseOptions,
+  io: Io,
+): Promise<number> {
+  const { output } = options
+  const cluster = await connect(connectOptions(options, io))
+  try {
+    const namespace =
+      options.allNamespaces === true ? undefined : (options.namespace ?? cluster.namespace)
+    const includes = await podFilter(cluster.api, namespace, names)
+    const failures = await diagnoseFailures(cluster.api, { namespace, includes }, options, io)
+    const found = findings(failures)
+    if (output === 'table') print(io.stdout, findingsTable(found, io))
+    else if (options.fix !== true) printRecord({ findings: found }, output, io)
+    if (options.fix !== true) return found.length > 0 ? 1 : 0
+    return await fixFailures(cluster, failures, options, io)
+  } finally {
+    await cluster.close()
+  }
+}
+
+async function fixFailures(
+  cluster: Cluster,
+  failures: readonly DiagnosedFailure[],
+  { output, yes, dryRun, secret }: DiagnoseOptions,
+  io: Io,
+): Promise<number> {
+  const report = await fix(cluster, failures, {
+    confirmed: yes === true,
+    dryRun: dryRun === true,
+    secret: secret ?? null,
+    io,
+    onStep: (line) => print(output === 'table' ? io.stdout : io.stderr, line),
+  })
+  if (output !== 'table')
+    printRecord({ findings: findings(failures), fix: fixRecord(report) }, output, io)
+  return isFixed(report) ? 0 : 1
+}
+
+/** Diagnoses the failing pods, with the config if there is one, and with the registries unless `--no-probe` is given. */
+async function diagnoseFailures(
+  api: KubeApi,
+  scope: PodScope,
+  { config: given, probe, secretsDir: secretsDirectory }: DiagnoseOptions,
+  io: Io,
+): Promise<DiagnosedFailure[]> {
+  const file = given ?? defaultConfigFile()
+  const config = file === undefined ? null : loadConfig(file)
+  const engineOptions = { secretsDirectory, env: io.env, queryTimeoutMs }
+  const engine = config !== null && probe ? createEngine(config, engineOptions) : null
+  const ecrTokens = createTokenStore(engineOptions)
+  const prober = probe
+    ? createProber({
+        config,
+        keychainFor: ({ credentials }) =>
+          createKeychain(credentials, { secretsDirectory, ecrTokens }),
+        now: Date.now,
+      })
+    : null
+  const fallback =
+    config === null ? null : createFallbackCheck({ api, config, resolve: engine?.resolve ?? null })
+  try {
+    return await diagnoseCluster(api, scope, { prober, fallback })
+  } finally {
+    await Promise.all([prober?.close(), engine?.close()])
+  }
+}

@@ -1,0 +1,130 @@
+/** Runs `berth drift`: compares mirrors with upstream, and with --update copies what is behind. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { tagTtlMs } from '../../decision/resolve/manifest-cache.ts'
+import type { OpenedMirror } from '../../engine/mirror-registries.ts'
+import { BerthError } from '../../errors.ts'
+import { readAuditLog } from '../../mirror/audit-log.ts'
+import { type DriftResult, driftExitCode, findDrift, isBehind } from '../../mirror/drift.ts'
+import type { ServedImage } from '../../mirror/outdated-images.ts'
+import { restartWorkloads, type WorkloadRestart } from '../../mirror/restart-workloads.ts'
+import type { CopyResult } from '../../mirror/copy-result.ts'
+import { collectPairs } from '../../mirror/collect-pairs.ts'
+import { connectOptions } from '../connect-options.ts'
+import { type Io, print } from '../io.ts'
+import { driftRecord, driftTable } from '../output/drift-report.ts'
+import { mirrorExitCode } from '../output/mirror-report.ts'
+import {
+  collectOptions,
+  copyAll,
+  type CopyOptions,
+  openRegistries,
+  reportUnmirrored,
+  signalExitCode,
+} from './mirror.ts'
+
+export interface DriftOptions extends CopyOptions {
+  readonly platforms?: boolean
+  readonly update?: boolean
+  readonly restart?: boolean
+}
+
+/** Returns 0 if nothing differs, or everything was updated; 1 for drift that is left; 3 if an image could not be checked. */
+export async function drift(
+  names: readonly string[],
+  options: DriftOptions,
+  io: Io,
+): Promise<number> {
+  if (options.restart === true && options.update !== true)
+    throw new BerthError('usage', '--restart needs --update')
+  const opened = await openRegistries(names, options, io)
+  try {
+    const wanted = await collectPairs(opened, collectOptions(names, options, io))
+    reportUnmirrored(wanted, options, io)
+    const drifts = await findDrift(opened.registries, wanted.pairs, {
+      signal: io.signal,
+      jobs: Math.max(1, options.jobs),
+      platforms: options.platforms === true,
+      seen: readAuditLog(options.auditLog),
+    })
+    printDrifts(drifts, options, io)
+    const stopped = signalExitCode(io)
+    if (stopped !== null) return stopped
+    const code =
+      options.update === true ? await update(opened, options, drifts, io) : driftExitCode(drifts)
+    return code === 0 && wanted.unlisted.length > 0 ? 1 : code
+  } finally {
+    await opened.registries.close()
+  }
+}
+
+function printDrifts(
+  drifts: readonly DriftResult[],
+  { output, quiet }: DriftOptions,
+  io: Io,
+): void {
+  if (output === 'json') {
+    for (const each of drifts) print(io.stdout, JSON.stringify(driftRecord(each)))
+    return
+  }
+  const shown = quiet === true ? drifts.filter(({ state }) => state !== 'same') : drifts
+  if (shown.length > 0) print(io.stdout, driftTable(shown))
+}
+
+/** Copies what is behind, and restarts workloads that run the old image. Drift that copying cannot repair sets the exit code. */
+async function update(
+  opened: OpenedMirror,
+  options: DriftOptions,
+  drifts: readonly DriftResult[],
+  io: Io,
+): Promise<number> {
+  const behind = drifts.filter(isBehind).map(({ pair }) => pair)
+  const results = behind.length === 0 ? [] : await copyAll(opened, options, behind, io)
+  const stopped = signalExitCode(io)
+  if (stopped !== null) return stopped
+  if (options.restart === true) {
+    if (results.some(({ status }) => status === 'copied' || status === 'repaired'))
+      await waitForCaches(options, io)
+    const target = {
+      connection: connectOptions(options, io),
+      allNamespaces: options.allNamespaces === true,
+      namespace: options.namespace,
+      dryRun: options.dryRun === true,
+      signal: io.signal,
+    }
+    await restartWorkloads(target, {
+      served: [...drifts.flatMap(servedUnchanged), ...results.flatMap(servedNow)],
+      onPlan: (restarts) => print(io.stderr, restartPlan(restarts)),
+    })
+  }
+  const left = driftExitCode(drifts.filter((each) => !isBehind(each)))
+  const copied = mirrorExitCode(results)
+  return copied === 0 ? left : copied
+}
+
+/** Waits until webhooks forget the old digest: they would pin the new pods to it. */
+async function waitForCaches({ quiet }: DriftOptions, io: Io): Promise<void> {
+  if (quiet !== true)
+    print(io.stderr, `waiting ${tagTtlMs / 1_000} s until every webhook asks the mirror again`)
+  await sleep(tagTtlMs, undefined, { signal: io.signal }).catch(() => undefined)
+}
+
+function servedUnchanged({ pair, state, mirrorDigest }: DriftResult): ServedImage[] {
+  if (state !== 'same' || mirrorDigest === null) return []
+  return [{ image: pair.destination, digest: mirrorDigest, isNew: false }]
+}
+
+/** What the mirror serves after the copy. With `--dry-run`, what it would serve. */
+function servedNow({ pair, status, sourceDigest }: CopyResult): ServedImage[] {
+  if (status === 'failed' || sourceDigest === null) return []
+  return [{ image: pair.destination, digest: sourceDigest, isNew: true }]
+}
+
+function restartPlan(restarts: readonly WorkloadRestart[]): string {
+  if (restarts.length === 0) return 'nothing to restart'
+  return restarts
+    .map(
+      ({ kind, namespace, name, images }) =>
+        `restart ${kind} ${namespace}/${name} for ${images.join(', ')}`,
+    )
+    .join('\n')
+}

@@ -1,0 +1,104 @@
+/** Runs `berth explain`: the whole decision for each image, by the functions that the webhook uses. */
+import pLimit from 'p-limit'
+import type { Config } from '../../config/config.ts'
+import { loadConfig } from '../../config/load.ts'
+import { missingPullSecrets } from '../../decision/pod/pull-secrets.ts'
+import { parseReference } from '../../decision/reference/parse.ts'
+import { isDenied } from '../../decision/resolve/resolution.ts'
+import { resolve, resolveWithoutProbing } from '../../decision/resolve/resolve.ts'
+import { imageTimeoutMs, parallelImages } from '../../engine/batch-decider.ts'
+import { createEngine, type Engine } from '../../engine/decision-engine.ts'
+import { findConfigFile } from '../config-file.ts'
+import { type Io, print, printMessage } from '../io.ts'
+import { explanation, type Explanation, invalid } from '../output/explanation.ts'
+import { explanationTable } from '../output/explanation-table.ts'
+import { printRecord } from '../output/print-record.ts'
+import { readLines } from '../read-lines.ts'
+
+export interface ExplainOptions {
+  readonly config?: string
+  readonly namespace: string
+  readonly probe: boolean
+  readonly output: 'table' | 'json' | 'yaml'
+  readonly secretsDir: string
+}
+
+/** Returns 0; 1 if a name does not parse or a rule denies an image; 3 if no registry could be reached for an image. */
+export async function explain(
+  names: readonly string[],
+  { config: file, namespace, probe, output, secretsDir }: ExplainOptions,
+  io: Io,
+): Promise<number> {
+  const images = await readImages(names, io)
+  const config = loadConfig(findConfigFile(file))
+  const engine = probe
+    ? createEngine(config, {
+        secretsDirectory: secretsDir,
+        queryTimeoutMs: imageTimeoutMs / 2,
+        env: io.env,
+        onProblem: (message) => printMessage(io, message),
+      })
+    : null
+  const denied = new Set<Explanation>()
+  const limit = pLimit(parallelImages)
+  let explanations: readonly Explanation[]
+  try {
+    explanations = await Promise.all(
+      images.map((image) => limit(() => explainOne({ config, engine, namespace, denied }, image))),
+    )
+  } finally {
+    await engine?.close()
+  }
+  if (output === 'table') print(io.stdout, explanationTable(explanations, denied, io))
+  else printRecord(explanations, output, io)
+  if (explanations.some((each) => 'error' in each) || denied.size > 0) return 1
+  return explanations.some(isUnreachable) ? 3 : 0
+}
+
+/** Whether every registry that was asked for the image was unreachable. */
+function isUnreachable(explanation: Explanation): boolean {
+  if ('error' in explanation) return false
+  const asked = explanation.candidates.filter(({ milliseconds }) => milliseconds !== null)
+  return (
+    asked.length > 0 &&
+    asked.every(({ outcome }) => outcome === 'unreachable' || outcome === 'timeout')
+  )
+}
+
+interface ExplainContext {
+  readonly config: Config
+  /** Null to ask no registry. */
+  readonly engine: Engine | null
+  readonly namespace: string
+  /** Receives the images that a rule of the config denies. */
+  readonly denied: Set<Explanation>
+}
+
+async function explainOne(
+  { config, engine, namespace, denied }: ExplainContext,
+  image: string,
+): Promise<Explanation> {
+  const parsed = parseReference(image)
+  if (!parsed.ok) return invalid(image, parsed)
+  const request = { reference: parsed.reference, namespace }
+  const resolution =
+    engine === null
+      ? resolveWithoutProbing(config, request)
+      : await resolve(engine.resolve, config, {
+          ...request,
+          signal: AbortSignal.timeout(imageTimeoutMs),
+        })
+  const explained = explanation(image, resolution, {
+    pullSecrets: missingPullSecrets(config.pullSecrets, {}, [resolution.chosen]),
+    hosts: [...config.registries.keys()],
+  })
+  if (isDenied(resolution)) denied.add(explained)
+  return explained
+}
+
+/** Replaces `-` by the lines of standard input. Lines keep their spaces: these make a name invalid, which is reported. */
+async function readImages(names: readonly string[], { stdin }: Io): Promise<string[]> {
+  if (!names.includes('-')) return [...names]
+  const lines = await readLines(stdin)
+  return names.flatMap((each) => (each === '-' ? lines : [each]))
+}

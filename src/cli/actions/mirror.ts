@@ -1,0 +1,176 @@
+/** Runs `berth mirror`: copies images to mirrors and verifies the copies. */
+import type { Config } from '../../config/config.ts'
+import { openMirror, type OpenedMirror } from '../../engine/mirror-registries.ts'
+import { BerthError } from '../../errors.ts'
+import { appendAuditLog } from '../../mirror/audit-log.ts'
+import { mirrorImages, type ProgressListener } from '../../mirror/mirror-images.ts'
+import type { ImagePair } from '../../mirror/image-pair.ts'
+import { type CopyResult, resultRecord } from '../../mirror/copy-result.ts'
+import {
+  areAllPairs,
+  collectPairs,
+  type CollectedPairs,
+  type CollectPairsOptions,
+} from '../../mirror/collect-pairs.ts'
+import { defaultConfigFile, findConfigFile } from '../config-file.ts'
+import { imageSources } from '../image-sources.ts'
+import { type Io, print, printMessage } from '../io.ts'
+import type { ImageSourceOptions } from '../options.ts'
+import type { Progress } from '../output/mirror-progress.ts'
+import { describeResult, mirrorExitCode, summarize } from '../output/mirror-report.ts'
+
+/** Options that `mirror` and `drift` share. */
+export interface CopyOptions extends ImageSourceOptions {
+  readonly config?: string
+  readonly dryRun?: boolean
+  readonly jobs: number
+  readonly output: 'table' | 'json'
+  readonly auditLog?: string
+  readonly quiet?: boolean
+  readonly secretsDir: string
+}
+
+export interface MirrorOptions extends CopyOptions {
+  readonly fast?: boolean
+  readonly referrers?: boolean
+  readonly createRepos?: boolean
+  readonly platform?: string
+  readonly quotaFloor?: number
+}
+
+/** Returns 0; 1 if a copy failed; 3 if all failed because no registry could be reached; 130 or 143 if it was stopped. */
+export async function mirror(
+  names: readonly string[],
+  options: MirrorOptions,
+  io: Io,
+): Promise<number> {
+  if (options.platform !== undefined)
+    throw new BerthError(
+      'usage',
+      '--platform is not supported: the mirror would get another digest than upstream, and nodes of other platforms could not pull; berth copies the whole image, and shared layers once',
+    )
+  const opened = await openRegistries(names, options, io)
+  try {
+    const wanted = await collectPairs(opened, collectOptions(names, options, io))
+    reportUnmirrored(wanted, options, io)
+    const results = await copyAll(opened, options, wanted.pairs, io)
+    return (
+      signalExitCode(io) ?? Math.max(mirrorExitCode(results), wanted.unlisted.length > 0 ? 1 : 0)
+    )
+  } finally {
+    await opened.registries.close()
+  }
+}
+
+/** Opens the registries of the config and of the names. Throws `config-unreadable` and `config-invalid`. */
+export async function openRegistries(
+  names: readonly string[],
+  { config, secretsDir, createRepos }: MirrorOptions,
+  io: Io,
+): Promise<OpenedMirror> {
+  return openMirror({
+    config: await readConfig(config, names),
+    names,
+    secretsDirectory: secretsDir,
+    createRepositories: createRepos === true,
+    env: io.env,
+    onProblem: (message) => printMessage(io, message),
+  })
+}
+
+export function collectOptions(
+  names: readonly string[],
+  options: ImageSourceOptions,
+  io: Io,
+): CollectPairsOptions {
+  return { ...imageSources(options, io), names, signal: io.signal }
+}
+
+/**
+ * Returns the config; null if there is no config file and none is needed. Loaded late: the config's libraries are a third
+ * of what this verb loads.
+ */
+async function readConfig(
+  given: string | undefined,
+  names: readonly string[],
+): Promise<Config | null> {
+  const isNeeded = given !== undefined || !areAllPairs(names)
+  if (!isNeeded && defaultConfigFile() === undefined) return null
+  const { loadConfig } = await import('../../config/load.ts')
+  return loadConfig(findConfigFile(given))
+}
+
+/** Prints which images cannot be copied, and why. */
+export function reportUnmirrored(
+  { skipped, unlisted }: CollectedPairs,
+  { quiet }: Pick<CopyOptions, 'quiet'>,
+  io: Io,
+): void {
+  for (const { image, reason } of quiet === true ? [] : skipped)
+    printMessage(io, `${image} is skipped: ${reason}`)
+  for (const { image, reason } of unlisted) printMessage(io, `${image}: ${reason}`)
+}
+
+/** Copies the pairs, shows the progress, and prints each result. */
+export async function copyAll(
+  { registries, config, createRepository }: OpenedMirror,
+  options: MirrorOptions,
+  pairs: readonly ImagePair[],
+  io: Io,
+): Promise<readonly CopyResult[]> {
+  const isQuiet = options.quiet === true
+  const now = () => performance.now()
+  const began = now()
+  const bars =
+    io.stderr.isTTY === true && !isQuiet && pairs.length > 0
+      ? await createBars(io.stderr, pairs.length, now)
+      : null
+  const printResult = (result: CopyResult) => {
+    if (options.output === 'json') print(io.stdout, JSON.stringify(resultRecord(result)))
+    else if (!isQuiet || result.status === 'failed') print(io.stdout, describeResult(result))
+  }
+  const audit = appendAuditLog(options.auditLog)
+  const progress: ProgressListener = {
+    started: (pair) => bars?.started(pair),
+    planned: (pair, bytes) => bars?.planned(pair, bytes),
+    moved: (pair, bytes) => bars?.moved(pair, bytes),
+    finished: (result) => {
+      audit(result)
+      bars?.finished(result.pair)
+      // While bars are on the screen, lines between them would break up the drawing.
+      if (bars === null) printResult(result)
+    },
+  }
+  try {
+    const results = await mirrorImages({ registries, now, createRepository }, pairs, {
+      signal: io.signal,
+      deep: options.fast !== true,
+      dryRun: options.dryRun === true,
+      referrers: options.referrers === true || config?.mirror.referrers === true,
+      quotaFloor: options.quotaFloor ?? config?.mirror.quotaFloor ?? 10,
+      jobs: Math.max(1, options.jobs),
+      progress,
+    })
+    bars?.stop()
+    if (bars !== null) results.forEach(printResult)
+    if (!isQuiet) print(io.stderr, summarize(results, (now() - began) / 1000))
+    return results
+  } finally {
+    bars?.stop()
+  }
+}
+
+async function createBars(
+  stream: Io['stderr'],
+  images: number,
+  now: () => number,
+): Promise<Progress> {
+  const { createProgress } = await import('../output/mirror-progress.ts')
+  return createProgress(stream, images, now)
+}
+
+/** Returns 128 plus the number of the signal that stopped the process, as shells do; null if none did. */
+export function signalExitCode({ signal }: Io): number | null {
+  if (!signal.aborted) return null
+  return signal.reason === 'SIGINT' ? 130 : 143
+}

@@ -1,0 +1,14 @@
+/** The container runtime whose registry files a verb is about. */
+import { BerthError } from '../errors.ts'
+import { detectTarget } from '../nodes/detect/local-node.ts'
+import type { LocalTarget } from './node-options.ts'
+
+/** Returns the target that is given, or the one found below `root`. Throws `nodes-undetected`. */
+export function localTarget(given: LocalTarget | undefined, root: string): LocalTarget {
+  const target = given ?? detectTarget(root)
+  if (target !== null) return target
+  throw new BerthError(
+    'nodes-undetected',
+    `${root} has no sign of containerd, MicroK8s, K3s, RKE2 or CRI-O; use --target or --root, or \`berth nodes detect --cluster\` for the nodes of a cluster`,
+  )
+}

@@ -1,0 +1,49 @@
+/** Options that the verbs of `berth nodes` share. */
+import { Option } from 'commander'
+import type { TargetName } from '../nodes/targets/targets.ts'
+import { configOption } from './options.ts'
+
+export type LocalTarget = 'containerd' | 'microk8s' | 'k3s' | 'rke2' | 'crio'
+
+/** Targets that are files on a machine. */
+const localTargets: readonly LocalTarget[] = ['containerd', 'microk8s', 'k3s', 'rke2', 'crio']
+
+export const allTargets: readonly TargetName[] = [...localTargets, 'openshift', 'registry-proxy']
+
+export interface RenderOptions {
+  readonly config?: string
+  readonly targetVersion?: string
+  readonly airGap?: boolean
+  readonly digestOnly?: boolean
+  readonly allowPartial?: boolean
+}
+
+export function renderOptions(): Option[] {
+  return [
+    configOption(),
+    new Option('--target-version <version>', 'version of the target, for example 1.7').default(
+      undefined,
+      'files that every version reads',
+    ),
+    airGapOption().conflicts('digestOnly'),
+    new Option('--digest-only', 'let mirrors answer for digests only, and resolve tags upstream'),
+    new Option('--allow-partial', 'leave out what the target cannot express, instead of failing'),
+  ]
+}
+
+export function airGapOption(): Option {
+  return new Option('--air-gap', 'never fall back to the upstream registry')
+}
+
+export function localTargetOption(): Option {
+  return new Option('--target <name>', 'runtime or distribution')
+    .choices(localTargets)
+    .default(undefined, 'detected')
+}
+
+export function rootOption(): Option {
+  return new Option(
+    '--root <dir>',
+    'directory under which the files of the machine are seen',
+  ).default('/')
+}

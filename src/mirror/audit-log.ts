@@ -1,0 +1,65 @@
+/** The audit log of copies: a file with one JSON line for each image, which is only ever appended to. */
+import { appendFileSync, readFileSync } from 'node:fs'
+import { formatReference } from '../decision/reference/reference.ts'
+import { BerthError } from '../errors.ts'
+import type { ImagePair } from './image-pair.ts'
+import { type CopyResult, resultRecord } from './copy-result.ts'
+
+/**
+ * Returns a function that appends the result of a copy. Throws `usage` at once if the file cannot be written, so that no
+ * copy goes unrecorded. Without a file nothing is recorded.
+ */
+export function appendAuditLog(file: string | undefined): (result: CopyResult) => void {
+  if (file === undefined) return () => undefined
+  append(file, '')
+  return (result) =>
+    append(file, `${JSON.stringify({ time: new Date().toISOString(), ...resultRecord(result) })}\n`)
+}
+
+function append(file: string, line: string): void {
+  try {
+    appendFileSync(file, line, { mode: 0o644 })
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException
+    throw new BerthError('usage', `${file} cannot be written: ${code}; --audit-log takes a file`, {
+      cause,
+    })
+  }
+}
+
+/**
+ * Returns a function that knows the digests that were copied to a pair's destination; null for a pair without any. Skips
+ * lines that do not parse, such as one that a full disk cut off.
+ */
+export function readAuditLog(
+  file: string | undefined,
+): (pair: ImagePair) => ReadonlySet<string> | null {
+  if (file === undefined) return () => null
+  const digests = new Map<string, Set<string>>()
+  for (const line of readLines(file)) {
+    const { destination, sourceDigest, status } = parseRecord(line)
+    if (typeof destination !== 'string' || typeof sourceDigest !== 'string') continue
+    // A dry run has written nothing.
+    if (status === 'planned') continue
+    const known = digests.get(destination) ?? new Set()
+    digests.set(destination, known.add(sourceDigest))
+  }
+  return ({ destination }) => digests.get(formatReference(destination)) ?? null
+}
+
+function readLines(file: string): string[] {
+  try {
+    return readFileSync(file, 'utf8').split('\n')
+  } catch {
+    // The first copy creates the file.
+    return []
+  }
+}
+
+function parseRecord(line: string): Readonly<Record<string, unknown>> {
+  try {
+    return (JSON.parse(line) ?? {}) as Readonly<Record<string, unknown>>
+  } catch {
+    return {}
+  }
+}

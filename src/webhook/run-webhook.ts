@@ -1,0 +1,126 @@
+/** Runs the webhook process of a cluster: its certificate, reloads of the config, and draining. */
+import type { Config } from '../config/config.ts'
+import { watchConfig } from '../config/watch.ts'
+import { aborted } from '../async/abort.ts'
+import type { Cluster } from '../kube/connect.ts'
+import type { Logger, Logs } from '../telemetry/log.ts'
+import { noNamespaceLookup, type NamespaceLookup } from './admission/namespace-lookup.ts'
+import type { CertificateFiles } from './certificate/certificate-files.ts'
+import {
+  certificateFromFiles,
+  type OwnCertificateOptions,
+  type ServingCertificate,
+  startOwnCertificate,
+} from './certificate/serving-certificate.ts'
+import type { ClientAuthentication } from './server/client-auth.ts'
+import { startWebhook, type Webhook, type WebhookOptions } from './start-webhook.ts'
+
+/** A certificate from files, or one that Berth manages in a Secret. */
+export type CertificateSource =
+  | { readonly kind: 'files'; readonly files: CertificateFiles }
+  | { readonly kind: 'own'; readonly options: Omit<OwnCertificateOptions, 'log' | 'signal'> }
+
+export interface RunWebhookOptions {
+  readonly certificate: CertificateSource
+  /** The cluster whose namespaces and pull secrets are looked up; null to look up nothing. */
+  readonly cluster: Cluster | null
+  /** Reloaded when it changes. */
+  readonly configFile: string
+  /** What the file holds now. */
+  readonly config: Config
+  /** Null if callers need no client certificate. */
+  readonly clients: ClientAuthentication | null
+  readonly host: string
+  readonly port: number
+  readonly metricsPort: number
+  readonly secretsDirectory: string
+  /** Milliseconds to go on answering after SIGTERM, at least. */
+  readonly drainMs: number
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly logs: Logs
+  /** Its reason is the name of the process signal. */
+  readonly signal: AbortSignal
+  /** Ends draining at once. */
+  readonly forceStop: AbortSignal | undefined
+}
+
+/** Serves until the signal aborts, then drains. Throws `certificate-invalid` and `listen-failed`. */
+export async function runWebhook(options: RunWebhookOptions): Promise<void> {
+  const { cluster, config, logs, signal } = options
+  const { log } = logs
+  const certificate = await openCertificate(options.certificate, log, signal)
+  if (certificate === null) return
+  const webhook = await startWebhook({
+    config,
+    tls: certificate.pair,
+    expires: certificate.expires,
+    notReady: () => certificate.notReady(),
+    clients: options.clients,
+    host: options.host,
+    port: options.port,
+    metricsPort: options.metricsPort,
+    secretsDirectory: options.secretsDirectory,
+    env: options.env,
+    namespaceLookup: await openNamespaceLookup(cluster, log),
+    ...(await openSecretProvisioner(cluster, log)),
+    logs,
+  })
+  const configWatch = reloadConfig(options, webhook)
+  certificate.sendRenewals(webhook)
+  log.info({ port: webhook.port, metricsPort: webhook.metricsPort }, 'listening')
+  await aborted(signal)
+  if (signal.reason === 'SIGTERM' || signal.reason === 'SIGHUP') {
+    log.info({ atLeastSeconds: options.drainMs / 1000 }, 'draining')
+    await webhook.drain(options.drainMs, options.forceStop)
+  }
+  configWatch.stop()
+  certificate.stop()
+  await webhook.close()
+  await cluster?.close()
+  log.info('stopped')
+}
+
+function reloadConfig(
+  { configFile, config, logs: { log } }: RunWebhookOptions,
+  webhook: Webhook,
+): ReturnType<typeof watchConfig> {
+  return watchConfig(configFile, {
+    current: config,
+    onConfig: (changed) => {
+      webhook.useConfig(changed)
+      log.info({ rows: changed.table.rows.length }, 'config reloaded')
+    },
+    onError: (error) => {
+      webhook.configRejected()
+      const problem = error instanceof Error ? error.message : String(error)
+      log.error({ problem }, 'config rejected')
+    },
+  })
+}
+
+/** Null if the signal aborts before Berth has a certificate of its own. */
+async function openCertificate(
+  source: CertificateSource,
+  log: Logger,
+  signal: AbortSignal,
+): Promise<ServingCertificate | null> {
+  return source.kind === 'files'
+    ? certificateFromFiles(source.files, log)
+    : startOwnCertificate({ ...source.options, log, signal })
+}
+
+async function openNamespaceLookup(cluster: Cluster | null, log: Logger): Promise<NamespaceLookup> {
+  if (cluster === null) return noNamespaceLookup
+  const { createNamespaceLookup } = await import('./admission/kube-namespace-lookup.ts')
+  return createNamespaceLookup(cluster.api, log)
+}
+
+async function openSecretProvisioner(
+  cluster: Cluster | null,
+  log: Logger,
+): Promise<Pick<WebhookOptions, 'createSecretProvisioner'>> {
+  if (cluster === null) return {}
+  const { createCopyProvisioner } = await import('./admission/copy-provisioner.ts')
+  const dependencies = { api: cluster.api, log, now: () => new Date() }
+  return { createSecretProvisioner: (copies) => createCopyProvisioner(dependencies, copies) }
+}
