@@ -65,7 +65,7 @@ export const accessRules = [
     certainty: 'likely',
     rank: 'refused',
     patterns: [/assumerole/, /invalididentitytoken/, /getauthorizationtoken/],
-    means: 'AWS refused the identity that was to fetch the token of ECR',
+    means: 'AWS refused the identity that fetches the ECR token',
     fix: "correct the role's trust policy (subject, audience, provider), or the clock",
   },
   {

@@ -128,8 +128,8 @@ export const contentRules = [
       /(?:status|http|code|error)\b.{0,120}\b4(?:0[05-9]|1\d|2[0-8])\b/,
       /bad request|method not allowed|not acceptable|requested range not satisfiable/,
     ],
-    means: 'the registry, or a proxy in its place, does not accept the request itself',
-    fix: 'ask the same of the registry without the mirror or proxy between, and look at its log',
+    means: 'the registry, or a proxy in front of it, rejects the request itself',
+    fix: "send the same request to the registry without the mirror or proxy, and check the registry's log",
   },
   {
     id: 'D69',

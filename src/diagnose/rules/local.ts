@@ -46,8 +46,8 @@ export const localRules = [
       /unqualified.search registr/,
       /short.?name.{0,80}enforc/,
     ],
-    means: 'the name has no registry, and the node does not guess one',
-    fix: 'write the whole name, with its registry',
+    means: 'the image name has no registry, and the node does not search for one',
+    fix: 'write the full name, with its registry',
   },
   {
     id: 'D01',

@@ -50,8 +50,8 @@ export const nodeRules = [
       /image verification failed for digest|manifest verification failed/,
     ],
     means:
-      'what arrived is not what the digest says: a broken transfer, or a registry that alters content',
-    fix: 'compare the digest at the mirror and at the source, copy it again, and clear partial content on the node',
+      'the downloaded content does not match its digest: a broken transfer, or a registry that alters content',
+    fix: 'compare the digest on the mirror and on the source, copy the image again, and delete partial content on the node',
   },
   {
     id: 'D74',
@@ -60,7 +60,7 @@ export const nodeRules = [
     rank: 'definite',
     patterns: [/\+encrypted/, /needed for decryption/, /(?:error|failed|unable).{0,40}decrypt/],
     means: 'the layers are encrypted, and the node has no key or no decoder for them',
-    fix: 'put the key on the node, or use an image that is not encrypted',
+    fix: 'install the key on the node, or use an image that is not encrypted',
   },
   {
     id: 'D03',

@@ -17,9 +17,8 @@ export const policyRules = [
       /api has not been used in project|service_disabled/,
       /(?:download|bandwidth|transfer|storage) (?:limit|quota) (?:has been )?exceeded/,
     ],
-    means:
-      "the registry's account or service is closed: unpaid, suspended, switched off, shut down",
-    fix: 'settle the account with the provider, or take the image from elsewhere',
+    means: 'the registry account or service is closed: unpaid, suspended, disabled, or shut down',
+    fix: 'settle the account with the provider, or use another registry',
   },
   {
     id: 'D65',
@@ -103,8 +102,8 @@ export const policyRules = [
       /does not match (?:any )?(?:required|trusted) .{0,40}(?:identity|signature|email|subject)/,
     ],
     means:
-      "the node's policy asks for a signature that the image, or the copy on the mirror, does not have",
-    fix: 'copy signatures with the image, or correct the identity in the policy; do not switch verification off',
+      "the node's policy requires a signature that the image, or its copy on the mirror, does not have",
+    fix: 'copy the signatures with the image, or correct the identity in the policy; do not disable verification',
   },
   {
     id: 'D11',
@@ -112,7 +111,7 @@ export const policyRules = [
     certainty: 'likely',
     rank: 'definite',
     patterns: [/is blocked in/, /registry .{0,80}is blocked/, /blocked by registries\.conf/],
-    means: "the node's configuration forbids this registry",
-    fix: 'allow the registry in registries.conf (OpenShift: image.config), or rewrite to one that is allowed',
+    means: "the node's configuration blocks this registry",
+    fix: 'allow the registry in registries.conf (OpenShift: image.config), or rewrite the image to a registry that is allowed',
   },
 ] as const satisfies readonly RuleData[]
