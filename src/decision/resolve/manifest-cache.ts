@@ -1,6 +1,6 @@
 /** Caches what registries answer for a short time, and shares one request between concurrent callers. */
 import { LRUCache } from 'lru-cache'
-import { untilAborted } from '../../async/abort.ts'
+import { onAbort, untilAborted } from '../../async/abort.ts'
 import { isDigest } from '../reference/parse.ts'
 import { QueryTimeoutError } from './budget.ts'
 import type {
@@ -113,7 +113,7 @@ export function createManifestCache(
     }
     answer.then(settle, settle)
     // Later callers must not join a query that was stopped.
-    stop.signal.addEventListener('abort', settle, { once: true })
+    onAbort(stop.signal, settle)
     return inFlight
   }
 }
