@@ -20,7 +20,7 @@ export async function readPodCredentials(
 ): Promise<{ readonly keyring: Keyring; readonly credentials: PodCredentials }> {
   const namespace = pod.metadata.namespace ?? ''
   const spec = member(pod, 'spec')
-  const account = await read('serviceaccounts', namespace, accountName(spec))
+  const account = await read('serviceaccounts', namespace, serviceAccountName(spec))
   const names = pullSecretNames(spec)
   const states = new Map<string, PullSecretState>()
   const expired: string[] = []
@@ -42,7 +42,8 @@ export async function readPodCredentials(
   }
 }
 
-function accountName(spec: unknown): string {
+/** Returns the name of a pod's service account, which the API server defaults to `default`. */
+export function serviceAccountName(spec: unknown): string {
   const name = member(spec, 'serviceAccountName')
   return typeof name === 'string' ? name : 'default'
 }

@@ -1,5 +1,5 @@
 /** Plans the steps of `berth diagnose --fix` for pods that lack a pull secret. Reads the API server and writes nothing. */
-import { pullSecretNames } from '../evidence/pod-credentials.ts'
+import { pullSecretNames, serviceAccountName } from '../evidence/pod-credentials.ts'
 import type { DiagnosedFailure } from '../findings.ts'
 import type { PullFailure } from '../pull-failure.ts'
 import type { KubeApi } from '../../kube/api-client.ts'
@@ -143,8 +143,7 @@ async function readFailingImage(
     return 'it is terminating or deleted'
   if (!parsed.ok) return 'its image name is not valid'
   const spec = member(pod, 'spec')
-  const named = member(spec, 'serviceAccountName')
-  const account = typeof named === 'string' ? named : 'default'
+  const account = serviceAccountName(spec)
   try {
     const found = await api.get({ ...where, resource: 'serviceaccounts', name: account })
     if (found === null) return `its service account ${account} does not exist`
