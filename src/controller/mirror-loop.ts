@@ -9,7 +9,7 @@ import type { KubeApi } from '../kube/api-client.ts'
 import type { KubeObject } from '../kube/object.ts'
 import { startInformer, type Informer } from '../kube/informer.ts'
 import { type Backlog, createBacklog, copyOrder, type BacklogImage } from '../mirror/backlog.ts'
-import { type BlobLocations, createBlobLocations } from '../mirror/blob-copy.ts'
+import type { BlobLocations } from '../mirror/blob-copy.ts'
 import { findDrift } from '../mirror/drift.ts'
 import type { ImagePair } from '../mirror/image-pair.ts'
 import { planCopies } from '../mirror/copy-plan.ts'
@@ -121,8 +121,8 @@ async function mirrorMissingImages(
 ): Promise<void> {
   const { backlog, signal, settings } = run
   const state: CopyState = {
-    blobLocations: createBlobLocations(),
-    trees: new Map<string, ManifestNode>(),
+    blobLocations: new Map(),
+    trees: new Map(),
   }
   /** The images to copy, with the bytes that each one needs. */
   const queue = new Map<string, number>()
@@ -168,7 +168,7 @@ async function findMissing(run: MirrorRun, keys: readonly string[]): Promise<rea
     signal,
     jobs: concurrentChecks,
     platforms: false,
-    seen: () => null,
+    copiedDigests: () => null,
   })
   if (signal.aborted) return []
   return drifts.flatMap((drift) => {
@@ -245,8 +245,8 @@ function pairsOf({ wanted }: Backlog, keys: readonly string[]): readonly ImagePa
 }
 
 function updateMetrics({ backlog, metrics }: MirrorRun, missing: number): void {
-  const { there, drifted, oldestDriftMs } = backlog.counts(Date.now())
-  metrics.coverage(backlog.wanted.size, there)
+  const { mirrored, drifted, oldestDriftMs } = backlog.counts(Date.now())
+  metrics.coverage(backlog.wanted.size, mirrored)
   metrics.backlog(missing)
   metrics.drift(drifted, oldestDriftMs / 1000)
 }

@@ -1,61 +1,64 @@
-/** What is known of the images that a cluster wants on mirrors, and which of them comes next. Times in milliseconds. */
+/** Tracks the images that a cluster needs on its mirrors, and when to check each of them again. Times in milliseconds. */
+import { type Backoff, backoffMs } from '../async/backoff.ts'
+import type { CopyResult } from './copy-result.ts'
 import type { DriftResult } from './drift.ts'
 import type { ImagePair } from './image-pair.ts'
-import type { CopyResult } from './copy-result.ts'
 
 export interface BacklogImage {
   readonly pair: ImagePair
-  /** Pods that run it. */
+  /** The number of pods that use it. */
   readonly uses: number
 }
 
-interface Known {
-  readonly isThere: boolean
-  /** When upstream was first seen to have moved. */
+/** What is known about an image. */
+interface ImageState {
+  readonly isMirrored: boolean
+  /** When Berth first saw that upstream differs; null if it does not. */
   readonly driftedAt: number | null
-  /** When it is looked at again. */
+  /** When to check it again. */
   readonly dueAt: number
+  /** Failures in a row. */
   readonly failures: number
 }
 
 export interface Backlog {
-  /** Takes what is wanted now; what is no longer is forgotten. */
+  /** Replaces the images that the cluster needs, by key. Forgets all others. */
   setWanted(wanted: ReadonlyMap<string, BacklogImage>): void
-  /** Keys that have to be looked at. */
+  /** Returns the keys of the images to check now. */
   due(now: number): readonly string[]
   recordDrift(key: string, drift: DriftResult, now: number): void
   recordCopy(key: string, result: CopyResult, now: number): void
-  /** Milliseconds until something is due; null when nothing is wanted. */
+  /** Returns the milliseconds until an image is due; null if the cluster needs none. */
   msUntilDue(now: number): number | null
   readonly wanted: ReadonlyMap<string, BacklogImage>
   counts(now: number): BacklogCounts
 }
 
 export interface BacklogCounts {
-  readonly there: number
+  readonly mirrored: number
   readonly drifted: number
   readonly oldestDriftMs: number
 }
 
-/** As often as a person would look: a HEAD for each image on both sides. */
-const lookAgainMs = 10 * 60_000
+/** A check costs one HEAD to each side. */
+const checkIntervalMs = 10 * 60_000
 
-/** After a failure, doubled with each: a registry that was down is found up soon, one that refuses is not pestered. */
-const firstRetryMs = 15_000
-const mostRetryMs = 30 * 60_000
+/** Retries soon after a short outage, and rarely when a registry keeps refusing. */
+const retryBackoff: Backoff = { firstMs: 15_000, maxMs: 30 * 60_000 }
 
 export function createBacklog(): Backlog {
   let wanted: ReadonlyMap<string, BacklogImage> = new Map()
-  const known = new Map<string, Known>()
+  const states = new Map<string, ImageState>()
 
-  const fail = (key: string, isThere: boolean, now: number) => {
-    const before = known.get(key)
+  const recordFailure = (key: string, now: number) => {
+    const before = states.get(key)
     const failures = (before?.failures ?? 0) + 1
-    const wait = Math.min(mostRetryMs, firstRetryMs * 2 ** (failures - 1))
-    known.set(key, { isThere, driftedAt: before?.driftedAt ?? null, dueAt: now + wait, failures })
+    const dueAt = now + backoffMs(retryBackoff, failures)
+    const driftedAt = before?.driftedAt ?? null
+    states.set(key, { isMirrored: false, driftedAt, dueAt, failures })
   }
-  const settle = (key: string, driftedAt: number | null, now: number) => {
-    known.set(key, { isThere: true, driftedAt, dueAt: now + lookAgainMs, failures: 0 })
+  const recordMirrored = (key: string, driftedAt: number | null, now: number) => {
+    states.set(key, { isMirrored: true, driftedAt, dueAt: now + checkIntervalMs, failures: 0 })
   }
 
   return {
@@ -64,29 +67,29 @@ export function createBacklog(): Backlog {
     },
     setWanted(next) {
       wanted = next
-      for (const key of known.keys()) if (!next.has(key)) known.delete(key)
+      for (const key of states.keys()) if (!next.has(key)) states.delete(key)
     },
-    due: (now) => [...wanted.keys()].filter((key) => (known.get(key)?.dueAt ?? 0) <= now),
+    due: (now) => [...wanted.keys()].filter((key) => (states.get(key)?.dueAt ?? 0) <= now),
     recordDrift(key, { state, mirrorDigest, sourceDigest }, now) {
       const hasDrifted = state !== 'same' && state !== 'unreachable'
-      const driftedAt = known.get(key)?.driftedAt ?? null
-      if (mirrorDigest !== null) settle(key, hasDrifted ? (driftedAt ?? now) : null, now)
-      // What upstream does not have either cannot be copied now.
-      else if (state === 'unreachable' || sourceDigest === null) fail(key, false, now)
+      const driftedAt = states.get(key)?.driftedAt ?? null
+      if (mirrorDigest !== null) recordMirrored(key, hasDrifted ? (driftedAt ?? now) : null, now)
+      // An image that upstream does not have either cannot be copied.
+      else if (state === 'unreachable' || sourceDigest === null) recordFailure(key, now)
     },
     recordCopy(key, { status }, now) {
-      if (status === 'failed') fail(key, false, now)
-      else settle(key, null, now)
+      if (status === 'failed') recordFailure(key, now)
+      else recordMirrored(key, null, now)
     },
     msUntilDue(now) {
-      const times = [...wanted.keys()].map((key) => known.get(key)?.dueAt ?? now)
+      const times = [...wanted.keys()].map((key) => states.get(key)?.dueAt ?? now)
       return times.length === 0 ? null : Math.max(0, Math.min(...times) - now)
     },
     counts(now) {
-      const all = [...known.values()]
+      const all = [...states.values()]
       const drifts = all.flatMap(({ driftedAt }) => (driftedAt === null ? [] : [driftedAt]))
       return {
-        there: all.filter(({ isThere }) => isThere).length,
+        mirrored: all.filter(({ isMirrored }) => isMirrored).length,
         drifted: drifts.length,
         oldestDriftMs: drifts.length === 0 ? 0 : now - Math.min(...drifts),
       }
@@ -94,13 +97,13 @@ export function createBacklog(): Backlog {
   }
 }
 
-/** The fewest bytes first, so that most images are there soonest; of equals the one that most pods use. */
+/** Sorts keys by size, so that most images are mirrored soonest; of the same size, the one that most pods use first. */
 export function copyOrder(
-  queue: ReadonlyMap<string, number>,
+  bytesByKey: ReadonlyMap<string, number>,
   wanted: ReadonlyMap<string, BacklogImage>,
 ): readonly string[] {
   const uses = (key: string) => wanted.get(key)?.uses ?? 0
-  return [...queue]
-    .sort(([one, bytes], [other, others]) => bytes - others || uses(other) - uses(one))
+  return [...bytesByKey]
+    .sort(([one, bytes], [other, otherBytes]) => bytes - otherBytes || uses(other) - uses(one))
     .map(([key]) => key)
 }

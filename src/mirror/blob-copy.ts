@@ -1,86 +1,86 @@
-/** Blobs of one run: each goes over the wire once for each registry, however many images share it. */
+/** Copies blobs. In one run, each blob is transferred once to each registry, however many images share it. */
+import type { Limit } from '../async/limit.ts'
 import { type BlobDescriptor, createBlobSource } from '../registry/blobs/blob-source.ts'
 import { hasBlob, mountBlob, uploadBlob } from '../registry/blobs/blob-upload.ts'
 import type { Repository } from '../registry/registry-client.ts'
-import type { Limit } from '../async/limit.ts'
 
-export type BlobOutcome = 'there' | 'mounted' | 'moved'
+export type BlobCopyOutcome = 'present' | 'mounted' | 'uploaded'
 
-/** Which repository of which registry has which blob, or is about to. */
-export interface BlobLocations {
-  readonly places: Map<string, Promise<string | null>>
-}
+/**
+ * The repositories that this run copied blobs to, by registry and digest. A pending promise is a copy in progress; null means
+ * that it failed.
+ */
+export type BlobLocations = Map<string, Promise<string | null>>
 
-export function createBlobLocations(): BlobLocations {
-  return { places: new Map() }
-}
-
-export interface BlobCopy {
+export interface BlobCopyOptions {
   readonly from: Repository
   readonly to: Repository
   readonly signal: AbortSignal
-  /** Whoever waits for a neighbour's blob holds no place in it. */
+  /** Limits concurrent copies. A copy that waits for the same blob of another image does not count. */
   readonly limit: Limit
   readonly onBytes: (bytes: number) => void
 }
 
-/** Brings a blob to a repository, in the cheapest way that works. Throws RegistryError. */
+/** Copies a blob in the cheapest way that works: not at all, mounted, or uploaded. Throws RegistryError. */
 export async function copyBlob(
-  blobLocations: BlobLocations,
-  move: BlobCopy,
+  locations: BlobLocations,
+  options: BlobCopyOptions,
   blob: BlobDescriptor,
-): Promise<BlobOutcome> {
-  const { to } = move
+): Promise<BlobCopyOutcome> {
+  const { to, limit } = options
   const key = `${to.host} ${blob.digest}`
-  const neighbour = await blobLocations.places.get(key)
-  if (neighbour === to.name) return 'there'
-  if (neighbour !== undefined && neighbour !== null) {
-    return move.limit(() => share(move, blob, neighbour))
+  const location = await locations.get(key)
+  if (location === to.name) return 'present'
+  if (location !== undefined && location !== null) {
+    return limit(() => copyFromNeighbor(options, blob, location))
   }
-  // Between the answer above and here another image may have begun: only one may.
-  if (blobLocations.places.has(key) && neighbour === undefined)
-    return copyBlob(blobLocations, move, blob)
-  const work = move.limit(() => bring(move, blob))
-  blobLocations.places.set(
+  // Another image may have started to copy the blob during the `await` above.
+  if (locations.has(key) && location === undefined) return copyBlob(locations, options, blob)
+  const copy = limit(() => copyFromSource(options, blob))
+  locations.set(
     key,
-    work.then(
+    copy.then(
       () => to.name,
       () => null,
     ),
   )
-  return work
+  return copy
 }
 
-/** Another image of this run has brought the blob to a neighbour: mounting it is one request. */
-async function share(
-  move: BlobCopy,
+/** Mounts a blob that this run copied to another repository of the same registry. */
+async function copyFromNeighbor(
+  options: BlobCopyOptions,
   blob: BlobDescriptor,
-  neighbour: string,
-): Promise<BlobOutcome> {
-  const { to, signal } = move
-  if (!to.state.canMount) return bring(move, blob)
-  const mounted = await mountBlob(to, blob, { from: neighbour, signal })
+  neighbor: string,
+): Promise<BlobCopyOutcome> {
+  const { to, signal } = options
+  if (!to.state.canMount) return copyFromSource(options, blob)
+  const mounted = await mountBlob(to, blob, { from: neighbor, signal })
   if (mounted === 'mounted') return 'mounted'
-  await upload(move, blob, mounted)
-  return 'moved'
+  await upload(options, blob, mounted)
+  return 'uploaded'
 }
 
-async function bring(move: BlobCopy, blob: BlobDescriptor): Promise<BlobOutcome> {
-  const { from, to, signal } = move
+async function copyFromSource(
+  options: BlobCopyOptions,
+  blob: BlobDescriptor,
+): Promise<BlobCopyOutcome> {
+  const { from, to, signal } = options
   signal.throwIfAborted()
-  if (await hasBlob(to, blob, signal)) return 'there'
-  const begun =
-    from.host === to.host && from.name !== to.name && to.state.canMount
-      ? await mountBlob(to, blob, { from: from.name, signal })
-      : null
-  if (begun === 'mounted') return 'mounted'
-  await upload(move, blob, begun)
-  return 'moved'
+  if (await hasBlob(to, blob, signal)) return 'present'
+  const canMount = from.host === to.host && from.name !== to.name && to.state.canMount
+  const mounted = canMount ? await mountBlob(to, blob, { from: from.name, signal }) : null
+  if (mounted === 'mounted') return 'mounted'
+  await upload(options, blob, mounted)
+  return 'uploaded'
 }
 
-type Begun = Exclude<Awaited<ReturnType<typeof mountBlob>>, 'mounted'>
+type StartedUpload = Exclude<Awaited<ReturnType<typeof mountBlob>>, 'mounted'>
 
-async function upload(move: BlobCopy, blob: BlobDescriptor, begun: Begun): Promise<void> {
-  const { from, to, signal, onBytes } = move
-  await uploadBlob(to, createBlobSource(from, blob, signal), { signal, onBytes, begun })
+async function upload(
+  { from, to, signal, onBytes }: BlobCopyOptions,
+  blob: BlobDescriptor,
+  started: StartedUpload,
+): Promise<void> {
+  await uploadBlob(to, createBlobSource(from, blob, signal), { signal, onBytes, started })
 }

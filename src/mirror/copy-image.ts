@@ -1,271 +1,290 @@
-/** One image from one repository to another: every byte as it was, children before parents, the tag last, and proof. */
+/** Copies one image byte for byte: blobs, then manifests, then the tag. Verifies what the mirror serves afterwards. */
 import type { Limit } from '../async/limit.ts'
+import type { BlobDescriptor } from '../registry/blobs/blob-source.ts'
+import { hasBlob } from '../registry/blobs/blob-upload.ts'
+import { shortDigest } from '../registry/digest.ts'
 import { failed, type RequestFailure } from '../registry/http/network-error.ts'
 import { RegistryError } from '../registry/http/registry-error.ts'
-import { hasBlob } from '../registry/blobs/blob-upload.ts'
-import { headManifest, putManifest, shortDigest } from '../registry/manifests/manifests.ts'
+import { headManifest, putManifest } from '../registry/manifests/manifests.ts'
 import type { RegistryClient, Repository } from '../registry/registry-client.ts'
 import { type BlobLocations, copyBlob } from './blob-copy.ts'
 import { copyReferrers } from './copy-referrers.ts'
-import type { ImagePair } from './image-pair.ts'
 import type { CopyResult } from './copy-result.ts'
+import type { ImagePair } from './image-pair.ts'
 import { blobsOf, type ManifestNode, platformsOf, postOrder, readTree } from './image-tree.ts'
 
 export interface CopyDependencies {
   readonly registries: RegistryClient
   readonly blobLocations: BlobLocations
-  /** Blobs on their way at once, over all images of the run. */
+  /** Limits concurrent blob copies over all images of the run. */
   readonly blobLimit: Limit
-  readonly now: () => number
-  /** Trees that a dry run has read at a source: reading them again would cost a quota twice. */
+  /** Trees that a dry run read. The copy after it uses them, so that they count once against a pull limit. */
   readonly trees: Map<string, ManifestNode>
-  /** Makes repositories on registries where pushing does not; null where that is not allowed. */
+  /** Creates missing repositories on registries that need it; null if that is not allowed. */
   readonly createRepository: CreateRepository | null
 }
 
-/** False when this registry is none of those whose repositories it can make. Throws RegistryError. */
+/** Returns false if it cannot create repositories on this registry. Throws RegistryError. */
 export type CreateRepository = (host: string, name: string, signal: AbortSignal) => Promise<boolean>
 
 export interface CopyOptions {
   readonly signal: AbortSignal
-  /** False: an equal digest is proof enough, and blobs that the mirror has lost stay lost. */
+  /** True: an image with the right digest is also checked for missing manifests and blobs. */
   readonly deep: boolean
   readonly dryRun: boolean
-  /** Manifest pulls that must be left of a quota at the source, or nothing more is asked of it. */
+  /** The copy fails if the source allows fewer manifest pulls than this. */
   readonly quotaFloor: number
-  /** True: signatures, SBOMs and attestations as well. */
+  /** True: signatures, SBOMs and attestations are copied too. */
   readonly referrers: boolean
   readonly onPlanned: (bytes: number) => void
   readonly onBytes: (bytes: number) => void
 }
 
-interface Ends {
+type ResultWithoutPair = Omit<CopyResult, 'seconds' | 'pair'>
+
+/** The source and the destination of one copy. */
+interface CopyRoute {
   readonly from: Repository
   readonly to: Repository
-  /** What the mirror is asked for, and what is written last: a tag, or a digest where there is none. */
-  readonly name: string
+  /** What the destination serves the image under: the digest if the pair has one, else the tag. */
+  readonly reference: string
   readonly tag: string | null
 }
 
-/** Copies, or with `dryRun` only looks. Throws RegistryError. */
+/** Copies an image; with `dryRun`, only compares. Throws RegistryError. */
 export async function copyImage(
   dependencies: CopyDependencies,
-  pair: ImagePair,
+  { source, destination }: ImagePair,
   options: CopyOptions,
-): Promise<Omit<CopyResult, 'seconds' | 'pair'>> {
+): Promise<ResultWithoutPair> {
   const { registries } = dependencies
-  const { source, destination } = pair
   const { signal } = options
   const from = await registries.open(source.domain, source.path, 'pull')
   const access = options.dryRun ? 'pull' : 'pull,push'
   const to = await registries.open(destination.domain, destination.path, access)
-  const name = destination.digest ?? destination.tag ?? 'latest'
-  const [wanted, present] = await Promise.all([
+  const reference = destination.digest ?? destination.tag ?? 'latest'
+  const [upstream, current] = await Promise.all([
     headManifest(from, source.digest ?? source.tag ?? 'latest', signal),
-    headManifest(to, name, signal),
+    headManifest(to, reference, signal),
   ])
-  if (wanted.outcome !== 'found') throw said(from, wanted)
-  if (present.outcome !== 'found' && present.outcome !== 'absent') throw said(to, present)
-  const before = present.outcome === 'found' ? present.digest : null
-  const ends = { from, to, name, tag: destination.tag }
-  if (before === wanted.digest) {
-    const current = { status: 'current', sourceDigest: before, mirrorDigest: before } as const
-    if (!options.deep) return { ...nothingMoved, ...current }
-    const whole = await lookDeep(dependencies, ends, { ...options, digest: before })
-    if (whole !== null) return { ...whole, ...current }
+  if (upstream.outcome !== 'found') throw lookupError(from, upstream)
+  if (current.outcome !== 'found' && current.outcome !== 'absent') throw lookupError(to, current)
+  const currentDigest = current.outcome === 'found' ? current.digest : null
+  const route = { from, to, reference, tag: destination.tag }
+  if (currentDigest === upstream.digest) {
+    const digests = { sourceDigest: currentDigest, mirrorDigest: currentDigest }
+    if (!options.deep) return { ...nothingMoved, status: 'current', ...digests }
+    const check = { ...options, digest: currentDigest }
+    const complete = await checkComplete(dependencies, route, check)
+    if (complete !== null) return { ...complete, status: 'current', ...digests }
   }
-  return transfer(dependencies, ends, { ...options, digest: wanted.digest, before })
+  return transfer(dependencies, route, { ...options, digest: upstream.digest, currentDigest })
 }
 
 const nothingMoved = { platforms: [], bytesMoved: 0, bytesThere: 0, detail: null } as const
 
-/** What a registry said instead of an image, with its name: two of them have a part in this. */
-function said({ host, name }: Repository, answer: RequestFailure): RegistryError {
+/** Adds the registry to the message, because two registries take part in a copy. */
+function lookupError({ host, name }: Repository, failure: RequestFailure): RegistryError {
   const detail =
-    answer.outcome === 'absent'
-      ? `${host} has no such image in ${name} (${answer.detail})`
-      : `${host}: ${answer.detail}`
-  return new RegistryError({ ...answer, detail })
+    failure.outcome === 'absent'
+      ? `${host} has no such image in ${name} (${failure.detail})`
+      : `${host}: ${failure.detail}`
+  return new RegistryError({ ...failure, detail })
 }
 
-/** Whether the mirror has all of an image that it says it has; null when something of it is lost. */
-async function lookDeep(
+/** Returns null if the mirror lacks a manifest or blob of the image that it serves. */
+async function checkComplete(
   dependencies: CopyDependencies,
-  ends: Ends,
+  route: CopyRoute,
   { digest, ...options }: CopyOptions & { readonly digest: string },
 ): Promise<Pick<CopyResult, 'platforms' | 'bytesMoved' | 'bytesThere' | 'detail'> | null> {
   const { signal } = options
   try {
-    const tree = await readTree(ends.to, { digest }, signal)
+    const tree = await readTree(route.to, { digest }, signal)
     const blobs = blobsOf(tree)
-    const { bytesMoved } = await countMissing(dependencies, ends.to, { blobs, signal })
+    const { bytesMoved } = await countMissing(dependencies, route.to, { blobs, signal })
     if (bytesMoved > 0) return null
-    if (options.referrers && !options.dryRun)
-      await bringReferrers(dependencies, ends, tree, options)
-    return { ...nothingMoved, platforms: platformsOf(tree), bytesThere: sum(blobs) }
+    if (options.referrers && !options.dryRun) {
+      await copyAllReferrers(dependencies, route, tree, options)
+    }
+    return { ...nothingMoved, platforms: platformsOf(tree), bytesThere: totalSize(blobs) }
   } catch (error) {
     if (error instanceof RegistryError && error.outcome === 'absent') return null
     throw error
   }
 }
 
-interface Transfer extends CopyOptions {
+interface TransferOptions extends CopyOptions {
   readonly digest: string
-  readonly before: string | null
+  /** What the destination served before; null if nothing. */
+  readonly currentDigest: string | null
 }
 
 async function transfer(
   dependencies: CopyDependencies,
-  ends: Ends,
-  options: Transfer,
-): Promise<Omit<CopyResult, 'seconds' | 'pair'>> {
-  const { from, to, name } = ends
-  const { signal, digest, before } = options
-  const tree = await treeAtSource(dependencies, from, options)
+  route: CopyRoute,
+  options: TransferOptions,
+): Promise<ResultWithoutPair> {
+  const { from, to, reference } = route
+  const { signal, digest, currentDigest } = options
+  const tree = await readSourceTree(dependencies, from, options)
   const blobs = blobsOf(tree)
-  options.onPlanned(sum(blobs))
-  const counts = options.dryRun
+  options.onPlanned(totalSize(blobs))
+  const bytes = options.dryRun
     ? await countMissing(dependencies, to, { blobs, signal })
-    : await moveToRepository(dependencies, ends, { blobs, ...options })
-  const result = { sourceDigest: digest, platforms: platformsOf(tree), detail: null, ...counts }
-  if (options.dryRun) return { ...result, status: 'planned', mirrorDigest: before }
-  await putAll(ends, tree, options)
-  if (options.referrers) await bringReferrers(dependencies, ends, tree, options)
-  const proof = await headManifest(to, name, signal)
-  if (proof.outcome !== 'found')
-    throw new RegistryError({ ...proof, detail: `after copying, the mirror says: ${proof.detail}` })
-  if (proof.digest !== digest) {
-    const detail = `after copying, ${to.host} serves ${shortDigest(proof.digest)} and not ${shortDigest(digest)}; another writer may have moved the tag`
+    : await copyToRepository(dependencies, route, { blobs, ...options })
+  const result = { sourceDigest: digest, platforms: platformsOf(tree), detail: null, ...bytes }
+  if (options.dryRun) return { ...result, status: 'planned', mirrorDigest: currentDigest }
+  await putManifests(route, tree, options)
+  if (options.referrers) await copyAllReferrers(dependencies, route, tree, options)
+  const served = await headManifest(to, reference, signal)
+  if (served.outcome !== 'found') {
+    const detail = `after the copy, ${to.host} does not serve the image: ${served.detail}`
+    throw new RegistryError({ ...served, detail })
+  }
+  if (served.digest !== digest) {
+    const digests = `${shortDigest(served.digest)} instead of ${shortDigest(digest)}`
+    const detail = `after the copy, ${to.host} serves ${digests}; another writer may have moved the tag`
     throw new RegistryError(failed('invalid', detail))
   }
-  return {
-    ...result,
-    status: before === digest ? 'repaired' : 'copied',
-    mirrorDigest: proof.digest,
-  }
+  const status = currentDigest === digest ? 'repaired' : 'copied'
+  return { ...result, status, mirrorDigest: served.digest }
 }
 
-async function treeAtSource(
+async function readSourceTree(
   { trees }: CopyDependencies,
   from: Repository,
-  { digest, dryRun, quotaFloor, signal }: Transfer,
+  { digest, dryRun, quotaFloor, signal }: TransferOptions,
 ): Promise<ManifestNode> {
   const key = `${from.host}/${from.name}@${digest}`
   const known = trees.get(key)
-  if (known === undefined) holdQuota(from, quotaFloor)
+  if (known === undefined) checkQuota(from, quotaFloor)
   const tree = known ?? (await readTree(from, { digest }, signal))
   if (dryRun) trees.set(key, tree)
   else trees.delete(key)
   return tree
 }
 
-/** Pulls of manifests are what Docker Hub counts, and HEAD has told what is left of them. */
-function holdQuota({ host, state }: Repository, floor: number): void {
-  if (state.pullsRemaining === null || state.pullsRemaining >= floor) return
-  const detail = `${host} has ${state.pullsRemaining} pulls left, and ${floor} are to be left for others`
+/** Docker Hub counts manifest pulls. The response to the HEAD before stated how many are left. */
+function checkQuota({ host, state }: Repository, floor: number): void {
+  const { pullsRemaining } = state
+  if (pullsRemaining === null || pullsRemaining >= floor) return
+  const detail = `${host} allows ${pullsRemaining} more pulls, fewer than the quota floor of ${floor}`
   throw new RegistryError(failed('limited', detail))
 }
 
-interface Blobs {
-  readonly blobs: ReturnType<typeof blobsOf>
+interface BlobList {
+  readonly blobs: readonly BlobDescriptor[]
   readonly signal: AbortSignal
 }
 
+type ByteCounts = Pick<CopyResult, 'bytesMoved' | 'bytesThere'>
+
+/** Counts the bytes that the destination lacks as `bytesMoved`. */
 async function countMissing(
   { blobLimit }: CopyDependencies,
   to: Repository,
-  { blobs, signal }: Blobs,
-): Promise<{ bytesMoved: number; bytesThere: number }> {
-  const there = await Promise.all(blobs.map((blob) => blobLimit(() => hasBlob(to, blob, signal))))
-  const bytesThere = sum(blobs.filter((_, index) => there[index]))
-  return { bytesMoved: sum(blobs) - bytesThere, bytesThere }
+  { blobs, signal }: BlobList,
+): Promise<ByteCounts> {
+  const isPresent = await Promise.all(
+    blobs.map((blob) => blobLimit(() => hasBlob(to, blob, signal))),
+  )
+  const bytesThere = totalSize(blobs.filter((_, index) => isPresent[index]))
+  return { bytesMoved: totalSize(blobs) - bytesThere, bytesThere }
 }
 
-/** Moves the blobs; where the registry wants its repositories made beforehand, makes it and begins once more. */
-async function moveToRepository(
+type BlobListToCopy = BlobList & Pick<CopyOptions, 'onBytes'>
+
+/** Copies the blobs. If the repository does not exist, creates it where that is possible, and tries once more. */
+async function copyToRepository(
   dependencies: CopyDependencies,
-  ends: Ends,
-  options: Blobs & Pick<CopyOptions, 'onBytes'>,
-): Promise<{ bytesMoved: number; bytesThere: number }> {
+  route: CopyRoute,
+  options: BlobListToCopy,
+): Promise<ByteCounts> {
   try {
-    return await moveAll(dependencies, ends, options)
+    return await copyBlobs(dependencies, route, options)
   } catch (error) {
     if (!(error instanceof RegistryError) || error.code !== 'NAME_UNKNOWN') throw error
-    const { host, name } = ends.to
-    const isMade = await dependencies.createRepository?.(host, name, options.signal)
-    if (isMade === true) return moveAll(dependencies, ends, options)
-    const detail = `${host} has no repository ${name}, and makes none by being pushed to; create it (${error.message})`
+    const { host, name } = route.to
+    const isCreated = await dependencies.createRepository?.(host, name, options.signal)
+    if (isCreated === true) return copyBlobs(dependencies, route, options)
+    const detail = `${host} has no repository ${name} and does not create repositories on push; create it (${error.message})`
     throw new RegistryError({ outcome: 'denied', detail }, error)
   }
 }
 
-async function moveAll(
+async function copyBlobs(
   { blobLimit, blobLocations }: CopyDependencies,
-  { from, to }: Ends,
-  { blobs, signal, onBytes }: Blobs & Pick<CopyOptions, 'onBytes'>,
-): Promise<{ bytesMoved: number; bytesThere: number }> {
+  { from, to }: CopyRoute,
+  { blobs, signal, onBytes }: BlobListToCopy,
+): Promise<ByteCounts> {
   const stop = new AbortController()
-  const both = AbortSignal.any([signal, stop.signal])
-  const move = { from, to, signal: both, limit: blobLimit, onBytes }
-  const work = blobs.map(async (blob) => {
-    const outcome = await copyBlob(blobLocations, move, blob)
-    if (outcome !== 'moved') onBytes(blob.size)
-    return outcome === 'moved'
+  const options = {
+    from,
+    to,
+    signal: AbortSignal.any([signal, stop.signal]),
+    limit: blobLimit,
+    onBytes,
+  }
+  const copies = blobs.map(async (blob) => {
+    const outcome = await copyBlob(blobLocations, options, blob)
+    if (outcome !== 'uploaded') onBytes(blob.size)
+    return outcome === 'uploaded'
   })
   try {
-    const moved = await Promise.all(work)
-    const bytesMoved = sum(blobs.filter((_, index) => moved[index]))
-    return { bytesMoved, bytesThere: sum(blobs) - bytesMoved }
+    const isUploaded = await Promise.all(copies)
+    const bytesMoved = totalSize(blobs.filter((_, index) => isUploaded[index]))
+    return { bytesMoved, bytesThere: totalSize(blobs) - bytesMoved }
   } catch (error) {
-    // What the others have begun is cancelled before this image is given up.
+    // Let the other copies cancel their uploads first.
     stop.abort()
-    await Promise.allSettled(work)
+    await Promise.allSettled(copies)
     throw error
   }
 }
 
-/** Whoever reads the tag meanwhile sees the old image or the new one, and never half of one. */
-async function putAll(
-  { to, name, tag }: Ends,
+/** Puts the root last, so that a client that reads the tag gets the old image or the complete new one. */
+async function putManifests(
+  { to, reference, tag }: CopyRoute,
   tree: ManifestNode,
-  { signal, before }: Pick<Transfer, 'signal' | 'before'>,
+  { signal, currentDigest }: Pick<TransferOptions, 'signal' | 'currentDigest'>,
 ): Promise<void> {
   for (const { manifest } of postOrder(tree)) {
     const isRoot = manifest.digest === tree.manifest.digest
     try {
-      await putManifest(to, isRoot ? name : manifest.digest, manifest, signal)
+      await putManifest(to, isRoot ? reference : manifest.digest, manifest, signal)
     } catch (error) {
-      throw isRoot && before !== null ? orImmutable(error, to, name) : error
+      throw isRoot && currentDigest !== null ? explainImmutableTag(error, to, reference) : error
     }
   }
-  if (tag === null || tag === name) return
-  // The digest decides; a tag beside it keeps the image from being swept up, and is never turned back by it.
+  if (tag === null || tag === reference) return
+  // The pair has a digest and a tag. The tag protects the image from garbage collection; an existing tag is not moved.
   const tagged = await headManifest(to, tag, signal)
   if (tagged.outcome === 'absent') await putManifest(to, tag, tree.manifest, signal)
 }
 
-/** Registries that let no tag be moved say so with one of these (ECR, Harbor, distribution-spec's TAG_INVALID). */
-function orImmutable(error: unknown, { host, name }: Repository, tag: string): unknown {
+/** Adds the reason to the error with which a registry refuses to move a tag (ECR, Harbor; distribution-spec: TAG_INVALID). */
+function explainImmutableTag(error: unknown, { host, name }: Repository, tag: string): unknown {
   if (!(error instanceof RegistryError)) return error
   const isImmutable = error.status === 409 || error.status === 412 || error.code === 'TAG_INVALID'
   if (!isImmutable) return error
-  const detail = `${name}:${tag} on ${host} stands for another image, and the registry lets no tag be moved (${error.message})`
+  const detail = `${host} already has another image as ${name}:${tag}, and its tags are immutable (${error.message})`
   return new RegistryError({ outcome: error.outcome, detail }, error)
 }
 
-async function bringReferrers(
+async function copyAllReferrers(
   { blobLocations, blobLimit }: CopyDependencies,
-  { from, to }: Ends,
+  { from, to }: CopyRoute,
   tree: ManifestNode,
   { signal, onBytes }: Pick<CopyOptions, 'signal' | 'onBytes'>,
 ): Promise<void> {
-  const move = { from, to, signal, limit: blobLimit, onBytes }
-  const moveBlobs = async (blobs: ReturnType<typeof blobsOf>) => {
-    await Promise.all(blobs.map((blob) => copyBlob(blobLocations, move, blob)))
+  const options = { from, to, signal, limit: blobLimit, onBytes }
+  const copyReferrerBlobs = async (blobs: readonly BlobDescriptor[]) => {
+    await Promise.all(blobs.map((blob) => copyBlob(blobLocations, options, blob)))
   }
-  await copyReferrers({ from, to, signal, moveBlobs }, tree)
+  await copyReferrers({ from, to, signal, copyBlobs: copyReferrerBlobs }, tree)
 }
 
-function sum(blobs: readonly { readonly size: number }[]): number {
+function totalSize(blobs: readonly BlobDescriptor[]): number {
   return blobs.reduce((total, { size }) => total + size, 0)
 }

@@ -1,6 +1,6 @@
-/** From images to pairs: the rows of the table say where an image belongs, exactly as they say where it is looked for. Pure. */
+/** Plans which images are copied where: to the same mirrors where the rows of the table look for them. Pure. */
 import { canonicalReference } from '../decision/fallback/registry-aliases.ts'
-import { selectCandidates, type FallbackTable } from '../decision/fallback/table.ts'
+import { type FallbackTable, selectCandidates } from '../decision/fallback/table.ts'
 import { formatReference, type Reference, withDefaultTag } from '../decision/reference/reference.ts'
 import type { ImagePair } from './image-pair.ts'
 
@@ -12,13 +12,12 @@ export interface ImageToCopy {
 
 export interface CopyPlan {
   readonly pairs: readonly ImagePair[]
-  /** Images that nothing is done for, and why. */
   readonly skipped: readonly { readonly image: string; readonly reason: string }[]
 }
 
 /**
- * The first mirror candidate on each mirror of the row, from the image's own registry under the tag that the row tries.
- * Alternates are neither: another publisher's copy must not come to stand under this one's name.
+ * Plans a copy to the first mirror candidate on each mirror of the row, from the registry of the image, with the tag that the
+ * row tries. Alternates are not copied: the mirror would serve another publisher's image under this name.
  */
 export function planCopies(table: FallbackTable, images: readonly ImageToCopy[]): CopyPlan {
   const pairs = new Map<string, ImagePair>()
@@ -26,15 +25,18 @@ export function planCopies(table: FallbackTable, images: readonly ImageToCopy[])
   for (const { reference, namespace } of images) {
     const canonical = canonicalReference(reference)
     const image = formatReference(withDefaultTag(canonical))
-    const made = table.mirrors.has(canonical.domain) ? [] : pairsOf(table, canonical, namespace)
-    if (made.length === 0) skipped.set(image, reasonFor(table, canonical))
-    for (const pair of made) {
-      const key = formatReference(pair.destination)
-      const other = pairs.get(key)
-      if (other === undefined) pairs.set(key, pair)
+    const isOnMirror = table.mirrors.has(canonical.domain)
+    const planned = isOnMirror ? [] : pairsOf(table, canonical, namespace)
+    if (planned.length === 0) {
+      skipped.set(image, isOnMirror ? 'already on a mirror' : 'no row has a mirror for it')
+    }
+    for (const pair of planned) {
+      const destination = formatReference(pair.destination)
+      const other = pairs.get(destination)
+      if (other === undefined) pairs.set(destination, pair)
       else if (formatReference(other.source) !== formatReference(pair.source)) {
-        const taken = `${formatReference(other.source)} already goes to ${key}`
-        skipped.set(image, `${taken}; keep upstreams apart with {host} in the row's template`)
+        const conflict = `${formatReference(other.source)} is already copied to ${destination}`
+        skipped.set(image, `${conflict}; use {host} in the row's template to separate upstreams`)
       }
     }
   }
@@ -56,10 +58,4 @@ function pairsOf(table: FallbackTable, canonical: Reference, namespace: string):
       { source: { ...canonical, tag, digest }, destination: reference, row: row?.name ?? null },
     ]
   })
-}
-
-function reasonFor(table: FallbackTable, { domain }: Reference): string {
-  return table.mirrors.has(domain)
-    ? 'stands on a mirror already'
-    : 'no row of the table has a mirror for it'
 }

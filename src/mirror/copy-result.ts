@@ -3,31 +3,31 @@ import type { FailedOutcome } from '../decision/resolve/manifest-source.ts'
 import type { ImagePair } from './image-pair.ts'
 
 export type CopyStatus =
-  /** Copied, and read back. */
+  /** Copied, and verified. */
   | 'copied'
-  /** The mirror had it already. */
+  /** The mirror already had it. */
   | 'current'
-  /** The mirror had the manifest, and had lost something below it. */
+  /** The mirror had the manifest, but not everything below it. */
   | 'repaired'
-  /** With `--dry-run`: would be copied. */
+  /** A dry run: would be copied. */
   | 'planned'
   | 'failed'
 
-/** What came of one pair. */
+/** The result of copying one image. */
 export interface CopyResult {
   readonly pair: ImagePair
   readonly status: CopyStatus
   readonly sourceDigest: string | null
-  /** As the mirror says it, after copying. */
+  /** The digest that the mirror serves after the copy. */
   readonly mirrorDigest: string | null
   readonly platforms: readonly string[]
   readonly bytesMoved: number
   readonly bytesThere: number
   readonly seconds: number
-  /** Why it failed. */
+  /** The reason for a failure. */
   readonly detail: string | null
   readonly outcome?: FailedOutcome
-  /** When the source has the repository and not the tag: the tags most like it first. */
+  /** If the source has the repository but not the tag: its tags, the most similar first. */
   readonly tags?: readonly string[]
 }
 

@@ -1,22 +1,22 @@
-/** Whether mirrors still hold what upstream serves, by the digests that both say; nothing is pulled. */
+/** Compares mirrors with upstream by the digests that both serve. Pulls no image. */
+import { createLimit } from '../async/limit.ts'
+import type { ManifestAnswer } from '../decision/resolve/manifest-source.ts'
 import { RegistryError } from '../registry/http/registry-error.ts'
 import { getManifest, hasManifest, headManifest } from '../registry/manifests/manifests.ts'
 import type { RegistryClient, Repository } from '../registry/registry-client.ts'
-import type { ManifestAnswer } from '../decision/resolve/manifest-source.ts'
-import { createLimit } from '../async/limit.ts'
 import type { ImagePair } from './image-pair.ts'
 import { platformDigests } from './image-tree.ts'
 
 export type DriftState =
   | 'same'
-  /** Upstream's tag stands for something else than it did when the mirror took it. */
+  /** The upstream tag now names another image than when the mirror copied it. */
   | 'upstream-moved'
   | 'mirror-missing'
-  /** The mirror holds what upstream was never seen to serve. */
+  /** The mirror has an image that upstream never had, as far as Berth can tell. */
   | 'mirror-ahead'
-  /** Upstream has taken the image away; the mirror still has it. */
+  /** Upstream has deleted the image, but the mirror still has it. */
   | 'upstream-missing'
-  /** The mirror holds one platform of what upstream serves as an index. */
+  /** The mirror has one platform of the index that upstream serves. */
   | 'platform-subset'
   | 'unreachable'
 
@@ -30,25 +30,25 @@ export interface DriftResult {
   readonly state: DriftState
   readonly sourceDigest: string | null
   readonly mirrorDigest: string | null
-  /** Which side does not answer, and what it said; or more about the state. */
+  /** For `unreachable`, which side failed and why; for other states, an addition. */
   readonly detail: string | null
-  /** Only when asked for, and where both sides have something to compare. */
+  /** Null unless requested and the digests differ. */
   readonly platforms: readonly PlatformDrift[] | null
 }
 
 export interface DriftOptions {
   readonly signal: AbortSignal
-  /** Images at once. */
+  /** Images compared at once. */
   readonly jobs: number
   readonly platforms: boolean
   /**
-   * Digests that were copied under the pair's name, from the audit log; null when nothing is known. What the mirror holds,
-   * is not among them and is nothing that upstream knows came from elsewhere.
+   * Returns the digests that were copied for a pair, from the audit log; null without one. If the mirror serves another digest
+   * and upstream does not have it either, someone else pushed it: `mirror-ahead`.
    */
-  readonly seen: (pair: ImagePair) => ReadonlySet<string> | null
+  readonly copiedDigests: (pair: ImagePair) => ReadonlySet<string> | null
 }
 
-/** Compares every pair; results in the pairs' order. Two HEADs each, more only for what differs. */
+/** Compares every pair. Returns the results in the order of the pairs. Sends two HEADs for each, and more if they differ. */
 export async function findDrift(
   registries: RegistryClient,
   pairs: readonly ImagePair[],
@@ -65,120 +65,129 @@ async function compare(
 ): Promise<DriftResult> {
   const { signal } = options
   const { source, destination } = pair
-  const [from, to] = await Promise.all([
-    look(registries, source, signal),
-    look(registries, destination, signal),
+  const [upstream, mirror] = await Promise.all([
+    lookUp(registries, source, signal),
+    lookUp(registries, destination, signal),
   ])
-  const base = {
+  const result = {
     pair,
-    sourceDigest: from.digest,
-    mirrorDigest: to.digest,
+    sourceDigest: upstream.digest,
+    mirrorDigest: mirror.digest,
     detail: null,
     platforms: null,
   }
-  const silent = from.fault === null ? to : from
-  if (silent.fault !== null) {
-    const side = silent === from ? 'source' : 'mirror'
-    return { ...base, state: 'unreachable', detail: `${side}: ${silent.fault}` }
+  const failedSide = upstream.error === null ? mirror : upstream
+  if (failedSide.error !== null) {
+    const side = failedSide === upstream ? 'source' : 'mirror'
+    return { ...result, state: 'unreachable', detail: `${side}: ${failedSide.error}` }
   }
   try {
-    return { ...base, ...(await stateOf({ from, to, pair }, options)) }
+    return { ...result, ...(await compareDigests({ upstream, mirror, pair }, options)) }
   } catch (error) {
     if (!(error instanceof RegistryError)) throw error
-    return { ...base, state: 'unreachable', detail: error.message }
+    return { ...result, state: 'unreachable', detail: error.message }
   }
 }
 
-interface Look {
+/** What one side serves. */
+interface ServedDigest {
   readonly repository: Repository | null
+  /** Null if the image does not exist, and after an error. */
   readonly digest: string | null
-  /** Why nothing is known; null when something is, were it that the image is not there. */
-  readonly fault: string | null
+  readonly error: string | null
 }
 
-async function look(
+async function lookUp(
   registries: RegistryClient,
   { domain, path, tag, digest }: ImagePair['source'],
   signal: AbortSignal,
-): Promise<Look> {
-  const unknown = (fault: string): Look => ({ repository: null, digest: null, fault })
+): Promise<ServedDigest> {
+  const withError = (error: string): ServedDigest => ({ repository: null, digest: null, error })
   try {
     const repository = await registries.open(domain, path, 'pull')
     const answer: ManifestAnswer = await headManifest(repository, digest ?? tag ?? 'latest', signal)
-    if (answer.outcome === 'found') return { repository, digest: answer.digest, fault: null }
+    if (answer.outcome === 'found') return { repository, digest: answer.digest, error: null }
     return answer.outcome === 'absent'
-      ? { repository, digest: null, fault: null }
-      : unknown(`${domain}: ${answer.detail}`)
+      ? { repository, digest: null, error: null }
+      : withError(`${domain}: ${answer.detail}`)
   } catch (error) {
-    if (error instanceof RegistryError) return unknown(error.message)
-    if (signal.aborted) return unknown('stopped')
+    if (error instanceof RegistryError) return withError(error.message)
+    if (signal.aborted) return withError('stopped')
     throw error
   }
 }
 
-interface Sides {
-  readonly from: Look
-  readonly to: Look
+interface Comparison {
+  readonly upstream: ServedDigest
+  readonly mirror: ServedDigest
   readonly pair: ImagePair
 }
 
-async function stateOf(
-  { from, to, pair }: Sides,
-  { signal, platforms, seen }: DriftOptions,
+async function compareDigests(
+  { upstream, mirror, pair }: Comparison,
+  { signal, platforms, copiedDigests }: DriftOptions,
 ): Promise<Pick<DriftResult, 'state' | 'platforms' | 'detail'>> {
-  const nothing = { platforms: null, detail: null }
-  if (from.digest === null && to.digest === null)
-    return { ...nothing, state: 'mirror-missing', detail: 'neither upstream nor the mirror has it' }
-  if (to.digest === null) return { ...nothing, state: 'mirror-missing' }
-  if (from.digest === null) return { ...nothing, state: 'upstream-missing' }
-  if (from.digest === to.digest) return { ...nothing, state: 'same' }
-  const upstream = await platformsBelow(from, signal)
-  const isSubset = [...upstream.values()].includes(to.digest)
-  const known = seen(pair)
-  const isStranger =
-    known !== null && !known.has(to.digest) && !(await servesStill(from, to.digest, signal))
-  const state = isSubset ? 'platform-subset' : isStranger ? 'mirror-ahead' : 'upstream-moved'
-  if (!platforms) return { ...nothing, state }
-  return { ...nothing, state, platforms: difference(upstream, await platformsBelow(to, signal)) }
+  const noDetails = { platforms: null, detail: null }
+  if (upstream.digest === null && mirror.digest === null) {
+    return {
+      ...noDetails,
+      state: 'mirror-missing',
+      detail: 'neither upstream nor the mirror has the image',
+    }
+  }
+  if (mirror.digest === null) return { ...noDetails, state: 'mirror-missing' }
+  if (upstream.digest === null) return { ...noDetails, state: 'upstream-missing' }
+  if (upstream.digest === mirror.digest) return { ...noDetails, state: 'same' }
+  const upstreamPlatforms = await readPlatforms(upstream, signal)
+  const isSubset = [...upstreamPlatforms.values()].includes(mirror.digest)
+  const copied = copiedDigests(pair)
+  const isForeign =
+    copied !== null &&
+    !copied.has(mirror.digest) &&
+    !(await stillServes(upstream, mirror.digest, signal))
+  const state = isSubset ? 'platform-subset' : isForeign ? 'mirror-ahead' : 'upstream-moved'
+  if (!platforms) return { ...noDetails, state }
+  const mirrorPlatforms = await readPlatforms(mirror, signal)
+  return { ...noDetails, state, platforms: comparePlatforms(upstreamPlatforms, mirrorPlatforms) }
 }
 
-/** Registries keep for a while what a tag once stood for. */
-async function servesStill(
-  { repository }: Look,
+/** Registries keep an image for some time after its tag moved. */
+async function stillServes(
+  { repository }: ServedDigest,
   digest: string,
   signal: AbortSignal,
 ): Promise<boolean> {
   return repository !== null && (await hasManifest(repository, digest, signal))
 }
 
-/** The digest of each platform; empty for what is no index. */
-async function platformsBelow(
-  { repository, digest }: Look,
+/** Returns the digest of each platform in an index; empty for any other manifest. */
+async function readPlatforms(
+  { repository, digest }: ServedDigest,
   signal: AbortSignal,
 ): Promise<ReadonlyMap<string, string>> {
   if (repository === null || digest === null) return new Map()
   return platformDigests(await getManifest(repository, { digest }, signal))
 }
 
-function difference(
+function comparePlatforms(
   upstream: ReadonlyMap<string, string>,
   mirror: ReadonlyMap<string, string>,
 ): readonly PlatformDrift[] {
   return [...new Set([...upstream.keys(), ...mirror.keys()])].sort().map((platform) => {
-    const [one, other] = [upstream.get(platform), mirror.get(platform)]
-    if (one === other) return { platform, state: 'same' }
-    if (other === undefined) return { platform, state: 'added' }
-    return { platform, state: one === undefined ? 'removed' : 'moved' }
+    const [upstreamDigest, mirrorDigest] = [upstream.get(platform), mirror.get(platform)]
+    if (upstreamDigest === mirrorDigest) return { platform, state: 'same' }
+    if (mirrorDigest === undefined) return { platform, state: 'added' }
+    return { platform, state: upstreamDigest === undefined ? 'removed' : 'moved' }
   })
 }
 
-/** What `--update` copies. What is ahead was put there by somebody, and stays. */
+/** Returns whether `berth drift --update` copies the image. It does not overwrite what others pushed to the mirror. */
 export function isBehind({ state }: DriftResult): boolean {
   return state === 'upstream-moved' || state === 'mirror-missing' || state === 'platform-subset'
 }
 
-/** 0: all the same. 1: something has drifted. 3: of something nothing could be told, and nothing else has drifted. */
-export function driftExitCode(drifts: readonly DriftResult[]): number {
-  if (drifts.some(({ state }) => state !== 'same' && state !== 'unreachable')) return 1
-  return drifts.some(({ state }) => state === 'unreachable') ? 3 : 0
+/** Returns 0 if nothing differs, 1 for drift, and 3 if there is no drift but an image could not be checked. */
+export function driftExitCode(results: readonly DriftResult[]): number {
+  if (results.some(({ state }) => state !== 'same' && state !== 'unreachable')) return 1
+  return results.some(({ state }) => state === 'unreachable') ? 3 : 0
 }

@@ -1,9 +1,9 @@
 import type { Reference } from '../decision/reference/reference.ts'
 
-/** One thing to copy. */
+/** An image to copy, and where to. */
 export interface ImagePair {
   readonly source: Reference
   readonly destination: Reference
-  /** The row of the table that decided; null for a pair that was given as such. */
+  /** The name of the row that selected the destination; null if the user named both. */
   readonly row: string | null
 }

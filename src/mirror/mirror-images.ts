@@ -1,33 +1,32 @@
-/** All pairs of one run: a bounded number at a time, each to its own result; one that fails does not stop the rest. */
-import { setFlagsFromString } from 'node:v8'
+/** Copies all images of one run, several at a time. One that fails does not stop the others. */
+import { createLimit } from '../async/limit.ts'
 import { RegistryError } from '../registry/http/registry-error.ts'
 import { listTags } from '../registry/manifests/tags.ts'
 import type { RegistryClient } from '../registry/registry-client.ts'
-import { type BlobLocations, createBlobLocations } from './blob-copy.ts'
+import { similarTags } from '../text/similar-tags.ts'
+import type { BlobLocations } from './blob-copy.ts'
 import { copyImage, type CopyOptions, type CreateRepository } from './copy-image.ts'
-import { createLimit } from '../async/limit.ts'
-import { similarTags } from './similar-tags.ts'
-import type { ImagePair } from './image-pair.ts'
 import type { CopyResult } from './copy-result.ts'
+import type { ImagePair } from './image-pair.ts'
 import type { ManifestNode } from './image-tree.ts'
 
 export interface MirrorDependencies {
   readonly registries: RegistryClient
-  /** Milliseconds, only for telling how long things took. */
+  /** Milliseconds, for durations only. */
   readonly now: () => number
-  /** What is known of blobs from a run just before; a new one when left out. */
+  /** The blobs that an earlier run copied; default: none. */
   readonly blobLocations?: BlobLocations
-  /** Images that a dry run has read, for the run after it. */
+  /** The trees that a dry run read, for the copy after it; default: none. */
   readonly trees?: Map<string, ManifestNode>
   readonly createRepository?: CreateRepository | null
 }
 
-/** Told what happens, as it happens. */
+/** Receives the progress of each image. */
 export interface ProgressListener {
   started(pair: ImagePair): void
-  /** How many bytes the image has. */
+  /** Receives the size of the image in bytes. */
   planned(pair: ImagePair, bytes: number): void
-  /** That many bytes more are at the mirror; fewer after a cut. */
+  /** Receives how many more bytes the mirror has; a negative number after an interruption. */
   moved(pair: ImagePair, bytes: number): void
   finished(result: CopyResult): void
 }
@@ -36,70 +35,59 @@ export interface MirrorOptions extends Pick<
   CopyOptions,
   'signal' | 'deep' | 'dryRun' | 'quotaFloor' | 'referrers'
 > {
-  /** Images at once. */
+  /** Images copied at once. */
   readonly jobs: number
   readonly progress: ProgressListener
 }
 
-/** With two images' worth of blobs for each image: one is read while the other's end is being stored. */
+/** Two, so that one blob is downloaded while the registry still stores the end of another. */
 const blobsPerJob = 2
 
-/** Copies every pair. Results are in the pairs' order. Never throws for a registry's sake. */
-export async function mirrorImages(
+/** Copies every pair. Returns the results in the order of the pairs. Never throws because of a registry. */
+export function mirrorImages(
   given: MirrorDependencies,
   pairs: readonly ImagePair[],
   options: MirrorOptions,
 ): Promise<readonly CopyResult[]> {
-  const { jobs, progress, ...rest } = options
-  keepYoungSpaceSmall()
-  const images = createLimit(jobs)
-  const blobLimit = createLimit(jobs * blobsPerJob)
-  const { registries, now } = given
+  const { jobs, progress, signal } = options
+  const imageLimit = createLimit(jobs)
   const dependencies = {
-    blobLocations: createBlobLocations(),
+    blobLocations: new Map(),
     trees: new Map(),
     createRepository: null,
     ...given,
-    blobLimit,
+    blobLimit: createLimit(jobs * blobsPerJob),
   }
 
-  const one = async (pair: ImagePair): Promise<CopyResult> => {
-    const began = now()
-    const seconds = () => Math.round(now() - began) / 1000
-    if (options.signal.aborted) return failure(pair, stopped, 0)
+  const copy = async (pair: ImagePair): Promise<CopyResult> => {
+    const startedAt = given.now()
+    const seconds = () => Math.round(given.now() - startedAt) / 1000
+    if (signal.aborted) return failure(pair, stopped, 0)
     progress.started(pair)
     try {
       const result = await copyImage(dependencies, pair, {
-        ...rest,
+        ...options,
         onPlanned: (bytes) => progress.planned(pair, bytes),
         onBytes: (bytes) => progress.moved(pair, bytes),
       })
       return { pair, ...result, seconds: seconds() }
     } catch (error) {
-      if (options.signal.aborted) return failure(pair, stopped, seconds())
+      if (signal.aborted) return failure(pair, stopped, seconds())
       if (!(error instanceof RegistryError)) throw error
-      const tags =
-        error.outcome === 'absent' ? await tagsFor(registries, pair, options.signal) : null
+      const isAbsent = error.outcome === 'absent'
+      const tags = isAbsent ? await findSimilarTags(given.registries, pair, signal) : null
       return { ...failure(pair, error, seconds()), ...(tags === null ? {} : { tags }) }
     }
   }
   return Promise.all(
     pairs.map((pair) =>
-      images(async () => {
-        const result = await one(pair)
+      imageLimit(async () => {
+        const result = await copy(pair)
         progress.finished(result)
         return result
       }),
     ),
   )
-}
-
-/**
- * What streams through are buffers that are dead at once. V8 lets the space for young objects grow under them, and they
- * with it: without this a copy takes 70 MB more, whatever the size of the image. The flag is read at each collection.
- */
-function keepYoungSpaceSmall(): void {
-  setFlagsFromString('--semi-space-growth-factor=1')
 }
 
 const stopped = { outcome: 'skipped', message: 'stopped' } as const
@@ -123,8 +111,8 @@ function failure(
   }
 }
 
-/** What there is instead of a tag that is not there, the likeliest first; null when that cannot be told. */
-async function tagsFor(
+/** Returns the existing tags if only the tag of the source does not exist, the most similar first; else null. */
+async function findSimilarTags(
   registries: RegistryClient,
   { source }: ImagePair,
   signal: AbortSignal,

@@ -1,8 +1,10 @@
-/** The images that pods ask for, before any rewriting. Pure. */
-import { requestedImage, readRecords } from '../decision/pod/images-annotation.ts'
+import { readRecords, requestedImage } from '../decision/pod/images-annotation.ts'
 import { findSites } from '../decision/pod/sites.ts'
 
-/** What each site asked for before Berth or after; each image once. The annotation is a claim that gains nobody anything: any pod could name that image. */
+/**
+ * Returns the images that a pod asked for before Berth rewrote them, each once. Trusts the pod's annotation: a pod that forges
+ * it gains nothing, because it could ask for any image directly. Pure.
+ */
 export function imagesOfPod(pod: unknown): readonly string[] {
   const records = readRecords(pod)
   return [...new Set(findSites(pod).map((site) => requestedImage(records, site)))]

@@ -1,52 +1,18 @@
-/** What mirroring asks of a cluster: which pods there are, and to start some of them anew. */
+/** Restarts the workloads whose pods run an image that their mirror no longer serves. */
 import type { Cluster, ConnectOptions } from '../kube/connect.ts'
-import type { KubeObject } from '../kube/object.ts'
-import {
-  outdatedImages,
-  type OwnerRef,
-  ownerOf,
-  restartPatch,
-  type ServedImage,
-} from './outdated-images.ts'
+import type { KubeObject, OwnerReference } from '../kube/object.ts'
+import { outdatedImages, type ServedImage } from './outdated-images.ts'
 
-/** Which pods are looked at, and whether anything is changed. */
 export interface RestartOptions {
   readonly connection: ConnectOptions
   readonly allNamespaces: boolean
-  /** The only namespace to look at unless `allNamespaces`; the context's own when undefined. */
+  /** The namespace unless `allNamespaces`; undefined for that of the context. */
   readonly namespace: string | undefined
   readonly dryRun: boolean
   readonly signal: AbortSignal
 }
 
-/** Connects to the cluster, runs `work`, and closes the connection. Throws `kubeconfig-invalid`. */
-async function withCluster<Result>(
-  connection: ConnectOptions,
-  work: (cluster: Cluster) => Promise<Result>,
-): Promise<Result> {
-  // Loading client-node takes half a second, so it is loaded only when a cluster is asked.
-  const { connect } = await import('../kube/connect.ts')
-  const cluster = await connect(connection)
-  try {
-    return await work(cluster)
-  } finally {
-    await cluster.close()
-  }
-}
-
-/** The pods of the namespaces that are asked for: -A all, -n one, else the context's own. Throws `cluster-…`. */
-async function listPods(
-  { api, namespace: own }: Cluster,
-  { allNamespaces, namespace = own, signal }: RestartOptions,
-): Promise<readonly KubeObject[]> {
-  const all = { apiVersion: 'v1', resource: 'pods' }
-  const pods: KubeObject[] = []
-  const where = allNamespaces ? all : { ...all, namespace }
-  for await (const pod of api.list(where, {}, signal)) pods.push(pod)
-  return pods
-}
-
-/** A workload that is to be restarted, and for which images. */
+/** A workload to restart, and the images that are the reason. */
 export interface WorkloadRestart {
   readonly kind: string
   readonly namespace: string
@@ -54,48 +20,78 @@ export interface WorkloadRestart {
   readonly images: readonly string[]
 }
 
+/** Resource names by kind. */
 const resources: Readonly<Record<string, string>> = {
   Deployment: 'deployments',
   StatefulSet: 'statefulsets',
   DaemonSet: 'daemonsets',
 }
 
-/** Restarts what runs an image that its mirror serves no longer; `onPlan` is told before anything is changed. */
-export function restartWorkloads(
+/** Calls `onPlan` with the workloads, then restarts them unless it is a dry run. Throws `kubeconfig-invalid`, `cluster-…`. */
+export async function restartWorkloads(
   options: RestartOptions,
   plan: {
     readonly served: readonly ServedImage[]
     readonly onPlan: (restarts: readonly WorkloadRestart[]) => void
   },
 ): Promise<void> {
-  return withCluster(options.connection, async (cluster) => {
-    const found = new Map<string, WorkloadRestart>()
-    for (const pod of await listPods(cluster, options)) {
-      const images = outdatedImages(pod, plan.served)
-      const owner = images.length === 0 ? null : await workloadOf(cluster, pod)
-      if (owner === null) continue
-      const namespace = pod.metadata.namespace ?? 'default'
-      const key = `${owner.kind} ${namespace}/${owner.name}`
-      const before = found.get(key)?.images ?? []
-      found.set(key, { ...owner, namespace, images: [...new Set([...before, ...images])] })
-    }
-    plan.onPlan([...found.values()])
+  // Loading the Kubernetes client takes half a second.
+  const { connect } = await import('../kube/connect.ts')
+  const cluster = await connect(options.connection)
+  try {
+    const restarts = await findRestarts(cluster, options, plan.served)
+    plan.onPlan(restarts)
     if (options.dryRun) return
-    for (const { kind, namespace, name } of found.values()) {
-      const where = { apiVersion: 'apps/v1', resource: resources[kind] ?? '', namespace, name }
-      await cluster.api.patch(where, 'strategic', restartPatch(new Date()), {
-        signal: options.signal,
-      })
+    for (const { kind, namespace, name } of restarts) {
+      const ref = { apiVersion: 'apps/v1', resource: resources[kind] ?? '', namespace, name }
+      const { signal } = options
+      await cluster.api.patch(ref, 'strategic', restartPatch(new Date()), { signal })
     }
-  })
+  } finally {
+    await cluster.close()
+  }
 }
 
-/** A Deployment's pods belong to a ReplicaSet of its. Pods that nobody would start again are left alone. */
-async function workloadOf({ api }: Cluster, pod: KubeObject): Promise<OwnerRef | null> {
-  const owner = ownerOf(pod)
+async function findRestarts(
+  cluster: Cluster,
+  { allNamespaces, namespace = cluster.namespace, signal }: RestartOptions,
+  served: readonly ServedImage[],
+): Promise<readonly WorkloadRestart[]> {
+  const allPods = { apiVersion: 'v1', resource: 'pods' }
+  const ref = allNamespaces ? allPods : { ...allPods, namespace }
+  const restarts = new Map<string, WorkloadRestart>()
+  for await (const pod of cluster.api.list(ref, {}, signal)) {
+    const images = outdatedImages(pod, served)
+    const workload = images.length === 0 ? null : await workloadOf(cluster, pod)
+    if (workload === null) continue
+    const { kind, name } = workload
+    const podNamespace = pod.metadata.namespace ?? 'default'
+    const key = `${kind} ${podNamespace}/${name}`
+    const others = restarts.get(key)?.images ?? []
+    const allImages = [...new Set([...others, ...images])]
+    restarts.set(key, { kind, namespace: podNamespace, name, images: allImages })
+  }
+  return [...restarts.values()]
+}
+
+/** Returns the Deployment, StatefulSet or DaemonSet of a pod; null for a pod that nothing would recreate. */
+async function workloadOf({ api }: Cluster, pod: KubeObject): Promise<OwnerReference | null> {
+  const owner = controllerOf(pod)
   if (owner?.kind !== 'ReplicaSet') return owner !== null && owner.kind in resources ? owner : null
   const namespace = pod.metadata.namespace ?? 'default'
-  const where = { apiVersion: 'apps/v1', resource: 'replicasets', namespace, name: owner.name }
-  const above = ownerOf(await api.get(where, { metadataOnly: true }))
-  return above !== null && above.kind in resources ? above : null
+  const ref = { apiVersion: 'apps/v1', resource: 'replicasets', namespace, name: owner.name }
+  const replicaSet = await api.get(ref, { metadataOnly: true })
+  const parent = replicaSet === null ? null : controllerOf(replicaSet)
+  return parent !== null && parent.kind in resources ? parent : null
+}
+
+function controllerOf({ metadata }: KubeObject): OwnerReference | null {
+  return metadata.ownerReferences?.find(({ controller }) => controller === true) ?? null
+}
+
+/** The patch of `kubectl rollout restart` (kubectl, polymorphichelpers/objectrestarter.go). */
+function restartPatch(now: Date): object {
+  const restartedAt = now.toISOString().replace(/\.[0-9]{3}Z$/, 'Z')
+  const annotations = { 'kubectl.kubernetes.io/restartedAt': restartedAt }
+  return { spec: { template: { metadata: { annotations } } } }
 }

@@ -1,38 +1,38 @@
-/** Which tags of a repository are wanted. The only user of semver beside the config's check. */
+/** Selects tags of a repository by pattern, semver range and number. */
 import { compare, parse, satisfies, type SemVer } from 'semver'
 
 export interface TagSelector {
   readonly matches: (tag: string) => boolean
-  /** A range; a tag that is no version is not in it. */
+  /** A semver range; excludes tags that are not versions. */
   readonly semver: string | null
   readonly newest: number | null
 }
 
 /**
- * The tags that fit, the newest first: versions by their order, then the rest by their spelling. `v1.2` and `1` are
- * versions as `1.2.0` and `1.0.0` are; `1.2.3-alpine` is a pre-release, as semver has it. Pure.
+ * Returns the selected tags, the newest first: versions in their order, then other tags by name. Also takes `v1.2` and `1` as
+ * the versions `1.2.0` and `1.0.0`; `1.2.3-alpine` is a pre-release, as in semver. Pure.
  */
 export function selectTags(
   tags: readonly string[],
   { matches, semver, newest }: TagSelector,
 ): readonly string[] {
-  const chosen = tags
+  const selected = tags
     .filter(matches)
     .map((tag) => ({ tag, version: versionOf(tag) }))
     .filter(({ version }) => semver === null || (version !== null && satisfies(version, semver)))
     .sort(newestFirst)
     .map(({ tag }) => tag)
-  return newest === null ? chosen : chosen.slice(0, newest)
+  return newest === null ? selected : selected.slice(0, newest)
 }
 
-interface Versioned {
+interface VersionedTag {
   readonly tag: string
   readonly version: SemVer | null
 }
 
 const collator = new Intl.Collator('en', { numeric: true })
 
-function newestFirst(one: Versioned, other: Versioned): number {
+function newestFirst(one: VersionedTag, other: VersionedTag): number {
   if (one.version !== null && other.version !== null) {
     return compare(other.version, one.version) || collator.compare(other.tag, one.tag)
   }

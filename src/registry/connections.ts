@@ -1,18 +1,19 @@
-/** A transport, tokens and a keychain for each registry of the configuration, and for no other. */
+/** Holds one transport, token source and keychain for each registry of the config. No other host can be contacted. */
 import type { Keychain } from '../credentials/keychain.ts'
-import { type Network, systemNetwork } from './http/ip-ranges.ts'
-import { normalizeHost } from './auth/token-server-policy.ts'
 import { createChallengeCache, type SessionDependencies } from './auth/session.ts'
-import type { RegistrySettings } from './http/registry-settings.ts'
 import { createTokenSource } from './auth/token-source.ts'
+import { type Network, systemNetwork } from './http/ip-ranges.ts'
+import type { RegistrySettings } from './http/registry-settings.ts'
 import { createTransport } from './http/transport.ts'
+import { originsOf } from './http/urls.ts'
 
 export interface ConnectionDependencies {
   readonly registries: ReadonlyMap<string, RegistrySettings>
-  /** Called once for each registry; those without credentials get an empty keychain. */
+  /** Called once for each registry. Returns an empty keychain for a registry without credentials. */
   readonly keychainFor: (settings: RegistrySettings) => Keychain
+  /** Milliseconds since the epoch. */
   readonly now: () => number
-  /** Names and addresses; the system's own when not given. */
+  /** Default: the resolver of this machine. */
   readonly network?: Network
 }
 
@@ -21,32 +22,22 @@ export interface RegistryConnection extends SessionDependencies {
 }
 
 export interface Connections {
-  /** Undefined for a host that the configuration does not know. */
+  /** Undefined for a host that is not in the config. */
   get(host: string): RegistryConnection | undefined
   close(): Promise<void>
 }
 
-/** Opens no connection and reads no credential until something is sent. */
+/** Opens no connection and reads no credential before the first request. */
 export function createConnections(dependencies: ConnectionDependencies): Connections {
-  const connected = new Map(
+  const connections = new Map(
     [...dependencies.registries].map(([host, settings]) => [host, connect(settings, dependencies)]),
   )
   return {
-    get: (host) => connected.get(host),
+    get: (host) => connections.get(host),
     async close() {
-      await Promise.all([...connected.values()].map(({ transport }) => transport.close()))
+      await Promise.all([...connections.values()].map(({ transport }) => transport.close()))
     },
   }
-}
-
-/** `/v2/…` (distribution-spec, endpoints), below the endpoint's own path if it has one. */
-export function apiUrl(endpoint: URL, path: string): URL {
-  const url = new URL(endpoint)
-  const prefix = endpoint.pathname.endsWith('/')
-    ? endpoint.pathname.slice(0, -1)
-    : endpoint.pathname
-  url.pathname = `${prefix}/v2/${path}`
-  return url
 }
 
 function connect(
@@ -58,7 +49,8 @@ function connect(
     ...[...registries.values()].flatMap((one) => [one.endpoint.origin, ...originsOf(one.host)]),
     ...authHosts.flatMap(originsOf),
   ])
-  const transport = createTransport({ network, registryOrigin: endpoint.origin, listedOrigins, ca })
+  const registryOrigin = endpoint.origin
+  const transport = createTransport({ network, registryOrigin, listedOrigins, ca })
   return {
     settings,
     transport,
@@ -67,11 +59,4 @@ function connect(
     keychain: keychainFor(settings),
     now,
   }
-}
-
-function originsOf(host: string): string[] {
-  return ['https:', 'http:'].flatMap((protocol) => {
-    const name = normalizeHost(host, protocol)
-    return name === null ? [] : [`${protocol}//${name}`]
-  })
 }

@@ -1,21 +1,22 @@
-/** One repository of one registry, for reading or for writing: the door through which copying sends everything. */
+/** Opens repositories for reading and writing. Retries requests, and remembers what each registry supports. */
 import type { Readable } from 'node:stream'
 import { credentialIdentity } from '../credentials/credential-identity.ts'
 import type { Credential } from '../credentials/keychain.ts'
 import { BerthError } from '../errors.ts'
-import { apiUrl, type RegistryConnection, type Connections } from './connections.ts'
+import { createSession, type SessionRequest } from './auth/session.ts'
+import type { Connections, RegistryConnection } from './connections.ts'
 import { failed } from './http/network-error.ts'
 import { RegistryError } from './http/registry-error.ts'
 import { type Clock, createRetryPolicy, type RetryPolicy } from './http/retry-policy.ts'
-import { createSession, type SessionRequest } from './auth/session.ts'
 import { describeStatus, errorCode, failureForStatus } from './http/status.ts'
 import type { HttpResponse, SendResult, TransportRequest } from './http/transport.ts'
+import { apiUrl } from './http/urls.ts'
 
 export type RepositoryAccess = 'pull' | 'pull,push'
 
 export interface RepositoryRequest {
   readonly method: TransportRequest['method']
-  /** Below the repository, such as `blobs/uploads/`, or where an earlier answer led to. */
+  /** A path below the repository, such as `blobs/uploads/`, or a URL from an earlier response. */
   readonly target: string | URL
   readonly headers?: Readonly<Record<string, string>>
   readonly query?: Readonly<Record<string, string>>
@@ -23,7 +24,7 @@ export interface RepositoryRequest {
   readonly asStream?: boolean
   readonly maxBodyBytes?: number
   readonly headersTimeoutMs?: number
-  /** Another repository of the same registry, from which a blob is to be mounted. */
+  /** The repository of the same registry from which a blob is mounted. The token then also allows pulling from it. */
   readonly mountFrom?: string
   readonly signal: AbortSignal
 }
@@ -33,67 +34,66 @@ export interface Repository {
   readonly name: string
   readonly state: RegistryState
   readonly retryPolicy: RetryPolicy
+  /** Milliseconds since the epoch. */
   readonly now: () => number
-  /** Tries again where that may help. Throws RegistryError when there is no answer. */
+  /** Sends with retries. Throws RegistryError without a response. */
   send(request: RepositoryRequest): Promise<HttpResponse>
-  /** Once, as it is: for what cannot simply be sent again. */
+  /** Sends once, for requests that cannot simply be repeated. */
   sendOnce(request: RepositoryRequest): Promise<SendResult>
 }
 
-/** What has been learnt about a registry during a run, so that nothing is tried in vain twice. */
+/** What this process has learned about a registry, so that it does not repeat requests that cannot work. */
 export interface RegistryState {
-  /** False once it refused to mount. */
+  /** False after the registry refused to mount a blob. */
   canMount: boolean
-  /** True once it refused an upload in one piece. */
+  /** True after the registry refused an upload in one request. */
   needsChunks: boolean
-  /** Null until it was asked for the referrers of anything. */
+  /** Null before the first request for referrers. */
   hasReferrersApi: boolean | null
-  /** `ratelimit-remaining` as last said; null for a registry that counts nothing. */
+  /** The last `ratelimit-remaining`; null for a registry that sends none. */
   pullsRemaining: number | null
 }
 
 export interface RegistryClient {
-  /** Throws RegistryError when the host is not known or its credentials cannot be read. */
+  /** Throws RegistryError if the host is not in the config or its credentials cannot be read. */
   open(host: string, name: string, access: RepositoryAccess): Promise<Repository>
   close(): Promise<void>
 }
 
-/** Error bodies, lists of tags and the like: what 1,000 tags of 128 characters need, ten times over. */
+/** For error bodies and lists of tags: ten times what 1,000 tags of 128 characters need. */
 const defaultBodyBytes = 2 * 1024 * 1024
 
-/** Repositories over these connections. What is learnt about a registry lives as long as this does. */
+/** Creates a client that remembers what it learns about each registry as long as the client lives. */
 export function createRegistryClient(connections: Connections, clock: Clock): RegistryClient {
-  const states = new Map<
-    string,
-    { readonly state: RegistryState; readonly retryPolicy: RetryPolicy }
-  >()
+  const registries = new Map<string, Pick<Repository, 'state' | 'retryPolicy'>>()
 
-  const stateOf = (host: string) => {
-    const known = states.get(host)
+  const registryOf = (host: string) => {
+    const known = registries.get(host)
     if (known !== undefined) return known
-    const state = {
+    const state: RegistryState = {
       canMount: true,
       needsChunks: false,
       hasReferrersApi: null,
       pullsRemaining: null,
     }
-    const made = { state, retryPolicy: createRetryPolicy(clock) }
-    states.set(host, made)
-    return made
+    const registry = { state, retryPolicy: createRetryPolicy(clock) }
+    registries.set(host, registry)
+    return registry
   }
 
   return {
     close: () => connections.close(),
     async open(host, name, access) {
-      const registry = connections.get(host)
-      if (registry === undefined) {
+      const connection = connections.get(host)
+      if (connection === undefined) {
         throw new RegistryError(failed('invalid', `${host} is not listed under registries`))
       }
-      const { state, retryPolicy } = stateOf(host)
-      const raw = senderFor(registry, { name, access, credentials: await lookUp(registry, name) })
+      const { state, retryPolicy } = registryOf(host)
+      const credentials = await lookUpCredentials(connection, name)
+      const sender = createSender(connection, { name, access, credentials })
       const sendOnce = async (request: RepositoryRequest): Promise<SendResult> => {
-        const sent = await raw(request)
-        if (sent.ok) state.pullsRemaining = remainingOf(sent.response) ?? state.pullsRemaining
+        const sent = await sender(request)
+        if (sent.ok) state.pullsRemaining = pullsRemaining(sent.response) ?? state.pullsRemaining
         return sent
       }
       const send = async (request: RepositoryRequest): Promise<HttpResponse> => {
@@ -107,51 +107,54 @@ export function createRegistryClient(connections: Connections, clock: Clock): Re
   }
 }
 
-/** The fault that an answer with an unwanted status is. */
+/** Returns the error for a response with an unexpected status. `subject` is what was requested: `blob sha256:…`. */
 export function registryErrorFor(
-  repository: Repository,
+  { host, now }: Repository,
   response: HttpResponse,
-  doing: string,
+  subject: string,
 ): RegistryError {
-  const { outcome } = failureForStatus(response, repository.now)
-  const { host } = repository
-  const detail = `${describeStatus(response, repository.now)} from ${host} ${doing}`
+  const { outcome } = failureForStatus(response, now)
+  const detail = `${describeStatus(response, now)} from ${host} for ${subject}`
   return new RegistryError(
     { outcome, detail },
     { status: response.status, code: errorCode(response.body) },
   )
 }
 
-async function lookUp(registry: RegistryConnection, name: string): Promise<readonly Credential[]> {
+async function lookUpCredentials(
+  { keychain, settings }: RegistryConnection,
+  name: string,
+): Promise<readonly Credential[]> {
   try {
-    return await registry.keychain.lookup(registry.settings.host, name)
+    return await keychain.lookup(settings.host, name)
   } catch (error) {
     if (error instanceof BerthError) throw new RegistryError(failed('denied', error.message))
     throw error
   }
 }
 
-interface RepositoryOptions {
+interface SenderOptions {
   readonly name: string
   readonly access: RepositoryAccess
   readonly credentials: readonly Credential[]
 }
 
-function senderFor(
-  registry: RegistryConnection,
-  { name, access, credentials }: RepositoryOptions,
+/** Returns a function that sends requests to one repository, with a session for each set of token scopes. */
+function createSender(
+  connection: RegistryConnection,
+  { name, access, credentials }: SenderOptions,
 ): (request: RepositoryRequest) => Promise<SendResult> {
   const identity = credentialIdentity(credentials)
   const sessions = new Map<string, ReturnType<typeof createSession>>()
 
-  const sessionFor = (from = '') => {
-    const known = sessions.get(from)
+  const sessionFor = (mountFrom = '') => {
+    const known = sessions.get(mountFrom)
     if (known !== undefined) return known
-    const own = `repository:${name}:${access}`
-    const scopes = from === '' ? [own] : [own, `repository:${from}:pull`]
-    const made = createSession(registry, { repository: name, credentials, identity, scopes })
-    sessions.set(from, made)
-    return made
+    const scope = `repository:${name}:${access}`
+    const scopes = mountFrom === '' ? [scope] : [scope, `repository:${mountFrom}:pull`]
+    const session = createSession(connection, { repository: name, credentials, identity, scopes })
+    sessions.set(mountFrom, session)
+    return session
   }
 
   return ({
@@ -164,7 +167,7 @@ function senderFor(
   }) => {
     const url =
       typeof target === 'string'
-        ? apiUrl(registry.settings.endpoint, `${name}/${target}`)
+        ? apiUrl(connection.settings.endpoint, `${name}/${target}`)
         : new URL(target)
     for (const [key, value] of Object.entries(query)) url.searchParams.append(key, value)
     const request: SessionRequest = { ...rest, url, headers, maxBodyBytes, keepAlive: true }
@@ -172,8 +175,8 @@ function senderFor(
   }
 }
 
-/** `ratelimit-remaining: 98;w=21600`, as Docker Hub says it (docs.docker.com, pull rate limits). */
-function remainingOf({ header }: HttpResponse): number | null {
+/** `ratelimit-remaining: 98;w=21600` (docs.docker.com, pull rate limits). */
+function pullsRemaining({ header }: HttpResponse): number | null {
   const [, digits] = /^([0-9]{1,9})(?:;|$)/.exec(header('ratelimit-remaining')[0] ?? '') ?? []
   return digits === undefined ? null : Number(digits)
 }

@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest'
 import {
   type Backlog,
-  createBacklog,
-  copyOrder,
   type BacklogImage,
+  copyOrder,
+  createBacklog,
 } from '../../src/mirror/backlog.ts'
-import type { DriftResult, DriftState } from '../../src/mirror/drift.ts'
 import type { CopyResult } from '../../src/mirror/copy-result.ts'
+import type { DriftResult, DriftState } from '../../src/mirror/drift.ts'
 import { pair } from '../support/mirroring.ts'
 
 const minute = 60_000
@@ -25,8 +25,8 @@ function drift(
   sourceDigest: string | null,
   mirrorDigest: string | null,
 ): DriftResult {
-  const given = pair('a.b/app:1', 'm.b/app:1')
-  return { pair: given, state, sourceDigest, mirrorDigest, detail: null, platforms: null }
+  const anyPair = pair('a.b/app:1', 'm.b/app:1')
+  return { pair: anyPair, state, sourceDigest, mirrorDigest, detail: null, platforms: null }
 }
 
 const same = drift('same', 'sha256:1', 'sha256:1')
@@ -40,8 +40,8 @@ function backlogOf(...uses: number[]): Backlog {
 const failed = { status: 'failed' } as CopyResult
 const copied = { status: 'copied' } as CopyResult
 
-describe('what is due', () => {
-  it('is everything at first, and what is there again after ten minutes', () => {
+describe('due', () => {
+  it('returns new images at once, and mirrored ones after ten minutes', () => {
     const backlog = backlogOf(1, 1)
     backlog.recordDrift('i0', same, 0)
 
@@ -49,7 +49,7 @@ describe('what is due', () => {
     expect(backlog.due(10 * minute)).toEqual(['i0', 'i1'])
   })
 
-  it('is nothing of what is no longer wanted, and all of it when it comes back', () => {
+  it('forgets an image that is no longer needed, until it is needed again', () => {
     const backlog = backlogOf(1)
     backlog.recordDrift('i0', same, 0)
     backlog.setWanted(new Map())
@@ -60,15 +60,15 @@ describe('what is due', () => {
     expect(backlog.due(0)).toEqual(['i0'])
   })
 
-  it('comes back later after each failure, and at once after a success', () => {
+  it('doubles the delay with each failure up to 30 minutes, and starts over after a success', () => {
     const backlog = backlogOf(1)
-    const waits = [1, 2, 3].map(() => {
+    const delays = [1, 2, 3].map(() => {
       backlog.recordCopy('i0', failed, 0)
       return backlog.msUntilDue(0)
     })
     for (let more = 0; more < 20; more++) backlog.recordCopy('i0', failed, 0)
 
-    expect(waits).toEqual([15_000, 30_000, 60_000])
+    expect(delays).toEqual([15_000, 30_000, 60_000])
     expect(backlog.msUntilDue(0)).toBe(30 * minute)
 
     backlog.recordCopy('i0', copied, 0)
@@ -78,16 +78,16 @@ describe('what is due', () => {
 
   it.each([
     ['upstream does not have', drift('mirror-missing', null, null)],
-    ['nothing can be told of', drift('unreachable', null, null)],
-  ])('waits for what %s', (_, found) => {
+    ['could not be checked', drift('unreachable', null, null)],
+  ])('backs off for an image that %s', (_, result) => {
     const backlog = backlogOf(1)
-    backlog.recordDrift('i0', found, 0)
+    backlog.recordDrift('i0', result, 0)
 
     expect(backlog.due(0)).toEqual([])
-    expect(backlog.counts(0).there).toBe(0)
+    expect(backlog.counts(0).mirrored).toBe(0)
   })
 
-  it('is at once what the mirror lacks and upstream has', () => {
+  it('returns an image that only the mirror lacks at once', () => {
     const backlog = backlogOf(1)
     backlog.recordDrift('i0', drift('mirror-missing', 'sha256:1', null), 0)
 
@@ -95,8 +95,8 @@ describe('what is due', () => {
   })
 })
 
-describe('the age of drift', () => {
-  it('is counted from when it was first seen, until it is gone', () => {
+describe('counts', () => {
+  it('measures the age of drift from when it was first seen until it is gone', () => {
     const backlog = backlogOf(1, 1)
     const moved = drift('upstream-moved', 'sha256:2', 'sha256:1')
     backlog.recordDrift('i0', moved, 0)
@@ -104,24 +104,28 @@ describe('the age of drift', () => {
     backlog.recordDrift('i1', moved, 20 * minute)
 
     expect(backlog.counts(20 * minute)).toEqual({
-      there: 2,
+      mirrored: 2,
       drifted: 2,
       oldestDriftMs: 20 * minute,
     })
 
     backlog.recordDrift('i0', same, 20 * minute)
-    expect(backlog.counts(21 * minute)).toEqual({ there: 2, drifted: 1, oldestDriftMs: minute })
+    expect(backlog.counts(21 * minute)).toEqual({
+      mirrored: 2,
+      drifted: 1,
+      oldestDriftMs: minute,
+    })
   })
 })
 
-describe('the order', () => {
-  it('is the fewest bytes first, and the most used of equals', () => {
-    const queue = new Map([
+describe('copyOrder', () => {
+  it('sorts by size, and images of one size by the number of pods', () => {
+    const bytesByKey = new Map([
       ['i0', 30],
       ['i1', 10],
       ['i2', 10],
     ])
 
-    expect(copyOrder(queue, wanted(9, 1, 2))).toEqual(['i2', 'i1', 'i0'])
+    expect(copyOrder(bytesByKey, wanted(9, 1, 2))).toEqual(['i2', 'i1', 'i0'])
   })
 })

@@ -52,7 +52,7 @@ const isBlobPut = ({ method, path }: { method: string; path: string }) =>
 const isBlobGet = ({ method, path }: { method: string; path: string }) =>
   method === 'GET' && path.includes('/blobs/sha256')
 
-describe('a manifest arrives byte for byte (R-27)', () => {
+describe('manifests', () => {
   const child = (of: string) => ({
     mediaType: manifestType,
     digest: of,
@@ -80,25 +80,25 @@ describe('a manifest arrives byte for byte (R-27)', () => {
       }),
     ],
     [
-      'odd white space and unknown fields',
+      'an index with unusual white space and unknown fields',
       (of: string) => ({
         mediaType: indexType,
         body: `{ "schemaVersion" : 2,\n\t"x-unknown": {"a":[1,2]}, "manifests": [ ${JSON.stringify(child(of))} ]  }\n`,
       }),
     ],
     [
-      'no layers at all, and an unknown artifact type',
+      'an artifact of unknown type without layers',
       () => ({
         mediaType: manifestType,
         body: JSON.stringify({
           schemaVersion: 2,
           mediaType: manifestType,
-          artifactType: 'application/x.never.heard',
+          artifactType: 'application/x.unknown',
           layers: [],
         }),
       }),
     ],
-  ])('%s', async (_, make) => {
+  ])('are copied byte for byte: %s', async (_, make) => {
     const inner = source.addImage('team/app', null)
     const { mediaType, body } = make(inner)
     const digest = source.addManifest('team/app', '1', { mediaType, body: Buffer.from(body) })
@@ -111,7 +111,7 @@ describe('a manifest arrives byte for byte (R-27)', () => {
     expect(mirror.manifests.get('app')?.get(digest)).toEqual({ mediaType, body: Buffer.from(body) })
   })
 
-  it('an index in an index, children before their parents and the tag last', async () => {
+  it('are put children first and the tag last, also for nested indexes', async () => {
     const leaf = source.addImage('team/app', null)
     const inner = source.addManifest('team/app', null, {
       mediaType: indexType,
@@ -139,8 +139,8 @@ describe('a manifest arrives byte for byte (R-27)', () => {
   })
 })
 
-describe('an image without end', () => {
-  it('is refused before it fills the memory', async () => {
+describe('an image with too many manifests', () => {
+  it('is rejected before it fills the memory', async () => {
     const children = Array.from({ length: 300 }, (_, index) =>
       source.addImage('team/app', null, { layers: [bytes(8, String(index))] }),
     )
@@ -155,8 +155,8 @@ describe('an image without end', () => {
   })
 })
 
-describe('the work of a second run', () => {
-  it('is two HEADs with --fast (R-33)', async () => {
+describe('a second run', () => {
+  it('without the deep check sends two HEADs', async () => {
     source.addImage('team/app', '1')
     await copy()
     source.forgetRequests()
@@ -169,7 +169,7 @@ describe('the work of a second run', () => {
     ])
   })
 
-  it('asks upstream for nothing but its HEAD, and writes nothing', async () => {
+  it('sends only one HEAD to upstream, and writes nothing', async () => {
     source.addImage('team/app', '1')
     await copy()
     source.forgetRequests()
@@ -182,7 +182,7 @@ describe('the work of a second run', () => {
     )
   })
 
-  it('mends a mirror that has the manifest and lost a blob (R-34)', async () => {
+  it('repairs a mirror that lost a blob of the image', async () => {
     const layer = bytes(3_000)
     source.addImage('team/app', '1', { layers: [layer] })
     await copy()
@@ -192,7 +192,7 @@ describe('the work of a second run', () => {
     expect(mirror.blobs.get('app')?.get(digestOf(layer))).toEqual(layer)
   })
 
-  it('mends a mirror that lost a child of an index', async () => {
+  it('repairs a mirror that lost a child of an index', async () => {
     const leaf = source.addImage('team/app', null)
     source.addManifest('team/app', '1', {
       mediaType: indexType,
@@ -211,49 +211,53 @@ describe('the work of a second run', () => {
   })
 })
 
-describe('a process that dies at any request (R-28)', () => {
-  it('leaves the old image or the new one under the tag, and the next run finishes', async () => {
-    const run = async (dieAt: number | null) => {
+describe('a process that is killed at any request', () => {
+  it('leaves the old image or the complete new one, and the next run finishes', async () => {
+    const run = async (killAt: number | null) => {
       await start()
       source.addImage('team/app', '1', { layers: [bytes(2_000, 'a'), bytes(2_000, 'b')] })
       const old = mirror.addImage('app', '1', { layers: [bytes(10)] })
       let count = 0
-      const dead = new AbortController()
-      const die = () => {
+      const killed = new AbortController()
+      const kill = () => {
         count += 1
-        if (count === dieAt) dead.abort('SIGKILL')
-        // Nobody is there any more to hear an answer.
-        return dead.signal.aborted ? ({ cutAfter: true } as const) : null
+        if (count === killAt) killed.abort('SIGKILL')
+        // A killed process receives no response.
+        return killed.signal.aborted ? ({ cutAfter: true } as const) : null
       }
-      source.fault(die)
-      mirror.fault(die)
-      await copy({ signal: dead.signal })
+      source.fault(kill)
+      mirror.fault(kill)
+      await copy({ signal: killed.signal })
       const requests = count
       source.fault(() => null)
       mirror.fault(() => null)
       const tagged = mirror.tags.get('app')?.get('1') ?? ''
-      const isWhole = await isComplete(tagged)
+      const isNew = isComplete(tagged)
       const again = await copy()
       return {
         requests,
-        isOldOrWhole: tagged === old || isWhole,
+        isOldOrComplete: tagged === old || isNew,
         again: again.status,
-        left: mirror.tags.get('app')?.get('1') === again.sourceDigest,
+        isFinished: mirror.tags.get('app')?.get('1') === again.sourceDigest,
       }
     }
     const { requests } = await run(null)
     expect(requests).toBeGreaterThan(10)
-    for (let dieAt = 1; dieAt <= requests; dieAt++) {
-      const { isOldOrWhole, again, left } = await run(dieAt)
-      expect({ dieAt, isOldOrWhole, left }).toEqual({ dieAt, isOldOrWhole: true, left: true })
+    for (let killAt = 1; killAt <= requests; killAt++) {
+      const { isOldOrComplete, again, isFinished } = await run(killAt)
+      expect({ killAt, isOldOrComplete, isFinished }).toEqual({
+        killAt,
+        isOldOrComplete: true,
+        isFinished: true,
+      })
       expect(['copied', 'current']).toContain(again)
     }
   })
 
-  async function isComplete(digest: string): Promise<boolean> {
-    const found = mirror.manifests.get('app')?.get(digest)
-    if (found === undefined) return false
-    const { config, layers } = JSON.parse(found.body.toString()) as {
+  function isComplete(digest: string): boolean {
+    const manifest = mirror.manifests.get('app')?.get(digest)
+    if (manifest === undefined) return false
+    const { config, layers } = JSON.parse(manifest.body.toString()) as {
       config: { digest: string }
       layers: { digest: string }[]
     }
@@ -261,8 +265,8 @@ describe('a process that dies at any request (R-28)', () => {
   }
 })
 
-describe('a source that lies', () => {
-  it('about a blob: nothing of it is stored (R-29)', async () => {
+describe('a source that sends wrong content', () => {
+  it('for a blob fails the copy, and the mirror stores nothing of it', async () => {
     const layer = bytes(300_000)
     source.addImage('team/app', '1', { layers: [layer] })
     source.fault((request) =>
@@ -274,13 +278,13 @@ describe('a source that lies', () => {
     const result = await copy()
 
     expect(result).toMatchObject({ status: 'failed', outcome: 'invalid' })
-    expect(result.detail).toContain('has another hash')
+    expect(result.detail).toContain('does not match its digest')
     expect(mirror.blobs.get('app')?.has(digestOf(layer)) ?? false).toBe(false)
     expect(mirror.tags.get('app')?.has('1') ?? false).toBe(false)
     expect(mirror.uploads.size).toBe(0)
   })
 
-  it('about a manifest', async () => {
+  it('for a manifest fails the copy', async () => {
     source.addImage('team/app', '1')
     source.fault(({ method }) => (method === 'GET' ? { body: Buffer.from('{}') } : null))
 
@@ -288,8 +292,8 @@ describe('a source that lies', () => {
   })
 })
 
-describe('a mirror that lies', () => {
-  it('about what it stored is found out by reading back (R-39)', async () => {
+describe('a mirror that serves another digest after the copy', () => {
+  it('fails the copy', async () => {
     source.addImage('team/app', '1')
     let isStored = false
     mirror.fault(({ method, path }) => {
@@ -314,10 +318,10 @@ describe('a mirror that lies', () => {
   })
 })
 
-describe('mounting (R-30)', () => {
+describe('a layer that two images share', () => {
   const base = bytes(5_000, 'base')
 
-  async function two() {
+  async function copyBoth() {
     source.addImage('team/one', '1', { layers: [base] })
     source.addImage('team/two', '1', { layers: [base] })
     return mirrorPairs(registries, [
@@ -326,8 +330,8 @@ describe('mounting (R-30)', () => {
     ])
   }
 
-  it('moves a shared layer once (R-35)', async () => {
-    const results = await two()
+  it('is downloaded once', async () => {
+    const results = await copyBoth()
 
     expect(results.map(({ status }) => status)).toEqual(['copied', 'copied'])
     const gets = source.requests.filter(
@@ -337,12 +341,12 @@ describe('mounting (R-30)', () => {
   })
 
   it.each([202, 400, 401, 403, 404, 405, 500])(
-    'that is answered with %i ends in a correct copy',
+    'is uploaded if the mirror answers a mount with %i',
     async (status) => {
       if (status === 202) await start({}, { mounts: false })
       else mirror.fault(({ path }) => (path.includes('mount=') ? { status } : null))
 
-      const results = await two()
+      const results = await copyBoth()
 
       expect(results.map(({ status: end }) => end)).toEqual(['copied', 'copied'])
       expect(mirror.blobs.get('two')?.get(digestOf(base))).toEqual(base)
@@ -351,10 +355,10 @@ describe('mounting (R-30)', () => {
   )
 })
 
-describe('uploading (R-31)', () => {
+describe('an upload', () => {
   const layer = bytes(40 * 1024 * 1024)
 
-  it('goes on in chunks where one piece is refused', async () => {
+  it('is sent in chunks if the mirror rejects one request', async () => {
     source.addImage('team/app', '1', { layers: [layer] })
     mirror.fault((request) =>
       isBlobPut(request) &&
@@ -369,7 +373,7 @@ describe('uploading (R-31)', () => {
     expect(mirror.blobs.get('app')?.get(digestOf(layer))?.equals(layer)).toBe(true)
   })
 
-  it('goes on where the mirror has cut it off', async () => {
+  it('resumes where the mirror closed the connection', async () => {
     source.addImage('team/app', '1', { layers: [layer] })
     let isCut = false
     mirror.fault((request) => {
@@ -385,7 +389,7 @@ describe('uploading (R-31)', () => {
     expect(mirror.blobs.get('app')?.get(digestOf(layer))?.equals(layer)).toBe(true)
   })
 
-  it('is not held up by a registry that repeats the range of the first chunk', async () => {
+  it('succeeds on a registry that repeats the range of the first chunk', async () => {
     source.addImage('team/app', '1', { layers: [layer] })
     mirror.fault((request) => {
       if (
@@ -401,7 +405,7 @@ describe('uploading (R-31)', () => {
     expect(mirror.requests.filter(({ method }) => method === 'PATCH')).toHaveLength(2)
   })
 
-  it('cancels what it gives up', async () => {
+  it('is canceled when it fails', async () => {
     source.addImage('team/app', '1')
     mirror.fault((request) => (isBlobPut(request) ? { status: 403 } : null))
 
@@ -410,12 +414,12 @@ describe('uploading (R-31)', () => {
   })
 })
 
-describe('a download that is cut off (R-32)', () => {
+describe('a download whose connection is closed', () => {
   const layer = bytes(1_000_000)
 
   it.each([
-    ['goes on with a range', true],
-    ['begins again where there are no ranges', false],
+    ['resumes with a range', true],
+    ['starts again on a registry without ranges', false],
   ])('%s', async (_, ranges) => {
     await start({ ranges })
     source.addImage('team/app', '1', { layers: [layer] })
@@ -433,11 +437,11 @@ describe('a download that is cut off (R-32)', () => {
   })
 })
 
-describe('a registry that asks for patience (R-36)', () => {
+describe('a registry that is overloaded', () => {
   it.each([
-    ['in seconds', '7'],
-    ['by a date', new Date(7_000).toUTCString()],
-  ])('%s is waited for', async (_, retryAfter) => {
+    ['seconds', '7'],
+    ['a date', new Date(7_000).toUTCString()],
+  ])('is asked again after its Retry-After in %s', async (_, retryAfter) => {
     source.addImage('team/app', '1')
     source.fault((_, count) =>
       count === 1 ? { status: 429, headers: { 'retry-after': retryAfter } } : null,
@@ -447,7 +451,7 @@ describe('a registry that asks for patience (R-36)', () => {
     expect(Math.max(...clock.waits)).toBe(7_000)
   })
 
-  it('for hours is not', async () => {
+  it('is not asked again if its Retry-After is hours', async () => {
     source.addImage('team/app', '1')
     source.fault(() => ({ status: 429, headers: { 'retry-after': '21600' } }))
 
@@ -455,7 +459,7 @@ describe('a registry that asks for patience (R-36)', () => {
     expect(clock.waits).toEqual([])
   })
 
-  it('is asked five times at the most', async () => {
+  it('gets at most five requests', async () => {
     source.addImage('team/app', '1')
     source.fault(() => ({ status: 503 }))
 
@@ -463,7 +467,7 @@ describe('a registry that asks for patience (R-36)', () => {
     expect(source.requests).toHaveLength(5)
   })
 
-  it('leaves what is left of a quota to others (R-37)', async () => {
+  it('gets no pull if fewer pulls are left than the quota floor', async () => {
     source.addImage('team/app', '1')
     source.fault(({ method }) =>
       method === 'HEAD' ? { change: { 'ratelimit-remaining': '9;w=21600' } } : null,
@@ -472,13 +476,13 @@ describe('a registry that asks for patience (R-36)', () => {
     const result = await copy()
 
     expect(result).toMatchObject({ status: 'failed', outcome: 'limited' })
-    expect(result.detail).toContain('has 9 pulls left')
+    expect(result.detail).toContain('allows 9 more pulls, fewer than the quota floor of 10')
     expect(source.requests.filter(({ method }) => method === 'GET')).toEqual([])
   })
 })
 
-describe('a stop', () => {
-  it('cancels open uploads, and says of the rest that it was stopped (R-41)', async () => {
+describe('an aborted signal', () => {
+  it('cancels open uploads, and fails the image as stopped', async () => {
     source.addImage('team/app', '1', { layers: [bytes(2_000_000)] })
     const stopping = new AbortController()
     mirror.fault((request) => {
@@ -494,8 +498,8 @@ describe('a stop', () => {
   })
 })
 
-describe('a tag that is not there', () => {
-  it('brings the tags that are, page by page, the likeliest first', async () => {
+describe('a tag that does not exist', () => {
+  it('fails with the tags of all pages, the most similar first', async () => {
     await start({ pageSize: 2 })
     for (const tag of ['almalinux-9', 'fedora-39', 'fedora-40', 'rocky-8', 'latest-dev'])
       source.addImage('team/app', tag)
@@ -508,10 +512,14 @@ describe('a tag that is not there', () => {
   })
 })
 
-describe('a registry that gives all of its tags at once', () => {
+describe('a registry that returns all tags in one page', () => {
   it.each([
-    ['a hundred and fifty thousand are taken', 150_000, 'has no such image'],
-    ['above 2 MiB it is still the tag that is missing', 300_000, 'has no such image'],
+    ['may return 150,000 tags', 150_000, 'has no such image'],
+    [
+      'keeps the error about the missing tag if the page exceeds 2 MiB',
+      300_000,
+      'has no such image',
+    ],
   ])('%s', async (_, count, detail) => {
     await start()
     const tags = Array.from({ length: count }, (__, at) => `t${at}`)
@@ -526,8 +534,8 @@ describe('a registry that gives all of its tags at once', () => {
   })
 })
 
-describe('a digest beside the tag', () => {
-  it('decides, and a tag of the mirror is never turned back by it', async () => {
+describe('a pair with a tag and a digest', () => {
+  it('copies the digest, and does not move an existing tag of the mirror', async () => {
     const old = source.addImage('team/app', '1')
     const newer = mirror.addImage('app', '1', { layers: [bytes(9)] })
 
@@ -538,7 +546,7 @@ describe('a digest beside the tag', () => {
     expect(mirror.tags.get('app')?.get('1')).toBe(newer)
   })
 
-  it('is tagged where the mirror has no such tag', async () => {
+  it('adds the tag if the mirror does not have it', async () => {
     const digest = source.addImage('team/app', '1')
 
     await copy({}, `team/app:1@${digest}`, `app:1@${digest}`)
@@ -547,23 +555,23 @@ describe('a digest beside the tag', () => {
   })
 })
 
-describe('a registry that wants its repositories made (R-40)', () => {
-  it('has each made once, where that is allowed', async () => {
+describe('a registry that does not create repositories on push', () => {
+  it('gets each missing repository once, if that is allowed', async () => {
     const repositories = new Set<string>()
     await start({}, { repositories })
     source.addImage('team/app', '1')
-    const made: string[] = []
+    const created: string[] = []
     const createRepository = (host: string, name: string) => {
-      made.push(`${host}/${name}`)
+      created.push(`${host}/${name}`)
       repositories.add(name)
       return Promise.resolve(true)
     }
 
     expect(await copy({ createRepository })).toMatchObject({ status: 'copied' })
-    expect(made).toEqual([`${mirror.host}/app`])
+    expect(created).toEqual([`${mirror.host}/app`])
   })
 
-  it('is told of where it is not', async () => {
+  it('fails the copy if that is not allowed', async () => {
     await start({}, { repositories: new Set() })
     source.addImage('team/app', '1')
 
@@ -572,8 +580,10 @@ describe('a registry that wants its repositories made (R-40)', () => {
     expect(result).toMatchObject({ status: 'failed', outcome: 'denied' })
     expect(result.detail).toContain('create it')
   })
+})
 
-  it('and one that lets no tag be moved is asked once', async () => {
+describe('a registry with immutable tags', () => {
+  it('gets one request to move a tag, and fails the copy', async () => {
     source.addImage('team/app', '1')
     mirror.addImage('app', '1', { layers: [bytes(3)] })
     mirror.fault(({ method, path }) =>
@@ -584,7 +594,7 @@ describe('a registry that wants its repositories made (R-40)', () => {
 
     const result = await copy()
 
-    expect(result.detail).toContain('lets no tag be moved')
+    expect(result.detail).toContain('its tags are immutable')
     expect(mirror.log().filter((line) => line === 'PUT /v2/app/manifests/1')).toHaveLength(1)
   })
 })

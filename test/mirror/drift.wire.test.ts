@@ -27,19 +27,19 @@ afterEach(async () => {
 })
 
 async function drift(options: Partial<DriftOptions> = {}): Promise<DriftResult> {
-  const [found] = await findDrift(
+  const [result] = await findDrift(
     registries,
     [pair(`${source.host}/app:1`, `${mirror.host}/app:1`)],
     {
       signal: new AbortController().signal,
       jobs: 4,
       platforms: false,
-      seen: () => null,
+      copiedDigests: () => null,
       ...options,
     },
   )
-  if (found === undefined) throw new Error('nothing was compared')
-  return found
+  if (result === undefined) throw new Error('no result')
+  return result
 }
 
 const content = (seed: string) => ({ layers: [bytes(100, seed)] })
@@ -53,8 +53,8 @@ function addIndex(to: Store, platforms: Readonly<Record<string, string>>): strin
   return to.addManifest('app', '1', { mediaType: indexType, body })
 }
 
-describe('drift (R-43)', () => {
-  it('is none where both serve one digest, which takes a HEAD each', async () => {
+describe('findDrift', () => {
+  it('returns same for equal digests, with one HEAD to each side', async () => {
     source.addImage('app', '1')
     mirror.addImage('app', '1')
 
@@ -65,37 +65,39 @@ describe('drift (R-43)', () => {
     ])
   })
 
-  it('upstream-moved', async () => {
+  it('returns upstream-moved for different digests', async () => {
     source.addImage('app', '1', content('new'))
     mirror.addImage('app', '1', content('old'))
 
     expect(await drift()).toMatchObject({ state: 'upstream-moved' })
   })
 
-  it('mirror-missing', async () => {
+  it('returns mirror-missing if the mirror does not have the image', async () => {
     source.addImage('app', '1')
 
     expect(await drift()).toMatchObject({ state: 'mirror-missing' })
   })
 
-  it('upstream-missing', async () => {
+  it('returns upstream-missing if upstream does not have the image', async () => {
     mirror.addImage('app', '1')
 
     expect(await drift()).toMatchObject({ state: 'upstream-missing' })
   })
 
-  it('mirror-ahead: what the log of copies and upstream both do not know', async () => {
+  it('returns mirror-ahead for a digest that neither the audit log nor upstream has', async () => {
     const digest = source.addImage('app', '1', content('upstream'))
-    mirror.addImage('app', '1', content('somebody'))
+    mirror.addImage('app', '1', content('other'))
 
-    expect(await drift({ seen: () => new Set([digest]) })).toMatchObject({ state: 'mirror-ahead' })
+    expect(await drift({ copiedDigests: () => new Set([digest]) })).toMatchObject({
+      state: 'mirror-ahead',
+    })
   })
 
-  it('is upstream-moved where upstream still has what the mirror holds, whatever the log says', async () => {
+  it('returns upstream-moved if upstream still has the digest of the mirror, even if the audit log does not', async () => {
     source.addImage('app', null, content('old'))
     source.addImage('app', '1', content('new'))
     mirror.addImage('app', '1', content('old'))
-    // The image's config names the repository and the tag; both have to be the same for the digests to be.
+    // addImage writes the tag into the image, so the digests would differ without this copy.
     const old = [...(mirror.manifests.get('app')?.keys() ?? [])][0] ?? ''
     source.addManifest(
       'app',
@@ -103,10 +105,12 @@ describe('drift (R-43)', () => {
       mirror.manifests.get('app')?.get(old) ?? { body: Buffer.alloc(0), mediaType: '' },
     )
 
-    expect(await drift({ seen: () => new Set() })).toMatchObject({ state: 'upstream-moved' })
+    expect(await drift({ copiedDigests: () => new Set() })).toMatchObject({
+      state: 'upstream-moved',
+    })
   })
 
-  it('platform-subset, and what each platform is', async () => {
+  it('returns platform-subset if the mirror has one platform of the index', async () => {
     const amd = source.addImage('app', null, content('amd'))
     const arm = source.addImage('app', null, content('arm'))
     addIndex(source, { 'linux/amd64': amd, 'linux/arm64': arm })
@@ -117,7 +121,7 @@ describe('drift (R-43)', () => {
     expect(await drift()).toMatchObject({ state: 'platform-subset' })
   })
 
-  it('tells platforms apart when asked', async () => {
+  it('compares each platform if requested', async () => {
     const amd = source.addImage('app', null, content('amd'))
     const arm = source.addImage('app', null, content('arm'))
     const riscv = source.addImage('app', null, content('riscv'))
@@ -134,18 +138,20 @@ describe('drift (R-43)', () => {
   it.each([
     ['source', () => source],
     ['mirror', () => mirror],
-  ])('unreachable %s is neither the same nor missing', async (side, which) => {
+  ])('returns unreachable if the %s fails', async (side, which) => {
     source.addImage('app', '1')
     mirror.addImage('app', '1')
     which().fault(() => ({ status: 503 }))
 
-    const found = await drift()
+    const result = await drift()
 
-    expect(found).toMatchObject({ state: 'unreachable' })
-    expect(found.detail).toMatch(new RegExp(`^${side}: `))
+    expect(result).toMatchObject({ state: 'unreachable' })
+    expect(result.detail).toMatch(new RegExp(`^${side}: `))
   })
+})
 
-  it('has an exit code for each: 1 for drift, 3 where nothing could be told', () => {
+describe('driftExitCode', () => {
+  it('is 1 for drift, else 3 if an image could not be checked, else 0', () => {
     const of = (...states: DriftResult['state'][]) =>
       driftExitCode(states.map((state) => ({ state }) as DriftResult))
 

@@ -44,7 +44,7 @@ export async function drift(
       signal: io.signal,
       jobs: Math.max(1, options.jobs),
       platforms: options.platforms === true,
-      seen: readAuditLog(options.auditLog),
+      copiedDigests: readAuditLog(options.auditLog),
     })
     printDrifts(drifts, options, io)
     const stopped = signalExitCode(io)

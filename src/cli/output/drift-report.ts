@@ -1,7 +1,7 @@
 /** Prints `berth drift` for people and as JSON. */
 import { formatReference } from '../../decision/reference/reference.ts'
 import type { DriftResult } from '../../mirror/drift.ts'
-import { shortDigest } from '../../registry/manifests/manifests.ts'
+import { shortDigest } from '../../registry/digest.ts'
 import { escapeTerminal } from '../../text/escape-terminal.ts'
 import { formatColumns } from './columns.ts'
 

@@ -1,6 +1,6 @@
 /** Prints the results of `berth mirror`. */
 import { formatReference } from '../../decision/reference/reference.ts'
-import { shortDigest } from '../../registry/manifests/manifests.ts'
+import { shortDigest } from '../../registry/digest.ts'
 import type { CopyResult } from '../../mirror/copy-result.ts'
 import { escapeTerminal } from '../../text/escape-terminal.ts'
 import { bytesText } from '../../text/units.ts'

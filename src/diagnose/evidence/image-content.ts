@@ -2,11 +2,15 @@
 import type { Credential } from '../../credentials/keychain.ts'
 import { member, objectsMember, textMember } from '../../json/json.ts'
 import type { RegistryProbe } from '../../registry/probe/registry-probe.ts'
+import { similarTags } from '../../text/similar-tags.ts'
 import type { ProbeSubject } from '../rules/rule.ts'
-import { nearestTags, type ProbeReport } from './probe-report.ts'
+import type { ProbeReport } from './probe-report.ts'
 
 /** An image with many platforms has about a hundred blobs; more would take minutes. */
 const maxBlobs = 200
+
+/** A longer list would not be a hint. */
+const maxSimilarTags = 3
 
 export type ImageContent = Pick<
   ProbeReport,
@@ -60,12 +64,13 @@ async function probeTags(
   const tags = await registry.tags(path, credential)
   const isDigest = name.includes(':')
   if (tags === null || tags === 'absent' || isFound || isDigest) return { tags, similarTags: [] }
-  const similarTags: string[] = []
-  for (const tag of nearestTags(name, tags)) {
+  const existing: string[] = []
+  const candidates = similarTags(name, tags).filter((tag) => tag !== name)
+  for (const tag of candidates.slice(0, maxSimilarTags)) {
     const { outcome } = await registry.manifest(path, tag, credential)
-    if (outcome === 'found') similarTags.push(tag)
+    if (outcome === 'found') existing.push(tag)
   }
-  return { tags, similarTags }
+  return { tags, similarTags: existing }
 }
 
 function platformsOf(document: unknown): string[] | null {

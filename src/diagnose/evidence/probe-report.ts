@@ -31,33 +31,3 @@ export interface ProbeReport {
   readonly platforms: readonly string[] | null
   readonly blobs: { readonly asked: number; readonly missing: readonly string[] } | null
 }
-
-/** A longer list would not be a hint. */
-const maxSimilarTags = 3
-
-/** Returns the tags that are most similar to the missing one, at most three. They come from a list and may be gone. */
-export function nearestTags(tag: string, tags: readonly string[]): readonly string[] {
-  const distance = new Map(tags.map((each) => [each, distanceOf(tag, each)]))
-  return tags
-    .filter((each) => each !== tag)
-    .toSorted(
-      (one, other) =>
-        (distance.get(one) ?? 0) - (distance.get(other) ?? 0) ||
-        other.localeCompare(one, 'en', { numeric: true }),
-    )
-    .slice(0, maxSimilarTags)
-}
-
-/** Levenshtein distance; a tag has at most 128 characters. */
-function distanceOf(one: string, other: string): number {
-  let row = Array.from({ length: other.length + 1 }, (_, index) => index)
-  for (const [i, letter] of [...one].entries()) {
-    const next = [i + 1]
-    for (const [j, otherLetter] of [...other].entries()) {
-      const changed = (row[j] ?? 0) + (letter === otherLetter ? 0 : 1)
-      next.push(Math.min(changed, (row[j + 1] ?? 0) + 1, (next[j] ?? 0) + 1))
-    }
-    row = next
-  }
-  return row[other.length] ?? 0
-}

@@ -1,21 +1,28 @@
 /**
- * How a registry says what it wants to see (RFC 9110, 11.6.1). Registries send several headers, several challenges in
- * one header, and commas inside quotes; what cannot be read is passed over, never an error.
+ * Parses `WWW-Authenticate` headers (RFC 9110, 11.6.1). Registries send several headers, several challenges in one header,
+ * and commas inside quoted strings. The parser skips what it cannot read.
  */
 
 export interface Challenge {
   /** In lower case: `basic`, `bearer`. */
   readonly scheme: string
-  /** Names in lower case. Of two with one name the first counts. */
+  /** Names in lower case. If a name occurs twice, the first one counts. */
   readonly parameters: ReadonlyMap<string, string>
 }
 
-/** What is left to read. */
+/** Returns the challenge to answer, or null. Prefers Bearer to Basic, as go-containerregistry does: a token grants less. */
+export function selectChallenge(headers: readonly string[]): Challenge | null {
+  const challenges = parseChallenges(headers)
+  const find = (wanted: string) => challenges.find(({ scheme }) => scheme === wanted)
+  return find('bearer') ?? find('basic') ?? null
+}
+
+/** The text that remains to be parsed. */
 interface Cursor {
   rest: string
 }
 
-/** Reads all challenges of all `WWW-Authenticate` headers, in order. Linear in their length; never throws. */
+/** Returns all challenges of all headers, in order. Takes time linear in their length, and never throws. */
 export function parseChallenges(headers: readonly string[]): readonly Challenge[] {
   return headers.flatMap(parseHeader)
 }
@@ -26,7 +33,7 @@ function parseHeader(text: string): readonly Challenge[] {
   while (take(cursor, /^[\s,]*/) !== null && cursor.rest !== '') {
     const name = take(cursor, token)
     if (name === null) {
-      take(cursor, junk)
+      take(cursor, unreadable)
     } else if (take(cursor, /^\s*=/) === null) {
       challenges.push({ scheme: name.toLowerCase(), parameters: new Map() })
       take(cursor, token68)
@@ -44,30 +51,30 @@ function parseHeader(text: string): readonly Challenge[] {
 /** RFC 9110, 5.6.2. */
 const token = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+/
 
-/** What `Negotiate` and its like have instead of parameters, if nothing but the next challenge follows. */
+/** The value that schemes such as `Negotiate` have instead of parameters, if a new challenge or the end follows. */
 const token68 = /^[ \t]+[A-Za-z0-9._~+/-]+=*[ \t]*(?=,|$)/
 
-/** At least one character, and up to where something new can begin. A quoted part is stepped over as a whole. */
-const junk = /^(?:"(?:[^"\\]|\\.)*(?:"|\\?$)|[^,"])[^,"]*/s
+/** At least one character, up to the next comma that is not in a quoted string. */
+const unreadable = /^(?:"(?:[^"\\]|\\.)*(?:"|\\?$)|[^,"])[^,"]*/s
 
-const quoted = /^"((?:[^"\\]|\\.)*)"/s
+const quotedString = /^"((?:[^"\\]|\\.)*)"/s
 
-/** A token or a quoted string; null if the quote is never closed, and then nothing after it is believed. */
+/** Takes a token or a quoted string. For a quote that is never closed, returns null and skips the rest of the header. */
 function takeValue(cursor: Cursor): string | null {
   take(cursor, /^\s*/)
   if (!cursor.rest.startsWith('"')) {
-    // Realms have been seen without quotes, and a URL is no token: take what there is up to the comma.
+    // Some registries send the realm without quotes. A URL is not a token, so this takes everything up to the comma.
     return take(cursor, /^[^\s,"]*/)
   }
-  const string = take(cursor, quoted)
+  const string = take(cursor, quotedString)
   if (string !== null) return string.slice(1, -1).replace(/\\(.)/gs, '$1')
   cursor.rest = ''
   return null
 }
 
 function take(cursor: Cursor, pattern: RegExp): string | null {
-  const [found] = pattern.exec(cursor.rest) ?? []
-  if (found === undefined) return null
-  cursor.rest = cursor.rest.slice(found.length)
-  return found
+  const [match] = pattern.exec(cursor.rest) ?? []
+  if (match === undefined) return null
+  cursor.rest = cursor.rest.slice(match.length)
+  return match
 }

@@ -1,12 +1,13 @@
 /**
- * Which token server may be asked. A registry names its token server itself, so a registry that is not honest could
- * name anybody's, and be sent the credentials (CVE-2020-15157): the pair of both hosts has to be known beforehand.
+ * Decides which token servers may receive credentials. A registry names its token server itself, so a malicious registry
+ * could collect the credentials of another one (CVE-2020-15157). Berth therefore sends credentials only to known pairs of a
+ * registry and a token server.
  */
-import { shortHost } from '../http/network-error.ts'
 import type { RegistrySettings } from '../http/registry-settings.ts'
+import { displayHost, normalizeHost } from '../http/urls.ts'
 
-/** Registries whose token server has another name, as both publish it. */
-const knownPairs: ReadonlyMap<string, string> = new Map([
+/** Registries whose token server has another name, as their documentation says. */
+const knownTokenServers: ReadonlyMap<string, string> = new Map([
   ['docker.io', 'auth.docker.io'],
   ['registry.gitlab.com', 'gitlab.com'],
 ])
@@ -14,39 +15,35 @@ const knownPairs: ReadonlyMap<string, string> = new Map([
 export type TokenServerCheck =
   { readonly ok: true; readonly realm: URL } | { readonly ok: false; readonly detail: string }
 
-/** Checks a realm. The port belongs to the host: another port is another server. */
+/** Checks the realm of a challenge. The port counts: another port is another server. */
 export function checkTokenServer(
-  text: string | undefined,
-  settings: RegistrySettings,
+  realmText: string | undefined,
+  settings: Pick<RegistrySettings, 'host' | 'endpoint' | 'authHosts'>,
 ): TokenServerCheck {
   const { host, endpoint, authHosts } = settings
-  if (text === undefined) return refuse(`${host} names no token server`)
-  if (!URL.canParse(text)) return refuse(`${host} names a token server that is no URL`)
-  const realm = new URL(text)
-  const name = shortHost(realm)
+  if (realmText === undefined) return refuse(`${host} names no token server`)
+  if (!URL.canParse(realmText)) return refuse(`the token server of ${host} is not a valid URL`)
+  const realm = new URL(realmText)
+  const name = displayHost(realm)
   if (realm.username !== '' || realm.password !== '') {
-    return refuse(`the token server ${name} comes with a user in its URL, which is refused`)
+    return refuse(`the URL of the token server ${name} contains a user or password`)
   }
-  const isPlain = realm.protocol === 'http:'
-  if (realm.protocol !== 'https:' && !isPlain) {
+  const isPlainHttp = realm.protocol === 'http:'
+  if (realm.protocol !== 'https:' && !isPlainHttp) {
     return refuse(`the token server of ${host} is neither http nor https`)
   }
-  if (isPlain && endpoint.protocol !== 'http:') {
-    return refuse(`the token server ${name} is plain HTTP, and ${host} is not`)
+  if (isPlainHttp && endpoint.protocol !== 'http:') {
+    return refuse(`the token server ${name} uses plain HTTP, but ${host} uses https`)
   }
   const isKnown =
     realm.host === endpoint.host ||
     realm.host === normalizeHost(host, realm.protocol) ||
-    realm.host === knownPairs.get(host) ||
-    authHosts.some((listed) => realm.host === normalizeHost(listed, realm.protocol))
+    realm.host === knownTokenServers.get(host) ||
+    authHosts.some((each) => realm.host === normalizeHost(each, realm.protocol))
   if (isKnown) return { ok: true, realm }
-  return refuse(`the token server ${name} is not known for ${host}; list it under authHosts`)
-}
-
-/** Without the port that the scheme has anyway, and in the spelling that URLs have. */
-export function normalizeHost(host: string, protocol: string): string | null {
-  const text = `${protocol}//${host}`
-  return URL.canParse(text) ? new URL(text).host : null
+  return refuse(
+    `${name} is not a known token server of ${host}; if you trust it, list it under authHosts`,
+  )
 }
 
 function refuse(detail: string): TokenServerCheck {

@@ -1,13 +1,14 @@
-/** Bearer tokens (distribution, docs/content/spec/auth/token.md): fetched from a realm, kept until they expire. */
+/** Fetches bearer tokens and caches them until they expire (distribution, docs/content/spec/auth/token.md). */
 import { LRUCache } from 'lru-cache'
 import { credentialIdentity } from '../../credentials/credential-identity.ts'
 import type { Credential } from '../../credentials/keychain.ts'
-import { failed, type RequestFailure, shortHost } from '../http/network-error.ts'
+import { failed, type RequestFailure } from '../http/network-error.ts'
 import { describeStatus, failureForStatus } from '../http/status.ts'
 import type { HttpResponse, Transport } from '../http/transport.ts'
+import { displayHost } from '../http/urls.ts'
 
 interface TokenRequest {
-  /** Already checked: nothing here asks whether it may be trusted. */
+  /** The token server. The caller has checked that it is trusted. */
   readonly realm: URL
   readonly service: string | undefined
   readonly scopes: readonly string[]
@@ -19,7 +20,7 @@ type TokenResult =
   | {
       readonly ok: true
       readonly token: string
-      /** To be called when the registry refuses the token: the next one may have more rights. */
+      /** Removes the token from the cache. To be called when the registry rejects it: the next token may have more rights. */
       readonly forget: () => void
     }
   | { readonly ok: false; readonly failure: RequestFailure }
@@ -30,36 +31,37 @@ export interface TokenSource {
 
 export interface TokenSourceDependencies {
   readonly transport: Transport
+  /** Milliseconds since the epoch. */
   readonly now: () => number
 }
 
-/** Tokens have been seen up to 8 KiB (long lists of groups inside); this is what the registry's limits are meant for. */
+/** Tokens of up to 8 KiB have been seen (with long lists of groups). */
 const maxTokenBytes = 64 * 1024
 
 /** One for each repository in use; at 2 KiB each, 2 MiB. */
 const maxTokens = 1_000
 
-/** What the specification says when the answer does not. */
-const defaultLifeSeconds = 60
+/** The specification's default. */
+const defaultLifetimeSeconds = 60
 
-/** A day: longer than any registry gives, and a token that is withdrawn earlier is noticed by its 401. */
-const maxLifeSeconds = 86_400
+/** A day. A longer lifetime is not needed, because a revoked token is noticed by its 401. */
+const maxLifetimeSeconds = 86_400
 
-/** The last tenth is left for the way to the registry and for clocks that run apart. */
+/** The last tenth of the lifetime is not used, to allow for latency and for clocks that differ. */
 const usedShare = 0.9
 
-/** Fetches tokens and keeps each for the one credential that it was given to. */
+/** Creates a source that caches each token for the credential that it was issued to. */
 export function createTokenSource({ transport, now }: TokenSourceDependencies): TokenSource {
-  const kept = new LRUCache<string, string>({ max: maxTokens, ttlResolution: 0, perf: { now } })
+  const cache = new LRUCache<string, string>({ max: maxTokens, ttlResolution: 0, perf: { now } })
 
   return {
     async get(request) {
       const { realm, service, scopes, credential } = request
       const identity = credentialIdentity(credential === null ? [] : [credential])
       const key = JSON.stringify([realm.href, service, scopes, identity])
-      const forget = () => void kept.delete(key)
-      const known = kept.get(key)
-      if (known !== undefined) return { ok: true, token: known, forget }
+      const forget = () => void cache.delete(key)
+      const cached = cache.get(key)
+      if (cached !== undefined) return { ok: true, token: cached, forget }
       const sent = await transport.send({
         method: 'GET',
         url: tokenUrl(request),
@@ -68,26 +70,28 @@ export function createTokenSource({ transport, now }: TokenSourceDependencies): 
         maxRedirects: 0,
         signal: request.signal,
       })
-      const server = `token server ${shortHost(realm)}`
+      const server = `token server ${displayHost(realm)}`
       if (!sent.ok) return refuse(sent.failure, `${server}: ${sent.failure.detail}`)
       const { response } = sent
       if (response.status !== 200) {
         return refuse(
-          failureOfToken(response, now),
+          failureOf(response, now),
           `${describeStatus(response, now)} from the ${server}`,
         )
       }
-      const answer = readToken(response.body)
-      if (answer === null) return refuse(failed('invalid', ''), `the ${server} gave no token`)
-      const ttl = Math.floor(answer.lifeSeconds * usedShare * 1000)
-      // To lru-cache a time of 0 is for ever.
-      if (ttl > 0) kept.set(key, answer.token, { ttl })
-      return { ok: true, token: answer.token, forget }
+      const issued = parseToken(response.body)
+      if (issued === null) {
+        return refuse(failed('invalid', ''), `the ${server} sent no usable token`)
+      }
+      const ttl = Math.floor(issued.lifetimeSeconds * usedShare * 1000)
+      // lru-cache keeps an entry with a TTL of 0 forever.
+      if (ttl > 0) cache.set(key, issued.token, { ttl })
+      return { ok: true, token: issued.token, forget }
     },
   }
 }
 
-/** The header for a user and password, or none. UTF-8, as RFC 7617 has it and Docker sends it. */
+/** Returns the header for a user and password, or no header. In UTF-8 (RFC 7617), as Docker sends it. */
 export function basicAuthorization(credential: Credential | null): {
   readonly authorization?: string
 } {
@@ -96,43 +100,43 @@ export function basicAuthorization(credential: Credential | null): {
   return { authorization: `Basic ${pair.toString('base64')}` }
 }
 
-/** The realm's own query stays, but for a scope: what is asked for is ours to say. */
+/** Keeps the query of the realm, except its scopes: Berth decides which ones it requests. */
 function tokenUrl({ realm, service, scopes }: TokenRequest): URL {
   const url = new URL(realm)
-  const own = url.search
+  const realmQuery = url.search
     .slice(1)
     .split('&')
     .filter((part) => part !== '' && !new URLSearchParams(part).has('scope'))
-  const ours = new URLSearchParams(service === undefined ? {} : { service })
-  for (const scope of scopes) ours.append('scope', scope)
-  url.search = [...own, ours.toString()].join('&')
+  const query = new URLSearchParams(service === undefined ? {} : { service })
+  for (const scope of scopes) query.append('scope', scope)
+  url.search = [...realmQuery, query.toString()].join('&')
   return url
 }
 
-/** A token server that says anything but yes, wait or try later has said no: 401 is for a wrong password. */
-function failureOfToken(response: HttpResponse, now: () => number): RequestFailure {
+/** Any status except 429 and 5xx is a denial: token servers send 401 for a wrong password. */
+function failureOf(response: HttpResponse, now: () => number): RequestFailure {
   const failure = failureForStatus(response, now)
-  const isPassing = failure.outcome === 'limited' || failure.outcome === 'unreachable'
-  return isPassing ? failure : failed('denied', failure.detail)
+  const isTemporary = failure.outcome === 'limited' || failure.outcome === 'unreachable'
+  return isTemporary ? failure : failed('denied', failure.detail)
 }
 
 function refuse({ outcome }: RequestFailure, detail: string): TokenResult {
   return { ok: false, failure: failed(outcome, detail) }
 }
 
-function readToken(body: Buffer | null): { token: string; lifeSeconds: number } | null {
+function parseToken(
+  body: Buffer | null,
+): { readonly token: string; readonly lifetimeSeconds: number } | null {
   if (body === null) return null
   try {
     const document = (JSON.parse(body.toString('utf8')) ?? {}) as Readonly<Record<string, unknown>>
-    const { token, access_token: accessToken, expires_in: life } = document
-    const text = typeof token === 'string' && token !== '' ? token : accessToken
-    // Anything else cannot stand in a header.
-    if (typeof text !== 'string' || !/^[!-~]+$/.test(text)) return null
-    const isLife = typeof life === 'number' && life > 0
-    return {
-      token: text,
-      lifeSeconds: Math.min(isLife ? life : defaultLifeSeconds, maxLifeSeconds),
-    }
+    const { token: specified, access_token: oauth, expires_in: expiresIn } = document
+    const token = typeof specified === 'string' && specified !== '' ? specified : oauth
+    // Other characters are not allowed in a header.
+    if (typeof token !== 'string' || !/^[!-~]+$/.test(token)) return null
+    const isLifetime = typeof expiresIn === 'number' && expiresIn > 0
+    const lifetimeSeconds = isLifetime ? expiresIn : defaultLifetimeSeconds
+    return { token, lifetimeSeconds: Math.min(lifetimeSeconds, maxLifetimeSeconds) }
   } catch {
     return null
   }

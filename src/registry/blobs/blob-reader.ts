@@ -1,26 +1,27 @@
 import type { BlobSource } from './blob-source.ts'
 
-/** A place in a blob from which pieces of any length are taken, one after the other. */
+/** Reads a blob in consecutive pieces of any length. */
 export interface BlobReader {
-  /** The next bytes, that many of them; each piece has to be read to its end before the next. */
+  /** Yields the next bytes. The caller must read each piece to its end before it takes the next one. */
   take(bytes: number): AsyncGenerator<Buffer, void>
   close(): Promise<void>
 }
 
-export function createBlobReader(source: BlobSource, from: number): BlobReader {
-  const chunks = source.read(from)
-  let rest: Buffer = Buffer.alloc(0)
+/** Creates a reader that starts at a byte offset. */
+export function createBlobReader(source: BlobSource, offset: number): BlobReader {
+  const chunks = source.read(offset)
+  let buffered: Buffer = Buffer.alloc(0)
   return {
     async *take(bytes) {
       let left = bytes
       while (left > 0) {
-        if (rest.length === 0) {
+        if (buffered.length === 0) {
           const next = await chunks.next()
           if (next.done === true) return
-          rest = next.value
+          buffered = next.value
         }
-        const part = rest.subarray(0, left)
-        rest = rest.subarray(part.length)
+        const part = buffered.subarray(0, left)
+        buffered = buffered.subarray(part.length)
         left -= part.length
         yield part
       }

@@ -1,12 +1,12 @@
 /**
- * A blob at its source: read piece by piece, hashed on the way, gone on with after a cut. The last piece is held back
- * until the hash is right, so that nobody can finish what is not what its digest says.
+ * Reads a blob from a registry: hashes it on the way, and resumes after a broken connection. Withholds the last chunk until
+ * the digest is right, so that no upload of wrong content can complete.
  */
 import { createHash, type Hash } from 'node:crypto'
 import type { Readable } from 'node:stream'
+import { algorithmOf, shortDigest } from '../digest.ts'
 import { failed } from '../http/network-error.ts'
 import { RegistryError } from '../http/registry-error.ts'
-import { shortDigest } from '../manifests/manifests.ts'
 import { maxAttempts } from '../http/retry-policy.ts'
 import { registryErrorFor, type Repository } from '../registry-client.ts'
 
@@ -18,8 +18,8 @@ export interface BlobDescriptor {
 
 export interface BlobSource {
   readonly descriptor: BlobDescriptor
-  /** The bytes from this one on. Throws RegistryError, and AbortError's like when the signal aborts. */
-  read(from: number): AsyncGenerator<Buffer, void>
+  /** Yields the bytes from an offset on. Throws RegistryError, and the signal's reason when it aborts. */
+  read(offset: number): AsyncGenerator<Buffer, void>
 }
 
 interface Checkpoint {
@@ -27,7 +27,7 @@ interface Checkpoint {
   readonly hash: Hash
 }
 
-/** What is read twice at the most when an upload has to go back; a copy of a hash's state has some hundred bytes. */
+/** The most that is read twice when an upload goes back. The copied state of a hash has some hundred bytes. */
 const checkpointBytes = 8 * 1024 * 1024
 
 export function createBlobSource(
@@ -36,7 +36,7 @@ export function createBlobSource(
   signal: AbortSignal,
 ): BlobSource {
   const { digest, size } = descriptor
-  const [algorithm = ''] = digest.split(':', 1)
+  const algorithm = algorithmOf(digest)
   const checkpoints: Checkpoint[] = [{ offset: 0, hash: createHash(algorithm) }]
   const name = `blob ${shortDigest(digest)}`
 
@@ -44,81 +44,83 @@ export function createBlobSource(
     const start = checkpoints.findLast(({ offset }) => offset <= from)
     if (start === undefined) return
     const hash = start.hash.copy()
-    let at = start.offset
+    let offset = start.offset
     const verify = () => {
       if (`${algorithm}:${hash.copy().digest('hex')}` === digest) return
-      throw invalid(`${name} from ${repository.host} has another hash`)
+      throw invalid(`${name} from ${repository.host} does not match its digest`)
     }
     if (size === 0) verify()
-    for await (const chunk of pieces(repository, descriptor, { at, signal })) {
-      at += chunk.length
-      if (at > size) throw invalid(`${name} is longer than its ${size} bytes`)
+    for await (const chunk of download(repository, descriptor, { offset, signal })) {
+      offset += chunk.length
+      if (offset > size) throw invalid(`${name} is longer than its ${size} bytes`)
       hash.update(chunk)
       const last = checkpoints.at(-1)?.offset ?? 0
-      if (at - last >= checkpointBytes) checkpoints.push({ offset: at, hash: hash.copy() })
-      if (at === size) verify()
-      if (at > from) yield chunk.subarray(Math.max(0, chunk.length - (at - from)))
+      if (offset - last >= checkpointBytes) checkpoints.push({ offset, hash: hash.copy() })
+      if (offset === size) verify()
+      if (offset > from) yield chunk.subarray(Math.max(0, chunk.length - (offset - from)))
     }
   }
 
   return { descriptor, read }
 }
 
-interface BlobPosition {
-  readonly at: number
+interface DownloadOptions {
+  /** The first byte to read. */
+  readonly offset: number
   readonly signal: AbortSignal
 }
 
-/** Everything from byte `at` on, asked for again from where it was cut off. */
-async function* pieces(
+/** Yields the rest of a blob. After a broken connection, requests it again from that byte on. */
+async function* download(
   repository: Repository,
   descriptor: BlobDescriptor,
-  { at: start, signal }: BlobPosition,
+  { offset: start, signal }: DownloadOptions,
 ): AsyncGenerator<Buffer, void> {
-  let at = start
-  for (let failures = 0; at < descriptor.size;) {
-    const before = at
-    const body = await open(repository, descriptor, { at, signal })
+  let offset = start
+  for (let failures = 0; offset < descriptor.size;) {
+    const before = offset
+    const body = await request(repository, descriptor, { offset, signal })
     try {
       for await (const chunk of body) {
-        at += chunk.length
+        offset += chunk.length
         yield chunk
       }
     } catch {
       signal.throwIfAborted()
     }
-    if (at >= descriptor.size) return
-    failures = at > before ? 1 : failures + 1
+    if (offset >= descriptor.size) return
+    failures = offset > before ? 1 : failures + 1
     if (failures === maxAttempts) {
-      const detail = `${repository.host} keeps cutting ${shortDigest(descriptor.digest)} off at byte ${at}`
+      const name = `blob ${shortDigest(descriptor.digest)}`
+      const detail = `${repository.host} keeps closing the connection at byte ${offset} of ${name}`
       throw new RegistryError(failed('unreachable', detail))
     }
     await repository.retryPolicy.backOff(failures, signal)
   }
 }
 
-/** The rest of a blob from byte `at`, whether or not the registry knows ranges. */
-async function open(
+/** Returns the blob from an offset on, also from a registry that does not support ranges. */
+async function request(
   repository: Repository,
   { digest, size }: BlobDescriptor,
-  { at, signal }: BlobPosition,
+  { offset, signal }: DownloadOptions,
 ): Promise<AsyncIterable<Buffer>> {
   const response = await repository.send({
     method: 'GET',
     target: `blobs/${digest}`,
-    headers: at === 0 ? {} : { range: `bytes=${at}-${size - 1}` },
+    headers: offset === 0 ? {} : { range: `bytes=${offset}-${size - 1}` },
     asStream: true,
     signal,
   })
   const { status, stream } = response
   const [range = ''] = response.header('content-range')
-  const isRest = status === 206 && range.startsWith(`bytes ${at}-`)
-  if (stream !== null && (status === 200 || isRest)) return isRest ? stream : skip(stream, at)
+  const isRange = status === 206 && range.startsWith(`bytes ${offset}-`)
+  if (stream !== null && (status === 200 || isRange)) return isRange ? stream : skip(stream, offset)
   stream?.on('error', () => undefined).destroy()
-  throw registryErrorFor(repository, response, `for blob ${shortDigest(digest)}`)
+  throw registryErrorFor(repository, response, `blob ${shortDigest(digest)}`)
 }
 
-/** A registry without ranges begins anew; what was there before is read over. */
+/** Skips the first bytes of a stream, for a registry that sends the whole blob again. */
 async function* skip(stream: Readable, bytes: number): AsyncGenerator<Buffer, void> {
   let left = bytes
   for await (const chunk of stream as AsyncIterable<Buffer>) {

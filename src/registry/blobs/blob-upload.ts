@@ -1,36 +1,42 @@
 /**
- * Putting a blob into a repository (distribution-spec, Pushing blobs): mounted from a neighbour, in one piece, or in
- * chunks where a registry wants that or an upload was cut off. An upload that is given up is cancelled.
+ * Uploads a blob to a repository (distribution-spec, Pushing blobs): mounts it from another repository, sends it in one
+ * request, or in chunks if the registry needs that or an upload was interrupted. Cancels an upload that it gives up.
  */
 import { Readable } from 'node:stream'
-import type { BlobSource, BlobDescriptor } from './blob-source.ts'
-import { createBlobReader, type BlobReader } from './blob-reader.ts'
+import { shortDigest } from '../digest.ts'
 import { failed } from '../http/network-error.ts'
 import { RegistryError } from '../http/registry-error.ts'
-import { shortDigest } from '../manifests/manifests.ts'
 import { maxAttempts } from '../http/retry-policy.ts'
-import { registryErrorFor, type Repository } from '../registry-client.ts'
 import type { HttpResponse, SendResult } from '../http/transport.ts'
+import { registryErrorFor, type Repository } from '../registry-client.ts'
+import { type BlobReader, createBlobReader } from './blob-reader.ts'
+import type { BlobDescriptor, BlobSource } from './blob-source.ts'
 
-/** Above ECR's smallest part of 5 MiB, and not so large that a cut costs much. */
+/** Above ECR's smallest part of 5 MiB, and small enough that little is lost by an interruption. */
 const chunkBytes = 16 * 1024 * 1024
 
-/** Registries on object storage assemble and hash the whole blob before they answer. */
-const commitSilenceMs = 5 * 60_000
+/** Registries with object storage assemble and hash the whole blob before they respond. */
+const commitTimeoutMs = 5 * 60_000
 
-/** Long enough for one DELETE on the way out; who asked to stop does not wait for more. */
-const cancelMs = 3_000
+/** Enough for one DELETE; a user who stops Berth does not wait longer. */
+const cancelTimeoutMs = 3_000
 
-/** Statuses of a PUT with which a registry says that it does not take a blob in one piece. */
-const wantsChunks: ReadonlySet<number> = new Set([405, 411, 413, 415, 416, 501])
+/** Statuses of a PUT from a registry that does not accept a blob in one request. */
+const needsChunksStatuses: ReadonlySet<number> = new Set([405, 411, 413, 415, 416, 501])
+
+/**
+ * Statuses after which the upload is repeated at once. 400: the bytes arrived damaged. 401: the token expired, and a streamed
+ * body cannot be sent again. 404: the upload no longer exists. 416: the registry has another part than expected.
+ */
+const restartStatuses: ReadonlySet<number> = new Set([400, 401, 404, 416])
 
 export interface UploadOptions {
   readonly signal: AbortSignal
-  /** Told how many bytes more, or after a cut fewer, have gone out. */
+  /** Receives the number of bytes that were sent; a negative number when an interruption undid some of them. */
   readonly onBytes: (bytes: number) => void
 }
 
-/** An upload under way. */
+/** An upload in progress. */
 interface Upload {
   location: URL
   /** Bytes that the registry has. */
@@ -38,7 +44,7 @@ interface Upload {
   minChunkBytes: number
 }
 
-/** Whether the repository has the blob, in full size. */
+/** Returns whether the repository has the blob, in full size. Throws RegistryError. */
 export async function hasBlob(
   repository: Repository,
   { digest, size }: BlobDescriptor,
@@ -46,156 +52,151 @@ export async function hasBlob(
 ): Promise<boolean> {
   const response = await repository.send({ method: 'HEAD', target: `blobs/${digest}`, signal })
   if (response.status === 404) return false
-  if (response.status !== 200)
-    throw registryErrorFor(repository, response, `for blob ${shortDigest(digest)}`)
+  if (response.status !== 200) {
+    throw registryErrorFor(repository, response, `blob ${shortDigest(digest)}`)
+  }
   const [length] = response.header('content-length')
   return length === undefined || Number(length) === size
 }
 
-/** Asks for the blob of a neighbour. Any answer but yes is none: what comes then is an ordinary upload. */
+/**
+ * Mounts the blob from another repository of the registry. If the registry does not mount it, returns the upload that it
+ * started instead, or null.
+ */
 export async function mountBlob(
   repository: Repository,
   { digest }: BlobDescriptor,
   { from, signal }: { readonly from: string; readonly signal: AbortSignal },
 ): Promise<'mounted' | Upload | null> {
-  const query = { mount: digest, from }
   const sent = await repository.sendOnce({
     method: 'POST',
     target: 'blobs/uploads/',
     headers: { 'content-length': '0' },
-    query,
+    query: { mount: digest, from },
     mountFrom: from,
     signal,
   })
   signal.throwIfAborted()
   if (sent.ok && sent.response.status === 201) return 'mounted'
-  // Harbor says 401, others 403, 404 or 500, where the specification has 202.
+  // Instead of the 202 of the specification, Harbor sends 401, and others 403, 404 or 500.
   if (!sent.ok || sent.response.status !== 202) repository.state.canMount = false
   return sent.ok && sent.response.status === 202 ? uploadAt(repository, sent.response) : null
 }
 
-/** Uploads the whole blob; throws RegistryError, and then the registry does not have it. */
+/** Uploads the whole blob. If it throws RegistryError, the registry does not have the blob. */
 export async function uploadBlob(
   repository: Repository,
   source: BlobSource,
-  options: UploadOptions & { readonly begun?: Upload | null },
+  options: UploadOptions & { readonly started?: Upload | null },
 ): Promise<void> {
   const { signal, onBytes } = options
-  let upload: Upload | null = options.begun ?? null
-  let counted = 0
-  const count = (offset: number) => {
-    onBytes(offset - counted)
-    counted = offset
+  let upload: Upload | null = options.started ?? null
+  let reported = 0
+  const report = (offset: number) => {
+    onBytes(offset - reported)
+    reported = offset
   }
   try {
     for (let failures = 1; ; failures++) {
       upload ??= await startUpload(repository, signal)
-      count(upload.offset)
+      report(upload.offset)
       const sent: SendResult =
         repository.state.needsChunks || upload.offset > 0
-          ? await sendChunks(repository, source, { upload, signal, count })
-          : await sendWhole(repository, source, { upload, signal, count })
+          ? await sendChunks(repository, source, { upload, signal, report })
+          : await sendWhole(repository, source, { upload, signal, report })
       if (sent.ok && sent.response.status === 201) return
       upload = await recover(repository, { source, upload, sent, failures, signal })
     }
   } catch (error) {
     if (upload !== null) await cancel(repository, upload)
-    count(0)
+    report(0)
     throw error
   }
 }
 
-interface Sending {
+interface SendOptions {
   readonly upload: Upload
   readonly signal: AbortSignal
-  /** Told how much of the blob has gone out. */
-  readonly count: (offset: number) => void
+  /** Receives the number of bytes of the blob that have been sent. */
+  readonly report: (offset: number) => void
 }
 
-/** POST, then one PUT. */
+/** Sends the blob in one PUT. */
 async function sendWhole(
   repository: Repository,
   source: BlobSource,
-  { upload, signal, count }: Sending,
+  options: SendOptions,
 ): Promise<SendResult> {
-  const cursor = createBlobReader(source, 0)
+  const reader = createBlobReader(source, 0)
   const { digest, size } = source.descriptor
   try {
-    const piece = { upload, bytes: size, query: { digest }, signal, count }
-    return await sendBody(repository, cursor, { method: 'PUT', ...piece })
+    const body = { method: 'PUT', bytes: size, query: { digest } } as const
+    return await sendBody(repository, reader, { ...options, ...body })
   } finally {
-    await cursor.close()
+    await reader.close()
   }
 }
 
-/** PATCH for each chunk but the last, which travels with the closing PUT: an empty one is refused by some. */
+/** Sends a PATCH for each chunk but the last, which the closing PUT contains: some registries reject an empty PUT. */
 async function sendChunks(
   repository: Repository,
   source: BlobSource,
-  { upload, signal, count }: Sending,
+  options: SendOptions,
 ): Promise<SendResult> {
+  const { upload } = options
   const { digest, size } = source.descriptor
   const length = Math.max(chunkBytes, upload.minChunkBytes)
-  const cursor = createBlobReader(source, upload.offset)
+  const reader = createBlobReader(source, upload.offset)
   try {
     while (size - upload.offset > length) {
       const before = upload.offset
-      const sent = await sendBody(repository, cursor, {
-        method: 'PATCH',
-        upload,
-        bytes: length,
-        query: {},
-        signal,
-        count,
-      })
+      const chunk = { method: 'PATCH', bytes: length, query: {} } as const
+      const sent = await sendBody(repository, reader, { ...options, ...chunk })
       if (!sent.ok || (sent.response.status !== 202 && sent.response.status !== 201)) return sent
       upload.location = locationOf(repository, sent.response)
       const stored = storedBytes(sent.response)
-      // ECR repeats the range of the first chunk for ever, and has all of them: no progress at all is not believed.
+      // ECR repeats the range of the first chunk in every response although it has all of them, so a range that does not grow
+      // is ignored.
       const isPartial = stored !== null && stored > before && stored < before + length
-      if (isPartial)
-        return { ok: false, failure: failed('unreachable', 'part of a chunk was kept') }
+      if (isPartial) {
+        const failure = failed('unreachable', 'the registry stored only part of a chunk')
+        return { ok: false, failure }
+      }
       upload.offset = before + length
     }
-    return await sendBody(repository, cursor, {
-      method: 'PUT',
-      upload,
-      bytes: size - upload.offset,
-      query: { digest },
-      signal,
-      count,
-    })
+    const rest = { method: 'PUT', bytes: size - upload.offset, query: { digest } } as const
+    return await sendBody(repository, reader, { ...options, ...rest })
   } finally {
-    await cursor.close()
+    await reader.close()
   }
 }
 
-interface Piece extends Sending {
+interface BodyOptions extends SendOptions {
   readonly method: 'PUT' | 'PATCH'
   readonly bytes: number
   readonly query: Readonly<Record<string, string>>
 }
 
-/** Streams the next bytes of the cursor. A fault of the source wins over what the target makes of it. */
+/** Streams the next bytes of the reader. An error of the source takes precedence over the response of the destination. */
 async function sendBody(
   repository: Repository,
-  cursor: BlobReader,
-  { method, upload, bytes, query, signal, count }: Piece,
+  reader: BlobReader,
+  { method, upload, bytes, query, signal, report }: BodyOptions,
 ): Promise<SendResult> {
   const { offset, location } = upload
   const range =
     method === 'PATCH' || offset > 0 ? { 'content-range': `${offset}-${offset + bytes - 1}` } : {}
-  let fault: unknown = null
-  async function* piece(): AsyncGenerator<Buffer, void> {
+  let sourceError: unknown = null
+  async function* body(): AsyncGenerator<Buffer, void> {
     let sent = offset
     try {
-      for await (const chunk of cursor.take(bytes)) {
+      for await (const chunk of reader.take(bytes)) {
         sent += chunk.length
-        count(sent)
+        report(sent)
         yield chunk
       }
     } catch (error) {
-      fault = error
+      sourceError = error
       throw error
     }
   }
@@ -208,16 +209,16 @@ async function sendBody(
       'content-length': String(bytes),
       ...(bytes === 0 ? {} : range),
     },
-    body: bytes === 0 ? Buffer.alloc(0) : Readable.from(piece(), { objectMode: false }),
-    headersTimeoutMs: commitSilenceMs,
+    body: bytes === 0 ? Buffer.alloc(0) : Readable.from(body(), { objectMode: false }),
+    headersTimeoutMs: commitTimeoutMs,
     signal,
   })
   signal.throwIfAborted()
-  if (fault instanceof RegistryError) throw fault
+  if (sourceError instanceof RegistryError) throw sourceError
   return sent
 }
 
-interface Failed {
+interface FailedUpload {
   readonly source: BlobSource
   readonly upload: Upload
   readonly sent: SendResult
@@ -225,39 +226,34 @@ interface Failed {
   readonly signal: AbortSignal
 }
 
-/** Where to go on after an answer that is not 201: the same upload at what the registry has, or null for a new one. */
+/** Returns the upload to continue, at the offset that the registry has; null to start a new one. Throws to give up. */
 async function recover(
   repository: Repository,
-  { source, upload, sent, failures, signal }: Failed,
+  { source, upload, sent, failures, signal }: FailedUpload,
 ): Promise<Upload | null> {
+  const { state, retryPolicy } = repository
   const { digest, size } = source.descriptor
-  const fault = sent.ok
-    ? registryErrorFor(repository, sent.response, `to blob ${shortDigest(digest)}`)
+  const error = sent.ok
+    ? registryErrorFor(repository, sent.response, `upload of blob ${shortDigest(digest)}`)
     : new RegistryError(sent.failure)
-  if (failures >= maxAttempts) throw fault
-  if (
-    sent.ok &&
-    wantsChunks.has(sent.response.status) &&
-    upload.offset === 0 &&
-    !repository.state.needsChunks
-  ) {
-    repository.state.needsChunks = true
+  if (failures >= maxAttempts) throw error
+  const status = sent.ok ? sent.response.status : 0
+  if (needsChunksStatuses.has(status) && upload.offset === 0 && !state.needsChunks) {
+    state.needsChunks = true
     await cancel(repository, upload)
     return null
   }
-  // 401: the token was too old for a body that is sent once. 404: the upload is gone. 400: the bytes came wrong.
-  const isAgain = sent.ok && [400, 401, 404, 416].includes(sent.response.status)
-  if (!isAgain && !repository.retryPolicy.shouldRetry(sent)) throw fault
-  if (!isAgain) await repository.retryPolicy.backOff(failures, signal)
-  const stored =
-    sent.ok && sent.response.status !== 416 ? null : await askStored(repository, upload, signal)
+  const isRestart = restartStatuses.has(status)
+  if (!isRestart && !retryPolicy.shouldRetry(sent)) throw error
+  if (!isRestart) await retryPolicy.backOff(failures, signal)
+  const stored = sent.ok && status !== 416 ? null : await uploadStatus(repository, upload, signal)
   if (stored !== null && stored.offset > 0 && stored.offset <= size) return stored
   await cancel(repository, upload)
   return null
 }
 
-/** What the registry has of an upload; null when it has none, or does not say. */
-async function askStored(
+/** Returns the upload at the offset that the registry has; null if the registry does not tell. */
+async function uploadStatus(
   repository: Repository,
   { location, minChunkBytes }: Upload,
   signal: AbortSignal,
@@ -277,21 +273,22 @@ async function startUpload(repository: Repository, signal: AbortSignal): Promise
     headers: { 'content-length': '0' },
     signal,
   })
-  if (response.status !== 202)
-    throw registryErrorFor(repository, response, `to a new upload in ${repository.name}`)
+  if (response.status !== 202) {
+    throw registryErrorFor(repository, response, `a new upload to ${repository.name}`)
+  }
   return uploadAt(repository, response)
 }
 
 function uploadAt(repository: Repository, response: HttpResponse): Upload {
-  const [least = ''] = response.header('oci-chunk-min-length')
+  const [minLength = ''] = response.header('oci-chunk-min-length')
   return {
     location: locationOf(repository, response),
     offset: 0,
-    minChunkBytes: /^[0-9]{1,12}$/.test(least) ? Number(least) : 0,
+    minChunkBytes: /^[0-9]{1,12}$/.test(minLength) ? Number(minLength) : 0,
   }
 }
 
-/** May be relative, may have a query, and is used as it comes. */
+/** Returns the URL of an upload, which may be relative and have a query. `before` is used if there is no new one. */
 function locationOf({ host }: Repository, { header, url }: HttpResponse, before?: URL): URL {
   const [location] = header('location')
   if (location !== undefined && URL.canParse(location, url.href)) {
@@ -299,21 +296,22 @@ function locationOf({ host }: Repository, { header, url }: HttpResponse, before?
     const isSafe = next.protocol === 'https:' || next.protocol === url.protocol
     if (isSafe && next.username === '' && next.password === '') return next
   } else if (before !== undefined) return before
-  throw new RegistryError(failed('invalid', `${host} names no usable place for an upload`))
+  const detail = `${host} sent an upload response without a usable Location header`
+  throw new RegistryError(failed('invalid', detail))
 }
 
-/** `0-1023` are 1,024 bytes; `0-0` is what docker-registry says of none. Null when nothing usable is said. */
+/** `0-1023` are 1,024 bytes; docker-registry sends `0-0` for none. Null without a valid range. */
 function storedBytes({ header }: HttpResponse): number | null {
   const [, last = ''] = /^(?:bytes=)?0-([0-9]{1,15})$/.exec(header('range')[0] ?? '') ?? []
   if (last === '') return null
   return last === '0' ? 0 : Number(last) + 1
 }
 
-/** Best effort, also when the run is being stopped: a registry would keep half a blob for a week. */
+/** Best effort, also during shutdown: otherwise a registry keeps half a blob for a week. */
 async function cancel(repository: Repository, { location }: Upload): Promise<void> {
   await repository.sendOnce({
     method: 'DELETE',
     target: location,
-    signal: AbortSignal.timeout(cancelMs),
+    signal: AbortSignal.timeout(cancelTimeoutMs),
   })
 }

@@ -1,11 +1,8 @@
-/**
- * Networks that a registry on the internet has no business to send anybody to. A name is judged by the addresses that
- * the connection is about to use, because a name can lead elsewhere the second time that it is looked up.
- */
+/** Classifies IP addresses, so that a registry on the internet cannot send Berth into an internal network. */
 import { lookup as systemLookup } from 'node:dns'
-import { isIP } from 'node:net'
+import { BlockList, isIP } from 'node:net'
 
-/** Where an address is; `public` for everything that is not set apart. */
+/** The kind of range that an address is in; `public` if it is in no special-purpose range. */
 export type IpRange = 'loopback' | 'link-local' | 'private' | 'reserved' | 'public'
 
 export interface ResolvedAddress {
@@ -18,92 +15,117 @@ type Lookup = (
   done: (error: NodeJS.ErrnoException | null, addresses: readonly ResolvedAddress[]) => void,
 ) => void
 
-/** Names and zones, as the transport sees them. */
+/** Name resolution and address classification, replaceable in tests. */
 export interface Network {
   readonly lookup: Lookup
   readonly ipRangeOf: (address: string) => IpRange
 }
 
-/** The network of this machine. */
+/** The resolver of this machine. */
 export const systemNetwork: Network = {
   lookup: (hostname, done) => systemLookup(hostname, { all: true }, done),
   ipRangeOf,
 }
 
-/** First 32 bits, prefix length, zone (IANA IPv4 Special-Purpose Address Registry; multicast: RFC 5771). */
-const zones4: readonly (readonly [string, number, IpRange])[] = [
+type Subnet = readonly [address: string, prefixLength: number, range: IpRange]
+
+/** IANA IPv4 Special-Purpose Address Registry; multicast: RFC 5771. */
+const ipv4Subnets: readonly Subnet[] = [
   ['0.0.0.0', 8, 'reserved'],
   ['10.0.0.0', 8, 'private'],
-  // RFC 6598, shared address space: pod networks of some clouds are made of it.
+  // Shared address space (RFC 6598), which some clouds use for pod networks.
   ['100.64.0.0', 10, 'private'],
   ['127.0.0.0', 8, 'loopback'],
   ['169.254.0.0', 16, 'link-local'],
   ['172.16.0.0', 12, 'private'],
-  // RFC 6890, protocol assignments, and two clouds' own services among public addresses.
+  // Protocol assignments (RFC 6890); 192.0.0.192 is Oracle Cloud's metadata service.
   ['192.0.0.0', 24, 'reserved'],
+  // Azure's platform services (WireServer), at a public address.
   ['168.63.129.16', 32, 'reserved'],
   ['192.168.0.0', 16, 'private'],
-  // RFC 2544, benchmarks.
+  // Benchmarks (RFC 2544).
   ['198.18.0.0', 15, 'private'],
   ['224.0.0.0', 4, 'reserved'],
   ['240.0.0.0', 4, 'reserved'],
 ]
 
-/** Tells the zone of a literal address; text that is no address is `reserved`, which nothing may be sent to. */
+/** IANA IPv6 Special-Purpose Address Registry. */
+const ipv6Subnets: readonly Subnet[] = [
+  ['fe80::', 10, 'link-local'],
+  // Unique local addresses (RFC 4193), and the site-local addresses that they replaced (RFC 3879).
+  ['fc00::', 7, 'private'],
+  ['fec0::', 10, 'private'],
+  // NAT64 within one network (RFC 8215), to any IPv4 address.
+  ['64:ff9b::', 32, 'private'],
+  ['ff00::', 8, 'reserved'],
+]
+
+/** IPv6 prefixes that are followed by an IPv4 address; each address in them is judged by that IPv4 address. */
+const embeddings: readonly {
+  readonly prefix: string
+  readonly prefixLength: number
+  readonly embed: (ipv4: string) => string
+}[] = [
+  // IPv4-mapped and IPv4-compatible (RFC 4291, 2.5.5).
+  { prefix: '::ffff:0:0', prefixLength: 96, embed: (ipv4) => `::ffff:${ipv4}` },
+  { prefix: '::', prefixLength: 96, embed: (ipv4) => `::${ipv4}` },
+  // NAT64 (RFC 6052).
+  { prefix: '64:ff9b::', prefixLength: 96, embed: (ipv4) => `64:ff9b::${ipv4}` },
+  // 6to4 (RFC 3056).
+  { prefix: '2002::', prefixLength: 16, embed: (ipv4) => `2002:${toHex(ipv4)}::` },
+]
+
+/** The first list that contains an address decides. */
+const ipv4Ranges = blockListsOf('ipv4', ipv4Subnets)
+const ipv6Ranges = [
+  // ::1 is also in the range of IPv4-compatible addresses.
+  ...blockListsOf('ipv6', [['::1', 128, 'loopback']]),
+  ...blockListsOf('ipv6', embeddings.flatMap(embedSubnets)),
+  ...blockListsOf('ipv6', ipv6Subnets),
+]
+
+/** Returns the range of an IP address. Text that is not an IP address is `reserved`, so that it is never contacted. */
 export function ipRangeOf(address: string): IpRange {
   const family = isIP(address)
-  if (family === 4) return ipRangeOf4(toNumber4(address))
-  return family === 6 ? ipRangeOf6(toGroups(address)) : 'reserved'
-}
-
-function ipRangeOf4(value: number): IpRange {
-  const found = zones4.find(([network, length]) => {
-    // A shift by 32 would be one by 0, but no prefix here is empty.
-    return (value ^ toNumber4(network)) >>> (32 - length) === 0
-  })
-  return found?.[2] ?? 'public'
-}
-
-function toNumber4(address: string): number {
-  return address.split('.').reduce((value, part) => ((value << 8) | Number(part)) >>> 0, 0)
-}
-
-/** IANA IPv6 Special-Purpose Address Registry. */
-function ipRangeOf6(groups: readonly number[]): IpRange {
-  const [first = 0, second = 0] = groups
-  const embedded = embedded4(groups)
-  if (groups.slice(0, 7).every((group) => group === 0) && groups[7] === 1) return 'loopback'
-  if (embedded !== null) return ipRangeOf4(embedded)
-  if ((first & 0xffc0) === 0xfe80) return 'link-local'
-  // RFC 4193, and the site-local addresses that it replaced (RFC 3879).
-  if ((first & 0xfe00) === 0xfc00 || (first & 0xffc0) === 0xfec0) return 'private'
-  // RFC 8215: translation inside one network, to whatever IPv4 address is in the rest.
-  if (first === 0x64 && second === 0xff9b) return 'private'
-  return (first & 0xff00) === 0xff00 ? 'reserved' : 'public'
-}
-
-/** ::ffff:0:0/96, ::/96 and 64:ff9b::/96, in decimal. */
-const prefixes4: readonly string[] = ['0:0:0:0:0:65535', '0:0:0:0:0:0', '100:65435:0:0:0:0']
-
-/** An IPv4 address inside an IPv6 one: mapped or compatible (RFC 4291, 2.5.5), NAT64 (RFC 6052) or 6to4 (RFC 3056). */
-function embedded4(groups: readonly number[]): number | null {
-  const prefix = groups.slice(0, 6).join(':')
-  const join = (high = 0, low = 0) => ((high << 16) | low) >>> 0
-  if (prefixes4.includes(prefix)) {
-    return join(groups[6], groups[7])
-  }
-  return groups[0] === 0x2002 ? join(groups[1], groups[2]) : null
-}
-
-function toGroups(address: string): number[] {
-  // The URL parser writes the trailing IPv4 part of an address as groups. It knows no zone identifiers.
+  if (family === 0) return 'reserved'
   const [bare = ''] = address.split('%', 1)
-  const text = new URL(`http://[${bare}]`).hostname.slice(1, -1)
-  const [left = '', right] = text.split('::')
-  const parse = (part: string) =>
-    part === '' ? [] : part.split(':').map((group) => Number.parseInt(group, 16))
-  if (right === undefined) return parse(left)
-  const [head, tail] = [parse(left), parse(right)]
-  const zeros = Array.from({ length: 8 - head.length - tail.length }, () => 0)
-  return [...head, ...zeros, ...tail]
+  const [type, ranges] =
+    family === 4 ? (['ipv4', ipv4Ranges] as const) : (['ipv6', ipv6Ranges] as const)
+  return ranges.find(({ list }) => list.check(bare, type))?.range ?? 'public'
+}
+
+/** The IPv4 subnets inside an IPv6 prefix; the rest of the prefix is public. */
+function embedSubnets({ prefix, prefixLength, embed }: (typeof embeddings)[number]): Subnet[] {
+  return [
+    ...ipv4Subnets.map(([ipv4, length, range]): Subnet => [
+      embed(ipv4),
+      prefixLength + length,
+      range,
+    ]),
+    [prefix, prefixLength, 'public'],
+  ]
+}
+
+interface RangeList {
+  readonly range: IpRange
+  readonly list: BlockList
+}
+
+/** One list for each range, `public` last: there it is the rest of a prefix. */
+function blockListsOf(type: 'ipv4' | 'ipv6', subnets: readonly Subnet[]): readonly RangeList[] {
+  const order: readonly IpRange[] = ['loopback', 'link-local', 'private', 'reserved', 'public']
+  return order.map((range) => {
+    const list = new BlockList()
+    for (const [address, prefixLength, each] of subnets)
+      if (each === range) list.addSubnet(address, prefixLength, type)
+    return { range, list }
+  })
+}
+
+/** `10.0.0.1` as two IPv6 groups: `0a00:0001`. */
+function toHex(ipv4: string): string {
+  const [a = '', b = '', c = '', d = ''] = ipv4
+    .split('.')
+    .map((byte) => Number(byte).toString(16).padStart(2, '0'))
+  return `${a}${b}:${c}${d}`
 }

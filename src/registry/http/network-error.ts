@@ -1,16 +1,16 @@
-/** From what a socket, TLS or the HTTP parser throws to an answer that an operator can act on. */
+/** Describes errors of sockets, TLS and the HTTP parser in words that an operator can act on. */
 import { errors } from 'undici'
-import type { ManifestAnswer, FailedOutcome } from '../../decision/resolve/manifest-source.ts'
+import type { FailedOutcome, ManifestAnswer } from '../../decision/resolve/manifest-source.ts'
+import { displayHost } from './urls.ts'
 
-/** An answer other than `found`. */
+/** Why a request has no usable response. */
 export type RequestFailure = Extract<ManifestAnswer, { readonly detail: string }>
 
-/** Refused at connect time: the name led into a network that it must not lead into. */
+/** Thrown before a connection to an address that the registry must not lead to. */
 export class AddressRefusedError extends Error {
   override readonly name = 'AddressRefused'
 }
 
-/** Where the request went, and whether somebody had given up on it. */
 export interface FailureContext {
   readonly url: URL
   readonly signal: AbortSignal
@@ -20,7 +20,7 @@ export function failed(outcome: FailedOutcome, detail: string): RequestFailure {
   return { outcome, detail }
 }
 
-/** OpenSSL's verification errors that one advice fits (node:tls; their names are X509_V_ERR_… in x509_vfy.h). */
+/** OpenSSL's verification errors for a missing CA (x509_vfy.h, X509_V_ERR_…, by their names in node:tls). */
 const unknownAuthority: ReadonlySet<string> = new Set([
   'DEPTH_ZERO_SELF_SIGNED_CERT',
   'SELF_SIGNED_CERT_IN_CHAIN',
@@ -31,53 +31,56 @@ const unknownAuthority: ReadonlySet<string> = new Set([
 
 type Describe = (host: string, hostname: string) => RequestFailure
 
-const described: Readonly<Record<string, Describe>> = {
+const noRoute: Describe = (host) => failed('unreachable', `no route to ${host}`)
+const connectTimeout: Describe = (host) => failed('unreachable', `connecting to ${host} timed out`)
+const closed: Describe = (host) => failed('unreachable', `${host} closed the connection`)
+const notTls: Describe = (host) =>
+  failed('unreachable', `${host} does not use TLS; if it serves plain HTTP, set an http endpoint`)
+
+const failures: Readonly<Record<string, Describe>> = {
   ENOTFOUND: (_, name) => failed('unreachable', `no such host ${name}`),
-  EAI_AGAIN: (_, name) => failed('unreachable', `no name server answered for ${name}`),
-  EHOSTUNREACH: (host) => failed('unreachable', `no route to ${host}`),
-  ENETUNREACH: (host) => failed('unreachable', `no route to ${host}`),
-  ETIMEDOUT: (host) => failed('unreachable', `no connection to ${host}`),
-  UND_ERR_CONNECT_TIMEOUT: (host) => failed('unreachable', `no connection to ${host}`),
-  UND_ERR_HEADERS_TIMEOUT: (host) => failed('timeout', `no answer from ${host}`),
-  UND_ERR_BODY_TIMEOUT: (host) => failed('timeout', `the answer from ${host} stopped`),
-  UND_ERR_HEADERS_OVERFLOW: (host) => failed('invalid', `headers from ${host} above 16 KiB`),
+  EAI_AGAIN: (_, name) => failed('unreachable', `no DNS server answered for ${name}`),
+  EHOSTUNREACH: noRoute,
+  ENETUNREACH: noRoute,
+  ETIMEDOUT: connectTimeout,
+  UND_ERR_CONNECT_TIMEOUT: connectTimeout,
+  UND_ERR_HEADERS_TIMEOUT: (host) => failed('timeout', `no response from ${host}`),
+  UND_ERR_BODY_TIMEOUT: (host) => failed('timeout', `the response from ${host} stalled`),
+  UND_ERR_HEADERS_OVERFLOW: (host) =>
+    failed('invalid', `response headers from ${host} exceed 16 KiB`),
   UND_ERR_RES_CONTENT_LENGTH_MISMATCH: (host) =>
-    failed('invalid', `the answer from ${host} is not as long as it says`),
-  UND_ERR_SOCKET: (host) => failed('unreachable', `${host} closed the connection`),
-  ECONNRESET: (host) => failed('unreachable', `${host} closed the connection`),
-  EPIPE: (host) => failed('unreachable', `${host} closed the connection`),
+    failed('invalid', `the response from ${host} does not have its stated Content-Length`),
+  UND_ERR_SOCKET: closed,
+  ECONNRESET: closed,
+  EPIPE: closed,
   CERT_HAS_EXPIRED: () => failed('unreachable', 'certificate expired'),
   CERT_NOT_YET_VALID: () => failed('unreachable', 'certificate not yet valid'),
   ERR_TLS_CERT_ALTNAME_INVALID: (_, name) =>
     failed('unreachable', `certificate is not for ${name}`),
-  ERR_SSL_WRONG_VERSION_NUMBER: (host) => failed('unreachable', `no TLS: ${host} may speak http`),
-  ERR_SSL_PACKET_LENGTH_TOO_LONG: (host) => failed('unreachable', `no TLS: ${host} may speak http`),
+  ERR_SSL_WRONG_VERSION_NUMBER: notTls,
+  ERR_SSL_PACKET_LENGTH_TOO_LONG: notTls,
 }
 
-/** Tells a failure from what was thrown. Error messages are not passed on: some quote what the other side sent. */
+/** Returns the failure that a thrown error means. Never quotes the error's message, which may contain what the server sent. */
 export function failureForError(thrown: unknown, { url, signal }: FailureContext): RequestFailure {
-  if (signal.aborted) return failed('timeout', 'no answer in time')
+  if (signal.aborted) return failed('timeout', 'no response in time')
   const error = firstOf(thrown)
   if (error instanceof AddressRefusedError) return failed('invalid', error.message)
   const code = codeOf(error)
-  const host = shortHost(url)
+  const host = displayHost(url)
   if (unknownAuthority.has(code)) {
     return failed('unreachable', 'certificate signed by unknown authority')
   }
-  const describe = Object.hasOwn(described, code) ? described[code] : undefined
-  if (describe !== undefined) return describe(host, shortHost(url, url.hostname))
-  if (error instanceof errors.HTTPParserError)
+  const describe = Object.hasOwn(failures, code) ? failures[code] : undefined
+  if (describe !== undefined) return describe(host, displayHost(url, url.hostname))
+  if (error instanceof errors.HTTPParserError) {
     return failed('invalid', `${host} does not speak HTTP`)
+  }
   if (code === '') return failed('unreachable', `the connection to ${host} failed`)
-  return failed('unreachable', `${code} ${endOf(error) ?? host}`)
+  return failed('unreachable', `${code} ${addressOf(error) ?? host}`)
 }
 
-/** The host of a URL for messages. A DNS name has at most 253 characters; a longer text is somebody's joke. */
-export function shortHost(url: URL, host: string = url.host): string {
-  return host.length > 253 ? `${host.slice(0, 60)}…` : host
-}
-
-/** A name with several addresses fails with all their errors in one (node:net, autoSelectFamily). */
+/** For a name with several addresses, Node.js throws one error that contains the errors of all (node:net, autoSelectFamily). */
 function firstOf(thrown: unknown): unknown {
   return thrown instanceof AggregateError && thrown.errors.length > 0 ? thrown.errors[0] : thrown
 }
@@ -87,8 +90,8 @@ function codeOf(error: unknown): string {
   return typeof code === 'string' && /^[A-Z][A-Z0-9_]{1,60}$/.test(code) ? code : ''
 }
 
-/** `127.0.0.1:5000`, when the system said which address it was. */
-function endOf(error: unknown): string | null {
+/** The address that the connection was for, such as `127.0.0.1:5000`, if the system reports it. */
+function addressOf(error: unknown): string | null {
   const { address, port } = error as { readonly address?: unknown; readonly port?: unknown }
   if (typeof address !== 'string' || typeof port !== 'number') return null
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`

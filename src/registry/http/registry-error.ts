@@ -2,15 +2,15 @@ import type { FailedOutcome } from '../../decision/resolve/manifest-source.ts'
 import type { RequestFailure } from './network-error.ts'
 
 /**
- * Why a registry did not do what copying needs. Thrown inside one copy, and caught where the copy ends: there it
- * becomes a line of the report. The message holds no secret and no text of the registry's own.
+ * Thrown when a registry does not do what a copy needs. The caller of the copy catches it and reports it for that image.
+ * The message contains no secret, and no text from the registry except its error code.
  */
 export class RegistryError extends Error {
   override readonly name = 'RegistryError'
   readonly outcome: FailedOutcome
-  /** 0 when there was no answer. */
+  /** The HTTP status; 0 without a response. */
   readonly status: number
-  /** The registry's own word, such as `NAME_UNKNOWN`; null when it said none. */
+  /** The registry's error code, such as `NAME_UNKNOWN`; null without one. */
   readonly code: string | null
 
   constructor(

@@ -1,9 +1,11 @@
-/** Trying again: what is worth it, how long to wait, and how long a registry has asked to be left alone. */
+/** Retries requests to one registry with exponential backoff, and waits as long as `Retry-After` asks. */
 import { setTimeout as systemSleep } from 'node:timers/promises'
-import type { HttpResponse, SendResult } from './transport.ts'
+import { type Backoff, backoffMs } from '../../async/backoff.ts'
 import { retryAfterSeconds } from './status.ts'
+import type { SendResult } from './transport.ts'
 
 export interface Clock {
+  /** Milliseconds since the epoch. */
   readonly now: () => number
   /** Rejects when the signal aborts. */
   readonly sleep: (milliseconds: number, signal: AbortSignal) => Promise<void>
@@ -19,63 +21,60 @@ export const systemClock: Clock = {
   random: () => Math.random(),
 }
 
-/** One for each registry, so that nobody waits for another one's limit. */
+/** The retries of one registry. Each registry has its own policy, so that one registry's rate limit does not delay another. */
 export interface RetryPolicy {
-  /** Sends until the answer is final, or has been asked for often enough; the last answer is given back as it is. */
-  send(make: () => Promise<SendResult>, signal: AbortSignal): Promise<SendResult>
-  /** Waits before a new try of work that has failed `failures` times, at least as long as the registry asked for. */
+  /** Sends until a retry cannot help or the attempts are used up. Returns the last result. */
+  send(attempt: () => Promise<SendResult>, signal: AbortSignal): Promise<SendResult>
+  /** Waits before a retry, after so many failures in a row. Waits at least as long as the registry last asked for. */
   backOff(failures: number, signal: AbortSignal): Promise<void>
-  /** What an answer says about waiting, for whoever sends by itself. True: the same may work later. */
-  shouldRetry(sent: SendResult): boolean
+  /** Returns true if the same request may succeed later. Remembers `Retry-After` for all later requests. */
+  shouldRetry(result: SendResult): boolean
 }
 
-/** As often as the AWS SDK's and regclient's defaults together suggest: a blip passes, an outage does not cost minutes. */
+/** In line with the defaults of the AWS SDK and regclient: a short failure passes, and an outage does not cost minutes. */
 export const maxAttempts = 5
 
-/** Full jitter between nothing and this, doubled with each failure. */
-const firstDelayMs = 400
-const maxDelayMs = 20_000
+/** Full jitter. */
+const backoff: Backoff = { firstMs: 400, maxMs: 20_000, jitter: 1 }
 
-/** A registry that wants to be left alone for longer has said no, for this run: Docker Hub's limit is over six hours. */
-const longestWaitMs = 10 * 60_000
+/** A longer `Retry-After` fails the request: Docker Hub's limit lasts six hours. */
+const maxRetryAfterMs = 10 * 60_000
 
-/** Answers that say "later"; 500 as well, because docker-registry gives it when its storage stumbles. */
-const passing: ReadonlySet<number> = new Set([408, 429, 500, 502, 503, 504])
+/** Statuses after which a retry may succeed. 500: docker-registry sends it when its storage fails for a moment. */
+const retryableStatuses: ReadonlySet<number> = new Set([408, 429, 500, 502, 503, 504])
 
-export function createRetryPolicy(clock: Clock): RetryPolicy {
-  const { now, sleep, random } = clock
-  /** Until when the registry asked to be left alone. */
-  let closedUntil = 0
+export function createRetryPolicy({ now, sleep, random }: Clock): RetryPolicy {
+  /** The end of the wait that the registry asked for. */
+  let blockedUntil = 0
 
   const backOff = async (failures: number, signal: AbortSignal): Promise<void> => {
-    const ceiling = Math.min(maxDelayMs, firstDelayMs * 2 ** (failures - 1))
-    await sleep(Math.max(random() * ceiling, closedUntil - now()), signal)
+    const delay = backoffMs(backoff, failures, random())
+    await sleep(Math.max(delay, blockedUntil - now()), signal)
   }
-  const shouldRetry = (sent: SendResult): boolean => {
-    if (!sent.ok)
-      return sent.failure.outcome === 'unreachable' || sent.failure.outcome === 'timeout'
-    const seconds = retryAfterSeconds(sent.response, now)
-    if (seconds !== null && seconds * 1000 > longestWaitMs) return false
-    if (seconds !== null) closedUntil = Math.max(closedUntil, now() + seconds * 1000)
-    return passing.has(sent.response.status)
+  const shouldRetry = (result: SendResult): boolean => {
+    if (!result.ok) return ['unreachable', 'timeout'].includes(result.failure.outcome)
+    const seconds = retryAfterSeconds(result.response, now)
+    if (seconds !== null && seconds * 1000 > maxRetryAfterMs) return false
+    if (seconds !== null) blockedUntil = Math.max(blockedUntil, now() + seconds * 1000)
+    return retryableStatuses.has(result.response.status)
   }
 
   return {
     backOff,
     shouldRetry,
-    async send(make, signal) {
+    async send(attempt, signal) {
       for (let failures = 1; ; failures++) {
-        if (closedUntil > now()) await sleep(closedUntil - now(), signal)
-        const sent = await make()
-        if (signal.aborted || !shouldRetry(sent) || failures === maxAttempts) return sent
-        discard(sent)
+        if (blockedUntil > now()) await sleep(blockedUntil - now(), signal)
+        const result = await attempt()
+        if (signal.aborted || !shouldRetry(result) || failures === maxAttempts) return result
+        discardBody(result)
         await backOff(failures, signal)
       }
     },
   }
 }
 
-function discard(sent: SendResult): void {
-  const response: HttpResponse | null = sent.ok ? sent.response : null
-  response?.stream?.on('error', () => undefined).destroy()
+function discardBody(result: SendResult): void {
+  const stream = result.ok ? result.response.stream : null
+  stream?.on('error', () => undefined).destroy()
 }

@@ -1,13 +1,13 @@
-/** What a status other than 200 means for the walk through the candidates, and how it is told to people. */
+/** Interprets HTTP statuses of registries, and describes them in messages. */
 import type { FailedOutcome } from '../../decision/resolve/manifest-source.ts'
 import { failed, type RequestFailure } from './network-error.ts'
 import type { HttpResponse } from './transport.ts'
 
-/** Turns a status into a failure. 404 alone says that an image is not there. */
+/** Returns the failure that a status other than 200 means. Only 404 means that the image does not exist. */
 export function failureForStatus(response: HttpResponse, now: () => number): RequestFailure {
-  const answer = failed(outcomeOf(response.status), describeStatus(response, now))
+  const failure = failed(outcomeOf(response.status), describeStatus(response, now))
   const seconds = retryAfterSeconds(response, now)
-  return seconds === null ? answer : { ...answer, retryAfterMs: seconds * 1000 }
+  return seconds === null ? failure : { ...failure, retryAfterMs: seconds * 1000 }
 }
 
 function outcomeOf(status: number): FailedOutcome {
@@ -17,7 +17,7 @@ function outcomeOf(status: number): FailedOutcome {
   return status >= 500 ? 'unreachable' : 'invalid'
 }
 
-/** `404 MANIFEST_UNKNOWN`, or `429, retry after 60 s`. */
+/** Returns a status for messages: `404 MANIFEST_UNKNOWN`, or `429, retry after 60 s`. */
 export function describeStatus(response: HttpResponse, now: () => number): string {
   const code = errorCode(response.body)
   const text = code === null ? String(response.status) : `${response.status} ${code}`
@@ -25,7 +25,7 @@ export function describeStatus(response: HttpResponse, now: () => number): strin
   return seconds === null ? text : `${text}, retry after ${seconds} s`
 }
 
-/** The registry's own word (distribution-spec, Error Codes). Its messages are text from outside and go no further. */
+/** Returns the error code in a body (distribution-spec, Error Codes), or null. The error's message is untrusted and not used. */
 export function errorCode(body: Buffer | null): string | null {
   if (body === null || body.length === 0) return null
   try {
@@ -39,14 +39,14 @@ export function errorCode(body: Buffer | null): string | null {
   }
 }
 
-/** Seconds, or a date (RFC 9110, 10.2.3). Only 429 and 503 are about waiting. */
+/** Returns the seconds of `Retry-After`, a number or a date (RFC 9110, 10.2.3); null unless the status is 429 or 503. */
 export function retryAfterSeconds(
   { status, header }: HttpResponse,
   now: () => number,
 ): number | null {
   const [value = ''] = header('retry-after')
   if (status !== 429 && status !== 503) return null
-  // Nine digits are thirty years.
+  // Nine digits are 30 years.
   if (/^[0-9]{1,9}$/.test(value)) return Number(value)
   const date = value.endsWith('GMT') ? Date.parse(value) : Number.NaN
   return Number.isNaN(date) ? null : Math.max(0, Math.ceil((date - now()) / 1000))

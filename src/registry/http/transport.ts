@@ -1,25 +1,27 @@
-/** HTTP for one registry: limits, redirects and certificates. Knows nothing of manifests, and never rejects. */
+/** Sends HTTP requests for one registry: redirects, TLS, and limits on size, time and connections. */
 import type { Readable } from 'node:stream'
 import { Agent, type Dispatcher } from 'undici'
+import { rejectOnAbort } from '../../async/abort.ts'
 import { createConnector, type ConnectorOptions } from './connector.ts'
-import { failed, type RequestFailure, failureForError, shortHost } from './network-error.ts'
+import { failed, failureForError, type RequestFailure } from './network-error.ts'
+import { displayHost } from './urls.ts'
 
 export interface TransportRequest {
   readonly method: 'HEAD' | 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
   readonly url: URL
   readonly headers: Readonly<Record<string, string>>
-  /** A stream is sent once and needs a `content-length` among the headers; a redirect of it is not followed. */
+  /** A stream is sent once, needs a `content-length` header, and does not follow redirects. */
   readonly body?: Buffer | Readable
-  /** True: the body of a 2xx comes as `stream`, unread and of any length. Whoever asked has to read or destroy it. */
+  /** True: the body of a 2xx is returned as `stream`, of any length. The caller must read or destroy it. */
   readonly asStream?: boolean
   /**
-   * True: the connection is used again after a HEAD. undici closes it, for servers that answer with a body against the
-   * rule; with them the next answer is nonsense, so this is for callers who ask again.
+   * True: the connection is reused after a HEAD. By default undici closes it, because some servers wrongly send a body, which
+   * would be read as the next response. For callers that retry.
    */
   readonly keepAlive?: boolean
-  /** Milliseconds without a byte of the answer; writing can take a registry longer than reading. */
+  /** Milliseconds until the response headers arrive. Writes can take a registry longer than reads. */
   readonly headersTimeoutMs?: number
-  /** Largest body of a 200 that is read; those of other answers have a limit of their own. */
+  /** Largest body of a 200. Bodies of other statuses have a fixed limit. */
   readonly maxBodyBytes: number
   readonly maxRedirects: number
   readonly signal: AbortSignal
@@ -27,14 +29,14 @@ export interface TransportRequest {
 
 export interface HttpResponse {
   readonly status: number
-  /** Every value that this header came with. */
+  /** Returns every value of a response header. */
   readonly header: (name: string) => readonly string[]
-  /** Null when it was larger than allowed, or came with a content-coding, which nobody had asked for. */
+  /** Null if the body was too large, or had a content coding (the request accepts none). */
   readonly body: Buffer | null
-  /** Only when it was asked for, and came without a content-coding. */
+  /** The body if `asStream` was set and it has no content coding. */
   readonly stream: Readable | null
   readonly hasContentCoding: boolean
-  /** False after a redirect to another origin: what came back is not from the registry itself. */
+  /** False after a redirect to another origin: the response is not from the registry itself. */
   readonly isFromRegistry: boolean
   readonly url: URL
 }
@@ -44,143 +46,136 @@ export type SendResult =
   | { readonly ok: false; readonly failure: RequestFailure }
 
 export interface Transport {
+  /** Never rejects: an error becomes a failure. */
   send(request: TransportRequest): Promise<SendResult>
   close(): Promise<void>
 }
 
-/** What registries say about an error is some hundred bytes; go-containerregistry reads as much at the most. */
+/** Error bodies of registries have some hundred bytes; go-containerregistry reads this much. */
 const maxErrorBytes = 64 * 1024
 
-/** Node's own default, and four times what the longest token challenge has been seen to need. */
+/** Node.js's own default; four times the longest token challenge seen. */
 const maxHeaderBytes = 16 * 1024
 
-/** More images than one node starts at once; further ones wait in line, which registries like better. */
+/** More than the images that one node starts at once. Further requests wait for a connection. */
 const maxConnections = 64
 
-/** For callers without a deadline of their own; reviews have 2.5 s at most. */
-const silenceMs = 10_000
+/** For callers without a deadline of their own; a review has at most 2.5 s. */
+const defaultTimeoutMs = 10_000
 
-const redirects: ReadonlySet<number> = new Set([301, 302, 303, 307, 308])
+const redirectStatuses: ReadonlySet<number> = new Set([301, 302, 303, 307, 308])
 
-/** Where a request has come to, and whether it has been at the registry's own origin all the way. */
+/** The current URL of a request that follows redirects. */
 type Hop = Pick<HttpResponse, 'url' | 'isFromRegistry'>
 
-/** Opens no connection until something is sent. */
+/** Creates a transport. It opens no connection before the first request. */
 export function createTransport(options: ConnectorOptions): Transport {
   const agent = new Agent({
     connect: createConnector(options),
     connections: maxConnections,
     maxHeaderSize: maxHeaderBytes,
-    headersTimeout: silenceMs,
-    bodyTimeout: silenceMs,
-    // The header limit is the HTTP/1 parser's.
+    headersTimeout: defaultTimeoutMs,
+    bodyTimeout: defaultTimeoutMs,
+    // Only undici's HTTP/1 parser enforces the header limit.
     allowH2: false,
   })
 
-  const hop = async (
-    request: TransportRequest,
-    { url, isFromRegistry }: Hop,
-  ): Promise<HttpResponse> => {
-    const { authorization, ...others } = request.headers
-    const mine = isFromRegistry && authorization !== undefined ? { authorization } : {}
-    const { signal } = request
-    // undici would still open the connection.
-    signal.throwIfAborted()
-    const response = await untilAborted(
-      agent.request({
-        origin: url.origin,
-        path: url.pathname + url.search,
-        method: request.method,
-        ...(request.body === undefined ? {} : { body: request.body }),
-        ...(request.keepAlive === true ? { reset: false } : {}),
-        ...(request.headersTimeoutMs === undefined
-          ? {}
-          : { headersTimeout: request.headersTimeoutMs }),
-        headers: {
-          'accept-encoding': 'identity',
-          'user-agent': 'berth',
-          ...others,
-          ...mine,
-        },
-        signal,
-      }),
-      signal,
-    )
-    const header = headerReader(response.headers)
-    const hasContentCoding = header('content-encoding').some(
-      (coding) => !/^(identity)?$/i.test(coding),
-    )
-    const { statusCode: status } = response
-    if (request.asStream === true && status >= 200 && status < 300 && !hasContentCoding) {
-      return {
-        status,
-        header,
-        body: null,
-        stream: response.body,
-        hasContentCoding,
-        isFromRegistry,
-        url,
-      }
-    }
-    const limit = status === 200 ? request.maxBodyBytes : maxErrorBytes
-    const body = hasContentCoding ? discard(response.body) : await readBody(response.body, limit)
-    return { status, header, body, stream: null, hasContentCoding, isFromRegistry, url }
-  }
-
   return {
     async send(request) {
-      let at: Hop = { url: request.url, isFromRegistry: true }
+      let hop: Hop = { url: request.url, isFromRegistry: true }
       try {
-        for (let hops = 0; ; hops++) {
-          const response = await hop(request, at)
-          if (!redirects.has(response.status)) return { ok: true, response }
+        for (let redirects = 0; ; redirects++) {
+          const response = await sendTo(agent, request, hop)
+          if (!redirectStatuses.has(response.status)) return { ok: true, response }
           if (request.method !== 'GET' && request.method !== 'HEAD') {
             return refuse(
-              `${shortHost(at.url)} redirects a ${request.method}, which is not followed`,
+              `${displayHost(hop.url)} redirects a ${request.method} request, which Berth does not follow`,
             )
           }
-          if (hops === request.maxRedirects) return refuse(tooMany(request, at.url))
-          const next = nextUrl(response)
+          if (redirects === request.maxRedirects) return refuse(tooManyRedirects(request, hop.url))
+          const next = redirectTarget(response)
           if (typeof next === 'string') return refuse(next)
-          // Credentials do not come back either: the way back was chosen by somebody else.
-          const isFromRegistry = at.isFromRegistry && next.origin === request.url.origin
-          at = { url: next, isFromRegistry }
+          // A redirect back to the registry does not restore the credentials: another host chose its target.
+          const isFromRegistry = hop.isFromRegistry && next.origin === request.url.origin
+          hop = { url: next, isFromRegistry }
         }
       } catch (error) {
-        return {
-          ok: false,
-          failure: failureForError(error, { url: at.url, signal: request.signal }),
-        }
+        const context = { url: hop.url, signal: request.signal }
+        return { ok: false, failure: failureForError(error, context) }
       }
     },
     close: () => agent.destroy(),
   }
 }
 
+async function sendTo(
+  agent: Agent,
+  request: TransportRequest,
+  { url, isFromRegistry }: Hop,
+): Promise<HttpResponse> {
+  const { authorization, ...otherHeaders } = request.headers
+  const authHeaders = isFromRegistry && authorization !== undefined ? { authorization } : {}
+  const { signal } = request
+  // undici opens the connection even if the signal has aborted, and checks the signal only once it is connected.
+  signal.throwIfAborted()
+  const response = await rejectOnAbort(
+    agent.request({
+      origin: url.origin,
+      path: url.pathname + url.search,
+      method: request.method,
+      ...(request.body === undefined ? {} : { body: request.body }),
+      ...(request.keepAlive === true ? { reset: false } : {}),
+      ...(request.headersTimeoutMs === undefined
+        ? {}
+        : { headersTimeout: request.headersTimeoutMs }),
+      headers: {
+        'accept-encoding': 'identity',
+        'user-agent': 'berth',
+        ...otherHeaders,
+        ...authHeaders,
+      },
+      signal,
+    }),
+    signal,
+  )
+  const header = headerReader(response.headers)
+  const hasContentCoding = header('content-encoding').some((each) => !/^(identity)?$/i.test(each))
+  const { statusCode: status } = response
+  const common = { status, header, hasContentCoding, isFromRegistry, url }
+  if (request.asStream === true && status >= 200 && status < 300 && !hasContentCoding) {
+    return { ...common, body: null, stream: response.body }
+  }
+  const limit = status === 200 ? request.maxBodyBytes : maxErrorBytes
+  const body = hasContentCoding ? discard(response.body) : await readBody(response.body, limit)
+  return { ...common, body, stream: null }
+}
+
 function refuse(detail: string): SendResult {
   return { ok: false, failure: failed('invalid', detail) }
 }
 
-function tooMany({ maxRedirects }: TransportRequest, url: URL): string {
-  const host = shortHost(url)
+function tooManyRedirects({ maxRedirects }: TransportRequest, url: URL): string {
+  const host = displayHost(url)
   return maxRedirects === 0
-    ? `${host} redirects, which is not followed here`
+    ? `${host} sent a redirect, which this request does not follow`
     : `more than ${maxRedirects} redirects, the last from ${host}`
 }
 
-/** The next URL, or why there is none. */
-function nextUrl({ header, url }: HttpResponse): URL | string {
+/** Returns the next URL, or the reason why the redirect is refused. */
+function redirectTarget({ header, url }: HttpResponse): URL | string {
   const [location, ...more] = header('location')
   if (location === undefined || more.length > 0 || !URL.canParse(location, url.href)) {
-    return `${shortHost(url)} redirects to nowhere`
+    return `${displayHost(url)} sent a redirect without a valid Location header`
   }
   const next = new URL(location, url)
-  const name = shortHost(next)
-  if (next.username !== '' || next.password !== '') return `the redirect to ${name} has a user`
+  const host = displayHost(next)
+  if (next.username !== '' || next.password !== '') {
+    return `the redirect to ${host} contains a user or password`
+  }
   if (next.protocol === 'https:' || next.protocol === url.protocol) return next
   return next.protocol === 'http:'
-    ? `the redirect to ${name} is from https to plain HTTP`
-    : `${shortHost(url)} redirects to what is neither http nor https`
+    ? `the redirect to ${host} is from https to plain HTTP`
+    : `${displayHost(url)} redirects to a URL that is neither http nor https`
 }
 
 function headerReader(headers: Dispatcher.ResponseData['headers']): HttpResponse['header'] {
@@ -199,7 +194,7 @@ async function readBody(
   let size = 0
   for await (const chunk of body as AsyncIterable<Buffer>) {
     size += chunk.length
-    // Leaving the loop destroys the stream, and with it the connection.
+    // Leaving the loop destroys the stream and its connection.
     if (size > limit) return null
     chunks.push(chunk)
   }
@@ -207,22 +202,7 @@ async function readBody(
 }
 
 function discard(body: Dispatcher.ResponseData['body']): null {
-  // Destroying it before its end is an error of the stream's, and one that nobody waits for.
+  // A stream that is destroyed before its end emits an error.
   body.on('error', () => undefined).destroy()
   return null
-}
-
-/** undici looks at the signal only once it is connected, and a name or a port can keep it waiting. */
-async function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  let giveUp = () => {}
-  const aborted = new Promise<never>((_, reject) => {
-    giveUp = () => reject(new Error('aborted', { cause: signal.reason }))
-    if (signal.aborted) giveUp()
-    else signal.addEventListener('abort', giveUp, { once: true })
-  })
-  try {
-    return await Promise.race([work, aborted])
-  } finally {
-    signal.removeEventListener('abort', giveUp)
-  }
 }

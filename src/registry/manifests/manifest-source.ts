@@ -1,27 +1,24 @@
-/**
- * Asks registries for manifests. Only hosts that the configuration names are ever contacted, each over a transport of
- * its own, so that a private CA, a token or a redirect of one registry never serves another.
- */
+/** Probes registries for manifests, for the decision. Each registry has its own connections, CA, tokens and credentials. */
 import { credentialIdentity } from '../../credentials/credential-identity.ts'
 import type { Credential } from '../../credentials/keychain.ts'
-import { BerthError } from '../../errors.ts'
 import type {
   ManifestAnswer,
+  ManifestQuery,
   ManifestSource,
   PreparedQuery,
-  ManifestQuery,
 } from '../../decision/resolve/manifest-source.ts'
+import { BerthError } from '../../errors.ts'
+import { createSession } from '../auth/session.ts'
 import {
-  apiUrl,
-  type RegistryConnection,
   type ConnectionDependencies,
   createConnections,
+  type RegistryConnection,
 } from '../connections.ts'
 import { failed } from '../http/network-error.ts'
+import { apiUrl } from '../http/urls.ts'
 import { acceptHeader, lookUpManifest, maxManifestBytes } from './manifest-lookup.ts'
-import { createSession } from '../auth/session.ts'
 
-/** Opens no connection and reads no credential until the first question. */
+/** Opens no connection and reads no credential before the first query. Contacts only registries of the config. */
 export function createManifestSource(
   dependencies: ConnectionDependencies,
 ): ManifestSource & { close(): Promise<void> } {
@@ -31,16 +28,16 @@ export function createManifestSource(
   return {
     isListed: (host) => registries.has(host),
     isProbed: (host) => registries.get(host)?.probe ?? false,
-    async prepare(question) {
-      const registry = connections.get(question.host)
-      if (registry === undefined) {
-        return answered(failed('invalid', `${question.host} is not listed under registries`))
+    async prepare(query) {
+      const { host, repository } = query
+      const connection = connections.get(host)
+      if (connection === undefined) {
+        return unsent(failed('invalid', `${host} is not listed under registries`))
       }
       try {
-        const { host, repository } = question
-        return prepared(registry, question, await registry.keychain.lookup(host, repository))
+        return prepare(connection, query, await connection.keychain.lookup(host, repository))
       } catch (error) {
-        if (error instanceof BerthError) return answered(failed('denied', error.message))
+        if (error instanceof BerthError) return unsent(failed('denied', error.message))
         throw error
       }
     },
@@ -48,34 +45,28 @@ export function createManifestSource(
   }
 }
 
-function prepared(
-  registry: RegistryConnection,
+function prepare(
+  connection: RegistryConnection,
   { repository, reference }: ManifestQuery,
   credentials: readonly Credential[],
 ): PreparedQuery {
   const identity = credentialIdentity(credentials)
-  const url = apiUrl(registry.settings.endpoint, `${repository}/manifests/${reference}`)
+  const url = apiUrl(connection.settings.endpoint, `${repository}/manifests/${reference}`)
+  const headers = { accept: acceptHeader }
   return {
     credentialIdentity: identity,
-    send: (signal) => {
-      const session = createSession(registry, { repository, credentials, identity })
+    send(signal) {
+      const session = createSession(connection, { repository, credentials, identity })
       return lookUpManifest({
-        send: (method) =>
-          session({
-            method,
-            url,
-            headers: { accept: acceptHeader },
-            maxBodyBytes: maxManifestBytes,
-            signal,
-          }),
+        send: (method) => session({ method, url, headers, maxBodyBytes: maxManifestBytes, signal }),
         reference,
-        now: registry.now,
+        now: connection.now,
       })
     },
   }
 }
 
-/** A question whose answer is known without asking. No credential is behind it, so it shares no key with one. */
-function answered(answer: ManifestAnswer): PreparedQuery {
+/** A query with an answer that needs no request. Its identity differs from that of every credential. */
+function unsent(answer: ManifestAnswer): PreparedQuery {
   return { credentialIdentity: 'unasked', send: () => Promise.resolve(answer) }
 }

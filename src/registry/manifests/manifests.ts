@@ -1,11 +1,11 @@
-/** Manifests as bytes: got with their hash checked, put unchanged. */
-import { createHash } from 'node:crypto'
+/** Reads and writes the bytes of manifests, and verifies their digests. */
 import type { ManifestAnswer } from '../../decision/resolve/manifest-source.ts'
+import { algorithmOf, digestLike, shortDigest } from '../digest.ts'
 import { failed } from '../http/network-error.ts'
 import { RegistryError } from '../http/registry-error.ts'
-import { acceptHeader, lookUpManifest, maxManifestBytes } from './manifest-lookup.ts'
-import { registryErrorFor, type Repository } from '../registry-client.ts'
 import type { HttpResponse } from '../http/transport.ts'
+import { registryErrorFor, type Repository } from '../registry-client.ts'
+import { acceptHeader, lookUpManifest, maxManifestBytes } from './manifest-lookup.ts'
 
 export interface RawManifest {
   readonly digest: string
@@ -13,10 +13,10 @@ export interface RawManifest {
   readonly bytes: Buffer
 }
 
-/** A registry may check that everything is there before it takes an index of a hundred entries. */
-const putSilenceMs = 60_000
+/** A registry may check that every child of an index exists, and an index can have a hundred of them. */
+const putTimeoutMs = 60_000
 
-/** What a tag or digest stands for. An image that is not there is an answer; throws only when there is none. */
+/** Resolves a tag or digest. An image that does not exist is an answer. Throws RegistryError without a response. */
 export function headManifest(
   repository: Repository,
   reference: string,
@@ -38,56 +38,56 @@ export function headManifest(
   })
 }
 
-/** The manifest of this digest. `mediaType`: what its parent calls it, for types that nobody has heard of. */
+/**
+ * Returns the manifest with this digest. `mediaType` is the type that its parent states, which may be one that Berth does not
+ * know. Throws RegistryError.
+ */
 export async function getManifest(
   repository: Repository,
   { digest, mediaType }: { readonly digest: string; readonly mediaType?: string },
   signal: AbortSignal,
 ): Promise<RawManifest> {
-  const known = mediaType === undefined || acceptHeader.includes(mediaType)
+  const isKnownType = mediaType === undefined || acceptHeader.includes(mediaType)
   const response = await repository.send({
     method: 'GET',
     target: `manifests/${digest}`,
-    headers: { accept: known ? acceptHeader : `${acceptHeader}, ${mediaType}` },
+    headers: { accept: isKnownType ? acceptHeader : `${acceptHeader}, ${mediaType}` },
     maxBodyBytes: maxManifestBytes,
     signal,
   })
-  const what = `${repository.name}@${shortDigest(digest)}`
-  if (response.status !== 200) throw registryErrorFor(repository, response, `for manifest ${what}`)
-  if (response.body === null) throw invalid(`manifest ${what} is above 4 MiB, or compressed`)
-  if (hashLike(response.body, digest) !== digest) {
-    throw invalid(`${repository.host} answered with another manifest than ${what}`)
+  const name = `manifest ${repository.name}@${shortDigest(digest)}`
+  if (response.status !== 200) throw registryErrorFor(repository, response, name)
+  const { body } = response
+  if (body === null) throw invalid(`${name} exceeds 4 MiB, or is compressed`)
+  if (digestLike(digest, body) !== digest) {
+    throw invalid(`${repository.host} sent another manifest instead of ${name}`)
   }
-  return { digest, mediaType: typeOf(response, response.body, mediaType), bytes: response.body }
+  return { digest, mediaType: readMediaType(response, body, mediaType), bytes: body }
 }
 
-/** Whether the repository has a manifest of this digest, whatever its type. */
+/** Returns whether the repository has a manifest of any type with this digest. Throws RegistryError. */
 export async function hasManifest(
   repository: Repository,
   digest: string,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const headers = { accept: `${acceptHeader}, */*` }
   const response = await repository.send({
     method: 'HEAD',
     target: `manifests/${digest}`,
-    headers,
+    headers: { accept: `${acceptHeader}, */*` },
     signal,
   })
   if (response.status === 200 || response.status === 404) return response.status === 200
-  throw registryErrorFor(
-    repository,
-    response,
-    `for manifest ${repository.name}@${shortDigest(digest)}`,
-  )
+  const name = `manifest ${repository.name}@${shortDigest(digest)}`
+  throw registryErrorFor(repository, response, name)
 }
 
 export interface PutResult {
-  /** True when the registry itself keeps the list of what refers to the subject (distribution-spec, OCI-Subject). */
+  /** True if the registry keeps the list of referrers of the subject itself (distribution-spec, OCI-Subject). */
   readonly keepsReferrers: boolean
 }
 
-/** Puts these bytes under a tag or a digest. Throws RegistryError; its status is the registry's. */
+/** Puts these bytes under a tag or a digest. Throws RegistryError, with the status of the registry. */
 export async function putManifest(
   repository: Repository,
   reference: string,
@@ -99,38 +99,29 @@ export async function putManifest(
     target: `manifests/${reference}`,
     headers: { 'content-type': mediaType },
     body: bytes,
-    headersTimeoutMs: putSilenceMs,
+    headersTimeoutMs: putTimeoutMs,
     signal,
   })
-  if (response.status !== 201)
-    throw registryErrorFor(repository, response, `to manifest ${repository.name}:${reference}`)
-  const [stated] = response.header('docker-content-digest')
-  // Another algorithm is another name for the same bytes.
-  if (
-    stated !== undefined &&
-    stated.split(':', 1)[0] === digest.split(':', 1)[0] &&
-    stated !== digest
-  ) {
-    throw invalid(
-      `${repository.host} stored ${shortDigest(stated)} where ${shortDigest(digest)} was sent`,
-    )
+  if (response.status !== 201) {
+    const name = `PUT of manifest ${repository.name}:${reference}`
+    throw registryErrorFor(repository, response, name)
+  }
+  const [stored] = response.header('docker-content-digest')
+  // A digest with another algorithm cannot be compared.
+  const isComparable = stored !== undefined && algorithmOf(stored) === algorithmOf(digest)
+  if (isComparable && stored !== digest) {
+    const digests = `${shortDigest(stored)} instead of ${shortDigest(digest)}`
+    throw invalid(`${repository.host} stored the manifest as ${digests}`)
   }
   return { keepsReferrers: response.header('oci-subject').length > 0 }
 }
 
-/** Enough of a digest to tell two apart in a sentence: 12 digits, as docker shows them. */
-export function shortDigest(digest: string): string {
-  const [algorithm = '', hex = ''] = digest.split(':')
-  return `${algorithm}:${hex.slice(0, 12)}`
-}
-
-/** The hash of these bytes by the algorithm of that digest. */
-export function hashLike(bytes: Buffer, digest: string): string {
-  const [algorithm = ''] = digest.split(':', 1)
-  return `${algorithm}:${createHash(algorithm).update(bytes).digest('hex')}`
-}
-
-function typeOf(response: HttpResponse, bytes: Buffer, expected: string | undefined): string {
+/** Returns the type in the header unless it is generic, else that in the manifest, else the expected one. */
+function readMediaType(
+  response: HttpResponse,
+  bytes: Buffer,
+  expected: string | undefined,
+): string {
   const [header = ''] = (response.header('content-type')[0] ?? '').split(';', 1)
   const stated = header.trim()
   if (stated !== '' && stated !== 'application/json' && stated !== 'application/octet-stream') {

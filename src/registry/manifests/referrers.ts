@@ -1,13 +1,14 @@
 /**
- * What refers to an image: signatures, SBOMs, attestations (distribution-spec, Listing Referrers), by the API where a
- * registry has it, else by the tag that stands in for it. What a tag says is believed only after a look at each entry.
+ * Lists and adds the referrers of an image: signatures, SBOMs and attestations (distribution-spec, Listing Referrers). Uses
+ * the referrers API, or the referrers tag of registries without it.
  */
 import { isDigest } from '../../decision/reference/parse.ts'
-import { headManifest, putManifest, type RawManifest, getManifest, hashLike } from './manifests.ts'
+import { digestLike } from '../digest.ts'
 import { RegistryError } from '../http/registry-error.ts'
-import { registryErrorFor, type Repository } from '../registry-client.ts'
-import { nextPage } from './tags.ts'
 import type { HttpResponse } from '../http/transport.ts'
+import { registryErrorFor, type Repository } from '../registry-client.ts'
+import { getManifest, headManifest, putManifest, type RawManifest } from './manifests.ts'
+import { nextPage } from './tags.ts'
 
 export interface Referrer {
   readonly digest: string
@@ -19,13 +20,13 @@ export interface Referrer {
 
 const indexType = 'application/vnd.oci.image.index.v1+json'
 
-/** An image with more has been signed by a loop. */
+/** Far more than any image has. */
 const maxPages = 100
 
-/** Writers that take turns at the tag lose to each other a few times at the most. */
+/** Concurrent writers of the tag can overwrite each other a few times. */
 const maxWrites = 5
 
-/** Everything that refers to the digest. Throws RegistryError. */
+/** Returns everything that refers to the digest. Throws RegistryError. */
 export async function listReferrers(
   repository: Repository,
   digest: string,
@@ -33,23 +34,23 @@ export async function listReferrers(
 ): Promise<readonly Referrer[]> {
   const { state } = repository
   if (state.hasReferrersApi !== false) {
-    const found = await askApi(repository, digest, signal)
-    if (found !== null) {
+    const referrers = await listByApi(repository, digest, signal)
+    if (referrers !== null) {
       state.hasReferrersApi = true
-      return found
+      return referrers
     }
     state.hasReferrersApi = false
   }
-  return readFallback(repository, digest, signal)
+  return listByTag(repository, digest, signal)
 }
 
-/** `sha256-<hex>`: the tag that a client keeps where a registry does not (Referrers Tag Schema). */
+/** Returns `sha256-<hex>`, the tag of the list that clients keep on registries without the API (Referrers Tag Schema). */
 export function referrersTag(digest: string): string {
   const [algorithm = '', encoded = ''] = digest.split(':')
   return `${algorithm.slice(0, 32)}-${encoded.slice(0, 64)}`.replaceAll(/[^A-Za-z0-9._-]/g, '-')
 }
 
-/** Adds an entry to the subject's stand-in tag, and looks whether it has stayed there. */
+/** Adds an entry to the referrers tag of the subject, and verifies that it is still there. Throws RegistryError. */
 export async function addToReferrersTag(
   repository: Repository,
   subject: string,
@@ -57,26 +58,26 @@ export async function addToReferrersTag(
 ): Promise<void> {
   const tag = referrersTag(subject)
   for (let writes = 0; writes < maxWrites; writes++) {
-    const entries = await readIndex(repository, subject, signal)
+    const entries = await readTagIndex(repository, subject, signal)
     if (entries.some(({ digest }) => digest === entry.digest)) return
     const index = { schemaVersion: 2, mediaType: indexType, manifests: [...entries, entry] }
     const bytes = Buffer.from(JSON.stringify(index))
-    const digest = hashLike(bytes, 'sha256:')
+    const digest = digestLike('sha256:', bytes)
     await putManifest(repository, tag, { digest, mediaType: indexType, bytes }, signal)
   }
-  const entries = await readIndex(repository, subject, signal)
+  const entries = await readTagIndex(repository, subject, signal)
   if (entries.some(({ digest }) => digest === entry.digest)) return
-  const detail = `other writers keep taking entries out of ${repository.name}:${tag}`
+  const detail = `other writers keep overwriting ${repository.name}:${tag}`
   throw new RegistryError({ outcome: 'invalid', detail })
 }
 
-/** Null where the registry does not have the API. */
-async function askApi(
+/** Null on a registry without the API. */
+async function listByApi(
   repository: Repository,
   digest: string,
   signal: AbortSignal,
 ): Promise<readonly Referrer[] | null> {
-  const found: Referrer[] = []
+  const referrers: Referrer[] = []
   let target: string | URL = `referrers/${digest}`
   for (let page = 0; page < maxPages; page++) {
     const response: HttpResponse = await repository.send({
@@ -86,25 +87,26 @@ async function askApi(
       signal,
     })
     if ([400, 404, 405].includes(response.status)) return null
-    if (response.status !== 200)
-      throw registryErrorFor(repository, response, 'for what refers to the image')
-    // A web page, or an answer for another question, is no API.
+    if (response.status !== 200) {
+      throw registryErrorFor(repository, response, `the referrers of ${repository.name}@${digest}`)
+    }
+    // Without this type the response is something else, such as a web page.
     if (!(response.header('content-type')[0] ?? '').startsWith(indexType)) return null
-    found.push(...entriesOf(response.body))
+    referrers.push(...entriesOf(response.body))
     const next = nextPage(response)
     if (next === null) break
     target = next
   }
-  return found
+  return referrers
 }
 
-/** Entries of the tag's index that really have the digest as their subject. */
-async function readFallback(
+/** Returns the entries of the referrers tag whose manifest has the digest as its subject: anyone may write the tag. */
+async function listByTag(
   repository: Repository,
   digest: string,
   signal: AbortSignal,
 ): Promise<readonly Referrer[]> {
-  const entries = await readIndex(repository, digest, signal)
+  const entries = await readTagIndex(repository, digest, signal)
   const isReferrer = async (entry: Referrer): Promise<boolean> => {
     try {
       return subjectOf((await getManifest(repository, entry, signal)).bytes) === digest
@@ -117,8 +119,8 @@ async function readFallback(
   return entries.filter((_, index) => checked[index])
 }
 
-/** GitLab answers to such a tag with the image itself: an index whose digest is the subject's is none of referrers. */
-async function readIndex(
+/** Empty if the tag names the subject itself: GitLab returns the image for its referrers tag. */
+async function readTagIndex(
   repository: Repository,
   subject: string,
   signal: AbortSignal,
@@ -138,7 +140,7 @@ function entriesOf(body: Buffer | null): readonly Referrer[] {
   )
 }
 
-/** The digest of the manifest that this one is about; null for most. */
+/** Returns the digest of the manifest that this one refers to; null without a subject. */
 export function subjectOf(bytes: RawManifest['bytes']): string | null {
   const { subject } = parse(bytes)
   const digest = (subject as { readonly digest?: unknown } | undefined)?.digest

@@ -1,17 +1,18 @@
+/** Lists the tags of a repository, page by page. */
 import { isTag } from '../../decision/reference/parse.ts'
 import { failed } from '../http/network-error.ts'
 import { RegistryError } from '../http/registry-error.ts'
-import { registryErrorFor, type Repository } from '../registry-client.ts'
 import type { HttpResponse } from '../http/transport.ts'
+import { registryErrorFor, type Repository } from '../registry-client.ts'
 
-/** quay.io answers 413 to more, and other registries give fewer of their own accord. */
+/** quay.io answers a larger size with 413; other registries return smaller pages anyway. */
 const pageSize = 100
 
-/** Whoever has more has a repository of builds and needs a pattern upstream of this. */
+/** A repository with more tags contains builds, and needs a pattern in the config. */
 const maxTags = 100_000
 const maxPages = maxTags / pageSize
 
-/** All tags of a repository, in the registry's order; null when it is not there. Throws RegistryError. */
+/** Returns all tags in the registry's order; null if the repository does not exist. Throws RegistryError. */
 export async function listTags(
   repository: Repository,
   signal: AbortSignal,
@@ -22,9 +23,10 @@ export async function listTags(
     const query: Record<string, string> = typeof target === 'string' ? { n: String(pageSize) } : {}
     const response: HttpResponse = await repository.send({ method: 'GET', target, query, signal })
     if (response.status === 404) return null
-    if (response.status !== 200)
-      throw registryErrorFor(repository, response, `for the tags of ${repository.name}`)
-    // One by one: a registry may give all of its tags at once, and a call takes only so many arguments.
+    if (response.status !== 200) {
+      throw registryErrorFor(repository, response, `the tags of ${repository.name}`)
+    }
+    // Not `push(...)`: a registry may return all tags in one page, and a call takes a limited number of arguments.
     for (const tag of readTags(response)) tags.push(tag)
     const next = nextPage(response)
     if (next === null || tags.length >= maxTags) return tags
@@ -33,7 +35,7 @@ export async function listTags(
   return tags
 }
 
-/** Where the next page is (RFC 8288), if there is one and it is on the same registry. */
+/** Returns the URL of the next page (RFC 8288); null without one, or if it is on another host. */
 export function nextPage({ header, url }: HttpResponse): URL | null {
   for (const link of header('link')) {
     const [, target = '', parameters = ''] = /^\s*<([^>]*)>(.*)$/s.exec(link) ?? []
@@ -44,15 +46,15 @@ export function nextPage({ header, url }: HttpResponse): URL | null {
   return null
 }
 
-/** A tag becomes part of a path, at the mirror as well: what is none, such as `../../other`, is passed over. */
+/** Skips text that is not a tag, such as `../../other`: tags become part of request paths. */
 function readTags({ body }: HttpResponse): string[] {
-  if (body === null) throw new RegistryError(failed('invalid', 'the list of tags is above 2 MiB'))
+  if (body === null) throw new RegistryError(failed('invalid', 'the list of tags exceeds 2 MiB'))
   try {
     const document = JSON.parse(body.toString('utf8')) as { readonly tags?: unknown } | null
     const tags = document?.tags ?? []
     if (Array.isArray(tags)) return tags.filter((tag) => typeof tag === 'string' && isTag(tag))
   } catch {
-    // Said below.
+    // Handled below.
   }
-  throw new RegistryError(failed('invalid', 'the list of tags is not one'))
+  throw new RegistryError(failed('invalid', 'the list of tags is not valid JSON'))
 }

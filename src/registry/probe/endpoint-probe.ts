@@ -1,4 +1,4 @@
-/** Where a registry's endpoint leads, and what certificate it shows: a lookup, a connection, a handshake, and no request. */
+/** Tests the endpoint of a registry with a DNS lookup, a connection and a TLS handshake. Sends no request. */
 import { connect as connectTcp, isIP, type Socket } from 'node:net'
 import { connect as connectTls, type TLSSocket } from 'node:tls'
 import type { Network } from '../http/ip-ranges.ts'
@@ -7,13 +7,13 @@ import { AddressRefusedError } from '../http/network-error.ts'
 export type EndpointFault =
   /** The name has no address. */
   | 'dns'
-  /** The address is one that nobody may be sent to from here. */
+  /** Berth must not connect to the address. */
   | 'off-limits'
   | 'refused'
   | 'timeout'
   | 'unroutable'
   | 'cut'
-  /** It answers, and not with TLS. */
+  /** The server does not use TLS. */
   | 'not-tls'
   | 'other'
 
@@ -21,19 +21,19 @@ export type CertificateProblem = 'unknown-ca' | 'wrong-name' | 'out-of-date'
 
 export interface CertificateFacts {
   readonly issuer: string
-  /** Names and addresses that it is for. */
+  /** The DNS names and IP addresses that it is valid for. */
   readonly names: readonly string[]
   /** ISO 8601, to the second. */
   readonly validFrom: string
   readonly validTo: string
-  /** Judged by the public authorities alone, as a node that nobody has prepared would. */
+  /** Judged with the public CAs only, like a node without extra CAs. */
   readonly problems: readonly CertificateProblem[]
 }
 
 export interface EndpointProbe {
   readonly addresses: readonly string[]
   readonly fault: EndpointFault | null
-  /** Null over plain HTTP, and when no handshake came about. */
+  /** Null over plain HTTP, and without a handshake. */
   readonly certificate: CertificateFacts | null
 }
 
@@ -59,7 +59,7 @@ const faults: Readonly<Record<string, EndpointFault>> = {
   ERR_SSL_PACKET_LENGTH_TOO_LONG: 'not-tls',
 }
 
-/** Looks. Never rejects: what goes wrong is the answer. */
+/** Never rejects: an error becomes the `fault` of the result. */
 export async function probeEndpoint(
   endpoint: URL,
   { network, now, answerMs }: EndpointProbeOptions,
@@ -77,7 +77,7 @@ export async function probeEndpoint(
             host,
             port,
             ...(isIP(hostname) === 0 ? { servername: hostname } : {}),
-            // Nothing is sent over this connection: a certificate that cannot be trusted is what is looked for.
+            // Nothing is sent over this connection. The probe examines certificates that are not trusted.
             rejectUnauthorized: false,
           })
         : connectTcp({ host, port }),
@@ -109,7 +109,7 @@ function connected<S extends Socket>(
       socket.destroy(Object.assign(new Error('no answer in time'), { code: 'ETIMEDOUT' }))
     }, answerMs)
     socket.once(event, () => resolve(socket))
-    // Stays after the first, for an error that nobody waits for any more.
+    // Not `once`: a second error would otherwise be uncaught.
     socket.on('error', reject)
     socket.once('close', () => {
       clearTimeout(timer)
@@ -128,7 +128,7 @@ function certificateOf(socket: TLSSocket, hostname: string, now: number): Certif
   const [from, to] = [Date.parse(peer.validFrom), Date.parse(peer.validTo)]
   const named = isIP(hostname) === 0 ? peer.checkHost(hostname) : peer.checkIP(hostname)
   const isDated = from <= now && now <= to
-  // Node names the first error alone; one about the name or the dates says that the chain was found.
+  // Node.js reports only the first error. An error about the name or the dates means that the chain is trusted.
   const code = socket.authorized ? '' : String(socket.authorizationError)
   const isKnown = code === '' || /ALTNAME|EXPIRED|NOT_YET_VALID/.test(code)
   return {

@@ -1,66 +1,70 @@
 /**
- * Asks one registry what it says to one credential, for whoever wants to know why a pull fails: each answer apart, where a
- * walk through candidates would only keep the last. Manifests by HEAD alone, unless nobody counts pulls there.
+ * Asks one registry what it answers to one credential, for `berth diagnose`. Unlike the registry client, it reports the outcome
+ * for each credential separately, and does not retry.
  */
 import type { Credential } from '../../credentials/keychain.ts'
+import { selectChallenge } from '../auth/challenge.ts'
+import { checkTokenServer } from '../auth/token-server-policy.ts'
+import { basicAuthorization, createTokenSource, type TokenSource } from '../auth/token-source.ts'
 import type { Network } from '../http/ip-ranges.ts'
-import { apiUrl } from '../connections.ts'
-import { shortHost } from '../http/network-error.ts'
-import { acceptHeader, maxManifestBytes } from '../manifests/manifest-lookup.ts'
-import { checkTokenServer, normalizeHost } from '../auth/token-server-policy.ts'
-import { selectChallenge } from '../auth/session.ts'
 import type { RegistrySettings } from '../http/registry-settings.ts'
 import { describeStatus } from '../http/status.ts'
-import { basicAuthorization, createTokenSource } from '../auth/token-source.ts'
-import { createTransport, type HttpResponse, type SendResult } from '../http/transport.ts'
+import {
+  createTransport,
+  type HttpResponse,
+  type SendResult,
+  type Transport,
+} from '../http/transport.ts'
+import { apiUrl, displayHost, originsOf } from '../http/urls.ts'
+import { acceptHeader, maxManifestBytes } from '../manifests/manifest-lookup.ts'
 
 export type ProbeOutcome =
   | 'found'
-  /** 404, to somebody whom the registry has let in. */
+  /** 404, with a credential that the registry accepts. */
   | 'absent'
-  /** The credential is not accepted, or there was none and the registry wants one. */
+  /** The registry rejects the credential, or requires one. */
   | 'refused'
-  /** Who asks was accepted, and may not see this; or it is not there, and the registry does not say which. */
+  /** The credential is valid but has no right to the image, or the image does not exist: the registry does not tell which. */
   | 'no-right'
   | 'limited'
   /** 5xx, or no connection. */
   | 'unreachable'
   | 'invalid'
   | 'timeout'
-  /** Not asked, for the credential's sake. */
+  /** Not asked, because the credential must not be sent. */
   | 'unasked'
 
 export interface ProbeResult {
   readonly outcome: ProbeOutcome
-  /** Of the registry or its token server; null when neither answered. */
+  /** The status of the registry or its token server; null without a response. */
   readonly status: number | null
-  /** How the registry wants people to show who they are. */
+  /** The authentication scheme that the registry requires. */
   readonly scheme: 'basic' | 'bearer' | null
-  /** For people; no text that a registry made up. */
+  /** For messages. Contains no text from the registry except its error code. */
   readonly detail: string
 }
 
 export interface RegistryProbe {
-  /** HEAD of a manifest, by tag or digest. */
+  /** Sends HEAD for a manifest, by tag or digest. */
   manifest(
     repository: string,
     reference: string,
     credential: Credential | null,
   ): Promise<ProbeResult>
-  /** Tags of the first page; `absent` when there is no such repository, null when the registry does not say. */
+  /** Lists the first page of tags. `absent` if the repository does not exist; null if the registry does not list them. */
   tags(
     repository: string,
     credential: Credential | null,
   ): Promise<readonly string[] | 'absent' | null>
-  /** A manifest's JSON; null when there is none, or when asking would count as a pull. */
+  /** Returns the JSON of a manifest; null without one, or if the request would count as a pull. */
   document(repository: string, reference: string, credential: Credential | null): Promise<unknown>
-  /** Whether a blob is there; null when the registry does not say. */
+  /** Returns whether the repository has a blob; null if the registry does not tell. */
   hasBlob(
     repository: string,
     digest: string,
     credential: Credential | null,
   ): Promise<boolean | null>
-  /** What Docker Hub says of the limit of whoever asks; null when it says nothing of one. */
+  /** Returns the pull limit of Docker Hub for the credential; null if there is none. */
   quota(
     credential: Credential | null,
   ): Promise<{ readonly limit: string; readonly remaining: string } | null>
@@ -69,23 +73,24 @@ export interface RegistryProbe {
 
 export interface RegistryProbeOptions {
   readonly network: Network
+  /** Milliseconds since the epoch. */
   readonly now: () => number
-  /** Milliseconds for one answer, with all its redirects and tokens. */
+  /** Milliseconds for one answer, including redirects and tokens. */
   readonly answerMs: number
 }
 
-/** Docker Hub counts a GET of a manifest as a pull, and a HEAD not (docs.docker.com, "Docker Hub usage and limits"). */
+/** Docker Hub counts a GET of a manifest as a pull, but not a HEAD (docs.docker.com, "Docker Hub usage and limits"). */
 const countingHost = 'docker.io'
 
-/** The repository that Docker Hub has for reading one's limit (the same page). */
+/** The repository of Docker Hub for reading the own limit (the same page). */
 const quotaRepository = 'ratelimitpreview/test'
 
-/** Tags are at most 128 bytes; ten thousand of them fit. */
+/** More than 10,000 tags of 128 bytes. */
 const maxTagListBytes = 2 * 1024 * 1024
 
 const maxRedirects = 10
 
-interface Question {
+interface ProbeRequest {
   readonly method: 'HEAD' | 'GET'
   readonly path: string
   readonly repository: string
@@ -97,137 +102,143 @@ interface Exchange extends ProbeResult {
   readonly response: HttpResponse | null
 }
 
-/** Opens no connection until something is asked. */
+interface ProbeContext {
+  readonly settings: RegistrySettings
+  readonly transport: Transport
+  readonly tokens: TokenSource
+  readonly now: () => number
+  readonly answerMs: number
+}
+
+/** Opens no connection before the first request. */
 export function createRegistryProbe(
   settings: RegistrySettings,
   { network, now, answerMs }: RegistryProbeOptions,
 ): RegistryProbe {
-  const { host, endpoint, ca, authHosts, allowPlainHttpAuth } = settings
-  const listedOrigins = new Set(
-    [host, ...authHosts].flatMap((name) =>
-      ['https:', 'http:'].flatMap((protocol) => {
-        const known = normalizeHost(name, protocol)
-        return known === null ? [] : [`${protocol}//${known}`]
-      }),
-    ),
-  )
-  const transport = createTransport({ network, registryOrigin: endpoint.origin, listedOrigins, ca })
+  const { host, endpoint, ca, authHosts } = settings
+  const transport = createTransport({
+    network,
+    registryOrigin: endpoint.origin,
+    listedOrigins: new Set([host, ...authHosts].flatMap(originsOf)),
+    ca,
+  })
   const tokens = createTokenSource({ transport, now })
-
-  const ask = async (question: Question): Promise<Exchange> => {
-    const { method, path, repository, credential, maxBodyBytes } = question
-    const signal = AbortSignal.timeout(answerMs)
-    const send = (authorization?: string) =>
-      transport.send({
-        method,
-        url: apiUrl(endpoint, path),
-        headers: {
-          accept: acceptHeader,
-          ...(authorization === undefined ? {} : { authorization }),
-        },
-        maxBodyBytes,
-        maxRedirects,
-        signal,
-      })
-    if (credential !== null && endpoint.protocol === 'http:' && !allowPlainHttpAuth)
-      return unasked('it is not sent over plain HTTP without allowPlainHttpAuth')
-    const first = await send()
-    if (!first.ok || first.response.status !== 401) return heard(first, null, now)
-    const challenge = selectChallenge(first.response)
-    if (challenge?.scheme === 'basic') {
-      const { authorization } = basicAuthorization(credential)
-      return authorization === undefined
-        ? heard(first, 'basic', now)
-        : heard(await send(authorization), 'basic', now)
-    }
-    if (challenge === null) return heard(first, null, now)
-    const checked = checkTokenServer(challenge.parameters.get('realm'), settings)
-    if (!checked.ok) return unasked(checked.detail)
-    const { realm } = checked
-    const service = challenge.parameters.get('service')
-    const scopes = [`repository:${repository}:pull`]
-    const granted = await tokens.get({ realm, service, scopes, credential, signal })
-    if (!granted.ok) {
-      const { outcome, detail } = granted.failure
-      const passed = outcome === 'denied' ? 'refused' : outcome
-      return { ...outcomeOf(passed, detail), scheme: 'bearer', response: null, status: null }
-    }
-    const second = await send(`Bearer ${granted.token}`)
-    const answer = heard(second, 'bearer', now)
-    return answer.status === 401 ? { ...answer, outcome: 'no-right' } : answer
-  }
+  const context: ProbeContext = { settings, transport, tokens, now, answerMs }
+  const head = (repository: string, path: string, credential: Credential | null) =>
+    exchange(context, {
+      method: 'HEAD',
+      path: `${repository}/${path}`,
+      repository,
+      credential,
+      maxBodyBytes: 0,
+    })
+  const get = (
+    repository: string,
+    path: string,
+    options: Pick<ProbeRequest, 'credential' | 'maxBodyBytes'>,
+  ) => exchange(context, { method: 'GET', path: `${repository}/${path}`, repository, ...options })
 
   return {
     async manifest(repository, reference, credential) {
-      const path = `${repository}/manifests/${reference}`
-      const { outcome, status, scheme, detail } = await ask({
-        method: 'HEAD', path, repository, credential, maxBodyBytes: 0,
-      }) // prettier-ignore
+      const result = await head(repository, `manifests/${reference}`, credential)
+      const { outcome, status, scheme, detail } = result
       return { outcome, status, scheme, detail }
     },
     async tags(repository, credential) {
-      const path = `${repository}/tags/list`
-      const { response } = await ask({
-        method: 'GET', path, repository, credential, maxBodyBytes: maxTagListBytes,
-      }) // prettier-ignore
+      const options = { credential, maxBodyBytes: maxTagListBytes }
+      const { response } = await get(repository, 'tags/list', options)
       if (response?.status === 404) return 'absent'
-      const { tags } = parsed(response)
+      const { tags } = parseBody(response)
       return Array.isArray(tags) ? tags.filter((tag) => typeof tag === 'string') : null
     },
     async document(repository, reference, credential) {
       if (host === countingHost) return null
-      const path = `${repository}/manifests/${reference}`
-      const { response } = await ask({
-        method: 'GET', path, repository, credential, maxBodyBytes: maxManifestBytes,
-      }) // prettier-ignore
-      return response?.status === 200 ? parsed(response) : null
+      const options = { credential, maxBodyBytes: maxManifestBytes }
+      const { response } = await get(repository, `manifests/${reference}`, options)
+      return response?.status === 200 ? parseBody(response) : null
     },
     async hasBlob(repository, digest, credential) {
-      const path = `${repository}/blobs/${digest}`
-      const { status } = await ask({
-        method: 'HEAD',
-        path,
-        repository,
-        credential,
-        maxBodyBytes: 0,
-      })
+      const { status } = await head(repository, `blobs/${digest}`, credential)
       return status === 200 ? true : status === 404 ? false : null
     },
     async quota(credential) {
       if (host !== countingHost) return null
-      const path = `${quotaRepository}/manifests/latest`
-      const { response } = await ask({
-        method: 'HEAD', path, repository: quotaRepository, credential, maxBodyBytes: 0,
-      }) // prettier-ignore
+      const { response } = await head(quotaRepository, 'manifests/latest', credential)
       const [limit] = response?.header('ratelimit-limit') ?? []
       const [remaining] = response?.header('ratelimit-remaining') ?? []
-      const isPlain = (value: string | undefined): value is string =>
+      const isValid = (value: string | undefined): value is string =>
         /^[0-9;w=]{1,40}$/.test(value ?? '')
-      return isPlain(limit) && isPlain(remaining) ? { limit, remaining } : null
+      return isValid(limit) && isValid(remaining) ? { limit, remaining } : null
     },
     close: () => transport.close(),
   }
+}
+
+/** Sends a request, and once more with the credential if the registry requires it. */
+async function exchange(
+  { settings, transport, tokens, now, answerMs }: ProbeContext,
+  { method, path, repository, credential, maxBodyBytes }: ProbeRequest,
+): Promise<Exchange> {
+  const { endpoint, allowPlainHttpAuth } = settings
+  const signal = AbortSignal.timeout(answerMs)
+  const send = (authorization?: string) =>
+    transport.send({
+      method,
+      url: apiUrl(endpoint, path),
+      headers: {
+        accept: acceptHeader,
+        ...(authorization === undefined ? {} : { authorization }),
+      },
+      maxBodyBytes,
+      maxRedirects,
+      signal,
+    })
+  if (credential !== null && endpoint.protocol === 'http:' && !allowPlainHttpAuth) {
+    return unasked('credentials are sent over plain HTTP only with allowPlainHttpAuth')
+  }
+  const first = await send()
+  if (!first.ok || first.response.status !== 401) return exchangeOf(first, null, now)
+  const challenge = selectChallenge(first.response.header('www-authenticate'))
+  if (challenge === null) return exchangeOf(first, null, now)
+  if (challenge.scheme === 'basic') {
+    const { authorization } = basicAuthorization(credential)
+    const sent = authorization === undefined ? first : await send(authorization)
+    return exchangeOf(sent, 'basic', now)
+  }
+  const checked = checkTokenServer(challenge.parameters.get('realm'), settings)
+  if (!checked.ok) return unasked(checked.detail)
+  const { realm } = checked
+  const service = challenge.parameters.get('service')
+  const scopes = [`repository:${repository}:pull`]
+  const token = await tokens.get({ realm, service, scopes, credential, signal })
+  if (!token.ok) {
+    const { outcome, detail } = token.failure
+    const ofToken = probeOutcome(outcome === 'denied' ? 'refused' : outcome)
+    return { outcome: ofToken, detail, scheme: 'bearer', response: null, status: null }
+  }
+  const result = exchangeOf(await send(`Bearer ${token.token}`), 'bearer', now)
+  return result.status === 401 ? { ...result, outcome: 'no-right' } : result
 }
 
 function unasked(detail: string): Exchange {
   return { outcome: 'unasked', status: null, scheme: null, detail, response: null }
 }
 
-function heard(sent: SendResult, scheme: ProbeResult['scheme'], now: () => number): Exchange {
+function exchangeOf(sent: SendResult, scheme: ProbeResult['scheme'], now: () => number): Exchange {
   if (!sent.ok) {
     const { outcome, detail } = sent.failure
-    return { ...outcomeOf(outcome, detail), scheme, status: null, response: null }
+    return { outcome: probeOutcome(outcome), detail, scheme, status: null, response: null }
   }
   const { response } = sent
   const { status } = response
-  const isPage = response.header('content-type').some((type) => type.startsWith('text/html'))
-  const isWrong = status === 200 && isPage
+  const isHtml = response.header('content-type').some((type) => type.startsWith('text/html'))
+  const isWebPage = status === 200 && isHtml
   return {
-    outcome: isWrong ? 'invalid' : outcomeOfStatus(status),
+    outcome: isWebPage ? 'invalid' : outcomeOfStatus(status),
     status,
     scheme,
-    detail: isWrong
-      ? `a web page instead of a manifest from ${shortHost(response.url)}`
+    detail: isWebPage
+      ? `a web page instead of a manifest from ${displayHost(response.url)}`
       : describeStatus(response, now),
     response,
   }
@@ -242,13 +253,13 @@ function outcomeOfStatus(status: number): ProbeOutcome {
   return status >= 500 ? 'unreachable' : 'invalid'
 }
 
-/** What the transport and the token source call it, in the words of this file. */
-function outcomeOf(outcome: string, detail: string): Pick<ProbeResult, 'outcome' | 'detail'> {
-  const known = ['refused', 'limited', 'unreachable', 'timeout'] as const
-  return { outcome: known.find((each) => each === outcome) ?? 'invalid', detail }
+/** Converts an outcome of the transport or the token source. */
+function probeOutcome(outcome: string): ProbeOutcome {
+  const shared = ['refused', 'limited', 'unreachable', 'timeout'] as const
+  return shared.find((each) => each === outcome) ?? 'invalid'
 }
 
-function parsed(response: HttpResponse | null): Readonly<Record<string, unknown>> {
+function parseBody(response: HttpResponse | null): Readonly<Record<string, unknown>> {
   try {
     const document: unknown = JSON.parse(response?.body?.toString('utf8') ?? '')
     return typeof document === 'object' && document !== null ? { ...document } : {}

@@ -10,10 +10,10 @@ interface Row {
   readonly want: readonly (readonly [string, Readonly<Record<string, string>>])[]
 }
 
-describe('a challenge (R-21)', () => {
+describe('parseChallenges', () => {
   it.each<Row>([
     {
-      name: 'the usual one',
+      name: 'a bearer challenge',
       headers: [`Bearer realm="${realm}",service="reg.example",scope="repository:a/b:pull"`],
       want: [['bearer', { realm, service: 'reg.example', scope: 'repository:a/b:pull' }]],
     },
@@ -28,7 +28,7 @@ describe('a challenge (R-21)', () => {
       want: [['bearer', { realm, service: 'S' }]],
     },
     {
-      name: 'two in one header',
+      name: 'two challenges in one header',
       headers: [`Basic realm="x", Bearer realm="${realm}",service="s"`],
       want: [
         ['basic', { realm: 'x' }],
@@ -64,7 +64,7 @@ describe('a challenge (R-21)', () => {
       want: [['bearer', { realm, service: 'reg.example' }]],
     },
     {
-      name: 'a scheme alone',
+      name: 'a scheme without parameters',
       headers: ['Negotiate, Basic realm="x"'],
       want: [
         ['negotiate', {}],
@@ -72,7 +72,7 @@ describe('a challenge (R-21)', () => {
       ],
     },
     {
-      name: 'a scheme with one long word',
+      name: 'a scheme with a token68 value',
       headers: ['Negotiate oYGVMIGSoAMKAQE=, Basic realm="x"'],
       want: [
         ['negotiate', {}],
@@ -85,7 +85,7 @@ describe('a challenge (R-21)', () => {
       want: [['basic', { realm: 'x' }]],
     },
     {
-      name: 'the first of two with one name',
+      name: 'the first of two parameters with one name',
       headers: ['Basic realm="x", realm="y"'],
       want: [['basic', { realm: 'x' }]],
     },
@@ -104,17 +104,17 @@ describe('a challenge (R-21)', () => {
       ],
     },
     {
-      name: 'a quote that swallows the rest',
+      name: 'a quote that contains the rest',
       headers: ['Basic realm="x, Bearer realm='],
       want: [['basic', {}]],
     },
     {
-      name: 'rubbish between',
+      name: 'unreadable text between challenges',
       headers: ['@@ "a, b" ;; , Basic realm="x"'],
       want: [['basic', { realm: 'x' }]],
     },
-    { name: 'nothing', headers: ['', '   '], want: [] },
-  ])('$name', ({ headers, want }) => {
+    { name: 'empty headers', headers: ['', '   '], want: [] },
+  ])('parses $name', ({ headers, want }) => {
     const found = parseChallenges(headers).map(({ scheme, parameters }) => [
       scheme,
       Object.fromEntries(parameters),
@@ -123,7 +123,7 @@ describe('a challenge (R-21)', () => {
     expect(found).toEqual(want)
   })
 
-  it('never throws, and always ends', () => {
+  it('never throws, and always terminates', () => {
     const word = fc.constantFrom('Bearer', ' ', '"', '\\', ',', '=', 'realm', 'a', '/', '@', '\t')
     const header = fc.oneof(
       fc.string(),
@@ -133,9 +133,9 @@ describe('a challenge (R-21)', () => {
     fc.assert(fc.property(fc.array(header), (headers) => Array.isArray(parseChallenges(headers))))
   })
 
-  // 16 KiB is as long as a header can get.
+  // The longest header that the transport accepts.
   it.each(['"', '\\"', '"\\"', 'a ', 'a=', ',', '@', 'a="', '= "'])(
-    'reads 16 KiB of %j',
+    'parses 16 KiB of %j',
     (piece) => {
       const header = piece.repeat(Math.floor(16_384 / piece.length))
 

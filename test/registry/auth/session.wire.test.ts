@@ -25,13 +25,13 @@ const found = { outcome: 'found', digest: digestOf(emptyManifest(manifestType)) 
 
 const users = { user: 'right', other: 'also right' }
 
-describe('no more than one attempt for each credential (R-22)', () => {
-  it('ends at the second 401', async () => {
+describe('a challenge', () => {
+  it('is answered once, and a second 401 is a denial', async () => {
     const { registry, client } = await start({ kind: 'bearer', anonymous: false, separate: true })
 
     expect(await ask(client, registry.host)).toEqual({
       outcome: 'denied',
-      detail: `401 from ${registry.host} to a token of ${registry.tokenHost}; asked for repository:team/app:pull with no credentials`,
+      detail: `401 from ${registry.host} for a token from ${registry.tokenHost}; requested repository:team/app:pull with no credentials`,
     })
     expect(exchangesOf(registry)).toEqual([
       'registry HEAD bare',
@@ -40,18 +40,21 @@ describe('no more than one attempt for each credential (R-22)', () => {
     ])
   })
 
-  it.each(['bearer', 'basic'] as const)('goes on to the next credential: %s', async (kind) => {
-    const credentials = [credential('wrong'), credential('also right', 'other')]
-    const { registry, client } = await start({ kind, users }, { credentials })
+  it.each(['bearer', 'basic'] as const)(
+    'of type %s is answered with the next credential after a rejected one',
+    async (kind) => {
+      const credentials = [credential('wrong'), credential('also right', 'other')]
+      const { registry, client } = await start({ kind, users }, { credentials })
 
-    expect(await ask(client, registry.host)).toMatchObject(found)
-    registry.behave(() => null)
-    const count = registry.requests.length
-    expect(await ask(client, registry.host)).toMatchObject(found)
-    expect(registry.requests.length).toBe(count + 1)
-  })
+      expect(await ask(client, registry.host)).toMatchObject(found)
+      registry.behave(() => null)
+      const count = registry.requests.length
+      expect(await ask(client, registry.host)).toMatchObject(found)
+      expect(registry.requests.length).toBe(count + 1)
+    },
+  )
 
-  it('says what was tried, and no secret', async () => {
+  it('is denied with a message that names the credentials, but contains no secret', async () => {
     const credentials = [credential('canary-1'), credential('canary-2', 'other')]
     const { registry, client } = await start(
       { kind: 'bearer', users, separate: true },
@@ -62,7 +65,7 @@ describe('no more than one attempt for each credential (R-22)', () => {
 
     expect(answer).toEqual({
       outcome: 'denied',
-      detail: `401 UNAUTHORIZED from the token server ${registry.tokenHost}; asked for repository:team/app:pull with test user, test other`,
+      detail: `401 UNAUTHORIZED from the token server ${registry.tokenHost}; requested repository:team/app:pull with test user, test other`,
     })
     expect(JSON.stringify(answer)).not.toContain('canary')
     expect(exchangesOf(registry)).toEqual([
@@ -72,7 +75,7 @@ describe('no more than one attempt for each credential (R-22)', () => {
     ])
   })
 
-  it('is said for Basic as well', async () => {
+  it('for basic authentication is denied with the same message', async () => {
     const { registry, client } = await start(
       { kind: 'basic', users },
       { credentials: [credential('canary')] },
@@ -80,34 +83,34 @@ describe('no more than one attempt for each credential (R-22)', () => {
 
     expect(await ask(client, registry.host)).toEqual({
       outcome: 'denied',
-      detail: `401 from ${registry.host}; asked for repository:team/app:pull with test user`,
+      detail: `401 from ${registry.host}; requested repository:team/app:pull with test user`,
     })
     expect(exchangesOf(registry)).toEqual(['registry HEAD bare', 'registry HEAD Basic'])
   })
 
-  it('names the place that has nothing for this registry', async () => {
+  it('is denied with a message that names the file without an entry for the registry', async () => {
     const settings = { credentials: { kind: 'dockerConfig', file: '/etc/docker.json' } } as const
     const { registry, client } = await start({ kind: 'basic', users }, {}, settings)
 
     expect(await ask(client, registry.host)).toMatchObject({
       outcome: 'denied',
       detail: expect.stringContaining(
-        `no credentials: /etc/docker.json has no key with a user and password that a kubelet would use for ${registry.host}`,
+        `no credentials: /etc/docker.json has no entry for ${registry.host} with a user and password`,
       ),
     })
   })
 
-  it('without credentials, Basic is not tried', async () => {
+  it('for basic authentication is not answered without credentials', async () => {
     const { registry, client } = await start({ kind: 'basic', users })
 
     expect(await ask(client, registry.host)).toMatchObject({
       outcome: 'denied',
-      detail: expect.stringContaining('wants a user and password') as string,
+      detail: expect.stringContaining('requires a user and password') as string,
     })
     expect(exchangesOf(registry)).toEqual(['registry HEAD bare'])
   })
 
-  it('sends a password with colons as it is', async () => {
+  it('is answered with a password that contains colons', async () => {
     const { registry, client } = await start(
       { kind: 'basic', users: { user: 'p:q:ß' } },
       { credentials: [credential('p:q:ß')] },
@@ -116,7 +119,7 @@ describe('no more than one attempt for each credential (R-22)', () => {
     expect(await ask(client, registry.host)).toMatchObject(found)
   })
 
-  it.each([undefined, 'Negotiate', '"', 'Bearer'])('ends at a 401 with %j', async (challenge) => {
+  it.each([undefined, 'Negotiate', '"', 'Bearer'])('of %j is a denial', async (challenge) => {
     const { registry, client } = await start({ kind: 'none' })
     const headers = challenge === undefined ? {} : { 'www-authenticate': challenge }
     registry.behave(() => ({ status: 401, headers }))
@@ -126,23 +129,23 @@ describe('no more than one attempt for each credential (R-22)', () => {
   })
 })
 
-describe('credentials over plain HTTP (R-26)', () => {
+describe('credentials over plain HTTP', () => {
   const credentials = [credential('right')]
   const changes = { allowPlainHttpAuth: false }
 
-  it.each(['basic', 'bearer'] as const)('are not sent: %s', async (kind) => {
+  it.each(['basic', 'bearer'] as const)('are not sent for %s authentication', async (kind) => {
     const { registry, client } = await start({ kind, users }, { credentials }, changes)
 
     expect(await ask(client, registry.host)).toMatchObject({
       outcome: 'denied',
       detail: expect.stringMatching(
-        /not sent over plain HTTP without allowPlainHttpAuth$/,
+        /credentials are sent over plain HTTP only with allowPlainHttpAuth$/,
       ) as string,
     })
     expect(JSON.stringify(registry.requests)).not.toContain('Basic')
   })
 
-  it('are not needed where an anonymous token will do', async () => {
+  it('are not needed if an anonymous token is enough', async () => {
     const { registry, client } = await start(
       { kind: 'bearer', users, anonymous: true },
       { credentials },
@@ -154,17 +157,17 @@ describe('credentials over plain HTTP (R-26)', () => {
   })
 })
 
-describe('two identities (R-17)', () => {
-  it('share neither a token nor what is known of a repository', async () => {
+describe('two identities', () => {
+  it('share neither tokens nor remembered challenges', async () => {
     let credentials = [credential('right')]
     const keychain = { lookup: () => Promise.resolve(credentials) }
     const { registry, client } = await start({ kind: 'bearer', users }, { keychain })
-    const question = { host: registry.host, repository: 'team/app', reference: '1' }
-    const one = await client.prepare(question)
+    const query = { host: registry.host, repository: 'team/app', reference: '1' }
+    const one = await client.prepare(query)
     await one.send(new AbortController().signal)
 
     credentials = []
-    const other = await client.prepare(question)
+    const other = await client.prepare(query)
 
     expect(other.credentialIdentity).toBe('anonymous')
     expect(one.credentialIdentity).not.toBe(other.credentialIdentity)
@@ -178,7 +181,7 @@ describe('two identities (R-17)', () => {
     expect(await one.send(new AbortController().signal)).toMatchObject(found)
   })
 
-  it('are told apart before the question is asked, from one reading of the keychain', async () => {
+  it('are determined before the request, with one lookup in the keychain', async () => {
     let lookups = 0
     const keychain = {
       lookup: () => Promise.resolve([credential(++lookups === 1 ? 'right' : 'wrong')]),
@@ -191,7 +194,7 @@ describe('two identities (R-17)', () => {
 })
 
 describe('credentials that cannot be read', () => {
-  it('are a denial with their own message, and nothing is asked', async () => {
+  it('are a denial with the message of the keychain, and no request is sent', async () => {
     const message = 'FILE cannot be read (ENOENT); create it'
     const keychain = {
       lookup: () => Promise.reject(new BerthError('credentials-invalid', message)),

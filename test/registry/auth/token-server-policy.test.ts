@@ -9,7 +9,7 @@ const own = registryAt('https://reg.example:5000', {
 })
 const plain = registryAt('http://anubis:32000', { authHosts: ['auth.anubis'] })
 
-describe('a token server (R-24)', () => {
+describe('checkTokenServer', () => {
   it.each([
     [hub, 'https://auth.docker.io/token'],
     [hub, 'https://AUTH.docker.io:443/token'],
@@ -23,7 +23,7 @@ describe('a token server (R-24)', () => {
     [plain, 'http://anubis:32000/token'],
     [plain, 'http://auth.anubis/token'],
     [plain, 'https://auth.anubis/token'],
-  ])('%o may name %s', (settings, realm) => {
+  ])('allows $0.host to name %s', (settings, realm) => {
     expect(checkTokenServer(realm, settings)).toEqual({ ok: true, realm: new URL(realm) })
   })
 
@@ -31,35 +31,35 @@ describe('a token server (R-24)', () => {
     [
       hub,
       'https://evil.example/token',
-      /evil\.example is not known for docker\.io; list it under authHosts/,
+      /evil\.example is not a known token server of docker\.io; if you trust it, list it under authHosts/,
     ],
-    [hub, 'https://auth.docker.io.evil.example/token', /not known/],
-    [hub, 'https://evil-auth.docker.io/token', /not known/],
-    [hub, 'https://auth.docker.io:8443/token', /not known/],
-    [hub, 'https://auth.docker.io@evil.example/token', /user in its URL/],
-    [hub, 'https://user:pass@auth.docker.io/token', /user in its URL/],
-    [hub, 'https://gitlab.com/jwt/auth', /not known/],
+    [hub, 'https://auth.docker.io.evil.example/token', /not a known token server/],
+    [hub, 'https://evil-auth.docker.io/token', /not a known token server/],
+    [hub, 'https://auth.docker.io:8443/token', /not a known token server/],
+    [hub, 'https://auth.docker.io@evil.example/token', /contains a user or password/],
+    [hub, 'https://user:pass@auth.docker.io/token', /contains a user or password/],
+    [hub, 'https://gitlab.com/jwt/auth', /not a known token server/],
     [hub, 'http://auth.docker.io/token', /plain HTTP/],
     [hub, 'ftp://auth.docker.io/token', /neither http nor https/],
     [hub, 'file:///etc/passwd', /neither/],
-    [hub, '/token', /no URL/],
-    [hub, '', /no URL/],
+    [hub, '/token', /not a valid URL/],
+    [hub, '', /not a valid URL/],
     [hub, undefined, /names no token server/],
-    [hub, 'https://169.254.169.254/latest', /not known/],
-    [hub, 'https://[::ffff:169.254.169.254]/', /not known/],
-    [hub, 'https://2852039166/', /not known/],
-    [own, 'https://reg.example/token', /not known/],
-    [own, 'https://reg.example:5001/token', /not known/],
-    [own, 'https://auth.example:5000/token', /not known/],
-    [own, 'https://auth.docker.io/token', /not known/],
+    [hub, 'https://169.254.169.254/latest', /not a known token server/],
+    [hub, 'https://[::ffff:169.254.169.254]/', /not a known token server/],
+    [hub, 'https://2852039166/', /not a known token server/],
+    [own, 'https://reg.example/token', /not a known token server/],
+    [own, 'https://reg.example:5001/token', /not a known token server/],
+    [own, 'https://auth.example:5000/token', /not a known token server/],
+    [own, 'https://auth.docker.io/token', /not a known token server/],
     [own, 'http://auth.example/token', /plain HTTP/],
     [own, String.raw`https://auth.example\@evil.example/token`, null],
-    [plain, 'http://anubis/token', /not known/],
-    [plain, `https://${'a.'.repeat(500)}example/`, /…|no URL/],
-  ])('%o may not name %s', (settings, realm, detail) => {
+    [plain, 'http://anubis/token', /not a known token server/],
+    [plain, `https://${'a.'.repeat(500)}example/`, /…|not a valid URL/],
+  ])('does not allow $0.host to name %s', (settings, realm, detail) => {
     const result = checkTokenServer(realm, settings)
 
-    // A backslash is a slash to URLs: that one is the listed host with a curious path.
+    // URLs treat a backslash as a slash, so the realm with one is the listed host with an unusual path.
     expect(result.ok).toBe(detail === null)
     if (!result.ok && detail !== null) expect(result.detail).toMatch(detail)
   })

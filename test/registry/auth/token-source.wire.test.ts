@@ -24,8 +24,8 @@ const found = { outcome: 'found', digest: digestOf(emptyManifest(manifestType)) 
 
 const users = { user: 'right', other: 'also right' }
 
-describe('a registry that wants a token', () => {
-  it('gets one for an anonymous caller, who is sent without anything first', async () => {
+describe('a bearer token', () => {
+  it('is fetched anonymously after the first 401', async () => {
     const { registry, client } = await start({ kind: 'bearer', separate: true })
 
     expect(await ask(client, registry.host)).toMatchObject(found)
@@ -36,7 +36,7 @@ describe('a registry that wants a token', () => {
     ])
   })
 
-  it('gets one for a user', async () => {
+  it('is fetched with the credentials of a user', async () => {
     const { registry, client } = await start(
       { kind: 'bearer', users, separate: true },
       { credentials: [credential('right')] },
@@ -50,7 +50,7 @@ describe('a registry that wants a token', () => {
     ])
   })
 
-  it('gets the same one again, without another question', async () => {
+  it('is reused for the next request', async () => {
     const { registry, client } = await start({ kind: 'bearer' })
     await ask(client, registry.host)
 
@@ -59,7 +59,7 @@ describe('a registry that wants a token', () => {
     expect(exchangesOf(registry).slice(3)).toEqual(['registry HEAD Bearer'])
   })
 
-  it('gets the same one for the GET after a HEAD', async () => {
+  it('is reused for the GET after a HEAD', async () => {
     const { registry, client } = await start({ kind: 'bearer' })
     registry.behave(({ method, headers }) =>
       method === 'HEAD' && headers.authorization !== undefined ? { status: 405 } : null,
@@ -75,34 +75,31 @@ describe('a registry that wants a token', () => {
     [0, 60],
     [-5, 60],
     [1e300, 86_400],
-  ])(
-    'with expires_in %s keeps it for nine tenths of %d s of our clock',
-    async (expiresIn, life) => {
-      let now = 1_000_000
-      const { registry, client } = await start(
-        { kind: 'bearer', ...(expiresIn === undefined ? {} : { expiresIn }) },
-        { now: () => now },
-      )
-      const tokens = () => exchangesOf(registry).filter((line) => line.startsWith('token')).length
-      await ask(client, registry.host)
+  ])('with expires_in %s is cached for nine tenths of %d s', async (expiresIn, life) => {
+    let now = 1_000_000
+    const { registry, client } = await start(
+      { kind: 'bearer', ...(expiresIn === undefined ? {} : { expiresIn }) },
+      { now: () => now },
+    )
+    const tokens = () => exchangesOf(registry).filter((line) => line.startsWith('token')).length
+    await ask(client, registry.host)
 
-      now += life * 900 - 1
-      await ask(client, registry.host)
-      const before = tokens()
-      now += 2
-      await ask(client, registry.host)
+    now += life * 900 - 1
+    await ask(client, registry.host)
+    const before = tokens()
+    now += 2
+    await ask(client, registry.host)
 
-      expect([before, tokens()]).toEqual([1, 2])
-    },
-  )
+    expect([before, tokens()]).toEqual([1, 2])
+  })
 
-  it('is given `access_token` as well', async () => {
+  it('is also read from `access_token`', async () => {
     const { registry, client } = await start({ kind: 'bearer', field: 'access_token' })
 
     expect(await ask(client, registry.host)).toMatchObject(found)
   })
 
-  it('asks with our scope, whatever the challenge says (R-23)', async () => {
+  it('is requested with the scope that Berth needs, not with that of the challenge', async () => {
     const { registry, client } = await start({
       kind: 'bearer',
       challenge: (realm) =>
@@ -116,16 +113,16 @@ describe('a registry that wants a token', () => {
   })
 
   it.each<[string, (realm: string) => string | string[]]>([
-    ['a second header', (realm) => ['Negotiate', `Bearer realm="${realm}"`]],
-    ['behind Basic', (realm) => `Basic realm="x", Bearer realm="${realm}"`],
+    ['in a second header', (realm) => ['Negotiate', `Bearer realm="${realm}"`]],
+    ['after a basic one', (realm) => `Basic realm="x", Bearer realm="${realm}"`],
     ['in mixed case', (realm) => `bEARER REALM="${realm}"`],
-  ])('is understood when it says so in %s (R-21)', async (_, challenge) => {
+  ])('is fetched for a challenge %s', async (_, challenge) => {
     const { registry, client } = await start({ kind: 'bearer', challenge })
 
     expect(await ask(client, registry.host)).toMatchObject(found)
   })
 
-  it('that no longer takes the kept one gets a new one', async () => {
+  it('is replaced when the registry rejects it', async () => {
     const { registry, client } = await start({ kind: 'bearer' })
     await ask(client, registry.host)
 
@@ -139,7 +136,7 @@ describe('a registry that wants a token', () => {
     ])
   })
 
-  it('keeps no token that was refused: rights may have been given since', async () => {
+  it('is not cached after a rejection, because the next token may have more rights', async () => {
     const { registry, client } = await start({ kind: 'bearer', anonymous: false })
     await ask(client, registry.host)
     await ask(client, registry.host)
@@ -150,10 +147,10 @@ describe('a registry that wants a token', () => {
   it.each([
     ['another repository', { repository: 'team/other' }],
     ['another tag', { reference: '2' }],
-  ])('is asked about %s', async (_, question) => {
+  ])('is valid for %s', async (_, query) => {
     const { registry, client } = await start({ kind: 'bearer' })
     await ask(client, registry.host)
 
-    expect(await ask(client, registry.host, question)).toEqual({ outcome: 'absent', detail: '404' })
+    expect(await ask(client, registry.host, query)).toEqual({ outcome: 'absent', detail: '404' })
   })
 })

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { ipRangeOf } from '../../../src/registry/http/ip-ranges.ts'
 
-describe('the zone of an address (R-24)', () => {
+describe('ipRangeOf', () => {
   it.each([
     ['127.0.0.1', 'loopback'],
     ['127.255.255.254', 'loopback'],
@@ -28,6 +28,7 @@ describe('the zone of an address (R-24)', () => {
     ['fd12:3456::1', 'private'],
     ['fec0::1', 'private'],
     ['64:ff9b:1::1', 'private'],
+    ['64:ff9b:1::8.8.8.8', 'private'],
     ['0.0.0.0', 'reserved'],
     ['0.1.2.3', 'reserved'],
     ['::', 'reserved'],
@@ -50,7 +51,8 @@ describe('the zone of an address (R-24)', () => {
     ['2606:4700::1111', 'public'],
     ['::ffff:8.8.8.8', 'public'],
     ['2002:808:808::1', 'public'],
-  ])('%s is %s', (address, zone) => {
-    expect(ipRangeOf(address)).toBe(zone)
+    ['64:ff9b::8.8.8.8', 'public'],
+  ])('classifies %j as %s', (address, range) => {
+    expect(ipRangeOf(address)).toBe(range)
   })
 })

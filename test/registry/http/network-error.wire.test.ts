@@ -18,13 +18,13 @@ afterEach(async () => {
   await registry.close()
 })
 
-/** HEAD leaves it to GET, and GET does this. */
+/** Makes HEAD fail, so that Berth sends GET, which then behaves like this. */
 function onGet(behaviour: Behaviour) {
   registry.behave(({ method }) => (method === 'HEAD' ? { status: 405 } : behaviour))
 }
 
-describe('a registry that cannot be talked to', () => {
-  it('is not there', async () => {
+describe('a network error', () => {
+  it('is unreachable when the registry refuses the connection', async () => {
     await registry.close()
 
     expect(await ask(client, registry.host)).toEqual({
@@ -36,8 +36,8 @@ describe('a registry that cannot be talked to', () => {
 
   it.each([
     ['ENOTFOUND', 'no such host nowhere.example'],
-    ['EAI_AGAIN', 'no name server answered for nowhere.example'],
-  ])('has no address: %s', async (code, detail) => {
+    ['EAI_AGAIN', 'no DNS server answered for nowhere.example'],
+  ])('is unreachable for the DNS error %s', async (code, detail) => {
     const lost = createClient([registryAt('http://nowhere.example:5000')], {
       network: { lookup: (_, done) => done(Object.assign(new Error('UNTRUSTED'), { code }), []) },
     })
@@ -47,28 +47,43 @@ describe('a registry that cannot be talked to', () => {
   })
 
   it.each<[string, Behaviour, string, RegExp]>([
-    ['cuts the body off', { cut: true }, 'unreachable', /closed the connection/],
-    ['says nothing and hangs up', { raw: '' }, 'unreachable', /closed the connection/],
-    ['speaks something else', { raw: 'SSH-2.0-OpenSSH_9.6\r\n' }, 'invalid', /does not speak HTTP/],
     [
-      'smuggles a line into a header',
+      'the registry closes the connection in the body',
+      { cut: true },
+      'unreachable',
+      /closed the connection/,
+    ],
+    [
+      'the registry closes the connection without a response',
+      { raw: '' },
+      'unreachable',
+      /closed the connection/,
+    ],
+    [
+      'the server is not an HTTP server',
+      { raw: 'SSH-2.0-OpenSSH_9.6\r\n' },
+      'invalid',
+      /does not speak HTTP/,
+    ],
+    [
+      'a header contains a line break',
       { raw: 'HTTP/1.1 200 OK\r\nDocker-Content-Digest: a\rb\r\n\r\n' },
       'invalid',
       /does not speak HTTP/,
     ],
     [
-      'has two lengths',
+      'the response has two lengths',
       { raw: 'HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab' },
       'invalid',
-      /not as long as it says/,
+      /does not have its stated Content-Length/,
     ],
     [
-      'promises more than it sends',
+      'the body is shorter than its length',
       { raw: 'HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nab' },
       'unreachable',
       /closed the connection/,
     ],
-  ])('%s', async (_, behaviour, outcome, detail) => {
+  ])('is described when %s', async (_, behaviour, outcome, detail) => {
     onGet(behaviour)
 
     expect(await ask(client, registry.host)).toEqual({
@@ -77,7 +92,7 @@ describe('a registry that cannot be talked to', () => {
     })
   })
 
-  it('accepts a connection and then resets it', async () => {
+  it('is unreachable when the registry resets the connection', async () => {
     const server: Server = createServer((socket) => socket.resetAndDestroy())
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
     const { port } = server.address() as { port: number }

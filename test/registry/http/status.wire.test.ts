@@ -19,7 +19,7 @@ function methods(): string[] {
   return registry.requests.map(({ method }) => method)
 }
 
-describe('a status', () => {
+describe('the status', () => {
   it.each([
     [404, {}, 'absent', '404'],
     [429, {}, 'limited', '429'],
@@ -32,7 +32,7 @@ describe('a status', () => {
     [400, {}, 'invalid', '400'],
     [410, {}, 'invalid', '410'],
     [204, {}, 'invalid', '204'],
-  ])('%d with %j is %s (R-18)', async (status, headers, outcome, detail) => {
+  ])('%d with headers %j is %s', async (status, headers, outcome, detail) => {
     registry.behave(() => ({ status, headers }))
 
     const seconds = / after (\d+) s$/.exec(detail)?.[1]
@@ -54,7 +54,7 @@ describe('a status', () => {
     [405, {}, 'invalid', '405'],
     [501, {}, 'unreachable', '501'],
   ])(
-    '%d to GET with %j is %s: only its code is passed on',
+    '%d of a GET with body %j is %s, and only its error code is shown',
     async (status, body, outcome, detail) => {
       registry.behave(({ method }) =>
         method === 'HEAD' ? { status: 405 } : { status, body: JSON.stringify(body) },

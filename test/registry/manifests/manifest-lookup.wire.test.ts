@@ -29,16 +29,16 @@ function methods(): string[] {
   return registry.requests.map(({ method }) => method)
 }
 
-/** Behaves so towards one method, and as usual towards the other. */
-function towards(wanted: string, behaviour: Behaviour) {
-  registry.behave(({ method }) => (method === wanted ? behaviour : null))
+/** Changes how the registry responds to one method. */
+function respondTo(changed: string, behaviour: Behaviour) {
+  registry.behave(({ method }) => (method === changed ? behaviour : null))
 }
 
 const otherDigest = digestOf('something else')
 
 describe('one HEAD', () => {
   it.each([indexType, dockerListType, manifestType, dockerManifestType])(
-    'is enough for %s (R-14)',
+    'is enough for %s',
     async (mediaType) => {
       const digest = registry.addManifest({ repository: 'team/app', tag: '1', mediaType })
 
@@ -47,7 +47,7 @@ describe('one HEAD', () => {
     },
   )
 
-  it('carries one Accept header with the four types and none of schema 1 (R-10)', async () => {
+  it('sends one Accept header with four types, without schema 1', async () => {
     await ask(client, registry.host)
 
     const [request] = registry.requests
@@ -62,7 +62,7 @@ describe('one HEAD', () => {
     expect(request?.headers.authorization).toBeUndefined()
   })
 
-  it('asks for a digest', async () => {
+  it('resolves a digest', async () => {
     const digest = registry.addManifest({ repository: 'team/app' })
 
     expect(await ask(client, registry.host, { reference: digest })).toMatchObject({
@@ -74,7 +74,7 @@ describe('one HEAD', () => {
   it.each([
     ['charset', `${indexType}; charset=utf-8`],
     ['upper case', indexType.toUpperCase()],
-  ])('looks past %s in the content type', async (_, contentType) => {
+  ])('ignores %s in the content type', async (_, contentType) => {
     registry.addManifest({ repository: 'team/app', tag: '1', mediaType: indexType })
     registry.behave(() => ({ headers: { 'content-type': contentType } }))
 
@@ -85,7 +85,7 @@ describe('one HEAD', () => {
     expect(methods()).toEqual(['HEAD'])
   })
 
-  it('goes below the path of the endpoint', async () => {
+  it('is sent below the path of the endpoint', async () => {
     const behind = await startFakeRegistry({ prefix: '/cache/hub' })
     const digest = behind.addManifest({ repository: 'team/app', tag: '1' })
     const through = createClient([registryAt(`${behind.url}/`, { host: 'docker.io' })])
@@ -95,7 +95,7 @@ describe('one HEAD', () => {
     await behind.close()
   })
 
-  it('takes a digest of another algorithm', async () => {
+  it('accepts a digest with another algorithm', async () => {
     registry.addManifest({ repository: 'team/app', tag: '1' })
     const digest = digestOf(emptyManifest(manifestType), 'sha512')
     registry.behave(() => ({ headers: { 'docker-content-digest': digest } }))
@@ -104,20 +104,20 @@ describe('one HEAD', () => {
   })
 })
 
-describe('one GET after a HEAD (R-11)', () => {
+describe('a GET after a HEAD', () => {
   it.each<[string, Behaviour]>([
     ['no digest', { headers: { 'docker-content-digest': null } }],
     ['an empty digest', { headers: { 'docker-content-digest': '' } }],
     ['a short digest', { headers: { 'docker-content-digest': 'sha256:abc' } }],
     ['an upper-case digest', { headers: { 'docker-content-digest': otherDigest.toUpperCase() } }],
-    ['a digest of sha1', { headers: { 'docker-content-digest': `sha1:${'a'.repeat(40)}` } }],
-    ['a digest with more behind it', { headers: { 'docker-content-digest': `${otherDigest}@x` } }],
+    ['a sha1 digest', { headers: { 'docker-content-digest': `sha1:${'a'.repeat(40)}` } }],
+    ['a digest with trailing text', { headers: { 'docker-content-digest': `${otherDigest}@x` } }],
     ['two digests', { headers: { 'docker-content-digest': [otherDigest, otherDigest] } }],
     ['no length', { headers: { 'content-length': null } }],
-    ['a length of nothing', { headers: { 'content-length': '0' } }],
+    ['a length of 0', { headers: { 'content-length': '0' } }],
     ['no content type', { headers: { 'content-type': null } }],
-    ['a content type that says nothing', { headers: { 'content-type': 'application/json' } }],
-  ])('with %s', async (_, behaviour) => {
+    ['a generic content type', { headers: { 'content-type': 'application/json' } }],
+  ])('is sent for %s', async (_, behaviour) => {
     const body = `{ "schemaVersion": 2,\n\t"mediaType": "${indexType}" , "manifests": [] }\n`
     const digest = registry.addManifest({
       repository: 'team/app',
@@ -125,7 +125,7 @@ describe('one GET after a HEAD (R-11)', () => {
       body,
       mediaType: indexType,
     })
-    towards('HEAD', behaviour)
+    respondTo('HEAD', behaviour)
 
     expect(await ask(client, registry.host)).toEqual({
       outcome: 'found',
@@ -136,22 +136,22 @@ describe('one GET after a HEAD (R-11)', () => {
     expect(registry.requests[1]?.headers.accept).toBe(registry.requests[0]?.headers.accept)
   })
 
-  it.each([405, 501, 403])('with status %d (R-13)', async (status) => {
+  it.each([405, 501, 403])('is sent for status %d', async (status) => {
     const digest = registry.addManifest({ repository: 'team/app', tag: '1' })
-    towards('HEAD', { status })
+    respondTo('HEAD', { status })
 
     expect(await ask(client, registry.host)).toMatchObject({ outcome: 'found', digest })
     expect(methods()).toEqual(['HEAD', 'GET'])
   })
 
-  it('hashes by itself when GET has no digest either', async () => {
+  it('computes the digest if GET has no valid one either', async () => {
     const digest = registry.addManifest({ repository: 'team/app', tag: '1' })
     registry.behave(() => ({ headers: { 'docker-content-digest': 'nonsense' } }))
 
     expect(await ask(client, registry.host)).toMatchObject({ outcome: 'found', digest })
   })
 
-  it('hashes with the algorithm that was asked for', async () => {
+  it('computes the digest with the requested algorithm', async () => {
     const digest = registry.addManifest({ repository: 'team/app' })
     const reference = digestOf(emptyManifest(manifestType), 'sha512')
 
@@ -164,8 +164,8 @@ describe('one GET after a HEAD (R-11)', () => {
   })
 })
 
-describe('a source', () => {
-  it('knows what is listed, and contacts nothing else', async () => {
+describe('createManifestSource', () => {
+  it('contacts only listed registries', async () => {
     const listed = createClient([registryAt('https://a.example', { probe: false })])
 
     expect([listed.isListed('a.example'), listed.isListed('b.example')]).toEqual([true, false])

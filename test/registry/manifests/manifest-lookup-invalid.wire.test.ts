@@ -24,8 +24,8 @@ afterEach(async () => {
 
 const otherDigest = digestOf('something else')
 
-describe('an answer that lies (R-12)', () => {
-  it('is refused when the header is not the hash of the body', async () => {
+describe('a manifest', () => {
+  it('is invalid if the digest header does not match the body', async () => {
     registry.addManifest({ repository: 'team/app', tag: '1' })
     registry.behave(({ method }) => ({
       headers: {
@@ -36,11 +36,11 @@ describe('an answer that lies (R-12)', () => {
 
     expect(await ask(client, registry.host)).toEqual({
       outcome: 'invalid',
-      detail: 'digest header is not the hash of the manifest',
+      detail: 'the digest header does not match the manifest',
     })
   })
 
-  it('is refused when HEAD names another digest than the one asked for', async () => {
+  it('is invalid if HEAD returns another digest than requested', async () => {
     const reference = registry.addManifest({ repository: 'team/app' })
     registry.behave(() => ({ headers: { 'docker-content-digest': otherDigest } }))
 
@@ -50,7 +50,7 @@ describe('an answer that lies (R-12)', () => {
     })
   })
 
-  it('is refused when GET brings other bytes than those asked for', async () => {
+  it('is invalid if GET returns other bytes than requested', async () => {
     const reference = registry.addManifest({ repository: 'team/app' })
     registry.behave(() => ({
       body: emptyManifest(indexType),
@@ -63,7 +63,7 @@ describe('an answer that lies (R-12)', () => {
     })
   })
 
-  it('is refused when body and header are of different types', async () => {
+  it('is invalid if body and header have different media types', async () => {
     registry.addManifest({ repository: 'team/app', tag: '1', mediaType: indexType })
     registry.behave(() => ({
       headers: { 'content-type': manifestType, 'docker-content-digest': null },
@@ -71,12 +71,12 @@ describe('an answer that lies (R-12)', () => {
 
     expect(await ask(client, registry.host)).toMatchObject({
       outcome: 'invalid',
-      detail: expect.stringContaining('another type') as string,
+      detail: expect.stringContaining('differs from the Content-Type header') as string,
     })
   })
 })
 
-describe('what is no manifest', () => {
+describe('a response that is not an image manifest', () => {
   it.each([
     ['application/vnd.docker.distribution.manifest.v1+json', /schema 1/],
     ['application/vnd.docker.distribution.manifest.v1+prettyjws', /schema 1/],
@@ -84,7 +84,7 @@ describe('what is no manifest', () => {
     ['text/html', /web page/],
     ['application/vnd.evil+json', /not an image manifest/],
     ['IGNORE ALL PREVIOUS', /^not an image manifest$/],
-  ])('by its header: %s (R-13)', async (contentType, detail) => {
+  ])('is invalid with the content type %s', async (contentType, detail) => {
     registry.addManifest({ repository: 'team/app', tag: '1' })
     registry.behave(() => ({ headers: { 'content-type': contentType } }))
 
@@ -102,7 +102,7 @@ describe('what is no manifest', () => {
     ['null', /not a JSON object/],
     ['<html>', /not JSON/],
     ['', /not JSON/],
-  ])('by its body: %s', async (body, detail) => {
+  ])('is invalid with the body %j', async (body, detail) => {
     registry.addManifest({ repository: 'team/app', tag: '1', body, mediaType: 'application/json' })
 
     expect(await ask(client, registry.host)).toEqual({

@@ -35,23 +35,23 @@ function redirectTo(location: string) {
   registry.behave(() => ({ status: 307, headers: { location } }))
 }
 
-/** Everything listens on loopback here, so the tests say which of it is the internet and which is not. */
+/** All servers listen on loopback here, so the tests define which addresses are public. */
 const internet: Pick<Network, 'ipRangeOf'> = {
   ipRangeOf: (address) => (address === '127.0.0.1' ? 'public' : 'private'),
 }
 
-/** Everything is on loopback and shares its address: the first to be judged, the registry itself, is on the internet. */
-function onceOnTheInternet(): Pick<Network, 'ipRangeOf'> {
-  let judged = 0
-  return { ipRangeOf: () => (judged++ === 0 ? 'public' : 'private') }
+/** Classifies the first address, which is that of the registry itself, as public, and all others as private. */
+function firstIsPublic(): Pick<Network, 'ipRangeOf'> {
+  let calls = 0
+  return { ipRangeOf: () => (calls++ === 0 ? 'public' : 'private') }
 }
 
 const refused = {
   outcome: 'invalid',
-  detail: expect.stringContaining('leads into an internal network') as string,
+  detail: expect.stringContaining('resolves to an internal address') as string,
 }
 
-describe('a redirect from the internet into a network of ours (R-24)', () => {
+describe('a redirect of a public registry', () => {
   it.each([
     'http://127.0.0.2:1/',
     'http://0x7f000002:1/',
@@ -59,14 +59,14 @@ describe('a redirect from the internet into a network of ours (R-24)', () => {
     'http://[::ffff:127.0.0.2]:1/',
     'http://[::1]:1/',
     'http://169.254.169.254/latest/meta-data/',
-  ])('%s is refused', async (location) => {
+  ])('to %s is refused', async (location) => {
     const client = connect([registryAt(registry.url)], internet)
     redirectTo(location)
 
     expect(await ask(client, registry.host)).toMatchObject(refused)
   })
 
-  it('is refused by the address that a name leads to, though it led elsewhere before', async () => {
+  it('is refused if a name resolves to a public address first and to a private one later', async () => {
     const answers: ResolvedAddress[] = [
       { address: '127.0.0.1', family: 4 },
       { address: '127.0.0.2', family: 4 },
@@ -85,7 +85,7 @@ describe('a redirect from the internet into a network of ours (R-24)', () => {
     expect([asked, elsewhere.requests.length]).toEqual([2, 1])
   })
 
-  it('is refused when one of several addresses is there', async () => {
+  it('is refused if one of several addresses is private', async () => {
     const client = connect([registryAt(registry.url)], {
       ...internet,
       lookup: (_, done) =>
@@ -101,12 +101,12 @@ describe('a redirect from the internet into a network of ours (R-24)', () => {
   })
 
   it.each([
-    ['is listed', true],
-    ['is not listed', false],
-  ])('when the host %s', async (_, isListed) => {
+    ['is allowed to a private address', true],
+    ['is refused to a private address', false],
+  ])('%s if the config lists the host: %s', async (_, isListed) => {
     const own = registryAt(registry.url)
     const listed = isListed ? [own, registryAt(elsewhere.url)] : [own]
-    const client = connect(listed, onceOnTheInternet())
+    const client = connect(listed, firstIsPublic())
     redirectTo(`${elsewhere.url}/v2/team/app/manifests/1`)
 
     expect(await ask(client, registry.host)).toMatchObject(
@@ -114,8 +114,8 @@ describe('a redirect from the internet into a network of ours (R-24)', () => {
     )
   })
 
-  it('is refused when the registry has moved there since', async () => {
-    const client = connect([registryAt(registry.url)], onceOnTheInternet())
+  it('is refused if the address of the registry itself becomes private later', async () => {
+    const client = connect([registryAt(registry.url)], firstIsPublic())
     registry.behave(() => ({ status: 404, headers: { connection: 'close' } }))
     await ask(client, registry.host)
     redirectTo(`${elsewhere.url}/v2/team/app/manifests/1`)
@@ -124,7 +124,7 @@ describe('a redirect from the internet into a network of ours (R-24)', () => {
     expect(elsewhere.requests).toEqual([])
   })
 
-  it('is allowed when the registry is in that very zone, and in no other', async () => {
+  it('is allowed to an address in the range of the registry, and to no other range', async () => {
     const ipRangeOf = (address: string) => (address === '127.0.0.1' ? 'private' : 'link-local')
     const client = connect([registryAt(registry.url)], { ipRangeOf })
     redirectTo(`${elsewhere.url}/v2/team/app/manifests/1`)
@@ -136,25 +136,25 @@ describe('a redirect from the internet into a network of ours (R-24)', () => {
   })
 })
 
-describe('a token server that leads into a network of ours (R-24)', () => {
-  it('is contacted when the configuration names it', async () => {
+describe('a token server with a private address', () => {
+  it('is contacted if the config lists it', async () => {
     await registry.close()
     registry = await startFakeRegistry({ auth: { kind: 'bearer', separate: true } })
     registry.addManifest({ repository: 'team/app', tag: '1' })
     const settings = registryAt(registry.url, { authHosts: [registry.tokenHost] })
-    const client = connect([settings], onceOnTheInternet())
+    const client = connect([settings], firstIsPublic())
 
     expect(await ask(client, registry.host)).toMatchObject({ outcome: 'found' })
   })
 
-  it('is not contacted when it is only known by name', async () => {
+  it('is not contacted if Berth only knows its name', async () => {
     const [, port] = registry.host.split(':')
     const hub = registryAt(`http://hub.example:${port}`, { host: 'docker.io' })
-    const looked: string[] = []
+    const lookups: string[] = []
     const client = connect([hub], {
       ...internet,
       lookup: (hostname, done) => {
-        looked.push(hostname)
+        lookups.push(hostname)
         const address = hostname === 'hub.example' ? '127.0.0.1' : '169.254.169.254'
         done(null, [{ address, family: 4 }])
       },
@@ -165,6 +165,6 @@ describe('a token server that leads into a network of ours (R-24)', () => {
     }))
 
     expect(await ask(client, 'docker.io')).toMatchObject(refused)
-    expect(looked).toEqual(['hub.example', 'auth.docker.io'])
+    expect(lookups).toEqual(['hub.example', 'auth.docker.io'])
   })
 })

@@ -17,21 +17,21 @@ afterEach(async () => {
   await registry.close()
 })
 
-/** HEAD leaves it to GET, and GET does this. */
+/** Makes HEAD fail, so that Berth sends GET, which then behaves like this. */
 function onGet(behaviour: Behaviour) {
   registry.behave(({ method }) => (method === 'HEAD' ? { status: 405 } : behaviour))
 }
 
-const large = 'manifest above 4 MiB'
+const tooLarge = 'manifest exceeds 4 MiB'
 
-describe('a limit (R-15)', () => {
-  it('ends an endless manifest', async () => {
+describe('size limits', () => {
+  it('stops reading an endless manifest', async () => {
     onGet({ endless: true })
 
-    expect(await ask(client, registry.host)).toEqual({ outcome: 'invalid', detail: large })
+    expect(await ask(client, registry.host)).toEqual({ outcome: 'invalid', detail: tooLarge })
   })
 
-  it('is 4 MiB for a manifest, in HEAD as in GET', async () => {
+  it('accepts a manifest of 4 MiB and no more, with HEAD and with GET', async () => {
     const body = (size: number) => `{"schemaVersion":2,"layers":[]}`.padEnd(size)
     registry.addManifest({ repository: 'team/app', tag: 'fits', body: body(4 * 1024 * 1024) })
     registry.addManifest({ repository: 'team/app', tag: 'large', body: body(4 * 1024 * 1024 + 1) })
@@ -45,46 +45,46 @@ describe('a limit (R-15)', () => {
       await ask(client, registry.host, { reference: 'large' }),
     ]
 
-    for (const [fits, tooLarge] of [byHead, byGet]) {
+    for (const [fits, large] of [byHead, byGet]) {
       expect(fits).toMatchObject({ outcome: 'found' })
-      expect(tooLarge).toEqual({ outcome: 'invalid', detail: large })
+      expect(large).toEqual({ outcome: 'invalid', detail: tooLarge })
     }
   })
 
-  it('leaves the status of an error whose body is too large', async () => {
+  it('keeps the status of an error whose body is too large', async () => {
     onGet({ status: 404, endless: true })
 
     expect(await ask(client, registry.host)).toEqual({ outcome: 'absent', detail: '404' })
   })
 
-  it('refuses headers above 16 KiB', async () => {
+  it('rejects response headers over 16 KiB', async () => {
     registry.behave(() => ({ headers: { 'x-long': 'a'.repeat(17 * 1024) } }))
 
     expect(await ask(client, registry.host)).toEqual({
       outcome: 'invalid',
-      detail: `headers from ${registry.host} above 16 KiB`,
+      detail: `response headers from ${registry.host} exceed 16 KiB`,
     })
   })
 
   it.each<[string, Behaviour]>([
-    ['a compressed bomb', { gzipBomb: true }],
-    ['a thousand codings', { headers: { 'content-encoding': 'gzip, '.repeat(1_000) } }],
-  ])('refuses %s without unpacking it', async (_, behaviour) => {
+    ['a decompression bomb', { gzipBomb: true }],
+    ['a thousand content codings', { headers: { 'content-encoding': 'gzip, '.repeat(1_000) } }],
+  ])('rejects %s without decompressing it', async (_, behaviour) => {
     onGet(behaviour)
 
     expect(await ask(client, registry.host)).toEqual({
       outcome: 'invalid',
-      detail: 'the answer is compressed, which was not asked for',
+      detail: 'the response is compressed, although Berth accepts no compression',
     })
   })
 
-  it('takes `identity` for what it is', async () => {
+  it('accepts the content coding `identity`', async () => {
     registry.behave(() => ({ headers: { 'content-encoding': 'identity' } }))
 
     expect(await ask(client, registry.host)).toMatchObject({ outcome: 'found' })
   })
 
-  it('answers the next question after a connection was given up', async () => {
+  it('sends the next request after it closed a connection', async () => {
     onGet({ endless: true })
     await ask(client, registry.host)
     registry.behave(() => null)
@@ -93,49 +93,49 @@ describe('a limit (R-15)', () => {
   })
 })
 
-describe('a deadline (R-15)', () => {
+describe('an aborted signal', () => {
   it.each<[string, Behaviour]>([
     ['before the headers', { hang: 'before-headers' }],
     ['in the middle of the body', { hang: 'mid-body' }],
-    ['for a byte at a time', { drip: true }],
-    ['for a registry that is slow', { delayMs: 60_000 }],
-  ])('ends the wait %s', async (_, behaviour) => {
-    const stop = new AbortController()
+    ['while single bytes arrive', { drip: true }],
+    ['while the registry is slow', { delayMs: 60_000 }],
+  ])('ends a request %s', async (_, behaviour) => {
+    const abort = new AbortController()
     registry.behave(({ method }) => {
       if (method === 'HEAD') return { status: 405 }
-      // Aborted while the answer is on its way: the request has arrived.
-      setImmediate(() => stop.abort())
+      // Abort after the request has arrived.
+      setImmediate(() => abort.abort())
       return behaviour
     })
 
-    expect(await ask(client, registry.host, { signal: stop.signal })).toEqual({
+    expect(await ask(client, registry.host, { signal: abort.signal })).toEqual({
       outcome: 'timeout',
-      detail: 'no answer in time',
+      detail: 'no response in time',
     })
   })
 
-  it('ends the wait for a name server that says nothing', async () => {
-    const stop = new AbortController()
+  it('ends a DNS lookup that gets no response', async () => {
+    const abort = new AbortController()
     const lost = createClient([registryAt('http://slow.example')], {
-      network: { lookup: () => stop.abort() },
+      network: { lookup: () => abort.abort() },
     })
 
-    expect(await ask(lost, 'slow.example', { signal: stop.signal })).toMatchObject({
+    expect(await ask(lost, 'slow.example', { signal: abort.signal })).toMatchObject({
       outcome: 'timeout',
     })
     await lost.close()
   })
 
-  it('that has passed before asks nothing, not even for an address', async () => {
-    const looked: string[] = []
+  it('sends no request and no DNS lookup if it aborted before', async () => {
+    const lookups: string[] = []
     const late = createClient([registryAt('http://late.example')], {
-      network: { lookup: (hostname) => void looked.push(hostname) },
+      network: { lookup: (hostname) => void lookups.push(hostname) },
     })
 
     expect(await ask(late, 'late.example', { signal: AbortSignal.abort() })).toMatchObject({
       outcome: 'timeout',
     })
-    expect(looked).toEqual([])
+    expect(lookups).toEqual([])
     await late.close()
   })
 })

@@ -22,23 +22,23 @@ const start: typeof startGuarded = async (...args) => {
 
 const users = { user: 'right', other: 'also right' }
 
-describe('a token server', () => {
+describe('a token server that fails', () => {
   it.each([
     [{ status: 429, headers: { 'retry-after': '7' } }, 'limited', '429, retry after 7 s'],
     [{ status: 503 }, 'unreachable', '503'],
     [{ status: 403 }, 'denied', '403'],
     [{ status: 400 }, 'denied', '400'],
     [{ status: 404 }, 'denied', '404'],
-    [{ body: 'UNTRUSTED' }, 'invalid', 'gave no token'],
-    [{ body: 'null' }, 'invalid', 'gave no token'],
-    [{ body: '{"token":""}' }, 'invalid', 'gave no token'],
-    [{ body: '{"token":1}' }, 'invalid', 'gave no token'],
-    [{ body: '{"token":"a\\r\\nx: y"}' }, 'invalid', 'gave no token'],
-    [{ body: `{"token":"${'a'.repeat(64 * 1024)}"}` }, 'invalid', 'gave no token'],
-    [{ endless: true }, 'invalid', 'gave no token'],
-    [{ gzipBomb: true }, 'invalid', 'gave no token'],
+    [{ body: 'UNTRUSTED' }, 'invalid', 'sent no usable token'],
+    [{ body: 'null' }, 'invalid', 'sent no usable token'],
+    [{ body: '{"token":""}' }, 'invalid', 'sent no usable token'],
+    [{ body: '{"token":1}' }, 'invalid', 'sent no usable token'],
+    [{ body: '{"token":"a\\r\\nx: y"}' }, 'invalid', 'sent no usable token'],
+    [{ body: `{"token":"${'a'.repeat(64 * 1024)}"}` }, 'invalid', 'sent no usable token'],
+    [{ endless: true }, 'invalid', 'sent no usable token'],
+    [{ gzipBomb: true }, 'invalid', 'sent no usable token'],
     [{ raw: '' }, 'unreachable', 'closed the connection'],
-  ] as const)('that answers %o makes it %s (R-15)', async (behaviour, outcome, detail) => {
+  ] as const)('with %o makes the probe %s', async (behaviour, outcome, detail) => {
     const { registry, client } = await start({ kind: 'bearer' })
     registry.behave(({ server }) => (server === 'token' ? behaviour : null))
 
@@ -48,7 +48,7 @@ describe('a token server', () => {
     expect(JSON.stringify(answer)).not.toContain('UNTRUSTED')
   })
 
-  it('is not followed to where it redirects (R-24)', async () => {
+  it('by redirecting is not followed', async () => {
     const { registry, client } = await start(
       { kind: 'bearer', users },
       { credentials: [credential('right')] },
@@ -61,12 +61,12 @@ describe('a token server', () => {
 
     expect(await ask(client, registry.host)).toMatchObject({
       outcome: 'invalid',
-      detail: expect.stringContaining('redirects') as string,
+      detail: expect.stringContaining('sent a redirect') as string,
     })
     expect(elsewhere.requests).toEqual([])
   })
 
-  it('that is not listed is not contacted (R-24)', async () => {
+  it('to be listed under authHosts is not contacted', async () => {
     const { registry, client } = await start(
       { kind: 'bearer', users, separate: true },
       { credentials: [credential('right')] },
@@ -76,7 +76,7 @@ describe('a token server', () => {
     expect(await ask(client, registry.host)).toMatchObject({
       outcome: 'denied',
       detail: expect.stringContaining(
-        `the token server ${registry.tokenHost} is not known for ${registry.host}; list it under authHosts`,
+        `${registry.tokenHost} is not a known token server of ${registry.host}; if you trust it, list it under authHosts`,
       ) as string,
     })
     expect(exchangesOf(registry)).toEqual(['registry HEAD bare'])

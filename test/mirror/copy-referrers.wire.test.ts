@@ -50,40 +50,37 @@ async function referrersOnMirror(digest: string): Promise<string[]> {
   return (await listReferrers(repository, digest, signal)).map((each) => each.digest).sort()
 }
 
-describe('what refers to an image (R-38)', () => {
+describe('referrers', () => {
   it.each([
     ['from API to API', true, true],
     ['from API to tag', true, false],
     ['from tag to API', false, true],
     ['from tag to tag', false, false],
-  ])(
-    'goes along %s, with what refers to its platforms and to the referrers',
-    async (_, from, to) => {
-      await start({ referrers: from }, { referrers: to })
-      const child = source.addImage('app', null)
-      const { mediaType, body } = index([child])
-      const top = source.addManifest('app', '1', { mediaType, body })
-      const sbom = source.addImage('app', null, { subject: child, artifactType })
-      const signature = source.addImage('app', null, {
-        subject: top,
-        artifactType,
-        more: { annotations: { a: '1' } },
-      })
-      const ofSbom = source.addImage('app', null, { subject: sbom, artifactType })
-      if (!from) {
-        source.addManifest('app', referrersTag(child), index([sbom]))
-        source.addManifest('app', referrersTag(top), index([signature]))
-        source.addManifest('app', referrersTag(sbom), index([ofSbom]))
-      }
+  ])('are copied %s, including those of platforms and of other referrers', async (_, from, to) => {
+    await start({ referrers: from }, { referrers: to })
+    const child = source.addImage('app', null)
+    const { mediaType, body } = index([child])
+    const top = source.addManifest('app', '1', { mediaType, body })
+    const sbom = source.addImage('app', null, { subject: child, artifactType })
+    const signature = source.addImage('app', null, {
+      subject: top,
+      artifactType,
+      more: { annotations: { a: '1' } },
+    })
+    const ofSbom = source.addImage('app', null, { subject: sbom, artifactType })
+    if (!from) {
+      source.addManifest('app', referrersTag(child), index([sbom]))
+      source.addManifest('app', referrersTag(top), index([signature]))
+      source.addManifest('app', referrersTag(sbom), index([ofSbom]))
+    }
 
-      expect(await copy()).toMatchObject({ status: 'copied', mirrorDigest: top })
-      expect(await referrersOnMirror(child)).toEqual([sbom])
-      expect(await referrersOnMirror(top)).toEqual([signature])
-      expect(await referrersOnMirror(sbom)).toEqual([ofSbom])
-    },
-  )
+    expect(await copy()).toMatchObject({ status: 'copied', mirrorDigest: top })
+    expect(await referrersOnMirror(child)).toEqual([sbom])
+    expect(await referrersOnMirror(top)).toEqual([signature])
+    expect(await referrersOnMirror(sbom)).toEqual([ofSbom])
+  })
 
-  it('is none where the tag answers with the image itself, as on GitLab', async () => {
+  it('are not read from a referrers tag that names the image itself, as on GitLab', async () => {
     await start({ referrers: false }, { referrers: true })
     const child = source.addImage('app', null)
     const { mediaType, body } = index([child])
@@ -96,7 +93,7 @@ describe('what refers to an image (R-38)', () => {
     expect(await referrersOnMirror(top)).toEqual([])
   })
 
-  it('includes the tags that cosign wrote', async () => {
+  it('include the tags that cosign writes', async () => {
     await start({}, {})
     const image = source.addImage('app', '1')
     const tag = `${referrersTag(image)}.sig`
@@ -107,7 +104,7 @@ describe('what refers to an image (R-38)', () => {
     expect(mirror.tags.get('app')?.get(tag)).toBe(signature)
   })
 
-  it('stays whole when several write the tag at once', async () => {
+  it('are all kept if several clients write the referrers tag at once', async () => {
     await start({}, { referrers: false })
     const image = mirror.addImage('app', '1')
     const entries = ['a', 'b'].map((each) =>

@@ -37,7 +37,7 @@ function redirectTo(location: string, status = 307) {
 
 describe('a redirect', () => {
   it.each([301, 302, 303, 307, 308])(
-    'with %d is followed, with the same method',
+    'with status %d is followed with the same method',
     async (status) => {
       const client = connect(registryAt(registry.url))
       redirectTo(`${elsewhere.url}/v2/team/app/manifests/1`, status)
@@ -48,7 +48,7 @@ describe('a redirect', () => {
     },
   )
 
-  it('within the registry keeps the credentials, and to another origin loses them (R-24)', async () => {
+  it('keeps the credentials within the registry, and drops them for another origin', async () => {
     await registry.close()
     registry = await startFakeRegistry({ auth: { kind: 'basic', users: { user: 'right' } } })
     const client = connect(registryAt(registry.url, { allowPlainHttpAuth: true }))
@@ -68,7 +68,7 @@ describe('a redirect', () => {
     expect(elsewhere.requests.map(({ headers }) => headers.authorization)).toEqual([undefined])
   })
 
-  it('back to the registry does not bring them back (R-24)', async () => {
+  it('does not restore the credentials when it leads back to the registry', async () => {
     await registry.close()
     registry = await startFakeRegistry({ auth: { kind: 'basic', users: { user: 'right' } } })
     const client = connect(registryAt(registry.url, { allowPlainHttpAuth: true }))
@@ -90,7 +90,7 @@ describe('a redirect', () => {
     ])
   })
 
-  it('to where a challenge waits is a denial, and nobody is asked for a token', async () => {
+  it('to a host that answers 401 is denied, and no token is requested', async () => {
     const client = connect(registryAt(registry.url, { allowPlainHttpAuth: true }))
     elsewhere.behave(() => ({ status: 401, headers: { 'www-authenticate': 'Basic realm="x"' } }))
     redirectTo(elsewhere.url)
@@ -102,7 +102,7 @@ describe('a redirect', () => {
   it.each([
     [10, 'found'],
     [11, 'invalid'],
-  ])('after another: %d of them are %s (R-15)', async (count, outcome) => {
+  ])('follows up to ten in a row: %d are %s', async (count, outcome) => {
     const client = connect(registryAt(registry.url))
     registry.addManifest({ repository: 'team/app', tag: '1' })
     registry.behave(() => {
@@ -118,11 +118,11 @@ describe('a redirect', () => {
   })
 
   it.each([
-    ['', /redirects to nowhere/],
-    ['http://', /redirects to nowhere/],
+    ['', /without a valid Location header/],
+    ['http://', /without a valid Location header/],
     ['ftp://a.example/', /neither http nor https/],
     ['file:///etc/passwd', /neither http nor https/],
-    ['http://user:pass@a.example/', /has a user/],
+    ['http://user:pass@a.example/', /contains a user or password/],
   ])('to %j is refused', async (location, detail) => {
     const client = connect(registryAt(registry.url))
     registry.behave(() => ({ status: 307, headers: location === '' ? {} : { location } }))

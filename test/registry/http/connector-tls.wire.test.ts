@@ -26,8 +26,8 @@ async function start(names?: readonly string[]) {
   return { registry, ca: tls.cert }
 }
 
-describe('a registry with a CA of its own', () => {
-  it('is trusted by it, and so is its token server', async () => {
+describe('a registry with a private CA', () => {
+  it('is trusted with that CA, and so is its token server', async () => {
     const { registry, ca } = await start()
     const settings = registryAt(registry.url, { ca, authHosts: [registry.tokenHost] })
     const client = createClient([settings], { credentials: [credential('right')] })
@@ -36,7 +36,7 @@ describe('a registry with a CA of its own', () => {
     expect(await ask(client, registry.host)).toMatchObject({ outcome: 'found' })
   })
 
-  it('is not trusted without, nor by the CA of another registry', async () => {
+  it('is not trusted without its CA, or with the CA of another registry', async () => {
     const { registry, ca } = await start()
     const client = createClient([
       registryAt(registry.url),
@@ -51,7 +51,7 @@ describe('a registry with a CA of its own', () => {
     expect(registry.requests).toEqual([])
   })
 
-  it('is not trusted under another name', async () => {
+  it('is not trusted if its certificate is for another name', async () => {
     const { registry, ca } = await start(['other.example'])
     const client = createClient([registryAt(registry.url, { ca })])
     open.push(client)
@@ -63,19 +63,19 @@ describe('a registry with a CA of its own', () => {
   })
 })
 
-describe('a registry of the other scheme', () => {
-  it('is told as such when it has no TLS', async () => {
+describe('an endpoint with the wrong scheme', () => {
+  it('is reported if the registry does not use TLS', async () => {
     const registry = await startFakeRegistry()
     const client = createClient([registryAt(`https://${registry.host}`)])
     open.push(client, registry)
 
     expect(await ask(client, registry.host)).toEqual({
       outcome: 'unreachable',
-      detail: `no TLS: ${registry.host} may speak http`,
+      detail: `${registry.host} does not use TLS; if it serves plain HTTP, set an http endpoint`,
     })
   })
 
-  it('is told as such when it has TLS', async () => {
+  it('is reported if the registry uses TLS', async () => {
     const { registry } = await start()
     const client = createClient([registryAt(`http://${registry.host}`)])
     open.push(client)

@@ -1,0 +1,75 @@
+import { describe, expect, it } from 'vitest'
+import { readConfig } from '../../src/config/load.ts'
+import { formatReference } from '../../src/decision/reference/reference.ts'
+import { planCopies } from '../../src/mirror/copy-plan.ts'
+import { reference } from '../support/mirroring.ts'
+
+const config = `
+apiVersion: berth.dev/v1alpha1
+kind: BerthConfig
+registries:
+  - { host: 'a:1', mirror: true }
+  - { host: 'b:1', mirror: true }
+fallback:
+  - name: freeipa
+    images: [docker.io/freeipa/freeipa-server]
+    tags: { latest: almalinux-9 }
+    try: ['a:1/{name}', 'quay.io/{path}']
+  - name: hub
+    images: ['docker.io/**']
+    try: ['a:1/{host}/{path}', 'a:1/{path}', 'b:1/{host}/{path}', 'docker.io/{path}']
+  - name: flat
+    images: ['ghcr.io/x/*', 'quay.io/x/*']
+    try: ['a:1/flat/{name}']
+`
+
+function plan(...images: string[]) {
+  const read = readConfig(config, '/')
+  if (!read.ok) throw new Error(JSON.stringify(read.problems))
+  const toCopy = images.map((image) => ({ reference: reference(image), namespace: 'default' }))
+  const { pairs, skipped } = planCopies(read.config.table, toCopy)
+  const formatted = pairs.map(
+    ({ source, destination }) => `${formatReference(source)} ${formatReference(destination)}`,
+  )
+  return { pairs: formatted, skipped }
+}
+
+describe('planCopies', () => {
+  it('copies to the first mirror candidate on each mirror, and to no alternate', () => {
+    expect(plan('nginx')).toEqual({
+      pairs: [
+        'docker.io/library/nginx:latest a:1/docker.io/library/nginx:latest',
+        'docker.io/library/nginx:latest b:1/docker.io/library/nginx:latest',
+      ],
+      skipped: [],
+    })
+  })
+
+  it('copies the tag that the row tries', () => {
+    expect(plan('freeipa/freeipa-server').pairs).toEqual([
+      'docker.io/freeipa/freeipa-server:almalinux-9 a:1/freeipa-server:almalinux-9',
+    ])
+  })
+
+  it('keeps the digest of an image', () => {
+    const digest = `sha256:${'a'.repeat(64)}`
+
+    expect(plan(`nginx:1@${digest}`).pairs[0]).toBe(
+      `docker.io/library/nginx:1@${digest} a:1/docker.io/library/nginx:1@${digest}`,
+    )
+  })
+
+  it('gives the reason for each image that it skips', () => {
+    expect(plan('a:1/own:1', 'gcr.io/x/y:1').skipped.map(({ reason }) => reason)).toEqual([
+      'already on a mirror',
+      'no row has a mirror for it',
+    ])
+  })
+
+  it('copies only the first of two images with the same destination', () => {
+    const { pairs, skipped } = plan('ghcr.io/x/app:1', 'quay.io/x/app:1')
+
+    expect(pairs).toHaveLength(1)
+    expect(skipped[0]?.reason).toContain('ghcr.io/x/app:1 is already copied to a:1/flat/app:1')
+  })
+})
