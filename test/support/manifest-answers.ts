@@ -45,7 +45,7 @@ export function registriesOf(
     const answer = answers[name] ?? answers[query.host] ?? failed('absent', '404')
     if (answer !== silent) return Promise.resolve(answer)
     return new Promise((resolve) => {
-      const giveUp = () => resolve(failed('timeout', 'no answer in time'))
+      const giveUp = () => resolve(failed('timeout', 'no response in time'))
       if (signal.aborted) giveUp()
       else signal.addEventListener('abort', giveUp, { once: true })
     })

@@ -228,10 +228,17 @@ async function handle(
     return refuse(response, 404, 'NAME_UNKNOWN')
   }
   const exchange = { state, request, response, fault, url, repository, rest, method }
-  if (kind === 'manifests') return method === 'PUT' ? putManifest(exchange) : getManifest(exchange)
-  if (kind === 'tags') return listTags(exchange)
-  if (kind === 'referrers') return listReferrers(exchange)
-  return rest.startsWith('uploads/') ? upload(exchange) : getBlob(exchange)
+  return handlerOf(exchange, kind)(exchange)
+}
+
+function handlerOf(
+  { method, rest }: Exchange,
+  kind: string,
+): (exchange: Exchange) => void | Promise<void> {
+  if (kind === 'manifests') return method === 'PUT' ? putManifest : getManifest
+  if (kind === 'tags') return listTags
+  if (kind === 'referrers') return listReferrers
+  return rest.startsWith('uploads/') ? upload : getBlob
 }
 
 function respond(

@@ -126,7 +126,7 @@ async function wait(inFlight: InFlight, signal: AbortSignal): Promise<ManifestAn
   inFlight.waiting--
   // No QueryTimeoutError: the end of the caller's time says nothing about the registry.
   if (inFlight.waiting === 0) inFlight.stop.abort()
-  return { outcome: 'timeout', detail: 'no answer in time' }
+  return { outcome: 'timeout', detail: 'no response in time' }
 }
 
 /** Adds the digest that was found last to an answer that does not contradict it. */

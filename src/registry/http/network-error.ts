@@ -35,7 +35,7 @@ const noRoute: Describe = (host) => failed('unreachable', `no route to ${host}`)
 const connectTimeout: Describe = (host) => failed('unreachable', `connecting to ${host} timed out`)
 const closed: Describe = (host) => failed('unreachable', `${host} closed the connection`)
 const notTls: Describe = (host) =>
-  failed('unreachable', `${host} does not use TLS; if it serves plain HTTP, set an http endpoint`)
+  failed('unreachable', `no TLS on ${host}; if it serves plain HTTP, set an http endpoint`)
 
 const failures: Readonly<Record<string, Describe>> = {
   ENOTFOUND: (_, name) => failed('unreachable', `no such host ${name}`),

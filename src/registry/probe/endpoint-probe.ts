@@ -106,7 +106,7 @@ function connected<S extends Socket>(
 ): Promise<S> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => {
-      socket.destroy(Object.assign(new Error('no answer in time'), { code: 'ETIMEDOUT' }))
+      socket.destroy(Object.assign(new Error('no response in time'), { code: 'ETIMEDOUT' }))
     }, answerMs)
     socket.once(event, () => resolve(socket))
     // Not `once`: a second error would otherwise be uncaught.

@@ -195,7 +195,7 @@ describe('berth mirror', () => {
     const { code, stderr } = await berth(['mirror', '--config', config])
 
     expect(code).toBe(1)
-    expect(stderr).toContain('docker.io/library/gone: the repository is not there')
+    expect(stderr).toContain('docker.io/library/gone: the repository does not exist')
     expect([...(mirror.tags.get('docker.io/library/app')?.keys() ?? [])].sort()).toEqual([
       '1.1.0',
       '1.2.0',
@@ -231,10 +231,10 @@ describe('berth mirror', () => {
       'an image for which there is no mirror',
       ['ghcr.io/a/b:1'],
       1,
-      'no row of the table has a mirror for it',
+      'no row has a mirror for it',
     ],
     ['--platform', ['nginx', '--platform', 'linux/amd64'], 2, 'another digest than upstream'],
-    ['nothing', [], 2, 'nothing is named'],
+    ['nothing', [], 2, 'no images to copy'],
     ['no number', ['nginx', '--jobs', 'many'], 2, 'Give a whole number from 0 to 999999.'],
     ['what is no name', ['Nginx'], 1, 'invalid-reference'],
     [

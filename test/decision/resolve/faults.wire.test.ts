@@ -50,7 +50,7 @@ const faults: readonly (readonly [name: string, fault: Fault, outcome: string])[
   ['a 503', { how: { status: 503 } }, 'unreachable (503'],
   ['a 504', { how: { status: 504 } }, 'unreachable (504'],
   ['a name that does not resolve', { lookupError: 'ENOTFOUND' }, 'unreachable (no such host'],
-  ['an unreachable name server', { lookupError: 'EAI_AGAIN' }, 'unreachable (no name server'],
+  ['an unreachable name server', { lookupError: 'EAI_AGAIN' }, 'unreachable (no DNS server'],
   [
     'a refused connection',
     { settings: () => ({ endpoint: new URL('http://127.0.0.1:1') }) },

@@ -122,7 +122,7 @@ describe('the fallback check', () => {
     ],
     [
       'out of time',
-      { pod: annotated('mirror.example timeout (no answer in time); the original on docker.io') },
+      { pod: annotated('mirror.example timeout (no response in time); the original on docker.io') },
       'Berth ran out of time: mirror.example timeout',
     ],
     [

@@ -71,7 +71,7 @@ describe('an endpoint with the wrong scheme', () => {
 
     expect(await ask(client, registry.host)).toEqual({
       outcome: 'unreachable',
-      detail: `${registry.host} does not use TLS; if it serves plain HTTP, set an http endpoint`,
+      detail: `no TLS on ${registry.host}; if it serves plain HTTP, set an http endpoint`,
     })
   })
 
