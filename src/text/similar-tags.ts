@@ -5,9 +5,7 @@ import { editDistance } from './did-you-mean.ts'
 export function similarTags(wanted: string, tags: readonly string[]): readonly string[] {
   return tags
     .map((tag) => ({ tag, distance: distanceOf(wanted, tag) }))
-    .toSorted(
-      (one, other) => one.distance - other.distance || collator.compare(other.tag, one.tag),
-    )
+    .toSorted((one, other) => one.distance - other.distance || collator.compare(other.tag, one.tag))
     .map(({ tag }) => tag)
 }
 

@@ -227,12 +227,7 @@ describe('berth mirror', () => {
   })
 
   it.each([
-    [
-      'an image for which there is no mirror',
-      ['ghcr.io/a/b:1'],
-      1,
-      'no row has a mirror for it',
-    ],
+    ['an image for which there is no mirror', ['ghcr.io/a/b:1'], 1, 'no row has a mirror for it'],
     ['--platform', ['nginx', '--platform', 'linux/amd64'], 2, 'another digest than upstream'],
     ['nothing', [], 2, 'no images to copy'],
     ['no number', ['nginx', '--jobs', 'many'], 2, 'Give a whole number from 0 to 999999.'],
