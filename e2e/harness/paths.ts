@@ -10,6 +10,9 @@ export const repository = fileURLToPath(new URL('../../', import.meta.url))
 /** The entry point of Berth, which Node runs as TypeScript. */
 export const berthMain = join(repository, 'src/main.ts')
 
+/** Runs the controller with shorter times than `berth controller`. */
+export const shortTimesController = join(repository, 'e2e/harness/short-times-controller.ts')
+
 /** Returns the text of a page under docs/. */
 export function readDocs(page: string): string {
   return readFileSync(join(repository, 'docs', page), 'utf8')

@@ -8,6 +8,7 @@ import { settledAuditEvents } from '../harness/audit-log.ts'
 import { runBerth } from '../harness/berth-cli.ts'
 import { currentCluster } from '../harness/cluster.ts'
 import { type Controller, startController } from '../harness/controller.ts'
+import { shortTimesController } from '../harness/paths.ts'
 import { pushImage } from '../harness/images.ts'
 import { createKubeconfig } from '../harness/kubeconfig.ts'
 import { apply, getJson, kubectl, kubectlOk, createServiceAccount } from '../harness/kubectl.ts'
@@ -155,6 +156,12 @@ function writesOf(username: string) {
 const idleCount = (of: Controller) =>
   of.log().filter(({ msg }) => msg === 'pull secrets up to date').length
 
+/** Starts a controller with short times, so that no test waits for half a minute. */
+function start(name: string, text: string, credentials: string): Promise<Controller> {
+  const options = { name, namespace: home, config: text, kubeconfig: credentials }
+  return startController({ ...options, program: shortTimesController })
+}
+
 beforeAll(async () => {
   admin = await connect({ kubeconfig: cluster.kubeconfig, env: {} })
   registry = await startRegistry(cluster, { name: 'secrets', htpasswd: account })
@@ -174,7 +181,7 @@ beforeAll(async () => {
   writeFileSync(file, config)
   await applySecretsRbac(file, home)
   kubeconfig = await createKubeconfig('berth-controller', home)
-  controller = await startController({ name: 'secrets', namespace: home, config, kubeconfig })
+  controller = await start('secrets', config, kubeconfig)
 })
 
 afterAll(async () => {
@@ -542,7 +549,7 @@ describe('a source without consent', () => {
       return code !== 0
     })
     await controller.kill()
-    controller = await startController({ name: 'secrets', namespace: home, config, kubeconfig })
+    controller = await start('secrets', config, kubeconfig)
     await waitFor(
       'the last to go',
       async () => !(await kubectlOk(['get', 'secrets', '-A'])).includes('berth-pull'),
@@ -595,12 +602,7 @@ pullSecretCopies:
   const manifests = await renderSecretsRbac(file, home, ['--service-account', 'berth-confined'])
   await apply(manifests.filter(({ metadata }) => metadata.namespace !== 'nowhere'))
   const confined = await createKubeconfig('berth-confined', home)
-  const own = await startController({
-    name: 'confined',
-    namespace: home,
-    config: text,
-    kubeconfig: confined,
-  })
+  const own = await start('confined', text, confined)
   await waitUntilLinked('role-a', 'default', 'role-pull')
   await waitUntilLinked('role-b', 'default', 'role-pull')
   const before = await copyIn('role-b', 'role-pull')

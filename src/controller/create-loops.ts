@@ -15,7 +15,7 @@ import { createPullSecretMetrics } from '../telemetry/pull-secret-metrics.ts'
 import { createEcrTokensLoop } from './ecr-tokens-loop.ts'
 import { createMirrorLoop } from './mirror-loop.ts'
 import { createPullFailuresLoop } from './pull-failures-loop.ts'
-import { createPullSecretsLoop } from './pull-secrets-loop.ts'
+import { createPullSecretsLoop, type PullSecretsTimes } from './pull-secrets-loop.ts'
 import type { Loop } from './runtime/loops.ts'
 
 export interface LoopDependencies {
@@ -30,6 +30,7 @@ export interface LoopDependencies {
   /** Outlives a config, so that a reload fetches no token again. */
   readonly ecrTokens: EcrTokenCache
   readonly ecrMetrics: EcrMetrics
+  readonly pullSecretsTimes?: PullSecretsTimes | undefined
 }
 
 /** Returns one loop for each feature that the config enables. */
@@ -59,11 +60,12 @@ function createPullSecretsLoops({
   cluster: { api },
   config: { pullSecretCopies: settings },
   log,
-  metrics,
+  metrics: { registry },
+  pullSecretsTimes: times,
 }: LoopDependencies): readonly Loop[] {
   if (settings.copies.length === 0) return []
-  const propagation = createPullSecretMetrics(metrics.registry)
-  return [createPullSecretsLoop({ api, settings, log, metrics: propagation })]
+  const metrics = createPullSecretMetrics(registry)
+  return [createPullSecretsLoop({ api, settings, log, metrics, times })]
 }
 
 function createMirrorLoops({

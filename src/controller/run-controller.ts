@@ -11,7 +11,8 @@ import { createEcrMetrics } from '../telemetry/ecr-metrics.ts'
 import { createHealthApp, listen } from '../telemetry/health-server.ts'
 import type { Logger } from '../telemetry/log.ts'
 import { createLoops, type LoopDependencies } from './create-loops.ts'
-import { runLeaderElection } from './runtime/leader-election.ts'
+import type { PullSecretsTimes } from './pull-secrets-loop.ts'
+import { type LeaderElectionTimes, runLeaderElection } from './runtime/leader-election.ts'
 import { runLoops } from './runtime/loops.ts'
 
 export interface ControllerOptions {
@@ -28,12 +29,19 @@ export interface ControllerOptions {
   readonly secretsDirectory: string
   readonly env: Readonly<Record<string, string | undefined>>
   readonly log: Logger
+  readonly times?: ControllerTimes
   readonly signal: AbortSignal
+}
+
+/** Times that tests shorten. */
+export interface ControllerTimes {
+  readonly lease?: LeaderElectionTimes
+  readonly pullSecrets?: PullSecretsTimes
 }
 
 /** Runs until the signal aborts, then releases the Lease. Throws `listen-failed`. */
 export async function runController(options: ControllerOptions): Promise<void> {
-  const { cluster, namespace, lease, secretsDirectory, env, log, signal } = options
+  const { cluster, namespace, lease, secretsDirectory, env, log, times = {}, signal } = options
   const metrics = createControllerMetrics()
   const loopDependencies: Omit<LoopDependencies, 'config'> = {
     cluster,
@@ -42,6 +50,7 @@ export async function runController(options: ControllerOptions): Promise<void> {
     env,
     log,
     metrics,
+    pullSecretsTimes: times.pullSecrets,
     ecrTokens: createTokenStore({ secretsDirectory, env }),
     ecrMetrics: createEcrMetrics(metrics.registry),
   }
@@ -70,6 +79,7 @@ export async function runController(options: ControllerOptions): Promise<void> {
     name: lease,
     identity: `${hostname()}_${randomUUID()}`,
     signal,
+    times: times.lease,
     onChange: (isLeader) => {
       metrics.leads(isLeader)
       log.info(isLeader ? 'became leader' : 'lost leadership')

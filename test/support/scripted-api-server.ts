@@ -75,7 +75,7 @@ export interface ScriptedApiServer {
   waitForRequests(match: RequestMatch, count?: number): Promise<readonly ReceivedRequest[]>
   /** A client. Each lookup of its credentials takes the next token; the last one stays. */
   api(options?: ClientOptions): KubeApi
-  /** A kubeconfig for this server, with a user that has this token. */
+  /** A kubeconfig for this server, with a user that has this token. `connect` accepts it only over HTTPS. */
   kubeconfig(token?: string): string
   /** Closes all connections and refuses new ones until `resume`. */
   pause(): Promise<void>

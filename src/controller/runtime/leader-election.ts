@@ -15,7 +15,7 @@ export interface LeaderElectionOptions {
   /** Unique among the replicas: the pod's name and a random part. */
   readonly identity: string
   readonly signal: AbortSignal
-  readonly times?: LeaderElectionTimes
+  readonly times?: LeaderElectionTimes | undefined
   /** Runs while this replica leads. The signal aborts when it loses the Lease; leading ends when the promise settles. */
   readonly lead: (signal: AbortSignal) => Promise<void>
   readonly onChange?: (isLeader: boolean) => void

@@ -1,0 +1,137 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { PassThrough } from 'node:stream'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { loadConfig } from '../../src/config/load.ts'
+import { runController } from '../../src/controller/run-controller.ts'
+import { createLogs } from '../../src/telemetry/log.ts'
+import { type ScriptedApiServer, startScriptedApiServer } from '../support/scripted-api-server.ts'
+
+const head = 'apiVersion: berth.dev/v1alpha1\nkind: BerthConfig\n'
+const withoutLoops = `${head}pullFailures: { report: false }\n`
+
+let server: ScriptedApiServer
+let directory: string
+let configFile: string
+let stop: AbortController
+let ended: Promise<void>
+let lines: Record<string, unknown>[]
+
+beforeEach(async () => {
+  server = await startScriptedApiServer()
+  directory = mkdtempSync(join(tmpdir(), 'berth-controller-'))
+  configFile = join(directory, 'berth.yaml')
+  stop = new AbortController()
+  lines = []
+  writeFileSync(configFile, head)
+  start()
+})
+
+afterEach(async () => {
+  stop.abort()
+  await ended
+  await server.close()
+  rmSync(directory, { recursive: true })
+})
+
+function start(): void {
+  const output = new PassThrough()
+  output.on('data', (chunk: Buffer) => {
+    for (const line of chunk
+      .toString()
+      .split('\n')
+      .filter((each) => each !== ''))
+      lines.push(JSON.parse(line) as Record<string, unknown>)
+  })
+  ended = runController({
+    cluster: {
+      api: server.api(),
+      namespace: 'default',
+      context: 'scripted',
+      server: server.url,
+      close: () => Promise.resolve(),
+    },
+    configFile,
+    config: loadConfig(configFile),
+    namespace: 'berth',
+    lease: 'berth-controller',
+    host: '127.0.0.1',
+    metricsPort: 0,
+    secretsDirectory: '/nowhere',
+    // As in a pod, so that a rejected config leads to an Event.
+    env: { KUBERNETES_SERVICE_HOST: '127.0.0.1' },
+    log: createLogs('info', output).log,
+    times: { lease: { leaseMs: 60_000, renewMs: 40_000, retryMs: 10 } },
+    signal: stop.signal,
+  })
+}
+
+const logged = (message: string) => lines.filter(({ msg }) => msg === message)
+const waitForLog = (message: string, count = 1) =>
+  vi.waitFor(() => expect(logged(message).length).toBeGreaterThanOrEqual(count), {
+    timeout: 10_000,
+  })
+
+async function metric(name: string): Promise<string | undefined> {
+  const { metricsPort } = logged('waiting for leadership')[0] ?? {}
+  const text = await (await fetch(`http://127.0.0.1:${String(metricsPort)}/metrics`)).text()
+  return text.split('\n').find((line) => line.startsWith(`${name} `))
+}
+
+describe('the controller', () => {
+  it('starts the loops of its config when it becomes leader', async () => {
+    await waitForLog('loops started')
+
+    expect(lines.map(({ msg }) => msg)).toEqual([
+      'waiting for leadership',
+      'became leader',
+      'loops started',
+    ])
+    expect(logged('loops started')[0]).toMatchObject({ loops: ['pull-failures'] })
+    expect(await metric('berth_controller_leader')).toBe('berth_controller_leader 1')
+    await server.waitForRequests({ path: '/pods', isWatch: true })
+  })
+
+  it('releases its Lease when it is stopped', async () => {
+    await waitForLog('became leader')
+    stop.abort()
+    await ended
+
+    expect(lines.slice(-2).map(({ msg }) => msg)).toEqual(['lost leadership', 'stopped'])
+    expect(server.kube.get('leases', 'berth-controller', 'berth')).toMatchObject({
+      spec: { holderIdentity: '' },
+    })
+  })
+
+  it('restarts the loops when the config changes, and stays leader', async () => {
+    await waitForLog('loops started')
+    writeFileSync(configFile, withoutLoops)
+    await waitForLog('loops started', 2)
+    writeFileSync(configFile, head)
+    await waitForLog('loops started', 3)
+
+    expect(logged('loops started').map(({ loops }) => loops)).toEqual([
+      ['pull-failures'],
+      [],
+      ['pull-failures'],
+    ])
+    expect(logged('became leader')).toHaveLength(1)
+  })
+
+  it('keeps its config when the file becomes invalid, and records an Event', async () => {
+    await waitForLog('loops started')
+    writeFileSync(configFile, 'kind: Nothing\n')
+    await waitForLog('config rejected')
+    const [request] = await server.waitForRequests({ method: 'POST', path: '/events' })
+
+    expect(JSON.parse(request?.body ?? '')).toMatchObject({
+      type: 'Warning',
+      reason: 'ConfigNotInForce',
+      involvedObject: { kind: 'Pod', namespace: 'berth' },
+      message: expect.stringMatching(/; the previous config stays in force$/),
+    })
+    expect(await metric('berth_config_last_reload_successful')).toMatch(/ 0$/)
+    expect(logged('loops started')).toHaveLength(1)
+  })
+})
