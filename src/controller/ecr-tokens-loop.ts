@@ -1,79 +1,100 @@
 /** The controller loop that refreshes pull secrets with ECR tokens, and reports to the log, the metrics and Events. */
+import { sleep } from '../async/sleep.ts'
 import type { KubeApi } from '../kube/api-client.ts'
 import { recordWarning } from '../kube/event-recorder.ts'
-import type { EcrMetrics } from '../telemetry/ecr-metrics.ts'
-import type { Logger } from '../telemetry/log.ts'
 import {
   type EcrTokensDependencies,
-  type EcrTokensOptions,
-  runEcrTokens,
+  syncTokenSecret,
   type TokenReport,
   type TokenSecretConfig,
 } from '../pull-secrets/ecr/token-secret-writer.ts'
+import type { EcrMetrics } from '../telemetry/ecr-metrics.ts'
+import type { Logger } from '../telemetry/log.ts'
 import type { Loop } from './runtime/loops.ts'
 
 export interface EcrLoopDependencies extends EcrTokensDependencies {
   readonly api: Pick<KubeApi, 'get' | 'create' | 'replace'>
   readonly metrics: EcrMetrics
   readonly log: Pick<Logger, 'info' | 'warn' | 'debug'>
+  /** Resolves at a time in milliseconds since 1970, or when the signal aborts. Tests replace it. */
+  readonly waitUntil?: (time: number, signal: AbortSignal) => Promise<void>
 }
+
+/** The delay after a failed request to the API server: client-go's RetryPeriod for leases. */
+const retryMs = 2_000
 
 /** The API server deletes an Event after an hour (kube-apiserver, --event-ttl). */
 const eventTtlMs = 3_600_000
 
-/** Reports each problem once, and again when its message changes or its Event has expired. */
+/** Checks each Secret independently of the others, so that a slow one does not delay them. */
 export function createEcrTokensLoop(
   dependencies: EcrLoopDependencies,
   secrets: readonly TokenSecretConfig[],
-  options: Pick<EcrTokensOptions, 'waitUntil'> = {},
 ): Loop {
-  const { api, namespace, log, metrics, now } = dependencies
-  const reported = new Map<string, { readonly message: string; readonly at: number }>()
+  const { log, now } = dependencies
+  const { waitUntil = (time, signal) => sleep(Math.max(0, time - now()), signal) } = dependencies
+  const report = createReporter(dependencies)
 
-  const reportProblem = (report: TokenReport) => {
-    const { secret, problem } = report
-    if (problem === null) {
-      if (reported.delete(secret)) log.info({ secret }, 'ECR token available again')
-      return
+  async function refresh(secret: TokenSecretConfig, signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      let checkAt = now() + retryMs
+      try {
+        const result = await syncTokenSecret(dependencies, secret)
+        checkAt = result.checkAt
+        report(result)
+      } catch (error) {
+        log.warn({ secret: secret.secret, problem: String(error) }, 'ECR token secret not checked')
+      }
+      await waitUntil(checkAt, signal)
     }
-    const last = reported.get(secret)
-    if (last?.message === problem.message && now() < last.at + eventTtlMs) return
-    reported.set(secret, { message: problem.message, at: now() })
-    const expires = report.expiresAt === null ? null : new Date(report.expiresAt).toISOString()
-    log.warn({ secret, problem: problem.message, expires }, 'ECR token not refreshed')
-    void recordWarning(
-      api,
-      { apiVersion: 'v1', kind: 'Secret', namespace, name: secret, uid: report.uid },
-      {
-        reason: 'EcrTokenFailed',
-        message: problem.message,
-        ending: expires === null ? 'there is no token' : `the last token expires at ${expires}`,
-      },
-      { now: new Date(now()), log },
-    )
   }
 
   return {
     name: 'ecr-tokens',
-    run: (signal) =>
-      runEcrTokens(dependencies, secrets, {
-        signal,
-        onReport: (report) => {
-          const { secret, outcome, problem, expiresAt } = report
-          metrics.expires(secret, expiresAt)
-          if (problem !== null) metrics.failed(secret, problem.link)
-          if (outcome === 'written') {
-            metrics.written(secret)
-            log.info(
-              { secret, expires: new Date(expiresAt ?? 0).toISOString() },
-              'ECR token written',
-            )
-          }
-          reportProblem(report)
-        },
-        onError: (secret, error) =>
-          log.warn({ secret, problem: String(error) }, 'ECR token secret not checked'),
-        ...options,
-      }),
+    run: async (signal) => {
+      await Promise.all(secrets.map((secret) => refresh(secret, signal)))
+    },
+  }
+}
+
+/** Returns a function that reports each problem once, and again when its message changes or its Event has expired. */
+function createReporter({
+  api,
+  namespace,
+  log,
+  metrics,
+  now,
+}: EcrLoopDependencies): (report: TokenReport) => void {
+  const reported = new Map<string, { readonly message: string; readonly at: number }>()
+
+  function reportProblem({ secret, uid, problem, expiresAt }: TokenReport): void {
+    if (problem === null) {
+      if (reported.delete(secret)) log.info({ secret }, 'ECR token available again')
+      return
+    }
+    const { message } = problem
+    const last = reported.get(secret)
+    if (last?.message === message && now() < last.at + eventTtlMs) return
+    reported.set(secret, { message, at: now() })
+    const expires = expiresAt === null ? null : new Date(expiresAt).toISOString()
+    log.warn({ secret, problem: message, expires }, 'ECR token not refreshed')
+    const ending = expires === null ? 'there is no token' : `the last token expires at ${expires}`
+    void recordWarning(
+      api,
+      { apiVersion: 'v1', kind: 'Secret', namespace, name: secret, uid },
+      { reason: 'EcrTokenFailed', message, ending },
+      { now: new Date(now()), log },
+    )
+  }
+
+  return (report) => {
+    const { secret, outcome, problem, expiresAt } = report
+    metrics.expires(secret, expiresAt)
+    if (problem !== null) metrics.failed(secret, problem.link)
+    if (outcome === 'written') {
+      metrics.written(secret)
+      log.info({ secret, expires: new Date(expiresAt ?? 0).toISOString() }, 'ECR token written')
+    }
+    reportProblem(report)
   }
 }

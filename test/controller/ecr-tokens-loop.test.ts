@@ -5,22 +5,35 @@ import {
   type EcrLoopDependencies,
 } from '../../src/controller/ecr-tokens-loop.ts'
 import type { EcrTokenState } from '../../src/aws/ecr-token-cache.ts'
+import { KubeError } from '../../src/kube/error.ts'
 import { createEcrMetrics } from '../../src/telemetry/ecr-metrics.ts'
 import { registryHost, settings, startOfTests } from '../support/ecr.ts'
 
 const hour = 3_600_000
 
-/** Runs the loop with one state of the token for each check. */
-async function runChecks(states: readonly (Partial<EcrTokenState> & { readonly at: number })[]) {
+interface TokenCheck extends Partial<EcrTokenState> {
+  /** Milliseconds after the start. */
+  readonly at: number
+  /** Whether the API server does not answer. */
+  readonly isUnanswered?: boolean
+}
+
+/** Runs the loop with these checks. */
+async function runChecks(checks: readonly TokenCheck[]) {
   const stop = new AbortController()
   const events: { message: string; reason: string }[] = []
   const lines: string[] = []
   const registry = new Registry()
   let now = startOfTests
-  let check = -1
+  let check = 0
+  /** When the loop wanted to check again, in milliseconds after the start. */
+  const nextChecks: number[] = []
   const dependencies: EcrLoopDependencies = {
     api: {
-      get: () => Promise.resolve(null),
+      get: ({ resource }) =>
+        resource === 'secrets' && checks[check]?.isUnanswered === true
+          ? Promise.reject(new KubeError(null, '', 'does not answer'))
+          : Promise.resolve(null),
       create: (({ resource }: { resource: string }, object: object) => {
         if (resource === 'events') events.push(object as (typeof events)[0])
         return Promise.resolve(object)
@@ -28,11 +41,13 @@ async function runChecks(states: readonly (Partial<EcrTokenState> & { readonly a
       replace: () => Promise.reject(new Error('unexpected replace')),
     },
     tokens: {
-      refreshed: () => {
-        check += 1
-        const state = { token: null, failure: null, dueAt: 0, ...states[check] }
-        return Promise.resolve(state)
-      },
+      refreshed: () =>
+        Promise.resolve({
+          token: null,
+          failure: null,
+          dueAt: startOfTests + 6 * hour,
+          ...checks[check],
+        }),
     },
     namespace: 'berth',
     now: () => now,
@@ -42,21 +57,19 @@ async function runChecks(states: readonly (Partial<EcrTokenState> & { readonly a
       warn: (_: unknown, text: string) => lines.push(text),
       debug: (_: unknown, text: string) => lines.push(text),
     } as unknown as EcrLoopDependencies['log'],
-  }
-  const loop = createEcrTokensLoop(
-    dependencies,
-    [{ secret: 'ecr-pull', registries: [{ host: registryHost, ecr: settings }] }],
-    {
-      waitUntil: () => {
-        const next = states[check + 1]
-        if (next === undefined) stop.abort()
-        else now = startOfTests + next.at
-        return Promise.resolve()
-      },
+    waitUntil: (time) => {
+      nextChecks.push(time - startOfTests)
+      check += 1
+      const next = checks[check]
+      if (next === undefined) stop.abort()
+      else now = startOfTests + next.at
+      return Promise.resolve()
     },
-  )
+  }
+  const registries = [{ host: registryHost, ecr: settings }]
+  const loop = createEcrTokensLoop(dependencies, [{ secret: 'ecr-pull', registries }])
   await loop.run(stop.signal)
-  return { events, lines, metrics: await registry.metrics() }
+  return { events, lines, nextChecks, metrics: await registry.metrics() }
 }
 
 const failure = (message: string) => ({
@@ -121,5 +134,23 @@ describe('a token that cannot be fetched', () => {
       `berth_ecr_token_expiry_timestamp_seconds{secret="ecr-pull"} ${token.expiresAt / 1000}`,
     )
     expect(metrics).not.toContain('canary')
+  })
+})
+
+describe('the ECR tokens loop', () => {
+  it('checks again after a minute', async () => {
+    const { nextChecks } = await runChecks([{ at: 0, token }])
+
+    expect(nextChecks).toEqual([60_000])
+  })
+
+  it('logs a failed request to the API server, and retries it after two seconds', async () => {
+    const { lines, nextChecks } = await runChecks([
+      { at: 0, isUnanswered: true },
+      { at: 2_000, token },
+    ])
+
+    expect(lines).toEqual(['ECR token secret not checked', 'ECR token written'])
+    expect(nextChecks[0]).toBe(2_000)
   })
 })

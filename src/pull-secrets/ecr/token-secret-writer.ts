@@ -1,8 +1,7 @@
 /**
- * Writes pull secrets with ECR tokens to Berth's own namespace, one for each entry of `ecrTokens`, and refreshes them. They
- * have the label of a source, so that other namespaces can get copies.
+ * Writes a pull secret with ECR tokens to Berth's own namespace. It has the label of a source, so that other namespaces can
+ * get copies.
  */
-import { sleep } from '../../async/sleep.ts'
 import type { RoleChainStep } from '../../aws/describe-aws-error.ts'
 import type { EcrSettings } from '../../aws/ecr-settings.ts'
 import type { EcrTokenCache, EcrTokenState } from '../../aws/ecr-token-cache.ts'
@@ -103,43 +102,4 @@ function problemOf(states: readonly EcrTokenState[]): TokenReport['problem'] {
   if (first === undefined) return null
   const messages = new Set(failures.map(({ message }) => message))
   return { link: first.step, message: [...messages].join('\n') }
-}
-
-export interface EcrTokensOptions {
-  readonly signal: AbortSignal
-  /** Called after each check. */
-  readonly onReport: (report: TokenReport) => void
-  /** Called when a request to the API server failed; the check is repeated. */
-  readonly onError: (secret: string, error: unknown) => void
-  /** Resolves at a time in milliseconds since 1970, or when the signal aborts. */
-  readonly waitUntil?: (time: number, signal: AbortSignal) => Promise<void>
-}
-
-/** The delay after a failed request: client-go's RetryPeriod for leases. */
-const retryMs = 2_000
-
-/** Checks each Secret until the signal aborts, independently of the others, so that a slow one does not delay them. */
-export async function runEcrTokens(
-  dependencies: EcrTokensDependencies,
-  secrets: readonly TokenSecretConfig[],
-  { signal, onReport, onError, waitUntil = waitFor(dependencies.now) }: EcrTokensOptions,
-): Promise<void> {
-  const keep = async (secret: TokenSecretConfig) => {
-    while (!signal.aborted) {
-      let checkAt = dependencies.now() + retryMs
-      try {
-        const report = await syncTokenSecret(dependencies, secret)
-        checkAt = report.checkAt
-        onReport(report)
-      } catch (error) {
-        onError(secret.secret, error)
-      }
-      await waitUntil(checkAt, signal)
-    }
-  }
-  await Promise.all(secrets.map(keep))
-}
-
-function waitFor(now: () => number): NonNullable<EcrTokensOptions['waitUntil']> {
-  return (time, signal) => sleep(Math.max(0, time - now()), signal)
 }

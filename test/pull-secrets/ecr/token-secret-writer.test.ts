@@ -3,8 +3,6 @@ import type { TokenSecretObject } from '../../../src/pull-secrets/ecr/token-secr
 import {
   type EcrTokensDependencies,
   syncTokenSecret,
-  runEcrTokens,
-  type TokenReport,
 } from '../../../src/pull-secrets/ecr/token-secret-writer.ts'
 import type { AwsApi } from '../../../src/aws/sdk.ts'
 import { maxRefreshMs } from '../../../src/aws/ecr-token-refresh.ts'
@@ -301,51 +299,5 @@ describe('a foreign secret with this name', () => {
     expect(report).toMatchObject({ outcome: 'failed', problem: { link: 'secret' } })
     expect(report.problem?.message).toContain(want)
     expect([state.stored, state.requests]).toEqual([secret, []])
-  })
-})
-
-describe('the loop', () => {
-  it('checks each secret until the signal aborts, also after a failed request', async () => {
-    const { state, dependencies } = createFakes()
-    const stop = new AbortController()
-    const reports: TokenReport[] = []
-    const errors: string[] = []
-    const { get } = dependencies.api
-    let reads = 0
-    const api: EcrTokensDependencies['api'] = {
-      ...dependencies.api,
-      get: (where) =>
-        ++reads === 2 ? Promise.reject(new KubeError(null, '', 'does not answer')) : get(where),
-    }
-    await runEcrTokens({ ...dependencies, api }, [entry], {
-      signal: stop.signal,
-      onReport: (report) => reports.push(report),
-      onError: (secret, error) => errors.push(`${secret}: ${(error as Error).message}`),
-      waitUntil: (time) => {
-        state.now = time
-        if (state.now > startOfTests + twelveHours + 60_000) stop.abort()
-        return Promise.resolve()
-      },
-    })
-
-    expect(errors).toEqual(['ecr-pull: does not answer'])
-    expect(reports.filter(({ outcome }) => outcome === 'written')).toHaveLength(state.writes)
-    expect(state.writes).toBe(3)
-    expect(reports.every(({ outcome }) => outcome !== 'failed')).toBe(true)
-  })
-
-  it('stops while it waits', async () => {
-    const { dependencies } = createFakes()
-    const stop = new AbortController()
-
-    await runEcrTokens(dependencies, [entry], {
-      signal: stop.signal,
-      onReport: () => stop.abort(),
-      onError: (_, error) => {
-        throw error
-      },
-    })
-
-    expect(stop.signal.aborted).toBe(true)
   })
 })
