@@ -1,6 +1,6 @@
 /**
- * Every way in which Berth can fail, as a closed list. `docs/errors.md` has a row for each, and a test compares the two.
- * Expected outcomes (an absent image, a pattern that matches nothing) are values and never appear here.
+ * The codes of all failures. docs/errors.md has a row for each; a test compares the two. Expected outcomes, such as an absent
+ * image, are values and have no code.
  */
 export const errorCodes = [
   'invalid-reference',
@@ -25,7 +25,7 @@ export const errorCodes = [
 
 export type ErrorCode = (typeof errorCodes)[number]
 
-/** A failure with a code from the closed list. The message names the thing, the rule and the fix, and holds no secret. */
+/** A failure with a code. The message says what failed, why, and how to fix it, and has no secret in it. */
 export class BerthError extends Error {
   readonly code: ErrorCode
 

@@ -1,11 +1,11 @@
-/** argv to command to exit code: the only file that touches the process's arguments, signals and exit. */
+/** Starts the command line: the only file that uses the process's arguments, signals and exit code. */
 import { run } from './cli/run.ts'
 
 const stop = new AbortController()
-const hurry = new AbortController()
+const forceStop = new AbortController()
 let isListening = false
 
-// A reader that closes the pipe early, as `head` does, has read all that it wanted.
+// A reader such as `head` closes the pipe early; that is not a failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(0)
   throw error
@@ -16,18 +16,18 @@ process.exitCode = await run(process.argv.slice(2), {
   stderr: process.stderr,
   stdin: process.stdin,
   env: process.env,
-  // Until a command asks for it, a signal does what it does to any process.
+  // Until a verb reads this property, a signal ends the process.
   get signal() {
     listen()
     return stop.signal
   },
-  forceStop: hurry.signal,
+  forceStop: forceStop.signal,
 })
 
 function listen(): void {
   if (isListening) return
   isListening = true
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.on(signal, () => (stop.signal.aborted ? hurry : stop).abort(signal))
+    process.on(signal, () => (stop.signal.aborted ? forceStop : stop).abort(signal))
   }
 }

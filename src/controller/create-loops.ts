@@ -2,7 +2,7 @@
 import type { EcrTokenCache } from '../aws/ecr-token-cache.ts'
 import type { Config } from '../config/config.ts'
 import { createDiagnoser } from '../diagnose/evidence/diagnose-cluster.ts'
-import { ecrRepositories } from '../engine/ecr-repositories.ts'
+import { ecrRepositoryCreator } from '../engine/ecr-repositories.ts'
 import { createKeychain } from '../engine/keychain.ts'
 import type { Cluster } from '../kube/connect.ts'
 import { createConnections } from '../registry/connections.ts'
@@ -90,7 +90,7 @@ function createMirrorLoops({
       systemClock,
     )
   const createRepository = settings.createRepositories
-    ? ecrRepositories({ settings: registries, secretsDirectory, env })
+    ? ecrRepositoryCreator({ settings: registries, secretsDirectory, env })
     : null
   return [
     createMirrorLoop({

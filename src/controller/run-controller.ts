@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import type { Config } from '../config/config.ts'
 import { watchConfig } from '../config/watch.ts'
-import { createTokenStore } from '../engine/decision-engine.ts'
+import { createTokenCache } from '../engine/decision-engine.ts'
 import type { Cluster } from '../kube/connect.ts'
 import { recordWarning } from '../kube/event-recorder.ts'
 import { createControllerMetrics } from '../telemetry/controller-metrics.ts'
@@ -51,7 +51,7 @@ export async function runController(options: ControllerOptions): Promise<void> {
     log,
     metrics,
     pullSecretsTimes: times.pullSecrets,
-    ecrTokens: createTokenStore({ secretsDirectory, env }),
+    ecrTokens: createTokenCache({ secretsDirectory, env }),
     ecrMetrics: createEcrMetrics(metrics.registry),
   }
   metrics.leads(false)

@@ -1,17 +1,17 @@
-/** The webhook's decision for commands that decide many images: patiently, and not all at once. */
+/** Decides many images with the webhook's decision: with more time for each, and not all at once. */
 import pLimit from 'p-limit'
 import type { Config } from '../config/config.ts'
 import { parseReference } from '../decision/reference/parse.ts'
 import { formatReference } from '../decision/reference/reference.ts'
 import type { Decide } from '../decision/resolve/decision-cache.ts'
-import { resolveWithoutProbing } from '../decision/resolve/resolve.ts'
 import { describeResolution } from '../decision/resolve/describe-resolution.ts'
-import { createEngine, defaultSecretsDirectory } from './decision-engine.ts'
+import { resolveWithoutProbing } from '../decision/resolve/resolve.ts'
+import { createEngine } from './decision-engine.ts'
 
 export interface BatchDeciderOptions {
-  /** False: no registry is asked, and the first candidate counts as found. */
+  /** False to ask no registry, and to treat the first candidate as found. */
   readonly probe: boolean
-  readonly secretsDirectory: string | undefined
+  readonly secretsDirectory: string
   /** Receives a message about each credential that cannot be used. */
   readonly onProblem: (message: string) => void
 }
@@ -21,23 +21,23 @@ export interface BatchDecider {
   close(): Promise<void>
 }
 
-/** Milliseconds for one image: a person waits longer than an API server does. */
+/** Milliseconds for one image. A person waits longer than an API server does. */
 export const imageTimeoutMs = 10_000
 
-/** Images decided at once: enough to hide the latency of registries, few enough not to look like an attack on one. */
+/** Images decided at once: enough to hide the latency of registries, and too few to look like an attack on one. */
 export const parallelImages = 8
 
 export function createBatchDecider(config: Config, options: BatchDeciderOptions): BatchDecider {
   const { probe, secretsDirectory, onProblem } = options
-  if (!probe) return { decide: decideUnasked(config), close: () => Promise.resolve() }
+  if (!probe) return { decide: decideWithoutProbing(config), close: () => Promise.resolve() }
   const engine = createEngine(config, {
-    secretsDirectory: secretsDirectory ?? defaultSecretsDirectory,
+    secretsDirectory,
     queryTimeoutMs: imageTimeoutMs / 2,
     onProblem,
   })
   const limit = pLimit(parallelImages)
   return {
-    // An image's time begins when its turn has come.
+    // The timeout of an image starts when its turn comes.
     decide: (image, { namespace }) =>
       limit(() =>
         engine.decide(image, { namespace, signal: () => AbortSignal.timeout(imageTimeoutMs) }),
@@ -46,8 +46,7 @@ export function createBatchDecider(config: Config, options: BatchDeciderOptions)
   }
 }
 
-/** Decides as if the first candidate were found. */
-function decideUnasked(config: Config): Decide {
+function decideWithoutProbing(config: Config): Decide {
   return (image, { namespace }) => {
     const parsed = parseReference(image)
     if (!parsed.ok) return { ok: false, error: parsed.message }

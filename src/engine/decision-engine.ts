@@ -1,4 +1,4 @@
-/** Wires the rooms that decide: configuration, registries, credentials, cache. */
+/** Builds the functions that decide from a config: registries, credentials, circuit breakers and caches. */
 import type { Config } from '../config/config.ts'
 import { awsSdk } from '../aws/sdk.ts'
 import { createEcrTokenCache, type EcrTokenCache } from '../aws/ecr-token-cache.ts'
@@ -19,24 +19,22 @@ export interface Engine {
   close(): Promise<void>
 }
 
-export { defaultSecretsDirectory } from './secrets-directory.ts'
-
 export interface EngineOptions {
   readonly secretsDirectory: string
-  /** Milliseconds for one question to a registry; what a webhook has when left out. */
+  /** Milliseconds for one query to a registry; by default the time that the webhook has. */
   readonly queryTimeoutMs?: number
-  /** Told of credentials that cannot be used. */
+  /** Receives a message about each credential that cannot be used. */
   readonly onProblem?: (message: string) => void
-  /** Told how long each question to a registry took, in seconds. */
+  /** Receives how long each query to a registry took, in seconds. */
   readonly onAnswered?: (host: string, seconds: number) => void
-  /** Where AWS's own variables are looked for, which pods of service accounts with a role have. */
+  /** Has the variables of AWS, which EKS sets in pods whose service account has a role. */
   readonly env?: Readonly<Record<string, string | undefined>>
-  /** Tokens of ECR that outlive this engine; an engine of its own has its own. */
+  /** A cache that outlives this engine; without it the engine creates one. */
   readonly ecrTokens?: EcrTokenCache
 }
 
-/** The store of ECR's tokens for a process: it outlives engines, so that a reloaded config fetches nothing again. */
-export function createTokenStore(options: EngineOptions): EcrTokenCache {
+/** Creates the cache of ECR tokens of a process. It outlives engines, so that a reload of the config fetches no token again. */
+export function createTokenCache(options: EngineOptions): EcrTokenCache {
   const { secretsDirectory, onProblem, env = {} } = options
   return createEcrTokenCache({
     aws: awsSdk,
@@ -48,12 +46,12 @@ export function createTokenStore(options: EngineOptions): EcrTokenCache {
   })
 }
 
-/** Makes an engine for one configuration; the next configuration gets one of its own. */
+/** Creates the engine for one config. A reloaded config gets a new engine. */
 export function createEngine(config: Config, options: EngineOptions): Engine {
   const { secretsDirectory, queryTimeoutMs, onProblem, onAnswered } = options
   const now = () => performance.now()
   const circuits = createCircuitBreakers(now)
-  const ecrTokens = options.ecrTokens ?? createTokenStore(options)
+  const ecrTokens = options.ecrTokens ?? createTokenCache(options)
   const source = createManifestSource({
     registries: config.registries,
     keychainFor: (settings) =>
@@ -62,7 +60,7 @@ export function createEngine(config: Config, options: EngineOptions): Engine {
         ecrTokens,
         ...(onProblem === undefined ? {} : { onProblem }),
       }),
-    // Dates and expiries come from outside, and are by the wall clock.
+    // Registries send dates and expiry times, so this is the wall clock.
     now: () => Date.now(),
   })
   const measured = onAnswered === undefined ? source : measure(source, onAnswered)
@@ -84,7 +82,7 @@ export function createEngine(config: Config, options: EngineOptions): Engine {
   }
 }
 
-/** The same source, with each question timed. Inside the circuits, so that a question that was not asked takes no time. */
+/** Times each query. This is inside the circuit breakers, so that a query that they stop is not counted. */
 function measure(
   source: ManifestSource,
   onAnswered: (host: string, seconds: number) => void,
@@ -92,14 +90,14 @@ function measure(
   return {
     isListed: (host) => source.isListed(host),
     isProbed: (host) => source.isProbed(host),
-    prepare: async (question) => {
-      const prepared = await source.prepare(question)
+    prepare: async (query) => {
+      const prepared = await source.prepare(query)
       const send: typeof prepared.send = async (signal) => {
         const started = performance.now()
         try {
           return await prepared.send(signal)
         } finally {
-          onAnswered(question.host, (performance.now() - started) / 1000)
+          onAnswered(query.host, (performance.now() - started) / 1000)
         }
       }
       return { credentialIdentity: prepared.credentialIdentity, send }

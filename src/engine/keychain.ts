@@ -1,8 +1,6 @@
-/** Credentials from files: a mounted pull secret, or a docker config. Nothing is written or run. */
+/** Creates keychains: credentials from a mounted pull secret, a docker config, or Amazon ECR. */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { BerthError } from '../errors.ts'
-import { matchingKeys, redactKey } from '../credentials/docker-config-keys.ts'
 import { createEcrKeychain } from '../aws/ecr-keychain.ts'
 import type { EcrSettings } from '../aws/ecr-settings.ts'
 import type { EcrTokenCache } from '../aws/ecr-token-cache.ts'
@@ -11,46 +9,47 @@ import {
   type DockerConfigForm,
   parseDockerConfig,
 } from '../credentials/docker-config.ts'
+import { matchingKeys, redactKey } from '../credentials/docker-config-keys.ts'
 import type { Keychain } from '../credentials/keychain.ts'
+import { BerthError } from '../errors.ts'
 import type { CredentialSettings } from '../registry/http/registry-settings.ts'
 
 export interface KeychainOptions {
-  /** Where each pull secret of Berth's namespace is mounted, as a directory of its name. */
+  /** Has a subdirectory for each mounted pull secret, with the secret's name. */
   readonly secretsDirectory: string
-  /** Told once of each thing in a file that could not be used; the message holds no secret. */
+  /** Receives each problem of a file once; the message has no secret in it. */
   readonly onProblem?: (message: string) => void
-  /** Where `ecr` credentials come from; shared, so that one token serves many registries. */
+  /** Required for `ecr` credentials; shared, so that one token serves many registries. */
   readonly ecrTokens?: EcrTokenCache
 }
 
-/** The names that Docker Hub has in docker configs, as tools write them. */
+/** The hosts that tools write for Docker Hub in docker configs. */
 const hubHosts: ReadonlySet<string> = new Set([
   'docker.io',
   'index.docker.io',
   'registry-1.docker.io',
 ])
 
-/** One place where a file may be, and how it is written if it is there. */
+/** A path where the file may be, and its format there. */
 interface CredentialFile {
-  readonly file: string
+  readonly path: string
   readonly form: DockerConfigForm
 }
 
-interface Source {
-  readonly places: readonly CredentialFile[]
-  /** For people. */
+interface CredentialSource {
+  /** The first one that exists is used. */
+  readonly files: readonly CredentialFile[]
+  /** For messages. */
   readonly name: string
   readonly fix: string
 }
 
-interface Loaded {
+interface LoadedFile {
   readonly text: string
   readonly entries: readonly DockerConfigEntry[]
 }
 
-/**
- * A keychain for whatever `credentials` says: nothing, files, or tokens of ECR.
- */
+/** Returns the keychain for `credentials` of a registry; null means anonymous. */
 export function createKeychain(
   settings: CredentialSettings | null,
   options: KeychainOptions,
@@ -58,19 +57,19 @@ export function createKeychain(
   if (settings === null) return { lookup: () => Promise.resolve([]) }
   if (settings.kind !== 'ecr') return createFileKeychain(settings, options)
   const { ecrTokens } = options
-  if (ecrTokens === undefined) throw new Error('a keychain for ECR needs a store of tokens')
+  if (ecrTokens === undefined) throw new Error('a keychain for ECR needs `ecrTokens`')
   return createEcrKeychain(settings, ecrTokens)
 }
 
 type FileSettings = Exclude<CredentialSettings, EcrSettings>
 
 /**
- * A keychain that reads its file anew for each lookup, so that a rotated secret is used at once. When a file turns bad,
- * its last good content stays in use; when it never was good, a lookup rejects with `credentials-invalid`.
+ * Returns a keychain that reads its file for each lookup, so that a rotated secret is used at once. If the file becomes
+ * invalid, its last valid content stays in use; if it never was valid, lookups reject with `credentials-invalid`.
  */
 function createFileKeychain(settings: FileSettings, options: KeychainOptions): Keychain {
-  const source = sourceOf(settings, options.secretsDirectory)
-  let last: Loaded | null = null
+  const source = sourceFor(settings, options.secretsDirectory)
+  let last: LoadedFile | null = null
   let lastProblem: string | null = null
 
   const report = (message: string) => {
@@ -78,33 +77,33 @@ function createFileKeychain(settings: FileSettings, options: KeychainOptions): K
     lastProblem = message
   }
 
-  /** A pull secret has some hundred bytes, and Kubernetes lets none grow over 1 MiB: comparing is as cheap as a stat. */
+  /** Comparing the text is as cheap as a stat: a Secret has at most 1 MiB, and usually some hundred bytes. */
   const load = async (): Promise<readonly DockerConfigEntry[]> => {
-    const found = await readFirst(source.places)
-    if ('fault' in found) return keepLast(found.fault)
-    if (found.text === last?.text) {
+    const read = await readFirst(source.files)
+    if ('problem' in read) return keepLast(read.problem)
+    if (read.text === last?.text) {
       lastProblem = null
       return last.entries
     }
-    const parsed = parseDockerConfig(found.text, found.place.form)
-    if (!parsed.ok) return keepLast(`${found.place.file} ${parsed.reason}`)
+    const parsed = parseDockerConfig(read.text, read.file.form)
+    if (!parsed.ok) return keepLast(`${read.file.path} ${parsed.reason}`)
     lastProblem = null
     for (const { key, reason } of parsed.skipped) {
       report(`${source.name}, key ${redactKey(key)} is not used: it ${reason}`)
     }
-    last = { text: found.text, entries: parsed.entries }
+    last = { text: read.text, entries: parsed.entries }
     return last.entries
   }
 
-  const keepLast = (fault: string): readonly DockerConfigEntry[] => {
-    if (last === null) throw new BerthError('credentials-invalid', `${fault}; ${source.fix}`)
-    report(`${fault}; what was read from it before stays in use`)
+  const keepLast = (problem: string): readonly DockerConfigEntry[] => {
+    if (last === null) throw new BerthError('credentials-invalid', `${problem}; ${source.fix}`)
+    report(`${problem}; its last valid content stays in use`)
     return last.entries
   }
 
   return {
     async lookup(host, repository) {
-      return select(await load(), host, repository).map(({ key, username, password }) => ({
+      return matchingEntries(await load(), host, repository).map(({ key, username, password }) => ({
         username,
         password,
         source: `${source.name}, key ${redactKey(key)}`,
@@ -113,21 +112,21 @@ function createFileKeychain(settings: FileSettings, options: KeychainOptions): K
   }
 }
 
-function sourceOf(settings: FileSettings, secretsDirectory: string): Source {
+function sourceFor(settings: FileSettings, secretsDirectory: string): CredentialSource {
   if (settings.kind === 'dockerConfig') {
     const { file } = settings
     const form = file.endsWith('.dockercfg') ? 'legacy' : 'config'
     return {
-      places: [{ file, form }],
+      files: [{ path: file, form }],
       name: file,
-      fix: 'give a docker config.json that Berth can read under `credentials.dockerConfig`',
+      fix: 'set `credentials.dockerConfig` to a docker config.json that Berth can read',
     }
   }
   const directory = join(secretsDirectory, settings.name)
   return {
-    places: [
-      { file: join(directory, '.dockerconfigjson'), form: 'config' },
-      { file: join(directory, '.dockercfg'), form: 'legacy' },
+    files: [
+      { path: join(directory, '.dockerconfigjson'), form: 'config' },
+      { path: join(directory, '.dockercfg'), form: 'legacy' },
     ],
     name: `secret ${settings.name}`,
     fix: `create the pull secret ${settings.name} in Berth's namespace and mount it at ${directory}`,
@@ -135,29 +134,31 @@ function sourceOf(settings: FileSettings, secretsDirectory: string): Source {
 }
 
 async function readFirst(
-  places: readonly CredentialFile[],
-): Promise<{ readonly text: string; readonly place: CredentialFile } | { readonly fault: string }> {
-  let fault: string | null = null
-  for (const place of places) {
+  files: readonly CredentialFile[],
+): Promise<
+  { readonly text: string; readonly file: CredentialFile } | { readonly problem: string }
+> {
+  let problem: string | null = null
+  for (const file of files) {
     try {
-      return { text: await readFile(place.file, 'utf8'), place }
+      return { text: await readFile(file.path, 'utf8'), file }
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException
-      // The first place is where it ought to be; a later one only counts when it is there but unreadable.
-      if (fault === null || code !== 'ENOENT') fault = `${place.file} cannot be read (${code})`
+      // The message names the first path, unless a later one exists and cannot be read.
+      if (problem === null || code !== 'ENOENT') problem = `${file.path} cannot be read (${code})`
     }
   }
-  return { fault: fault ?? 'no file was named' }
+  return { problem: problem ?? 'no file is configured' }
 }
 
-/** The kubelet's matching, but with every name of Docker Hub counting as one. */
-function select(
+/** Matches keys as the kubelet does, except that all hosts of Docker Hub are the same. */
+function matchingEntries(
   entries: readonly DockerConfigEntry[],
   host: string,
   repository: string,
 ): readonly DockerConfigEntry[] {
-  const names = hubHosts.has(host) ? [...hubHosts] : [host]
+  const hosts = hubHosts.has(host) ? [...hubHosts] : [host]
   const keys = entries.map(({ key }) => key)
-  const found = new Set(names.flatMap((name) => matchingKeys(keys, name, repository)))
-  return [...found].flatMap((key) => entries.filter((entry) => entry.key === key))
+  const matching = new Set(hosts.flatMap((each) => matchingKeys(keys, each, repository)))
+  return [...matching].flatMap((key) => entries.filter((entry) => entry.key === key))
 }

@@ -1,2 +1,2 @@
-/** Where a Deployment mounts the pull secrets that `credentials: { secret: … }` names, a directory for each. */
+/** Where a Deployment mounts the pull secrets that `credentials: { secret: … }` names: one subdirectory for each. */
 export const defaultSecretsDirectory = '/var/run/secrets/berth'

@@ -1,4 +1,4 @@
-/** Bytes as people read them, in powers of ten as registries and disks have them: `8.4 MB`. */
+/** Returns a size such as `8.4 MB`, in powers of ten as registries and disks show sizes. */
 export function bytesText(bytes: number): string {
   if (bytes < 1_000) return `${bytes} B`
   const power = Math.min(4, Math.floor(Math.log10(bytes) / 3))

@@ -2,7 +2,7 @@
 import type { Config } from '../config/config.ts'
 import {
   createEngine,
-  createTokenStore,
+  createTokenCache,
   type Engine,
   type EngineOptions,
 } from '../engine/decision-engine.ts'
@@ -28,7 +28,7 @@ const oldEngineLifeMs = 30_000
 
 export function createCurrentEngine(config: Config, options: CurrentEngineOptions): CurrentEngine {
   // Shared by all engines, so that a reload does not fetch tokens again.
-  const ecrTokens = createTokenStore(options)
+  const ecrTokens = createTokenCache(options)
 
   function create(from: Config): WebhookEngine {
     const secretProvisioner = options.createSecretProvisioner?.(from.pullSecretCopies.copies)

@@ -98,7 +98,7 @@ function reloadConfig(
   })
 }
 
-/** Null if the signal aborts before Berth has a certificate of its own. */
+/** Null if the signal aborts before Berth has issued a certificate. */
 async function openCertificate(
   source: CertificateSource,
   log: Logger,

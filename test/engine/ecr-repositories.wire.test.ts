@@ -13,7 +13,7 @@ import {
 import { berth } from '../support/io.ts'
 import { startStore, type Store } from '../support/store-registry.ts'
 
-/** `berth mirror` to a registry that has no repository until one is made, as Amazon ECR. */
+/** Tests `berth mirror` with a registry that does not create repositories on push, as Amazon ECR. */
 const ecrHost = '818140567777.dkr.ecr.us-east-1.amazonaws.com'
 let source: Store
 let mirror: Store
@@ -65,8 +65,8 @@ fallback:
 
 const made = () => world.aws.calls.filter(({ action }) => action === 'CreateRepository')
 
-describe('a repository that ECR lacks', () => {
-  it('is made once, by the last role of the chain, where that is allowed', async () => {
+describe('a missing ECR repository', () => {
+  it('is created once, with the last role of the chain, if creating is allowed', async () => {
     const { code, stdout } = await run('--create-repos')
 
     expect(JSON.parse(stdout)).toMatchObject({ status: 'copied' })
@@ -79,7 +79,7 @@ describe('a repository that ECR lacks', () => {
     expect(made()).toHaveLength(1)
   })
 
-  it('is named where it is not', async () => {
+  it('is named in the failure if creating is not allowed', async () => {
     const { code, stdout } = await run()
 
     expect(code).toBe(1)
@@ -87,7 +87,7 @@ describe('a repository that ECR lacks', () => {
     expect(made()).toEqual([])
   })
 
-  it('and may not be made by this role is told with the right that is missing', async () => {
+  it('causes a failure that names the missing right if the role may not create it', async () => {
     await Promise.all([source.close(), mirror.close(), world.aws.close()])
     await start(false)
 

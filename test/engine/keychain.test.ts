@@ -21,7 +21,7 @@ function config(auths: Record<string, string>): string {
   return JSON.stringify({ auths: Object.fromEntries(entries) })
 }
 
-/** A pull secret as Kubernetes mounts it: the file is a link through `..data`, which is replaced as a whole. */
+/** Writes a pull secret as Kubernetes mounts it: the file is a link through `..data`, which the kubelet replaces. */
 async function mount(name: string, version: number, files: Record<string, string>): Promise<void> {
   const secret = join(directory, name)
   await mkdir(join(secret, `..${version}`), { recursive: true })
@@ -44,14 +44,14 @@ function passwords(found: readonly { password: string }[]): string[] {
   return found.map(({ password }) => password)
 }
 
-describe('a keychain', () => {
-  it('without settings is anonymous', async () => {
+describe('createKeychain', () => {
+  it('returns no credentials without settings', async () => {
     const keychain = createKeychain(null, { secretsDirectory: directory })
 
     expect(await keychain.lookup('a.example', 'x')).toEqual([])
   })
 
-  it('reads a secret and says where each credential is from', async () => {
+  it('reads a secret, and names the source of each credential', async () => {
     await mount('creds', 1, { '.dockerconfigjson': config({ 'ghcr.io': 'p' }) })
 
     expect(await secretKeychain().lookup('ghcr.io', 'acme/x')).toEqual([
@@ -59,7 +59,7 @@ describe('a keychain', () => {
     ])
   })
 
-  it('reads a secret of the older kind', async () => {
+  it('reads a secret of type kubernetes.io/dockercfg', async () => {
     await mount('creds', 1, {
       '.dockercfg': JSON.stringify({ 'ghcr.io': { username: 'u', password: 'p' } }),
     })
@@ -88,13 +88,13 @@ describe('a keychain', () => {
     ['docker.io', 'ghcr.io', 'acme/x', false],
     ['anubis:32000', 'anubis:32000', 'x', true],
     ['anubis', 'anubis:32000', 'x', false],
-  ])('key %s for %s/%s: %s (R-25)', async (key, host, repository, found) => {
+  ])('matches key %s with %s/%s: %s', async (key, host, repository, found) => {
     await mount('creds', 1, { '.dockerconfigjson': config({ [key]: 'p' }) })
 
     expect(passwords(await secretKeychain().lookup(host, repository))).toEqual(found ? ['p'] : [])
   })
 
-  it('gives the longest path first (R-25)', async () => {
+  it('returns the key with the longest path first', async () => {
     const auths = { 'ghcr.io': 'host', 'ghcr.io/acme/tools': 'deep', 'ghcr.io/acme': 'team' }
     await mount('creds', 1, { '.dockerconfigjson': config(auths) })
 
@@ -115,8 +115,8 @@ describe('a keychain', () => {
 
   it.each([
     ['not JSON', { '.dockerconfigjson': `{"auths": ${canary}` }],
-    ['gone', {}],
-  ])('keeps what it has when the file is %s, and says so once', async (_, files) => {
+    ['deleted', {}],
+  ])('keeps the last valid content if the file is %s, and reports that once', async (_, files) => {
     const problems: string[] = []
     await mount('creds', 1, { '.dockerconfigjson': config({ 'ghcr.io': canary }) })
     const keychain = secretKeychain(problems)
@@ -142,8 +142,8 @@ describe('a keychain', () => {
       { '.dockerconfigjson': `{"auths": ${canary}` },
       /is not JSON; create the pull secret/,
     ],
-    ['no object', { '.dockercfg': `["${canary}"]` }, /\.dockercfg is not a JSON object/],
-  ])('refuses to guess when the file is %s', async (_, files, message) => {
+    ['not an object', { '.dockercfg': `["${canary}"]` }, /\.dockercfg is not a JSON object/],
+  ])('rejects with credentials-invalid if the file is %s', async (_, files, message) => {
     await mount('creds', 1, files)
 
     const error: unknown = await secretKeychain()
@@ -157,7 +157,7 @@ describe('a keychain', () => {
     expect(String(error)).not.toContain(canary)
   })
 
-  it('names each entry that it cannot use, once', async () => {
+  it('reports each unusable entry once', async () => {
     const problems: string[] = []
     const auths = { 'ghcr.io': { identitytoken: canary } }
     await mount('creds', 1, { '.dockerconfigjson': JSON.stringify({ auths }) })

@@ -7,7 +7,7 @@ import { createProber } from '../../diagnose/evidence/registry-prober.ts'
 import { type DiagnosedFailure, findings } from '../../diagnose/findings.ts'
 import type { SecretName } from '../../diagnose/fix/steps.ts'
 import { classify } from '../../diagnose/rules/classify.ts'
-import { createEngine, createTokenStore } from '../../engine/decision-engine.ts'
+import { createEngine, createTokenCache } from '../../engine/decision-engine.ts'
 import { createKeychain } from '../../engine/keychain.ts'
 import { BerthError } from '../../errors.ts'
 import type { KubeApi } from '../../kube/api-client.ts'
@@ -141,7 +141,7 @@ async function diagnoseFailures(
   const config = file === undefined ? null : loadConfig(file)
   const engineOptions = { secretsDirectory, env: io.env, queryTimeoutMs }
   const engine = config !== null && probe ? createEngine(config, engineOptions) : null
-  const ecrTokens = createTokenStore(engineOptions)
+  const ecrTokens = createTokenCache(engineOptions)
   const prober = probe
     ? createProber({
         config,

@@ -1,7 +1,7 @@
 /** Runs `berth drift`: compares mirrors with upstream, and with --update copies what is behind. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { tagTtlMs } from '../../decision/resolve/manifest-cache.ts'
-import type { OpenedMirror } from '../../engine/mirror-registries.ts'
+import type { MirrorRegistries } from '../../engine/mirror-registries.ts'
 import { BerthError } from '../../errors.ts'
 import { readAuditLog } from '../../mirror/audit-log.ts'
 import { type DriftResult, driftExitCode, findDrift, isBehind } from '../../mirror/drift.ts'
@@ -72,7 +72,7 @@ function printDrifts(
 
 /** Copies what is behind, and restarts workloads that run the old image. Drift that copying cannot repair sets the exit code. */
 async function update(
-  opened: OpenedMirror,
+  opened: MirrorRegistries,
   options: DriftOptions,
   drifts: readonly DriftResult[],
   io: Io,

@@ -10,7 +10,7 @@ import { imageTimeoutMs, parallelImages } from '../../engine/batch-decider.ts'
 import { createEngine, type Engine } from '../../engine/decision-engine.ts'
 import { findConfigFile } from '../config-file.ts'
 import { type Io, print, printMessage } from '../io.ts'
-import { explanation, type Explanation, invalid } from '../output/explanation.ts'
+import { explainedImage, type Explanation, invalidImage } from '../output/explanation.ts'
 import { explanationTable } from '../output/explanation-table.ts'
 import { printRecord } from '../output/print-record.ts'
 import { readLines } from '../read-lines.ts'
@@ -79,7 +79,7 @@ async function explainOne(
   image: string,
 ): Promise<Explanation> {
   const parsed = parseReference(image)
-  if (!parsed.ok) return invalid(image, parsed)
+  if (!parsed.ok) return invalidImage(image, parsed)
   const request = { reference: parsed.reference, namespace }
   const resolution =
     engine === null
@@ -88,7 +88,7 @@ async function explainOne(
           ...request,
           signal: AbortSignal.timeout(imageTimeoutMs),
         })
-  const explained = explanation(image, resolution, {
+  const explained = explainedImage(image, resolution, {
     pullSecrets: missingPullSecrets(config.pullSecrets, {}, [resolution.chosen]),
     hosts: [...config.registries.keys()],
   })

@@ -1,6 +1,6 @@
 /** Runs `berth mirror`: copies images to mirrors and verifies the copies. */
 import type { Config } from '../../config/config.ts'
-import { openMirror, type OpenedMirror } from '../../engine/mirror-registries.ts'
+import { type MirrorRegistries, openMirrorRegistries } from '../../engine/mirror-registries.ts'
 import { BerthError } from '../../errors.ts'
 import { appendAuditLog } from '../../mirror/audit-log.ts'
 import { mirrorImages, type ProgressListener } from '../../mirror/mirror-images.ts'
@@ -67,8 +67,8 @@ export async function openRegistries(
   names: readonly string[],
   { config, secretsDir, createRepos }: MirrorOptions,
   io: Io,
-): Promise<OpenedMirror> {
-  return openMirror({
+): Promise<MirrorRegistries> {
+  return openMirrorRegistries({
     config: await readConfig(config, names),
     names,
     secretsDirectory: secretsDir,
@@ -113,7 +113,7 @@ export function reportUnmirrored(
 
 /** Copies the pairs, shows the progress, and prints each result. */
 export async function copyAll(
-  { registries, config, createRepository }: OpenedMirror,
+  { registries, config, createRepository }: MirrorRegistries,
   options: MirrorOptions,
   pairs: readonly ImagePair[],
   io: Io,

@@ -57,7 +57,7 @@ export const defineServe: DefineVerb = (parent, run) => {
       .default(drainSeconds),
     logLevelOption(),
     ...inGroup(
-      'A certificate of its own:',
+      'Own certificate:',
       new Option(
         '--own-certificate <secret>',
         'issue and rotate the certificate, and keep it in this Secret',

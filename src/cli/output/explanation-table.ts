@@ -3,7 +3,7 @@ import { escapeTerminal } from '../../text/escape-terminal.ts'
 import type { Io } from '../io.ts'
 import { type Cell, formatColumns } from './columns.ts'
 import { createPainter, type Painter, type Style } from './colour.ts'
-import type { Explained, Explanation } from './explanation.ts'
+import type { ExplainedImage, Explanation } from './explanation.ts'
 
 const outcomeStyles: Readonly<Record<string, Style>> = { found: 'green', unasked: 'dim' }
 
@@ -23,7 +23,7 @@ export function explanationTable(
     .join('\n')
 }
 
-function describe(explained: Explained, isDenied: boolean, paint: Painter): string {
+function describe(explained: ExplainedImage, isDenied: boolean, paint: Painter): string {
   const { image, row, pullSecrets, warnings } = explained
   const secrets = pullSecrets.length === 0 ? '' : `, pull secrets ${pullSecrets.join(', ')}`
   return [
@@ -35,12 +35,12 @@ function describe(explained: Explained, isDenied: boolean, paint: Painter): stri
   ].join('\n')
 }
 
-function result({ chosen, changed }: Explained, isDenied: boolean, paint: Painter): string {
+function result({ chosen, changed }: ExplainedImage, isDenied: boolean, paint: Painter): string {
   if (isDenied) return paint('red', 'denied')
   return changed ? paint('green', escapeTerminal(chosen)) : paint('dim', 'unchanged')
 }
 
-function candidateLines({ candidates }: Explained, paint: Painter): string[] {
+function candidateLines({ candidates }: ExplainedImage, paint: Painter): string[] {
   const rows = candidates.map(({ image, outcome, detail, milliseconds }, index): Cell[] => [
     String(index + 1),
     image,

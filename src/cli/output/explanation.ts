@@ -1,4 +1,4 @@
-/** The contract of `explain -o json`: one element for each image, in order. */
+/** The elements of `berth explain -o json`. The names are a contract. */
 import type { ErrorCode } from '../../errors.ts'
 import type { ParseResult } from '../../decision/reference/parse.ts'
 import {
@@ -11,13 +11,13 @@ import { isDenied, type Resolution } from '../../decision/resolve/resolution.ts'
 import { failedSteps, describeResolution } from '../../decision/resolve/describe-resolution.ts'
 
 export type Explanation =
-  | Explained
+  | ExplainedImage
   | {
       readonly image: string
       readonly error: { readonly code: ErrorCode; readonly message: string }
     }
 
-export interface Explained {
+export interface ExplainedImage {
   readonly image: string
   readonly reference: Reference
   readonly row: string | null
@@ -38,15 +38,15 @@ export interface Explained {
 
 export interface ExplanationContext {
   readonly pullSecrets: readonly string[]
-  /** Hosts of the configuration, for a hint at a forgotten port. */
+  /** Hosts of the config, for a hint at a missing port. */
   readonly hosts: readonly string[]
 }
 
-export function explanation(
+export function explainedImage(
   image: string,
   resolution: Resolution,
   context: ExplanationContext,
-): Explained {
+): ExplainedImage {
   return {
     image,
     reference: withDefaultTag(resolution.original),
@@ -67,7 +67,8 @@ export function explanation(
   }
 }
 
-export function invalid(
+/** Returns the element for a name that does not parse. */
+export function invalidImage(
   image: string,
   { code, message }: Extract<ParseResult, { ok: false }>,
 ): Explanation {
@@ -77,16 +78,16 @@ export function invalid(
 function warningsFor(resolution: Resolution, hosts: readonly string[]): string[] {
   const { original, reason } = resolution
   const warnings: string[] = []
-  const doubtful = ['none-found', 'first-unproved'].includes(reason) || isDenied(resolution)
-  const failed = reason !== 'trusted' && failedSteps(resolution).length > 0
-  if (doubtful || failed || resolution.unpinned !== null)
+  const isUncertain = ['none-found', 'first-unproved'].includes(reason) || isDenied(resolution)
+  const hasFailures = reason !== 'trusted' && failedSteps(resolution).length > 0
+  if (isUncertain || hasFailures || resolution.unpinned !== null)
     warnings.push(describeResolution(resolution))
   warnings.push(...hostWarnings(original))
   const [user = ''] = original.path.split('/', 1)
-  const meant = hosts.find((host) => host.replace(/:[0-9]+$/, '') === user && host !== user)
-  if (original.domain === 'docker.io' && meant !== undefined) {
+  const intended = hosts.find((host) => host.replace(/:[0-9]+$/, '') === user && host !== user)
+  if (original.domain === 'docker.io' && intended !== undefined) {
     warnings.push(
-      `no dot and no port: this is the Docker Hub user ${user}; did you mean ${meant}/${original.path.slice(user.length + 1)}?`,
+      `${user} has no dot and no port, so it is a user on Docker Hub; did you mean ${intended}/${original.path.slice(user.length + 1)}?`,
     )
   }
   return warnings

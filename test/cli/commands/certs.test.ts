@@ -8,8 +8,8 @@ import { berth } from '../../support/io.ts'
 
 const directory = () => mkdtempSync(join(tmpdir(), 'berth-test-'))
 
-describe('certs', () => {
-  it('writes what an API server needs, with private keys that only their owner can read', async () => {
+describe('berth certs', () => {
+  it('writes certificates and manifests, with private keys that only their owner can read', async () => {
     const out = join(directory(), 'certs')
     const { code } = await berth([
       'certs',
@@ -70,7 +70,7 @@ describe('certs', () => {
     })
   })
 
-  it('fails with the reason where nothing can be written', async () => {
+  it('fails with the reason if the directory cannot be created', async () => {
     const { code, stderr } = await berth(['certs', '--out', '/proc/berth/certs'])
 
     expect(code).toBe(2)

@@ -27,7 +27,7 @@ const failing = configOf(`${rows}tests:
     secrets: [creds]
 `)
 
-describe('check', () => {
+describe('berth check', () => {
   it('passes the examples, and prints their warnings to standard error', async () => {
     const { code, stdout, stderr } = await berth(['check', '--config', example('anubis')])
 
@@ -96,7 +96,7 @@ describe('check', () => {
   })
 })
 
-describe('check --tests', () => {
+describe('berth check --tests', () => {
   it('prints each test, and the place of the failing one', async () => {
     const { code, stdout, stderr } = await berth(['check', '--tests', '--config', failing])
 
@@ -120,7 +120,7 @@ ${failing}: 1 row, 2 registries, 0 warnings, 1 of 2 tests pass
 
 const broken = configOf('fallback: [{ name: a, images: [docker.io/a/x], try: ["x/{pth},%"] }]\n')
 
-describe('check -o github', () => {
+describe('berth check -o github', () => {
   it('annotates the line of a failing test', async () => {
     const { code, stdout } = await berth(['check', '-o', 'github', '--config', failing])
 
@@ -140,34 +140,37 @@ describe('check -o github', () => {
   })
 })
 
-describe('check -o sarif', () => {
+describe('berth check -o sarif', () => {
   it.each([
     [failing, 1, 'config-test', 8],
     [broken, 2, 'config-error', 3],
-  ])('%s: exit code %i, rule %s, line %i', async (file, want, rule, line) => {
-    const { code, stdout } = await berth(['check', '-o', 'sarif', '--config', file])
-    const log = JSON.parse(stdout) as {
-      version: string
-      runs: {
-        tool: { driver: { name: string; rules: { id: string }[] } }
-        results: { ruleId: string }[]
-      }[]
-    }
+  ])(
+    'reports problems of %s with exit code %i, rule %s and line %i',
+    async (file, want, rule, line) => {
+      const { code, stdout } = await berth(['check', '-o', 'sarif', '--config', file])
+      const log = JSON.parse(stdout) as {
+        version: string
+        runs: {
+          tool: { driver: { name: string; rules: { id: string }[] } }
+          results: { ruleId: string }[]
+        }[]
+      }
 
-    expect(code).toBe(want)
-    expect(log.version).toBe('2.1.0')
-    expect(log.runs[0]?.tool.driver.rules.map(({ id }) => id)).toContain(rule)
-    expect(log.runs[0]?.results).toMatchObject([
-      {
-        ruleId: rule,
-        level: 'error',
-        message: { text: expect.any(String) },
-        locations: [
-          { physicalLocation: { artifactLocation: { uri: file }, region: { startLine: line } } },
-        ],
-      },
-    ])
-  })
+      expect(code).toBe(want)
+      expect(log.version).toBe('2.1.0')
+      expect(log.runs[0]?.tool.driver.rules.map(({ id }) => id)).toContain(rule)
+      expect(log.runs[0]?.results).toMatchObject([
+        {
+          ruleId: rule,
+          level: 'error',
+          message: { text: expect.any(String) },
+          locations: [
+            { physicalLocation: { artifactLocation: { uri: file }, region: { startLine: line } } },
+          ],
+        },
+      ])
+    },
+  )
 
   it('has no results for a valid config', async () => {
     const { code, stdout } = await berth(['check', '-o', 'sarif', '--config', configOf(rows)])

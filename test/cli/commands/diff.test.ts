@@ -29,7 +29,7 @@ const pods = put(
   'apiVersion: v1\nkind: Pod\nmetadata: { name: p }\nspec: { containers: [{ image: nginx }, { image: quay.io/acme/app:1 }, { image: quay.io/other/app:1 }] }\n',
 )
 
-it('names the images of manifests that another table decides otherwise', async () => {
+it('prints the images of manifests that the configs decide differently', async () => {
   const { code, stdout, stderr } = await berth(['diff', old, added, '-f', pods])
 
   expect({ code, stdout, stderr }).toEqual({
@@ -42,7 +42,7 @@ it('names the images of manifests that another table decides otherwise', async (
   })
 })
 
-it('takes samples of the patterns where nobody names images', async () => {
+it('compares a sample of each pattern if no images are given', async () => {
   const { code, stdout } = await berth(['diff', old, added, '-o', 'json'])
 
   expect(code).toBe(1)
@@ -51,7 +51,7 @@ it('takes samples of the patterns where nobody names images', async () => {
   ])
 })
 
-it('tells of pins, pull policies and pull secrets', async () => {
+it('compares pins, pull policies and pull secrets', async () => {
   const more = config(
     'more.yaml',
     hub,
@@ -63,6 +63,6 @@ it('tells of pins, pull policies and pull secrets', async () => {
   expect(stdout).toContain('(row hub; pinned; pull policy IfNotPresent; pull secrets creds)')
 })
 
-it('exits with 0 when nothing changes', async () => {
+it('exits with 0 if nothing differs', async () => {
   expect(await berth(['diff', old, old, '-f', pods])).toMatchObject({ code: 0, stdout: '' })
 })

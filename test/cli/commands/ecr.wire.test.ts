@@ -1,4 +1,4 @@
-/** `credentials: { ecr: … }` through the whole engine: from a service account's token to the registry's answer. */
+/** Tests `credentials: { ecr: … }` from the service account's token to the answer of the registry. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, writeFileSync } from 'node:fs'
@@ -24,16 +24,16 @@ let world: ChainWorld
 let registry: FakeRegistry
 let directory: string
 
-/** Whether the registry takes the newest token, as one of ECR does whose repository's policy allows it. */
+/** Whether the registry accepts the newest token. ECR rejects it if the policy of the repository does. */
 let allows: boolean
 
 beforeEach(async () => {
-  // The processes have the real clock.
+  // The programs under test use the real clock.
   world = await startChain({ now: () => Date.now() })
   allows = true
   const users = {
     get AWS() {
-      return (allows ? world.aws.passwords.at(-1) : undefined) ?? 'nobody knows'
+      return (allows ? world.aws.passwords.at(-1) : undefined) ?? 'no token'
     },
   }
   registry = await startFakeRegistry({ auth: { kind: 'basic', users } })
@@ -67,7 +67,7 @@ pin: { tags: [latest] }
 const chainTo = (role: string) =>
   `credentials: { ecr: { chain: ['${role}'], endpoints: { sts: '${world.aws.url}', ecr: '${world.aws.url}' } } }`
 
-/** Every module of the AWS SDK that the process loads is a line on its standard error. */
+/** Makes a process print a line to standard error for each module of the AWS SDK that it loads. */
 const spy = `data:text/javascript,${encodeURIComponent(`
 import { registerHooks } from 'node:module'
 registerHooks({ load(url, context, next) {
@@ -95,8 +95,8 @@ async function explain(config: string, env: Readonly<Record<string, string>>) {
   return { explained, stdout, stderr, loadedSdk: stderr.includes('loaded ') }
 }
 
-describe('a registry of ECR', () => {
-  it('is asked with a token that came through two roles', async () => {
+describe('berth explain with a registry of Amazon ECR', () => {
+  it('asks with a token that it got through two roles', async () => {
     const { explained, stderr, loadedSdk } = await explain(
       configWith(chainTo(secondRole)),
       world.env,
@@ -112,7 +112,7 @@ describe('a registry of ECR', () => {
     ])
   })
 
-  it('is denied with the link that is broken; the chain is on standard error; no secret is anywhere', async () => {
+  it('names the role that fails, prints the chain to standard error, and prints no secret', async () => {
     const { explained, stdout, stderr } = await explain(configWith(chainTo(firstRole)), world.env)
     const want = `→ role ${firstRole} → role ${firstRole}: AccessDenied: User: `
 
@@ -129,7 +129,7 @@ describe('a registry of ECR', () => {
     expect(secrets.filter((secret) => (stdout + stderr).includes(secret))).toEqual([])
   })
 
-  it('that refuses the token is named with whose it was', async () => {
+  it('names the role whose token the registry rejects', async () => {
     allows = false
     const { explained } = await explain(configWith(chainTo(secondRole)), world.env)
 
@@ -141,7 +141,7 @@ describe('a registry of ECR', () => {
     })
   })
 
-  it('finds keys in the environment, as every tool of AWS does', async () => {
+  it('uses access keys from the environment, as the tools of AWS do', async () => {
     await world.aws.close()
     const arn = 'arn:aws:iam::606639739464:user/puller'
     world = await startChain({
@@ -155,7 +155,7 @@ describe('a registry of ECR', () => {
     expect(explained?.candidates[0]?.outcome).toBe('found')
   })
 
-  it('says what to give Berth where there is no identity at all', async () => {
+  it('says how to configure an identity if there is none', async () => {
     const { explained, stderr } = await explain(configWith(chainTo(secondRole)), {})
 
     expect(explained?.candidates[0]?.detail).toBe(
@@ -168,7 +168,7 @@ describe('a registry of ECR', () => {
 })
 
 describe('the webhook', () => {
-  it('has the token before the first pod, and keeps it when the config is reloaded', async () => {
+  it('gets a token before the first pod, and keeps it when the config is reloaded', async () => {
     const { leaf } = await makeCertificates({ names: ['localhost'], days: 1, now: new Date() })
     const config = loadConfig(configWith(chainTo(secondRole)))
     const webhook = await startWebhook({
@@ -189,8 +189,8 @@ describe('the webhook', () => {
   })
 })
 
-describe('without ecr in the config', () => {
-  it('the AWS SDK is not loaded', async () => {
+describe('a config without ecr', () => {
+  it('does not load the AWS SDK', async () => {
     const { explained, loadedSdk } = await explain(configWith('mirror: false'), world.env)
 
     expect(explained?.candidates[0]?.outcome).toBe('denied')

@@ -10,8 +10,8 @@ const anubis = fileURLToPath(
   new URL('../../../webhook-config/examples/anubis.yaml', import.meta.url),
 )
 
-describe('explain --no-probe -o json', () => {
-  it('prints the contract', async () => {
+describe('berth explain --no-probe -o json', () => {
+  it('prints the members that docs/cli.md promises', async () => {
     const { code, stdout } = await berth(
       ['explain', '-', '--no-probe', '-o', 'json', '--config', anubis],
       'nginx\nanubis:32000/x\n',
@@ -52,7 +52,7 @@ describe('explain --no-probe -o json', () => {
     ])
   })
 
-  it('gives a name that does not parse an element of its own, in order, and exits with 1', async () => {
+  it('prints an element with an error for a name that does not parse, and exits with 1', async () => {
     const { code, stdout } = await berth(
       ['explain', '-', '--no-probe', '-o', 'json', '--config', anubis],
       'nginx\n nginx\n\nquay.io/x/y',
@@ -74,7 +74,7 @@ describe('explain --no-probe -o json', () => {
     expect(elements[3]?.row).toBeNull()
   })
 
-  it('hints at a forgotten port (R-03), an empty host (R-04) and an upper-case one (R-06)', async () => {
+  it('warns of a missing port, an empty host and an upper-case host', async () => {
     const { stdout } = await berth([
       'explain',
       'anubis/app',
@@ -89,14 +89,16 @@ describe('explain --no-probe -o json', () => {
     const warnings = (JSON.parse(stdout) as { warnings: string[] }[]).map((each) => each.warnings)
 
     expect(warnings).toEqual([
-      ['no dot and no port: this is the Docker Hub user anubis; did you mean anubis:32000/app?'],
+      [
+        'anubis has no dot and no port, so it is a user on Docker Hub; did you mean anubis:32000/app?',
+      ],
       ['the part before the first / is not a valid host, so no row matches'],
       ['container runtimes do not treat GHCR.IO as ghcr.io'],
     ])
   })
 })
 
-describe('explain', () => {
+describe('berth explain --no-probe', () => {
   it('prints YAML', async () => {
     const { stdout } = await berth([
       'explain',
@@ -112,7 +114,7 @@ describe('explain', () => {
   })
 })
 
-describe('explain, asking', () => {
+describe('berth explain', () => {
   let mirror: FakeRegistry
   let upstream: FakeRegistry
   let config: string
@@ -150,7 +152,7 @@ pullSecrets: [{ registries: [mirror.example], secret: mirror-creds }]
     await upstream.close()
   })
 
-  it('says what each registry answered', async () => {
+  it('prints the answer of each registry', async () => {
     const { code, stdout } = await berth([
       'explain',
       'nginx',
@@ -163,7 +165,7 @@ pullSecrets: [{ registries: [mirror.example], secret: mirror-creds }]
     ])
     const [onMirror, onHub, nowhere] = JSON.parse(stdout) as Record<string, unknown>[]
 
-    // 3: of the last image nothing is known.
+    // 3: no registry of the last image could be reached.
     expect(code).toBe(3)
     expect(onMirror).toMatchObject({
       chosen: `mirror.example/library/nginx:latest@${digest}`,

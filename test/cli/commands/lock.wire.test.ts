@@ -74,7 +74,7 @@ const digests = () => {
 }
 
 describe('berth lock', () => {
-  it('writes what each registry serves, once; later only what is new or gone, until --update', async () => {
+  it('adds new images and removes unused ones; only --update moves the others to another digest', async () => {
     pods('nginx:1', 'redis')
 
     const first = await lock()
@@ -104,7 +104,7 @@ describe('berth lock', () => {
     expect(digests()).toEqual([['docker.io/library/nginx:1', moved, 'mirror.example']])
   })
 
-  it('exits with 1 for an image that cannot be locked, and keeps what it has of it', async () => {
+  it('exits with 1 if an image cannot be locked, and keeps its old digest', async () => {
     pods('nginx:1', 'redis')
     await lock()
     const before = readFileSync(lockFile, 'utf8')
@@ -119,7 +119,7 @@ describe('berth lock', () => {
     expect(readFileSync(lockFile, 'utf8')).toBe(before)
   })
 
-  it('--check asks nobody whether every image is in the file, and nothing else', async () => {
+  it('compares the file with the images in use with --check, and asks no registry', async () => {
     pods('nginx:1')
     const missing = await lock('--check')
     await lock()
@@ -138,7 +138,7 @@ describe('berth lock', () => {
     expect(mirror.requests).toHaveLength(asked)
   })
 
-  it('does not write over a file that it cannot read', async () => {
+  it('does not overwrite a file that is not a lock file', async () => {
     pods('nginx:1')
     put('other.lock', 'images: []\n')
 
@@ -147,7 +147,7 @@ describe('berth lock', () => {
     expect(outcome).toMatchObject({ code: 2, stderr: expect.stringContaining('lock-invalid') })
   })
 
-  it('is honoured by explain and rewrite: the digest stays when the tag moves, and is not asked for by tag', async () => {
+  it('pins the images of explain and rewrite: the digest stays when the tag moves', async () => {
     pods('nginx:1')
     await lock()
     mirror.addManifest({ repository: 'library/nginx', tag: '1', body: manifest('moved') })
@@ -179,7 +179,7 @@ describe('berth lock', () => {
     expect(asked.filter((path) => !path.includes('sha256'))).toEqual([])
   })
 
-  it('passes over a mirror that does not have the locked digest yet', async () => {
+  it('skips a mirror that does not have the locked digest yet', async () => {
     pods('redis')
     await lock()
     mirror.addManifest({ repository: 'library/redis', tag: 'latest', body: manifest('stale') })
@@ -194,7 +194,7 @@ describe('berth lock', () => {
     ])
   })
 
-  it('does not bring a pod to a digest that is known to be gone', async () => {
+  it('does not pin an image to a digest that upstream has deleted', async () => {
     put(
       'berth.lock',
       `apiVersion: berth.dev/v1alpha1\nkind: BerthLock\nimages:\n  - { image: 'docker.io/library/redis:latest', digest: '${nginx}', from: docker.io, date: '2026-11-21' }\n`,
@@ -213,7 +213,7 @@ describe('berth lock', () => {
 })
 
 describe('berth rewrite --pin', () => {
-  it('pins every tag, and exits with 1 where there is no digest', async () => {
+  it('pins every tag, and exits with 1 if an image has no digest', async () => {
     const file = pods('nginx:1')
 
     const fine = await berth(['rewrite', '-f', file, '--pin', '--config', config])

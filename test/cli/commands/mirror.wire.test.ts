@@ -63,7 +63,7 @@ describe('berth mirror', () => {
     expect(mirror.tags.get('app')?.get('1')).toBe(digest)
   })
 
-  it('writes one JSON object a line, the same keys for each, and nothing else (R-42)', async () => {
+  it('prints one JSON object per line with -o json, with the same keys for each image', async () => {
     source.addImage('library/nginx', 'latest')
     const audit = join(directory, 'audit.log')
     const args = [
@@ -90,7 +90,7 @@ describe('berth mirror', () => {
     expect(lines(readFileSync(audit, 'utf8'))).toHaveLength(4)
   })
 
-  it('takes two images of the table for two images', async () => {
+  it('does not take two images of the table for a pair', async () => {
     source.addImage('library/nginx', 'latest')
     source.addImage('library/redis', 'latest', { layers: [bytes(10, 'redis')] })
     const { code } = await berth(['mirror', 'nginx', 'redis', '--config', config, '-q'])
@@ -105,7 +105,7 @@ describe('berth mirror', () => {
     )
   })
 
-  it('plans without writing', async () => {
+  it('writes nothing with --dry-run', async () => {
     source.addImage('library/nginx', 'latest', { layers: [bytes(1_000)] })
     const { code, stdout } = await berth([
       'mirror',
@@ -122,7 +122,7 @@ describe('berth mirror', () => {
     expect(mirror.requests.every(({ method }) => method === 'HEAD' || method === 'GET')).toBe(true)
   })
 
-  it('reads manifests of any kind, and Lists', async () => {
+  it('reads images from workloads and Lists', async () => {
     for (const name of ['a', 'b', 'c']) source.addImage(`library/${name}`, 'latest')
     const template = {
       spec: {
@@ -151,7 +151,7 @@ describe('berth mirror', () => {
     )
   })
 
-  it('reads directories, kinds of the config, and what a rewritten pod asked for', async () => {
+  it('reads directories, kinds of the config, and the original images of rewritten pods', async () => {
     for (const name of ['a', 'b', 'c']) source.addImage(`library/${name}`, 'latest')
     config = writeConfig('workloads: [{ kind: argoproj.io/Rollout, pod: spec.template }]\n')
     mkdirSync(join(directory, 'deploy/below'), { recursive: true })
@@ -183,7 +183,7 @@ describe('berth mirror', () => {
     expect(nowhere).toMatchObject({ code: 2, stderr: expect.stringContaining('manifest-invalid') })
   })
 
-  it('copies what the config lists, by list, glob, range and number', async () => {
+  it('copies the tags that the config selects by list, glob, range and number', async () => {
     for (const tag of ['1.0.0', '1.1.0', '1.2.0', '2.0.0', 'edge'])
       source.addImage('library/app', tag)
     config = writeConfig(`mirror:
@@ -203,7 +203,7 @@ describe('berth mirror', () => {
     ])
   })
 
-  it('refuses a manifest whose anchor holds an alias of itself', async () => {
+  it('rejects a manifest whose anchor contains an alias of itself', async () => {
     const text = 'apiVersion: v1\nkind: Pod\nspec: &a { <<: *a, containers: [{ image: nginx }] }\n'
     const { code, stderr } = await berth(['mirror', '-f', '-', '--config', config, '-q'], text)
 
@@ -211,7 +211,7 @@ describe('berth mirror', () => {
     expect(stderr).toContain('it uses too many YAML aliases, or an alias inside its own anchor')
   })
 
-  it('passes over what a registry lists that is no tag: it would become a path, at the mirror too', async () => {
+  it('skips names in a tag list that are not tags, because they would become part of a path', async () => {
     const elsewhere = '../../../victim/app/manifests/latest'
     source.addImage('library/app', '1.0.0')
     const theirs = source.addImage('victim/app', 'latest')
@@ -227,25 +227,30 @@ describe('berth mirror', () => {
   })
 
   it.each([
-    ['an image for which there is no mirror', ['ghcr.io/a/b:1'], 1, 'no row has a mirror for it'],
+    ['an image without a mirror', ['ghcr.io/a/b:1'], 1, 'no row has a mirror for it'],
     ['--platform', ['nginx', '--platform', 'linux/amd64'], 2, 'another digest than upstream'],
-    ['nothing', [], 2, 'no images to copy'],
-    ['no number', ['nginx', '--jobs', 'many'], 2, 'Give a whole number from 0 to 999999.'],
-    ['what is no name', ['Nginx'], 1, 'invalid-reference'],
+    ['a command line without images', [], 2, 'no images to copy'],
     [
-      'an audit log that cannot be',
+      'an option value that is not a number',
+      ['nginx', '--jobs', 'many'],
+      2,
+      'Give a whole number from 0 to 999999.',
+    ],
+    ['a name that does not parse', ['Nginx'], 1, 'invalid-reference'],
+    [
+      'an audit log that cannot be written',
       ['nginx', '--audit-log', '/proc/none'],
       2,
       '--audit-log takes a file',
     ],
-  ])('says what is wrong with %s', async (_, args, code, message) => {
+  ])('reports %s', async (_, args, code, message) => {
     const outcome = await berth(['mirror', ...args, '--config', config])
 
     expect(outcome.code).toBe(code)
     expect(outcome.stderr).toContain(message)
   })
 
-  it('exits with 143 when it is asked to stop', async () => {
+  it('exits with 143 on SIGTERM', async () => {
     source.addImage('library/nginx', 'latest')
     const stopping = new AbortController()
     mirror.fault(() => {
@@ -264,7 +269,7 @@ describe('berth mirror', () => {
 })
 
 describe('berth drift', () => {
-  it('tells, updates, and then has nothing to tell', async () => {
+  it('reports drift, copies with --update, and then reports none', async () => {
     source.addImage('library/nginx', 'latest')
     await berth(['mirror', 'nginx', '--config', config, '-q'])
     source.addImage('library/nginx', 'latest', { layers: [bytes(50, 'new')] })
@@ -277,7 +282,7 @@ describe('berth drift', () => {
     expect(after.stdout).toMatch(/^same/)
   })
 
-  it('leaves alone what somebody else has put there', async () => {
+  it('does not overwrite an image that someone else pushed to the mirror', async () => {
     const audit = join(directory, 'audit.log')
     source.addImage('library/nginx', 'latest')
     await berth(['mirror', 'nginx', '--config', config, '-q', '--audit-log', audit])
@@ -299,7 +304,7 @@ describe('berth drift', () => {
     expect(mirror.tags.get('docker.io/library/nginx')?.get('latest')).toBe(theirs)
   })
 
-  it('wants --update beside --restart', async () => {
+  it('rejects --restart without --update', async () => {
     expect(await berth(['drift', 'nginx', '--config', config, '--restart'])).toMatchObject({
       code: 2,
     })

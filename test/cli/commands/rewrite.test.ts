@@ -46,7 +46,7 @@ const rewrite = (args: readonly string[], input = '') =>
   berth(['rewrite', '--no-probe', '--config', config, ...args], input)
 
 describe('berth rewrite', () => {
-  it('goes from standard input to standard output, and says on the other one what it did', async () => {
+  it('rewrites standard input to standard output, and prints the changes to standard error', async () => {
     const { code, stdout, stderr } = await rewrite(['-f', '-'], pod('nginx:1'))
 
     expect({ code, stdout }).toEqual({ code: 0, stdout: pod(mirrored) })
@@ -55,7 +55,7 @@ describe('berth rewrite', () => {
     )
   })
 
-  it('refuses bytes that are no UTF-8, and leaves them where they are', async () => {
+  it('rejects files that are not UTF-8, and does not change them', async () => {
     const bytes = Buffer.concat([Buffer.from(pod('nginx:1')), Buffer.from([0x23, 0xe9, 0x0a])])
     const file = join(directory, 'latin.yaml')
     writeFileSync(file, bytes)
@@ -68,7 +68,7 @@ describe('berth rewrite', () => {
     expect(readFileSync(file)).toEqual(bytes)
   })
 
-  it('refuses an anchor with an alias of it inside', async () => {
+  it('rejects an anchor that contains an alias of itself', async () => {
     const text = pod('nginx:1').replace('spec:', 'spec: &a\n  x: *a')
 
     expect(await rewrite(['-f', '-'], text)).toMatchObject({
@@ -77,13 +77,13 @@ describe('berth rewrite', () => {
     })
   })
 
-  it('gives text that it does not change back byte for byte', async () => {
+  it('prints unchanged text byte for byte', async () => {
     const text = '# nothing\r\n\n---\n---\nfoo:   bar'
 
     expect(await rewrite(['-f', '-'], text)).toEqual({ code: 0, stdout: text, stderr: '' })
   })
 
-  it('is a function of kustomize: a ResourceList in, a ResourceList out, the configuration of the function as it was', async () => {
+  it('works as a kustomize function: rewrites the items of a ResourceList, but not its functionConfig', async () => {
     const list = `apiVersion: config.kubernetes.io/v1
 kind: ResourceList
 items:
@@ -103,7 +103,7 @@ functionConfig:
     expect(stdout).toBe(list.replace('nginx:1', mirrored))
   })
 
-  it('joins several files to one stream, and reads directories as kubectl does', async () => {
+  it('joins several files into one stream, and reads directories as kubectl does', async () => {
     mkdirSync(join(directory, 'm/deep/.hidden'), { recursive: true })
     put(
       'm/b.json',
@@ -125,7 +125,7 @@ functionConfig:
     expect(deep.stdout.split(/^---$/m)).toHaveLength(4)
   })
 
-  it('--diff shows what would change', async () => {
+  it('prints a diff with --diff', async () => {
     const file = put('pod.yaml', pod('nginx:1'))
 
     const { code, stdout } = await rewrite(['-f', file, '--diff'])
@@ -136,7 +136,7 @@ functionConfig:
     expect(readFileSync(file, 'utf8')).toBe(pod('nginx:1'))
   })
 
-  it('--check exits with 1 while something would change, and with 0 after --in-place', async () => {
+  it('exits with 1 for --check if something would change, and with 0 after --in-place', async () => {
     const file = put('pod.yaml', pod('nginx:1'))
     chmodSync(file, 0o640)
     const link = join(directory, 'link.yaml')
@@ -157,7 +157,7 @@ functionConfig:
     expect(lstatSync(link).isSymbolicLink()).toBe(true)
   })
 
-  it('-o json tells of every image', async () => {
+  it('prints every image with -o json', async () => {
     const { stdout } = await rewrite(['-f', '-', '-o', 'json'], pod('nginx:1'))
 
     expect(JSON.parse(stdout)).toEqual([
@@ -177,7 +177,7 @@ functionConfig:
     ])
   })
 
-  it('knows the namespace from the object, from -n, or as default; and kinds of the configuration', async () => {
+  it('takes the namespace from the object, then from -n, and rewrites kinds of the config', async () => {
     const rollout = (namespace: string) => `apiVersion: argoproj.io/v1alpha1
 kind: Rollout
 metadata: { name: r${namespace} }
@@ -202,7 +202,7 @@ spec: { template: { spec: { containers: [{ image: ghcr.io/a/b:1 }] } }, steps: [
     [['-f', '-', '--in-place'], 'standard input cannot be changed in place'],
     [['-f', '-', '--pin'], '--pin asks registries'],
     [['-f', '-'], 'manifest-invalid: -:2: '],
-  ])('%j is refused: %s', async (args, message) => {
+  ])('rejects %j: %s', async (args, message) => {
     const { code, stdout, stderr } = await rewrite(args, 'a: 1\nb: [')
 
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' })

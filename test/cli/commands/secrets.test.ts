@@ -24,7 +24,7 @@ describe('berth secrets rbac', () => {
     ['secrets-cluster.yaml', 0],
     ['secrets-namespaced.yaml', 2],
     ['secrets-ensure.yaml', 1],
-  ])('prints what deploy/rbac/%s holds', async (file, index) => {
+  ])('prints the manifests in deploy/rbac/%s', async (file, index) => {
     const config = configFile(configs[index] ?? '')
     const args = ['secrets', 'rbac', '--config', config, '-n', 'berth-system']
     const { code, stdout } = await berth(args)
@@ -35,7 +35,7 @@ describe('berth secrets rbac', () => {
     )
   })
 
-  it('grants nothing by star, no tokens, no Roles, and Secrets by name alone but for create', async () => {
+  it('grants no wildcards, no tokens, no Roles, and Secrets by name except for create', async () => {
     const config = configFile(configs[0] ?? '')
     const { stdout } = await berth(['secrets', 'rbac', '--config', config, '-o', 'json'])
     const manifests = JSON.parse(stdout) as {
@@ -58,14 +58,14 @@ describe('berth secrets', () => {
     [['secrets'], "missing required argument 'action'"],
     [['secrets', 'copy'], 'Allowed choices are check, plan, sync, rbac.'],
     [['secrets', 'check', '--source', 'x'], "argument 'x' is invalid. Write NAMESPACE/NAME."],
-  ])('%j is wrong usage', async (args, words) => {
+  ])('rejects %j', async (args, words) => {
     const { code, stderr } = await berth(args)
 
     expect(code).toBe(2)
     expect(stderr).toContain(words)
   })
 
-  it('needs something to copy', async () => {
+  it('rejects a config that copies no pull secrets', async () => {
     const config = configFile('apiVersion: berth.dev/v1alpha1\nkind: BerthConfig\n')
     const { code, stderr } = await berth(['secrets', 'plan', '--config', config])
 

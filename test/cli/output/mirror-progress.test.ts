@@ -3,7 +3,7 @@ import { createProgress } from '../../../src/cli/output/mirror-progress.ts'
 import { terminal } from '../../support/io.ts'
 import { pair } from '../../support/mirroring.ts'
 
-it('the bar for all says how much has been moved, and they leave the cursor as it was', () => {
+it('shows how much of all images has been copied, and restores the cursor', () => {
   const stream = terminal()
   const chunks: string[] = []
   const write = stream.write.bind(stream)
