@@ -1,4 +1,4 @@
-/** kustomize as a program of its own, for functions that it executes; manifests without them are rendered by kubectl. */
+/** The kustomize program, for kustomizations that execute functions. kubectl renders all others. */
 import { runOk } from './command.ts'
 import { buildKustomize } from './go-programs.ts'
 

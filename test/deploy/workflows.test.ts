@@ -55,8 +55,13 @@ describe.each(workflows)('%s', (file) => {
 
 describe('.ci/run', () => {
   it('runs what the CI workflow runs', () => {
-    const commands = (text: string) => text.match(/npm (?:test|run [\w:-]+)/g)
+    const commands = (file: string) =>
+      new Set(
+        read(file)
+          .replaceAll(/^ *#.*$/gm, '')
+          .match(/npm (?:test|run [\w:-]+)/g),
+      )
 
-    expect(commands(read('.github/workflows/ci.yml'))).toEqual(commands(read('.ci/run')))
+    expect(commands('.ci/run')).toEqual(commands('.github/workflows/ci.yml'))
   })
 })

@@ -31,26 +31,13 @@ const phrases: readonly (readonly [phrase: RegExp, instead: string])[] = [
 
 /** Folders and pages that are not rewritten yet. */
 const pending: readonly string[] = [
-  'docs/configuration.md',
   'docs/ecr.md',
-  'docs/errors.md',
   'docs/mirror.md',
-  'docs/nodes.md',
   'docs/pull-secrets.md',
-  'docs/repository.md',
-  'docs/walkthrough.md',
-  'e2e/harness/kustomize.ts',
   'src/aws/',
-  'src/controller/',
   'src/credentials/',
-  'src/mirror/',
-  'src/registry/',
   'test/aws/',
-  'test/controller/',
   'test/credentials/',
-  'test/mirror/',
-  'test/nodes/',
-  'test/registry/',
   'test/support/',
 ]
 

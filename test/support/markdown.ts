@@ -27,7 +27,7 @@ export function brokenFence(text: string): number | null {
 }
 
 /** The page without its code blocks and comments. */
-export function proseOf(text: string): string {
+function proseOf(text: string): string {
   return text
     .replaceAll(/^ *(`{3,}|~{3,})[^\n]*\n(?:[^]*?\n)?? *\1`* *$/gm, '')
     .replaceAll(/<!--[^]*?-->/g, '')
@@ -59,7 +59,7 @@ export function relativeLinks(text: string): string[] {
 }
 
 /** The statements of a page: its table rows without the headers, and the sentences of its paragraphs and lists. */
-export function statementsOf(text: string): string[] {
+function statementsOf(text: string): string[] {
   const lines = proseOf(text).split('\n')
   const rows = lines.filter(
     (line, index) => line.startsWith('|') && !isRule(line) && !isRule(lines[index + 1] ?? ''),

@@ -40,7 +40,7 @@ const longLease = { leaseMs: 600_000, renewMs: 400_000, retryMs: 5 }
 /** Expires soon. A Lease counts whole seconds. */
 const shortLease = { leaseMs: 1_000, renewMs: 200, retryMs: 5 }
 
-/** Starts a candidate with a client of its own, whose token is its identity. */
+/** Starts a candidate with a separate client, whose token is its identity. */
 function start(identity: string, options: Partial<LeaderElectionOptions> = {}): Candidate {
   const stop = new AbortController()
   const ended = runLeaderElection(server.api({ tokens: [identity] }), {

@@ -34,7 +34,7 @@ const hostsTomls: Readonly<Record<string, string>> = {
   'a url inside [host]': `${upstream}[host]\n"http://anubis:32000" = { capabilities = ["pull"] }\n`,
   'dotted keys under [host]': `${upstream}[host]\n"http://anubis:32000".capabilities = ["pull"]\n`,
   'a [host] line before the headers': `${upstream}[host]\n[host.'http://anubis:32000']\ncapabilities = ['pull']\n`,
-  'a header of its own': `${upstream}${mirror}[host."http://anubis:32000".header]\nX-A = "b"\n`,
+  'a host with a header': `${upstream}${mirror}[host."http://anubis:32000".header]\nX-A = "b"\n`,
   'a header apart from its host': `${upstream}${mirror}[host."http://b:1"]\n[host."http://anubis:32000".header]\nX-A = ["b"]\n`,
   'only a header': `${upstream}[host."http://anubis:32000".header]\nX-A = "b"\n`,
   'the server among the hosts': `server = "http://anubis:32000"\n${mirror}`,
