@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto'
 import type { Credential } from './keychain.ts'
 
-/** 32 hexadecimal digits are 128 bits: no two credentials of one cluster will ever share them. */
+/** 128 bits, so that two credentials never share an identity. */
 const identityLength = 32
 
-/** Tells credentials apart in cache keys without telling what they are. */
+/** Returns a hash that distinguishes credentials in cache keys without revealing them; `anonymous` for none. */
 export function credentialIdentity(credentials: readonly Credential[]): string {
   if (credentials.length === 0) return 'anonymous'
   const pairs = credentials.map(({ username, password }) => [username, password])

@@ -1,38 +1,38 @@
 /**
- * Which key of a docker config speaks for which repository: the kubelet's own rules, mistakes included, because what
- * it will do with a pull secret is what has to be foretold (k8s.io/kubernetes v1.36, pkg/credentialprovider/keyring.go).
+ * Matches the keys of a docker config with repositories. Follows the kubelet exactly, including its bugs, to predict what it does
+ * with a pull secret (k8s.io/kubernetes v1.36, pkg/credentialprovider/keyring.go).
  */
-import { parseGoUrl, toByteString, type GoUrl } from './go-url.ts'
+import { type GoUrl, parseGoUrl, toByteString } from './go-url.ts'
 import { matchesHostLabel } from './host-label-glob.ts'
 
-/** A key as the keyring keeps it. */
+/** A key as the kubelet's keyring stores it. */
 export interface DockerConfigKey {
-  /** Without scheme, user and query, the path decoded and without its `/v1`: a byte string, which gives the order. */
+  /** Without scheme, user and query; the path is decoded and without its `/v1`. A byte string that defines the order. */
   readonly text: string
-  /** The keyring reads its own text as a URL once more. Null when that cannot be done: such a key is never used. */
+  /** The text, parsed as a URL again. Null if that fails: the kubelet never uses such a key. */
   readonly url: GoUrl | null
 }
 
-/** Why a key does not speak for a repository. */
+/** Why a key does not match a repository. */
 export type KeyMismatch =
-  /** Neither is it a URL to Go, nor is what the keyring makes of it. */
+  /** Go does not accept the key as a URL, or not the text that the keyring makes of it. */
   | 'not-a-url'
-  /** Another name of Docker Hub than those two that the kubelet knows. */
+  /** A name of Docker Hub other than the two that the kubelet knows. */
   | 'hub-name'
-  /** It has a `*`, but not as many labels as the host: a `*` stands for one. */
+  /** The key contains `*`, which matches one label, and has another number of labels than the host. */
   | 'label-count'
   | 'other-host'
-  /** The host is right, the port is not: no port is not 443. */
+  /** The host matches and the port does not. No port is not the same as 443. */
   | 'other-port'
-  /** The path does not begin with the key's. */
+  /** The path does not start with the path of the key. */
   | 'other-path'
-  /** `index.docker.io` is used for Docker Hub only when no other key is. */
+  /** The kubelet uses `index.docker.io` for Docker Hub only if no other key matches. */
   | 'last-resort'
 
-/** The one key that is tried for Docker Hub when nothing else matched (keyring.go, defaultRegistryKey). */
+/** The key that the kubelet uses for Docker Hub if no other one matches (keyring.go, defaultRegistryKey). */
 const hubFallbackKey = 'index.docker.io'
 
-/** Names under which people know Docker Hub, and which match none of its images. */
+/** Names that people use for Docker Hub, and that match none of its images. */
 const hubNames: ReadonlySet<string> = new Set([
   hubFallbackKey,
   'docker.io',
@@ -41,35 +41,17 @@ const hubNames: ReadonlySet<string> = new Set([
   'registry.hub.docker.com',
 ])
 
-/**
- * True when the kubelet would use this key for this repository: the same port, as many labels, each matched by its
- * pattern, and a path that begins with the key's. Docker Hub's last resort is in selectFor, which sees all keys.
- */
-export function matchesKey(key: string, host: string, path: string): boolean {
-  const registry = parseKey(key)
-  return registry !== null && keyMismatch(registry, host, path) === null
-}
-
-/** A key for people to read: without the user and password that a URL may hold, wherever Go takes them to end. */
+/** Returns a key for messages, without the user and password that its URL may contain, wherever Go takes them to end. */
 export function redactKey(key: string): string {
   return key.replace(/^(https?:\/\/)?.*@/s, '$1')
 }
 
-/** False for a key that the kubelet can use for no image, because it is no URL to it. */
+/** Returns false for a key that the kubelet never uses, because it is not a URL. */
 export function isUsableKey(key: string): boolean {
   return (parseKey(key)?.url ?? null) !== null
 }
 
-/** The keys that the kubelet would use for this repository, in its order. */
-export function matchingKeys(
-  keys: readonly string[],
-  host: string,
-  path: string,
-): readonly string[] {
-  return createKeyMatcher(keys)(host, path)
-}
-
-/** Like findMatches, for many repositories: the keys are read once. */
+/** Returns a function that finds the keys that the kubelet uses for a repository, in its order. */
 export function createKeyMatcher(
   keys: readonly string[],
 ): (host: string, path: string) => readonly string[] {
@@ -82,7 +64,7 @@ export function createKeyMatcher(
   return (host, path) => entriesFor(entries, host, path).map(({ key }) => key)
 }
 
-/** Not the longest first, but the reverse byte order of the key's text; those of one text stay as they were. */
+/** Sorts entries by the reverse byte order of their keys, not by length. Keeps the order of entries with the same key. */
 export function sortLikeKubelet<Entry extends { readonly registry: DockerConfigKey }>(
   entries: readonly Entry[],
 ): readonly Entry[] {
@@ -91,20 +73,20 @@ export function sortLikeKubelet<Entry extends { readonly registry: DockerConfigK
   )
 }
 
-/** The entries that the kubelet tries for a repository, of those given in the keyring's order (keyring.go, Lookup). */
+/** Returns the entries that the kubelet tries for a repository (keyring.go, Lookup). `entries` are sorted like in the kubelet. */
 export function entriesFor<Entry extends { readonly registry: DockerConfigKey }>(
   entries: readonly Entry[],
   host: string,
   path: string,
 ): readonly Entry[] {
-  const target = readTarget(host, path)
-  const matching = entries.filter(({ registry }) => mismatch(registry, target) === null)
-  return matching.length === 0 && isHub(host)
+  const target = parseTarget(host, path)
+  const matching = entries.filter(({ registry }) => mismatchOf(registry, target) === null)
+  return matching.length === 0 && isDockerHub(host)
     ? entries.filter(({ registry }) => registry.text === hubFallbackKey)
     : matching
 }
 
-/** Null for a key that is no URL: the kubelet passes it over (keyring.go, Add). */
+/** Returns null for a key that is not a URL, which the kubelet skips (keyring.go, Add). */
 export function parseKey(key: string): DockerConfigKey | null {
   const url = parseGoUrl(toByteString(key.replace(/^https?:\/\//, '')))
   if (url === null) return null
@@ -113,11 +95,12 @@ export function parseKey(key: string): DockerConfigKey | null {
   return { text, url: parseGoUrl(text) }
 }
 
-/** Null when the key matches by itself; otherwise the first reason that tells people what to change. */
+/** Returns null if the key matches without the fallback for Docker Hub, else the first reason that the user can act on. */
 export function keyMismatch(key: DockerConfigKey, host: string, path: string): KeyMismatch | null {
-  return mismatch(key, readTarget(host, path))
+  return mismatchOf(key, parseTarget(host, path))
 }
 
+/** A repository, parsed as the kubelet parses it. */
 interface Target {
   readonly host: string
   readonly labels: readonly string[]
@@ -125,37 +108,38 @@ interface Target {
   readonly path: string
 }
 
-/** Null for a repository that is no URL, `[1:2]/x` for one: no key is for it. */
-function readTarget(host: string, path: string): Target | null {
+/** Returns null for a repository that is not a URL, such as `[1:2]/x`: no key matches it. */
+function parseTarget(host: string, path: string): Target | null {
   const url = parseGoUrl(`${host}/${path}`)
   if (url === null) return null
   const [labels, port] = splitHost(url.host)
   return { host, labels, port, path: url.path }
 }
 
-function mismatch(key: DockerConfigKey, target: Target | null): KeyMismatch | null {
+function mismatchOf(key: DockerConfigKey, target: Target | null): KeyMismatch | null {
   if (key.url === null) return 'not-a-url'
   if (target === null) return 'other-host'
   const { labels } = target
   const [patterns, port] = splitHost(key.url.host)
-  const isHost =
-    patterns.length === labels.length &&
+  const hasSameLength = patterns.length === labels.length
+  const matchesHost =
+    hasSameLength &&
     patterns.every((pattern, index) => matchesHostLabel(pattern, labels[index] ?? ''))
-  if (!isHost) return hostMismatch(key, target.host, patterns.length !== labels.length)
+  if (!matchesHost) return hostMismatch(key, target.host, hasSameLength)
   if (port !== target.port) return 'other-port'
-  // No boundary is looked for: `ghcr.io/acme` also speaks for `ghcr.io/acme-evil/x`.
+  // The kubelet compares prefixes, not path segments: `ghcr.io/acme` also matches `ghcr.io/acme-evil/x`.
   return target.path.startsWith(key.url.path) ? null : 'other-path'
 }
 
-function hostMismatch(key: DockerConfigKey, host: string, isCountOff: boolean): KeyMismatch {
-  if (isHub(host) && key.text === hubFallbackKey) return 'last-resort'
-  const name = key.url?.host ?? ''
-  if (host === 'docker.io' && hubNames.has(name)) return 'hub-name'
-  return isCountOff && name.includes('*') ? 'label-count' : 'other-host'
+function hostMismatch(key: DockerConfigKey, host: string, hasSameLength: boolean): KeyMismatch {
+  if (isDockerHub(host) && key.text === hubFallbackKey) return 'last-resort'
+  const keyHost = key.url?.host ?? ''
+  if (host === 'docker.io' && hubNames.has(keyHost)) return 'hub-name'
+  return !hasSameLength && keyHost.includes('*') ? 'label-count' : 'other-host'
 }
 
-/** keyring.go, isDefaultRegistryMatch: a first component that could not be a host is a Docker Hub user. */
-function isHub(host: string): boolean {
+/** keyring.go, isDefaultRegistryMatch: a first component that cannot be a host is a Docker Hub user. */
+function isDockerHub(host: string): boolean {
   return host === 'docker.io' || host === hubFallbackKey || !/[.:]/.test(host)
 }
 

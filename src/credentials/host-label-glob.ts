@@ -1,12 +1,12 @@
 /**
- * Shell patterns over one label of a host name, as the kubelet matches them (k8s.io/kubernetes, keyring.go, URLsMatch,
- * with Go's filepath.Match). Only `*` is left of what a pattern may hold: in a URL `?` begins the query, `\` cannot stand
- * in a host, and a bracket opens an IPv6 address.
+ * Matches one label of a host name against a pattern, as the kubelet does for keys such as `*.example.com` (k8s.io/kubernetes,
+ * pkg/credentialprovider/keyring.go, URLsMatch, which uses Go's filepath.Match). Of the pattern syntax only `*` can occur: in a
+ * URL, `?` starts the query, a host cannot contain `\`, and a bracket starts an IPv6 address.
  */
 
-/** True when the whole label matches. Takes time linear in the label for each star. */
+/** Returns whether the pattern matches the whole label. Takes time linear in the label for each `*`. */
 export function matchesHostLabel(pattern: string, label: string): boolean {
-  // An address without a port keeps its brackets, and so becomes a class of characters: it stands for one of them.
+  // The kubelet keeps the brackets of an IPv6 address without a port, so that Go reads them as a character class.
   if (pattern.startsWith('[')) {
     return pattern.endsWith(']') && label.length === 1 && pattern.slice(1, -1).includes(label)
   }
@@ -15,11 +15,11 @@ export function matchesHostLabel(pattern: string, label: string): boolean {
   if (last === undefined) return pattern === label
   if (!label.startsWith(first) || !label.slice(first.length).endsWith(last)) return false
   const end = label.length - last.length
-  let at = first.length
+  let position = first.length
   for (const part of parts) {
-    const found = label.indexOf(part, at)
-    if (found < 0 || found + part.length > end) return false
-    at = found + part.length
+    const index = label.indexOf(part, position)
+    if (index < 0 || index + part.length > end) return false
+    position = index + part.length
   }
   return true
 }

@@ -1,12 +1,13 @@
-/** A user and password for a registry. Never logged, never part of a message: `source` is what people are told. */
+/** A user and password for a registry. Never logged or shown; messages show `source`. */
 export interface Credential {
   readonly username: string
   readonly password: string
-  /** Where it came from, for messages: for example `secret ghcr-creds, key ghcr.io`. */
+  /** Where the credential comes from, for messages: `secret ghcr-creds, key ghcr.io`. */
   readonly source: string
 }
 
-/** Who am I, to this repository? Candidates in the order in which they are tried; none means anonymous. */
+/** Looks up the credentials for a repository. */
 export interface Keychain {
+  /** Returns the credentials in the order in which they are tried; none for an anonymous request. */
   lookup(host: string, repository: string): Promise<readonly Credential[]>
 }

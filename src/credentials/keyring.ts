@@ -1,85 +1,84 @@
 /**
- * What the kubelet makes of a pod's pull secrets (k8s.io/kubernetes v1.36, pkg/credentialprovider/secrets/secrets.go and
- * pkg/kubelet/kubelet_pods.go, getPullSecretsForPod). Holds passwords: pull-order.ts has what may be shown.
+ * Reads a pod's pull secrets into a keyring, as the kubelet does (k8s.io/kubernetes v1.36,
+ * pkg/credentialprovider/secrets/secrets.go and pkg/kubelet/kubelet_pods.go, getPullSecretsForPod). The keyring contains
+ * passwords; credential-order.ts returns what may be shown.
  */
-import { sortLikeKubelet, type DockerConfigKey, parseKey, redactKey } from './docker-config-keys.ts'
 import {
-  type DockerConfigFault,
   type DockerConfigEntry,
+  type DockerConfigFault,
   type DockerConfigForm,
   readDockerConfig,
 } from './docker-config.ts'
+import { type DockerConfigKey, parseKey, redactKey, sortLikeKubelet } from './docker-config-keys.ts'
 
-/** A secret as the API gives it. */
+/** The part of a Secret that pulling needs, as the API server returns it. */
 export interface PullSecret {
   readonly type?: string
   /** Base64. */
   readonly data?: Readonly<Record<string, string>>
 }
 
-/** `unreadable`: it may be there, but whoever asks was not allowed to read it. */
+/** `unreadable`: Berth was not allowed to read the secret, which may exist. */
 export type PullSecretState = PullSecret | 'missing' | 'unreadable'
 
-/** Why a whole secret adds nothing. Of all of these only `missing` makes an event. */
+/** Why the kubelet ignores a whole secret. Only for `missing` does it emit an Event. */
 export type IgnoredSecretReason =
-  /** The pod's list has an entry without a name. */
+  /** The list of the pod has an entry without a name. */
   | 'no-name'
   | 'missing'
   | 'unreadable'
   /** Neither kubernetes.io/dockerconfigjson nor kubernetes.io/dockercfg. */
   | 'wrong-type'
-  /** The member that its type calls for is not there, or empty. */
+  /** The member that its type requires is missing or empty. */
   | 'no-data'
   | 'no-entries'
-  /** No entries, but the name of a program that would know them, which the kubelet does not run. */
+  /** No entries, but a credential helper, which the kubelet does not run. */
   | 'helpers-only'
 
 export interface IgnoredSecret {
   readonly secret: string
   readonly reason: IgnoredSecretReason
-  /** Null when it was not read. */
+  /** The type of the secret; null if it was not read. */
   readonly type: string | null
 }
 
-/** What makes every image of the pod fail, whatever its registry. */
+/** Why the kubelet pulls no image of the pod, from any registry. */
 export interface KeyringFault {
   readonly secret: string
-  /** Of the entry; null when the secret as a whole cannot be read. */
+  /** The key of the entry; null if the whole secret cannot be read. */
   readonly key: string | null
   readonly fault: DockerConfigFault
 }
 
 export interface KeyringEntry extends DockerConfigEntry {
-  /** As the secret has it, but for a user and password in it. */
+  /** As in the secret, without the user and password of a URL. */
   readonly key: string
   readonly secret: string
-  /** In the pod's list of pull secrets, from 0. */
+  /** The index of the secret in the pod's list. */
   readonly position: number
   readonly registry: DockerConfigKey
   readonly hasIdentityToken: boolean
 }
 
 export interface Keyring {
-  /** In the kubelet's order: by key, then by secret. */
+  /** In the order of the kubelet: by key, then by secret. */
   readonly entries: readonly KeyringEntry[]
   readonly ignored: readonly IgnoredSecret[]
-  /** Keys that are no URL, each with its secret. */
+  /** Keys that are not URLs. */
   readonly badKeys: readonly { readonly secret: string; readonly key: string }[]
-  /** The kubelet tells of the first alone, in the order in which it reads. */
+  /** In the order in which the kubelet reads. It reports only the first. */
   readonly faults: readonly KeyringFault[]
 }
 
-/** The member and its form that each type of secret must have. */
+/** The member and form that each type of secret must have. */
 const forms: Readonly<Record<string, { member: string; form: DockerConfigForm }>> = {
   'kubernetes.io/dockerconfigjson': { member: '.dockerconfigjson', form: 'config' },
   'kubernetes.io/dockercfg': { member: '.dockercfg', form: 'legacy' },
 }
 
-type Part = Partial<Keyring>
-
 /**
- * Reads the secrets that a pod names, in the order of its `imagePullSecrets`. A name that stands there twice counts twice.
- * Of members with exactly the same name in one JSON object only the last is seen, where Go would also refuse a bad first.
+ * Reads the secrets that a pod names, in the order of its `imagePullSecrets`. A name that occurs twice counts twice. If a JSON
+ * object has two members with exactly the same name, only the last one is read, where Go would also reject a bad first one.
  */
 export function readKeyring(
   names: readonly string[],
@@ -94,34 +93,38 @@ export function readKeyring(
   }
 }
 
-function readSecret(name: string, position: number, find: (name: string) => PullSecretState): Part {
-  const ignore = (reason: IgnoredSecretReason, type: string | null): Part => ({
+function readSecret(
+  name: string,
+  position: number,
+  find: (name: string) => PullSecretState,
+): Partial<Keyring> {
+  const ignore = (reason: IgnoredSecretReason, type: string | null): Partial<Keyring> => ({
     ignored: [{ secret: name, reason, type }],
   })
   if (name === '') return ignore('no-name', null)
   const secret = find(name)
   if (typeof secret === 'string') return ignore(secret, null)
   const { type = '', data = {} } = secret
-  const wanted = Object.hasOwn(forms, type) ? forms[type] : undefined
-  if (wanted === undefined) return ignore('wrong-type', type)
-  const bytes = Buffer.from(data[wanted.member] ?? '', 'base64')
+  const expected = Object.hasOwn(forms, type) ? forms[type] : undefined
+  if (expected === undefined) return ignore('wrong-type', type)
+  const bytes = Buffer.from(data[expected.member] ?? '', 'base64')
   if (bytes.length === 0) return ignore('no-data', type)
-  const part = readConfig(bytes.toString('utf8'), wanted.form, { secret: name, position })
+  const part = readConfig(bytes.toString('utf8'), expected.form, { secret: name, position })
   return 'reason' in part ? ignore(part.reason, type) : part
 }
 
-/** Faults of entries come first, for Go stops at the first of them but reads on after one of the whole. */
+/** Lists the faults of entries first: Go stops at the first of them, but continues after a fault of the whole. */
 function readConfig(
   text: string,
   form: DockerConfigForm,
   origin: Pick<KeyringEntry, 'secret' | 'position'>,
-): Part | { readonly reason: IgnoredSecretReason } {
+): Partial<Keyring> | { readonly reason: IgnoredSecretReason } {
   const { secret } = origin
-  const { entries: read, fault, hasHelpers } = readDockerConfig(text, form)
+  const config = readDockerConfig(text, form)
   const entries: KeyringEntry[] = []
   const badKeys: { secret: string; key: string }[] = []
   const faults: KeyringFault[] = []
-  for (const entry of read) {
+  for (const entry of config.entries) {
     const key = redactKey(entry.key)
     const registry = parseKey(entry.key)
     if (entry.fault !== null) faults.push({ secret, key, fault: entry.fault })
@@ -131,9 +134,9 @@ function readConfig(
       entries.push({ ...origin, key, registry, username, password, hasIdentityToken })
     }
   }
-  if (fault !== null) faults.push({ secret, key: null, fault })
-  if (read.length === 0 && faults.length === 0) {
-    return { reason: hasHelpers ? 'helpers-only' : 'no-entries' }
+  if (config.fault !== null) faults.push({ secret, key: null, fault: config.fault })
+  if (config.entries.length === 0 && faults.length === 0) {
+    return { reason: config.hasHelpers ? 'helpers-only' : 'no-entries' }
   }
   return { entries, badKeys, faults }
 }

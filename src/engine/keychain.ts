@@ -7,9 +7,9 @@ import type { EcrTokenCache } from '../aws/ecr-token-cache.ts'
 import {
   type DockerConfigEntry,
   type DockerConfigForm,
-  parseDockerConfig,
+  readUsableEntries,
 } from '../credentials/docker-config.ts'
-import { matchingKeys, redactKey } from '../credentials/docker-config-keys.ts'
+import { createKeyMatcher, redactKey } from '../credentials/docker-config-keys.ts'
 import type { Keychain } from '../credentials/keychain.ts'
 import { BerthError } from '../errors.ts'
 import type { CredentialSettings } from '../registry/http/registry-settings.ts'
@@ -85,7 +85,7 @@ function createFileKeychain(settings: FileSettings, options: KeychainOptions): K
       lastProblem = null
       return last.entries
     }
-    const parsed = parseDockerConfig(read.text, read.file.form)
+    const parsed = readUsableEntries(read.text, read.file.form)
     if (!parsed.ok) return keepLast(`${read.file.path} ${parsed.reason}`)
     lastProblem = null
     for (const { key, reason } of parsed.skipped) {
@@ -158,7 +158,7 @@ function matchingEntries(
   repository: string,
 ): readonly DockerConfigEntry[] {
   const hosts = hubHosts.has(host) ? [...hubHosts] : [host]
-  const keys = entries.map(({ key }) => key)
-  const matching = new Set(hosts.flatMap((each) => matchingKeys(keys, each, repository)))
+  const findKeys = createKeyMatcher(entries.map(({ key }) => key))
+  const matching = new Set(hosts.flatMap((each) => findKeys(each, repository)))
   return [...matching].flatMap((key) => entries.filter((entry) => entry.key === key))
 }

@@ -1,14 +1,14 @@
 import { describe, expect, it } from 'vitest'
 import { credentialIdentity } from '../../src/credentials/credential-identity.ts'
 
-describe('the identity of credentials (R-17)', () => {
+describe('credentialIdentity', () => {
   const make = (username: string, password: string) => ({ username, password, source: 'test' })
 
-  it('is `anonymous` without any', () => {
+  it('is `anonymous` for no credentials', () => {
     expect(credentialIdentity([])).toBe('anonymous')
   })
 
-  it('is the same for the same pairs, wherever they come from', () => {
+  it('is the same for the same users and passwords from another source', () => {
     const other = { ...make('u', 'p'), source: 'elsewhere' }
 
     expect(credentialIdentity([make('u', 'p')])).toBe(credentialIdentity([other]))
@@ -23,7 +23,7 @@ describe('the identity of credentials (R-17)', () => {
       [make('u', 'p'), make('v', 'q')],
       [make('v', 'q'), make('u', 'p')],
     ],
-  ])('differs between %j and %j, and holds neither', (one, other) => {
+  ])('is a hash that differs between %j and %j', (one, other) => {
     expect(credentialIdentity(one)).toMatch(/^[0-9a-f]{32}$/)
     expect(credentialIdentity(one)).not.toBe(credentialIdentity(other))
   })

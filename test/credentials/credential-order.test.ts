@@ -25,20 +25,20 @@ function secretOf(document: unknown): PullSecret {
   }
 }
 
-/** A secret for each name, in the order of the pod's list. */
+/** Reads a secret for each name, in the order of the pod's list. */
 function keyringOf(states: Readonly<Record<string, PullSecretState>>, names = Object.keys(states)) {
   return readKeyring(names, (name) => states[name] ?? 'missing')
 }
 
-/** Secrets that hold only `auths`. */
+/** Reads secrets with only `auths`. */
 function withAuths(secrets: Readonly<Record<string, unknown>>) {
   return keyringOf(
     Object.fromEntries(Object.entries(secrets).map(([name, auths]) => [name, secretOf({ auths })])),
   )
 }
 
-describe('the order of tries', () => {
-  it('is by key over all secrets, then by the place of the secret in the pod', () => {
+describe('the order of credentials', () => {
+  it('is by key over all secrets, then by the position of the secret in the pod', () => {
     const keyring = withAuths({
       first: { 'ghcr.io': login('a'), 'quay.io': login('x') },
       second: { 'ghcr.io/acme/': login('b'), 'https://ghcr.io': login('c') },
@@ -61,7 +61,7 @@ describe('the order of tries', () => {
     })
   })
 
-  it('has the passwords apart, in the same order', () => {
+  it('is the same in candidateCredentials, which has the passwords', () => {
     const keyring = withAuths({
       first: { 'ghcr.io': login('a', 'p') },
       second: { 'ghcr.io/acme/': login('b', 'q:r') },
@@ -73,7 +73,7 @@ describe('the order of tries', () => {
     ])
   })
 
-  it('names a credential that is tried again', () => {
+  it('marks a credential that repeats an earlier one', () => {
     const keyring = withAuths({
       first: { 'ghcr.io': login('a') },
       second: { 'ghcr.io': login('a') },
@@ -87,7 +87,7 @@ describe('the order of tries', () => {
     ])
   })
 
-  it('counts a secret that is named twice twice', () => {
+  it('contains a secret twice that the pod names twice', () => {
     const keyring = keyringOf({ one: secretOf({ auths: { 'ghcr.io': login('a') } }) }, [
       'one',
       'one',
@@ -99,7 +99,7 @@ describe('the order of tries', () => {
     ])
   })
 
-  it('is random between two ways of writing one key in one secret', () => {
+  it('is random for two forms of one key in one secret', () => {
     const hub = 'https://index.docker.io/v1/'
     const keyring = withAuths({ one: { [hub]: login('a'), 'index.docker.io': login('b') } })
 
@@ -110,17 +110,17 @@ describe('the order of tries', () => {
   })
 
   it.each([
-    ['nothing in it', {}, '', false],
-    ['an identitytoken alone', { identitytoken: canary }, '', true],
+    ['no members', {}, '', false],
+    ['only an identitytoken', { identitytoken: canary }, '', true],
     ['a password without a user', { auth: base64(`:${canary}`) }, '', false],
-  ])('has entries with %s, which are tries without a credential', (_, entry, username, token) => {
+  ])('contains an entry with %s as an anonymous request', (_, entry, username, token) => {
     expect(credentialOrder(withAuths({ one: { 'ghcr.io': entry } }), tool)).toMatchObject({
       outcome: 'credentials',
       candidates: [{ username, isAnonymous: true, hasIdentityToken: token }],
     })
   })
 
-  it('is empty when nothing matches, and then the node or nobody speaks for the pod', () => {
+  it('is empty if no key matches', () => {
     expect(credentialOrder(withAuths({ one: { 'quay.io': login('a') } }), tool)).toMatchObject({
       outcome: 'no-credentials',
       candidates: [],
@@ -128,7 +128,7 @@ describe('the order of tries', () => {
   })
 })
 
-describe('a key that is passed over', () => {
+describe('an ignored key', () => {
   it.each([
     ['registry-1.docker.io', nginx, 'hub-name'],
     ['https://index.docker.io/v1', nginx, 'hub-name'],
@@ -145,14 +145,14 @@ describe('a key that is passed over', () => {
     ['ghcr.io:port', tool, 'not-a-url'],
     ['ghcr.io/%25zz', tool, 'not-a-url'],
     ['gh[a-c]r.io', tool, 'not-a-url'],
-  ])('%s for %j: %s', (key, repository, reason) => {
+  ])('%s for %j has the reason %s', (key, repository, reason) => {
     const order = credentialOrder(withAuths({ one: { [key]: login('a') } }), repository)
 
     expect(order.candidates).toEqual([])
     expect(order.ignoredKeys).toEqual([{ secret: 'one', key, reason }])
   })
 
-  it('is that of the last resort when another matches', () => {
+  it('is the fallback for Docker Hub if another key matches', () => {
     const order = credentialOrder(
       withAuths({ one: { 'index.docker.io': login('a') }, two: { 'docker.io': login('b') } }),
       nginx,
@@ -166,7 +166,7 @@ describe('a key that is passed over', () => {
   })
 })
 
-describe('a secret that is passed over', () => {
+describe('an ignored secret', () => {
   const text = base64(JSON.stringify({ auths: { 'ghcr.io': login('a') } }))
   const legacy = base64(JSON.stringify({ 'ghcr.io': login('a') }))
   const json = 'kubernetes.io/dockerconfigjson'
@@ -174,7 +174,7 @@ describe('a secret that is passed over', () => {
 
   it.each<[string, PullSecretState, string, string | null]>([
     ['is missing', 'missing', 'missing', null],
-    ['may not be read', 'unreadable', 'unreadable', null],
+    ['is unreadable', 'unreadable', 'unreadable', null],
     ['is Opaque', { type: 'Opaque', data: { '.dockerconfigjson': text } }, 'wrong-type', 'Opaque'],
     ['has no type', { data: { '.dockerconfigjson': text } }, 'wrong-type', ''],
     ['has an inherited type', { type: 'constructor' }, 'wrong-type', 'constructor'],
@@ -182,8 +182,13 @@ describe('a secret that is passed over', () => {
     ['has an empty member', { type: cfg, data: { '.dockercfg': '' } }, 'no-data', cfg],
     ['has no data', { type: json }, 'no-data', json],
     ['has no auths', secretOf({ 'ghcr.io': login('a') }), 'no-entries', json],
-    ['names programs', secretOf({ auths: {}, credsStore: 'desktop' }), 'helpers-only', json],
-  ])('because it %s', (_, state, reason, type) => {
+    [
+      'names a credential helper',
+      secretOf({ auths: {}, credsStore: 'desktop' }),
+      'helpers-only',
+      json,
+    ],
+  ])('has a reason if it %s', (_, state, reason, type) => {
     const order = credentialOrder(keyringOf({ one: state }), tool)
 
     expect(order).toMatchObject({ outcome: 'no-credentials', candidates: [], faults: [] })
@@ -191,13 +196,13 @@ describe('a secret that is passed over', () => {
     expect(order.isComplete).toBe(state !== 'unreadable')
   })
 
-  it('because its name is empty', () => {
+  it('has a reason if its name is empty', () => {
     expect(credentialOrder(keyringOf({}, ['']), tool).ignoredSecrets).toEqual([
       { secret: '', reason: 'no-name', type: null },
     ])
   })
 
-  it('lets the others be used, the older form among them', () => {
+  it('does not affect other secrets, including one of the legacy type', () => {
     const keyring = keyringOf({
       one: 'missing',
       two: { type: cfg, data: { '.dockercfg': legacy } },
@@ -207,7 +212,7 @@ describe('a secret that is passed over', () => {
   })
 })
 
-describe('an entry that cannot be read', () => {
+describe('an entry with a fault', () => {
   const keyring = keyringOf({
     good: secretOf({ auths: { 'ghcr.io': login('a') } }),
     bad: secretOf({
@@ -219,7 +224,7 @@ describe('an entry that cannot be read', () => {
     },
   })
 
-  it('stops every image of the pod, whatever its registry', () => {
+  it('fails every image of the pod, from any registry', () => {
     expect(credentialOrder(keyring, tool)).toMatchObject({
       outcome: 'fails',
       candidates: [],
@@ -238,7 +243,7 @@ describe('an entry that cannot be read', () => {
     `u:${canary}@ghcr.io:port`,
     `u:p/${canary}@ghcr.io`,
     `u:p?${canary}\n${canary}@ghcr.io`,
-  ])('or can is told of without the password in its key: %j', (key) => {
+  ])('is reported without the password in its key: %j', (key) => {
     for (const entry of [login('a', 'p'), { auth: '%' }]) {
       const keyring = withAuths({ one: { [key]: entry } })
       const text = JSON.stringify([
@@ -251,7 +256,7 @@ describe('an entry that cannot be read', () => {
     }
   })
 
-  it('is told of without its value, as is everything', () => {
+  it('is reported without its value', () => {
     const orders = [nginx, tool].map((repository) => credentialOrder(keyring, repository))
     const fine = credentialOrder(withAuths({ one: { 'ghcr.io': login('a') } }), tool)
 

@@ -1,5 +1,15 @@
 import { describe, expect, it } from 'vitest'
-import { matchingKeys, isUsableKey, matchesKey } from '../../src/credentials/docker-config-keys.ts'
+import {
+  createKeyMatcher,
+  isUsableKey,
+  keyMismatch,
+  parseKey,
+} from '../../src/credentials/docker-config-keys.ts'
+
+function matches(key: string, host: string, path: string): boolean {
+  const parsed = parseKey(key)
+  return parsed !== null && keyMismatch(parsed, host, path) === null
+}
 
 const ecr = '1.dkr.ecr.us-east-1.amazonaws.com'
 
@@ -12,7 +22,7 @@ interface Row {
 
 const hub = 'docker.io'
 
-describe("the kubelet's keyring (R-25)", () => {
+describe('docker config keys', () => {
   it.each<Row>([
     {
       keys: ['https://index.docker.io/v1/'],
@@ -60,8 +70,8 @@ describe("the kubelet's keyring (R-25)", () => {
       path: 'team/x',
       used: ['reg.example/v2/team'],
     },
-  ])('$keys for $host/$path: $used', ({ keys, host, path, used }) => {
-    expect(matchingKeys(keys, host, path)).toEqual(used)
+  ])('of $keys match $host/$path: $used', ({ keys, host, path, used }) => {
+    expect(createKeyMatcher(keys)(host, path)).toEqual(used)
   })
 
   it.each<Row>([
@@ -78,9 +88,12 @@ describe("the kubelet's keyring (R-25)", () => {
       path: 'x',
       used: ['a.example/x', 'http://a.example'],
     },
-  ])('reverse byte order of the normalised key: $keys', ({ keys, host, path, used }) => {
-    expect(matchingKeys(keys, host, path)).toEqual(used)
-  })
+  ])(
+    'match in the reverse byte order of their normal form: $keys',
+    ({ keys, host, path, used }) => {
+      expect(createKeyMatcher(keys)(host, path)).toEqual(used)
+    },
+  )
 
   it.each([
     ['https://user@reg.example', 'reg.example', true],
@@ -91,13 +104,13 @@ describe("the kubelet's keyring (R-25)", () => {
     ['REG.example', 'reg.example', false],
     ['[::1]:5000', '[::1]:5000', true],
     ['[::1]:5000', '[::1]:5001', false],
-    // To a URL parser the rest is a query, so this wildcard never gets to be one.
+    // In a URL, `?` starts a query and is not a wildcard.
     ['reg.exampl?', 'reg.example', false],
-    // Since Go 1.26 a bracket in a host is an IPv6 address, so no class of characters gets to be one.
+    // Since Go 1.26, a bracket in a host starts an IPv6 address and not a character class.
     ['reg.[a-f]xample', 'reg.example', false],
     ['reg.[', 'reg.[', false],
     ['index.docker.io', 'docker.io', false],
-    // Found with the kubelet's own code: what Go refuses in a URL, and what it decodes.
+    // Found with the kubelet's own code: what Go rejects in a URL, and what it decodes.
     ['[1:2]:5000', '[1:2]:5000', false],
     ['[::1]', '[::1]', false],
     ['[::A]', 'A', true],
@@ -119,16 +132,16 @@ describe("the kubelet's keyring (R-25)", () => {
     ['https://https://reg.example', 'reg.example', false],
     ['reg.example/v1/v2/x', 'reg.example', false],
     ['rég.example', 'reg.example', false],
-  ])('alone, %s for %s/x is %s', (key, host, used) => {
-    expect(matchesKey(key, host, 'x')).toBe(used)
+  ])('like %s match %s/x on their own: %s', (key, host, used) => {
+    expect(matches(key, host, 'x')).toBe(used)
   })
 
-  it('reads an escaped slash in a path as a slash', () => {
-    expect(matchesKey('reg.example/acme%2Fapp', 'reg.example', 'acme/app')).toBe(true)
+  it('match with an escaped slash in their path', () => {
+    expect(matches('reg.example/acme%2Fapp', 'reg.example', 'acme/app')).toBe(true)
   })
 
-  it('finds no key for a repository whose host is no URL', () => {
-    expect(matchingKeys(['[1:2]:5000', '*', '*:5000'], '[1:2]:5000', 'x')).toEqual([])
+  it('do not match a repository whose host is not a URL', () => {
+    expect(createKeyMatcher(['[1:2]:5000', '*', '*:5000'])('[1:2]:5000', 'x')).toEqual([])
   })
 
   it.each([
@@ -137,11 +150,11 @@ describe("the kubelet's keyring (R-25)", () => {
     ['[::1]:5000', true],
     ['r[a-f]g.example', false],
     ['reg.example/%25zz', false],
-  ])('%s can be used at all: %s', (key, usable) => {
+  ])('like %s are usable: %s', (key, usable) => {
     expect(isUsableKey(key)).toBe(usable)
   })
 
-  it('takes a name without a dot for a user of Docker Hub, in the last resort', () => {
-    expect(matchingKeys(['index.docker.io'], 'localhost', 'x')).toEqual(['index.docker.io'])
+  it('for Docker Hub match a host without a dot if no other key does', () => {
+    expect(createKeyMatcher(['index.docker.io'])('localhost', 'x')).toEqual(['index.docker.io'])
   })
 })

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { parseDockerConfig } from '../../src/credentials/docker-config.ts'
+import { readUsableEntries } from '../../src/credentials/docker-config.ts'
 
 const canary = 'canary-secret'
 
@@ -8,11 +8,11 @@ function base64(text: string): string {
 }
 
 function parseOne(entry: unknown) {
-  const result = parseDockerConfig(JSON.stringify({ auths: { 'a.example': entry } }), 'config')
+  const result = readUsableEntries(JSON.stringify({ auths: { 'a.example': entry } }), 'config')
   return result.ok ? (result.entries[0] ?? result.skipped[0]?.reason) : result.reason
 }
 
-describe('an entry (R-25)', () => {
+describe('an entry of a docker config', () => {
   it.each([
     ['user and password', { username: 'u', password: 'p' }, 'u', 'p'],
     ['auth', { auth: base64('u:p') }, 'u', 'p'],
@@ -24,22 +24,27 @@ describe('an entry (R-25)', () => {
       'p',
     ],
     ['colons in the password', { auth: base64('u:p:q:r') }, 'u', 'p:q:r'],
-    ['auth before both others', { username: 'a', password: 'b', auth: base64('u:p') }, 'u', 'p'],
+    [
+      'auth instead of username and password',
+      { username: 'a', password: 'b', auth: base64('u:p') },
+      'u',
+      'p',
+    ],
     ['an empty auth', { username: 'u', password: 'p', auth: '' }, 'u', 'p'],
-    ['letters beyond ASCII', { auth: base64('ü:ß') }, 'ü', 'ß'],
+    ['letters above ASCII', { auth: base64('ü:ß') }, 'ü', 'ß'],
     ['a token without a user', { auth: base64(':token') }, '', 'token'],
-    // As Go reads JSON, and so the kubelet.
+    // As Go, and therefore the kubelet, reads JSON.
     ['members in another case', { UserName: 'u', PASSWORD: 'p' }, 'u', 'p'],
     ['the last of two cases', { username: 'a', Username: 'u', password: 'p' }, 'u', 'p'],
     [
-      'null, which says nothing',
+      'null, which sets nothing',
       { username: 'u', Username: null, password: 'p', auth: null },
       'u',
       'p',
     ],
     ['a long s', { username: 'u', paſsword: 'p' }, 'u', 'p'],
     ['half a surrogate pair', { username: 'u', password: '\ud800' }, 'u', '\ufffd'],
-  ])('%s', (_, entry, username, password) => {
+  ])('is read with %s', (_, entry, username, password) => {
     expect(parseOne(entry)).toEqual({ key: 'a.example', username, password })
   })
 
@@ -50,17 +55,17 @@ describe('an entry (R-25)', () => {
       { auth: base64('<token>:'), identitytoken: canary },
       /only an identitytoken/,
     ],
-    ['nothing, as beside a helper', {}, /credential helper/],
-    ['auth that is no base64', { auth: '%%%' }, /base64/],
-    ['auth in the alphabet of URLs', { auth: '_-_-' }, /base64/],
+    ['no members, as with a credential helper', {}, /credential helper/],
+    ['auth that is not base64', { auth: '%%%' }, /base64/],
+    ['auth in URL-safe base64', { auth: '_-_-' }, /base64/],
     ['auth with the wrong padding', { auth: 'dTpw=' }, /base64/],
     ['auth of an impossible length', { auth: 'dTpwd' }, /base64/],
     ['auth without a colon', { auth: base64(canary) }, /base64/],
-    ['auth that is a number', { auth: 1 }, /not text/],
-    ['an email that is a number', { auth: base64('u:p'), email: 1 }, /not text/],
-    ['null', null, /neither username nor password/],
-    ['no object', canary, /not an object/],
-  ])('%s is not used, with a reason', (_, entry, reason) => {
+    ['auth that is a number', { auth: 1 }, /not a string/],
+    ['an email that is a number', { auth: base64('u:p'), email: 1 }, /not a string/],
+    ['null instead of an object', null, /neither username nor password/],
+    ['a string instead of an object', canary, /not an object/],
+  ])('is skipped with a reason for %s', (_, entry, reason) => {
     const result = parseOne(entry)
 
     expect(result).toMatch(reason)
@@ -68,7 +73,7 @@ describe('an entry (R-25)', () => {
   })
 })
 
-describe('a docker config', () => {
+describe('readUsableEntries', () => {
   const entries = { 'a.example': { auth: base64('u:p') } }
   const wanted = [{ key: 'a.example', username: 'u', password: 'p' }]
 
@@ -81,27 +86,27 @@ describe('a docker config', () => {
     ['config', { auths: entries, AUTHS: null }, []],
     ['config', { auths: entries, HttpHeaders: { a: 5 } }, wanted],
     ['config', null, []],
-  ] as const)('as %s: %j', (form, document, expected) => {
-    expect(parseDockerConfig(JSON.stringify(document), form)).toMatchObject({
+  ] as const)('reads a %s config: %j', (form, document, expected) => {
+    expect(readUsableEntries(JSON.stringify(document), form)).toMatchObject({
       ok: true,
       entries: expected,
     })
   })
 
   it.each([`{"auths": ${canary}`, '', '[]', '"x"', `{"auths": ["${canary}"]}`])(
-    'that is %j is refused without being quoted',
+    'rejects %j without quoting it',
     (text) => {
-      const result = parseDockerConfig(text, 'config')
+      const result = readUsableEntries(text, 'config')
 
       expect(result.ok).toBe(false)
       expect(JSON.stringify(result)).not.toContain(canary)
     },
   )
 
-  it('uses the good entries beside a bad one', () => {
+  it('returns the valid entries of a config with an invalid one', () => {
     const text = JSON.stringify({ auths: { ...entries, 'b.example': { auth: '!' } } })
 
-    expect(parseDockerConfig(text, 'config')).toEqual({
+    expect(readUsableEntries(text, 'config')).toEqual({
       ok: true,
       entries: wanted,
       skipped: [

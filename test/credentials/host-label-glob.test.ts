@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { matchesHostLabel } from '../../src/credentials/host-label-glob.ts'
 
-describe('a label', () => {
+describe('matchesHostLabel', () => {
   it.each([
     ['abc', 'abc', true],
     ['abc', 'ABC', false],
@@ -16,17 +16,17 @@ describe('a label', () => {
     ['a*b*c', 'a-c-b', false],
     ['a*bc*c', 'abc', false],
     ['**', 'a', true],
-    // What other globs read as more is text here, but for the bracket of an address.
+    // Only `*` and the bracket of an IPv6 address are special.
     ['a?c', 'abc', false],
     ['[::1]', '[::1]', false],
     ['[::1]', '1', true],
     ['[::a]', 'b', false],
     ['[::ffff:1', '1', false],
-  ])('%s against %s is %s', (pattern, label, matches) => {
+  ])('of the pattern %s and the label %s is %s', (pattern, label, matches) => {
     expect(matchesHostLabel(pattern, label)).toBe(matches)
   })
 
-  it('takes no more than length times length steps', () => {
+  it('takes quadratic time at most', () => {
     expect(matchesHostLabel(`${'a*'.repeat(2_000)}b`, 'a'.repeat(4_000))).toBe(false)
   })
 })

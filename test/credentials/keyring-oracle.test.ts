@@ -1,6 +1,6 @@
 /**
- * Pull secrets as the kubelet's own code reads them. The stored cases were made by e2e/oracles/kubelet-keyring/golden.ts; with
- * Go at hand, `KEYRING_ORACLE=1` asks that code about 10,000 others.
+ * Compares how Berth and the kubelet's own code read pull secrets. e2e/oracles/kubelet-keyring/golden.ts created the stored
+ * cases. With Go installed, `KEYRING_ORACLE=1` runs the kubelet's code with 10,000 more.
  */
 import { readFileSync } from 'node:fs'
 import { gunzipSync } from 'node:zlib'
@@ -26,7 +26,7 @@ const golden = gunzipSync(readFileSync(fixture))
   .split('\n')
   .map((line) => JSON.parse(line) as GoldenCase)
 
-/** Words of Go's encoding/json and of the kubelet, first match wins. */
+/** Messages of Go's encoding/json and of the kubelet; the first match counts. */
 const faultWords: readonly (readonly [RegExp, DockerConfigFault])[] = [
   [/^illegal base64 data/, 'auth-not-base64'],
   [/^unable to parse auth field/, 'auth-without-colon'],
@@ -38,28 +38,28 @@ const faultWords: readonly (readonly [RegExp, DockerConfigFault])[] = [
   [/^(?:invalid character|unexpected end)/, 'not-json'],
 ]
 
-interface Found {
+interface KeyringResult {
   readonly repository: string
   readonly keys: Readonly<Record<string, readonly string[]>>
   readonly tried: readonly Tried[]
 }
 
-type Answer = Found | { readonly fault: string }
+type Answer = KeyringResult | { readonly fault: string }
 
 function kubeletAnswer(answer: KeyringAnswer): Answer {
   if (!('error' in answer)) {
     const { repository, keys = {}, tried = [] } = answer
-    const shown = Object.entries(keys).map(([text, list]): [string, string[]] => [
+    const redacted = Object.entries(keys).map(([text, list]): [string, string[]] => [
       text,
       list.map(redactKey).toSorted(byBytes),
     ])
-    const shownTried = tried.map((one) => ({ ...one, key: redactKey(one.key) }))
-    return inFixedOrder({ repository, keys: Object.fromEntries(shown), tried: shownTried })
+    const redactedTried = tried.map((one) => ({ ...one, key: redactKey(one.key) }))
+    return inFixedOrder({ repository, keys: Object.fromEntries(redacted), tried: redactedTried })
   }
   return { fault: faultWords.find(([words]) => words.test(answer.error))?.[1] ?? answer.error }
 }
 
-/** What Berth says, in the kubelet's words. */
+/** Returns Berth's answer in the form of the kubelet's. */
 function ourAnswer({ image, secrets }: KeyringCase): Answer {
   const parsed = parseReference(image)
   if (!parsed.ok) return { fault: parsed.code }
@@ -81,15 +81,15 @@ function ourAnswer({ image, secrets }: KeyringCase): Answer {
   const credentials = candidateCredentials(keyring, parsed.reference)
   const tried = order.candidates.map(({ secret, key, username }, index) => ({
     secret,
-    key: toldKey(key),
+    key: reportedKey(key),
     username,
     password: credentials[index]?.password ?? '',
   }))
   return inFixedOrder({ repository: `${domain}/${path}`, keys: keysOf(keyring), tried })
 }
 
-/** Members of a config.json that was put into a `.dockercfg` by mistake are entries there, but tell no key. */
-const toldKey = (key: string) => (/^(?:auths|httpheaders)$/i.test(key) ? '' : key)
+/** The members of a config.json in a `.dockercfg` are entries there; the oracle reports no key for them. */
+const reportedKey = (key: string) => (/^(?:auths|httpheaders)$/i.test(key) ? '' : key)
 
 const byBytes = (one: string, other: string) => Buffer.compare(Buffer.from(one), Buffer.from(other))
 
@@ -98,7 +98,7 @@ function keysOf({ entries }: Keyring): Record<string, string[]> {
   return Object.fromEntries(
     [...groups].map(([text, group]) => [
       text,
-      group.map(({ key }) => toldKey(key)).toSorted(byBytes),
+      group.map(({ key }) => reportedKey(key)).toSorted(byBytes),
     ]),
   )
 }
@@ -107,8 +107,8 @@ function textOf({ registry }: KeyringEntry): string {
   return Buffer.from(registry.text, 'latin1').toString()
 }
 
-/** Neighbours of one secret and one normalised key, which the kubelet has in random order, by what they say. */
-function inFixedOrder({ repository, keys, tried }: Found): Found {
+/** Sorts adjacent entries of one secret with one normalized key, which the kubelet has in random order. */
+function inFixedOrder({ repository, keys, tried }: KeyringResult): KeyringResult {
   const texts = new Map(
     Object.entries(keys).flatMap(([text, list]) => list.map((key) => [key, text])),
   )
@@ -131,10 +131,10 @@ function inFixedOrder({ repository, keys, tried }: Found): Found {
 }
 
 function differences(cases: readonly GoldenCase[]): unknown[] {
-  return cases.flatMap(([asked, answer]) => {
-    const ours = ourAnswer(asked)
+  return cases.flatMap(([input, answer]) => {
+    const ours = ourAnswer(input)
     const theirs = kubeletAnswer(answer)
-    return isSame(ours, theirs) ? [] : [{ asked, ours, theirs }]
+    return isSame(ours, theirs) ? [] : [{ input, ours, theirs }]
   })
 }
 
@@ -147,7 +147,7 @@ function isSame(one: Answer, other: Answer): boolean {
   }
 }
 
-describe('the stored cases', () => {
+describe('the stored keyring cases', () => {
   it('are 10,000, with every kind of answer', () => {
     const answers = golden.map(([, answer]) => kubeletAnswer(answer))
     const faults = answers.flatMap((answer) => ('fault' in answer ? [answer.fault] : []))
@@ -160,13 +160,13 @@ describe('the stored cases', () => {
     expect(lengths.filter((length) => length > 1).length).toBeGreaterThan(1000)
   })
 
-  it('are read as the kubelet reads them: keys, order and faults (R-25)', () => {
+  it('have the same keys, order and faults as in the kubelet', () => {
     expect(differences(golden)).toEqual([])
   })
 })
 
-describe.skipIf(KEYRING_ORACLE !== '1')('10,000 other cases', () => {
-  it('are read as the kubelet reads them', { timeout: 600_000 }, () => {
+describe.skipIf(KEYRING_ORACLE !== '1')('10,000 random keyring cases', () => {
+  it('have the same keys, order and faults as in the kubelet', { timeout: 600_000 }, () => {
     const cases = makeCases(10_000, Number(FUZZ_SEED ?? Date.now() % 2 ** 31))
     const answers = runKubeletKeyring(cases)
 

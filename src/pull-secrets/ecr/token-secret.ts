@@ -1,6 +1,6 @@
 /** Builds the pull secret with ECR tokens, and says when it is up to date. Does no input or output. */
 import type { EcrToken } from '../../aws/role-chain.ts'
-import { parseDockerConfig } from '../../credentials/docker-config.ts'
+import { readUsableEntries } from '../../credentials/docker-config.ts'
 import type { KubeObject } from '../../kube/object.ts'
 import { contentHash } from '../content-hash.ts'
 import {
@@ -127,7 +127,7 @@ type Auths = Record<string, { readonly auth: string }>
 
 /** Sorted by host, so that the same tokens give the same bytes, and copies can be compared by their bytes. */
 function mergedAuths(existing: TokenSecretObject | null, hosts: readonly HostToken[]): Auths {
-  const read = existing === null ? null : parseDockerConfig(contentOf(existing), 'config')
+  const read = existing === null ? null : readUsableEntries(contentOf(existing), 'config')
   const stored = new Map(
     read?.ok === true ? read.entries.map((entry) => [entry.key, authOf(entry)]) : [],
   )
