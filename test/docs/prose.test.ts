@@ -33,7 +33,6 @@ const phrases: readonly (readonly [phrase: RegExp, instead: string])[] = [
 const pending: readonly string[] = [
   'docs/ecr.md',
   'docs/mirror.md',
-  'docs/pull-secrets.md',
   'src/aws/',
   'src/credentials/',
   'test/aws/',

@@ -1,32 +1,26 @@
-/** An API server of a few objects, for what only reads. */
+/** A fake API server with fixed objects, for code that only reads. */
 import type { KubeApi } from '../../src/kube/api-client.ts'
 import { KubeError } from '../../src/kube/error.ts'
-import type { KubeObject, ResourceRef } from '../../src/kube/object.ts'
+import type { KubeObject } from '../../src/kube/object.ts'
+import { startFakeKube } from './fake-kube.ts'
 
 export type StoredObject = KubeObject & { readonly resource: string }
 
-/** An object with the label `test/forbidden` may not be read; groups of the API are those that are named. */
+/** Objects with the label `test/forbidden` cannot be read. `groups` are the paths of the API groups that exist. */
 export function apiOf(objects: readonly StoredObject[], groups: readonly string[] = []): KubeApi {
-  const matching = ({ resource, namespace }: ResourceRef) =>
-    objects.filter(
-      (each) =>
-        each.resource === resource &&
-        (namespace === undefined || each.metadata.namespace === namespace),
-    )
+  const kube = startFakeKube()
+  for (const { resource, ...object } of objects) kube.put(resource, object)
   return {
-    list: async function* (where: ResourceRef) {
-      yield* matching(where)
-      return { resourceVersion: '1' }
+    ...kube.api,
+    get: async (ref) => {
+      const object = await kube.api.get(ref)
+      if (object?.metadata.labels?.['test/forbidden'] === 'true')
+        throw new KubeError(403, 'Forbidden', 'the object is forbidden')
+      return object as never
     },
-    get: (where: ResourceRef) => {
-      const found = matching(where).find(({ metadata }) => metadata.name === where.name) ?? null
-      return found?.metadata.labels?.['test/forbidden'] === 'true'
-        ? Promise.reject(new KubeError(403, 'Forbidden', 'no'))
-        : Promise.resolve(found)
-    },
-    getRaw: (path: string) =>
+    getRaw: (path) =>
       groups.includes(path)
         ? Promise.resolve({})
-        : Promise.reject(new KubeError(404, 'NotFound', 'no such group')),
-  } as unknown as KubeApi
+        : Promise.reject(new KubeError(404, 'NotFound', `${path} does not exist`)),
+  }
 }
