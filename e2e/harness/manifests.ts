@@ -9,7 +9,7 @@ import { repository } from './paths.ts'
 /** The directory of the Helm chart. */
 export const chart = join(repository, 'deploy/chart')
 
-/** Without a cluster, Helm assumes a version of Kubernetes of its own. */
+/** Without a cluster, Helm assumes the version of Kubernetes that it was built for. */
 const kubeVersion = ['--kube-version', kubernetesVersion]
 
 /** Renders a kustomization. */

@@ -14,7 +14,7 @@ import { waitFor } from './wait.ts'
 const version = '5.2.5'
 
 export type Moto = {
-  /** `http://127.0.0.1:PORT`, for STS and ECR alike. */
+  /** `http://127.0.0.1:PORT`, for both STS and ECR. */
   url: string
   stop(): Promise<void>
 }

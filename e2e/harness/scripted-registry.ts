@@ -95,11 +95,15 @@ function respond(
   response: ServerResponse,
   { script, url }: { script: RegistryScript; url: string },
 ): void {
-  const asked = { script, url, path, authorization: headers.authorization }
+  const registryRequest = { script, url, path, authorization: headers.authorization }
   const isToken = path.startsWith('/token')
   // POST is the OAuth 2.0 form of a token request. Runtimes try it first and fall back to GET.
   const result =
-    method === 'POST' ? failed(405, 'UNSUPPORTED') : isToken ? tokenFor(asked) : contentFor(asked)
+    method === 'POST'
+      ? failed(405, 'UNSUPPORTED')
+      : isToken
+        ? tokenFor(registryRequest)
+        : contentFor(registryRequest)
   response.writeHead(result.status, {
     'content-length': String(result.body.length),
     ...result.headers,
@@ -118,8 +122,8 @@ function tokenFor({
   return json(200, { token: isKnown ? 'known' : 'anonymous', expires_in: 300 })
 }
 
-function contentFor(asked: RegistryRequest): RegistryResponse {
-  const { script, url, path, authorization } = asked
+function contentFor(request: RegistryRequest): RegistryResponse {
+  const { script, url, path, authorization } = request
   const { tokens, open = {}, closed = {} } = script
   const [, repository = '', kind = '', reference = ''] =
     /^\/v2\/(.+)\/(manifests|blobs|tags)\/([^/?]+)/.exec(path) ?? []

@@ -289,7 +289,7 @@ describe('sixteen services behind two roles', () => {
     ])
 
     expect(whole.candidates[0]).toMatchObject({ outcome: 'found' })
-    // moto issues a token for the first role too: that of its own account, which this registry rejects.
+    // moto issues a token for the first role too: that of the role's account, which this registry rejects.
     expect(broken.candidates[0]).toMatchObject({
       outcome: 'denied',
       detail: expect.stringContaining(

@@ -212,7 +212,7 @@ describe('berth diagnose --fix', () => {
   test('prints the plan with --dry-run, and does nothing without a terminal or --yes', async () => {
     await kubectlOk(['label', 'secret', 'team-pull', '-n', vault, 'berth.dev/copy=allowed'])
     const shown = await fix('--dry-run')
-    const asked = await fix()
+    const withoutTerminal = await fix()
 
     expect(shown.code).toBe(1)
     expect(shown.stdout).toContain(`plan  copy secret ${vault}/team-pull to ${team}\n`)
@@ -222,7 +222,7 @@ describe('berth diagnose --fix', () => {
     expect(
       shown.stdout.match(/^plan {2}recreate pod fix-team\/web-.* of ReplicaSet\/web-/gm),
     ).toHaveLength(2)
-    expect(asked).toMatchObject({ code: 2, stderr: expect.stringContaining('say --yes') })
+    expect(withoutTerminal).toMatchObject({ code: 2, stderr: expect.stringContaining('say --yes') })
     expect((await accountNow()).imagePullSecrets).toEqual([{ name: 'elsewhere' }])
     expect(await kubectlOk(['get', 'secrets', '-n', team, '-o', 'name'])).toBe('secret/elsewhere\n')
   })

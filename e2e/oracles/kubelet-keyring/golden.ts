@@ -24,7 +24,7 @@ export type KeyringAnswer =
       readonly tried?: readonly Tried[]
     }
 
-export type GoldenCase = readonly [asked: KeyringCase, answer: KeyringAnswer]
+export type GoldenCase = readonly [keyringCase: KeyringCase, answer: KeyringAnswer]
 
 const here = fileURLToPath(new URL('.', import.meta.url))
 const fixture = fileURLToPath(
