@@ -1,4 +1,5 @@
 /** Reads the fields of secrets, service accounts and namespaces that Berth keeps; it drops everything else at once. */
+import type { KubeObject } from '../kube/object.ts'
 import { contentHash } from './content-hash.ts'
 import {
   consentLabel,
@@ -16,30 +17,14 @@ import {
 
 export type Labels = Readonly<Record<string, string>>
 
-interface Meta {
-  readonly name: string
-  readonly namespace?: string
-  readonly uid?: string
-  readonly resourceVersion?: string
-  /** RFC 3339. */
-  readonly creationTimestamp?: string
-  readonly deletionTimestamp?: string
-  readonly labels?: Labels
-  readonly annotations?: Labels
-}
-
-export interface RawObject {
-  readonly metadata: Meta
-}
-
-export interface RawSecret extends RawObject {
+export interface SecretObject extends KubeObject {
   readonly type?: string
   /** Base64. */
   readonly data?: Readonly<Record<string, string>>
   readonly immutable?: boolean
 }
 
-export interface RawAccount extends RawObject {
+export interface ServiceAccountObject extends KubeObject {
   readonly imagePullSecrets?: readonly { readonly name?: string }[] | null
 }
 
@@ -95,7 +80,7 @@ export function readSourceSecret({
   metadata,
   type = '',
   data = {},
-}: RawSecret): SourceSecret | null {
+}: SecretObject): SourceSecret | null {
   if (metadata.labels?.[consentLabel] !== consentValue) return null
   if (metadata.deletionTimestamp !== undefined) return null
   const expiresAt = metadata.annotations?.[expiresAnnotation] ?? null
@@ -103,7 +88,7 @@ export function readSourceSecret({
 }
 
 /** Returns a foreign secret when the labels of a copy are missing. */
-export function readCopy(secret: RawSecret): ExistingSecret {
+export function readCopy(secret: SecretObject): ExistingSecret {
   const { metadata, type = '', data = {}, immutable = false } = secret
   const { labels = {}, annotations = {}, uid = '', resourceVersion = '' } = metadata
   if (labels[managedByLabel] !== managedBy || labels[copyLabel] === undefined)
@@ -139,11 +124,11 @@ function readAnnotations(annotations: Labels) {
 /** Reads only metadata: Berth must not read the data of a secret that it did not write. */
 export function readForeign({
   metadata: { uid = '', resourceVersion = '' },
-}: RawObject): ExistingSecret {
+}: KubeObject): ExistingSecret {
   return { kind: 'foreign', uid, resourceVersion }
 }
 
-export function readNamespace({ metadata }: RawObject): NamespaceMeta {
+export function readNamespace({ metadata }: KubeObject): NamespaceMeta {
   return {
     labels: metadata.labels ?? {},
     isTerminating: metadata.deletionTimestamp !== undefined,
@@ -152,7 +137,10 @@ export function readNamespace({ metadata }: RawObject): NamespaceMeta {
 }
 
 /** Returns null for an account that is being deleted. */
-export function readAccount({ metadata, imagePullSecrets }: RawAccount): AccountState | null {
+export function readAccount({
+  metadata,
+  imagePullSecrets,
+}: ServiceAccountObject): AccountState | null {
   if (metadata.deletionTimestamp !== undefined) return null
   const { uid = '', resourceVersion = '', labels = {}, annotations } = metadata
   return {

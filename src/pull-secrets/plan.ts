@@ -1,4 +1,4 @@
-/** Plans the writes for the copies in one namespace from what exists existing. Does no input or output. */
+/** Plans the writes for the copies in one namespace from the objects that exist there. Does no input or output. */
 import type { CopyContent, ValidContent } from './content.ts'
 import type { AccountState, NamespaceMeta, ExistingSecret } from './objects.ts'
 import { optOutLabel, optOutValue } from './labels.ts'
@@ -135,36 +135,31 @@ function planCopy(
   },
 ): CopyPlan {
   const copy = settings.name
-  const plan = (
+  const result = (
     links: CopyPlan['links'],
     write: SecretWrite | null,
     finding: CopyFinding | null = null,
-  ) => ({
-    settings,
-    links,
-    write,
-    finding,
-  })
+  ): CopyPlan => ({ settings, links, write, finding })
   const exclusion = exclusionReason(settings, name, labels)
   const isCopy = existing?.kind === 'copy'
   if (exclusion !== null)
-    return plan('no', isCopy ? { kind: 'remove', copy, was: existing, reason: exclusion } : null)
+    return result('no', isCopy ? { kind: 'remove', copy, was: existing, reason: exclusion } : null)
   if (existing?.kind === 'foreign') {
     const reason = `secret ${name}/${copy} exists and is not a copy by Berth; delete it to get the copy`
-    return plan('no', null, { kind: 'conflict', copy, reason })
+    return result('no', null, { kind: 'conflict', copy, reason })
   }
-  if (content === null) return plan('keep', null)
+  if (content === null) return result('keep', null)
   switch (content.kind) {
     case 'absent':
-      return plan(
+      return result(
         'no',
         isCopy ? { kind: 'remove', copy, was: existing, reason: content.reason } : null,
         { kind: 'absent', copy, reason: content.reason },
       )
     case 'invalid':
-      return plan(isCopy ? 'yes' : 'no', null, { kind: 'invalid', copy, reason: content.reason })
+      return result(isCopy ? 'yes' : 'no', null, { kind: 'invalid', copy, reason: content.reason })
     case 'valid':
-      return plan(
+      return result(
         'yes',
         existing === null ? planCreate(copy, content) : planUpdate(copy, content, existing),
       )

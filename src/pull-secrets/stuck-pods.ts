@@ -3,7 +3,7 @@
  * ValidatePodUpdate), so a pod that lacks a secret must be recreated; one that has it waits for the kubelet's backoff.
  */
 import { controllerOf, recreateObstacle } from '../kube/pod-owner.ts'
-import type { OwnerReference } from '../kube/object.ts'
+import type { KubeObject, OwnerReference } from '../kube/object.ts'
 import { createKeyMatcher } from '../credentials/docker-config-keys.ts'
 import { parseReference } from '../decision/reference/parse.ts'
 import type { AccountState, ExistingSecret } from './objects.ts'
@@ -19,16 +19,7 @@ interface RawContainer {
   readonly image?: string
 }
 
-export interface RawPod {
-  readonly metadata: {
-    readonly name: string
-    readonly namespace?: string
-    readonly uid?: string
-    readonly resourceVersion?: string
-    readonly creationTimestamp?: string
-    readonly deletionTimestamp?: string
-    readonly ownerReferences?: readonly OwnerReference[]
-  }
+export interface PodObject extends KubeObject {
   readonly spec?: {
     readonly serviceAccountName?: string
     readonly imagePullSecrets?: readonly { readonly name?: string }[]
@@ -61,7 +52,7 @@ export interface StuckPod {
 const pullReasons: ReadonlySet<string> = new Set(['ErrImagePull', 'ImagePullBackOff'])
 
 /** Returns null for a pod that waits for no image or is being deleted. */
-export function readStuckPod({ metadata, spec = {}, status = {} }: RawPod): StuckPod | null {
+export function readStuckPod({ metadata, spec = {}, status = {} }: PodObject): StuckPod | null {
   const waiting = metadata.deletionTimestamp === undefined ? waitingContainers(spec, status) : []
   if (waiting.length === 0) return null
   const { name, uid = '', resourceVersion = '' } = metadata
@@ -79,8 +70,8 @@ export function readStuckPod({ metadata, spec = {}, status = {} }: RawPod): Stuc
 }
 
 function waitingContainers(
-  { initContainers = [], containers = [] }: NonNullable<RawPod['spec']>,
-  { initContainerStatuses = [], containerStatuses = [] }: NonNullable<RawPod['status']>,
+  { initContainers = [], containers = [] }: NonNullable<PodObject['spec']>,
+  { initContainerStatuses = [], containerStatuses = [] }: NonNullable<PodObject['status']>,
 ): { readonly image: string; readonly message: string }[] {
   const messages = new Map(
     [...initContainerStatuses, ...containerStatuses].flatMap(({ name = '', state }) =>

@@ -4,8 +4,8 @@ import { copyManifest } from '../../src/pull-secrets/secret-manifests.ts'
 import { type CopyContent, readContent } from '../../src/pull-secrets/content.ts'
 import {
   type ExistingSecret,
-  type RawAccount,
-  type RawSecret,
+  type ServiceAccountObject,
+  type SecretObject,
   readAccount,
   readCopy,
   readForeign,
@@ -14,7 +14,7 @@ import {
 import { planNamespace, type SecretWrite } from '../../src/pull-secrets/plan.ts'
 import type { CopySettings } from '../../src/config/copy-settings.ts'
 
-const source: RawSecret = {
+const source: SecretObject = {
   metadata: {
     name: 'src',
     namespace: 'home',
@@ -45,7 +45,7 @@ ${more}`,
   return result.config.pullSecretCopies.copies
 }
 
-function contentOf(secret: RawSecret | null, [copy] = settings()): CopyContent {
+function contentOf(secret: SecretObject | null, [copy] = settings()): CopyContent {
   if (copy === undefined) throw new Error('no copy')
   return readContent(copy, () => (secret === null ? null : readSourceSecret(secret)))
 }
@@ -54,7 +54,10 @@ interface NamespaceScene {
   namespace?: string
   labels?: Record<string, string>
   isTerminating?: boolean
-  accounts?: Record<string, Partial<RawAccount> & { annotations?: Record<string, string> }>
+  accounts?: Record<
+    string,
+    Partial<ServiceAccountObject> & { annotations?: Record<string, string> }
+  >
   existing?: ExistingSecret | null
   content?: CopyContent | null
   copies?: readonly CopySettings[]
@@ -86,13 +89,13 @@ function plan({
 }
 
 /** The copy as the API server returns it. */
-function written(content = contentOf(source), more: Partial<RawSecret> = {}): ExistingSecret {
+function written(content = contentOf(source), more: Partial<SecretObject> = {}): ExistingSecret {
   if (content.kind !== 'valid') throw new Error(content.reason)
   const body = copyManifest(
     { kind: 'create', copy: 'pull', content, reason: '' },
     'app',
     new Date(0),
-  ) as RawSecret
+  ) as SecretObject
   return readCopy({
     ...body,
     ...more,

@@ -1,6 +1,10 @@
 import { applyPatch, type Operation } from 'fast-json-patch'
 import { describe, expect, it } from 'vitest'
-import { type AccountState, type RawAccount, readAccount } from '../../src/pull-secrets/objects.ts'
+import {
+  type AccountState,
+  type ServiceAccountObject,
+  readAccount,
+} from '../../src/pull-secrets/objects.ts'
 import {
   type LinkChange,
   serviceAccountPatch,
@@ -9,7 +13,7 @@ import {
 const linkedBy = { 'berth.dev/linked-pull-secrets': 'pull' }
 const noChange: LinkChange = { add: [], remove: [], isManaged: true }
 
-function stateOf(account: RawAccount): AccountState {
+function stateOf(account: ServiceAccountObject): AccountState {
   const state = readAccount(account)
   if (state === null) throw new Error('the account is being deleted')
   return state
@@ -27,7 +31,10 @@ describe('serviceAccountPatch', () => {
     imagePullSecrets: [{ name: 'builder-dockercfg-abcde' }],
   }
 
-  function patched(account: RawAccount, change: Partial<LinkChange>): RawAccount {
+  function patched(
+    account: ServiceAccountObject,
+    change: Partial<LinkChange>,
+  ): ServiceAccountObject {
     const state = stateOf(account)
     const patch = serviceAccountPatch(state, { ...noChange, ...change })
     return applyPatch(structuredClone(account), patch as Operation[], true).newDocument
@@ -47,7 +54,7 @@ describe('serviceAccountPatch', () => {
     expect(patched(linked, { remove: ['pull'] })).toEqual(openshift)
   })
 
-  it.each<[string, RawAccount['imagePullSecrets'], { name: string }[]]>([
+  it.each<[string, ServiceAccountObject['imagePullSecrets'], { name: string }[]]>([
     ['no list', undefined, [{ name: 'pull' }]],
     ['an empty list', [], [{ name: 'pull' }]],
     [

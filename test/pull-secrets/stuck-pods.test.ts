@@ -3,7 +3,7 @@ import { readAccount } from '../../src/pull-secrets/objects.ts'
 import {
   findStuckCause,
   type PresentCopy,
-  type RawPod,
+  type PodObject,
   readStuckPod,
 } from '../../src/pull-secrets/stuck-pods.ts'
 
@@ -30,7 +30,7 @@ function pod(
     message?: string
     owners?: (typeof owner)[]
   } = {},
-): RawPod {
+): PodObject {
   const {
     list = [],
     image = 'x.io/team/app:1',
@@ -52,7 +52,7 @@ function pod(
 const account = (...names: string[]) =>
   readAccount({ metadata: { name: 'sa' }, imagePullSecrets: names.map((name) => ({ name })) })
 
-function cause(raw: RawPod, linked = account('pull'), present = copy) {
+function cause(raw: PodObject, linked = account('pull'), present = copy) {
   const stuck = readStuckPod(raw)
   return stuck === null ? null : findStuckCause(stuck, [present], linked)
 }
@@ -80,7 +80,7 @@ describe('a stuck pod', () => {
     expect(kindOf('repository does not exist or may require authorization: not found')).toBe('late')
   })
 
-  it.each<[string, RawPod, ReturnType<typeof account>]>([
+  it.each<[string, PodObject, ReturnType<typeof account>]>([
     ['waits for something else', pod({ reason: 'ContainerCreating' }), account('pull')],
     ['waits for an image of another registry', pod({ image: 'y.io/a' }), account('pull')],
     ['has a service account without the copy', pod(), account('other')],
@@ -94,7 +94,7 @@ describe('a stuck pod', () => {
     expect(cause(raw, linked)).toBeNull()
   })
 
-  it.each<[string, RawPod, RegExp]>([
+  it.each<[string, PodObject, RegExp]>([
     ['has no controller', pod({ owners: [] }), /no controller: delete and recreate it/],
     ['is static', pod({ owners: [{ ...owner, kind: 'Node' }] }), /static pod of node web/],
     ['belongs to a Job', pod({ owners: [{ ...owner, kind: 'Job' }] }), /count an eviction/],

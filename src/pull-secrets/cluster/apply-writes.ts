@@ -1,8 +1,8 @@
 /** Applies one planned write to the cluster. */
 import type { RateLimiter } from '../../async/rate-limiter.ts'
 import type { KubeApi } from '../../kube/api-client.ts'
-import type { KubeObject, ResourceRef } from '../../kube/object.ts'
-import { type AccountState, type ExistingSecret, type RawSecret, readCopy } from '../objects.ts'
+import type { ResourceRef } from '../../kube/object.ts'
+import { type AccountState, type ExistingSecret, type SecretObject, readCopy } from '../objects.ts'
 import type { Precondition, SecretWrite } from '../plan.ts'
 import { copyManifest, copyPatch } from '../secret-manifests.ts'
 import { linkAccount } from './link-account.ts'
@@ -35,7 +35,7 @@ export async function applyWrite(
   }
   const secrets: ResourceRef = { apiVersion: 'v1', resource: 'secrets', namespace }
   const ref = { ...secrets, name: write.copy }
-  const result = (secret: (RawSecret & KubeObject) | null): WriteResult => ({
+  const result = (secret: SecretObject | null): WriteResult => ({
     kind: 'secret',
     name: write.copy,
     now: secret === null ? null : readCopy(secret),

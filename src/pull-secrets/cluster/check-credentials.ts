@@ -1,7 +1,7 @@
 /** Reads what a check for missing credentials needs from the cluster, for `berth secrets check`. */
 import type { SourceName } from '../../config/copy-settings.ts'
 import type { KubeApi } from '../../kube/api-client.ts'
-import { type KubeObject, namespacedName, type ResourceRef } from '../../kube/object.ts'
+import { namespacedName, type ResourceRef } from '../../kube/object.ts'
 import { readContent } from '../content.ts'
 import {
   findMissingCredentials,
@@ -9,8 +9,8 @@ import {
   type MissingCredential,
   type PodNeed,
 } from '../missing-credentials.ts'
-import type { RawAccount, RawSecret } from '../objects.ts'
-import { type RawPod, readStuckPod } from '../stuck-pods.ts'
+import type { ServiceAccountObject, SecretObject } from '../objects.ts'
+import { type PodObject, readStuckPod } from '../stuck-pods.ts'
 
 export interface CredentialCheck {
   readonly missing: readonly MissingCredential[]
@@ -42,17 +42,17 @@ export async function checkCredentials(
     ...(namespace === null ? {} : { namespace }),
   })
   const pods: PodNeed[] = []
-  for await (const pod of api.list<RawPod & KubeObject>(collection('pods'))) pods.push(needOf(pod))
+  for await (const pod of api.list<PodObject>(collection('pods'))) pods.push(needOf(pod))
   const accounts = new Map<string, readonly string[]>()
-  for await (const account of api.list<RawAccount & KubeObject>(collection('serviceaccounts')))
+  for await (const account of api.list<ServiceAccountObject>(collection('serviceaccounts')))
     accounts.set(
       namespacedName(account),
       (account.imagePullSecrets ?? []).map(({ name = '' }) => name),
     )
-  const secrets = new Map<string, RawSecret>()
+  const secrets = new Map<string, SecretObject>()
   for (const type of pullSecretTypes) {
     const selection = { fieldSelector: `type=${type}` }
-    for await (const secret of api.list<RawSecret & KubeObject>(collection('secrets'), selection))
+    for await (const secret of api.list<SecretObject>(collection('secrets'), selection))
       secrets.set(namespacedName(secret), secret)
   }
   const missing = findMissingCredentials({ pods, accounts, secrets, sources: known })
@@ -65,7 +65,7 @@ async function readSource(
 ): Promise<KnownSource | { readonly problem: string }> {
   const name = namespacedName({ metadata: source })
   const ref = { apiVersion: 'v1', resource: 'secrets', ...source }
-  const secret = await api.get<RawSecret & KubeObject>(ref)
+  const secret = await api.get<SecretObject>(ref)
   if (secret === null) return { problem: `source secret ${name} does not exist` }
   const { type = '', data = {} } = secret
   const content = readContent({ from: [source], type: 'keep' }, () => ({
@@ -77,7 +77,7 @@ async function readSource(
   return content.kind === 'valid' ? { name, keys: content.keys } : { problem: content.reason }
 }
 
-function needOf(pod: RawPod): PodNeed {
+function needOf(pod: PodObject): PodNeed {
   const { metadata, spec = {} } = pod
   const containers = [...(spec.initContainers ?? []), ...(spec.containers ?? [])]
   return {

@@ -1,8 +1,8 @@
 /** Adds and removes pull secrets in a service account's imagePullSecrets. */
 import type { KubeApi } from '../../kube/api-client.ts'
 import { hasStatus } from '../../kube/error.ts'
-import type { KubeObject, ResourceRef } from '../../kube/object.ts'
-import { type AccountState, type RawAccount, readAccount } from '../objects.ts'
+import type { ResourceRef } from '../../kube/object.ts'
+import { type AccountState, type ServiceAccountObject, readAccount } from '../objects.ts'
 import { type LinkChange, serviceAccountPatch } from '../service-account-patch.ts'
 
 export interface LinkOptions {
@@ -36,7 +36,7 @@ export async function linkAccount(
   const ref: ResourceRef = { apiVersion: 'v1', resource: 'serviceaccounts', namespace, name }
   const options = signal === undefined ? {} : { signal }
   const read = async () => {
-    const object = await api.get<RawAccount & KubeObject>(ref, options)
+    const object = await api.get<ServiceAccountObject>(ref, options)
     return object === null ? null : readAccount(object)
   }
   let account = was ?? (await read())
@@ -46,7 +46,7 @@ export async function linkAccount(
     await beforeWrite?.()
     try {
       const patch = serviceAccountPatch(account, needed)
-      const patched = await api.patch<RawAccount & KubeObject>(ref, 'json', patch, options)
+      const patched = await api.patch<ServiceAccountObject>(ref, 'json', patch, options)
       return { hasChanged: true, account: readAccount(patched) }
     } catch (error) {
       // 422: a `test` of the patch failed. 409: the account changed before the patch was stored.

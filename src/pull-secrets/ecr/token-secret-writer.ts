@@ -7,12 +7,12 @@ import type { EcrSettings } from '../../aws/ecr-settings.ts'
 import type { EcrTokenCache, EcrTokenState } from '../../aws/ecr-token-cache.ts'
 import type { KubeApi } from '../../kube/api-client.ts'
 import type { ResourceRef } from '../../kube/object.ts'
+import type { SecretObject } from '../objects.ts'
 import {
   desiredSecret,
   expiresAt,
   foreignReason,
   isUpToDate,
-  type TokenSecretObject,
   settingsHashOf,
 } from './token-secret.ts'
 
@@ -58,7 +58,7 @@ export async function syncTokenSecret(
 ): Promise<TokenReport> {
   const collection: ResourceRef = { apiVersion: 'v1', resource: 'secrets', namespace }
   const ref: ResourceRef = { ...collection, name }
-  const existing = await api.get<TokenSecretObject>(ref)
+  const existing = await api.get<SecretObject>(ref)
   const report = (
     outcome: TokenReport['outcome'],
     problem: TokenReport['problem'] = null,
@@ -91,8 +91,8 @@ export async function syncTokenSecret(
   if (desired === null) return report(problem === null ? 'unchanged' : 'failed', problem, { dueAt })
   // The replacement has the resourceVersion that was read, so a change by someone else is not overwritten but read again.
   const secret = await (existing === null
-    ? api.create<TokenSecretObject>(collection, desired)
-    : api.replace<TokenSecretObject>(ref, desired))
+    ? api.create<SecretObject>(collection, desired)
+    : api.replace<SecretObject>(ref, desired))
   return report(outcome, problem, { secret, dueAt })
 }
 

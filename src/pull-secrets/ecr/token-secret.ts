@@ -1,7 +1,6 @@
 /** Builds the pull secret with ECR tokens, and says when it is up to date. Does no input or output. */
 import type { EcrToken } from '../../aws/role-chain.ts'
 import { readUsableEntries } from '../../credentials/docker-config.ts'
-import type { KubeObject } from '../../kube/object.ts'
 import { contentHash } from '../content-hash.ts'
 import {
   consentLabel,
@@ -11,6 +10,7 @@ import {
   managedBy,
   managedByLabel,
 } from '../labels.ts'
+import type { SecretObject } from '../objects.ts'
 
 /** When the tokens have to be refreshed, RFC 3339, so that a new process knows without asking AWS. */
 const refreshAnnotation = 'berth.dev/refresh-at'
@@ -19,13 +19,6 @@ const settingsAnnotation = 'berth.dev/ecr-settings-hash'
 
 const dataKey = '.dockerconfigjson'
 const secretType = 'kubernetes.io/dockerconfigjson'
-
-export interface TokenSecretObject extends KubeObject {
-  readonly type?: string
-  /** Base64. */
-  readonly data?: Readonly<Record<string, string>>
-  readonly immutable?: boolean
-}
 
 /** A registry host and its token. */
 export interface HostToken {
@@ -44,7 +37,7 @@ export interface DesiredTokenSecret {
 }
 
 /** Returns why Berth may not write the secret; null if it may, or if the secret does not exist. */
-export function foreignReason(secret: TokenSecretObject | null): string | null {
+export function foreignReason(secret: SecretObject | null): string | null {
   if (secret === null) return null
   const { namespace, name, labels = {} } = secret.metadata
   if (labels[managedByLabel] !== managedBy)
@@ -56,7 +49,7 @@ export function foreignReason(secret: TokenSecretObject | null): string | null {
 
 /** Returns whether the secret is as Berth wrote it for these settings and needs no refresh. Needs no token for that. */
 export function isUpToDate(
-  secret: TokenSecretObject | null,
+  secret: SecretObject | null,
   settingsHash: string,
   now: number,
 ): boolean {
@@ -74,9 +67,9 @@ export function isUpToDate(
 
 /** Returns the secret to write, with the labels and annotations of others; null if only the refresh time would change. */
 export function desiredSecret(
-  existing: TokenSecretObject | null,
+  existing: SecretObject | null,
   desired: DesiredTokenSecret,
-): TokenSecretObject | null {
+): SecretObject | null {
   const { name, namespace, hosts, settingsHash, refreshAt } = desired
   const auths = mergedAuths(existing, hosts)
   const content = JSON.stringify({ auths })
@@ -118,7 +111,7 @@ export function settingsHashOf(settings: unknown): string {
 }
 
 /** Returns when the first token expires, in milliseconds since 1970; null if the secret does not say. */
-export function expiresAt(secret: TokenSecretObject | null): number | null {
+export function expiresAt(secret: SecretObject | null): number | null {
   const time = timeOf(secret?.metadata.annotations?.[expiresAnnotation])
   return Number.isNaN(time) ? null : time
 }
@@ -126,7 +119,7 @@ export function expiresAt(secret: TokenSecretObject | null): number | null {
 type Auths = Record<string, { readonly auth: string }>
 
 /** Sorted by host, so that the same tokens give the same bytes, and copies can be compared by their bytes. */
-function mergedAuths(existing: TokenSecretObject | null, hosts: readonly HostToken[]): Auths {
+function mergedAuths(existing: SecretObject | null, hosts: readonly HostToken[]): Auths {
   const read = existing === null ? null : readUsableEntries(contentOf(existing), 'config')
   const stored = new Map(
     read?.ok === true ? read.entries.map((entry) => [entry.key, authOf(entry)]) : [],
@@ -142,13 +135,13 @@ function authOf({ username, password }: { readonly username: string; readonly pa
   return Buffer.from(`${username}:${password}`).toString('base64')
 }
 
-function expiryOf(existing: TokenSecretObject | null, hosts: readonly HostToken[]): number | null {
+function expiryOf(existing: SecretObject | null, hosts: readonly HostToken[]): number | null {
   const times = hosts.map(({ token }) => token?.expiresAt ?? expiresAt(existing))
   const known = times.filter((time) => time !== null)
   return known.length === 0 ? null : Math.min(...known)
 }
 
-function contentOf({ data = {} }: TokenSecretObject): string {
+function contentOf({ data = {} }: SecretObject): string {
   return Buffer.from(data[dataKey] ?? '', 'base64').toString('utf8')
 }
 

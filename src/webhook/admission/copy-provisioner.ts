@@ -7,9 +7,8 @@ import { untilAborted } from '../../async/abort.ts'
 import { type CopySettings, formatSource } from '../../config/copy-settings.ts'
 import type { KubeApi } from '../../kube/api-client.ts'
 import { KubeError } from '../../kube/error.ts'
-import type { KubeObject } from '../../kube/object.ts'
 import { type CopyContent, readContent } from '../../pull-secrets/content.ts'
-import { type RawSecret, readNamespace, readSourceSecret } from '../../pull-secrets/objects.ts'
+import { type SecretObject, readNamespace, readSourceSecret } from '../../pull-secrets/objects.ts'
 import { exclusionReason } from '../../pull-secrets/plan.ts'
 import { copyManifest } from '../../pull-secrets/secret-manifests.ts'
 import type { Logger } from '../../telemetry/log.ts'
@@ -110,7 +109,7 @@ async function readSources(
     await Promise.all(
       copy.from.map(async (source) => {
         const ref = { apiVersion: 'v1', resource: 'secrets', ...source }
-        const secret = await api.get<RawSecret & KubeObject>(ref, { signal })
+        const secret = await api.get<SecretObject>(ref, { signal })
         return [formatSource(source), secret === null ? null : readSourceSecret(secret)] as const
       }),
     ),

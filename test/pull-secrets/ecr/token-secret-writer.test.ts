@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { TokenSecretObject } from '../../../src/pull-secrets/ecr/token-secret.ts'
+import type { SecretObject } from '../../../src/pull-secrets/objects.ts'
 import {
   type EcrTokensDependencies,
   syncTokenSecret,
@@ -23,7 +23,7 @@ const entry = { secret: 'ecr-pull', registries: [{ host: registryHost, ecr: dire
 function createFakes() {
   const state = {
     now: startOfTests,
-    stored: null as TokenSecretObject | null,
+    stored: null as SecretObject | null,
     writes: 0,
     /** The region of each token that was requested. */
     requests: [] as string[],
@@ -52,7 +52,7 @@ function createFakes() {
     },
   }
   const write = (_: ResourceRef, object: object) => {
-    const given = object as TokenSecretObject
+    const given = object as SecretObject
     const stored = state.stored?.metadata.resourceVersion
     if (stored !== given.metadata.resourceVersion) {
       return Promise.reject(new KubeError(409, 'Conflict', 'the object has been modified'))
@@ -82,7 +82,7 @@ function createFakes() {
   return { state, newProcess, dependencies: newProcess() }
 }
 
-function auths(secret: TokenSecretObject | null): Record<string, string> {
+function auths(secret: SecretObject | null): Record<string, string> {
   const text = Buffer.from(secret?.data?.['.dockerconfigjson'] ?? '', 'base64').toString()
   const parsed = JSON.parse(text) as { auths: Record<string, { auth: string }> }
   return Object.fromEntries(
@@ -178,7 +178,7 @@ describe('a token secret', () => {
     expect(outcomes).toEqual(new Set(['written', 'unchanged']))
   })
 
-  it.each<[string, (secret: TokenSecretObject) => TokenSecretObject | null]>([
+  it.each<[string, (secret: SecretObject) => SecretObject | null]>([
     ['deleted', () => null],
     ['modified', (secret) => ({ ...secret, data: { '.dockerconfigjson': 'e30=' } })],
     [
@@ -192,7 +192,7 @@ describe('a token secret', () => {
     const { state, dependencies } = createFakes()
     await syncTokenSecret(dependencies, entry)
     const before = auths(state.stored)
-    state.stored = change(state.stored as TokenSecretObject)
+    state.stored = change(state.stored as SecretObject)
     await syncTokenSecret(dependencies, entry)
 
     expect(auths(state.stored)).toEqual(before)
@@ -279,7 +279,7 @@ describe('a foreign secret with this name', () => {
   const metadata = { name: 'ecr-pull', namespace: 'berth', resourceVersion: '7' }
   const managed = { ...metadata, labels: { 'app.kubernetes.io/managed-by': 'berth' } }
 
-  it.each<[string, TokenSecretObject, string]>([
+  it.each<[string, SecretObject, string]>([
     [
       'without the label of Berth',
       { metadata, type: 'kubernetes.io/dockerconfigjson' },

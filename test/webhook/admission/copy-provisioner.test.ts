@@ -5,7 +5,7 @@ import { KubeError } from '../../../src/kube/error.ts'
 import type { KubeObject } from '../../../src/kube/object.ts'
 import { planNamespace } from '../../../src/pull-secrets/plan.ts'
 import { readContent } from '../../../src/pull-secrets/content.ts'
-import { type RawSecret, readCopy, readSourceSecret } from '../../../src/pull-secrets/objects.ts'
+import { type SecretObject, readCopy, readSourceSecret } from '../../../src/pull-secrets/objects.ts'
 import { startFakeKube } from '../../support/fake-kube.ts'
 
 const log = { info: () => undefined, warn: () => undefined }
@@ -30,7 +30,7 @@ pullSecretCopies:
 function secretOf(
   more: Partial<KubeObject['metadata']> = {},
   password = 'p',
-): KubeObject & RawSecret {
+): KubeObject & SecretObject {
   const auths = { 'x.io': { auth: encode(`u:${password}`) } }
   return {
     metadata: {
