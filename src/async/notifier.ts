@@ -8,9 +8,6 @@ export interface Notifier {
   wait(milliseconds: number, signal: AbortSignal): Promise<void>
 }
 
-/** The longest delay that a timer takes (HTML, "timers"). */
-export const longestDelayMs = 2 ** 31 - 1
-
 export function createNotifier(): Notifier {
   let isNotified = false
   let wake = () => {}

@@ -2,8 +2,8 @@
  * The controller loop that copies images to the mirrors that pods use and the mirrors lack. It keeps no state in the cluster:
  * a new leader checks all images again, and an image that is on its mirror costs one HEAD request.
  */
-import { createNotifier, longestDelayMs } from '../async/notifier.ts'
-import { sleep } from '../async/sleep.ts'
+import { createNotifier } from '../async/notifier.ts'
+import { longestDelayMs, sleep } from '../async/sleep.ts'
 import type { FallbackTable } from '../decision/fallback/table.ts'
 import type { KubeApi } from '../kube/api-client.ts'
 import type { KubeObject } from '../kube/object.ts'

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { createNotifier, longestDelayMs } from '../../src/async/notifier.ts'
+import { createNotifier } from '../../src/async/notifier.ts'
+import { longestDelayMs } from '../../src/async/sleep.ts'
 
 const { signal } = new AbortController()
 

@@ -1,5 +1,5 @@
 /** Runs `berth drift`: compares mirrors with upstream, and with --update copies what is behind. */
-import { setTimeout as sleep } from 'node:timers/promises'
+import { sleep } from '../../async/sleep.ts'
 import { tagTtlMs } from '../../decision/resolve/manifest-cache.ts'
 import type { MirrorRegistries } from '../../engine/mirror-registries.ts'
 import { BerthError } from '../../errors.ts'
@@ -105,7 +105,7 @@ async function update(
 async function waitForCaches({ quiet }: DriftOptions, io: Io): Promise<void> {
   if (quiet !== true)
     print(io.stderr, `waiting ${tagTtlMs / 1_000} s until every webhook asks the mirror again`)
-  await sleep(tagTtlMs, undefined, { signal: io.signal }).catch(() => undefined)
+  await sleep(tagTtlMs, io.signal)
 }
 
 function servedUnchanged({ pair, state, mirrorDigest }: DriftResult): ServedImage[] {

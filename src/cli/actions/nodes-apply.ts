@@ -1,5 +1,7 @@
 /** Runs `berth nodes apply`: writes the registry files on this machine, or prints a DaemonSet that does so on every node. */
 import { readFileSync } from 'node:fs'
+import { aborted } from '../../async/abort.ts'
+import { longestDelayMs } from '../../async/sleep.ts'
 import { BerthError } from '../../errors.ts'
 import {
   applyFiles,
@@ -120,11 +122,7 @@ function printManifest(options: NodesApplyOptions, io: Io): void {
 
 /** Resolves when the signal aborts. The signal alone would not keep the process alive. */
 async function waitForSignal(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return
-  const { promise, resolve } = Promise.withResolvers<void>()
-  // The longest interval that a timer takes (HTML, "timers"): 2³¹ − 1 ms.
-  const keepAlive = setInterval(() => undefined, 2 ** 31 - 1)
-  signal.addEventListener('abort', () => resolve(), { once: true })
-  await promise
+  const keepAlive = setInterval(() => undefined, longestDelayMs)
+  await aborted(signal)
   clearInterval(keepAlive)
 }

@@ -38,7 +38,7 @@ export interface OwnCertificate {
   notReady(): string | null
 }
 
-/** A renewal that is a few seconds late does no harm; alerts count from a minute. */
+/** Far below the minute after which a renewal counts as late. */
 const defaultTimes: CertificateLoopTimes = { resyncMs: 5_000, minIntervalMs: 200 }
 
 /** Starts the loop, which runs until the signal aborts. Never throws: what fails is retried. */
