@@ -112,19 +112,7 @@ function createLease(api: KubeApi, options: Settings): Lease {
     namespace,
   }
   const ref: ResourceRef = { ...collection, name }
-  /** The last version of the Lease that this replica read, and when it read it first. */
-  let observed: { readonly version: string | undefined; readonly at: number } = {
-    version: undefined,
-    at: -Infinity,
-  }
-
-  function isHeldByOther({ metadata: { resourceVersion }, spec = {} }: LeaseObject): boolean {
-    const now = performance.now()
-    if (observed.version !== resourceVersion) observed = { version: resourceVersion, at: now }
-    const { holderIdentity = '', leaseDurationSeconds = 0 } = spec
-    if (holderIdentity === '' || holderIdentity === identity) return false
-    return now < observed.at + leaseDurationSeconds * 1000
-  }
+  const isHeldByOther = createHolderCheck(identity)
 
   async function acquireOrRenew(within: AbortSignal): Promise<boolean> {
     const lease = await api.get<LeaseObject>(ref, { signal: within })
@@ -136,12 +124,8 @@ function createLease(api: KubeApi, options: Settings): Lease {
     }
     if (lease === null) {
       const spec = { ...held, acquireTime: time, leaseTransitions: 0 }
-      const object = {
-        apiVersion: ref.apiVersion,
-        kind: 'Lease',
-        metadata: { namespace, name },
-        spec,
-      }
+      const metadata = { namespace, name }
+      const object = { apiVersion: ref.apiVersion, kind: 'Lease', metadata, spec }
       await api.create(collection, object, { signal: within })
       return true
     }
@@ -156,28 +140,10 @@ function createLease(api: KubeApi, options: Settings): Lease {
     return true
   }
 
-  /** Aborts a request after half of the time for a renewal, so that another attempt fits in. */
-  async function withTimeout<T>(
-    parent: AbortSignal,
-    request: (signal: AbortSignal) => Promise<T>,
-  ): Promise<T> {
-    const link = linkAbort(parent)
-    const timer = setTimeout(() => {
-      link.abort(new Error('the request for the Lease timed out'))
-      api.reconnect()
-    }, times.renewMs / 2)
-    try {
-      return await request(link.signal)
-    } finally {
-      clearTimeout(timer)
-      link.unlink()
-    }
-  }
-
   return {
     async hold() {
       try {
-        return await withTimeout(signal, acquireOrRenew)
+        return await withTimeout(api, times, signal, acquireOrRenew)
       } catch (error) {
         // 409: another replica was faster.
         if (!signal.aborted && !hasStatus(error, 409)) onError?.(error)
@@ -186,11 +152,47 @@ function createLease(api: KubeApi, options: Settings): Lease {
     },
     // An empty holder makes the Lease free at once (leaderelection.go, release).
     release: () =>
-      withTimeout(new AbortController().signal, async (within) => {
+      withTimeout(api, times, new AbortController().signal, async (within) => {
         const lease = await api.get<LeaseObject>(ref, { signal: within })
         if (lease?.spec?.holderIdentity !== identity) return
         const spec = { ...lease.spec, holderIdentity: '', leaseDurationSeconds: 1 }
         await api.replace(ref, { ...lease, spec }, { signal: within })
       }),
+  }
+}
+
+/** Returns a function that says whether another replica holds the Lease, by the time since its last change was first seen. */
+function createHolderCheck(identity: string): (lease: LeaseObject) => boolean {
+  let seenVersion: string | undefined
+  let seenAt = -Infinity
+  return ({ metadata: { resourceVersion }, spec = {} }) => {
+    const now = performance.now()
+    if (seenVersion !== resourceVersion) {
+      seenVersion = resourceVersion
+      seenAt = now
+    }
+    const { holderIdentity = '', leaseDurationSeconds = 0 } = spec
+    if (holderIdentity === '' || holderIdentity === identity) return false
+    return now < seenAt + leaseDurationSeconds * 1000
+  }
+}
+
+/** Aborts a request after half of the time for a renewal, so that another attempt fits in. */
+async function withTimeout<T>(
+  api: Pick<KubeApi, 'reconnect'>,
+  { renewMs }: LeaderElectionTimes,
+  parent: AbortSignal,
+  request: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const link = linkAbort(parent)
+  const timer = setTimeout(() => {
+    link.abort(new Error('the request for the Lease timed out'))
+    api.reconnect()
+  }, renewMs / 2)
+  try {
+    return await request(link.signal)
+  } finally {
+    clearTimeout(timer)
+    link.unlink()
   }
 }
