@@ -74,7 +74,13 @@ const tableOverlay = () =>
 
 describe('kubectl apply -k deploy/base', () => {
   test('prints no warning: the pods meet the restricted Pod Security Standard', async () => {
-    const labels = await kubectlOk(['get', 'namespace', '-o', 'jsonpath={.metadata.labels}'])
+    const labels = await kubectlOk([
+      'get',
+      'namespace',
+      namespace,
+      '-o',
+      'jsonpath={.metadata.labels}',
+    ])
 
     expect(warnings).not.toMatch(/warning/i)
     expect(labels).toContain('"pod-security.kubernetes.io/enforce":"restricted"')
