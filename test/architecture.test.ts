@@ -59,7 +59,7 @@ const owners: Readonly<Record<string, RegExp>> = {
   'prom-client': /^telemetry\//,
   pino: /^telemetry\//,
   'smol-toml': /^nodes\//,
-  semver: /^(?:mirror\/select-tags\.ts$|config\/mirror\.ts$|nodes\/)/,
+  semver: /^(?:mirror\/select-tags\.ts$|config\/mirror-images\.ts$|nodes\/)/,
 }
 
 const byText = (a = '', b = '') => (a < b ? -1 : 1)

@@ -3,6 +3,7 @@
  * between text and values; `config/lock-file.ts` reads the file.
  */
 import { parse } from 'yaml'
+import { compareText } from '../../text/compare.ts'
 import { canonicalReference } from '../fallback/registry-aliases.ts'
 import { isDigest, parseReference } from '../reference/parse.ts'
 import { formatReference, type Reference, withDefaultTag } from '../reference/reference.ts'
@@ -50,8 +51,7 @@ export function parseLock(text: string): ParseLockResult {
 
 /** Returns the text of a lock file: one entry for each image, in the order of their names, so that diffs are small. */
 export function formatLock(lock: ImageLock): string {
-  // Compares code units, so that the order does not depend on the locale.
-  const images = [...lock.values()].sort((a, b) => (a.image < b.image ? -1 : 1))
+  const images = [...lock.values()].sort((one, other) => compareText(one.image, other.image))
   const head = `# Written by \`berth lock\`. A new digest changes what runs: review it as such.
 apiVersion: ${apiVersion}
 kind: ${kind}
