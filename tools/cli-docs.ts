@@ -3,4 +3,4 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { updateReference } from '../src/cli/command-reference.ts'
 
 const page = new URL('../docs/cli.md', import.meta.url)
-writeFileSync(page, updateReference(readFileSync(page, 'utf8')))
+writeFileSync(page, await updateReference(readFileSync(page, 'utf8')))

@@ -5,8 +5,9 @@ import { createProgram, describeItem } from './program.ts'
 import { pathOf } from './verb.ts'
 
 /** Returns the page with each block between the markers `<!-- generated: berth … -->` and `<!-- end -->` up to date. */
-export function updateReference(page: string): string {
-  const commands = new Map(documentedCommands().map((command) => [pathOf(command), command]))
+export async function updateReference(page: string): Promise<string> {
+  const documented = await documentedCommands()
+  const commands = new Map(documented.map((command) => [pathOf(command), command]))
   return page.replaceAll(
     /(<!-- generated: (berth[a-z ]+) -->\n)[^]*?(<!-- end -->)/g,
     (block: string, start: string, path: string, end: string) => {
@@ -17,7 +18,7 @@ export function updateReference(page: string): string {
 }
 
 /** Returns the commands that have a block in the page: those that run, and are not hidden. */
-export function documentedCommands(): Command[] {
+export async function documentedCommands(): Promise<Command[]> {
   const nothing = new PassThrough()
   const io = {
     stdout: nothing,
@@ -26,7 +27,7 @@ export function documentedCommands(): Command[] {
     env: {},
     signal: new AbortController().signal,
   }
-  return leaves(createProgram(io, () => Promise.resolve()))
+  return leaves(await createProgram({ io, run: () => Promise.resolve() }))
 }
 
 function leaves(command: Command): Command[] {

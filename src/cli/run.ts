@@ -1,8 +1,9 @@
 /** Parses a command line, runs its verb, and turns the result or the failure into an exit code. */
-import { type Command, CommanderError } from 'commander'
+import { CommanderError } from 'commander'
 import { BerthError, type ErrorCode } from '../errors.ts'
 import { type Io, printMessage } from './io.ts'
 import { createProgram } from './program.ts'
+import { isVerb } from './verbs.ts'
 
 /** 1: something was found. 2: wrong usage or config. 3: a cluster or registry could not be reached. */
 const exitCodes: Readonly<Record<ErrorCode, number>> = {
@@ -29,30 +30,45 @@ const exitCodes: Readonly<Record<ErrorCode, number>> = {
 /** EX_SOFTWARE of sysexits.h: a bug in Berth, which must not look like one of the four documented results. */
 const bugExitCode = 70
 
+/** Verbs that help does not list. */
+const hiddenVerbs: ReadonlySet<string> = new Set(['complete', 'version'])
+
 /** Runs one command line. Never throws: it prints a BerthError's message, or the stack of a bug. */
 export async function run(argv: readonly string[], io: Io): Promise<number> {
   let exitCode = 0
-  const program = createProgram(io, async (work) => {
-    exitCode = await work(io)
-  })
+  const { args, verb } = readVerb(argv)
   try {
-    await program.parseAsync(argumentsFor(program, argv), { from: 'user' })
+    const program = await createProgram({
+      io,
+      verb,
+      run: async (work) => {
+        exitCode = await work(io)
+      },
+    })
+    await program.parseAsync(args, { from: 'user' })
     return exitCode
   } catch (error) {
     return report(error, io)
   }
 }
 
+interface GivenVerb {
+  /** The arguments that commander parses. */
+  readonly args: readonly string[]
+  /** Undefined if all verbs have to be known: for the list of commands, for suggestions and for completion. */
+  readonly verb: string | undefined
+}
+
 /**
- * Returns the arguments that commander parses. `help A B` becomes `A B --help`, since commander's own help command knows
- * one level only. An unknown verb stays alone, or `--help` after it would print the help of berth.
+ * Finds the verb. `help A B` becomes `A B --help`, since commander's own help command knows one level only. An unknown verb
+ * loses its arguments, since `--help` among them would print the help of berth.
  */
-function argumentsFor({ commands }: Command, argv: readonly string[]): string[] {
-  const given = argv[0] === 'help' ? [...argv.slice(1), '--help'] : [...argv]
-  const [verb = ''] = given
-  const isKnown =
-    verb === '' || verb.startsWith('-') || commands.some((each) => each.name() === verb)
-  return isKnown ? given : [verb]
+function readVerb(argv: readonly string[]): GivenVerb {
+  const args = argv[0] === 'help' ? [...argv.slice(1), '--help'] : argv
+  const [verb = ''] = args
+  if (isVerb(verb)) return { args, verb }
+  const isOther = verb === '' || verb.startsWith('-') || hiddenVerbs.has(verb)
+  return { args: isOther ? args : [verb], verb: undefined }
 }
 
 function report(error: unknown, io: Io): number {

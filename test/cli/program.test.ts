@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { globSync, readFileSync } from 'node:fs'
 import { PassThrough, Readable } from 'node:stream'
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -11,16 +11,14 @@ import { targets } from '../../src/nodes/targets/targets.ts'
 import { berth } from '../support/io.ts'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
-const program = createProgram(
-  {
-    stdout: new PassThrough(),
-    stderr: new PassThrough(),
-    stdin: Readable.from([]),
-    env: {},
-    signal: new AbortController().signal,
-  },
-  () => Promise.resolve(),
-)
+const io = {
+  stdout: new PassThrough(),
+  stderr: new PassThrough(),
+  stdin: Readable.from([]),
+  env: {},
+  signal: new AbortController().signal,
+}
+const program = await createProgram({ io, run: () => Promise.resolve() })
 
 function below(command: Command): Command[] {
   return command.commands.flatMap((each) => [each, ...below(each)])
@@ -100,16 +98,23 @@ function importsOf(file: string, seen = new Set<string>()): Set<string> {
 }
 
 describe('a start', () => {
-  it('loads commander and no other package, and no room but the command line', () => {
-    const modules = [...importsOf('src/main.ts')]
-    const packages = modules.filter(
-      (module) => !module.startsWith('src/') && !module.startsWith('node:'),
-    )
-    const rooms = modules.filter((module) => /^src\/(?!cli\/|text\/|errors\.ts$)/.test(module))
+  const definitions = globSync('src/cli/commands/*.ts', { cwd: root })
+  const modules = [
+    ...new Set(['src/main.ts', ...definitions].flatMap((file) => [...importsOf(file)])),
+  ]
 
+  it('loads commander and no other package', () => {
+    const packages = modules.filter((each) => !each.startsWith('src/') && !each.startsWith('node:'))
+
+    expect(definitions.length).toBeGreaterThan(15)
     expect(packages).toEqual(['commander'])
-    expect(rooms).toEqual(['src/engine/secrets-directory.ts', 'src/webhook/defaults.ts'])
-    expect(modules.filter((module) => module.startsWith('src/cli/actions/'))).toEqual([])
+  })
+
+  it('loads no room but the command line, except for defaults', () => {
+    const rooms = modules.filter((each) => /^src\/(?!cli\/|text\/|errors\.ts$)/.test(each))
+
+    expect(rooms.toSorted()).toEqual(['src/engine/secrets-directory.ts', 'src/webhook/defaults.ts'])
+    expect(modules.filter((each) => each.startsWith('src/cli/actions/'))).toEqual([])
   })
 })
 

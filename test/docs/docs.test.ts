@@ -136,16 +136,18 @@ describe('docs/diagnose.md', () => {
 describe('docs/cli.md', () => {
   const page = read('docs/cli.md')
 
-  it('has a generated block for every command', () => {
+  it('has a generated block for every command', async () => {
     const documented = [...page.matchAll(/^<!-- generated: (berth[a-z ]+) -->$/gm)].map(
       ([, path]) => path,
     )
 
-    expect(documented).toEqual(documentedCommands().map((command) => pathOf(command)))
+    const commands = await documentedCommands()
+
+    expect(documented).toEqual(commands.map((command) => pathOf(command)))
   })
 
-  it('has the synopses and options that --help shows; npm run docs:cli updates them', () => {
-    expect(page).toBe(updateReference(page))
+  it('has the synopses and options that --help shows; npm run docs:cli updates them', async () => {
+    expect(page).toBe(await updateReference(page))
   })
 })
 
