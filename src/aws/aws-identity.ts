@@ -1,9 +1,10 @@
-/** Where a chain of roles begins: keys, or a service account's token, read anew each time because both rotate. */
+/** Reads the AWS identity that a chain of roles starts from: keys, or a service account token. Both rotate, so every read is new. */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { AwsKeys } from './sdk.ts'
 import type { AwsIdentity } from './ecr-settings.ts'
+import type { AwsKeys } from './sdk.ts'
 
+/** `label` is how messages name the identity. */
 export type StartingCredentials =
   | { readonly kind: 'keys'; readonly label: string; readonly keys: AwsKeys | null }
   | {
@@ -11,7 +12,7 @@ export type StartingCredentials =
       readonly label: string
       readonly token: string
       readonly roleArn: string
-      /** What the environment calls the session; null where the configuration decides. */
+      /** The session name in the environment; null to use that of the config. */
       readonly sessionName: string | null
     }
 
@@ -20,14 +21,14 @@ export interface AwsIdentityDependencies {
   readonly env: Readonly<Record<string, string | undefined>>
 }
 
-/** How an identity is called before anything of it has been read. */
+/** Returns how messages name an identity that has not been read. */
 export function describeIdentity(identity: AwsIdentity): string {
   if (identity.kind === 'webIdentity') return `web identity (${identity.tokenFile})`
   if (identity.kind === 'staticKeys') return `keys of secret ${identity.secret}`
   return 'identity of the environment'
 }
 
-/** Reads it. Rejects with an error whose message names the file and holds nothing of what is in it. */
+/** Reads an identity. Throws an error whose message names the file and contains nothing of its content. */
 export async function readAwsIdentity(
   identity: AwsIdentity,
   { secretsDirectory, env }: AwsIdentityDependencies,
@@ -36,8 +37,8 @@ export async function readAwsIdentity(
   if (identity.kind === 'webIdentity') {
     return readWebIdentity(identity.tokenFile, identity.roleArn, null)
   }
-  // What EKS and OpenShift's pod identity webhooks put into the pod of an annotated service account. Keys that are
-  // set beside it come first, as in every SDK of AWS.
+  // The pod identity webhooks of EKS and OpenShift set these for an annotated service account. As in every AWS SDK, keys in the
+  // environment take precedence.
   const { AWS_WEB_IDENTITY_TOKEN_FILE: file, AWS_ROLE_ARN: role, AWS_ACCESS_KEY_ID: keyId } = env
   if (file !== undefined && role !== undefined && keyId === undefined) {
     return readWebIdentity(file, role, env['AWS_ROLE_SESSION_NAME'] ?? null)
@@ -78,31 +79,31 @@ async function readText(file: string): Promise<string> {
     text = (await readFile(file, 'utf8')).trim()
   } catch (error) {
     const { code = 'unknown' } = error as NodeJS.ErrnoException
-    throw unusable(`${file} cannot be read (${code})`)
+    throw invalidFile(`${file} cannot be read (${code})`)
   }
-  if (text === '') throw unusable(`${file} is empty`)
+  if (text === '') throw invalidFile(`${file} is empty`)
   return text
 }
 
-function unusable(message: string): Error {
-  return Object.assign(new Error(message), { name: 'Unusable' })
+function invalidFile(message: string): Error {
+  return Object.assign(new Error(message), { name: 'InvalidFile' })
 }
 
 /**
- * Who a token says it is: its `sub` and `aud`, which trust policies are written about, and its `iss`. They are claims and no
- * secret; the signature, which makes it one, is left out. A token that cannot be read is called by its file.
+ * Names a token by its `sub`, `aud` and `iss`, which trust policies refer to. These claims are not secret; the signature, which
+ * makes the token secret, is omitted. Names a token that cannot be parsed by its file.
  */
 function describeToken(token: string, file: string): string {
   const claims = claimsOf(token)
-  const [issuer, subject] = [claims['iss'], claims['sub']].map(plain)
+  const [issuer, subject] = [claims['iss'], claims['sub']].map(nameOnly)
   const audiences = [claims['aud']]
     .flat()
-    .map(plain)
+    .map(nameOnly)
     .filter((each) => each !== '')
   if (subject === undefined || subject === '') return `web identity (${file})`
-  const of = issuer === undefined || issuer === '' ? '' : ` of ${issuer}`
+  const from = issuer === undefined || issuer === '' ? '' : ` of ${issuer}`
   const audience = audiences.length === 0 ? '' : ` for ${audiences.join(', ')}`
-  return `web identity ${subject}${of}${audience}`
+  return `web identity ${subject}${from}${audience}`
 }
 
 function claimsOf(token: string): Readonly<Record<string, unknown>> {
@@ -115,7 +116,7 @@ function claimsOf(token: string): Readonly<Record<string, unknown>> {
   }
 }
 
-/** A claim that looks like a name; anything else is not shown. */
-function plain(value: unknown): string {
-  return typeof value === 'string' && /^[\w:/.@+=~-]{1,200}$/.test(value) ? value : ''
+/** Returns a claim that looks like a name or URL, and an empty text for any other one. */
+function nameOnly(claim: unknown): string {
+  return typeof claim === 'string' && /^[\w:/.@+=~-]{1,200}$/.test(claim) ? claim : ''
 }

@@ -1,4 +1,4 @@
-/** The names that registries of Amazon ECR have, in every partition of AWS. */
+/** Parses the host names of Amazon ECR registries, in every partition of AWS. */
 
 export type EcrHost =
   | {
@@ -8,13 +8,13 @@ export type EcrHost =
       readonly fips: boolean
       readonly dualStack: boolean
     }
-  /** The public gallery: it needs no account. */
+  /** The public gallery, which needs no account. */
   | { readonly kind: 'public' }
 
 /**
- * ACCOUNT.dkr.ecr[-fips].REGION.SUFFIX, and ACCOUNT.dkr-ecr[-fips].REGION.on.SUFFIX for dual stack. The suffixes are those
- * of the partitions (AWS's endpoints.json: aws, aws-us-gov, aws-cn, aws-eusc, aws-iso, -b, -e and -f); a name that only begins
- * like one, such as `….amazonaws.com.evil.example`, is somebody else's.
+ * ACCOUNT.dkr.ecr[-fips].REGION.SUFFIX, and ACCOUNT.dkr-ecr[-fips].REGION.on.SUFFIX for dual stack, with the suffixes of each
+ * partition (AWS's endpoints.json: aws, aws-us-gov, aws-cn, aws-eusc, aws-iso, -b, -e and -f). The whole name must match:
+ * `….amazonaws.com.evil.example` belongs to someone else.
  */
 const ipv4Suffixes = [
   'amazonaws.com',
@@ -28,16 +28,16 @@ const ipv4Suffixes = [
 const dualStackSuffixes = ['on.aws', 'on.amazonwebservices.com.cn', 'on.amazonwebservices.eu']
 
 const region = '[a-z]{2,4}(?:-[a-z]+){1,2}-[0-9]{1,2}'
-const privateName = new RegExp(
+const privateHost = new RegExp(
   `^(?<account>[0-9]{12})\\.(?:` +
-    `dkr\\.ecr(?<fips>-fips)?\\.(?<region>${region})\\.(?:${alternatives(ipv4Suffixes)})|` +
-    `dkr-ecr(?<dualFips>-fips)?\\.(?<dualRegion>${region})\\.(?:${alternatives(dualStackSuffixes)}))$`,
+    `dkr\\.ecr(?<fips>-fips)?\\.(?<region>${region})\\.(?:${anyOf(ipv4Suffixes)})|` +
+    `dkr-ecr(?<dualFips>-fips)?\\.(?<dualRegion>${region})\\.(?:${anyOf(dualStackSuffixes)}))$`,
 )
 
-/** What an ECR host's name says of it; null for a host that is not ECR's. */
+/** Returns null for a host that is not an ECR registry. */
 export function parseEcrHost(host: string): EcrHost | null {
   if (host === 'public.ecr.aws' || host === 'ecr-public.aws.com') return { kind: 'public' }
-  const groups = privateName.exec(host)?.groups
+  const groups = privateHost.exec(host)?.groups
   if (groups === undefined) return null
   const dualStack = groups['dualRegion'] !== undefined
   return {
@@ -49,6 +49,6 @@ export function parseEcrHost(host: string): EcrHost | null {
   }
 }
 
-function alternatives(suffixes: readonly string[]): string {
+function anyOf(suffixes: readonly string[]): string {
   return suffixes.map((suffix) => suffix.replaceAll('.', '\\.')).join('|')
 }

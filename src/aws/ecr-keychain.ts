@@ -1,20 +1,19 @@
-/** Credentials for registries of Amazon ECR: the user `AWS`, and a token that is fetched when it is needed. */
+/** Looks up credentials for Amazon ECR registries: the user `AWS` and a cached token. */
+import type { Keychain } from '../credentials/keychain.ts'
 import { BerthError } from '../errors.ts'
 import type { EcrSettings } from './ecr-settings.ts'
 import type { EcrTokenCache } from './ecr-token-cache.ts'
-import type { Keychain } from '../credentials/keychain.ts'
 
 /**
- * A keychain whose lookups reject with `credentials-invalid` while there is no token. The message ends up on pods, so it says
- * which link is broken and no more; the whole chain is told where the failure happens. A token that is still good is given
- * out whatever happens to its successor.
+ * Creates a keychain whose lookups reject with `credentials-invalid` while there is no valid token. The message appears on pods,
+ * so it names only the step that failed, and not the roles; `onFailure` of the cache receives the full message.
  */
 export function createEcrKeychain(settings: EcrSettings, tokens: EcrTokenCache): Keychain {
   return {
     async lookup() {
       const { token, failure } = await tokens.current(settings)
       if (token === null) {
-        throw new BerthError('credentials-invalid', failure?.summary ?? 'no ECR token came')
+        throw new BerthError('credentials-invalid', failure?.summary ?? 'there is no ECR token')
       }
       const { username, password, caller } = token
       const source = `the ECR token of ${caller} in ${settings.region}`

@@ -1,31 +1,32 @@
 /**
- * From an identity through a chain of roles to a token of ECR: service account → web identity → role → role → token.
- * Nothing is kept of the sessions in between: they end within an hour, and the next token is wanted in six.
+ * Fetches an ECR token through a chain of roles: service account → web identity → role → role → token. Keeps no session: sessions
+ * expire within an hour, and the next token is needed in six.
  */
-import type {
-  AssumedRole,
-  AwsApi,
-  AwsCallOptions,
-  AwsKeys,
-  EcrRepository,
-  EcrRepositoryApi,
-} from './sdk.ts'
-import { describeAwsError, type EcrFailure, type RoleChainStep } from './describe-aws-error.ts'
+import { decodeAuth, type Login } from '../credentials/docker-config.ts'
 import {
-  describeIdentity,
   type AwsIdentityDependencies,
+  describeIdentity,
   readAwsIdentity,
   type StartingCredentials,
 } from './aws-identity.ts'
+import { describeAwsError, type EcrFailure, type RoleChainStep } from './describe-aws-error.ts'
 import type { EcrSettings } from './ecr-settings.ts'
-import { decodeAuth, type Login } from '../credentials/docker-config.ts'
+import {
+  type AssumedRole,
+  type AwsApi,
+  type AwsCallOptions,
+  type AwsKeys,
+  type EcrRepository,
+  type EcrRepositoryApi,
+  emptyResponse,
+} from './sdk.ts'
 
-/** What ECR gave. Never logged, never part of a message. */
+/** An ECR token. Never logged or shown. */
 export interface EcrToken extends Login {
-  /** Milliseconds since 1970. */
+  /** Milliseconds since the epoch. */
   readonly issuedAt: number
   readonly expiresAt: number
-  /** The ARN that asked for it: repository policies are written about this one. */
+  /** The ARN that fetched it, which the policies of repositories refer to. */
   readonly caller: string
 }
 
@@ -35,20 +36,12 @@ export type EcrTokenResult =
 
 export interface RoleChainDependencies extends AwsIdentityDependencies {
   readonly aws: AwsApi
-  /** Milliseconds since 1970. */
+  /** Milliseconds since the epoch. */
   readonly now: () => number
 }
 
-/** How far the walk has come. */
-interface Position {
-  readonly keys: AwsKeys | null
-  /** The ARN of `keys`; null while only AWS knows it. */
-  readonly arn: string | null
-  readonly path: readonly string[]
-}
-
-/** A link that broke, on its way to `fetchToken`, which makes a value of it. */
-class Broken extends Error {
+/** Thrown by a failed step. */
+class RoleChainError extends Error {
   readonly failure: EcrFailure
 
   constructor(failure: EcrFailure, cause: unknown) {
@@ -57,29 +50,28 @@ class Broken extends Error {
   }
 }
 
-/** Walks the chain. Never rejects: a broken link is a value, and so is a bug, because nobody may be waiting. */
+/** Never rejects: a refresh can run without a caller that waits, so even a bug becomes a failure. */
 export async function fetchEcrToken(
   dependencies: RoleChainDependencies,
   settings: EcrSettings,
 ): Promise<EcrTokenResult> {
   try {
-    return { ok: true, token: await takeToken(dependencies, settings) }
+    return { ok: true, token: await fetchToken(dependencies, settings) }
   } catch (error) {
     return { ok: false, failure: failureOf(error, settings) }
   }
 }
 
-/** Walks the chain, and makes a repository at its end. True also where there is one already; else what broke. Never rejects. */
+/** Creates a repository with the identity at the end of the chain. Returns true also if it exists. Never rejects. */
 export async function createEcrRepository(
   dependencies: RoleChainDependencies & { readonly aws: EcrRepositoryApi },
   settings: EcrSettings,
   repository: EcrRepository,
 ): Promise<true | EcrFailure> {
   try {
-    const { link, position, start, callerWith } = await walk(dependencies, settings)
-    const path = [...position.path, 'ecr:CreateRepository']
-    await link('repository', path, position.arn ?? start.label, () =>
-      dependencies.aws.createRepository(callerWith(position.keys, 'ecr'), repository),
+    const chain = await assumeRoles(dependencies, settings)
+    await chain.run('repository', 'ecr:CreateRepository', (options) =>
+      dependencies.aws.createRepository(options, repository),
     )
     return true
   } catch (error) {
@@ -88,135 +80,141 @@ export async function createEcrRepository(
 }
 
 function failureOf(error: unknown, { region }: EcrSettings): EcrFailure {
-  if (error instanceof Broken) return error.failure
+  if (error instanceof RoleChainError) return error.failure
   const code = error instanceof Error ? error.name : 'Error'
-  const message = `ECR token for ${region}: a bug of Berth (${code})`
+  const message = `ECR token for ${region}: a bug in Berth (${code})`
   return { step: 'token', code, message, summary: message }
 }
 
-/** The end of a chain. */
-interface Reached {
-  readonly position: Position
-  readonly start: StartingCredentials
-  readonly callerWith: (keys: AwsKeys | null, api: 'sts' | 'ecr') => AwsCallOptions
-  /** Runs one link; an error becomes the chain up to here, and what mends it. */
-  readonly link: <Answer>(
-    kind: RoleChainStep,
-    path: readonly string[],
-    caller: string,
-    call: () => Promise<Answer>,
-  ) => Promise<Answer>
-}
+/** The chain up to the last role that was assumed. */
+class RoleChain {
+  readonly #settings: EcrSettings
+  readonly #secrets: string[] = []
+  #path: readonly string[]
+  #keys: AwsKeys | null = null
+  /** How messages name the caller: its ARN, or the label of the identity until AWS returned one. */
+  caller: string
+  /** The ARN of the last role; null before the first. */
+  arn: string | null = null
 
-async function walk(
-  { aws, ...dependencies }: RoleChainDependencies,
-  settings: EcrSettings,
-): Promise<Reached> {
-  const secrets: string[] = []
-  const region = settings.region
-  const callerWith = (keys: AwsKeys | null, api: 'sts' | 'ecr'): AwsCallOptions => {
-    const { fips, dualStack, endpoints } = settings
-    return { region, endpoint: endpoints[api], fips, dualStack, keys }
+  constructor(settings: EcrSettings) {
+    this.#settings = settings
+    this.caller = describeIdentity(settings.identity)
+    this.#path = []
   }
-  const link = async <Answer>(
-    kind: RoleChainStep,
-    path: readonly string[],
-    caller: string,
-    call: () => Promise<Answer>,
-  ): Promise<Answer> => {
+
+  /** Uses these credentials for the next step. */
+  start(credentials: StartingCredentials): void {
+    this.#path = [credentials.label]
+    this.caller = credentials.label
+    if (credentials.kind === 'webIdentity') this.#secrets.push(credentials.token)
+    else this.#setKeys(credentials.keys)
+  }
+
+  /** Uses the keys of a role for the next step. */
+  enter(roleArn: string, { keys, arn }: AssumedRole): void {
+    this.#path = [...this.#path, roleName(roleArn)]
+    this.caller = arn
+    this.arn = arn
+    this.#setKeys(keys)
+  }
+
+  /** Calls AWS. Throws RoleChainError with the path up to this step. */
+  async run<Output>(
+    step: RoleChainStep,
+    name: string,
+    call: (options: AwsCallOptions) => Promise<Output>,
+  ): Promise<Output> {
     try {
-      return await call()
+      return await call(this.callOptions(step === 'token' || step === 'repository' ? 'ecr' : 'sts'))
     } catch (error) {
-      // Without any credentials the SDK fails before the first call, whichever that is.
+      // Without any credentials, the SDK fails at the first call, whatever its step.
       const isMissing = (error as Error | undefined)?.name === 'CredentialsProviderError'
-      const broken = {
-        step: isMissing ? ('identity' as const) : kind,
-        path,
-        caller,
-        region,
-        secrets,
+      const failed = {
+        step: isMissing ? ('identity' as const) : step,
+        path: [...this.#path, name],
+        caller: this.caller,
+        region: this.#settings.region,
+        secrets: this.#secrets,
       }
-      throw new Broken(describeAwsError(error, broken), error)
+      throw new RoleChainError(describeAwsError(error, failed), error)
     }
   }
-  const take = (position: Position, name: string, { keys, arn }: AssumedRole): Position => {
-    secrets.push(...secretsOf(keys))
-    return { keys, arn, path: [...position.path, name] }
+
+  callOptions(api: 'sts' | 'ecr'): AwsCallOptions {
+    const { region, fips, dualStack, endpoints } = this.#settings
+    return { region, endpoint: endpoints[api], fips, dualStack, keys: this.#keys }
   }
 
-  const named = describeIdentity(settings.identity)
-  const start = await link('identity', [named], named, () =>
-    readAwsIdentity(settings.identity, dependencies),
-  )
-  let position: Position = { keys: null, arn: null, path: [start.label] }
-  if (start.kind === 'webIdentity') {
-    secrets.push(start.token)
-    const name = `role ${start.roleArn}`
-    const { roleArn, token } = start
-    const sessionName = start.sessionName ?? settings.sessionName
-    const role = await link('web-identity', [...position.path, name], start.label, () =>
-      aws.assumeRoleWithWebIdentity(callerWith(null, 'sts'), { roleArn, token, sessionName }),
-    )
-    position = take(position, name, role)
-  } else {
-    secrets.push(...secretsOf(start.keys))
-    position = { ...position, keys: start.keys }
+  #setKeys(keys: AwsKeys | null): void {
+    this.#keys = keys
+    if (keys !== null) this.#secrets.push(keys.secretAccessKey, keys.sessionToken ?? '')
   }
-  for (const { roleArn, externalId } of settings.chain) {
-    const { keys, path, arn } = position
-    const name = `role ${roleArn}`
-    const { sessionName } = settings
-    const role = await link('role', [...path, name], arn ?? start.label, () =>
-      aws.assumeRole(callerWith(keys, 'sts'), { roleArn, sessionName, externalId }),
-    )
-    position = take(position, name, role)
-  }
-  return { position, start, callerWith, link }
 }
 
-async function takeToken(
+function roleName(roleArn: string): string {
+  return `role ${roleArn}`
+}
+
+/** Reads the identity, and assumes the roles of the chain one after the other. */
+async function assumeRoles(
+  { aws, ...dependencies }: RoleChainDependencies,
+  settings: EcrSettings,
+): Promise<RoleChain> {
+  const chain = new RoleChain(settings)
+  const start = await chain.run('identity', describeIdentity(settings.identity), () =>
+    readAwsIdentity(settings.identity, dependencies),
+  )
+  chain.start(start)
+  if (start.kind === 'webIdentity') {
+    const { roleArn, token } = start
+    const sessionName = start.sessionName ?? settings.sessionName
+    const role = await chain.run('web-identity', roleName(roleArn), (options) =>
+      aws.assumeRoleWithWebIdentity(options, { roleArn, token, sessionName }),
+    )
+    chain.enter(roleArn, role)
+  }
+  const { sessionName } = settings
+  for (const { roleArn, externalId } of settings.chain) {
+    const role = await chain.run('role', roleName(roleArn), (options) =>
+      aws.assumeRole(options, { roleArn, sessionName, externalId }),
+    )
+    chain.enter(roleArn, role)
+  }
+  return chain
+}
+
+async function fetchToken(
   dependencies: RoleChainDependencies,
   settings: EcrSettings,
 ): Promise<EcrToken> {
   const { aws, now } = dependencies
-  const { position, start, callerWith, link } = await walk(dependencies, settings)
-  const { keys, path } = position
-  const end = [...path, 'ecr:GetAuthorizationToken']
-  const answer = await link('token', end, position.arn ?? start.label, async () => {
-    const { token, expiresAt } = await aws.authorizationToken(callerWith(keys, 'ecr'))
-    const pair = decodeAuth(token ?? '')
-    if (typeof pair === 'string' || pair.password === '') throw emptyAnswer()
-    return { ...pair, expiresAt }
+  const chain = await assumeRoles(dependencies, settings)
+  const issued = await chain.run('token', 'ecr:GetAuthorizationToken', async (options) => {
+    const { token, expiresAt } = await aws.authorizationToken(options)
+    const login = decodeAuth(token ?? '')
+    if (typeof login === 'string' || login.password === '') {
+      throw emptyResponse('the response contains no usable token')
+    }
+    return { ...login, expiresAt }
   })
   const issuedAt = now()
-  const expiresAt = answer.expiresAt?.getTime() ?? NaN
+  const expiresAt = issued.expiresAt?.getTime() ?? NaN
   return {
-    username: answer.username,
-    password: answer.password,
+    username: issued.username,
+    password: issued.password,
     issuedAt,
-    // Not known: fetched again after the least time there is.
+    // Without an expiry, the token is fetched again after the shortest delay.
     expiresAt: Number.isFinite(expiresAt) ? expiresAt : issuedAt,
-    caller: position.arn ?? (await callerOf(start, aws, callerWith(keys, 'sts'))),
+    caller: chain.arn ?? (await callerOf(chain, aws)),
   }
 }
 
-/** Keys that assumed no role: AWS says whose they are, to anybody and without any right. A token does not fail for it. */
-async function callerOf(
-  start: StartingCredentials,
-  aws: AwsApi,
-  caller: AwsCallOptions,
-): Promise<string> {
+/** Asks AWS for the ARN of keys that assumed no role, which needs no permission. A failure does not affect the token. */
+async function callerOf(chain: RoleChain, aws: AwsApi): Promise<string> {
   try {
-    return await aws.callerArn(caller)
+    return await aws.callerArn(chain.callOptions('sts'))
   } catch {
-    return start.label
+    return chain.caller
   }
-}
-
-function secretsOf(keys: AwsKeys | null): string[] {
-  return keys === null ? [] : [keys.secretAccessKey, keys.sessionToken ?? '']
-}
-
-function emptyAnswer(): Error {
-  return Object.assign(new Error('the answer has no usable token in it'), { name: 'EmptyAnswer' })
 }

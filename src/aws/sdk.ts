@@ -1,22 +1,21 @@
 /**
- * The calls to AWS that a token of ECR takes, and the one that makes a repository. The only importer of the AWS SDK, and only when a call is made: it takes
- * 30 MB, which a process without ECR does not spend.
+ * Calls AWS STS and ECR: assumes roles, fetches tokens, creates repositories. Loads the AWS SDK at the first call, because it takes
+ * 30 MB that a process without ECR does not need. No other file imports it.
  */
 
-/** Keys that sign requests, for a short time when a session token belongs to them. Never logged, never part of a message. */
+/** Keys that sign requests; temporary ones have a session token. Never logged or shown. */
 export interface AwsKeys {
   readonly accessKeyId: string
   readonly secretAccessKey: string
   readonly sessionToken?: string
 }
 
-/** Where a call goes, and who makes it. */
 export interface AwsCallOptions {
   readonly region: string
   readonly endpoint: string | null
   readonly fips: boolean
   readonly dualStack: boolean
-  /** Null: whoever the environment says (the SDK's default chain). */
+  /** Null: the SDK finds credentials in the environment (its default chain). */
   readonly keys: AwsKeys | null
 }
 
@@ -31,128 +30,125 @@ interface Role {
   readonly sessionName: string
 }
 
-/** A repository that is to be made, in the caller's own account unless another one is named. */
+/** A repository in the named account; null for the account of the caller. */
 export interface EcrRepository {
   readonly name: string
   readonly accountId: string | null
 }
 
-/** What AWS is asked. Each call rejects with the SDK's error, or with one of the network; `aws-failure.ts` reads them. */
+/** Each call rejects with an error of the SDK or the network; `describe-aws-error.ts` describes them. */
 export interface AwsApi {
   assumeRoleWithWebIdentity(
-    caller: AwsCallOptions,
+    options: AwsCallOptions,
     role: Role & { readonly token: string },
   ): Promise<AssumedRole>
   assumeRole(
-    caller: AwsCallOptions,
+    options: AwsCallOptions,
     role: Role & { readonly externalId: string | null },
   ): Promise<AssumedRole>
-  callerArn(caller: AwsCallOptions): Promise<string>
-  /** Both are undefined when the answer has none. */
+  /** Returns the ARN of the caller. */
+  callerArn(options: AwsCallOptions): Promise<string>
+  /** Both are undefined if the response has no token. */
   authorizationToken(
-    caller: AwsCallOptions,
+    options: AwsCallOptions,
   ): Promise<{ readonly token: string | undefined; readonly expiresAt: Date | undefined }>
 }
 
 export interface EcrRepositoryApi {
-  /** One that is there already is as good. */
-  createRepository(caller: AwsCallOptions, repository: EcrRepository): Promise<void>
+  /** Also succeeds if the repository exists. */
+  createRepository(options: AwsCallOptions, repository: EcrRepository): Promise<void>
 }
 
 /**
- * Milliseconds for one call, its repetitions included. STS and ECR answer within half a second from anywhere; a dropped
- * packet takes a second to be sent again (RFC 6298).
+ * Milliseconds for one call with its retry. STS and ECR respond within half a second from anywhere; a lost packet is sent again
+ * after one second (RFC 6298).
  */
-const callMs = 8_000
+const callTimeoutMs = 8_000
 
-/** One repetition, for a connection that was cut or a 5xx; what fails twice is left to the backoff of whoever asked. */
+/** One retry, for a closed connection or a 5xx. After more failures, the caller backs off. */
 const maxAttempts = 2
 
-/** AWS by its SDK. Nothing is loaded until the first call. */
+/** Loads no package before the first call. */
 export const awsSdk: AwsApi & EcrRepositoryApi = {
-  async assumeRoleWithWebIdentity(caller, { roleArn, sessionName, token }) {
+  async assumeRoleWithWebIdentity(options, { roleArn, sessionName, token }) {
     const { STSClient, AssumeRoleWithWebIdentityCommand } = await import('@aws-sdk/client-sts')
     const command = new AssumeRoleWithWebIdentityCommand({
       RoleArn: roleArn,
       RoleSessionName: sessionName,
       WebIdentityToken: token,
     })
-    return assumed(
-      await using(new STSClient(optionsFor(caller)), (sts) => sts.send(command, time())),
-    )
+    const sts = new STSClient(clientConfig(options))
+    return assumedRole(await using(sts, () => sts.send(command, timeout())))
   },
-  async assumeRole(caller, { roleArn, sessionName, externalId }) {
+  async assumeRole(options, { roleArn, sessionName, externalId }) {
     const { STSClient, AssumeRoleCommand } = await import('@aws-sdk/client-sts')
     const command = new AssumeRoleCommand({
       RoleArn: roleArn,
       RoleSessionName: sessionName,
       ...(externalId === null ? {} : { ExternalId: externalId }),
     })
-    return assumed(
-      await using(new STSClient(optionsFor(caller)), (sts) => sts.send(command, time())),
-    )
+    const sts = new STSClient(clientConfig(options))
+    return assumedRole(await using(sts, () => sts.send(command, timeout())))
   },
-  async callerArn(caller) {
+  async callerArn(options) {
     const { STSClient, GetCallerIdentityCommand } = await import('@aws-sdk/client-sts')
-    const command = new GetCallerIdentityCommand({})
-    const { Arn } = await using(new STSClient(optionsFor(caller)), (sts) =>
-      sts.send(command, time()),
-    )
+    const sts = new STSClient(clientConfig(options))
+    const { Arn } = await using(sts, () => sts.send(new GetCallerIdentityCommand({}), timeout()))
     return required(Arn)
   },
-  async authorizationToken(caller) {
+  async authorizationToken(options) {
     const { ECRClient, GetAuthorizationTokenCommand } = await import('@aws-sdk/client-ecr')
-    // No registryIds: they are deprecated, and one token serves every account that the caller may pull from.
+    // Without registryIds, which are deprecated: one token is for all accounts that the caller may pull from.
     const command = new GetAuthorizationTokenCommand({})
-    const answer = await using(new ECRClient(optionsFor(caller)), (ecr) =>
-      ecr.send(command, time()),
-    )
-    const [data] = answer.authorizationData ?? []
+    const ecr = new ECRClient(clientConfig(options))
+    const { authorizationData } = await using(ecr, () => ecr.send(command, timeout()))
+    const [data] = authorizationData ?? []
     return { token: data?.authorizationToken, expiresAt: data?.expiresAt }
   },
-  async createRepository(caller, { name, accountId }) {
+  async createRepository(options, { name, accountId }) {
     const { ECRClient, CreateRepositoryCommand } = await import('@aws-sdk/client-ecr')
     const command = new CreateRepositoryCommand({
       repositoryName: name,
       ...(accountId === null ? {} : { registryId: accountId }),
     })
+    const ecr = new ECRClient(clientConfig(options))
     try {
-      await using(new ECRClient(optionsFor(caller)), (ecr) => ecr.send(command, time()))
+      await using(ecr, () => ecr.send(command, timeout()))
     } catch (error) {
       if ((error as Error).name !== 'RepositoryAlreadyExistsException') throw error
     }
   },
 }
 
-/** A client lives for one call: the next one is hours away, and its connections would not be there any more. */
-async function using<Client extends { destroy(): void }, Answer>(
-  client: Client,
-  call: (client: Client) => Promise<Answer>,
-): Promise<Answer> {
+/** Destroys the client after one call: the next call is hours away, and connections do not last that long. */
+async function using<Output>(
+  client: { destroy(): void },
+  call: () => Promise<Output>,
+): Promise<Output> {
   try {
-    return await call(client)
+    return await call()
   } finally {
     client.destroy()
   }
 }
 
-function time(): { readonly abortSignal: AbortSignal } {
-  return { abortSignal: AbortSignal.timeout(callMs) }
+function timeout(): { readonly abortSignal: AbortSignal } {
+  return { abortSignal: AbortSignal.timeout(callTimeoutMs) }
 }
 
-function optionsFor({ region, endpoint, fips, dualStack, keys }: AwsCallOptions) {
+function clientConfig({ region, endpoint, fips, dualStack, keys }: AwsCallOptions) {
   return {
     region,
     maxAttempts,
     ...(keys === null ? {} : { credentials: keys }),
-    // An address that is given is taken as it is; the SDK refuses to make a FIPS or dual-stack one of it.
+    // The SDK rejects a given endpoint together with FIPS or dual stack.
     ...(endpoint === null
       ? { useFipsEndpoint: fips, useDualstackEndpoint: dualStack }
       : { endpoint }),
   }
 }
 
-interface RoleAnswer {
+interface RoleResponse {
   readonly Credentials?:
     | {
         readonly AccessKeyId: string | undefined
@@ -163,19 +159,24 @@ interface RoleAnswer {
   readonly AssumedRoleUser?: { readonly Arn: string | undefined } | undefined
 }
 
-function assumed(answer: RoleAnswer): AssumedRole {
-  const { AccessKeyId, SecretAccessKey, SessionToken } = answer.Credentials ?? {}
+function assumedRole({ Credentials, AssumedRoleUser }: RoleResponse): AssumedRole {
+  const { AccessKeyId, SecretAccessKey, SessionToken } = Credentials ?? {}
   return {
     keys: {
       accessKeyId: required(AccessKeyId),
       secretAccessKey: required(SecretAccessKey),
       sessionToken: required(SessionToken),
     },
-    arn: required(answer.AssumedRoleUser?.Arn),
+    arn: required(AssumedRoleUser?.Arn),
   }
 }
 
 function required(value: string | undefined): string {
   if (value !== undefined && value !== '') return value
-  throw Object.assign(new Error('the answer has no credentials in it'), { name: 'EmptyAnswer' })
+  throw emptyResponse('the response contains no credentials')
+}
+
+/** Returns the error for a response of AWS without the value that was requested. */
+export function emptyResponse(message: string): Error {
+  return Object.assign(new Error(message), { name: 'EmptyResponse' })
 }

@@ -4,7 +4,7 @@ import { parseEcrHost } from '../../src/aws/ecr-host.ts'
 const accountId = '818140567777'
 const plain = { kind: 'private', accountId, fips: false, dualStack: false }
 
-describe('a host of ECR', () => {
+describe('parseEcrHost', () => {
   it.each([
     ['818140567777.dkr.ecr.us-east-1.amazonaws.com', { region: 'us-east-1' }],
     ['818140567777.dkr.ecr.us-gov-west-1.amazonaws.com', { region: 'us-gov-west-1' }],
@@ -25,11 +25,11 @@ describe('a host of ECR', () => {
       '818140567777.dkr-ecr.cn-north-1.on.amazonwebservices.com.cn',
       { region: 'cn-north-1', dualStack: true },
     ],
-  ])('%s', (host, want) => {
-    expect(parseEcrHost(host)).toEqual({ ...plain, ...want })
+  ])('parses %s', (host, expected) => {
+    expect(parseEcrHost(host)).toEqual({ ...plain, ...expected })
   })
 
-  it.each(['public.ecr.aws', 'ecr-public.aws.com'])('%s is public', (host) => {
+  it.each(['public.ecr.aws', 'ecr-public.aws.com'])('returns public for %s', (host) => {
     expect(parseEcrHost(host)).toEqual({ kind: 'public' })
   })
 
@@ -46,7 +46,7 @@ describe('a host of ECR', () => {
     '818140567777.dkr.ecr.us-east-1.evil.amazonaws.com',
     'public.ecr.aws.example',
     'ghcr.io',
-  ])('%s is none', (host) => {
+  ])('returns null for %s', (host) => {
     expect(parseEcrHost(host)).toBeNull()
   })
 })

@@ -11,32 +11,31 @@ import { registryHost, secondRole, settings, startOfTests } from '../support/ecr
 
 const twelveHours = 43_200_000
 
-/** A world with a clock of its own, and an AWS that counts. */
-function world({ livesMs = twelveHours, random = 0 } = {}) {
+/** A cache with a fake clock and a fake AWS that counts calls. */
+function start({ livesMs = twelveHours, random = 0 } = {}) {
   const state = {
     now: startOfTests,
     livesMs,
-    fault: null as string | null,
-    hold: Promise.resolve(),
+    errorName: null as string | null,
   }
-  const asked: AwsCallOptions[] = []
+  const calls: AwsCallOptions[] = []
   const problems: string[] = []
-  const fail = () => {
-    if (state.fault !== null) throw Object.assign(new Error('no'), { name: state.fault })
+  const throwIfSet = () => {
+    if (state.errorName !== null) throw Object.assign(new Error('no'), { name: state.errorName })
   }
   const aws: AwsApi = {
-    assumeRoleWithWebIdentity: () => Promise.reject(new Error('not asked for here')),
+    assumeRoleWithWebIdentity: () => Promise.reject(new Error('unexpected call')),
     assumeRole: (_, { roleArn }) => {
-      fail()
+      throwIfSet()
       const keys = { accessKeyId: 'k', secretAccessKey: 's', sessionToken: 't' }
       return Promise.resolve({ keys, arn: `${roleArn}/session` })
     },
     callerArn: () => Promise.resolve('arn:caller'),
-    async authorizationToken(caller) {
-      asked.push(caller)
-      const text = `AWS:token-${asked.length}`
-      await state.hold
-      fail()
+    authorizationToken: async (options) => {
+      calls.push(options)
+      const text = `AWS:token-${calls.length}`
+      await Promise.resolve()
+      throwIfSet()
       return {
         token: Buffer.from(text).toString('base64'),
         expiresAt: new Date(state.now + state.livesMs),
@@ -53,24 +52,24 @@ function world({ livesMs = twelveHours, random = 0 } = {}) {
   })
   const password = async (one: EcrSettings = settings) =>
     (await tokens.current(one)).token?.password ?? null
-  return { state, asked, problems, tokens, password }
+  return { state, calls, problems, tokens, password }
 }
 
-/** Lets what runs behind a caller's back come to its end. */
+/** Waits for refreshes in the background. */
 const settled = () => new Promise((resolve) => setImmediate(resolve))
 
-describe('one call for each identity and region', () => {
-  it('however many ask at once', async () => {
-    const { asked, password } = world()
+describe('the ECR token cache', () => {
+  it('fetches one token for concurrent requests', async () => {
+    const { calls, password } = start()
 
-    const found = await Promise.all(Array.from({ length: 500 }, () => password()))
+    const passwords = await Promise.all(Array.from({ length: 500 }, () => password()))
 
-    expect(new Set(found)).toEqual(new Set(['token-1']))
-    expect(asked).toHaveLength(1)
+    expect(new Set(passwords)).toEqual(new Set(['token-1']))
+    expect(calls).toHaveLength(1)
   })
 
-  it('whatever the number of registries, and one more for another region or another role', async () => {
-    const { asked, tokens } = world()
+  it('fetches one token for each identity and region, for any number of registries', async () => {
+    const { calls, tokens } = start()
     const variants: EcrSettings[] = [
       settings,
       { ...settings, region: 'eu-west-1' },
@@ -83,7 +82,7 @@ describe('one call for each identity and region', () => {
 
     await Promise.all(keychains.map((keychain) => keychain.lookup(registryHost, 'app')))
 
-    expect(asked.map(({ region }) => region).sort()).toEqual([
+    expect(calls.map(({ region }) => region).sort()).toEqual([
       'eu-west-1',
       'us-east-1',
       'us-east-1',
@@ -92,8 +91,8 @@ describe('one call for each identity and region', () => {
 })
 
 describe('a refresh', () => {
-  it('is made once, after half of the life, and behind the back of whoever asks', async () => {
-    const { state, asked, password } = world()
+  it('starts once after half of the lifetime, in the background', async () => {
+    const { state, calls, password } = start()
     await password()
     state.now += maxRefreshMs - 1
     const before = await password()
@@ -107,114 +106,111 @@ describe('a refresh', () => {
       'token-1',
       'token-2',
     ])
-    expect(asked).toHaveLength(2)
+    expect(calls).toHaveLength(2)
   })
 
-  it('is waited for by whoever wants the newest', async () => {
-    const { state, tokens } = world()
+  it('is awaited by refreshed()', async () => {
+    const { state, tokens } = start()
     await tokens.refreshed(settings)
     state.now += maxRefreshMs
 
     expect((await tokens.refreshed(settings)).token?.password).toBe('token-2')
   })
 
-  it('of a token that says it ended eleven years ago comes no more often than the floor', async () => {
-    const { state, asked, tokens } = world({ livesMs: -347_000_000_000, random: 1 })
+  it('of a token that expired 11 years ago starts every five minutes at most', async () => {
+    const { state, calls, tokens } = start({ livesMs: -347_000_000_000, random: 1 })
     const seen: (string | undefined)[] = []
     for (let minute = 0; minute < 60; minute++) {
       seen.push((await tokens.refreshed(settings)).token?.password)
       state.now += 60_000
     }
 
-    expect(asked).toHaveLength(60 / (minRefreshMs / 60_000))
+    expect(calls).toHaveLength(60 / (minRefreshMs / 60_000))
     expect(seen).not.toContain(undefined)
   })
 })
 
-describe('a token that does not say when it ends', () => {
+describe('a token without a valid expiry', () => {
   it.each([
-    ['says nothing', undefined],
-    ['says nonsense', new Date('nonsense')],
-  ])(
-    'because the answer %s is good, and is fetched again after the floor',
-    async (_, expiresAt) => {
-      let now = startOfTests
-      const tokens = createEcrTokenCache({
-        aws: {
-          assumeRoleWithWebIdentity: () => Promise.reject(new Error('not asked for here')),
-          assumeRole: () => Promise.reject(new Error('not asked for here')),
-          callerArn: () => Promise.resolve('arn:caller'),
-          authorizationToken: () =>
-            Promise.resolve({ token: Buffer.from(`AWS:${now}`).toString('base64'), expiresAt }),
-        },
-        env: {},
-        secretsDirectory: '/nowhere',
-        now: () => now,
-        random: () => 0,
-      })
-      const direct: EcrSettings = { ...settings, chain: [] }
-      const seen: (string | undefined)[] = []
-      for (const after of [0, minRefreshMs - 1, minRefreshMs]) {
-        now = startOfTests + after
-        seen.push((await tokens.refreshed(direct)).token?.password)
-      }
+    ['no date', undefined],
+    ['an invalid date', new Date('invalid')],
+  ])('is valid, and is fetched again after five minutes: %s', async (_, expiresAt) => {
+    let now = startOfTests
+    const tokens = createEcrTokenCache({
+      aws: {
+        assumeRoleWithWebIdentity: () => Promise.reject(new Error('unexpected call')),
+        assumeRole: () => Promise.reject(new Error('unexpected call')),
+        callerArn: () => Promise.resolve('arn:caller'),
+        authorizationToken: () =>
+          Promise.resolve({ token: Buffer.from(`AWS:${now}`).toString('base64'), expiresAt }),
+      },
+      env: {},
+      secretsDirectory: '/nowhere',
+      now: () => now,
+      random: () => 0,
+    })
+    const direct: EcrSettings = { ...settings, chain: [] }
+    const seen: (string | undefined)[] = []
+    for (const after of [0, minRefreshMs - 1, minRefreshMs]) {
+      now = startOfTests + after
+      seen.push((await tokens.refreshed(direct)).token?.password)
+    }
 
-      expect(seen).toEqual([
-        String(startOfTests),
-        String(startOfTests),
-        String(startOfTests + minRefreshMs),
-      ])
-    },
-  )
+    expect(seen).toEqual([
+      String(startOfTests),
+      String(startOfTests),
+      String(startOfTests + minRefreshMs),
+    ])
+  })
 })
 
-describe('when a refresh fails', () => {
-  it('the last good token stays until it ends, and nothing else is given out after it', async () => {
-    const { state, tokens, password, problems } = world()
+describe('a failed refresh', () => {
+  it('leaves the last token in use until it expires', async () => {
+    const { state, tokens, password, problems } = start()
     await password()
-    state.fault = 'Throttling'
-    const found: (string | null)[] = []
+    state.errorName = 'Throttling'
+    const passwords: (string | null)[] = []
     for (const at of [maxRefreshMs, twelveHours - 1, twelveHours]) {
       state.now = startOfTests + at
       const { token } = await tokens.refreshed(settings)
-      found.push(token?.password ?? null)
+      passwords.push(token?.password ?? null)
     }
 
-    expect(found).toEqual(['token-1', 'token-1', null])
+    expect(passwords).toEqual(['token-1', 'token-1', null])
     expect(problems[0]).toContain('Throttling')
   })
 
-  it('AWS is asked again after pauses that grow, not by every question', async () => {
-    const { state, asked, tokens, password } = world()
-    state.fault = 'ServiceUnavailable'
+  it('is retried with backoff, not by every request', async () => {
+    const { state, calls, tokens, password } = start()
+    state.errorName = 'ServiceUnavailable'
     const { chain: _, ...rest } = settings
     const direct = { ...rest, chain: [] }
     for (let second = 0; second < 3600; second++) {
       await password(direct)
       state.now += 1000
     }
-    // 10, 20, 40, 80 and 160 seconds; five minutes from then on.
-    expect(asked).toHaveLength(6 + Math.floor((3600 - 310) / 300))
+    // After 10, 20, 40, 80 and 160 seconds; then every five minutes.
+    expect(calls).toHaveLength(6 + Math.floor((3600 - 310) / 300))
 
-    state.fault = null
+    state.errorName = null
     state.now += minRefreshMs
 
     expect((await tokens.current(direct)).failure).toBeNull()
   })
 
-  it('and there is no token, a lookup rejects with the link that broke and no name of the chain, at once during a pause', async () => {
-    const { state, tokens, problems } = world()
-    state.fault = 'AccessDenied'
+  it('rejects lookups while there is no token, with the failed step and no role name', async () => {
+    const { state, tokens, problems } = start()
+    state.errorName = 'AccessDenied'
     const keychain = createEcrKeychain(settings, tokens)
     const lookup = () => keychain.lookup(registryHost, 'app').catch((error: unknown) => error)
-    const wanted = {
+    const expected = {
       code: 'credentials-invalid',
       message: 'no ECR token for us-east-1: role 1 of the chain: AccessDenied',
     }
 
     expect([await lookup(), await lookup()]).toEqual([
-      expect.objectContaining(wanted),
-      expect.objectContaining(wanted),
+      expect.objectContaining(expected),
+      expect.objectContaining(expected),
     ])
     expect(problems).toEqual([
       expect.stringContaining(`→ role ${secondRole}: AccessDenied: no;`) as string,
@@ -225,16 +221,14 @@ describe('when a refresh fails', () => {
     ['no authorizationData', undefined],
     ['an empty token', ''],
     ['a token without a password', Buffer.from('AWS:').toString('base64')],
-    ['a token that is no base64', 'AWS:x'],
-  ])('an answer with %s is a failure, and nothing is lost by it', async (_, token) => {
-    const { tokens, asked } = world()
-    await tokens.current(settings)
-    const answers = createEcrTokenCache({
+    ['a token that is not base64', 'AWS:x'],
+  ])('is reported for a response with %s', async (_, response) => {
+    const tokens = createEcrTokenCache({
       aws: {
-        assumeRoleWithWebIdentity: () => Promise.reject(new Error('not asked for here')),
-        assumeRole: () => Promise.reject(new Error('not asked for here')),
+        assumeRoleWithWebIdentity: () => Promise.reject(new Error('unexpected call')),
+        assumeRole: () => Promise.reject(new Error('unexpected call')),
         callerArn: () => Promise.resolve('arn:caller'),
-        authorizationToken: () => Promise.resolve({ token, expiresAt: undefined }),
+        authorizationToken: () => Promise.resolve({ token: response, expiresAt: undefined }),
       },
       env: {},
       secretsDirectory: '/nowhere',
@@ -242,16 +236,15 @@ describe('when a refresh fails', () => {
       random: () => 0,
     })
 
-    const { token: got, failure } = await answers.current({ ...settings, chain: [] })
+    const { token, failure } = await tokens.current({ ...settings, chain: [] })
 
-    expect([got, failure?.step, failure?.code]).toEqual([null, 'token', 'EmptyAnswer'])
-    expect(asked).toHaveLength(1)
+    expect([token, failure?.step, failure?.code]).toEqual([null, 'token', 'EmptyResponse'])
   })
 })
 
-describe('the credential', () => {
-  it('is the user AWS, and says whose it is', async () => {
-    const { tokens } = world()
+describe('the ECR keychain', () => {
+  it('returns the user AWS, and the caller as the source', async () => {
+    const { tokens } = start()
 
     expect(await createEcrKeychain(settings, tokens).lookup(registryHost, 'app')).toEqual([
       {
@@ -264,14 +257,14 @@ describe('the credential', () => {
 })
 
 describe('static keys', () => {
-  it('are read anew for each token, so that keys that were renewed are used', async () => {
+  it('are read again for each token', async () => {
     const secretsDirectory = mkdtempSync(join(tmpdir(), 'berth-keys-'))
     const used: (string | undefined)[] = []
     let now = startOfTests
     const tokens = createEcrTokenCache({
       aws: {
-        assumeRoleWithWebIdentity: () => Promise.reject(new Error('not asked for here')),
-        assumeRole: () => Promise.reject(new Error('not asked for here')),
+        assumeRoleWithWebIdentity: () => Promise.reject(new Error('unexpected call')),
+        assumeRole: () => Promise.reject(new Error('unexpected call')),
         callerArn: () => Promise.resolve('arn:aws:iam::1:user/u'),
         authorizationToken: ({ keys }) => {
           used.push(keys?.secretAccessKey)
@@ -300,15 +293,15 @@ describe('static keys', () => {
     expect(used).toEqual(['first', 'second'])
   })
 
-  it('that are not there are named by their file', async () => {
-    const { tokens } = world()
+  it('that do not exist are reported with their file', async () => {
+    const { tokens } = start()
     const { failure } = await tokens.current({
       ...settings,
       identity: { kind: 'staticKeys', secret: 'aws' },
     })
 
     expect(failure?.message).toBe(
-      'ECR token for us-east-1: keys of secret aws: Unusable: /nowhere/aws/AWS_ACCESS_KEY_ID cannot be read (ENOENT); mend the file or Secret that it is read from',
+      'ECR token for us-east-1: keys of secret aws: InvalidFile: /nowhere/aws/AWS_ACCESS_KEY_ID cannot be read (ENOENT); fix the file or Secret that it is read from',
     )
   })
 })

@@ -1,4 +1,4 @@
-/** The chain over the wire, by the real SDK, against an STS and an ECR that check every signature, trust and right. */
+/** Runs role chains with the real SDK against fake STS and ECR APIs that check signatures, trust policies and permissions. */
 import { mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,7 +8,7 @@ import { fetchEcrToken, type EcrTokenResult } from '../../src/aws/role-chain.ts'
 import type { EcrSettings } from '../../src/aws/ecr-settings.ts'
 import { type AwsBehaviour, type AwsCall, startFakeAws, tokenLifeMs } from '../support/aws.ts'
 import {
-  type ChainWorld,
+  type TestChain,
   firstRole,
   secondRole,
   serviceAccount,
@@ -16,14 +16,14 @@ import {
   startOfTests,
 } from '../support/ecr.ts'
 
-let world: ChainWorld
+let setup: TestChain
 
 beforeEach(async () => {
-  world = await startChain()
+  setup = await startChain()
 })
 
 afterEach(async () => {
-  await world.aws.close()
+  await setup.aws.close()
 })
 
 const fetchWith = (
@@ -37,11 +37,11 @@ const fetchWith = (
 
 async function failureOf(settings: EcrSettings, options = {}) {
   const result = await fetchWith(settings, options)
-  if (result.ok) throw new Error('a token came')
+  if (result.ok) throw new Error('expected a failure')
   return result.failure
 }
 
-const called = (calls: readonly AwsCall[]) =>
+const summarize = (calls: readonly AwsCall[]) =>
   calls.map(({ action, caller, roleArn }) => [action, caller, roleArn])
 
 const callerOf = (roleArn: string) =>
@@ -50,114 +50,114 @@ const callerOf = (roleArn: string) =>
 const identity = `web identity ${serviceAccount.subject} of ${serviceAccount.issuer} for ${serviceAccount.audience}`
 
 describe('a chain of two roles', () => {
-  it('ends in a token, each link taken by the one before it', async () => {
-    const result = await fetchWith(world.settings)
+  it('returns a token, with each role assumed by the one before it', async () => {
+    const result = await fetchWith(setup.settings)
 
     expect(result).toEqual({
       ok: true,
       token: {
         username: 'AWS',
-        password: world.aws.passwords[0],
+        password: setup.aws.passwords[0],
         issuedAt: startOfTests,
         expiresAt: startOfTests + tokenLifeMs,
         caller: callerOf(secondRole),
       },
     })
-    expect(called(world.aws.calls)).toEqual([
+    expect(summarize(setup.aws.calls)).toEqual([
       ['AssumeRoleWithWebIdentity', null, firstRole],
       ['AssumeRole', callerOf(firstRole), secondRole],
       ['GetAuthorizationToken', callerOf(secondRole), null],
     ])
-    expect(world.aws.calls.map(({ region }) => region)).toEqual([null, 'us-east-1', 'us-east-1'])
+    expect(setup.aws.calls.map(({ region }) => region)).toEqual([null, 'us-east-1', 'us-east-1'])
   })
 
-  it('begins with what the pod of an annotated service account has in its environment', async () => {
-    const ambient: EcrSettings = { ...world.settings, identity: { kind: 'ambient' } }
-    const env = { ...world.env, AWS_ROLE_SESSION_NAME: 'from-the-pod' }
+  it('starts from the environment of a pod with an annotated service account', async () => {
+    const ambient: EcrSettings = { ...setup.settings, identity: { kind: 'ambient' } }
+    const env = { ...setup.env, AWS_ROLE_SESSION_NAME: 'from-the-pod' }
 
     const result = await fetchWith(ambient, { env })
 
     expect(result).toMatchObject({ ok: true, token: { caller: callerOf(secondRole) } })
-    expect(world.aws.calls.map(({ sessionName }) => sessionName)).toEqual([
+    expect(setup.aws.calls.map(({ sessionName }) => sessionName)).toEqual([
       'from-the-pod',
       'berth',
       null,
     ])
   })
 
-  it('keeps a password with colons and two thousand characters whole', async () => {
-    const result = await fetchWith(world.settings)
+  it('returns a password of 2,000 characters with colons unchanged', async () => {
+    const result = await fetchWith(setup.settings)
     const password = result.ok ? result.token.password : ''
 
     expect(password.length).toBeGreaterThan(1500)
     expect(password.split(':').length).toBeGreaterThan(2)
-    expect(password).toBe(world.aws.passwords[0])
+    expect(password).toBe(setup.aws.passwords[0])
   })
 
-  it('reads the token file anew, because it is rotated', async () => {
-    writeFileSync(world.tokenFile, world.aws.webToken({ ...serviceAccount, livesMs: -1000 }))
-    const before = await fetchWith(world.settings)
-    writeFileSync(world.tokenFile, world.aws.webToken(serviceAccount))
+  it('reads the token file again for each token', async () => {
+    writeFileSync(setup.tokenFile, setup.aws.webToken({ ...serviceAccount, livesMs: -1000 }))
+    const before = await fetchWith(setup.settings)
+    writeFileSync(setup.tokenFile, setup.aws.webToken(serviceAccount))
 
-    expect([before.ok, (await fetchWith(world.settings)).ok]).toEqual([false, true])
+    expect([before.ok, (await fetchWith(setup.settings)).ok]).toEqual([false, true])
   })
 })
 
-describe('a broken link is named, with what mends it', () => {
-  it('the first role does not trust the service account', async () => {
+describe('a failed step has a message with the fix', () => {
+  it('if the first role does not trust the service account', async () => {
     const other = { ...serviceAccount, subject: 'system:serviceaccount:cf-dev:default' }
-    writeFileSync(world.tokenFile, world.aws.webToken(other))
+    writeFileSync(setup.tokenFile, setup.aws.webToken(other))
 
-    expect(await failureOf(world.settings)).toEqual({
+    expect(await failureOf(setup.settings)).toEqual({
       step: 'web-identity',
       code: 'AccessDenied',
       summary: 'no ECR token for us-east-1: web identity: AccessDenied',
-      message: `ECR token for us-east-1: ${identity.replace('ecr-sa', 'default')} → role ${firstRole}: AccessDenied: Not authorized to perform sts:AssumeRoleWithWebIdentity; the trust policy of role ${firstRole} has to allow sts:AssumeRoleWithWebIdentity to the ${identity.replace('ecr-sa', 'default')}`,
+      message: `ECR token for us-east-1: ${identity.replace('ecr-sa', 'default')} → role ${firstRole}: AccessDenied: Not authorized to perform sts:AssumeRoleWithWebIdentity; allow sts:AssumeRoleWithWebIdentity to the ${identity.replace('ecr-sa', 'default')} in the trust policy of role ${firstRole}`,
     })
   })
 
-  it('the account does not know the issuer', async () => {
+  it('if the account has no provider for the issuer', async () => {
     writeFileSync(
-      world.tokenFile,
-      world.aws.webToken({ ...serviceAccount, issuer: 'https://oidc.example/other' }),
+      setup.tokenFile,
+      setup.aws.webToken({ ...serviceAccount, issuer: 'https://oidc.example/other' }),
     )
-    const { step, code, message } = await failureOf(world.settings)
+    const { step, code, message } = await failureOf(setup.settings)
 
     expect([step, code]).toEqual(['web-identity', 'InvalidIdentityToken'])
     expect(message).toContain(
-      'needs an IAM OIDC provider for the issuer and audience of the web identity',
+      `create an IAM OIDC provider in the account of role ${firstRole} for the issuer and audience of the web identity`,
     )
     expect(message).toContain('https://oidc.example/other')
   })
 
-  it('the token has ended', async () => {
-    writeFileSync(world.tokenFile, world.aws.webToken({ ...serviceAccount, livesMs: -1000 }))
-    const { step, code, message } = await failureOf(world.settings)
+  it('if the service account token has expired', async () => {
+    writeFileSync(setup.tokenFile, setup.aws.webToken({ ...serviceAccount, livesMs: -1000 }))
+    const { step, code, message } = await failureOf(setup.settings)
 
     expect([step, code]).toEqual(['web-identity', 'ExpiredToken'])
-    expect(message).toContain('the token file is not renewed')
+    expect(message).toContain('mount the token file as a projected service account token')
   })
 
-  it('the token file is not there, or is empty', async () => {
+  it('if the token file does not exist, or is empty', async () => {
     const file = join(mkdtempSync(join(tmpdir(), 'berth-ecr-')), 'token')
-    const without: EcrSettings = {
-      ...world.settings,
+    const withFile: EcrSettings = {
+      ...setup.settings,
       identity: { kind: 'webIdentity', roleArn: firstRole, tokenFile: file },
     }
-    const missing = await failureOf(without)
+    const missing = await failureOf(withFile)
     writeFileSync(file, '\n')
-    const empty = await failureOf(without)
+    const empty = await failureOf(withFile)
 
     expect([missing.step, empty.step]).toEqual(['identity', 'identity'])
     expect(missing.message).toContain(
-      `web identity (${file}): Unusable: ${file} cannot be read (ENOENT)`,
+      `web identity (${file}): InvalidFile: ${file} cannot be read (ENOENT)`,
     )
     expect(empty.message).toContain(`${file} is empty`)
-    expect(world.aws.calls).toEqual([])
+    expect(setup.aws.calls).toEqual([])
   })
 
-  it('the first role has no right of its own to a token', async () => {
-    const { step, code, message } = await failureOf({ ...world.settings, chain: [] })
+  it('if the first role may not get a token', async () => {
+    const { step, code, message } = await failureOf({ ...setup.settings, chain: [] })
 
     expect([step, code]).toEqual(['token', 'AccessDenied'])
     expect(message).toContain(
@@ -169,9 +169,12 @@ describe('a broken link is named, with what mends it', () => {
   })
 
   it.each([
-    ['trusts another', { trusts: [{ arn: 'arn:aws:iam::1:role/other' }], mayGetToken: true }],
+    [
+      'does not trust the first one',
+      { trusts: [{ arn: 'arn:aws:iam::1:role/other' }], mayGetToken: true },
+    ],
     ['does not exist', undefined],
-  ])('the second role %s', async (_, second) => {
+  ])('if the second role %s', async (_, second) => {
     const other = await startChain({
       roles: {
         [firstRole]: { trusts: [serviceAccount], mayAssume: [secondRole] },
@@ -188,19 +191,19 @@ describe('a broken link is named, with what mends it', () => {
     expect(message).toContain(`a trust policy of role ${secondRole} that names that caller`)
   })
 
-  it('the second role asks for an external ID, and gets it from the link that has it', async () => {
+  it('unless the config has the external ID that the second role requires', async () => {
     const other = await startChain({
       roles: {
         [firstRole]: { trusts: [serviceAccount], mayAssume: [secondRole] },
         [secondRole]: { trusts: [{ arn: firstRole, externalId: 'tenant-7' }], mayGetToken: true },
       },
     })
-    const without = await fetchWith(other.settings)
+    const withoutId = await fetchWith(other.settings)
     const chain = [{ roleArn: secondRole, externalId: 'tenant-7' }]
-    const withIt = await fetchWith({ ...other.settings, chain })
+    const withId = await fetchWith({ ...other.settings, chain })
     await other.aws.close()
 
-    expect([without.ok, withIt.ok]).toEqual([false, true])
+    expect([withoutId.ok, withId.ok]).toEqual([false, true])
   })
 
   it.each<[string, AwsBehaviour, string, string]>([
@@ -208,53 +211,53 @@ describe('a broken link is named, with what mends it', () => {
       'Throttling',
       { error: 'Throttling', message: 'Rate exceeded' },
       'Throttling',
-      'asked again later',
+      'Berth retries later',
     ],
     [
       'a 503',
       { error: 'ServiceUnavailable', status: 503 },
       'ServiceUnavailable',
-      'asked again later',
+      'Berth retries later',
     ],
-    ['a connection that is cut', { cut: true }, 'ECONNRESET', 'within reach of Berth'],
+    ['a closed connection', { cut: true }, 'ECONNRESET', 'allow Berth to connect to this API'],
     [
-      'an empty answer',
+      'an empty response',
       { body: '<AssumeRoleResponse/>' },
-      'EmptyAnswer',
-      'may not be the one of this API',
+      'EmptyResponse',
+      'check that `endpoints` names the URL of this API',
     ],
-  ])('of STS: %s', async (_, behaviour, wantCode, fix) => {
-    world.aws.behave(({ action }) => (action === 'AssumeRole' ? behaviour : null))
-    const { step, code, message } = await failureOf(world.settings)
+  ])('if STS fails with %s', async (_, behaviour, expectedCode, fix) => {
+    setup.aws.behave(({ action }) => (action === 'AssumeRole' ? behaviour : null))
+    const { step, code, message } = await failureOf(setup.settings)
 
-    expect([step, code]).toEqual(['role', wantCode])
+    expect([step, code]).toEqual(['role', expectedCode])
     expect(message).toContain(fix)
   })
 
   it.each<[string, AwsBehaviour, string]>([
     ['Throttling', { error: 'ThrottlingException', message: 'Rate exceeded' }, 'Throttling'],
-    ['no authorizationData', { body: '{}' }, 'EmptyAnswer'],
-    ['an empty list', { body: '{"authorizationData":[]}' }, 'EmptyAnswer'],
+    ['no authorizationData', { body: '{}' }, 'EmptyResponse'],
+    ['an empty list', { body: '{"authorizationData":[]}' }, 'EmptyResponse'],
     [
       'a token without a password',
       { body: '{"authorizationData":[{"authorizationToken":"QVdTOg=="}]}' },
-      'EmptyAnswer',
+      'EmptyResponse',
     ],
-    ['a page of HTML', { body: '<html></html>' }, 'SyntaxError'],
-  ])('of ECR: %s', async (_, behaviour, wantCode) => {
-    world.aws.behave(({ service }) => (service === 'ecr' ? behaviour : null))
-    const { step, code } = await failureOf(world.settings)
+    ['an HTML page', { body: '<html></html>' }, 'SyntaxError'],
+  ])('if ECR responds with %s', async (_, behaviour, expectedCode) => {
+    setup.aws.behave(({ service }) => (service === 'ecr' ? behaviour : null))
+    const { step, code } = await failureOf(setup.settings)
 
-    expect([step, code]).toEqual(['token', wantCode])
+    expect([step, code]).toEqual(['token', expectedCode])
   })
 
-  it('nothing listens', async () => {
-    await world.aws.close()
-    const { step, code, message } = await failureOf(world.settings)
-    world = await startChain()
+  it('if nothing listens at the endpoint', async () => {
+    await setup.aws.close()
+    const { step, code, message } = await failureOf(setup.settings)
+    setup = await startChain()
 
     expect([step, code]).toEqual(['web-identity', 'ECONNREFUSED'])
-    expect(message).toContain('`ecr.endpoints` names a VPC endpoint')
+    expect(message).toContain('set `ecr.endpoints` to a VPC endpoint')
   })
 })
 
@@ -273,7 +276,7 @@ describe('static keys', () => {
     writeFileSync(join(secretsDirectory, 'AWS_ACCESS_KEY_ID'), 'AKIAPULLER\n')
     writeFileSync(join(secretsDirectory, 'AWS_SECRET_ACCESS_KEY'), `${secretAccessKey}\n`)
     const settings: EcrSettings = {
-      ...world.settings,
+      ...setup.settings,
       identity: { kind: 'staticKeys', secret: '.' },
       chain: [],
       endpoints: { sts: aws.url, ecr: aws.url },
@@ -281,7 +284,7 @@ describe('static keys', () => {
     return { aws, settings, secretsDirectory }
   }
 
-  it('give a token, and AWS says whose they are', async () => {
+  it('return a token, with the ARN from AWS as the caller', async () => {
     const { aws, settings, secretsDirectory } = await withKeys('right')
     const result = await fetchWith(settings, { secretsDirectory })
     await aws.close()
@@ -289,7 +292,7 @@ describe('static keys', () => {
     expect(result).toMatchObject({ ok: true, token: { caller: arn } })
   })
 
-  it('give a token even where nobody says whose they are', async () => {
+  it('return a token even if AWS does not tell the ARN', async () => {
     const { aws, settings, secretsDirectory } = await withKeys('right')
     aws.behave(({ action }) => (action === 'GetCallerIdentity' ? { error: 'AccessDenied' } : null))
     const result = await fetchWith(settings, { secretsDirectory })
@@ -298,42 +301,42 @@ describe('static keys', () => {
     expect(result).toMatchObject({ ok: true, token: { caller: 'keys of secret .' } })
   })
 
-  it('begin a chain', async () => {
+  it('can start a chain', async () => {
     const { aws, settings, secretsDirectory } = await withKeys('right', false)
     const chain = [{ roleArn: secondRole, externalId: null }]
     const result = await fetchWith({ ...settings, chain }, { secretsDirectory })
     await aws.close()
 
     expect(result).toMatchObject({ ok: true, token: { caller: callerOf(secondRole) } })
-    expect(called(aws.calls)[0]).toEqual(['AssumeRole', arn, secondRole])
+    expect(summarize(aws.calls)[0]).toEqual(['AssumeRole', arn, secondRole])
   })
 
-  it('that are wrong say where they are kept, and not what they are', async () => {
+  it('that are wrong are reported with their Secret, without the keys', async () => {
     const { aws, settings, secretsDirectory } = await withKeys('canary-wrong')
     const { code, message } = await failureOf(settings, { secretsDirectory })
     await aws.close()
 
     expect(code).toBe('SignatureDoesNotMatch')
     expect(message).toContain('keys of secret . → ecr:GetAuthorizationToken')
-    expect(message).toContain('renew them where they are kept')
+    expect(message).toContain('renew them where they are stored')
     expect(message).not.toContain('canary')
   })
 })
 
-describe('what is secret', () => {
-  it('is in no message, even if AWS repeats it', async () => {
-    const token = world.aws.webToken(serviceAccount)
+describe('messages', () => {
+  it('contain no secret, even if AWS repeats one', async () => {
+    const token = setup.aws.webToken(serviceAccount)
     const messages: string[] = []
     for (const action of ['AssumeRoleWithWebIdentity', 'AssumeRole', 'GetAuthorizationToken']) {
-      world.aws.behave((call) => {
-        const message = `no: ${token} ${world.aws.secrets.join(' ')}`
+      setup.aws.behave((call) => {
+        const message = `no: ${token} ${setup.aws.secrets.join(' ')}`
         return call.action === action ? { error: 'AccessDenied', message } : null
       })
-      messages.push((await failureOf(world.settings)).message)
+      messages.push((await failureOf(setup.settings)).message)
     }
 
     expect(messages).toHaveLength(3)
-    const secrets = [token, token.split('.')[1] ?? '', ...world.aws.secrets]
+    const secrets = [token, token.split('.')[1] ?? '', ...setup.aws.secrets]
     expect(secrets.filter((secret) => messages.join('\n').includes(secret))).toEqual([])
   })
 })

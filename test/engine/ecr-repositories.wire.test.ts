@@ -8,7 +8,7 @@ import {
   secondRole,
   serviceAccount,
   startChain,
-  type ChainWorld,
+  type TestChain,
 } from '../support/ecr.ts'
 import { berth } from '../support/io.ts'
 import { startStore, type Store } from '../support/store-registry.ts'
@@ -17,14 +17,14 @@ import { startStore, type Store } from '../support/store-registry.ts'
 const ecrHost = '818140567777.dkr.ecr.us-east-1.amazonaws.com'
 let source: Store
 let mirror: Store
-let world: ChainWorld
+let setup: TestChain
 let repositories: Set<string>
 
 async function start(mayCreateRepositories: boolean): Promise<void> {
   repositories = new Set()
   source = await startStore()
   mirror = await startStore({ repositories })
-  world = await startChain({
+  setup = await startChain({
     repositories,
     now: () => Date.now(),
     roles: {
@@ -37,7 +37,7 @@ async function start(mayCreateRepositories: boolean): Promise<void> {
 
 beforeEach(() => start(true))
 
-afterEach(() => Promise.all([source.close(), mirror.close(), world.aws.close()]))
+afterEach(() => Promise.all([source.close(), mirror.close(), setup.aws.close()]))
 
 function run(...more: readonly string[]) {
   const file = join(mkdtempSync(join(tmpdir(), 'berth-repositories-')), 'berth.yaml')
@@ -53,9 +53,9 @@ registries:
     allowPlainHttpAuth: true
     credentials:
       ecr:
-        webIdentity: { roleArn: '${firstRole}', tokenFile: ${world.tokenFile} }
+        webIdentity: { roleArn: '${firstRole}', tokenFile: ${setup.tokenFile} }
         chain: ['${secondRole}']
-        endpoints: { sts: '${world.aws.url}', ecr: '${world.aws.url}' }
+        endpoints: { sts: '${setup.aws.url}', ecr: '${setup.aws.url}' }
 fallback:
   - { name: all, images: ['upstream.example/**'], try: ['${ecrHost}/{path}', 'upstream.example/{path}'] }
 `,
@@ -63,7 +63,7 @@ fallback:
   return berth(['mirror', 'upstream.example/team/app:1', '-o', 'json', '--config', file, ...more])
 }
 
-const made = () => world.aws.calls.filter(({ action }) => action === 'CreateRepository')
+const made = () => setup.aws.calls.filter(({ action }) => action === 'CreateRepository')
 
 describe('a missing ECR repository', () => {
   it('is created once, with the last role of the chain, if creating is allowed', async () => {
@@ -88,13 +88,13 @@ describe('a missing ECR repository', () => {
   })
 
   it('causes a failure that names the missing right if the role may not create it', async () => {
-    await Promise.all([source.close(), mirror.close(), world.aws.close()])
+    await Promise.all([source.close(), mirror.close(), setup.aws.close()])
     await start(false)
 
     const { code, stdout } = await run('--create-repos')
 
     expect(code).toBe(1)
     expect(stdout).toContain('allow ecr:CreateRepository to arn:aws:sts::818140567777')
-    for (const secret of world.aws.secrets) expect(stdout).not.toContain(secret)
+    for (const secret of setup.aws.secrets) expect(stdout).not.toContain(secret)
   })
 })

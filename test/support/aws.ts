@@ -1,6 +1,6 @@
 /**
- * STS and ECR on loopback, as far as a token takes: the wire protocols of both, signatures, trust policies, roles' own
- * policies, external IDs, and tokens that end. Every call is logged.
+ * Fake AWS STS and ECR APIs on loopback: their wire protocols, signatures, trust policies, role policies, external IDs, and
+ * tokens that expire. Every call is logged.
  *
  *     const aws = await startFakeAws({ roles: { [a]: { trusts: [webIdentity], mayAssume: [b] }, [b]: { trusts: [a] } } })
  *     aws.behave(({ action }) => (action === 'AssumeRole' ? { error: 'Throttling' } : null))
@@ -10,14 +10,14 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import { buffer } from 'node:stream/consumers'
 
-/** Who may become a role: a service account's token, a role, or a user. */
+/** Who may assume a role: a service account, a role, or a user. */
 export type Trust =
   | { readonly issuer: string; readonly subject: string; readonly audience: string }
   | { readonly arn: string; readonly externalId?: string }
 
 export interface FakeRole {
   readonly trusts: readonly Trust[]
-  /** ARNs that the role's own policy lets it assume. */
+  /** The ARNs that the policy of the role allows it to assume. */
   readonly mayAssume?: readonly string[]
   readonly mayGetToken?: boolean
   readonly mayCreateRepositories?: boolean
@@ -34,47 +34,45 @@ export interface FakeAwsOptions {
   readonly roles?: Readonly<Record<string, FakeRole>>
   /** By access key ID. */
   readonly users?: Readonly<Record<string, FakeUser>>
-  /** OIDC issuers that the accounts know. */
+  /** OIDC issuers with a provider in the accounts. */
   readonly issuers?: readonly string[]
-  /** Repositories that there are; made ones are added. */
+  /** Existing repositories; new ones are added. */
   readonly repositories?: Set<string>
-  /** Milliseconds since 1970; the same clock as the one under test. */
+  /** Milliseconds since the epoch; the clock of the code under test. */
   readonly now: () => number
 }
 
 export interface AwsCall {
   readonly service: 'sts' | 'ecr'
   readonly action: string
-  /** The region that the request is signed for; null for one that is not signed. */
+  /** The region of the signature; null for an unsigned request. */
   readonly region: string | null
-  /** The ARN of whoever signed; null for nobody. */
+  /** The ARN of the signer; null for an unsigned request. */
   readonly caller: string | null
   readonly roleArn: string | null
   readonly sessionName: string | null
 }
 
-/** What is to happen instead of the usual. */
+/** How AWS fails one call. */
 export interface AwsBehaviour {
-  /** An error of AWS with this code. */
+  /** Responds with an AWS error with this code. */
   readonly error?: string
   readonly status?: number
   readonly message?: string
-  /** This body, as it stands. */
+  /** Responds with this body. */
   readonly body?: string
-  /** True: the connection is cut. */
+  /** True: closes the connection. */
   readonly cut?: boolean
-  /** Waits for this before it answers as usual. */
-  readonly until?: Promise<void>
 }
 
 export interface FakeAws {
   readonly url: string
   readonly calls: readonly AwsCall[]
-  /** The passwords that were given out, oldest first. */
+  /** The passwords of all tokens so far, oldest first. */
   readonly passwords: readonly string[]
-  /** The secrets of every session that was given out. */
+  /** The secrets of all sessions so far. */
   readonly secrets: readonly string[]
-  /** A service account's token, as a cluster signs it; the fake believes every signature that says `signed`. */
+  /** Returns a service account token. The fake accepts the signature `signed`. */
   webToken(claims: {
     readonly issuer: string
     readonly subject: string
@@ -85,13 +83,13 @@ export interface FakeAws {
   close(): Promise<void>
 }
 
-/** Twelve hours (ECR's documentation of GetAuthorizationToken). */
+/** 12 hours (ECR API reference, GetAuthorizationToken). */
 export const tokenLifeMs = 43_200_000
 
 interface Principal extends Rights {
-  /** What trust policies name: a role's or a user's own ARN. */
+  /** The ARN of the role or user, which trust policies name. */
   readonly arn: string
-  /** What GetCallerIdentity says. */
+  /** The ARN that GetCallerIdentity returns. */
   readonly callerArn: string
   readonly secretAccessKey: string
   readonly sessionToken: string | null
@@ -115,206 +113,42 @@ interface Request {
   readonly body: string
 }
 
+interface State {
+  readonly roles: Readonly<Record<string, FakeRole>>
+  readonly issuers: readonly string[]
+  readonly repositories: Set<string>
+  readonly now: () => number
+  /** By access key ID. */
+  readonly principals: Map<string, Principal>
+  readonly calls: AwsCall[]
+  readonly passwords: string[]
+  readonly secrets: string[]
+  behave: (call: AwsCall) => AwsBehaviour | null
+}
+
 /** Starts both APIs on one free port. */
 export async function startFakeAws(options: FakeAwsOptions): Promise<FakeAws> {
   const { roles = {}, users = {}, issuers = [], repositories = new Set(), now } = options
-  const principals = new Map<string, Principal>(
-    Object.entries(users).map(([keyId, user]) => [
-      keyId,
-      { ...user, callerArn: user.arn, sessionToken: null },
-    ]),
-  )
-  const calls: AwsCall[] = []
-  const passwords: string[] = []
-  const secrets: string[] = []
-  let behave: (call: AwsCall) => AwsBehaviour | null = () => null
-
-  const server = createServer((incoming, response) => void handle(incoming, response))
+  const userPrincipals = Object.entries(users).map(([keyId, user]): [string, Principal] => [
+    keyId,
+    { ...user, callerArn: user.arn, sessionToken: null },
+  ])
+  const state: State = {
+    roles,
+    issuers,
+    repositories,
+    now,
+    principals: new Map(userPrincipals),
+    calls: [],
+    passwords: [],
+    secrets: [],
+    behave: () => null,
+  }
+  const server = createServer((incoming, response) => void handle(state, incoming, response))
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-
-  async function handle(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { method = '', url: path = '', headers } = incoming
-    const request = { method, path, headers, body: (await buffer(incoming)).toString() }
-    const service = headers['x-amz-target'] === undefined ? 'sts' : 'ecr'
-    try {
-      const body = await answer(request, service)
-      if (body === null) incoming.socket.destroy()
-      else send(response, service, { status: 200, body })
-    } catch (error) {
-      const { code, status, message } =
-        error instanceof AwsError ? error : new AwsError('InternalFailure', String(error), 500)
-      send(response, service, { status, body: errorBody(service, code, message), code })
-    }
-  }
-
-  /** The body of an answer, or null for a connection that is cut; throws AwsError. */
-  async function answer(request: Request, service: 'sts' | 'ecr'): Promise<string | null> {
-    const form = new URLSearchParams(service === 'sts' ? request.body : '')
-    const target = String(request.headers['x-amz-target'])
-    const signer = verify(request, service)
-    const call: AwsCall = {
-      service,
-      action: (service === 'ecr' ? target.split('.').pop() : form.get('Action')) ?? '',
-      region: signer?.region ?? null,
-      caller: signer?.principal.callerArn ?? null,
-      roleArn: form.get('RoleArn'),
-      sessionName: form.get('RoleSessionName'),
-    }
-    calls.push(call)
-    const behaviour = behave(call) ?? {}
-    await behaviour.until
-    if (behaviour.cut === true) return null
-    if (behaviour.error !== undefined) throw scripted(behaviour.error, behaviour)
-    if (behaviour.body !== undefined) return behaviour.body
-    const principal = signer?.principal ?? null
-    if (service === 'sts') return answerSts(form, principal)
-    return call.action === 'CreateRepository'
-      ? makeRepository(principal, request.body)
-      : answerEcr(principal)
-  }
-
-  /** Who signed the request; null for one without a signature, which only a web identity may send. */
-  function verify(
-    request: Request,
-    service: string,
-  ): { principal: Principal; region: string } | null {
-    const { authorization } = request.headers
-    if (authorization === undefined) return null
-    const [, keyId = '', date = '', region = '', scope = ''] =
-      /Credential=([^/]+)\/([^/]+)\/([^/]+)\/([^/]+)\/aws4_request/.exec(authorization) ?? []
-    const principal = principals.get(keyId)
-    if (principal === undefined) {
-      const code = service === 'ecr' ? 'UnrecognizedClientException' : 'InvalidClientTokenId'
-      throw new AwsError(code, 'The security token included in the request is invalid.')
-    }
-    if ((request.headers['x-amz-security-token'] ?? null) !== principal.sessionToken) {
-      throw new AwsError('InvalidClientTokenId', 'The session token is not that of these keys.')
-    }
-    if (scope !== service) throw new AwsError('SignatureDoesNotMatch', `signed for ${scope}`)
-    if (!authorization.endsWith(signature(request, principal, { date, region, service }))) {
-      throw new AwsError('SignatureDoesNotMatch', 'The request signature we calculated differs.')
-    }
-    return { principal, region }
-  }
-
-  function answerSts(form: URLSearchParams, principal: Principal | null): string {
-    const action = form.get('Action') ?? ''
-    if (action === 'AssumeRoleWithWebIdentity') return assumeWithToken(form)
-    if (principal === null) throw new AwsError('MissingAuthenticationToken', 'no signature')
-    if (action === 'GetCallerIdentity') {
-      return xml(action, `<Arn>${principal.callerArn}</Arn><UserId>U</UserId>`)
-    }
-    const roleArn = form.get('RoleArn') ?? ''
-    const trusts = (roles[roleArn]?.trusts ?? []).filter((trust) => 'arn' in trust)
-    const mayLeave = principal.mayAssume?.includes(roleArn) ?? false
-    const mayEnter = trusts.some(
-      ({ arn, externalId }) =>
-        arn === principal.arn &&
-        (externalId === undefined || externalId === form.get('ExternalId')),
-    )
-    if (!mayLeave || !mayEnter) {
-      throw new AwsError(
-        'AccessDenied',
-        `User: ${principal.callerArn} is not authorized to perform: sts:AssumeRole on resource: ${roleArn}`,
-      )
-    }
-    return session(form)
-  }
-
-  function assumeWithToken(form: URLSearchParams): string {
-    const [, payload = '', mark] = (form.get('WebIdentityToken') ?? '').split('.')
-    if (mark !== 'signed') throw new AwsError('InvalidIdentityToken', 'The token is no JWT.', 400)
-    const { iss, sub, aud, exp } = JSON.parse(Buffer.from(payload, 'base64url').toString()) as {
-      iss: string
-      sub: string
-      aud: string[]
-      exp: number
-    }
-    if (!issuers.includes(iss)) {
-      throw new AwsError(
-        'InvalidIdentityToken',
-        'No OpenIDConnect provider found in your account for the issuer',
-        400,
-      )
-    }
-    if (exp * 1000 <= now()) {
-      throw new AwsError('ExpiredTokenException', `Token expired: current date/time ${now()}`, 400)
-    }
-    const mayEnter = (roles[form.get('RoleArn') ?? '']?.trusts ?? []).some(
-      (trust) =>
-        'issuer' in trust &&
-        trust.issuer === iss &&
-        trust.subject === sub &&
-        aud.includes(trust.audience),
-    )
-    if (!mayEnter) {
-      throw new AwsError('AccessDenied', 'Not authorized to perform sts:AssumeRoleWithWebIdentity')
-    }
-    return session(form)
-  }
-
-  function session(form: URLSearchParams): string {
-    const arn = form.get('RoleArn') ?? ''
-    const [, account = '', name = ''] = /::([0-9]+):role\/(.+)$/.exec(arn) ?? []
-    const callerArn = `arn:aws:sts::${account}:assumed-role/${name}/${form.get('RoleSessionName')}`
-    const keyId = `ASIA${principals.size}`
-    const [secretAccessKey, sessionToken] = [`secret-${randomUUID()}`, `session-${randomUUID()}`]
-    const rights: Rights = roles[arn] ?? {}
-    const { mayAssume, mayGetToken, mayCreateRepositories } = rights
-    principals.set(keyId, {
-      arn,
-      callerArn,
-      secretAccessKey,
-      sessionToken,
-      ...(mayAssume === undefined ? {} : { mayAssume }),
-      ...(mayGetToken === undefined ? {} : { mayGetToken }),
-      ...(mayCreateRepositories === undefined ? {} : { mayCreateRepositories }),
-    })
-    secrets.push(secretAccessKey, sessionToken)
-    const end = new Date(now() + 3_600_000).toISOString()
-    return xml(
-      form.get('Action') ?? '',
-      `<Credentials><AccessKeyId>${keyId}</AccessKeyId><SecretAccessKey>${secretAccessKey}</SecretAccessKey>` +
-        `<SessionToken>${sessionToken}</SessionToken><Expiration>${end}</Expiration></Credentials>` +
-        `<AssumedRoleUser><Arn>${callerArn}</Arn><AssumedRoleId>A:b</AssumedRoleId></AssumedRoleUser>`,
-    )
-  }
-
-  function makeRepository(principal: Principal | null, body: string): string {
-    const { repositoryName = '' } = JSON.parse(body) as { readonly repositoryName?: string }
-    if (principal?.mayCreateRepositories !== true) {
-      throw new AwsError(
-        'AccessDeniedException',
-        `User: ${principal?.callerArn} is not authorized to perform: ecr:CreateRepository on resource: ${repositoryName}`,
-        400,
-      )
-    }
-    if (repositories.has(repositoryName)) {
-      throw new AwsError('RepositoryAlreadyExistsException', 'it already exists', 400)
-    }
-    repositories.add(repositoryName)
-    return JSON.stringify({ repository: { repositoryName } })
-  }
-
-  function answerEcr(principal: Principal | null): string {
-    if (principal?.mayGetToken !== true) {
-      throw new AwsError(
-        'AccessDeniedException',
-        `User: ${principal?.callerArn} is not authorized to perform: ecr:GetAuthorizationToken on resource: * because no identity-based policy allows the ecr:GetAuthorizationToken action`,
-        400,
-      )
-    }
-    // As long as ECR's own, which are some 2,000 characters, and with what a split at every colon would break.
-    const password = `pw:${passwords.length}:${randomUUID().repeat(50)}`
-    passwords.push(password)
-    const authorizationToken = Buffer.from(`AWS:${password}`).toString('base64')
-    const expiresAt = (now() + tokenLifeMs) / 1000
-    return JSON.stringify({ authorizationData: [{ authorizationToken, expiresAt }] })
-  }
-
+  const { calls, passwords, secrets } = state
   return {
-    url,
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     calls,
     passwords,
     secrets,
@@ -329,7 +163,7 @@ export async function startFakeAws(options: FakeAwsOptions): Promise<FakeAws> {
       return [part({ alg: 'RS256' }), part(claims), 'signed'].join('.')
     },
     behave(how) {
-      behave = how
+      state.behave = how
     },
     close: () =>
       new Promise((resolve) => {
@@ -337,6 +171,188 @@ export async function startFakeAws(options: FakeAwsOptions): Promise<FakeAws> {
         server.closeAllConnections()
       }),
   }
+}
+
+async function handle(
+  state: State,
+  incoming: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const { method = '', url: path = '', headers } = incoming
+  const request = { method, path, headers, body: (await buffer(incoming)).toString() }
+  const service = headers['x-amz-target'] === undefined ? 'sts' : 'ecr'
+  try {
+    const body = answer(state, request, service)
+    if (body === null) incoming.socket.destroy()
+    else send(response, service, { status: 200, body })
+  } catch (error) {
+    const { code, status, message } =
+      error instanceof AwsError ? error : new AwsError('InternalFailure', String(error), 500)
+    send(response, service, { status, body: errorBody(service, code, message), code })
+  }
+}
+
+/** Returns the body of the response, or null to close the connection. Throws AwsError. */
+function answer(state: State, request: Request, service: 'sts' | 'ecr'): string | null {
+  const form = new URLSearchParams(service === 'sts' ? request.body : '')
+  const target = String(request.headers['x-amz-target'])
+  const signer = verifySignature(state, request, service)
+  const call: AwsCall = {
+    service,
+    action: (service === 'ecr' ? target.split('.').pop() : form.get('Action')) ?? '',
+    region: signer?.region ?? null,
+    caller: signer?.principal.callerArn ?? null,
+    roleArn: form.get('RoleArn'),
+    sessionName: form.get('RoleSessionName'),
+  }
+  state.calls.push(call)
+  const behaviour = state.behave(call) ?? {}
+  if (behaviour.cut === true) return null
+  if (behaviour.error !== undefined) throw scripted(behaviour.error, behaviour)
+  if (behaviour.body !== undefined) return behaviour.body
+  const principal = signer?.principal ?? null
+  if (service === 'sts') return answerSts(state, form, principal)
+  return call.action === 'CreateRepository'
+    ? createRepository(state, principal, request.body)
+    : getAuthorizationToken(state, principal)
+}
+
+/** Returns the signer of a request; null for an unsigned one, which only a web identity may send. */
+function verifySignature(
+  { principals }: State,
+  request: Request,
+  service: string,
+): { principal: Principal; region: string } | null {
+  const { authorization } = request.headers
+  if (authorization === undefined) return null
+  const [, keyId = '', date = '', region = '', scope = ''] =
+    /Credential=([^/]+)\/([^/]+)\/([^/]+)\/([^/]+)\/aws4_request/.exec(authorization) ?? []
+  const principal = principals.get(keyId)
+  if (principal === undefined) {
+    const code = service === 'ecr' ? 'UnrecognizedClientException' : 'InvalidClientTokenId'
+    throw new AwsError(code, 'The security token included in the request is invalid.')
+  }
+  if ((request.headers['x-amz-security-token'] ?? null) !== principal.sessionToken) {
+    throw new AwsError('InvalidClientTokenId', 'The session token is not that of these keys.')
+  }
+  if (scope !== service) throw new AwsError('SignatureDoesNotMatch', `signed for ${scope}`)
+  if (!authorization.endsWith(signature(request, principal, { date, region, service }))) {
+    throw new AwsError('SignatureDoesNotMatch', 'The request signature we calculated differs.')
+  }
+  return { principal, region }
+}
+
+function answerSts(state: State, form: URLSearchParams, principal: Principal | null): string {
+  const action = form.get('Action') ?? ''
+  if (action === 'AssumeRoleWithWebIdentity') return assumeRoleWithWebIdentity(state, form)
+  if (principal === null) throw new AwsError('MissingAuthenticationToken', 'no signature')
+  if (action === 'GetCallerIdentity') {
+    return xml(action, `<Arn>${principal.callerArn}</Arn><UserId>U</UserId>`)
+  }
+  return assumeRole(state, form, principal)
+}
+
+function assumeRole(state: State, form: URLSearchParams, principal: Principal): string {
+  const roleArn = form.get('RoleArn') ?? ''
+  const trusts = (state.roles[roleArn]?.trusts ?? []).filter((trust) => 'arn' in trust)
+  const isTrusted = trusts.some(
+    ({ arn, externalId }) =>
+      arn === principal.arn && (externalId === undefined || externalId === form.get('ExternalId')),
+  )
+  if (principal.mayAssume?.includes(roleArn) !== true || !isTrusted) {
+    throw new AwsError(
+      'AccessDenied',
+      `User: ${principal.callerArn} is not authorized to perform: sts:AssumeRole on resource: ${roleArn}`,
+    )
+  }
+  return createSession(state, form)
+}
+
+function assumeRoleWithWebIdentity(state: State, form: URLSearchParams): string {
+  const { roles, issuers, now } = state
+  const [, payload = '', mark] = (form.get('WebIdentityToken') ?? '').split('.')
+  if (mark !== 'signed') throw new AwsError('InvalidIdentityToken', 'The token is no JWT.', 400)
+  const { iss, sub, aud, exp } = JSON.parse(Buffer.from(payload, 'base64url').toString()) as {
+    iss: string
+    sub: string
+    aud: string[]
+    exp: number
+  }
+  if (!issuers.includes(iss)) {
+    throw new AwsError(
+      'InvalidIdentityToken',
+      'No OpenIDConnect provider found in your account for the issuer',
+      400,
+    )
+  }
+  if (exp * 1000 <= now()) {
+    throw new AwsError('ExpiredTokenException', `Token expired: current date/time ${now()}`, 400)
+  }
+  const isTrusted = (roles[form.get('RoleArn') ?? '']?.trusts ?? []).some(
+    (trust) =>
+      'issuer' in trust &&
+      trust.issuer === iss &&
+      trust.subject === sub &&
+      aud.includes(trust.audience),
+  )
+  if (!isTrusted) {
+    throw new AwsError('AccessDenied', 'Not authorized to perform sts:AssumeRoleWithWebIdentity')
+  }
+  return createSession(state, form)
+}
+
+function createSession({ roles, principals, secrets, now }: State, form: URLSearchParams): string {
+  const arn = form.get('RoleArn') ?? ''
+  const [, account = '', name = ''] = /::([0-9]+):role\/(.+)$/.exec(arn) ?? []
+  const callerArn = `arn:aws:sts::${account}:assumed-role/${name}/${form.get('RoleSessionName')}`
+  const keyId = `ASIA${principals.size}`
+  const [secretAccessKey, sessionToken] = [`secret-${randomUUID()}`, `session-${randomUUID()}`]
+  const { trusts: _, ...rights }: FakeRole = roles[arn] ?? { trusts: [] }
+  principals.set(keyId, { ...rights, arn, callerArn, secretAccessKey, sessionToken })
+  secrets.push(secretAccessKey, sessionToken)
+  const expiration = new Date(now() + 3_600_000).toISOString()
+  return xml(
+    form.get('Action') ?? '',
+    `<Credentials><AccessKeyId>${keyId}</AccessKeyId><SecretAccessKey>${secretAccessKey}</SecretAccessKey>` +
+      `<SessionToken>${sessionToken}</SessionToken><Expiration>${expiration}</Expiration></Credentials>` +
+      `<AssumedRoleUser><Arn>${callerArn}</Arn><AssumedRoleId>A:b</AssumedRoleId></AssumedRoleUser>`,
+  )
+}
+
+function createRepository(
+  { repositories }: State,
+  principal: Principal | null,
+  body: string,
+): string {
+  const { repositoryName = '' } = JSON.parse(body) as { readonly repositoryName?: string }
+  if (principal?.mayCreateRepositories !== true) {
+    throw new AwsError(
+      'AccessDeniedException',
+      `User: ${principal?.callerArn} is not authorized to perform: ecr:CreateRepository on resource: ${repositoryName}`,
+      400,
+    )
+  }
+  if (repositories.has(repositoryName)) {
+    throw new AwsError('RepositoryAlreadyExistsException', 'it already exists', 400)
+  }
+  repositories.add(repositoryName)
+  return JSON.stringify({ repository: { repositoryName } })
+}
+
+function getAuthorizationToken({ passwords, now }: State, principal: Principal | null): string {
+  if (principal?.mayGetToken !== true) {
+    throw new AwsError(
+      'AccessDeniedException',
+      `User: ${principal?.callerArn} is not authorized to perform: ecr:GetAuthorizationToken on resource: * because no identity-based policy allows the ecr:GetAuthorizationToken action`,
+      400,
+    )
+  }
+  // As long as a real one, about 2,000 characters, and with colons.
+  const password = `pw:${passwords.length}:${randomUUID().repeat(50)}`
+  passwords.push(password)
+  const authorizationToken = Buffer.from(`AWS:${password}`).toString('base64')
+  const expiresAt = (now() + tokenLifeMs) / 1000
+  return JSON.stringify({ authorizationData: [{ authorizationToken, expiresAt }] })
 }
 
 function scripted(error: string, { status = 400, message }: AwsBehaviour): AwsError {

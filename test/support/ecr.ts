@@ -1,4 +1,4 @@
-/** The chain of a cluster on AWS whose registry belongs to another account: service account → role → role → ECR. */
+/** A role chain from a cluster to a registry in another AWS account: service account → role → role → ECR. */
 import { mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -26,17 +26,17 @@ export const settings: EcrSettings = {
   endpoints: { sts: null, ecr: null },
 }
 
-export interface ChainWorld {
+export interface TestChain {
   readonly aws: FakeAws
   readonly tokenFile: string
-  /** The chain, from the service account's token on. */
+  /** Settings that start from the service account token. */
   readonly settings: EcrSettings
-  /** What the pod of an annotated service account has in its environment. */
+  /** The environment of a pod with an annotated service account. */
   readonly env: Readonly<Record<string, string>>
 }
 
-/** An AWS where the second role trusts the first alone, and the first has no right but to assume it. */
-export async function startChain(changes: Partial<FakeAwsOptions> = {}): Promise<ChainWorld> {
+/** Starts a fake AWS where the first role may only assume the second role, and the second role trusts only the first. */
+export async function startChain(changes: Partial<FakeAwsOptions> = {}): Promise<TestChain> {
   const aws = await startFakeAws({
     issuers: [serviceAccount.issuer],
     roles: {

@@ -12,7 +12,7 @@ import { loadConfig } from '../../../src/config/load.ts'
 import { makeCertificates } from '../../../src/webhook/certificate/self-signed.ts'
 import { createLogs } from '../../../src/telemetry/log.ts'
 import {
-  type ChainWorld,
+  type TestChain,
   firstRole,
   registryHost,
   secondRole,
@@ -20,7 +20,7 @@ import {
 } from '../../support/ecr.ts'
 import { type FakeRegistry, startFakeRegistry } from '../../support/registry.ts'
 
-let world: ChainWorld
+let setup: TestChain
 let registry: FakeRegistry
 let directory: string
 
@@ -29,11 +29,11 @@ let allows: boolean
 
 beforeEach(async () => {
   // The programs under test use the real clock.
-  world = await startChain({ now: () => Date.now() })
+  setup = await startChain({ now: () => Date.now() })
   allows = true
   const users = {
     get AWS() {
-      return (allows ? world.aws.passwords.at(-1) : undefined) ?? 'no token'
+      return (allows ? setup.aws.passwords.at(-1) : undefined) ?? 'no token'
     },
   }
   registry = await startFakeRegistry({ auth: { kind: 'basic', users } })
@@ -42,7 +42,7 @@ beforeEach(async () => {
 })
 
 afterEach(async () => {
-  await Promise.all([world.aws.close(), registry.close()])
+  await Promise.all([setup.aws.close(), registry.close()])
 })
 
 const image = `${registryHost}/consultingfirm/naming-server-service:latest`
@@ -65,7 +65,7 @@ pin: { tags: [latest] }
 }
 
 const chainTo = (role: string) =>
-  `credentials: { ecr: { chain: ['${role}'], endpoints: { sts: '${world.aws.url}', ecr: '${world.aws.url}' } } }`
+  `credentials: { ecr: { chain: ['${role}'], endpoints: { sts: '${setup.aws.url}', ecr: '${setup.aws.url}' } } }`
 
 /** Makes a process print a line to standard error for each module of the AWS SDK that it loads. */
 const spy = `data:text/javascript,${encodeURIComponent(`
@@ -99,13 +99,13 @@ describe('berth explain with a registry of Amazon ECR', () => {
   it('asks with a token that it got through two roles', async () => {
     const { explained, stderr, loadedSdk } = await explain(
       configWith(chainTo(secondRole)),
-      world.env,
+      setup.env,
     )
 
     expect(explained).toMatchObject({ pinned: true, candidates: [{ outcome: 'found' }] })
     expect(stderr.split('\n').filter((line) => !line.startsWith('loaded '))).toEqual([''])
     expect(loadedSdk).toBe(true)
-    expect(world.aws.calls.map(({ action }) => action)).toEqual([
+    expect(setup.aws.calls.map(({ action }) => action)).toEqual([
       'AssumeRoleWithWebIdentity',
       'AssumeRole',
       'GetAuthorizationToken',
@@ -113,7 +113,7 @@ describe('berth explain with a registry of Amazon ECR', () => {
   })
 
   it('names the role that fails, prints the chain to standard error, and prints no secret', async () => {
-    const { explained, stdout, stderr } = await explain(configWith(chainTo(firstRole)), world.env)
+    const { explained, stdout, stderr } = await explain(configWith(chainTo(firstRole)), setup.env)
     const want = `→ role ${firstRole} → role ${firstRole}: AccessDenied: User: `
 
     expect(explained).toMatchObject({
@@ -125,13 +125,13 @@ describe('berth explain with a registry of Amazon ECR', () => {
       ],
     })
     expect(stderr).toContain(want)
-    const secrets = [...world.aws.secrets, ...world.aws.passwords]
+    const secrets = [...setup.aws.secrets, ...setup.aws.passwords]
     expect(secrets.filter((secret) => (stdout + stderr).includes(secret))).toEqual([])
   })
 
   it('names the role whose token the registry rejects', async () => {
     allows = false
-    const { explained } = await explain(configWith(chainTo(secondRole)), world.env)
+    const { explained } = await explain(configWith(chainTo(secondRole)), setup.env)
 
     expect(explained?.candidates[0]).toMatchObject({
       outcome: 'denied',
@@ -142,9 +142,9 @@ describe('berth explain with a registry of Amazon ECR', () => {
   })
 
   it('uses access keys from the environment, as the tools of AWS do', async () => {
-    await world.aws.close()
+    await setup.aws.close()
     const arn = 'arn:aws:iam::606639739464:user/puller'
-    world = await startChain({
+    setup = await startChain({
       now: () => Date.now(),
       users: { AKIA: { arn, secretAccessKey: 'k', mayAssume: [secondRole] } },
       roles: { [secondRole]: { trusts: [{ arn }], mayGetToken: true } },
@@ -162,7 +162,7 @@ describe('berth explain with a registry of Amazon ECR', () => {
       "no ECR token for us-east-1: Berth's own identity: CredentialsProviderError",
     )
     expect(stderr).toMatch(
-      /identity of the environment → role .*CredentialsProviderError.*give Berth a service account with a role/,
+      /identity of the environment → role .*CredentialsProviderError.*give the service account of Berth a role/,
     )
   })
 })
@@ -178,23 +178,23 @@ describe('the webhook', () => {
       port: 0,
       metricsPort: 0,
       secretsDirectory: '/nowhere',
-      env: world.env,
+      env: setup.env,
       logs: createLogs('info', { write: () => undefined }),
     })
-    await vi.waitFor(() => expect(world.aws.passwords).toHaveLength(1))
+    await vi.waitFor(() => expect(setup.aws.passwords).toHaveLength(1))
     webhook.useConfig(loadConfig(configWith(chainTo(secondRole))))
     await webhook.close()
 
-    expect(world.aws.calls).toHaveLength(3)
+    expect(setup.aws.calls).toHaveLength(3)
   })
 })
 
 describe('a config without ecr', () => {
   it('does not load the AWS SDK', async () => {
-    const { explained, loadedSdk } = await explain(configWith('mirror: false'), world.env)
+    const { explained, loadedSdk } = await explain(configWith('mirror: false'), setup.env)
 
     expect(explained?.candidates[0]?.outcome).toBe('denied')
     expect(loadedSdk).toBe(false)
-    expect(world.aws.calls).toEqual([])
+    expect(setup.aws.calls).toEqual([])
   })
 })
