@@ -3,7 +3,7 @@
  * limit. Run as a program (`npm run e2e:prepare`), it prepares for all scenarios.
  */
 import { existsSync, readFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { publishBerthImage } from './berth-image.ts'
 import type { Cluster } from './cluster.ts'
 import { chooseProvider } from './cluster-provider.ts'
@@ -55,7 +55,7 @@ export function harnessModulesOf(scenarioFiles: readonly string[]): string[] {
   const seen = new Set<string>()
   const addImportsOf = (file: string) => {
     for (const [, path = ''] of readFileSync(file, 'utf8').matchAll(/ from '(\.[^']+)'/g)) {
-      const imported = join(dirname(file), path)
+      const imported = resolve(dirname(file), path)
       if (seen.has(imported) || !imported.startsWith(harness) || !existsSync(imported)) continue
       seen.add(imported)
       addImportsOf(imported)
