@@ -1,7 +1,7 @@
 import { generate } from 'selfsigned'
 import type { KeyPair } from '../../src/webhook/certificate/certificate-files.ts'
 
-/** A CA that signs callers, and a certificate of it for one name. */
+/** Returns a CA for client certificates, and a certificate that it signed for one name. */
 export async function makeClientCertificate(
   name: string,
 ): Promise<{ ca: KeyPair; client: KeyPair }> {

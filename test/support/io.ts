@@ -29,7 +29,7 @@ export async function berth(
   return { code, stdout: stdout.text, stderr: stderr.text }
 }
 
-/** A terminal, as far as colour is concerned. */
+/** A stream that counts as a terminal, so that output has colours. */
 export function terminal(): Writable & { readonly isTTY: boolean } {
   return Object.assign(new PassThrough(), { isTTY: true })
 }

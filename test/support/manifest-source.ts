@@ -1,4 +1,4 @@
-/** A client in front of fake registries, and one question to it. */
+/** Creates a manifest source for fake registries, and queries it. */
 import type { Credential, Keychain } from '../../src/credentials/keychain.ts'
 import { type Network, systemNetwork } from '../../src/registry/http/ip-ranges.ts'
 import { createManifestSource } from '../../src/registry/manifests/manifest-source.ts'
@@ -16,7 +16,7 @@ export interface ClientOptions {
 
 export type Client = ManifestSource & { close(): Promise<void> }
 
-/** A registry at this URL, by its own name unless told another. */
+/** Registry settings with this URL as the endpoint. The host is that of the URL unless given. */
 export function registryAt(url: string, changes: Partial<RegistrySettings> = {}): RegistrySettings {
   const endpoint = new URL(url)
   return {
@@ -44,7 +44,7 @@ export function createClient(
   })
 }
 
-/** Asks for `team/app:1`, or what is given. */
+/** Queries `team/app:1`, or the given image. */
 export async function ask(
   client: Client,
   host: string,
@@ -54,7 +54,7 @@ export async function ask(
   return prepared.send(signal)
 }
 
-/** A user called `user` with this password, from a place called `test`. */
+/** A credential with the user `user` and this password, from the source `test`. */
 export function credential(password: string, username = 'user'): Credential {
   return { username, password, source: `test ${username}` }
 }
@@ -75,7 +75,7 @@ export async function startGuarded(
   return { registry, client: createClient([settings], options) }
 }
 
-/** Who was asked, how, and with which kind of authorisation: `registry HEAD bare`. */
+/** The server, method and kind of authorization of each request: `registry HEAD bare`. */
 export function exchangesOf({ requests }: FakeRegistry): string[] {
   return requests.map(({ server, method, headers }) => {
     const [scheme = 'bare'] = headers.authorization?.split(' ') ?? []

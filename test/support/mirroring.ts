@@ -1,4 +1,4 @@
-/** One copy between registries of a test, without a process. */
+/** Copies an image between two registries of a test, in this process. */
 import { createConnections } from '../../src/registry/connections.ts'
 import type { Clock } from '../../src/registry/http/retry-policy.ts'
 import { createRegistryClient, type RegistryClient } from '../../src/registry/registry-client.ts'
@@ -12,7 +12,7 @@ import {
 } from '../../src/mirror/mirror-images.ts'
 import { registryAt } from './manifest-source.ts'
 
-/** Never waits; remembers for how long it would have. */
+/** A clock that never waits, and records how long it would have waited. */
 export interface TestClock extends Clock {
   readonly waits: number[]
 }
@@ -45,7 +45,7 @@ export function registriesFor(urls: readonly string[], clock: Clock = testClock(
   )
 }
 
-/** `host/repository:tag` on both sides. */
+/** `host/repository:tag`, for both registries. */
 export function pair(source: string, destination: string): ImagePair {
   return { source: reference(source), destination: reference(destination), row: null }
 }

@@ -1,6 +1,6 @@
+/** Fails every test that prints to the console. Code reports through its parameters, where tests can check it. */
 import { afterEach, beforeEach, expect, vi } from 'vitest'
 
-// A test that prints hides a message that nobody reads: what a unit says, it says through what it was given.
 beforeEach(() => {
   for (const method of ['log', 'info', 'warn', 'error'] as const) vi.spyOn(console, method)
 })

@@ -1,4 +1,4 @@
-/** Who may pull from the fake registry, and its token server (distribution, docs/content/spec/auth/token.md). */
+/** The authorization of the fake registry, and its token server (distribution, docs/content/spec/auth/token.md). */
 import { errorAnswer, type LoggedRequest, type NormalAnswer } from './registry-behaviour.ts'
 
 export type FakeAuthOptions =
@@ -7,26 +7,26 @@ export type FakeAuthOptions =
   | {
       readonly kind: 'bearer'
       readonly users?: Readonly<Record<string, string>>
-      /** Whether those without credentials may pull; by default they may when there are no users. */
+      /** Whether clients without credentials may pull. By default they may if there are no users. */
       readonly anonymous?: boolean
-      /** True: the token server is another one, on a port of its own. */
+      /** True: the token server is a separate server, on another port. */
       readonly separate?: boolean
       readonly expiresIn?: number
       /** `token` as in the specification, or `access_token` as in OAuth 2.0. */
       readonly field?: 'token' | 'access_token'
-      /** The challenge, if it is not to be the usual one; it is given the realm. */
+      /** Returns the challenge for a realm, instead of the usual one. */
       readonly challenge?: (realm: string) => string | string[]
     }
 
 export interface FakeAuth {
-  /** Null: come in. */
+  /** Returns the response for an unauthorized request, or null if it is authorized. */
   refusal(request: LoggedRequest, repository: string): NormalAnswer | null
   tokenAnswer(request: LoggedRequest): NormalAnswer
   revoke(): void
 }
 
 export function createFakeAuth(options: FakeAuthOptions, tokenUrl: string): FakeAuth {
-  /** Token to the scopes that it was given. */
+  /** The granted scopes of each token. */
   const granted = new Map<string, readonly string[]>()
   let count = 0
 

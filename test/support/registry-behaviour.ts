@@ -1,9 +1,9 @@
-/** The ways in which the fake registry can go wrong, on purpose. */
+/** The failures that the fake registry can produce. */
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
 import { gzipSync } from 'node:zlib'
 
 export interface LoggedRequest {
-  /** Which of the two servers: the registry, or its token server (which may be the same one). */
+  /** The registry or its token server, which may be the same server. */
   readonly server: 'registry' | 'token'
   readonly method: string
   /** Path and query, as on the wire. */
@@ -19,25 +19,25 @@ export interface NormalAnswer {
 
 export interface Behaviour {
   readonly status?: number
-  /** Added to the usual headers, or instead of them; null takes one away. */
+  /** Headers that are added or replaced; null removes one. */
   readonly headers?: Readonly<Record<string, string | string[] | null>>
   readonly body?: string | Buffer
   readonly delayMs?: number
-  /** Says nothing more, from here on. */
+  /** Sends nothing more from this point. */
   readonly hang?: 'before-headers' | 'mid-body'
-  /** One byte every few milliseconds, for ever. */
+  /** Sends one byte every few milliseconds, without an end. */
   readonly drip?: true
-  /** As fast as it goes, for ever. */
+  /** Sends data as fast as possible, without an end. */
   readonly endless?: true
-  /** A thousand times smaller on the wire than it is. */
+  /** Sends a compressed body that is a thousand times larger when decompressed. */
   readonly gzipBomb?: true
-  /** Half of the body, then the connection is cut. */
+  /** Sends half of the body, then closes the connection. */
   readonly cut?: true
-  /** These bytes and nothing else, instead of HTTP. */
+  /** Sends only these bytes, instead of HTTP. */
   readonly raw?: string | Buffer
 }
 
-/** Answers as told, and where nothing is told, as usual. */
+/** Responds with the given failure. Parts that it leaves out are those of the usual response. */
 export function misbehave(
   response: ServerResponse,
   request: LoggedRequest,
@@ -75,7 +75,7 @@ function respond(
   else send(response, how, body)
 }
 
-/** A registry's way to say no: a status and a code. */
+/** An error response of a registry: a status and a code. */
 export function errorAnswer(status: number, code: string, headers = {}): NormalAnswer {
   const body = Buffer.from(JSON.stringify({ errors: [{ code, message: 'UNTRUSTED TEXT' }] }))
   return {

@@ -1,4 +1,4 @@
-/** Certificates for registries that tests start. */
+/** Creates certificates for the registries of tests. */
 import { generate } from 'selfsigned'
 
 export interface TestCertificate {
@@ -6,7 +6,7 @@ export interface TestCertificate {
   readonly cert: string
 }
 
-/** A certificate that nobody but itself has signed, for these addresses and names. */
+/** Returns a self-signed certificate for these addresses and names. */
 export async function createTestCertificate(
   names: readonly string[] = ['127.0.0.1'],
 ): Promise<TestCertificate> {

@@ -1,5 +1,5 @@
 /**
- * An OCI registry in this process, on loopback: well behaved until a test tells it not to be. Every request is logged.
+ * A fake OCI registry in this process, on loopback. Tests can make it fail. Every request is logged.
  *
  *     const registry = await startFakeRegistry()
  *     const digest = registry.addManifest({ repository: 'team/app', tag: '1' })
@@ -21,7 +21,7 @@ import {
 export interface FakeRegistryOptions {
   readonly tls?: { readonly key: string; readonly cert: string }
   readonly auth?: FakeAuthOptions
-  /** Before `/v2/` in every path. */
+  /** A prefix of `/v2/` in every path. */
   readonly prefix?: string
   readonly behave?: (request: LoggedRequest) => Behaviour | null
 }
@@ -34,17 +34,17 @@ interface FakeManifest {
 }
 
 export interface FakeRegistry {
-  /** As images write it: `127.0.0.1:PORT`. */
+  /** The host as images contain it: `127.0.0.1:PORT`. */
   readonly host: string
   readonly url: string
-  /** Where tokens are given out; equal to `host` unless the token server is a separate one. */
+  /** The host of the token server; equal to `host` unless it is a separate server. */
   readonly tokenHost: string
   readonly requests: readonly LoggedRequest[]
-  /** Puts a manifest there, under its digest and perhaps a tag, and returns the digest. */
+  /** Adds a manifest under its digest and, if given, a tag. Returns the digest. */
   addManifest(manifest: FakeManifest): string
-  /** Changes how it answers from now on; null from the function means: as usual. */
+  /** Sets the failures of later requests. The function returns null for the usual response. */
   behave(how: (request: LoggedRequest) => Behaviour | null): void
-  /** Makes every token given out so far worthless. */
+  /** Revokes all tokens. */
   revokeTokens(): void
   close(): Promise<void>
 }
@@ -65,7 +65,7 @@ interface Stored {
   readonly digest: string
 }
 
-/** Starts it on a free port. */
+/** Starts the registry on a free port. */
 export async function startFakeRegistry(options: FakeRegistryOptions = {}): Promise<FakeRegistry> {
   const { tls, prefix = '' } = options
   const stored = new Map<string, Stored>()
@@ -142,7 +142,7 @@ export async function startFakeRegistry(options: FakeRegistryOptions = {}): Prom
   }
 }
 
-/** The least that passes for a manifest, or for an index, of this type. */
+/** A minimal manifest or index of this type. */
 export function emptyManifest(mediaType: string): string {
   const isIndex = mediaType === indexType || mediaType === dockerListType
   return JSON.stringify({
