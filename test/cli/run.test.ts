@@ -1,5 +1,7 @@
 import { readFileSync } from 'node:fs'
+import { PassThrough, Readable } from 'node:stream'
 import { describe, expect, it } from 'vitest'
+import { run } from '../../src/cli/run.ts'
 import { berth } from '../support/io.ts'
 
 const root = new URL('../../', import.meta.url)
@@ -57,6 +59,26 @@ describe('failures', () => {
         'berth: config-unreadable: cannot read the config file /nowhere.yaml (ENOENT)',
       ),
     })
+  })
+})
+
+describe('a bug', () => {
+  it('prints the stack to standard error and exits with 70', async () => {
+    const stderr = new PassThrough()
+    const stdout = Object.assign(new PassThrough(), {
+      write: () => {
+        throw new TypeError('unexpected\u001B[2J')
+      },
+    })
+    const { signal } = new AbortController()
+    const io = { stdout, stderr, stdin: Readable.from([]), env: {}, signal }
+
+    const code = await run(['version'], io)
+
+    expect(code).toBe(70)
+    expect(String(stderr.read())).toMatch(
+      /^berth: a bug in Berth: TypeError: unexpected\\x1b\[2J\n {4}at /,
+    )
   })
 })
 

@@ -19,7 +19,7 @@ export const defineDrift: DefineVerb = (parent, run) => {
     name: 'drift',
     summary: 'Compare mirrors with their upstream registries',
     details:
-      'Compares digests and pulls nothing. Takes images as `berth mirror` does. Exits with 1 for drift that is left, and with 3 if any image could not be checked.',
+      'Compares digests and pulls nothing. Takes images as `berth mirror` does. Exits with 1 if an image still differs, and with 3 if an image could not be checked and no other differs.',
     examples: [
       ['Check the images of the config', 'berth drift'],
       [

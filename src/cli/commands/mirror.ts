@@ -46,7 +46,10 @@ export const defineMirror: DefineVerb = (parent, run) => {
     // Accepted in order to say why there is no such option.
     new Option('--platform <platform>').hideHelp(),
     new Option('--jobs <n>', 'images copied at once').argParser(wholeNumber(0, 999_999)).default(4),
-    new Option('--quota-floor <n>', 'pulls that are left unused of a registry’s rate limit')
+    new Option(
+      '--quota-floor <n>',
+      'stop pulling from a registry whose rate limit leaves fewer pulls than this',
+    )
       .argParser(wholeNumber(0, 999_999))
       .default(undefined, '`mirror.quotaFloor` of the config, or 10'),
     outputOption(['table', 'json']),

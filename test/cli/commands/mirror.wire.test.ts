@@ -273,12 +273,12 @@ describe('berth drift', () => {
     source.addImage('library/nginx', 'latest')
     await berth(['mirror', 'nginx', '--config', config, '-q'])
     source.addImage('library/nginx', 'latest', { layers: [bytes(50, 'new')] })
-    const told = await berth(['drift', 'nginx', '--config', config, '-o', 'json'])
+    const reported = await berth(['drift', 'nginx', '--config', config, '-o', 'json'])
     const updated = await berth(['drift', 'nginx', '--config', config, '--update'])
     const after = await berth(['drift', 'nginx', '--config', config])
 
-    expect([told.code, updated.code, after.code]).toEqual([1, 0, 0])
-    expect(lines(told.stdout)).toMatchObject([{ state: 'upstream-moved', row: 'hub' }])
+    expect([reported.code, updated.code, after.code]).toEqual([1, 0, 0])
+    expect(lines(reported.stdout)).toMatchObject([{ state: 'upstream-moved', row: 'hub' }])
     expect(after.stdout).toMatch(/^same/)
   })
 
