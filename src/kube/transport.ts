@@ -32,6 +32,7 @@ export interface KubeRequest {
 export interface TransportOptions {
   /** Milliseconds for the headers of a response, and between two parts of its body. */
   readonly timeoutMs?: number
+  /** Tests replace it. */
   readonly sleep?: (milliseconds: number, signal: AbortSignal) => Promise<void>
 }
 
