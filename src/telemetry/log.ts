@@ -26,23 +26,20 @@ export interface Logs {
   readonly admissions: Logger
 }
 
-/** Lines are written together once they have this many bytes, and at least every `flushMs`: a write is a system call. */
-const minLength = 4_096
-const flushMs = 100
-
 /** When the reader of the log is too slow, lines are dropped above this many bytes: memory stays bounded, and reviews do not wait. */
 const maxLength = 16 * 1024 * 1024
 
-/** Creates both logs on one destination. A stream with a file descriptor is buffered; pino flushes it when the process exits. */
+/**
+ * Creates both logs on one destination. A stream with a file descriptor is written asynchronously: lines that are logged during
+ * a write are written together by the next one, and pino flushes the rest when the process exits.
+ */
 export function createLogs(
   level: LogLevel,
   stream: DestinationStream & { readonly fd?: number },
 ): Logs {
   const { fd } = stream
   const destination =
-    fd === undefined
-      ? stream
-      : pino.destination({ dest: fd, sync: false, minLength, maxLength, periodicFlush: flushMs })
+    fd === undefined ? stream : pino.destination({ dest: fd, sync: false, maxLength })
   const options = {
     level,
     base: null,
