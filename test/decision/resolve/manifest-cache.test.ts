@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { aborted } from '../../../src/async/abort.ts'
 import { createManifestCache } from '../../../src/decision/resolve/manifest-cache.ts'
 import type {
   ManifestAnswer,
@@ -180,12 +181,12 @@ describe('a registry that does not answer', () => {
     const cache = createManifestCache(source, { now: () => 1, queryTimeoutMs: 1 })
     const answer = queryTimes(1, cache)
     await arrival()
-    const signal = requests[0]?.signal
-    await new Promise((resolve) => signal?.addEventListener('abort', resolve))
+    const signal = requests[0]?.signal ?? AbortSignal.abort()
+    await aborted(signal)
     requests[0]?.answer(failed('timeout'))
 
     expect((await answer)[0]?.outcome).toBe('timeout')
-    expect(signal?.reason).toBeInstanceOf(Error)
+    expect(signal.reason).toBeInstanceOf(Error)
   })
 
   it('gets a new request from a caller that comes after the stop', async () => {
