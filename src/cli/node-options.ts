@@ -23,7 +23,7 @@ export function renderOptions(): Option[] {
     configOption(),
     new Option('--target-version <version>', 'version of the target, for example 1.7').default(
       undefined,
-      'files that every version reads',
+      'none, for files that every version reads',
     ),
     airGapOption().conflicts('digestOnly'),
     new Option('--digest-only', 'let mirrors answer for digests only, and resolve tags upstream'),

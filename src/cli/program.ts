@@ -59,11 +59,12 @@ function helpWidth({ isTTY, columns }: Io['stdout']): number {
   return isTTY === true ? Math.min(columns ?? 80, maxHelpWidth) : 80
 }
 
-/** Returns the meaning of an option or argument, with its allowed values and its default. */
+/** Returns the meaning of an option or argument, with its allowed values and its default, and whether it is required. */
 export function describeItem(item: Option | Argument): string {
   const { description, argChoices, defaultValue, defaultValueDescription } = item
   const fallback = defaultValueDescription ?? shownDefault(defaultValue)
   const notes = [
+    ...('mandatory' in item && item.mandatory ? ['required'] : []),
     ...(argChoices === undefined ? [] : [`one of ${argChoices.join(', ')}`]),
     ...(fallback === null ? [] : [`default: ${fallback}`]),
   ]
