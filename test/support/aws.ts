@@ -271,7 +271,7 @@ function assumeRole(state: State, form: URLSearchParams, principal: Principal): 
 function assumeRoleWithWebIdentity(state: State, form: URLSearchParams): string {
   const { roles, issuers, now } = state
   const [, payload = '', mark] = (form.get('WebIdentityToken') ?? '').split('.')
-  if (mark !== 'signed') throw new AwsError('InvalidIdentityToken', 'The token is no JWT.', 400)
+  if (mark !== 'signed') throw new AwsError('InvalidIdentityToken', 'The token is not a JWT.', 400)
   const { iss, sub, aud, exp } = JSON.parse(Buffer.from(payload, 'base64url').toString()) as {
     iss: string
     sub: string
