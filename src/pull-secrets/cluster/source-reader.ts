@@ -20,6 +20,10 @@ export interface SourceReaderOptions {
 /** A source that someone deletes and creates again is missing for a moment. */
 const defaultGraceMs = 30_000
 
+interface GracePeriod {
+  isOver: boolean
+}
+
 /** Returns a function that reads all copies. Their content is null while a source is unread, or missing and in its grace period. */
 export function createSourceReader({
   settings,
@@ -29,20 +33,27 @@ export function createSourceReader({
   onContent,
   onExpired,
 }: SourceReaderOptions): () => readonly WantedCopy[] {
-  const missingSince = new Map<string, number>()
+  /** The copies without a source. */
+  const missing = new Map<string, GracePeriod>()
   const states = new Map<string, string>()
 
   function isExpired(copy: string): boolean {
-    const since = missingSince.get(copy)
-    if (since !== undefined) return performance.now() - since >= graceMs
-    missingSince.set(copy, performance.now())
-    void expireLater()
-    return false
+    const period = missing.get(copy) ?? startGracePeriod(copy)
+    return period.isOver
   }
 
-  async function expireLater(): Promise<void> {
+  function startGracePeriod(copy: string): GracePeriod {
+    const period = { isOver: false }
+    missing.set(copy, period)
+    void endLater(copy, period)
+    return period
+  }
+
+  async function endLater(copy: string, period: GracePeriod): Promise<void> {
     await sleep(graceMs, signal)
-    if (!signal.aborted) onExpired()
+    if (signal.aborted || missing.get(copy) !== period) return
+    period.isOver = true
+    onExpired()
   }
 
   function report(copy: string, content: CopyContent): void {
@@ -59,7 +70,7 @@ export function createSourceReader({
       if (!isRead) return { settings: copy, content: null }
       const content = readContent(copy, (source) => cache().source(source))
       report(name, content)
-      if (content.kind !== 'absent') missingSince.delete(name)
+      if (content.kind !== 'absent') missing.delete(name)
       else if (!isExpired(name)) return { settings: copy, content: null }
       return { settings: copy, content }
     })
