@@ -25,10 +25,7 @@ beforeEach(() => {
   expirations = 0
   reports = []
 })
-afterEach(() => {
-  stop.abort()
-  vi.restoreAllMocks()
-})
+afterEach(() => stop.abort())
 
 function createReader(graceMs: number): () => string | null | undefined {
   const result = readConfig(
@@ -72,12 +69,14 @@ describe('a source reader', () => {
 
   it('returns a missing source after the grace period, even if the timer fires early', async () => {
     // The clock of a timer may be up to a millisecond ahead of `performance.now`.
-    vi.spyOn(performance, 'now').mockReturnValue(0)
+    const clock = vi.spyOn(performance, 'now').mockReturnValue(0)
     const read = createReader(10)
     expect(read()).toBeNull()
     await vi.waitFor(() => expect(expirations).toBe(1))
+    const content = read()
+    clock.mockRestore()
 
-    expect(read()).toBe('absent')
+    expect(content).toBe('absent')
   })
 
   it('starts a new grace period after the source was back', async () => {
