@@ -8,7 +8,7 @@ import { type Backoff, backoffMs } from '../async/backoff.ts'
 export const minRefreshMs = 300_000
 
 /** Half of the 12 hours that ECR tokens are valid. */
-export const maxRefreshMs = 21_600_000
+const maxRefreshMs = 21_600_000
 
 /** The share of each delay that is left to chance, so that replicas that started together do not fetch together. */
 const jitter = 0.1

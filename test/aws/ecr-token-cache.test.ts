@@ -4,12 +4,13 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import type { AwsApi, AwsCallOptions } from '../../src/aws/sdk.ts'
 import { createEcrKeychain } from '../../src/aws/ecr-keychain.ts'
-import { maxRefreshMs, minRefreshMs } from '../../src/aws/ecr-token-refresh.ts'
+import { minRefreshMs } from '../../src/aws/ecr-token-refresh.ts'
 import type { EcrSettings } from '../../src/aws/ecr-settings.ts'
 import { createEcrTokenCache } from '../../src/aws/ecr-token-cache.ts'
 import { registryHost, secondRole, settings, startOfTests } from '../support/ecr.ts'
 
 const twelveHours = 43_200_000
+const halfLifetime = twelveHours / 2
 
 /** A cache with a fake clock and a fake AWS that counts calls. */
 function start({ livesMs = twelveHours, random = 0 } = {}) {
@@ -94,7 +95,7 @@ describe('a refresh', () => {
   it('starts once after half of the lifetime, in the background', async () => {
     const { state, calls, password } = start()
     await password()
-    state.now += maxRefreshMs - 1
+    state.now += halfLifetime - 1
     const before = await password()
     state.now += 1
     const atHalfLife = await Promise.all([password(), password()])
@@ -112,7 +113,7 @@ describe('a refresh', () => {
   it('is awaited by refreshed()', async () => {
     const { state, tokens } = start()
     await tokens.refreshed(settings)
-    state.now += maxRefreshMs
+    state.now += halfLifetime
 
     expect((await tokens.refreshed(settings)).token?.password).toBe('token-2')
   })
@@ -170,7 +171,7 @@ describe('a failed refresh', () => {
     await password()
     state.errorName = 'Throttling'
     const passwords: (string | null)[] = []
-    for (const at of [maxRefreshMs, twelveHours - 1, twelveHours]) {
+    for (const at of [halfLifetime, twelveHours - 1, twelveHours]) {
       state.now = startOfTests + at
       const { token } = await tokens.refreshed(settings)
       passwords.push(token?.password ?? null)
@@ -286,7 +287,7 @@ describe('static keys', () => {
       writeFileSync(join(secretsDirectory, 'AWS_ACCESS_KEY_ID'), 'AKIA')
       writeFileSync(join(secretsDirectory, 'AWS_SECRET_ACCESS_KEY'), `${key}\n`)
       const { token } = await tokens.refreshed(withKeys)
-      now += maxRefreshMs
+      now += halfLifetime
       expect(token?.caller).toBe('arn:aws:iam::1:user/u')
     }
 

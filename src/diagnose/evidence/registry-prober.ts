@@ -9,7 +9,7 @@ import { apiHost, canonicalHost } from '../../decision/fallback/registry-aliases
 import { defaultTag, type Reference } from '../../decision/reference/reference.ts'
 import { type Network, systemNetwork } from '../../registry/http/ip-ranges.ts'
 import { AddressRefusedError } from '../../registry/http/network-error.ts'
-import { type EndpointProbe, probeEndpoint } from '../../registry/probe/endpoint-probe.ts'
+import { type EndpointProbeResult, probeEndpoint } from '../../registry/probe/endpoint-probe.ts'
 import { createRegistryProbe, type RegistryProbe } from '../../registry/probe/registry-probe.ts'
 import type { RegistrySettings } from '../../registry/http/registry-settings.ts'
 import type { RuleData } from '../rules/rule.ts'
@@ -51,7 +51,7 @@ const defaultAnswerMs = 5_000
 
 interface ProbedRegistry {
   readonly settings: RegistrySettings
-  readonly endpoint: EndpointProbe
+  readonly endpoint: EndpointProbeResult
   readonly probe: RegistryProbe
 }
 

@@ -11,8 +11,7 @@ export interface Challenge {
 }
 
 /** Returns the challenge to answer, or null. Prefers Bearer to Basic, as go-containerregistry does: a token grants less. */
-export function selectChallenge(headers: readonly string[]): Challenge | null {
-  const challenges = parseChallenges(headers)
+export function selectChallenge(challenges: readonly Challenge[]): Challenge | null {
   const find = (wanted: string) => challenges.find(({ scheme }) => scheme === wanted)
   return find('bearer') ?? find('basic') ?? null
 }

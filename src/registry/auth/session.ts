@@ -7,7 +7,7 @@ import type { RegistrySettings } from '../http/registry-settings.ts'
 import { describeStatus } from '../http/status.ts'
 import type { HttpResponse, SendResult, Transport, TransportRequest } from '../http/transport.ts'
 import { displayHost } from '../http/urls.ts'
-import { type Challenge, selectChallenge } from './challenge.ts'
+import { type Challenge, parseChallenges, selectChallenge } from './challenge.ts'
 import { checkTokenServer } from './token-server-policy.ts'
 import { basicAuthorization, type TokenSource } from './token-source.ts'
 
@@ -101,7 +101,7 @@ async function send(session: Session, request: SessionRequest): Promise<SendResu
   challenges.delete(key)
   // A stream cannot be sent twice. The caller starts again, and then answers a new challenge.
   if (request.body instanceof Readable) return first
-  const challenge = selectChallenge(first.response.header('www-authenticate'))
+  const challenge = selectChallenge(parseChallenges(first.response.header('www-authenticate')))
   return challenge === null
     ? denied(session, `${describeStatus(first.response, now)} from ${settings.host}`)
     : answerChallenge(session, request, challenge)

@@ -85,7 +85,7 @@ const ipv6Ranges = [
 ]
 
 /** Returns the range of an IP address. Text that is not an IP address is `reserved`, so that it is never contacted. */
-export function ipRangeOf(address: string): IpRange {
+function ipRangeOf(address: string): IpRange {
   const family = isIP(address)
   if (family === 0) return 'reserved'
   const [bare = ''] = address.split('%', 1)

@@ -30,7 +30,7 @@ export interface CertificateFacts {
   readonly problems: readonly CertificateProblem[]
 }
 
-export interface EndpointProbe {
+export interface EndpointProbeResult {
   readonly addresses: readonly string[]
   readonly fault: EndpointFault | null
   /** Null over plain HTTP, and without a handshake. */
@@ -63,7 +63,7 @@ const faults: Readonly<Record<string, EndpointFault>> = {
 export async function probeEndpoint(
   endpoint: URL,
   { network, now, answerMs }: EndpointProbeOptions,
-): Promise<EndpointProbe> {
+): Promise<EndpointProbeResult> {
   const hostname = endpoint.hostname.replace(/^\[|\]$/g, '')
   const isTls = endpoint.protocol === 'https:'
   const port = endpoint.port === '' ? (isTls ? 443 : 80) : Number(endpoint.port)
@@ -71,7 +71,7 @@ export async function probeEndpoint(
   try {
     addresses = await addressesOf(hostname, network)
     const [host = hostname] = addresses
-    const socket = await connected(
+    const socket = await waitForConnection(
       isTls
         ? connectTls({
             host,
@@ -100,10 +100,10 @@ function addressesOf(hostname: string, network: Network): Promise<readonly strin
   })
 }
 
-function connected<S extends Socket>(
-  socket: S,
+function waitForConnection<AnySocket extends Socket>(
+  socket: AnySocket,
   { event, answerMs }: { readonly event: 'connect' | 'secureConnect'; readonly answerMs: number },
-): Promise<S> {
+): Promise<AnySocket> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => {
       socket.destroy(Object.assign(new Error('no response in time'), { code: 'ETIMEDOUT' }))
@@ -126,25 +126,25 @@ function certificateOf(socket: TLSSocket, hostname: string, now: number): Certif
     .map((name) => name.replace(/^(?:DNS|IP Address):/, ''))
     .filter((name) => name !== '')
   const [from, to] = [Date.parse(peer.validFrom), Date.parse(peer.validTo)]
-  const named = isIP(hostname) === 0 ? peer.checkHost(hostname) : peer.checkIP(hostname)
-  const isDated = from <= now && now <= to
+  const matchingName = isIP(hostname) === 0 ? peer.checkHost(hostname) : peer.checkIP(hostname)
+  const isInDate = from <= now && now <= to
   // Node.js reports only the first error. An error about the name or the dates means that the chain is trusted.
   const code = socket.authorized ? '' : String(socket.authorizationError)
-  const isKnown = code === '' || /ALTNAME|EXPIRED|NOT_YET_VALID/.test(code)
+  const isTrusted = code === '' || /ALTNAME|EXPIRED|NOT_YET_VALID/.test(code)
   return {
     issuer: /(?:^|\n)CN=(.+)/.exec(peer.issuer)?.[1] ?? peer.issuer.replaceAll('\n', ', '),
     names,
-    validFrom: dateOf(from),
-    validTo: dateOf(to),
+    validFrom: formatDate(from),
+    validTo: formatDate(to),
     problems: [
-      ...(isKnown ? [] : (['unknown-ca'] as const)),
-      ...(named === undefined ? (['wrong-name'] as const) : []),
-      ...(isDated ? [] : (['out-of-date'] as const)),
+      ...(isTrusted ? [] : (['unknown-ca'] as const)),
+      ...(matchingName === undefined ? (['wrong-name'] as const) : []),
+      ...(isInDate ? [] : (['out-of-date'] as const)),
     ],
   }
 }
 
-function dateOf(time: number): string {
+function formatDate(time: number): string {
   return Number.isNaN(time) ? 'unknown' : new Date(time).toISOString().replace('.000Z', 'Z')
 }
 

@@ -3,7 +3,7 @@
  * for each credential separately, and does not retry.
  */
 import type { Credential } from '../../credentials/keychain.ts'
-import { selectChallenge } from '../auth/challenge.ts'
+import { parseChallenges, selectChallenge } from '../auth/challenge.ts'
 import { checkTokenServer } from '../auth/token-server-policy.ts'
 import { basicAuthorization, createTokenSource, type TokenSource } from '../auth/token-source.ts'
 import type { Network } from '../http/ip-ranges.ts'
@@ -198,7 +198,7 @@ async function exchange(
   }
   const first = await send()
   if (!first.ok || first.response.status !== 401) return exchangeOf(first, null, now)
-  const challenge = selectChallenge(first.response.header('www-authenticate'))
+  const challenge = selectChallenge(parseChallenges(first.response.header('www-authenticate')))
   if (challenge === null) return exchangeOf(first, null, now)
   if (challenge.scheme === 'basic') {
     const { authorization } = basicAuthorization(credential)

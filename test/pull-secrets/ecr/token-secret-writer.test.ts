@@ -5,7 +5,6 @@ import {
   syncTokenSecret,
 } from '../../../src/pull-secrets/ecr/token-secret-writer.ts'
 import type { AwsApi } from '../../../src/aws/sdk.ts'
-import { maxRefreshMs } from '../../../src/aws/ecr-token-refresh.ts'
 import type { EcrSettings } from '../../../src/aws/ecr-settings.ts'
 import { createEcrTokenCache } from '../../../src/aws/ecr-token-cache.ts'
 import { KubeError } from '../../../src/kube/error.ts'
@@ -14,6 +13,7 @@ import { consentLabel } from '../../../src/pull-secrets/labels.ts'
 import { registryHost, settings, startOfTests } from '../../support/ecr.ts'
 
 const twelveHours = 43_200_000
+const halfLifetime = twelveHours / 2
 const other = '606639739464.dkr.ecr.us-east-1.amazonaws.com'
 const abroad = '818140567777.dkr.ecr.eu-west-1.amazonaws.com'
 const direct: EcrSettings = { ...settings, chain: [] }
@@ -140,7 +140,7 @@ describe('a token secret', () => {
   it('is not refreshed before half of the lifetime of its tokens', async () => {
     const { state, dependencies } = createFakes()
     const outcomes: string[] = []
-    for (const at of [0, 60_000, maxRefreshMs - 1, maxRefreshMs, maxRefreshMs + 60_000]) {
+    for (const at of [0, 60_000, halfLifetime - 1, halfLifetime, halfLifetime + 60_000]) {
       state.now = startOfTests + at
       outcomes.push((await syncTokenSecret(dependencies, entry)).outcome)
     }
@@ -152,7 +152,7 @@ describe('a token secret', () => {
   it('is taken over by a new process, which requests a token only when the refresh is due', async () => {
     const { state, dependencies, newProcess } = createFakes()
     await syncTokenSecret(dependencies, entry)
-    state.now += maxRefreshMs - 1
+    state.now += halfLifetime - 1
     const before = await syncTokenSecret(newProcess(), entry)
     state.now += 1
     const due = await syncTokenSecret(newProcess(), entry)
@@ -206,7 +206,7 @@ describe('a token secret', () => {
     const metadata = (state.stored as KubeObject).metadata
     const labels = { ...metadata.labels, team: 'x' }
     state.stored = { ...state.stored, metadata: { ...metadata, labels } }
-    state.now += maxRefreshMs
+    state.now += halfLifetime
     await syncTokenSecret(dependencies, entry)
 
     expect(state.stored?.metadata.labels).toEqual(labels)
@@ -228,7 +228,7 @@ describe('a token that cannot be fetched', () => {
     const { state, dependencies } = createFakes()
     await syncTokenSecret(dependencies, entry)
     const before = state.stored
-    state.now += maxRefreshMs
+    state.now += halfLifetime
     state.failing.add('us-east-1')
     const report = await syncTokenSecret(dependencies, entry)
 
@@ -260,7 +260,7 @@ describe('a token that cannot be fetched', () => {
     ]
     await syncTokenSecret(dependencies, { secret: 'ecr-pull', registries })
     const before = auths(state.stored)
-    state.now += maxRefreshMs
+    state.now += halfLifetime
     state.failing.add('eu-west-1')
     const restarted = newProcess()
     const report = await syncTokenSecret(restarted, { secret: 'ecr-pull', registries })

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { ipRangeOf } from '../../../src/registry/http/ip-ranges.ts'
+import { systemNetwork } from '../../../src/registry/http/ip-ranges.ts'
 
 describe('ipRangeOf', () => {
   it.each([
@@ -53,6 +53,6 @@ describe('ipRangeOf', () => {
     ['2002:808:808::1', 'public'],
     ['64:ff9b::8.8.8.8', 'public'],
   ])('classifies %j as %s', (address, range) => {
-    expect(ipRangeOf(address)).toBe(range)
+    expect(systemNetwork.ipRangeOf(address)).toBe(range)
   })
 })
