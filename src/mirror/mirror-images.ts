@@ -45,27 +45,27 @@ const blobsPerJob = 2
 
 /** Copies every pair. Returns the results in the order of the pairs. Never throws because of a registry. */
 export function mirrorImages(
-  given: MirrorDependencies,
+  dependencies: MirrorDependencies,
   pairs: readonly ImagePair[],
   options: MirrorOptions,
 ): Promise<readonly CopyResult[]> {
   const { jobs, progress, signal } = options
   const imageLimit = createLimit(jobs)
-  const dependencies = {
+  const copyDependencies = {
     blobLocations: new Map(),
     trees: new Map(),
     createRepository: null,
-    ...given,
+    ...dependencies,
     blobLimit: createLimit(jobs * blobsPerJob),
   }
 
   const copy = async (pair: ImagePair): Promise<CopyResult> => {
-    const startedAt = given.now()
-    const seconds = () => Math.round(given.now() - startedAt) / 1000
+    const startedAt = dependencies.now()
+    const seconds = () => Math.round(dependencies.now() - startedAt) / 1000
     if (signal.aborted) return failure(pair, stopped, 0)
     progress.started(pair)
     try {
-      const result = await copyImage(dependencies, pair, {
+      const result = await copyImage(copyDependencies, pair, {
         ...options,
         onPlanned: (bytes) => progress.planned(pair, bytes),
         onBytes: (bytes) => progress.moved(pair, bytes),
@@ -75,7 +75,7 @@ export function mirrorImages(
       if (signal.aborted) return failure(pair, stopped, seconds())
       if (!(error instanceof RegistryError)) throw error
       const isAbsent = error.outcome === 'absent'
-      const tags = isAbsent ? await findSimilarTags(given.registries, pair, signal) : null
+      const tags = isAbsent ? await findSimilarTags(dependencies.registries, pair, signal) : null
       return { ...failure(pair, error, seconds()), ...(tags === null ? {} : { tags }) }
     }
   }

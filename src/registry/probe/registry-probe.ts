@@ -82,7 +82,7 @@ export interface RegistryProbeOptions {
 /** Docker Hub counts a GET of a manifest as a pull, but not a HEAD (docs.docker.com, "Docker Hub usage and limits"). */
 const countingHost = 'docker.io'
 
-/** The repository of Docker Hub for reading the own limit (the same page). */
+/** The repository of Docker Hub from which a client reads its limit (the same page). */
 const quotaRepository = 'ratelimitpreview/test'
 
 /** More than 10,000 tags of 128 bytes. */
