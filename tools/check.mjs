@@ -6,13 +6,15 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const bin = fileURLToPath(new URL('../node_modules/.bin/', import.meta.url))
-const checks = [
+const staticChecks = [
   ['types', 'tsc', '-p', '.'],
   ['lint', 'oxlint', '--type-aware', '--deny-warnings'],
   ['format', 'prettier', '--check', '--log-level', 'warn', '.'],
   ['dead code', 'knip', '--no-progress'],
-  ['tests', 'vitest', 'run', '--project', 'unit', '--project', 'wire'],
+  // Code that only tests use is dead too. Exports for tests have the tag @internal.
+  ['code only for tests', 'knip', '--production', '--no-progress'],
 ]
+const tests = ['tests', 'vitest', 'run', '--project', 'unit', '--project', 'wire']
 
 function run([name, command, ...args]) {
   const started = Date.now()
@@ -32,9 +34,9 @@ function run([name, command, ...args]) {
 // The checks use this as TMPDIR; it is deleted at the end.
 const scratch = mkdtempSync(join(tmpdir(), 'berth-check-'))
 const results = []
-// The four static checks run in parallel. The tests run alone, because they are sensitive to load.
-results.push(...(await Promise.all(checks.slice(0, 4).map(run))))
-results.push(await run(checks[4]))
+// The static checks run in parallel. The tests run alone, because they are sensitive to load.
+results.push(...(await Promise.all(staticChecks.map(run))))
+results.push(await run(tests))
 for (const { name, ok, output } of results) {
   if (!ok || name === 'tests') console.log(`\n--- ${name}\n${output.trim()}`)
 }

@@ -17,7 +17,11 @@ export async function updateReference(page: string): Promise<string> {
   )
 }
 
-/** Returns the commands that have a block in the page: those that run, and are not hidden. */
+/**
+ * Returns the commands that have a block in the page: those that run, and are not hidden.
+ *
+ * @internal Exported for tests.
+ */
 export async function documentedCommands(): Promise<Command[]> {
   const nothing = new PassThrough()
   const io = {

@@ -39,7 +39,11 @@ const headersTimeoutMs = 5_000
 /** The largest timeout of a webhook is 30 s, and sending the body is a part of it. */
 const requestTimeoutMs = 10_000
 
-/** The time limits for senders. They are checked once in a fifth of the smallest limit. */
+/**
+ * The time limits for senders. They are checked once in a fifth of the smallest limit.
+ *
+ * @internal Exported for tests.
+ */
 export const requestTimeouts = {
   headersMs: headersTimeoutMs,
   requestMs: requestTimeoutMs,

@@ -3,7 +3,11 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { largeBytes, type ConcurrencyLimit } from './concurrency-limit.ts'
 import { HttpError } from './error-response.ts'
 
-/** An API server takes objects of 3 MiB; an UPDATE review carries two of them and the request around them. */
+/**
+ * An API server takes objects of 3 MiB; an UPDATE review carries two of them and the request around them.
+ *
+ * @internal Exported for tests.
+ */
 export const maxReviewBytes = 8 * 1024 * 1024
 
 /**
