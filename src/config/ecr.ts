@@ -42,7 +42,7 @@ export function readEcr(
   }
 }
 
-/** Returns the pull secrets of `ecrTokens`. Each host has the settings of the entry, or those of its own credentials. */
+/** Returns the pull secrets of `ecrTokens`. A host has the settings of the entry, or else those of its credentials. */
 export function readEcrTokens(
   inputs: ConfigInput['ecrTokens'],
   {
