@@ -222,7 +222,7 @@ describe('berth diagnose --fix', () => {
     expect(
       shown.stdout.match(/^plan {2}recreate pod fix-team\/web-.* of ReplicaSet\/web-/gm),
     ).toHaveLength(2)
-    expect(withoutTerminal).toMatchObject({ code: 2, stderr: expect.stringContaining('say --yes') })
+    expect(withoutTerminal).toMatchObject({ code: 2, stderr: expect.stringContaining('use --yes') })
     expect((await accountNow()).imagePullSecrets).toEqual([{ name: 'elsewhere' }])
     expect(await kubectlOk(['get', 'secrets', '-n', team, '-o', 'name'])).toBe('secret/elsewhere\n')
   })
