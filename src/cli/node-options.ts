@@ -1,6 +1,6 @@
 /** Options that the verbs of `berth nodes` share. */
 import { Option } from 'commander'
-import type { TargetName } from '../nodes/targets/targets.ts'
+import type { TargetName } from '../nodes/render/targets.ts'
 import { configOption } from './options.ts'
 
 export type LocalTarget = 'containerd' | 'microk8s' | 'k3s' | 'rke2' | 'crio'

@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest'
 import { createProgram } from '../../src/cli/program.ts'
 import { pathOf } from '../../src/cli/verb.ts'
 import { errorCodes } from '../../src/errors.ts'
-import { targets } from '../../src/nodes/targets/targets.ts'
+import { targets } from '../../src/nodes/render/targets.ts'
 import { berth } from '../support/io.ts'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))

@@ -1,9 +1,9 @@
 /** Example tables, the files rendered from them, and loader cases for those files. */
 import { readConfig } from '../../src/config/load.ts'
 import type { Config } from '../../src/config/config.ts'
-import { renderNodes } from '../../src/nodes/render.ts'
-import type { TargetName } from '../../src/nodes/targets/targets.ts'
-import type { Loader, LoaderCase } from './runtimes/loader-cases.ts'
+import { renderNodes } from '../../src/nodes/render/render.ts'
+import type { TargetName } from '../../src/nodes/render/targets.ts'
+import type { Loader, LoaderCase } from './read/loader-cases.ts'
 
 const head = 'apiVersion: berth.dev/v1alpha1\nkind: BerthConfig\n'
 const registries = `registries:

@@ -4,7 +4,7 @@
  */
 import { writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { handMade, keyOf } from '../../../test/nodes/runtimes/loader-cases.ts'
+import { handMade, keyOf } from '../../../test/nodes/read/loader-cases.ts'
 import { renderedCases, renderedFiles } from '../../../test/nodes/rendered-tables.ts'
 import { runNodeConfigLoaders } from './loaders.ts'
 

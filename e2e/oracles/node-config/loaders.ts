@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { LoaderAnswer, LoaderCase } from '../../../test/nodes/runtimes/loader-cases.ts'
+import type { LoaderAnswer, LoaderCase } from '../../../test/nodes/read/loader-cases.ts'
 
 const here = fileURLToPath(new URL('.', import.meta.url))
 

@@ -12,7 +12,7 @@ import {
 import { daemonSet } from '../../nodes/apply/daemon-set.ts'
 import { readRendered } from '../../nodes/apply/rendered-json.ts'
 import { inspectLocalNode } from '../../nodes/detect/local-node.ts'
-import { type TargetName, targets } from '../../nodes/targets/targets.ts'
+import { type TargetName, targets } from '../../nodes/render/targets.ts'
 import { escapeTerminal } from '../../text/escape-terminal.ts'
 import { type Io, print, printMessage } from '../io.ts'
 import { localTarget } from '../local-target.ts'

@@ -6,7 +6,7 @@ import {
   type NodeObject,
 } from '../../nodes/detect/cluster-node.ts'
 import { inspectLocalNode, type LocalNode } from '../../nodes/detect/local-node.ts'
-import { targets } from '../../nodes/targets/targets.ts'
+import { targets } from '../../nodes/render/targets.ts'
 import { escapeTerminal } from '../../text/escape-terminal.ts'
 import { connectOptions } from '../connect-options.ts'
 import { type Io, print } from '../io.ts'

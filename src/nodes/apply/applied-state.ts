@@ -2,7 +2,7 @@
 import { mkdirSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { BerthError } from '../../errors.ts'
-import type { TargetName } from '../targets/targets.ts'
+import type { TargetName } from '../render/targets.ts'
 import { readTextOrNull, replaceFile, unwritable } from './atomic-files.ts'
 
 /** The members are the format of the state file, which earlier versions wrote too. */

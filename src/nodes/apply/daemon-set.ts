@@ -1,7 +1,7 @@
 /** Renders a DaemonSet that applies the files on every node of a cluster, or rolls them back. */
 import { createHash } from 'node:crypto'
 import { stringify } from 'yaml'
-import type { NodeFiles } from '../render.ts'
+import type { NodeFiles } from '../render/render.ts'
 
 export interface DaemonSetOptions {
   readonly namespace: string

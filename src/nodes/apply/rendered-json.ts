@@ -1,7 +1,7 @@
 /** Reads the files that `berth nodes render -o json` printed. */
 import { BerthError } from '../../errors.ts'
-import type { NodeFiles } from '../render.ts'
-import { targets } from '../targets/targets.ts'
+import type { NodeFiles } from '../render/render.ts'
+import { targets } from '../render/targets.ts'
 
 /** `name` is the file's name in error messages. Throws `usage` for other JSON and for paths outside the target's directory, because the files are written as root. */
 export function readRendered(

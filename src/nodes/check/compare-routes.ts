@@ -8,7 +8,7 @@ import {
   type Reference,
   withDefaultTag,
 } from '../../decision/reference/reference.ts'
-import { type NodeState, nodeRoute } from '../runtimes/node-route.ts'
+import { type NodeState, nodeRoute } from '../read/node-route.ts'
 import { type RouteOptions, tableRoute } from './table-route.ts'
 
 /** `berth nodes check -o json` prints this shape. */

@@ -1,5 +1,5 @@
 /** Detects which runtime a cluster node runs, from its Node object, without access to the node. */
-import type { TargetName } from '../targets/targets.ts'
+import type { TargetName } from '../render/targets.ts'
 
 /** The members of a Node that are read (core/v1, NodeStatus.NodeInfo). */
 export interface NodeObject {

@@ -4,12 +4,12 @@ import { basename, join } from 'node:path'
 import { parse as parseYaml } from 'yaml'
 import { member } from '../../json/json.ts'
 import { readTextOrNull } from '../apply/atomic-files.ts'
-import { type CertsDirectory, silentProblems } from '../runtimes/certs-d.ts'
-import { readContainerdConfig } from '../runtimes/containerd-config.ts'
-import type { NodeState } from '../runtimes/node-route.ts'
-import { readRegistriesConf } from '../runtimes/registries-conf.ts'
-import { readRegistriesYaml } from '../runtimes/registries-yaml.ts'
-import { type TargetName, targets } from '../targets/targets.ts'
+import { type CertsDirectory, silentProblems } from '../read/certs-d.ts'
+import { readContainerdConfig } from '../read/containerd-config.ts'
+import type { NodeState } from '../read/node-route.ts'
+import { readRegistriesConf } from '../read/registries-conf.ts'
+import { readRegistriesYaml } from '../read/registries-yaml.ts'
+import { type TargetName, targets } from '../render/targets.ts'
 
 export interface LocalNode {
   readonly target: TargetName

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest'
-import { hostsAskedFor } from '../../../src/nodes/runtimes/certs-d.ts'
+import { hostsAskedFor } from '../../../src/nodes/read/certs-d.ts'
 import {
   readRegistriesConf,
   routeByRegistriesConf,
-} from '../../../src/nodes/runtimes/registries-conf.ts'
-import { endpointsFor, readRegistriesYaml } from '../../../src/nodes/runtimes/registries-yaml.ts'
+} from '../../../src/nodes/read/registries-conf.ts'
+import { endpointsFor, readRegistriesYaml } from '../../../src/nodes/read/registries-yaml.ts'
 import { parseReference } from '../../../src/decision/reference/parse.ts'
 import { formatAsPulled } from '../../../src/decision/reference/reference.ts'
 import { handMade, keyOf, type LoaderAnswer, type LoaderCase } from './loader-cases.ts'

@@ -1,10 +1,10 @@
 /** Renders the files of one target from the table. The same table gives the same bytes. */
 import { createHash } from 'node:crypto'
-import type { Config } from '../config/config.ts'
-import { type NodeFinding, type NodePlan, planNodes } from './plan/node-plan.ts'
-import { prefixOf } from './plan/scope.ts'
-import type { NodeFile, RenderOptions, Target } from './targets/target.ts'
-import { type TargetName, targets } from './targets/targets.ts'
+import type { Config } from '../../config/config.ts'
+import { type NodeFinding, type NodePlan, planNodes } from '../plan/node-plan.ts'
+import { prefixOf } from '../plan/scope.ts'
+import type { NodeFile, RenderOptions, Target } from './target.ts'
+import { type TargetName, targets } from './targets.ts'
 
 /** `berth nodes render -o json` prints this shape. */
 export interface NodeFiles {
