@@ -1,4 +1,5 @@
 /** Benchmarks a decision as the table grows, and a review as its images grow; without HTTP, with cached probe results. */
+import { createLane } from '../src/async/lane.ts'
 import { noNamespaceLookup } from '../src/webhook/admission/namespace-lookup.ts'
 import { createAdmit } from '../src/webhook/admission/admit.ts'
 import { readReview } from '../src/webhook/admission/admission-review.ts'
@@ -99,6 +100,7 @@ async function reviews(registry: BenchRegistry, timing: TimingOptions): Promise<
   const admit = createAdmit({
     currentEngine: () => engine,
     namespaceLookup: noNamespaceLookup,
+    lane: createLane(),
     onBug: (error) => {
       throw error
     },

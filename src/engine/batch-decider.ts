@@ -1,10 +1,8 @@
 /** Decides many images with the webhook's decision: with more time for each, and not all at once. */
 import pLimit from 'p-limit'
 import type { Config } from '../config/config.ts'
-import { parseReference } from '../decision/reference/parse.ts'
-import { formatReference } from '../decision/reference/reference.ts'
+import { decisionOf, readImage } from '../decision/resolve/decide-by-row.ts'
 import type { Decide } from '../decision/resolve/decision-cache.ts'
-import { describeResolution } from '../decision/resolve/describe-resolution.ts'
 import { resolveWithoutProbing } from '../decision/resolve/resolve.ts'
 import { createEngine } from './decision-engine.ts'
 
@@ -48,14 +46,9 @@ export function createBatchDecider(config: Config, options: BatchDeciderOptions)
 
 function decideWithoutProbing(config: Config): Decide {
   return (image, { namespace }) => {
-    const parsed = parseReference(image)
-    if (!parsed.ok) return { ok: false, error: parsed.message }
-    const resolution = resolveWithoutProbing(config, { reference: parsed.reference, namespace })
-    return {
-      ok: true,
-      resolution,
-      image: resolution.changed ? formatReference(resolution.chosen) : image,
-      why: describeResolution(resolution),
-    }
+    const read = readImage(image)
+    if (!read.ok) return read
+    const { reference } = read
+    return decisionOf(image, resolveWithoutProbing(config, { reference, namespace }))
   }
 }

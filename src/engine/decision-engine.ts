@@ -7,6 +7,7 @@ import type { AdmissionPolicy } from '../decision/pod/decide-sites.ts'
 import { createManifestSource } from '../registry/manifests/manifest-source.ts'
 import { type CircuitBreakers, createCircuitBreakers } from '../decision/resolve/circuit-breaker.ts'
 import type { ManifestSource } from '../decision/resolve/manifest-source.ts'
+import { createDecideByRow, type DecideByRow } from '../decision/resolve/decide-by-row.ts'
 import { createDecide, type Decide } from '../decision/resolve/decision-cache.ts'
 import { createManifestCache } from '../decision/resolve/manifest-cache.ts'
 import type { ResolveDependencies } from '../decision/resolve/probe-candidate.ts'
@@ -15,6 +16,7 @@ export interface Engine {
   readonly policy: AdmissionPolicy
   readonly resolve: ResolveDependencies
   readonly decide: Decide
+  readonly decideByRow: DecideByRow
   readonly circuits: CircuitBreakers
   close(): Promise<void>
 }
@@ -77,6 +79,7 @@ export function createEngine(config: Config, options: EngineOptions): Engine {
     policy: config,
     resolve,
     decide: createDecide(resolve, config),
+    decideByRow: createDecideByRow(resolve, config),
     circuits,
     close: () => source.close(),
   }

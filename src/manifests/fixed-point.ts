@@ -1,5 +1,6 @@
 /** Repeats a decision until the image no longer changes, so that the webhook does not rewrite a rewritten manifest again. */
-import type { Decide, Decision } from '../decision/resolve/decision-cache.ts'
+import type { Decision } from '../decision/resolve/decide-by-row.ts'
+import type { Decide } from '../decision/resolve/decision-cache.ts'
 
 /** A mirrored image needs one round, and an alternate that is itself mirrored two. More rounds mean a cycle. */
 const maxRounds = 4

@@ -1,7 +1,7 @@
 /** Lists the images that manifests ask for. */
 import { requestedImage, readRecords } from '../decision/pod/images-annotation.ts'
-import { autoImage } from '../decision/pod/decide-sites.ts'
 import { findSites } from '../decision/pod/sites.ts'
+import { autoImage } from '../decision/resolve/decide-by-row.ts'
 import type { Manifests } from './manifests.ts'
 import { objectTitle, podLocationsIn, type WorkloadKind } from './pod-locations.ts'
 

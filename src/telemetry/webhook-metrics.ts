@@ -35,6 +35,8 @@ export interface CountedAdmission {
   readonly outcome: AdmissionOutcome
   readonly mode: 'enforce' | 'observe'
   readonly resolutions: readonly Resolution[]
+  /** Image fields that were decided by their row alone, because the pod has too many. */
+  readonly fieldsOverLimit: number
 }
 
 export interface AdmissionDuration {
@@ -124,6 +126,11 @@ function createAdmissionMetrics(
     labelNames: ['registry', 'outcome'] as const,
     registers,
   })
+  const overLimit = new Counter({
+    name: 'berth_image_fields_over_limit_total',
+    help: 'Image fields that were decided by their row alone, without a probe, because their pod has too many.',
+    registers,
+  })
   const count = ({ chosen, kind, reason, pinned, steps }: Resolution) => {
     images.inc({ registry: labelOf(chosen.domain), kind, reason, pinned: String(pinned) })
     for (const { candidate, outcome } of steps) {
@@ -132,7 +139,8 @@ function createAdmissionMetrics(
     }
   }
   return {
-    admitted: ({ operation, outcome, mode, resolutions }, { seconds, waited }) => {
+    admitted: ({ operation, outcome, mode, resolutions, fieldsOverLimit }, { seconds, waited }) => {
+      overLimit.inc(fieldsOverLimit)
       admissions.inc({ operation, outcome, mode })
       durationOf[waited ? 'waited' : 'immediate'].observe(seconds)
       for (const resolution of resolutions) count(resolution)

@@ -1,5 +1,6 @@
 /** Starts and stops the webhook process: what `berth serve` and `berth dev` have in common. */
 import type { FastifyInstance } from 'fastify'
+import { createLane } from '../async/lane.ts'
 import type { Config } from '../config/config.ts'
 import { createHealthApp, listen } from '../telemetry/health-server.ts'
 import type { Logs } from '../telemetry/log.ts'
@@ -71,10 +72,13 @@ export async function startWebhook(options: WebhookOptions): Promise<Webhook> {
   if (options.expires !== undefined) metrics.certificateLoaded(options.expires)
   const limit = createConcurrencyLimit(() => performance.now())
   let isDraining = false
+  const lane = createLane()
   const app = await createApp({
+    lane,
     admit: createAdmit({
       currentEngine: () => engine.get(),
       namespaceLookup: options.namespaceLookup ?? noNamespaceLookup,
+      lane,
       onBug: (error, uid) => log.error({ err: error, uid }, 'admission failed'),
     }),
     metrics,

@@ -1,5 +1,7 @@
 /** Admission with a fixed table and registries that always answer the same, without a network. */
 import { setImmediate as turn } from 'node:timers/promises'
+import { createLane } from '../../src/async/lane.ts'
+import { createDecideByRow } from '../../src/decision/resolve/decide-by-row.ts'
 import { createDecide } from '../../src/decision/resolve/decision-cache.ts'
 import type { ResolvePolicy } from '../../src/decision/resolve/resolve-policy.ts'
 import type { ResolveDependencies } from '../../src/decision/resolve/probe-candidate.ts'
@@ -91,8 +93,13 @@ export function createSubject({ denies = false } = {}): Subject {
     now: () => 0,
   }
   const admit = createAdmit({
-    currentEngine: () => ({ policy, decide: createDecide(dependencies, policy) }),
+    currentEngine: () => ({
+      policy,
+      decide: createDecide(dependencies, policy),
+      decideByRow: createDecideByRow(dependencies, policy),
+    }),
     namespaceLookup: noNamespaceLookup,
+    lane: createLane(),
     onBug: (error) => bugs.push(error),
   })
   return {

@@ -1,4 +1,5 @@
 /** The HTTPS server in front of the test subject. It does not listen until a test asks for it. */
+import { createLane } from '../../src/async/lane.ts'
 import type { Admit } from '../../src/webhook/admission/admit.ts'
 import { type App, createApp } from '../../src/webhook/server/app.ts'
 import { createConcurrencyLimit } from '../../src/webhook/server/concurrency-limit.ts'
@@ -50,6 +51,7 @@ export async function createTestServer(admit?: Admit): Promise<TestServer> {
       circuits: () => new Map(),
     }),
     log: () => undefined,
+    lane: createLane(),
     onBug: (error) => bugs.push(error),
     admit: async (request, options) => {
       const admission = await (admit ?? subject.admit)(request, options)

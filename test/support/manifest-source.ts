@@ -50,7 +50,7 @@ export async function ask(
   host: string,
   { reference = '1', repository = 'team/app', signal = new AbortController().signal } = {},
 ): Promise<ManifestAnswer> {
-  const prepared = await client.prepare({ host, repository, reference })
+  const prepared = await client.prepare({ host, repository, reference, namespace: 'default' })
   return prepared.send(signal)
 }
 

@@ -1,12 +1,13 @@
 /** Decides what each image field of a pod becomes. Uses the network and the clock only through its parameters. */
 import { mapMaybe, type MaybePromise } from '../../async/maybe-promise.ts'
 import type { LazySignal } from '../resolve/budget.ts'
-import type { Decide, Decision } from '../resolve/decision-cache.ts'
+import type { Decision } from '../resolve/decide-by-row.ts'
+import type { Decide } from '../resolve/decision-cache.ts'
 import type { Resolution } from '../resolve/resolution.ts'
 import { type ImageRecord, readRecords, requestedImage } from './images-annotation.ts'
 import { pullPolicyFor, type PullPolicyRule } from './pull-policy.ts'
 import type { PullSecretRule } from './pull-secrets.ts'
-import { changedSites, findSites, type Site } from './sites.ts'
+import { changedSitesOf, findSites, type Site, sitesOf } from './sites.ts'
 
 /** The parts of the config for pods, besides the fallback table. */
 export interface AdmissionPolicy {
@@ -34,9 +35,9 @@ export interface SiteDecision {
   /** The image that the site gets. */
   readonly image: string
   readonly pullPolicy: string | undefined
-  /** Null if the image stays because it does not parse or is injected later. */
+  /** Null if the image stays because it does not parse, or because another webhook replaces it. */
   readonly resolution: Resolution | null
-  /** Empty for `image: auto`. */
+  /** Empty if another webhook replaces the image. */
   readonly why: string
 }
 
@@ -46,48 +47,56 @@ export interface SitesRequest {
   readonly signal: LazySignal
 }
 
-/** The image of Istio gateways before Istio's injector replaces it. The next webhook round has the real image. */
-export const autoImage = 'auto'
-
 /** Decides every site that the request may change, each distinct image once. Synchronous if all decisions are cached. */
-export function decideSites(
+export function decideSites(decide: Decide, input: SitesRequest): MaybePromise<SiteDecision[]> {
+  return decideEach(decide, input, [...sitesToDecide(input.request)])
+}
+
+/** The same for the given sites. */
+export function decideEach(
   decide: Decide,
-  { request, policy, signal }: SitesRequest,
+  input: SitesRequest,
+  sites: readonly Site[],
 ): MaybePromise<SiteDecision[]> {
-  const sites =
-    request.operation === 'CREATE'
-      ? findSites(request.object)
-      : changedSites(request.object, request.oldObject)
+  const { request, signal } = input
+  const { namespace } = request
   const records = readRecords(request.object)
   const decided = new Map<string, MaybePromise<Decision>>()
-  const decideOnce = (image: string): MaybePromise<Decision> => {
-    const decision = decided.get(image) ?? decide(image, { namespace: request.namespace, signal })
-    decided.set(image, decision)
-    return decision
-  }
   const decisions = sites.map((site): MaybePromise<SiteDecision> => {
-    if (site.image === autoImage) return unchanged(site, '')
     const requested = requestedImage(records, site)
-    return mapMaybe(decideOnce(requested), (decision) => {
-      // A forged record may have an invalid image. The image of the site counts then.
-      if (!decision.ok && requested !== site.image)
-        return mapMaybe(decideOnce(site.image), (own) => decisionFor(site, site.image, own))
-      return decisionFor(site, requested, decision)
-    })
+    const decision = decided.get(requested) ?? decide(requested, { namespace, signal })
+    decided.set(requested, decision)
+    return mapMaybe(decision, (made) => decisionFor(input, { site, requested }, made))
   })
   const ready = decisions.filter((each): each is SiteDecision => !(each instanceof Promise))
   return ready.length === decisions.length
     ? ready
     : Promise.all(decisions.map((each) => Promise.resolve(each)))
+}
 
-  function decisionFor(site: Site, requested: string, decision: Decision): SiteDecision {
-    if (!decision.ok) return unchanged(site, decision.error)
-    const { resolution, image, why } = decision
-    const pullPolicy = mayChangePullPolicy(request)
-      ? pullPolicyFor(policy.pullPolicy, resolution.chosen, site.pullPolicy)
-      : site.pullPolicy
-    return { site, requested, image, pullPolicy, resolution, why }
-  }
+/** Yields the sites that the request may change. */
+export function sitesToDecide({ operation, object, oldObject }: PodRequest): Generator<Site> {
+  return operation === 'CREATE' ? sitesOf(object) : changedSitesOf(object, oldObject)
+}
+
+/** A site, and the image to decide for it. */
+export interface RequestedSite {
+  readonly site: Site
+  readonly requested: string
+}
+
+/** Returns what a decision means for one site. */
+export function decisionFor(
+  { request, policy }: Pick<SitesRequest, 'request' | 'policy'>,
+  { site, requested }: RequestedSite,
+  decision: Decision,
+): SiteDecision {
+  if (!decision.ok) return unchanged(site, decision.error)
+  const { resolution, image, why } = decision
+  const pullPolicy = mayChangePullPolicy(request)
+    ? pullPolicyFor(policy.pullPolicy, resolution.chosen, site.pullPolicy)
+    : site.pullPolicy
+  return { site, requested, image, pullPolicy, resolution, why }
 }
 
 function unchanged(site: Site, why: string): SiteDecision {

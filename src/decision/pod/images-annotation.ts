@@ -1,5 +1,6 @@
 /** Reads and writes the annotation `berth.dev/images`: for each site what its image was, what it became, and why. */
 import { isObject } from '../../json/json.ts'
+import { readImage } from '../resolve/decide-by-row.ts'
 import { annotations } from './sites.ts'
 
 export const imagesAnnotation = 'berth.dev/images'
@@ -13,17 +14,33 @@ export interface ImageRecord {
   readonly why: string
 }
 
-export function writeRecords(records: readonly ImageRecord[]): string {
-  return JSON.stringify(records)
+/** Limit of the API server for all annotations of an object, keys and values (apimachinery, TotalAnnotationSizeLimitB). */
+export const maxAnnotationBytes: number = 256 * 1024
+
+export interface WrittenRecords {
+  /** A JSON list. */
+  readonly text: string
+  /** The records that did not fit. */
+  readonly omitted: number
 }
 
-/** The API server limits all annotations of an object together to this length (apimachinery, TotalAnnotationSizeLimitB). */
-const maxLength = 256 * 1024
+/** Writes as many records as fit into `maxBytes`, in their order. */
+export function writeRecords(records: readonly ImageRecord[], maxBytes: number): WrittenRecords {
+  const texts: string[] = []
+  let bytes = '[]'.length
+  for (const record of records) {
+    const text = JSON.stringify(record)
+    bytes += Buffer.byteLength(text) + (texts.length === 0 ? 0 : ','.length)
+    if (bytes > maxBytes) break
+    texts.push(text)
+  }
+  return { text: `[${texts.join(',')}]`, omitted: records.length - texts.length }
+}
 
 /** Returns the records of a pod by site. Anyone who can write the pod can write them, so do not trust them. */
 export function readRecords(pod: unknown): ReadonlyMap<string, ImageRecord> {
   const value = annotations(pod)[imagesAnnotation]
-  if (typeof value !== 'string' || value.length > maxLength) return new Map()
+  if (typeof value !== 'string' || value.length > maxAnnotationBytes) return new Map()
   try {
     const parsed: unknown = JSON.parse(value)
     const records = Array.isArray(parsed) ? parsed.flatMap(readRecord) : []
@@ -36,14 +53,15 @@ export function readRecords(pod: unknown): ReadonlyMap<string, ImageRecord> {
 /**
  * Returns the image that the pod requested: the `from` of the site's record if Berth wrote the current image, else the
  * current image. A second review then decides the same image, and gets the same result. A forged record is harmless: the
- * pod could have named that image itself (docs/adr/0003).
+ * pod could have named that image itself (docs/adr/0003). A record with a `from` that Berth would not have
+ * decided is forged, and does not count.
  */
 export function requestedImage(
   records: ReadonlyMap<string, ImageRecord>,
   site: { readonly name: string; readonly image: string },
 ): string {
   const record = records.get(site.name)
-  return record?.to === site.image ? record.from : site.image
+  return record?.to === site.image && readImage(record.from).ok ? record.from : site.image
 }
 
 /** Returns the record with only its five members: the annotation is written again from it. */

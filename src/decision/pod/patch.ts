@@ -6,6 +6,7 @@
 import jsonPatch, { type Operation } from 'fast-json-patch'
 import { jsonPointer } from '../../json/json-pointer.ts'
 import { isObject, member } from '../../json/json.ts'
+import { maxAnnotationBytes } from './images-annotation.ts'
 import { annotations, type Site } from './sites.ts'
 
 export interface PodChanges {
@@ -40,21 +41,14 @@ export function applyPatch(pod: unknown, patch: JsonPatch): unknown {
   return jsonPatch.applyPatch(structuredClone(pod), [...patch]).newDocument
 }
 
-/** Limit of the API server for all annotations of an object, keys and values (apimachinery, TotalAnnotationSizeLimitB). */
-const maxAnnotationBytes = 256 * 1024
-
-/** Returns true if the API server accepts the pod with this annotation. */
-export function annotationFits(
-  pod: unknown,
-  { key, value }: { readonly key: string; readonly value: string },
-): boolean {
+/** Returns the bytes that the API server leaves for the value of an annotation, next to the others of the pod. */
+export function roomForAnnotation(pod: unknown, key: string): number {
   const others = Object.entries(annotations(pod)).filter(([name]) => name !== key)
-  const total = [...others, [key, value] as const].reduce(
-    (sum, [name, text]) =>
-      sum + Buffer.byteLength(name) + (typeof text === 'string' ? Buffer.byteLength(text) : 0),
-    0,
+  return others.reduce(
+    (room, [name, text]) =>
+      room - Buffer.byteLength(name) - (typeof text === 'string' ? Buffer.byteLength(text) : 0),
+    maxAnnotationBytes - Buffer.byteLength(key),
   )
-  return total <= maxAnnotationBytes
 }
 
 function annotate(

@@ -1,13 +1,21 @@
 /** The admission warnings for a site, and the message of a denial. */
+import { cutText } from '../../text/cut-text.ts'
 import type { Reference } from '../reference/reference.ts'
 import { failedSteps } from '../resolve/describe-resolution.ts'
 import { isDenied } from '../resolve/resolution.ts'
 import type { SiteDecision } from './decide-sites.ts'
 
+/** A warning has 120 characters, and the reason must be among them. */
+const maxImageLength = 60
+const maxInvalidLength = 40
+
 /** Returns the admission warnings for one site. */
 export function warningsFor({ requested, site, resolution, why }: SiteDecision): string[] {
-  if (resolution === null)
-    return why === '' ? [] : [`berth: ${site.name}: ${requested} is not a valid image: ${why}`]
+  if (resolution === null) {
+    const [name, invalid] = [site.name, requested].map((each) => cutText(each, maxInvalidLength))
+    return why === '' ? [] : [`berth: ${name}: ${invalid} is not a valid image: ${why}`]
+  }
+  const image = cutText(requested, maxImageLength)
   const isUnproved = ['none-found', 'first-unproved'].includes(resolution.reason)
   // No warning if no registry was probed: every pod with an image of an unlisted registry would get it.
   const isUnpinned =
@@ -15,7 +23,7 @@ export function warningsFor({ requested, site, resolution, why }: SiteDecision):
     resolution.steps.some(({ milliseconds }) => milliseconds !== null)
   const isWorthWarning = isUnproved || isUnpinned || failedSteps(resolution).length > 0
   return [...(isWorthWarning ? [why] : []), ...hostWarnings(resolution.original)].map(
-    (warning) => `berth: ${requested}: ${warning}`,
+    (warning) => `berth: ${image}: ${warning}`,
   )
 }
 
@@ -26,16 +34,31 @@ export function hostWarnings({ domain }: Reference): string[] {
   return lower === domain ? [] : [`container runtimes do not treat ${domain} as ${lower}`]
 }
 
+/** Returns true if a rule of the config denies the pod because of this site. */
+export function isSiteDenied({ resolution }: SiteDecision): boolean {
+  return resolution !== null && isDenied(resolution)
+}
+
+/** Enough to see what the images have in common. The message is part of an HTTP status. */
+const maxReasons = 5
+const maxReasonLength = 1_000
+
 /** Returns why a rule of the config denies the pod; null if none does. */
 export function deniedBy(decisions: readonly SiteDecision[]): string | null {
-  const reasons = decisions.flatMap(({ requested, resolution, why }) => {
-    if (resolution === null || !isDenied(resolution)) return []
-    const rule =
-      resolution.reason === 'row-denies'
-        ? `row ${resolution.row} has otherwise: deny`
-        : 'pin has unresolved: deny'
-    return [`${requested}: ${rule}; ${why}`]
-  })
-  if (reasons.length === 0) return null
-  return `berth: ${reasons.join('; ')}; copy the image to a mirror, or change the rule`
+  const denied = decisions.filter(isSiteDenied)
+  if (denied.length === 0) return null
+  const reasons = denied
+    .slice(0, maxReasons)
+    .map((each) => cutText(reasonOf(each), maxReasonLength))
+  const more = denied.length - reasons.length
+  const all = more === 0 ? reasons : [...reasons, `${more} more image fields`]
+  return `berth: ${all.join('; ')}; copy the image to a mirror, or change the rule`
+}
+
+function reasonOf({ requested, resolution, why }: SiteDecision): string {
+  const rule =
+    resolution?.reason === 'row-denies'
+      ? `row ${resolution.row} has otherwise: deny`
+      : 'pin has unresolved: deny'
+  return `${cutText(requested)}: ${rule}; ${why}`
 }

@@ -22,35 +22,42 @@ const containerLists = ['initContainers', 'containers', 'ephemeralContainers'] a
 
 /** Returns the sites in the order in which the kubelet starts them. Ignores entries without an image or of a wrong type. */
 export function findSites(pod: unknown): Site[] {
+  return [...sitesOf(pod)]
+}
+
+/** Yields the sites that `findSites` returns, for a caller that does not need all of them at once. */
+export function* sitesOf(pod: unknown): Generator<Site> {
   const spec = member(pod, 'spec')
-  const containers = containerLists.flatMap((list) =>
-    entries(member(spec, list)).map(([container, index]) =>
-      readSite(container, {
+  for (const list of containerLists) {
+    for (const [index, container] of entries(member(spec, list))) {
+      const site = readSite(container, {
         name: `${list}/${nameOf(container, index)}`,
         holder: ['spec', list, index],
         imageKey: 'image',
         policyKey: 'imagePullPolicy',
-      }),
-    ),
-  )
-  const volumes = entries(member(spec, 'volumes')).map(([volume, index]) =>
-    readSite(member(volume, 'image'), {
+      })
+      if (site !== null) yield site
+    }
+  }
+  for (const [index, volume] of entries(member(spec, 'volumes'))) {
+    const site = readSite(member(volume, 'image'), {
       name: `volumes/${nameOf(volume, index)}`,
       holder: ['spec', 'volumes', index, 'image'],
       imageKey: 'reference',
       policyKey: 'pullPolicy',
-    }),
-  )
-  return [...containers, ...volumes].filter((site) => site !== null)
+    })
+    if (site !== null) yield site
+  }
 }
 
 /**
- * Returns the sites of an updated pod whose image changed. Berth leaves the others alone on UPDATE: a webhook that changes
+ * Yields the sites of an updated pod whose image changed. Berth leaves the others alone on UPDATE: a webhook that changes
  * running containers on a label change makes pods immutable in practice (opentelemetry-operator#1514).
  */
-export function changedSites(pod: unknown, oldPod: unknown): Site[] {
-  const oldImages = new Map(findSites(oldPod).map(({ name, image }) => [name, image]))
-  return findSites(pod).filter(({ name, image }) => oldImages.get(name) !== image)
+export function* changedSitesOf(pod: unknown, oldPod: unknown): Generator<Site> {
+  const oldImages = new Map<string, string>()
+  for (const { name, image } of sitesOf(oldPod)) oldImages.set(name, image)
+  for (const site of sitesOf(pod)) if (oldImages.get(site.name) !== site.image) yield site
 }
 
 /** Returns true for a mirror pod. The kubelet runs it from a file on the node, so a patch would have no effect. */
@@ -71,8 +78,8 @@ function readSite(holder: unknown, location: Omit<Site, 'image' | 'pullPolicy'>)
   return { ...location, image, pullPolicy: typeof policy === 'string' ? policy : undefined }
 }
 
-function entries(list: unknown): [unknown, number][] {
-  return Array.isArray(list) ? list.map((entry: unknown, index) => [entry, index]) : []
+function entries(list: unknown): Iterable<[number, unknown]> {
+  return Array.isArray(list) ? list.entries() : []
 }
 
 function nameOf(object: unknown, index: number): string {

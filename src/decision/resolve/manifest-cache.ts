@@ -1,6 +1,7 @@
 /** Caches what registries answer for a short time, and shares one request between concurrent callers. */
 import { LRUCache } from 'lru-cache'
 import { onAbort, untilAborted } from '../../async/abort.ts'
+import { createFairLimit } from '../../async/fair-limit.ts'
 import { isDigest } from '../reference/parse.ts'
 import { QueryTimeoutError } from './budget.ts'
 import type {
@@ -47,11 +48,24 @@ const defaultMaxBytes = 10_000_000
 /** Estimate for a digest, a media type and the objects around them. */
 const entryOverheadBytes = 400
 
+/**
+ * Queries in flight. Each takes some ten kilobytes. One namespace uses at most half of the connections to a registry
+ * (registry/http/transport.ts), so that images that are slow to probe do not stop the probes of other namespaces.
+ */
+const requestLimits = { max: 256, maxPerKey: 32 }
+
 /** A query under way, with the number of callers that wait for it. */
 interface InFlight {
   readonly answer: Promise<ManifestAnswer>
   readonly stop: AbortController
   waiting: number
+}
+
+interface QueryToStart {
+  readonly query: ManifestQuery
+  readonly prepared: PreparedQuery
+  /** Releases the slot of the query. To be called once. */
+  readonly release: () => void
 }
 
 /**
@@ -78,6 +92,7 @@ export function createManifestCache(
     perf: { now },
   })
   const queries = new Map<string, InFlight>()
+  const slots = createFairLimit(requestLimits)
 
   return async (query, signal) => {
     const prepared = await untilAborted(source.prepare(query), signal, null)
@@ -89,12 +104,26 @@ export function createManifestCache(
       prepared.credentialIdentity,
     ])
     const cached = cache.get(key)
-    if (cached?.freshUntil !== undefined && now() < cached.freshUntil) return cached
-    const inFlight = queries.get(key) ?? start(key, query, prepared)
+    const isFresh = (answer: ManifestAnswer | undefined): answer is ManifestAnswer =>
+      answer?.freshUntil !== undefined && now() < answer.freshUntil
+    if (isFresh(cached)) return cached
+    const joined = queries.get(key)
+    if (joined !== undefined) return withStaleDigest(await wait(joined, signal), cached)
+    if (!(await slots.acquire(query.namespace, signal)))
+      return withStaleDigest({ outcome: 'timeout', detail: 'no free connection in time' }, cached)
+    const release = () => slots.release(query.namespace)
+    const answered = cache.get(key)
+    if (isFresh(answered)) {
+      release()
+      return answered
+    }
+    const other = queries.get(key)
+    if (other !== undefined) release()
+    const inFlight = other ?? start(key, { query, prepared, release })
     return withStaleDigest(await wait(inFlight, signal), cached)
   }
 
-  function start(key: string, query: ManifestQuery, prepared: PreparedQuery): InFlight {
+  function start(key: string, { query, prepared, release }: QueryToStart): InFlight {
     const stop = new AbortController()
     const timer = setTimeout(() => stop.abort(new QueryTimeoutError()), queryTimeoutMs)
     const answer = prepared.send(stop.signal).then((received) => {
@@ -107,8 +136,12 @@ export function createManifestCache(
     })
     const inFlight: InFlight = { answer, stop, waiting: 0 }
     queries.set(key, inFlight)
+    let isSettled = false
     const settle = () => {
+      if (isSettled) return
+      isSettled = true
       clearTimeout(timer)
+      release()
       if (queries.get(key) === inFlight) queries.delete(key)
     }
     answer.then(settle, settle)

@@ -25,6 +25,8 @@ export interface ManifestQuery {
   readonly repository: string
   /** A tag, or a digest such as `sha256:…`. */
   readonly reference: string
+  /** The namespace of the pod. It limits what its pods can use up; the registry does not receive it. */
+  readonly namespace: string
 }
 
 export type ManifestAnswer =

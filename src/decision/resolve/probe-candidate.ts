@@ -17,11 +17,20 @@ export interface ResolveDependencies {
   readonly now: () => number
 }
 
-export interface ProbeContext {
-  readonly dependencies: ResolveDependencies
+/** What the config says about the registries of candidates. */
+export type KnownRegistries = Pick<ResolveDependencies, 'isListed' | 'isProbed'>
+
+interface RowContext {
+  readonly dependencies: KnownRegistries
   readonly policy: ResolvePolicy
-  readonly plan: CandidatePlan
   readonly original: Reference
+}
+
+export interface ProbeContext extends RowContext {
+  readonly dependencies: ResolveDependencies
+  readonly plan: CandidatePlan
+  /** The namespace of the pod. */
+  readonly namespace: string
 }
 
 export interface ProbeOptions {
@@ -36,24 +45,37 @@ const notListed = 'the registry is not listed under registries'
 /** Returns the outcome for one candidate. Every failure of a registry is an outcome; only bugs reject. */
 export async function probeCandidate(
   context: ProbeContext,
-  { reference, kind, error }: Candidate,
+  candidate: Candidate,
   { isLast, signal }: ProbeOptions,
 ): Promise<StepOutcome> {
-  const { dependencies, policy, plan, original } = context
-  if (reference === null) return { ...unasked, outcome: 'invalid', detail: error }
-  const isOriginal = kind === 'original'
-  if (isOriginal && isLast && !needsPin(policy, original, { reference, kind })) return unasked
-  if (!dependencies.isListed(reference.domain))
-    return { ...unasked, outcome: isOriginal ? 'unasked' : 'invalid', detail: notListed }
-  // An alternate always needs a digest, so it is probed even with `probe: false`.
-  if (kind !== 'alternate' && !dependencies.isProbed(reference.domain)) return unasked
-  const answer = await query(dependencies, reference, signal)
+  const known = outcomeWithoutProbe(context, candidate, isLast)
+  if (known !== null) return known
+  const { plan } = context
+  const { kind } = candidate
+  // Only a candidate without a reference is invalid, and that is known without a probe.
+  const reference = candidate.reference as Reference
+  const answer = await query(context, reference, signal)
   const mustEqualOriginal =
     kind === 'alternate' && plan.alternates === 'digest' && reference.digest === null
   if (!mustEqualOriginal) return outcomeOf(answer)
   return answer.outcome === 'found'
     ? compareWithOriginal(context, answer, signal)
     : { ...outcomeOf(answer), digest: null }
+}
+
+/** Returns the outcome of a candidate that needs no probe; null if its registry must be asked. */
+export function outcomeWithoutProbe(
+  { dependencies, policy, original }: RowContext,
+  { reference, kind, error }: Candidate,
+  isLast: boolean,
+): StepOutcome | null {
+  if (reference === null) return { ...unasked, outcome: 'invalid', detail: error }
+  const isOriginal = kind === 'original'
+  if (isOriginal && isLast && !needsPin(policy, original, { reference, kind })) return unasked
+  if (!dependencies.isListed(reference.domain))
+    return { ...unasked, outcome: isOriginal ? 'unasked' : 'invalid', detail: notListed }
+  // An alternate always needs a digest, so it is probed even with `probe: false`.
+  return kind !== 'alternate' && !dependencies.isProbed(reference.domain) ? unasked : null
 }
 
 function outcomeOf(answer: ManifestAnswer): StepOutcome {
@@ -65,13 +87,13 @@ function outcomeOf(answer: ManifestAnswer): StepOutcome {
 
 /** `alternates: digest`: a copy with another digest than the original counts as absent. */
 async function compareWithOriginal(
-  { dependencies, original }: ProbeContext,
+  context: ProbeContext,
   copy: ManifestAnswer & { readonly outcome: 'found' },
   signal: AbortSignal,
 ): Promise<StepOutcome> {
-  const reference = withDefaultTag(canonicalReference(original))
-  const answer: ManifestAnswer = dependencies.isListed(reference.domain)
-    ? await query(dependencies, reference, signal)
+  const reference = withDefaultTag(canonicalReference(context.original))
+  const answer: ManifestAnswer = context.dependencies.isListed(reference.domain)
+    ? await query(context, reference, signal)
     : { outcome: 'invalid', detail: notListed, freshUntil: Infinity }
   const freshUntil = Math.min(copy.freshUntil ?? 0, answer.freshUntil ?? 0)
   if (answer.outcome === 'found' && answer.digest === copy.digest)
@@ -85,12 +107,12 @@ async function compareWithOriginal(
 }
 
 function query(
-  { queryManifest }: ResolveDependencies,
+  { dependencies, namespace }: ProbeContext,
   { domain, path, tag, digest }: Reference,
   signal: AbortSignal,
 ): Promise<ManifestAnswer> {
-  return queryManifest(
-    { host: domain, repository: path, reference: digest ?? tag ?? defaultTag },
+  return dependencies.queryManifest(
+    { host: domain, repository: path, reference: digest ?? tag ?? defaultTag, namespace },
     signal,
   )
 }

@@ -1,7 +1,15 @@
 import { member } from '../../json/json.ts'
+import type { SiteDecision } from '../../decision/pod/decide-sites.ts'
 import type { Logger } from '../../telemetry/log.ts'
+import { cutText } from '../../text/cut-text.ts'
 import type { AdmissionRequest } from './admission-review.ts'
 import { type Admission, outcomeOf } from './admit.ts'
+
+/** Characters for all images of one line. Container runtimes divide longer lines at 16 KiB. */
+const maxImagesLength = 12 * 1024
+
+/** A `why` has one part for each candidate of the row. */
+const maxWhyLength = 1_024
 
 export interface AdmissionLogEntry {
   readonly request: AdmissionRequest
@@ -14,17 +22,13 @@ export type AdmissionLog = (entry: AdmissionLogEntry) => void
 /** Returns a function that logs one line per admission: the pod, and for each image what it became, by which row, and why. */
 export function createAdmissionLog(log: Logger): AdmissionLog {
   return ({ request, admission, milliseconds }) => {
-    const images = admission.decisions.map(({ site, requested, image, resolution, why }) => ({
-      site: site.name,
-      from: requested,
-      to: image,
-      row: resolution?.row ?? null,
-      why: why === '' ? 'left to another webhook' : why,
-    }))
+    const { decisions, rest } = admission
+    const images = loggedImages(decisions)
+    const omitted = decisions.length + (rest?.fields ?? 0) - images.length
     log.info(
       {
-        uid: request.uid,
-        namespace: request.namespace,
+        uid: cutText(request.uid),
+        namespace: cutText(request.namespace),
         pod: podNameOf(request.object),
         operation: request.operation,
         dryRun: request.dryRun,
@@ -32,15 +36,43 @@ export function createAdmissionLog(log: Logger): AdmissionLog {
         outcome: outcomeOf(admission),
         milliseconds: Math.round(milliseconds * 100) / 100,
         images,
+        ...(omitted === 0 ? {} : { omitted }),
       },
       'admission',
     )
   }
 }
 
+interface LoggedImage {
+  readonly site: string
+  readonly from: string
+  readonly to: string
+  readonly row: string | null
+  readonly why: string
+}
+
+/** Returns the first images of a pod, with names cut, as many as fit into a line. */
+function loggedImages(decisions: readonly SiteDecision[]): LoggedImage[] {
+  const images: LoggedImage[] = []
+  let length = 0
+  for (const { site, requested, image, resolution, why } of decisions) {
+    const entry = {
+      site: cutText(site.name),
+      from: cutText(requested),
+      to: cutText(image),
+      row: resolution?.row ?? null,
+      why: why === '' ? 'left to another webhook' : cutText(why, maxWhyLength),
+    }
+    length += entry.site.length + entry.from.length + entry.to.length + entry.why.length
+    if (length > maxImagesLength) break
+    images.push(entry)
+  }
+  return images
+}
+
 /** The name, or the prefix from which the API server generates one when it stores the pod. */
 function podNameOf(pod: unknown): string | null {
   const metadata = member(pod, 'metadata')
   const name = member(metadata, 'name') ?? member(metadata, 'generateName')
-  return typeof name === 'string' ? name : null
+  return typeof name === 'string' ? cutText(name) : null
 }

@@ -1,14 +1,17 @@
-/** Admits one request: from the request to the verdict. Bugs are caught here, once, and the pod is admitted unchanged. */
+/** Admits one request: from the request to the verdict. Bugs are caught here, once, and the pod is not changed then. */
+import type { Lane } from '../../async/lane.ts'
 import { isMirrorPod } from '../../decision/pod/sites.ts'
 import type { LazySignal } from '../../decision/resolve/budget.ts'
-import type { Decide } from '../../decision/resolve/decision-cache.ts'
 import type { AdmissionOutcome } from '../../telemetry/webhook-metrics.ts'
 import { verdictFor } from './verdict.ts'
 import {
-  type AdmissionPolicy,
-  decideSites,
-  type SiteDecision,
-} from '../../decision/pod/decide-sites.ts'
+  decidePod,
+  findDeniedByRow,
+  type PodDecider,
+  type PodDecision,
+} from '../../decision/pod/decide-pod.ts'
+import type { AdmissionPolicy, SitesRequest } from '../../decision/pod/decide-sites.ts'
+import { deniedBy } from '../../decision/pod/site-warnings.ts'
 import { mapMaybe, type MaybePromise } from '../../async/maybe-promise.ts'
 import type { SecretProvisioner } from './secret-provisioner.ts'
 import type { NamespaceLookup } from './namespace-lookup.ts'
@@ -17,9 +20,8 @@ import type { AdmissionRequest } from './admission-review.ts'
 import { startWatchdog } from './watchdog.ts'
 
 /** What admission takes from the config that is in force. */
-export interface AdmissionEngine {
+export interface AdmissionEngine extends PodDecider {
   readonly policy: AdmissionPolicy
-  readonly decide: Decide
   /** Left out: no pull secrets are created for a pod. */
   readonly secretProvisioner?: SecretProvisioner
 }
@@ -28,15 +30,16 @@ export interface AdmissionDependencies {
   /** Called once for each review, so that a reload never applies to a part of one. */
   readonly currentEngine: () => AdmissionEngine
   readonly namespaceLookup: NamespaceLookup
-  /** Called with a bug; the pod is admitted unchanged. */
+  /** In which the reviews of large pods take turns. */
+  readonly lane: Lane
+  /** Called with a bug; the pod is not changed then. */
   readonly onBug: (error: unknown, uid: string) => void
 }
 
-export interface Admission {
+export interface Admission extends PodDecision {
   readonly verdict: AdmissionVerdict
-  readonly decisions: readonly SiteDecision[]
   readonly mode: 'enforce' | 'observe'
-  /** True when a bug or a missed deadline left the pod unchanged. */
+  /** True when a bug or a missed deadline left the pod unchanged, or denied if a rule denies it. */
   readonly isFailed: boolean
 }
 
@@ -56,41 +59,43 @@ export type Admit = (request: AdmissionRequest, options: AdmitOptions) => MaybeP
 export function createAdmit({
   currentEngine,
   namespaceLookup,
+  lane,
   onBug,
 }: AdmissionDependencies): Admit {
   return (request, options) => {
-    const { policy, decide, secretProvisioner = null } = currentEngine()
+    const engine = currentEngine()
+    const { policy, secretProvisioner = null } = engine
     const { signal } = options
     const mode = options.observeOnly ? 'observe' : policy.mode
 
-    const admitUnchanged = (reason: string): Admission => {
-      const warnings = [`berth: ${reason}; pod admitted unchanged`]
-      return { verdict: { ...unchanged, warnings }, decisions: [], mode, isFailed: true }
+    const input = { request, policy, signal }
+
+    const admitUndecided = async (reason: string): Promise<Admission> => {
+      const denied = mode === 'observe' ? null : await findDenial(engine, input, lane)
+      const warnings = denied === null ? [`berth: ${reason}; pod admitted unchanged`] : []
+      return {
+        verdict: { ...unchanged, denied, warnings },
+        ...undecided,
+        mode,
+        isFailed: true,
+      }
     }
-    const admitDespiteBug = (error: unknown): Admission => {
+    const admitDespiteBug = (error: unknown): Promise<Admission> => {
       onBug(error, request.uid)
-      return admitUnchanged('internal error')
+      return admitUndecided('internal error')
     }
     try {
-      if (!isRelevant(request)) return { verdict: unchanged, decisions: [], mode, isFailed: false }
-      const admitting = mapMaybe(decideSites(decide, { request, policy, signal }), (decisions) =>
+      if (!isRelevant(request)) return { verdict: unchanged, ...undecided, mode, isFailed: false }
+      const admitting = mapMaybe(decidePod(engine, input, lane), (decided) =>
         mapMaybe(
-          verdictFor({
-            request,
-            policy,
-            namespaceLookup,
-            secretProvisioner,
-            signal,
-            decisions,
-            mode,
-          }),
-          (verdict): Admission => ({ verdict, decisions, mode, isFailed: false }),
+          verdictFor({ ...input, ...decided, namespaceLookup, secretProvisioner, mode }),
+          (verdict): Admission => ({ ...decided, verdict, mode, isFailed: false }),
         ),
       )
       if (!(admitting instanceof Promise)) return admitting
       const watchdog = startWatchdog(signal())
       return Promise.race([admitting, watchdog.expired])
-        .then((admission) => admission ?? admitUnchanged('no decision in time'))
+        .then((admission) => admission ?? admitUndecided('no decision in time'))
         .catch(admitDespiteBug)
         .finally(() => watchdog.stop())
     } catch (error) {
@@ -98,6 +103,18 @@ export function createAdmit({
     }
   }
 }
+
+/** Returns why a rule denies the pod if no registry answers; null if none does, or if the bug is in the rules. */
+async function findDenial(
+  engine: AdmissionEngine,
+  input: SitesRequest,
+  lane: Lane,
+): Promise<string | null> {
+  const denied = await findDeniedByRow(engine.decideByRow, input, lane).catch(() => null)
+  return denied === null ? null : deniedBy([denied])
+}
+
+const undecided: PodDecision = { decisions: [], rest: null }
 
 function isRelevant({ isPod, operation, subResource, object }: AdmissionRequest): boolean {
   const hasKnownSubResource =

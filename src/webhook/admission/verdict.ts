@@ -1,53 +1,102 @@
 /** Turns the decisions about a pod into the verdict: patch, denial, warnings and audit annotations. */
-import { annotationFits, buildPatch, type PodChanges } from '../../decision/pod/patch.ts'
-import { imagesAnnotation, writeRecords } from '../../decision/pod/images-annotation.ts'
+import { buildPatch, type PodChanges, roomForAnnotation } from '../../decision/pod/patch.ts'
+import {
+  type ImageRecord,
+  imagesAnnotation,
+  writeRecords,
+} from '../../decision/pod/images-annotation.ts'
 import { mapMaybe, type MaybePromise } from '../../async/maybe-promise.ts'
-import { recordsFor, type SiteDecision } from '../../decision/pod/decide-sites.ts'
+import { maxFields, maxImages, type RestDecision } from '../../decision/pod/decide-pod.ts'
+import { recordsFor } from '../../decision/pod/decide-sites.ts'
 import { deniedBy, warningsFor } from '../../decision/pod/site-warnings.ts'
+import { cutText } from '../../text/cut-text.ts'
 import { type PullSecretsInput, type PullSecretsResult, selectPullSecrets } from './pull-secrets.ts'
 import type { AdmissionVerdict } from './admission-response.ts'
 
 export interface VerdictInput extends PullSecretsInput {
+  readonly rest: RestDecision | null
   readonly mode: 'enforce' | 'observe'
 }
 
+/** Leaves half of what the API server allows to the other annotations of the pod. */
+const maxRecordsBytes = 128 * 1024
+
+/** An API server that truncates its audit log does so at 100 KiB for an event (apiserver, audit/truncate). */
+const maxAuditBytes = 32 * 1024
+
+/** A `why` has one part for each candidate of the row. */
+const maxWhyLength = 1_024
+
 /** Synchronous unless the API server has to be asked about the namespace. */
 export function verdictFor(input: VerdictInput): MaybePromise<AdmissionVerdict> {
-  const { request, decisions, mode } = input
-  const mayWrite = mode !== 'observe' && !request.dryRun && deniedBy(decisions) === null
+  const { request, mode } = input
+  const mayWrite = mode !== 'observe' && !request.dryRun && denialOf(input) === null
   const secretProvisioner = mayWrite ? input.secretProvisioner : null
   return mapMaybe(selectPullSecrets({ ...input, secretProvisioner }), (secrets) => {
     const verdict = enforcedVerdict(input, secrets)
-    return mode === 'observe' ? observedVerdict(verdict, decisions) : verdict
+    return mode === 'observe' ? observedVerdict(verdict, input) : verdict
   })
 }
 
-function enforcedVerdict(
-  { request, decisions }: VerdictInput,
-  secrets: PullSecretsResult,
-): AdmissionVerdict {
+function denialOf({ decisions, rest }: Pick<VerdictInput, 'decisions' | 'rest'>): string | null {
+  const denied = rest?.denied ?? null
+  return deniedBy(denied === null ? decisions : [...decisions, denied])
+}
+
+function enforcedVerdict(input: VerdictInput, secrets: PullSecretsResult): AdmissionVerdict {
+  const { request, decisions, rest } = input
   const records = recordsFor(request, decisions)
-  const value = records.length === 0 ? '' : writeRecords(records)
-  const fits = value === '' || annotationFits(request.object, { key: imagesAnnotation, value })
+  const room = Math.min(maxRecordsBytes, roomForAnnotation(request.object, imagesAnnotation))
+  const { text, omitted } = writeRecords(records, room)
+  const fits = omitted < records.length || records.length === 0
   // An update that changes no image, and a pod without room for the annotation, keep the annotation that they have.
   const isDecided = request.operation === 'CREATE' || decisions.length > 0
   const patch = buildPatch(request.object, {
-    sites: decisions,
-    annotation: fits && isDecided ? annotationChange(value) : null,
+    sites: [...decisions, ...(rest?.changes ?? [])],
+    annotation: fits && isDecided ? annotationChange(records.length === 0 ? '' : text) : null,
     pullSecrets: secrets.names,
   })
-  const warnings = [...decisions.flatMap(warningsFor), ...secrets.warnings]
-  if (!fits) {
-    warnings.push(
-      `berth: annotation ${imagesAnnotation} left out: the annotations of the pod have no room for it`,
-    )
-  }
   return {
     patch,
-    denied: deniedBy(decisions),
-    warnings,
-    auditAnnotations: value === '' ? {} : { images: value },
+    denied: denialOf(input),
+    warnings: [
+      ...restWarnings(rest),
+      ...decisions.flatMap(warningsFor),
+      ...secrets.warnings,
+      ...omittedWarnings(records.length, omitted),
+    ],
+    auditAnnotations: auditAnnotationsFor(records),
   }
+}
+
+function restWarnings(rest: RestDecision | null): string[] {
+  if (rest === null || rest.denied !== null) return []
+  return [
+    `berth: more than ${maxImages} images or ${maxFields} fields: ${rest.fields} fields not probed, decided by their row`,
+  ]
+}
+
+function omittedWarnings(records: number, omitted: number): string[] {
+  if (omitted === 0) return []
+  return [
+    omitted === records
+      ? `berth: annotation ${imagesAnnotation} left out: the annotations of the pod have no room for it`
+      : `berth: annotation ${imagesAnnotation} has no room for ${omitted} of ${records} records`,
+  ]
+}
+
+/** The records, with names cut, as far as they fit. */
+function auditAnnotationsFor(records: readonly ImageRecord[]): Readonly<Record<string, string>> {
+  if (records.length === 0) return {}
+  const cut = records.map(({ site, from, to, row, why }) => ({
+    site: cutText(site),
+    from: cutText(from),
+    to: cutText(to),
+    row,
+    why: cutText(why, maxWhyLength),
+  }))
+  const { text, omitted } = writeRecords(cut, maxAuditBytes)
+  return { images: text, ...(omitted === 0 ? {} : { omitted: String(omitted) }) }
 }
 
 /** Without records, an annotation of this name is removed: it is not Berth's, or no longer true. */
@@ -58,18 +107,19 @@ function annotationChange(value: string): PodChanges['annotation'] {
 /** Shadow mode: everything is decided and recorded, nothing is changed or denied. */
 function observedVerdict(
   { denied, warnings, auditAnnotations }: AdmissionVerdict,
-  decisions: readonly SiteDecision[],
+  { decisions, rest }: VerdictInput,
 ): AdmissionVerdict {
   const moved = decisions.filter(({ site, image }) => site.image !== image)
+  const changes = moved.length + (rest?.changes.length ?? 0)
   const messages = [
     ...(denied === null ? [] : [denied.replace(/^berth: /, 'would be denied: ')]),
-    ...moved.map(({ site, image }) => `${site.image} would become ${image}`),
+    ...moved.map(({ site, image }) => `${cutText(site.image)} would become ${cutText(image)}`),
     ...warnings.map((warning) => warning.replace(/^berth: /, '')),
   ]
   return {
     patch: [],
     denied: null,
     warnings: messages.map((text) => `berth (observing): ${text}`),
-    auditAnnotations: { ...auditAnnotations, mode: 'observe', changes: String(moved.length) },
+    auditAnnotations: { ...auditAnnotations, mode: 'observe', changes: String(changes) },
   }
 }

@@ -23,10 +23,12 @@ export function createReviewHandler({
     // fastify takes a request without a body and without a content type for one that needs no parser.
     if (headers['content-type'] === undefined)
       throw new HttpError(415, 'send the review as application/json')
-    const body = await readBody(raw, reply.raw, limit)
     const deadline = createDeadline(url, reply.raw)
     try {
-      const text = await respond(body, { signal: deadline.signal, observeOnly })
+      // No variable holds the body while the review waits for registries: it may have megabytes.
+      const text = await readBody(raw, reply.raw, limit).then((body) =>
+        respond(body, { signal: deadline.signal, observeOnly }),
+      )
       reply.type('application/json; charset=utf-8')
       return text
     } finally {

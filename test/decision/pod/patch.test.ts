@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { annotationFits, applyPatch, buildPatch } from '../../../src/decision/pod/patch.ts'
+import { applyPatch, buildPatch, roomForAnnotation } from '../../../src/decision/pod/patch.ts'
 import { findSites } from '../../../src/decision/pod/sites.ts'
 import { podOf } from '../../support/reviews.ts'
 
@@ -127,13 +127,14 @@ function withoutPatched(pod: unknown): unknown {
   )
 }
 
-describe('annotationFits', () => {
-  it('returns false above the limit of the API server', () => {
+describe('roomForAnnotation', () => {
+  it('returns what the other annotations leave of the limit of the API server', () => {
     const pod = {
       metadata: { annotations: { a: 'x'.repeat(256 * 1024 - 100), 'berth.dev/images': 'old' } },
     }
 
-    expect(annotationFits(pod, { key: 'berth.dev/images', value: 'x'.repeat(50) })).toBe(true)
-    expect(annotationFits(pod, { key: 'berth.dev/images', value: 'x'.repeat(100) })).toBe(false)
+    expect(roomForAnnotation(pod, 'berth.dev/images')).toBe(
+      100 - 'a'.length - 'berth.dev/images'.length,
+    )
   })
 })

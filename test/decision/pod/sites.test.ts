@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { changedSites, findSites, isMirrorPod } from '../../../src/decision/pod/sites.ts'
+import { changedSitesOf, findSites, isMirrorPod } from '../../../src/decision/pod/sites.ts'
 import { podOf } from '../../support/reviews.ts'
 
 describe('findSites', () => {
@@ -44,7 +44,9 @@ describe('findSites', () => {
   })
 })
 
-describe('changedSites', () => {
+describe('changedSitesOf', () => {
+  const changedSites = (pod: unknown, oldPod: unknown) => [...changedSitesOf(pod, oldPod)]
+
   it('returns only sites with a new image', () => {
     const old = podOf(['a', 'b'])
 

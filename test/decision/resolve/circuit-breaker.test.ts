@@ -42,7 +42,9 @@ async function query(
   signal = new AbortController().signal,
 ): Promise<ManifestAnswer> {
   if (answer !== null) next = () => Promise.resolve(answer)
-  return (await guarded.prepare({ host, repository, reference: '1' })).send(signal)
+  return (await guarded.prepare({ host, repository, reference: '1', namespace: 'default' })).send(
+    signal,
+  )
 }
 
 async function times(count: number, answer: ManifestAnswer): Promise<void> {

@@ -7,7 +7,7 @@ import type {
 } from '../../../src/decision/resolve/manifest-source.ts'
 import { digestA, failed, found } from '../../support/manifest-answers.ts'
 
-const query = { host: 'a.example', repository: 'x', reference: '1' }
+const query = { host: 'a.example', repository: 'x', reference: '1', namespace: 'default' }
 
 /** A source whose requests the test answers one by one. */
 function sourceOf(identity: () => string = () => 'anonymous') {

@@ -162,7 +162,12 @@ describe('two identities', () => {
     let credentials = [credential('right')]
     const keychain = { lookup: () => Promise.resolve(credentials) }
     const { registry, client } = await start({ kind: 'bearer', users }, { keychain })
-    const query = { host: registry.host, repository: 'team/app', reference: '1' }
+    const query = {
+      host: registry.host,
+      repository: 'team/app',
+      reference: '1',
+      namespace: 'default',
+    }
     const one = await client.prepare(query)
     await one.send(new AbortController().signal)
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { createLane } from '../../../src/async/lane.ts'
 import { readRecords } from '../../../src/decision/pod/images-annotation.ts'
 import type { AdmissionPolicy } from '../../../src/decision/pod/decide-sites.ts'
 import type {
@@ -11,6 +12,7 @@ import {
 } from '../../../src/webhook/admission/namespace-lookup.ts'
 import { createAdmit } from '../../../src/webhook/admission/admit.ts'
 import type { AdmissionRequest } from '../../../src/webhook/admission/admission-review.ts'
+import { createDecideByRow } from '../../../src/decision/resolve/decide-by-row.ts'
 import { createDecide } from '../../../src/decision/resolve/decision-cache.ts'
 import type { ResolvePolicy } from '../../../src/decision/resolve/resolve-policy.ts'
 import { compilePattern } from '../../../src/decision/fallback/image-pattern.ts'
@@ -54,11 +56,13 @@ async function admit(request: AdmissionRequest, setting: Setting = {}) {
     currentEngine: () => ({
       policy,
       decide: createDecide(registries.dependencies, policy),
+      decideByRow: createDecideByRow(registries.dependencies, policy),
       ...(setting.secretProvisioner === undefined
         ? {}
         : { secretProvisioner: setting.secretProvisioner }),
     }),
     namespaceLookup: setting.namespaceLookup ?? noNamespaceLookup,
+    lane: createLane(),
     onBug: (error) => bugs.push(error),
   })
   const signal = AbortSignal.timeout(5_000)
@@ -167,31 +171,62 @@ describe('a created pod', () => {
     expect([patch, denied, bugs.length]).toEqual([[], null, 1])
     expect(warnings).toEqual(['berth: internal error; pod admitted unchanged'])
   })
+
+  it('is denied when Berth has a bug and a row has otherwise: deny', async () => {
+    const broken = {
+      ...everywhere.dependencies,
+      queryManifest: () => Promise.reject(new Error('boom')),
+    }
+    const table = tableOf(
+      ['m.example'],
+      [{ name: 'hub', images: ['docker.io/**'], try: ['m.example/{path}'], otherwise: 'deny' }],
+    )
+    const { denied, bugs } = await admit(requestOf(podOf(['nginx'])), {
+      policy: { table },
+      registries: { dependencies: broken, asked: [] },
+    })
+
+    expect(bugs).toHaveLength(1)
+    expect(denied).toContain('nginx: row hub has otherwise: deny')
+  })
 })
 
 describe('work that never ends', () => {
-  it('is abandoned soon after the deadline, and the pod is admitted unchanged', async () => {
+  const admitStuck = async (
+    table: ResolvePolicy['table'],
+    mode: 'enforce' | 'observe' = 'enforce',
+  ) => {
     const policy = {
-      table: anubis,
+      table,
       pin: { matches: () => false, unresolved: 'keep' },
       pullPolicy: [],
       pullSecrets: [],
-      mode: 'enforce',
+      mode,
     } as const
     const stuck = {
       ...everywhere.dependencies,
       queryManifest: () => new Promise<never>(() => undefined),
     }
     const handler = createAdmit({
-      currentEngine: () => ({ policy, decide: createDecide(stuck, policy) }),
+      currentEngine: () => ({
+        policy,
+        decide: createDecide(stuck, policy),
+        decideByRow: createDecideByRow(stuck, policy),
+      }),
       namespaceLookup: noNamespaceLookup,
+      lane: createLane(),
       onBug: () => undefined,
     })
     const signal = AbortSignal.timeout(1)
-    const { verdict, isFailed } = await handler(requestOf(podOf(['nginx'])), {
-      signal: () => signal,
-      observeOnly: false,
-    })
+    return handler(requestOf(podOf(['nginx'])), { signal: () => signal, observeOnly: false })
+  }
+  const denying = tableOf(
+    ['m.example'],
+    [{ name: 'hub', images: ['docker.io/**'], try: ['m.example/{path}'], otherwise: 'deny' }],
+  )
+
+  it('is abandoned soon after the deadline, and the pod is admitted unchanged', async () => {
+    const { verdict, isFailed } = await admitStuck(anubis)
 
     expect(isFailed).toBe(true)
     expect(verdict).toMatchObject({
@@ -199,6 +234,16 @@ describe('work that never ends', () => {
       denied: null,
       warnings: ['berth: no decision in time; pod admitted unchanged'],
     })
+  })
+
+  it('does not get the pod past a row with otherwise: deny', async () => {
+    const { verdict, isFailed } = await admitStuck(denying)
+
+    expect(isFailed).toBe(true)
+    expect(verdict.denied).toBe(
+      'berth: nginx: row hub has otherwise: deny; m.example timeout (no response in time); not found; denied by the row (otherwise: deny); copy the image to a mirror, or change the rule',
+    )
+    expect((await admitStuck(denying, 'observe')).verdict.denied).toBeNull()
   })
 })
 
@@ -246,6 +291,7 @@ describe('a forged annotation', () => {
     ['claims that everything is done', [record]],
     ['claims another origin', [{ ...record, from: 'quay.io/x/y:1' }]],
     ['claims an origin that does not parse', [{ ...record, from: '!!' }]],
+    ['claims that another webhook replaces the image', [{ ...record, from: 'auto' }]],
     ['has records of another shape', [{ site: 'containers/c0' }]],
     ['is not a list', { done: true }],
   ])('gains nothing when it %s', async (_, claim) => {

@@ -1,6 +1,7 @@
 import { connect } from 'node:tls'
 import { Agent, request } from 'undici'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createLane } from '../../../src/async/lane.ts'
 import { createLogs } from '../../../src/telemetry/log.ts'
 import { createWebhookMetrics } from '../../../src/telemetry/webhook-metrics.ts'
 import { createAdmissionLog } from '../../../src/webhook/admission/admission-log.ts'
@@ -18,6 +19,7 @@ const bugs: unknown[] = []
 const admission: Admission = {
   verdict: { ...unchanged, patch: [{ op: 'add', path: '/a', value: 1 }] },
   decisions: [],
+  rest: null,
   mode: 'enforce',
   isFailed: false,
 }
@@ -30,6 +32,7 @@ let port: number
 beforeAll(async () => {
   const { ca, leaf } = await makeCertificates({ names: ['localhost'], days: 1, now: new Date() })
   app = await createApp({
+    lane: createLane(),
     tls: leaf,
     metrics,
     log: createAdmissionLog(

@@ -4,6 +4,7 @@ import { Agent, request as httpsRequest } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { connect, type TLSSocket } from 'node:tls'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { createLane } from '../../../src/async/lane.ts'
 import type { Admission } from '../../../src/webhook/admission/admit.ts'
 import { unchanged } from '../../../src/webhook/admission/admission-response.ts'
 import { type App, createApp, tlsOptions } from '../../../src/webhook/server/app.ts'
@@ -20,6 +21,7 @@ import { podOf, reviewOf } from '../../support/reviews.ts'
 const admission: Admission = {
   verdict: unchanged,
   decisions: [],
+  rest: null,
   mode: 'enforce',
   isFailed: false,
 }
@@ -33,6 +35,7 @@ let signals: AbortSignal[]
 
 async function start(clients: ClientAuthentication | null = null): Promise<void> {
   app = await createApp({
+    lane: createLane(),
     tls: certificates.leaf,
     clients,
     limit: createConcurrencyLimit(() => performance.now()),

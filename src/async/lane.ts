@@ -1,0 +1,41 @@
+/**
+ * Lets large jobs share the event loop with everything else. A job does its work in turns of a few milliseconds, and each
+ * pass of the event loop has one turn at most, so that small requests are answered between two turns.
+ */
+export interface Lane {
+  /** Resolves when the next turn of the caller begins. Callers get their turns in the order of their calls. */
+  next(): Promise<void>
+  /** True when the current turn has lasted long enough, and the job must call `next` before it goes on. */
+  isOver(): boolean
+}
+
+/** A request that arrives during a turn waits this long at most; with work that cannot be divided, it waits for that. */
+const turnMs = 5
+
+/** Creates a lane. `now` is in milliseconds of a monotonic clock. */
+export function createLane(now: () => number = () => performance.now()): Lane {
+  const waiting: (() => void)[] = []
+  let isScheduled = false
+  let startedAt = -Infinity
+
+  /** A callback that `setImmediate` gets during the phase of immediates runs in the next pass, after timers and sockets. */
+  function schedule(): void {
+    isScheduled = waiting.length > 0
+    if (isScheduled) setImmediate(beginTurn)
+  }
+
+  function beginTurn(): void {
+    startedAt = now()
+    waiting.shift()?.()
+    schedule()
+  }
+
+  return {
+    next: () =>
+      new Promise((resolve) => {
+        waiting.push(resolve)
+        if (!isScheduled) schedule()
+      }),
+    isOver: () => now() - startedAt >= turnMs,
+  }
+}

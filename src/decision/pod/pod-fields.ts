@@ -1,0 +1,58 @@
+/** Reduces a pod to the fields that decisions read, so that the memory of the rest can be released. */
+import { isObject, type JsonObject, member } from '../../json/json.ts'
+
+const lists: Readonly<Record<string, (entry: unknown) => JsonObject | null>> = {
+  initContainers: containerFields,
+  containers: containerFields,
+  ephemeralContainers: containerFields,
+  volumes: volumeFields,
+}
+
+/**
+ * Returns a pod for which every function of this folder returns the same as for the given one: entries of lists keep their
+ * positions, and values of a wrong type stay wrong.
+ */
+export function podFields(pod: unknown): unknown {
+  if (!isObject(pod)) return pod
+  const spec = member(pod, 'spec')
+  return {
+    ...pick(pod, 'metadata', (metadata) =>
+      isObject(metadata) ? pickAll(metadata, ['name', 'generateName', 'annotations']) : metadata,
+    ),
+    ...pick(pod, 'spec', () => (isObject(spec) ? specFields(spec) : spec)),
+  }
+}
+
+function specFields(spec: JsonObject): JsonObject {
+  const fields = pickAll(spec, ['imagePullSecrets', 'serviceAccountName'])
+  const shortened = Object.entries(lists).map(([name, shorten]) =>
+    pick(spec, name, (list) => (Array.isArray(list) ? list.map(shorten) : list)),
+  )
+  return Object.assign(fields, ...shortened) as JsonObject
+}
+
+function containerFields(container: unknown): JsonObject | null {
+  return isObject(container) ? pickAll(container, ['name', 'image', 'imagePullPolicy']) : null
+}
+
+function volumeFields(volume: unknown): JsonObject | null {
+  if (!isObject(volume)) return null
+  return {
+    ...pickAll(volume, ['name']),
+    ...pick(volume, 'image', (image) =>
+      isObject(image) ? pickAll(image, ['reference', 'pullPolicy']) : null,
+    ),
+  }
+}
+
+function pickAll(object: JsonObject, names: readonly string[]): JsonObject {
+  return Object.assign(
+    {},
+    ...names.map((name) => pick(object, name, (value) => value)),
+  ) as JsonObject
+}
+
+/** Returns an object with the mapped member, or an empty one if there is no such member. */
+function pick(object: JsonObject, name: string, map: (value: unknown) => unknown): JsonObject {
+  return Object.hasOwn(object, name) ? { [name]: map(object[name]) } : {}
+}

@@ -1,0 +1,43 @@
+import { describe, expect, it } from 'vitest'
+import { createLane } from '../../src/async/lane.ts'
+
+/** Works in turns of two steps each, on a clock that each step advances by half a turn. */
+function startJobs() {
+  const clock = { now: 0 }
+  const lane = createLane(() => clock.now)
+  const events: string[] = []
+  const work = async (name: string, steps: number) => {
+    await lane.next()
+    for (let step = 0; step < steps; step++) {
+      if (lane.isOver()) await lane.next()
+      events.push(name)
+      clock.now += 2.5
+    }
+  }
+  return { events, work }
+}
+
+describe('a lane', () => {
+  it('gives jobs turns of 5 milliseconds, one after the other', async () => {
+    const { events, work } = startJobs()
+    await Promise.all([work('a', 4), work('b', 6)])
+
+    expect(events.join('')).toBe('aabbaabbbb')
+  })
+
+  it('lets a timer fire between two turns', async () => {
+    const lane = createLane()
+    const events: string[] = []
+    const timer = setInterval(() => events.push('timer'), 1)
+    for (let turn = 0; turn < 5; turn++) {
+      await lane.next()
+      const end = performance.now() + 5
+      while (performance.now() < end);
+      expect(lane.isOver()).toBe(true)
+      events.push('turn')
+    }
+    clearInterval(timer)
+
+    expect(events.join(' ')).toMatch(/turn timer (turn timer )+turn/)
+  })
+})

@@ -1,0 +1,63 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { readRecords } from '../../../src/decision/pod/images-annotation.ts'
+import { buildPatch, roomForAnnotation } from '../../../src/decision/pod/patch.ts'
+import { podFields } from '../../../src/decision/pod/pod-fields.ts'
+import { listedPullSecrets } from '../../../src/decision/pod/pull-secrets.ts'
+import { findSites, isMirrorPod } from '../../../src/decision/pod/sites.ts'
+import { pod } from '../../robustness/pods.ts'
+
+/** Everything that admission reads from a pod. */
+function readAll(value: unknown): unknown {
+  const sites = findSites(value)
+  return {
+    sites,
+    records: readRecords(value),
+    secrets: listedPullSecrets(value),
+    isMirrorPod: isMirrorPod(value),
+    room: roomForAnnotation(value, 'berth.dev/images'),
+    patch: buildPatch(value, {
+      sites: sites.map((site) => ({ site, image: 'x', pullPolicy: 'Never' })),
+      annotation: { key: 'berth.dev/images', value: 'x' },
+      pullSecrets: ['added'],
+    }),
+  }
+}
+
+describe('podFields', () => {
+  it('returns a pod that reads and patches like the whole one', () => {
+    fc.assert(
+      fc.property(pod, (text) => {
+        const whole: unknown = JSON.parse(text)
+
+        expect(readAll(podFields(whole))).toEqual(readAll(whole))
+      }),
+      { numRuns: Number(process.env['FUZZ_RUNS'] ?? 500) },
+    )
+  })
+
+  it('leaves out what admission does not read', () => {
+    const container = { name: 'a', image: 'b', imagePullPolicy: 'Always' }
+
+    expect(
+      podFields({
+        metadata: { name: 'p', annotations: { a: 'b' }, labels: { c: 'd' } },
+        spec: {
+          containers: [{ ...container, env: [{ name: 'A', value: 'B' }] }, null],
+          volumes: [
+            { name: 'v', image: { reference: 'c', pullPolicy: 'Never', x: 1 } },
+            { name: 'w' },
+          ],
+          nodeSelector: { e: 'f' },
+        },
+        status: {},
+      }),
+    ).toEqual({
+      metadata: { name: 'p', annotations: { a: 'b' } },
+      spec: {
+        containers: [container, null],
+        volumes: [{ name: 'v', image: { reference: 'c', pullPolicy: 'Never' } }, { name: 'w' }],
+      },
+    })
+  })
+})
