@@ -5,11 +5,17 @@ const stop = new AbortController()
 const forceStop = new AbortController()
 let isListening = false
 
-// A reader such as `head` closes the pipe early; that is not a failure.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') process.exit(0)
-  throw error
+/** EX_IOERR of sysexits.h: the disk is full, for example. */
+const outputExitCode = 74
+
+process.stdout.on('error', ({ code, message }: NodeJS.ErrnoException) => {
+  // A reader such as `head` closes the pipe early; that is not a failure.
+  if (code === 'EPIPE') process.exit(0)
+  process.stderr.write(`berth: cannot write to standard output: ${message}\n`)
+  process.exit(outputExitCode)
 })
+// Messages that cannot be written do not change the result. The log counts its lost lines itself.
+process.stderr.on('error', () => undefined)
 
 process.exitCode = await run(process.argv.slice(2), {
   stdout: process.stdout,

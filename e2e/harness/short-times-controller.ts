@@ -36,7 +36,7 @@ await runController({
   metricsPort: Number(values['metrics-port']),
   secretsDirectory: defaultSecretsDirectory,
   env: process.env,
-  log: createLogs('info', process.stderr).log,
+  logs: createLogs('info', process.stderr),
   times: {
     lease: { leaseMs: 3_000, renewMs: 2_000, retryMs: 200 },
     pullSecrets: { sourceGraceMs: 1_000, namespacePollMs: 1_000 },

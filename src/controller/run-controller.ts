@@ -9,7 +9,7 @@ import { recordWarning } from '../kube/event-recorder.ts'
 import { createControllerMetrics } from '../telemetry/controller-metrics.ts'
 import { createEcrMetrics } from '../telemetry/ecr-metrics.ts'
 import { createHealthApp, listen } from '../telemetry/health-server.ts'
-import type { Logger } from '../telemetry/log.ts'
+import type { Logs } from '../telemetry/log.ts'
 import { createLoops, type LoopDependencies } from './create-loops.ts'
 import type { PullSecretsTimes } from './pull-secrets-loop.ts'
 import { type LeaderElectionTimes, runLeaderElection } from './runtime/leader-election.ts'
@@ -28,7 +28,7 @@ export interface ControllerOptions {
   readonly metricsPort: number
   readonly secretsDirectory: string
   readonly env: Readonly<Record<string, string | undefined>>
-  readonly log: Logger
+  readonly logs: Logs
   readonly times?: ControllerTimes
   readonly signal: AbortSignal
 }
@@ -41,8 +41,9 @@ export interface ControllerTimes {
 
 /** Runs until the signal aborts, then releases the Lease. Throws `listen-failed`. */
 export async function runController(options: ControllerOptions): Promise<void> {
-  const { cluster, namespace, lease, secretsDirectory, env, log, times = {}, signal } = options
-  const metrics = createControllerMetrics()
+  const { cluster, namespace, lease, secretsDirectory, env, logs, times = {}, signal } = options
+  const { log } = logs
+  const metrics = createControllerMetrics({ droppedLogLines: logs.droppedLines })
   const loopDependencies: Omit<LoopDependencies, 'config'> = {
     cluster,
     namespace,
@@ -103,7 +104,7 @@ export async function runController(options: ControllerOptions): Promise<void> {
 
 function reportConfigError(
   error: unknown,
-  { cluster, namespace, env, log }: ControllerOptions,
+  { cluster, namespace, env, logs: { log } }: ControllerOptions,
 ): void {
   const problem = error instanceof Error ? error.message : String(error)
   log.error({ problem }, 'config rejected')

@@ -1,7 +1,11 @@
 /** The Prometheus metrics of the controller process. Each loop adds its own metrics to the same registry. */
 import { Counter, Gauge, Registry } from 'prom-client'
 import { createMirrorMetrics, type MirrorMetrics } from './mirror-metrics.ts'
-import { createProcessMetrics, type ProcessMetrics } from './process-metrics.ts'
+import {
+  createProcessMetrics,
+  type ProcessMetrics,
+  type ProcessMetricsOptions,
+} from './process-metrics.ts'
 import { createPullFailureMetrics, type PullFailureMetrics } from './pull-failure-metrics.ts'
 
 export interface ControllerMetrics extends ProcessMetrics {
@@ -13,7 +17,7 @@ export interface ControllerMetrics extends ProcessMetrics {
 }
 
 /** Creates the registry of one controller process. */
-export function createControllerMetrics(): ControllerMetrics {
+export function createControllerMetrics(options: ProcessMetricsOptions): ControllerMetrics {
   const registry = new Registry()
   const registers = [registry]
   const leader = new Gauge({
@@ -28,7 +32,7 @@ export function createControllerMetrics(): ControllerMetrics {
     registers,
   })
   return {
-    ...createProcessMetrics(registry),
+    ...createProcessMetrics(registry, options),
     registry,
     leads: (isLeader) => leader.set(isLeader ? 1 : 0),
     loopFailed: (loop) => failures.inc({ loop }),

@@ -1,5 +1,6 @@
 /** The log: JSON lines on standard error. Standard output is for the data that a command prints. */
 import { type DestinationStream, type Logger, pino } from 'pino'
+import { createLogDestination } from './log-destination.ts'
 
 export type { Logger } from 'pino'
 
@@ -24,22 +25,24 @@ export interface Logs {
    * and in the config, and have no member to redact.
    */
   readonly admissions: Logger
+  /** Returns how many lines were lost because they could not be written. */
+  readonly droppedLines: () => number
 }
 
-/** When the reader of the log is too slow, lines are dropped above this many bytes: memory stays bounded, and reviews do not wait. */
-const maxLength = 16 * 1024 * 1024
-
 /**
- * Creates both logs on one destination. A stream with a file descriptor is written asynchronously: lines that are logged during
- * a write are written together by the next one, and pino flushes the rest when the process exits.
+ * Creates both logs on one destination. Lines for a stream with a file descriptor bypass the stream, whose queue has no limit
+ * and whose errors end the process.
  */
 export function createLogs(
   level: LogLevel,
   stream: DestinationStream & { readonly fd?: number },
 ): Logs {
   const { fd } = stream
-  const destination =
-    fd === undefined ? stream : pino.destination({ dest: fd, sync: false, maxLength })
+  const file =
+    fd === undefined
+      ? null
+      : createLogDestination(fd, (lines) => log.warn({ lines }, 'log lines dropped'))
+  const destination = file ?? stream
   const options = {
     level,
     base: null,
@@ -47,8 +50,10 @@ export function createLogs(
     formatters: { level: (label: string) => ({ level: label }) },
   }
   const paths = secretKeys.flatMap((key) => [key, `*.${key}`, `*.*.${key}`])
+  const log = pino({ ...options, redact: { paths, censor: '[redacted]' } }, destination)
   return {
-    log: pino({ ...options, redact: { paths, censor: '[redacted]' } }, destination),
+    log,
     admissions: pino(options, destination),
+    droppedLines: () => file?.droppedLines() ?? 0,
   }
 }

@@ -1,12 +1,20 @@
-import { Gauge, type Registry } from 'prom-client'
+import { Counter, Gauge, type Registry } from 'prom-client'
 
 export interface ProcessMetrics {
   /** Sets whether the config file, as it is now, is in force. */
   readonly configLoaded: (isInForce: boolean) => void
 }
 
-/** Registers the metrics that every Berth process has: memory, start time and the last reload of the config. */
-export function createProcessMetrics(registry: Registry): ProcessMetrics {
+export interface ProcessMetricsOptions {
+  /** Returns how many lines of the log were lost. */
+  readonly droppedLogLines: () => number
+}
+
+/** Registers the metrics that every Berth process has: memory, start time, the last reload of the config, and lost log lines. */
+export function createProcessMetrics(
+  registry: Registry,
+  { droppedLogLines }: ProcessMetricsOptions,
+): ProcessMetrics {
   const registers = [registry]
   const memory: Gauge = new Gauge({
     name: 'process_resident_memory_bytes',
@@ -24,6 +32,15 @@ export function createProcessMetrics(registry: Registry): ProcessMetrics {
     name: 'berth_config_last_reload_successful',
     help: '1 if the config file is in force, 0 if it has errors and the previous config is in force.',
     registers,
+  })
+  const dropped: Counter = new Counter({
+    name: 'berth_log_lines_dropped_total',
+    help: 'Log lines that were lost because standard error could not be written, or was read too slowly.',
+    registers,
+    collect: () => {
+      dropped.reset()
+      dropped.inc(droppedLogLines())
+    },
   })
   return { configLoaded: (isInForce) => lastReload.set(isInForce ? 1 : 0) }
 }

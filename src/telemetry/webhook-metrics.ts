@@ -2,7 +2,7 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { CircuitState } from '../decision/resolve/circuit-breaker.ts'
 import type { Resolution } from '../decision/resolve/resolution.ts'
-import { createProcessMetrics } from './process-metrics.ts'
+import { createProcessMetrics, type ProcessMetricsOptions } from './process-metrics.ts'
 
 export interface WebhookMetrics extends AdmissionMetrics, RegistryMetrics, CertificateMetrics {
   readonly registry: Registry
@@ -48,7 +48,7 @@ export interface AdmissionDuration {
 /** The API server's own histogram for webhooks starts at 5 ms; an answer from the cache takes less than one. */
 const durationBuckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5]
 
-export interface WebhookMetricsOptions {
+export interface WebhookMetricsOptions extends ProcessMetricsOptions {
   /** True for hosts of the config; other hosts get the label `other`. */
   readonly isListed: (host: string) => boolean
   readonly circuits: () => ReadonlyMap<string, CircuitState>
@@ -58,11 +58,12 @@ export interface WebhookMetricsOptions {
 export function createWebhookMetrics({
   isListed,
   circuits,
+  droppedLogLines,
 }: WebhookMetricsOptions): WebhookMetrics {
   const registry = new Registry()
   const registers = [registry]
   const labelOf = (host: string) => (isListed(host) ? host : 'other')
-  const { configLoaded } = createProcessMetrics(registry)
+  const { configLoaded } = createProcessMetrics(registry, { droppedLogLines })
   const generation = new Gauge({
     name: 'berth_config_generation',
     help: 'How many times a valid config has been loaded since the start.',

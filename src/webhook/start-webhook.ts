@@ -66,6 +66,7 @@ export async function startWebhook(options: WebhookOptions): Promise<Webhook> {
   const metrics = createWebhookMetrics({
     isListed: (host) => engine.get().resolve.isListed(host),
     circuits: () => engine.get().circuits.states(),
+    droppedLogLines: options.logs.droppedLines,
   })
   let generation = 1
   metrics.configLoaded(true, generation)

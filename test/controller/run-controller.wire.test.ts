@@ -61,7 +61,7 @@ function start(): void {
     secretsDirectory: '/nowhere',
     // As in a pod, so that a rejected config leads to an Event.
     env: { KUBERNETES_SERVICE_HOST: '127.0.0.1' },
-    log: createLogs('info', output).log,
+    logs: createLogs('info', output),
     times: { lease: { leaseMs: 60_000, renewMs: 40_000, retryMs: 10 } },
     signal: stop.signal,
   })

@@ -35,8 +35,12 @@ async function shapesOf(registry: {
   })
 }
 
-const webhook = createWebhookMetrics({ isListed: () => true, circuits: () => new Map() }).registry
-const controller = createControllerMetrics().registry
+const webhook = createWebhookMetrics({
+  isListed: () => true,
+  circuits: () => new Map(),
+  droppedLogLines: () => 0,
+}).registry
+const controller = createControllerMetrics({ droppedLogLines: () => 0 }).registry
 createEcrMetrics(controller)
 createPullSecretMetrics(controller)
 

@@ -49,6 +49,7 @@ export async function createTestServer(admit?: Admit): Promise<TestServer> {
     metrics: createWebhookMetrics({
       isListed: (host) => knownHosts.has(host),
       circuits: () => new Map(),
+      droppedLogLines: () => 0,
     }),
     log: () => undefined,
     lane: createLane(),

@@ -21,10 +21,10 @@ export interface ControllerOptions extends ConnectionOptions {
 
 /** Runs until the process is asked to stop; returns 0. */
 export async function controller(options: ControllerOptions, io: Io): Promise<number> {
-  const { log } = createLogs(options.logLevel, io.stderr)
+  const logs = createLogs(options.logLevel, io.stderr)
   const configFile = findConfigFile(options.config)
   const config = loadConfig(configFile)
-  for (const warning of config.warnings) log.warn(formatProblem(configFile, warning))
+  for (const warning of config.warnings) logs.log.warn(formatProblem(configFile, warning))
   const cluster = await connect(connectOptions(options, io))
   await runController({
     cluster,
@@ -36,7 +36,7 @@ export async function controller(options: ControllerOptions, io: Io): Promise<nu
     metricsPort: options.metricsPort,
     secretsDirectory: options.secretsDir,
     env: io.env,
-    log,
+    logs,
     signal: io.signal,
   })
   return 0

@@ -13,7 +13,11 @@ import { maxReviewBytes } from '../../../src/webhook/server/read-body.ts'
 import { podOf, reviewOf } from '../../support/reviews.ts'
 
 const lines: string[] = []
-const metrics = createWebhookMetrics({ isListed: () => false, circuits: () => new Map() })
+const metrics = createWebhookMetrics({
+  isListed: () => false,
+  circuits: () => new Map(),
+  droppedLogLines: () => 0,
+})
 const received: AdmitOptions[] = []
 const bugs: unknown[] = []
 const admission: Admission = {

@@ -40,7 +40,11 @@ async function start(clients: ClientAuthentication | null = null): Promise<void>
     clients,
     limit: createConcurrencyLimit(() => performance.now()),
     isDraining: () => isDraining,
-    metrics: createWebhookMetrics({ isListed: () => false, circuits: () => new Map() }),
+    metrics: createWebhookMetrics({
+      isListed: () => false,
+      circuits: () => new Map(),
+      droppedLogLines: () => 0,
+    }),
     log: () => undefined,
     onBug: (error) => {
       throw error

@@ -1,0 +1,147 @@
+/** Writes log lines to a file descriptor, and survives a disk that is full and a reader that is slow or gone. */
+import { write, writeSync } from 'node:fs'
+
+export interface LogDestination {
+  /** Queues a line, which ends with a line break. Never throws and never waits. */
+  write(line: string): void
+  /** Returns how many lines were lost since the start. */
+  droppedLines(): number
+}
+
+/** Seven seconds of 1,000 admissions per second. Lines that come when so many bytes wait are dropped. */
+const maxQueuedBytes = 4 * 1024 * 1024
+
+/** The capacity of a pipe on Linux: a larger write could not end before the reader reads. */
+const maxWriteBytes = 64 * 1024
+
+/** The time between two attempts to write into a full pipe. */
+const retryMs = 50
+
+/** How long the end of the process waits for a reader that reads nothing. */
+const exitPatienceMs = 200
+
+/** Lines that are written together. */
+interface Batch {
+  readonly bytes: Buffer
+  readonly lines: number
+  written: number
+}
+
+/**
+ * Creates a destination that writes one batch at a time, and gathers the lines that come meanwhile. A pipe must be in
+ * non-blocking mode, which Node.js sets for standard error. When the process exits, the rest is written at once.
+ * `onRecovered` receives how many lines were lost, once lines can be written again.
+ */
+export function createLogDestination(
+  fd: number,
+  onRecovered: (lostLines: number) => void = () => undefined,
+): LogDestination {
+  const queue = createLineQueue()
+  let batch: Batch | null = null
+  let isWriting = false
+  let dropped = 0
+  let reported = 0
+  /** True after a write failed within a line: the next batch then starts with a line break. */
+  let isTorn = false
+
+  function start(): void {
+    batch = queue.next(isTorn ? '\n' : '')
+    if (batch !== null) attempt(batch)
+  }
+
+  function attempt(current: Batch): void {
+    const { bytes, written } = current
+    isWriting = true
+    write(fd, bytes, written, bytes.length - written, null, (error, count) => {
+      isWriting = false
+      if (error?.code === 'EAGAIN') setTimeout(() => attempt(current), retryMs).unref()
+      else if (error === null) continueAfter(current, count)
+      else lose(current)
+    })
+  }
+
+  function continueAfter(current: Batch, count: number): void {
+    current.written += count
+    if (current.written < current.bytes.length) return attempt(current)
+    isTorn = false
+    start()
+    if (dropped === reported) return
+    onRecovered(dropped - reported)
+    reported = dropped
+  }
+
+  function lose(current: Batch): void {
+    isTorn ||= current.written > 0
+    dropped += current.lines
+    start()
+  }
+
+  /** A write that is under way is left to the kernel, which may put it behind these lines. */
+  function flush(): void {
+    let rest = isWriting ? null : batch
+    rest ??= queue.next()
+    while (rest !== null && writeNow(fd, rest)) rest = queue.next()
+  }
+
+  process.once('exit', flush)
+  return {
+    write: (line) => {
+      if (!queue.add(line)) dropped += 1
+      else if (batch === null) start()
+    },
+    droppedLines: () => dropped,
+  }
+}
+
+interface LineQueue {
+  /** Returns false if the queue is full. */
+  add(line: string): boolean
+  /** Removes the lines of the next batch; null if there are none. */
+  next(prefix?: string): Batch | null
+}
+
+function createLineQueue(): LineQueue {
+  let queue: string[] = []
+  let queuedBytes = 0
+  return {
+    add: (line) => {
+      const bytes = Buffer.byteLength(line)
+      if (queuedBytes + bytes > maxQueuedBytes) return false
+      queue.push(line)
+      queuedBytes += bytes
+      return true
+    },
+    next: (prefix = '') => {
+      if (queue.length === 0) return null
+      let bytes = 0
+      let lines = 0
+      while (lines < queue.length && (lines === 0 || bytes < maxWriteBytes))
+        bytes += Buffer.byteLength(queue[lines++] ?? '')
+      const text = prefix + queue.slice(0, lines).join('')
+      queue = queue.slice(lines)
+      queuedBytes -= bytes
+      return { bytes: Buffer.from(text), lines, written: 0 }
+    },
+  }
+}
+
+/** Returns false if the rest cannot be written in time. */
+function writeNow(fd: number, batch: Batch): boolean {
+  const { bytes } = batch
+  let waitedMs = 0
+  while (batch.written < bytes.length) {
+    try {
+      batch.written += writeSync(fd, bytes, batch.written)
+      waitedMs = 0
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN' || waitedMs >= exitPatienceMs)
+        return false
+      waitedMs += sleepMs
+      Atomics.wait(sleepCell, 0, 0, sleepMs)
+    }
+  }
+  return true
+}
+
+const sleepMs = 10
+const sleepCell = new Int32Array(new SharedArrayBuffer(4))
