@@ -1,6 +1,6 @@
 /**
  * Runs the controller as `berth controller` does, with the same options and shorter times: a lease that expires after three
- * seconds, and one second in place of thirty for a source that is missing. A program for `startController`.
+ * seconds, one second in place of thirty for a source that is missing, and retries after two seconds. A program for `startController`.
  */
 import { parseArgs } from 'node:util'
 import { loadConfig } from '../../src/config/load.ts'
@@ -39,7 +39,11 @@ await runController({
   logs: createLogs('info', process.stderr),
   times: {
     lease: { leaseMs: 3_000, renewMs: 2_000, retryMs: 200 },
-    pullSecrets: { sourceGraceMs: 1_000, namespacePollMs: 1_000 },
+    pullSecrets: {
+      sourceGraceMs: 1_000,
+      namespacePollMs: 1_000,
+      retry: { firstMs: 200, maxMs: 2_000 },
+    },
   },
   signal: stop.signal,
 })

@@ -3,24 +3,23 @@
  * when everything is up to date.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { Backoff } from '../async/backoff.ts'
 import { createRateLimiter, type RateLimiter } from '../async/rate-limiter.ts'
 import { sleep } from '../async/sleep.ts'
 import type { Config } from '../config/config.ts'
 import type { KubeApi } from '../kube/api-client.ts'
-import { applyWrite } from '../pull-secrets/cluster/apply-writes.ts'
-import { createConflictEvents } from '../pull-secrets/cluster/conflict-events.ts'
-import { createFindingMetrics } from '../pull-secrets/cluster/finding-metrics.ts'
+import { KubeError } from '../kube/error.ts'
 import { type ClusterCache, startInformers } from '../pull-secrets/cluster/informers.ts'
-import { createStuckPodHandler } from '../pull-secrets/cluster/recreate-stuck-pods.ts'
+import { refusalReason } from '../pull-secrets/cluster/refusal-reason.ts'
 import { createSourceReader } from '../pull-secrets/cluster/source-reader.ts'
 import type { CopyContent } from '../pull-secrets/content.ts'
-import { planNamespace, type SecretWrite, type WantedCopy } from '../pull-secrets/plan.ts'
-import { presentCopies } from '../pull-secrets/stuck-pods.ts'
+import type { WantedCopy } from '../pull-secrets/plan.ts'
 import type { Logger } from '../telemetry/log.ts'
 import type { PullSecretMetrics } from '../telemetry/pull-secret-metrics.ts'
+import { createTaskPlanner, type NamespaceTask } from './pull-secrets-tasks.ts'
 import type { Loop } from './runtime/loops.ts'
+import { createTaskBackoff, type TaskBackoff } from './runtime/task-backoff.ts'
 import { createWorkQueue, type WorkQueue } from './runtime/work-queue.ts'
-import { createWriteBackoff } from './runtime/write-backoff.ts'
 
 export interface PullSecretsDependencies {
   readonly api: KubeApi
@@ -38,6 +37,8 @@ export interface PullSecretsTimes {
   readonly sourceGraceMs?: number
   /** Milliseconds between two reads of the namespaces with `rbac: namespaced`. */
   readonly namespacePollMs?: number
+  /** The delays before a failed write is retried. */
+  readonly retry?: Backoff
 }
 
 /** At most ten writes in any second, with a margin for uneven network delays: 500 namespaces follow a rotation in a minute. */
@@ -84,14 +85,19 @@ async function run(dependencies: PullSecretsDependencies, signal: AbortSignal): 
     refresh()
   }
   cache.settled.then(complete, () => undefined)
-  const work = createWorker(dependencies, { queue, cache, wanted: () => wanted, signal })
-  let isReported = false
+  const backoff = createTaskBackoff(() => performance.now(), times.retry)
+  const context = { queue, cache, wanted: () => wanted, backoff, signal }
+  const worker = createWorker(dependencies, context)
+  let reported = ''
   while (!signal.aborted) {
     await queue.ready(signal)
-    if (await work()) isReported = false
-    if (isReported || !isComplete || !queue.isIdle()) continue
-    isReported = true
-    log.info({ namespaces: cache.namespaces.size }, 'pull secrets up to date')
+    await worker.work()
+    if (!isComplete || !queue.isIdle()) continue
+    const { done, waiting } = worker.progress()
+    if (reported === `${done} ${waiting}`) continue
+    reported = `${done} ${waiting}`
+    const fields = { namespaces: cache.namespaces.size, waiting }
+    log.info(fields, waiting === 0 ? 'pull secrets up to date' : 'pull secret writes put aside')
   }
 }
 
@@ -104,139 +110,100 @@ interface WorkerContext {
   readonly queue: WorkQueue
   readonly cache: ClusterCache
   readonly wanted: () => readonly WantedCopy[]
+  readonly backoff: TaskBackoff
   readonly signal: AbortSignal
 }
 
-/** One write, eviction or Event in a namespace. */
-interface NamespaceTask {
-  readonly kind: string
-  /** Fields for the log. */
-  readonly fields: Readonly<Record<string, string>>
-  /** Whether `run` acquires the rate limiter itself, for several requests. */
-  readonly isLimited?: boolean
-  /** Returns what was done, for the metric. */
-  run(): Promise<string>
+interface Worker {
+  /** Takes one namespace off the queue and starts its first task. */
+  work(): Promise<void>
+  /** Returns how many tasks were done, and how many namespaces have only tasks that are put aside. */
+  progress(): { readonly done: number; readonly waiting: number }
 }
 
-/** Returns a function that takes one namespace off the queue and starts its first task; it returns false without a task. */
-function createWorker(
-  dependencies: PullSecretsDependencies,
-  context: WorkerContext,
-): () => Promise<boolean> {
-  const { log, metrics, limiter = createRateLimiter(writeGapMs) } = dependencies
-  const { queue, signal } = context
-  const firstTask = createTaskFinder({ ...dependencies, limiter }, context)
+function createWorker(dependencies: PullSecretsDependencies, context: WorkerContext): Worker {
+  const { limiter = createRateLimiter(writeGapMs) } = dependencies
+  const { queue, backoff, signal } = context
+  const tasksOf = createTaskPlanner({ ...dependencies, ...context, limiter })
+  const perform = createPerformer({ ...dependencies, limiter }, context)
   const running = new Set<Promise<void>>()
+  const waiting = new Set<string>()
+  let done = 0
 
-  async function perform(namespace: string, task: NamespaceTask): Promise<void> {
-    const { fields } = task
+  /** Returns the first task that is not put aside, or null, and then queues the namespace for the time of the next one. */
+  function firstTask(namespace: string): NamespaceTask | null {
+    let soonest = Infinity
+    waiting.delete(namespace)
+    for (const task of tasksOf(namespace)) {
+      const delayMs = backoff.delayMs(task.id)
+      if (delayMs === 0) return task
+      soonest = Math.min(soonest, delayMs)
+    }
+    if (soonest === Infinity) return null
+    waiting.add(namespace)
+    queue.addLater(namespace, soonest)
+    return null
+  }
+
+  async function run(namespace: string, task: NamespaceTask): Promise<void> {
+    if (await perform(namespace, task)) done += 1
+  }
+
+  return {
+    async work() {
+      // Takes nothing off the queue before the next write is allowed, so that urgent namespaces can still come first.
+      await sleep(limiter.delayMs(), signal)
+      while (running.size >= maxConcurrentWrites) await Promise.race(running)
+      const namespace = queue.next()
+      if (namespace === null || signal.aborted) return
+      const task = firstTask(namespace)
+      if (task === null) {
+        queue.release(namespace)
+        await nextTurn()
+        return
+      }
+      const work: Promise<void> = run(namespace, task).finally(() => running.delete(work))
+      running.add(work)
+    },
+    progress: () => ({ done, waiting: waiting.size }),
+  }
+}
+
+/** Returns a function that runs a task, records the result, and queues its namespace again. It returns whether it succeeded. */
+function createPerformer(
+  { log, metrics, limiter }: PullSecretsDependencies & { readonly limiter: RateLimiter },
+  { queue, backoff, signal }: WorkerContext,
+): (namespace: string, task: NamespaceTask) => Promise<boolean> {
+  function recordFailure(namespace: string, { id, kind, fields }: NamespaceTask, error: unknown) {
+    const reason = refusalReason(error)
+    const isKnown = reason !== null && backoff.failure(id)?.reason === reason
+    const retryAfterMs = error instanceof KubeError ? error.retryAfterMs : 0
+    backoff.recordFailure(id, { reason, retryAfterMs })
+    metrics.wrote(kind, 'failed')
+    const level = isKnown ? 'debug' : 'warn'
+    log[level]({ namespace, kind, ...fields, problem: String(error) }, 'pull secret not written')
+  }
+
+  async function succeeds(namespace: string, task: NamespaceTask): Promise<boolean> {
+    const { id, fields } = task
     try {
       if (task.isLimited !== true) await limiter.acquire(signal)
       const kind = await task.run()
+      backoff.recordSuccess(id)
       metrics.wrote(kind, 'done')
       log.info({ namespace, kind, ...fields }, 'pull secret written')
-      queue.release(namespace, 'done')
-      queue.add(namespace, 'urgent')
+      return true
     } catch (error) {
-      if (signal.aborted) return
-      const { kind } = task
-      metrics.wrote(kind, 'failed')
-      log.warn({ namespace, kind, ...fields, problem: String(error) }, 'pull secret not written')
-      queue.release(namespace, 'retry')
-    }
-  }
-
-  return async () => {
-    // Takes nothing off the queue before the next write is allowed, so that urgent namespaces can still come first.
-    await sleep(limiter.delayMs(), signal)
-    while (running.size >= maxConcurrentWrites) await Promise.race(running)
-    const namespace = queue.next()
-    if (namespace === null || signal.aborted) return false
-    const task = firstTask(namespace)
-    if (task === null) {
-      queue.release(namespace, 'done')
-      await nextTurn()
+      if (!signal.aborted) recordFailure(namespace, task, error)
       return false
     }
-    const work: Promise<void> = perform(namespace, task).finally(() => running.delete(work))
-    running.add(work)
-    return true
-  }
-}
-
-/** Returns a function that plans a namespace and returns the first task in it; null if there is none. */
-function createTaskFinder(
-  { api, settings, metrics, limiter }: PullSecretsDependencies & { readonly limiter: RateLimiter },
-  { queue, cache, wanted, signal }: WorkerContext,
-): (name: string) => NamespaceTask | null {
-  const backoff = createWriteBackoff(() => performance.now())
-  const findingMetrics = createFindingMetrics(settings, metrics)
-  const stuckPods = createStuckPodHandler(api, settings.stuckPods, () => Date.now())
-  const conflictEvents = createConflictEvents(api)
-
-  function writeTask(namespace: string, id: string, write: SecretWrite): NamespaceTask {
-    return {
-      kind: write.kind,
-      fields: logFields(write),
-      isLimited: true,
-      run: async () => {
-        const { kind, name, now } = await applyWrite({ api, limiter, signal }, namespace, write)
-        if (now === null) cache[kind === 'secret' ? 'secrets' : 'accounts'].delete(namespace, name)
-        else if (kind === 'secret') cache.secrets.put(namespace, name, now)
-        else cache.accounts.put(namespace, name, now)
-        backoff.recordWrite(id)
-        return write.kind
-      },
-    }
   }
 
-  return (name) => {
-    const namespace = cache.namespaces.get(name)
-    if (namespace === undefined) return null
-    const ready = wanted().filter(({ settings: copy }) => cache.isReady(name, copy.name))
-    const accounts = cache.accounts.of(name)
-    const secrets = cache.secrets.of(name)
-    const { writes, findings } = planNamespace(ready, { name, namespace, accounts, secrets })
-    findingMetrics.set(name, findings)
-    for (const write of writes) {
-      const id = `${name}/${writeId(write)}`
-      const delayMs = backoff.delayMs(id)
-      if (delayMs === 0) return writeTask(name, id, write)
-      queue.addLater(name, delayMs)
-    }
-    const conflict = conflictEvents.next(findings, secrets)
-    if (conflict !== null)
-      return {
-        kind: 'event',
-        fields: { secret: conflict.secret, reason: conflict.reason },
-        run: () => conflictEvents.record(name, conflict).then(() => 'event'),
-      }
-    const pods = cache.pods.of(name).values()
-    const cause = stuckPods.next(pods, presentCopies(ready, secrets), accounts)
-    if (cause === null) return null
-    return {
-      kind: cause.kind,
-      fields: { pod: cause.pod.name, reason: cause.message },
-      run: () => stuckPods.handle(name, cause),
-    }
-  }
-}
-
-/** Two writes with the same id do the same: repeated ones mean that someone reverts them. */
-function writeId(write: SecretWrite): string {
-  if (write.kind === 'link')
-    return `link/${write.account}/${write.add.join(',')}/${write.remove.join(',')}`
-  return `${write.kind === 'remove' ? '' : write.content.hash}/${write.kind}/${write.copy}`
-}
-
-function logFields(write: SecretWrite): Readonly<Record<string, string>> {
-  const { reason } = write
-  if (write.kind !== 'link') return { secret: write.copy, reason }
-  const { account, add, remove } = write
-  return {
-    reason,
-    serviceAccount: account,
-    ...(add.length === 0 ? {} : { add: add.join(',') }),
-    ...(remove.length === 0 ? {} : { remove: remove.join(',') }),
+  return async (namespace, task) => {
+    const isDone = await succeeds(namespace, task)
+    // After a failure, the other tasks of the namespace go on.
+    queue.add(namespace, isDone ? 'urgent' : 'ordinary')
+    queue.release(namespace)
+    return isDone
   }
 }

@@ -25,6 +25,8 @@ export interface WriteOptions {
   /** The API server checks the write and stores nothing. */
   readonly dryRun?: boolean
   readonly signal?: AbortSignal
+  /** How often to wait for a Retry-After and send the request again. Default: 10. */
+  readonly maxRetries?: number
 }
 
 export interface Precondition {
@@ -162,7 +164,7 @@ function writeRequest(
   method: KubeRequest['method'],
   ref: ResourceRef,
   body: object,
-  { dryRun = false, signal }: WriteOptions = {},
+  { dryRun = false, signal, maxRetries }: WriteOptions = {},
 ): KubeRequest {
   return {
     method,
@@ -175,6 +177,7 @@ function writeRequest(
     about: nameOf(ref),
     body,
     signal,
+    maxRetries,
   }
 }
 

@@ -7,12 +7,20 @@ export class KubeError extends BerthError {
   readonly status: number | null
   /** `metav1.Status.reason`: `Conflict`, `AlreadyExists`, `Invalid` …; empty when the answer has none. */
   readonly reason: string
+  /** How long the API server asks to wait before a retry, in milliseconds; 0 if it does not say. */
+  readonly retryAfterMs: number
 
-  constructor(status: number | null, reason: string, message: string, options?: ErrorOptions) {
+  constructor(
+    status: number | null,
+    reason: string,
+    message: string,
+    { retryAfterMs = 0, ...options }: ErrorOptions & { readonly retryAfterMs?: number } = {},
+  ) {
     super(codeOf(status), message, options)
     this.name = 'KubeError'
     this.status = status
     this.reason = reason
+    this.retryAfterMs = retryAfterMs
   }
 }
 

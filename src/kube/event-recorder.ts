@@ -3,7 +3,6 @@ import { createHash } from 'node:crypto'
 import type { Logger } from '../telemetry/log.ts'
 import type { KubeApi } from './api-client.ts'
 import { hasStatus } from './error.ts'
-import type { ResourceRef } from './object.ts'
 
 /** The object that an Event is about. `kubectl describe` shows the Event only if it has the UID. */
 export interface InvolvedObject {
@@ -34,30 +33,32 @@ const maxMessage = 1_024
 
 /**
  * Records an Event unless the same one exists: its name is a hash of its content, and the API server keeps it for an hour
- * (--event-ttl). Returns false if it exists. Throws KubeError without the right to get and to create Events.
+ * (--event-ttl). Throws KubeError without the right to create Events.
  */
 export async function recordEventOnce(
-  api: Pick<KubeApi, 'get' | 'create'>,
-  involvedObject: InvolvedObject & { readonly uid: string },
+  api: Pick<KubeApi, 'create'>,
+  involvedObject: InvolvedObject,
   { type, reason, message }: EventContent,
   now: Date,
-): Promise<boolean> {
-  const { namespace, name, uid } = involvedObject
+): Promise<void> {
+  const { namespace, name, uid = '' } = involvedObject
   const digest = createHash('sha256').update(`${uid}/${reason}/${message}`).digest('hex')
-  // A name has at most 253 characters; 16 digits distinguish the Events of an hour.
-  const eventName = `${name.slice(0, 230)}.${digest.slice(0, 16)}`
-  const events: ResourceRef = { apiVersion: 'v1', resource: 'events', namespace }
-  if ((await api.get({ ...events, name: eventName }, { metadataOnly: true })) !== null) return false
+  // A name has at most 253 characters, and its parts end with a letter or digit; 16 digits distinguish the Events of an hour.
+  const eventName = `${name.slice(0, 230).replace(/[^a-z0-9]+$/, '')}.${digest.slice(0, 16)}`
   const content = { type, reason, message: message.slice(0, maxMessage) }
   try {
-    await api.create(events, {
-      ...createEvent(involvedObject, content, now),
-      metadata: { name: eventName, namespace },
-    })
+    await api.create(
+      { apiVersion: 'v1', resource: 'events', namespace },
+      {
+        ...createEvent(involvedObject, content, now),
+        metadata: { name: eventName, namespace },
+      },
+      { maxRetries: 1 },
+    )
   } catch (error) {
+    // The same Event exists.
     if (!hasStatus(error, 409)) throw error
   }
-  return true
 }
 
 /** Records a Warning each time it is called, which needs only the right to create Events. Logs a failure and never throws. */

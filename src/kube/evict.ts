@@ -26,6 +26,8 @@ export async function evictPod(
         metadata,
         deleteOptions: { preconditions: { uid } },
       },
+      // A budget that does not allow the eviction now may not do so for hours.
+      { maxRetries: 0 },
     )
     return true
   } catch (error) {

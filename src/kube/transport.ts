@@ -27,6 +27,8 @@ export interface KubeRequest {
   /** The object or collection, for messages: `secrets shop/pull`. */
   readonly about: string
   readonly signal?: AbortSignal | undefined
+  /** How often to wait for a Retry-After and send the request again. Default: 10. */
+  readonly maxRetries?: number | undefined
 }
 
 export interface TransportOptions {
@@ -53,7 +55,7 @@ const accessLifeMs = 60_000
 const defaultTimeoutMs = 60_000
 
 /** client-go retries 429 and 5xx with Retry-After at most ten times (rest/request.go, maxRetries). */
-const maxRetries = 10
+const defaultMaxRetries = 10
 
 /** The longest Retry-After that is waited for; with more, the caller gets the error. */
 const maxRetryAfterSeconds = 60
@@ -66,7 +68,7 @@ export function createTransport(
   const cache = createAccessCache(findAccess)
 
   async function send(request: KubeRequest, bodyTimeout: number): Promise<Dispatcher.ResponseData> {
-    const { signal = new AbortController().signal } = request
+    const { signal = new AbortController().signal, maxRetries = defaultMaxRetries } = request
     let isReauthenticated = false
     for (let retries = 0; ; retries += 1) {
       const times = { headersTimeout: timeoutMs, bodyTimeout }
@@ -189,9 +191,10 @@ function retryAfterMs({ statusCode, headers }: Dispatcher.ResponseData): number 
 
 /** The API server gives the reason as a `metav1.Status`, whose message names the object and the rule. */
 async function errorOf(
-  { statusCode, body }: Dispatcher.ResponseData,
+  response: Dispatcher.ResponseData,
   { about }: KubeRequest,
 ): Promise<KubeError> {
+  const { statusCode, body } = response
   const text = await body.text().catch(() => '')
   let status: { readonly message?: unknown; readonly reason?: unknown } = {}
   try {
@@ -205,6 +208,7 @@ async function errorOf(
     statusCode,
     typeof status.reason === 'string' ? status.reason : '',
     `the API server answered ${statusCode} about ${about}${detail}`,
+    { retryAfterMs: retryAfterMs(response) ?? 0 },
   )
 }
 

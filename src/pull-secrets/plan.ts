@@ -49,15 +49,31 @@ export type SecretWrite =
       readonly reason: string
     }
 
+/** Why a copy is not as configured; `refused`: the API server refuses a write. */
+export const findingKinds = ['conflict', 'invalid', 'absent', 'refused'] as const
+export type FindingKind = (typeof findingKinds)[number]
+
 /** A problem that no write can solve. */
 export interface CopyFinding {
-  readonly kind: 'conflict' | 'invalid' | 'absent'
+  readonly kind: FindingKind
   readonly copy: string
   readonly reason: string
+  /** The object in the namespace that has the problem; null for a problem of the source. */
+  readonly object: FindingObject | null
+}
+
+export interface FindingObject {
+  readonly kind: 'Secret' | 'ServiceAccount'
+  readonly name: string
+  /** Undefined for an object that does not exist. */
+  readonly uid: string | undefined
 }
 
 export interface NamespacePlan {
-  /** In the order of execution: a service account never names a secret that does not exist. */
+  /**
+   * In the order of execution. Removals come first, so that nothing delays them. A service account names a copy after it is
+   * created, and no longer names it when it is deleted.
+   */
   readonly writes: readonly SecretWrite[]
   readonly findings: readonly CopyFinding[]
 }
@@ -93,9 +109,10 @@ export function planNamespace(
   const writes = copies.flatMap(({ write }) => write ?? [])
   return {
     writes: [
-      ...writes.filter(({ kind }) => kind !== 'remove'),
-      ...links,
+      ...links.filter(({ remove }) => remove.length > 0),
       ...writes.filter(({ kind }) => kind === 'remove'),
+      ...writes.filter(({ kind }) => kind !== 'remove'),
+      ...links.filter(({ add }) => add.length > 0),
     ],
     findings: copies.flatMap(({ finding }) => finding ?? []),
   }
@@ -146,7 +163,8 @@ function planCopy(
     return result('no', isCopy ? { kind: 'remove', copy, was: existing, reason: exclusion } : null)
   if (existing?.kind === 'foreign') {
     const reason = `secret ${name}/${copy} exists and is not a copy by Berth; delete it to get the copy`
-    return result('no', null, { kind: 'conflict', copy, reason })
+    const object = { kind: 'Secret', name: copy, uid: existing.uid } as const
+    return result('no', null, { kind: 'conflict', copy, reason, object })
   }
   if (content === null) return result('keep', null)
   switch (content.kind) {
@@ -154,10 +172,15 @@ function planCopy(
       return result(
         'no',
         isCopy ? { kind: 'remove', copy, was: existing, reason: content.reason } : null,
-        { kind: 'absent', copy, reason: content.reason },
+        { kind: 'absent', copy, reason: content.reason, object: null },
       )
     case 'invalid':
-      return result(isCopy ? 'yes' : 'no', null, { kind: 'invalid', copy, reason: content.reason })
+      return result(isCopy ? 'yes' : 'no', null, {
+        kind: 'invalid',
+        copy,
+        reason: content.reason,
+        object: null,
+      })
     case 'valid':
       return result(
         'yes',
@@ -203,11 +226,10 @@ function planUpdate(
   return { kind: 'update', copy, content, was: existing, surplus, reason }
 }
 
-function planAccount(
-  copies: readonly CopyPlan[],
-  account: string,
-  was: AccountState,
-): SecretWrite[] {
+type LinkWrite = SecretWrite & { readonly kind: 'link' }
+
+/** Names are added and removed by two writes, so that a refused addition does not delay a removal. */
+function planAccount(copies: readonly CopyPlan[], account: string, was: AccountState): LinkWrite[] {
   const present = new Set(was.pullSecrets ?? [])
   const add: string[] = []
   const remove: string[] = []
@@ -217,12 +239,38 @@ function planAccount(
     if (!isWanted && links !== 'keep' && was.linked.includes(settings.name))
       remove.push(settings.name)
   }
-  if (add.length === 0 && remove.length === 0) return []
-  const parts = [
-    ...(add.length === 0 ? [] : [`imagePullSecrets lacks ${add.join(', ')}`]),
-    ...(remove.length === 0
-      ? []
-      : [`the config no longer links ${remove.join(', ')} to this service account`]),
+  return [
+    ...(add.length === 0 ? [] : [addition(account, was, add)]),
+    ...(remove.length === 0 ? [] : [removal(account, was, remove)]),
   ]
-  return [{ kind: 'link', account, was, add, remove, reason: parts.join('; ') }]
+}
+
+function addition(account: string, was: AccountState, add: readonly string[]): LinkWrite {
+  const reason = `imagePullSecrets lacks ${add.join(', ')}`
+  return { kind: 'link', account, was, add, remove: [], reason }
+}
+
+function removal(account: string, was: AccountState, remove: readonly string[]): LinkWrite {
+  const reason = `the config no longer links ${remove.join(', ')} to this service account`
+  return { kind: 'link', account, was, add: [], remove, reason }
+}
+
+/** Returns one write for each name that a link adds or removes, so that each can succeed by itself; else the write. */
+export function splitLink(write: SecretWrite): readonly SecretWrite[] {
+  if (write.kind !== 'link') return [write]
+  const { account, was, add, remove } = write
+  return [
+    ...remove.map((name) => removal(account, was, [name])),
+    ...add.map((name) => addition(account, was, [name])),
+  ]
+}
+
+/** Returns the write without the links to copies that do not exist; null if nothing is left of it. */
+export function withoutLinks(
+  write: SecretWrite,
+  isMissing: (copy: string) => boolean,
+): SecretWrite | null {
+  if (write.kind !== 'link' || !write.add.some(isMissing)) return write
+  const add = write.add.filter((copy) => !isMissing(copy))
+  return add.length === 0 ? null : addition(write.account, write.was, add)
 }

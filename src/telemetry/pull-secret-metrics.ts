@@ -19,7 +19,7 @@ export function createPullSecretMetrics(registry: Registry): PullSecretMetrics {
   })
   const findings = new Gauge({
     name: names[1],
-    help: 'Namespaces in which a copy of a pull secret is not as configured: conflict, invalid or absent.',
+    help: 'Namespaces in which a copy of a pull secret is not as configured: conflict, invalid, absent or refused.',
     labelNames: ['copy', 'state'] as const,
     registers,
   })

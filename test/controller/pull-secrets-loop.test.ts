@@ -1,18 +1,20 @@
-import { Registry } from 'prom-client'
-import { pino } from 'pino'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import type { RateLimiter } from '../../src/async/rate-limiter.ts'
-import { readConfig } from '../../src/config/load.ts'
-import {
-  createPullSecretsLoop,
-  type PullSecretsTimes,
-} from '../../src/controller/pull-secrets-loop.ts'
+import { KubeError } from '../../src/kube/error.ts'
 import type { KubeObject } from '../../src/kube/object.ts'
-import { createPullSecretMetrics } from '../../src/telemetry/pull-secret-metrics.ts'
 import { type FakeKube, startFakeKube } from '../support/fake-kube.ts'
+import {
+  attemptsOf,
+  eventsIn,
+  type LoopOptions,
+  noLimit,
+  putNamespaces,
+  type RunningLoop,
+  secretsOf,
+  source,
+  startPullSecretsLoop,
+} from '../support/pull-secrets-loop.ts'
 
 type Secret = KubeObject & { data: Record<string, string>; type: string }
-type Account = KubeObject & { imagePullSecrets?: { name: string }[] }
 
 const stops: (() => Promise<void>)[] = []
 
@@ -20,81 +22,13 @@ afterEach(async () => {
   for (const stop of stops.splice(0)) await stop()
 })
 
-function source(password: string): KubeObject {
-  const auth = Buffer.from(`u:${password}`).toString('base64')
-  const text = JSON.stringify({ auths: { 'x.io': { auth } } })
-  return {
-    metadata: { name: 'src', namespace: 'home', labels: { 'berth.dev/copy': 'allowed' } },
-    type: 'kubernetes.io/dockerconfigjson',
-    data: { '.dockerconfigjson': Buffer.from(text).toString('base64') },
-  } as KubeObject
-}
+/** The answer of the API server to a write that a quota refuses. */
+const overQuota = new KubeError(403, 'Forbidden', 'exceeded quota: few, used: secrets=3')
 
-interface RunningLoop {
-  /** Returns the lines of the log with this message. */
-  readonly logged: (message: string) => Record<string, unknown>[]
-  readonly metrics: () => Promise<string>
-  readonly stop: () => Promise<void>
-}
-
-interface LoopOptions {
-  /** More settings of the copy. */
-  readonly copy?: string
-  readonly limiter?: RateLimiter
-  readonly times?: PullSecretsTimes
-}
-
-/** Lets every caller through at once. */
-const noLimit: RateLimiter = { acquire: () => Promise.resolve(), delayMs: () => 0 }
-
-function start(
-  kube: FakeKube,
-  { copy = '', limiter = noLimit, times }: LoopOptions = {},
-): RunningLoop {
-  const result = readConfig(
-    `apiVersion: berth.dev/v1alpha1
-kind: BerthConfig
-pullSecretCopies:
-  stuckPods: recreate
-  copies:
-    - { name: pull, from: [home/src], namespaces: ['app*'] ${copy} }`,
-    '.',
-  )
-  if (!result.ok) throw new Error(JSON.stringify(result.problems))
-  const lines: Record<string, unknown>[] = []
-  const write = (line: string) =>
-    void lines.push({ ...(JSON.parse(line) as object), at: performance.now() })
-  const log = pino({}, { write })
-  const registry = new Registry()
-  const loop = createPullSecretsLoop({
-    api: kube.api,
-    settings: result.config.pullSecretCopies,
-    log,
-    metrics: createPullSecretMetrics(registry),
-    limiter,
-    times,
-  })
-  const stopping = new AbortController()
-  const running = loop.run(stopping.signal)
-  const stop = async () => {
-    stopping.abort()
-    await running
-  }
-  stops.push(stop)
-  const logged = (message: string) => lines.filter(({ msg }) => msg === message)
-  return { logged, metrics: () => registry.metrics(), stop }
-}
-
-function putNamespaces(kube: FakeKube, names: readonly string[]): void {
-  for (const name of names) {
-    kube.put('namespaces', { metadata: { name } })
-    kube.put('serviceaccounts', { metadata: { name: 'default', namespace: name } })
-  }
-}
-
-function secretsOf(kube: FakeKube, namespace: string): (string | undefined)[] | undefined {
-  const account: Account | null = kube.get('serviceaccounts', 'default', namespace)
-  return account?.imagePullSecrets?.map(({ name }) => name)
+function start(kube: FakeKube, options: LoopOptions = {}): RunningLoop {
+  const loop = startPullSecretsLoop(kube, options)
+  stops.push(loop.stop)
+  return loop
 }
 
 const waitForLink = (kube: FakeKube, namespace: string) =>
@@ -188,6 +122,122 @@ describe('the pull secrets loop', () => {
     await vi.waitFor(() => expect(kube.get('secrets', 'pull', 'app1')).toMatchObject({ data }))
 
     expect(kube.writes.map(({ verb }) => verb)).not.toContain('remove')
+  })
+
+  it('puts a refused write aside: other copies are created and linked, and it is retried', async () => {
+    const kube = startFakeKube()
+    kube.put('secrets', source('one'))
+    putNamespaces(kube, ['app1'])
+    const allow = kube.refuseAlways(({ about }) => about === 'secrets app1/pull', overQuota)
+    const { logged, metrics } = start(kube, {
+      more: ["{ name: second, from: [home/src], namespaces: ['app*'] }"],
+      times: { retry: { firstMs: 5, maxMs: 20 } },
+    })
+    await vi.waitFor(() => expect(secretsOf(kube, 'app1')).toEqual(['second']))
+    const [event] = await vi.waitFor(() => {
+      const events = eventsIn(kube, 'app1')
+      expect(events).toHaveLength(1)
+      return events
+    })
+    await vi.waitFor(() => expect(attemptsOf(kube, 'create secrets app1/pull')).toBeGreaterThan(4))
+
+    expect(event).toMatchObject({
+      reason: 'PullSecretRefused',
+      message: expect.stringContaining('exceeded quota'),
+      involvedObject: { kind: 'Secret', name: 'pull' },
+    })
+    expect(await metrics()).toContain('berth_pull_secret_findings{copy="pull",state="refused"} 1')
+    expect(logged('pull secret writes put aside')[0]).toMatchObject({ waiting: 1 })
+    expect(logged(upToDate)).toEqual([])
+    // Retries with the same reason are logged for debugging only.
+    expect(logged('pull secret not written')).toHaveLength(1)
+    expect(eventsIn(kube, 'app1')).toHaveLength(1)
+
+    allow()
+    await vi.waitFor(() => expect(secretsOf(kube, 'app1')).toEqual(['second', 'pull']))
+    await vi.waitFor(async () =>
+      expect(await metrics()).toContain(
+        'berth_pull_secret_findings{copy="pull",state="refused"} 0',
+      ),
+    )
+  })
+
+  it('removes a copy without a source while other writes are refused', async () => {
+    const kube = startFakeKube()
+    kube.put('secrets', source('one'))
+    kube.put('secrets', source('two', 'late'))
+    putNamespaces(kube, ['app1'])
+    const more = ["{ name: old, from: [home/late], namespaces: ['app*'] }"]
+    const times = { sourceGraceMs: 20 }
+    const first = start(kube, { more, times })
+    await vi.waitFor(() => expect(secretsOf(kube, 'app1')).toEqual(['pull', 'old']))
+    await first.stop()
+    kube.drop('secrets', 'pull', 'app1')
+    kube.drop('secrets', 'late', 'home')
+    // The account cannot be changed either, so that its link to the deleted copy stays.
+    kube.refuseAlways(({ verb }) => verb !== 'remove', overQuota)
+    start(kube, { more, times })
+    await vi.waitFor(() => expect(kube.get('secrets', 'old', 'app1')).toBeNull())
+  })
+
+  it('keeps an immutable copy whose replacement is refused', async () => {
+    const kube = startFakeKube()
+    kube.put('secrets', source('one'))
+    putNamespaces(kube, ['app1'])
+    const first = start(kube)
+    await waitForLink(kube, 'app1')
+    await first.stop()
+    const copy = kube.get('secrets', 'pull', 'app1')
+    kube.put('secrets', { ...copy, immutable: true } as KubeObject)
+    kube.put('secrets', source('two'))
+    kube.refuseAlways(({ verb }) => verb === 'create', overQuota)
+    const { logged } = start(kube)
+    await vi.waitFor(() => expect(logged('pull secret not written').length).toBeGreaterThan(0))
+
+    expect(kube.get('secrets', 'pull', 'app1')).toMatchObject({
+      metadata: { uid: copy?.metadata.uid },
+    })
+    expect(kube.writes.map(({ verb }) => verb)).not.toContain('remove')
+  })
+
+  it('links the other copies when one of several names is refused', async () => {
+    const kube = startFakeKube()
+    kube.put('secrets', source('one'))
+    putNamespaces(kube, ['app1'])
+    kube.refuseAlways(
+      ({ verb, body }) => verb === 'patch' && JSON.stringify(body).includes('{"name":"pull"}'),
+      new KubeError(422, 'Invalid', 'a policy refuses this pull secret'),
+    )
+    const { metrics } = start(kube, {
+      more: ["{ name: second, from: [home/src], namespaces: ['app*'] }"],
+    })
+    await vi.waitFor(() => expect(secretsOf(kube, 'app1')).toEqual(['second']))
+
+    await vi.waitFor(() =>
+      expect(eventsIn(kube, 'app1')).toMatchObject([
+        {
+          reason: 'PullSecretRefused',
+          involvedObject: { kind: 'ServiceAccount', name: 'default' },
+        },
+      ]),
+    )
+    expect(await metrics()).toContain('berth_pull_secret_findings{copy="second",state="refused"} 0')
+  })
+
+  it('forgets the findings of a deleted namespace', async () => {
+    const kube = startFakeKube()
+    kube.put('secrets', source('one'))
+    putNamespaces(kube, ['app1'])
+    kube.refuseAlways(({ about }) => about === 'secrets app1/pull', overQuota)
+    const { metrics } = start(kube)
+    const refused = (count: number) => async () =>
+      expect(await metrics()).toContain(
+        `berth_pull_secret_findings{copy="pull",state="refused"} ${count}`,
+      )
+    await vi.waitFor(refused(1))
+    kube.drop('namespaces', 'app1')
+
+    await vi.waitFor(refused(0))
   })
 
   it('continues in other namespaces after a failed write, and retries it', async () => {

@@ -1,7 +1,7 @@
 /** An in-memory KubeApi for unit tests: objects, watches with selectors, preconditions. */
 import { randomUUID } from 'node:crypto'
 import { applyPatch, type Operation } from 'fast-json-patch'
-import type { KubeApi, Precondition, Selection } from '../../src/kube/api-client.ts'
+import type { KubeApi, Precondition, Selection, WriteOptions } from '../../src/kube/api-client.ts'
 import { KubeError } from '../../src/kube/error.ts'
 import { type KubeObject, nameOf, type ResourceRef } from '../../src/kube/object.ts'
 
@@ -23,6 +23,8 @@ export interface FakeKube {
   get(resource: string, name: string, namespace?: string): KubeObject | null
   /** Rejects the next write to an object (`secrets a/b`) with this status; null for no answer. */
   refuse(about: string | RegExp, status: number | null): void
+  /** Rejects all writes that match with this error, until the returned function is called. */
+  refuseAlways(isRefused: (write: AttemptedWrite) => boolean, error: KubeError): () => void
   /** The reads of single objects through `api`, in order: `secrets a/b`. */
   readonly reads: string[]
   /** The watches that were started, in order. */
@@ -30,6 +32,12 @@ export interface FakeKube {
     readonly ref: ResourceRef
     readonly query: Readonly<Record<string, string>>
   }[]
+}
+
+/** A write before it is stored. */
+export interface AttemptedWrite extends Pick<Write, 'verb' | 'about'> {
+  /** The object, the patch, or null for a deletion. */
+  readonly body: unknown
 }
 
 type StoredObject = KubeObject & Record<string, unknown>
@@ -55,6 +63,7 @@ export function startFakeKube(): FakeKube {
   const watches: FakeKube['watches'] = []
   const reads: string[] = []
   const refusals: { readonly about: string | RegExp; readonly status: number | null }[] = []
+  const lasting = new Set<(write: AttemptedWrite) => void>()
   let version = 100
 
   function change(ref: ResourceRef, object: StoredObject | null): StoredObject | null {
@@ -69,9 +78,15 @@ export function startFakeKube(): FakeKube {
     return now
   }
 
-  function record(verb: Write['verb'], ref: ResourceRef): void {
+  function record(
+    verb: Write['verb'],
+    ref: ResourceRef,
+    body: unknown,
+    { dryRun = false }: WriteOptions = {},
+  ): void {
     const about = nameOf(ref)
-    writes.push({ verb, about, at: performance.now() })
+    if (!dryRun) writes.push({ verb, about, at: performance.now() })
+    for (const refuse of lasting) refuse({ verb, about, body })
     const index = refusals.findIndex((each) =>
       typeof each.about === 'string' ? each.about === about : each.about.test(about),
     )
@@ -105,31 +120,32 @@ export function startFakeKube(): FakeKube {
         if (key.startsWith(prefix) && selects(selection, object)) yield object as never
       return { resourceVersion: String(version) }
     },
-    create: async (ref, body) => {
+    create: async (ref, body, options) => {
       await Promise.resolve()
       const object = body as StoredObject
       const { generateName, namespace = ref.namespace } = object.metadata
       const name = object.metadata.name ?? `${generateName}${version}`
       const full = { ...ref, ...(namespace === undefined ? {} : { namespace }), name }
-      record('create', full)
+      record('create', full, body, options)
       if (ref.subresource === 'eviction') {
         evict(full, body)
         return object as never
       }
       if (objects.has(keyOf(full)))
         throw new KubeError(409, 'AlreadyExists', `${nameOf(full)} already exists`)
-      return change(full, { ...object, metadata: { ...object.metadata, name } }) as never
+      const named = { ...object, metadata: { ...object.metadata, name } }
+      return (options?.dryRun === true ? named : change(full, named)) as never
     },
     replace: async (ref, body) => {
       await Promise.resolve()
-      record('replace', ref)
+      record('replace', ref, body)
       const object = body as StoredObject
       checkPrecondition(stored(ref), object.metadata)
       return change(ref, object) as never
     },
     patch: async (ref, kind, patch) => {
       await Promise.resolve()
-      record('patch', ref)
+      record('patch', ref, patch)
       const before = stored(ref)
       if (kind !== 'json') {
         checkPrecondition(before, (patch as Partial<KubeObject>).metadata ?? {})
@@ -144,7 +160,7 @@ export function startFakeKube(): FakeKube {
     },
     delete: async (ref, precondition = {}) => {
       await Promise.resolve()
-      record('remove', ref)
+      record('remove', ref, null)
       if (!objects.has(keyOf(ref))) return false
       checkPrecondition(stored(ref), precondition)
       change(ref, null)
@@ -208,6 +224,13 @@ export function startFakeKube(): FakeKube {
     get: (resource, name, namespace = '') =>
       objects.get(`${resource}|${namespace}|${name}`) ?? null,
     refuse: (about, status) => void refusals.push({ about, status }),
+    refuseAlways: (isRefused, error) => {
+      const refuse = (write: AttemptedWrite) => {
+        if (isRefused(write)) throw error
+      }
+      lasting.add(refuse)
+      return () => lasting.delete(refuse)
+    },
     reads,
   }
 }

@@ -11,6 +11,8 @@ export interface LinkOptions {
   /** Awaited before each write. */
   readonly beforeWrite?: () => Promise<void>
   readonly signal?: AbortSignal
+  /** How often to wait for a Retry-After. Default: that of the client. */
+  readonly maxRetries?: number
 }
 
 export interface LinkResult {
@@ -31,10 +33,13 @@ export async function linkAccount(
   api: Pick<KubeApi, 'get' | 'patch'>,
   { namespace, name }: { readonly namespace: string; readonly name: string },
   change: LinkChange,
-  { was, beforeWrite, signal }: LinkOptions = {},
+  { was, beforeWrite, signal, maxRetries }: LinkOptions = {},
 ): Promise<LinkResult> {
   const ref: ResourceRef = { apiVersion: 'v1', resource: 'serviceaccounts', namespace, name }
-  const options = signal === undefined ? {} : { signal }
+  const options = {
+    ...(signal === undefined ? {} : { signal }),
+    ...(maxRetries === undefined ? {} : { maxRetries }),
+  }
   const read = async () => {
     const object = await api.get<ServiceAccountObject>(ref, options)
     return object === null ? null : readAccount(object)

@@ -7,12 +7,12 @@ import type { AccountState } from '../objects.ts'
 import { findStuckCause, type PresentCopy, type StuckCause, type StuckPod } from '../stuck-pods.ts'
 
 export interface StuckPodHandler {
-  /** Returns the first pod of a namespace that has not been handled; null if there is none. */
-  next(
+  /** Yields the pods of a namespace that have not been handled, with the cause. */
+  causes(
     pods: Iterable<StuckPod>,
     copies: readonly PresentCopy[],
     accounts: ReadonlyMap<string, AccountState>,
-  ): StuckCause | null
+  ): Iterable<StuckCause>
   /** Throws KubeError; 429 when a PodDisruptionBudget does not allow the eviction now. */
   handle(namespace: string, cause: StuckCause): Promise<'evict' | 'event'>
 }
@@ -30,12 +30,11 @@ export function createStuckPodHandler(
   const firstEvictions = new LRUCache<string, number>({ max: maxRemembered })
 
   return {
-    next(pods, copies, accounts) {
+    *causes(pods, copies, accounts) {
       for (const pod of pods) {
         const cause = findStuckCause(pod, copies, accounts.get(pod.account) ?? null)
-        if (cause !== null && !handled.has(keyOf(cause))) return cause
+        if (cause !== null && !handled.has(keyOf(cause))) yield cause
       }
-      return null
     },
     async handle(namespace, cause) {
       const { id, obstacle } = cause

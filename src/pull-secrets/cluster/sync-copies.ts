@@ -5,8 +5,9 @@ import type { Config } from '../../config/config.ts'
 import { formatSource } from '../../config/copy-settings.ts'
 import type { KubeApi } from '../../kube/api-client.ts'
 import { readContent } from '../content.ts'
-import { type NamespacePlan, planNamespace, type SecretWrite, type WantedCopy } from '../plan.ts'
-import { applyWrite } from './apply-writes.ts'
+import type { NamespacePlan, SecretWrite, WantedCopy } from '../plan.ts'
+import { planNamespace, withoutLinks } from '../plan.ts'
+import { applyWrite, type WriteDependencies } from './apply-writes.ts'
 import { type ClusterCache, startInformers } from './informers.ts'
 
 export interface SyncOptions {
@@ -44,29 +45,43 @@ export interface SyncResult {
   readonly problems: readonly SyncLine[]
 }
 
-/** Writes what the plan says. After a failed write it continues with the next namespace. Throws KubeError. */
+/** Writes what the plan says. A failed write does not keep others from being written, except the links to its copy. Throws KubeError. */
 export function syncCopies(options: SyncOptions): Promise<SyncResult> {
   return withSnapshot(options, async ({ cache, wanted, problems, namespaces }, signal) => {
     const written: SyncLine[] = []
     const failed: SyncLine[] = []
-    const limiter = createRateLimiter(writeGapMs)
+    const context = { api: options.api, limiter: createRateLimiter(writeGapMs), signal }
     for (const name of namespaces) {
       const { writes, findings } = planOf(cache, wanted, name)
       failed.push(...findings.map(findingLine(name)))
-      for (const write of writes) {
-        try {
-          await applyWrite({ api: options.api, limiter, signal }, name, write)
-          written.push(writeLine(name, write))
-        } catch (error) {
-          signal.throwIfAborted()
-          failed.push({ ...writeLine(name, write), action: 'failed', reason: messageOf(error) })
-          // The later writes in this namespace may depend on this one.
-          break
-        }
+      const missing = new Set<string>()
+      for (const planned of writes) {
+        const write = withoutLinks(planned, (copy) => missing.has(copy))
+        if (write === null) continue
+        const reason = await tryWrite(context, name, write)
+        const line = writeLine(name, write)
+        if (reason === null) written.push(line)
+        else failed.push({ ...line, action: 'failed', reason })
+        if (reason !== null && write.kind === 'create') missing.add(write.copy)
       }
     }
     return { written, problems: [...problems, ...failed] }
   })
+}
+
+/** Returns why the write failed; null if it did not. Throws when the signal aborts. */
+async function tryWrite(
+  context: WriteDependencies,
+  namespace: string,
+  write: SecretWrite,
+): Promise<string | null> {
+  try {
+    await applyWrite(context, namespace, write)
+    return null
+  } catch (error) {
+    context.signal.throwIfAborted()
+    return messageOf(error)
+  }
 }
 
 interface Snapshot {

@@ -25,26 +25,27 @@ describe('a work queue', () => {
     queue.add('a', 'urgent')
 
     expect(queue.next()).toBeNull()
-    queue.release('a', 'done')
+    queue.release('a')
     expect(queue.next()).toBe('a')
-    queue.release('a', 'done')
+    queue.release('a')
     expect(queue.next()).toBeNull()
   })
 
-  it('returns a failed name again after a delay that doubles', () => {
+  it('returns a delayed name at the earliest of its times, after the names that do not wait', () => {
     const queue = createWorkQueue()
-    queue.add('a', 'ordinary')
-    const early = [500, 1_000, 2_000].map((delay) => {
-      queue.next()
-      queue.release('a', 'retry')
-      vi.advanceTimersByTime(delay - 1)
-      const name = queue.next()
-      vi.advanceTimersByTime(1)
-      return name
-    })
+    queue.addLater('a', 60_000)
+    queue.addLater('a', 500)
+    queue.addLater('a', 30_000)
+    vi.advanceTimersByTime(499)
+    const early = queue.next()
+    vi.advanceTimersByTime(1)
+    queue.add('b', 'ordinary')
 
-    expect(early).toEqual([null, null, null])
-    expect(queue.next()).toBe('a')
+    expect(early).toBeNull()
+    expect([queue.next(), queue.next()]).toEqual(['b', 'a'])
+    queue.release('a')
+    vi.advanceTimersByTime(60_000)
+    expect(queue.next()).toBeNull()
   })
 
   it('resolves `ready` when a name is added', async () => {
