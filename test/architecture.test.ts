@@ -37,13 +37,15 @@ const layers = [
   'decision/fallback',
   'decision/reference',
   'decision/labels',
+  'files',
+  'yaml',
   'json',
   'text',
   'async',
 ] as const
 
 /** The rooms that do no input or output. */
-const pure = /^(?:decision|diagnose\/rules|json|text)\//
+const pure = /^(?:decision|diagnose\/rules|yaml|json|text)\//
 
 /** Packages that one file, or one room, may import. */
 const owners: Readonly<Record<string, RegExp>> = {

@@ -4,6 +4,7 @@ import { parseReference } from '../decision/reference/parse.ts'
 import { formatReference } from '../decision/reference/reference.ts'
 import { resolveWithoutProbing } from '../decision/resolve/resolve.ts'
 import type { Config, ConfigTest } from './config.ts'
+import { redactText } from './redact.ts'
 
 export interface TestResult {
   /** The index in the list. */
@@ -14,7 +15,10 @@ export interface TestResult {
 }
 
 export function runConfigTests(config: Config): TestResult[] {
-  return config.tests.map((test, index) => ({ index, test, failure: failureOf(config, test) }))
+  return config.tests.map((test, index) => {
+    const failure = failureOf(config, test)
+    return { index, test, failure: failure === null ? null : redactText(failure) }
+  })
 }
 
 function failureOf(

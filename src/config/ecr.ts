@@ -5,6 +5,7 @@ import { parseEcrHost } from '../aws/ecr-host.ts'
 import type { AwsIdentity, EcrSettings } from '../aws/ecr-settings.ts'
 import type { RegistrySettings } from '../registry/http/registry-settings.ts'
 import type { EcrTokenSecret } from './config.ts'
+import { isHost } from './host.ts'
 import type { ReportProblem } from './problem.ts'
 import type { ConfigInput, EcrInput } from './schema.ts'
 
@@ -67,6 +68,10 @@ export function readEcrTokens(
     const entries = hosts.flatMap((host, position): EcrTokenSecret['registries'][number][] => {
       const reportError = (message: string) =>
         report('error', ['ecrTokens', index, 'registries', position], message)
+      if (!isHost(host)) {
+        reportError('… is not a host; write the host of an Amazon ECR registry')
+        return []
+      }
       const settings =
         ecr === undefined
           ? ecrCredentials(registries.get(host))
@@ -102,9 +107,7 @@ function findProblems(input: EcrInput, host: string): string[] {
     problems.push('ecr has both webIdentity and staticKeys; remove one of them')
   for (const [key, endpoint] of Object.entries(input.endpoints)) {
     if (endpoint !== undefined && !isSafeEndpoint(endpoint))
-      problems.push(
-        `ecr.endpoints.${key} is ${withoutUser(endpoint)}; it must be an https URL without a user`,
-      )
+      problems.push(`ecr.endpoints.${key} must be an https URL without a user`)
   }
   return problems
 }
@@ -119,11 +122,6 @@ function isSafeEndpoint(text: string): boolean {
     hostname === '[::1]' ||
     (isIP(hostname) === 4 && hostname.startsWith('127.'))
   return protocol === 'https:' || (protocol === 'http:' && isLoopback)
-}
-
-/** The user may be a secret, so messages do not show it. */
-function withoutUser(text: string): string {
-  return text.replace(/\/\/[^/]*@/, '//')
 }
 
 function identityOf({ webIdentity, staticKeys }: EcrInput, directory: string): AwsIdentity {

@@ -1,17 +1,19 @@
 /** Loads a config file: from its text to a frozen Config, or to all problems with line and column. */
-import { readFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { compileTagGlob } from '../decision/fallback/glob.ts'
 import { lintTable } from '../decision/fallback/lint.ts'
 import { createTable, type FallbackTable } from '../decision/fallback/table.ts'
 import { lockedDigest } from '../decision/lock/image-lock.ts'
 import { BerthError } from '../errors.ts'
+import { readLimitedFile, TooLargeError } from '../files/read-limited.ts'
+import { configLimits } from '../yaml/limits.ts'
 import type { Config } from './config.ts'
 import { readEcrTokens } from './ecr.ts'
 import { readPatterns, readRows, warnAboutMissingPorts } from './fallback-rows.ts'
 import { readLockFile } from './lock-file.ts'
 import { readMirrorImages } from './mirror-images.ts'
 import { type ConfigProblem, formatProblem, type ReportProblem } from './problem.ts'
+import { createProblemList } from './problem-list.ts'
 import { readCopies } from './pull-secret-copies.ts'
 import { readPullSecrets } from './pull-secret-rules.ts'
 import { readRegistries } from './registries.ts'
@@ -31,11 +33,17 @@ export function loadConfig(file: string): Config {
   throw new BerthError('config-invalid', `${file} has errors\n${lines.join('\n')}`)
 }
 
-/** Returns the text of a config file. Throws `config-unreadable`. */
+/** Returns the text of a config file. Throws `config-unreadable`, or `config-invalid` if it is too large. */
 export function readConfigFile(file: string): string {
   try {
-    return readFileSync(file, 'utf8')
+    return readLimitedFile(file, configLimits.length).toString('utf8')
   } catch (cause) {
+    if (cause instanceof TooLargeError)
+      throw new BerthError(
+        'config-invalid',
+        `${file} has more than ${cause.maxBytes} bytes, which is what a ConfigMap can hold; replace rows that differ only in the image by one row with a pattern`,
+        { cause },
+      )
     const { code } = cause as NodeJS.ErrnoException
     throw new BerthError(
       'config-unreadable',
@@ -53,23 +61,20 @@ export function readConfig(text: string, directory: string): ReadResult {
     const message = 'the file is empty; begin with apiVersion: berth.dev/v1alpha1'
     return { ok: false, problems: [document.problemAt('error', [], message)] }
   }
+  const problems = createProblemList(document)
   const shape = checkShape(document.value)
   if (!shape.ok) {
-    const problems = shape.problems.map(({ path, message }) =>
-      document.problemAt('error', path, message),
-    )
-    return { ok: false, problems }
+    for (const { path, message } of shape.problems) problems.report('error', path, message())
+    return { ok: false, problems: problems.list() }
   }
-  const problems: ConfigProblem[] = []
-  const config = build(shape.input, directory, (severity, path, message) =>
-    problems.push(document.problemAt(severity, path, message)),
-  )
-  if (problems.some(({ severity }) => severity === 'error')) return { ok: false, problems }
+  const config = build(shape.input, directory, problems.report)
+  if (problems.hasErrors()) return { ok: false, problems: problems.list() }
   const tests = config.tests.map((test, index) => {
     const { line, column } = document.problemAt('warning', ['tests', index, 'image'], '')
     return { ...test, line, column }
   })
-  return { ok: true, config: Object.freeze({ ...config, tests, source: text, warnings: problems }) }
+  const warnings = problems.list()
+  return { ok: true, config: Object.freeze({ ...config, tests, source: text, warnings }) }
 }
 
 function build(

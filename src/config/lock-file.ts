@@ -1,7 +1,8 @@
 /** Reads the lock file that the config names in `pin.lock`. */
-import { readFileSync } from 'node:fs'
 import { resolve as resolvePath } from 'node:path'
-import { parseLock } from '../decision/lock/image-lock.ts'
+import { parseLock, type ParseLockResult } from '../decision/lock/image-lock.ts'
+import { readLimitedFile, TooLargeError } from '../files/read-limited.ts'
+import { configLimits } from '../yaml/limits.ts'
 import type { Config } from './config.ts'
 import type { ReportProblem } from './problem.ts'
 
@@ -12,27 +13,31 @@ export function readLockFile(
 ): Config['lock'] {
   if (name === undefined) return null
   const file = resolvePath(directory, name)
-  const empty = { file, source: null, images: new Map() }
-  const source = textOf(file)
-  if (source === null) {
+  const { source, result } = readLock(file)
+  if (source === null && result.ok)
     report(
       'warning',
       ['pin', 'lock'],
       `cannot read ${file}, so no digest is locked; create it with \`berth lock\``,
     )
-    return empty
-  }
-  const result = parseLock(source)
-  if (result.ok) return { file, source, images: result.lock }
-  report('error', ['pin', 'lock'], `${file} ${result.message}`)
-  return empty
+  if (!result.ok) report('error', ['pin', 'lock'], `${file} ${result.message}`)
+  return { file, source, images: result.ok ? result.lock : new Map() }
 }
 
-/** Returns the text of a file; null if it cannot be read. */
-export function textOf(file: string): string | null {
+export interface LockFile {
+  /** The text of the file; null if it cannot be read. */
+  readonly source: string | null
+  readonly result: ParseLockResult
+}
+
+/** Reads a lock file. Never throws. A file that cannot be read has no entries. */
+export function readLock(file: string): LockFile {
   try {
-    return readFileSync(file, 'utf8')
-  } catch {
-    return null
+    const source = readLimitedFile(file, configLimits.length).toString('utf8')
+    return { source, result: parseLock(source) }
+  } catch (error) {
+    if (error instanceof TooLargeError)
+      return { source: null, result: { ok: false, message: `cannot be read: ${error.message}` } }
+    return { source: null, result: { ok: true, lock: new Map() } }
   }
 }

@@ -2,6 +2,7 @@
 import { createKeyMatcher, isUsableKey } from '../credentials/docker-config-keys.ts'
 import { canonicalHost } from '../decision/fallback/registry-aliases.ts'
 import type { Config } from './config.ts'
+import { isHost } from './host.ts'
 import type { ReportProblem } from './problem.ts'
 import type { ConfigInput } from './schema.ts'
 
@@ -22,9 +23,8 @@ export function readPullSecrets(
 
 function keyProblem(key: string): string | null {
   const [host = ''] = key.replace(/^https?:\/\//, '').split('/', 1)
-  const isHost = URL.canParse(`https://${host.replaceAll('*', 'a')}`) && !/[?#]/.test(host)
-  if (host === '' || !isHost || !isUsableKey(key))
-    return `${key} is not a registry; write HOST, HOST:PORT or HOST/PATH`
+  if (!isHost(host.replaceAll('*', 'a')) || !isUsableKey(key))
+    return '… is not a registry; write HOST, HOST:PORT or HOST/PATH'
   if (canonicalHost(host) !== host && host !== 'index.docker.io')
     return `kubelets do not use the key ${host} for Docker Hub; write ${canonicalHost(host)}`
   return /[.:*]/.test(host) || host === 'localhost'

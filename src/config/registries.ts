@@ -11,7 +11,9 @@ import {
   type RegistrySettings,
 } from '../registry/http/registry-settings.ts'
 import { readEcr } from './ecr.ts'
+import { isHost } from './host.ts'
 import type { ReportProblem } from './problem.ts'
+import { shownPath } from './redact.ts'
 import type { ConfigInput } from './schema.ts'
 
 type RegistryInput = ConfigInput['registries'][number]
@@ -41,9 +43,10 @@ export function readRegistries(
     if (credentials?.kind === 'dockerConfig' && !existsSync(credentials.file))
       warn(
         'credentials',
-        `the file ${credentials.file} does not exist; until it does, the registry counts as denied`,
+        `the file ${shownCredentialsFile(input, credentials.file)} does not exist; until it does, the registry counts as denied`,
       )
-    if (settings !== null) registries.set(host, settings)
+    if (settings === null) continue
+    registries.set(host, settings)
     const lower = input.host.toLowerCase()
     if (lower !== input.host)
       warn(
@@ -88,10 +91,9 @@ function readRegistry(
       'credentials',
       'the credentials would be sent over plain HTTP; use https in `endpoint`, or set allowPlainHttpAuth: true',
     )
-  const invalidHost = authHosts.find((each) => !isHost(each))
-  if (invalidHost !== undefined)
-    reportError('authHosts', `${invalidHost} is not a host; write HOST or HOST:PORT`)
-  const ca = input.ca === undefined ? null : readCa(resolvePath(directory, input.ca), reportError)
+  // What is not a host may be a password, so no message repeats it.
+  if (!authHosts.every(isHost)) reportError('authHosts', '… is not a host; write HOST or HOST:PORT')
+  const ca = input.ca === undefined ? null : readCa(input.ca, directory, reportError)
   return {
     host,
     endpoint,
@@ -116,7 +118,17 @@ function credentialsOf(
     return readEcr(credentials.ecr, { host, directory }, (message) =>
       reportError('credentials', message),
     )
+  if (/["'{}\n]/.test(credentials.dockerConfig))
+    reportError(
+      'credentials',
+      '`dockerConfig` is not the path of a file; write its content to a file, and give the path of the file',
+    )
   return { kind: 'dockerConfig', file: resolvePath(directory, credentials.dockerConfig) }
+}
+
+function shownCredentialsFile({ credentials }: RegistryInput, file: string): string {
+  const given = credentials !== undefined && 'dockerConfig' in credentials
+  return given ? shownPath(credentials.dockerConfig, file) : file
 }
 
 /** Returns the URL of a registry, given or default; null if the host or the URL is invalid. */
@@ -126,12 +138,12 @@ function endpointOf(
   reportError: ReportKeyError,
 ): URL | null {
   if (!isHost(host)) {
-    reportError('host', `${host} is not a host; write it as in images, for example anubis:32000`)
+    reportError('host', '… is not a host; write it as in images, for example anubis:32000')
     return null
   }
   const text = given ?? defaultEndpoint(host)
   if (!URL.canParse(text) || !/^https?:\/\/[^/?#]/.test(text)) {
-    reportError('endpoint', `${text} is not a URL; write http://HOST:PORT or https://HOST`)
+    reportError('endpoint', '… is not a URL; write http://HOST:PORT or https://HOST')
     return null
   }
   const url = new URL(text)
@@ -156,11 +168,8 @@ function endpointOf(
   return url
 }
 
-function isHost(text: string): boolean {
-  return !/[/@?#\s]/.test(text) && URL.canParse(`https://${text}`)
-}
-
-function readCa(file: string, reportError: ReportKeyError): string | null {
+function readCa(given: string, directory: string, reportError: ReportKeyError): string | null {
+  const file = resolvePath(directory, given)
   try {
     const pem = readFileSync(file, 'utf8')
     createSecureContext({ ca: pem })
@@ -168,6 +177,9 @@ function readCa(file: string, reportError: ReportKeyError): string | null {
   } catch {
     // The error below covers a missing file and an invalid one.
   }
-  reportError('ca', `cannot read a PEM certificate from ${file}; check the path and the file`)
+  reportError(
+    'ca',
+    `cannot read a PEM certificate from ${shownPath(given, file)}; check the path and the file`,
+  )
   return null
 }

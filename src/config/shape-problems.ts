@@ -5,7 +5,8 @@ import { type ConfigInput, configSchema } from './schema.ts'
 
 interface ShapeProblem {
   readonly path: readonly PathPart[]
-  readonly message: string
+  /** Returns the message. Not all of them are shown, and a suggestion takes time. */
+  readonly message: () => string
 }
 
 export type ShapeResult =
@@ -18,10 +19,13 @@ export function checkShape(value: unknown): ShapeResult {
   if (result.success) return { ok: true, input: result.data }
   const problems = result.error.issues.flatMap((issue): ShapeProblem[] => {
     const path = issue.path as PathPart[]
-    if (issue.code !== 'unrecognized_keys') return [{ path, message: messageOf(issue) }]
+    if (issue.code !== 'unrecognized_keys') return [{ path, message: () => messageOf(issue) }]
     // The schema gives the known keys in place of a message.
     const known = issue.message.split(', ')
-    return issue.keys.map((key) => ({ path: [...path, key], message: unknownKey(key, known) }))
+    return issue.keys.map((key) => ({
+      path: [...path, key],
+      message: () => unknownKey(key, known),
+    }))
   })
   return { ok: false, problems }
 }
@@ -59,9 +63,8 @@ function messageOf(issue: SchemaIssue): string {
       : 'must not be empty'
   }
   if (issue.code === 'too_big') {
-    return issue.origin === 'number'
-      ? `must be at most ${issue.maximum}`
-      : `must have at most ${issue.maximum} characters`
+    if (issue.origin === 'number') return `must be at most ${issue.maximum}`
+    return `must have at most ${issue.maximum} ${issue.origin === 'array' ? 'items' : 'characters'}`
   }
   return issue.message
 }

@@ -2,8 +2,9 @@
 import { statSync } from 'node:fs'
 import { isDeepStrictEqual } from 'node:util'
 import type { Config } from './config.ts'
+import { readLimitedFile, TooLargeError } from '../files/read-limited.ts'
+import { configLimits } from '../yaml/limits.ts'
 import { loadConfig } from './load.ts'
-import { textOf } from './lock-file.ts'
 
 export interface WatchOptions {
   /** The config in use. The file may already be newer. */
@@ -55,5 +56,14 @@ function fileState(file: string): string {
     return [dev, ino, size, mtimeNs, ctimeNs].join(' ')
   } catch {
     return ''
+  }
+}
+
+/** Returns the text of a file; null if it cannot be read. */
+function textOf(file: string): string | null {
+  try {
+    return readLimitedFile(file, configLimits.length).toString('utf8')
+  } catch (error) {
+    return error instanceof TooLargeError ? error.message : null
   }
 }

@@ -1,12 +1,29 @@
 /** Parses the YAML of a config file, and finds the line and column of a value. */
-import { isMap, isPair, isScalar, LineCounter, type Node, parseDocument, visit } from 'yaml'
+import {
+  type Document,
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  type Node,
+  type Pair,
+  type YAMLMap,
+} from 'yaml'
+import { aliasTargets } from '../yaml/aliases.ts'
+import { configLimits } from '../yaml/limits.ts'
+import { forEachNode } from '../yaml/nodes.ts'
+import { maxErrors, type ParsedYaml, parseYaml } from '../yaml/parse-yaml.ts'
 import type { ConfigProblem, PathPart } from './problem.ts'
+import { redactText, shownKey } from './redact.ts'
 
 export interface YamlDocument {
   /** Undefined if there are problems. */
   readonly value: unknown
   readonly problems: readonly ConfigProblem[]
-  /** Returns a problem at the value with this path, or at the deepest part of the path that is in the file. */
+  /**
+   * Returns a problem at the value with this path, or at the deepest part of the path that is in the file. Removes
+   * credentials from the message.
+   */
   problemAt(
     severity: ConfigProblem['severity'],
     path: readonly PathPart[],
@@ -14,93 +31,91 @@ export interface YamlDocument {
   ): ConfigProblem
 }
 
-/** In UTF-16 units: 10,000 rows of 100 characters are one million. */
-const maxLength = 4 * 1024 * 1024
-
 /** Parses YAML 1.2, in which `no` is text and not false. Never throws: errors are problems. */
 export function parseYamlDocument(text: string): YamlDocument {
-  const lines = new LineCounter()
-  const isTooLong = text.length > maxLength
-  const document = parseDocument(isTooLong ? '' : text, { lineCounter: lines, prettyErrors: false })
-  const positionAt = (offset: number | null) => {
-    if (offset === null) return { line: null, column: null }
-    const { line, col } = lines.linePos(offset)
-    return { line, column: col }
-  }
+  const parsed = parseYaml(text, configLimits)
+  const [document, second] = parsed.documents
   const problems: ConfigProblem[] = []
-  const addError = (offset: number | null, message: string) =>
-    problems.push({ severity: 'error', path: '', ...positionAt(offset), message })
-  for (const error of document.errors)
-    addError(error.pos[0], `invalid YAML: ${error.message.replace(/\.$/, '')}`)
-  visit(document, {
-    Pair: (_, { key }) => {
-      if (!isScalar(key) || typeof key.value === 'string' || !key.range) return
-      // `1.20: x` would become the key "1.2".
-      const written = key.source ?? String(key.value)
-      addError(key.range[0], `the key ${written} is not text; write it in quotes: "${written}"`)
-    },
-  })
-  if (isTooLong)
-    addError(
-      null,
-      `the file has more than ${maxLength} characters; replace rows that differ only in the image by one row with a pattern`,
-    )
+  const addError = (offset: number, message: string) => {
+    if (problems.length < maxErrors)
+      problems.push({ severity: 'error', path: '', ...parsed.positionAt(offset), message })
+  }
+  for (const { offset, message } of parsed.errors) addError(offset, message)
+  if (second !== undefined)
+    addError(second.range?.[0] ?? 0, 'the file has more than one YAML document; remove the others')
+  if (document !== undefined) reportKeys(document, addError)
+  const positionOf = createPathFinder(parsed)
   return {
-    value: problems.length > 0 ? undefined : toValue(document, addError),
+    value: problems.length > 0 ? undefined : document?.toJS({ maxAliasCount: -1 }),
     problems,
     problemAt: (severity, path, message) => ({
       severity,
       path: formatPath(path),
-      ...positionAt(offsetOf(document, path)),
-      message,
+      ...positionOf(path),
+      message: redactText(message),
     }),
   }
 }
 
-function toValue(
-  document: ReturnType<typeof parseDocument>,
-  addError: (offset: null, message: string) => void,
-): unknown {
-  try {
-    return document.toJS()
-  } catch {
-    // The library allows at most 100 nested aliases, to prevent a "billion laughs" attack.
-    addError(null, 'the file uses too many YAML aliases; write the values without aliases')
-    return undefined
-  }
+/** The library would turn `1.20: x` into the key "1.2". */
+function reportKeys(document: Document, addError: (offset: number, message: string) => void): void {
+  forEachNode(document, (node) => {
+    if (!isMap(node)) return
+    for (const { key } of node.items) {
+      if (!isScalar(key) || typeof key.value === 'string' || !key.range) continue
+      const written = shownKey(key.source ?? String(key.value), 'tags')
+      addError(key.range[0], `the key ${written} is not text; write it in quotes: "${written}"`)
+    }
+  })
 }
 
-function offsetOf(
-  document: ReturnType<typeof parseDocument>,
-  path: readonly PathPart[],
-): number | null {
-  for (let length = path.length; length >= 0; length--) {
-    const node = findNode(document, path.slice(0, length))
-    if (node?.range) return node.range[0]
-  }
-  return null
-}
+type Position = Pick<ConfigProblem, 'line' | 'column'>
+type KeyValue = Pair<Node, Node | null>
 
-/** Returns the key of a map entry, because readers look for the key. Returns the value of a list item. */
-function findNode(
-  document: ReturnType<typeof parseDocument>,
-  path: readonly PathPart[],
-): Node | null {
-  const parent = path.length === 0 ? null : document.getIn(path.slice(0, -1), true)
-  if (isMap(parent)) {
-    const pair = parent.items.find(
-      (item) => isPair(item) && isScalar(item.key) && item.key.value === path.at(-1),
-    )
-    return (pair?.key as Node | undefined) ?? null
+/** Returns a function that finds a value in time linear in the length of its path: a file can have many problems. */
+function createPathFinder({
+  documents: [document],
+  positionAt,
+}: ParsedYaml): (path: readonly PathPart[]) => Position {
+  const pairsByMap = new Map<Node, ReadonlyMap<unknown, KeyValue>>()
+  const pairsOf = (map: YAMLMap<Node, Node | null>) => {
+    const known = pairsByMap.get(map)
+    if (known !== undefined) return known
+    const pairs = new Map(map.items.map((pair) => [isScalar(pair.key) && pair.key.value, pair]))
+    pairsByMap.set(map, pairs)
+    return pairs
   }
-  const node = path.length === 0 ? document.contents : document.getIn(path, true)
-  return (node as Node | undefined) ?? null
+  /** The position of a map entry is its key, because readers look for the key. */
+  const childOf = (
+    node: Node | null,
+    part: PathPart,
+  ): { range: Node['range']; node: Node | null } => {
+    const parent = isAlias(node) && document ? aliasTargets(document).get(node) : node
+    if (isMap<Node, Node | null>(parent)) {
+      const pair = pairsOf(parent).get(part)
+      return { range: pair?.key.range, node: pair?.value ?? null }
+    }
+    const item = isSeq<Node>(parent) ? parent.items[Number(part)] : undefined
+    return { range: item?.range, node: item ?? null }
+  }
+  return (path) => {
+    let node = document?.contents ?? null
+    let offset = node?.range?.[0]
+    for (const part of path) {
+      const child = childOf(node, part)
+      if (!child.range) break
+      offset = child.range[0]
+      node = child.node
+    }
+    return offset === undefined ? { line: null, column: null } : positionAt(offset)
+  }
 }
 
 function formatPath(path: readonly PathPart[]): string {
   return path
-    .map((part, index) =>
-      typeof part === 'number' ? `[${part}]` : index === 0 ? part : `.${part}`,
-    )
+    .map((part, index) => {
+      if (typeof part === 'number') return `[${part}]`
+      return `${index === 0 ? '' : '.'}${shownKey(part, path[index - 1])}`
+    })
     .join('')
 }

@@ -2,8 +2,10 @@
  * Reads Kubernetes manifests: YAML or JSON, with one or more documents. The parsed documents are never written back. They
  * only show where in the text something is, so that edits keep every other byte.
  */
-import { type Document, LineCounter, parseAllDocuments } from 'yaml'
+import type { Document } from 'yaml'
 import { isObject, member } from '../json/json.ts'
+import { manifestLimits } from '../yaml/limits.ts'
+import { parseYaml } from '../yaml/parse-yaml.ts'
 
 /** Keys and indexes from the root of a document. */
 export type DocumentPath = readonly (string | number)[]
@@ -31,31 +33,20 @@ export type ReadManifests =
 
 /** Parses manifests. Invalid YAML is a result, not an exception. Merge keys (`<<`) are applied, as in kubectl. */
 export function readManifests(text: string): ReadManifests {
-  const lines = new LineCounter()
-  const parsed = parseAllDocuments(text, {
-    lineCounter: lines,
-    merge: true,
-    prettyErrors: false,
-    logLevel: 'error',
-  })
-  const documents: Document[] = 'empty' in parsed ? [] : parsed
-  const error = documents.flatMap((document) => document.errors)[0]
-  const lineOf = (offset: number) => lines.linePos(offset).line
+  const { documents, errors, positionAt } = parseYaml(text, manifestLimits, { merge: true })
+  const [error] = errors
   if (error !== undefined)
-    return { ok: false, line: lineOf(error.pos[0]), message: error.message.replace(/\.?$/, '') }
-  try {
-    const objects = documents.flatMap((document) => {
-      const value = document.toJS() as unknown
-      // This throws if an anchor contains an alias of itself, which makes an infinite value.
-      if (text.includes('&')) JSON.stringify(value)
-      return objectsIn(value).map((found) => ({ document, ...found }))
-    })
-    return { ok: true, manifests: { text, documents, objects, lineOf } }
-  } catch {
-    // The library rejects more than a hundred aliases of aliases, as an attack would have.
-    const message = 'it uses too many YAML aliases, or an alias inside its own anchor'
-    return { ok: false, line: null, message }
-  }
+    return { ok: false, line: positionAt(error.offset).line, message: error.message }
+  const objects = documents.flatMap((document) =>
+    objectsIn(valueOf(document)).map((found) => ({ document, ...found })),
+  )
+  const lineOf = (offset: number) => positionAt(offset).line
+  return { ok: true, manifests: { text, documents, objects, lineOf } }
+}
+
+/** Returns the value of a document. Aliases share their values. */
+export function valueOf(document: Document): unknown {
+  return document.toJS({ maxAliasCount: -1 })
 }
 
 function objectsIn(

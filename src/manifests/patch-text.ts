@@ -6,7 +6,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { type Document, isAlias, isCollection, isMap, isScalar, isSeq, type Node } from 'yaml'
 import { applyPatch, type JsonPatch } from '../decision/pod/patch.ts'
 import { parseJsonPointer } from '../json/json-pointer.ts'
-import { type DocumentPath, type Manifests, readManifests } from './manifests.ts'
+import { type DocumentPath, type Manifests, readManifests, valueOf } from './manifests.ts'
 import { appendItems, flowValue, insertAfter, insertFirst, isJson } from './yaml-insert.ts'
 import { nodeAt, pairAt, resolveAlias } from './yaml-node.ts'
 import { scalarText } from './yaml-scalar.ts'
@@ -134,16 +134,18 @@ function applyEdits(text: string, edits: readonly (TextEdit | null)[]): string |
 function isPatched(text: string, before: Manifests, patches: readonly DocumentPatch[]): boolean {
   const after = readManifests(text)
   if (!after.ok || after.manifests.documents.length !== before.documents.length) return false
+  const patchesOf = Map.groupBy(patches, ({ document }) => document)
   return before.documents.every((document, index) => {
-    const patch = patches.filter((each) => each.document === document).flatMap((each) => each.patch)
-    return isDeepStrictEqual(
-      valueOf(after.manifests.documents[index]),
-      applyPatch(valueOf(document), patch),
+    const patch = (patchesOf.get(document) ?? []).flatMap((each) => each.patch)
+    const written = after.manifests.documents[index]
+    return (
+      written !== undefined &&
+      isDeepStrictEqual(unsharedValue(written), applyPatch(unsharedValue(document), patch))
     )
   })
 }
 
 /** Returns the document's value with nothing shared: a patch at one path must not change another path through an alias. */
-function valueOf(document: Document | undefined): unknown {
-  return JSON.parse(JSON.stringify(document?.toJS() ?? null)) as unknown
+function unsharedValue(document: Document): unknown {
+  return JSON.parse(JSON.stringify(valueOf(document) ?? null)) as unknown
 }

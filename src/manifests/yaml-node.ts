@@ -1,5 +1,6 @@
 /** Finds the YAML node at a path of a document's value, through aliases and merge keys. */
 import { type Document, isAlias, isMap, isPair, isScalar, isSeq, type Node, type Pair } from 'yaml'
+import { aliasTargets } from '../yaml/aliases.ts'
 import type { DocumentPath } from './manifests.ts'
 
 /** Returns the node at a path, or null. Aliases on the path are resolved; an alias at its end is returned as it is. */
@@ -16,7 +17,7 @@ export function pairAt(document: Document, path: DocumentPath): Pair<Node, Node 
 
 /** Returns the node that an alias refers to, and any other node as it is. */
 export function resolveAlias(document: Document, node: Node | null): Node | null {
-  return isAlias(node) ? (node.resolve(document) ?? null) : node
+  return isAlias(node) ? (aliasTargets(document).get(node) ?? null) : node
 }
 
 function childOf(document: Document, parent: Node | null, key: string | number): Node | null {

@@ -4,6 +4,7 @@
 export function closestWord(word: string, known: readonly string[]): string | null {
   const maxEdits = word.length < 4 ? 1 : 2
   const [closest] = known
+    .filter((each) => Math.abs(each.length - word.length) <= maxEdits)
     .map((each) => ({ each, edits: editDistance(word.toLowerCase(), each.toLowerCase()) }))
     .filter(({ edits }) => edits <= maxEdits)
     .sort((one, other) => one.edits - other.edits)

@@ -83,13 +83,13 @@ describe('credentials.ecr', () => {
     [registry('{ sessionName: "a b" }'), 'not a valid session name'],
     [
       registry('{ endpoints: { sts: "http://sts.example" } }'),
-      'ecr.endpoints.sts is http://sts.example; it must be an https URL',
+      'ecr.endpoints.sts must be an https URL without a user',
     ],
     [
       registry('{ endpoints: { ecr: "https://u:canary@e.example" } }'),
-      'ecr.endpoints.ecr is https://e.example; it must be',
+      'ecr.endpoints.ecr must be an https URL without a user',
     ],
-    [registry('{ endpoints: { ecr: "http://127.evil.example" } }'), 'it must be an https URL'],
+    [registry('{ endpoints: { ecr: "http://127.evil.example" } }'), 'must be an https URL'],
     [
       registry(
         `{ staticKeys: { secret: a }, webIdentity: { roleArn: "${firstRole}", tokenFile: t } }`,

@@ -151,12 +151,12 @@ describe('problems', () => {
     [
       'registries: [{ host: a.io/x }]',
       [
-        'f:3:16: error: registries[0].host: a.io/x is not a host; write it as in images, for example anubis:32000',
+        'f:3:16: error: registries[0].host: … is not a host; write it as in images, for example anubis:32000',
       ],
     ],
     [
       'registries: [{ host: a.io, endpoint: "ftp://a.io" }]',
-      [expect.stringContaining('endpoint: ftp://a.io is not a URL; write http://HOST:PORT')],
+      [expect.stringContaining('endpoint: … is not a URL; write http://HOST:PORT')],
     ],
     [
       'registries: [{ host: a.io, endpoint: "https://u:p@a.io" }]',
@@ -188,7 +188,7 @@ describe('problems', () => {
     ],
     [
       'registries: [{ host: a.io, authHosts: ["https://b.io/token"] }]',
-      [expect.stringContaining('authHosts: https://b.io/token is not a host')],
+      [expect.stringContaining('authHosts: … is not a host')],
     ],
     [
       'pullSecrets: [{ registries: [anubis], secret: s }]',
@@ -201,7 +201,7 @@ describe('problems', () => {
     ...['anubis:port', 'reg.exampl?', 'r[a-f]g.example', 'ghcr.io/%zz', '[1:2]:5000', 'a:1:2'].map(
       (key): [string, unknown[]] => [
         `pullSecrets: [{ registries: ["${key}"], secret: s }]`,
-        [expect.stringContaining(`${key} is not a registry`)],
+        [expect.stringContaining('registries[0]: … is not a registry')],
       ],
     ),
     [
@@ -273,6 +273,62 @@ describe('problems', () => {
   })
 })
 
+describe('a large file', () => {
+  const rows = (count: number) =>
+    Array.from({ length: count }, (_, index) => `  - { name: r${index}, images: [x.io/${index}] }`)
+
+  it('has at most 100 errors, and says how many more there are', () => {
+    const found = problems(`fallback:\n${rows(8_000).join('\n')}`)
+
+    expect(found).toHaveLength(101)
+    expect([found[0], found.at(-1)]).toEqual([
+      'f:4:5: error: fallback[0].try: the key is missing; it must be a list',
+      'f: error: 7900 more errors are not shown',
+    ])
+  })
+
+  it('has at most 100 warnings in addition', () => {
+    const images = Array.from({ length: 300 }, (_, index) => `nginx${index}`)
+    const row = `fallback: [{ name: a, images: [${images.join(', ')}], try: [quay.io/x] }]`
+    const found = problems(row).filter((each) => each.includes('write the full form'))
+
+    expect(found).toHaveLength(100)
+    expect(problems(row).at(-1)).toMatch(/^f: warning: \d+ more warnings are not shown$/)
+  })
+
+  it.each([
+    ['invalid tags', (index: number) => `"!${index}": a`],
+    ['keys that are not text', (index: number) => `${index}: a`],
+  ])('may have 20,000 %s in one map', (_, key) => {
+    const tags = Array.from({ length: 20_000 }, (__, index) => key(index)).join(', ')
+    const row = `fallback: [{ name: a, images: [x.io/a], try: [y.io/a], tags: { ${tags} } }]`
+
+    expect(problems(row).length).toBeLessThan(102)
+  })
+
+  it('is rejected if it is deep', () => {
+    expect(problems(`fallback: ${'['.repeat(300_000)}`)).toEqual([
+      'f:3:210: error: maps and lists are nested more than 200 levels deep; flatten them',
+    ])
+  })
+
+  it('is not read beyond the limit', () => {
+    expect(() => loadConfig('/dev/zero')).toThrow(
+      expect.objectContaining({
+        code: 'config-invalid',
+        message: expect.stringContaining('/dev/zero has more than 1048576 bytes, which is what a'),
+      }),
+    )
+  })
+
+  it('shows the place of a value behind an alias', () => {
+    expect(problems('fallback: [{ name: a, images: &a ["{"], try: *a }]')).toEqual([
+      expect.stringMatching(/^f:3:35: error: fallback\[0\]\.images\[0\]: the pattern/),
+      expect.stringMatching(/^f:3:35: error: fallback\[0\]\.try\[0\]: the template/),
+    ])
+  })
+})
+
 describe('files', () => {
   it.each(['anubis', 'freeipa'])('include the valid example %s', (name) => {
     const file = new URL(`../../webhook-config/examples/${name}.yaml`, import.meta.url).pathname
@@ -296,7 +352,9 @@ describe('files', () => {
     expect(() => loadConfig(file)).toThrow(
       expect.objectContaining({
         code: 'config-invalid',
-        message: expect.stringMatching(/a b is not a host[^]*c d is not a host/),
+        message: expect.stringMatching(
+          /registries\[0\]\.host: … is not a host[^]*registries\[1\]\.host: … is not a host/,
+        ),
       }),
     )
   })

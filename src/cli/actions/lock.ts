@@ -2,8 +2,8 @@
 import { dirname, relative, resolve as resolvePath } from 'node:path'
 import type { Config } from '../../config/config.ts'
 import { loadConfig } from '../../config/load.ts'
-import { textOf } from '../../config/lock-file.ts'
-import { formatLock, type ImageLock, parseLock } from '../../decision/lock/image-lock.ts'
+import { readLock } from '../../config/lock-file.ts'
+import { formatLock, type ImageLock } from '../../decision/lock/image-lock.ts'
 import { type BatchDecider, createBatchDecider } from '../../engine/batch-decider.ts'
 import { BerthError } from '../../errors.ts'
 import { readImageUses } from '../../manifests/image-uses.ts'
@@ -35,7 +35,7 @@ export async function lock(options: LockOptions, io: Io): Promise<number> {
   const configFile = findConfigFile(options.config)
   const config = loadConfig(configFile)
   const file = options.out ?? config.lock?.file ?? resolvePath(dirname(configFile), 'berth.lock')
-  const before = readLock(file)
+  const { source, images: before } = readPresentLock(file)
   const onProblem = (message: string) => printMessage(io, message)
   const uses = lockableUses(await readImageUses(imageSources(options, io), config), onProblem)
   if (options.check === true) return checkLock(file, before, uses, io)
@@ -58,7 +58,7 @@ export async function lock(options: LockOptions, io: Io): Promise<number> {
   )
   printChanges(before, after, io)
   const content = formatLock(after)
-  if (content !== textOf(file)) replaceFile(file, content)
+  if (content !== source) replaceFile(file, content)
   if (config.lock?.file !== resolvePath(file))
     onProblem(
       `${configFile} does not use the lock file yet; write pin: { lock: ${relative(dirname(configFile), file)} }`,
@@ -67,14 +67,12 @@ export async function lock(options: LockOptions, io: Io): Promise<number> {
 }
 
 /** Throws `lock-invalid`: a file that does not parse must not be overwritten. */
-function readLock(file: string): ImageLock {
-  const source = textOf(file)
-  if (source === null) return new Map()
-  const read = parseLock(source)
-  if (read.ok) return read.lock
+function readPresentLock(file: string): { source: string | null; images: ImageLock } {
+  const { source, result } = readLock(file)
+  if (result.ok) return { source, images: result.lock }
   throw new BerthError(
     'lock-invalid',
-    `${file} ${read.message}; fix it, or remove it and run berth lock again`,
+    `${file} ${result.message}; fix it, or remove it and run berth lock again`,
   )
 }
 

@@ -2,11 +2,12 @@
  * The lock file: the digest of each image, so that digests change by a commit and not by a push to a registry. Converts
  * between text and values; `config/lock-file.ts` reads the file.
  */
-import { parse } from 'yaml'
 import { compareText } from '../../text/compare.ts'
 import { canonicalReference } from '../fallback/registry-aliases.ts'
 import { isDigest, parseReference } from '../reference/parse.ts'
 import { formatReference, type Reference, withDefaultTag } from '../reference/reference.ts'
+import { configLimits } from '../../yaml/limits.ts'
+import { parseYaml } from '../../yaml/parse-yaml.ts'
 
 export interface LockedImage {
   /** The full image with its tag, as `lockKey` returns it. */
@@ -29,13 +30,13 @@ const kind = 'BerthLock'
 
 /** Parses a lock file. Never throws. The message continues a sentence that begins with the name of the file. */
 export function parseLock(text: string): ParseLockResult {
-  let value: unknown
-  try {
-    value = parse(text, { logLevel: 'error' })
-  } catch {
-    return failure('is not valid YAML')
-  }
-  const file = value as { apiVersion?: unknown; kind?: unknown; images?: unknown } | null
+  const { documents, errors, positionAt } = parseYaml(text, configLimits)
+  const [error] = errors
+  if (error !== undefined)
+    return failure(`is not a lock file: line ${positionAt(error.offset).line}: ${error.message}`)
+  const value: unknown = documents[0]?.toJS({ maxAliasCount: -1 })
+  const file = value as
+    { apiVersion?: unknown; kind?: unknown; images?: unknown } | null | undefined
   if (file?.apiVersion !== apiVersion || file.kind !== kind)
     return failure(`is not a lock file: it must have apiVersion: ${apiVersion} and kind: ${kind}`)
   if (!Array.isArray(file.images)) return failure('has no list `images`')

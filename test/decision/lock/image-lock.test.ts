@@ -53,7 +53,9 @@ images:
     `${head}images: [${JSON.stringify({ ...nginx, ...more })}]`
 
   it.each([
-    ['a: [', 'is not valid YAML'],
+    ['a: [', 'is not a lock file: line 1: invalid YAML: '],
+    ['['.repeat(300_000), 'is not a lock file: line 1: maps and lists are nested more than 200'],
+    ['a: &a [*a]', 'the alias is inside its own anchor'],
     ['', 'is not a lock file'],
     ['kind: BerthConfig', 'is not a lock file'],
     [head, 'has no list `images`'],
