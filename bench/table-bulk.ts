@@ -1,5 +1,6 @@
 /** Benchmarks many images and a long table (parse, match, candidates), compared with a plain loop over minimatch. */
 import { Minimatch } from 'minimatch'
+import { podInNamespace } from '../src/decision/fallback/pod-context.ts'
 import { selectCandidates } from '../src/decision/fallback/table.ts'
 import { parseReference } from '../src/decision/reference/parse.ts'
 import { canonicalReference } from '../src/decision/fallback/registry-aliases.ts'
@@ -7,6 +8,8 @@ import { repositoryName } from '../src/decision/reference/reference.ts'
 import { figure, median, ratio } from './lib/numbers.ts'
 import { printTable, progress } from './lib/report.ts'
 import { configWith, ordinaryRows, patternsOf } from './lib/tables.ts'
+
+const pod = podInNamespace('team')
 
 const rows = 10_000
 const images = 100_000
@@ -51,7 +54,7 @@ export async function benchBulk(isShort: boolean): Promise<void> {
 
   function candidatesOf(name: string): number {
     const parsed = parseReference(name)
-    return parsed.ok ? selectCandidates(table, parsed.reference, 'team').candidates.length : 0
+    return parsed.ok ? selectCandidates(table, parsed.reference, pod).candidates.length : 0
   }
 
   function matchesOf(name: string): number {

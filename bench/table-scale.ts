@@ -1,9 +1,12 @@
 /** Benchmarks whether the time per image stays the same with ten times the rows and images. Parse, match, candidates; no probe. */
+import { podInNamespace } from '../src/decision/fallback/pod-context.ts'
 import { selectCandidates } from '../src/decision/fallback/table.ts'
 import { parseReference } from '../src/decision/reference/parse.ts'
 import { figure, median, ratio } from './lib/numbers.ts'
 import { printTable, progress } from './lib/report.ts'
 import { configWith, ordinaryRows, type RowShape, tailRows, wildcardRows } from './lib/tables.ts'
+
+const pod = podInNamespace('team')
 
 const sizes = [
   { rows: 1_000, images: 10_000 },
@@ -48,8 +51,7 @@ function passOf(shape: RowShape, { rows, images }: { rows: number; images: numbe
     let candidates = 0
     for (const name of names) {
       const parsed = parseReference(name)
-      if (parsed.ok)
-        candidates += selectCandidates(table, parsed.reference, 'team').candidates.length
+      if (parsed.ok) candidates += selectCandidates(table, parsed.reference, pod).candidates.length
     }
     const elapsed = performance.now() - started
     if (candidates !== images) throw new Error(`${candidates} candidates for ${images} images`)

@@ -4,6 +4,7 @@ import { noNamespaceLookup } from '../src/webhook/admission/namespace-lookup.ts'
 import { createAdmit } from '../src/webhook/admission/admit.ts'
 import { readReview } from '../src/webhook/admission/admission-review.ts'
 import { createEngine, type Engine } from '../src/engine/decision-engine.ts'
+import { podInNamespace } from '../src/decision/fallback/pod-context.ts'
 import { parseReference } from '../src/decision/reference/parse.ts'
 import type { Reference } from '../src/decision/reference/reference.ts'
 import { resolve } from '../src/decision/resolve/resolve.ts'
@@ -21,6 +22,8 @@ import {
 import { timeInTurns, type Timed, type TimingOptions } from './lib/timing.ts'
 import { benchBulk } from './table-bulk.ts'
 import { benchScale } from './table-scale.ts'
+
+const pod = podInNamespace('team')
 
 const rowCounts = [10, 100, 1_000, 10_000]
 const imageCounts = [1, 10, 100]
@@ -62,14 +65,14 @@ async function decisions(
     const { signal } = new AbortController()
     const made = async () => {
       for (const reference of references) {
-        const request = { reference, namespace: 'team', signal }
+        const request = { reference, pod, signal }
         const { reason } = await resolve(engine.resolve, config, request)
         if (reason !== 'found') throw new Error(`${reference.path}: ${reason}, not found`)
       }
     }
     const lookedUp = async () => {
       for (const image of images) {
-        const decision = engine.decide(image, { namespace: 'team', signal: () => signal })
+        const decision = engine.decide(image, { pod, signal: () => signal })
         const { ok } = decision instanceof Promise ? await decision : decision
         if (!ok) throw new Error(`no decision for ${image}`)
       }

@@ -1,17 +1,23 @@
 /** Compares what two configs decide for the same images. Asks no registry. */
+import { examplePod } from '../decision/fallback/example-pod.ts'
+import type { PodCondition } from '../decision/fallback/pod-condition.ts'
+import type { PodContext } from '../decision/fallback/pod-context.ts'
 import { exampleImage } from '../decision/fallback/example-image.ts'
 import { pullPolicyFor } from '../decision/pod/pull-policy.ts'
-import { missingPullSecrets } from '../decision/pod/pull-secrets.ts'
+import { imagesToPull, missingPullSecrets } from '../decision/pod/pull-secrets.ts'
 import { parseReference } from '../decision/reference/parse.ts'
 import { formatReference } from '../decision/reference/reference.ts'
-import { needsPin } from '../decision/resolve/resolve-policy.ts'
+import { isLeft } from '../decision/resolve/resolution.ts'
+import { needsPin, planCandidates } from '../decision/resolve/resolve-policy.ts'
 import { resolveWithoutProbing } from '../decision/resolve/resolve.ts'
 import type { Config } from './config.ts'
+import { podKey } from './pod-key.ts'
 
-/** An image to decide, in a namespace. */
+/** An image to decide, in a pod. */
 export interface ComparedImage {
   readonly image: string
   readonly namespace: string
+  readonly pod: PodContext
   /** What uses the image, for people. */
   readonly by: string
 }
@@ -19,8 +25,10 @@ export interface ComparedImage {
 /** What a config says about an image. The names are the contract of `berth diff -o json`. */
 export interface StaticDecision {
   readonly row: string | null
-  /** In the order in which they are tried; the image itself if no row matches. */
+  /** In the order in which they are tried; the image itself if no row matches or the row leaves it unchanged. */
   readonly candidates: readonly string[]
+  /** Whether a row leaves the image, its pull policy and its pull secrets unchanged. */
+  readonly left: boolean
   /** Whether a digest is added. */
   readonly pinned: boolean
   /** Null if the pod's own pull policy stays. */
@@ -28,7 +36,10 @@ export interface StaticDecision {
   readonly pullSecrets: readonly string[]
 }
 
-export interface DecisionDifference extends ComparedImage {
+export interface DecisionDifference {
+  readonly image: string
+  readonly namespace: string
+  readonly by: string
   readonly old: StaticDecision
   readonly new: StaticDecision
 }
@@ -43,43 +54,70 @@ export function compareDecisions(
     const [before, after] = [decide(oldConfig, compared), decide(newConfig, compared)]
     const isSame = JSON.stringify(before) === JSON.stringify(after)
     if (before === null || after === null || isSame) return []
-    return [{ ...compared, old: before, new: after }]
+    const { image, namespace, by } = compared
+    return [{ image, namespace, by, old: before, new: after }]
   })
 }
 
-function decide(config: Config, { image, namespace }: ComparedImage): StaticDecision | null {
+function decide(config: Config, { image, pod }: ComparedImage): StaticDecision | null {
   const parsed = parseReference(image)
   if (!parsed.ok) return null
   const { reference } = parsed
-  const { row, steps, chosen, kind } = resolveWithoutProbing(config, { reference, namespace })
+  const resolution = resolveWithoutProbing(config, { reference, pod })
+  const { row, steps, chosen, kind } = resolution
+  const left = isLeft(resolution)
+  const { pin } = planCandidates(config, { reference, pod })
   return {
     row,
     candidates:
       steps.length === 0
         ? [formatReference(chosen)]
         : steps.map(({ candidate }) => candidate.image),
-    pinned: needsPin(config, reference, { reference: chosen, kind }),
-    pullPolicy: pullPolicyFor(config.pullPolicy, chosen, undefined) ?? null,
-    pullSecrets: missingPullSecrets(config.pullSecrets, {}, [chosen]),
+    left,
+    pinned: !left && needsPin(pin, reference, { reference: chosen, kind }),
+    pullPolicy: left ? null : (pullPolicyFor(config.pullPolicy, chosen, pod) ?? null),
+    pullSecrets: missingPullSecrets(config.pullSecrets, {
+      context: pod,
+      pod: {},
+      images: imagesToPull([resolution]),
+    }),
   }
 }
 
-/** Returns one image for each pattern and each test of the configs, each image of a namespace once. */
+/**
+ * Returns images to compare: one for each pattern, in a pod that its row is for and in one for each condition of other
+ * rules, and the images of the tests. Each is returned once for pods that the configs treat alike.
+ */
 export function sampleImages(configs: readonly Config[]): ComparedImage[] {
-  const images = configs.flatMap(({ table, tests }) => [
-    ...table.rows.flatMap(({ name, images: patterns }) =>
-      patterns.map((pattern) => ({
-        image: formatReference(exampleImage(pattern)),
-        namespace: 'default',
-        by: `a sample of ${pattern.text}, row ${name}`,
-      })),
+  const images = configs.flatMap((config) => [
+    ...config.table.rows.flatMap(({ name, images: patterns, when }) =>
+      patterns.flatMap((pattern) =>
+        [when, ...ruleConditions(config)].map((condition) => ({
+          image: formatReference(exampleImage(pattern)),
+          pod: examplePod(condition),
+          by: `a sample of ${pattern.text}, row ${name}`,
+        })),
+      ),
     ),
-    ...tests.map(({ image, namespace }) => ({ image, namespace, by: 'tests' })),
+    ...config.tests.map(({ image, namespace, labels, owners }) => ({
+      image,
+      pod: { namespace, labels, owners },
+      by: 'tests',
+    })),
   ])
   const first = new Map<string, ComparedImage>()
   for (const each of images) {
-    const key = `${each.namespace} ${each.image}`
-    if (!first.has(key)) first.set(key, each)
+    const { namespace } = each.pod
+    const key = [namespace, each.image, ...configs.map((config) => podKey(config, each.pod))].join(
+      ' ',
+    )
+    if (!first.has(key)) first.set(key, { ...each, namespace })
   }
   return [...first.values()]
+}
+
+/** The distinct conditions outside the table. */
+function ruleConditions({ pin, pullPolicy, pullSecrets }: Config): PodCondition[] {
+  const conditions = [pin, ...pullPolicy, ...pullSecrets].flatMap(({ when }) => when ?? [])
+  return [...new Map(conditions.map((each) => [each.text, each])).values()]
 }

@@ -1,5 +1,5 @@
 /** Runs the `tests` of a config. Each image is decided as if its first candidate were found. */
-import { missingPullSecrets } from '../decision/pod/pull-secrets.ts'
+import { imagesToPull, missingPullSecrets } from '../decision/pod/pull-secrets.ts'
 import { parseReference } from '../decision/reference/parse.ts'
 import { formatReference } from '../decision/reference/reference.ts'
 import { resolveWithoutProbing } from '../decision/resolve/resolve.ts'
@@ -23,11 +23,12 @@ export function runConfigTests(config: Config): TestResult[] {
 
 function failureOf(
   config: Config,
-  { image, namespace, expect, row, secrets }: ConfigTest,
+  { image, namespace, labels, owners, expect, row, secrets }: ConfigTest,
 ): string | null {
   const parsed = parseReference(image)
   if (!parsed.ok) return `${image} is not a valid image: ${parsed.message}`
-  const resolution = resolveWithoutProbing(config, { reference: parsed.reference, namespace })
+  const pod = { namespace, labels, owners }
+  const resolution = resolveWithoutProbing(config, { reference: parsed.reference, pod })
   const actual = resolution.changed ? formatReference(resolution.chosen) : image
   const expected = parseReference(expect)
   const isSame =
@@ -36,7 +37,11 @@ function failureOf(
     return `expected ${expect}, got ${actual} (row ${resolution.row ?? 'none'})`
   if (row !== undefined && row !== resolution.row)
     return `expected row ${row ?? 'none'}, got ${resolution.row ?? 'none'}`
-  const added = missingPullSecrets(config.pullSecrets, {}, [resolution.chosen])
+  const added = missingPullSecrets(config.pullSecrets, {
+    context: pod,
+    pod: {},
+    images: imagesToPull([resolution]),
+  })
   if (secrets !== undefined && listOf(secrets) !== listOf(added))
     return `expected pull secrets ${listOf(secrets)}, got ${listOf(added)}`
   return null

@@ -1,10 +1,12 @@
 /** The config after all checks: defaults filled in, patterns compiled. */
 import type { EcrSettings } from '../aws/ecr-settings.ts'
 import type { ImagePattern } from '../decision/fallback/image-pattern.ts'
+import type { PodCondition } from '../decision/fallback/pod-condition.ts'
 import type { FallbackTable } from '../decision/fallback/table.ts'
 import type { ImageLock } from '../decision/lock/image-lock.ts'
 import type { CopySettings } from './copy-settings.ts'
 import type { Reference } from '../decision/reference/reference.ts'
+import type { PinPolicy } from '../decision/resolve/resolve-policy.ts'
 import type { RegistrySettings } from '../registry/http/registry-settings.ts'
 import type { ConfigProblem } from './problem.ts'
 
@@ -17,12 +19,8 @@ export interface Config {
   /** Every host that Berth may contact: those in `registries`, and those in a `try`. */
   readonly registries: ReadonlyMap<string, RegistrySettings>
   readonly table: FallbackTable
-  readonly pin: {
-    readonly matches: (tag: string) => boolean
-    readonly unresolved: 'keep' | 'deny'
-    /** Returns the locked digest of an image; null if it has none. */
-    readonly locked: (reference: Reference) => string | null
-  }
+  /** Its `locked` returns the digest of an image in the lock file. */
+  readonly pin: PinPolicy & Required<Pick<PinPolicy, 'locked' | 'when'>>
   /** The lock file; null without `pin.lock`. Its text is null while the file does not exist. */
   readonly lock: {
     readonly file: string
@@ -31,10 +29,12 @@ export interface Config {
   } | null
   readonly pullPolicy: readonly {
     readonly images: readonly ImagePattern[]
+    readonly when: PodCondition | null
     readonly set: PullPolicyName
   }[]
   readonly pullSecrets: readonly {
     readonly secret: string
+    readonly when: PodCondition | null
     readonly matches: (image: Reference) => boolean
   }[]
   readonly ecrTokens: readonly EcrTokenSecret[]
@@ -107,6 +107,8 @@ export interface ConfigTest {
   readonly column: number | null
   readonly image: string
   readonly namespace: string
+  readonly labels: Readonly<Record<string, string>>
+  readonly owners: readonly string[]
   readonly expect: string
   /** The expected row. Null: no row must match. Undefined: any. */
   readonly row?: string | null | undefined

@@ -1,10 +1,12 @@
 /** Reads the `fallback` rows of the config: compiles patterns and templates, and checks names and tags. */
+import { compileTagGlob } from '../decision/fallback/glob.ts'
 import { compilePattern, type ImagePattern } from '../decision/fallback/image-pattern.ts'
-import { compileTemplate } from '../decision/fallback/image-template.ts'
-import type { FallbackRow } from '../decision/fallback/table.ts'
+import { compileTemplate, type ImageTemplate } from '../decision/fallback/image-template.ts'
+import type { FallbackRow, RowPin } from '../decision/fallback/table.ts'
 import { isTag, parseReference } from '../decision/reference/parse.ts'
 import type { PathPart, ReportProblem } from './problem.ts'
 import type { ConfigInput } from './schema.ts'
+import { readWhen } from './when.ts'
 
 type RowInput = ConfigInput['fallback'][number]
 
@@ -24,20 +26,85 @@ export function readRows(inputs: readonly RowInput[], report: ReportProblem): Fa
       for (const tag of [from, to])
         if (!isTag(tag)) report('error', [...path, 'tags', from], `"${tag}" is not a valid tag`)
     }
+    if (input.leave) reportUselessKeys(input, path, report)
+    else if (input.try === undefined)
+      report('error', path, 'the row has neither `try` nor `leave: true`; add one of them')
+    if (input.images === undefined && input.when === undefined)
+      report('error', path, 'the row has neither `images` nor `when`; add one of them')
     return {
       name: input.name,
-      images: readPatterns(input.images, [...path, 'images'], report),
+      when: readWhen(input.when, [...path, 'when'], report),
+      images: readPatterns(input.images ?? ['**'], [...path, 'images'], report),
+      leave: input.leave,
       tags: new Map(Object.entries(input.tags)),
-      try: input.try.flatMap((text, position) => {
-        const result = compileTemplate(text)
-        if (result.ok) return [result.template]
-        report('error', [...path, 'try', position], result.message)
-        return []
-      }),
+      try: readTemplates(input.try ?? [], [...path, 'try'], report),
       otherwise: input.otherwise,
       alternates: input.alternates,
+      pin: readRowPin(input.pin, [...path, 'pin'], report),
     }
   })
+}
+
+/** Reports keys that a row with `leave: true` must not have. */
+function reportUselessKeys(
+  { tags, try: templates, otherwise, alternates, pin }: RowInput,
+  path: readonly PathPart[],
+  report: ReportProblem,
+): void {
+  const keys = {
+    try: templates !== undefined,
+    tags: Object.keys(tags).length > 0,
+    otherwise: otherwise !== 'keep',
+    alternates: alternates !== 'tag',
+    pin: pin !== undefined,
+  }
+  for (const [key, isGiven] of Object.entries(keys)) {
+    const message = `the row has \`leave: true\`, which leaves its images unchanged; remove \`${key}\`, or remove \`leave\``
+    if (isGiven) report('error', [...path, key], message)
+  }
+}
+
+function readTemplates(
+  texts: readonly string[],
+  path: readonly PathPart[],
+  report: ReportProblem,
+): ImageTemplate[] {
+  return texts.flatMap((text, index) => {
+    const result = compileTemplate(text)
+    if (result.ok) return [result.template]
+    report('error', [...path, index], result.message)
+    return []
+  })
+}
+
+function readRowPin(
+  input: RowInput['pin'],
+  path: readonly PathPart[],
+  report: ReportProblem,
+): RowPin | null {
+  if (input === undefined) return null
+  if (input === false) return 'off'
+  const { tags, unresolved } = input
+  return {
+    matches: tags === undefined ? null : readTagGlobs(tags, [...path, 'tags'], report),
+    unresolved: unresolved ?? null,
+  }
+}
+
+/** Returns a function that tells whether a tag matches one of the globs. */
+export function readTagGlobs(
+  globs: readonly string[],
+  path: readonly PathPart[],
+  report: ReportProblem,
+): (tag: string) => boolean {
+  const matchers = globs.flatMap((glob, index) => {
+    const matcher = compileTagGlob(glob)
+    if (matcher !== null) return [matcher]
+    const message = `"${glob}" is not a glob for tags; use letters, digits, \`_\`, \`.\`, \`-\` and the wildcards \`*\`, \`?\` and \`[…]\``
+    report('error', [...path, index], message)
+    return []
+  })
+  return (tag) => matchers.some((matches) => matches(tag))
 }
 
 /** Returns the compiled patterns of a list, without those that are invalid. */

@@ -1,6 +1,5 @@
 /** Loads a config file: from its text to a frozen Config, or to all problems with line and column. */
 import { dirname } from 'node:path'
-import { compileTagGlob } from '../decision/fallback/glob.ts'
 import { lintTable } from '../decision/fallback/lint.ts'
 import { createTable, type FallbackTable } from '../decision/fallback/table.ts'
 import { lockedDigest } from '../decision/lock/image-lock.ts'
@@ -9,7 +8,7 @@ import { readLimitedFile, TooLargeError } from '../files/read-limited.ts'
 import { configLimits } from '../yaml/limits.ts'
 import type { Config } from './config.ts'
 import { readEcrTokens } from './ecr.ts'
-import { readPatterns, readRows, warnAboutMissingPorts } from './fallback-rows.ts'
+import { readPatterns, readRows, readTagGlobs, warnAboutMissingPorts } from './fallback-rows.ts'
 import { readLockFile } from './lock-file.ts'
 import { readMirrorImages } from './mirror-images.ts'
 import { type ConfigProblem, formatProblem, type ReportProblem } from './problem.ts'
@@ -19,6 +18,7 @@ import { readPullSecrets } from './pull-secret-rules.ts'
 import { readRegistries } from './registries.ts'
 import type { ConfigInput } from './schema.ts'
 import { checkShape } from './shape-problems.ts'
+import { readWhen } from './when.ts'
 import { parseYamlDocument } from './yaml-document.ts'
 
 export type ReadResult =
@@ -98,13 +98,15 @@ function build(
     registries,
     table,
     pin: {
-      matches: readTagGlobs(input.pin.tags, report),
+      when: readWhen(input.pin.when, ['pin', 'when'], report),
+      matches: readTagGlobs(input.pin.tags, ['pin', 'tags'], report),
       unresolved: input.pin.unresolved,
       locked: (reference) => (lock === null ? null : lockedDigest(lock.images, reference)),
     },
     lock,
-    pullPolicy: input.pullPolicy.map(({ images, set }, index) => ({
+    pullPolicy: input.pullPolicy.map(({ images, when, set }, index) => ({
       images: readPatterns(images, ['pullPolicy', index, 'images'], report),
+      when: readWhen(when, ['pullPolicy', index, 'when'], report),
       set,
     })),
     pullSecrets,
@@ -129,19 +131,9 @@ function build(
 function reportTableFindings(table: FallbackTable, report: ReportProblem): void {
   for (const { severity, row, key, index, message } of lintTable(table)) {
     const path = ['fallback', row, key]
-    report(severity, key === 'otherwise' ? path : [...path, index], message)
+    const isList = key === 'images' || key === 'try'
+    report(severity, isList ? [...path, index] : path, message)
   }
-}
-
-function readTagGlobs(globs: readonly string[], report: ReportProblem): (tag: string) => boolean {
-  const matchers = globs.flatMap((glob, index) => {
-    const matcher = compileTagGlob(glob)
-    if (matcher !== null) return [matcher]
-    const message = `"${glob}" is not a glob for tags; use letters, digits, \`_\`, \`.\`, \`-\` and the wildcards \`*\`, \`?\` and \`[…]\``
-    report('error', ['pin', 'tags', index], message)
-    return []
-  })
-  return (tag) => matchers.some((matches) => matches(tag))
 }
 
 /** Returns `spec`, `steps`, `[]`, `image` for `spec.steps[].image`. */

@@ -1,5 +1,5 @@
 /** Reads `pullSecretCopies` of the config: checks sources, and compiles the selectors. */
-import { compileTagGlob, hasWildcard } from '../decision/fallback/glob.ts'
+import { hasWildcard } from '../decision/fallback/glob.ts'
 import { matchesSelector } from '../decision/labels/label-selector.ts'
 import type { Config } from './config.ts'
 import {
@@ -10,6 +10,7 @@ import {
 } from './copy-settings.ts'
 import type { PathPart, ReportProblem } from './problem.ts'
 import type { ConfigInput } from './schema.ts'
+import { readNameGlobs } from './when.ts'
 
 type CopiesInput = ConfigInput['pullSecretCopies']
 type SelectorInput = CopiesInput['copies'][number]['namespaces']
@@ -103,22 +104,11 @@ function readSelector(
   const isList = Array.isArray(input)
   const names = isList ? input : input.names
   const labels = isList ? null : input.selector
-  const nameMatchers = names.flatMap((text, index) => {
-    if (!hasWildcard(text)) return [(name: string) => name === text]
-    // The characters of Kubernetes names are those of tags, in lower case.
-    const glob = compileTagGlob(text)
-    if (glob !== null && text.toLowerCase() === text) return [glob]
-    report(
-      'error',
-      isList ? [...path, index] : [...path, 'names', index],
-      `"${text}" is not a glob for names; use lower-case letters, digits, \`-\` and the wildcards \`*\`, \`?\` and \`[…]\``,
-    )
-    return []
-  })
+  const globs = readNameGlobs(names, isList ? path : [...path, 'names'], report)
   const literals = names.filter((name) => !hasWildcard(name))
   return {
     matches: (name, objectLabels) =>
-      nameMatchers.some((matches) => matches(name)) &&
+      globs.some(({ matches }) => matches(name)) &&
       (labels === null || matchesSelector(labels, objectLabels)),
     exactNames: labels === null && literals.length === names.length ? names : null,
     literalNames: labels === null ? literals : [],

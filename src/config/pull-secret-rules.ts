@@ -5,19 +5,24 @@ import type { Config } from './config.ts'
 import { isHost } from './host.ts'
 import type { ReportProblem } from './problem.ts'
 import type { ConfigInput } from './schema.ts'
+import { readWhen } from './when.ts'
 
 /** Returns the rules. Reports registries that no kubelet would match with an image. */
 export function readPullSecrets(
   inputs: ConfigInput['pullSecrets'],
   report: ReportProblem,
 ): Config['pullSecrets'] {
-  return inputs.map(({ registries: keys, secret }, index) => {
+  return inputs.map(({ registries: keys, secret, when }, index) => {
     for (const [position, key] of keys.entries()) {
       const message = keyProblem(key)
       if (message !== null) report('error', ['pullSecrets', index, 'registries', position], message)
     }
     const findKeys = createKeyMatcher(keys)
-    return { secret, matches: ({ domain, path }) => findKeys(domain, path).length > 0 }
+    return {
+      secret,
+      when: readWhen(when, ['pullSecrets', index, 'when'], report),
+      matches: ({ domain, path }) => findKeys(domain, path).length > 0,
+    }
   })
 }
 

@@ -7,6 +7,11 @@ import { copiesSchema } from './schema/copies-schema.ts'
 import { mirrorSchema } from './schema/mirror-schema.ts'
 import { ecrSchema, registrySchema } from './schema/registry-schema.ts'
 import { literal, object, pattern, secretName, tag } from './schema/values.ts'
+import { ownerKind, when } from './schema/when-schema.ts'
+
+const tagGlobs = z.array(z.string())
+
+const unresolved = z.enum(['keep', 'deny'])
 
 const row = object({
   name: z
@@ -14,10 +19,24 @@ const row = object({
     .min(1)
     .max(63)
     .describe('The name of the row, shown wherever a decision is explained. Must be unique.'),
+  when: when
+    .optional()
+    .describe(
+      'The pods whose images this row is for. All conditions must hold. Default: all pods.',
+    ),
   images: z
     .array(pattern)
     .min(1)
-    .describe('The images of this row: those that match one of the patterns.'),
+    .optional()
+    .describe(
+      'The images of this row: those that match one of the patterns. Default: all images, if the row has `when`.',
+    ),
+  leave: z
+    .boolean()
+    .default(false)
+    .describe(
+      'True, in place of `try`: leave these images, their pull policies and pull secrets unchanged. Default: false.',
+    ),
   tags: z
     .record(z.string(), tag)
     .default({})
@@ -25,6 +44,7 @@ const row = object({
   try: z
     .array(z.string())
     .min(1)
+    .optional()
     .describe(
       'Templates for the candidates, in order, with the variables {host}, {path}, {name} and {namespace}. Example: anubis:32000/{host}/{path}.',
     ),
@@ -39,6 +59,25 @@ const row = object({
     .default('tag')
     .describe(
       "digest: take another publisher's copy only if it has the digest of the original. Default: tag.",
+    ),
+  pin: z
+    .union(
+      [
+        z.literal(false),
+        object({
+          tags: tagGlobs
+            .optional()
+            .describe('Add the digest to images of this row whose tag matches one of these globs.'),
+          unresolved: unresolved
+            .optional()
+            .describe('If no digest is known: keep the tag, or deny the pod.'),
+        }),
+      ],
+      { error: 'must be false, or a map with `tags` and `unresolved`' },
+    )
+    .optional()
+    .describe(
+      'Which images of this row get a digest. False: only alternates. Default: `pin` of the config, also for each key that is left out.',
     ),
 })
 
@@ -79,14 +118,13 @@ export const configSchema = object({
       'The fallback table: which registries to try for which images. The first row that matches decides. Default: none.',
     ),
   pin: object({
-    tags: z
-      .array(z.string())
+    when: when.optional().describe('The pods whose images get a digest. Default: all pods.'),
+    tags: tagGlobs
       .default([])
       .describe(
         'Add the digest to images whose tag matches one of these globs. An image without a tag has the tag latest. Default: none.',
       ),
-    unresolved: z
-      .enum(['keep', 'deny'])
+    unresolved: unresolved
       .default('keep')
       .describe('If no digest is known: keep the tag, or deny the pod. Default: keep.'),
     lock: z
@@ -101,6 +139,7 @@ export const configSchema = object({
     .array(
       object({
         images: z.array(pattern).min(1).describe('Patterns for the final image.'),
+        when: when.optional().describe('The pods that this is for. Default: all pods.'),
         set: z.enum(['Always', 'IfNotPresent', 'Never']).describe('The imagePullPolicy to set.'),
       }),
     )
@@ -118,6 +157,7 @@ export const configSchema = object({
             'Registries, matched as the kubelet matches the keys of a pull secret. Examples: docker.io, ghcr.io/acme/.',
           ),
         secret: secretName.describe("The pull secret to add, in the pod's namespace."),
+        when: when.optional().describe('The pods that get it. Default: all pods.'),
       }),
     )
     .default([])
@@ -174,6 +214,14 @@ export const configSchema = object({
       object({
         image: z.string().describe('The image to decide.'),
         namespace: z.string().default('default').describe("The pod's namespace. Default: default."),
+        labels: z
+          .record(z.string(), z.string())
+          .default({})
+          .describe("The pod's labels. Default: none."),
+        owners: z
+          .array(ownerKind)
+          .default([])
+          .describe("The kinds of the pod's owners, as GROUP/KIND. Default: none."),
         expect: z.string().describe('The expected image, if the first candidate is found.'),
         row: z
           .string()

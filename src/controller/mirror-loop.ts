@@ -4,6 +4,7 @@
  */
 import { createNotifier } from '../async/notifier.ts'
 import { longestDelayMs, sleep } from '../async/sleep.ts'
+import { type PodContext, podInNamespace } from '../decision/fallback/pod-context.ts'
 import type { FallbackTable } from '../decision/fallback/table.ts'
 import type { KubeApi } from '../kube/api-client.ts'
 import type { KubeObject } from '../kube/object.ts'
@@ -18,6 +19,7 @@ import type { CopyResult } from '../mirror/copy-result.ts'
 import type { CreateRepository } from '../mirror/copy-image.ts'
 import { mirrorImages, type MirrorOptions } from '../mirror/mirror-images.ts'
 import type { ManifestNode } from '../mirror/image-tree.ts'
+import { readPodContext } from '../decision/pod/pod-context.ts'
 import { parseReference } from '../decision/reference/parse.ts'
 import { formatReference } from '../decision/reference/reference.ts'
 import type { RegistryClient } from '../registry/registry-client.ts'
@@ -50,7 +52,7 @@ const concurrentChecks = 8
 
 interface PodImages {
   readonly images: readonly string[]
-  readonly namespace: string
+  readonly pod: PodContext
 }
 
 /** The state of one run of the loop. */
@@ -83,7 +85,7 @@ export function createMirrorLoop(dependencies: MirrorLoopDependencies): Loop {
 }
 
 function startPodInformers(
-  { api, settings, log }: MirrorLoopDependencies,
+  { api, table, settings, log }: MirrorLoopDependencies,
   onChange: () => void,
   signal: AbortSignal,
 ): readonly Informer<PodImages>[] {
@@ -99,13 +101,19 @@ function startPodInformers(
       selection: { fieldSelector: 'status.phase!=Succeeded,status.phase!=Failed' },
       transform: (pod) => ({
         images: imagesOfPod(pod),
-        namespace: pod.metadata.namespace ?? '',
+        pod: contextToKeep(table, pod),
       }),
       onChange,
       onError: (error) => log.warn({ problem: String(error) }, 'pod watch failed'),
       signal,
     }),
   )
+}
+
+/** The informer keeps this for every pod, so it has labels and owners only if rows look at them. */
+function contextToKeep({ index }: FallbackTable, pod: KubeObject): PodContext {
+  const namespace = pod.metadata.namespace ?? ''
+  return index.hasConditions ? readPodContext(pod, namespace) : podInNamespace(namespace)
 }
 
 /** What the copies of one pass share. */
@@ -146,10 +154,10 @@ function wantedImages(
   pods: readonly Informer<PodImages>[],
 ): ReadonlyMap<string, BacklogImage> {
   const wanted = new Map<string, BacklogImage>()
-  for (const { images, namespace } of pods.flatMap(({ items }) => [...items.values()])) {
+  for (const { images, pod } of pods.flatMap(({ items }) => [...items.values()])) {
     const references = images.flatMap((image) => {
       const parsed = parseReference(image)
-      return parsed.ok ? [{ reference: parsed.reference, namespace }] : []
+      return parsed.ok ? [{ reference: parsed.reference, pod }] : []
     })
     for (const pair of planCopies(table, references).pairs) {
       const key = formatReference(pair.destination)

@@ -36,19 +36,17 @@ export function createBatchDecider(config: Config, options: BatchDeciderOptions)
   const limit = pLimit(parallelImages)
   return {
     // The timeout of an image starts when its turn comes.
-    decide: (image, { namespace }) =>
-      limit(() =>
-        engine.decide(image, { namespace, signal: () => AbortSignal.timeout(imageTimeoutMs) }),
-      ),
+    decide: (image, { pod }) =>
+      limit(() => engine.decide(image, { pod, signal: () => AbortSignal.timeout(imageTimeoutMs) })),
     close: () => engine.close(),
   }
 }
 
 function decideWithoutProbing(config: Config): Decide {
-  return (image, { namespace }) => {
+  return (image, { pod }) => {
     const read = readImage(image)
     if (!read.ok) return read
     const { reference } = read
-    return decisionOf(image, resolveWithoutProbing(config, { reference, namespace }))
+    return decisionOf(image, resolveWithoutProbing(config, { reference, pod }))
   }
 }

@@ -1,6 +1,9 @@
 /** Collects the images that a command is about: from manifests, and from the pods of a cluster. */
 import type { Readable } from 'node:stream'
 import type { Config } from '../config/config.ts'
+import { podKey } from '../config/pod-key.ts'
+import type { PodContext } from '../decision/fallback/pod-context.ts'
+import { readPodContext } from '../decision/pod/pod-context.ts'
 import type { ConnectOptions } from '../kube/connect.ts'
 import type { KubeObject } from '../kube/object.ts'
 import { requestedImages, manifestImages } from './manifest-images.ts'
@@ -27,19 +30,24 @@ export interface PodSource extends ConnectOptions {
   readonly signal: AbortSignal
 }
 
-/** One image in one namespace, however many pods use it. */
+/** One image of the pods that a config treats alike in one namespace, however many they are. */
 export interface ImageUse {
   readonly image: string
   readonly namespace: string
+  readonly pod: PodContext
   /** One of the objects that use it; for a manifest, with its file. */
   readonly by: string
 }
 
-/** Returns each image of each namespace once, in the order found. Throws `manifest-invalid`, and what the API client throws. */
+/**
+ * Returns each image of each namespace once for pods that the configs treat alike, in the order found. The first config
+ * names the workloads. Throws `manifest-invalid`, and what the API client throws.
+ */
 export async function readImageUses(
   { files, recursive, stdin, namespace, cluster, onProblem }: ImageSources,
-  { workloads }: Pick<Config, 'workloads'>,
+  ...configs: readonly [Config, ...Config[]]
 ): Promise<ImageUse[]> {
+  const [{ workloads }] = configs
   const manifestFiles = await readManifestFiles(files, { recursive, stdin })
   const written = manifestFiles.flatMap((file): ImageUse[] => {
     const read = readManifests(file.text)
@@ -47,15 +55,22 @@ export async function readImageUses(
       onProblem(skipTemplate(file, read))
       return []
     }
-    return manifestImages(read.manifests, workloads).map((use) => ({
-      image: use.image,
-      namespace: use.namespace ?? namespace ?? 'default',
-      by: `${file.name}: ${use.object}`,
-    }))
+    return manifestImages(read.manifests, workloads).map((use) => {
+      const own = use.pod.namespace ?? namespace ?? 'default'
+      return {
+        image: use.image,
+        namespace: own,
+        pod: { ...use.pod, namespace: own },
+        by: `${file.name}: ${use.object}`,
+      }
+    })
   })
   const running = cluster === null ? [] : await runningUses(cluster, namespace)
   const distinct = new Map(
-    [...written, ...running].toReversed().map((use) => [`${use.namespace} ${use.image}`, use]),
+    [...written, ...running].toReversed().map((use) => {
+      const keys = configs.map((config) => podKey(config, use.pod))
+      return [[use.namespace, use.image, ...keys].join(' '), use]
+    }),
   )
   return [...distinct.values()].toReversed()
 }
@@ -82,6 +97,7 @@ async function runningUses(
         ...requestedImages(pod).map((image) => ({
           image,
           namespace: own,
+          pod: readPodContext(pod, own),
           by: `Pod ${own}/${name}`,
         })),
       )

@@ -63,7 +63,7 @@ async function lookUpDigest(
   before: LockedImage | undefined,
 ): Promise<LockLookup> {
   const { signal } = new AbortController()
-  const decision = await decide(key, { namespace: use.namespace, signal: () => signal })
+  const decision = await decide(key, { pod: use.pod, signal: () => signal })
   const chosen = decision.ok ? decision.resolution.chosen : null
   if (chosen === null || chosen.digest === null)
     return { key, use, entry: null, why: decision.ok ? decision.why : decision.error }

@@ -1,4 +1,6 @@
 /** Finds the pods and images in a Kubernetes object, and their paths. */
+import type { PodContext } from '../decision/fallback/pod-context.ts'
+import { groupKind, readLabels, readPodContext } from '../decision/pod/pod-context.ts'
 import { valueAt, type PodPath, podPath } from '../decision/pod/pod-path.ts'
 import { isObject, member } from '../json/json.ts'
 import type { DocumentPath } from './manifests.ts'
@@ -20,6 +22,8 @@ export interface PodLocation {
   /** False for a single image. */
   readonly isPod: boolean
   readonly pod: unknown
+  /** What rows can see of the pods that the object makes. The namespace is null if the object has none. */
+  readonly context: PodContext
   /** From the object to the pod or image. */
   readonly path: DocumentPath
   /** Converts a JSON Pointer into `pod` to one that starts at `path`. */
@@ -45,6 +49,7 @@ export function podLocationsIn(object: unknown, kinds: readonly WorkloadKind[]):
             namespace,
             isPod: true,
             pod,
+            context: contextOf(object, pod, namespace),
             path,
             pointerFromPath: (pointer) => pointer,
             siteName: (name) => name,
@@ -59,12 +64,34 @@ export function podLocationsIn(object: unknown, kinds: readonly WorkloadKind[]):
         namespace,
         isPod: false,
         pod: { spec: { containers: [{ name, image }] } },
+        context: { namespace, labels: null, owners: null },
         path: imagePath,
         pointerFromPath: () => '',
         siteName: () => name,
       }
     })
   return [...pods, ...images]
+}
+
+/**
+ * Which kind owns the pods of a built-in kind: a controller only makes itself the owner of what it creates
+ * (kubernetes, pkg/controller).
+ */
+const podOwners: Readonly<Record<string, string>> = {
+  '/ReplicationController': '/ReplicationController',
+  'apps/Deployment': 'apps/ReplicaSet',
+  'apps/ReplicaSet': 'apps/ReplicaSet',
+  'apps/StatefulSet': 'apps/StatefulSet',
+  'apps/DaemonSet': 'apps/DaemonSet',
+  'batch/Job': 'batch/Job',
+  'batch/CronJob': 'batch/Job',
+}
+
+function contextOf(object: unknown, pod: unknown, namespace: string | null): PodContext {
+  const kind = kindOf(object)
+  if (kind === '/Pod') return { ...readPodContext(pod, ''), namespace }
+  const owner = Object.hasOwn(podOwners, kind) ? podOwners[kind] : undefined
+  return { namespace, labels: readLabels(pod), owners: owner === undefined ? null : [owner] }
 }
 
 /** Returns an object's kind and name for messages: `apps/Deployment web`. */
@@ -94,8 +121,7 @@ function kindOf(object: unknown): string {
   const apiVersion = textOf(member(object, 'apiVersion'))
   const kind = textOf(member(object, 'kind'))
   if (apiVersion === null || kind === null) return ''
-  const slash = apiVersion.indexOf('/')
-  return `${slash === -1 ? '' : apiVersion.slice(0, slash)}/${kind}`
+  return groupKind(apiVersion, kind)
 }
 
 interface ImageAtPath {

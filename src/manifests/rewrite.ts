@@ -10,7 +10,7 @@ import {
   type SiteDecision,
 } from '../decision/pod/decide-sites.ts'
 import { buildPatch, type JsonPatch } from '../decision/pod/patch.ts'
-import { missingPullSecrets } from '../decision/pod/pull-secrets.ts'
+import { imagesToPull, missingPullSecrets } from '../decision/pod/pull-secrets.ts'
 import type { Decide } from '../decision/resolve/decision-cache.ts'
 import { jsonPointer } from '../json/json-pointer.ts'
 import { decideToFixedPoint } from './fixed-point.ts'
@@ -163,6 +163,7 @@ async function decidePod(
   { namespace: defaultNamespace, imagesOnly, signal }: RewriteOptions,
 ): Promise<DecidedPod> {
   const namespace = location.namespace ?? defaultNamespace
+  const pod = { ...location.context, namespace }
   const request: PodRequest = {
     operation: 'CREATE',
     subResource: '',
@@ -174,12 +175,16 @@ async function decidePod(
   const decisions = await decideSites(decide, {
     request,
     policy: hasOtherFields ? policy : { ...policy, pullPolicy: [], pullSecrets: [] },
+    pod,
     signal: () => signal,
   })
-  const images = decisions.flatMap(({ resolution }) =>
-    resolution === null ? [] : [resolution.chosen],
-  )
-  const secrets = hasOtherFields ? missingPullSecrets(policy.pullSecrets, location.pod, images) : []
+  const secrets = hasOtherFields
+    ? missingPullSecrets(policy.pullSecrets, {
+        context: pod,
+        pod: location.pod,
+        images: imagesToPull(decisions.map(({ resolution }) => resolution)),
+      })
+    : []
   const patch = buildPatch(location.pod, {
     sites: decisions,
     annotation: null,

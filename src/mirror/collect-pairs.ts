@@ -2,6 +2,7 @@
 import type { Readable } from 'node:stream'
 import { text as readAll } from 'node:stream/consumers'
 import type { Config, MirrorImage } from '../config/config.ts'
+import { unknownPod } from '../decision/fallback/pod-context.ts'
 import { canonicalReference } from '../decision/fallback/registry-aliases.ts'
 import { parseReference } from '../decision/reference/parse.ts'
 import { formatReference, type Reference, withDefaultTag } from '../decision/reference/reference.ts'
@@ -31,11 +32,11 @@ export async function collectPairs(
 ): Promise<CollectedPairs> {
   const { pairs, rest } = splitPairs(options.names, config)
   if (config === null) return { pairs, skipped: [], unlisted: [] }
-  const namespace = options.namespace ?? 'default'
+  const pod = { ...unknownPod, namespace: options.namespace ?? null }
   const names = await readNames(rest, options.stdin)
   const uses = await readImageUses(options, config)
   const images: ImageToCopy[] = [
-    ...names.map((name) => ({ reference: readImage(name), namespace })),
+    ...names.map((name) => ({ reference: readImage(name), pod })),
     ...uses.flatMap((use) => imageOfUse(use, options.onProblem)),
   ]
   const unlisted: { image: string; reason: string }[] = []
@@ -121,11 +122,11 @@ async function readNames(names: readonly string[], stdin: Readable): Promise<str
 
 /** Reports and skips an image that does not parse, as the webhook does. */
 function imageOfUse(
-  { image, namespace, by }: ImageUse,
+  { image, pod, by }: ImageUse,
   onProblem: (message: string) => void,
 ): ImageToCopy[] {
   const parsed = parseReference(image)
-  if (parsed.ok) return [{ reference: parsed.reference, namespace }]
+  if (parsed.ok) return [{ reference: parsed.reference, pod }]
   onProblem(`skipped ${image}: ${parsed.message} (${by})`)
   return []
 }
@@ -137,11 +138,10 @@ async function expandImage(
   signal: AbortSignal,
 ): Promise<readonly ImageToCopy[] | string> {
   const { reference, literalTags, needsTagList } = image
-  const namespace = 'default'
+  const pod = unknownPod
   if (!needsTagList && literalTags.length === 0)
-    return [{ reference: withDefaultTag(reference), namespace }]
-  if (!needsTagList)
-    return literalTags.map((tag) => ({ reference: { ...reference, tag }, namespace }))
+    return [{ reference: withDefaultTag(reference), pod }]
+  if (!needsTagList) return literalTags.map((tag) => ({ reference: { ...reference, tag }, pod }))
   try {
     const repository = await registries.open(reference.domain, reference.path, 'pull')
     const tags = await listTags(repository, signal)
@@ -150,7 +150,7 @@ async function expandImage(
     const { selectTags } = await import('./select-tags.ts')
     const selected = selectTags(tags, image)
     if (selected.length === 0) return `none of its ${tags.length} tags matches`
-    return selected.map((tag) => ({ reference: { ...reference, tag }, namespace }))
+    return selected.map((tag) => ({ reference: { ...reference, tag }, pod }))
   } catch (error) {
     if (error instanceof RegistryError) return `its tags cannot be listed: ${error.message}`
     throw error

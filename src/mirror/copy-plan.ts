@@ -1,13 +1,18 @@
 /** Plans which images are copied where: to the same mirrors where the rows of the table look for them. Pure. */
 import { canonicalReference } from '../decision/fallback/registry-aliases.ts'
-import { type FallbackTable, selectCandidates } from '../decision/fallback/table.ts'
+import type { PodContext } from '../decision/fallback/pod-context.ts'
+import {
+  candidatesOf,
+  type FallbackRow,
+  type FallbackTable,
+  selectRow,
+} from '../decision/fallback/table.ts'
 import { formatReference, type Reference, withDefaultTag } from '../decision/reference/reference.ts'
 import type { ImagePair } from './image-pair.ts'
 
 export interface ImageToCopy {
   readonly reference: Reference
-  /** For templates with `{namespace}`. */
-  readonly namespace: string
+  readonly pod: PodContext
 }
 
 export interface CopyPlan {
@@ -22,14 +27,14 @@ export interface CopyPlan {
 export function planCopies(table: FallbackTable, images: readonly ImageToCopy[]): CopyPlan {
   const pairs = new Map<string, ImagePair>()
   const skipped = new Map<string, string>()
-  for (const { reference, namespace } of images) {
+  for (const { reference, pod } of images) {
     const canonical = canonicalReference(reference)
     const image = formatReference(withDefaultTag(canonical))
     const isOnMirror = table.mirrors.has(canonical.domain)
-    const planned = isOnMirror ? [] : pairsOf(table, canonical, namespace)
-    if (planned.length === 0) {
-      skipped.set(image, isOnMirror ? 'already on a mirror' : 'no row has a mirror for it')
-    }
+    const rows = isOnMirror ? [] : rowsFor(table, canonical, pod)
+    const planned = rows.flatMap((row) => pairsOf(table, row, { reference: canonical, pod }))
+    if (planned.length === 0)
+      skipped.set(image, isOnMirror ? 'already on a mirror' : whyNotMirrored(rows))
     for (const pair of planned) {
       const destination = formatReference(pair.destination)
       const other = pairs.get(destination)
@@ -46,16 +51,27 @@ export function planCopies(table: FallbackTable, images: readonly ImageToCopy[])
   }
 }
 
-function pairsOf(table: FallbackTable, canonical: Reference, namespace: string): ImagePair[] {
-  const { row, candidates } = selectCandidates(table, canonical, namespace)
+/** Returns every row that may decide for the image: a mirror must have what one of them looks for. */
+function rowsFor(table: FallbackTable, reference: Reference, pod: PodContext): FallbackRow[] {
+  const { row, undecided } = selectRow(table, reference, pod)
+  return row === null ? [...undecided] : [...undecided, row]
+}
+
+function whyNotMirrored([row]: readonly FallbackRow[]): string {
+  return row?.leave === true ? `row ${row.name} leaves it unchanged` : 'no row has a mirror for it'
+}
+
+function pairsOf(
+  table: FallbackTable,
+  row: FallbackRow,
+  { reference: canonical, pod }: ImageToCopy,
+): ImagePair[] {
   const hosts = new Set<string>()
-  return candidates.flatMap(({ reference, kind }) => {
+  return candidatesOf(table, row, canonical, pod).flatMap(({ reference, kind }) => {
     if (kind !== 'mirror' || reference === null || !table.mirrors.has(reference.domain)) return []
     if (hosts.has(reference.domain)) return []
     hosts.add(reference.domain)
     const { tag, digest } = reference
-    return [
-      { source: { ...canonical, tag, digest }, destination: reference, row: row?.name ?? null },
-    ]
+    return [{ source: { ...canonical, tag, digest }, destination: reference, row: row.name }]
   })
 }

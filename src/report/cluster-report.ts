@@ -5,18 +5,20 @@ import { parseReference } from '../decision/reference/parse.ts'
 import { formatReference } from '../decision/reference/reference.ts'
 import { describeResolution } from '../decision/resolve/describe-resolution.ts'
 import type { ResolveDependencies } from '../decision/resolve/probe-candidate.ts'
-import type { Resolution } from '../decision/resolve/resolution.ts'
-import { resolve } from '../decision/resolve/resolve.ts'
-import type { NamespaceMode, RunningImage } from './inventory.ts'
+import { isLeft, type Resolution } from '../decision/resolve/resolution.ts'
+import { resolve, resolveNeverPulled } from '../decision/resolve/resolve.ts'
+import type { NamespaceMode, PodImage, RunningImage } from './inventory.ts'
 
 /** One image of one namespace. The names are the contract of `berth report -o json`. */
 export interface ReportLine extends RunningImage {
   /** Whether all of its pods run it from a mirror. */
   readonly onMirror: boolean
-  /** Whether a mirror of the table has it, so that it can be pulled offline. Null if a mirror did not answer. */
+  /** Whether a mirror of the table has it, or nothing pulls it, so that it works offline. Null if a mirror did not answer. */
   readonly mirrored: boolean | null
   /** The image of a new pod; null if Berth does not change pods of the namespace. */
   readonly becomes: string | null
+  /** Whether Berth leaves it unchanged, by a row or because of its pull policy Never. */
+  readonly left: boolean
   readonly row: string | null
   readonly why: string
 }
@@ -47,7 +49,7 @@ type Mode = NamespaceMode['mode']
 /** Decides each image as the webhook does, and counts. Failures of registries are part of the result. */
 export async function buildReport(
   dependencies: ReportDependencies,
-  running: readonly RunningImage[],
+  running: readonly PodImage[],
   modes: ReadonlyMap<string, NamespaceMode>,
 ): Promise<Report> {
   const limit = pLimit(dependencies.parallelImages)
@@ -61,28 +63,31 @@ export async function buildReport(
 
 async function reportLine(
   { config, resolve: resolveDependencies, imageTimeoutMs }: ReportDependencies,
-  running: RunningImage,
+  { pod, isNeverPulled, ...running }: PodImage,
   mode: Mode,
 ): Promise<ReportLine> {
   const isMirror = (image: string) => {
     const parsed = parseReference(image)
     return parsed.ok && config.registries.get(parsed.reference.domain)?.mirror === true
   }
-  const onMirror = running.runs.every(isMirror)
+  const base = { ...running, onMirror: running.runs.every(isMirror) }
   const parsed = parseReference(running.image)
   if (!parsed.ok)
-    return { ...running, onMirror, mirrored: false, becomes: null, row: null, why: parsed.message }
-  const resolution = await resolve(resolveDependencies, config, {
-    reference: parsed.reference,
-    namespace: running.namespace,
-    signal: AbortSignal.timeout(imageTimeoutMs),
-  })
+    return { ...base, mirrored: false, becomes: null, left: false, row: null, why: parsed.message }
+  const resolution = isNeverPulled
+    ? resolveNeverPulled(parsed.reference)
+    : await resolve(resolveDependencies, config, {
+        reference: parsed.reference,
+        pod,
+        signal: AbortSignal.timeout(imageTimeoutMs),
+      })
+  const { changed, chosen, row } = resolution
   return {
-    ...running,
-    onMirror,
-    mirrored: isMirrored(resolution, isMirror),
-    becomes: mode === 'enforce' ? formatReference(resolution.chosen) : null,
-    row: resolution.row,
+    ...base,
+    mirrored: isNeverPulled || isMirrored(resolution, isMirror),
+    becomes: mode === 'enforce' ? (changed ? formatReference(chosen) : running.image) : null,
+    left: isLeft(resolution),
+    row,
     why: reasonFor(resolution, mode),
   }
 }

@@ -1,4 +1,6 @@
 /** Lists the images that the pods of a cluster request and run, and how Berth treats each namespace. */
+import type { PodContext } from '../decision/fallback/pod-context.ts'
+import { readPodContext } from '../decision/pod/pod-context.ts'
 import { requestedImage, readRecords } from '../decision/pod/images-annotation.ts'
 import { excludedNamespaces } from '../config/copy-settings.ts'
 import type { KubeApi } from '../kube/api-client.ts'
@@ -15,21 +17,33 @@ export interface RunningImage {
   readonly pods: number
 }
 
+/** An image of pods that the config treats alike. */
+export interface PodImage extends RunningImage {
+  readonly pod: PodContext
+  /** True with `imagePullPolicy: Never`. */
+  readonly isNeverPulled: boolean
+}
+
 export interface NamespaceMode {
   readonly name: string
   /** `enforce` or `observe` where the API server calls the webhook; `out` where it does not. */
   readonly mode: 'enforce' | 'observe' | 'out'
 }
 
-/** Returns the images of one namespace, or of all, without those of pods that have ended. Throws KubeError. */
+/** What distinguishes pods for a report. */
+export interface InventoryOptions {
+  /** Undefined for all namespaces. */
+  readonly namespace: string | undefined
+  /** Returns the same text for pods that the config treats alike. */
+  readonly podKey: (pod: PodContext) => string
+}
+
+/** Returns the images of running pods, each once for pods that the config treats alike. Throws KubeError. */
 export async function listRunningImages(
   api: KubeApi,
-  namespace: string | undefined,
-): Promise<RunningImage[]> {
-  const images = new Map<
-    string,
-    { image: string; namespace: string; runs: Set<string>; pods: number }
-  >()
+  { namespace, podKey }: InventoryOptions,
+): Promise<PodImage[]> {
+  const images = new Map<string, Omit<PodImage, 'runs'> & { runs: Set<string>; pods: number }>()
   const pods = {
     apiVersion: 'v1',
     resource: 'pods',
@@ -38,12 +52,15 @@ export async function listRunningImages(
   for await (const pod of api.list<KubeObject>(pods)) {
     const phase = member(member(pod, 'status'), 'phase')
     if (phase === 'Succeeded' || phase === 'Failed') continue
-    for (const { requested, image } of imagesOf(pod)) {
-      const { namespace: own = '' } = pod.metadata
-      const key = `${own} ${requested}`
+    const { namespace: own = '' } = pod.metadata
+    const context = readPodContext(pod, own)
+    for (const { requested, image, isNeverPulled } of imagesOf(pod)) {
+      const key = [own, requested, isNeverPulled, podKey(context)].join(' ')
       const entry = images.get(key) ?? {
         image: requested,
         namespace: own,
+        pod: context,
+        isNeverPulled,
         runs: new Set(),
         pods: 0,
       }
@@ -55,13 +72,23 @@ export async function listRunningImages(
   return [...images.values()].map((each) => ({ ...each, runs: [...each.runs] }))
 }
 
+interface RequestedImage {
+  readonly requested: string
+  readonly image: string
+  readonly isNeverPulled: boolean
+}
+
 /** Returns each image of the pod once, however many containers use it. */
-function imagesOf(pod: KubeObject): { readonly requested: string; readonly image: string }[] {
+function imagesOf(pod: KubeObject): RequestedImage[] {
   const records = readRecords(pod)
-  const images = new Map(
-    findSites(pod).map((site) => [requestedImage(records, site), site.image] as const),
-  )
-  return [...images].map(([requested, image]) => ({ requested, image }))
+  const images = findSites(pod).map((site) => ({
+    requested: requestedImage(records, site),
+    image: site.image,
+    isNeverPulled: site.pullPolicy === 'Never',
+  }))
+  return [
+    ...new Map(images.map((each) => [`${each.requested} ${each.isNeverPulled}`, each])).values(),
+  ]
 }
 
 /** Returns the mode of each namespace by its labels; Berth's own namespace is `out`. Throws KubeError. */

@@ -3,7 +3,7 @@ import { readConfig } from '../../src/config/load.ts'
 import { formatProblem } from '../../src/config/problem.ts'
 import { selectCandidates } from '../../src/decision/fallback/table.ts'
 import { firstRole, registryHost, secondRole } from '../support/ecr.ts'
-import { referenceOf } from '../support/tables.ts'
+import { barePod, referenceOf } from '../support/tables.ts'
 
 const head = 'apiVersion: berth.dev/v1alpha1\nkind: BerthConfig\n'
 
@@ -118,7 +118,7 @@ describe('a pull-through cache', () => {
     const { table } = configOf(
       `fallback: [{ name: hub, images: ["docker.io/**"], try: ["${registryHost}/docker-hub/{path}"] }, { name: quay, images: ["quay.io/**"], try: ["${registryHost}/quay/{path}"] }]`,
     )
-    const { candidates } = selectCandidates(table, referenceOf(image), 'default')
+    const { candidates } = selectCandidates(table, referenceOf(image), barePod)
 
     expect(candidates.map((each) => each.image)).toEqual([`${registryHost}/${expected}`])
   })

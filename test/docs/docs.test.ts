@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
 import { documentedCommands, updateReference } from '../../src/cli/command-reference.ts'
 import { pathOf } from '../../src/cli/verb.ts'
+import { runConfigTests } from '../../src/config/config-tests.ts'
 import { readConfig } from '../../src/config/load.ts'
 import { jsonSchema } from '../../src/config/schema.ts'
 import { rules } from '../../src/diagnose/rules/table.ts'
@@ -40,11 +41,13 @@ describe('the configs of the documentation', () => {
     )
   })
 
-  it.each(configs)('are valid: %s', (_, body) => {
+  it.each(configs)('are valid and pass their tests: %s', (_, body) => {
     const result = readConfig(body, root)
 
     expect(result.ok ? [] : result.problems).toEqual([])
     expect(result.ok ? result.config.warnings : []).toEqual([])
+    const failures = result.ok ? runConfigTests(result.config).map(({ failure }) => failure) : []
+    expect(failures.filter((failure) => failure !== null)).toEqual([])
   })
 
   it('include, in the README, the example that its commands use, in five lines', () => {

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { parseAllDocuments, stringify } from 'yaml'
 import { describe, expect, it } from 'vitest'
+import { readPodContext } from '../../src/decision/pod/pod-context.ts'
 import { decideSites } from '../../src/decision/pod/decide-sites.ts'
 import { rewriteManifests } from '../../src/manifests/rewrite.ts'
 import type { FallbackTable } from '../../src/decision/fallback/table.ts'
@@ -158,7 +159,13 @@ describe('rewriteManifests', () => {
         // The webhook changes no image in the pods of the result.
         for (const pod of podsOf(result.text)) {
           const request = requestOf(pod, { namespace: 'team' })
-          const decisions = await decideSites(decide, { request, policy, signal: () => signal })
+          const context = readPodContext(pod, 'team')
+          const decisions = await decideSites(decide, {
+            request,
+            policy,
+            pod: context,
+            signal: () => signal,
+          })
           for (const { site, image } of decisions) expect(image).toBe(site.image)
         }
         // A second rewrite changes nothing.

@@ -3,6 +3,7 @@ import { readConfig } from '../../src/config/load.ts'
 import { formatReference } from '../../src/decision/reference/reference.ts'
 import { planCopies } from '../../src/mirror/copy-plan.ts'
 import { reference } from '../support/mirroring.ts'
+import { barePod } from '../support/tables.ts'
 
 const config = `
 apiVersion: berth.dev/v1alpha1
@@ -26,7 +27,7 @@ fallback:
 function plan(...images: string[]) {
   const read = readConfig(config, '/')
   if (!read.ok) throw new Error(JSON.stringify(read.problems))
-  const toCopy = images.map((image) => ({ reference: reference(image), namespace: 'default' }))
+  const toCopy = images.map((image) => ({ reference: reference(image), pod: barePod }))
   const { pairs, skipped } = planCopies(read.config.table, toCopy)
   const formatted = pairs.map(
     ({ source, destination }) => `${formatReference(source)} ${formatReference(destination)}`,

@@ -1,11 +1,16 @@
 import { describe, expect, it } from 'vitest'
 import type { KubeObject } from '../../src/kube/object.ts'
 import { listRunningImages, readNamespaceModes } from '../../src/report/inventory.ts'
-import { startFakeKube } from '../support/fake-kube.ts'
+import { type FakeKube, startFakeKube } from '../support/fake-kube.ts'
 
 function pod(name: string, images: readonly string[], more: object = {}): KubeObject {
   const containers = images.map((image, index) => ({ name: `c${index}`, image }))
   return { metadata: { name, namespace: 'shop' }, spec: { containers }, ...more } as KubeObject
+}
+
+async function running({ api }: FakeKube, namespace?: string) {
+  const images = await listRunningImages(api, { namespace, podKey: () => '' })
+  return images.map(({ image, namespace, runs, pods }) => ({ image, namespace, runs, pods }))
 }
 
 describe('listRunningImages', () => {
@@ -18,12 +23,12 @@ describe('listRunningImages', () => {
       metadata: { name: 'three', namespace: 'web' },
     })
 
-    expect(await listRunningImages(kube.api, undefined)).toEqual([
+    expect(await running(kube)).toEqual([
       { image: 'nginx:1', namespace: 'shop', runs: ['nginx:1'], pods: 2 },
       { image: 'redis:7', namespace: 'shop', runs: ['redis:7'], pods: 1 },
       { image: 'nginx:1', namespace: 'web', runs: ['nginx:1'], pods: 1 },
     ])
-    expect(await listRunningImages(kube.api, 'web')).toHaveLength(1)
+    expect(await running(kube, 'web')).toHaveLength(1)
   })
 
   it('skips pods that have ended', async () => {
@@ -31,7 +36,7 @@ describe('listRunningImages', () => {
     kube.put('pods', pod('done', ['nginx:1'], { status: { phase: 'Succeeded' } }))
     kube.put('pods', pod('failed', ['nginx:1'], { status: { phase: 'Failed' } }))
 
-    expect(await listRunningImages(kube.api, undefined)).toEqual([])
+    expect(await running(kube)).toEqual([])
   })
 })
 

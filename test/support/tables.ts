@@ -1,3 +1,5 @@
+import { readWhen } from '../../src/config/when.ts'
+import type { PodContext } from '../../src/decision/fallback/pod-context.ts'
 import { compilePattern } from '../../src/decision/fallback/image-pattern.ts'
 import {
   createTable,
@@ -10,12 +12,19 @@ import type { Reference } from '../../src/decision/reference/reference.ts'
 
 export interface RowInput {
   readonly name: string
-  readonly images: readonly string[]
-  readonly try: readonly string[]
+  /** All images if left out. */
+  readonly images?: readonly string[]
+  readonly when?: Parameters<typeof readWhen>[0]
+  readonly leave?: true
+  readonly try?: readonly string[]
   readonly tags?: Readonly<Record<string, string>>
   readonly otherwise?: FallbackRow['otherwise']
   readonly alternates?: FallbackRow['alternates']
+  readonly pin?: FallbackRow['pin']
 }
+
+/** A bare pod without labels in the namespace `default`. */
+export const barePod: PodContext = { namespace: 'default', labels: {}, owners: [] }
 
 /** Returns a table from rows as a config writes them. */
 export function tableOf(mirrors: readonly string[], rows: readonly RowInput[]): FallbackTable {
@@ -31,19 +40,24 @@ export function referenceOf(text: string): Reference {
 function rowOf(input: RowInput): FallbackRow {
   return {
     name: input.name,
-    images: input.images.map((text) => {
+    when: readWhen(input.when, [], (_, __, message) => {
+      throw new Error(message)
+    }),
+    leave: input.leave === true,
+    images: (input.images ?? ['**']).map((text) => {
       const result = compilePattern(text)
       if (!result.ok) throw new Error(`${text}: ${result.message}`)
       return result.pattern
     }),
     tags: new Map(Object.entries(input.tags ?? {})),
-    try: input.try.map((text) => {
+    try: (input.try ?? []).map((text) => {
       const result = compileTemplate(text)
       if (!result.ok) throw new Error(`${text}: ${result.message}`)
       return result.template
     }),
     otherwise: input.otherwise ?? 'keep',
     alternates: input.alternates ?? 'tag',
+    pin: input.pin ?? null,
   }
 }
 

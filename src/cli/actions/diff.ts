@@ -32,7 +32,7 @@ export async function diff(
   const newConfig = loadConfig(newFile)
   const isGiven = options.filename.length > 0 || options.fromCluster === true
   const images = isGiven
-    ? await readImageUses(imageSources(options, io), newConfig)
+    ? await readImageUses(imageSources(options, io), newConfig, oldConfig)
     : sampleImages([oldConfig, newConfig])
   const differences = compareDecisions(oldConfig, newConfig, images)
   const paint = createPainter(io.stdout, io.env)
@@ -54,9 +54,10 @@ function describe(difference: DecisionDifference, paint: Painter): string {
 }
 
 function decisionText(decision: StaticDecision): string {
-  const { row, candidates, pinned, pullPolicy, pullSecrets } = decision
+  const { row, candidates, left, pinned, pullPolicy, pullSecrets } = decision
   const notes = [
     `row ${row ?? 'none'}`,
+    ...(left ? ['left unchanged'] : []),
     ...(pinned ? ['pinned'] : []),
     ...(pullPolicy === null ? [] : [`pull policy ${pullPolicy}`]),
     ...(pullSecrets.length === 0 ? [] : [`pull secrets ${pullSecrets.join(', ')}`]),

@@ -2,7 +2,7 @@
 import pLimit from 'p-limit'
 import type { Config } from '../../config/config.ts'
 import { loadConfig } from '../../config/load.ts'
-import { missingPullSecrets } from '../../decision/pod/pull-secrets.ts'
+import { imagesToPull, missingPullSecrets } from '../../decision/pod/pull-secrets.ts'
 import { parseReference } from '../../decision/reference/parse.ts'
 import { isDenied } from '../../decision/resolve/resolution.ts'
 import { resolve, resolveWithoutProbing } from '../../decision/resolve/resolve.ts'
@@ -80,7 +80,8 @@ async function explainOne(
 ): Promise<Explanation> {
   const parsed = parseReference(image)
   if (!parsed.ok) return invalidImage(image, parsed)
-  const request = { reference: parsed.reference, namespace }
+  const pod = { namespace, labels: null, owners: null }
+  const request = { reference: parsed.reference, pod }
   const resolution =
     engine === null
       ? resolveWithoutProbing(config, request)
@@ -89,7 +90,11 @@ async function explainOne(
           signal: AbortSignal.timeout(imageTimeoutMs),
         })
   const explained = explainedImage(image, resolution, {
-    pullSecrets: missingPullSecrets(config.pullSecrets, {}, [resolution.chosen]),
+    pullSecrets: missingPullSecrets(config.pullSecrets, {
+      context: pod,
+      pod: {},
+      images: imagesToPull([resolution]),
+    }),
     hosts: [...config.registries.keys()],
   })
   if (isDenied(resolution)) denied.add(explained)

@@ -1,4 +1,5 @@
 /** Runs `berth report`: shows what pods run and what Berth would change. Changes nothing. */
+import { podKey } from '../../config/pod-key.ts'
 import { loadConfig } from '../../config/load.ts'
 import { imageTimeoutMs, parallelImages } from '../../engine/batch-decider.ts'
 import { createEngine } from '../../engine/decision-engine.ts'
@@ -36,7 +37,7 @@ export async function report(options: ReportOptions, io: Io): Promise<number> {
       options.allNamespaces === true ? undefined : (options.namespace ?? cluster.namespace)
     const built = await buildReport(
       { config, resolve: engine.resolve, imageTimeoutMs, parallelImages },
-      await listRunningImages(cluster.api, namespace),
+      await listRunningImages(cluster.api, { namespace, podKey: (pod) => podKey(config, pod) }),
       await readNamespaceModes(cluster.api, options.berthNamespace),
     )
     if (options.output === 'table') print(io.stdout, reportTable(built, io))

@@ -1,28 +1,7 @@
 /** The schema of `pullSecretCopies`. */
 import { z } from 'zod'
 import { object, secretName } from './values.ts'
-
-const selector = object({
-  matchLabels: z
-    .record(z.string(), z.string())
-    .default({})
-    .describe('Labels that must have these values. Default: none.'),
-  matchExpressions: z
-    .array(
-      object({
-        key: z.string().min(1).describe('The label.'),
-        operator: z
-          .enum(['In', 'NotIn', 'Exists', 'DoesNotExist'])
-          .describe('How to compare the label with the values.'),
-        values: z
-          .array(z.string())
-          .default([])
-          .describe('The values for In and NotIn. Default: none.'),
-      }),
-    )
-    .default([])
-    .describe('Requirements for labels, as in Kubernetes. All must hold. Default: none.'),
-})
+import { labelSelector } from './when-schema.ts'
 
 /** Selects objects by name, or by name and labels. */
 const nameSelector = z.union(
@@ -33,7 +12,7 @@ const nameSelector = z.union(
         .array(z.string().min(1))
         .default(['*'])
         .describe('Names, or globs for names. Default: all.'),
-      selector: selector.describe('A label selector. The name must match too.'),
+      selector: labelSelector.describe('A label selector. The name must match too.'),
     }),
   ],
   { error: 'must be a list of names, or `selector:` with matchLabels or matchExpressions' },

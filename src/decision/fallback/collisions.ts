@@ -5,6 +5,7 @@
 import { exampleImage, renderExample } from './example-image.ts'
 import type { ImagePattern } from './image-pattern.ts'
 import type { ImageTemplate } from './image-template.ts'
+import { createRowIndex } from './row-index.ts'
 import type { FallbackRow, FallbackTable } from './table.ts'
 
 /** Returns why images of the row collide on the mirror of one of its templates; null if they do not. */
@@ -17,6 +18,12 @@ export type FindCollision = (
 /** Returns the search over one table. Call it in the order of the rows: it compares each row with the earlier ones. */
 export function createCollisionFinder(table: FallbackTable): FindCollision {
   const hostsByTemplate = collectHosts(table)
+  // A name on a mirror has one content, whatever pods ask for it.
+  const index = createRowIndex(
+    table.rows
+      .map(({ images, leave }, position) => ({ position, images, leave }))
+      .filter(({ leave }) => !leave),
+  )
   /** The first row that uses a name on a mirror. */
   const firstRows = new Map<string, number>()
 
@@ -78,8 +85,8 @@ export function createCollisionFinder(table: FallbackTable): FindCollision {
   ): FallbackRow | undefined {
     for (const host of hostsByTemplate.get(templateText) ?? []) {
       if (host === pattern.host || host === template.host) continue
-      const index = table.index.find({ domain: host, path, tag: null, digest: null }, true)
-      const row = index < before ? table.rows[index] : undefined
+      const found = index.find({ domain: host, path, tag: null, digest: null }, true)
+      const row = found < before ? table.rows[found] : undefined
       if (row?.try.some(({ text }) => text === templateText) === true) return row
     }
     return undefined

@@ -1,5 +1,6 @@
 /** Example images for patterns, to check a table without real images. */
 import type { Reference } from '../reference/reference.ts'
+import { fillGlob } from './glob.ts'
 import type { ImagePattern } from './image-pattern.ts'
 import { type ImageTemplate, renderTemplate } from './image-template.ts'
 
@@ -20,11 +21,4 @@ export function exampleImage({ literal, host, path }: ImagePattern): Reference {
 /** Returns the repository that the template makes of the example image of the pattern. */
 export function renderExample(template: ImageTemplate, pattern: ImagePattern): string {
   return renderTemplate(template, { reference: exampleImage(pattern), namespace: 'default' })
-}
-
-function fillGlob(glob: string): string {
-  return glob
-    .replaceAll('**', 'a/b')
-    .replaceAll(/\*|\?/g, 'a')
-    .replaceAll(/\[\^?(.)[^\]]*\]/g, '$1')
 }

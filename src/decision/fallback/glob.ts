@@ -42,3 +42,18 @@ export function compileTagGlob(glob: string): ((tag: string) => boolean) | null 
   if (glob.includes('**') || hasTooManyWildcards(glob)) return null
   return compileGlob(glob)
 }
+
+/** Compiles a name of a Kubernetes object, or a glob over whole names. Returns null if no name can match it. */
+export function compileNameGlob(text: string): ((name: string) => boolean) | null {
+  if (!hasWildcard(text)) return (name) => name === text
+  // The characters of Kubernetes names are those of tags, in lower case.
+  return text.toLowerCase() === text ? compileTagGlob(text) : null
+}
+
+/** Returns a short text that the glob matches. */
+export function fillGlob(glob: string): string {
+  return glob
+    .replaceAll('**', 'a/b')
+    .replaceAll(/\*|\?/g, 'a')
+    .replaceAll(/\[\^?(.)[^\]]*\]/g, '$1')
+}

@@ -4,28 +4,41 @@ import { createCollisionFinder } from './collisions.ts'
 import { exampleImage, renderExample } from './example-image.ts'
 import type { ImagePattern } from './image-pattern.ts'
 import type { ImageTemplate } from './image-template.ts'
-import { createCandidate, type FallbackRow, type FallbackTable, selectCandidates } from './table.ts'
+import type { PodCondition } from './pod-condition.ts'
+import { unknownPod } from './pod-context.ts'
+import { createRowIndex, type RowIndex } from './row-index.ts'
+import {
+  candidatesOf,
+  createCandidate,
+  type FallbackRow,
+  type FallbackTable,
+  isMatchedLiterally,
+} from './table.ts'
 
 export interface TableFinding {
   readonly severity: 'error' | 'warning'
   /** Index of the row. */
   readonly row: number
   /** The key of the row that the finding is about. */
-  readonly key: 'images' | 'try' | 'otherwise'
-  /** Index of the pattern or template; 0 for `otherwise`. */
+  readonly key: 'images' | 'try' | 'otherwise' | 'when'
+  /** Index of the pattern or template; 0 for the other keys. */
   readonly index: number
   readonly message: string
 }
 
 /** Returns all findings, in the order of the rows. Takes time linear in the number of rows, because reloads wait for it. */
 export function lintTable(table: FallbackTable): TableFinding[] {
-  const firstRows = firstRowByPattern(table)
+  const findCovering = createCoverSearch(table)
   const findCollision = createCollisionFinder(table)
+  const conditional = indexConditionalRows(table)
+  const lastDenial = table.rows.findLastIndex(({ otherwise }) => otherwise === 'deny')
   return table.rows.flatMap((row, rowIndex) => [
-    ...findUnreachable(table, firstRows, rowIndex),
-    ...findLoops(table, row, rowIndex),
+    ...findUnreachable(table, findCovering, rowIndex),
+    ...findLoops({ table, conditional }, row, rowIndex),
     ...findWideAlternates(table, row, rowIndex),
     ...findUselessOtherwise(row, rowIndex),
+    ...findUnneededTemplates(row, rowIndex),
+    ...findEscapes(row, rowIndex, lastDenial),
     ...row.try.flatMap((template, index): TableFinding[] => {
       const message = findCollision(row, rowIndex, template)
       return message === null
@@ -35,68 +48,130 @@ export function lintTable(table: FallbackTable): TableFinding[] {
   ])
 }
 
-/** Returns the index of the first row that has a pattern, by the text of the pattern. */
-function firstRowByPattern({ rows }: FallbackTable): ReadonlyMap<string, number> {
-  const entries = rows.flatMap(({ images }, row) => images.map(({ text }) => [text, row] as const))
+/** Returns the index of the first row that matches every image of a pattern and every pod of its row, or -1. */
+type FindCovering = (row: FallbackRow, pattern: ImagePattern) => number
+
+function createCoverSearch({ rows, mirrors, index }: FallbackTable): FindCovering {
+  const entries = rows.flatMap(({ images, when, leave }, row) =>
+    images.map(({ text }) => [coverKey({ when, leave, text }), row] as const),
+  )
   // A Map keeps the last value of a key.
-  return new Map(entries.toReversed())
+  const firstRows = new Map(entries.toReversed())
+
+  return ({ when, leave }, pattern) => {
+    const isOnMirror = pattern.host !== null && mirrors.has(pattern.host)
+    if (pattern.literal !== null) return index.findForAll(exampleImage(pattern), isOnMirror, when)
+    // Of the rows without a host, only those that leave images unchanged match images on a mirror.
+    const isAlsoOnMirrors = pattern.host === null && leave
+    const kinds = isAlsoOnMirrors ? [true] : [true, false]
+    const covering = [
+      ...(isOnMirror ? [true] : kinds).map((kind) => ({ leave: kind, text: '**' })),
+      ...kinds.flatMap((kind) => [
+        { leave: kind, text: `${pattern.host}/**` },
+        { leave: kind, text: pattern.text },
+      ]),
+    ]
+    const conditions = when === null ? [null] : [null, when]
+    const first = Math.min(
+      ...conditions.flatMap((condition) =>
+        covering.map((each) => firstRows.get(coverKey({ ...each, when: condition })) ?? Infinity),
+      ),
+    )
+    return first === Infinity ? -1 : first
+  }
+}
+
+function coverKey({
+  when,
+  leave,
+  text,
+}: {
+  readonly when: PodCondition | null
+  readonly leave: boolean
+  readonly text: string
+}): string {
+  return `${text} ${leave} ${when?.text ?? ''}`
 }
 
 /** Finds patterns that an earlier row covers completely. */
 function findUnreachable(
-  table: FallbackTable,
-  firstRows: ReadonlyMap<string, number>,
+  { rows }: FallbackTable,
+  findCovering: FindCovering,
   rowIndex: number,
 ): TableFinding[] {
-  const { images = [] } = table.rows[rowIndex] ?? {}
-  return images.flatMap((pattern, index): TableFinding[] => {
-    const covering = coveringRow(table, firstRows, pattern)
-    const earlier = covering < rowIndex ? table.rows[covering] : undefined
+  const row = rows[rowIndex]
+  if (row === undefined) return []
+  return row.images.flatMap((pattern, index): TableFinding[] => {
+    const covering = findCovering(row, pattern)
+    const earlier = covering < rowIndex ? rows[covering] : undefined
     if (earlier === undefined) return []
     const message = `the pattern is never used: row ${earlier.name} comes first and matches the same images; move this row up`
     return [{ severity: 'warning', row: rowIndex, key: 'images', index, message }]
   })
 }
 
-/** Returns the index of the first row that matches every image of the pattern, or -1. */
-function coveringRow(
-  table: FallbackTable,
-  firstRows: ReadonlyMap<string, number>,
-  pattern: ImagePattern,
-): number {
-  // Only rows that name a mirror match its images (selectCandidates).
-  const isOnMirror = pattern.host !== null && table.mirrors.has(pattern.host)
-  if (pattern.literal !== null) return table.index.find(exampleImage(pattern), isOnMirror)
-  const covering = [...(isOnMirror ? [] : ['**']), `${pattern.host}/**`, pattern.text]
-  const first = Math.min(...covering.map((text) => firstRows.get(text) ?? Infinity))
-  return first === Infinity ? -1 : first
+interface LoopSearch {
+  readonly table: FallbackTable
+  readonly conditional: RowIndex
+}
+
+/** The rows with a condition and with templates. */
+function indexConditionalRows({ rows }: FallbackTable): RowIndex {
+  return createRowIndex(
+    rows
+      .map(({ images, leave, when }, position) => ({ position, images, leave, when }))
+      .filter(({ leave, when }) => !leave && when !== null),
+  )
 }
 
 /** Finds templates whose images, once on the mirror, another row would rewrite: each review would move them again. */
-function findLoops(table: FallbackTable, row: FallbackRow, rowIndex: number): TableFinding[] {
+function findLoops(search: LoopSearch, row: FallbackRow, rowIndex: number): TableFinding[] {
   return row.try.flatMap((template, index): TableFinding[] => {
     const second = row.images
-      .map((pattern) => secondRewrite(table, row, template, pattern))
+      .map((pattern) => secondRewrite(search, { row, template, pattern }))
       .find((rewrite) => rewrite !== null)
     if (second === undefined || second === null) return []
-    const message = `the template makes images that row ${second.row} rewrites again (${second.from} becomes ${second.to}); an image on a mirror must stay there: put {host}/{path} first in the \`try\` of that row`
-    return [{ severity: 'error', row: rowIndex, key: 'try', index, message }]
+    const pods = second.isForSomePods ? ' in the pods of both rows' : ''
+    const message = `the template makes images that row ${second.row} rewrites again${pods} (${second.from} becomes ${second.to}); an image on a mirror must stay there: put {host}/{path} first in the \`try\` of that row`
+    const severity = second.isForSomePods ? 'warning' : 'error'
+    return [{ severity, row: rowIndex, key: 'try', index, message }]
   })
 }
 
+interface SecondRewrite {
+  readonly row: string
+  readonly from: string
+  readonly to: string
+  /** True if the second row has another condition, which may not hold for the same pod. */
+  readonly isForSomePods: boolean
+}
+
 function secondRewrite(
-  table: FallbackTable,
-  row: FallbackRow,
-  template: ImageTemplate,
-  pattern: ImagePattern,
-): { readonly row: string; readonly from: string; readonly to: string } | null {
-  const candidate = createCandidate(table, row, template, exampleInput(pattern))
-  if (candidate.reference === null || candidate.kind === 'original') return null
-  if (!table.mirrors.has(candidate.reference.domain)) return null
-  const next = selectCandidates(table, candidate.reference, 'default')
-  const first = next.candidates[0]
-  if (next.row === null || first === undefined || first.kind === 'original') return null
-  return { row: next.row.name, from: repositoryName(candidate.reference), to: first.image }
+  { table, conditional }: LoopSearch,
+  {
+    row,
+    template,
+    pattern,
+  }: {
+    readonly row: FallbackRow
+    readonly template: ImageTemplate
+    readonly pattern: ImagePattern
+  },
+): SecondRewrite | null {
+  const { reference, kind } = createCandidate(table, row, template, exampleInput(pattern))
+  if (reference === null || kind === 'original' || !table.mirrors.has(reference.domain)) return null
+  const literally = isMatchedLiterally(table, reference)
+  const certain = table.index.findForAll(reference, literally, row.when)
+  const possible = conditional.find(reference, literally, certain < 0 ? Infinity : certain)
+  return rewriteBy(certain, false) ?? rewriteBy(possible, true)
+
+  function rewriteBy(position: number, isForSomePods: boolean): SecondRewrite | null {
+    const next = table.rows[position]
+    if (next === undefined || reference === null) return null
+    const [first] = candidatesOf(table, next, reference, unknownPod)
+    if (first === undefined || first.kind === 'original') return null
+    return { row: next.name, from: repositoryName(reference), to: first.image, isForSomePods }
+  }
 }
 
 /** Finds alternates for a whole host: on another public registry, anyone can register a name that the row does not mean. */
@@ -133,6 +208,36 @@ function findUselessOtherwise(row: FallbackRow, rowIndex: number): TableFinding[
   const message =
     '`otherwise` has no effect: the last candidate is the original, which is always taken; remove it from `try`'
   return [{ severity: 'warning', row: rowIndex, key: 'otherwise', index: 0, message }]
+}
+
+/** Finds rows whose only candidate is the original. They still add digests, pull policies and pull secrets. */
+function findUnneededTemplates(
+  { images, try: templates, tags, otherwise, pin }: FallbackRow,
+  rowIndex: number,
+): TableFinding[] {
+  const [only] = templates
+  const hasPurpose = templates.length > 1 || tags.size > 0 || otherwise !== 'keep' || pin !== null
+  if (only === undefined || hasPurpose) return []
+  const isOriginal = images.every(
+    (pattern) => renderExample(only, pattern) === repositoryName(exampleImage(pattern)),
+  )
+  if (!isOriginal) return []
+  const message =
+    'the row keeps the names of its images, but Berth still adds digests, pull policies and pull secrets; to leave the images unchanged, write `leave: true` in place of `try`; to pin them, give the row a `pin`'
+  return [{ severity: 'warning', row: rowIndex, key: 'try', index: 0, message }]
+}
+
+/** Finds rows that anyone who creates a pod can choose, before a row that denies: labels and owners are in the pod. */
+function findEscapes(
+  { when, otherwise }: FallbackRow,
+  rowIndex: number,
+  lastDenial: number,
+): TableFinding[] {
+  if (when === null || when.namespaces !== null || otherwise === 'deny' || rowIndex >= lastDenial)
+    return []
+  const message =
+    'anyone who creates a pod chooses its labels and owners, and so can avoid the later rows with otherwise: deny; add `namespaces`'
+  return [{ severity: 'warning', row: rowIndex, key: 'when', index: 0, message }]
 }
 
 function exampleInput(pattern: ImagePattern): Parameters<typeof createCandidate>[3] {

@@ -9,10 +9,18 @@ import type { ImagePattern } from './image-pattern.ts'
 
 export interface RowIndex {
   /**
-   * Returns the position of the first row that matches a canonical reference, or -1. With `literalHostOnly`, patterns with
-   * a wildcard in the host do not match.
+   * Returns the position of the first row before `before` that matches a canonical reference, or `before`. With
+   * `literalHostOnly`, patterns with a wildcard in the host match only for rows that leave their images unchanged.
    */
-  find(reference: Reference, literalHostOnly: boolean): number
+  find(reference: Reference, literalHostOnly: boolean, before?: number): number
+}
+
+/** A row, as the index needs it. */
+export interface IndexedRow {
+  /** The position of the row in its table. */
+  readonly position: number
+  readonly images: readonly ImagePattern[]
+  readonly leave: boolean
 }
 
 interface IndexedPattern {
@@ -33,35 +41,67 @@ interface TreeNode {
   readonly globstar: IndexedPattern[]
 }
 
-/** Returns the index of rows, each given as its patterns. */
-export function createRowIndex(rows: readonly (readonly ImagePattern[])[]): RowIndex {
+/** Rows with few patterns are not worth a tree. */
+const maxListed = 8
+
+/** Returns the index of rows, which are in the order of their positions. */
+export function createRowIndex(rows: readonly IndexedRow[]): RowIndex {
+  const patterns = rows.reduce((sum, { images }) => sum + images.length, 0)
+  return patterns > maxListed ? createTree(rows) : createList(rows)
+}
+
+function createList(rows: readonly IndexedRow[]): RowIndex {
+  return {
+    find: (reference, literalHostOnly, before = Infinity) => {
+      for (const row of rows) {
+        if (row.position >= before) return before
+        if (rowMatches(row, reference, literalHostOnly)) return row.position
+      }
+      return before
+    },
+  }
+}
+
+/** Returns true if a row matches a canonical reference. For `literalHostOnly` see `RowIndex`. */
+export function rowMatches(
+  { images, leave }: IndexedRow,
+  reference: Reference,
+  literalHostOnly: boolean,
+): boolean {
+  return images.some(
+    (pattern) => (pattern.host !== null || leave || !literalHostOnly) && pattern.matches(reference),
+  )
+}
+
+function createTree(rows: readonly IndexedRow[]): RowIndex {
   const rowByRepository = new Map<string, number>()
   const treeByHost = new Map<string, TreeNode>()
-  /** Patterns with a wildcard in the host. The host is their first segment. */
-  const wildcardHosts = createNode()
-  for (const [row, patterns] of rows.entries()) {
-    for (const pattern of patterns) {
+  /** Patterns with a wildcard in the host, of rows that leave their images unchanged, and of others. The host is their first segment. */
+  const wildcardHosts = { leave: createNode(), other: createNode() }
+  for (const { position, images, leave } of rows) {
+    for (const pattern of images) {
       const { literal, host, path } = pattern
-      if (literal !== null) rowByRepository.set(literal, rowByRepository.get(literal) ?? row)
-      else
-        insert(host === null ? wildcardHosts : childOf(treeByHost, host), path.split('/'), {
-          row,
+      if (literal !== null) rowByRepository.set(literal, rowByRepository.get(literal) ?? position)
+      else {
+        const wildcardHost = leave ? wildcardHosts.leave : wildcardHosts.other
+        insert(host === null ? wildcardHost : childOf(treeByHost, host), path.split('/'), {
+          row: position,
           pattern,
         })
+      }
     }
   }
   return {
-    find: (reference, literalHostOnly) => {
+    find: (reference, literalHostOnly, before = Infinity) => {
       const segments = reference.path.split('/')
-      let first = rowByRepository.get(repositoryName(reference)) ?? Infinity
+      let first = Math.min(rowByRepository.get(repositoryName(reference)) ?? Infinity, before)
       const tree = treeByHost.get(reference.domain)
       if (tree !== undefined) first = findInTree(tree, segments, { reference, before: first })
+      const withHost = [reference.domain, ...segments]
+      first = findInTree(wildcardHosts.leave, withHost, { reference, before: first })
       if (!literalHostOnly)
-        first = findInTree(wildcardHosts, [reference.domain, ...segments], {
-          reference,
-          before: first,
-        })
-      return first === Infinity ? -1 : first
+        first = findInTree(wildcardHosts.other, withHost, { reference, before: first })
+      return first
     },
   }
 }

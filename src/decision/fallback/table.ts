@@ -10,12 +10,18 @@ import {
 import type { ImagePattern } from './image-pattern.ts'
 import { type ImageTemplate, renderTemplate, type TemplateInput } from './image-template.ts'
 import { canonicalReference } from './registry-aliases.ts'
-import { createRowIndex, type RowIndex } from './row-index.ts'
+import type { PodCondition } from './pod-condition.ts'
+import { type PodContext, templateNamespace } from './pod-context.ts'
+import { createTableIndex, type TableIndex } from './table-index.ts'
 
 /** A row of the table. The `fallback` section of the config documents its keys. */
 export interface FallbackRow {
   readonly name: string
+  /** Which pods the row is for; null for every pod. */
+  readonly when: PodCondition | null
   readonly images: readonly ImagePattern[]
+  /** True if the images stay exactly as they are. The row then has no templates. */
+  readonly leave: boolean
   /** The tag to try, by the tag of the image. */
   readonly tags: ReadonlyMap<string, string>
   readonly try: readonly ImageTemplate[]
@@ -23,13 +29,23 @@ export interface FallbackRow {
   readonly otherwise: 'keep' | 'first' | 'deny'
   /** Whether an alternate is taken by its tag, or only with the digest of the original. */
   readonly alternates: 'tag' | 'digest'
+  /** Which of the images get a digest; null: as the config says for all rows. */
+  readonly pin: RowPin | null
 }
+
+/** The `pin` of a row. `off`: only alternates get a digest. A part that is null is as the config says for all rows. */
+export type RowPin =
+  | 'off'
+  | {
+      readonly matches: ((tag: string) => boolean) | null
+      readonly unresolved: 'keep' | 'deny' | null
+    }
 
 export interface FallbackTable {
   readonly rows: readonly FallbackRow[]
   /** Hosts of the operator's own registries (`mirror: true`). */
   readonly mirrors: ReadonlySet<string>
-  readonly index: RowIndex
+  readonly index: TableIndex
 }
 
 /** Returns the table with an index for its rows. */
@@ -37,7 +53,13 @@ export function createTable(
   rows: readonly FallbackRow[],
   mirrors: ReadonlySet<string>,
 ): FallbackTable {
-  return { rows, mirrors, index: createRowIndex(rows.map(({ images }) => images)) }
+  const indexed = rows.map(({ images, leave, when }, position) => ({
+    position,
+    images,
+    leave,
+    when,
+  }))
+  return { rows, mirrors, index: createTableIndex(indexed) }
 }
 
 /**
@@ -56,34 +78,80 @@ export interface Candidate {
   readonly kind: CandidateKind
 }
 
-export interface CandidateSelection {
+export interface RowSelection {
   /** Null if no row matches. */
   readonly row: FallbackRow | null
+  /** Earlier rows that match if what is not known of the pod meets their condition. */
+  readonly undecided: readonly FallbackRow[]
+}
+
+const noRow: RowSelection = { row: null, undecided: [] }
+
+/**
+ * Returns the first row that matches an image of a pod. Only rows with the host of a mirror match images on that mirror,
+ * so that Berth does not rewrite its own result; a row that leaves its images unchanged matches them all.
+ */
+export function selectRow(
+  { rows, mirrors, index }: FallbackTable,
+  reference: Reference,
+  pod: PodContext,
+): RowSelection {
+  const canonical = canonicalReference(reference)
+  const literally = isMatchedLiterally({ mirrors }, canonical)
+  const { position, undecided } = index.find(canonical, literally, pod)
+  if (position < 0 && undecided.length === 0) return noRow
+  return {
+    row: rows[position] ?? null,
+    undecided: undecided.flatMap((each) => rows[each] ?? []),
+  }
+}
+
+/** Returns true for an image that only patterns with its host match, unless their row leaves it unchanged. */
+export function isMatchedLiterally(
+  { mirrors }: Pick<FallbackTable, 'mirrors'>,
+  { domain }: Reference,
+): boolean {
+  // Without a valid host (`foo_bar.com/x`), no template can name the original.
+  return domain === '' || mirrors.has(domain)
+}
+
+export interface CandidateSelection extends RowSelection {
+  /** Empty if no row matches, or if the row leaves the image unchanged. */
   readonly candidates: readonly Candidate[]
 }
 
 /**
- * Returns the first row that matches, and its candidates. Only rows with the host of a mirror match images on that mirror,
- * so that Berth does not rewrite its own result.
+ * Returns the first row that matches an image of a pod, and its candidates in order.
  *
- * @example selectCandidates(table, nginx, 'default') // row docker-hub: anubis:32000/library/nginx:latest, docker.io/library/nginx:latest
+ * @example selectCandidates(table, nginx, pod) // row docker-hub: anubis:32000/library/nginx:latest, docker.io/library/nginx:latest
  */
 export function selectCandidates(
   table: FallbackTable,
   reference: Reference,
-  namespace: string,
+  pod: PodContext,
 ): CandidateSelection {
-  // The first part of the image is not a valid host (`foo_bar.com/x`).
-  if (reference.domain === '') return { row: null, candidates: [] }
-  const canonical = canonicalReference(reference)
-  const row = table.rows[table.index.find(canonical, table.mirrors.has(canonical.domain))]
-  if (row === undefined) return { row: null, candidates: [] }
+  const selection = selectRow(table, reference, pod)
+  const { row } = selection
+  return {
+    ...selection,
+    candidates: row === null ? [] : candidatesOf(table, row, reference, pod),
+  }
+}
+
+/** Returns the distinct candidates of one row, in order. */
+export function candidatesOf(
+  table: FallbackTable,
+  row: FallbackRow,
+  reference: Reference,
+  pod: PodContext,
+): readonly Candidate[] {
+  const input = { reference: canonicalReference(reference), namespace: templateNamespace(pod) }
   const candidates = new Map<string, Candidate>()
   for (const template of row.try) {
-    const candidate = createCandidate(table, row, template, { reference: canonical, namespace })
+    const candidate = createCandidate(table, row, template, input)
     if (!candidates.has(candidate.image)) candidates.set(candidate.image, candidate)
   }
-  return { row, candidates: [...candidates.values()] }
+  return [...candidates.values()]
 }
 
 /** Returns the candidate that one template of a row makes. The reference of the input is canonical. */

@@ -35,7 +35,7 @@ export function parseLabelSelector(value: unknown): LabelSelector | null {
  */
 export function matchesSelector(
   selector: LabelSelector | null,
-  labels: Readonly<Record<string, string>>,
+  labels: Readonly<Record<string, unknown>>,
 ): boolean {
   if (selector === null) return false
   const valueOf = (key: string) => (Object.hasOwn(labels, key) ? labels[key] : undefined)
@@ -43,7 +43,7 @@ export function matchesSelector(
     Object.entries(selector.matchLabels).every(([key, value]) => valueOf(key) === value) &&
     selector.matchExpressions.every(({ key, operator, values }) => {
       const value = valueOf(key)
-      const isListed = value !== undefined && values.includes(value)
+      const isListed = typeof value === 'string' && values.includes(value)
       switch (operator) {
         case 'In':
           return isListed

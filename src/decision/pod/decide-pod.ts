@@ -120,8 +120,7 @@ async function selectSites(
   lane: Lane,
 ): Promise<SiteSelection> {
   await lane.next()
-  const { request } = input
-  const { namespace } = request
+  const { request, pod } = input
   const records = readRecords(request.object)
   const selection: SiteSelection = {
     sites: [],
@@ -145,7 +144,7 @@ async function selectSites(
       selection.repeated.push({ site, requested })
       continue
     }
-    const byRow = decideByRow(requested, { namespace, substitute: overLimit })
+    const byRow = decideByRow(requested, { pod, substitute: overLimit })
     const decision = decisionFor(input, { site, requested }, byRow)
     if (isSiteDenied(decision)) rest.denied = decision
     else rest.changes.push(...changeOf(decision))
@@ -159,13 +158,12 @@ export async function findDeniedByRow(
   input: SitesRequest,
   lane: Lane,
 ): Promise<SiteDecision | null> {
-  const { request } = input
-  const { namespace } = request
+  const { request, pod } = input
   const records = readRecords(request.object)
   for (const site of sitesToDecide(request)) {
     if (lane.isOver()) await lane.next()
     const requested = requestedImage(records, site)
-    const byRow = decideByRow(requested, { namespace, substitute: outOfTime })
+    const byRow = decideByRow(requested, { pod, substitute: outOfTime })
     const decision = decisionFor(input, { site, requested }, byRow)
     if (isSiteDenied(decision)) return decision
   }
@@ -174,17 +172,16 @@ export async function findDeniedByRow(
 
 async function decideImages(
   { decide, decideByRow }: PodDecider,
-  { request, signal, images }: SitesRequest & { readonly images: ReadonlySet<string> },
+  { pod, signal, images }: SitesRequest & { readonly images: ReadonlySet<string> },
   lane: Lane,
 ): Promise<ReadonlyMap<string, Decision>> {
-  const { namespace } = request
   const decided = new Map<string, Decision>()
   const limit = createLimit(parallelImages)
   const decideImage = async (image: string) => {
     if (lane.isOver()) await lane.next()
     const decision = signal().aborted
-      ? decideByRow(image, { namespace, substitute: outOfTime })
-      : await decide(image, { namespace, signal })
+      ? decideByRow(image, { pod, substitute: outOfTime })
+      : await decide(image, { pod, signal })
     decided.set(image, decision)
   }
   await Promise.all([...images].map((image) => limit(() => decideImage(image))))

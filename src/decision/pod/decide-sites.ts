@@ -1,9 +1,10 @@
 /** Decides what each image field of a pod becomes. Uses the network and the clock only through its parameters. */
 import { mapMaybe, type MaybePromise } from '../../async/maybe-promise.ts'
+import type { PodContext } from '../fallback/pod-context.ts'
 import type { LazySignal } from '../resolve/budget.ts'
 import type { Decision } from '../resolve/decide-by-row.ts'
 import type { Decide } from '../resolve/decision-cache.ts'
-import type { Resolution } from '../resolve/resolution.ts'
+import { isLeft, type Resolution } from '../resolve/resolution.ts'
 import { type ImageRecord, readRecords, requestedImage } from './images-annotation.ts'
 import { pullPolicyFor, type PullPolicyRule } from './pull-policy.ts'
 import type { PullSecretRule } from './pull-secrets.ts'
@@ -44,6 +45,8 @@ export interface SiteDecision {
 export interface SitesRequest {
   readonly request: PodRequest
   readonly policy: AdmissionPolicy
+  /** What rows can see of the pod. */
+  readonly pod: PodContext
   readonly signal: LazySignal
 }
 
@@ -58,13 +61,12 @@ export function decideEach(
   input: SitesRequest,
   sites: readonly Site[],
 ): MaybePromise<SiteDecision[]> {
-  const { request, signal } = input
-  const { namespace } = request
+  const { request, pod, signal } = input
   const records = readRecords(request.object)
   const decided = new Map<string, MaybePromise<Decision>>()
   const decisions = sites.map((site): MaybePromise<SiteDecision> => {
     const requested = requestedImage(records, site)
-    const decision = decided.get(requested) ?? decide(requested, { namespace, signal })
+    const decision = decided.get(requested) ?? decide(requested, { pod, signal })
     decided.set(requested, decision)
     return mapMaybe(decision, (made) => decisionFor(input, { site, requested }, made))
   })
@@ -87,15 +89,16 @@ export interface RequestedSite {
 
 /** Returns what a decision means for one site. */
 export function decisionFor(
-  { request, policy }: Pick<SitesRequest, 'request' | 'policy'>,
+  { request, policy, pod }: Pick<SitesRequest, 'request' | 'policy' | 'pod'>,
   { site, requested }: RequestedSite,
   decision: Decision,
 ): SiteDecision {
   if (!decision.ok) return unchanged(site, decision.error)
   const { resolution, image, why } = decision
-  const pullPolicy = mayChangePullPolicy(request)
-    ? pullPolicyFor(policy.pullPolicy, resolution.chosen, site.pullPolicy)
-    : site.pullPolicy
+  const pullPolicy =
+    mayChangePullPolicy(request) && !isLeft(resolution)
+      ? (pullPolicyFor(policy.pullPolicy, resolution.chosen, pod) ?? site.pullPolicy)
+      : site.pullPolicy
   return { site, requested, image, pullPolicy, resolution, why }
 }
 
@@ -110,8 +113,8 @@ function mayChangePullPolicy({ operation, subResource }: PodRequest): boolean {
 }
 
 /**
- * Returns the records for the annotation, in the order of the sites: one for each site with a row or a pin. For an updated
- * pod, sites that were not decided now keep their earlier record. A new pod has no earlier records that could be true.
+ * Returns the records for the annotation, in the order of the sites: one for each site with a row or a pin, or that is left
+ * unchanged on purpose. For an updated pod, sites that were not decided now keep their earlier record. A new pod has no earlier records that could be true.
  */
 export function recordsFor(request: PodRequest, decisions: readonly SiteDecision[]): ImageRecord[] {
   if (request.operation === 'CREATE') return decisions.flatMap(recordOf)
@@ -121,6 +124,7 @@ export function recordsFor(request: PodRequest, decisions: readonly SiteDecision
 }
 
 function recordOf({ site, requested, image, resolution, why }: SiteDecision): ImageRecord[] {
-  if (resolution === null || (resolution.row === null && !resolution.pinned)) return []
+  if (resolution === null) return []
+  if (resolution.row === null && !resolution.pinned && !isLeft(resolution)) return []
   return [{ site: site.name, from: requested, to: image, row: resolution.row, why }]
 }

@@ -1,5 +1,6 @@
 /** Finds the pod in a Kubernetes object: the object itself, or the pod template of a workload. Pure. */
 import { member } from '../../json/json.ts'
+import { groupKind } from './pod-context.ts'
 
 /** The path to the `metadata` and `spec` of a pod; empty for a Pod. */
 export type PodPath = readonly string[]
@@ -27,7 +28,7 @@ export function podPath(
   const apiVersion = member(object, 'apiVersion')
   const kind = member(object, 'kind')
   if (typeof apiVersion !== 'string' || typeof kind !== 'string') return null
-  const key = `${groupOf(apiVersion)}/${kind}`
+  const key = groupKind(apiVersion, kind)
   if (Object.hasOwn(builtInPaths, key)) return builtInPaths[key] ?? null
   return Object.hasOwn(custom, key) ? (custom[key] ?? null) : null
 }
@@ -35,10 +36,4 @@ export function podPath(
 /** Returns the raw value at a path; undefined if there is none. */
 export function valueAt(object: unknown, path: PodPath): unknown {
   return path.reduce<unknown>((value, key) => member(value, key), object)
-}
-
-/** Returns `apps` for `apps/v1`, and an empty text for `v1` of the core group. */
-function groupOf(apiVersion: string): string {
-  const slash = apiVersion.indexOf('/')
-  return slash === -1 ? '' : apiVersion.slice(0, slash)
 }

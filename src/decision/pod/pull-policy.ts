@@ -1,18 +1,23 @@
 /** Sets `imagePullPolicy` by the rules of the config. */
+import { conditionHolds, type PodCondition } from '../fallback/pod-condition.ts'
+import type { PodContext } from '../fallback/pod-context.ts'
 import type { Reference } from '../reference/reference.ts'
 
 export interface PullPolicyRule {
   readonly images: readonly { matches(reference: Reference): boolean }[]
+  /** Which pods the rule is for; null for every pod. */
+  readonly when?: PodCondition | null
   readonly set: string
 }
 
-/** Returns the policy of the first rule that matches the final image, or the current policy. */
+/** Returns the policy of the first rule that matches the final image of a pod; undefined if none does. */
 export function pullPolicyFor(
   rules: readonly PullPolicyRule[],
   image: Reference,
-  current: string | undefined,
+  pod: PodContext,
 ): string | undefined {
-  return (
-    rules.find(({ images }) => images.some((pattern) => pattern.matches(image)))?.set ?? current
-  )
+  return rules.find(
+    ({ images, when }) =>
+      images.some((pattern) => pattern.matches(image)) && conditionHolds(when ?? null, pod),
+  )?.set
 }

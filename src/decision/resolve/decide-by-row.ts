@@ -1,4 +1,5 @@
 /** Decides an image without a registry: by its row alone, or because there is nothing to decide. */
+import type { PodContext } from '../fallback/pod-context.ts'
 import { parseReference } from '../reference/parse.ts'
 import { formatReference, type Reference } from '../reference/reference.ts'
 import { describeResolution } from './describe-resolution.ts'
@@ -26,15 +27,15 @@ export interface UnchangedImage {
 /** Decides one image by its row alone: each probe that it needs has the outcome that the request gives. */
 export type DecideByRow = (
   image: string,
-  request: { readonly namespace: string; readonly substitute: ProbeSubstitute },
+  request: { readonly pod: PodContext; readonly substitute: ProbeSubstitute },
 ) => Decision
 
 /** Returns the function for images that are not probed: those beyond a limit, or without time left. */
 export function createDecideByRow(registries: KnownRegistries, policy: ResolvePolicy): DecideByRow {
-  return (image, { namespace, substitute }) => {
+  return (image, { pod, substitute }) => {
     const read = readImage(image)
     if (!read.ok) return read
-    const request = { reference: read.reference, namespace, substitute }
+    const request = { reference: read.reference, pod, substitute }
     return decisionOf(image, resolveByRow(registries, policy, request))
   }
 }

@@ -3,6 +3,9 @@
  * pod has just used, and then nothing has to be resolved (docs/adr/0005).
  */
 import { LRUCache } from 'lru-cache'
+import { conditionHolds } from '../fallback/pod-condition.ts'
+import { type PodContext, templateNamespace } from '../fallback/pod-context.ts'
+import { type FallbackRow, selectRow } from '../fallback/table.ts'
 import type { LazySignal } from './budget.ts'
 import { type Decision, decisionOf, type ImageDecision, readImage } from './decide-by-row.ts'
 import type { ResolveDependencies } from './probe-candidate.ts'
@@ -10,7 +13,7 @@ import { resolve } from './resolve.ts'
 import type { ResolvePolicy } from './resolve-policy.ts'
 
 export interface DecideRequest {
-  readonly namespace: string
+  readonly pod: PodContext
   readonly signal: LazySignal
 }
 
@@ -23,21 +26,44 @@ const maxEntries = 10_000
 /** Returns a caching decide function for one config. A reloaded config needs a new one. */
 export function createDecide(dependencies: ResolveDependencies, policy: ResolvePolicy): Decide {
   const cache = new LRUCache<string, ImageDecision>({ max: maxEntries })
-  const dependsOnNamespace = policy.table.rows.some((row) =>
-    row.try.some(({ variables }) => variables.has('namespace')),
-  )
-  return (image, { namespace, signal }) => {
-    // The space cannot be part of an image, so keys are unambiguous.
-    const key = dependsOnNamespace ? `${image} ${namespace}` : image
+  const decisionKey = createDecisionKey(policy)
+  return (image, { pod, signal }) => {
+    const key = decisionKey(image, pod)
     const cached = cache.get(key)
     if (cached !== undefined && dependencies.now() < cached.resolution.freshUntil) return cached
     const read = readImage(image)
     if (!read.ok) return read
-    const request = { reference: read.reference, namespace, signal: signal() }
+    const request = { reference: read.reference, pod, signal: signal() }
     return resolve(dependencies, policy, request).then((resolution) => {
       const decision = decisionOf(image, resolution)
       if (dependencies.now() < resolution.freshUntil) cache.set(key, decision)
       return decision
     })
+  }
+}
+
+/**
+ * Returns a function from an image and its pod to the key of its decision. Of the pod, the key has only what the row of the
+ * image makes of it, and not its labels and owners: pods for which the same row decides share the decision (docs/adr/0011).
+ */
+function createDecisionKey({
+  table,
+  pin: { when = null },
+}: ResolvePolicy): (image: string, pod: PodContext) => string {
+  const usesNamespace = (row: FallbackRow | null) =>
+    row?.try.some(({ variables }) => variables.has('namespace')) === true
+  // The space cannot be part of an image or a namespace, so keys are unambiguous.
+  const keyOf = (image: string, pod: PodContext, dependsOnNamespace: boolean) =>
+    dependsOnNamespace ? `${image} ${templateNamespace(pod)}` : image
+  if (!table.index.hasConditions && when === null) {
+    const dependsOnNamespace = table.rows.some(usesNamespace)
+    return (image, pod) => keyOf(image, pod, dependsOnNamespace)
+  }
+  return (image, pod) => {
+    const read = readImage(image)
+    if (!read.ok) return image
+    const { row, undecided } = selectRow(table, read.reference, pod)
+    const rows = [row, ...undecided].map((each) => JSON.stringify(each?.name ?? null))
+    return `${keyOf(image, pod, usesNamespace(row))} ${conditionHolds(when, pod)} ${rows.join()}`
   }
 }

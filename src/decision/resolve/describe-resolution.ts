@@ -30,6 +30,10 @@ function resultText({ reason, chosen, kind, pinned }: Resolution): string {
   switch (reason) {
     case 'no-row':
       return pinned ? 'no row matches; pinned' : 'no row matches; image unchanged'
+    case 'left':
+      return 'left unchanged by the row'
+    case 'never-pulled':
+      return 'left unchanged: imagePullPolicy is Never'
     case 'found':
       return `found on ${chosen.domain}${kind === 'alternate' ? ", another publisher's copy" : ''}`
     case 'original':

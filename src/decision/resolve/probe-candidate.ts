@@ -4,7 +4,7 @@ import { canonicalReference } from '../fallback/registry-aliases.ts'
 import { defaultTag, type Reference, withDefaultTag } from '../reference/reference.ts'
 import type { QueryManifest } from './manifest-cache.ts'
 import type { ManifestAnswer } from './manifest-source.ts'
-import { type CandidatePlan, needsPin, type ResolvePolicy } from './resolve-policy.ts'
+import { type CandidatePlan, needsPin } from './resolve-policy.ts'
 import { type StepOutcome, unasked } from './step.ts'
 
 export interface ResolveDependencies {
@@ -22,13 +22,12 @@ export type KnownRegistries = Pick<ResolveDependencies, 'isListed' | 'isProbed'>
 
 interface RowContext {
   readonly dependencies: KnownRegistries
-  readonly policy: ResolvePolicy
+  readonly plan: CandidatePlan
   readonly original: Reference
 }
 
 export interface ProbeContext extends RowContext {
   readonly dependencies: ResolveDependencies
-  readonly plan: CandidatePlan
   /** The namespace of the pod. */
   readonly namespace: string
 }
@@ -56,7 +55,7 @@ export async function probeCandidate(
   const reference = candidate.reference as Reference
   const answer = await query(context, reference, signal)
   const mustEqualOriginal =
-    kind === 'alternate' && plan.alternates === 'digest' && reference.digest === null
+    kind === 'alternate' && plan.row?.alternates === 'digest' && reference.digest === null
   if (!mustEqualOriginal) return outcomeOf(answer)
   return answer.outcome === 'found'
     ? compareWithOriginal(context, answer, signal)
@@ -65,13 +64,13 @@ export async function probeCandidate(
 
 /** Returns the outcome of a candidate that needs no probe; null if its registry must be asked. */
 export function outcomeWithoutProbe(
-  { dependencies, policy, original }: RowContext,
+  { dependencies, plan, original }: RowContext,
   { reference, kind, error }: Candidate,
   isLast: boolean,
 ): StepOutcome | null {
   if (reference === null) return { ...unasked, outcome: 'invalid', detail: error }
   const isOriginal = kind === 'original'
-  if (isOriginal && isLast && !needsPin(policy, original, { reference, kind })) return unasked
+  if (isOriginal && isLast && !needsPin(plan.pin, original, { reference, kind })) return unasked
   if (!dependencies.isListed(reference.domain))
     return { ...unasked, outcome: isOriginal ? 'unasked' : 'invalid', detail: notListed }
   // An alternate always needs a digest, so it is probed even with `probe: false`.

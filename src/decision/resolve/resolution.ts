@@ -7,6 +7,10 @@ import type { ResolutionStep } from './step.ts'
 export type ResolutionReason =
   /** No row matches. */
   | 'no-row'
+  /** The row leaves its images unchanged (`leave: true`). */
+  | 'left'
+  /** The pod has `imagePullPolicy: Never`: the node has the image under this name, and nothing pulls it. */
+  | 'never-pulled'
   /** The candidate was probed and found. */
   | 'found'
   /** The candidate is the original image. */
@@ -28,6 +32,8 @@ export interface Resolution {
   readonly original: Reference
   /** The name of the row; null if no row matches. */
   readonly row: string | null
+  /** Earlier rows that match if what is not known of the pod meets their condition. Empty in the webhook. */
+  readonly undecidedRows: readonly string[]
   readonly steps: readonly ResolutionStep[]
   readonly chosen: Reference
   readonly kind: CandidateKind
@@ -39,6 +45,11 @@ export interface Resolution {
   readonly reason: ResolutionReason
   /** When the first of the outcomes expires, in milliseconds of the monotonic clock. */
   readonly freshUntil: number
+}
+
+/** Returns true if the image, its pull policy and its pull secrets stay exactly as they are. */
+export function isLeft({ reason }: Pick<Resolution, 'reason'>): boolean {
+  return reason === 'left' || reason === 'never-pulled'
 }
 
 /** Returns true if a rule of the config denies the pod. */

@@ -2,11 +2,14 @@
  * What the config lets an image become: its candidates, which of them need a digest, and which one is taken.
  * Pure. `probe-candidate.ts` asks the registries.
  */
+import { conditionHolds, type PodCondition } from '../fallback/pod-condition.ts'
+import type { PodContext } from '../fallback/pod-context.ts'
 import {
   type Candidate,
+  candidatesOf,
   type FallbackRow,
   type FallbackTable,
-  selectCandidates,
+  selectRow,
 } from '../fallback/table.ts'
 import { canonicalReference } from '../fallback/registry-aliases.ts'
 import {
@@ -20,27 +23,39 @@ import type { ResolutionStep } from './step.ts'
 
 export interface ResolvePolicy {
   readonly table: FallbackTable
-  readonly pin: {
-    /** Whether images with this tag are pinned. */
-    readonly matches: (tag: string) => boolean
-    readonly unresolved: 'keep' | 'deny'
-    /** The digest that the lock file has for an image; null if it has none. */
-    readonly locked?: (reference: Reference) => string | null
-  }
+  readonly pin: PinPolicy
+}
+
+/** Which images get a digest. */
+export interface Pin {
+  /** Whether images with this tag are pinned. */
+  readonly matches: (tag: string) => boolean
+  readonly unresolved: 'keep' | 'deny'
+  /** The digest that the lock file has for an image; null if it has none. */
+  readonly locked?: (reference: Reference) => string | null
+}
+
+/** The pin of the config, which a row can replace. */
+export interface PinPolicy extends Pin {
+  /** Which pods it is for; null for every pod. */
+  readonly when?: PodCondition | null
+  /** True if it is for every image of every pod, whatever the rows and `when` say. */
+  readonly overridesRows?: boolean
 }
 
 export interface ResolveRequest {
   readonly reference: Reference
-  /** The pod's namespace, for templates. */
-  readonly namespace: string
+  readonly pod: PodContext
 }
 
 /** The candidates of one image, and what its row says about them. */
 export interface CandidatePlan {
-  /** The name of the row; null if no row matches. */
-  readonly row: string | null
-  readonly otherwise: FallbackRow['otherwise']
-  readonly alternates: FallbackRow['alternates']
+  /** Null if no row matches. */
+  readonly row: FallbackRow | null
+  /** The names of earlier rows that may match, if what is not known of the pod meets their condition. */
+  readonly undecided: readonly string[]
+  readonly pin: Pin
+  /** Empty if the row leaves the image unchanged. */
   readonly candidates: readonly Candidate[]
 }
 
@@ -49,16 +64,35 @@ export interface CandidatePlan {
  * image in the lock file has the locked digest.
  */
 export function planCandidates(policy: ResolvePolicy, request: ResolveRequest): CandidatePlan {
-  const { reference, namespace } = request
-  const { row, candidates } = selectCandidates(policy.table, reference, namespace)
-  const digest = policy.pin.locked?.(reference) ?? null
+  const { reference, pod } = request
+  const { row, undecided } = selectRow(policy.table, reference, pod)
+  const pin = pinFor(policy, row, pod)
+  const digest = pin.locked?.(reference) ?? null
+  const candidates =
+    row === null ? [originalCandidate(reference)] : candidatesOf(policy.table, row, reference, pod)
   return {
-    row: row?.name ?? null,
-    otherwise: row?.otherwise ?? 'keep',
-    alternates: row?.alternates ?? 'tag',
-    candidates: (row === null ? [originalCandidate(reference)] : candidates).map((candidate) =>
+    row,
+    undecided: undecided.map(({ name }) => name),
+    pin,
+    candidates: candidates.map((candidate) =>
       digest === null ? candidate : withLockedDigest(candidate, digest),
     ),
+  }
+}
+
+export const noPin: Pin = { matches: () => false, unresolved: 'keep' }
+
+/** Returns the pin for the images of a row: its own, or that of the config. */
+function pinFor({ pin }: ResolvePolicy, row: FallbackRow | null, pod: PodContext): Pin {
+  if (pin.overridesRows === true) return pin
+  const own = row?.pin ?? null
+  if (own === 'off') return noPin
+  const inherited = conditionHolds(pin.when ?? null, pod) ? pin : noPin
+  if (own === null) return inherited
+  return {
+    ...inherited,
+    matches: own.matches ?? inherited.matches,
+    unresolved: own.unresolved ?? inherited.unresolved,
   }
 }
 
@@ -75,10 +109,10 @@ function withLockedDigest(candidate: Candidate, digest: string): Candidate {
 
 /**
  * Returns true if the image needs a digest: every alternate does, every image in the lock file, and every image whose
- * original or mapped tag matches `pin.tags`. An image that already has a digest does not.
+ * original or mapped tag matches the pin. An image that already has a digest does not.
  */
 export function needsPin(
-  { pin }: ResolvePolicy,
+  pin: Pin,
   original: Reference,
   candidate: { readonly reference: Reference; readonly kind: Candidate['kind'] },
 ): boolean {
@@ -99,9 +133,11 @@ export interface CandidateChoice {
 
 /** Chooses the candidate that is taken: found, else seen lately, else what the row says for `otherwise`. */
 export function chooseStep(
-  { row, otherwise }: CandidatePlan,
+  { row }: CandidatePlan,
   steps: readonly ResolutionStep[],
 ): CandidateChoice {
+  if (row?.leave === true) return { taken: null, reason: 'left' }
+  const otherwise = row?.otherwise ?? 'keep'
   const taken = findTakenStep(steps)
   if (taken !== undefined) return { taken, reason: row === null ? 'no-row' : reasonFor(taken) }
   const lastSeen = steps.find(({ digest }) => digest !== null)

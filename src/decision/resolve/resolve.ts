@@ -10,7 +10,7 @@
  * 5. Record: the resolution with its steps (`resolution.ts`).
  */
 import { isSameImage } from '../reference/parse.ts'
-import { withDefaultTag } from '../reference/reference.ts'
+import { type Reference, withDefaultTag } from '../reference/reference.ts'
 import { hedgedLookup } from './hedged-lookup.ts'
 import {
   type KnownRegistries,
@@ -23,6 +23,7 @@ import {
   type CandidatePlan,
   chooseStep,
   needsPin,
+  noPin,
   pinDigest,
   planCandidates,
   type ResolvePolicy,
@@ -42,14 +43,14 @@ export async function resolve(
   request: TimedRequest,
 ): Promise<Resolution> {
   const plan = planCandidates(policy, request)
-  const { reference: original, namespace } = request
-  const context = { dependencies, policy, plan, original, namespace }
+  const { reference: original, pod } = request
+  const context = { dependencies, plan, original, namespace: pod.namespace ?? '' }
   const steps = await hedgedLookup(plan.candidates, {
     signal: request.signal,
     now: dependencies.now,
     probe: (candidate, options) => probeCandidate(context, candidate, options),
   })
-  return denyUnpinned(policy, conclude(policy, request, { plan, steps }))
+  return denyUnpinned(plan, conclude(request, { plan, steps }))
 }
 
 /** Why no registry is asked. */
@@ -71,7 +72,7 @@ export function resolveByRow(
   { substitute, ...request }: ResolveRequest & { readonly substitute: ProbeSubstitute },
 ): Resolution {
   const plan = planCandidates(policy, request)
-  const context = { dependencies, policy, original: request.reference }
+  const context = { dependencies, plan, original: request.reference }
   const last = plan.candidates.length - 1
   const steps = plan.candidates.map((candidate, index) => ({
     candidate,
@@ -82,10 +83,10 @@ export function resolveByRow(
     }),
     milliseconds: null,
   }))
-  return denyUnpinned(policy, conclude(policy, request, { plan, steps }))
+  return denyUnpinned(plan, conclude(request, { plan, steps }))
 }
 
-function denyUnpinned({ pin }: ResolvePolicy, resolution: Resolution): Resolution {
+function denyUnpinned({ pin }: CandidatePlan, resolution: Resolution): Resolution {
   return resolution.unpinned !== null && pin.unresolved === 'deny'
     ? { ...resolution, reason: 'pin-denies' }
     : resolution
@@ -101,34 +102,43 @@ export function resolveWithoutProbing(policy: ResolvePolicy, request: ResolveReq
     milliseconds: null,
   }))
   // Without probes only locked digests are known, so a missing pin says nothing.
-  return { ...conclude(policy, request, { plan, steps }), unpinned: null }
+  return { ...conclude(request, { plan, steps }), unpinned: null }
+}
+
+/** Returns the resolution of an image with the pull policy Never: it stays, and no registry is asked. */
+export function resolveNeverPulled(reference: Reference): Resolution {
+  const plan = { row: null, undecided: [], pin: noPin, candidates: [] }
+  return { ...conclude({ reference }, { plan, steps: [] }), reason: 'never-pulled' }
 }
 
 /** Steps 3 to 5. */
 function conclude(
-  policy: ResolvePolicy,
-  { reference: original }: ResolveRequest,
+  { reference: original }: Pick<ResolveRequest, 'reference'>,
   { plan, steps }: { readonly plan: CandidatePlan; readonly steps: readonly ResolutionStep[] },
 ): Resolution {
   const { taken, reason } = chooseStep(plan, steps)
   const { reference, kind } = taken?.candidate ?? { reference: null, kind: 'original' as const }
   // The original keeps the host that the pod names, because the pod's pull secrets are for that host.
   const base = reference === null || kind === 'original' ? withDefaultTag(original) : reference
-  const isPinNeeded = needsPin(policy, original, { reference: base, kind })
+  const isPinNeeded = reason !== 'left' && needsPin(plan.pin, original, { reference: base, kind })
   const digest = isPinNeeded ? pinDigest(taken) : null
   const chosen = digest === null ? base : { ...base, digest }
   return {
     original,
-    row: plan.row,
+    row: plan.row?.name ?? null,
+    undecidedRows: plan.undecided,
     // Without a row, the image itself is a step only if it was probed.
     steps: plan.row === null ? steps.filter(({ milliseconds }) => milliseconds !== null) : steps,
     chosen,
     kind,
     changed: digest !== null || (kind !== 'original' && !isSameImage(chosen, original)),
     pinned: digest !== null,
-    unpinned:
-      isPinNeeded && digest === null ? (taken?.detail ?? 'its registry was not probed') : null,
+    unpinned: isPinNeeded && digest === null ? whyUnpinned(taken) : null,
     reason,
     freshUntil: Math.min(...steps.map((step) => step.freshUntil)),
   }
+}
+
+function whyUnpinned(taken: ResolutionStep | null): string {
+  return taken?.detail ?? 'its registry was not probed'
 }

@@ -1,11 +1,13 @@
 /** Explains what the fallback table has for a failing image, and why the pod does not have it. */
 import { type ImageRecord, readRecords } from '../../decision/pod/images-annotation.ts'
+import { podKey } from '../../config/pod-key.ts'
 import type { Config } from '../../config/config.ts'
 import type { PullFailure } from '../pull-failure.ts'
 import type { PullVerdict } from '../verdict.ts'
 import type { KubeApi } from '../../kube/api-client.ts'
 import type { KubeObject } from '../../kube/object.ts'
 import { matchesSelector, parseLabelSelector } from '../../decision/labels/label-selector.ts'
+import { readPodContext } from '../../decision/pod/pod-context.ts'
 import { findSites } from '../../decision/pod/sites.ts'
 import { type JsonObject, objectsMember } from '../../json/json.ts'
 import { parseReference } from '../../decision/reference/parse.ts'
@@ -46,15 +48,18 @@ export function createFallbackCheck(dependencies: FallbackDependencies): Fallbac
     const record = recordOf(pod, failure)
     const parsed = parseReference(record?.from ?? failure.image)
     if (!parsed.ok || failure.container === '') return []
-    const request = { reference: parsed.reference, namespace: failure.namespace }
+    const context = readPodContext(pod, failure.namespace)
+    const request = { reference: parsed.reference, pod: context }
     const resolution =
       dependencies.resolve === null
         ? resolveWithoutProbing(config, request)
-        : await once(`${failure.namespace} ${formatReference(parsed.reference)}`, () =>
-            resolve(dependencies.resolve as ResolveDependencies, config, {
-              ...request,
-              signal: AbortSignal.timeout(resolveTimeoutMs),
-            }),
+        : await once(
+            `${podKey(config, context)} ${failure.namespace} ${formatReference(parsed.reference)}`,
+            () =>
+              resolve(dependencies.resolve as ResolveDependencies, config, {
+                ...request,
+                signal: AbortSignal.timeout(resolveTimeoutMs),
+              }),
           )
     const better = betterImage(resolution, failure, dependencies.resolve !== null)
     if (better === null)

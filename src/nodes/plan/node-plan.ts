@@ -69,6 +69,7 @@ export function planNodes(config: Config, { airGap }: PlanOptions): NodePlan {
   const taken: ImageScope[] = []
   const rules: NodeRule[] = []
   for (const [index, row] of config.table.rows.entries()) {
+    if (reportCondition(context, row, index)) continue
     const subjects = row.images.flatMap((pattern, position) =>
       subjectsOf(context, { row, pattern, configPath: ['fallback', index, 'images', position] }),
     )
@@ -143,6 +144,18 @@ function subjectsOf(context: Context, { row, pattern, configPath }: RowPattern):
   const message = `${pattern.text} matches any number of hosts, and a node cannot put the host of an image into a path, so the files cover listed hosts: ${listed}; list the others under registries, and write a row for them`
   context.omissions.push({ path: configPath, message })
   return hosts.map(forHost)
+}
+
+/** Returns true, and reports the row, if it is for some pods only. Its images keep what later rows say about them. */
+function reportCondition(
+  { omissions }: Context,
+  { name, when }: FallbackRow,
+  index: number,
+): boolean {
+  if (when === null) return false
+  const message = `row ${name} is for some pods only (${when.text}), and a node does not know the pod of a pull; leave the row to the webhook`
+  omissions.push({ path: ['fallback', index, 'when'], message })
+  return true
 }
 
 /** Returns true, and reports the row, if it maps tags. */

@@ -1,5 +1,6 @@
 /** Admits one request: from the request to the verdict. Bugs are caught here, once, and the pod is not changed then. */
 import type { Lane } from '../../async/lane.ts'
+import { readPodContext } from '../../decision/pod/pod-context.ts'
 import { isMirrorPod } from '../../decision/pod/sites.ts'
 import type { LazySignal } from '../../decision/resolve/budget.ts'
 import type { AdmissionOutcome } from '../../telemetry/webhook-metrics.ts'
@@ -10,7 +11,7 @@ import {
   type PodDecider,
   type PodDecision,
 } from '../../decision/pod/decide-pod.ts'
-import type { AdmissionPolicy, SitesRequest } from '../../decision/pod/decide-sites.ts'
+import { type AdmissionPolicy, type SitesRequest } from '../../decision/pod/decide-sites.ts'
 import { deniedBy } from '../../decision/pod/site-warnings.ts'
 import { mapMaybe, type MaybePromise } from '../../async/maybe-promise.ts'
 import type { SecretProvisioner } from './secret-provisioner.ts'
@@ -68,7 +69,12 @@ export function createAdmit({
     const { signal } = options
     const mode = options.observeOnly ? 'observe' : policy.mode
 
-    const input = { request, policy, signal }
+    const input = {
+      request,
+      policy,
+      pod: readPodContext(request.object, request.namespace),
+      signal,
+    }
 
     const admitUndecided = async (reason: string): Promise<Admission> => {
       const denied = mode === 'observe' ? null : await findDenial(engine, input, lane)

@@ -1,8 +1,13 @@
 /** Selects the pull secrets that a new pod gets, and creates or warns about the ones that its namespace lacks. */
-import { listedPullSecrets, missingPullSecrets } from '../../decision/pod/pull-secrets.ts'
+import {
+  imagesToPull,
+  listedPullSecrets,
+  missingPullSecrets,
+} from '../../decision/pod/pull-secrets.ts'
+import type { PodContext } from '../../decision/fallback/pod-context.ts'
 import { member } from '../../json/json.ts'
 import type { LazySignal } from '../../decision/resolve/budget.ts'
-import type { AdmissionPolicy, SiteDecision } from '../../decision/pod/decide-sites.ts'
+import { type AdmissionPolicy, type SiteDecision } from '../../decision/pod/decide-sites.ts'
 import type { MaybePromise } from '../../async/maybe-promise.ts'
 import type { SecretProvisioner } from './secret-provisioner.ts'
 import type { NamespaceLookup } from './namespace-lookup.ts'
@@ -11,6 +16,8 @@ import type { AdmissionRequest } from './admission-review.ts'
 export interface PullSecretsInput {
   readonly request: AdmissionRequest
   readonly policy: AdmissionPolicy
+  /** What rules can see of the pod. */
+  readonly pod: PodContext
   readonly namespaceLookup: NamespaceLookup
   /** Null when nothing may be written. */
   readonly secretProvisioner: SecretProvisioner | null
@@ -30,6 +37,7 @@ const none: PullSecretsResult = { names: [], warnings: [] }
 export function selectPullSecrets({
   request,
   policy,
+  pod,
   namespaceLookup,
   secretProvisioner,
   signal,
@@ -37,10 +45,11 @@ export function selectPullSecrets({
 }: PullSecretsInput): MaybePromise<PullSecretsResult> {
   if (policy.pullSecrets.length === 0 && secretProvisioner === null) return none
   if (request.operation !== 'CREATE' || request.subResource !== '') return none
-  const chosen = decisions.flatMap(({ resolution }) =>
-    resolution === null ? [] : [resolution.chosen],
-  )
-  const missing = missingPullSecrets(policy.pullSecrets, request.object, chosen)
+  const missing = missingPullSecrets(policy.pullSecrets, {
+    context: pod,
+    pod: request.object,
+    images: imagesToPull(decisions.map(({ resolution }) => resolution)),
+  })
   const listed =
     secretProvisioner === null
       ? []

@@ -1,7 +1,14 @@
 import { describe, expect, it } from 'vitest'
 import { lintTable } from '../../../src/decision/fallback/lint.ts'
 import { selectCandidates } from '../../../src/decision/fallback/table.ts'
-import { anubis, freeipa, referenceOf, type RowInput, tableOf } from '../../support/tables.ts'
+import {
+  anubis,
+  barePod,
+  freeipa,
+  referenceOf,
+  type RowInput,
+  tableOf,
+} from '../../support/tables.ts'
 
 function findings(mirrors: readonly string[], ...rows: RowInput[]) {
   return lintTable(tableOf(mirrors, rows)).map(
@@ -45,10 +52,10 @@ describe('loops', () => {
       for (const { kind, reference, image: made } of selectCandidates(
         anubis,
         referenceOf(image),
-        'default',
+        barePod,
       ).candidates) {
         if (kind !== 'mirror' || reference === null) continue
-        expect(selectCandidates(anubis, reference, 'default').candidates[0]?.image).toBe(made)
+        expect(selectCandidates(anubis, reference, barePod).candidates[0]?.image).toBe(made)
       }
     }
   })
@@ -130,7 +137,7 @@ describe('rows without effect', () => {
     const found = findings(
       ['m.example'],
       { name: 'a', images: ['**'], try: ['m.example/{host}/{path}', '{host}/{path}'] },
-      { name: 'b', images: ['m.example/**'], try: ['{host}/{path}'] },
+      { name: 'b', images: ['m.example/**'], leave: true },
     )
 
     expect(found).toEqual([])

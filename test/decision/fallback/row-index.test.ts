@@ -13,6 +13,10 @@ const name = fc.tuple(
   fc.array(fc.constantFrom('x', 'y', 'xy', 'z'), { minLength: 1, maxLength: 4 }),
 )
 
+function indexOf(rows: readonly (readonly ImagePattern[])[]) {
+  return createRowIndex(rows.map((images, position) => ({ position, images, leave: false })))
+}
+
 describe('createRowIndex', () => {
   it('finds the row that a scan of all rows finds', () => {
     fc.assert(
@@ -35,7 +39,8 @@ describe('createRowIndex', () => {
             ),
           )
 
-          expect(createRowIndex(compiled).find(reference, literalHostOnly)).toBe(scanned)
+          const expected = scanned < 0 ? Infinity : scanned
+          expect(indexOf(compiled).find(reference, literalHostOnly)).toBe(expected)
         },
       ),
       { numRuns: 5_000 },
@@ -59,7 +64,7 @@ describe('createRowIndex', () => {
     const rows = Array.from({ length: 1_000 }, (_, row) => [
       counted(row % 2 === 0 ? `docker.io/team-${row}/*` : `registry-${row}.example.com/**`),
     ])
-    const index = createRowIndex(rows)
+    const index = indexOf(rows)
     const found = Array.from({ length: 100 }, (_, image) => {
       const row = image * 10 + (image % 2)
       const [domain, path] =

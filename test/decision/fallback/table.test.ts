@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { selectCandidates } from '../../../src/decision/fallback/table.ts'
-import { anubis, freeipa, referenceOf, tableOf } from '../../support/tables.ts'
+import { anubis, barePod, freeipa, referenceOf, tableOf } from '../../support/tables.ts'
 
 const digest = `sha256:${'a'.repeat(64)}`
 
@@ -9,7 +9,8 @@ function candidates(
   image: string,
   namespace = 'default',
 ) {
-  const { row, candidates: made } = selectCandidates(table, referenceOf(image), namespace)
+  const pod = { ...barePod, namespace }
+  const { row, candidates: made } = selectCandidates(table, referenceOf(image), pod)
   return { row: row?.name ?? null, tries: made.map((each) => `${each.kind} ${each.image}`) }
 }
 
@@ -154,12 +155,12 @@ describe('rows', () => {
     const [withPort] = selectCandidates(
       table,
       referenceOf('b.example:5000/x:1'),
-      'default',
+      barePod,
     ).candidates
     const [tooLong] = selectCandidates(
       table,
       referenceOf(`b.example/${'x'.repeat(250)}`),
-      'default',
+      barePod,
     ).candidates
 
     expect([withPort?.reference, withPort?.image]).toEqual([null, 'm.example/b.example:5000/x:1'])

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { createDecide } from '../../../src/decision/resolve/decision-cache.ts'
 import type { ManifestAnswer } from '../../../src/decision/resolve/manifest-source.ts'
 import { digestA, failed, found, registriesOf } from '../../support/manifest-answers.ts'
-import { anubis, tableOf } from '../../support/tables.ts'
+import { anubis, barePod, tableOf } from '../../support/tables.ts'
 
 const policy = { table: anubis, pin: { matches: () => false, unresolved: 'keep' } } as const
 const { signal } = new AbortController()
@@ -18,7 +18,7 @@ function decideWith(answer: ManifestAnswer, table = anubis) {
     clock,
     asked: registries.asked,
     decide: (image: string, namespace = 'default') =>
-      decide(image, { namespace, signal: () => signal }),
+      decide(image, { pod: { ...barePod, namespace }, signal: () => signal }),
   }
 }
 

@@ -9,7 +9,7 @@ import { type FakeRegistry, manifestType, startFakeRegistry } from '../../suppor
 import type { Behaviour, LoggedRequest } from '../../support/registry-behaviour.ts'
 import { type Client, createClient, registryAt } from '../../support/manifest-source.ts'
 import { createTestCertificate } from '../../support/registry-tls.ts'
-import { referenceOf, tableOf } from '../../support/tables.ts'
+import { barePod, referenceOf, tableOf } from '../../support/tables.ts'
 
 /** How a registry answers: always in one way, or depending on the request. */
 type How = Behaviour | ((request: LoggedRequest) => Behaviour | null)
@@ -207,7 +207,7 @@ async function decideWith(fault: Fault, position: number, queryTimeoutMs: number
     },
     {
       reference: referenceOf('team/app:1'),
-      namespace: 'default',
+      pod: barePod,
       signal: AbortSignal.timeout(20_000),
     },
   )

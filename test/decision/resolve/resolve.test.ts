@@ -12,7 +12,14 @@ import {
   registriesOf,
   silent,
 } from '../../support/manifest-answers.ts'
-import { anubis, freeipa, referenceOf, type RowInput, tableOf } from '../../support/tables.ts'
+import {
+  anubis,
+  barePod,
+  freeipa,
+  referenceOf,
+  type RowInput,
+  tableOf,
+} from '../../support/tables.ts'
 
 const pinLatest = { matches: (tag: string) => tag === 'latest', unresolved: 'keep' } as const
 const pinNothing = { matches: () => false, unresolved: 'keep' } as const
@@ -21,7 +28,7 @@ async function decide(image: string, registries: Registries, policy: Partial<Res
   const resolution = await resolve(
     registries.dependencies,
     { table: anubis, pin: pinNothing, ...policy },
-    { reference: referenceOf(image), namespace: 'default', signal: AbortSignal.timeout(5_000) },
+    { reference: referenceOf(image), pod: barePod, signal: AbortSignal.timeout(5_000) },
   )
   return {
     chosen: resolution.changed ? formatReference(resolution.chosen) : 'as it was',
@@ -175,7 +182,7 @@ describe('the order of candidates', () => {
         },
         {
           reference: referenceOf('quay.io/x:latest'),
-          namespace: 'default',
+          pod: barePod,
           signal: new AbortController().signal,
         },
       )
@@ -218,7 +225,7 @@ describe('the order of candidates', () => {
           ]),
           pin: pinNothing,
         },
-        { reference: referenceOf('quay.io/x:1'), namespace: 'default', signal: stop.signal },
+        { reference: referenceOf('quay.io/x:1'), pod: barePod, signal: stop.signal },
       )
 
       expect(asked).toHaveLength(4)
@@ -250,7 +257,7 @@ describe('the order of candidates', () => {
           ),
           pin: pinNothing,
         },
-        { reference: referenceOf('quay.io/x:1'), namespace: 'default', signal: stop.signal },
+        { reference: referenceOf('quay.io/x:1'), pod: barePod, signal: stop.signal },
       )
       await vi.advanceTimersByTimeAsync(500)
       expect(asked).toHaveLength(3)
@@ -490,7 +497,7 @@ describe('resolveWithoutProbing', () => {
   it('takes the first candidate, with the outcome `unasked` for all', () => {
     const resolution = resolveWithoutProbing(
       { table: anubis, pin: pinLatest },
-      { reference: referenceOf('nginx'), namespace: 'default' },
+      { reference: referenceOf('nginx'), pod: barePod },
     )
 
     expect(resolution.steps.map(({ outcome }) => outcome)).toEqual(['unasked', 'unasked'])
@@ -505,7 +512,7 @@ describe('resolveWithoutProbing', () => {
     const policy = { ...oneRow({ images: ['docker.io/**'], try: ['docker.io/{path}'] }) }
     const { chosen } = resolveWithoutProbing(
       { table: anubis, pin: pinNothing, ...policy },
-      { reference: referenceOf('registry-1.docker.io/acme/app:1'), namespace: 'default' },
+      { reference: referenceOf('registry-1.docker.io/acme/app:1'), pod: barePod },
     )
 
     expect(formatReference(chosen)).toBe('registry-1.docker.io/acme/app:1')
@@ -514,7 +521,7 @@ describe('resolveWithoutProbing', () => {
   it('has no steps and no missing pin for an image without a row', () => {
     const resolution = resolveWithoutProbing(
       { table: anubis, pin: { ...pinLatest, unresolved: 'deny' } },
-      { reference: referenceOf('quay.io/x'), namespace: 'default' },
+      { reference: referenceOf('quay.io/x'), pod: barePod },
     )
 
     expect(resolution).toMatchObject({
@@ -528,7 +535,7 @@ describe('resolveWithoutProbing', () => {
   it('pins an image without a row to its locked digest', () => {
     const { chosen, pinned } = resolveWithoutProbing(
       { table: anubis, pin: { ...pinNothing, locked: () => digestA } },
-      { reference: referenceOf('quay.io/x'), namespace: 'default' },
+      { reference: referenceOf('quay.io/x'), pod: barePod },
     )
 
     expect([formatReference(chosen), pinned]).toEqual([`quay.io/x:latest@${digestA}`, true])
