@@ -282,7 +282,7 @@ describe('a large file', () => {
 
     expect(found).toHaveLength(101)
     expect([found[0], found.at(-1)]).toEqual([
-      'f:4:5: error: fallback[0].try: the key is missing; it must be a list',
+      'f:4:5: error: fallback[0]: the row has neither `try` nor `leave: true`; add one of them',
       'f: error: 7900 more errors are not shown',
     ])
   })
