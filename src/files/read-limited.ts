@@ -26,7 +26,7 @@ export function readLimitedFile(name: string, maxBytes: number): Buffer {
 }
 
 /** Returns the bytes of an open file. Throws TooLargeError, and as the functions of `node:fs`. */
-export function readDescriptor(file: number, maxBytes: number): Buffer {
+function readDescriptor(file: number, maxBytes: number): Buffer {
   const chunks: Buffer[] = []
   let total = 0
   for (;;) {
