@@ -26,8 +26,8 @@ export function renderOptions(): Option[] {
       'none, for files that every version reads',
     ),
     airGapOption().conflicts('digestOnly'),
-    new Option('--digest-only', 'let mirrors answer for digests only, and resolve tags upstream'),
-    new Option('--allow-partial', 'leave out what the target cannot express, instead of failing'),
+    new Option('--digest-only', 'use mirrors for digests only, and resolve tags upstream'),
+    new Option('--allow-partial', 'omit what the target cannot express, instead of failing'),
   ]
 }
 
@@ -44,6 +44,6 @@ export function localTargetOption(): Option {
 export function rootOption(): Option {
   return new Option(
     '--root <dir>',
-    'directory under which the files of the machine are seen',
+    'directory where the root file system of the machine is mounted',
   ).default('/')
 }

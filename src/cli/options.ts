@@ -40,7 +40,7 @@ export function outputOption(formats: readonly [string, ...string[]]): Option {
 export function secretsDirOption(): Option {
   return new Option(
     '--secrets-dir <dir>',
-    'directory of mounted pull secrets, one subdirectory for each `credentials.secret` of the config',
+    'directory of mounted pull secrets, with one subdirectory for each `credentials.secret` of the config',
   ).default(defaultSecretsDirectory)
 }
 
@@ -84,7 +84,7 @@ export function imageSourceOptions(): Option[] {
     filenameOption(),
     recursiveOption(),
     new Option('--from-cluster', 'images of the pods in a cluster'),
-    namespaceOption('namespace of the pods, and of manifests that name none').default(
+    namespaceOption('namespace of the pods, and of manifests without a namespace').default(
       undefined,
       "the context's namespace for pods, default for manifests",
     ),
@@ -94,7 +94,7 @@ export function imageSourceOptions(): Option[] {
 }
 
 export function portOption(flags: string, description: string, port: number): Option {
-  return new Option(flags, `${description}; 0 chooses a free one`)
+  return new Option(flags, `${description}; 0 selects a free port`)
     .argParser(wholeNumber(0, 65_535))
     .default(port)
 }
@@ -139,7 +139,7 @@ export const mirrorNames =
   'image names, SOURCE DESTINATION, SOURCE=DESTINATION pairs, or - to read one per line from standard input'
 
 export function auditLogOption(): Option {
-  return new Option('--audit-log <file>', 'file that gets one JSON line for each image copied')
+  return new Option('--audit-log <file>', 'file to append one JSON line to for each copied image')
 }
 
 export function quietOption(description: string): Option {

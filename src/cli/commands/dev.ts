@@ -28,7 +28,7 @@ export const defineDev: DefineVerb = (parent, run) => {
   addOptions(
     command,
     new Option('--config <file>', 'config file').default(undefined, 'an example'),
-    new Option('--review <file>', 'AdmissionReview to admit, as JSON').default(
+    new Option('--review <file>', 'AdmissionReview to send, as a JSON file').default(
       undefined,
       'a sample pod',
     ),

@@ -19,11 +19,11 @@ export const defineDiagnose: DefineVerb = (parent, run) => {
     name: 'diagnose',
     summary: 'Explain image pull failures and how to fix them',
     details:
-      'Reads pods, events, pull secrets, service accounts and nodes, and asks the registries of failing images. Changes nothing without --fix. Exits with 1 if a pull fails.',
+      'Reads pods, events, pull secrets, service accounts and nodes, and queries the registries of failing images. Changes nothing without --fix. Exits with 1 if a pull fails.',
     examples: [
       ['Explain the failures in a namespace', 'berth diagnose -n web'],
       [
-        'Explain one pod, without asking registries',
+        'Explain one pod, without contacting registries',
         'berth diagnose pod/web-7d9c -n web --no-probe',
       ],
       ['Explain a message, without a cluster', 'berth diagnose --message "manifest unknown"'],
@@ -32,7 +32,7 @@ export const defineDiagnose: DefineVerb = (parent, run) => {
   })
   command.argument(
     '[names...]',
-    'pod/NAME, deployment/NAME, statefulset/NAME, daemonset/NAME, replicaset/NAME or job/NAME; all pods if there is none',
+    'pod/NAME, deployment/NAME, statefulset/NAME, daemonset/NAME, replicaset/NAME or job/NAME (default: all pods)',
   )
   addOptions(
     command,
@@ -40,9 +40,9 @@ export const defineDiagnose: DefineVerb = (parent, run) => {
     allNamespacesOption(),
     new Option(
       '--message <text>',
-      'explain an error message, or - for one per line from standard input',
+      'error message to explain, or - to read one per line from standard input',
     ),
-    new Option('--no-probe', 'connect to no registry'),
+    new Option('--no-probe', 'contact no registry'),
     configOption(),
     ...connectionOptions(),
     outputOption(['table', 'json', 'yaml']),

@@ -37,7 +37,7 @@ export const defineDrift: DefineVerb = (parent, run) => {
     new Option('--update', 'copy the images that are behind upstream'),
     new Option('--restart', 'restart workloads that run an older image; needs --update'),
     new Option('--dry-run', 'show what --update and --restart would do, and change nothing'),
-    new Option('--jobs <n>', 'images compared at once')
+    new Option('--jobs <n>', 'number of images to compare in parallel')
       .argParser(wholeNumber(0, 999_999))
       .default(16),
     outputOption(['table', 'json']),

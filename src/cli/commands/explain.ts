@@ -29,7 +29,7 @@ export const defineExplain: DefineVerb = (parent, run) => {
     command,
     configOption(),
     namespaceOption('namespace of the pod').default('default'),
-    new Option('--no-probe', 'ask no registry, and treat the first candidate as found'),
+    new Option('--no-probe', 'contact no registry, and treat the first candidate as found'),
     outputOption(['table', 'json', 'yaml']),
     secretsDirOption(),
   )

@@ -19,7 +19,7 @@ export const defineLock: DefineVerb = (parent, run) => {
   addOptions(
     command,
     ...imageSourceOptions(),
-    new Option('--update', 'ask registries for every image again'),
+    new Option('--update', 'resolve every image again'),
     new Option(
       '--check',
       'compare the file with the images in use; ask no registry and write nothing',

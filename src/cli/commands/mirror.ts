@@ -34,7 +34,7 @@ export const defineMirror: DefineVerb = (parent, run) => {
     configOption(),
     ...imageSourceOptions(),
     new Option('--dry-run', 'show what would be copied, and copy nothing'),
-    new Option('--fast', 'trust equal digests, without checking that every layer is there'),
+    new Option('--fast', 'trust equal digests, without checking that every layer exists'),
     new Option('--referrers', 'also copy signatures, SBOMs and other referrers').default(
       undefined,
       '`mirror.referrers` of the config',
@@ -45,7 +45,9 @@ export const defineMirror: DefineVerb = (parent, run) => {
     ),
     // Accepted in order to say why there is no such option.
     new Option('--platform <platform>').hideHelp(),
-    new Option('--jobs <n>', 'images copied at once').argParser(wholeNumber(0, 999_999)).default(4),
+    new Option('--jobs <n>', 'number of images to copy in parallel')
+      .argParser(wholeNumber(0, 999_999))
+      .default(4),
     new Option(
       '--quota-floor <n>',
       'stop pulling from a registry whose rate limit leaves fewer pulls than this',

@@ -30,8 +30,8 @@ export const defineNodesApply: DefineVerb = (parent, run) => {
     rootOption(),
     new Option('--dry-run', 'show what would change, and change nothing'),
     new Option('--force', 'replace files that someone else modified'),
-    new Option('--rollback', 'restore the files that were there before'),
-    new Option('--stay', 'wait for a signal when done, as a DaemonSet needs'),
+    new Option('--rollback', 'restore the original files'),
+    new Option('--stay', 'keep running when done, until a signal arrives; for DaemonSets'),
     outputOption(['text', 'json']),
     ...inGroup(
       'Every node of a cluster:',

@@ -10,12 +10,12 @@ export const defineNodesCheck: DefineVerb = (parent, run) => {
     name: 'check',
     summary: 'Compare the registry files of this machine with the fallback table',
     details:
-      'Compares the registries that the table and the files name for an image, in order. Exits with 1 if they differ.',
+      'For each image, compares the registries of the table with those in the files, in order. Exits with 1 if they differ.',
     examples: [['Check one image', 'berth nodes check docker.io/library/nginx:1.29']],
   })
   command.argument(
     '[images...]',
-    'images to check; one of each pattern, test and registry if there is none',
+    'images to check (default: one for each pattern, test and registry)',
   )
   addOptions(
     command,

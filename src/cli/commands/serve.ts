@@ -36,14 +36,19 @@ export const defineServe: DefineVerb = (parent, run) => {
     command,
     configOption(),
     new Option('--tls-cert <file>', 'serving certificate').default(mountedCertificate.cert),
-    new Option('--tls-key <file>', 'its private key').default(mountedCertificate.key),
+    new Option('--tls-key <file>', 'private key of the certificate').default(
+      mountedCertificate.key,
+    ),
     new Option('--host <address>', 'address to listen on').default('0.0.0.0'),
     portOption('--port <n>', 'HTTPS port', 8443),
     portOption('--metrics-port <n>', 'port for metrics and health checks', 8080),
-    new Option('--client-ca <file>', 'CA; answer only callers that have a certificate of it'),
+    new Option(
+      '--client-ca <file>',
+      'CA file; accept only callers with a certificate from this CA',
+    ),
     new Option(
       '--client-names <names>',
-      'answer only these DNS or common names, separated by commas',
+      'accept only callers with one of these DNS or common names, separated by commas',
     )
       .argParser(commaSeparated)
       .default([]),
@@ -52,7 +57,10 @@ export const defineServe: DefineVerb = (parent, run) => {
       undefined,
       'in a pod, its own cluster; elsewhere none',
     ),
-    new Option('--drain-seconds <n>', 'seconds to keep answering after SIGTERM, at least; 0 to 30')
+    new Option(
+      '--drain-seconds <n>',
+      'minimum time to keep serving after SIGTERM, in seconds, from 0 to 30',
+    )
       .argParser(wholeNumber(0, 30))
       .default(drainSeconds),
     logLevelOption(),
