@@ -1,4 +1,5 @@
 /** Creates the controller's loops that a config asks for. */
+import { createByteBudget } from '../async/byte-budget.ts'
 import type { EcrTokenCache } from '../aws/ecr-token-cache.ts'
 import type { Config } from '../config/config.ts'
 import { createDiagnoser } from '../diagnose/evidence/diagnose-cluster.ts'
@@ -6,6 +7,7 @@ import { ecrRepositoryCreator } from '../engine/ecr-repositories.ts'
 import { createKeychain } from '../engine/keychain.ts'
 import type { Cluster } from '../kube/connect.ts'
 import { createConnections } from '../registry/connections.ts'
+import { bodyBudgetBytes } from '../registry/http/response-body.ts'
 import { systemClock } from '../registry/http/retry-policy.ts'
 import { createRegistryClient } from '../registry/registry-client.ts'
 import type { ControllerMetrics } from '../telemetry/controller-metrics.ts'
@@ -86,6 +88,7 @@ function createMirrorLoops({
         keychainFor: ({ credentials }) =>
           createKeychain(credentials, { secretsDirectory, ecrTokens, onProblem }),
         now: () => Date.now(),
+        bodyBudget: createByteBudget(bodyBudgetBytes.controller),
       }),
       systemClock,
     )

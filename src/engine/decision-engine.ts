@@ -1,9 +1,11 @@
 /** Builds the functions that decide from a config: registries, credentials, circuit breakers and caches. */
+import { type ByteBudget, createByteBudget } from '../async/byte-budget.ts'
 import type { Config } from '../config/config.ts'
 import { awsSdk } from '../aws/sdk.ts'
 import { createEcrTokenCache, type EcrTokenCache } from '../aws/ecr-token-cache.ts'
 import { createKeychain } from './keychain.ts'
 import type { AdmissionPolicy } from '../decision/pod/decide-sites.ts'
+import { bodyBudgetBytes } from '../registry/http/response-body.ts'
 import { createManifestSource } from '../registry/manifests/manifest-source.ts'
 import { type CircuitBreakers, createCircuitBreakers } from '../decision/resolve/circuit-breaker.ts'
 import type { ManifestSource } from '../decision/resolve/manifest-source.ts'
@@ -33,6 +35,8 @@ export interface EngineOptions {
   readonly env?: Readonly<Record<string, string | undefined>>
   /** A cache that outlives this engine; without it the engine creates one. */
   readonly ecrTokens?: EcrTokenCache
+  /** The memory for the bodies of responses, if it outlives this engine; default: that of a command. */
+  readonly bodyBudget?: ByteBudget
 }
 
 /** Creates the cache of ECR tokens of a process. It outlives engines, so that a reload of the config fetches no token again. */
@@ -64,6 +68,7 @@ export function createEngine(config: Config, options: EngineOptions): Engine {
       }),
     // Registries send dates and expiry times, so this is the wall clock.
     now: () => Date.now(),
+    bodyBudget: options.bodyBudget ?? createByteBudget(bodyBudgetBytes.command),
   })
   const measured = onAnswered === undefined ? source : measure(source, onAnswered)
   const resolve: ResolveDependencies = {

@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
+import { createByteBudget } from '../async/byte-budget.ts'
 import type { EcrTokenCache } from '../aws/ecr-token-cache.ts'
 import type { Config } from '../config/config.ts'
 import { unlistedRegistry } from '../config/registries.ts'
@@ -11,6 +12,7 @@ import { parseReference } from '../decision/reference/parse.ts'
 import type { CreateRepository } from '../mirror/copy-image.ts'
 import { createConnections } from '../registry/connections.ts'
 import type { RegistrySettings } from '../registry/http/registry-settings.ts'
+import { bodyBudgetBytes } from '../registry/http/response-body.ts'
 import { systemClock } from '../registry/http/retry-policy.ts'
 import { createRegistryClient, type RegistryClient } from '../registry/registry-client.ts'
 import type { EngineOptions } from './decision-engine.ts'
@@ -54,6 +56,7 @@ export async function openMirrorRegistries(
     registries: settings,
     keychainFor,
     now: () => Date.now(),
+    bodyBudget: createByteBudget(bodyBudgetBytes.command),
   })
   const mayCreate = options.createRepositories || config?.mirror.createRepositories === true
   return {

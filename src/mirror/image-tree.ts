@@ -4,6 +4,7 @@ import type { BlobDescriptor } from '../registry/blobs/blob-source.ts'
 import { shortDigest } from '../registry/digest.ts'
 import { failed } from '../registry/http/network-error.ts'
 import { RegistryError } from '../registry/http/registry-error.ts'
+import { parseManifest } from '../registry/manifests/manifest-json.ts'
 import { getManifest, type RawManifest } from '../registry/manifests/manifests.ts'
 import type { Repository } from '../registry/registry-client.ts'
 
@@ -117,16 +118,8 @@ interface ParsedManifest {
 }
 
 function parse({ bytes, digest }: RawManifest): ParsedManifest {
-  let document: unknown
-  try {
-    document = JSON.parse(bytes.toString('utf8'))
-  } catch {
-    throw invalid(`manifest ${shortDigest(digest)} is not JSON`)
-  }
-  if (typeof document !== 'object' || document === null) {
-    throw invalid(`manifest ${shortDigest(digest)} is not a JSON object`)
-  }
-  if ((document as { readonly schemaVersion?: unknown }).schemaVersion === 1) {
+  const document = parseManifest(bytes, `manifest ${shortDigest(digest)}`)
+  if (document['schemaVersion'] === 1) {
     throw invalid('schema 1 image, which current runtimes cannot run; push it again')
   }
   return document

@@ -1,4 +1,5 @@
 /** Holds one transport, token source and keychain for each registry of the config. No other host can be contacted. */
+import type { ByteBudget } from '../async/byte-budget.ts'
 import type { Keychain } from '../credentials/keychain.ts'
 import { createChallengeCache, type SessionDependencies } from './auth/session.ts'
 import { createTokenSource } from './auth/token-source.ts'
@@ -13,6 +14,8 @@ export interface ConnectionDependencies {
   readonly keychainFor: (settings: RegistrySettings) => Keychain
   /** Milliseconds since the epoch. */
   readonly now: () => number
+  /** The memory for the bodies of all registries. A process has one. */
+  readonly bodyBudget: ByteBudget
   /** Default: the resolver of this machine. */
   readonly network?: Network
 }
@@ -42,7 +45,7 @@ export function createConnections(dependencies: ConnectionDependencies): Connect
 
 function connect(
   settings: RegistrySettings,
-  { registries, keychainFor, now, network = systemNetwork }: ConnectionDependencies,
+  { registries, keychainFor, now, bodyBudget, network = systemNetwork }: ConnectionDependencies,
 ): RegistryConnection {
   const { endpoint, ca, authHosts } = settings
   const listedOrigins = new Set([
@@ -50,7 +53,7 @@ function connect(
     ...authHosts.flatMap(originsOf),
   ])
   const registryOrigin = endpoint.origin
-  const transport = createTransport({ network, registryOrigin, listedOrigins, ca })
+  const transport = createTransport({ network, registryOrigin, listedOrigins, ca, bodyBudget })
   return {
     settings,
     transport,

@@ -9,6 +9,7 @@ import { failed } from './http/network-error.ts'
 import { RegistryError } from './http/registry-error.ts'
 import { type Clock, createRetryPolicy, type RetryPolicy } from './http/retry-policy.ts'
 import { describeStatus, errorCode, failureForStatus } from './http/status.ts'
+import type { BodyConsumer } from './http/response-body.ts'
 import type { HttpResponse, SendResult, TransportRequest } from './http/transport.ts'
 import { apiUrl } from './http/urls.ts'
 
@@ -23,6 +24,7 @@ export interface RepositoryRequest {
   readonly body?: Buffer | Readable
   readonly asStream?: boolean
   readonly maxBodyBytes?: number
+  readonly consumer?: BodyConsumer
   readonly headersTimeoutMs?: number
   /** The repository of the same registry from which a blob is mounted. The token then also allows pulling from it. */
   readonly mountFrom?: string

@@ -1,4 +1,5 @@
 /** The engine of the config that is in force, and its replacement when the config is reloaded. */
+import { createByteBudget } from '../async/byte-budget.ts'
 import type { Config } from '../config/config.ts'
 import {
   createEngine,
@@ -6,6 +7,7 @@ import {
   type Engine,
   type EngineOptions,
 } from '../engine/decision-engine.ts'
+import { bodyBudgetBytes } from '../registry/http/response-body.ts'
 import type { SecretProvisioner } from './admission/secret-provisioner.ts'
 
 export interface CurrentEngineOptions extends EngineOptions {
@@ -27,13 +29,14 @@ export interface CurrentEngine {
 const oldEngineLifeMs = 30_000
 
 export function createCurrentEngine(config: Config, options: CurrentEngineOptions): CurrentEngine {
-  // Shared by all engines, so that a reload does not fetch tokens again.
+  // Shared by all engines: a reload does not fetch tokens again, and does not double the memory for bodies.
   const ecrTokens = createTokenCache(options)
+  const bodyBudget = createByteBudget(bodyBudgetBytes.webhook)
 
   function create(from: Config): WebhookEngine {
     const secretProvisioner = options.createSecretProvisioner?.(from.pullSecretCopies.copies)
     return {
-      ...createEngine(from, { ...options, ecrTokens }),
+      ...createEngine(from, { ...options, ecrTokens, bodyBudget }),
       ...(secretProvisioner === undefined ? {} : { secretProvisioner }),
     }
   }

@@ -4,6 +4,8 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { readConfig } from '../../src/config/load.ts'
 import { createMirrorLoop } from '../../src/controller/mirror-loop.ts'
 import type { KubeObject } from '../../src/kube/object.ts'
+import { createByteBudget } from '../../src/async/byte-budget.ts'
+import { bodyBudgetBytes } from '../../src/registry/http/response-body.ts'
 import { createConnections } from '../../src/registry/connections.ts'
 import { systemClock } from '../../src/registry/http/retry-policy.ts'
 import { createRegistryClient } from '../../src/registry/registry-client.ts'
@@ -65,6 +67,7 @@ fallback:
           registries: config.registries,
           keychainFor: () => ({ lookup: () => Promise.resolve([]) }),
           now: () => Date.now(),
+          bodyBudget: createByteBudget(bodyBudgetBytes.controller),
         }),
         systemClock,
       ),

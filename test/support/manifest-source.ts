@@ -1,6 +1,8 @@
 /** Creates a manifest source for fake registries, and queries it. */
+import { type ByteBudget, createByteBudget } from '../../src/async/byte-budget.ts'
 import type { Credential, Keychain } from '../../src/credentials/keychain.ts'
 import { type Network, systemNetwork } from '../../src/registry/http/ip-ranges.ts'
+import { bodyBudgetBytes } from '../../src/registry/http/response-body.ts'
 import { createManifestSource } from '../../src/registry/manifests/manifest-source.ts'
 import type { RegistrySettings } from '../../src/registry/http/registry-settings.ts'
 import type { ManifestAnswer, ManifestSource } from '../../src/decision/resolve/manifest-source.ts'
@@ -12,6 +14,7 @@ export interface ClientOptions {
   readonly keychain?: Keychain
   readonly now?: () => number
   readonly network?: Partial<Network>
+  readonly bodyBudget?: ByteBudget
 }
 
 export type Client = ManifestSource & { close(): Promise<void> }
@@ -34,12 +37,19 @@ export function registryAt(url: string, changes: Partial<RegistrySettings> = {})
 
 export function createClient(
   registries: readonly RegistrySettings[],
-  { credentials = [], keychain, now = () => 0, network = {} }: ClientOptions = {},
+  {
+    credentials = [],
+    keychain,
+    now = () => 0,
+    network = {},
+    bodyBudget = createByteBudget(bodyBudgetBytes.webhook),
+  }: ClientOptions = {},
 ): Client {
   return createManifestSource({
     registries: new Map(registries.map((settings) => [settings.host, settings])),
     keychainFor: () => keychain ?? { lookup: () => Promise.resolve(credentials) },
     now,
+    bodyBudget,
     network: { ...systemNetwork, ...network },
   })
 }

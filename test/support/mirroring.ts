@@ -1,4 +1,6 @@
 /** Copies an image between two registries of a test, in this process. */
+import { createByteBudget } from '../../src/async/byte-budget.ts'
+import { bodyBudgetBytes } from '../../src/registry/http/response-body.ts'
 import { createConnections } from '../../src/registry/connections.ts'
 import type { Clock } from '../../src/registry/http/retry-policy.ts'
 import { createRegistryClient, type RegistryClient } from '../../src/registry/registry-client.ts'
@@ -40,6 +42,7 @@ export function registriesFor(urls: readonly string[], clock: Clock = testClock(
       registries: new Map(settings.map((each) => [each.host, each])),
       keychainFor: () => ({ lookup: () => Promise.resolve([]) }),
       now: clock.now,
+      bodyBudget: createByteBudget(bodyBudgetBytes.controller),
     }),
     clock,
   )

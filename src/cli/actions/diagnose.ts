@@ -1,4 +1,5 @@
 /** Runs `berth diagnose`: explains image pull failures, from a cluster and its registries or from a message alone. */
+import { createByteBudget } from '../../async/byte-budget.ts'
 import { loadConfig } from '../../config/load.ts'
 import { diagnoseCluster, type PodScope } from '../../diagnose/evidence/diagnose-cluster.ts'
 import { createFallbackCheck } from '../../diagnose/evidence/fallback-evidence.ts'
@@ -12,6 +13,7 @@ import { createKeychain } from '../../engine/keychain.ts'
 import { BerthError } from '../../errors.ts'
 import type { KubeApi } from '../../kube/api-client.ts'
 import { type Cluster, connect } from '../../kube/connect.ts'
+import { bodyBudgetBytes } from '../../registry/http/response-body.ts'
 import { defaultConfigFile } from '../config-file.ts'
 import { connectOptions } from '../connect-options.ts'
 import { type Io, print } from '../io.ts'
@@ -139,7 +141,8 @@ async function diagnoseFailures(
 ): Promise<DiagnosedFailure[]> {
   const file = given ?? defaultConfigFile()
   const config = file === undefined ? null : loadConfig(file)
-  const engineOptions = { secretsDirectory, env: io.env, queryTimeoutMs }
+  const bodyBudget = createByteBudget(bodyBudgetBytes.command)
+  const engineOptions = { secretsDirectory, env: io.env, queryTimeoutMs, bodyBudget }
   const engine = config !== null && probe ? createEngine(config, engineOptions) : null
   const ecrTokens = createTokenCache(engineOptions)
   const prober = probe
@@ -148,6 +151,7 @@ async function diagnoseFailures(
         keychainFor: ({ credentials }) =>
           createKeychain(credentials, { secretsDirectory, ecrTokens }),
         now: Date.now,
+        bodyBudget,
       })
     : null
   const fallback =

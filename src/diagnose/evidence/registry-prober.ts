@@ -1,5 +1,6 @@
 /** Probes the registries of failing images from this machine. Each question is asked once, however many pods need it. */
 import pLimit from 'p-limit'
+import { type ByteBudget, createByteBudget } from '../../async/byte-budget.ts'
 import type { Config } from '../../config/config.ts'
 import { registryDefaults } from '../../registry/http/registry-settings.ts'
 import { credentialIdentity } from '../../credentials/credential-identity.ts'
@@ -9,8 +10,13 @@ import { apiHost, canonicalHost } from '../../decision/fallback/registry-aliases
 import { defaultTag, type Reference } from '../../decision/reference/reference.ts'
 import { type Network, systemNetwork } from '../../registry/http/ip-ranges.ts'
 import { AddressRefusedError } from '../../registry/http/network-error.ts'
+import { bodyBudgetBytes } from '../../registry/http/response-body.ts'
 import { type EndpointProbeResult, probeEndpoint } from '../../registry/probe/endpoint-probe.ts'
-import { createRegistryProbe, type RegistryProbe } from '../../registry/probe/registry-probe.ts'
+import {
+  createRegistryProbe,
+  type RegistryProbe,
+  type RegistryProbeOptions,
+} from '../../registry/probe/registry-probe.ts'
 import type { RegistrySettings } from '../../registry/http/registry-settings.ts'
 import type { RuleData } from '../rules/rule.ts'
 import { emptyContent, probeContent } from './image-content.ts'
@@ -41,6 +47,8 @@ export interface ProberDependencies {
   readonly now: () => number
   /** Milliseconds for one answer. */
   readonly answerMs?: number
+  /** The memory for the bodies of responses; default: that of a command. */
+  readonly bodyBudget?: ByteBudget
 }
 
 /** Registries probed at once: enough to hide their latency, few enough not to look like an attack on one. */
@@ -67,7 +75,11 @@ interface ProbeIdentity {
  * Opens no connection before the first probe. A host that the config does not list is probed at its own name, and never
  * at an address of this machine.
  */
-export function createProber(dependencies: ProberDependencies): Prober {
+export function createProber({
+  bodyBudget = createByteBudget(bodyBudgetBytes.command),
+  ...rest
+}: ProberDependencies): Prober {
+  const dependencies = { ...rest, bodyBudget }
   const limit = pLimit(maxParallel)
   const registries = new Map<string, Promise<ProbedRegistry | null>>()
   const answers = new Map<string, Promise<unknown>>()
@@ -137,14 +149,20 @@ export function createProber(dependencies: ProberDependencies): Prober {
 /** Probes the endpoint of a host. A host that the config does not list is tried over plain HTTP if it does not speak TLS. */
 async function openRegistry(
   host: string,
-  { config, network = systemNetwork, now, answerMs = defaultAnswerMs }: ProberDependencies,
+  {
+    config,
+    network = systemNetwork,
+    now,
+    answerMs = defaultAnswerMs,
+    bodyBudget,
+  }: ProberDependencies & Pick<RegistryProbeOptions, 'bodyBudget'>,
 ): Promise<ProbedRegistry | null> {
   const listed = config?.registries.get(host)
   if (listed?.probe === false) return null
   const settings = listed ?? settingsFor(host, 'https:')
   if (settings === null) return null
   const allowed = listed === undefined ? refuseLocalAddresses(network) : network
-  const options = { network: allowed, now, answerMs }
+  const options = { network: allowed, now, answerMs, bodyBudget }
   const endpoint = await probeEndpoint(settings.endpoint, options)
   const plainHttp =
     listed === undefined && endpoint.fault === 'not-tls' ? settingsFor(host, 'http:') : null

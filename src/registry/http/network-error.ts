@@ -11,6 +11,17 @@ export class AddressRefusedError extends Error {
   override readonly name = 'AddressRefused'
 }
 
+/** Ends a request with this failure. */
+export class RequestFailedError extends Error {
+  override readonly name = 'RequestFailed'
+  readonly failure: RequestFailure
+
+  constructor(failure: RequestFailure) {
+    super(failure.detail)
+    this.failure = failure
+  }
+}
+
 export interface FailureContext {
   readonly url: URL
   readonly signal: AbortSignal
@@ -48,6 +59,8 @@ const failures: Readonly<Record<string, Describe>> = {
   UND_ERR_BODY_TIMEOUT: (host) => failed('timeout', `the response from ${host} stalled`),
   UND_ERR_HEADERS_OVERFLOW: (host) =>
     failed('invalid', `response headers from ${host} exceed 16 KiB`),
+  UND_ERR_MAX_ORIGINS_REACHED: (host) =>
+    failed('invalid', `redirected to too many hosts, the last one ${host}`),
   UND_ERR_RES_CONTENT_LENGTH_MISMATCH: (host) =>
     failed('invalid', `the response from ${host} does not have its stated Content-Length`),
   UND_ERR_SOCKET: closed,
@@ -66,6 +79,7 @@ export function failureForError(thrown: unknown, { url, signal }: FailureContext
   if (signal.aborted) return failed('timeout', 'no response in time')
   const error = firstOf(thrown)
   if (error instanceof AddressRefusedError) return failed('invalid', error.message)
+  if (error instanceof RequestFailedError) return error.failure
   const code = codeOf(error)
   const host = displayHost(url)
   if (unknownAuthority.has(code)) {

@@ -1,9 +1,22 @@
 /** Sends HTTP requests for one registry: redirects, TLS, and limits on size, time and connections. */
-import type { Readable } from 'node:stream'
+import { Readable } from 'node:stream'
 import { Agent, type Dispatcher } from 'undici'
-import { rejectOnAbort } from '../../async/abort.ts'
+import { linkAbort, rejectOnAbort } from '../../async/abort.ts'
+import { type ByteBudget, createByteBudget } from '../../async/byte-budget.ts'
 import { createConnector, type ConnectorOptions } from './connector.ts'
-import { failed, failureForError, type RequestFailure } from './network-error.ts'
+import {
+  failed,
+  failureForError,
+  RequestFailedError,
+  type RequestFailure,
+} from './network-error.ts'
+import {
+  type BodyConsumer,
+  discardBody,
+  type HeaderReader,
+  readBody,
+  registryShare,
+} from './response-body.ts'
 import { displayHost } from './urls.ts'
 
 export interface TransportRequest {
@@ -23,15 +36,19 @@ export interface TransportRequest {
   readonly headersTimeoutMs?: number
   /** Largest body of a 200. Bodies of other statuses have a fixed limit. */
   readonly maxBodyBytes: number
+  /** Receives the body of a 200 in pieces, instead of the caller. */
+  readonly consumer?: BodyConsumer
   readonly maxRedirects: number
   readonly signal: AbortSignal
 }
 
 export interface HttpResponse {
   readonly status: number
-  /** Returns every value of a response header. */
-  readonly header: (name: string) => readonly string[]
-  /** Null if the body was too large, or had a content coding (the request accepts none). */
+  readonly header: HeaderReader
+  /**
+   * Null if the body was too large, if a consumer stopped it, or if it had a content coding (the request accepts none). Empty if
+   * a consumer received it.
+   */
   readonly body: Buffer | null
   /** The body if `asStream` was set and it has no content coding. */
   readonly stream: Readable | null
@@ -51,6 +68,11 @@ export interface Transport {
   close(): Promise<void>
 }
 
+export interface TransportOptions extends ConnectorOptions {
+  /** The memory for the bodies of all registries. This one gets a share of it. */
+  readonly bodyBudget: ByteBudget
+}
+
 /** Error bodies of registries have some hundred bytes; go-containerregistry reads this much. */
 const maxErrorBytes = 64 * 1024
 
@@ -60,74 +82,136 @@ const maxHeaderBytes = 16 * 1024
 /** More than the images that one node starts at once. Further requests wait for a connection. */
 const maxConnections = 64
 
-/** For callers without a deadline of their own; a review has at most 2.5 s. */
-const defaultTimeoutMs = 10_000
+/** Without data for so long, a request fails. A review has at most 2.5 s in all. */
+const idleTimeoutMs = 10_000
+
+/**
+ * For callers without a deadline of their own: time for a whole body after its headers, so that a registry that sends single bytes
+ * does not hold a request for hours. 4 MiB in this time are 85 KB/s.
+ */
+const bodyTimeoutMs = 50_000
+
+/** 103 and other informational responses (RFC 9110, 15.2). Each one restarts undici's timeout for the headers. */
+const maxInterimResponses = 8
+
+/** Registries redirect to a few storage hosts. */
+const maxOrigins = 32
+
+/** The longest that an idle connection is kept if a server asks for that. undici's default is ten minutes. */
+const maxKeepAliveMs = 60_000
 
 const redirectStatuses: ReadonlySet<number> = new Set([301, 302, 303, 307, 308])
 
 /** The current URL of a request that follows redirects. */
 type Hop = Pick<HttpResponse, 'url' | 'isFromRegistry'>
 
+interface Connection {
+  readonly agent: Agent
+  readonly bodyBudget: ByteBudget
+}
+
 /** Creates a transport. It opens no connection before the first request. */
-export function createTransport(options: ConnectorOptions): Transport {
+export function createTransport(options: TransportOptions): Transport {
+  const { bodyBudget } = options
   const agent = new Agent({
     connect: createConnector(options),
     connections: maxConnections,
+    maxOrigins,
     maxHeaderSize: maxHeaderBytes,
-    headersTimeout: defaultTimeoutMs,
-    bodyTimeout: defaultTimeoutMs,
+    headersTimeout: idleTimeoutMs,
+    bodyTimeout: idleTimeoutMs,
+    keepAliveMaxTimeout: maxKeepAliveMs,
     // Only undici's HTTP/1 parser enforces the header limit.
     allowH2: false,
   })
+  const connection: Connection = {
+    agent,
+    bodyBudget: createByteBudget(bodyBudget.maxBytes * registryShare, bodyBudget),
+  }
 
   return {
     async send(request) {
-      let hop: Hop = { url: request.url, isFromRegistry: true }
-      try {
-        for (let redirects = 0; ; redirects++) {
-          const response = await sendTo(agent, request, hop)
-          if (!redirectStatuses.has(response.status)) return { ok: true, response }
-          if (request.method !== 'GET' && request.method !== 'HEAD') {
-            return refuse(
-              `${displayHost(hop.url)} redirects a ${request.method} request, which Berth does not follow`,
-            )
-          }
-          if (redirects === request.maxRedirects) return refuse(tooManyRedirects(request, hop.url))
-          const next = redirectTarget(response)
-          if (typeof next === 'string') return refuse(next)
-          // A redirect back to the registry does not restore the credentials: another host chose its target.
-          const isFromRegistry = hop.isFromRegistry && next.origin === request.url.origin
-          hop = { url: next, isFromRegistry }
-        }
-      } catch (error) {
-        const context = { url: hop.url, signal: request.signal }
-        return { ok: false, failure: failureForError(error, context) }
-      }
+      const deadline = startDeadline(request)
+      const { signal } = deadline
+      const sent = await followRedirects(connection, { ...request, signal }, request.signal)
+      deadline.end(sent.ok ? sent.response.stream : null)
+      return sent
     },
     close: () => agent.destroy(),
   }
 }
 
-async function sendTo(
-  agent: Agent,
+interface Deadline {
+  readonly signal: AbortSignal
+  /** Ends the deadline. A stream that the caller reads later still ends when the caller's signal aborts. */
+  end(stream: Readable | null): void
+}
+
+/** Limits the time of a request, except for the upload of a stream, which can take hours. */
+function startDeadline({ body, headersTimeoutMs, signal, url }: TransportRequest): Deadline {
+  const link = linkAbort(signal)
+  const ms = (headersTimeoutMs ?? idleTimeoutMs) + bodyTimeoutMs
+  const detail = `no complete response from ${displayHost(url)} in ${ms / 1000} s`
+  const timer =
+    body instanceof Readable
+      ? undefined
+      : setTimeout(() => link.abort(new RequestFailedError(failed('timeout', detail))), ms)
+  return {
+    signal: link.signal,
+    end(stream) {
+      clearTimeout(timer)
+      if (stream === null) link.unlink()
+      else stream.once('close', () => link.unlink())
+    },
+  }
+}
+
+async function followRedirects(
+  connection: Connection,
   request: TransportRequest,
-  { url, isFromRegistry }: Hop,
+  callerSignal: AbortSignal,
+): Promise<SendResult> {
+  let hop: Hop = { url: request.url, isFromRegistry: true }
+  try {
+    for (let redirects = 0; ; redirects++) {
+      const response = await sendTo(connection, request, hop)
+      if (!redirectStatuses.has(response.status)) return { ok: true, response }
+      if (request.method !== 'GET' && request.method !== 'HEAD') {
+        return refuse(
+          `${displayHost(hop.url)} redirects a ${request.method} request, which Berth does not follow`,
+        )
+      }
+      if (redirects === request.maxRedirects) return refuse(tooManyRedirects(request, hop.url))
+      const next = redirectTarget(response)
+      if (typeof next === 'string') return refuse(next)
+      // A redirect back to the registry does not restore the credentials: another host chose its target.
+      const isFromRegistry = hop.isFromRegistry && next.origin === request.url.origin
+      hop = { url: next, isFromRegistry }
+    }
+  } catch (error) {
+    return { ok: false, failure: failureForError(error, { url: hop.url, signal: callerSignal }) }
+  }
+}
+
+async function sendTo(
+  connection: Connection,
+  request: TransportRequest,
+  hop: Hop,
 ): Promise<HttpResponse> {
   const { authorization, ...otherHeaders } = request.headers
-  const authHeaders = isFromRegistry && authorization !== undefined ? { authorization } : {}
-  const { signal } = request
+  const authHeaders = hop.isFromRegistry && authorization !== undefined ? { authorization } : {}
+  const { signal, body, headersTimeoutMs } = request
+  const { url } = hop
   // undici opens the connection even if the signal has aborted, and checks the signal only once it is connected.
   signal.throwIfAborted()
   const response = await rejectOnAbort(
-    agent.request({
+    connection.agent.request({
       origin: url.origin,
       path: url.pathname + url.search,
       method: request.method,
-      ...(request.body === undefined ? {} : { body: request.body }),
+      ...(body === undefined ? {} : { body }),
       ...(request.keepAlive === true ? { reset: false } : {}),
-      ...(request.headersTimeoutMs === undefined
-        ? {}
-        : { headersTimeout: request.headersTimeoutMs }),
+      ...(headersTimeoutMs === undefined ? {} : { headersTimeout: headersTimeoutMs }),
       headers: {
         'accept-encoding': 'identity',
         'user-agent': 'berth',
@@ -135,19 +219,53 @@ async function sendTo(
         ...authHeaders,
       },
       signal,
+      onInfo: limitInterimResponses(url),
     }),
     signal,
   )
+  return readResponse(connection, request, { hop, response })
+}
+
+async function readResponse(
+  { bodyBudget: budget }: Connection,
+  { method, asStream, consumer, maxBodyBytes, signal }: TransportRequest,
+  { hop, response }: { readonly hop: Hop; readonly response: Dispatcher.ResponseData },
+): Promise<HttpResponse> {
+  const { statusCode: status, body } = response
   const header = headerReader(response.headers)
   const hasContentCoding = header('content-encoding').some((each) => !/^(identity)?$/i.test(each))
-  const { statusCode: status } = response
-  const common = { status, header, hasContentCoding, isFromRegistry, url }
-  if (request.asStream === true && status >= 200 && status < 300 && !hasContentCoding) {
-    return { ...common, body: null, stream: response.body }
+  const common = { ...hop, status, header, hasContentCoding }
+  if (hasContentCoding) return { ...common, body: discardBody(body), stream: null }
+  if (asStream === true && status >= 200 && status < 300) {
+    return { ...common, body: null, stream: body }
   }
-  const limit = status === 200 ? request.maxBodyBytes : maxErrorBytes
-  const body = hasContentCoding ? discard(response.body) : await readBody(response.body, limit)
-  return { ...common, body, stream: null }
+  const isOk = status === 200
+  if (isOk) consumer?.start(header)
+  const read = await readBody(body, {
+    maxBytes: isOk ? maxBodyBytes : maxErrorBytes,
+    contentLength: method === 'HEAD' ? 0 : contentLengthOf(header),
+    consumer: isOk ? (consumer ?? null) : null,
+    budget,
+    signal,
+  })
+  return { ...common, body: read, stream: null }
+}
+
+/** Returns a function that throws when it is called too often. undici then fails the request with that error. */
+function limitInterimResponses(url: URL): () => void {
+  let count = 0
+  return () => {
+    count += 1
+    if (count <= maxInterimResponses) return
+    const detail = `${displayHost(url)} sent more than ${maxInterimResponses} interim responses`
+    throw new RequestFailedError(failed('invalid', detail))
+  }
+}
+
+/** Null without a valid header. undici rejects a body with another length. */
+function contentLengthOf(header: HeaderReader): number | null {
+  const [value = '', ...more] = header('content-length')
+  return /^[0-9]{1,15}$/.test(value) && more.length === 0 ? Number(value) : null
 }
 
 function refuse(detail: string): SendResult {
@@ -178,31 +296,10 @@ function redirectTarget({ header, url }: HttpResponse): URL | string {
     : `${displayHost(url)} redirects to a URL that is neither http nor https`
 }
 
-function headerReader(headers: Dispatcher.ResponseData['headers']): HttpResponse['header'] {
+function headerReader(headers: Dispatcher.ResponseData['headers']): HeaderReader {
   return (name) => {
     const value = headers[name]
     if (value === undefined) return []
     return Array.isArray(value) ? value : [value]
   }
-}
-
-async function readBody(
-  body: Dispatcher.ResponseData['body'],
-  limit: number,
-): Promise<Buffer | null> {
-  const chunks: Buffer[] = []
-  let size = 0
-  for await (const chunk of body as AsyncIterable<Buffer>) {
-    size += chunk.length
-    // Leaving the loop destroys the stream and its connection.
-    if (size > limit) return null
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks)
-}
-
-function discard(body: Dispatcher.ResponseData['body']): null {
-  // A stream that is destroyed before its end emits an error.
-  body.on('error', () => undefined).destroy()
-  return null
 }

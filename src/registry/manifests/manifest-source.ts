@@ -16,7 +16,9 @@ import {
 } from '../connections.ts'
 import { failed } from '../http/network-error.ts'
 import { apiUrl } from '../http/urls.ts'
-import { acceptHeader, lookUpManifest, maxManifestBytes } from './manifest-lookup.ts'
+import { acceptHeader } from './manifest-headers.ts'
+import { maxManifestBytes } from './manifest-json.ts'
+import { lookUpManifest } from './manifest-lookup.ts'
 
 /** Opens no connection and reads no credential before the first query. Contacts only registries of the config. */
 export function createManifestSource(
@@ -58,7 +60,15 @@ function prepare(
     send(signal) {
       const session = createSession(connection, { repository, credentials, identity })
       return lookUpManifest({
-        send: (method) => session({ method, url, headers, maxBodyBytes: maxManifestBytes, signal }),
+        send: (method, consumer) =>
+          session({
+            method,
+            url,
+            headers,
+            maxBodyBytes: maxManifestBytes,
+            ...(consumer === undefined ? {} : { consumer }),
+            signal,
+          }),
         reference,
         now: connection.now,
       })

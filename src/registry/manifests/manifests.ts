@@ -5,7 +5,9 @@ import { failed } from '../http/network-error.ts'
 import { RegistryError } from '../http/registry-error.ts'
 import type { HttpResponse } from '../http/transport.ts'
 import { registryErrorFor, type Repository } from '../registry-client.ts'
-import { acceptHeader, lookUpManifest, maxManifestBytes } from './manifest-lookup.ts'
+import { acceptHeader } from './manifest-headers.ts'
+import { maxManifestBytes, parseManifest } from './manifest-json.ts'
+import { lookUpManifest } from './manifest-lookup.ts'
 
 export interface RawManifest {
   readonly digest: string
@@ -25,12 +27,13 @@ export function headManifest(
   return lookUpManifest({
     reference,
     now: repository.now,
-    send: async (method) => {
+    send: async (method, consumer) => {
       const response = await repository.send({
         method,
         target: `manifests/${reference}`,
         headers: { accept: acceptHeader },
         maxBodyBytes: maxManifestBytes,
+        ...(consumer === undefined ? {} : { consumer }),
         signal,
       })
       return { ok: true, response }
@@ -127,16 +130,8 @@ function readMediaType(
   if (stated !== '' && stated !== 'application/json' && stated !== 'application/octet-stream') {
     return stated
   }
-  const { mediaType } = parseObject(bytes)
+  const { mediaType } = parseManifest(bytes, 'manifest')
   return typeof mediaType === 'string' ? mediaType : (expected ?? stated)
-}
-
-function parseObject(bytes: Buffer): Readonly<Record<string, unknown>> {
-  try {
-    return (JSON.parse(bytes.toString('utf8')) ?? {}) as Readonly<Record<string, unknown>>
-  } catch {
-    throw invalid('manifest is not JSON')
-  }
 }
 
 function invalid(detail: string): RegistryError {

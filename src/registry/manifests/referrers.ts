@@ -7,6 +7,7 @@ import { digestLike } from '../digest.ts'
 import { RegistryError } from '../http/registry-error.ts'
 import type { HttpResponse } from '../http/transport.ts'
 import { registryErrorFor, type Repository } from '../registry-client.ts'
+import { parseManifestOrEmpty } from './manifest-json.ts'
 import { getManifest, headManifest, putManifest, type RawManifest } from './manifests.ts'
 import { nextPage } from './tags.ts'
 
@@ -133,7 +134,7 @@ async function readTagIndex(
 }
 
 function entriesOf(body: Buffer | null): readonly Referrer[] {
-  const { manifests } = parse(body)
+  const { manifests } = parseManifestOrEmpty(body)
   if (!Array.isArray(manifests)) return []
   return (manifests as readonly Referrer[]).filter(
     (entry) => typeof entry?.digest === 'string' && isDigest(entry.digest),
@@ -142,15 +143,7 @@ function entriesOf(body: Buffer | null): readonly Referrer[] {
 
 /** Returns the digest of the manifest that this one refers to; null without a subject. */
 export function subjectOf(bytes: RawManifest['bytes']): string | null {
-  const { subject } = parse(bytes)
+  const { subject } = parseManifestOrEmpty(bytes)
   const digest = (subject as { readonly digest?: unknown } | undefined)?.digest
   return typeof digest === 'string' && isDigest(digest) ? digest : null
-}
-
-function parse(body: Buffer | null): Readonly<Record<string, unknown>> {
-  try {
-    return (JSON.parse(body?.toString('utf8') ?? '') ?? {}) as Readonly<Record<string, unknown>>
-  } catch {
-    return {}
-  }
 }

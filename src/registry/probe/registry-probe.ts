@@ -2,6 +2,7 @@
  * Asks one registry what it answers to one credential, for `berth diagnose`. Unlike the registry client, it reports the outcome
  * for each credential separately, and does not retry.
  */
+import type { ByteBudget } from '../../async/byte-budget.ts'
 import type { Credential } from '../../credentials/keychain.ts'
 import { parseChallenges, selectChallenge } from '../auth/challenge.ts'
 import { checkTokenServer } from '../auth/token-server-policy.ts'
@@ -16,7 +17,8 @@ import {
   type Transport,
 } from '../http/transport.ts'
 import { apiUrl, displayHost, originsOf } from '../http/urls.ts'
-import { acceptHeader, maxManifestBytes } from '../manifests/manifest-lookup.ts'
+import { acceptHeader } from '../manifests/manifest-headers.ts'
+import { maxManifestBytes, parseManifestOrEmpty } from '../manifests/manifest-json.ts'
 
 export type ProbeOutcome =
   | 'found'
@@ -77,6 +79,8 @@ export interface RegistryProbeOptions {
   readonly now: () => number
   /** Milliseconds for one answer, including redirects and tokens. */
   readonly answerMs: number
+  /** The memory for the bodies of all registries. */
+  readonly bodyBudget: ByteBudget
 }
 
 /** Docker Hub counts a GET of a manifest as a pull, but not a HEAD (docs.docker.com, "Docker Hub usage and limits"). */
@@ -113,7 +117,7 @@ interface ProbeContext {
 /** Opens no connection before the first request. */
 export function createRegistryProbe(
   settings: RegistrySettings,
-  { network, now, answerMs }: RegistryProbeOptions,
+  { network, now, answerMs, bodyBudget }: RegistryProbeOptions,
 ): RegistryProbe {
   const { host, endpoint, ca, authHosts } = settings
   const transport = createTransport({
@@ -121,6 +125,7 @@ export function createRegistryProbe(
     registryOrigin: endpoint.origin,
     listedOrigins: new Set([host, ...authHosts].flatMap(originsOf)),
     ca,
+    bodyBudget,
   })
   const tokens = createTokenSource({ transport, now })
   const context: ProbeContext = { settings, transport, tokens, now, answerMs }
@@ -148,14 +153,14 @@ export function createRegistryProbe(
       const options = { credential, maxBodyBytes: maxTagListBytes }
       const { response } = await get(repository, 'tags/list', options)
       if (response?.status === 404) return 'absent'
-      const { tags } = parseBody(response)
+      const { tags } = parseManifestOrEmpty(response?.body ?? null)
       return Array.isArray(tags) ? tags.filter((tag) => typeof tag === 'string') : null
     },
     async document(repository, reference, credential) {
       if (host === countingHost) return null
       const options = { credential, maxBodyBytes: maxManifestBytes }
       const { response } = await get(repository, `manifests/${reference}`, options)
-      return response?.status === 200 ? parseBody(response) : null
+      return response?.status === 200 ? parseManifestOrEmpty(response.body) : null
     },
     async hasBlob(repository, digest, credential) {
       const { status } = await head(repository, `blobs/${digest}`, credential)
@@ -257,13 +262,4 @@ function outcomeOfStatus(status: number): ProbeOutcome {
 function probeOutcome(outcome: string): ProbeOutcome {
   const shared = ['refused', 'limited', 'unreachable', 'timeout'] as const
   return shared.find((each) => each === outcome) ?? 'invalid'
-}
-
-function parseBody(response: HttpResponse | null): Readonly<Record<string, unknown>> {
-  try {
-    const document: unknown = JSON.parse(response?.body?.toString('utf8') ?? '')
-    return typeof document === 'object' && document !== null ? { ...document } : {}
-  } catch {
-    return {}
-  }
 }

@@ -79,7 +79,7 @@ describe('a network error', () => {
     ],
     [
       'the body is shorter than its length',
-      { raw: 'HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nab' },
+      { raw: 'HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{}' },
       'unreachable',
       /closed the connection/,
     ],
