@@ -2,8 +2,9 @@
 import { isIP } from 'node:net'
 import { rootCertificates } from 'node:tls'
 import { buildConnector } from 'undici'
-import type { IpRange, Network, ResolvedAddress } from './ip-ranges.ts'
+import type { Network, ResolvedAddress } from './ip-ranges.ts'
 import { AddressRefusedError } from './network-error.ts'
+import { createPrivateNetwork } from './private-network.ts'
 
 export interface ConnectorOptions {
   readonly network: Network
@@ -19,20 +20,15 @@ const connectTimeoutMs = 2_000
 
 /**
  * Creates a connector for undici. The registry itself and the listed origins may have any address. Every other host must be
- * on the internet, or in the range that the registry itself is in: the registry can reach that network anyway.
+ * on the internet, or in the private network of the registry: the registry can reach that network anyway.
  *
  * The check uses the addresses that the connection is about to use, because a name can resolve to another address the next
  * time (DNS rebinding).
  */
 export function createConnector(options: ConnectorOptions): buildConnector.connector {
   const { network, registryOrigin, listedOrigins, ca } = options
-  /** The ranges of the registry's addresses so far. With more than one, only public addresses are allowed. */
-  const registryRanges = new Set<IpRange>()
+  const registryNetwork = createPrivateNetwork(network)
 
-  const isAllowed = (address: string) => {
-    const range = network.ipRangeOf(address)
-    return range === 'public' || (registryRanges.size === 1 && registryRanges.has(range))
-  }
   const refusal = (hostname: string) =>
     new AddressRefusedError(
       `${hostname} resolves to an internal address, and the config does not list it`,
@@ -55,23 +51,24 @@ export function createConnector(options: ConnectorOptions): buildConnector.conne
       },
     })
   const connectAnywhere = create(() => null)
+  const connectToRegistry = create((_, addresses) => {
+    for (const { address } of addresses) registryNetwork.add(address)
+    return null
+  })
   const connectChecked = create((hostname, addresses) =>
-    addresses.every(({ address }) => isAllowed(address)) ? null : refusal(hostname),
+    addresses.every(({ address }) => registryNetwork.allows(address)) ? null : refusal(hostname),
   )
 
   return (target, callback) => {
     const origin = `${target.protocol}//${target.host ?? target.hostname}`
+    // An address literal skips `lookup`.
+    const isLiteral = isIP(target.hostname) !== 0
     if (origin === registryOrigin) {
-      connectAnywhere(target, (...result) => {
-        // undici types the socket as null, but omits it when the connection failed.
-        const socket: (typeof result)[1] | undefined = result[1]
-        if (socket) registryRanges.add(network.ipRangeOf(socket.remoteAddress ?? ''))
-        callback(...result)
-      })
+      if (isLiteral) registryNetwork.add(target.hostname)
+      connectToRegistry(target, callback)
     } else if (listedOrigins.has(origin)) {
       connectAnywhere(target, callback)
-    } else if (isIP(target.hostname) !== 0 && !isAllowed(target.hostname)) {
-      // An address literal skips `lookup`.
+    } else if (isLiteral && !registryNetwork.allows(target.hostname)) {
       callback(refusal(target.hostname), null)
     } else {
       connectChecked(target, callback)

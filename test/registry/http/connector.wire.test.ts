@@ -1,5 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import type { ResolvedAddress, Network } from '../../../src/registry/http/ip-ranges.ts'
+import { isIP } from 'node:net'
+import {
+  type ResolvedAddress,
+  type Network,
+  systemNetwork,
+} from '../../../src/registry/http/ip-ranges.ts'
 import type { RegistrySettings } from '../../../src/registry/http/registry-settings.ts'
 import { type FakeRegistry, startFakeRegistry } from '../../support/registry.ts'
 import {
@@ -123,16 +128,62 @@ describe('a redirect of a public registry', () => {
     expect(await ask(client, registry.host)).toMatchObject(refused)
     expect(elsewhere.requests).toEqual([])
   })
+})
 
-  it('is allowed to an address in the range of the registry, and to no other range', async () => {
-    const ipRangeOf = (address: string) => (address === '127.0.0.1' ? 'private' : 'link-local')
-    const client = connect([registryAt(registry.url)], { ipRangeOf })
+/** The registry itself, on loopback, counts as a registry in a private network. */
+const privateNetwork: Pick<Network, 'ipRangeOf'> = {
+  ipRangeOf: (address) => (address === '127.0.0.1' ? 'private' : systemNetwork.ipRangeOf(address)),
+}
+
+describe('a redirect of a private registry', () => {
+  it('is allowed to another private address', async () => {
+    const client = connect([registryAt(registry.url)], privateNetwork)
     redirectTo(`${elsewhere.url}/v2/team/app/manifests/1`)
-    const within = await ask(client, registry.host)
-    redirectTo('http://169.254.169.254/')
 
-    expect(within).toMatchObject({ outcome: 'found', digest })
-    expect(await ask(client, registry.host)).toMatchObject(refused)
+    expect(await ask(client, registry.host)).toMatchObject({ outcome: 'found', digest })
+  })
+
+  it.each([
+    '169.254.169.254',
+    '169.254.170.2',
+    '100.100.100.200',
+    '192.0.0.192',
+    '168.63.129.16',
+    '127.0.0.2',
+    '[fd00:ec2::254]',
+    '[fd00:ec2::23]',
+    '[fd20:ce::254]',
+    '[fd00:c1::a9fe:a9fe]',
+    '[fd00:a9fe:a9fe::1]',
+    '[fd00:42::42]',
+    '[fd00:100::100:200]',
+    '[fe80::a9fe:a9fe]',
+    '[fd12:3456:789a::1]',
+    '[::ffff:169.254.169.254]',
+    '[64:ff9b::a9fe:a9fe]',
+    '[64:ff9b:1::a9fe:a9fe]',
+    '[2002:a9fe:a9fe::]',
+    '[2001:0:a9fe:a9fe::1]',
+  ])('to %s is refused, also by name', async (host) => {
+    const address = host.replaceAll(/[[\]]/g, '')
+    const client = connect([registryAt(registry.url)], {
+      ...privateNetwork,
+      lookup: (_, done) => done(null, [{ address, family: isIP(address) }]),
+    })
+    redirectTo(`http://${host}/latest/meta-data/`)
+    const byAddress = await ask(client, registry.host)
+    redirectTo('http://metadata.example/latest/meta-data/')
+
+    expect([byAddress, await ask(client, registry.host)]).toMatchObject([refused, refused])
+  })
+
+  it('is refused from a link-local or reserved registry to another address of that range', async () => {
+    for (const range of ['link-local', 'reserved'] as const) {
+      const client = connect([registryAt(registry.url)], { ipRangeOf: () => range })
+      redirectTo(elsewhere.url)
+
+      expect(await ask(client, registry.host)).toMatchObject(refused)
+    }
   })
 })
 
