@@ -18,7 +18,7 @@ import { imagesOfPod } from '../mirror/pod-images.ts'
 import type { CopyResult } from '../mirror/copy-result.ts'
 import type { CreateRepository } from '../mirror/copy-image.ts'
 import { mirrorImages, type MirrorOptions } from '../mirror/mirror-images.ts'
-import type { ManifestNode } from '../mirror/image-tree.ts'
+import { createTreeCache, type TreeCache } from '../mirror/image-tree.ts'
 import { readPodContext } from '../decision/pod/pod-context.ts'
 import { parseReference } from '../decision/reference/parse.ts'
 import { formatReference } from '../decision/reference/reference.ts'
@@ -119,7 +119,7 @@ function contextToKeep({ index }: FallbackTable, pod: KubeObject): PodContext {
 /** What the copies of one pass share. */
 interface CopyState {
   readonly blobLocations: BlobLocations
-  readonly trees: Map<string, ManifestNode>
+  readonly trees: TreeCache
 }
 
 /** Checks and copies until no image is missing. Reads the pods again after each few copies, so that small images come first. */
@@ -130,7 +130,7 @@ async function mirrorMissingImages(
   const { backlog, signal, settings } = run
   const state: CopyState = {
     blobLocations: new Map(),
-    trees: new Map(),
+    trees: createTreeCache(),
   }
   /** The images to copy, with the bytes that each one needs. */
   const queue = new Map<string, number>()

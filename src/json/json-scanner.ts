@@ -9,7 +9,9 @@ export type JsonScalar = string | number | boolean | null
 export interface JsonHandler {
   /** Receives each member of the document; undefined for an object, a list, and a text over 1 KiB. */
   readonly onMember?: (key: string, value: JsonScalar | undefined) => void
-  /** Receives each text in a list that is a member of the document. */
+  /** Receives the key of each list that is a member of the document. */
+  readonly onList?: (key: string) => void
+  /** Receives each text in such a list. */
   readonly onText?: (key: string, text: string) => void
 }
 
@@ -133,7 +135,7 @@ export class JsonScanner {
 
   #openContainer(isObject: boolean): void {
     if (this.#open.length === 0) this.isObject = isObject
-    else this.#report(undefined)
+    else this.#reportContainer(isObject)
     this.#open.push(isObject)
     this.#state = isObject ? 'key or end' : 'value or end'
     if (this.#open.length > this.#limits.maxDepth) this.#problem = 'too deep'
@@ -230,6 +232,12 @@ export class JsonScanner {
   #report(value: JsonScalar | undefined): void {
     const isMember = this.isObject && this.#open.length === 1
     if (isMember && this.#key !== null) this.#handler.onMember?.(this.#key, value)
+  }
+
+  #reportContainer(isObject: boolean): void {
+    this.#report(undefined)
+    const isMember = this.isObject && this.#open.length === 1
+    if (isMember && !isObject && this.#key !== null) this.#handler.onList?.(this.#key)
   }
 
   /** Reads a word up to its end or the end of the piece. Returns the index after that. */

@@ -45,7 +45,7 @@ export async function collectPairs(
       const expanded = await expandImage(registries, image, options.signal)
       if (typeof expanded === 'string') {
         unlisted.push({ image: formatReference(image.reference), reason: expanded })
-      } else images.push(...expanded)
+      } else appendAll(images, expanded)
     }
   }
   const plan = planCopies(config.table, images)
@@ -57,6 +57,11 @@ export async function collectPairs(
     skipped: plan.skipped.filter((each) => !isNamed(each)),
     unlisted: [...unlisted, ...plan.skipped.filter(isNamed)],
   }
+}
+
+/** Not `push(...more)`: a call takes a limited number of arguments, and a repository can have 250,000 tags. */
+function appendAll<Item>(items: Item[], more: readonly Item[]): void {
+  for (const item of more) items.push(item)
 }
 
 function configuredImages({ mirror }: Config): readonly MirrorImage[] {

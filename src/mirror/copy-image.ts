@@ -11,15 +11,21 @@ import { type BlobLocations, copyBlob } from './blob-copy.ts'
 import { copyReferrers } from './copy-referrers.ts'
 import type { CopyResult } from './copy-result.ts'
 import type { ImagePair } from './image-pair.ts'
-import { blobsOf, type ManifestNode, platformsOf, postOrder, readTree } from './image-tree.ts'
+import {
+  blobsOf,
+  type ManifestNode,
+  platformsOf,
+  postOrder,
+  readTree,
+  type TreeCache,
+} from './image-tree.ts'
 
 export interface CopyDependencies {
   readonly registries: RegistryClient
   readonly blobLocations: BlobLocations
   /** Limits concurrent blob copies over all images of the run. */
   readonly blobLimit: Limit
-  /** Trees that a dry run read. The copy after it uses them, so that they count once against a pull limit. */
-  readonly trees: Map<string, ManifestNode>
+  readonly trees: TreeCache
   /** Creates missing repositories on registries that need it; null if that is not allowed. */
   readonly createRepository: CreateRepository | null
 }

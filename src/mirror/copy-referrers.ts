@@ -1,5 +1,8 @@
 /** Copies the signatures, SBOMs and attestations of an image and of its platforms. */
 import type { BlobDescriptor } from '../registry/blobs/blob-source.ts'
+import { shortDigest } from '../registry/digest.ts'
+import { failed } from '../registry/http/network-error.ts'
+import { RegistryError } from '../registry/http/registry-error.ts'
 import { hasManifest, headManifest, putManifest } from '../registry/manifests/manifests.ts'
 import {
   addToReferrersTag,
@@ -41,9 +44,13 @@ async function copyReferrersOf(
   subject: string,
   depth: number,
 ): Promise<void> {
-  if (depth === maxDepth) return
   const { from, signal } = options
-  for (const referrer of await listReferrers(from, subject, signal)) {
+  const referrers = await listReferrers(from, subject, signal)
+  if (depth === maxDepth && referrers.length > 0) {
+    const detail = `the referrers of ${from.name}@${shortDigest(subject)} nest more than ${maxDepth} deep`
+    throw new RegistryError(failed('invalid', detail))
+  }
+  for (const referrer of referrers) {
     await copyReferrer(options, referrer)
     await copyReferrersOf(options, referrer.digest, depth + 1)
   }

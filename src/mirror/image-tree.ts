@@ -1,4 +1,5 @@
 /** Reads an image as a tree: its manifest, the manifests below it, and their blobs. */
+import { LRUCache } from 'lru-cache'
 import { isDigest } from '../decision/reference/parse.ts'
 import type { BlobDescriptor } from '../registry/blobs/blob-source.ts'
 import { shortDigest } from '../registry/digest.ts'
@@ -16,6 +17,13 @@ export interface ManifestNode {
   readonly platform: string | null
 }
 
+/** The trees that a dry run read. The copy after it uses them, so that they count once against a pull limit. */
+export interface TreeCache {
+  get(key: string): ManifestNode | undefined
+  set(key: string, tree: ManifestNode): unknown
+  delete(key: string): unknown
+}
+
 interface Descriptor extends BlobDescriptor {
   readonly mediaType: string
   readonly platform?: unknown
@@ -24,11 +32,27 @@ interface Descriptor extends BlobDescriptor {
 /** Images nest two deep; the limit stops a malicious one. */
 const maxDepth = 8
 
-/** Ten times the manifests of the largest image seen. Each can have 4 MiB, and is kept in memory until it is put. */
+/** Ten times the manifests of the largest image seen. */
 const maxManifests = 300
+
+/** All manifests of an image are kept in memory until they are put. */
+const maxTreeBytes = 32 * 1024 * 1024
+
+/** Trees of some hundred usual images. Those beyond are read again. */
+const maxCachedBytes = 2 * maxTreeBytes
 
 /** Layers that runtimes fetch from their vendor, and that a registry need not have (image-spec, Non-Distributable Layers). */
 const nonDistributable = /\.(?:foreign|nondistributable)\./
+
+export function createTreeCache(): TreeCache {
+  return new LRUCache<string, ManifestNode>({ maxSize: maxCachedBytes, sizeCalculation: sizeOf })
+}
+
+/** The memory of a tree: the bytes of its manifests, and about as much for what was parsed. */
+function sizeOf({ manifest, children }: ManifestNode): number {
+  const ofChildren = children.reduce((total, child) => total + sizeOf(child), 0)
+  return 2 * manifest.bytes.length + 512 + ofChildren
+}
 
 /** A manifest to read: the root, or an entry of an index. */
 interface ManifestRef {
@@ -47,6 +71,7 @@ export function readTree(
   signal: AbortSignal,
 ): Promise<ManifestNode> {
   let count = 0
+  let bytes = 0
 
   const readNode = async (ref: ManifestRef, depth: number): Promise<ManifestNode> => {
     count += 1
@@ -57,6 +82,10 @@ export function readTree(
       throw invalid(`the image in ${repository.name} nests indexes more than ${maxDepth} deep`)
     }
     const manifest = await getManifest(repository, ref, signal)
+    bytes += manifest.bytes.length
+    if (bytes > maxTreeBytes) {
+      throw invalid(`the manifests of the image in ${repository.name} exceed 32 MiB`)
+    }
     const { manifests, config, layers, blobs } = parse(manifest)
     const children = manifests === undefined ? [] : unique(descriptors(manifests, manifest))
     const referenced = [

@@ -8,7 +8,7 @@ import type { BlobLocations } from './blob-copy.ts'
 import { copyImage, type CopyOptions, type CreateRepository } from './copy-image.ts'
 import type { CopyResult } from './copy-result.ts'
 import type { ImagePair } from './image-pair.ts'
-import type { ManifestNode } from './image-tree.ts'
+import { createTreeCache, type TreeCache } from './image-tree.ts'
 
 export interface MirrorDependencies {
   readonly registries: RegistryClient
@@ -17,7 +17,7 @@ export interface MirrorDependencies {
   /** The blobs that an earlier run copied; default: none. */
   readonly blobLocations?: BlobLocations
   /** The trees that a dry run read, for the copy after it; default: none. */
-  readonly trees?: Map<string, ManifestNode>
+  readonly trees?: TreeCache
   readonly createRepository?: CreateRepository | null
 }
 
@@ -53,7 +53,7 @@ export function mirrorImages(
   const imageLimit = createLimit(jobs)
   const copyDependencies = {
     blobLocations: new Map(),
-    trees: new Map(),
+    trees: createTreeCache(),
     createRepository: null,
     ...dependencies,
     blobLimit: createLimit(jobs * blobsPerJob),

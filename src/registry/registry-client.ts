@@ -34,6 +34,7 @@ export interface RepositoryRequest {
 export interface Repository {
   readonly host: string
   readonly name: string
+  readonly endpoint: URL
   readonly state: RegistryState
   readonly retryPolicy: RetryPolicy
   /** Milliseconds since the epoch. */
@@ -62,8 +63,8 @@ export interface RegistryClient {
   close(): Promise<void>
 }
 
-/** For error bodies and lists of tags: ten times what 1,000 tags of 128 characters need. */
-const defaultBodyBytes = 2 * 1024 * 1024
+/** Registries send no body, or a short one, except for the requests that set a limit themselves. */
+const defaultBodyBytes = 64 * 1024
 
 /** Creates a client that remembers what it learns about each registry as long as the client lives. */
 export function createRegistryClient(connections: Connections, clock: Clock): RegistryClient {
@@ -104,7 +105,8 @@ export function createRegistryClient(connections: Connections, clock: Clock): Re
         request.signal.throwIfAborted()
         throw new RegistryError(sent.failure)
       }
-      return { host, name, state, retryPolicy, now: clock.now, send, sendOnce }
+      const { endpoint } = connection.settings
+      return { host, name, endpoint, state, retryPolicy, now: clock.now, send, sendOnce }
     },
   }
 }

@@ -33,7 +33,7 @@ export interface Fault {
   /** Replaces the body of the response. */
   readonly body?: Buffer
   /** Changes headers of the response; null removes one. */
-  readonly change?: Readonly<Record<string, string | null>>
+  readonly change?: Readonly<Record<string, string | string[] | null>>
 }
 
 export interface StoreOptions {
@@ -45,8 +45,12 @@ export interface StoreOptions {
   readonly mounts?: boolean
   /** If set, only these repositories exist, and a push does not create others, as on ECR. */
   readonly repositories?: Set<string>
-  /** The most tags on one page. */
+  /** The most tags or referrers on one page. */
   readonly pageSize?: number
+  /** Returns the Link header for the path of the next page; default: the form in the specification. */
+  readonly link?: (path: string) => string | string[]
+  /** A path before `/v2/`. Links do not have it, as with a reverse proxy. */
+  readonly prefix?: string
 }
 
 export interface Stored {
@@ -118,10 +122,11 @@ export async function startStore(options: StoreOptions = {}): Promise<Store> {
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const host = `127.0.0.1:${(server.address() as AddressInfo).port}`
+  const { prefix = '' } = options
   const { requests, manifests, tags, blobs, uploads } = state
   return {
     host,
-    url: `http://${host}`,
+    url: `http://${host}${prefix}`,
     requests,
     manifests,
     tags,
@@ -219,7 +224,10 @@ async function handle(
   state.requests.push(logged)
   const fault = state.faultOf(logged, state.requests.length) ?? {}
   if (await failRequest(fault, request, response)) return
+  const { prefix = '' } = state.options
   const url = new URL(path, 'http://x')
+  if (!url.pathname.startsWith(prefix)) return refuse(response, 404, 'NOT_FOUND')
+  url.pathname = url.pathname.slice(prefix.length)
   const [, repository = '', kind = '', rest = ''] =
     /^\/v2\/(.+?)\/(manifests|blobs|tags|referrers)\/(.*)$/.exec(url.pathname) ?? []
   const isWrite = method !== 'GET' && method !== 'HEAD'
@@ -244,12 +252,12 @@ function handlerOf(
 function respond(
   { response, fault, method }: Exchange,
   status: number,
-  headers: Record<string, string>,
+  headers: Record<string, string | string[]>,
   body: Buffer = Buffer.alloc(0),
 ): void {
   if (fault.cutAfter) return void response.destroy()
   const sent = fault.body ?? body
-  const all: Record<string, string> = { 'content-length': String(sent.length), ...headers }
+  const all: Record<string, string | string[]> = { 'content-length': String(sent.length), ...headers }
   response.statusCode = status
   for (const [name, value] of Object.entries(all)) response.setHeader(name, value)
   for (const [name, value] of Object.entries(fault.change ?? {})) {
@@ -313,24 +321,35 @@ function listTags(exchange: Exchange): void {
   const size = Math.min(Number(url.searchParams.get('n') ?? pageSize), pageSize)
   const start = last === null ? 0 : all.indexOf(last) + 1
   const page = all.slice(start, start + size)
-  const link: Record<string, string> =
-    start + size < all.length
-      ? { link: `</v2/${repository}/tags/list?n=${size}&last=${page.at(-1)}>; rel="next"` }
-      : {}
+  const next = `/v2/${repository}/tags/list?n=${size}&last=${page.at(-1)}`
+  const link = start + size < all.length ? linkTo(state, next) : {}
   const body = Buffer.from(JSON.stringify({ name: repository, tags: page }))
   respond(exchange, 200, { 'content-type': 'application/json', ...link }, body)
 }
 
+function linkTo(
+  { options: { link = (path) => `<${path}>; rel="next"` } }: State,
+  path: string,
+): Record<string, string | string[]> {
+  return { link: link(path) }
+}
+
 function listReferrers(exchange: Exchange): void {
-  const { state, response, repository, rest } = exchange
+  const { state, response, repository, rest, url } = exchange
+  const { pageSize = 1_000 } = state.options
   if (state.options.referrers === false) return refuse(response, 404, 'NOT_FOUND')
   const stored = [...within(state.manifests, repository)]
   const manifests = stored.flatMap(([digest, { body, mediaType }]) => {
     const { subject, artifactType } = JSON.parse(body.toString()) as Manifest
     return subject?.digest === rest ? [{ digest, mediaType, size: body.length, artifactType }] : []
   })
-  const index = { schemaVersion: 2, mediaType: indexType, manifests }
-  respond(exchange, 200, { 'content-type': indexType }, Buffer.from(JSON.stringify(index)))
+  const end = Number(url.searchParams.get('from') ?? 0) + pageSize
+  const next = `/v2/${repository}/referrers/${rest}?from=${end}`
+  const link = end < manifests.length ? linkTo(state, next) : {}
+  const page = manifests.slice(end - pageSize, end)
+  const index = { schemaVersion: 2, mediaType: indexType, manifests: page }
+  const body = Buffer.from(JSON.stringify(index))
+  respond(exchange, 200, { 'content-type': indexType, ...link }, body)
 }
 
 function getBlob(exchange: Exchange): void {

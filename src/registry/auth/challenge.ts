@@ -2,6 +2,7 @@
  * Parses `WWW-Authenticate` headers (RFC 9110, 11.6.1). Registries send several headers, several challenges in one header,
  * and commas inside quoted strings. The parser skips what it cannot read.
  */
+import { type Cursor, take, takeQuotedString } from '../http/header-scanner.ts'
 
 export interface Challenge {
   /** In lower case: `basic`, `bearer`. */
@@ -14,11 +15,6 @@ export interface Challenge {
 export function selectChallenge(challenges: readonly Challenge[]): Challenge | null {
   const find = (wanted: string) => challenges.find(({ scheme }) => scheme === wanted)
   return find('bearer') ?? find('basic') ?? null
-}
-
-/** The text that remains to be parsed. */
-interface Cursor {
-  rest: string
 }
 
 /** Returns all challenges of all headers, in order. Takes time linear in their length, and never throws. */
@@ -56,24 +52,10 @@ const token68 = /^[ \t]+[A-Za-z0-9._~+/-]+=*[ \t]*(?=,|$)/
 /** At least one character, up to the next comma that is not in a quoted string. */
 const unreadable = /^(?:"(?:[^"\\]|\\.)*(?:"|\\?$)|[^,"])[^,"]*/s
 
-const quotedString = /^"((?:[^"\\]|\\.)*)"/s
-
-/** Takes a token or a quoted string. For a quote that is never closed, returns null and skips the rest of the header. */
+/** Takes a token or a quoted string. */
 function takeValue(cursor: Cursor): string | null {
   take(cursor, /^\s*/)
-  if (!cursor.rest.startsWith('"')) {
-    // Some registries send the realm without quotes. A URL is not a token, so this takes everything up to the comma.
-    return take(cursor, /^[^\s,"]*/)
-  }
-  const string = take(cursor, quotedString)
-  if (string !== null) return string.slice(1, -1).replace(/\\(.)/gs, '$1')
-  cursor.rest = ''
-  return null
-}
-
-function take(cursor: Cursor, pattern: RegExp): string | null {
-  const [match] = pattern.exec(cursor.rest) ?? []
-  if (match === undefined) return null
-  cursor.rest = cursor.rest.slice(match.length)
-  return match
+  if (cursor.rest.startsWith('"')) return takeQuotedString(cursor)
+  // Some registries send the realm without quotes. A URL is not a token, so this takes everything up to the comma.
+  return take(cursor, /^[^\s,"]*/)
 }

@@ -3,13 +3,14 @@
  * the referrers API, or the referrers tag of registries without it.
  */
 import { isDigest } from '../../decision/reference/parse.ts'
-import { digestLike } from '../digest.ts'
+import { member } from '../../json/json.ts'
+import { digestLike, shortDigest } from '../digest.ts'
+import { failed } from '../http/network-error.ts'
 import { RegistryError } from '../http/registry-error.ts'
-import type { HttpResponse } from '../http/transport.ts'
 import { registryErrorFor, type Repository } from '../registry-client.ts'
-import { parseManifestOrEmpty } from './manifest-json.ts'
+import { maxManifestBytes, parseManifest, parseManifestOrEmpty } from './manifest-json.ts'
 import { getManifest, headManifest, putManifest, type RawManifest } from './manifests.ts'
-import { nextPage } from './tags.ts'
+import { readPages } from './pages.ts'
 
 export interface Referrer {
   readonly digest: string
@@ -23,6 +24,7 @@ const indexType = 'application/vnd.oci.image.index.v1+json'
 
 /** Far more than any image has. */
 const maxPages = 100
+const maxReferrers = 10_000
 
 /** Concurrent writers of the tag can overwrite each other a few times. */
 const maxWrites = 5
@@ -78,25 +80,32 @@ async function listByApi(
   digest: string,
   signal: AbortSignal,
 ): Promise<readonly Referrer[] | null> {
+  const subject = `the list of referrers of ${repository.name}@${shortDigest(digest)}`
   const referrers: Referrer[] = []
-  let target: string | URL = `referrers/${digest}`
-  for (let page = 0; page < maxPages; page++) {
-    const response: HttpResponse = await repository.send({
-      method: 'GET',
-      target,
-      headers: { accept: indexType },
-      signal,
-    })
+  const pages = readPages(repository, {
+    target: `referrers/${digest}`,
+    headers: { accept: indexType },
+    maxBodyBytes: maxManifestBytes,
+    maxPages,
+    subject,
+    signal,
+  })
+  let isFirstPage = true
+  for await (const response of pages) {
     if ([400, 404, 405].includes(response.status)) return null
-    if (response.status !== 200) {
-      throw registryErrorFor(repository, response, `the referrers of ${repository.name}@${digest}`)
+    if (response.status !== 200) throw registryErrorFor(repository, response, subject)
+    const { body, header } = response
+    if (!(header('content-type')[0] ?? '').startsWith(indexType)) {
+      // The response is something else, such as a web page.
+      if (isFirstPage) return null
+      throw invalid(`${subject} has a page with another media type`)
     }
-    // Without this type the response is something else, such as a web page.
-    if (!(response.header('content-type')[0] ?? '').startsWith(indexType)) return null
-    referrers.push(...entriesOf(response.body))
-    const next = nextPage(response)
-    if (next === null) break
-    target = next
+    isFirstPage = false
+    if (body === null) throw invalid(`${subject} has a page over 4 MiB, or a compressed one`)
+    const entries = entriesOf(body, subject)
+    if (!entries.every(isReferrer)) throw invalid(`${subject} has an entry without a valid digest`)
+    for (const entry of entries) referrers.push(entry)
+    if (referrers.length > maxReferrers) throw invalid(`${subject} has more than 10,000 entries`)
   }
   return referrers
 }
@@ -108,7 +117,7 @@ async function listByTag(
   signal: AbortSignal,
 ): Promise<readonly Referrer[]> {
   const entries = await readTagIndex(repository, digest, signal)
-  const isReferrer = async (entry: Referrer): Promise<boolean> => {
+  const refersToDigest = async (entry: Referrer): Promise<boolean> => {
     try {
       return subjectOf((await getManifest(repository, entry, signal)).bytes) === digest
     } catch (error) {
@@ -116,7 +125,7 @@ async function listByTag(
       throw error
     }
   }
-  const checked = await Promise.all(entries.map(isReferrer))
+  const checked = await Promise.all(entries.map(refersToDigest))
   return entries.filter((_, index) => checked[index])
 }
 
@@ -130,15 +139,21 @@ async function readTagIndex(
   if (head.outcome === 'absent') return []
   if (head.outcome !== 'found') throw new RegistryError(head)
   if (head.digest === subject || head.mediaType !== indexType) return []
-  return entriesOf((await getManifest(repository, head, signal)).bytes)
+  const { bytes } = await getManifest(repository, head, signal)
+  // Anyone may write the tag, so entries that are not referrers are skipped.
+  return entriesOf(bytes, `${repository.name}:${referrersTag(subject)}`).filter(isReferrer)
 }
 
-function entriesOf(body: Buffer | null): readonly Referrer[] {
-  const { manifests } = parseManifestOrEmpty(body)
-  if (!Array.isArray(manifests)) return []
-  return (manifests as readonly Referrer[]).filter(
-    (entry) => typeof entry?.digest === 'string' && isDigest(entry.digest),
-  )
+/** Returns the entries of a list of referrers. Throws RegistryError. */
+function entriesOf(bytes: Buffer, name: string): readonly unknown[] {
+  const { manifests } = parseManifest(bytes, name)
+  if (!Array.isArray(manifests)) throw invalid(`${name} has no list of manifests`)
+  return manifests
+}
+
+function isReferrer(entry: unknown): entry is Referrer {
+  const digest = member(entry, 'digest')
+  return typeof digest === 'string' && isDigest(digest)
 }
 
 /** Returns the digest of the manifest that this one refers to; null without a subject. */
@@ -146,4 +161,8 @@ export function subjectOf(bytes: RawManifest['bytes']): string | null {
   const { subject } = parseManifestOrEmpty(bytes)
   const digest = (subject as { readonly digest?: unknown } | undefined)?.digest
   return typeof digest === 'string' && isDigest(digest) ? digest : null
+}
+
+function invalid(detail: string): RegistryError {
+  return new RegistryError(failed('invalid', detail))
 }

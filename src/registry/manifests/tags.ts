@@ -1,60 +1,90 @@
-/** Lists the tags of a repository, page by page. */
+/** Lists the tags of a repository. */
 import { isTag } from '../../decision/reference/parse.ts'
+import { type JsonLimits, JsonScanner } from '../../json/json-scanner.ts'
 import { failed } from '../http/network-error.ts'
 import { RegistryError } from '../http/registry-error.ts'
-import type { HttpResponse } from '../http/transport.ts'
+import type { BodyConsumer } from '../http/response-body.ts'
 import { registryErrorFor, type Repository } from '../registry-client.ts'
+import { readPages } from './pages.ts'
 
-/** quay.io answers a larger size with 413; other registries return smaller pages anyway. */
+/** quay.io answers a larger size with 413. Other registries may return all tags in one page anyway. */
 const pageSize = 100
 
-/** A repository with more tags contains builds, and needs a pattern in the config. */
-const maxTags = 100_000
-const maxPages = maxTags / pageSize
+/** At 128 characters each, the longest possible, they take 40 MB. */
+const maxTags = 250_000
+
+/** A page with all of these tags. It is read while it arrives, so only the tags take memory. */
+const maxPageBytes = 36 * 1024 * 1024
+
+const pageLimits: JsonLimits = { maxDepth: 8, maxValues: 2 * maxTags }
 
 /** Returns all tags in the registry's order; null if the repository does not exist. Throws RegistryError. */
 export async function listTags(
   repository: Repository,
   signal: AbortSignal,
 ): Promise<readonly string[] | null> {
-  const tags: string[] = []
-  let target: string | URL = 'tags/list'
-  for (let page = 0; page < maxPages; page++) {
-    const query: Record<string, string> = typeof target === 'string' ? { n: String(pageSize) } : {}
-    const response: HttpResponse = await repository.send({ method: 'GET', target, query, signal })
+  const subject = `the list of tags of ${repository.name}`
+  const { consumer, tags, endPage } = createTagReader()
+  const pages = readPages(repository, {
+    target: 'tags/list',
+    query: { n: String(pageSize) },
+    maxBodyBytes: maxPageBytes,
+    maxPages: maxTags / pageSize,
+    consumer,
+    subject,
+    signal,
+  })
+  for await (const response of pages) {
     if (response.status === 404) return null
-    if (response.status !== 200) {
-      throw registryErrorFor(repository, response, `the tags of ${repository.name}`)
-    }
-    // Not `push(...)`: a registry may return all tags in one page, and a call takes a limited number of arguments.
-    for (const tag of readTags(response)) tags.push(tag)
-    const next = nextPage(response)
-    if (next === null || tags.length >= maxTags) return tags
-    target = next
+    if (response.status !== 200) throw registryErrorFor(repository, response, subject)
+    const problem = response.hasContentCoding ? 'is compressed' : endPage()
+    if (problem !== null) throw new RegistryError(failed('invalid', `${subject} ${problem}`))
   }
   return tags
 }
 
-/** Returns the URL of the next page (RFC 8288); null without one, or if it is on another host. */
-export function nextPage({ header, url }: HttpResponse): URL | null {
-  for (const link of header('link')) {
-    const [, target = '', parameters = ''] = /^\s*<([^>]*)>(.*)$/s.exec(link) ?? []
-    if (!/;\s*rel="?next"?/i.test(parameters) || !URL.canParse(target, url.href)) continue
-    const next = new URL(target, url)
-    return next.origin === url.origin && next.href !== url.href ? next : null
-  }
-  return null
+interface TagReader {
+  readonly consumer: BodyConsumer
+  /** The tags of all pages that have ended. */
+  readonly tags: readonly string[]
+  /** Ends a page. Returns the reason why it is not accepted; null if it is. */
+  readonly endPage: () => string | null
 }
 
-/** Skips text that is not a tag, such as `../../other`: tags become part of request paths. */
-function readTags({ body }: HttpResponse): string[] {
-  if (body === null) throw new RegistryError(failed('invalid', 'the list of tags exceeds 2 MiB'))
-  try {
-    const document = JSON.parse(body.toString('utf8')) as { readonly tags?: unknown } | null
-    const tags = document?.tags ?? []
-    if (Array.isArray(tags)) return tags.filter((tag) => typeof tag === 'string' && isTag(tag))
-  } catch {
-    // Handled below.
+function createTagReader(): TagReader {
+  const tags: string[] = []
+  let ended = 0
+  let hasList = false
+  let scanner = new JsonScanner(pageLimits)
+  const isFull = () => tags.length > maxTags
+
+  return {
+    tags,
+    consumer: {
+      start() {
+        // Forgets what an attempt that failed has read.
+        tags.length = ended
+        hasList = false
+        scanner = new JsonScanner(pageLimits, {
+          // distribution sends null for a repository without tags.
+          onMember: (key, value) => (hasList ||= key === 'tags' && value === null),
+          onList: (key) => (hasList ||= key === 'tags'),
+          // Skips text that is not a tag, such as `../../other`: tags become part of request paths.
+          onText: (key, text) => void (key === 'tags' && isTag(text) && tags.push(text)),
+        })
+      },
+      write(piece) {
+        scanner.write(piece)
+        return scanner.problem === null && !isFull()
+      },
+    },
+    endPage() {
+      if (isFull() || scanner.problem === 'too many values') {
+        return `has more than ${maxTags.toLocaleString('en')} tags; name the tags instead`
+      }
+      if (scanner.end() !== null || !hasList) return 'is not valid JSON, or too large'
+      ended = tags.length
+      return null
+    },
   }
-  throw new RegistryError(failed('invalid', 'the list of tags is not valid JSON'))
 }
