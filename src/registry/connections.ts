@@ -22,6 +22,13 @@ export interface ConnectionDependencies {
 
 export interface RegistryConnection extends SessionDependencies {
   readonly keychain: Keychain
+  readonly headSupport: HeadSupport
+}
+
+/** What the registry's answers to HEAD are worth. */
+export interface HeadSupport {
+  /** True once the registry has answered HEAD with a manifest. Before, its 404 may only mean that it does not know HEAD. */
+  isProven: boolean
 }
 
 export interface Connections {
@@ -60,6 +67,7 @@ function connect(
     tokens: createTokenSource({ transport, now }),
     challenges: createChallengeCache(),
     keychain: keychainFor(settings),
+    headSupport: { isProven: false },
     now,
   }
 }

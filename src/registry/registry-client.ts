@@ -4,7 +4,7 @@ import { credentialIdentity } from '../credentials/credential-identity.ts'
 import type { Credential } from '../credentials/keychain.ts'
 import { BerthError } from '../errors.ts'
 import { createSession, type SessionRequest } from './auth/session.ts'
-import type { Connections, RegistryConnection } from './connections.ts'
+import type { Connections, HeadSupport, RegistryConnection } from './connections.ts'
 import { failed } from './http/network-error.ts'
 import { RegistryError } from './http/registry-error.ts'
 import { type Clock, createRetryPolicy, type RetryPolicy } from './http/retry-policy.ts'
@@ -35,6 +35,7 @@ export interface Repository {
   readonly host: string
   readonly name: string
   readonly endpoint: URL
+  readonly headSupport: HeadSupport
   readonly state: RegistryState
   readonly retryPolicy: RetryPolicy
   /** Milliseconds since the epoch. */
@@ -105,8 +106,19 @@ export function createRegistryClient(connections: Connections, clock: Clock): Re
         request.signal.throwIfAborted()
         throw new RegistryError(sent.failure)
       }
-      const { endpoint } = connection.settings
-      return { host, name, endpoint, state, retryPolicy, now: clock.now, send, sendOnce }
+      const { headSupport, settings } = connection
+      const { endpoint } = settings
+      return {
+        host,
+        name,
+        endpoint,
+        headSupport,
+        state,
+        retryPolicy,
+        now: clock.now,
+        send,
+        sendOnce,
+      }
     },
   }
 }

@@ -70,6 +70,7 @@ function prepare(
             signal,
           }),
         reference,
+        headSupport: connection.headSupport,
         now: connection.now,
       })
     },

@@ -26,6 +26,7 @@ export function headManifest(
 ): Promise<ManifestAnswer> {
   return lookUpManifest({
     reference,
+    headSupport: repository.headSupport,
     now: repository.now,
     send: async (method, consumer) => {
       const response = await repository.send({

@@ -47,7 +47,7 @@ export interface ProbeResult {
 }
 
 export interface RegistryProbe {
-  /** Sends HEAD for a manifest, by tag or digest. */
+  /** Sends HEAD for a manifest, by tag or digest, and GET if HEAD is not conclusive. */
   manifest(
     repository: string,
     reference: string,
@@ -91,6 +91,9 @@ const quotaRepository = 'ratelimitpreview/test'
 
 /** More than 10,000 tags of 128 bytes. */
 const maxTagListBytes = 2 * 1024 * 1024
+
+/** Statuses with which registries that route only GET answer HEAD. */
+const getOnlyStatuses: ReadonlySet<number> = new Set([404, 405, 501])
 
 const maxRedirects = 10
 
@@ -145,8 +148,14 @@ export function createRegistryProbe(
 
   return {
     async manifest(repository, reference, credential) {
-      const result = await head(repository, `manifests/${reference}`, credential)
-      const { outcome, status, scheme, detail } = result
+      const path = `manifests/${reference}`
+      const byHead = await head(repository, path, credential)
+      const mayNotRouteHead = host !== countingHost && getOnlyStatuses.has(byHead.status ?? 0)
+      const byGet = mayNotRouteHead
+        ? await get(repository, path, { credential, maxBodyBytes: maxManifestBytes })
+        : byHead
+      const isConfirmed = byHead.status === 404 && byGet.outcome !== 'found'
+      const { outcome, status, scheme, detail } = isConfirmed ? byHead : byGet
       return { outcome, status, scheme, detail }
     },
     async tags(repository, credential) {

@@ -21,7 +21,6 @@ function methods(): string[] {
 
 describe('the status', () => {
   it.each([
-    [404, {}, 'absent', '404'],
     [429, {}, 'limited', '429'],
     [429, { 'retry-after': '60' }, 'limited', '429, retry after 60 s'],
     [429, { 'retry-after': 'Thu, 01 Jan 1970 00:01:30 GMT' }, 'limited', '429, retry after 90 s'],

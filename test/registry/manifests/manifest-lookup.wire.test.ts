@@ -87,10 +87,16 @@ describe('one HEAD', () => {
 
   it('is sent below the path of the endpoint', async () => {
     const behind = await startFakeRegistry({ prefix: '/cache/hub' })
-    const digest = behind.addManifest({ repository: 'team/app', tag: '1' })
+    const digest = behind.addManifest({ repository: 'team/app', tag: 'latest' })
     const through = createClient([registryAt(`${behind.url}/`, { host: 'docker.io' })])
 
-    expect(await ask(through, 'docker.io')).toMatchObject({ outcome: 'found', digest })
+    expect(await ask(through, 'docker.io', { reference: 'latest' })).toMatchObject({
+      outcome: 'found',
+      digest,
+    })
+    expect(behind.requests.map(({ path }) => path)).toEqual([
+      '/cache/hub/v2/team/app/manifests/latest',
+    ])
     await through.close()
     await behind.close()
   })
@@ -139,6 +145,57 @@ describe('a GET after a HEAD', () => {
   it.each([405, 501, 403])('is sent for status %d', async (status) => {
     const digest = registry.addManifest({ repository: 'team/app', tag: '1' })
     respondTo('HEAD', { status })
+
+    expect(await ask(client, registry.host)).toMatchObject({ outcome: 'found', digest })
+    expect(methods()).toEqual(['HEAD', 'GET'])
+  })
+
+  it('is sent for status 404, until a HEAD has found a manifest', async () => {
+    const digest = registry.addManifest({ repository: 'team/app', tag: '1' })
+    respondTo('HEAD', { status: 404 })
+    const lying = await ask(client, registry.host)
+    registry.behave(() => null)
+    await ask(client, registry.host)
+    const before = registry.requests.length
+    const absent = await ask(client, registry.host, { reference: 'none' })
+
+    expect(lying).toMatchObject({ outcome: 'found', digest })
+    expect(absent).toEqual({ outcome: 'absent', detail: '404' })
+    expect(methods()).toEqual(['HEAD', 'GET', 'HEAD', 'HEAD'])
+    expect(before).toBe(3)
+  })
+
+  it.each<[number, string, string]>([
+    [404, 'absent', '404'],
+    [429, 'absent', '404'],
+    [403, 'absent', '404'],
+    [503, 'unreachable', '503'],
+  ])('after status 404 with status %d is %s', async (status, outcome, detail) => {
+    registry.behave(({ method }) => ({ status: method === 'HEAD' ? 404 : status }))
+
+    const answer = await ask(client, registry.host)
+
+    expect(answer).toMatchObject({ outcome, detail: expect.stringContaining(detail) as string })
+    expect(methods()).toEqual(['HEAD', 'GET'])
+  })
+
+  it('after status 404 does not make a manifest that is not valid exist', async () => {
+    registry.behave(({ method }) =>
+      method === 'HEAD'
+        ? { status: 404 }
+        : { status: 200, body: '<html>', headers: { 'content-type': 'text/html' } },
+    )
+
+    expect(await ask(client, registry.host)).toMatchObject({ outcome: 'invalid' })
+  })
+
+  it.each([
+    ['two digests', [otherDigest, otherDigest]],
+    ['two digests in one header', `${otherDigest}, ${otherDigest}`],
+    ['no digest', null],
+  ])('computes the digest if both have %s', async (_, value) => {
+    const digest = registry.addManifest({ repository: 'team/app', tag: '1' })
+    registry.behave(() => ({ headers: { 'docker-content-digest': value } }))
 
     expect(await ask(client, registry.host)).toMatchObject({ outcome: 'found', digest })
     expect(methods()).toEqual(['HEAD', 'GET'])
