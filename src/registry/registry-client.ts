@@ -50,8 +50,8 @@ export interface Repository {
 export interface RegistryState {
   /** False after the registry refused to mount a blob. */
   canMount: boolean
-  /** True after the registry refused an upload in one request. */
-  needsChunks: boolean
+  /** The largest part of a blob that the registry accepts in one request; null for a whole blob. */
+  maxChunkBytes: number | null
   /** Null before the first request for referrers. */
   hasReferrersApi: boolean | null
   /** The last `ratelimit-remaining`; null for a registry that sends none. */
@@ -76,7 +76,7 @@ export function createRegistryClient(connections: Connections, clock: Clock): Re
     if (known !== undefined) return known
     const state: RegistryState = {
       canMount: true,
-      needsChunks: false,
+      maxChunkBytes: null,
       hasReferrersApi: null,
       pullsRemaining: null,
     }

@@ -49,6 +49,8 @@ export interface StoreOptions {
   readonly pageSize?: number
   /** Returns the Link header for the path of the next page; default: the form in the specification. */
   readonly link?: (path: string) => string | string[]
+  /** Returns the Location header for the path of an upload; default: the path. */
+  readonly location?: (path: string) => string
   /** A path before `/v2/`. Links do not have it, as with a reverse proxy. */
   readonly prefix?: string
 }
@@ -257,7 +259,10 @@ function respond(
 ): void {
   if (fault.cutAfter) return void response.destroy()
   const sent = fault.body ?? body
-  const all: Record<string, string | string[]> = { 'content-length': String(sent.length), ...headers }
+  const all: Record<string, string | string[]> = {
+    'content-length': String(sent.length),
+    ...headers,
+  }
   response.statusCode = status
   for (const [name, value] of Object.entries(all)) response.setHeader(name, value)
   for (const [name, value] of Object.entries(fault.change ?? {})) {
@@ -375,7 +380,12 @@ function startUpload(exchange: Exchange): void {
   }
   const id = randomUUID()
   state.uploads.set(id, Buffer.alloc(0))
-  respond(exchange, 202, { location: `/v2/${repository}/blobs/uploads/${id}?state=x` })
+  respond(exchange, 202, { location: uploadLocation(exchange, id) })
+}
+
+function uploadLocation({ state, repository }: Exchange, id: string): string {
+  const { location = (path) => path } = state.options
+  return location(`/v2/${repository}/blobs/uploads/${id}?state=x`)
 }
 
 async function upload(exchange: Exchange): Promise<void> {
@@ -388,7 +398,7 @@ async function upload(exchange: Exchange): Promise<void> {
     request.resume()
     return refuse(response, 404, 'BLOB_UPLOAD_UNKNOWN')
   }
-  const location = `/v2/${repository}/blobs/uploads/${id}?state=x`
+  const location = uploadLocation(exchange, id)
   if (method === 'GET')
     return respond(exchange, 204, { location, range: `0-${Math.max(0, before.length - 1)}` })
   if (method === 'DELETE') {

@@ -97,6 +97,12 @@ async function send(session: Session, request: SessionRequest): Promise<SendResu
   if (cached?.ok === false && cached.failure.outcome !== 'denied') return cached
   const first = await sendWith(session, request, cached?.ok === true ? cached.header : null)
   if (!isChallenged(first)) return first
+  const { origin } = settings.endpoint
+  if (request.url.origin !== origin) {
+    const status = `${describeStatus(first.response, now)} from ${displayHost(request.url)}`
+    const reason = `${settings.host} sends the request there, but gets credentials only at ${origin}`
+    return { ok: false, failure: failed('denied', `${status}; ${reason}`) }
+  }
   if (cached?.ok === true) cached.forget()
   challenges.delete(key)
   // A stream cannot be sent twice. The caller starts again, and then answers a new challenge.

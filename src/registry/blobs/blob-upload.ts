@@ -11,18 +11,14 @@ import type { HttpResponse, SendResult } from '../http/transport.ts'
 import { registryErrorFor, type Repository } from '../registry-client.ts'
 import { type BlobReader, createBlobReader } from './blob-reader.ts'
 import type { BlobDescriptor, BlobSource } from './blob-source.ts'
-
-/** Above ECR's smallest part of 5 MiB, and small enough that little is lost by an interruption. */
-const chunkBytes = 16 * 1024 * 1024
+import { chunkSizes, explainSizeLimit, smallerChunk, tooLargeStatus } from './chunk-size.ts'
+import { uploadLocation } from './upload-location.ts'
 
 /** Registries with object storage assemble and hash the whole blob before they respond. */
 const commitTimeoutMs = 5 * 60_000
 
 /** Enough for one DELETE; a user who stops Berth does not wait longer. */
 const cancelTimeoutMs = 3_000
-
-/** Statuses of a PUT from a registry that does not accept a blob in one request. */
-const needsChunksStatuses: ReadonlySet<number> = new Set([405, 411, 413, 415, 416, 501])
 
 /**
  * Statuses after which the upload is repeated at once. 400: the bytes arrived damaged. 401: the token expired, and a streamed
@@ -100,12 +96,18 @@ export async function uploadBlob(
     for (let failures = 1; ; failures++) {
       upload ??= await startUpload(repository, signal)
       report(upload.offset)
+      const { maxChunkBytes } = repository.state
       const sent: SendResult =
-        repository.state.needsChunks || upload.offset > 0
-          ? await sendChunks(repository, source, { upload, signal, report })
+        maxChunkBytes !== null || upload.offset > 0
+          ? await sendChunks(repository, source, {
+              upload,
+              chunkBytes: maxChunkBytes ?? chunkSizes[0],
+              signal,
+              report,
+            })
           : await sendWhole(repository, source, { upload, signal, report })
       if (sent.ok && sent.response.status === 201) return
-      upload = await recover(repository, { source, upload, sent, failures, signal })
+      upload = await recover(repository, { source, upload, sent, failures, maxChunkBytes, signal })
     }
   } catch (error) {
     if (upload !== null) await cancel(repository, upload)
@@ -141,7 +143,7 @@ async function sendWhole(
 async function sendChunks(
   repository: Repository,
   source: BlobSource,
-  options: SendOptions,
+  { chunkBytes, ...options }: SendOptions & { readonly chunkBytes: number },
 ): Promise<SendResult> {
   const { upload } = options
   const { digest, size } = source.descriptor
@@ -153,7 +155,7 @@ async function sendChunks(
       const chunk = { method: 'PATCH', bytes: length, query: {} } as const
       const sent = await sendBody(repository, reader, { ...options, ...chunk })
       if (!sent.ok || (sent.response.status !== 202 && sent.response.status !== 201)) return sent
-      upload.location = locationOf(repository, sent.response)
+      upload.location = uploadLocation(repository, sent.response)
       const stored = storedBytes(sent.response)
       // ECR repeats the range of the first chunk in every response although it has all of them, so a range that does not grow
       // is ignored.
@@ -223,26 +225,30 @@ interface FailedUpload {
   readonly upload: Upload
   readonly sent: SendResult
   readonly failures: number
+  /** The largest chunk of this attempt; null if it sent the blob in one request. */
+  readonly maxChunkBytes: number | null
   readonly signal: AbortSignal
 }
 
 /** Returns the upload to continue, at the offset that the registry has; null to start a new one. Throws to give up. */
 async function recover(
   repository: Repository,
-  { source, upload, sent, failures, signal }: FailedUpload,
+  { source, upload, sent, failures, maxChunkBytes, signal }: FailedUpload,
 ): Promise<Upload | null> {
   const { state, retryPolicy } = repository
   const { digest, size } = source.descriptor
+  const status = sent.ok ? sent.response.status : 0
   const error = sent.ok
     ? registryErrorFor(repository, sent.response, `upload of blob ${shortDigest(digest)}`)
     : new RegistryError(sent.failure)
   if (failures >= maxAttempts) throw error
-  const status = sent.ok ? sent.response.status : 0
-  if (needsChunksStatuses.has(status) && upload.offset === 0 && !state.needsChunks) {
-    state.needsChunks = true
+  const smaller = smallerChunk({ status, maxChunkBytes, size, ...upload })
+  if (smaller !== null) {
+    state.maxChunkBytes = Math.min(smaller, state.maxChunkBytes ?? smaller)
     await cancel(repository, upload)
     return null
   }
+  if (status === tooLargeStatus) throw explainSizeLimit(error)
   const isRestart = restartStatuses.has(status)
   if (!isRestart && !retryPolicy.shouldRetry(sent)) throw error
   if (!isRestart) await retryPolicy.backOff(failures, signal)
@@ -263,7 +269,7 @@ async function uploadStatus(
   if (!sent.ok || sent.response.status !== 204) return null
   const offset = storedBytes(sent.response)
   if (offset === null) return null
-  return { location: locationOf(repository, sent.response, location), offset, minChunkBytes }
+  return { location: uploadLocation(repository, sent.response, location), offset, minChunkBytes }
 }
 
 async function startUpload(repository: Repository, signal: AbortSignal): Promise<Upload> {
@@ -282,22 +288,10 @@ async function startUpload(repository: Repository, signal: AbortSignal): Promise
 function uploadAt(repository: Repository, response: HttpResponse): Upload {
   const [minLength = ''] = response.header('oci-chunk-min-length')
   return {
-    location: locationOf(repository, response),
+    location: uploadLocation(repository, response),
     offset: 0,
     minChunkBytes: /^[0-9]{1,12}$/.test(minLength) ? Number(minLength) : 0,
   }
-}
-
-/** Returns the URL of an upload, which may be relative and have a query. `before` is used if there is no new one. */
-function locationOf({ host }: Repository, { header, url }: HttpResponse, before?: URL): URL {
-  const [location] = header('location')
-  if (location !== undefined && URL.canParse(location, url.href)) {
-    const next = new URL(location, url)
-    const isSafe = next.protocol === 'https:' || next.protocol === url.protocol
-    if (isSafe && next.username === '' && next.password === '') return next
-  } else if (before !== undefined) return before
-  const detail = `${host} sent an upload response without a usable Location header`
-  throw new RegistryError(failed('invalid', detail))
 }
 
 /** `0-1023` are 1,024 bytes; docker-registry sends `0-0` for none. Null without a valid range. */

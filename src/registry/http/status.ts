@@ -2,6 +2,7 @@
 import type { FailedOutcome } from '../../decision/resolve/manifest-source.ts'
 import { failed, type RequestFailure } from './network-error.ts'
 import type { HttpResponse } from './transport.ts'
+import { displayHost } from './urls.ts'
 
 /** Returns the failure that a status other than 200 means. Only 404 means that the image does not exist. */
 export function failureForStatus(response: HttpResponse, now: () => number): RequestFailure {
@@ -22,7 +23,11 @@ export function describeStatus(response: HttpResponse, now: () => number): strin
   const code = errorCode(response.body)
   const text = code === null ? String(response.status) : `${response.status} ${code}`
   const seconds = retryAfterSeconds(response, now)
-  return seconds === null ? text : `${text}, retry after ${seconds} s`
+  const status = seconds === null ? text : `${text}, retry after ${seconds} s`
+  if (response.isFromRegistry) return status
+  const isDenied = response.status === 401 || response.status === 403
+  const note = isDenied ? ', which gets no credentials' : ''
+  return `${status} (after a redirect to ${displayHost(response.url)}${note})`
 }
 
 /** Returns the error code in a body (distribution-spec, Error Codes), or null. The error's message is untrusted and not used. */

@@ -7,6 +7,19 @@ export function apiUrl(endpoint: URL, path: string): URL {
   return url
 }
 
+/**
+ * Returns the URL with the path and query of another one on the endpoint; null if that is not below `/v2/`. A registry behind
+ * a proxy sends URLs with the scheme, host and path prefix that it sees itself.
+ */
+export function onEndpoint(endpoint: URL, { pathname, search }: URL): URL | null {
+  const prefix = endpoint.pathname.replace(/\/$/, '')
+  const start = pathname.startsWith(`${prefix}/v2/`) ? prefix.length : pathname.indexOf('/v2/')
+  if (start === -1) return null
+  const url = apiUrl(endpoint, pathname.slice(start + '/v2/'.length))
+  url.search = search
+  return url
+}
+
 /** Returns a host as URLs write it, without the scheme's default port; null if it is not a valid URL host. */
 export function normalizeHost(host: string, protocol: string): string | null {
   const text = `${protocol}//${host}`

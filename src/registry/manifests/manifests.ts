@@ -108,7 +108,7 @@ export async function putManifest(
   })
   if (response.status !== 201) {
     const name = `PUT of manifest ${repository.name}:${reference}`
-    throw registryErrorFor(repository, response, name)
+    throw explainMediaType(registryErrorFor(repository, response, name), mediaType)
   }
   const [stored] = response.header('docker-content-digest')
   // A digest with another algorithm cannot be compared.
@@ -118,6 +118,15 @@ export async function putManifest(
     throw invalid(`${repository.host} stored the manifest as ${digests}`)
   }
   return { keepsReferrers: response.header('oci-subject').length > 0 }
+}
+
+/** Adds the media type to the error of a registry that refuses the manifest itself. */
+function explainMediaType(error: RegistryError, mediaType: string): RegistryError {
+  const { outcome, status, code, message } = error
+  const isRefused = status === 415 || code === 'MANIFEST_INVALID' || code === 'UNSUPPORTED'
+  if (!isRefused || !/^[\w.+/-]{1,100}$/.test(mediaType)) return error
+  const detail = `${message}; the registry may not support its media type ${mediaType}`
+  return new RegistryError({ outcome, detail }, { status, code })
 }
 
 /** Returns the type in the header unless it is generic, else that in the manifest, else the expected one. */

@@ -6,7 +6,7 @@ import { type Cursor, take, takeQuotedString } from '../http/header-scanner.ts'
 import { failed } from '../http/network-error.ts'
 import { RegistryError } from '../http/registry-error.ts'
 import type { HttpResponse } from '../http/transport.ts'
-import { apiUrl } from '../http/urls.ts'
+import { onEndpoint } from '../http/urls.ts'
 import { registryErrorFor, type Repository, type RepositoryRequest } from '../registry-client.ts'
 
 export interface ListRequest extends Pick<
@@ -47,10 +47,7 @@ export async function* readPages(
   throw invalid(`${host} sends more than ${maxPages} pages of ${subject}`)
 }
 
-/**
- * Returns the URL of the next page; null for the last one. Uses the path and the query of the link on the endpoint, because a
- * registry behind a proxy writes the scheme, host and path prefix that it sees itself.
- */
+/** Returns the URL of the next page, on the endpoint; null for the last page. */
 function nextPage(
   { host, endpoint }: Repository,
   { header, url }: HttpResponse,
@@ -65,12 +62,8 @@ function nextPage(
   const link = links.find(({ relations }) => relations.includes('next'))
   if (link === undefined) return null
   if (!URL.canParse(link.target, url.href)) throw invalid(unusable)
-  const { pathname, search } = new URL(link.target, url)
-  const prefix = endpoint.pathname.replace(/\/$/, '')
-  const start = pathname.startsWith(`${prefix}/v2/`) ? prefix.length : pathname.indexOf('/v2/')
-  if (start === -1) throw invalid(unusable)
-  const next = apiUrl(endpoint, pathname.slice(start + '/v2/'.length))
-  next.search = search
+  const next = onEndpoint(endpoint, new URL(link.target, url))
+  if (next === null) throw invalid(unusable)
   return next
 }
 

@@ -95,7 +95,10 @@ describe('a redirect', () => {
     elsewhere.behave(() => ({ status: 401, headers: { 'www-authenticate': 'Basic realm="x"' } }))
     redirectTo(elsewhere.url)
 
-    expect(await ask(client, registry.host)).toEqual({ outcome: 'denied', detail: '401' })
+    expect(await ask(client, registry.host)).toEqual({
+      outcome: 'denied',
+      detail: `401 (after a redirect to ${elsewhere.host}, which gets no credentials)`,
+    })
     expect(JSON.stringify(elsewhere.requests)).not.toContain('Basic')
   })
 
