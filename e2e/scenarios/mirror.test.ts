@@ -13,7 +13,7 @@ import { getPod, waitForPodRunning, podManifest, statefulSetManifest } from '../
 import { freePorts } from '../harness/ports.ts'
 import { killProcess, type ProcessRecord, startProcess, stopProcess } from '../harness/processes.ts'
 import { type Registry, startRegistry } from '../harness/registry.ts'
-import { digestOfTag } from '../harness/registry-client.ts'
+import { deleteDigest, digestOfTag } from '../harness/registry-client.ts'
 import { waitFor } from '../harness/wait.ts'
 import { startWebhook, type Webhook } from '../harness/webhook.ts'
 
@@ -274,8 +274,10 @@ describe('the controller', () => {
     const texts = await Promise.all(
       metricsUrls.map(async (url) => (await fetch(`${url}/metrics`)).text()),
     )
-    const pattern = new RegExp(`^${name} (.+)$`, 'm')
-    return texts.reduce((sum, text) => sum + Number(pattern.exec(text)?.[1] ?? 0), 0)
+    const lines = texts.flatMap((text) => text.split('\n'))
+    return lines
+      .filter((line) => line.startsWith(`${name} `))
+      .reduce((sum, line) => sum + Number(line.slice(name.length)), 0)
   }
 
   beforeAll(async () => {
@@ -326,6 +328,42 @@ describe('the controller', () => {
     expect(await metric('berth_mirror_copies_total')).toBe(images.length)
     expect(await metric('berth_controller_leader')).toBe(1)
     expect(await metric('berth_mirror_backlog')).toBe(0)
+  })
+
+  test('copies an image again that was deleted from the mirror when a new pod needs it', async () => {
+    const [image = ''] = images
+    const { upstream, mirror } = both
+    const digest = await digestOfTag({ registry: upstream.url, repository: 'team/d' }, '1')
+    await deleteDigest({ registry: mirror.url, repository: 'team/d' }, digest ?? '')
+    const createdAt = Date.now()
+    await apply(podManifest({ name: 'again', image, namespace }))
+
+    await waitFor('the deleted image', async () => (await onMirror(image)) !== undefined)
+    expect(await onMirror(image)).toBe(digest)
+    console.log(`the image was on the mirror again after ${(Date.now() - createdAt) / 1000} s`)
+  })
+
+  test('counts an image that upstream lacks, and report --mirror lists it', async () => {
+    await apply(podManifest({ name: 'gone', image: 'docker.io/team/gone:1', namespace }))
+    await waitFor(
+      'the metric',
+      async () => (await metric('berth_mirror_images{state="absent"}')) === 1,
+    )
+    const { stdout, code } = await runBerth([
+      'report',
+      '--mirror',
+      '-n',
+      namespace,
+      '--config',
+      config,
+    ])
+
+    expect({ code, stdout }).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(
+        /^absent +mirror\.example\/team\/gone:1 +docker\.io\/team\/gone:1 +1 /m,
+      ) as string,
+    })
   })
 
   test('continues with the other replica after the leader was killed', async () => {

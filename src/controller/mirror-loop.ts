@@ -4,27 +4,23 @@
  */
 import { createNotifier } from '../async/notifier.ts'
 import { longestDelayMs, sleep } from '../async/sleep.ts'
-import { type PodContext, podInNamespace } from '../decision/fallback/pod-context.ts'
 import type { FallbackTable } from '../decision/fallback/table.ts'
 import type { KubeApi } from '../kube/api-client.ts'
-import type { KubeObject } from '../kube/object.ts'
-import { startInformer, type Informer } from '../kube/informer.ts'
-import { type Backlog, createBacklog, copyOrder, type BacklogImage } from '../mirror/backlog.ts'
+import { type Backlog, copyOrder, createBacklog } from '../mirror/backlog.ts'
 import type { BlobLocations } from '../mirror/blob-copy.ts'
-import { findDrift } from '../mirror/drift.ts'
+import { findDrift, findPresent } from '../mirror/drift.ts'
 import type { ImagePair } from '../mirror/image-pair.ts'
-import { planCopies } from '../mirror/copy-plan.ts'
-import { imagesOfPod } from '../mirror/pod-images.ts'
 import type { CopyResult } from '../mirror/copy-result.ts'
 import type { CreateRepository } from '../mirror/copy-image.ts'
 import { mirrorImages, type MirrorOptions } from '../mirror/mirror-images.ts'
 import { createTreeCache, type TreeCache } from '../mirror/image-tree.ts'
-import { readPodContext } from '../decision/pod/pod-context.ts'
-import { parseReference } from '../decision/reference/parse.ts'
+import { isOnMirror, type MirrorState } from '../mirror/mirror-state.ts'
+import { findWantedImages, mirrorNames } from '../mirror/wanted-images.ts'
 import { formatReference } from '../decision/reference/reference.ts'
 import type { RegistryClient } from '../registry/registry-client.ts'
 import type { Logger } from '../telemetry/log.ts'
 import type { MirrorMetrics } from '../telemetry/mirror-metrics.ts'
+import { type MirrorPods, watchMirrorPods } from './mirror-pods.ts'
 import type { Loop } from './runtime/loops.ts'
 
 export interface MirrorLoopDependencies {
@@ -50,15 +46,13 @@ const gatherMs = 500
 /** A check sends only HEAD requests. */
 const concurrentChecks = 8
 
-interface PodImages {
-  readonly images: readonly string[]
-  readonly pod: PodContext
-}
-
 /** The state of one run of the loop. */
 interface MirrorRun extends MirrorLoopDependencies {
   readonly registries: RegistryClient
   readonly backlog: Backlog
+  readonly pods: MirrorPods
+  /** The last state of each image that the log has, unless the mirror has the image. */
+  readonly loggedStates: Map<string, MirrorState>
   readonly signal: AbortSignal
 }
 
@@ -68,52 +62,25 @@ export function createMirrorLoop(dependencies: MirrorLoopDependencies): Loop {
     async run(signal) {
       const registries = dependencies.openRegistries()
       const podsChanged = createNotifier()
+      const backlog = createBacklog()
       try {
-        const pods = startPodInformers(dependencies, () => podsChanged.notify(), signal)
-        await Promise.all(pods.map(({ synced }) => synced))
-        const run: MirrorRun = { ...dependencies, registries, backlog: createBacklog(), signal }
+        const pods = watchMirrorPods(dependencies, () => podsChanged.notify(), signal)
+        await pods.synced
+        const loggedStates = new Map<string, MirrorState>()
+        const run: MirrorRun = { ...dependencies, registries, backlog, pods, loggedStates, signal }
         while (!signal.aborted) {
-          await mirrorMissingImages(run, pods)
-          await podsChanged.wait(run.backlog.msUntilDue(Date.now()) ?? longestDelayMs, signal)
+          await mirrorMissingImages(run)
+          await podsChanged.wait(backlog.msUntilDue(Date.now()) ?? longestDelayMs, signal)
           await sleep(gatherMs, signal)
         }
       } finally {
+        // The next leader counts them.
+        backlog.setWanted({ wanted: new Map(), conflicts: new Map() })
+        updateMetrics({ ...dependencies, backlog }, 0)
         await registries.close()
       }
     },
   }
-}
-
-function startPodInformers(
-  { api, table, settings, log }: MirrorLoopDependencies,
-  onChange: () => void,
-  signal: AbortSignal,
-): readonly Informer<PodImages>[] {
-  const all = { apiVersion: 'v1', resource: 'pods' }
-  const refs =
-    settings.namespaces.length === 0
-      ? [all]
-      : settings.namespaces.map((namespace) => ({ ...all, namespace }))
-  return refs.map((ref) =>
-    startInformer<KubeObject, PodImages>(api, {
-      ref,
-      // A pod in one of these two phases never runs again.
-      selection: { fieldSelector: 'status.phase!=Succeeded,status.phase!=Failed' },
-      transform: (pod) => ({
-        images: imagesOfPod(pod),
-        pod: contextToKeep(table, pod),
-      }),
-      onChange,
-      onError: (error) => log.warn({ problem: String(error) }, 'pod watch failed'),
-      signal,
-    }),
-  )
-}
-
-/** The informer keeps this for every pod, so it has labels and owners only if rows look at them. */
-function contextToKeep({ index }: FallbackTable, pod: KubeObject): PodContext {
-  const namespace = pod.metadata.namespace ?? ''
-  return index.hasConditions ? readPodContext(pod, namespace) : podInNamespace(namespace)
 }
 
 /** What the copies of one pass share. */
@@ -123,10 +90,7 @@ interface CopyState {
 }
 
 /** Checks and copies until no image is missing. Reads the pods again after each few copies, so that small images come first. */
-async function mirrorMissingImages(
-  run: MirrorRun,
-  pods: readonly Informer<PodImages>[],
-): Promise<void> {
+async function mirrorMissingImages(run: MirrorRun): Promise<void> {
   const { backlog, signal, settings } = run
   const state: CopyState = {
     blobLocations: new Map(),
@@ -135,7 +99,7 @@ async function mirrorMissingImages(
   /** The images to copy, with the bytes that each one needs. */
   const queue = new Map<string, number>()
   while (!signal.aborted) {
-    backlog.setWanted(wantedImages(run.table, pods))
+    readPods(run)
     for (const key of queue.keys()) if (!backlog.wanted.has(key)) queue.delete(key)
     const due = backlog.due(Date.now()).filter((key) => !queue.has(key))
     const planned = await planBytes(run, state, await findMissing(run, due))
@@ -148,31 +112,27 @@ async function mirrorMissingImages(
   }
 }
 
-/** Returns the images of all pods that the table wants on a mirror, by their name there. */
-function wantedImages(
-  table: FallbackTable,
-  pods: readonly Informer<PodImages>[],
-): ReadonlyMap<string, BacklogImage> {
-  const wanted = new Map<string, BacklogImage>()
-  for (const { images, pod } of pods.flatMap(({ items }) => [...items.values()])) {
-    const references = images.flatMap((image) => {
-      const parsed = parseReference(image)
-      return parsed.ok ? [{ reference: parsed.reference, pod }] : []
-    })
-    for (const pair of planCopies(table, references).pairs) {
-      const key = formatReference(pair.destination)
-      const before = wanted.get(key)
-      // Of two upstream images with one name on the mirror the first one stays, as with `berth mirror`.
-      wanted.set(key, { pair: before?.pair ?? pair, uses: (before?.uses ?? 0) + 1 })
-    }
+/** Tells the backlog which images the pods need, and which of them pods are waiting for. */
+function readPods({ backlog, log, loggedStates, pods, table }: MirrorRun): void {
+  const images = findWantedImages(table, pods.items())
+  backlog.setWanted(images)
+  for (const key of loggedStates.keys())
+    if (!images.wanted.has(key) && !images.conflicts.has(key)) loggedStates.delete(key)
+  for (const [key, { pair }] of images.conflicts) {
+    if (loggedStates.has(key)) continue
+    loggedStates.set(key, 'conflict')
+    const problem =
+      'another image has this name on the mirror; use {host} in the template of the row'
+    log.warn({ ...namesOf(pair), state: 'conflict', problem }, 'image not mirrored')
   }
-  return wanted
+  for (const pod of pods.takeWaiting())
+    for (const key of mirrorNames(table, pod)) backlog.podNeeds(key, Date.now())
 }
 
 /** Returns the images that exist upstream and not on their mirror. */
 async function findMissing(run: MirrorRun, keys: readonly string[]): Promise<readonly string[]> {
   const { backlog, registries, signal } = run
-  const drifts = await findDrift(registries, pairsOf(backlog, keys), {
+  const drifts = await findDrift(registries, pairsOf(backlog, await findDoubtful(run, keys)), {
     signal,
     jobs: concurrentChecks,
     platforms: false,
@@ -182,8 +142,24 @@ async function findMissing(run: MirrorRun, keys: readonly string[]): Promise<rea
   return drifts.flatMap((drift) => {
     const key = formatReference(drift.pair.destination)
     backlog.recordDrift(key, drift, Date.now())
-    return drift.state === 'mirror-missing' && drift.sourceDigest !== null ? [key] : []
+    logState(run, drift.pair, drift.detail)
+    return backlog.stateOf(key) === 'waiting' ? [key] : []
   })
+}
+
+/** Returns the images to compare with upstream: all except those that only pods ask about, and that are on the mirror. */
+async function findDoubtful(
+  { backlog, registries, signal }: MirrorRun,
+  keys: readonly string[],
+): Promise<readonly string[]> {
+  const onMirror = keys.filter((key) => backlog.needsMirrorOnly(key, Date.now()))
+  const present = await findPresent(registries, pairsOf(backlog, onMirror), {
+    signal,
+    jobs: concurrentChecks,
+  })
+  const names = new Set(present.map(({ destination }) => formatReference(destination)))
+  for (const name of names) backlog.recordPresent(name, Date.now())
+  return keys.filter((key) => !names.has(key))
 }
 
 /** Returns the bytes that each copy needs. An image that cannot be planned counts as failed. */
@@ -234,27 +210,53 @@ function runMirror(
 }
 
 /** Records the result in the backlog, the metrics and the log. */
-function recordResult({ backlog, metrics, log, signal }: MirrorRun, result: CopyResult): void {
+function recordResult(run: MirrorRun, result: CopyResult): void {
+  const { backlog, metrics, log, signal } = run
   if (signal.aborted) return
   const { pair, status, detail, outcome, mirrorDigest, bytesMoved, seconds } = result
   const image = formatReference(pair.destination)
   backlog.recordCopy(image, result, Date.now())
+  logState(run, pair, detail)
   if (status === 'failed') {
     metrics.failed(outcome ?? 'invalid')
-    log.warn({ image, from: formatReference(pair.source), problem: detail }, 'image not mirrored')
     return
   }
   metrics.copied(bytesMoved)
   log.info({ image, digest: mirrorDigest, bytes: bytesMoved, seconds }, 'image mirrored')
 }
 
+/** Logs why the mirror lacks an image, or has another one than upstream: once for each state. */
+function logState(
+  { backlog, log, loggedStates }: MirrorRun,
+  pair: ImagePair,
+  problem: string | null,
+): void {
+  const key = formatReference(pair.destination)
+  const state = backlog.stateOf(key)
+  if (state === 'waiting' || loggedStates.get(key) === state) return
+  if (state === 'mirrored') {
+    loggedStates.delete(key)
+    return
+  }
+  loggedStates.set(key, state)
+  if (isOnMirror(state)) log.info({ ...namesOf(pair), state }, 'mirror differs from upstream')
+  else log.warn({ ...namesOf(pair), state, problem }, 'image not mirrored')
+}
+
+function namesOf({ source, destination }: ImagePair): { image: string; from: string } {
+  return { image: formatReference(destination), from: formatReference(source) }
+}
+
 function pairsOf({ wanted }: Backlog, keys: readonly string[]): readonly ImagePair[] {
   return keys.flatMap((key) => wanted.get(key)?.pair ?? [])
 }
 
-function updateMetrics({ backlog, metrics }: MirrorRun, missing: number): void {
-  const { mirrored, drifted, oldestDriftMs } = backlog.counts(Date.now())
-  metrics.coverage(backlog.wanted.size, mirrored)
+function updateMetrics(
+  { backlog, metrics }: Pick<MirrorRun, 'backlog' | 'metrics'>,
+  missing: number,
+): void {
+  const { states, drifted, oldestDriftMs } = backlog.counts(Date.now())
+  metrics.images(states, states.mirrored + states.drifted)
   metrics.backlog(missing)
   metrics.drift(drifted, oldestDriftMs / 1000)
 }

@@ -1,6 +1,6 @@
 /** Compares mirrors with upstream by the digests that both serve. Pulls no image. */
 import { createLimit } from '../async/limit.ts'
-import type { ManifestAnswer } from '../decision/resolve/manifest-source.ts'
+import type { FailedOutcome, ManifestAnswer } from '../decision/resolve/manifest-source.ts'
 import { RegistryError } from '../registry/http/registry-error.ts'
 import { getManifest, hasManifest, headManifest } from '../registry/manifests/manifests.ts'
 import type { RegistryClient, Repository } from '../registry/registry-client.ts'
@@ -32,6 +32,8 @@ export interface DriftResult {
   readonly mirrorDigest: string | null
   /** For `unreachable`, which side failed and why; for other states, an addition. */
   readonly detail: string | null
+  /** Why the image could not be checked; null for every state except `unreachable`. */
+  readonly outcome: FailedOutcome | null
   /** Null unless requested and the digests differ. */
   readonly platforms: readonly PlatformDrift[] | null
 }
@@ -58,6 +60,19 @@ export async function findDrift(
   return Promise.all(pairs.map((pair) => limit(() => compare(registries, pair, options))))
 }
 
+/** Returns the pairs whose mirror has the image. Sends one HEAD to the mirror for each, and none to upstream. */
+export async function findPresent(
+  registries: RegistryClient,
+  pairs: readonly ImagePair[],
+  { jobs, signal }: Pick<DriftOptions, 'jobs' | 'signal'>,
+): Promise<readonly ImagePair[]> {
+  const limit = createLimit(jobs)
+  const answers = await Promise.all(
+    pairs.map((pair) => limit(() => lookUp(registries, pair.destination, signal))),
+  )
+  return pairs.filter((_, index) => (answers[index]?.digest ?? null) !== null)
+}
+
 async function compare(
   registries: RegistryClient,
   pair: ImagePair,
@@ -74,18 +89,20 @@ async function compare(
     sourceDigest: upstream.digest,
     mirrorDigest: mirror.digest,
     detail: null,
+    outcome: null,
     platforms: null,
   }
   const failedSide = upstream.error === null ? mirror : upstream
   if (failedSide.error !== null) {
     const side = failedSide === upstream ? 'source' : 'mirror'
-    return { ...result, state: 'unreachable', detail: `${side}: ${failedSide.error}` }
+    const { outcome, detail } = failedSide.error
+    return { ...result, state: 'unreachable', outcome, detail: `${side}: ${detail}` }
   }
   try {
     return { ...result, ...(await compareDigests({ upstream, mirror, pair }, options)) }
   } catch (error) {
     if (!(error instanceof RegistryError)) throw error
-    return { ...result, state: 'unreachable', detail: error.message }
+    return { ...result, state: 'unreachable', outcome: error.outcome, detail: error.message }
   }
 }
 
@@ -94,7 +111,7 @@ interface ServedDigest {
   readonly repository: Repository | null
   /** Null if the image does not exist, and after an error. */
   readonly digest: string | null
-  readonly error: string | null
+  readonly error: { readonly outcome: FailedOutcome; readonly detail: string } | null
 }
 
 async function lookUp(
@@ -102,17 +119,21 @@ async function lookUp(
   { domain, path, tag, digest }: ImagePair['source'],
   signal: AbortSignal,
 ): Promise<ServedDigest> {
-  const withError = (error: string): ServedDigest => ({ repository: null, digest: null, error })
+  const withError = (outcome: FailedOutcome, detail: string): ServedDigest => ({
+    repository: null,
+    digest: null,
+    error: { outcome, detail },
+  })
   try {
     const repository = await registries.open(domain, path, 'pull')
     const answer: ManifestAnswer = await headManifest(repository, digest ?? tag ?? 'latest', signal)
     if (answer.outcome === 'found') return { repository, digest: answer.digest, error: null }
     return answer.outcome === 'absent'
       ? { repository, digest: null, error: null }
-      : withError(`${domain}: ${answer.detail}`)
+      : withError(answer.outcome, `${domain}: ${answer.detail}`)
   } catch (error) {
-    if (error instanceof RegistryError) return withError(error.message)
-    if (signal.aborted) return withError('stopped')
+    if (error instanceof RegistryError) return withError(error.outcome, error.message)
+    if (signal.aborted) return withError('skipped', 'stopped')
     throw error
   }
 }

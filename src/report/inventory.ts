@@ -7,6 +7,8 @@ import type { KubeApi } from '../kube/api-client.ts'
 import type { KubeObject } from '../kube/object.ts'
 import { findSites } from '../decision/pod/sites.ts'
 import { member } from '../json/json.ts'
+import { imagesOfPod } from '../mirror/pod-images.ts'
+import type { PodImages } from '../mirror/wanted-images.ts'
 
 export interface RunningImage {
   /** The image that the pods requested, before Berth changed it. */
@@ -44,14 +46,7 @@ export async function listRunningImages(
   { namespace, podKey }: InventoryOptions,
 ): Promise<PodImage[]> {
   const images = new Map<string, Omit<PodImage, 'runs'> & { runs: Set<string>; pods: number }>()
-  const pods = {
-    apiVersion: 'v1',
-    resource: 'pods',
-    ...(namespace === undefined ? {} : { namespace }),
-  }
-  for await (const pod of api.list<KubeObject>(pods)) {
-    const phase = member(member(pod, 'status'), 'phase')
-    if (phase === 'Succeeded' || phase === 'Failed') continue
+  for await (const pod of listPods(api, namespace)) {
     const { namespace: own = '' } = pod.metadata
     const context = readPodContext(pod, own)
     for (const { requested, image, isNeverPulled } of imagesOf(pod)) {
@@ -70,6 +65,36 @@ export async function listRunningImages(
     }
   }
   return [...images.values()].map((each) => ({ ...each, runs: [...each.runs] }))
+}
+
+/** Yields the pods that have not ended. Throws KubeError. */
+async function* listPods(
+  api: KubeApi,
+  namespace: string | undefined,
+): AsyncGenerator<KubeObject, void> {
+  const pods = {
+    apiVersion: 'v1',
+    resource: 'pods',
+    ...(namespace === undefined ? {} : { namespace }),
+  }
+  for await (const pod of api.list<KubeObject>(pods)) {
+    const phase = member(member(pod, 'status'), 'phase')
+    if (phase !== 'Succeeded' && phase !== 'Failed') yield pod
+  }
+}
+
+/** Returns the images that each pod pulls, as it asked for them. Throws KubeError. */
+export async function listPodImages(
+  api: KubeApi,
+  namespace: string | undefined,
+): Promise<PodImages[]> {
+  const pods: PodImages[] = []
+  for await (const pod of listPods(api, namespace))
+    pods.push({
+      images: imagesOfPod(pod),
+      pod: readPodContext(pod, pod.metadata.namespace ?? ''),
+    })
+  return pods
 }
 
 interface RequestedImage {

@@ -3,8 +3,8 @@ import { Counter, Gauge, type Registry } from 'prom-client'
 import type { FailedOutcome } from '../decision/resolve/manifest-source.ts'
 
 export interface MirrorMetrics {
-  /** Sets how many images of pods belong on a mirror, and how many of them a mirror has. */
-  coverage(wanted: number, present: number): void
+  /** Sets how many images of pods belong on a mirror, by state, and how many of them a mirror has. */
+  images(byState: Readonly<Record<string, number>>, present: number): void
   /** Sets how many images are waiting to be copied. */
   backlog(images: number): void
   copied(bytes: number): void
@@ -18,7 +18,12 @@ export function createMirrorMetrics(registry: Registry): MirrorMetrics {
   const registers = [registry]
   const gauge = (name: string, help: string) => new Gauge({ name, help, registers })
   const counter = (name: string, help: string) => new Counter({ name, help, registers })
-  const wanted = gauge('berth_mirror_images', 'Images of pods that belong on a mirror.')
+  const images = new Gauge({
+    name: 'berth_mirror_images',
+    help: 'Images of pods that belong on a mirror, by state.',
+    labelNames: ['state'] as const,
+    registers,
+  })
   const present = gauge('berth_mirror_images_present', 'Images of pods that a mirror has.')
   const backlog = gauge('berth_mirror_backlog', 'Images that are waiting to be copied to a mirror.')
   const drifted = gauge('berth_mirror_drifted', 'Images whose tag moved upstream after the copy.')
@@ -35,8 +40,8 @@ export function createMirrorMetrics(registry: Registry): MirrorMetrics {
     registers,
   })
   return {
-    coverage: (all, onMirror) => {
-      wanted.set(all)
+    images: (byState, onMirror) => {
+      for (const [state, count] of Object.entries(byState)) images.set({ state }, count)
       present.set(onMirror)
     },
     backlog: (images) => backlog.set(images),

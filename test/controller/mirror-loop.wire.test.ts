@@ -20,6 +20,7 @@ let stop: AbortController
 let running: Promise<void>
 let kube: FakeKube
 let metrics: Registry
+let logLines: string[]
 
 beforeEach(async () => {
   source = await startStore()
@@ -27,9 +28,11 @@ beforeEach(async () => {
   stop = new AbortController()
   kube = startFakeKube()
   metrics = new Registry()
+  logLines = []
 })
 
 afterEach(async () => {
+  vi.useRealTimers()
   stop.abort()
   await running
   await source.close()
@@ -49,13 +52,17 @@ kind: BerthConfig
 registries:
   - { host: mirror.example, endpoint: '${mirror.url}', mirror: true }
   - { host: docker.io, endpoint: '${source.url}' }
+  - { host: quay.io, endpoint: '${source.url}' }
 fallback:
+  - { name: flat, images: ['docker.io/flat/*', 'quay.io/flat/*'], try: ['mirror.example/flat/{name}', '{host}/{path}'] }
   - { name: hub, images: ['docker.io/**'], try: ['mirror.example/{path}', 'docker.io/{path}'] }
 `,
     '/',
   )
   if (!read.ok) throw new Error(JSON.stringify(read.problems))
   const { config } = read
+  const output = new PassThrough()
+  output.on('data', (chunk) => logLines.push(...String(chunk).trim().split('\n')))
   const loop = createMirrorLoop({
     api: kube.api,
     table: config.table,
@@ -71,7 +78,7 @@ fallback:
         }),
         systemClock,
       ),
-    log: createLogs('info', new PassThrough()).log,
+    log: createLogs('info', output).log,
     metrics: createMirrorMetrics(metrics),
   })
   running = loop.run(stop.signal)
@@ -79,6 +86,18 @@ fallback:
 
 const metric = async (name: string) =>
   (await metrics.getSingleMetric(name)?.get())?.values[0]?.value
+/** The images by state, without the states that no image has. */
+const states = async () =>
+  Object.fromEntries(
+    ((await metrics.getSingleMetric('berth_mirror_images')?.get())?.values ?? [])
+      .filter(({ value }) => value !== 0)
+      .map(({ labels, value }) => [labels['state'], value]),
+  )
+const unmirrored = () =>
+  logLines
+    .map((line) => JSON.parse(line) as Record<string, string>)
+    .filter(({ msg }) => msg === 'image not mirrored')
+    .map(({ image, state, problem }) => ({ image, state, problem }))
 const mirroredRepositories = () =>
   mirror.log().flatMap((line) => /^PUT \/v2\/(.+)\/manifests\/1$/.exec(line)?.[1] ?? [])
 const until = (condition: () => void | Promise<void>) => vi.waitFor(condition, { timeout: 10_000 })
@@ -103,7 +122,7 @@ describe('the mirror loop', () => {
         ({ method, path }) => method === 'GET' && path.includes('/manifests/'),
       ),
     ).toHaveLength(3)
-    expect(await metric('berth_mirror_images')).toBe(4)
+    expect(await states()).toEqual({ mirrored: 3, absent: 1 })
     expect(await metric('berth_mirror_images_present')).toBe(3)
   })
 
@@ -125,5 +144,70 @@ describe('the mirror loop', () => {
 
     await until(() => expect(mirroredRepositories()).toEqual(['shop/good']))
     await until(async () => expect(await metric('berth_mirror_failures_total')).toBe(1))
+  })
+
+  it('counts each image that the mirror lacks by its state, and logs it once', async () => {
+    source.addImage('shop/refused', '1')
+    source.addImage('flat/app', '1')
+    mirror.fault(({ method, path }) =>
+      method === 'POST' && path.includes('shop/refused') ? { status: 403 } : null,
+    )
+    start([
+      pod('one', 'shop/refused:1', 'shop/gone:1'),
+      pod('two', 'flat/app:1', 'quay.io/flat/app:1'),
+    ])
+    const expected = { denied: 1, absent: 1, conflict: 1, mirrored: 1 }
+    await until(async () => expect(await states()).toEqual(expected))
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 60_000 })
+    mirror.forgetRequests()
+    kube.put('pods', pod('three', 'shop/gone:1'))
+    await until(() => expect(mirror.log()).toContain('HEAD /v2/shop/gone/manifests/1'))
+
+    expect(await states()).toEqual(expected)
+    expect(unmirrored()).toHaveLength(3)
+    expect(unmirrored()).toEqual(
+      expect.arrayContaining([
+        expect.objectContaining({ image: 'mirror.example/shop/refused:1', state: 'denied' }),
+        expect.objectContaining({ image: 'mirror.example/shop/gone:1', state: 'absent' }),
+        expect.objectContaining({ image: 'mirror.example/flat/app:1', state: 'conflict' }),
+      ]),
+    )
+  })
+
+  it('copies an image that was deleted from the mirror as soon as a new pod needs it', async () => {
+    source.addImage('shop/app', '1')
+    start([pod('first', 'shop/app:1')])
+    await until(async () => expect(await states()).toEqual({ mirrored: 1 }))
+    mirror.tags.get('shop/app')?.clear()
+    mirror.forgetRequests()
+    source.forgetRequests()
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 31_000 })
+    kube.put('pods', pod('second', 'shop/app:1'))
+
+    await until(() => expect(mirroredRepositories()).toEqual(['shop/app']))
+    await until(async () => expect(await states()).toEqual({ mirrored: 1 }))
+  })
+
+  it('asks only the mirror when a new pod needs an image that is there', async () => {
+    source.addImage('shop/app', '1')
+    start([pod('first', 'shop/app:1')])
+    await until(async () => expect(await states()).toEqual({ mirrored: 1 }))
+    mirror.forgetRequests()
+    source.forgetRequests()
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 31_000 })
+    kube.put('pods', pod('second', 'shop/app:1'))
+    await until(() => expect(mirror.log()).toEqual(['HEAD /v2/shop/app/manifests/1']))
+
+    expect(source.log()).toEqual([])
+  })
+
+  it('exports no image after it has stopped', async () => {
+    source.addImage('shop/app', '1')
+    start([pod('first', 'shop/app:1')])
+    await until(async () => expect(await states()).toEqual({ mirrored: 1 }))
+    stop.abort()
+    await running
+
+    expect(await states()).toEqual({})
   })
 })

@@ -1,31 +1,58 @@
 /** Runs `berth report`: shows what pods run and what Berth would change. Changes nothing. */
+import type { Config } from '../../config/config.ts'
 import { podKey } from '../../config/pod-key.ts'
 import { loadConfig } from '../../config/load.ts'
 import { imageTimeoutMs, parallelImages } from '../../engine/batch-decider.ts'
 import { createEngine } from '../../engine/decision-engine.ts'
-import { connect } from '../../kube/connect.ts'
+import { openMirrorRegistries } from '../../engine/mirror-registries.ts'
+import { type Cluster, connect } from '../../kube/connect.ts'
 import { buildReport } from '../../report/cluster-report.ts'
-import { readNamespaceModes, listRunningImages } from '../../report/inventory.ts'
+import { listPodImages, listRunningImages, readNamespaceModes } from '../../report/inventory.ts'
+import { buildMirrorReport } from '../../report/mirror-report.ts'
 import { findConfigFile } from '../config-file.ts'
 import { connectOptions } from '../connect-options.ts'
 import { type Io, print, printMessage } from '../io.ts'
 import type { ConnectionOptions } from '../options.ts'
 import { printRecord } from '../output/print-record.ts'
-import { reportTable } from '../output/report-table.ts'
+import { mirrorReportTable, reportTable } from '../output/report-table.ts'
 
 export interface ReportOptions extends ConnectionOptions {
   readonly namespace?: string
   readonly allNamespaces?: boolean
+  readonly mirror?: boolean
   readonly config?: string
   readonly berthNamespace: string
   readonly output: 'table' | 'json' | 'yaml'
   readonly secretsDir: string
 }
 
-/** Returns 0; 3 if a mirror did not answer for some image. */
+/** Returns 0; 3 if a registry did not answer for some image. */
 export async function report(options: ReportOptions, io: Io): Promise<number> {
   const config = loadConfig(findConfigFile(options.config))
   const cluster = await connect(connectOptions(options, io))
+  try {
+    const namespace =
+      options.allNamespaces === true ? undefined : (options.namespace ?? cluster.namespace)
+    return options.mirror === true
+      ? await reportMirror({ config, cluster, namespace, options }, io)
+      : await reportImages({ config, cluster, namespace, options }, io)
+  } finally {
+    await cluster.close()
+  }
+}
+
+interface ReportRequest {
+  readonly config: Config
+  readonly cluster: Cluster
+  /** Undefined for all namespaces. */
+  readonly namespace: string | undefined
+  readonly options: ReportOptions
+}
+
+async function reportImages(
+  { config, cluster: { api }, namespace, options }: ReportRequest,
+  io: Io,
+): Promise<number> {
   const engine = createEngine(config, {
     secretsDirectory: options.secretsDir,
     queryTimeoutMs: imageTimeoutMs / 2,
@@ -33,18 +60,41 @@ export async function report(options: ReportOptions, io: Io): Promise<number> {
     onProblem: (message) => printMessage(io, message),
   })
   try {
-    const namespace =
-      options.allNamespaces === true ? undefined : (options.namespace ?? cluster.namespace)
     const built = await buildReport(
       { config, resolve: engine.resolve, imageTimeoutMs, parallelImages },
-      await listRunningImages(cluster.api, { namespace, podKey: (pod) => podKey(config, pod) }),
-      await readNamespaceModes(cluster.api, options.berthNamespace),
+      await listRunningImages(api, { namespace, podKey: (pod) => podKey(config, pod) }),
+      await readNamespaceModes(api, options.berthNamespace),
     )
     if (options.output === 'table') print(io.stdout, reportTable(built, io))
     else printRecord(built, options.output, io)
     return built.summary.unknown > 0 ? 3 : 0
   } finally {
     await engine.close()
-    await cluster.close()
+  }
+}
+
+async function reportMirror(
+  { config, cluster: { api }, namespace, options }: ReportRequest,
+  io: Io,
+): Promise<number> {
+  const { registries } = await openMirrorRegistries({
+    config,
+    names: [],
+    secretsDirectory: options.secretsDir,
+    createRepositories: false,
+    env: io.env,
+    onProblem: (message) => printMessage(io, message),
+  })
+  try {
+    const built = await buildMirrorReport(
+      { registries, table: config.table, jobs: parallelImages, signal: io.signal },
+      await listPodImages(api, namespace),
+    )
+    if (options.output === 'table') print(io.stdout, mirrorReportTable(built, io))
+    else printRecord(built, options.output, io)
+    const { limited, unreachable, timeout, skipped } = built.summary
+    return limited + unreachable + timeout + skipped > 0 ? 3 : 0
+  } finally {
+    await registries.close()
   }
 }

@@ -1,5 +1,7 @@
 /** Prints `berth report` for people: a line for each image, then a summary. */
+import { mirrorStates } from '../../mirror/mirror-state.ts'
 import type { Report, ReportLine } from '../../report/cluster-report.ts'
+import type { MirrorReport } from '../../report/mirror-report.ts'
 import type { Io } from '../io.ts'
 import { formatTable } from './columns.ts'
 import { createPainter } from './colour.ts'
@@ -40,4 +42,21 @@ function offline({ mirrored }: ReportLine): string {
 function newImage({ becomes, runs, why }: ReportLine): string {
   if (becomes === null) return why
   return runs.every((each) => each === becomes) ? 'the same' : becomes
+}
+
+/** Returns a line for each image that the mirror lacks or has differently, and a summary of all. */
+export function mirrorReportTable(
+  { images, summary }: MirrorReport,
+  { stdout, env }: Pick<Io, 'stdout' | 'env'>,
+): string {
+  const paint = createPainter(stdout, env)
+  const rows = images
+    .filter(({ state }) => state !== 'mirrored')
+    .map(({ state, image, from, pods, detail }) => [state, image, from, String(pods), detail ?? ''])
+  const table = formatTable(['state', 'on the mirror', 'upstream', 'pods', 'problem'], rows, paint)
+  const counts = mirrorStates.flatMap((state) =>
+    summary[state] === 0 ? [] : [`${summary[state]} ${state}`],
+  )
+  const total = [`${summary.images} images belong on a mirror`, ...counts].join(', ')
+  return rows.length === 0 ? total : [table, '', total].join('\n')
 }
