@@ -8,7 +8,7 @@ import { currentCluster } from '../harness/cluster.ts'
 import { apply, kubectl, kubectlOk, remove } from '../harness/kubectl.ts'
 import { type MirrorAndUpstream, startMirrorAndUpstream } from '../harness/mirror-and-upstream.ts'
 import { berthMain } from '../harness/paths.ts'
-import { podManifest, waitForPodRunning } from '../harness/pods.ts'
+import { podManifest, waitForPodRunning, waitForPullFailure } from '../harness/pods.ts'
 import { waitFor } from '../harness/wait.ts'
 
 /** `berth report` on a cluster without Berth, and `berth dev --register`. */
@@ -99,6 +99,21 @@ describe('berth report', () => {
       becomes: null,
       why: expect.stringContaining('in observe mode: '),
     })
+  })
+
+  test('says that an excluded pod cannot pull offline while it cannot', async () => {
+    await registries.push(registries.mirror, 'library/mirror-only', '1')
+    await apply(podManifest({ name: 'g', namespace: 'report-out', image: 'mirror-only:1' }))
+    await waitForPullFailure('g', 'report-out')
+    const { stdout, code } = await berth('report', '-n', 'report-out', '-o', 'json')
+    const { images, summary } = JSON.parse(stdout) as ClusterReport
+
+    expect(images).toEqual([
+      expect.objectContaining({ image: 'both:1', mirrored: false }),
+      expect.objectContaining({ image: 'mirror-only:1', mirrored: false }),
+    ])
+    expect(summary).toMatchObject({ mirrored: 0, needInternet: 2 })
+    expect(code).toBe(0)
   })
 
   test('prints a table', async () => {

@@ -2,20 +2,21 @@
 import pLimit from 'p-limit'
 import type { Config } from '../config/config.ts'
 import { parseReference } from '../decision/reference/parse.ts'
-import { formatReference } from '../decision/reference/reference.ts'
+import { defaultTag, formatReference, type Reference } from '../decision/reference/reference.ts'
 import { describeResolution } from '../decision/resolve/describe-resolution.ts'
 import type { ResolveDependencies } from '../decision/resolve/probe-candidate.ts'
-import { isLeft, type Resolution } from '../decision/resolve/resolution.ts'
+import { isDenied, isLeft, type Resolution } from '../decision/resolve/resolution.ts'
 import { resolve, resolveNeverPulled } from '../decision/resolve/resolve.ts'
-import type { NamespaceMode, PodImage, RunningImage } from './inventory.ts'
+import type { AdmissionMode } from './admission-mode.ts'
+import type { PodImage, RunningImage } from './inventory.ts'
 
 /** One image of one namespace. The names are the contract of `berth report -o json`. */
 export interface ReportLine extends RunningImage {
   /** Whether all of its pods run it from a mirror. */
   readonly onMirror: boolean
-  /** Whether a mirror of the table has it, or nothing pulls it, so that it works offline. Null if a mirror did not answer. */
+  /** Whether a mirror has the image of a new pod, or nothing pulls it, so that it works offline. Null if a mirror did not answer. */
   readonly mirrored: boolean | null
-  /** The image of a new pod; null if Berth does not change pods of the namespace. */
+  /** The image of a new pod; null if Berth does not change the pod, or denies it. */
   readonly becomes: string | null
   /** Whether Berth leaves it unchanged, by a row or because of its pull policy Never. */
   readonly left: boolean
@@ -44,70 +45,93 @@ export interface ReportDependencies {
   readonly parallelImages: number
 }
 
-type Mode = NamespaceMode['mode']
-
-/** Decides each image as the webhook does, and counts. Failures of registries are part of the result. */
+/** Decides each image as the webhook does for a new pod, and counts. Failures of registries are part of the result. */
 export async function buildReport(
   dependencies: ReportDependencies,
   running: readonly PodImage[],
-  modes: ReadonlyMap<string, NamespaceMode>,
 ): Promise<Report> {
   const limit = pLimit(dependencies.parallelImages)
   const lines = await Promise.all(
-    running.map((each) =>
-      limit(() => reportLine(dependencies, each, modes.get(each.namespace)?.mode ?? 'enforce')),
-    ),
+    running.map((each) => limit(() => reportLine(dependencies, each))),
   )
   return summarize(lines)
 }
 
 async function reportLine(
-  { config, resolve: resolveDependencies, imageTimeoutMs }: ReportDependencies,
-  { pod, isNeverPulled, ...running }: PodImage,
-  mode: Mode,
+  dependencies: ReportDependencies,
+  { pod, admission, isNeverPulled, ...running }: PodImage,
 ): Promise<ReportLine> {
-  const isMirror = (image: string) => {
-    const parsed = parseReference(image)
-    return parsed.ok && config.registries.get(parsed.reference.domain)?.mirror === true
+  const { config, resolve: resolveDependencies, imageTimeoutMs } = dependencies
+  const base = {
+    ...running,
+    onMirror: running.runs.every((image) => runsFromMirror(config, image)),
   }
-  const base = { ...running, onMirror: running.runs.every(isMirror) }
   const parsed = parseReference(running.image)
   if (!parsed.ok)
     return { ...base, mirrored: false, becomes: null, left: false, row: null, why: parsed.message }
+  const { reference } = parsed
+  const signal = AbortSignal.timeout(imageTimeoutMs)
   const resolution = isNeverPulled
-    ? resolveNeverPulled(parsed.reference)
-    : await resolve(resolveDependencies, config, {
-        reference: parsed.reference,
-        pod,
-        signal: AbortSignal.timeout(imageTimeoutMs),
-      })
+    ? resolveNeverPulled(reference)
+    : await resolve(resolveDependencies, config, { reference, pod, signal })
   const { changed, chosen, row } = resolution
+  const isEnforced = admission.mode === 'enforce' && config.mode === 'enforce'
+  const isChanged = isEnforced && changed
+  const pulled = isEnforced && isDenied(resolution) ? null : isChanged ? chosen : reference
+  const image = isChanged ? formatReference(chosen) : running.image
+  const probed = isEnforced ? resolution.steps : []
   return {
     ...base,
-    mirrored: isNeverPulled || isMirrored(resolution, isMirror),
-    becomes: mode === 'enforce' ? (changed ? formatReference(chosen) : running.image) : null,
+    mirrored: isNeverPulled || (await comesFromMirror(dependencies, { pulled, probed, signal })),
+    becomes: isEnforced && pulled !== null ? image : null,
     left: isLeft(resolution),
     row,
-    why: reasonFor(resolution, mode),
+    why: reasonFor(resolution, admission, isEnforced),
   }
 }
 
-function isMirrored(
-  { chosen, reason, steps }: Resolution,
-  isMirror: (image: string) => boolean,
-): boolean | null {
-  if (isMirror(formatReference(chosen)) && reason !== 'none-found') return true
-  const mirrors = steps.filter(({ candidate }) => isMirror(candidate.image))
-  const isSilent = mirrors.some(({ outcome }) =>
-    ['unreachable', 'timeout', 'skipped', 'limited'].includes(outcome),
-  )
-  return isSilent ? null : false
+interface NewPodImage {
+  /** What the kubelet pulls; null for a pod that Berth denies. */
+  readonly pulled: Reference | null
+  /** The steps that decided about it. */
+  readonly probed: Resolution['steps']
+  readonly signal: AbortSignal
 }
 
-function reasonFor(resolution: Resolution, mode: Mode): string {
-  if (mode === 'out') return 'the namespace is excluded'
+const silentOutcomes: readonly string[] = ['unreachable', 'timeout', 'skipped', 'limited']
+
+/** Returns whether a mirror serves the image of a new pod; null if a mirror did not answer. */
+async function comesFromMirror(
+  { config, resolve: { isProbed, queryManifest } }: ReportDependencies,
+  { pulled, probed, signal }: NewPodImage,
+): Promise<boolean | null> {
+  if (pulled === null || !isMirror(config, pulled)) {
+    const isUnknown = probed.some(
+      ({ candidate: { reference }, outcome }) =>
+        reference !== null && isMirror(config, reference) && silentOutcomes.includes(outcome),
+    )
+    return isUnknown ? null : false
+  }
+  if (!isProbed(pulled.domain)) return true
+  const { domain, path, tag, digest } = pulled
+  const query = { host: domain, repository: path, reference: digest ?? tag ?? defaultTag, namespace: '' } // prettier-ignore
+  const { outcome } = await queryManifest(query, signal)
+  return silentOutcomes.includes(outcome) ? null : outcome === 'found'
+}
+
+function runsFromMirror(config: Config, image: string): boolean {
+  const parsed = parseReference(image)
+  return parsed.ok && isMirror(config, parsed.reference)
+}
+
+function isMirror({ registries }: Config, { domain }: Reference): boolean {
+  return registries.get(domain)?.mirror === true
+}
+
+function reasonFor(resolution: Resolution, admission: AdmissionMode, isEnforced: boolean): string {
+  if (admission.mode === 'out') return admission.why
   const description = describeResolution(resolution)
-  return mode === 'observe' ? `in observe mode: ${description}` : description
+  return isEnforced ? description : `in observe mode: ${description}`
 }
 
 function summarize(lines: readonly ReportLine[]): Report {

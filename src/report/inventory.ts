@@ -1,14 +1,14 @@
-/** Lists the images that the pods of a cluster request and run, and how Berth treats each namespace. */
+/** Lists the images that the pods of a cluster request and run. */
 import type { PodContext } from '../decision/fallback/pod-context.ts'
 import { readPodContext } from '../decision/pod/pod-context.ts'
 import { requestedImage, readRecords } from '../decision/pod/images-annotation.ts'
-import { excludedNamespaces } from '../config/copy-settings.ts'
 import type { KubeApi } from '../kube/api-client.ts'
 import type { KubeObject } from '../kube/object.ts'
 import { findSites } from '../decision/pod/sites.ts'
 import { member } from '../json/json.ts'
 import { imagesOfPod } from '../mirror/pod-images.ts'
 import type { PodImages } from '../mirror/wanted-images.ts'
+import type { AdmissionMode, FindAdmissionMode } from './admission-mode.ts'
 
 export interface RunningImage {
   /** The image that the pods requested, before Berth changed it. */
@@ -22,14 +22,9 @@ export interface RunningImage {
 /** An image of pods that the config treats alike. */
 export interface PodImage extends RunningImage {
   readonly pod: PodContext
+  readonly admission: AdmissionMode
   /** True with `imagePullPolicy: Never`. */
   readonly isNeverPulled: boolean
-}
-
-export interface NamespaceMode {
-  readonly name: string
-  /** `enforce` or `observe` where the API server calls the webhook; `out` where it does not. */
-  readonly mode: 'enforce' | 'observe' | 'out'
 }
 
 /** What distinguishes pods for a report. */
@@ -38,23 +33,28 @@ export interface InventoryOptions {
   readonly namespace: string | undefined
   /** Returns the same text for pods that the config treats alike. */
   readonly podKey: (pod: PodContext) => string
+  readonly findMode: FindAdmissionMode
 }
 
 /** Returns the images of running pods, each once for pods that the config treats alike. Throws KubeError. */
 export async function listRunningImages(
   api: KubeApi,
-  { namespace, podKey }: InventoryOptions,
+  { namespace, podKey, findMode }: InventoryOptions,
 ): Promise<PodImage[]> {
   const images = new Map<string, Omit<PodImage, 'runs'> & { runs: Set<string>; pods: number }>()
   for await (const pod of listPods(api, namespace)) {
     const { namespace: own = '' } = pod.metadata
     const context = readPodContext(pod, own)
+    const admission = findMode(pod)
     for (const { requested, image, isNeverPulled } of imagesOf(pod)) {
-      const key = [own, requested, isNeverPulled, podKey(context)].join(' ')
+      const key = [own, requested, isNeverPulled, podKey(context), JSON.stringify(admission)].join(
+        ' ',
+      )
       const entry = images.get(key) ?? {
         image: requested,
         namespace: own,
         pod: context,
+        admission,
         isNeverPulled,
         runs: new Set(),
         pods: 0,
@@ -114,24 +114,4 @@ function imagesOf(pod: KubeObject): RequestedImage[] {
   return [
     ...new Map(images.map((each) => [`${each.requested} ${each.isNeverPulled}`, each])).values(),
   ]
-}
-
-/** Returns the mode of each namespace by its labels; Berth's own namespace is `out`. Throws KubeError. */
-export async function readNamespaceModes(
-  api: KubeApi,
-  berthNamespace: string,
-): Promise<Map<string, NamespaceMode>> {
-  const modes = new Map<string, NamespaceMode>()
-  const namespaces = { apiVersion: 'v1', resource: 'namespaces' }
-  for await (const { metadata } of api.list(namespaces, { metadataOnly: true })) {
-    const { name, labels = {} } = metadata
-    // The webhook configuration excludes these namespaces whatever their labels.
-    const isOut =
-      labels['berth.dev/rewrite'] === 'disabled' ||
-      excludedNamespaces.has(name) ||
-      name === berthNamespace
-    const mode = labels['berth.dev/mode'] === 'observe' ? 'observe' : 'enforce'
-    modes.set(name, { name, mode: isOut ? 'out' : mode })
-  }
-  return modes
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { KubeObject } from '../../src/kube/object.ts'
-import { listRunningImages, readNamespaceModes } from '../../src/report/inventory.ts'
+import { listRunningImages } from '../../src/report/inventory.ts'
 import { type FakeKube, startFakeKube } from '../support/fake-kube.ts'
 
 function pod(name: string, images: readonly string[], more: object = {}): KubeObject {
@@ -9,7 +9,11 @@ function pod(name: string, images: readonly string[], more: object = {}): KubeOb
 }
 
 async function running({ api }: FakeKube, namespace?: string) {
-  const images = await listRunningImages(api, { namespace, podKey: () => '' })
+  const images = await listRunningImages(api, {
+    namespace,
+    podKey: () => '',
+    findMode: () => ({ mode: 'enforce' }),
+  })
   return images.map(({ image, namespace, runs, pods }) => ({ image, namespace, runs, pods }))
 }
 
@@ -37,27 +41,5 @@ describe('listRunningImages', () => {
     kube.put('pods', pod('failed', ['nginx:1'], { status: { phase: 'Failed' } }))
 
     expect(await running(kube)).toEqual([])
-  })
-})
-
-describe('readNamespaceModes', () => {
-  it('reads the mode from the labels', async () => {
-    const kube = startFakeKube()
-    const put = (name: string, labels = {}) =>
-      kube.put('namespaces', { metadata: { name, labels } })
-    put('shop')
-    put('trial', { 'berth.dev/mode': 'observe' })
-    put('opted-out', { 'berth.dev/rewrite': 'disabled' })
-    put('kube-system')
-    put('berth-system')
-    const modes = await readNamespaceModes(kube.api, 'berth-system')
-
-    expect(Object.fromEntries([...modes].map(([name, { mode }]) => [name, mode]))).toEqual({
-      shop: 'enforce',
-      trial: 'observe',
-      'opted-out': 'out',
-      'kube-system': 'out',
-      'berth-system': 'out',
-    })
   })
 })

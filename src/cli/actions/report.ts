@@ -7,7 +7,8 @@ import { createEngine } from '../../engine/decision-engine.ts'
 import { openMirrorRegistries } from '../../engine/mirror-registries.ts'
 import { type Cluster, connect } from '../../kube/connect.ts'
 import { buildReport } from '../../report/cluster-report.ts'
-import { listPodImages, listRunningImages, readNamespaceModes } from '../../report/inventory.ts'
+import { readAdmissionModes } from '../../report/admission-mode.ts'
+import { listPodImages, listRunningImages } from '../../report/inventory.ts'
 import { buildMirrorReport } from '../../report/mirror-report.ts'
 import { findConfigFile } from '../config-file.ts'
 import { connectOptions } from '../connect-options.ts'
@@ -62,8 +63,11 @@ async function reportImages(
   try {
     const built = await buildReport(
       { config, resolve: engine.resolve, imageTimeoutMs, parallelImages },
-      await listRunningImages(api, { namespace, podKey: (pod) => podKey(config, pod) }),
-      await readNamespaceModes(api, options.berthNamespace),
+      await listRunningImages(api, {
+        namespace,
+        podKey: (pod) => podKey(config, pod),
+        findMode: await readAdmissionModes(api, options.berthNamespace),
+      }),
     )
     if (options.output === 'table') print(io.stdout, reportTable(built, io))
     else printRecord(built, options.output, io)
