@@ -2,6 +2,7 @@
 import { examplePod } from '../decision/fallback/example-pod.ts'
 import type { PodCondition } from '../decision/fallback/pod-condition.ts'
 import type { PodContext } from '../decision/fallback/pod-context.ts'
+import type { FallbackRow } from '../decision/fallback/table.ts'
 import { exampleImage } from '../decision/fallback/example-image.ts'
 import { pullPolicyFor } from '../decision/pod/pull-policy.ts'
 import { imagesToPull, missingPullSecrets } from '../decision/pod/pull-secrets.ts'
@@ -90,7 +91,7 @@ function decide(config: Config, { image, pod }: ComparedImage): StaticDecision |
  */
 export function sampleImages(configs: readonly Config[]): ComparedImage[] {
   const images = configs.flatMap((config) => [
-    ...config.table.rows.flatMap(({ name, images: patterns, when }) =>
+    ...rowsToCompare(config, configs).flatMap(({ name, images: patterns, when }) =>
       patterns.flatMap((pattern) =>
         [when, ...ruleConditions(config)].map((condition) => ({
           image: formatReference(exampleImage(pattern)),
@@ -114,6 +115,12 @@ export function sampleImages(configs: readonly Config[]): ComparedImage[] {
     if (!first.has(key)) first.set(key, { ...each, namespace })
   }
   return [...first.values()]
+}
+
+/** The rows of a config, with those of known conflicts only if the configs differ in them. */
+function rowsToCompare({ table }: Config, configs: readonly Config[]): readonly FallbackRow[] {
+  const counts = new Set(configs.map((each) => each.table.conflicts.rows.length))
+  return counts.size > 1 ? [...table.rows, ...table.conflicts.rows] : table.rows
 }
 
 /** The distinct conditions outside the table. */

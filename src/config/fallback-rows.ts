@@ -41,6 +41,7 @@ export function readRows(inputs: readonly RowInput[], report: ReportProblem): Fa
       otherwise: input.otherwise,
       alternates: input.alternates,
       pin: readRowPin(input.pin, [...path, 'pin'], report),
+      isKnownConflict: false,
     }
   })
 }

@@ -9,6 +9,7 @@ import { configLimits } from '../yaml/limits.ts'
 import type { Config } from './config.ts'
 import { readEcrTokens } from './ecr.ts'
 import { readPatterns, readRows, readTagGlobs, warnAboutMissingPorts } from './fallback-rows.ts'
+import { knownConflicts } from './known-conflicts.ts'
 import { readLockFile } from './lock-file.ts'
 import { readMirrorImages } from './mirror-images.ts'
 import { type ConfigProblem, formatProblem, type ReportProblem } from './problem.ts'
@@ -90,7 +91,8 @@ function build(
     { directory, report },
   )
   const mirrors = [...registries.values()].filter(({ mirror }) => mirror).map(({ host }) => host)
-  const table = createTable(rows, new Set(mirrors))
+  const conflicts = input.knownConflicts === 'leave' ? knownConflicts().map(({ row }) => row) : []
+  const table = createTable(rows, new Set(mirrors), conflicts)
   reportTableFindings(table, report)
   warnAboutMissingPorts(rows, registries.keys(), report)
   const lock = readLockFile(input.pin.lock, { directory, report })

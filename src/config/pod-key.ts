@@ -1,5 +1,6 @@
 /** Which pods a config treats alike. */
 import { testCondition } from '../decision/fallback/pod-condition.ts'
+import { tablePodKey } from '../decision/fallback/table.ts'
 import type { PodContext } from '../decision/fallback/pod-context.ts'
 import type { Config } from './config.ts'
 
@@ -14,5 +15,5 @@ export function podKey(
   pod: PodContext,
 ): string {
   const results = [pin, ...pullPolicy, ...pullSecrets].map(({ when }) => testCondition(when, pod))
-  return [table.index.podKey(pod), ...results].join(' ')
+  return [tablePodKey(table, pod), ...results].join(' ')
 }

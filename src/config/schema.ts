@@ -117,6 +117,12 @@ export const configSchema = object({
     .describe(
       'The fallback table: which registries to try for which images. The first row that matches decides. Default: none.',
     ),
+  knownConflicts: z
+    .enum(['leave', 'rewrite'])
+    .default('leave')
+    .describe(
+      'What to do with the pods of operators that are known to compare images (docs/operators.md): leave their images unchanged, or rewrite them as all others. Default: leave.',
+    ),
   pin: object({
     when: when.optional().describe('The pods whose images get a digest. Default: all pods.'),
     tags: tagGlobs

@@ -21,14 +21,19 @@ export interface RowInput {
   readonly otherwise?: FallbackRow['otherwise']
   readonly alternates?: FallbackRow['alternates']
   readonly pin?: FallbackRow['pin']
+  readonly isKnownConflict?: true
 }
 
 /** A bare pod without labels in the namespace `default`. */
 export const barePod: PodContext = { namespace: 'default', labels: {}, owners: [] }
 
 /** Returns a table from rows as a config writes them. */
-export function tableOf(mirrors: readonly string[], rows: readonly RowInput[]): FallbackTable {
-  return createTable(rows.map(rowOf), new Set(mirrors))
+export function tableOf(
+  mirrors: readonly string[],
+  rows: readonly RowInput[],
+  conflicts: readonly RowInput[] = [],
+): FallbackTable {
+  return createTable(rows.map(rowOf), new Set(mirrors), conflicts.map(rowOf))
 }
 
 export function referenceOf(text: string): Reference {
@@ -58,6 +63,7 @@ function rowOf(input: RowInput): FallbackRow {
     otherwise: input.otherwise ?? 'keep',
     alternates: input.alternates ?? 'tag',
     pin: input.pin ?? null,
+    isKnownConflict: input.isKnownConflict === true,
   }
 }
 

@@ -8,7 +8,7 @@ export const defineDiff: DefineVerb = (parent, run) => {
     name: 'diff',
     summary: 'Compare the image decisions of two configs',
     details:
-      'Compares row, candidates, pin, pull policy and pull secrets of each image, and asks no registry. Without -f and --from-cluster it compares a sample of each pattern and the images of the tests. Exits with 1 if a decision differs.',
+      'Compares row, candidates, pin, pull policy and pull secrets of each image, and contacts no registry. Without -f and --from-cluster, it compares a sample of each pattern and the images of the tests. Exits with 1 if a decision differs.',
     examples: [
       ['Compare two versions of a config', 'berth diff old.yaml new.yaml'],
       [

@@ -22,7 +22,7 @@ export const defineLock: DefineVerb = (parent, run) => {
     new Option('--update', 'resolve every image again'),
     new Option(
       '--check',
-      'compare the file with the images in use; ask no registry and write nothing',
+      'compare the file with the images in use; contact no registry and write nothing',
     ),
     new Option('--out <file>', 'lock file').default(
       undefined,

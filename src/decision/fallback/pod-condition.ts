@@ -48,6 +48,25 @@ export function conditionHolds(condition: PodCondition | null, pod: PodContext):
   return testCondition(condition, pod) === 'holds'
 }
 
+/**
+ * Returns true if a condition names an owner of another condition, or a label of it if that condition has a label selector:
+ * then its owner is a kind of Kubernetes, such as apps/StatefulSet, which many other pods have.
+ */
+export function namesSamePods(own: PodCondition | null, other: PodCondition | null): boolean {
+  if (own === null || other === null) return false
+  if (other.pods !== null) {
+    const labels = new Set(own.pods === null ? [] : labelsOf(own.pods))
+    return labelsOf(other.pods).some((label) => labels.has(label))
+  }
+  return (own.owners ?? []).some((owner) =>
+    (other.owners ?? []).some((each) => matchesOwner(owner, each)),
+  )
+}
+
+function labelsOf({ matchLabels, matchExpressions }: LabelSelector): string[] {
+  return [...Object.keys(matchLabels), ...matchExpressions.map(({ key }) => key)]
+}
+
 function matchesOwner(pattern: string, owner: string): boolean {
   return pattern.endsWith('/*') ? owner.startsWith(pattern.slice(0, -1)) : owner === pattern
 }

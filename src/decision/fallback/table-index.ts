@@ -22,6 +22,8 @@ export interface TableIndex {
   readonly hasConditions: boolean
   /** Finds the row of a canonical reference. For `literalHostOnly` see `RowIndex`. */
   find(reference: Reference, literalHostOnly: boolean, pod: PodContext): RowPosition
+  /** Returns true if the condition of a row is known to hold for a pod. */
+  holdsFor(pod: PodContext): boolean
   /** Returns a text that is the same for pods for which the same conditions hold. */
   podKey(pod: PodContext): string
   /** Returns the position of the first row that matches every pod that meets a condition, or -1. */
@@ -64,6 +66,7 @@ export function createTableIndex(rows: readonly ConditionalRow[]): TableIndex {
         undecided.map(({ position }) => position),
       )
     },
+    holdsFor: (pod) => groupsFor(pod).holding.length > 0,
     podKey: (pod) => {
       const { holding, unknown } = conditions.find(pod)
       return `${holding.join()} ${unknown.join()}`

@@ -10,7 +10,7 @@ import {
 import type { ImagePattern } from './image-pattern.ts'
 import { type ImageTemplate, renderTemplate, type TemplateInput } from './image-template.ts'
 import { canonicalReference } from './registry-aliases.ts'
-import type { PodCondition } from './pod-condition.ts'
+import { namesSamePods, type PodCondition } from './pod-condition.ts'
 import { type PodContext, templateNamespace } from './pod-context.ts'
 import { createTableIndex, type TableIndex } from './table-index.ts'
 
@@ -31,6 +31,8 @@ export interface FallbackRow {
   readonly alternates: 'tag' | 'digest'
   /** Which of the images get a digest; null: as the config says for all rows. */
   readonly pin: RowPin | null
+  /** True for a row of the list that comes with Berth (`known-conflicts.yaml`). Such a row leaves its images unchanged. */
+  readonly isKnownConflict: boolean
 }
 
 /** The `pin` of a row. `off`: only alternates get a digest. A part that is null is as the config says for all rows. */
@@ -46,20 +48,37 @@ export interface FallbackTable {
   /** Hosts of the operator's own registries (`mirror: true`). */
   readonly mirrors: ReadonlySet<string>
   readonly index: TableIndex
+  /** Rows for operators that compare images. They come before `rows`, which do not include them. */
+  readonly conflicts: IndexedRows
+}
+
+export interface IndexedRows {
+  readonly rows: readonly FallbackRow[]
+  readonly index: TableIndex
 }
 
 /** Returns the table with an index for its rows. */
 export function createTable(
   rows: readonly FallbackRow[],
   mirrors: ReadonlySet<string>,
+  conflicts: readonly FallbackRow[] = [],
 ): FallbackTable {
+  return { ...indexRows(rows), mirrors, conflicts: indexRows(conflicts) }
+}
+
+function indexRows(rows: readonly FallbackRow[]): IndexedRows {
   const indexed = rows.map(({ images, leave, when }, position) => ({
     position,
     images,
     leave,
     when,
   }))
-  return { rows, mirrors, index: createTableIndex(indexed) }
+  return { rows, index: createTableIndex(indexed) }
+}
+
+/** Returns a text that is the same for pods for which the same conditions of rows hold. */
+export function tablePodKey({ index, conflicts }: FallbackTable, pod: PodContext): string {
+  return `${index.podKey(pod)} ${conflicts.index.podKey(pod)}`
 }
 
 /**
@@ -90,20 +109,35 @@ const noRow: RowSelection = { row: null, undecided: [] }
 /**
  * Returns the first row that matches an image of a pod. Only rows with the host of a mirror match images on that mirror,
  * so that Berth does not rewrite its own result; a row that leaves its images unchanged matches them all.
+ *
+ * A row of a known conflict comes first, unless the row that would be selected without it takes precedence. Its condition
+ * must be known to hold, so that no command reports rows that are not in the config.
  */
 export function selectRow(
-  { rows, mirrors, index }: FallbackTable,
+  { rows, mirrors, index, conflicts }: FallbackTable,
   reference: Reference,
   pod: PodContext,
 ): RowSelection {
   const canonical = canonicalReference(reference)
   const literally = isMatchedLiterally({ mirrors }, canonical)
   const { position, undecided } = index.find(canonical, literally, pod)
-  if (position < 0 && undecided.length === 0) return noRow
-  return {
-    row: rows[position] ?? null,
-    undecided: undecided.flatMap((each) => rows[each] ?? []),
-  }
+  const row = rows[position] ?? null
+  const conflict = conflicts.rows[conflicts.index.find(canonical, literally, pod).position]
+  if (conflict !== undefined && !takesPrecedence(row, conflict))
+    return { row: conflict, undecided: [] }
+  if (row === null && undecided.length === 0) return noRow
+  return { row, undecided: undecided.flatMap((each) => rows[each] ?? []) }
+}
+
+/**
+ * Returns true if a row of the config decides in place of a known conflict: it names the same pods, or it denies pods.
+ * Anyone who creates a pod can add owner references, and so must not avoid a row that denies.
+ */
+function takesPrecedence(row: FallbackRow | null, conflict: FallbackRow): boolean {
+  if (row === null) return false
+  const { leave, otherwise, pin, when } = row
+  const isStrict = pin !== null && pin !== 'off' && pin.unresolved === 'deny'
+  return leave || otherwise === 'deny' || isStrict || namesSamePods(when, conflict.when)
 }
 
 /** Returns true for an image that only patterns with its host match, unless their row leaves it unchanged. */

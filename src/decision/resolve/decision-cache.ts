@@ -55,15 +55,17 @@ function createDecisionKey({
   // The space cannot be part of an image or a namespace, so keys are unambiguous.
   const keyOf = (image: string, pod: PodContext, dependsOnNamespace: boolean) =>
     dependsOnNamespace ? `${image} ${templateNamespace(pod)}` : image
-  if (!table.index.hasConditions && when === null) {
-    const dependsOnNamespace = table.rows.some(usesNamespace)
-    return (image, pod) => keyOf(image, pod, dependsOnNamespace)
-  }
-  return (image, pod) => {
+  const keyByRow = (image: string, pod: PodContext) => {
     const read = readImage(image)
     if (!read.ok) return image
     const { row, undecided } = selectRow(table, read.reference, pod)
     const rows = [row, ...undecided].map((each) => JSON.stringify(each?.name ?? null))
     return `${keyOf(image, pod, usesNamespace(row))} ${conditionHolds(when, pod)} ${rows.join()}`
   }
+  if (table.index.hasConditions || when !== null) return keyByRow
+  const dependsOnNamespace = table.rows.some(usesNamespace)
+  return (image, pod) =>
+    table.conflicts.index.holdsFor(pod)
+      ? keyByRow(image, pod)
+      : keyOf(image, pod, dependsOnNamespace)
 }

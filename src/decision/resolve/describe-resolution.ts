@@ -32,6 +32,8 @@ function resultText({ reason, chosen, kind, pinned }: Resolution): string {
       return pinned ? 'no row matches; pinned' : 'no row matches; image unchanged'
     case 'left':
       return 'left unchanged by the row'
+    case 'known-conflict':
+      return 'left unchanged: the operator compares the images of its pods'
     case 'never-pulled':
       return 'left unchanged: imagePullPolicy is Never'
     case 'found':

@@ -9,6 +9,8 @@ export type ResolutionReason =
   | 'no-row'
   /** The row leaves its images unchanged (`leave: true`). */
   | 'left'
+  /** The pod belongs to an operator that compares images (`known-conflicts.yaml`). */
+  | 'known-conflict'
   /** The pod has `imagePullPolicy: Never`: the node has the image under this name, and nothing pulls it. */
   | 'never-pulled'
   /** The candidate was probed and found. */
@@ -49,7 +51,7 @@ export interface Resolution {
 
 /** Returns true if the image, its pull policy and its pull secrets stay exactly as they are. */
 export function isLeft({ reason }: Pick<Resolution, 'reason'>): boolean {
-  return reason === 'left' || reason === 'never-pulled'
+  return reason === 'left' || reason === 'known-conflict' || reason === 'never-pulled'
 }
 
 /** Returns true if a rule of the config denies the pod. */

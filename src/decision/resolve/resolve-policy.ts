@@ -136,7 +136,8 @@ export function chooseStep(
   { row }: CandidatePlan,
   steps: readonly ResolutionStep[],
 ): CandidateChoice {
-  if (row?.leave === true) return { taken: null, reason: 'left' }
+  if (row?.leave === true)
+    return { taken: null, reason: row.isKnownConflict ? 'known-conflict' : 'left' }
   const otherwise = row?.otherwise ?? 'keep'
   const taken = findTakenStep(steps)
   if (taken !== undefined) return { taken, reason: row === null ? 'no-row' : reasonFor(taken) }

@@ -18,7 +18,7 @@ import {
   probeCandidate,
   type ResolveDependencies,
 } from './probe-candidate.ts'
-import type { Resolution } from './resolution.ts'
+import { isLeft, type Resolution } from './resolution.ts'
 import {
   type CandidatePlan,
   chooseStep,
@@ -120,7 +120,7 @@ function conclude(
   const { reference, kind } = taken?.candidate ?? { reference: null, kind: 'original' as const }
   // The original keeps the host that the pod names, because the pod's pull secrets are for that host.
   const base = reference === null || kind === 'original' ? withDefaultTag(original) : reference
-  const isPinNeeded = reason !== 'left' && needsPin(plan.pin, original, { reference: base, kind })
+  const isPinNeeded = !isLeft({ reason }) && needsPin(plan.pin, original, { reference: base, kind })
   const digest = isPinNeeded ? pinDigest(taken) : null
   const chosen = digest === null ? base : { ...base, digest }
   return {

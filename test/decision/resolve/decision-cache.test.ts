@@ -53,6 +53,29 @@ describe('createDecide', () => {
     expect(decide('quay.io/x/y:1')).toBe(first)
   })
 
+  it('does not share a decision between a pod of a known operator and another pod', async () => {
+    const table = tableOf(
+      ['anubis:32000'],
+      [{ name: 'all', images: ['**'], try: ['anubis:32000/{path}'] }],
+      [{ name: 'known:db', when: { owners: ['db/X'] }, leave: true, isKnownConflict: true }],
+    )
+    const { dependencies } = registriesOf({ 'anubis:32000': { ...found(), freshUntil: 1_000 } })
+    const decide = createDecide({ ...dependencies, now: () => 0 }, { ...policy, table })
+    const imageFor = async (owners: string[]) => {
+      const decision = await decide('nginx:1', {
+        pod: { ...barePod, owners },
+        signal: () => signal,
+      })
+      return decision.ok && decision.image
+    }
+
+    expect([await imageFor([]), await imageFor(['db/X']), await imageFor([])]).toEqual([
+      'anubis:32000/library/nginx:1',
+      'nginx:1',
+      'anubis:32000/library/nginx:1',
+    ])
+  })
+
   it('caches by namespace only if a template has {namespace}', async () => {
     const answer = { ...found(digestA), freshUntil: 1_000 }
     const byNamespace = decideWith(
