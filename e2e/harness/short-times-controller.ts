@@ -3,7 +3,6 @@
  * seconds, one second in place of thirty for a source that is missing, and retries after two seconds. A program for `startController`.
  */
 import { parseArgs } from 'node:util'
-import { loadConfig } from '../../src/config/load.ts'
 import { runController } from '../../src/controller/run-controller.ts'
 import { defaultSecretsDirectory } from '../../src/engine/secrets-directory.ts'
 import { connect } from '../../src/kube/connect.ts'
@@ -29,7 +28,6 @@ process.once('SIGTERM', () => stop.abort())
 await runController({
   cluster: await connect({ kubeconfig, env: process.env }),
   configFile,
-  config: loadConfig(configFile),
   namespace,
   lease,
   host,

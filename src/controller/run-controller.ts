@@ -2,6 +2,8 @@
 import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import type { Config } from '../config/config.ts'
+import { loadConfig } from '../config/load.ts'
+import { formatProblem } from '../config/problem.ts'
 import { watchConfig } from '../config/watch.ts'
 import { createTokenCache } from '../engine/decision-engine.ts'
 import type { Cluster } from '../kube/connect.ts'
@@ -19,8 +21,6 @@ export interface ControllerOptions {
   readonly cluster: Cluster
   /** Reloaded when it changes. */
   readonly configFile: string
-  /** What the file holds now. */
-  readonly config: Config
   /** Berth's own namespace, where the Lease is. */
   readonly namespace: string
   readonly lease: string
@@ -39,10 +39,13 @@ export interface ControllerTimes {
   readonly pullSecrets?: PullSecretsTimes
 }
 
-/** Runs until the signal aborts, then releases the Lease. Throws `listen-failed`. */
+/**
+ * Runs until the signal aborts, then releases the Lease. Throws `config-unreadable`, `config-invalid` and `listen-failed`.
+ */
 export async function runController(options: ControllerOptions): Promise<void> {
   const { cluster, namespace, lease, secretsDirectory, env, logs, times = {}, signal } = options
   const { log } = logs
+  let config = loadFirstConfig(options)
   const metrics = createControllerMetrics({ droppedLogLines: logs.droppedLines })
   const loopDependencies: Omit<LoopDependencies, 'config'> = {
     cluster,
@@ -59,7 +62,6 @@ export async function runController(options: ControllerOptions): Promise<void> {
   metrics.configLoaded(true)
   const health = await createHealthApp({ metrics, notReady: () => null })
   const metricsPort = await listen(health, options.host, options.metricsPort)
-  let { config } = options
   let reload = new AbortController()
   const configWatch = watchConfig(options.configFile, {
     current: config,
@@ -100,6 +102,12 @@ export async function runController(options: ControllerOptions): Promise<void> {
   await health.close()
   await cluster.close()
   log.info('stopped')
+}
+
+function loadFirstConfig({ configFile, logs: { log } }: ControllerOptions): Config {
+  const config = loadConfig(configFile)
+  for (const warning of config.warnings) log.warn(formatProblem(configFile, warning))
+  return config
 }
 
 function reportConfigError(

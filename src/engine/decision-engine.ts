@@ -20,7 +20,7 @@ export interface Engine {
   readonly decide: Decide
   readonly decideByRow: DecideByRow
   readonly circuits: CircuitBreakers
-  close(): Promise<void>
+  readonly close: () => Promise<void>
 }
 
 export interface EngineOptions {

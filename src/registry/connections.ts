@@ -39,11 +39,23 @@ export interface Connections {
 
 /** Opens no connection and reads no credential before the first request. */
 export function createConnections(dependencies: ConnectionDependencies): Connections {
-  const connections = new Map(
-    [...dependencies.registries].map(([host, settings]) => [host, connect(settings, dependencies)]),
+  const { registries } = dependencies
+  const origins: ReadonlySet<string> = new Set(
+    [...registries.values()].flatMap(({ endpoint, host }) => [endpoint.origin, ...originsOf(host)]),
   )
+  // Created on first use: most hosts of a long table are never asked.
+  const connections = new Map<string, RegistryConnection>()
+
+  function open(host: string): RegistryConnection | undefined {
+    const settings = registries.get(host)
+    if (settings === undefined) return undefined
+    const connection = connect(settings, origins, dependencies)
+    connections.set(host, connection)
+    return connection
+  }
+
   return {
-    get: (host) => connections.get(host),
+    get: (host) => connections.get(host) ?? open(host),
     async close() {
       await Promise.all([...connections.values()].map(({ transport }) => transport.close()))
     },
@@ -52,15 +64,14 @@ export function createConnections(dependencies: ConnectionDependencies): Connect
 
 function connect(
   settings: RegistrySettings,
-  { registries, keychainFor, now, bodyBudget, network = systemNetwork }: ConnectionDependencies,
+  origins: ReadonlySet<string>,
+  { keychainFor, now, bodyBudget, network = systemNetwork }: ConnectionDependencies,
 ): RegistryConnection {
   const { endpoint, ca, authHosts } = settings
-  const listedOrigins = new Set([
-    ...[...registries.values()].flatMap((one) => [one.endpoint.origin, ...originsOf(one.host)]),
-    ...authHosts.flatMap(originsOf),
-  ])
+  const authOrigins = new Set(authHosts.flatMap(originsOf))
+  const isListed = (origin: string) => origins.has(origin) || authOrigins.has(origin)
   const registryOrigin = endpoint.origin
-  const transport = createTransport({ network, registryOrigin, listedOrigins, ca, bodyBudget })
+  const transport = createTransport({ network, registryOrigin, isListed, ca, bodyBudget })
   return {
     settings,
     transport,

@@ -25,8 +25,8 @@ export interface CurrentEngine {
   close(): Promise<void>
 }
 
-/** The largest timeout of a webhook: a review that started with the old engine has ended by then. */
-const oldEngineLifeMs = 30_000
+/** Twice the time budget of a review: a review that started with the old engine has ended by then. */
+const oldEngineLifeMs = 5_000
 
 export function createCurrentEngine(config: Config, options: CurrentEngineOptions): CurrentEngine {
   // Shared by all engines: a reload does not fetch tokens again, and does not double the memory for bodies.
@@ -52,10 +52,11 @@ export function createCurrentEngine(config: Config, options: CurrentEngineOption
   return {
     get: () => engine,
     replace: (next) => {
-      const old = engine
+      // Only the connections of the old engine stay until then, not its table and its caches.
+      const { close } = engine
       engine = create(next)
       prefetchTokens(next)
-      setTimeout(() => void old.close(), oldEngineLifeMs).unref()
+      setTimeout(() => void close(), oldEngineLifeMs).unref()
     },
     close: () => engine.close(),
   }

@@ -1,5 +1,7 @@
 /** Runs the webhook process of a cluster: its certificate, reloads of the config, and draining. */
 import type { Config } from '../config/config.ts'
+import { loadConfig } from '../config/load.ts'
+import { formatProblem } from '../config/problem.ts'
 import { watchConfig } from '../config/watch.ts'
 import { aborted } from '../async/abort.ts'
 import type { Cluster } from '../kube/connect.ts'
@@ -26,8 +28,6 @@ export interface RunWebhookOptions {
   readonly cluster: Cluster | null
   /** Reloaded when it changes. */
   readonly configFile: string
-  /** What the file holds now. */
-  readonly config: Config
   /** Null if callers need no client certificate. */
   readonly clients: ClientAuthentication | null
   readonly host: string
@@ -44,28 +44,20 @@ export interface RunWebhookOptions {
   readonly forceStop: AbortSignal | undefined
 }
 
-/** Serves until the signal aborts, then drains. Throws `certificate-invalid` and `listen-failed`. */
+/**
+ * Serves until the signal aborts, then drains. Throws `config-unreadable`, `config-invalid`, `certificate-invalid` and
+ * `listen-failed`.
+ */
 export async function runWebhook(options: RunWebhookOptions): Promise<void> {
-  const { cluster, config, logs, signal } = options
-  const { log } = logs
+  const {
+    cluster,
+    logs: { log },
+    signal,
+  } = options
+  const start = prepareStart(options)
   const certificate = await openCertificate(options.certificate, log, signal)
   if (certificate === null) return
-  const webhook = await startWebhook({
-    config,
-    tls: certificate.pair,
-    expires: certificate.expires,
-    notReady: () => certificate.notReady(),
-    clients: options.clients,
-    host: options.host,
-    port: options.port,
-    metricsPort: options.metricsPort,
-    secretsDirectory: options.secretsDirectory,
-    env: options.env,
-    namespaceLookup: await openNamespaceLookup(cluster, log),
-    ...(await openSecretProvisioner(cluster, log)),
-    logs,
-  })
-  const configWatch = reloadConfig(options, webhook)
+  const { webhook, configWatch } = await start(certificate)
   certificate.sendRenewals(webhook)
   log.info({ port: webhook.port, metricsPort: webhook.metricsPort }, 'listening')
   await aborted(signal)
@@ -80,9 +72,57 @@ export async function runWebhook(options: RunWebhookOptions): Promise<void> {
   log.info('stopped')
 }
 
-function reloadConfig(
-  { configFile, config, logs: { log } }: RunWebhookOptions,
+interface Running {
+  readonly webhook: Webhook
+  readonly configWatch: ReturnType<typeof watchConfig>
+}
+
+/**
+ * Loads the config and returns the function that starts the webhook, once. No function that runs until the process ends
+ * may have a variable with the config: it would stay in memory after a reload.
+ */
+function prepareStart(
+  options: RunWebhookOptions,
+): (certificate: ServingCertificate) => Promise<Running> {
+  let loaded: Config | null = loadConfig(options.configFile)
+  for (const warning of loaded.warnings)
+    options.logs.log.warn(formatProblem(options.configFile, warning))
+  return (certificate) => {
+    if (loaded === null) throw new Error('the webhook can be started only once')
+    const config = loaded
+    loaded = null
+    return startWith(config, certificate, options)
+  }
+}
+
+async function startWith(
+  config: Config,
+  certificate: ServingCertificate,
+  options: RunWebhookOptions,
+): Promise<Running> {
+  const { cluster, logs } = options
+  const webhook = await startWebhook({
+    config,
+    tls: certificate.pair,
+    expires: certificate.expires,
+    notReady: () => certificate.notReady(),
+    clients: options.clients,
+    host: options.host,
+    port: options.port,
+    metricsPort: options.metricsPort,
+    secretsDirectory: options.secretsDirectory,
+    env: options.env,
+    namespaceLookup: await openNamespaceLookup(cluster, logs.log),
+    ...(await openSecretProvisioner(cluster, logs.log)),
+    logs,
+  })
+  return { webhook, configWatch: watchConfigOf(webhook, config, options) }
+}
+
+function watchConfigOf(
   webhook: Webhook,
+  config: Config,
+  { configFile, logs: { log } }: RunWebhookOptions,
 ): ReturnType<typeof watchConfig> {
   return watchConfig(configFile, {
     current: config,

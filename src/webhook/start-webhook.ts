@@ -55,18 +55,21 @@ const closeConnectionsAfterMs = 3_000
 
 /** Listens on both ports. Throws `listen-failed`. */
 export async function startWebhook(options: WebhookOptions): Promise<Webhook> {
-  const { log, admissions } = options.logs
+  const { secretsDirectory, env = {}, createSecretProvisioner, clients = null } = options
+  // The functions below use these and not `options`, which would keep the first config in memory after a reload.
+  const { notReady = () => null, logs } = options
+  const { log, admissions, droppedLines } = logs
   const engine = createCurrentEngine(options.config, {
-    secretsDirectory: options.secretsDirectory,
-    env: options.env ?? {},
-    createSecretProvisioner: options.createSecretProvisioner,
+    secretsDirectory,
+    env,
+    createSecretProvisioner,
     onProblem: (problem) => log.warn({ problem }, 'credentials unusable'),
     onAnswered: (host, seconds) => metrics.registryAnswered(host, seconds),
   })
   const metrics = createWebhookMetrics({
     isListed: (host) => engine.get().resolve.isListed(host),
     circuits: () => engine.get().circuits.states(),
-    droppedLogLines: options.logs.droppedLines,
+    droppedLogLines: droppedLines,
   })
   let generation = 1
   metrics.configLoaded(true, generation)
@@ -85,14 +88,14 @@ export async function startWebhook(options: WebhookOptions): Promise<Webhook> {
     metrics,
     log: createAdmissionLog(admissions),
     tls: options.tls,
-    clients: options.clients ?? null,
+    clients,
     limit,
     isDraining: () => isDraining,
     onBug: (error) => log.error({ err: error }, 'request failed'),
   })
   const health = await createHealthApp({
     metrics,
-    notReady: () => (isDraining ? 'draining' : (options.notReady?.() ?? null)),
+    notReady: () => (isDraining ? 'draining' : notReady()),
   })
   return {
     ...(await listenOnBoth(app, health, options)),
@@ -104,7 +107,7 @@ export async function startWebhook(options: WebhookOptions): Promise<Webhook> {
     configRejected: () => metrics.configLoaded(false, generation),
     useCertificate: (pair, expires) => {
       // All TLS options: a context that is replaced keeps none of the previous ones, not even the CA of callers.
-      app.server.setSecureContext(tlsOptions(pair, options.clients))
+      app.server.setSecureContext(tlsOptions(pair, clients))
       metrics.certificateLoaded(expires)
     },
     certificateRejected: () => metrics.certificateRejected(),

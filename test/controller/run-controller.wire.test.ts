@@ -3,7 +3,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { loadConfig } from '../../src/config/load.ts'
 import { runController } from '../../src/controller/run-controller.ts'
 import { createLogs } from '../../src/telemetry/log.ts'
 import { type ScriptedApiServer, startScriptedApiServer } from '../support/scripted-api-server.ts'
@@ -53,7 +52,6 @@ function start(): void {
       close: () => Promise.resolve(),
     },
     configFile,
-    config: loadConfig(configFile),
     namespace: 'berth',
     lease: 'berth-controller',
     host: '127.0.0.1',

@@ -1,6 +1,6 @@
 /** An in-memory KubeApi for unit tests: objects, watches with selectors, preconditions. */
 import { randomUUID } from 'node:crypto'
-import { applyPatch, type Operation } from 'fast-json-patch'
+import jsonPatch, { type Operation } from 'fast-json-patch'
 import type { KubeApi, Precondition, Selection, WriteOptions } from '../../src/kube/api-client.ts'
 import { KubeError } from '../../src/kube/error.ts'
 import { type KubeObject, nameOf, type ResourceRef } from '../../src/kube/object.ts'
@@ -152,7 +152,11 @@ export function startFakeKube(): FakeKube {
         return change(ref, mergePatch(before, patch, kind === 'strategic') as StoredObject) as never
       }
       try {
-        const patched = applyPatch(structuredClone(before), patch as Operation[], true).newDocument
+        const patched = jsonPatch.applyPatch(
+          structuredClone(before),
+          patch as Operation[],
+          true,
+        ).newDocument
         return change(ref, patched) as never
       } catch {
         throw new KubeError(422, 'Invalid', 'the patch does not apply')

@@ -1,6 +1,4 @@
 /** Runs `berth controller`. */
-import { loadConfig } from '../../config/load.ts'
-import { formatProblem } from '../../config/problem.ts'
 import { runController } from '../../controller/run-controller.ts'
 import { connect } from '../../kube/connect.ts'
 import { createLogs, type LogLevel } from '../../telemetry/log.ts'
@@ -23,13 +21,10 @@ export interface ControllerOptions extends ConnectionOptions {
 export async function controller(options: ControllerOptions, io: Io): Promise<number> {
   const logs = createLogs(options.logLevel, io.stderr)
   const configFile = findConfigFile(options.config)
-  const config = loadConfig(configFile)
-  for (const warning of config.warnings) logs.log.warn(formatProblem(configFile, warning))
   const cluster = await connect(connectOptions(options, io))
   await runController({
     cluster,
     configFile,
-    config,
     namespace: options.namespace ?? cluster.namespace,
     lease: options.lease,
     host: options.host,

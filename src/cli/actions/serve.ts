@@ -1,8 +1,6 @@
 /** Runs `berth serve`. */
 import { readFileSync } from 'node:fs'
 import { createSecureContext } from 'node:tls'
-import { loadConfig } from '../../config/load.ts'
-import { formatProblem } from '../../config/problem.ts'
 import { BerthError } from '../../errors.ts'
 import type { Cluster } from '../../kube/connect.ts'
 import { createLogs, type LogLevel } from '../../telemetry/log.ts'
@@ -36,15 +34,12 @@ export interface ServeOptions {
 export async function serve(options: ServeOptions, io: Io): Promise<number> {
   const logs = createLogs(options.logLevel, io.stderr)
   const configFile = findConfigFile(options.config)
-  const config = loadConfig(configFile)
-  for (const warning of config.warnings) logs.log.warn(formatProblem(configFile, warning))
   const clients = readClientCa(options)
   const cluster = await findCluster(options, io)
   await runWebhook({
     certificate: certificateSource(options, cluster),
     cluster,
     configFile,
-    config,
     clients,
     host: options.host,
     port: options.port,

@@ -9,8 +9,8 @@ import { createPrivateNetwork } from './private-network.ts'
 export interface ConnectorOptions {
   readonly network: Network
   readonly registryOrigin: string
-  /** Origins that the config names. They may have any address. */
-  readonly listedOrigins: ReadonlySet<string>
+  /** True for an origin that the config names. It may have any address. */
+  readonly isListed: (origin: string) => boolean
   /** PEM of a private CA, trusted in addition to the public ones. */
   readonly ca: string | null
 }
@@ -26,7 +26,7 @@ const connectTimeoutMs = 2_000
  * time (DNS rebinding).
  */
 export function createConnector(options: ConnectorOptions): buildConnector.connector {
-  const { network, registryOrigin, listedOrigins, ca } = options
+  const { network, registryOrigin, isListed, ca } = options
   const registryNetwork = createPrivateNetwork(network)
 
   const refusal = (hostname: string) =>
@@ -66,7 +66,7 @@ export function createConnector(options: ConnectorOptions): buildConnector.conne
     if (origin === registryOrigin) {
       if (isLiteral) registryNetwork.add(target.hostname)
       connectToRegistry(target, callback)
-    } else if (listedOrigins.has(origin)) {
+    } else if (isListed(origin)) {
       connectAnywhere(target, callback)
     } else if (isLiteral && !registryNetwork.allows(target.hostname)) {
       callback(refusal(target.hostname), null)

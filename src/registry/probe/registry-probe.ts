@@ -123,10 +123,11 @@ export function createRegistryProbe(
   { network, now, answerMs, bodyBudget }: RegistryProbeOptions,
 ): RegistryProbe {
   const { host, endpoint, ca, authHosts } = settings
+  const listed = new Set([host, ...authHosts].flatMap(originsOf))
   const transport = createTransport({
     network,
     registryOrigin: endpoint.origin,
-    listedOrigins: new Set([host, ...authHosts].flatMap(originsOf)),
+    isListed: (origin) => listed.has(origin),
     ca,
     bodyBudget,
   })
