@@ -17,6 +17,7 @@ export const errorCodes = [
   'cluster-refused',
   'manifest-invalid',
   'lock-invalid',
+  'file-unwritable',
   'nodes-inexpressible',
   'nodes-unwritable',
   'nodes-undetected',

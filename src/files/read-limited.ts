@@ -1,6 +1,7 @@
 /** Reads files and streams up to a number of bytes: `-f /dev/zero` must not fill the memory. */
-import { closeSync, openSync, readSync } from 'node:fs'
+import { closeSync, constants, fstatSync, openSync, readSync, realpathSync } from 'node:fs'
 import type { Readable } from 'node:stream'
+import type { FileState } from './replace-file.ts'
 
 /** Bytes of one read. */
 const chunkSize = 64 * 1024
@@ -17,15 +18,37 @@ export class TooLargeError extends Error {
 
 /** Returns the bytes of a file, or of a pipe. Throws TooLargeError, and as the functions of `node:fs`. */
 export function readLimitedFile(name: string, maxBytes: number): Buffer {
-  const file = openSync(name, 'r')
+  return withFile(name, constants.O_RDONLY, (file) => readDescriptor(file, maxBytes))
+}
+
+/**
+ * Returns the bytes and the state of a file whose path has no link. Throws TooLargeError, an error with the code ELOOP if a
+ * part of the path is a link by now, and as the functions of `node:fs`.
+ */
+export function readRealFile(
+  realPath: string,
+  maxBytes: number,
+): { readonly bytes: Buffer; readonly state: FileState } {
+  // A file that is a pipe by now must not block.
+  const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
+  return withFile(realPath, flags, (file) => {
+    const { dev, ino, size, mtimeMs } = fstatSync(file)
+    if (realpathSync(realPath) !== realPath)
+      throw Object.assign(new Error(`${realPath} has a link`), { code: 'ELOOP' })
+    const stats = { dev, ino, size, mtimeMs }
+    return { bytes: readDescriptor(file, maxBytes), state: { realPath, stats } }
+  })
+}
+
+function withFile<Result>(name: string, flags: number, read: (file: number) => Result): Result {
+  const file = openSync(name, flags)
   try {
-    return readDescriptor(file, maxBytes)
+    return read(file)
   } finally {
     closeSync(file)
   }
 }
 
-/** Returns the bytes of an open file. Throws TooLargeError, and as the functions of `node:fs`. */
 function readDescriptor(file: number, maxBytes: number): Buffer {
   const chunks: Buffer[] = []
   let total = 0

@@ -7,7 +7,7 @@ import { readPodContext } from '../decision/pod/pod-context.ts'
 import type { ConnectOptions } from '../kube/connect.ts'
 import type { KubeObject } from '../kube/object.ts'
 import { requestedImages, manifestImages } from './manifest-images.ts'
-import { readManifestFiles, skipTemplate } from './manifest-files.ts'
+import { readManifestFiles, skipFile } from './manifest-files.ts'
 import { readManifests } from './manifests.ts'
 
 /** Where the images come from. */
@@ -48,11 +48,11 @@ export async function readImageUses(
   ...configs: readonly [Config, ...Config[]]
 ): Promise<ImageUse[]> {
   const [{ workloads }] = configs
-  const manifestFiles = await readManifestFiles(files, { recursive, stdin })
+  const manifestFiles = await readManifestFiles(files, { recursive, stdin, onProblem })
   const written = manifestFiles.flatMap((file): ImageUse[] => {
     const read = readManifests(file.text)
     if (!read.ok) {
-      onProblem(skipTemplate(file, read))
+      onProblem(skipFile(file, read))
       return []
     }
     return manifestImages(read.manifests, workloads).map((use) => {
@@ -93,14 +93,10 @@ async function runningUses(
     const uses: ImageUse[] = []
     for await (const pod of cluster.api.list<KubeObject>(where, {}, signal)) {
       const { name, namespace: own = only } = pod.metadata
-      uses.push(
-        ...requestedImages(pod).map((image) => ({
-          image,
-          namespace: own,
-          pod: readPodContext(pod, own),
-          by: `Pod ${own}/${name}`,
-        })),
-      )
+      const by = `Pod ${own}/${name}`
+      const context = readPodContext(pod, own)
+      for (const image of requestedImages(pod))
+        uses.push({ image, namespace: own, pod: context, by })
     }
     return uses
   } finally {

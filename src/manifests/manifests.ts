@@ -26,22 +26,43 @@ export interface Manifests {
   lineOf(offset: number): number
 }
 
+export interface InvalidManifests {
+  /** Null if the problem has no position. */
+  readonly line: number | null
+  readonly message: string
+  /** True if the text is valid YAML, but something else than manifests, for example a JSON patch. */
+  readonly isYaml: boolean
+}
+
 export type ReadManifests =
-  | { readonly ok: true; readonly manifests: Manifests }
-  /** `line` is null when the problem has no position. */
-  | { readonly ok: false; readonly line: number | null; readonly message: string }
+  { readonly ok: true; readonly manifests: Manifests } | ({ readonly ok: false } & InvalidManifests)
 
 /** Parses manifests. Invalid YAML is a result, not an exception. Merge keys (`<<`) are applied, as in kubectl. */
 export function readManifests(text: string): ReadManifests {
   const { documents, errors, positionAt } = parseYaml(text, manifestLimits, { merge: true })
   const [error] = errors
-  if (error !== undefined)
-    return { ok: false, line: positionAt(error.offset).line, message: error.message }
+  if (error !== undefined) return invalid(positionAt(error.offset).line, error.message, false)
+  const other = documents.find((document) => !isManifest(valueOf(document)))
+  if (other !== undefined)
+    return invalid(
+      positionAt(other.contents?.range?.[0] ?? 0).line,
+      'it is not a manifest: a manifest is a map with apiVersion and kind',
+      true,
+    )
   const objects = documents.flatMap((document) =>
     objectsIn(valueOf(document)).map((found) => ({ document, ...found })),
   )
   const lineOf = (offset: number) => positionAt(offset).line
   return { ok: true, manifests: { text, documents, objects, lineOf } }
+}
+
+function invalid(line: number, message: string, isYaml: boolean): ReadManifests {
+  return { ok: false, line, message, isYaml }
+}
+
+/** False for a list or a scalar, as in kubectl. A document may be empty. Other maps, such as Helm values, are left alone. */
+function isManifest(value: unknown): boolean {
+  return value === null || value === undefined || isObject(value)
 }
 
 /** Returns the value of a document. Aliases share their values. */

@@ -1,5 +1,5 @@
 /** Rewrites manifest files one by one. Reads and writes no file itself. */
-import { type ManifestFile, skipTemplate } from './manifest-files.ts'
+import { type ManifestFile, skipFile } from './manifest-files.ts'
 import {
   type RewriteDependencies,
   rewriteManifests,
@@ -26,7 +26,7 @@ export async function rewriteFiles(
     const result = await rewriteManifests(dependencies, file.text, options)
     if (result.ok) rewritten.push({ ...result, file })
     else {
-      options.onProblem(skipTemplate(file, result))
+      options.onProblem(skipFile(file, result))
       rewritten.push({ file, text: file.text, images: [], others: [], notes: [], denied: [] })
     }
   }

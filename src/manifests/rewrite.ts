@@ -14,7 +14,12 @@ import { imagesToPull, missingPullSecrets } from '../decision/pod/pull-secrets.t
 import type { Decide } from '../decision/resolve/decision-cache.ts'
 import { jsonPointer } from '../json/json-pointer.ts'
 import { decideToFixedPoint } from './fixed-point.ts'
-import { type ManifestObject, type Manifests, readManifests } from './manifests.ts'
+import {
+  type InvalidManifests,
+  type ManifestObject,
+  type Manifests,
+  readManifests,
+} from './manifests.ts'
 import { patchText } from './patch-text.ts'
 import {
   objectTitle,
@@ -73,8 +78,7 @@ export interface Rewritten {
 }
 
 export type RewriteResult =
-  | ({ readonly ok: true } & Rewritten)
-  | { readonly ok: false; readonly line: number | null; readonly message: string }
+  ({ readonly ok: true } & Rewritten) | ({ readonly ok: false } & InvalidManifests)
 
 /** A pod of an object with its decisions and patch. */
 interface DecidedPod {

@@ -334,7 +334,6 @@ describe('unchanged manifests', () => {
     ['an empty file', ''],
     ['only comments', '# to do\n'],
     ['values of a chart', 'image:\n  repository: nginx\n'],
-    ['a list that is not an object', '- image: nginx\n'],
     [
       'an image that is not a string',
       'apiVersion: v1\nkind: Pod\nspec: { containers: [{ image: 1.20 }, { image: [nginx] }] }\n',

@@ -6,6 +6,7 @@ import { readLock } from '../../config/lock-file.ts'
 import { formatLock, type ImageLock } from '../../decision/lock/image-lock.ts'
 import { type BatchDecider, createBatchDecider } from '../../engine/batch-decider.ts'
 import { BerthError } from '../../errors.ts'
+import { replaceFile } from '../../files/replace-file.ts'
 import { readImageUses } from '../../manifests/image-uses.ts'
 import {
   lockableUses,
@@ -18,7 +19,6 @@ import { findConfigFile } from '../config-file.ts'
 import { imageSources } from '../image-sources.ts'
 import { type Io, print, printMessage } from '../io.ts'
 import type { ImageSourceOptions } from '../options.ts'
-import { replaceFile } from '../replace-file.ts'
 
 export interface LockOptions extends ImageSourceOptions {
   readonly update?: boolean

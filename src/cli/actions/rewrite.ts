@@ -4,6 +4,7 @@ import type { Config } from '../../config/config.ts'
 import { loadConfig } from '../../config/load.ts'
 import { createBatchDecider } from '../../engine/batch-decider.ts'
 import { BerthError } from '../../errors.ts'
+import { replaceFile } from '../../files/replace-file.ts'
 import { readManifestFiles } from '../../manifests/manifest-files.ts'
 import type { ImageChange, ManifestNote } from '../../manifests/rewrite.ts'
 import {
@@ -16,7 +17,6 @@ import { escapeTerminal } from '../../text/escape-terminal.ts'
 import { findConfigFile } from '../config-file.ts'
 import { type Io, print, printMessage } from '../io.ts'
 import { createPainter, type Painter } from '../output/colour.ts'
-import { replaceFile } from '../replace-file.ts'
 
 export interface RewriteOptions {
   readonly filename: readonly string[]
@@ -49,8 +49,7 @@ export async function rewrite(options: RewriteOptions, io: Io): Promise<number> 
     print(io.stdout, changeLines(files, createPainter(io.stdout, io.env)).join('\n'))
   if (isDenied) return 1
   if (options.output !== 'json') printRewritten(files, options, io)
-  if (options.inPlace === true)
-    for (const { file, text } of files.filter(isRewritten)) replaceFile(file.name, text)
+  if (options.inPlace === true) replaceFiles(files.filter(isRewritten))
   const isUnpinned =
     options.pin === true && files.some(({ images }) => images.some(({ pinned }) => !pinned))
   return isUnpinned || (options.check === true && files.some(isRewritten)) ? 1 : 0
@@ -74,14 +73,18 @@ function pinAll(config: Config, isWanted: boolean): Config {
 
 async function rewriteGiven(
   config: Config,
-  { filename, recursive, probe, secretsDir, namespace, imagesOnly }: RewriteOptions,
+  { filename, recursive, inPlace, probe, secretsDir, namespace, imagesOnly }: RewriteOptions,
   io: Io,
 ): Promise<RewrittenFile[]> {
   const onProblem = (message: string) => printMessage(io, message)
   const files = await readManifestFiles(filename, {
     recursive: recursive === true,
     stdin: io.stdin,
+    onProblem,
   })
+  const pipe = files.find(({ state }) => state === null)
+  if (inPlace === true && pipe !== undefined)
+    throw new BerthError('usage', `${pipe.name} cannot be changed in place; leave --in-place out`)
   const decider = createBatchDecider(config, { probe, secretsDirectory: secretsDir, onProblem })
   try {
     return await rewriteFiles(
@@ -91,6 +94,17 @@ async function rewriteGiven(
     )
   } finally {
     await decider.close()
+  }
+}
+
+/** Replaces each file once, also if several names or links lead to it. */
+function replaceFiles(files: readonly RewrittenFile[]): void {
+  const replaced = new Set<string>()
+  for (const { file, text } of files) {
+    const { name, state } = file
+    if (state === null || replaced.has(state.realPath)) continue
+    replaceFile(name, text, state)
+    replaced.add(state.realPath)
   }
 }
 

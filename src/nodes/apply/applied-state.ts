@@ -2,8 +2,9 @@
 import { mkdirSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { BerthError } from '../../errors.ts'
+import { writeAndRename } from '../../files/replace-file.ts'
 import type { TargetName } from '../render/targets.ts'
-import { readTextOrNull, replaceFile, unwritable } from './atomic-files.ts'
+import { readTextOrNull, unwritable } from './atomic-files.ts'
 
 /** The members are the format of the state file, which earlier versions wrote too. */
 export interface AppliedFile {
@@ -47,7 +48,7 @@ export function writeAppliedFiles(
   try {
     if (entries.length === 0) return rmSync(path, { force: true })
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
-    replaceFile(path, `${JSON.stringify({ entries }, null, 2)}\n`, 0o600)
+    writeAndRename(path, `${JSON.stringify({ entries }, null, 2)}\n`, { mode: 0o600 })
   } catch (cause) {
     throw unwritable(cause)
   }

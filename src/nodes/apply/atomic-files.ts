@@ -1,20 +1,9 @@
 /** Writes files atomically: each file as a whole, and a list of files completely or not at all. */
 import { createHash } from 'node:crypto'
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmdirSync,
-  rmSync,
-  statSync,
-  writeSync,
-} from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, rmdirSync, rmSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { BerthError } from '../../errors.ts'
+import { writeAndRename } from '../../files/replace-file.ts'
 
 export interface FileContent {
   readonly path: string
@@ -54,21 +43,7 @@ function putFile({ path, text, mode, ownDirectory }: FileContent): void {
   if (text === null) return removeFile(path, ownDirectory)
   if (readTextOrNull(path) === text) return
   mkdirSync(dirname(path), { recursive: true })
-  replaceFile(path, text, fileMode(path) ?? mode ?? 0o644)
-}
-
-/** Writes, syncs and renames. */
-export function replaceFile(path: string, text: string, mode: number): void {
-  const temporary = `${path}.berth-new`
-  rmSync(temporary, { force: true })
-  const file = openSync(temporary, 'wx', mode)
-  try {
-    writeSync(file, text)
-    fsyncSync(file)
-  } finally {
-    closeSync(file)
-  }
-  renameSync(temporary, path)
+  writeAndRename(path, text, { mode: fileMode(path) ?? mode ?? 0o644 })
 }
 
 function removeFile(path: string, ownDirectory: boolean): void {

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -117,6 +117,19 @@ describe('berth lock', () => {
     expect(code).toBe(1)
     expect(stderr).toContain('docker.io/library/gone:1 is not locked: ')
     expect(readFileSync(lockFile, 'utf8')).toBe(before)
+  })
+
+  it('rejects a directory for --out, and leaves no file in it', async () => {
+    pods('nginx:1')
+    const names = readdirSync(directory)
+
+    const { code, stderr } = await lock('--out', directory)
+
+    expect(code).toBe(2)
+    expect(stderr).toContain(
+      `berth: file-unwritable: ${directory} cannot be written: it is a directory\n`,
+    )
+    expect(readdirSync(directory)).toEqual(names)
   })
 
   it('compares the file with the images in use with --check, and asks no registry', async () => {

@@ -157,6 +157,59 @@ functionConfig:
     expect(lstatSync(link).isSymbolicLink()).toBe(true)
   })
 
+  it('does not follow links out of the directory, and names them', async () => {
+    mkdirSync(join(directory, 'tree/deep'), { recursive: true })
+    mkdirSync(join(directory, 'outside'))
+    const outside = put('outside/pod.yaml', pod('nginx:1'))
+    const inside = put('tree/deep/pod.yaml', pod('nginx:1'))
+    symlinkSync('../outside/pod.yaml', join(directory, 'tree/file.yaml'))
+    symlinkSync(join(directory, 'outside'), join(directory, 'tree/directory'))
+    symlinkSync('..', join(directory, 'tree/deep/loop'))
+    symlinkSync('deep/pod.yaml', join(directory, 'tree/same.yaml'))
+
+    const { code, stderr } = await rewrite(['-R', '--in-place', '-f', join(directory, 'tree')])
+
+    expect(code).toBe(0)
+    expect(readFileSync(inside, 'utf8')).toBe(pod(mirrored))
+    expect(readFileSync(outside, 'utf8')).toBe(pod('nginx:1'))
+    expect(stderr).toMatch(
+      /tree\/file\.yaml: skipped, because it is a link to .*outside\/pod\.yaml, /,
+    )
+    expect(stderr).toMatch(/tree\/directory: skipped, because it is a link to .*outside, /)
+    expect(stderr).toContain('tree/deep/loop: skipped, because it is a link to the directory ')
+  })
+
+  it.each(['[]', '- a\n- b', 'text', `${pod('nginx:1')}---\n[]`])(
+    'rejects %j, which is not a manifest',
+    async (text) => {
+      expect(await rewrite(['-f', '-'], text)).toMatchObject({
+        code: 2,
+        stdout: '',
+        stderr: expect.stringContaining('a manifest is a map with apiVersion and kind'),
+      })
+    },
+  )
+
+  it('skips a list in a directory, for example a JSON patch, and names it', async () => {
+    mkdirSync(join(directory, 'm'))
+    put('m/patch.yaml', '\n- op: remove\n')
+    put('m/pod.yaml', pod('nginx:1'))
+
+    const { code, stderr } = await rewrite(['--in-place', '-f', join(directory, 'm')])
+
+    expect(code).toBe(0)
+    expect(stderr).toContain('m/patch.yaml:2: skipped, because it is not a manifest')
+    expect(readFileSync(join(directory, 'm/pod.yaml'), 'utf8')).toBe(pod(mirrored))
+  })
+
+  it('reports all files that cannot be read', async () => {
+    const { code, stderr } = await rewrite(['-f', '/nowhere.yaml', '-f', '/dev/zero'])
+
+    expect(code).toBe(2)
+    expect(stderr).toContain('/nowhere.yaml cannot be read: ENOENT')
+    expect(stderr).toContain('/dev/zero cannot be read: it has more than 16777216 bytes; split it')
+  })
+
   it('prints every image with -o json', async () => {
     const { stdout } = await rewrite(['-f', '-', '-o', 'json'], pod('nginx:1'))
 
