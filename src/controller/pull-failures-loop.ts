@@ -91,12 +91,11 @@ async function run(
     metrics.failing(countFailing(pods.values(), hosts))
     for (const pod of pods.values())
       if (startedAt >= pod.since + reportAfterMs) await report(pod, signal)
-    const reportTimes = [...pods.values()]
-      .map(({ since }) => since + reportAfterMs)
-      .filter((time) => time > startedAt)
+    let next = startedAt + maxIntervalMs
+    for (const { since } of pods.values())
+      if (since + reportAfterMs > startedAt) next = Math.min(next, since + reportAfterMs)
     await sleep(minIntervalMs, signal)
-    const untilNext = Math.min(...reportTimes, startedAt + maxIntervalMs) - performance.now()
-    await podsChanged.wait(Math.max(0, untilNext), signal)
+    await podsChanged.wait(Math.max(0, next - performance.now()), signal)
   }
 }
 

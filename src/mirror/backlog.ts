@@ -92,7 +92,8 @@ export function createBacklog(): Backlog {
     },
     msUntilDue(now) {
       const times = [...images.wanted.keys()].map((key) => nextCheckAt(states.get(key)))
-      return times.length === 0 ? null : Math.max(0, Math.min(...times) - now)
+      const first = times.reduce((one, other) => Math.min(one, other), Infinity)
+      return times.length === 0 ? null : Math.max(0, first - now)
     },
     stateOf: (key) => states.get(key)?.state ?? 'waiting',
     counts: (now) => countStates(images, states, now),
@@ -161,7 +162,7 @@ function countStates(
   return {
     states: counts,
     drifted: drifts.length,
-    oldestDriftMs: drifts.length === 0 ? 0 : now - Math.min(...drifts),
+    oldestDriftMs: now - drifts.reduce((first, time) => Math.min(first, time), now),
   }
 }
 

@@ -82,7 +82,7 @@ function warningsFor(resolution: Resolution, hosts: readonly string[]): string[]
   const hasFailures = reason !== 'trusted' && failedSteps(resolution).length > 0
   if (isUncertain || hasFailures || resolution.unpinned !== null)
     warnings.push(describeResolution(resolution))
-  warnings.push(...hostWarnings(original))
+  for (const warning of hostWarnings(original)) warnings.push(warning)
   const [user = ''] = original.path.split('/', 1)
   const intended = hosts.find((host) => host.replace(/:[0-9]+$/, '') === user && host !== user)
   if (original.domain === 'docker.io' && intended !== undefined) {

@@ -135,7 +135,7 @@ function conclude(
     pinned: digest !== null,
     unpinned: isPinNeeded && digest === null ? whyUnpinned(taken) : null,
     reason,
-    freshUntil: Math.min(...steps.map((step) => step.freshUntil)),
+    freshUntil: steps.reduce((first, step) => Math.min(first, step.freshUntil), Infinity),
   }
 }
 

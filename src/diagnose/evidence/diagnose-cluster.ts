@@ -51,7 +51,7 @@ export async function diagnoseCluster(
   for await (const pod of api.list<KubeObject>({ ...where, resource: 'pods' })) {
     if (!scope.includes(pod)) continue
     const podEvents = events.get(pod.metadata.uid ?? '') ?? []
-    failing.push(...pullFailures(pod, podEvents).map((failure) => ({ pod, failure })))
+    for (const failure of pullFailures(pod, podEvents)) failing.push({ pod, failure })
   }
   const read = createObjectReader(api)
   return Promise.all(

@@ -74,7 +74,7 @@ export function planNodes(config: Config, { airGap }: PlanOptions): NodePlan {
       subjectsOf(context, { row, pattern, configPath: ['fallback', index, 'images', position] }),
     )
     const free = subjects.filter(({ scope }) => !taken.some((each) => isTaken(config, each, scope)))
-    taken.push(...free.map(({ scope }) => scope))
+    for (const { scope } of free) taken.push(scope)
     if (reportTagMap(context, row, index)) continue
     const reportedTemplates = { omissions: new Set<number>(), notes: new Set<number>() }
     for (const subject of free) {

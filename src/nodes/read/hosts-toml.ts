@@ -67,11 +67,11 @@ function readHosts(text: string): HostsFile {
   if (repeated !== undefined) findings.push(`asks ${repeated} twice, because it has two headers`)
   const hosts = headers.map((name) => {
     const table = tableOf(tables[name] ?? {}, name)
-    findings.push(...unknownKeys(table, `${name}: `))
+    for (const finding of unknownKeys(table, `${name}: `)) findings.push(finding)
     return readHost(name, table)
   })
   const { host: _, server = '', ...rest } = root
-  findings.push(...unknownKeys(rest, ''))
+  for (const finding of unknownKeys(rest, '')) findings.push(finding)
   if (typeof server !== 'string') throw new InvalidFileError('server is not a string')
   return { hosts: [...hosts, readHost(server, rest)], findings }
 }

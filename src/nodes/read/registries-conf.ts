@@ -187,9 +187,10 @@ function nameOf(image: string): string {
 /** Of two prefixes with the same length, the one that sorts first wins, as in the loader. */
 function longestMatch(registries: readonly Registry[], name: string): Registry | null {
   const matching = registries.filter(({ prefix }) => matchLength(name, prefix) >= 0)
-  const length = Math.max(0, ...matching.map(({ prefix }) => prefix.length))
-  const longest = matching.filter(({ prefix }) => prefix.length === length)
-  return longest.sort((a, b) => (a.prefix < b.prefix ? -1 : 1))[0] ?? null
+  const [longest] = matching.toSorted(
+    (a, b) => b.prefix.length - a.prefix.length || (a.prefix < b.prefix ? -1 : 1),
+  )
+  return longest ?? null
 }
 
 /** Returns how many characters of the name the prefix matches, or -1. A prefix ends before `/`, `:`, `@` or the end. */

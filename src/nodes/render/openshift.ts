@@ -50,7 +50,7 @@ function render(plan: NodePlan, { digestOnly, version }: RenderOptions): Rendere
       scopeProblem(rule, plan) ?? locationProblem(rule, plan) ?? wildcardProblem(rule, plan.rules)
     if (problem !== null)
       omissions.push({ path: rule.configPath, message: `row ${rule.row} ${problem}` })
-    else entries.push(...entriesFor(rule, plan))
+    else for (const entry of entriesFor(rule, plan)) entries.push(entry)
   }
   const sources = new Set(entries.map(({ source }) => source))
   for (const registry of plan.registries.filter(isMoved)) {

@@ -53,7 +53,7 @@ export function syncCopies(options: SyncOptions): Promise<SyncResult> {
     const context = { api: options.api, limiter: createRateLimiter(writeGapMs), signal }
     for (const name of namespaces) {
       const { writes, findings } = planOf(cache, wanted, name)
-      failed.push(...findings.map(findingLine(name)))
+      for (const line of findings.map(findingLine(name))) failed.push(line)
       const missing = new Set<string>()
       for (const planned of writes) {
         const write = withoutLinks(planned, (copy) => missing.has(copy))

@@ -77,7 +77,7 @@ export async function syncTokenSecret(
   if (isUpToDate(existing, settingsHash, now())) return report('unchanged')
 
   const states = await Promise.all(registries.map(({ ecr }) => tokens.refreshed(ecr)))
-  const dueAt = Math.min(...states.map((state) => state.dueAt))
+  const dueAt = states.reduce((first, state) => Math.min(first, state.dueAt), Infinity)
   const problem = problemOf(states)
   if (states.every(({ token }) => token === null)) return report('failed', problem, { dueAt })
   const desired = desiredSecret(existing, {

@@ -138,7 +138,7 @@ function authOf({ username, password }: { readonly username: string; readonly pa
 function expiryOf(existing: SecretObject | null, hosts: readonly HostToken[]): number | null {
   const times = hosts.map(({ token }) => token?.expiresAt ?? expiresAt(existing))
   const known = times.filter((time) => time !== null)
-  return known.length === 0 ? null : Math.min(...known)
+  return known.toSorted((one, other) => one - other)[0] ?? null
 }
 
 function contentOf({ data = {} }: SecretObject): string {
