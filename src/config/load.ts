@@ -113,6 +113,7 @@ function build(
     })),
     pullSecrets,
     ecrTokens: readEcrTokens(input.ecrTokens, { registries, directory, report }),
+    conflicts: input.conflicts,
     pullFailures: input.pullFailures,
     workloads: input.workloads.map(({ kind, pod, images }) => ({
       kind,

@@ -185,6 +185,12 @@ export const configSchema = object({
     )
     .default([])
     .describe('Pull secrets with Amazon ECR tokens that `berth controller` renews. Default: none.'),
+  conflicts: z
+    .enum(['report', 'ignore'])
+    .default('report')
+    .describe(
+      'Whether `berth controller` reports owners that recreate pods because Berth changed their images (docs/operators.md). Default: report.',
+    ),
   pullFailures: object({
     report: z
       .boolean()

@@ -15,6 +15,7 @@ import type { EcrMetrics } from '../telemetry/ecr-metrics.ts'
 import type { Logger } from '../telemetry/log.ts'
 import { createPullSecretMetrics } from '../telemetry/pull-secret-metrics.ts'
 import { createEcrTokensLoop } from './ecr-tokens-loop.ts'
+import { createConflictsLoop } from './image-conflicts-loop.ts'
 import { createMirrorLoop } from './mirror-loop.ts'
 import { createPullFailuresLoop } from './pull-failures-loop.ts'
 import { createPullSecretsLoop, type PullSecretsTimes } from './pull-secrets-loop.ts'
@@ -42,6 +43,7 @@ export function createLoops(dependencies: LoopDependencies): readonly Loop[] {
     createPullSecretsLoops(dependencies),
     createMirrorLoops(dependencies),
     createPullFailuresLoops(dependencies),
+    createConflictsLoops(dependencies),
   ].flat()
 }
 
@@ -124,4 +126,14 @@ function createPullFailuresLoops({
       log,
     }),
   ]
+}
+
+function createConflictsLoops({
+  cluster: { api },
+  config,
+  log,
+  metrics,
+}: LoopDependencies): readonly Loop[] {
+  if (config.conflicts === 'ignore') return []
+  return [createConflictsLoop({ api, metrics: metrics.conflicts, log })]
 }

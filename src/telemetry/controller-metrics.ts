@@ -1,5 +1,6 @@
 /** The Prometheus metrics of the controller process. Each loop adds its own metrics to the same registry. */
 import { Counter, Gauge, Registry } from 'prom-client'
+import { type ConflictMetrics, createConflictMetrics } from './conflict-metrics.ts'
 import { createMirrorMetrics, type MirrorMetrics } from './mirror-metrics.ts'
 import {
   createProcessMetrics,
@@ -14,6 +15,7 @@ export interface ControllerMetrics extends ProcessMetrics {
   readonly loopFailed: (name: string) => void
   readonly mirror: MirrorMetrics
   readonly pullFailures: PullFailureMetrics
+  readonly conflicts: ConflictMetrics
 }
 
 /** Creates the registry of one controller process. */
@@ -38,5 +40,6 @@ export function createControllerMetrics(options: ProcessMetricsOptions): Control
     loopFailed: (loop) => failures.inc({ loop }),
     mirror: createMirrorMetrics(registry),
     pullFailures: createPullFailureMetrics(registry),
+    conflicts: createConflictMetrics(registry),
   }
 }

@@ -8,7 +8,7 @@ import { createLogs } from '../../src/telemetry/log.ts'
 import { type ScriptedApiServer, startScriptedApiServer } from '../support/scripted-api-server.ts'
 
 const head = 'apiVersion: berth.dev/v1alpha1\nkind: BerthConfig\n'
-const withoutLoops = `${head}pullFailures: { report: false }\n`
+const withoutLoops = `${head}conflicts: ignore\npullFailures: { report: false }\n`
 
 let server: ScriptedApiServer
 let directory: string
@@ -86,7 +86,9 @@ describe('the controller', () => {
       'became leader',
       'loops started',
     ])
-    expect(logged('loops started')[0]).toMatchObject({ loops: ['pull-failures'] })
+    expect(logged('loops started')[0]).toMatchObject({
+      loops: ['pull-failures', 'image-conflicts'],
+    })
     expect(await metric('berth_controller_leader')).toBe('berth_controller_leader 1')
     await server.waitForRequests({ path: '/pods', isWatch: true })
   })
@@ -110,9 +112,9 @@ describe('the controller', () => {
     await waitForLog('loops started', 3)
 
     expect(logged('loops started').map(({ loops }) => loops)).toEqual([
-      ['pull-failures'],
+      ['pull-failures', 'image-conflicts'],
       [],
-      ['pull-failures'],
+      ['pull-failures', 'image-conflicts'],
     ])
     expect(logged('became leader')).toHaveLength(1)
   })
