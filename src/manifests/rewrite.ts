@@ -2,7 +2,7 @@
  * Rewrites the images in manifests as the webhook would rewrite them in pods. The decisions and the patches are the
  * webhook's; only the way in which a patch is applied differs.
  */
-import { deniedBy, warningsFor } from '../decision/pod/site-warnings.ts'
+import { deniedBy, optOutWarnings, warningsFor } from '../decision/pod/site-warnings.ts'
 import {
   type AdmissionPolicy,
   decideSites,
@@ -242,12 +242,16 @@ function deniedNotes(manifests: Manifests, pod: DecidedPod): ManifestNote[] {
 }
 
 function warningNotes(manifests: Manifests, pod: DecidedPod): ManifestNote[] {
-  return pod.decisions.flatMap((decision) =>
+  const ofSites = pod.decisions.flatMap((decision) =>
     warningsFor(decision).map((warning) => siteNote(manifests, pod, decision, warning)),
   )
+  const ofPod = optOutWarnings(pod.location.context, pod.decisions).map((warning) => ({
+    line: lineOf(manifests, pod.object),
+    message: messageFor(pod, warning),
+  }))
+  return [...ofPod, ...ofSites]
 }
 
-/** A message of the webhook, with the object's name in place of its prefix. */
 function siteNote(
   manifests: Manifests,
   pod: DecidedPod,
@@ -255,8 +259,12 @@ function siteNote(
   message: string,
 ): ManifestNote {
   const { line } = positionOf(manifests, pod, site)
-  const title = objectTitle(pod.object.value)
-  return { line, message: `${title}: ${message.replace(/^berth: /, '')}` }
+  return { line, message: messageFor(pod, message) }
+}
+
+/** Returns a message of the webhook, with the object's name in place of its prefix. */
+function messageFor({ object }: DecidedPod, message: string): string {
+  return `${objectTitle(object.value)}: ${message.replace(/^berth: /, '')}`
 }
 
 function otherNotes(manifests: Manifests, pod: DecidedPod): ManifestNote[] {

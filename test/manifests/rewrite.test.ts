@@ -286,6 +286,37 @@ describe('pull policies and pull secrets', () => {
     expect((await rewrite(result.text, dependencies(policy))).text).toBe(result.text)
   })
 
+  it.each([
+    [
+      'with the pull policy Never',
+      'spec: { containers: [{ image: a, imagePullPolicy: Never }] }\n',
+    ],
+    [
+      'of an image volume with the pull policy Never',
+      'spec: { volumes: [{ name: v, image: { reference: a, pullPolicy: Never } }] }\n',
+    ],
+  ])('are left alone, and so is the image, for an image %s', async (_, spec) => {
+    const result = await rewrite(pod(spec), dependencies(policy))
+
+    expect(result.text).toBe(pod(spec))
+    expect(result.images.map(({ why }) => why)).toEqual([
+      'left unchanged: imagePullPolicy is Never',
+    ])
+  })
+
+  it('have a note for a pod with the label of a namespace that opts out', async () => {
+    const text =
+      'kind: Pod\napiVersion: v1\nmetadata: { name: p, labels: { berth.dev/rewrite: disabled } }\nspec: { containers: [{ image: a }] }\n'
+
+    expect((await rewrite(text)).notes).toEqual([
+      {
+        line: 1,
+        message:
+          'Pod p: label berth.dev/rewrite: disabled has no effect on a pod unless a row with leave: true selects it',
+      },
+    ])
+  })
+
   it('uses JSON in JSON', async () => {
     const json = JSON.stringify(
       { apiVersion: 'v1', kind: 'Pod', spec: { containers: [{ name: 'c', image: 'a' }] } },

@@ -142,6 +142,25 @@ const annotations = fc
     braced([...others, ...(ours === null ? [] : [['"berth.dev/images"', ours] as const])]),
   )
 
+const labels = objectOf(
+  {},
+  {
+    app: wild(quoted(fc.constantFrom('db', 'web'))),
+    'berth.dev/rewrite': quoted(fc.constant('disabled')),
+  },
+)
+const owners = listOf(
+  wild(
+    objectOf(
+      {
+        apiVersion: quoted(fc.constantFrom('apps/v1', 'v1', 'db.example/v1')),
+        kind: quoted(fc.constantFrom('ReplicaSet', 'Cluster')),
+      },
+      { uid: json },
+    ),
+  ),
+  2,
+)
 const container = objectOf(
   { name: wild(quoted(name)), image: wild(quoted(image)) },
   {
@@ -167,7 +186,12 @@ function podWith(containers: JsonText): JsonText {
       kind: fc.constant('"Pod"'),
       metadata: objectOf(
         { name: quoted(name) },
-        { annotations: wild(maybeNull(annotations)), labels: json, generation: json },
+        {
+          annotations: wild(maybeNull(annotations)),
+          labels: wild(maybeNull(labels)),
+          ownerReferences: wild(maybeNull(owners)),
+          generation: json,
+        },
       ),
       spec: objectOf(
         { containers: wild(containers) },

@@ -16,9 +16,7 @@ import {
   type SitesRequest,
   sitesToDecide,
 } from './decide-sites.ts'
-import { readRecords, requestedImage } from './images-annotation.ts'
 import { isSiteDenied } from './site-warnings.ts'
-import type { Site } from './sites.ts'
 
 /** Distinct images of one pod that may be probed: more than any real pod has. */
 export const maxImages = 256
@@ -66,8 +64,8 @@ export function decidePod(
   input: SitesRequest,
   lane: Lane,
 ): MaybePromise<PodDecision> {
-  const sites = sitesToDecide(input.request)
-  const first: Site[] = []
+  const sites = sitesToDecide(input)
+  const first: RequestedSite[] = []
   for (const site of sites) {
     first.push(site)
     if (first.length > maxFieldsAtOnce) return decideLargePod(decider, input, lane)
@@ -89,7 +87,7 @@ async function decideLargePod(
   if (denied !== null) return { decisions: [], rest: { fields, changes: [], denied } }
   const decided = await decideImages(decider, { ...input, images: selection.images }, lane)
   const decisionAt = (each: RequestedSite) =>
-    decisionFor(input, each, decided.get(each.requested) as Decision)
+    each.settled ?? decisionFor(input, each, decided.get(each.requested) as Decision)
   const decisions = await mapInTurns(selection.sites, decisionAt, lane)
   const repeated = await mapInTurns(selection.repeated, (each) => changeOf(decisionAt(each)), lane)
   const rest = { fields, changes: [...changes, ...repeated.flat()], denied: null }
@@ -101,9 +99,9 @@ async function decideLargePod(
 interface SiteSelection {
   /** The sites within the limits. */
   readonly sites: RequestedSite[]
-  /** The distinct images of `sites`. */
+  /** The distinct images of `sites`, without those of settled sites. */
   readonly images: Set<string>
-  /** The sites beyond the limits that have one of `images`. They get the decision for it. */
+  /** The sites beyond the limits that are settled or have one of `images`. They get the decision for it. */
   readonly repeated: RequestedSite[]
   readonly rest: {
     /** The number of sites beyond the limits, `repeated` included. */
@@ -120,8 +118,7 @@ async function selectSites(
   lane: Lane,
 ): Promise<SiteSelection> {
   await lane.next()
-  const { request, pod } = input
-  const records = readRecords(request.object)
+  const { pod } = input
   const selection: SiteSelection = {
     sites: [],
     images: new Set(),
@@ -129,23 +126,23 @@ async function selectSites(
     rest: { fields: 0, changes: [], denied: null },
   }
   const { images, rest } = selection
-  for (const site of sitesToDecide(request)) {
+  for (const each of sitesToDecide(input)) {
     if (lane.isOver()) await lane.next()
-    const requested = requestedImage(records, site)
-    const isKnown = images.has(requested)
+    const { requested, settled } = each
+    const isKnown = settled !== null || images.has(requested)
     if (selection.sites.length < maxFields && (isKnown || images.size < maxImages)) {
-      images.add(requested)
-      selection.sites.push({ site, requested })
+      if (settled === null) images.add(requested)
+      selection.sites.push(each)
       continue
     }
     rest.fields += 1
     if (rest.denied !== null) continue
     if (isKnown) {
-      selection.repeated.push({ site, requested })
+      selection.repeated.push(each)
       continue
     }
     const byRow = decideByRow(requested, { pod, substitute: overLimit })
-    const decision = decisionFor(input, { site, requested }, byRow)
+    const decision = decisionFor(input, each, byRow)
     if (isSiteDenied(decision)) rest.denied = decision
     else rest.changes.push(...changeOf(decision))
   }
@@ -158,13 +155,12 @@ export async function findDeniedByRow(
   input: SitesRequest,
   lane: Lane,
 ): Promise<SiteDecision | null> {
-  const { request, pod } = input
-  const records = readRecords(request.object)
-  for (const site of sitesToDecide(request)) {
+  const { pod } = input
+  for (const each of sitesToDecide(input)) {
     if (lane.isOver()) await lane.next()
-    const requested = requestedImage(records, site)
-    const byRow = decideByRow(requested, { pod, substitute: outOfTime })
-    const decision = decisionFor(input, { site, requested }, byRow)
+    if (each.settled !== null) continue
+    const byRow = decideByRow(each.requested, { pod, substitute: outOfTime })
+    const decision = decisionFor(input, each, byRow)
     if (isSiteDenied(decision)) return decision
   }
   return null

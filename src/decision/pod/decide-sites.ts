@@ -8,7 +8,8 @@ import { isLeft, type Resolution } from '../resolve/resolution.ts'
 import { type ImageRecord, readRecords, requestedImage } from './images-annotation.ts'
 import { pullPolicyFor, type PullPolicyRule } from './pull-policy.ts'
 import type { PullSecretRule } from './pull-secrets.ts'
-import { changedSitesOf, findSites, type Site, sitesOf } from './sites.ts'
+import { createSettleSite } from './settled-sites.ts'
+import { changedSitesOf, findSites, imagesBySite, type Site, sitesOf } from './sites.ts'
 
 /** The parts of the config for pods, besides the fallback table. */
 export interface AdmissionPolicy {
@@ -52,23 +53,23 @@ export interface SitesRequest {
 
 /** Decides every site that the request may change, each distinct image once. Synchronous if all decisions are cached. */
 export function decideSites(decide: Decide, input: SitesRequest): MaybePromise<SiteDecision[]> {
-  return decideEach(decide, input, [...sitesToDecide(input.request)])
+  return decideEach(decide, input, [...sitesToDecide(input)])
 }
 
 /** The same for the given sites. */
 export function decideEach(
   decide: Decide,
   input: SitesRequest,
-  sites: readonly Site[],
+  sites: readonly RequestedSite[],
 ): MaybePromise<SiteDecision[]> {
-  const { request, pod, signal } = input
-  const records = readRecords(request.object)
+  const { pod, signal } = input
   const decided = new Map<string, MaybePromise<Decision>>()
-  const decisions = sites.map((site): MaybePromise<SiteDecision> => {
-    const requested = requestedImage(records, site)
+  const decisions = sites.map((each): MaybePromise<SiteDecision> => {
+    const { requested, settled } = each
+    if (settled !== null) return settled
     const decision = decided.get(requested) ?? decide(requested, { pod, signal })
     decided.set(requested, decision)
-    return mapMaybe(decision, (made) => decisionFor(input, { site, requested }, made))
+    return mapMaybe(decision, (made) => decisionFor(input, each, made))
   })
   const ready = decisions.filter((each): each is SiteDecision => !(each instanceof Promise))
   return ready.length === decisions.length
@@ -76,21 +77,31 @@ export function decideEach(
     : Promise.all(decisions.map((each) => Promise.resolve(each)))
 }
 
-/** Yields the sites that the request may change. */
-export function sitesToDecide({ operation, object, oldObject }: PodRequest): Generator<Site> {
-  return operation === 'CREATE' ? sitesOf(object) : changedSitesOf(object, oldObject)
-}
-
 /** A site, and the image to decide for it. */
 export interface RequestedSite {
   readonly site: Site
   readonly requested: string
+  /** The decision, if neither a row nor a registry makes it; null otherwise. */
+  readonly settled: SiteDecision | null
+}
+
+/** Yields the sites that the request may change. */
+export function* sitesToDecide(
+  input: Pick<SitesRequest, 'request' | 'policy' | 'pod'>,
+): Generator<RequestedSite> {
+  const { operation, object, oldObject } = input.request
+  const isNew = operation === 'CREATE'
+  const records = readRecords(object)
+  const oldImages = imagesBySite(isNew ? undefined : oldObject)
+  const settle = createSettleSite(input, oldImages)
+  for (const site of isNew ? sitesOf(object) : changedSitesOf(object, oldImages))
+    yield { site, requested: requestedImage(records, site), settled: settle(site) }
 }
 
 /** Returns what a decision means for one site. */
 export function decisionFor(
   { request, policy, pod }: Pick<SitesRequest, 'request' | 'policy' | 'pod'>,
-  { site, requested }: RequestedSite,
+  { site, requested }: Pick<RequestedSite, 'site' | 'requested'>,
   decision: Decision,
 ): SiteDecision {
   if (!decision.ok) return unchanged(site, decision.error)

@@ -17,10 +17,23 @@ export function podFields(pod: unknown): unknown {
   const spec = member(pod, 'spec')
   return {
     ...pick(pod, 'metadata', (metadata) =>
-      isObject(metadata) ? pickAll(metadata, ['name', 'generateName', 'annotations']) : metadata,
+      isObject(metadata) ? metadataFields(metadata) : metadata,
     ),
     ...pick(pod, 'spec', () => (isObject(spec) ? specFields(spec) : spec)),
   }
+}
+
+function metadataFields(metadata: JsonObject): JsonObject {
+  return {
+    ...pickAll(metadata, ['name', 'generateName', 'annotations', 'labels']),
+    ...pick(metadata, 'ownerReferences', (owners) =>
+      Array.isArray(owners) ? owners.map(ownerFields) : owners,
+    ),
+  }
+}
+
+function ownerFields(owner: unknown): JsonObject | null {
+  return isObject(owner) ? pickAll(owner, ['apiVersion', 'kind']) : null
 }
 
 function specFields(spec: JsonObject): JsonObject {

@@ -1,8 +1,9 @@
 /** The admission warnings for a site, and the message of a denial. */
 import { cutText } from '../../text/cut-text.ts'
+import type { PodContext } from '../fallback/pod-context.ts'
 import type { Reference } from '../reference/reference.ts'
 import { failedSteps } from '../resolve/describe-resolution.ts'
-import { isDenied } from '../resolve/resolution.ts'
+import { isDenied, isLeft } from '../resolve/resolution.ts'
 import type { SiteDecision } from './decide-sites.ts'
 
 /** A warning has 120 characters, and the reason must be among them. */
@@ -25,6 +26,21 @@ export function warningsFor({ requested, site, resolution, why }: SiteDecision):
   return [...(isWorthWarning ? [why] : []), ...hostWarnings(resolution.original)].map(
     (warning) => `berth: ${image}: ${warning}`,
   )
+}
+
+/** The label with which a namespace opts out. On a pod, only a row gives it an effect. */
+const optOutLabel = 'berth.dev/rewrite'
+
+/** Returns a warning for a pod with the label of a namespace that opts out, if no row leaves the images of the pod unchanged. */
+export function optOutWarnings(
+  { labels }: PodContext,
+  decisions: readonly SiteDecision[],
+): string[] {
+  if (labels?.[optOutLabel] !== 'disabled') return []
+  if (decisions.every(({ resolution }) => resolution === null || isLeft(resolution))) return []
+  return [
+    `berth: label ${optOutLabel}: disabled has no effect on a pod unless a row with leave: true selects it`,
+  ]
 }
 
 /** Returns warnings about a host that container runtimes read differently than people do. */

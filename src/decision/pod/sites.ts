@@ -54,10 +54,18 @@ export function* sitesOf(pod: unknown): Generator<Site> {
  * Yields the sites of an updated pod whose image changed. Berth leaves the others alone on UPDATE: a webhook that changes
  * running containers on a label change makes pods immutable in practice (opentelemetry-operator#1514).
  */
-export function* changedSitesOf(pod: unknown, oldPod: unknown): Generator<Site> {
-  const oldImages = new Map<string, string>()
-  for (const { name, image } of sitesOf(oldPod)) oldImages.set(name, image)
+export function* changedSitesOf(
+  pod: unknown,
+  oldImages: ReadonlyMap<string, string>,
+): Generator<Site> {
   for (const site of sitesOf(pod)) if (oldImages.get(site.name) !== site.image) yield site
+}
+
+/** Returns the images of a pod by the name of their site. */
+export function imagesBySite(pod: unknown): ReadonlyMap<string, string> {
+  const images = new Map<string, string>()
+  for (const { name, image } of sitesOf(pod)) images.set(name, image)
+  return images
 }
 
 /** Returns true for a mirror pod. The kubelet runs it from a file on the node, so a patch would have no effect. */

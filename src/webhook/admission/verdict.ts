@@ -8,7 +8,7 @@ import {
 import { mapMaybe, type MaybePromise } from '../../async/maybe-promise.ts'
 import { maxFields, maxImages, type RestDecision } from '../../decision/pod/decide-pod.ts'
 import { recordsFor } from '../../decision/pod/decide-sites.ts'
-import { deniedBy, warningsFor } from '../../decision/pod/site-warnings.ts'
+import { deniedBy, optOutWarnings, warningsFor } from '../../decision/pod/site-warnings.ts'
 import { cutText } from '../../text/cut-text.ts'
 import { type PullSecretsInput, type PullSecretsResult, selectPullSecrets } from './pull-secrets.ts'
 import type { AdmissionVerdict } from './admission-response.ts'
@@ -61,6 +61,7 @@ function enforcedVerdict(input: VerdictInput, secrets: PullSecretsResult): Admis
     denied: denialOf(input),
     warnings: [
       ...restWarnings(rest),
+      ...optOutWarnings(input.pod, decisions),
       ...decisions.flatMap(warningsFor),
       ...secrets.warnings,
       ...omittedWarnings(records.length, omitted),

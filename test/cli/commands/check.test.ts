@@ -63,6 +63,34 @@ describe('berth check', () => {
     expect(stderr).toContain(message)
   })
 
+  it('decides each test for its namespace, labels and owners', async () => {
+    const file = configOf(`registries: [{ host: anubis:32000, mirror: true }]
+fallback:
+  - name: databases
+    when: { namespaces: ['db-*'], pods: { matchLabels: { app: db } }, owners: ['db.example/*'] }
+    leave: true
+  - { name: hub, images: ['docker.io/**'], try: ['anubis:32000/{path}'] }
+tests:
+  - { image: 'a:1', namespace: db-1, labels: { app: db }, owners: [db.example/Cluster], expect: 'a:1', row: databases }
+  - { image: 'a:1', namespace: db-1, labels: { app: db }, expect: 'anubis:32000/library/a:1', row: hub }
+  - { image: 'a:1', namespace: db-1, owners: [db.example/Cluster], expect: 'anubis:32000/library/a:1', row: hub }
+  - { image: 'a:1', labels: { app: db }, owners: [db.example/Cluster], expect: 'anubis:32000/library/a:1', row: hub }
+`)
+
+    expect(await berth(['check', '--config', file])).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('4 of 4 tests pass'),
+    })
+  })
+
+  it('moves rows that only keep the name of an image to `leave`', async () => {
+    const file = configOf("fallback: [{ name: a, images: [quay.io/**], try: ['{host}/{path}'] }]\n")
+    const { code, stderr } = await berth(['check', '--config', file])
+
+    expect(code).toBe(0)
+    expect(stderr).toContain('write `leave: true` in place of `try`')
+  })
+
   it('prints the errors as JSON', async () => {
     const file = configOf('mode: dry\n')
     const { code, stdout } = await berth(['check', '-o', 'json', '--config', file])

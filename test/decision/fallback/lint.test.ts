@@ -143,6 +143,21 @@ describe('rows without effect', () => {
     expect(found).toEqual([])
   })
 
+  it.each(['{host}/{path}', 'docker.io/{path}'])(
+    'include a row whose only candidate is the original: %s; the message names `leave`',
+    (template) => {
+      const row = { name: 'a', images: ['docker.io/**'], try: [template] }
+
+      expect(findings([], row)).toEqual([
+        expect.stringMatching(/^warning 0 try .* write `leave: true` in place of `try`/),
+      ])
+      expect(findings([], { ...row, pin: 'off' })).toEqual([])
+      expect(findings([], { ...row, try: [template, 'quay.io/x'], alternates: 'digest' })).toEqual(
+        [],
+      )
+    },
+  )
+
   it('include `otherwise` if the last candidate is the original', () => {
     expect(
       findings([], {

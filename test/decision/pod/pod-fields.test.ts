@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { readRecords } from '../../../src/decision/pod/images-annotation.ts'
 import { buildPatch, roomForAnnotation } from '../../../src/decision/pod/patch.ts'
+import { readPodContext } from '../../../src/decision/pod/pod-context.ts'
 import { podFields } from '../../../src/decision/pod/pod-fields.ts'
 import { listedPullSecrets } from '../../../src/decision/pod/pull-secrets.ts'
 import { findSites, isMirrorPod } from '../../../src/decision/pod/sites.ts'
@@ -15,6 +16,7 @@ function readAll(value: unknown): unknown {
     records: readRecords(value),
     secrets: listedPullSecrets(value),
     isMirrorPod: isMirrorPod(value),
+    context: readPodContext(value, 'team'),
     room: roomForAnnotation(value, 'berth.dev/images'),
     patch: buildPatch(value, {
       sites: sites.map((site) => ({ site, image: 'x', pullPolicy: 'Never' })),
@@ -41,7 +43,16 @@ describe('podFields', () => {
 
     expect(
       podFields({
-        metadata: { name: 'p', annotations: { a: 'b' }, labels: { c: 'd' } },
+        metadata: {
+          name: 'p',
+          annotations: { a: 'b' },
+          labels: { c: 'd' },
+          ownerReferences: [
+            { apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'r', uid: 'u' },
+            null,
+          ],
+          finalizers: ['x'],
+        },
         spec: {
           containers: [{ ...container, env: [{ name: 'A', value: 'B' }] }, null],
           volumes: [
@@ -53,7 +64,12 @@ describe('podFields', () => {
         status: {},
       }),
     ).toEqual({
-      metadata: { name: 'p', annotations: { a: 'b' } },
+      metadata: {
+        name: 'p',
+        annotations: { a: 'b' },
+        labels: { c: 'd' },
+        ownerReferences: [{ apiVersion: 'apps/v1', kind: 'ReplicaSet' }, null],
+      },
       spec: {
         containers: [container, null],
         volumes: [{ name: 'v', image: { reference: 'c', pullPolicy: 'Never' } }, { name: 'w' }],

@@ -1,5 +1,10 @@
 import { describe, expect, it } from 'vitest'
-import { changedSitesOf, findSites, isMirrorPod } from '../../../src/decision/pod/sites.ts'
+import {
+  changedSitesOf,
+  findSites,
+  imagesBySite,
+  isMirrorPod,
+} from '../../../src/decision/pod/sites.ts'
 import { podOf } from '../../support/reviews.ts'
 
 describe('findSites', () => {
@@ -45,7 +50,9 @@ describe('findSites', () => {
 })
 
 describe('changedSitesOf', () => {
-  const changedSites = (pod: unknown, oldPod: unknown) => [...changedSitesOf(pod, oldPod)]
+  const changedSites = (pod: unknown, oldPod: unknown) => [
+    ...changedSitesOf(pod, imagesBySite(oldPod)),
+  ]
 
   it('returns only sites with a new image', () => {
     const old = podOf(['a', 'b'])
