@@ -80,6 +80,7 @@ const cases: Record<string, { series: string; values: string; quiet: string }> =
     values: '2x60',
     quiet: '0x60',
   },
+  BerthImageConflicts: { series: 'berth_image_conflicts', values: '1x60', quiet: '0x60' },
 }
 
 /** Returns the series of a case. A histogram has one per bucket: every request takes between 1 and 5 s, or less than 1 s. */
