@@ -56,6 +56,7 @@ async function run(dependencies: PullSecretsDependencies, signal: AbortSignal): 
   const queue = createWorkQueue()
   let wanted: readonly WantedCopy[] = []
   let isComplete = false
+  let namespaceCount = 0
   const readSources = createSourceReader({
     settings,
     cache: () => cache,
@@ -70,12 +71,22 @@ async function run(dependencies: PullSecretsDependencies, signal: AbortSignal): 
     withPods: true,
     namespacePollMs: times.namespacePollMs,
     signal,
-    // The first lists name every namespace.
-    onNamespace: (namespace) => queue.add(namespace, isComplete ? 'urgent' : 'ordinary'),
+    onNamespace: (namespace) => {
+      // The first lists name every namespace.
+      queue.add(namespace, isComplete ? 'urgent' : 'ordinary')
+      if (isComplete && cache.namespaces.size !== namespaceCount) checkSizes()
+    },
     onSources: () => refresh(),
     onError: (error, collection) =>
       log.warn({ ...collection, problem: String(error) }, 'pull secrets watch failed'),
   })
+  /** The number of namespaces decides whether a large source is accepted. */
+  function checkSizes(): void {
+    const before = wanted.map(({ content }) => content?.kind).join()
+    namespaceCount = cache.namespaces.size
+    wanted = readSources()
+    if (wanted.map(({ content }) => content?.kind).join() !== before) refresh()
+  }
   function refresh(): void {
     wanted = readSources()
     for (const namespace of cache.namespaces.keys()) queue.add(namespace, 'ordinary')

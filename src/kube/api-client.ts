@@ -77,7 +77,13 @@ export interface KubeApi {
 }
 
 /** client-go's page size for lists (tools/pager/pager.go, defaultPageSize). */
-const pageSize = 500
+const maxPageSize = 500
+
+/** The first page shows how large the objects are: a Secret has up to 1 MiB, and a page is in memory as a whole. */
+const firstPageSize = 10
+
+/** In characters of JSON. */
+const maxPageLength = 4_194_304
 
 const patchTypes: Readonly<Record<PatchKind, string>> = {
   merge: 'application/merge-patch+json',
@@ -134,21 +140,28 @@ interface ListPage<T> {
 }
 
 async function* listPages<T extends KubeObject>(
-  { json }: Transport,
+  { sizedJson }: Transport,
   ref: ResourceRef,
   { labelSelector, fieldSelector, metadataOnly }: Selection,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<T, { readonly resourceVersion: string }> {
   const accept = metadataOnly === true ? metadataType('PartialObjectMetadataList') : undefined
   const request = { ...readRequest(ref, accept), signal }
-  const query = { labelSelector, fieldSelector, limit: String(pageSize) }
+  let limit = firstPageSize
   let next: string | undefined
   for (;;) {
-    const page = await json<ListPage<T>>({ ...request, query: { ...query, continue: next } })
+    const query = { labelSelector, fieldSelector, limit: String(limit), continue: next }
+    const { value: page, length } = await sizedJson<ListPage<T>>({ ...request, query })
+    limit = nextPageSize(length / Math.max(1, page.items?.length ?? 0))
     yield* page.items ?? []
     next = page.metadata.continue
     if (next === undefined || next === '') return { resourceVersion: page.metadata.resourceVersion }
   }
+}
+
+/** By the average size on the page before. The API server accepts another limit for each page. */
+function nextPageSize(objectLength: number): number {
+  return Math.max(1, Math.min(maxPageSize, Math.floor(maxPageLength / objectLength)))
 }
 
 function readRequest(ref: ResourceRef, accept: string | undefined): KubeRequest {

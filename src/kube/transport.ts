@@ -38,10 +38,17 @@ export interface TransportOptions {
   readonly sleep?: (milliseconds: number, signal: AbortSignal) => Promise<void>
 }
 
+export interface SizedJson<T> {
+  readonly value: T
+  readonly length: number
+}
+
 /** Methods throw KubeError for a failure status and for a connection that fails. */
 export interface Transport {
   /** Sends a request and returns the JSON of the response. */
   readonly json: <T>(request: KubeRequest) => Promise<T>
+  /** Returns the length of the JSON too, in characters. */
+  readonly sizedJson: <T>(request: KubeRequest) => Promise<SizedJson<T>>
   /** Sends a request and returns the body of the response as it arrives, without a timeout. */
   stream(request: KubeRequest): Promise<AsyncIterable<Buffer>>
   /** Uses new connections and new credentials from now on. Requests that are running continue. */
@@ -89,17 +96,21 @@ export function createTransport(
     }
   }
 
+  async function sizedJson<T>(request: KubeRequest): Promise<SizedJson<T>> {
+    const response = await send(request, timeoutMs)
+    try {
+      const text = await response.body.text()
+      return { value: JSON.parse(text) as T, length: text.length }
+    } catch (cause) {
+      if (request.signal?.aborted === true) throw cause
+      const problem = `the response about ${request.about} is incomplete (${reasonOf(cause)})`
+      throw new KubeError(null, '', problem, { cause })
+    }
+  }
+
   return {
-    json: async <T>(request: KubeRequest): Promise<T> => {
-      const response = await send(request, timeoutMs)
-      try {
-        return (await response.body.json()) as T
-      } catch (cause) {
-        if (request.signal?.aborted === true) throw cause
-        const problem = `the response about ${request.about} is incomplete (${reasonOf(cause)})`
-        throw new KubeError(null, '', problem, { cause })
-      }
-    },
+    sizedJson,
+    json: async <T>(request: KubeRequest) => (await sizedJson<T>(request)).value,
     // A watch is silent while nothing changes; informer.ts detects one that has stalled.
     stream: async (request) => (await send(request, 0)).body,
     reset: () => cache.reset(),

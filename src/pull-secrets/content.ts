@@ -15,6 +15,12 @@ import { type CopySettings, formatSource, type SourceName } from '../config/copy
 /** The largest sum of all values of a Secret (kubernetes, pkg/apis/core/types.go, MaxSecretSize). */
 const maxBytes = 1_048_576
 
+/**
+ * The largest sum of one copy in all its namespaces: 32 KiB for each of 2,000. Each rotation writes all of them, and etcd keeps
+ * the old versions for five minutes; its default limit is 2 GiB (etcd, --quota-backend-bytes).
+ */
+const maxTotalBytes = 67_108_864
+
 export interface ValidContent {
   readonly kind: 'valid'
   readonly type: string
@@ -98,6 +104,16 @@ export function readContent(
     keys: [...new Set(readable.flatMap(({ entries }) => entries.map(({ key }) => key)))],
     expiresAt: readable.flatMap(({ source }) => source.expiresAt ?? []).sort()[0] ?? null,
   }
+}
+
+/** Returns the content, or why it is too large for so many namespaces. */
+export function limitTotalSize(content: CopyContent, namespaces: number): CopyContent {
+  if (content.kind !== 'valid') return content
+  const bytes = Math.floor((content.data.length * 3) / 4)
+  if (bytes * namespaces <= maxTotalBytes) return content
+  return invalid(
+    `the copy has ${bytes} bytes, and is too large for ${namespaces} namespaces: all copies together may have ${maxTotalBytes} bytes; use a smaller source or fewer namespaces`,
+  )
 }
 
 function compare(one: string, other: string): number {

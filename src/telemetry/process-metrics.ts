@@ -10,7 +10,7 @@ export interface ProcessMetricsOptions {
   readonly droppedLogLines: () => number
 }
 
-/** Registers the metrics that every Berth process has: memory, start time, the last reload of the config, and lost log lines. */
+/** Registers the metrics that every Berth process has: memory, CPU, event loop, start, the last reload, and lost log lines. */
 export function createProcessMetrics(
   registry: Registry,
   { droppedLogLines }: ProcessMetricsOptions,
@@ -21,6 +21,25 @@ export function createProcessMetrics(
     help: 'Memory of the process, as the kernel counts it against the limit.',
     registers,
     collect: () => memory.set(process.memoryUsage.rss()),
+  })
+  const cpu: Counter = new Counter({
+    name: 'process_cpu_seconds_total',
+    help: 'CPU time of the process, in user and system mode, in seconds.',
+    registers,
+    collect: () => {
+      const { user, system } = process.cpuUsage()
+      cpu.reset()
+      cpu.inc((user + system) / 1e6)
+    },
+  })
+  const eventLoop: Counter = new Counter({
+    name: 'berth_event_loop_active_seconds_total',
+    help: 'Time in which the event loop ran code, in seconds. A rate near 1 delays everything.',
+    registers,
+    collect: () => {
+      eventLoop.reset()
+      eventLoop.inc(performance.eventLoopUtilization().active / 1_000)
+    },
   })
   const start = new Gauge({
     name: 'process_start_time_seconds',

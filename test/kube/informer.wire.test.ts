@@ -83,9 +83,24 @@ describe('the list', () => {
       ['shop/two', 'a'],
     ])
     const [first, second] = await server.waitForRequests(lists, 2)
-    expect(first?.query).toEqual({ limit: '500' })
+    expect(first?.query).toEqual({ limit: '10' })
     expect(second?.query).toEqual({ limit: '500', continue: 'page-2' })
     expect(await watchedFrom(1)).toBe('8')
+  })
+
+  it('asks for smaller pages of large objects', async () => {
+    server.script(
+      lists,
+      replyPage([pod('one', 'x'.repeat(1_000_000))], { next: 'page-2' }),
+      replyPage([pod('two', 'x'.repeat(9_000_000))], { next: 'page-3' }),
+      replyPage([pod('three')], {}),
+    )
+    const { items, synced } = start()
+    await synced
+    const requests = await server.waitForRequests(lists, 3)
+
+    expect(requests.map(({ query }) => query['limit'])).toEqual(['10', '4', '1'])
+    expect(items.size).toBe(3)
   })
 
   it('keeps nothing of an object that transforms to null', async () => {
@@ -222,6 +237,23 @@ describe('the watch', () => {
     expect(errors).toEqual([expect.stringContaining('the watch has been silent for 0.05 s')])
     expect(server.connections()).toBeGreaterThan(connections)
     expect([...informer.items.keys()]).toContain('shop/one')
+  })
+
+  it('is opened again when it has been silent for three minutes, and not before', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    try {
+      const { informer } = await startWatching([pod('one')], { stallMs: 180_000 })
+      await vi.advanceTimersByTimeAsync(179_000)
+      const watchesBefore = server.requests.filter(({ isWatch }) => isWatch).length
+      server.kube.put('pods', pod('two'))
+      await vi.advanceTimersByTimeAsync(1_000)
+      await vi.waitFor(() => expect(informer.items.size).toBe(2))
+
+      expect(watchesBefore).toBe(1)
+      expect(errors).toEqual([expect.stringContaining('the watch has been silent for 180 s')])
+    } finally {
+      vi.useRealTimers()
+    }
   })
 
   it('is retried when the API server does not answer it', async () => {

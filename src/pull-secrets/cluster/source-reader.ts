@@ -1,13 +1,15 @@
 /** Reads the content of each copy from its sources, and keeps copies for a while when a source disappears. */
 import { sleep } from '../../async/sleep.ts'
 import type { Config } from '../../config/config.ts'
-import { type CopyContent, readContent } from '../content.ts'
-import type { WantedCopy } from '../plan.ts'
+import type { CopySettings } from '../../config/copy-settings.ts'
+import { type CopyContent, limitTotalSize, readContent } from '../content.ts'
+import type { NamespaceMeta } from '../objects.ts'
+import { exclusionReason, type WantedCopy } from '../plan.ts'
 import type { ClusterCache } from './informers.ts'
 
 export interface SourceReaderOptions {
   readonly settings: Config['pullSecretCopies']
-  readonly cache: () => Pick<ClusterCache, 'isSourceRead' | 'source'>
+  readonly cache: () => Pick<ClusterCache, 'isSourceRead' | 'source' | 'namespaces'>
   /** Milliseconds for which a source may be missing before its copies are deleted. */
   readonly graceMs?: number | undefined
   readonly signal: AbortSignal
@@ -68,10 +70,23 @@ export function createSourceReader({
       const { name, from } = copy
       const isRead = from.every((source) => cache().isSourceRead(source))
       if (!isRead) return { settings: copy, content: null }
-      const content = readContent(copy, (source) => cache().source(source))
+      const content = readLimitedContent(copy, cache())
       report(name, content)
       if (content.kind !== 'absent') missing.delete(name)
       else if (!isExpired(name)) return { settings: copy, content: null }
       return { settings: copy, content }
     })
+}
+
+/** Reads the content of a copy, and refuses one that is too large for the number of its namespaces. */
+export function readLimitedContent(
+  copy: CopySettings,
+  { source, namespaces }: Pick<ClusterCache, 'source' | 'namespaces'>,
+): CopyContent {
+  const content = readContent(copy, source)
+  // Selects namespaces only for content that is too large for all of them.
+  if (limitTotalSize(content, namespaces.size) === content) return content
+  const isSelected = ([name, { labels }]: readonly [string, NamespaceMeta]) =>
+    exclusionReason(copy, name, labels) === null
+  return limitTotalSize(content, [...namespaces].filter(isSelected).length)
 }

@@ -4,11 +4,11 @@ import { createRateLimiter } from '../../async/rate-limiter.ts'
 import type { Config } from '../../config/config.ts'
 import { formatSource } from '../../config/copy-settings.ts'
 import type { KubeApi } from '../../kube/api-client.ts'
-import { readContent } from '../content.ts'
 import type { NamespacePlan, SecretWrite, WantedCopy } from '../plan.ts'
 import { planNamespace, withoutLinks } from '../plan.ts'
 import { applyWrite, type WriteDependencies } from './apply-writes.ts'
 import { type ClusterCache, startInformers } from './informers.ts'
+import { readLimitedContent } from './source-reader.ts'
 
 export interface SyncOptions {
   readonly api: KubeApi
@@ -116,7 +116,7 @@ async function withSnapshot<Result>(
     if (failure instanceof Error) throw failure
     const wanted = settings.copies.map((copy): WantedCopy => {
       const isKnown = copy.from.every((source) => cache.isSourceRead(source))
-      const content = isKnown ? readContent(copy, (source) => cache.source(source)) : null
+      const content = isKnown ? readLimitedContent(copy, cache) : null
       return { settings: copy, content }
     })
     const names = [...cache.namespaces.keys()].sort()
