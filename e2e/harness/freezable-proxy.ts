@@ -1,4 +1,4 @@
-/** A TCP proxy to the API server that can freeze: connections stay open and carry no more data. */
+/** A TCP proxy to the API server that can freeze, so that connections stay open and carry no more data, or drop them. */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
@@ -12,6 +12,8 @@ export type FreezableProxy = {
   freezeOpenConnections(): void
   /** Freezes the open connections and every new one. */
   freeze(): void
+  /** Closes the open connections when the API server has sent this many more bytes; new ones work. */
+  dropAfter(bytes: number): void
   stop(): void
 }
 
@@ -23,6 +25,7 @@ export async function startFreezableProxy(): Promise<FreezableProxy> {
   const { hostname, port } = new URL(serverPattern.exec(text)?.[0] ?? '')
   const sockets = new Set<Socket>()
   let isFrozen = false
+  let bytesUntilDrop = Infinity
   const freezeOpenConnections = () => {
     for (const socket of sockets) socket.unpipe().pause()
   }
@@ -33,6 +36,12 @@ export async function startFreezableProxy(): Promise<FreezableProxy> {
       socket.on('error', () => undefined)
       socket.on('close', () => sockets.delete(socket))
     }
+    upstream.on('data', (chunk: Buffer) => {
+      bytesUntilDrop -= chunk.length
+      if (bytesUntilDrop > 0) return
+      bytesUntilDrop = Infinity
+      for (const socket of sockets) socket.destroy()
+    })
     if (!isFrozen) client.pipe(upstream).pipe(client)
   })
   proxy.listen(0, '127.0.0.1')
@@ -47,6 +56,7 @@ export async function startFreezableProxy(): Promise<FreezableProxy> {
       isFrozen = true
       freezeOpenConnections()
     },
+    dropAfter: (bytes) => (bytesUntilDrop = bytes),
     stop: () => {
       proxy.close()
       for (const socket of sockets) socket.destroy()

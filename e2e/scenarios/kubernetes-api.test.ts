@@ -145,6 +145,36 @@ describe('an informer', () => {
   })
 })
 
+describe('an informer whose connection drops', () => {
+  test('in the middle of a line watches again, and misses nothing', async () => {
+    const proxy = await startFreezableProxy()
+    const throughProxy = await connect({ kubeconfig: proxy.kubeconfig, env: {} })
+    const stop = new AbortController()
+    const errors: string[] = []
+    const watched = startInformer<KubeObject & { data?: Record<string, string> }, number>(
+      throughProxy.api,
+      {
+        ref: configMaps,
+        selection: { labelSelector: 'dropped=yes' },
+        transform: ({ data }) => data?.['value']?.length ?? 0,
+        onError: (error) => errors.push(String(error)),
+        signal: stop.signal,
+      },
+    )
+    await watched.synced
+    proxy.dropAfter(100_000)
+    await cluster.api.create(configMaps, {
+      ...configMap('large', { value: 'x'.repeat(700_000) }),
+      metadata: { name: 'large', namespace, labels: { dropped: 'yes' } },
+    })
+    await waitFor('the object', () => watched.items.get(`${namespace}/large`) === 700_000)
+    expect(errors).toHaveLength(1)
+    stop.abort()
+    await throughProxy.close()
+    proxy.stop()
+  })
+})
+
 describe('leader election', () => {
   // Long enough that a busy machine does not lose a lease by accident.
   const times = { leaseMs: 10_000, renewMs: 7_000, retryMs: 500 }

@@ -38,6 +38,8 @@ export interface ReceivedRequest {
   /** Empty when there is none. */
   readonly body: string
   readonly isWatch: boolean
+  /** When it arrived, by `performance.now()`. */
+  readonly at: number
 }
 
 /** Members that are left out match every request. */
@@ -314,6 +316,7 @@ async function readRequest(incoming: IncomingMessage): Promise<ReceivedRequest> 
     headers: incoming.headers,
     body: await text(incoming),
     isWatch: query['watch'] === 'true',
+    at: performance.now(),
   }
 }
 
