@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config'
+import { RightsLastSequencer } from './e2e/harness/sequencer.ts'
 
 /** Time limits are for failures only: far above what a test needs on a busy machine. */
 const limitMs = { unit: 30_000, e2e: 600_000 }
@@ -6,6 +7,7 @@ const limitMs = { unit: 30_000, e2e: 600_000 }
 /** Unit tests open no socket. Wire tests open sockets on loopback. The e2e project needs a cluster: `npm run e2e`. */
 export default defineConfig({
   test: {
+    sequence: { sequencer: RightsLastSequencer },
     coverage: {
       provider: 'v8',
       include: ['src/**/*.ts'],

@@ -12,7 +12,13 @@ export type AuditEvent = {
   requestURI: string
   requestReceivedTimestamp: string
   user: { username: string }
-  objectRef?: { resource: string; namespace?: string; name?: string; subresource?: string }
+  objectRef?: {
+    resource: string
+    apiGroup?: string
+    namespace?: string
+    name?: string
+    subresource?: string
+  }
   responseStatus?: { code: number }
   requestObject?: unknown
   responseObject?: unknown

@@ -20,6 +20,8 @@ export type ControllerOptions = {
   name: string
   /** The namespace of its Lease. */
   namespace: string
+  /** Default: berth-controller, the one that its account may use. */
+  lease?: string
   /** The text of the config file. */
   config: string
   kubeconfig: string
@@ -48,7 +50,7 @@ export type Controller = {
 /** Starts a controller and returns when it is the leader. */
 export async function startController(options: ControllerOptions): Promise<Controller> {
   const { name, namespace, config, kubeconfig, program = berthMain, nodeOptions = [] } = options
-  const { env = {}, logLevel = 'info' } = options
+  const { env = {}, logLevel = 'info', lease = 'berth-controller' } = options
   const { runDir, address } = currentCluster()
   const directory = join(runDir, `controller-${name}`)
   mkdirSync(directory, { recursive: true })
@@ -65,7 +67,7 @@ export async function startController(options: ControllerOptions): Promise<Contr
       `--config=${configFile}`,
       `--kubeconfig=${kubeconfig}`,
       `--namespace=${namespace}`,
-      `--lease=controller-${name}`,
+      `--lease=${lease}`,
       `--host=${address}`,
       `--metrics-port=${metricsPort}`,
       `--log-level=${logLevel}`,
@@ -91,10 +93,12 @@ export async function startController(options: ControllerOptions): Promise<Contr
 
 /** The rights of every controller in its namespace, as in deploy/base/controller.yaml. */
 const baseRules = [
+  { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['create'] },
   {
     apiGroups: ['coordination.k8s.io'],
     resources: ['leases'],
-    verbs: ['get', 'create', 'update'],
+    verbs: ['get', 'update'],
+    resourceNames: ['berth-controller'],
   },
   { apiGroups: [''], resources: ['events'], verbs: ['create'] },
 ]

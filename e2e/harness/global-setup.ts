@@ -4,12 +4,21 @@ import type { TestProject } from 'vitest/node'
 import { releaseOwnership, startCluster, stopCluster } from './cluster-provider.ts'
 import { harnessModulesOf, prepare, prepareInCluster } from './prepare.ts'
 
+declare module 'vitest' {
+  interface ProvidedContext {
+    /** Whether all scenario files run. */
+    isWholeSuite: boolean
+  }
+}
+
 /**
  * Before all scenario files: builds what they need, and starts a fresh cluster, which `currentCluster()` finds. A failed
  * start leaves nothing running.
  */
 export async function setup(project: TestProject): Promise<void> {
-  const modules = harnessModulesOf(await selectedFiles(project))
+  const files = await selectedFiles(project)
+  const modules = harnessModulesOf(files)
+  project.provide('isWholeSuite', files.length === (await project.globTestFiles()).testFiles.length)
   await prepare(modules)
   if (!isKept()) process.on('exit', stopClusterAtExit)
   try {

@@ -1,6 +1,8 @@
 /** The controller loop that refreshes pull secrets with ECR tokens, and reports to the log, the metrics and Events. */
+import { type Backoff, backoffMs } from '../async/backoff.ts'
 import { sleep } from '../async/sleep.ts'
 import type { KubeApi } from '../kube/api-client.ts'
+import { hasStatus } from '../kube/error.ts'
 import { recordWarning } from '../kube/event-recorder.ts'
 import {
   type EcrTokensDependencies,
@@ -20,8 +22,14 @@ export interface EcrLoopDependencies extends EcrTokensDependencies {
   readonly waitUntil?: (time: number, signal: AbortSignal) => Promise<void>
 }
 
-/** The delay after a failed request to the API server: client-go's RetryPeriod for leases. */
-const retryMs = 2_000
+/** After failed requests to the API server. Starts with client-go's RetryPeriod for leases. */
+const retryBackoff: Backoff = { firstMs: 2_000, maxMs: 60_000 }
+
+/** While the right to read or write the Secret is missing. Short at first, because rights are often granted right after the start. */
+const forbiddenBackoff: Backoff = { firstMs: 10_000, maxMs: 600_000 }
+
+const missingRightFix =
+  'add the component ecr-tokens with this Secret (Helm: controller.ecrSecrets), or remove it from ecrTokens'
 
 /** The API server deletes an Event after an hour (kube-apiserver, --event-ttl). */
 const eventTtlMs = 3_600_000
@@ -36,14 +44,27 @@ export function createEcrTokensLoop(
   const report = createReporter(dependencies)
 
   async function refresh(secret: TokenSecretConfig, signal: AbortSignal): Promise<void> {
+    let failures = 0
+    let lastProblem = ''
     while (!signal.aborted) {
-      let checkAt = now() + retryMs
+      let checkAt: number
       try {
         const result = await syncTokenSecret(dependencies, secret)
         checkAt = result.checkAt
+        failures = 0
+        lastProblem = ''
         report(result)
       } catch (error) {
-        log.warn({ secret: secret.secret, problem: String(error) }, 'ECR token secret not checked')
+        const problem = String(error)
+        // A quota or a policy refuses with 403 too.
+        const isForbidden = hasStatus(error, 403) && / cannot \w+ resource /.test(problem)
+        failures = problem === lastProblem ? failures + 1 : 1
+        checkAt = now() + backoffMs(isForbidden ? forbiddenBackoff : retryBackoff, failures)
+        const fields = { secret: secret.secret, problem }
+        if (problem === lastProblem) log.debug(fields, 'ECR token secret not checked')
+        else if (isForbidden) log.warn({ ...fields, fix: missingRightFix }, 'right missing')
+        else log.warn(fields, 'ECR token secret not checked')
+        lastProblem = problem
       }
       await waitUntil(checkAt, signal)
     }

@@ -9,6 +9,10 @@ import type { KubeObject } from '../kube/object.ts'
 import { imagesOfPod } from '../mirror/pod-images.ts'
 import type { PodImages } from '../mirror/wanted-images.ts'
 import type { Logger } from '../telemetry/log.ts'
+import { createWatchErrorLog } from './runtime/watch-error-log.ts'
+
+const missingRightFix =
+  'add the component mirror (Helm: controller.mirror=true), or set mirror.running to false'
 
 interface WatchedPod extends PodImages {
   readonly pullFails: boolean
@@ -41,6 +45,7 @@ export function watchMirrorPods(
       ? [all]
       : settings.namespaces.map((namespace) => ({ ...all, namespace }))
   const waiting = new Map<string, PodImages>()
+  const logError = createWatchErrorLog(log, missingRightFix)
   const informers = refs.map((ref) =>
     startInformer<KubeObject, WatchedPod>(api, {
       ref,
@@ -56,7 +61,7 @@ export function watchMirrorPods(
         else if (before === null || pod.pullFails) waiting.set(key, pod)
         onChange()
       },
-      onError: (error) => log.warn({ problem: String(error) }, 'pod watch failed'),
+      onError: (error, isRepeated) => logError(error, isRepeated, ref),
       signal,
     }),
   )

@@ -23,6 +23,7 @@ import { type KubeObject, namespacedName } from '../kube/object.ts'
 import type { Logger } from '../telemetry/log.ts'
 import type { FailingCount, PullFailureMetrics } from '../telemetry/pull-failure-metrics.ts'
 import type { Loop } from './runtime/loops.ts'
+import { createWatchErrorLog } from './runtime/watch-error-log.ts'
 
 /** Throws KubeError. */
 export type DiagnosePull = (pod: KubeObject, failure: PullFailure) => Promise<PullVerdict>
@@ -56,6 +57,9 @@ const diagnoseAgainMs = 300_000
 
 /** The longest delay between two passes, after which failed requests are retried. A change starts a pass at once. */
 const maxIntervalMs = 30_000
+
+const missingRightFix =
+  'add the component pull-failures (Helm: controller.pullFailures=true), or set pullFailures.report to false'
 
 export function createPullFailuresLoop(
   dependencies: PullFailuresDependencies,
@@ -106,9 +110,10 @@ function trackPods(
   signal: AbortSignal,
 ): { readonly pods: ReadonlyMap<string, TrackedPod>; readonly synced: Promise<void> } {
   const pods = new Map<string, TrackedPod>()
-  let isForbidden = false
+  const ref = { apiVersion: 'v1', resource: 'pods' }
+  const logError = createWatchErrorLog(log, missingRightFix)
   const { synced } = startInformer<KubeObject, FailingPod>(api, {
-    ref: { apiVersion: 'v1', resource: 'pods' },
+    ref,
     // A restarted container of a running pod may lack its image too; a pod that has ended lacks none.
     selection: { fieldSelector: 'status.phase!=Succeeded,status.phase!=Failed' },
     transform: readFailingPod,
@@ -117,18 +122,7 @@ function trackPods(
       else pods.set(key, trackPod(pods.get(key), pod, performance.now()))
       onChange()
     },
-    onError: (error) => {
-      const problem = String(error)
-      if (isForbidden || !hasStatus(error, 403)) {
-        log.debug({ problem }, 'pod watch failed')
-        return
-      }
-      isForbidden = true
-      log.warn(
-        { problem, fix: 'grant list and watch on pods, or set pullFailures.report to false' },
-        'pod watch forbidden',
-      )
-    },
+    onError: (error, isRepeated) => logError(error, isRepeated, ref),
     signal,
   })
   return { pods, synced }
@@ -209,7 +203,8 @@ function createReporter({ api, log }: PullFailuresDependencies) {
         const problem = String(error)
         // Without the right, or in a namespace that is being deleted (404), a retry does not help.
         if (hasStatus(error, 403, 404)) reported.add(id)
-        if (!isForbidden && hasStatus(error, 403)) log.warn({ problem }, 'event not recorded')
+        if (!isForbidden && hasStatus(error, 403))
+          log.warn({ problem, fix: missingRightFix }, 'event not recorded')
         else log.debug({ ...fields, problem }, 'event not recorded')
         isForbidden ||= hasStatus(error, 403)
       }

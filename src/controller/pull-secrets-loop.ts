@@ -19,6 +19,7 @@ import type { PullSecretMetrics } from '../telemetry/pull-secret-metrics.ts'
 import { createTaskPlanner, type NamespaceTask } from './pull-secrets-tasks.ts'
 import type { Loop } from './runtime/loops.ts'
 import { createTaskBackoff, type TaskBackoff } from './runtime/task-backoff.ts'
+import { createWatchErrorLog } from './runtime/watch-error-log.ts'
 import { createWorkQueue, type WorkQueue } from './runtime/work-queue.ts'
 
 export interface PullSecretsDependencies {
@@ -46,6 +47,8 @@ const writeGapMs = 105
 
 /** Enough for ten writes a second with an API server that takes 400 ms for each. */
 const maxConcurrentWrites = 4
+
+const missingRightFix = 'apply what `berth secrets rbac` prints for this config'
 
 export function createPullSecretsLoop(dependencies: PullSecretsDependencies): Loop {
   return { name: 'pull-secrets', run: (signal) => run(dependencies, signal) }
@@ -77,8 +80,7 @@ async function run(dependencies: PullSecretsDependencies, signal: AbortSignal): 
       if (isComplete && cache.namespaces.size !== namespaceCount) checkSizes()
     },
     onSources: () => refresh(),
-    onError: (error, collection) =>
-      log.warn({ ...collection, problem: String(error) }, 'pull secrets watch failed'),
+    onError: createWatchErrorLog(log, missingRightFix),
   })
   /** The number of namespaces decides whether a large source is accepted. */
   function checkSizes(): void {

@@ -7,6 +7,7 @@ import { formatProblem } from '../config/problem.ts'
 import { watchConfig } from '../config/watch.ts'
 import { createTokenCache } from '../engine/decision-engine.ts'
 import type { Cluster } from '../kube/connect.ts'
+import { hasStatus } from '../kube/error.ts'
 import { recordWarning } from '../kube/event-recorder.ts'
 import { createControllerMetrics } from '../telemetry/controller-metrics.ts'
 import { createEcrMetrics } from '../telemetry/ecr-metrics.ts'
@@ -87,7 +88,7 @@ export async function runController(options: ControllerOptions): Promise<void> {
       metrics.leads(isLeader)
       log.info(isLeader ? 'became leader' : 'lost leadership')
     },
-    onError: (error) => log.warn({ problem: String(error) }, 'lease not renewed'),
+    onError: createLeaseErrorLog(options),
     lead: async (leading) => {
       while (!leading.aborted) {
         reload = new AbortController()
@@ -108,6 +109,26 @@ function loadFirstConfig({ configFile, logs: { log } }: ControllerOptions): Conf
   const config = loadConfig(configFile)
   for (const warning of config.warnings) log.warn(formatProblem(configFile, warning))
   return config
+}
+
+/** Returns a function that logs each problem when it begins. */
+function createLeaseErrorLog({
+  namespace,
+  lease,
+  logs: { log },
+}: ControllerOptions): (error: unknown) => void {
+  let last = ''
+  return (error) => {
+    const problem = String(error)
+    const level = problem === last ? 'debug' : 'warn'
+    last = problem
+    if (!hasStatus(error, 403)) {
+      log[level]({ problem }, 'lease not renewed')
+      return
+    }
+    const fix = `grant create on leases, and get and update on the Lease ${lease}, in namespace ${namespace}`
+    log[level]({ problem, fix }, 'right missing')
+  }
 }
 
 function reportConfigError(

@@ -83,7 +83,7 @@ const maxPageSize = 500
 const firstPageSize = 10
 
 /** In characters of JSON. */
-const maxPageLength = 4_194_304
+const maxPageLength = 1_048_576
 
 const patchTypes: Readonly<Record<PatchKind, string>> = {
   merge: 'application/merge-patch+json',

@@ -6,7 +6,7 @@ import { linkAbort, onAbort } from '../async/abort.ts'
 import { type Backoff, backoffMs } from '../async/backoff.ts'
 import { sleep } from '../async/sleep.ts'
 import type { KubeApi, Selection } from './api-client.ts'
-import { hasStatus } from './error.ts'
+import { hasStatus, KubeError } from './error.ts'
 import { type KubeObject, namespacedName, type ResourceRef } from './object.ts'
 
 export interface InformerOptions<T extends KubeObject, Item> {
@@ -16,8 +16,8 @@ export interface InformerOptions<T extends KubeObject, Item> {
   readonly transform: (object: T) => Item | null
   /** Called after each change of the collection: `item` is null for a deleted object, `before` for a new one. */
   readonly onChange?: (key: string, item: Item | null, before: Item | null) => void
-  /** Called before a failed list or watch is retried. */
-  readonly onError?: (error: unknown) => void
+  /** Called before a failed list or watch is retried; `isRepeated` until one succeeds. */
+  readonly onError?: (error: unknown, isRepeated: boolean) => void
   readonly times?: Partial<InformerTimes>
   readonly signal: AbortSignal
 }
@@ -28,6 +28,8 @@ export interface InformerTimes {
   /** The least milliseconds between the starts of two watches, in case a proxy ends each one at once. */
   readonly minIntervalMs: number
   readonly backoff: Backoff
+  /** The delays while the right to list or watch is missing. */
+  readonly forbiddenBackoff: Backoff
 }
 
 export interface Informer<Item> {
@@ -43,6 +45,8 @@ const defaultTimes: InformerTimes = {
   minIntervalMs: 1_000,
   // client-go's reflector backs off from 0.8 s to 30 s.
   backoff: { firstMs: 800, maxMs: 30_000, jitter: 0.5 },
+  // Short at first, because rights are often granted right after the start.
+  forbiddenBackoff: { firstMs: 10_000, maxMs: 600_000, jitter: 0.1 },
 }
 
 /** The API server ends each watch after this time; client-go asks for 5 to 10 minutes (reflector.go, minWatchTimeout). */
@@ -101,8 +105,12 @@ function createStore<T extends KubeObject, Item>({
 interface Progress {
   /** Where the next watch continues; null when a list has to come first. */
   version: string | null
-  /** In a row. */
+  /** In a row, without those for a missing right. */
   failures: number
+  /** Failures in a row for a missing right. */
+  refusals: number
+  /** Whether `onError` was called for one of them. */
+  isReported: boolean
 }
 
 async function listAndWatch<T extends KubeObject, Item>(
@@ -112,23 +120,43 @@ async function listAndWatch<T extends KubeObject, Item>(
 ): Promise<void> {
   const { signal, onError } = options
   const times = { ...defaultTimes, ...options.times }
-  const progress: Progress = { version: null, failures: 0 }
+  const progress: Progress = { version: null, failures: 0, refusals: 0, isReported: false }
   while (!signal.aborted) {
     const startedAt = performance.now()
     try {
       progress.version ??= await list(api, options, store)
       onSynced()
       await watch(api, options, { store, progress, stallMs: times.stallMs })
+      recordSuccess(progress)
       await sleep(Math.max(0, startedAt + times.minIntervalMs - performance.now()), signal)
     } catch (error) {
       if (signal.aborted) return
-      // 410: the API server no longer has this version.
-      if (hasStatus(error, 410)) progress.version = null
-      progress.failures += 1
-      onError?.(error)
-      await sleep(backoffMs(times.backoff, progress.failures), signal)
+      const isExpired = hasStatus(error, 410)
+      // A new list comes next.
+      if (isExpired || error instanceof WatchError) progress.version = null
+      const delayMs = delayAfter(error, progress, times)
+      // A single expiry is normal: etcd compacts its history every five minutes.
+      if (!isExpired || progress.failures > 1) {
+        onError?.(error, progress.isReported)
+        progress.isReported = true
+      }
+      await sleep(delayMs, signal)
     }
   }
+}
+
+function recordSuccess(progress: Progress): void {
+  progress.failures = 0
+  progress.refusals = 0
+  progress.isReported = false
+}
+
+function delayAfter(error: unknown, progress: Progress, times: InformerTimes): number {
+  const isForbidden = hasStatus(error, 403)
+  progress.refusals = isForbidden ? progress.refusals + 1 : 0
+  progress.failures = isForbidden ? 0 : progress.failures + 1
+  if (isForbidden) return backoffMs(times.forbiddenBackoff, progress.refusals)
+  return backoffMs(times.backoff, progress.failures)
 }
 
 /** Replaces the collection by a new list and returns the list's version. */
@@ -164,20 +192,30 @@ async function watch<T extends KubeObject, Item>(
   },
 ): Promise<void> {
   for await (const { type, object } of watchEvents(api, options, progress.version ?? '', stallMs)) {
-    progress.failures = 0
-    if (type === 'ERROR') {
-      progress.version = null
-      return
-    }
+    if (type === 'ERROR') throw new WatchError(object)
+    recordSuccess(progress)
     progress.version = object.metadata.resourceVersion ?? progress.version
     if (type === 'DELETED') store.delete(namespacedName(object))
     else if (type !== 'BOOKMARK') store.put(object)
   }
 }
 
-interface WatchEvent<T> {
-  readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK' | 'ERROR'
-  readonly object: T
+type WatchEvent<T> =
+  | { readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK'; readonly object: T }
+  | { readonly type: 'ERROR'; readonly object: WatchStatus }
+
+/** A `metav1.Status`. */
+interface WatchStatus {
+  readonly code?: number
+  readonly reason?: string
+  readonly message?: string
+}
+
+/** The API server ended a watch with an error. */
+class WatchError extends KubeError {
+  constructor({ code = 500, reason = '', message = reason }: WatchStatus) {
+    super(code, reason, `the API server ended the watch with ${code}: ${message}`)
+  }
 }
 
 /** Yields the events of one watch. Throws when no line arrives for `stallMs`. */

@@ -14,9 +14,11 @@ const hour = 3_600_000
 interface TokenCheck extends Partial<EcrTokenState> {
   /** Milliseconds after the start. */
   readonly at: number
-  /** Whether the API server does not answer. */
-  readonly isUnanswered?: boolean
+  /** Why the API server does not return the Secret. */
+  readonly error?: KubeError
 }
+
+const unanswered = new KubeError(null, '', 'does not answer')
 
 /** Runs the loop with these checks. */
 async function runChecks(checks: readonly TokenCheck[]) {
@@ -30,10 +32,10 @@ async function runChecks(checks: readonly TokenCheck[]) {
   const nextChecks: number[] = []
   const dependencies: EcrLoopDependencies = {
     api: {
-      get: ({ resource }) =>
-        resource === 'secrets' && checks[check]?.isUnanswered === true
-          ? Promise.reject(new KubeError(null, '', 'does not answer'))
-          : Promise.resolve(null),
+      get: ({ resource }) => {
+        const error = resource === 'secrets' ? checks[check]?.error : undefined
+        return error === undefined ? Promise.resolve(null) : Promise.reject(error)
+      },
       create: (({ resource }: { resource: string }, object: object) => {
         if (resource === 'events') events.push(object as (typeof events)[0])
         return Promise.resolve(object)
@@ -146,7 +148,35 @@ describe('the ECR tokens loop', () => {
 
   it('logs a failed request to the API server, and retries it after two seconds', async () => {
     const { lines, nextChecks } = await runChecks([
-      { at: 0, isUnanswered: true },
+      { at: 0, error: unanswered },
+      { at: 2_000, token },
+    ])
+
+    expect(lines).toEqual(['ECR token secret not checked', 'ECR token written'])
+    expect(nextChecks[0]).toBe(2_000)
+  })
+
+  it('says once which component grants a missing right, and retries rarely', async () => {
+    const error = new KubeError(
+      403,
+      'Forbidden',
+      'secrets "ecr-pull" is forbidden: User "u" cannot get resource "secrets" in API group ""',
+    )
+    const { lines, nextChecks } = await runChecks([
+      { at: 0, error },
+      { at: 10_000, error },
+      { at: 30_000, error },
+      { at: 70_000, token },
+    ])
+
+    expect(lines.filter((text) => text === 'right missing')).toHaveLength(1)
+    expect(nextChecks.slice(0, 3)).toEqual([10_000, 30_000, 70_000])
+  })
+
+  it('retries soon when a quota refuses the Secret', async () => {
+    const error = new KubeError(403, 'Forbidden', 'secrets "ecr-pull" is forbidden: exceeded quota')
+    const { lines, nextChecks } = await runChecks([
+      { at: 0, error },
       { at: 2_000, token },
     ])
 

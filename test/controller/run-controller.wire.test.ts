@@ -5,7 +5,11 @@ import { PassThrough } from 'node:stream'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { runController } from '../../src/controller/run-controller.ts'
 import { createLogs } from '../../src/telemetry/log.ts'
-import { type ScriptedApiServer, startScriptedApiServer } from '../support/scripted-api-server.ts'
+import {
+  replyStatus,
+  type ScriptedApiServer,
+  startScriptedApiServer,
+} from '../support/scripted-api-server.ts'
 
 const head = 'apiVersion: berth.dev/v1alpha1\nkind: BerthConfig\n'
 const withoutLoops = `${head}conflicts: ignore\npullFailures: { report: false }\n`
@@ -91,6 +95,32 @@ describe('the controller', () => {
     })
     expect(await metric('berth_controller_leader')).toBe('berth_controller_leader 1')
     await server.waitForRequests({ path: '/pods', isWatch: true })
+  })
+
+  it('says once which component grants a right that a loop lacks', async () => {
+    server.scriptAlways({ path: '/pods' }, replyStatus(403, 'Forbidden'))
+    await waitForLog('right missing')
+
+    expect(logged('right missing')).toMatchObject([
+      {
+        collection: 'pods',
+        fix: expect.stringContaining('add the component pull-failures'),
+      },
+    ])
+    expect(server.requests.filter(({ path }) => path.endsWith('/pods'))).toHaveLength(1)
+  })
+
+  it('says once which right the Lease needs', async () => {
+    stop.abort()
+    await ended
+    server.scriptAlways({ path: '/leases/berth-controller' }, replyStatus(403, 'Forbidden'))
+    stop = new AbortController()
+    start()
+    await waitForLog('right missing')
+
+    expect(logged('right missing')).toMatchObject([
+      { fix: expect.stringContaining('get and update on the Lease berth-controller') },
+    ])
   })
 
   it('releases its Lease when it is stopped', async () => {

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { KubeApi } from '../../src/kube/api-client.ts'
 import { type Informer, type InformerTimes, startInformer } from '../../src/kube/informer.ts'
@@ -39,7 +40,11 @@ function pod(name: string, image = 'a', resourceVersion = '1'): KubeObject & { i
   return { metadata: { namespace: 'shop', name, resourceVersion }, image }
 }
 
-const shortTimes = { minIntervalMs: 5, backoff: { firstMs: 5, maxMs: 20 } }
+const shortTimes = {
+  minIntervalMs: 5,
+  backoff: { firstMs: 5, maxMs: 20 },
+  forbiddenBackoff: { firstMs: 5, maxMs: 20 },
+}
 
 function start(times: Partial<InformerTimes> = {}): Informer<string> {
   return startInformer<KubeObject & { readonly image?: string }, string>(api, {
@@ -91,8 +96,8 @@ describe('the list', () => {
   it('asks for smaller pages of large objects', async () => {
     server.script(
       lists,
-      replyPage([pod('one', 'x'.repeat(1_000_000))], { next: 'page-2' }),
-      replyPage([pod('two', 'x'.repeat(9_000_000))], { next: 'page-3' }),
+      replyPage([pod('one', 'x'.repeat(250_000))], { next: 'page-2' }),
+      replyPage([pod('two', 'x'.repeat(2_000_000))], { next: 'page-3' }),
       replyPage([pod('three')], {}),
     )
     const { items, synced } = start()
@@ -310,6 +315,70 @@ describe('a version that the API server no longer has', () => {
     expect(await watchedFrom(2)).toBe('90')
     expect(informer.items.size).toBe(0)
   })
+})
+
+describe('a missing right', () => {
+  const rest = { firstMs: 600_000, maxMs: 600_000 }
+
+  it('to list is retried rarely', async () => {
+    server.scriptAlways(lists, replyStatus(403, 'Forbidden'))
+    start({ forbiddenBackoff: rest })
+    await vi.waitFor(() => expect(errors).toHaveLength(1))
+    await sleep(100)
+
+    expect(server.requests).toHaveLength(1)
+    expect(errors).toEqual([expect.stringContaining('answered 403 about pods')])
+  })
+
+  it('to watch is retried rarely', async () => {
+    server.scriptAlways(watches, replyStatus(403, 'Forbidden'))
+    const { items, synced } = start({ forbiddenBackoff: rest })
+    server.kube.put('pods', pod('one'))
+    await synced
+    await vi.waitFor(() => expect(errors).toHaveLength(1))
+    await sleep(100)
+
+    expect(server.requests).toHaveLength(2)
+    expect(items.size).toBe(1)
+  })
+
+  it('that is granted later is noticed', async () => {
+    server.script(lists, replyStatus(403, 'Forbidden'), replyStatus(403, 'Forbidden'))
+    server.kube.put('pods', pod('one'))
+    const { items, synced } = start()
+    await synced
+
+    expect(items.size).toBe(1)
+  })
+})
+
+describe('a storm of expired versions', () => {
+  it.each([
+    ['as ERROR events', () => expiringStream()],
+    ['as the status 410', () => replyStatus(410, 'Expired')],
+  ])(
+    '%s leads to new lists with growing pauses, and is reported from the second time on',
+    async (_, reply) => {
+      server.kube.put('pods', pod('one'))
+      const end = server.scriptAlways(watches, (response, request) => reply()(response, request))
+      const informer = start({ backoff: { firstMs: 20, maxMs: 10_000 } })
+      await server.waitForRequests(lists, 5)
+      const times = server.requests.filter(({ isWatch }) => !isWatch).map(({ at }) => at)
+      const pauses = times.slice(1).map((at, index) => at - (times[index] ?? 0))
+      end()
+      server.kube.put('pods', pod('two'))
+      await vi.waitFor(() => expect(informer.items.size).toBe(2))
+
+      expect(pauses[3]).toBeGreaterThan(150)
+      expect(errors.length).toBeLessThan(server.requests.filter(({ isWatch }) => isWatch).length)
+    },
+  )
+
+  function expiringStream() {
+    const stream = createWatchStream()
+    stream.error(410, 'Expired')
+    return stream.reply
+  }
 })
 
 describe('against the objects of an API server', () => {

@@ -27,6 +27,7 @@ export interface SecretsOptions extends ConnectionOptions {
   readonly source: readonly SourceName[]
   readonly namespace?: string
   readonly serviceAccount: string
+  readonly lease: string
   readonly output: 'table' | 'json' | 'yaml'
 }
 
@@ -71,13 +72,13 @@ function readSettings(action: SecretsAction, { config, source }: SecretsOptions)
 
 function printRbac(
   settings: CopySettings,
-  { namespace = 'berth-system', serviceAccount, output }: SecretsOptions,
+  { namespace = 'berth-system', serviceAccount, lease, output }: SecretsOptions,
   io: Io,
 ): void {
   const given = { ...settings, namespace, scopes: scopesOf(settings) }
   const manifests = [
-    ...controllerRbac({ ...given, account: serviceAccount }),
-    ...webhookRbac({ ...given, account: webhookAccount }),
+    ...controllerRbac({ ...given, account: serviceAccount, component: 'controller', lease }),
+    ...webhookRbac({ ...given, account: webhookAccount, component: 'webhook' }),
   ]
   const documents = manifests.map((manifest) => stringify(manifest)).join('---\n')
   print(io.stdout, output === 'json' ? JSON.stringify(manifests, null, 2) : documents)

@@ -55,6 +55,7 @@ Exits with 1 if anything is missing, planned or failed.`,
     new Option('--service-account <name>', 'for rbac: service account of the controller').default(
       'berth-controller',
     ),
+    new Option('--lease <name>', 'for rbac: Lease of the controller').default('berth-controller'),
   )
   command.action((action: SecretsAction, options: SecretsOptions) =>
     run(async (io) => {

@@ -38,6 +38,9 @@ const defaultTimes: LeaderElectionTimes = { leaseMs: 15_000, renewMs: 10_000, re
 /** Candidates wait for up to 2.2 times `retryMs`, so that they do not retry in step (leaderelection.go, JitterFactor). */
 const jitterFactor = 1.2
 
+/** Between two attempts without the right to use the Lease. Nothing works meanwhile, so it is not longer. */
+const forbiddenRetryMs = 30_000
+
 /** Takes part until `signal` aborts. Releases the Lease when `lead` ends, so that another replica can lead at once. */
 export async function runLeaderElection(
   api: KubeApi,
@@ -50,7 +53,8 @@ export async function runLeaderElection(
       await leadWhileHeld(lease, { times, ...options })
       await lease.release().catch((error: unknown) => onError?.(error))
     }
-    await sleep(times.retryMs * (1 + Math.random() * jitterFactor), signal)
+    const retryMs = lease.isForbidden() ? Math.max(forbiddenRetryMs, times.retryMs) : times.retryMs
+    await sleep(retryMs * (1 + Math.random() * jitterFactor), signal)
   }
 }
 
@@ -90,6 +94,8 @@ async function renewUntilLost(
 interface Lease {
   /** Acquires or renews the Lease. Returns false when another replica holds it or the request fails. */
   hold(): Promise<boolean>
+  /** Returns whether the last attempt failed because a right is missing. */
+  isForbidden(): boolean
   /** Throws KubeError. */
   release(): Promise<void>
 }
@@ -113,6 +119,7 @@ function createLease(api: KubeApi, options: Settings): Lease {
   }
   const ref: ResourceRef = { ...collection, name }
   const isHeldByOther = createHolderCheck(identity)
+  let isForbidden = false
 
   async function acquireOrRenew(within: AbortSignal): Promise<boolean> {
     const lease = await api.get<LeaseObject>(ref, { signal: within })
@@ -143,13 +150,17 @@ function createLease(api: KubeApi, options: Settings): Lease {
   return {
     async hold() {
       try {
-        return await withTimeout(api, times, signal, acquireOrRenew)
+        const isHeld = await withTimeout(api, times, signal, acquireOrRenew)
+        isForbidden = false
+        return isHeld
       } catch (error) {
+        isForbidden = hasStatus(error, 403)
         // 409: another replica was faster.
         if (!signal.aborted && !hasStatus(error, 409)) onError?.(error)
         return false
       }
     },
+    isForbidden: () => isForbidden,
     // An empty holder makes the Lease free at once (leaderelection.go, release).
     release: () =>
       withTimeout(api, times, new AbortController().signal, async (within) => {

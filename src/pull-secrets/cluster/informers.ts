@@ -49,8 +49,8 @@ export interface ClusterCacheOptions {
   readonly onNamespace: (namespace: string) => void
   /** Called when a source has changed or a copy has become ready, which may concern every namespace. */
   readonly onSources: () => void
-  /** Called before a failed list or watch is retried. */
-  readonly onError: (error: unknown, collection: ResourceRef & Selection) => void
+  /** Called before a failed list or watch is retried; `isRepeated` until one succeeds. */
+  readonly onError: (error: unknown, isRepeated: boolean, collection: ResourceRef) => void
 }
 
 /** One namespace, or all. */
@@ -124,8 +124,8 @@ function start<Item>(
     ref,
     selection,
     ...handlers,
-    onError: (error) => {
-      onError(error, { ...ref, ...selection })
+    onError: (error, isRepeated) => {
+      onError(error, isRepeated, ref)
       failed.resolve()
     },
     signal,

@@ -105,7 +105,7 @@ async function withSnapshot<Result>(
     signal: work.signal,
     onNamespace: () => undefined,
     onSources: () => undefined,
-    onError: (error, ref) => {
+    onError: (error, _, ref) => {
       if (ref.namespace === undefined) failures.push(error)
       else unread.push(lineOf(ref.namespace, 'unread', ref.resource, messageOf(error)))
     },

@@ -14,12 +14,14 @@ export interface ControllerRbacInput extends Grantee {
   readonly stuckPods: 'report' | 'recreate'
   /** The namespaces that get a Role each; null for one ClusterRole. */
   readonly scopes: readonly string[] | null
+  /** The name of the Lease for leader election. */
+  readonly lease: string
 }
 
 /**
  * Returns the manifests of roles, bindings and an admission policy. Rights to Secrets are restricted to names wherever
  * Kubernetes can do that: `resourceNames` restricts a list or watch by its field selector `metadata.name` (apiserver,
- * RequestInfo). Only `create` cannot be restricted.
+ * RequestInfo). Only `create` cannot be restricted. Service accounts are also read one by one, after a conflict.
  */
 export function controllerRbac(input: ControllerRbacInput): readonly object[] {
   const { copies, scopes, namespace } = input
@@ -32,7 +34,7 @@ export function controllerRbac(input: ControllerRbacInput): readonly object[] {
     scopes === null
       ? roleWithBinding(input, { name }, [
           ...targetRules(input, copies),
-          rule('', ['namespaces'], ['get', 'list', 'watch']),
+          rule('', ['namespaces'], ['list', 'watch']),
         ])
       : scopes.flatMap((scope) => {
           const here = copies.filter(({ namespaces }) => namespaces.matches(scope, {}))
@@ -45,16 +47,12 @@ export function controllerRbac(input: ControllerRbacInput): readonly object[] {
     ...targetRoles,
     ...[...sources].flatMap(([from, list]) =>
       roleWithBinding(input, { name: `${name}-source`, namespace: from }, [
-        rule(
-          '',
-          ['secrets'],
-          ['get', 'list', 'watch'],
-          sortedUnique(list.map((source) => source.name)),
-        ),
+        rule('', ['secrets'], ['list', 'watch'], sortedUnique(list.map((source) => source.name))),
       ]),
     ),
     ...roleWithBinding(input, { name: `${name}-lease`, namespace }, [
-      rule('coordination.k8s.io', ['leases'], ['get', 'create', 'update', 'patch']),
+      rule('coordination.k8s.io', ['leases'], ['create']),
+      rule('coordination.k8s.io', ['leases'], ['get', 'update'], [input.lease]),
     ]),
     ...pullSecretPolicy(input, name),
   ]
@@ -83,12 +81,12 @@ function targetRules(
     ? sortedUnique(accounts.flat())
     : undefined
   return [
-    rule('', ['secrets'], ['get', 'list', 'watch', 'patch', 'delete'], names),
+    rule('', ['secrets'], ['list', 'watch', 'patch', 'delete'], names),
     rule('', ['secrets'], ['create']),
     rule('', ['serviceaccounts'], ['get', 'list', 'watch']),
     ...(literal?.length === 0 ? [] : [rule('', ['serviceaccounts'], ['patch'], literal)]),
-    rule('', ['pods'], ['get', 'list', 'watch']),
+    rule('', ['pods'], ['list', 'watch']),
     ...(stuckPods === 'recreate' ? [rule('', ['pods/eviction'], ['create'])] : []),
-    rule('', ['events'], ['get', 'create']),
+    rule('', ['events'], ['create']),
   ]
 }

@@ -11,6 +11,13 @@ export interface PolicyRule {
 export interface Grantee {
   readonly namespace: string
   readonly account: string
+  /** For the label `app.kubernetes.io/component`. */
+  readonly component: 'controller' | 'webhook'
+}
+
+/** The labels of all manifests, by which `berth uninstall` finds them. */
+function labelsOf({ component }: Grantee): Readonly<Record<string, string>> {
+  return { 'app.kubernetes.io/name': 'berth', 'app.kubernetes.io/component': component }
 }
 
 export function rule(
@@ -29,11 +36,14 @@ export function rule(
 
 /** Returns a Role and its binding, or a ClusterRole and its binding when `metadata` has no namespace. */
 export function roleWithBinding(
-  { namespace, account }: Grantee,
-  metadata: { readonly name: string; readonly namespace?: string },
+  grantee: Grantee,
+  { name, namespace: scope }: { readonly name: string; readonly namespace?: string },
   rules: readonly PolicyRule[],
 ): readonly object[] {
-  const prefix = metadata.namespace === undefined ? 'Cluster' : ''
+  const { namespace, account } = grantee
+  const labels = labelsOf(grantee)
+  const metadata = { name, ...(scope === undefined ? {} : { namespace: scope }), labels }
+  const prefix = scope === undefined ? 'Cluster' : ''
   const apiVersion = 'rbac.authorization.k8s.io/v1'
   return [
     { apiVersion, kind: `${prefix}Role`, metadata, rules },
@@ -44,7 +54,7 @@ export function roleWithBinding(
       roleRef: {
         apiGroup: 'rbac.authorization.k8s.io',
         kind: `${prefix}Role`,
-        name: metadata.name,
+        name,
       },
       subjects: [{ kind: 'ServiceAccount', name: account, namespace }],
     },
@@ -61,15 +71,17 @@ export interface SecretPolicy {
 
 /** Returns a ValidatingAdmissionPolicy, and its binding, that restricts which Secrets the account writes. */
 export function secretPolicy(
-  { account, namespace }: Grantee,
+  grantee: Grantee,
   { name, operations, expression, message }: SecretPolicy,
 ): readonly object[] {
+  const { account, namespace } = grantee
+  const metadata = { name, labels: labelsOf(grantee) }
   const apiVersion = 'admissionregistration.k8s.io/v1'
   return [
     {
       apiVersion,
       kind: 'ValidatingAdmissionPolicy',
-      metadata: { name },
+      metadata,
       spec: {
         failurePolicy: 'Fail',
         matchConstraints: {
@@ -89,7 +101,7 @@ export function secretPolicy(
     {
       apiVersion,
       kind: 'ValidatingAdmissionPolicyBinding',
-      metadata: { name },
+      metadata,
       spec: { policyName: name, validationActions: ['Deny'] },
     },
   ]
