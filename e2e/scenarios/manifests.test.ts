@@ -104,20 +104,19 @@ describe('Helm and kustomize', () => {
   })
 })
 
-describe('the kustomization of the documentation', () => {
-  const block = (page: string, start: string) =>
-    [...readFileSync(join(repository, page), 'utf8').matchAll(/^```yaml\n([^]*?)^```$/gm)]
-      .map(([, body = '']) => body)
-      .find((body) => body.startsWith(start)) ?? ''
+/** Returns the first YAML block of a page that starts with this text. */
+function block(page: string, start: string): string {
+  const blocks = readFileSync(join(repository, page), 'utf8').matchAll(/^```yaml\n([^]*?)^```$/gm)
+  return [...blocks].map(([, body = '']) => body).find((body) => body.startsWith(start)) ?? ''
+}
 
+describe('the kustomization of the documentation', () => {
   test('renders with its patches', async () => {
     const directory = join(runDir, 'documented')
     mkdirSync(directory, { recursive: true })
     const kustomizationBlock = block('docs/install.md', '# kustomization.yaml')
-    const deployment = `  - target: { kind: Deployment, name: berth-webhook }
-    patch: |
-${block('docs/install.md', '# a patch of the Deployment').replaceAll(/^/gm, '      ')}`
-    const patches = `${block('docs/operations.md', 'patches:')}${deployment}`
+    const credentials = block('docs/install.md', 'patches:').replace('patches:\n', '')
+    const patches = `${block('docs/operations.md', 'patches:')}${credentials}`
     const here = relative(directory, repository)
     const text = `${kustomizationBlock}\n${patches}\n`.replaceAll('berth/deploy', `${here}/deploy`)
     writeFileSync(join(directory, 'kustomization.yaml'), text)
@@ -128,6 +127,26 @@ ${block('docs/install.md', '# a patch of the Deployment').replaceAll(/^/gm, '   
     expect(rendered).toContain('"mountPath":"/var/run/secrets/berth/ghcr-creds"')
     expect(rendered).toContain(`"['anubis:32000', 'ghcr.io/acme']"`)
     expect(rendered).toContain('"berth.yaml":"kind: BerthConfig\\n"')
+  })
+})
+
+describe('registry credentials', () => {
+  test('are mounted into the webhook and the controller, by the lines of the documentation and by the chart', async () => {
+    const directory = kustomization('credentials', [])
+    const file = join(directory, 'kustomization.yaml')
+    writeFileSync(file, `${readFileSync(file, 'utf8')}${block('docs/install.md', 'patches:')}`)
+    const fromKustomize = await renderKustomize(directory)
+    const mounting = fromKustomize.filter((object) =>
+      JSON.stringify(object).includes('"mountPath":"/var/run/secrets/berth/ghcr-creds"'),
+    )
+
+    expect(mounting.map(({ metadata }) => metadata.name)).toEqual([
+      'berth-webhook',
+      'berth-controller',
+    ])
+    expect(comparable(await renderChart(['registrySecrets={ghcr-creds}']))).toEqual(
+      comparable(fromKustomize),
+    )
   })
 })
 
@@ -143,14 +162,6 @@ describe('the chart', () => {
     ['config.kind=Other', 'kind'],
   ])('rejects %s', async (setting, named) => {
     await expect(lintChart([setting])).rejects.toThrow(named)
-  })
-
-  test('mounts the pull secrets of the config where Berth reads them', async () => {
-    const objects = await renderChart(['registrySecrets={ghcr-creds}'])
-    const text = JSON.stringify(objects)
-
-    expect(text).toContain('"mountPath":"/var/run/secrets/berth/ghcr-creds"')
-    expect(text).toContain('"secretName":"ghcr-creds"')
   })
 
   test('accepts a digest instead of a tag', async () => {
