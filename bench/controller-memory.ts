@@ -7,7 +7,6 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { KubeObject } from '../src/kube/object.ts'
 import { type RunningLoop, startPullSecretsLoop } from '../test/support/pull-secrets-loop.ts'
@@ -24,6 +23,7 @@ interface Scene {
 }
 
 const scenes: readonly Scene[] = [
+  { name: 'one namespace', namespaces: 1, accountsEach: 1, registries: 3 },
   { name: '2,000 namespaces', namespaces: 2_000, accountsEach: 5, registries: 3 },
   { name: 'a large source', namespaces: 80, accountsEach: 5, registries: 17_000 },
 ]
@@ -31,7 +31,30 @@ const scenes: readonly Scene[] = [
 /** Half of the memory limit in deploy/base, as the entry point of the image sets it. */
 const nodeOptions = ['--max-old-space-size=192', '--max-semi-space-size=4']
 
-const main = fileURLToPath(new URL('../dist/main.js', import.meta.url))
+/** Runs the controller as in a pod: with the service account in a directory. */
+const program = `
+const [directory] = process.argv.slice(1)
+const load = (path) => import(new URL(path, ${JSON.stringify(new URL('../dist/', import.meta.url))}))
+const { connect } = await load('kube/connect.js')
+const { loadConfig } = await load('config/load.js')
+const { createLogs } = await load('telemetry/log.js')
+const { runController } = await load('controller/run-controller.js')
+const configFile = directory + '/berth.yaml'
+await runController({
+  cluster: await connect({ env: process.env, serviceAccountDirectory: directory }),
+  configFile,
+  config: loadConfig(configFile),
+  namespace: 'home',
+  lease: 'berth-controller',
+  host: '127.0.0.1',
+  metricsPort: 0,
+  secretsDirectory: directory,
+  env: process.env,
+  logs: createLogs('info', process.stderr),
+  signal: new AbortController().signal,
+})
+`
+
 const upToDate = 'pull secrets up to date'
 
 const config = `apiVersion: berth.dev/v1alpha1
@@ -84,20 +107,17 @@ async function measure({ name, namespaces, accountsEach, registries }: Scene): P
   await filling.stop()
   const directory = mkdtempSync(join(tmpdir(), 'berth-bench-'))
   writeFileSync(join(directory, 'berth.yaml'), config)
-  writeFileSync(join(directory, 'kubeconfig'), server.kubeconfig(), { mode: 0o600 })
+  writeFileSync(join(directory, 'token'), 'token')
+  writeFileSync(join(directory, 'ca.crt'), server.ca ?? '')
+  writeFileSync(join(directory, 'namespace'), 'home')
+  const { hostname, port } = new URL(server.url)
   const controller = spawn(
     process.execPath,
-    [
-      ...nodeOptions,
-      main,
-      'controller',
-      `--config=${directory}/berth.yaml`,
-      `--kubeconfig=${directory}/kubeconfig`,
-      '--namespace=home',
-      '--host=127.0.0.1',
-      '--metrics-port=0',
-    ],
-    { stdio: ['ignore', 'inherit', 'pipe'] },
+    [...nodeOptions, '--input-type=module', '--eval', program, directory],
+    {
+      stdio: ['ignore', 'inherit', 'pipe'],
+      env: { HOME: directory, KUBERNETES_SERVICE_HOST: hostname, KUBERNETES_SERVICE_PORT: port },
+    },
   )
   const lines: string[] = []
   createInterface({ input: controller.stderr }).on('line', (line) => lines.push(line))

@@ -5,6 +5,7 @@ import { delimiter, join } from 'node:path'
 import type { KubeConfig } from '@kubernetes/client-node'
 import { BerthError } from '../errors.ts'
 import { createKubeApi, type KubeApi } from './api-client.ts'
+import { defaultServiceAccountDirectory, readPodAccess } from './pod-access.ts'
 import type { Access } from './transport.ts'
 
 export interface ConnectOptions {
@@ -13,6 +14,8 @@ export interface ConnectOptions {
   /** A context of the kubeconfig. Default: the current one. */
   readonly context?: string | undefined
   readonly env: Readonly<Record<string, string | undefined>>
+  /** Where the kubelet mounts the service account. Tests replace it. */
+  readonly serviceAccountDirectory?: string
 }
 
 export interface Cluster {
@@ -26,22 +29,46 @@ export interface Cluster {
   close(): Promise<void>
 }
 
-/**
- * Reads the kubeconfig and returns a client; sends no request yet. Throws `kubeconfig-invalid`. Imports client-node only
- * here, because that takes half a second.
- */
+/** Reads the kubeconfig and returns a client; sends no request yet. Throws `kubeconfig-invalid`. */
 export async function connect(options: ConnectOptions): Promise<Cluster> {
+  const files = findKubeconfigs(options.kubeconfig, options.env)
+  return files.length === 0 ? connectInPod(options) : await connectByKubeconfig(files, options)
+}
+
+/** Uses the service account of the pod. */
+function connectInPod({
+  env,
+  context,
+  serviceAccountDirectory = defaultServiceAccountDirectory,
+}: ConnectOptions): Cluster {
+  const name = 'inClusterContext'
+  if (context !== undefined && context !== name) throw unknownContext(context, [name])
+  const readOrThrow = () => {
+    try {
+      return readPodAccess(env, serviceAccountDirectory)
+    } catch (cause) {
+      throw unreadable("the pod's service account", cause)
+    }
+  }
+  const { server, namespace } = readOrThrow()
+  // Reads the files each time: the kubelet replaces the token before it expires.
+  const api = createKubeApi(() => new Promise((resolve) => resolve(readOrThrow().access)))
+  return { api, namespace, context: name, server, close: () => api.close() }
+}
+
+/** Imports client-node only here, because that takes half a second and 80 MB of memory. */
+async function connectByKubeconfig(
+  files: readonly string[],
+  options: ConnectOptions,
+): Promise<Cluster> {
   const { KubeConfig } = await import('@kubernetes/client-node')
-  const load = () => loadKubeconfig(() => new KubeConfig(), options)
+  const load = () => loadKubeconfig(() => new KubeConfig(), files, options)
   let config = load()
   const cluster = config.getCurrentCluster()
   const context = config.getContextObject(config.getCurrentContext())
   if (cluster === null || context === null) {
     const names = config.getContexts().map(({ name }) => name)
-    throw new BerthError(
-      'kubeconfig-invalid',
-      `the kubeconfig has no cluster for context ${JSON.stringify(config.getCurrentContext())}; choose one of: ${names.join(', ')}`,
-    )
+    throw unknownContext(config.getCurrentContext(), names)
   }
   const api = createKubeApi(({ isRejected }) => {
     // client-node keeps tokens of files for a minute and those of exec plugins until they expire.
@@ -59,14 +86,13 @@ export async function connect(options: ConnectOptions): Promise<Cluster> {
 
 function loadKubeconfig(
   createConfig: () => KubeConfig,
-  { kubeconfig, context, env }: ConnectOptions,
+  files: readonly string[],
+  { context }: ConnectOptions,
 ): KubeConfig {
-  const files = findKubeconfigs(kubeconfig, env)
   const config = createConfig()
   try {
-    const [first, ...others] = files
-    if (first === undefined) config.loadFromCluster()
-    else config.loadFromFile(first)
+    const [first = '', ...others] = files
+    config.loadFromFile(first)
     for (const file of others) {
       const other = createConfig()
       other.loadFromFile(file)
@@ -74,14 +100,24 @@ function loadKubeconfig(
     }
     if (context !== undefined) config.setCurrentContext(context)
   } catch (cause) {
-    const source = files.length === 0 ? "the pod's service account" : files.join(delimiter)
-    throw new BerthError(
-      'kubeconfig-invalid',
-      `cannot read ${source} as a kubeconfig; choose another one with --kubeconfig FILE`,
-      { cause },
-    )
+    throw unreadable(files.join(delimiter), cause)
   }
   return config
+}
+
+function unreadable(source: string, cause: unknown): BerthError {
+  return new BerthError(
+    'kubeconfig-invalid',
+    `cannot read ${source} as a kubeconfig; choose another one with --kubeconfig FILE`,
+    { cause },
+  )
+}
+
+function unknownContext(context: string, names: readonly string[]): BerthError {
+  return new BerthError(
+    'kubeconfig-invalid',
+    `the kubeconfig has no cluster for context ${JSON.stringify(context)}; choose one of: ${names.join(', ')}`,
+  )
 }
 
 /** Returns the files to merge, the ones that win first; none for the pod's service account. Throws `kubeconfig-invalid`. */

@@ -70,7 +70,44 @@ describe('connect', () => {
     await cluster.close()
   })
 
+  it("uses the pod's service account, and reads its token again after a 401", async () => {
+    const { hostname, port } = new URL(server.url)
+    write('token', 'expired\n')
+    write('ca.crt', server.ca ?? '')
+    write('namespace', 'berth-system')
+    const env = {
+      HOME: directory,
+      KUBERNETES_SERVICE_HOST: hostname,
+      KUBERNETES_SERVICE_PORT: port,
+    }
+    const cluster = await connect({ env, serviceAccountDirectory: directory })
+    server.script({}, (response) => {
+      write('token', 'fresh')
+      response.writeHead(401).end('{}')
+    })
+
+    expect(await cluster.api.get(configMap)).toBeNull()
+    expect(server.requests.map(({ headers }) => headers.authorization)).toEqual([
+      'Bearer expired',
+      'Bearer fresh',
+    ])
+    expect(cluster).toMatchObject({
+      context: 'inClusterContext',
+      namespace: 'berth-system',
+      server: server.url,
+    })
+    await cluster.close()
+  })
+
   it.each<[string, () => Parameters<typeof connect>[0], RegExp]>([
+    [
+      'a pod without a service account',
+      () => ({
+        env: { HOME: directory, KUBERNETES_SERVICE_HOST: '10.0.0.1' },
+        serviceAccountDirectory: directory,
+      }),
+      /cannot read the pod's service account as a kubeconfig/,
+    ],
     [
       'a file that is not a kubeconfig',
       () => ({ kubeconfig: write('config', ': not yaml: ['), env: {} }),
