@@ -15,6 +15,7 @@ const layers = [
   'controller',
   'engine',
   'report',
+  'uninstall',
   'diagnose',
   'mirror',
   'nodes',

@@ -48,6 +48,7 @@ export const verbGroups: readonly VerbGroup[] = [
       certs: async () => (await import('./commands/certs.ts')).defineCerts,
       serve: async () => (await import('./commands/serve.ts')).defineServe,
       controller: async () => (await import('./commands/controller.ts')).defineController,
+      uninstall: async () => (await import('./commands/uninstall.ts')).defineUninstall,
     },
   },
   {
