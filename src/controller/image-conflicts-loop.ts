@@ -5,7 +5,6 @@
 import { createNotifier } from '../async/notifier.ts'
 import { groupKind } from '../decision/pod/pod-context.ts'
 import type { KubeApi } from '../kube/api-client.ts'
-import { hasStatus } from '../kube/error.ts'
 import { recordEventOnce } from '../kube/event-recorder.ts'
 import { startInformer } from '../kube/informer.ts'
 import type { KubeObject } from '../kube/object.ts'
@@ -19,6 +18,7 @@ import {
   rowToLeave,
 } from './image-conflicts.ts'
 import type { Loop } from './runtime/loops.ts'
+import { createWatchErrorLog } from './runtime/watch-error-log.ts'
 
 export interface ConflictsDependencies {
   readonly api: KubeApi
@@ -78,16 +78,20 @@ async function run(dependencies: ConflictsDependencies, signal: AbortSignal): Pr
   }
 }
 
+const missingRightFix =
+  'add the component pull-failures (Helm: controller.pullFailures=true), or set conflicts to ignore'
+
 function watchPods(
   { api, log }: ConflictsDependencies,
   signal: AbortSignal,
   onConflict: (conflict: ImageConflict) => void,
 ): Promise<void> {
   const detector = createConflictDetector()
-  let isForbidden = false
+  const ref = { apiVersion: 'v1', resource: 'pods' }
+  const logError = createWatchErrorLog(log, missingRightFix)
   const { synced } = startInformer<KubeObject, RewrittenPod>(api, {
     // Without a selection: a pod that no longer matches one looks like a deleted pod.
-    ref: { apiVersion: 'v1', resource: 'pods' },
+    ref,
     transform: readRewrittenPod,
     onChange: (_key, pod, before) => {
       const now = performance.now()
@@ -95,18 +99,7 @@ function watchPods(
       const conflict = pod === null ? null : detector.observe(pod, now)
       if (conflict !== null) onConflict(conflict)
     },
-    onError: (error) => {
-      const problem = String(error)
-      if (isForbidden || !hasStatus(error, 403)) {
-        log.debug({ problem }, 'pod watch failed')
-        return
-      }
-      isForbidden = true
-      log.info(
-        { problem, fix: 'grant list and watch on pods, or set conflicts to ignore' },
-        'pod watch forbidden',
-      )
-    },
+    onError: (error, isRepeated) => logError(error, isRepeated, ref),
     signal,
   })
   return synced
