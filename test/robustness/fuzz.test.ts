@@ -79,7 +79,10 @@ describe('a generated pod', () => {
     },
   )
 
-  it('does not change when it is admitted a second time', slow, async () => {
+  it.each([
+    ['', subject],
+    [', with rows of known conflicts', createSubject({ hasConflicts: true })],
+  ])('does not change when it is admitted a second time%s', slow, async (_, subject) => {
     await fc.assert(
       fc.asyncProperty(fc.oneof(review, reviewWithRecords), async (text) => {
         const { object } = requestIn(text)

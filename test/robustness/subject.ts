@@ -43,6 +43,13 @@ const rows: readonly RowInput[] = [
     otherwise: 'first',
   },
 ]
+/** Of the kinds of owners that the generated pods have. */
+const conflict: RowInput = {
+  name: 'known:all',
+  when: { owners: ['apps/*', 'db.example/*'] },
+  leave: true,
+  isKnownConflict: true,
+}
 const denyRow: RowInput = {
   name: 'no-entry',
   images: ['denied.example/**'],
@@ -67,7 +74,7 @@ export interface Subject {
   answer(review: string | Buffer): Promise<Readonly<Record<string, unknown>>>
 }
 
-export function createSubject({ denies = false } = {}): Subject {
+export function createSubject({ denies = false, hasConflicts = false } = {}): Subject {
   const asked: ManifestQuery[] = []
   const bugs: unknown[] = []
   const secret: AdmissionPolicy['pullSecrets'][number] = {
@@ -77,7 +84,11 @@ export function createSubject({ denies = false } = {}): Subject {
   const pattern = compilePattern('mirror.example/**')
   if (!pattern.ok) throw new Error(pattern.message)
   const policy: ResolvePolicy & AdmissionPolicy = {
-    table: tableOf(['mirror.example'], denies ? [...rows, denyRow] : rows),
+    table: tableOf(
+      ['mirror.example'],
+      denies ? [...rows, denyRow] : rows,
+      hasConflicts ? [conflict] : [],
+    ),
     pin: { matches: (tag) => tag === 'latest', unresolved: 'keep' },
     pullPolicy: [{ images: [pattern.pattern], set: 'Always' }],
     pullSecrets: [secret],
