@@ -122,7 +122,9 @@ export function selectRow(
   const literally = isMatchedLiterally({ mirrors }, canonical)
   const { position, undecided } = index.find(canonical, literally, pod)
   const row = rows[position] ?? null
-  const conflict = conflicts.rows[conflicts.index.find(canonical, literally, pod).position]
+  const conflict = conflicts.index.holdsFor(pod)
+    ? conflicts.rows[conflicts.index.find(canonical, literally, pod).position]
+    : undefined
   if (conflict !== undefined && !takesPrecedence(row, conflict))
     return { row: conflict, undecided: [] }
   if (row === null && undecided.length === 0) return noRow
