@@ -11,6 +11,7 @@ import { crdFiles } from './crd-modules.ts'
 import { ensureDebianPackages } from './debian-packages.ts'
 import { buildHelm, buildKubernetes, buildKustomize, buildPause } from './go-programs.ts'
 import { installMoto } from './moto.ts'
+import { unpackNginx } from './nginx.ts'
 import { repository } from './paths.ts'
 import { installPrometheus } from './prometheus.ts'
 
@@ -22,6 +23,7 @@ type Steps = Record<string, () => Promise<unknown>>
 const downloads: Steps = {
   'crd-modules.ts': crdFiles,
   'moto.ts': installMoto,
+  'nginx.ts': unpackNginx,
   'prometheus.ts': installPrometheus,
 }
 

@@ -1,10 +1,12 @@
+import { randomBytes } from 'node:crypto'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { runBerth } from '../harness/berth-cli.ts'
 import { currentCluster } from '../harness/cluster.ts'
 import type { CommandResult } from '../harness/command.ts'
 import { pushImage, pushIndex } from '../harness/images.ts'
+import { type Nginx, startNginx } from '../harness/nginx.ts'
 import { type Registry, startRegistry } from '../harness/registry.ts'
 import { digestOfTag } from '../harness/registry-client.ts'
 import { startTokenServer, type TokenServer } from '../harness/token-server.ts'
@@ -136,6 +138,62 @@ test('copies from a pull-through cache', async () => {
   const { code } = await mirror(open, cache)
 
   expect(code).toBe(0)
+})
+
+describe('nginx in front of the mirror', () => {
+  const proxies: Nginx[] = []
+  afterAll(() => Promise.all(proxies.map((proxy) => proxy.stop())))
+
+  async function pushThrough(name: string, options: Parameters<typeof startNginx>[1]) {
+    const proxy = await startNginx(cluster, options)
+    proxies.push(proxy)
+    const ca = proxy.certificate === '' ? '' : `, ca: '${proxy.certificate}'`
+    const file = join(directory, `${name}.yaml`)
+    writeFileSync(
+      file,
+      `apiVersion: berth.dev/v1alpha1
+kind: BerthConfig
+registries:
+  - { host: '${upstream.host}', endpoint: '${upstream.url}' }
+  - { host: 'proxy.example', endpoint: '${proxy.url}', mirror: true${ca} }
+`,
+    )
+    const pair = [`${upstream.host}/team/large:1`, `proxy.example/${name}/large:1`]
+    const { code, stdout } = await runBerth(['mirror', ...pair, '--config', file])
+    return { code, stdout, log: await proxy.accessLog() }
+  }
+
+  beforeAll(() =>
+    pushImage({
+      registry: upstream.url,
+      repository: 'team/large',
+      tag: '1',
+      content: randomBytes(9 * 1024 * 1024),
+    }),
+  )
+
+  test.each([
+    ['tls', 'terminates TLS with its default limit of 1 MiB', { tls: true }, 9],
+    ['prefix', 'adds a path prefix', { prefix: '/cache/hub' }, 9],
+    ['larger', 'accepts 5 MiB', { directives: 'client_max_body_size 5m;' }, 2],
+    ['unlimited', 'has no limit', { directives: 'client_max_body_size 0;' }, 0],
+  ] as const)('%s: gets the image if it %s', async (name, _, options, patches) => {
+    const { code, stdout, log } = await pushThrough(name, { name, upstream: open.url, ...options })
+
+    expect({ code, stdout }).toMatchObject({ code: 0 })
+    expect(log.filter((line) => /^PATCH .* 202$/.test(line))).toHaveLength(patches)
+    expect(await digestOfTag({ registry: open.url, repository: `${name}/large` }, '1')).toBe(
+      await digestOfTag({ registry: upstream.url, repository: 'team/large' }, '1'),
+    )
+  })
+
+  test('is named in the error if it limits requests to less than 1 MiB', async () => {
+    const options = { name: 'small', upstream: open.url, directives: 'client_max_body_size 500k;' }
+    const { code, stdout } = await pushThrough('small', options)
+
+    expect(code).toBe(1)
+    expect(stdout).toContain('limits the size of requests (nginx: client_max_body_size)')
+  })
 })
 
 test('reports that a stopped registry refuses connections', async () => {

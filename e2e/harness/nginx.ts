@@ -1,0 +1,101 @@
+/** nginx as a reverse proxy in front of a registry. */
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { generate } from 'selfsigned'
+import { buildOnce } from './cached-build.ts'
+import type { Cluster } from './cluster.ts'
+import { runOk } from './command.ts'
+import { cacheDirectory } from './paths.ts'
+import { freePort } from './ports.ts'
+import { exitReason, startProcess, stopProcess } from './processes.ts'
+import { waitFor } from './wait.ts'
+
+export type NginxOptions = {
+  name: string
+  /** The registry behind it: `http://host:port`. */
+  upstream: string
+  /** Terminates TLS with a self-signed certificate. */
+  tls?: true
+  /** Serves the registry below this path. The registry does not know the path. */
+  prefix?: string
+  /** Further directives, such as `client_max_body_size 5m;`. */
+  directives?: string
+}
+
+export type Nginx = {
+  url: string
+  /** The path of the certificate in PEM; empty without TLS. */
+  certificate: string
+  /** Returns the method, path and status of each request so far, in order: `PUT /v2/x 201`. */
+  accessLog(): Promise<string[]>
+  stop(): Promise<void>
+}
+
+/** Starts nginx and returns when it answers. By default it sends no X-Forwarded headers, as without further configuration. */
+export async function startNginx(
+  { runDir, address }: Pick<Cluster, 'runDir' | 'address'>,
+  { name, upstream, tls, prefix = '', directives = '' }: NginxOptions,
+): Promise<Nginx> {
+  const directory = join(runDir, `nginx-${name}`)
+  mkdirSync(directory, { recursive: true })
+  const port = await freePort(address)
+  const certificate = tls === undefined ? '' : await writeCertificate(directory, address)
+  const log = join(directory, 'access.log')
+  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
+    .map((kind) => `${kind}_temp_path ${directory}/${kind};`)
+    .join(' ')
+  const file = join(directory, 'nginx.conf')
+  writeFileSync(
+    file,
+    `daemon off; user root; pid ${directory}/pid; error_log stderr warn; worker_processes 1;
+events {}
+http {
+  log_format short '$request_method $uri $status'; access_log ${log} short; ${temporary}
+  server {
+    listen ${address}:${port}${tls ? ` ssl; ssl_certificate ${certificate}; ssl_certificate_key ${directory}/key.pem` : ''};
+    ${directives}
+    location ${prefix}/ { proxy_pass ${upstream}/; proxy_set_header Host $http_host; }
+  }
+}
+`,
+  )
+  const program = join(await unpackNginx(), 'usr/sbin/nginx')
+  const spec = { name: `nginx-${name}`, command: program, args: ['-e', 'stderr', '-c', file] }
+  const record = await startProcess(runDir, spec)
+  await waitFor('nginx', () => readFile(join(directory, 'pid')).then(() => true), {
+    stopReason: exitReason(runDir, record),
+  })
+  return {
+    url: `${tls ? 'https' : 'http'}://${address}:${port}${prefix}`,
+    certificate,
+    accessLog: async () => (await readFile(log, 'utf8')).trim().split('\n'),
+    stop: () => stopProcess(runDir, record),
+  }
+}
+
+async function writeCertificate(directory: string, address: string): Promise<string> {
+  const { private: key, cert } = await generate([{ name: 'commonName', value: 'nginx' }], {
+    keyType: 'ec',
+    algorithm: 'sha256',
+    extensions: [
+      { name: 'basicConstraints', cA: true },
+      { name: 'subjectAltName', altNames: [{ type: 7, ip: address }] },
+    ],
+  })
+  writeFileSync(join(directory, 'key.pem'), key, { mode: 0o600 })
+  const file = join(directory, 'certificate.pem')
+  writeFileSync(file, cert)
+  return file
+}
+
+/** Unpacks the Debian package, once, and returns the directory. Installing the package would start its service. */
+export async function unpackNginx(): Promise<string> {
+  const directory = join(cacheDirectory(), `nginx-${process.arch}`)
+  await buildOnce(directory, 'unpacking nginx', async (partial) => {
+    mkdirSync(partial)
+    await runOk('apt-get', ['download', 'nginx'], { cwd: partial })
+    await runOk('sh', ['-c', 'dpkg -x nginx_*.deb . && rm nginx_*.deb'], { cwd: partial })
+  })
+  return directory
+}
