@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { runBerth } from '../harness/berth-cli.ts'
 import { currentCluster } from '../harness/cluster.ts'
 import type { CommandResult } from '../harness/command.ts'
-import { pushImage, pushIndex } from '../harness/images.ts'
+import { deleteManifest, pushImage, pushIndex } from '../harness/images.ts'
 import { type Nginx, startNginx } from '../harness/nginx.ts'
 import { type Registry, startRegistry } from '../harness/registry.ts'
 import { digestOfTag } from '../harness/registry-client.ts'
@@ -138,6 +138,36 @@ test('copies from a pull-through cache', async () => {
   const { code } = await mirror(open, cache)
 
   expect(code).toBe(0)
+})
+
+test('names the platform that was deleted from an index, and finds what the mirror lost', async () => {
+  const repositoryOf = (registry: Registry) => ({
+    registry: registry.url,
+    repository: 'team/holes',
+  })
+  const { manifests } = await pushIndex({ ...repositoryOf(upstream), tag: '1', content: 'holes' })
+  const arm64 = manifests['linux/arm64'] ?? ''
+  const names = [`${upstream.host}/team/holes:1`, `${open.host}/team/holes:1`]
+  const config = ['--config', configFor(account.password)]
+  await runBerth(['mirror', ...names, ...config])
+  await deleteManifest(repositoryOf(open), arm64)
+  const shallow = await runBerth(['drift', ...names, ...config])
+  const deep = await runBerth(['drift', ...names, ...config, '--deep'])
+  const repaired = await runBerth(['drift', ...names, ...config, '--deep', '--update'])
+  await deleteManifest(repositoryOf(upstream), arm64)
+  const hole = await runBerth([
+    'mirror',
+    names[0] ?? '',
+    `${open.host}/team/other-holes:1`,
+    ...config,
+  ])
+
+  expect(shallow).toMatchObject({ code: 0, stdout: expect.stringContaining('same') as string })
+  expect(deep).toMatchObject({ code: 1, stdout: expect.stringContaining('broken') as string })
+  expect(deep.stdout).toContain('lists linux/arm64')
+  expect(repaired).toMatchObject({ code: 0, stdout: expect.stringContaining('repaired') as string })
+  expect(hole.code).toBe(1)
+  expect(hole.stdout).toMatch(/lists linux\/arm64 \(sha256:\w+\) that \S+ does not have/)
 })
 
 describe('nginx in front of the mirror', () => {

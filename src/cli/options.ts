@@ -142,6 +142,13 @@ export function auditLogOption(): Option {
   return new Option('--audit-log <file>', 'file to append one JSON line to for each copied image')
 }
 
+export function missingAttestationsOption(): Option {
+  return new Option(
+    '--allow-missing-attestations',
+    'leave out attestations that an index lists, but that do not exist',
+  )
+}
+
 export function quietOption(description: string): Option {
   return new Option('-q, --quiet', description)
 }

@@ -3,17 +3,19 @@ import type { Limit } from '../async/limit.ts'
 import type { BlobDescriptor } from '../registry/blobs/blob-source.ts'
 import { hasBlob } from '../registry/blobs/blob-upload.ts'
 import { shortDigest } from '../registry/digest.ts'
-import { failed, type RequestFailure } from '../registry/http/network-error.ts'
+import { failed } from '../registry/http/network-error.ts'
 import { RegistryError } from '../registry/http/registry-error.ts'
 import { headManifest, putManifest } from '../registry/manifests/manifests.ts'
 import type { RegistryClient, Repository } from '../registry/registry-client.ts'
 import { type BlobLocations, copyBlob } from './blob-copy.ts'
+import { explainImmutableTag, explainSparseIndex, lookupError } from './copy-errors.ts'
 import { copyReferrers } from './copy-referrers.ts'
 import type { CopyResult } from './copy-result.ts'
 import type { ImagePair } from './image-pair.ts'
 import {
   blobsOf,
   type ManifestNode,
+  missingAttestations,
   platformsOf,
   postOrder,
   readTree,
@@ -42,6 +44,8 @@ export interface CopyOptions {
   readonly quotaFloor: number
   /** True: signatures, SBOMs and attestations are copied too. */
   readonly referrers: boolean
+  /** True: attestations that the index lists, but that do not exist, are left out. Default: false. */
+  readonly allowMissingAttestations?: boolean
   readonly onPlanned: (bytes: number) => void
   readonly onBytes: (bytes: number) => void
 }
@@ -87,33 +91,38 @@ export async function copyImage(
   return transfer(dependencies, route, { ...options, digest: upstream.digest, currentDigest })
 }
 
-const nothingMoved = { platforms: [], bytesMoved: 0, bytesThere: 0, detail: null } as const
-
-/** Adds the registry to the message, because two registries take part in a copy. */
-function lookupError({ host, name }: Repository, failure: RequestFailure): RegistryError {
-  const detail =
-    failure.outcome === 'absent'
-      ? `${host} has no such image in ${name} (${failure.detail})`
-      : `${host}: ${failure.detail}`
-  return new RegistryError({ ...failure, detail })
-}
+const nothingMoved = {
+  platforms: [],
+  missingAttestations: [],
+  bytesMoved: 0,
+  bytesThere: 0,
+  detail: null,
+} as const
 
 /** Returns null if the mirror lacks a manifest or blob of the image that it serves. */
 async function checkComplete(
   dependencies: CopyDependencies,
   route: CopyRoute,
   { digest, ...options }: CopyOptions & { readonly digest: string },
-): Promise<Pick<CopyResult, 'platforms' | 'bytesMoved' | 'bytesThere' | 'detail'> | null> {
+): Promise<Omit<
+  CopyResult,
+  'pair' | 'status' | 'seconds' | 'sourceDigest' | 'mirrorDigest'
+> | null> {
   const { signal } = options
   try {
-    const tree = await readTree(route.to, { digest }, signal)
+    const tree = await readTree(route.to, { digest }, options)
     const blobs = blobsOf(tree)
     const { bytesMoved } = await countMissing(dependencies, route.to, { blobs, signal })
     if (bytesMoved > 0) return null
     if (options.referrers && !options.dryRun) {
       await copyAllReferrers(dependencies, route, tree, options)
     }
-    return { ...nothingMoved, platforms: platformsOf(tree), bytesThere: totalSize(blobs) }
+    return {
+      ...nothingMoved,
+      platforms: platformsOf(tree),
+      missingAttestations: missingAttestations(tree),
+      bytesThere: totalSize(blobs),
+    }
   } catch (error) {
     if (error instanceof RegistryError && error.outcome === 'absent') return null
     throw error
@@ -139,7 +148,13 @@ async function transfer(
   const bytes = options.dryRun
     ? await countMissing(dependencies, to, { blobs, signal })
     : await copyToRepository(dependencies, route, { blobs, ...options })
-  const result = { sourceDigest: digest, platforms: platformsOf(tree), detail: null, ...bytes }
+  const result = {
+    sourceDigest: digest,
+    platforms: platformsOf(tree),
+    missingAttestations: missingAttestations(tree),
+    detail: null,
+    ...bytes,
+  }
   if (options.dryRun) return { ...result, status: 'planned', mirrorDigest: currentDigest }
   await putManifests(route, tree, options)
   if (options.referrers) await copyAllReferrers(dependencies, route, tree, options)
@@ -160,12 +175,12 @@ async function transfer(
 async function readSourceTree(
   { trees }: CopyDependencies,
   from: Repository,
-  { digest, dryRun, quotaFloor, signal }: TransferOptions,
+  { digest, dryRun, quotaFloor, ...options }: TransferOptions,
 ): Promise<ManifestNode> {
   const key = `${from.host}/${from.name}@${digest}`
   const known = trees.get(key)
   if (known === undefined) checkQuota(from, quotaFloor)
-  const tree = known ?? (await readTree(from, { digest }, signal))
+  const tree = known ?? (await readTree(from, { digest }, options))
   if (dryRun) trees.set(key, tree)
   else trees.delete(key)
   return tree
@@ -255,11 +270,13 @@ async function putManifests(
   tree: ManifestNode,
   { signal, currentDigest }: Pick<TransferOptions, 'signal' | 'currentDigest'>,
 ): Promise<void> {
-  for (const { manifest } of postOrder(tree)) {
+  for (const node of postOrder(tree)) {
+    const { manifest } = node
     const isRoot = manifest.digest === tree.manifest.digest
     try {
       await putManifest(to, isRoot ? reference : manifest.digest, manifest, signal)
     } catch (error) {
+      if (node.missingAttestations.length > 0) throw explainSparseIndex(error, to)
       throw isRoot && currentDigest !== null ? explainImmutableTag(error, to, reference) : error
     }
   }
@@ -267,15 +284,6 @@ async function putManifests(
   // The pair has a digest and a tag. The tag protects the image from garbage collection; an existing tag is not moved.
   const tagged = await headManifest(to, tag, signal)
   if (tagged.outcome === 'absent') await putManifest(to, tag, tree.manifest, signal)
-}
-
-/** Adds the reason to the error with which a registry refuses to move a tag (ECR, Harbor; distribution-spec: TAG_INVALID). */
-function explainImmutableTag(error: unknown, { host, name }: Repository, tag: string): unknown {
-  if (!(error instanceof RegistryError)) return error
-  const isImmutable = error.status === 409 || error.status === 412 || error.code === 'TAG_INVALID'
-  if (!isImmutable) return error
-  const detail = `${host} already has another image as ${name}:${tag}, and its tags are immutable (${error.message})`
-  return new RegistryError({ outcome: error.outcome, detail }, error)
 }
 
 async function copyAllReferrers(

@@ -60,7 +60,7 @@ async function copyReferrer(
   { from, to, signal, copyBlobs }: ReferrerCopyOptions,
   entry: Referrer,
 ): Promise<void> {
-  const tree = await readTree(from, entry, signal)
+  const tree = await readTree(from, entry, { signal })
   if ((await hasManifest(to, entry.digest, signal)) && to.state.hasReferrersApi === true) return
   await copyBlobs(blobsOf(tree))
   for (const { manifest } of postOrder(tree)) {
@@ -82,7 +82,7 @@ async function copyCosignTags(
     if (head.outcome !== 'found' || head.digest === subject) continue
     const current = await headManifest(to, tag, signal)
     if (current.outcome === 'found' && current.digest === head.digest) continue
-    const tree = await readTree(from, head, signal)
+    const tree = await readTree(from, head, { signal })
     await copyBlobs(blobsOf(tree))
     for (const { manifest } of postOrder(tree)) {
       const isRoot = manifest.digest === head.digest

@@ -21,6 +21,8 @@ export interface CopyResult {
   /** The digest that the mirror serves after the copy. */
   readonly mirrorDigest: string | null
   readonly platforms: readonly string[]
+  /** The digests of attestations that the index lists, but that do not exist. */
+  readonly missingAttestations: readonly string[]
   readonly bytesMoved: number
   readonly bytesThere: number
   readonly seconds: number
@@ -42,6 +44,9 @@ export function resultRecord(result: CopyResult): Readonly<Record<string, unknow
     sourceDigest: rest.sourceDigest,
     mirrorDigest: rest.mirrorDigest,
     platforms: rest.platforms,
+    ...(rest.missingAttestations.length === 0
+      ? {}
+      : { missingAttestations: rest.missingAttestations }),
     bytesMoved: rest.bytesMoved,
     bytesThere: rest.bytesThere,
     seconds: rest.seconds,

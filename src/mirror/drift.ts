@@ -4,6 +4,7 @@ import type { FailedOutcome, ManifestAnswer } from '../decision/resolve/manifest
 import { RegistryError } from '../registry/http/registry-error.ts'
 import { getManifest, hasManifest, headManifest } from '../registry/manifests/manifests.ts'
 import type { RegistryClient, Repository } from '../registry/registry-client.ts'
+import { findGap } from './find-gap.ts'
 import type { ImagePair } from './image-pair.ts'
 import { platformDigests } from './image-tree.ts'
 
@@ -18,6 +19,8 @@ export type DriftState =
   | 'upstream-missing'
   /** The mirror has one platform of the index that upstream serves. */
   | 'platform-subset'
+  /** The mirror serves the digest of upstream, but lacks a manifest or blob below it. */
+  | 'broken'
   | 'unreachable'
 
 export interface PlatformDrift {
@@ -43,6 +46,10 @@ export interface DriftOptions {
   /** Images compared at once. */
   readonly jobs: number
   readonly platforms: boolean
+  /** True: also looks for what the mirror lacks below an equal digest. Default: false. */
+  readonly deep?: boolean
+  /** True: attestations that the mirror lacks do not count. Default: false. */
+  readonly allowMissingAttestations?: boolean
   /**
    * Returns the digests that were copied for a pair, from the audit log; null without one. If the mirror serves another digest
    * and upstream does not have it either, someone else pushed it: `mirror-ahead`.
@@ -146,8 +153,9 @@ interface Comparison {
 
 async function compareDigests(
   { upstream, mirror, pair }: Comparison,
-  { signal, platforms, copiedDigests }: DriftOptions,
+  options: DriftOptions,
 ): Promise<Pick<DriftResult, 'state' | 'platforms' | 'detail'>> {
+  const { signal, platforms, copiedDigests } = options
   const noDetails = { platforms: null, detail: null }
   if (upstream.digest === null && mirror.digest === null) {
     return {
@@ -158,7 +166,12 @@ async function compareDigests(
   }
   if (mirror.digest === null) return { ...noDetails, state: 'mirror-missing' }
   if (upstream.digest === null) return { ...noDetails, state: 'upstream-missing' }
-  if (upstream.digest === mirror.digest) return { ...noDetails, state: 'same' }
+  if (upstream.digest === mirror.digest) {
+    const { repository, digest } = mirror
+    const isDeep = options.deep === true && repository !== null
+    const gap = isDeep ? await findGap(repository, digest, options) : null
+    return { ...noDetails, state: gap === null ? 'same' : 'broken', detail: gap }
+  }
   const upstreamPlatforms = await readPlatforms(upstream, signal)
   const isSubset = [...upstreamPlatforms.values()].includes(mirror.digest)
   const copied = copiedDigests(pair)
@@ -204,7 +217,13 @@ function comparePlatforms(
 
 /** Returns whether `berth drift --update` copies the image. It does not overwrite what others pushed to the mirror. */
 export function isBehind({ state }: DriftResult): boolean {
-  return state === 'upstream-moved' || state === 'mirror-missing' || state === 'platform-subset'
+  const behind: readonly DriftState[] = [
+    'upstream-moved',
+    'mirror-missing',
+    'platform-subset',
+    'broken',
+  ]
+  return behind.includes(state)
 }
 
 /** Returns 0 if nothing differs, 1 for drift, and 3 if there is no drift but an image could not be checked. */

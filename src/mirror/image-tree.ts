@@ -1,6 +1,7 @@
 /** Reads an image as a tree: its manifest, the manifests below it, and their blobs. */
 import { LRUCache } from 'lru-cache'
 import { isDigest } from '../decision/reference/parse.ts'
+import { textMember } from '../json/json.ts'
 import type { BlobDescriptor } from '../registry/blobs/blob-source.ts'
 import { shortDigest } from '../registry/digest.ts'
 import { failed } from '../registry/http/network-error.ts'
@@ -15,6 +16,17 @@ export interface ManifestNode {
   readonly blobs: readonly BlobDescriptor[]
   /** For example `linux/arm64/v8`; null if the parent states none, as for an index or an attestation. */
   readonly platform: string | null
+  /** The digests of attestations that an index lists and the repository does not have. */
+  readonly missingAttestations: readonly string[]
+}
+
+/** Thrown for a manifest that an index lists and the repository does not have. */
+export class MissingManifestError extends RegistryError {}
+
+export interface ReadTreeOptions {
+  readonly signal: AbortSignal
+  /** True: leaves out attestations that the repository does not have. Default: false. */
+  readonly allowMissingAttestations?: boolean
 }
 
 /** The trees that a dry run read. The copy after it uses them, so that they count once against a pull limit. */
@@ -27,6 +39,7 @@ export interface TreeCache {
 interface Descriptor extends BlobDescriptor {
   readonly mediaType: string
   readonly platform?: unknown
+  readonly annotations?: unknown
 }
 
 /** Images nest two deep; the limit stops a malicious one. */
@@ -59,16 +72,17 @@ interface ManifestRef {
   readonly digest: string
   readonly mediaType?: string
   readonly platform?: unknown
+  readonly annotations?: unknown
 }
 
 /**
  * Reads the whole tree below a digest. Artifacts, configs and layers of unknown types are blobs like any other. Throws
- * RegistryError.
+ * RegistryError, and MissingManifestError for a manifest below the root that does not exist.
  */
 export function readTree(
   repository: Repository,
   root: ManifestRef,
-  signal: AbortSignal,
+  { signal, allowMissingAttestations = false }: ReadTreeOptions,
 ): Promise<ManifestNode> {
   let count = 0
   let bytes = 0
@@ -87,7 +101,9 @@ export function readTree(
       throw invalid(`the manifests of the image in ${repository.name} exceed 32 MiB`)
     }
     const { manifests, config, layers, blobs } = parse(manifest)
-    const children = manifests === undefined ? [] : unique(descriptors(manifests, manifest))
+    const refs = manifests === undefined ? [] : unique(descriptors(manifests, manifest))
+    // All at once: the transport limits the connections.
+    const children = await Promise.all(refs.map((each) => readChild(each, depth + 1)))
     const referenced = [
       ...descriptors(config === undefined ? [] : [config], manifest),
       ...descriptors(layers ?? [], manifest),
@@ -96,13 +112,45 @@ export function readTree(
     return {
       manifest,
       platform: platformOf(ref.platform),
-      // All at once: the transport limits the connections.
-      children: await Promise.all(children.map((child) => readNode(child, depth + 1))),
+      children: children.filter((child) => child !== null),
+      missingAttestations: refs.flatMap(({ digest }, at) =>
+        children[at] === null ? [digest] : [],
+      ),
       blobs: unique(referenced.filter(({ mediaType }) => !nonDistributable.test(mediaType))),
     }
   }
 
+  /** Null for an attestation that is missing and may be missing. */
+  const readChild = async (ref: ManifestRef, depth: number): Promise<ManifestNode | null> => {
+    try {
+      return await readNode(ref, depth)
+    } catch (error) {
+      const isMissing = error instanceof RegistryError && error.outcome === 'absent'
+      if (!isMissing || error instanceof MissingManifestError) throw error
+      if (allowMissingAttestations && isAttestation(ref)) return null
+      throw missingManifest(repository, ref)
+    }
+  }
+
   return readNode(root, 0)
+}
+
+/** Attestations of BuildKit are in the index of the image (moby/buildkit, docs/attestations/attestation-storage.md). */
+function isAttestation({ annotations }: ManifestRef): boolean {
+  return textMember(annotations, 'vnd.docker.reference.type') === 'attestation-manifest'
+}
+
+function missingManifest({ host, name }: Repository, ref: ManifestRef): MissingManifestError {
+  const platform = platformOf(ref.platform)
+  const what = isAttestation(ref) ? 'an attestation' : (platform ?? 'a manifest')
+  const fix = isAttestation(ref) ? '; --allow-missing-attestations copies the image without it' : ''
+  const detail = `the index in ${name} lists ${what} (${shortDigest(ref.digest)}) that ${host} does not have${fix}`
+  return new MissingManifestError({ outcome: 'absent', detail })
+}
+
+/** Returns the digests of all attestations that are missing in the tree. */
+export function missingAttestations(root: ManifestNode): readonly string[] {
+  return [...new Set(postOrder(root).flatMap((node) => node.missingAttestations))]
 }
 
 /** Returns each manifest once, children before their parents. */
@@ -158,12 +206,13 @@ function descriptors(list: unknown, { digest: parent }: RawManifest): Descriptor
   const name = `manifest ${shortDigest(parent)}`
   if (!Array.isArray(list)) throw invalid(`${name} has a list of descriptors that is not a list`)
   return list.map((entry: unknown): Descriptor => {
-    const { digest, size, mediaType, platform } = (entry ?? {}) as Partial<Descriptor>
+    const { digest, size, mediaType, platform, annotations } = (entry ?? {}) as Partial<Descriptor>
     const isSize = typeof size === 'number' && Number.isSafeInteger(size) && size >= 0
     if (typeof digest !== 'string' || !isDigest(digest) || !isSize) {
       throw invalid(`${name} has a descriptor without a valid digest and size`)
     }
-    return { digest, size, mediaType: typeof mediaType === 'string' ? mediaType : '', platform }
+    const type = typeof mediaType === 'string' ? mediaType : ''
+    return { digest, size, mediaType: type, platform, annotations }
   })
 }
 

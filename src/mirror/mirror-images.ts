@@ -8,7 +8,7 @@ import type { BlobLocations } from './blob-copy.ts'
 import { copyImage, type CopyOptions, type CreateRepository } from './copy-image.ts'
 import type { CopyResult } from './copy-result.ts'
 import type { ImagePair } from './image-pair.ts'
-import { createTreeCache, type TreeCache } from './image-tree.ts'
+import { createTreeCache, MissingManifestError, type TreeCache } from './image-tree.ts'
 
 export interface MirrorDependencies {
   readonly registries: RegistryClient
@@ -33,7 +33,7 @@ export interface ProgressListener {
 
 export interface MirrorOptions extends Pick<
   CopyOptions,
-  'signal' | 'deep' | 'dryRun' | 'quotaFloor' | 'referrers'
+  'signal' | 'deep' | 'dryRun' | 'quotaFloor' | 'referrers' | 'allowMissingAttestations'
 > {
   /** Images copied at once. */
   readonly jobs: number
@@ -74,7 +74,7 @@ export function mirrorImages(
     } catch (error) {
       if (signal.aborted) return failure(pair, stopped, seconds())
       if (!(error instanceof RegistryError)) throw error
-      const isAbsent = error.outcome === 'absent'
+      const isAbsent = error.outcome === 'absent' && !(error instanceof MissingManifestError)
       const tags = isAbsent ? await findSimilarTags(dependencies.registries, pair, signal) : null
       return { ...failure(pair, error, seconds()), ...(tags === null ? {} : { tags }) }
     }
@@ -103,6 +103,7 @@ function failure(
     sourceDigest: null,
     mirrorDigest: null,
     platforms: [],
+    missingAttestations: [],
     bytesMoved: 0,
     bytesThere: 0,
     seconds,

@@ -163,7 +163,7 @@ describe('the mirror loop', () => {
     kube.put('pods', pod('three', 'shop/gone:1'))
     await until(() => expect(mirror.log()).toContain('HEAD /v2/shop/gone/manifests/1'))
 
-    expect(await states()).toEqual(expected)
+    await until(async () => expect(await states()).toEqual(expected))
     expect(unmirrored()).toHaveLength(3)
     expect(unmirrored()).toEqual(
       expect.arrayContaining([

@@ -45,6 +45,8 @@ export interface StoreOptions {
   readonly mounts?: boolean
   /** If set, only these repositories exist, and a push does not create others, as on ECR. */
   readonly repositories?: Set<string>
+  /** True: the registry accepts an index although it lacks manifests of it. */
+  readonly sparseIndexes?: boolean
   /** The most tags or referrers on one page. */
   readonly pageSize?: number
   /** Returns the Link header for the path of the next page; default: the form in the specification. */
@@ -277,11 +279,12 @@ function respond(
 
 async function putManifest(exchange: Exchange): Promise<void> {
   const { state, request, response, repository, rest } = exchange
-  const { referrers = true } = state.options
+  const { referrers = true, sparseIndexes = false } = state.options
   const reference = decodeURIComponent(rest)
   const body = await readAll(request)
   const document = JSON.parse(body.toString()) as Manifest
-  if (hasMissingContent(state, repository, document)) {
+  const isSparse = sparseIndexes && document.manifests !== undefined
+  if (!isSparse && hasMissingContent(state, repository, document)) {
     return refuse(response, 400, 'MANIFEST_BLOB_UNKNOWN')
   }
   const mediaType = request.headers['content-type'] ?? ''

@@ -24,6 +24,7 @@ import {
 
 export interface DriftOptions extends CopyOptions {
   readonly platforms?: boolean
+  readonly deep?: boolean
   readonly update?: boolean
   readonly restart?: boolean
 }
@@ -44,6 +45,8 @@ export async function drift(
       signal: io.signal,
       jobs: Math.max(1, options.jobs),
       platforms: options.platforms === true,
+      deep: options.deep === true,
+      allowMissingAttestations: options.allowMissingAttestations === true,
       copiedDigests: readAuditLog(options.auditLog),
     })
     printDrifts(drifts, options, io)

@@ -28,6 +28,7 @@ export interface CopyOptions extends ImageSourceOptions {
   readonly auditLog?: string
   readonly quiet?: boolean
   readonly secretsDir: string
+  readonly allowMissingAttestations?: boolean
 }
 
 export interface MirrorOptions extends CopyOptions {
@@ -147,6 +148,7 @@ export async function copyAll(
       deep: options.fast !== true,
       dryRun: options.dryRun === true,
       referrers: options.referrers === true || config?.mirror.referrers === true,
+      allowMissingAttestations: options.allowMissingAttestations === true,
       quotaFloor: options.quotaFloor ?? config?.mirror.quotaFloor ?? 10,
       jobs: Math.max(1, options.jobs),
       progress,

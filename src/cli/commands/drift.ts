@@ -6,6 +6,7 @@ import {
   auditLogOption,
   configOption,
   imageSourceOptions,
+  missingAttestationsOption,
   mirrorNames,
   outputOption,
   quietOption,
@@ -19,7 +20,7 @@ export const defineDrift: DefineVerb = (parent, run) => {
     name: 'drift',
     summary: 'Compare mirrors with their upstream registries',
     details:
-      'Compares digests and pulls nothing. Takes images as `berth mirror` does. Exits with 1 if an image still differs, and with 3 if an image could not be checked and no other differs.',
+      'Compares digests and pulls no layers. Takes images as `berth mirror` does. Exits with 1 if an image still differs, and with 3 if an image could not be checked and no other differs.',
     examples: [
       ['Check the images of the config', 'berth drift'],
       [
@@ -34,6 +35,11 @@ export const defineDrift: DefineVerb = (parent, run) => {
     configOption(),
     ...imageSourceOptions(),
     new Option('--platforms', 'compare each platform of an image'),
+    new Option(
+      '--deep',
+      'also look for manifests and blobs that the mirror lacks below an equal digest',
+    ),
+    missingAttestationsOption(),
     new Option('--update', 'copy the images that are behind upstream'),
     new Option('--restart', 'restart workloads that run an older image; needs --update'),
     new Option('--dry-run', 'show what --update and --restart would do, and change nothing'),

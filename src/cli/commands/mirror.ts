@@ -6,6 +6,7 @@ import {
   auditLogOption,
   configOption,
   imageSourceOptions,
+  missingAttestationsOption,
   mirrorNames,
   outputOption,
   quietOption,
@@ -39,6 +40,7 @@ export const defineMirror: DefineVerb = (parent, run) => {
       undefined,
       '`mirror.referrers` of the config',
     ),
+    missingAttestationsOption(),
     new Option('--create-repos', 'create missing repositories of Amazon ECR').default(
       undefined,
       '`mirror.createRepositories` of the config',

@@ -40,7 +40,7 @@ function detailLines({
   detail,
   platforms,
 }: DriftResult): string[] {
-  const differs = state !== 'same' && state !== 'unreachable'
+  const differs = state !== 'same' && state !== 'unreachable' && state !== 'broken'
   const reasons = [
     ...(differs
       ? [`upstream ${digestText(sourceDigest)}, mirror ${digestText(mirrorDigest)}`]

@@ -29,8 +29,14 @@ function resultText(result: CopyResult): string {
       : [`${bytesText(result.bytesMoved)} ${status === 'planned' ? 'to move' : 'moved'}`]),
     ...(result.bytesThere === 0 ? [] : [`${bytesText(result.bytesThere)} there`]),
     ...(status === 'planned' ? [] : [`${seconds.toFixed(1)} s`]),
+    ...missingText(result),
   ]
   return `${names}\n  ${status}: ${facts.join(', ')}`
+}
+
+function missingText({ missingAttestations: { length } }: CopyResult): string[] {
+  if (length === 0) return []
+  return [length === 1 ? 'without a missing attestation' : `without ${length} missing attestations`]
 }
 
 function tagsHint(tags: readonly string[]): string {

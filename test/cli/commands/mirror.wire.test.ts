@@ -269,6 +269,21 @@ describe('berth mirror', () => {
 })
 
 describe('berth drift', () => {
+  it('reports a broken mirror with --deep, and repairs it with --update', async () => {
+    source.addImage('library/nginx', 'latest', { layers: [bytes(50)] })
+    await berth(['mirror', 'nginx', '--config', config])
+    mirror.blobs.get('docker.io/library/nginx')?.clear()
+    const shallow = await berth(['drift', 'nginx', '--config', config])
+    const deep = await berth(['drift', 'nginx', '--config', config, '--deep'])
+    const update = await berth(['drift', 'nginx', '--config', config, '--deep', '--update'])
+
+    expect([shallow.code, deep.code, update.code]).toEqual([0, 1, 0])
+    expect(deep.stdout).toMatch(
+      /^broken .*\n {4}mirror\.example lacks blob sha256:\w+ and 1 more\n$/,
+    )
+    expect(update.stdout).toContain('repaired: ')
+  })
+
   it('reports drift, copies with --update, and then reports none', async () => {
     source.addImage('library/nginx', 'latest')
     await berth(['mirror', 'nginx', '--config', config, '-q'])

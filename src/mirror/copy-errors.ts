@@ -1,0 +1,33 @@
+/** Adds to the errors of registries what they mean for a copy. */
+import type { RequestFailure } from '../registry/http/network-error.ts'
+import { RegistryError } from '../registry/http/registry-error.ts'
+import type { Repository } from '../registry/registry-client.ts'
+
+/** Adds the registry to the message, because two registries take part in a copy. */
+export function lookupError({ host, name }: Repository, failure: RequestFailure): RegistryError {
+  const detail =
+    failure.outcome === 'absent'
+      ? `${host} has no such image in ${name} (${failure.detail})`
+      : `${host}: ${failure.detail}`
+  return new RegistryError({ ...failure, detail })
+}
+
+/** Adds the reason to the error of a registry that checks whether it has all manifests of an index. */
+export function explainSparseIndex(error: unknown, { host }: Repository): unknown {
+  if (!(error instanceof RegistryError) || error.status < 400 || error.status >= 500) return error
+  const detail = `${host} does not accept an index without its attestations (${error.message})`
+  return new RegistryError({ outcome: error.outcome, detail }, error)
+}
+
+/** Adds the reason to the error with which a registry refuses to move a tag (ECR, Harbor; distribution-spec: TAG_INVALID). */
+export function explainImmutableTag(
+  error: unknown,
+  { host, name }: Repository,
+  tag: string,
+): unknown {
+  if (!(error instanceof RegistryError)) return error
+  const isImmutable = error.status === 409 || error.status === 412 || error.code === 'TAG_INVALID'
+  if (!isImmutable) return error
+  const detail = `${host} already has another image as ${name}:${tag}, and its tags are immutable (${error.message})`
+  return new RegistryError({ outcome: error.outcome, detail }, error)
+}
