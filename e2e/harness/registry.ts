@@ -24,6 +24,8 @@ export type RegistryOptions = {
   proxy?: { url: string }
   /** Rejects pushes. */
   readOnly?: true
+  /** Allows manifests with foreign layers whose URLs match this pattern. Default: none. */
+  foreignUrls?: string
   /** Accepts only tokens of this server. */
   token?: TokenSettings
 }
@@ -101,7 +103,7 @@ function passwordsIn(dir: string): string {
 async function configuration(
   dir: string,
   addr: string,
-  { htpasswd, proxy, readOnly, token }: RegistryOptions,
+  { htpasswd, proxy, readOnly, token, foreignUrls }: RegistryOptions,
 ): Promise<Record<string, unknown>> {
   const passwords = passwordsIn(dir)
   if (htpasswd !== undefined) writeFileSync(passwords, await htpasswdLine(htpasswd))
@@ -126,6 +128,7 @@ async function configuration(
         },
       },
     }),
+    ...(foreignUrls && { validation: { manifests: { urls: { allow: [foreignUrls] } } } }),
     ...(proxy && { proxy: { remoteurl: proxy.url } }),
   }
 }

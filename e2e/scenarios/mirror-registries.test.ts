@@ -8,7 +8,13 @@ import type { CommandResult } from '../harness/command.ts'
 import { deleteManifest, pushImage, pushIndex } from '../harness/images.ts'
 import { type Nginx, startNginx } from '../harness/nginx.ts'
 import { type Registry, startRegistry } from '../harness/registry.ts'
-import { digestOfTag } from '../harness/registry-client.ts'
+import {
+  digestOfTag,
+  oci,
+  pushBlob,
+  pushManifest,
+  type Repository,
+} from '../harness/registry-client.ts'
 import { startTokenServer, type TokenServer } from '../harness/token-server.ts'
 
 /** `berth mirror` with registries of every kind: open, with a password, with tokens, read-only, and a pull-through cache. */
@@ -24,6 +30,7 @@ let tokens: TokenServer
 let tokened: Registry
 let readOnly: Registry
 let cache: Registry
+let windows: Registry
 let digest: string
 
 beforeAll(async () => {
@@ -35,6 +42,7 @@ beforeAll(async () => {
   tokened = await startRegistry(cluster, { name: 'mr-tokened', token: tokens.settings })
   readOnly = await startRegistry(cluster, { name: 'mr-read-only', readOnly: true })
   cache = await startRegistry(cluster, { name: 'mr-cache', proxy: { url: upstream.url } })
+  windows = await startRegistry(cluster, { name: 'mr-windows', foreignUrls: '^https://' })
   const content = Buffer.alloc(3_000_000, 'layer')
   const pushed = await pushIndex({ registry: upstream.url, repository, tag: '1', content })
   digest = pushed.digest
@@ -44,7 +52,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await tokens?.close()
-  const all = [upstream, open, guarded, tokened, readOnly, cache]
+  const all = [upstream, open, guarded, tokened, readOnly, cache, windows]
   await Promise.all(all.map((registry) => registry?.stop()))
 })
 
@@ -53,7 +61,7 @@ function configFor(password: string): string {
   const auths = { [guarded.host]: { auth: pair }, [tokened.host]: { auth: pair } }
   const secrets = join(directory, `docker-${password.length}.json`)
   writeFileSync(secrets, JSON.stringify({ auths }))
-  const all = [upstream, open, guarded, tokened, readOnly, cache]
+  const all = [upstream, open, guarded, tokened, readOnly, cache, windows]
   const registries = all.map(({ host, url }) => {
     const isPrivate = host === guarded.host || host === tokened.host
     const realm = JSON.stringify(new URL(tokens.settings.realm).host)
@@ -169,6 +177,31 @@ test('names the platform that was deleted from an index, and finds what the mirr
   expect(hole.code).toBe(1)
   expect(hole.stdout).toMatch(/lists linux\/arm64 \(sha256:\w+\) that \S+ does not have/)
 })
+
+test('copies foreign layers that the source has, and names the setting of a mirror that refuses their URLs', async () => {
+  const from = { registry: windows.url, repository: 'team/windows' }
+  const digest = await pushForeignLayer(from)
+  const config = ['--config', configFor(account.password)]
+  const source = `${windows.host}/team/windows:1`
+  const copied = await runBerth(['mirror', source, `${windows.host}/copy/windows:1`, ...config])
+  const refused = await runBerth(['mirror', source, `${open.host}/team/windows:1`, ...config])
+
+  expect(copied).toMatchObject({ code: 0, stdout: expect.stringContaining('copied') as string })
+  expect(await digestOfTag({ ...from, repository: 'copy/windows' }, '1')).toBe(digest)
+  expect(refused.code).toBe(1)
+  expect(refused.stdout).toMatch(
+    /foreign layer sha256:\w+ with a URL on vendor\.example; allow it there with validation\.manifests\.urls\.allow/,
+  )
+})
+
+/** Pushes an image with a foreign layer. Returns its digest. */
+async function pushForeignLayer(to: Repository): Promise<string> {
+  const config = await pushBlob(to, oci.config, Buffer.from('{"os":"windows"}'))
+  const layer = await pushBlob(to, oci.layer, Buffer.from('foreign layer'))
+  const mediaType = 'application/vnd.oci.image.layer.nondistributable.v1.tar+gzip'
+  const layers = [{ ...layer, mediaType, urls: ['https://vendor.example/layer'] }]
+  return (await pushManifest(to, oci.manifest, { config, layers }, '1')).digest
+}
 
 describe('nginx in front of the mirror', () => {
   const proxies: Nginx[] = []

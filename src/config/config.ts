@@ -78,6 +78,8 @@ export interface MirrorSettings {
   readonly images: readonly MirrorImage[]
   /** Whether to copy signatures, SBOMs and attestations too. */
   readonly referrers: boolean
+  /** Whether to download foreign layers that the source does not have from the URLs in their manifest. */
+  readonly foreignLayers: boolean
   /** Berth stops pulling when an upstream allows only this many more manifests. */
   readonly quotaFloor: number
   /** Whether Berth creates missing repositories on Amazon ECR. */

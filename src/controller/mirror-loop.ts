@@ -32,6 +32,7 @@ export interface MirrorLoopDependencies {
     readonly atOnce: number
     readonly quotaFloor: number
     readonly referrers: boolean
+    readonly foreignLayers: boolean
   }
   readonly openRegistries: () => RegistryClient
   /** Null if Berth may not create repositories. */
@@ -203,6 +204,7 @@ function runMirror(
       dryRun,
       quotaFloor: settings.quotaFloor,
       referrers: settings.referrers,
+      foreignLayers: settings.foreignLayers,
       jobs: settings.atOnce,
       progress: { started: ignore, planned: ignore, moved: ignore, finished: ignore },
     },

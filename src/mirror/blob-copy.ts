@@ -1,8 +1,13 @@
 /** Copies blobs. In one run, each blob is transferred once to each registry, however many images share it. */
 import type { Limit } from '../async/limit.ts'
-import { type BlobDescriptor, createBlobSource } from '../registry/blobs/blob-source.ts'
+import { createBlobSource } from '../registry/blobs/blob-source.ts'
 import { hasBlob, mountBlob, uploadBlob } from '../registry/blobs/blob-upload.ts'
+import { shortDigest } from '../registry/digest.ts'
+import { failed } from '../registry/http/network-error.ts'
+import { RegistryError } from '../registry/http/registry-error.ts'
+import { displayHost } from '../registry/http/urls.ts'
 import type { Repository } from '../registry/registry-client.ts'
+import type { TreeBlob } from './image-tree.ts'
 
 export type BlobCopyOutcome = 'present' | 'mounted' | 'uploaded'
 
@@ -19,13 +24,15 @@ export interface BlobCopyOptions {
   /** Limits concurrent copies. A copy that waits for the same blob of another image does not count. */
   readonly limit: Limit
   readonly onBytes: (bytes: number) => void
+  /** True: downloads a foreign layer that the source does not have from its vendor. Default: false. */
+  readonly foreignLayers?: boolean
 }
 
 /** Copies a blob in the cheapest way that works: not at all, mounted, or uploaded. Throws RegistryError. */
 export async function copyBlob(
   locations: BlobLocations,
   options: BlobCopyOptions,
-  blob: BlobDescriptor,
+  blob: TreeBlob,
 ): Promise<BlobCopyOutcome> {
   const { to, limit } = options
   const key = `${to.host} ${blob.digest}`
@@ -50,7 +57,7 @@ export async function copyBlob(
 /** Mounts a blob that this run copied to another repository of the same registry. */
 async function copyFromNeighbor(
   options: BlobCopyOptions,
-  blob: BlobDescriptor,
+  blob: TreeBlob,
   neighbor: string,
 ): Promise<BlobCopyOutcome> {
   const { to, signal } = options
@@ -61,10 +68,7 @@ async function copyFromNeighbor(
   return 'uploaded'
 }
 
-async function copyFromSource(
-  options: BlobCopyOptions,
-  blob: BlobDescriptor,
-): Promise<BlobCopyOutcome> {
+async function copyFromSource(options: BlobCopyOptions, blob: TreeBlob): Promise<BlobCopyOutcome> {
   const { from, to, signal } = options
   signal.throwIfAborted()
   if (await hasBlob(to, blob, signal)) return 'present'
@@ -78,9 +82,30 @@ async function copyFromSource(
 type StartedUpload = Exclude<Awaited<ReturnType<typeof mountBlob>>, 'mounted'>
 
 async function upload(
-  { from, to, signal, onBytes }: BlobCopyOptions,
-  blob: BlobDescriptor,
+  options: BlobCopyOptions,
+  blob: TreeBlob,
   started: StartedUpload,
 ): Promise<void> {
-  await uploadBlob(to, createBlobSource(from, blob, signal), { signal, onBytes, started })
+  const { from, to, signal, onBytes } = options
+  const vendorUrl = await findVendorUrl(options, blob)
+  const source = createBlobSource(from, blob, { signal, url: vendorUrl })
+  await uploadBlob(to, source, { signal, onBytes, started })
+}
+
+/** Returns where a foreign layer that the source does not have is; null for every other blob. Throws RegistryError. */
+async function findVendorUrl(
+  { from, signal, foreignLayers = false }: BlobCopyOptions,
+  blob: TreeBlob,
+): Promise<URL | null> {
+  const { vendorUrls } = blob
+  if (vendorUrls === undefined || (await hasBlob(from, blob, signal))) return null
+  const [url] = vendorUrls
+  if (url !== undefined && foreignLayers) return url
+  const fix =
+    url === undefined
+      ? 'its manifest has no URL for it'
+      : `--foreign-layers downloads it from ${displayHost(url)}`
+  const name = `layer ${shortDigest(blob.digest)}`
+  const detail = `${from.host} does not have ${name}, a foreign layer; ${fix}`
+  throw new RegistryError(failed('invalid', detail))
 }

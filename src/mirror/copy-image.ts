@@ -8,7 +8,12 @@ import { RegistryError } from '../registry/http/registry-error.ts'
 import { headManifest, putManifest } from '../registry/manifests/manifests.ts'
 import type { RegistryClient, Repository } from '../registry/registry-client.ts'
 import { type BlobLocations, copyBlob } from './blob-copy.ts'
-import { explainImmutableTag, explainSparseIndex, lookupError } from './copy-errors.ts'
+import {
+  explainForeignLayer,
+  explainImmutableTag,
+  explainSparseIndex,
+  lookupError,
+} from './copy-errors.ts'
 import { copyReferrers } from './copy-referrers.ts'
 import type { CopyResult } from './copy-result.ts'
 import type { ImagePair } from './image-pair.ts'
@@ -19,6 +24,7 @@ import {
   platformsOf,
   postOrder,
   readTree,
+  type TreeBlob,
   type TreeCache,
 } from './image-tree.ts'
 
@@ -46,6 +52,8 @@ export interface CopyOptions {
   readonly referrers: boolean
   /** True: attestations that the index lists, but that do not exist, are left out. Default: false. */
   readonly allowMissingAttestations?: boolean
+  /** True: downloads foreign layers that the source does not have from their vendor. Default: false. */
+  readonly foreignLayers?: boolean
   readonly onPlanned: (bytes: number) => void
   readonly onBytes: (bytes: number) => void
 }
@@ -195,7 +203,7 @@ function checkQuota({ host, state }: Repository, floor: number): void {
 }
 
 interface BlobList {
-  readonly blobs: readonly BlobDescriptor[]
+  readonly blobs: readonly TreeBlob[]
   readonly signal: AbortSignal
 }
 
@@ -214,7 +222,7 @@ async function countMissing(
   return { bytesMoved: totalSize(blobs) - bytesThere, bytesThere }
 }
 
-type BlobListToCopy = BlobList & Pick<CopyOptions, 'onBytes'>
+type BlobListToCopy = BlobList & Pick<CopyOptions, 'onBytes' | 'foreignLayers'>
 
 /** Copies the blobs. If the repository does not exist, creates it where that is possible, and tries once more. */
 async function copyToRepository(
@@ -237,7 +245,7 @@ async function copyToRepository(
 async function copyBlobs(
   { blobLimit, blobLocations }: CopyDependencies,
   { from, to }: CopyRoute,
-  { blobs, signal, onBytes }: BlobListToCopy,
+  { blobs, signal, onBytes, foreignLayers = false }: BlobListToCopy,
 ): Promise<ByteCounts> {
   const stop = new AbortController()
   const options = {
@@ -246,6 +254,7 @@ async function copyBlobs(
     signal: AbortSignal.any([signal, stop.signal]),
     limit: blobLimit,
     onBytes,
+    foreignLayers,
   }
   const copies = blobs.map(async (blob) => {
     const outcome = await copyBlob(blobLocations, options, blob)
@@ -273,9 +282,13 @@ async function putManifests(
   for (const node of postOrder(tree)) {
     const { manifest } = node
     const isRoot = manifest.digest === tree.manifest.digest
+    const foreignLayer = node.blobs.find(({ vendorUrls = [] }) => vendorUrls.length > 0)
+    // docker-registry answers 500 if it does not allow the URLs of foreign layers.
+    const options = foreignLayer === undefined ? { signal } : { signal, finalStatus: 500 }
     try {
-      await putManifest(to, isRoot ? reference : manifest.digest, manifest, signal)
+      await putManifest(to, isRoot ? reference : manifest.digest, manifest, options)
     } catch (error) {
+      if (foreignLayer !== undefined) throw explainForeignLayer(error, to, foreignLayer)
       if (node.missingAttestations.length > 0) throw explainSparseIndex(error, to)
       throw isRoot && currentDigest !== null ? explainImmutableTag(error, to, reference) : error
     }
@@ -283,7 +296,7 @@ async function putManifests(
   if (tag === null || tag === reference) return
   // The pair has a digest and a tag. The tag protects the image from garbage collection; an existing tag is not moved.
   const tagged = await headManifest(to, tag, signal)
-  if (tagged.outcome === 'absent') await putManifest(to, tag, tree.manifest, signal)
+  if (tagged.outcome === 'absent') await putManifest(to, tag, tree.manifest, { signal })
 }
 
 async function copyAllReferrers(

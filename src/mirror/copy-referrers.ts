@@ -64,7 +64,7 @@ async function copyReferrer(
   if ((await hasManifest(to, entry.digest, signal)) && to.state.hasReferrersApi === true) return
   await copyBlobs(blobsOf(tree))
   for (const { manifest } of postOrder(tree)) {
-    const { keepsReferrers } = await putManifest(to, manifest.digest, manifest, signal)
+    const { keepsReferrers } = await putManifest(to, manifest.digest, manifest, { signal })
     const subject = subjectOf(manifest.bytes)
     if (subject !== null && !keepsReferrers) await addToReferrersTag(to, subject, { entry, signal })
   }
@@ -86,7 +86,7 @@ async function copyCosignTags(
     await copyBlobs(blobsOf(tree))
     for (const { manifest } of postOrder(tree)) {
       const isRoot = manifest.digest === head.digest
-      await putManifest(to, isRoot ? tag : manifest.digest, manifest, signal)
+      await putManifest(to, isRoot ? tag : manifest.digest, manifest, { signal })
     }
   }
 }

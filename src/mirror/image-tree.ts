@@ -13,11 +13,17 @@ import type { Repository } from '../registry/registry-client.ts'
 export interface ManifestNode {
   readonly manifest: RawManifest
   readonly children: readonly ManifestNode[]
-  readonly blobs: readonly BlobDescriptor[]
+  readonly blobs: readonly TreeBlob[]
   /** For example `linux/arm64/v8`; null if the parent states none, as for an index or an attestation. */
   readonly platform: string | null
   /** The digests of attestations that an index lists and the repository does not have. */
   readonly missingAttestations: readonly string[]
+}
+
+/** A config or layer of an image. */
+export interface TreeBlob extends BlobDescriptor {
+  /** Only for a foreign layer: where its vendor serves it. */
+  readonly vendorUrls?: readonly URL[]
 }
 
 /** Thrown for a manifest that an index lists and the repository does not have. */
@@ -36,7 +42,7 @@ export interface TreeCache {
   delete(key: string): unknown
 }
 
-interface Descriptor extends BlobDescriptor {
+interface Descriptor extends TreeBlob {
   readonly mediaType: string
   readonly platform?: unknown
   readonly annotations?: unknown
@@ -54,8 +60,8 @@ const maxTreeBytes = 32 * 1024 * 1024
 /** Trees of some hundred usual images. Those beyond are read again. */
 const maxCachedBytes = 2 * maxTreeBytes
 
-/** Layers that runtimes fetch from their vendor, and that a registry need not have (image-spec, Non-Distributable Layers). */
-const nonDistributable = /\.(?:foreign|nondistributable)\./
+/** Layers that runtimes may fetch from their vendor (image-spec, Non-Distributable Layers), as in old images of Windows. */
+const foreignType = /\.(?:foreign|nondistributable)\./
 
 export function createTreeCache(): TreeCache {
   return new LRUCache<string, ManifestNode>({ maxSize: maxCachedBytes, sizeCalculation: sizeOf })
@@ -116,7 +122,7 @@ export function readTree(
       missingAttestations: refs.flatMap(({ digest }, at) =>
         children[at] === null ? [digest] : [],
       ),
-      blobs: unique(referenced.filter(({ mediaType }) => !nonDistributable.test(mediaType))),
+      blobs: unique(referenced),
     }
   }
 
@@ -165,7 +171,7 @@ export function postOrder(root: ManifestNode): readonly ManifestNode[] {
 }
 
 /** Returns each blob of the tree once. */
-export function blobsOf(root: ManifestNode): readonly BlobDescriptor[] {
+export function blobsOf(root: ManifestNode): readonly TreeBlob[] {
   return unique(postOrder(root).flatMap(({ blobs }) => blobs))
 }
 
@@ -206,14 +212,27 @@ function descriptors(list: unknown, { digest: parent }: RawManifest): Descriptor
   const name = `manifest ${shortDigest(parent)}`
   if (!Array.isArray(list)) throw invalid(`${name} has a list of descriptors that is not a list`)
   return list.map((entry: unknown): Descriptor => {
-    const { digest, size, mediaType, platform, annotations } = (entry ?? {}) as Partial<Descriptor>
+    const { digest, size, mediaType, platform, annotations, urls } = (entry ?? {}) as Partial<
+      Descriptor & { readonly urls: unknown }
+    >
     const isSize = typeof size === 'number' && Number.isSafeInteger(size) && size >= 0
     if (typeof digest !== 'string' || !isDigest(digest) || !isSize) {
       throw invalid(`${name} has a descriptor without a valid digest and size`)
     }
     const type = typeof mediaType === 'string' ? mediaType : ''
-    return { digest, size, mediaType: type, platform, annotations }
+    const foreign = foreignType.test(type) ? { vendorUrls: httpUrls(urls) } : {}
+    return { digest, size, mediaType: type, platform, annotations, ...foreign }
   })
+}
+
+function httpUrls(urls: unknown): readonly URL[] {
+  if (!Array.isArray(urls)) return []
+  const valid = urls.filter((url) => typeof url === 'string' && URL.canParse(url))
+  return valid
+    .map((url: string) => new URL(url))
+    .filter(({ protocol, username, password }) => {
+      return (protocol === 'https:' || protocol === 'http:') && username === '' && password === ''
+    })
 }
 
 function unique<Item extends BlobDescriptor>(items: readonly Item[]): readonly Item[] {

@@ -33,7 +33,13 @@ export interface ProgressListener {
 
 export interface MirrorOptions extends Pick<
   CopyOptions,
-  'signal' | 'deep' | 'dryRun' | 'quotaFloor' | 'referrers' | 'allowMissingAttestations'
+  | 'signal'
+  | 'deep'
+  | 'dryRun'
+  | 'quotaFloor'
+  | 'referrers'
+  | 'allowMissingAttestations'
+  | 'foreignLayers'
 > {
   /** Images copied at once. */
   readonly jobs: number

@@ -26,6 +26,8 @@ export interface RepositoryRequest {
   readonly maxBodyBytes?: number
   readonly consumer?: BodyConsumer
   readonly headersTimeoutMs?: number
+  /** A status after which `send` does not retry, although it usually does. */
+  readonly finalStatus?: number
   /** The repository of the same registry from which a blob is mounted. The token then also allows pulling from it. */
   readonly mountFrom?: string
   readonly signal: AbortSignal
@@ -101,7 +103,8 @@ export function createRegistryClient(connections: Connections, clock: Clock): Re
         return sent
       }
       const send = async (request: RepositoryRequest): Promise<HttpResponse> => {
-        const sent = await retryPolicy.send(() => sendOnce(request), request.signal)
+        const { signal, finalStatus } = request
+        const sent = await retryPolicy.send(() => sendOnce(request), signal, finalStatus)
         if (sent.ok) return sent.response
         request.signal.throwIfAborted()
         throw new RegistryError(sent.failure)

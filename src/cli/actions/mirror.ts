@@ -34,6 +34,7 @@ export interface CopyOptions extends ImageSourceOptions {
 export interface MirrorOptions extends CopyOptions {
   readonly fast?: boolean
   readonly referrers?: boolean
+  readonly foreignLayers?: boolean
   readonly createRepos?: boolean
   readonly platform?: string
   readonly quotaFloor?: number
@@ -148,6 +149,7 @@ export async function copyAll(
       deep: options.fast !== true,
       dryRun: options.dryRun === true,
       referrers: options.referrers === true || config?.mirror.referrers === true,
+      foreignLayers: options.foreignLayers === true || config?.mirror.foreignLayers === true,
       allowMissingAttestations: options.allowMissingAttestations === true,
       quotaFloor: options.quotaFloor ?? config?.mirror.quotaFloor ?? 10,
       jobs: Math.max(1, options.jobs),

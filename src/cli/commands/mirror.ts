@@ -40,6 +40,10 @@ export const defineMirror: DefineVerb = (parent, run) => {
       undefined,
       '`mirror.referrers` of the config',
     ),
+    new Option(
+      '--foreign-layers',
+      'download foreign layers that the source does not have from the URLs in their manifest',
+    ).default(undefined, '`mirror.foreignLayers` of the config'),
     missingAttestationsOption(),
     new Option('--create-repos', 'create missing repositories of Amazon ECR').default(
       undefined,

@@ -33,6 +33,12 @@ export const mirrorSchema = object({
     .boolean()
     .default(false)
     .describe('True: copy signatures, SBOMs and attestations too. Default: false.'),
+  foreignLayers: z
+    .boolean()
+    .default(false)
+    .describe(
+      'True: download foreign layers that the source does not have from the URLs in their manifest. Default: false.',
+    ),
   quotaFloor: z
     .int()
     .min(0)

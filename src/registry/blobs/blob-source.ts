@@ -30,10 +30,16 @@ interface Checkpoint {
 /** The most that is read twice when an upload goes back. The copied state of a hash has some hundred bytes. */
 const checkpointBytes = 8 * 1024 * 1024
 
+export interface BlobSourceOptions {
+  readonly signal: AbortSignal
+  /** Where the blob is, if it is not in the repository. Must be on the internet, or in the private network of the registry. */
+  readonly url?: URL | null
+}
+
 export function createBlobSource(
   repository: Repository,
   descriptor: BlobDescriptor,
-  signal: AbortSignal,
+  { signal, url = null }: BlobSourceOptions,
 ): BlobSource {
   const { digest, size } = descriptor
   const algorithm = algorithmOf(digest)
@@ -50,7 +56,7 @@ export function createBlobSource(
       throw invalid(`${name} from ${repository.host} does not match its digest`)
     }
     if (size === 0) verify()
-    for await (const chunk of download(repository, descriptor, { offset, signal })) {
+    for await (const chunk of download(repository, descriptor, { offset, signal, url })) {
       offset += chunk.length
       if (offset > size) throw invalid(`${name} is longer than its ${size} bytes`)
       hash.update(chunk)
@@ -65,6 +71,7 @@ export function createBlobSource(
 }
 
 interface DownloadOptions {
+  readonly url: URL | null
   /** The first byte to read. */
   readonly offset: number
   readonly signal: AbortSignal
@@ -74,12 +81,12 @@ interface DownloadOptions {
 async function* download(
   repository: Repository,
   descriptor: BlobDescriptor,
-  { offset: start, signal }: DownloadOptions,
+  { offset: start, signal, url }: DownloadOptions,
 ): AsyncGenerator<Buffer, void> {
   let offset = start
   for (let failures = 0; offset < descriptor.size;) {
     const before = offset
-    const body = await request(repository, descriptor, { offset, signal })
+    const body = await request(repository, descriptor, { offset, signal, url })
     try {
       for await (const chunk of body) {
         offset += chunk.length
@@ -103,11 +110,11 @@ async function* download(
 async function request(
   repository: Repository,
   { digest, size }: BlobDescriptor,
-  { offset, signal }: DownloadOptions,
+  { offset, signal, url }: DownloadOptions,
 ): Promise<AsyncIterable<Buffer>> {
   const response = await repository.send({
     method: 'GET',
-    target: `blobs/${digest}`,
+    target: url ?? `blobs/${digest}`,
     headers: offset === 0 ? {} : { range: `bytes=${offset}-${size - 1}` },
     asStream: true,
     signal,

@@ -23,8 +23,12 @@ export const systemClock: Clock = {
 
 /** The retries of one registry. Each registry has its own policy, so that one registry's rate limit does not delay another. */
 export interface RetryPolicy {
-  /** Sends until a retry cannot help or the attempts are used up. Returns the last result. */
-  send(attempt: () => Promise<SendResult>, signal: AbortSignal): Promise<SendResult>
+  /** Sends until a retry cannot help, the status is final, or the attempts are used up. Returns the last result. */
+  send(
+    attempt: () => Promise<SendResult>,
+    signal: AbortSignal,
+    finalStatus?: number,
+  ): Promise<SendResult>
   /** Waits before a retry, after so many failures in a row. Waits at least as long as the registry last asked for. */
   backOff(failures: number, signal: AbortSignal): Promise<void>
   /** Returns true if the same request may succeed later. Remembers `Retry-After` for all later requests. */
@@ -62,11 +66,14 @@ export function createRetryPolicy({ now, sleep, random }: Clock): RetryPolicy {
   return {
     backOff,
     shouldRetry,
-    async send(attempt, signal) {
+    async send(attempt, signal, finalStatus) {
       for (let failures = 1; ; failures++) {
         if (blockedUntil > now()) await sleep(blockedUntil - now(), signal)
         const result = await attempt()
-        if (signal.aborted || !shouldRetry(result) || failures === maxAttempts) return result
+        const isFinal = result.ok && result.response.status === finalStatus
+        if (signal.aborted || isFinal || !shouldRetry(result) || failures === maxAttempts) {
+          return result
+        }
         discardBody(result)
         await backOff(failures, signal)
       }

@@ -91,12 +91,18 @@ export interface PutResult {
   readonly keepsReferrers: boolean
 }
 
+export interface PutOptions {
+  readonly signal: AbortSignal
+  /** See RepositoryRequest. */
+  readonly finalStatus?: number
+}
+
 /** Puts these bytes under a tag or a digest. Throws RegistryError, with the status of the registry. */
 export async function putManifest(
   repository: Repository,
   reference: string,
   { digest, mediaType, bytes }: RawManifest,
-  signal: AbortSignal,
+  options: PutOptions,
 ): Promise<PutResult> {
   const response = await repository.send({
     method: 'PUT',
@@ -104,7 +110,7 @@ export async function putManifest(
     headers: { 'content-type': mediaType },
     body: bytes,
     headersTimeoutMs: putTimeoutMs,
-    signal,
+    ...options,
   })
   if (response.status !== 201) {
     const name = `PUT of manifest ${repository.name}:${reference}`

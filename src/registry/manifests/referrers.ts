@@ -66,7 +66,7 @@ export async function addToReferrersTag(
     const index = { schemaVersion: 2, mediaType: indexType, manifests: [...entries, entry] }
     const bytes = Buffer.from(JSON.stringify(index))
     const digest = digestLike('sha256:', bytes)
-    await putManifest(repository, tag, { digest, mediaType: indexType, bytes }, signal)
+    await putManifest(repository, tag, { digest, mediaType: indexType, bytes }, { signal })
   }
   const entries = await readTagIndex(repository, subject, signal)
   if (entries.some(({ digest }) => digest === entry.digest)) return
