@@ -66,10 +66,14 @@ const defaultLimits: ConflictLimits = {
 /** These controllers of Kubernetes do not compare images, and replace or remove pods for other reasons. */
 const trustedOwners = new Set(['apps/ReplicaSet', '/ReplicationController', 'batch/Job', '/Node'])
 
+/** The API server does not check the owner references of a pod, and the kind becomes part of a row that people paste. */
+const validKind = /^[a-z0-9.-]*\/[A-Z][A-Za-z0-9]*$/
+
 /** Returns null for a pod whose images Berth did not change, and for one without an owner that could compare them. */
 export function readRewrittenPod(pod: KubeObject): RewrittenPod | null {
   const owner = controllerOf(pod.metadata)
-  if (owner === null || trustedOwners.has(groupKind(owner.apiVersion, owner.kind))) return null
+  const kind = owner === null ? '' : groupKind(owner.apiVersion, owner.kind)
+  if (owner === null || !validKind.test(kind) || trustedOwners.has(kind)) return null
   const records = readRecords(pod)
   const change = findSites(pod)
     .map(({ name, image }) => records.get(name) ?? { site: name, from: image, to: image })
@@ -223,8 +227,10 @@ export function rowToLeave({ namespace, owner, labels }: ImageConflict): string 
   const when = isCommon
     ? `namespaces: [${quoted(namespace)}], owners: [${kind}]${pods}`
     : `owners: [${kind}]`
-  const name = isCommon ? `leave-${owner.name}`.slice(0, 63) : `leave-${owner.kind.toLowerCase()}`
-  return `- { name: ${name}, when: { ${when} }, leave: true }`
+  const name = `leave-${isCommon ? owner.name : owner.kind}`
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9-]/g, '-')
+  return `- { name: ${name.slice(0, 63)}, when: { ${when} }, leave: true }`
 }
 
 /** Quotes text that YAML would not read as text, such as 1. */

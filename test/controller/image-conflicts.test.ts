@@ -3,6 +3,7 @@ import {
   createConflictDetector,
   type ImageConflict,
   readRewrittenPod,
+  rowToLeave,
 } from '../../src/controller/image-conflicts.ts'
 import type { KubeObject } from '../../src/kube/object.ts'
 
@@ -140,6 +141,13 @@ describe('the detector of image conflicts', () => {
     expect(run.conflicts).toEqual([])
   })
 
+  it('ignores a kind that would not be a kind in a row', () => {
+    const run = detect()
+    replaceAgain(run, 5, { kind: "db.example/v1/X], namespaces: ['*'" })
+
+    expect(run.conflicts).toEqual([])
+  })
+
   it('does not accuse a rollout, which changes the pod', () => {
     const run = detect()
     run.observe({ uid: '0', labels: { 'controller-revision-hash': 'a' } })
@@ -230,5 +238,25 @@ describe('the detector of image conflicts', () => {
     replaceAgain(run, 5, { kind: 'apps/v1/StatefulSet', seconds: 300 })
 
     expect(run.conflicts).toEqual([])
+  })
+})
+
+describe('rowToLeave', () => {
+  const owner = { apiVersion: 'apps/v1', kind: 'StatefulSet', name: "a', leave: x", uid: 'o' }
+  const change = { site: 'containers/main', from: 'a', to: 'b' }
+
+  it.each([
+    [{ app: '1' }, ", pods: { matchLabels: { app: '1' } }"],
+    [
+      { name: 'web', 'app.kubernetes.io/instance': 'Shop.1' },
+      ", pods: { matchLabels: { app.kubernetes.io/instance: 'Shop.1' } }",
+    ],
+    [{ team: 'x' }, ''],
+  ])('names the pods by the best of the labels %j', (labels, pods) => {
+    const conflict = { namespace: 'team', owner, labels, change, replacements: 3 }
+
+    expect(rowToLeave(conflict)).toBe(
+      `- { name: leave-a---leave--x, when: { namespaces: [team], owners: [apps/StatefulSet]${pods} }, leave: true }`,
+    )
   })
 })
