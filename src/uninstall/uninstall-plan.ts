@@ -1,5 +1,5 @@
 /** Lists what Berth has in a cluster, by its labels, in the order in which it can be removed. Changes nothing. */
-import type { KubeApi } from '../kube/api-client.ts'
+import type { KubeApi, Selection } from '../kube/api-client.ts'
 import { hasStatus } from '../kube/error.ts'
 import type { KubeObject, ResourceRef } from '../kube/object.ts'
 import { copyLabel, linkedAnnotation, managedBy, managedByLabel } from '../pull-secrets/labels.ts'
@@ -84,13 +84,13 @@ export async function planUninstall(api: KubeApi, namespace: string): Promise<Un
 
   async function find(
     { kind, apiVersion, resource }: Collection,
-    labelSelector: string | undefined,
+    selection: Selection,
     toStep: (object: KubeObject) => UninstallAction | null,
   ): Promise<UninstallStep[]> {
     const steps: UninstallStep[] = []
     try {
-      const selection = { labelSelector, metadataOnly: true }
-      for await (const object of api.list<KubeObject>({ apiVersion, resource }, selection)) {
+      const selected = { ...selection, metadataOnly: true }
+      for await (const object of api.list<KubeObject>({ apiVersion, resource }, selected)) {
         const step = toStep(object)
         if (step === null || object.metadata.deletionTimestamp !== undefined) continue
         const { name, namespace: within, uid = '' } = object.metadata
@@ -107,20 +107,21 @@ export async function planUninstall(api: KubeApi, namespace: string): Promise<Un
 
   const findLabelled = async (kinds: readonly Collection[]) => {
     const found: UninstallStep[] = []
-    for (const kind of kinds) found.push(...(await find(kind, nameLabel, labelledStep(kind))))
+    for (const kind of kinds)
+      found.push(...(await find(kind, { labelSelector: nameLabel }, labelledStep(kind))))
     return found
   }
   const findOwn = (kind: Collection, name: string) =>
-    find(kind, undefined, ({ metadata }) =>
-      metadata.name === name && metadata.namespace === namespace
+    find(kind, { fieldSelector: `metadata.name=${name}` }, ({ metadata }) =>
+      metadata.namespace === namespace
         ? { action: 'delete', reason: 'created by Berth in its namespace' }
         : null,
     )
 
   const steps = [
     ...(await findLabelled(activeKinds)),
-    ...(await find(accountKind, undefined, unlinkStep)),
-    ...(await find(secretKind, `${managedByLabel}=${managedBy}`, secretStep)),
+    ...(await find(accountKind, {}, unlinkStep)),
+    ...(await find(secretKind, { labelSelector: `${managedByLabel}=${managedBy}` }, secretStep)),
     ...(await findOwn(secretKind, ownSecret)),
     ...(await findLabelled(otherKinds)),
     ...(await findOwn(leaseKind, ownLease)),
