@@ -2,7 +2,7 @@
 import { type Backoff, backoffMs } from '../async/backoff.ts'
 import { sleep } from '../async/sleep.ts'
 import type { KubeApi } from '../kube/api-client.ts'
-import { hasStatus } from '../kube/error.ts'
+import { isMissingRight } from '../kube/error.ts'
 import { recordWarning } from '../kube/event-recorder.ts'
 import {
   type EcrTokensDependencies,
@@ -56,8 +56,7 @@ export function createEcrTokensLoop(
         report(result)
       } catch (error) {
         const problem = String(error)
-        // A quota or a policy refuses with 403 too.
-        const isForbidden = hasStatus(error, 403) && / cannot \w+ resource /.test(problem)
+        const isForbidden = isMissingRight(error)
         failures = problem === lastProblem ? failures + 1 : 1
         checkAt = now() + backoffMs(isForbidden ? forbiddenBackoff : retryBackoff, failures)
         const fields = { secret: secret.secret, problem }

@@ -8,7 +8,7 @@ import { createRateLimiter, type RateLimiter } from '../async/rate-limiter.ts'
 import { sleep } from '../async/sleep.ts'
 import type { Config } from '../config/config.ts'
 import type { KubeApi } from '../kube/api-client.ts'
-import { KubeError } from '../kube/error.ts'
+import { isMissingRight, KubeError } from '../kube/error.ts'
 import { type ClusterCache, startInformers } from '../pull-secrets/cluster/informers.ts'
 import { refusalReason } from '../pull-secrets/cluster/refusal-reason.ts'
 import { createSourceReader } from '../pull-secrets/cluster/source-reader.ts'
@@ -187,14 +187,21 @@ function createPerformer(
   { log, metrics, limiter }: PullSecretsDependencies & { readonly limiter: RateLimiter },
   { queue, backoff, signal }: WorkerContext,
 ): (namespace: string, task: NamespaceTask) => Promise<boolean> {
+  /** The kinds of writes that lack their right. It is missing in many namespaces, and logged once. */
+  const missingRights = new Set<string>()
+
   function recordFailure(namespace: string, { id, kind, fields }: NamespaceTask, error: unknown) {
     const reason = refusalReason(error)
     const isKnown = reason !== null && backoff.failure(id)?.reason === reason
     const retryAfterMs = error instanceof KubeError ? error.retryAfterMs : 0
     backoff.recordFailure(id, { reason, retryAfterMs })
     metrics.wrote(kind, 'failed')
-    const level = isKnown ? 'debug' : 'warn'
-    log[level]({ namespace, kind, ...fields, problem: String(error) }, 'pull secret not written')
+    const problem = { namespace, kind, ...fields, problem: String(error) }
+    const isFirst = isMissingRight(error) && !missingRights.has(kind)
+    if (isFirst) log.warn({ ...problem, fix: missingRightFix }, 'right missing')
+    if (isMissingRight(error)) missingRights.add(kind)
+    const level = isKnown || isMissingRight(error) ? 'debug' : 'warn'
+    log[level](problem, 'pull secret not written')
   }
 
   async function succeeds(namespace: string, task: NamespaceTask): Promise<boolean> {

@@ -35,3 +35,8 @@ function codeOf(
 export function hasStatus(error: unknown, ...statuses: readonly number[]): error is KubeError {
   return error instanceof KubeError && error.status !== null && statuses.includes(error.status)
 }
+
+/** Returns whether the account lacks a right. A quota or a policy refuses with 403 too (apiserver, responsewriters/errors.go). */
+export function isMissingRight(error: unknown): boolean {
+  return hasStatus(error, 403) && / cannot \w+ resource /.test(error.message)
+}

@@ -180,6 +180,28 @@ describe('the pull secrets loop', () => {
     await vi.waitFor(() => expect(kube.get('secrets', 'old', 'app1')).toBeNull())
   })
 
+  it('says once which right it lacks, for all namespaces', async () => {
+    const kube = startFakeKube()
+    kube.put('secrets', source('one'))
+    putNamespaces(kube, ['app1', 'app2', 'app3'])
+    const message =
+      'secrets is forbidden: User "u" cannot create resource "secrets" in API group ""'
+    const error = new KubeError(403, 'Forbidden', message)
+    kube.refuseAlways(({ verb }) => verb === 'create', error)
+    const { logged } = start(kube)
+    await vi.waitFor(() =>
+      expect(logged('pull secret writes put aside').at(-1)).toMatchObject({ waiting: 3 }),
+    )
+
+    expect(logged('right missing').filter(({ kind }) => kind === 'create')).toMatchObject([
+      {
+        fix: expect.stringContaining('berth secrets rbac'),
+        problem: expect.stringContaining('cannot create'),
+      },
+    ])
+    expect(logged('pull secret not written')).toEqual([])
+  })
+
   it('keeps an immutable copy whose replacement is refused', async () => {
     const kube = startFakeKube()
     kube.put('secrets', source('one'))
