@@ -13,9 +13,12 @@ import { createDecideByRow, type DecideByRow } from '../decision/resolve/decide-
 import { createDecide, type Decide } from '../decision/resolve/decision-cache.ts'
 import { createManifestCache } from '../decision/resolve/manifest-cache.ts'
 import type { ResolveDependencies } from '../decision/resolve/probe-candidate.ts'
+import { hasDenial } from '../decision/resolve/resolve-policy.ts'
 
 export interface Engine {
   readonly policy: AdmissionPolicy
+  /** True if the config denies some pods. */
+  readonly hasDenial: boolean
   readonly resolve: ResolveDependencies
   readonly decide: Decide
   readonly decideByRow: DecideByRow
@@ -82,6 +85,7 @@ export function createEngine(config: Config, options: EngineOptions): Engine {
   }
   return {
     policy: config,
+    hasDenial: hasDenial(config),
     resolve,
     decide: createDecide(resolve, config),
     decideByRow: createDecideByRow(resolve, config),

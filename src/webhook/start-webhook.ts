@@ -91,6 +91,7 @@ export async function startWebhook(options: WebhookOptions): Promise<Webhook> {
     clients,
     limit,
     isDraining: () => isDraining,
+    deniesUnread: () => engine.get().policy.mode === 'enforce' && engine.get().hasDenial,
     onBug: (error) => log.error({ err: error }, 'request failed'),
   })
   const health = await createHealthApp({

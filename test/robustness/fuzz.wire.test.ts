@@ -16,7 +16,7 @@ import { createTestServer, type TestServer } from './test-server.ts'
 
 const pod = '{"metadata":{},"spec":{"containers":[{"name":"a","image":"nginx"}]}}'
 const review = reviewText(pod)
-const nothing = { requests: 0, bytes: 0 }
+const nothing = { requests: 0, bodyBytes: 0, parsedBytes: 0 }
 const slow = { timeout: 60_000 }
 
 let server: TestServer
@@ -53,7 +53,9 @@ afterEach(async () => {
     expect.objectContaining({ uid: 'u1', allowed: true, patchType: 'JSONPatch' }),
   ])
   expect([...server.bugs, ...impatient.bugs]).toEqual([])
-  await vi.waitFor(() => expect([server.inFlight, impatient.inFlight]).toEqual([nothing, nothing]))
+  await vi.waitFor(() =>
+    expect([server.inFlight(), impatient.inFlight()]).toEqual([nothing, nothing]),
+  )
 })
 
 async function post(
@@ -145,9 +147,9 @@ describe('a caller', () => {
   it('that closes the connection in the middle of the body leaves nothing in flight', async () => {
     const socket = await open()
     socket.write(`${head([`content-length: ${review.length}`])}${review.slice(0, 50)}`)
-    await vi.waitFor(() => expect(server.inFlight.requests).toBe(1))
+    await vi.waitFor(() => expect(server.inFlight().requests).toBe(1))
     socket.destroy()
-    await vi.waitFor(() => expect(server.inFlight).toEqual(nothing))
+    await vi.waitFor(() => expect(server.inFlight()).toEqual(nothing))
   })
 
   it('that sends more than its content-length gets 400', async () => {
@@ -182,7 +184,7 @@ describe('a caller', () => {
     if (status === '400') socket.write('1\r\n{\r\n0\r\n\r\n')
     const [answer] = (await answered) as [Buffer]
     for (let sent = 0; sent < 20; sent++) socket.write(Buffer.alloc(100_000, ' '))
-    await vi.waitFor(() => expect(server.inFlight.requests).toBe(0))
+    await vi.waitFor(() => expect(server.inFlight().requests).toBe(0))
     socket.destroy()
 
     expect(answer.toString()).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `))

@@ -2,7 +2,10 @@
 import { createLane } from '../../src/async/lane.ts'
 import type { Admit } from '../../src/webhook/admission/admit.ts'
 import { type App, createApp } from '../../src/webhook/server/app.ts'
-import { createConcurrencyLimit } from '../../src/webhook/server/concurrency-limit.ts'
+import {
+  type ConcurrencyLimit,
+  createConcurrencyLimit,
+} from '../../src/webhook/server/concurrency-limit.ts'
 import { makeCertificates } from '../../src/webhook/certificate/self-signed.ts'
 import { createWebhookMetrics } from '../../src/telemetry/webhook-metrics.ts'
 import { createSubject, knownHosts } from './subject.ts'
@@ -12,7 +15,7 @@ export interface TestServer {
   readonly ca: string
   readonly bugs: unknown[]
   /** What the concurrency limit counts at the moment. */
-  readonly inFlight: { readonly requests: number; readonly bytes: number }
+  inFlight(): ReturnType<ConcurrencyLimit['inFlight']>
 }
 
 const certificates = makeCertificates({ names: ['localhost'], days: 1, now: new Date() })
@@ -22,30 +25,9 @@ export async function createTestServer(admit?: Admit): Promise<TestServer> {
   const subject = createSubject()
   const bugs: unknown[] = []
   const limit = createConcurrencyLimit(() => performance.now())
-  const inFlight = { requests: 0, bytes: 0 }
   const app = await createApp({
     tls: leaf,
-    limit: {
-      ...limit,
-      begin() {
-        const isAccepted = limit.begin()
-        inFlight.requests += isAccepted ? 1 : 0
-        return isAccepted
-      },
-      end() {
-        limit.end()
-        inFlight.requests -= 1
-      },
-      reserve(more) {
-        const isAccepted = limit.reserve(more)
-        inFlight.bytes += isAccepted ? more : 0
-        return isAccepted
-      },
-      release(less) {
-        limit.release(less)
-        inFlight.bytes -= less
-      },
-    },
+    limit,
     metrics: createWebhookMetrics({
       isListed: (host) => knownHosts.has(host),
       circuits: () => new Map(),
@@ -60,5 +42,5 @@ export async function createTestServer(admit?: Admit): Promise<TestServer> {
       return admission
     },
   })
-  return { app, ca: ca.cert, bugs, inFlight }
+  return { app, ca: ca.cert, bugs, inFlight: () => limit.inFlight() }
 }

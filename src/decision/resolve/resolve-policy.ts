@@ -26,6 +26,17 @@ export interface ResolvePolicy {
   readonly pin: PinPolicy
 }
 
+/** Returns true if a row or the pin denies pods. */
+export function hasDenial({ table, pin }: ResolvePolicy): boolean {
+  return (
+    pin.unresolved === 'deny' ||
+    table.rows.some(
+      ({ otherwise, pin: own }) =>
+        otherwise === 'deny' || (own !== null && own !== 'off' && own.unresolved === 'deny'),
+    )
+  )
+}
+
 /** Which images get a digest. */
 export interface Pin {
   /** Whether images with this tag are pinned. */

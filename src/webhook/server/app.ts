@@ -2,12 +2,18 @@
  * The HTTPS server for reviews: POST /mutate, and POST /observe for namespaces in shadow mode. Health checks and metrics have
  * a port of their own (telemetry/health-server.ts), which serves no secrets and needs no TLS.
  */
+import type { IncomingMessage } from 'node:http'
 import type { Server } from 'node:https'
 import type { TlsOptions } from 'node:tls'
 import Fastify, { type FastifyInstance } from 'fastify'
 import type { KeyPair } from '../certificate/certificate-files.ts'
 import { type ClientAuthentication, createClientCheck, requireClients } from './client-auth.ts'
-import { createConcurrencyLimit, type ConcurrencyLimit } from './concurrency-limit.ts'
+import {
+  createConcurrencyLimit,
+  type ConcurrencyLimit,
+  type RequestSlot,
+} from './concurrency-limit.ts'
+import { type ConnectionLimits, limitConnections } from './connection-limit.ts'
 import { createErrorHandler, type ErrorHandlerOptions } from './error-response.ts'
 import { createRequestGuard } from './request-guard.ts'
 import { enforceRequestTimeouts } from './request-timeouts.ts'
@@ -23,6 +29,8 @@ export interface AppOptions extends ResponderDependencies {
   readonly limit?: ConcurrencyLimit
   /** True while the process drains: responses ask callers to close their connections. */
   readonly isDraining?: () => boolean
+  /** Whether the pod of a review that is too large to be read is denied; otherwise the review gets an HTTP error. */
+  readonly deniesUnread?: () => boolean
 }
 
 export type App = FastifyInstance<Server>
@@ -39,6 +47,9 @@ const headersTimeoutMs = 5_000
 /** The largest timeout of a webhook is 30 s, and sending the body is a part of it. */
 const requestTimeoutMs = 10_000
 
+/** Longer than the largest timeout of a webhook: an API server does not wait for the response any more. */
+const answerTimeoutMs = 35_000
+
 /**
  * The time limits for senders. They are checked once in a fifth of the smallest limit.
  *
@@ -47,11 +58,15 @@ const requestTimeoutMs = 10_000
 export const requestTimeouts = {
   headersMs: headersTimeoutMs,
   requestMs: requestTimeoutMs,
+  answerMs: answerTimeoutMs,
   checkEveryMs: 1_000,
 }
 
-/** 1,200 requests in flight and the idle connections that API servers keep; far below the file limit of a pod. */
-const maxConnections = 4_096
+/**
+ * 800 requests in flight and the idle connections that API servers keep. An idle one takes about 50 kB. All API servers may
+ * have one address, behind konnectivity.
+ */
+const connectionLimits: ConnectionLimits = { total: 1_024, perCaller: 768 }
 
 /** The routes for reviews, and whether they observe only. */
 const routes: ReadonlyMap<string, boolean> = new Map([
@@ -75,6 +90,7 @@ export function tlsOptions(
 /** Creates the server; it does not listen yet. */
 export async function createApp(options: AppOptions): Promise<App> {
   const { clients = null, metrics, onBug, isDraining = () => false } = options
+  const { deniesUnread = () => false } = options
   const { limit = createConcurrencyLimit(() => performance.now()) } = options
   const app = Fastify({
     https: {
@@ -90,16 +106,18 @@ export async function createApp(options: AppOptions): Promise<App> {
     forceCloseConnections: false,
     routerOptions: { ignoreTrailingSlash: true },
   })
-  app.server.maxConnections = maxConnections
+  limitConnections(app.server, connectionLimits)
   enforceRequestTimeouts(app.server, { now: () => performance.now(), ...requestTimeouts })
   app.removeAllContentTypeParsers()
   // The handler reads the body itself, because it counts the bytes until the response is sent.
   app.addContentTypeParser('application/json', (_, payload, done) => done(null, payload))
   app.setErrorHandler(createErrorHandler({ metrics, onBug }))
+  const slots = new WeakMap<IncomingMessage, RequestSlot>()
   app.addHook(
     'onRequest',
     createRequestGuard({
       limit,
+      slots,
       isDraining,
       isAllowedClient: createClientCheck(clients),
       reviewPaths: [...routes.keys()],
@@ -107,7 +125,7 @@ export async function createApp(options: AppOptions): Promise<App> {
   )
   const respond = createReviewResponder(options)
   for (const [path, observeOnly] of routes)
-    app.post(path, createReviewHandler({ respond, limit, observeOnly }))
+    app.post(path, createReviewHandler({ respond, slots, observeOnly, deniesUnread, metrics }))
   await app.ready()
   return app
 }

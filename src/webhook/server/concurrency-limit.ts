@@ -1,48 +1,161 @@
-/** Limits how many requests, and how many bytes of large bodies, the server holds at the same time. */
+/** Limits how many requests, bytes of large bodies, and bytes of parsed reviews the server holds at the same time. */
 
 export interface ConcurrencyLimit {
-  /** Counts a request; false when there are too many. */
-  begin(): boolean
-  end(): void
-  /** Counts bytes of a large body as they arrive; false when there are too many. */
-  reserve(bytes: number): boolean
-  release(bytes: number): void
+  /** Counts a request from the address of its caller; null when there are too many. */
+  begin(caller: string): RequestSlot | null
   /** Milliseconds since the last request began. */
   quietForMs(): number
+  /** What counts at the moment. */
+  inFlight(): Usage
 }
 
-/** An API server has 200 mutating requests in flight by default; this is three API servers, twice over. */
-const maxRequests = 1_200
+/** The place of one request. */
+export interface RequestSlot {
+  /** Counts this many bytes from now on, in place of those before; false when there are too many. */
+  use(kind: 'bodyBytes' | 'parsedBytes', bytes: number): boolean
+  /** Counts bytes of a parsed review that is there already. Above the limit, no request begins. */
+  charge(parsedBytes: number): void
+  /** The whole body has arrived: the request no longer makes room for others. */
+  bodyArrived(): void
+  /** Called when the place goes to another request, because the body of this one is late. */
+  onAbort: () => void
+  /** May be called more than once. */
+  end(): void
+}
 
-/** Smaller bodies are not counted by their bytes: `maxRequests` of them are 75 MiB. */
-export const largeBytes = 64 * 1024
+export interface Usage {
+  requests: number
+  bodyBytes: number
+  parsedBytes: number
+}
 
-/** Bytes of all large bodies together. Parsed JSON takes about six times its text, so this is at most some 300 MB. */
-const maxLargeBytes = 48 * 1024 * 1024
+/** Smaller bodies do not count as `bodyBytes`: as many as there may be requests take 25 MiB. */
+export const largeBytes = 32 * 1024
 
-/** Creates the limit of one server. Only bytes that have arrived count: announcing a large body costs others nothing. */
-export function createConcurrencyLimit(now: () => number): ConcurrencyLimit {
-  let requests = 0
-  let bytes = 0
-  let lastBegin = now()
+/**
+ * With 384 MiB for the container, half of it for the heap. An API server has 200 mutating requests in flight by default, so
+ * the requests are those of four. Bodies are outside of the heap. Parsed reviews are half of the heap.
+ */
+const limits: Readonly<Usage> = {
+  requests: 800,
+  bodyBytes: 32 * 1024 * 1024,
+  parsedBytes: 96 * 1024 * 1024,
+}
+
+/** One caller gets three quarters of each limit: all API servers may share an address (konnectivity), but not with others. */
+const callerShare = 0.75
+
+/** The body of an API server arrives within milliseconds. */
+const lateMs = 1_000
+
+interface Slot extends RequestSlot {
+  readonly caller: string
+  readonly since: number
+  readonly usage: Usage
+}
+
+const none = (): Usage => ({ requests: 0, bodyBytes: 0, parsedBytes: 0 })
+
+/** Counts what the requests use, in all and for each caller. */
+function createCounters() {
+  const total = none()
+  const callers = new Map<string, Usage>()
+  const usageOf = (caller: string): Usage => callers.get(caller) ?? none()
   return {
-    begin: () => {
+    total,
+    usageOf,
+    add: (slot: Slot, kind: keyof Usage, amount: number): void => {
+      const usage = usageOf(slot.caller)
+      callers.set(slot.caller, usage)
+      for (const each of [total, usage, slot.usage]) each[kind] += amount
+      if (usage.requests === 0) callers.delete(slot.caller)
+    },
+    /** Returns which limit has no room for more; null if there is room. */
+    fullLimit: (caller: string, kind: keyof Usage, amount: number): 'caller' | 'total' | null => {
+      if (usageOf(caller)[kind] + amount > limits[kind] * callerShare) return 'caller'
+      return total[kind] + amount > limits[kind] ? 'total' : null
+    },
+  }
+}
+
+/**
+ * Creates the limit of one server. Only bytes that have arrived count: announcing a large body costs others nothing. At a
+ * limit, the oldest request whose body has not arrived makes room, of the caller that uses most.
+ */
+export function createConcurrencyLimit(now: () => number): ConcurrencyLimit {
+  const { total, usageOf, add, fullLimit } = createCounters()
+  /** The requests whose bodies have not arrived, oldest first. */
+  const unfinished = new Set<Slot>()
+  let lastBegin = now()
+
+  function end(slot: Slot): void {
+    unfinished.delete(slot)
+    for (const kind of ['parsedBytes', 'bodyBytes', 'requests'] as const)
+      add(slot, kind, -slot.usage[kind])
+  }
+
+  /** Adds to what a request uses, if there is room, or if others can make room. */
+  function tryToAdd(slot: Slot, kind: keyof Usage, amount: number): boolean {
+    for (;;) {
+      const full = fullLimit(slot.caller, kind, amount)
+      if (full === null) break
+      const victim = findVictim(slot, kind, full)
+      if (victim === undefined) return false
+      end(victim)
+      victim.onAbort()
+    }
+    add(slot, kind, amount)
+    return true
+  }
+
+  /** Requests of the same caller, or of one that uses less, make room only when they are late. */
+  function findVictim(slot: Slot, kind: keyof Usage, full: 'caller' | 'total'): Slot | undefined {
+    const mine = usageOf(slot.caller)[kind]
+    let victim: Slot | undefined
+    for (const each of unfinished) {
+      if (each === slot) continue
+      const isMine = each.caller === slot.caller
+      if (each.usage[kind] === 0 || (full === 'caller' && !isMine)) continue
+      const used = usageOf(each.caller)[kind]
+      const isLate = now() - each.since >= lateMs
+      if (!isLate && (isMine || used <= mine)) continue
+      if (victim === undefined || used > usageOf(victim.caller)[kind]) victim = each
+    }
+    return victim
+  }
+
+  function createSlot(caller: string): Slot {
+    const slot: Slot = {
+      caller,
+      since: now(),
+      usage: none(),
+      use: (kind, bytes) => {
+        if (slot.usage.requests === 0) return false
+        const more = bytes - slot.usage[kind]
+        if (more > 0) return tryToAdd(slot, kind, more)
+        add(slot, kind, more)
+        return true
+      },
+      charge: (parsedBytes) => {
+        if (slot.usage.requests > 0) add(slot, 'parsedBytes', parsedBytes)
+      },
+      bodyArrived: () => unfinished.delete(slot),
+      onAbort: () => undefined,
+      end: () => end(slot),
+    }
+    return slot
+  }
+
+  return {
+    begin: (caller) => {
       lastBegin = now()
-      if (requests >= maxRequests) return false
-      requests += 1
-      return true
-    },
-    end: () => {
-      requests -= 1
-    },
-    reserve: (more) => {
-      if (bytes + more > maxLargeBytes) return false
-      bytes += more
-      return true
-    },
-    release: (less) => {
-      bytes -= less
+      const slot = createSlot(caller)
+      const hasMemory = fullLimit(caller, 'parsedBytes', 0) === null
+      if (!hasMemory || !tryToAdd(slot, 'requests', 1)) return null
+      unfinished.add(slot)
+      return slot
     },
     quietForMs: () => now() - lastBegin,
+    inFlight: () => ({ ...total }),
   }
 }

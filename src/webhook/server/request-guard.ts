@@ -1,11 +1,13 @@
 /** What every request has to pass before its body is read: the concurrency limit, the client certificate and the path. */
 import type { IncomingMessage } from 'node:http'
 import type { onRequestHookHandler } from 'fastify'
-import type { ConcurrencyLimit } from './concurrency-limit.ts'
+import type { ConcurrencyLimit, RequestSlot } from './concurrency-limit.ts'
 import { HttpError } from './error-response.ts'
 
 export interface RequestGuardOptions {
   readonly limit: ConcurrencyLimit
+  /** Where the place of each request goes. */
+  readonly slots: WeakMap<IncomingMessage, RequestSlot>
   /** True while the process drains: responses ask callers to close the connection and open another one. */
   readonly isDraining: () => boolean
   readonly isAllowedClient: (request: IncomingMessage) => boolean
@@ -16,15 +18,18 @@ export interface RequestGuardOptions {
 /** Returns the onRequest hook. It ends a request with 503, 403, 404 or 405, or lets it pass. */
 export function createRequestGuard({
   limit,
+  slots,
   isDraining,
   isAllowedClient,
   reviewPaths,
 }: RequestGuardOptions): onRequestHookHandler {
   return (request, reply, done) => {
     if (isDraining()) reply.header('connection', 'close')
-    if (!limit.begin()) return done(new HttpError(503, 'too many requests are in flight'))
+    const slot = limit.begin(request.raw.socket.remoteAddress ?? '')
+    if (slot === null) return done(new HttpError(503, 'too many requests are in flight'))
+    slots.set(request.raw, slot)
     // Emitted once for every request, whether it was answered or not.
-    reply.raw.once('close', () => limit.end())
+    reply.raw.once('close', () => slot.end())
     if (!isAllowedClient(request.raw))
       return done(new HttpError(403, 'this client certificate is not allowed to send reviews'))
     // Before the body is read: there is nothing to learn from it.

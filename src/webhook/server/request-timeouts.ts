@@ -1,9 +1,9 @@
 /**
- * Closes connections that send a request too slowly, with 408. Node's own limits count from the moment at which the connection
+ * Closes connections that send a request too slowly, with 408, or that do not read the response. Node's own limits count from the moment at which the connection
  * opens: a connection that an API server opened in a burst and did not need would get 408 after some seconds, perhaps at the
  * moment at which it is used. Here the time begins with the first byte of a request.
  */
-import type { IncomingMessage, Server } from 'node:http'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 
 export interface RequestTimeoutOptions {
@@ -12,6 +12,8 @@ export interface RequestTimeoutOptions {
   readonly headersMs: number
   /** Milliseconds from the first byte of a request to its last. */
   readonly requestMs: number
+  /** Milliseconds from the headers of a request until the caller has read the response. */
+  readonly answerMs: number
   /** Milliseconds between two checks: how much later than its limit a request may end. */
   readonly checkEveryMs: number
 }
@@ -23,6 +25,8 @@ interface Connection {
   since: number | null
   /** Bytes received when the connection was last seen idle; null while a request is arriving. */
   idleAt: number | null
+  /** When the headers of the request arrived whose response the caller has not read yet; null if there is none. */
+  unansweredSince: number | null
 }
 
 /** Checks the connections of a server until it closes. */
@@ -30,16 +34,18 @@ export function enforceRequestTimeouts(server: Server, options: RequestTimeoutOp
   const { now, checkEveryMs } = options
   const connections = new Map<Socket, Connection>()
   server.on('secureConnection', (socket: Socket) => {
-    connections.set(socket, { request: null, since: null, idleAt: 0 })
+    connections.set(socket, { request: null, since: null, idleAt: 0, unansweredSince: null })
     socket.once('close', () => connections.delete(socket))
   })
-  server.prependListener('request', (request: IncomingMessage) => {
+  server.prependListener('request', (request: IncomingMessage, response: ServerResponse) => {
     const connection = connections.get(request.socket)
     if (connection === undefined) return
     connection.request = request
     // A check has seen slow headers begin; otherwise `since` belongs to the previous request.
     if (connection.idleAt === null || connection.since === null) connection.since = now()
     connection.idleAt = null
+    connection.unansweredSince ??= now()
+    response.once('close', () => (connection.unansweredSince = null))
   })
   const timer = setInterval(() => {
     for (const [socket, connection] of connections)
@@ -51,9 +57,10 @@ export function enforceRequestTimeouts(server: Server, options: RequestTimeoutOp
 function isLate(
   socket: Socket,
   connection: Connection,
-  { now, headersMs, requestMs }: RequestTimeoutOptions,
+  { now, headersMs, requestMs, answerMs }: RequestTimeoutOptions,
 ): boolean {
-  const { request } = connection
+  const { request, unansweredSince } = connection
+  if (unansweredSince !== null && now() - unansweredSince >= answerMs) return true
   if (request?.complete === false) return now() - (connection.since ?? now()) >= requestMs
   if (connection.idleAt === null) {
     // Bytes of a next request that arrived before this check count as idle; its time begins with the next byte.

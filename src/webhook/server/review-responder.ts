@@ -2,12 +2,15 @@
 import type { Lane } from '../../async/lane.ts'
 import { mapMaybe, type MaybePromise } from '../../async/maybe-promise.ts'
 import { podFields } from '../../decision/pod/pod-fields.ts'
+import { type JsonMemoryLimits, measureJson, measureValue } from '../../json/measure-json.ts'
 import type { AdmissionLog } from '../admission/admission-log.ts'
 import { toReview } from '../admission/admission-response.ts'
 import { type AdmissionRequest, readReview } from '../admission/admission-review.ts'
 import { type Admit, type AdmitOptions, outcomeOf } from '../admission/admit.ts'
 import type { WebhookMetrics } from '../../telemetry/webhook-metrics.ts'
+import type { RequestSlot } from './concurrency-limit.ts'
 import { HttpError } from './error-response.ts'
+import { UnreadReviewError } from './unread-review.ts'
 
 export interface ResponderDependencies {
   readonly admit: Admit
@@ -16,11 +19,27 @@ export interface ResponderDependencies {
   readonly log: AdmissionLog
 }
 
-/** Throws an `HttpError` with 400 for a body that is not an AdmissionReview. */
-export type RespondToReview = (body: Buffer, options: AdmitOptions) => MaybePromise<string>
+/**
+ * Throws an `HttpError`: 400 for a body that is not an AdmissionReview, or that nests too deep; 413 for one that takes too
+ * much memory when it is parsed; 503 when all reviews together do.
+ */
+export type RespondToReview = (
+  body: Buffer,
+  slot: RequestSlot,
+  options: AdmitOptions,
+) => MaybePromise<string>
 
 /** Parsing a body of this size takes about two milliseconds. */
 const largeBytes = 256 * 1024
+
+/**
+ * Smaller bodies are measured only if the review waits for registries, because measuring takes half of the time of parsing.
+ * Of larger ones, only the fields that decisions read stay in memory meanwhile.
+ */
+const measuredBytes = 16 * 1024
+
+/** A pod has less than 20 levels. The largest objects that an API server takes need less than half of this memory. */
+const reviewLimits: JsonMemoryLimits = { depth: 128, parsedBytes: 64 * 1024 * 1024 }
 
 /** Returns the function. Large reviews take turns (`lane`), so that small ones do not wait for them. */
 export function createReviewResponder({
@@ -50,14 +69,19 @@ export function createReviewResponder({
     })
   }
 
-  return (body, admitOptions) => {
+  return (body, slot, admitOptions) => {
     const options = { ...admitOptions, started: performance.now() }
-    if (body.length <= largeBytes) return respond(parse(body), options)
+    if (body.length < measuredBytes) {
+      const answer = respond(parse(body), options)
+      if (answer instanceof Promise) slot.charge(memoryOf(body))
+      return answer
+    }
+    if (body.length <= largeBytes) return respond(parseMeasured(body, slot), options)
     // The wait for a turn is part of the time budget.
     options.signal()
     return lane
       .next()
-      .then(() => withoutUnusedFields(parse(body)))
+      .then(() => parseMeasured(body, slot))
       .then((request) => respond(request, options))
   }
 }
@@ -73,8 +97,31 @@ function parse(body: Buffer): AdmissionRequest {
   return review.request
 }
 
-/** Large reviews wait for registries at the same time: what they hold must be small. */
-function withoutUnusedFields(request: AdmissionRequest): AdmissionRequest {
-  const { object, oldObject } = request
-  return { ...request, object: podFields(object), oldObject: podFields(oldObject) }
+function memoryOf(body: Buffer): number {
+  const size = measureJson(body, { depth: Infinity, parsedBytes: Infinity })
+  return size.ok ? size.parsedBytes : 0
+}
+
+/** Parses a review within the limits, and counts the memory that it takes from now on in place of its body. */
+function parseMeasured(body: Buffer, slot: RequestSlot): AdmissionRequest {
+  const size = measureJson(body, reviewLimits)
+  if (!size.ok) throw unreadError(size.problem, body)
+  if (!slot.use('parsedBytes', size.parsedBytes))
+    throw new HttpError(503, 'too many large reviews are in flight')
+  const parsed = parse(body)
+  slot.use('bodyBytes', 0)
+  const request = {
+    ...parsed,
+    object: podFields(parsed.object),
+    oldObject: podFields(parsed.oldObject),
+  }
+  slot.use('parsedBytes', measureValue(request))
+  return request
+}
+
+function unreadError(problem: 'too-deep' | 'too-large', body: Buffer): UnreadReviewError {
+  const { depth, parsedBytes } = reviewLimits
+  return problem === 'too-deep'
+    ? new UnreadReviewError(400, `the body nests deeper than ${depth} levels`, body)
+    : new UnreadReviewError(413, `the body takes more than ${parsedBytes} bytes as values`, body)
 }

@@ -20,6 +20,7 @@ const metrics = createWebhookMetrics({
 })
 const received: AdmitOptions[] = []
 const bugs: unknown[] = []
+let deniesUnread = false
 const admission: Admission = {
   verdict: { ...unchanged, patch: [{ op: 'add', path: '/a', value: 1 }] },
   decisions: [],
@@ -43,6 +44,7 @@ beforeAll(async () => {
       createLogs('info', { write: (line: string) => lines.push(line) }).admissions,
     ),
     onBug: (error) => bugs.push(error),
+    deniesUnread: () => deniesUnread,
     admit: ({ namespace }, options) => {
       received.push(options)
       if (namespace === 'bug') throw new Error('secret detail')
@@ -143,6 +145,20 @@ describe('the HTTPS server', () => {
       { body: Buffer.alloc(maxReviewBytes + 1, 32) },
       `the body is larger than ${maxReviewBytes} bytes\n`,
     ],
+    [
+      400,
+      'POST',
+      '/mutate',
+      { body: '['.repeat(20_000) },
+      'the body nests deeper than 128 levels\n',
+    ],
+    [
+      413,
+      'POST',
+      '/mutate',
+      { body: `[${'{},'.repeat(900_000)}{}]` },
+      'the body takes more than 67108864 bytes as values\n',
+    ],
   ])('returns %i for %s %s with %j', async (status, method, path, options, body) => {
     const withoutBody = method === 'GET' ? { body: '' } : {}
 
@@ -208,5 +224,63 @@ describe('the HTTPS server', () => {
     })
 
     expect(result).toBe('rejected')
+  })
+})
+
+describe('a review that is too large to be read', () => {
+  const reviewWith = (object: unknown): string => {
+    const { request: fields } = reviewOf(object) as { request: object }
+    return JSON.stringify({
+      kind: 'AdmissionReview',
+      apiVersion: 'admission.k8s.io/v1',
+      request: fields,
+    })
+  }
+  const large = [
+    ['has too many bytes', reviewWith({ text: 'x'.repeat(maxReviewBytes) }), 413],
+    ['takes too much memory', reviewWith(Array.from({ length: 900_000 }, () => ({}))), 413],
+    [
+      'nests too deep',
+      reviewWith('deep').replace('"deep"', `${'['.repeat(9_000)}${']'.repeat(9_000)}`),
+      400,
+    ],
+  ] as const
+
+  it.each(large)('is denied if it %s and the config denies images', async (_, body) => {
+    deniesUnread = true
+    const answer = await send('/mutate', { body })
+    deniesUnread = false
+
+    expect(answer.status).toBe(200)
+    expect(JSON.parse(answer.body)).toMatchObject({
+      response: {
+        uid: '705ab4f5-6393-11e8-b7cc-42010a800002',
+        allowed: false,
+        status: { message: expect.stringContaining('make the pod smaller') as unknown },
+      },
+    })
+  })
+
+  it.each(large)(
+    'gets a status if it %s and the config denies nothing',
+    async (_, body, status) => {
+      expect(await send('/mutate', { body })).toMatchObject({ status })
+    },
+  )
+
+  it('is not denied in a namespace that is only observed', async () => {
+    deniesUnread = true
+    const answer = await send('/observe', { body: large[0][1] })
+    deniesUnread = false
+
+    expect(answer.status).toBe(413)
+  })
+
+  it('gets a status if it has no uid to answer', async () => {
+    deniesUnread = true
+    const answer = await send('/mutate', { body: '['.repeat(20_000) })
+    deniesUnread = false
+
+    expect(answer.status).toBe(400)
   })
 })

@@ -14,6 +14,8 @@ const whole = `${headers}content-length: 2\r\n\r\nab`
 
 let certificates: Certificates
 let server: Server
+/** On the side of the server. */
+let connections: TLSSocket[]
 /** Advances each time it is read. */
 let time: number
 
@@ -21,15 +23,19 @@ beforeEach(async () => {
   time = 0
   certificates = await makeCertificates({ names: ['localhost'], days: 1, now: new Date() })
   server = createServer({ ...certificates.leaf }, (request, response) => {
-    request.resume().on('end', () => response.end('thanks'))
+    const answer = request.url === '/large' ? Buffer.alloc(64 * 1024 * 1024) : 'thanks'
+    request.resume().on('end', () => response.end(answer))
   })
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     socket.end(`closed for ${error.code}`)
   })
+  connections = []
+  server.on('secureConnection', (socket: TLSSocket) => connections.push(socket))
   enforceRequestTimeouts(server, {
     now: () => (time += 1),
     headersMs: 10,
     requestMs: 20,
+    answerMs: 200,
     checkEveryMs: 1,
   })
   server.listen(0, '127.0.0.1')
@@ -95,5 +101,14 @@ describe('request timeouts', () => {
 
     expect(silent.text().match(/thanks/g)).toHaveLength(2)
     expect(silent.text()).not.toContain(timedOut)
+  })
+
+  it('close a connection that does not read the response', async () => {
+    const { socket, closed } = await open()
+    socket.pause()
+    socket.write('GET /large HTTP/1.1\r\nhost: a\r\n\r\n')
+    await expect.poll(() => connections[0]?.destroyed, { timeout: 4_000 }).toBe(true)
+    socket.resume()
+    await closed
   })
 })

@@ -1,0 +1,95 @@
+/**
+ * Limits the connections of the server. At the limit, an idle connection makes room for a new one, so that a caller that opens many
+ * connections and sends nothing does not keep an API server out.
+ */
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+
+export interface ConnectionLimits {
+  readonly total: number
+  /** Connections from one address. */
+  readonly perCaller: number
+}
+
+interface Connection {
+  /** The TCP socket and the TLS socket of one connection have the same. */
+  readonly name: string
+  /** The TCP socket. */
+  readonly socket: Socket
+  readonly caller: string
+  /** Requests that are not answered yet. */
+  requests: number
+}
+
+/**
+ * Applies the limits to a server that does not listen yet. A connection is idle while it has no request, also during its
+ * handshake. Of the idle ones, the oldest of the caller with the most connections is closed.
+ */
+export function limitConnections(server: Server, { total, perCaller }: ConnectionLimits): void {
+  const connections = new Map<string, Connection>()
+  const secure = new WeakMap<Socket, Connection>()
+  const callers = new Map<string, number>()
+  /** In the order in which they became idle. */
+  const idle = new Set<Connection>()
+  const countOf = ({ caller }: Connection) => callers.get(caller) ?? 0
+
+  function forget(connection: Connection): void {
+    if (!connections.delete(connection.name)) return
+    idle.delete(connection)
+    const left = countOf(connection) - 1
+    if (left === 0) callers.delete(connection.caller)
+    else callers.set(connection.caller, left)
+  }
+
+  function findIdle(isEligible: (connection: Connection) => boolean): Connection | undefined {
+    let found: Connection | undefined
+    for (const connection of idle)
+      if (isEligible(connection) && (found === undefined || countOf(connection) > countOf(found)))
+        found = connection
+    return found
+  }
+
+  /** Returns the connection to close before another one of this caller is accepted; that one itself if none is idle. */
+  function findVictim(connection: Connection): Connection | null {
+    if (countOf(connection) >= perCaller)
+      return findIdle(({ caller }) => caller === connection.caller) ?? connection
+    return connections.size < total ? null : (findIdle(() => true) ?? connection)
+  }
+
+  server.on('connection', (socket: Socket) => {
+    const connection: Connection = {
+      name: nameOf(socket),
+      socket,
+      caller: socket.remoteAddress ?? '',
+      requests: 0,
+    }
+    const victim = findVictim(connection)
+    if (victim !== null) {
+      forget(victim)
+      victim.socket.destroy()
+    }
+    if (victim === connection) return
+    connections.set(connection.name, connection)
+    callers.set(connection.caller, countOf(connection) + 1)
+    idle.add(connection)
+    socket.once('close', () => forget(connection))
+  })
+  server.on('secureConnection', (socket: Socket) => {
+    const connection = connections.get(nameOf(socket))
+    if (connection !== undefined) secure.set(socket, connection)
+  })
+  server.prependListener('request', ({ socket }: IncomingMessage, response: ServerResponse) => {
+    const connection = secure.get(socket)
+    if (connection === undefined) return
+    connection.requests += 1
+    idle.delete(connection)
+    response.once('close', () => {
+      connection.requests -= 1
+      if (connection.requests === 0 && connections.has(connection.name)) idle.add(connection)
+    })
+  })
+}
+
+function nameOf({ remoteAddress, remotePort }: Socket): string {
+  return `${remoteAddress} ${remotePort}`
+}
