@@ -16,7 +16,7 @@ import { type ConfigProblem, formatProblem, type ReportProblem } from './problem
 import { createProblemList } from './problem-list.ts'
 import { readCopies } from './pull-secret-copies.ts'
 import { readPullSecrets } from './pull-secret-rules.ts'
-import { readRegistries } from './registries.ts'
+import { plainHttpHosts, readRegistries } from './registries.ts'
 import type { ConfigInput } from './schema.ts'
 import { checkShape } from './shape-problems.ts'
 import { readWhen } from './when.ts'
@@ -92,7 +92,10 @@ function build(
   )
   const mirrors = [...registries.values()].filter(({ mirror }) => mirror).map(({ host }) => host)
   const conflicts = input.knownConflicts === 'leave' ? knownConflicts().map(({ row }) => row) : []
-  const table = createTable(rows, new Set(mirrors), conflicts)
+  const table = createTable(rows, mirrors, {
+    conflicts,
+    isPlainHttp: plainHttpHosts(registries.values()),
+  })
   reportTableFindings(table, report)
   warnAboutMissingPorts(rows, registries.keys(), report)
   const lock = readLockFile(input.pin.lock, { directory, report })

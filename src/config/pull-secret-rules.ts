@@ -1,6 +1,6 @@
 /** Reads the `pullSecrets` rules of the config. */
 import { createKeyMatcher, isUsableKey } from '../credentials/docker-config-keys.ts'
-import { canonicalHost } from '../decision/fallback/registry-aliases.ts'
+import { hubHost } from '../decision/fallback/registry-aliases.ts'
 import type { Config } from './config.ts'
 import { isHost } from './host.ts'
 import type { ReportProblem } from './problem.ts'
@@ -30,8 +30,8 @@ function keyProblem(key: string): string | null {
   const [host = ''] = key.replace(/^https?:\/\//, '').split('/', 1)
   if (!isHost(host.replaceAll('*', 'a')) || !isUsableKey(key))
     return '… is not a registry; write HOST, HOST:PORT or HOST/PATH'
-  if (canonicalHost(host) !== host && host !== 'index.docker.io')
-    return `kubelets do not use the key ${host} for Docker Hub; write ${canonicalHost(host)}`
+  if (hubHost(host) !== host && host !== 'index.docker.io')
+    return `kubelets do not use the key ${host} for Docker Hub; write ${hubHost(host)}`
   return /[.:*]/.test(host) || host === 'localhost'
     ? null
     : `${host} has neither a dot nor a port, so it is not the host of any image; write ${host}:PORT`

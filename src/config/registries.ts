@@ -3,7 +3,8 @@ import { existsSync, readFileSync } from 'node:fs'
 import { resolve as resolvePath } from 'node:path'
 import { createSecureContext } from 'node:tls'
 import type { ImageTemplate } from '../decision/fallback/image-template.ts'
-import { canonicalHost } from '../decision/fallback/registry-aliases.ts'
+import { createHostMap, type HostMap } from '../decision/fallback/host-map.ts'
+import { hubHost, type IsPlainHttp } from '../decision/fallback/registry-aliases.ts'
 import {
   type CredentialSettings,
   defaultEndpoint,
@@ -26,14 +27,14 @@ export function readRegistries(
   inputs: readonly RegistryInput[],
   templates: readonly ImageTemplate[],
   { directory, report }: { readonly directory: string; readonly report: ReportProblem },
-): Map<string, RegistrySettings> {
-  const registries = new Map<string, RegistrySettings>()
+): HostMap<RegistrySettings> {
+  const registries = createHostMap<RegistrySettings>(plainHttpHosts(inputs))
   for (const [index, input] of inputs.entries()) {
     const reportError: ReportKeyError = (key, message) =>
       report('error', ['registries', index, key], message)
     const warn = (key: keyof RegistryInput, message: string) =>
       report('warning', ['registries', index, key], message)
-    const host = canonicalHost(input.host)
+    const host = hubHost(input.host)
     if (host !== input.host) warn('host', `${input.host} means ${host}; write ${host}`)
     if (registries.has(host))
       reportError('host', `${host} is in the list twice; merge the two entries`)
@@ -60,6 +61,22 @@ export function readRegistries(
     if (endpoint !== null) registries.set(host, registryDefaults(host, endpoint))
   }
   return registries
+}
+
+/** Returns a function for the hosts without a port that nodes reach over plain HTTP. */
+export function plainHttpHosts(
+  registries: Iterable<{
+    readonly host: string
+    readonly endpoint?: URL | string | undefined
+    readonly nodeEndpoint?: URL | string | undefined
+  }>,
+): IsPlainHttp {
+  const hosts = new Set(
+    [...registries].flatMap(({ host, endpoint = '', nodeEndpoint = endpoint }) =>
+      String(nodeEndpoint).startsWith('http://') ? [host.toLowerCase()] : [],
+    ),
+  )
+  return (host) => hosts.has(host)
 }
 
 /** Returns the settings of a host on the command line; null if it is not a host. Loopback is plain HTTP, as in containerd. */

@@ -44,7 +44,7 @@ export function createBatchDecider(config: Config, options: BatchDeciderOptions)
 
 function decideWithoutProbing(config: Config): Decide {
   return (image, { pod }) => {
-    const read = readImage(image)
+    const read = readImage(image, config, pod)
     if (!read.ok) return read
     const { reference } = read
     return decisionOf(image, resolveWithoutProbing(config, { reference, pod }))

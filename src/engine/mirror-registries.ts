@@ -7,7 +7,8 @@ import type { EcrTokenCache } from '../aws/ecr-token-cache.ts'
 import type { Config } from '../config/config.ts'
 import { unlistedRegistry } from '../config/registries.ts'
 import type { Keychain } from '../credentials/keychain.ts'
-import { canonicalHost } from '../decision/fallback/registry-aliases.ts'
+import { createHostMap } from '../decision/fallback/host-map.ts'
+import { hubHost } from '../decision/fallback/registry-aliases.ts'
 import { parseReference } from '../decision/reference/parse.ts'
 import type { CreateRepository } from '../mirror/copy-image.ts'
 import { createConnections } from '../registry/connections.ts'
@@ -72,10 +73,11 @@ function registrySettings(
   config: Config | null,
   names: readonly string[],
 ): ReadonlyMap<string, RegistrySettings> {
-  const settings = new Map(config?.registries ?? [])
+  const settings = createHostMap<RegistrySettings>(config?.table.isPlainHttp)
+  for (const [host, each] of config?.registries ?? []) settings.set(host, each)
   for (const name of names.flatMap((each) => each.split('='))) {
     const parsed = parseReference(name)
-    const host = parsed.ok ? canonicalHost(parsed.reference.domain) : ''
+    const host = parsed.ok ? hubHost(parsed.reference.domain) : ''
     const unlisted = host === '' || settings.has(host) ? null : unlistedRegistry(host)
     if (unlisted !== null) settings.set(host, unlisted)
   }

@@ -43,19 +43,20 @@ export function createConnections(dependencies: ConnectionDependencies): Connect
   const origins: ReadonlySet<string> = new Set(
     [...registries.values()].flatMap(({ endpoint, host }) => [endpoint.origin, ...originsOf(host)]),
   )
-  // Created on first use: most hosts of a long table are never asked.
-  const connections = new Map<string, RegistryConnection>()
+  // Created on first use: most hosts of a long table are never asked. By settings, because a host has several spellings.
+  const connections = new Map<RegistrySettings, RegistryConnection>()
 
-  function open(host: string): RegistryConnection | undefined {
-    const settings = registries.get(host)
-    if (settings === undefined) return undefined
+  function open(settings: RegistrySettings): RegistryConnection {
     const connection = connect(settings, origins, dependencies)
-    connections.set(host, connection)
+    connections.set(settings, connection)
     return connection
   }
 
   return {
-    get: (host) => connections.get(host) ?? open(host),
+    get: (host) => {
+      const settings = registries.get(host)
+      return settings === undefined ? undefined : (connections.get(settings) ?? open(settings))
+    },
     async close() {
       await Promise.all([...connections.values()].map(({ transport }) => transport.close()))
     },

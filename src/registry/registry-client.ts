@@ -94,7 +94,7 @@ export function createRegistryClient(connections: Connections, clock: Clock): Re
       if (connection === undefined) {
         throw new RegistryError(failed('invalid', `${host} is not listed under registries`))
       }
-      const { state, retryPolicy } = registryOf(host)
+      const { state, retryPolicy } = registryOf(connection.settings.host)
       const credentials = await lookUpCredentials(connection, name)
       const sender = createSender(connection, { name, access, credentials })
       const sendOnce = async (request: RepositoryRequest): Promise<SendResult> => {

@@ -1,5 +1,6 @@
 /** The Prometheus metrics of the webhook. Label values come from closed lists and from the config, never from a pod. */
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+import { canonicalHost } from '../decision/fallback/registry-aliases.ts'
 import type { CircuitState } from '../decision/resolve/circuit-breaker.ts'
 import type { Resolution } from '../decision/resolve/resolution.ts'
 import { createProcessMetrics, type ProcessMetricsOptions } from './process-metrics.ts'
@@ -62,7 +63,8 @@ export function createWebhookMetrics({
 }: WebhookMetricsOptions): WebhookMetrics {
   const registry = new Registry()
   const registers = [registry]
-  const labelOf = (host: string) => (isListed(host) ? host : 'other')
+  // One label for all spellings of a host: a pod chooses how it writes it.
+  const labelOf = (host: string) => (isListed(host) ? canonicalHost(host) : 'other')
   const { configLoaded } = createProcessMetrics(registry, { droppedLogLines })
   const generation = new Gauge({
     name: 'berth_config_generation',

@@ -359,7 +359,7 @@ describe('an oversized pod', () => {
 
       expect(
         after?.image === image ||
-          /^(?:mirror\.example|docker\.io|quay\.io)\//.test(after?.image ?? ''),
+          /^(?:mirror\.example|docker\.io|quay\.io(?::443)?)\//.test(after?.image ?? ''),
       ).toBe(true)
       expect(subject.asked.every(({ host }) => knownHosts.has(host))).toBe(true)
     },

@@ -33,7 +33,7 @@ export function tableOf(
   rows: readonly RowInput[],
   conflicts: readonly RowInput[] = [],
 ): FallbackTable {
-  return createTable(rows.map(rowOf), new Set(mirrors), conflicts.map(rowOf))
+  return createTable(rows.map(rowOf), mirrors, { conflicts: conflicts.map(rowOf) })
 }
 
 export function referenceOf(text: string): Reference {

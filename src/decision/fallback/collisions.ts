@@ -5,6 +5,7 @@
 import { exampleImage, renderExample } from './example-image.ts'
 import type { ImagePattern } from './image-pattern.ts'
 import type { ImageTemplate } from './image-template.ts'
+import { canonicalReference } from './registry-aliases.ts'
 import { createRowIndex } from './row-index.ts'
 import type { FallbackRow, FallbackTable } from './table.ts'
 
@@ -85,7 +86,8 @@ export function createCollisionFinder(table: FallbackTable): FindCollision {
   ): FallbackRow | undefined {
     for (const host of hostsByTemplate.get(templateText) ?? []) {
       if (host === pattern.host || host === template.host) continue
-      const found = index.find({ domain: host, path, tag: null, digest: null }, true)
+      const image = canonicalReference({ domain: host, path, tag: null, digest: null })
+      const found = index.find(image, true)
       const row = found < before ? table.rows[found] : undefined
       if (row?.try.some(({ text }) => text === templateText) === true) return row
     }
@@ -128,9 +130,8 @@ function collide(template: ImageTemplate, one: ImagePattern, other: ImagePattern
   if (one.host === template.host || other.host === template.host) return false
   if (one.literal !== null && other.literal !== null)
     return renderExample(template, one) === renderExample(template, other)
-  if (one.literal !== null)
-    return other.matches({ ...exampleImage(one), domain: other.host ?? 'a.b' })
-  return (
-    other.literal === null || one.matches({ ...exampleImage(other), domain: one.host ?? 'a.b' })
-  )
+  const matchesOnItsHost = (pattern: ImagePattern, example: ImagePattern) =>
+    pattern.matches(canonicalReference({ ...exampleImage(example), domain: pattern.host ?? 'a.b' }))
+  if (one.literal !== null) return matchesOnItsHost(other, one)
+  return other.literal === null || matchesOnItsHost(one, other)
 }

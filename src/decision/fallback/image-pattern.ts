@@ -2,7 +2,7 @@
 import { parseReference } from '../reference/parse.ts'
 import { defaultDomain, type Reference, repositoryName } from '../reference/reference.ts'
 import { compileGlob, hasTooManyWildcards, hasWildcard, maxGlobstars, maxStars } from './glob.ts'
-import { canonicalHost, canonicalReference } from './registry-aliases.ts'
+import { canonicalHost, canonicalReference, hubHost, hubReference } from './registry-aliases.ts'
 
 export interface ImagePattern {
   /** As written in the config. */
@@ -13,6 +13,8 @@ export interface ImagePattern {
   readonly literal: string | null
   /** The part after the host. The whole pattern if the host has wildcards. */
   readonly path: string
+  /** True for a pattern such as `**`, which matches every image. */
+  readonly matchesAll: boolean
   /** Expects a canonical reference (`canonicalReference`). */
   matches(reference: Reference): boolean
 }
@@ -92,10 +94,11 @@ function compileLiteral(text: string): ImagePatternResult {
   if (!parsed.ok) return failure(`the pattern can never match: ${parsed.message}`)
   const { reference } = parsed
   if (reference.tag !== null) return failure(noTagRule)
-  const { domain: host, path } = canonicalReference(reference)
+  const { domain: host, path } = hubReference(reference)
   if (host === '')
     return failure('the pattern can never match: the part before the first `/` is not a host')
   const literal = `${host}/${path}`
+  const canonical = repositoryName(canonicalReference(reference))
   return {
     ok: true,
     fullForm: literal === text ? null : literal,
@@ -104,7 +107,8 @@ function compileLiteral(text: string): ImagePatternResult {
       host,
       literal,
       path,
-      matches: (reference) => repositoryName(reference) === literal,
+      matchesAll: false,
+      matches: (other) => repositoryName(other) === canonical,
     },
   }
 }
@@ -118,7 +122,7 @@ function compileWithWildcards(text: string): ImagePatternResult {
     )
   if (!hasWildcard(host.replace(ipv6Host, '')))
     return compileHostAndPath(text, host, text.slice(slash + 1))
-  const matchesGlob = compileGlob(text)
+  const matchesGlob = compileGlob(canonicalHost(host) + text.slice(host.length))
   return {
     ok: true,
     fullForm: null,
@@ -127,6 +131,7 @@ function compileWithWildcards(text: string): ImagePatternResult {
       host: null,
       literal: null,
       path: text,
+      matchesAll: /^\*{1,2}(?:\/\*{1,2})*$/.test(text) && ['a/b', 'a/b/c/d'].every(matchesGlob),
       matches: (reference) => matchesGlob(repositoryName(reference)),
     },
   }
@@ -135,7 +140,8 @@ function compileWithWildcards(text: string): ImagePatternResult {
 function compileHostAndPath(text: string, host: string, path: string): ImagePatternResult {
   const problem = hostProblem(text, host, path) ?? pathRules.find(({ isBroken }) => isBroken(path))
   if (problem !== undefined) return failure(problem.message)
-  const domain = canonicalHost(host)
+  const domain = hubHost(host)
+  const canonicalDomain = canonicalHost(host)
   if (domain === defaultDomain && !path.includes('/') && path !== '**')
     return failure(
       `the pattern can never match: every image of Docker Hub has two path segments; write ${domain}/library/${path}, or ${domain}/**`,
@@ -149,7 +155,8 @@ function compileHostAndPath(text: string, host: string, path: string): ImagePatt
       host: domain,
       literal: null,
       path,
-      matches: (reference) => reference.domain === domain && matchesPath(reference.path),
+      matchesAll: false,
+      matches: (reference) => reference.domain === canonicalDomain && matchesPath(reference.path),
     },
   }
 }
@@ -163,7 +170,7 @@ function hostProblem(
   const parsed = parseReference(`${host}/a/b`)
   if (!parsed.ok || parsed.reference.domain === '')
     return { message: `the pattern can never match: \`${host}\` is not a valid host` }
-  const isUser = parsed.reference.domain === defaultDomain && canonicalHost(host) !== defaultDomain
+  const isUser = parsed.reference.domain === defaultDomain && hubHost(host) !== defaultDomain
   return isUser
     ? {
         message: `the pattern can never match: \`${host}\` has neither a dot nor a port, so it is a Docker Hub user and not a host; write docker.io/${text}, or ${host}:PORT/${path}`,

@@ -1,7 +1,7 @@
 /** Compiles and fills the `try` templates of the config, such as `anubis:32000/{host}/{path}`. */
 import { parseReference } from '../reference/parse.ts'
 import type { Reference } from '../reference/reference.ts'
-import { canonicalHost } from './registry-aliases.ts'
+import { hubHost } from './registry-aliases.ts'
 
 const variables = ['host', 'path', 'name', 'namespace'] as const
 type Variable = (typeof variables)[number]
@@ -30,7 +30,7 @@ const placeholder = /\{([^{}]*)\}/g
 /** Compiles a template, or returns why it can never make an image. */
 export function compileTemplate(written: string): ImageTemplateResult {
   // Aliases become the canonical host, so that a registry has one entry in the list of hosts to contact.
-  const text = written.replace(/^[^/{}]+(?=\/)/, canonicalHost)
+  const text = written.replace(/^[^/{}]+(?=\/)/, hubHost)
   const used = [...text.matchAll(placeholder)].map(([, name = '']) => name)
   const unknown = used.find((name) => !isVariable(name))
   if (unknown !== undefined)

@@ -6,14 +6,9 @@ import type { ImagePattern } from './image-pattern.ts'
 import type { ImageTemplate } from './image-template.ts'
 import type { PodCondition } from './pod-condition.ts'
 import { unknownPod } from './pod-context.ts'
+import { canonicalReference } from './registry-aliases.ts'
 import { createRowIndex, type RowIndex } from './row-index.ts'
-import {
-  candidatesOf,
-  createCandidate,
-  type FallbackRow,
-  type FallbackTable,
-  isMatchedLiterally,
-} from './table.ts'
+import { candidatesOf, createCandidate, type FallbackRow, type FallbackTable } from './table.ts'
 
 export interface TableFinding {
   readonly severity: 'error' | 'warning'
@@ -60,7 +55,8 @@ function createCoverSearch({ rows, mirrors, index }: FallbackTable): FindCoverin
 
   return ({ when, leave }, pattern) => {
     const isOnMirror = pattern.host !== null && mirrors.has(pattern.host)
-    if (pattern.literal !== null) return index.findForAll(exampleImage(pattern), isOnMirror, when)
+    if (pattern.literal !== null)
+      return index.findForAll(canonicalReference(exampleImage(pattern)), isOnMirror, when)
     // Of the rows without a host, only those that leave images unchanged match images on a mirror.
     const isAlsoOnMirrors = pattern.host === null && leave
     const kinds = isAlsoOnMirrors ? [true] : [true, false]
@@ -160,9 +156,9 @@ function secondRewrite(
 ): SecondRewrite | null {
   const { reference, kind } = createCandidate(table, row, template, exampleInput(pattern))
   if (reference === null || kind === 'original' || !table.mirrors.has(reference.domain)) return null
-  const literally = isMatchedLiterally(table, reference)
-  const certain = table.index.findForAll(reference, literally, row.when)
-  const possible = conditional.find(reference, literally, certain < 0 ? Infinity : certain)
+  const canonical = canonicalReference(reference, table.isPlainHttp)
+  const certain = table.index.findForAll(canonical, true, row.when)
+  const possible = conditional.find(canonical, true, certain < 0 ? Infinity : certain)
   return rewriteBy(certain, false) ?? rewriteBy(possible, true)
 
   function rewriteBy(position: number, isForSomePods: boolean): SecondRewrite | null {
@@ -241,5 +237,5 @@ function findEscapes(
 }
 
 function exampleInput(pattern: ImagePattern): Parameters<typeof createCandidate>[3] {
-  return { reference: exampleImage(pattern), namespace: 'default' }
+  return { reference: canonicalReference(exampleImage(pattern)), namespace: 'default' }
 }

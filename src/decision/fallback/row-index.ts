@@ -6,6 +6,7 @@
 import { type Reference, repositoryName } from '../reference/reference.ts'
 import { hasWildcard } from './glob.ts'
 import type { ImagePattern } from './image-pattern.ts'
+import { canonicalHost } from './registry-aliases.ts'
 
 export interface RowIndex {
   /**
@@ -81,13 +82,16 @@ function createTree(rows: readonly IndexedRow[]): RowIndex {
   for (const { position, images, leave } of rows) {
     for (const pattern of images) {
       const { literal, host, path } = pattern
-      if (literal !== null) rowByRepository.set(literal, rowByRepository.get(literal) ?? position)
+      const name = host === null ? null : `${canonicalHost(host)}/${path}`
+      if (name !== null && literal !== null)
+        rowByRepository.set(name, rowByRepository.get(name) ?? position)
       else {
         const wildcardHost = leave ? wildcardHosts.leave : wildcardHosts.other
-        insert(host === null ? wildcardHost : childOf(treeByHost, host), path.split('/'), {
-          row: position,
-          pattern,
-        })
+        insert(
+          host === null ? wildcardHost : childOf(treeByHost, canonicalHost(host)),
+          path.split('/'),
+          { row: position, pattern },
+        )
       }
     }
   }

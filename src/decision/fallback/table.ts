@@ -9,9 +9,10 @@ import {
 } from '../reference/reference.ts'
 import type { ImagePattern } from './image-pattern.ts'
 import { type ImageTemplate, renderTemplate, type TemplateInput } from './image-template.ts'
-import { canonicalReference } from './registry-aliases.ts'
-import { namesSamePods, type PodCondition } from './pod-condition.ts'
+import { createHostMap } from './host-map.ts'
+import { namesSamePods, type PodCondition, testCondition } from './pod-condition.ts'
 import { type PodContext, templateNamespace } from './pod-context.ts'
+import { canonicalReference, type IsPlainHttp } from './registry-aliases.ts'
 import { createTableIndex, type TableIndex } from './table-index.ts'
 
 /** A row of the table. The `fallback` section of the config documents its keys. */
@@ -45,9 +46,13 @@ export type RowPin =
 
 export interface FallbackTable {
   readonly rows: readonly FallbackRow[]
-  /** Hosts of the operator's own registries (`mirror: true`). */
-  readonly mirrors: ReadonlySet<string>
+  /** Hosts of the operator's own registries (`mirror: true`), in every spelling. */
+  readonly mirrors: Pick<ReadonlyMap<string, unknown>, 'has' | 'keys'>
+  /** Hosts without a port that nodes reach over plain HTTP. */
+  readonly isPlainHttp: IsPlainHttp
   readonly index: TableIndex
+  /** The rows with a pattern such as `**`, up to the first one for every pod. Later ones have no effect. */
+  readonly catchAllRows: readonly FallbackRow[]
   /** Rows for operators that compare images. They come before `rows`, which do not include them. */
   readonly conflicts: IndexedRows
 }
@@ -57,13 +62,26 @@ export interface IndexedRows {
   readonly index: TableIndex
 }
 
+export interface TableOptions {
+  readonly conflicts?: readonly FallbackRow[]
+  readonly isPlainHttp?: IsPlainHttp
+}
+
 /** Returns the table with an index for its rows. */
 export function createTable(
   rows: readonly FallbackRow[],
-  mirrors: ReadonlySet<string>,
-  conflicts: readonly FallbackRow[] = [],
+  mirrorHosts: Iterable<string>,
+  { conflicts = [], isPlainHttp = () => false }: TableOptions = {},
 ): FallbackTable {
-  return { ...indexRows(rows), mirrors, conflicts: indexRows(conflicts) }
+  const mirrors = createHostMap<true>(isPlainHttp)
+  for (const host of mirrorHosts) mirrors.set(host, true)
+  return {
+    ...indexRows(rows),
+    mirrors,
+    isPlainHttp,
+    catchAllRows: selectCatchAllRows(rows),
+    conflicts: indexRows(conflicts),
+  }
 }
 
 function indexRows(rows: readonly FallbackRow[]): IndexedRows {
@@ -74,6 +92,12 @@ function indexRows(rows: readonly FallbackRow[]): IndexedRows {
     when,
   }))
   return { rows, index: createTableIndex(indexed) }
+}
+
+function selectCatchAllRows(rows: readonly FallbackRow[]): readonly FallbackRow[] {
+  const catchAllRows = rows.filter(({ images }) => images.some(({ matchesAll }) => matchesAll))
+  const last = catchAllRows.findIndex(({ when }) => when === null)
+  return last < 0 ? catchAllRows : catchAllRows.slice(0, last + 1)
 }
 
 /** Returns a text that is the same for pods for which the same conditions of rows hold. */
@@ -114,16 +138,18 @@ const noRow: RowSelection = { row: null, undecided: [] }
  * must be known to hold, so that no command reports rows that are not in the config.
  */
 export function selectRow(
-  { rows, mirrors, index, conflicts }: FallbackTable,
+  table: FallbackTable,
   reference: Reference,
   pod: PodContext,
 ): RowSelection {
-  const canonical = canonicalReference(reference)
-  const literally = isMatchedLiterally({ mirrors }, canonical)
-  const { position, undecided } = index.find(canonical, literally, pod)
+  if (reference.domain === '') return selectCatchAllRow(table, pod)
+  const { rows, mirrors, index, conflicts, isPlainHttp } = table
+  const canonical = canonicalReference(reference, isPlainHttp)
+  const isOnMirror = mirrors.has(canonical.domain)
+  const { position, undecided } = index.find(canonical, isOnMirror, pod)
   const row = rows[position] ?? null
   const conflict = conflicts.index.holdsFor(pod)
-    ? conflicts.rows[conflicts.index.find(canonical, literally, pod).position]
+    ? conflicts.rows[conflicts.index.find(canonical, isOnMirror, pod).position]
     : undefined
   if (conflict !== undefined && !takesPrecedence(row, conflict))
     return { row: conflict, undecided: [] }
@@ -142,13 +168,21 @@ function takesPrecedence(row: FallbackRow | null, conflict: FallbackRow): boolea
   return leave || otherwise === 'deny' || isStrict || namesSamePods(when, conflict.when)
 }
 
-/** Returns true for an image that only patterns with its host match, unless their row leaves it unchanged. */
-export function isMatchedLiterally(
-  { mirrors }: Pick<FallbackTable, 'mirrors'>,
-  { domain }: Reference,
-): boolean {
-  // Without a valid host (`foo_bar.com/x`), no template can name the original.
-  return domain === '' || mirrors.has(domain)
+/**
+ * Returns the row for what is not a valid reference, or has a first part that is not a host (`foo_bar.com/x`): the first row
+ * that matches every image, if it denies, leaves or pins its images. A container runtime may pull such an image, and a row
+ * that closes the table must not let it pass.
+ */
+export function selectCatchAllRow({ catchAllRows }: FallbackTable, pod: PodContext): RowSelection {
+  const undecided: FallbackRow[] = []
+  for (const row of catchAllRows) {
+    const result = testCondition(row.when, pod)
+    if (result === 'unknown') undecided.push(row)
+    if (result !== 'holds') continue
+    const isForSuchImages = row.otherwise === 'deny' || row.leave || row.pin !== null
+    return { row: isForSuchImages ? row : null, undecided }
+  }
+  return { row: null, undecided }
 }
 
 export interface CandidateSelection extends RowSelection {
@@ -157,7 +191,8 @@ export interface CandidateSelection extends RowSelection {
 }
 
 /**
- * Returns the first row that matches an image of a pod, and its candidates in order.
+/**
+ * Returns the first row that matches an image of a pod, and its candidates in order. An image without a valid host has none.
  *
  * @example selectCandidates(table, nginx, pod) // row docker-hub: anubis:32000/library/nginx:latest, docker.io/library/nginx:latest
  */
@@ -181,7 +216,12 @@ export function candidatesOf(
   reference: Reference,
   pod: PodContext,
 ): readonly Candidate[] {
-  const input = { reference: canonicalReference(reference), namespace: templateNamespace(pod) }
+  // Without a valid host (`foo_bar.com/x`), no template can name the original.
+  if (reference.domain === '') return []
+  const input = {
+    reference: canonicalReference(reference, table.isPlainHttp),
+    namespace: templateNamespace(pod),
+  }
   const candidates = new Map<string, Candidate>()
   for (const template of row.try) {
     const candidate = createCandidate(table, row, template, input)
@@ -222,7 +262,7 @@ function mapTag(row: FallbackRow, { tag, digest }: Reference): string | null {
 }
 
 function kindOf(table: FallbackTable, candidate: Reference, original: Reference): CandidateKind {
-  if (isSameImage(candidate, original)) return 'original'
+  if (isSameImage(canonicalReference(candidate, table.isPlainHttp), original)) return 'original'
   // Another tag of the same repository is content of the same publisher.
   const isSamePublisher =
     table.mirrors.has(candidate.domain) || repositoryName(candidate) === repositoryName(original)

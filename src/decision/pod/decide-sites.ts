@@ -41,6 +41,8 @@ export interface SiteDecision {
   readonly resolution: Resolution | null
   /** Empty if another webhook replaces the image. */
   readonly why: string
+  /** The rule that denies an image without a resolution; null if none does. */
+  readonly invalidDeniedBy: string | null
 }
 
 export interface SitesRequest {
@@ -104,18 +106,17 @@ export function decisionFor(
   { site, requested }: Pick<RequestedSite, 'site' | 'requested'>,
   decision: Decision,
 ): SiteDecision {
-  if (!decision.ok) return unchanged(site, decision.error)
+  if (!decision.ok) {
+    const { image, pullPolicy } = site
+    const { error: why, deniedBy: invalidDeniedBy } = decision
+    return { site, requested: image, image, pullPolicy, resolution: null, why, invalidDeniedBy }
+  }
   const { resolution, image, why } = decision
   const pullPolicy =
     mayChangePullPolicy(request) && !isLeft(resolution)
       ? (pullPolicyFor(policy.pullPolicy, resolution.chosen, pod) ?? site.pullPolicy)
       : site.pullPolicy
-  return { site, requested, image, pullPolicy, resolution, why }
-}
-
-function unchanged(site: Site, why: string): SiteDecision {
-  const { image, pullPolicy } = site
-  return { site, requested: image, image, pullPolicy, resolution: null, why }
+  return { site, requested, image, pullPolicy, resolution, why, invalidDeniedBy: null }
 }
 
 /** On UPDATE only images are mutable, but a debug container is new (kubernetes, validation.go, ValidatePodUpdate). */

@@ -1,6 +1,7 @@
 /** Reads and writes the annotation `berth.dev/images`: for each site what its image was, what it became, and why. */
 import { isObject } from '../../json/json.ts'
-import { readImage } from '../resolve/decide-by-row.ts'
+import { parseReference } from '../reference/parse.ts'
+import { autoImage } from '../resolve/decide-by-row.ts'
 import { annotations } from './sites.ts'
 
 export const imagesAnnotation = 'berth.dev/images'
@@ -61,7 +62,9 @@ export function requestedImage(
   site: { readonly name: string; readonly image: string },
 ): string {
   const record = records.get(site.name)
-  return record?.to === site.image && readImage(record.from).ok ? record.from : site.image
+  const isPlausible =
+    record?.to === site.image && record.from !== autoImage && parseReference(record.from).ok
+  return isPlausible ? record.from : site.image
 }
 
 /** Returns the record with only its five members: the annotation is written again from it. */

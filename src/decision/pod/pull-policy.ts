@@ -1,6 +1,7 @@
 /** Sets `imagePullPolicy` by the rules of the config. */
 import { conditionHolds, type PodCondition } from '../fallback/pod-condition.ts'
 import type { PodContext } from '../fallback/pod-context.ts'
+import { canonicalReference } from '../fallback/registry-aliases.ts'
 import type { Reference } from '../reference/reference.ts'
 
 export interface PullPolicyRule {
@@ -16,8 +17,9 @@ export function pullPolicyFor(
   image: Reference,
   pod: PodContext,
 ): string | undefined {
+  const canonical = canonicalReference(image)
   return rules.find(
     ({ images, when }) =>
-      images.some((pattern) => pattern.matches(image)) && conditionHolds(when ?? null, pod),
+      images.some((pattern) => pattern.matches(canonical)) && conditionHolds(when ?? null, pod),
   )?.set
 }

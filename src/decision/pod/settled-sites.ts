@@ -40,5 +40,5 @@ function settleNeverPulled(
   if (isSetByRule) return null
   const resolution = resolveNeverPulled(parsed.reference)
   const why = describeResolution(resolution)
-  return { site, requested: image, image, pullPolicy, resolution, why }
+  return { site, requested: image, image, pullPolicy, resolution, why, invalidDeniedBy: null }
 }

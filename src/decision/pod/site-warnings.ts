@@ -1,8 +1,10 @@
 /** The admission warnings for a site, and the message of a denial. */
 import { cutText } from '../../text/cut-text.ts'
 import type { PodContext } from '../fallback/pod-context.ts'
+import { canonicalHost, hubHost } from '../fallback/registry-aliases.ts'
 import type { Reference } from '../reference/reference.ts'
-import { failedSteps } from '../resolve/describe-resolution.ts'
+import { pinDenial } from '../resolve/decide-by-row.ts'
+import { failedSteps, noHost } from '../resolve/describe-resolution.ts'
 import { isDenied, isLeft } from '../resolve/resolution.ts'
 import type { SiteDecision } from './decide-sites.ts'
 
@@ -23,7 +25,10 @@ export function warningsFor({ requested, site, resolution, why }: SiteDecision):
     resolution.unpinned !== null &&
     resolution.steps.some(({ milliseconds }) => milliseconds !== null)
   const isWorthWarning = isUnproved || isUnpinned || failedSteps(resolution).length > 0
-  return [...(isWorthWarning ? [why] : []), ...hostWarnings(resolution.original)].map(
+  // Another host is in the pod now.
+  const isMoved = resolution.chosen.domain !== resolution.original.domain
+  const warnings = isMoved ? [] : hostWarnings(resolution.original)
+  return [...(isWorthWarning ? [why] : []), ...warnings].map(
     (warning) => `berth: ${image}: ${warning}`,
   )
 }
@@ -43,16 +48,18 @@ export function optOutWarnings(
   ]
 }
 
-/** Returns warnings about a host that container runtimes read differently than people do. */
+/** Returns warnings about a host that container runtimes read differently than people, and than the rows of the table. */
 export function hostWarnings({ domain }: Reference): string[] {
-  if (domain === '') return ['the part before the first / is not a valid host, so no row matches']
-  const lower = domain.toLowerCase()
-  return lower === domain ? [] : [`container runtimes do not treat ${domain} as ${lower}`]
+  if (domain === '') return [`${noHost}, so no row matches`]
+  const canonical = canonicalHost(domain)
+  return canonical === hubHost(domain)
+    ? []
+    : [`container runtimes do not treat ${cutText(domain, maxImageLength)} as ${canonical}`]
 }
 
 /** Returns true if a rule of the config denies the pod because of this site. */
-export function isSiteDenied({ resolution }: SiteDecision): boolean {
-  return resolution !== null && isDenied(resolution)
+export function isSiteDenied({ resolution, invalidDeniedBy }: SiteDecision): boolean {
+  return resolution === null ? invalidDeniedBy !== null : isDenied(resolution)
 }
 
 /** Enough to see what the images have in common. The message is part of an HTTP status. */
@@ -71,10 +78,10 @@ export function deniedBy(decisions: readonly SiteDecision[]): string | null {
   return `berth: ${all.join('; ')}; copy the image to a mirror, or change the rule`
 }
 
-function reasonOf({ requested, resolution, why }: SiteDecision): string {
+function reasonOf({ requested, resolution, why, invalidDeniedBy }: SiteDecision): string {
+  const image = cutText(requested)
+  if (resolution === null) return `${image}: not a valid reference: ${why}; ${invalidDeniedBy}`
   const rule =
-    resolution?.reason === 'row-denies'
-      ? `row ${resolution.row} has otherwise: deny`
-      : 'pin has unresolved: deny'
-  return `${cutText(requested)}: ${rule}; ${why}`
+    resolution.reason === 'row-denies' ? `row ${resolution.row} has otherwise: deny` : pinDenial
+  return `${image}: ${rule}; ${why}`
 }

@@ -1,12 +1,13 @@
 /** Decides an image without a registry: by its row alone, or because there is nothing to decide. */
 import type { PodContext } from '../fallback/pod-context.ts'
+import { selectCatchAllRow, selectRow } from '../fallback/table.ts'
 import { parseReference } from '../reference/parse.ts'
-import { formatReference, type Reference } from '../reference/reference.ts'
+import { defaultTag, formatReference, type Reference } from '../reference/reference.ts'
 import { describeResolution } from './describe-resolution.ts'
 import type { KnownRegistries } from './probe-candidate.ts'
 import type { Resolution } from './resolution.ts'
 import { type ProbeSubstitute, resolveByRow } from './resolve.ts'
-import type { ResolvePolicy } from './resolve-policy.ts'
+import { pinFor, type ResolvePolicy } from './resolve-policy.ts'
 
 /** What a pod's image becomes. Frozen, because reviews share it. */
 export type Decision = ImageDecision | UnchangedImage
@@ -22,6 +23,8 @@ export interface ImageDecision {
 export interface UnchangedImage {
   readonly ok: false
   readonly error: string
+  /** The rule that denies the image, such as `row X has otherwise: deny`; null if none does. */
+  readonly deniedBy: string | null
 }
 
 /** Decides one image by its row alone: each probe that it needs has the outcome that the request gives. */
@@ -33,7 +36,7 @@ export type DecideByRow = (
 /** Returns the function for images that are not probed: those beyond a limit, or without time left. */
 export function createDecideByRow(registries: KnownRegistries, policy: ResolvePolicy): DecideByRow {
   return (image, { pod, substitute }) => {
-    const read = readImage(image)
+    const read = readImage(image, policy, pod)
     if (!read.ok) return read
     const request = { reference: read.reference, pod, substitute }
     return decisionOf(image, resolveByRow(registries, policy, request))
@@ -46,11 +49,36 @@ export const autoImage = 'auto'
 /** Returns the reference of an image, or the decision if there is nothing to resolve. */
 export function readImage(
   image: string,
+  policy: ResolvePolicy,
+  pod: PodContext,
 ): { readonly ok: true; readonly reference: Reference } | UnchangedImage {
-  if (image === autoImage) return { ok: false, error: '' }
+  if (isLeftToAnotherWebhook(image, policy, pod)) return { ok: false, error: '', deniedBy: null }
   const parsed = parseReference(image)
-  return parsed.ok ? parsed : { ok: false, error: parsed.message }
+  if (parsed.ok) return parsed
+  return { ok: false, error: parsed.message, deniedBy: denialOfInvalid(image, policy, pod) }
 }
+
+/** False if the row of the image denies what it does not find: a pod must not get past it with the name of a placeholder. */
+function isLeftToAnotherWebhook(image: string, { table }: ResolvePolicy, pod: PodContext): boolean {
+  if (image !== autoImage) return false
+  const parsed = parseReference(image)
+  return !parsed.ok || selectRow(table, parsed.reference, pod).row?.otherwise !== 'deny'
+}
+
+/** Returns the rule that denies an image that does not parse; null if none does. Other parsers may be less strict. */
+function denialOfInvalid(image: string, policy: ResolvePolicy, pod: PodContext): string | null {
+  const { row } = selectCatchAllRow(policy.table, pod)
+  if (row?.leave === true) return null
+  if (row?.otherwise === 'deny') return `row ${row.name} has otherwise: deny`
+  const pin = pinFor(policy, row, pod)
+  const colon = image.lastIndexOf(':')
+  const tag = colon > image.lastIndexOf('/') ? image.slice(colon + 1) : defaultTag
+  const needsPin = !image.includes('@') && pin.matches(tag)
+  return needsPin && pin.unresolved === 'deny' ? pinDenial : null
+}
+
+/** How messages name the rule of `pin`. */
+export const pinDenial = 'pin has unresolved: deny'
 
 export function decisionOf(image: string, resolution: Resolution): ImageDecision {
   return Object.freeze({

@@ -31,7 +31,7 @@ export function createDecide(dependencies: ResolveDependencies, policy: ResolveP
     const key = decisionKey(image, pod)
     const cached = cache.get(key)
     if (cached !== undefined && dependencies.now() < cached.resolution.freshUntil) return cached
-    const read = readImage(image)
+    const read = readImage(image, policy, pod)
     if (!read.ok) return read
     const request = { reference: read.reference, pod, signal: signal() }
     return resolve(dependencies, policy, request).then((resolution) => {
@@ -46,17 +46,16 @@ export function createDecide(dependencies: ResolveDependencies, policy: ResolveP
  * Returns a function from an image and its pod to the key of its decision. Of the pod, the key has only what the row of the
  * image makes of it, and not its labels and owners: pods for which the same row decides share the decision (docs/adr/0011).
  */
-function createDecisionKey({
-  table,
-  pin: { when = null },
-}: ResolvePolicy): (image: string, pod: PodContext) => string {
+function createDecisionKey(policy: ResolvePolicy): (image: string, pod: PodContext) => string {
+  const { table, pin } = policy
+  const { when = null } = pin
   const usesNamespace = (row: FallbackRow | null) =>
     row?.try.some(({ variables }) => variables.has('namespace')) === true
   // The space cannot be part of an image or a namespace, so keys are unambiguous.
   const keyOf = (image: string, pod: PodContext, dependsOnNamespace: boolean) =>
     dependsOnNamespace ? `${image} ${templateNamespace(pod)}` : image
   const keyByRow = (image: string, pod: PodContext) => {
-    const read = readImage(image)
+    const read = readImage(image, policy, pod)
     if (!read.ok) return image
     const { row, undecided } = selectRow(table, read.reference, pod)
     const rows = [row, ...undecided].map((each) => JSON.stringify(each?.name ?? null))

@@ -1,4 +1,5 @@
 /** Describes a resolution in one sentence, for the annotation, the warnings and the command line. */
+import type { Reference } from '../reference/reference.ts'
 import type { Resolution } from './resolution.ts'
 import { findTakenStep } from './resolve-policy.ts'
 import type { ResolutionStep } from './step.ts'
@@ -26,7 +27,10 @@ function stepText({ candidate, outcome, detail }: ResolutionStep): string {
   return detail === null ? `${host} ${outcome}` : `${host} ${outcome} (${detail})`
 }
 
-function resultText({ reason, chosen, kind, pinned }: Resolution): string {
+/** Why an image such as `foo_bar.com/x` matches no row, except one that denies every image. */
+export const noHost = 'the part before the first / is not a valid host'
+
+function resultText({ original, reason, chosen, kind, pinned }: Resolution): string {
   switch (reason) {
     case 'no-row':
       return pinned ? 'no row matches; pinned' : 'no row matches; image unchanged'
@@ -49,8 +53,12 @@ function resultText({ reason, chosen, kind, pinned }: Resolution): string {
     case 'none-found':
       return 'not found; image unchanged'
     case 'row-denies':
-      return 'not found; denied by the row (otherwise: deny)'
+      return `${whyDenied(original)}; denied by the row (otherwise: deny)`
     case 'pin-denies':
       return 'denied: the image must be pinned (unresolved: deny)'
   }
+}
+
+function whyDenied({ domain }: Reference): string {
+  return domain === '' ? noHost : 'not found'
 }

@@ -1,6 +1,10 @@
 /** Probes one candidate: asks its registry whether the image exists, unless the candidate needs no probe. */
 import type { Candidate } from '../fallback/table.ts'
-import { canonicalReference } from '../fallback/registry-aliases.ts'
+import {
+  canonicalHost,
+  canonicalReference,
+  type IsPlainHttp,
+} from '../fallback/registry-aliases.ts'
 import { defaultTag, type Reference, withDefaultTag } from '../reference/reference.ts'
 import type { QueryManifest } from './manifest-cache.ts'
 import type { ManifestAnswer } from './manifest-source.ts'
@@ -30,6 +34,7 @@ export interface ProbeContext extends RowContext {
   readonly dependencies: ResolveDependencies
   /** The namespace of the pod. */
   readonly namespace: string
+  readonly isPlainHttp: IsPlainHttp
 }
 
 export interface ProbeOptions {
@@ -90,7 +95,7 @@ async function compareWithOriginal(
   copy: ManifestAnswer & { readonly outcome: 'found' },
   signal: AbortSignal,
 ): Promise<StepOutcome> {
-  const reference = withDefaultTag(canonicalReference(context.original))
+  const reference = withDefaultTag(canonicalReference(context.original, context.isPlainHttp))
   const answer: ManifestAnswer = context.dependencies.isListed(reference.domain)
     ? await query(context, reference, signal)
     : { outcome: 'invalid', detail: notListed, freshUntil: Infinity }
@@ -106,12 +111,14 @@ async function compareWithOriginal(
 }
 
 function query(
-  { dependencies, namespace }: ProbeContext,
+  { dependencies, isPlainHttp, namespace }: ProbeContext,
   { domain, path, tag, digest }: Reference,
   signal: AbortSignal,
 ): Promise<ManifestAnswer> {
+  // One spelling, so that a registry has one circuit and an image one entry in the cache.
+  const host = canonicalHost(domain, isPlainHttp)
   return dependencies.queryManifest(
-    { host: domain, repository: path, reference: digest ?? tag ?? defaultTag, namespace },
+    { host, repository: path, reference: digest ?? tag ?? defaultTag, namespace },
     signal,
   )
 }

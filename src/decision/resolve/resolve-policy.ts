@@ -80,7 +80,9 @@ export function planCandidates(policy: ResolvePolicy, request: ResolveRequest): 
   const pin = pinFor(policy, row, pod)
   const digest = pin.locked?.(reference) ?? null
   const candidates =
-    row === null ? [originalCandidate(reference)] : candidatesOf(policy.table, row, reference, pod)
+    row === null
+      ? [originalCandidate(policy, reference)]
+      : candidatesOf(policy.table, row, reference, pod)
   return {
     row,
     undecided: undecided.map(({ name }) => name),
@@ -94,7 +96,7 @@ export function planCandidates(policy: ResolvePolicy, request: ResolveRequest): 
 export const noPin: Pin = { matches: () => false, unresolved: 'keep' }
 
 /** Returns the pin for the images of a row: its own, or that of the config. */
-function pinFor({ pin }: ResolvePolicy, row: FallbackRow | null, pod: PodContext): Pin {
+export function pinFor({ pin }: ResolvePolicy, row: FallbackRow | null, pod: PodContext): Pin {
   if (pin.overridesRows === true) return pin
   const own = row?.pin ?? null
   if (own === 'off') return noPin
@@ -107,8 +109,8 @@ function pinFor({ pin }: ResolvePolicy, row: FallbackRow | null, pod: PodContext
   }
 }
 
-function originalCandidate(original: Reference): Candidate {
-  const reference = withDefaultTag(canonicalReference(original))
+function originalCandidate({ table }: ResolvePolicy, original: Reference): Candidate {
+  const reference = withDefaultTag(canonicalReference(original, table.isPlainHttp))
   return { image: formatReference(reference), reference, error: null, kind: 'original' }
 }
 

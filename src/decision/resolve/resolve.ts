@@ -44,7 +44,8 @@ export async function resolve(
 ): Promise<Resolution> {
   const plan = planCandidates(policy, request)
   const { reference: original, pod } = request
-  const context = { dependencies, plan, original, namespace: pod.namespace ?? '' }
+  const { isPlainHttp } = policy.table
+  const context = { dependencies, plan, original, isPlainHttp, namespace: pod.namespace ?? '' }
   const steps = await hedgedLookup(plan.candidates, {
     signal: request.signal,
     now: dependencies.now,

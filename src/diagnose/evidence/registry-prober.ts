@@ -6,7 +6,7 @@ import { registryDefaults } from '../../registry/http/registry-settings.ts'
 import { credentialIdentity } from '../../credentials/credential-identity.ts'
 import type { Credential, Keychain } from '../../credentials/keychain.ts'
 import { BerthError } from '../../errors.ts'
-import { apiHost, canonicalHost } from '../../decision/fallback/registry-aliases.ts'
+import { apiHost, hubHost } from '../../decision/fallback/registry-aliases.ts'
 import { defaultTag, type Reference } from '../../decision/reference/reference.ts'
 import { type Network, systemNetwork } from '../../registry/http/ip-ranges.ts'
 import { AddressRefusedError } from '../../registry/http/network-error.ts'
@@ -99,7 +99,7 @@ export function createProber({
 
   return {
     async probe(reference, { probes: subjects }, credentials) {
-      const host = canonicalHost(reference.domain)
+      const host = hubHost(reference.domain)
       if (subjects === undefined || host === '') return null
       const registry = await registryFor(host)
       if (registry === null) return null

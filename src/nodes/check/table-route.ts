@@ -1,6 +1,6 @@
 /** The route of a pull by the table: the URLs to ask, in order and as a node asks them. */
 import type { Config } from '../../config/config.ts'
-import { canonicalReference } from '../../decision/fallback/registry-aliases.ts'
+import { hubReference } from '../../decision/fallback/registry-aliases.ts'
 import { unknownPod } from '../../decision/fallback/pod-context.ts'
 import { selectCandidates } from '../../decision/fallback/table.ts'
 import { type Reference, withDefaultTag } from '../../decision/reference/reference.ts'
@@ -18,7 +18,7 @@ export interface RouteOptions {
 export function tableRoute(config: Config, image: Reference, { airGap }: RouteOptions): string[] {
   const reference = withDefaultTag(image)
   const { row, candidates } = selectCandidates(config.table, reference, unknownPod)
-  const original = canonicalReference(reference)
+  const original = hubReference(reference)
   const hasOriginal = candidates.some(({ kind }) => kind === 'original')
   const route = candidates.flatMap(({ kind, reference: candidate }) => {
     if (candidate === null || kind === 'alternate') return []

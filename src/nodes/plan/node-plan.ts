@@ -88,7 +88,7 @@ export function planNodes(config: Config, { airGap }: PlanOptions): NodePlan {
     registries: registriesToConfigure(config, airGap),
     registryOf: (host) => nodeRegistry(host, config.registries.get(host)),
     isMirror,
-    mirrorHosts: [...config.table.mirrors].sort(compareText),
+    mirrorHosts: [...config.table.mirrors.keys()].sort(compareText),
     airGap,
     omissions: context.omissions,
     notes: context.notes,

@@ -1,5 +1,5 @@
 /** Models which hosts containerd asks by its certs.d directory: the subdirectory for a registry, and its hosts.toml. */
-import { apiHost, canonicalHost } from '../../decision/fallback/registry-aliases.ts'
+import { apiHost, hubHost } from '../../decision/fallback/registry-aliases.ts'
 import { type LoadedHost, readHostsToml } from './hosts-toml.ts'
 
 /** The text of hosts.toml by the name of its directory; null for a directory without one. */
@@ -50,7 +50,7 @@ export function silentProblems(tree: CertsDirectory): string[] {
 
 /** Returns why containerd never reads a directory; null if it does. */
 function whyUnused(tree: CertsDirectory, name: string): string | null {
-  if (canonicalHost(name) !== name)
+  if (hubHost(name) !== name)
     return 'containerd never reads this directory; images of Docker Hub use docker.io'
   const [preferred = name] = directoryNames(name)
   if (preferred !== name && name !== '_default' && tree.has(preferred))

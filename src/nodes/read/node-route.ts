@@ -1,5 +1,5 @@
 /** The route of a pull by a node's own files: the URLs that the runtime asks, in order. */
-import { apiHost, canonicalReference } from '../../decision/fallback/registry-aliases.ts'
+import { apiHost, hubReference } from '../../decision/fallback/registry-aliases.ts'
 import {
   formatAsPulled,
   type Reference,
@@ -19,7 +19,7 @@ export type NodeState =
 
 /** Returns the URLs, or a single line that starts with `cannot pull` if no pull can succeed. */
 export function nodeRoute(state: NodeState, image: Reference): string[] {
-  const reference = canonicalReference(withDefaultTag(image))
+  const reference = hubReference(withDefaultTag(image))
   if (state.kind === 'crio') return crioRoute(state.conf, reference)
   const { domain, path, tag, digest } = reference
   const suffix = `/${path}${digest === null ? `:${tag}` : `@${digest}`}`

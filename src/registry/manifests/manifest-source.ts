@@ -37,7 +37,8 @@ export function createManifestSource(
         return unsent(failed('invalid', `${host} is not listed under registries`))
       }
       try {
-        return prepare(connection, query, await connection.keychain.lookup(host, repository))
+        const { keychain, settings } = connection
+        return prepare(connection, query, await keychain.lookup(settings.host, repository))
       } catch (error) {
         if (error instanceof BerthError) return unsent(failed('denied', error.message))
         throw error

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { selectCandidates } from '../../../src/decision/fallback/table.ts'
+import { compilePattern } from '../../../src/decision/fallback/image-pattern.ts'
+import { createTable, selectCandidates } from '../../../src/decision/fallback/table.ts'
 import { anubis, barePod, freeipa, referenceOf, tableOf } from '../../support/tables.ts'
 
 const digest = `sha256:${'a'.repeat(64)}`
@@ -59,7 +60,18 @@ describe('selectCandidates', () => {
       ['mirror anubis:32000/anubis/x:latest', 'original docker.io/anubis/x:latest'],
     ],
     ['foo_bar.com/x', null, []],
-    ['DOCKER.IO/x', null, []],
+    ['ghcr.io:443/a/b:1', 'ghcr', ['mirror anubis:32000/a/b:1', 'original ghcr.io/a/b:1']],
+    [
+      'ANUBIS:032000/x',
+      'local-builds',
+      [
+        'original anubis:32000/x:latest',
+        'alternate ghcr.io/your-org/x:latest',
+        'alternate docker.io/library/x:latest',
+      ],
+    ],
+    ['ghcr.io:444/a/b', null, []],
+    ['ghcr.io:80/a/b', null, []],
     [
       `nginx:1@${digest}`,
       'docker-hub',
@@ -75,6 +87,105 @@ describe('selectCandidates', () => {
     ],
   ])('returns the row and the candidates for %s: %s', (image, row, tries) => {
     expect(candidates(anubis, image)).toEqual({ row, tries })
+  })
+
+  it.each(['DOCKER.IO/x', 'docker.io:443/x', 'Docker.io:0443/x', 'REGISTRY-1.docker.io:443/x'])(
+    'returns the row of Docker Hub for %s',
+    (image) => {
+      expect(candidates(anubis, image)).toEqual(candidates(anubis, 'docker.io/x'))
+    },
+  )
+})
+
+describe('a table whose hosts have default ports', () => {
+  const table = tableOf(
+    ['m.example:443'],
+    [
+      { name: 'own', images: ['m.example:443/**'], try: ['m.example:443/{path}'] },
+      { name: 'wide', images: ['*.Example:443/**'], try: ['m.example:443/{host}/{path}'] },
+    ],
+  )
+
+  it.each([
+    ['m.example/x:1', 'own', ['original m.example:443/x:1']],
+    ['m.example:443/x:1', 'own', ['original m.example:443/x:1']],
+    ['a.example/x:1', 'wide', ['mirror m.example:443/a.example/x:1']],
+    ['a.example:5000/x:1', null, []],
+  ])(
+    'returns the row and the candidates for %s, as the config writes them',
+    (image, row, tries) => {
+      expect(candidates(table, image)).toEqual({ row, tries })
+    },
+  )
+})
+
+describe('a host that nodes reach over plain HTTP', () => {
+  const table = createTable(
+    tableOf([], [{ name: 'own', images: ['p.example/**'], try: ['p.example/{path}'] }]).rows,
+    ['p.example'],
+    { isPlainHttp: (host) => host === 'p.example' },
+  )
+
+  it.each([
+    ['p.example/x', 'own'],
+    ['P.EXAMPLE:080/x', 'own'],
+    ['p.example:443/x', null],
+  ])('has the default port 80: %s', (image, row) => {
+    expect(candidates(table, image).row).toBe(row)
+  })
+})
+
+describe('a row that matches every image', () => {
+  const denying = (pattern: string) =>
+    tableOf(
+      [],
+      [
+        { name: 'hub', images: ['docker.io/**'], try: ['docker.io/{path}'] },
+        { name: 'closed', images: [pattern], try: ['m.example/{path}'], otherwise: 'deny' },
+      ],
+    )
+
+  it.each([
+    ['**', 'closed'],
+    ['*/**', 'closed'],
+    ['**/*', 'closed'],
+    ['**/**', 'closed'],
+    ['*/*', null],
+    ['*/*/**', null],
+    ['*.example/**', null],
+    ['docker.io/**', null],
+    ['foo_bar.com/x', null],
+  ])('denies an image without a valid host, if its pattern is %s', (pattern, row) => {
+    const compiled = compilePattern(pattern)
+    const table = compiled.ok ? denying(pattern) : denying('*.example/**')
+
+    expect(candidates(table, 'foo_bar.com/x')).toEqual({ row, tries: [] })
+  })
+
+  const closed = {
+    name: 'closed',
+    images: ['**'],
+    try: ['m.example/{path}'],
+    otherwise: 'deny',
+  } as const
+
+  it('does not deny if an earlier one keeps such images', () => {
+    const table = tableOf([], [{ name: 'open', images: ['**'], try: ['{host}/{path}'] }, closed])
+
+    expect(candidates(table, 'foo_bar.com/x').row).toBeNull()
+  })
+
+  it('leaves an image without a valid host unchanged if it leaves its images', () => {
+    const table = tableOf([], [{ name: 'left', leave: true }, closed])
+
+    expect(candidates(table, 'foo_bar.com/x').row).toBe('left')
+  })
+
+  it('denies an image without a valid host only in the pods that it is for', () => {
+    const table = tableOf([], [{ ...closed, when: { namespaces: ['team-*'] } }])
+
+    expect(candidates(table, 'foo_bar.com/x', 'team-a').row).toBe('closed')
+    expect(candidates(table, 'foo_bar.com/x', 'kube-system').row).toBeNull()
   })
 })
 

@@ -107,6 +107,7 @@ describe('createDecide', () => {
     expect(decideWith(found()).decide('NGINX')).toEqual({
       ok: false,
       error: 'the repository name has upper-case letters; only lower case is allowed',
+      deniedBy: null,
     })
   })
 })

@@ -159,6 +159,62 @@ describe('a created pod', () => {
     expect(denied).toContain('quay.io/x:1: row ours has otherwise: deny; m.example absent (404)')
   })
 
+  it.each([
+    [
+      'my_registry.example/x:1',
+      'row closed has otherwise: deny; the part before the first / is not a valid host; denied by the row (otherwise: deny)',
+    ],
+    [
+      `example.com:${'0'.repeat(20)}443/NGINX:1`,
+      'not a valid reference: the repository name has upper-case letters; only lower case is allowed; row closed has otherwise: deny',
+    ],
+    [
+      'auto',
+      'row closed has otherwise: deny; m.example absent (404); not found; denied by the row (otherwise: deny); not pinned: its registry was not probed',
+    ],
+  ])('is denied for the image %s by a row for every image', async (image, reason) => {
+    const table = tableOf(
+      ['m.example'],
+      [{ name: 'closed', images: ['**'], try: ['m.example/{path}'], otherwise: 'deny' }],
+    )
+    const { denied } = await admit(requestOf(podOf([image])), {
+      policy: { table },
+      registries: registriesOf({}),
+    })
+
+    expect(denied).toBe(
+      `berth: ${image}: ${reason}; copy the image to a mirror, or change the rule`,
+    )
+  })
+
+  it.each(['x y', 'my_registry.example/x', 'my_registry.example/x:latest', 'X:latest'])(
+    'is denied for the image %j if it needs a pin and the config says unresolved: deny',
+    async (image) => {
+      const pin = { matches: (tag: string) => tag === 'latest', unresolved: 'deny' as const }
+      const { denied } = await admit(requestOf(podOf([image])), { policy: { pin } })
+
+      expect(denied).toContain('pin has unresolved: deny')
+    },
+  )
+
+  it.each(['DOCKER.IO', 'docker.io:443', 'docker.io:0443'])(
+    'gets an image of %s from the mirror; if the mirror lacks it, it keeps the image as it is written',
+    async (host) => {
+      const image = `${host}/team/app:1`
+      const moved = await admit(requestOf(podOf([image])))
+      const kept = await admit(requestOf(podOf([image])), { registries: registriesOf({}) })
+
+      expect(moved.images).toEqual(['anubis:32000/team/app:1'])
+      expect(moved.warnings).toEqual([])
+      expect(kept.images).toEqual([image])
+      expect(kept.patch.filter(({ path }) => path.startsWith('/spec'))).toEqual([])
+      expect(kept.warnings).toEqual([
+        expect.stringContaining('anubis:32000 absent (404); the original on'),
+        `berth: ${image}: container runtimes do not treat ${host} as docker.io`,
+      ])
+    },
+  )
+
   it('stays unchanged when Berth has a bug', async () => {
     const broken = {
       ...everywhere.dependencies,
