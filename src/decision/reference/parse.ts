@@ -39,6 +39,9 @@ export type ParseResult =
 /** In UTF-16 units. Path, tag and the longest digest need 600, but a pod can hold an image of megabytes. */
 const maxTextLength = 4096
 
+/** The longest name in DNS (RFC 1035, section 3.1). A container runtime cannot resolve a longer one. */
+const maxHostLength = 253
+
 /** distribution/reference, RepositoryNameTotalLengthMax. Since v0.6.0 the domain does not count. */
 const maxPathLength = 255
 
@@ -81,6 +84,13 @@ export function parseReference(text: string): ParseResult {
     )
   }
   const { host, rest } = splitHost(text)
+  const hostLength = host.replace(/:[0-9]*$/, '').length
+  if (hostLength > maxHostLength) {
+    return failure(
+      'invalid-format',
+      `the host has ${hostLength} characters; the maximum is ${maxHostLength}`,
+    )
+  }
   const [beforeColon = ''] = rest.split(':', 1)
   if (beforeColon.toLowerCase() !== beforeColon) {
     return failure('name-uppercase', lowerCaseRule)

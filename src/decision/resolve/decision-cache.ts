@@ -23,9 +23,20 @@ export type Decide = (image: string, request: DecideRequest) => Decision | Promi
 /** More distinct images than a cluster starts within the 30 seconds that a tag is fresh. */
 const maxEntries = 10_000
 
+/** 1,600 bytes for each entry. A pod can name images of 4 KiB, and each candidate and its registry repeat parts of the name. */
+const maxBytes = 16_000_000
+
+/** Estimate for the objects of a decision, and for those of each of its steps. */
+const decisionOverheadBytes = 600
+const stepOverheadBytes = 300
+
 /** Returns a caching decide function for one config. A reloaded config needs a new one. */
 export function createDecide(dependencies: ResolveDependencies, policy: ResolvePolicy): Decide {
-  const cache = new LRUCache<string, ImageDecision>({ max: maxEntries })
+  const cache = new LRUCache<string, ImageDecision>({
+    max: maxEntries,
+    maxSize: maxBytes,
+    sizeCalculation: decisionBytes,
+  })
   const decisionKey = createDecisionKey(policy)
   return (image, { pod, signal }) => {
     const key = decisionKey(image, pod)
@@ -40,6 +51,18 @@ export function createDecide(dependencies: ResolveDependencies, policy: ResolveP
       return decision
     })
   }
+}
+
+/** Returns about how many bytes an entry of the cache takes. */
+function decisionBytes({ image, why, resolution }: ImageDecision, key: string): number {
+  const { steps, original, chosen } = resolution
+  const names = [key, image, why, original.domain, original.path, chosen.domain, chosen.path]
+  return steps.reduce(
+    // The reference of a candidate repeats its image.
+    (bytes, { candidate, detail }) =>
+      bytes + stepOverheadBytes + 2 * candidate.image.length + (detail?.length ?? 0),
+    names.reduce((bytes, name) => bytes + name.length, decisionOverheadBytes),
+  )
 }
 
 /**

@@ -23,8 +23,22 @@ export type ChallengeCache = LRUCache<string, AcceptedChallenge>
 /** As many as there are cached tokens: one saves nothing without the other. */
 const maxChallenges = 1_000
 
+/** 1,000 bytes for each challenge: a realm, a service and a scope. A registry can send 16 KiB. */
+const maxChallengeBytes = 1_000_000
+
+/** Estimate for a map, its entries and the objects around them. */
+const challengeOverheadBytes = 300
+
 export function createChallengeCache(): ChallengeCache {
-  return new LRUCache({ max: maxChallenges })
+  return new LRUCache({
+    max: maxChallenges,
+    maxSize: maxChallengeBytes,
+    sizeCalculation: ({ challenge }, key) =>
+      [...challenge.parameters].reduce(
+        (bytes, [name, value]) => bytes + name.length + value.length,
+        key.length + challengeOverheadBytes,
+      ),
+  })
 }
 
 export interface SessionDependencies {

@@ -38,8 +38,11 @@ export interface TokenSourceDependencies {
 /** Tokens of up to 8 KiB have been seen (with long lists of groups). */
 const maxTokenBytes = 64 * 1024
 
-/** One for each repository in use; at 2 KiB each, 2 MiB. */
+/** One for each repository in use. */
 const maxTokens = 1_000
+
+/** 2 KiB for each token. */
+const maxCacheBytes = 2 * 1024 * 1024
 
 /** The specification's default. */
 const defaultLifetimeSeconds = 60
@@ -52,7 +55,13 @@ const usedShare = 0.9
 
 /** Creates a source that caches each token for the credential that it was issued to. */
 export function createTokenSource({ transport, now }: TokenSourceDependencies): TokenSource {
-  const cache = new LRUCache<string, string>({ max: maxTokens, ttlResolution: 0, perf: { now } })
+  const cache = new LRUCache<string, string>({
+    max: maxTokens,
+    maxSize: maxCacheBytes,
+    sizeCalculation: (token, key) => token.length + key.length,
+    ttlResolution: 0,
+    perf: { now },
+  })
 
   return {
     async get(request) {

@@ -15,6 +15,9 @@ export type ReadReviewResult =
 /** The only version that webhook-config asks the API server to send. */
 const reviewVersion = 'admission.k8s.io/v1'
 
+/** An API server sends at most 63 characters. Berth keeps namespaces in its caches. */
+const maxNamespaceLength = 253
+
 /** Reads a review. Only fields that the API server itself writes are required, so a tenant cannot make it fail with a pod. */
 export function readReview(body: Buffer): ReadReviewResult {
   let review: unknown
@@ -34,13 +37,19 @@ export function readReview(body: Buffer): ReadReviewResult {
   const uid = member(request, 'uid')
   if (!isObject(request) || typeof uid !== 'string' || uid === '')
     return { ok: false, message: 'the AdmissionReview has no request.uid, which an answer needs' }
+  const namespace = stringOf(member(request, 'namespace'))
+  if (namespace.length > maxNamespaceLength)
+    return {
+      ok: false,
+      message: `request.namespace has more than ${maxNamespaceLength} characters, so it is not the name of a namespace`,
+    }
   return {
     ok: true,
     request: {
       uid,
       operation: operationOf(member(request, 'operation')),
       subResource: stringOf(member(request, 'subResource')),
-      namespace: stringOf(member(request, 'namespace')),
+      namespace,
       isPod: isPod(member(request, 'resource')),
       dryRun: member(request, 'dryRun') === true,
       object: member(request, 'object'),

@@ -15,6 +15,10 @@ const ttlMs = 3_000
 
 /** Namespaces × secrets of one busy cluster; one entry takes about 200 bytes. */
 const maxEntries = 5_000
+const maxBytes = 1_000_000
+
+/** The longest name of a Secret or a service account (apimachinery, DNS1123SubdomainMaxLength). */
+const maxNameLength = 253
 
 /** What Go's strconv.ParseBool takes for true: the admission plugin reads the annotation with it. */
 const goTrue: ReadonlySet<string> = new Set(['1', 't', 'T', 'true', 'TRUE', 'True'])
@@ -23,21 +27,42 @@ const enforceAnnotation = 'kubernetes.io/enforce-mountable-secrets'
 
 type Fact = ReadonlySet<string> | 'all' | 'yes' | 'no' | 'forbidden' | 'unknown'
 
+interface FactKey {
+  readonly kind: 'secret' | 'account'
+  readonly namespace: string
+  readonly name: string
+}
+
 interface ServiceAccount extends KubeObject {
   readonly imagePullSecrets?: readonly { readonly name?: string }[]
 }
 
 export function createNamespaceLookup(api: KubeApi, log: Pick<Logger, 'debug'>): NamespaceLookup {
-  const facts = new LRUCache<string, Fact>({ max: maxEntries, ttl: ttlMs })
+  const facts = new LRUCache<string, Fact>({
+    max: maxEntries,
+    maxSize: maxBytes,
+    sizeCalculation: (fact, key) =>
+      typeof fact === 'string'
+        ? key.length + fact.length
+        : [...fact].reduce((bytes, name) => bytes + name.length, key.length),
+    ttl: ttlMs,
+  })
 
   async function lookUp(
-    key: string,
+    { kind, namespace, name }: FactKey,
     signal: AbortSignal,
-    read: () => Promise<Fact>,
+    read: (namespace: string, name: string) => Promise<Fact>,
   ): Promise<Fact> {
+    // A pod names its service account, and the API server has not validated the name yet.
+    if (name.length > maxNameLength) return 'unknown'
+    const key = `${kind}/${namespace}/${name}`
     const cached = facts.get(key)
     if (cached !== undefined) return cached
-    const fact = await untilAborted<Fact>(read().catch(factOfError), signal, 'unknown')
+    const fact = await untilAborted<Fact>(
+      read(namespace, name).catch(factOfError),
+      signal,
+      'unknown',
+    )
     if (fact !== 'unknown') facts.set(key, fact)
     return fact
   }
@@ -74,15 +99,11 @@ export function createNamespaceLookup(api: KubeApi, log: Pick<Logger, 'debug'>):
 
   return {
     hasSecret: async (namespace, name, signal) => {
-      const fact = await lookUp(`secret/${namespace}/${name}`, signal, () =>
-        readSecret(namespace, name),
-      )
+      const fact = await lookUp({ kind: 'secret', namespace, name }, signal, readSecret)
       return fact === 'yes' || fact === 'no' ? fact === 'yes' : null
     },
     mountableSecrets: async (namespace, name, signal) => {
-      const fact = await lookUp(`account/${namespace}/${name}`, signal, () =>
-        readMountableSecrets(namespace, name),
-      )
+      const fact = await lookUp({ kind: 'account', namespace, name }, signal, readMountableSecrets)
       return fact === 'all' || fact instanceof Set ? fact : null
     },
   }

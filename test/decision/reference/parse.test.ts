@@ -95,6 +95,20 @@ describe('parseReference', () => {
     expect(parseReference(text.slice(0, 4096))).toMatchObject({ ok: false })
   })
 
+  it.each([
+    ['a'.repeat(246), true],
+    ['a'.repeat(247), false],
+  ])('takes a host for a host up to 253 characters: %s', (name, ok) => {
+    const results = [`${name}.host.x/app`, `${name}.host.x:0443/app`].map(parseReference)
+
+    expect(results.map((result) => result.ok)).toEqual([ok, ok])
+    if (!ok)
+      expect(results[0]).toMatchObject({
+        code: 'invalid-format',
+        message: 'the host has 254 characters; the maximum is 253',
+      })
+  })
+
   it('rejects an image of a megabyte by its length', () => {
     expect(parseReference('a'.repeat(1 << 20))).toMatchObject({
       ok: false,

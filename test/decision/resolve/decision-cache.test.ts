@@ -103,6 +103,18 @@ describe('createDecide', () => {
     ])
   })
 
+  it('drops the oldest decisions if their names take more than 16 MB', async () => {
+    const { asked, decide } = decideWith({ ...found(), freshUntil: 1_000 })
+    const image = (index: number) => `docker.io:${'0'.repeat(3_900)}443/team/app${index}:1`
+    for (let index = 0; index < 5_000; index++) await decide(image(index))
+    expect(asked).toHaveLength(5_000)
+    await decide(image(4_999))
+    expect(asked).toHaveLength(5_000)
+    await decide(image(0))
+
+    expect(asked).toHaveLength(5_001)
+  })
+
   it('returns an error synchronously for an image that does not parse', () => {
     expect(decideWith(found()).decide('NGINX')).toEqual({
       ok: false,

@@ -34,6 +34,7 @@ describe('readReview', () => {
     [{ ...reviewOf({}), request: null }, 'uid'],
     [reviewOf({}, { uid: '' }), 'uid'],
     [reviewOf({}, { uid: 5 }), 'uid'],
+    [reviewOf({}, { namespace: 'a'.repeat(254) }), 'namespace has more than 253 characters'],
   ])('rejects %j: %s', (body, part) => {
     expect(read(body)).toMatchObject({ ok: false, message: expect.stringContaining(part) })
   })

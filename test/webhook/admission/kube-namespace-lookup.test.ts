@@ -33,4 +33,12 @@ describe('the namespace lookup', () => {
     expect(answers).toEqual([null, null])
     expect(asked()).toBe(times)
   })
+
+  it('does not ask about a service account with a name that is too long', async () => {
+    const { lookup, asked } = lookupWith(200)
+    const { signal } = new AbortController()
+
+    expect(await lookup.mountableSecrets('team', 'a'.repeat(254), signal)).toBeNull()
+    expect(asked()).toBe(0)
+  })
 })
