@@ -24,6 +24,12 @@ export const maxImages = 256
 /** Image fields of one pod that are decided with probes. Each may get a warning and a record. */
 export const maxFields = 1_024
 
+/**
+ * Image fields beyond the limits that may change. An object in etcd has at most 1.5 MiB, and a container takes 100 bytes of
+ * them, so the API server could not store a pod with more. Each change takes some hundred bytes until the patch is sent.
+ */
+export const maxChanges = 16_384
+
 /** Image fields that are decided without turns: about a millisecond of work if all decisions are cached. */
 const maxFieldsAtOnce = 64
 
@@ -54,6 +60,8 @@ export interface RestDecision {
   readonly changes: readonly SiteChange[]
   /** The first site that a rule denies; null if none does. */
   readonly denied: SiteDecision | null
+  /** True if more than `maxChanges` of them would change. The pod is denied then. */
+  readonly isTooLarge: boolean
 }
 
 export type SiteChange = Pick<SiteDecision, 'site' | 'image' | 'pullPolicy'>
@@ -82,15 +90,16 @@ async function decideLargePod(
   lane: Lane,
 ): Promise<PodDecision> {
   const selection = await selectSites(decider.decideByRow, input, lane)
-  const { fields, changes, denied } = selection.rest
+  const { fields, changes, denied, isTooLarge } = selection.rest
   // Whatever the registries answer for the other images, the pod is denied.
-  if (denied !== null) return { decisions: [], rest: { fields, changes: [], denied } }
+  if (denied !== null || isTooLarge)
+    return { decisions: [], rest: { fields, changes: [], denied, isTooLarge } }
   const decided = await decideImages(decider, { ...input, images: selection.images }, lane)
   const decisionAt = (each: RequestedSite) =>
     each.settled ?? decisionFor(input, each, decided.get(each.requested) as Decision)
   const decisions = await mapInTurns(selection.sites, decisionAt, lane)
   const repeated = await mapInTurns(selection.repeated, (each) => changeOf(decisionAt(each)), lane)
-  const rest = { fields, changes: [...changes, ...repeated.flat()], denied: null }
+  const rest = { fields, changes: [...changes, ...repeated.flat()], denied, isTooLarge }
   // The patch is built in another turn.
   await lane.next()
   return { decisions, rest: fields === 0 ? null : rest }
@@ -108,6 +117,7 @@ interface SiteSelection {
     fields: number
     readonly changes: SiteChange[]
     denied: SiteDecision | null
+    isTooLarge: boolean
   }
 }
 
@@ -123,7 +133,7 @@ async function selectSites(
     sites: [],
     images: new Set(),
     repeated: [],
-    rest: { fields: 0, changes: [], denied: null },
+    rest: { fields: 0, changes: [], denied: null, isTooLarge: false },
   }
   const { images, rest } = selection
   for (const each of sitesToDecide(input)) {
@@ -137,6 +147,8 @@ async function selectSites(
     }
     rest.fields += 1
     if (rest.denied !== null) continue
+    rest.isTooLarge ||= rest.changes.length + selection.repeated.length >= maxChanges
+    if (rest.isTooLarge) continue
     if (isKnown) {
       selection.repeated.push(each)
       continue

@@ -3,6 +3,7 @@ import type { Lane } from '../../async/lane.ts'
 import { readPodContext } from '../../decision/pod/pod-context.ts'
 import { isMirrorPod } from '../../decision/pod/sites.ts'
 import type { LazySignal } from '../../decision/resolve/budget.ts'
+import { outOfTime } from '../../decision/resolve/resolve.ts'
 import type { AdmissionOutcome } from '../../telemetry/webhook-metrics.ts'
 import { verdictFor } from './verdict.ts'
 import {
@@ -110,14 +111,22 @@ export function createAdmit({
   }
 }
 
-/** Returns why a rule denies the pod if no registry answers; null if none does, or if the bug is in the rules. */
+/** Returns why a rule denies the pod if no registry answers; null if none does. */
 async function findDenial(
-  engine: AdmissionEngine,
+  { decideByRow }: AdmissionEngine,
   input: SitesRequest,
   lane: Lane,
 ): Promise<string | null> {
-  const denied = await findDeniedByRow(engine.decideByRow, input, lane).catch(() => null)
-  return denied === null ? null : deniedBy([denied])
+  try {
+    const denied = await findDeniedByRow(decideByRow, input, lane)
+    return denied === null ? null : deniedBy([denied])
+  } catch {
+    // The bug is in the decision of some image. A row that denies every image must not let it pass.
+    const decision = decideByRow('', { pod: input.pod, substitute: outOfTime })
+    return decision.ok || decision.deniedBy === null
+      ? null
+      : `berth: internal error; ${decision.deniedBy}`
+  }
 }
 
 const undecided: PodDecision = { decisions: [], rest: null }

@@ -6,7 +6,12 @@ import {
   writeRecords,
 } from '../../decision/pod/images-annotation.ts'
 import { mapMaybe, type MaybePromise } from '../../async/maybe-promise.ts'
-import { maxFields, maxImages, type RestDecision } from '../../decision/pod/decide-pod.ts'
+import {
+  maxChanges,
+  maxFields,
+  maxImages,
+  type RestDecision,
+} from '../../decision/pod/decide-pod.ts'
 import { recordsFor } from '../../decision/pod/decide-sites.ts'
 import { deniedBy, optOutWarnings, warningsFor } from '../../decision/pod/site-warnings.ts'
 import { cutText } from '../../text/cut-text.ts'
@@ -39,6 +44,8 @@ export function verdictFor(input: VerdictInput): MaybePromise<AdmissionVerdict> 
 }
 
 function denialOf({ decisions, rest }: Pick<VerdictInput, 'decisions' | 'rest'>): string | null {
+  if (rest?.isTooLarge === true)
+    return `berth: more than ${maxChanges} image fields would change; the API server cannot store a pod with so many containers`
   const denied = rest?.denied ?? null
   return deniedBy(denied === null ? decisions : [...decisions, denied])
 }
@@ -71,7 +78,7 @@ function enforcedVerdict(input: VerdictInput, secrets: PullSecretsResult): Admis
 }
 
 function restWarnings(rest: RestDecision | null): string[] {
-  if (rest === null || rest.denied !== null) return []
+  if (rest === null || rest.denied !== null || rest.isTooLarge) return []
   return [
     `berth: more than ${maxImages} images or ${maxFields} fields: ${rest.fields} fields not probed, decided by their row`,
   ]

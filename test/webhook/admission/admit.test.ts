@@ -245,6 +245,23 @@ describe('a created pod', () => {
     expect(bugs).toHaveLength(1)
     expect(denied).toContain('nginx: row hub has otherwise: deny')
   })
+
+  it('is denied when Berth has a bug in its rows and one of them denies every image', async () => {
+    const broken = {
+      ...everywhere.dependencies,
+      isListed: () => {
+        throw new Error('boom')
+      },
+    }
+    const closed = { name: 'closed', try: ['m.example/{path}'], otherwise: 'deny' } as const
+    const { denied, bugs } = await admit(requestOf(podOf(['nginx'])), {
+      policy: { table: tableOf(['m.example'], [closed]) },
+      registries: { dependencies: broken, asked: [] },
+    })
+
+    expect(bugs).toHaveLength(1)
+    expect(denied).toBe('berth: internal error; row closed has otherwise: deny')
+  })
 })
 
 describe('work that never ends', () => {

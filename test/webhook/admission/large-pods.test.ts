@@ -168,6 +168,28 @@ describe('a pod with 12,000 containers of distinct images', () => {
   })
 })
 
+describe('a pod with more containers than an API server can store', () => {
+  it.each([
+    ['one image', () => 'quay.io/team/app:1'],
+    ['different images', (index: number) => `quay.io/team/app${index}:1`],
+  ])('is denied if they change: %s', async (_, image) => {
+    const images = Array.from({ length: 20_000 }, (__, index) => image(index))
+    const { verdict } = await admit(requestOf(podOf(images)), {
+      rows: [{ ...quayRow, otherwise: 'first' }],
+    })
+
+    expect(verdict.denied).toContain('more than 16384 image fields would change')
+    expect(verdict.patch.length).toBeLessThan(10)
+  })
+
+  it('is admitted if none of them changes', async () => {
+    const { verdict } = await admit(requestOf(podOf(imagesOf(200_000, 'other.example'))))
+
+    expect([verdict.denied, verdict.patch]).toEqual([null, []])
+    expect(verdict.warnings).toHaveLength(1)
+  })
+})
+
 describe('a pod with 12,000 containers of one image', () => {
   it('gets all of them rewritten, and records for 1,024', async () => {
     const { after, asked, verdict } = await admit(
