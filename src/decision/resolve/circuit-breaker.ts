@@ -1,89 +1,47 @@
-/**
- * Circuit breakers, one for each registry: Berth stops asking a registry that is down, and waits as long as a registry
- * that limits requests says.
- */
+/** Circuit breakers: Berth stops asking a registry that is down, and waits as long as a registry that limits requests says. */
 import { QueryTimeoutError } from './budget.ts'
+import {
+  type Circuit,
+  createCircuits,
+  openCircuits,
+  type QueryScope,
+  recordAnswer,
+} from './circuits.ts'
 import type { ManifestAnswer, ManifestSource } from './manifest-source.ts'
 
 export type CircuitState = 'closed' | 'open' | 'half-open'
 
 export interface CircuitBreakers {
-  /** Returns the same source, which answers `skipped` for registries whose circuit is open. */
+  /** Returns the same source, which answers `skipped` for queries whose circuit is open. */
   guard(source: ManifestSource): ManifestSource
   /** Returns the state of every registry that was asked, for metrics. */
   states(): ReadonlyMap<string, CircuitState>
 }
 
-/** One slow answer is not an outage. A rolling restart of a registry does not cause five failures in a row. */
-const failuresToOpen = 5
-
-/** Long enough to spare a registry that restarts, short enough that pods soon use it again. */
-const openMs = 10_000
-
-/** A registry may ask for hours (the window of Docker Hub is six). One query every ten minutes does no harm. */
-const maxRetryAfterMs = 600_000
-
-interface Circuit {
-  failures: number
-  /** Milliseconds of the clock; 0 while the circuit is closed. */
-  openUntil: number
-  /** True during the one query of the half-open state. */
-  isProbing: boolean
-  /** The outcome that opened the circuit. */
-  openedBy: string
-}
-
 /** Returns circuit breakers, all closed. `now` is in milliseconds of a monotonic clock. */
 export function createCircuitBreakers(now: () => number): CircuitBreakers {
-  const circuits = new Map<string, Circuit>()
-
-  function circuitOf(host: string): Circuit {
-    const known = circuits.get(host)
-    if (known !== undefined) return known
-    const created: Circuit = { failures: 0, openUntil: 0, isProbing: false, openedBy: '' }
-    circuits.set(host, created)
-    return created
-  }
+  const circuits = createCircuits()
 
   async function sendThrough(
-    circuit: Circuit,
+    query: QueryScope,
     send: (signal: AbortSignal) => Promise<ManifestAnswer>,
     signal: AbortSignal,
   ): Promise<ManifestAnswer> {
-    const isOpen = circuit.openUntil > 0
-    if (isOpen && (circuit.isProbing || now() < circuit.openUntil))
+    const open = openCircuits(circuits, query)
+    const blocking = open.find(({ isProbing, openUntil }) => isProbing || now() < openUntil)
+    if (blocking !== undefined)
       return {
         outcome: 'skipped',
-        detail: `not asked again yet, because it was ${circuit.openedBy}`,
+        detail: `not asked again yet, because it was ${blocking.openedBy}`,
       }
-    if (isOpen) circuit.isProbing = true
+    for (const circuit of open) circuit.isProbing = true
     try {
       const answer = await send(signal)
-      if (!wasCancelled(answer, signal)) record(circuit, answer)
+      if (!wasCancelled(answer, signal)) recordAnswer(circuits, query, answer, now())
       return answer
     } finally {
-      if (isOpen) circuit.isProbing = false
+      for (const circuit of open) circuit.isProbing = false
     }
-  }
-
-  function record(circuit: Circuit, answer: ManifestAnswer): void {
-    const { outcome } = answer
-    if (outcome === 'limited') {
-      open(circuit, outcome, answer.retryAfterMs ?? 0)
-    } else if (outcome === 'unreachable' || outcome === 'timeout') {
-      circuit.failures += 1
-      if (circuit.failures >= failuresToOpen || circuit.openUntil > 0)
-        open(circuit, outcome, answer.retryAfterMs ?? 0)
-    } else {
-      circuit.failures = 0
-      circuit.openUntil = 0
-    }
-  }
-
-  /** Opens the circuit for the time that the registry asks for, from 10 seconds to 10 minutes. */
-  function open(circuit: Circuit, outcome: string, retryAfterMs: number): void {
-    circuit.openUntil = now() + Math.max(openMs, Math.min(retryAfterMs, maxRetryAfterMs))
-    circuit.openedBy = outcome
   }
 
   function stateOf({ openUntil }: Circuit): CircuitState {
@@ -99,12 +57,12 @@ export function createCircuitBreakers(now: () => number): CircuitBreakers {
         const prepared = await source.prepare(query)
         return {
           credentialIdentity: prepared.credentialIdentity,
-          send: (signal) =>
-            sendThrough(circuitOf(query.host), (each) => prepared.send(each), signal),
+          send: (signal) => sendThrough(query, (each) => prepared.send(each), signal),
         }
       },
     }),
-    states: () => new Map([...circuits].map(([host, circuit]) => [host, stateOf(circuit)])),
+    states: () =>
+      new Map([...circuits.registries].map(([host, circuit]) => [host, stateOf(circuit)])),
   }
 }
 

@@ -42,6 +42,8 @@ export type ManifestAnswer =
       readonly detail: string
       /** How long the registry asks clients to wait (RFC 9110, Retry-After). */
       readonly retryAfterMs?: number
+      /** True if no connection to the registry could be opened, so that the failure does not depend on the image. */
+      readonly hasNoConnection?: boolean
       /** The digest that was found last, unless the registry has since said that it is gone. */
       readonly staleDigest?: string
       /** When a cached answer expires, in milliseconds of the cache's clock; undefined if it is not cached. */

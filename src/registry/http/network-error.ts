@@ -25,6 +25,8 @@ export class RequestFailedError extends Error {
 export interface FailureContext {
   readonly url: URL
   readonly signal: AbortSignal
+  /** False after a redirect to another origin. */
+  readonly isFromRegistry: boolean
 }
 
 export function failed(outcome: FailedOutcome, detail: string): RequestFailure {
@@ -74,8 +76,33 @@ const failures: Readonly<Record<string, Describe>> = {
   ERR_SSL_PACKET_LENGTH_TOO_LONG: notTls,
 }
 
+/** The codes of errors before a connection is open. What an image is called cannot cause them. */
+const codesWithoutConnection: ReadonlySet<string> = new Set([
+  ...unknownAuthority,
+  'CERT_HAS_EXPIRED',
+  'CERT_NOT_YET_VALID',
+  'EAI_AGAIN',
+  'ECONNREFUSED',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENOTFOUND',
+  'ERR_SSL_PACKET_LENGTH_TOO_LONG',
+  'ERR_SSL_WRONG_VERSION_NUMBER',
+  'ERR_TLS_CERT_ALTNAME_INVALID',
+  'ETIMEDOUT',
+  'UND_ERR_CONNECT_TIMEOUT',
+])
+
 /** Returns the failure that a thrown error means. Never quotes the error's message, which may contain what the server sent. */
-export function failureForError(thrown: unknown, { url, signal }: FailureContext): RequestFailure {
+export function failureForError(thrown: unknown, context: FailureContext): RequestFailure {
+  const failure = describeError(thrown, context)
+  const hasNoConnection = codesWithoutConnection.has(codeOf(firstOf(thrown)))
+  return context.isFromRegistry && hasNoConnection && failure.outcome === 'unreachable'
+    ? { ...failure, hasNoConnection }
+    : failure
+}
+
+function describeError(thrown: unknown, { url, signal }: FailureContext): RequestFailure {
   if (signal.aborted) return failed('timeout', 'no response in time')
   const error = firstOf(thrown)
   if (error instanceof AddressRefusedError) return failed('invalid', error.message)

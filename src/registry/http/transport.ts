@@ -189,7 +189,7 @@ async function followRedirects(
       hop = { url: next, isFromRegistry }
     }
   } catch (error) {
-    return { ok: false, failure: failureForError(error, { url: hop.url, signal: callerSignal }) }
+    return { ok: false, failure: failureForError(error, { ...hop, signal: callerSignal }) }
   }
 }
 

@@ -35,47 +35,50 @@ beforeEach(() => {
   })
 })
 
-async function query(
-  answer: ManifestAnswer | null = null,
-  host = 'a.example',
-  repository = 'x',
-  signal = new AbortController().signal,
-): Promise<ManifestAnswer> {
+interface Query {
+  readonly host?: string
+  readonly repository?: string
+  readonly namespace?: string
+  readonly signal?: AbortSignal
+}
+
+async function query(answer: ManifestAnswer | null = null, options: Query = {}) {
+  const { host = 'a.example', repository = 'x', namespace = 'default' } = options
+  const { signal = new AbortController().signal } = options
   if (answer !== null) next = () => Promise.resolve(answer)
-  return (await guarded.prepare({ host, repository, reference: '1', namespace: 'default' })).send(
-    signal,
-  )
+  return (await guarded.prepare({ host, repository, reference: '1', namespace })).send(signal)
 }
 
-async function times(count: number, answer: ManifestAnswer): Promise<void> {
-  for (let index = 0; index < count; index++) await query(answer)
+async function times(count: number, answer: ManifestAnswer, options: Query = {}): Promise<void> {
+  for (let index = 0; index < count; index++) await query(answer, options)
 }
 
-describe('a registry that is down', () => {
-  it.each(['unreachable', 'timeout'] as const)(
-    'is skipped for 10 seconds after 5 times %s',
-    async (outcome) => {
-      await times(5, failed(outcome))
-      expect(asked).toHaveLength(5)
-      now += 9_999
+const refused: ManifestAnswer = { ...failed('unreachable', 'ECONNREFUSED'), hasNoConnection: true }
+const badGateway = failed('unreachable', '502')
 
-      expect(await query(found())).toEqual({
-        outcome: 'skipped',
-        detail: `not asked again yet, because it was ${outcome}`,
-      })
-      expect(asked).toHaveLength(5)
-    },
-  )
+describe('a registry that accepts no connection', () => {
+  it('is skipped for 10 seconds after 5 failures', async () => {
+    await times(5, refused)
+    expect(asked).toHaveLength(5)
+    now += 9_999
 
-  it('is skipped for all its repositories; other registries are not', async () => {
-    await times(5, failed('unreachable'))
+    expect(await query(found())).toEqual({
+      outcome: 'skipped',
+      detail: 'not asked again yet, because it was unreachable',
+    })
+    expect(asked).toHaveLength(5)
+  })
 
-    expect((await query(found(), 'a.example', 'another')).outcome).toBe('skipped')
-    expect((await query(found(), 'b.example')).outcome).toBe('found')
+  it('is skipped for all its repositories and namespaces; other registries are not', async () => {
+    await times(5, refused)
+    const other = { repository: 'another', namespace: 'team' }
+
+    expect((await query(found(), other)).outcome).toBe('skipped')
+    expect((await query(found(), { ...other, host: 'b.example' })).outcome).toBe('found')
   })
 
   it('gets one query after 10 seconds, and its answer closes the circuit', async () => {
-    await times(5, failed('unreachable'))
+    await times(5, refused)
     now += 10_000
     let answer: (value: ManifestAnswer) => void = () => undefined
     next = () => new Promise((resolve) => (answer = resolve))
@@ -91,29 +94,90 @@ describe('a registry that is down', () => {
   })
 
   it('is skipped again when that query fails', async () => {
-    await times(5, failed('unreachable'))
+    await times(5, refused)
     now += 10_000
-    await query(failed('unreachable'))
+    await query(refused)
     now += 9_999
 
     expect((await query(found())).outcome).toBe('skipped')
   })
 
+  it('gets another query after one that says something about its image only', async () => {
+    await times(5, refused)
+    now += 10_000
+    await query(badGateway)
+
+    expect(circuits.states().get('a.example')).toBe('half-open')
+    expect((await query(found(), { namespace: 'team' })).outcome).toBe('found')
+    expect(circuits.states().get('a.example')).toBe('closed')
+  })
+
   it('is not skipped if it answers between the failures', async () => {
-    await times(4, failed('unreachable'))
+    await times(4, refused)
     await query(failed('absent'))
-    await times(4, failed('timeout'))
+    await times(4, refused)
 
     expect((await query(found())).outcome).toBe('found')
   })
 
   it('does not stay half-open after a query that throws', async () => {
-    await times(5, failed('unreachable'))
+    await times(5, refused)
     now += 10_000
     next = () => Promise.reject(new Error('bug'))
     await expect(query()).rejects.toThrow('bug')
 
     expect((await query(found())).outcome).toBe('found')
+  })
+})
+
+describe.each([
+  ['5xx', badGateway],
+  ['timeouts', failed('timeout')],
+])('a repository with %s', (_, failure) => {
+  it('is skipped for its namespace after 5 of them; other namespaces and repositories are not', async () => {
+    await times(5, failure, { namespace: 'tenant' })
+
+    expect((await query(found(), { namespace: 'tenant' })).outcome).toBe('skipped')
+    expect((await query(found(), { namespace: 'other' })).outcome).toBe('found')
+    expect((await query(found(), { namespace: 'tenant', repository: 'another' })).outcome).toBe(
+      'found',
+    )
+  })
+
+  it('gets one query after 10 seconds', async () => {
+    await times(5, failure)
+    now += 10_000
+
+    expect((await query(failure)).outcome).toBe(failure.outcome)
+    expect((await query(found())).outcome).toBe('skipped')
+    now += 10_000
+    expect((await query(found())).outcome).toBe('found')
+    expect((await query(found())).outcome).toBe('found')
+  })
+
+  it('does not open the circuit of the registry, however many repositories one tenant has', async () => {
+    for (let index = 0; index < 100; index++)
+      await query(failure, { namespace: `tenant-${index % 2}`, repository: `bad${index}` })
+
+    expect(circuits.states().get('a.example')).toBe('closed')
+    expect((await query(found(), { namespace: 'other' })).outcome).toBe('found')
+  })
+
+  it('opens the circuit of the registry together with other repositories of other namespaces', async () => {
+    for (let index = 0; index < 5; index++)
+      await query(failure, { namespace: `team-${index % 3}`, repository: `app${index}` })
+
+    expect((await query(found(), { namespace: 'other' })).outcome).toBe('skipped')
+    expect(circuits.states().get('a.example')).toBe('open')
+  })
+
+  it('does not open the circuit of the registry if another image gets an answer between', async () => {
+    for (let index = 0; index < 20; index++) {
+      await query(failure, { namespace: `team-${index % 3}`, repository: `app${index}` })
+      if (index % 4 === 3) await query(failed('absent'), { namespace: 'other' })
+    }
+
+    expect(circuits.states().get('a.example')).toBe('closed')
   })
 })
 
@@ -135,11 +199,15 @@ describe('a registry that limits requests', () => {
     expect((await query(found())).outcome).toBe('found')
   })
 
-  it('gets one of 1,000 queries', async () => {
+  it('gets one of 1,000 queries of a namespace, and one of each of three namespaces', async () => {
     next = () => Promise.resolve(failed('limited'))
-    for (let index = 0; index < 1_000; index++) await query()
-
+    for (let index = 0; index < 1_000; index++) await query(null, { repository: `app${index}` })
     expect(asked).toHaveLength(1)
+    expect(circuits.states().get('a.example')).toBe('closed')
+    for (let index = 0; index < 1_000; index++) await query(null, { namespace: `team${index}` })
+
+    expect(asked).toHaveLength(3)
+    expect(circuits.states().get('a.example')).toBe('open')
   })
 })
 
@@ -148,7 +216,7 @@ describe('a cancelled query', () => {
     const stop = new AbortController()
     next = (signal) =>
       new Promise((resolve) => signal.addEventListener('abort', () => resolve(failed('timeout'))))
-    const answer = query(null, 'a.example', 'x', stop.signal)
+    const answer = query(null, { signal: stop.signal })
     await new Promise((resolve) => setImmediate(resolve))
     stop.abort(reason)
     await answer
@@ -168,8 +236,8 @@ describe('a cancelled query', () => {
 })
 
 it('returns the state of each registry', async () => {
-  await times(5, failed('unreachable'))
-  await query(found(), 'b.example')
+  await times(5, refused)
+  await query(found(), { host: 'b.example' })
 
   expect([...circuits.states()]).toEqual([
     ['a.example', 'open'],

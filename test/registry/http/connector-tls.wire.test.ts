@@ -47,6 +47,7 @@ describe('a registry with a private CA', () => {
     expect(await ask(client, registry.host)).toEqual({
       outcome: 'unreachable',
       detail: 'certificate signed by unknown authority',
+      hasNoConnection: true,
     })
     expect(registry.requests).toEqual([])
   })
@@ -59,6 +60,7 @@ describe('a registry with a private CA', () => {
     expect(await ask(client, registry.host)).toEqual({
       outcome: 'unreachable',
       detail: 'certificate is not for 127.0.0.1',
+      hasNoConnection: true,
     })
   })
 })
@@ -72,6 +74,7 @@ describe('an endpoint with the wrong scheme', () => {
     expect(await ask(client, registry.host)).toEqual({
       outcome: 'unreachable',
       detail: `no TLS on ${registry.host}; if it serves plain HTTP, set an http endpoint`,
+      hasNoConnection: true,
     })
   })
 

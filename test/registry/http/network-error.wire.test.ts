@@ -30,6 +30,7 @@ describe('a network error', () => {
     expect(await ask(client, registry.host)).toEqual({
       outcome: 'unreachable',
       detail: `ECONNREFUSED ${registry.host}`,
+      hasNoConnection: true,
     })
     registry = await startFakeRegistry()
   })
@@ -42,7 +43,11 @@ describe('a network error', () => {
       network: { lookup: (_, done) => done(Object.assign(new Error('UNTRUSTED'), { code }), []) },
     })
 
-    expect(await ask(lost, 'nowhere.example:5000')).toEqual({ outcome: 'unreachable', detail })
+    expect(await ask(lost, 'nowhere.example:5000')).toEqual({
+      outcome: 'unreachable',
+      detail,
+      hasNoConnection: true,
+    })
     await lost.close()
   })
 
