@@ -1,7 +1,4 @@
-/**
- * Property tests with generated reviews. `FUZZ_RUNS=100000` runs each property that often. `FUZZ_SEED` repeats a run; a
- * failure message has the seed.
- */
+/** Property tests with generated reviews. For the number of runs see fuzz-runs.ts. */
 import fc from 'fast-check'
 import { afterEach, describe, expect, it } from 'vitest'
 import { imagesAnnotation } from '../../src/decision/pod/images-annotation.ts'
@@ -9,25 +6,19 @@ import { findSites, isMirrorPod } from '../../src/decision/pod/sites.ts'
 import { member } from '../../src/json/json.ts'
 import { digestA, digestB } from '../support/manifest-answers.ts'
 import { expectErrorResponse, expectResponse } from './expect-response.ts'
+import { runs, slow } from './fuzz-runs.ts'
 import { applyOperations, differences } from './json-patch.ts'
+import { mayChange } from './may-change.ts'
 import {
-  reviewWithRecords,
   hostileImages,
   podToDeny,
+  reviewWithRecords,
   review,
   reviewText,
   wildReview,
 } from './pods.ts'
 import { createSubject, deniedImage, knownHosts } from './subject.ts'
 import { createTestServer } from './test-server.ts'
-
-const { FUZZ_RUNS, FUZZ_SEED } = process.env
-const slow = { timeout: 3_600_000 }
-
-function runs(numRuns: number) {
-  const seed = FUZZ_SEED === undefined ? {} : { seed: Number(FUZZ_SEED) }
-  return { numRuns: Number(FUZZ_RUNS ?? numRuns), ...seed }
-}
 
 const prototypes = [Object, Array, Function, String, Number, Map, Set, Promise, Error, Buffer]
 const namesOfPrototypes = () => prototypes.map(({ prototype }) => Reflect.ownKeys(prototype))
@@ -119,33 +110,6 @@ describe('a generated pod', () => {
     )
   })
 })
-
-/** True for the paths that Berth may write, and for parents that it may create for them. */
-function mayChange(before: unknown, path: readonly (string | number)[]): boolean {
-  const [top, list, third, fourth, fifth] = path
-  const was = member(member(before, String(top)), String(list))
-  if (top === 'metadata' && list === 'annotations') {
-    return path.length === 2 ? !isPlain(was) : path.length === 3 && third === imagesAnnotation
-  }
-  if (top !== 'spec') return false
-  if (list === 'imagePullSecrets') {
-    return Array.isArray(was) ? path.length === 3 && Number(third) >= was.length : path.length === 2
-  }
-  if (list === 'volumes') {
-    return (
-      path.length === 5 && fourth === 'image' && ['reference', 'pullPolicy'].includes(String(fifth))
-    )
-  }
-  return (
-    ['initContainers', 'containers', 'ephemeralContainers'].includes(String(list)) &&
-    path.length === 4 &&
-    ['image', 'imagePullPolicy'].includes(String(fourth))
-  )
-}
-
-function isPlain(value: unknown): boolean {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
 
 /** False for two containers of one name, which the API server rejects after admission. Sites are known by their names. */
 function hasUniqueNames(pod: unknown): boolean {

@@ -92,7 +92,7 @@ export const hostileImages = [
   '{{ .Values.image }}',
 ]
 
-const image: fc.Arbitrary<string> = fc.oneof(
+export const image: fc.Arbitrary<string> = fc.oneof(
   { arbitrary: fc.constantFrom(...plainImages), weight: 12 },
   { arbitrary: fc.constantFrom(...hostileImages), weight: 4 },
   { arbitrary: hostile, weight: 1 },
@@ -104,7 +104,7 @@ const image: fc.Arbitrary<string> = fc.oneof(
   },
 )
 
-const name = fc.oneof(
+export const name: fc.Arbitrary<string> = fc.oneof(
   { arbitrary: fc.constantFrom('a', 'b', 'c', 'd', 'e', 'f', '0', '1'), weight: 10 },
   { arbitrary: hostile, weight: 1 },
 )
