@@ -2,12 +2,18 @@
  * Sends reviews for a long time, while the registry fails and recovers and the config is rewritten. Leaks of memory or
  * file descriptors show in the curve, and wrong responses are counted.
  *
+ * Then, in a control group with the memory of the container, it mixes attacks into normal load (needs root).
+ *
  *   node bench/soak.ts [--reviews 1000000] [--connections 16] [--sample-seconds 10] [--rewrite-seconds 60] [--flap-seconds 5]
+ *     [--hostile-seconds 600]
+ *
+ * 0 reviews or 0 hostile seconds leave a half out.
  */
 import { writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { berthConfig, configFileOf } from './lib/berth.ts'
+import { runHostileHalf } from './lib/hostile-half.ts'
 import { describeMachine, serverCore } from './lib/machine.ts'
 import { figure, median, megabytes, ratio } from './lib/numbers.ts'
 import { openFiles, residentBytes, startPinned } from './lib/process.ts'
@@ -26,6 +32,7 @@ const { values } = parseArgs({
     'sample-seconds': { type: 'string', default: '10' },
     'rewrite-seconds': { type: 'string', default: '60' },
     'flap-seconds': { type: 'string', default: '5' },
+    'hostile-seconds': { type: 'string', default: '600' },
   },
 })
 const seconds = (name: 'sample-seconds' | 'rewrite-seconds' | 'flap-seconds') =>
@@ -41,19 +48,25 @@ const workspace = await makeWorkspace()
 const registry = await startRegistry()
 const timers: NodeJS.Timeout[] = []
 try {
-  const berth = await berthServer(workspace, registry.url)
-  const server = startPinned(berth.program, serverCore)
-  try {
-    await waitUntilAnswered(workspace, { ...berth, process: server })
-    print(`Machine: ${describeMachine()}\n`)
-    await soak(server.pid, berth.port, server.end)
-  } finally {
-    await server.stop()
-  }
+  print(`Machine: ${describeMachine()}\n`)
+  if (Number(values.reviews) > 0) await runFriendlyHalf()
+  const hostileSeconds = Number(values['hostile-seconds'])
+  if (hostileSeconds > 0 && !(await runHostileHalf(workspace, hostileSeconds))) process.exitCode = 1
 } finally {
   for (const timer of timers) clearInterval(timer)
   await registry.close()
   workspace.remove()
+}
+
+async function runFriendlyHalf(): Promise<void> {
+  const berth = await berthServer(workspace, registry.url)
+  const server = startPinned(berth.program, serverCore)
+  try {
+    await waitUntilAnswered(workspace, { ...berth, process: server })
+    await soak(server.pid, berth.port, server.end)
+  } finally {
+    await server.stop()
+  }
 }
 
 async function soak(pid: number, port: number, end: () => string | null): Promise<void> {

@@ -25,14 +25,29 @@ const graceMs = 5_000
  * Starts a program on one core. `taskset` executes the program in its own process, so the pid is the program's. Output
  * goes to /dev/null: the program writes every line, but no reader takes CPU time from the measurement.
  */
-export function startPinned({ command, args }: Program, core: number): Started {
-  return startAnywhere({ command: 'taskset', args: ['-c', String(core), command, ...args] })
+export function startPinned(
+  { command, args }: Program,
+  core: number,
+  options?: StartOptions,
+): Started {
+  return startAnywhere(
+    { command: 'taskset', args: ['-c', String(core), command, ...args] },
+    options,
+  )
+}
+
+export interface StartOptions {
+  /** True: standard error goes to a pipe that is never read. */
+  readonly isErrorPiped?: boolean
 }
 
 /** Starts a program on any core. */
-export function startAnywhere({ command, args }: Program): Started {
+export function startAnywhere(
+  { command, args }: Program,
+  { isErrorPiped = false }: StartOptions = {},
+): Started {
   const child = spawn(command, args, {
-    stdio: 'ignore',
+    stdio: ['ignore', 'ignore', isErrorPiped ? 'pipe' : 'ignore'],
     env: { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '/' },
   })
   const { pid } = child

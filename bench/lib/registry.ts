@@ -12,6 +12,8 @@ export interface BenchRegistry {
   delay(milliseconds: number): void
   /** Null: every image exists. Otherwise the status of every response. */
   failWith(status: number | null): void
+  /** Requests with this text in the path get this status. */
+  failFor(text: string, status: number): void
   close(): Promise<void>
 }
 
@@ -22,10 +24,13 @@ export async function startRegistry(): Promise<BenchRegistry> {
   let asked = 0
   let delayMs = 0
   let failure: number | null = null
+  let broken: { readonly text: string; readonly status: number } | null = null
   const server = createServer((request, response) => {
     asked++
     const answer = () => {
       if (failure !== null) return void response.writeHead(failure).end()
+      if (broken !== null && request.url?.includes(broken.text) === true)
+        return void response.writeHead(broken.status).end()
       const digest = createHash('sha256')
         .update(request.url ?? '')
         .digest('hex')
@@ -51,6 +56,9 @@ export async function startRegistry(): Promise<BenchRegistry> {
     },
     failWith: (status) => {
       failure = status
+    },
+    failFor: (text, status) => {
+      broken = { text, status }
     },
     close: async () => {
       server.close()

@@ -26,13 +26,14 @@ export interface SoakLoadOptions {
 /** The number of different reviews, sent in turn. With three images each, they exceed the cache between two rewrites. */
 const variants = 2_000
 
-const imagesEach = 3
+/** The number of images of each review. */
+export const imagesEach = 3
 
 /** Starts the load. A broken connection counts as an error and is reopened, as an API server does. */
 export async function startSoakLoad(options: SoakLoadOptions): Promise<SoakLoad> {
   const { port, connections: count, reviews } = options
   const ca = readFileSync(options.caFile, 'utf8')
-  const requests = makeRequests(port)
+  const requests = soakRequests(port)
   const open: Connection[] = []
   let sent = 0
   let answered = 0
@@ -92,7 +93,8 @@ function admissionFault(text: string): string | null {
   return response.allowed && response.uid === benchUid ? null : `not admitted: ${text}`
 }
 
-function makeRequests(port: number): Buffer[] {
+/** Returns the reviews as requests: different pods, three images each. */
+export function soakRequests(port: number): Buffer[] {
   const template = makeReview('', imagesEach, 0).body.toString()
   return Array.from({ length: variants }, (_, variant) =>
     requestBytes(port, Buffer.from(template.replaceAll('/service-', `/v${variant}-service-`))),
