@@ -21,6 +21,8 @@ export type Cluster = {
   pauseBinary: string
   /** The path of the API server's audit log; null with a provider that has none. */
   auditLog: string | null
+  /** The client certificate that the API server shows to webhooks; null with a provider that has none. */
+  webhookClient: { ca: string; name: string; certificate: string; key: string } | null
 }
 
 /** The namespace of pods that are created by the hundred; the audit log leaves out their bodies. */

@@ -45,6 +45,7 @@ export async function startKindCluster(runDir: string): Promise<Cluster> {
     podAddress: address,
     pauseBinary: await buildPause(),
     auditLog: null,
+    webhookClient: null,
   }
 }
 

@@ -9,7 +9,7 @@ import { auditLog, startApiServer, startControllers } from './local-cluster/cont
 import { network } from './local-cluster/files.ts'
 import { addNodeAddress, recordHostState, restoreHostState } from './local-cluster/host-state.ts'
 import { startContainerd, startNode } from './local-cluster/node.ts'
-import { createPki } from './local-cluster/pki.ts'
+import { createPki, webhookClientName } from './local-cluster/pki.ts'
 import { blockOtherHosts, setNodeHost } from './node-hosts.ts'
 import { freePort } from './ports.ts'
 import type { ProcessRecord } from './processes.ts'
@@ -38,6 +38,7 @@ export async function startLocalCluster(runDir: string): Promise<Cluster> {
     podAddress: network.nodeAddress,
     pauseBinary: await buildPause(),
     auditLog: auditLog(runDir),
+    webhookClient: { ...pki.webhookClient, ca: pki.webhookClientCa, name: webhookClientName },
   }
   // The container runtime starts while the API server does.
   const [containerd] = await Promise.all([

@@ -19,9 +19,14 @@ export type WebhookOptions = {
   canary: string
   /** Default: that of a service account with the rights in `defaultRules`. */
   kubeconfig?: string
+  /** More arguments of `berth serve`. */
+  args?: readonly string[]
 }
 
 export type Webhook = {
+  /** The address of the reviews' port, and the PEM of its CA. */
+  url: string
+  ca: string
   /** Returns the metrics in Prometheus' text format. */
   metrics(): Promise<string>
   /** Returns the log so far, one object per line. */
@@ -72,6 +77,7 @@ export async function startWebhook(options: WebhookOptions): Promise<Webhook> {
       `--tls-key=${join(certificates, 'tls.key')}`,
       '--drain-seconds=0',
       '--log-level=debug',
+      ...(options.args ?? []),
     ],
   })
   const stopReason = exitReason(runDir, record)
@@ -83,6 +89,8 @@ export async function startWebhook(options: WebhookOptions): Promise<Webhook> {
   await apply(readFileSync(join(certificates, 'mutating-webhook.yaml'), 'utf8'))
   await waitUntilRewritten(canary)
   return {
+    url,
+    ca: readFileSync(join(certificates, 'ca.crt'), 'utf8'),
     metrics,
     log: () => jsonLines(logFile(runDir, record.name)),
     reload: async (text) => {

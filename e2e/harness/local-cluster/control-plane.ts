@@ -55,6 +55,7 @@ export async function startApiServer(plane: ControlPlane): Promise<void> {
       '--kubelet-preferred-address-types=InternalIP',
       `--kubelet-client-certificate=${pki.kubeletClient.certificate}`,
       `--kubelet-client-key=${pki.kubeletClient.key}`,
+      `--admission-control-config-file=${writeAdmissionConfig(plane)}`,
       `--audit-policy-file=${writeRunJson(runDir, 'audit-policy.yaml', auditPolicy)}`,
       `--audit-log-path=${auditLog(runDir)}`,
       // In megabytes. A rotated log would hide earlier events from the tests.
@@ -92,6 +93,23 @@ export async function startControllers(plane: ControlPlane): Promise<void> {
 /** Returns the path of the audit log. */
 export function auditLog(runDir: string): string {
   return join(runDir, 'log', 'audit.log')
+}
+
+/** Makes the API server show a client certificate to each webhook that asks for one, as docs/install.md describes. */
+function writeAdmissionConfig({ runDir, pki: { webhookClient } }: ControlPlane): string {
+  const user = { 'client-certificate': webhookClient.certificate, 'client-key': webhookClient.key }
+  const kubeConfigFile = writeRunJson(runDir, 'webhook-client.json', {
+    apiVersion: 'v1',
+    kind: 'Config',
+    users: [{ name: '*', user }],
+  })
+  const apiVersion = 'apiserver.config.k8s.io/v1'
+  const configuration = { apiVersion, kind: 'WebhookAdmissionConfiguration', kubeConfigFile }
+  return writeRunJson(runDir, 'admission.json', {
+    apiVersion,
+    kind: 'AdmissionConfiguration',
+    plugins: [{ name: 'MutatingAdmissionWebhook', configuration }],
+  })
 }
 
 /** Bodies for pods, which Berth changes, except for those of pod streams; metadata for the rest. */

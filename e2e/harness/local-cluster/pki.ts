@@ -11,11 +11,17 @@ export type Pki = {
   apiServer: KeyPair
   /** The client certificate of the API server. The kubelet accepts no other client, because it runs commands as root. */
   kubeletClient: KeyPair
+  /** The client certificate of the API server for webhooks, and its CA. */
+  webhookClient: KeyPair
+  webhookClientCa: string
   serviceAccount: { privateKey: string; publicKey: string }
   /** The file with the API server's bearer tokens. */
   tokens: string
   kubeconfig: string
 }
+
+/** The common name in the certificate that the API server shows to webhooks. */
+export const webhookClientName = 'kube-apiserver-webhooks'
 
 type KeyPair = { certificate: string; key: string }
 
@@ -23,19 +29,27 @@ type KeyPair = { certificate: string; key: string }
 export async function createPki(runDir: string, apiUrl: string): Promise<Pki> {
   const dir = join(runDir, 'pki')
   mkdirSync(dir, { recursive: true, mode: 0o700 })
-  const ca = await certificate(dir, 'ca', '/CN=berth-e2e-ca', [
-    'basicConstraints=critical,CA:TRUE',
-    'keyUsage=critical,keyCertSign',
-  ])
+  const isCa = ['basicConstraints=critical,CA:TRUE', 'keyUsage=critical,keyCertSign']
+  const ca = await certificate(dir, 'ca', '/CN=berth-e2e-ca', isCa)
   const names = `subjectAltName=IP:127.0.0.1,IP:${network.nodeAddress},IP:${network.apiServiceAddress},DNS:localhost,DNS:kubernetes.default.svc`
   const apiServer = await certificate(dir, 'api', '/CN=kube-apiserver', [names], ca)
   const usage = 'extendedKeyUsage=clientAuth'
   const kubeletClient = await certificate(dir, 'kubelet-client', '/CN=kube-apiserver', [usage], ca)
+  const webhookCa = await certificate(dir, 'webhook-client-ca', '/CN=webhook-callers', isCa)
+  const webhookClient = await certificate(
+    dir,
+    'webhook-client',
+    `/CN=${webhookClientName}`,
+    [usage],
+    webhookCa,
+  )
   const token = randomBytes(16).toString('hex')
   return {
     ca: ca.certificate,
     apiServer,
     kubeletClient,
+    webhookClient,
+    webhookClientCa: webhookCa.certificate,
     serviceAccount: serviceAccountKeys(runDir),
     tokens: writeRunFile(runDir, 'pki/tokens.csv', `${token},admin,admin,system:masters\n`),
     kubeconfig: writeRunJson(runDir, 'kubeconfig', {
