@@ -1,9 +1,10 @@
 /** A steady stream of pods that are created and deleted over open connections. No node runs them. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { connect } from '../../src/kube/connect.ts'
+import type { KubeObject } from '../../src/kube/object.ts'
 import { currentCluster, podStreamNamespace } from './cluster.ts'
 import { apply, getJson } from './kubectl.ts'
-import { podManifest } from './pods.ts'
+import { type Pod, podManifest } from './pods.ts'
 import { waitFor } from './wait.ts'
 
 export type StreamCount = {
@@ -29,7 +30,14 @@ const workers = 10
 /** Creates pods with each of the images in turn, `perSecond` of them if the machine is fast enough. */
 export async function startPodStream(
   images: readonly string[],
-  { perSecond = 40 } = {},
+  {
+    perSecond = 40,
+    onCreated = () => undefined,
+  }: {
+    readonly perSecond?: number
+    /** Receives each pod as the API server created it, and the time of the request by `performance.now()`. */
+    readonly onCreated?: (pod: Pod, at: number) => void
+  } = {},
 ): Promise<PodStream> {
   const namespace = podStreamNamespace
   await apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } })
@@ -52,7 +60,7 @@ export async function startPodStream(
     const spec = { ...(pod['spec'] as object), schedulerName: 'none' }
     const started = performance.now()
     try {
-      await cluster.api.create(pods, { ...pod, spec })
+      onCreated(await cluster.api.create<Pod & KubeObject>(pods, { ...pod, spec }), started)
       total += 1
       count.created += 1
       count.longestMs = Math.max(count.longestMs, performance.now() - started)

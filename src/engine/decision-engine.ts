@@ -12,6 +12,7 @@ import type { ManifestSource } from '../decision/resolve/manifest-source.ts'
 import { createDecideByRow, type DecideByRow } from '../decision/resolve/decide-by-row.ts'
 import { createDecide, type Decide } from '../decision/resolve/decision-cache.ts'
 import { createManifestCache } from '../decision/resolve/manifest-cache.ts'
+import { createRegistryLiveness } from '../decision/resolve/registry-liveness.ts'
 import type { ResolveDependencies } from '../decision/resolve/probe-candidate.ts'
 import { hasDenial } from '../decision/resolve/resolve-policy.ts'
 
@@ -74,11 +75,17 @@ export function createEngine(config: Config, options: EngineOptions): Engine {
     bodyBudget: options.bodyBudget ?? createByteBudget(bodyBudgetBytes.command),
   })
   const measured = onAnswered === undefined ? source : measure(source, onAnswered)
+  const liveness = createRegistryLiveness({
+    now,
+    isMirror: (host) => config.table.mirrors.has(host),
+  })
   const resolve: ResolveDependencies = {
-    queryManifest: createManifestCache(circuits.guard(measured), {
+    queryManifest: createManifestCache(circuits.guard(liveness.observe(measured)), {
       now,
+      isLive: liveness.isLive,
       ...(queryTimeoutMs === undefined ? {} : { queryTimeoutMs }),
     }),
+    liveness,
     isListed: (host) => source.isListed(host),
     isProbed: (host) => source.isProbed(host),
     now,

@@ -5,11 +5,13 @@
 import { LRUCache } from 'lru-cache'
 import { conditionHolds } from '../fallback/pod-condition.ts'
 import { type PodContext, templateNamespace } from '../fallback/pod-context.ts'
+import { canonicalHost, type IsPlainHttp } from '../fallback/registry-aliases.ts'
 import { type FallbackRow, selectRow } from '../fallback/table.ts'
 import type { LazySignal } from './budget.ts'
 import { type Decision, decisionOf, type ImageDecision, readImage } from './decide-by-row.ts'
 import type { ResolveDependencies } from './probe-candidate.ts'
-import { resolve } from './resolve.ts'
+import type { RegistryLiveness } from './registry-liveness.ts'
+import { resolve, type TimedRequest } from './resolve.ts'
 import type { ResolvePolicy } from './resolve-policy.ts'
 
 export interface DecideRequest {
@@ -30,26 +32,76 @@ const maxBytes = 16_000_000
 const decisionOverheadBytes = 600
 const stepOverheadBytes = 300
 
-/** Returns a caching decide function for one config. A reloaded config needs a new one. */
+/** A query takes much less than this. Pods are created more often while an image is in use. */
+const refreshAheadMs = 5_000
+
+/** Milliseconds for a decision that no review waits for. */
+const refreshTimeoutMs = 2_500
+
+interface CachedDecision {
+  readonly decision: ImageDecision
+  /** Where the image was found, and until when the answer is fresh; null if it was not found by a probe. */
+  readonly source: { readonly host: string; readonly freshUntil: number } | null
+}
+
+/**
+ * Returns a caching decide function for one config. A reloaded config needs a new one. It decides images again in the background
+ * shortly before their answers expire, and as often as their registry has to prove that it is live.
+ */
 export function createDecide(dependencies: ResolveDependencies, policy: ResolvePolicy): Decide {
-  const cache = new LRUCache<string, ImageDecision>({
+  const { now, liveness = alwaysLive } = dependencies
+  const cache = new LRUCache<string, CachedDecision>({
     max: maxEntries,
     maxSize: maxBytes,
-    sizeCalculation: decisionBytes,
+    sizeCalculation: ({ decision }, key) => decisionBytes(decision, key),
   })
   const decisionKey = createDecisionKey(policy)
+  /** The keys and registries that are being refreshed. */
+  const refreshing = new Set<string>()
+
+  const isUsable = ({ decision: { resolution }, source }: CachedDecision) =>
+    now() < resolution.freshUntil && (source === null || liveness.isLive(source.host))
+
+  const resolveAndStore = async (key: string, image: string, request: TimedRequest) => {
+    const decision = decisionOf(image, await resolve(dependencies, policy, request))
+    if (now() < decision.resolution.freshUntil)
+      cache.set(key, { decision, source: sourceOf(decision, policy.table.isPlainHttp) })
+    else cache.delete(key)
+    return decision
+  }
+
+  const refreshIfDue = (
+    key: string,
+    { source }: CachedDecision,
+    image: string,
+    pod: PodContext,
+  ) => {
+    if (source === null) return
+    const expiresSoon = source.freshUntil - now() < refreshAheadMs
+    if (!expiresSoon && !liveness.isLookDue(source.host)) return
+    // One image is enough to look at a registry.
+    const id = expiresSoon ? key : source.host
+    const read = readImage(image, policy, pod)
+    if (refreshing.has(id) || !read.ok) return
+    refreshing.add(id)
+    const signal = AbortSignal.timeout(refreshTimeoutMs)
+    const request = { reference: read.reference, pod, signal, refreshHost: source.host }
+    void resolveAndStore(key, image, request)
+      // A bug: a review that meets it reports it.
+      .catch(() => cache.delete(key))
+      .finally(() => refreshing.delete(id))
+  }
+
   return (image, { pod, signal }) => {
     const key = decisionKey(image, pod)
     const cached = cache.get(key)
-    if (cached !== undefined && dependencies.now() < cached.resolution.freshUntil) return cached
+    if (cached !== undefined && isUsable(cached)) {
+      refreshIfDue(key, cached, image, pod)
+      return cached.decision
+    }
     const read = readImage(image, policy, pod)
     if (!read.ok) return read
-    const request = { reference: read.reference, pod, signal: signal() }
-    return resolve(dependencies, policy, request).then((resolution) => {
-      const decision = decisionOf(image, resolution)
-      if (dependencies.now() < resolution.freshUntil) cache.set(key, decision)
-      return decision
-    })
+    return resolveAndStore(key, image, { reference: read.reference, pod, signal: signal() })
   }
 }
 
@@ -63,6 +115,21 @@ function decisionBytes({ image, why, resolution }: ImageDecision, key: string): 
       bytes + stepOverheadBytes + 2 * candidate.image.length + (detail?.length ?? 0),
     names.reduce((bytes, name) => bytes + name.length, decisionOverheadBytes),
   )
+}
+
+const alwaysLive: Pick<RegistryLiveness, 'isLive' | 'isLookDue'> = {
+  isLive: () => true,
+  isLookDue: () => false,
+}
+
+function sourceOf(
+  { resolution: { steps } }: ImageDecision,
+  isPlainHttp: IsPlainHttp,
+): CachedDecision['source'] {
+  const step = steps.find(({ outcome }) => outcome === 'found')
+  const host = step?.candidate.reference?.domain
+  if (step === undefined || host === undefined) return null
+  return { host: canonicalHost(host, isPlainHttp), freshUntil: step.freshUntil }
 }
 
 /**

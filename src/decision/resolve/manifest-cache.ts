@@ -11,7 +11,12 @@ import type {
   PreparedQuery,
 } from './manifest-source.ts'
 
-export type QueryManifest = (query: ManifestQuery, signal: AbortSignal) => Promise<ManifestAnswer>
+export interface CacheableQuery extends ManifestQuery {
+  /** True to ask the registry even if a cached answer is fresh. */
+  readonly isRefresh?: boolean
+}
+
+export type QueryManifest = (query: CacheableQuery, signal: AbortSignal) => Promise<ManifestAnswer>
 
 export interface ManifestCacheOptions {
   /** Milliseconds of a monotonic clock. */
@@ -22,6 +27,8 @@ export interface ManifestCacheOptions {
   readonly maxBytes?: number
   /** Timeout of one query in milliseconds, default 2,000, so that a silent registry leaves time for the next. */
   readonly queryTimeoutMs?: number
+  /** Returns false for a registry whose cached answers must not be used as fresh. Default: always true. */
+  readonly isLive?: (host: string) => boolean
 }
 
 /** Four round trips (connection, TLS, token, HEAD) to the other side of the world take one second. */
@@ -77,20 +84,8 @@ export function createManifestCache(
   source: ManifestSource,
   options: ManifestCacheOptions,
 ): QueryManifest {
-  const {
-    now,
-    maxEntries = defaultMaxEntries,
-    maxBytes = defaultMaxBytes,
-    queryTimeoutMs = defaultQueryTimeoutMs,
-  } = options
-  const cache = new LRUCache<string, ManifestAnswer>({
-    max: maxEntries,
-    maxSize: maxBytes,
-    sizeCalculation: (_, key) => key.length + entryOverheadBytes,
-    ttl: staleMs,
-    ttlResolution: 0,
-    perf: { now },
-  })
+  const { now, queryTimeoutMs = defaultQueryTimeoutMs, isLive = () => true } = options
+  const cache = createAnswers(options)
   const queries = new Map<string, InFlight>()
   const slots = createFairLimit(requestLimits)
 
@@ -105,7 +100,10 @@ export function createManifestCache(
     ])
     const cached = cache.get(key)
     const isFresh = (answer: ManifestAnswer | undefined): answer is ManifestAnswer =>
-      answer?.freshUntil !== undefined && now() < answer.freshUntil
+      answer?.freshUntil !== undefined &&
+      now() < answer.freshUntil &&
+      query.isRefresh !== true &&
+      isLive(query.host)
     if (isFresh(cached)) return cached
     const joined = queries.get(key)
     if (joined !== undefined) return withStaleDigest(await wait(joined, signal), cached)
@@ -128,7 +126,10 @@ export function createManifestCache(
     const timer = setTimeout(() => stop.abort(new QueryTimeoutError()), queryTimeoutMs)
     const answer = prepared.send(stop.signal).then((received) => {
       const ttl = ttlMs(query, received)
-      if (ttl === 0) return received
+      if (ttl === 0) {
+        if (received.outcome === 'unreachable' || isTimedOut(stop.signal)) expire(cache, key, now())
+        return received
+      }
       const fresh = { ...received, freshUntil: now() + ttl }
       // A found image stays in the cache after it expires, for when the registry is down. A definite "no" replaces it.
       cache.set(key, fresh, { ttl: received.outcome === 'found' ? Math.max(ttl, staleMs) : ttl })
@@ -149,6 +150,34 @@ export function createManifestCache(
     onAbort(stop.signal, settle)
     return inFlight
   }
+}
+
+type Answers = LRUCache<string, ManifestAnswer>
+
+function createAnswers({
+  now,
+  maxEntries = defaultMaxEntries,
+  maxBytes = defaultMaxBytes,
+}: ManifestCacheOptions): Answers {
+  return new LRUCache({
+    max: maxEntries,
+    maxSize: maxBytes,
+    sizeCalculation: (_, key) => key.length + entryOverheadBytes,
+    ttl: staleMs,
+    ttlResolution: 0,
+    perf: { now },
+  })
+}
+
+/** Keeps an answer only for when the registry is down. */
+function expire(cache: Answers, key: string, now: number): void {
+  const known = cache.get(key)
+  if (known?.freshUntil === undefined || known.freshUntil <= now) return
+  cache.set(key, { ...known, freshUntil: now }, { ttl: cache.getRemainingTTL(key) })
+}
+
+function isTimedOut({ aborted, reason }: AbortSignal): boolean {
+  return aborted && reason instanceof QueryTimeoutError
 }
 
 /** Waits for the answer until the caller's signal aborts. The query stops when its last caller has gone. */

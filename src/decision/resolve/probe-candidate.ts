@@ -8,11 +8,14 @@ import {
 import { defaultTag, type Reference, withDefaultTag } from '../reference/reference.ts'
 import type { QueryManifest } from './manifest-cache.ts'
 import type { ManifestAnswer } from './manifest-source.ts'
+import type { RegistryLiveness } from './registry-liveness.ts'
 import { type CandidatePlan, needsPin } from './resolve-policy.ts'
 import { type StepOutcome, unasked } from './step.ts'
 
 export interface ResolveDependencies {
   readonly queryManifest: QueryManifest
+  /** Without it, every registry counts as live. */
+  readonly liveness?: Pick<RegistryLiveness, 'isLive' | 'isLookDue'>
   /** Whether the config lists this host. Berth does not contact any other. */
   readonly isListed: (host: string) => boolean
   /** False for a registry with `probe: false`. */
@@ -35,6 +38,8 @@ export interface ProbeContext extends RowContext {
   /** The namespace of the pod. */
   readonly namespace: string
   readonly isPlainHttp: IsPlainHttp
+  /** The registry that is asked even if its cached answer is fresh; null for none. */
+  readonly refreshHost: string | null
 }
 
 export interface ProbeOptions {
@@ -111,14 +116,20 @@ async function compareWithOriginal(
 }
 
 function query(
-  { dependencies, isPlainHttp, namespace }: ProbeContext,
+  { dependencies, isPlainHttp, namespace, refreshHost }: ProbeContext,
   { domain, path, tag, digest }: Reference,
   signal: AbortSignal,
 ): Promise<ManifestAnswer> {
   // One spelling, so that a registry has one circuit and an image one entry in the cache.
   const host = canonicalHost(domain, isPlainHttp)
   return dependencies.queryManifest(
-    { host, repository: path, reference: digest ?? tag ?? defaultTag, namespace },
+    {
+      host,
+      repository: path,
+      reference: digest ?? tag ?? defaultTag,
+      namespace,
+      isRefresh: host === refreshHost,
+    },
     signal,
   )
 }

@@ -34,6 +34,8 @@ import { type ResolutionStep, unasked } from './step.ts'
 /** A request with a deadline for its probes. */
 export interface TimedRequest extends ResolveRequest {
   readonly signal: AbortSignal
+  /** The registry that is asked even if its cached answer is fresh. */
+  readonly refreshHost?: string
 }
 
 /** Resolves one image. Every failure of a registry is a step; only bugs reject. */
@@ -43,9 +45,10 @@ export async function resolve(
   request: TimedRequest,
 ): Promise<Resolution> {
   const plan = planCandidates(policy, request)
-  const { reference: original, pod } = request
+  const { reference: original, pod, refreshHost = null } = request
   const { isPlainHttp } = policy.table
-  const context = { dependencies, plan, original, isPlainHttp, namespace: pod.namespace ?? '' }
+  const namespace = pod.namespace ?? ''
+  const context = { dependencies, plan, original, isPlainHttp, namespace, refreshHost }
   const steps = await hedgedLookup(plan.candidates, {
     signal: request.signal,
     now: dependencies.now,

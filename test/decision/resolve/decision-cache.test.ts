@@ -24,7 +24,7 @@ function decideWith(answer: ManifestAnswer, table = anubis) {
 
 describe('createDecide', () => {
   it('returns the cached decision until an answer behind it expires', async () => {
-    const { clock, asked, decide } = decideWith({ ...found(), freshUntil: 1_000 })
+    const { clock, asked, decide } = decideWith({ ...failed('absent'), freshUntil: 1_000 })
     const first = await decide('nginx:1')
     clock.now = 999
     expect(decide('nginx:1')).toBe(first)
@@ -104,7 +104,7 @@ describe('createDecide', () => {
   })
 
   it('drops the oldest decisions if their names take more than 16 MB', async () => {
-    const { asked, decide } = decideWith({ ...found(), freshUntil: 1_000 })
+    const { asked, decide } = decideWith({ ...found(), freshUntil: 100_000 })
     const image = (index: number) => `docker.io:${'0'.repeat(3_900)}443/team/app${index}:1`
     for (let index = 0; index < 5_000; index++) await decide(image(index))
     expect(asked).toHaveLength(5_000)
@@ -121,5 +121,85 @@ describe('createDecide', () => {
       error: 'the repository name has upper-case letters; only lower case is allowed',
       deniedBy: null,
     })
+  })
+})
+
+/** A mirror whose liveness and answers the test sets, with the options of each query. */
+function decideLively() {
+  const clock = { now: 0 }
+  const state = { isLive: true, isLookDue: false }
+  const refreshes: boolean[] = []
+  let answer: ManifestAnswer = { ...found(), freshUntil: 30_000 }
+  const { dependencies } = registriesOf({})
+  const decide = createDecide(
+    {
+      ...dependencies,
+      now: () => clock.now,
+      liveness: { isLive: () => state.isLive, isLookDue: () => state.isLookDue },
+      queryManifest: ({ isRefresh = false }) => {
+        refreshes.push(isRefresh)
+        return Promise.resolve(answer)
+      },
+    },
+    policy,
+  )
+  return {
+    clock,
+    state,
+    refreshes,
+    setAnswer: (next: ManifestAnswer) => (answer = next),
+    decide: () => decide('nginx:1', { pod: barePod, signal: () => signal }),
+  }
+}
+
+const settled = () => new Promise((resolve) => setImmediate(resolve))
+
+describe('a cached decision', () => {
+  it('is refreshed in the background shortly before the answer behind it expires', async () => {
+    const { clock, refreshes, setAnswer, decide } = decideLively()
+    const first = await decide()
+    clock.now = 24_000
+    void decide()
+    expect(refreshes).toEqual([false])
+
+    clock.now = 26_000
+    setAnswer({ ...found(digestA), freshUntil: 56_000 })
+    expect([decide(), decide()]).toEqual([first, first])
+    await settled()
+    expect(refreshes).toEqual([false, true])
+
+    clock.now = 40_000
+    expect(decide()).not.toBe(first)
+    expect(refreshes).toHaveLength(2)
+  })
+
+  it('is refreshed once when it is time to look at its registry', async () => {
+    const { state, refreshes, decide } = decideLively()
+    await decide()
+    state.isLookDue = true
+    for (let times = 0; times < 10; times++) void decide()
+    await settled()
+
+    expect(refreshes).toEqual([false, true])
+  })
+
+  it('is not used after its registry has failed', async () => {
+    const { state, setAnswer, decide } = decideLively()
+    await decide()
+    state.isLive = false
+    setAnswer(failed('unreachable'))
+
+    expect(await decide()).toMatchObject({ image: 'nginx:1' })
+  })
+
+  it('is dropped when a refresh fails', async () => {
+    const { state, setAnswer, decide } = decideLively()
+    await decide()
+    state.isLookDue = true
+    setAnswer(failed('unreachable', '503'))
+    void decide()
+    await settled()
+
+    expect(await decide()).toMatchObject({ image: 'nginx:1' })
   })
 })

@@ -249,3 +249,40 @@ describe('the size of the cache', () => {
     expect(requests).toBe(8)
   })
 })
+
+describe('a fresh answer', () => {
+  it.each([
+    ['by a refresh', { isRefresh: true }, true],
+    ['while its registry is not live', {}, false],
+  ])('is not used %s', async (_, changes, isLive) => {
+    const { source, requests } = sourceOf()
+    const cache = createManifestCache(source, { now: () => 1, isLive: () => isLive })
+    const first = queryTimes(1, cache)
+    await arrival()
+    requests[0]?.answer(found(digestA))
+    await first
+    const second = cache({ ...query, ...changes }, new AbortController().signal)
+    await arrival()
+    requests[1]?.answer(failed('absent'))
+
+    expect((await second).outcome).toBe('absent')
+  })
+
+  it('is only used as the last known one after a query has failed', async () => {
+    const { source, requests } = sourceOf()
+    const cache = createManifestCache(source, { now: () => 1 })
+    const first = queryTimes(1, cache)
+    await arrival()
+    requests[0]?.answer(found(digestA))
+    await first
+    const second = cache({ ...query, isRefresh: true }, new AbortController().signal)
+    await arrival()
+    requests[1]?.answer(failed('unreachable'))
+    await second
+    const third = queryTimes(1, cache)
+    await arrival()
+    requests[2]?.answer(failed('unreachable'))
+
+    expect(await third).toEqual([{ ...failed('unreachable'), staleDigest: digestA }])
+  })
+})
