@@ -70,6 +70,7 @@ describe('Helm and kustomize', () => {
     ['ecr-tokens', ['ecr-tokens'], ['controller.ecrSecrets={ecr-pull}']],
     ['mirror', ['mirror'], ['controller.mirror=true']],
     ['pull-failures', ['pull-failures'], ['controller.pullFailures=true']],
+    ['stuck-pods', ['stuck-pods'], ['controller.stuckPods=true']],
     ['pull-secret-warnings', ['pull-secret-warnings'], ['pullSecretWarnings.enabled=true']],
     [
       'pull-secret-warnings with cert-manager',
@@ -203,6 +204,7 @@ describe('an API server', () => {
       'ecr-tokens',
       'mirror',
       'pull-failures',
+      'stuck-pods',
       'cert-manager',
     ]
     const directory = kustomization('all', all)

@@ -45,6 +45,8 @@ export interface Config {
     /** Whether Berth reads the pull secrets of pods that cannot pull. */
     readonly readSecrets: boolean
   }
+  /** What the controller does about pods that cannot pull an image which new pods would not get; null for nothing. */
+  readonly stuckPods: 'report' | 'recreate' | null
   /** Kinds with pods or images, in addition to the built-in ones. */
   readonly workloads: readonly Workload[]
   readonly mirror: MirrorSettings

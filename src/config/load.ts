@@ -118,6 +118,7 @@ function build(
     ecrTokens: readEcrTokens(input.ecrTokens, { registries, directory, report }),
     conflicts: input.conflicts,
     pullFailures: input.pullFailures,
+    stuckPods: input.stuckPods ?? null,
     workloads: input.workloads.map(({ kind, pod, images }) => ({
       kind,
       pod: pod === undefined ? null : splitMemberPath(pod),

@@ -207,6 +207,12 @@ export const configSchema = object({
   })
     .default({ report: true, readSecrets: false })
     .describe('How the controller reports pods that cannot pull an image.'),
+  stuckPods: z
+    .enum(['report', 'recreate'])
+    .optional()
+    .describe(
+      'Pods that cannot pull an image that Berth gave them, if a new pod would get another one: report them with an Event, or evict them so that their controller recreates them. Default: neither.',
+    ),
   workloads: z
     .array(workload)
     .default([])

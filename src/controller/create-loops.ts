@@ -4,6 +4,7 @@ import type { EcrTokenCache } from '../aws/ecr-token-cache.ts'
 import type { Config } from '../config/config.ts'
 import { createDiagnoser } from '../diagnose/evidence/diagnose-cluster.ts'
 import { ecrRepositoryCreator } from '../engine/ecr-repositories.ts'
+import { createEngine } from '../engine/decision-engine.ts'
 import { createKeychain } from '../engine/keychain.ts'
 import type { Cluster } from '../kube/connect.ts'
 import { createConnections } from '../registry/connections.ts'
@@ -19,6 +20,7 @@ import { createConflictsLoop } from './image-conflicts-loop.ts'
 import { createMirrorLoop } from './mirror-loop.ts'
 import { createPullFailuresLoop } from './pull-failures-loop.ts'
 import { createPullSecretsLoop, type PullSecretsTimes } from './pull-secrets-loop.ts'
+import { createStuckPodsLoop } from './stuck-pods-loop.ts'
 import type { Loop } from './runtime/loops.ts'
 
 export interface LoopDependencies {
@@ -44,6 +46,7 @@ export function createLoops(dependencies: LoopDependencies): readonly Loop[] {
     createMirrorLoops(dependencies),
     createPullFailuresLoops(dependencies),
     createConflictsLoops(dependencies),
+    createStuckPodsLoops(dependencies),
   ].flat()
 }
 
@@ -136,4 +139,20 @@ function createConflictsLoops({
 }: LoopDependencies): readonly Loop[] {
   if (config.conflicts === 'ignore') return []
   return [createConflictsLoop({ api, metrics: metrics.conflicts, log })]
+}
+
+function createStuckPodsLoops({
+  cluster: { api },
+  config,
+  secretsDirectory,
+  ecrTokens,
+  env,
+  log,
+  metrics,
+}: LoopDependencies): readonly Loop[] {
+  const { stuckPods: action } = config
+  if (action === null) return []
+  const onProblem = (problem: string) => log.warn({ problem }, 'credentials unusable')
+  const openEngine = () => createEngine(config, { secretsDirectory, ecrTokens, env, onProblem })
+  return [createStuckPodsLoop({ api, action, openEngine, log, metrics: metrics.stuckPods })]
 }

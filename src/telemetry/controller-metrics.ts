@@ -8,6 +8,7 @@ import {
   type ProcessMetricsOptions,
 } from './process-metrics.ts'
 import { createPullFailureMetrics, type PullFailureMetrics } from './pull-failure-metrics.ts'
+import { createStuckPodMetrics, type StuckPodMetrics } from './stuck-pod-metrics.ts'
 
 export interface ControllerMetrics extends ProcessMetrics {
   readonly registry: Registry
@@ -16,6 +17,7 @@ export interface ControllerMetrics extends ProcessMetrics {
   readonly mirror: MirrorMetrics
   readonly pullFailures: PullFailureMetrics
   readonly conflicts: ConflictMetrics
+  readonly stuckPods: StuckPodMetrics
 }
 
 /** Creates the registry of one controller process. */
@@ -41,5 +43,6 @@ export function createControllerMetrics(options: ProcessMetricsOptions): Control
     mirror: createMirrorMetrics(registry),
     pullFailures: createPullFailureMetrics(registry),
     conflicts: createConflictMetrics(registry),
+    stuckPods: createStuckPodMetrics(registry),
   }
 }

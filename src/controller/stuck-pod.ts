@@ -1,0 +1,53 @@
+/** Finds pods that cannot pull an image to which Berth changed theirs. Pure. */
+import { readRecords } from '../decision/pod/images-annotation.ts'
+import { readPodContext } from '../decision/pod/pod-context.ts'
+import { findSites } from '../decision/pod/sites.ts'
+import type { PodContext } from '../decision/fallback/pod-context.ts'
+import { pullFailures } from '../diagnose/pull-failure.ts'
+import { controllerOf } from '../kube/pod-owner.ts'
+import type { KubeObject, OwnerReference } from '../kube/object.ts'
+
+/** A pod that waits for an image, reduced to what the decision about it needs. */
+export interface StuckPod {
+  readonly namespace: string
+  readonly name: string
+  readonly uid: string
+  /** The controller that recreates it; null if it has none. */
+  readonly owner: OwnerReference | null
+  readonly context: PodContext
+  /** Milliseconds since 1970, to the second. */
+  readonly createdAt: number
+  readonly images: readonly StuckImage[]
+}
+
+export interface StuckImage {
+  /** What the pod asked for. */
+  readonly requested: string
+  /** What it cannot pull. */
+  readonly image: string
+}
+
+/** Returns null for a pod that waits for no image of Berth, and for a pod that is terminating. */
+export function readStuckPod(pod: KubeObject): StuckPod | null {
+  const { metadata } = pod
+  if (metadata.deletionTimestamp !== undefined) return null
+  const failing = new Set(pullFailures(pod, []).map(({ container }) => container))
+  if (failing.size === 0) return null
+  const records = readRecords(pod)
+  const images = findSites(pod).flatMap(({ name, image }): StuckImage[] => {
+    const record = records.get(name)
+    const container = name.slice(name.indexOf('/') + 1)
+    return failing.has(container) && record?.to === image ? [{ requested: record.from, image }] : []
+  })
+  if (images.length === 0) return null
+  const { namespace = '', name, uid = '', creationTimestamp = '' } = metadata
+  return {
+    namespace,
+    name,
+    uid,
+    owner: controllerOf(metadata),
+    context: readPodContext(pod, namespace),
+    createdAt: Date.parse(creationTimestamp) || 0,
+    images,
+  }
+}
