@@ -72,7 +72,7 @@ describe('berth report', () => {
         pods: 1,
         onMirror: false,
         mirrored: false,
-        becomes: 'docker.io/library/hub-only:1',
+        becomes: 'hub-only:1',
       }),
       expect.objectContaining({
         image: 'mirror.example/library/both:1',
