@@ -178,6 +178,23 @@ test('names the platform that was deleted from an index, and finds what the mirr
   expect(hole.stdout).toMatch(/lists linux\/arm64 \(sha256:\w+\) that \S+ does not have/)
 })
 
+test('copies one platform under another digest, which drift understands', async () => {
+  const names = [`${upstream.host}/${repository}:1`, `${open.host}/one-platform/app:1`]
+  const config = ['--config', configFor(account.password)]
+  const copied = await runBerth(['mirror', ...names, ...config, '--platform', 'linux/arm64'])
+  const drift = await runBerth(['drift', ...names, ...config, '--deep'])
+  const served = await digestOfTag({ registry: open.url, repository: 'one-platform/app' }, '1')
+
+  expect(copied.code).toBe(0)
+  expect(copied.stdout).toContain(
+    `copied: ${served?.slice(0, 19)} instead of ${digest.slice(0, 19)} upstream, linux/arm64`,
+  )
+  expect(drift).toMatchObject({
+    code: 0,
+    stdout: expect.stringContaining('the mirror has only linux/arm64') as string,
+  })
+})
+
 test('copies foreign layers that the source has, and names the setting of a mirror that refuses their URLs', async () => {
   const from = { registry: windows.url, repository: 'team/windows' }
   const digest = await pushForeignLayer(from)

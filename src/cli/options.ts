@@ -149,6 +149,18 @@ export function missingAttestationsOption(): Option {
   )
 }
 
+export function platformOption(): Option {
+  return new Option(
+    '--platform <list>',
+    'copy only these platforms of an image, such as linux/amd64,linux/arm64; the copy gets another digest than upstream',
+  ).argParser((text: string) => {
+    const platforms = text.split(',').map((each) => each.trim())
+    const isValid = platforms.every((each) => /^[a-z0-9]+\/[a-z0-9_]+(?:\/[a-z0-9.]+)?$/.test(each))
+    if (!isValid) throw new InvalidArgumentError('must be OS/ARCHITECTURE, for example linux/amd64')
+    return platforms
+  })
+}
+
 export function quietOption(description: string): Option {
   return new Option('-q, --quiet', description)
 }

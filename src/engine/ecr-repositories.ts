@@ -2,7 +2,7 @@
 import { parseEcrHost } from '../aws/ecr-host.ts'
 import { createEcrRepository } from '../aws/role-chain.ts'
 import { awsSdk } from '../aws/sdk.ts'
-import type { CreateRepository } from '../mirror/copy-image.ts'
+import type { CreateRepository } from '../mirror/copy-blobs.ts'
 import { RegistryError } from '../registry/http/registry-error.ts'
 import type { RegistrySettings } from '../registry/http/registry-settings.ts'
 

@@ -1,13 +1,17 @@
 /** Copies one image byte for byte: blobs, then manifests, then the tag. Verifies what the mirror serves afterwards. */
-import type { Limit } from '../async/limit.ts'
 import type { BlobDescriptor } from '../registry/blobs/blob-source.ts'
-import { hasBlob } from '../registry/blobs/blob-upload.ts'
 import { shortDigest } from '../registry/digest.ts'
 import { failed } from '../registry/http/network-error.ts'
 import { RegistryError } from '../registry/http/registry-error.ts'
-import { headManifest, putManifest } from '../registry/manifests/manifests.ts'
+import {
+  getManifest,
+  headManifest,
+  putManifest,
+  type RawManifest,
+} from '../registry/manifests/manifests.ts'
 import type { RegistryClient, Repository } from '../registry/registry-client.ts'
-import { type BlobLocations, copyBlob } from './blob-copy.ts'
+import { copyBlob } from './blob-copy.ts'
+import { type BlobDependencies, copyToRepository, countMissing, totalSize } from './copy-blobs.ts'
 import {
   explainForeignLayer,
   explainImmutableTag,
@@ -24,22 +28,14 @@ import {
   platformsOf,
   postOrder,
   readTree,
-  type TreeBlob,
   type TreeCache,
 } from './image-tree.ts'
+import { createSubIndex } from './sub-index.ts'
 
-export interface CopyDependencies {
+export interface CopyDependencies extends BlobDependencies {
   readonly registries: RegistryClient
-  readonly blobLocations: BlobLocations
-  /** Limits concurrent blob copies over all images of the run. */
-  readonly blobLimit: Limit
   readonly trees: TreeCache
-  /** Creates missing repositories on registries that need it; null if that is not allowed. */
-  readonly createRepository: CreateRepository | null
 }
-
-/** Returns false if it cannot create repositories on this registry. Throws RegistryError. */
-export type CreateRepository = (host: string, name: string, signal: AbortSignal) => Promise<boolean>
 
 export interface CopyOptions {
   readonly signal: AbortSignal
@@ -52,6 +48,8 @@ export interface CopyOptions {
   readonly referrers: boolean
   /** True: attestations that the index lists, but that do not exist, are left out. Default: false. */
   readonly allowMissingAttestations?: boolean
+  /** Platforms such as `linux/arm64`: an index is copied with only these, under another digest. Default: all. */
+  readonly platforms?: readonly string[]
   /** True: downloads foreign layers that the source does not have from their vendor. Default: false. */
   readonly foreignLayers?: boolean
   readonly onPlanned: (bytes: number) => void
@@ -72,13 +70,39 @@ interface CopyRoute {
 /** Copies an image; with `dryRun`, only compares. Throws RegistryError. */
 export async function copyImage(
   dependencies: CopyDependencies,
-  { source, destination }: ImagePair,
+  pair: ImagePair,
   options: CopyOptions,
 ): Promise<ResultWithoutPair> {
-  const { registries } = dependencies
-  const { signal } = options
+  const { route, sourceDigest, currentDigest } = await openRoute(dependencies, pair, options)
+  const subIndex = await readSubIndex(route.from, sourceDigest, options)
+  if (subIndex !== null && pair.destination.digest !== null) {
+    throw new RegistryError(failed('invalid', digestWithPlatforms))
+  }
+  const digest = subIndex?.digest ?? sourceDigest
+  if (currentDigest === digest) {
+    const digests = { sourceDigest, mirrorDigest: currentDigest }
+    if (!options.deep) return { ...nothingMoved, status: 'current', ...digests }
+    const check = { ...options, digest: currentDigest }
+    const complete = await checkComplete(dependencies, route, check)
+    if (complete !== null) return { ...complete, status: 'current', ...digests }
+  }
+  const wanted = { digest, subIndex, currentDigest }
+  return { ...(await transfer(dependencies, route, { ...options, ...wanted })), sourceDigest }
+}
+
+/** Asks both registries for the image. Throws RegistryError if the source does not have it, or the answer is not known. */
+async function openRoute(
+  { registries }: CopyDependencies,
+  { source, destination }: ImagePair,
+  { dryRun, signal }: CopyOptions,
+): Promise<{
+  readonly route: CopyRoute
+  readonly sourceDigest: string
+  /** What the destination serves now; null if nothing. */
+  readonly currentDigest: string | null
+}> {
   const from = await registries.open(source.domain, source.path, 'pull')
-  const access = options.dryRun ? 'pull' : 'pull,push'
+  const access = dryRun ? 'pull' : 'pull,push'
   const to = await registries.open(destination.domain, destination.path, access)
   const reference = destination.digest ?? destination.tag ?? 'latest'
   const [upstream, current] = await Promise.all([
@@ -87,16 +111,25 @@ export async function copyImage(
   ])
   if (upstream.outcome !== 'found') throw lookupError(from, upstream)
   if (current.outcome !== 'found' && current.outcome !== 'absent') throw lookupError(to, current)
-  const currentDigest = current.outcome === 'found' ? current.digest : null
-  const route = { from, to, reference, tag: destination.tag }
-  if (currentDigest === upstream.digest) {
-    const digests = { sourceDigest: currentDigest, mirrorDigest: currentDigest }
-    if (!options.deep) return { ...nothingMoved, status: 'current', ...digests }
-    const check = { ...options, digest: currentDigest }
-    const complete = await checkComplete(dependencies, route, check)
-    if (complete !== null) return { ...complete, status: 'current', ...digests }
+  return {
+    route: { from, to, reference, tag: destination.tag },
+    sourceDigest: upstream.digest,
+    currentDigest: current.outcome === 'found' ? current.digest : null,
   }
-  return transfer(dependencies, route, { ...options, digest: upstream.digest, currentDigest })
+}
+
+const digestWithPlatforms =
+  'with --platform, the copy has another digest than the destination states; give the destination a tag'
+
+/** Returns the index with only the selected platforms; null if the image is copied as it is. */
+async function readSubIndex(
+  from: Repository,
+  digest: string,
+  { platforms, quotaFloor, signal }: CopyOptions,
+): Promise<RawManifest | null> {
+  if (platforms === undefined) return null
+  checkQuota(from, quotaFloor)
+  return createSubIndex(await getManifest(from, { digest }, signal), platforms)
 }
 
 const nothingMoved = {
@@ -138,7 +171,10 @@ async function checkComplete(
 }
 
 interface TransferOptions extends CopyOptions {
+  /** The digest that the destination is to serve. */
   readonly digest: string
+  /** Null if it is the manifest of the source. */
+  readonly subIndex: RawManifest | null
   /** What the destination served before; null if nothing. */
   readonly currentDigest: string | null
 }
@@ -183,12 +219,13 @@ async function transfer(
 async function readSourceTree(
   { trees }: CopyDependencies,
   from: Repository,
-  { digest, dryRun, quotaFloor, ...options }: TransferOptions,
+  { digest, subIndex, dryRun, quotaFloor, ...options }: TransferOptions,
 ): Promise<ManifestNode> {
   const key = `${from.host}/${from.name}@${digest}`
   const known = trees.get(key)
   if (known === undefined) checkQuota(from, quotaFloor)
-  const tree = known ?? (await readTree(from, { digest }, options))
+  const root = subIndex === null ? { digest } : { digest, manifest: subIndex }
+  const tree = known ?? (await readTree(from, root, options))
   if (dryRun) trees.set(key, tree)
   else trees.delete(key)
   return tree
@@ -200,77 +237,6 @@ function checkQuota({ host, state }: Repository, floor: number): void {
   if (pullsRemaining === null || pullsRemaining >= floor) return
   const detail = `${host} allows ${pullsRemaining} more pulls, fewer than the quota floor of ${floor}`
   throw new RegistryError(failed('limited', detail))
-}
-
-interface BlobList {
-  readonly blobs: readonly TreeBlob[]
-  readonly signal: AbortSignal
-}
-
-type ByteCounts = Pick<CopyResult, 'bytesMoved' | 'bytesThere'>
-
-/** Counts the bytes that the destination lacks as `bytesMoved`. */
-async function countMissing(
-  { blobLimit }: CopyDependencies,
-  to: Repository,
-  { blobs, signal }: BlobList,
-): Promise<ByteCounts> {
-  const isPresent = await Promise.all(
-    blobs.map((blob) => blobLimit(() => hasBlob(to, blob, signal))),
-  )
-  const bytesThere = totalSize(blobs.filter((_, index) => isPresent[index]))
-  return { bytesMoved: totalSize(blobs) - bytesThere, bytesThere }
-}
-
-type BlobListToCopy = BlobList & Pick<CopyOptions, 'onBytes' | 'foreignLayers'>
-
-/** Copies the blobs. If the repository does not exist, creates it where that is possible, and tries once more. */
-async function copyToRepository(
-  dependencies: CopyDependencies,
-  route: CopyRoute,
-  options: BlobListToCopy,
-): Promise<ByteCounts> {
-  try {
-    return await copyBlobs(dependencies, route, options)
-  } catch (error) {
-    if (!(error instanceof RegistryError) || error.code !== 'NAME_UNKNOWN') throw error
-    const { host, name } = route.to
-    const isCreated = await dependencies.createRepository?.(host, name, options.signal)
-    if (isCreated === true) return copyBlobs(dependencies, route, options)
-    const detail = `${host} has no repository ${name} and does not create repositories on push; create it (${error.message})`
-    throw new RegistryError({ outcome: 'denied', detail }, error)
-  }
-}
-
-async function copyBlobs(
-  { blobLimit, blobLocations }: CopyDependencies,
-  { from, to }: CopyRoute,
-  { blobs, signal, onBytes, foreignLayers = false }: BlobListToCopy,
-): Promise<ByteCounts> {
-  const stop = new AbortController()
-  const options = {
-    from,
-    to,
-    signal: AbortSignal.any([signal, stop.signal]),
-    limit: blobLimit,
-    onBytes,
-    foreignLayers,
-  }
-  const copies = blobs.map(async (blob) => {
-    const outcome = await copyBlob(blobLocations, options, blob)
-    if (outcome !== 'uploaded') onBytes(blob.size)
-    return outcome === 'uploaded'
-  })
-  try {
-    const isUploaded = await Promise.all(copies)
-    const bytesMoved = totalSize(blobs.filter((_, index) => isUploaded[index]))
-    return { bytesMoved, bytesThere: totalSize(blobs) - bytesMoved }
-  } catch (error) {
-    // Let the other copies cancel their uploads first.
-    stop.abort()
-    await Promise.allSettled(copies)
-    throw error
-  }
 }
 
 /** Puts the root last, so that a client that reads the tag gets the old image or the complete new one. */
@@ -310,8 +276,4 @@ async function copyAllReferrers(
     await Promise.all(blobs.map((blob) => copyBlob(blobLocations, options, blob)))
   }
   await copyReferrers({ from, to, signal, copyBlobs: copyReferrerBlobs }, tree)
-}
-
-function totalSize(blobs: readonly BlobDescriptor[]): number {
-  return blobs.reduce((total, { size }) => total + size, 0)
 }

@@ -2,11 +2,17 @@
 import { createLimit } from '../async/limit.ts'
 import type { FailedOutcome, ManifestAnswer } from '../decision/resolve/manifest-source.ts'
 import { RegistryError } from '../registry/http/registry-error.ts'
-import { getManifest, hasManifest, headManifest } from '../registry/manifests/manifests.ts'
+import {
+  getManifest,
+  hasManifest,
+  headManifest,
+  type RawManifest,
+} from '../registry/manifests/manifests.ts'
 import type { RegistryClient, Repository } from '../registry/registry-client.ts'
 import { findGap } from './find-gap.ts'
 import type { ImagePair } from './image-pair.ts'
 import { platformDigests } from './image-tree.ts'
+import { selectedPlatforms } from './sub-index.ts'
 
 export type DriftState =
   | 'same'
@@ -166,14 +172,13 @@ async function compareDigests(
   }
   if (mirror.digest === null) return { ...noDetails, state: 'mirror-missing' }
   if (upstream.digest === null) return { ...noDetails, state: 'upstream-missing' }
-  if (upstream.digest === mirror.digest) {
-    const { repository, digest } = mirror
-    const isDeep = options.deep === true && repository !== null
-    const gap = isDeep ? await findGap(repository, digest, options) : null
-    return { ...noDetails, state: gap === null ? 'same' : 'broken', detail: gap }
-  }
-  const upstreamPlatforms = await readPlatforms(upstream, signal)
+  if (upstream.digest === mirror.digest) return same(mirror, options, null)
+  const upstreamManifest = await readServed(upstream, signal)
+  const upstreamPlatforms = readPlatforms(upstreamManifest)
   const isSubset = [...upstreamPlatforms.values()].includes(mirror.digest)
+  const mirrorManifest = platforms || !isSubset ? await readServed(mirror, signal) : null
+  const selected = selectedPlatforms(upstreamManifest, mirrorManifest)
+  if (selected !== null) return same(mirror, options, `the mirror has only ${selected.join(', ')}`)
   const copied = copiedDigests(pair)
   const isForeign =
     copied !== null &&
@@ -181,8 +186,27 @@ async function compareDigests(
     !(await stillServes(upstream, mirror.digest, signal))
   const state = isSubset ? 'platform-subset' : isForeign ? 'mirror-ahead' : 'upstream-moved'
   if (!platforms) return { ...noDetails, state }
-  const mirrorPlatforms = await readPlatforms(mirror, signal)
+  const mirrorPlatforms = readPlatforms(mirrorManifest)
   return { ...noDetails, state, platforms: comparePlatforms(upstreamPlatforms, mirrorPlatforms) }
+}
+
+/** Returns the result for a mirror that has what it should have, unless a deep check finds a gap. */
+async function same(
+  { repository, digest }: ServedDigest,
+  options: DriftOptions,
+  detail: string | null,
+): Promise<Pick<DriftResult, 'state' | 'platforms' | 'detail'>> {
+  const isDeep = options.deep === true && repository !== null && digest !== null
+  const gap = isDeep ? await findGap(repository, digest, options) : null
+  return { platforms: null, state: gap === null ? 'same' : 'broken', detail: gap ?? detail }
+}
+
+async function readServed(
+  { repository, digest }: ServedDigest,
+  signal: AbortSignal,
+): Promise<RawManifest | null> {
+  if (repository === null || digest === null) return null
+  return getManifest(repository, { digest }, signal)
 }
 
 /** Registries keep an image for some time after its tag moved. */
@@ -195,12 +219,8 @@ async function stillServes(
 }
 
 /** Returns the digest of each platform in an index; empty for any other manifest. */
-async function readPlatforms(
-  { repository, digest }: ServedDigest,
-  signal: AbortSignal,
-): Promise<ReadonlyMap<string, string>> {
-  if (repository === null || digest === null) return new Map()
-  return platformDigests(await getManifest(repository, { digest }, signal))
+function readPlatforms(manifest: RawManifest | null): ReadonlyMap<string, string> {
+  return manifest === null ? new Map() : platformDigests(manifest)
 }
 
 function comparePlatforms(

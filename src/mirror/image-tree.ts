@@ -79,6 +79,8 @@ interface ManifestRef {
   readonly mediaType?: string
   readonly platform?: unknown
   readonly annotations?: unknown
+  /** The manifest itself, if it is known already. */
+  readonly manifest?: RawManifest
 }
 
 /**
@@ -101,7 +103,7 @@ export function readTree(
     if (depth > maxDepth) {
       throw invalid(`the image in ${repository.name} nests indexes more than ${maxDepth} deep`)
     }
-    const manifest = await getManifest(repository, ref, signal)
+    const manifest = ref.manifest ?? (await getManifest(repository, ref, signal))
     bytes += manifest.bytes.length
     if (bytes > maxTreeBytes) {
       throw invalid(`the manifests of the image in ${repository.name} exceed 32 MiB`)
@@ -240,7 +242,7 @@ function unique<Item extends BlobDescriptor>(items: readonly Item[]): readonly I
 }
 
 /** Null for attestations, whose platform is `unknown/unknown`. */
-function platformOf(platform: unknown): string | null {
+export function platformOf(platform: unknown): string | null {
   const { os, architecture, variant } = (platform ?? {}) as Readonly<Record<string, unknown>>
   if (typeof os !== 'string' || typeof architecture !== 'string' || os === 'unknown') return null
   const parts = [os, architecture]

@@ -5,7 +5,8 @@ import { listTags } from '../registry/manifests/tags.ts'
 import type { RegistryClient } from '../registry/registry-client.ts'
 import { similarTags } from '../text/similar-tags.ts'
 import type { BlobLocations } from './blob-copy.ts'
-import { copyImage, type CopyOptions, type CreateRepository } from './copy-image.ts'
+import type { CreateRepository } from './copy-blobs.ts'
+import { copyImage, type CopyOptions } from './copy-image.ts'
 import type { CopyResult } from './copy-result.ts'
 import type { ImagePair } from './image-pair.ts'
 import { createTreeCache, MissingManifestError, type TreeCache } from './image-tree.ts'
@@ -40,6 +41,7 @@ export interface MirrorOptions extends Pick<
   | 'referrers'
   | 'allowMissingAttestations'
   | 'foreignLayers'
+  | 'platforms'
 > {
   /** Images copied at once. */
   readonly jobs: number

@@ -117,9 +117,10 @@ function servedUnchanged({ pair, state, mirrorDigest }: DriftResult): ServedImag
 }
 
 /** What the mirror serves after the copy. With `--dry-run`, what it would serve. */
-function servedNow({ pair, status, sourceDigest }: CopyResult): ServedImage[] {
-  if (status === 'failed' || sourceDigest === null) return []
-  return [{ image: pair.destination, digest: sourceDigest, isNew: true }]
+function servedNow({ pair, status, sourceDigest, mirrorDigest }: CopyResult): ServedImage[] {
+  const digest = status === 'planned' ? sourceDigest : mirrorDigest
+  if (status === 'failed' || digest === null) return []
+  return [{ image: pair.destination, digest, isNew: true }]
 }
 
 function restartPlan(restarts: readonly WorkloadRestart[]): string {

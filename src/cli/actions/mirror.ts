@@ -1,7 +1,6 @@
 /** Runs `berth mirror`: copies images to mirrors and verifies the copies. */
 import type { Config } from '../../config/config.ts'
 import { type MirrorRegistries, openMirrorRegistries } from '../../engine/mirror-registries.ts'
-import { BerthError } from '../../errors.ts'
 import { appendAuditLog } from '../../mirror/audit-log.ts'
 import { mirrorImages, type ProgressListener } from '../../mirror/mirror-images.ts'
 import type { ImagePair } from '../../mirror/image-pair.ts'
@@ -29,6 +28,7 @@ export interface CopyOptions extends ImageSourceOptions {
   readonly quiet?: boolean
   readonly secretsDir: string
   readonly allowMissingAttestations?: boolean
+  readonly platform?: readonly string[]
 }
 
 export interface MirrorOptions extends CopyOptions {
@@ -36,7 +36,6 @@ export interface MirrorOptions extends CopyOptions {
   readonly referrers?: boolean
   readonly foreignLayers?: boolean
   readonly createRepos?: boolean
-  readonly platform?: string
   readonly quotaFloor?: number
 }
 
@@ -46,11 +45,6 @@ export async function mirror(
   options: MirrorOptions,
   io: Io,
 ): Promise<number> {
-  if (options.platform !== undefined)
-    throw new BerthError(
-      'usage',
-      '--platform is not supported: the mirror would get another digest than upstream, and nodes of other platforms could not pull; berth copies the whole image, and shared layers once',
-    )
   const opened = await openRegistries(names, options, io)
   try {
     const wanted = await collectPairs(opened, collectOptions(names, options, io))
@@ -150,6 +144,7 @@ export async function copyAll(
       dryRun: options.dryRun === true,
       referrers: options.referrers === true || config?.mirror.referrers === true,
       foreignLayers: options.foreignLayers === true || config?.mirror.foreignLayers === true,
+      ...(options.platform === undefined ? {} : { platforms: options.platform }),
       allowMissingAttestations: options.allowMissingAttestations === true,
       quotaFloor: options.quotaFloor ?? config?.mirror.quotaFloor ?? 10,
       jobs: Math.max(1, options.jobs),

@@ -9,6 +9,7 @@ import {
   missingAttestationsOption,
   mirrorNames,
   outputOption,
+  platformOption,
   quietOption,
   secretsDirOption,
   wholeNumber,
@@ -41,6 +42,7 @@ export const defineDrift: DefineVerb = (parent, run) => {
     ),
     missingAttestationsOption(),
     new Option('--update', 'copy the images that are behind upstream'),
+    platformOption(),
     new Option('--restart', 'restart workloads that run an older image; needs --update'),
     new Option('--dry-run', 'show what --update and --restart would do, and change nothing'),
     new Option('--jobs <n>', 'number of images to compare in parallel')

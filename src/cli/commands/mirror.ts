@@ -9,6 +9,7 @@ import {
   missingAttestationsOption,
   mirrorNames,
   outputOption,
+  platformOption,
   quietOption,
   secretsDirOption,
   wholeNumber,
@@ -45,12 +46,11 @@ export const defineMirror: DefineVerb = (parent, run) => {
       'download foreign layers that the source does not have from the URLs in their manifest',
     ).default(undefined, '`mirror.foreignLayers` of the config'),
     missingAttestationsOption(),
+    platformOption(),
     new Option('--create-repos', 'create missing repositories of Amazon ECR').default(
       undefined,
       '`mirror.createRepositories` of the config',
     ),
-    // Accepted in order to say why there is no such option.
-    new Option('--platform <platform>').hideHelp(),
     new Option('--jobs <n>', 'number of images to copy in parallel')
       .argParser(wholeNumber(0, 999_999))
       .default(4),

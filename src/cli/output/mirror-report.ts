@@ -21,8 +21,9 @@ function resultText(result: CopyResult): string {
     return [names, `  failed: ${detail}`, ...hint].join('\n')
   }
   const digest = shortDigest((status === 'planned' ? sourceDigest : mirrorDigest) ?? '')
+  const isOther = status !== 'planned' && sourceDigest !== mirrorDigest && sourceDigest !== null
   const facts = [
-    digest,
+    isOther ? `${digest} instead of ${shortDigest(sourceDigest)} upstream` : digest,
     ...(platforms.length === 0 ? [] : [platforms.join(' ')]),
     ...(status === 'current'
       ? []

@@ -228,7 +228,7 @@ describe('berth mirror', () => {
 
   it.each([
     ['an image without a mirror', ['ghcr.io/a/b:1'], 1, 'no row has a mirror for it'],
-    ['--platform', ['nginx', '--platform', 'linux/amd64'], 2, 'another digest than upstream'],
+    ['--platform that is not one', ['nginx', '--platform', 'amd64'], 2, 'must be OS/ARCHITECTURE'],
     ['a command line without images', [], 2, 'no images to copy'],
     [
       'an option value that is not a number',
