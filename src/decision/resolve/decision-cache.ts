@@ -38,10 +38,16 @@ const refreshAheadMs = 5_000
 /** Milliseconds for a decision that no review waits for. */
 const refreshTimeoutMs = 2_500
 
+/** Where the image of a decision was found, and until when the answer is fresh. */
+interface DecisionSource {
+  readonly host: string
+  readonly freshUntil: number
+}
+
 interface CachedDecision {
   readonly decision: ImageDecision
-  /** Where the image was found, and until when the answer is fresh; null if it was not found by a probe. */
-  readonly source: { readonly host: string; readonly freshUntil: number } | null
+  /** Null if the image was not found by a probe. */
+  readonly source: DecisionSource | null
 }
 
 /**
@@ -59,8 +65,8 @@ export function createDecide(dependencies: ResolveDependencies, policy: ResolveP
   /** The keys and registries that are being refreshed. */
   const refreshing = new Set<string>()
 
-  const isUsable = ({ decision: { resolution }, source }: CachedDecision) =>
-    now() < resolution.freshUntil && (source === null || liveness.isLive(source.host))
+  const isUsable = ({ decision: { resolution }, source }: CachedDecision, time: number) =>
+    time < resolution.freshUntil && (source === null || liveness.isLive(source.host, time))
 
   const resolveAndStore = async (key: string, image: string, request: TimedRequest) => {
     const decision = decisionOf(image, await resolve(dependencies, policy, request))
@@ -70,22 +76,23 @@ export function createDecide(dependencies: ResolveDependencies, policy: ResolveP
     return decision
   }
 
-  const refreshIfDue = (
+  const isRefreshDue = ({ host, freshUntil }: DecisionSource, time: number) =>
+    freshUntil - time < refreshAheadMs || liveness.isLookDue(host, time)
+
+  const refresh = (
     key: string,
-    { source }: CachedDecision,
+    { host, freshUntil }: DecisionSource,
     image: string,
     pod: PodContext,
   ) => {
-    if (source === null) return
-    const expiresSoon = source.freshUntil - now() < refreshAheadMs
-    if (!expiresSoon && !liveness.isLookDue(source.host)) return
+    const expiresSoon = freshUntil - now() < refreshAheadMs
     // One image is enough to look at a registry.
-    const id = expiresSoon ? key : source.host
+    const id = expiresSoon ? key : host
     const read = readImage(image, policy, pod)
     if (refreshing.has(id) || !read.ok) return
     refreshing.add(id)
     const signal = AbortSignal.timeout(refreshTimeoutMs)
-    const request = { reference: read.reference, pod, signal, refreshHost: source.host }
+    const request = { reference: read.reference, pod, signal, refreshHost: host }
     void resolveAndStore(key, image, request)
       // A bug: a review that meets it reports it.
       .catch(() => cache.delete(key))
@@ -95,9 +102,11 @@ export function createDecide(dependencies: ResolveDependencies, policy: ResolveP
   return (image, { pod, signal }) => {
     const key = decisionKey(image, pod)
     const cached = cache.get(key)
-    if (cached !== undefined && isUsable(cached)) {
-      refreshIfDue(key, cached, image, pod)
-      return cached.decision
+    const time = now()
+    if (cached !== undefined && isUsable(cached, time)) {
+      const { decision, source } = cached
+      if (source !== null && isRefreshDue(source, time)) refresh(key, source, image, pod)
+      return decision
     }
     const read = readImage(image, policy, pod)
     if (!read.ok) return read
@@ -125,7 +134,7 @@ const alwaysLive: Pick<RegistryLiveness, 'isLive' | 'isLookDue'> = {
 function sourceOf(
   { resolution: { steps } }: ImageDecision,
   isPlainHttp: IsPlainHttp,
-): CachedDecision['source'] {
+): DecisionSource | null {
   const step = steps.find(({ outcome }) => outcome === 'found')
   const host = step?.candidate.reference?.domain
   if (step === undefined || host === undefined) return null

@@ -28,7 +28,7 @@ export interface ManifestCacheOptions {
   /** Timeout of one query in milliseconds, default 2,000, so that a silent registry leaves time for the next. */
   readonly queryTimeoutMs?: number
   /** Returns false for a registry whose cached answers must not be used as fresh. Default: always true. */
-  readonly isLive?: (host: string) => boolean
+  readonly isLive?: (host: string, now: number) => boolean
 }
 
 /** Four round trips (connection, TLS, token, HEAD) to the other side of the world take one second. */
@@ -103,7 +103,7 @@ export function createManifestCache(
       answer?.freshUntil !== undefined &&
       now() < answer.freshUntil &&
       query.isRefresh !== true &&
-      isLive(query.host)
+      isLive(query.host, now())
     if (isFresh(cached)) return cached
     const joined = queries.get(key)
     if (joined !== undefined) return withStaleDigest(await wait(joined, signal), cached)

@@ -4,13 +4,14 @@
  */
 import type { ManifestAnswer, ManifestSource } from './manifest-source.ts'
 
+/** Times are milliseconds of a monotonic clock. A review takes the time once. */
 export interface RegistryLiveness {
   /** Returns the same source, and notes which registries answer. */
   observe(source: ManifestSource): ManifestSource
   /** Returns true if the registry answered lately, or if it is not known that it does not. */
-  readonly isLive: (host: string) => boolean
+  readonly isLive: (host: string, now: number) => boolean
   /** Returns true if it is time to ask the registry again, so that it stays live. */
-  readonly isLookDue: (host: string) => boolean
+  readonly isLookDue: (host: string, now: number) => boolean
 }
 
 export interface RegistryLivenessOptions {
@@ -32,7 +33,7 @@ export function createRegistryLiveness({
 }: RegistryLivenessOptions): RegistryLiveness {
   /** When each registry answered last; -Infinity after a failed connection. */
   const answeredAt = new Map<string, number>()
-  const ageOf = (host: string) => now() - (answeredAt.get(host) ?? now())
+  const ageOf = (host: string, time: number) => time - (answeredAt.get(host) ?? time)
 
   const record = (host: string, answer: ManifestAnswer) => {
     if (saysNothing(answer)) return
@@ -55,8 +56,8 @@ export function createRegistryLiveness({
         }
       },
     }),
-    isLive: (host) => ageOf(host) < (isMirror(host) ? liveMs : Infinity),
-    isLookDue: (host) => isMirror(host) && ageOf(host) >= lookIntervalMs,
+    isLive: (host, time) => ageOf(host, time) < (isMirror(host) ? liveMs : Infinity),
+    isLookDue: (host, time) => ageOf(host, time) >= lookIntervalMs && isMirror(host),
   }
 }
 

@@ -21,7 +21,13 @@ function start() {
     const query = { host, repository: 'app', reference: '1', namespace: 'default' }
     await (await source.prepare(query)).send(new AbortController().signal)
   }
-  return { clock, answerOf, ...liveness }
+  const { isLive, isLookDue } = liveness
+  return {
+    clock,
+    answerOf,
+    isLive: (host: string) => isLive(host, clock.now),
+    isLookDue: (host: string) => isLookDue(host, clock.now),
+  }
 }
 
 describe('isLive', () => {
