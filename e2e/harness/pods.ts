@@ -32,6 +32,8 @@ export type ContainerStatus = {
   name: string
   image: string
   imageID: string
+  containerID?: string
+  restartCount: number
   ready: boolean
   state: {
     waiting?: { reason: string; message?: string }

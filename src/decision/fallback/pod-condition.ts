@@ -43,6 +43,19 @@ export function testCondition(condition: PodCondition | null, pod: PodContext): 
   return result
 }
 
+/** A part of a pod that a condition can depend on. */
+export type UnknownPart = keyof PodContext
+
+/** Returns the parts of the pod that decide whether the condition holds, and are not known. Empty if it holds or fails. */
+export function unknownParts(condition: PodCondition | null, pod: PodContext): UnknownPart[] {
+  if (condition === null || testCondition(condition, pod) !== 'unknown') return []
+  const { namespaces, pods, owners } = condition
+  const used = { namespace: namespaces, labels: pods, owners }
+  return (['namespace', 'labels', 'owners'] as const).filter(
+    (part) => used[part] !== null && pod[part] === null,
+  )
+}
+
 /** Returns true if a condition holds, and false if it fails or is not known to hold. */
 export function conditionHolds(condition: PodCondition | null, pod: PodContext): boolean {
   return testCondition(condition, pod) === 'holds'

@@ -6,10 +6,10 @@ import type { Decision } from '../resolve/decide-by-row.ts'
 import type { Decide } from '../resolve/decision-cache.ts'
 import { isLeft, type Resolution } from '../resolve/resolution.ts'
 import { type ImageRecord, readRecords, requestedImage } from './images-annotation.ts'
-import { pullPolicyFor, type PullPolicyRule } from './pull-policy.ts'
+import { policyInUpdate, pullPolicyFor, type PullPolicyRule } from './pull-policy.ts'
 import type { PullSecretRule } from './pull-secrets.ts'
 import { createSettleSite } from './settled-sites.ts'
-import { changedSitesOf, findSites, imagesBySite, type Site, sitesOf } from './sites.ts'
+import { changedSitesOf, findSites, type Site, sitesByName, sitesOf } from './sites.ts'
 
 /** The parts of the config for pods, besides the fallback table. */
 export interface AdmissionPolicy {
@@ -43,6 +43,8 @@ export interface SiteDecision {
   readonly why: string
   /** The rule that denies an image without a resolution; null if none does. */
   readonly invalidDeniedBy: string | null
+  /** The record of the site, if it stays as it is; undefined if the decision makes a new one. */
+  readonly keptRecord?: ImageRecord
 }
 
 export interface SitesRequest {
@@ -83,6 +85,8 @@ export function decideEach(
 export interface RequestedSite {
   readonly site: Site
   readonly requested: string
+  /** The pull policy, unless a rule sets another one. */
+  readonly pullPolicy: string | undefined
   /** The decision, if neither a row nor a registry makes it; null otherwise. */
   readonly settled: SiteDecision | null
 }
@@ -94,28 +98,34 @@ export function* sitesToDecide(
   const { operation, object, oldObject } = input.request
   const isNew = operation === 'CREATE'
   const records = readRecords(object)
-  const oldImages = imagesBySite(isNew ? undefined : oldObject)
-  const settle = createSettleSite(input, oldImages)
-  for (const site of isNew ? sitesOf(object) : changedSitesOf(object, oldImages))
-    yield { site, requested: requestedImage(records, site), settled: settle(site) }
+  const oldSites = sitesByName(isNew ? undefined : oldObject)
+  const settle = createSettleSite(input)
+  for (const site of isNew ? sitesOf(object) : changedSitesOf(object, oldSites)) {
+    const old = oldSites.get(site.name)
+    const requested = requestedImage(records, site)
+    const pullPolicy = policyInUpdate(input.policy.pullPolicy, { ...site, old }, input.pod)
+    const settled = settle({ site, requested, pullPolicy, old })
+    yield { site, requested, pullPolicy, settled }
+  }
 }
 
 /** Returns what a decision means for one site. */
 export function decisionFor(
   { request, policy, pod }: Pick<SitesRequest, 'request' | 'policy' | 'pod'>,
-  { site, requested }: Pick<RequestedSite, 'site' | 'requested'>,
+  { site, requested, pullPolicy: current }: RequestedSite,
   decision: Decision,
 ): SiteDecision {
   if (!decision.ok) {
-    const { image, pullPolicy } = site
+    const { image } = site
     const { error: why, deniedBy: invalidDeniedBy } = decision
-    return { site, requested: image, image, pullPolicy, resolution: null, why, invalidDeniedBy }
+    const unchanged = { site, requested: image, image, pullPolicy: current, resolution: null }
+    return { ...unchanged, why, invalidDeniedBy }
   }
   const { resolution, image, why } = decision
   const pullPolicy =
     mayChangePullPolicy(request) && !isLeft(resolution)
-      ? (pullPolicyFor(policy.pullPolicy, resolution.chosen, pod) ?? site.pullPolicy)
-      : site.pullPolicy
+      ? (pullPolicyFor(policy.pullPolicy, resolution.chosen, pod) ?? current)
+      : current
   return { site, requested, image, pullPolicy, resolution, why, invalidDeniedBy: null }
 }
 
@@ -135,7 +145,9 @@ export function recordsFor(request: PodRequest, decisions: readonly SiteDecision
   return findSites(request.object).flatMap(({ name }) => made.get(name) ?? earlier.get(name) ?? [])
 }
 
-function recordOf({ site, requested, image, resolution, why }: SiteDecision): ImageRecord[] {
+function recordOf(decision: SiteDecision): ImageRecord[] {
+  const { site, requested, image, resolution, why, keptRecord } = decision
+  if (keptRecord !== undefined) return [keptRecord]
   if (resolution === null) return []
   if (resolution.row === null && !resolution.pinned && !isLeft(resolution)) return []
   return [{ site: site.name, from: requested, to: image, row: resolution.row, why }]

@@ -1,39 +1,68 @@
-/** Finds the image fields of a pod that stay as they are, whatever rows and registries say. */
+/** Finds the image fields of a pod that keep their image, whatever rows and registries say now. */
 import { parseReference } from '../reference/parse.ts'
 import { autoImage } from '../resolve/decide-by-row.ts'
 import { describeResolution } from '../resolve/describe-resolution.ts'
-import { resolveNeverPulled } from '../resolve/resolve.ts'
+import { resolveKept, resolveNeverPulled } from '../resolve/resolve.ts'
 import type { SiteDecision, SitesRequest } from './decide-sites.ts'
+import { type ImageRecord, readRecords } from './images-annotation.ts'
 import { pullPolicyFor } from './pull-policy.ts'
 import type { Site } from './sites.ts'
 
+/** A site, as it is in the request and as it was before. */
+interface SiteToSettle {
+  readonly site: Site
+  /** The image to decide. */
+  readonly requested: string
+  readonly pullPolicy: string | undefined
+  /** The site before an update; undefined for a new pod or a new container. */
+  readonly old: Site | undefined
+}
+
 /** Returns the decision for a site that neither a row nor a registry decides; null for any other site. */
-export type SettleSite = (site: Site) => SiteDecision | null
+export type SettleSite = (each: SiteToSettle) => SiteDecision | null
 
-type SettleInput = Pick<SitesRequest, 'policy' | 'pod'>
+type SettleInput = Pick<SitesRequest, 'request' | 'policy' | 'pod'>
 
-/** Returns the function for one request. `oldImages` has the images of the pod before an update, by the name of the site. */
-export function createSettleSite(
-  input: SettleInput,
-  oldImages: ReadonlyMap<string, string>,
-): SettleSite {
-  return (site) => settleNeverPulled(input, site, oldImages.get(site.name))
+/** Returns the function for one request. */
+export function createSettleSite(input: SettleInput): SettleSite {
+  const { operation, oldObject } = input.request
+  const oldRecords = operation === 'CREATE' ? new Map() : readRecords(oldObject)
+  return (each) =>
+    settleKept(each, oldRecords.get(each.site.name)) ?? settleNeverPulled(input, each)
+}
+
+/**
+ * Settles a site of an updated pod that names the image from which Berth made the running one: a manifest is applied again.
+ * A new decision could differ, and would restart the container. A forged record keeps an image that already runs (docs/adr/0003).
+ */
+function settleKept(
+  { site, pullPolicy, old }: SiteToSettle,
+  record: ImageRecord | undefined,
+): SiteDecision | null {
+  const { image } = site
+  if (old === undefined || record?.from !== image || record.to !== old.image) return null
+  const original = parseReference(image)
+  const current = parseReference(old.image)
+  if (!original.ok || !current.ok || image === autoImage) return null
+  const resolution = resolveKept(original.reference, current.reference)
+  const why = describeResolution(resolution)
+  const decision = { site, requested: image, image: old.image, pullPolicy, resolution, why }
+  return { ...decision, invalidDeniedBy: null, keptRecord: record }
 }
 
 /**
  * Settles a site with the pull policy Never: the node has the image under this name, and nothing pulls it. If a rule of the
- * config sets this policy for the image, or for the image before an update, an earlier review has set it.
+ * config sets this policy for the image, or for one of its earlier images, an earlier review has set it.
  */
 function settleNeverPulled(
   { policy, pod }: SettleInput,
-  site: Site,
-  oldImage: string | undefined,
+  { site, requested, pullPolicy, old }: SiteToSettle,
 ): SiteDecision | null {
-  const { image, pullPolicy } = site
+  const { image } = site
   if (pullPolicy !== 'Never' || image === autoImage) return null
   const parsed = parseReference(image)
   if (!parsed.ok) return null
-  const isSetByRule = [image, oldImage ?? image].some((each) => {
+  const isSetByRule = [image, requested, old?.image ?? image].some((each) => {
     const read = parseReference(each)
     return read.ok && pullPolicyFor(policy.pullPolicy, read.reference, pod) === 'Never'
   })

@@ -42,7 +42,10 @@ export function optOutWarnings(
   decisions: readonly SiteDecision[],
 ): string[] {
   if (labels?.[optOutLabel] !== 'disabled') return []
-  if (decisions.every(({ resolution }) => resolution === null || isLeft(resolution))) return []
+  const isRewritten = decisions.some(
+    ({ resolution }) => resolution !== null && resolution.reason !== 'kept' && !isLeft(resolution),
+  )
+  if (!isRewritten) return []
   return [
     `berth: label ${optOutLabel}: disabled has no effect on a pod unless a row with leave: true selects it`,
   ]

@@ -56,16 +56,16 @@ export function* sitesOf(pod: unknown): Generator<Site> {
  */
 export function* changedSitesOf(
   pod: unknown,
-  oldImages: ReadonlyMap<string, string>,
+  oldSites: ReadonlyMap<string, Site>,
 ): Generator<Site> {
-  for (const site of sitesOf(pod)) if (oldImages.get(site.name) !== site.image) yield site
+  for (const site of sitesOf(pod)) if (oldSites.get(site.name)?.image !== site.image) yield site
 }
 
-/** Returns the images of a pod by the name of their site. */
-export function imagesBySite(pod: unknown): ReadonlyMap<string, string> {
-  const images = new Map<string, string>()
-  for (const { name, image } of sitesOf(pod)) images.set(name, image)
-  return images
+/** Returns the sites of a pod by their names. */
+export function sitesByName(pod: unknown): ReadonlyMap<string, Site> {
+  const sites = new Map<string, Site>()
+  for (const site of sitesOf(pod)) sites.set(site.name, site)
+  return sites
 }
 
 /** Returns true for a mirror pod. The kubelet runs it from a file on the node, so a patch would have no effect. */

@@ -1,6 +1,6 @@
 /** Describes a resolution in one sentence, for the annotation, the warnings and the command line. */
 import type { Reference } from '../reference/reference.ts'
-import type { Resolution } from './resolution.ts'
+import type { Resolution, ResolutionReason } from './resolution.ts'
 import { findTakenStep } from './resolve-policy.ts'
 import type { ResolutionStep } from './step.ts'
 
@@ -11,9 +11,11 @@ import type { ResolutionStep } from './step.ts'
 export function describeResolution(resolution: Resolution): string {
   const failed = failedSteps(resolution).map(stepText)
   const pin = resolution.unpinned === null ? [] : [`not pinned: ${resolution.unpinned}`]
-  return [...(failed.length === 0 ? [] : [failed.join(', ')]), resultText(resolution), ...pin].join(
-    '; ',
-  )
+  return [
+    ...(failed.length === 0 ? [] : [failed.join(', ')]),
+    resultTexts[resolution.reason](resolution),
+    ...pin,
+  ].join('; ')
 }
 
 /** Returns the steps before the candidate that was taken; all steps if none was. */
@@ -30,33 +32,22 @@ function stepText({ candidate, outcome, detail }: ResolutionStep): string {
 /** Why an image such as `foo_bar.com/x` matches no row, except one that denies every image. */
 export const noHost = 'the part before the first / is not a valid host'
 
-function resultText({ original, reason, chosen, kind, pinned }: Resolution): string {
-  switch (reason) {
-    case 'no-row':
-      return pinned ? 'no row matches; pinned' : 'no row matches; image unchanged'
-    case 'left':
-      return 'left unchanged by the row'
-    case 'known-conflict':
-      return 'left unchanged: the operator compares the images of its pods'
-    case 'never-pulled':
-      return 'left unchanged: imagePullPolicy is Never'
-    case 'found':
-      return `found on ${chosen.domain}${kind === 'alternate' ? ", another publisher's copy" : ''}`
-    case 'original':
-      return `the original on ${chosen.domain}${pinned ? ', pinned' : ''}`
-    case 'trusted':
-      return `taken from ${chosen.domain} without a probe`
-    case 'last-seen':
-      return `taken from ${chosen.domain}, which had it in the last 10 minutes`
-    case 'first-unproved':
-      return `not found; taken from ${chosen.domain} without proof (otherwise: first)`
-    case 'none-found':
-      return 'not found; image unchanged'
-    case 'row-denies':
-      return `${whyDenied(original)}; denied by the row (otherwise: deny)`
-    case 'pin-denies':
-      return 'denied: the image must be pinned (unresolved: deny)'
-  }
+const resultTexts: Readonly<Record<ResolutionReason, (resolution: Resolution) => string>> = {
+  'no-row': ({ pinned }) => (pinned ? 'no row matches; pinned' : 'no row matches; image unchanged'),
+  left: () => 'left unchanged by the row',
+  'known-conflict': () => 'left unchanged: the operator compares the images of its pods',
+  'never-pulled': () => 'left unchanged: imagePullPolicy is Never',
+  kept: ({ chosen }) => `the running image on ${chosen.domain} stays`,
+  found: ({ chosen, kind }) =>
+    `found on ${chosen.domain}${kind === 'alternate' ? ", another publisher's copy" : ''}`,
+  original: ({ chosen, pinned }) => `the original on ${chosen.domain}${pinned ? ', pinned' : ''}`,
+  trusted: ({ chosen }) => `taken from ${chosen.domain} without a probe`,
+  'last-seen': ({ chosen }) => `taken from ${chosen.domain}, which had it in the last 10 minutes`,
+  'first-unproved': ({ chosen }) =>
+    `not found; taken from ${chosen.domain} without proof (otherwise: first)`,
+  'none-found': () => 'not found; image unchanged',
+  'row-denies': ({ original }) => `${whyDenied(original)}; denied by the row (otherwise: deny)`,
+  'pin-denies': () => 'denied: the image must be pinned (unresolved: deny)',
 }
 
 function whyDenied({ domain }: Reference): string {

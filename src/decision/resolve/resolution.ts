@@ -13,6 +13,8 @@ export type ResolutionReason =
   | 'known-conflict'
   /** The pod has `imagePullPolicy: Never`: the node has the image under this name, and nothing pulls it. */
   | 'never-pulled'
+  /** An updated pod names the image from which the running one was made: the running one stays. */
+  | 'kept'
   /** The candidate was probed and found. */
   | 'found'
   /** The candidate is the original image. */

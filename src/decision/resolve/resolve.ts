@@ -9,6 +9,7 @@
  * 4. Pin: add the digest, if the image needs one (`resolve-policy.ts`).
  * 5. Record: the resolution with its steps (`resolution.ts`).
  */
+import { canonicalReference } from '../fallback/registry-aliases.ts'
 import { isSameImage } from '../reference/parse.ts'
 import { type Reference, withDefaultTag } from '../reference/reference.ts'
 import { hedgedLookup } from './hedged-lookup.ts'
@@ -113,6 +114,19 @@ export function resolveWithoutProbing(policy: ResolvePolicy, request: ResolveReq
 export function resolveNeverPulled(reference: Reference): Resolution {
   const plan = { row: null, undecided: [], pin: noPin, candidates: [] }
   return { ...conclude({ reference }, { plan, steps: [] }), reason: 'never-pulled' }
+}
+
+/** Returns the resolution of an image of an updated pod that already runs what the image became. */
+export function resolveKept(original: Reference, running: Reference): Resolution {
+  const isOnSameHost = canonicalReference(original).domain === canonicalReference(running).domain
+  return {
+    ...resolveNeverPulled(original),
+    chosen: running,
+    kind: isOnSameHost ? 'original' : 'mirror',
+    changed: true,
+    pinned: original.digest === null && running.digest !== null,
+    reason: 'kept',
+  }
 }
 
 /** Steps 3 to 5. */

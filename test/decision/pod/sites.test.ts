@@ -2,8 +2,8 @@ import { describe, expect, it } from 'vitest'
 import {
   changedSitesOf,
   findSites,
-  imagesBySite,
   isMirrorPod,
+  sitesByName,
 } from '../../../src/decision/pod/sites.ts'
 import { podOf } from '../../support/reviews.ts'
 
@@ -51,7 +51,7 @@ describe('findSites', () => {
 
 describe('changedSitesOf', () => {
   const changedSites = (pod: unknown, oldPod: unknown) => [
-    ...changedSitesOf(pod, imagesBySite(oldPod)),
+    ...changedSitesOf(pod, sitesByName(oldPod)),
   ]
 
   it('returns only sites with a new image', () => {
