@@ -1,0 +1,198 @@
+/** Admits generated pods twice, with generated tables that have every key for conditions, pins and unchanged images. */
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import type { Config } from '../../../src/config/config.ts'
+import { findSites } from '../../../src/decision/pod/sites.ts'
+import { admitWith, configOf } from '../../support/admission.ts'
+import { digestA, digestB, failed, found, registriesOf } from '../../support/manifest-answers.ts'
+import { requestOf } from '../../support/reviews.ts'
+
+const numRuns = Number(process.env['FUZZ_RUNS'] ?? 100)
+
+const namespace = fc.constantFrom('db-1', 'prod', 'dev')
+const owner = fc.constantFrom('apps/ReplicaSet', 'db.example/Cluster', 'postgresql.cnpg.io/Cluster')
+const label = fc.constantFrom('db', 'web')
+
+const when = fc
+  .record(
+    {
+      namespaces: fc.uniqueArray(fc.constantFrom('db-*', 'prod', '*'), { minLength: 1 }),
+      pods: fc.oneof(
+        label.map((app) => ({ matchLabels: { app } })),
+        fc.constantFrom(
+          { matchExpressions: [{ key: 'app', operator: 'Exists' }] },
+          { matchExpressions: [{ key: 'app', operator: 'NotIn', values: ['db'] }] },
+        ),
+      ),
+      owners: fc.uniqueArray(fc.constantFrom('apps/ReplicaSet', 'db.example/*'), { minLength: 1 }),
+    },
+    { requiredKeys: [] },
+  )
+  .filter((condition) => Object.keys(condition).length > 0)
+const maybeWhen = fc.option(when, { nil: undefined })
+
+const images = fc.uniqueArray(
+  fc.constantFrom('docker.io/**', 'ghcr.io/**', '**/nginx', 'anubis:32000/**', '**'),
+  { minLength: 1, maxLength: 2 },
+)
+const template = fc.constantFrom(
+  'anubis:32000/{host}/{path}',
+  'anubis:32000/{namespace}/{path}',
+  'localhost:5000/{name}',
+  'ghcr.io/acme/{name}',
+  '{host}/{path}',
+)
+const rowPin = fc.constantFrom(undefined, false, { tags: ['*'] }, { tags: ['latest'] })
+const row = fc.oneof(
+  fc.record({ when: maybeWhen, images, leave: fc.constant(true) }),
+  fc.record({
+    when: maybeWhen,
+    images,
+    try: fc.uniqueArray(template, { minLength: 1, maxLength: 3 }),
+    tags: fc.constantFrom({}, { latest: 'stable' }),
+    otherwise: fc.constantFrom('keep', 'first', 'deny'),
+    pin: rowPin,
+  }),
+)
+
+/** Valid configs only: the others are rejected before a pod is admitted. */
+const config = fc
+  .record({
+    rows: fc.array(row, { maxLength: 4 }),
+    pin: fc.record({ when: maybeWhen, tags: fc.constantFrom([], ['latest'], ['*']) }),
+    pullPolicy: fc.array(
+      fc.record({
+        images,
+        when: maybeWhen,
+        set: fc.constantFrom('Always', 'IfNotPresent', 'Never'),
+      }),
+      { maxLength: 2 },
+    ),
+    pullSecrets: fc.array(
+      fc.record({
+        registries: fc.constantFrom(['docker.io'], ['anubis:32000']),
+        when: maybeWhen,
+        secret: fc.constantFrom('one', 'two'),
+      }),
+      { maxLength: 2 },
+    ),
+    knownConflicts: fc.constantFrom('leave', 'rewrite'),
+  })
+  .map(({ rows, ...rest }): Config | null => {
+    const input = {
+      registries: ['anubis:32000', 'localhost:5000'].map((host) => ({ host, mirror: true })),
+      fallback: rows.map((each, index) => ({ name: `row-${index}`, ...each })),
+      ...rest,
+    }
+    try {
+      // JSON is YAML.
+      return configOf(
+        Object.entries(input)
+          .map(([key, value]) => `${key}: ${JSON.stringify(value)}`)
+          .join('\n'),
+      )
+    } catch {
+      return null
+    }
+  })
+  .filter((each) => each !== null)
+
+const answers = fc.dictionary(
+  fc.constantFrom('anubis:32000', 'localhost:5000', 'docker.io', 'ghcr.io'),
+  fc.constantFrom(found(digestA), found(digestB), failed('absent'), failed('unreachable')),
+)
+
+const image: fc.Arbitrary<string> = fc.constantFrom(
+  'nginx',
+  'nginx:1',
+  'team/app',
+  `redis:8@${digestA}`,
+  'ghcr.io/acme/app',
+  'anubis:32000/docker.io/library/nginx:latest',
+  'localhost:5000/nginx',
+  'auto',
+  'NGINX',
+)
+const policy = fc.constantFrom(undefined, 'Always', 'Never')
+const pod = fc.record({
+  metadata: fc.record({
+    labels: fc.record(
+      { app: label, 'berth.dev/rewrite': fc.constant('disabled') },
+      { requiredKeys: [] },
+    ),
+    ownerReferences: fc.array(
+      owner.map((each) => ({
+        apiVersion: `${each.split('/')[0]}/v1`,
+        kind: each.split('/')[1],
+      })),
+      { maxLength: 1 },
+    ),
+  }),
+  spec: fc.record({
+    containers: fc
+      .array(fc.record({ image, imagePullPolicy: policy }), { minLength: 1, maxLength: 3 })
+      .map((list) => list.map((each, index) => ({ name: `c${index}`, ...each }))),
+    volumes: fc
+      .array(fc.record({ reference: image, pullPolicy: policy }), { maxLength: 1 })
+      .map((list) => list.map((each, index) => ({ name: `v${index}`, image: each }))),
+  }),
+})
+
+describe('a pod that is admitted twice', () => {
+  it('stays as it is the second time, for every config', async () => {
+    const reasons = new Map<string, number>()
+    await fc.assert(
+      fc.asyncProperty(config, answers, pod, namespace, async (given, answered, object, where) => {
+        const admit = admitWith(given, registriesOf(answered))
+        const once = await admit(requestOf(object, { namespace: where }))
+        fc.pre(once.denied === null)
+        const twice = await admit(requestOf(once.after, { namespace: where }))
+
+        expect(twice.patch).toEqual([])
+        expect(twice.denied).toBeNull()
+        for (const { why } of once.records) reasons.set(why, (reasons.get(why) ?? 0) + 1)
+      }),
+      { numRuns },
+    )
+    for (const text of ['left unchanged by the row', 'left unchanged: imagePullPolicy is Never'])
+      expect(reasons.get(text)).toBeGreaterThan(1)
+  }, 60_000)
+
+  it('stays as it is the second time after an update, in which unchanged images are kept', async () => {
+    const change = fc.array(fc.option(image, { nil: null }), { minLength: 3, maxLength: 3 })
+    await fc.assert(
+      fc.asyncProperty(
+        fc.record({ config, before: answers, after: answers, pod, namespace, change }),
+        async (given) => {
+          const old = await admitWith(
+            given.config,
+            registriesOf(given.before),
+          )(requestOf(given.pod, { namespace: given.namespace }))
+          fc.pre(old.denied === null)
+          const object = structuredClone(old.after) as typeof given.pod
+          for (const [index, container] of object.spec.containers.entries())
+            container.image = given.change[index] ?? given.pod.spec.containers[index]?.image ?? ''
+          const admit = admitWith(given.config, registriesOf(given.after))
+          const update = (updated: unknown) =>
+            requestOf(updated, {
+              operation: 'UPDATE',
+              namespace: given.namespace,
+              oldObject: old.after,
+            })
+          const once = await admit(update(object))
+          fc.pre(once.denied === null)
+
+          expect((await admit(update(once.after))).patch).toEqual([])
+          for (const [index, { image: asked }] of given.pod.spec.containers.entries())
+            if (given.change[index] === null || given.change[index] === asked)
+              expect(imageOf(once.after, index)).toBe(imageOf(old.after, index))
+        },
+      ),
+      { numRuns },
+    )
+  }, 60_000)
+})
+
+function imageOf(object: unknown, index: number): string | undefined {
+  return findSites(object).find(({ name }) => name === `containers/c${index}`)?.image
+}
