@@ -4,7 +4,6 @@ import { noNamespaceLookup } from '../src/webhook/admission/namespace-lookup.ts'
 import { createAdmit } from '../src/webhook/admission/admit.ts'
 import { readReview } from '../src/webhook/admission/admission-review.ts'
 import { createEngine, type Engine } from '../src/engine/decision-engine.ts'
-import { podInNamespace } from '../src/decision/fallback/pod-context.ts'
 import { parseReference } from '../src/decision/reference/parse.ts'
 import type { Reference } from '../src/decision/reference/reference.ts'
 import { resolve } from '../src/decision/resolve/resolve.ts'
@@ -13,6 +12,7 @@ import { type BenchRegistry, startRegistry } from './lib/registry.ts'
 import { print, printTable, progress } from './lib/report.ts'
 import { makeReview } from './lib/reviews.ts'
 import {
+  conditionalRows,
   configWith,
   ordinaryRows,
   type RowShape,
@@ -22,8 +22,6 @@ import {
 import { timeInTurns, type Timed, type TimingOptions } from './lib/timing.ts'
 import { benchBulk } from './table-bulk.ts'
 import { benchScale } from './table-scale.ts'
-
-const pod = podInNamespace('team')
 
 const rowCounts = [10, 100, 1_000, 10_000]
 const imageCounts = [1, 10, 100]
@@ -36,7 +34,8 @@ export async function benchTable(isShort: boolean): Promise<void> {
   const registry = await startRegistry()
   try {
     print('## One decision, as the table grows\n')
-    for (const shape of [ordinaryRows, wildcardRows]) await decisions(shape, registry, timing)
+    for (const shape of [ordinaryRows, wildcardRows, conditionalRows])
+      await decisions(shape, registry, timing)
     print('## One review, as its images grow\n')
     await reviews(registry, timing)
     print('## 10,000 rows × 100,000 images\n')
@@ -61,18 +60,18 @@ async function decisions(
     const engine = createEngine(config, engineOptions)
     engines.push(engine)
     const images = spreadImages(shape, rows, spread)
-    const references = images.map(parsed)
+    const references = images.map(({ image, pod }) => ({ reference: parsed(image), pod }))
     const { signal } = new AbortController()
     const made = async () => {
-      for (const reference of references) {
-        const request = { reference, pod, signal }
+      for (const { reference, pod } of references) {
+        const request = { reference, pod: pod(), signal }
         const { reason } = await resolve(engine.resolve, config, request)
         if (reason !== 'found') throw new Error(`${reference.path}: ${reason}, not found`)
       }
     }
     const lookedUp = async () => {
-      for (const image of images) {
-        const decision = engine.decide(image, { pod, signal: () => signal })
+      for (const { image, pod } of images) {
+        const decision = engine.decide(image, { pod: pod(), signal: () => signal })
         const { ok } = decision instanceof Promise ? await decision : decision
         if (!ok) throw new Error(`no decision for ${image}`)
       }
