@@ -1,5 +1,6 @@
 /** Options that several verbs share, and parsers of option values. Imports nothing but commander, so that help is fast. */
 import { type Command, InvalidArgumentError, Option } from 'commander'
+import type { PodContext } from '../decision/fallback/pod-context.ts'
 import { defaultSecretsDirectory } from '../engine/secrets-directory.ts'
 
 export interface ConnectionOptions {
@@ -48,6 +49,54 @@ export function namespaceOption(description: string): Option {
   return new Option('-n, --namespace <name>', description)
 }
 
+/** What the command line says about the pod of an image. */
+export interface PodOptions {
+  readonly namespace?: string
+  readonly labels?: Readonly<Record<string, string>>
+  readonly owner?: readonly string[]
+}
+
+/** `--labels`; the value is a map, undefined if it is not given. */
+export function labelsOption(): Option {
+  return new Option('--labels <labels>', 'labels of the pod, as KEY=VALUE,KEY=VALUE')
+    .argParser(labelPairs)
+    .default(undefined, 'unknown')
+}
+
+/** `--owner`; the value is a list, empty for `none`, and undefined if it is not given. */
+export function ownerOption(pods: string): Option {
+  return new Option(
+    '--owner <kind>',
+    `kind of an owner reference of ${pods}, as GROUP/KIND, or none; repeatable`,
+  )
+    .argParser(ownerKinds)
+    .default(undefined, 'unknown')
+}
+
+/** Returns what rows can see of the pod. What is not given is not known. */
+export function podContextOf({ namespace, labels, owner }: PodOptions): PodContext {
+  return { namespace: namespace ?? null, labels: labels ?? null, owners: owner ?? null }
+}
+
+function labelPairs(value: string): Readonly<Record<string, string>> {
+  const pairs = value === '' ? [] : value.split(',')
+  return Object.fromEntries(
+    pairs.map((pair) => {
+      const equals = pair.indexOf('=')
+      if (equals < 1) throw new InvalidArgumentError('Write KEY=VALUE,KEY=VALUE.')
+      return [pair.slice(0, equals), pair.slice(equals + 1)]
+    }),
+  )
+}
+
+function ownerKinds(value: string, previous: readonly string[] = []): readonly string[] {
+  if (value === 'none') return previous
+  if (/^[a-z0-9.-]*\/[A-Z][A-Za-z0-9]*$/.test(value)) return [...previous, value]
+  throw new InvalidArgumentError(
+    'Write GROUP/KIND without the version, for example apps/ReplicaSet, or /KIND for the core group.',
+  )
+}
+
 export function allNamespacesOption(): Option {
   return new Option('-A, --all-namespaces', 'all namespaces')
 }
@@ -86,7 +135,7 @@ export function imageSourceOptions(): Option[] {
     new Option('--from-cluster', 'images of the pods in a cluster'),
     namespaceOption('namespace of the pods, and of manifests without a namespace').default(
       undefined,
-      "the context's namespace for pods, default for manifests",
+      "the context's namespace for pods; unknown for manifests",
     ),
     allNamespacesOption(),
     ...connectionOptions(),

@@ -30,6 +30,8 @@ export interface StaticDecision {
   readonly candidates: readonly string[]
   /** Whether a row leaves the image, its pull policy and its pull secrets unchanged. */
   readonly left: boolean
+  /** Earlier rows that may apply: they depend on a part of the pod that is not known. */
+  readonly undecidedRows: readonly string[]
   /** Whether a digest is added. */
   readonly pinned: boolean
   /** Null if the pod's own pull policy stays. */
@@ -75,6 +77,7 @@ function decide(config: Config, { image, pod }: ComparedImage): StaticDecision |
         ? [formatReference(chosen)]
         : steps.map(({ candidate }) => candidate.image),
     left,
+    undecidedRows: resolution.undecidedRows,
     pinned: !left && needsPin(pin, reference, { reference: chosen, kind }),
     pullPolicy: left ? null : (pullPolicyFor(config.pullPolicy, chosen, pod) ?? null),
     pullSecrets: missingPullSecrets(config.pullSecrets, {

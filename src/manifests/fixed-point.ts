@@ -1,5 +1,5 @@
 /** Repeats a decision until the image no longer changes, so that the webhook does not rewrite a rewritten manifest again. */
-import type { Decision } from '../decision/resolve/decide-by-row.ts'
+import type { Decision, ImageDecision } from '../decision/resolve/decide-by-row.ts'
 import type { Decide } from '../decision/resolve/decision-cache.ts'
 
 /** A mirrored image needs one round, and an alternate that is itself mirrored two. More rounds mean a cycle. */
@@ -15,8 +15,16 @@ export function decideToFixedPoint(decide: Decide): Decide {
     for (let round = 1; round < maxRounds && decision.ok && decision.image !== image; round++) {
       const next = await decide(decision.image, request)
       if (!next.ok || next.image === decision.image) break
-      decision = { ...next, why: `${decision.why}; then ${next.why}` }
+      decision = {
+        ...next,
+        resolution: { ...next.resolution, undecidedRows: undecidedIn(decision, next) },
+        why: `${decision.why}; then ${next.why}`,
+      }
     }
     return decision
   }
+}
+
+function undecidedIn(...decisions: readonly ImageDecision[]): string[] {
+  return [...new Set(decisions.flatMap(({ resolution }) => resolution.undecidedRows))]
 }

@@ -2,7 +2,7 @@
 import type { Readable } from 'node:stream'
 import type { Config } from '../config/config.ts'
 import { podKey } from '../config/pod-key.ts'
-import type { PodContext } from '../decision/fallback/pod-context.ts'
+import { type PodContext, templateNamespace } from '../decision/fallback/pod-context.ts'
 import { readPodContext } from '../decision/pod/pod-context.ts'
 import type { ConnectOptions } from '../kube/connect.ts'
 import type { KubeObject } from '../kube/object.ts'
@@ -17,7 +17,7 @@ export interface ImageSources {
   /** Whether subdirectories are read too. */
   readonly recursive: boolean
   readonly stdin: Readable
-  /** The namespace of manifests without one (`default`), and the only one whose pods are read. */
+  /** The namespace of manifests without one (undefined: unknown), and the only one whose pods are read. */
   readonly namespace: string | undefined
   /** The cluster whose pods are read too; null to read manifests only. */
   readonly cluster: PodSource | null
@@ -33,6 +33,7 @@ export interface PodSource extends ConnectOptions {
 /** One image of the pods that a config treats alike in one namespace, however many they are. */
 export interface ImageUse {
   readonly image: string
+  /** The namespace of the pods; `default` if it is not known. */
   readonly namespace: string
   readonly pod: PodContext
   /** One of the objects that use it; for a manifest, with its file. */
@@ -56,11 +57,11 @@ export async function readImageUses(
       return []
     }
     return manifestImages(read.manifests, workloads).map((use) => {
-      const own = use.pod.namespace ?? namespace ?? 'default'
+      const pod = { ...use.pod, namespace: use.pod.namespace ?? namespace ?? null }
       return {
         image: use.image,
-        namespace: own,
-        pod: { ...use.pod, namespace: own },
+        namespace: templateNamespace(pod),
+        pod,
         by: `${file.name}: ${use.object}`,
       }
     })

@@ -1,4 +1,6 @@
 /** Finds the digest of each image in use, for the lock file. */
+import { unknownParts } from '../decision/fallback/pod-condition.ts'
+import { type FallbackTable, selectRow } from '../decision/fallback/table.ts'
 import { type ImageLock, type LockedImage, lockKey } from '../decision/lock/image-lock.ts'
 import { parseReference } from '../decision/reference/parse.ts'
 import type { Decide } from '../decision/resolve/decision-cache.ts'
@@ -16,9 +18,13 @@ export interface LockLookup {
   readonly why: string
 }
 
-/** Returns the images that need an entry: those without a digest. `onProblem` receives names that do not parse. */
+/**
+ * Returns the images that need an entry: those without a digest, in a pod for which no row leaves them unchanged.
+ * `onProblem` receives names that do not parse, and images that a row may leave unchanged.
+ */
 export function lockableUses(
   uses: readonly ImageUse[],
+  table: FallbackTable,
   onProblem: (message: string) => void,
 ): UsesByKey {
   const lockable = new Map<string, ImageUse>()
@@ -27,7 +33,15 @@ export function lockableUses(
     if (!parsed.ok) onProblem(`${use.image} is not an image name: ${parsed.message} (${use.by})`)
     else if (parsed.reference.digest === null) {
       const key = lockKey(parsed.reference)
-      if (!lockable.has(key)) lockable.set(key, use)
+      const { row, undecided } = selectRow(table, parsed.reference, use.pod)
+      if (row?.leave === true || lockable.has(key)) continue
+      lockable.set(key, use)
+      for (const { name, when } of undecided.filter(({ leave }) => leave)) {
+        const unknown = unknownParts(when, use.pod).join(', ')
+        onProblem(
+          `${key} is locked, but row ${name} may leave it unchanged: not known of the pod: ${unknown} (${use.by})`,
+        )
+      }
     }
   }
   return lockable

@@ -2,6 +2,7 @@
  * Rewrites the images in manifests as the webhook would rewrite them in pods. The decisions and the patches are the
  * webhook's; only the way in which a patch is applied differs.
  */
+import { type PodContext, templateNamespace } from '../decision/fallback/pod-context.ts'
 import { deniedBy, optOutWarnings, warningsFor } from '../decision/pod/site-warnings.ts'
 import {
   type AdmissionPolicy,
@@ -12,6 +13,7 @@ import {
 import { buildPatch, type JsonPatch } from '../decision/pod/patch.ts'
 import { imagesToPull, missingPullSecrets } from '../decision/pod/pull-secrets.ts'
 import type { Decide } from '../decision/resolve/decision-cache.ts'
+import { isLeft, type Resolution } from '../decision/resolve/resolution.ts'
 import { jsonPointer } from '../json/json-pointer.ts'
 import { decideToFixedPoint } from './fixed-point.ts'
 import {
@@ -35,11 +37,15 @@ export interface RewriteDependencies {
   readonly policy: AdmissionPolicy
   /** Kinds with pods or images, in addition to the built-in ones. */
   readonly workloads: readonly WorkloadKind[]
+  /** Describes what depends on a part of the pod that is not known. */
+  readonly describeUndecided?: (pod: PodContext, resolution: Resolution) => readonly string[]
 }
 
 export interface RewriteOptions {
-  /** The namespace of objects without one. */
-  readonly namespace: string
+  /** The namespace of objects without one; null if it is not known. */
+  readonly namespace: string | null
+  /** The owners of pods whose kind does not tell them, as GROUP/KIND; null if they are not known. */
+  readonly owners: readonly string[] | null
   /** True: pull policies and pull secrets are not changed. */
   readonly imagesOnly: boolean
   readonly signal: AbortSignal
@@ -58,6 +64,10 @@ export interface ImageChange {
   readonly row: string | null
   readonly why: string
   readonly pinned: boolean
+  /** Whether the image, its pull policy and its pull secrets stay unchanged on purpose. */
+  readonly left: boolean
+  /** Earlier rows that may apply: they depend on a part of the pod that is not known. */
+  readonly undecidedRows: readonly string[]
 }
 
 /** A message about a line; null when it has no line. */
@@ -82,7 +92,7 @@ export type RewriteResult =
 
 /** A pod of an object with its decisions and patch. */
 interface DecidedPod {
-  readonly namespace: string
+  readonly context: PodContext
   readonly object: ManifestObject
   readonly location: PodLocation
   readonly decisions: readonly SiteDecision[]
@@ -111,7 +121,10 @@ export async function rewriteManifests(
   const images = pods.flatMap((pod) => imageChanges(manifests, pod))
   const notes = [
     ...manifests.objects.flatMap((object) => unchangeableNotes(manifests, object)),
-    ...pods.flatMap((pod) => warningNotes(manifests, pod)),
+    ...pods.flatMap((pod) => [
+      ...undecidedNotes(dependencies, manifests, pod),
+      ...warningNotes(manifests, pod),
+    ]),
   ]
   if (denied.length > 0) return { ok: true, text, images, others: [], notes, denied }
   const { text: written, unwritten } = applyPatches(manifests, pods)
@@ -164,14 +177,17 @@ function unwrittenNote(manifests: Manifests, { object }: DecidedPod): ManifestNo
 async function decidePod(
   { decide, policy }: RewriteDependencies,
   { object, location }: Pick<DecidedPod, 'object' | 'location'>,
-  { namespace: defaultNamespace, imagesOnly, signal }: RewriteOptions,
+  { namespace: defaultNamespace, owners, imagesOnly, signal }: RewriteOptions,
 ): Promise<DecidedPod> {
-  const namespace = location.namespace ?? defaultNamespace
-  const pod = { ...location.context, namespace }
+  const pod: PodContext = {
+    ...location.context,
+    namespace: location.namespace ?? defaultNamespace,
+    owners: location.context.owners ?? owners,
+  }
   const request: PodRequest = {
     operation: 'CREATE',
     subResource: '',
-    namespace,
+    namespace: templateNamespace(pod),
     object: location.pod,
     oldObject: undefined,
   }
@@ -196,7 +212,7 @@ async function decidePod(
   })
   const basePointer = jsonPointer([...object.path, ...location.path])
   return {
-    namespace,
+    context: pod,
     object,
     location,
     decisions,
@@ -212,12 +228,14 @@ function imageChanges(manifests: Manifests, pod: DecidedPod): ImageChange[] {
   return pod.decisions.map(({ site, image, resolution, why }) => ({
     ...positionOf(manifests, pod, site),
     object: objectTitle(pod.object.value),
-    namespace: pod.namespace,
+    namespace: templateNamespace(pod.context),
     from: site.image,
     to: image,
     row: resolution?.row ?? null,
     why,
     pinned: resolution === null || resolution.chosen.digest !== null,
+    left: resolution !== null && isLeft(resolution),
+    undecidedRows: resolution?.undecidedRows ?? [],
   }))
 }
 
@@ -241,11 +259,27 @@ function deniedNotes(manifests: Manifests, pod: DecidedPod): ManifestNote[] {
   })
 }
 
+/** A note for each row and rule that may apply, once for each image of a pod. */
+function undecidedNotes(
+  { describeUndecided }: RewriteDependencies,
+  manifests: Manifests,
+  pod: DecidedPod,
+): ManifestNote[] {
+  const noted = new Set<string>()
+  return pod.decisions.flatMap((decision) => {
+    const { requested, resolution } = decision
+    if (resolution === null || noted.has(requested)) return []
+    noted.add(requested)
+    const texts = describeUndecided?.(pod.context, resolution) ?? []
+    return texts.map((text) => siteNote(manifests, pod, decision, `${requested}: ${text}`))
+  })
+}
+
 function warningNotes(manifests: Manifests, pod: DecidedPod): ManifestNote[] {
   const ofSites = pod.decisions.flatMap((decision) =>
     warningsFor(decision).map((warning) => siteNote(manifests, pod, decision, warning)),
   )
-  const ofPod = optOutWarnings(pod.location.context, pod.decisions).map((warning) => ({
+  const ofPod = optOutWarnings(pod.context, pod.decisions).map((warning) => ({
     line: lineOf(manifests, pod.object),
     message: messageFor(pod, warning),
   }))

@@ -140,7 +140,7 @@ const policy = {
 }
 
 const { signal } = new AbortController()
-const options = { namespace: 'default', imagesOnly: false, signal }
+const options = { namespace: 'default', owners: null, imagesOnly: false, signal }
 
 describe('rewriteManifests', () => {
   it('writes what the webhook would patch, in any style of manifest', async () => {

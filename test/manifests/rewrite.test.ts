@@ -56,7 +56,12 @@ async function rewrite(
   imagesOnly = false,
 ): Promise<Rewritten> {
   const { signal } = new AbortController()
-  const result = await rewriteManifests(using, text, { namespace: 'default', imagesOnly, signal })
+  const result = await rewriteManifests(using, text, {
+    namespace: 'default',
+    owners: null,
+    imagesOnly,
+    signal,
+  })
   if (!result.ok) throw new Error(result.message)
   return result
 }
@@ -439,6 +444,7 @@ describe('unchanged manifests', () => {
     const { signal } = new AbortController()
     const result = await rewriteManifests(dependencies(), 'a: 1\nb: [', {
       namespace: 'default',
+      owners: null,
       imagesOnly: false,
       signal,
     })

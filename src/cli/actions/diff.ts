@@ -54,10 +54,11 @@ function describe(difference: DecisionDifference, paint: Painter): string {
 }
 
 function decisionText(decision: StaticDecision): string {
-  const { row, candidates, left, pinned, pullPolicy, pullSecrets } = decision
+  const { row, candidates, left, undecidedRows, pinned, pullPolicy, pullSecrets } = decision
   const notes = [
     `row ${row ?? 'none'}`,
     ...(left ? ['left unchanged'] : []),
+    ...undecidedRows.map((name) => `row ${name} may apply`),
     ...(pinned ? ['pinned'] : []),
     ...(pullPolicy === null ? [] : [`pull policy ${pullPolicy}`]),
     ...(pullSecrets.length === 0 ? [] : [`pull secrets ${pullSecrets.join(', ')}`]),

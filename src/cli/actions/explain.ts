@@ -2,6 +2,8 @@
 import pLimit from 'p-limit'
 import type { Config } from '../../config/config.ts'
 import { loadConfig } from '../../config/load.ts'
+import { undecidedParts } from '../../config/undecided.ts'
+import type { PodContext } from '../../decision/fallback/pod-context.ts'
 import { imagesToPull, missingPullSecrets } from '../../decision/pod/pull-secrets.ts'
 import { parseReference } from '../../decision/reference/parse.ts'
 import { isDenied } from '../../decision/resolve/resolution.ts'
@@ -10,14 +12,14 @@ import { imageTimeoutMs, parallelImages } from '../../engine/batch-decider.ts'
 import { createEngine, type Engine } from '../../engine/decision-engine.ts'
 import { findConfigFile } from '../config-file.ts'
 import { type Io, print, printMessage } from '../io.ts'
+import { podContextOf, type PodOptions } from '../options.ts'
 import { explainedImage, type Explanation, invalidImage } from '../output/explanation.ts'
 import { explanationTable } from '../output/explanation-table.ts'
 import { printRecord } from '../output/print-record.ts'
 import { readLines } from '../read-lines.ts'
 
-export interface ExplainOptions {
+export interface ExplainOptions extends PodOptions {
   readonly config?: string
-  readonly namespace: string
   readonly probe: boolean
   readonly output: 'table' | 'json' | 'yaml'
   readonly secretsDir: string
@@ -26,9 +28,10 @@ export interface ExplainOptions {
 /** Returns 0; 1 if a name does not parse or a rule denies an image; 3 if no registry could be reached for an image. */
 export async function explain(
   names: readonly string[],
-  { config: file, namespace, probe, output, secretsDir }: ExplainOptions,
+  { config: file, probe, output, secretsDir, ...podOptions }: ExplainOptions,
   io: Io,
 ): Promise<number> {
+  const pod = podContextOf(podOptions)
   const images = await readImages(names, io)
   const config = loadConfig(findConfigFile(file))
   const engine = probe
@@ -44,7 +47,7 @@ export async function explain(
   let explanations: readonly Explanation[]
   try {
     explanations = await Promise.all(
-      images.map((image) => limit(() => explainOne({ config, engine, namespace, denied }, image))),
+      images.map((image) => limit(() => explainOne({ config, engine, pod, denied }, image))),
     )
   } finally {
     await engine?.close()
@@ -69,18 +72,19 @@ interface ExplainContext {
   readonly config: Config
   /** Null to ask no registry. */
   readonly engine: Engine | null
-  readonly namespace: string
+  readonly pod: PodContext
   /** Receives the images that a rule of the config denies. */
   readonly denied: Set<Explanation>
 }
 
+const optionNames = { namespace: '--namespace', labels: '--labels', owners: '--owner' } as const
+
 async function explainOne(
-  { config, engine, namespace, denied }: ExplainContext,
+  { config, engine, pod, denied }: ExplainContext,
   image: string,
 ): Promise<Explanation> {
   const parsed = parseReference(image)
   if (!parsed.ok) return invalidImage(image, parsed)
-  const pod = { namespace, labels: null, owners: null }
   const request = { reference: parsed.reference, pod }
   const resolution =
     engine === null
@@ -95,6 +99,7 @@ async function explainOne(
       pod: {},
       images: imagesToPull([resolution]),
     }),
+    undecided: undecidedParts(config, { pod, resolution }, optionNames),
     hosts: [...config.registries.keys()],
   })
   if (isDenied(resolution)) denied.add(explained)

@@ -37,7 +37,8 @@ export async function lock(options: LockOptions, io: Io): Promise<number> {
   const file = options.out ?? config.lock?.file ?? resolvePath(dirname(configFile), 'berth.lock')
   const { source, images: before } = readPresentLock(file)
   const onProblem = (message: string) => printMessage(io, message)
-  const uses = lockableUses(await readImageUses(imageSources(options, io), config), onProblem)
+  const found = await readImageUses(imageSources(options, io), config)
+  const uses = lockableUses(found, config.table, onProblem)
   if (options.check === true) return checkLock(file, before, uses, io)
   const kept: ImageLock = options.update === true ? new Map() : before
   const decider = createLockDecider(config, options, onProblem)
@@ -95,7 +96,7 @@ function createLockDecider(
   { secretsDir: secretsDirectory }: LockOptions,
   onProblem: (message: string) => void,
 ): BatchDecider {
-  const pin = { ...config.pin, matches: () => true, locked: () => null }
+  const pin = { ...config.pin, matches: () => true, locked: () => null, overridesRows: true }
   return createBatchDecider({ ...config, pin }, { probe: true, secretsDirectory, onProblem })
 }
 

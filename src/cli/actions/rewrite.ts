@@ -2,6 +2,7 @@
 import { createTwoFilesPatch } from 'diff'
 import type { Config } from '../../config/config.ts'
 import { loadConfig } from '../../config/load.ts'
+import { undecidedParts } from '../../config/undecided.ts'
 import { createBatchDecider } from '../../engine/batch-decider.ts'
 import { BerthError } from '../../errors.ts'
 import { replaceFile } from '../../files/replace-file.ts'
@@ -27,7 +28,8 @@ export interface RewriteOptions {
   readonly imagesOnly?: boolean
   readonly probe: boolean
   readonly pin?: boolean
-  readonly namespace: string
+  readonly namespace?: string
+  readonly owner?: readonly string[]
   readonly output: 'table' | 'json'
   readonly config?: string
   readonly secretsDir: string
@@ -51,7 +53,8 @@ export async function rewrite(options: RewriteOptions, io: Io): Promise<number> 
   if (options.output !== 'json') printRewritten(files, options, io)
   if (options.inPlace === true) replaceFiles(files.filter(isRewritten))
   const isUnpinned =
-    options.pin === true && files.some(({ images }) => images.some(({ pinned }) => !pinned))
+    options.pin === true &&
+    files.some(({ images }) => images.some(({ pinned, left }) => !pinned && !left))
   return isUnpinned || (options.check === true && files.some(isRewritten)) ? 1 : 0
 }
 
@@ -68,12 +71,15 @@ function requireUsable({ filename, inPlace, pin, probe }: RewriteOptions): void 
 }
 
 function pinAll(config: Config, isWanted: boolean): Config {
-  return isWanted ? { ...config, pin: { ...config.pin, matches: () => true } } : config
+  if (!isWanted) return config
+  return { ...config, pin: { ...config.pin, matches: () => true, overridesRows: true } }
 }
+
+const optionNames = { namespace: '--namespace', owners: '--owner' } as const
 
 async function rewriteGiven(
   config: Config,
-  { filename, recursive, inPlace, probe, secretsDir, namespace, imagesOnly }: RewriteOptions,
+  { filename, recursive, inPlace, probe, secretsDir, namespace, owner, imagesOnly }: RewriteOptions,
   io: Io,
 ): Promise<RewrittenFile[]> {
   const onProblem = (message: string) => printMessage(io, message)
@@ -88,9 +94,21 @@ async function rewriteGiven(
   const decider = createBatchDecider(config, { probe, secretsDirectory: secretsDir, onProblem })
   try {
     return await rewriteFiles(
-      { decide: decider.decide, policy: config, workloads: config.workloads },
+      {
+        decide: decider.decide,
+        policy: config,
+        workloads: config.workloads,
+        describeUndecided: (pod, resolution) =>
+          undecidedParts(config, { pod, resolution }, optionNames),
+      },
       files,
-      { namespace, imagesOnly: imagesOnly === true, signal: io.signal, onProblem },
+      {
+        namespace: namespace ?? null,
+        owners: owner ?? null,
+        imagesOnly: imagesOnly === true,
+        signal: io.signal,
+        onProblem,
+      },
     )
   } finally {
     await decider.close()

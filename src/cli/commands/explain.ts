@@ -4,8 +4,10 @@ import type { ExplainOptions } from '../actions/explain.ts'
 import {
   addOptions,
   configOption,
+  labelsOption,
   namespaceOption,
   outputOption,
+  ownerOption,
   secretsDirOption,
 } from '../options.ts'
 import { addVerb, type DefineVerb } from '../verb.ts'
@@ -22,13 +24,22 @@ export const defineExplain: DefineVerb = (parent, run) => {
         'Explain the images in a file, without asking registries',
         'berth explain - --no-probe < images.txt',
       ],
+      [
+        'Explain an image in the pods of an operator',
+        'berth explain postgres:17 -n db --labels app=db --owner postgresql.cnpg.io/Cluster',
+      ],
     ],
   })
   command.argument('<images...>', 'image names, or - to read one per line from standard input')
   addOptions(
     command,
     configOption(),
-    namespaceOption('namespace of the pod').default('default'),
+    namespaceOption('namespace of the pod').default(
+      undefined,
+      'unknown, and default for the template variable',
+    ),
+    labelsOption(),
+    ownerOption('the pod'),
     new Option('--no-probe', 'contact no registry, and treat the first candidate as found'),
     outputOption(['table', 'json', 'yaml']),
     secretsDirOption(),

@@ -7,6 +7,7 @@ import {
   filenameOption,
   namespaceOption,
   outputOption,
+  ownerOption,
   recursiveOption,
   secretsDirOption,
 } from '../options.ts'
@@ -34,7 +35,11 @@ export const defineRewrite: DefineVerb = (parent, run) => {
     new Option('--images-only', 'do not change pull policies and pull secrets'),
     new Option('--no-probe', 'contact no registry, and treat the first candidate as found'),
     new Option('--pin', 'add a digest to every tag, and exit with 1 if there is none for a tag'),
-    namespaceOption('namespace of manifests without a namespace').default('default'),
+    namespaceOption('namespace of manifests without a namespace').default(
+      undefined,
+      'unknown, and default for the template variable',
+    ),
+    ownerOption('the pods of kinds that Berth does not know'),
     outputOption(['table', 'json']),
     configOption(),
     secretsDirOption(),

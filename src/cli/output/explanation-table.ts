@@ -35,8 +35,13 @@ function describe(explained: ExplainedImage, isDenied: boolean, paint: Painter):
   ].join('\n')
 }
 
-function result({ chosen, changed }: ExplainedImage, isDenied: boolean, paint: Painter): string {
+function result(
+  { chosen, changed, left }: ExplainedImage,
+  isDenied: boolean,
+  paint: Painter,
+): string {
   if (isDenied) return paint('red', 'denied')
+  if (left) return paint('dim', 'left unchanged')
   return changed ? paint('green', escapeTerminal(chosen)) : paint('dim', 'unchanged')
 }
 

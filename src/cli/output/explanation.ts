@@ -7,7 +7,7 @@ import {
   withDefaultTag,
 } from '../../decision/reference/reference.ts'
 import { hostWarnings } from '../../decision/pod/site-warnings.ts'
-import { isDenied, type Resolution } from '../../decision/resolve/resolution.ts'
+import { isDenied, isLeft, type Resolution } from '../../decision/resolve/resolution.ts'
 import { failedSteps, describeResolution } from '../../decision/resolve/describe-resolution.ts'
 
 export type Explanation =
@@ -21,6 +21,10 @@ export interface ExplainedImage {
   readonly image: string
   readonly reference: Reference
   readonly row: string | null
+  /** Whether the row leaves the image, its pull policy and its pull secrets unchanged. */
+  readonly left: boolean
+  /** Earlier rows that may apply: they depend on a part of the pod that is not known. */
+  readonly undecidedRows: readonly string[]
   readonly candidates: readonly {
     readonly image: string
     readonly registry: string | null
@@ -38,6 +42,8 @@ export interface ExplainedImage {
 
 export interface ExplanationContext {
   readonly pullSecrets: readonly string[]
+  /** Sentences about rows and rules that may apply. */
+  readonly undecided: readonly string[]
   /** Hosts of the config, for a hint at a missing port. */
   readonly hosts: readonly string[]
 }
@@ -51,6 +57,8 @@ export function explainedImage(
     image,
     reference: withDefaultTag(resolution.original),
     row: resolution.row,
+    left: isLeft(resolution),
+    undecidedRows: resolution.undecidedRows,
     candidates: resolution.steps.map(({ candidate, outcome, detail, milliseconds, digest }) => ({
       image: candidate.image,
       registry: candidate.reference?.domain ?? null,
@@ -63,7 +71,7 @@ export function explainedImage(
     changed: resolution.changed,
     pinned: resolution.pinned,
     pullSecrets: context.pullSecrets,
-    warnings: warningsFor(resolution, context.hosts),
+    warnings: [...context.undecided, ...warningsFor(resolution, context.hosts)],
   }
 }
 

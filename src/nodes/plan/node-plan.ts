@@ -66,7 +66,7 @@ interface Context {
 
 export function planNodes(config: Config, { airGap }: PlanOptions): NodePlan {
   const context: Context = { config, airGap, omissions: [], notes: [] }
-  const taken: ImageScope[] = []
+  const taken: TakenScope[] = []
   const rules: NodeRule[] = []
   for (const [index, row] of config.table.rows.entries()) {
     if (reportCondition(context, row, index)) continue
@@ -74,7 +74,7 @@ export function planNodes(config: Config, { airGap }: PlanOptions): NodePlan {
       subjectsOf(context, { row, pattern, configPath: ['fallback', index, 'images', position] }),
     )
     const free = subjects.filter(({ scope }) => !taken.some((each) => isTaken(config, each, scope)))
-    for (const { scope } of free) taken.push(scope)
+    for (const { scope } of free) taken.push({ scope, leave: row.leave })
     if (reportTagMap(context, row, index)) continue
     const reportedTemplates = { omissions: new Set<number>(), notes: new Set<number>() }
     for (const subject of free) {
@@ -95,10 +95,16 @@ export function planNodes(config: Config, { airGap }: PlanOptions): NodePlan {
   }
 }
 
-/** An image on a mirror is matched only by rows that name the mirror. */
-function isTaken({ table }: Config, outer: ImageScope, inner: ImageScope): boolean {
+/** A scope of an earlier row. */
+interface TakenScope {
+  readonly scope: ImageScope
+  readonly leave: boolean
+}
+
+/** An image on a mirror is matched only by rows that name the mirror, or that leave their images unchanged. */
+function isTaken({ table }: Config, { scope, leave }: TakenScope, inner: ImageScope): boolean {
   const isOnMirror = 'host' in inner && table.mirrors.has(inner.host)
-  return covers(outer, inner) && (!isOnMirror || 'host' in outer)
+  return covers(scope, inner) && (!isOnMirror || leave || 'host' in scope)
 }
 
 function registriesToConfigure({ registries }: Config, airGap: boolean): NodeRegistry[] {

@@ -63,6 +63,45 @@ it('compares pins, pull policies and pull secrets', async () => {
   expect(stdout).toContain('(row hub; pinned; pull policy IfNotPresent; pull secrets creds)')
 })
 
+it('compares rows for some pods by the pods of the manifests, and lists those that it cannot decide', async () => {
+  const databases =
+    "  - { name: databases, when: { namespaces: ['db-*'], owners: [db.example/Cluster] }, leave: true }"
+  const rows = config(
+    'rows.yaml',
+    `${databases}\n${hub}`,
+    'workloads: [{ kind: db.example/Cluster, images: [spec.image] }]\n',
+  )
+  const manifests = put(
+    'databases.yaml',
+    `apiVersion: db.example/v1
+kind: Cluster
+metadata: { name: a, namespace: db-1 }
+spec: { image: postgres }
+---
+apiVersion: v1
+kind: Pod
+metadata:
+  name: b
+  namespace: db-1
+  ownerReferences: [{ apiVersion: db.example/v1, kind: Cluster, name: a }]
+spec: { containers: [{ image: redis }] }
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: { name: c, namespace: db-1 }
+spec: { template: { spec: { containers: [{ image: nginx }] } } }
+`,
+  )
+  const { stdout, stderr } = await berth(['diff', rows, old, '-f', manifests])
+  const reversed = await berth(['diff', old, rows, '-f', manifests])
+
+  expect(stdout).toContain('redis  in db-1')
+  expect(stdout).toContain('- docker.io/library/redis:latest  (row databases; left unchanged)')
+  expect(stderr).toBe('1 of 2 images are decided differently\n')
+  expect(reversed.stdout).toContain('(row hub; row databases may apply)')
+  expect(reversed.stderr).toBe('2 of 3 images are decided differently\n')
+})
+
 it('exits with 0 if nothing differs', async () => {
   expect(await berth(['diff', old, old, '-f', pods])).toMatchObject({ code: 0, stdout: '' })
 })

@@ -24,6 +24,8 @@ describe('berth explain --no-probe -o json', () => {
         image: 'nginx',
         reference: { domain: 'docker.io', path: 'library/nginx', tag: 'latest', digest: null },
         row: 'docker-hub',
+        left: false,
+        undecidedRows: [],
         candidates: [
           { image: 'anubis:32000/library/nginx:latest', registry: 'anubis:32000', ...unasked },
           { image: 'docker.io/library/nginx:latest', registry: 'docker.io', ...unasked },
@@ -38,6 +40,8 @@ describe('berth explain --no-probe -o json', () => {
         image: 'anubis:32000/x',
         reference: { domain: 'anubis:32000', path: 'x', tag: 'latest', digest: null },
         row: 'local-builds',
+        left: false,
+        undecidedRows: [],
         candidates: [
           { image: 'anubis:32000/x:latest', registry: 'anubis:32000', ...unasked },
           { image: 'ghcr.io/your-org/x:latest', registry: 'ghcr.io', ...unasked },
@@ -95,6 +99,100 @@ describe('berth explain --no-probe -o json', () => {
       ['the part before the first / is not a valid host, so no row matches'],
       ['container runtimes do not treat GHCR.IO as ghcr.io'],
     ])
+  })
+})
+
+describe('berth explain for a pod', () => {
+  const config = join(mkdtempSync(join(tmpdir(), 'berth-test-')), 'berth.yaml')
+  writeFileSync(
+    config,
+    `apiVersion: berth.dev/v1alpha1
+kind: BerthConfig
+registries: [{ host: anubis:32000, mirror: true }]
+fallback:
+  - name: databases
+    when: { namespaces: ['db-*'], owners: [db.example/Cluster] }
+    leave: true
+  - { name: labelled, when: { pods: { matchLabels: { app: db } } }, images: ['quay.io/**'], try: ['anubis:32000/{path}'] }
+  - { name: hub, images: ['docker.io/**'], try: ['anubis:32000/{path}'] }
+pullPolicy: [{ images: ['anubis:32000/**'], when: { namespaces: [prod] }, set: Always }]
+pullSecrets: [{ registries: ['anubis:32000'], secret: creds, when: { namespaces: ['db-*'] } }]
+`,
+  )
+  const explain = async (...args: string[]) => {
+    const { code, stdout } = await berth([
+      'explain',
+      'postgres:17',
+      '--no-probe',
+      '--output=json',
+      `--config=${config}`,
+      ...args,
+    ])
+    const [element] = JSON.parse(stdout) as Record<string, unknown>[]
+    return { code, ...element }
+  }
+
+  it.each([
+    ['-n', 'db-1', '--labels', 'app=db,tier=a', '--owner', 'db.example/Cluster'],
+    ['-n', 'db-1', '--labels', '', '--owner', 'apps/ReplicaSet', '--owner', 'db.example/Cluster'],
+  ])('decides by %s %s %s %s', async (...args) => {
+    expect(await explain(...args)).toMatchObject({
+      code: 0,
+      row: 'databases',
+      left: true,
+      chosen: 'docker.io/library/postgres:17',
+      changed: false,
+      pullSecrets: [],
+      undecidedRows: [],
+      warnings: [],
+    })
+  })
+
+  it('decides for a pod without owners', async () => {
+    expect(await explain('-n', 'db-1', '--labels', '', '--owner', 'none')).toMatchObject({
+      row: 'hub',
+      left: false,
+      pullSecrets: ['creds'],
+      undecidedRows: [],
+      warnings: [],
+    })
+  })
+
+  it('lists the rows and rules that depend on what is not known, and the options that give it', async () => {
+    expect(await explain()).toMatchObject({
+      row: 'hub',
+      undecidedRows: ['databases'],
+      warnings: [
+        'row databases may apply: it depends on the namespace and owners of the pod, which are not known; give --namespace and --owner',
+        'pullPolicy[0] may apply: it depends on the namespace of the pod, which is not known; give --namespace',
+        'pull secret creds may apply: it depends on the namespace of the pod, which is not known; give --namespace',
+      ],
+    })
+    expect(await explain('-n', 'web')).toMatchObject({ undecidedRows: [], warnings: [] })
+  })
+
+  it('prints the row of an image that stays unchanged', async () => {
+    const { stdout } = await berth([
+      'explain',
+      'postgres:17',
+      '--no-probe',
+      `--config=${config}`,
+      '--namespace=db-1',
+      '--owner=db.example/Cluster',
+    ])
+
+    expect(stdout).toBe('postgres:17  →  left unchanged\n  row databases\n')
+  })
+
+  it.each([
+    ['--owner', 'ReplicaSet'],
+    ['--owner', 'apps/v1/ReplicaSet'],
+    ['--labels', 'app'],
+  ])('rejects %s %s', async (...args) => {
+    const { code, stderr } = await berth(['explain', 'nginx', '--config', config, ...args])
+
+    expect(code).toBe(2)
+    expect(stderr).toContain('Write ')
   })
 })
 

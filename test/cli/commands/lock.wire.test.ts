@@ -73,6 +73,39 @@ const digests = () => {
     : read.message
 }
 
+describe('berth lock for rows that leave their images', () => {
+  beforeEach(() => {
+    const text = readFileSync(config, 'utf8')
+    writeFileSync(
+      config,
+      text.replace(
+        'fallback:\n',
+        "fallback:\n  - { name: out, when: { namespaces: [out] }, images: ['**/nginx'], leave: true }\n  - { name: unpinned, images: ['**/redis'], try: ['docker.io/{path}'], pin: false }\n",
+      ),
+    )
+  })
+
+  it('leaves out an image of pods that a row leaves unchanged, and locks it for others', async () => {
+    pods('nginx:1', 'redis')
+
+    expect(await lock('-n', 'out')).toMatchObject({ code: 0 })
+    expect(digests()).toEqual([['docker.io/library/redis:latest', redis, 'docker.io']])
+    expect(await lock('-n', 'out', '--check')).toMatchObject({ code: 0 })
+    expect(await lock('-n', 'web')).toMatchObject({ code: 0 })
+    expect(digests()).toContainEqual(['docker.io/library/nginx:1', nginx, 'mirror.example'])
+  })
+
+  it('locks an image whose namespace is not known, and says so', async () => {
+    pods('nginx:1')
+    const { code, stderr } = await lock()
+
+    expect(code).toBe(0)
+    expect(stderr).toContain(
+      'docker.io/library/nginx:1 is locked, but row out may leave it unchanged: not known of the pod: namespace',
+    )
+  })
+})
+
 describe('berth lock', () => {
   it('adds new images and removes unused ones; only --update moves the others to another digest', async () => {
     pods('nginx:1', 'redis')

@@ -452,6 +452,31 @@ describe('berth nodes', () => {
     expect(outcome.stderr).toContain(message)
   })
 
+  it('leaves out rows for some pods only, and writes no mirror for images that a row leaves unchanged', async () => {
+    const file = join(mkdtempSync(join(tmpdir(), 'berth-nodes-')), 'berth.yaml')
+    writeFileSync(
+      file,
+      `apiVersion: berth.dev/v1alpha1
+kind: BerthConfig
+registries: [{ host: anubis:32000, endpoint: 'http://anubis:32000', mirror: true }]
+fallback:
+  - { name: databases, when: { namespaces: [db] }, images: ['docker.io/**'], leave: true }
+  - { name: out, images: ['quay.io/**'], leave: true }
+  - { name: rest, images: ['docker.io/**', 'quay.io/**'], try: ['anubis:32000/{host}/{path}'] }
+`,
+    )
+    const args = ['nodes', 'render', '--target', 'k3s', '--config', file]
+    const refused = await berth(args)
+    const partial = await berth([...args, '--allow-partial'])
+
+    expect(refused.code).toBe(2)
+    expect(refused.stderr).toContain(
+      `${file}:5:24: error: fallback[0].when: row databases is for some pods only (namespaces db)`,
+    )
+    expect(partial.stdout).toContain('http://anubis:32000/v2/docker.io')
+    expect(partial.stdout).not.toContain('anubis:32000/v2/quay.io')
+  })
+
   it('reports the line of each omission, and leaves it out with --allow-partial', async () => {
     const file = join(mkdtempSync(join(tmpdir(), 'berth-nodes-')), 'berth.yaml')
     writeFileSync(file, tables['finer'] ?? '')

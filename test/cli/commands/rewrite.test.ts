@@ -45,6 +45,70 @@ function put(name: string, text: string): string {
 const rewrite = (args: readonly string[], input = '') =>
   berth(['rewrite', '--no-probe', '--config', config, ...args], input)
 
+describe('berth rewrite for some pods only', () => {
+  const rows = `apiVersion: berth.dev/v1alpha1
+kind: BerthConfig
+registries: [{ host: anubis:32000, mirror: true }]
+fallback:
+  - name: databases
+    when: { namespaces: [db], pods: { matchLabels: { app: db } }, owners: [db.example/Cluster] }
+    leave: true
+  - { name: hub, images: ['docker.io/**'], try: ['anubis:32000/{host}/{path}'] }
+workloads: [{ kind: db.example/Cluster, pod: spec.template }]
+`
+  const cluster = (kind: string, namespace: string) =>
+    `apiVersion: ${kind}
+metadata: { name: p${namespace === '' ? '' : `, namespace: ${namespace}`} }
+spec: { template: { metadata: { labels: { app: db } }, spec: { containers: [{ name: c, image: nginx:1 }] } } }
+`
+  const custom = 'db.example/v1\nkind: Cluster'
+  const run = (text: string, ...args: string[]) => {
+    put('berth.yaml', rows)
+    return rewrite(['-f', '-', ...args], text)
+  }
+
+  it('knows the labels, the namespace and the owner of built-in kinds', async () => {
+    const text = cluster('apps/v1\nkind: Deployment', 'db')
+
+    expect(await run(text)).toMatchObject({ code: 0, stdout: text.replace('nginx:1', mirrored) })
+    expect((await run(text)).stderr).not.toContain('may apply')
+  })
+
+  it('takes the owner of other kinds from --owner, and says if it is not known', async () => {
+    const text = cluster(custom, 'db')
+    const unknown = await run(text)
+
+    expect(unknown.stdout).toBe(text.replace('nginx:1', mirrored))
+    expect(unknown.stderr).toContain(
+      '-:4: db.example/Cluster p: nginx:1: row databases may apply: it depends on the owners of the pod, which are not known; give --owner\n',
+    )
+    expect(await run(text, '--owner', 'db.example/Cluster')).toMatchObject({
+      stdout: text,
+      stderr: '',
+    })
+    expect((await run(text, '--owner', 'none')).stderr).not.toContain('may apply')
+  })
+
+  it('does not assume a namespace', async () => {
+    const text = cluster(custom, '')
+    const args = ['--owner', 'db.example/Cluster']
+
+    expect((await run(text, ...args)).stderr).toContain('give --namespace\n')
+    expect((await run(text, ...args, '-n', 'db')).stdout).toBe(text)
+    expect((await run(text, ...args, '-n', 'web')).stderr).not.toContain('may apply')
+  })
+
+  it('has the members left and undecidedRows in JSON', async () => {
+    const left = await run(cluster(custom, 'db'), '-o', 'json', '--owner', 'db.example/Cluster')
+    const unknown = await run(cluster(custom, 'db'), '-o', 'json')
+
+    expect(JSON.parse(left.stdout)).toMatchObject([{ left: true, undecidedRows: [] }])
+    expect(JSON.parse(unknown.stdout)).toMatchObject([
+      { left: false, undecidedRows: ['databases'], row: 'hub' },
+    ])
+  })
+})
+
 describe('berth rewrite', () => {
   it('rewrites standard input to standard output, and prints the changes to standard error', async () => {
     const { code, stdout, stderr } = await rewrite(['-f', '-'], pod('nginx:1'))
@@ -225,6 +289,8 @@ functionConfig:
         row: 'hub',
         why: 'taken from anubis:32000 without a probe',
         pinned: false,
+        left: false,
+        undecidedRows: [],
         changed: true,
       },
     ])
