@@ -39,3 +39,20 @@ export function createLane(now: () => number = () => performance.now()): Lane {
     isOver: () => now() - startedAt >= turnMs,
   }
 }
+
+/** A lane for one job, which can be ended from outside. */
+export interface StoppableLane extends Lane {
+  /** Gives the job no more turns: its next call of `next` never resolves. */
+  stop(): void
+}
+
+export function stoppableLane(lane: Lane): StoppableLane {
+  let isStopped = false
+  return {
+    next: () => (isStopped ? new Promise(() => undefined) : lane.next()),
+    isOver: () => isStopped || lane.isOver(),
+    stop: () => {
+      isStopped = true
+    },
+  }
+}

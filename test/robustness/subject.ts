@@ -3,7 +3,7 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { createLane } from '../../src/async/lane.ts'
 import { createDecideByRow } from '../../src/decision/resolve/decide-by-row.ts'
 import { createDecide } from '../../src/decision/resolve/decision-cache.ts'
-import type { ResolvePolicy } from '../../src/decision/resolve/resolve-policy.ts'
+import { hasDenial, type ResolvePolicy } from '../../src/decision/resolve/resolve-policy.ts'
 import type { ResolveDependencies } from '../../src/decision/resolve/probe-candidate.ts'
 import type { AdmissionPolicy } from '../../src/decision/pod/decide-sites.ts'
 import { noNamespaceLookup } from '../../src/webhook/admission/namespace-lookup.ts'
@@ -108,6 +108,7 @@ export function createSubject({ denies = false, hasConflicts = false } = {}): Su
       policy,
       decide: createDecide(dependencies, policy),
       decideByRow: createDecideByRow(dependencies, policy),
+      hasDenial: hasDenial(policy),
     }),
     namespaceLookup: noNamespaceLookup,
     lane: createLane(),

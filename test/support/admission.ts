@@ -6,6 +6,7 @@ import { readRecords } from '../../src/decision/pod/images-annotation.ts'
 import { applyPatch } from '../../src/decision/pod/patch.ts'
 import { findSites } from '../../src/decision/pod/sites.ts'
 import { createDecideByRow } from '../../src/decision/resolve/decide-by-row.ts'
+import { hasDenial } from '../../src/decision/resolve/resolve-policy.ts'
 import { createDecide } from '../../src/decision/resolve/decision-cache.ts'
 import type { AdmissionRequest } from '../../src/webhook/admission/admission-review.ts'
 import { createAdmit } from '../../src/webhook/admission/admit.ts'
@@ -26,6 +27,7 @@ export function admitWith(config: Config, { dependencies }: Registries) {
       policy: config,
       decide: createDecide(dependencies, config),
       decideByRow: createDecideByRow(dependencies, config),
+      hasDenial: hasDenial(config),
     }),
     namespaceLookup: noNamespaceLookup,
     lane: createLane(),

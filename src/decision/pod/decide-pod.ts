@@ -110,7 +110,7 @@ interface SiteSelection {
   readonly sites: RequestedSite[]
   /** The distinct images of `sites`, without those of settled sites. */
   readonly images: Set<string>
-  /** The sites beyond the limits that are settled or have one of `images`. They get the decision for it. */
+  /** The sites beyond the limits that have one of `images`. They get the decision for it. */
   readonly repeated: RequestedSite[]
   readonly rest: {
     /** The number of sites beyond the limits, `repeated` included. */
@@ -146,7 +146,8 @@ async function selectSites(
       continue
     }
     rest.fields += 1
-    if (rest.denied !== null) continue
+    // A settled site does not change.
+    if (rest.denied !== null || settled !== null) continue
     rest.isTooLarge ||= rest.changes.length + selection.repeated.length >= maxChanges
     if (rest.isTooLarge) continue
     if (isKnown) {

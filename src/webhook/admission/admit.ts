@@ -1,9 +1,8 @@
 /** Admits one request: from the request to the verdict. Bugs are caught here, once, and the pod is not changed then. */
-import type { Lane } from '../../async/lane.ts'
+import { type Lane, stoppableLane } from '../../async/lane.ts'
 import { readPodContext } from '../../decision/pod/pod-context.ts'
 import { isMirrorPod } from '../../decision/pod/sites.ts'
 import type { LazySignal } from '../../decision/resolve/budget.ts'
-import { outOfTime } from '../../decision/resolve/resolve.ts'
 import type { AdmissionOutcome } from '../../telemetry/webhook-metrics.ts'
 import { verdictFor } from './verdict.ts'
 import {
@@ -24,6 +23,8 @@ import { startWatchdog } from './watchdog.ts'
 /** What admission takes from the config that is in force. */
 export interface AdmissionEngine extends PodDecider {
   readonly policy: AdmissionPolicy
+  /** True if a row or the pin denies pods. A pod that cannot be checked is denied then. */
+  readonly hasDenial: boolean
   /** Left out: no pull secrets are created for a pod. */
   readonly secretProvisioner?: SecretProvisioner
 }
@@ -93,7 +94,8 @@ export function createAdmit({
     }
     try {
       if (!isRelevant(request)) return { verdict: unchanged, ...undecided, mode, isFailed: false }
-      const admitting = mapMaybe(decidePod(engine, input, lane), (decided) =>
+      const work = stoppableLane(lane)
+      const admitting = mapMaybe(decidePod(engine, input, work), (decided) =>
         mapMaybe(
           verdictFor({ ...input, ...decided, namespaceLookup, secretProvisioner, mode }),
           (verdict): Admission => ({ ...decided, verdict, mode, isFailed: false }),
@@ -102,30 +104,47 @@ export function createAdmit({
       if (!(admitting instanceof Promise)) return admitting
       const watchdog = startWatchdog(signal())
       return Promise.race([admitting, watchdog.expired])
-        .then((admission) => admission ?? admitUndecided('no decision in time'))
+        .then((admission) => {
+          if (admission !== null) return admission
+          work.stop()
+          return admitUndecided('no decision in time')
+        })
         .catch(admitDespiteBug)
-        .finally(() => watchdog.stop())
+        .finally(() => {
+          watchdog.stop()
+          work.stop()
+        })
     } catch (error) {
       return admitDespiteBug(error)
     }
   }
 }
 
-/** Returns why a rule denies the pod if no registry answers; null if none does. */
+/** The time to look for a rule that denies, after the time of the review is over. The API server still waits then. */
+const findDenialMs = 500
+
+const uncheckable = 'its images cannot be checked, and a rule of the config denies images'
+
+/** Returns why a rule denies the pod if no registry answers; null if none does. Takes half a second at most. */
 async function findDenial(
-  { decideByRow }: AdmissionEngine,
+  { decideByRow, hasDenial }: AdmissionEngine,
   input: SitesRequest,
-  lane: Lane,
+  sharedLane: Lane,
 ): Promise<string | null> {
+  if (!hasDenial) return null
+  const lane = stoppableLane(sharedLane)
+  const { promise: timeout, resolve } = Promise.withResolvers<'timeout'>()
+  const timer = setTimeout(() => resolve('timeout'), findDenialMs)
   try {
-    const denied = await findDeniedByRow(decideByRow, input, lane)
-    return denied === null ? null : deniedBy([denied])
+    const denied = await Promise.race([findDeniedByRow(decideByRow, input, lane), timeout])
+    if (denied !== 'timeout') return denied === null ? null : deniedBy([denied])
+    return `berth: too many image fields: ${uncheckable}; make the pod smaller`
   } catch {
-    // The bug is in the decision of some image. A row that denies every image must not let it pass.
-    const decision = decideByRow('', { pod: input.pod, substitute: outOfTime })
-    return decision.ok || decision.deniedBy === null
-      ? null
-      : `berth: internal error; ${decision.deniedBy}`
+    // The bug is in the decision of some image.
+    return `berth: internal error: ${uncheckable}`
+  } finally {
+    clearTimeout(timer)
+    lane.stop()
   }
 }
 

@@ -15,6 +15,7 @@ import { readConfig } from '../../../src/config/load.ts'
 import { parseReference } from '../../../src/decision/reference/parse.ts'
 import { formatAsPulled } from '../../../src/decision/reference/reference.ts'
 import { createDecideByRow } from '../../../src/decision/resolve/decide-by-row.ts'
+import { hasDenial } from '../../../src/decision/resolve/resolve-policy.ts'
 import { createDecide } from '../../../src/decision/resolve/decision-cache.ts'
 import { createAdmit } from '../../../src/webhook/admission/admit.ts'
 import type { AdmissionRequest } from '../../../src/webhook/admission/admission-review.ts'
@@ -100,6 +101,7 @@ describe('a closing row with otherwise: deny', () => {
       policy,
       decide: createDecide(dependencies, policy),
       decideByRow: createDecideByRow(dependencies, policy),
+      hasDenial: hasDenial(policy),
     }),
     namespaceLookup: noNamespaceLookup,
     lane: createLane(),

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { createLane } from '../../../src/async/lane.ts'
+import { createLane, type Lane } from '../../../src/async/lane.ts'
 import { readRecords } from '../../../src/decision/pod/images-annotation.ts'
 import type { AdmissionPolicy } from '../../../src/decision/pod/decide-sites.ts'
 import type {
@@ -14,7 +14,7 @@ import { createAdmit } from '../../../src/webhook/admission/admit.ts'
 import type { AdmissionRequest } from '../../../src/webhook/admission/admission-review.ts'
 import { createDecideByRow } from '../../../src/decision/resolve/decide-by-row.ts'
 import { createDecide } from '../../../src/decision/resolve/decision-cache.ts'
-import type { ResolvePolicy } from '../../../src/decision/resolve/resolve-policy.ts'
+import { hasDenial, type ResolvePolicy } from '../../../src/decision/resolve/resolve-policy.ts'
 import { compilePattern } from '../../../src/decision/fallback/image-pattern.ts'
 import { applyPatch } from '../../../src/decision/pod/patch.ts'
 import { findSites } from '../../../src/decision/pod/sites.ts'
@@ -57,6 +57,7 @@ async function admit(request: AdmissionRequest, setting: Setting = {}) {
       policy,
       decide: createDecide(registries.dependencies, policy),
       decideByRow: createDecideByRow(registries.dependencies, policy),
+      hasDenial: hasDenial(policy),
       ...(setting.secretProvisioner === undefined
         ? {}
         : { secretProvisioner: setting.secretProvisioner }),
@@ -260,14 +261,20 @@ describe('a created pod', () => {
     })
 
     expect(bugs).toHaveLength(1)
-    expect(denied).toBe('berth: internal error; row closed has otherwise: deny')
+    expect(denied).toBe(
+      'berth: internal error: its images cannot be checked, and a rule of the config denies images',
+    )
   })
 })
 
 describe('work that never ends', () => {
   const admitStuck = async (
     table: ResolvePolicy['table'],
-    mode: 'enforce' | 'observe' = 'enforce',
+    {
+      mode = 'enforce',
+      images = ['nginx'],
+      lane = createLane(),
+    }: { mode?: 'enforce' | 'observe'; images?: readonly string[]; lane?: Lane } = {},
   ) => {
     const policy = {
       table,
@@ -285,13 +292,14 @@ describe('work that never ends', () => {
         policy,
         decide: createDecide(stuck, policy),
         decideByRow: createDecideByRow(stuck, policy),
+        hasDenial: hasDenial(policy),
       }),
       namespaceLookup: noNamespaceLookup,
-      lane: createLane(),
+      lane,
       onBug: () => undefined,
     })
     const signal = AbortSignal.timeout(1)
-    return handler(requestOf(podOf(['nginx'])), { signal: () => signal, observeOnly: false })
+    return handler(requestOf(podOf(images)), { signal: () => signal, observeOnly: false })
   }
   const denying = tableOf(
     ['m.example'],
@@ -316,7 +324,38 @@ describe('work that never ends', () => {
     expect(verdict.denied).toBe(
       'berth: nginx: row hub has otherwise: deny; m.example timeout (no response in time); not found; denied by the row (otherwise: deny); copy the image to a mirror, or change the rule',
     )
-    expect((await admitStuck(denying, 'observe')).verdict.denied).toBeNull()
+    expect((await admitStuck(denying, { mode: 'observe' })).verdict.denied).toBeNull()
+  })
+
+  const images = Array.from({ length: 100 }, (_, index) => `app${index}`)
+
+  it('does not get a large pod without a turn past a row with otherwise: deny', async () => {
+    const lane = { next: () => new Promise<void>(() => undefined), isOver: () => true }
+    const [denied, admitted] = await Promise.all([
+      admitStuck(denying, { images, lane }),
+      admitStuck(anubis, { images, lane }),
+    ])
+
+    expect(denied.verdict.denied).toBe(
+      'berth: too many image fields: its images cannot be checked, and a rule of the config denies images; make the pod smaller',
+    )
+    expect(admitted.verdict.denied).toBeNull()
+  })
+
+  it('gets no more turns after the answer', async () => {
+    let turns = 0
+    const lane: Lane = {
+      next: () => {
+        turns += 1
+        return new Promise((resolve) => setTimeout(resolve, 20))
+      },
+      isOver: () => true,
+    }
+    await admitStuck(anubis, { images, lane })
+    const before = turns
+    await new Promise((resolve) => setTimeout(resolve, 100))
+
+    expect(turns - before).toBeLessThanOrEqual(1)
   })
 })
 

@@ -6,7 +6,7 @@ import { applyPatch } from '../../../src/decision/pod/patch.ts'
 import { findSites } from '../../../src/decision/pod/sites.ts'
 import { createDecideByRow } from '../../../src/decision/resolve/decide-by-row.ts'
 import { createDecide } from '../../../src/decision/resolve/decision-cache.ts'
-import type { ResolvePolicy } from '../../../src/decision/resolve/resolve-policy.ts'
+import { hasDenial, type ResolvePolicy } from '../../../src/decision/resolve/resolve-policy.ts'
 import { createLogs } from '../../../src/telemetry/log.ts'
 import { createAdmissionLog } from '../../../src/webhook/admission/admission-log.ts'
 import { toReview } from '../../../src/webhook/admission/admission-response.ts'
@@ -48,6 +48,7 @@ async function admit(request: AdmissionRequest, setting: Setting = {}) {
       policy,
       decide: createDecide(registries.dependencies, policy),
       decideByRow: createDecideByRow(registries.dependencies, policy),
+      hasDenial: hasDenial(policy),
     }),
     namespaceLookup: noNamespaceLookup,
     lane: createLane(),
