@@ -38,6 +38,7 @@ const layers = [
   'decision/fallback',
   'decision/reference',
   'decision/labels',
+  'http',
   'files',
   'yaml',
   'json',

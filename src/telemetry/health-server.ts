@@ -2,6 +2,7 @@
 import Fastify, { type FastifyInstance } from 'fastify'
 import type { Registry } from 'prom-client'
 import { BerthError } from '../errors.ts'
+import { type ConnectionLimits, limitConnections } from '../http/connection-limit.ts'
 
 export interface HealthOptions {
   readonly metrics: { readonly registry: Registry }
@@ -9,12 +10,21 @@ export interface HealthOptions {
   readonly notReady: () => string | null
 }
 
+/** The kubelet opens a connection for each check, and Prometheus keeps one. */
+const connectionLimits: ConnectionLimits = { total: 128, perCaller: 64 }
+
+/** The time for a whole request, which has no body. */
+const requestTimeoutMs = 5_000
+
 /** Creates the server: `/healthz` and `/readyz` for the kubelet, `/metrics` for Prometheus. It does not listen yet. */
 export async function createHealthApp({
   metrics: { registry },
   notReady,
 }: HealthOptions): Promise<FastifyInstance> {
-  const app = Fastify()
+  const app = Fastify({ requestTimeout: requestTimeoutMs })
+  limitConnections(app.server, connectionLimits)
+  // No request has a body.
+  app.removeAllContentTypeParsers()
   app.get('/healthz', () => 'ok\n')
   app.get('/readyz', (_, reply) => {
     const reason = notReady()

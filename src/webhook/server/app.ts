@@ -6,6 +6,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Server } from 'node:https'
 import type { TlsOptions } from 'node:tls'
 import Fastify, { type FastifyInstance } from 'fastify'
+import { type ConnectionLimits, limitConnections } from '../../http/connection-limit.ts'
 import type { KeyPair } from '../certificate/certificate-files.ts'
 import { type ClientAuthentication, createClientCheck, requireClients } from './client-auth.ts'
 import {
@@ -13,7 +14,6 @@ import {
   type ConcurrencyLimit,
   type RequestSlot,
 } from './concurrency-limit.ts'
-import { type ConnectionLimits, limitConnections } from './connection-limit.ts'
 import { createErrorHandler, type ErrorHandlerOptions } from './error-response.ts'
 import { createRequestGuard } from './request-guard.ts'
 import { enforceRequestTimeouts } from './request-timeouts.ts'
@@ -63,7 +63,7 @@ export const requestTimeouts = {
 }
 
 /**
- * 800 requests in flight and the idle connections that API servers keep. An idle one takes about 50 kB. All API servers may
+ * 800 requests in flight and the idle connections that API servers keep. An idle one takes 45 kB. All API servers may
  * have one address, behind konnectivity.
  */
 const connectionLimits: ConnectionLimits = { total: 1_024, perCaller: 768 }

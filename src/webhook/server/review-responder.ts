@@ -38,7 +38,7 @@ const largeBytes = 256 * 1024
  */
 const measuredBytes = 16 * 1024
 
-/** A pod has less than 20 levels. The largest objects that an API server takes need less than half of this memory. */
+/** A pod has less than 20 levels. 8 MiB of containers need at most 60 MiB. */
 const reviewLimits: JsonMemoryLimits = { depth: 128, parsedBytes: 64 * 1024 * 1024 }
 
 /** Returns the function. Large reviews take turns (`lane`), so that small ones do not wait for them. */

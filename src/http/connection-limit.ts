@@ -1,6 +1,6 @@
 /**
- * Limits the connections of the server. At the limit, an idle connection makes room for a new one, so that a caller that opens many
- * connections and sends nothing does not keep an API server out.
+ * Limits the connections of an HTTP server. At the limit, an idle connection makes room for a new one, so that a caller that
+ * opens many connections and sends nothing does not keep others out.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
@@ -27,7 +27,8 @@ interface Connection {
  */
 export function limitConnections(server: Server, { total, perCaller }: ConnectionLimits): void {
   const connections = new Map<string, Connection>()
-  const secure = new WeakMap<Socket, Connection>()
+  /** By TCP socket, and by TLS socket. */
+  const bySocket = new WeakMap<Socket, Connection>()
   const callers = new Map<string, number>()
   /** In the order in which they became idle. */
   const idle = new Set<Connection>()
@@ -70,16 +71,17 @@ export function limitConnections(server: Server, { total, perCaller }: Connectio
     }
     if (victim === connection) return
     connections.set(connection.name, connection)
+    bySocket.set(socket, connection)
     callers.set(connection.caller, countOf(connection) + 1)
     idle.add(connection)
     socket.once('close', () => forget(connection))
   })
   server.on('secureConnection', (socket: Socket) => {
     const connection = connections.get(nameOf(socket))
-    if (connection !== undefined) secure.set(socket, connection)
+    if (connection !== undefined) bySocket.set(socket, connection)
   })
   server.prependListener('request', ({ socket }: IncomingMessage, response: ServerResponse) => {
-    const connection = secure.get(socket)
+    const connection = bySocket.get(socket)
     if (connection === undefined) return
     connection.requests += 1
     idle.delete(connection)

@@ -5,8 +5,8 @@ import { type AddressInfo, connect as connectTcp } from 'node:net'
 import { setImmediate } from 'node:timers/promises'
 import { connect, type TLSSocket } from 'node:tls'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { makeCertificates } from '../../../src/webhook/certificate/self-signed.ts'
-import { limitConnections } from '../../../src/webhook/server/connection-limit.ts'
+import { makeCertificates } from '../../src/webhook/certificate/self-signed.ts'
+import { limitConnections } from '../../src/http/connection-limit.ts'
 
 const request = 'GET / HTTP/1.1\r\nhost: a\r\n\r\n'
 
