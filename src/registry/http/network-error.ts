@@ -27,6 +27,8 @@ export interface FailureContext {
   readonly signal: AbortSignal
   /** False after a redirect to another origin. */
   readonly isFromRegistry: boolean
+  /** True if a connection to the registry has been opening for long. */
+  readonly isStuck: boolean
 }
 
 export function failed(outcome: FailedOutcome, detail: string): RequestFailure {
@@ -96,10 +98,11 @@ const codesWithoutConnection: ReadonlySet<string> = new Set([
 /** Returns the failure that a thrown error means. Never quotes the error's message, which may contain what the server sent. */
 export function failureForError(thrown: unknown, context: FailureContext): RequestFailure {
   const failure = describeError(thrown, context)
-  const hasNoConnection = codesWithoutConnection.has(codeOf(firstOf(thrown)))
-  return context.isFromRegistry && hasNoConnection && failure.outcome === 'unreachable'
-    ? { ...failure, hasNoConnection }
-    : failure
+  const hasNoConnection =
+    failure.outcome === 'timeout'
+      ? context.isStuck
+      : failure.outcome === 'unreachable' && codesWithoutConnection.has(codeOf(firstOf(thrown)))
+  return context.isFromRegistry && hasNoConnection ? { ...failure, hasNoConnection } : failure
 }
 
 function describeError(thrown: unknown, { url, signal }: FailureContext): RequestFailure {

@@ -4,6 +4,7 @@ import { Agent, type Dispatcher } from 'undici'
 import { linkAbort, rejectOnAbort } from '../../async/abort.ts'
 import { type ByteBudget, createByteBudget } from '../../async/byte-budget.ts'
 import { createConnector, type ConnectorOptions } from './connector.ts'
+import { type PendingConnects, watchConnects } from './pending-connects.ts'
 import {
   failed,
   failureForError,
@@ -107,14 +108,16 @@ type Hop = Pick<HttpResponse, 'url' | 'isFromRegistry'>
 
 interface Connection {
   readonly agent: Agent
+  readonly connects: PendingConnects
   readonly bodyBudget: ByteBudget
 }
 
 /** Creates a transport. It opens no connection before the first request. */
 export function createTransport(options: TransportOptions): Transport {
   const { bodyBudget } = options
+  const connects = watchConnects(createConnector(options), options.registryOrigin)
   const agent = new Agent({
-    connect: createConnector(options),
+    connect: connects.connect,
     connections: maxConnections,
     maxOrigins,
     maxHeaderSize: maxHeaderBytes,
@@ -126,6 +129,7 @@ export function createTransport(options: TransportOptions): Transport {
   })
   const connection: Connection = {
     agent,
+    connects,
     bodyBudget: createByteBudget(bodyBudget.maxBytes * registryShare, bodyBudget),
   }
 
@@ -189,7 +193,14 @@ async function followRedirects(
       hop = { url: next, isFromRegistry }
     }
   } catch (error) {
-    return { ok: false, failure: failureForError(error, { ...hop, signal: callerSignal }) }
+    return {
+      ok: false,
+      failure: failureForError(error, {
+        ...hop,
+        signal: callerSignal,
+        isStuck: connection.connects.isStuck(),
+      }),
+    }
   }
 }
 

@@ -97,6 +97,30 @@ describe('a network error', () => {
     })
   })
 
+  it('is a timeout without a connection if the registry accepts none', async () => {
+    const silent = createClient([registryAt('http://nowhere.example:5000')], {
+      network: { lookup: () => undefined },
+    })
+    const signal = AbortSignal.timeout(1_100)
+
+    expect(await ask(silent, 'nowhere.example:5000', { signal })).toEqual({
+      outcome: 'timeout',
+      detail: 'no response in time',
+      hasNoConnection: true,
+    })
+    await silent.close()
+  })
+
+  it('is a timeout with a connection if the registry does not respond', async () => {
+    onGet({ hang: 'before-headers' })
+    const signal = AbortSignal.timeout(1_100)
+
+    expect(await ask(client, registry.host, { signal })).toEqual({
+      outcome: 'timeout',
+      detail: 'no response in time',
+    })
+  })
+
   it('is unreachable when the registry resets the connection', async () => {
     const server: Server = createServer((socket) => socket.resetAndDestroy())
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
