@@ -4,7 +4,7 @@ import { isDeepStrictEqual } from 'node:util'
 import type { Config } from './config.ts'
 import { readLimitedFile, TooLargeError } from '../files/read-limited.ts'
 import { configLimits } from '../yaml/limits.ts'
-import { loadConfig } from './load.ts'
+import { loadConfigInWorker } from './load-in-worker.ts'
 
 export interface WatchOptions {
   /** The config in use. The file may already be newer. */
@@ -27,7 +27,10 @@ export function watchConfig(
   let lockFile = current.lock?.file ?? null
   let texts: readonly (string | null)[] = [current.source, current.lock?.source ?? null]
   let fileStates: readonly string[] = []
-  const poll = () => {
+  let isLoading = false
+  const stopped = new AbortController()
+  const poll = async () => {
+    if (isLoading) return
     // Stat before reading, so that a change in between is found by the next poll.
     const newStates = [file, ...(lockFile === null ? [] : [lockFile])].map(fileState)
     if (isDeepStrictEqual(newStates, fileStates)) return
@@ -35,18 +38,27 @@ export function watchConfig(
     const newTexts = [textOf(file), lockFile === null ? null : textOf(lockFile)]
     if (isDeepStrictEqual(newTexts, texts)) return
     texts = newTexts
+    isLoading = true
     try {
-      const config = loadConfig(file)
+      const config = await loadConfigInWorker(file, stopped.signal)
+      if (stopped.signal.aborted) return
       lockFile = config.lock?.file ?? null
       texts = [config.source, config.lock?.source ?? null]
       onConfig(config)
     } catch (error) {
-      onError(error)
+      if (!stopped.signal.aborted) onError(error)
+    } finally {
+      isLoading = false
     }
   }
-  const timer = setInterval(poll, intervalMs)
-  poll()
-  return { stop: () => clearInterval(timer) }
+  const timer = setInterval(() => void poll(), intervalMs)
+  void poll()
+  return {
+    stop: () => {
+      clearInterval(timer)
+      stopped.abort()
+    },
+  }
 }
 
 /** Returns a text that changes when the file changes or is replaced; empty if there is no file. */

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import type { Config } from '../config/config.ts'
-import { loadConfig } from '../config/load.ts'
+import { loadConfigInWorker } from '../config/load-in-worker.ts'
 import { formatProblem } from '../config/problem.ts'
 import { watchConfig } from '../config/watch.ts'
 import { createTokenCache } from '../engine/decision-engine.ts'
@@ -46,7 +46,7 @@ export interface ControllerTimes {
 export async function runController(options: ControllerOptions): Promise<void> {
   const { cluster, namespace, lease, secretsDirectory, env, logs, times = {}, signal } = options
   const { log } = logs
-  let config = loadFirstConfig(options)
+  let config = await loadFirstConfig(options)
   const metrics = createControllerMetrics({ droppedLogLines: logs.droppedLines })
   const loopDependencies: Omit<LoopDependencies, 'config'> = {
     cluster,
@@ -105,8 +105,9 @@ export async function runController(options: ControllerOptions): Promise<void> {
   log.info('stopped')
 }
 
-function loadFirstConfig({ configFile, logs: { log } }: ControllerOptions): Config {
-  const config = loadConfig(configFile)
+async function loadFirstConfig({ configFile, logs: { log } }: ControllerOptions): Promise<Config> {
+  // The memory for parsing would stay with the process.
+  const config = await loadConfigInWorker(configFile)
   for (const warning of config.warnings) log.warn(formatProblem(configFile, warning))
   return config
 }

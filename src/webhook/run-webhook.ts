@@ -1,6 +1,6 @@
 /** Runs the webhook process of a cluster: its certificate, reloads of the config, and draining. */
 import type { Config } from '../config/config.ts'
-import { loadConfig } from '../config/load.ts'
+import { loadConfigInWorker } from '../config/load-in-worker.ts'
 import { formatProblem } from '../config/problem.ts'
 import { watchConfig } from '../config/watch.ts'
 import { aborted } from '../async/abort.ts'
@@ -54,7 +54,7 @@ export async function runWebhook(options: RunWebhookOptions): Promise<void> {
     logs: { log },
     signal,
   } = options
-  const start = prepareStart(options)
+  const start = await prepareStart(options)
   const certificate = await openCertificate(options.certificate, log, signal)
   if (certificate === null) return
   const { webhook, configWatch } = await start(certificate)
@@ -81,10 +81,11 @@ interface Running {
  * Loads the config and returns the function that starts the webhook, once. No function that runs until the process ends
  * may have a variable with the config: it would stay in memory after a reload.
  */
-function prepareStart(
+async function prepareStart(
   options: RunWebhookOptions,
-): (certificate: ServingCertificate) => Promise<Running> {
-  let loaded: Config | null = loadConfig(options.configFile)
+): Promise<(certificate: ServingCertificate) => Promise<Running>> {
+  // The memory for parsing would stay with the process.
+  let loaded: Config | null = await loadConfigInWorker(options.configFile)
   for (const warning of loaded.warnings)
     options.logs.log.warn(formatProblem(options.configFile, warning))
   return (certificate) => {

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { describe, expect, it, vi } from 'vitest'
 import type { Config } from '../../src/config/config.ts'
 import { loadConfig } from '../../src/config/load.ts'
+import { loadConfigInWorker } from '../../src/config/load-in-worker.ts'
 import { watchConfig } from '../../src/config/watch.ts'
 
 const head = 'apiVersion: berth.dev/v1alpha1\nkind: BerthConfig\n'
@@ -13,7 +14,7 @@ describe('watchConfig', () => {
     ['a changed config', `${head}mode: observe\n`, ['observe']],
     ['an invalid config', 'kind: Nothing\n', ['error']],
     ['the same config', head, []],
-  ])('reports %s that was written before it starts', (_, text, expected) => {
+  ])('reports %s that was written before it starts', async (_, text, expected) => {
     const file = join(mkdtempSync(join(tmpdir(), 'berth-test-')), 'berth.yaml')
     writeFileSync(file, head)
     const current = loadConfig(file)
@@ -24,9 +25,25 @@ describe('watchConfig', () => {
       onConfig: ({ mode }: Config) => reported.push(mode),
       onError: () => reported.push('error'),
     })
+    await vi.waitFor(() => expect(reported).toEqual(expected), { timeout: 10_000 })
+    writeFileSync(file, `${head}mode: observe\n# 2\n`)
+    await vi.waitFor(() => expect(reported).toEqual([...expected, 'observe']), { timeout: 10_000 })
     watch.stop()
+  })
 
-    expect(reported).toEqual(expected)
+  it('reports nothing after it is stopped', async () => {
+    const file = join(mkdtempSync(join(tmpdir(), 'berth-test-')), 'berth.yaml')
+    writeFileSync(file, head)
+    const current = loadConfig(file)
+    writeFileSync(file, `${head}mode: observe\n`)
+    const reported: unknown[] = []
+    const report = (each: unknown) => void reported.push(each)
+    const watch = watchConfig(file, { current, onConfig: report, onError: report })
+    watch.stop()
+    // Another worker has ended long after the first one would have.
+    await loadConfigInWorker(file)
+
+    expect(reported).toEqual([])
   })
 
   it('reports a changed lock file', async () => {

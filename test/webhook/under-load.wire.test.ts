@@ -1,8 +1,12 @@
+import { mkdtempSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { Agent, request } from 'undici'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { startWebhook, type Webhook } from '../../src/webhook/start-webhook.ts'
 import type { Config } from '../../src/config/config.ts'
 import { readConfig } from '../../src/config/load.ts'
+import { watchConfig } from '../../src/config/watch.ts'
 import { type Certificates, makeCertificates } from '../../src/webhook/certificate/self-signed.ts'
 import { createLogs } from '../../src/telemetry/log.ts'
 import { type FakeRegistry, startFakeRegistry } from '../support/registry.ts'
@@ -117,6 +121,42 @@ describe('a config that is reloaded under load', () => {
     }
 
     expect(answers.filter(({ status, patched }) => status !== 200 || !patched)).toEqual([])
+  })
+})
+
+describe('a config of 8,000 rows that is reloaded', () => {
+  it('delays no review until it is loaded', async () => {
+    const rows = Array.from(
+      { length: 8_000 },
+      (_, index) =>
+        `  - { name: row-${index}, images: ['docker.io/team-${index}/**'], try: ['m.example/{host}/{path}', 'docker.io/{path}'] }\n`,
+    )
+    const file = join(mkdtempSync(join(tmpdir(), 'berth-test-')), 'berth.yaml')
+    writeFileSync(
+      file,
+      `apiVersion: berth.dev/v1alpha1\nkind: BerthConfig\nfallback:\n${rows.join('')}`,
+    )
+    const loaded = Promise.withResolvers<Config>()
+    let isLoaded = false
+    const watch = watchConfig(file, {
+      current: configFor(registry.url),
+      onConfig: (config) => {
+        isLoaded = true
+        webhook.useConfig(config)
+        loaded.resolve(config)
+      },
+      onError: loaded.reject,
+    })
+    let answered = 0
+    while (!isLoaded) {
+      expect((await review('app:1')).status).toBe(200)
+      answered += 1
+    }
+    watch.stop()
+
+    // On the event loop, the first review would wait for the whole config.
+    expect(answered).toBeGreaterThan(5)
+    expect((await loaded.promise).table.rows).toHaveLength(8_000)
   })
 })
 

@@ -1,0 +1,56 @@
+/**
+ * Loads a config file in a worker thread, so that the event loop answers reviews meanwhile. The memory for parsing is the
+ * worker's, has a limit, and is free when the worker ends.
+ */
+import { once } from 'node:events'
+import { dirname } from 'node:path'
+import { Worker } from 'node:worker_threads'
+import { BerthError, type ErrorCode } from '../errors.ts'
+import type { Config } from './config.ts'
+import { type ConfigData, fromData } from './config-data.ts'
+
+export type WorkerResult =
+  | { readonly ok: true; readonly data: ConfigData }
+  | { readonly ok: false; readonly code: ErrorCode; readonly message: string }
+
+/**
+ * MiB of the worker's heap. 8,000 rows, which fill a ConfigMap, need between 64 and 96 to be parsed. A container of 384 MiB
+ * has this much left while the webhook uses two such configs.
+ */
+const maxHeapMiB = 128
+
+/** The build compiles the worker's module too. */
+const workerUrl = new URL(
+  import.meta.url.endsWith('.ts') ? './config-worker.ts' : './config-worker.js',
+  import.meta.url,
+)
+
+/**
+ * Loads a config file as `loadConfig` does, and throws the same errors. Throws `config-invalid` too if the file needs too much
+ * memory. Rejects when the signal aborts.
+ */
+export async function loadConfigInWorker(file: string, signal?: AbortSignal): Promise<Config> {
+  const worker = new Worker(workerUrl, {
+    name: 'config',
+    workerData: file,
+    // By default a worker gets the flags of the process, and with `--input-type` it would not start.
+    execArgv: [],
+    resourceLimits: { maxOldGenerationSizeMb: maxHeapMiB, maxYoungGenerationSizeMb: 16 },
+  })
+  try {
+    const [result] = (await once(worker, 'message', signal === undefined ? {} : { signal })) as [
+      WorkerResult,
+    ]
+    if (!result.ok) throw new BerthError(result.code, result.message)
+    return await fromData(result.data, dirname(file))
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ERR_WORKER_OUT_OF_MEMORY') throw error
+    throw new BerthError(
+      'config-invalid',
+      `${file} needs more than ${maxHeapMiB} MiB of memory to read; replace rows that differ only in the image by one row with a pattern`,
+      { cause: error },
+    )
+  } finally {
+    await worker.terminate()
+  }
+}
