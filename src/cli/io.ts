@@ -1,4 +1,5 @@
 import type { Readable, Writable } from 'node:stream'
+import { escapePainted } from './output/colour.ts'
 import { escapeTerminal } from '../text/escape-terminal.ts'
 
 /** The parts of the process that a verb may use, so that tests can run one without a process. */
@@ -18,12 +19,23 @@ export interface Io {
   readonly forceStop?: AbortSignal
 }
 
-/** Writes `text` and a line break, unless it ends with one. */
-export function print(stream: Writable, text: string): void {
-  stream.write(text.endsWith('\n') ? text : `${text}\n`)
+type Output = Writable & { readonly isTTY?: boolean }
+
+/**
+ * Writes text for people, and a line break unless it ends with one. This is where all such text is escaped for terminals;
+ * its line breaks, tabs and colours stay. Text that has to stay on its line is escaped before.
+ */
+export function print(stream: Output, text: string): void {
+  const escaped = stream.isTTY === true ? escapePainted(text) : escapeTerminal(text, '\n\t')
+  stream.write(escaped.endsWith('\n') ? escaped : `${escaped}\n`)
 }
 
-/** Writes `berth: MESSAGE` to standard error, escaped for terminals. */
+/** Writes a file, for example a manifest: as it is to a pipe, and escaped to a terminal. */
+export function printFile(stream: Output, text: string): void {
+  stream.write(stream.isTTY === true ? escapeTerminal(text, '\n\t') : text)
+}
+
+/** Writes `berth: MESSAGE` to standard error. */
 export function printMessage({ stderr }: Pick<Io, 'stderr'>, message: string): void {
-  print(stderr, `berth: ${escapeTerminal(message, '\n\t')}`)
+  print(stderr, `berth: ${message}`)
 }

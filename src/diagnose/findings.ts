@@ -4,6 +4,7 @@ import type { PullFailure } from './pull-failure.ts'
 import { fixCommands } from './fix/commands.ts'
 import type { RuleId } from './rules/table.ts'
 import { compareText } from '../text/compare.ts'
+import { cutText } from '../text/cut-text.ts'
 import type { Certainty, Evidence, PullVerdict } from './verdict.ts'
 
 export interface DiagnosedFailure {
@@ -94,8 +95,12 @@ function findingOf(group: readonly DiagnosedFailure[]): PullFinding {
   }
 }
 
+/** Characters of one line of evidence. Names in it, such as the keys of a pull secret, have any length. */
+const maxEvidenceLength = 1_024
+
 function unique(evidence: readonly Evidence[]): Evidence[] {
-  return [...new Map(evidence.map((each) => [`${each.from} ${each.says}`, each])).values()]
+  const cut = evidence.map((each) => ({ ...each, says: cutText(each.says, maxEvidenceLength) }))
+  return [...new Map(cut.map((each) => [`${each.from} ${each.says}`, each])).values()]
 }
 
 function registryOf(image: string): string | null {

@@ -1,6 +1,7 @@
 /** Records Kubernetes Events about objects. */
 import { createHash } from 'node:crypto'
 import type { Logger } from '../telemetry/log.ts'
+import { escapeTerminal } from '../text/escape-terminal.ts'
 import type { KubeApi } from './api-client.ts'
 import { hasStatus } from './error.ts'
 
@@ -45,7 +46,7 @@ export async function recordEventOnce(
   const digest = createHash('sha256').update(`${uid}/${reason}/${message}`).digest('hex')
   // A name has at most 253 characters, and its parts end with a letter or digit; 16 digits distinguish the Events of an hour.
   const eventName = `${name.slice(0, 230).replace(/[^a-z0-9]+$/, '')}.${digest.slice(0, 16)}`
-  const content = { type, reason, message: message.slice(0, maxMessage) }
+  const content = { type, reason, message: escapeTerminal(message, '\n').slice(0, maxMessage) }
   try {
     await api.create(
       { apiVersion: 'v1', resource: 'events', namespace },
@@ -71,7 +72,8 @@ export async function recordWarning(
   const { namespace, name } = involvedObject
   // Leaves room for a semicolon, a space and an ellipsis.
   const maxStart = maxMessage - ending.length - 3
-  const start = message.length > maxStart ? `${message.slice(0, maxStart)}…` : message
+  const text = escapeTerminal(message, '\n')
+  const start = text.length > maxStart ? `${text.slice(0, maxStart)}…` : text
   const content = { type: 'Warning', reason, message: `${start}; ${ending}` } as const
   try {
     await api.create(

@@ -5,6 +5,7 @@
 import { type Dispatcher, request as sendRequest } from 'undici'
 import { rejectOnAbort } from '../async/abort.ts'
 import { sleep as waitFor } from '../async/sleep.ts'
+import { cutText } from '../text/cut-text.ts'
 import { KubeError } from './error.ts'
 
 /** Where the API server is, and what authenticates the client. */
@@ -200,6 +201,9 @@ function retryAfterMs({ statusCode, headers }: Dispatcher.ResponseData): number 
   return seconds > maxRetryAfterSeconds ? null : seconds * 1000
 }
 
+/** Characters of a message of the API server. It lists the invalid fields of an object. */
+const maxMessageLength = 4_096
+
 /** The API server gives the reason as a `metav1.Status`, whose message names the object and the rule. */
 async function errorOf(
   response: Dispatcher.ResponseData,
@@ -214,7 +218,9 @@ async function errorOf(
     // A proxy in front of the API server sends HTML.
   }
   const detail =
-    typeof status.message === 'string' && status.message !== '' ? `: ${status.message}` : ''
+    typeof status.message === 'string' && status.message !== ''
+      ? `: ${cutText(status.message, maxMessageLength)}`
+      : ''
   return new KubeError(
     statusCode,
     typeof status.reason === 'string' ? status.reason : '',

@@ -7,6 +7,7 @@ import { describeResolution } from '../decision/resolve/describe-resolution.ts'
 import type { ResolveDependencies } from '../decision/resolve/probe-candidate.ts'
 import { isDenied, isLeft, type Resolution } from '../decision/resolve/resolution.ts'
 import { resolve, resolveNeverPulled } from '../decision/resolve/resolve.ts'
+import { cutText } from '../text/cut-text.ts'
 import type { AdmissionMode } from './admission-mode.ts'
 import type { PodImage, RunningImage } from './inventory.ts'
 
@@ -45,6 +46,9 @@ export interface ReportDependencies {
   readonly parallelImages: number
 }
 
+/** Characters of a reason, which may repeat an image of any length. */
+const maxWhyLength = 1_024
+
 /** Decides each image as the webhook does for a new pod, and counts. Failures of registries are part of the result. */
 export async function buildReport(
   dependencies: ReportDependencies,
@@ -54,7 +58,7 @@ export async function buildReport(
   const lines = await Promise.all(
     running.map((each) => limit(() => reportLine(dependencies, each))),
   )
-  return summarize(lines)
+  return summarize(lines.map((line) => ({ ...line, why: cutText(line.why, maxWhyLength) })))
 }
 
 async function reportLine(

@@ -1,5 +1,6 @@
 /** The log: JSON lines on standard error. Standard output is for the data that a command prints. */
 import { type DestinationStream, type Logger, pino } from 'pino'
+import { escapeData } from '../text/escape-terminal.ts'
 import { createLogDestination } from './log-destination.ts'
 
 export type { Logger } from 'pino'
@@ -48,6 +49,8 @@ export function createLogs(
     base: null,
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
+    // `kubectl logs` prints lines as they are.
+    hooks: { streamWrite: escapeData },
   }
   const paths = secretKeys.flatMap((key) => [key, `*.${key}`, `*.*.${key}`])
   const log = pino({ ...options, redact: { paths, censor: '[redacted]' } }, destination)

@@ -10,6 +10,12 @@ export interface Outcome {
 
 class Collector extends Writable {
   text = ''
+  readonly isTTY: boolean
+
+  constructor(isTTY: boolean) {
+    super()
+    this.isTTY = isTTY
+  }
 
   override _write(chunk: Buffer, _encoding: string, done: () => void): void {
     this.text += chunk.toString()
@@ -21,9 +27,10 @@ class Collector extends Writable {
 export async function berth(
   argv: readonly string[],
   input = '',
-  signal = new AbortController().signal,
+  signal: AbortSignal = new AbortController().signal,
+  isTTY = false,
 ): Promise<Outcome> {
-  const [stdout, stderr] = [new Collector(), new Collector()]
+  const [stdout, stderr] = [new Collector(isTTY), new Collector(isTTY)]
   const io: Io = { stdout, stderr, stdin: Readable.from([input]), env: {}, signal }
   const code = await run(argv, io)
   return { code, stdout: stdout.text, stderr: stderr.text }

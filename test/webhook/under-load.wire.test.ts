@@ -137,25 +137,24 @@ describe('a config of 8,000 rows that is reloaded', () => {
       `apiVersion: berth.dev/v1alpha1\nkind: BerthConfig\nfallback:\n${rows.join('')}`,
     )
     const loaded = Promise.withResolvers<Config>()
-    let isLoaded = false
+    const state = { isLoaded: false, answered: 0 }
     const watch = watchConfig(file, {
       current: configFor(registry.url),
       onConfig: (config) => {
-        isLoaded = true
+        state.isLoaded = true
         webhook.useConfig(config)
         loaded.resolve(config)
       },
       onError: loaded.reject,
     })
-    let answered = 0
-    while (!isLoaded) {
+    while (!state.isLoaded) {
       expect((await review('app:1')).status).toBe(200)
-      answered += 1
+      state.answered += 1
     }
     watch.stop()
 
     // On the event loop, the first review would wait for the whole config.
-    expect(answered).toBeGreaterThan(5)
+    expect(state.answered).toBeGreaterThan(5)
     expect((await loaded.promise).table.rows).toHaveLength(8_000)
   })
 })

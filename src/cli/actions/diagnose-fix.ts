@@ -10,7 +10,7 @@ import {
   stepText,
 } from '../../diagnose/fix/steps.ts'
 import type { Cluster } from '../../kube/connect.ts'
-import { escapeTerminal } from '../../text/escape-terminal.ts'
+import { escapeLine } from '../../text/escape-terminal.ts'
 import { confirm } from '../confirm.ts'
 import type { Io } from '../io.ts'
 
@@ -36,7 +36,7 @@ export async function fix(
   failures: readonly DiagnosedFailure[],
   { confirmed, dryRun, secret, io, onStep }: FixOptions,
 ): Promise<FixReport> {
-  const show = (line: string) => onStep(escapeTerminal(line))
+  const show = (line: string) => onStep(escapeLine(line))
   const plan = await planFix(cluster.api, failures, secret)
   const { left } = plan
   for (const { step } of plan.steps) show(`plan  ${stepText(step)}`)

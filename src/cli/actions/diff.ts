@@ -7,11 +7,12 @@ import {
 } from '../../config/compare-decisions.ts'
 import { loadConfig } from '../../config/load.ts'
 import { readImageUses } from '../../manifests/image-uses.ts'
-import { escapeTerminal } from '../../text/escape-terminal.ts'
+import { escapeLine } from '../../text/escape-terminal.ts'
 import { imageSources } from '../image-sources.ts'
 import { type Io, print } from '../io.ts'
 import type { ImageSourceOptions } from '../options.ts'
 import { createPainter, type Painter } from '../output/colour.ts'
+import { formatJson } from '../output/print-record.ts'
 
 export interface DiffOptions extends ImageSourceOptions {
   readonly output: 'table' | 'json'
@@ -36,7 +37,7 @@ export async function diff(
     : sampleImages([oldConfig, newConfig])
   const differences = compareDecisions(oldConfig, newConfig, images)
   const paint = createPainter(io.stdout, io.env)
-  if (options.output === 'json') print(io.stdout, JSON.stringify(differences, null, 2))
+  if (options.output === 'json') print(io.stdout, formatJson(differences))
   else for (const difference of differences) print(io.stdout, describe(difference, paint))
   print(io.stderr, `${differences.length} of ${images.length} images are decided differently`)
   return differences.length === 0 ? 0 : 1
@@ -44,7 +45,7 @@ export async function diff(
 
 function describe(difference: DecisionDifference, paint: Painter): string {
   const [image, namespace, by] = [difference.image, difference.namespace, difference.by].map(
-    (text) => escapeTerminal(text),
+    (text) => escapeLine(text),
   )
   return [
     `${paint('bold', image ?? '')}  in ${namespace}  ${paint('dim', by ?? '')}`,
@@ -63,5 +64,5 @@ function decisionText(decision: StaticDecision): string {
     ...(pullPolicy === null ? [] : [`pull policy ${pullPolicy}`]),
     ...(pullSecrets.length === 0 ? [] : [`pull secrets ${pullSecrets.join(', ')}`]),
   ]
-  return escapeTerminal(`${candidates.join(', ')}  (${notes.join('; ')})`)
+  return escapeLine(`${candidates.join(', ')}  (${notes.join('; ')})`)
 }

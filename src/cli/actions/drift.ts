@@ -12,6 +12,7 @@ import { collectPairs } from '../../mirror/collect-pairs.ts'
 import { connectOptions } from '../connect-options.ts'
 import { type Io, print } from '../io.ts'
 import { driftRecord, driftTable } from '../output/drift-report.ts'
+import { formatJsonLine } from '../output/print-record.ts'
 import { mirrorExitCode } from '../output/mirror-report.ts'
 import {
   collectOptions,
@@ -66,7 +67,7 @@ function printDrifts(
   io: Io,
 ): void {
   if (output === 'json') {
-    for (const each of drifts) print(io.stdout, JSON.stringify(driftRecord(each)))
+    for (const each of drifts) print(io.stdout, formatJsonLine(driftRecord(each)))
     return
   }
   const shown = quiet === true ? drifts.filter(({ state }) => state !== 'same') : drifts

@@ -14,7 +14,7 @@ import {
   lookUpDigests,
   type UsesByKey,
 } from '../../manifests/lock-uses.ts'
-import { escapeTerminal } from '../../text/escape-terminal.ts'
+import { escapeLine } from '../../text/escape-terminal.ts'
 import { findConfigFile } from '../config-file.ts'
 import { imageSources } from '../image-sources.ts'
 import { type Io, print, printMessage } from '../io.ts'
@@ -83,8 +83,8 @@ function checkLock(file: string, before: ImageLock, uses: UsesByKey, io: Io): nu
   const unused = [...before.keys()].filter((key) => !uses.has(key))
   const name = relative('.', file)
   for (const [key, { by }] of missing)
-    print(io.stdout, escapeTerminal(`${name}: ${key} is not locked (${by})`))
-  for (const key of unused) print(io.stdout, escapeTerminal(`${name}: ${key} is not used any more`))
+    print(io.stdout, escapeLine(`${name}: ${key} is not locked (${by})`))
+  for (const key of unused) print(io.stdout, escapeLine(`${name}: ${key} is not used any more`))
   if (missing.length + unused.length === 0) return 0
   printMessage(io, 'run the same command without --check to update the file')
   return 1
@@ -103,9 +103,9 @@ function createLockDecider(
 function printChanges(before: ImageLock, after: ImageLock, io: Io): void {
   for (const [key, { digest, from }] of after) {
     const old = before.get(key)
-    if (old === undefined) print(io.stderr, escapeTerminal(`+ ${key} ${digest} (${from})`))
+    if (old === undefined) print(io.stderr, escapeLine(`+ ${key} ${digest} (${from})`))
     else if (old.digest !== digest)
-      print(io.stderr, escapeTerminal(`~ ${key} ${old.digest} → ${digest} (${from})`))
+      print(io.stderr, escapeLine(`~ ${key} ${old.digest} → ${digest} (${from})`))
   }
-  for (const key of before.keys()) if (!after.has(key)) print(io.stderr, escapeTerminal(`- ${key}`))
+  for (const key of before.keys()) if (!after.has(key)) print(io.stderr, escapeLine(`- ${key}`))
 }

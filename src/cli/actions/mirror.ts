@@ -16,6 +16,7 @@ import { imageSources } from '../image-sources.ts'
 import { type Io, print, printMessage } from '../io.ts'
 import type { ImageSourceOptions } from '../options.ts'
 import type { Progress } from '../output/mirror-progress.ts'
+import { formatJsonLine } from '../output/print-record.ts'
 import { describeResult, mirrorExitCode, summarize } from '../output/mirror-report.ts'
 
 /** Options that `mirror` and `drift` share. */
@@ -122,7 +123,7 @@ export async function copyAll(
       ? await createBars(io.stderr, pairs.length, now)
       : null
   const printResult = (result: CopyResult) => {
-    if (options.output === 'json') print(io.stdout, JSON.stringify(resultRecord(result)))
+    if (options.output === 'json') print(io.stdout, formatJsonLine(resultRecord(result)))
     else if (!isQuiet || result.status === 'failed') print(io.stdout, describeResult(result))
   }
   const audit = appendAuditLog(options.auditLog)

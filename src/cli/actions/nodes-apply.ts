@@ -13,10 +13,11 @@ import { daemonSet } from '../../nodes/apply/daemon-set.ts'
 import { readRendered } from '../../nodes/apply/rendered-json.ts'
 import { inspectLocalNode } from '../../nodes/detect/local-node.ts'
 import { type TargetName, targets } from '../../nodes/render/targets.ts'
-import { escapeTerminal } from '../../text/escape-terminal.ts'
-import { type Io, print, printMessage } from '../io.ts'
+import { escapeLine } from '../../text/escape-terminal.ts'
+import { type Io, print, printFile, printMessage } from '../io.ts'
 import { localTarget } from '../local-target.ts'
 import type { LocalTarget, RenderOptions } from '../node-options.ts'
+import { formatJsonLine } from '../output/print-record.ts'
 import { renderFiles } from './nodes-render.ts'
 
 export interface NodesApplyOptions extends RenderOptions {
@@ -96,10 +97,10 @@ function report({ target, changes }: AppliedFiles, options: NodesApplyOptions, i
       changes,
       restart: isChanged ? restart : 'no restart: nothing has changed',
     }
-    print(io.stdout, JSON.stringify(record))
+    print(io.stdout, formatJsonLine(record))
     return
   }
-  for (const { file, what } of changes) print(io.stdout, escapeTerminal(`${what}  ${file}`))
+  for (const { file, what } of changes) print(io.stdout, escapeLine(`${what}  ${file}`))
   if (isChanged) printMessage(io, `${dryRun ? 'dry run; ' : ''}${restart}`)
 }
 
@@ -116,7 +117,7 @@ function printManifest(options: NodesApplyOptions, io: Io): void {
       `--manifest needs --target, one of ${daemonSetTargets.join(', ')}; other targets have their own ways to distribute files`,
     )
   const rendered = renderFiles(target, options, io)
-  print(io.stdout, daemonSet(rendered, { namespace, image, rollback: rollback === true }))
+  printFile(io.stdout, daemonSet(rendered, { namespace, image, rollback: rollback === true }))
   printMessage(io, rendered.restart)
 }
 

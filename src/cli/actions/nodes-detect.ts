@@ -7,7 +7,7 @@ import {
 } from '../../nodes/detect/cluster-node.ts'
 import { inspectLocalNode, type LocalNode } from '../../nodes/detect/local-node.ts'
 import { targets } from '../../nodes/render/targets.ts'
-import { escapeTerminal } from '../../text/escape-terminal.ts'
+import { escapeLine } from '../../text/escape-terminal.ts'
 import { connectOptions } from '../connect-options.ts'
 import { type Io, print } from '../io.ts'
 import { localTarget } from '../local-target.ts'
@@ -74,5 +74,5 @@ function nodeText({ target, files, findings }: LocalNode): string {
     ...(files.length === 0 ? none : files.map((file) => `  ${file}`)),
     ...findings.map((finding) => `! ${finding}`),
   ]
-  return lines.map((line) => escapeTerminal(line)).join('\n')
+  return lines.map((line) => escapeLine(line)).join('\n')
 }

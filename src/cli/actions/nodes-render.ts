@@ -9,10 +9,11 @@ import type { NodeFinding } from '../../nodes/plan/node-plan.ts'
 import { type NodeFiles, renderNodes } from '../../nodes/render/render.ts'
 import { readVersion } from '../../nodes/render/target-version.ts'
 import type { TargetName } from '../../nodes/render/targets.ts'
-import { escapeTerminal } from '../../text/escape-terminal.ts'
+import { escapeLine } from '../../text/escape-terminal.ts'
 import { findConfigFile } from '../config-file.ts'
-import { type Io, print, printMessage } from '../io.ts'
+import { type Io, print, printFile, printMessage } from '../io.ts'
 import type { RenderOptions } from '../node-options.ts'
+import { printRecord } from '../output/print-record.ts'
 
 export interface NodesRenderOptions extends RenderOptions {
   readonly target: TargetName
@@ -25,8 +26,8 @@ export async function nodesRender(options: NodesRenderOptions, io: Io): Promise<
   const { out, output, target } = options
   const rendered = renderFiles(target, options, io)
   if (out !== undefined) writeFiles(rendered, out)
-  if (output === 'json') print(io.stdout, JSON.stringify(rendered, null, 2))
-  else if (out === undefined) print(io.stdout, filesText(rendered))
+  if (output === 'json') printRecord(rendered, output, io)
+  else if (out === undefined) printFile(io.stdout, filesText(rendered))
   else for (const { path } of rendered.files) print(io.stdout, join(out, path))
   for (const note of [...rendered.notes, rendered.restart]) printMessage(io, note)
   return 0
@@ -36,7 +37,7 @@ export async function nodesRender(options: NodesRenderOptions, io: Io): Promise<
 export function renderFiles(target: TargetName, options: RenderOptions, io: Io): NodeFiles {
   const file = findConfigFile(options.config)
   const config = loadConfig(file)
-  const warn = (line: string) => print(io.stderr, escapeTerminal(line))
+  const warn = (line: string) => print(io.stderr, escapeLine(line))
   for (const warning of config.warnings) warn(formatProblem(file, warning))
   const rendered = renderNodes(config, target, {
     airGap: options.airGap === true,

@@ -14,10 +14,11 @@ import {
   rewriteFiles,
   type RewrittenFile,
 } from '../../manifests/rewrite-files.ts'
-import { escapeTerminal } from '../../text/escape-terminal.ts'
+import { escapeLine } from '../../text/escape-terminal.ts'
 import { findConfigFile } from '../config-file.ts'
-import { type Io, print, printMessage } from '../io.ts'
+import { type Io, print, printFile, printMessage } from '../io.ts'
 import { createPainter, type Painter } from '../output/colour.ts'
+import { printRecord } from '../output/print-record.ts'
 
 export interface RewriteOptions {
   readonly filename: readonly string[]
@@ -46,7 +47,7 @@ export async function rewrite(options: RewriteOptions, io: Io): Promise<number> 
   for (const { file, notes, denied } of files)
     for (const note of [...denied, ...notes]) print(io.stderr, noteText(file.name, note))
   const isDenied = files.some(({ denied }) => denied.length > 0)
-  if (options.output === 'json') print(io.stdout, JSON.stringify(files.flatMap(records), null, 2))
+  if (options.output === 'json') printRecord(files.flatMap(records), 'json', io)
   else if (options.check === true)
     print(io.stdout, changeLines(files, createPainter(io.stdout, io.env)).join('\n'))
   if (isDenied) return 1
@@ -135,9 +136,9 @@ function printRewritten(
   if (check === true) return
   if (diff === true) {
     for (const { file, text } of files.filter(isRewritten))
-      io.stdout.write(createTwoFilesPatch(`a/${file.name}`, `b/${file.name}`, file.text, text))
+      printFile(io.stdout, createTwoFilesPatch(`a/${file.name}`, `b/${file.name}`, file.text, text))
   } else if (inPlace !== true) {
-    io.stdout.write(joinDocuments(files.map(({ text }) => text)))
+    printFile(io.stdout, joinDocuments(files.map(({ text }) => text)))
   }
   for (const line of changeLines(files, createPainter(io.stderr, io.env))) print(io.stderr, line)
 }
@@ -147,15 +148,15 @@ function changeLines(files: readonly RewrittenFile[], paint: Painter): string[] 
     ...images
       .filter(({ from, to }) => from !== to)
       .map(({ line, object, site, from, to, why }) => {
-        const place = escapeTerminal(`${file.name}:${line}: ${object}: ${site}: ${from}`)
-        return `${place} → ${paint('green', escapeTerminal(to))} ${paint('dim', escapeTerminal(`(${why})`))}`
+        const place = escapeLine(`${file.name}:${line}: ${object}: ${site}: ${from}`)
+        return `${place} → ${paint('green', escapeLine(to))} ${paint('dim', escapeLine(`(${why})`))}`
       }),
     ...others.map((note) => noteText(file.name, note)),
   ])
 }
 
 function noteText(file: string, { line, message }: ManifestNote): string {
-  return escapeTerminal(`${line === null ? file : `${file}:${line}`}: ${message}`)
+  return escapeLine(`${line === null ? file : `${file}:${line}`}: ${message}`)
 }
 
 /** The contract of `-o json`. */

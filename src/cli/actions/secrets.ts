@@ -1,5 +1,4 @@
 /** Runs `berth secrets`: does once what the controller does for pull secrets. */
-import { stringify } from 'yaml'
 import type { Config } from '../../config/config.ts'
 import type { SourceName } from '../../config/copy-settings.ts'
 import { loadConfig } from '../../config/load.ts'
@@ -18,7 +17,7 @@ import { type Io, print, printMessage } from '../io.ts'
 import type { ConnectionOptions } from '../options.ts'
 import { formatTable } from '../output/columns.ts'
 import { createPainter } from '../output/colour.ts'
-import { printRecord } from '../output/print-record.ts'
+import { formatYaml, printRecord } from '../output/print-record.ts'
 
 export type SecretsAction = 'check' | 'plan' | 'sync' | 'rbac'
 
@@ -80,8 +79,8 @@ function printRbac(
     ...controllerRbac({ ...given, account: serviceAccount, component: 'controller', lease }),
     ...webhookRbac({ ...given, account: webhookAccount, component: 'webhook' }),
   ]
-  const documents = manifests.map((manifest) => stringify(manifest)).join('---\n')
-  print(io.stdout, output === 'json' ? JSON.stringify(manifests, null, 2) : documents)
+  if (output === 'json') printRecord(manifests, output, io)
+  else print(io.stdout, manifests.map(formatYaml).join('---\n'))
 }
 
 async function checkSecrets(

@@ -1,7 +1,7 @@
 /** Runs `berth uninstall`: lists what Berth has in a cluster, asks, and removes it. */
 import { connect } from '../../kube/connect.ts'
 import { nameOf } from '../../kube/object.ts'
-import { escapeTerminal } from '../../text/escape-terminal.ts'
+import { escapeLine } from '../../text/escape-terminal.ts'
 import {
   planUninstall,
   type UninstallPlan,
@@ -40,11 +40,11 @@ export async function uninstallBerth(options: UninstallOptions, io: Io): Promise
         const text = `${step.action} ${textOf(step)}`
         print(
           io.stderr,
-          escapeTerminal(problem === null ? `done  ${text}` : `failed  ${text}: ${problem}`),
+          escapeLine(problem === null ? `done  ${text}` : `failed  ${text}: ${problem}`),
         )
       },
     })
-    for (const step of left.steps) print(io.stderr, escapeTerminal(`left  ${textOf(step)}`))
+    for (const step of left.steps) print(io.stderr, escapeLine(`left  ${textOf(step)}`))
     return left.steps.length + left.unread.length === 0 ? 0 : 1
   } finally {
     await cluster.close()

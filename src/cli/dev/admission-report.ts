@@ -5,7 +5,7 @@ import { readRecords } from '../../decision/pod/images-annotation.ts'
 import { applyPatch, type JsonPatch } from '../../decision/pod/patch.ts'
 import { findSites } from '../../decision/pod/sites.ts'
 import { member } from '../../json/json.ts'
-import { escapeTerminal } from '../../text/escape-terminal.ts'
+import { escapeLine } from '../../text/escape-terminal.ts'
 import { type Io, print } from '../io.ts'
 import { createPainter, type Painter } from '../output/colour.ts'
 import type { SentReview } from './send-review.ts'
@@ -22,7 +22,7 @@ export function showAdmission({ review, answer, milliseconds }: SentReview, io: 
   print(io.stdout, `${paint('bold', 'the sample pod')}, admitted in ${Math.round(milliseconds)} ms`)
   for (const line of diffLines(yaml(before), yaml(after))) {
     const style = line.startsWith('+') ? 'green' : line.startsWith('-') ? 'red' : 'dim'
-    print(io.stdout, `  ${paint(style, escapeTerminal(line))}`)
+    print(io.stdout, `  ${paint(style, escapeLine(line))}`)
   }
   print(io.stdout, `\n${paint('bold', 'why')}`)
   for (const line of reasonLines(after, paint)) print(io.stdout, `  ${line}`)
@@ -30,7 +30,7 @@ export function showAdmission({ review, answer, milliseconds }: SentReview, io: 
   if (Array.isArray(warnings)) {
     print(io.stdout, `\n${paint('bold', 'kubectl would print')}`)
     for (const warning of warnings)
-      print(io.stdout, `  ${paint('yellow', escapeTerminal(`Warning: ${String(warning)}`))}`)
+      print(io.stdout, `  ${paint('yellow', escapeLine(`Warning: ${String(warning)}`))}`)
   }
   print(io.stdout, '')
 }
@@ -46,16 +46,16 @@ function reasonLines(pod: unknown, paint: Painter): string[] {
   const records = readRecords(pod)
   return findSites(pod).flatMap(({ name, image }) => {
     const record = records.get(name)
-    const asked = escapeTerminal(record === undefined ? image : record.from)
+    const asked = escapeLine(record === undefined ? image : record.from)
     return [
-      `${escapeTerminal(name)}  ${paint('dim', asked)}`,
+      `${escapeLine(name)}  ${paint('dim', asked)}`,
       `  ${record === undefined ? 'no row matches; image unchanged' : reason(record)}`,
     ]
   })
 }
 
 function reason({ row, why }: { readonly row: string | null; readonly why: string }): string {
-  return escapeTerminal(`${row === null ? 'no row matches' : `row ${row}`}: ${why}`)
+  return escapeLine(`${row === null ? 'no row matches' : `row ${row}`}: ${why}`)
 }
 
 /** Leaves out the annotation, whose reasons are printed below the diff. */

@@ -2,10 +2,11 @@
 import type { Config } from '../../config/config.ts'
 import { type ConfigProblem, formatProblem, problemText } from '../../config/problem.ts'
 import type { TestResult } from '../../config/config-tests.ts'
-import { escapeTerminal } from '../../text/escape-terminal.ts'
+import { escapeLine } from '../../text/escape-terminal.ts'
 import { type Io, print } from '../io.ts'
 import { packageVersion } from '../package-version.ts'
 import { createPainter } from './colour.ts'
+import { formatJson } from './print-record.ts'
 
 export interface CheckReport {
   readonly file: string
@@ -25,7 +26,7 @@ export function printTableReport(report: CheckReport, io: Io): void {
   if (config === null) print(io.stderr, `berth: config-invalid: ${file} has errors`)
   for (const problem of problems) {
     const colour = problem.severity === 'error' ? 'red' : 'yellow'
-    const text = escapeTerminal(formatProblem(file, problem))
+    const text = escapeLine(formatProblem(file, problem))
     print(
       io.stderr,
       text.replace(`: ${problem.severity}: `, (word) => warn(colour, word)),
@@ -35,13 +36,13 @@ export function printTableReport(report: CheckReport, io: Io): void {
     if (failure !== null)
       print(
         io.stderr,
-        `${placeOf(file, test)}: ${warn('red', 'test')} of ${escapeTerminal(`${test.image}: ${failure}`)}`,
+        `${placeOf(file, test)}: ${warn('red', 'test')} of ${escapeLine(`${test.image}: ${failure}`)}`,
       )
   if (config === null) return
   for (const { test, failure } of requiresTests ? tests : [])
     print(
       io.stdout,
-      `${failure === null ? paint('green', 'ok    ') : paint('red', 'FAILED')}  ${escapeTerminal(`${test.image} → ${test.expect}`)}`,
+      `${failure === null ? paint('green', 'ok    ') : paint('red', 'FAILED')}  ${escapeLine(`${test.image} → ${test.expect}`)}`,
     )
   const registries = config.registries.size
   print(
@@ -68,7 +69,7 @@ export function jsonReport({ file, config, problems, tests }: CheckReport): stri
             failure === null ? [] : [{ test: index, image: test.image, message: failure }],
           ),
         }
-  return JSON.stringify(value, null, 2)
+  return formatJson(value)
 }
 
 /** Returns workflow commands of GitHub Actions, which become annotations at their lines. */
@@ -102,15 +103,11 @@ export function sarifReport(report: CheckReport): string {
     id,
     shortDescription: { text },
   }))
-  return JSON.stringify(
-    {
-      $schema: 'https://json.schemastore.org/sarif-2.1.0.json',
-      version: '2.1.0',
-      runs: [{ tool: { driver: { name: 'berth', version: packageVersion(), rules } }, results }],
-    },
-    null,
-    2,
-  )
+  return formatJson({
+    $schema: 'https://json.schemastore.org/sarif-2.1.0.json',
+    version: '2.1.0',
+    runs: [{ tool: { driver: { name: 'berth', version: packageVersion(), rules } }, results }],
+  })
 }
 
 const descriptions = {

@@ -1,5 +1,5 @@
 /** Prints rows in columns, as kubectl does. Every table of the command line goes through here. */
-import { escapeTerminal } from '../../text/escape-terminal.ts'
+import { escapeLine } from '../../text/escape-terminal.ts'
 import { noColour, type Painter, type Style } from './colour.ts'
 
 /** A cell's text, with a style for terminals if wanted. */
@@ -16,8 +16,8 @@ export function formatColumns(
   const escaped = rows.map((row) =>
     row.map((cell) =>
       typeof cell === 'string'
-        ? { text: escapeTerminal(cell), style: null }
-        : { text: escapeTerminal(cell.text), style: cell.style },
+        ? { text: escapeLine(cell), style: null }
+        : { text: escapeLine(cell.text), style: cell.style },
     ),
   )
   const widths: number[] = []

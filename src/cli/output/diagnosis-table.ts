@@ -1,7 +1,7 @@
 /** Prints `berth diagnose` for people: cause, certainty, and what to do. */
 import type { Classification } from '../../diagnose/rules/classify.ts'
 import type { PullFinding } from '../../diagnose/findings.ts'
-import { escapeTerminal } from '../../text/escape-terminal.ts'
+import { escapeLine } from '../../text/escape-terminal.ts'
 import type { Io } from '../io.ts'
 import { createPainter, type Painter, type Style } from './colour.ts'
 
@@ -28,9 +28,7 @@ export function diagnosisTable(
         title({ cause: rule.cause, certainty: rule.certainty, rule: rule.id }, paint),
         `  ${rule.means}`,
         `  fix   ${rule.fix}`,
-        ...errors.map(
-          (each, index) => `  ${index === 0 ? 'says' : '    '}  ${escapeTerminal(each)}`,
-        ),
+        ...errors.map((each, index) => `  ${index === 0 ? 'says' : '    '}  ${escapeLine(each)}`),
         '',
       ].join('\n'),
     )
@@ -50,8 +48,8 @@ export function findingsTable(
 function findingLines(finding: PullFinding, paint: Painter): string[] {
   const { registry, failures, evidence } = finding
   const count = failures.length === 1 ? '1 image' : `${failures.length} images`
-  const from = registry === null ? '' : ` of ${escapeTerminal(registry)}`
-  const text = (line: string) => escapeTerminal(line)
+  const from = registry === null ? '' : ` of ${escapeLine(registry)}`
+  const text = (line: string) => escapeLine(line)
   return [
     `${title(finding, paint)}  ${count}${from}`,
     text(`  ${finding.means}`),

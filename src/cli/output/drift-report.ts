@@ -2,7 +2,7 @@
 import { formatReference } from '../../decision/reference/reference.ts'
 import type { DriftResult } from '../../mirror/drift.ts'
 import { shortDigest } from '../../registry/digest.ts'
-import { escapeTerminal } from '../../text/escape-terminal.ts'
+import { escapeLine } from '../../text/escape-terminal.ts'
 import { formatColumns } from './columns.ts'
 
 /** Returns a result as JSON. The names are a contract. */
@@ -48,7 +48,7 @@ function detailLines({
     ...(detail === null ? [] : [detail]),
   ]
   return [
-    ...(reasons.length === 0 ? [] : [`    ${escapeTerminal(reasons.join('; '))}`]),
+    ...(reasons.length === 0 ? [] : [`    ${escapeLine(reasons.join('; '))}`]),
     ...formatColumns((platforms ?? []).map((each) => [each.platform, each.state])).map(
       (line) => `    ${line}`,
     ),

@@ -1,5 +1,5 @@
 /** Prints `berth explain` for people: each image, what it becomes, and a line for each candidate. */
-import { escapeTerminal } from '../../text/escape-terminal.ts'
+import { escapeLine } from '../../text/escape-terminal.ts'
 import type { Io } from '../io.ts'
 import { type Cell, formatColumns } from './columns.ts'
 import { createPainter, type Painter, type Style } from './colour.ts'
@@ -17,7 +17,7 @@ export function explanationTable(
   return explanations
     .map((each) =>
       'error' in each
-        ? `${escapeTerminal(each.image)}\n  ${paint('red', escapeTerminal(each.error.message))}\n`
+        ? `${escapeLine(each.image)}\n  ${paint('red', escapeLine(each.error.message))}\n`
         : describe(each, denied.has(each), paint),
     )
     .join('\n')
@@ -27,10 +27,10 @@ function describe(explained: ExplainedImage, isDenied: boolean, paint: Painter):
   const { image, row, pullSecrets, warnings } = explained
   const secrets = pullSecrets.length === 0 ? '' : `, pull secrets ${pullSecrets.join(', ')}`
   return [
-    `${paint('bold', escapeTerminal(image))}  →  ${result(explained, isDenied, paint)}`,
-    escapeTerminal(`  row ${row ?? 'none'}${secrets}`),
+    `${paint('bold', escapeLine(image))}  →  ${result(explained, isDenied, paint)}`,
+    escapeLine(`  row ${row ?? 'none'}${secrets}`),
     ...candidateLines(explained, paint),
-    ...warnings.map((warning) => `  ${paint('yellow', '!')} ${escapeTerminal(warning)}`),
+    ...warnings.map((warning) => `  ${paint('yellow', '!')} ${escapeLine(warning)}`),
     '',
   ].join('\n')
 }
@@ -42,7 +42,7 @@ function result(
 ): string {
   if (isDenied) return paint('red', 'denied')
   if (left) return paint('dim', 'left unchanged')
-  return changed ? paint('green', escapeTerminal(chosen)) : paint('dim', 'unchanged')
+  return changed ? paint('green', escapeLine(chosen)) : paint('dim', 'unchanged')
 }
 
 function candidateLines({ candidates }: ExplainedImage, paint: Painter): string[] {

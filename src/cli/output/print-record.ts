@@ -1,7 +1,34 @@
-import { stringify } from 'yaml'
+/** Prints data as JSON and YAML. The text has no character that a terminal interprets. */
+import { Document, isScalar } from 'yaml'
+import { escapeData, escapeTerminal } from '../../text/escape-terminal.ts'
+import { forEachNode } from '../../yaml/nodes.ts'
 import { type Io, print } from '../io.ts'
 
 /** Prints a value as JSON or YAML to standard output. */
 export function printRecord(record: unknown, format: 'json' | 'yaml', { stdout }: Io): void {
-  print(stdout, format === 'json' ? JSON.stringify(record, null, 2) : stringify(record))
+  print(stdout, format === 'json' ? formatJson(record) : formatYaml(record))
+}
+
+/** Returns JSON on several lines. */
+export function formatJson(value: unknown): string {
+  return escapeData(JSON.stringify(value, null, 2))
+}
+
+/** Returns JSON on one line. */
+export function formatJsonLine(value: unknown): string {
+  return escapeData(JSON.stringify(value))
+}
+
+/** Returns YAML. Only double quotes allow escaped characters. */
+export function formatYaml(value: unknown): string {
+  const document = new Document(value)
+  forEachNode(document, (node) => {
+    if (isScalar(node) && typeof node.value === 'string' && isUnsafe(node.value))
+      node.type = 'QUOTE_DOUBLE'
+  })
+  return escapeData(document.toString())
+}
+
+function isUnsafe(text: string): boolean {
+  return escapeTerminal(text, '\n\t') !== text
 }

@@ -1,4 +1,5 @@
 /** Finds the rule for a message by the decision table alone: no cluster, no registry. Pure. */
+import { cutText } from '../../text/cut-text.ts'
 import { maskNames } from './mask-names.ts'
 import { ranks } from './rule.ts'
 import { splitErrors } from './split-errors.ts'
@@ -11,6 +12,12 @@ export interface Classification {
   readonly errors: readonly string[]
 }
 
+/** Of the errors for people. A runtime lists one for each mirror. */
+const maxErrors = 20
+
+/** Characters of one error. The API server limits the message of an Event to as many bytes. */
+const maxErrorLength = 1_024
+
 /** Returns the rule of the error that ranks first. Never throws. */
 export function classify(message: string): Classification {
   const errors = splitErrors(message)
@@ -20,7 +27,8 @@ export function classify(message: string): Classification {
       (best, each) => (ranks.indexOf(each.rank) < ranks.indexOf(best.rank) ? each : best),
       unknown,
     )
-  return { rule, errors: errors.map(({ text }) => text) }
+  const shown = errors.slice(0, maxErrors).map(({ text }) => cutText(text, maxErrorLength))
+  return { rule, errors: shown }
 }
 
 function ruleFor(maskedError: string): Rule {

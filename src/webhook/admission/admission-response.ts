@@ -1,5 +1,6 @@
 /** The verdict of a review, and the AdmissionReview that carries it back to the API server. */
 import type { JsonPatch } from '../../decision/pod/patch.ts'
+import { escapeTerminal } from '../../text/escape-terminal.ts'
 
 export interface AdmissionVerdict {
   readonly patch: JsonPatch
@@ -32,7 +33,9 @@ export function toReview(
     response: {
       uid,
       allowed: denied === null,
-      ...(denied === null ? {} : { status: { code: 403, reason: 'Forbidden', message: denied } }),
+      ...(denied === null
+        ? {}
+        : { status: { code: 403, reason: 'Forbidden', message: escapeTerminal(denied, '\n') } }),
       ...(isPatched
         ? { patchType: 'JSONPatch', patch: Buffer.from(JSON.stringify(patch)).toString('base64') }
         : {}),
