@@ -59,7 +59,11 @@ export function readBody(request: IncomingMessage, slot: RequestSlot): Promise<B
       const [only] = chunks
       if (isRejected) return
       slot.bodyArrived()
-      resolve(chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks, received))
+      const body =
+        chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks, received)
+      // The request, and with it this function, stays until it is answered.
+      chunks.length = 0
+      resolve(body)
     })
   })
 }
