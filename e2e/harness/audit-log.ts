@@ -12,6 +12,7 @@ export type AuditEvent = {
   requestURI: string
   requestReceivedTimestamp: string
   user: { username: string }
+  sourceIPs: string[]
   objectRef?: {
     resource: string
     apiGroup?: string

@@ -62,7 +62,7 @@ function formatRight(verb: string, resource: string, group = ''): string {
   return `${verb} ${resource}${group === '' ? '' : ` in ${group}`}`
 }
 
-/** How often Berth's accounts used a right, and how often the API server refused it, by account. */
+/** How often Berth's accounts used a right, and how often the API server refused it, by account and address, which is a pod's. */
 export type RightUse = { allowed: number; refused: Map<string, number> }
 
 /** The accounts in the scenarios that stand for an account of the manifests. */
@@ -84,7 +84,7 @@ export async function usedRights(): Promise<Map<string, RightUse>> {
   for await (const line of createInterface({ input })) {
     const account = accounts[userPattern.exec(line)?.[1] ?? '']
     if (account === undefined) continue
-    const { verb, objectRef, user, annotations = {} } = JSON.parse(line) as AuditEvent
+    const { verb, objectRef, user, sourceIPs, annotations = {} } = JSON.parse(line) as AuditEvent
     if (objectRef === undefined || ownGroups.has(objectRef.apiGroup ?? '')) continue
     const { resource, subresource, apiGroup } = objectRef
     const path = subresource === undefined ? resource : `${resource}/${subresource}`
@@ -92,7 +92,10 @@ export async function usedRights(): Promise<Map<string, RightUse>> {
     const use = rights.get(right) ?? { allowed: 0, refused: new Map<string, number>() }
     rights.set(right, use)
     if (annotations['authorization.k8s.io/decision'] === 'allow') use.allowed += 1
-    else use.refused.set(user.username, (use.refused.get(user.username) ?? 0) + 1)
+    else {
+      const client = `${user.username} at ${sourceIPs.join()}`
+      use.refused.set(client, (use.refused.get(client) ?? 0) + 1)
+    }
   }
   return rights
 }

@@ -11,7 +11,7 @@ import { grantedRights, type RightUse, usedRights } from '../harness/rights.ts'
 /** Rights that only rare faults use, with the reason. */
 const unusedRights: Readonly<Record<string, string>> = {}
 
-/** A loop without its right retries after 10 s, 20 s, … 10 minutes: at most ten times in half an hour. */
+/** A loop without its right retries after 10 s, 20 s, … 10 minutes: ten times in an hour. Two loops of a process list pods. */
 const maxRefusals = 25
 
 describe.skipIf(currentCluster().auditLog === null)('the rights of deploy/', () => {
@@ -48,7 +48,7 @@ describe.skipIf(currentCluster().auditLog === null)('the rights of deploy/', () 
     const noisy = [...used].flatMap(([right, { refused }]) =>
       [...refused]
         .filter(([, count]) => count > maxRefusals)
-        .map(([user, count]) => `${right}: refused ${count} times to ${user}`),
+        .map(([client, count]) => `${right}: refused ${count} times to ${client}`),
     )
 
     expect(noisy).toEqual([])
