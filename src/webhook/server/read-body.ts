@@ -1,7 +1,7 @@
 /** Reads the body of a request, and counts the bytes of large bodies against the concurrency limit as they arrive. */
 import type { IncomingMessage } from 'node:http'
 import { largeBytes, type RequestSlot } from './concurrency-limit.ts'
-import { HttpError } from './error-response.ts'
+import type { HttpError } from './error-response.ts'
 import { UnreadReviewError } from './unread-review.ts'
 
 /**
@@ -33,7 +33,7 @@ export function readBody(request: IncomingMessage, slot: RequestSlot): Promise<B
     if (received > maxReviewBytes || isTooLong) return tooLarge(chunks[0])
     return !isCounted || slot.use('bodyBytes', received)
       ? null
-      : new HttpError(503, 'too many large reviews are in flight')
+      : new UnreadReviewError(503, 'too many large reviews are in flight', chunks[0])
   }
 
   return new Promise((resolve, reject) => {
@@ -47,7 +47,9 @@ export function readBody(request: IncomingMessage, slot: RequestSlot): Promise<B
     }
 
     slot.onAbort = () =>
-      fail(new HttpError(503, 'the body is late, and other requests need the room'))
+      fail(
+        new UnreadReviewError(503, 'the body is late, and other requests need the room', chunks[0]),
+      )
     // An API server sends the first bytes together with the headers.
     if (isTooLong) setTimeout(() => fail(tooLarge()), firstBytesMs).unref()
     request.on('data', (chunk: Buffer) => {

@@ -107,7 +107,7 @@ function parseMeasured(body: Buffer, slot: RequestSlot): AdmissionRequest {
   const size = measureJson(body, reviewLimits)
   if (!size.ok) throw unreadError(size.problem, body)
   if (!slot.use('parsedBytes', size.parsedBytes))
-    throw new HttpError(503, 'too many large reviews are in flight')
+    throw new UnreadReviewError(503, 'too many large reviews are in flight', body)
   const parsed = parse(body)
   slot.use('bodyBytes', 0)
   const request = {

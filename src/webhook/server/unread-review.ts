@@ -1,6 +1,6 @@
 /**
- * Answers reviews that are too large to be read. An HTTP error would admit the pod under `failurePolicy: Ignore`, so that a
- * large pod got past rows that deny.
+ * Answers reviews that are too large to be read, or for which there is no memory. An HTTP error would admit the pod under
+ * `failurePolicy: Ignore`, so that a large pod got past rows that deny.
  */
 import { toReview, unchanged } from '../admission/admission-response.ts'
 import { HttpError } from './error-response.ts'
@@ -27,8 +27,9 @@ function uidOf(head: Buffer | undefined): string | null {
 }
 
 /** Returns the answer that denies the pod of a review that was not read; null if the review has no uid to answer. */
-export function denyUnread({ uid, message }: UnreadReviewError): string | null {
+export function denyUnread({ uid, message, statusCode }: UnreadReviewError): string | null {
   if (uid === null) return null
-  const denied = `berth: ${message}, so its images cannot be checked, and a rule of the config denies images; make the pod smaller`
+  const fix = statusCode === 503 ? 'try again' : 'make the pod smaller'
+  const denied = `berth: ${message}, so its images cannot be checked, and a rule of the config denies images; ${fix}`
   return JSON.stringify(toReview(uid, { ...unchanged, denied }))
 }

@@ -4,6 +4,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { describe, expect, it } from 'vitest'
 import { createConcurrencyLimit } from '../../../src/webhook/server/concurrency-limit.ts'
+import { denyUnread, type UnreadReviewError } from '../../../src/webhook/server/unread-review.ts'
 import { readBody } from '../../../src/webhook/server/read-body.ts'
 
 setFlagsFromString('--expose-gc')
@@ -35,5 +36,19 @@ describe('the body of a request', () => {
     collectGarbage()
     expect(chunks.map((chunk) => chunk.deref())).toEqual([undefined, undefined])
     expect(request.listenerCount('end')).toBe(1)
+  })
+
+  it('that gets no memory is refused with what a denial needs', async () => {
+    const slot = createConcurrencyLimit(() => 0).begin('caller')
+    const request = createRequest()
+    if (slot === null) throw new Error('no place')
+    const body = readBody(request, { ...slot, use: () => false }).catch((error: unknown) => error)
+    const head =
+      '{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{"uid":"a-1","kind"'
+    request.emit('data', Buffer.from(head))
+    const error = await body
+
+    expect(error).toMatchObject({ statusCode: 503, uid: 'a-1' })
+    expect(denyUnread(error as UnreadReviewError)).toMatch(/"allowed":false.*try again/)
   })
 })
