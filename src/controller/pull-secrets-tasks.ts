@@ -71,11 +71,14 @@ export function createTaskPlanner(
     )
     const findings = [...plan.findings, ...refusals]
     findingMetrics.set(name, findings)
-    for (const write of writes) yield writeTask(dependencies, name, write)
+    const isRetry = (write: SecretWrite) => backoff.failure(idOf(name, write)) !== null
+    for (const write of writes) if (!isRetry(write)) yield writeTask(dependencies, name, write)
     for (const { id, finding, record } of findingEvents(name, findings)) {
       const fields = { [fieldOf(finding)]: finding.object?.name ?? '', reason: finding.reason }
       yield { id: `event/${id}`, kind: 'event', fields, run: () => record().then(() => 'event') }
     }
+    // After the Events: retries that fail quickly must not delay them.
+    for (const write of writes) if (isRetry(write)) yield writeTask(dependencies, name, write)
     const pods = cache.pods.of(name).values()
     for (const cause of stuckPods.causes(pods, presentCopies(ready, secrets), accounts))
       yield {
