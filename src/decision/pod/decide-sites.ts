@@ -2,7 +2,8 @@
 import { mapMaybe, type MaybePromise } from '../../async/maybe-promise.ts'
 import type { PodContext } from '../fallback/pod-context.ts'
 import type { LazySignal } from '../resolve/budget.ts'
-import type { Decision } from '../resolve/decide-by-row.ts'
+import { formatReference } from '../reference/reference.ts'
+import { autoImage, type Decision } from '../resolve/decide-by-row.ts'
 import type { Decide } from '../resolve/decision-cache.ts'
 import { isLeft, type Resolution } from '../resolve/resolution.ts'
 import { type ImageRecord, readRecords, requestedImage } from './images-annotation.ts'
@@ -126,7 +127,17 @@ export function decisionFor(
     mayChangePullPolicy(request) && !isLeft(resolution)
       ? (pullPolicyFor(policy.pullPolicy, resolution.chosen, pod) ?? current)
       : current
-  return { site, requested, image, pullPolicy, resolution, why, invalidDeniedBy: null }
+  // The next review does not believe a record of a placeholder that Berth has replaced.
+  const isReplaced = requested === autoImage && image !== autoImage
+  return {
+    site,
+    requested: isReplaced ? formatReference(resolution.original) : requested,
+    image,
+    pullPolicy,
+    resolution,
+    why,
+    invalidDeniedBy: null,
+  }
 }
 
 /** On UPDATE only images are mutable, but a debug container is new (kubernetes, validation.go, ValidatePodUpdate). */

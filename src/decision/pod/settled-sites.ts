@@ -59,7 +59,7 @@ function settleNeverPulled(
   { site, requested, pullPolicy, old }: SiteToSettle,
 ): SiteDecision | null {
   const { image } = site
-  if (pullPolicy !== 'Never' || image === autoImage) return null
+  if (pullPolicy !== 'Never') return null
   const parsed = parseReference(image)
   if (!parsed.ok) return null
   const isSetByRule = [image, requested, old?.image ?? image].some((each) => {

@@ -1,11 +1,10 @@
 /** Admits generated pods twice, with generated tables that have every key for conditions, pins and unchanged images. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { Config } from '../../../src/config/config.ts'
 import { findSites } from '../../../src/decision/pod/sites.ts'
 import { admitWith, configOf } from '../../support/admission.ts'
 import { digestA, digestB, failed, found, registriesOf } from '../../support/manifest-answers.ts'
-import { requestOf } from '../../support/reviews.ts'
+import { podOf, requestOf } from '../../support/reviews.ts'
 
 const numRuns = Number(process.env['FUZZ_RUNS'] ?? 100)
 
@@ -78,24 +77,27 @@ const config = fc
     ),
     knownConflicts: fc.constantFrom('leave', 'rewrite'),
   })
-  .map(({ rows, ...rest }): Config | null => {
+  .map(({ rows, ...rest }): string => {
     const input = {
       registries: ['anubis:32000', 'localhost:5000'].map((host) => ({ host, mirror: true })),
       fallback: rows.map((each, index) => ({ name: `row-${index}`, ...each })),
       ...rest,
     }
-    try {
-      // JSON is YAML.
-      return configOf(
-        Object.entries(input)
-          .map(([key, value]) => `${key}: ${JSON.stringify(value)}`)
-          .join('\n'),
-      )
-    } catch {
-      return null
-    }
+    // JSON is YAML.
+    return Object.entries(input)
+      .map(([key, value]) => `${key}: ${JSON.stringify(value)}`)
+      .join('\n')
   })
-  .filter((each) => each !== null)
+  .filter(isValid)
+
+function isValid(text: string): boolean {
+  try {
+    configOf(text)
+    return true
+  } catch {
+    return false
+  }
+}
 
 const answers = fc.dictionary(
   fc.constantFrom('anubis:32000', 'localhost:5000', 'docker.io', 'ghcr.io'),
@@ -143,7 +145,7 @@ describe('a pod that is admitted twice', () => {
     const reasons = new Map<string, number>()
     await fc.assert(
       fc.asyncProperty(config, answers, pod, namespace, async (given, answered, object, where) => {
-        const admit = admitWith(given, registriesOf(answered))
+        const admit = admitWith(configOf(given), registriesOf(answered))
         const once = await admit(requestOf(object, { namespace: where }))
         fc.pre(once.denied === null)
         const twice = await admit(requestOf(once.after, { namespace: where }))
@@ -156,7 +158,19 @@ describe('a pod that is admitted twice', () => {
     )
     for (const text of ['left unchanged by the row', 'left unchanged: imagePullPolicy is Never'])
       expect(reasons.get(text)).toBeGreaterThan(1)
-  }, 60_000)
+  }, 600_000)
+
+  it('stays as it is the second time with a placeholder that a row decides because it denies', async () => {
+    const text =
+      "registries: [{ host: anubis:32000, mirror: true }]\nfallback: [{ name: d, images: ['docker.io/**'], try: ['anubis:32000/{path}'], otherwise: deny }]"
+    const admit = admitWith(configOf(text), registriesOf({ 'anubis:32000': found(digestA) }))
+    const once = await admit(requestOf(podOf(['auto'])))
+
+    expect(once.records).toMatchObject([
+      { from: 'docker.io/library/auto', to: 'anubis:32000/library/auto:latest' },
+    ])
+    expect((await admit(requestOf(once.after))).patch).toEqual([])
+  })
 
   it('stays as it is the second time after an update, in which unchanged images are kept', async () => {
     const change = fc.array(fc.option(image, { nil: null }), { minLength: 3, maxLength: 3 })
@@ -165,14 +179,14 @@ describe('a pod that is admitted twice', () => {
         fc.record({ config, before: answers, after: answers, pod, namespace, change }),
         async (given) => {
           const old = await admitWith(
-            given.config,
+            configOf(given.config),
             registriesOf(given.before),
           )(requestOf(given.pod, { namespace: given.namespace }))
           fc.pre(old.denied === null)
           const object = structuredClone(old.after) as typeof given.pod
           for (const [index, container] of object.spec.containers.entries())
             container.image = given.change[index] ?? given.pod.spec.containers[index]?.image ?? ''
-          const admit = admitWith(given.config, registriesOf(given.after))
+          const admit = admitWith(configOf(given.config), registriesOf(given.after))
           const update = (updated: unknown) =>
             requestOf(updated, {
               operation: 'UPDATE',
@@ -184,13 +198,13 @@ describe('a pod that is admitted twice', () => {
 
           expect((await admit(update(once.after))).patch).toEqual([])
           for (const [index, { image: asked }] of given.pod.spec.containers.entries())
-            if (given.change[index] === null || given.change[index] === asked)
+            if (asked !== 'auto' && [null, asked].includes(given.change[index] ?? null))
               expect(imageOf(once.after, index)).toBe(imageOf(old.after, index))
         },
       ),
       { numRuns },
     )
-  }, 60_000)
+  }, 600_000)
 })
 
 function imageOf(object: unknown, index: number): string | undefined {
