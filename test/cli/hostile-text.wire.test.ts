@@ -4,12 +4,18 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { documentedCommands } from '../../src/cli/command-reference.ts'
 import { pathOf } from '../../src/cli/verb.ts'
+import {
+  clusterObjects,
+  configOf,
+  digest,
+  errorBody,
+  escapeNonAscii,
+  hostile,
+  podOf,
+} from '../support/hostile-text.ts'
 import { berth } from '../support/io.ts'
 import { type FakeRegistry, startFakeRegistry } from '../support/registry.ts'
 import { type ScriptedApiServer, startScriptedApiServer } from '../support/scripted-api-server.ts'
-
-/** A title, a colour by a C1 control, a carriage return, an override, and two separators of lines. */
-const hostile = '\u001B]0;title\u0007\u009B31m\r\u202Eegnahc\u2028\u0085\u007F'
 
 const unsafe = /[^\P{Control}\n\t]|[\p{Bidi_Control}\p{Line_Separator}\p{Paragraph_Separator}]/u
 
@@ -18,8 +24,6 @@ const unsafe = /[^\P{Control}\n\t]|[\p{Bidi_Control}\p{Line_Separator}\p{Paragra
 const colours = /\u001B\[(?:1|2|22|31|32|33|39)m/g
 
 const directory = mkdtempSync(join(tmpdir(), 'berth-hostile-'))
-const digest = `sha256:${'a'.repeat(64)}`
-
 let server: ScriptedApiServer
 let registry: FakeRegistry
 let files: ReturnType<typeof writeFiles>
@@ -44,10 +48,6 @@ afterAll(async () => {
   await registry.close()
 })
 
-function errorBody(message: string): string {
-  return JSON.stringify({ errors: [{ code: message, message, detail: message }] })
-}
-
 function put(name: string, value: unknown): string {
   const file = join(directory, name)
   mkdirSync(join(file, '..'), { recursive: true })
@@ -56,133 +56,14 @@ function put(name: string, value: unknown): string {
   return file
 }
 
-/** YAML allows no control characters, also not in quotes. */
-function escapeNonAscii(json: string): string {
-  return json.replaceAll(
-    /[^ -~]/g,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  )
-}
-
-function configOf(host: string, name: string): object {
-  return {
-    apiVersion: 'berth.dev/v1alpha1',
-    kind: 'BerthConfig',
-    registries: [
-      { host: 'mirror.example', endpoint: registry.url, mirror: true },
-      { host: 'docker.io', endpoint: registry.url },
-    ],
-    fallback: [
-      {
-        name: `row ${name}`,
-        images: ['docker.io/**'],
-        try: [`${host}/{path}`, 'docker.io/{path}'],
-      },
-      { name: `unused ${name}`, images: ['docker.io/library/**'], try: [`${host}/{path}`] },
-    ],
-    pullSecrets: [{ registries: ['mirror.example'], secret: 'pull' }],
-    pullSecretCopies: {
-      copies: [
-        { name: 'pull', from: ['infra/pull'], namespaces: ['shop'], serviceAccounts: ['default'] },
-      ],
-    },
-    workloads: [{ kind: 'argoproj.io/Rollout', images: ['spec.image'] }],
-    tests: [{ image: `nginx:${hostile}`, expect: hostile }],
-  }
-}
-
-function podOf(name: string, namespace?: string): { metadata: object } & Record<string, unknown> {
-  const containers = [
-    { name: `c${hostile}`, image: `nginx${hostile}` },
-    { name: 'valid', image: 'nginx:1' },
-  ]
-  return {
-    apiVersion: 'v1',
-    kind: 'Pod',
-    metadata: {
-      name,
-      ...(namespace !== undefined && { namespace }),
-      uid: '1',
-      labels: { app: hostile },
-      annotations: {
-        'berth.dev/images': JSON.stringify([
-          {
-            site: 'containers/valid',
-            from: `nginx:1${hostile}`,
-            to: hostile,
-            row: hostile,
-            why: hostile,
-          },
-        ]),
-      },
-    },
-    spec: {
-      nodeName: `node${hostile}`,
-      serviceAccountName: 'default',
-      imagePullSecrets: [{ name: `secret${hostile}` }, { name: 'pull' }],
-      containers,
-    },
-    status: {
-      phase: 'Pending',
-      containerStatuses: containers.map((container) => ({
-        ...container,
-        imageID: `docker.io/library/nginx@${digest}${hostile}`,
-        state: {
-          waiting: {
-            reason: 'ErrImagePull',
-            message: `manifest for ${hostile} not found: manifest unknown: ${hostile} ${'x'.repeat(1_000_000)}`,
-          },
-        },
-      })),
-    },
-  }
-}
-
-function clusterObjects(): [string, never][] {
-  const auths = {
-    [`mirror.example${hostile}`]: { auth: 'dTpw' },
-    'mirror.example': { auth: 'dTpw' },
-  }
-  const data = { '.dockerconfigjson': Buffer.from(JSON.stringify({ auths })).toString('base64') }
-  const type = 'kubernetes.io/dockerconfigjson'
-  const labels = { 'berth.dev/copyable': 'true', 'berth.dev/source': 'true' }
-  const nodeInfo = {
-    containerRuntimeVersion: `containerd://2${hostile}`,
-    kubeletVersion: `v1${hostile}`,
-    osImage: hostile,
-  }
-  return [
-    ['pods', podOf(`web${hostile}`, 'shop')],
-    [
-      'namespaces',
-      { metadata: { name: 'shop', labels: { 'kubernetes.io/metadata.name': 'shop' } } },
-    ],
-    ['namespaces', { metadata: { name: 'infra' } }],
-    ['serviceaccounts', { metadata: { name: 'default', namespace: 'shop' } }],
-    ['secrets', { metadata: { name: 'pull', namespace: 'infra', labels }, type, data }],
-    ['secrets', { metadata: { name: 'pull', namespace: 'shop' }, type: hostile, data }],
-    ['nodes', { metadata: { name: `node${hostile}` }, status: { nodeInfo } }],
-    [
-      'events',
-      {
-        metadata: { name: 'e', namespace: 'shop' },
-        involvedObject: { kind: 'Pod', name: `web${hostile}`, namespace: 'shop', uid: '1' },
-        type: 'Warning',
-        reason: 'Failed',
-        message: `Failed to pull image "nginx${hostile}": ${hostile}`,
-      },
-    ],
-  ] as unknown as [string, never][]
-}
-
 function writeFiles() {
-  const config = put('berth.yaml', configOf('mirror.example', hostile))
+  const config = put('berth.yaml', configOf(registry.url, 'mirror.example', hostile))
   put(`root/etc/containerd/certs.d/host${hostile.replaceAll('/', '')}/hosts.toml`, 'x = [')
   put('root/etc/containerd/certs.d/docker.io/hosts.toml', '"\\u001b]0;key" = 1\n')
   put('root/etc/containerd/config.toml', 'version = 3\n')
   return {
     config,
-    other: put('other.yaml', configOf('other.example', 'x')),
+    other: put('other.yaml', configOf(registry.url, 'other.example', 'x')),
     invalid: put('invalid.yaml', { apiVersion: hostile, [hostile]: hostile, mode: hostile }),
     pod: put('pod.json', podOf(`web${hostile}`)),
     valid: put('valid.json', {
