@@ -7,6 +7,10 @@ import { cutText } from './cut-text.ts'
  */
 const unsafe = /[\p{Control}\p{Bidi_Control}\p{Line_Separator}\p{Paragraph_Separator}]/gu
 
+/** The same without line breaks and tabs. Most log lines have no match, and are not copied. */
+const unsafeInData =
+  /[^\P{Control}\n\t]|[\p{Bidi_Control}\p{Line_Separator}\p{Paragraph_Separator}]/gu
+
 /**
  * Returns `text` with each unsafe character written as `\x1b` or `\u202e`. Characters in `keep`, for example `\n\t`, stay
  * as they are.
@@ -35,9 +39,7 @@ function escaped(character: string): string {
  * value stays the same. Line breaks and tabs stay: JSON escapes those in its strings.
  */
 export function escapeData(text: string): string {
-  return text.replaceAll(unsafe, (character) =>
-    '\n\t'.includes(character) ? character : `\\u${hexOf(character).padStart(4, '0')}`,
-  )
+  return text.replaceAll(unsafeInData, (character) => `\\u${hexOf(character).padStart(4, '0')}`)
 }
 
 function hexOf(character: string): string {
