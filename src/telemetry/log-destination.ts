@@ -1,5 +1,5 @@
 /** Writes log lines to a file descriptor, and survives a disk that is full and a reader that is slow or gone. */
-import { write, writeSync } from 'node:fs'
+import { writeSync } from 'node:fs'
 
 export interface LogDestination {
   /** Queues a line, which ends with a line break. Never throws and never waits. */
@@ -28,9 +28,10 @@ interface Batch {
 }
 
 /**
- * Creates a destination that writes one batch at a time, and gathers the lines that come meanwhile. A pipe must be in
- * non-blocking mode, which Node.js sets for standard error. When the process exits, the rest is written at once.
- * `onRecovered` receives how many lines were lost, once lines can be written again.
+ * Creates a destination that gathers the lines of a turn of the event loop and writes them in batches, one in each turn. Writes
+ * are synchronous, so that Berth knows at its exit which bytes are written. A pipe must be in non-blocking mode, which Node.js
+ * sets for standard error: a write then never waits for the reader. `onRecovered` receives how many lines were lost, once
+ * lines can be written again.
  */
 export function createLogDestination(
   fd: number,
@@ -38,58 +39,63 @@ export function createLogDestination(
 ): LogDestination {
   const queue = createLineQueue()
   let batch: Batch | null = null
-  let isWriting = false
+  let isScheduled = false
   let dropped = 0
   let reported = 0
   /** True after a write failed within a line: the next batch then starts with a line break. */
   let isTorn = false
 
-  function start(): void {
-    batch = queue.next(isTorn ? '\n' : '')
-    if (batch !== null) attempt(batch)
+  function schedule(): void {
+    isScheduled = true
+    setImmediate(writeBatch)
   }
 
-  function attempt(current: Batch): void {
-    const { bytes, written } = current
-    isWriting = true
-    write(fd, bytes, written, bytes.length - written, null, (error, count) => {
-      isWriting = false
-      if (error?.code === 'EAGAIN') setTimeout(() => attempt(current), retryMs).unref()
-      else if (error === null) continueAfter(current, count)
-      else lose(current)
-    })
-  }
-
-  function continueAfter(current: Batch, count: number): void {
-    current.written += count
-    if (current.written < current.bytes.length) return attempt(current)
-    isTorn = false
-    start()
-    if (dropped === reported) return
+  function writeBatch(): void {
+    isScheduled = false
+    batch ??= queue.next(isTorn ? '\n' : '')
+    if (batch === null) return
+    const result = writePart(fd, batch)
+    if (result === 'blocked') {
+      isScheduled = true
+      setTimeout(writeBatch, retryMs).unref()
+      return
+    }
+    if (result === 'failed') {
+      isTorn ||= batch.written > 0
+      dropped += batch.lines
+      batch = null
+    } else if (batch.written === batch.bytes.length) {
+      isTorn = false
+      batch = null
+    }
+    schedule()
+    if (result === 'failed' || batch !== null || dropped === reported) return
     onRecovered(dropped - reported)
     reported = dropped
   }
 
-  function lose(current: Batch): void {
-    isTorn ||= current.written > 0
-    dropped += current.lines
-    start()
-  }
-
-  /** A write that is under way is left to the kernel, which may put it behind these lines. */
   function flush(): void {
-    let rest = isWriting ? null : batch
-    rest ??= queue.next()
-    while (rest !== null && writeNow(fd, rest)) rest = queue.next()
+    batch ??= queue.next(isTorn ? '\n' : '')
+    while (batch !== null && writeNow(fd, batch)) batch = queue.next()
   }
 
   process.once('exit', flush)
   return {
     write: (line) => {
       if (!queue.add(line)) dropped += 1
-      else if (batch === null) start()
+      else if (!isScheduled) schedule()
     },
     droppedLines: () => dropped,
+  }
+}
+
+/** Writes what the file descriptor accepts. */
+function writePart(fd: number, batch: Batch): 'written' | 'blocked' | 'failed' {
+  try {
+    batch.written += writeSync(fd, batch.bytes, batch.written)
+    return 'written'
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EAGAIN' ? 'blocked' : 'failed'
   }
 }
 
@@ -127,15 +133,12 @@ function createLineQueue(): LineQueue {
 
 /** Returns false if the rest cannot be written in time. */
 function writeNow(fd: number, batch: Batch): boolean {
-  const { bytes } = batch
   let waitedMs = 0
-  while (batch.written < bytes.length) {
-    try {
-      batch.written += writeSync(fd, bytes, batch.written)
-      waitedMs = 0
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN' || waitedMs >= exitPatienceMs)
-        return false
+  while (batch.written < batch.bytes.length) {
+    const result = writePart(fd, batch)
+    if (result === 'written') waitedMs = 0
+    else if (result === 'failed' || waitedMs >= exitPatienceMs) return false
+    else {
       waitedMs += sleepMs
       Atomics.wait(sleepCell, 0, 0, sleepMs)
     }
