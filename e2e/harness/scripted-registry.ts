@@ -29,23 +29,32 @@ export type ScriptedRegistry = {
   close(): Promise<void>
 }
 
-const layer = Buffer.from('not an archive, because no runtime gets as far as unpacking it')
 const platform = { os: 'linux', architecture: process.arch === 'x64' ? 'amd64' : process.arch }
-const config = Buffer.from(
-  JSON.stringify({
-    ...platform,
-    config: {},
-    rootfs: { type: 'layers', diff_ids: [digestOf(layer)] },
-  }),
-)
-const manifest = Buffer.from(
-  JSON.stringify({
+
+type ImageContent = { manifest: Buffer; config: Buffer; layer: Buffer }
+
+/**
+ * Registries with different damage need different digests: containerd keeps the bytes of a failed download, and uses them
+ * again for the same digest of another registry.
+ */
+const contents = {
+  none: createContent('none'),
+  'no-blobs': createContent('no-blobs'),
+  'other-bytes': createContent('other-bytes'),
+}
+
+function createContent(damage: string): ImageContent {
+  const layer = Buffer.from(`not an archive, because no runtime unpacks it (damage: ${damage})`)
+  const rootfs = { type: 'layers', diff_ids: [digestOf(layer)] }
+  const config = Buffer.from(JSON.stringify({ ...platform, config: {}, rootfs }))
+  const manifest = {
     schemaVersion: 2,
     mediaType: 'application/vnd.oci.image.manifest.v1+json',
     config: descriptorOf('config', config),
     layers: [descriptorOf('layer', layer)],
-  }),
-)
+  }
+  return { manifest: Buffer.from(JSON.stringify(manifest)), config, layer }
+}
 
 /** Starts a scripted registry at the address. */
 export async function startScriptedRegistry(
@@ -137,10 +146,17 @@ function contentFor(request: RegistryRequest): RegistryResponse {
       ? failed(404, 'NAME_UNKNOWN')
       : failed(401, 'UNAUTHORIZED', `${challenge},error="insufficient_scope"`)
   if (kind === 'tags') return json(200, { name: repository, tags })
-  return kind === 'manifests' ? manifestFor(reference, tags) : blobFor(reference, script)
+  const content = contents[script.damage ?? 'none']
+  return kind === 'manifests'
+    ? manifestFor(reference, tags, content)
+    : blobFor(reference, script, content)
 }
 
-function manifestFor(reference: string, tags: readonly string[]): RegistryResponse {
+function manifestFor(
+  reference: string,
+  tags: readonly string[],
+  { manifest }: ImageContent,
+): RegistryResponse {
   if (!tags.includes(reference) && reference !== digestOf(manifest))
     return failed(404, 'MANIFEST_UNKNOWN')
   const headers = {
@@ -150,7 +166,11 @@ function manifestFor(reference: string, tags: readonly string[]): RegistryRespon
   return { status: 200, body: manifest, headers }
 }
 
-function blobFor(reference: string, { damage }: RegistryScript): RegistryResponse {
+function blobFor(
+  reference: string,
+  { damage }: RegistryScript,
+  { config, layer }: ImageContent,
+): RegistryResponse {
   const blob = [config, layer].find((each) => digestOf(each) === reference)
   if (blob === undefined || damage === 'no-blobs') return failed(404, 'BLOB_UNKNOWN')
   const isChanged = damage === 'other-bytes' && blob === layer
