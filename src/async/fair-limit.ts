@@ -21,11 +21,11 @@ interface Slots {
 /** Creates a limit. It forgets a key that has neither running nor waiting work. */
 export function createFairLimit({ max, maxPerKey }: FairLimitOptions): FairLimit {
   let running = 0
-  /** The keys, the one that got a slot last at the end. */
+  /** The key that got a slot last is at the end. */
   const slotsByKey = new Map<string, Slots>()
 
   function grantFreeSlots(): void {
-    // A Map iterates over entries that are appended meanwhile, so a key can get several slots in turn with the others.
+    // A Map also iterates over entries that the loop appends, so a key can get several slots, in turn with the others.
     for (const [key, slots] of slotsByKey) {
       if (running >= max) return
       const [next] = slots.waiting

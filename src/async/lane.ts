@@ -9,7 +9,7 @@ export interface Lane {
   isOver(): boolean
 }
 
-/** A request that arrives during a turn waits this long at most; with work that cannot be divided, it waits for that. */
+/** A request that arrives during a turn waits at most this long, or until a step that cannot be divided ends. */
 const turnMs = 5
 
 /** Creates a lane. `now` is in milliseconds of a monotonic clock. */
@@ -18,7 +18,7 @@ export function createLane(now: () => number = () => performance.now()): Lane {
   let isScheduled = false
   let startedAt = -Infinity
 
-  /** A callback that `setImmediate` gets during the phase of immediates runs in the next pass, after timers and sockets. */
+  /** A callback that an immediate passes to `setImmediate` runs in the next pass of the event loop, after timers and sockets. */
   function schedule(): void {
     isScheduled = waiting.length > 0
     if (isScheduled) setImmediate(beginTurn)
@@ -40,9 +40,9 @@ export function createLane(now: () => number = () => performance.now()): Lane {
   }
 }
 
-/** A lane for one job, which can be ended from outside. */
+/** A lane for one job, which someone else can stop. */
 export interface StoppableLane extends Lane {
-  /** Gives the job no more turns: its next call of `next` never resolves. */
+  /** Stops the turns of the job: its next call of `next` never resolves. */
   stop(): void
 }
 

@@ -69,7 +69,7 @@ export function compileConfig(options: CompileOptions): CompiledConfig {
   }
 }
 
-/** Returns the compiled rows of a config without problems. Takes turns, so that the event loop answers others meanwhile. */
+/** Returns the compiled rows of a config without problems. Takes turns, so that the event loop can answer reviews in between. */
 export async function compileRowsInTurns(inputs: ConfigInput['fallback']): Promise<FallbackRow[]> {
   const lane = createLane()
   const rows: FallbackRow[] = []

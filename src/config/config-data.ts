@@ -25,7 +25,7 @@ export function toData({ config, input }: ValidConfig): ConfigData {
   return { input, registries, source, lock, tests, warnings }
 }
 
-/** Compiles the config again. It has no problems, and no file is read. */
+/** Compiles the config again, without reading a file. A config that was loaded has no problems. */
 export async function fromData(data: ConfigData, directory: string): Promise<Config> {
   const { input, source, lock, tests, warnings } = data
   const registries = new Map(data.registries.map((plain) => [plain.host, registryOf(plain)]))

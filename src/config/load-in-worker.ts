@@ -1,6 +1,6 @@
 /**
- * Loads a config file in a worker thread, so that the event loop answers reviews meanwhile. The memory for parsing is the
- * worker's, has a limit, and is free when the worker ends.
+ * Loads a config file in a worker thread, so that the event loop can answer reviews at the same time. The worker's memory has
+ * a limit, and is free when the worker ends.
  */
 import { once } from 'node:events'
 import { dirname } from 'node:path'

@@ -30,7 +30,7 @@ export interface LockFile {
   readonly result: ParseLockResult
 }
 
-/** Reads a lock file. Never throws. A file that cannot be read has no entries. */
+/** Reads a lock file. Never throws. Returns no entries for a file that cannot be read. */
 export function readLock(file: string): LockFile {
   try {
     const source = readLimitedFile(file, configLimits.length).toString('utf8')

@@ -1,10 +1,10 @@
-/** Collects the problems of a config file, and bounds their number. */
+/** Collects the problems of a config file, up to a limit. */
 import type { ConfigProblem, ReportProblem } from './problem.ts'
 import type { YamlDocument } from './yaml-document.ts'
 
 type Severity = ConfigProblem['severity']
 
-/** Of errors and of warnings. One mistake in a template can cause a problem for each of 8,000 rows. */
+/** The limit for errors, and for warnings. One mistake in a template can cause a problem for each of 8,000 rows. */
 const maxProblems = 100
 
 export interface ProblemList {

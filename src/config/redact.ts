@@ -4,7 +4,7 @@ import { cutText } from '../text/cut-text.ts'
 /** `user:password@` of a URL. The `@` of `nginx:1.29@sha256:…` is not one. */
 const userInfo = /(?<![^\s"'`(/])[^\s"'`]*:[^\s"'`]*@(?!sha[0-9]{3}:)/g
 
-/** Messages repeat names, hosts and patterns of a config. With a few of them, none is longer. */
+/** Messages repeat names, hosts and patterns of a config. A message with a few usual ones is shorter. */
 const maxLength = 1_000
 
 /** Returns a message without the user and password of URLs, and at most 1,000 characters of it. */

@@ -16,7 +16,7 @@ interface ConditionalPart {
   readonly when: PodCondition | null
 }
 
-/** The options of a command that give a part of the pod. */
+/** The command-line options that describe each part of the pod. */
 export type PodOptionNames = Readonly<Partial<Record<UnknownPart, string>>>
 
 /**

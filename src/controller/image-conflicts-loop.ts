@@ -26,7 +26,7 @@ export interface ConflictsDependencies {
   readonly log: Pick<Logger, 'info' | 'warn' | 'debug'>
 }
 
-/** An owner counts for so long after a replacement, and the API server keeps an Event (--event-ttl). */
+/** How long an owner counts after a replacement, and how long the API server keeps an Event (--event-ttl). */
 const countMs = 600_000
 const eventMs = 3_600_000
 
@@ -151,7 +151,7 @@ async function readGeneration(
   return found?.metadata.generation ?? 0
 }
 
-/** Holds nothing that changes between two replacements, so that the Event stays the same. */
+/** Contains nothing that changes between two replacements, so that the Event stays the same. */
 function messageOf(conflict: ImageConflict): string {
   const { from, to, site } = conflict.change
   const problem = `recreates a pod again and again because Berth changes its image (${site}: ${from} became ${to})`

@@ -28,7 +28,7 @@ export interface RewrittenPod {
   /** The first image that Berth changed. */
   readonly change: Pick<ImageRecord, 'site' | 'from' | 'to'>
   readonly isTerminating: boolean
-  /** True if its end says nothing about its images: it was evicted, crashed, ended, or cannot pull an image. */
+  /** True if the images are not the reason for its end: it was evicted, crashed or completed, or cannot pull an image. */
   readonly isExcused: boolean
 }
 
@@ -59,7 +59,7 @@ const defaultLimits: ConflictLimits = {
   // Horizontal Pod Autoscalers wait 5 minutes before they scale down again (kube-controller-manager,
   // --horizontal-pod-autoscaler-downscale-stabilization), so three times take longer.
   windowMs: 600_000,
-  // Owners replace a pod at once. An autoscaler needs another look at the load, 15 seconds later.
+  // Owners replace a pod at once. An autoscaler decides again only at its next sync, 15 seconds later.
   replaceMs: 10_000,
 }
 
@@ -126,10 +126,10 @@ function hasRestarted(pod: KubeObject): boolean {
   return containerStatuses(pod).some((status) => Number(member(status, 'restartCount') ?? 0) > 0)
 }
 
-/** A container that waits for another reason than these cannot start. */
+/** A container that waits for any other reason cannot start. */
 const usualWaiting = new Set<unknown>(['ContainerCreating', 'PodInitializing', undefined])
 
-/** For a pod that is not terminating: the containers of one that is may end in any way. */
+/** For pods that are not terminating: the containers of a terminating pod can end with any status. */
 function hasFailed(pod: KubeObject): boolean {
   const phase = member(member(pod, 'status'), 'phase')
   if (phase === 'Failed' || phase === 'Succeeded') return true
@@ -205,7 +205,7 @@ export function createConflictDetector(limits: ConflictLimits = defaultLimits): 
   }
 }
 
-/** Labels that name an application, the best first. Other labels may differ between its pods. */
+/** Labels that name an application, in order of preference. Other labels may differ between its pods. */
 const nameLabels = [
   'app.kubernetes.io/instance',
   'app.kubernetes.io/name',

@@ -113,7 +113,7 @@ async function mirrorMissingImages(run: MirrorRun): Promise<void> {
   }
 }
 
-/** Tells the backlog which images the pods need, and which of them pods are waiting for. */
+/** Updates the backlog with the images that the pods need, and with those that pods are waiting for. */
 function readPods({ backlog, log, loggedStates, pods, table }: MirrorRun): void {
   const images = findWantedImages(table, pods.items())
   backlog.setWanted(images)

@@ -1,6 +1,6 @@
 /**
- * The controller loop that heals pods which cannot pull an image that Berth gave them, and for which the table now has another
- * one that exists: typically because a mirror died. It evicts pods that a controller recreates, and reports the others.
+ * The controller loop for pods that cannot pull the image that Berth gave them, although a new pod would now get another image
+ * that exists: typically because a mirror died. It evicts pods that a controller recreates, and reports the others.
  */
 import { createNotifier } from '../async/notifier.ts'
 import { createRateLimiter, type RateLimiter } from '../async/rate-limiter.ts'
@@ -35,9 +35,9 @@ export interface StuckPodsDependencies {
 export interface StuckPodsTimes {
   /** Milliseconds for which a pull has to fail. */
   readonly afterMs: number
-  /** The least milliseconds between two evictions. */
+  /** The minimum time between two evictions, in milliseconds. */
   readonly evictionGapMs: number
-  /** The longest milliseconds between two passes. */
+  /** The maximum time between two passes, in milliseconds. */
   readonly intervalMs: number
 }
 
@@ -139,7 +139,7 @@ function isSame(before: StuckPod | undefined, now: StuckPod): boolean {
   return before?.uid === now.uid
 }
 
-/** Evicts or reports each pod that a new pod would be better than. */
+/** Evicts or reports each pod in whose place a new pod could run. */
 async function healPods(
   run: StuckPodsRun,
   pods: ReadonlyMap<string, TrackedPod>,
@@ -184,7 +184,7 @@ interface BetterImage {
   readonly becomes: string
 }
 
-/** Returns the image of a new pod that exists elsewhere; null if there is none. */
+/** Returns the other image that a new pod would get, if its registry has it; else null. */
 async function findBetterImage(
   { engine, signal }: StuckPodsRun,
   { images, context }: StuckPod,

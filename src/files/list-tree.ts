@@ -1,10 +1,10 @@
-/** Lists the files of a directory. Does not leave it: links that lead out of it are left out, and named. */
+/** Lists the files of a directory. Reports links that lead out of the directory, and does not follow them. */
 import { type Dirent, readdirSync, realpathSync, type Stats, statSync } from 'node:fs'
 import { join, sep } from 'node:path'
 import { compareText } from '../text/compare.ts'
 
 export interface TreeFile {
-  /** Starts with the directory as it was given. */
+  /** The path, which begins with the directory as the caller wrote it. */
   readonly path: string
   /** The path without links. */
   readonly realPath: string

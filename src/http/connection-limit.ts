@@ -17,13 +17,13 @@ interface Connection {
   /** The TCP socket. */
   readonly socket: Socket
   readonly caller: string
-  /** Requests that are not answered yet. */
+  /** The number of requests without a response yet. */
   requests: number
 }
 
 /**
  * Applies the limits to a server that does not listen yet. A connection is idle while it has no request, also during its
- * handshake. Of the idle ones, the oldest of the caller with the most connections is closed.
+ * handshake. At a limit, closes the oldest idle connection of the caller with the most connections.
  */
 export function limitConnections(server: Server, { total, perCaller }: ConnectionLimits): void {
   const connections = new Map<string, Connection>()

@@ -1,4 +1,4 @@
-/** Bounds the nesting of JSON text, and estimates the memory of its values, before anything is parsed. */
+/** Limits the nesting of JSON text, and estimates the memory of its values, before it is parsed. */
 
 export interface JsonMemoryLimits {
   /** Levels of arrays and objects. */
@@ -47,7 +47,7 @@ interface OpenValues {
 
 /**
  * Returns the estimated memory of the values of a JSON text, or which limit it exceeds. Reads each byte at most twice, until
- * a limit is exceeded. For text that is not JSON, it returns any size.
+ * a limit is exceeded. For text that is not JSON, the result has no meaning.
  */
 export function measureJson(text: Uint8Array, limits: JsonMemoryLimits): JsonSize {
   const { length } = text

@@ -105,7 +105,7 @@ function createStore<T extends KubeObject, Item>({
 interface Progress {
   /** Where the next watch continues; null when a list has to come first. */
   version: string | null
-  /** In a row, without those for a missing right. */
+  /** Failures in a row, except those for a missing right. */
   failures: number
   /** Failures in a row for a missing right. */
   refusals: number

@@ -190,7 +190,7 @@ async function compareDigests(
   return { ...noDetails, state, platforms: comparePlatforms(upstreamPlatforms, mirrorPlatforms) }
 }
 
-/** Returns the result for a mirror that has what it should have, unless a deep check finds a gap. */
+/** Returns the result for a mirror that has the expected digest, unless a deep check finds a gap. */
 async function same(
   { repository, digest }: ServedDigest,
   options: DriftOptions,

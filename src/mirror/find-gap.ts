@@ -1,4 +1,4 @@
-/** Finds out whether a registry has everything below an image that it serves. */
+/** Checks whether a registry has every manifest and blob of an image that it serves. */
 import { hasBlob } from '../registry/blobs/blob-upload.ts'
 import { shortDigest } from '../registry/digest.ts'
 import { RegistryError } from '../registry/http/registry-error.ts'

@@ -1,4 +1,4 @@
-/** Makes an index with some of the platforms of an image. */
+/** Builds an index with some of the platforms of an image. */
 import { isObject, member, textMember } from '../json/json.ts'
 import { digestLike, shortDigest } from '../registry/digest.ts'
 import { failed } from '../registry/http/network-error.ts'
@@ -60,8 +60,8 @@ function attestedDigest(entry: unknown): string | null {
 }
 
 /**
- * Returns the platforms that were selected for the index of a mirror, if it is what the same selection gives of the index of
- * upstream now; else null.
+ * Returns the platforms that were selected for the index of a mirror, if the same selection from the current index of upstream
+ * gives the same index; else null.
  */
 export function selectedPlatforms(
   upstream: RawManifest | null,

@@ -25,7 +25,7 @@ export interface WantedImages {
   readonly conflicts: ReadonlyMap<string, WantedImage>
 }
 
-/** Returns the images of all pods that the table wants on a mirror. Of two with one name there, the first one stays. */
+/** Returns the images of all pods that belong on a mirror. If two have the same name there, the first one is returned. */
 export function findWantedImages(table: FallbackTable, pods: Iterable<PodImages>): WantedImages {
   const wanted = new Map<string, WantedImage>()
   const conflicts = new Map<string, WantedImage>()

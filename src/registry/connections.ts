@@ -25,7 +25,7 @@ export interface RegistryConnection extends SessionDependencies {
   readonly headSupport: HeadSupport
 }
 
-/** What the registry's answers to HEAD are worth. */
+/** Whether the registry's 404 to HEAD can be trusted. */
 export interface HeadSupport {
   /** True once the registry has answered HEAD with a manifest. Before, its 404 may only mean that it does not know HEAD. */
   isProven: boolean

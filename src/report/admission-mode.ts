@@ -1,4 +1,4 @@
-/** Tells which pods the API server sends to Berth, by the webhook configuration of the cluster. */
+/** Determines which pods the API server sends to Berth, from the webhook configuration of the cluster. */
 import { matchesSelector, parseLabelSelector } from '../decision/labels/label-selector.ts'
 import { readLabels } from '../decision/pod/pod-context.ts'
 import { isMirrorPod } from '../decision/pod/sites.ts'

@@ -8,10 +8,10 @@ export interface LogDestination {
   droppedLines(): number
 }
 
-/** Seven seconds of 1,000 admissions per second. Lines that come when so many bytes wait are dropped. */
+/** Seven seconds of 1,000 admissions per second. New lines are dropped while this many bytes wait. */
 const maxQueuedBytes = 4 * 1024 * 1024
 
-/** The capacity of a pipe on Linux: a larger write could not end before the reader reads. */
+/** The capacity of a pipe on Linux: a pipe cannot accept a larger write at once. */
 const maxWriteBytes = 64 * 1024
 
 /** The time between two attempts to write into a full pipe. */

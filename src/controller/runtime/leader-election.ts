@@ -38,7 +38,7 @@ const defaultTimes: LeaderElectionTimes = { leaseMs: 15_000, renewMs: 10_000, re
 /** Candidates wait for up to 2.2 times `retryMs`, so that they do not retry in step (leaderelection.go, JitterFactor). */
 const jitterFactor = 1.2
 
-/** Between two attempts without the right to use the Lease. Nothing works meanwhile, so it is not longer. */
+/** Between two attempts without the right to use the Lease. Not longer, because no loop runs without the Lease. */
 const forbiddenRetryMs = 30_000
 
 /** Takes part until `signal` aborts. Releases the Lease when `lead` ends, so that another replica can lead at once. */

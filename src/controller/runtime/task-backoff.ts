@@ -16,7 +16,7 @@ export interface TaskBackoff {
 export interface TaskFailure {
   /** Why a retry alone does not help; null for a failure that may pass. */
   readonly reason: string | null
-  /** The least milliseconds until the next attempt. */
+  /** The minimum time until the next attempt, in milliseconds. */
   readonly retryAfterMs: number
 }
 

@@ -7,7 +7,7 @@ export interface WorkQueue {
   addLater(name: string, delayMs: number): void
   /** Returns the next name, which is held until `release`; null if the queue is empty. */
   next(): string | null
-  /** Ends the hold. A name that was added meanwhile is queued again. */
+  /** Ends the hold. Queues the name again if it was added during the hold. */
   release(name: string): void
   /** Resolves when a name may be queued, or when the signal aborts. */
   ready(signal: AbortSignal): Promise<void>
@@ -30,7 +30,7 @@ export function createWorkQueue(): WorkQueue {
     ordinary: new Set(),
     retry: new Set(),
   }
-  /** With the urgency of what was added meanwhile. */
+  /** The names on hold, each with the urgency of what was added during the hold. */
   const held = new Map<string, Urgency | null>()
   const timers = new Map<string, Timer>()
   let wake = Promise.withResolvers<void>()

@@ -61,7 +61,7 @@ export function decideSites(decide: Decide, input: SitesRequest): MaybePromise<S
   return decideEach(decide, input, [...sitesToDecide(input)])
 }
 
-/** The same for the given sites. */
+/** Decides the given sites, as `decideSites` does. */
 export function decideEach(
   decide: Decide,
   input: SitesRequest,
@@ -88,7 +88,7 @@ export interface RequestedSite {
   readonly requested: string
   /** The pull policy, unless a rule sets another one. */
   readonly pullPolicy: string | undefined
-  /** The decision, if neither a row nor a registry makes it; null otherwise. */
+  /** The decision, if it needs neither a row nor a registry; null otherwise. */
   readonly settled: SiteDecision | null
 }
 
@@ -147,7 +147,8 @@ function mayChangePullPolicy({ operation, subResource }: PodRequest): boolean {
 
 /**
  * Returns the records for the annotation, in the order of the sites: one for each site with a row or a pin, or that is left
- * unchanged on purpose. For an updated pod, sites that were not decided now keep their earlier record. A new pod has no earlier records that could be true.
+ * unchanged on purpose. For an updated pod, sites that were not decided now keep their earlier record. A new pod cannot have
+ * true earlier records.
  */
 export function recordsFor(request: PodRequest, decisions: readonly SiteDecision[]): ImageRecord[] {
   if (request.operation === 'CREATE') return decisions.flatMap(recordOf)

@@ -8,7 +8,7 @@ import { failedSteps, noHost } from '../resolve/describe-resolution.ts'
 import { isDenied, isLeft } from '../resolve/resolution.ts'
 import type { SiteDecision } from './decide-sites.ts'
 
-/** A warning has 120 characters, and the reason must be among them. */
+/** A warning has 120 characters, which must include the reason. */
 const maxImageLength = 60
 const maxInvalidLength = 40
 
@@ -51,7 +51,7 @@ export function optOutWarnings(
   ]
 }
 
-/** Returns warnings about a host that container runtimes read differently than people, and than the rows of the table. */
+/** Returns warnings about a host that container runtimes read differently from people and from the rows of the table. */
 export function hostWarnings({ domain }: Reference): string[] {
   if (domain === '') return [`${noHost}, so no row matches`]
   const canonical = canonicalHost(domain)

@@ -27,7 +27,7 @@ export interface UnchangedImage {
   readonly deniedBy: string | null
 }
 
-/** Decides one image by its row alone: each probe that it needs has the outcome that the request gives. */
+/** Decides one image by its row alone: the request gives the outcome of each probe. */
 export type DecideByRow = (
   image: string,
   request: { readonly pod: PodContext; readonly substitute: ProbeSubstitute },
@@ -58,7 +58,7 @@ export function readImage(
   return { ok: false, error: parsed.message, deniedBy: denialOfInvalid(image, policy, pod) }
 }
 
-/** False if the row of the image denies what it does not find: a pod must not get past it with the name of a placeholder. */
+/** Returns false if the row of the image denies: a pod must not get past the row with the name of a placeholder. */
 function isLeftToAnotherWebhook(image: string, { table }: ResolvePolicy, pod: PodContext): boolean {
   if (image !== autoImage) return false
   const parsed = parseReference(image)

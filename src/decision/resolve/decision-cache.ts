@@ -86,7 +86,7 @@ export function createDecide(dependencies: ResolveDependencies, policy: ResolveP
     pod: PodContext,
   ) => {
     const expiresSoon = freshUntil - now() < refreshAheadMs
-    // One image is enough to look at a registry.
+    // One query for one image is enough to check a registry.
     const id = expiresSoon ? key : host
     const read = readImage(image, policy, pod)
     if (refreshing.has(id) || !read.ok) return
@@ -142,8 +142,8 @@ function sourceOf(
 }
 
 /**
- * Returns a function from an image and its pod to the key of its decision. Of the pod, the key has only what the row of the
- * image makes of it, and not its labels and owners: pods for which the same row decides share the decision (docs/adr/0011).
+ * Returns a function from an image and its pod to the key of its decision. The key has the row of the image, but not the
+ * labels and owners of the pod: pods for which the same row decides share the decision (docs/adr/0011).
  */
 function createDecisionKey(policy: ResolvePolicy): (image: string, pod: PodContext) => string {
   const { table, pin } = policy

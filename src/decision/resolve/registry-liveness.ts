@@ -1,5 +1,5 @@
 /**
- * Tells whether the remembered answers of a registry may still be used. Without this, pods would be sent to a mirror that has
+ * Decides whether the cached answers of a registry may still be used. Without this, pods would get images of a mirror that has
  * just died for as long as its answers are fresh, and would not run although another registry has the image.
  */
 import type { ManifestAnswer, ManifestSource } from './manifest-source.ts'
@@ -8,7 +8,7 @@ import type { ManifestAnswer, ManifestSource } from './manifest-source.ts'
 export interface RegistryLiveness {
   /** Returns the same source, and notes which registries answer. */
   observe(source: ManifestSource): ManifestSource
-  /** Returns true if the registry answered lately, or if it is not known that it does not. */
+  /** Returns false after a failed connection, and for a mirror that has not answered within `liveMs`. */
   readonly isLive: (host: string, now: number) => boolean
   /** Returns true if it is time to ask the registry again, so that it stays live. */
   readonly isLookDue: (host: string, now: number) => boolean

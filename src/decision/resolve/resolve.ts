@@ -64,12 +64,12 @@ export interface ProbeSubstitute {
   readonly detail: string
 }
 
-/** For images that are left when the time of a review is over. */
+/** For images without a decision when the time of a review is over. */
 export const outOfTime: ProbeSubstitute = { outcome: 'timeout', detail: 'no response in time' }
 
 /**
- * Resolves one image by its row alone: each candidate that needs a probe gets the outcome that is given instead. For images
- * beyond a limit. Takes some microseconds.
+ * Resolves one image by its row alone: each candidate that needs a probe gets the given outcome. For images beyond a limit.
+ * Takes a few microseconds.
  */
 export function resolveByRow(
   dependencies: KnownRegistries,
@@ -116,7 +116,7 @@ export function resolveNeverPulled(reference: Reference): Resolution {
   return { ...conclude({ reference }, { plan, steps: [] }), reason: 'never-pulled' }
 }
 
-/** Returns the resolution of an image of an updated pod that already runs what the image became. */
+/** Returns the resolution of an image of an updated pod that already runs the result of an earlier decision for this image. */
 export function resolveKept(original: Reference, running: Reference): Resolution {
   const isOnSameHost = canonicalReference(original).domain === canonicalReference(running).domain
   return {

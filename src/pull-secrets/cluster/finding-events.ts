@@ -36,7 +36,7 @@ export function createFindingEvents(
       const reason = reasons[kind]
       if (reason === undefined || object === null) return []
       const { kind: objectKind, name, uid } = object
-      // Numbers change with each attempt, as those of a quota do.
+      // Numbers in a reason, such as those of a quota, change with each attempt.
       const about = message.replaceAll(/\d+/g, '#')
       const id = [namespace, objectKind, name, uid, reason, about].join('/')
       if (recorded.has(id)) return []

@@ -1,4 +1,4 @@
-/** Finds out where the next request of an upload goes (distribution-spec, Pushing blobs: the Location header). */
+/** Determines the URL for the next request of an upload (distribution-spec, Pushing blobs: the Location header). */
 import { failed } from '../http/network-error.ts'
 import { RegistryError } from '../http/registry-error.ts'
 import type { HttpResponse } from '../http/transport.ts'

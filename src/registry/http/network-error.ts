@@ -78,7 +78,7 @@ const failures: Readonly<Record<string, Describe>> = {
   ERR_SSL_PACKET_LENGTH_TOO_LONG: notTls,
 }
 
-/** The codes of errors before a connection is open. What an image is called cannot cause them. */
+/** The codes of errors before a connection is open. The name of an image cannot cause them. */
 const codesWithoutConnection: ReadonlySet<string> = new Set([
   ...unknownAuthority,
   'CERT_HAS_EXPIRED',

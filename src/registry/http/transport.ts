@@ -83,7 +83,7 @@ const maxHeaderBytes = 16 * 1024
 /** More than the images that one node starts at once. Further requests wait for a connection. */
 const maxConnections = 64
 
-/** Without data for so long, a request fails. A review has at most 2.5 s in all. */
+/** A request fails after this time without data. A review has at most 2.5 s in total. */
 const idleTimeoutMs = 10_000
 
 /**

@@ -13,7 +13,7 @@ const pageSize = 100
 /** At 128 characters each, the longest possible, they take 40 MB. */
 const maxTags = 250_000
 
-/** A page with all of these tags. It is read while it arrives, so only the tags take memory. */
+/** Enough for all of these tags on one page. Berth reads the page while it arrives, so only the tags take memory. */
 const maxPageBytes = 36 * 1024 * 1024
 
 const pageLimits: JsonLimits = { maxDepth: 8, maxValues: 2 * maxTags }

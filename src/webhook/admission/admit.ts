@@ -1,4 +1,7 @@
-/** Admits one request: from the request to the verdict. Bugs are caught here, once, and the pod is not changed then. */
+/**
+ * Admits one request: from the request to the verdict. Bugs are caught here, once: the pod is then admitted unchanged, or
+ * denied if a rule denies images.
+ */
 import { type Lane, stoppableLane } from '../../async/lane.ts'
 import { readPodContext } from '../../decision/pod/pod-context.ts'
 import { isMirrorPod } from '../../decision/pod/sites.ts'
@@ -35,7 +38,7 @@ export interface AdmissionDependencies {
   readonly namespaceLookup: NamespaceLookup
   /** In which the reviews of large pods take turns. */
   readonly lane: Lane
-  /** Called with a bug; the pod is not changed then. */
+  /** Called with a bug, before the pod is admitted unchanged or denied. */
   readonly onBug: (error: unknown, uid: string) => void
 }
 

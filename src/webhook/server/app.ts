@@ -47,7 +47,7 @@ const headersTimeoutMs = 5_000
 /** The largest timeout of a webhook is 30 s, and sending the body is a part of it. */
 const requestTimeoutMs = 10_000
 
-/** Longer than the largest timeout of a webhook: an API server does not wait for the response any more. */
+/** Longer than the largest timeout of a webhook (30 s): an API server no longer waits for the response. */
 const answerTimeoutMs = 35_000
 
 /**

@@ -5,19 +5,19 @@ export interface ConcurrencyLimit {
   begin(caller: string): RequestSlot | null
   /** Milliseconds since the last request began. */
   quietForMs(): number
-  /** What counts at the moment. */
+  /** Returns the current usage. */
   inFlight(): Usage
 }
 
-/** The place of one request. */
+/** The slot of one request. */
 export interface RequestSlot {
-  /** Counts this many bytes from now on, in place of those before; false when there are too many. */
+  /** Replaces the bytes that count for this request. Returns false if there are too many. */
   use(kind: 'bodyBytes' | 'parsedBytes', bytes: number): boolean
-  /** Counts bytes of a parsed review that is there already. Above the limit, no request begins. */
+  /** Counts bytes of a review that is already parsed, even above the limit. Above it, no new request begins. */
   charge(parsedBytes: number): void
   /** The whole body has arrived: the request no longer makes room for others. */
   bodyArrived(): void
-  /** Called when the place goes to another request, because the body of this one is late. */
+  /** Called when another request gets the slot, because the body of this one is late. */
   onAbort: () => void
   /** May be called more than once. */
   end(): void
@@ -29,12 +29,12 @@ export interface Usage {
   parsedBytes: number
 }
 
-/** Smaller bodies do not count as `bodyBytes`: as many as there may be requests take 25 MiB. */
+/** Smaller bodies do not count as `bodyBytes`: with the maximum of requests, they take 25 MiB. */
 export const largeBytes = 32 * 1024
 
 /**
  * With 384 MiB for the container, half of it for the heap. An API server has 200 mutating requests in flight by default, so
- * the requests are those of four. Bodies are outside of the heap. Parsed reviews are half of the heap.
+ * there is room for four. Bodies are outside the heap. Parsed reviews may take half of the heap.
  */
 const limits: Readonly<Usage> = {
   requests: 800,
@@ -42,7 +42,7 @@ const limits: Readonly<Usage> = {
   parsedBytes: 96 * 1024 * 1024,
 }
 
-/** One caller gets three quarters of each limit: all API servers may share an address (konnectivity), but not with others. */
+/** The share of one caller. Large, because all API servers may have one address (konnectivity), which no one else has. */
 const callerShare = 0.75
 
 /** The body of an API server arrives within milliseconds. */
@@ -56,7 +56,7 @@ interface Slot extends RequestSlot {
 
 const none = (): Usage => ({ requests: 0, bodyBytes: 0, parsedBytes: 0 })
 
-/** Counts what the requests use, in all and for each caller. */
+/** Counts what the requests use, in total and for each caller. */
 function createCounters() {
   const total = none()
   const callers = new Map<string, Usage>()
@@ -79,8 +79,8 @@ function createCounters() {
 }
 
 /**
- * Creates the limit of one server. Only bytes that have arrived count: announcing a large body costs others nothing. At a
- * limit, the oldest request whose body has not arrived makes room, of the caller that uses most.
+ * Creates the limit of one server. Only bytes that have arrived count, so announcing a large body takes nothing from others.
+ * At a limit, the oldest request whose body has not arrived makes room, first that of the caller that uses most.
  */
 export function createConcurrencyLimit(now: () => number): ConcurrencyLimit {
   const { total, usageOf, add, fullLimit } = createCounters()

@@ -16,7 +16,8 @@ const firstBytesMs = 500
 
 /**
  * Resolves to the whole body. Rejects with 413 above `maxReviewBytes`, and with 503 when large bodies use up the limit or
- * another request needs the place of a late one; the rest of such a body is discarded as it arrives. Stays pending when the caller closes the connection before the end.
+ * another request needs the slot of a late one; the rest of such a body is discarded as it arrives. Stays pending when the
+ * caller closes the connection before the end.
  */
 export function readBody(request: IncomingMessage, slot: RequestSlot): Promise<Buffer> {
   const { 'content-length': length } = request.headers

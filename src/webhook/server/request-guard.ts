@@ -6,7 +6,7 @@ import { HttpError } from './error-response.ts'
 
 export interface RequestGuardOptions {
   readonly limit: ConcurrencyLimit
-  /** Where the place of each request goes. */
+  /** The slot of each request. */
   readonly slots: WeakMap<IncomingMessage, RequestSlot>
   /** True while the process drains: responses ask callers to close the connection and open another one. */
   readonly isDraining: () => boolean

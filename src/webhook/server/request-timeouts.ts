@@ -1,7 +1,7 @@
 /**
- * Closes connections that send a request too slowly, with 408, or that do not read the response. Node's own limits count from the moment at which the connection
- * opens: a connection that an API server opened in a burst and did not need would get 408 after some seconds, perhaps at the
- * moment at which it is used. Here the time begins with the first byte of a request.
+ * Closes connections that send a request too slowly (with 408) or do not read the response. Node's own limits start when the
+ * connection opens: a connection that an API server opened in a burst and did not use would get 408 after some seconds,
+ * perhaps just when it is used. Here the time starts with the first byte of a request.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'

@@ -20,8 +20,8 @@ export interface ResponderDependencies {
 }
 
 /**
- * Throws an `HttpError`: 400 for a body that is not an AdmissionReview, or that nests too deep; 413 for one that takes too
- * much memory when it is parsed; 503 when all reviews together do.
+ * Throws an `HttpError`: 400 for a body that is not an AdmissionReview, or that nests too deep; 413 for one that would take
+ * too much memory when parsed; 503 if all reviews together would.
  */
 export type RespondToReview = (
   body: Buffer,
@@ -38,10 +38,10 @@ const largeBytes = 256 * 1024
  */
 const measuredBytes = 16 * 1024
 
-/** A pod has less than 20 levels. 8 MiB of containers need at most 60 MiB. */
+/** A pod has fewer than 20 levels. 8 MiB of containers need at most 60 MiB. */
 const reviewLimits: JsonMemoryLimits = { depth: 128, parsedBytes: 64 * 1024 * 1024 }
 
-/** Returns the function. Large reviews take turns (`lane`), so that small ones do not wait for them. */
+/** Returns a function that answers reviews. Large reviews take turns (`lane`), so that small ones do not wait for them. */
 export function createReviewResponder({
   admit,
   lane,
