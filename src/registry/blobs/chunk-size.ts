@@ -4,8 +4,8 @@ import { RegistryError } from '../http/registry-error.ts'
 const mebibyte = 1024 * 1024
 
 /**
- * The largest one is above ECR's smallest part of 5 MiB, and so small that little is lost by an interruption. The smallest one
- * fits through nginx with its default `client_max_body_size`.
+ * The largest size is above the minimum of ECR, 5 MiB, and small enough that an interruption loses little. The smallest size
+ * is the default limit of nginx (`client_max_body_size`).
  */
 export const chunkSizes = [16 * mebibyte, 4 * mebibyte, mebibyte] as const
 
