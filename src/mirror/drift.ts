@@ -52,7 +52,7 @@ export interface DriftOptions {
   /** Images compared at once. */
   readonly jobs: number
   readonly platforms: boolean
-  /** True: also looks for what the mirror lacks below an equal digest. Default: false. */
+  /** True: also looks for what the mirror lacks where the digests are equal. Default: false. */
   readonly deep?: boolean
   /** True: attestations that the mirror lacks do not count. Default: false. */
   readonly allowMissingAttestations?: boolean

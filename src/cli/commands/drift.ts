@@ -38,7 +38,7 @@ export const defineDrift: DefineVerb = (parent, run) => {
     new Option('--platforms', 'compare each platform of an image'),
     new Option(
       '--deep',
-      'also look for manifests and blobs that the mirror lacks below an equal digest',
+      'also look for missing manifests and blobs on the mirror where the digests are equal',
     ),
     missingAttestationsOption(),
     new Option('--update', 'copy the images that are behind upstream'),

@@ -43,7 +43,7 @@ export const defineMirror: DefineVerb = (parent, run) => {
     ),
     new Option(
       '--foreign-layers',
-      'download foreign layers that the source does not have from the URLs in their manifest',
+      'if the source lacks a foreign layer, download it from the URLs in its manifest',
     ).default(undefined, '`mirror.foreignLayers` of the config'),
     missingAttestationsOption(),
     platformOption(),
