@@ -101,7 +101,8 @@ export function createDecide(dependencies: ResolveDependencies, policy: ResolveP
 
   return (image, { pod, signal }) => {
     const key = decisionKey(image, pod)
-    const cached = cache.get(key)
+    // An image with a space is not valid, and could be the key that another image has for other pods.
+    const cached = image.includes(' ') ? undefined : cache.get(key)
     const time = now()
     if (cached !== undefined && isUsable(cached, time)) {
       const { decision, source } = cached
@@ -150,7 +151,7 @@ function createDecisionKey(policy: ResolvePolicy): (image: string, pod: PodConte
   const { when = null } = pin
   const usesNamespace = (row: FallbackRow | null) =>
     row?.try.some(({ variables }) => variables.has('namespace')) === true
-  // The space cannot be part of an image or a namespace, so keys are unambiguous.
+  // The space cannot be part of a valid image or a namespace, so keys of valid images are unambiguous.
   const keyOf = (image: string, pod: PodContext, dependsOnNamespace: boolean) =>
     dependsOnNamespace ? `${image} ${templateNamespace(pod)}` : image
   const keyByRow = (image: string, pod: PodContext) => {

@@ -53,6 +53,26 @@ describe('createDecide', () => {
     expect(decide('quay.io/x/y:1')).toBe(first)
   })
 
+  it('does not take an invalid image for the key of a decision that another namespace got', async () => {
+    const { decide } = decideWith(
+      failed('absent'),
+      tableOf(
+        ['anubis:32000'],
+        [
+          { name: 'infra', when: { namespaces: ['infra'] }, leave: true },
+          { name: 'closed', try: ['anubis:32000/{host}/{path}'], otherwise: 'deny' },
+        ],
+      ),
+    )
+    await decide('quay.io/x/y:1', 'infra')
+
+    for (const key of ['quay.io/x/y:1 true "infra"', 'quay.io/x/y:1 infra true "infra"'])
+      expect(await decide(key, 'tenant')).toMatchObject({
+        ok: false,
+        deniedBy: 'row closed has otherwise: deny',
+      })
+  })
+
   it('does not share a decision between a pod of a known operator and another pod', async () => {
     const table = tableOf(
       ['anubis:32000'],
