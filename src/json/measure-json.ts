@@ -19,12 +19,19 @@ const objectBytes = 88
 const arrayBytes = 64
 const newMemberBytes = 144
 const sharedMemberBytes = 8
+/** Larger objects are dictionaries, each with places of its own. */
+const maxSharedMembers = 128
+/** A key that is an index, such as `"35"`, is a place in an array, which has places for the numbers before it too. */
+const indexMemberBytes = 288
+const maxIndexLength = 10
 const elementBytes = 24
 const stringBytes = 32
 
 const quote = 0x22
 const backslash = 0x5c
 const comma = 0x2c
+const zero = 0x30
+const nine = 0x39
 const colon = 0x3a
 const openBracket = 0x5b
 const closeBracket = 0x5d
@@ -68,6 +75,7 @@ export function measureJson(text: Uint8Array, limits: JsonMemoryLimits): JsonSiz
       members[depth] = (members[depth] as number) + 1
       // A key is counted with its object.
       size -= stringBytes
+      if (isIndex(text, start, end)) size += indexMemberBytes
     } else if (byte === comma) {
       if (open.members[open.depth] === -1) size += elementBytes
     } else if (byte === openBrace || byte === openBracket) {
@@ -95,7 +103,7 @@ function close(open: OpenValues): number {
   const count = members[depth] as number
   if (count <= 0) return 0
   const shape = hashes[depth] as number
-  const isShared = shapes.has(shape)
+  const isShared = count <= maxSharedMembers && shapes.has(shape)
   shapes.add(shape)
   return count * (isShared ? sharedMemberBytes : newMemberBytes)
 }
@@ -106,6 +114,11 @@ function endOfString(text: Uint8Array, start: number): number {
   let index = start
   while (index < length && text[index] !== quote) index += text[index] === backslash ? 2 : 1
   return Math.min(index, length)
+}
+
+function isIndex(text: Uint8Array, start: number, end: number): boolean {
+  const first = text[start] as number
+  return first >= zero && first <= nine && end - start <= maxIndexLength
 }
 
 /** FNV-1a, continued from `state`. */
@@ -122,15 +135,29 @@ export function measureValue(value: unknown): number {
   const waiting: unknown[] = [value]
   while (waiting.length > 0) {
     const next = waiting.pop()
-    if (typeof next === 'string') size += stringBytes + next.length
+    if (typeof next === 'string') size += stringBytes + charBytes(next)
     else if (Array.isArray(next)) {
       size += arrayBytes + next.length * elementBytes
       for (const element of next) waiting.push(element)
     } else if (typeof next === 'object' && next !== null) {
-      const values: unknown[] = Object.values(next)
-      size += objectBytes + values.length * elementBytes
-      for (const member of values) waiting.push(member)
+      const members: unknown[] = Object.values(next)
+      size += objectBytes + members.length * elementBytes + keyBytes(Object.keys(next))
+      for (const member of members) waiting.push(member)
     }
   }
   return size
+}
+
+/** The fields of a pod that decisions read share their names. Other keys are those of annotations and labels. */
+const maxFields = 8
+const maxFieldLength = 'ephemeralContainers'.length
+
+function keyBytes(keys: readonly string[]): number {
+  const own = keys.length > maxFields ? keys : keys.filter(({ length }) => length > maxFieldLength)
+  return own.reduce((bytes, key) => bytes + stringBytes + charBytes(key), 0)
+}
+
+/** V8 takes two bytes for each character of a string with a character that is not Latin-1. */
+function charBytes(text: string): number {
+  return /[^\0-\xff]/.test(text) ? 2 * text.length : text.length
 }

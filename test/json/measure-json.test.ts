@@ -74,6 +74,12 @@ describe('the estimate of parsed JSON', () => {
           ? '1'
           : `{${Array.from({ length: 100_000 }, (_, key) => `"${base36(key)}":1`).join()}}`,
     ],
+    [
+      'objects with the same 200 keys',
+      () => `{${Array.from({ length: 200 }, (_, key) => `"${base36(key)}":1`).join()}}`,
+    ],
+    ['objects with an index as a key', () => '{"35":1}'],
+    ['objects with indexes as keys', () => '{"0":1,"71":1}'],
     ['containers', (index: number) => JSON.stringify(container(index))],
   ])('is not below the real memory of %s', (_, valueOf) => {
     const text = repeated(valueOf)
@@ -97,6 +103,27 @@ describe('the estimate of parsed JSON', () => {
     const review = reviewOf(podOf(Array.from({ length: 500 }, (_, index) => `app:${index}`)))
 
     expect(measureValue(review) / estimate(JSON.stringify(review))).toBeCloseTo(1, 0)
+  })
+})
+
+/** Returns an object with generated keys as text. The keys must not exist in the heap when it is parsed. */
+function objectOf(count: number, keyOf: (index: number) => string): string {
+  return `{${Array.from({ length: count }, (_, index) => `"${keyOf(index)}":""`).join()}}`
+}
+
+describe('the estimate of a parsed value', () => {
+  it.each([
+    ['a long key', () => objectOf(1, () => 'k'.repeat(mebibyte))],
+    ['keys of 500 characters', () => objectOf(2_000, (index) => base36(index).padStart(500, '-'))],
+    ['keys of 19 characters', () => objectOf(20_000, (index) => base36(index).padStart(19, '-'))],
+    ['a string with a character that is not Latin-1', () => `["${'a'.repeat(mebibyte)}\u4e00"]`],
+    ['a key with such a character', () => objectOf(1, () => `${'a'.repeat(mebibyte)}\u4e00`)],
+  ])('is not below the real memory of %s', (_, makeText) => {
+    // In one piece: otherwise the parser leaves a copy of the text.
+    const text = Buffer.from(makeText()).toString()
+    const real = parsedBytes(text)
+
+    expect(real).toBeLessThan(measureValue(JSON.parse(text)) * 1.05)
   })
 })
 
