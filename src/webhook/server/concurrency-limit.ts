@@ -13,8 +13,10 @@ export interface ConcurrencyLimit {
 export interface RequestSlot {
   /** Replaces the bytes that count for this request. Returns false if there are too many. */
   use(kind: 'bodyBytes' | 'parsedBytes', bytes: number): boolean
-  /** Counts bytes of a review that is already parsed, even above the limit. Above it, no new request begins. */
+  /** Counts bytes of a review that is already parsed, even above the limit. */
   charge(parsedBytes: number): void
+  /** False while parsed reviews take more than the limit. */
+  hasMemory(): boolean
   /** The whole body has arrived: the request no longer makes room for others. */
   bodyArrived(): void
   /** Called when another request gets the slot, because the body of this one is late. */
@@ -139,6 +141,7 @@ export function createConcurrencyLimit(now: () => number): ConcurrencyLimit {
       charge: (parsedBytes) => {
         if (slot.usage.requests > 0) add(slot, 'parsedBytes', parsedBytes)
       },
+      hasMemory: () => fullLimit(caller, 'parsedBytes', 0) === null,
       bodyArrived: () => unfinished.delete(slot),
       onAbort: () => undefined,
       end: () => end(slot),
@@ -150,8 +153,7 @@ export function createConcurrencyLimit(now: () => number): ConcurrencyLimit {
     begin: (caller) => {
       lastBegin = now()
       const slot = createSlot(caller)
-      const hasMemory = fullLimit(caller, 'parsedBytes', 0) === null
-      if (!hasMemory || !tryToAdd(slot, 'requests', 1)) return null
+      if (!tryToAdd(slot, 'requests', 1)) return null
       unfinished.add(slot)
       return slot
     },

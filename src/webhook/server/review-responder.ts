@@ -72,6 +72,7 @@ export function createReviewResponder({
   return (body, slot, admitOptions) => {
     const options = { ...admitOptions, started: performance.now() }
     if (body.length < measuredBytes) {
+      if (!slot.hasMemory()) throw noMemoryError(body)
       const answer = respond(parse(body), options)
       if (answer instanceof Promise) slot.charge(memoryOf(body))
       return answer
@@ -106,8 +107,7 @@ function memoryOf(body: Buffer): number {
 function parseMeasured(body: Buffer, slot: RequestSlot): AdmissionRequest {
   const size = measureJson(body, reviewLimits)
   if (!size.ok) throw unreadError(size.problem, body)
-  if (!slot.use('parsedBytes', size.parsedBytes))
-    throw new UnreadReviewError(503, 'too many large reviews are in flight', body)
+  if (!slot.use('parsedBytes', size.parsedBytes)) throw noMemoryError(body)
   const parsed = parse(body)
   slot.use('bodyBytes', 0)
   const request = {
@@ -117,6 +117,10 @@ function parseMeasured(body: Buffer, slot: RequestSlot): AdmissionRequest {
   }
   slot.use('parsedBytes', measureValue(request))
   return request
+}
+
+function noMemoryError(body: Buffer): UnreadReviewError {
+  return new UnreadReviewError(503, 'too many large reviews are in flight', body)
 }
 
 function unreadError(problem: 'too-deep' | 'too-large', body: Buffer): UnreadReviewError {

@@ -104,16 +104,17 @@ describe('the concurrency limit', () => {
     expect(ended).toEqual([])
   })
 
-  it('lets no request begin while reviews that wait take too much memory', () => {
+  it('has no memory for more reviews while those that wait take too much', () => {
     const limit = createConcurrencyLimit(() => 0)
     const [one, two] = ['one', 'two'].map((caller) => begin(limit, caller))
+    const hasMemory = (caller: string) => begin(limit, caller)?.hasMemory()
     one?.charge(73 * mebibyte)
 
-    expect([begin(limit, 'one'), begin(limit, 'three')]).toEqual([null, expect.anything()])
+    expect([hasMemory('one'), hasMemory('three')]).toEqual([false, true])
     two?.charge(24 * mebibyte)
-    expect(begin(limit, 'three')).toBeNull()
+    expect(hasMemory('three')).toBe(false)
     one?.end()
-    expect(begin(limit, 'one')).not.toBeNull()
+    expect(hasMemory('one')).toBe(true)
   })
 
   it('reports how long no request has begun, rejected requests included', () => {
