@@ -70,13 +70,17 @@ export function compileConfig(options: CompileOptions): CompiledConfig {
 }
 
 /** Returns the compiled rows of a config without problems. Takes turns, so that the event loop can answer reviews in between. */
-export async function compileRowsInTurns(inputs: ConfigInput['fallback']): Promise<FallbackRow[]> {
+export async function compileRowsInTurns({
+  fallback,
+  registries,
+}: ConfigInput): Promise<FallbackRow[]> {
+  const isPlainHttp = plainHttpHosts(registries)
   const lane = createLane()
   const rows: FallbackRow[] = []
   await lane.next()
-  for (const input of inputs) {
+  for (const input of fallback) {
     if (lane.isOver()) await lane.next()
-    for (const row of readRows([input], () => undefined)) rows.push(row)
+    for (const row of readRows([input], () => undefined, isPlainHttp)) rows.push(row)
   }
   return rows
 }

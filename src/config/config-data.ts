@@ -29,7 +29,7 @@ export function toData({ config, input }: ValidConfig): ConfigData {
 export async function fromData(data: ConfigData, directory: string): Promise<Config> {
   const { input, source, lock, tests, warnings } = data
   const registries = new Map(data.registries.map((plain) => [plain.host, registryOf(plain)]))
-  const rows = await compileRowsInTurns(input.fallback)
+  const rows = await compileRowsInTurns(input)
   const report = () => undefined
   const compiled = compileConfig({ input, rows, registries, lock, directory, report })
   return Object.freeze({ ...compiled, source, tests, warnings })

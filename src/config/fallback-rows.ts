@@ -2,6 +2,7 @@
 import { compileTagGlob } from '../decision/fallback/glob.ts'
 import { compilePattern, type ImagePattern } from '../decision/fallback/image-pattern.ts'
 import { compileTemplate, type ImageTemplate } from '../decision/fallback/image-template.ts'
+import type { IsPlainHttp } from '../decision/fallback/registry-aliases.ts'
 import type { FallbackRow, RowPin } from '../decision/fallback/table.ts'
 import { isTag, parseReference } from '../decision/reference/parse.ts'
 import type { PathPart, ReportProblem } from './problem.ts'
@@ -11,7 +12,11 @@ import { readWhen } from './when.ts'
 type RowInput = ConfigInput['fallback'][number]
 
 /** Returns the rows, without the patterns and templates that are invalid. */
-export function readRows(inputs: readonly RowInput[], report: ReportProblem): FallbackRow[] {
+export function readRows(
+  inputs: readonly RowInput[],
+  report: ReportProblem,
+  isPlainHttp: IsPlainHttp,
+): FallbackRow[] {
   const names = new Set<string>()
   return inputs.map((input, index) => {
     const path = ['fallback', index]
@@ -34,7 +39,7 @@ export function readRows(inputs: readonly RowInput[], report: ReportProblem): Fa
     return {
       name: input.name,
       when: readWhen(input.when, [...path, 'when'], report),
-      images: readPatterns(input.images ?? ['**'], [...path, 'images'], report),
+      images: readPatterns(input.images ?? ['**'], [...path, 'images'], report, isPlainHttp),
       leave: input.leave,
       tags: new Map(Object.entries(input.tags)),
       try: readTemplates(input.try ?? [], [...path, 'try'], report),
@@ -113,9 +118,10 @@ export function readPatterns(
   texts: readonly string[],
   path: readonly PathPart[],
   report: ReportProblem,
+  isPlainHttp?: IsPlainHttp,
 ): ImagePattern[] {
   return texts.flatMap((text, index) => {
-    const result = compilePattern(text)
+    const result = compilePattern(text, isPlainHttp)
     if (!result.ok) {
       report('error', [...path, index], result.message)
       return []

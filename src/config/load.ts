@@ -11,7 +11,7 @@ import { readRows, warnAboutMissingPorts } from './fallback-rows.ts'
 import { readLockFile } from './lock-file.ts'
 import { type ConfigProblem, formatProblem, type ReportProblem } from './problem.ts'
 import { createProblemList } from './problem-list.ts'
-import { readRegistries } from './registries.ts'
+import { plainHttpHosts, readRegistries } from './registries.ts'
 import type { ConfigInput } from './schema.ts'
 import { checkShape } from './shape-problems.ts'
 import { parseYamlDocument } from './yaml-document.ts'
@@ -94,7 +94,7 @@ function readValidConfig(text: string, directory: string): ValidConfig | Invalid
 
 /** Compiles the config, and reports what is wrong with it. */
 function check(input: ConfigInput, directory: string, report: ReportProblem): CompiledConfig {
-  const rows = readRows(input.fallback, report)
+  const rows = readRows(input.fallback, report, plainHttpHosts(input.registries))
   const templates = rows.flatMap((row) => row.try)
   const registries = readRegistries(input.registries, templates, { directory, report })
   const lock = readLockFile(input.pin.lock, { directory, report })

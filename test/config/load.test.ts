@@ -2,10 +2,12 @@ import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { loadConfig, readConfig } from '../../src/config/load.ts'
+import { fromData, toData } from '../../src/config/config-data.ts'
+import { loadConfig, loadValidConfig, readConfig } from '../../src/config/load.ts'
 import { formatProblem } from '../../src/config/problem.ts'
 import { jsonSchema } from '../../src/config/schema.ts'
-import { referenceOf } from '../support/tables.ts'
+import { type FallbackTable, selectRow } from '../../src/decision/fallback/table.ts'
+import { barePod, referenceOf } from '../support/tables.ts'
 
 const head = 'apiVersion: berth.dev/v1alpha1\nkind: BerthConfig\n'
 
@@ -20,6 +22,31 @@ function configOf(yaml: string) {
   if (!result.ok) throw new Error(result.problems.map(({ message }) => message).join('\n'))
   return result.config
 }
+
+describe('the host of a pattern, for a registry over plain HTTP', () => {
+  const yaml = (pattern: string) =>
+    `registries: [{ host: p.example, endpoint: "http://p.example" }]\nfallback: [{ name: own, images: ["${pattern}"], try: ["p.example/{path}"], otherwise: deny }]`
+  const rowOf = (table: FallbackTable, image: string) =>
+    selectRow(table, referenceOf(image), barePod).row?.name ?? null
+
+  it.each([
+    ['p.example:80/**', 'p.example/x/y', 'own'],
+    ['p.example:80/**', 'p.example:80/x/y', 'own'],
+    ['P.EXAMPLE:080/x/y', 'p.example/x/y', 'own'],
+    ['p.example:443/**', 'p.example/x/y', null],
+    ['p.example:443/**', 'p.example:443/x/y', 'own'],
+    ['p.example:443/x/y', 'p.example:443/x/y', 'own'],
+  ])('has the default port 80: %s for %s', async (pattern, image, row) => {
+    const directory = mkdtempSync(join(tmpdir(), 'berth-'))
+    const file = join(directory, 'berth.yaml')
+    writeFileSync(file, head + yaml(pattern))
+    const loaded = loadValidConfig(file)
+    const copied = await fromData(toData(loaded), directory)
+
+    expect(rowOf(loaded.config.table, image)).toBe(row)
+    expect(rowOf(copied.table, image)).toBe(row)
+  })
+})
 
 describe('defaults', () => {
   it('complete an empty config', () => {

@@ -2,13 +2,21 @@
 import { parseReference } from '../reference/parse.ts'
 import { defaultDomain, type Reference, repositoryName } from '../reference/reference.ts'
 import { compileGlob, hasTooManyWildcards, hasWildcard, maxGlobstars, maxStars } from './glob.ts'
-import { canonicalHost, canonicalReference, hubHost, hubReference } from './registry-aliases.ts'
+import {
+  canonicalHost,
+  canonicalReference,
+  hubHost,
+  hubReference,
+  type IsPlainHttp,
+} from './registry-aliases.ts'
 
 export interface ImagePattern {
   /** As written in the config. */
   readonly text: string
   /** The host; null if it has wildcards. */
   readonly host: string | null
+  /** The host in its canonical spelling; null if it has wildcards. */
+  readonly canonicalHost: string | null
   /** The only repository that matches; null if the pattern has wildcards. */
   readonly literal: string | null
   /** The part after the host. The whole pattern if the host has wildcards. */
@@ -35,10 +43,12 @@ const maxLength = 256
  * Compiles a pattern, or returns why it can never match.
  * A pattern without wildcards is parsed like an image, so `nginx` means `docker.io/library/nginx`.
  */
-export function compilePattern(text: string): ImagePatternResult {
+export function compilePattern(text: string, isPlainHttp?: IsPlainHttp): ImagePatternResult {
   const rule = syntaxRules.find(({ isBroken }) => isBroken(text))
   if (rule !== undefined) return failure(rule.message)
-  return hasWildcard(text.replace(ipv6Host, '')) ? compileWithWildcards(text) : compileLiteral(text)
+  return hasWildcard(text.replace(ipv6Host, ''))
+    ? compileWithWildcards(text, isPlainHttp)
+    : compileLiteral(text, isPlainHttp)
 }
 
 interface PatternRule {
@@ -89,7 +99,7 @@ const syntaxRules: readonly PatternRule[] = [
 /** An IPv6 host has brackets, which are a wildcard elsewhere. */
 const ipv6Host = /^\[[0-9a-fA-F:]*:[0-9a-fA-F:]*\](?::[0-9]+)?(?=\/|$)/
 
-function compileLiteral(text: string): ImagePatternResult {
+function compileLiteral(text: string, isPlainHttp?: IsPlainHttp): ImagePatternResult {
   const parsed = parseReference(text)
   if (!parsed.ok) return failure(`the pattern can never match: ${parsed.message}`)
   const { reference } = parsed
@@ -98,30 +108,31 @@ function compileLiteral(text: string): ImagePatternResult {
   if (host === '')
     return failure('the pattern can never match: the part before the first `/` is not a host')
   const literal = `${host}/${path}`
-  const canonical = repositoryName(canonicalReference(reference))
+  const canonical = canonicalReference(reference, isPlainHttp)
+  const canonicalName = repositoryName(canonical)
   return {
     ok: true,
     fullForm: literal === text ? null : literal,
     pattern: {
       text,
       host,
+      canonicalHost: canonical.domain,
       literal,
       path,
       matchesAll: false,
-      matches: (other) => repositoryName(other) === canonical,
+      matches: (other) => repositoryName(other) === canonicalName,
     },
   }
 }
 
-function compileWithWildcards(text: string): ImagePatternResult {
+function compileWithWildcards(text: string, isPlainHttp?: IsPlainHttp): ImagePatternResult {
   const slash = text.indexOf('/')
   const host = slash < 0 ? text : text.slice(0, slash)
   if (slash < 0 && host !== '**')
     return failure(
       'the pattern can never match: a pattern needs a host and a path, such as docker.io/library/*; write `**` for all images',
     )
-  if (!hasWildcard(host.replace(ipv6Host, '')))
-    return compileHostAndPath(text, host, text.slice(slash + 1))
+  if (!hasWildcard(host.replace(ipv6Host, ''))) return compileHostAndPath(text, slash, isPlainHttp)
   const matchesGlob = compileGlob(canonicalHost(host) + text.slice(host.length))
   return {
     ok: true,
@@ -129,6 +140,7 @@ function compileWithWildcards(text: string): ImagePatternResult {
     pattern: {
       text,
       host: null,
+      canonicalHost: null,
       literal: null,
       path: text,
       matchesAll: /^\*{1,2}(?:\/\*{1,2})*$/.test(text) && ['a/b', 'a/b/c/d'].every(matchesGlob),
@@ -137,11 +149,16 @@ function compileWithWildcards(text: string): ImagePatternResult {
   }
 }
 
-function compileHostAndPath(text: string, host: string, path: string): ImagePatternResult {
+function compileHostAndPath(
+  text: string,
+  slash: number,
+  isPlainHttp?: IsPlainHttp,
+): ImagePatternResult {
+  const [host, path] = [text.slice(0, slash), text.slice(slash + 1)]
   const problem = hostProblem(text, host, path) ?? pathRules.find(({ isBroken }) => isBroken(path))
   if (problem !== undefined) return failure(problem.message)
   const domain = hubHost(host)
-  const canonicalDomain = canonicalHost(host)
+  const canonicalDomain = canonicalHost(host, isPlainHttp)
   if (domain === defaultDomain && !path.includes('/') && path !== '**')
     return failure(
       `the pattern can never match: every image of Docker Hub has two path segments; write ${domain}/library/${path}, or ${domain}/**`,
@@ -153,6 +170,7 @@ function compileHostAndPath(text: string, host: string, path: string): ImagePatt
     pattern: {
       text,
       host: domain,
+      canonicalHost: canonicalDomain,
       literal: null,
       path,
       matchesAll: false,

@@ -6,7 +6,6 @@
 import { type Reference, repositoryName } from '../reference/reference.ts'
 import { hasWildcard } from './glob.ts'
 import type { ImagePattern } from './image-pattern.ts'
-import { canonicalHost } from './registry-aliases.ts'
 
 export interface RowIndex {
   /**
@@ -81,17 +80,16 @@ function createTree(rows: readonly IndexedRow[]): RowIndex {
   const wildcardHosts = { leave: createNode(), other: createNode() }
   for (const { position, images, leave } of rows) {
     for (const pattern of images) {
-      const { literal, host, path } = pattern
-      const name = host === null ? null : `${canonicalHost(host)}/${path}`
+      const { literal, canonicalHost: host, path } = pattern
+      const name = host === null ? null : `${host}/${path}`
       if (name !== null && literal !== null)
         rowByRepository.set(name, rowByRepository.get(name) ?? position)
       else {
         const wildcardHost = leave ? wildcardHosts.leave : wildcardHosts.other
-        insert(
-          host === null ? wildcardHost : childOf(treeByHost, canonicalHost(host)),
-          path.split('/'),
-          { row: position, pattern },
-        )
+        insert(host === null ? wildcardHost : childOf(treeByHost, host), path.split('/'), {
+          row: position,
+          pattern,
+        })
       }
     }
   }
