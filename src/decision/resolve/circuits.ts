@@ -36,6 +36,8 @@ export interface Circuit {
 
 /** The circuit of a whole registry. */
 export interface RegistryCircuit extends Circuit {
+  /** True if the last failures were connections that failed or were not accepted in time. */
+  acceptsNoConnection: boolean
   /** Which namespaces and repositories have had failures since the last other answer; as many as are needed. */
   readonly failedNamespaces: Set<string>
   readonly failedRepositories: Set<string>
@@ -81,6 +83,7 @@ export function recordAnswer(
     recordFailure(circuits, query, { ...answer, at })
   else {
     const registry = registryOf(circuits, query.host)
+    registry.acceptsNoConnection = false
     registry.failures = 0
     registry.openUntil = 0
     forgetFailures(registry)
@@ -91,6 +94,7 @@ export function recordAnswer(
 function recordLimit(circuits: Circuits, query: QueryScope, failure: TimedFailure): void {
   open(scopeOf(circuits, namespaceKey(query)), failure)
   const registry = registryOf(circuits, query.host)
+  recordConnection(registry)
   addUpTo(namespacesToOpen, registry.limitedNamespaces, query.namespace)
   if (registry.limitedNamespaces.size >= namespacesToOpen) openRegistry(registry, failure)
 }
@@ -98,15 +102,28 @@ function recordLimit(circuits: Circuits, query: QueryScope, failure: TimedFailur
 function recordFailure(circuits: Circuits, query: QueryScope, failure: TimedFailure): void {
   const registry = registryOf(circuits, query.host)
   if (failure.hasNoConnection === true) {
+    registry.acceptsNoConnection = true
     countFailure(registry, failure)
     return
   }
+  recordConnection(registry)
   countFailure(scopeOf(circuits, repositoryKey(query)), failure)
   addUpTo(namespacesToOpen, registry.failedNamespaces, query.namespace)
   addUpTo(repositoriesToOpen, registry.failedRepositories, query.repository)
   const { failedNamespaces, failedRepositories } = registry
   if (failedNamespaces.size >= namespacesToOpen && failedRepositories.size >= repositoriesToOpen)
     openRegistry(registry, failure)
+}
+
+/**
+ * Closes a circuit that failed connections opened, because the registry accepts connections again. Otherwise one tenant with
+ * an image that fails could be the only one that asks, each time.
+ */
+function recordConnection(registry: RegistryCircuit): void {
+  if (!registry.acceptsNoConnection || registry.openUntil === 0) return
+  registry.acceptsNoConnection = false
+  registry.failures = 0
+  registry.openUntil = 0
 }
 
 function countFailure(circuit: Circuit, failure: TimedFailure): void {
@@ -137,6 +154,7 @@ function registryOf({ registries }: Circuits, host: string): RegistryCircuit {
   if (known !== undefined) return known
   const created = {
     ...closedCircuit(),
+    acceptsNoConnection: false,
     failedNamespaces: new Set<string>(),
     failedRepositories: new Set<string>(),
     limitedNamespaces: new Set<string>(),
