@@ -43,6 +43,10 @@ const contents = {
   'other-bytes': createContent('other-bytes'),
 }
 
+function contentOf({ damage }: RegistryScript): ImageContent {
+  return contents[damage ?? 'none']
+}
+
 function createContent(damage: string): ImageContent {
   const layer = Buffer.from(`not an archive, because no runtime unpacks it (damage: ${damage})`)
   const rootfs = { type: 'layers', diff_ids: [digestOf(layer)] }
@@ -146,17 +150,15 @@ function contentFor(request: RegistryRequest): RegistryResponse {
       ? failed(404, 'NAME_UNKNOWN')
       : failed(401, 'UNAUTHORIZED', `${challenge},error="insufficient_scope"`)
   if (kind === 'tags') return json(200, { name: repository, tags })
-  const content = contents[script.damage ?? 'none']
-  return kind === 'manifests'
-    ? manifestFor(reference, tags, content)
-    : blobFor(reference, script, content)
+  return kind === 'manifests' ? manifestFor(reference, tags, script) : blobFor(reference, script)
 }
 
 function manifestFor(
   reference: string,
   tags: readonly string[],
-  { manifest }: ImageContent,
+  script: RegistryScript,
 ): RegistryResponse {
+  const { manifest } = contentOf(script)
   if (!tags.includes(reference) && reference !== digestOf(manifest))
     return failed(404, 'MANIFEST_UNKNOWN')
   const headers = {
@@ -166,11 +168,9 @@ function manifestFor(
   return { status: 200, body: manifest, headers }
 }
 
-function blobFor(
-  reference: string,
-  { damage }: RegistryScript,
-  { config, layer }: ImageContent,
-): RegistryResponse {
+function blobFor(reference: string, script: RegistryScript): RegistryResponse {
+  const { damage } = script
+  const { config, layer } = contentOf(script)
   const blob = [config, layer].find((each) => digestOf(each) === reference)
   if (blob === undefined || damage === 'no-blobs') return failed(404, 'BLOB_UNKNOWN')
   const isChanged = damage === 'other-bytes' && blob === layer
