@@ -190,26 +190,28 @@ function createPerformer(
   /** The kinds of writes that lack their right. It is missing in many namespaces, and logged once. */
   const missingRights = new Set<string>()
 
-  function recordFailure(namespace: string, { id, kind, fields }: NamespaceTask, error: unknown) {
+  function recordFailure(namespace: string, task: NamespaceTask, error: unknown) {
+    const { id, kind, fields } = task
     const reason = refusalReason(error)
     const isKnown = reason !== null && backoff.failure(id)?.reason === reason
     const retryAfterMs = error instanceof KubeError ? error.retryAfterMs : 0
     backoff.recordFailure(id, { reason, retryAfterMs })
-    metrics.wrote(kind, 'failed')
+    if (task.isRead !== true) metrics.wrote(kind, 'failed')
     const problem = { namespace, kind, ...fields, problem: String(error) }
     const isFirst = isMissingRight(error) && !missingRights.has(kind)
     if (isFirst) log.warn({ ...problem, fix: missingRightFix }, 'right missing')
     if (isMissingRight(error)) missingRights.add(kind)
     const level = isKnown || isMissingRight(error) ? 'debug' : 'warn'
-    log[level](problem, 'pull secret not written')
+    log[level](problem, task.isRead === true ? 'pull secret not read' : 'pull secret not written')
   }
 
   async function succeeds(namespace: string, task: NamespaceTask): Promise<boolean> {
     const { id, fields } = task
     try {
-      if (task.isLimited !== true) await limiter.acquire(signal)
+      if (task.isLimited !== true && task.isRead !== true) await limiter.acquire(signal)
       const kind = await task.run()
       backoff.recordSuccess(id)
+      if (task.isRead === true) return true
       metrics.wrote(kind, 'done')
       log.info({ namespace, kind, ...fields }, 'pull secret written')
       return true

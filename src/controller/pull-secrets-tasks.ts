@@ -7,9 +7,11 @@ import type { Config } from '../config/config.ts'
 import type { KubeApi } from '../kube/api-client.ts'
 import { applyWrite } from '../pull-secrets/cluster/apply-writes.ts'
 import { createFindingEvents } from '../pull-secrets/cluster/finding-events.ts'
+import { readForeignSecret } from '../pull-secrets/cluster/foreign-reader.ts'
 import { createFindingMetrics } from '../pull-secrets/cluster/finding-metrics.ts'
 import type { ClusterCache } from '../pull-secrets/cluster/informers.ts'
 import { createStuckPodHandler } from '../pull-secrets/cluster/recreate-stuck-pods.ts'
+import type { ForeignSecret } from '../pull-secrets/objects.ts'
 import type { CopyFinding, SecretWrite, WantedCopy } from '../pull-secrets/plan.ts'
 import { planNamespace, splitLink, withoutLinks } from '../pull-secrets/plan.ts'
 import { presentCopies } from '../pull-secrets/stuck-pods.ts'
@@ -25,6 +27,8 @@ export interface NamespaceTask {
   readonly fields: Readonly<Record<string, string>>
   /** Whether `run` acquires the rate limiter itself, for several requests. */
   readonly isLimited?: boolean
+  /** Whether `run` writes nothing. */
+  readonly isRead?: boolean
   /** Returns what was done, for the metric. */
   run(): Promise<string>
 }
@@ -69,10 +73,15 @@ export function createTaskPlanner(
     const refusals = writes.flatMap((write) =>
       refusalsOf(write, backoff.failure(idOf(name, write))?.reason ?? null),
     )
-    const findings = [...plan.findings, ...refusals]
+    const reads = plan.unread.flatMap((copy) => readTask(dependencies, name, copy) ?? [])
+    const unread = reads.flatMap(({ task, copy, secret }) =>
+      unreadFinding(copy, secret, backoff.failure(task.id)?.reason ?? null),
+    )
+    const findings = [...plan.findings, ...refusals, ...unread]
     findingMetrics.set(name, findings)
     const isRetry = (write: SecretWrite) => backoff.failure(idOf(name, write)) !== null
     for (const write of writes) if (!isRetry(write)) yield writeTask(dependencies, name, write)
+    for (const { task } of reads) yield task
     for (const { id, finding, record } of findingEvents(name, findings)) {
       const fields = { [fieldOf(finding)]: finding.object?.name ?? '', reason: finding.reason }
       yield { id: `event/${id}`, kind: 'event', fields, run: () => record().then(() => 'event') }
@@ -108,6 +117,39 @@ function writeTask(
       return write.kind
     },
   }
+}
+
+interface ReadTask {
+  readonly copy: string
+  readonly secret: ForeignSecret
+  readonly task: NamespaceTask
+}
+
+/** Returns the task that reads the content of a foreign secret, so that the next plan can decide about it. */
+function readTask(
+  { api, cache, signal }: TaskDependencies,
+  namespace: string,
+  copy: string,
+): ReadTask | null {
+  const secret = cache.secrets.get(namespace, copy)
+  if (secret?.kind !== 'foreign') return null
+  const run = async () => {
+    const now = await readForeignSecret(api, { namespace, name: copy }, signal)
+    if (now !== null) cache.secrets.put(namespace, copy, now)
+    return 'read'
+  }
+  const id = `${namespace}/read/${copy}/${secret.resourceVersion}`
+  return { copy, secret, task: { id, kind: 'read', fields: { secret: copy }, isRead: true, run } }
+}
+
+function unreadFinding(
+  copy: string,
+  { uid }: ForeignSecret,
+  failure: string | null,
+): readonly CopyFinding[] {
+  if (failure === null) return []
+  const reason = `secret ${copy} exists, is not a copy by Berth, and cannot be read to compare it: ${failure}`
+  return [{ kind: 'conflict', copy, reason, object: { kind: 'Secret', name: copy, uid } }]
 }
 
 /** Two writes with the same id do the same: repeated ones mean that someone reverts them. */

@@ -3,6 +3,10 @@
  * a copy is the secret that Berth writes there and links to service accounts.
  */
 
+/** On a secret with the name of a copy that Berth did not write: allows Berth to overwrite it and to treat it as its copy. */
+export const adoptLabel = 'berth.dev/adopt'
+export const adoptValue = 'allowed'
+
 /** On a source: allows Berth to copy it. Any other value, or none, does not. */
 export const consentLabel = 'berth.dev/copy'
 export const consentValue = 'allowed'

@@ -2,6 +2,8 @@
 import type { KubeObject } from '../kube/object.ts'
 import { contentHash } from './content-hash.ts'
 import {
+  adoptLabel,
+  adoptValue,
   consentLabel,
   consentValue,
   contentAnnotation,
@@ -14,6 +16,7 @@ import {
   sourceUidAnnotation,
   writtenAnnotation,
 } from './labels.ts'
+import { type SecretTool, toolOf } from './secret-tools.ts'
 
 export type Labels = Readonly<Record<string, string>>
 
@@ -56,7 +59,29 @@ export type ExistingSecret =
       /** When its content was last written, in milliseconds since 1970; 0 if unknown. */
       readonly writtenAt: number
     }
-  | { readonly kind: 'foreign'; readonly uid: string; readonly resourceVersion: string }
+  | ForeignSecret
+
+export interface ForeignSecret {
+  readonly kind: 'foreign'
+  readonly uid: string
+  readonly resourceVersion: string
+  /** Whether its label allows Berth to overwrite it. */
+  readonly isOffered: boolean
+  /** The tool that maintains it, by its annotations or labels. */
+  readonly tool: SecretTool | null
+  /** `Kind name` of its first owner; null if it has none. */
+  readonly owner: string | null
+  /** Null until it is read, which is only done where the copy belongs. */
+  readonly content: ForeignContent | null
+}
+
+export interface ForeignContent {
+  readonly type: string
+  /** Empty when it has no member or several. */
+  readonly hash: string
+  readonly members: readonly string[]
+  readonly immutable: boolean
+}
 
 export interface NamespaceMeta {
   readonly labels: Labels
@@ -92,7 +117,7 @@ export function readCopy(secret: SecretObject): ExistingSecret {
   const { metadata, type = '', data = {}, immutable = false } = secret
   const { labels = {}, annotations = {}, uid = '', resourceVersion = '' } = metadata
   if (labels[managedByLabel] !== managedBy || labels[copyLabel] === undefined)
-    return { kind: 'foreign', uid, resourceVersion }
+    return readForeign(secret)
   const members = Object.keys(data)
   return {
     kind: 'copy',
@@ -121,11 +146,26 @@ function readAnnotations(annotations: Labels) {
   }
 }
 
-/** Reads only metadata: Berth must not read the data of a secret that it did not write. */
-export function readForeign({
-  metadata: { uid = '', resourceVersion = '' },
-}: KubeObject): ExistingSecret {
-  return { kind: 'foreign', uid, resourceVersion }
+/** Reads only metadata. */
+export function readForeign({ metadata }: KubeObject): ForeignSecret {
+  const { uid = '', resourceVersion = '', labels = {}, ownerReferences: [owner] = [] } = metadata
+  return {
+    kind: 'foreign',
+    uid,
+    resourceVersion,
+    isOffered: labels[adoptLabel] === adoptValue,
+    tool: toolOf(metadata),
+    owner: owner === undefined ? null : `${owner.kind} ${owner.name}`,
+    content: null,
+  }
+}
+
+/** Reads the content of a foreign secret too, and keeps only a hash of it. */
+export function readForeignContent(secret: SecretObject): ForeignSecret {
+  const { type = '', data = {}, immutable = false } = secret
+  const members = Object.keys(data)
+  const content = { type, hash: singleMemberHash(members, data), members, immutable }
+  return { ...readForeign(secret), content }
 }
 
 export function readNamespace({ metadata }: KubeObject): NamespaceMeta {

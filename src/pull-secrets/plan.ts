@@ -1,6 +1,7 @@
 /** Plans the writes for the copies in one namespace from the objects that exist there. Does no input or output. */
+import { decideAdoption } from './adoption.ts'
 import type { CopyContent, ValidContent } from './content.ts'
-import type { AccountState, NamespaceMeta, ExistingSecret } from './objects.ts'
+import type { AccountState, ExistingSecret, ForeignSecret, NamespaceMeta } from './objects.ts'
 import { optOutLabel, optOutValue } from './labels.ts'
 import { type CopySettings, excludedNamespaces, type SourceName } from '../config/copy-settings.ts'
 
@@ -21,8 +22,14 @@ export type SecretWrite =
       readonly copy: string
       readonly content: ValidContent
       readonly was: Precondition
+      /** Whether the stored content is right, so that only labels and annotations are written. */
+      readonly hasSameData: boolean
+      /** Whether Berth did not write the secret until now. */
+      readonly isAdoption: boolean
       /** Keys in `data` that a copy does not have. */
       readonly surplus: readonly string[]
+      /** Annotations by which another tool would still know the secret. */
+      readonly surplusAnnotations: readonly string[]
       readonly reason: string
     }
   /** Deleted and created again, where the API server allows no update: the type, an immutable secret. */
@@ -76,6 +83,8 @@ export interface NamespacePlan {
    */
   readonly writes: readonly SecretWrite[]
   readonly findings: readonly CopyFinding[]
+  /** The names of foreign secrets whose content has to be read before it is known what to do with them. */
+  readonly unread: readonly string[]
 }
 
 export interface NamespaceInput {
@@ -97,7 +106,7 @@ export function planNamespace(
   wanted: readonly WantedCopy[],
   { name, namespace, accounts, secrets }: NamespaceInput,
 ): NamespacePlan {
-  if (namespace.isTerminating) return { writes: [], findings: [] }
+  if (namespace.isTerminating) return { writes: [], findings: [], unread: [] }
   const copies = wanted.map((each) =>
     planCopy(each, {
       name,
@@ -115,6 +124,7 @@ export function planNamespace(
       ...links.filter(({ add }) => add.length > 0),
     ],
     findings: copies.flatMap(({ finding }) => finding ?? []),
+    unread: copies.flatMap(({ settings, isUnread }) => (isUnread === true ? [settings.name] : [])),
   }
 }
 
@@ -137,6 +147,8 @@ interface CopyPlan {
   readonly links: 'yes' | 'no' | 'keep'
   readonly write: SecretWrite | null
   readonly finding: CopyFinding | null
+  /** Whether a foreign secret with the name has to be read first. */
+  readonly isUnread?: boolean
 }
 
 function planCopy(
@@ -161,12 +173,9 @@ function planCopy(
   const isCopy = existing?.kind === 'copy'
   if (exclusion !== null)
     return result('no', isCopy ? { kind: 'remove', copy, was: existing, reason: exclusion } : null)
-  if (existing?.kind === 'foreign') {
-    const reason = `secret ${name}/${copy} exists and is not a copy by Berth; delete it to get the copy`
-    const object = { kind: 'Secret', name: copy, uid: existing.uid } as const
-    return result('no', null, { kind: 'conflict', copy, reason, object })
-  }
   if (content === null) return result('keep', null)
+  if (existing?.kind === 'foreign')
+    return { settings, ...planForeign(copy, content, name, existing) }
   switch (content.kind) {
     case 'absent':
       return result(
@@ -187,6 +196,38 @@ function planCopy(
         existing === null ? planCreate(copy, content) : planUpdate(copy, content, existing),
       )
   }
+}
+
+function planForeign(
+  copy: string,
+  content: CopyContent,
+  namespace: string,
+  existing: ForeignSecret,
+): Omit<CopyPlan, 'settings'> {
+  const wanted = content.kind === 'valid' ? content : null
+  const adoption = decideAdoption(existing, wanted, { namespace, name: copy })
+  if (adoption.kind === 'conflict') {
+    const object = { kind: 'Secret', name: copy, uid: existing.uid } as const
+    const finding = { kind: 'conflict', copy, reason: adoption.reason, object } as const
+    return { links: 'no', write: null, finding }
+  }
+  if (adoption.kind === 'unread' || wanted === null)
+    return { links: 'keep', write: null, finding: null, isUnread: true }
+  const { hasSameData } = adoption
+  const write: SecretWrite = {
+    kind: 'update',
+    copy,
+    content: wanted,
+    was: existing,
+    hasSameData,
+    isAdoption: true,
+    surplus: adoption.content.members.filter((member) => member !== wanted.member),
+    surplusAnnotations: existing.tool?.annotations ?? [],
+    reason: hasSameData
+      ? 'adopts a secret with the content of the copy'
+      : 'adopts a secret whose label allows to overwrite it',
+  }
+  return { links: 'yes', write, finding: null }
 }
 
 function planCreate(copy: string, content: ValidContent): SecretWrite {
@@ -223,7 +264,8 @@ function planUpdate(
   if (existing.immutable && !isSame)
     return { kind: 'replace', copy, content, was: existing, reason }
   const surplus = existing.members.filter((member) => member !== content.member)
-  return { kind: 'update', copy, content, was: existing, surplus, reason }
+  const rest = { hasSameData: isSame, isAdoption: false, surplus, surplusAnnotations: [] }
+  return { kind: 'update', copy, content, was: existing, ...rest, reason }
 }
 
 type LinkWrite = SecretWrite & { readonly kind: 'link' }

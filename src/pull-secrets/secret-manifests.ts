@@ -37,15 +37,27 @@ export function copyManifest(
 
 /**
  * Returns a merge patch that the API server rejects with 409 unless the copy is the one that was read. Labels and annotations
- * of others stay.
+ * of others stay. Data that is right stays too, with the time when it was written.
  */
 export function copyPatch(
-  { content, was, surplus }: SecretWrite & { kind: 'update' },
+  { content, was, hasSameData, surplus, surplusAnnotations }: SecretWrite & { kind: 'update' },
   now: Date,
 ): object {
   const { uid, resourceVersion } = was
+  const { labels, annotations } = copyMetadata(content, now)
+  const { [writtenAnnotation]: writtenAt, ...others } = annotations
+  const metadata = {
+    uid,
+    resourceVersion,
+    labels,
+    annotations: {
+      ...Object.fromEntries(surplusAnnotations.map((key) => [key, null])),
+      ...(hasSameData ? others : { ...others, [writtenAnnotation]: writtenAt }),
+    },
+  }
+  if (hasSameData) return { metadata }
   return {
-    metadata: { uid, resourceVersion, ...copyMetadata(content, now) },
+    metadata,
     data: {
       [content.member]: content.data,
       ...Object.fromEntries(surplus.map((member) => [member, null])),

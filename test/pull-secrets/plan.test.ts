@@ -8,7 +8,6 @@ import {
   type SecretObject,
   readAccount,
   readCopy,
-  readForeign,
   readSourceSecret,
 } from '../../src/pull-secrets/objects.ts'
 import { planNamespace, type SecretWrite } from '../../src/pull-secrets/plan.ts'
@@ -116,7 +115,7 @@ describe('a copy', () => {
   it('is not written when it is up to date', () => {
     const accounts = { default: { imagePullSecrets: [{ name: 'pull' }] } }
 
-    expect(plan({ existing: written(), accounts })).toEqual({ writes: [], findings: [] })
+    expect(plan({ existing: written(), accounts })).toEqual({ writes: [], findings: [], unread: [] })
   })
 
   it('is not written when only white space or the order of keys changes at the source', () => {
@@ -190,23 +189,6 @@ describe('a copy', () => {
       findings: [{ kind: 'invalid' }],
     })
     expect(plan({ accounts: { default: {} }, content: invalid }).writes).toEqual([])
-  })
-})
-
-describe('a foreign secret with the name of a copy', () => {
-  it('is a conflict and is not linked', () => {
-    const existing = readForeign({ metadata: { name: 'pull', uid: 'f', resourceVersion: '3' } })
-
-    expect(plan({ existing, accounts: { default: {} } })).toMatchObject({
-      writes: [],
-      findings: [{ kind: 'conflict', copy: 'pull' }],
-    })
-  })
-
-  it('is any secret without both labels of a copy', () => {
-    const metadata = { name: 'pull', labels: { 'app.kubernetes.io/managed-by': 'berth' } }
-
-    expect(readCopy({ ...source, metadata })).toMatchObject({ kind: 'foreign' })
   })
 })
 

@@ -136,7 +136,7 @@ function start<Item>(
 
 const copySelector = `${managedByLabel}=${managedBy},${copyLabel}`
 /** All other secrets, by two selectors, because label selectors have no OR. */
-const foreignSelectors = [`!${copyLabel}`, `${copyLabel},${managedByLabel}!=${managedBy}`]
+export const foreignSelectors = [`!${copyLabel}`, `${copyLabel},${managedByLabel}!=${managedBy}`]
 
 /** Follows the service accounts, secrets and pods of one namespace, or of all. */
 function startScope(context: InformerContext, scope: Scope): void {

@@ -7,6 +7,7 @@ import type { KubeApi } from '../../kube/api-client.ts'
 import type { NamespacePlan, SecretWrite, WantedCopy } from '../plan.ts'
 import { planNamespace, withoutLinks } from '../plan.ts'
 import { applyWrite, type WriteDependencies } from './apply-writes.ts'
+import { readForeignSecret } from './foreign-reader.ts'
 import { type ClusterCache, startInformers } from './informers.ts'
 import { readLimitedContent } from './source-reader.ts'
 
@@ -62,11 +63,16 @@ export function syncCopies(options: SyncOptions): Promise<SyncResult> {
         const line = writeLine(name, write)
         if (reason === null) written.push(line)
         else failed.push({ ...line, action: 'failed', reason })
-        if (reason !== null && write.kind === 'create') missing.add(write.copy)
+        if (reason !== null && isNewCopy(write)) missing.add(write.copy)
       }
     }
     return { written, problems: [...problems, ...failed] }
   })
+}
+
+/** Returns whether the namespace has no copy before the write. */
+function isNewCopy(write: SecretWrite): write is SecretWrite & { kind: 'create' | 'update' } {
+  return write.kind === 'create' || (write.kind === 'update' && write.isAdoption)
 }
 
 /** Returns why the write failed; null if it did not. Throws when the signal aborts. */
@@ -121,28 +127,45 @@ async function withSnapshot<Result>(
     })
     const names = [...cache.namespaces.keys()].sort()
     const missing = namespace === null ? missingLines(settings, cache) : []
-    const snapshot = {
-      cache,
-      wanted,
-      problems: [...unread, ...sourceLines(wanted), ...missing],
-      namespaces: names.filter((name) => namespace === null || name === namespace),
-    }
-    return await use(snapshot, work.signal)
+    const namespaces = names.filter((name) => namespace === null || name === namespace)
+    for (const name of namespaces)
+      unread.push(...(await readForeignSecrets(api, { cache, wanted }, name, work.signal)))
+    const problems = [...unread, ...sourceLines(wanted), ...missing]
+    return await use({ cache, wanted, problems, namespaces }, work.signal)
   } finally {
     work.unlink()
     work.abort()
   }
 }
 
+/** Reads the content of secrets that may be adopted, and returns a line for each one that cannot be read. */
+async function readForeignSecrets(
+  api: KubeApi,
+  { cache, wanted }: Pick<Snapshot, 'cache' | 'wanted'>,
+  namespace: string,
+  signal: AbortSignal,
+): Promise<readonly SyncLine[]> {
+  const lines: SyncLine[] = []
+  for (const name of planOf(cache, wanted, namespace).unread)
+    try {
+      const secret = await readForeignSecret(api, { namespace, name }, signal)
+      if (secret !== null) cache.secrets.put(namespace, name, secret)
+    } catch (error) {
+      signal.throwIfAborted()
+      lines.push(lineOf(namespace, 'unread', `secret ${name}`, messageOf(error)))
+    }
+  return lines
+}
+
 function planOf(cache: ClusterCache, wanted: readonly WantedCopy[], name: string): NamespacePlan {
   const namespace = cache.namespaces.get(name)
-  if (namespace === undefined) return { writes: [], findings: [] }
-  const { writes, findings } = planNamespace(
+  if (namespace === undefined) return { writes: [], findings: [], unread: [] }
+  const { writes, findings, unread } = planNamespace(
     wanted.filter(({ settings }) => cache.isReady(name, settings.name)),
     { name, namespace, accounts: cache.accounts.of(name), secrets: cache.secrets.of(name) },
   )
   // `sourceLines` has the problems of sources, once for all namespaces.
-  return { writes, findings: findings.filter(({ kind }) => kind === 'conflict') }
+  return { writes, findings: findings.filter(({ kind }) => kind === 'conflict'), unread }
 }
 
 function missingLines(

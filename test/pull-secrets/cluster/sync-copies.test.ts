@@ -45,4 +45,25 @@ describe('syncCopies', () => {
     ])
     expect(secretsOf(kube, 'app1')).toEqual(['two'])
   })
+
+  it('adopts a secret with the same content, and reports one with another content', async () => {
+    const kube = startFakeKube()
+    kube.put('secrets', source('x'))
+    const left = (name: string, password: string) => ({
+      ...source(password),
+      metadata: { name, namespace: 'app1' },
+    })
+    kube.put('secrets', left('one', 'x'))
+    kube.put('secrets', left('two', 'y'))
+    putNamespaces(kube, ['app1'])
+    const { signal } = new AbortController()
+    const options = { api: kube.api, settings: settings(), namespace: null, signal }
+    const { written, problems } = await syncCopies(options)
+
+    expect(written.map(({ action, object }) => `${action} ${object}`)).toEqual([
+      'update secret one',
+      'link serviceaccount default',
+    ])
+    expect(problems).toMatchObject([{ action: 'conflict', object: 'secret two' }])
+  })
 })
