@@ -1,9 +1,9 @@
 /** Decides whether a secret with the name of a copy that Berth did not write becomes the copy. */
 import type { ValidContent } from './content.ts'
-import { adoptLabel, adoptValue } from './labels.ts'
+import { adoptLabel, adoptValue, consentLabel } from './labels.ts'
 import type { ForeignContent, ForeignSecret } from './objects.ts'
 
-export type Adoption =
+type Adoption =
   /** The content has to be read first. */
   | { readonly kind: 'unread' }
   | { readonly kind: 'conflict'; readonly reason: string }
@@ -18,7 +18,7 @@ export function decideAdoption(
   wanted: ValidContent | null,
   { namespace, name }: { readonly namespace: string; readonly name: string },
 ): Adoption {
-  const { isOffered, tool, owner, content } = secret
+  const { isOffered, isSource, tool, owner, content } = secret
   const conflict = (problem: string, fix: string): Adoption => ({
     kind: 'conflict',
     reason: `secret ${namespace}/${name} ${problem}; ${fix}`,
@@ -29,6 +29,11 @@ export function decideAdoption(
     return conflict(
       `belongs to ${owner}, which would revert what Berth writes`,
       `delete ${owner} with the secret, or give the copy another name`,
+    )
+  if (isSource)
+    return conflict(
+      `is itself a source of copies (label ${consentLabel})`,
+      'remove this label, or give the copy another name',
     )
   if (tool !== null && !isOffered)
     return conflict(

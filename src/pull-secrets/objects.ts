@@ -67,6 +67,8 @@ export interface ForeignSecret {
   readonly resourceVersion: string
   /** Whether its label allows Berth to overwrite it. */
   readonly isOffered: boolean
+  /** Whether its label allows Berth to copy it to other namespaces. */
+  readonly isSource: boolean
   /** The tool that maintains it, by its annotations or labels. */
   readonly tool: SecretTool | null
   /** `Kind name` of its first owner; null if it has none. */
@@ -154,6 +156,7 @@ export function readForeign({ metadata }: KubeObject): ForeignSecret {
     uid,
     resourceVersion,
     isOffered: labels[adoptLabel] === adoptValue,
+    isSource: labels[consentLabel] === consentValue,
     tool: toolOf(metadata),
     owner: owner === undefined ? null : `${owner.kind} ${owner.name}`,
     content: null,

@@ -188,8 +188,10 @@ describe('a secret with the name of a copy and without its labels', () => {
       {},
       'belongs to ExternalSecret es',
     ],
+    ['a source', { labels: { 'berth.dev/copy': 'allowed' } }, {}, 'is itself a source of copies'],
   ])('is a conflict if it is %s, even with the label', (_, metadata, more, message) => {
-    const { writes, findings } = plan(foreign({ ...metadata, ...offered }, more))
+    const labels = { ...metadata.labels, ...offered.labels }
+    const { writes, findings } = plan(foreign({ ...metadata, labels }, more))
 
     expect(writes).toEqual([])
     expect(findings).toMatchObject([{ reason: expect.stringContaining(message) as unknown }])

@@ -115,7 +115,11 @@ describe('a copy', () => {
   it('is not written when it is up to date', () => {
     const accounts = { default: { imagePullSecrets: [{ name: 'pull' }] } }
 
-    expect(plan({ existing: written(), accounts })).toEqual({ writes: [], findings: [], unread: [] })
+    expect(plan({ existing: written(), accounts })).toEqual({
+      writes: [],
+      findings: [],
+      unread: [],
+    })
   })
 
   it('is not written when only white space or the order of keys changes at the source', () => {
