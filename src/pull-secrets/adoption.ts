@@ -11,7 +11,8 @@ type Adoption =
 
 /**
  * A secret is adopted if its content is the same, because then no one loses a credential, or if its label allows it. An
- * account that may set the label can also delete the secret, or empty it, so the label gives no new right.
+ * account that can set the label can also overwrite the content, so the label gives no new right. The copy belongs in the
+ * namespace by the config, so the credential reaches no one new either.
  */
 export function decideAdoption(
   secret: ForeignSecret,

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import { KubeError } from '../../src/kube/error.ts'
 import type { KubeObject } from '../../src/kube/object.ts'
 import { type FakeKube, startFakeKube } from '../support/fake-kube.ts'
 import {
@@ -104,6 +105,51 @@ describe('a secret that another tool left', () => {
 
     expect(copyIn(kube, 'app1')?.data).toEqual((source('theirs') as Secret).data)
     expect(copyIn(kube, 'app1')?.metadata.labels).toBeUndefined()
+  })
+})
+
+describe('a secret that cannot be read', () => {
+  it('is reported, is retried, and does not delay other namespaces', async () => {
+    const kube = startFakeKube()
+    kube.put('secrets', source('one'))
+    kube.put('secrets', foreign('one'))
+    putNamespaces(kube, ['app1', 'app2'])
+    const { list } = kube.api
+    let refused = 0
+    kube.api.list = ((ref, ...rest) => {
+      if (ref.namespace !== 'app1' || refused > 0) return list(ref, ...rest)
+      refused += 1
+      throw new KubeError(403, 'Forbidden', 'secrets is forbidden: no right to list')
+    }) as typeof list
+    const loop = start(kube)
+    await waitForLink(kube, 'app2')
+    await vi.waitFor(() => expect(eventsIn(kube, 'app1')).toHaveLength(1))
+    await waitForLink(kube, 'app1')
+
+    expect(eventsIn(kube, 'app1')).toMatchObject([
+      { message: expect.stringContaining('cannot be read to compare it') as unknown },
+    ])
+    expect(refused).toBe(1)
+    expect(await loop.metrics()).toContain('state="conflict"} 0')
+  })
+
+  it('is not read in a namespace that the config does not select', async () => {
+    const kube = startFakeKube()
+    kube.put('secrets', source('one'))
+    kube.put('secrets', foreign('one', { namespace: 'other' }))
+    putNamespaces(kube, ['app1', 'other'])
+    const listed: (string | undefined)[] = []
+    const { list } = kube.api
+    kube.api.list = ((ref, ...rest) => {
+      if (ref.resource === 'secrets') listed.push(ref.namespace)
+      return list(ref, ...rest)
+    }) as typeof list
+    await waitUntilIdle(start(kube))
+    await waitForLink(kube, 'app1')
+
+    expect(listed.length).toBeGreaterThan(0)
+    expect(listed).not.toContain('other')
+    expect(kube.get('secrets', 'pull', 'other')?.metadata.labels).toBeUndefined()
   })
 })
 
