@@ -29,7 +29,7 @@ export function decideAdoption(
   if (owner !== null)
     return conflict(
       `belongs to ${owner}, which would revert what Berth writes`,
-      `delete ${owner} with the secret, or give the copy another name`,
+      `if ${owner} is not needed, remove it together with the secret; otherwise give the copy another name`,
     )
   if (isSource)
     return conflict(

@@ -223,7 +223,7 @@ function planForeign(
     surplusAnnotations: existing.tool?.annotations ?? [],
     reason: hasSameData
       ? 'adopts a secret with the content of the copy'
-      : 'adopts a secret whose label allows to overwrite it',
+      : 'adopts a secret whose label allows it',
   }
   return { links: 'yes', write, finding: null }
 }
