@@ -92,14 +92,14 @@ describe('a secret that another tool left', () => {
     kube.put('secrets', foreign('one'))
     putNamespaces(kube, ['app1'])
     let isChanged = false
-    const { patch } = kube.api
-    kube.api.patch = (async (ref, ...rest) => {
+    const patch = kube.api.patch.bind(kube.api)
+    kube.api.patch = async (ref, ...rest) => {
       if (ref.resource === 'secrets' && !isChanged) {
         isChanged = true
         kube.put('secrets', foreign('theirs'))
       }
       return patch(ref, ...rest)
-    }) as typeof patch
+    }
     start(kube)
     await vi.waitFor(() => expect(eventsIn(kube, 'app1')).toHaveLength(1), { timeout: 5_000 })
 
@@ -114,7 +114,7 @@ describe('a secret that cannot be read', () => {
     kube.put('secrets', source('one'))
     kube.put('secrets', foreign('one'))
     putNamespaces(kube, ['app1', 'app2'])
-    const { list } = kube.api
+    const list = kube.api.list.bind(kube.api)
     let refused = 0
     kube.api.list = ((ref, ...rest) => {
       if (ref.namespace !== 'app1' || refused > 0) return list(ref, ...rest)
@@ -139,7 +139,7 @@ describe('a secret that cannot be read', () => {
     kube.put('secrets', foreign('one', { namespace: 'other' }))
     putNamespaces(kube, ['app1', 'other'])
     const listed: (string | undefined)[] = []
-    const { list } = kube.api
+    const list = kube.api.list.bind(kube.api)
     kube.api.list = ((ref, ...rest) => {
       if (ref.resource === 'secrets') listed.push(ref.namespace)
       return list(ref, ...rest)
@@ -219,7 +219,7 @@ describe('after a restore from a backup', () => {
   it('a copy that lost its labels and an older copy are both taken up', async () => {
     const kube = await backup()
     const copy = copyIn(kube, 'app1') as Secret
-    kube.put('secrets', { ...copy, metadata: { name: 'pull', namespace: 'app1' } } as KubeObject)
+    kube.put('secrets', { ...copy, metadata: { name: 'pull', namespace: 'app1' } })
     kube.put('secrets', source('two'))
     await waitUntilIdle(start(kube))
 
