@@ -5,7 +5,12 @@ import { delimiter, join } from 'node:path'
 import type { KubeConfig } from '@kubernetes/client-node'
 import { BerthError } from '../errors.ts'
 import { createKubeApi, type KubeApi } from './api-client.ts'
-import { defaultServiceAccountDirectory, readPodAccess } from './pod-access.ts'
+import {
+  defaultServiceAccountDirectory,
+  podNamespace,
+  podServer,
+  readPodAccess,
+} from './pod-access.ts'
 import type { Access } from './transport.ts'
 
 export interface ConnectOptions {
@@ -43,16 +48,18 @@ function connectInPod({
 }: ConnectOptions): Cluster {
   const name = 'inClusterContext'
   if (context !== undefined && context !== name) throw unknownContext(context, [name])
-  const readOrThrow = () => {
+  const server = podServer(env)
+  const readAccess = () => {
     try {
-      return readPodAccess(env, serviceAccountDirectory)
+      return readPodAccess(server, serviceAccountDirectory)
     } catch (cause) {
       throw unreadable("the pod's service account", cause)
     }
   }
-  const { server, namespace } = readOrThrow()
-  // Reads the files each time: the kubelet replaces the token before it expires.
-  const api = createKubeApi(() => new Promise((resolve) => resolve(readOrThrow().access)))
+  // Reads the files for each request: the kubelet replaces the token before it expires, and a pod that needs no API server
+  // may have none.
+  const api = createKubeApi(() => new Promise((resolve) => resolve(readAccess())))
+  const namespace = podNamespace(serviceAccountDirectory)
   return { api, namespace, context: name, server, close: () => api.close() }
 }
 
