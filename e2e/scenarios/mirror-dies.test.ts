@@ -7,10 +7,13 @@ import { podManifest, waitForPodRunning, waitForPullFailure } from '../harness/p
 import { waitFor } from '../harness/wait.ts'
 import { startWebhook, waitUntilUnchanged, type Webhook } from '../harness/webhook.ts'
 
-/** A mirror dies while pods are created: which pods still get its images, although they could run from upstream. */
+/**
+ * A mirror dies while pods are created: which pods still get its images, although they could run from upstream. No other
+ * scenario may use these images, because the node would have them.
+ */
 const namespace = 'mirror-dies'
 const names = ['a', 'b', 'c', 'd', 'e']
-const images = names.map((name) => `docker.io/team/${name}:1`)
+const images = names.map((name) => `docker.io/dies/${name}:1`)
 
 let registries: MirrorAndUpstream
 let webhook: Webhook
@@ -18,8 +21,8 @@ let webhook: Webhook
 beforeAll(async () => {
   registries = await startMirrorAndUpstream('dies')
   for (const name of names) {
-    await registries.push(registries.mirror, `team/${name}`, '1')
-    await registries.push(registries.upstream, `team/${name}`, '1')
+    await registries.push(registries.mirror, `dies/${name}`, '1')
+    await registries.push(registries.upstream, `dies/${name}`, '1')
   }
   await kubectlOk(['create', 'namespace', namespace])
   const { config } = registries
@@ -68,10 +71,10 @@ test('new pods go to upstream soon after the mirror has died, and to the mirror 
 
 describe('stuckPods', () => {
   const stuck = 'mirror-dies-stuck'
-  const image = 'mirror.example/team/a:1'
+  const image = 'mirror.example/dies/a:1'
   const record = {
     site: 'containers/main',
-    from: 'docker.io/team/a:1',
+    from: 'docker.io/dies/a:1',
     to: image,
     row: 'hub',
     why: '',
@@ -114,7 +117,7 @@ describe('stuckPods', () => {
   test('pods that were created in the window run from upstream soon, without the mirror', async () => {
     // The webhook does not see these pods: they stand for those that it sent to the mirror just before the mirror died.
     await kubectlOk(['label', 'namespace', stuck, 'berth.dev/rewrite=disabled'])
-    await waitUntilUnchanged('docker.io/team/a:1', stuck)
+    await waitUntilUnchanged('docker.io/dies/a:1', stuck)
     await registries.mirror.stop()
     const spec = { terminationGracePeriodSeconds: 1, containers: [{ name: 'main', image }] }
     const labels = { app: 'web' }
@@ -144,7 +147,7 @@ describe('stuckPods', () => {
       metadata: { name: 'sample', namespace: stuck, annotations },
     })
     const args = ['create', '-f', '-', '--dry-run=server', '-o', 'jsonpath={.spec.containers[0].image}'] // prettier-ignore
-    await waitFor('new pods from upstream', async () => (await kubectlOk(args, { input })) === 'docker.io/team/a:1') // prettier-ignore
+    await waitFor('new pods from upstream', async () => (await kubectlOk(args, { input })) === 'docker.io/dies/a:1') // prettier-ignore
     controller = await startController({ name: 'stuck', namespace: stuck, config, kubeconfig })
     const startedAt = performance.now()
     await waitFor('three pods from upstream', async () => {
@@ -162,7 +165,7 @@ describe('stuckPods', () => {
       return (await kubectlOk(args)).split('\n').find((line) => line.startsWith('bare '))
     })
     expect(messages).toBe(
-      `bare ${image} cannot be pulled, and a new pod gets docker.io/team/a:1; the pod has no controller: delete and recreate it`,
+      `bare ${image} cannot be pulled, and a new pod gets docker.io/dies/a:1; the pod has no controller: delete and recreate it`,
     )
     expect(await controller.metrics()).toContain('berth_stuck_pods_evicted_total 3')
     await registries.mirror.start()
