@@ -19,7 +19,7 @@ const objectBytes = 88
 const arrayBytes = 64
 const newMemberBytes = 144
 const sharedMemberBytes = 8
-/** Larger objects are dictionaries, each with places of its own. */
+/** V8 stores larger objects as dictionaries, which share no keys. */
 const maxSharedMembers = 128
 /** A key that is an index, such as `"35"`, is a place in an array, which has places for the numbers before it too. */
 const indexMemberBytes = 288

@@ -6,7 +6,7 @@ import { childrenOf, forEachNode } from './nodes.ts'
 /** The library searches the aliases of the whole document for each of them. */
 const maxAliases = 2_000
 
-/** The node that each alias stands for. */
+/** The node that each alias refers to. */
 export type AliasTargets = ReadonlyMap<Alias, Node>
 
 const known = new WeakMap<Document, AliasTargets>()

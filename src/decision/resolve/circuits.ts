@@ -21,7 +21,7 @@ const openMs = 10_000
 /** A registry may ask for hours (the window of Docker Hub is six). One query every ten minutes does no harm. */
 const maxRetryAfterMs = 600_000
 
-/** Namespaces and repositories with failures. A tenant that fills the list only gets more of its own queries sent. */
+/** Namespaces and repositories with failures. If a tenant fills the list, the oldest circuits are forgotten, and their queries are sent again. */
 const maxScopes = 2_000
 
 export interface Circuit {
