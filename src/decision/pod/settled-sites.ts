@@ -11,7 +11,7 @@ import type { Site } from './sites.ts'
 /** A site, as it is in the request and as it was before. */
 interface SiteToSettle {
   readonly site: Site
-  /** The image to decide. */
+  /** The image to decide: the one of the site, or the `from` of its record. */
   readonly requested: string
   readonly pullPolicy: string | undefined
   /** The site before an update; undefined for a new pod or a new container. */
@@ -32,21 +32,21 @@ export function createSettleSite(input: SettleInput): SettleSite {
 }
 
 /**
- * Settles a site of an updated pod that names the image from which Berth made the running one: a manifest is applied again.
- * A new decision could differ, and would restart the container. A forged record keeps an image that already runs (docs/adr/0003).
+ * Settles a site of an updated pod that requests the image from which Berth made the running one: a manifest is applied
+ * again, or a copy of a pod with its records. A new decision could differ, and would restart the container. A forged record
+ * keeps an image that already runs (docs/adr/0003).
  */
 function settleKept(
-  { site, pullPolicy, old }: SiteToSettle,
+  { site, requested, pullPolicy, old }: SiteToSettle,
   record: ImageRecord | undefined,
 ): SiteDecision | null {
-  const { image } = site
-  if (old === undefined || record?.from !== image || record.to !== old.image) return null
-  const original = parseReference(image)
+  if (old === undefined || record?.from !== requested || record.to !== old.image) return null
+  const original = parseReference(requested)
   const current = parseReference(old.image)
-  if (!original.ok || !current.ok || image === autoImage) return null
+  if (!original.ok || !current.ok || requested === autoImage) return null
   const resolution = resolveKept(original.reference, current.reference)
   const why = describeResolution(resolution)
-  const decision = { site, requested: image, image: old.image, pullPolicy, resolution, why }
+  const decision = { site, requested, image: old.image, pullPolicy, resolution, why }
   return { ...decision, invalidDeniedBy: null, keptRecord: record }
 }
 

@@ -111,6 +111,19 @@ fallback: [{ name: d, images: ['**'], try: ['anubis:32000/{path}'], otherwise: d
     expect((await admit(update(once.after))).patch).toEqual([])
   })
 
+  it.each([
+    ['the table still has a row for it', config],
+    ['no row matches it any more', configOf('fallback: []\n')],
+  ])('keeps them if it is a copy of another pod with its records, and %s', async (_, current) => {
+    const copy = await admitWith(config, moved())(requestOf(podOf(['nginx', 'nginx'])))
+    const admit = admitWith(current, moved())
+    const once = await admit(update(copy.after))
+
+    expect(copy.images).not.toEqual(created.images)
+    expect(once.after).toEqual(created.after)
+    expect((await admit(update(once.after))).patch).toEqual([])
+  })
+
   it('keeps them beyond the limit of a large pod', async () => {
     const images = Array.from({ length: 1_100 }, (_, index) => `team/app${index}`)
     const first = await admitWith(
