@@ -1,5 +1,5 @@
 /** Property test: whatever writes fail, in whatever order, every other write is done. */
-import fc from 'fast-check'
+import fc, { runs } from '../support/fast-check.ts'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { KubeError } from '../../src/kube/error.ts'
 import type { KubeObject } from '../../src/kube/object.ts'
@@ -150,7 +150,7 @@ describe('failing writes', () => {
       ),
       // Six writes that are retried all the time must not keep the Event from being recorded.
       {
-        numRuns: 60,
+        ...runs(60),
         examples: [[[], allWrites.filter((write) => write.includes('link')), 'forbidden']],
       },
     )

@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import fc, { runs } from '../support/fast-check.ts'
 import { describe, expect, it } from 'vitest'
 import {
   findJsonProblem,
@@ -88,7 +88,7 @@ describe('JsonScanner', () => {
       fc.property(text, (each) => {
         expect(problemOf(each) === null).toBe(parses(each))
       }),
-      { numRuns: 20_000 },
+      runs(20_000),
     )
   })
 

@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import fc, { runs } from '../support/fast-check.ts'
 import { parseAllDocuments, stringify } from 'yaml'
 import { describe, expect, it } from 'vitest'
 import { readPodContext } from '../../src/decision/pod/pod-context.ts'
@@ -172,7 +172,7 @@ describe('rewriteManifests', () => {
         const again = await rewriteManifests(dependencies, result.text, options)
         expect(again.ok && again.text).toBe(result.text)
       }),
-      { numRuns: 60 },
+      runs(60),
     )
     expect(changed).toBeGreaterThan(15)
   }, 30_000)

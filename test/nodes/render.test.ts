@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import fc, { runs } from '../support/fast-check.ts'
 import { parse as parseToml } from 'smol-toml'
 import { describe, expect, it } from 'vitest'
 import { parse as parseYaml } from 'yaml'
@@ -327,7 +327,7 @@ describe('files of any table', () => {
             expect(nodeRoute(state, image)).toEqual(tableRoute(config, image, { airGap }))
           }
         }),
-        { numRuns: 200 },
+        runs(200),
       )
     },
     30_000,

@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import fc, { runs } from '../support/fast-check.ts'
 import { describe, expect, it } from 'vitest'
 import type { CopySettings } from '../../src/config/copy-settings.ts'
 import { readConfig } from '../../src/config/load.ts'
@@ -293,6 +293,6 @@ it('writes other data only with the label, and never to a secret that was not re
         if (write.hasSameData) expect(given.data).toEqual({ '.dockerconfigjson': wanted.data })
       }
     }),
-    { numRuns: 500 },
+    runs(500),
   )
 })

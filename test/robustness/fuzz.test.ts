@@ -1,12 +1,11 @@
-/** Property tests with generated reviews. For the number of runs see fuzz-runs.ts. */
-import fc from 'fast-check'
+/** Property tests with generated reviews. For the number of runs see test/support/fast-check.ts. */
+import fc, { runs, slow } from '../support/fast-check.ts'
 import { afterEach, describe, expect, it } from 'vitest'
 import { imagesAnnotation } from '../../src/decision/pod/images-annotation.ts'
 import { findSites, isMirrorPod } from '../../src/decision/pod/sites.ts'
 import { member } from '../../src/json/json.ts'
 import { digestA, digestB } from '../support/manifest-answers.ts'
 import { expectErrorResponse, expectResponse } from './expect-response.ts'
-import { runs, slow } from './fuzz-runs.ts'
 import { applyOperations, differences } from './json-patch.ts'
 import { mayChange } from './may-change.ts'
 import {

@@ -5,7 +5,7 @@ import { connect as connectPlain } from 'node:net'
 import { Readable } from 'node:stream'
 import { connect, type TLSSocket } from 'node:tls'
 import { gzipSync } from 'node:zlib'
-import fc from 'fast-check'
+import fc, { runs } from '../support/fast-check.ts'
 import { Agent, request } from 'undici'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { requestTimeouts } from '../../src/webhook/server/app.ts'
@@ -110,7 +110,7 @@ describe('generated reviews', () => {
         expectResponse(response)
         expect(response['allowed']).toBe(true)
       }),
-      { numRuns: 150 },
+      runs(150),
     )
   })
 })

@@ -1,10 +1,9 @@
-/** Property tests with reviews that can exhaust a process. For the number of runs see fuzz-runs.ts. */
-import fc from 'fast-check'
+/** Property tests with reviews that can exhaust a process. For the number of runs see test/support/fast-check.ts. */
+import fc, { runs, slow } from '../support/fast-check.ts'
 import { describe, expect, it } from 'vitest'
 import { maxImages } from '../../src/decision/pod/decide-pod.ts'
 import { findSites } from '../../src/decision/pod/sites.ts'
 import { expectErrorResponse, expectResponse } from './expect-response.ts'
-import { runs, slow } from './fuzz-runs.ts'
 import { applyOperations, differences, type Operation } from './json-patch.ts'
 import { deepOrWideBody, podWithLongNames, podWithManyImages } from './large-reviews.ts'
 import { mayChange } from './may-change.ts'

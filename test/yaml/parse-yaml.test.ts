@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import fc, { runs } from '../support/fast-check.ts'
 import { describe, expect, it } from 'vitest'
 import { configLimits } from '../../src/yaml/limits.ts'
 import { parseYaml } from '../../src/yaml/parse-yaml.ts'
@@ -182,7 +182,7 @@ describe('a generated text', () => {
         if (found.length > 0) return
         for (const document of documents) JSON.stringify(document.toJS({ maxAliasCount: -1 }))
       }),
-      { numRuns: 2_000 },
+      runs(2_000),
     )
   })
 })

@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import fc, { runs } from '../../support/fast-check.ts'
 import { describe, expect, it } from 'vitest'
 import { readWhen } from '../../../src/config/when.ts'
 import { createConditionIndex } from '../../../src/decision/fallback/condition-index.ts'
@@ -82,7 +82,7 @@ describe('createConditionIndex', () => {
           unknown: positions('unknown'),
         })
       }),
-      { numRuns: 5_000 },
+      runs(5_000),
     )
   })
 

@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import fc, { runs } from '../../support/fast-check.ts'
 import { describe, expect, it } from 'vitest'
 import { compilePattern, type ImagePattern } from '../../../src/decision/fallback/image-pattern.ts'
 import { createRowIndex } from '../../../src/decision/fallback/row-index.ts'
@@ -43,7 +43,7 @@ describe('createRowIndex', () => {
           expect(indexOf(compiled).find(reference, literalHostOnly)).toBe(expected)
         },
       ),
-      { numRuns: 5_000 },
+      runs(5_000),
     )
   })
 

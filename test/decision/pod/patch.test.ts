@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import fc, { runs } from '../../support/fast-check.ts'
 import { describe, expect, it } from 'vitest'
 import { applyPatch, buildPatch, roomForAnnotation } from '../../../src/decision/pod/patch.ts'
 import { findSites } from '../../../src/decision/pod/sites.ts'
@@ -111,7 +111,7 @@ describe('buildPatch', () => {
         )
         expect(withoutPatched(after)).toEqual(withoutPatched(pod))
       }),
-      { numRuns: 1_000 },
+      runs(1_000),
     )
   })
 })

@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import fc, { runs } from '../../support/fast-check.ts'
 import { describe, expect, it } from 'vitest'
 import { readRecords } from '../../../src/decision/pod/images-annotation.ts'
 import { buildPatch, roomForAnnotation } from '../../../src/decision/pod/patch.ts'
@@ -34,7 +34,7 @@ describe('podFields', () => {
 
         expect(readAll(podFields(whole))).toEqual(readAll(whole))
       }),
-      { numRuns: Number(process.env['FUZZ_RUNS'] ?? 500) },
+      runs(500),
     )
   })
 

@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import fc, { runs } from '../../support/fast-check.ts'
 import { describe, expect, it } from 'vitest'
 import { isDigest, isTag, parseReference } from '../../../src/decision/reference/parse.ts'
 import {
@@ -80,7 +80,7 @@ describe('parseReference', () => {
         if (!result.ok) return result.message.length > 0
         return parseReference(formatReference(result.reference)).ok
       }),
-      { numRuns: 20_000 },
+      runs(20_000),
     )
   })
 

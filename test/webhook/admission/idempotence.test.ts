@@ -1,12 +1,10 @@
 /** Admits generated pods twice, with generated tables that have every key for conditions, pins and unchanged images. */
-import fc from 'fast-check'
+import fc, { runs } from '../../support/fast-check.ts'
 import { describe, expect, it } from 'vitest'
 import { findSites } from '../../../src/decision/pod/sites.ts'
 import { admitWith, configOf } from '../../support/admission.ts'
 import { digestA, digestB, failed, found, registriesOf } from '../../support/manifest-answers.ts'
 import { podOf, requestOf } from '../../support/reviews.ts'
-
-const numRuns = Number(process.env['FUZZ_RUNS'] ?? 100)
 
 const namespace = fc.constantFrom('db-1', 'prod', 'dev')
 const owner = fc.constantFrom('apps/ReplicaSet', 'db.example/Cluster', 'postgresql.cnpg.io/Cluster')
@@ -154,7 +152,7 @@ describe('a pod that is admitted twice', () => {
         expect(twice.denied).toBeNull()
         for (const { why } of once.records) reasons.set(why, (reasons.get(why) ?? 0) + 1)
       }),
-      { numRuns },
+      runs(100),
     )
     for (const text of ['left unchanged by the row', 'left unchanged: imagePullPolicy is Never'])
       expect(reasons.get(text)).toBeGreaterThan(1)
@@ -202,7 +200,7 @@ describe('a pod that is admitted twice', () => {
               expect(imageOf(once.after, index)).toBe(imageOf(old.after, index))
         },
       ),
-      { numRuns },
+      runs(100),
     )
   }, 600_000)
 })
