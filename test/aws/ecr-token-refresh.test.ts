@@ -1,4 +1,4 @@
-import fc from '../support/fast-check.ts'
+import { fc } from '../support/fast-check.ts'
 import { describe, expect, it } from 'vitest'
 import { minRefreshMs, refreshDelayMs, retryDelayMs } from '../../src/aws/ecr-token-refresh.ts'
 

@@ -1,5 +1,5 @@
 /** Property test: whatever writes fail, in whatever order, every other write is done. */
-import fc, { runs } from '../support/fast-check.ts'
+import { fc, runs } from '../support/fast-check.ts'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { KubeError } from '../../src/kube/error.ts'
 import type { KubeObject } from '../../src/kube/object.ts'

@@ -1,4 +1,4 @@
-import fc, { runs } from '../support/fast-check.ts'
+import { fc, runs } from '../support/fast-check.ts'
 import { parseAllDocuments, stringify } from 'yaml'
 import { describe, expect, it } from 'vitest'
 import { readPodContext } from '../../src/decision/pod/pod-context.ts'

@@ -1,4 +1,4 @@
-import fc, { runs } from '../support/fast-check.ts'
+import { fc, runs } from '../support/fast-check.ts'
 import { parse as parseToml } from 'smol-toml'
 import { describe, expect, it } from 'vitest'
 import { parse as parseYaml } from 'yaml'

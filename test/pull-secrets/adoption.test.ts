@@ -1,4 +1,4 @@
-import fc, { runs } from '../support/fast-check.ts'
+import { fc, runs } from '../support/fast-check.ts'
 import { describe, expect, it } from 'vitest'
 import type { CopySettings } from '../../src/config/copy-settings.ts'
 import { readConfig } from '../../src/config/load.ts'

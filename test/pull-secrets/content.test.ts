@@ -1,4 +1,4 @@
-import fc from '../support/fast-check.ts'
+import { fc } from '../support/fast-check.ts'
 import { describe, expect, it } from 'vitest'
 import { readKeyring } from '../../src/credentials/keyring.ts'
 import { readContent } from '../../src/pull-secrets/content.ts'

@@ -1,5 +1,5 @@
 /** Property tests with generated reviews. For the number of runs see test/support/fast-check.ts. */
-import fc, { runs, slow } from '../support/fast-check.ts'
+import { fc, runs, slow } from '../support/fast-check.ts'
 import { afterEach, describe, expect, it } from 'vitest'
 import { imagesAnnotation } from '../../src/decision/pod/images-annotation.ts'
 import { findSites, isMirrorPod } from '../../src/decision/pod/sites.ts'

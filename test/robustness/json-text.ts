@@ -2,7 +2,7 @@
  * Generators of JSON text for fast-check. Text, because JavaScript values cannot express all of JSON: a duplicate member,
  * 2^53 + 1, half a surrogate pair, `__proto__` as a name.
  */
-import fc from '../support/fast-check.ts'
+import { fc } from '../support/fast-check.ts'
 
 export type JsonText = fc.Arbitrary<string>
 

@@ -1,5 +1,5 @@
 /** Property tests with reviews that can exhaust a process. For the number of runs see test/support/fast-check.ts. */
-import fc, { runs, slow } from '../support/fast-check.ts'
+import { fc, runs, slow } from '../support/fast-check.ts'
 import { describe, expect, it } from 'vitest'
 import { maxImages } from '../../src/decision/pod/decide-pod.ts'
 import { findSites } from '../../src/decision/pod/sites.ts'

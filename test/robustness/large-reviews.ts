@@ -1,5 +1,5 @@
 /** Generators of what can exhaust a process: pods with many images or long names, and deep or wide JSON. */
-import fc from '../support/fast-check.ts'
+import { fc } from '../support/fast-check.ts'
 import { braced, type JsonText } from './json-text.ts'
 import { image, name, reviewText } from './pods.ts'
 import { deniedImage } from './subject.ts'

@@ -1,5 +1,5 @@
 /** Generators of pods and reviews as text: valid ones, ones that a tenant can cause, and ones with anything in any place. */
-import fc from '../support/fast-check.ts'
+import { fc } from '../support/fast-check.ts'
 import { digestA } from '../support/manifest-answers.ts'
 import {
   braced,

@@ -13,7 +13,7 @@ fc.configureGlobal({
   ...(FUZZ_RUNS === undefined ? {} : { numRuns: Number(FUZZ_RUNS) }),
 })
 
-export default fc
+export { fc }
 
 /** The time limit of a property test. A search may take an hour. */
 export const slow = { timeout: 3_600_000 }

@@ -1,4 +1,4 @@
-import fc, { runs } from '../../support/fast-check.ts'
+import { fc, runs } from '../../support/fast-check.ts'
 import { describe, expect, it } from 'vitest'
 import { readWhen } from '../../../src/config/when.ts'
 import { createConditionIndex } from '../../../src/decision/fallback/condition-index.ts'

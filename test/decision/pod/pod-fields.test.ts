@@ -1,4 +1,4 @@
-import fc, { runs } from '../../support/fast-check.ts'
+import { fc, runs } from '../../support/fast-check.ts'
 import { describe, expect, it } from 'vitest'
 import { readRecords } from '../../../src/decision/pod/images-annotation.ts'
 import { buildPatch, roomForAnnotation } from '../../../src/decision/pod/patch.ts'

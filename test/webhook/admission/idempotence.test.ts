@@ -1,5 +1,5 @@
 /** Admits generated pods twice, with generated tables that have every key for conditions, pins and unchanged images. */
-import fc, { runs } from '../../support/fast-check.ts'
+import { fc, runs } from '../../support/fast-check.ts'
 import { describe, expect, it } from 'vitest'
 import { findSites } from '../../../src/decision/pod/sites.ts'
 import { admitWith, configOf } from '../../support/admission.ts'
