@@ -538,3 +538,23 @@ describe('an object that cannot be rewritten', () => {
     expect(notes).toHaveLength(1)
   })
 })
+
+describe('a pod with more image fields than a function call can have arguments', () => {
+  // The limit of V8 is about 125,000.
+  const count = 130_000
+  const text = JSON.stringify({
+    apiVersion: 'v1',
+    kind: 'Pod',
+    spec: { containers: Array.from({ length: count }, () => ({ image: 'a:1' })) },
+  })
+
+  it('is rewritten in every field', { timeout: 300_000 }, async () => {
+    const rewritten = await rewrite(text)
+
+    const expected = text.replaceAll('"a:1"', '"anubis:32000/docker.io/library/a:1"')
+
+    expect(rewritten.images).toHaveLength(count)
+    // A failure must not print the texts.
+    expect(rewritten.text === expected).toBe(true)
+  })
+})
