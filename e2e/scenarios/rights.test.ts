@@ -17,10 +17,10 @@ const unusedRights: Readonly<Record<string, string>> = {
 }
 
 /**
- * A loop without its right retries after 10 s, 20 s, … 10 minutes, and starts over when the config is reloaded. Two loops of a
- * process list pods, and the scenario of the installation reloads its config several times: 26 refusals in five minutes.
+ * A loop without its right retries after 10, 30, 70, 150, 310 s …, also when the config is reloaded meanwhile: at most six
+ * requests in the ten minutes that a process lives in a scenario. Up to three loops of a process list pods.
  */
-const maxRefusals = 45
+const maxRefusals = 18
 
 describe.skipIf(currentCluster().auditLog === null)('the rights of deploy/', () => {
   let granted: Map<string, string>

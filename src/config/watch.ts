@@ -11,10 +11,12 @@ export interface WatchOptions {
   readonly current: Config
   readonly onConfig: (config: Config) => void
   readonly onError: (error: unknown) => void
+  /** Milliseconds between two polls. */
+  readonly intervalMs?: number | undefined
 }
 
 /** The kubelet takes up to a minute to update a ConfigMap, so one more second does not matter. */
-const intervalMs = 1_000
+const defaultIntervalMs = 1_000
 
 /**
  * Calls `onConfig` or `onError` for each new content of the config file or its lock file. Polls with stat, which follows the
@@ -22,7 +24,7 @@ const intervalMs = 1_000
  */
 export function watchConfig(
   file: string,
-  { current, onConfig, onError }: WatchOptions,
+  { current, onConfig, onError, intervalMs = defaultIntervalMs }: WatchOptions,
 ): { stop(): void } {
   let lockFile = current.lock?.file ?? null
   let texts: readonly (string | null)[] = [current.source, current.lock?.source ?? null]

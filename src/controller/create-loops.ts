@@ -7,6 +7,7 @@ import { ecrRepositoryCreator } from '../engine/ecr-repositories.ts'
 import { createEngine } from '../engine/decision-engine.ts'
 import { createKeychain } from '../engine/keychain.ts'
 import type { Cluster } from '../kube/connect.ts'
+import type { Refusals } from '../kube/refusals.ts'
 import { createConnections } from '../registry/connections.ts'
 import { bodyBudgetBytes } from '../registry/http/response-body.ts'
 import { systemClock } from '../registry/http/retry-policy.ts'
@@ -35,6 +36,8 @@ export interface LoopDependencies {
   /** Outlives a config, so that a reload fetches no token again. */
   readonly ecrTokens: EcrTokenCache
   readonly ecrMetrics: EcrMetrics
+  /** What the API server refused to each loop. Outlives a config, so that a reload does not ask again at once. */
+  readonly refusalsOf: (loop: string) => Refusals
   readonly pullSecretsTimes?: PullSecretsTimes | undefined
 }
 
@@ -68,11 +71,21 @@ function createPullSecretsLoops({
   config: { pullSecretCopies: settings },
   log,
   metrics: { registry },
+  refusalsOf,
   pullSecretsTimes: times,
 }: LoopDependencies): readonly Loop[] {
   if (settings.copies.length === 0) return []
   const metrics = createPullSecretMetrics(registry)
-  return [createPullSecretsLoop({ api, settings, log, metrics, times })]
+  return [
+    createPullSecretsLoop({
+      api,
+      settings,
+      refusals: refusalsOf('pull-secrets'),
+      log,
+      metrics,
+      times,
+    }),
+  ]
 }
 
 function createMirrorLoops({
@@ -83,6 +96,7 @@ function createMirrorLoops({
   env,
   log,
   metrics,
+  refusalsOf,
 }: LoopDependencies): readonly Loop[] {
   if (!settings.running) return []
   const onProblem = (problem: string) => log.warn({ problem }, 'credentials unusable')
@@ -107,6 +121,7 @@ function createMirrorLoops({
       settings,
       openRegistries,
       createRepository,
+      refusals: refusalsOf('mirror'),
       log,
       metrics: metrics.mirror,
     }),
@@ -118,6 +133,7 @@ function createPullFailuresLoops({
   config: { pullFailures, registries: hosts },
   log,
   metrics,
+  refusalsOf,
 }: LoopDependencies): readonly Loop[] {
   if (!pullFailures.report) return []
   return [
@@ -125,6 +141,7 @@ function createPullFailuresLoops({
       api,
       createDiagnoser: () => createDiagnoser(api, pullFailures.readSecrets),
       hosts,
+      refusals: refusalsOf('pull-failures'),
       metrics: metrics.pullFailures,
       log,
     }),
@@ -136,9 +153,17 @@ function createConflictsLoops({
   config,
   log,
   metrics,
+  refusalsOf,
 }: LoopDependencies): readonly Loop[] {
   if (config.conflicts === 'ignore') return []
-  return [createConflictsLoop({ api, metrics: metrics.conflicts, log })]
+  return [
+    createConflictsLoop({
+      api,
+      refusals: refusalsOf('image-conflicts'),
+      metrics: metrics.conflicts,
+      log,
+    }),
+  ]
 }
 
 function createStuckPodsLoops({
@@ -149,10 +174,20 @@ function createStuckPodsLoops({
   env,
   log,
   metrics,
+  refusalsOf,
 }: LoopDependencies): readonly Loop[] {
   const { stuckPods: action } = config
   if (action === null) return []
   const onProblem = (problem: string) => log.warn({ problem }, 'credentials unusable')
   const openEngine = () => createEngine(config, { secretsDirectory, ecrTokens, env, onProblem })
-  return [createStuckPodsLoop({ api, action, openEngine, log, metrics: metrics.stuckPods })]
+  return [
+    createStuckPodsLoop({
+      api,
+      action,
+      openEngine,
+      refusals: refusalsOf('stuck-pods'),
+      log,
+      metrics: metrics.stuckPods,
+    }),
+  ]
 }

@@ -8,6 +8,7 @@ import type { KubeApi } from '../kube/api-client.ts'
 import { recordEventOnce } from '../kube/event-recorder.ts'
 import { startInformer } from '../kube/informer.ts'
 import type { KubeObject } from '../kube/object.ts'
+import type { Refusals } from '../kube/refusals.ts'
 import type { ConflictMetrics } from '../telemetry/conflict-metrics.ts'
 import type { Logger } from '../telemetry/log.ts'
 import {
@@ -22,6 +23,7 @@ import { createWatchErrorLog } from './runtime/watch-error-log.ts'
 
 export interface ConflictsDependencies {
   readonly api: KubeApi
+  readonly refusals?: Refusals | undefined
   readonly metrics: ConflictMetrics
   readonly log: Pick<Logger, 'info' | 'warn' | 'debug'>
 }
@@ -82,7 +84,7 @@ const missingRightFix =
   'add the component pull-failures (Helm: controller.pullFailures=true), or set conflicts to ignore'
 
 function watchPods(
-  { api, log }: ConflictsDependencies,
+  { api, refusals, log }: ConflictsDependencies,
   signal: AbortSignal,
   onConflict: (conflict: ImageConflict) => void,
 ): Promise<void> {
@@ -100,6 +102,7 @@ function watchPods(
       if (conflict !== null) onConflict(conflict)
     },
     onError: (error, isRepeated) => logError(error, isRepeated, ref),
+    refusals,
     signal,
   })
   return synced

@@ -6,6 +6,7 @@ import { createNotifier } from '../async/notifier.ts'
 import { longestDelayMs, sleep } from '../async/sleep.ts'
 import type { FallbackTable } from '../decision/fallback/table.ts'
 import type { KubeApi } from '../kube/api-client.ts'
+import type { Refusals } from '../kube/refusals.ts'
 import { type Backlog, copyOrder, createBacklog } from '../mirror/backlog.ts'
 import type { BlobLocations } from '../mirror/blob-copy.ts'
 import { findDrift, findPresent } from '../mirror/drift.ts'
@@ -25,6 +26,7 @@ import type { Loop } from './runtime/loops.ts'
 
 export interface MirrorLoopDependencies {
   readonly api: KubeApi
+  readonly refusals?: Refusals | undefined
   readonly table: FallbackTable
   readonly settings: {
     /** Empty for all namespaces. */

@@ -6,6 +6,7 @@ import { pullFailures } from '../diagnose/pull-failure.ts'
 import type { KubeApi } from '../kube/api-client.ts'
 import { startInformer } from '../kube/informer.ts'
 import type { KubeObject } from '../kube/object.ts'
+import type { Refusals } from '../kube/refusals.ts'
 import { imagesOfPod } from '../mirror/pod-images.ts'
 import type { PodImages } from '../mirror/wanted-images.ts'
 import type { Logger } from '../telemetry/log.ts'
@@ -28,6 +29,7 @@ export interface MirrorPods {
 
 export interface MirrorPodsDependencies {
   readonly api: KubeApi
+  readonly refusals?: Refusals | undefined
   readonly table: FallbackTable
   /** `namespaces` is empty for all namespaces. */
   readonly settings: { readonly namespaces: readonly string[] }
@@ -35,7 +37,7 @@ export interface MirrorPodsDependencies {
 }
 
 export function watchMirrorPods(
-  { api, table, settings, log }: MirrorPodsDependencies,
+  { api, table, settings, refusals, log }: MirrorPodsDependencies,
   onChange: () => void,
   signal: AbortSignal,
 ): MirrorPods {
@@ -62,6 +64,7 @@ export function watchMirrorPods(
         onChange()
       },
       onError: (error, isRepeated) => logError(error, isRepeated, ref),
+      refusals,
       signal,
     }),
   )

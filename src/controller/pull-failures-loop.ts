@@ -20,6 +20,7 @@ import { hasStatus } from '../kube/error.ts'
 import { recordEventOnce } from '../kube/event-recorder.ts'
 import { startInformer } from '../kube/informer.ts'
 import { type KubeObject, namespacedName } from '../kube/object.ts'
+import type { Refusals } from '../kube/refusals.ts'
 import type { Logger } from '../telemetry/log.ts'
 import type { FailingCount, PullFailureMetrics } from '../telemetry/pull-failure-metrics.ts'
 import type { Loop } from './runtime/loops.ts'
@@ -30,6 +31,7 @@ export type DiagnosePull = (pod: KubeObject, failure: PullFailure) => Promise<Pu
 
 export interface PullFailuresDependencies {
   readonly api: KubeApi
+  readonly refusals?: Refusals | undefined
   /** Called once for each pass, within which a diagnoser may reuse what it has read. */
   readonly createDiagnoser: () => DiagnosePull
   /** The registries that the metric distinguishes. */
@@ -105,7 +107,7 @@ async function run(
 
 /** Follows the pods with failing pulls. */
 function trackPods(
-  { api, log }: PullFailuresDependencies,
+  { api, refusals, log }: PullFailuresDependencies,
   onChange: () => void,
   signal: AbortSignal,
 ): { readonly pods: ReadonlyMap<string, TrackedPod>; readonly synced: Promise<void> } {
@@ -123,6 +125,7 @@ function trackPods(
       onChange()
     },
     onError: (error, isRepeated) => logError(error, isRepeated, ref),
+    refusals,
     signal,
   })
   return { pods, synced }

@@ -9,6 +9,7 @@ import { sleep } from '../async/sleep.ts'
 import type { Config } from '../config/config.ts'
 import type { KubeApi } from '../kube/api-client.ts'
 import { isMissingRight, KubeError } from '../kube/error.ts'
+import type { Refusals } from '../kube/refusals.ts'
 import { type ClusterCache, startInformers } from '../pull-secrets/cluster/informers.ts'
 import { refusalReason } from '../pull-secrets/cluster/refusal-reason.ts'
 import { createSourceReader } from '../pull-secrets/cluster/source-reader.ts'
@@ -24,6 +25,7 @@ import { createWorkQueue, type WorkQueue } from './runtime/work-queue.ts'
 
 export interface PullSecretsDependencies {
   readonly api: KubeApi
+  readonly refusals?: Refusals | undefined
   readonly settings: Config['pullSecretCopies']
   readonly log: Logger
   readonly metrics: PullSecretMetrics
@@ -55,7 +57,7 @@ export function createPullSecretsLoop(dependencies: PullSecretsDependencies): Lo
 }
 
 async function run(dependencies: PullSecretsDependencies, signal: AbortSignal): Promise<void> {
-  const { api, settings, log, times = {} } = dependencies
+  const { api, settings, refusals, log, times = {} } = dependencies
   const queue = createWorkQueue()
   let wanted: readonly WantedCopy[] = []
   let isComplete = false
@@ -71,6 +73,7 @@ async function run(dependencies: PullSecretsDependencies, signal: AbortSignal): 
   const cache: ClusterCache = startInformers({
     api,
     settings,
+    refusals,
     withPods: true,
     namespacePollMs: times.namespacePollMs,
     signal,

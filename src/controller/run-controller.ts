@@ -9,6 +9,7 @@ import { createTokenCache } from '../engine/decision-engine.ts'
 import type { Cluster } from '../kube/connect.ts'
 import { hasStatus } from '../kube/error.ts'
 import { recordWarning } from '../kube/event-recorder.ts'
+import { createRefusals } from '../kube/refusals.ts'
 import { createControllerMetrics } from '../telemetry/controller-metrics.ts'
 import { createEcrMetrics } from '../telemetry/ecr-metrics.ts'
 import { createHealthApp, listen } from '../telemetry/health-server.ts'
@@ -37,6 +38,8 @@ export interface ControllerOptions {
 /** Times that tests shorten. */
 export interface ControllerTimes {
   readonly lease?: LeaderElectionTimes
+  /** Milliseconds between two polls of the config file. */
+  readonly configMs?: number
   readonly pullSecrets?: PullSecretsTimes
 }
 
@@ -58,6 +61,7 @@ export async function runController(options: ControllerOptions): Promise<void> {
     pullSecretsTimes: times.pullSecrets,
     ecrTokens: createTokenCache({ secretsDirectory, env }),
     ecrMetrics: createEcrMetrics(metrics.registry),
+    refusalsOf: createRefusals(),
   }
   metrics.leads(false)
   metrics.configLoaded(true)
@@ -76,6 +80,7 @@ export async function runController(options: ControllerOptions): Promise<void> {
       metrics.configLoaded(false)
       reportConfigError(error, options)
     },
+    intervalMs: times.configMs,
   })
   log.info({ namespace, lease, metricsPort }, 'waiting for leadership')
   await runLeaderElection(cluster.api, {

@@ -17,6 +17,7 @@ import { evictPod } from '../kube/evict.ts'
 import { startInformer } from '../kube/informer.ts'
 import { type KubeObject, namespacedName } from '../kube/object.ts'
 import { recreateObstacle } from '../kube/pod-owner.ts'
+import type { Refusals } from '../kube/refusals.ts'
 import type { Logger } from '../telemetry/log.ts'
 import type { StuckPodMetrics } from '../telemetry/stuck-pod-metrics.ts'
 import type { Loop } from './runtime/loops.ts'
@@ -26,6 +27,7 @@ import { readStuckPod, type StuckPod } from './stuck-pod.ts'
 
 export interface StuckPodsDependencies {
   readonly api: KubeApi
+  readonly refusals?: Refusals | undefined
   readonly action: 'report' | 'recreate'
   readonly openEngine: () => Pick<Engine, 'decide' | 'resolve' | 'close'>
   readonly metrics: StuckPodMetrics
@@ -112,7 +114,7 @@ export function createStuckPodsLoop(
 }
 
 function trackPods(
-  { api, log }: StuckPodsDependencies,
+  { api, refusals, log }: StuckPodsDependencies,
   onChange: () => void,
   signal: AbortSignal,
 ): { readonly pods: ReadonlyMap<string, TrackedPod>; readonly synced: Promise<void> } {
@@ -130,6 +132,7 @@ function trackPods(
       onChange()
     },
     onError: (error, isRepeated) => logError(error, isRepeated, ref),
+    refusals,
     signal,
   })
   return { pods, synced }

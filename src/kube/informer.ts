@@ -7,7 +7,8 @@ import { type Backoff, backoffMs } from '../async/backoff.ts'
 import { sleep } from '../async/sleep.ts'
 import type { KubeApi, Selection } from './api-client.ts'
 import { hasStatus, KubeError } from './error.ts'
-import { type KubeObject, namespacedName, type ResourceRef } from './object.ts'
+import { type KubeObject, namespacedName, pathOf, type ResourceRef } from './object.ts'
+import type { Refusals } from './refusals.ts'
 
 export interface InformerOptions<T extends KubeObject, Item> {
   readonly ref: ResourceRef
@@ -18,6 +19,8 @@ export interface InformerOptions<T extends KubeObject, Item> {
   readonly onChange?: (key: string, item: Item | null, before: Item | null) => void
   /** Called before a failed list or watch is retried; `isRepeated` until one succeeds. */
   readonly onError?: (error: unknown, isRepeated: boolean) => void
+  /** What the API server refused to an informer that this one replaces. Default: nothing. */
+  readonly refusals?: Refusals | undefined
   readonly times?: Partial<InformerTimes>
   readonly signal: AbortSignal
 }
@@ -107,7 +110,7 @@ interface Progress {
   version: string | null
   /** Failures in a row, except those for a missing right. */
   failures: number
-  /** Failures in a row for a missing right. */
+  /** Failures for a missing right since the last success. */
   refusals: number
   /** Whether `onError` was called for one of them. */
   isReported: boolean
@@ -121,23 +124,36 @@ async function listAndWatch<T extends KubeObject, Item>(
   const { signal, onError } = options
   const times = { ...defaultTimes, ...options.times }
   const progress: Progress = { version: null, failures: 0, refusals: 0, isReported: false }
+  const refusals = createRefusalMemory(options, progress)
+  const onEvent = () => {
+    recordSuccess(progress)
+    refusals.forget('watch')
+  }
   while (!signal.aborted) {
     const startedAt = performance.now()
     try {
-      progress.version ??= await list(api, options, store)
+      if (progress.version === null) {
+        await refusals.wait('list')
+        progress.version = await list(api, options, store)
+        refusals.forget('list')
+      }
       onSynced()
-      await watch(api, options, { store, progress, stallMs: times.stallMs })
-      recordSuccess(progress)
+      await refusals.wait('watch')
+      await watch(api, options, { store, progress, stallMs: times.stallMs, onEvent })
+      onEvent()
       await sleep(Math.max(0, startedAt + times.minIntervalMs - performance.now()), signal)
     } catch (error) {
       if (signal.aborted) return
       const isExpired = hasStatus(error, 410)
+      const verb = progress.version === null ? 'list' : 'watch'
       // A new list comes next.
       if (isExpired || error instanceof WatchError) progress.version = null
       const delayMs = delayAfter(error, progress, times)
+      const isForbidden = hasStatus(error, 403)
+      if (isForbidden) refusals.record(verb, error, delayMs)
       // A single expiry is normal: etcd compacts its history every five minutes.
       if (!isExpired || progress.failures > 1) {
-        onError?.(error, progress.isReported)
+        onError?.(error, isForbidden ? progress.refusals > 1 : progress.isReported)
         progress.isReported = true
       }
       await sleep(delayMs, signal)
@@ -152,11 +168,46 @@ function recordSuccess(progress: Progress): void {
 }
 
 function delayAfter(error: unknown, progress: Progress, times: InformerTimes): number {
-  const isForbidden = hasStatus(error, 403)
-  progress.refusals = isForbidden ? progress.refusals + 1 : 0
-  progress.failures = isForbidden ? 0 : progress.failures + 1
-  if (isForbidden) return backoffMs(times.forbiddenBackoff, progress.refusals)
+  if (hasStatus(error, 403)) {
+    progress.refusals += 1
+    progress.failures = 0
+    return backoffMs(times.forbiddenBackoff, progress.refusals)
+  }
+  progress.failures += 1
   return backoffMs(times.backoff, progress.failures)
+}
+
+interface RefusalMemory {
+  /** Waits for what is left of the delay after a refusal to an informer that this one replaces. */
+  wait(verb: 'list' | 'watch'): Promise<void>
+  record(verb: 'list' | 'watch', error: unknown, delayMs: number): void
+  forget(verb: 'list' | 'watch'): void
+}
+
+function createRefusalMemory<T extends KubeObject, Item>(
+  { ref, selection = {}, refusals, onError, signal }: InformerOptions<T, Item>,
+  progress: Progress,
+): RefusalMemory {
+  const { labelSelector = '', fieldSelector = '' } = selection
+  const keyOf = (verb: string) => [verb, pathOf(ref), labelSelector, fieldSelector].join(' ')
+  return {
+    async wait(verb) {
+      const refusal = refusals?.get(keyOf(verb))
+      // After its own refusal, this informer has waited.
+      if (refusal === undefined || progress.refusals > 0) return
+      progress.refusals = refusal.count
+      progress.isReported = true
+      onError?.(refusal.error, true)
+      await sleep(Math.max(0, refusal.retryAt - performance.now()), signal)
+    },
+    record: (verb, error, delayMs) =>
+      void refusals?.set(keyOf(verb), {
+        error,
+        count: progress.refusals,
+        retryAt: performance.now() + delayMs,
+      }),
+    forget: (verb) => void refusals?.delete(keyOf(verb)),
+  }
 }
 
 /** Replaces the collection by a new list and returns the list's version. */
@@ -185,15 +236,17 @@ async function watch<T extends KubeObject, Item>(
     store,
     progress,
     stallMs,
+    onEvent,
   }: {
     readonly store: Store<T, Item>
     readonly progress: Progress
     readonly stallMs: number
+    readonly onEvent: () => void
   },
 ): Promise<void> {
   for await (const { type, object } of watchEvents(api, options, progress.version ?? '', stallMs)) {
     if (type === 'ERROR') throw new WatchError(object)
-    recordSuccess(progress)
+    onEvent()
     progress.version = object.metadata.resourceVersion ?? progress.version
     if (type === 'DELETED') store.delete(namespacedName(object))
     else if (type !== 'BOOKMARK') store.put(object)

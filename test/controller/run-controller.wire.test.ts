@@ -64,7 +64,7 @@ function start(): void {
     // As in a pod, so that a rejected config leads to an Event.
     env: { KUBERNETES_SERVICE_HOST: '127.0.0.1' },
     logs: createLogs('info', output),
-    times: { lease: { leaseMs: 60_000, renewMs: 40_000, retryMs: 10 } },
+    times: { lease: { leaseMs: 60_000, renewMs: 40_000, retryMs: 10 }, configMs: 20 },
     signal: stop.signal,
   })
 }
@@ -107,6 +107,26 @@ describe('the controller', () => {
       { collection: 'pods', fix },
     ])
     expect(server.requests.filter(({ path }) => path.endsWith('/pods'))).toHaveLength(2)
+  })
+
+  it('does not ask again for a refused right when the config is reloaded', async () => {
+    server.scriptAlways({ path: '/pods' }, replyStatus(403, 'Forbidden'))
+    await waitForLog('right missing', 2)
+    for (let reload = 1; reload <= 10; reload += 1) {
+      writeFileSync(configFile, `${head}# ${reload}\n`)
+      await waitForLog('loops started', reload + 1)
+    }
+    const asked = () => server.requests.filter(({ path }) => path.endsWith('/pods')).length
+    // Each of the two loops may have asked again after 10 seconds.
+    expect(asked()).toBeLessThanOrEqual(4)
+
+    // Another loop does not know yet that it lacks the right.
+    writeFileSync(configFile, `${head}stuckPods: report\n`)
+    await waitForLog('right missing', 3)
+    expect(logged('right missing')[2]).toMatchObject({
+      fix: expect.stringContaining('add the component stuck-pods') as string,
+    })
+    expect(asked()).toBeLessThanOrEqual(6)
   })
 
   it('says once which right the Lease needs', async () => {

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { KubeApi } from '../../src/kube/api-client.ts'
 import { type Informer, type InformerTimes, startInformer } from '../../src/kube/informer.ts'
 import type { KubeObject } from '../../src/kube/object.ts'
+import { createRefusals, type Refusals } from '../../src/kube/refusals.ts'
 import {
   createWatchStream,
   dropAfter,
@@ -46,13 +47,14 @@ const shortTimes = {
   forbiddenBackoff: { firstMs: 5, maxMs: 20 },
 }
 
-function start(times: Partial<InformerTimes> = {}): Informer<string> {
+function start(times: Partial<InformerTimes> = {}, refusals?: Refusals): Informer<string> {
   return startInformer<KubeObject & { readonly image?: string }, string>(api, {
     ref: { apiVersion: 'v1', resource: 'pods' },
     transform: ({ image = '' }) => (image === 'ignored' ? null : image),
     onChange: (key, item, before) => changes.push(`${key}: ${before} -> ${item}`),
     onError: (error) => errors.push(String(error)),
     times: { ...shortTimes, ...times },
+    refusals,
     signal: stop.signal,
   })
 }
@@ -340,6 +342,31 @@ describe('a missing right', () => {
 
     expect(server.requests).toHaveLength(2)
     expect(items.size).toBe(1)
+  })
+
+  it.each([lists, watches])(
+    'keeps its delay when another informer starts: $isWatch',
+    async (match) => {
+      const refusals = createRefusals()('loop')
+      server.scriptAlways(match, replyStatus(403, 'Forbidden'))
+      start({ forbiddenBackoff: rest }, refusals)
+      await vi.waitFor(() => expect(errors).toHaveLength(1))
+      start({ forbiddenBackoff: rest }, refusals)
+      await vi.waitFor(() => expect(errors).toHaveLength(2))
+      await sleep(50)
+
+      expect(server.requests.filter(({ isWatch }) => isWatch === match.isWatch)).toHaveLength(1)
+      expect(errors[1]).toBe(errors[0])
+    },
+  )
+
+  it('has no delay left after a success', async () => {
+    const refusals = createRefusals()('loop')
+    server.script(lists, replyStatus(403, 'Forbidden'))
+    await start({}, refusals).synced
+    await start({ forbiddenBackoff: rest }, refusals).synced
+
+    expect(errors).toHaveLength(1)
   })
 
   it('that is granted later is noticed', async () => {

@@ -20,7 +20,7 @@ export function createWatchErrorLog(
       log[isRepeated ? 'debug' : 'warn'](fields, 'watch failed')
       return
     }
-    log[isForbidden ? 'debug' : 'warn']({ ...fields, fix }, 'right missing')
+    log[isForbidden || isRepeated ? 'debug' : 'warn']({ ...fields, fix }, 'right missing')
     isForbidden = true
   }
 }

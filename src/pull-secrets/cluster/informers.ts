@@ -7,6 +7,7 @@ import { formatSource, type SourceName } from '../../config/copy-settings.ts'
 import type { KubeApi, Selection } from '../../kube/api-client.ts'
 import { type Informer, startInformer } from '../../kube/informer.ts'
 import type { KubeObject, ResourceRef } from '../../kube/object.ts'
+import type { Refusals } from '../../kube/refusals.ts'
 import { consentLabel, consentValue, copyLabel, managedBy, managedByLabel } from '../labels.ts'
 import {
   type AccountState,
@@ -39,6 +40,7 @@ export interface ClusterCache {
 
 export interface ClusterCacheOptions {
   readonly api: KubeApi
+  readonly refusals?: Refusals | undefined
   readonly settings: Config['pullSecretCopies']
   /** Whether to follow pods too. Default: false. */
   readonly withPods?: boolean
@@ -114,7 +116,7 @@ interface Handlers<Item> {
 }
 
 function start<Item>(
-  { api, onError, signal, settled }: InformerContext,
+  { api, refusals, onError, signal, settled }: InformerContext,
   ref: ResourceRef,
   selection: Selection,
   handlers: Handlers<Item>,
@@ -128,6 +130,7 @@ function start<Item>(
       onError(error, isRepeated, ref)
       failed.resolve()
     },
+    refusals,
     signal,
   })
   settled.push(Promise.race([informer.synced, failed.promise]))
