@@ -5,9 +5,9 @@
  * Then, in a control group with the memory of the container, it mixes attacks into normal load (needs root).
  *
  *   node bench/soak.ts [--reviews 1000000] [--connections 16] [--sample-seconds 10] [--rewrite-seconds 60] [--flap-seconds 5]
- *     [--hostile-seconds 600]
+ *     [--hostile-seconds 600] [--attack '12,000 images']
  *
- * 0 reviews or 0 hostile seconds leave a half out.
+ * 0 reviews or 0 hostile seconds leave a half out. `--attack` sends only the attacks with this text in their names.
  */
 import { writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -33,6 +33,7 @@ const { values } = parseArgs({
     'rewrite-seconds': { type: 'string', default: '60' },
     'flap-seconds': { type: 'string', default: '5' },
     'hostile-seconds': { type: 'string', default: '600' },
+    attack: { type: 'string', default: '' },
   },
 })
 const seconds = (name: 'sample-seconds' | 'rewrite-seconds' | 'flap-seconds') =>
@@ -50,8 +51,8 @@ const timers: NodeJS.Timeout[] = []
 try {
   print(`Machine: ${describeMachine()}\n`)
   if (Number(values.reviews) > 0) await runFriendlyHalf()
-  const hostileSeconds = Number(values['hostile-seconds'])
-  if (hostileSeconds > 0 && !(await runHostileHalf(workspace, hostileSeconds))) process.exitCode = 1
+  const hostile = { seconds: Number(values['hostile-seconds']), attack: values.attack }
+  if (hostile.seconds > 0 && !(await runHostileHalf(workspace, hostile))) process.exitCode = 1
 } finally {
   for (const timer of timers) clearInterval(timer)
   await registry.close()

@@ -36,8 +36,23 @@ const calmPart = 0.1
 /** Memory may end this much above or below where it began. */
 const tolerance = 0.1
 
+/**
+ * Rounds of all attacks before the measurement. The allocator keeps what the most connections at one time have used, in pieces
+ * that only other connections can use again, and this grows for some rounds. The JavaScript heap does not grow.
+ */
+const warmRounds = 4
+
+export interface HostileOptions {
+  readonly seconds: number
+  /** Only attacks with this in their name are sent. */
+  readonly attack: string
+}
+
 /** Attacks for the given time. Returns false if Berth did not hold. */
-export async function runHostileHalf(workspace: Workspace, seconds: number): Promise<boolean> {
+export async function runHostileHalf(
+  workspace: Workspace,
+  options: HostileOptions,
+): Promise<boolean> {
   const registry = await startRegistry()
   registry.failFor(`/${brokenPrefix}`, 502)
   const cgroup = createMemoryCgroup(containerBytes)
@@ -48,7 +63,7 @@ export async function runHostileHalf(workspace: Workspace, seconds: number): Pro
     try {
       await waitUntilAnswered(workspace, { ...berth, process: server })
       const target = { port: berth.port, caFile: workspace.ca }
-      const figures = await attack(target, seconds, () => {
+      const figures = await attack(target, options, () => {
         const end = server.end()
         if (end !== null) throw new Error(`Berth exited: ${end}`)
         return residentBytes(server.pid)
@@ -73,7 +88,7 @@ interface Figures {
 
 async function attack(
   target: { readonly port: number; readonly caFile: string },
-  seconds: number,
+  { seconds, attack: name }: HostileOptions,
   residentNow: () => number,
 ): Promise<Figures> {
   const calmMs = Math.max(10_000, seconds * 1000 * calmPart)
@@ -81,11 +96,11 @@ async function attack(
     { port: target.port, ca: readFileSync(target.caFile, 'utf8') },
     normal,
   )
-  print('a first round of all attacks')
-  await startAttacks(target, 1).tally
+  print(`${warmRounds} rounds of attacks`)
+  await startAttacks(target, name, warmRounds).tally
   const before = await sample(calmMs, residentNow, load)
   print('attacks')
-  const attacks = startAttacks(target, Infinity)
+  const attacks = startAttacks(target, name, Infinity)
   const during = await sample(seconds * 1000, residentNow, load)
   attacks.stop()
   const tally = await attacks.tally
@@ -96,9 +111,10 @@ async function attack(
 
 function startAttacks(
   { port, caFile }: { readonly port: number; readonly caFile: string },
+  name: string,
   rounds: number,
 ): { stop(): void; readonly tally: Promise<HostileTally> } {
-  const child = spawn(process.execPath, [hostileProcess, `${port}`, caFile, `${rounds}`], {
+  const child = spawn(process.execPath, [hostileProcess, `${port}`, caFile, `${rounds}`, name], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   return {

@@ -1,4 +1,7 @@
-/** A process that sends the attacks of the soak test in turn until SIGTERM or for some rounds, and then prints the answers as JSON. */
+/**
+ * A process that sends the attacks of the soak test in turn until SIGTERM or for some rounds, and then prints the answers as
+ * JSON. The last argument is a part of the names of the attacks to send.
+ */
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
@@ -43,26 +46,39 @@ async function flood(attack: string, total: number, unfinishedBytes: number | nu
   }
 }
 
-const attacks: readonly ((turn: number) => Promise<void>)[] = [
-  ...Object.entries(hostilePods).map(([name, make]) => async (turn: number) => {
-    const statuses = await Promise.all(
-      make(firstTurn + turn).map((body) => sendBody(apiServer, body)),
-    )
-    for (const status of statuses) count(name, status)
+const all: readonly (readonly [name: string, attack: (turn: number) => Promise<void>])[] = [
+  ...Object.entries(hostilePods).map(([name, make]) => {
+    const attack = async (turn: number) => {
+      const statuses = await Promise.all(
+        make(firstTurn + turn).map((body) => sendBody(apiServer, body)),
+      )
+      for (const status of statuses) count(name, status)
+    }
+    return [name, attack] as const
   }),
-  ...Object.entries(largeValues).map(([name, body]) => async () => {
-    for (const from of neighbours)
-      count(`8 MiB of ${name}`, await sendBody({ port, ca, from }, body))
+  ...Object.entries(largeValues).map(([value, body]) => {
+    const name = `8 MiB of ${value}`
+    const attack = async () => {
+      for (const from of neighbours) count(name, await sendBody({ port, ca, from }, body))
+    }
+    return [name, attack] as const
   }),
-  () => flood('4,096 idle connections', 4_096, null),
-  () => flood('1,150 unfinished bodies', 1_150, 60_000),
+  ...Object.entries({ '4,096 idle connections': null, '1,150 unfinished bodies': 60_000 }).map(
+    ([name, unfinishedBytes]) =>
+      [
+        name,
+        () => flood(name, Number(name.split(' ')[0]?.replace(',', '')), unfinishedBytes),
+      ] as const,
+  ),
 ]
+const attacks = all.filter(([name]) => name.includes(process.argv[5] ?? ''))
+if (attacks.length === 0) throw new Error(`no attack has this in its name: ${process.argv[5]}`)
 
 const rounds = Number(process.argv[4])
 const stop = new AbortController()
 process.once('SIGTERM', () => stop.abort())
 for (let turn = 0; turn < rounds && !stop.signal.aborted; turn++) {
-  for (const attack of attacks) {
+  for (const [, attack] of attacks) {
     if (stop.signal.aborted) break
     await attack(turn)
     await sleep(pauseMs)
