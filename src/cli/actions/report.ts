@@ -21,6 +21,7 @@ export interface ReportOptions extends ConnectionOptions {
   readonly namespace?: string
   readonly allNamespaces?: boolean
   readonly mirror?: boolean
+  readonly tryPush?: boolean
   readonly config?: string
   readonly berthNamespace: string
   readonly output: 'table' | 'json' | 'yaml'
@@ -91,7 +92,13 @@ async function reportMirror(
   })
   try {
     const built = await buildMirrorReport(
-      { registries, table: config.table, jobs: parallelImages, signal: io.signal },
+      {
+        registries,
+        table: config.table,
+        jobs: parallelImages,
+        tryPush: options.tryPush === true,
+        signal: io.signal,
+      },
       await listPodImages(api, namespace),
     )
     if (options.output === 'table') print(io.stdout, mirrorReportTable(built, io))

@@ -17,11 +17,12 @@ export const defineReport: DefineVerb = (parent, run) => {
     name: 'report',
     summary: 'Show what pods run, from which registry, and what Berth would change',
     details:
-      'Also shows which images could still be pulled offline, from the mirrors alone. Changes nothing. Exits with 3 if a registry did not answer for an image.',
+      'Also shows which images could still be pulled offline, from the mirrors alone. Changes nothing; only `--try-push` starts uploads, which it cancels. Exits with 3 if a registry did not answer for an image.',
     examples: [
       ['Report on the namespace of the current context', 'berth report'],
       ['Report on the whole cluster as JSON', 'berth report -A -o json'],
       ['List the images that a mirror lacks, and why', 'berth report -A --mirror'],
+      ['Also find out which of them the mirror refuses', 'berth report -A --mirror --try-push'],
     ],
   })
   addOptions(
@@ -29,6 +30,10 @@ export const defineReport: DefineVerb = (parent, run) => {
     namespaceOption('namespace of the pods').default(undefined, "the context's namespace"),
     allNamespacesOption(),
     new Option('--mirror', 'list the images that belong on a mirror and are not there, and why'),
+    new Option(
+      '--try-push',
+      'with --mirror: start an upload to each repository that lacks an image, and cancel it, to find out whether the mirror accepts a push with your credentials',
+    ).implies({ mirror: true }),
     configOption(),
     ...connectionOptions(),
     new Option('--berth-namespace <name>', 'namespace that Berth runs in').default('berth-system'),

@@ -1,7 +1,6 @@
 /** Prints `berth report` for people: a line for each image, then a summary. */
-import { mirrorStates } from '../../mirror/mirror-state.ts'
 import type { Report, ReportLine } from '../../report/cluster-report.ts'
-import type { MirrorReport } from '../../report/mirror-report.ts'
+import { type MirrorReport, reportStates } from '../../report/mirror-report.ts'
 import type { Io } from '../io.ts'
 import { formatTable } from './columns.ts'
 import { createPainter } from './colour.ts'
@@ -54,7 +53,7 @@ export function mirrorReportTable(
     .filter(({ state }) => state !== 'mirrored')
     .map(({ state, image, from, pods, detail }) => [state, image, from, String(pods), detail ?? ''])
   const table = formatTable(['state', 'on the mirror', 'upstream', 'pods', 'problem'], rows, paint)
-  const counts = mirrorStates.flatMap((state) =>
+  const counts = reportStates.flatMap((state) =>
     summary[state] === 0 ? [] : [`${summary[state]} ${state}`],
   )
   const total = [`${summary.images} images belong on a mirror`, ...counts].join(', ')

@@ -116,6 +116,11 @@ export async function uploadBlob(
   }
 }
 
+/** Starts an upload and cancels it. Throws RegistryError if the registry refuses a push to the repository. */
+export async function tryUpload(repository: Repository, signal: AbortSignal): Promise<void> {
+  await cancel(repository, await startUpload(repository, signal))
+}
+
 interface SendOptions {
   readonly upload: Upload
   readonly signal: AbortSignal
