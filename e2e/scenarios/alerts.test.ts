@@ -81,6 +81,16 @@ const cases: Record<string, { series: string; values: string; quiet: string }> =
     quiet: '0x60',
   },
   BerthImageConflicts: { series: 'berth_image_conflicts', values: '1x60', quiet: '0x60' },
+  BerthStuckPods: {
+    series: 'berth_stuck_pods{action="report"}',
+    values: '2x60',
+    quiet: '0x60',
+  },
+  BerthMirrorImages: {
+    series: 'berth_mirror_images{state="absent"}',
+    values: '1x60',
+    quiet: '0x60',
+  },
 }
 
 /** Returns the series of a case. A histogram has one per bucket: every request takes between 1 and 5 s, or less than 1 s. */
