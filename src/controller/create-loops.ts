@@ -23,6 +23,7 @@ import { createPullFailuresLoop } from './pull-failures-loop.ts'
 import { createPullSecretsLoop, type PullSecretsTimes } from './pull-secrets-loop.ts'
 import { createStuckPodsLoop } from './stuck-pods-loop.ts'
 import type { Loop } from './runtime/loops.ts'
+import { createPodWatch, type PodWatch } from './runtime/pod-watch.ts'
 
 export interface LoopDependencies {
   readonly cluster: Cluster
@@ -41,8 +42,16 @@ export interface LoopDependencies {
   readonly pullSecretsTimes?: PullSecretsTimes | undefined
 }
 
+interface PodLoopDependencies extends LoopDependencies {
+  readonly watch: PodWatch
+}
+
 /** Returns one loop for each feature that the config enables. */
-export function createLoops(dependencies: LoopDependencies): readonly Loop[] {
+export function createLoops(options: LoopDependencies): readonly Loop[] {
+  const dependencies = {
+    ...options,
+    watch: createPodWatch(options.cluster.api, options.refusalsOf),
+  }
   return [
     createEcrTokensLoops(dependencies),
     createPullSecretsLoops(dependencies),
@@ -130,18 +139,18 @@ function createMirrorLoops({
 
 function createPullFailuresLoops({
   cluster: { api },
+  watch,
   config: { pullFailures, registries: hosts },
   log,
   metrics,
-  refusalsOf,
-}: LoopDependencies): readonly Loop[] {
+}: PodLoopDependencies): readonly Loop[] {
   if (!pullFailures.report) return []
   return [
     createPullFailuresLoop({
       api,
+      watch,
       createDiagnoser: () => createDiagnoser(api, pullFailures.readSecrets),
       hosts,
-      refusals: refusalsOf('pull-failures'),
       metrics: metrics.pullFailures,
       log,
     }),
@@ -150,44 +159,28 @@ function createPullFailuresLoops({
 
 function createConflictsLoops({
   cluster: { api },
+  watch,
   config,
   log,
   metrics,
-  refusalsOf,
-}: LoopDependencies): readonly Loop[] {
+}: PodLoopDependencies): readonly Loop[] {
   if (config.conflicts === 'ignore') return []
-  return [
-    createConflictsLoop({
-      api,
-      refusals: refusalsOf('image-conflicts'),
-      metrics: metrics.conflicts,
-      log,
-    }),
-  ]
+  return [createConflictsLoop({ api, watch, metrics: metrics.conflicts, log })]
 }
 
 function createStuckPodsLoops({
   cluster: { api },
+  watch,
   config,
   secretsDirectory,
   ecrTokens,
   env,
   log,
   metrics,
-  refusalsOf,
-}: LoopDependencies): readonly Loop[] {
+}: PodLoopDependencies): readonly Loop[] {
   const { stuckPods: action } = config
   if (action === null) return []
   const onProblem = (problem: string) => log.warn({ problem }, 'credentials unusable')
   const openEngine = () => createEngine(config, { secretsDirectory, ecrTokens, env, onProblem })
-  return [
-    createStuckPodsLoop({
-      api,
-      action,
-      openEngine,
-      refusals: refusalsOf('stuck-pods'),
-      log,
-      metrics: metrics.stuckPods,
-    }),
-  ]
+  return [createStuckPodsLoop({ api, watch, action, openEngine, log, metrics: metrics.stuckPods })]
 }

@@ -6,9 +6,7 @@ import { createNotifier } from '../async/notifier.ts'
 import { groupKind } from '../decision/pod/pod-context.ts'
 import type { KubeApi } from '../kube/api-client.ts'
 import { recordEventOnce } from '../kube/event-recorder.ts'
-import { startInformer } from '../kube/informer.ts'
 import type { KubeObject } from '../kube/object.ts'
-import type { Refusals } from '../kube/refusals.ts'
 import type { ConflictMetrics } from '../telemetry/conflict-metrics.ts'
 import type { Logger } from '../telemetry/log.ts'
 import {
@@ -19,11 +17,11 @@ import {
   rowToLeave,
 } from './image-conflicts.ts'
 import type { Loop } from './runtime/loops.ts'
-import { createWatchErrorLog } from './runtime/watch-error-log.ts'
+import type { PodWatch } from './runtime/pod-watch.ts'
 
 export interface ConflictsDependencies {
   readonly api: KubeApi
-  readonly refusals?: Refusals | undefined
+  readonly watch: PodWatch
   readonly metrics: ConflictMetrics
   readonly log: Pick<Logger, 'info' | 'warn' | 'debug'>
 }
@@ -84,25 +82,22 @@ const missingRightFix =
   'add the component pull-failures (Helm: controller.pullFailures=true), or set conflicts to ignore'
 
 function watchPods(
-  { api, refusals, log }: ConflictsDependencies,
+  { watch, log }: ConflictsDependencies,
   signal: AbortSignal,
   onConflict: (conflict: ImageConflict) => void,
 ): Promise<void> {
   const detector = createConflictDetector()
-  const ref = { apiVersion: 'v1', resource: 'pods' }
-  const logError = createWatchErrorLog(log, missingRightFix)
-  const { synced } = startInformer<KubeObject, RewrittenPod>(api, {
-    // Without a selection: a pod that no longer matches one looks like a deleted pod.
-    ref,
+  const { synced } = watch.follow<RewrittenPod>({
+    loop: 'image-conflicts',
     transform: readRewrittenPod,
-    onChange: (_key, pod, before) => {
+    onChange: (pod, before) => {
       const now = performance.now()
       if (before !== null && before.uid !== pod?.uid) detector.remove(before.uid, now)
       const conflict = pod === null ? null : detector.observe(pod, now)
       if (conflict !== null) onConflict(conflict)
     },
-    onError: (error, isRepeated) => logError(error, isRepeated, ref),
-    refusals,
+    log,
+    missingRightFix,
     signal,
   })
   return synced

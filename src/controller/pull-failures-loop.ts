@@ -6,7 +6,6 @@ import { createNotifier } from '../async/notifier.ts'
 import { sleep } from '../async/sleep.ts'
 import { parseReference } from '../decision/reference/parse.ts'
 import {
-  type FailingPod,
   isSameFailure,
   readFailingPod,
   trackPod,
@@ -18,20 +17,18 @@ import { diagnoseMessage, type PullVerdict } from '../diagnose/verdict.ts'
 import type { KubeApi } from '../kube/api-client.ts'
 import { hasStatus } from '../kube/error.ts'
 import { recordEventOnce } from '../kube/event-recorder.ts'
-import { startInformer } from '../kube/informer.ts'
 import { type KubeObject, namespacedName } from '../kube/object.ts'
-import type { Refusals } from '../kube/refusals.ts'
 import type { Logger } from '../telemetry/log.ts'
 import type { FailingCount, PullFailureMetrics } from '../telemetry/pull-failure-metrics.ts'
 import type { Loop } from './runtime/loops.ts'
-import { createWatchErrorLog } from './runtime/watch-error-log.ts'
+import type { PodWatch } from './runtime/pod-watch.ts'
 
 /** Throws KubeError. */
 export type DiagnosePull = (pod: KubeObject, failure: PullFailure) => Promise<PullVerdict>
 
 export interface PullFailuresDependencies {
   readonly api: KubeApi
-  readonly refusals?: Refusals | undefined
+  readonly watch: PodWatch
   /** Called once for each pass, within which a diagnoser may reuse what it has read. */
   readonly createDiagnoser: () => DiagnosePull
   /** The registries that the metric distinguishes. */
@@ -85,9 +82,16 @@ async function run(
   { reportAfterMs, minIntervalMs }: PullFailuresTimes,
   signal: AbortSignal,
 ): Promise<void> {
-  const { metrics, hosts } = dependencies
+  const { metrics, hosts, watch, log } = dependencies
   const podsChanged = createNotifier()
-  const { pods, synced } = trackPods(dependencies, () => podsChanged.notify(), signal)
+  const { items: pods, synced } = watch.follow<TrackedPod>({
+    loop: 'pull-failures',
+    transform: (pod, before) => trackPod(before, readFailingPod(pod), performance.now()),
+    onChange: () => podsChanged.notify(),
+    log,
+    missingRightFix,
+    signal,
+  })
   const report = createReporter(dependencies)
   await synced
   while (!signal.aborted) {
@@ -103,32 +107,6 @@ async function run(
     await sleep(minIntervalMs, signal)
     await podsChanged.wait(Math.max(0, next - performance.now()), signal)
   }
-}
-
-/** Follows the pods with failing pulls. */
-function trackPods(
-  { api, refusals, log }: PullFailuresDependencies,
-  onChange: () => void,
-  signal: AbortSignal,
-): { readonly pods: ReadonlyMap<string, TrackedPod>; readonly synced: Promise<void> } {
-  const pods = new Map<string, TrackedPod>()
-  const ref = { apiVersion: 'v1', resource: 'pods' }
-  const logError = createWatchErrorLog(log, missingRightFix)
-  const { synced } = startInformer<KubeObject, FailingPod>(api, {
-    ref,
-    // A restarted container of a running pod may lack its image too; a pod that has ended lacks none.
-    selection: { fieldSelector: 'status.phase!=Succeeded,status.phase!=Failed' },
-    transform: readFailingPod,
-    onChange: (key, pod) => {
-      if (pod === null) pods.delete(key)
-      else pods.set(key, trackPod(pods.get(key), pod, performance.now()))
-      onChange()
-    },
-    onError: (error, isRepeated) => logError(error, isRepeated, ref),
-    refusals,
-    signal,
-  })
-  return { pods, synced }
 }
 
 /** Diagnoses failures that are new or were diagnosed long ago. A failed request is retried in the next pass. */

@@ -6,6 +6,7 @@ import type { PodContext } from '../decision/fallback/pod-context.ts'
 import { pullFailures } from '../diagnose/pull-failure.ts'
 import { controllerOf } from '../kube/pod-owner.ts'
 import type { KubeObject, OwnerReference } from '../kube/object.ts'
+import { hasEnded } from '../kube/pod-status.ts'
 
 /** A pod that waits for an image, reduced to what the decision about it needs. */
 export interface StuckPod {
@@ -27,10 +28,10 @@ export interface StuckImage {
   readonly image: string
 }
 
-/** Returns null for a pod that waits for no image of Berth, and for a pod that is terminating. */
+/** Returns null for a pod that waits for no image of Berth, and for a pod that is terminating or has ended. */
 export function readStuckPod(pod: KubeObject): StuckPod | null {
   const { metadata } = pod
-  if (metadata.deletionTimestamp !== undefined) return null
+  if (metadata.deletionTimestamp !== undefined || hasEnded(pod)) return null
   const failing = new Set(pullFailures(pod, []).map(({ container }) => container))
   if (failing.size === 0) return null
   const records = readRecords(pod)

@@ -14,20 +14,18 @@ import type { KubeApi } from '../kube/api-client.ts'
 import { hasStatus } from '../kube/error.ts'
 import { recordEventOnce } from '../kube/event-recorder.ts'
 import { evictPod } from '../kube/evict.ts'
-import { startInformer } from '../kube/informer.ts'
 import { type KubeObject, namespacedName } from '../kube/object.ts'
 import { recreateObstacle } from '../kube/pod-owner.ts'
-import type { Refusals } from '../kube/refusals.ts'
 import type { Logger } from '../telemetry/log.ts'
 import type { StuckPodMetrics } from '../telemetry/stuck-pod-metrics.ts'
 import type { Loop } from './runtime/loops.ts'
-import { createWatchErrorLog } from './runtime/watch-error-log.ts'
+import type { PodWatch } from './runtime/pod-watch.ts'
 import { createTaskBackoff, type TaskBackoff } from './runtime/task-backoff.ts'
 import { readStuckPod, type StuckPod } from './stuck-pod.ts'
 
 export interface StuckPodsDependencies {
   readonly api: KubeApi
-  readonly refusals?: Refusals | undefined
+  readonly watch: PodWatch
   readonly action: 'report' | 'recreate'
   readonly openEngine: () => Pick<Engine, 'decide' | 'resolve' | 'close'>
   readonly metrics: StuckPodMetrics
@@ -97,7 +95,14 @@ export function createStuckPodsLoop(
         signal,
       }
       try {
-        const { pods, synced } = trackPods(dependencies, () => podsChanged.notify(), signal)
+        const { items: pods, synced } = dependencies.watch.follow<TrackedPod>({
+          loop: 'stuck-pods',
+          transform: trackStuckPod,
+          onChange: () => podsChanged.notify(),
+          log: dependencies.log,
+          missingRightFix,
+          signal,
+        })
         await synced
         while (!signal.aborted) {
           await healPods(run, pods, times.afterMs)
@@ -113,33 +118,11 @@ export function createStuckPodsLoop(
   }
 }
 
-function trackPods(
-  { api, refusals, log }: StuckPodsDependencies,
-  onChange: () => void,
-  signal: AbortSignal,
-): { readonly pods: ReadonlyMap<string, TrackedPod>; readonly synced: Promise<void> } {
-  const pods = new Map<string, TrackedPod>()
-  const ref = { apiVersion: 'v1', resource: 'pods' }
-  const logError = createWatchErrorLog(log, missingRightFix)
-  const { synced } = startInformer<KubeObject, StuckPod>(api, {
-    ref,
-    selection: { fieldSelector: 'status.phase!=Succeeded,status.phase!=Failed' },
-    transform: readStuckPod,
-    onChange: (key, pod) => {
-      const before = pods.get(key)
-      if (pod === null) pods.delete(key)
-      else pods.set(key, { pod, since: isSame(before?.pod, pod) ? (before?.since ?? 0) : performance.now() }) // prettier-ignore
-      onChange()
-    },
-    onError: (error, isRepeated) => logError(error, isRepeated, ref),
-    refusals,
-    signal,
-  })
-  return { pods, synced }
-}
-
-function isSame(before: StuckPod | undefined, now: StuckPod): boolean {
-  return before?.uid === now.uid
+/** Returns null for a pod that is not stuck. `before` is what was known of the pod with its name. */
+function trackStuckPod(pod: KubeObject, before: TrackedPod | null): TrackedPod | null {
+  const stuck = readStuckPod(pod)
+  if (stuck === null) return null
+  return { pod: stuck, since: before?.pod.uid === stuck.uid ? before.since : performance.now() }
 }
 
 /** Evicts or reports each pod in whose place a new pod could run. */

@@ -4,6 +4,7 @@ import type { Rule, RuleId } from './rules/table.ts'
 import { pullFailures, type PullFailure } from './pull-failure.ts'
 import type { PullVerdict } from './verdict.ts'
 import type { KubeObject } from '../kube/object.ts'
+import { hasEnded } from '../kube/pod-status.ts'
 import { member } from '../json/json.ts'
 
 /** A pod with failing pulls, reduced to the fields that a verdict needs, so that the watch cache stays small. */
@@ -27,9 +28,9 @@ export interface TrackedVerdict {
   readonly at: number
 }
 
-/** Returns null for a pod without failing pulls and for a pod that is terminating. */
+/** Returns null for a pod without failing pulls and for a pod that is terminating or has ended. */
 export function readFailingPod(pod: KubeObject): FailingPod | null {
-  if (pod.metadata.deletionTimestamp !== undefined) return null
+  if (pod.metadata.deletionTimestamp !== undefined || hasEnded(pod)) return null
   const failures = pullFailures(pod, [])
   if (failures.length === 0) return null
   const { name, namespace, uid } = pod.metadata
@@ -44,13 +45,14 @@ export function readFailingPod(pod: KubeObject): FailingPod | null {
   return { pod: reduced, failures }
 }
 
-/** Returns the pod's present state, with what was known about it if the UID is the same. */
+/** Returns the pod's present state, with what was known about it if the UID is the same; null for a pod that does not fail. */
 export function trackPod(
-  before: TrackedPod | undefined,
-  now: FailingPod,
+  before: TrackedPod | null,
+  now: FailingPod | null,
   time: number,
-): TrackedPod {
-  if (before === undefined || before.pod.metadata.uid !== now.pod.metadata.uid)
+): TrackedPod | null {
+  if (now === null) return null
+  if (before === null || before.pod.metadata.uid !== now.pod.metadata.uid)
     return { ...now, since: time, verdicts: new Map(), reported: new Set() }
   const failures = now.failures.map((failure) => {
     const earlier = before.failures.find(

@@ -4,8 +4,8 @@ import { readPodContext } from '../decision/pod/pod-context.ts'
 import { requestedImage, readRecords } from '../decision/pod/images-annotation.ts'
 import type { KubeApi } from '../kube/api-client.ts'
 import type { KubeObject } from '../kube/object.ts'
+import { hasEnded } from '../kube/pod-status.ts'
 import { findSites } from '../decision/pod/sites.ts'
-import { member } from '../json/json.ts'
 import { imagesOfPod } from '../mirror/pod-images.ts'
 import type { PodImages } from '../mirror/wanted-images.ts'
 import type { AdmissionMode, FindAdmissionMode } from './admission-mode.ts'
@@ -77,10 +77,7 @@ async function* listPods(
     resource: 'pods',
     ...(namespace === undefined ? {} : { namespace }),
   }
-  for await (const pod of api.list<KubeObject>(pods)) {
-    const phase = member(member(pod, 'status'), 'phase')
-    if (phase !== 'Succeeded' && phase !== 'Failed') yield pod
-  }
+  for await (const pod of api.list<KubeObject>(pods)) if (!hasEnded(pod)) yield pod
 }
 
 /** Returns the images that each pod pulls, as it asked for them. Throws KubeError. */

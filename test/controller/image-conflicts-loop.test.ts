@@ -2,6 +2,7 @@ import { Registry } from 'prom-client'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { createConflictsLoop } from '../../src/controller/image-conflicts-loop.ts'
 import type { KubeObject } from '../../src/kube/object.ts'
+import { createPodWatch } from '../../src/controller/runtime/pod-watch.ts'
 import { createConflictMetrics } from '../../src/telemetry/conflict-metrics.ts'
 import { readConfig } from '../../src/config/load.ts'
 import { startFakeKube } from '../support/fake-kube.ts'
@@ -42,6 +43,7 @@ async function start() {
   const log = { info: logTo, warn: logTo, debug: logTo }
   const loop = createConflictsLoop({
     api: kube.api,
+    watch: createPodWatch(kube.api),
     metrics: createConflictMetrics(registry),
     log: log as never,
   })

@@ -3,6 +3,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest'
 import { createDiagnoser } from '../../src/diagnose/evidence/diagnose-cluster.ts'
 import { createPullFailuresLoop } from '../../src/controller/pull-failures-loop.ts'
 import type { KubeObject } from '../../src/kube/object.ts'
+import { createPodWatch } from '../../src/controller/runtime/pod-watch.ts'
 import { createPullFailureMetrics } from '../../src/telemetry/pull-failure-metrics.ts'
 import { startFakeKube } from '../support/fake-kube.ts'
 
@@ -65,6 +66,7 @@ function start(pods: readonly KubeObject[], { readSecrets = false, reportAfterMs
     const loop = createPullFailuresLoop(
       {
         api: kube.api,
+        watch: createPodWatch(kube.api),
         createDiagnoser: () => createDiagnoser(kube.api, readSecrets),
         hosts: new Set(['mirror.example']),
         metrics,

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { Registry } from 'prom-client'
 import { createStuckPodsLoop, type StuckPodsTimes } from '../../src/controller/stuck-pods-loop.ts'
+import { createPodWatch } from '../../src/controller/runtime/pod-watch.ts'
 import { createDecide } from '../../src/decision/resolve/decision-cache.ts'
 import { KubeError } from '../../src/kube/error.ts'
 import type { KubeObject, OwnerReference } from '../../src/kube/object.ts'
@@ -65,6 +66,7 @@ function start({ dependencies }: Registries, action: 'report' | 'recreate' = 're
   const loop = createStuckPodsLoop(
     {
       api: kube.api,
+      watch: createPodWatch(kube.api),
       action,
       openEngine: () => ({
         decide: createDecide(dependencies, {
