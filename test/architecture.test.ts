@@ -39,6 +39,7 @@ const layers = [
   'decision/reference',
   'decision/labels',
   'http',
+  'proxy',
   'files',
   'yaml',
   'json',

@@ -93,6 +93,7 @@ function fixFor(code: string, { step, path, caller }: FailedStep): string {
   if (networkCodes.has(code) || code === 'Timeout') {
     return 'allow Berth to connect to this API, or set `ecr.endpoints` to a VPC endpoint'
   }
+  if (code === 'ProxyError') return 'check HTTPS_PROXY, NO_PROXY and the `proxy` of the registry'
   if (tlsCode.test(code)) return 'for a private CA, set NODE_EXTRA_CA_CERTS to a file with it'
   if (temporaryCode.test(code)) return 'Berth retries later'
   if (code === 'EmptyResponse') return 'check that `endpoints` names the URL of this API'

@@ -1,4 +1,5 @@
 /** The settings for fetching Amazon ECR tokens of one registry: `credentials: { ecr: … }` in the config, with defaults. */
+import type { ProxySetting } from '../proxy/proxy-rules.ts'
 
 export interface EcrSettings {
   readonly kind: 'ecr'
@@ -14,6 +15,8 @@ export interface EcrSettings {
   readonly sessionName: string
   /** The URLs of the APIs, such as VPC endpoints; null for those of AWS. */
   readonly endpoints: { readonly sts: string | null; readonly ecr: string | null }
+  /** The proxy of the registry, also for these APIs. Undefined for the one of the environment. */
+  readonly proxy?: ProxySetting
 }
 
 /** The identity of Berth before it assumes a role of the chain. */

@@ -3,6 +3,7 @@
  * expire within an hour, and the next token is needed in six.
  */
 import { decodeAuth, type Login } from '../credentials/docker-config.ts'
+import { proxyRulesFromEnvironment, proxyRulesOf, type ProxyRules } from '../proxy/proxy-rules.ts'
 import {
   type AwsIdentityDependencies,
   describeIdentity,
@@ -89,6 +90,7 @@ function failureOf(error: unknown, { region }: EcrSettings): EcrFailure {
 /** The chain up to the last role that was assumed. */
 class RoleChain {
   readonly #settings: EcrSettings
+  readonly #proxyFor: ProxyRules
   readonly #secrets: string[] = []
   #path: readonly string[]
   #keys: AwsKeys | null = null
@@ -97,8 +99,9 @@ class RoleChain {
   /** The ARN of the last role; null before the first. */
   arn: string | null = null
 
-  constructor(settings: EcrSettings) {
+  constructor(settings: EcrSettings, env: AwsIdentityDependencies['env']) {
     this.#settings = settings
+    this.#proxyFor = proxyRulesOf(settings.proxy, proxyRulesFromEnvironment(env))
     this.caller = describeIdentity(settings.identity)
     this.#path = []
   }
@@ -143,7 +146,8 @@ class RoleChain {
 
   callOptions(api: 'sts' | 'ecr'): AwsCallOptions {
     const { region, fips, dualStack, endpoints } = this.#settings
-    return { region, endpoint: endpoints[api], fips, dualStack, keys: this.#keys }
+    const [endpoint, keys, proxyFor] = [endpoints[api], this.#keys, this.#proxyFor]
+    return { region, endpoint, fips, dualStack, keys, proxyFor }
   }
 
   #setKeys(keys: AwsKeys | null): void {
@@ -161,7 +165,7 @@ async function assumeRoles(
   { aws, ...dependencies }: RoleChainDependencies,
   settings: EcrSettings,
 ): Promise<RoleChain> {
-  const chain = new RoleChain(settings)
+  const chain = new RoleChain(settings, dependencies.env)
   const start = await chain.run('identity', describeIdentity(settings.identity), () =>
     readAwsIdentity(settings.identity, dependencies),
   )

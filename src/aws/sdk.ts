@@ -2,6 +2,8 @@
  * Calls AWS STS and ECR: assumes roles, fetches tokens, creates repositories. Loads the AWS SDK at the first call, because it takes
  * 30 MB that a process without ECR does not need. No other file imports it.
  */
+import type { ProxyRules } from '../proxy/proxy-rules.ts'
+import { createProxyAgent } from './proxy-agent.ts'
 
 /** Keys that sign requests; temporary ones have a session token. Never logged or shown. */
 export interface AwsKeys {
@@ -17,6 +19,7 @@ export interface AwsCallOptions {
   readonly dualStack: boolean
   /** Null: the SDK finds credentials in the environment (its default chain). */
   readonly keys: AwsKeys | null
+  readonly proxyFor: ProxyRules
 }
 
 export interface AssumedRole {
@@ -136,10 +139,12 @@ function timeout(): { readonly abortSignal: AbortSignal } {
   return { abortSignal: AbortSignal.timeout(callTimeoutMs) }
 }
 
-function clientConfig({ region, endpoint, fips, dualStack, keys }: AwsCallOptions) {
+function clientConfig({ region, endpoint, fips, dualStack, keys, proxyFor }: AwsCallOptions) {
   return {
     region,
     maxAttempts,
+    // An http endpoint is on this machine, and needs no proxy.
+    requestHandler: { httpsAgent: createProxyAgent(proxyFor) },
     ...(keys === null ? {} : { credentials: keys }),
     // The SDK rejects a given endpoint together with FIPS or dual stack.
     ...(endpoint === null

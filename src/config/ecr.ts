@@ -3,6 +3,7 @@ import { isIP } from 'node:net'
 import { resolve as resolvePath } from 'node:path'
 import { parseEcrHost } from '../aws/ecr-host.ts'
 import type { AwsIdentity, EcrSettings } from '../aws/ecr-settings.ts'
+import type { ProxySetting } from '../proxy/proxy-rules.ts'
 import type { RegistrySettings } from '../registry/http/registry-settings.ts'
 import type { EcrTokenSecret } from './config.ts'
 import { isHost } from './host.ts'
@@ -13,12 +14,14 @@ interface EcrRegistry {
   readonly host: string
   /** Relative paths in the config start from here. */
   readonly directory: string
+  /** The proxy of the registry. */
+  readonly proxy?: ProxySetting
 }
 
 /** Returns the settings for one host; null after an error. */
 export function readEcr(
   input: EcrInput,
-  { host, directory }: EcrRegistry,
+  { host, directory, proxy }: EcrRegistry,
   reportError: (message: string) => void,
 ): EcrSettings | null {
   const problems = findProblems(input, host)
@@ -40,6 +43,7 @@ export function readEcr(
     ),
     sessionName: input.sessionName,
     endpoints: { sts: input.endpoints.sts ?? null, ecr: input.endpoints.ecr ?? null },
+    ...(proxy !== undefined && { proxy }),
   }
 }
 

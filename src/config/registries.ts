@@ -11,6 +11,7 @@ import {
   registryDefaults,
   type RegistrySettings,
 } from '../registry/http/registry-settings.ts'
+import { parseProxy, type ProxySetting } from '../proxy/proxy-rules.ts'
 import { readEcr } from './ecr.ts'
 import { isHost } from './host.ts'
 import type { ReportProblem } from './problem.ts'
@@ -110,6 +111,7 @@ function readRegistry(
     )
   // What is not a host may be a password, so no message repeats it.
   if (!authHosts.every(isHost)) reportError('authHosts', '… is not a host; write HOST or HOST:PORT')
+  const proxy = readProxy(input.proxy, reportError)
   const ca = input.ca === undefined ? null : readCa(input.ca, directory, reportError)
   return {
     host,
@@ -117,22 +119,39 @@ function readRegistry(
     ...(nodeEndpoint !== undefined && { nodeEndpoint }),
     mirror,
     probe,
-    credentials: credentialsOf(input, directory, reportError),
+    credentials: credentialsOf(input, { directory, proxy, reportError }),
     ca,
     authHosts,
     allowPlainHttpAuth,
+    ...(proxy !== undefined && { proxy }),
   }
+}
+
+function readProxy(given: string | undefined, reportError: ReportKeyError): ProxySetting {
+  if (given === undefined || given === 'none') return given
+  const proxy = parseProxy(given)
+  if (proxy !== null) return proxy
+  // The URL may contain a password, so the message does not repeat it.
+  reportError('proxy', 'not the URL of an HTTP proxy; write http://HOST:PORT, or none')
+  return undefined
 }
 
 function credentialsOf(
   { credentials, host }: RegistryInput,
-  directory: string,
-  reportError: ReportKeyError,
+  {
+    directory,
+    proxy,
+    reportError,
+  }: {
+    readonly directory: string
+    readonly proxy: ProxySetting
+    readonly reportError: ReportKeyError
+  },
 ): CredentialSettings | null {
   if (credentials === undefined) return null
   if ('secret' in credentials) return { kind: 'secret', name: credentials.secret }
   if ('ecr' in credentials)
-    return readEcr(credentials.ecr, { host, directory }, (message) =>
+    return readEcr(credentials.ecr, { host, directory, proxy }, (message) =>
       reportError('credentials', message),
     )
   if (/["'{}\n]/.test(credentials.dockerConfig))

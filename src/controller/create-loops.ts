@@ -8,6 +8,7 @@ import { createEngine } from '../engine/decision-engine.ts'
 import { createKeychain } from '../engine/keychain.ts'
 import type { Cluster } from '../kube/connect.ts'
 import type { Refusals } from '../kube/refusals.ts'
+import { proxyRulesFromEnvironment } from '../proxy/proxy-rules.ts'
 import { createConnections } from '../registry/connections.ts'
 import { bodyBudgetBytes } from '../registry/http/response-body.ts'
 import { systemClock } from '../registry/http/retry-policy.ts'
@@ -116,6 +117,7 @@ function createMirrorLoops({
         keychainFor: ({ credentials }) =>
           createKeychain(credentials, { secretsDirectory, ecrTokens, onProblem }),
         now: () => Date.now(),
+        proxyRules: proxyRulesFromEnvironment(env),
         bodyBudget: createByteBudget(bodyBudgetBytes.controller),
       }),
       systemClock,

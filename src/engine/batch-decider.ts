@@ -10,6 +10,8 @@ export interface BatchDeciderOptions {
   /** False to ask no registry, and to treat the first candidate as found. */
   readonly probe: boolean
   readonly secretsDirectory: string
+  /** Has the variables of proxies and of AWS. */
+  readonly env: Readonly<Record<string, string | undefined>>
   /** Receives a message about each credential that cannot be used. */
   readonly onProblem: (message: string) => void
 }
@@ -26,11 +28,12 @@ export const imageTimeoutMs = 10_000
 export const parallelImages = 8
 
 export function createBatchDecider(config: Config, options: BatchDeciderOptions): BatchDecider {
-  const { probe, secretsDirectory, onProblem } = options
+  const { probe, secretsDirectory, env, onProblem } = options
   if (!probe) return { decide: decideWithoutProbing(config), close: () => Promise.resolve() }
   const engine = createEngine(config, {
     secretsDirectory,
     queryTimeoutMs: imageTimeoutMs / 2,
+    env,
     onProblem,
   })
   const limit = pLimit(parallelImages)

@@ -5,6 +5,7 @@ import { awsSdk } from '../aws/sdk.ts'
 import { createEcrTokenCache, type EcrTokenCache } from '../aws/ecr-token-cache.ts'
 import { createKeychain } from './keychain.ts'
 import type { AdmissionPolicy } from '../decision/pod/decide-sites.ts'
+import { proxyRulesFromEnvironment } from '../proxy/proxy-rules.ts'
 import { bodyBudgetBytes } from '../registry/http/response-body.ts'
 import { createManifestSource } from '../registry/manifests/manifest-source.ts'
 import { type CircuitBreakers, createCircuitBreakers } from '../decision/resolve/circuit-breaker.ts'
@@ -35,7 +36,7 @@ export interface EngineOptions {
   readonly onProblem?: (message: string) => void
   /** Receives how long each query to a registry took, in seconds. */
   readonly onAnswered?: (host: string, seconds: number) => void
-  /** Has the variables of AWS, which EKS sets in pods whose service account has a role. */
+  /** Has the variables of proxies, and those of AWS, which EKS sets in pods whose service account has a role. */
   readonly env?: Readonly<Record<string, string | undefined>>
   /** A cache that outlives this engine; without it the engine creates one. */
   readonly ecrTokens?: EcrTokenCache
@@ -72,6 +73,7 @@ export function createEngine(config: Config, options: EngineOptions): Engine {
       }),
     // Registries send dates and expiry times, so this is the wall clock.
     now: () => Date.now(),
+    proxyRules: proxyRulesFromEnvironment(options.env ?? {}),
     bodyBudget: options.bodyBudget ?? createByteBudget(bodyBudgetBytes.command),
   })
   const measured = onAnswered === undefined ? source : measure(source, onAnswered)

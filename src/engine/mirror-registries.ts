@@ -11,6 +11,7 @@ import { createHostMap } from '../decision/fallback/host-map.ts'
 import { hubHost } from '../decision/fallback/registry-aliases.ts'
 import { parseReference } from '../decision/reference/parse.ts'
 import type { CreateRepository } from '../mirror/copy-blobs.ts'
+import { proxyRulesFromEnvironment } from '../proxy/proxy-rules.ts'
 import { createConnections } from '../registry/connections.ts'
 import type { RegistrySettings } from '../registry/http/registry-settings.ts'
 import { bodyBudgetBytes } from '../registry/http/response-body.ts'
@@ -57,6 +58,7 @@ export async function openMirrorRegistries(
     registries: settings,
     keychainFor,
     now: () => Date.now(),
+    proxyRules: proxyRulesFromEnvironment(env),
     bodyBudget: createByteBudget(bodyBudgetBytes.command),
   })
   const mayCreate = options.createRepositories || config?.mirror.createRepositories === true

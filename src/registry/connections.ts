@@ -1,6 +1,7 @@
 /** Holds one transport, token source and keychain for each registry of the config. No other host can be contacted. */
 import type { ByteBudget } from '../async/byte-budget.ts'
 import type { Keychain } from '../credentials/keychain.ts'
+import { noProxyRules, type ProxyRules, proxyRulesOf } from '../proxy/proxy-rules.ts'
 import { createChallengeCache, type SessionDependencies } from './auth/session.ts'
 import { createTokenSource } from './auth/token-source.ts'
 import { type Network, systemNetwork } from './http/ip-ranges.ts'
@@ -16,6 +17,8 @@ export interface ConnectionDependencies {
   readonly now: () => number
   /** The memory for the bodies of all registries. A process has one. */
   readonly bodyBudget: ByteBudget
+  /** The proxies of the environment. Default: none. */
+  readonly proxyRules?: ProxyRules
   /** Default: the resolver of this machine. */
   readonly network?: Network
 }
@@ -66,13 +69,20 @@ export function createConnections(dependencies: ConnectionDependencies): Connect
 function connect(
   settings: RegistrySettings,
   origins: ReadonlySet<string>,
-  { keychainFor, now, bodyBudget, network = systemNetwork }: ConnectionDependencies,
+  {
+    keychainFor,
+    now,
+    bodyBudget,
+    proxyRules = noProxyRules,
+    network = systemNetwork,
+  }: ConnectionDependencies,
 ): RegistryConnection {
   const { endpoint, ca, authHosts } = settings
   const authOrigins = new Set(authHosts.flatMap(originsOf))
   const isListed = (origin: string) => origins.has(origin) || authOrigins.has(origin)
   const registryOrigin = endpoint.origin
-  const transport = createTransport({ network, registryOrigin, isListed, ca, bodyBudget })
+  const proxyFor = proxyRulesOf(settings.proxy, proxyRules)
+  const transport = createTransport({ network, registryOrigin, isListed, ca, bodyBudget, proxyFor })
   return {
     settings,
     transport,

@@ -202,6 +202,14 @@ describe('problems', () => {
       [expect.stringContaining('cannot read a PEM certificate from /nowhere/missing.pem')],
     ],
     [
+      'registries: [{ host: a.io, proxy: "socks5://user:CANARY@proxy:1080" }]',
+      [
+        expect.stringMatching(
+          /proxy: not the URL of an HTTP proxy; write http:\/\/HOST:PORT, or none$/,
+        ),
+      ],
+    ],
+    [
       'pin: { tags: ["{a,b}"] }',
       [expect.stringContaining('pin.tags[0]: "{a,b}" is not a glob for tags')],
     ],

@@ -1,6 +1,7 @@
 /** Creates a manifest source for fake registries, and queries it. */
 import { type ByteBudget, createByteBudget } from '../../src/async/byte-budget.ts'
 import type { Credential, Keychain } from '../../src/credentials/keychain.ts'
+import { noProxyRules, type ProxyRules } from '../../src/proxy/proxy-rules.ts'
 import { type Network, systemNetwork } from '../../src/registry/http/ip-ranges.ts'
 import { bodyBudgetBytes } from '../../src/registry/http/response-body.ts'
 import { createManifestSource } from '../../src/registry/manifests/manifest-source.ts'
@@ -14,6 +15,8 @@ export interface ClientOptions {
   readonly keychain?: Keychain
   readonly now?: () => number
   readonly network?: Partial<Network>
+  /** The proxies of the environment. */
+  readonly proxyRules?: ProxyRules
   readonly bodyBudget?: ByteBudget
 }
 
@@ -42,6 +45,7 @@ export function createClient(
     keychain,
     now = () => 0,
     network = {},
+    proxyRules = noProxyRules,
     bodyBudget = createByteBudget(bodyBudgetBytes.webhook),
   }: ClientOptions = {},
 ): Client {
@@ -50,6 +54,7 @@ export function createClient(
     keychainFor: () => keychain ?? { lookup: () => Promise.resolve(credentials) },
     now,
     bodyBudget,
+    proxyRules,
     network: { ...systemNetwork, ...network },
   })
 }

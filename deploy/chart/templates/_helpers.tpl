@@ -51,3 +51,21 @@ nodeSelector: {{- toYaml . | nindent 2 }}
 tolerations: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
+
+{{/* The variables of the forward proxy: from a Secret, or from the values. */}}
+{{- define "berth.proxy" -}}
+{{- with .Values.proxy }}
+{{- if .secret }}
+env:
+  {{- $secret := .secret }}
+  {{- range list "HTTPS_PROXY" "HTTP_PROXY" "NO_PROXY" }}
+  - { name: {{ . }}, valueFrom: { secretKeyRef: { name: {{ $secret }}, key: {{ . }}, optional: true } } }
+  {{- end }}
+{{- else if or .https .http }}
+env:
+  - { name: HTTPS_PROXY, value: {{ .https | quote }} }
+  - { name: HTTP_PROXY, value: {{ .http | quote }} }
+  - { name: NO_PROXY, value: {{ .exempt | join "," | quote }} }
+{{- end }}
+{{- end }}
+{{- end }}

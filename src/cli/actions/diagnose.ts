@@ -8,6 +8,7 @@ import { createProber } from '../../diagnose/evidence/registry-prober.ts'
 import { type DiagnosedFailure, findings } from '../../diagnose/findings.ts'
 import type { SecretName } from '../../diagnose/fix/steps.ts'
 import { classify } from '../../diagnose/rules/classify.ts'
+import { proxyRulesFromEnvironment } from '../../proxy/proxy-rules.ts'
 import { createEngine, createTokenCache } from '../../engine/decision-engine.ts'
 import { createKeychain } from '../../engine/keychain.ts'
 import { BerthError } from '../../errors.ts'
@@ -152,6 +153,7 @@ async function diagnoseFailures(
           createKeychain(credentials, { secretsDirectory, ecrTokens }),
         now: Date.now,
         bodyBudget,
+        proxyRules: proxyRulesFromEnvironment(io.env),
       })
     : null
   const fallback =

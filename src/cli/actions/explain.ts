@@ -10,6 +10,13 @@ import { isDenied } from '../../decision/resolve/resolution.ts'
 import { resolve, resolveWithoutProbing } from '../../decision/resolve/resolve.ts'
 import { imageTimeoutMs, parallelImages } from '../../engine/batch-decider.ts'
 import { createEngine, type Engine } from '../../engine/decision-engine.ts'
+import { ProxyError } from '../../proxy/proxy-error.ts'
+import {
+  proxyRulesFromEnvironment,
+  proxyRulesOf,
+  type ProxyRules,
+} from '../../proxy/proxy-rules.ts'
+import type { RegistrySettings } from '../../registry/http/registry-settings.ts'
 import { findConfigFile } from '../config-file.ts'
 import { type Io, print, printMessage } from '../io.ts'
 import { podContextOf, type PodOptions } from '../options.ts'
@@ -42,12 +49,15 @@ export async function explain(
         onProblem: (message) => printMessage(io, message),
       })
     : null
+  const proxyRules = proxyRulesFromEnvironment(io.env)
   const denied = new Set<Explanation>()
   const limit = pLimit(parallelImages)
   let explanations: readonly Explanation[]
   try {
     explanations = await Promise.all(
-      images.map((image) => limit(() => explainOne({ config, engine, pod, denied }, image))),
+      images.map((image) =>
+        limit(() => explainOne({ config, engine, proxyRules, pod, denied }, image)),
+      ),
     )
   } finally {
     await engine?.close()
@@ -72,6 +82,8 @@ interface ExplainContext {
   readonly config: Config
   /** Null to ask no registry. */
   readonly engine: Engine | null
+  /** The proxies of the environment. */
+  readonly proxyRules: ProxyRules
   readonly pod: PodContext
   /** Receives the images that a rule of the config denies. */
   readonly denied: Set<Explanation>
@@ -80,7 +92,7 @@ interface ExplainContext {
 const optionNames = { namespace: '--namespace', labels: '--labels', owners: '--owner' } as const
 
 async function explainOne(
-  { config, engine, pod, denied }: ExplainContext,
+  { config, engine, proxyRules, pod, denied }: ExplainContext,
   image: string,
 ): Promise<Explanation> {
   const parsed = parseReference(image)
@@ -101,9 +113,21 @@ async function explainOne(
     }),
     undecided: undecidedParts(config, { pod, resolution }, optionNames),
     hosts: [...config.registries.keys()],
+    proxyOf: (host) => proxyNameOf(config.registries.get(host), proxyRules),
   })
   if (isDenied(resolution)) denied.add(explained)
   return explained
+}
+
+/** Null also if a variable does not name a usable proxy: the detail of the candidate says so. */
+function proxyNameOf(registry: RegistrySettings | undefined, rules: ProxyRules): string | null {
+  if (registry === undefined) return null
+  try {
+    return proxyRulesOf(registry.proxy, rules)(registry.endpoint)?.name ?? null
+  } catch (error) {
+    if (error instanceof ProxyError) return null
+    throw error
+  }
 }
 
 /** Replaces `-` by the lines of standard input. Lines keep their spaces: these make a name invalid, which is reported. */

@@ -4,7 +4,11 @@ import type { Config } from '../../config/config.ts'
 import { loadConfig } from '../../config/load.ts'
 import { readLock } from '../../config/lock-file.ts'
 import { formatLock, type ImageLock } from '../../decision/lock/image-lock.ts'
-import { type BatchDecider, createBatchDecider } from '../../engine/batch-decider.ts'
+import {
+  type BatchDecider,
+  type BatchDeciderOptions,
+  createBatchDecider,
+} from '../../engine/batch-decider.ts'
 import { BerthError } from '../../errors.ts'
 import { replaceFile } from '../../files/replace-file.ts'
 import { readImageUses } from '../../manifests/image-uses.ts'
@@ -41,7 +45,7 @@ export async function lock(options: LockOptions, io: Io): Promise<number> {
   const uses = lockableUses(found, config.table, onProblem)
   if (options.check === true) return checkLock(file, before, uses, io)
   const kept: ImageLock = options.update === true ? new Map() : before
-  const decider = createLockDecider(config, options, onProblem)
+  const decider = createLockDecider(config, options, { env: io.env, onProblem })
   let lookups: readonly LockLookup[]
   try {
     lookups = await lookUpDigests(uses, { decide: decider.decide, kept, before })
@@ -94,10 +98,10 @@ function checkLock(file: string, before: ImageLock, uses: UsesByKey, io: Io): nu
 function createLockDecider(
   config: Config,
   { secretsDir: secretsDirectory }: LockOptions,
-  onProblem: (message: string) => void,
+  { env, onProblem }: Pick<BatchDeciderOptions, 'env' | 'onProblem'>,
 ): BatchDecider {
   const pin = { ...config.pin, matches: () => true, locked: () => null, overridesRows: true }
-  return createBatchDecider({ ...config, pin }, { probe: true, secretsDirectory, onProblem })
+  return createBatchDecider({ ...config, pin }, { probe: true, secretsDirectory, env, onProblem })
 }
 
 function printChanges(before: ImageLock, after: ImageLock, io: Io): void {

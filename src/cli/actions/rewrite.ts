@@ -92,7 +92,12 @@ async function rewriteGiven(
   const pipe = files.find(({ state }) => state === null)
   if (inPlace === true && pipe !== undefined)
     throw new BerthError('usage', `${pipe.name} cannot be changed in place; leave --in-place out`)
-  const decider = createBatchDecider(config, { probe, secretsDirectory: secretsDir, onProblem })
+  const decider = createBatchDecider(config, {
+    probe,
+    secretsDirectory: secretsDir,
+    env: io.env,
+    onProblem,
+  })
   try {
     return await rewriteFiles(
       {

@@ -46,11 +46,12 @@ function result(
 }
 
 function candidateLines({ candidates }: ExplainedImage, paint: Painter): string[] {
-  const rows = candidates.map(({ image, outcome, detail, milliseconds }, index): Cell[] => [
+  const rows = candidates.map(({ image, outcome, detail, milliseconds, proxy }, index): Cell[] => [
     String(index + 1),
     image,
     { text: outcome, style: outcomeStyles[outcome] ?? 'yellow' },
     detail ?? '',
+    proxy === null ? '' : { text: `proxy ${proxy}`, style: 'dim' },
     milliseconds === null ? '' : { text: `${milliseconds} ms`, style: 'dim' },
   ])
   return formatColumns(rows, paint).map((line) => `  ${line}`)

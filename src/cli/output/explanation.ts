@@ -32,6 +32,8 @@ export interface ExplainedImage {
     readonly detail: string | null
     readonly milliseconds: number | null
     readonly digest: string | null
+    /** The proxy that Berth reaches the registry through; null for a direct connection. */
+    readonly proxy: string | null
   }[]
   readonly chosen: string
   readonly changed: boolean
@@ -46,6 +48,8 @@ export interface ExplanationContext {
   readonly undecided: readonly string[]
   /** Hosts of the config, for a hint at a missing port. */
   readonly hosts: readonly string[]
+  /** Returns the URL of the proxy for a registry, without its password; null for a direct connection. */
+  readonly proxyOf: (host: string) => string | null
 }
 
 export function explainedImage(
@@ -66,6 +70,7 @@ export function explainedImage(
       detail,
       milliseconds,
       digest,
+      proxy: candidate.reference === null ? null : context.proxyOf(candidate.reference.domain),
     })),
     chosen: formatReference(resolution.chosen),
     changed: resolution.changed,

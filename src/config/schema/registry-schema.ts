@@ -116,6 +116,13 @@ export const registrySchema = object({
     .min(1)
     .optional()
     .describe('A PEM file with the CA of this registry. Default: the public CAs only.'),
+  proxy: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'The http or https URL of the proxy for this registry, or `none`. Default: the proxy of the environment (HTTPS_PROXY, HTTP_PROXY, NO_PROXY).',
+    ),
   authHosts: z
     .array(z.string().min(1))
     .default([])

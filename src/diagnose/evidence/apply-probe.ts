@@ -19,6 +19,7 @@ const faultText: Readonly<Record<EndpointFault, string>> = {
   unroutable: 'no route',
   cut: 'the connection was closed',
   'not-tls': 'the server does not speak TLS',
+  proxy: 'no connection through the proxy',
   other: 'no connection',
 } // prettier-ignore
 
@@ -42,7 +43,7 @@ function judge(verdict: PullVerdict, report: ProbeReport): PullVerdict {
 /** Returns what the connection, the certificate and the statuses show whatever the credential. */
 function signsOf(report: ProbeReport): ReadonlySet<ProbeSign> {
   const { fault, certificate, endpoint, attempts, blobs } = report
-  if (fault === 'off-limits' || fault === 'other') return new Set()
+  if (fault === 'off-limits' || fault === 'proxy' || fault === 'other') return new Set()
   if (fault !== null) return new Set([fault])
   const hasOutcome = (outcome: ProbeAttempt['outcome']) =>
     attempts.some((each) => each.outcome === outcome)
@@ -151,10 +152,8 @@ function secretsOf(attempts: readonly ProbeAttempt[], outcome: ProbeAttempt['out
 }
 
 function evidenceOf(report: ProbeReport): Evidence[] {
-  const { endpoint, repository, addresses, fault, certificate, attempts, tags, similarTags, quota, platforms, blobs } = report // prettier-ignore
-  const lines: string[] = []
-  if (addresses.length > 0) lines.push(`${endpoint} is at ${addresses.join(', ')}`)
-  if (fault !== null) lines.push(`${endpoint}: ${faultText[fault]}`)
+  const { repository, certificate, attempts, tags, similarTags, quota, platforms, blobs } = report // prettier-ignore
+  const lines = connectionLines(report)
   if (certificate !== null)
     lines.push(
       `certificate issued by ${certificate.issuer} for ${certificate.names.join(', ') || 'no name'}, valid from ${certificate.validFrom} to ${certificate.validTo}${certificate.problems.length === 0 ? '' : `: ${certificate.problems.join(', ')}`}`,
@@ -175,6 +174,15 @@ function evidenceOf(report: ProbeReport): Evidence[] {
         : `${blobs.missing.length} of ${blobs.asked} blobs are missing: ${blobs.missing.join(', ')}`,
     )
   return lines.map((says) => ({ from: 'registry', says, vantage }))
+}
+
+function connectionLines({ endpoint, proxy, proxyError, addresses, fault }: ProbeReport): string[] {
+  const faultLine = fault === null ? null : `${endpoint}: ${faultText[fault]}`
+  return [
+    proxy === null ? null : `${endpoint} was probed through the proxy ${proxy}`,
+    addresses.length === 0 ? null : `${endpoint} is at ${addresses.join(', ')}`,
+    proxyError ?? faultLine,
+  ].filter((line) => line !== null)
 }
 
 /** Returns the rule's advice, or a more specific one that the probe supports. */

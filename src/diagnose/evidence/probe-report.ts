@@ -17,6 +17,10 @@ export interface ProbeReport {
   readonly endpoint: string
   /** The image's path there. */
   readonly repository: string
+  /** The proxy of this machine that was used; null for a direct connection. */
+  readonly proxy: string | null
+  /** What is wrong with the proxy, for the fault `proxy`. */
+  readonly proxyError: string | null
   readonly addresses: readonly string[]
   readonly fault: EndpointFault | null
   readonly certificate: CertificateFacts | null

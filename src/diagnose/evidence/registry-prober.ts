@@ -1,4 +1,5 @@
 /** Probes the registries of failing images from this machine. Each question is asked once, however many pods need it. */
+import { getCACertificates } from 'node:tls'
 import pLimit from 'p-limit'
 import { type ByteBudget, createByteBudget } from '../../async/byte-budget.ts'
 import type { Config } from '../../config/config.ts'
@@ -8,6 +9,7 @@ import type { Credential, Keychain } from '../../credentials/keychain.ts'
 import { BerthError } from '../../errors.ts'
 import { apiHost, hubHost } from '../../decision/fallback/registry-aliases.ts'
 import { defaultTag, type Reference } from '../../decision/reference/reference.ts'
+import { noProxyRules, type ProxyRules, proxyRulesOf } from '../../proxy/proxy-rules.ts'
 import { type Network, systemNetwork } from '../../registry/http/ip-ranges.ts'
 import { AddressRefusedError } from '../../registry/http/network-error.ts'
 import { bodyBudgetBytes } from '../../registry/http/response-body.ts'
@@ -42,6 +44,8 @@ export interface ProberDependencies {
   /** Endpoints, CAs and credentials of Berth's own config; null when there is none. */
   readonly config: Pick<Config, 'registries'> | null
   readonly keychainFor: (settings: RegistrySettings) => Keychain
+  /** The proxies of the environment. Default: none. */
+  readonly proxyRules?: ProxyRules
   readonly network?: Network
   /** Milliseconds since the epoch. */
   readonly now: () => number
@@ -151,6 +155,7 @@ async function openRegistry(
   host: string,
   {
     config,
+    proxyRules = noProxyRules,
     network = systemNetwork,
     now,
     answerMs = defaultAnswerMs,
@@ -162,8 +167,12 @@ async function openRegistry(
   const settings = listed ?? settingsFor(host, 'https:')
   if (settings === null) return null
   const allowed = listed === undefined ? refuseLocalAddresses(network) : network
-  const options = { network: allowed, now, answerMs, bodyBudget }
-  const endpoint = await probeEndpoint(settings.endpoint, options)
+  const options = { network: allowed, now, answerMs, bodyBudget, proxyRules }
+  const endpoint = await probeEndpoint(settings.endpoint, {
+    ...options,
+    proxyFor: proxyRulesOf(settings.proxy, proxyRules),
+    proxyCas: settings.ca === null ? null : [...getCACertificates('default'), settings.ca],
+  })
   const plainHttp =
     listed === undefined && endpoint.fault === 'not-tls' ? settingsFor(host, 'http:') : null
   return plainHttp === null

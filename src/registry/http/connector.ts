@@ -1,7 +1,9 @@
 /** Opens connections for one registry, and refuses addresses that the registry must not lead to. */
-import { isIP } from 'node:net'
-import { rootCertificates } from 'node:tls'
+import { isIP, type Socket } from 'node:net'
+import { getCACertificates } from 'node:tls'
 import { buildConnector } from 'undici'
+import type { ProxyRules, ProxyServer } from '../../proxy/proxy-rules.ts'
+import { connectToProxy, openTunnel } from '../../proxy/tunnel.ts'
 import type { Network, ResolvedAddress } from './ip-ranges.ts'
 import { AddressRefusedError } from './network-error.ts'
 import { createPrivateNetwork } from './private-network.ts'
@@ -11,8 +13,9 @@ export interface ConnectorOptions {
   readonly registryOrigin: string
   /** True for an origin that the config names. It may have any address. */
   readonly isListed: (origin: string) => boolean
-  /** PEM of a private CA, trusted in addition to the public ones. */
+  /** PEM of a private CA, trusted in addition to the public ones, also for a proxy over TLS. */
   readonly ca: string | null
+  readonly proxyFor: ProxyRules
 }
 
 /** Less than the 2.5 s of a review, so that a host that drops packets differs from one that responds slowly. */
@@ -23,11 +26,12 @@ const connectTimeoutMs = 2_000
  * on the internet, or in the private network of the registry: the registry can reach that network anyway.
  *
  * The check uses the addresses that the connection is about to use, because a name can resolve to another address the next
- * time (DNS rebinding).
+ * time (DNS rebinding). A proxy resolves names itself, so behind one only address literals are checked.
  */
 export function createConnector(options: ConnectorOptions): buildConnector.connector {
-  const { network, registryOrigin, isListed, ca } = options
+  const { network, registryOrigin, isListed, ca, proxyFor } = options
   const registryNetwork = createPrivateNetwork(network)
+  const cas = ca === null ? null : [...getCACertificates('default'), ca]
 
   const refusal = (hostname: string) =>
     new AddressRefusedError(
@@ -39,7 +43,7 @@ export function createConnector(options: ConnectorOptions): buildConnector.conne
     buildConnector({
       allowH2: false,
       timeout: connectTimeoutMs,
-      ...(ca === null ? {} : { ca: [...rootCertificates, ca] }),
+      ...(cas === null ? {} : { ca: cas }),
       lookup: (hostname, { all }, done) => {
         network.lookup(hostname, (lookupError, addresses) => {
           const [first] = addresses ?? []
@@ -63,17 +67,46 @@ export function createConnector(options: ConnectorOptions): buildConnector.conne
     const origin = `${target.protocol}//${target.host ?? target.hostname}`
     // An address literal skips `lookup`.
     const isLiteral = isIP(target.hostname) !== 0
-    if (origin === registryOrigin) {
-      if (isLiteral) registryNetwork.add(target.hostname)
-      connectToRegistry(target, callback)
-    } else if (isListed(origin)) {
-      connectAnywhere(target, callback)
-    } else if (isLiteral && !registryNetwork.allows(target.hostname)) {
+    const isRegistry = origin === registryOrigin
+    if (isRegistry && isLiteral) registryNetwork.add(target.hostname)
+    const isUnlisted = !isRegistry && !isListed(origin)
+    if (isUnlisted && isLiteral && !registryNetwork.allows(target.hostname)) {
       callback(refusal(target.hostname), null)
-    } else {
-      connectChecked(target, callback)
+      return
     }
+    const direct = isRegistry ? connectToRegistry : isUnlisted ? connectChecked : connectAnywhere
+    const proxy = proxyFor(new URL(origin))
+    if (proxy === null) direct(target, callback)
+    else void connectThrough(proxy, target, { cas, direct, callback })
   }
+}
+
+interface ProxiedConnect {
+  readonly cas: readonly string[] | null
+  /** Starts TLS with the host behind the proxy. */
+  readonly direct: buildConnector.connector
+  readonly callback: buildConnector.Callback
+}
+
+/** Tunnels to an https host. Requests for an http host go to the proxy itself, with the whole URL (RFC 9112, 3.2.2). */
+async function connectThrough(
+  proxy: ProxyServer,
+  target: buildConnector.Options,
+  { cas, direct, callback }: ProxiedConnect,
+): Promise<void> {
+  const options = { proxy, ca: cas, timeoutMs: connectTimeoutMs }
+  const { hostname, port, protocol } = target
+  const authority = `${isIP(hostname) === 6 ? `[${hostname}]` : hostname}:${port || 443}`
+  const isTls = protocol === 'https:'
+  let socket: Socket
+  try {
+    socket = await (isTls ? openTunnel(authority, options) : connectToProxy(options))
+  } catch (error) {
+    callback(error as Error, null)
+    return
+  }
+  if (isTls) direct({ ...target, httpSocket: socket }, callback)
+  else callback(null, socket)
 }
 
 function notFound(): NodeJS.ErrnoException {

@@ -1,5 +1,7 @@
 /** Describes errors of sockets, TLS and the HTTP parser in words that an operator can act on. */
 import { errors } from 'undici'
+import { ProxyError } from '../../proxy/proxy-error.ts'
+import type { ProxyServer } from '../../proxy/proxy-rules.ts'
 import type { FailedOutcome, ManifestAnswer } from '../../decision/resolve/manifest-source.ts'
 import { displayHost } from './urls.ts'
 
@@ -27,6 +29,8 @@ export interface FailureContext {
   readonly signal: AbortSignal
   /** False after a redirect to another origin. */
   readonly isFromRegistry: boolean
+  /** Null for a direct connection. */
+  readonly proxy: ProxyServer | null
   /** True if a connection to the registry has been opening for long. */
   readonly isStuck: boolean
 }
@@ -97,12 +101,25 @@ const codesWithoutConnection: ReadonlySet<string> = new Set([
 
 /** Returns the failure that a thrown error means. Never quotes the error's message, which may contain what the server sent. */
 export function failureForError(thrown: unknown, context: FailureContext): RequestFailure {
-  const failure = describeError(thrown, context)
+  const failure = describeThroughProxy(thrown, context)
   const hasNoConnection =
     failure.outcome === 'timeout'
       ? context.isStuck
-      : failure.outcome === 'unreachable' && codesWithoutConnection.has(codeOf(firstOf(thrown)))
+      : failure.outcome === 'unreachable' && isBeforeConnection(firstOf(thrown))
   return context.isFromRegistry && hasNoConnection ? { ...failure, hasNoConnection } : failure
+}
+
+function isBeforeConnection(error: unknown): boolean {
+  return error instanceof ProxyError || codesWithoutConnection.has(codeOf(error))
+}
+
+/** Says that a proxy is in between: the fault may be there. */
+function describeThroughProxy(thrown: unknown, context: FailureContext): RequestFailure {
+  const { proxy, signal } = context
+  if (thrown instanceof ProxyError && !signal.aborted) return failed('unreachable', thrown.message)
+  const failure = describeError(thrown, context)
+  if (proxy === null) return failure
+  return { ...failure, detail: `${failure.detail} (through the proxy ${proxy.name})` }
 }
 
 function describeError(thrown: unknown, { url, signal }: FailureContext): RequestFailure {

@@ -1,5 +1,6 @@
 /** The settings of a registry, and their defaults. */
 import type { EcrSettings } from '../../aws/ecr-settings.ts'
+import type { ProxySetting } from '../../proxy/proxy-rules.ts'
 import { apiHost } from '../../decision/fallback/registry-aliases.ts'
 
 /** Where the credentials of a registry come from. */
@@ -31,6 +32,8 @@ export interface RegistrySettings {
   readonly authHosts: readonly string[]
   /** Whether credentials may be sent to it over plain HTTP. */
   readonly allowPlainHttpAuth: boolean
+  /** The proxy for all requests of this registry. Undefined for the one of the environment. */
+  readonly proxy?: ProxySetting
 }
 
 /** Returns the settings of a registry that the config does not describe, with the given endpoint. */

@@ -23,7 +23,10 @@ export function describeStatus(response: HttpResponse, now: () => number): strin
   const code = errorCode(response.body)
   const text = code === null ? String(response.status) : `${response.status} ${code}`
   const seconds = retryAfterSeconds(response, now)
-  const status = seconds === null ? text : `${text}, retry after ${seconds} s`
+  const isOfProxy =
+    response.status >= 500 && response.proxy !== null && response.url.protocol === 'http:'
+  const from = isOfProxy ? ` through the proxy ${response.proxy.name}` : ''
+  const status = `${text}${seconds === null ? '' : `, retry after ${seconds} s`}${from}`
   if (response.isFromRegistry) return status
   const isDenied = response.status === 401 || response.status === 403
   const note = isDenied ? ', which gets no credentials' : ''

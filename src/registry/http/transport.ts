@@ -1,6 +1,8 @@
 /** Sends HTTP requests for one registry: redirects, TLS, and limits on size, time and connections. */
 import { Readable } from 'node:stream'
 import { Agent, type Dispatcher } from 'undici'
+import { proxyErrorForStatus } from '../../proxy/proxy-error.ts'
+import type { ProxyServer } from '../../proxy/proxy-rules.ts'
 import { linkAbort, rejectOnAbort } from '../../async/abort.ts'
 import { type ByteBudget, createByteBudget } from '../../async/byte-budget.ts'
 import { createConnector, type ConnectorOptions } from './connector.ts'
@@ -57,6 +59,8 @@ export interface HttpResponse {
   /** False after a redirect to another origin: the response is not from the registry itself. */
   readonly isFromRegistry: boolean
   readonly url: URL
+  /** The proxy that the response came through; null for a direct connection. */
+  readonly proxy: ProxyServer | null
 }
 
 export type SendResult =
@@ -104,9 +108,9 @@ const maxKeepAliveMs = 60_000
 const redirectStatuses: ReadonlySet<number> = new Set([301, 302, 303, 307, 308])
 
 /** The current URL of a request that follows redirects. */
-type Hop = Pick<HttpResponse, 'url' | 'isFromRegistry'>
+type Hop = Pick<HttpResponse, 'url' | 'isFromRegistry' | 'proxy'>
 
-interface Connection {
+interface Connection extends Pick<TransportOptions, 'proxyFor'> {
   readonly agent: Agent
   readonly connects: PendingConnects
   readonly bodyBudget: ByteBudget
@@ -114,7 +118,7 @@ interface Connection {
 
 /** Creates a transport. It opens no connection before the first request. */
 export function createTransport(options: TransportOptions): Transport {
-  const { bodyBudget } = options
+  const { bodyBudget, proxyFor } = options
   const connects = watchConnects(createConnector(options), options.registryOrigin)
   const agent = new Agent({
     connect: connects.connect,
@@ -128,6 +132,7 @@ export function createTransport(options: TransportOptions): Transport {
     allowH2: false,
   })
   const connection: Connection = {
+    proxyFor,
     agent,
     connects,
     bodyBudget: createByteBudget(bodyBudget.maxBytes * registryShare, bodyBudget),
@@ -175,9 +180,10 @@ async function followRedirects(
   request: TransportRequest,
   callerSignal: AbortSignal,
 ): Promise<SendResult> {
-  let hop: Hop = { url: request.url, isFromRegistry: true }
+  let hop: Hop = { url: request.url, isFromRegistry: true, proxy: null }
   try {
     for (let redirects = 0; ; redirects++) {
+      hop = { ...hop, proxy: connection.proxyFor(hop.url) }
       const response = await sendTo(connection, request, hop)
       if (!redirectStatuses.has(response.status)) return { ok: true, response }
       if (request.method !== 'GET' && request.method !== 'HEAD') {
@@ -190,7 +196,7 @@ async function followRedirects(
       if (typeof next === 'string') return refuse(next)
       // A redirect back to the registry does not restore the credentials: another host chose its target.
       const isFromRegistry = hop.isFromRegistry && next.origin === request.url.origin
-      hop = { url: next, isFromRegistry }
+      hop = { url: next, isFromRegistry, proxy: null }
     }
   } catch (error) {
     return {
@@ -212,13 +218,17 @@ async function sendTo(
   const { authorization, ...otherHeaders } = request.headers
   const authHeaders = hop.isFromRegistry && authorization !== undefined ? { authorization } : {}
   const { signal, body, headersTimeoutMs } = request
-  const { url } = hop
+  const { url, proxy } = hop
+  const path = url.pathname + url.search
+  // A request for an http host goes to the proxy itself (RFC 9112, 3.2.2).
+  const forwarder = url.protocol === 'http:' ? proxy : null
+  const proxyHeaders = proxyAuthorization(forwarder)
   // undici opens the connection even if the signal has aborted, and checks the signal only once it is connected.
   signal.throwIfAborted()
   const response = await rejectOnAbort(
     connection.agent.request({
       origin: url.origin,
-      path: url.pathname + url.search,
+      path: forwarder === null ? path : `${url.origin}${path}`,
       method: request.method,
       ...(body === undefined ? {} : { body }),
       ...(request.keepAlive === true ? { reset: false } : {}),
@@ -228,13 +238,32 @@ async function sendTo(
         'user-agent': 'berth',
         ...otherHeaders,
         ...authHeaders,
+        ...proxyHeaders,
       },
       signal,
       onInfo: limitInterimResponses(url),
     }),
     signal,
   )
+  if (forwarder !== null) rejectProxyAnswer(forwarder, url, response)
   return readResponse(connection, request, { hop, response })
+}
+
+function proxyAuthorization(proxy: ProxyServer | null): Readonly<Record<string, string>> {
+  const authorization = proxy?.authorization ?? null
+  return authorization === null ? {} : { 'proxy-authorization': authorization }
+}
+
+/** Throws if a response for an http host is from the proxy: by its status, or by the header with which Squid marks its errors. */
+function rejectProxyAnswer(
+  proxy: ProxyServer,
+  url: URL,
+  { statusCode: status, headers, body }: Dispatcher.ResponseData,
+): void {
+  const [squidError] = headerReader(headers)('x-squid-error')
+  if (status !== 407 && squidError === undefined) return
+  discardBody(body)
+  throw proxyErrorForStatus(proxy, displayHost(url), { status, squidError })
 }
 
 async function readResponse(

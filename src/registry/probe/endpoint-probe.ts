@@ -1,6 +1,9 @@
 /** Tests the endpoint of a registry with a DNS lookup, a connection and a TLS handshake. Sends no request. */
 import { connect as connectTcp, isIP, type Socket } from 'node:net'
-import { connect as connectTls, type TLSSocket } from 'node:tls'
+import { connect as connectTls, type ConnectionOptions, type TLSSocket } from 'node:tls'
+import { ProxyError } from '../../proxy/proxy-error.ts'
+import type { ProxyRules, ProxyServer } from '../../proxy/proxy-rules.ts'
+import { connectToProxy, openTunnel } from '../../proxy/tunnel.ts'
 import type { Network } from '../http/ip-ranges.ts'
 import { AddressRefusedError } from '../http/network-error.ts'
 
@@ -15,6 +18,8 @@ export type EndpointFault =
   | 'cut'
   /** The server does not use TLS. */
   | 'not-tls'
+  /** The proxy failed, or does not connect to the endpoint. */
+  | 'proxy'
   | 'other'
 
 export type CertificateProblem = 'unknown-ca' | 'wrong-name' | 'out-of-date'
@@ -31,6 +36,11 @@ export interface CertificateFacts {
 }
 
 export interface EndpointProbeResult {
+  /** The proxy that was used; null for a direct connection. */
+  readonly proxy: string | null
+  /** What is wrong with the proxy, for the fault `proxy`. */
+  readonly proxyError: string | null
+  /** Empty behind a proxy, which resolves the name itself. */
   readonly addresses: readonly string[]
   readonly fault: EndpointFault | null
   /** Null over plain HTTP, and without a handshake. */
@@ -43,6 +53,9 @@ export interface EndpointProbeOptions {
   readonly now: () => number
   /** Milliseconds for the connection and the handshake. */
   readonly answerMs: number
+  readonly proxyFor: ProxyRules
+  /** The CAs for a proxy over TLS; null for those of Node.js. */
+  readonly proxyCas: readonly string[] | null
 }
 
 const faults: Readonly<Record<string, EndpointFault>> = {
@@ -62,33 +75,67 @@ const faults: Readonly<Record<string, EndpointFault>> = {
 /** Never rejects: an error becomes the `fault` of the result. */
 export async function probeEndpoint(
   endpoint: URL,
-  { network, now, answerMs }: EndpointProbeOptions,
+  options: EndpointProbeOptions,
 ): Promise<EndpointProbeResult> {
+  const { network, now, proxyFor } = options
   const hostname = endpoint.hostname.replace(/^\[|\]$/g, '')
-  const isTls = endpoint.protocol === 'https:'
-  const port = endpoint.port === '' ? (isTls ? 443 : 80) : Number(endpoint.port)
   let addresses: readonly string[] = []
+  let proxy: string | null = null
   try {
-    addresses = await addressesOf(hostname, network)
-    const [host = hostname] = addresses
-    const socket = await waitForConnection(
-      isTls
-        ? connectTls({
-            host,
-            port,
-            ...(isIP(hostname) === 0 ? { servername: hostname } : {}),
-            // Nothing is sent over this connection. The probe examines certificates that are not trusted.
-            rejectUnauthorized: false,
-          })
-        : connectTcp({ host, port }),
-      { event: isTls ? 'secureConnect' : 'connect', answerMs },
-    )
-    const certificate = isTls ? certificateOf(socket as TLSSocket, hostname, now()) : null
+    const server = proxyFor(endpoint)
+    proxy = server?.name ?? null
+    // A proxy resolves names, but an address is an address.
+    const resolved =
+      server === null || isIP(hostname) !== 0 ? await addressesOf(hostname, network) : []
+    if (server === null) addresses = resolved
+    const open = server === null ? openDirectly(endpoint, resolved) : openThrough(server, endpoint)
+    const socket = await open(options)
+    const certificate =
+      endpoint.protocol === 'https:' ? certificateOf(socket as TLSSocket, hostname, now()) : null
     socket.destroy()
-    return { addresses, fault: null, certificate }
+    return { proxy, proxyError: null, addresses, fault: null, certificate }
   } catch (error) {
-    return { addresses, fault: faultOf(error), certificate: null }
+    const proxyError = error instanceof ProxyError ? error.message : null
+    return { proxy, proxyError, addresses, fault: faultOf(error), certificate: null }
   }
+}
+
+type Open = (options: Pick<EndpointProbeOptions, 'answerMs' | 'proxyCas'>) => Promise<Socket>
+
+function openDirectly(endpoint: URL, addresses: readonly string[]): Open {
+  const isTls = endpoint.protocol === 'https:'
+  const host = addresses[0] ?? endpoint.hostname
+  const port = portOf(endpoint)
+  return ({ answerMs }) =>
+    isTls
+      ? waitForConnection(connectTls({ host, port, ...tlsOptions(endpoint) }), {
+          event: 'secureConnect',
+          answerMs,
+        })
+      : waitForConnection(connectTcp({ host, port }), { event: 'connect', answerMs })
+}
+
+function openThrough(proxy: ProxyServer, endpoint: URL): Open {
+  return async ({ answerMs, proxyCas: ca }) => {
+    const options = { proxy, ca, timeoutMs: answerMs }
+    if (endpoint.protocol === 'http:') return connectToProxy(options)
+    const socket = await openTunnel(`${endpoint.hostname}:${portOf(endpoint)}`, options)
+    return waitForConnection(connectTls({ socket, ...tlsOptions(endpoint) }), {
+      event: 'secureConnect',
+      answerMs,
+    })
+  }
+}
+
+function portOf({ port, protocol }: URL): number {
+  const defaultPort = protocol === 'https:' ? 443 : 80
+  return port === '' ? defaultPort : Number(port)
+}
+
+/** Nothing is sent over this connection. The probe examines certificates that are not trusted. */
+function tlsOptions({ hostname }: URL): ConnectionOptions {
+  const isName = isIP(hostname.replace(/^\[|\]$/g, '')) === 0
+  return { ...(isName ? { servername: hostname } : {}), rejectUnauthorized: false }
 }
 
 function addressesOf(hostname: string, network: Network): Promise<readonly string[]> {
@@ -150,6 +197,7 @@ function formatDate(time: number): string {
 
 function faultOf(error: unknown): EndpointFault {
   if (error instanceof AddressRefusedError) return 'off-limits'
+  if (error instanceof ProxyError) return 'proxy'
   const { code } = error as NodeJS.ErrnoException
   return (code === undefined ? undefined : faults[code]) ?? 'other'
 }

@@ -7,6 +7,7 @@ import type { Credential } from '../../credentials/keychain.ts'
 import { parseChallenges, selectChallenge } from '../auth/challenge.ts'
 import { checkTokenServer } from '../auth/token-server-policy.ts'
 import { basicAuthorization, createTokenSource, type TokenSource } from '../auth/token-source.ts'
+import { type ProxyRules, proxyRulesOf } from '../../proxy/proxy-rules.ts'
 import type { Network } from '../http/ip-ranges.ts'
 import type { RegistrySettings } from '../http/registry-settings.ts'
 import { describeStatus } from '../http/status.ts'
@@ -81,6 +82,8 @@ export interface RegistryProbeOptions {
   readonly answerMs: number
   /** The memory for the bodies of all registries. */
   readonly bodyBudget: ByteBudget
+  /** The proxies of the environment. */
+  readonly proxyRules: ProxyRules
 }
 
 /** Docker Hub counts a GET of a manifest as a pull, but not a HEAD (docs.docker.com, "Docker Hub usage and limits"). */
@@ -120,7 +123,7 @@ interface ProbeContext {
 /** Opens no connection before the first request. */
 export function createRegistryProbe(
   settings: RegistrySettings,
-  { network, now, answerMs, bodyBudget }: RegistryProbeOptions,
+  { network, now, answerMs, bodyBudget, proxyRules }: RegistryProbeOptions,
 ): RegistryProbe {
   const { host, endpoint, ca, authHosts } = settings
   const listed = new Set([host, ...authHosts].flatMap(originsOf))
@@ -130,6 +133,7 @@ export function createRegistryProbe(
     isListed: (origin) => listed.has(origin),
     ca,
     bodyBudget,
+    proxyFor: proxyRulesOf(settings.proxy, proxyRules),
   })
   const tokens = createTokenSource({ transport, now })
   const context: ProbeContext = { settings, transport, tokens, now, answerMs }

@@ -16,7 +16,13 @@ describe('berth explain --no-probe -o json', () => {
       ['explain', '-', '--no-probe', '-o', 'json', '--config', anubis],
       'nginx\nanubis:32000/x\n',
     )
-    const unasked = { outcome: 'unasked', detail: null, milliseconds: null, digest: null }
+    const unasked = {
+      outcome: 'unasked',
+      detail: null,
+      milliseconds: null,
+      digest: null,
+      proxy: null,
+    }
 
     expect(code).toBe(0)
     expect(JSON.parse(stdout)).toEqual([
@@ -54,6 +60,29 @@ describe('berth explain --no-probe -o json', () => {
         warnings: [],
       },
     ])
+  })
+
+  it('names the proxy of each registry, without its password', async () => {
+    const file = join(mkdtempSync(join(tmpdir(), 'berth-')), 'berth.yaml')
+    writeFileSync(
+      file,
+      `apiVersion: berth.dev/v1alpha1
+kind: BerthConfig
+registries:
+  - { host: m.example, mirror: true, proxy: 'http://me:CANARY@proxy.example:3128' }
+  - { host: n.example, mirror: true, proxy: none }
+fallback: [{ name: a, images: ['**'], try: ['m.example/{path}', 'n.example/{path}'] }]
+`,
+    )
+    const args = ['explain', 'nginx', '--no-probe', '--config', file]
+    const table = await berth(args)
+    const json = await berth([...args, '-o', 'json'])
+
+    expect(table.stdout).toContain('proxy http://proxy.example:3128')
+    expect(JSON.parse(json.stdout)).toMatchObject([
+      { candidates: [{ proxy: 'http://proxy.example:3128' }, { proxy: null }] },
+    ])
+    expect(table.stdout + table.stderr + json.stdout).not.toContain('CANARY')
   })
 
   it('prints an element with an error for a name that does not parse, and exits with 1', async () => {

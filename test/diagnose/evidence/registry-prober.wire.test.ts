@@ -20,6 +20,8 @@ import {
   type FakeRegistryOptions,
   startFakeRegistry,
 } from '../../support/registry.ts'
+import { proxyRulesFromEnvironment } from '../../../src/proxy/proxy-rules.ts'
+import { type FakeProxy, type FakeProxyOptions, startFakeProxy } from '../../support/proxy.ts'
 import { registryAt } from '../../support/manifest-source.ts'
 import { createTestCertificate } from '../../support/registry-tls.ts'
 import { referenceOf } from '../../support/tables.ts'
@@ -212,6 +214,59 @@ it("reports why Berth's own credential is not available, for ECR with the broken
     'anonymous: refused',
     "Berth's own: role B may not be assumed by role A: unasked",
   ])
+})
+
+describe('a registry behind a proxy', () => {
+  /** Probes a name that only the proxy can resolve. */
+  async function probeThrough(proxy: FakeProxy, registry: FakeRegistry, host = 'r.invalid') {
+    const settings = registryAt(registry.url.replace('127.0.0.1', host), { host: 'r.example' })
+    const prober = createProber({
+      config: { registries: new Map([[settings.host, settings]]) },
+      keychainFor: () => ({ lookup: () => Promise.resolve([]) }),
+      proxyRules: proxyRulesFromEnvironment({ HTTP_PROXY: proxy.url, HTTPS_PROXY: proxy.url }),
+      now: () => Date.now(),
+    })
+    closing.push(() => prober.close())
+    const fromMessage = diagnoseMessage(absent, null)
+    const report = await prober.probe(referenceOf('r.example/team/app:1'), fromMessage.rule, [])
+    if (report === null) throw new Error('nothing was probed')
+    return { report, verdict: applyProbe(fromMessage, report) }
+  }
+
+  async function startProxy(options: FakeProxyOptions = {}): Promise<FakeProxy> {
+    const proxy = await startFakeProxy(options)
+    closing.push(() => proxy.close())
+    return proxy
+  }
+
+  it.each([['http'], ['https']])(
+    'is probed through it, which the evidence says (%s)',
+    async (scheme) => {
+      const proxy = await startProxy()
+      const tls = scheme === 'https' ? await createTestCertificate(['r.invalid']) : undefined
+      const registry = await start(tls === undefined ? {} : { tls })
+      registry.addManifest({ repository: 'team/app', tag: '1' })
+      const { report, verdict } = await probeThrough(proxy, registry)
+
+      expect(report).toMatchObject({ proxy: proxy.url, fault: null, addresses: [] })
+      expect(report.certificate?.names ?? []).toEqual(tls === undefined ? [] : ['r.invalid'])
+      expect(verdict.evidence.map(({ says }) => says).join()).toContain(
+        `was probed through the proxy ${proxy.url}`,
+      )
+    },
+  )
+
+  it('is not blamed for the failure of the proxy', async () => {
+    const proxy = await startProxy({ answer: 'HTTP/1.1 403 Filtered\r\n\r\n' })
+    const registry = await start({ tls: await createTestCertificate(['r.invalid']) })
+    const { report, verdict } = await probeThrough(proxy, registry)
+
+    expect(report).toMatchObject({ fault: 'proxy', attempts: [] })
+    expect(verdict.certainty).not.toBe('proved')
+    expect(verdict.evidence.map(({ says }) => says)).toContain(
+      `the proxy ${proxy.url} does not allow connections to r.invalid:${new URL(registry.url).port} (403)`,
+    )
+  })
 })
 
 describe('rate limits', () => {

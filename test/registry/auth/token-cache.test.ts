@@ -20,6 +20,7 @@ describe('the token cache of a registry', () => {
             stream: null,
             hasContentCoding: false,
             isFromRegistry: true,
+            proxy: null,
             url,
           }
           return Promise.resolve({ ok: true, response })
