@@ -64,6 +64,19 @@ export async function remove(kind: string, name: string, namespace = 'default'):
   ])
 }
 
+/**
+ * Deletes namespaces and waits until their pods are gone. Their finalizers take the cluster some more seconds, so no later
+ * test may use the same names.
+ */
+export async function removeNamespaces(...names: readonly string[]): Promise<void> {
+  await kubectlOk(['delete', 'namespace', ...names, '--ignore-not-found', '--wait=false'])
+  await Promise.all(
+    names.map((name) =>
+      kubectlOk(['wait', 'pods', '--all', `--namespace=${name}`, '--for=delete']),
+    ),
+  )
+}
+
 /** Returns an object; throws if it does not exist. Cluster-wide kinds ignore the namespace. */
 export async function getJson<T = KubeObject>(
   kind: string,

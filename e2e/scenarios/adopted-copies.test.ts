@@ -6,7 +6,14 @@ import { settledAuditEvents } from '../harness/audit-log.ts'
 import { currentCluster } from '../harness/cluster.ts'
 import { type Controller, startController } from '../harness/controller.ts'
 import { createKubeconfig } from '../harness/kubeconfig.ts'
-import { apply, create, createServiceAccount, getJson, kubectlOk } from '../harness/kubectl.ts'
+import {
+  apply,
+  create,
+  createServiceAccount,
+  getJson,
+  kubectlOk,
+  removeNamespaces,
+} from '../harness/kubectl.ts'
 import { shortTimesController } from '../harness/paths.ts'
 import { applySecretsRbac } from '../harness/secrets-rbac.ts'
 import { waitFor } from '../harness/wait.ts'
@@ -130,7 +137,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await controller?.stop()
   const all = [home, ...Object.values(namespaces)]
-  await kubectlOk(['delete', 'namespace', '--ignore-not-found', ...all])
+  await removeNamespaces(...all)
   const kinds =
     'clusterrole,clusterrolebinding,validatingadmissionpolicy,validatingadmissionpolicybinding'
   await kubectlOk(['delete', kinds, 'berth-pull-secrets'])

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Webhook, dryRunPod, startWebhook } from '../harness/webhook.ts'
-import { kubectl, kubectlOk, remove } from '../harness/kubectl.ts'
+import { kubectl, kubectlOk, removeNamespaces } from '../harness/kubectl.ts'
 import { type MirrorAndUpstream, startMirrorAndUpstream } from '../harness/mirror-and-upstream.ts'
 import { getPod, waitForPodRunning } from '../harness/pods.ts'
 import { waitFor } from '../harness/wait.ts'
@@ -28,7 +28,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await webhook?.stop()
-  await remove('namespace', namespace)
+  await removeNamespaces(namespace)
   await registries?.stop()
 })
 

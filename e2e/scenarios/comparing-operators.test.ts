@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { type ComparingOperator, startOperator } from '../harness/comparing-operator.ts'
 import { type Controller, createControllerAccount, startController } from '../harness/controller.ts'
-import { apply, kubectlOk, remove } from '../harness/kubectl.ts'
+import { apply, kubectlOk, remove, removeNamespaces } from '../harness/kubectl.ts'
 import { type MirrorAndUpstream, startMirrorAndUpstream } from '../harness/mirror-and-upstream.ts'
 import { repository } from '../harness/paths.ts'
 import { getPod, waitForPodRunning } from '../harness/pods.ts'
@@ -39,7 +39,7 @@ afterAll(async () => {
   await webhook?.stop()
   for (const kind of ['clusterrolebinding', 'clusterrole'])
     await remove(kind, 'berth-controller-pull-failures')
-  for (const each of [namespace, own]) await remove('namespace', each)
+  await removeNamespaces(namespace, own)
   await registries?.stop()
 })
 

@@ -7,7 +7,14 @@ import { runBerth } from '../harness/berth-cli.ts'
 import { currentCluster } from '../harness/cluster.ts'
 import { pushImage } from '../harness/images.ts'
 import { createKubeconfig } from '../harness/kubeconfig.ts'
-import { apply, getJson, kubectl, kubectlOk, createServiceAccount } from '../harness/kubectl.ts'
+import {
+  apply,
+  getJson,
+  kubectl,
+  kubectlOk,
+  createServiceAccount,
+  removeNamespaces,
+} from '../harness/kubectl.ts'
 import { removeNodeHost, setNodeHost } from '../harness/node-hosts.ts'
 import { podManifest, waitForPullFailure, waitForPodRunning } from '../harness/pods.ts'
 import { type Registry, startRegistry } from '../harness/registry.ts'
@@ -129,7 +136,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await webhook?.stop()
-  await kubectlOk(['delete', 'namespace', '--ignore-not-found', ...createdNamespaces])
+  await removeNamespaces(...createdNamespaces)
   await kubectlOk(['delete', guards, 'berth-pull-secrets', 'berth-ensure-pull-secrets'])
   removeNodeHost(cluster, host)
   await registry?.stop()

@@ -6,7 +6,7 @@ import { waitUntilUnchanged, waitUntilRewritten } from '../harness/webhook.ts'
 import { currentCluster } from '../harness/cluster.ts'
 import { helmOk } from '../harness/helm.ts'
 import { podsOfComponent, waitForRollout } from '../harness/install.ts'
-import { apply, kubectlOk, remove } from '../harness/kubectl.ts'
+import { apply, kubectlOk, remove, removeNamespaces } from '../harness/kubectl.ts'
 import { chart } from '../harness/manifests.ts'
 import { type MirrorAndUpstream, startMirrorAndUpstream } from '../harness/mirror-and-upstream.ts'
 import { startPodStream } from '../harness/pod-stream.ts'
@@ -40,7 +40,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await remove('pod', 'app')
   await remove('mutatingwebhookconfiguration', 'berth')
-  await remove('namespace', namespace)
+  await removeNamespaces(namespace)
   await registries?.stop()
 })
 

@@ -14,7 +14,7 @@ import {
   setCaBundle,
   waitForRollout,
 } from '../harness/install.ts'
-import { apply, create, kubectl, kubectlOk, remove } from '../harness/kubectl.ts'
+import { apply, create, kubectl, kubectlOk, remove, removeNamespaces } from '../harness/kubectl.ts'
 import { type MirrorAndUpstream, startMirrorAndUpstream } from '../harness/mirror-and-upstream.ts'
 import { namespace, writeOverlay } from '../harness/overlay.ts'
 import { repository } from '../harness/paths.ts'
@@ -45,7 +45,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await kubectlOk(['delete', '-k', base, '--ignore-not-found'])
   for (const name of ['app', 'only-hub', 'away', 'left']) await remove('pod', name)
-  await remove('namespace', 'aside')
+  await removeNamespaces('aside')
   await registries?.stop()
 })
 

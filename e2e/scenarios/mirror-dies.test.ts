@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Controller, createControllerAccount, startController } from '../harness/controller.ts'
-import { apply, getJson, kubectlOk, remove } from '../harness/kubectl.ts'
+import { apply, getJson, kubectlOk, remove, removeNamespaces } from '../harness/kubectl.ts'
 import { type MirrorAndUpstream, startMirrorAndUpstream } from '../harness/mirror-and-upstream.ts'
 import { startPodStream } from '../harness/pod-stream.ts'
 import { podManifest, waitForPodRunning, waitForPullFailure } from '../harness/pods.ts'
@@ -31,7 +31,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await webhook?.stop()
-  await remove('namespace', namespace)
+  await removeNamespaces(namespace)
   await registries?.stop()
 })
 
@@ -111,7 +111,7 @@ describe('stuckPods', () => {
   afterAll(async () => {
     await controller?.stop()
     for (const kind of ['clusterrole', 'clusterrolebinding']) await remove(kind, stuck)
-    await remove('namespace', stuck)
+    await removeNamespaces(stuck)
   })
 
   test('pods that were created in the window run from upstream soon, without the mirror', async () => {

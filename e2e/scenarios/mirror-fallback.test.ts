@@ -3,7 +3,7 @@ import { type Webhook, startWebhook } from '../harness/webhook.ts'
 import { currentCluster } from '../harness/cluster.ts'
 import { type FaultyRegistry, startFaultyRegistry } from '../harness/faulty-registry.ts'
 import { pushImage } from '../harness/images.ts'
-import { apply, kubectl, kubectlOk, remove } from '../harness/kubectl.ts'
+import { apply, kubectl, kubectlOk, removeNamespaces } from '../harness/kubectl.ts'
 import { removeNodeHost, setNodeHost } from '../harness/node-hosts.ts'
 import { type Pod, podManifest, waitForPodRunning } from '../harness/pods.ts'
 import { type Registry, startRegistry } from '../harness/registry.ts'
@@ -38,7 +38,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await webhook?.stop()
-  await remove('namespace', namespace)
+  await removeNamespaces(namespace)
   for (const host of ['anubis:32000', 'ghcr.io', 'docker.io']) removeNodeHost(cluster, host)
   await Promise.all([mirror, ghcr, hub].map((registry) => registry?.stop()))
   await faulty?.close()

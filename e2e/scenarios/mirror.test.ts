@@ -5,7 +5,7 @@ import { runBerth } from '../harness/berth-cli.ts'
 import { currentCluster } from '../harness/cluster.ts'
 import { createControllerAccount } from '../harness/controller.ts'
 import { pushImage, pushIndex } from '../harness/images.ts'
-import { apply, kubectlOk, remove } from '../harness/kubectl.ts'
+import { apply, kubectlOk, remove, removeNamespaces } from '../harness/kubectl.ts'
 import { type MirrorAndUpstream, startMirrorAndUpstream } from '../harness/mirror-and-upstream.ts'
 import { removeNodeHost, setNodeHost } from '../harness/node-hosts.ts'
 import { berthMain } from '../harness/paths.ts'
@@ -75,7 +75,7 @@ pin: { tags: ['*'] }
 
   afterAll(async () => {
     await webhook?.stop()
-    await remove('namespace', namespace)
+    await removeNamespaces(namespace)
     removeNodeHost(cluster, 'localhost:5000')
     await Promise.all([mirror, quay].map((registry) => registry?.stop()))
   })
@@ -215,7 +215,7 @@ describe('mirror --from-cluster', () => {
 
   afterAll(async () => {
     await webhook?.stop()
-    await remove('namespace', namespace)
+    await removeNamespaces(namespace)
     await both?.stop()
   })
 
@@ -309,7 +309,7 @@ describe('the controller', () => {
 
   afterAll(async () => {
     await Promise.all(controllers.map((record) => stopProcess(cluster.runDir, record)))
-    await remove('namespace', namespace)
+    await removeNamespaces(namespace)
     await both?.stop()
   })
 

@@ -7,7 +7,13 @@ import { currentCluster } from '../harness/cluster.ts'
 import { type Controller, startController } from '../harness/controller.ts'
 import { pushImage } from '../harness/images.ts'
 import { createKubeconfig } from '../harness/kubeconfig.ts'
-import { apply, getJson, kubectlOk, createServiceAccount } from '../harness/kubectl.ts'
+import {
+  apply,
+  getJson,
+  kubectlOk,
+  createServiceAccount,
+  removeNamespaces,
+} from '../harness/kubectl.ts'
 import { removeNodeHost, setNodeHost } from '../harness/node-hosts.ts'
 import {
   type Account,
@@ -164,7 +170,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await controller?.stop()
   await openshift?.stop()
-  await kubectlOk(['delete', 'namespace', '--ignore-not-found', ...namespaces])
+  await removeNamespaces(...namespaces)
   await kubectlOk(['delete', 'crd', catalogSources.metadata.name])
   await kubectlOk([
     'delete',

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Webhook, dryRunPod, startWebhook, waitUntilUnchanged } from '../harness/webhook.ts'
-import { apply, kubectl, kubectlOk, remove } from '../harness/kubectl.ts'
+import { apply, kubectl, kubectlOk, remove, removeNamespaces } from '../harness/kubectl.ts'
 import { type MirrorAndUpstream, startMirrorAndUpstream } from '../harness/mirror-and-upstream.ts'
 import { podManifest, waitForPodRunning } from '../harness/pods.ts'
 import { waitFor } from '../harness/wait.ts'
@@ -19,7 +19,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await webhook?.stop()
-  for (const name of ['out', 'shadow', 'in']) await remove('namespace', name)
+  await removeNamespaces('out', 'shadow', 'in')
   await remove('pod', 'app', 'kube-system')
   await registries?.stop()
 })

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Webhook, dryRunPod, startWebhook } from '../harness/webhook.ts'
 import { currentCluster } from '../harness/cluster.ts'
 import { pushIndex } from '../harness/images.ts'
-import { apply, kubectlOk, remove } from '../harness/kubectl.ts'
+import { apply, kubectlOk, removeNamespaces } from '../harness/kubectl.ts'
 import { type MirrorAndUpstream, startMirrorAndUpstream } from '../harness/mirror-and-upstream.ts'
 import { getPod, podManifest, waitForPodRunning } from '../harness/pods.ts'
 import { waitFor } from '../harness/wait.ts'
@@ -25,7 +25,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await webhook?.stop()
-  await remove('namespace', namespace)
+  await removeNamespaces(namespace)
   await registries?.stop()
 })
 

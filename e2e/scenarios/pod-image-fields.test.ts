@@ -3,7 +3,7 @@ import { auditEvents } from '../harness/audit-log.ts'
 import { type Webhook, startWebhook } from '../harness/webhook.ts'
 import { currentCluster } from '../harness/cluster.ts'
 import type { HttpsWebhook } from '../harness/https-webhook.ts'
-import { apply, getJson, kubectl, kubectlOk, remove } from '../harness/kubectl.ts'
+import { apply, getJson, kubectl, kubectlOk, removeNamespaces } from '../harness/kubectl.ts'
 import { type MirrorAndUpstream, startMirrorAndUpstream } from '../harness/mirror-and-upstream.ts'
 import { getPod, type Pod, podManifest, waitForPodRunning } from '../harness/pods.ts'
 import { startSidecarInjector } from '../harness/sidecar-injector.ts'
@@ -25,7 +25,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await webhook?.stop()
-  await remove('namespace', namespace)
+  await removeNamespaces(namespace)
   await registries?.stop()
 })
 
@@ -190,7 +190,7 @@ describe('everything else', () => {
       })
       return !text.includes('berth.dev/images') && text
     })
-    await remove('namespace', 'whole-off')
+    await removeNamespaces('whole-off')
 
     expect(withBerth).toContain('"tolerationSeconds": 9007199254740993')
     expect(withBerth).toContain('"__proto__": "p"')
@@ -253,7 +253,7 @@ describe.each(['a-injector', 'z-injector'])('next to the webhook %s', (name) => 
 
   afterAll(async () => {
     await injector?.stop()
-    await remove('namespace', name)
+    await removeNamespaces(name)
   })
 
   test('the added sidecar and the replaced image come from the mirror', async () => {

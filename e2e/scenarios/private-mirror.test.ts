@@ -3,7 +3,13 @@ import { type Webhook, dryRunPod, startWebhook, waitUntilUnchanged } from '../ha
 import { auditEvents } from '../harness/audit-log.ts'
 import { currentCluster } from '../harness/cluster.ts'
 import { pushImage } from '../harness/images.ts'
-import { apply, createPullSecret, kubectl, kubectlOk, remove } from '../harness/kubectl.ts'
+import {
+  apply,
+  createPullSecret,
+  kubectl,
+  kubectlOk,
+  removeNamespaces,
+} from '../harness/kubectl.ts'
 import { removeNodeHost, setNodeHost } from '../harness/node-hosts.ts'
 import { getPod, podManifest, waitForPullFailure, waitForPodRunning } from '../harness/pods.ts'
 import { type Registry, startRegistry } from '../harness/registry.ts'
@@ -55,7 +61,7 @@ pullSecrets: [{ registries: [mirror.example], secret: mirror-creds }]
 
 afterAll(async () => {
   await webhook?.stop()
-  await remove('namespace', namespace)
+  await removeNamespaces(namespace)
   removeNodeHost(cluster, 'mirror.example')
   await mirror?.stop()
 })

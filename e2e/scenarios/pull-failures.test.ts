@@ -4,7 +4,14 @@ import { runBerth } from '../harness/berth-cli.ts'
 import { currentCluster } from '../harness/cluster.ts'
 import { type Controller, createControllerAccount, startController } from '../harness/controller.ts'
 import { pushImage } from '../harness/images.ts'
-import { apply, getJson, kubectlOk, type KubeObject, remove } from '../harness/kubectl.ts'
+import {
+  apply,
+  getJson,
+  kubectlOk,
+  type KubeObject,
+  remove,
+  removeNamespaces,
+} from '../harness/kubectl.ts'
 import { readDocs } from '../harness/paths.ts'
 import { getPod, podManifest, waitForPullFailure, waitForPodRunning } from '../harness/pods.ts'
 import { type Registry, startRegistry } from '../harness/registry.ts'
@@ -36,7 +43,7 @@ beforeAll(async () => {
 })
 
 afterAll(async () => {
-  for (const each of [own, namespace, team, vault]) await remove('namespace', each)
+  await removeNamespaces(own, namespace, team, vault)
   for (const kind of ['clusterrolebinding', 'clusterrole'])
     await remove(kind, 'berth-pull-failures')
   await open?.stop()

@@ -11,7 +11,14 @@ import { type Controller, startController } from '../harness/controller.ts'
 import { shortTimesController } from '../harness/paths.ts'
 import { pushImage } from '../harness/images.ts'
 import { createKubeconfig } from '../harness/kubeconfig.ts'
-import { apply, getJson, kubectl, kubectlOk, createServiceAccount } from '../harness/kubectl.ts'
+import {
+  apply,
+  getJson,
+  kubectl,
+  kubectlOk,
+  createServiceAccount,
+  removeNamespaces,
+} from '../harness/kubectl.ts'
 import { removeNodeHost, setNodeHost } from '../harness/node-hosts.ts'
 import { podManifest, waitForPullFailure, waitForPodRunning } from '../harness/pods.ts'
 import { type Registry, startRegistry } from '../harness/registry.ts'
@@ -193,7 +200,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await controller?.stop()
-  await kubectlOk(['delete', 'namespace', '--ignore-not-found', ...createdNamespaces])
+  await removeNamespaces(...createdNamespaces)
   await kubectlOk(['delete', clusterWideKinds, 'berth-pull-secrets'])
   await admin?.close()
   removeNodeHost(cluster, host)

@@ -5,7 +5,14 @@ import type { KubeObject } from '../../src/kube/object.ts'
 import { currentCluster } from '../harness/cluster.ts'
 import { type Controller, startController } from '../harness/controller.ts'
 import { createKubeconfig } from '../harness/kubeconfig.ts'
-import { apply, createServiceAccount, getJson, kubectl, kubectlOk } from '../harness/kubectl.ts'
+import {
+  apply,
+  createServiceAccount,
+  getJson,
+  kubectl,
+  kubectlOk,
+  removeNamespaces,
+} from '../harness/kubectl.ts'
 import { shortTimesController } from '../harness/paths.ts'
 import { applySecretsRbac } from '../harness/secrets-rbac.ts'
 import { waitFor } from '../harness/wait.ts'
@@ -139,7 +146,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await controller?.stop()
-  await kubectlOk(['delete', 'namespace', '--ignore-not-found', home, ...namespaces])
+  await removeNamespaces(home, ...namespaces)
   const kinds = 'validatingadmissionpolicy,validatingadmissionpolicybinding'
   await kubectlOk(['delete', `clusterrole,clusterrolebinding,${kinds}`, 'berth-pull-secrets'])
   await kubectlOk(['delete', '--ignore-not-found', kinds, policy])

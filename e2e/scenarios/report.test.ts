@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { runBerth } from '../harness/berth-cli.ts'
 import { currentCluster } from '../harness/cluster.ts'
-import { apply, kubectl, kubectlOk, remove } from '../harness/kubectl.ts'
+import { apply, kubectl, kubectlOk, removeNamespaces } from '../harness/kubectl.ts'
 import { type MirrorAndUpstream, startMirrorAndUpstream } from '../harness/mirror-and-upstream.ts'
 import { berthMain } from '../harness/paths.ts'
 import { podManifest, waitForPodRunning, waitForPullFailure } from '../harness/pods.ts'
@@ -41,7 +41,7 @@ beforeAll(async () => {
 })
 
 afterAll(async () => {
-  for (const name of namespaces) await remove('namespace', name)
+  await removeNamespaces(...namespaces)
   await registries.stop()
 })
 

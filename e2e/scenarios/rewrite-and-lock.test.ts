@@ -7,7 +7,7 @@ import { type Webhook, dryRunPod, startWebhook } from '../harness/webhook.ts'
 import { runBerth } from '../harness/berth-cli.ts'
 import { helmOk } from '../harness/helm.ts'
 import { kustomizeOk } from '../harness/kustomize.ts'
-import { apply, kubectlOk, remove } from '../harness/kubectl.ts'
+import { apply, kubectlOk, removeNamespaces } from '../harness/kubectl.ts'
 import { type MirrorAndUpstream, startMirrorAndUpstream } from '../harness/mirror-and-upstream.ts'
 import { berthMain, readDocs } from '../harness/paths.ts'
 import { getPod, podManifest, type Pod, waitForPodRunning } from '../harness/pods.ts'
@@ -35,7 +35,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await webhook?.stop()
-  await remove('namespace', namespace)
+  await removeNamespaces(namespace)
   await registries?.stop()
   rmSync(directory, { recursive: true, force: true })
 })

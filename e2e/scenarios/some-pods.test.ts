@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Webhook, dryRunPod, startWebhook } from '../harness/webhook.ts'
 import { runBerth } from '../harness/berth-cli.ts'
 import { currentCluster } from '../harness/cluster.ts'
-import { apply, create, kubectlOk, remove } from '../harness/kubectl.ts'
+import { apply, create, kubectlOk, removeNamespaces } from '../harness/kubectl.ts'
 import { type MirrorAndUpstream, startMirrorAndUpstream } from '../harness/mirror-and-upstream.ts'
 import {
   getPod,
@@ -53,7 +53,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await webhook?.stop()
-  for (const name of namespaces) await remove('namespace', name)
+  await removeNamespaces(...namespaces)
   await registries?.stop()
   rmSync(directory, { recursive: true, force: true })
 })

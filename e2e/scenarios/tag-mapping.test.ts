@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Webhook, dryRunPod, startWebhook, waitUntilUnchanged } from '../harness/webhook.ts'
 import { currentCluster } from '../harness/cluster.ts'
 import { deleteManifest, pushImage } from '../harness/images.ts'
-import { apply, createPullSecret, kubectlOk, remove } from '../harness/kubectl.ts'
+import { apply, createPullSecret, kubectlOk, remove, removeNamespaces } from '../harness/kubectl.ts'
 import { removeNodeHost, setNodeHost } from '../harness/node-hosts.ts'
 import { getPod, waitForPodRunning, statefulSetManifest } from '../harness/pods.ts'
 import { type Registry, startRegistry } from '../harness/registry.ts'
@@ -14,7 +14,7 @@ import { waitFor } from '../harness/wait.ts'
  */
 const cluster = currentCluster()
 const binary = cluster.pauseBinary
-const namespace = 'identity'
+const namespace = 'tag-mapping'
 const dockerHubAccount = { username: 'me', password: 'secret' }
 const requested = 'freeipa/freeipa-server:latest'
 
@@ -62,7 +62,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await webhook?.stop()
-  await remove('namespace', namespace)
+  await removeNamespaces(namespace)
   for (const host of ['localhost:5000', 'quay.io', 'docker.io']) removeNodeHost(cluster, host)
   await Promise.all([mirror, quay, hub].map((registry) => registry?.stop()))
 })

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Webhook, startWebhook } from '../harness/webhook.ts'
 import { type HangingWebhook, startHangingWebhook } from '../harness/hanging-webhook.ts'
 import type { HttpsWebhook } from '../harness/https-webhook.ts'
-import { kubectlOk, remove } from '../harness/kubectl.ts'
+import { kubectlOk, removeNamespaces } from '../harness/kubectl.ts'
 import { type MirrorAndUpstream, startMirrorAndUpstream } from '../harness/mirror-and-upstream.ts'
 import { type Pod, podManifest } from '../harness/pods.ts'
 import { startSidecarInjector } from '../harness/sidecar-injector.ts'
@@ -33,7 +33,7 @@ afterAll(async () => {
   for (const other of hanging) await other.stop()
   await injector?.stop()
   await webhook?.stop()
-  await remove('namespace', namespace)
+  await removeNamespaces(namespace)
   await registries?.stop()
 })
 
