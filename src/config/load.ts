@@ -99,13 +99,17 @@ function check(input: ConfigInput, directory: string, report: ReportProblem): Co
   const registries = readRegistries(input.registries, templates, { directory, report })
   const lock = readLockFile(input.pin.lock, { directory, report })
   const compiled = compileConfig({ input, rows, registries, lock, directory, report })
-  reportTableFindings(compiled.table, report)
+  reportTableFindings(compiled.table, registries.keys(), report)
   warnAboutMissingPorts(rows, registries.keys(), report)
   return compiled
 }
 
-function reportTableFindings(table: FallbackTable, report: ReportProblem): void {
-  for (const { severity, row, key, index, message } of lintTable(table)) {
+function reportTableFindings(
+  table: FallbackTable,
+  hosts: Iterable<string>,
+  report: ReportProblem,
+): void {
+  for (const { severity, row, key, index, message } of lintTable(table, hosts)) {
     const path = ['fallback', row, key]
     const isList = key === 'images' || key === 'try'
     report(severity, isList ? [...path, index] : path, message)

@@ -46,7 +46,7 @@ const row = object({
     .min(1)
     .optional()
     .describe(
-      'Templates for the candidates, in order, with the variables {host}, {path}, {name} and {namespace}. Example: anubis:32000/{host}/{path}.',
+      'Templates for the candidates, in order, with the variables {host}, {path}, {rest}, {flat}, {name} and {namespace}. Example: anubis:32000/{host}/{path}.',
     ),
   otherwise: z
     .enum(['keep', 'first', 'deny'])

@@ -144,7 +144,7 @@ describe('problems', () => {
       'fallback:\n  - name: a\n    images: [anubis/**]\n    try: ["quay.io/{pth}"]',
       [
         'f:5:14: error: fallback[0].images[0]: the pattern can never match: `anubis` has neither a dot nor a port, so it is a Docker Hub user and not a host; write docker.io/anubis/**, or anubis:PORT/**',
-        'f:6:11: error: fallback[0].try[0]: unknown variable {pth}; templates support {host}, {path}, {name} and {namespace}',
+        'f:6:11: error: fallback[0].try[0]: unknown variable {pth}; templates support {host}, {path}, {rest}, {flat}, {name} and {namespace}',
       ],
     ],
     [

@@ -88,6 +88,18 @@ fallback: [{ name: r, ${row} }]
     ],
     [
       'k3s',
+      `images: ['docker.io/**'], try: ['m:1/{rest}']`,
+      'fallback.0.try.0',
+      'changes the names',
+    ],
+    [
+      'crio',
+      `images: ['docker.io/acme/**'], try: ['m:1/{flat}']`,
+      'fallback.0.try.0',
+      'changes the names',
+    ],
+    [
+      'k3s',
       `images: ['docker.io/**'], try: ['m:1/x-{path}']`,
       'fallback.0.try.0',
       'changes the names',
@@ -154,6 +166,17 @@ fallback: [{ name: r, ${row} }]
     ],
   ])('are reported by %s for: %s', (target, row, place, message) => {
     expect(omissionsOf(target, withRow(row))).toEqual([[place, expect.stringContaining(message)]])
+  })
+
+  it('do not include {host} of a registry with a port, and {rest} of a path prefix', () => {
+    const text = withRow(
+      `images: ['registry.corp:5000/acme/**'], try: ['m:1/{host}/{rest}', '{host}/{path}']`,
+    )
+
+    expect(omissionsOf('crio', text)).toEqual([])
+    expect(filesFor(configOf(text), 'crio')['registries.conf.d/50-berth.conf']).toContain(
+      'location = "m:1/registry.corp-5000"',
+    )
   })
 
   it('do not include a part of a host that its whole host implies', () => {
@@ -229,13 +252,14 @@ describe('--target-version', () => {
   })
 })
 
-const hosts = ['docker.io', 'ghcr.io', 'quay.io', 'a.example.com'] as const
+const hosts = ['docker.io', 'ghcr.io', 'quay.io', 'a.example.com', 'registry.corp:5000'] as const
 const mirrorHosts = ['m:1', 'n.lan'] as const
 const pattern = fc.constantFrom(
   ...hosts.map((host) => `${host}/**`),
   'ghcr.io/acme/**',
   'docker.io/library/*',
   'docker.io/library/nginx',
+  'registry.corp:5000/acme/**',
   'quay.io/x/*',
   '*.example.com/**',
   '**',
@@ -248,6 +272,7 @@ const template = fc.constantFrom(
     `${host}/p/q/{path}`,
     `${host}/{name}`,
   ]),
+  'm:1/p/{host}/{rest}',
   '{host}/{path}',
   'docker.io/{path}',
   'alternate.example.org/{path}',
@@ -289,6 +314,9 @@ const images = [
   'ghcr.io/other/x/y:1',
   'quay.io/x/y:1',
   'a.example.com/p/q:1',
+  'registry.corp:5000/acme/app:1',
+  'registry.corp:5000/acme/x/y:1',
+  'registry.corp:5000/more/app:1',
   'm:1/app:1',
   'n.lan/app:1',
   'r.example.com/app:1',

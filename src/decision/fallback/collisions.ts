@@ -2,112 +2,221 @@
  * Finds rows that put images of different repositories under the same name on a mirror. The mirror would then serve one
  * image for another.
  */
-import { exampleImage, renderExample } from './example-image.ts'
-import type { ImagePattern } from './image-pattern.ts'
-import type { ImageTemplate } from './image-template.ts'
-import { canonicalReference } from './registry-aliases.ts'
+import { fillGlob } from './glob.ts'
+import { findMeetingHosts, type HostImages, splitByHost } from './host-images.ts'
+import { type ImageTemplate, withHost } from './image-template.ts'
+import { canonicalHost, canonicalReference } from './registry-aliases.ts'
+import {
+  exampleName,
+  findInRow,
+  findPair,
+  type RenamedImages,
+  renamedBy,
+  type Repository,
+} from './renamed-images.ts'
 import { createRowIndex } from './row-index.ts'
+import type { SearchBudget } from './shared-name.ts'
 import type { FallbackRow, FallbackTable } from './table.ts'
 
 /** Returns why images of the row collide on the mirror of one of its templates; null if they do not. */
-export type FindCollision = (
-  row: FallbackRow,
-  rowIndex: number,
-  template: ImageTemplate,
-) => string | null
+export type FindCollision = (rowIndex: number, template: ImageTemplate) => string | null
+
+/** The searches of a whole table take at most this many steps, which is about a second. */
+const maxSteps = 50_000
+
+/** So many of them for the images of one template, so that one row does not use up what the others need. */
+const maxStepsOfTemplate = 5_000
 
 /** Returns the search over one table. Call it in the order of the rows: it compares each row with the earlier ones. */
-export function createCollisionFinder(table: FallbackTable): FindCollision {
-  const hostsByTemplate = collectHosts(table)
+export function createCollisionFinder(
+  table: FallbackTable,
+  hosts: Iterable<string>,
+): FindCollision {
+  const { rows, mirrors, isPlainHttp } = table
+  const budgets = shareSteps(maxSteps, maxStepsOfTemplate)
+  let isUndecided = false
+  const listed = [...hosts].map((host) => canonicalHost(host, isPlainHttp))
+  const patterns = rows.flatMap(({ images }) => images)
+  const meeting = findMeetingHosts(listed, patterns)
+  const imagesByRow = rows.map(({ images }) => {
+    const hasSeveralWildcards = images.filter(({ host }) => host === null).length > 1
+    const named = images.flatMap((pattern) => pattern.canonicalHost ?? [])
+    const others = [...meeting, ...named, ...(hasSeveralWildcards ? listed : [])]
+    return (
+      images
+        .flatMap((pattern) => splitByHost(pattern, others))
+        // On a mirror, only patterns with its host match.
+        .filter(({ host, isWildcardHost }) => !isWildcardHost || !mirrors.has(host))
+    )
+  })
+  const findInEarlierRows = createEarlierRowSearch({ table, imagesByRow, meeting })
+
+  return (rowIndex, template) => {
+    const mirror = template.host
+    if (mirror === null || !mirrors.has(mirror)) return null
+    const renamed = renamedBy(template, rowIndex, imagesByRow[rowIndex] ?? [])
+    const budget = budgets.next()
+    const fix = `use ${mirror}/{host}/{path} to keep them apart`
+    const pair = findInRow(renamed, canonicalHost(mirror, isPlainHttp), budget)
+    if (pair === 'unknown') {
+      if (isUndecided) return null
+      isUndecided = true
+      return `the table has too many patterns to find out whether the images of this row and of later ones keep different names; use ${mirror}/{host}/{path}`
+    }
+    if (pair !== null) {
+      const [one, other] = pair
+      const kind = one.host === other.host ? 'repositories' : 'registries'
+      const names = `${one.host}/${one.path} and ${other.host}/${other.path}`
+      if (template.variables.has('host') && one.host !== other.host)
+        return `the template gives images of ${one.host} and ${other.host} the same name (${names}), because both hosts have the same {host} in a path; write a row with a literal path for one of them`
+      return `the template gives images of different ${kind} the same name (${names}); ${fix}`
+    }
+    const earlier = findInEarlierRows(template, renamed, budget)
+    if (earlier === undefined) return null
+    return `this row and row ${earlier.row.name} can give images of different ${earlier.of} the same name on ${mirror}; ${fix}`
+  }
+}
+
+/** Shares a number of steps among budgets, each of which gets back what the one before it has left. */
+function shareSteps(total: number, share: number): { next(): SearchBudget } {
+  let left = total
+  let last: SearchBudget = { steps: 0 }
+  return {
+    next: () => {
+      left += Math.max(last.steps, 0)
+      last = { steps: Math.min(left, share) }
+      left -= last.steps
+      return last
+    },
+  }
+}
+
+interface EarlierRow {
+  readonly row: FallbackRow
+  readonly of: 'registries' | 'repositories'
+}
+
+interface EarlierRowOptions {
+  readonly table: FallbackTable
+  readonly imagesByRow: readonly (readonly HostImages[])[]
+  readonly meeting: ReadonlySet<string>
+}
+
+type FindEarlierRow = (
+  template: ImageTemplate,
+  renamed: readonly RenamedImages[],
+  budget: SearchBudget,
+) => EarlierRow | undefined
+
+/** Returns a function that finds a row whose images get the same names as those of a later row. */
+function createEarlierRowSearch(options: EarlierRowOptions): FindEarlierRow {
+  const { table, imagesByRow, meeting } = options
+  const { rows, mirrors, isPlainHttp } = table
+  const hostsByText = collectHosts(rows, imagesByRow, meeting)
   // A name on a mirror has one content, whatever pods ask for it.
   const index = createRowIndex(
-    table.rows
+    rows
       .map(({ images, leave }, position) => ({ position, images, leave }))
       .filter(({ leave }) => !leave),
   )
   /** The first row that uses a name on a mirror. */
   const firstRows = new Map<string, number>()
+  const shortenedEarlier = createShortenedSearch(options, findRow)
 
-  return (row, rowIndex, template) => {
-    const mirror = template.host
-    if (mirror === null || !table.mirrors.has(mirror)) return null
-    const fix = `use ${mirror}/{host}/{path} to keep them apart`
-    if (row.images.some((pattern) => dropsDistinction(template, pattern)))
-      return `the template gives images of different repositories the same name; ${fix}`
-    const collides = row.images.some((one, index) =>
-      row.images.slice(index + 1).some((other) => collide(template, one, other)),
-    )
-    if (collides) return `the template gives images of different registries the same name; ${fix}`
-    const other = row.images
-      .filter((pattern) => pattern.host !== mirror && !template.variables.has('host'))
-      .map((pattern) => earlierRow({ template, pattern, rowIndex }))
-      .find((found) => found !== undefined)
-    if (other === undefined) return null
-    return `this row and row ${other.name} can give images of different registries the same name on ${mirror}; ${fix}`
+  return (template, renamed, budget) => {
+    const isNamed = ({ images: { host, isWildcardHost } }: RenamedImages) =>
+      !isWildcardHost || meeting.has(host)
+    const mirrorHost = canonicalHost(template.host ?? '', isPlainHttp)
+    const named = renamed.filter(isNamed).filter(({ images }) => images.host !== mirrorHost)
+    for (const each of named) {
+      const row = rowWithSameNames(each)
+      if (row !== undefined) return { row, of: 'registries' }
+    }
+    return template.variables.has('path') ? undefined : shortenedEarlier(named, mirrorHost, budget)
   }
 
-  function earlierRow(target: RenamedImages): FallbackRow | undefined {
-    const { template, pattern, rowIndex } = target
-    const first = firstRowWithSameName(target)
-    if (first !== undefined)
-      return first.images.some((image) => image.host !== pattern.host) ? first : undefined
-    // The new name of a single repository may be the unchanged path of an image of another row.
-    const name = pattern.literal === null ? null : renderExample(template, pattern)
-    const unchangedPath =
-      name === null
-        ? undefined
-        : rowForOtherHost(`${template.host}/{path}`, name.slice(name.indexOf('/') + 1), target)
-    return (
-      unchangedPath ?? rowForOtherHost(template.text, exampleImage(pattern).path, target, rowIndex)
-    )
-  }
-
-  /** Returns the earlier row whose images get exactly the same name. */
-  function firstRowWithSameName({
-    template,
-    pattern,
-    rowIndex,
-  }: RenamedImages): FallbackRow | undefined {
-    const name =
-      pattern.literal === null
-        ? `${template.text} ${pattern.path}`
-        : renderExample(template, pattern)
+  function rowWithSameNames(target: RenamedImages): FallbackRow | undefined {
+    const { images, text, rowIndex, template } = target
+    const name = images.isLiteral ? exampleName(target) : `${text} ${images.path}`
     const first = firstRows.get(name)
     if (first === undefined) firstRows.set(name, rowIndex)
-    return first === undefined || first === rowIndex ? undefined : table.rows[first]
+    else if (first !== rowIndex)
+      return imagesByRow[first]?.some(({ host }) => host !== images.host) === true
+        ? rows[first]
+        : undefined
+    // The new name of a single repository may be the unchanged path of an image of another row.
+    const path = images.isLiteral ? name.slice(name.indexOf('/') + 1) : null
+    const unchangedPath =
+      path === null ? undefined : rowForOtherHost(`${template.host}/{path}`, path, target)
+    return unchangedPath ?? rowForOtherHost(text, fillGlob(images.path), target, rowIndex)
   }
 
-  /** Returns a row before `before` that matches this path on another registry and has the template with this text. */
+  /** Returns a row before `before` that matches this path on another registry, and whose template has this text there. */
   function rowForOtherHost(
-    templateText: string,
+    text: string,
     path: string,
-    { template, pattern }: RenamedImages,
+    { images, template }: RenamedImages,
     before = Infinity,
   ): FallbackRow | undefined {
-    for (const host of hostsByTemplate.get(templateText) ?? []) {
-      if (host === pattern.host || host === template.host) continue
-      const image = canonicalReference({ domain: host, path, tag: null, digest: null })
-      const found = index.find(image, true)
-      const row = found < before ? table.rows[found] : undefined
-      if (row?.try.some(({ text }) => text === templateText) === true) return row
+    for (const host of hostsByText.get(text) ?? []) {
+      if (host === images.host || host === template.host) continue
+      const found = findRow({ host, path })
+      const row = found < before ? rows[found] : undefined
+      if (row?.try.some((each) => withHost(each, host) === text) === true) return row
+    }
+    return undefined
+  }
+
+  function findRow({ host, path }: Repository): number {
+    const image = canonicalReference({ domain: host, path, tag: null, digest: null })
+    return index.find(image, mirrors.has(host) || !meeting.has(host))
+  }
+}
+
+/** Returns a function that finds an earlier row with the same names, for templates that drop a part of the path. */
+function createShortenedSearch(
+  { table: { rows } }: EarlierRowOptions,
+  findRow: (image: Repository) => number,
+) {
+  const renamedByText = new Map<string, RenamedImages[]>()
+
+  return (
+    named: readonly RenamedImages[],
+    mirrorHost: string,
+    budget: SearchBudget,
+  ): EarlierRow | undefined => {
+    for (const target of named) {
+      const earlier = renamedByText.get(target.text) ?? []
+      renamedByText.set(target.text, earlier)
+      for (const other of earlier) {
+        if (other.rowIndex === target.rowIndex) continue
+        const pair = findPair(target, other, mirrorHost, budget)
+        if (pair === null || pair === 'unknown') continue
+        const [one, two] = pair
+        const row = rows[other.rowIndex]
+        // Another row may decide for the images that were found.
+        if (row === undefined || findRow(one) !== target.rowIndex) continue
+        if (findRow(two) !== other.rowIndex) continue
+        return { row, of: one.host === two.host ? 'repositories' : 'registries' }
+      }
+      earlier.push(target)
     }
     return undefined
   }
 }
 
-/** The images of one pattern, renamed by one template. */
-interface RenamedImages {
-  readonly template: ImageTemplate
-  readonly pattern: ImagePattern
-  readonly rowIndex: number
-}
-
-/** Returns the hosts of the patterns that use a template, by the text of the template. */
-function collectHosts({ rows }: FallbackTable): ReadonlyMap<string, ReadonlySet<string>> {
-  const pairs = rows.flatMap(({ images, try: templates }) =>
-    templates.flatMap(({ text }) =>
-      images.flatMap(({ host }) => (host === null ? [] : [{ text, host }])),
-    ),
+/** Returns the hosts of the images that a template renames, by the text of the template for this host. */
+function collectHosts(
+  rows: readonly FallbackRow[],
+  imagesByRow: readonly (readonly HostImages[])[],
+  meeting: ReadonlySet<string>,
+): ReadonlyMap<string, ReadonlySet<string>> {
+  const pairs = rows.flatMap(({ try: templates }, index) =>
+    (imagesByRow[index] ?? [])
+      .filter(({ host, isWildcardHost }) => !isWildcardHost || meeting.has(host))
+      .flatMap(({ host }) =>
+        templates.map((template) => ({ text: withHost(template, host), host })),
+      ),
   )
   return new Map(
     [...Map.groupBy(pairs, ({ text }) => text)].map(([text, group]) => [
@@ -115,23 +224,4 @@ function collectHosts({ rows }: FallbackTable): ReadonlyMap<string, ReadonlySet<
       new Set(group.map(({ host }) => host)),
     ]),
   )
-}
-
-/** Returns true if the template drops a part of the name in which images of the pattern differ. */
-function dropsDistinction(template: ImageTemplate, pattern: ImagePattern): boolean {
-  if (pattern.literal !== null) return false
-  if (!template.variables.has('path')) return true
-  return pattern.host === null && !template.variables.has('host')
-}
-
-/** Returns true if images of two patterns for different registries can get the same name. */
-function collide(template: ImageTemplate, one: ImagePattern, other: ImagePattern): boolean {
-  if (one.host === other.host || template.variables.has('host')) return false
-  if (one.host === template.host || other.host === template.host) return false
-  if (one.literal !== null && other.literal !== null)
-    return renderExample(template, one) === renderExample(template, other)
-  const matchesOnItsHost = (pattern: ImagePattern, example: ImagePattern) =>
-    pattern.matches(canonicalReference({ ...exampleImage(example), domain: pattern.host ?? 'a.b' }))
-  if (one.literal !== null) return matchesOnItsHost(other, one)
-  return other.literal === null || matchesOnItsHost(one, other)
 }

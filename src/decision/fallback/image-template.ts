@@ -1,9 +1,10 @@
 /** Compiles and fills the `try` templates of the config, such as `anubis:32000/{host}/{path}`. */
 import { parseReference } from '../reference/parse.ts'
 import type { Reference } from '../reference/reference.ts'
+import { hostComponent } from './host-component.ts'
 import { hubHost } from './registry-aliases.ts'
 
-const variables = ['host', 'path', 'name', 'namespace'] as const
+const variables = ['host', 'path', 'rest', 'flat', 'name', 'namespace'] as const
 type Variable = (typeof variables)[number]
 
 export interface ImageTemplate {
@@ -35,7 +36,7 @@ export function compileTemplate(written: string): ImageTemplateResult {
   const unknown = used.find((name) => !isVariable(name))
   if (unknown !== undefined)
     return failure(
-      `unknown variable {${unknown}}; templates support {host}, {path}, {name} and {namespace}`,
+      `unknown variable {${unknown}}; templates support {host}, {path}, {rest}, {flat}, {name} and {namespace}`,
     )
   if (text.includes('://'))
     return failure(
@@ -70,18 +71,31 @@ export function compileTemplate(written: string): ImageTemplateResult {
   }
 }
 
-/** Returns the repository that the template makes. The text may be invalid, for example if `{host}` has a port. */
+/**
+ * Returns the repository that the template makes. A path has the host of the image as one component (`hostComponent`). The
+ * text may be invalid, for example too long, or because `{rest}` is empty for a path of one segment.
+ */
 export function renderTemplate(
-  template: ImageTemplate,
+  { text, host }: ImageTemplate,
   { reference, namespace }: TemplateInput,
 ): string {
+  const { domain, path } = reference
   const values: Record<Variable, string> = {
-    host: reference.domain,
-    path: reference.path,
-    name: reference.path.slice(reference.path.lastIndexOf('/') + 1),
+    host: hostComponent(domain),
+    path,
+    rest: path.includes('/') ? path.slice(path.indexOf('/') + 1) : '',
+    flat: path.replaceAll('/', '-'),
+    name: path.slice(path.lastIndexOf('/') + 1),
     namespace,
   }
-  return template.text.replaceAll(placeholder, (_, name: Variable) => values[name])
+  const fill = (part: string) => part.replaceAll(placeholder, (_, name: Variable) => values[name])
+  if (host !== null) return fill(text)
+  return domain + fill(text.slice('{host}'.length))
+}
+
+/** Returns the text of the template with the host of the image filled into its path. */
+export function withHost({ text, host }: ImageTemplate, domain: string): string {
+  return host === null ? text : text.replaceAll('{host}', hostComponent(domain))
 }
 
 function isVariable(name: string): name is Variable {

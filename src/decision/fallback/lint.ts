@@ -21,10 +21,13 @@ export interface TableFinding {
   readonly message: string
 }
 
-/** Returns all findings, in the order of the rows. Takes time linear in the number of rows, because reloads wait for it. */
-export function lintTable(table: FallbackTable): TableFinding[] {
+/**
+ * Returns all findings, in the order of the rows. `hosts` are the registries that the config lists. Takes time linear in the
+ * number of rows, because reloads wait for it.
+ */
+export function lintTable(table: FallbackTable, hosts: Iterable<string> = []): TableFinding[] {
   const findCovering = createCoverSearch(table)
-  const findCollision = createCollisionFinder(table)
+  const findCollision = createCollisionFinder(table, hosts)
   const conditional = indexConditionalRows(table)
   const lastDenial = table.rows.findLastIndex(({ otherwise }) => otherwise === 'deny')
   return table.rows.flatMap((row, rowIndex) => [
@@ -35,7 +38,7 @@ export function lintTable(table: FallbackTable): TableFinding[] {
     ...findUnneededTemplates(row, rowIndex),
     ...findEscapes(row, rowIndex, lastDenial),
     ...row.try.flatMap((template, index): TableFinding[] => {
-      const message = findCollision(row, rowIndex, template)
+      const message = findCollision(rowIndex, template)
       return message === null
         ? []
         : [{ severity: 'warning', row: rowIndex, key: 'try', index, message }]

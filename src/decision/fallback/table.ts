@@ -191,7 +191,6 @@ export interface CandidateSelection extends RowSelection {
 }
 
 /**
-/**
  * Returns the first row that matches an image of a pod, and its candidates in order. An image without a valid host has none.
  *
  * @example selectCandidates(table, nginx, pod) // row docker-hub: anubis:32000/library/nginx:latest, docker.io/library/nginx:latest
@@ -241,9 +240,11 @@ export function createCandidate(
   const { tag, digest } = withDefaultTag({ ...original, tag: mapTag(row, original) })
   const repository = renderTemplate(template, input)
   const parsed = parseReference(repository)
-  if (!parsed.ok || parsed.reference.tag !== null) {
+  const hasNoRest = template.variables.has('rest') && !original.path.includes('/')
+  if (!parsed.ok || parsed.reference.tag !== null || hasNoRest) {
     const suffix = formatReference({ domain: '', path: '', tag, digest })
-    const error = parsed.ok ? 'the template made a tag, not a repository' : parsed.message
+    const message = parsed.ok ? 'the template made a tag, not a repository' : parsed.message
+    const error = hasNoRest ? 'the path has one segment, so {rest} is empty' : message
     return { image: `${repository}${suffix}`, reference: null, error, kind: 'alternate' }
   }
   const reference: Reference = { ...parsed.reference, tag, digest }

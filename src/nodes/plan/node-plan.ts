@@ -7,7 +7,14 @@ import type { Config } from '../../config/config.ts'
 import type { PathPart } from '../../config/problem.ts'
 import type { ImagePattern } from '../../decision/fallback/image-pattern.ts'
 import { exampleImage } from '../../decision/fallback/example-image.ts'
-import { type Candidate, createCandidate, type FallbackRow } from '../../decision/fallback/table.ts'
+import { hostComponent } from '../../decision/fallback/host-component.ts'
+import { canonicalHost, canonicalReference } from '../../decision/fallback/registry-aliases.ts'
+import {
+  type Candidate,
+  createCandidate,
+  type FallbackRow,
+  type FallbackTable,
+} from '../../decision/fallback/table.ts'
 import { renderTemplate, type ImageTemplate } from '../../decision/fallback/image-template.ts'
 import { compareText } from '../../text/compare.ts'
 import { isFoundByName, type NodeRegistry, nodeRegistry } from './node-registry.ts'
@@ -210,7 +217,7 @@ function planTemplates(
         context[list].push({ path, message: `${template.text} ${why}` })
       reportedTemplates[list].add(position)
     }
-    // Not an image name, for example with the port of a host in its path. The table skips it too.
+    // Not an image name, for example because it is too long. The table skips it too.
     if (reference === null) continue
     if (kind === 'original') hasOriginal = true
     else if (kind === 'alternate')
@@ -220,10 +227,14 @@ function planTemplates(
     else {
       const mirror = mirrorOf(context.config, scope, template)
       if (typeof mirror === 'string') report('omissions', mirror)
-      else mirrors.push(mirror)
+      else if (!mirrors.some((each) => isSameMirror(each, mirror))) mirrors.push(mirror)
     }
   }
   return { mirrors, hasOriginal }
+}
+
+function isSameMirror(one: NodeMirror, other: NodeMirror): boolean {
+  return one.registry.host === other.registry.host && one.path === other.path
 }
 
 /** The candidate that the template renders for an example image of the scope. */
@@ -233,22 +244,23 @@ function exampleCandidate(
   template: ImageTemplate,
 ): Candidate {
   const image = exampleImage(pattern)
-  // The example of a hostless pattern can have a single segment, which Docker Hub would put under library/.
+  // The example of a hostless pattern can have a single segment, which Docker Hub would put under library/, and without a {rest}.
   const path = image.path.includes('/') || pattern.host !== null ? image.path : `a/${image.path}`
-  const reference = 'host' in scope ? { ...image, path, domain: scope.host } : image
-  return createCandidate(config.table, row, template, { reference, namespace: 'default' })
+  const { table } = config
+  const domain = 'host' in scope ? canonicalHost(scope.host, table.isPlainHttp) : image.domain
+  const reference = { ...image, path, domain }
+  return createCandidate(table, row, template, { reference, namespace: 'default' })
 }
 
 /** Returns the mirror location that the template means for every image of the scope, or why there is none. */
 function mirrorOf(
-  { registries }: Config,
+  { registries, table }: Config,
   scope: ImageScope,
   template: ImageTemplate,
 ): NodeMirror | string {
-  const { text, variables } = template
-  if (variables.has('namespace'))
+  if (template.variables.has('namespace'))
     return 'has {namespace}, and a node does not know the pod of a pull'
-  const location = locationOf(scope, text, template)
+  const location = locationOf(scope, template, table)
   if (location === null)
     return 'changes the names of repositories, and a node can only add a prefix; end it with /{path}'
   const slash = location.indexOf('/')
@@ -257,17 +269,24 @@ function mirrorOf(
   return { registry: nodeRegistry(host, registries.get(host)), path }
 }
 
-function locationOf(scope: ImageScope, text: string, template: ImageTemplate): string | null {
+function locationOf(
+  scope: ImageScope,
+  template: ImageTemplate,
+  { isPlainHttp }: FallbackTable,
+): string | null {
+  const { text } = template
   if (scope.kind === 'repository') {
     const reference = { domain: scope.host, path: scope.path, tag: null, digest: null }
-    return renderTemplate(template, { reference, namespace: 'default' })
+    const canonical = canonicalReference(reference, isPlainHttp)
+    return renderTemplate(template, { reference: canonical, namespace: 'default' })
   }
-  if (!text.endsWith('/{path}') || /\{(path|name)\}/.test(text.slice(0, -'/{path}'.length)))
-    return null
-  const prefix = text.slice(0, -'/{path}'.length)
-  if (!('host' in scope)) return prefix.includes('{host}') ? null : prefix
+  const [, prefix = '', last] = /^(.*)\/\{(path|rest)\}$/.exec(text) ?? []
+  if (last === undefined || /\{(?!host\})/.test(prefix)) return null
+  if (!('host' in scope)) return prefix.includes('{host}') || last === 'rest' ? null : prefix
+  if (last === 'rest' && scope.kind === 'host') return null
+  const segments = scope.kind === 'prefix' ? scope.path.split('/') : []
   return [
-    prefix.replaceAll('{host}', scope.host),
-    ...(scope.kind === 'prefix' ? [scope.path] : []),
+    prefix.replaceAll('{host}', hostComponent(canonicalHost(scope.host, isPlainHttp))),
+    ...segments.slice(last === 'rest' ? 1 : 0),
   ].join('/')
 }

@@ -263,19 +263,59 @@ describe('rows', () => {
       ['m.example'],
       [{ name: 'host', images: ['**'], try: ['m.example/{host}/{path}'] }],
     )
-    const [withPort] = selectCandidates(
-      table,
-      referenceOf('b.example:5000/x:1'),
-      barePod,
-    ).candidates
     const [tooLong] = selectCandidates(
       table,
       referenceOf(`b.example/${'x'.repeat(250)}`),
       barePod,
     ).candidates
 
-    expect([withPort?.reference, withPort?.image]).toEqual([null, 'm.example/b.example:5000/x:1'])
-    expect(tooLong?.error).toContain('characters')
+    expect([tooLong?.reference, tooLong?.error]).toEqual([
+      null,
+      expect.stringContaining('characters'),
+    ])
+  })
+
+  it.each([
+    ['{host}/{path}', 'registry.corp:5000/x/y', 'registry.corp-5000/x/y'],
+    ['{host}/{path}', 'localhost:5000/x', 'localhost-5000/x'],
+    ['{host}/{path}', 'Registry.Corp:05000/x', 'registry.corp-5000/x'],
+    ['{host}/{path}', '[FD00::1]:5000/x', 'fd00--1-5000/x'],
+    ['all/{host}/{name}', 'ghcr.io/a/b/c', 'all/ghcr.io/c'],
+    ['{rest}', 'ghcr.io/a/b/c', 'b/c'],
+    ['{rest}', 'nginx', 'nginx'],
+    ['{flat}', 'ghcr.io/a/b/c', 'a-b-c'],
+    ['{host}-{flat}', 'registry.corp:5000/a/b', 'registry.corp-5000-a-b'],
+  ])('make of m.example:1/%s and %s the image m.example:1/%s', (template, image, path) => {
+    const row = { name: 'all', images: ['**'], try: [`m.example:1/${template}`] }
+
+    expect(candidates(tableOf(['m.example:1'], [row]), `${image}:2`).tries).toEqual([
+      `mirror m.example:1/${path}:2`,
+    ])
+  })
+
+  it('keep the host of the image as it is where a template begins with {host}', () => {
+    const table = tableOf(
+      [],
+      [{ name: 'all', images: ['**'], try: ['{host}/{host}/{path}', '{host}/{path}'] }],
+    )
+
+    expect(candidates(table, 'registry.corp:5000/x:1').tries).toEqual([
+      'alternate registry.corp:5000/registry.corp-5000/x:1',
+      'original registry.corp:5000/x:1',
+    ])
+  })
+
+  it('return a candidate with an error if {rest} is empty', () => {
+    const table = tableOf(
+      ['m.example'],
+      [{ name: 'rest', images: ['ghcr.io/**'], try: ['m.example/a{rest}'] }],
+    )
+    const [candidate] = selectCandidates(table, referenceOf('ghcr.io/app:1'), barePod).candidates
+
+    expect(candidate).toMatchObject({
+      reference: null,
+      error: 'the path has one segment, so {rest} is empty',
+    })
   })
 
   it('treat an alias of Docker Hub as Docker Hub', () => {
