@@ -80,10 +80,7 @@ export function createReviewResponder({
     if (body.length <= largeBytes) return respond(parseMeasured(body, slot), options)
     // The wait for a turn is part of the time budget.
     options.signal()
-    return lane
-      .next()
-      .then(() => parseMeasured(body, slot))
-      .then((request) => respond(request, options))
+    return parseInTurns(body, slot, lane).then((request) => respond(request, options))
   }
 }
 
@@ -105,10 +102,32 @@ function memoryOf(body: Buffer): number {
 
 /** Parses a review within the limits, and counts the memory that it takes from now on in place of its body. */
 function parseMeasured(body: Buffer, slot: RequestSlot): AdmissionRequest {
+  reserveMemory(body, slot)
+  return reduceRequest(parse(body), slot)
+}
+
+/** As `parseMeasured`, with a turn for each step: none can be divided, and 8 MiB take tens of milliseconds in each. */
+async function parseInTurns(
+  body: Buffer,
+  slot: RequestSlot,
+  lane: Lane,
+): Promise<AdmissionRequest> {
+  await lane.next()
+  reserveMemory(body, slot)
+  await lane.next()
+  const parsed = parse(body)
+  await lane.next()
+  return reduceRequest(parsed, slot)
+}
+
+function reserveMemory(body: Buffer, slot: RequestSlot): void {
   const size = measureJson(body, reviewLimits)
   if (!size.ok) throw unreadError(size.problem, body)
   if (!slot.use('parsedBytes', size.parsedBytes)) throw noMemoryError(body)
-  const parsed = parse(body)
+}
+
+/** Returns the request with only the fields that decisions read. */
+function reduceRequest(parsed: AdmissionRequest, slot: RequestSlot): AdmissionRequest {
   slot.use('bodyBytes', 0)
   const request = {
     ...parsed,
