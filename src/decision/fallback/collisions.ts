@@ -22,10 +22,10 @@ import type { FallbackRow, FallbackTable } from './table.ts'
 export type FindCollision = (rowIndex: number, template: ImageTemplate) => string | null
 
 /** The searches of a whole table take at most this many steps, which is about a second. */
-const maxSteps = 50_000
+const maxSteps = 100_000
 
 /** So many of them for the images of one template, so that one row does not use up what the others need. */
-const maxStepsOfTemplate = 5_000
+const maxStepsOfTemplate = 20_000
 
 /** Returns the search over one table. Call it in the order of the rows: it compares each row with the earlier ones. */
 export function createCollisionFinder(

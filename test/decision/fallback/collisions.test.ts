@@ -12,7 +12,7 @@ const mirror = 'm.example'
 function collisionsOf(rows: readonly RowInput[], hosts: readonly string[] = []): string[] {
   return lintTable(tableOf([mirror], rows), hosts)
     .map(({ message }) => message)
-    .filter((message) => message.includes('same name'))
+    .filter((message) => /same name|too many patterns/.test(message))
 }
 
 function collisionsOfRow(images: readonly string[], template: string, hosts?: readonly string[]) {
@@ -159,7 +159,7 @@ describe('the collision check', () => {
           const [message] = collisionsOf([row], hosts)
           const named = universe.map(nameOf).filter((name) => name !== null)
           if (new Set(named).size < named.length) expect(message).toBeDefined()
-          if (message === undefined) return
+          if (message === undefined || message.includes('too many patterns')) return
           const [, one = '', other = ''] = /\((\S+) and (\S+)\)/.exec(message) ?? []
           expect(one).not.toBe(other)
           expect(nameOf(referenceOf(one))).not.toBeNull()

@@ -29,13 +29,22 @@ const when = fc
 const maybeWhen = fc.option(when, { nil: undefined })
 
 const images = fc.uniqueArray(
-  fc.constantFrom('docker.io/**', 'ghcr.io/**', '**/nginx', 'anubis:32000/**', '**'),
+  fc.constantFrom(
+    'docker.io/**',
+    'ghcr.io/**',
+    '**/nginx',
+    'anubis:32000/**',
+    'registry.corp:5000/**',
+    '**',
+  ),
   { minLength: 1, maxLength: 2 },
 )
 const template = fc.constantFrom(
   'anubis:32000/{host}/{path}',
   'anubis:32000/{namespace}/{path}',
   'localhost:5000/{name}',
+  'localhost:5000/{host}-{flat}',
+  'anubis:32000/{rest}',
   'ghcr.io/acme/{name}',
   '{host}/{path}',
 )
@@ -108,6 +117,8 @@ const image: fc.Arbitrary<string> = fc.constantFrom(
   'team/app',
   `redis:8@${digestA}`,
   'ghcr.io/acme/app',
+  'registry.corp:5000/team/app',
+  'anubis:32000/registry.corp-5000/team/app:1',
   'anubis:32000/docker.io/library/nginx:latest',
   'localhost:5000/nginx',
   'auto',
