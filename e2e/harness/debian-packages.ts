@@ -1,9 +1,11 @@
 /** Programs that come from Debian packages. */
-import { accessSync, constants, existsSync } from 'node:fs'
+import { accessSync, constants, existsSync, mkdirSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
+import { buildOnce } from './cached-build.ts'
 import type { Cluster } from './cluster.ts'
 import { runOk } from './command.ts'
 import { logStep } from './log.ts'
+import { cacheDirectory } from './paths.ts'
 
 /** Programs that the local provider runs, each with the Debian package that contains it. */
 const localPrograms: readonly { file: string; package: string }[] = [
@@ -49,6 +51,17 @@ export async function ensureDebianPackages(provider: Cluster['provider']): Promi
 /** Whether this run may install packages: in CI, or with BERTH_E2E_INSTALL=1. */
 export function mayInstallPackages(): boolean {
   return process.env['CI'] === 'true' || process.env['BERTH_E2E_INSTALL'] === '1'
+}
+
+/** Unpacks a package, once, and returns the directory. Installing it would start its service. */
+export async function unpackDebianPackage(name: string): Promise<string> {
+  const directory = join(cacheDirectory(), `${name}-${process.arch}`)
+  await buildOnce(directory, `unpacking ${name}`, async (partial) => {
+    mkdirSync(partial)
+    await runOk('apt-get', ['download', name], { cwd: partial })
+    await runOk('sh', ['-c', `dpkg -x ${name}_*.deb . && rm ${name}_*.deb`], { cwd: partial })
+  })
+  return directory
 }
 
 function missingPackages(provider: Cluster['provider']): string[] {

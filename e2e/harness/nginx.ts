@@ -3,10 +3,8 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { generate } from 'selfsigned'
-import { buildOnce } from './cached-build.ts'
 import type { Cluster } from './cluster.ts'
-import { runOk } from './command.ts'
-import { cacheDirectory } from './paths.ts'
+import { unpackDebianPackage } from './debian-packages.ts'
 import { freePort } from './ports.ts'
 import { exitReason, startProcess, stopProcess } from './processes.ts'
 import { waitFor } from './wait.ts'
@@ -89,13 +87,7 @@ async function writeCertificate(directory: string, address: string): Promise<str
   return file
 }
 
-/** Unpacks the Debian package, once, and returns the directory. Installing the package would start its service. */
-export async function unpackNginx(): Promise<string> {
-  const directory = join(cacheDirectory(), `nginx-${process.arch}`)
-  await buildOnce(directory, 'unpacking nginx', async (partial) => {
-    mkdirSync(partial)
-    await runOk('apt-get', ['download', 'nginx'], { cwd: partial })
-    await runOk('sh', ['-c', 'dpkg -x nginx_*.deb . && rm nginx_*.deb'], { cwd: partial })
-  })
-  return directory
+/** Unpacks the Debian package, once, and returns the directory. */
+export function unpackNginx(): Promise<string> {
+  return unpackDebianPackage('nginx')
 }

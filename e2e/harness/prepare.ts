@@ -14,6 +14,7 @@ import { installMoto } from './moto.ts'
 import { unpackNginx } from './nginx.ts'
 import { repository } from './paths.ts'
 import { installPrometheus } from './prometheus.ts'
+import { unpackTinyproxy } from './tinyproxy.ts'
 
 const harness = join(repository, 'e2e/harness/')
 
@@ -25,6 +26,7 @@ const downloads: Steps = {
   'moto.ts': installMoto,
   'nginx.ts': unpackNginx,
   'prometheus.ts': installPrometheus,
+  'tinyproxy.ts': unpackTinyproxy,
 }
 
 /** What has to be compiled before a harness module is used. */

@@ -15,6 +15,7 @@ import {
   pushManifest,
   type Repository,
 } from '../harness/registry-client.ts'
+import { startTinyproxy, type Tinyproxy } from '../harness/tinyproxy.ts'
 import { startTokenServer, type TokenServer } from '../harness/token-server.ts'
 
 /** `berth mirror` with registries of every kind: open, with a password, with tokens, read-only, and a pull-through cache. */
@@ -273,6 +274,79 @@ registries:
 
     expect(code).toBe(1)
     expect(stdout).toContain('limits the size of requests (nginx: client_max_body_size)')
+  })
+})
+
+describe('a forward proxy', () => {
+  let forward: Tinyproxy
+  let nginx: Nginx
+  let config: string
+
+  beforeAll(async () => {
+    forward = await startTinyproxy(cluster, 'mr')
+    nginx = await startNginx(cluster, { name: 'mr-tls', upstream: open.url, tls: true })
+    config = join(directory, 'forward.yaml')
+    writeFileSync(
+      config,
+      `apiVersion: berth.dev/v1alpha1
+kind: BerthConfig
+registries:
+  - { host: '${upstream.host}', endpoint: '${upstream.url}' }
+  - { host: tls.example, endpoint: '${nginx.url}', mirror: true, ca: '${nginx.certificate}' }
+fallback: [{ name: all, images: ['**'], try: ['tls.example/{path}'] }]
+`,
+    )
+  })
+
+  afterAll(async () => {
+    await Promise.all([forward?.stop(), nginx?.stop()])
+  })
+
+  function environment(password: string): Record<string, string> {
+    const url = `http://${forward.user}:${password}@${forward.host}`
+    return { HTTP_PROXY: url, https_proxy: url }
+  }
+
+  async function mirrorThrough(env: Record<string, string>, name: string) {
+    const pair = [`${upstream.host}/${repository}:1`, `tls.example/${name}:1`]
+    return runBerth(['mirror', ...pair, '--config', config], { env })
+  }
+
+  test('carries reads over http and writes over https', async () => {
+    const { code, stdout, stderr } = await mirrorThrough(environment(forward.password), 'fw/app')
+    const requests = await forward.requests()
+
+    expect({ code, stdout, stderr }).toMatchObject({ code: 0 })
+    expect(await digestOfTag({ registry: open.url, repository: 'fw/app' }, '1')).toBe(digest)
+    expect(requests).toContain(`GET ${upstream.url}/v2/${repository}/manifests/${digest}`)
+    expect(requests).toContain(`CONNECT ${new URL(nginx.url).host}`)
+    expect(stdout + stderr).not.toContain(forward.password)
+  })
+
+  test('is named if it rejects the password, and by berth explain', async () => {
+    const refused = await mirrorThrough(environment('WrongWord'), 'fw/refused')
+    const args = ['explain', 'fw/app:1', '--config', config]
+    const explained = await runBerth(args, { env: environment(forward.password) })
+
+    expect(refused.code).toBe(3)
+    expect(refused.stdout + refused.stderr).toContain(
+      `the proxy http://${forward.host} rejects the user and password of its URL (407)`,
+    )
+    expect(refused.stdout + refused.stderr).not.toContain('WrongWord')
+    expect(explained.stdout).toMatch(/tls\.example\/fw\/app:1 +found/)
+    expect(explained.stdout).toContain(`proxy http://${forward.host}`)
+  })
+
+  test('is named if it cannot reach the registry, and not used for hosts of NO_PROXY', async () => {
+    const env = environment(forward.password)
+    const before = (await forward.requests()).length
+    const direct = await mirrorThrough({ ...env, NO_PROXY: cluster.address }, 'fw/direct')
+    expect(direct.code).toBe(0)
+    expect(await forward.requests()).toHaveLength(before)
+
+    await nginx.stop()
+    const { stdout, stderr } = await mirrorThrough(env, 'fw/gone')
+    expect(stdout + stderr).toContain(`the proxy http://${forward.host} cannot connect to`)
   })
 })
 
