@@ -9,6 +9,9 @@ import { freePort } from './ports.ts'
 import { exitReason, startProcess, stopProcess } from './processes.ts'
 import { waitFor } from './wait.ts'
 
+/** A name in each certificate, besides the address. */
+export const certificateName = 'registry.test'
+
 export type NginxOptions = {
   name: string
   /** The registry behind it: `http://host:port`. */
@@ -78,7 +81,13 @@ async function writeCertificate(directory: string, address: string): Promise<str
     algorithm: 'sha256',
     extensions: [
       { name: 'basicConstraints', cA: true },
-      { name: 'subjectAltName', altNames: [{ type: 7, ip: address }] },
+      {
+        name: 'subjectAltName',
+        altNames: [
+          { type: 7, ip: address },
+          { type: 2, value: certificateName },
+        ],
+      },
     ],
   })
   writeFileSync(join(directory, 'key.pem'), key, { mode: 0o600 })

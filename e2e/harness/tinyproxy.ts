@@ -18,10 +18,10 @@ export type Tinyproxy = {
   stop(): Promise<void>
 }
 
-/** Starts tinyproxy and returns when it listens. */
+/** Starts tinyproxy and returns when it listens. Only it resolves the hosts, to the address of the cluster. */
 export async function startTinyproxy(
   { runDir, address }: Pick<Cluster, 'runDir' | 'address'>,
-  name: string,
+  { name, hosts }: { name: string; hosts: readonly string[] },
 ): Promise<Tinyproxy> {
   const directory = join(runDir, `tinyproxy-${name}`)
   mkdirSync(directory, { recursive: true })
@@ -33,7 +33,11 @@ export async function startTinyproxy(
     `Listen ${address}\nPort ${port}\nTimeout 60\nMaxClients 50\nBasicAuth ${user} ${password}\nLogFile "${log}"\nPidFile "${directory}/pid"\n`,
   )
   const program = join(await unpackTinyproxy(), 'usr/bin/tinyproxy')
-  const spec = { name: `tinyproxy-${name}`, command: program, args: ['-d', '-c', file] }
+  const hostsFile = join(directory, 'hosts')
+  writeFileSync(hostsFile, hosts.map((host) => `${address} ${host}\n`).join(''))
+  const script = 'mount --bind "$0" /etc/hosts && exec "$@"'
+  const args = ['--mount', 'sh', '-c', script, hostsFile, program, '-d', '-c', file]
+  const spec = { name: `tinyproxy-${name}`, command: 'unshare', args }
   const record = await startProcess(runDir, spec)
   await waitFor('tinyproxy', () => readFile(log, 'utf8').then((text) => /Accepting/.test(text)), {
     stopReason: exitReason(runDir, record),
