@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { makeClientCertificate } from '../../test/support/client-certificate.ts'
 import { runBerth } from '../harness/berth-cli.ts'
 import { currentCluster } from '../harness/cluster.ts'
 import type { CommandResult } from '../harness/command.ts'
@@ -338,7 +339,7 @@ fallback: [{ name: all, images: ['**'], try: ['tls.example/{path}'] }]
 
     expect(refused.code).toBe(3)
     expect(refused.stdout + refused.stderr).toContain(
-      `the proxy http://${forward.host} rejects the user and password of its URL (407)`,
+      `the proxy http://${forward.host} rejects the user and password of its URL (401)`,
     )
     expect(refused.stdout + refused.stderr).not.toContain('WrongWord')
     expect(explained.stdout).toMatch(/tls\.example\/fw\/app:1 +found/)
@@ -355,6 +356,60 @@ fallback: [{ name: all, images: ['**'], try: ['tls.example/{path}'] }]
     await nginx.stop()
     const { stdout, stderr } = await mirrorThrough(env, 'fw/gone')
     expect(stdout + stderr).toContain(`the proxy http://${forward.host} cannot connect to`)
+  })
+})
+
+describe('a registry that wants a client certificate (nginx)', () => {
+  let nginx: Nginx
+  const file = (name: string) => join(directory, name)
+
+  async function writeClient(name: string, caName: string): Promise<void> {
+    const { ca, client } = await makeClientCertificate('berth.example', caName)
+    writeFileSync(file(`${name}-ca.pem`), ca.cert)
+    writeFileSync(file(`${name}.pem`), client.cert)
+    writeFileSync(file(`${name}-key.pem`), client.key, { mode: 0o600 })
+  }
+
+  beforeAll(async () => {
+    await Promise.all([writeClient('good', 'callers'), writeClient('wrong', 'others')])
+    nginx = await startNginx(cluster, {
+      name: 'mr-client',
+      upstream: open.url,
+      tls: true,
+      directives: `ssl_verify_client on; ssl_client_certificate ${file('good-ca.pem')}; client_max_body_size 0;`,
+    })
+  })
+
+  afterAll(() => nginx?.stop())
+
+  test.each([
+    ['the certificate', 'good', 0, 'copied'],
+    ['none', null, 1, 'wants a client certificate'],
+    ['one of another CA', 'wrong', 1, 'rejects the client certificate'],
+  ])('with %s', async (_, name, expectedCode, expected) => {
+    const more =
+      name === null
+        ? ''
+        : `, clientCertificate: { cert: '${file(`${name}.pem`)}', key: '${file(`${name}-key.pem`)}' }`
+    const config = file(`client-${name}.yaml`)
+    writeFileSync(
+      config,
+      `apiVersion: berth.dev/v1alpha1
+kind: BerthConfig
+registries:
+  - { host: '${upstream.host}', endpoint: '${upstream.url}' }
+  - { host: client.example, endpoint: '${nginx.url}', mirror: true, ca: '${nginx.certificate}'${more} }
+fallback: [{ name: all, images: ['**'], try: ['client.example/{path}'] }]
+`,
+    )
+    const pair = [`${upstream.host}/${repository}:1`, 'client.example/client/app:1']
+    const { code, stdout, stderr } = await runBerth(['mirror', ...pair, '--config', config])
+    const explained = await runBerth(['explain', 'client/app:1', '--config', config])
+
+    expect({ code, stdout, stderr }).toMatchObject({ code: expectedCode })
+    expect(stdout + stderr).toContain(expected)
+    expect(explained.stdout).toContain(name === 'good' ? 'found' : expected)
+    expect(stdout + stderr + explained.stdout).not.toContain('PRIVATE KEY')
   })
 })
 

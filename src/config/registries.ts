@@ -6,6 +6,7 @@ import type { ImageTemplate } from '../decision/fallback/image-template.ts'
 import { createHostMap, type HostMap } from '../decision/fallback/host-map.ts'
 import { hubHost, type IsPlainHttp } from '../decision/fallback/registry-aliases.ts'
 import {
+  type ClientCertificateSettings,
   type CredentialSettings,
   defaultEndpoint,
   registryDefaults,
@@ -40,13 +41,7 @@ export function readRegistries(
     if (registries.has(host))
       reportError('host', `${host} is in the list twice; merge the two entries`)
     const settings = readRegistry({ ...input, host }, directory, reportError)
-    const { credentials = null } = settings ?? {}
-    // Not an error: the Secret with the file may be mounted later.
-    if (credentials?.kind === 'dockerConfig' && !existsSync(credentials.file))
-      warn(
-        'credentials',
-        `the file ${shownCredentialsFile(input, credentials.file)} does not exist; until it does, the registry counts as denied`,
-      )
+    warnOfMissingFiles(input, settings, warn)
     if (settings === null) continue
     registries.set(host, settings)
     const lower = input.host.toLowerCase()
@@ -62,6 +57,24 @@ export function readRegistries(
     if (endpoint !== null) registries.set(host, registryDefaults(host, endpoint))
   }
   return registries
+}
+
+/** Warns of files that do not exist. Not an error: the Secret with the file may be mounted later. */
+function warnOfMissingFiles(
+  input: RegistryInput,
+  settings: RegistrySettings | null,
+  warn: ReportKeyError,
+): void {
+  const { credentials = null, clientCertificate } = settings ?? {}
+  const warnOf = (key: keyof RegistryInput, file: string, shown: string) => {
+    if (!existsSync(file))
+      warn(key, `the file ${shown} does not exist; until it does, the registry counts as denied`)
+  }
+  if (credentials?.kind === 'dockerConfig')
+    warnOf('credentials', credentials.file, shownCredentialsFile(input, credentials.file))
+  if (clientCertificate?.kind !== 'files') return
+  for (const file of [clientCertificate.cert, clientCertificate.key])
+    warnOf('clientCertificate', file, file)
 }
 
 /** Returns a function for the hosts without a port that nodes reach over plain HTTP. */
@@ -112,6 +125,9 @@ function readRegistry(
   // What is not a host may be a password, so no message repeats it.
   if (!authHosts.every(isHost)) reportError('authHosts', '… is not a host; write HOST or HOST:PORT')
   const proxy = readProxy(input.proxy, reportError)
+  const clientCertificate = clientCertificateOf(input, directory, reportError)
+  if (isPlainHttp && clientCertificate !== undefined)
+    reportError('clientCertificate', 'plain HTTP has no TLS handshake; use https in `endpoint`')
   const ca = input.ca === undefined ? null : readCa(input.ca, directory, reportError)
   return {
     host,
@@ -124,6 +140,7 @@ function readRegistry(
     authHosts,
     allowPlainHttpAuth,
     ...(proxy !== undefined && { proxy }),
+    ...(clientCertificate !== undefined && { clientCertificate }),
   }
 }
 
@@ -134,6 +151,22 @@ function readProxy(given: string | undefined, reportError: ReportKeyError): Prox
   // The URL may contain a password, so the message does not repeat it.
   reportError('proxy', 'not the URL of an HTTP proxy; write http://HOST:PORT, or none')
   return undefined
+}
+
+function clientCertificateOf(
+  { clientCertificate: given }: RegistryInput,
+  directory: string,
+  reportError: ReportKeyError,
+): ClientCertificateSettings | undefined {
+  if (given === undefined) return undefined
+  if ('secret' in given) return { kind: 'secret', name: given.secret }
+  // The message does not repeat what may be a key.
+  if ([given.cert, given.key].some((path) => /-----BEGIN|\n/.test(path))) {
+    reportError('clientCertificate', '`cert` and `key` are the paths of files, not their content')
+    return undefined
+  }
+  const [cert, key] = [resolvePath(directory, given.cert), resolvePath(directory, given.key)]
+  return { kind: 'files', cert, key }
 }
 
 function credentialsOf(

@@ -4,6 +4,7 @@ import type { EcrTokenCache } from '../aws/ecr-token-cache.ts'
 import type { Config } from '../config/config.ts'
 import { createDiagnoser } from '../diagnose/evidence/diagnose-cluster.ts'
 import { ecrRepositoryCreator } from '../engine/ecr-repositories.ts'
+import { createClientCertificate } from '../engine/client-certificate.ts'
 import { createEngine } from '../engine/decision-engine.ts'
 import { createKeychain } from '../engine/keychain.ts'
 import type { Cluster } from '../kube/connect.ts'
@@ -117,6 +118,8 @@ function createMirrorLoops({
         keychainFor: ({ credentials }) =>
           createKeychain(credentials, { secretsDirectory, ecrTokens, onProblem }),
         now: () => Date.now(),
+        clientCertificateFor: ({ clientCertificate }) =>
+          createClientCertificate(clientCertificate, { secretsDirectory, onProblem }),
         proxyRules: proxyRulesFromEnvironment(env),
         bodyBudget: createByteBudget(bodyBudgetBytes.controller),
       }),

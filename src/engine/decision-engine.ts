@@ -3,6 +3,7 @@ import { type ByteBudget, createByteBudget } from '../async/byte-budget.ts'
 import type { Config } from '../config/config.ts'
 import { awsSdk } from '../aws/sdk.ts'
 import { createEcrTokenCache, type EcrTokenCache } from '../aws/ecr-token-cache.ts'
+import { createClientCertificate } from './client-certificate.ts'
 import { createKeychain } from './keychain.ts'
 import type { AdmissionPolicy } from '../decision/pod/decide-sites.ts'
 import { proxyRulesFromEnvironment } from '../proxy/proxy-rules.ts'
@@ -73,6 +74,11 @@ export function createEngine(config: Config, options: EngineOptions): Engine {
       }),
     // Registries send dates and expiry times, so this is the wall clock.
     now: () => Date.now(),
+    clientCertificateFor: ({ clientCertificate }) =>
+      createClientCertificate(clientCertificate, {
+        secretsDirectory,
+        ...(onProblem === undefined ? {} : { onProblem }),
+      }),
     proxyRules: proxyRulesFromEnvironment(options.env ?? {}),
     bodyBudget: options.bodyBudget ?? createByteBudget(bodyBudgetBytes.command),
   })

@@ -19,6 +19,7 @@ import { systemClock } from '../registry/http/retry-policy.ts'
 import { createRegistryClient, type RegistryClient } from '../registry/registry-client.ts'
 import type { EngineOptions } from './decision-engine.ts'
 import type { EcrRepositoryOptions } from './ecr-repositories.ts'
+import { createClientCertificate } from './client-certificate.ts'
 import { createKeychain, type KeychainOptions } from './keychain.ts'
 
 type Environment = Readonly<Record<string, string | undefined>>
@@ -58,6 +59,8 @@ export async function openMirrorRegistries(
     registries: settings,
     keychainFor,
     now: () => Date.now(),
+    clientCertificateFor: ({ clientCertificate }) =>
+      createClientCertificate(clientCertificate, { secretsDirectory, onProblem }),
     proxyRules: proxyRulesFromEnvironment(env),
     bodyBudget: createByteBudget(bodyBudgetBytes.command),
   })

@@ -64,14 +64,15 @@ export function proxyErrorForStatus(
   }: { readonly status: number; readonly squidError?: string | undefined },
 ): ProxyError {
   const proxy = `the proxy ${name}`
-  if (status === 407) {
+  // tinyproxy sends 401 for a wrong password.
+  if (status === 407 || status === 401) {
     return new ProxyError(
       authorization === null
-        ? `${proxy} wants a user and a password (407)`
-        : `${proxy} rejects the user and password of its URL (407)`,
+        ? `${proxy} wants a user and a password (${status})`
+        : `${proxy} rejects the user and password of its URL (${status})`,
     )
   }
-  if (status === 401 || status === 403) {
+  if (status === 403) {
     return new ProxyError(`${proxy} does not allow connections to ${host} (${status})`)
   }
   if (squidCannotResolve.test(squidError)) {

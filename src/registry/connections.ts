@@ -4,6 +4,7 @@ import type { Keychain } from '../credentials/keychain.ts'
 import { noProxyRules, type ProxyRules, proxyRulesOf } from '../proxy/proxy-rules.ts'
 import { createChallengeCache, type SessionDependencies } from './auth/session.ts'
 import { createTokenSource } from './auth/token-source.ts'
+import type { LoadClientCertificate } from './http/connector.ts'
 import { type Network, systemNetwork } from './http/ip-ranges.ts'
 import type { RegistrySettings } from './http/registry-settings.ts'
 import { createTransport } from './http/transport.ts'
@@ -13,6 +14,8 @@ export interface ConnectionDependencies {
   readonly registries: ReadonlyMap<string, RegistrySettings>
   /** Called once for each registry. Returns an empty keychain for a registry without credentials. */
   readonly keychainFor: (settings: RegistrySettings) => Keychain
+  /** Called once for each registry. Default: no client certificates. */
+  readonly clientCertificateFor?: (settings: RegistrySettings) => LoadClientCertificate | null
   /** Milliseconds since the epoch. */
   readonly now: () => number
   /** The memory for the bodies of all registries. A process has one. */
@@ -71,6 +74,7 @@ function connect(
   origins: ReadonlySet<string>,
   {
     keychainFor,
+    clientCertificateFor = () => null,
     now,
     bodyBudget,
     proxyRules = noProxyRules,
@@ -82,7 +86,15 @@ function connect(
   const isListed = (origin: string) => origins.has(origin) || authOrigins.has(origin)
   const registryOrigin = endpoint.origin
   const proxyFor = proxyRulesOf(settings.proxy, proxyRules)
-  const transport = createTransport({ network, registryOrigin, isListed, ca, bodyBudget, proxyFor })
+  const transport = createTransport({
+    network,
+    registryOrigin,
+    isListed,
+    ca,
+    bodyBudget,
+    proxyFor,
+    clientCertificate: clientCertificateFor(settings),
+  })
   return {
     settings,
     transport,

@@ -210,6 +210,18 @@ describe('problems', () => {
       ],
     ],
     [
+      'registries: [{ host: a.io, endpoint: "http://a.io", clientCertificate: { secret: s } }]',
+      [expect.stringContaining('clientCertificate: plain HTTP has no TLS handshake')],
+    ],
+    [
+      'registries: [{ host: a.io, clientCertificate: { cert: a.pem, key: "-----BEGIN PRIVATE KEY-----\\nCANARY" } }]',
+      [expect.stringMatching(/`cert` and `key` are the paths of files, not their content$/)],
+    ],
+    [
+      'registries: [{ host: a.io, clientCertificate: { cert: a.pem } }]',
+      [expect.stringContaining('clientCertificate: must be `secret: NAME`, or `cert: FILE`')],
+    ],
+    [
       'pin: { tags: ["{a,b}"] }',
       [expect.stringContaining('pin.tags[0]: "{a,b}" is not a glob for tags')],
     ],

@@ -4,9 +4,10 @@ import type { KeyPair } from '../../src/webhook/certificate/certificate-files.ts
 /** Returns a CA for client certificates, and a certificate that it signed for one name. */
 export async function makeClientCertificate(
   name: string,
+  caName = 'callers',
 ): Promise<{ ca: KeyPair; client: KeyPair }> {
   const strong = { keyType: 'ec', algorithm: 'sha256' } as const
-  const ca = await generate([{ name: 'commonName', value: 'callers' }], {
+  const ca = await generate([{ name: 'commonName', value: caName }], {
     ...strong,
     extensions: [{ name: 'basicConstraints', cA: true, critical: true }],
   })

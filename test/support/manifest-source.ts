@@ -2,6 +2,7 @@
 import { type ByteBudget, createByteBudget } from '../../src/async/byte-budget.ts'
 import type { Credential, Keychain } from '../../src/credentials/keychain.ts'
 import { noProxyRules, type ProxyRules } from '../../src/proxy/proxy-rules.ts'
+import type { LoadClientCertificate } from '../../src/registry/http/connector.ts'
 import { type Network, systemNetwork } from '../../src/registry/http/ip-ranges.ts'
 import { bodyBudgetBytes } from '../../src/registry/http/response-body.ts'
 import { createManifestSource } from '../../src/registry/manifests/manifest-source.ts'
@@ -15,6 +16,7 @@ export interface ClientOptions {
   readonly keychain?: Keychain
   readonly now?: () => number
   readonly network?: Partial<Network>
+  readonly clientCertificate?: LoadClientCertificate
   /** The proxies of the environment. */
   readonly proxyRules?: ProxyRules
   readonly bodyBudget?: ByteBudget
@@ -45,6 +47,7 @@ export function createClient(
     keychain,
     now = () => 0,
     network = {},
+    clientCertificate,
     proxyRules = noProxyRules,
     bodyBudget = createByteBudget(bodyBudgetBytes.webhook),
   }: ClientOptions = {},
@@ -55,6 +58,7 @@ export function createClient(
     now,
     bodyBudget,
     proxyRules,
+    clientCertificateFor: () => clientCertificate ?? null,
     network: { ...systemNetwork, ...network },
   })
 }

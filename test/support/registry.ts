@@ -9,6 +9,7 @@ import { createHash } from 'node:crypto'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
+import type { TlsOptions } from 'node:tls'
 import { createFakeAuth, type FakeAuth, type FakeAuthOptions } from './registry-auth.ts'
 import {
   type Behaviour,
@@ -19,7 +20,8 @@ import {
 } from './registry-behaviour.ts'
 
 export interface FakeRegistryOptions {
-  readonly tls?: { readonly key: string; readonly cert: string }
+  /** A certificate, and options such as `requestCert`. */
+  readonly tls?: TlsOptions
   readonly auth?: FakeAuthOptions
   /** A prefix of `/v2/` in every path. */
   readonly prefix?: string

@@ -9,6 +9,7 @@ import { type DiagnosedFailure, findings } from '../../diagnose/findings.ts'
 import type { SecretName } from '../../diagnose/fix/steps.ts'
 import { classify } from '../../diagnose/rules/classify.ts'
 import { proxyRulesFromEnvironment } from '../../proxy/proxy-rules.ts'
+import { createClientCertificate } from '../../engine/client-certificate.ts'
 import { createEngine, createTokenCache } from '../../engine/decision-engine.ts'
 import { createKeychain } from '../../engine/keychain.ts'
 import { BerthError } from '../../errors.ts'
@@ -153,6 +154,8 @@ async function diagnoseFailures(
           createKeychain(credentials, { secretsDirectory, ecrTokens }),
         now: Date.now,
         bodyBudget,
+        clientCertificateFor: ({ clientCertificate }) =>
+          createClientCertificate(clientCertificate, { secretsDirectory }),
         proxyRules: proxyRulesFromEnvironment(io.env),
       })
     : null

@@ -116,6 +116,28 @@ export const registrySchema = object({
     .min(1)
     .optional()
     .describe('A PEM file with the CA of this registry. Default: the public CAs only.'),
+  clientCertificate: z
+    .union(
+      [
+        object({
+          secret: secretName.describe(
+            "A Secret of the type kubernetes.io/tls in Berth's own namespace, mounted under --secrets-dir.",
+          ),
+        }),
+        object({
+          cert: z
+            .string()
+            .min(1)
+            .describe('The path of a PEM file with the certificate and its chain.'),
+          key: z.string().min(1).describe('The path of a PEM file with the private key.'),
+        }),
+      ],
+      { error: 'must be `secret: NAME`, or `cert: FILE` and `key: FILE`' },
+    )
+    .optional()
+    .describe(
+      'The certificate with which Berth authenticates in the TLS handshake. Default: none.',
+    ),
   proxy: z
     .string()
     .min(1)

@@ -19,6 +19,7 @@ const faultText: Readonly<Record<EndpointFault, string>> = {
   unroutable: 'no route',
   cut: 'the connection was closed',
   'not-tls': 'the server does not speak TLS',
+  'client-certificate': 'the server refuses the TLS handshake; it may want a client certificate',
   proxy: 'no connection through the proxy',
   other: 'no connection',
 } // prettier-ignore
@@ -40,10 +41,17 @@ function judge(verdict: PullVerdict, report: ProbeReport): PullVerdict {
   return verdict
 }
 
+type FaultWithoutSign = 'off-limits' | 'client-certificate' | 'proxy' | 'other'
+
+/** Faults that prove no rule. */
+function isNoSign(fault: EndpointFault | null): fault is FaultWithoutSign {
+  return fault !== null && ['off-limits', 'client-certificate', 'proxy', 'other'].includes(fault)
+}
+
 /** Returns what the connection, the certificate and the statuses show whatever the credential. */
 function signsOf(report: ProbeReport): ReadonlySet<ProbeSign> {
   const { fault, certificate, endpoint, attempts, blobs } = report
-  if (fault === 'off-limits' || fault === 'proxy' || fault === 'other') return new Set()
+  if (isNoSign(fault)) return new Set()
   if (fault !== null) return new Set([fault])
   const hasOutcome = (outcome: ProbeAttempt['outcome']) =>
     attempts.some((each) => each.outcome === outcome)

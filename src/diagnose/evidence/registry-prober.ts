@@ -10,6 +10,7 @@ import { BerthError } from '../../errors.ts'
 import { apiHost, hubHost } from '../../decision/fallback/registry-aliases.ts'
 import { defaultTag, type Reference } from '../../decision/reference/reference.ts'
 import { noProxyRules, type ProxyRules, proxyRulesOf } from '../../proxy/proxy-rules.ts'
+import type { LoadClientCertificate } from '../../registry/http/connector.ts'
 import { type Network, systemNetwork } from '../../registry/http/ip-ranges.ts'
 import { AddressRefusedError } from '../../registry/http/network-error.ts'
 import { bodyBudgetBytes } from '../../registry/http/response-body.ts'
@@ -44,6 +45,8 @@ export interface ProberDependencies {
   /** Endpoints, CAs and credentials of Berth's own config; null when there is none. */
   readonly config: Pick<Config, 'registries'> | null
   readonly keychainFor: (settings: RegistrySettings) => Keychain
+  /** Default: no client certificates. */
+  readonly clientCertificateFor?: (settings: RegistrySettings) => LoadClientCertificate | null
   /** The proxies of the environment. Default: none. */
   readonly proxyRules?: ProxyRules
   readonly network?: Network
@@ -155,6 +158,7 @@ async function openRegistry(
   host: string,
   {
     config,
+    clientCertificateFor = () => null,
     proxyRules = noProxyRules,
     network = systemNetwork,
     now,
@@ -167,7 +171,8 @@ async function openRegistry(
   const settings = listed ?? settingsFor(host, 'https:')
   if (settings === null) return null
   const allowed = listed === undefined ? refuseLocalAddresses(network) : network
-  const options = { network: allowed, now, answerMs, bodyBudget, proxyRules }
+  const clientCertificate = clientCertificateFor(settings)
+  const options = { network: allowed, now, answerMs, bodyBudget, proxyRules, clientCertificate }
   const endpoint = await probeEndpoint(settings.endpoint, {
     ...options,
     proxyFor: proxyRulesOf(settings.proxy, proxyRules),

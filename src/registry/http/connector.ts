@@ -8,6 +8,15 @@ import type { Network, ResolvedAddress } from './ip-ranges.ts'
 import { AddressRefusedError } from './network-error.ts'
 import { createPrivateNetwork } from './private-network.ts'
 
+/** Both in PEM. The key is never shown. */
+export interface ClientCertificate {
+  readonly cert: string
+  readonly key: string
+}
+
+/** Returns the current certificate; the same object while it has not changed. Throws RequestFailedError. */
+export type LoadClientCertificate = () => ClientCertificate
+
 export interface ConnectorOptions {
   readonly network: Network
   readonly registryOrigin: string
@@ -16,6 +25,8 @@ export interface ConnectorOptions {
   /** PEM of a private CA, trusted in addition to the public ones, also for a proxy over TLS. */
   readonly ca: string | null
   readonly proxyFor: ProxyRules
+  /** Only the registry itself receives it: no proxy, no token server of another host, and no target of a redirect. */
+  readonly clientCertificate: LoadClientCertificate | null
 }
 
 /** Less than the 2.5 s of a review, so that a host that drops packets differs from one that responds slowly. */
@@ -29,7 +40,7 @@ const connectTimeoutMs = 2_000
  * time (DNS rebinding). A proxy resolves names itself, so behind one only address literals are checked.
  */
 export function createConnector(options: ConnectorOptions): buildConnector.connector {
-  const { network, registryOrigin, isListed, ca, proxyFor } = options
+  const { network, registryOrigin, isListed, ca, proxyFor, clientCertificate } = options
   const registryNetwork = createPrivateNetwork(network)
   const cas = ca === null ? null : [...getCACertificates('default'), ca]
 
@@ -39,11 +50,13 @@ export function createConnector(options: ConnectorOptions): buildConnector.conne
     )
   const create = (
     check: (hostname: string, addresses: readonly ResolvedAddress[]) => Error | null,
+    certificate: ClientCertificate | null = null,
   ) =>
     buildConnector({
       allowH2: false,
       timeout: connectTimeoutMs,
       ...(cas === null ? {} : { ca: cas }),
+      ...certificate,
       lookup: (hostname, { all }, done) => {
         network.lookup(hostname, (lookupError, addresses) => {
           const [first] = addresses ?? []
@@ -55,15 +68,18 @@ export function createConnector(options: ConnectorOptions): buildConnector.conne
       },
     })
   const connectAnywhere = create(() => null)
-  const connectToRegistry = create((_, addresses) => {
-    for (const { address } of addresses) registryNetwork.add(address)
-    return null
-  })
+  const createForRegistry = (certificate: ClientCertificate | null) =>
+    create((_, addresses) => {
+      for (const { address } of addresses) registryNetwork.add(address)
+      return null
+    }, certificate)
+  const registryConnector = cacheByCertificate(createForRegistry, clientCertificate)
   const connectChecked = create((hostname, addresses) =>
     addresses.every(({ address }) => registryNetwork.allows(address)) ? null : refusal(hostname),
   )
 
-  return (target, callback) => {
+  return (target, onConnected) => {
+    const callback = endOnError(onConnected)
     const origin = `${target.protocol}//${target.host ?? target.hostname}`
     // An address literal skips `lookup`.
     const isLiteral = isIP(target.hostname) !== 0
@@ -74,10 +90,43 @@ export function createConnector(options: ConnectorOptions): buildConnector.conne
       callback(refusal(target.hostname), null)
       return
     }
-    const direct = isRegistry ? connectToRegistry : isUnlisted ? connectChecked : connectAnywhere
+    let direct = isUnlisted ? connectChecked : connectAnywhere
+    try {
+      if (isRegistry) direct = registryConnector()
+    } catch (error) {
+      callback(error as Error, null)
+      return
+    }
     const proxy = proxyFor(new URL(origin))
     if (proxy === null) direct(target, callback)
     else void connectThrough(proxy, target, { cas, direct, callback })
+  }
+}
+
+/**
+ * An alert of TLS 1.3 arrives after the handshake, and with the end of the connection, which undici would report in its place. A
+ * destroyed socket emits no end.
+ */
+function endOnError(onConnected: buildConnector.Callback): buildConnector.Callback {
+  return (...result) => {
+    const [, socket] = result
+    socket?.once('error', (error) => socket.destroy(error))
+    onConnected(...result)
+  }
+}
+
+/** A new certificate gets a new connector: a resumed TLS session would keep the old one. */
+function cacheByCertificate(
+  create: (certificate: ClientCertificate | null) => buildConnector.connector,
+  load: LoadClientCertificate | null,
+): () => buildConnector.connector {
+  let current: ClientCertificate | null = null
+  let connector: buildConnector.connector | null = null
+  return () => {
+    const certificate = load?.() ?? null
+    if (connector === null || certificate !== current) connector = create(certificate)
+    current = certificate
+    return connector
   }
 }
 

@@ -31,6 +31,8 @@ export interface FailureContext {
   readonly isFromRegistry: boolean
   /** Null for a direct connection. */
   readonly proxy: ProxyServer | null
+  /** True if the registry received a client certificate. */
+  readonly hasClientCertificate: boolean
   /** True if a connection to the registry has been opening for long. */
   readonly isStuck: boolean
 }
@@ -82,6 +84,44 @@ const failures: Readonly<Record<string, Describe>> = {
   ERR_SSL_PACKET_LENGTH_TOO_LONG: notTls,
 }
 
+/** The alerts of a server about the certificate of its client, by their numbers (RFC 8446, 6.2, and RFC 5246, 7.2.2). */
+const certificateAlerts: ReadonlyMap<number, string> = new Map([
+  [42, 'bad certificate'],
+  [43, 'unsupported certificate'],
+  [44, 'certificate revoked'],
+  [45, 'certificate expired'],
+  [46, 'certificate unknown'],
+  [48, 'unknown CA'],
+  [49, 'access denied'],
+])
+
+/** In TLS 1.2, a server that wants a certificate sends this one, or `bad certificate`. */
+const handshakeFailure = 40
+
+/** In TLS 1.3 it arrives after the handshake. */
+const certificateRequired = 116
+
+/** Returns the number of the TLS alert that ended a connection; null for another error. The codes differ between versions of OpenSSL. */
+export function tlsAlertOf(error: unknown): number | null {
+  const { code, message } = (error ?? {}) as NodeJS.ErrnoException
+  if (typeof code !== 'string' || !code.startsWith('ERR_SSL_')) return null
+  const [, digits] = /SSL alert number ([0-9]{1,3})/.exec(message) ?? []
+  return digits === undefined ? null : Number(digits)
+}
+
+/** Describes an alert about a client certificate, or its absence; null for other alerts. */
+function describeAlert(alert: number | null, host: string, hasOne: boolean): RequestFailure | null {
+  if (alert === handshakeFailure) {
+    const hint = hasOne ? '' : '; it may want a client certificate'
+    return failed('denied', `${host} refuses the TLS handshake${hint}`)
+  }
+  const reason = certificateAlerts.get(alert ?? 0)
+  if (alert !== certificateRequired && reason === undefined) return null
+  return hasOne && reason !== undefined
+    ? failed('denied', `${host} rejects the client certificate (${reason})`)
+    : failed('denied', `${host} wants a client certificate`)
+}
+
 /** The codes of errors before a connection is open. The name of an image cannot cause them. */
 const codesWithoutConnection: ReadonlySet<string> = new Set([
   ...unknownAuthority,
@@ -122,7 +162,8 @@ function describeThroughProxy(thrown: unknown, context: FailureContext): Request
   return { ...failure, detail: `${failure.detail} (through the proxy ${proxy.name})` }
 }
 
-function describeError(thrown: unknown, { url, signal }: FailureContext): RequestFailure {
+function describeError(thrown: unknown, context: FailureContext): RequestFailure {
+  const { url, signal } = context
   if (signal.aborted) return failed('timeout', 'no response in time')
   const error = firstOf(thrown)
   if (error instanceof AddressRefusedError) return failed('invalid', error.message)
@@ -132,6 +173,8 @@ function describeError(thrown: unknown, { url, signal }: FailureContext): Reques
   if (unknownAuthority.has(code)) {
     return failed('unreachable', 'certificate signed by unknown authority')
   }
+  const alert = describeAlert(tlsAlertOf(error), host, context.hasClientCertificate)
+  if (alert !== null) return alert
   const describe = Object.hasOwn(failures, code) ? failures[code] : undefined
   if (describe !== undefined) return describe(host, displayHost(url, url.hostname))
   if (error instanceof errors.HTTPParserError) {

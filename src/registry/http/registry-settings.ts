@@ -12,6 +12,12 @@ export type CredentialSettings =
   /** A token of Amazon ECR, fetched with an AWS identity and a chain of roles. */
   | EcrSettings
 
+/** Where the client certificate of a registry comes from. */
+export type ClientCertificateSettings =
+  /** A Secret of the type kubernetes.io/tls in Berth's own namespace, mounted as a directory of this name. */
+  | { readonly kind: 'secret'; readonly name: string }
+  | { readonly kind: 'files'; readonly cert: string; readonly key: string }
+
 /** How Berth reaches and trusts one registry: an entry of `registries` with its defaults. */
 export interface RegistrySettings {
   /** As images write it, for example `anubis:32000`. */
@@ -34,6 +40,8 @@ export interface RegistrySettings {
   readonly allowPlainHttpAuth: boolean
   /** The proxy for all requests of this registry. Undefined for the one of the environment. */
   readonly proxy?: ProxySetting
+  /** With which Berth authenticates in the TLS handshake. Undefined for none. */
+  readonly clientCertificate?: ClientCertificateSettings
 }
 
 /** Returns the settings of a registry that the config does not describe, with the given endpoint. */

@@ -6,6 +6,8 @@ import { displayHost } from './urls.ts'
 
 /** Returns the failure that a status other than 200 means. Only 404 means that the image does not exist. */
 export function failureForStatus(response: HttpResponse, now: () => number): RequestFailure {
+  const problem = certificateProblem(response)
+  if (problem !== null) return failed('denied', `${displayHost(response.url)} ${problem}`)
   const failure = failed(outcomeOf(response.status), describeStatus(response, now))
   const seconds = retryAfterSeconds(response, now)
   return seconds === null ? failure : { ...failure, retryAfterMs: seconds * 1000 }
@@ -27,10 +29,22 @@ export function describeStatus(response: HttpResponse, now: () => number): strin
     response.status >= 500 && response.proxy !== null && response.url.protocol === 'http:'
   const from = isOfProxy ? ` through the proxy ${response.proxy.name}` : ''
   const status = `${text}${seconds === null ? '' : `, retry after ${seconds} s`}${from}`
+  const problem = certificateProblem(response)
+  if (problem !== null) return `${status}, ${displayHost(response.url)} ${problem}`
   if (response.isFromRegistry) return status
   const isDenied = response.status === 401 || response.status === 403
   const note = isDenied ? ', which gets no credentials' : ''
   return `${status} (after a redirect to ${displayHost(response.url)}${note})`
+}
+
+/**
+ * nginx completes the handshake, and says in a web page what is wrong (ngx_http_special_response.c, errors 495 and 496, which it
+ * sends as 400).
+ */
+function certificateProblem({ status, body }: HttpResponse): string | null {
+  if (status !== 400 || body === null) return null
+  if (body.includes('No required SSL certificate was sent')) return 'wants a client certificate'
+  return body.includes('The SSL certificate error') ? 'rejects the client certificate' : null
 }
 
 /** Returns the error code in a body (distribution-spec, Error Codes), or null. The error's message is untrusted and not used. */

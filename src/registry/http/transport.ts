@@ -111,6 +111,7 @@ const redirectStatuses: ReadonlySet<number> = new Set([301, 302, 303, 307, 308])
 type Hop = Pick<HttpResponse, 'url' | 'isFromRegistry' | 'proxy'>
 
 interface Connection extends Pick<TransportOptions, 'proxyFor'> {
+  readonly hasClientCertificate: boolean
   readonly agent: Agent
   readonly connects: PendingConnects
   readonly bodyBudget: ByteBudget
@@ -133,6 +134,7 @@ export function createTransport(options: TransportOptions): Transport {
   })
   const connection: Connection = {
     proxyFor,
+    hasClientCertificate: options.clientCertificate !== null,
     agent,
     connects,
     bodyBudget: createByteBudget(bodyBudget.maxBytes * registryShare, bodyBudget),
@@ -205,6 +207,7 @@ async function followRedirects(
         ...hop,
         signal: callerSignal,
         isStuck: connection.connects.isStuck(),
+        hasClientCertificate: connection.hasClientCertificate && hop.isFromRegistry,
       }),
     }
   }
@@ -254,14 +257,16 @@ function proxyAuthorization(proxy: ProxyServer | null): Readonly<Record<string, 
   return authorization === null ? {} : { 'proxy-authorization': authorization }
 }
 
-/** Throws if a response for an http host is from the proxy: by its status, or by the header with which Squid marks its errors. */
+/** Throws if a response for an http host is from the proxy: by its status, or by the headers of Squid and tinyproxy. */
 function rejectProxyAnswer(
   proxy: ProxyServer,
   url: URL,
   { statusCode: status, headers, body }: Dispatcher.ResponseData,
 ): void {
-  const [squidError] = headerReader(headers)('x-squid-error')
-  if (status !== 407 && squidError === undefined) return
+  const header = headerReader(headers)
+  const [squidError] = header('x-squid-error')
+  const isOfTinyproxy = status >= 400 && header('server').some((name) => /^tinyproxy\b/.test(name))
+  if (status !== 407 && squidError === undefined && !isOfTinyproxy) return
   discardBody(body)
   throw proxyErrorForStatus(proxy, displayHost(url), { status, squidError })
 }

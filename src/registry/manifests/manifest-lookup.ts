@@ -20,8 +20,8 @@ import {
 import { maxManifestBytes } from './manifest-json.ts'
 import { createManifestReader } from './manifest-reader.ts'
 
-/** Statuses of a HEAD that need a GET: 403 has its reason in the body, and the others mean that HEAD is not supported. */
-const needsGet: ReadonlySet<number> = new Set([403, 405, 501])
+/** Statuses of a HEAD that need a GET: 400 and 403 have their reason in the body, and the others mean that HEAD is not supported. */
+const needsGet: ReadonlySet<number> = new Set([400, 403, 405, 501])
 
 /** The status with which registries that route only GET answer HEAD. */
 const notFound = 404

@@ -4,8 +4,9 @@ import { connect as connectTls, type ConnectionOptions, type TLSSocket } from 'n
 import { ProxyError } from '../../proxy/proxy-error.ts'
 import type { ProxyRules, ProxyServer } from '../../proxy/proxy-rules.ts'
 import { connectToProxy, openTunnel } from '../../proxy/tunnel.ts'
+import type { LoadClientCertificate } from '../http/connector.ts'
 import type { Network } from '../http/ip-ranges.ts'
-import { AddressRefusedError } from '../http/network-error.ts'
+import { AddressRefusedError, tlsAlertOf } from '../http/network-error.ts'
 
 export type EndpointFault =
   /** The name has no address. */
@@ -18,6 +19,8 @@ export type EndpointFault =
   | 'cut'
   /** The server does not use TLS. */
   | 'not-tls'
+  /** The registry wants a client certificate, or another one. */
+  | 'client-certificate'
   /** The proxy failed, or does not connect to the endpoint. */
   | 'proxy'
   | 'other'
@@ -54,6 +57,7 @@ export interface EndpointProbeOptions {
   /** Milliseconds for the connection and the handshake. */
   readonly answerMs: number
   readonly proxyFor: ProxyRules
+  readonly clientCertificate: LoadClientCertificate | null
   /** The CAs for a proxy over TLS; null for those of Node.js. */
   readonly proxyCas: readonly string[] | null
 }
@@ -100,15 +104,17 @@ export async function probeEndpoint(
   }
 }
 
-type Open = (options: Pick<EndpointProbeOptions, 'answerMs' | 'proxyCas'>) => Promise<Socket>
+type Open = (
+  options: Pick<EndpointProbeOptions, 'answerMs' | 'proxyCas' | 'clientCertificate'>,
+) => Promise<Socket>
 
 function openDirectly(endpoint: URL, addresses: readonly string[]): Open {
   const isTls = endpoint.protocol === 'https:'
   const host = addresses[0] ?? endpoint.hostname
   const port = portOf(endpoint)
-  return ({ answerMs }) =>
+  return ({ answerMs, clientCertificate }) =>
     isTls
-      ? waitForConnection(connectTls({ host, port, ...tlsOptions(endpoint) }), {
+      ? waitForConnection(connectTls({ host, port, ...tlsOptions(endpoint, clientCertificate) }), {
           event: 'secureConnect',
           answerMs,
         })
@@ -116,11 +122,11 @@ function openDirectly(endpoint: URL, addresses: readonly string[]): Open {
 }
 
 function openThrough(proxy: ProxyServer, endpoint: URL): Open {
-  return async ({ answerMs, proxyCas: ca }) => {
+  return async ({ answerMs, proxyCas: ca, clientCertificate }) => {
     const options = { proxy, ca, timeoutMs: answerMs }
     if (endpoint.protocol === 'http:') return connectToProxy(options)
     const socket = await openTunnel(`${endpoint.hostname}:${portOf(endpoint)}`, options)
-    return waitForConnection(connectTls({ socket, ...tlsOptions(endpoint) }), {
+    return waitForConnection(connectTls({ socket, ...tlsOptions(endpoint, clientCertificate) }), {
       event: 'secureConnect',
       answerMs,
     })
@@ -133,9 +139,9 @@ function portOf({ port, protocol }: URL): number {
 }
 
 /** Nothing is sent over this connection. The probe examines certificates that are not trusted. */
-function tlsOptions({ hostname }: URL): ConnectionOptions {
+function tlsOptions({ hostname }: URL, load: LoadClientCertificate | null): ConnectionOptions {
   const isName = isIP(hostname.replace(/^\[|\]$/g, '')) === 0
-  return { ...(isName ? { servername: hostname } : {}), rejectUnauthorized: false }
+  return { ...(isName ? { servername: hostname } : {}), ...load?.(), rejectUnauthorized: false }
 }
 
 function addressesOf(hostname: string, network: Network): Promise<readonly string[]> {
@@ -198,6 +204,7 @@ function formatDate(time: number): string {
 function faultOf(error: unknown): EndpointFault {
   if (error instanceof AddressRefusedError) return 'off-limits'
   if (error instanceof ProxyError) return 'proxy'
+  if (tlsAlertOf(error) !== null) return 'client-certificate'
   const { code } = error as NodeJS.ErrnoException
   return (code === undefined ? undefined : faults[code]) ?? 'other'
 }

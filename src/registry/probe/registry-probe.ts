@@ -8,6 +8,7 @@ import { parseChallenges, selectChallenge } from '../auth/challenge.ts'
 import { checkTokenServer } from '../auth/token-server-policy.ts'
 import { basicAuthorization, createTokenSource, type TokenSource } from '../auth/token-source.ts'
 import { type ProxyRules, proxyRulesOf } from '../../proxy/proxy-rules.ts'
+import type { LoadClientCertificate } from '../http/connector.ts'
 import type { Network } from '../http/ip-ranges.ts'
 import type { RegistrySettings } from '../http/registry-settings.ts'
 import { describeStatus } from '../http/status.ts'
@@ -84,6 +85,7 @@ export interface RegistryProbeOptions {
   readonly bodyBudget: ByteBudget
   /** The proxies of the environment. */
   readonly proxyRules: ProxyRules
+  readonly clientCertificate: LoadClientCertificate | null
 }
 
 /** Docker Hub counts a GET of a manifest as a pull, but not a HEAD (docs.docker.com, "Docker Hub usage and limits"). */
@@ -123,7 +125,7 @@ interface ProbeContext {
 /** Opens no connection before the first request. */
 export function createRegistryProbe(
   settings: RegistrySettings,
-  { network, now, answerMs, bodyBudget, proxyRules }: RegistryProbeOptions,
+  { network, now, answerMs, bodyBudget, proxyRules, clientCertificate }: RegistryProbeOptions,
 ): RegistryProbe {
   const { host, endpoint, ca, authHosts } = settings
   const listed = new Set([host, ...authHosts].flatMap(originsOf))
@@ -134,6 +136,7 @@ export function createRegistryProbe(
     ca,
     bodyBudget,
     proxyFor: proxyRulesOf(settings.proxy, proxyRules),
+    clientCertificate,
   })
   const tokens = createTokenSource({ transport, now })
   const context: ProbeContext = { settings, transport, tokens, now, answerMs }

@@ -262,6 +262,25 @@ describe('a proxy that fails', () => {
     })
   })
 
+  it.each([
+    [401, { server: 'tinyproxy/1.11.1', 'www-authenticate': 'Basic realm="tinyproxy"' }],
+    [503, { 'x-squid-error': 'ERR_CONNECT_FAIL 111' }],
+  ])('is named if it answers %i for an http registry', async (status, headers) => {
+    const proxy = await startProxy()
+    const registry = await startRegistry({ behave: () => ({ status, headers }) })
+    const settings = named(registry.url)
+    const client = connect(settings, { HTTP_PROXY: `http://user:word@${proxy.host}` })
+
+    expect(await ask(client, settings.host)).toMatchObject({
+      outcome: 'unreachable',
+      detail:
+        status === 401
+          ? `the proxy ${proxy.url} rejects the user and password of its URL (401)`
+          : `the proxy ${proxy.url} cannot connect to ${settings.host} (503)`,
+    })
+    expect(registry.requests).toHaveLength(1)
+  })
+
   it('is named in the status that it sends for an http registry, and in failures of the registry', async () => {
     const proxy = await startProxy()
     const gone = named(await closedPort())

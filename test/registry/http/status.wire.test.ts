@@ -28,7 +28,6 @@ describe('the status', () => {
     [500, {}, 'unreachable', '500'],
     [502, {}, 'unreachable', '502'],
     [503, { 'retry-after': '5' }, 'unreachable', '503, retry after 5 s'],
-    [400, {}, 'invalid', '400'],
     [410, {}, 'invalid', '410'],
     [204, {}, 'invalid', '204'],
   ])('%d with headers %j is %s', async (status, headers, outcome, detail) => {
@@ -50,13 +49,16 @@ describe('the status', () => {
     [403, { errors: [] }, 'denied', '403'],
     [403, { errors: 'UNTRUSTED' }, 'denied', '403'],
     [403, null, 'denied', '403'],
+    [400, { errors: [{ code: 'NAME_INVALID' }] }, 'invalid', '400 NAME_INVALID'],
     [405, {}, 'invalid', '405'],
     [501, {}, 'unreachable', '501'],
   ])(
     '%d of a GET with body %j is %s, and only its error code is shown',
     async (status, body, outcome, detail) => {
       registry.behave(({ method }) =>
-        method === 'HEAD' ? { status: 405 } : { status, body: JSON.stringify(body) },
+        method === 'HEAD'
+          ? { status: status === 400 ? 400 : 405 }
+          : { status, body: JSON.stringify(body) },
       )
 
       expect(await ask(client, registry.host)).toEqual({ outcome, detail })
