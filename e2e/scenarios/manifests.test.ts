@@ -72,6 +72,12 @@ describe('Helm and kustomize', () => {
     ['pull-failures', ['pull-failures'], ['controller.pullFailures=true']],
     ['stuck-pods', ['stuck-pods'], ['controller.stuckPods=true']],
     ['pull-secret-warnings', ['pull-secret-warnings'], ['pullSecretWarnings.enabled=true']],
+    ['same-digest', ['same-digest'], ['sameDigest.enabled=true']],
+    [
+      'same-digest with mounted-certificate',
+      ['mounted-certificate', 'same-digest'],
+      ['certificate.provider=secret', 'sameDigest.enabled=true'],
+    ],
     [
       'pull-secret-warnings with cert-manager',
       ['cert-manager', 'pull-secret-warnings'],
@@ -201,6 +207,7 @@ describe('an API server', () => {
       'monitoring',
       'autoscaling',
       'pull-secret-warnings',
+      'same-digest',
       'ecr-tokens',
       'mirror',
       'pull-failures',

@@ -17,6 +17,14 @@ export interface Selection {
   readonly fieldSelector?: string | undefined
   /** Fetches only the metadata (API conventions, "Receiving resources as PartialObjectMetadata"). */
   readonly metadataOnly?: boolean
+  /** Fetches one page of at most so many objects, without retries. Default: all pages. */
+  readonly page?: PageLimits
+}
+
+/** Throws `cluster-unreachable` if the response is longer than `maxBytes`. */
+interface PageLimits {
+  readonly limit: number
+  readonly maxBytes: number
 }
 
 export type PatchKind = 'merge' | 'json' | 'strategic'
@@ -142,12 +150,13 @@ interface ListPage<T> {
 async function* listPages<T extends KubeObject>(
   { sizedJson }: Transport,
   ref: ResourceRef,
-  { labelSelector, fieldSelector, metadataOnly }: Selection,
+  { labelSelector, fieldSelector, metadataOnly, page: only }: Selection,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<T, { readonly resourceVersion: string }> {
   const accept = metadataOnly === true ? metadataType('PartialObjectMetadataList') : undefined
-  const request = { ...readRequest(ref, accept), signal }
-  let limit = firstPageSize
+  const limits = only === undefined ? {} : { maxRetries: 0, maxBytes: only.maxBytes }
+  const request = { ...readRequest(ref, accept), ...limits, signal }
+  let limit = only?.limit ?? firstPageSize
   let next: string | undefined
   for (;;) {
     const query = { labelSelector, fieldSelector, limit: String(limit), continue: next }
@@ -155,7 +164,8 @@ async function* listPages<T extends KubeObject>(
     limit = nextPageSize(length / Math.max(1, page.items?.length ?? 0))
     yield* page.items ?? []
     next = page.metadata.continue
-    if (next === undefined || next === '') return { resourceVersion: page.metadata.resourceVersion }
+    if (only !== undefined || next === undefined || next === '')
+      return { resourceVersion: page.metadata.resourceVersion }
   }
 }
 

@@ -30,6 +30,8 @@ export interface KubeRequest {
   readonly signal?: AbortSignal | undefined
   /** How often to wait for a Retry-After and send the request again. Default: 10. */
   readonly maxRetries?: number | undefined
+  /** The longest body that is read. Default: no limit. */
+  readonly maxBytes?: number
 }
 
 export interface TransportOptions {
@@ -100,7 +102,7 @@ export function createTransport(
   async function sizedJson<T>(request: KubeRequest): Promise<SizedJson<T>> {
     const response = await send(request, timeoutMs)
     try {
-      const text = await response.body.text()
+      const text = await readText(response.body, request.maxBytes)
       return { value: JSON.parse(text) as T, length: text.length }
     } catch (cause) {
       if (request.signal?.aborted === true) throw cause
@@ -116,6 +118,22 @@ export function createTransport(
     stream: async (request) => (await send(request, 0)).body,
     reset: () => cache.reset(),
   }
+}
+
+/** Throws if the body is longer than `maxBytes`, and closes the connection then. */
+async function readText(
+  body: Dispatcher.ResponseData['body'],
+  maxBytes: number | undefined,
+): Promise<string> {
+  if (maxBytes === undefined) return body.text()
+  const chunks: Buffer[] = []
+  let bytes = 0
+  for await (const chunk of body as AsyncIterable<Buffer>) {
+    bytes += chunk.length
+    if (bytes > maxBytes) throw new Error(`more than ${maxBytes} bytes`)
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks).toString('utf8')
 }
 
 async function sendOnce(

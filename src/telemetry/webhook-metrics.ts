@@ -3,6 +3,7 @@ import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import { canonicalHost } from '../decision/fallback/registry-aliases.ts'
 import type { CircuitState } from '../decision/resolve/circuit-breaker.ts'
 import type { Resolution } from '../decision/resolve/resolution.ts'
+import type { RevisionLookupResult } from '../decision/pod/decide-by-revision.ts'
 import { createProcessMetrics, type ProcessMetricsOptions } from './process-metrics.ts'
 
 export interface WebhookMetrics extends AdmissionMetrics, RegistryMetrics, CertificateMetrics {
@@ -10,6 +11,8 @@ export interface WebhookMetrics extends AdmissionMetrics, RegistryMetrics, Certi
   /** Counts a request that got an HTTP error. */
   refused(status: number): void
   configLoaded(isInForce: boolean, generation: number): void
+  /** Counts an image that needs a digest, of a pod with a revision. */
+  revisionLookedUp(result: RevisionLookupResult): void
 }
 
 interface AdmissionMetrics {
@@ -46,6 +49,15 @@ export interface AdmissionDuration {
   readonly waited: boolean
 }
 
+const revisionResults: readonly RevisionLookupResult[] = [
+  'memory',
+  'list',
+  'none',
+  'gone',
+  'forbidden',
+  'failed',
+]
+
 /** The API server's own histogram for webhooks starts at 5 ms; an answer from the cache takes less than one. */
 const durationBuckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5]
 
@@ -77,6 +89,13 @@ export function createWebhookMetrics({
     labelNames: ['status'] as const,
     registers,
   })
+  const revisionLookups = new Counter({
+    name: 'berth_revision_lookups_total',
+    help: 'Images that need a digest, of pods with a revision, by how the digest of the other pods of the revision was found.',
+    labelNames: ['result'] as const,
+    registers,
+  })
+  for (const result of revisionResults) revisionLookups.inc({ result }, 0)
   // A counter must exist before its first event: `increase` counts from the first sample that it sees.
   for (const status of ['400', '413', '503']) refusals.inc({ status }, 0)
   return {
@@ -84,6 +103,7 @@ export function createWebhookMetrics({
     ...createAdmissionMetrics(registry, labelOf),
     ...createRegistryMetrics(registry, { labelOf, circuits }),
     ...createCertificateMetrics(registry),
+    revisionLookedUp: (result) => revisionLookups.inc({ result }),
     refused: (status) => refusals.inc({ status: String(status) }),
     configLoaded: (isInForce, number) => {
       configLoaded(isInForce)

@@ -114,6 +114,7 @@ async function startWith(
     secretsDirectory: options.secretsDirectory,
     env: options.env,
     namespaceLookup: await openNamespaceLookup(cluster, logs.log),
+    ...(await openSiblingDigests(cluster, logs.log)),
     ...(await openSecretProvisioner(cluster, logs.log)),
     logs,
   })
@@ -154,6 +155,17 @@ async function openNamespaceLookup(cluster: Cluster | null, log: Logger): Promis
   if (cluster === null) return noNamespaceLookup
   const { createNamespaceLookup } = await import('./admission/kube-namespace-lookup.ts')
   return createNamespaceLookup(cluster.api, log)
+}
+
+async function openSiblingDigests(
+  cluster: Cluster | null,
+  log: Logger,
+): Promise<Pick<WebhookOptions, 'siblings'>> {
+  if (cluster === null) return {}
+  const { createSiblingDigests } = await import('./admission/kube-sibling-digests.ts')
+  return {
+    siblings: createSiblingDigests({ api: cluster.api, log, now: () => performance.now() }),
+  }
 }
 
 async function openSecretProvisioner(

@@ -1,6 +1,7 @@
 /** Starts and stops the webhook process: what `berth serve` and `berth dev` have in common. */
 import type { FastifyInstance } from 'fastify'
 import { createLane } from '../async/lane.ts'
+import type { SiblingDigests } from '../decision/pod/decide-by-revision.ts'
 import type { Config } from '../config/config.ts'
 import { createHealthApp, listen } from '../telemetry/health-server.ts'
 import type { Logs } from '../telemetry/log.ts'
@@ -27,6 +28,8 @@ export interface WebhookOptions extends Pick<CurrentEngineOptions, 'createSecret
   readonly metricsPort: number
   readonly secretsDirectory: string
   readonly namespaceLookup?: NamespaceLookup
+  /** Left out: pods of one revision can get different digests. */
+  readonly siblings?: SiblingDigests
   /** Null when the API server may call, else why not. */
   readonly notReady?: () => string | null
   readonly env?: Readonly<Record<string, string | undefined>>
@@ -57,7 +60,7 @@ const closeConnectionsAfterMs = 3_000
 export async function startWebhook(options: WebhookOptions): Promise<Webhook> {
   const { secretsDirectory, env = {}, createSecretProvisioner, clients = null } = options
   // The functions below use these and not `options`, which would keep the first config in memory after a reload.
-  const { notReady = () => null, logs } = options
+  const { notReady = () => null, siblings, logs } = options
   const { log, admissions, droppedLines } = logs
   const engine = createCurrentEngine(options.config, {
     secretsDirectory,
@@ -82,6 +85,7 @@ export async function startWebhook(options: WebhookOptions): Promise<Webhook> {
     admit: createAdmit({
       currentEngine: () => engine.get(),
       namespaceLookup: options.namespaceLookup ?? noNamespaceLookup,
+      revisions: siblings && { siblings, onLookup: (result) => metrics.revisionLookedUp(result) },
       lane,
       onBug: (error, uid) => log.error({ err: error, uid }, 'admission failed'),
     }),

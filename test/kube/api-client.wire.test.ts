@@ -171,6 +171,28 @@ describe('a list', () => {
     })
   })
 
+  it('is one page on request, without retries, and up to a size', async () => {
+    const page = { limit: 2, maxBytes: 1_000 }
+    const list = () => api.list(secrets, { page })
+    server.script(
+      { method: 'GET' },
+      replyPage([object('one'), object('two')], { next: 'more' }),
+      replyPage([object('x'.repeat(1_000))], {}),
+      replyStatus(429, 'TooManyRequests', { 'retry-after': '1' }),
+    )
+    const pages = list()
+    const names = [await pages.next(), await pages.next()].map(
+      ({ value }) => (value as KubeObject).metadata.name,
+    )
+
+    expect(names).toEqual(['one', 'two'])
+    expect(await pages.next()).toMatchObject({ done: true })
+    expect((await errorOf(list().next())).message).toContain('more than 1000 bytes')
+    expect((await errorOf(list().next())).status).toBe(429)
+    expect(server.requests.map(({ query }) => query['limit'])).toEqual(['2', '2', '2'])
+    expect(pauses).toEqual([])
+  })
+
   it('is empty when the items of metadata are null', async () => {
     server.script({ method: 'GET' }, replyPage(null, {}))
 

@@ -9,7 +9,7 @@ import { createDecideByRow } from '../../src/decision/resolve/decide-by-row.ts'
 import { hasDenial } from '../../src/decision/resolve/resolve-policy.ts'
 import { createDecide } from '../../src/decision/resolve/decision-cache.ts'
 import type { AdmissionRequest } from '../../src/webhook/admission/admission-review.ts'
-import { createAdmit } from '../../src/webhook/admission/admit.ts'
+import { createAdmit, type RevisionDependencies } from '../../src/webhook/admission/admit.ts'
 import { noNamespaceLookup } from '../../src/webhook/admission/namespace-lookup.ts'
 import type { Registries } from './manifest-answers.ts'
 
@@ -21,15 +21,21 @@ export function configOf(text: string): Config {
 }
 
 /** Returns a function that admits requests, with caches, as the webhook does. Throws if admission has a bug. */
-export function admitWith(config: Config, { dependencies }: Registries) {
+export function admitWith(
+  config: Config,
+  { dependencies }: Registries,
+  revisions?: RevisionDependencies,
+) {
+  const engine = {
+    policy: config,
+    decide: createDecide(dependencies, config),
+    decideByRow: createDecideByRow(dependencies, config),
+    hasDenial: hasDenial(config),
+  }
   const admit = createAdmit({
-    currentEngine: () => ({
-      policy: config,
-      decide: createDecide(dependencies, config),
-      decideByRow: createDecideByRow(dependencies, config),
-      hasDenial: hasDenial(config),
-    }),
+    currentEngine: () => engine,
     namespaceLookup: noNamespaceLookup,
+    revisions,
     lane: createLane(),
     onBug: (error) => {
       throw error

@@ -33,7 +33,7 @@ function metadataFields(metadata: JsonObject): JsonObject {
 }
 
 function ownerFields(owner: unknown): JsonObject | null {
-  return isObject(owner) ? pickAll(owner, ['apiVersion', 'kind']) : null
+  return isObject(owner) ? pickAll(owner, ['apiVersion', 'kind', 'uid', 'controller']) : null
 }
 
 function specFields(spec: JsonObject): JsonObject {

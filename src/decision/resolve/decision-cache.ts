@@ -17,6 +17,8 @@ import type { ResolvePolicy } from './resolve-policy.ts'
 export interface DecideRequest {
   readonly pod: PodContext
   readonly signal: LazySignal
+  /** The digest that other pods claim to run, to decide the image with it. */
+  readonly claimedDigest?: string
 }
 
 /** Decides one image, given as the text in the pod. Synchronous if the decision is cached. */
@@ -83,7 +85,7 @@ export function createDecide(dependencies: ResolveDependencies, policy: ResolveP
     key: string,
     { host, freshUntil }: DecisionSource,
     image: string,
-    pod: PodContext,
+    { pod, claimedDigest }: DecideRequest,
   ) => {
     const expiresSoon = freshUntil - now() < refreshAheadMs
     // One query for one image is enough to check a registry.
@@ -92,27 +94,45 @@ export function createDecide(dependencies: ResolveDependencies, policy: ResolveP
     if (refreshing.has(id) || !read.ok) return
     refreshing.add(id)
     const signal = AbortSignal.timeout(refreshTimeoutMs)
-    const request = { reference: read.reference, pod, signal, refreshHost: host }
+    const request = {
+      ...claimOf(claimedDigest),
+      reference: read.reference,
+      pod,
+      signal,
+      refreshHost: host,
+    }
     void resolveAndStore(key, image, request)
       // A bug: a review that meets it reports it.
       .catch(() => cache.delete(key))
       .finally(() => refreshing.delete(id))
   }
 
-  return (image, { pod, signal }) => {
-    const key = decisionKey(image, pod)
+  return (image, request) => {
+    const { pod, signal, claimedDigest } = request
+    const ownKey = decisionKey(image, pod)
+    // A namespace does not begin with @.
+    const key = claimedDigest === undefined ? ownKey : `${ownKey} @${claimedDigest}`
     // An image with a space is not valid, and could be the key that another image has for other pods.
     const cached = image.includes(' ') ? undefined : cache.get(key)
     const time = now()
     if (cached !== undefined && isUsable(cached, time)) {
       const { decision, source } = cached
-      if (source !== null && isRefreshDue(source, time)) refresh(key, source, image, pod)
+      if (source !== null && isRefreshDue(source, time)) refresh(key, source, image, request)
       return decision
     }
     const read = readImage(image, policy, pod)
     if (!read.ok) return read
-    return resolveAndStore(key, image, { reference: read.reference, pod, signal: signal() })
+    return resolveAndStore(key, image, {
+      ...claimOf(claimedDigest),
+      reference: read.reference,
+      pod,
+      signal: signal(),
+    })
   }
+}
+
+function claimOf(claimedDigest: string | undefined): { readonly claimedDigest?: string } {
+  return claimedDigest === undefined ? {} : { claimedDigest }
 }
 
 /** Returns about how many bytes an entry of the cache takes. */

@@ -44,6 +44,8 @@ export interface Resolution {
   /** False if the image can stay exactly as it is written. */
   readonly changed: boolean
   readonly pinned: boolean
+  /** True if the image needs a digest that the lock file does not have: other pods of its revision may run another one. */
+  readonly mayFollowRevision: boolean
   /** Why the image has no pin although it needs one; null otherwise. */
   readonly unpinned: string | null
   readonly reason: ResolutionReason

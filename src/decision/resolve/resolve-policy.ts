@@ -44,6 +44,8 @@ export interface Pin {
   readonly unresolved: 'keep' | 'deny'
   /** The digest that the lock file has for an image; null if it has none. */
   readonly locked?: (reference: Reference) => string | null
+  /** True if the locked digest is used only if a registry serves it. */
+  readonly mustBeServed?: boolean
 }
 
 /** The pin of the config, which a row can replace. */
@@ -57,6 +59,8 @@ export interface PinPolicy extends Pin {
 export interface ResolveRequest {
   readonly reference: Reference
   readonly pod: PodContext
+  /** The digest that other pods claim to run. It is used if a candidate serves it, and the lock file has no other. */
+  readonly claimedDigest?: string
 }
 
 /** The candidates of one image, and what its row says about them. */
@@ -77,7 +81,7 @@ export interface CandidatePlan {
 export function planCandidates(policy: ResolvePolicy, request: ResolveRequest): CandidatePlan {
   const { reference, pod } = request
   const { row, undecided } = selectRow(policy.table, reference, pod)
-  const pin = pinFor(policy, row, pod)
+  const pin = withClaim(pinFor(policy, row, pod), request)
   const digest = pin.locked?.(reference) ?? null
   const candidates =
     row === null
@@ -91,6 +95,16 @@ export function planCandidates(policy: ResolvePolicy, request: ResolveRequest): 
       digest === null ? candidate : withLockedDigest(candidate, digest),
     ),
   }
+}
+
+function withClaim(pin: Pin, { reference, claimedDigest }: ResolveRequest): Pin {
+  if (claimedDigest === undefined || isLocked(pin, reference)) return pin
+  return { ...pin, locked: () => claimedDigest, mustBeServed: true }
+}
+
+/** Returns true if the lock file has a digest for the image. */
+export function isLocked(pin: Pin, reference: Reference): boolean {
+  return (pin.locked?.(reference) ?? null) !== null
 }
 
 export const noPin: Pin = { matches: () => false, unresolved: 'keep' }
@@ -132,7 +146,7 @@ export function needsPin(
   if (original.digest !== null) return false
   return (
     candidate.kind === 'alternate' ||
-    (pin.locked?.(original) ?? null) !== null ||
+    isLocked(pin, original) ||
     pin.matches(original.tag ?? defaultTag) ||
     pin.matches(candidate.reference.tag ?? defaultTag)
   )
@@ -185,9 +199,9 @@ function reasonFor({ candidate, outcome }: ResolutionStep): ResolutionReason {
  * Returns the digest for the pin of the taken candidate: what its registry serves, or the locked digest if the registry
  * does not answer. Null if the registry says that it does not have the locked digest, or if no digest is known.
  */
-export function pinDigest(taken: ResolutionStep | null): string | null {
+export function pinDigest(pin: Pin, taken: ResolutionStep | null): string | null {
   if (taken === null) return null
-  if (taken.digest !== null) return taken.digest
+  if (taken.digest !== null || pin.mustBeServed === true) return taken.digest
   const isRefuted = taken.outcome === 'absent' || taken.outcome === 'invalid'
   return isRefuted ? null : (taken.candidate.reference?.digest ?? null)
 }

@@ -23,6 +23,7 @@ import { isLeft, type Resolution } from './resolution.ts'
 import {
   type CandidatePlan,
   chooseStep,
+  isLocked,
   needsPin,
   noPin,
   pinDigest,
@@ -139,7 +140,7 @@ function conclude(
   // The original keeps the host that the pod names, because the pod's pull secrets are for that host.
   const base = reference === null || kind === 'original' ? withDefaultTag(original) : reference
   const isPinNeeded = !isLeft({ reason }) && needsPin(plan.pin, original, { reference: base, kind })
-  const digest = isPinNeeded ? pinDigest(taken) : null
+  const digest = isPinNeeded ? pinDigest(plan.pin, taken) : null
   const chosen = digest === null ? base : { ...base, digest }
   return {
     original,
@@ -151,6 +152,7 @@ function conclude(
     kind,
     changed: digest !== null || (kind !== 'original' && !isSameImage(chosen, original)),
     pinned: digest !== null,
+    mayFollowRevision: isPinNeeded && !isLocked(plan.pin, original),
     unpinned: isPinNeeded && digest === null ? whyUnpinned(taken) : null,
     reason,
     freshUntil: steps.reduce((first, step) => Math.min(first, step.freshUntil), Infinity),

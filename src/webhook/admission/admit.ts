@@ -14,6 +14,8 @@ import {
   type PodDecider,
   type PodDecision,
 } from '../../decision/pod/decide-pod.ts'
+import { decideByRevision, type RevisionOptions } from '../../decision/pod/decide-by-revision.ts'
+import { revisionOf } from '../../decision/pod/revision.ts'
 import { type AdmissionPolicy, type SitesRequest } from '../../decision/pod/decide-sites.ts'
 import { deniedBy } from '../../decision/pod/site-warnings.ts'
 import { mapMaybe, type MaybePromise } from '../../async/maybe-promise.ts'
@@ -36,11 +38,15 @@ export interface AdmissionDependencies {
   /** Called once for each review, so that a reload never applies to a part of one. */
   readonly currentEngine: () => AdmissionEngine
   readonly namespaceLookup: NamespaceLookup
+  /** Left out: pods of one revision can get different digests. */
+  readonly revisions?: RevisionDependencies | undefined
   /** In which the reviews of large pods take turns. */
   readonly lane: Lane
   /** Called with a bug, before the pod is admitted unchanged or denied. */
   readonly onBug: (error: unknown, uid: string) => void
 }
+
+export type RevisionDependencies = Pick<RevisionOptions, 'siblings' | 'onLookup'>
 
 export interface Admission extends PodDecision {
   readonly verdict: AdmissionVerdict
@@ -65,6 +71,7 @@ export type Admit = (request: AdmissionRequest, options: AdmitOptions) => MaybeP
 export function createAdmit({
   currentEngine,
   namespaceLookup,
+  revisions,
   lane,
   onBug,
 }: AdmissionDependencies): Admit {
@@ -98,7 +105,8 @@ export function createAdmit({
     try {
       if (!isRelevant(request)) return { verdict: unchanged, ...undecided, mode, isFailed: false }
       const work = stoppableLane(lane)
-      const admitting = mapMaybe(decidePod(engine, input, work), (decided) =>
+      const decider = mode === 'observe' ? engine : deciderFor(engine, request, revisions)
+      const admitting = mapMaybe(decidePod(decider, input, work), (decided) =>
         mapMaybe(
           verdictFor({ ...input, ...decided, namespaceLookup, secretProvisioner, mode }),
           (verdict): Admission => ({ ...decided, verdict, mode, isFailed: false }),
@@ -121,6 +129,21 @@ export function createAdmit({
       return admitDespiteBug(error)
     }
   }
+}
+
+/** Only a new pod follows its revision: an update changes only images that differ from the template of the revision. */
+function deciderFor(
+  engine: PodDecider,
+  { operation, subResource, object, namespace, dryRun }: AdmissionRequest,
+  revisions: RevisionDependencies | undefined,
+): PodDecider {
+  if (revisions === undefined || operation !== 'CREATE' || subResource !== '') return engine
+  const decide = decideByRevision(engine.decide, {
+    ...revisions,
+    revisionOf: () => revisionOf(object, namespace),
+    isDryRun: dryRun,
+  })
+  return { decide, decideByRow: engine.decideByRow }
 }
 
 /** The time to look for a rule that denies, after the time of the review is over. The API server still waits then. */

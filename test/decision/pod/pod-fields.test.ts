@@ -5,6 +5,7 @@ import { buildPatch, roomForAnnotation } from '../../../src/decision/pod/patch.t
 import { readPodContext } from '../../../src/decision/pod/pod-context.ts'
 import { podFields } from '../../../src/decision/pod/pod-fields.ts'
 import { listedPullSecrets } from '../../../src/decision/pod/pull-secrets.ts'
+import { revisionOf } from '../../../src/decision/pod/revision.ts'
 import { findSites, isMirrorPod } from '../../../src/decision/pod/sites.ts'
 import { pod } from '../../robustness/pods.ts'
 
@@ -17,6 +18,7 @@ function readAll(value: unknown): unknown {
     secrets: listedPullSecrets(value),
     isMirrorPod: isMirrorPod(value),
     context: readPodContext(value, 'team'),
+    revision: revisionOf(value, 'team'),
     room: roomForAnnotation(value, 'berth.dev/images'),
     patch: buildPatch(value, {
       sites: sites.map((site) => ({ site, image: 'x', pullPolicy: 'Never' })),
@@ -48,7 +50,7 @@ describe('podFields', () => {
           annotations: { a: 'b' },
           labels: { c: 'd' },
           ownerReferences: [
-            { apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'r', uid: 'u' },
+            { apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'r', uid: 'u', controller: true },
             null,
           ],
           finalizers: ['x'],
@@ -68,7 +70,10 @@ describe('podFields', () => {
         name: 'p',
         annotations: { a: 'b' },
         labels: { c: 'd' },
-        ownerReferences: [{ apiVersion: 'apps/v1', kind: 'ReplicaSet' }, null],
+        ownerReferences: [
+          { apiVersion: 'apps/v1', kind: 'ReplicaSet', uid: 'u', controller: true },
+          null,
+        ],
       },
       spec: {
         containers: [container, null],

@@ -2,8 +2,16 @@
 import { fc, runs } from '../../support/fast-check.ts'
 import { describe, expect, it } from 'vitest'
 import { findSites } from '../../../src/decision/pod/sites.ts'
+import type { RevisionDependencies } from '../../../src/webhook/admission/admit.ts'
 import { admitWith, configOf } from '../../support/admission.ts'
-import { digestA, digestB, failed, found, registriesOf } from '../../support/manifest-answers.ts'
+import {
+  digestA,
+  digestB,
+  failed,
+  found,
+  type Registries,
+  registriesOf,
+} from '../../support/manifest-answers.ts'
 import { podOf, requestOf } from '../../support/reviews.ts'
 
 const namespace = fc.constantFrom('db-1', 'prod', 'dev')
@@ -128,13 +136,19 @@ const policy = fc.constantFrom(undefined, 'Always', 'Never')
 const pod = fc.record({
   metadata: fc.record({
     labels: fc.record(
-      { app: label, 'berth.dev/rewrite': fc.constant('disabled') },
+      {
+        app: label,
+        'berth.dev/rewrite': fc.constant('disabled'),
+        'pod-template-hash': fc.constant('1'),
+      },
       { requiredKeys: [] },
     ),
     ownerReferences: fc.array(
       owner.map((each) => ({
         apiVersion: `${each.split('/')[0]}/v1`,
         kind: each.split('/')[1],
+        uid: 'owner-uid',
+        controller: true,
       })),
       { maxLength: 1 },
     ),
@@ -149,12 +163,44 @@ const pod = fc.record({
   }),
 })
 
+/** A registry that answers for a tag serves every digest. */
+function withDigests({ dependencies, asked }: Registries): Registries {
+  const queryManifest: typeof dependencies.queryManifest = async (query, signal) => {
+    const answer = await dependencies.queryManifest(query, signal)
+    const isByDigest = query.reference.startsWith('sha256:')
+    return isByDigest && answer.outcome === 'found' ? found(query.reference) : answer
+  }
+  return { asked, dependencies: { ...dependencies, queryManifest } }
+}
+
+const digestC = `sha256:${'c'.repeat(64)}`
+
+/** What the other pods of a revision run. */
+const revisions = fc
+  .uniqueArray(fc.constantFrom(digestA, digestB, digestC), { minLength: 1, maxLength: 2 })
+  .map((digests): RevisionDependencies => ({
+    siblings: {
+      find: () => ({
+        source: 'list',
+        digests: digests.map((digest) => ({ digest, pod: 'sibling' })),
+      }),
+      expect: () => {},
+    },
+    onLookup: () => {},
+  }))
+
 describe('a pod that is admitted twice', () => {
   it('stays as it is the second time, for every config', async () => {
     const reasons = new Map<string, number>()
+    const given = { config, answers, pod, namespace, revisions }
     await fc.assert(
-      fc.asyncProperty(config, answers, pod, namespace, async (given, answered, object, where) => {
-        const admit = admitWith(configOf(given), registriesOf(answered))
+      fc.asyncProperty(fc.record(given), async (it) => {
+        const { pod: object, namespace: where } = it
+        const admit = admitWith(
+          configOf(it.config),
+          withDigests(registriesOf(it.answers)),
+          it.revisions,
+        )
         const once = await admit(requestOf(object, { namespace: where }))
         fc.pre(once.denied === null)
         const twice = await admit(requestOf(once.after, { namespace: where }))
@@ -167,6 +213,29 @@ describe('a pod that is admitted twice', () => {
     )
     for (const text of ['left unchanged by the row', 'left unchanged: imagePullPolicy is Never'])
       expect(reasons.get(text)).toBeGreaterThan(1)
+  }, 600_000)
+
+  it('stays as it is the second time if it follows its revision', async () => {
+    const pinAll = configOf(`registries: [{ host: anubis:32000, mirror: true }]
+fallback: [{ name: hub, images: ['**'], try: ['anubis:32000/{path}', '{host}/{path}'] }]
+pin: { tags: ['*'] }
+knownConflicts: rewrite
+`)
+    let followers = 0
+    await fc.assert(
+      fc.asyncProperty(answers, pod, revisions, async (answered, { metadata, spec }, siblings) => {
+        const labels = { ...metadata.labels, 'pod-template-hash': '1' }
+        const ownerReferences = [{ uid: 'owner-uid', controller: true }]
+        const registries = withDigests(registriesOf(answered))
+        const admit = admitWith(pinAll, registries, siblings)
+        const once = await admit(requestOf({ metadata: { labels, ownerReferences }, spec }))
+
+        expect((await admit(requestOf(once.after))).patch).toEqual([])
+        followers += once.records.filter(({ why }) => why.includes('as in pod sibling')).length
+      }),
+      runs(100),
+    )
+    expect(followers).toBeGreaterThan(10)
   }, 600_000)
 
   it('stays as it is the second time with a placeholder that a row decides because it denies', async () => {
