@@ -9,9 +9,9 @@ export type Listening = {
   readonly close: () => Promise<void>
 }
 
-/** Listens on a free port of the address. */
-export async function listen(server: Server, address: string): Promise<Listening> {
-  server.listen(0, address)
+/** Listens on a port of the address; by default on a free one. */
+export async function listen(server: Server, address: string, wanted = 0): Promise<Listening> {
+  server.listen(wanted, address)
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
   return {

@@ -1,6 +1,7 @@
 /** `berth serve` as a process on this machine, registered with the cluster's API server by URL. */
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { startBalancer } from './balancer.ts'
 import { currentCluster } from './cluster.ts'
 import { runOk } from './command.ts'
 import { createKubeconfig } from './kubeconfig.ts'
@@ -8,7 +9,14 @@ import { apply, kubectlOk } from './kubectl.ts'
 import { berthMain } from './paths.ts'
 import { freePorts } from './ports.ts'
 import { type Pod, podManifest } from './pods.ts'
-import { exitReason, jsonLines, logFile, startProcess, stopProcess } from './processes.ts'
+import {
+  exitReason,
+  jsonLines,
+  logFile,
+  type ProcessRecord,
+  startProcess,
+  stopProcess,
+} from './processes.ts'
 import { waitFor } from './wait.ts'
 
 export type WebhookOptions = {
@@ -21,15 +29,17 @@ export type WebhookOptions = {
   kubeconfig?: string
   /** More arguments of `berth serve`. */
   args?: readonly string[]
+  /** How many processes answer the API server, in turn. Default 1. */
+  replicas?: number
 }
 
 export type Webhook = {
   /** The address of the reviews' port, and the PEM of its CA. */
   url: string
   ca: string
-  /** Returns the metrics in Prometheus' text format. */
+  /** Returns the metrics of the first process in Prometheus' text format. */
   metrics(): Promise<string>
-  /** Returns the log so far, one object per line. */
+  /** Returns the log of the first process so far, one object per line. */
   log(): Record<string, unknown>[]
   /** Writes another config and waits until it is in effect. Nothing is cached afterwards. */
   reload(config: string): Promise<void>
@@ -43,15 +53,15 @@ export type Webhook = {
 
 /** Starts `berth serve` with its own certificates and registers it. Returns when the API server calls it. */
 export async function startWebhook(options: WebhookOptions): Promise<Webhook> {
-  const { name, config, canary } = options
+  const { name, config, canary, replicas: count = 1 } = options
   const { runDir, address } = currentCluster()
   const directory = join(runDir, `webhook-${name}`)
   mkdirSync(directory, { recursive: true })
   const configFile = join(directory, 'berth.yaml')
   writeFileSync(configFile, config)
-  const [port = 0, metricsPort = 0] = await freePorts(2, address)
+  const [publicPort = 0, ...ports] = await freePorts(1 + 2 * count, address)
   const certificates = join(directory, 'certs')
-  const url = `https://${address}:${port}`
+  const url = `https://${address}:${publicPort}`
   await runOk(process.execPath, [
     berthMain,
     'certs',
@@ -61,43 +71,40 @@ export async function startWebhook(options: WebhookOptions): Promise<Webhook> {
     '--url',
     url,
   ])
+  const pem = (file: string) => readFileSync(join(certificates, file), 'utf8')
   const kubeconfig = options.kubeconfig ?? (await createDefaultAccount())
-  const record = await startProcess(runDir, {
-    name: `webhook-${name}`,
-    command: process.execPath,
-    args: [
-      berthMain,
-      'serve',
-      `--config=${configFile}`,
-      `--host=${address}`,
-      `--port=${port}`,
-      `--metrics-port=${metricsPort}`,
-      `--kubeconfig=${kubeconfig}`,
-      `--tls-cert=${join(certificates, 'tls.crt')}`,
-      `--tls-key=${join(certificates, 'tls.key')}`,
-      '--drain-seconds=0',
-      '--log-level=debug',
-      ...(options.args ?? []),
-    ],
-  })
-  const stopReason = exitReason(runDir, record)
-  const metricsUrl = `http://${address}:${metricsPort}`
-  const metrics = async () => (await fetch(`${metricsUrl}/metrics`)).text()
-  await waitFor(`berth serve (${name})`, async () => (await fetch(`${metricsUrl}/readyz`)).ok, {
-    stopReason,
-  })
-  await apply(readFileSync(join(certificates, 'mutating-webhook.yaml'), 'utf8'))
+  const reviewPorts = count === 1 ? [publicPort] : ports.slice(0, count)
+  const replicas = await Promise.all(
+    reviewPorts.map((port, index) =>
+      startReplica({ ...options, kubeconfig }, directory, {
+        name: index === 0 ? `webhook-${name}` : `webhook-${name}-${index}`,
+        port,
+        metricsPort: ports[count + index] ?? 0,
+      }),
+    ),
+  )
+  const tls = { cert: pem('tls.crt'), key: pem('tls.key'), ca: pem('ca.crt') }
+  const balancer =
+    count === 1
+      ? null
+      : await startBalancer({ address, port: publicPort, ports: reviewPorts, ...tls })
+  const [{ record, metrics, stopReason }] = replicas as [Replica]
+  await apply(pem('mutating-webhook.yaml'))
   await waitUntilRewritten(canary)
+  const stopAll = () => Promise.all(replicas.map((each) => stopProcess(runDir, each.record)))
   return {
     url,
-    ca: readFileSync(join(certificates, 'ca.crt'), 'utf8'),
+    ca: tls.ca,
     metrics,
     log: () => jsonLines(logFile(runDir, record.name)),
     reload: async (text) => {
-      const generation = await configGeneration(metrics)
+      const generations = await Promise.all(replicas.map((each) => configGeneration(each.metrics)))
       writeFileSync(configFile, text)
-      const isLoaded = async () => (await configGeneration(metrics)) > generation
-      await waitFor('the new config', isLoaded, { stopReason })
+      for (const [index, each] of replicas.entries()) {
+        const isLoaded = async () =>
+          (await configGeneration(each.metrics)) > (generations[index] ?? 0)
+        await waitFor('the new config', isLoaded, { stopReason: each.stopReason })
+      }
     },
     breakConfig: async () => {
       writeFileSync(configFile, 'kind: Nothing\n')
@@ -105,18 +112,59 @@ export async function startWebhook(options: WebhookOptions): Promise<Webhook> {
         (await metrics()).includes('berth_config_last_reload_successful 0')
       await waitFor('the rejection of the config', isRejected, { stopReason })
     },
-    kill: () => stopProcess(runDir, record),
+    kill: async () => void (await stopAll()),
     stop: async () => {
       await kubectlOk(['delete', 'mutatingwebhookconfiguration', 'berth', '--ignore-not-found'])
       await waitUntilUnchanged(canary)
-      await stopProcess(runDir, record)
+      await stopAll()
+      await balancer?.close()
       rmSync(directory, { recursive: true, force: true })
     },
   }
 }
 
-/** All rights that the webhook uses, which are optional: reading service accounts and checking for two Secrets. */
+type Replica = {
+  record: ProcessRecord
+  metrics: () => Promise<string>
+  stopReason: () => string | undefined
+}
+
+/** Starts one process. Returns when it is ready. */
+async function startReplica(
+  { kubeconfig, args = [] }: WebhookOptions & { kubeconfig: string },
+  directory: string,
+  { name, port, metricsPort }: { name: string; port: number; metricsPort: number },
+): Promise<Replica> {
+  const { runDir, address } = currentCluster()
+  const record = await startProcess(runDir, {
+    name,
+    command: process.execPath,
+    args: [
+      berthMain,
+      'serve',
+      `--config=${join(directory, 'berth.yaml')}`,
+      `--host=${address}`,
+      `--port=${port}`,
+      `--metrics-port=${metricsPort}`,
+      `--kubeconfig=${kubeconfig}`,
+      `--tls-cert=${join(directory, 'certs', 'tls.crt')}`,
+      `--tls-key=${join(directory, 'certs', 'tls.key')}`,
+      '--drain-seconds=0',
+      '--log-level=debug',
+      ...args,
+    ],
+  })
+  const stopReason = exitReason(runDir, record)
+  const metricsUrl = `http://${address}:${metricsPort}`
+  await waitFor(`berth serve (${name})`, async () => (await fetch(`${metricsUrl}/readyz`)).ok, {
+    stopReason,
+  })
+  return { record, stopReason, metrics: async () => (await fetch(`${metricsUrl}/metrics`)).text() }
+}
+
+/** All rights that the webhook uses, which are optional: listing pods, reading service accounts and checking for two Secrets. */
 const defaultRules = [
+  { apiGroups: [''], resources: ['pods'], verbs: ['list'] },
   { apiGroups: [''], resources: ['serviceaccounts'], verbs: ['get'] },
   {
     apiGroups: [''],

@@ -1,25 +1,29 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Webhook, dryRunPod, startWebhook } from '../harness/webhook.ts'
 import { currentCluster } from '../harness/cluster.ts'
 import { pushIndex } from '../harness/images.ts'
-import { apply, kubectlOk, removeNamespaces } from '../harness/kubectl.ts'
+import { apply, getJson, kubectlOk, removeNamespaces } from '../harness/kubectl.ts'
 import { type MirrorAndUpstream, startMirrorAndUpstream } from '../harness/mirror-and-upstream.ts'
-import { getPod, podManifest, waitForPodRunning } from '../harness/pods.ts'
+import { type Pod, podManifest, waitForPodRunning } from '../harness/pods.ts'
 import { waitFor } from '../harness/wait.ts'
 
-/** A tag moves: running pods keep their digest, and new pods get the new one. */
+/** Tags move: the pods of a revision keep one digest, and the next revision gets the new one. */
 const namespace = 'pinned'
 let registries: MirrorAndUpstream
 let webhook: Webhook
 let first: string
-let second: string
 
 beforeAll(async () => {
   registries = await startMirrorAndUpstream('pin')
   first = await registries.push(registries.mirror, 'library/app', 'latest', 'pin, first')
   await registries.push(registries.mirror, 'library/app', '1.0', 'released')
   await registries.push(registries.upstream, 'library/upstream', 'latest')
-  webhook = await startWebhook({ name: 'pin', config: registries.config, canary: 'app' })
+  webhook = await startWebhook({
+    name: 'pin',
+    config: registries.config,
+    canary: 'app',
+    replicas: 2,
+  })
   await kubectlOk(['create', 'namespace', namespace])
 })
 
@@ -28,6 +32,10 @@ afterAll(async () => {
   await removeNamespaces(namespace)
   await registries?.stop()
 })
+
+type PodList = {
+  items: (Pod & { metadata: { deletionTimestamp?: string } })[]
+}
 
 async function podNames(): Promise<string[]> {
   const names = await kubectlOk([
@@ -69,21 +77,90 @@ test('a Deployment with the tag latest runs with a digest and the configured pul
   expect(pod.status.containerStatuses?.[0]?.imageID).toContain(first)
 })
 
-test('the old pod keeps its digest and a new pod gets the new one after the tag moved', async () => {
-  const [old = ''] = await podNames()
-  second = await registries.push(registries.mirror, 'library/app', 'latest', 'pin, second')
-  // The digest of a tag is cached for half a minute; a reload starts with an empty cache.
-  await webhook.reload(`${registries.config}# moved\n`)
-  await kubectlOk(['scale', 'deployment', 'app', '-n', namespace, '--replicas=2'])
-  const added = await waitFor('the second pod', async () =>
-    (await podNames()).find((name) => name !== old),
-  )
-  const [before, after] = [await getPod(old, namespace), await waitForPodRunning(added, namespace)]
+describe('the pods of one revision', () => {
+  const replicaCounts = [2, 4, 6, 8, 10]
+  const nodes = ['pin-a', 'pin-b']
+  let moves = 0
+  let digest: string
+  let newest: string
 
-  expect(before.spec.containers[0]?.image).toContain(first)
-  expect(before.status.containerStatuses?.[0]?.imageID).toContain(first)
-  expect(after.spec.containers[0]?.image).toBe(`mirror.example/library/app:latest@${second}`)
-  expect(after.status.containerStatuses?.[0]?.imageID).toContain(second)
+  /** Pushes another image with the same tag. A reload makes the webhook forget the digest of the tag. */
+  async function moveTag(): Promise<string> {
+    moves += 1
+    const { mirror } = registries
+    newest = await registries.push(mirror, 'library/moves', 'latest', `pin, move ${moves}`)
+    await webhook.reload(`${registries.config}# move ${moves}\n`)
+    return newest
+  }
+
+  /** The digests of the pods that are not being deleted. */
+  async function waitForDigests(app: string, count: number): Promise<string[]> {
+    const images = await waitFor(`${count} pods of ${app}`, async () => {
+      const { items } = await getJson<PodList>('pods', `--selector=app=${app}`, namespace)
+      const pods = items.filter(({ metadata }) => metadata.deletionTimestamp === undefined)
+      return pods.length === count && pods.map(({ spec }) => spec.containers[0]?.image ?? '')
+    })
+    return [...new Set(images.map((image) => image.split('@')[1] ?? 'no digest'))]
+  }
+
+  function workload(kind: string, spec: object): object {
+    const app = kind.toLowerCase()
+    const apiVersion = kind === 'Job' ? 'batch/v1' : 'apps/v1'
+    const isRun = kind === 'Deployment'
+    const template = {
+      metadata: { labels: { app } },
+      spec: {
+        containers: [{ name: 'main', image: 'moves' }],
+        terminationGracePeriodSeconds: 1,
+        ...(kind === 'Job' ? { restartPolicy: 'Never' } : {}),
+        // The others need no node: a pod is decided when it is created.
+        ...(isRun ? {} : { schedulerName: 'none' }),
+      },
+    }
+    const selector = kind === 'Job' ? {} : { selector: { matchLabels: { app } } }
+    const metadata = { name: app, namespace }
+    return { apiVersion, kind, metadata, spec: { ...selector, ...spec, template } }
+  }
+
+  afterAll(() => kubectlOk(['delete', 'node', '--ignore-not-found', ...nodes]))
+
+  test('have one digest although the tag moves while two replicas of the webhook admit them', async () => {
+    digest = await moveTag()
+    await apply([
+      workload('Deployment', { replicas: 1 }),
+      workload('StatefulSet', { replicas: 1, serviceName: 'x', podManagementPolicy: 'Parallel' }),
+      workload('Job', { parallelism: 1 }),
+      workload('DaemonSet', {}),
+    ])
+    for (const app of ['deployment', 'statefulset', 'job', 'daemonset'])
+      await waitForDigests(app, 1)
+    for (const count of replicaCounts) {
+      await moveTag()
+      const target = ['deployment/deployment', 'statefulset/statefulset', '-n', namespace]
+      await kubectlOk(['scale', ...target, `--replicas=${count}`])
+      const parallelism = JSON.stringify({ spec: { parallelism: count } })
+      await kubectlOk(['patch', 'job', 'job', '-n', namespace, '-p', parallelism])
+      await waitForDigests('deployment', count)
+    }
+    for (const name of nodes) await apply({ apiVersion: 'v1', kind: 'Node', metadata: { name } })
+
+    expect(newest).not.toBe(digest)
+    for (const app of ['deployment', 'statefulset', 'job'])
+      expect([app, await waitForDigests(app, 10)]).toEqual([app, [digest]])
+    expect(await waitForDigests('daemonset', 1 + nodes.length)).toEqual([digest])
+    expect(await webhook.metrics()).toMatch(/berth_revision_lookups_total{result="list"} [1-9]/)
+  })
+
+  test('have the new digest after a rollout, and keep it when the Deployment is scaled up', async () => {
+    const rolledOut = newest
+    await kubectlOk(['rollout', 'restart', 'deployment/deployment', '-n', namespace])
+    await kubectlOk(['rollout', 'status', 'deployment/deployment', '-n', namespace])
+    expect(await waitForDigests('deployment', 10)).toEqual([rolledOut])
+
+    await moveTag()
+    await kubectlOk(['scale', 'deployment/deployment', '-n', namespace, '--replicas=20'])
+    expect(await waitForDigests('deployment', 20)).toEqual([rolledOut])
+  })
 })
 
 test('a tag that the config does not pin stays a tag', async () => {
