@@ -31,12 +31,14 @@ export type CompiledConfig = Omit<Config, 'source' | 'warnings' | 'tests'>
 /** Returns the config without its rows, which are compiled already. Reports what is invalid in each section. */
 export function compileConfig(options: CompileOptions): CompiledConfig {
   const { input, rows, registries, lock, directory, report } = options
-  const mirrors = [...registries.values()].filter(({ mirror }) => mirror).map(({ host }) => host)
+  const mirrors = [...registries.values()].filter(({ mirror }) => mirror)
+  const hostsOf = (settings: readonly RegistrySettings[]) => settings.map(({ host }) => host)
+  const neverPushed = hostsOf(mirrors.filter(({ copy }) => copy === false))
   const isPlainHttp = plainHttpHosts(registries.values())
   const conflicts = input.knownConflicts === 'leave' ? knownConflicts().map(({ row }) => row) : []
   return {
     registries,
-    table: createTable(rows, mirrors, { conflicts, isPlainHttp }),
+    table: createTable(rows, hostsOf(mirrors), { conflicts, isPlainHttp, neverPushed }),
     pin: {
       when: readWhen(input.pin.when, ['pin', 'when'], report),
       matches: readTagGlobs(input.pin.tags, ['pin', 'tags'], report),

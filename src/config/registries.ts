@@ -21,7 +21,7 @@ import type { ConfigInput } from './schema.ts'
 
 type RegistryInput = ConfigInput['registries'][number]
 
-/** Reports an error in one key of a registry. */
+/** Reports a problem in one key of a registry. */
 type ReportKeyError = (key: keyof RegistryInput, message: string) => void
 
 /** Returns the settings of every host that Berth may contact, by the host as images write it. */
@@ -34,7 +34,7 @@ export function readRegistries(
   for (const [index, input] of inputs.entries()) {
     const reportError: ReportKeyError = (key, message) =>
       report('error', ['registries', index, key], message)
-    const warn = (key: keyof RegistryInput, message: string) =>
+    const warn: ReportKeyError = (key, message) =>
       report('warning', ['registries', index, key], message)
     const host = hubHost(input.host)
     if (host !== input.host) warn('host', `${input.host} means ${host}; write ${host}`)
@@ -44,12 +44,9 @@ export function readRegistries(
     warnOfMissingFiles(input, settings, warn)
     if (settings === null) continue
     registries.set(host, settings)
-    const lower = input.host.toLowerCase()
-    if (lower !== input.host)
-      warn(
-        'host',
-        `${input.host} has upper-case letters; container runtimes do not treat it as ${lower}`,
-      )
+    if (!input.copy && !input.mirror)
+      warn('copy', '`copy` has no effect without `mirror: true`: Berth pushes only to mirrors')
+    warnAboutCapitals(input.host, warn)
   }
   for (const { host } of templates) {
     if (host === null || registries.has(host)) continue
@@ -75,6 +72,12 @@ function warnOfMissingFiles(
   if (clientCertificate?.kind !== 'files') return
   for (const file of [clientCertificate.cert, clientCertificate.key])
     warnOf('clientCertificate', file, file)
+}
+
+function warnAboutCapitals(host: string, warn: ReportKeyError): void {
+  const lower = host.toLowerCase()
+  if (lower !== host)
+    warn('host', `${host} has upper-case letters; container runtimes do not treat it as ${lower}`)
 }
 
 /** Returns a function for the hosts without a port that nodes reach over plain HTTP. */
@@ -107,7 +110,7 @@ function readRegistry(
   directory: string,
   reportError: ReportKeyError,
 ): RegistrySettings | null {
-  const { host, mirror, probe, authHosts, allowPlainHttpAuth } = input
+  const { host, mirror, copy, probe, authHosts, allowPlainHttpAuth } = input
   const endpoint = endpointOf(host, input.endpoint, reportError)
   const nodeEndpoint =
     input.nodeEndpoint === undefined
@@ -134,6 +137,7 @@ function readRegistry(
     endpoint,
     ...(nodeEndpoint !== undefined && { nodeEndpoint }),
     mirror,
+    ...(!copy && { copy }),
     probe,
     credentials: credentialsOf(input, { directory, proxy, reportError }),
     ca,

@@ -11,7 +11,13 @@ import { type ImageSources, readImageUses, type ImageUse } from '../manifests/im
 import { RegistryError } from '../registry/http/registry-error.ts'
 import { listTags } from '../registry/manifests/tags.ts'
 import type { RegistryClient } from '../registry/registry-client.ts'
-import { type CopyPlan, type ImageToCopy, planCopies } from './copy-plan.ts'
+import {
+  type CopyPlan,
+  type CopyPlanOptions,
+  type ImageToCopy,
+  neverPushedReason,
+  planCopies,
+} from './copy-plan.ts'
 import type { ImagePair } from './image-pair.ts'
 
 export interface CollectedPairs extends CopyPlan {
@@ -19,7 +25,7 @@ export interface CollectedPairs extends CopyPlan {
   readonly unlisted: readonly { readonly image: string; readonly reason: string }[]
 }
 
-export interface CollectPairsOptions extends ImageSources {
+export interface CollectPairsOptions extends ImageSources, CopyPlanOptions {
   /** Images, pairs `SRC=DST`, or `-` for names on `stdin`. */
   readonly names: readonly string[]
   readonly signal: AbortSignal
@@ -30,8 +36,11 @@ export async function collectPairs(
   { config, registries }: { readonly config: Config | null; readonly registries: RegistryClient },
   options: CollectPairsOptions,
 ): Promise<CollectedPairs> {
-  const { pairs, rest } = splitPairs(options.names, config)
-  if (config === null) return { pairs, skipped: [], unlisted: [] }
+  const { pairs: named, rest } = splitPairs(options.names, config)
+  if (config === null) return { pairs: named, skipped: [], unlisted: [] }
+  const isIncluded = ({ destination }: ImagePair) =>
+    options.includeNeverPushed === true || !config.table.neverPushed.has(destination.domain)
+  const pairs = named.filter(isIncluded)
   const pod = { ...unknownPod, namespace: options.namespace ?? null }
   const names = await readNames(rest, options.stdin)
   const uses = await readImageUses(options, config)
@@ -39,7 +48,9 @@ export async function collectPairs(
     ...names.map((name) => ({ reference: readImage(name), pod })),
     ...uses.flatMap((use) => imageOfUse(use, options.onProblem)),
   ]
-  const unlisted: { image: string; reason: string }[] = []
+  const unlisted: { image: string; reason: string }[] = named
+    .filter((pair) => !isIncluded(pair))
+    .map((pair) => ({ image: formatReference(pair.source), reason: neverPushedReason(pair) }))
   if (options.names.length === 0 && options.files.length === 0 && options.cluster === null) {
     for (const image of configuredImages(config)) {
       const expanded = await expandImage(registries, image, options.signal)
@@ -48,10 +59,10 @@ export async function collectPairs(
       } else appendAll(images, expanded)
     }
   }
-  const plan = planCopies(config.table, images)
+  const plan = planCopies(config.table, images, options)
   // An image that the user names should be copied; images of manifests and clusters need not have a mirror.
-  const named = new Set(names.map((name) => formatReference(readImage(name))))
-  const isNamed = ({ image }: CopyPlan['skipped'][number]) => named.has(image)
+  const wanted = new Set(names.map((name) => formatReference(readImage(name))))
+  const isNamed = ({ image }: CopyPlan['skipped'][number]) => wanted.has(image)
   return {
     pairs: [...pairs, ...plan.pairs],
     skipped: plan.skipped.filter((each) => !isNamed(each)),

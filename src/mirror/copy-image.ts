@@ -1,4 +1,5 @@
 /** Copies one image byte for byte: blobs, then manifests, then the tag. Verifies what the mirror serves afterwards. */
+import { askByDigest } from '../decision/resolve/ask-by-digest.ts'
 import type { BlobDescriptor } from '../registry/blobs/blob-source.ts'
 import { shortDigest } from '../registry/digest.ts'
 import { failed } from '../registry/http/network-error.ts'
@@ -106,7 +107,7 @@ async function openRoute(
   const to = await registries.open(destination.domain, destination.path, access)
   const reference = destination.digest ?? destination.tag ?? 'latest'
   const [upstream, current] = await Promise.all([
-    headManifest(from, source.digest ?? source.tag ?? 'latest', signal),
+    askByDigest(source, (each) => headManifest(from, each, signal)),
     headManifest(to, reference, signal),
   ])
   if (upstream.outcome !== 'found') throw lookupError(from, upstream)

@@ -15,6 +15,11 @@ export interface ImageToCopy {
   readonly pod: PodContext
 }
 
+export interface CopyPlanOptions {
+  /** Whether to include mirrors that Berth never pushes to, to compare them. Default: false. */
+  readonly includeNeverPushed?: boolean
+}
+
 export interface CopyPlan {
   readonly pairs: readonly ImagePair[]
   readonly skipped: readonly { readonly image: string; readonly reason: string }[]
@@ -24,7 +29,11 @@ export interface CopyPlan {
  * Plans a copy to the first mirror candidate on each mirror of the row, from the registry of the image, with the tag that the
  * row tries. Alternates are not copied: the mirror would serve another publisher's image under this name.
  */
-export function planCopies(table: FallbackTable, images: readonly ImageToCopy[]): CopyPlan {
+export function planCopies(
+  table: FallbackTable,
+  images: readonly ImageToCopy[],
+  { includeNeverPushed = false }: CopyPlanOptions = {},
+): CopyPlan {
   const pairs = new Map<string, ImagePair>()
   const skipped = new Map<string, string>()
   for (const { reference, pod } of images) {
@@ -32,8 +41,14 @@ export function planCopies(table: FallbackTable, images: readonly ImageToCopy[])
     const image = formatReference(withDefaultTag(canonical))
     const isOnMirror = table.mirrors.has(canonical.domain)
     const rows = isOnMirror ? [] : rowsFor(table, canonical, pod)
-    const planned = rows.flatMap((row) => pairsOf(table, row, { reference: canonical, pod }))
-    if (planned.length === 0)
+    const onMirrors = rows.flatMap((row) => pairsOf(table, row, { reference: canonical, pod }))
+    const planned = onMirrors.filter(
+      ({ destination }) => includeNeverPushed || !table.neverPushed.has(destination.domain),
+    )
+    const [unpushed] = onMirrors
+    if (planned.length === 0 && unpushed !== undefined)
+      skipped.set(image, neverPushedReason(unpushed))
+    else if (planned.length === 0)
       skipped.set(image, isOnMirror ? 'already on a mirror' : whyNotMirrored(rows))
     for (const pair of planned) {
       const destination = formatReference(pair.destination)
@@ -49,6 +64,11 @@ export function planCopies(table: FallbackTable, images: readonly ImageToCopy[])
     pairs: [...pairs.values()],
     skipped: [...skipped].map(([image, reason]) => ({ image, reason })),
   }
+}
+
+/** Returns why a pair is not copied. */
+export function neverPushedReason({ destination }: ImagePair): string {
+  return `${destination.domain} has copy: false, so Berth never pushes to it`
 }
 
 /** Returns every row that may decide for the image: a mirror must have what one of them looks for. */

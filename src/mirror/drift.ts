@@ -1,5 +1,6 @@
 /** Compares mirrors with upstream by the digests that both serve. Pulls no image. */
 import { createLimit } from '../async/limit.ts'
+import { askByDigest } from '../decision/resolve/ask-by-digest.ts'
 import type { FailedOutcome, ManifestAnswer } from '../decision/resolve/manifest-source.ts'
 import { RegistryError } from '../registry/http/registry-error.ts'
 import {
@@ -139,7 +140,9 @@ async function lookUp(
   })
   try {
     const repository = await registries.open(domain, path, 'pull')
-    const answer: ManifestAnswer = await headManifest(repository, digest ?? tag ?? 'latest', signal)
+    const answer: ManifestAnswer = await askByDigest({ tag, digest }, (reference) =>
+      headManifest(repository, reference, signal),
+    )
     if (answer.outcome === 'found') return { repository, digest: answer.digest, error: null }
     return answer.outcome === 'absent'
       ? { repository, digest: null, error: null }

@@ -2,7 +2,8 @@
 import pLimit from 'p-limit'
 import type { Config } from '../config/config.ts'
 import { parseReference } from '../decision/reference/parse.ts'
-import { defaultTag, formatReference, type Reference } from '../decision/reference/reference.ts'
+import { formatReference, type Reference } from '../decision/reference/reference.ts'
+import { askByDigest } from '../decision/resolve/ask-by-digest.ts'
 import { describeResolution } from '../decision/resolve/describe-resolution.ts'
 import type { ResolveDependencies } from '../decision/resolve/probe-candidate.ts'
 import { isDenied, isLeft, type Resolution } from '../decision/resolve/resolution.ts'
@@ -117,9 +118,10 @@ async function comesFromMirror(
     return isUnknown ? null : false
   }
   if (!isProbed(pulled.domain)) return true
-  const { domain, path, tag, digest } = pulled
-  const query = { host: domain, repository: path, reference: digest ?? tag ?? defaultTag, namespace: '' } // prettier-ignore
-  const { outcome } = await queryManifest(query, signal)
+  const { domain: host, path: repository } = pulled
+  const { outcome } = await askByDigest(pulled, (reference) =>
+    queryManifest({ host, repository, reference, namespace: '' }, signal),
+  )
   return silentOutcomes.includes(outcome) ? null : outcome === 'found'
 }
 

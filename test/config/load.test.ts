@@ -311,6 +311,11 @@ describe('problems', () => {
     ],
     ['registries: [{ host: index.docker.io }]', 'index.docker.io means docker.io; write docker.io'],
     ['registries: [{ host: GHCR.IO }]', 'GHCR.IO has upper-case letters'],
+    ['registries: [{ host: a.io, copy: false }]', '`copy` has no effect without `mirror: true`'],
+    [
+      "registries: [{ host: m.io, mirror: true }, { host: 'r.io:5000' }, { host: r.io-5000 }]\nfallback: [{ name: all, images: ['**'], try: ['m.io/{host}/{path}'] }]",
+      'images of r.io:5000 and r.io-5000 the same name',
+    ],
   ])('are warnings: %s', (yaml, expected) => {
     expect(
       problems(yaml)

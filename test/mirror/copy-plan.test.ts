@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { readConfig } from '../../src/config/load.ts'
 import { formatReference } from '../../src/decision/reference/reference.ts'
 import { planCopies } from '../../src/mirror/copy-plan.ts'
+import { findWantedImages } from '../../src/mirror/wanted-images.ts'
 import { reference } from '../support/mirroring.ts'
 import { barePod } from '../support/tables.ts'
 
@@ -24,11 +25,15 @@ fallback:
     try: ['a:1/flat/{name}']
 `
 
-function plan(...images: string[]) {
-  const read = readConfig(config, '/')
+function configOf(text: string) {
+  const read = readConfig(text, '/')
   if (!read.ok) throw new Error(JSON.stringify(read.problems))
+  return read.config
+}
+
+function plan(...images: string[]) {
   const toCopy = images.map((image) => ({ reference: reference(image), pod: barePod }))
-  const { pairs, skipped } = planCopies(read.config.table, toCopy)
+  const { pairs, skipped } = planCopies(configOf(config).table, toCopy)
   const formatted = pairs.map(
     ({ source, destination }) => `${formatReference(source)} ${formatReference(destination)}`,
   )
@@ -44,6 +49,34 @@ describe('planCopies', () => {
       ],
       skipped: [],
     })
+  })
+
+  it('copies to no mirror with copy: false, and includes it to compare', () => {
+    const withCache = config.replaceAll("'a:1', mirror: true", "'a:1', mirror: true, copy: false")
+    const { table } = configOf(withCache)
+    const toCopy = ['nginx', 'ghcr.io/x/app'].map((image) => ({
+      reference: reference(image),
+      pod: barePod,
+    }))
+    const destinations = ({ pairs }: ReturnType<typeof planCopies>) =>
+      pairs.map(({ destination }) => destination.domain)
+
+    expect(destinations(planCopies(table, toCopy))).toEqual(['b:1'])
+    expect(planCopies(table, toCopy).skipped).toEqual([
+      {
+        image: 'ghcr.io/x/app:latest',
+        reason: 'a:1 has copy: false, so Berth never pushes to it',
+      },
+    ])
+    expect(destinations(planCopies(table, toCopy, { includeNeverPushed: true }))).toEqual([
+      'a:1',
+      'b:1',
+      'a:1',
+    ])
+    const pods = [{ images: ['nginx', 'ghcr.io/x/app'], pod: barePod }]
+    expect([...findWantedImages(table, pods).wanted.keys()]).toEqual([
+      'b:1/docker.io/library/nginx:latest',
+    ])
   })
 
   it('copies the tag that the row tries', () => {

@@ -65,6 +65,28 @@ describe('findDrift', () => {
     ])
   })
 
+  it('asks a pull-through cache for the tag if it does not know the digest yet', async () => {
+    const digest = source.addImage('app', '1')
+    mirror.addImage('app', '1')
+    const isAskedByTag = () => mirror.log().includes('HEAD /v2/app/manifests/1')
+    mirror.fault(({ path }) =>
+      path.endsWith(digest) && !isAskedByTag() ? { status: 404, code: 'MANIFEST_UNKNOWN' } : null,
+    )
+    const images = pair(`${source.host}/app:1@${digest}`, `${mirror.host}/app:1@${digest}`)
+    const options = { signal: new AbortController().signal, jobs: 1, platforms: false }
+    const [result] = await findDrift(registries, [images], {
+      ...options,
+      copiedDigests: () => null,
+    })
+
+    expect(result).toMatchObject({ state: 'same', mirrorDigest: digest })
+    expect(mirror.log()).toEqual([
+      'HEAD /v2/app/manifests/sha256:…',
+      'GET /v2/app/manifests/sha256:…',
+      'HEAD /v2/app/manifests/1',
+    ])
+  })
+
   it('returns upstream-moved for different digests', async () => {
     source.addImage('app', '1', content('new'))
     mirror.addImage('app', '1', content('old'))

@@ -9,8 +9,10 @@ import type { ServedImage } from '../../mirror/outdated-images.ts'
 import { restartWorkloads, type WorkloadRestart } from '../../mirror/restart-workloads.ts'
 import type { CopyResult } from '../../mirror/copy-result.ts'
 import { collectPairs } from '../../mirror/collect-pairs.ts'
+import { neverPushedReason } from '../../mirror/copy-plan.ts'
+import { formatReference } from '../../decision/reference/reference.ts'
 import { connectOptions } from '../connect-options.ts'
-import { type Io, print } from '../io.ts'
+import { type Io, print, printMessage } from '../io.ts'
 import { driftRecord, driftTable } from '../output/drift-report.ts'
 import { formatJsonLine } from '../output/print-record.ts'
 import { mirrorExitCode } from '../output/mirror-report.ts'
@@ -40,7 +42,8 @@ export async function drift(
     throw new BerthError('usage', '--restart needs --update')
   const opened = await openRegistries(names, options, io)
   try {
-    const wanted = await collectPairs(opened, collectOptions(names, options, io))
+    const collected = { ...collectOptions(names, options, io), includeNeverPushed: true }
+    const wanted = await collectPairs(opened, collected)
     reportUnmirrored(wanted, options, io)
     const drifts = await findDrift(opened.registries, wanted.pairs, {
       signal: io.signal,
@@ -81,7 +84,16 @@ async function update(
   drifts: readonly DriftResult[],
   io: Io,
 ): Promise<number> {
-  const behind = drifts.filter(isBehind).map(({ pair }) => pair)
+  const neverPushed = opened.config?.table.neverPushed
+  const isLeft = ({ pair: { destination } }: DriftResult) =>
+    neverPushed?.has(destination.domain) === true
+  const canCopy = (each: DriftResult) => isBehind(each) && !isLeft(each)
+  for (const { pair } of drifts.filter((each) => isBehind(each) && isLeft(each)))
+    printMessage(
+      io,
+      `${formatReference(pair.destination)} is not updated: ${neverPushedReason(pair)}`,
+    )
+  const behind = drifts.filter(canCopy).map(({ pair }) => pair)
   const results = behind.length === 0 ? [] : await copyAll(opened, options, behind, io)
   const stopped = signalExitCode(io)
   if (stopped !== null) return stopped
@@ -100,7 +112,7 @@ async function update(
       onPlan: (restarts) => print(io.stderr, restartPlan(restarts)),
     })
   }
-  const left = driftExitCode(drifts.filter((each) => !isBehind(each)))
+  const left = driftExitCode(drifts.filter((each) => !canCopy(each)))
   const copied = mirrorExitCode(results)
   return copied === 0 ? left : copied
 }

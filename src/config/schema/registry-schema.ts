@@ -102,6 +102,12 @@ export const registrySchema = object({
     .describe(
       'True for a registry of your own, whose images have the content of the upstream. Default: false.',
     ),
+  copy: z
+    .boolean()
+    .default(true)
+    .describe(
+      'False, for a mirror: Berth never pushes to it, for example because it is a pull-through cache. Default: true.',
+    ),
   probe: z
     .boolean()
     .default(true)

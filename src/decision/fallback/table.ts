@@ -48,6 +48,8 @@ export interface FallbackTable {
   readonly rows: readonly FallbackRow[]
   /** Hosts of the operator's own registries (`mirror: true`), in every spelling. */
   readonly mirrors: Pick<ReadonlyMap<string, unknown>, 'has' | 'keys'>
+  /** The mirrors that Berth never pushes to (`copy: false`), in every spelling. */
+  readonly neverPushed: Pick<ReadonlyMap<string, unknown>, 'has'>
   /** Hosts without a port that nodes reach over plain HTTP. */
   readonly isPlainHttp: IsPlainHttp
   readonly index: TableIndex
@@ -65,23 +67,30 @@ export interface IndexedRows {
 export interface TableOptions {
   readonly conflicts?: readonly FallbackRow[]
   readonly isPlainHttp?: IsPlainHttp
+  /** Hosts of mirrors. */
+  readonly neverPushed?: Iterable<string>
 }
 
 /** Returns the table with an index for its rows. */
 export function createTable(
   rows: readonly FallbackRow[],
   mirrorHosts: Iterable<string>,
-  { conflicts = [], isPlainHttp = () => false }: TableOptions = {},
+  { conflicts = [], isPlainHttp = () => false, neverPushed = [] }: TableOptions = {},
 ): FallbackTable {
-  const mirrors = createHostMap<true>(isPlainHttp)
-  for (const host of mirrorHosts) mirrors.set(host, true)
   return {
     ...indexRows(rows),
-    mirrors,
+    mirrors: hostSet(mirrorHosts, isPlainHttp),
+    neverPushed: hostSet(neverPushed, isPlainHttp),
     isPlainHttp,
     catchAllRows: selectCatchAllRows(rows),
     conflicts: indexRows(conflicts),
   }
+}
+
+function hostSet(hosts: Iterable<string>, isPlainHttp: IsPlainHttp): FallbackTable['mirrors'] {
+  const set = createHostMap<true>(isPlainHttp)
+  for (const host of hosts) set.set(host, true)
+  return set
 }
 
 function indexRows(rows: readonly FallbackRow[]): IndexedRows {

@@ -5,7 +5,8 @@ import {
   canonicalReference,
   type IsPlainHttp,
 } from '../fallback/registry-aliases.ts'
-import { defaultTag, type Reference, withDefaultTag } from '../reference/reference.ts'
+import { type Reference, withDefaultTag } from '../reference/reference.ts'
+import { askByDigest } from './ask-by-digest.ts'
 import type { QueryManifest } from './manifest-cache.ts'
 import type { ManifestAnswer } from './manifest-source.ts'
 import type { RegistryLiveness } from './registry-liveness.ts'
@@ -117,20 +118,17 @@ async function compareWithOriginal(
 
 function query(
   { dependencies, isPlainHttp, namespace, refreshHost }: ProbeContext,
-  { domain, path, tag, digest }: Reference,
+  image: Reference,
   signal: AbortSignal,
 ): Promise<ManifestAnswer> {
   // One spelling, so that a registry has one circuit and an image one entry in the cache.
-  const host = canonicalHost(domain, isPlainHttp)
-  return dependencies.queryManifest(
-    {
-      host,
-      repository: path,
-      reference: digest ?? tag ?? defaultTag,
-      namespace,
-      isRefresh: host === refreshHost,
-    },
-    signal,
+  const host = canonicalHost(image.domain, isPlainHttp)
+  const isRefresh = host === refreshHost
+  return askByDigest(image, (reference) =>
+    dependencies.queryManifest(
+      { host, repository: image.path, reference, namespace, isRefresh },
+      signal,
+    ),
   )
 }
 

@@ -28,6 +28,8 @@ export interface RegistrySettings {
   readonly nodeEndpoint?: URL
   /** True for a registry of the operator's own. */
   readonly mirror: boolean
+  /** False: a mirror that Berth never pushes to, such as a pull-through cache. Undefined for true. */
+  readonly copy?: boolean
   /** False: Berth assumes that it has every image. */
   readonly probe: boolean
   /** The credentials for Berth's own requests; null for anonymous. */

@@ -105,6 +105,74 @@ describe('berth mirror', () => {
     )
   })
 
+  describe('with copy: false on a mirror', () => {
+    const isWrite = ({ method }: { method: string }) => method !== 'GET' && method !== 'HEAD'
+
+    beforeEach(() => {
+      config = write(
+        'berth.yaml',
+        readFileSync(config, 'utf8').replace('mirror: true', 'mirror: true, copy: false'),
+      )
+      source.addImage('library/nginx', 'latest')
+    })
+
+    it('skips the image, and says why', async () => {
+      const { code, stdout, stderr } = await berth(['mirror', 'nginx', '--config', config])
+
+      expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
+      expect(stderr).toContain(
+        'docker.io/library/nginx:latest: mirror.example has copy: false, so Berth never pushes to it',
+      )
+      expect(mirror.requests.filter(isWrite)).toEqual([])
+    })
+
+    it('does not copy a pair either', async () => {
+      const pair = ['nginx', 'mirror.example/nginx']
+      const { code, stderr } = await berth(['mirror', ...pair, '--config', config])
+
+      expect(code).toBe(1)
+      expect(stderr).toContain('never pushes to it')
+      expect(mirror.requests.filter(isWrite)).toEqual([])
+    })
+
+    it('copies to the other mirrors of the row', async () => {
+      const other = await startStore()
+      try {
+        write(
+          'berth.yaml',
+          readFileSync(config, 'utf8')
+            .replace(
+              'registries:',
+              `registries:\n  - { host: own.example, endpoint: '${other.url}', mirror: true }`,
+            ) // prettier-ignore
+            .replace("'docker.io/{path}'", "'own.example/{path}', 'docker.io/{path}'"),
+        )
+        const { code } = await berth(['mirror', 'nginx', '--config', config, '-q'])
+
+        expect(code).toBe(0)
+        expect([...other.tags.keys()]).toEqual(['library/nginx'])
+        expect(mirror.requests).toEqual([])
+      } finally {
+        await other.close()
+      }
+    })
+
+    it('compares the image with berth drift, and does not update it', async () => {
+      const args = ['drift', 'nginx', '--config', config, '--update']
+      const missing = await berth(args)
+      expect(mirror.requests.filter(isWrite)).toEqual([])
+      const pushed = write('pushed.yaml', readFileSync(config, 'utf8').replace(', copy: false', ''))
+      await berth(['mirror', 'nginx', '--config', pushed, '-q'])
+      const same = await berth(args)
+
+      expect([missing.code, same.code]).toEqual([1, 0])
+      expect(missing.stdout).toContain('mirror-missing')
+      expect(missing.stderr).toContain(
+        'mirror.example/docker.io/library/nginx:latest is not updated: mirror.example has copy: false',
+      )
+    })
+  })
+
   it('writes nothing with --dry-run', async () => {
     source.addImage('library/nginx', 'latest', { layers: [bytes(1_000)] })
     const { code, stdout } = await berth([

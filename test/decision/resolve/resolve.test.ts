@@ -150,6 +150,56 @@ describe('resolve', () => {
   })
 })
 
+describe('a digest that is absent', () => {
+  const mirrorTag = 'anubis:32000/library/nginx:1'
+  const mirrorDigest = `anubis:32000/library/nginx@${digestA}`
+
+  it('is found if the tag serves it, as in a pull-through cache', async () => {
+    const registries = registriesOf({ [mirrorTag]: found(digestA) })
+    const decision = await decide(`nginx:1@${digestA}`, registries)
+
+    expect(decision.chosen).toBe(`${mirrorTag}@${digestA}`)
+    expect(registries.asked).toEqual([mirrorDigest, mirrorTag])
+  })
+
+  it('stays absent if the tag serves another digest, and the detail says so', async () => {
+    const registries = registriesOf({ [mirrorTag]: found(digestB) })
+    const { outcomes, resolution } = await decide(`nginx:1@${digestA}`, registries)
+
+    expect(outcomes).toEqual(['absent', 'unasked'])
+    expect(resolution.steps[0]?.detail).toBe('404; the tag 1 serves sha256:bbbbbbbbbbbb')
+  })
+
+  it.each(['absent', 'denied', 'limited'] as const)(
+    'stays absent if the tag is %s',
+    async (outcome) => {
+      const registries = registriesOf({ [mirrorTag]: failed(outcome) })
+
+      expect((await decide(`nginx:1@${digestA}`, registries)).outcomes).toEqual([
+        'absent',
+        'unasked',
+      ])
+    },
+  )
+
+  it('is found through the tag for an image in the lock file', async () => {
+    const registries = registriesOf({ [mirrorTag]: found(digestA) })
+    const decision = await decide('nginx:1', registries, {
+      pin: { ...pinNothing, locked: () => digestA },
+    })
+
+    expect(decision.chosen).toBe(`${mirrorTag}@${digestA}`)
+    expect(registries.asked).toEqual([mirrorDigest, mirrorTag])
+  })
+
+  it('causes no further request if the image has no tag', async () => {
+    const registries = registriesOf({})
+    await decide(`nginx@${digestA}`, registries)
+
+    expect(registries.asked).toEqual([mirrorDigest])
+  })
+})
+
 describe('the order of candidates', () => {
   it('is kept if the first candidate answers last', async () => {
     vi.useFakeTimers()

@@ -1,0 +1,21 @@
+/** Asks a registry for an image with a digest, also where the digest is known only once its tag was asked for. */
+import { defaultTag, type Reference } from '../reference/reference.ts'
+import type { ManifestAnswer } from './manifest-source.ts'
+
+/**
+ * Returns what a registry answers for an image. A pull-through cache (Amazon ECR, Harbor, Azure) answers 404 for a digest
+ * until someone asked for its tag (aws/containers-roadmap#2837). If a digest is absent, this therefore asks for the tag,
+ * and takes the image if the tag serves this digest. No further request if the digest is found.
+ */
+export async function askByDigest(
+  { tag, digest }: Pick<Reference, 'tag' | 'digest'>,
+  ask: (reference: string) => Promise<ManifestAnswer>,
+): Promise<ManifestAnswer> {
+  const answer = await ask(digest ?? tag ?? defaultTag)
+  if (answer.outcome !== 'absent' || tag === null || digest === null) return answer
+  const byTag = await ask(tag)
+  if (byTag.outcome !== 'found') return answer
+  if (byTag.digest === digest) return byTag
+  const served = byTag.digest.slice(0, 'sha256:'.length + 12)
+  return { ...answer, detail: `${answer.detail}; the tag ${tag} serves ${served}` }
+}
