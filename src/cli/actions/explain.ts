@@ -106,6 +106,7 @@ async function explainOne(
           signal: AbortSignal.timeout(imageTimeoutMs),
         })
   const explained = explainedImage(image, resolution, {
+    hasController: pod.owners === null ? null : pod.owners.length > 0,
     pullSecrets: missingPullSecrets(config.pullSecrets, {
       context: pod,
       pod: {},

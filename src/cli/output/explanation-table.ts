@@ -7,6 +7,9 @@ import type { ExplainedImage, Explanation } from './explanation.ts'
 
 const outcomeStyles: Readonly<Record<string, Style>> = { found: 'green', unasked: 'dim' }
 
+const revisionNote =
+  'pods of one revision keep one digest if the webhook may list pods (component same-digest)'
+
 /** `denied` holds the images that a rule of the config denies. */
 export function explanationTable(
   explanations: readonly Explanation[],
@@ -24,12 +27,13 @@ export function explanationTable(
 }
 
 function describe(explained: ExplainedImage, isDenied: boolean, paint: Painter): string {
-  const { image, row, pullSecrets, warnings } = explained
+  const { image, row, pinned, followsRevision, pullSecrets, warnings } = explained
   const secrets = pullSecrets.length === 0 ? '' : `, pull secrets ${pullSecrets.join(', ')}`
   return [
     `${paint('bold', escapeLine(image))}  →  ${result(explained, isDenied, paint)}`,
     escapeLine(`  row ${row ?? 'none'}${secrets}`),
     ...candidateLines(explained, paint),
+    ...(followsRevision && pinned ? [`  ${paint('dim', revisionNote)}`] : []),
     ...warnings.map((warning) => `  ${paint('yellow', '!')} ${escapeLine(warning)}`),
     '',
   ].join('\n')

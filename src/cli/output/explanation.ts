@@ -38,11 +38,15 @@ export interface ExplainedImage {
   readonly chosen: string
   readonly changed: boolean
   readonly pinned: boolean
+  /** Whether a pod with a controller gets the digest of its revision, if the webhook may list pods. */
+  readonly followsRevision: boolean
   readonly pullSecrets: readonly string[]
   readonly warnings: readonly string[]
 }
 
 export interface ExplanationContext {
+  /** Null if the owners of the pod are not known. */
+  readonly hasController: boolean | null
   readonly pullSecrets: readonly string[]
   /** Sentences about rows and rules that may apply. */
   readonly undecided: readonly string[]
@@ -75,6 +79,7 @@ export function explainedImage(
     chosen: formatReference(resolution.chosen),
     changed: resolution.changed,
     pinned: resolution.pinned,
+    followsRevision: context.hasController !== false && resolution.mayFollowRevision,
     pullSecrets: context.pullSecrets,
     warnings: [...context.undecided, ...warningsFor(resolution, context.hosts)],
   }

@@ -39,6 +39,7 @@ describe('berth explain --no-probe -o json', () => {
         chosen: 'anubis:32000/library/nginx:latest',
         changed: true,
         pinned: false,
+        followsRevision: true,
         pullSecrets: [],
         warnings: [],
       },
@@ -56,6 +57,7 @@ describe('berth explain --no-probe -o json', () => {
         chosen: 'anubis:32000/x:latest',
         changed: false,
         pinned: false,
+        followsRevision: true,
         pullSecrets: [],
         warnings: [],
       },
@@ -128,6 +130,20 @@ fallback: [{ name: a, images: ['**'], try: ['m.example/{path}', 'n.example/{path
       ['the part before the first / is not a valid host, so no row matches'],
       ['container runtimes do not treat GHCR.IO as ghcr.io'],
     ])
+  })
+})
+
+describe('the digest of a revision in berth explain', () => {
+  it.each([
+    ['nginx', [], true],
+    ['nginx', ['--owner', 'apps/ReplicaSet'], true],
+    ['nginx', ['--owner', 'none'], false],
+    ['nginx:1.27', [], false],
+  ])('applies to %s with %j: %s', async (image, options, followsRevision) => {
+    const args = ['explain', image, '--no-probe', '--config', anubis, ...options]
+    const { stdout } = await berth([...args, '-o', 'json'])
+
+    expect(JSON.parse(stdout)).toMatchObject([{ followsRevision }])
   })
 })
 
@@ -277,6 +293,16 @@ pullSecrets: [{ registries: [mirror.example], secret: mirror-creds }]
   afterAll(async () => {
     await mirror.close()
     await upstream.close()
+  })
+
+  it('says under which condition the pods of a revision keep the digest', async () => {
+    const explain = async (...args: string[]) =>
+      (await berth(['explain', 'nginx', '--config', config, ...args])).stdout
+
+    expect(await explain()).toContain(
+      'pods of one revision keep one digest if the webhook may list pods (component same-digest)',
+    )
+    expect(await explain('--owner', 'none')).not.toContain('revision')
   })
 
   it('prints the answer of each registry', async () => {
