@@ -150,6 +150,46 @@ test('copies from a pull-through cache', async () => {
   expect(code).toBe(0)
 })
 
+test('copies images of a host with a port to one path component, and never pushes to a pull-through cache', async () => {
+  const pushed = await pushIndex({
+    registry: upstream.url,
+    repository: 'ported/app',
+    tag: '1',
+    content: 'ported',
+  })
+  const config = join(directory, 'ported.yaml')
+  writeFileSync(
+    config,
+    `apiVersion: berth.dev/v1alpha1
+kind: BerthConfig
+registries:
+  - { host: '${upstream.host}', endpoint: '${upstream.url}' }
+  - { host: '${cache.host}', endpoint: '${cache.url}', mirror: true, copy: false }
+  - { host: '${open.host}', endpoint: '${open.url}', mirror: true }
+fallback:
+  - { name: all, images: ['**'], try: ['${open.host}/{host}/{rest}', '${cache.host}/{path}'] }
+`,
+  )
+  const image = `${upstream.host}/ported/app:1`
+  const component = upstream.host.replace(':', '-')
+  const explain = async (): Promise<string> => {
+    const { stdout } = await runBerth(['explain', image, '--config', config, '-o', 'json'])
+    return (JSON.parse(stdout) as { chosen: string }[])[0]?.chosen ?? ''
+  }
+  const before = await explain()
+  const { code, stdout, stderr } = await runBerth(['mirror', image, '--config', config])
+  const drift = await runBerth(['drift', image, '--config', config])
+
+  expect(before).toBe(`${cache.host}/ported/app:1`)
+  expect({ code, stdout, stderr }).toMatchObject({ code: 0 })
+  expect(await digestOfTag({ registry: open.url, repository: `${component}/app` }, '1')).toBe(
+    pushed.digest,
+  )
+  expect(await explain()).toBe(`${open.host}/${component}/app:1`)
+  expect(drift).toMatchObject({ code: 0 })
+  expect((await cache.accessLog()).filter((line) => /"(PUT|POST|PATCH) /.test(line))).toEqual([])
+})
+
 test('names the platform that was deleted from an index, and finds what the mirror lost', async () => {
   const repositoryOf = (registry: Registry) => ({
     registry: registry.url,
