@@ -2,7 +2,7 @@
 import validRange from 'semver/ranges/valid.js'
 import { compileTagGlob, hasWildcard } from '../decision/fallback/glob.ts'
 import { canonicalReference } from '../decision/fallback/registry-aliases.ts'
-import { parseReference } from '../decision/reference/parse.ts'
+import { parseName } from '../decision/reference/parse-name.ts'
 import type { MirrorImage } from './config.ts'
 import type { ReportProblem } from './problem.ts'
 import type { ConfigInput } from './schema.ts'
@@ -15,7 +15,7 @@ export function readMirrorImages(
   return inputs.flatMap(({ image, tags, semver, newest }, index) => {
     const reportError = (key: string, message: string) =>
       report('error', ['mirror', 'images', index, key], message)
-    const parsed = parseReference(image)
+    const parsed = parseName(image)
     if (!parsed.ok) {
       reportError('image', `${image} is not a valid image: ${parsed.message}`)
       return []

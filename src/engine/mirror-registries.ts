@@ -9,7 +9,7 @@ import { unlistedRegistry } from '../config/registries.ts'
 import type { Keychain } from '../credentials/keychain.ts'
 import { createHostMap } from '../decision/fallback/host-map.ts'
 import { hubHost } from '../decision/fallback/registry-aliases.ts'
-import { parseReference } from '../decision/reference/parse.ts'
+import { parseName } from '../decision/reference/parse-name.ts'
 import type { CreateRepository } from '../mirror/copy-blobs.ts'
 import { proxyRulesFromEnvironment } from '../proxy/proxy-rules.ts'
 import { createConnections } from '../registry/connections.ts'
@@ -81,7 +81,7 @@ function registrySettings(
   const settings = createHostMap<RegistrySettings>(config?.table.isPlainHttp)
   for (const [host, each] of config?.registries ?? []) settings.set(host, each)
   for (const name of names.flatMap((each) => each.split('='))) {
-    const parsed = parseReference(name)
+    const parsed = parseName(name)
     const host = parsed.ok ? hubHost(parsed.reference.domain) : ''
     const unlisted = host === '' || settings.has(host) ? null : unlistedRegistry(host)
     if (unlisted !== null) settings.set(host, unlisted)

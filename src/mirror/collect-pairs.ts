@@ -4,6 +4,7 @@ import { text as readAll } from 'node:stream/consumers'
 import type { Config, MirrorImage } from '../config/config.ts'
 import { unknownPod } from '../decision/fallback/pod-context.ts'
 import { canonicalReference } from '../decision/fallback/registry-aliases.ts'
+import { parseName } from '../decision/reference/parse-name.ts'
 import { parseReference } from '../decision/reference/parse.ts'
 import { formatReference, type Reference, withDefaultTag } from '../decision/reference/reference.ts'
 import { BerthError } from '../errors.ts'
@@ -100,7 +101,7 @@ function splitPairs(
 ): { readonly pairs: readonly ImagePair[]; readonly rest: readonly string[] } {
   const [source = '', destination = ''] = names
   if (names.length === 2 && !names.some(isPair)) {
-    const to = parseReference(destination)
+    const to = parseName(destination)
     const isMirror =
       to.ok && config?.table.mirrors.has(canonicalReference(to.reference).domain) === true
     if (config === null || isMirror) return { pairs: [pairOf(source, destination)], rest: [] }
@@ -115,7 +116,7 @@ function splitPairs(
 /** A destination without a tag and digest gets those of the source. */
 function pairOf(source: string, destination: string): ImagePair {
   const from = readImage(source)
-  const parsed = parseReference(destination)
+  const parsed = parseName(destination)
   if (!parsed.ok) throw new BerthError('invalid-reference', `${destination}: ${parsed.message}`)
   const to = canonicalReference(parsed.reference)
   const isBare = to.tag === null && to.digest === null
@@ -124,7 +125,7 @@ function pairOf(source: string, destination: string): ImagePair {
 }
 
 function readImage(name: string): Reference {
-  const parsed = parseReference(name)
+  const parsed = parseName(name)
   if (!parsed.ok) throw new BerthError('invalid-reference', `${name}: ${parsed.message}`)
   return withDefaultTag(canonicalReference(parsed.reference))
 }

@@ -280,6 +280,7 @@ describe('problems', () => {
     ],
     ['\u0000', /YAML|must be a map/],
     ['x'.repeat(5_000_000), /more than/],
+    ['mirror: { images: [{ image: "oci:layout" }] }', /`oci:` is a prefix of skopeo and podman/],
   ])('are reported for a file that is not a config: %.40s', (text, expected) => {
     const result = readConfig(text, '/nowhere')
 

@@ -5,7 +5,7 @@ import { loadConfig } from '../../config/load.ts'
 import { undecidedParts } from '../../config/undecided.ts'
 import type { PodContext } from '../../decision/fallback/pod-context.ts'
 import { imagesToPull, missingPullSecrets } from '../../decision/pod/pull-secrets.ts'
-import { parseReference } from '../../decision/reference/parse.ts'
+import { parseName } from '../../decision/reference/parse-name.ts'
 import { isDenied } from '../../decision/resolve/resolution.ts'
 import { resolve, resolveWithoutProbing } from '../../decision/resolve/resolve.ts'
 import { imageTimeoutMs, parallelImages } from '../../engine/batch-decider.ts'
@@ -95,7 +95,7 @@ async function explainOne(
   { config, engine, proxyRules, pod, denied }: ExplainContext,
   image: string,
 ): Promise<Explanation> {
-  const parsed = parseReference(image)
+  const parsed = parseName(image)
   if (!parsed.ok) return invalidImage(image, parsed)
   const request = { reference: parsed.reference, pod }
   const resolution =

@@ -1,6 +1,6 @@
 /** Runs `berth nodes check`: compares the registry files of this machine with the fallback table. */
 import { loadConfig } from '../../config/load.ts'
-import { parseReference } from '../../decision/reference/parse.ts'
+import { parseName } from '../../decision/reference/parse-name.ts'
 import type { Reference } from '../../decision/reference/reference.ts'
 import { BerthError } from '../../errors.ts'
 import {
@@ -46,7 +46,7 @@ export async function nodesCheck(
 }
 
 function readImage(image: string): Reference {
-  const parsed = parseReference(image)
+  const parsed = parseName(image)
   if (parsed.ok) return parsed.reference
   throw new BerthError('invalid-reference', `${image}: ${parsed.code}: ${parsed.message}`)
 }

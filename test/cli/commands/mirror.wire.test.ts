@@ -63,6 +63,18 @@ describe('berth mirror', () => {
     expect(mirror.tags.get('app')?.get('1')).toBe(digest)
   })
 
+  it('accepts docker:// before names, and no other prefix of skopeo', async () => {
+    const digest = source.addImage('team/app', '1')
+    const from = `docker://${source.host}/team/app:1`
+    const copied = await berth(['mirror', from, `docker://${mirror.host}/app:1`])
+    const archive = await berth(['mirror', from, 'docker-archive:app.tar'])
+
+    expect(copied.code).toBe(0)
+    expect(mirror.tags.get('app')?.get('1')).toBe(digest)
+    expect(archive.code).not.toBe(0)
+    expect(archive.stderr).toContain('`docker-archive:` is a prefix of skopeo and podman')
+  })
+
   it('prints one JSON object per line with -o json, with the same keys for each image', async () => {
     source.addImage('library/nginx', 'latest')
     const audit = join(directory, 'audit.log')
