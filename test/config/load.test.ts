@@ -261,6 +261,10 @@ describe('problems', () => {
     ],
     ['a: b: c', [expect.stringMatching(/^f:3:\d+: error: invalid YAML: /)]],
     [
+      'mirror: { images: [{ image: "oci:layout" }] }',
+      [expect.stringMatching(/oci:layout is not a valid image: `oci:` is a prefix of skopeo/)],
+    ],
+    [
       'mode: enforce\nmode: observe',
       [expect.stringMatching(/^f:4:1: error: invalid YAML: Map keys must be unique/)],
     ],
@@ -280,7 +284,6 @@ describe('problems', () => {
     ],
     ['\u0000', /YAML|must be a map/],
     ['x'.repeat(5_000_000), /more than/],
-    ['mirror: { images: [{ image: "oci:layout" }] }', /`oci:` is a prefix of skopeo and podman/],
   ])('are reported for a file that is not a config: %.40s', (text, expected) => {
     const result = readConfig(text, '/nowhere')
 
