@@ -91,6 +91,11 @@ const cases: Record<string, { series: string; values: string; quiet: string }> =
     values: '1x60',
     quiet: '0x60',
   },
+  BerthUnprocessedPods: {
+    series: 'berth_unprocessed_pods{namespace="shop"}',
+    values: '2x60',
+    quiet: '0x60',
+  },
 }
 
 /** Returns the series of a case. A histogram has one per bucket: every request takes between 1 and 5 s, or less than 1 s. */

@@ -71,6 +71,7 @@ describe('Helm and kustomize', () => {
     ['mirror', ['mirror'], ['controller.mirror=true']],
     ['pull-failures', ['pull-failures'], ['controller.pullFailures=true']],
     ['stuck-pods', ['stuck-pods'], ['controller.stuckPods=true']],
+    ['unprocessed-pods', ['unprocessed-pods'], ['controller.unprocessedPods=true']],
     ['pull-secret-warnings', ['pull-secret-warnings'], ['pullSecretWarnings.enabled=true']],
     ['same-digest', ['same-digest'], ['sameDigest.enabled=true']],
     [
@@ -212,6 +213,7 @@ describe('an API server', () => {
       'mirror',
       'pull-failures',
       'stuck-pods',
+      'unprocessed-pods',
       'cert-manager',
     ]
     const directory = kustomization('all', all)

@@ -1,9 +1,15 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { parseAllDocuments } from 'yaml'
+import { runBerth } from '../harness/berth-cli.ts'
+import { currentCluster } from '../harness/cluster.ts'
 import { type Controller, createControllerAccount, startController } from '../harness/controller.ts'
 import { apply, getJson, kubectlOk, remove, removeNamespaces } from '../harness/kubectl.ts'
 import { type MirrorAndUpstream, startMirrorAndUpstream } from '../harness/mirror-and-upstream.ts'
+import { repository } from '../harness/paths.ts'
 import { startPodStream } from '../harness/pod-stream.ts'
-import { podManifest, waitForPodRunning, waitForPullFailure } from '../harness/pods.ts'
+import { type Pod, podManifest, waitForPodRunning, waitForPullFailure } from '../harness/pods.ts'
 import { waitFor } from '../harness/wait.ts'
 import { startWebhook, waitUntilUnchanged, type Webhook } from '../harness/webhook.ts'
 
@@ -169,5 +175,131 @@ describe('stuckPods', () => {
     )
     expect(await controller.metrics()).toContain('berth_stuck_pods_evicted_total 3')
     await registries.mirror.start()
+  })
+})
+
+describe('unprocessed', () => {
+  const away = 'mirror-dies-away'
+  const image = 'docker.io/dies/away:1'
+  const onMirror = 'mirror.example/dies/away:1'
+  const file = join(repository, 'deploy/components/unprocessed-pods/role.yaml')
+  const role = parseAllDocuments(readFileSync(file, 'utf8'))[0]?.toJS() as { rules: object[] }
+  const metadata = { name: away }
+  const apiVersion = 'rbac.authorization.k8s.io/v1'
+  let config: string
+  let controller: Controller
+
+  /** A workload whose pods have the label `app` with its name. */
+  function workload(kind: string, name: string, spec: object = {}): object {
+    const labels = { app: name }
+    const podSpec = { terminationGracePeriodSeconds: 1, containers: [{ name: 'main', image }] }
+    const template = { metadata: { labels }, spec: podSpec }
+    return {
+      apiVersion: 'apps/v1',
+      kind,
+      metadata: { name, namespace: away },
+      spec: { selector: { matchLabels: labels }, template, ...spec },
+    }
+  }
+
+  async function podsOf(app: string): Promise<Pod[]> {
+    const args = ['get', 'pods', '-n', away, '-l', `app=${app}`, '-o', 'json']
+    return (JSON.parse(await kubectlOk(args)) as { items: Pod[] }).items
+  }
+
+  const isRunning = ({ status }: Pod) =>
+    status.phase === 'Running' && (status.containerStatuses ?? []).every(({ ready }) => ready)
+
+  beforeAll(async () => {
+    for (const each of [registries.mirror, registries.upstream])
+      await registries.push(each, 'dies/away', '1')
+    const row = '{ name: left, when: { pods: { matchLabels: { app: left } } }, leave: true }'
+    const rows = registries.config.replace('fallback:\n', `fallback:\n  - ${row}\n`)
+    config = `${rows}pullFailures: { report: false }\nconflicts: ignore\n`
+    await kubectlOk(['create', 'namespace', away])
+    await apply([
+      { apiVersion, kind: 'ClusterRole', metadata, rules: role.rules },
+      {
+        apiVersion,
+        kind: 'ClusterRoleBinding',
+        metadata,
+        roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: away },
+        subjects: [{ kind: 'ServiceAccount', name: 'berth-controller', namespace: away }],
+      },
+    ])
+    const kubeconfig = await createControllerAccount(away)
+    await webhook.kill()
+    const bare = podManifest({ name: 'bare', image, namespace: away })
+    await apply([
+      workload('Deployment', 'web', { replicas: 2 }),
+      workload('Deployment', 'left'),
+      workload('StatefulSet', 'sts', { serviceName: 'sts', updateStrategy: { type: 'OnDelete' } }),
+      workload('DaemonSet', 'ds', { updateStrategy: { type: 'OnDelete' } }),
+      { ...bare, metadata: { name: 'bare', namespace: away, labels: { app: 'bare' } } },
+    ])
+    await waitFor('the pods that were created without Berth', async () => {
+      const pods = await Promise.all(['web', 'left', 'sts', 'ds', 'bare'].map(podsOf))
+      return pods.flat().filter(isRunning).length === 6
+    })
+    webhook = await startWebhook({ name: 'dies-again', config, canary: images[0] ?? '' })
+    const unprocessed = `${config}unprocessed: report\n`
+    controller = await startController({ name: 'away', namespace: away, config: unprocessed, kubeconfig }) // prettier-ignore
+  })
+
+  afterAll(async () => {
+    await controller?.stop()
+    for (const kind of ['clusterrole', 'clusterrolebinding']) await remove(kind, away)
+    await remove('namespace', away)
+  })
+
+  test('pods that were created without Berth are counted and listed', async () => {
+    await waitFor('the count', async () =>
+      (await controller.metrics()).includes(`berth_unprocessed_pods{namespace="${away}"} 5`),
+    )
+    const configFile = join(currentCluster().runDir, 'unprocessed.yaml')
+    writeFileSync(configFile, config)
+    const args = ['report', '--unprocessed', '-n', away, '--config', configFile]
+    const { stdout, code } = await runBerth([...args, '-o', 'json'])
+    const report = JSON.parse(stdout) as { images: Record<string, unknown>[]; summary: object }
+
+    expect(report.summary).toEqual({ pods: 5, restartable: 4, unknown: 0 })
+    expect(report.images.find(({ pod }) => pod === 'bare')).toEqual({
+      namespace: away,
+      pod: 'bare',
+      owner: null,
+      image,
+      becomes: onMirror,
+      row: 'hub',
+      obstacle: 'the pod has no controller: delete and recreate it',
+    })
+    expect((await runBerth(args)).stdout).toContain('5 pods that Berth has not processed')
+    expect(code).toBe(0)
+  })
+
+  test('`restart` moves the pods of the Deployment, once Berth has processed a pod, and no others', async () => {
+    const others = ['left', 'sts', 'ds', 'bare']
+    const uids = async () =>
+      (await Promise.all(others.map(podsOf))).flat().map(({ metadata: { uid } }) => uid)
+    const before = await uids()
+    controller.configure(`${config}unprocessed: restart\n`)
+    await waitFor('the missing proof', () => controller.log().some(({ msg }) => msg === 'restarts wait')) // prettier-ignore
+    expect(await controller.metrics()).toContain('berth_unprocessed_pods_evicted_total 0')
+
+    await apply(podManifest({ name: 'proof', image, namespace: away }))
+    await waitFor('the pods of the Deployment on the mirror', async () => {
+      const pods = (await podsOf('web')).filter(isRunning)
+      return pods.length === 2 && pods.every(({ spec }) => spec.containers[0]?.image === onMirror)
+    })
+    await waitFor('the update strategies', () =>
+      ['StatefulSet sts', 'DaemonSet ds'].every((name) =>
+        controller.log().some(({ msg, owner }) => msg === 'owner not restarted' && owner === name),
+      ),
+    )
+
+    expect(await uids()).toEqual(before)
+    expect(await controller.metrics()).toContain('berth_unprocessed_pods_evicted_total 2')
+    await waitFor('the count', async () =>
+      (await controller.metrics()).includes(`berth_unprocessed_pods{namespace="${away}"} 3`),
+    )
   })
 })

@@ -9,12 +9,7 @@ import { grantedRights, type RightUse, usedRights } from '../harness/rights.ts'
  */
 
 /** Rights that only rare faults use, with the reason. */
-const ownerOfConflict =
-  'read only when such an owner recreates pods because Berth changes their images'
-const unusedRights: Readonly<Record<string, string>> = {
-  'berth-controller: get statefulsets in apps': ownerOfConflict,
-  'berth-controller: get daemonsets in apps': ownerOfConflict,
-}
+const unusedRights: Readonly<Record<string, string>> = {}
 
 /**
  * A loop without its right retries after 10, 30, 70, 150, 310 s …, also when the config is reloaded meanwhile: at most six

@@ -56,6 +56,7 @@ export function compileConfig(options: CompileOptions): CompiledConfig {
     conflicts: input.conflicts,
     pullFailures: input.pullFailures,
     stuckPods: input.stuckPods ?? null,
+    unprocessed: input.unprocessed ?? null,
     workloads: input.workloads.map(({ kind, pod, images }) => ({
       kind,
       pod: pod === undefined ? null : splitMemberPath(pod),

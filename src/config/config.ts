@@ -47,6 +47,8 @@ export interface Config {
   }
   /** What the controller does about pods that cannot pull an image which new pods would not get; null for nothing. */
   readonly stuckPods: 'report' | 'recreate' | null
+  /** What the controller does about pods that Berth has not processed; null for nothing. */
+  readonly unprocessed: 'report' | 'restart' | null
   /** Kinds with pods or images, in addition to the built-in ones. */
   readonly workloads: readonly Workload[]
   readonly mirror: MirrorSettings

@@ -213,6 +213,12 @@ export const configSchema = object({
     .describe(
       'Pods that cannot pull an image that Berth gave them, if a new pod would get another one: report them with an Event, or evict them so that their controller recreates them. Default: neither.',
     ),
+  unprocessed: z
+    .enum(['report', 'restart'])
+    .optional()
+    .describe(
+      'Pods that run an image which the table moves for new pods, and that Berth has not processed: count them in a metric, or also restart their owners by evicting their pods one by one. Default: neither.',
+    ),
   workloads: z
     .array(workload)
     .default([])

@@ -5,6 +5,7 @@ import type { Config } from '../config/config.ts'
 import { createDiagnoser } from '../diagnose/evidence/diagnose-cluster.ts'
 import { ecrRepositoryCreator } from '../engine/ecr-repositories.ts'
 import { createClientCertificate } from '../engine/client-certificate.ts'
+import { imageTimeoutMs } from '../engine/batch-decider.ts'
 import { createEngine } from '../engine/decision-engine.ts'
 import { createKeychain } from '../engine/keychain.ts'
 import type { Cluster } from '../kube/connect.ts'
@@ -24,6 +25,7 @@ import { createMirrorLoop } from './mirror-loop.ts'
 import { createPullFailuresLoop } from './pull-failures-loop.ts'
 import { createPullSecretsLoop, type PullSecretsTimes } from './pull-secrets-loop.ts'
 import { createStuckPodsLoop } from './stuck-pods-loop.ts'
+import { createUnprocessedPodsLoop } from './unprocessed-pods-loop.ts'
 import type { Loop } from './runtime/loops.ts'
 import { createPodWatch, type PodWatch } from './runtime/pod-watch.ts'
 
@@ -61,6 +63,7 @@ export function createLoops(options: LoopDependencies): readonly Loop[] {
     createPullFailuresLoops(dependencies),
     createConflictsLoops(dependencies),
     createStuckPodsLoops(dependencies),
+    createUnprocessedPodsLoops(dependencies),
   ].flat()
 }
 
@@ -188,4 +191,30 @@ function createStuckPodsLoops({
   const onProblem = (problem: string) => log.warn({ problem }, 'credentials unusable')
   const openEngine = () => createEngine(config, { secretsDirectory, ecrTokens, env, onProblem })
   return [createStuckPodsLoop({ api, watch, action, openEngine, log, metrics: metrics.stuckPods })]
+}
+
+function createUnprocessedPodsLoops({
+  cluster: { api },
+  watch,
+  config,
+  namespace,
+  secretsDirectory,
+  ecrTokens,
+  env,
+  log,
+  metrics: { unprocessedPods: metrics },
+}: PodLoopDependencies): readonly Loop[] {
+  const { unprocessed: action, mode, table } = config
+  if (action === null || mode === 'observe') return []
+  const onProblem = (problem: string) => log.warn({ problem }, 'credentials unusable')
+  const openEngine = () =>
+    createEngine(config, {
+      secretsDirectory,
+      ecrTokens,
+      env,
+      queryTimeoutMs: imageTimeoutMs / 2,
+      onProblem,
+    })
+  const loop = { api, watch, action, table, namespace, openEngine, metrics, log }
+  return [createUnprocessedPodsLoop(loop)]
 }

@@ -2,10 +2,10 @@
 import { matchesSelector, parseLabelSelector } from '../decision/labels/label-selector.ts'
 import { readLabels } from '../decision/pod/pod-context.ts'
 import { isMirrorPod } from '../decision/pod/sites.ts'
-import { type JsonObject, objectsMember } from '../json/json.ts'
+import { objectsMember } from '../json/json.ts'
 import type { KubeApi } from '../kube/api-client.ts'
 import { hasStatus } from '../kube/error.ts'
-import type { KubeObject } from '../kube/object.ts'
+import type { KubeObject, ResourceRef } from '../kube/object.ts'
 import { excludedNamespaces } from '../config/copy-settings.ts'
 
 export type AdmissionMode =
@@ -23,15 +23,27 @@ interface Webhook {
   readonly objectSelector?: unknown
 }
 
+/** The name of Berth's MutatingWebhookConfiguration (`webhook-config/mutating-webhook.yaml`). */
+export const webhookConfiguration: ResourceRef = {
+  apiVersion: 'admissionregistration.k8s.io/v1',
+  resource: 'mutatingwebhookconfigurations',
+  name: 'berth',
+}
+
 /**
  * Reads the namespaces and the webhook configuration. If Berth is not installed, or the configuration may not be read, the
- * selectors of the shipped configuration count. Throws KubeError.
+ * selectors of the shipped configuration count. `list` finds it under any name; `get` needs fewer rights. Throws KubeError.
  */
 export async function readAdmissionModes(
   api: KubeApi,
   berthNamespace: string,
+  verb: 'list' | 'get' = 'list',
 ): Promise<FindAdmissionMode> {
-  const installed = await readWebhooks(api)
+  const installed = readWebhooks(
+    verb === 'list'
+      ? await listConfigurations(api)
+      : [(await api.get<KubeObject>(webhookConfiguration)) ?? []].flat(),
+  )
   const webhooks = installed.length > 0 ? installed : shippedWebhooks(berthNamespace)
   const namespaceLabels = new Map<string, Readonly<Record<string, string>>>()
   const namespaces = { apiVersion: 'v1', resource: 'namespaces' }
@@ -59,19 +71,20 @@ export async function readAdmissionModes(
 const enforcing = 'mutate.berth.dev'
 const observing = 'observe.berth.dev'
 
-async function readWebhooks(api: KubeApi): Promise<readonly Webhook[]> {
-  const configurations = {
-    apiVersion: 'admissionregistration.k8s.io/v1',
-    resource: 'mutatingwebhookconfigurations',
-  }
-  const webhooks: JsonObject[] = []
+async function listConfigurations(api: KubeApi): Promise<readonly KubeObject[]> {
+  const { apiVersion, resource } = webhookConfiguration
+  const found: KubeObject[] = []
   try {
-    for await (const each of api.list<KubeObject>(configurations))
-      webhooks.push(...objectsMember(each, 'webhooks'))
+    for await (const each of api.list<KubeObject>({ apiVersion, resource })) found.push(each)
   } catch (error) {
     if (!hasStatus(error, 403)) throw error
   }
-  return webhooks
+  return found
+}
+
+function readWebhooks(configurations: readonly KubeObject[]): readonly Webhook[] {
+  return configurations
+    .flatMap((each) => objectsMember(each, 'webhooks'))
     .filter(({ name }) => name === enforcing || name === observing)
     .map(({ name, namespaceSelector, objectSelector }) => ({
       name,

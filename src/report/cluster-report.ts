@@ -103,7 +103,7 @@ interface NewPodImage {
   readonly signal: AbortSignal
 }
 
-const silentOutcomes: readonly string[] = ['unreachable', 'timeout', 'skipped', 'limited']
+export const silentOutcomes: readonly string[] = ['unreachable', 'timeout', 'skipped', 'limited']
 
 /** Returns whether a mirror serves the image of a new pod; null if a mirror did not answer. */
 async function comesFromMirror(

@@ -68,7 +68,7 @@ export async function listRunningImages(
 }
 
 /** Yields the pods that have not ended. Throws KubeError. */
-async function* listPods(
+export async function* listPods(
   api: KubeApi,
   namespace: string | undefined,
 ): AsyncGenerator<KubeObject, void> {

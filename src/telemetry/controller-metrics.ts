@@ -9,6 +9,10 @@ import {
 } from './process-metrics.ts'
 import { createPullFailureMetrics, type PullFailureMetrics } from './pull-failure-metrics.ts'
 import { createStuckPodMetrics, type StuckPodMetrics } from './stuck-pod-metrics.ts'
+import {
+  createUnprocessedPodMetrics,
+  type UnprocessedPodMetrics,
+} from './unprocessed-pod-metrics.ts'
 
 export interface ControllerMetrics extends ProcessMetrics {
   readonly registry: Registry
@@ -18,6 +22,7 @@ export interface ControllerMetrics extends ProcessMetrics {
   readonly pullFailures: PullFailureMetrics
   readonly conflicts: ConflictMetrics
   readonly stuckPods: StuckPodMetrics
+  readonly unprocessedPods: UnprocessedPodMetrics
 }
 
 /** Creates the registry of one controller process. */
@@ -44,5 +49,6 @@ export function createControllerMetrics(options: ProcessMetricsOptions): Control
     pullFailures: createPullFailureMetrics(registry),
     conflicts: createConflictMetrics(registry),
     stuckPods: createStuckPodMetrics(registry),
+    unprocessedPods: createUnprocessedPodMetrics(registry),
   }
 }

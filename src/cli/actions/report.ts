@@ -10,18 +10,20 @@ import { buildReport } from '../../report/cluster-report.ts'
 import { readAdmissionModes } from '../../report/admission-mode.ts'
 import { listPodImages, listRunningImages } from '../../report/inventory.ts'
 import { buildMirrorReport } from '../../report/mirror-report.ts'
+import { buildUnprocessedReport } from '../../report/unprocessed-report.ts'
 import { findConfigFile } from '../config-file.ts'
 import { connectOptions } from '../connect-options.ts'
 import { type Io, print, printMessage } from '../io.ts'
 import type { ConnectionOptions } from '../options.ts'
 import { printRecord } from '../output/print-record.ts'
-import { mirrorReportTable, reportTable } from '../output/report-table.ts'
+import { mirrorReportTable, reportTable, unprocessedReportTable } from '../output/report-table.ts'
 
 export interface ReportOptions extends ConnectionOptions {
   readonly namespace?: string
   readonly allNamespaces?: boolean
   readonly mirror?: boolean
   readonly tryPush?: boolean
+  readonly unprocessed?: boolean
   readonly config?: string
   readonly berthNamespace: string
   readonly output: 'table' | 'json' | 'yaml'
@@ -35,9 +37,10 @@ export async function report(options: ReportOptions, io: Io): Promise<number> {
   try {
     const namespace =
       options.allNamespaces === true ? undefined : (options.namespace ?? cluster.namespace)
-    return options.mirror === true
-      ? await reportMirror({ config, cluster, namespace, options }, io)
-      : await reportImages({ config, cluster, namespace, options }, io)
+    const request = { config, cluster, namespace, options }
+    if (options.mirror === true) return await reportMirror(request, io)
+    if (options.unprocessed === true) return await reportUnprocessed(request, io)
+    return await reportImages(request, io)
   } finally {
     await cluster.close()
   }
@@ -71,6 +74,36 @@ async function reportImages(
       }),
     )
     if (options.output === 'table') print(io.stdout, reportTable(built, io))
+    else printRecord(built, options.output, io)
+    return built.summary.unknown > 0 ? 3 : 0
+  } finally {
+    await engine.close()
+  }
+}
+
+async function reportUnprocessed(
+  { config, cluster: { api }, namespace, options }: ReportRequest,
+  io: Io,
+): Promise<number> {
+  const engine = createEngine(config, {
+    secretsDirectory: options.secretsDir,
+    queryTimeoutMs: imageTimeoutMs / 2,
+    env: io.env,
+    onProblem: (message) => printMessage(io, message),
+  })
+  try {
+    const built = await buildUnprocessedReport(api, {
+      table: config.table,
+      decide: engine.decide,
+      findMode:
+        config.mode === 'enforce'
+          ? await readAdmissionModes(api, options.berthNamespace)
+          : () => ({ mode: 'observe' }),
+      namespace,
+      timeoutMs: imageTimeoutMs,
+      parallelPods: parallelImages,
+    })
+    if (options.output === 'table') print(io.stdout, unprocessedReportTable(built, io))
     else printRecord(built, options.output, io)
     return built.summary.unknown > 0 ? 3 : 0
   } finally {

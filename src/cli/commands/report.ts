@@ -23,6 +23,7 @@ export const defineReport: DefineVerb = (parent, run) => {
       ['Report on the whole cluster as JSON', 'berth report -A -o json'],
       ['List the images that a mirror lacks, and why', 'berth report -A --mirror'],
       ['Also find out which of them the mirror refuses', 'berth report -A --mirror --try-push'],
+      ['List the pods that were created while Berth was down', 'berth report -A --unprocessed'],
     ],
   })
   addOptions(
@@ -34,6 +35,10 @@ export const defineReport: DefineVerb = (parent, run) => {
       '--try-push',
       'with --mirror: start an upload to each repository that lacks an image, and cancel it, to find out whether the mirror accepts a push with your credentials',
     ).implies({ mirror: true }),
+    new Option(
+      '--unprocessed',
+      'list the pods that Berth has not processed, although new pods would get other images',
+    ).conflicts('mirror'),
     configOption(),
     ...connectionOptions(),
     new Option('--berth-namespace <name>', 'namespace that Berth runs in').default('berth-system'),

@@ -1,6 +1,7 @@
 /** Prints `berth report` for people: a line for each image, then a summary. */
 import type { Report, ReportLine } from '../../report/cluster-report.ts'
 import { type MirrorReport, reportStates } from '../../report/mirror-report.ts'
+import type { UnprocessedReport } from '../../report/unprocessed-report.ts'
 import type { Io } from '../io.ts'
 import { formatTable } from './columns.ts'
 import { createPainter } from './colour.ts'
@@ -58,4 +59,28 @@ export function mirrorReportTable(
   )
   const total = [`${summary.images} images belong on a mirror`, ...counts].join(', ')
   return rows.length === 0 ? total : [table, '', total].join('\n')
+}
+
+/** Returns a line for each image that a new pod would get from elsewhere, and a summary of the pods. */
+export function unprocessedReportTable(
+  { images, summary }: UnprocessedReport,
+  { stdout, env }: Pick<Io, 'stdout' | 'env'>,
+): string {
+  const paint = createPainter(stdout, env)
+  const rows = images.map(({ namespace, pod, image, becomes, obstacle }) => [
+    namespace,
+    pod,
+    image,
+    becomes,
+    obstacle ?? 'possible',
+  ])
+  const counts = [
+    `${summary.pods} pods that Berth has not processed`,
+    `${summary.restartable} can be restarted`,
+    ...(summary.unknown > 0
+      ? [paint('yellow', `${summary.unknown} unknown: a registry does not answer`)]
+      : []),
+  ].join(', ')
+  const table = formatTable(['namespace', 'pod', 'image', 'new pod gets', 'restart'], rows, paint)
+  return rows.length === 0 ? counts : [table, '', counts].join('\n')
 }

@@ -83,8 +83,10 @@ export function createPodWatch(
       refusals: refusalsOf([...stores].map(({ loop }) => loop).join(' ')),
       signal,
     })
+    // Not a follower that came meanwhile, which needs another list.
+    const followers = [...stores]
     void finishList(synced, () => {
-      for (const store of stores) store.synced(items)
+      for (const store of followers) store.synced(items)
     })
   }
 

@@ -1,0 +1,302 @@
+import { Registry } from 'prom-client'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { createPodWatch } from '../../src/controller/runtime/pod-watch.ts'
+import { createUnprocessedPodsLoop } from '../../src/controller/unprocessed-pods-loop.ts'
+import { createDecide } from '../../src/decision/resolve/decision-cache.ts'
+import { KubeError } from '../../src/kube/error.ts'
+import type { KubeObject, OwnerReference } from '../../src/kube/object.ts'
+import { createUnprocessedPodMetrics } from '../../src/telemetry/unprocessed-pod-metrics.ts'
+import { type FakeKube, startFakeKube } from '../support/fake-kube.ts'
+import { failed, found, type Registries, registriesOf } from '../support/manifest-answers.ts'
+import { tableOf } from '../support/tables.ts'
+
+const replicaSet = { apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'web', uid: 'rs', controller: true } // prettier-ignore
+const table = tableOf(
+  ['anubis:32000'],
+  [
+    { name: 'left', images: ['docker.io/left/*'], leave: true },
+    { name: 'hub', images: ['docker.io/**'], try: ['anubis:32000/{path}', 'docker.io/{path}'] },
+  ],
+)
+const mirrorHasAll = registriesOf({ 'anubis:32000': found(), 'docker.io': found() })
+
+let kube: FakeKube
+let stop: AbortController
+let running: Promise<void>
+let metrics: Registry
+let logged: { fields: Record<string, unknown>; message: string }[]
+
+beforeEach(() => {
+  kube = startFakeKube()
+  for (const [name, labels] of Object.entries({
+    shop: {},
+    out: { 'berth.dev/rewrite': 'disabled' },
+    trial: { 'berth.dev/mode': 'observe' },
+  }))
+    kube.put('namespaces', { metadata: { name, labels } })
+  stop = new AbortController()
+  metrics = new Registry()
+  logged = []
+})
+
+afterEach(async () => {
+  stop.abort()
+  await running.catch(() => undefined)
+})
+
+interface PodInput {
+  readonly image?: string
+  readonly namespace?: string
+  readonly owner?: Partial<OwnerReference> | null
+  /** Seconds after the other pods. */
+  readonly age?: number
+  readonly isReady?: boolean
+  readonly annotations?: Readonly<Record<string, string>>
+  readonly spec?: object
+  readonly phase?: string
+}
+
+function pod(name: string, input: PodInput = {}): KubeObject {
+  const { image = 'nginx:1', namespace = 'shop', owner = {}, age = 0, isReady = true } = input
+  const { annotations = {}, spec = {}, phase = 'Running' } = input
+  return {
+    metadata: {
+      name,
+      namespace,
+      uid: name,
+      creationTimestamp: new Date(1_800_000_000_000 + age * 1_000).toISOString(),
+      annotations,
+      ...(owner === null ? {} : { ownerReferences: [{ ...replicaSet, ...owner }] }),
+    },
+    spec: { containers: [{ name: 'web', image, ...spec }] },
+    status: { phase, conditions: [{ type: 'Ready', status: isReady ? 'True' : 'False' }] },
+  } as KubeObject
+}
+
+const records = { 'berth.dev/images': '[]' }
+/** A later pod that Berth has processed: the proof that it answers. */
+const proof = () => pod('proof', { annotations: records, age: 10, owner: { uid: 'other' } })
+
+/** Registers Berth, as its shipped configuration does for new pods of the namespaces without a label. */
+function register(): void {
+  const label = (key: string, operator: string, value: string) => ({
+    key,
+    operator,
+    values: [value],
+  })
+  const isNotOut = label('berth.dev/rewrite', 'NotIn', 'disabled')
+  const webhooks = [
+    {
+      name: 'mutate.berth.dev',
+      namespaceSelector: {
+        matchExpressions: [isNotOut, label('berth.dev/mode', 'NotIn', 'observe')],
+      },
+    },
+  ]
+  kube.put('mutatingwebhookconfigurations', { metadata: { name: 'berth' }, webhooks } as never)
+}
+
+function start(
+  action: 'report' | 'restart' = 'restart',
+  { dependencies }: Registries = mirrorHasAll,
+): void {
+  const log = (fields: Record<string, unknown>, message: string) => logged.push({ fields, message })
+  const pin = { matches: () => false, unresolved: 'keep' as const }
+  const loop = createUnprocessedPodsLoop(
+    {
+      api: kube.api,
+      watch: createPodWatch(kube.api),
+      action,
+      table,
+      namespace: 'berth-system',
+      openEngine: () => ({
+        decide: createDecide(dependencies, { table, pin }),
+        close: () => Promise.resolve(),
+      }),
+      metrics: createUnprocessedPodMetrics(metrics),
+      log: { info: log, warn: log, debug: () => undefined } as never,
+    },
+    { minIntervalMs: 1, maxIntervalMs: 20 },
+  )
+  running = loop.run(stop.signal)
+}
+
+const evictions = () =>
+  kube.writes.filter(({ about }) => about.startsWith('pods ')).map(({ about }) => about.slice(5))
+const events = () => kube.writes.filter(({ about }) => about.startsWith('events'))
+const counts = async () => {
+  const metric = await metrics.getSingleMetric('berth_unprocessed_pods')?.get()
+  return metric?.values.map(({ labels, value }) => `${labels['namespace']} ${value}`)
+}
+const isLogged = (message: string) => logged.some((line) => line.message === message)
+
+describe('the count of unprocessed pods', () => {
+  it('has the pods of each namespace that the table would move', async () => {
+    kube.put('pods', pod('web-1'))
+    kube.put('pods', pod('web-2', { owner: null }))
+    start('report')
+    await vi.waitFor(async () => expect(await counts()).toEqual(['shop 2']))
+    kube.drop('pods', 'web-1', 'shop')
+
+    await vi.waitFor(async () => expect(await counts()).toEqual(['shop 1']))
+    expect(kube.writes).toEqual([])
+  })
+
+  it.each<[string, PodInput]>([
+    ['that Berth has processed', { annotations: records }],
+    ['that a row leaves', { image: 'left/app:1' }],
+    ['without a row', { image: 'ghcr.io/acme/app:1' }],
+    ['of a namespace that opted out', { namespace: 'out' }],
+    ['of a namespace in observe mode', { namespace: 'trial' }],
+    ['that is static', { annotations: { 'kubernetes.io/config.mirror': 'x' } }],
+    ['that never pulls', { spec: { imagePullPolicy: 'Never' } }],
+    ['that has ended', { phase: 'Succeeded' }],
+  ])('has no pod %s', async (_, input) => {
+    register()
+    kube.put('pods', pod('web-1', input))
+    kube.put('pods', pod('web-2'))
+    start('report')
+
+    await vi.waitFor(async () => expect(await counts()).toEqual(['shop 1']))
+  })
+
+  it('has no pod whose image the mirror lacks', async () => {
+    const registries = registriesOf({
+      'anubis:32000/library/absent:1': failed('absent'),
+      'anubis:32000': found(),
+      'docker.io': found(),
+    })
+    kube.put('pods', pod('web-1', { image: 'absent:1' }))
+    kube.put('pods', pod('web-2'))
+    start('report', registries)
+
+    await vi.waitFor(async () => expect(await counts()).toEqual(['shop 1']))
+  })
+
+  it('has a limited number of namespaces', async () => {
+    for (let index = 0; index < 120; index += 1) {
+      kube.put('pods', pod('web', { namespace: `tenant-${index}` }))
+    }
+    start('report')
+
+    await vi.waitFor(async () => expect(await counts()).toHaveLength(101))
+    expect(await counts()).toContain('_other 20')
+  })
+})
+
+describe('a restart', () => {
+  it('evicts one pod after the other, each when the pod before it was replaced and is ready', async () => {
+    register()
+    for (const name of ['web-1', 'web-2']) kube.put('pods', pod(name))
+    kube.put('pods', proof())
+    start()
+    await vi.waitFor(() => expect(evictions()).toEqual(['shop/web-1']))
+    kube.put('pods', pod('web-3', { annotations: records, age: 20, isReady: false }))
+    await new Promise((resolve) => void setTimeout(resolve, 60))
+    expect(evictions()).toHaveLength(1)
+
+    kube.put('pods', pod('web-3', { annotations: records, age: 20 }))
+    await vi.waitFor(() => expect(evictions()).toEqual(['shop/web-1', 'shop/web-2']))
+    expect(events()).toEqual([])
+  })
+
+  it('stops, with an Event, when the new pod is not processed either', async () => {
+    register()
+    for (const name of ['web-1', 'web-2']) kube.put('pods', pod(name))
+    kube.put('pods', proof())
+    start()
+    await vi.waitFor(() => expect(evictions()).toHaveLength(1))
+    kube.put('pods', pod('web-3', { age: 20 }))
+    await vi.waitFor(() => expect(events()).toHaveLength(1))
+    kube.put('pods', pod('later', { annotations: records, age: 30, owner: { uid: 'other' } }))
+    await vi.waitFor(async () => expect(await counts()).toEqual(['shop 2']))
+    await new Promise((resolve) => void setTimeout(resolve, 60))
+
+    expect(evictions()).toHaveLength(1)
+    expect(isLogged('restart stopped')).toBe(true)
+  })
+
+  it('waits until Berth has processed a newer pod', async () => {
+    register()
+    kube.put('pods', pod('web-1', { age: 20 }))
+    kube.put('pods', proof())
+    start()
+    await vi.waitFor(() => expect(isLogged('restarts wait')).toBe(true))
+    expect(evictions()).toEqual([])
+
+    kube.put('pods', pod('newer', { annotations: records, age: 21, owner: { uid: 'other' } }))
+    await vi.waitFor(() => expect(evictions()).toEqual(['shop/web-1']))
+  })
+
+  it('evicts nothing while Berth is not registered', async () => {
+    kube.put('pods', pod('web-1'))
+    kube.put('pods', proof())
+    start()
+    await vi.waitFor(() => expect(isLogged('restart failed')).toBe(true))
+
+    expect(evictions()).toEqual([])
+  })
+
+  const apps = { apiVersion: 'apps/v1' }
+  it.each<[string, Partial<OwnerReference> | null]>([
+    ['without a controller', null],
+    ['of a Job', { apiVersion: 'batch/v1', kind: 'Job' }],
+    ['of a node', { apiVersion: 'v1', kind: 'Node' }],
+    ['of an operator', { apiVersion: 'acid.zalan.do/v1', kind: 'postgresql' }],
+    ['of a paused Deployment', { ...apps, name: 'paused' }],
+    ['of a StatefulSet with OnDelete', { ...apps, kind: 'StatefulSet', name: 'on-delete' }],
+    ['of a DaemonSet with OnDelete', { ...apps, kind: 'DaemonSet', name: 'on-delete' }],
+  ])('never evicts a pod %s', async (_, owner) => {
+    register()
+    const parent = { apiVersion: 'apps/v1', kind: 'Deployment', name: 'paused', uid: 'd', controller: true } // prettier-ignore
+    const metadata = { name: 'paused', namespace: 'shop' }
+    kube.put('replicasets', { metadata: { ...metadata, ownerReferences: [parent] } })
+    kube.put('deployments', { metadata, spec: { paused: true } } as KubeObject)
+    for (const resource of ['statefulsets', 'daemonsets'])
+      kube.put(resource, {
+        metadata: { name: 'on-delete', namespace: 'shop' },
+        spec: { updateStrategy: { type: 'OnDelete' } },
+      } as KubeObject)
+    kube.put('pods', pod('stays', { owner: owner === null ? null : { ...owner, uid: 'stays' } }))
+    kube.put('pods', pod('web-1'))
+    kube.put('pods', proof())
+    start()
+    await vi.waitFor(() => expect(evictions()).toEqual(['shop/web-1']))
+    await vi.waitFor(async () => expect(await counts()).toEqual(['shop 1']))
+    expect(evictions()).toHaveLength(1)
+  })
+
+  it('never evicts a pod with an image that a row leaves', async () => {
+    register()
+    const left = pod('stays', { owner: { uid: 'left' } })
+    const { containers } = (left as unknown as { spec: { containers: object[] } }).spec
+    containers.push({ name: 'left', image: 'left/app:1' })
+    kube.put('pods', left)
+    kube.put('pods', pod('web-1'))
+    kube.put('pods', proof())
+    start()
+
+    await vi.waitFor(() => expect(evictions()).toEqual(['shop/web-1']))
+  })
+
+  it('goes on with other owners when a disruption budget does not allow an eviction', async () => {
+    register()
+    const budget = new KubeError(429, 'TooManyRequests', 'a disruption budget does not allow it')
+    kube.refuseAlways(({ about }) => about.includes('web-1'), budget)
+    kube.put('pods', pod('web-1'))
+    kube.put('pods', pod('db-1', { owner: { uid: 'db' } }))
+    kube.put('pods', proof())
+    start()
+
+    await vi.waitFor(() => expect(evictions()).toContain('shop/db-1'))
+  })
+
+  it('logs which component grants a missing right, and goes on', async () => {
+    kube.api.get = () => Promise.reject(new KubeError(403, 'Forbidden', 'cannot get resource'))
+    kube.put('pods', pod('web-1'))
+    start('report')
+    await vi.waitFor(() => expect(isLogged('unprocessed pods not handled')).toBe(true))
+
+    expect(logged[0]?.fields['fix']).toContain('add the component unprocessed-pods')
+  })
+})
