@@ -3,14 +3,14 @@ import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { type ComparingOperator, startOperator } from '../harness/comparing-operator.ts'
 import { type Controller, createControllerAccount, startController } from '../harness/controller.ts'
-import { apply, kubectlOk, remove, removeNamespaces } from '../harness/kubectl.ts'
+import { apply, getJson, kubectlOk, remove, removeNamespaces } from '../harness/kubectl.ts'
 import { type MirrorAndUpstream, startMirrorAndUpstream } from '../harness/mirror-and-upstream.ts'
 import { repository } from '../harness/paths.ts'
 import { getPod, waitForPodRunning } from '../harness/pods.ts'
 import { waitFor } from '../harness/wait.ts'
 import { startWebhook, type Webhook } from '../harness/webhook.ts'
 
-/** Operators that compare the images of their pods: known ones rest, others are named by the controller. */
+/** Operators that compare the images of their pods: known ones rest, others are named by the controller, or left alone. */
 const namespace = 'comparing-operators'
 const own = 'comparing-operators-berth'
 const known = { group: 'postgresql.cnpg.io', kind: 'Cluster', namespace, image: 'library/db:1' }
@@ -23,10 +23,23 @@ beforeAll(async () => {
   registries = await startMirrorAndUpstream('operators')
   await registries.push(registries.mirror, 'library/db', '1')
   await registries.push(registries.upstream, 'library/db', '1')
-  webhook = await startWebhook({ name: 'operators', config: registries.config, canary: 'db:1' })
+  webhook = await startWebhook({
+    name: 'operators',
+    config: registries.config,
+    canary: 'db:1',
+    args: [`--namespace=${own}`],
+  })
   for (const each of [namespace, own]) await kubectlOk(['create', 'namespace', each])
-  const rights = readFileSync(join(repository, 'deploy/components/pull-failures/role.yaml'), 'utf8')
-  await apply(rights.replace('namespace: berth-system', `namespace: ${own}`))
+  for (const file of ['pull-failures/role', 'leave-conflicts/list', 'leave-conflicts/role'])
+    await apply(
+      readFileSync(join(repository, `deploy/components/${file}.yaml`), 'utf8')
+        // The account of `startWebhook`.
+        .replace(
+          'name: berth-webhook, namespace: berth-system',
+          'name: berth-webhook, namespace: default',
+        ) // prettier-ignore
+        .replaceAll('namespace: berth-system', `namespace: ${own}`),
+    )
 })
 
 afterEach(async () => {
@@ -102,4 +115,26 @@ test('the controller names an operator that is not in the list, and its row ends
 
   expect(operator.recreations()).toBe(recreations)
   expect(await conflictEvents()).toHaveLength(1)
+})
+
+test('with conflicts: leave, an operator that is not in the list rests without a row', async () => {
+  const config = `${registries.config}conflicts: leave\n`
+  await webhook.reload(config)
+  controller?.configure(config)
+  await waitFor('the config', () => controller?.log().some(({ msg }) => msg === 'config reloaded'))
+  operator = await startOperator({ ...known, group: 'unlisted.example', kind: 'Store', name: 'left' }) // prettier-ignore
+  await waitFor('ten comparisons', () => (operator?.satisfied() ?? 0) >= 10)
+  const recreations = operator.recreations()
+  await waitFor('ten more comparisons', () => (operator?.satisfied() ?? 0) >= 20)
+
+  expect(recreations).toBeGreaterThan(3)
+  expect(operator.recreations()).toBe(recreations)
+  const { metadata, spec } = await getPod('left', namespace)
+  expect(spec.containers[0]?.image).toBe(known.image)
+  expect(metadata.annotations?.['berth.dev/images']).toContain('detected:image-conflict')
+  const list = await getJson<{ data: Record<string, string> }>('configmap', 'berth-image-conflicts', own) // prettier-ignore
+  expect(JSON.parse(list.data['owners.json'] ?? '')).toEqual([
+    expect.objectContaining({ kind: 'unlisted.example/Store', namespace, name: 'left' }),
+  ])
+  expect(await controller?.metrics()).toContain('berth_image_conflicts_left 1')
 })

@@ -38,8 +38,8 @@ export interface Config {
     readonly matches: (image: Reference) => boolean
   }[]
   readonly ecrTokens: readonly EcrTokenSecret[]
-  /** Whether the controller reports owners that recreate pods because Berth changed their images. */
-  readonly conflicts: 'report' | 'ignore'
+  /** Owners that recreate pods because Berth changed their images: whether to report them, and to leave their pods alone. */
+  readonly conflicts: 'report' | 'leave' | 'ignore'
   readonly pullFailures: {
     readonly report: boolean
     /** Whether Berth reads the pull secrets of pods that cannot pull. */

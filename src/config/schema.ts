@@ -186,10 +186,10 @@ export const configSchema = object({
     .default([])
     .describe('Pull secrets with Amazon ECR tokens that `berth controller` renews. Default: none.'),
   conflicts: z
-    .enum(['report', 'ignore'])
+    .enum(['report', 'leave', 'ignore'])
     .default('report')
     .describe(
-      'Whether `berth controller` reports owners that recreate pods because Berth changed their images (docs/operators.md). Default: report.',
+      'Owners that recreate pods because Berth changed their images (docs/operators.md): `berth controller` reports them; with leave, the webhook also leaves the images of their pods unchanged; or neither. Default: report.',
     ),
   pullFailures: object({
     report: z
@@ -211,7 +211,7 @@ export const configSchema = object({
     .enum(['report', 'recreate'])
     .optional()
     .describe(
-      'Pods that cannot pull an image that Berth gave them, if a new pod would get another one: report them with an Event, or evict them so that their controller recreates them. Default: neither.',
+      'Pods that cannot pull an image that Berth gave them, if a new pod would get another one: report them with an Event, or evict them so that their controller recreates them. `pullSecretCopies.stuckPods` is another setting. Default: neither.',
     ),
   unprocessed: z
     .enum(['report', 'restart'])

@@ -20,6 +20,7 @@ import type { EcrMetrics } from '../telemetry/ecr-metrics.ts'
 import type { Logger } from '../telemetry/log.ts'
 import { createPullSecretMetrics } from '../telemetry/pull-secret-metrics.ts'
 import { createEcrTokensLoop } from './ecr-tokens-loop.ts'
+import { createConflictOwnerList } from './conflict-owner-list.ts'
 import { createConflictsLoop } from './image-conflicts-loop.ts'
 import { createMirrorLoop } from './mirror-loop.ts'
 import { createPullFailuresLoop } from './pull-failures-loop.ts'
@@ -168,12 +169,20 @@ function createPullFailuresLoops({
 function createConflictsLoops({
   cluster: { api },
   watch,
-  config,
+  config: { conflicts: action },
+  namespace,
   log,
-  metrics,
+  metrics: { conflicts: metrics },
+  refusalsOf,
 }: PodLoopDependencies): readonly Loop[] {
-  if (config.conflicts === 'ignore') return []
-  return [createConflictsLoop({ api, watch, metrics: metrics.conflicts, log })]
+  if (action === 'ignore') return []
+  const refusals = refusalsOf('image-conflicts')
+  const now = () => Date.now()
+  const list =
+    action === 'leave'
+      ? createConflictOwnerList({ api, namespace, metrics, log, refusals, now })
+      : null
+  return [createConflictsLoop({ api, watch, list, metrics, log })]
 }
 
 function createStuckPodsLoops({

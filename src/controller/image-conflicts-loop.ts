@@ -1,6 +1,7 @@
 /**
  * The controller loop that finds owners which recreate pods because Berth changed their images. It records an Event on each of
- * these owners, with the row that leaves its images unchanged. It changes nothing else.
+ * these owners, with the row that leaves its images unchanged. With `conflicts: leave` it also adds the owner to the list from
+ * which the webhook learns to leave its pods alone.
  */
 import { createNotifier } from '../async/notifier.ts'
 import { groupKind } from '../decision/pod/pod-context.ts'
@@ -9,6 +10,7 @@ import { recordEventOnce } from '../kube/event-recorder.ts'
 import type { KubeObject } from '../kube/object.ts'
 import type { ConflictMetrics } from '../telemetry/conflict-metrics.ts'
 import type { Logger } from '../telemetry/log.ts'
+import type { ConflictOwnerList } from './conflict-owner-list.ts'
 import {
   createConflictDetector,
   type ImageConflict,
@@ -23,6 +25,8 @@ export interface ConflictsDependencies {
   readonly api: KubeApi
   readonly watch: PodWatch
   readonly metrics: ConflictMetrics
+  /** Null: the webhook goes on to change the images of such owners. */
+  readonly list: ConflictOwnerList | null
   readonly log: Pick<Logger, 'info' | 'warn' | 'debug'>
 }
 
@@ -51,6 +55,7 @@ export function createConflictsLoop(dependencies: ConflictsDependencies): Loop {
       } finally {
         // The next leader counts them.
         dependencies.metrics.conflicts(0)
+        dependencies.metrics.left(0)
       }
     },
   }
@@ -74,6 +79,7 @@ async function run(dependencies: ConflictsDependencies, signal: AbortSignal): Pr
       ({ eventAt, lastConflictAt }) => eventAt !== null && now - lastConflictAt <= countMs,
     )
     dependencies.metrics.conflicts(current.length)
+    await dependencies.list?.update()
     await found.wait(updateMs, signal)
   }
 }
@@ -104,7 +110,7 @@ function watchPods(
 }
 
 async function report(
-  { api, log }: ConflictsDependencies,
+  { api, list, log }: ConflictsDependencies,
   owners: Map<string, ReportedOwner>,
   conflict: ImageConflict,
 ): Promise<void> {
@@ -118,11 +124,14 @@ async function report(
     // Scaling or updating a StatefulSet changes its generation.
     const isConfirmed = generation === null || generation === known.generation
     owners.set(uid, { ...known, lastConflictAt: now, generation })
-    if (!isConfirmed || (known.eventAt !== null && now - known.eventAt < eventMs)) return
+    if (!isConfirmed) return
+    // Also after the Event: the list may have been refused, or was too slow for one more replacement.
+    const isLeft = (await list?.add(conflict)) === true
+    if (known.eventAt !== null && now - known.eventAt < eventMs) return
     const event = {
       type: 'Warning',
       reason: 'ImageConflict',
-      message: messageOf(conflict),
+      message: messageOf(conflict, isLeft),
     } as const
     await recordEventOnce(api, { apiVersion, kind, namespace, name, uid }, event, new Date())
     owners.set(uid, { lastConflictAt: now, eventAt: now, generation })
@@ -150,8 +159,9 @@ async function readGeneration(
 }
 
 /** Contains nothing that changes between two replacements, so that the Event stays the same. */
-function messageOf(conflict: ImageConflict): string {
+function messageOf(conflict: ImageConflict, isLeft: boolean): string {
   const { from, to, site } = conflict.change
   const problem = `recreates a pod again and again because Berth changes its image (${site}: ${from} became ${to})`
-  return `${problem}. To leave its images unchanged, put this row first in \`fallback\`: ${rowToLeave(conflict)}`
+  const forNow = isLeft ? ' Berth leaves its images unchanged for seven days.' : ''
+  return `${problem}.${forNow} To leave its images unchanged, put this row first in \`fallback\`: ${rowToLeave(conflict)}`
 }

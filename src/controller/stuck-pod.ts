@@ -3,6 +3,7 @@ import { readRecords } from '../decision/pod/images-annotation.ts'
 import { readPodContext } from '../decision/pod/pod-context.ts'
 import { findSites } from '../decision/pod/sites.ts'
 import type { PodContext } from '../decision/fallback/pod-context.ts'
+import { detectedConflictRow } from '../decision/fallback/table.ts'
 import { pullFailures } from '../diagnose/pull-failure.ts'
 import { controllerOf } from '../kube/pod-owner.ts'
 import type { KubeObject, OwnerReference } from '../kube/object.ts'
@@ -38,7 +39,9 @@ export function readStuckPod(pod: KubeObject): StuckPod | null {
   const images = findSites(pod).flatMap(({ name, image }): StuckImage[] => {
     const record = records.get(name)
     const container = name.slice(name.indexOf('/') + 1)
-    return failing.has(container) && record?.to === image ? [{ requested: record.from, image }] : []
+    // A new pod of an owner in conflict keeps the image too.
+    if (record?.to !== image || record.row === detectedConflictRow.name) return []
+    return failing.has(container) ? [{ requested: record.from, image }] : []
   })
   if (images.length === 0) return null
   const { namespace = '', name, uid = '', creationTimestamp = '' } = metadata

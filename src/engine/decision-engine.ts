@@ -16,10 +16,10 @@ import { createDecide, type Decide } from '../decision/resolve/decision-cache.ts
 import { createManifestCache } from '../decision/resolve/manifest-cache.ts'
 import { createRegistryLiveness } from '../decision/resolve/registry-liveness.ts'
 import type { ResolveDependencies } from '../decision/resolve/probe-candidate.ts'
-import { hasDenial } from '../decision/resolve/resolve-policy.ts'
+import { hasDenial, type ResolvePolicy } from '../decision/resolve/resolve-policy.ts'
 
 export interface Engine {
-  readonly policy: AdmissionPolicy
+  readonly policy: AdmissionPolicy & Pick<ResolvePolicy, 'pin'>
   /** True if the config denies some pods. */
   readonly hasDenial: boolean
   readonly resolve: ResolveDependencies

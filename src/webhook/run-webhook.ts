@@ -26,6 +26,8 @@ export interface RunWebhookOptions {
   readonly certificate: CertificateSource
   /** The cluster whose namespaces and pull secrets are looked up; null to look up nothing. */
   readonly cluster: Cluster | null
+  /** Berth's own namespace; null to use that of the cluster's credentials. */
+  readonly namespace: string | null
   /** Reloaded when it changes. */
   readonly configFile: string
   /** Null if callers need no client certificate. */
@@ -101,7 +103,7 @@ async function startWith(
   certificate: ServingCertificate,
   options: RunWebhookOptions,
 ): Promise<Running> {
-  const { cluster, logs } = options
+  const { cluster, namespace, logs } = options
   const webhook = await startWebhook({
     config,
     tls: certificate.pair,
@@ -116,6 +118,7 @@ async function startWith(
     namespaceLookup: await openNamespaceLookup(cluster, logs.log),
     ...(await openSiblingDigests(cluster, logs.log)),
     ...(await openSecretProvisioner(cluster, logs.log)),
+    ...(await openConflictOwners(cluster, namespace, logs.log)),
     logs,
   })
   return { webhook, configWatch: watchConfigOf(webhook, config, options) }
@@ -165,6 +168,20 @@ async function openSiblingDigests(
   const { createSiblingDigests } = await import('./admission/kube-sibling-digests.ts')
   return {
     siblings: createSiblingDigests({ api: cluster.api, log, now: () => performance.now() }),
+  }
+}
+
+async function openConflictOwners(
+  cluster: Cluster | null,
+  namespace: string | null,
+  log: Logger,
+): Promise<Pick<WebhookOptions, 'conflictOwners'>> {
+  if (cluster === null) return {}
+  const { createConflictOwners } = await import('./admission/kube-conflict-owners.ts')
+  const own = namespace ?? cluster.namespace
+  const now = () => Date.now()
+  return {
+    conflictOwners: createConflictOwners({ api: cluster.api, namespace: own, log, now }),
   }
 }
 

@@ -8,6 +8,7 @@ import type { Logs } from '../telemetry/log.ts'
 import { createWebhookMetrics } from '../telemetry/webhook-metrics.ts'
 import { createAdmissionLog } from './admission/admission-log.ts'
 import { createAdmit } from './admission/admit.ts'
+import { type ConflictOwners, noConflictOwners } from './admission/conflict-owners.ts'
 import { noNamespaceLookup, type NamespaceLookup } from './admission/namespace-lookup.ts'
 import type { KeyPair } from './certificate/certificate-files.ts'
 import { createCurrentEngine, type CurrentEngineOptions } from './current-engine.ts'
@@ -30,6 +31,7 @@ export interface WebhookOptions extends Pick<CurrentEngineOptions, 'createSecret
   readonly namespaceLookup?: NamespaceLookup
   /** Left out: pods of one revision can get different digests. */
   readonly siblings?: SiblingDigests
+  readonly conflictOwners?: ConflictOwners
   /** Null when the API server may call, else why not. */
   readonly notReady?: () => string | null
   readonly env?: Readonly<Record<string, string | undefined>>
@@ -60,7 +62,8 @@ const closeConnectionsAfterMs = 3_000
 export async function startWebhook(options: WebhookOptions): Promise<Webhook> {
   const { secretsDirectory, env = {}, createSecretProvisioner, clients = null } = options
   // The functions below use these and not `options`, which would keep the first config in memory after a reload.
-  const { notReady = () => null, siblings, logs } = options
+  const { notReady = () => null, siblings, conflictOwners = noConflictOwners, logs } = options
+  conflictOwners.follow(options.config.conflicts === 'leave')
   const { log, admissions, droppedLines } = logs
   const engine = createCurrentEngine(options.config, {
     secretsDirectory,
@@ -86,6 +89,7 @@ export async function startWebhook(options: WebhookOptions): Promise<Webhook> {
       currentEngine: () => engine.get(),
       namespaceLookup: options.namespaceLookup ?? noNamespaceLookup,
       revisions: siblings && { siblings, onLookup: (result) => metrics.revisionLookedUp(result) },
+      conflictOwners,
       lane,
       onBug: (error, uid) => log.error({ err: error, uid }, 'admission failed'),
     }),
@@ -106,6 +110,7 @@ export async function startWebhook(options: WebhookOptions): Promise<Webhook> {
     ...(await listenOnBoth(app, health, options)),
     useConfig: (config) => {
       engine.replace(config)
+      conflictOwners.follow(config.conflicts === 'leave')
       generation += 1
       metrics.configLoaded(true, generation)
     },
@@ -122,6 +127,7 @@ export async function startWebhook(options: WebhookOptions): Promise<Webhook> {
     },
     close: async () => {
       isDraining = true
+      conflictOwners.follow(false)
       const timer = setTimeout(() => app.server.closeAllConnections(), closeConnectionsAfterMs)
       await app.close()
       clearTimeout(timer)

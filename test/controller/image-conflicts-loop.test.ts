@@ -1,6 +1,9 @@
 import { Registry } from 'prom-client'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { createConflictsLoop } from '../../src/controller/image-conflicts-loop.ts'
+import {
+  type ConflictsDependencies,
+  createConflictsLoop,
+} from '../../src/controller/image-conflicts-loop.ts'
 import type { KubeObject } from '../../src/kube/object.ts'
 import { createPodWatch } from '../../src/controller/runtime/pod-watch.ts'
 import { createConflictMetrics } from '../../src/telemetry/conflict-metrics.ts'
@@ -34,7 +37,7 @@ interface RecordedEvent extends KubeObject {
   readonly involvedObject: object
 }
 
-async function start() {
+async function start(list: ConflictsDependencies['list'] = null) {
   const kube = startFakeKube()
   const registry = new Registry()
   const stop = new AbortController()
@@ -45,6 +48,7 @@ async function start() {
     api: kube.api,
     watch: createPodWatch(kube.api),
     metrics: createConflictMetrics(registry),
+    list,
     log: log as never,
   })
   const ended = loop.run(stop.signal).catch(() => undefined)
@@ -120,6 +124,25 @@ describe('the loop for image conflicts', () => {
     expect(rowOf(events()[0]?.message)).toBe(
       '- { name: leave-db, when: { namespaces: [team], owners: [apps/StatefulSet], pods: { matchLabels: { app: db } } }, leave: true }',
     )
+  })
+
+  it('lists the owner at each replacement until the list has it, and says so in the Event', async () => {
+    const added: string[] = []
+    const list = {
+      add: ({ owner }: { readonly owner: { readonly name: string } }) => {
+        added.push(owner.name)
+        return Promise.resolve(true)
+      },
+      update: () => Promise.resolve(),
+    }
+    const { replace, events } = await start(list)
+    for (let count = 0; count < 6; count++) replace('db.example/v1', 'Database')
+    await vi.waitFor(() => expect(added).toHaveLength(3))
+
+    expect(added).toEqual(['db', 'db', 'db'])
+    expect(events()).toHaveLength(1)
+    expect(events()[0]?.message).toContain('Berth leaves its images unchanged for seven days.')
+    expect(rowOf(events()[0]?.message)).toMatch(/^- \{ name: leave-database/)
   })
 
   it('tries again if the Event is refused', async () => {

@@ -36,6 +36,7 @@ interface PodInput {
   readonly owner?: OwnerReference | null
   readonly createdAt?: string
   readonly reason?: string
+  readonly row?: string
 }
 
 /** A pod that asked for nginx:1 and that Berth gave another image. */
@@ -46,9 +47,10 @@ function pod(
     owner = replicaSet,
     createdAt = '2026-01-01T00:00:00Z',
     reason = 'ImagePullBackOff',
+    row = 'hub',
   }: PodInput = {},
 ): KubeObject {
-  const record = { site: 'containers/web', from: 'nginx:1', to, row: 'hub', why: '' }
+  const record = { site: 'containers/web', from: 'nginx:1', to, row, why: '' }
   return {
     metadata: {
       name,
@@ -106,6 +108,11 @@ describe('the loop for stuck pods', () => {
     ['that would get the same image', registriesOf({ 'anubis:32000': found() }), {}],
     ['whose image no registry has', registriesOf({ 'anubis:32000': failed('unreachable') }), {}],
     ['that waits for something else', mirrorIsDown, { reason: 'CrashLoopBackOff' }],
+    [
+      'of an owner in conflict, whose new pod keeps the image too',
+      registriesOf({ 'anubis:32000': found() }),
+      { to: 'nginx:1', row: 'detected:image-conflict' },
+    ],
   ])('leaves a pod %s', async (_, registries, input) => {
     kube.put('pods', pod('web-1', input))
     start(registries)

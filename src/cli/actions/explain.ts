@@ -7,6 +7,7 @@ import type { PodContext } from '../../decision/fallback/pod-context.ts'
 import { imagesToPull, missingPullSecrets } from '../../decision/pod/pull-secrets.ts'
 import { parseName } from '../../decision/reference/parse-name.ts'
 import { isDenied } from '../../decision/resolve/resolution.ts'
+import { inConflict } from '../../decision/resolve/resolve-policy.ts'
 import { resolve, resolveWithoutProbing } from '../../decision/resolve/resolve.ts'
 import { imageTimeoutMs, parallelImages } from '../../engine/batch-decider.ts'
 import { createEngine, type Engine } from '../../engine/decision-engine.ts'
@@ -28,6 +29,7 @@ import { readLines } from '../read-lines.ts'
 export interface ExplainOptions extends PodOptions {
   readonly config?: string
   readonly probe: boolean
+  readonly inConflict?: boolean
   readonly output: 'table' | 'json' | 'yaml'
   readonly secretsDir: string
 }
@@ -35,12 +37,20 @@ export interface ExplainOptions extends PodOptions {
 /** Returns 0; 1 if a name does not parse or a rule denies an image; 3 if no registry could be reached for an image. */
 export async function explain(
   names: readonly string[],
-  { config: file, probe, output, secretsDir, ...podOptions }: ExplainOptions,
+  {
+    config: file,
+    probe,
+    output,
+    secretsDir,
+    inConflict: hasConflict,
+    ...podOptions
+  }: ExplainOptions,
   io: Io,
 ): Promise<number> {
-  const pod = podContextOf(podOptions)
   const images = await readImages(names, io)
   const config = loadConfig(findConfigFile(file))
+  const context = podContextOf(podOptions)
+  const pod = hasConflict === true ? inConflict(config, context) : context
   const engine = probe
     ? createEngine(config, {
         secretsDirectory: secretsDir,

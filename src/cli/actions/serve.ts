@@ -39,6 +39,7 @@ export async function serve(options: ServeOptions, io: Io): Promise<number> {
   await runWebhook({
     certificate: certificateSource(options, cluster),
     cluster,
+    namespace: options.namespace ?? null,
     configFile,
     clients,
     host: options.host,

@@ -40,6 +40,10 @@ export const defineExplain: DefineVerb = (parent, run) => {
     ),
     labelsOption(),
     ownerOption('the pod'),
+    new Option(
+      '--in-conflict',
+      'the owner of the pod is in the list of the controller (`conflicts: leave`)',
+    ),
     new Option('--no-probe', 'contact no registry, and treat the first candidate as found'),
     outputOption(['table', 'json', 'yaml']),
     secretsDirOption(),

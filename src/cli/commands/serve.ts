@@ -70,7 +70,7 @@ export const defineServe: DefineVerb = (parent, run) => {
         '--own-certificate <secret>',
         'issue and rotate the certificate, and keep it in this Secret',
       ).conflicts(['tlsCert', 'tlsKey']),
-      namespaceOption('namespace of the Secret').default(
+      namespaceOption('namespace of the Secret, and of the list for `conflicts: leave`').default(
         undefined,
         "the context's or the pod's namespace",
       ),

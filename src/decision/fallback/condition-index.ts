@@ -4,7 +4,7 @@
  * lookup tests only the conditions that are stored under what the pod has.
  */
 import { hasWildcard } from './glob.ts'
-import { type PodCondition, testCondition } from './pod-condition.ts'
+import { type PodCondition, testCondition, type UnknownPart } from './pod-condition.ts'
 import type { PodContext } from './pod-context.ts'
 
 export interface ConditionIndex {
@@ -67,7 +67,7 @@ export function createConditionIndex(conditions: readonly PodCondition[]): Condi
   }
 }
 
-type KnownPod = { readonly [Part in keyof PodContext]: NonNullable<PodContext[Part]> }
+type KnownPod = { readonly [Part in UnknownPart]: NonNullable<PodContext[Part]> }
 
 function isKnown(pod: PodContext): pod is KnownPod {
   return pod.namespace !== null && pod.labels !== null && pod.owners !== null

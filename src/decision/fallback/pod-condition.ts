@@ -44,7 +44,7 @@ export function testCondition(condition: PodCondition | null, pod: PodContext): 
 }
 
 /** A part of a pod that a condition can depend on. */
-export type UnknownPart = keyof PodContext
+export type UnknownPart = 'namespace' | 'labels' | 'owners'
 
 /** Returns the parts of the pod that decide whether the condition holds, and are not known. Empty if it holds or fails. */
 export function unknownParts(condition: PodCondition | null, pod: PodContext): UnknownPart[] {

@@ -5,6 +5,8 @@ export interface PodContext {
   readonly labels: Readonly<Record<string, unknown>> | null
   /** The kinds of the pod's owner references, as GROUP/KIND; `/KIND` for the core group. Empty for a bare pod. */
   readonly owners: readonly string[] | null
+  /** True if the controller found that an owner of the pod recreates its pods because Berth changes their images. */
+  readonly isInConflict?: boolean
 }
 
 /** The pod of an image of which nothing is known. */

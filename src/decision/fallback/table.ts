@@ -109,9 +109,31 @@ function selectCatchAllRows(rows: readonly FallbackRow[]): readonly FallbackRow[
   return last < 0 ? catchAllRows : catchAllRows.slice(0, last + 1)
 }
 
+/**
+ * Leaves the images of a pod unchanged whose owner is in conflict with Berth (`conflicts: leave`). It is part of every table,
+ * for the pods whose context says so.
+ */
+export const detectedConflictRow: FallbackRow = {
+  name: 'detected:image-conflict',
+  when: null,
+  images: [],
+  leave: true,
+  tags: new Map(),
+  try: [],
+  otherwise: 'keep',
+  alternates: 'tag',
+  pin: null,
+  isKnownConflict: false,
+}
+
 /** Returns a text that is the same for pods for which the same conditions of rows hold. */
 export function tablePodKey({ index, conflicts }: FallbackTable, pod: PodContext): string {
-  return `${index.podKey(pod)} ${conflicts.index.podKey(pod)}`
+  return `${index.podKey(pod)} ${conflicts.index.podKey(pod)} ${pod.isInConflict === true}`
+}
+
+/** Returns true if a row may apply to a pod that comes before the rows of the config. */
+export function mayConflict({ conflicts }: FallbackTable, pod: PodContext): boolean {
+  return pod.isInConflict === true || conflicts.index.holdsFor(pod)
 }
 
 /**
@@ -144,7 +166,8 @@ const noRow: RowSelection = { row: null, undecided: [] }
  * so that Berth does not rewrite its own result; a row that leaves its images unchanged matches them all.
  *
  * A row of a known conflict comes first, unless the row that would be selected without it takes precedence. Its condition
- * must be known to hold, so that no command reports rows that are not in the config.
+ * must be known to hold, so that no command reports rows that are not in the config. The row of a detected conflict gives
+ * way only to a row that denies pods, or that leaves its images unchanged.
  */
 export function selectRow(
   table: FallbackTable,
@@ -162,6 +185,8 @@ export function selectRow(
     : undefined
   if (conflict !== undefined && !takesPrecedence(row, conflict))
     return { row: conflict, undecided: [] }
+  if (pod.isInConflict === true && !(row !== null && isStrictOrLeaves(row)))
+    return { row: detectedConflictRow, undecided: [] }
   if (row === null && undecided.length === 0) return noRow
   return { row, undecided: undecided.flatMap((each) => rows[each] ?? []) }
 }
@@ -171,10 +196,12 @@ export function selectRow(
  * Anyone who creates a pod can add owner references, and so must not avoid a row that denies.
  */
 function takesPrecedence(row: FallbackRow | null, conflict: FallbackRow): boolean {
-  if (row === null) return false
-  const { leave, otherwise, pin, when } = row
+  return row !== null && (isStrictOrLeaves(row) || namesSamePods(row.when, conflict.when))
+}
+
+function isStrictOrLeaves({ leave, otherwise, pin }: FallbackRow): boolean {
   const isStrict = pin !== null && pin !== 'off' && pin.unresolved === 'deny'
-  return leave || otherwise === 'deny' || isStrict || namesSamePods(when, conflict.when)
+  return leave || otherwise === 'deny' || isStrict
 }
 
 /**

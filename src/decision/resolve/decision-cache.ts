@@ -6,7 +6,7 @@ import { LRUCache } from 'lru-cache'
 import { conditionHolds } from '../fallback/pod-condition.ts'
 import { type PodContext, templateNamespace } from '../fallback/pod-context.ts'
 import { canonicalHost, type IsPlainHttp } from '../fallback/registry-aliases.ts'
-import { type FallbackRow, selectRow } from '../fallback/table.ts'
+import { type FallbackRow, mayConflict, selectRow } from '../fallback/table.ts'
 import type { LazySignal } from './budget.ts'
 import { type Decision, decisionOf, type ImageDecision, readImage } from './decide-by-row.ts'
 import type { ResolveDependencies } from './probe-candidate.ts'
@@ -184,7 +184,5 @@ function createDecisionKey(policy: ResolvePolicy): (image: string, pod: PodConte
   if (table.index.hasConditions || when !== null) return keyByRow
   const dependsOnNamespace = table.rows.some(usesNamespace)
   return (image, pod) =>
-    table.conflicts.index.holdsFor(pod)
-      ? keyByRow(image, pod)
-      : keyOf(image, pod, dependsOnNamespace)
+    mayConflict(table, pod) ? keyByRow(image, pod) : keyOf(image, pod, dependsOnNamespace)
 }

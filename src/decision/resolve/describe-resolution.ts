@@ -36,6 +36,8 @@ const resultTexts: Readonly<Record<ResolutionReason, (resolution: Resolution) =>
   'no-row': ({ pinned }) => (pinned ? 'no row matches; pinned' : 'no row matches; image unchanged'),
   left: () => 'left unchanged by the row',
   'known-conflict': () => 'left unchanged: the operator compares the images of its pods',
+  'detected-conflict': () =>
+    'left unchanged: its owner recreates pods whose images Berth changes (conflicts: leave)',
   'never-pulled': () => 'left unchanged: imagePullPolicy is Never',
   kept: ({ chosen }) => `the running image on ${chosen.domain} stays`,
   found: ({ chosen, kind }) =>

@@ -11,6 +11,8 @@ export type ResolutionReason =
   | 'left'
   /** The pod belongs to an operator that compares images (`known-conflicts.yaml`). */
   | 'known-conflict'
+  /** The owner of the pod recreates its pods because Berth changes their images (`conflicts: leave`). */
+  | 'detected-conflict'
   /** The pod has `imagePullPolicy: Never`: the node has the image under this name, and nothing pulls it. */
   | 'never-pulled'
   /** An updated pod names the image from which the running one was made: the running one stays. */
@@ -53,9 +55,16 @@ export interface Resolution {
   readonly freshUntil: number
 }
 
+const leftReasons: ReadonlySet<ResolutionReason> = new Set([
+  'left',
+  'known-conflict',
+  'detected-conflict',
+  'never-pulled',
+])
+
 /** Returns true if the image, its pull policy and its pull secrets stay exactly as they are. */
 export function isLeft({ reason }: Pick<Resolution, 'reason'>): boolean {
-  return reason === 'left' || reason === 'known-conflict' || reason === 'never-pulled'
+  return leftReasons.has(reason)
 }
 
 /** Returns true if a rule of the config denies the pod. */

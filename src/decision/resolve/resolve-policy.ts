@@ -7,6 +7,7 @@ import type { PodContext } from '../fallback/pod-context.ts'
 import {
   type Candidate,
   candidatesOf,
+  detectedConflictRow,
   type FallbackRow,
   type FallbackTable,
   selectRow,
@@ -107,6 +108,18 @@ export function isLocked(pin: Pin, reference: Reference): boolean {
   return (pin.locked?.(reference) ?? null) !== null
 }
 
+/**
+ * Returns the context of a pod whose owner is in conflict. It stays as it is if a pin of the config denies pods: an owner must
+ * not avoid that pin by recreating its pods.
+ */
+export function inConflict(
+  { pin: { unresolved, when = null } }: Pick<ResolvePolicy, 'pin'>,
+  pod: PodContext,
+): PodContext {
+  const mustPin = unresolved === 'deny' && conditionHolds(when, pod)
+  return mustPin ? pod : { ...pod, isInConflict: true }
+}
+
 export const noPin: Pin = { matches: () => false, unresolved: 'keep' }
 
 /** Returns the pin for the images of a row: its own, or that of the config. */
@@ -163,8 +176,7 @@ export function chooseStep(
   { row }: CandidatePlan,
   steps: readonly ResolutionStep[],
 ): CandidateChoice {
-  if (row?.leave === true)
-    return { taken: null, reason: row.isKnownConflict ? 'known-conflict' : 'left' }
+  if (row?.leave === true) return { taken: null, reason: leaveReason(row) }
   const otherwise = row?.otherwise ?? 'keep'
   const taken = findTakenStep(steps)
   if (taken !== undefined) return { taken, reason: row === null ? 'no-row' : reasonFor(taken) }
@@ -176,6 +188,11 @@ export function chooseStep(
   if (otherwise === 'first' && first !== undefined)
     return { taken: first, reason: 'first-unproved' }
   return { taken: null, reason: otherwise === 'deny' ? 'row-denies' : 'none-found' }
+}
+
+function leaveReason(row: FallbackRow): ResolutionReason {
+  if (row === detectedConflictRow) return 'detected-conflict'
+  return row.isKnownConflict ? 'known-conflict' : 'left'
 }
 
 /**

@@ -21,13 +21,16 @@ import { deniedBy } from '../../decision/pod/site-warnings.ts'
 import { mapMaybe, type MaybePromise } from '../../async/maybe-promise.ts'
 import type { SecretProvisioner } from './secret-provisioner.ts'
 import type { NamespaceLookup } from './namespace-lookup.ts'
+import { type ConflictOwners, noConflictOwners } from './conflict-owners.ts'
+import type { PodContext } from '../../decision/fallback/pod-context.ts'
+import { inConflict, type ResolvePolicy } from '../../decision/resolve/resolve-policy.ts'
 import { unchanged, type AdmissionVerdict } from './admission-response.ts'
 import type { AdmissionRequest } from './admission-review.ts'
 import { startWatchdog } from './watchdog.ts'
 
 /** What admission takes from the config that is in force. */
 export interface AdmissionEngine extends PodDecider {
-  readonly policy: AdmissionPolicy
+  readonly policy: AdmissionPolicy & Pick<ResolvePolicy, 'pin'>
   /** True if a row or the pin denies pods. A pod that cannot be checked is denied then. */
   readonly hasDenial: boolean
   /** Left out: no pull secrets are created for a pod. */
@@ -40,6 +43,8 @@ export interface AdmissionDependencies {
   readonly namespaceLookup: NamespaceLookup
   /** Left out: pods of one revision can get different digests. */
   readonly revisions?: RevisionDependencies | undefined
+  /** Left out: no owner is in conflict. */
+  readonly conflictOwners?: Pick<ConflictOwners, 'includes'>
   /** In which the reviews of large pods take turns. */
   readonly lane: Lane
   /** Called with a bug, before the pod is admitted unchanged or denied. */
@@ -72,6 +77,7 @@ export function createAdmit({
   currentEngine,
   namespaceLookup,
   revisions,
+  conflictOwners = noConflictOwners,
   lane,
   onBug,
 }: AdmissionDependencies): Admit {
@@ -84,7 +90,7 @@ export function createAdmit({
     const input = {
       request,
       policy,
-      pod: readPodContext(request.object, request.namespace),
+      pod: podContextOf(request, policy, conflictOwners),
       signal,
     }
 
@@ -144,6 +150,16 @@ function deciderFor(
     isDryRun: dryRun,
   })
   return { decide, decideByRow: engine.decideByRow }
+}
+
+/** Returns what rows can see of the pod of a request. */
+function podContextOf(
+  { object, namespace }: AdmissionRequest,
+  policy: Pick<ResolvePolicy, 'pin'>,
+  conflictOwners: Pick<ConflictOwners, 'includes'>,
+): PodContext {
+  const context = readPodContext(object, namespace)
+  return conflictOwners.includes(object, namespace) ? inConflict(policy, context) : context
 }
 
 /** The time to look for a rule that denies, after the time of the review is over. The API server still waits then. */

@@ -305,6 +305,15 @@ pullSecrets: [{ registries: [mirror.example], secret: mirror-creds }]
     expect(await explain('--owner', 'none')).not.toContain('revision')
   })
 
+  it('shows the row for the pods of an owner in conflict', async () => {
+    const args = ['explain', 'nginx', '--no-probe', '--in-conflict', '-o', 'json']
+    const { stdout } = await berth([...args, '--config', config])
+
+    expect(JSON.parse(stdout)).toMatchObject([
+      { row: 'detected:image-conflict', left: true, changed: false },
+    ])
+  })
+
   it('prints the answer of each registry', async () => {
     const { code, stdout } = await berth([
       'explain',

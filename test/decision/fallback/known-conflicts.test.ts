@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { PodContext } from '../../../src/decision/fallback/pod-context.ts'
 import { unknownPod } from '../../../src/decision/fallback/pod-context.ts'
-import { selectRow } from '../../../src/decision/fallback/table.ts'
+import { selectRow, tablePodKey } from '../../../src/decision/fallback/table.ts'
 import { barePod, referenceOf, type RowInput, tableOf } from '../../support/tables.ts'
 
 const databases: RowInput = {
@@ -28,6 +28,47 @@ function rowFor(own: readonly RowInput[], pod: PodContext, image = 'nginx:1') {
   const { row, undecided } = selectRow(table, referenceOf(image), pod)
   return [row?.name ?? null, ...undecided.map(({ name }) => name)]
 }
+
+describe('the row of a detected conflict', () => {
+  const inConflict = { ...database, isInConflict: true }
+
+  it('leaves the images of the pod, where otherwise a row of the config or none decides', () => {
+    expect(rowFor([hub], { ...set, isInConflict: true })).toEqual(['detected:image-conflict'])
+    expect(rowFor([], { ...set, isInConflict: true })).toEqual(['detected:image-conflict'])
+    expect(rowFor([hub], set)).toEqual(['hub'])
+  })
+
+  it('applies to images on a mirror', () => {
+    const pod = { ...set, isInConflict: true }
+
+    expect(rowFor([hub], pod, 'anubis:32000/x:1')).toEqual(['detected:image-conflict'])
+  })
+
+  it('comes before a row that names the owner, because that row made the conflict', () => {
+    const own = { ...hub, name: 'own', when: { owners: ['db.example/Cluster'] } }
+
+    expect(rowFor([own, hub], database)).toEqual(['own'])
+    expect(rowFor([own, hub], inConflict)).toEqual(['detected:image-conflict'])
+  })
+
+  it('gives way to the list of known conflicts', () => {
+    expect(rowFor([hub], inConflict)).toEqual(['known:databases'])
+  })
+
+  it.each([
+    ['denies pods', { ...hub, otherwise: 'deny' } as const],
+    ['must pin', { ...hub, pin: { matches: null, unresolved: 'deny' } } as const],
+    ['leaves its images, which settles the conflict', { name: 'own', leave: true } as const],
+  ])('gives way to a row that %s', (_, own) => {
+    expect(rowFor([own], { ...set, isInConflict: true })).toEqual([own.name])
+  })
+
+  it('makes a difference between pods for the caches of commands', () => {
+    const table = tableOf([], [hub])
+
+    expect(tablePodKey(table, inConflict)).not.toBe(tablePodKey(table, database))
+  })
+})
 
 describe('rows of known conflicts', () => {
   it.each([

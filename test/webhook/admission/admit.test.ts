@@ -35,6 +35,7 @@ interface Setting {
   readonly namespaceLookup?: NamespaceLookup
   readonly observeOnly?: boolean
   readonly secretProvisioner?: SecretProvisioner
+  readonly isInConflict?: boolean
 }
 
 const recordsIn = (pod: unknown) => [...readRecords(pod).values()]
@@ -63,6 +64,7 @@ async function admit(request: AdmissionRequest, setting: Setting = {}) {
         : { secretProvisioner: setting.secretProvisioner }),
     }),
     namespaceLookup: setting.namespaceLookup ?? noNamespaceLookup,
+    conflictOwners: { includes: () => setting.isInConflict === true },
     lane: createLane(),
     onBug: (error) => bugs.push(error),
   })
@@ -788,3 +790,62 @@ function pattern(text: string) {
   if (!result.ok) throw new Error(result.message)
   return result.pattern
 }
+
+describe('a pod whose owner is in conflict', () => {
+  const deny = tableOf(
+    ['anubis:32000'],
+    [{ name: 'closed', try: ['anubis:32000/{path}'], otherwise: 'deny' }],
+  )
+
+  it('keeps its image, and the record says why', async () => {
+    const { images, after, denied } = await admit(requestOf(podOf(['nginx'])), {
+      isInConflict: true,
+    })
+
+    expect(denied).toBeNull()
+    expect(images).toEqual(['nginx'])
+    expect(recordsIn(after)).toEqual([
+      {
+        site: 'containers/c0',
+        from: 'nginx',
+        to: 'nginx',
+        row: 'detected:image-conflict',
+        why: 'left unchanged: its owner recreates pods whose images Berth changes (conflicts: leave)',
+      },
+    ])
+  })
+
+  it('is denied by a row that denies', async () => {
+    const registries = registriesOf({ 'anubis:32000': failed('absent') })
+    const setting = { isInConflict: true, registries, policy: { table: deny } }
+    const { denied } = await admit(requestOf(podOf(['nginx'])), setting)
+
+    expect(denied).toContain('row closed has otherwise: deny')
+  })
+
+  it('is denied by a pin that denies, if the pin is for the pod', async () => {
+    const registries = registriesOf({ 'anubis:32000': failed('absent') })
+    const pin = { matches: () => true, unresolved: 'deny' } as const
+    const setting = { isInConflict: true, registries, policy: { pin } }
+
+    expect((await admit(requestOf(podOf(['nginx'])), setting)).denied).toContain('pin')
+    const when = { text: 'others', namespaces: [], pods: null, owners: null }
+    const other = { ...setting, policy: { pin: { ...pin, when } } }
+    expect((await admit(requestOf(podOf(['nginx'])), other)).images).toEqual(['nginx'])
+  })
+
+  it('gets its images by the table again after the entry has ended, with the same caches', async () => {
+    const policy = {
+      table: anubis,
+      pin: { matches: () => false, unresolved: 'keep' as const },
+    }
+    const decide = createDecide(everywhere.dependencies, policy)
+    const signal = () => AbortSignal.timeout(5_000)
+    const pod = { namespace: 'default', labels: {}, owners: [] }
+    const first = await decide('nginx:1', { pod: { ...pod, isInConflict: true }, signal })
+    const second = await decide('nginx:1', { pod, signal })
+
+    expect(first).toMatchObject({ image: 'nginx:1' })
+    expect(second).toMatchObject({ image: 'anubis:32000/library/nginx:1' })
+  })
+})
