@@ -1,6 +1,6 @@
 /** Watches the pods whose images the mirror loop copies. */
 import { type PodContext, podInNamespace } from '../decision/fallback/pod-context.ts'
-import type { FallbackTable } from '../decision/fallback/table.ts'
+import { type FallbackTable, mayConflict } from '../decision/fallback/table.ts'
 import { readPodContext } from '../decision/pod/pod-context.ts'
 import { pullFailures } from '../diagnose/pull-failure.ts'
 import type { KubeApi } from '../kube/api-client.ts'
@@ -79,8 +79,10 @@ export function watchMirrorPods(
   }
 }
 
-/** The informer keeps this for every pod, so it has labels and owners only if rows look at them. */
-function contextToKeep({ index }: FallbackTable, pod: KubeObject): PodContext {
+/** The informer keeps this for every pod, so it has labels and owners only if they decide about the pod. */
+function contextToKeep(table: FallbackTable, pod: KubeObject): PodContext {
   const namespace = pod.metadata.namespace ?? ''
-  return index.hasConditions ? readPodContext(pod, namespace) : podInNamespace(namespace)
+  const context = readPodContext(pod, namespace)
+  const isNeeded = table.index.hasConditions || mayConflict(table, context)
+  return isNeeded ? context : podInNamespace(namespace)
 }

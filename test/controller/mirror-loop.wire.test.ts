@@ -134,6 +134,20 @@ describe('the mirror loop', () => {
     await until(() => expect(mirroredRepositories()).toEqual(['shop/late']))
   })
 
+  it('does not copy the images of operators that compare them, which the webhook leaves unchanged', async () => {
+    source.addImage('shop/db', '1')
+    source.addImage('shop/app', '1')
+    const database = pod('db', 'shop/db:1')
+    const owner = { apiVersion: 'postgresql.cnpg.io/v1', kind: 'Cluster', name: 'db', uid: '1' }
+    start([
+      { ...database, metadata: { ...database.metadata, ownerReferences: [owner] } },
+      pod('app', 'shop/app:1'),
+    ])
+
+    await until(() => expect(mirroredRepositories()).toEqual(['shop/app']))
+    expect(await states()).toEqual({ mirrored: 1 })
+  })
+
   it('continues with other images after one fails', async () => {
     source.addImage('shop/bad', '1', { layers: [bytes(10, 'bad')] })
     source.addImage('shop/good', '1', { layers: [bytes(5_000, 'good')] })
