@@ -86,6 +86,11 @@ const cases: Record<string, { series: string; values: string; quiet: string }> =
     values: '2x60',
     quiet: '0x60',
   },
+  BerthImagesGone: {
+    series: 'berth_running_images{source="registry",state="gone"}',
+    values: '2x60',
+    quiet: '0x60',
+  },
   BerthMirrorImages: {
     series: 'berth_mirror_images{state="absent"}',
     values: '1x60',

@@ -73,6 +73,7 @@ describe('Helm and kustomize', () => {
     ['leave-conflicts', ['leave-conflicts'], ['controller.leaveConflicts=true']],
     ['stuck-pods', ['stuck-pods'], ['controller.stuckPods=true']],
     ['unprocessed-pods', ['unprocessed-pods'], ['controller.unprocessedPods=true']],
+    ['availability', ['availability'], ['controller.availability=true']],
     ['pull-secret-warnings', ['pull-secret-warnings'], ['pullSecretWarnings.enabled=true']],
     ['same-digest', ['same-digest'], ['sameDigest.enabled=true']],
     [
@@ -216,6 +217,7 @@ describe('an API server', () => {
       'leave-conflicts',
       'stuck-pods',
       'unprocessed-pods',
+      'availability',
       'cert-manager',
     ]
     const directory = kustomization('all', all)

@@ -57,6 +57,7 @@ export function compileConfig(options: CompileOptions): CompiledConfig {
     pullFailures: input.pullFailures,
     stuckPods: input.stuckPods ?? null,
     unprocessed: input.unprocessed ?? null,
+    availability: readAvailability(input.availability),
     workloads: input.workloads.map(({ kind, pod, images }) => ({
       kind,
       pod: pod === undefined ? null : splitMemberPath(pod),
@@ -70,6 +71,15 @@ export function compileConfig(options: CompileOptions): CompiledConfig {
     ),
     mode: input.mode,
   }
+}
+
+const unitMs = { s: 1_000, m: 60_000, h: 3_600_000 }
+
+function readAvailability(input: ConfigInput['availability']): Config['availability'] {
+  if (input === undefined) return null
+  const { interval, perMinute } = input
+  const unit = interval.slice(-1) as keyof typeof unitMs
+  return { intervalMs: Number.parseInt(interval, 10) * unitMs[unit], perMinute }
 }
 
 /** Returns the compiled rows of a config without problems. Takes turns, so that the event loop can answer reviews in between. */

@@ -3,6 +3,7 @@
  * webhook-config/ from it. Rules about more than one value are in `load.ts` and `decision/fallback/lint.ts`.
  */
 import { z } from 'zod'
+import { availabilitySchema } from './schema/availability-schema.ts'
 import { copiesSchema } from './schema/copies-schema.ts'
 import { mirrorSchema } from './schema/mirror-schema.ts'
 import { ecrSchema, registrySchema } from './schema/registry-schema.ts'
@@ -219,6 +220,7 @@ export const configSchema = object({
     .describe(
       'Pods that run an image which the table moves for new pods, and that Berth has not processed: count them in a metric, or also restart their owners by evicting their pods one by one. Default: neither.',
     ),
+  availability: availabilitySchema,
   workloads: z
     .array(workload)
     .default([])

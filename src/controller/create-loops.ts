@@ -19,6 +19,8 @@ import type { ControllerMetrics } from '../telemetry/controller-metrics.ts'
 import type { EcrMetrics } from '../telemetry/ecr-metrics.ts'
 import type { Logger } from '../telemetry/log.ts'
 import { createPullSecretMetrics } from '../telemetry/pull-secret-metrics.ts'
+import { createAvailabilityLoop } from './availability-loop.ts'
+import type { AvailabilityMemory } from './availability-memory.ts'
 import { createEcrTokensLoop } from './ecr-tokens-loop.ts'
 import { createConflictOwnerList } from './conflict-owner-list.ts'
 import { createConflictsLoop } from './image-conflicts-loop.ts'
@@ -42,6 +44,8 @@ export interface LoopDependencies {
   /** Outlives a config, so that a reload fetches no token again. */
   readonly ecrTokens: EcrTokenCache
   readonly ecrMetrics: EcrMetrics
+  /** What is known about images that run. Outlives a config, so that a reload does not ask again. */
+  readonly availability: AvailabilityMemory
   /** What the API server refused to each loop. Outlives a config, so that a reload does not ask again at once. */
   readonly refusalsOf: (loop: string) => Refusals
   readonly pullSecretsTimes?: PullSecretsTimes | undefined
@@ -65,6 +69,7 @@ export function createLoops(options: LoopDependencies): readonly Loop[] {
     createConflictsLoops(dependencies),
     createStuckPodsLoops(dependencies),
     createUnprocessedPodsLoops(dependencies),
+    createAvailabilityLoops(dependencies),
   ].flat()
 }
 
@@ -226,4 +231,43 @@ function createUnprocessedPodsLoops({
     })
   const loop = { api, watch, action, table, namespace, openEngine, metrics, log }
   return [createUnprocessedPodsLoop(loop)]
+}
+
+function createAvailabilityLoops({
+  cluster: { api },
+  watch,
+  config,
+  secretsDirectory,
+  ecrTokens,
+  env,
+  log,
+  metrics,
+  availability: memory,
+}: PodLoopDependencies): readonly Loop[] {
+  const { availability: settings } = config
+  if (settings === null) {
+    memory.clear()
+    return []
+  }
+  const onProblem = (problem: string) => log.warn({ problem }, 'credentials unusable')
+  const { isPlainHttp } = config.table
+  return [
+    createAvailabilityLoop({
+      api,
+      watch,
+      memory,
+      settings,
+      isPlainHttp,
+      openEngine: () =>
+        createEngine(config, {
+          secretsDirectory,
+          ecrTokens,
+          queryTimeoutMs: imageTimeoutMs / 2,
+          env,
+          onProblem,
+        }),
+      log,
+      metrics: metrics.availability,
+    }),
+  ]
 }

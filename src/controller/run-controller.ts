@@ -14,6 +14,7 @@ import { createControllerMetrics } from '../telemetry/controller-metrics.ts'
 import { createEcrMetrics } from '../telemetry/ecr-metrics.ts'
 import { createHealthApp, listen } from '../telemetry/health-server.ts'
 import type { Logs } from '../telemetry/log.ts'
+import { createAvailabilityMemory } from './availability-memory.ts'
 import { createLoops, type LoopDependencies } from './create-loops.ts'
 import type { PullSecretsTimes } from './pull-secrets-loop.ts'
 import { type LeaderElectionTimes, runLeaderElection } from './runtime/leader-election.ts'
@@ -61,6 +62,7 @@ export async function runController(options: ControllerOptions): Promise<void> {
     pullSecretsTimes: times.pullSecrets,
     ecrTokens: createTokenCache({ secretsDirectory, env }),
     ecrMetrics: createEcrMetrics(metrics.registry),
+    availability: createAvailabilityMemory(),
     refusalsOf: createRefusals(),
   }
   metrics.leads(false)

@@ -1,5 +1,6 @@
 /** The Prometheus metrics of the controller process. Each loop adds its own metrics to the same registry. */
 import { Counter, Gauge, Registry } from 'prom-client'
+import { type AvailabilityMetrics, createAvailabilityMetrics } from './availability-metrics.ts'
 import { type ConflictMetrics, createConflictMetrics } from './conflict-metrics.ts'
 import { createMirrorMetrics, type MirrorMetrics } from './mirror-metrics.ts'
 import {
@@ -23,6 +24,7 @@ export interface ControllerMetrics extends ProcessMetrics {
   readonly conflicts: ConflictMetrics
   readonly stuckPods: StuckPodMetrics
   readonly unprocessedPods: UnprocessedPodMetrics
+  readonly availability: AvailabilityMetrics
 }
 
 /** Creates the registry of one controller process. */
@@ -50,5 +52,6 @@ export function createControllerMetrics(options: ProcessMetricsOptions): Control
     conflicts: createConflictMetrics(registry),
     stuckPods: createStuckPodMetrics(registry),
     unprocessedPods: createUnprocessedPodMetrics(registry),
+    availability: createAvailabilityMetrics(registry),
   }
 }

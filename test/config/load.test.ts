@@ -115,7 +115,7 @@ describe('problems', () => {
     [
       'rules: []',
       [
-        'f:3:1: error: rules: unknown key; the keys here are apiVersion, kind, registries, fallback, knownConflicts, pin, pullPolicy, pullSecrets, ecrTokens, conflicts, pullFailures, stuckPods, unprocessed, workloads, mirror, pullSecretCopies, mode, tests',
+        'f:3:1: error: rules: unknown key; the keys here are apiVersion, kind, registries, fallback, knownConflicts, pin, pullPolicy, pullSecrets, ecrTokens, conflicts, pullFailures, stuckPods, unprocessed, availability, workloads, mirror, pullSecretCopies, mode, tests',
       ],
     ],
     [
@@ -258,6 +258,13 @@ describe('problems', () => {
     [
       'fallback: [{ name: a, images: [], try: [m.io/x] }]',
       [expect.stringContaining('images: must not be empty; add at least one item')],
+    ],
+    [
+      'availability: { interval: 6 hours, perMinute: 0 }',
+      [
+        expect.stringContaining('availability.interval: not a time; write a number with s, m or h'),
+        expect.stringContaining('availability.perMinute'),
+      ],
     ],
     ['a: b: c', [expect.stringMatching(/^f:3:\d+: error: invalid YAML: /)]],
     [

@@ -1,0 +1,173 @@
+/**
+ * What the controller knows about the availability of the images that run. Outlives a config, so that a reload does not ask
+ * again. Holds a bounded number of images.
+ */
+import type { IsPlainHttp } from '../decision/fallback/registry-aliases.ts'
+import type { Reference } from '../decision/reference/reference.ts'
+import { type Availability, readPulledImage } from '../report/availability.ts'
+import type { ImageSource, SourcedImage } from '../report/running-images.ts'
+
+/** `gone`: two answers 404 at a distance in time, and none in between or since that the image exists. */
+export type AvailabilityState = 'available' | 'gone' | 'unknown'
+
+export interface CheckedImage {
+  readonly name: string
+  readonly reference: Reference
+  /** How many pods run it, by source. */
+  readonly uses: Record<ImageSource, number>
+  state: AvailabilityState
+  /** Why the state is not `available`. */
+  detail: string | null
+  /** When the first 404 was received after the last other answer about the image; null for none. */
+  absentSince: number | null
+  /** When to ask next. All times are those of `performance.now()`. */
+  nextAt: number
+}
+
+/** An image of a pod. Pods share it. */
+export interface ImageUse {
+  readonly source: ImageSource
+  readonly image: CheckedImage
+}
+
+export interface AvailabilityTimes {
+  /** Milliseconds between two questions about one image. */
+  readonly intervalMs: number
+  /** The least milliseconds between the two answers 404 that prove that an image is gone. */
+  readonly confirmMs: number
+}
+
+/** Each takes about 1 kB: host, path, tag and digest have limits. */
+const maxImages = 10_000
+
+/** A registry that asks for a longer wait is asked once a day. */
+const maxPauseMs = 86_400_000
+
+/** For a 429 without Retry-After. */
+const defaultPauseMs = 60_000
+
+/** How soon an image is asked about again whose registry gave no answer. */
+const retryMs = 600_000
+
+export interface AvailabilityMemory {
+  readonly images: ReadonlyMap<string, CheckedImage>
+  /** Starts to count the uses of images again. */
+  restart(): void
+  /** Adds a pod. Leaves out images beyond the limit. */
+  use(images: readonly SourcedImage[], isPlainHttp: IsPlainHttp): readonly ImageUse[]
+  /** Removes a pod. Forgets images that no other pod uses. */
+  release(uses: readonly ImageUse[]): void
+  /** Forgets images that no pod uses. To be called when all pods were added. */
+  forgetUnused(): void
+  /** True if images were left out since the last restart. */
+  readonly isFull: boolean
+  /** Returns the image that is due first, or null, and the milliseconds until then. */
+  next(now: number): { readonly image: CheckedImage | null; readonly waitMs: number }
+  /** Does not ask the host for this time. */
+  pause(host: string, availability: Availability, now: number): void
+  clear(): void
+}
+
+export function createAvailabilityMemory(limit: number = maxImages): AvailabilityMemory {
+  const images = new Map<string, CheckedImage>()
+  /** By host of the config. */
+  const pauses = new Map<string, number>()
+  let isFull = false
+
+  function find(image: string, isPlainHttp: IsPlainHttp): CheckedImage | null {
+    const pulled = readPulledImage(image, isPlainHttp)
+    if (pulled === null) return null
+    const known = images.get(pulled.name)
+    if (known !== undefined) return known
+    if (images.size >= limit) {
+      isFull = true
+      return null
+    }
+    const created: CheckedImage = {
+      ...pulled,
+      uses: { registry: 0, upstream: 0 },
+      state: 'unknown',
+      detail: 'not asked yet',
+      absentSince: null,
+      nextAt: 0,
+    }
+    images.set(created.name, created)
+    return created
+  }
+
+  function forgetIfUnused({ name, uses: { registry, upstream } }: CheckedImage): void {
+    if (registry + upstream === 0) images.delete(name)
+  }
+
+  return {
+    images,
+    restart() {
+      isFull = false
+      for (const image of images.values()) {
+        image.uses.registry = 0
+        image.uses.upstream = 0
+        // The config may list its host now.
+        if (image.nextAt === Infinity) image.nextAt = 0
+      }
+    },
+    use: (sourced, isPlainHttp) =>
+      sourced.flatMap(({ source, image: text }) => {
+        const image = find(text, isPlainHttp)
+        if (image === null) return []
+        image.uses[source] += 1
+        return [{ source, image }]
+      }),
+    release(uses) {
+      for (const { source, image } of uses) {
+        image.uses[source] -= 1
+        forgetIfUnused(image)
+      }
+    },
+    forgetUnused() {
+      for (const image of images.values()) forgetIfUnused(image)
+    },
+    get isFull() {
+      return isFull
+    },
+    next(now) {
+      let first: CheckedImage | null = null
+      let firstAt = Infinity
+      for (const image of images.values()) {
+        const at = Math.max(image.nextAt, pauses.get(image.reference.domain) ?? 0)
+        if (at >= firstAt) continue
+        first = image
+        firstAt = at
+      }
+      return { image: firstAt <= now ? first : null, waitMs: Math.max(0, firstAt - now) }
+    },
+    pause: (host, { retryAfterMs }, now) =>
+      void pauses.set(host, now + Math.min(retryAfterMs || defaultPauseMs, maxPauseMs)),
+    clear() {
+      images.clear()
+      pauses.clear()
+    },
+  }
+}
+
+/** Records an answer. Returns the state before. An image that is gone stays gone until its registry has it again. */
+export function recordAvailability(
+  image: CheckedImage,
+  { state, detail }: Availability,
+  now: number,
+  { intervalMs, confirmMs }: AvailabilityTimes,
+): AvailabilityState {
+  const before = image.state
+  image.detail = detail
+  if (state === 'available') {
+    Object.assign(image, { state, absentSince: null, nextAt: now + intervalMs })
+  } else if (state === 'unknown') {
+    if (before !== 'gone') image.state = 'unknown'
+    image.nextAt = now + Math.min(intervalMs, retryMs)
+  } else {
+    image.absentSince ??= now
+    const provenAt = image.absentSince + confirmMs
+    if (now >= provenAt) image.state = 'gone'
+    image.nextAt = now >= provenAt ? now + intervalMs : provenAt
+  }
+  return before
+}
