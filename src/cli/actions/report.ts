@@ -6,6 +6,7 @@ import { imageTimeoutMs, parallelImages } from '../../engine/batch-decider.ts'
 import { createEngine } from '../../engine/decision-engine.ts'
 import { openMirrorRegistries } from '../../engine/mirror-registries.ts'
 import { type Cluster, connect } from '../../kube/connect.ts'
+import { buildAtRiskReport } from '../../report/at-risk-report.ts'
 import { buildReport } from '../../report/cluster-report.ts'
 import { readAdmissionModes } from '../../report/admission-mode.ts'
 import { listPodImages, listRunningImages } from '../../report/inventory.ts'
@@ -16,7 +17,12 @@ import { connectOptions } from '../connect-options.ts'
 import { type Io, print, printMessage } from '../io.ts'
 import type { ConnectionOptions } from '../options.ts'
 import { printRecord } from '../output/print-record.ts'
-import { mirrorReportTable, reportTable, unprocessedReportTable } from '../output/report-table.ts'
+import {
+  atRiskReportTable,
+  mirrorReportTable,
+  reportTable,
+  unprocessedReportTable,
+} from '../output/report-table.ts'
 
 export interface ReportOptions extends ConnectionOptions {
   readonly namespace?: string
@@ -24,6 +30,7 @@ export interface ReportOptions extends ConnectionOptions {
   readonly mirror?: boolean
   readonly tryPush?: boolean
   readonly unprocessed?: boolean
+  readonly atRisk?: boolean
   readonly config?: string
   readonly berthNamespace: string
   readonly output: 'table' | 'json' | 'yaml'
@@ -40,6 +47,7 @@ export async function report(options: ReportOptions, io: Io): Promise<number> {
     const request = { config, cluster, namespace, options }
     if (options.mirror === true) return await reportMirror(request, io)
     if (options.unprocessed === true) return await reportUnprocessed(request, io)
+    if (options.atRisk === true) return await reportAtRisk(request, io)
     return await reportImages(request, io)
   } finally {
     await cluster.close()
@@ -106,6 +114,32 @@ async function reportUnprocessed(
     if (options.output === 'table') print(io.stdout, unprocessedReportTable(built, io))
     else printRecord(built, options.output, io)
     return built.summary.unknown > 0 ? 3 : 0
+  } finally {
+    await engine.close()
+  }
+}
+
+async function reportAtRisk(
+  { config, cluster: { api }, namespace, options }: ReportRequest,
+  io: Io,
+): Promise<number> {
+  const engine = createEngine(config, {
+    secretsDirectory: options.secretsDir,
+    queryTimeoutMs: imageTimeoutMs / 2,
+    env: io.env,
+    onProblem: (message) => printMessage(io, message),
+  })
+  try {
+    const built = await buildAtRiskReport(api, {
+      resolve: engine.resolve,
+      isPlainHttp: config.table.isPlainHttp,
+      namespace,
+      timeoutMs: imageTimeoutMs,
+      parallelImages,
+    })
+    if (options.output === 'table') print(io.stdout, atRiskReportTable(built, io))
+    else printRecord(built, options.output, io)
+    return built.summary.unanswered > 0 ? 3 : 0
   } finally {
     await engine.close()
   }

@@ -24,6 +24,7 @@ export const defineReport: DefineVerb = (parent, run) => {
       ['List the images that a mirror lacks, and why', 'berth report -A --mirror'],
       ['Also find out which of them the mirror refuses', 'berth report -A --mirror --try-push'],
       ['List the pods that were created while Berth was down', 'berth report -A --unprocessed'],
+      ['List running images that no longer exist', 'berth report -A --at-risk'],
     ],
   })
   addOptions(
@@ -39,6 +40,10 @@ export const defineReport: DefineVerb = (parent, run) => {
       '--unprocessed',
       'list the pods that Berth has not processed, although new pods would get other images',
     ).conflicts('mirror'),
+    new Option(
+      '--at-risk',
+      'list the running images that their registry or upstream does not have, or about which it gives no answer',
+    ).conflicts(['mirror', 'unprocessed']),
     configOption(),
     ...connectionOptions(),
     new Option('--berth-namespace <name>', 'namespace that Berth runs in').default('berth-system'),

@@ -1,4 +1,5 @@
 /** Prints `berth report` for people: a line for each image, then a summary. */
+import type { AtRiskReport } from '../../report/at-risk-report.ts'
 import type { Report, ReportLine } from '../../report/cluster-report.ts'
 import { type MirrorReport, reportStates } from '../../report/mirror-report.ts'
 import type { UnprocessedReport } from '../../report/unprocessed-report.ts'
@@ -83,4 +84,30 @@ export function unprocessedReportTable(
   ].join(', ')
   const table = formatTable(['namespace', 'pod', 'image', 'new pod gets', 'restart'], rows, paint)
   return rows.length === 0 ? counts : [table, '', counts].join('\n')
+}
+
+/** Returns a line for each image that is absent or unknown, a summary, and what one answer proves. */
+export function atRiskReportTable(
+  { images, summary }: AtRiskReport,
+  { stdout, env }: Pick<Io, 'stdout' | 'env'>,
+): string {
+  const paint = createPainter(stdout, env)
+  const rows = images.map(({ state, image, source, pods, namespaces, detail }) => [
+    state,
+    image,
+    source,
+    String(pods),
+    namespaces.join(', '),
+    detail,
+  ])
+  const counts = [
+    `${summary.images} running images`,
+    `${summary.available} available`,
+    paint(summary.absent > 0 ? 'yellow' : 'dim', `${summary.absent} absent`),
+    `${summary.unknown} unknown`,
+  ].join(', ')
+  if (rows.length === 0) return counts
+  const table = formatTable(['state', 'image', 'source', 'pods', 'namespaces', 'problem'], rows, paint) // prettier-ignore
+  const note = 'absent is one answer 404, which does not prove that the image is gone: run this again later, or let the controller check (availability)' // prettier-ignore
+  return [table, '', counts, ...(summary.absent > 0 ? [note] : [])].join('\n')
 }
