@@ -78,19 +78,25 @@ test('a Deployment with the tag latest runs with a digest and the configured pul
 })
 
 describe('the pods of one revision', () => {
-  const replicaCounts = [2, 4, 6, 8, 10]
+  const apps = ['deployment', 'statefulset', 'job', 'daemonset']
   const nodes = ['pin-a', 'pin-b']
+  const digests = new Map<string, string[]>()
   let moves = 0
-  let digest: string
   let newest: string
 
-  /** Pushes another image with the same tag. A reload makes the webhook forget the digest of the tag. */
-  async function moveTag(): Promise<string> {
+  /** Pushes another image with the same tag. A replica remembers a tag of the upstream for longer than one of a mirror. */
+  async function moveTag(): Promise<void> {
     moves += 1
-    const { mirror } = registries
-    newest = await registries.push(mirror, 'library/moves', 'latest', `pin, move ${moves}`)
-    await webhook.reload(`${registries.config}# move ${moves}\n`)
-    return newest
+    const { upstream } = registries
+    newest = await registries.push(upstream, 'library/moves', 'latest', `pin, move ${moves}`)
+  }
+
+  /** Makes both replicas of the webhook forget the digest of the tag. */
+  const forgetTag = () => webhook.reload(`${registries.config}# move ${moves}\n`)
+
+  /** Returns the digest that the next replica of the webhook gives to a pod without a controller. */
+  async function nextDigest(): Promise<string> {
+    return (await dryRunPod('moves', namespace)).spec.containers[0]?.image.split('@')[1] ?? ''
   }
 
   /** The digests of the pods that are not being deleted. */
@@ -124,18 +130,28 @@ describe('the pods of one revision', () => {
 
   afterAll(() => kubectlOk(['delete', 'node', '--ignore-not-found', ...nodes]))
 
-  test('have one digest although the tag moves while two replicas of the webhook admit them', async () => {
-    digest = await moveTag()
+  test('have one digest although two replicas of the webhook know different ones', async () => {
+    await moveTag()
+    const first = await nextDigest()
+    await moveTag()
+    // The other replica has not asked the registry yet.
+    await waitFor('the other replica', async () => (await nextDigest()) === newest)
+    await waitFor('the first replica', async () => (await nextDigest()) === first)
     await apply([
-      workload('Deployment', { replicas: 1 }),
-      workload('StatefulSet', { replicas: 1, serviceName: 'x', podManagementPolicy: 'Parallel' }),
-      workload('Job', { parallelism: 1 }),
+      workload('Deployment', { replicas: 4 }),
+      workload('StatefulSet', { replicas: 4, serviceName: 'x', podManagementPolicy: 'Parallel' }),
+      workload('Job', { parallelism: 4 }),
       workload('DaemonSet', {}),
     ])
-    for (const app of ['deployment', 'statefulset', 'job', 'daemonset'])
-      await waitForDigests(app, 1)
-    for (const count of replicaCounts) {
+    for (const app of apps) digests.set(app, await waitForDigests(app, app === 'daemonset' ? 1 : 4))
+
+    expect([...digests.values()].map(({ length }) => length)).toEqual([1, 1, 1, 1])
+  })
+
+  test('have this digest when they are scaled up after the tag has moved', async () => {
+    for (const count of [6, 8, 10]) {
       await moveTag()
+      await forgetTag()
       const target = ['deployment/deployment', 'statefulset/statefulset', '-n', namespace]
       await kubectlOk(['scale', ...target, `--replicas=${count}`])
       const parallelism = JSON.stringify({ spec: { parallelism: count } })
@@ -143,11 +159,10 @@ describe('the pods of one revision', () => {
       await waitForDigests('deployment', count)
     }
     for (const name of nodes) await apply({ apiVersion: 'v1', kind: 'Node', metadata: { name } })
-
-    expect(newest).not.toBe(digest)
-    for (const app of ['deployment', 'statefulset', 'job'])
-      expect([app, await waitForDigests(app, 10)]).toEqual([app, [digest]])
-    expect(await waitForDigests('daemonset', 1 + nodes.length)).toEqual([digest])
+    for (const app of apps) {
+      const count = app === 'daemonset' ? 1 + nodes.length : 10
+      expect([app, await waitForDigests(app, count)]).toEqual([app, digests.get(app)])
+    }
     expect(await webhook.metrics()).toMatch(/berth_revision_lookups_total{result="list"} [1-9]/)
   })
 
@@ -158,6 +173,7 @@ describe('the pods of one revision', () => {
     expect(await waitForDigests('deployment', 10)).toEqual([rolledOut])
 
     await moveTag()
+    await forgetTag()
     await kubectlOk(['scale', 'deployment/deployment', '-n', namespace, '--replicas=20'])
     expect(await waitForDigests('deployment', 20)).toEqual([rolledOut])
   })
