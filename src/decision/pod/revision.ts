@@ -1,6 +1,7 @@
 /** The revision of a pod: the pods that one controller creates from one template. */
 import { member, objectsMember, textMember } from '../../json/json.ts'
 import { parseReference } from '../reference/parse.ts'
+import { maxImages } from './decide-pod.ts'
 import { readRecords } from './images-annotation.ts'
 import { readLabels } from './pod-context.ts'
 
@@ -40,9 +41,6 @@ const maxUidLength = 64
 
 /** Distinct digests of one image: two come from a moved tag, and more are hardly ever seen. */
 const maxDigests = 3
-
-/** The image fields that are decided with probes (decide-pod.ts) name at most this many images. */
-const maxImages = 256
 
 /** Returns the revision of a pod; null if it has no controller, or if its controller does not label the pods of a template. */
 export function revisionOf(pod: unknown, namespace: string): Revision | null {

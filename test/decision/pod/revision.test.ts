@@ -1,0 +1,49 @@
+import { fc, runs } from '../../support/fast-check.ts'
+import { describe, expect, it } from 'vitest'
+import { controllerUid, digestsOf, revisionOf } from '../../../src/decision/pod/revision.ts'
+import { pod } from '../../robustness/pods.ts'
+
+const digestOf = (index: number) => `sha256:${index.toString(16).padStart(64, '0')}`
+
+/** A stored pod with records from these images to these digests. */
+function podWith(name: string, records: readonly (readonly [from: string, digest: string])[]) {
+  const list = records.map(([from, digest], index) => ({
+    site: `containers/c${index}`,
+    from,
+    to: `m.example/${from}@${digest}`,
+    row: null,
+    why: '',
+  }))
+  return { metadata: { name, annotations: { 'berth.dev/images': JSON.stringify(list) } } }
+}
+
+describe('digestsOf', () => {
+  it('keeps the digests of the oldest pods, at most three for an image', () => {
+    const pods = [4, 3, 2, 1].map((index) => podWith(`pod-${index}`, [['a:1', digestOf(index)]]))
+
+    expect([...digestsOf(pods)]).toEqual([
+      ['a:1', [1, 2, 3].map((index) => ({ digest: digestOf(index), pod: `pod-${index}` }))],
+    ])
+  })
+
+  it('keeps at most 256 images', () => {
+    const records = Array.from({ length: 300 }, (_, index) => [`a:${index}`, digestOf(1)] as const)
+
+    expect(digestsOf([podWith('one', records)]).size).toBe(256)
+  })
+
+  it('and the other functions read any pod', () => {
+    fc.assert(
+      fc.property(fc.array(fc.oneof(pod, fc.json()), { maxLength: 3 }), (texts) => {
+        const pods = texts.map((text): unknown => JSON.parse(text))
+
+        expect(digestsOf(pods)).toBeInstanceOf(Map)
+        for (const each of pods) {
+          expect(controllerUid(each)).toBeTypeOf('string')
+          expect(revisionOf(each, 'team')?.value ?? '').toMatch(/^[-A-Za-z0-9_.]{0,63}$/)
+        }
+      }),
+      runs(300),
+    )
+  })
+})
