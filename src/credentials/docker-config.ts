@@ -1,7 +1,7 @@
 /**
  * Reads docker configs: `config.json` and `.dockerconfigjson`, with the entries in `auths`, and the older `.dockercfg` without
  * `auths` (k8s.io/kubernetes, pkg/credentialprovider/config.go). As in Go, the names of members match in any case, the last
- * one counts, and `null` sets nothing. Never runs the programs in `credsStore` and `credHelpers`.
+ * one counts, and `null` sets nothing.
  */
 import { isObject, type JsonObject } from '../json/json.ts'
 
@@ -13,10 +13,16 @@ export interface DockerConfigEntry {
   readonly password: string
 }
 
+/** An entry that Berth can use itself. */
+export interface UsableEntry extends DockerConfigEntry {
+  /** A refresh token (OAuth 2.0) in place of the password; null without one. */
+  readonly identityToken: string | null
+}
+
 export type UsableEntries =
   | {
       readonly ok: true
-      readonly entries: readonly DockerConfigEntry[]
+      readonly entries: readonly UsableEntry[]
       /** Entries that cannot be used. The reasons contain no values of the entries. */
       readonly skipped: readonly { readonly key: string; readonly reason: string }[]
     }
@@ -40,8 +46,8 @@ export const faultReasons = {
 export type ParsedEntry =
   | (DockerConfigEntry & {
       readonly fault: null
-      /** The kubelet ignores identity tokens. */
-      readonly hasIdentityToken: boolean
+      /** The kubelet ignores identity tokens. Null without one. */
+      readonly identityToken: string | null
     })
   | { readonly key: string; readonly fault: DockerConfigFault }
 
@@ -59,14 +65,15 @@ export function readUsableEntries(text: string, form: DockerConfigForm): UsableE
   if (config.fault !== null && config.fault !== 'headers-not-text') {
     return { ok: false, reason: faultReasons[config.fault] }
   }
-  const entries: DockerConfigEntry[] = []
+  const entries: UsableEntry[] = []
   const skipped: { key: string; reason: string }[] = []
   for (const entry of config.entries) {
     const { key } = entry
     const reason = unusableReason(entry)
     if (reason !== null) skipped.push({ key, reason })
     else if (entry.fault === null) {
-      entries.push({ key, username: entry.username, password: entry.password })
+      const { username, password, identityToken } = entry
+      entries.push({ key, username, password, identityToken })
     }
   }
   return { ok: true, entries, skipped }
@@ -75,13 +82,9 @@ export function readUsableEntries(text: string, form: DockerConfigForm): UsableE
 /** Null for an entry with which Berth can log in. */
 function unusableReason(entry: ParsedEntry): string | null {
   if (entry.fault !== null) return faultReasons[entry.fault]
-  // With an identity token, docker writes the user `<token>` and no password.
-  if (entry.password === '' && entry.hasIdentityToken) {
-    return 'has only an identitytoken; set a username and password, or use an access token as the password'
-  }
-  return entry.username !== '' || entry.password !== ''
+  return entry.username !== '' || entry.password !== '' || entry.identityToken !== null
     ? null
-    : 'has neither username nor password; Berth does not run credential helpers, which may have them'
+    : 'has neither username nor password; only commands of a person run credential helpers, which may have them'
 }
 
 /** Reads all entries and faults of a docker config. A fault contains no text of the config, which may be a password. */
@@ -101,6 +104,24 @@ export function readDockerConfig(text: string, form: DockerConfigForm): ParsedDo
     fault: auths.fault ?? (hasValidHeaders(fields) ? null : 'headers-not-text'),
     hasHelpers: 'credsStore' in fields || 'credHelpers' in fields,
   }
+}
+
+/** A name that is part of a file name. */
+const helperName = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
+
+/** Returns the credential helper of a docker config for a server: `desktop`. Null if there is none, or its name is invalid. */
+export function helperFor(text: string, server: string): string | null {
+  let document: unknown
+  try {
+    document = JSON.parse(text)
+  } catch {
+    return null
+  }
+  if (!isObject(document)) return null
+  const { credHelpers, credsStore } = document
+  const byServer = isObject(credHelpers) && Object.hasOwn(credHelpers, server)
+  const name = byServer ? credHelpers[server] : credsStore
+  return typeof name === 'string' && helperName.test(name) ? name : null
 }
 
 function unreadable(fault: DockerConfigFault): ParsedDockerConfig {
@@ -145,7 +166,7 @@ function valuesOf(object: JsonObject, name: string): unknown[] {
 export type Login = Pick<DockerConfigEntry, 'username' | 'password'>
 
 type ParsedLogin =
-  | (Login & { readonly fault: null; readonly hasIdentityToken: boolean })
+  | (Login & { readonly fault: null; readonly identityToken: string | null })
   | { readonly fault: DockerConfigFault }
 
 /** A non-empty `auth` replaces `username` and `password`. */
@@ -162,7 +183,11 @@ function readEntry(value: unknown): ParsedLogin {
   const login = auth === '' ? { username, password } : decodeAuth(auth)
   if (typeof login === 'string') return { fault: login }
   const token = fields['identitytoken']
-  return { fault: null, ...login, hasIdentityToken: typeof token === 'string' && token !== '' }
+  return {
+    fault: null,
+    ...login,
+    identityToken: typeof token === 'string' && token !== '' ? token : null,
+  }
 }
 
 /** Returns an empty text for a missing member, and null for one that is not a string. */

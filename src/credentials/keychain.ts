@@ -2,6 +2,8 @@
 export interface Credential {
   readonly username: string
   readonly password: string
+  /** A refresh token (OAuth 2.0), which is used in place of the user and password. Only token servers accept it. */
+  readonly identityToken?: string
   /** Where the credential comes from, for messages: `secret ghcr-creds, key ghcr.io`. */
   readonly source: string
 }

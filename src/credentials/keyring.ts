@@ -130,7 +130,8 @@ function readConfig(
     if (entry.fault !== null) faults.push({ secret, key, fault: entry.fault })
     else if (registry === null) badKeys.push({ secret, key })
     else {
-      const { username, password, hasIdentityToken } = entry
+      const { username, password, identityToken } = entry
+      const hasIdentityToken = identityToken !== null
       entries.push({ ...origin, key, registry, username, password, hasIdentityToken })
     }
   }

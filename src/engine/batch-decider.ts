@@ -4,6 +4,7 @@ import type { Config } from '../config/config.ts'
 import { decisionOf, readImage } from '../decision/resolve/decide-by-row.ts'
 import type { Decide } from '../decision/resolve/decision-cache.ts'
 import { resolveWithoutProbing } from '../decision/resolve/resolve.ts'
+import { createHelperRunner } from './credential-helper.ts'
 import { createEngine } from './decision-engine.ts'
 
 export interface BatchDeciderOptions {
@@ -34,6 +35,7 @@ export function createBatchDecider(config: Config, options: BatchDeciderOptions)
     secretsDirectory,
     queryTimeoutMs: imageTimeoutMs / 2,
     env,
+    runHelper: createHelperRunner(env),
     onProblem,
   })
   const limit = pLimit(parallelImages)

@@ -4,6 +4,7 @@ import type { Config } from '../config/config.ts'
 import { awsSdk } from '../aws/sdk.ts'
 import { createEcrTokenCache, type EcrTokenCache } from '../aws/ecr-token-cache.ts'
 import { createClientCertificate } from './client-certificate.ts'
+import type { RunCredentialHelper } from './credential-helper.ts'
 import { createKeychain } from './keychain.ts'
 import type { AdmissionPolicy } from '../decision/pod/decide-sites.ts'
 import { proxyRulesFromEnvironment } from '../proxy/proxy-rules.ts'
@@ -39,6 +40,8 @@ export interface EngineOptions {
   readonly onAnswered?: (host: string, seconds: number) => void
   /** Has the variables of proxies, and those of AWS, which EKS sets in pods whose service account has a role. */
   readonly env?: Readonly<Record<string, string | undefined>>
+  /** Runs credential helpers, for a command. */
+  readonly runHelper?: RunCredentialHelper
   /** A cache that outlives this engine; without it the engine creates one. */
   readonly ecrTokens?: EcrTokenCache
   /** The memory for the bodies of responses, if it outlives this engine; default: that of a command. */
@@ -70,6 +73,7 @@ export function createEngine(config: Config, options: EngineOptions): Engine {
       createKeychain(settings.credentials, {
         secretsDirectory,
         ecrTokens,
+        ...(options.runHelper === undefined ? {} : { runHelper: options.runHelper }),
         ...(onProblem === undefined ? {} : { onProblem }),
       }),
     // Registries send dates and expiry times, so this is the wall clock.

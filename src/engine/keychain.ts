@@ -5,13 +5,15 @@ import { createEcrKeychain } from '../aws/ecr-keychain.ts'
 import type { EcrSettings } from '../aws/ecr-settings.ts'
 import type { EcrTokenCache } from '../aws/ecr-token-cache.ts'
 import {
-  type DockerConfigEntry,
   type DockerConfigForm,
+  helperFor,
   readUsableEntries,
+  type UsableEntry,
 } from '../credentials/docker-config.ts'
 import { createKeyMatcher, redactKey } from '../credentials/docker-config-keys.ts'
-import type { Keychain } from '../credentials/keychain.ts'
+import type { Credential, Keychain } from '../credentials/keychain.ts'
 import { BerthError } from '../errors.ts'
+import type { RunCredentialHelper } from './credential-helper.ts'
 import type { CredentialSettings } from '../registry/http/registry-settings.ts'
 
 export interface KeychainOptions {
@@ -21,6 +23,8 @@ export interface KeychainOptions {
   readonly onProblem?: (message: string) => void
   /** Required for `ecr` credentials; shared, so that one token serves many registries. */
   readonly ecrTokens?: EcrTokenCache
+  /** Runs the credential helpers of docker configs. Without it, and for pull secrets, none is run. */
+  readonly runHelper?: RunCredentialHelper
 }
 
 /** The hosts that tools write for Docker Hub in docker configs. */
@@ -29,6 +33,9 @@ const hubHosts: ReadonlySet<string> = new Set([
   'index.docker.io',
   'registry-1.docker.io',
 ])
+
+/** The name of Docker Hub in credential helpers (docker/cli, registry, IndexServer). */
+const hubServer = 'https://index.docker.io/v1/'
 
 /** A path where the file may be, and its format there. */
 interface CredentialFile {
@@ -46,7 +53,7 @@ interface CredentialSource {
 
 interface LoadedFile {
   readonly text: string
-  readonly entries: readonly DockerConfigEntry[]
+  readonly entries: readonly UsableEntry[]
 }
 
 /** Returns the keychain for `credentials` of a registry; null means anonymous. */
@@ -78,36 +85,65 @@ function createFileKeychain(settings: FileSettings, options: KeychainOptions): K
   }
 
   /** Comparing the text is as cheap as a stat: a Secret has at most 1 MiB, and usually some hundred bytes. */
-  const load = async (): Promise<readonly DockerConfigEntry[]> => {
+  const load = async (): Promise<LoadedFile> => {
     const read = await readFirst(source.files)
     if ('problem' in read) return keepLast(read.problem)
     if (read.text === last?.text) {
       lastProblem = null
-      return last.entries
+      return last
     }
     const parsed = readUsableEntries(read.text, read.file.form)
     if (!parsed.ok) return keepLast(`${read.file.path} ${parsed.reason}`)
     lastProblem = null
     for (const { key, reason } of parsed.skipped) {
+      if (options.runHelper !== undefined && helperFor(read.text, key) !== null) continue
       report(`${source.name}, key ${redactKey(key)} is not used: it ${reason}`)
     }
     last = { text: read.text, entries: parsed.entries }
-    return last.entries
+    return last
   }
 
-  const keepLast = (problem: string): readonly DockerConfigEntry[] => {
+  const keepLast = (problem: string): LoadedFile => {
     if (last === null) throw new BerthError('credentials-invalid', `${problem}; ${source.fix}`)
     report(`${problem}; its last valid content stays in use`)
-    return last.entries
+    return last
+  }
+
+  /** Asks the credential helper that the file names for the host. */
+  const askHelper = async (text: string, host: string): Promise<readonly Credential[]> => {
+    if (settings.kind !== 'dockerConfig') return []
+    const server = hubHosts.has(host) ? hubServer : host
+    const helper = helperFor(text, server)
+    if (helper === null) return []
+    const name = `docker-credential-${helper}`
+    if (options.runHelper === undefined) {
+      report(`${source.name} names the credential helper ${name} for ${host}; only commands run it`)
+      return []
+    }
+    const login = await options.runHelper(helper, server).catch((error: unknown) => {
+      if (!(error instanceof BerthError)) throw error
+      report(error.message)
+      return null
+    })
+    if (login === null) return []
+    const { identityToken, ...rest } = login
+    const token = identityToken === null ? {} : { identityToken }
+    return [{ ...rest, ...token, source: `${name} of ${source.name}` }]
   }
 
   return {
     async lookup(host, repository) {
-      return matchingEntries(await load(), host, repository).map(({ key, username, password }) => ({
-        username,
-        password,
-        source: `${source.name}, key ${redactKey(key)}`,
-      }))
+      const { text, entries } = await load()
+      const ofHelper = await askHelper(text, host)
+      if (ofHelper.length > 0) return ofHelper
+      return matchingEntries(entries, host, repository).map(
+        ({ key, username, password, identityToken }) => ({
+          username,
+          password,
+          ...(identityToken === null ? {} : { identityToken }),
+          source: `${source.name}, key ${redactKey(key)}`,
+        }),
+      )
     },
   }
 }
@@ -153,10 +189,10 @@ async function readFirst(
 
 /** Matches keys as the kubelet does, except that all hosts of Docker Hub are the same. */
 function matchingEntries(
-  entries: readonly DockerConfigEntry[],
+  entries: readonly UsableEntry[],
   host: string,
   repository: string,
-): readonly DockerConfigEntry[] {
+): readonly UsableEntry[] {
   const hosts = hubHosts.has(host) ? [...hubHosts] : [host]
   const findKeys = createKeyMatcher(entries.map(({ key }) => key))
   const matching = new Set(hosts.flatMap((each) => findKeys(each, repository)))

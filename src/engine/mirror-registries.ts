@@ -17,6 +17,7 @@ import type { RegistrySettings } from '../registry/http/registry-settings.ts'
 import { bodyBudgetBytes } from '../registry/http/response-body.ts'
 import { systemClock } from '../registry/http/retry-policy.ts'
 import { createRegistryClient, type RegistryClient } from '../registry/registry-client.ts'
+import { createHelperRunner } from './credential-helper.ts'
 import type { EngineOptions } from './decision-engine.ts'
 import type { EcrRepositoryOptions } from './ecr-repositories.ts'
 import { createClientCertificate } from './client-certificate.ts'
@@ -53,6 +54,7 @@ export async function openMirrorRegistries(
   const engineOptions = { secretsDirectory, onProblem, env }
   const keychainFor = keychains(env, {
     ...engineOptions,
+    runHelper: createHelperRunner(env),
     ...(hasEcr ? { ecrTokens: await loadEcrTokens(engineOptions) } : {}),
   })
   const connections = createConnections({

@@ -152,7 +152,7 @@ function readSource(source: SourceSecret, name: string): ReadableSource | string
 function entryProblem(entry: ParsedEntry): string | null {
   if (entry.fault !== null) return faultReasons[entry.fault]
   if (entry.password !== '' && entry.username !== '') return null
-  if (entry.hasIdentityToken)
+  if (entry.identityToken !== null)
     return 'has only an identitytoken, which the kubelet does not read; write username and password'
   return 'has no username or no password; the kubelet does not run a credential helper that may have them'
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { readUsableEntries } from '../../src/credentials/docker-config.ts'
+import { helperFor, readUsableEntries } from '../../src/credentials/docker-config.ts'
 
 const canary = 'canary-secret'
 
@@ -45,16 +45,27 @@ describe('an entry of a docker config', () => {
     ['a long s', { username: 'u', paſsword: 'p' }, 'u', 'p'],
     ['half a surrogate pair', { username: 'u', password: '\ud800' }, 'u', '\ufffd'],
   ])('is read with %s', (_, entry, username, password) => {
-    expect(parseOne(entry)).toEqual({ key: 'a.example', username, password })
+    expect(parseOne(entry)).toEqual({ key: 'a.example', username, password, identityToken: null })
   })
 
   it.each([
-    ['identitytoken alone', { identitytoken: canary }, /only an identitytoken/],
+    ['alone', {}, ''],
+    ['with the user `<token>`', { auth: base64('<token>:') }, '<token>'],
     [
-      'identitytoken with the user `<token>`',
-      { auth: base64('<token>:'), identitytoken: canary },
-      /only an identitytoken/,
+      'of `az acr login`',
+      { auth: base64('00000000-0000-0000-0000-000000000000:') },
+      expect.any(String),
     ],
+  ])('is usable with an identitytoken %s', (_, entry, username) => {
+    expect(parseOne({ ...entry, identitytoken: 't' })).toEqual({
+      key: 'a.example',
+      username: username as string,
+      password: '',
+      identityToken: 't',
+    })
+  })
+
+  it.each([
     ['no members, as with a credential helper', {}, /credential helper/],
     ['auth that is not base64', { auth: '%%%' }, /base64/],
     ['auth in URL-safe base64', { auth: '_-_-' }, /base64/],
@@ -73,9 +84,26 @@ describe('an entry of a docker config', () => {
   })
 })
 
+describe('helperFor', () => {
+  const file = JSON.stringify({ credsStore: 'desktop', credHelpers: { 'b.example': 'ecr-login' } })
+
+  it.each([
+    [file, 'a.example', 'desktop'],
+    [file, 'b.example', 'ecr-login'],
+    ['{}', 'a.example', null],
+    ['{', 'a.example', null],
+    ['{"credsStore": "../x"}', 'a.example', null],
+    ['{"credsStore": ["x"]}', 'a.example', null],
+    ['{"credHelpers": {"a.example": "x; y"}}', 'a.example', null],
+    ['{"credHelpers": {}}', 'constructor', null],
+  ])('reads %s for %s', (text, server, expected) => {
+    expect(helperFor(text, server)).toBe(expected)
+  })
+})
+
 describe('readUsableEntries', () => {
   const entries = { 'a.example': { auth: base64('u:p') } }
-  const wanted = [{ key: 'a.example', username: 'u', password: 'p' }]
+  const wanted = [{ key: 'a.example', username: 'u', password: 'p', identityToken: null }]
 
   it.each([
     ['config', { auths: entries, credsStore: 'desktop' }, wanted],

@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { createHelperRunner } from '../../src/engine/credential-helper.ts'
 import { createKeychain } from '../../src/engine/keychain.ts'
 
 let directory: string
@@ -159,7 +160,7 @@ describe('createKeychain', () => {
 
   it('reports each unusable entry once', async () => {
     const problems: string[] = []
-    const auths = { 'ghcr.io': { identitytoken: canary } }
+    const auths = { 'ghcr.io': { email: canary } }
     await mount('creds', 1, { '.dockerconfigjson': JSON.stringify({ auths }) })
     const keychain = secretKeychain(problems)
 
@@ -168,8 +169,99 @@ describe('createKeychain', () => {
     expect(found).toEqual([[], []])
     expect(problems).toHaveLength(1)
     expect(problems[0]).toMatch(
-      /^secret creds, key ghcr\.io is not used: it has only an identitytoken/,
+      /^secret creds, key ghcr\.io is not used: it has neither username nor password/,
     )
     expect(problems[0]).not.toContain(canary)
+  })
+})
+
+describe('credential helpers', () => {
+  const secret = 'helper-secret'
+
+  /** Writes `docker-credential-test`, which prints this, and a docker config that names it. */
+  async function writeHelper(script: string) {
+    const program = join(directory, 'docker-credential-test')
+    await writeFile(program, `#!/bin/sh\nread server\n${script}\n`, { mode: 0o755 })
+    const file = join(directory, 'config.json')
+    const auths = { 'a.example': {}, 'b.example': { username: 'u', password: 'p' } }
+    const helpers = { credsStore: 'test', credHelpers: { 'c.example': 'missing' } }
+    await writeFile(file, JSON.stringify({ auths, ...helpers }))
+    const problems: string[] = []
+    const keychain = createKeychain(
+      { kind: 'dockerConfig', file },
+      {
+        secretsDirectory: '',
+        onProblem: (message) => problems.push(message),
+        runHelper: createHelperRunner({ PATH: `.:${directory}:${process.env['PATH']}` }),
+      },
+    )
+    return { file, keychain, problems }
+  }
+
+  const answer = (username: string) =>
+    `echo "{\\"ServerURL\\":\\"$server\\",\\"Username\\":\\"${username}\\",\\"Secret\\":\\"${secret} $server\\"}"`
+
+  it('are asked with the host, and for Docker Hub with the name that docker uses', async () => {
+    const { file, keychain, problems } = await writeHelper(answer('me'))
+
+    expect(await keychain.lookup('a.example', 'x')).toEqual([
+      {
+        username: 'me',
+        password: `${secret} a.example`,
+        source: `docker-credential-test of ${file}`,
+      },
+    ])
+    expect(passwords(await keychain.lookup('docker.io', 'x'))).toEqual([
+      `${secret} https://index.docker.io/v1/`,
+    ])
+    expect(problems).toEqual([])
+  })
+
+  it('can return an identity token', async () => {
+    const { keychain } = await writeHelper(answer('<token>'))
+
+    expect(await keychain.lookup('a.example', 'x')).toMatchObject([
+      { username: '', password: '', identityToken: `${secret} a.example` },
+    ])
+  })
+
+  it.each([
+    ['has no login', "echo 'credentials not found in native keychain'; exit 1", 0],
+    ['fails', `echo ${secret} >&2; echo ${secret}; exit 1`, 1],
+    ['prints something else', `echo ${secret}`, 1],
+    ['prints too much', 'head -c 200000 /dev/zero', 1],
+  ])('leave the entries of the file if one %s', async (_, script, count) => {
+    const { keychain, problems } = await writeHelper(script)
+
+    expect(passwords(await keychain.lookup('b.example', 'x'))).toEqual(['p'])
+    expect(problems).toHaveLength(count)
+    expect(problems.join()).not.toContain(secret)
+  })
+
+  it('are named if they are not in PATH', async () => {
+    const { keychain, problems } = await writeHelper(answer('me'))
+
+    expect(await keychain.lookup('c.example', 'x')).toEqual([])
+    expect(problems).toEqual(['the credential helper docker-credential-missing is not in PATH'])
+  })
+
+  it('are named and not run in the cluster, and for a pull secret not even named', async () => {
+    const { file } = await writeHelper(answer('me'))
+    const problems: string[] = []
+    const onProblem = (message: string) => problems.push(message)
+    const options = { secretsDirectory: directory, onProblem }
+    const found = await createKeychain({ kind: 'dockerConfig', file }, options).lookup(
+      'd.example',
+      'x',
+    )
+    await mount('creds', 1, { '.dockerconfigjson': '{"auths":{},"credsStore":"test"}' })
+    const runHelper = () => Promise.reject(new Error('it was run'))
+    const secretChain = createKeychain({ kind: 'secret', name: 'creds' }, { ...options, runHelper })
+
+    expect(found).toEqual([])
+    expect(problems).toContain(
+      `${file} names the credential helper docker-credential-test for d.example; only commands run it`,
+    )
+    expect(await secretChain.lookup('a.example', 'x')).toEqual([])
   })
 })

@@ -10,6 +10,7 @@ import type { SecretName } from '../../diagnose/fix/steps.ts'
 import { classify } from '../../diagnose/rules/classify.ts'
 import { proxyRulesFromEnvironment } from '../../proxy/proxy-rules.ts'
 import { createClientCertificate } from '../../engine/client-certificate.ts'
+import { createHelperRunner } from '../../engine/credential-helper.ts'
 import { createEngine, createTokenCache } from '../../engine/decision-engine.ts'
 import { createKeychain } from '../../engine/keychain.ts'
 import { BerthError } from '../../errors.ts'
@@ -144,14 +145,15 @@ async function diagnoseFailures(
   const file = given ?? defaultConfigFile()
   const config = file === undefined ? null : loadConfig(file)
   const bodyBudget = createByteBudget(bodyBudgetBytes.command)
-  const engineOptions = { secretsDirectory, env: io.env, queryTimeoutMs, bodyBudget }
+  const runHelper = createHelperRunner(io.env)
+  const engineOptions = { secretsDirectory, env: io.env, queryTimeoutMs, bodyBudget, runHelper }
   const engine = config !== null && probe ? createEngine(config, engineOptions) : null
   const ecrTokens = createTokenCache(engineOptions)
   const prober = probe
     ? createProber({
         config,
         keychainFor: ({ credentials }) =>
-          createKeychain(credentials, { secretsDirectory, ecrTokens }),
+          createKeychain(credentials, { secretsDirectory, ecrTokens, runHelper }),
         now: Date.now,
         bodyBudget,
         clientCertificateFor: ({ clientCertificate }) =>

@@ -10,6 +10,7 @@ import { isDenied } from '../../decision/resolve/resolution.ts'
 import { inConflict } from '../../decision/resolve/resolve-policy.ts'
 import { resolve, resolveWithoutProbing } from '../../decision/resolve/resolve.ts'
 import { imageTimeoutMs, parallelImages } from '../../engine/batch-decider.ts'
+import { createHelperRunner } from '../../engine/credential-helper.ts'
 import { createEngine, type Engine } from '../../engine/decision-engine.ts'
 import { ProxyError } from '../../proxy/proxy-error.ts'
 import {
@@ -56,6 +57,7 @@ export async function explain(
         secretsDirectory: secretsDir,
         queryTimeoutMs: imageTimeoutMs / 2,
         env: io.env,
+        runHelper: createHelperRunner(io.env),
         onProblem: (message) => printMessage(io, message),
       })
     : null

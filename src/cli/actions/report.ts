@@ -3,6 +3,7 @@ import type { Config } from '../../config/config.ts'
 import { podKey } from '../../config/pod-key.ts'
 import { loadConfig } from '../../config/load.ts'
 import { imageTimeoutMs, parallelImages } from '../../engine/batch-decider.ts'
+import { createHelperRunner } from '../../engine/credential-helper.ts'
 import { createEngine } from '../../engine/decision-engine.ts'
 import { openMirrorRegistries } from '../../engine/mirror-registries.ts'
 import { type Cluster, connect } from '../../kube/connect.ts'
@@ -70,6 +71,7 @@ async function reportImages(
     secretsDirectory: options.secretsDir,
     queryTimeoutMs: imageTimeoutMs / 2,
     env: io.env,
+    runHelper: createHelperRunner(io.env),
     onProblem: (message) => printMessage(io, message),
   })
   try {

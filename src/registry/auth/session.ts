@@ -163,7 +163,7 @@ async function authorize(
   if (challenge.scheme === 'basic') {
     const { authorization } = basicAuthorization(credential)
     return authorization === undefined
-      ? { ok: false, failure: failed('denied', `${settings.host} requires a user and password`) }
+      ? { ok: false, failure: failed('denied', needsPassword(settings.host, credential)) }
       : { ok: true, header: authorization, tokenServer: null, forget: () => undefined }
   }
   const checked = checkTokenServer(challenge.parameters.get('realm'), settings)
@@ -174,6 +174,11 @@ async function authorize(
   if (!result.ok) return result
   const { token, forget } = result
   return { ok: true, header: `Bearer ${token}`, tokenServer: displayHost(realm), forget }
+}
+
+function needsPassword(host: string, credential: Credential | null): string {
+  const reason = credential === null ? '' : ', and has no token server for an identitytoken'
+  return `${host} requires a user and password${reason}`
 }
 
 function sendWith(

@@ -4,7 +4,7 @@ import { credentialIdentity } from '../../credentials/credential-identity.ts'
 import type { Credential } from '../../credentials/keychain.ts'
 import { failed, type RequestFailure } from '../http/network-error.ts'
 import { describeStatus, failureForStatus } from '../http/status.ts'
-import type { HttpResponse, Transport } from '../http/transport.ts'
+import type { HttpResponse, Transport, TransportRequest } from '../http/transport.ts'
 import { displayHost } from '../http/urls.ts'
 
 interface TokenRequest {
@@ -72,9 +72,7 @@ export function createTokenSource({ transport, now }: TokenSourceDependencies): 
       const cached = cache.get(key)
       if (cached !== undefined) return { ok: true, token: cached, forget }
       const sent = await transport.send({
-        method: 'GET',
-        url: tokenUrl(request),
-        headers: { accept: 'application/json', ...basicAuthorization(credential) },
+        ...tokenRequest(request),
         maxBodyBytes: maxTokenBytes,
         maxRedirects: 0,
         signal: request.signal,
@@ -100,11 +98,32 @@ export function createTokenSource({ transport, now }: TokenSourceDependencies): 
   }
 }
 
+/** A refresh token is sent in a form (distribution, docs/content/spec/auth/oauth.md), a password as Basic authorization. */
+function tokenRequest(
+  request: TokenRequest,
+): Pick<TransportRequest, 'method' | 'url' | 'headers' | 'body'> {
+  const { realm, service, scopes, credential } = request
+  const accept = 'application/json'
+  if (credential?.identityToken === undefined) {
+    const headers = { accept, ...basicAuthorization(credential) }
+    return { method: 'GET', url: tokenUrl(request), headers }
+  }
+  const form = new URLSearchParams({
+    grant_type: 'refresh_token',
+    client_id: 'berth',
+    ...(service === undefined ? {} : { service }),
+    scope: scopes.join(' '),
+    refresh_token: credential.identityToken,
+  })
+  const headers = { accept, 'content-type': 'application/x-www-form-urlencoded' }
+  return { method: 'POST', url: realm, headers, body: Buffer.from(form.toString()) }
+}
+
 /** Returns the header for a user and password, or no header. In UTF-8 (RFC 7617), as Docker sends it. */
 export function basicAuthorization(credential: Credential | null): {
   readonly authorization?: string
 } {
-  if (credential === null) return {}
+  if (credential === null || credential.identityToken !== undefined) return {}
   const pair = Buffer.from(`${credential.username}:${credential.password}`, 'utf8')
   return { authorization: `Basic ${pair.toString('base64')}` }
 }

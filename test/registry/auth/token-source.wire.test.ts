@@ -1,3 +1,5 @@
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
 import {
   digestOf,
@@ -217,6 +219,74 @@ describe('a token server that fails', () => {
       detail: expect.stringContaining(
         `${registry.tokenHost} is not a known token server of ${registry.host}; if you trust it, list it under authHosts`,
       ) as string,
+    })
+    expect(exchangesOf(registry)).toEqual(['registry HEAD bare'])
+  })
+})
+
+describe('an identity token', () => {
+  const identityToken = 'refresh-token'
+  const withToken = { username: '', password: '', identityToken, source: 'test' }
+
+  /** A token server that records the forms that it gets, on loopback. */
+  async function startTokenServer(answer: string) {
+    const requests: { method: string; authorization: string | undefined; form: unknown }[] = []
+    const server = createServer((request, response) => {
+      let text = ''
+      request.on('data', (piece: Buffer) => (text += piece.toString()))
+      request.on('end', () => {
+        const { method = '', headers } = request
+        const form = Object.fromEntries(new URLSearchParams(text))
+        requests.push({ method, authorization: headers.authorization, form })
+        response.end(answer)
+      })
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const host = `127.0.0.1:${(server.address() as AddressInfo).port}`
+    const close = () => new Promise<void>((resolve) => void server.close(() => resolve()))
+    return { host, requests, close }
+  }
+
+  it('is exchanged for an access token with a form, and sent nowhere else', async () => {
+    const tokens = await startTokenServer('{"access_token":"granted"}')
+    const challenge = () => `Bearer realm="http://${tokens.host}/oauth2/token",service="fake"`
+    const { registry, client } = await start(
+      { kind: 'bearer', challenge },
+      { credentials: [withToken] },
+      { authHosts: [tokens.host] },
+    )
+    await ask(client, registry.host)
+    await client.close()
+    await tokens.close()
+
+    expect(tokens.requests).toEqual([
+      {
+        method: 'POST',
+        authorization: undefined,
+        form: {
+          grant_type: 'refresh_token',
+          client_id: 'berth',
+          service: 'fake',
+          scope: 'repository:team/app:pull',
+          refresh_token: identityToken,
+        },
+      },
+    ])
+    expect(registry.requests.map(({ headers }) => headers.authorization)).toEqual([
+      undefined,
+      'Bearer granted',
+    ])
+  })
+
+  it('is not sent as a password', async () => {
+    const { registry, client } = await start(
+      { kind: 'basic', users: {} },
+      { credentials: [withToken] },
+    )
+
+    expect(await ask(client, registry.host)).toMatchObject({
+      outcome: 'denied',
+      detail: expect.stringContaining('has no token server for an identitytoken') as string,
     })
     expect(exchangesOf(registry)).toEqual(['registry HEAD bare'])
   })
