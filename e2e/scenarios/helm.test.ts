@@ -11,18 +11,22 @@ import { chart } from '../harness/manifests.ts'
 import { type MirrorAndUpstream, startMirrorAndUpstream } from '../harness/mirror-and-upstream.ts'
 import { startPodStream } from '../harness/pod-stream.ts'
 import { podManifest, waitForPodRunning } from '../harness/pods.ts'
+import { startTinyproxy, type Tinyproxy } from '../harness/tinyproxy.ts'
 import { waitFor } from '../harness/wait.ts'
 
-/** Berth installed by Helm, in a namespace with another name, and with failurePolicy Fail. */
+/** Berth installed by Helm, in a namespace with another name, with failurePolicy Fail, and behind a forward proxy. */
 const cluster = currentCluster()
 const namespace = 'harbour'
 let registries: MirrorAndUpstream
+let forward: Tinyproxy
+
 /** Writes a values file with this config and returns its path. */
 function writeValues(config: unknown): string {
   const file = join(cluster.runDir, 'values.json')
   const policy = { mirrors: ['mirror.example'] }
   const webhook = { failurePolicy: 'Fail' }
-  writeFileSync(file, JSON.stringify({ config, policy, webhook }))
+  const proxy = { secret: 'forward-proxy' }
+  writeFileSync(file, JSON.stringify({ config, policy, webhook, proxy }))
   return file
 }
 
@@ -31,6 +35,14 @@ beforeAll(async () => {
   await registries.push(registries.mirror, 'library/app', 'latest')
   const labels = { 'pod-security.kubernetes.io/enforce': 'restricted' }
   await apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace, labels } })
+  const { runDir, podAddress } = cluster
+  forward = await startTinyproxy({ runDir, address: podAddress }, { name: 'helm', hosts: [] })
+  await apply({
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: { name: 'forward-proxy', namespace },
+    stringData: { HTTP_PROXY: `http://${forward.user}:${forward.password}@${forward.host}` },
+  })
   const file = writeValues(parse(registries.config))
   await helmOk(['install', 'berth', chart, '-n', namespace, '-f', file])
   await waitForRollout('berth-webhook', namespace)
@@ -42,14 +54,18 @@ afterAll(async () => {
   await remove('mutatingwebhookconfiguration', 'berth')
   await removeNamespaces(namespace)
   await registries?.stop()
+  await forward?.stop()
 })
 
-test('helm install starts Berth, and pods are rewritten through its Service', async () => {
+test('helm install starts Berth, and pods are rewritten through its Service, and registries asked through the proxy', async () => {
   await waitUntilRewritten('app')
   await apply(podManifest({ name: 'app', image: 'app' }))
 
   expect((await waitForPodRunning('app')).spec.containers[0]?.image).toMatch(
     /^mirror\.example\/library\/app:latest@sha256:/,
+  )
+  expect(await forward.requests()).toContainEqual(
+    expect.stringMatching(/^HEAD http:\/\/\S+\/v2\/library\/app\/manifests\/latest$/),
   )
 })
 

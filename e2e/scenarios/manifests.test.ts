@@ -71,6 +71,7 @@ describe('Helm and kustomize', () => {
     ['mirror', ['mirror'], ['controller.mirror=true']],
     ['pull-failures', ['pull-failures'], ['controller.pullFailures=true']],
     ['leave-conflicts', ['leave-conflicts'], ['controller.leaveConflicts=true']],
+    ['proxy', ['proxy'], ['proxy.secret=berth-proxy']],
     ['stuck-pods', ['stuck-pods'], ['controller.stuckPods=true']],
     ['unprocessed-pods', ['unprocessed-pods'], ['controller.unprocessedPods=true']],
     ['availability', ['availability'], ['controller.availability=true']],
