@@ -37,6 +37,7 @@ const layers = [
   'decision/resolve',
   'decision/fallback',
   'decision/reference',
+  'decision/platforms',
   'decision/labels',
   'http',
   'proxy',

@@ -31,6 +31,8 @@ beforeAll(async () => {
   await push(mirror, 'library/nginx', '1.27')
   await push(ghcr, 'your-org/only-ghcr', 'latest')
   await push(hub, 'library/only-hub', '1')
+  await push(hub, 'library/other-architecture', '1')
+  await push(mirror, 'library/other-architecture', '1', 'linux/s390x')
   await push(hub, 'library/nginx', '1.27')
   webhook = await startWebhook({ name: 'anubis', config: config(mirror.url), canary: 'nginx:1.27' })
   await kubectlOk(['create', 'namespace', namespace])
@@ -69,12 +71,15 @@ pullPolicy: [{ images: ['anubis:32000/**'], set: IfNotPresent }]
 
 const digests = new Map<string, string>()
 
-async function push(to: Registry, repository: string, tag: string): Promise<void> {
+async function push(
+  to: Registry,
+  repository: string,
+  tag: string,
+  platform?: string,
+): Promise<void> {
   const marker = `${to.name}/${repository}:${tag}`
-  digests.set(
-    marker,
-    await pushImage({ registry: to.url, repository, tag, binary: cluster.pauseBinary, marker }),
-  )
+  const image = { registry: to.url, repository, tag, binary: cluster.pauseBinary, marker }
+  digests.set(marker, await pushImage(platform === undefined ? image : { ...image, platform }))
 }
 
 function digestOf(marker: string): string {
@@ -111,6 +116,34 @@ function whyOf(pod: Pod): string {
   }[]
   return record?.why ?? ''
 }
+
+describe('a pod that names the architecture of its node', () => {
+  const architecture = process.arch === 'x64' ? 'amd64' : process.arch
+  const podFor = (name: string, image: string) => {
+    const pod = podManifest({ name, namespace, image })
+    return {
+      ...pod,
+      spec: { ...(pod['spec'] as object), nodeSelector: { 'kubernetes.io/arch': architecture } },
+    }
+  }
+
+  test('runs from the next registry if the mirror has the image for another one only', async () => {
+    await apply(podFor('other-architecture', 'other-architecture:1'))
+    const pod = await waitForPodRunning('other-architecture', namespace)
+
+    expect(pod.spec.containers[0]?.image).toBe('other-architecture:1')
+    expect(whyOf(pod)).toBe(
+      `anubis:32000 absent (linux/${architecture} is not in it); the original on docker.io`,
+    )
+  })
+
+  test('runs from the mirror if that has it', async () => {
+    await apply(podFor('own-architecture', 'nginx:1.27'))
+    const pod = await waitForPodRunning('own-architecture', namespace)
+
+    expect(pod.spec.containers[0]?.image).toBe('anubis:32000/library/nginx:1.27')
+  })
+})
 
 describe('workloads', () => {
   test('a Deployment runs from the mirror, with a digest and with the configured pull policy', async () => {

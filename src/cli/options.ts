@@ -54,6 +54,7 @@ export interface PodOptions {
   readonly namespace?: string
   readonly labels?: Readonly<Record<string, string>>
   readonly owner?: readonly string[]
+  readonly platform?: readonly string[]
 }
 
 /** `--labels`; the value is a map, undefined if it is not given. */
@@ -73,9 +74,32 @@ export function ownerOption(pods: string): Option {
     .default(undefined, 'unknown')
 }
 
+/** `--platform`; the value is a list, undefined if it is not given. */
+export function podPlatformOption(): Option {
+  return new Option(
+    '--platform <platform>',
+    'platform of the nodes for which the pod asks, as OS/ARCH; repeatable',
+  )
+    .argParser(platformNames)
+    .default(undefined, 'any')
+}
+
+/** OS/ARCH or OS/ARCH/VARIANT. */
+const platformPattern = /^[a-z0-9]+\/[a-z0-9_]+(?:\/[a-z0-9.]+)?$/
+
+function platformNames(value: string, previous: readonly string[] = []): readonly string[] {
+  if (platformPattern.test(value)) return [...new Set([...previous, value])].sort()
+  throw new InvalidArgumentError('Write OS/ARCH, for example linux/arm64.')
+}
+
 /** Returns what rows can see of the pod. What is not given is not known. */
-export function podContextOf({ namespace, labels, owner }: PodOptions): PodContext {
-  return { namespace: namespace ?? null, labels: labels ?? null, owners: owner ?? null }
+export function podContextOf({ namespace, labels, owner, platform }: PodOptions): PodContext {
+  return {
+    namespace: namespace ?? null,
+    labels: labels ?? null,
+    owners: owner ?? null,
+    ...(platform === undefined ? {} : { platforms: platform }),
+  }
 }
 
 function labelPairs(value: string): Readonly<Record<string, string>> {
@@ -204,7 +228,7 @@ export function platformOption(): Option {
     'copy only these platforms of an image, such as linux/amd64,linux/arm64; the copy gets another digest than upstream',
   ).argParser((text: string) => {
     const platforms = text.split(',').map((each) => each.trim())
-    const isValid = platforms.every((each) => /^[a-z0-9]+\/[a-z0-9_]+(?:\/[a-z0-9.]+)?$/.test(each))
+    const isValid = platforms.every((each) => platformPattern.test(each))
     if (!isValid) throw new InvalidArgumentError('must be OS/ARCHITECTURE, for example linux/amd64')
     return platforms
   })

@@ -45,6 +45,7 @@ export function readRows(
       try: readTemplates(input.try ?? [], [...path, 'try'], report),
       otherwise: input.otherwise,
       alternates: input.alternates,
+      platforms: input.platforms ?? null,
       pin: readRowPin(input.pin, [...path, 'pin'], report),
       isKnownConflict: false,
     }
@@ -53,7 +54,7 @@ export function readRows(
 
 /** Reports keys that a row with `leave: true` must not have. */
 function reportUselessKeys(
-  { tags, try: templates, otherwise, alternates, pin }: RowInput,
+  { tags, try: templates, otherwise, alternates, platforms, pin }: RowInput,
   path: readonly PathPart[],
   report: ReportProblem,
 ): void {
@@ -62,6 +63,7 @@ function reportUselessKeys(
     tags: Object.keys(tags).length > 0,
     otherwise: otherwise !== 'keep',
     alternates: alternates !== 'tag',
+    platforms: platforms !== undefined,
     pin: pin !== undefined,
   }
   for (const [key, isGiven] of Object.entries(keys)) {

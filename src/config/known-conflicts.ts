@@ -42,6 +42,7 @@ function readConflicts(text: string): KnownConflict[] {
         try: [],
         otherwise: 'keep',
         alternates: 'tag',
+        platforms: null,
         pin: null,
         isKnownConflict: true,
       },

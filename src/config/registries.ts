@@ -110,7 +110,7 @@ function readRegistry(
   directory: string,
   reportError: ReportKeyError,
 ): RegistrySettings | null {
-  const { host, mirror, copy, probe, authHosts, allowPlainHttpAuth } = input
+  const { host, mirror, copy, probe, platforms, authHosts, allowPlainHttpAuth } = input
   const endpoint = endpointOf(host, input.endpoint, reportError)
   const nodeEndpoint =
     input.nodeEndpoint === undefined
@@ -139,6 +139,7 @@ function readRegistry(
     mirror,
     ...(!copy && { copy }),
     probe,
+    platforms,
     credentials: credentialsOf(input, { directory, proxy, reportError }),
     ca,
     authHosts,

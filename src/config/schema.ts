@@ -7,7 +7,7 @@ import { availabilitySchema } from './schema/availability-schema.ts'
 import { copiesSchema } from './schema/copies-schema.ts'
 import { mirrorSchema } from './schema/mirror-schema.ts'
 import { ecrSchema, registrySchema } from './schema/registry-schema.ts'
-import { literal, object, pattern, secretName, tag } from './schema/values.ts'
+import { literal, object, pattern, secretName, tag, platforms } from './schema/values.ts'
 import { ownerKind, when } from './schema/when-schema.ts'
 
 const tagGlobs = z.array(z.string())
@@ -60,6 +60,11 @@ const row = object({
     .default('tag')
     .describe(
       "digest: take another publisher's copy only if it has the digest of the original. Default: tag.",
+    ),
+  platforms: platforms
+    .optional()
+    .describe(
+      'The platforms that a candidate must have, such as linux/amd64. Default: those of its registry.',
     ),
   pin: z
     .union(

@@ -15,6 +15,7 @@ import type { ManifestSource } from '../decision/resolve/manifest-source.ts'
 import { createDecideByRow, type DecideByRow } from '../decision/resolve/decide-by-row.ts'
 import { createDecide, type Decide } from '../decision/resolve/decision-cache.ts'
 import { createManifestCache } from '../decision/resolve/manifest-cache.ts'
+import { createPlatformLookup } from '../decision/resolve/platform-lookup.ts'
 import { createRegistryLiveness } from '../decision/resolve/registry-liveness.ts'
 import type { ResolveDependencies } from '../decision/resolve/probe-candidate.ts'
 import { hasDenial, type ResolvePolicy } from '../decision/resolve/resolve-policy.ts'
@@ -91,12 +92,17 @@ export function createEngine(config: Config, options: EngineOptions): Engine {
     now,
     isMirror: (host) => config.table.mirrors.has(host),
   })
+  const queryManifest = createManifestCache(circuits.guard(liveness.observe(measured)), {
+    now,
+    isLive: liveness.isLive,
+    ...(queryTimeoutMs === undefined ? {} : { queryTimeoutMs }),
+  })
   const resolve: ResolveDependencies = {
-    queryManifest: createManifestCache(circuits.guard(liveness.observe(measured)), {
-      now,
-      isLive: liveness.isLive,
-      ...(queryTimeoutMs === undefined ? {} : { queryTimeoutMs }),
-    }),
+    queryManifest,
+    platforms: {
+      check: createPlatformLookup(source, queryManifest),
+      wantedOf: (host) => config.registries.get(host)?.platforms ?? [],
+    },
     liveness,
     isListed: (host) => source.isListed(host),
     isProbed: (host) => source.isProbed(host),

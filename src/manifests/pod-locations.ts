@@ -1,6 +1,7 @@
 /** Finds the pods and images in a Kubernetes object, and their paths. */
 import type { PodContext } from '../decision/fallback/pod-context.ts'
 import { groupKind, readLabels, readPodContext } from '../decision/pod/pod-context.ts'
+import { readPodPlatforms } from '../decision/pod/pod-platforms.ts'
 import { valueAt, type PodPath, podPath } from '../decision/pod/pod-path.ts'
 import { isObject, member } from '../json/json.ts'
 import type { DocumentPath } from './manifests.ts'
@@ -91,7 +92,12 @@ function contextOf(object: unknown, pod: unknown, namespace: string | null): Pod
   const kind = kindOf(object)
   if (kind === '/Pod') return { ...readPodContext(pod, ''), namespace }
   const owner = Object.hasOwn(podOwners, kind) ? podOwners[kind] : undefined
-  return { namespace, labels: readLabels(pod), owners: owner === undefined ? null : [owner] }
+  return {
+    namespace,
+    labels: readLabels(pod),
+    owners: owner === undefined ? null : [owner],
+    platforms: readPodPlatforms(pod),
+  }
 }
 
 /** Returns an object's kind and name for messages: `apps/Deployment web`. */

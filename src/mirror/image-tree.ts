@@ -1,5 +1,6 @@
 /** Reads an image as a tree: its manifest, the manifests below it, and their blobs. */
 import { LRUCache } from 'lru-cache'
+import { platformOf } from '../decision/platforms/platform.ts'
 import { isDigest } from '../decision/reference/parse.ts'
 import { textMember } from '../json/json.ts'
 import type { BlobDescriptor } from '../registry/blobs/blob-source.ts'
@@ -239,15 +240,6 @@ function httpUrls(urls: unknown): readonly URL[] {
 
 function unique<Item extends BlobDescriptor>(items: readonly Item[]): readonly Item[] {
   return [...new Map(items.map((item) => [item.digest, item])).values()]
-}
-
-/** Null for attestations, whose platform is `unknown/unknown`. */
-export function platformOf(platform: unknown): string | null {
-  const { os, architecture, variant } = (platform ?? {}) as Readonly<Record<string, unknown>>
-  if (typeof os !== 'string' || typeof architecture !== 'string' || os === 'unknown') return null
-  const parts = [os, architecture]
-  if (typeof variant === 'string' && variant !== '') parts.push(variant)
-  return parts.join('/')
 }
 
 function invalid(detail: string): RegistryError {

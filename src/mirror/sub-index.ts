@@ -1,11 +1,11 @@
 /** Builds an index with some of the platforms of an image. */
+import { platformOf } from '../decision/platforms/platform.ts'
 import { isObject, member, textMember } from '../json/json.ts'
 import { digestLike, shortDigest } from '../registry/digest.ts'
 import { failed } from '../registry/http/network-error.ts'
 import { RegistryError } from '../registry/http/registry-error.ts'
 import { parseManifest } from '../registry/manifests/manifest-json.ts'
 import type { RawManifest } from '../registry/manifests/manifests.ts'
-import { platformOf } from './image-tree.ts'
 
 /** The annotation of an index that Berth made, with the platforms that were selected. */
 const platformsAnnotation = 'dev.berth.platforms'

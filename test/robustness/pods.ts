@@ -1,4 +1,5 @@
 /** Generators of pods and reviews as text: valid ones, ones that a tenant can cause, and ones with anything in any place. */
+import { requiredAffinityKey } from '../../src/decision/pod/pod-platforms.ts'
 import { fc } from '../support/fast-check.ts'
 import { digestA } from '../support/manifest-answers.ts'
 import {
@@ -179,6 +180,21 @@ const volume = objectOf(
 const secrets = listOf(wild(objectOf({ name: quoted(fc.constantFrom('ours', 'theirs')) })), 2)
 const maybeNull = (text: JsonText) => fc.oneof({ arbitrary: text, weight: 8 }, fc.constant('null'))
 
+const architecture = fc.constantFrom('"amd64"', '"arm64"', '"s390x"', '1')
+const nodeSelector = fc.oneof(
+  json,
+  architecture.map((each) => `{"kubernetes.io/arch":${each},"zone":"a"}`),
+)
+const affinity = fc.oneof(
+  json,
+  fc
+    .array(architecture, { maxLength: 3 })
+    .map(
+      (values) =>
+        `{"nodeAffinity":{"${requiredAffinityKey}":{"nodeSelectorTerms":[{"matchExpressions":[{"key":"kubernetes.io/arch","operator":"In","values":[${values.join()}]}]}]}},"podAffinity":{}}`,
+    ),
+)
+
 function podWith(containers: JsonText): JsonText {
   return objectOf(
     {
@@ -201,7 +217,8 @@ function podWith(containers: JsonText): JsonText {
           volumes: wild(listOf(wild(volume), 2)),
           imagePullSecrets: wild(maybeNull(secrets)),
           serviceAccountName: json,
-          nodeSelector: json,
+          nodeSelector: wild(nodeSelector),
+          affinity: wild(affinity),
         },
       ),
     },

@@ -5,6 +5,10 @@ import type {
   FailedOutcome,
   ManifestQuery,
 } from '../../src/decision/resolve/manifest-source.ts'
+import {
+  createPlatformLookup,
+  type PlatformSource,
+} from '../../src/decision/resolve/platform-lookup.ts'
 import type { ResolveDependencies } from '../../src/decision/resolve/probe-candidate.ts'
 
 export const digestA = `sha256:${'a'.repeat(64)}`
@@ -36,7 +40,14 @@ export interface Registries {
  */
 export function registriesOf(
   answers: Readonly<Record<string, ManifestAnswer | typeof silent>>,
-  options: { readonly unlisted?: readonly string[]; readonly trusted?: readonly string[] } = {},
+  options: {
+    readonly unlisted?: readonly string[]
+    readonly trusted?: readonly string[]
+    /** The platforms of images, by digest. Those of other images are not known. */
+    readonly platforms?: Readonly<Record<string, readonly string[]>>
+    /** The platforms that the config wants, by host. */
+    readonly wanted?: Readonly<Record<string, readonly string[]>>
+  } = {},
 ): Registries {
   const asked: string[] = []
   const queryManifest: QueryManifest = (query, signal) => {
@@ -57,7 +68,26 @@ export function registriesOf(
       isListed: (host) => host !== '' && !(options.unlisted ?? []).includes(host),
       isProbed: (host) => !(options.trusted ?? []).includes(host),
       now: () => performance.now(),
+      platforms: {
+        check: createPlatformLookup({ readPlatforms: readPlatformsOf(options) }, queryManifest),
+        wantedOf: (host) => options.wanted?.[host] ?? [],
+      },
     },
+  }
+}
+
+function readPlatformsOf({
+  platforms = {},
+}: {
+  readonly platforms?: Readonly<Record<string, readonly string[]>>
+}): PlatformSource['readPlatforms'] {
+  return ({ reference }) => {
+    const known = platforms[reference]
+    return Promise.resolve(
+      known === undefined
+        ? { ok: false, detail: '503' }
+        : { ok: true, entries: known.map((platform) => ({ platform, digest: null })) },
+    )
   }
 }
 

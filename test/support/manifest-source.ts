@@ -7,7 +7,7 @@ import { type Network, systemNetwork } from '../../src/registry/http/ip-ranges.t
 import { bodyBudgetBytes } from '../../src/registry/http/response-body.ts'
 import { createManifestSource } from '../../src/registry/manifests/manifest-source.ts'
 import type { RegistrySettings } from '../../src/registry/http/registry-settings.ts'
-import type { ManifestAnswer, ManifestSource } from '../../src/decision/resolve/manifest-source.ts'
+import type { ManifestAnswer } from '../../src/decision/resolve/manifest-source.ts'
 import { type FakeRegistry, startFakeRegistry } from './registry.ts'
 import type { FakeAuthOptions } from './registry-auth.ts'
 
@@ -22,7 +22,7 @@ export interface ClientOptions {
   readonly bodyBudget?: ByteBudget
 }
 
-export type Client = ManifestSource & { close(): Promise<void> }
+export type Client = ReturnType<typeof createManifestSource>
 
 /** Registry settings with this URL as the endpoint. The host is that of the URL unless given. */
 export function registryAt(url: string, changes: Partial<RegistrySettings> = {}): RegistrySettings {
@@ -32,6 +32,7 @@ export function registryAt(url: string, changes: Partial<RegistrySettings> = {})
     endpoint,
     mirror: false,
     probe: true,
+    platforms: [],
     credentials: null,
     ca: null,
     authHosts: [],

@@ -20,6 +20,7 @@ export interface RowInput {
   readonly tags?: Readonly<Record<string, string>>
   readonly otherwise?: FallbackRow['otherwise']
   readonly alternates?: FallbackRow['alternates']
+  readonly platforms?: FallbackRow['platforms']
   readonly pin?: FallbackRow['pin']
   readonly isKnownConflict?: true
 }
@@ -62,6 +63,7 @@ function rowOf(input: RowInput): FallbackRow {
     }),
     otherwise: input.otherwise ?? 'keep',
     alternates: input.alternates ?? 'tag',
+    platforms: input.platforms ?? null,
     pin: input.pin ?? null,
     isKnownConflict: input.isKnownConflict === true,
   }

@@ -8,6 +8,7 @@ import {
   namespaceOption,
   outputOption,
   ownerOption,
+  podPlatformOption,
   secretsDirOption,
 } from '../options.ts'
 import { addVerb, type DefineVerb } from '../verb.ts'
@@ -28,6 +29,7 @@ export const defineExplain: DefineVerb = (parent, run) => {
         'Explain an image in the pods of an operator',
         'berth explain postgres:17 -n db --labels app=db --owner postgresql.cnpg.io/Cluster',
       ],
+      ['Explain an image in a pod for arm64 nodes', 'berth explain nginx --platform linux/arm64'],
     ],
   })
   command.argument('<images...>', 'image names, or - to read one per line from standard input')
@@ -44,6 +46,7 @@ export const defineExplain: DefineVerb = (parent, run) => {
       '--in-conflict',
       'the owner of the pod is in the list of the controller (`conflicts: leave`)',
     ),
+    podPlatformOption(),
     new Option('--no-probe', 'contact no registry, and treat the first candidate as found'),
     outputOption(['table', 'json', 'yaml']),
     secretsDirOption(),

@@ -1,6 +1,6 @@
 /** The schema of `registries`, with credentials and Amazon ECR. */
 import { z } from 'zod'
-import { object, secretName } from './values.ts'
+import { object, platforms, secretName } from './values.ts'
 
 const roleArn = z.string().regex(/^arn:aws[a-z-]*:iam::[0-9]{12}:role\/[\w+=,.@/-]{1,512}$/, {
   error: 'not the ARN of an IAM role; write arn:aws:iam::ACCOUNT:role/NAME',
@@ -150,6 +150,11 @@ export const registrySchema = object({
     .optional()
     .describe(
       'The http or https URL of the proxy for this registry, or `none`. Default: the proxy of the environment (HTTPS_PROXY, HTTP_PROXY, NO_PROXY).',
+    ),
+  platforms: platforms
+    .default([])
+    .describe(
+      'The platforms that an image of this registry must have to be taken, such as linux/amd64. Default: none.',
     ),
   authHosts: z
     .array(z.string().min(1))

@@ -37,3 +37,16 @@ export function object<Shape extends z.ZodRawShape>(
     error: (issue) => (issue.code === 'unrecognized_keys' ? known : undefined),
   })
 }
+
+/** Platforms of nodes. The architectures are those for which Kubernetes has nodes (kubernetes, server platforms), and their variants. */
+export const platforms = z
+  .array(
+    z
+      .string()
+      .regex(
+        /^(?:linux|windows)\/(?:386|amd64|arm|arm64|loong64|mips64le|ppc64le|riscv64|s390x)(?:\/v[1-9])?$/,
+        { error: 'not a platform; write OS/ARCH or OS/ARCH/VARIANT, for example linux/arm64' },
+      ),
+  )
+  .min(1)
+  .max(16)

@@ -7,6 +7,8 @@ export interface PodContext {
   readonly owners: readonly string[] | null
   /** True if the controller found that an owner of the pod recreates its pods because Berth changes their images. */
   readonly isInConflict?: boolean
+  /** The platforms of the nodes for which the pod asks, such as `linux/arm64`, sorted. Undefined or empty: any. */
+  readonly platforms?: readonly string[]
 }
 
 /** The pod of an image of which nothing is known. */

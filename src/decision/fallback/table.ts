@@ -30,6 +30,8 @@ export interface FallbackRow {
   readonly otherwise: 'keep' | 'first' | 'deny'
   /** Whether an alternate is taken by its tag, or only with the digest of the original. */
   readonly alternates: 'tag' | 'digest'
+  /** The platforms that candidates must have; null: as the config says for their registries. */
+  readonly platforms: readonly string[] | null
   /** Which of the images get a digest; null: as the config says for all rows. */
   readonly pin: RowPin | null
   /** True for a row of the list that comes with Berth (`known-conflicts.yaml`). Such a row leaves its images unchanged. */
@@ -122,6 +124,7 @@ export const detectedConflictRow: FallbackRow = {
   try: [],
   otherwise: 'keep',
   alternates: 'tag',
+  platforms: null,
   pin: null,
   isKnownConflict: false,
 }

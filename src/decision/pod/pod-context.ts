@@ -1,6 +1,7 @@
 /** Reads from a raw pod what the conditions of rows can see. */
 import { isObject, member } from '../../json/json.ts'
 import type { PodContext } from '../fallback/pod-context.ts'
+import { readPodPlatforms } from './pod-platforms.ts'
 
 /** Returns the context of a pod whose labels and owners are final, as in a review or a cluster. */
 export function readPodContext(pod: unknown, namespace: string): PodContext {
@@ -8,6 +9,7 @@ export function readPodContext(pod: unknown, namespace: string): PodContext {
     namespace,
     labels: readLabels(pod),
     owners: readOwners(pod),
+    platforms: readPodPlatforms(pod),
   }
 }
 

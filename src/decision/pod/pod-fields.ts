@@ -1,5 +1,6 @@
 /** Reduces a pod to the fields that decisions read, so that the memory of the rest can be released. */
 import { isObject, type JsonObject, member } from '../../json/json.ts'
+import { platformLabels, requiredAffinityKey } from './pod-platforms.ts'
 
 const lists: Readonly<Record<string, (entry: unknown) => JsonObject | null>> = {
   initContainers: containerFields,
@@ -37,11 +38,21 @@ function ownerFields(owner: unknown): JsonObject | null {
 }
 
 function specFields(spec: JsonObject): JsonObject {
-  const fields = pickAll(spec, ['imagePullSecrets', 'serviceAccountName'])
+  const fields = pickAll(spec, ['imagePullSecrets', 'serviceAccountName', 'os'])
   const shortened = Object.entries(lists).map(([name, shorten]) =>
     pick(spec, name, (list) => (Array.isArray(list) ? list.map(shorten) : list)),
   )
-  return Object.assign(fields, ...shortened) as JsonObject
+  const selector = pick(spec, 'nodeSelector', (labels) =>
+    isObject(labels) ? pickAll(labels, platformLabels) : labels,
+  )
+  const affinity = pick(spec, 'affinity', (given) =>
+    isObject(given) ? pick(given, 'nodeAffinity', requiredAffinity) : given,
+  )
+  return Object.assign(fields, selector, affinity, ...shortened) as JsonObject
+}
+
+function requiredAffinity(affinity: unknown): unknown {
+  return isObject(affinity) ? pickAll(affinity, [requiredAffinityKey]) : affinity
 }
 
 function containerFields(container: unknown): JsonObject | null {

@@ -63,7 +63,7 @@ export function createDecide(dependencies: ResolveDependencies, policy: ResolveP
     maxSize: maxBytes,
     sizeCalculation: ({ decision }, key) => decisionBytes(decision, key),
   })
-  const decisionKey = createDecisionKey(policy)
+  const decisionKey = withPlatforms(createDecisionKey(policy))
   /** The keys and registries that are being refreshed. */
   const refreshing = new Set<string>()
 
@@ -160,6 +160,15 @@ function sourceOf(
   const host = step?.candidate.reference?.domain
   if (step === undefined || host === undefined) return null
   return { host: canonicalHost(host, isPlainHttp), freshUntil: step.freshUntil }
+}
+
+/** Pods that ask for a platform share the decisions of other such pods only. No other key contains ` @`. */
+function withPlatforms(keyOf: (image: string, pod: PodContext) => string): typeof keyOf {
+  return (image, pod) => {
+    const { platforms = [] } = pod
+    const key = keyOf(image, pod)
+    return platforms.length === 0 ? key : `${key} @${platforms.join()}`
+  }
 }
 
 /**

@@ -5,9 +5,11 @@ import {
   canonicalReference,
   type IsPlainHttp,
 } from '../fallback/registry-aliases.ts'
+import { isPlatform } from '../platforms/platform.ts'
 import { type Reference, withDefaultTag } from '../reference/reference.ts'
 import { askByDigest } from './ask-by-digest.ts'
 import type { QueryManifest } from './manifest-cache.ts'
+import type { CheckPlatforms } from './platform-lookup.ts'
 import type { ManifestAnswer } from './manifest-source.ts'
 import type { RegistryLiveness } from './registry-liveness.ts'
 import { type CandidatePlan, needsPin } from './resolve-policy.ts'
@@ -23,6 +25,14 @@ export interface ResolveDependencies {
   readonly isProbed: (host: string) => boolean
   /** Milliseconds of a monotonic clock. */
   readonly now: () => number
+  /** Without it, every image has every platform. */
+  readonly platforms?: PlatformDependencies
+}
+
+export interface PlatformDependencies {
+  readonly check: CheckPlatforms
+  /** Returns the platforms that the config wants of the images on a host. */
+  readonly wantedOf: (host: string) => readonly string[]
 }
 
 /** What the config says about the registries of candidates. */
@@ -38,6 +48,8 @@ export interface ProbeContext extends RowContext {
   readonly dependencies: ResolveDependencies
   /** The namespace of the pod. */
   readonly namespace: string
+  /** The platforms for which the pod asks. */
+  readonly podPlatforms: readonly string[]
   readonly isPlainHttp: IsPlainHttp
   /** The registry that is asked even if its cached answer is fresh; null for none. */
   readonly refreshHost: string | null
@@ -67,10 +79,50 @@ export async function probeCandidate(
   const answer = await query(context, reference, signal)
   const mustEqualOriginal =
     kind === 'alternate' && plan.row?.alternates === 'digest' && reference.digest === null
-  if (!mustEqualOriginal) return outcomeOf(answer)
-  return answer.outcome === 'found'
-    ? compareWithOriginal(context, answer, signal)
-    : { ...outcomeOf(answer), digest: null }
+  if (mustEqualOriginal && answer.outcome !== 'found') return { ...outcomeOf(answer), digest: null }
+  const outcome =
+    mustEqualOriginal && answer.outcome === 'found'
+      ? await compareWithOriginal(context, answer, signal)
+      : outcomeOf(answer)
+  // No other candidate could take the place of the last one, if that is the original.
+  const isOnlyChoice = kind === 'original' && isLast
+  return isOnlyChoice ? outcome : checkPlatforms(context, reference, outcome, signal)
+}
+
+/** A candidate that lacks a platform is absent. The platforms for which the pod asks are all that it needs. */
+async function checkPlatforms(
+  { dependencies, plan, podPlatforms, isPlainHttp, namespace }: ProbeContext,
+  { domain, path }: Reference,
+  outcome: StepOutcome,
+  signal: AbortSignal,
+): Promise<StepOutcome> {
+  const { platforms } = dependencies
+  const { digest } = outcome
+  if (platforms === undefined || outcome.outcome !== 'found' || digest === null) return outcome
+  const host = canonicalHost(domain, isPlainHttp)
+  const configured = plan.row?.platforms ?? platforms.wantedOf(host)
+  const wanted = podPlatforms.length > 0 ? podPlatforms : configured
+  if (wanted.length === 0) return outcome
+  const query = { host, repository: path, reference: digest, namespace }
+  const checked = await platforms.check(query, wanted, signal)
+  // What is not known is not missing: the registry has the image.
+  if (checked === null) return { ...outcome, detail: 'its platforms are not known' }
+  const { missing, available } = checked
+  const freshUntil = Math.min(outcome.freshUntil, checked.freshUntil)
+  if (missing.length === 0)
+    return { ...outcome, detail: `has ${listPlatforms(available)}`, freshUntil }
+  const detail = `${missing.join(', ')} is not in it`
+  return { outcome: 'absent', detail, digest: null, freshUntil }
+}
+
+/** Platforms that explanations show. Images with more exist. */
+const maxShownPlatforms = 8
+
+/** A registry sends the names, so only those of a usual form are shown. */
+function listPlatforms(platforms: readonly string[]): string {
+  const valid = platforms.filter(isPlatform)
+  const shown = valid.slice(0, maxShownPlatforms).join(', ')
+  return valid.length > maxShownPlatforms ? `${shown}, …` : shown
 }
 
 /** Returns the outcome of a candidate that needs no probe; null if its registry must be asked. */

@@ -50,7 +50,16 @@ export async function resolve(
   const { reference: original, pod, refreshHost = null } = request
   const { isPlainHttp } = policy.table
   const namespace = pod.namespace ?? ''
-  const context = { dependencies, plan, original, isPlainHttp, namespace, refreshHost }
+  const podPlatforms = pod.platforms ?? []
+  const context = {
+    dependencies,
+    plan,
+    original,
+    isPlainHttp,
+    namespace,
+    podPlatforms,
+    refreshHost,
+  }
   const steps = await hedgedLookup(plan.candidates, {
     signal: request.signal,
     now: dependencies.now,

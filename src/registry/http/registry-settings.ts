@@ -32,6 +32,8 @@ export interface RegistrySettings {
   readonly copy?: boolean
   /** False: Berth assumes that it has every image. */
   readonly probe: boolean
+  /** The platforms that its images must have to be taken. */
+  readonly platforms: readonly string[]
   /** The credentials for Berth's own requests; null for anonymous. */
   readonly credentials: CredentialSettings | null
   /** PEM of a private CA, trusted for this registry only, in addition to the public CAs. */
@@ -53,6 +55,7 @@ export function registryDefaults(host: string, endpoint: URL): RegistrySettings 
     endpoint,
     mirror: false,
     probe: true,
+    platforms: [],
     credentials: null,
     ca: null,
     authHosts: [],

@@ -7,6 +7,7 @@ import type {
   ManifestSource,
   PreparedQuery,
 } from '../../decision/resolve/manifest-source.ts'
+import type { PlatformSource } from '../../decision/resolve/platform-lookup.ts'
 import { BerthError } from '../../errors.ts'
 import { createSession } from '../auth/session.ts'
 import {
@@ -19,11 +20,12 @@ import { apiUrl } from '../http/urls.ts'
 import { acceptHeader } from './manifest-headers.ts'
 import { maxManifestBytes } from './manifest-json.ts'
 import { lookUpManifest } from './manifest-lookup.ts'
+import { readPlatforms } from './platforms.ts'
 
 /** Opens no connection and reads no credential before the first query. Contacts only registries of the config. */
 export function createManifestSource(
   dependencies: ConnectionDependencies,
-): ManifestSource & { close(): Promise<void> } {
+): ManifestSource & PlatformSource & { close(): Promise<void> } {
   const { registries } = dependencies
   const connections = createConnections(dependencies)
 
@@ -44,7 +46,37 @@ export function createManifestSource(
         throw error
       }
     },
+    async readPlatforms(query, signal) {
+      const { host, repository, reference } = query
+      const connection = connections.get(host)
+      if (connection === undefined)
+        return { ok: false, detail: `${host} is not listed under registries` }
+      const credentials = await lookUpCredentials(connection, repository)
+      if (credentials === null) return { ok: false, detail: 'the credentials cannot be read' }
+      const identity = credentialIdentity(credentials)
+      const session = createSession(connection, { repository, credentials, identity })
+      return readPlatforms(reference, (path, options) =>
+        session({
+          method: 'GET',
+          url: apiUrl(connection.settings.endpoint, `${repository}/${path}`),
+          signal,
+          ...options,
+        }),
+      )
+    },
     close: () => connections.close(),
+  }
+}
+
+async function lookUpCredentials(
+  { keychain, settings }: RegistryConnection,
+  repository: string,
+): Promise<readonly Credential[] | null> {
+  try {
+    return await keychain.lookup(settings.host, repository)
+  } catch (error) {
+    if (error instanceof BerthError) return null
+    throw error
   }
 }
 

@@ -4,6 +4,7 @@ import { readRecords } from '../../../src/decision/pod/images-annotation.ts'
 import { buildPatch, roomForAnnotation } from '../../../src/decision/pod/patch.ts'
 import { readPodContext } from '../../../src/decision/pod/pod-context.ts'
 import { podFields } from '../../../src/decision/pod/pod-fields.ts'
+import { requiredAffinityKey } from '../../../src/decision/pod/pod-platforms.ts'
 import { listedPullSecrets } from '../../../src/decision/pod/pull-secrets.ts'
 import { revisionOf } from '../../../src/decision/pod/revision.ts'
 import { findSites, isMirrorPod } from '../../../src/decision/pod/sites.ts'
@@ -61,7 +62,12 @@ describe('podFields', () => {
             { name: 'v', image: { reference: 'c', pullPolicy: 'Never', x: 1 } },
             { name: 'w' },
           ],
-          nodeSelector: { e: 'f' },
+          nodeSelector: { 'kubernetes.io/arch': 'arm64', e: 'f' },
+          affinity: {
+            nodeAffinity: { [requiredAffinityKey]: { nodeSelectorTerms: [] } },
+            podAffinity: {},
+          },
+          tolerations: [],
         },
         status: {},
       }),
@@ -78,6 +84,8 @@ describe('podFields', () => {
       spec: {
         containers: [container, null],
         volumes: [{ name: 'v', image: { reference: 'c', pullPolicy: 'Never' } }, { name: 'w' }],
+        nodeSelector: { 'kubernetes.io/arch': 'arm64' },
+        affinity: { nodeAffinity: { [requiredAffinityKey]: { nodeSelectorTerms: [] } } },
       },
     })
   })

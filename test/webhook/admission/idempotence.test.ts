@@ -114,6 +114,8 @@ function isValid(text: string): boolean {
   }
 }
 
+const platforms = { [digestA]: ['linux/amd64'], [digestB]: ['linux/amd64', 'linux/arm64'] }
+
 const answers = fc.dictionary(
   fc.constantFrom('anubis:32000', 'localhost:5000', 'docker.io', 'ghcr.io'),
   fc.constantFrom(found(digestA), found(digestB), failed('absent'), failed('unreachable')),
@@ -154,6 +156,7 @@ const pod = fc.record({
     ),
   }),
   spec: fc.record({
+    nodeSelector: fc.constantFrom({}, { 'kubernetes.io/arch': 'arm64' }),
     containers: fc
       .array(fc.record({ image, imagePullPolicy: policy }), { minLength: 1, maxLength: 3 })
       .map((list) => list.map((each, index) => ({ name: `c${index}`, ...each }))),
@@ -198,7 +201,7 @@ describe('a pod that is admitted twice', () => {
         const { pod: object, namespace: where } = it
         const admit = admitWith(
           configOf(it.config),
-          withDigests(registriesOf(it.answers)),
+          withDigests(registriesOf(it.answers, { platforms })),
           it.revisions,
         )
         const once = await admit(requestOf(object, { namespace: where }))
