@@ -58,11 +58,7 @@ export function createCollisionFinder(
     const budget = budgets.next()
     const fix = `use ${mirror}/{host}/{path} to keep them apart`
     const pair = findInRow(renamed, canonicalHost(mirror, isPlainHttp), budget)
-    if (pair === 'unknown') {
-      if (isUndecided) return null
-      isUndecided = true
-      return `the table has too many patterns to find out whether the images of this row and of later ones keep different names; use ${mirror}/{host}/{path}`
-    }
+    if (pair === 'unknown') return undecided(mirror)
     if (pair !== null) {
       const [one, other] = pair
       const kind = one.host === other.host ? 'repositories' : 'registries'
@@ -72,8 +68,16 @@ export function createCollisionFinder(
       return `the template gives images of different ${kind} the same name (${names}); ${fix}`
     }
     const earlier = findInEarlierRows(template, renamed, budget)
+    if (earlier === 'unknown') return undecided(mirror)
     if (earlier === undefined) return null
     return `this row and row ${earlier.row.name} can give images of different ${earlier.of} the same name on ${mirror}; ${fix}`
+  }
+
+  /** Reports the first row only: the later ones have the same reason. */
+  function undecided(mirror: string): string | null {
+    if (isUndecided) return null
+    isUndecided = true
+    return `the table has too many patterns to find out whether the images of this row and of later ones keep different names; use ${mirror}/{host}/{path}`
   }
 }
 
@@ -106,7 +110,7 @@ type FindEarlierRow = (
   template: ImageTemplate,
   renamed: readonly RenamedImages[],
   budget: SearchBudget,
-) => EarlierRow | undefined
+) => EarlierRow | 'unknown' | undefined
 
 /** Returns a function that finds a row whose images get the same names as those of a later row. */
 function createEarlierRowSearch(options: EarlierRowOptions): FindEarlierRow {
@@ -179,18 +183,18 @@ function createShortenedSearch(
   findRow: (image: Repository) => number,
 ) {
   const renamedByText = new Map<string, RenamedImages[]>()
+  const literalByName = new Map<string, RenamedImages>()
 
   return (
     named: readonly RenamedImages[],
     mirrorHost: string,
     budget: SearchBudget,
-  ): EarlierRow | undefined => {
+  ): EarlierRow | 'unknown' | undefined => {
+    let isUnknown = false
     for (const target of named) {
-      const earlier = renamedByText.get(target.text) ?? []
-      renamedByText.set(target.text, earlier)
-      for (const other of earlier) {
-        if (other.rowIndex === target.rowIndex) continue
+      for (const other of othersOf(target)) {
         const pair = findPair(target, other, mirrorHost, budget)
+        isUnknown ||= pair === 'unknown'
         if (pair === null || pair === 'unknown') continue
         const [one, two] = pair
         const row = rows[other.rowIndex]
@@ -199,9 +203,28 @@ function createShortenedSearch(
         if (findRow(two) !== other.rowIndex) continue
         return { row, of: one.host === two.host ? 'repositories' : 'registries' }
       }
-      earlier.push(target)
+      remember(target)
     }
-    return undefined
+    return isUnknown ? 'unknown' : undefined
+  }
+
+  /** Returns the images of earlier rows to compare with. A table can have thousands of rows for single repositories. */
+  function othersOf(target: RenamedImages): RenamedImages[] {
+    const isOther = ({ rowIndex }: RenamedImages) => rowIndex !== target.rowIndex
+    const all = renamedByText.get(target.text) ?? []
+    if (!target.images.isLiteral) return all.filter(isOther)
+    const literal = literalByName.get(exampleName(target))
+    const globs = all.filter(({ images }) => !images.isLiteral)
+    return [...(literal === undefined ? [] : [literal]), ...globs].filter(isOther)
+  }
+
+  function remember(target: RenamedImages): void {
+    const known = renamedByText.get(target.text)
+    if (known === undefined) renamedByText.set(target.text, [target])
+    else known.push(target)
+    if (!target.images.isLiteral) return
+    const name = exampleName(target)
+    if (!literalByName.has(name)) literalByName.set(name, target)
   }
 }
 

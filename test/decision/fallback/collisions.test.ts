@@ -86,6 +86,9 @@ describe('collisions of two rows', () => {
 
   it.each([
     ['docker.io/a/*', '{name}', 'docker.io/b/*', '{name}', 'repositories'],
+    ['docker.io/a/x', '{name}', 'docker.io/b/x', '{name}', 'repositories'],
+    ['docker.io/a/x', '{name}', 'docker.io/b/*', '{name}', 'repositories'],
+    ['docker.io/a/*', '{name}', 'docker.io/b/x', '{name}', 'repositories'],
     ['docker.io/a/*', '{rest}', 'ghcr.io/b/**', '{rest}', 'registries'],
     ['docker.io/a/*', '{flat}', 'docker.io/a-b/*', '{flat}', 'repositories'],
     ['ghcr.io/**', '{host}/{path}', 'docker.io/**', 'ghcr.io/{path}', 'registries'],
@@ -102,6 +105,22 @@ describe('collisions of two rows', () => {
     ['r.corp:5000/a/**', '{host}/{path}', 'r.corp-5000/b/**', '{host}/{path}'],
   ])('are not reported for %s → %s and %s → %s', (one, first, other, second) => {
     expect(collisionsOf(rowsOf(one, first, other, second))).toEqual([])
+  })
+})
+
+describe('a table with thousands of rows', () => {
+  it('is compared completely if each row is for one repository', () => {
+    const rows = Array.from({ length: 3_000 }, (_, index) => ({
+      name: `row-${index}`,
+      images: [`docker.io/user/app${index}`],
+      try: [`${mirror}/{name}`],
+    }))
+    const last = { name: 'last', images: ['docker.io/other/app7'], try: [`${mirror}/{name}`] }
+
+    expect(collisionsOf(rows)).toEqual([])
+    expect(collisionsOf([...rows, last])).toEqual([
+      expect.stringContaining('this row and row row-7 can give images'),
+    ])
   })
 })
 
