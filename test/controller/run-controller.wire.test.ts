@@ -118,8 +118,8 @@ describe('the controller', () => {
       await waitForLog('loops started', reload + 1)
     }
     const asked = () => server.requests.filter(({ path }) => path.endsWith('/pods')).length
-    // The watch of both loops may have asked again after 10 seconds.
-    expect(asked()).toBeLessThanOrEqual(2)
+    // The watch of both loops may have asked again after 10 and 30 seconds on a slow machine, and not after each reload.
+    expect(asked()).toBeLessThanOrEqual(4)
 
     // Another loop does not know yet that it lacks the right.
     writeFileSync(configFile, `${head}stuckPods: report\n`)
@@ -127,7 +127,7 @@ describe('the controller', () => {
     expect(logged('right missing')[2]).toMatchObject({
       fix: expect.stringContaining('add the component stuck-pods') as string,
     })
-    expect(asked()).toBeLessThanOrEqual(4)
+    expect(asked()).toBeLessThanOrEqual(6)
   })
 
   it('says once which right the Lease needs', async () => {
