@@ -144,8 +144,8 @@ describe('the mirror loop', () => {
       pod('app', 'shop/app:1'),
     ])
 
-    await until(() => expect(mirroredRepositories()).toEqual(['shop/app']))
-    expect(await states()).toEqual({ mirrored: 1 })
+    await until(async () => expect(await states()).toEqual({ mirrored: 1 }))
+    expect(mirroredRepositories()).toEqual(['shop/app'])
   })
 
   it('continues with other images after one fails', async () => {
