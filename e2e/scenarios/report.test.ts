@@ -5,13 +5,15 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { runBerth } from '../harness/berth-cli.ts'
 import { currentCluster } from '../harness/cluster.ts'
-import { apply, kubectl, kubectlOk, removeNamespaces } from '../harness/kubectl.ts'
+import { type Controller, createControllerAccount, startController } from '../harness/controller.ts'
+import { deleteManifest } from '../harness/images.ts'
+import { apply, kubectl, kubectlOk, remove, removeNamespaces } from '../harness/kubectl.ts'
 import { type MirrorAndUpstream, startMirrorAndUpstream } from '../harness/mirror-and-upstream.ts'
 import { berthMain } from '../harness/paths.ts'
 import { podManifest, waitForPodRunning, waitForPullFailure } from '../harness/pods.ts'
 import { waitFor } from '../harness/wait.ts'
 
-/** `berth report` on a cluster without Berth, and `berth dev --register`. */
+/** `berth report` on a cluster without Berth, `berth dev --register`, and images that are deleted while pods run them. */
 const cluster = currentCluster()
 const namespaces = ['report', 'report-out', 'report-shadow']
 let registries: MirrorAndUpstream
@@ -191,5 +193,109 @@ describe('berth dev --register', () => {
     const { stderr, code } = await runBerth(['dev', '--register'])
     expect(stderr).toContain('Cannot ask without a terminal; use --yes')
     expect(code).toBe(2)
+  })
+})
+
+describe('availability', () => {
+  const namespace = 'report-risk'
+  const image = 'mirror.example/risk/app:1'
+  /** The rights of the component `availability`. */
+  const rules = [
+    { apiGroups: [''], resources: ['pods'], verbs: ['list', 'watch'] },
+    { apiGroups: [''], resources: ['events'], verbs: ['create'] },
+  ]
+  let controller: Controller
+
+  beforeAll(async () => {
+    const { mirror, upstream } = registries
+    for (const to of [mirror, upstream]) await registries.push(to, 'risk/app', '1', 'at risk')
+    await kubectlOk(['create', 'namespace', namespace])
+    const kubeconfig = await createControllerAccount(namespace)
+    const apiVersion = 'rbac.authorization.k8s.io/v1'
+    await apply([
+      { apiVersion, kind: 'ClusterRole', metadata: { name: namespace }, rules },
+      {
+        apiVersion,
+        kind: 'ClusterRoleBinding',
+        metadata: { name: namespace },
+        roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: namespace },
+        subjects: [{ kind: 'ServiceAccount', name: 'berth-controller', namespace }],
+      },
+    ])
+    const record = { site: 'containers/main', from: 'docker.io/risk/app:1', to: image, row: 'hub', why: '' } // prettier-ignore
+    const annotations = { 'berth.dev/images': JSON.stringify([record]) }
+    await apply({
+      ...podManifest({ name: 'risk', namespace, image }),
+      metadata: { name: 'risk', namespace, annotations },
+    })
+    await waitForPodRunning('risk', namespace)
+    controller = await startController({
+      name: 'risk',
+      namespace,
+      config: `${registries.config}availability: { interval: 1s, perMinute: 600 }\npullFailures: { report: false }\nconflicts: ignore\n`,
+      kubeconfig,
+    })
+  })
+
+  afterAll(async () => {
+    await controller?.stop()
+    for (const kind of ['clusterrole', 'clusterrolebinding']) await remove(kind, namespace)
+    await removeNamespaces(namespace)
+  })
+
+  async function atRisk() {
+    const { stdout, code } = await berth('report', '--at-risk', '-n', namespace, '-o', 'json')
+    return { code, ...(JSON.parse(stdout) as ClusterReport) }
+  }
+
+  /** The last change of an image that the controller has logged. */
+  const lastState = (name: string) =>
+    controller
+      .log()
+      .findLast(({ msg, image: of }) => msg === 'image availability changed' && of === name)?.[
+      'state'
+    ]
+
+  test('names an image that was deleted from its registry gone, with an Event', async () => {
+    await waitFor('the counts of available images', async () =>
+      /berth_running_images\{source="upstream",state="available"\} [1-9]/.test(
+        await controller.metrics(),
+      ),
+    )
+    expect(await atRisk()).toMatchObject({ code: 0, images: [], summary: { available: 2 } })
+    await deleteManifest({ registry: registries.mirror.url, repository: 'risk/app' }, '1')
+
+    const args = ['get', 'events', '-n', namespace, '--field-selector=reason=ImageGone', '-o', 'jsonpath={range .items[*]}{.involvedObject.name} {.message}{"\\n"}{end}'] // prettier-ignore
+    const message = await waitFor('the Event', async () => {
+      const text = await kubectlOk(args)
+      return text.includes('risk') && text
+    })
+    expect(message).toContain(`risk the registry no longer has ${image} (404`)
+    expect(lastState(image)).toBe('gone')
+    await waitFor('the metric', async () =>
+      (await controller.metrics()).includes(
+        'berth_running_images{source="registry",state="gone"} 1',
+      ),
+    )
+    expect(await atRisk()).toMatchObject({
+      code: 0,
+      images: [{ image, source: 'registry', state: 'absent', pods: 1, namespaces: [namespace] }],
+    })
+  })
+
+  test('calls the image of a registry that is down unknown', async () => {
+    await registries.upstream.stop()
+
+    await waitFor('the unknown upstream', () => lastState('docker.io/risk/app:1') === 'unknown')
+    expect(await atRisk()).toMatchObject({
+      code: 3,
+      images: [
+        { image, state: 'absent' },
+        { image: 'docker.io/risk/app:1', source: 'upstream', state: 'unknown' },
+      ],
+    })
+    expect(await controller.metrics()).toMatch(
+      /berth_running_images\{source="upstream",state="gone"\} 0/,
+    )
   })
 })
