@@ -134,7 +134,7 @@ function readPod(
   const images = runningImages(pod)
   if (images.length === 0) return null
   const { namespace = '', name, uid = '' } = pod.metadata
-  return { namespace, name, uid, uses: memory.use(images, isPlainHttp) }
+  return { namespace, name, uid, uses: memory.use(images, namespace, isPlainHttp) }
 }
 
 /** Records why the registries that Berth does not ask are not asked. A reload of the config checks again. */

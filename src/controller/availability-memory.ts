@@ -4,7 +4,7 @@
  */
 import type { IsPlainHttp } from '../decision/fallback/registry-aliases.ts'
 import type { Reference } from '../decision/reference/reference.ts'
-import { type Availability, readPulledImage } from '../report/availability.ts'
+import { type Availability, type PulledImage, readPulledImage } from '../report/availability.ts'
 import type { ImageSource, SourcedImage } from '../report/running-images.ts'
 
 /** `gone`: two answers 404 at a distance in time, and none in between or since that the image exists. */
@@ -13,6 +13,8 @@ export type AvailabilityState = 'available' | 'gone' | 'unknown'
 export interface CheckedImage {
   readonly name: string
   readonly reference: Reference
+  /** The namespace of the pod that added it. */
+  readonly namespace: string
   /** How many pods run it, by source. */
   readonly uses: Record<ImageSource, number>
   state: AvailabilityState
@@ -40,6 +42,9 @@ export interface AvailabilityTimes {
 /** Each takes about 1 kB: host, path, tag and digest have limits. */
 const maxImages = 10_000
 
+/** One tenant must not fill the list: it can claim any upstream image in its pods' annotations. */
+const maxImagesPerNamespace = 2_000
+
 /** A registry that asks for a longer wait is asked once a day. */
 const maxPauseMs = 86_400_000
 
@@ -54,7 +59,11 @@ export interface AvailabilityMemory {
   /** Starts to count the uses of images again. */
   restart(): void
   /** Adds a pod. Leaves out images beyond the limit. */
-  use(images: readonly SourcedImage[], isPlainHttp: IsPlainHttp): readonly ImageUse[]
+  use(
+    images: readonly SourcedImage[],
+    namespace: string,
+    isPlainHttp: IsPlainHttp,
+  ): readonly ImageUse[]
   /** Removes a pod. Forgets images that no other pod uses. */
   release(uses: readonly ImageUse[]): void
   /** Forgets images that no pod uses. To be called when all pods were added. */
@@ -68,51 +77,48 @@ export interface AvailabilityMemory {
   clear(): void
 }
 
-export function createAvailabilityMemory(limit: number = maxImages): AvailabilityMemory {
+export function createAvailabilityMemory({
+  limit = maxImages,
+  namespaceLimit = maxImagesPerNamespace,
+}: { readonly limit?: number; readonly namespaceLimit?: number } = {}): AvailabilityMemory {
   const images = new Map<string, CheckedImage>()
   /** By host of the config. */
   const pauses = new Map<string, number>()
+  /** How many images the pods of each namespace have added. */
+  const added = new Map<string, number>()
   let isFull = false
 
-  function find(image: string, isPlainHttp: IsPlainHttp): CheckedImage | null {
+  function find(image: string, namespace: string, isPlainHttp: IsPlainHttp): CheckedImage | null {
     const pulled = readPulledImage(image, isPlainHttp)
     if (pulled === null) return null
     const known = images.get(pulled.name)
     if (known !== undefined) return known
-    if (images.size >= limit) {
+    const count = added.get(namespace) ?? 0
+    if (images.size >= limit || count >= namespaceLimit) {
       isFull = true
       return null
     }
-    const created: CheckedImage = {
-      ...pulled,
-      uses: { registry: 0, upstream: 0 },
-      state: 'unknown',
-      detail: 'not asked yet',
-      absentSince: null,
-      nextAt: 0,
-    }
+    const created = createImage(pulled, namespace)
     images.set(created.name, created)
+    added.set(namespace, count + 1)
     return created
   }
 
-  function forgetIfUnused({ name, uses: { registry, upstream } }: CheckedImage): void {
-    if (registry + upstream === 0) images.delete(name)
+  function forgetIfUnused({ name, namespace, uses: { registry, upstream } }: CheckedImage): void {
+    if (registry + upstream > 0 || !images.delete(name)) return
+    added.set(namespace, (added.get(namespace) ?? 0) - 1)
+    if (added.get(namespace) === 0) added.delete(namespace)
   }
 
   return {
     images,
     restart() {
       isFull = false
-      for (const image of images.values()) {
-        image.uses.registry = 0
-        image.uses.upstream = 0
-        // The config may list its host now.
-        if (image.nextAt === Infinity) image.nextAt = 0
-      }
+      resetUses(images.values())
     },
-    use: (sourced, isPlainHttp) =>
+    use: (sourced, namespace, isPlainHttp) =>
       sourced.flatMap(({ source, image: text }) => {
-        const image = find(text, isPlainHttp)
+        const image = find(text, namespace, isPlainHttp)
         if (image === null) return []
         image.uses[source] += 1
         return [{ source, image }]
@@ -129,24 +135,52 @@ export function createAvailabilityMemory(limit: number = maxImages): Availabilit
     get isFull() {
       return isFull
     },
-    next(now) {
-      let first: CheckedImage | null = null
-      let firstAt = Infinity
-      for (const image of images.values()) {
-        const at = Math.max(image.nextAt, pauses.get(image.reference.domain) ?? 0)
-        if (at >= firstAt) continue
-        first = image
-        firstAt = at
-      }
-      return { image: firstAt <= now ? first : null, waitMs: Math.max(0, firstAt - now) }
-    },
+    next: (now) => findNext(images.values(), pauses, now),
     pause: (host, { retryAfterMs }, now) =>
       void pauses.set(host, now + Math.min(retryAfterMs || defaultPauseMs, maxPauseMs)),
     clear() {
       images.clear()
+      added.clear()
       pauses.clear()
     },
   }
+}
+
+function createImage(pulled: PulledImage, namespace: string): CheckedImage {
+  return {
+    ...pulled,
+    namespace,
+    uses: { registry: 0, upstream: 0 },
+    state: 'unknown',
+    detail: 'not asked yet',
+    absentSince: null,
+    nextAt: 0,
+  }
+}
+
+function resetUses(images: Iterable<CheckedImage>): void {
+  for (const image of images) {
+    image.uses.registry = 0
+    image.uses.upstream = 0
+    // The config may list its host now.
+    if (image.nextAt === Infinity) image.nextAt = 0
+  }
+}
+
+function findNext(
+  images: Iterable<CheckedImage>,
+  pauses: ReadonlyMap<string, number>,
+  now: number,
+): ReturnType<AvailabilityMemory['next']> {
+  let first: CheckedImage | null = null
+  let firstAt = Infinity
+  for (const image of images) {
+    const at = Math.max(image.nextAt, pauses.get(image.reference.domain) ?? 0)
+    if (at >= firstAt) continue
+    first = image
+    firstAt = at
+  }
+  return { image: firstAt <= now ? first : null, waitMs: Math.max(0, firstAt - now) }
 }
 
 /** Records an answer. Returns the state before. An image that is gone stays gone until its registry has it again. */

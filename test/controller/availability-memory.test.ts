@@ -16,8 +16,8 @@ const result = (state: Availability['state'], retryAfterMs = 0): Availability =>
 
 /** A memory with one pod for each image. */
 function memoryOf(...images: readonly string[]) {
-  const memory = createAvailabilityMemory(2)
-  const use = (image: string) => memory.use([{ source: 'registry', image }], () => false)
+  const memory = createAvailabilityMemory({ limit: 2 })
+  const use = (image: string) => memory.use([{ source: 'registry', image }], 'shop', () => false)
   return { memory, use, used: images.flatMap(use).map(({ image }) => image) }
 }
 
@@ -32,6 +32,18 @@ describe('createAvailabilityMemory', () => {
       'docker.io/library/redis:7',
     ])
     expect(memory.isFull).toBe(true)
+  })
+
+  it('holds a bounded number of images of one namespace', () => {
+    const memory = createAvailabilityMemory({ limit: 9, namespaceLimit: 1 })
+    const use = (namespace: string, image: string) =>
+      memory.use([{ source: 'upstream', image }], namespace, () => false)
+    const first = use('tenant', 'a')
+    expect(use('tenant', 'b')).toEqual([])
+    expect(use('shop', 'c')).toHaveLength(1)
+    memory.release(first)
+
+    expect(use('tenant', 'b')).toHaveLength(1)
   })
 
   it('forgets an image with its last pod', () => {
