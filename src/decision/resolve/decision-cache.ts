@@ -162,7 +162,10 @@ function sourceOf(
   return { host: canonicalHost(host, isPlainHttp), freshUntil: step.freshUntil }
 }
 
-/** Pods that ask for a platform share the decisions of other such pods only. No other key contains ` @`. */
+/**
+ * Pods that ask for a platform share the decisions of other such pods only. A namespace does not begin with @, and a claimed
+ * digest has no slash, so no other key is the same.
+ */
 function withPlatforms(keyOf: (image: string, pod: PodContext) => string): typeof keyOf {
   return (image, pod) => {
     const { platforms = [] } = pod
