@@ -87,6 +87,8 @@ export function createAvailabilityMemory({
   /** How many images the pods of each namespace have added. */
   const added = new Map<string, number>()
   let isFull = false
+  /** The time of the last question. New images wait for those that are already due. */
+  let latest = 0
 
   function find(image: string, namespace: string, isPlainHttp: IsPlainHttp): CheckedImage | null {
     const pulled = readPulledImage(image, isPlainHttp)
@@ -98,7 +100,7 @@ export function createAvailabilityMemory({
       isFull = true
       return null
     }
-    const created = createImage(pulled, namespace)
+    const created = createImage(pulled, namespace, latest)
     images.set(created.name, created)
     added.set(namespace, count + 1)
     return created
@@ -114,7 +116,7 @@ export function createAvailabilityMemory({
     images,
     restart() {
       isFull = false
-      resetUses(images.values())
+      resetUses(images.values(), latest)
     },
     use: (sourced, namespace, isPlainHttp) =>
       sourced.flatMap(({ source, image: text }) => {
@@ -135,7 +137,10 @@ export function createAvailabilityMemory({
     get isFull() {
       return isFull
     },
-    next: (now) => findNext(images.values(), pauses, now),
+    next(now) {
+      latest = now
+      return findNext(images.values(), pauses, now)
+    },
     pause: (host, { retryAfterMs }, now) =>
       void pauses.set(host, now + Math.min(retryAfterMs || defaultPauseMs, maxPauseMs)),
     clear() {
@@ -146,7 +151,7 @@ export function createAvailabilityMemory({
   }
 }
 
-function createImage(pulled: PulledImage, namespace: string): CheckedImage {
+function createImage(pulled: PulledImage, namespace: string, nextAt: number): CheckedImage {
   return {
     ...pulled,
     namespace,
@@ -154,16 +159,16 @@ function createImage(pulled: PulledImage, namespace: string): CheckedImage {
     state: 'unknown',
     detail: 'not asked yet',
     absentSince: null,
-    nextAt: 0,
+    nextAt,
   }
 }
 
-function resetUses(images: Iterable<CheckedImage>): void {
+function resetUses(images: Iterable<CheckedImage>, now: number): void {
   for (const image of images) {
     image.uses.registry = 0
     image.uses.upstream = 0
     // The config may list its host now.
-    if (image.nextAt === Infinity) image.nextAt = 0
+    if (image.nextAt === Infinity) image.nextAt = now
   }
 }
 

@@ -46,6 +46,18 @@ describe('createAvailabilityMemory', () => {
     expect(use('tenant', 'b')).toHaveLength(1)
   })
 
+  it('asks about the images that were due before it asks about new ones', () => {
+    const memory = createAvailabilityMemory()
+    const use = (image: string) => memory.use([{ source: 'registry', image }], 'shop', () => false)
+    use('old')
+    const first = memory.next(1_000).image
+    if (first !== null) recordAvailability(first, result('available'), 1_000, times)
+    memory.next(1_000 + times.intervalMs)
+    for (const image of ['new:1', 'new:2']) use(image)
+
+    expect(memory.next(2_000 + times.intervalMs).image).toBe(first)
+  })
+
   it('forgets an image with its last pod', () => {
     const { memory, use } = memoryOf('nginx')
     const second = use('nginx:latest')

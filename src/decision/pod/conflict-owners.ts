@@ -96,17 +96,22 @@ export function createConflictTest(owners: readonly ConflictOwner[]): IsConflict
   )
   return (pod, namespace, now) => {
     if (untilByKey.size === 0) return false
-    const references = member(member(pod, 'metadata'), 'ownerReferences')
-    if (!Array.isArray(references)) return false
-    // The API server accepts one controller.
-    const owner: unknown = references.find((each) => member(each, 'controller') === true)
-    const [apiVersion, kind, name, uid] = ['apiVersion', 'kind', 'name', 'uid'].map((key) =>
-      textMember(owner, key),
-    )
-    if (!apiVersion || !kind || !name || !uid) return false
-    const key = conflictOwnerKey({ kind: groupKind(apiVersion, kind), namespace, name, uid })
-    return (untilByKey.get(key) ?? 0) > now
+    const key = controllerKey(pod, namespace)
+    return key !== null && (untilByKey.get(key) ?? 0) > now
   }
+}
+
+/** Returns the key of the controller of a pod; null if it has none. */
+function controllerKey(pod: unknown, namespace: string): string | null {
+  const references = member(member(pod, 'metadata'), 'ownerReferences')
+  if (!Array.isArray(references)) return null
+  // The API server accepts one controller.
+  const owner: unknown = references.find((each) => member(each, 'controller') === true)
+  const [apiVersion, kind, name, uid] = ['apiVersion', 'kind', 'name', 'uid'].map((key) =>
+    textMember(owner, key),
+  )
+  if (!apiVersion || !kind || !name || !uid) return null
+  return conflictOwnerKey({ kind: groupKind(apiVersion, kind), namespace, name, uid })
 }
 
 /** Returns a text that identifies an owner. */

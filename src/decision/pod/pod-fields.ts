@@ -34,7 +34,9 @@ function metadataFields(metadata: JsonObject): JsonObject {
 }
 
 function ownerFields(owner: unknown): JsonObject | null {
-  return isObject(owner) ? pickAll(owner, ['apiVersion', 'kind', 'uid', 'controller']) : null
+  return isObject(owner)
+    ? pickAll(owner, ['apiVersion', 'kind', 'name', 'uid', 'controller'])
+    : null
 }
 
 function specFields(spec: JsonObject): JsonObject {

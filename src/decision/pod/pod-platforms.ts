@@ -12,8 +12,8 @@ export const requiredAffinityKey = 'requiredDuringSchedulingIgnoredDuringExecuti
 /** More architectures than Kubernetes supports. */
 const maxPlatforms = 8
 
-/** Required node affinity may have any number of terms. Real pods have a few. */
-const maxTerms = 100
+/** Required node affinity may have any number of terms, expressions and values. Real pods have a few. */
+const limits = { terms: 100, expressions: 20, values: 32 }
 
 /**
  * Returns the platforms that the node selector and the required node affinity of a pod name, such as `linux/arm64`, sorted. The
@@ -34,8 +34,9 @@ export function readPodPlatforms(pod: unknown): readonly string[] {
   if (architectures === null) return []
   const name = member(member(spec, 'os'), 'name')
   const [system = 'linux'] = valuesOf(systemLabels) ?? [typeof name === 'string' ? name : 'linux']
-  const platforms = architectures.map((each) => `${system}/${each}`).filter(isPlatform)
-  return platforms.length > maxPlatforms ? [] : [...new Set(platforms)].sort()
+  const named = architectures.map((each) => `${system}/${each}`).filter(isPlatform)
+  const platforms = new Set(named)
+  return platforms.size > maxPlatforms ? [] : [...platforms].sort()
 }
 
 function selectorValue(selector: unknown, label: string): readonly string[] | null {
@@ -48,10 +49,10 @@ function termValues(
   terms: readonly unknown[],
   labels: readonly string[],
 ): readonly string[] | null {
-  if (terms.length === 0 || terms.length > maxTerms) return null
+  if (terms.length === 0 || terms.length > limits.terms) return null
   const values = terms.map((term) => {
     const expressions = member(term, 'matchExpressions')
-    if (!Array.isArray(expressions)) return null
+    if (!Array.isArray(expressions) || expressions.length > limits.expressions) return null
     return intersection(expressions.map((each) => expressionValues(each, labels)))
   })
   return values.some((each) => each === null) ? null : values.flatMap((each) => each ?? [])
@@ -65,7 +66,7 @@ function expressionValues(
   const values = member(expression, 'values')
   const isRelevant =
     labels.includes(String(member(expression, 'key'))) && member(expression, 'operator') === 'In'
-  if (!isRelevant || !Array.isArray(values)) return null
+  if (!isRelevant || !Array.isArray(values) || values.length > limits.values) return null
   return values.filter((value): value is string => typeof value === 'string')
 }
 
@@ -73,6 +74,7 @@ function expressionValues(
 function intersection(lists: readonly (readonly string[] | null)[]): readonly string[] | null {
   return lists.reduce<readonly string[] | null>((common, list) => {
     if (common === null || list === null) return common ?? list
-    return common.filter((value) => list.includes(value))
+    const others = new Set(list)
+    return common.filter((value) => others.has(value))
   }, null)
 }

@@ -9,9 +9,8 @@ export interface Revision {
   readonly namespace: string
   /** The UID of the controller. */
   readonly controller: string
-  /** The label that the pods of the revision have in common. */
-  readonly label: string
-  readonly value: string
+  /** Selects the pods of the revision by the labels that they have in common: `pod-template-hash=5d9c`. */
+  readonly selector: string
 }
 
 /** A digest that the pods of a revision claim to run for one image. */
@@ -47,12 +46,14 @@ export function revisionOf(pod: unknown, namespace: string): Revision | null {
   const controller = controllerUid(pod)
   if (controller === '' || controller.length > maxUidLength || namespace === '') return null
   const labels = readLabels(pod)
-  for (const label of revisionLabels) {
+  // All of them: a template may contain one that was copied from a pod, and that never changes.
+  const requirements = revisionLabels.flatMap((label) => {
     const value = labels[label]
-    if (typeof value === 'string' && labelValue.test(value))
-      return { namespace, controller, label, value }
-  }
-  return null
+    return typeof value === 'string' && labelValue.test(value) ? [`${label}=${value}`] : []
+  })
+  return requirements.length === 0
+    ? null
+    : { namespace, controller, selector: requirements.join(',') }
 }
 
 /**

@@ -89,6 +89,9 @@ export async function probeCandidate(
   return isOnlyChoice ? outcome : checkPlatforms(context, reference, outcome, signal)
 }
 
+/** Short, because the registry may answer the next time. */
+const unknownPlatformsMs = 5_000
+
 /** A candidate that lacks a platform is absent. The platforms for which the pod asks are all that it needs. */
 async function checkPlatforms(
   { dependencies, plan, podPlatforms, isPlainHttp, namespace }: ProbeContext,
@@ -106,7 +109,10 @@ async function checkPlatforms(
   const query = { host, repository: path, reference: digest, namespace }
   const checked = await platforms.check(query, wanted, signal)
   // What is not known is not missing: the registry has the image.
-  if (checked === null) return { ...outcome, detail: 'its platforms are not known' }
+  if (checked === null) {
+    const freshUntil = Math.min(outcome.freshUntil, dependencies.now() + unknownPlatformsMs)
+    return { ...outcome, detail: 'its platforms are not known', freshUntil }
+  }
   const { missing, available } = checked
   const freshUntil = Math.min(outcome.freshUntil, checked.freshUntil)
   if (missing.length === 0)

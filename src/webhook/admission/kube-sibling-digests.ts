@@ -43,7 +43,7 @@ const expectedMs = 30_000
 /** The right was not granted: asked again after an administrator has had time to grant it. */
 const refusedMs = 600_000
 
-/** Pods of a namespace whose list has failed do not each wait for the same failure. */
+/** Pods of a revision whose list has failed do not each wait for the same failure. */
 const failedMs = 5_000
 
 /** Less than half of the time of a review: the registry is asked after it. */
@@ -82,7 +82,7 @@ export function createSiblingDigests(dependencies: SiblingDigestsDependencies): 
   async function list(revision: Revision, key: string): Promise<Listed | ListFailure> {
     const result = await listPods(revision)
     if (result === 'forbidden') refusedUntil = now() + refusedMs
-    else if (result === 'failed') failures.set(revision.namespace, true)
+    else if (result === 'failed') failures.set(key, true)
     else listed.set(key, result)
     return result
   }
@@ -108,7 +108,7 @@ export function createSiblingDigests(dependencies: SiblingDigestsDependencies): 
       const pending = digest === undefined ? [] : [{ digest, pod: null }]
       if (known?.hasPods === true && age < noDigestMs) return { source: 'none', digests: pending }
       const afterFailure = { source: 'failed' as const, digests: digests ?? pending }
-      if (failures.has(revision.namespace)) return afterFailure
+      if (failures.has(key)) return afterFailure
       return untilAborted(listOnce(revision, key), signal(), 'failed' as const).then((result) => {
         if (result === 'forbidden') return { source: 'forbidden', digests: [] }
         if (result === 'failed') return afterFailure
@@ -129,7 +129,7 @@ interface Memory {
   readonly listed: LRUCache<string, Listed>
   /** By revision and image. */
   readonly expected: LRUCache<string, string>
-  /** By namespace. */
+  /** By revision. */
   readonly failures: LRUCache<string, true>
 }
 
@@ -159,14 +159,14 @@ function createListPods({
   now,
 }: SiblingDigestsDependencies): (revision: Revision) => Promise<Listed | ListFailure> {
   const slots = createFairLimit(listLimits)
-  return async ({ namespace, controller, label, value }) => {
+  return async ({ namespace, controller, selector }) => {
     const signal = AbortSignal.timeout(listTimeoutMs)
     if (!(await slots.acquire(namespace, signal))) return 'failed'
     try {
       const at = now()
       const pods = api.list(
         { apiVersion: 'v1', resource: 'pods', namespace },
-        { labelSelector: `${label}=${value}`, metadataOnly: true, page },
+        { labelSelector: selector, metadataOnly: true, page },
         signal,
       )
       const siblings: KubeObject[] = []
@@ -192,8 +192,8 @@ function isRefusal(error: unknown): boolean {
   )
 }
 
-function keyOf({ namespace, controller, label, value }: Revision): string {
-  return JSON.stringify([namespace, controller, label, value])
+function keyOf({ namespace, controller, selector }: Revision): string {
+  return JSON.stringify([namespace, controller, selector])
 }
 
 function listedBytes({ digests }: Listed, key: string): number {

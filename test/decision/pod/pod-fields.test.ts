@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { readRecords } from '../../../src/decision/pod/images-annotation.ts'
 import { buildPatch, roomForAnnotation } from '../../../src/decision/pod/patch.ts'
 import { readPodContext } from '../../../src/decision/pod/pod-context.ts'
+import { createConflictTest } from '../../../src/decision/pod/conflict-owners.ts'
 import { podFields } from '../../../src/decision/pod/pod-fields.ts'
 import { requiredAffinityKey } from '../../../src/decision/pod/pod-platforms.ts'
 import { listedPullSecrets } from '../../../src/decision/pod/pull-secrets.ts'
@@ -41,6 +42,18 @@ describe('podFields', () => {
     )
   })
 
+  it('keeps the controller by which the list of owners in conflict names the pod', () => {
+    const controller = { apiVersion: 'db.example/v1', kind: 'Database', name: 'one', uid: 'u' }
+    const database = { metadata: { ownerReferences: [{ ...controller, controller: true }] } }
+    const entry = { kind: 'db.example/Database', namespace: 'team', name: 'one', uid: 'u' }
+    const isInConflict = createConflictTest([
+      { ...entry, since: '2026-01-01T00:00:00Z', until: '2026-01-08T00:00:00Z' },
+    ])
+
+    for (const each of [database, podFields(database)])
+      expect(isInConflict(each, 'team', Date.parse('2026-01-02T00:00:00Z'))).toBe(true)
+  })
+
   it('leaves out what admission does not read', () => {
     const container = { name: 'a', image: 'b', imagePullPolicy: 'Always' }
 
@@ -51,7 +64,14 @@ describe('podFields', () => {
           annotations: { a: 'b' },
           labels: { c: 'd' },
           ownerReferences: [
-            { apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'r', uid: 'u', controller: true },
+            {
+              apiVersion: 'apps/v1',
+              kind: 'ReplicaSet',
+              name: 'r',
+              uid: 'u',
+              controller: true,
+              blockOwnerDeletion: true,
+            },
             null,
           ],
           finalizers: ['x'],
@@ -77,7 +97,7 @@ describe('podFields', () => {
         annotations: { a: 'b' },
         labels: { c: 'd' },
         ownerReferences: [
-          { apiVersion: 'apps/v1', kind: 'ReplicaSet', uid: 'u', controller: true },
+          { apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'r', uid: 'u', controller: true },
           null,
         ],
       },

@@ -28,6 +28,11 @@ describe('a pod asks for the platforms', () => {
       ['windows/amd64'],
     ],
     [
+      'that many terms name',
+      terms(...Array.from({ length: 9 }, () => [oneOf(arch, 'amd64')])),
+      ['linux/amd64'],
+    ],
+    [
       'of its required affinity, sorted',
       terms([oneOf(arch, 'arm64', 'amd64')]),
       ['linux/amd64', 'linux/arm64'],
@@ -61,6 +66,14 @@ describe('a pod asks for the platforms', () => {
     ['the name is not text', { nodeSelector: { [arch]: 1 } }],
     ['the values are not text', terms([oneOf(arch, 1, null)])],
     ['it names more than a cluster has', terms([oneOf(arch, ...'abcdefghi')])],
+    [
+      'it has more values than a pod has',
+      terms([oneOf(arch, ...Array.from({ length: 33 }, (_, at) => `a${at}`))]),
+    ],
+    [
+      'it has more expressions than a pod has',
+      terms(Array.from({ length: 21 }, () => oneOf(arch, 'arm64'))),
+    ],
     ['the terms are not a list', { affinity: { nodeAffinity: { [requiredAffinityKey]: 'x' } } }],
     [
       'there are more terms than a pod has',
@@ -69,4 +82,13 @@ describe('a pod asks for the platforms', () => {
   ])('never, if %s', (_, spec) => {
     expect(readPodPlatforms({ spec })).toEqual([])
   })
+})
+
+it('takes no longer for a pod with hundreds of thousands of values', () => {
+  const values = Array.from({ length: 200_000 }, (_, at) => `a${at}`)
+  const many = { key: arch, operator: 'In', values }
+  const spec = terms([many, many, oneOf(arch, 'arm64')])
+
+  // Comparing the values would take minutes.
+  expect(readPodPlatforms({ spec })).toEqual(['linux/arm64'])
 })

@@ -17,6 +17,25 @@ function podWith(name: string, records: readonly (readonly [from: string, digest
   return { metadata: { name, annotations: { 'berth.dev/images': JSON.stringify(list) } } }
 }
 
+describe('revisionOf', () => {
+  const podOfController = (labels: object) => ({
+    metadata: { labels, ownerReferences: [{ controller: true, uid: 'u' }] },
+  })
+
+  it.each([
+    ['a ReplicaSet', { 'pod-template-hash': 'a1', app: 'x' }, 'pod-template-hash=a1'],
+    [
+      'a StatefulSet whose template has a copied label',
+      { 'pod-template-hash': 'a1', 'controller-revision-hash': 's-2' },
+      'pod-template-hash=a1,controller-revision-hash=s-2',
+    ],
+    ['a pod with an invalid label', { 'pod-template-hash': 'a,b=c' }, undefined],
+    ['a pod without one', { app: 'x' }, undefined],
+  ])('returns the selector for %s', (_, labels, selector) => {
+    expect(revisionOf(podOfController(labels), 'team')?.selector).toBe(selector)
+  })
+})
+
 describe('digestsOf', () => {
   it('keeps the digests of the oldest pods, at most three for an image', () => {
     const pods = [4, 3, 2, 1].map((index) => podWith(`pod-${index}`, [['a:1', digestOf(index)]]))
@@ -40,7 +59,9 @@ describe('digestsOf', () => {
         expect(digestsOf(pods)).toBeInstanceOf(Map)
         for (const each of pods) {
           expect(controllerUid(each)).toBeTypeOf('string')
-          expect(revisionOf(each, 'team')?.value ?? '').toMatch(/^[-A-Za-z0-9_.]{0,63}$/)
+          expect(revisionOf(each, 'team')?.selector ?? 'a=b').toMatch(
+            /^(?:[-a-z./]+=[-A-Za-z0-9_.]{1,63},?){1,5}$/,
+          )
         }
       }),
       runs(300),

@@ -1,4 +1,7 @@
 import { describe, expect, it } from 'vitest'
+import { unknownPod } from '../../../src/decision/fallback/pod-context.ts'
+import { parseReference } from '../../../src/decision/reference/parse.ts'
+import { resolve } from '../../../src/decision/resolve/resolve.ts'
 import { createPlatformLookup } from '../../../src/decision/resolve/platform-lookup.ts'
 import { admitWith, configOf } from '../../support/admission.ts'
 import { digestA, digestB, failed, found, registriesOf } from '../../support/manifest-answers.ts'
@@ -38,6 +41,21 @@ describe('a pod that asks for an architecture', () => {
     const admit = admitWith(config, registriesOf(answers))
 
     expect((await admit(requestOf(podFor('arm64')))).images).toEqual([onMirror])
+  })
+
+  it('is decided again soon if its platforms could not be read', async () => {
+    const { dependencies } = registriesOf({
+      'anubis:32000': { ...found(digestA), freshUntil: 600_000 },
+    })
+    const parsed = parseReference('nginx:1')
+    if (!parsed.ok) throw new Error(parsed.message)
+    const { freshUntil, chosen } = await resolve({ ...dependencies, now: () => 0 }, config, {
+      reference: parsed.reference,
+      pod: { ...unknownPod, platforms: ['linux/arm64'] },
+      signal: new AbortController().signal,
+    })
+
+    expect([chosen.domain, freshUntil]).toEqual(['anubis:32000', 5_000])
   })
 
   it('does not get the decision for pods of other architectures from the cache', async () => {
