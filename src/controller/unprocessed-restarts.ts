@@ -8,7 +8,7 @@ import { hasStatus } from '../kube/error.ts'
 import { recordEventOnce } from '../kube/event-recorder.ts'
 import { evictPod } from '../kube/evict.ts'
 import { namespacedName, type OwnerReference } from '../kube/object.ts'
-import { webhookConfiguration } from '../report/admission-mode.ts'
+import { readAdmissionMode } from '../report/admission-mode.ts'
 import type { MovedImage, UnrecordedPod } from '../report/unprocessed-pods.ts'
 import type { Logger } from '../telemetry/log.ts'
 import type { UnprocessedPodMetrics } from '../telemetry/unprocessed-pod-metrics.ts'
@@ -188,8 +188,11 @@ async function evict(
 ): Promise<void> {
   const { api, log, metrics, restarted, stopped } = run
   const fields = { pod: namespacedName({ metadata: pod }), owner: `${owner.kind} ${owner.name}` }
-  if ((await api.get(webhookConfiguration, { metadataOnly: true })) === null)
-    throw new Error('the MutatingWebhookConfiguration berth does not exist')
+  const admission = await readAdmissionMode(api, { metadata: pod })
+  if (admission.mode !== 'enforce')
+    throw new Error(
+      `Berth would not change the new pod: ${'why' in admission ? admission.why : 'the namespace is in observe mode'}`,
+    )
   const obstacle = await readStrategyObstacle(api, pod.namespace, owner)
   if (obstacle !== null) {
     stopped.set(keyOf(pod, owner), obstacle, { ttl: strategyMs })

@@ -80,7 +80,9 @@ async function reportLine(
     ? resolveNeverPulled(reference)
     : await resolve(resolveDependencies, config, { reference, pod, signal })
   const { changed, chosen, row } = resolution
-  const isEnforced = admission.mode === 'enforce' && config.mode === 'enforce'
+  // A pod counts as seen if that is not known.
+  const isSeen = admission.mode === 'enforce' || admission.mode === 'unknown'
+  const isEnforced = isSeen && config.mode === 'enforce'
   const isChanged = isEnforced && changed
   const pulled = isEnforced && isDenied(resolution) ? null : isChanged ? chosen : reference
   const image = isChanged ? formatReference(chosen) : running.image

@@ -160,6 +160,19 @@ describe('the count of unprocessed pods', () => {
     await vi.waitFor(async () => expect(await counts()).toEqual(['shop 1']))
   })
 
+  it('has no pod that a match condition may exclude', async () => {
+    const webhooks = [
+      { name: 'mutate.berth.dev', matchConditions: [{ name: 'own', expression: 'false' }] },
+    ]
+    kube.put('mutatingwebhookconfigurations', { metadata: { name: 'berth' }, webhooks } as never)
+    kube.put('pods', pod('web-1'))
+    start()
+    await vi.waitFor(async () => expect(await counts()).toEqual([]))
+    await new Promise((resolve) => void setTimeout(resolve, 60))
+
+    expect(await counts()).toEqual([])
+  })
+
   it('has no pod whose image the mirror lacks', async () => {
     const registries = registriesOf({
       'anubis:32000/library/absent:1': failed('absent'),
@@ -226,6 +239,19 @@ describe('a restart', () => {
 
     kube.put('pods', pod('newer', { annotations: records, age: 21, owner: { uid: 'other' } }))
     await vi.waitFor(() => expect(evictions()).toEqual(['shop/web-1']))
+  })
+
+  it('evicts nothing while the registration has no webhooks', async () => {
+    const removal = { metadata: { name: 'berth' }, webhooks: [] } as never
+    register()
+    kube.put('pods', pod('web-1'))
+    start()
+    await vi.waitFor(async () => expect(await counts()).toEqual(['shop 1']))
+    kube.put('mutatingwebhookconfigurations', removal)
+    kube.put('pods', proof())
+    await vi.waitFor(() => expect(isLogged('restart failed')).toBe(true))
+
+    expect(evictions()).toEqual([])
   })
 
   it('evicts nothing while Berth is not registered', async () => {

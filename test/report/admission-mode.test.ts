@@ -1,6 +1,8 @@
+import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
+import { parse } from 'yaml'
 import type { KubeObject } from '../../src/kube/object.ts'
-import { readAdmissionModes } from '../../src/report/admission-mode.ts'
+import { readAdmissionMode, readAdmissionModes } from '../../src/report/admission-mode.ts'
 import { type FakeKube, startFakeKube } from '../support/fake-kube.ts'
 
 const namespaces = {
@@ -69,6 +71,52 @@ describe('readAdmissionModes', () => {
     expect([pod({ tier: 'web' }).mode, pod({}).mode]).toEqual(['enforce', 'out'])
   })
 
+  const read = (path: string) =>
+    parse(readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8'))
+  const { webhooks: shipped } = read('webhook-config/mutating-webhook.yaml') as {
+    webhooks: { matchConditions: object[] }[]
+  }
+  const openshift = read('deploy/components/openshift/kustomization.yaml') as {
+    patches: { patch: string }[]
+  }
+  const platform = openshift.patches
+    .flatMap(({ patch }) => parse(patch) as { path: string; value: object }[])
+    .find(({ path }) => path === '/webhooks/0/matchConditions/-')
+
+  it('evaluates the match conditions that Berth ships', async () => {
+    const kube = cluster()
+    const withPlatform = shipped.map((webhook) => ({
+      ...webhook,
+      matchConditions: [...webhook.matchConditions, platform?.value],
+    }))
+    install(kube, withPlatform)
+    const find = await readAdmissionModes(kube.api, 'berth-system')
+    const modeIn = (namespace: string) => find({ metadata: { name: 'pod', namespace } }).mode
+
+    expect(['shop', 'trial', 'openshift-etcd'].map(modeIn)).toEqual(['enforce', 'observe', 'out'])
+  })
+
+  it('does not know which pods a webhook with other match conditions sees', async () => {
+    const kube = cluster()
+    const condition = { name: 'own', expression: "!request.namespace.startsWith('rook-')" }
+    install(
+      kube,
+      shipped.map((webhook) => ({
+        ...webhook,
+        matchConditions: [...webhook.matchConditions, condition],
+      })),
+    )
+
+    expect(await modes(kube)).toMatchObject({ shop: 'unknown', 'opted-out': 'out' })
+  })
+
+  it('sees no pod in a registration without webhooks', async () => {
+    const kube = cluster()
+    install(kube, [])
+
+    expect(await modes(kube)).toMatchObject({ shop: 'out' })
+  })
+
   it('finds static pods', async () => {
     const find = await readAdmissionModes(cluster().api, 'berth-system')
     const annotations = { 'kubernetes.io/config.mirror': 'hash' }
@@ -77,5 +125,26 @@ describe('readAdmissionModes', () => {
       mode: 'out',
       why: 'a static pod, which no webhook can change',
     })
+  })
+})
+
+describe('readAdmissionMode', () => {
+  const pod = { metadata: { name: 'pod', namespace: 'shop' } }
+
+  it('sees no pod in a cluster without a registration', async () => {
+    expect(await readAdmissionMode(cluster().api, pod)).toEqual({
+      mode: 'out',
+      why: 'no webhook of Berth is registered',
+    })
+  })
+
+  it('uses the labels that the namespace has now', async () => {
+    const kube = cluster()
+    const isIn = { key: 'berth.dev/rewrite', operator: 'NotIn', values: ['disabled'] }
+    install(kube, [{ name: 'mutate.berth.dev', namespaceSelector: { matchExpressions: [isIn] } }])
+    expect(await readAdmissionMode(kube.api, pod)).toEqual({ mode: 'enforce' })
+    kube.put('namespaces', { metadata: { name: 'shop', labels: namespaces['opted-out'] } })
+
+    expect((await readAdmissionMode(kube.api, pod)).mode).toBe('out')
   })
 })
