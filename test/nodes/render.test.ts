@@ -179,6 +179,22 @@ fallback: [{ name: r, ${row} }]
     )
   })
 
+  it.each<TargetName>(['crio', 'openshift'])(
+    'do not include {host} at the beginning of a template: %s keeps its port',
+    (target) => {
+      const text = `apiVersion: berth.dev/v1alpha1
+kind: BerthConfig
+registries: [{ host: 'anubis:32000', endpoint: 'http://anubis:32000', mirror: true }]
+fallback: [{ name: r, images: ['anubis:32000/docker/**'], try: ['{host}/hub/{host}/{path}', '{host}/{path}'] }]
+`
+
+      expect(omissionsOf(target, text)).toEqual([])
+      expect(Object.values(filesFor(configOf(text), target)).join('\n')).toContain(
+        'anubis:32000/hub/anubis-32000/docker',
+      )
+    },
+  )
+
   it('do not include a part of a host that its whole host implies', () => {
     const text = withRow(
       `images: ['ghcr.io/acme/**', 'ghcr.io/**'], try: ['m:1/{host}/{path}', 'ghcr.io/{path}']`,
@@ -272,6 +288,7 @@ const template = fc.constantFrom(
     `${host}/{name}`,
   ]),
   '{host}/{path}',
+  '{host}/hub/{path}',
   'docker.io/{path}',
   'alternate.example.org/{path}',
   'ghcr.io/other/{path}',

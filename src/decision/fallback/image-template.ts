@@ -76,26 +76,30 @@ export function compileTemplate(written: string): ImageTemplateResult {
  * text may be invalid, for example too long, or because `{rest}` is empty for a path of one segment.
  */
 export function renderTemplate(
-  { text, host }: ImageTemplate,
+  template: ImageTemplate,
   { reference, namespace }: TemplateInput,
 ): string {
   const { domain, path } = reference
-  const values: Record<Variable, string> = {
-    host: hostComponent(domain),
+  const values: Record<Exclude<Variable, 'host'>, string> = {
     path,
     rest: path.includes('/') ? path.slice(path.indexOf('/') + 1) : '',
     flat: path.replaceAll('/', '-'),
     name: path.slice(path.lastIndexOf('/') + 1),
     namespace,
   }
-  const fill = (part: string) => part.replaceAll(placeholder, (_, name: Variable) => values[name])
-  if (host !== null) return fill(text)
-  return domain + fill(text.slice('{host}'.length))
+  return withHost(template, domain).replaceAll(
+    placeholder,
+    (_, name: Exclude<Variable, 'host'>) => values[name],
+  )
 }
 
-/** Returns the text of the template with the host of the image filled into its path. */
-export function withHost({ text, host }: ImageTemplate, domain: string): string {
-  return host === null ? text : text.replaceAll('{host}', hostComponent(domain))
+/** Returns the text of the template with the host of the image: as it is at the beginning, and as a component in the path. */
+export function withHost(
+  { text, host }: Pick<ImageTemplate, 'text' | 'host'>,
+  domain: string,
+): string {
+  const fill = (part: string) => part.replaceAll('{host}', hostComponent(domain))
+  return host === null ? domain + fill(text.slice('{host}'.length)) : fill(text)
 }
 
 function isVariable(name: string): name is Variable {

@@ -7,7 +7,6 @@ import type { Config } from '../../config/config.ts'
 import type { PathPart } from '../../config/problem.ts'
 import type { ImagePattern } from '../../decision/fallback/image-pattern.ts'
 import { exampleImage } from '../../decision/fallback/example-image.ts'
-import { hostComponent } from '../../decision/fallback/host-component.ts'
 import { canonicalHost, canonicalReference } from '../../decision/fallback/registry-aliases.ts'
 import {
   type Candidate,
@@ -15,7 +14,11 @@ import {
   type FallbackRow,
   type FallbackTable,
 } from '../../decision/fallback/table.ts'
-import { renderTemplate, type ImageTemplate } from '../../decision/fallback/image-template.ts'
+import {
+  renderTemplate,
+  type ImageTemplate,
+  withHost,
+} from '../../decision/fallback/image-template.ts'
 import { compareText } from '../../text/compare.ts'
 import { isFoundByName, type NodeRegistry, nodeRegistry } from './node-registry.ts'
 import { covers, prefixOf, type ImageScope, scopeOf } from './scope.ts'
@@ -286,7 +289,7 @@ function locationOf(
   if (last === 'rest' && scope.kind === 'host') return null
   const segments = scope.kind === 'prefix' ? scope.path.split('/') : []
   return [
-    prefix.replaceAll('{host}', hostComponent(canonicalHost(scope.host, isPlainHttp))),
+    withHost({ ...template, text: prefix }, canonicalHost(scope.host, isPlainHttp)),
     ...segments.slice(last === 'rest' ? 1 : 0),
   ].join('/')
 }
