@@ -27,6 +27,7 @@ import { createConflictsLoop } from './image-conflicts-loop.ts'
 import { createMirrorLoop } from './mirror-loop.ts'
 import { createPullFailuresLoop } from './pull-failures-loop.ts'
 import { createPullSecretsLoop, type PullSecretsTimes } from './pull-secrets-loop.ts'
+import type { RestartMemory } from './restart-memory.ts'
 import { createStuckPodsLoop } from './stuck-pods-loop.ts'
 import { createUnprocessedPodsLoop } from './unprocessed-pods-loop.ts'
 import type { Loop } from './runtime/loops.ts'
@@ -46,6 +47,8 @@ export interface LoopDependencies {
   readonly ecrMetrics: EcrMetrics
   /** What is known about images that run. Outlives a config, so that a reload does not ask again. */
   readonly availability: AvailabilityMemory
+  /** What is known about owners that are restarted. Outlives a config, so that a reload evicts no pod again. */
+  readonly restarts: RestartMemory
   /** What the API server refused to each loop. Outlives a config, so that a reload does not ask again at once. */
   readonly refusalsOf: (loop: string) => Refusals
   readonly pullSecretsTimes?: PullSecretsTimes | undefined
@@ -217,6 +220,7 @@ function createUnprocessedPodsLoops({
   env,
   log,
   metrics: { unprocessedPods: metrics },
+  restarts: memory,
 }: PodLoopDependencies): readonly Loop[] {
   const { unprocessed: action, mode, table } = config
   if (action === null || mode === 'observe') return []
@@ -229,7 +233,7 @@ function createUnprocessedPodsLoops({
       queryTimeoutMs: imageTimeoutMs / 2,
       onProblem,
     })
-  const loop = { api, watch, action, table, namespace, openEngine, metrics, log }
+  const loop = { api, watch, action, table, namespace, openEngine, memory, metrics, log }
   return [createUnprocessedPodsLoop(loop)]
 }
 

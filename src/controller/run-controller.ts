@@ -15,6 +15,7 @@ import { createEcrMetrics } from '../telemetry/ecr-metrics.ts'
 import { createHealthApp, listen } from '../telemetry/health-server.ts'
 import type { Logs } from '../telemetry/log.ts'
 import { createAvailabilityMemory } from './availability-memory.ts'
+import { createRestartMemory } from './restart-memory.ts'
 import { createLoops, type LoopDependencies } from './create-loops.ts'
 import type { PullSecretsTimes } from './pull-secrets-loop.ts'
 import { type LeaderElectionTimes, runLeaderElection } from './runtime/leader-election.ts'
@@ -63,6 +64,7 @@ export async function runController(options: ControllerOptions): Promise<void> {
     ecrTokens: createTokenCache({ secretsDirectory, env }),
     ecrMetrics: createEcrMetrics(metrics.registry),
     availability: createAvailabilityMemory(),
+    restarts: createRestartMemory(),
     refusalsOf: createRefusals(),
   }
   metrics.leads(false)

@@ -12,7 +12,7 @@ import type { KubeApi } from '../kube/api-client.ts'
 import { hasStatus } from '../kube/error.ts'
 import type { KubeObject } from '../kube/object.ts'
 import { controllerOf } from '../kube/pod-owner.ts'
-import { isReady } from '../kube/pod-status.ts'
+import { hasEnded, isReady } from '../kube/pod-status.ts'
 import { type FindAdmissionMode, readAdmissionModes } from '../report/admission-mode.ts'
 import {
   findMovedImages,
@@ -24,6 +24,7 @@ import {
 } from '../report/unprocessed-pods.ts'
 import type { Logger } from '../telemetry/log.ts'
 import type { UnprocessedPodMetrics } from '../telemetry/unprocessed-pod-metrics.ts'
+import type { RestartMemory } from './restart-memory.ts'
 import type { Loop } from './runtime/loops.ts'
 import type { PodWatch } from './runtime/pod-watch.ts'
 import { createRestarts, type UnprocessedPod, type WatchedPod } from './unprocessed-restarts.ts'
@@ -36,6 +37,8 @@ export interface UnprocessedPodsDependencies {
   /** Berth's own namespace. */
   readonly namespace: string
   readonly openEngine: () => Pick<Engine, 'decide' | 'close'>
+  /** Outlives the loop. */
+  readonly memory: RestartMemory
   readonly metrics: UnprocessedPodMetrics
   readonly log: Pick<Logger, 'info' | 'warn' | 'debug'>
 }
@@ -130,6 +133,7 @@ function readWatchedPod(table: FallbackTable, pod: KubeObject): WatchedPod {
     createdAt: Date.parse(creationTimestamp) || 0,
     isReady: isReady(pod),
     isTerminating: deletionTimestamp !== undefined,
+    hasEnded: hasEnded(pod),
     isProcessed: hasRecords(pod),
     unrecorded: readUnrecordedPod(table, pod),
   }

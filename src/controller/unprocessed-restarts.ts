@@ -1,18 +1,17 @@
 /**
  * Restarts the owners of pods that Berth has not processed, by evicting their pods one after the other. Each eviction is checked
- * before the next: if the pod in its place is not processed either, its owner is not restarted again.
+ * before the next of its owner: if the pod in its place is not processed either, the owner is not restarted again.
  */
-import { LRUCache } from 'lru-cache'
 import type { KubeApi } from '../kube/api-client.ts'
 import { hasStatus } from '../kube/error.ts'
 import { recordEventOnce } from '../kube/event-recorder.ts'
 import { evictPod } from '../kube/evict.ts'
-import { namespacedName, type OwnerReference } from '../kube/object.ts'
+import { namespacedName } from '../kube/object.ts'
 import { readAdmissionMode } from '../report/admission-mode.ts'
 import type { MovedImage, UnrecordedPod } from '../report/unprocessed-pods.ts'
 import type { Logger } from '../telemetry/log.ts'
 import type { UnprocessedPodMetrics } from '../telemetry/unprocessed-pod-metrics.ts'
-import { createTaskBackoff, type TaskBackoff } from './runtime/task-backoff.ts'
+import type { Restart, RestartMemory } from './restart-memory.ts'
 import { readStrategyObstacle } from './restart-strategy.ts'
 
 /** What is kept of each pod of the cluster. */
@@ -23,6 +22,8 @@ export interface WatchedPod {
   readonly createdAt: number
   readonly isReady: boolean
   readonly isTerminating: boolean
+  /** Its owner has replaced it, or needs no other. */
+  readonly hasEnded: boolean
   /** Whether Berth has processed it. */
   readonly isProcessed: boolean
   /** Null for a pod that Berth has processed, or whose images stay by the table alone. */
@@ -38,37 +39,27 @@ export interface UnprocessedPod extends UnrecordedPod {
 
 export interface RestartsDependencies {
   readonly api: KubeApi
+  readonly memory: RestartMemory
   readonly metrics: UnprocessedPodMetrics
   readonly log: Pick<Logger, 'info' | 'warn' | 'debug'>
   readonly signal: AbortSignal
 }
 
 export interface Restarts {
-  /** Checks the last eviction and, if it is done, evicts one more pod. Returns true if it may do more at once. Throws KubeError. */
+  /** Checks the last evictions, and evicts one more pod if it may. Returns true if it may do more at once. Throws KubeError. */
   advance(
     unprocessed: readonly UnprocessedPod[],
     pods: ReadonlyMap<string, WatchedPod>,
   ): Promise<boolean>
 }
 
-/** An eviction whose replacement has not been seen. */
-interface Eviction {
-  readonly pod: UnprocessedPod
-  readonly owner: OwnerReference
-  /** The pods that the owner had. */
-  readonly knownUids: ReadonlySet<string>
-  readonly until: number
-}
-
 interface RestartsRun extends RestartsDependencies {
-  readonly backoff: TaskBackoff
-  /** The revisions of owners that are not restarted again, with the reason. */
-  readonly stopped: LRUCache<string, string>
-  /** The UIDs of owners that were restarted. */
-  readonly restarted: LRUCache<string, true>
-  pending: Eviction | null
   /** Why no pod is evicted now, as it was logged last. */
   waitsFor: string | null
+}
+
+interface NextRestart extends Restart {
+  readonly pod: UnprocessedPod
 }
 
 type PodsByOwner = ReadonlyMap<string, readonly WatchedPod[]>
@@ -79,28 +70,21 @@ const replacementMs = 600_000
 /** How long a paused Deployment or an update strategy counts. */
 const strategyMs = 600_000
 
-/** Owners whose new pods may be starting at the same time. */
+/** How long other owners wait for the new pods of an owner to become ready. */
+const startMs = 1_800_000
+
+/** Owners whose new pods may be starting at the same time, each in another namespace. */
 const maxStartingOwners = 5
 
-/** Owners that are remembered. */
-const maxOwners = 10_000
-
 export function createRestarts(dependencies: RestartsDependencies): Restarts {
-  const run: RestartsRun = {
-    ...dependencies,
-    backoff: createTaskBackoff(() => performance.now()),
-    stopped: new LRUCache({ max: maxOwners }),
-    restarted: new LRUCache({ max: maxOwners }),
-    pending: null,
-    waitsFor: null,
-  }
+  const run: RestartsRun = { ...dependencies, waitsFor: null }
   return {
     async advance(unprocessed, pods) {
       const byOwner = groupByOwner(pods.values())
-      if (!(await checkReplacement(run, byOwner))) return false
+      await checkStarting(run, byOwner)
       const next = findNext(run, unprocessed, byOwner)
       if (next === null) return false
-      const waitsFor = findBrake(run, unprocessed, { pods: pods.values(), byOwner })
+      const waitsFor = findBrake(run, unprocessed, pods.values())
       if (waitsFor !== null && waitsFor !== run.waitsFor)
         run.log.info({ reason: waitsFor }, 'restarts wait')
       run.waitsFor = waitsFor
@@ -111,26 +95,30 @@ export function createRestarts(dependencies: RestartsDependencies): Restarts {
   }
 }
 
-/** Returns false while the replacement of the last evicted pod has not been seen. Stops an owner whose new pod is not processed. */
-async function checkReplacement(run: RestartsRun, byOwner: PodsByOwner): Promise<boolean> {
-  if (run.pending === null) return true
-  const { pod, owner, knownUids, until } = run.pending
-  const replacement = (byOwner.get(owner.uid) ?? []).find(({ uid }) => !knownUids.has(uid))
-  if (replacement === undefined && performance.now() < until) return false
-  run.pending = null
-  if (replacement?.isProcessed === true) return true
-  const { kind, name } = owner
-  const problem =
-    replacement === undefined
-      ? `${kind} ${name} has not replaced the evicted pod ${pod.name}`
-      : `Berth has not processed the pod that replaces ${pod.name}`
-  await stop(run, { pod, owner }, problem)
-  return true
+/** Forgets the owners whose new pods are ready, and stops those whose new pod is not processed. */
+async function checkStarting(run: RestartsRun, byOwner: PodsByOwner): Promise<void> {
+  const { starting } = run.memory
+  const now = performance.now()
+  for (const [ownerUid, each] of starting) {
+    const { pod, owner, knownUids, replacedBy, until } = each
+    const pods = byOwner.get(ownerUid) ?? []
+    if (!each.isReplaced) {
+      const replacement = pods.find(({ uid }) => !knownUids.has(uid))
+      if (replacement === undefined && now < replacedBy) continue
+      each.isReplaced = true
+      const problem =
+        replacement === undefined
+          ? `${owner.kind} ${owner.name} has not replaced the evicted pod ${pod.name}`
+          : `Berth has not processed the pod that replaces ${pod.name}`
+      if (replacement?.isProcessed !== true) await stop(run, each, problem)
+    }
+    if (countUnready(pods) === 0 || now >= until) starting.delete(ownerUid)
+  }
 }
 
 async function stop(run: RestartsRun, { pod, owner }: Restart, problem: string): Promise<void> {
-  const { api, log, stopped } = run
-  stopped.set(keyOf(pod, owner), problem)
+  const { api, log, memory } = run
+  memory.stopped.set(keyOf({ pod, owner }), problem)
   const { namespace } = pod
   const { apiVersion, kind, name, uid } = owner
   log.warn({ owner: `${kind} ${namespace}/${name}`, problem }, 'restart stopped')
@@ -141,32 +129,42 @@ async function stop(run: RestartsRun, { pod, owner }: Restart, problem: string):
   )
 }
 
-interface Restart {
-  readonly pod: UnprocessedPod
-  readonly owner: OwnerReference
-}
-
-/** Returns the next pod to evict: one whose siblings are ready. */
+/** Returns the next pod to evict: one whose siblings are ready, in a namespace without an owner that is starting. */
 function findNext(
-  { stopped, backoff }: RestartsRun,
+  run: RestartsRun,
   unprocessed: readonly UnprocessedPod[],
   byOwner: PodsByOwner,
-): Restart | null {
+): NextRestart | null {
+  const { stopped, starting, backoff } = run.memory
+  const busyNamespaces = new Set([...starting.values()].map(({ pod }) => pod.namespace))
   for (const pod of unprocessed) {
-    const { owner, uid, obstacle } = pod
-    if (owner === null || obstacle !== null || stopped.has(keyOf(pod, owner))) continue
-    if (backoff.delayMs(uid) > 0) continue
+    const { owner, uid, obstacle, namespace } = pod
+    if (owner === null || obstacle !== null || busyNamespaces.has(namespace)) continue
+    if (stopped.has(keyOf({ pod, owner })) || backoff.delayMs(uid) > 0) continue
     const siblings = (byOwner.get(owner.uid) ?? []).filter((each) => each.uid !== uid)
-    if (areReady(siblings)) return { pod, owner }
+    const unready = countUnready(siblings)
+    if (unready === 0) return { pod, owner }
+    logWait(run, { pod, owner }, `${unready} of its other pods are not ready`)
   }
   return null
 }
 
+/** Logs why an owner is not restarted now, unless that was logged a short time ago. */
+function logWait(
+  { log, memory: { waiting } }: RestartsRun,
+  { pod, owner: { kind, name, uid } }: Restart,
+  reason: string,
+): void {
+  if (waiting.has(uid)) return
+  waiting.set(uid, true)
+  log.info({ owner: `${kind} ${pod.namespace}/${name}`, reason }, 'owner waits')
+}
+
 /** Returns why no pod must be evicted now; null if one may. */
 function findBrake(
-  { restarted }: RestartsRun,
+  { memory: { starting } }: RestartsRun,
   unprocessed: readonly UnprocessedPod[],
-  { pods, byOwner }: { readonly pods: Iterable<WatchedPod>; readonly byOwner: PodsByOwner },
+  pods: Iterable<WatchedPod>,
 ): string | null {
   let lastProcessed = 0
   for (const { isProcessed, createdAt } of pods)
@@ -174,19 +172,18 @@ function findBrake(
   // The proof that Berth answers.
   if (unprocessed.some(({ createdAt }) => createdAt >= lastProcessed))
     return 'Berth has processed no pod that is newer than all unprocessed pods'
-  const starting = [...restarted.keys()].filter((uid) => !areReady(byOwner.get(uid) ?? []))
-  return starting.length >= maxStartingOwners
-    ? `${starting.length} restarted owners have pods that are not ready`
+  return starting.size >= maxStartingOwners
+    ? `${starting.size} restarted owners have pods that are not ready`
     : null
 }
 
 /** Evicts the pod, unless Berth is not registered or the owner does not want its pods to be replaced now. */
 async function evict(
   run: RestartsRun,
-  { pod, owner }: Restart,
+  { pod, owner }: NextRestart,
   byOwner: PodsByOwner,
 ): Promise<void> {
-  const { api, log, metrics, restarted, stopped } = run
+  const { api, log, metrics, memory } = run
   const fields = { pod: namespacedName({ metadata: pod }), owner: `${owner.kind} ${owner.name}` }
   const admission = await readAdmissionMode(api, { metadata: pod })
   if (admission.mode !== 'enforce')
@@ -195,14 +192,21 @@ async function evict(
     )
   const obstacle = await readStrategyObstacle(api, pod.namespace, owner)
   if (obstacle !== null) {
-    stopped.set(keyOf(pod, owner), obstacle, { ttl: strategyMs })
+    memory.stopped.set(keyOf({ pod, owner }), obstacle, { ttl: strategyMs })
     log.info({ ...fields, obstacle }, 'owner not restarted')
     return
   }
   const knownUids = new Set((byOwner.get(owner.uid) ?? []).map(({ uid }) => uid))
   if (!(await evictPod(api, pod))) return
-  run.pending = { pod, owner, knownUids, until: performance.now() + replacementMs }
-  restarted.set(owner.uid, true)
+  const now = performance.now()
+  memory.starting.set(owner.uid, {
+    pod,
+    owner,
+    knownUids,
+    replacedBy: now + replacementMs,
+    isReplaced: false,
+    until: now + startMs,
+  })
   metrics.evicted()
   const [moved] = pod.moved
   log.info({ ...fields, image: moved?.image, becomes: moved?.becomes }, 'unprocessed pod evicted')
@@ -210,7 +214,7 @@ async function evict(
 
 /** Runs a request. A failure is logged and put aside with a backoff. */
 async function attempt(
-  { backoff, log, signal }: Pick<RestartsRun, 'backoff' | 'log' | 'signal'>,
+  { memory: { backoff }, log, signal }: RestartsRun,
   id: string,
   request: () => Promise<void>,
 ): Promise<void> {
@@ -227,14 +231,15 @@ async function attempt(
 }
 
 /** The revision of a ReplicaSet is the ReplicaSet itself. */
-function keyOf({ labels }: UnprocessedPod, { uid }: OwnerReference): string {
-  return `${uid} ${labels['controller-revision-hash'] ?? ''}`
+function keyOf({ pod, owner: { uid } }: Restart): string {
+  return `${uid} ${pod.labels['controller-revision-hash'] ?? ''}`
 }
 
+/** Without pods that have ended. */
 function groupByOwner(pods: Iterable<WatchedPod>): ReadonlyMap<string, readonly WatchedPod[]> {
   const groups = new Map<string, WatchedPod[]>()
   for (const pod of pods) {
-    if (pod.ownerUid === null) continue
+    if (pod.ownerUid === null || pod.hasEnded) continue
     const group = groups.get(pod.ownerUid)
     if (group === undefined) groups.set(pod.ownerUid, [pod])
     else group.push(pod)
@@ -242,7 +247,7 @@ function groupByOwner(pods: Iterable<WatchedPod>): ReadonlyMap<string, readonly 
   return groups
 }
 
-/** Returns true if all pods are ready, except those that are terminating. */
-function areReady(pods: readonly WatchedPod[]): boolean {
-  return pods.every(({ isReady, isTerminating }) => isReady || isTerminating)
+/** Returns how many of the pods are not ready, without those that are terminating. */
+function countUnready(pods: readonly WatchedPod[]): number {
+  return pods.filter(({ isReady, isTerminating }) => !isReady && !isTerminating).length
 }

@@ -1,6 +1,7 @@
 import { Registry } from 'prom-client'
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { createPodWatch } from '../../src/controller/runtime/pod-watch.ts'
+import { createRestartMemory, type RestartMemory } from '../../src/controller/restart-memory.ts'
 import { createUnprocessedPodsLoop } from '../../src/controller/unprocessed-pods-loop.ts'
 import { createDecide } from '../../src/decision/resolve/decision-cache.ts'
 import { KubeError } from '../../src/kube/error.ts'
@@ -23,6 +24,7 @@ const mirrorHasAll = registriesOf({ 'anubis:32000': found(), 'docker.io': found(
 let kube: FakeKube
 let stop: AbortController
 let running: Promise<void>
+let memory: RestartMemory
 let metrics: Registry
 let logged: { fields: Record<string, unknown>; message: string }[]
 
@@ -35,14 +37,29 @@ beforeEach(() => {
   }))
     kube.put('namespaces', { metadata: { name, labels } })
   stop = new AbortController()
-  metrics = new Registry()
+  memory = createRestartMemory()
+
   logged = []
 })
 
 afterEach(async () => {
+  await end()
+})
+
+async function end(): Promise<void> {
   stop.abort()
   await running.catch(() => undefined)
-})
+}
+
+/** Stops the loop and starts it again, as a reload of the config does. */
+async function restart(): Promise<void> {
+  await end()
+  stop = new AbortController()
+  start()
+}
+
+/** The time in which a few passes take place. */
+const passes = () => new Promise((resolve) => void setTimeout(resolve, 60))
 
 interface PodInput {
   readonly image?: string
@@ -100,6 +117,7 @@ function start(
   action: 'report' | 'restart' = 'restart',
   { dependencies }: Registries = mirrorHasAll,
 ): void {
+  metrics = new Registry()
   const log = (fields: Record<string, unknown>, message: string) => logged.push({ fields, message })
   const pin = { matches: () => false, unresolved: 'keep' as const }
   const loop = createUnprocessedPodsLoop(
@@ -113,6 +131,7 @@ function start(
         decide: createDecide(dependencies, { table, pin }),
         close: () => Promise.resolve(),
       }),
+      memory,
       metrics: createUnprocessedPodMetrics(metrics),
       log: { info: log, warn: log, debug: () => undefined } as never,
     },
@@ -168,7 +187,7 @@ describe('the count of unprocessed pods', () => {
     kube.put('pods', pod('web-1'))
     start()
     await vi.waitFor(async () => expect(await counts()).toEqual([]))
-    await new Promise((resolve) => void setTimeout(resolve, 60))
+    await passes()
 
     expect(await counts()).toEqual([])
   })
@@ -205,7 +224,7 @@ describe('a restart', () => {
     start()
     await vi.waitFor(() => expect(evictions()).toEqual(['shop/web-1']))
     kube.put('pods', pod('web-3', { annotations: records, age: 20, isReady: false }))
-    await new Promise((resolve) => void setTimeout(resolve, 60))
+    await passes()
     expect(evictions()).toHaveLength(1)
 
     kube.put('pods', pod('web-3', { annotations: records, age: 20 }))
@@ -223,10 +242,109 @@ describe('a restart', () => {
     await vi.waitFor(() => expect(events()).toHaveLength(1))
     kube.put('pods', pod('later', { annotations: records, age: 30, owner: { uid: 'other' } }))
     await vi.waitFor(async () => expect(await counts()).toEqual(['shop 2']))
-    await new Promise((resolve) => void setTimeout(resolve, 60))
+    await passes()
 
     expect(evictions()).toHaveLength(1)
     expect(isLogged('restart stopped')).toBe(true)
+  })
+
+  it('stays stopped when the config is reloaded', async () => {
+    register()
+    for (const name of ['web-1', 'web-2']) kube.put('pods', pod(name))
+    kube.put('pods', proof())
+    start()
+    await vi.waitFor(() => expect(evictions()).toHaveLength(1))
+    kube.put('pods', pod('web-3', { age: 20 }))
+    await vi.waitFor(() => expect(events()).toHaveLength(1))
+    kube.put('pods', pod('later', { annotations: records, age: 30, owner: { uid: 'other' } }))
+    await restart()
+    await vi.waitFor(async () => expect(await counts()).toEqual(['shop 2']))
+    await passes()
+
+    expect(evictions()).toHaveLength(1)
+  })
+
+  it('waits for the replaced pod over a reload of the config', async () => {
+    register()
+    for (const name of ['web-1', 'web-2']) kube.put('pods', pod(name))
+    kube.put('pods', proof())
+    start()
+    await vi.waitFor(() => expect(evictions()).toHaveLength(1))
+    await restart()
+    await vi.waitFor(async () => expect(await counts()).toEqual(['shop 1']))
+    await passes()
+
+    expect(evictions()).toHaveLength(1)
+  })
+
+  it('does not wait for an owner of another namespace', async () => {
+    register()
+    kube.put('namespaces', { metadata: { name: 'bank' } })
+    kube.put('pods', pod('web-1'))
+    kube.put('pods', pod('web-2', { owner: { uid: 'same-namespace' } }))
+    kube.put('pods', pod('db-1', { namespace: 'bank', owner: { uid: 'db' } }))
+    kube.put('pods', proof())
+    start()
+    await vi.waitFor(() => expect(evictions()).toEqual(['shop/web-1', 'bank/db-1']))
+    await passes()
+    expect(evictions()).toHaveLength(2)
+
+    kube.put('pods', pod('web-3', { annotations: records, age: 20 }))
+    await vi.waitFor(() => expect(evictions()).toContain('shop/web-2'))
+  })
+
+  it('waits for five starting owners, for half an hour', async () => {
+    register()
+    for (let index = 1; index <= 6; index += 1) {
+      const namespace = `tenant-${index}`
+      kube.put('namespaces', { metadata: { name: namespace } })
+      kube.put('pods', pod(`web-${index}`, { namespace, owner: { uid: namespace } }))
+    }
+    kube.put('pods', proof())
+    start()
+    await vi.waitFor(() => expect(evictions()).toHaveLength(5))
+    for (let index = 1; index <= 5; index += 1) {
+      const namespace = `tenant-${index}`
+      const input = { namespace, owner: { uid: namespace }, annotations: records }
+      kube.put('pods', pod(`new-${index}`, { ...input, age: 20, isReady: false }))
+    }
+    await vi.waitFor(() => expect(isLogged('restarts wait')).toBe(true))
+    await passes()
+    expect(evictions()).toHaveLength(5)
+
+    const now = performance.now.bind(performance)
+    const clock = vi.spyOn(performance, 'now').mockImplementation(() => now() + 1_800_000)
+    onTestFinished(() => clock.mockRestore())
+    await vi.waitFor(() => expect(evictions()).toContain('tenant-6/web-6'))
+    expect(events()).toEqual([])
+  })
+
+  it('evicts a pod next to one that has ended', async () => {
+    register()
+    kube.put('pods', pod('web-1'))
+    kube.put('pods', pod('ended', { phase: 'Failed', isReady: false }))
+    kube.put('pods', proof())
+    start()
+
+    await vi.waitFor(() => expect(evictions()).toEqual(['shop/web-1']))
+  })
+
+  it('logs once that an owner waits for its other pods', async () => {
+    register()
+    kube.put('pods', pod('web-1'))
+    kube.put('pods', pod('web-2', { isReady: false, annotations: records }))
+    kube.put('pods', proof())
+    start()
+    await vi.waitFor(() => expect(isLogged('owner waits')).toBe(true))
+    await passes()
+
+    expect(logged).toEqual([
+      {
+        fields: { owner: 'ReplicaSet shop/web', reason: '1 of its other pods are not ready' },
+        message: 'owner waits',
+      },
+    ])
+    expect(evictions()).toEqual([])
   })
 
   it('waits until Berth has processed a newer pod', async () => {
