@@ -10,7 +10,7 @@ import { getPod, waitForPodRunning } from '../harness/pods.ts'
 import { waitFor } from '../harness/wait.ts'
 import { startWebhook, type Webhook } from '../harness/webhook.ts'
 
-/** Operators that compare the images of their pods: known ones rest, others are named by the controller, or left alone. */
+/** Operators that compare the images of their pods: Berth leaves the pods of known ones unchanged, and the controller reports the others, or lists them to be left unchanged. */
 const namespace = 'comparing-operators'
 const own = 'comparing-operators-berth'
 const known = { group: 'postgresql.cnpg.io', kind: 'Cluster', namespace, image: 'library/db:1' }
@@ -117,7 +117,7 @@ test('the controller names an operator that is not in the list, and its row ends
   expect(await conflictEvents()).toHaveLength(1)
 })
 
-test('with conflicts: leave, an operator that is not in the list rests without a row', async () => {
+test('with conflicts: leave, an operator that is not in the list stops recreating its pod without a row', async () => {
   const config = `${registries.config}conflicts: leave\n`
   await webhook.reload(config)
   controller?.configure(config)

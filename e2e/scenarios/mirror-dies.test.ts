@@ -276,13 +276,13 @@ describe('unprocessed', () => {
     expect(code).toBe(0)
   })
 
-  test('`restart` moves the pods of the Deployment, once Berth has processed a pod, and no others', async () => {
+  test('`restart` replaces the pods of the Deployment, once Berth has processed a pod, and no others', async () => {
     const others = ['left', 'sts', 'ds', 'bare']
     const uids = async () =>
       (await Promise.all(others.map(podsOf))).flat().map(({ metadata: { uid } }) => uid)
     const before = await uids()
     controller.configure(`${config}unprocessed: restart\n`)
-    await waitFor('the missing proof', () => controller.log().some(({ msg }) => msg === 'restarts wait')) // prettier-ignore
+    await waitFor('the missing proof', () => controller.log().some(({ msg }) => msg === 'restarts paused')) // prettier-ignore
     expect(await controller.metrics()).toContain('berth_unprocessed_pods_evicted_total 0')
 
     await apply(podManifest({ name: 'proof', image, namespace: away }))

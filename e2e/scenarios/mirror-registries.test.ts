@@ -372,21 +372,21 @@ fallback: [{ name: all, images: ['**'], try: ['tls.example/{path}'] }]
     expect(stdout + stderr).not.toContain(forward.password)
   })
 
-  test('is named if it rejects the password, and by berth explain', async () => {
+  test('is named in the error if it rejects the password, and by berth explain', async () => {
     const refused = await mirrorThrough(environment('WrongWord'), 'fw/refused')
     const args = ['explain', 'fw/app:1', '--config', config]
     const explained = await runBerth(args, { env: environment(forward.password) })
 
     expect(refused.code).toBe(3)
     expect(refused.stdout + refused.stderr).toContain(
-      `the proxy http://${forward.host} rejects the user and password of its URL (401)`,
+      `the proxy http://${forward.host} rejects the user name and password in its URL (401)`,
     )
     expect(refused.stdout + refused.stderr).not.toContain('WrongWord')
     expect(explained.stdout).toMatch(/tls\.example\/fw\/app:1 +found/)
     expect(explained.stdout).toContain(`proxy http://${forward.host}`)
   })
 
-  test('is named if it cannot reach the registry, and not used for hosts of NO_PROXY', async () => {
+  test('is named in the error if it cannot reach the registry, and not used for hosts of NO_PROXY', async () => {
     const env = environment(forward.password)
     const before = (await forward.requests()).length
     const direct = await mirrorThrough({ ...env, NO_PROXY: '.test' }, 'fw/direct')
@@ -399,7 +399,7 @@ fallback: [{ name: all, images: ['**'], try: ['tls.example/{path}'] }]
   })
 })
 
-describe('a registry that wants a client certificate (nginx)', () => {
+describe('a registry that requires a client certificate (nginx)', () => {
   let nginx: Nginx
   const file = (name: string) => join(directory, name)
 
@@ -424,7 +424,7 @@ describe('a registry that wants a client certificate (nginx)', () => {
 
   test.each([
     ['the certificate', 'good', 0, 'copied'],
-    ['none', null, 1, 'wants a client certificate'],
+    ['none', null, 1, 'requires a client certificate'],
     ['one of another CA', 'wrong', 1, 'rejects the client certificate'],
   ])('with %s', async (_, name, expectedCode, expected) => {
     const more =

@@ -256,7 +256,7 @@ describe('availability', () => {
       'state'
     ]
 
-  test('names an image that was deleted from its registry gone, with an Event', async () => {
+  test('reports an image that was deleted from its registry as gone, with an Event', async () => {
     await waitFor('the counts of available images', async () =>
       /berth_running_images\{source="upstream",state="available"\} [1-9]/.test(
         await controller.metrics(),
@@ -283,7 +283,7 @@ describe('availability', () => {
     })
   })
 
-  test('calls the image of a registry that is down unknown', async () => {
+  test('reports the image of a registry that is down as unknown', async () => {
     await registries.upstream.stop()
 
     await waitFor('the unknown upstream', () => lastState('docker.io/risk/app:1') === 'unknown')

@@ -5,7 +5,7 @@ import { connect as connectTls, type ConnectionOptions } from 'node:tls'
 import type { ProxyRules } from '../proxy/proxy-rules.ts'
 import { openTunnel } from '../proxy/tunnel.ts'
 
-/** Registries have the same time. */
+/** The timeout for a connection in milliseconds, as for registries. */
 const connectTimeoutMs = 2_000
 
 type OnCreated = (error: Error | null, stream: Duplex) => void

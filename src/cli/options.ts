@@ -78,7 +78,7 @@ export function ownerOption(pods: string): Option {
 export function podPlatformOption(): Option {
   return new Option(
     '--platform <platform>',
-    'platform of the nodes for which the pod asks, as OS/ARCH; repeatable',
+    'platform that the pod requires, as OS/ARCH; repeatable',
   )
     .argParser(platformNames)
     .default(undefined, 'any')

@@ -49,7 +49,7 @@ export interface Config {
   readonly stuckPods: 'report' | 'recreate' | null
   /** What the controller does about pods that Berth has not processed; null for nothing. */
   readonly unprocessed: 'report' | 'restart' | null
-  /** How often the controller asks whether the images that run still exist; null for never. */
+  /** How often the controller checks that the images that pods run still exist; null for never. */
   readonly availability: { readonly intervalMs: number; readonly perMinute: number } | null
   /** Kinds with pods or images, in addition to the built-in ones. */
   readonly workloads: readonly Workload[]

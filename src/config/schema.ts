@@ -217,13 +217,13 @@ export const configSchema = object({
     .enum(['report', 'recreate'])
     .optional()
     .describe(
-      'Pods that cannot pull an image that Berth gave them, if a new pod would get another one: report them with an Event, or evict them so that their controller recreates them. `pullSecretCopies.stuckPods` is another setting. Default: neither.',
+      'Pods that cannot pull an image that Berth gave them, if a new pod would get another one: report them with an Event, or evict them so that their controller recreates them. `pullSecretCopies.stuckPods` is a different setting. Default: neither.',
     ),
   unprocessed: z
     .enum(['report', 'restart'])
     .optional()
     .describe(
-      'Pods that run an image which the table moves for new pods, and that Berth has not processed: count them in a metric, or also restart their owners by evicting their pods one by one. Default: neither.',
+      'Pods that Berth has not processed, and whose images would change in a new pod: count them in a metric, or also restart their owners by evicting their pods one by one. Default: neither.',
     ),
   availability: availabilitySchema,
   workloads: z

@@ -1,6 +1,6 @@
 /**
- * The controller loop that asks, at a pace, whether the registries still have the images that run: a pod whose image is gone
- * breaks when it moves to another node. It changes nothing in the cluster, and records one Event for each image that is gone.
+ * The controller loop that checks, at a limited rate, that registries still have the images that pods run: a pod whose image is
+ * gone cannot start on another node. It changes nothing in the cluster, and records one Event for each image that is gone.
  */
 import { createNotifier } from '../async/notifier.ts'
 import { createRateLimiter } from '../async/rate-limiter.ts'
@@ -40,13 +40,13 @@ export interface AvailabilityLoopDependencies {
 const missingRightFix =
   'add the component availability (Helm: controller.availability=true), or remove availability from the config'
 
-/** A registry that restarts with an empty or read-only storage is repaired within this time, or its images are gone. */
+/** Time to repair a registry that restarted with empty storage, before its images count as gone. */
 const maxConfirmMs = 600_000
 
-/** A rollout changes many pods within this time, so that their images are counted together. */
+/** A rollout changes many pods at once. Waiting this long counts their images together. */
 const gatherMs = 500
 
-/** What is kept of a pod. */
+/** The part of a pod that is kept in memory. */
 interface WatchedPod {
   readonly namespace: string
   readonly name: string
@@ -137,7 +137,7 @@ function readPod(
   return { namespace, name, uid, uses: memory.use(images, namespace, isPlainHttp) }
 }
 
-/** Records why the registries that Berth does not ask are not asked. A reload of the config checks again. */
+/** Records why images are not checked whose registries Berth does not contact. A reload of the config checks again. */
 function recordUnasked({ engine, memory, log }: AvailabilityRun): void {
   for (const image of memory.images.values()) {
     if (image.nextAt === Infinity) continue
@@ -183,8 +183,8 @@ async function recordGone(
   const about = { apiVersion: 'v1', kind: 'Pod', namespace, name, uid }
   const consequence =
     source === 'registry'
-      ? 'pods that run it cannot be pulled on another node. Push it again, or change the image'
-      : 'only the copy that pods run is left. Keep the copy, or change the image'
+      ? 'other nodes cannot pull it. Push it again, or change the image of the pods'
+      : 'only the copy that pods run is left. Keep the copy, or change the image of the pods'
   const message = `${source === 'registry' ? 'the registry' : 'upstream'} no longer has ${image.name} (${detail}): ${consequence}`
   try {
     await recordEventOnce(api, about, { type: 'Warning', reason: 'ImageGone', message }, new Date())

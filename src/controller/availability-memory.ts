@@ -1,13 +1,13 @@
 /**
- * What the controller knows about the availability of the images that run. Outlives a config, so that a reload does not ask
- * again. Holds a bounded number of images.
+ * What the controller knows about the availability of the images that run. Outlives a config, so that a reload does not
+ * repeat the checks. Holds a bounded number of images.
  */
 import type { IsPlainHttp } from '../decision/fallback/registry-aliases.ts'
 import type { Reference } from '../decision/reference/reference.ts'
 import { type Availability, type PulledImage, readPulledImage } from '../report/availability.ts'
 import type { ImageSource, SourcedImage } from '../report/running-images.ts'
 
-/** `gone`: two answers 404 at a distance in time, and none in between or since that the image exists. */
+/** `gone`: two 404 responses, `confirmMs` apart, and no response since the first that the image exists. */
 export type AvailabilityState = 'available' | 'gone' | 'unknown'
 
 export interface CheckedImage {
@@ -20,9 +20,9 @@ export interface CheckedImage {
   state: AvailabilityState
   /** Why the state is not `available`. */
   detail: string | null
-  /** When the first 404 was received after the last other answer about the image; null for none. */
+  /** When the registry first responded 404 since it last had the image; null for never. */
   absentSince: number | null
-  /** When to ask next. All times are those of `performance.now()`. */
+  /** When to check next. All times are those of `performance.now()`. */
   nextAt: number
 }
 
@@ -33,9 +33,9 @@ export interface ImageUse {
 }
 
 export interface AvailabilityTimes {
-  /** Milliseconds between two questions about one image. */
+  /** Milliseconds between two checks of one image. */
   readonly intervalMs: number
-  /** The least milliseconds between the two answers 404 that prove that an image is gone. */
+  /** The minimum time between the two 404 responses that prove that an image is gone, in milliseconds. */
   readonly confirmMs: number
 }
 
@@ -51,12 +51,12 @@ const maxPauseMs = 86_400_000
 /** For a 429 without Retry-After. */
 const defaultPauseMs = 60_000
 
-/** How soon an image is asked about again whose registry gave no answer. */
+/** The maximum time until the next check of an image whose registry gave no answer. */
 const retryMs = 600_000
 
 export interface AvailabilityMemory {
   readonly images: ReadonlyMap<string, CheckedImage>
-  /** Starts to count the uses of images again. */
+  /** Resets the counts of uses. */
   restart(): void
   /** Adds a pod. Leaves out images beyond the limit. */
   use(
@@ -66,13 +66,13 @@ export interface AvailabilityMemory {
   ): readonly ImageUse[]
   /** Removes a pod. Forgets images that no other pod uses. */
   release(uses: readonly ImageUse[]): void
-  /** Forgets images that no pod uses. To be called when all pods were added. */
+  /** Forgets images that no pod uses. Call it after all pods were added. */
   forgetUnused(): void
   /** True if images were left out since the last restart. */
   readonly isFull: boolean
   /** Returns the image that is due first, or null, and the milliseconds until then. */
   next(now: number): { readonly image: CheckedImage | null; readonly waitMs: number }
-  /** Does not ask the host for this time. */
+  /** Stops the checks of a host that limits requests, for as long as it asks. */
   pause(host: string, availability: Availability, now: number): void
   clear(): void
 }
@@ -157,7 +157,7 @@ function createImage(pulled: PulledImage, namespace: string, nextAt: number): Ch
     namespace,
     uses: { registry: 0, upstream: 0 },
     state: 'unknown',
-    detail: 'not asked yet',
+    detail: 'not checked yet',
     absentSince: null,
     nextAt,
   }

@@ -31,7 +31,7 @@ export interface ConflictOwnerListOptions {
   readonly namespace: string
   readonly metrics: Pick<ConflictMetrics, 'left'>
   readonly log: Pick<Logger, 'info' | 'warn' | 'debug'>
-  /** Outlives the list, so that a reload of the config does not ask again at once. */
+  /** Outlives the list, so that a reload of the config does not retry a refused request at once. */
   readonly refusals: Refusals
   /** Milliseconds since 1970. */
   readonly now: () => number
@@ -44,7 +44,7 @@ interface ConfigMap extends KubeObject {
 /** Long enough to add a row to the config. An owner whose entry has ended is found again. */
 const entryLifeMs = 7 * 24 * 3_600_000
 
-/** Other leaders do not write, so a conflict is somebody who edits the ConfigMap. */
+/** Only the leader writes, so a conflict means that a person edits the ConfigMap. */
 const maxAttempts = 3
 
 const failureBackoff = { firstMs: 10_000, maxMs: 600_000 }
@@ -79,7 +79,7 @@ export function createConflictOwnerList(options: ConflictOwnerListOptions): Conf
     }
   }
 
-  /** Returns null after a failure, and while the list rests because of one. */
+  /** Returns null after a failure, and during the backoff that follows it. */
   async function attempt(
     alter: (owners: readonly ConflictOwner[]) => readonly ConflictOwner[],
   ): Promise<readonly ConflictOwner[] | null> {

@@ -45,11 +45,11 @@ export interface LoopDependencies {
   /** Outlives a config, so that a reload fetches no token again. */
   readonly ecrTokens: EcrTokenCache
   readonly ecrMetrics: EcrMetrics
-  /** What is known about images that run. Outlives a config, so that a reload does not ask again. */
+  /** What is known about images that pods run. Outlives a config, so that a reload does not repeat the checks. */
   readonly availability: AvailabilityMemory
   /** What is known about owners that are restarted. Outlives a config, so that a reload evicts no pod again. */
   readonly restarts: RestartMemory
-  /** What the API server refused to each loop. Outlives a config, so that a reload does not ask again at once. */
+  /** What the API server refused to each loop. Outlives a config, so that a reload does not retry at once. */
   readonly refusalsOf: (loop: string) => Refusals
   readonly pullSecretsTimes?: PullSecretsTimes | undefined
 }

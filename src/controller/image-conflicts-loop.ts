@@ -25,7 +25,7 @@ export interface ConflictsDependencies {
   readonly api: KubeApi
   readonly watch: PodWatch
   readonly metrics: ConflictMetrics
-  /** Null: the webhook goes on to change the images of such owners. */
+  /** Null: the webhook continues to change the images of such owners. */
   readonly list: ConflictOwnerList | null
   readonly log: Pick<Logger, 'info' | 'warn' | 'debug'>
 }

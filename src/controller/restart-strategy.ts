@@ -1,4 +1,4 @@
-/** Reads whether the owner of a pod wants its pods to be replaced now. */
+/** Reads whether the owner of a pod replaces its pods only when a person decides. */
 import { member } from '../json/json.ts'
 import type { KubeApi } from '../kube/api-client.ts'
 import type { KubeObject, OwnerReference } from '../kube/object.ts'
@@ -6,7 +6,7 @@ import { controllerOf } from '../kube/pod-owner.ts'
 
 const apiVersion = 'apps/v1'
 
-/** Returns why an evicted pod of this owner should wait for a person; null if it need not. Throws KubeError. */
+/** Returns why only a person may restart the pods of this owner; null if Berth may. Throws KubeError. */
 export async function readStrategyObstacle(
   api: KubeApi,
   namespace: string,
@@ -30,7 +30,7 @@ export async function readStrategyObstacle(
     case 'DaemonSet': {
       const resource = kind === 'StatefulSet' ? 'statefulsets' : 'daemonsets'
       const owner = await api.get<KubeObject>({ apiVersion, resource, namespace, name })
-      // With this strategy a new pod may be of another revision.
+      // With this strategy, a new pod may belong to a newer revision.
       return member(member(member(owner, 'spec'), 'updateStrategy'), 'type') === 'OnDelete'
         ? `${kind} ${name} has the update strategy OnDelete`
         : null

@@ -1,6 +1,6 @@
 /**
- * The controller loop for pods that Berth has not processed although the table moves their images for new pods: typically
- * because Berth was away when they were created. It counts them and, with `unprocessed: restart`, restarts their owners.
+ * The controller loop for pods that Berth has not processed and whose images would change in a new pod: typically because Berth
+ * was down when they were created. It counts them and, with `unprocessed: restart`, restarts their owners.
  */
 import pLimit from 'p-limit'
 import { createNotifier } from '../async/notifier.ts'
@@ -51,10 +51,10 @@ export interface UnprocessedPodsTimes {
 
 const defaultTimes: UnprocessedPodsTimes = { minIntervalMs: 1_000, maxIntervalMs: 30_000 }
 
-/** How long the labels of namespaces count. The webhook configuration is read again before each eviction. */
+/** How long the labels of namespaces are cached. The webhook configuration is read again before each eviction. */
 const modesMs = 60_000
 
-/** How long a decision counts, and one for which a registry did not answer. */
+/** How long a decision is cached, and one for which a registry did not answer. */
 const decidedMs = 600_000
 const unknownMs = 30_000
 
@@ -102,7 +102,7 @@ export function createUnprocessedPodsLoop(
   }
 }
 
-/** Returns a function that runs a pass. A failure is logged when it begins, and the next pass tries again. */
+/** Returns a function that runs a pass. A repeated failure is logged once, and the next pass retries. */
 function createAttempt(
   log: UnprocessedPodsDependencies['log'],
   signal: AbortSignal,
@@ -117,14 +117,14 @@ function createAttempt(
       if (signal.aborted) return false
       const problem = String(error)
       const fix = hasStatus(error, 403) ? missingRightFix : undefined
-      log[problem === last ? 'debug' : 'warn']({ problem, fix }, 'unprocessed pods not handled')
+      log[problem === last ? 'debug' : 'warn']({ problem, fix }, 'unprocessed pods not checked')
       last = problem
       return false
     }
   }
 }
 
-/** Of most pods only their age and whether they are ready is kept. */
+/** Keeps only the age and readiness of most pods. */
 function readWatchedPod(table: FallbackTable, pod: KubeObject): WatchedPod {
   const { uid = '', creationTimestamp = '', deletionTimestamp } = pod.metadata
   return {
@@ -144,7 +144,7 @@ interface DecidedPod {
   readonly until: number
 }
 
-/** Returns a function that returns the pods whose images would be moved if they were new. Remembers its decisions for a while. */
+/** Returns a function that finds the pods whose images would change in a new pod. Caches its decisions. */
 function createFinder(
   { api, namespace }: UnprocessedPodsDependencies,
   { decide }: Pick<Engine, 'decide'>,

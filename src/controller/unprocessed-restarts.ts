@@ -1,6 +1,6 @@
 /**
- * Restarts the owners of pods that Berth has not processed, by evicting their pods one after the other. Each eviction is checked
- * before the next of its owner: if the pod in its place is not processed either, the owner is not restarted again.
+ * Restarts the owners of pods that Berth has not processed, by evicting their pods one by one. Each replacement is checked before
+ * the next eviction of its owner: if Berth has not processed it either, the owner is not restarted again.
  */
 import type { KubeApi } from '../kube/api-client.ts'
 import { hasStatus } from '../kube/error.ts'
@@ -14,7 +14,7 @@ import type { UnprocessedPodMetrics } from '../telemetry/unprocessed-pod-metrics
 import type { Restart, RestartMemory } from './restart-memory.ts'
 import { readStrategyObstacle } from './restart-strategy.ts'
 
-/** What is kept of each pod of the cluster. */
+/** The part of each pod of the cluster that is kept in memory. */
 export interface WatchedPod {
   readonly uid: string
   readonly ownerUid: string | null
@@ -26,11 +26,11 @@ export interface WatchedPod {
   readonly hasEnded: boolean
   /** Whether Berth has processed it. */
   readonly isProcessed: boolean
-  /** Null for a pod that Berth has processed, or whose images stay by the table alone. */
+  /** Null for a pod that Berth has processed, or for whose images the table has no candidates. */
   readonly unrecorded: UnrecordedPod | null
 }
 
-/** A pod that Berth would move if it were new. */
+/** A pod whose images would change in a new pod. */
 export interface UnprocessedPod extends UnrecordedPod {
   readonly moved: readonly MovedImage[]
   /** Why Berth does not restart it; null if it may. */
@@ -54,7 +54,7 @@ export interface Restarts {
 }
 
 interface RestartsRun extends RestartsDependencies {
-  /** Why no pod is evicted now, as it was logged last. */
+  /** The last logged reason why no pod is evicted. */
   waitsFor: string | null
 }
 
@@ -64,16 +64,16 @@ interface NextRestart extends Restart {
 
 type PodsByOwner = ReadonlyMap<string, readonly WatchedPod[]>
 
-/** A pod may take its terminationGracePeriodSeconds, and a StatefulSet waits for its end. */
+/** Time for a replacement: a pod may take its terminationGracePeriodSeconds, and a StatefulSet waits until it is gone. */
 const replacementMs = 600_000
 
-/** How long a paused Deployment or an update strategy counts. */
+/** How long the pause of a Deployment and the update strategy of an owner are cached. */
 const strategyMs = 600_000
 
 /** How long other owners wait for the new pods of an owner to become ready. */
 const startMs = 1_800_000
 
-/** Owners whose new pods may be starting at the same time, each in another namespace. */
+/** The maximum number of owners whose new pods start at the same time, each in another namespace. */
 const maxStartingOwners = 5
 
 export function createRestarts(dependencies: RestartsDependencies): Restarts {
@@ -86,7 +86,7 @@ export function createRestarts(dependencies: RestartsDependencies): Restarts {
       if (next === null) return false
       const waitsFor = findBrake(run, unprocessed, pods.values())
       if (waitsFor !== null && waitsFor !== run.waitsFor)
-        run.log.info({ reason: waitsFor }, 'restarts wait')
+        run.log.info({ reason: waitsFor }, 'restarts paused')
       run.waitsFor = waitsFor
       if (waitsFor !== null) return false
       await attempt(run, next.pod.uid, () => evict(run, next, byOwner))
@@ -149,7 +149,7 @@ function findNext(
   return null
 }
 
-/** Logs why an owner is not restarted now, unless that was logged a short time ago. */
+/** Logs why an owner is not restarted now, at most once in ten minutes. */
 function logWait(
   { log, memory: { waiting } }: RestartsRun,
   { pod, owner: { kind, name, uid } }: Restart,
@@ -160,7 +160,7 @@ function logWait(
   log.info({ owner: `${kind} ${pod.namespace}/${name}`, reason }, 'owner waits')
 }
 
-/** Returns why no pod must be evicted now; null if one may. */
+/** Returns why no pod may be evicted now; null if one may. */
 function findBrake(
   { memory: { starting } }: RestartsRun,
   unprocessed: readonly UnprocessedPod[],
@@ -169,7 +169,7 @@ function findBrake(
   let lastProcessed = 0
   for (const { isProcessed, createdAt } of pods)
     if (isProcessed) lastProcessed = Math.max(lastProcessed, createdAt)
-  // The proof that Berth answers.
+  // A newer processed pod proves that Berth answers.
   if (unprocessed.some(({ createdAt }) => createdAt >= lastProcessed))
     return 'Berth has processed no pod that is newer than all unprocessed pods'
   return starting.size >= maxStartingOwners
@@ -177,7 +177,7 @@ function findBrake(
     : null
 }
 
-/** Evicts the pod, unless Berth is not registered or the owner does not want its pods to be replaced now. */
+/** Evicts the pod, unless Berth is not registered or only a person may restart its owner. */
 async function evict(
   run: RestartsRun,
   { pod, owner }: NextRestart,
@@ -212,7 +212,7 @@ async function evict(
   log.info({ ...fields, image: moved?.image, becomes: moved?.becomes }, 'unprocessed pod evicted')
 }
 
-/** Runs a request. A failure is logged and put aside with a backoff. */
+/** Runs a request. A failure is logged, and starts a backoff. */
 async function attempt(
   { memory: { backoff }, log, signal }: RestartsRun,
   id: string,

@@ -84,7 +84,7 @@ function unusableReason(entry: ParsedEntry): string | null {
   if (entry.fault !== null) return faultReasons[entry.fault]
   return entry.username !== '' || entry.password !== '' || entry.identityToken !== null
     ? null
-    : 'has neither username nor password; only commands of a person run credential helpers, which may have them'
+    : 'has neither username nor password; only the command line runs credential helpers, which may have them'
 }
 
 /** Reads all entries and faults of a docker config. A fault contains no text of the config, which may be a password. */

@@ -69,7 +69,7 @@ function readPair(
     file = keyFile
     const key = readLimitedFile(keyFile, maxBytes).toString('utf8')
     if (last?.cert === cert && last.key === key) return last
-    return isPair(cert, key) ? { cert, key } : 'it and its key are not a pair of PEM files'
+    return isPair(cert, key) ? { cert, key } : 'it and its key are not a matching pair of PEM files'
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     return `${file} cannot be read (${code ?? 'too large'})`

@@ -1,5 +1,5 @@
 /**
- * Runs the credential helpers of a docker config for the commands of a person (docker/docker-credential-helpers, README,
+ * Runs the credential helpers of a docker config, for commands that a person runs (docker/docker-credential-helpers, README,
  * "Development"). The webhook and the controller never run one.
  */
 import { execFile } from 'node:child_process'
@@ -17,7 +17,7 @@ export interface HelperLogin extends Login {
 /** Returns the login for a server, or null if the helper has none. Rejects with BerthError. */
 export type RunCredentialHelper = (helper: string, server: string) => Promise<HelperLogin | null>
 
-/** A helper may wait for a person who unlocks a key chain. */
+/** A helper may wait for a person to unlock a keychain. */
 const timeoutMs = 30_000
 
 /** A token with many groups has 8 KiB. */
@@ -29,7 +29,7 @@ const cacheMs = 5 * 60_000
 /** Servers of one command. */
 const maxServers = 100
 
-/** docker writes it in place of a user if the secret is an identity token. */
+/** docker writes this instead of a user name if the secret is an identity token. */
 const tokenUser = '<token>'
 
 /** Returns a function that runs `docker-credential-NAME` from an absolute directory of PATH, and remembers what it prints. */
@@ -100,7 +100,7 @@ async function findProgram(name: string, path: string): Promise<string | null> {
       await access(file, constants.X_OK)
       return file
     } catch {
-      // The next directory may have it.
+      // The next directory may have the program.
     }
   }
   return null

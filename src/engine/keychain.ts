@@ -117,7 +117,9 @@ function createFileKeychain(settings: FileSettings, options: KeychainOptions): K
     if (helper === null) return []
     const name = `docker-credential-${helper}`
     if (options.runHelper === undefined) {
-      report(`${source.name} names the credential helper ${name} for ${host}; only commands run it`)
+      report(
+        `${source.name} names the credential helper ${name} for ${host}; only the command line runs credential helpers`,
+      )
       return []
     }
     const login = await options.runHelper(helper, server).catch((error: unknown) => {

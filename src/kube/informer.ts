@@ -178,7 +178,7 @@ function delayAfter(error: unknown, progress: Progress, times: InformerTimes): n
 }
 
 interface RefusalMemory {
-  /** Waits for what is left of the delay after a refusal to an informer that this one replaces. */
+  /** Waits for the rest of the delay after a refusal to an informer that this one replaces. */
   wait(verb: 'list' | 'watch'): Promise<void>
   record(verb: 'list' | 'watch', error: unknown, delayMs: number): void
   forget(verb: 'list' | 'watch'): void

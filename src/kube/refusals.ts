@@ -1,6 +1,6 @@
 /**
- * Remembers which collections the API server refused to an informer, so that an informer that replaces it goes on waiting
- * instead of sending a request at once.
+ * Remembers which collections the API server refused to an informer, so that an informer that replaces it continues the
+ * backoff instead of sending a request at once.
  */
 import { LRUCache } from 'lru-cache'
 

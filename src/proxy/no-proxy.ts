@@ -34,7 +34,7 @@ export function createNoProxyMatcher(noProxy: string): (url: URL) => boolean {
   }
 }
 
-/** Returns whether a URL leads to this machine by its text: `localhost`, or a loopback address. */
+/** Returns whether the host of a URL is this machine: `localhost`, or a loopback address. */
 export function isLocalUrl(url: URL): boolean {
   return isLocal(addressOf(url))
 }

@@ -1,4 +1,4 @@
-/** Describes the failures of a proxy, so that they are not taken for failures of the registry behind it. */
+/** Describes failures of a proxy, so that they are not mistaken for failures of the registry behind it. */
 
 /** The message is complete, and contains no user or password. */
 export class ProxyError extends Error {
@@ -68,8 +68,8 @@ export function proxyErrorForStatus(
   if (status === 407 || status === 401) {
     return new ProxyError(
       authorization === null
-        ? `${proxy} wants a user and a password (${status})`
-        : `${proxy} rejects the user and password of its URL (${status})`,
+        ? `${proxy} requires a user name and password (${status})`
+        : `${proxy} rejects the user name and password in its URL (${status})`,
     )
   }
   if (status === 403) {

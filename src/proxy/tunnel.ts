@@ -13,7 +13,7 @@ export interface ProxyConnectOptions {
   readonly timeoutMs: number
 }
 
-/** As undici has it for direct connections. */
+/** The value that undici uses for direct connections. */
 const keepAliveMs = 60_000
 
 /** Connects to a proxy. Rejects with ProxyError. */

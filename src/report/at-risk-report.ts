@@ -1,4 +1,4 @@
-/** Lists the running images that a registry does not have, or about which it gives no answer. */
+/** Lists the running images that a registry does not have, or that could not be checked. */
 import pLimit from 'p-limit'
 import type { IsPlainHttp } from '../decision/fallback/registry-aliases.ts'
 import type { KubeApi } from '../kube/api-client.ts'
@@ -18,7 +18,7 @@ export interface AtRiskLine {
   readonly image: string
   /** `registry`: nodes pull the image from there. `upstream`: Berth replaced the image. */
   readonly source: ImageSource
-  /** `absent`: one answer 404. */
+  /** `absent`: one 404 response. */
   readonly state: 'absent' | 'unknown'
   readonly detail: string
   readonly pods: number
@@ -32,7 +32,7 @@ export interface AtRiskReport {
     readonly available: number
     readonly absent: number
     readonly unknown: number
-    /** How many of `unknown` a registry was asked about. */
+    /** How many of `unknown` a registry was asked for, without an answer. */
     readonly unanswered: number
   }
 }
@@ -44,7 +44,7 @@ export interface AtRiskDependencies {
   readonly namespace: string | undefined
   /** Milliseconds for one image. */
   readonly timeoutMs: number
-  /** Images asked about at once. */
+  /** The maximum number of images that are checked at the same time. */
   readonly parallelImages: number
 }
 
@@ -54,7 +54,7 @@ interface UsedImage extends PulledImage {
   pods: number
 }
 
-/** Asks about each running image once. Failures of registries are part of the result. Throws KubeError. */
+/** Checks each running image once. Failures of registries are part of the result. Throws KubeError. */
 export async function buildAtRiskReport(
   api: KubeApi,
   dependencies: AtRiskDependencies,

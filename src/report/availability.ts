@@ -1,4 +1,4 @@
-/** Asks registries whether they still have an image that runs. */
+/** Checks that registries still have an image that pods run. */
 import { canonicalReference, type IsPlainHttp } from '../decision/fallback/registry-aliases.ts'
 import { parseReference } from '../decision/reference/parse.ts'
 import { formatAsPulled, type Reference } from '../decision/reference/reference.ts'
@@ -6,7 +6,7 @@ import { askByDigest } from '../decision/resolve/ask-by-digest.ts'
 import type { ManifestAnswer } from '../decision/resolve/manifest-source.ts'
 import type { ResolveDependencies } from '../decision/resolve/probe-candidate.ts'
 
-/** The result of one question. Only 404 is `absent`. */
+/** The result of one check. Only a 404 is `absent`. */
 export interface Availability {
   readonly state: 'available' | 'absent' | 'unknown'
   /** Null for `available`. */
@@ -30,7 +30,7 @@ export interface PulledImage {
   readonly reference: Reference
 }
 
-/** Returns null for a text that is not an image. */
+/** Returns null for text that is not an image. */
 export function readPulledImage(image: string, isPlainHttp: IsPlainHttp): PulledImage | null {
   const parsed = parseReference(image)
   if (!parsed.ok || parsed.reference.domain === '') return null

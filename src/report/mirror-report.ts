@@ -92,7 +92,7 @@ const notTried: PushState = {
     'not known whether the mirror accepts it: use --try-push, or see berth_mirror_images and the log of the controller',
 }
 
-/** Returns a function that tells whether the repository of an image accepts a push. Each repository is tried once. */
+/** Returns a function that checks whether the repository of an image accepts a push. Each repository is tried once. */
 function createPushCheck({
   registries,
   jobs,

@@ -14,7 +14,7 @@ export interface SourcedImage {
   readonly image: string
 }
 
-/** No real pod has as many. A tenant's pod can have thousands of containers. */
+/** No real pod has that many. A tenant's pod can have thousands of containers. */
 const maxImagesPerPod = 256
 
 const statusLists: Readonly<Record<string, string>> = {

@@ -1,6 +1,6 @@
 /**
- * Finds pods that run an image which the table moves for new pods, although Berth has not processed them: it was away when they
- * were created, or they are older than Berth or than the row.
+ * Finds pods that Berth has not processed and whose images would change in a new pod: Berth was down when they were created, or
+ * they are older than Berth or than the row.
  */
 import type { PodContext } from '../decision/fallback/pod-context.ts'
 import { type FallbackTable, selectRow } from '../decision/fallback/table.ts'
@@ -17,7 +17,7 @@ import { controllerOf, recreateObstacle } from '../kube/pod-owner.ts'
 import { hasEnded } from '../kube/pod-status.ts'
 import { silentOutcomes } from './cluster-report.ts'
 
-/** A running pod without records that has an image with a row, reduced to what the decision about it needs. */
+/** A pod without records that has an image with candidates, reduced to what the decision about it needs. */
 export interface UnrecordedPod {
   readonly namespace: string
   readonly name: string
@@ -38,7 +38,7 @@ export function hasRecords(pod: KubeObject): boolean {
   return annotations(pod)[imagesAnnotation] !== undefined
 }
 
-/** Returns null for a pod that Berth has processed, and for one whose images stay by the table alone or that no webhook sees. */
+/** Returns null for a pod that Berth has processed, one without candidates for its images, and one that no webhook sees. */
 export function readUnrecordedPod(table: FallbackTable, pod: KubeObject): UnrecordedPod | null {
   const { namespace = '', name, uid = '', creationTimestamp = '', labels = {} } = pod.metadata
   if (pod.metadata.deletionTimestamp !== undefined || hasEnded(pod)) return null
@@ -61,7 +61,7 @@ function hasCandidates(table: FallbackTable, image: string, context: PodContext)
   return parsed.ok && (selectRow(table, parsed.reference, context).row?.try.length ?? 0) > 0
 }
 
-/** An image that a new pod would get from elsewhere. */
+/** An image that would change in a new pod. */
 export interface MovedImage {
   readonly image: string
   readonly becomes: string
@@ -77,7 +77,7 @@ export interface MovedImages {
   readonly isUnknown: boolean
 }
 
-/** Decides the images of a pod as those of a new pod. Failures of registries are part of the result. */
+/** Decides the images of a pod as for a new pod. Failures of registries are part of the result. */
 export async function findMovedImages(
   decide: Decide,
   { images, context }: Pick<UnrecordedPod, 'images' | 'context'>,
@@ -105,7 +105,9 @@ function obstacleOf(
 ): string | null {
   if (isLeft(resolution)) return `row ${resolution.row} leaves an image of the pod unchanged`
   const isProven = resolution.reason === 'found' || resolution.reason === 'trusted'
-  return isMoved && !isProven ? `the registry of ${image} does not confirm that it has it` : null
+  return isMoved && !isProven
+    ? `the registry of ${image} has not confirmed that it has the image`
+    : null
 }
 
 function isRejected(decision: Decision): boolean {

@@ -1,4 +1,4 @@
-/** Lists the pods that Berth has not processed although the table moves their images for new pods. */
+/** Lists the pods that Berth has not processed and whose images would change in a new pod. */
 import pLimit from 'p-limit'
 import type { FallbackTable } from '../decision/fallback/table.ts'
 import { groupKind } from '../decision/pod/pod-context.ts'
@@ -49,7 +49,7 @@ export interface UnprocessedReportOptions {
   readonly parallelPods: number
 }
 
-/** Decides the images of each pod without records as those of a new pod. Throws KubeError. */
+/** Decides the images of each pod without records as for a new pod. Throws KubeError. */
 export async function buildUnprocessedReport(
   api: KubeApi,
   options: UnprocessedReportOptions,

@@ -16,7 +16,7 @@ export interface AvailabilityMetrics {
 export function createAvailabilityMetrics(registry: Registry): AvailabilityMetrics {
   const gauge = new Gauge({
     name: 'berth_running_images',
-    help: 'Images that pods run, by state on the registry that nodes pull them from, and upstream; reported by the replica that leads.',
+    help: 'Images that pods run, by their state on the registry that nodes pull from (registry) and on the registry they were copied from (upstream); reported by the replica that leads.',
     labelNames: ['source', 'state'] as const,
     registers: [registry],
   })

@@ -2,7 +2,7 @@
 import { Counter, Gauge, type Registry } from 'prom-client'
 
 export interface UnprocessedPodMetrics {
-  /** Sets how many pods are not processed, by namespace; namespaces that are left out are reset. */
+  /** Sets the number of unprocessed pods by namespace; namespaces that are left out are reset. */
   unprocessed(pods: ReadonlyMap<string, number>): void
   /** Counts an eviction. */
   evicted(): void
@@ -19,7 +19,7 @@ export function createUnprocessedPodMetrics(registry: Registry): UnprocessedPodM
   const registers = [registry]
   const unprocessed = new Gauge({
     name: 'berth_unprocessed_pods',
-    help: 'Pods that run an image which the table moves for new pods, and that Berth has not processed, by namespace.',
+    help: 'Pods that Berth has not processed and whose images would change in a new pod, by namespace; reported by the replica that leads.',
     labelNames: ['namespace'] as const,
     registers,
   })

@@ -91,7 +91,7 @@ export function createWebhookMetrics({
   })
   const revisionLookups = new Counter({
     name: 'berth_revision_lookups_total',
-    help: 'Images that need a digest, of pods with a revision, by how the digest of the other pods of the revision was found.',
+    help: 'Images to pin in pods that have a revision, by how Berth looked up the digest of the other pods of that revision.',
     labelNames: ['result'] as const,
     registers,
   })

@@ -102,7 +102,7 @@ function respond(registry: FakeRegistry, behaviour: Behaviour | null): void {
   registry.behave(() => behaviour)
 }
 
-describe('the loop for the availability of images', () => {
+describe('createAvailabilityLoop', () => {
   it('counts images that their registry and upstream have, with HEAD alone', async () => {
     start()
     await eventually(async () => expect(await counts('upstream')).toEqual({ available: 1 }))
@@ -126,7 +126,7 @@ describe('the loop for the availability of images', () => {
     expect(events()).toEqual([])
   })
 
-  it('names an image gone after two 404, with one Event, until it is there again', async () => {
+  it('reports an image as gone after two 404 responses, with one Event, until it exists again', async () => {
     start()
     await eventually(async () => expect(await counts('registry')).toEqual({ available: 1 }))
     respond(mirror, { status: 404 })
@@ -147,7 +147,7 @@ describe('the loop for the availability of images', () => {
     expect(changes.at(-1)).toMatchObject({ before: 'gone', state: 'available' })
   })
 
-  it('says that upstream has lost the image of a copy', async () => {
+  it('reports that upstream no longer has the image of a copy', async () => {
     respond(upstream, { status: 404 })
     start()
     await eventually(async () => expect(await counts('upstream')).toEqual({ gone: 1 }))
@@ -192,7 +192,7 @@ describe('the loop for the availability of images', () => {
     expect(await counts('registry')).toEqual({ unknown: 2 })
   })
 
-  it('does not contact a registry that the config does not list, until it does', async () => {
+  it('does not contact a registry until the config lists it', async () => {
     start([upstream.host])
     await eventually(async () => expect(await counts('upstream')).toEqual({ available: 1 }))
     expect(await counts('registry')).toEqual({ unknown: 1 })

@@ -69,7 +69,7 @@ describe('createAvailabilityMemory', () => {
     expect(memory.images.size).toBe(0)
   })
 
-  it('does not ask a registry while it limits requests, for a day at most', () => {
+  it('pauses the checks of a registry that limits requests, for a day at most', () => {
     const { memory, used } = memoryOf('nginx', 'quay.io/app:1')
     memory.pause('docker.io', result('unknown', 3_600_000), 0)
     expect(memory.next(0).image).toBe(used[1])
@@ -82,7 +82,7 @@ describe('createAvailabilityMemory', () => {
 })
 
 describe('recordAvailability', () => {
-  it('needs two answers 404 ten minutes apart, and none between them that the image exists', () => {
+  it('needs two 404 responses ten minutes apart, without a found image between them', () => {
     const [image] = memoryOf('nginx').used
     if (image === undefined) throw new Error('no image')
     const record = (state: Availability['state'], minutes: number) => {

@@ -352,7 +352,7 @@ describe('a restart', () => {
     kube.put('pods', pod('web-1', { age: 20 }))
     kube.put('pods', proof())
     start()
-    await vi.waitFor(() => expect(isLogged('restarts wait')).toBe(true))
+    await vi.waitFor(() => expect(isLogged('restarts paused')).toBe(true))
     expect(evictions()).toEqual([])
 
     kube.put('pods', pod('newer', { annotations: records, age: 21, owner: { uid: 'other' } }))
@@ -439,7 +439,7 @@ describe('a restart', () => {
     kube.api.get = () => Promise.reject(new KubeError(403, 'Forbidden', 'cannot get resource'))
     kube.put('pods', pod('web-1'))
     start('report')
-    await vi.waitFor(() => expect(isLogged('unprocessed pods not handled')).toBe(true))
+    await vi.waitFor(() => expect(isLogged('unprocessed pods not checked')).toBe(true))
 
     expect(logged[0]?.fields['fix']).toContain('add the component unprocessed-pods')
   })

@@ -260,7 +260,7 @@ describe('credential helpers', () => {
 
     expect(found).toEqual([])
     expect(problems).toContain(
-      `${file} names the credential helper docker-credential-test for d.example; only commands run it`,
+      `${file} names the credential helper docker-credential-test for d.example; only the command line runs credential helpers`,
     )
     expect(await secretChain.lookup('a.example', 'x')).toEqual([])
   })

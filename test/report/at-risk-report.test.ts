@@ -41,7 +41,7 @@ async function reportOn(namespace?: string) {
   return { report, asked: registries.asked }
 }
 
-it('lists images that are absent or unknown, and asks about each image once', async () => {
+it('lists images that are absent or unknown, and checks each image once', async () => {
   const { report, asked } = await reportOn()
 
   expect(
@@ -75,5 +75,5 @@ it('prints a table that says what one 404 proves', async () => {
 
   expect(text).toMatch(/^absent +docker\.io\/library\/nginx:1 +upstream +1 +shop +404$/m)
   expect(text).toContain('2 running images, 1 available, 1 absent, 0 unknown')
-  expect(text).toContain('one answer 404, which does not prove that the image is gone')
+  expect(text).toContain('one 404 response, which does not prove that the image is gone')
 })

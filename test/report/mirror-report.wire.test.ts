@@ -83,7 +83,7 @@ it('has the state of each image that belongs on a mirror', async () => {
   expect(report.summary).toMatchObject({ images: 7, mirrored: 2, denied: 1, unreachable: 0 })
 })
 
-it('does not claim to know whether the mirror accepts an image, and pushes nothing', async () => {
+it('reports `missing` without a test of the mirror, and pushes nothing', async () => {
   source.addImage('app/new', '1')
   const { images, summary } = await reportOn([`${source.host}/app/new:1`])
 

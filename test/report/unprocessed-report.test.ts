@@ -82,7 +82,7 @@ describe('buildUnprocessedReport', () => {
 
   it.each<[string, readonly string[], Parameters<typeof registriesOf>[0], string]>([
     ['a row leaves one of its images', ['nginx:1', 'left/app:1'], everywhere, 'row left leaves an image of the pod unchanged'], // prettier-ignore
-    ['its mirror does not answer', ['first/app:1'], { 'mirror.example': failed('unreachable') }, 'the registry of mirror.example/first/app:1 does not confirm that it has it'], // prettier-ignore
+    ['its mirror does not answer', ['first/app:1'], { 'mirror.example': failed('unreachable') }, 'the registry of mirror.example/first/app:1 has not confirmed that it has the image'], // prettier-ignore
   ])('says that a pod is not restarted because %s', async (_, images, answers, obstacle) => {
     const { images: lines } = await report([pod('web-1', images, webOwner)], answers)
 

@@ -4,7 +4,7 @@ import { podKey } from '../../config/pod-key.ts'
 import { loadConfig } from '../../config/load.ts'
 import { imageTimeoutMs, parallelImages } from '../../engine/batch-decider.ts'
 import { createHelperRunner } from '../../engine/credential-helper.ts'
-import { createEngine } from '../../engine/decision-engine.ts'
+import { createEngine, type Engine } from '../../engine/decision-engine.ts'
 import { openMirrorRegistries } from '../../engine/mirror-registries.ts'
 import { type Cluster, connect } from '../../kube/connect.ts'
 import { buildAtRiskReport } from '../../report/at-risk-report.ts'
@@ -63,17 +63,25 @@ interface ReportRequest {
   readonly options: ReportOptions
 }
 
-async function reportImages(
-  { config, cluster: { api }, namespace, options }: ReportRequest,
+function openEngine(
+  config: Config,
+  { secretsDir: secretsDirectory }: ReportOptions,
   io: Io,
-): Promise<number> {
-  const engine = createEngine(config, {
-    secretsDirectory: options.secretsDir,
+): Engine {
+  return createEngine(config, {
+    secretsDirectory,
     queryTimeoutMs: imageTimeoutMs / 2,
     env: io.env,
     runHelper: createHelperRunner(io.env),
     onProblem: (message) => printMessage(io, message),
   })
+}
+
+async function reportImages(
+  { config, cluster: { api }, namespace, options }: ReportRequest,
+  io: Io,
+): Promise<number> {
+  const engine = openEngine(config, options, io)
   try {
     const built = await buildReport(
       { config, resolve: engine.resolve, imageTimeoutMs, parallelImages },
@@ -95,12 +103,7 @@ async function reportUnprocessed(
   { config, cluster: { api }, namespace, options }: ReportRequest,
   io: Io,
 ): Promise<number> {
-  const engine = createEngine(config, {
-    secretsDirectory: options.secretsDir,
-    queryTimeoutMs: imageTimeoutMs / 2,
-    env: io.env,
-    onProblem: (message) => printMessage(io, message),
-  })
+  const engine = openEngine(config, options, io)
   try {
     const built = await buildUnprocessedReport(api, {
       table: config.table,
@@ -125,12 +128,7 @@ async function reportAtRisk(
   { config, cluster: { api }, namespace, options }: ReportRequest,
   io: Io,
 ): Promise<number> {
-  const engine = createEngine(config, {
-    secretsDirectory: options.secretsDir,
-    queryTimeoutMs: imageTimeoutMs / 2,
-    env: io.env,
-    onProblem: (message) => printMessage(io, message),
-  })
+  const engine = openEngine(config, options, io)
   try {
     const built = await buildAtRiskReport(api, {
       resolve: engine.resolve,

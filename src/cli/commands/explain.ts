@@ -44,7 +44,7 @@ export const defineExplain: DefineVerb = (parent, run) => {
     ownerOption('the pod'),
     new Option(
       '--in-conflict',
-      'the owner of the pod is in the list of the controller (`conflicts: leave`)',
+      'the controller has listed the owner of the pod as in conflict (`conflicts: leave`)',
     ),
     podPlatformOption(),
     new Option('--no-probe', 'contact no registry, and treat the first candidate as found'),

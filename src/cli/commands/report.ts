@@ -38,11 +38,11 @@ export const defineReport: DefineVerb = (parent, run) => {
     ).implies({ mirror: true }),
     new Option(
       '--unprocessed',
-      'list the pods that Berth has not processed, although new pods would get other images',
+      'list the pods that Berth has not processed and whose images would change in a new pod',
     ).conflicts('mirror'),
     new Option(
       '--at-risk',
-      'list the running images that their registry or upstream does not have, or about which it gives no answer',
+      'list the running images that are missing from their registry or upstream, or could not be checked',
     ).conflicts(['mirror', 'unprocessed']),
     configOption(),
     ...connectionOptions(),

@@ -8,7 +8,7 @@ import type { ExplainedImage, Explanation } from './explanation.ts'
 const outcomeStyles: Readonly<Record<string, Style>> = { found: 'green', unasked: 'dim' }
 
 const revisionNote =
-  'pods of one revision keep one digest if the webhook may list pods (component same-digest)'
+  'all pods of a revision get the same digest if the webhook may list pods (component same-digest)'
 
 /** `denied` holds the images that a rule of the config denies. */
 export function explanationTable(

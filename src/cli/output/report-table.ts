@@ -62,7 +62,7 @@ export function mirrorReportTable(
   return rows.length === 0 ? total : [table, '', total].join('\n')
 }
 
-/** Returns a line for each image that a new pod would get from elsewhere, and a summary of the pods. */
+/** Returns a line for each image that would change in a new pod, and a summary of the pods. */
 export function unprocessedReportTable(
   { images, summary }: UnprocessedReport,
   { stdout, env }: Pick<Io, 'stdout' | 'env'>,
@@ -108,6 +108,6 @@ export function atRiskReportTable(
   ].join(', ')
   if (rows.length === 0) return counts
   const table = formatTable(['state', 'image', 'source', 'pods', 'namespaces', 'problem'], rows, paint) // prettier-ignore
-  const note = 'absent is one answer 404, which does not prove that the image is gone: run this again later, or let the controller check (availability)' // prettier-ignore
+  const note = 'absent is one 404 response, which does not prove that the image is gone: run this again later, or let the controller check (availability)' // prettier-ignore
   return [table, '', counts, ...(summary.absent > 0 ? [note] : [])].join('\n')
 }

@@ -9,15 +9,17 @@ export const availabilitySchema = object({
       error: 'not a time; write a number with s, m or h, for example 6h',
     })
     .default('6h')
-    .describe('How often it asks about each image: a number with s, m or h. Default: 6h.'),
+    .describe('How often it checks each image: a number with s, m or h. Default: 6h.'),
   perMinute: z
     .int()
     .min(1)
     .max(600)
     .default(30)
-    .describe('How many images it asks about in a minute, at most. Default: 30.'),
+    .describe(
+      'The maximum number of images that it checks in a minute, from 1 to 600. Default: 30.',
+    ),
 })
   .optional()
   .describe(
-    'If set, even to {}: `berth controller` asks the registries now and then whether they still have the images that run. Default: it does not ask.',
+    'If set, even to {}: `berth controller` periodically checks that registries still have the images that pods run. Default: it does not check.',
   )

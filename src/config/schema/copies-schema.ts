@@ -54,7 +54,7 @@ export const copiesSchema = object({
     .enum(['report', 'recreate'])
     .default('report')
     .describe(
-      'Pods that started before they had their copy: report them with an Event, or evict them so that their controller recreates them. The key `stuckPods` of the config itself is another setting. Default: report.',
+      'Pods that started before they had their copy: report them with an Event, or evict them so that their controller recreates them. The top-level key `stuckPods` is a different setting. Default: report.',
     ),
   rbac: z
     .enum(['cluster', 'namespaced'])

@@ -154,7 +154,7 @@ export const registrySchema = object({
   platforms: platforms
     .default([])
     .describe(
-      'The platforms that an image of this registry must have to be taken, such as linux/amd64. Default: none.',
+      'Platforms, such as linux/amd64. Berth takes an image of this registry only if it has all of them. Default: none.',
     ),
   authHosts: z
     .array(z.string().min(1))

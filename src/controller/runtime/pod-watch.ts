@@ -14,7 +14,7 @@ import { createWatchErrorLog } from './watch-error-log.ts'
 export interface PodFollower<Item> {
   /** The name of the loop. */
   readonly loop: string
-  /** Returns what is kept of a pod, to save memory; null keeps nothing. `before` is what was kept of the pod with its name. */
+  /** Returns the part of a pod to keep in memory; null keeps nothing. `before` is what was kept of the pod with its name. */
   readonly transform: (pod: KubeObject, before: Item | null) => Item | null
   /** Called after each change: `item` is null for a pod that is gone or no longer kept, `before` for a new one. */
   readonly onChange: (item: Item | null, before: Item | null) => void
@@ -35,24 +35,24 @@ export interface PodWatch {
   follow<Item>(follower: PodFollower<Item>): FollowedPods<Item>
 }
 
-/** One follower's part of the pods. */
+/** The pods that one follower keeps. */
 interface Store {
   readonly loop: string
   put(key: string, pod: KubeObject | null): void
-  /** To be called with the keys of all pods after a list. */
+  /** Call it with the keys of all pods after a list. */
   synced(keys: Pick<ReadonlyMap<string, unknown>, 'has'>): void
   onError(error: unknown, isRepeated: boolean): void
 }
 
 const ref = { apiVersion: 'v1', resource: 'pods' }
 
-/** Under which a loop's refusals say that it has reported the missing right. */
+/** The key in a loop's refusals under which it remembers that it has logged the missing right. */
 const refusalKey = 'pods'
 
 /**
  * Returns a watch, which starts with the first follower and ends with the last. A new follower starts the watch again, because
- * it needs a list: loops that start together share one list. `refusalsOf` outlives the watch; the same loops do not ask again at
- * once for what was refused to them.
+ * it needs a list: loops that start together share one list. `refusalsOf` outlives the watch, so that a loop does not retry
+ * a refused request at once.
  */
 export function createPodWatch(
   api: KubeApi,
@@ -83,7 +83,7 @@ export function createPodWatch(
       refusals: refusalsOf([...stores].map(({ loop }) => loop).join(' ')),
       signal,
     })
-    // Not a follower that came meanwhile, which needs another list.
+    // Not a follower that was added meanwhile, which needs another list.
     const followers = [...stores]
     void finishList(synced, () => {
       for (const store of followers) store.synced(items)
@@ -142,7 +142,7 @@ function createStore<Item>(
       synced.resolve()
     },
     onError(error, isRepeated) {
-      // The others may have been refused before, and this loop not.
+      // The other loops may have been refused before, but this one was not.
       const isKnown = hasStatus(error, 403) && refusals.get(refusalKey) !== undefined
       if (hasStatus(error, 403)) refusals.set(refusalKey, { error, count: 1, retryAt: 0 })
       logError(error, isKnown || isRepeated, ref)

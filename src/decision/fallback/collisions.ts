@@ -21,10 +21,10 @@ import type { FallbackRow, FallbackTable } from './table.ts'
 /** Returns why images of the row collide on the mirror of one of its templates; null if they do not. */
 export type FindCollision = (rowIndex: number, template: ImageTemplate) => string | null
 
-/** The searches of a whole table take at most this many steps, which is about a second. */
+/** The maximum number of search steps for a whole table, which take about a second. */
 const maxSteps = 100_000
 
-/** So many of them for the images of one template, so that one row does not use up what the others need. */
+/** The maximum for the images of one template, so that one row does not use up the steps of the others. */
 const maxStepsOfTemplate = 20_000
 
 /** Returns the search over one table. Call it in the order of the rows: it compares each row with the earlier ones. */

@@ -7,7 +7,7 @@ export interface PodContext {
   readonly owners: readonly string[] | null
   /** True if the controller found that an owner of the pod recreates its pods because Berth changes their images. */
   readonly isInConflict?: boolean
-  /** The platforms of the nodes for which the pod asks, such as `linux/arm64`, sorted. Undefined or empty: any. */
+  /** The platforms of nodes that the pod requires, such as `linux/arm64`, sorted. Undefined or empty: any. */
   readonly platforms?: readonly string[]
 }
 

@@ -1,4 +1,4 @@
-/** Searches two images that a template gives the same name, for all the images of two patterns. */
+/** Searches all the images of two patterns for two that a template gives the same name. */
 import { hasWildcard } from './glob.ts'
 import { createPathAutomaton, type PathAutomaton, type PathState } from './path-automaton.ts'
 
@@ -17,7 +17,7 @@ export interface SearchBudget {
   steps: number
 }
 
-/** Two paths with the same name; null if there are none; `unknown` if the budget does not suffice. */
+/** Two paths with the same name; null if there are none; `unknown` if the budget is too small. */
 export type SharedName = readonly [one: string, other: string] | null | 'unknown'
 
 /**

@@ -16,7 +16,7 @@ const defaultVariants: Readonly<Record<string, number>> = { arm: 7, arm64: 8, am
 /** The lowest variant of each architecture. */
 const lowestVariants: Readonly<Record<string, number>> = { arm: 5, arm64: 8, amd64: 1 }
 
-/** What nodes of an architecture run besides their own. */
+/** What else nodes of an architecture run. */
 const olderArchitectures: Readonly<Record<string, string>> = { amd64: '386', arm64: 'arm/v8' }
 
 /** `os/arch` or `os/arch/variant`. No name in use is longer. */

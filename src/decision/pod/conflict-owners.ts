@@ -21,7 +21,7 @@ export interface ConflictOwner {
   readonly until: string
 }
 
-/** Each owner needs a row from a person, who does not look through more. */
+/** A person adds a row for each owner, and would not review more. */
 const maxConflictOwners = 100
 
 /** In characters: 100 entries with the longest names that the API server accepts. */

@@ -8,7 +8,7 @@ import type { Revision, SiblingDigest } from './revision.ts'
 /** What is known of the digests of one image in the other pods of a revision. */
 export interface SiblingAnswer {
   /**
-   * `memory` or `list`: pods with a digest were seen, lately or now. `none`: no pod has one. `forbidden`: the webhook may not
+   * `memory` or `list`: other pods have a digest, according to a recent or a new list. `none`: no pod has one. `forbidden`: the webhook may not
    * list pods. `failed`: the API server did not answer in time.
    */
   readonly source: 'memory' | 'list' | 'none' | 'forbidden' | 'failed'
@@ -65,11 +65,11 @@ export function decideByRevision(decide: Decide, options: RevisionOptions): Deci
 
 interface Choice {
   readonly decision: Decision
-  /** Whose digest the decision has; null if no candidate serves the digest of a sibling. */
+  /** Where the digest of the decision comes from; null if no candidate serves the digest of a sibling. */
   readonly sibling: SiblingDigest | null
 }
 
-/** Returns the decision with the first of the digests that a candidate serves; today's decision if there is none. */
+/** Returns the decision with the first of the digests that a candidate serves; the decision by tag if there is none. */
 function firstServed(
   today: Decision,
   digests: readonly SiblingDigest[],

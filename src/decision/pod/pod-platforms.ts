@@ -1,4 +1,4 @@
-/** Reads from a raw pod which platforms its nodes can have. */
+/** Reads which platforms a raw pod requires of its nodes. */
 import { isObject, member } from '../../json/json.ts'
 import { isPlatform } from '../platforms/platform.ts'
 

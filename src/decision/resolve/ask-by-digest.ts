@@ -1,11 +1,11 @@
-/** Asks a registry for an image with a digest, also where the digest is known only once its tag was asked for. */
+/** Asks a registry for an image with a digest, also if the registry knows the digest only after a request for the tag. */
 import { defaultTag, type Reference } from '../reference/reference.ts'
 import type { ManifestAnswer } from './manifest-source.ts'
 
 /**
  * Returns what a registry answers for an image. A pull-through cache (Amazon ECR, Harbor, Azure) answers 404 for a digest
- * until someone asked for its tag (aws/containers-roadmap#2837). If a digest is absent, this therefore asks for the tag,
- * and takes the image if the tag serves this digest. No further request if the digest is found.
+ * until someone requests its tag (aws/containers-roadmap#2837). If a digest is absent, this therefore asks for the tag,
+ * and takes the image if the tag serves this digest. If the digest is found, it sends no further request.
  */
 export async function askByDigest(
   { tag, digest }: Pick<Reference, 'tag' | 'digest'>,

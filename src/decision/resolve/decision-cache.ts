@@ -163,7 +163,7 @@ function sourceOf(
 }
 
 /**
- * Pods that ask for a platform share the decisions of other such pods only. A namespace does not begin with @, and a claimed
+ * Pods that require a platform share decisions only with pods that require the same. A namespace does not begin with @, and a claimed
  * digest has no slash, so no other key is the same.
  */
 function withPlatforms(keyOf: (image: string, pod: PodContext) => string): typeof keyOf {

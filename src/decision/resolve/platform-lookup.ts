@@ -48,13 +48,13 @@ const maxEntries = 10_000
 const maxBytes = 10_000_000
 const entryOverheadBytes = 200
 
-/** Reads in flight. Each holds a manifest of up to 4 MiB, within the memory for all bodies. */
+/** The maximum number of reads in flight. Each holds a manifest of up to 4 MiB, within the memory limit for all bodies. */
 const readLimits = { max: 32, maxPerKey: 8 }
 
-/** Manifests of an index that are asked for. A real index has one for each platform. */
+/** The maximum number of manifests of an index to check. A real index has one for each platform. */
 const maxChildren = 32
 
-/** Milliseconds for one read: as for a probe. */
+/** Milliseconds for one read; a probe has the same. */
 const readTimeoutMs = 2_000
 
 /**

@@ -31,7 +31,7 @@ export interface ResolveDependencies {
 
 export interface PlatformDependencies {
   readonly check: CheckPlatforms
-  /** Returns the platforms that the config wants of the images on a host. */
+  /** Returns the platforms that the config requires of the images on a host. */
   readonly wantedOf: (host: string) => readonly string[]
 }
 
@@ -48,7 +48,7 @@ export interface ProbeContext extends RowContext {
   readonly dependencies: ResolveDependencies
   /** The namespace of the pod. */
   readonly namespace: string
-  /** The platforms for which the pod asks. */
+  /** The platforms that the pod requires. */
   readonly podPlatforms: readonly string[]
   readonly isPlainHttp: IsPlainHttp
   /** The registry that is asked even if its cached answer is fresh; null for none. */
@@ -92,7 +92,7 @@ export async function probeCandidate(
 /** Short, because the registry may answer the next time. */
 const unknownPlatformsMs = 5_000
 
-/** A candidate that lacks a platform is absent. The platforms for which the pod asks are all that it needs. */
+/** A candidate that lacks a platform counts as absent. If the pod requires platforms, those of the config do not matter. */
 async function checkPlatforms(
   { dependencies, plan, podPlatforms, isPlainHttp, namespace }: ProbeContext,
   { domain, path }: Reference,
@@ -117,7 +117,7 @@ async function checkPlatforms(
   const freshUntil = Math.min(outcome.freshUntil, checked.freshUntil)
   if (missing.length === 0)
     return { ...outcome, detail: `has ${listPlatforms(available)}`, freshUntil }
-  const detail = `${missing.join(', ')} is not in it`
+  const detail = `the image lacks ${missing.join(', ')}`
   return { outcome: 'absent', detail, digest: null, freshUntil }
 }
 

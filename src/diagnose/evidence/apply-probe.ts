@@ -19,7 +19,7 @@ const faultText: Readonly<Record<EndpointFault, string>> = {
   unroutable: 'no route',
   cut: 'the connection was closed',
   'not-tls': 'the server does not speak TLS',
-  'client-certificate': 'the server refuses the TLS handshake; it may want a client certificate',
+  'client-certificate': 'the server refuses the TLS handshake; it may require a client certificate',
   proxy: 'no connection through the proxy',
   other: 'no connection',
 } // prettier-ignore

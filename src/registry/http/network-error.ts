@@ -95,10 +95,10 @@ const certificateAlerts: ReadonlyMap<number, string> = new Map([
   [49, 'access denied'],
 ])
 
-/** In TLS 1.2, a server that wants a certificate sends this one, or `bad certificate`. */
+/** In TLS 1.2, a server that requires a certificate sends this alert, or `bad certificate`. */
 const handshakeFailure = 40
 
-/** In TLS 1.3 it arrives after the handshake. */
+/** The alert of TLS 1.3, which arrives after the handshake. */
 const certificateRequired = 116
 
 /** Returns the number of the TLS alert that ended a connection; null for another error. The codes differ between versions of OpenSSL. */
@@ -112,14 +112,14 @@ export function tlsAlertOf(error: unknown): number | null {
 /** Describes an alert about a client certificate, or its absence; null for other alerts. */
 function describeAlert(alert: number | null, host: string, hasOne: boolean): RequestFailure | null {
   if (alert === handshakeFailure) {
-    const hint = hasOne ? '' : '; it may want a client certificate'
+    const hint = hasOne ? '' : '; it may require a client certificate'
     return failed('denied', `${host} refuses the TLS handshake${hint}`)
   }
   const reason = certificateAlerts.get(alert ?? 0)
   if (alert !== certificateRequired && reason === undefined) return null
   return hasOne && reason !== undefined
     ? failed('denied', `${host} rejects the client certificate (${reason})`)
-    : failed('denied', `${host} wants a client certificate`)
+    : failed('denied', `${host} requires a client certificate`)
 }
 
 /** The codes of errors before a connection is open. The name of an image cannot cause them. */
@@ -153,7 +153,7 @@ function isBeforeConnection(error: unknown): boolean {
   return error instanceof ProxyError || codesWithoutConnection.has(codeOf(error))
 }
 
-/** Says that a proxy is in between: the fault may be there. */
+/** Names the proxy in between, which may have caused the failure. */
 function describeThroughProxy(thrown: unknown, context: FailureContext): RequestFailure {
   const { proxy, signal } = context
   if (thrown instanceof ProxyError && !signal.aborted) return failed('unreachable', thrown.message)

@@ -32,7 +32,7 @@ export interface RegistrySettings {
   readonly copy?: boolean
   /** False: Berth assumes that it has every image. */
   readonly probe: boolean
-  /** The platforms that its images must have to be taken. */
+  /** Berth takes an image of this registry only if it has all these platforms. */
   readonly platforms: readonly string[]
   /** The credentials for Berth's own requests; null for anonymous. */
   readonly credentials: CredentialSettings | null
@@ -44,7 +44,7 @@ export interface RegistrySettings {
   readonly allowPlainHttpAuth: boolean
   /** The proxy for all requests of this registry. Undefined for the one of the environment. */
   readonly proxy?: ProxySetting
-  /** With which Berth authenticates in the TLS handshake. Undefined for none. */
+  /** The certificate with which Berth authenticates in the TLS handshake. Undefined for none. */
   readonly clientCertificate?: ClientCertificateSettings
 }
 

@@ -43,7 +43,7 @@ export function describeStatus(response: HttpResponse, now: () => number): strin
  */
 function certificateProblem({ status, body }: HttpResponse): string | null {
   if (status !== 400 || body === null) return null
-  if (body.includes('No required SSL certificate was sent')) return 'wants a client certificate'
+  if (body.includes('No required SSL certificate was sent')) return 'requires a client certificate'
   return body.includes('The SSL certificate error') ? 'rejects the client certificate' : null
 }
 

@@ -14,7 +14,7 @@ export type GetBelowRepository = (
   options: { readonly headers: Readonly<Record<string, string>>; readonly maxBodyBytes: number },
 ) => Promise<SendResult>
 
-/** Configs have some ten kilobytes: the history and the environment of the image. */
+/** A config takes tens of kilobytes: the history and the environment of the image. */
 const maxConfigBytes = 1024 * 1024
 
 /** The largest index seen has 300 manifests. */

@@ -19,7 +19,7 @@ export type EndpointFault =
   | 'cut'
   /** The server does not use TLS. */
   | 'not-tls'
-  /** The registry wants a client certificate, or another one. */
+  /** The registry requires a client certificate, or rejects the one that it got. */
   | 'client-certificate'
   /** The proxy failed, or does not connect to the endpoint. */
   | 'proxy'

@@ -1,6 +1,6 @@
 /**
- * Finds which digests the other pods of a revision run: with one list of their metadata, which is remembered for a moment. Nothing
- * is written, so replicas of the webhook agree because they see the same pods.
+ * Finds which digests the other pods of a revision run, with one list of their metadata, which is cached for seconds. Replicas of
+ * the webhook agree because they see the same pods; nothing is written.
  */
 import { LRUCache } from 'lru-cache'
 import { untilAborted } from '../../async/abort.ts'

@@ -300,7 +300,7 @@ pullSecrets: [{ registries: [mirror.example], secret: mirror-creds }]
       (await berth(['explain', 'nginx', '--config', config, ...args])).stdout
 
     expect(await explain()).toContain(
-      'pods of one revision keep one digest if the webhook may list pods (component same-digest)',
+      'all pods of a revision get the same digest if the webhook may list pods (component same-digest)',
     )
     expect(await explain('--owner', 'none')).not.toContain('revision')
   })

@@ -46,7 +46,7 @@ function connect(url: string, certificate?: ClientCertificate) {
 }
 
 describe.each([['TLSv1.3' as const], ['TLSv1.2' as const]])(
-  'a registry that wants a client certificate in %s',
+  'a registry that requires a client certificate in %s',
   (maxVersion) => {
     it('is asked with it', async () => {
       const registry = await startRegistry({ maxVersion })
@@ -63,8 +63,8 @@ describe.each([['TLSv1.3' as const], ['TLSv1.2' as const]])(
         outcome: 'denied',
         detail:
           maxVersion === 'TLSv1.3'
-            ? `${registry.host} wants a client certificate`
-            : `${registry.host} refuses the TLS handshake; it may want a client certificate`,
+            ? `${registry.host} requires a client certificate`
+            : `${registry.host} refuses the TLS handshake; it may require a client certificate`,
       })
     })
   },
@@ -73,12 +73,12 @@ describe.each([['TLSv1.3' as const], ['TLSv1.2' as const]])(
 describe('a registry that ends the handshake with an alert', () => {
   it.each([
     [40, true, 'refuses the TLS handshake'],
-    [42, false, 'wants a client certificate'],
+    [42, false, 'requires a client certificate'],
     [42, true, 'rejects the client certificate (bad certificate)'],
     [45, true, 'rejects the client certificate (certificate expired)'],
     [48, true, 'rejects the client certificate (unknown CA)'],
-    [48, false, 'wants a client certificate'],
-    [116, true, 'wants a client certificate'],
+    [48, false, 'requires a client certificate'],
+    [116, true, 'requires a client certificate'],
   ])('%i is named, with a certificate: %s', async (alert, hasOne, expected) => {
     const listener = createTcpServer((socket) => {
       socket.on('error', () => undefined)
@@ -105,7 +105,7 @@ describe('a client certificate', () => {
 
     expect(await ask(client, registry.host)).toMatchObject({
       outcome: 'denied',
-      detail: `${target.host} wants a client certificate`,
+      detail: `${target.host} requires a client certificate`,
     })
   })
 
@@ -122,7 +122,7 @@ describe('a client certificate', () => {
 
     expect(await ask(client, registry.host)).toMatchObject({
       detail: expect.stringContaining(
-        `token server ${tokens.host}: ${tokens.host} wants a client certificate`,
+        `token server ${tokens.host}: ${tokens.host} requires a client certificate`,
       ) as string,
     })
     registry.behave(({ path }) => (path.startsWith('/token') ? null : challenge(registry.host)))
@@ -188,7 +188,7 @@ describe('a client certificate', () => {
 
 describe('nginx without the certificate that it wants', () => {
   it.each([
-    ['No required SSL certificate was sent', 'wants a client certificate'],
+    ['No required SSL certificate was sent', 'requires a client certificate'],
     ['The SSL certificate error', 'rejects the client certificate'],
   ])('is recognized by its page: %s', async (title, expected) => {
     const registry = await startFakeRegistry({

@@ -156,7 +156,7 @@ describe('a registry behind a proxy', () => {
     for (const { headers } of registry.requests)
       expect(headers).not.toHaveProperty('proxy-authorization')
     expect(await ask(connect(https, { HTTPS_PROXY: url }), https.host)).toMatchObject({
-      detail: `the proxy ${proxy.url} rejects the user and password of its URL (407)`,
+      detail: `the proxy ${proxy.url} rejects the user name and password in its URL (407)`,
     })
   })
 })
@@ -193,7 +193,7 @@ async function closedPort(): Promise<string> {
 
 describe('a proxy that fails', () => {
   it.each<[string, FakeProxyOptions, string]>([
-    ['wants a password', { login: 'user:word' }, 'wants a user and a password (407)'],
+    ['wants a password', { login: 'user:word' }, 'requires a user name and password (407)'],
     [
       'forbids',
       { answer: 'HTTP/1.1 403 Filtered\r\n\r\n' },
@@ -258,7 +258,7 @@ describe('a proxy that fails', () => {
 
     expect(await ask(client, settings.host)).toMatchObject({
       outcome: 'unreachable',
-      detail: `the proxy ${proxy.url} wants a user and a password (407)`,
+      detail: `the proxy ${proxy.url} requires a user name and password (407)`,
     })
   })
 
@@ -275,7 +275,7 @@ describe('a proxy that fails', () => {
       outcome: 'unreachable',
       detail:
         status === 401
-          ? `the proxy ${proxy.url} rejects the user and password of its URL (401)`
+          ? `the proxy ${proxy.url} rejects the user name and password in its URL (401)`
           : `the proxy ${proxy.url} cannot connect to ${settings.host} (503)`,
     })
     expect(registry.requests).toHaveLength(1)
