@@ -62,7 +62,7 @@ it('keeps the last valid pair, and reports once, without the key', () => {
 
   expect(read()).toEqual(first)
   expect(read()).toEqual(first)
-  expect(problems).toEqual([expect.stringContaining('are not a pair of PEM files')])
+  expect(problems).toEqual([expect.stringContaining('are not a matching pair of PEM files')])
   rmSync(join(secretsDirectory, 'client/tls.key'))
   expect(read()).toEqual(first)
   expect(problems[1]).toContain('tls.key cannot be read (ENOENT)')

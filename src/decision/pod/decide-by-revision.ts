@@ -8,8 +8,8 @@ import type { Revision, SiblingDigest } from './revision.ts'
 /** What is known of the digests of one image in the other pods of a revision. */
 export interface SiblingAnswer {
   /**
-   * `memory` or `list`: other pods have a digest, according to a recent or a new list. `none`: no pod has one. `forbidden`: the webhook may not
-   * list pods. `failed`: the API server did not answer in time.
+   * `memory` or `list`: other pods have a digest, according to a recent or a new list. `none`: no pod has one. `forbidden`: the
+   * webhook may not list pods. `failed`: the API server did not answer in time.
    */
   readonly source: 'memory' | 'list' | 'none' | 'forbidden' | 'failed'
   /** In the order in which to try them. */
