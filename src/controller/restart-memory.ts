@@ -15,11 +15,11 @@ export interface Restart {
 
 /** An owner with an evicted pod. All times are those of `performance.now()`. */
 export interface StartingOwner extends Restart {
-  /** The pods that the owner had. */
+  /** The UIDs of the pods that the owner had before the eviction. */
   readonly knownUids: ReadonlySet<string>
-  /** When the pod in place of the evicted one is overdue. */
+  /** When the replacement of the evicted pod is overdue. */
   readonly replacedBy: number
-  /** Whether this pod was seen, or is overdue. */
+  /** Whether the replacement was seen, or is overdue. */
   isReplaced: boolean
   /** When other owners no longer wait until all pods are ready. */
   readonly until: number
@@ -30,12 +30,12 @@ export interface RestartMemory {
   readonly stopped: LRUCache<string, string>
   /** By the UID of the owner. One for each namespace, so that a tenant can hold up its own restarts only. */
   readonly starting: Map<string, StartingOwner>
-  /** The UIDs of the owners of which the log says why they wait. */
+  /** The UIDs of the owners for which the log has the reason why they wait. */
   readonly waiting: LRUCache<string, true>
   readonly backoff: TaskBackoff
 }
 
-/** Owners that are remembered. */
+/** The maximum number of owners that are remembered. */
 const maxOwners = 10_000
 
 /** The time between two log lines about an owner that waits. */

@@ -22,7 +22,7 @@ export interface WatchedPod {
   readonly createdAt: number
   readonly isReady: boolean
   readonly isTerminating: boolean
-  /** Its owner has replaced it, or needs no other. */
+  /** True if the pod never runs again: its owner has replaced it, or needs no replacement. */
   readonly hasEnded: boolean
   /** Whether Berth has processed it. */
   readonly isProcessed: boolean
@@ -95,7 +95,7 @@ export function createRestarts(dependencies: RestartsDependencies): Restarts {
   }
 }
 
-/** Forgets the owners whose new pods are ready, and stops those whose new pod is not processed. */
+/** Forgets the owners whose new pods are ready, and stops restarting those whose new pod is not processed. */
 async function checkStarting(run: RestartsRun, byOwner: PodsByOwner): Promise<void> {
   const { starting } = run.memory
   const now = performance.now()
@@ -235,7 +235,7 @@ function keyOf({ pod, owner: { uid } }: Restart): string {
   return `${uid} ${pod.labels['controller-revision-hash'] ?? ''}`
 }
 
-/** Without pods that have ended. */
+/** Leaves out pods that have ended. */
 function groupByOwner(pods: Iterable<WatchedPod>): ReadonlyMap<string, readonly WatchedPod[]> {
   const groups = new Map<string, WatchedPod[]>()
   for (const pod of pods) {
@@ -247,7 +247,7 @@ function groupByOwner(pods: Iterable<WatchedPod>): ReadonlyMap<string, readonly 
   return groups
 }
 
-/** Returns how many of the pods are not ready, without those that are terminating. */
+/** Returns how many of the pods are not ready. Does not count those that are terminating. */
 function countUnready(pods: readonly WatchedPod[]): number {
   return pods.filter(({ isReady, isTerminating }) => !isReady && !isTerminating).length
 }

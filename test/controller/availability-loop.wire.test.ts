@@ -113,7 +113,7 @@ describe('createAvailabilityLoop', () => {
     expect(events()).toEqual([])
   })
 
-  it('does not call an image gone after one 404', async () => {
+  it('does not report an image as gone after one 404', async () => {
     start()
     await eventually(async () => expect(await counts('registry')).toEqual({ available: 1 }))
     let sent = 0
@@ -182,7 +182,7 @@ describe('createAvailabilityLoop', () => {
     expect(await counts('registry')).toEqual({ gone: 1 })
   })
 
-  it('leaves a registry alone for the time of Retry-After, and asks the others', async () => {
+  it('sends a registry no requests for the time of Retry-After, and checks the others', async () => {
     kube.put('pods', pod('web-2', `${mirror.host}/other:1`))
     respond(mirror, { status: 429, headers: { 'retry-after': '60' } })
     start()

@@ -57,7 +57,7 @@ function conflictOf(name: string, namespace = 'team') {
 }
 
 describe('the list of owners in conflict', () => {
-  it('gets an entry for an owner, once, and keeps the rest of the ConfigMap', async () => {
+  it('gets one entry for an owner, and the rest of the ConfigMap stays unchanged', async () => {
     putConfigMap({ note: 'kept' })
     const list = createList()
 
@@ -95,7 +95,7 @@ describe('the list of owners in conflict', () => {
     expect(counts.at(-1)).toBe(1)
   })
 
-  it('has a limit', async () => {
+  it('has at most 100 entries', async () => {
     putConfigMap()
     const list = createList()
     for (let index = 0; index < maxConflictOwners + 5; index += 1) {

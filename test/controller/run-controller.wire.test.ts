@@ -110,7 +110,7 @@ describe('the controller', () => {
     expect(server.requests.filter(({ path }) => path.endsWith('/pods'))).toHaveLength(1)
   })
 
-  it('does not ask again for a refused right when the config is reloaded', async () => {
+  it('does not retry a refused request when the config is reloaded', async () => {
     server.scriptAlways({ path: '/pods' }, replyStatus(403, 'Forbidden'))
     await waitForLog('right missing', 2)
     for (let reload = 1; reload <= 3; reload += 1) {

@@ -150,7 +150,7 @@ const counts = async () => {
 const isLogged = (message: string) => logged.some((line) => line.message === message)
 
 describe('the count of unprocessed pods', () => {
-  it('has the pods of each namespace that the table would move', async () => {
+  it('is the number of pods in each namespace whose images would change in a new pod', async () => {
     kube.put('pods', pod('web-1'))
     kube.put('pods', pod('web-2', { owner: null }))
     start('report')
@@ -179,7 +179,7 @@ describe('the count of unprocessed pods', () => {
     await vi.waitFor(async () => expect(await counts()).toEqual(['shop 1']))
   })
 
-  it('has no pod that a match condition may exclude', async () => {
+  it('leaves out pods that a match condition may exclude', async () => {
     const webhooks = [
       { name: 'mutate.berth.dev', matchConditions: [{ name: 'own', expression: 'false' }] },
     ]
@@ -192,7 +192,7 @@ describe('the count of unprocessed pods', () => {
     expect(await counts()).toEqual([])
   })
 
-  it('has no pod whose image the mirror lacks', async () => {
+  it('leaves out pods whose image the mirror lacks', async () => {
     const registries = registriesOf({
       'anubis:32000/library/absent:1': failed('absent'),
       'anubis:32000': found(),
@@ -217,7 +217,7 @@ describe('the count of unprocessed pods', () => {
 })
 
 describe('a restart', () => {
-  it('evicts one pod after the other, each when the pod before it was replaced and is ready', async () => {
+  it('evicts the pods one by one, each after the replacement of the previous one is ready', async () => {
     register()
     for (const name of ['web-1', 'web-2']) kube.put('pods', pod(name))
     kube.put('pods', proof())
@@ -264,7 +264,7 @@ describe('a restart', () => {
     expect(evictions()).toHaveLength(1)
   })
 
-  it('waits for the replaced pod over a reload of the config', async () => {
+  it('waits for the replacement of a pod also after a reload of the config', async () => {
     register()
     for (const name of ['web-1', 'web-2']) kube.put('pods', pod(name))
     kube.put('pods', proof())
@@ -308,7 +308,7 @@ describe('a restart', () => {
       const input = { namespace, owner: { uid: namespace }, annotations: records }
       kube.put('pods', pod(`new-${index}`, { ...input, age: 20, isReady: false }))
     }
-    await vi.waitFor(() => expect(isLogged('restarts wait')).toBe(true))
+    await vi.waitFor(() => expect(isLogged('restarts paused')).toBe(true))
     await passes()
     expect(evictions()).toHaveLength(5)
 
@@ -410,7 +410,7 @@ describe('a restart', () => {
     expect(evictions()).toHaveLength(1)
   })
 
-  it('never evicts a pod with an image that a row leaves', async () => {
+  it('never evicts a pod with an image that a row leaves unchanged', async () => {
     register()
     const left = pod('stays', { owner: { uid: 'left' } })
     const { containers } = (left as unknown as { spec: { containers: object[] } }).spec

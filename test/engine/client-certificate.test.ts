@@ -47,7 +47,7 @@ it('returns the mounted Secret, the same object until it changes', () => {
   expect(read()).toEqual(second)
 })
 
-it('throws a failure with the fix while there is no Secret', () => {
+it('throws an error with the fix while the Secret does not exist', () => {
   expect(load()).toThrow(RequestFailedError)
   expect(load()).toThrow(
     /tls\.crt cannot be read \(ENOENT\); create the Secret client of the type kubernetes\.io\/tls in Berth's namespace/,

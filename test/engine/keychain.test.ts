@@ -201,7 +201,7 @@ describe('credential helpers', () => {
   const answer = (username: string) =>
     `echo "{\\"ServerURL\\":\\"$server\\",\\"Username\\":\\"${username}\\",\\"Secret\\":\\"${secret} $server\\"}"`
 
-  it('are asked with the host, and for Docker Hub with the name that docker uses', async () => {
+  it('get the host, or for Docker Hub the name that docker uses', async () => {
     const { file, keychain, problems } = await writeHelper(answer('me'))
 
     expect(await keychain.lookup('a.example', 'x')).toEqual([
@@ -238,14 +238,14 @@ describe('credential helpers', () => {
     expect(problems.join()).not.toContain(secret)
   })
 
-  it('are named if they are not in PATH', async () => {
+  it('are named in a message if they are not in PATH', async () => {
     const { keychain, problems } = await writeHelper(answer('me'))
 
     expect(await keychain.lookup('c.example', 'x')).toEqual([])
     expect(problems).toEqual(['the credential helper docker-credential-missing is not in PATH'])
   })
 
-  it('are named and not run in the cluster, and for a pull secret not even named', async () => {
+  it('are named but not run in the cluster, and ignored for a pull secret', async () => {
     const { file } = await writeHelper(answer('me'))
     const problems: string[] = []
     const onProblem = (message: string) => problems.push(message)

@@ -171,7 +171,7 @@ describe('a list', () => {
     })
   })
 
-  it('is one page on request, without retries, and up to a size', async () => {
+  it('can be one page of limited size, without retries', async () => {
     const page = { limit: 2, maxBytes: 1_000 }
     const list = () => api.list(secrets, { page })
     server.script(

@@ -295,7 +295,7 @@ pullSecrets: [{ registries: [mirror.example], secret: mirror-creds }]
     await upstream.close()
   })
 
-  it('says under which condition the pods of a revision keep the digest', async () => {
+  it('shows under which condition the pods of a revision get the same digest', async () => {
     const explain = async (...args: string[]) =>
       (await berth(['explain', 'nginx', '--config', config, ...args])).stdout
 

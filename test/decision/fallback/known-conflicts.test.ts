@@ -44,7 +44,7 @@ describe('the row of a detected conflict', () => {
     expect(rowFor([hub], pod, 'anubis:32000/x:1')).toEqual(['detected:image-conflict'])
   })
 
-  it('comes before a row that names the owner, because that row made the conflict', () => {
+  it('comes before a row that names the owner, because that row caused the conflict', () => {
     const own = { ...hub, name: 'own', when: { owners: ['db.example/Cluster'] } }
 
     expect(rowFor([own, hub], database)).toEqual(['own'])
@@ -63,7 +63,7 @@ describe('the row of a detected conflict', () => {
     expect(rowFor([own], { ...set, isInConflict: true })).toEqual([own.name])
   })
 
-  it('makes a difference between pods for the caches of commands', () => {
+  it('gives its pods another key in the caches of commands', () => {
     const table = tableOf([], [hub])
 
     expect(tablePodKey(table, inConflict)).not.toBe(tablePodKey(table, database))

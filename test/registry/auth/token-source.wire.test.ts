@@ -247,7 +247,7 @@ describe('an identity token', () => {
     return { host, requests, close }
   }
 
-  it('is exchanged for an access token with a form, and sent nowhere else', async () => {
+  it('is sent only in the form that exchanges it for an access token', async () => {
     const tokens = await startTokenServer('{"access_token":"granted"}')
     const challenge = () => `Bearer realm="http://${tokens.host}/oauth2/token",service="fake"`
     const { registry, client } = await start(

@@ -48,7 +48,7 @@ function connect(url: string, certificate?: ClientCertificate) {
 describe.each([['TLSv1.3' as const], ['TLSv1.2' as const]])(
   'a registry that requires a client certificate in %s',
   (maxVersion) => {
-    it('is asked with it', async () => {
+    it('gets the certificate of the config', async () => {
       const registry = await startRegistry({ maxVersion })
 
       expect(await ask(connect(registry.url, good.client), registry.host)).toMatchObject({
@@ -56,7 +56,7 @@ describe.each([['TLSv1.3' as const], ['TLSv1.2' as const]])(
       })
     })
 
-    it('is named as that if the config has none', async () => {
+    it('gives an error that says so if the config has none', async () => {
       const registry = await startRegistry({ maxVersion })
 
       expect(await ask(connect(registry.url), registry.host)).toMatchObject({
@@ -170,7 +170,7 @@ describe('a client certificate', () => {
     expect(new Set(seen)).toEqual(new Set(['DNS:berth.example', 'DNS:other.example']))
   })
 
-  it('that cannot be read is a failure with its reason, and opens no connection', async () => {
+  it('fails with the reason if it cannot be read, and opens no connection', async () => {
     const registry = await startRegistry()
     const client = createClient([registryAt(registry.url, { ca: server.cert })], {
       clientCertificate: () => {

@@ -71,7 +71,7 @@ describe('a registry behind a proxy', () => {
     ])
   })
 
-  it('is asked with the whole URL over http, and one connection serves many requests', async () => {
+  it('gets requests with the whole URL over http, and many on one connection', async () => {
     const proxy = await startProxy()
     const registry = await startRegistry()
     const settings = named(registry.url)
@@ -82,7 +82,7 @@ describe('a registry behind a proxy', () => {
     expect(registry.requests[0]?.headers.host).toBe(settings.host)
   })
 
-  it('is reached directly if NO_PROXY has it, or `proxy` is none', async () => {
+  it('is reached directly if NO_PROXY contains it, or `proxy` is none', async () => {
     const proxy = await startProxy()
     const registry = await startRegistry()
     const [env, endpoint] = [{ HTTP_PROXY: proxy.url }, new URL(registry.url)]
@@ -230,18 +230,21 @@ describe('a proxy that fails', () => {
     })
   })
 
-  it.each(['http', 'https'])('is named if it refuses the connection (%s)', async (scheme) => {
-    const name = await closedPort()
-    const settings = registryAt(`${scheme}://registry.invalid`)
-    const client = connect(settings, { HTTPS_PROXY: name, HTTP_PROXY: name })
+  it.each(['http', 'https'])(
+    'is named in the error if it refuses the connection (%s)',
+    async (scheme) => {
+      const name = await closedPort()
+      const settings = registryAt(`${scheme}://registry.invalid`)
+      const client = connect(settings, { HTTPS_PROXY: name, HTTP_PROXY: name })
 
-    expect(await ask(client, settings.host)).toMatchObject({
-      outcome: 'unreachable',
-      detail: `the proxy ${name} refuses the connection`,
-    })
-  })
+      expect(await ask(client, settings.host)).toMatchObject({
+        outcome: 'unreachable',
+        detail: `the proxy ${name} refuses the connection`,
+      })
+    },
+  )
 
-  it('is named if its own name does not resolve', async () => {
+  it('is named in the error if its own name does not resolve', async () => {
     const settings = registryAt('https://registry.invalid')
     const client = connect(settings, { HTTPS_PROXY: 'http://user:word@proxy.invalid:3128' })
 
@@ -250,7 +253,7 @@ describe('a proxy that fails', () => {
     expect(detail).not.toContain('word')
   })
 
-  it('is named if it wants a password for an http registry', async () => {
+  it('is named in the error if it requires a password for an http registry', async () => {
     const proxy = await startProxy({ login: 'user:word' })
     const registry = await startRegistry()
     const settings = named(registry.url)
@@ -281,7 +284,7 @@ describe('a proxy that fails', () => {
     expect(registry.requests).toHaveLength(1)
   })
 
-  it('is named in the status that it sends for an http registry, and in failures of the registry', async () => {
+  it('is named in errors for its own status for an http registry, and for failures of the registry', async () => {
     const proxy = await startProxy()
     const gone = named(await closedPort())
     const registry = await startRegistry()
@@ -296,7 +299,7 @@ describe('a proxy that fails', () => {
     })
   })
 
-  it('is not bypassed if a variable does not name one', async () => {
+  it('is not bypassed if the variable is not the URL of a proxy', async () => {
     const registry = await startRegistry()
     const settings = named(registry.url)
     const client = connect(settings, { HTTP_PROXY: 'socks5://user:word@proxy:1080' })

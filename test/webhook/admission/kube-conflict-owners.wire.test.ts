@@ -52,7 +52,7 @@ function putList(text: string, name = 'berth-image-conflicts'): void {
 
 const warnings = () => logged.filter(({ level }) => level === 'warn')
 
-it('knows the owners of the list, and follows its changes', async () => {
+it('reads the owners of the list, and follows its changes', async () => {
   putList(writeConflictOwners([entry]))
   owners.follow(true)
   await vi.waitFor(() => expect(owners.includes(pod, 'team')).toBe(true))
@@ -68,7 +68,7 @@ it('knows the owners of the list, and follows its changes', async () => {
   ])
 })
 
-it('asks nothing before it is switched on, and forgets the list when it is switched off', async () => {
+it('sends no request before it is switched on, and forgets the list when it is switched off', async () => {
   putList(writeConflictOwners([entry]))
   owners.follow(false)
   await sleep(50)
@@ -80,7 +80,7 @@ it('asks nothing before it is switched on, and forgets the list when it is switc
   expect(owners.includes(pod, 'team')).toBe(false)
 })
 
-it('says once that the ConfigMap is missing, and finds it later', async () => {
+it('logs once that the ConfigMap is missing, and finds it later', async () => {
   putList(writeConflictOwners([entry]), 'another')
   owners.follow(true)
   await vi.waitFor(() => expect(warnings()).toHaveLength(1))
@@ -94,7 +94,7 @@ it('says once that the ConfigMap is missing, and finds it later', async () => {
   await vi.waitFor(() => expect(owners.includes(pod, 'team')).toBe(true))
 })
 
-it('says once that the right is missing, and does not ask again when the config is reloaded', async () => {
+it('logs once that the right is missing, and does not retry when the config is reloaded', async () => {
   server.scriptAlways(configMaps, replyStatus(403, 'Forbidden'))
   for (let reload = 0; reload < 5; reload += 1) {
     owners.follow(true)

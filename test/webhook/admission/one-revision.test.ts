@@ -161,7 +161,7 @@ pin: { tags: [latest], unresolved: deny }
     ).not.toBe(null)
   })
 
-  it('gets the digest of the oldest pod if they disagree, and the record says so', async () => {
+  it('gets the digest of the oldest pod if the pods have several, and the record says so', async () => {
     const pods = [
       sibling(digestB, { name: 'web-1-a', creationTimestamp: '2026-01-02T00:00:00Z' }),
       sibling(digestA, { name: 'web-1-c', creationTimestamp: '2026-01-01T00:00:00Z' }),
