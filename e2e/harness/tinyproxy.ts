@@ -1,4 +1,4 @@
-/** tinyproxy as a forward proxy that wants a password. */
+/** tinyproxy as a forward proxy that requires a password. */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'

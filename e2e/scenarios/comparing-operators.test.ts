@@ -10,7 +10,7 @@ import { getPod, waitForPodRunning } from '../harness/pods.ts'
 import { waitFor } from '../harness/wait.ts'
 import { startWebhook, type Webhook } from '../harness/webhook.ts'
 
-/** Operators that compare the images of their pods: Berth leaves the pods of known ones unchanged, and the controller reports the others, or lists them to be left unchanged. */
+/** Operators that compare the images of their pods: Berth knows some, and the controller reports the others, or also lists them. */
 const namespace = 'comparing-operators'
 const own = 'comparing-operators-berth'
 const known = { group: 'postgresql.cnpg.io', kind: 'Cluster', namespace, image: 'library/db:1' }
