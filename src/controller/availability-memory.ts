@@ -87,7 +87,7 @@ export function createAvailabilityMemory({
   /** How many images the pods of each namespace have added. */
   const added = new Map<string, number>()
   let isFull = false
-  /** The time of the last question. New images wait for those that are already due. */
+  /** The time of the last check. New images wait for those that are already due. */
   let latest = 0
 
   function find(image: string, namespace: string, isPlainHttp: IsPlainHttp): CheckedImage | null {

@@ -46,7 +46,7 @@ describe('createAvailabilityMemory', () => {
     expect(use('tenant', 'b')).toHaveLength(1)
   })
 
-  it('asks about the images that were due before it asks about new ones', () => {
+  it('returns images that were due before new ones', () => {
     const memory = createAvailabilityMemory()
     const use = (image: string) => memory.use([{ source: 'registry', image }], 'shop', () => false)
     use('old')
