@@ -2,6 +2,7 @@
  * Finds rows that put images of different repositories under the same name on a mirror. The mirror would then serve one
  * image for another.
  */
+import { findAmbiguousSegment } from './ambiguous-template.ts'
 import { fillGlob } from './glob.ts'
 import { findMeetingHosts, type HostImages, splitByHost } from './host-images.ts'
 import { type ImageTemplate, withHost } from './image-template.ts'
@@ -14,6 +15,7 @@ import {
   renamedBy,
   type Repository,
 } from './renamed-images.ts'
+import { findNameOfBoth } from './row-templates.ts'
 import { createRowIndex } from './row-index.ts'
 import type { SearchBudget } from './shared-name.ts'
 import type { FallbackRow, FallbackTable } from './table.ts'
@@ -67,10 +69,36 @@ export function createCollisionFinder(
         return `the template gives images of ${one.host} and ${other.host} the same name (${names}), because both hosts have the same {host} in a path; write a row with a literal path for one of them`
       return `the template gives images of different ${kind} the same name (${names}); ${fix}`
     }
+    const segment = findAmbiguousSegment(renamed)
+    if (segment !== null)
+      return `Berth cannot prove that no two images get the same name on ${mirror}, because ${segment} joins variables in one segment; write a / between them`
+    const ofRow = findInEarlierTemplates(rowIndex, template, renamed, budget)
+    if (ofRow !== null) return ofRow
     const earlier = findInEarlierRows(template, renamed, budget)
     if (earlier === 'unknown') return undecided(mirror)
     if (earlier === undefined) return null
     return `this row and row ${earlier.row.name} can give images of different ${earlier.of} the same name on ${mirror}; ${fix}`
+  }
+
+  /** Returns why the template and an earlier one of the row give different images the same name. */
+  function findInEarlierTemplates(
+    rowIndex: number,
+    template: ImageTemplate,
+    renamed: readonly RenamedImages[],
+    budget: SearchBudget,
+  ): string | null {
+    const templates = rows[rowIndex]?.try ?? []
+    const mirror = template.host ?? ''
+    const mirrorHost = canonicalHost(mirror, isPlainHttp)
+    for (const each of templates.slice(0, templates.indexOf(template))) {
+      if (each.host === null || canonicalHost(each.host, isPlainHttp) !== mirrorHost) continue
+      const earlier = renamedBy(each, rowIndex, imagesByRow[rowIndex] ?? [])
+      const shared = findNameOfBoth(earlier, renamed, mirrorHost, budget)
+      if (shared === 'unknown') return undecided(mirror)
+      if (shared !== null)
+        return `this template and ${each.text} can give different images of the row the same name (${mirror}/${shared.name}); begin their paths with different segments, such as ${mirror}/a/{path} and ${mirror}/b/{path}`
+    }
+    return null
   }
 
   /** Reports the first row only: the later ones have the same reason. */

@@ -113,7 +113,7 @@ function differ(one: Repository, other: Repository): boolean {
 }
 
 /** An image on the mirror itself already has its name there. */
-function isOneOnMirror(one: Repository, other: Repository, mirrorHost: string): boolean {
+export function isOneOnMirror(one: Repository, other: Repository, mirrorHost: string): boolean {
   return one.host !== other.host && (one.host === mirrorHost || other.host === mirrorHost)
 }
 
