@@ -13,10 +13,10 @@ import { hasStatus } from '../kube/error.ts'
 import type { KubeObject } from '../kube/object.ts'
 import { controllerOf } from '../kube/pod-owner.ts'
 import { hasEnded, isReady } from '../kube/pod-status.ts'
-import { type FindAdmissionMode, readAdmissionModes } from '../report/admission-mode.ts'
+import { type AdmissionModes, readAdmissionModes } from '../report/admission-mode.ts'
 import {
   findMovedImages,
-  hasRecords,
+  hasCurrentRecord,
   type MovedImages,
   readUnrecordedPod,
   restartObstacle,
@@ -27,7 +27,12 @@ import type { UnprocessedPodMetrics } from '../telemetry/unprocessed-pod-metrics
 import type { RestartMemory } from './restart-memory.ts'
 import type { Loop } from './runtime/loops.ts'
 import type { PodWatch } from './runtime/pod-watch.ts'
-import { createRestarts, type UnprocessedPod, type WatchedPod } from './unprocessed-restarts.ts'
+import {
+  createRestarts,
+  type UnprocessedPod,
+  type UnprocessedPods,
+  type WatchedPod,
+} from './unprocessed-restarts.ts'
 
 export interface UnprocessedPodsDependencies {
   readonly api: KubeApi
@@ -86,9 +91,9 @@ export function createUnprocessedPodsLoop(
         await synced
         while (!signal.aborted) {
           const hasMore = await attempt(async () => {
-            const unprocessed = await find(pods.values())
-            metrics.unprocessed(countByNamespace(unprocessed))
-            return dependencies.action === 'restart' && (await restarts.advance(unprocessed, pods))
+            const found = await find(pods.values())
+            metrics.unprocessed(countByNamespace(found.unprocessed))
+            return dependencies.action === 'restart' && (await restarts.advance(found, pods))
           })
           await sleep(times.minIntervalMs, signal)
           if (!hasMore) await podsChanged.wait(times.maxIntervalMs, signal)
@@ -134,7 +139,7 @@ function readWatchedPod(table: FallbackTable, pod: KubeObject): WatchedPod {
     isReady: isReady(pod),
     isTerminating: deletionTimestamp !== undefined,
     hasEnded: hasEnded(pod),
-    isProcessed: hasRecords(pod),
+    isProcessed: hasCurrentRecord(pod),
     unrecorded: readUnrecordedPod(table, pod),
   }
 }
@@ -149,17 +154,17 @@ function createFinder(
   { api, namespace }: UnprocessedPodsDependencies,
   { decide }: Pick<Engine, 'decide'>,
   signal: AbortSignal,
-): (pods: Iterable<WatchedPod>) => Promise<UnprocessedPod[]> {
+): (pods: Iterable<WatchedPod>) => Promise<UnprocessedPods> {
   const limit = pLimit(parallelImages)
   let decided = new Map<string, DecidedPod>()
-  let modes: { readonly find: FindAdmissionMode; readonly until: number } | null = null
+  let known: { readonly modes: AdmissionModes; readonly until: number } | null = null
 
-  async function findModes(): Promise<FindAdmissionMode> {
-    if (modes === null || performance.now() > modes.until) {
-      const find = await readAdmissionModes(api, namespace, 'get')
-      modes = { find, until: performance.now() + modesMs }
+  async function findModes(): Promise<AdmissionModes> {
+    if (known === null || performance.now() > known.until) {
+      const modes = await readAdmissionModes(api, namespace, 'get')
+      known = { modes, until: performance.now() + modesMs }
     }
-    return modes.find
+    return known.modes
   }
 
   async function decideOnce(pod: UnrecordedPod): Promise<DecidedPod> {
@@ -172,14 +177,14 @@ function createFinder(
 
   return async (pods) => {
     const unrecorded = [...pods].flatMap((each) => each.unrecorded ?? [])
-    if (unrecorded.length === 0) return []
-    const findMode = await findModes()
-    const seen = unrecorded.filter((pod) => findMode({ metadata: pod }).mode === 'enforce')
+    if (unrecorded.length === 0) return { unprocessed: [], enforces: () => false }
+    const modes = await findModes()
+    const seen = unrecorded.filter((pod) => modes.find({ metadata: pod }).mode === 'enforce')
     const results = await Promise.all(
       seen.map((pod) => limit(async () => ({ pod, result: await decideOnce(pod) }))),
     )
     decided = new Map(results.map(({ pod, result }) => [pod.uid, result]))
-    return results.flatMap(({ pod, result: { images } }) =>
+    const unprocessed = results.flatMap(({ pod, result: { images } }) =>
       images.moved.length === 0
         ? []
         : [
@@ -190,6 +195,7 @@ function createFinder(
             },
           ],
     )
+    return { unprocessed, enforces: modes.enforces }
   }
 }
 

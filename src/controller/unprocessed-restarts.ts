@@ -24,7 +24,7 @@ export interface WatchedPod {
   readonly isTerminating: boolean
   /** True if the pod never runs again: its owner has replaced it, or needs no replacement. */
   readonly hasEnded: boolean
-  /** Whether Berth has processed it. */
+  /** Whether it has a record of one of its images. */
   readonly isProcessed: boolean
   /** Null for a pod that Berth has processed, or for whose images the table has no candidates. */
   readonly unrecorded: UnrecordedPod | null
@@ -37,6 +37,12 @@ export interface UnprocessedPod extends UnrecordedPod {
   readonly obstacle: string | null
 }
 
+export interface UnprocessedPods {
+  readonly unprocessed: readonly UnprocessedPod[]
+  /** Returns true if Berth changes new pods of the namespace. */
+  readonly enforces: (namespace: string) => boolean
+}
+
 export interface RestartsDependencies {
   readonly api: KubeApi
   readonly memory: RestartMemory
@@ -47,10 +53,7 @@ export interface RestartsDependencies {
 
 export interface Restarts {
   /** Checks the last evictions, and evicts one more pod if it may. Returns true if it may do more at once. Throws KubeError. */
-  advance(
-    unprocessed: readonly UnprocessedPod[],
-    pods: ReadonlyMap<string, WatchedPod>,
-  ): Promise<boolean>
+  advance(found: UnprocessedPods, pods: ReadonlyMap<string, WatchedPod>): Promise<boolean>
 }
 
 interface RestartsRun extends RestartsDependencies {
@@ -79,12 +82,12 @@ const maxStartingOwners = 5
 export function createRestarts(dependencies: RestartsDependencies): Restarts {
   const run: RestartsRun = { ...dependencies, waitsFor: null }
   return {
-    async advance(unprocessed, pods) {
+    async advance(found, pods) {
       const byOwner = groupByOwner(pods.values())
       await checkStarting(run, byOwner)
-      const next = findNext(run, unprocessed, byOwner)
+      const next = findNext(run, found.unprocessed, byOwner)
       if (next === null) return false
-      const waitsFor = findBrake(run, unprocessed, pods.values())
+      const waitsFor = findBrake(run, found, pods)
       if (waitsFor !== null && waitsFor !== run.waitsFor)
         run.log.info({ reason: waitsFor }, 'restarts paused')
       run.waitsFor = waitsFor
@@ -163,12 +166,14 @@ function logWait(
 /** Returns why no pod may be evicted now; null if one may. */
 function findBrake(
   { memory: { starting } }: RestartsRun,
-  unprocessed: readonly UnprocessedPod[],
-  pods: Iterable<WatchedPod>,
+  { unprocessed, enforces }: UnprocessedPods,
+  pods: ReadonlyMap<string, WatchedPod>,
 ): string | null {
   let lastProcessed = 0
-  for (const { isProcessed, createdAt } of pods)
-    if (isProcessed) lastProcessed = Math.max(lastProcessed, createdAt)
+  for (const [key, { isProcessed, createdAt }] of pods) {
+    const isProof = isProcessed && createdAt > lastProcessed && enforces(namespaceOf(key))
+    if (isProof) lastProcessed = createdAt
+  }
   // A newer processed pod proves that Berth answers.
   if (unprocessed.some(({ createdAt }) => createdAt >= lastProcessed))
     return 'Berth has processed no pod that is newer than all unprocessed pods'
@@ -233,6 +238,10 @@ async function attempt(
 /** The revision of a ReplicaSet is the ReplicaSet itself. */
 function keyOf({ pod, owner: { uid } }: Restart): string {
   return `${uid} ${pod.labels['controller-revision-hash'] ?? ''}`
+}
+
+function namespaceOf(key: string): string {
+  return key.slice(0, key.indexOf('/'))
 }
 
 /** Leaves out pods that have ended. */

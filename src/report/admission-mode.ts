@@ -16,6 +16,12 @@ export type AdmissionMode =
 /** Returns how Berth treats a new pod like this one. */
 export type FindAdmissionMode = (pod: KubeObject) => AdmissionMode
 
+export interface AdmissionModes {
+  readonly find: FindAdmissionMode
+  /** Returns true if Berth changes new pods of the namespace, unless their labels exclude them. */
+  readonly enforces: (namespace: string) => boolean
+}
+
 /** A webhook with what selects its pods. */
 interface Webhook {
   readonly name: unknown
@@ -42,7 +48,7 @@ export async function readAdmissionModes(
   api: KubeApi,
   berthNamespace: string,
   verb: 'list' | 'get' = 'list',
-): Promise<FindAdmissionMode> {
+): Promise<AdmissionModes> {
   const configurations =
     verb === 'list' ? await listConfigurations(api) : await getConfiguration(api)
   const installed = readWebhooks(configurations)
@@ -52,7 +58,18 @@ export async function readAdmissionModes(
     configurations.some(({ metadata: { name } }) => name === webhookConfiguration.name)
   const webhooks = isInstalled ? installed : shippedWebhooks(berthNamespace)
   const labels = await readNamespaceLabels(api)
-  return (pod) => findMode(webhooks, labels, pod)
+  const withoutLabels = webhooks.map((each) => ({ ...each, objectSelector: {} }))
+  const enforced = new Map<string, boolean>()
+  return {
+    find: (pod) => findMode(webhooks, labels, pod),
+    enforces(namespace) {
+      const known = enforced.get(namespace)
+      if (known !== undefined) return known
+      const { mode } = findMode(withoutLabels, labels, { metadata: { name: '', namespace } })
+      enforced.set(namespace, mode === 'enforce')
+      return mode === 'enforce'
+    },
+  }
 }
 
 /** Returns how the installed Berth treats a new pod like this one now. Throws KubeError. */

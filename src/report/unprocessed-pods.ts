@@ -4,7 +4,7 @@
  */
 import type { PodContext } from '../decision/fallback/pod-context.ts'
 import { type FallbackTable, selectRow } from '../decision/fallback/table.ts'
-import { imagesAnnotation } from '../decision/pod/images-annotation.ts'
+import { imagesAnnotation, readRecords } from '../decision/pod/images-annotation.ts'
 import { groupKind, readPodContext } from '../decision/pod/pod-context.ts'
 import { maxImages } from '../decision/pod/decide-pod.ts'
 import { annotations, findSites, isMirrorPod } from '../decision/pod/sites.ts'
@@ -33,16 +33,17 @@ export interface UnrecordedPod {
   readonly images: readonly string[]
 }
 
-/** Returns true for a pod that Berth has processed. */
-export function hasRecords(pod: KubeObject): boolean {
-  return annotations(pod)[imagesAnnotation] !== undefined
+/** Returns true for a pod with a record of one of its images: proof that Berth has processed it, unless someone forged it. */
+export function hasCurrentRecord(pod: KubeObject): boolean {
+  const records = readRecords(pod)
+  return findSites(pod).some(({ name, image }) => records.get(name)?.to === image)
 }
 
 /** Returns null for a pod that Berth has processed, one without candidates for its images, and one that no webhook sees. */
 export function readUnrecordedPod(table: FallbackTable, pod: KubeObject): UnrecordedPod | null {
   const { namespace = '', name, uid = '', creationTimestamp = '', labels = {} } = pod.metadata
   if (pod.metadata.deletionTimestamp !== undefined || hasEnded(pod)) return null
-  if (hasRecords(pod) || isMirrorPod(pod)) return null
+  if (annotations(pod)[imagesAnnotation] !== undefined || isMirrorPod(pod)) return null
   const context = readPodContext(pod, namespace)
   const pulled = findSites(pod)
     // A new pod has no ephemeral containers.

@@ -90,7 +90,13 @@ function pod(name: string, input: PodInput = {}): KubeObject {
   } as KubeObject
 }
 
-const records = { 'berth.dev/images': '[]' }
+/** An annotation as Berth writes it for the pods of these tests. */
+const recordOf = (to: string) => ({
+  'berth.dev/images': JSON.stringify([
+    { site: 'containers/web', from: to, to, row: 'hub', why: 'found' },
+  ]),
+})
+const records = recordOf('nginx:1')
 /** A later pod that Berth has processed: the proof that it answers. */
 const proof = () => pod('proof', { annotations: records, age: 10, owner: { uid: 'other' } })
 
@@ -357,6 +363,32 @@ describe('a restart', () => {
 
     kube.put('pods', pod('newer', { annotations: records, age: 21, owner: { uid: 'other' } }))
     await vi.waitFor(() => expect(evictions()).toEqual(['shop/web-1']))
+  })
+
+  it.each<[string, PodInput]>([
+    ['with a forged annotation', { annotations: { 'berth.dev/images': 'x' } }],
+    ['with a record of another image', { annotations: recordOf('nginx:2') }],
+    ['of a namespace in observe mode', { annotations: records, namespace: 'trial' }],
+    ['of a namespace that opted out', { annotations: records, namespace: 'out' }],
+  ])('does not take a newer pod %s as a proof that Berth answers', async (_, input) => {
+    register()
+    kube.put('pods', pod('web-1'))
+    kube.put('pods', pod('newer', { ...input, age: 10, owner: { uid: 'other' } }))
+    start()
+    await vi.waitFor(() => expect(isLogged('restarts paused')).toBe(true))
+
+    expect(evictions()).toEqual([])
+  })
+
+  it('stops when the annotation of the new pod is about another image', async () => {
+    register()
+    kube.put('pods', pod('web-1'))
+    kube.put('pods', proof())
+    start()
+    await vi.waitFor(() => expect(evictions()).toHaveLength(1))
+    kube.put('pods', pod('web-2', { annotations: recordOf('nginx:2'), age: 20 }))
+
+    await vi.waitFor(() => expect(isLogged('restart stopped')).toBe(true))
   })
 
   it('evicts nothing while the registration has no webhooks', async () => {

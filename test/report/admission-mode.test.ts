@@ -29,7 +29,7 @@ function install(kube: FakeKube, webhooks: readonly object[]): void {
 }
 
 async function modes(kube: FakeKube): Promise<Record<string, string>> {
-  const find = await readAdmissionModes(kube.api, 'berth-system')
+  const { find } = await readAdmissionModes(kube.api, 'berth-system')
   return Object.fromEntries(
     Object.keys(namespaces).map((namespace) => [
       namespace,
@@ -64,10 +64,11 @@ describe('readAdmissionModes', () => {
   it('finds pods that the objectSelector excludes', async () => {
     const kube = cluster()
     install(kube, [{ name: 'mutate.berth.dev', objectSelector: { matchLabels: { tier: 'web' } } }])
-    const find = await readAdmissionModes(kube.api, 'berth-system')
+    const { find, enforces } = await readAdmissionModes(kube.api, 'berth-system')
     const pod = (labels: Record<string, string>) =>
       find({ metadata: { name: 'pod', namespace: 'shop', labels } })
 
+    expect([enforces('shop'), enforces('kube-system')]).toEqual([true, true])
     expect([pod({ tier: 'web' }).mode, pod({}).mode]).toEqual(['enforce', 'out'])
   })
 
@@ -90,7 +91,7 @@ describe('readAdmissionModes', () => {
       matchConditions: [...webhook.matchConditions, platform?.value],
     }))
     install(kube, withPlatform)
-    const find = await readAdmissionModes(kube.api, 'berth-system')
+    const { find } = await readAdmissionModes(kube.api, 'berth-system')
     const modeIn = (namespace: string) => find({ metadata: { name: 'pod', namespace } }).mode
 
     expect(['shop', 'trial', 'openshift-etcd'].map(modeIn)).toEqual(['enforce', 'observe', 'out'])
@@ -118,7 +119,7 @@ describe('readAdmissionModes', () => {
   })
 
   it('finds static pods', async () => {
-    const find = await readAdmissionModes(cluster().api, 'berth-system')
+    const { find } = await readAdmissionModes(cluster().api, 'berth-system')
     const annotations = { 'kubernetes.io/config.mirror': 'hash' }
 
     expect(find({ metadata: { name: 'pod', namespace: 'shop', annotations } })).toEqual({

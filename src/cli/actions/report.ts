@@ -88,7 +88,7 @@ async function reportImages(
       await listRunningImages(api, {
         namespace,
         podKey: (pod) => podKey(config, pod),
-        findMode: await readAdmissionModes(api, options.berthNamespace),
+        findMode: (await readAdmissionModes(api, options.berthNamespace)).find,
       }),
     )
     if (options.output === 'table') print(io.stdout, reportTable(built, io))
@@ -110,7 +110,7 @@ async function reportUnprocessed(
       decide: engine.decide,
       findMode:
         config.mode === 'enforce'
-          ? await readAdmissionModes(api, options.berthNamespace)
+          ? (await readAdmissionModes(api, options.berthNamespace)).find
           : () => ({ mode: 'observe' }),
       namespace,
       timeoutMs: imageTimeoutMs,
