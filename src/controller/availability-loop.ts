@@ -11,7 +11,7 @@ import type { KubeApi } from '../kube/api-client.ts'
 import { hasStatus } from '../kube/error.ts'
 import { recordEventOnce } from '../kube/event-recorder.ts'
 import { type KubeObject, namespacedName } from '../kube/object.ts'
-import { type Availability, askAvailability, reasonNotAsked } from '../report/availability.ts'
+import { type Availability, checkAvailability, reasonNotChecked } from '../report/availability.ts'
 import { type ImageSource, runningImages } from '../report/running-images.ts'
 import type { AvailabilityMetrics, ImageCount } from '../telemetry/availability-metrics.ts'
 import type { Logger } from '../telemetry/log.ts'
@@ -109,7 +109,7 @@ async function checkImages(
   const limiter = createRateLimiter(60_000 / perMinute)
   let isFullLogged = false
   while (!signal.aborted) {
-    recordUnasked(run)
+    recordUnchecked(run)
     metrics.images(countImages(memory.images.values()))
     if (memory.isFull && !isFullLogged) {
       isFullLogged = true
@@ -138,10 +138,10 @@ function readPod(
 }
 
 /** Records why images are not checked whose registries Berth does not contact. A reload of the config checks again. */
-function recordUnasked({ engine, memory, log }: AvailabilityRun): void {
+function recordUnchecked({ engine, memory, log }: AvailabilityRun): void {
   for (const image of memory.images.values()) {
     if (image.nextAt === Infinity) continue
-    const detail = reasonNotAsked(engine.resolve, image.reference.domain)
+    const detail = reasonNotChecked(engine.resolve, image.reference.domain)
     if (detail === null) continue
     Object.assign(image, { state: 'unknown', detail, absentSince: null, nextAt: Infinity })
     log.debug({ image: image.name, problem: detail }, 'image not checked')
@@ -150,7 +150,7 @@ function recordUnasked({ engine, memory, log }: AvailabilityRun): void {
 
 async function checkImage(run: AvailabilityRun, image: CheckedImage): Promise<void> {
   const { engine, memory, signal, times } = run
-  const availability = await askAvailability(engine.resolve, image.reference, signal)
+  const availability = await checkAvailability(engine.resolve, image.reference, signal)
   if (signal.aborted) return
   const now = performance.now()
   const before = recordAvailability(image, availability, now, times)

@@ -87,7 +87,7 @@ export function createRestarts(dependencies: RestartsDependencies): Restarts {
       await checkStarting(run, byOwner)
       const next = findNext(run, found.unprocessed, byOwner)
       if (next === null) return false
-      const waitsFor = findBrake(run, found, pods)
+      const waitsFor = findPauseReason(run, found, pods)
       if (waitsFor !== null && waitsFor !== run.waitsFor)
         run.log.info({ reason: waitsFor }, 'restarts paused')
       run.waitsFor = waitsFor
@@ -164,7 +164,7 @@ function logWait(
 }
 
 /** Returns why no pod may be evicted now; null if one may. */
-function findBrake(
+function findPauseReason(
   { memory: { starting } }: RestartsRun,
   { unprocessed, enforces }: UnprocessedPods,
   pods: ReadonlyMap<string, WatchedPod>,

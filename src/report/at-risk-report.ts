@@ -5,7 +5,7 @@ import type { KubeApi } from '../kube/api-client.ts'
 import type { KubeObject } from '../kube/object.ts'
 import { compareText } from '../text/compare.ts'
 import {
-  askAvailability,
+  checkAvailability,
   type Availability,
   type AvailabilityDependencies,
   type PulledImage,
@@ -66,7 +66,7 @@ export async function buildAtRiskReport(
   const ask = ({ name, reference }: PulledImage): Promise<Availability> => {
     const asked =
       answers.get(name) ??
-      limit(() => askAvailability(resolve, reference, AbortSignal.timeout(timeoutMs)))
+      limit(() => checkAvailability(resolve, reference, AbortSignal.timeout(timeoutMs)))
     answers.set(name, asked)
     return asked
   }

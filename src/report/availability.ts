@@ -39,7 +39,7 @@ export function readPulledImage(image: string, isPlainHttp: IsPlainHttp): Pulled
 }
 
 /** Returns why Berth does not ask this host; null if it does. */
-export function reasonNotAsked(
+export function reasonNotChecked(
   { isListed, isProbed }: Pick<AvailabilityDependencies, 'isListed' | 'isProbed'>,
   host: string,
 ): string | null {
@@ -51,13 +51,13 @@ export function reasonNotAsked(
  * Sends HEAD, and a GET only if HEAD is not conclusive. Never uses a cached answer. The namespace is empty for all queries, so that the
  * circuit breaker that a 429 opens holds for all of them. Failures of registries are results.
  */
-export async function askAvailability(
+export async function checkAvailability(
   dependencies: AvailabilityDependencies,
   image: Reference,
   signal: AbortSignal,
 ): Promise<Availability> {
   const { domain: host, path: repository } = image
-  const reason = reasonNotAsked(dependencies, host)
+  const reason = reasonNotChecked(dependencies, host)
   if (reason !== null) return unknown(reason)
   const query = { host, repository, namespace: '', isRefresh: true }
   return availabilityOf(
