@@ -95,8 +95,9 @@ export function createUnprocessedPodsLoop(
             metrics.unprocessed(countByNamespace(found.unprocessed))
             return dependencies.action === 'restart' && (await restarts.advance(found, pods))
           })
-          await sleep(times.minIntervalMs, signal)
           if (!hasMore) await podsChanged.wait(times.maxIntervalMs, signal)
+          // Also gives the owner of a pod that has become ready the time to update its status.
+          await sleep(times.minIntervalMs, signal)
         }
       } finally {
         // The next leader counts them.

@@ -73,6 +73,9 @@ const replacementMs = 600_000
 /** How long the pause of a Deployment and the update strategy of an owner are cached. */
 const strategyMs = 600_000
 
+/** How long a rollout counts. */
+const rolloutMs = 10_000
+
 /** How long other owners wait for the new pods of an owner to become ready. */
 const startMs = 1_800_000
 
@@ -195,13 +198,17 @@ async function evict(
     throw new Error(
       `Berth would not change the new pod: ${'why' in admission ? admission.why : 'the namespace is in observe mode'}`,
     )
-  const obstacle = await readStrategyObstacle(api, pod.namespace, owner)
+  const pods = byOwner.get(owner.uid) ?? []
+  const isReady = countUnready(pods) === 0
+  const obstacle = await readStrategyObstacle(api, { namespace: pod.namespace, isReady }, owner)
   if (obstacle !== null) {
-    memory.stopped.set(keyOf({ pod, owner }), obstacle, { ttl: strategyMs })
-    log.info({ ...fields, obstacle }, 'owner not restarted')
+    const { reason, isRollout } = obstacle
+    memory.stopped.set(keyOf({ pod, owner }), reason, { ttl: isRollout ? rolloutMs : strategyMs })
+    if (isRollout) logWait(run, { pod, owner }, reason)
+    else log.info({ ...fields, obstacle: reason }, 'owner not restarted')
     return
   }
-  const knownUids = new Set((byOwner.get(owner.uid) ?? []).map(({ uid }) => uid))
+  const knownUids = new Set(pods.map(({ uid }) => uid))
   if (!(await evictPod(api, pod))) return
   const now = performance.now()
   memory.starting.set(owner.uid, {

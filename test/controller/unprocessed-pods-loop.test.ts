@@ -442,6 +442,67 @@ describe('a restart', () => {
     expect(evictions()).toHaveLength(1)
   })
 
+  const deployment = {
+    metadata: { name: 'web', namespace: 'shop', generation: 2 },
+    spec: { replicas: 2 },
+    status: { observedGeneration: 2, replicas: 2, updatedReplicas: 2 },
+  }
+  it.each<[string, string, object]>([
+    ['Deployment that was just changed', 'deployments', { observedGeneration: 1 }],
+    ['Deployment that is rolling out', 'deployments', { updatedReplicas: 1 }],
+    ['Deployment that still has old pods', 'deployments', { replicas: 3 }],
+    ['Deployment with a pod that is not available', 'deployments', { unavailableReplicas: 1 }],
+    ['StatefulSet that is rolling out', 'statefulsets', { updatedReplicas: 1 }],
+    ['DaemonSet that is rolling out', 'daemonsets', { desiredNumberScheduled: 1 }],
+  ])('waits for the rollout of a %s', async (_, resource, status) => {
+    register()
+    const kind = { deployments: 'ReplicaSet', statefulsets: 'StatefulSet', daemonsets: 'DaemonSet' }[resource] ?? '' // prettier-ignore
+    const parent = { apiVersion: 'apps/v1', kind: 'Deployment', name: 'web', uid: 'd', controller: true } // prettier-ignore
+    const metadata = { name: 'web', namespace: 'shop', ownerReferences: [parent] }
+    kube.put('replicasets', { metadata })
+    kube.put(resource, { ...deployment, status: { ...deployment.status, ...status } } as KubeObject)
+    kube.put('pods', pod('web-1', { owner: { kind } }))
+    kube.put('pods', proof())
+    start()
+    await vi.waitFor(() => expect(isLogged('owner waits')).toBe(true))
+    await passes()
+    expect(evictions()).toEqual([])
+
+    kube.put(resource, deployment)
+    const now = performance.now.bind(performance)
+    const clock = vi.spyOn(performance, 'now').mockImplementation(() => now() + 10_000)
+    onTestFinished(() => clock.mockRestore())
+    await vi.waitFor(() => expect(evictions()).toEqual(['shop/web-1']))
+  })
+
+  it('evicts a pod that is itself not available', async () => {
+    register()
+    const status = { ...deployment.status, unavailableReplicas: 1 }
+    const parent = { apiVersion: 'apps/v1', kind: 'Deployment', name: 'web', uid: 'd', controller: true } // prettier-ignore
+    kube.put('replicasets', {
+      metadata: { name: 'web', namespace: 'shop', ownerReferences: [parent] },
+    })
+    kube.put('deployments', { ...deployment, status } as KubeObject)
+    kube.put('pods', pod('web-1', { isReady: false }))
+    kube.put('pods', proof())
+    start()
+
+    await vi.waitFor(() => expect(evictions()).toEqual(['shop/web-1']))
+  })
+
+  it('evicts a pod below the partition of a StatefulSet', async () => {
+    register()
+    const updateStrategy = { type: 'RollingUpdate', rollingUpdate: { partition: 1 } }
+    const spec = { ...deployment.spec, updateStrategy }
+    const status = { ...deployment.status, updatedReplicas: 1 }
+    kube.put('statefulsets', { ...deployment, spec, status } as KubeObject)
+    kube.put('pods', pod('web-1', { owner: { kind: 'StatefulSet' } }))
+    kube.put('pods', proof())
+    start()
+
+    await vi.waitFor(() => expect(evictions()).toEqual(['shop/web-1']))
+  })
+
   it('never evicts a pod with an image that a row leaves unchanged', async () => {
     register()
     const left = pod('stays', { owner: { uid: 'left' } })
