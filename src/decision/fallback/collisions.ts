@@ -24,10 +24,10 @@ import type { FallbackRow, FallbackTable } from './table.ts'
 export type FindCollision = (rowIndex: number, template: ImageTemplate) => string | null
 
 /** The maximum number of search steps for a whole table, which take about a second. */
-const maxSteps = 100_000
+const maxSteps = 2_000_000
 
 /** The maximum for the images of one template, so that one row does not use up the steps of the others. */
-const maxStepsOfTemplate = 20_000
+const maxStepsOfTemplate = 400_000
 
 /** Returns the search over one table. Call it in the order of the rows: it compares each row with the earlier ones. */
 export function createCollisionFinder(
@@ -92,6 +92,7 @@ export function createCollisionFinder(
     const mirrorHost = canonicalHost(mirror, isPlainHttp)
     for (const each of templates.slice(0, templates.indexOf(template))) {
       if (each.host === null || canonicalHost(each.host, isPlainHttp) !== mirrorHost) continue
+      if (budget.steps <= 0) return undecided(mirror)
       const earlier = renamedBy(each, rowIndex, imagesByRow[rowIndex] ?? [])
       const shared = findNameOfBoth(earlier, renamed, mirrorHost, budget)
       if (shared === 'unknown') return undecided(mirror)

@@ -12,6 +12,9 @@ interface NamedImages {
   readonly minSegments: 1 | 2
 }
 
+/** The time to render a template for the images of one pattern, in steps of a search. */
+const stepsOfImages = 10
+
 /**
  * Returns a name that both templates give to images of the row, without the mirror's host; null if there is none. The images
  * can be different ones. Both lists are the images of the row, in the same order.
@@ -22,6 +25,7 @@ export function findNameOfBoth(
   mirrorHost: string,
   budget: SearchBudget,
 ): { readonly name: string } | null | 'unknown' {
+  budget.steps -= stepsOfImages * (one.length + other.length)
   const normalized = one.map(normalize)
   if (other.length === one.length && other.every((each, i) => normalize(each) === normalized[i]))
     return null

@@ -12,7 +12,11 @@ export interface PathSet {
 /** The variables of a template that contain parts of the path. */
 type PathVariables = Pick<ReadonlySet<'path' | 'name' | 'rest' | 'flat'>, 'has'>
 
-/** A limit on the work of several searches. A search takes a step for each pair of states that it visits. */
+/**
+ * A limit on the work of several searches. A search takes a step for each character of its globs. For each pair of states
+ * that it visits, it takes one for each character that it tries on both sides, and one for each pair of characters with
+ * which it goes on.
+ */
 export interface SearchBudget {
   steps: number
 }
@@ -69,6 +73,7 @@ export function findSharedName(
   const isSameHost = one.host === other.host
   const keepsPath = variables.has('path') || (variables.has('rest') && variables.has('flat'))
   if (isSameHost && (keepsPath || isEasilyDistinct(variables, one.glob, other.glob))) return null
+  budget.steps -= one.glob.length + other.glob.length
   // A path of one segment has no {rest}, and so gets no name.
   const minSegments = ({ minSegments: own }: PathSet) => (variables.has('rest') ? 2 : own)
   const search: Search = {
@@ -126,8 +131,10 @@ function runSearch(search: Search, differ: boolean, budget: SearchBudget): Share
   // The queue grows while it is read.
   for (const visit of queue) {
     if (isShared(search, visit.state)) return pathsOf(visit)
-    if (budget.steps-- <= 0) return 'unknown'
-    for (const move of movesFrom(search, visit.state)) {
+    if (budget.steps <= 0) return 'unknown'
+    const moves = movesFrom(search, visit.state)
+    budget.steps -= 2 * search.alphabet.length + moves.length
+    for (const move of moves) {
       const key = keyOf(move.state)
       if (seen.has(key)) continue
       seen.add(key)

@@ -78,6 +78,19 @@ describe('collisions in one row', () => {
   })
 })
 
+describe('rows with patterns that take many steps to compare', () => {
+  it('are undecided after a limited number of characters, not of states', () => {
+    const any = (length: number) => '[0-9a-z]'.repeat(length)
+    const rows = [0, 1, 2, 3, 4, 5].map((index) => ({
+      name: `row-${index}`,
+      images: [`h${index}.example/**/*${any(26)}0*`, `h${index}.example/**/*${any(25)}1*[_]`],
+      try: [`${mirror}/{name}`],
+    }))
+
+    expect(collisionsOf(rows)).toEqual([expect.stringContaining('too many patterns')])
+  })
+})
+
 describe('a template with several variables in one segment', () => {
   it.each([
     [['r.corp/**', 'r.corp:5000/**'], '{host}-{path}'],
