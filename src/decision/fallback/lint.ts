@@ -123,7 +123,10 @@ function indexConditionalRows({ rows }: FallbackTable): RowIndex {
   )
 }
 
-/** Finds templates whose images, once on the mirror, another row would rewrite: each review would move them again. */
+/**
+ * Finds templates whose images, once on the mirror, another row would rewrite: each review would move them again. Tries one
+ * example image for each pattern, and so does not find every loop.
+ */
 function findLoops(search: LoopSearch, row: FallbackRow, rowIndex: number): TableFinding[] {
   return row.try.flatMap((template, index): TableFinding[] => {
     const second = row.images
