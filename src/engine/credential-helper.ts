@@ -18,7 +18,7 @@ export interface HelperLogin extends Login {
 export type RunCredentialHelper = (helper: string, server: string) => Promise<HelperLogin | null>
 
 /** A helper may wait for a person to unlock a keychain. */
-const timeoutMs = 30_000
+const defaultTimeoutMs = 30_000
 
 /** A token with many groups has 8 KiB. */
 const maxOutputBytes = 64 * 1024
@@ -35,11 +35,12 @@ const tokenUser = '<token>'
 /** Returns a function that runs `docker-credential-NAME` from an absolute directory of PATH, and remembers what it prints. */
 export function createHelperRunner(
   env: Readonly<Record<string, string | undefined>>,
+  timeoutMs = defaultTimeoutMs,
 ): RunCredentialHelper {
   const cache = new LRUCache<string, Promise<HelperLogin | null>>({ max: maxServers, ttl: cacheMs })
   return (helper, server) => {
     const key = JSON.stringify([helper, server])
-    const login = cache.get(key) ?? run(helper, server, env)
+    const login = cache.get(key) ?? run(helper, server, { env, timeoutMs })
     cache.set(key, login, { noUpdateTTL: true })
     return login
   }
@@ -48,7 +49,13 @@ export function createHelperRunner(
 async function run(
   helper: string,
   server: string,
-  env: Readonly<Record<string, string | undefined>>,
+  {
+    env,
+    timeoutMs,
+  }: {
+    readonly env: Readonly<Record<string, string | undefined>>
+    readonly timeoutMs: number
+  },
 ): Promise<HelperLogin | null> {
   const program = `docker-credential-${helper}`
   const path = await findProgram(program, env['PATH'] ?? '')
@@ -56,7 +63,13 @@ async function run(
     throw new BerthError('credentials-invalid', `the credential helper ${program} is not in PATH`)
   }
   const output = await new Promise<string | null>((resolve, reject) => {
-    const options = { env, timeout: timeoutMs, maxBuffer: maxOutputBytes }
+    const options = {
+      env,
+      timeout: timeoutMs,
+      maxBuffer: maxOutputBytes,
+      // A helper can ignore SIGTERM.
+      killSignal: 'SIGKILL',
+    } as const
     const child = execFile(path, ['get'], options, (error, stdout) => {
       if (error === null) resolve(stdout)
       // The protocol has no other sign (credentials/error.go, errCredentialsNotFoundMessage).

@@ -37,6 +37,9 @@ const hubHosts: ReadonlySet<string> = new Set([
 /** The name of Docker Hub in credential helpers (docker/cli, registry, IndexServer). */
 const hubServer = 'https://index.docker.io/v1/'
 
+/** Problems with credential helpers that are reported until the file changes. */
+const maxHelperProblems = 100
+
 /** A path where the file may be, and its format there. */
 interface CredentialFile {
   readonly path: string
@@ -84,6 +87,9 @@ function createFileKeychain(settings: FileSettings, options: KeychainOptions): K
     lastProblem = message
   }
 
+  /** Not `report`: each successful read clears `lastProblem`. */
+  const helperProblems = createOnceReporter(options.onProblem)
+
   /** Comparing the text is as cheap as a stat: a Secret has at most 1 MiB, and usually some hundred bytes. */
   const load = async (): Promise<LoadedFile> => {
     const read = await readFirst(source.files)
@@ -99,6 +105,7 @@ function createFileKeychain(settings: FileSettings, options: KeychainOptions): K
       if (options.runHelper !== undefined && helperFor(read.text, key) !== null) continue
       report(`${source.name}, key ${redactKey(key)} is not used: it ${reason}`)
     }
+    helperProblems.clear()
     last = { text: read.text, entries: parsed.entries }
     return last
   }
@@ -110,21 +117,26 @@ function createFileKeychain(settings: FileSettings, options: KeychainOptions): K
   }
 
   /** Asks the credential helper that the file names for the host. */
-  const askHelper = async (text: string, host: string): Promise<readonly Credential[]> => {
+  const askHelper = async (
+    text: string,
+    host: string,
+    hasEntry: boolean,
+  ): Promise<Credential[]> => {
     if (settings.kind !== 'dockerConfig') return []
     const server = hubHosts.has(host) ? hubServer : host
     const helper = helperFor(text, server)
     if (helper === null) return []
     const name = `docker-credential-${helper}`
     if (options.runHelper === undefined) {
-      report(
+      if (hasEntry) return []
+      helperProblems.report(
         `${source.name} names the credential helper ${name} for ${host}; only the command line runs credential helpers`,
       )
       return []
     }
     const login = await options.runHelper(helper, server).catch((error: unknown) => {
       if (!(error instanceof BerthError)) throw error
-      report(error.message)
+      helperProblems.report(error.message)
       return null
     })
     if (login === null) return []
@@ -136,18 +148,38 @@ function createFileKeychain(settings: FileSettings, options: KeychainOptions): K
   return {
     async lookup(host, repository) {
       const { text, entries } = await load()
-      const ofHelper = await askHelper(text, host)
+      const matching = matchingEntries(entries, host, repository)
+      const ofHelper = await askHelper(text, host, matching.length > 0)
       if (ofHelper.length > 0) return ofHelper
-      return matchingEntries(entries, host, repository).map(
-        ({ key, username, password, identityToken }) => ({
-          username,
-          password,
-          ...(identityToken === null ? {} : { identityToken }),
-          source: `${source.name}, key ${redactKey(key)}`,
-        }),
+      return matching.flatMap((entry) =>
+        credentialsOf(entry, `${source.name}, key ${redactKey(entry.key)}`),
       )
     },
   }
+}
+
+/** Returns a reporter that reports each message once until `clear`. */
+function createOnceReporter(onProblem: KeychainOptions['onProblem']) {
+  const reported = new Set<string>()
+  return {
+    report: (message: string): void => {
+      if (reported.has(message) || reported.size >= maxHelperProblems) return
+      reported.add(message)
+      onProblem?.(message)
+    },
+    clear: () => reported.clear(),
+  }
+}
+
+/** Only token servers accept the token. A password next to it is tried after it. */
+function credentialsOf(
+  { username, password, identityToken }: UsableEntry,
+  source: string,
+): readonly Credential[] {
+  const login: Credential = { username, password, source }
+  if (identityToken === null) return [login]
+  const token: Credential = { ...login, identityToken }
+  return password === '' ? [token] : [token, login]
 }
 
 function sourceFor(settings: FileSettings, secretsDirectory: string): CredentialSource {

@@ -24,7 +24,7 @@ type Environment = Readonly<Record<string, string | undefined>>
 
 export const noProxyRules: ProxyRules = () => null
 
-/** Reads the variables, in upper or lower case. Unlike Go, which ignores a value that is not a URL, its requests fail. */
+/** Reads the variables, in upper or lower case. Unlike in Go, requests fail if a value is not a URL, or has a path or query. */
 export function proxyRulesFromEnvironment(env: Environment): ProxyRules {
   const proxies = {
     'http:': readVariable(env, 'HTTP_PROXY'),
@@ -50,8 +50,12 @@ export function proxyRulesOf(setting: ProxySetting, environment: ProxyRules): Pr
 export function parseProxy(text: string): ProxyServer | null {
   const href = /^[a-z][a-z0-9+.-]*:\/\/[^/]/i.test(text) ? text : `http://${text}`
   if (!URL.canParse(href)) return null
-  const { protocol, hostname, port, host, username, password } = new URL(href)
+  const { protocol, hostname, port, host, username, password, pathname, search, hash } = new URL(
+    href,
+  )
   if (protocol !== 'http:' && protocol !== 'https:') return null
+  // A password with an unescaped `/`, `?` or `#` moves the host into the path: its beginning would be the name of the proxy.
+  if (pathname !== '/' || search !== '' || hash !== '') return null
   const authorization = basicAuthorization(username, password)
   if (authorization === undefined) return null
   const defaultPort = protocol === 'https:' ? 443 : 80

@@ -158,6 +158,20 @@ describe('createKeychain', () => {
     expect(String(error)).not.toContain(canary)
   })
 
+  it('returns the identity token of an entry before its password', async () => {
+    const entry = { username: 'u', password: 'p', identitytoken: 'token' }
+    const auths = { 'a.example': entry, 'b.example': { ...entry, password: '' } }
+    await mount('creds', 1, { '.dockerconfigjson': JSON.stringify({ auths }) })
+    const keychain = secretKeychain()
+    const source = 'secret creds, key a.example'
+
+    expect(await keychain.lookup('a.example', 'x')).toEqual([
+      { username: 'u', password: 'p', identityToken: 'token', source },
+      { username: 'u', password: 'p', source },
+    ])
+    expect(await keychain.lookup('b.example', 'x')).toHaveLength(1)
+  })
+
   it('reports each unusable entry once', async () => {
     const problems: string[] = []
     const auths = { 'ghcr.io': { email: canary } }
@@ -263,5 +277,32 @@ describe('credential helpers', () => {
       `${file} names the credential helper docker-credential-test for d.example; only the command line runs credential helpers`,
     )
     expect(await secretChain.lookup('a.example', 'x')).toEqual([])
+  })
+
+  it('that are not run are named once until the file changes, and only if no entry matches', async () => {
+    const { file } = await writeHelper(answer('me'))
+    const problems: string[] = []
+    const onProblem = (message: string) => problems.push(message)
+    const keychain = createKeychain(
+      { kind: 'dockerConfig', file },
+      { secretsDirectory: '', onProblem },
+    )
+    const named = () => problems.filter((problem) => problem.includes('docker-credential-'))
+    for (const host of ['b.example', 'd.example', 'd.example', 'd.example'])
+      await keychain.lookup(host, 'x')
+
+    expect(named()).toHaveLength(1)
+    expect(named()[0]).toContain('for d.example;')
+    await writeFile(file, JSON.stringify({ auths: {}, credsStore: 'other' }))
+    await keychain.lookup('d.example', 'x')
+    await keychain.lookup('d.example', 'x')
+    expect(named()).toHaveLength(2)
+  })
+
+  it('are killed at their time limit, also if they ignore SIGTERM', async () => {
+    await writeHelper("trap '' TERM; while :; do sleep 0.1; done")
+    const run = createHelperRunner({ PATH: `${directory}:${process.env['PATH']}` }, 200)
+
+    await expect(run('test', 'a.example')).rejects.toMatchObject({ code: 'credentials-invalid' })
   })
 })

@@ -19,7 +19,7 @@ import { type Cluster, connect } from '../../kube/connect.ts'
 import { bodyBudgetBytes } from '../../registry/http/response-body.ts'
 import { defaultConfigFile } from '../config-file.ts'
 import { connectOptions } from '../connect-options.ts'
-import { type Io, print } from '../io.ts'
+import { type Io, print, printMessage } from '../io.ts'
 import type { ConnectionOptions } from '../options.ts'
 import { diagnosisTable, type Diagnosis, findingsTable } from '../output/diagnosis-table.ts'
 import { printRecord } from '../output/print-record.ts'
@@ -146,18 +146,19 @@ async function diagnoseFailures(
   const config = file === undefined ? null : loadConfig(file)
   const bodyBudget = createByteBudget(bodyBudgetBytes.command)
   const runHelper = createHelperRunner(io.env)
-  const engineOptions = { secretsDirectory, env: io.env, queryTimeoutMs, bodyBudget, runHelper }
+  const onProblem = printOnce(io)
+  const files = { secretsDirectory, runHelper, onProblem }
+  const engineOptions = { ...files, env: io.env, queryTimeoutMs, bodyBudget }
   const engine = config !== null && probe ? createEngine(config, engineOptions) : null
   const ecrTokens = createTokenCache(engineOptions)
   const prober = probe
     ? createProber({
         config,
-        keychainFor: ({ credentials }) =>
-          createKeychain(credentials, { secretsDirectory, ecrTokens, runHelper }),
+        keychainFor: ({ credentials }) => createKeychain(credentials, { ...files, ecrTokens }),
         now: Date.now,
         bodyBudget,
         clientCertificateFor: ({ clientCertificate }) =>
-          createClientCertificate(clientCertificate, { secretsDirectory }),
+          createClientCertificate(clientCertificate, { secretsDirectory, onProblem }),
         proxyRules: proxyRulesFromEnvironment(io.env),
       })
     : null
@@ -167,5 +168,14 @@ async function diagnoseFailures(
     return await diagnoseCluster(api, scope, { prober, fallback })
   } finally {
     await Promise.all([prober?.close(), engine?.close()])
+  }
+}
+
+/** The engine and the prober read the same files. */
+function printOnce(io: Io): (message: string) => void {
+  const printed = new Set<string>()
+  return (message) => {
+    if (!printed.has(message)) printMessage(io, message)
+    printed.add(message)
   }
 }

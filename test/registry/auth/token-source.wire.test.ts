@@ -278,6 +278,16 @@ describe('an identity token', () => {
     ])
   })
 
+  it('is tried before the password of the same entry, which a registry without a token server accepts', async () => {
+    const password = credential('right')
+    const { registry, client } = await start(
+      { kind: 'basic', users: { user: 'right' } },
+      { credentials: [{ ...password, identityToken }, password] },
+    )
+
+    expect(await ask(client, registry.host)).toMatchObject({ outcome: 'found' })
+  })
+
   it('is not sent as a password', async () => {
     const { registry, client } = await start(
       { kind: 'basic', users: {} },
