@@ -185,7 +185,7 @@ function findPauseReason(
     : null
 }
 
-/** Evicts the pod, unless Berth is not registered or only a person may restart its owner. */
+/** Evicts the pod, unless Berth would not see the new one, or its owner is rolling out or waits for a person. */
 async function evict(
   run: RestartsRun,
   { pod, owner }: NextRestart,
