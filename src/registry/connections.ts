@@ -100,6 +100,7 @@ function connect(
     transport,
     tokens: createTokenSource({ transport, now }),
     challenges: createChallengeCache(),
+    proxyFor,
     keychain: keychainFor(settings),
     headSupport: { isProven: false },
     now,

@@ -165,5 +165,7 @@ export const registrySchema = object({
   allowPlainHttpAuth: z
     .boolean()
     .default(false)
-    .describe('True: Berth may send credentials to this registry over plain HTTP. Default: false.'),
+    .describe(
+      'True: Berth may send credentials to this registry over plain HTTP, but not through a proxy of the environment. Default: false.',
+    ),
 })

@@ -2,11 +2,13 @@
 import { Readable } from 'node:stream'
 import { LRUCache } from 'lru-cache'
 import type { Credential } from '../../credentials/keychain.ts'
+import type { ProxyRules } from '../../proxy/proxy-rules.ts'
 import { failed, type RequestFailure } from '../http/network-error.ts'
 import type { RegistrySettings } from '../http/registry-settings.ts'
 import { describeStatus } from '../http/status.ts'
 import type { HttpResponse, SendResult, Transport, TransportRequest } from '../http/transport.ts'
 import { displayHost } from '../http/urls.ts'
+import { plainHttpRefusal } from './plain-http.ts'
 import { type Challenge, parseChallenges, selectChallenge } from './challenge.ts'
 import { checkTokenServer } from './token-server-policy.ts'
 import { basicAuthorization, type TokenSource } from './token-source.ts'
@@ -46,6 +48,8 @@ export interface SessionDependencies {
   readonly transport: Transport
   readonly tokens: TokenSource
   readonly challenges: ChallengeCache
+  /** The proxies of this registry. */
+  readonly proxyFor: ProxyRules
   /** Milliseconds since the epoch. */
   readonly now: () => number
 }
@@ -78,8 +82,8 @@ interface Session extends SessionDependencies {
   readonly scopes: readonly string[]
   /** The credentials to try, in order; null for anonymous. */
   readonly candidates: readonly (Credential | null)[]
-  /** True if there are credentials, but they must not be sent over plain HTTP. */
-  readonly isWithheld: boolean
+  /** Why there are credentials that must not be sent over plain HTTP; null if they may, or if there are none. */
+  readonly withheld: string | null
   /** The key of the session in the challenge cache. */
   readonly key: string
 }
@@ -89,16 +93,17 @@ export function createSession(
   dependencies: SessionDependencies,
   { repository, credentials, identity, scopes: requested }: SessionOptions,
 ): (request: SessionRequest) => Promise<SendResult> {
-  const { endpoint, allowPlainHttpAuth } = dependencies.settings
   // Not the scope of the challenge: ghcr.io sends a placeholder, and a registry could ask for more than Berth needs.
   const scopes = requested ?? [`repository:${repository}:pull`]
-  const isPlainHttp = endpoint.protocol === 'http:'
-  const isWithheld = isPlainHttp && !allowPlainHttpAuth && credentials.length > 0
+  const hasCredentials = credentials.length > 0
+  const withheld = hasCredentials
+    ? plainHttpRefusal(dependencies.settings.endpoint, dependencies)
+    : null
   const session: Session = {
     ...dependencies,
     scopes,
-    candidates: isWithheld || credentials.length === 0 ? [null] : credentials,
-    isWithheld,
+    candidates: withheld === null && hasCredentials ? credentials : [null],
+    withheld,
     key: JSON.stringify([scopes, identity]),
   }
   return (request) => send(session, request)
@@ -155,7 +160,7 @@ async function answerChallenge(
 }
 
 async function authorize(
-  { settings, tokens, scopes, candidates }: Session,
+  { settings, tokens, scopes, candidates, proxyFor }: Session,
   { challenge, index }: AcceptedChallenge,
   signal: AbortSignal,
 ): Promise<Authorization> {
@@ -169,6 +174,8 @@ async function authorize(
   const checked = checkTokenServer(challenge.parameters.get('realm'), settings)
   if (!checked.ok) return { ok: false, failure: failed('denied', checked.detail) }
   const { realm } = checked
+  const refusal = credential === null ? null : plainHttpRefusal(realm, { settings, proxyFor })
+  if (refusal !== null) return { ok: false, failure: failed('denied', refusal) }
   const service = challenge.parameters.get('service')
   const result = await tokens.get({ realm, service, scopes, credential, signal })
   if (!result.ok) return result
@@ -192,13 +199,11 @@ function sendWith(
   return transport.send({ ...request, headers, maxRedirects })
 }
 
-function denied({ settings, scopes, candidates, isWithheld }: Session, reason: string): SendResult {
+function denied({ settings, scopes, candidates, withheld }: Session, reason: string): SendResult {
   const sources = candidates.map(
     (credential) => credential?.source ?? describeMissingCredentials(settings),
   )
-  const note = isWithheld
-    ? '; credentials are sent over plain HTTP only with allowPlainHttpAuth'
-    : ''
+  const note = withheld === null ? '' : `; ${withheld}`
   const detail = `${reason}; requested ${scopes.join(' ')} with ${sources.join(', ')}${note}`
   return { ok: false, failure: failed('denied', detail) }
 }

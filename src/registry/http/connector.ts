@@ -29,6 +29,9 @@ export interface ConnectorOptions {
   readonly clientCertificate: LoadClientCertificate | null
 }
 
+/** Go exempts only `localhost` itself from a proxy. The others are loopback names too (RFC 6761, 6.3). */
+const localName = /(?:^|\.)localhost\.?$/i
+
 /** Less than the 2.5 s of a review, so that a host that drops packets differs from one that responds slowly. */
 const connectTimeoutMs = 2_000
 
@@ -99,6 +102,7 @@ export function createConnector(options: ConnectorOptions): buildConnector.conne
     }
     const proxy = proxyFor(new URL(origin))
     if (proxy === null) direct(target, callback)
+    else if (isUnlisted && localName.test(target.hostname)) callback(refusal(target.hostname), null)
     else void connectThrough(proxy, target, { cas, direct, callback })
   }
 }

@@ -5,6 +5,7 @@
 import type { ByteBudget } from '../../async/byte-budget.ts'
 import type { Credential } from '../../credentials/keychain.ts'
 import { parseChallenges, selectChallenge } from '../auth/challenge.ts'
+import { plainHttpRefusal } from '../auth/plain-http.ts'
 import { checkTokenServer } from '../auth/token-server-policy.ts'
 import { basicAuthorization, createTokenSource, type TokenSource } from '../auth/token-source.ts'
 import { type ProxyRules, proxyRulesOf } from '../../proxy/proxy-rules.ts'
@@ -118,6 +119,7 @@ interface ProbeContext {
   readonly settings: RegistrySettings
   readonly transport: Transport
   readonly tokens: TokenSource
+  readonly proxyFor: ProxyRules
   readonly now: () => number
   readonly answerMs: number
 }
@@ -129,17 +131,18 @@ export function createRegistryProbe(
 ): RegistryProbe {
   const { host, endpoint, ca, authHosts } = settings
   const listed = new Set([host, ...authHosts].flatMap(originsOf))
+  const proxyFor = proxyRulesOf(settings.proxy, proxyRules)
   const transport = createTransport({
     network,
     registryOrigin: endpoint.origin,
     isListed: (origin) => listed.has(origin),
     ca,
     bodyBudget,
-    proxyFor: proxyRulesOf(settings.proxy, proxyRules),
+    proxyFor,
     clientCertificate,
   })
   const tokens = createTokenSource({ transport, now })
-  const context: ProbeContext = { settings, transport, tokens, now, answerMs }
+  const context: ProbeContext = { settings, transport, tokens, proxyFor, now, answerMs }
   const head = (repository: string, path: string, credential: Credential | null) =>
     exchange(context, {
       method: 'HEAD',
@@ -198,10 +201,10 @@ export function createRegistryProbe(
 
 /** Sends a request, and once more with the credential if the registry requires it. */
 async function exchange(
-  { settings, transport, tokens, now, answerMs }: ProbeContext,
+  { settings, transport, tokens, proxyFor, now, answerMs }: ProbeContext,
   { method, path, repository, credential, maxBodyBytes }: ProbeRequest,
 ): Promise<Exchange> {
-  const { endpoint, allowPlainHttpAuth } = settings
+  const { endpoint } = settings
   const signal = AbortSignal.timeout(answerMs)
   const send = (authorization?: string) =>
     transport.send({
@@ -215,9 +218,10 @@ async function exchange(
       maxRedirects,
       signal,
     })
-  if (credential !== null && endpoint.protocol === 'http:' && !allowPlainHttpAuth) {
-    return unasked('credentials are sent over plain HTTP only with allowPlainHttpAuth')
-  }
+  const refusalFor = (url: URL) =>
+    credential === null ? null : plainHttpRefusal(url, { settings, proxyFor })
+  const refusal = refusalFor(endpoint)
+  if (refusal !== null) return unasked(refusal)
   const first = await send()
   if (!first.ok || first.response.status !== 401) return exchangeOf(first, null, now)
   const challenge = selectChallenge(parseChallenges(first.response.header('www-authenticate')))
@@ -230,6 +234,8 @@ async function exchange(
   const checked = checkTokenServer(challenge.parameters.get('realm'), settings)
   if (!checked.ok) return unasked(checked.detail)
   const { realm } = checked
+  const realmRefusal = refusalFor(realm)
+  if (realmRefusal !== null) return unasked(realmRefusal)
   const service = challenge.parameters.get('service')
   const scopes = [`repository:${repository}:pull`]
   const token = await tokens.get({ realm, service, scopes, credential, signal })

@@ -161,6 +161,61 @@ describe('a registry behind a proxy', () => {
   })
 })
 
+describe('credentials over plain HTTP behind a proxy of the environment', () => {
+  const secret = Buffer.from('user:right').toString('base64')
+
+  it.each(['basic', 'bearer'] as const)('are not sent for %s authentication', async (kind) => {
+    const proxy = await startProxy()
+    const registry = await startRegistry({ auth: { kind, users: { user: 'right' } } })
+    const settings = named(registry.url, {
+      allowPlainHttpAuth: true,
+      authHosts: [registry.tokenHost],
+    })
+    const client = connect(settings, { HTTP_PROXY: proxy.url })
+
+    expect(await ask(client, settings.host)).toMatchObject({
+      outcome: 'denied',
+      detail: expect.stringContaining(
+        `; credentials are not sent over plain HTTP through the proxy ${proxy.url} of the environment; set \`proxy\` for this registry, add ${settings.host} to NO_PROXY, or use https`,
+      ) as string,
+    })
+    expect(JSON.stringify(proxy.headers)).not.toContain(secret)
+  })
+
+  it('are sent if the registry names its own proxy', async () => {
+    const proxy = await startProxy()
+    const registry = await startRegistry({ auth: { kind: 'basic', users: { user: 'right' } } })
+    const settings = named(registry.url, {
+      allowPlainHttpAuth: true,
+      proxy: parseProxy(proxy.url) ?? 'none',
+    })
+
+    expect(await ask(connect(settings, {}), settings.host)).toMatchObject({ outcome: 'found' })
+  })
+
+  it('are not sent to a token server, if only the registry is exempt', async () => {
+    const proxy = await startProxy()
+    const registry = await startRegistry({
+      auth: {
+        kind: 'bearer',
+        users: { user: 'right' },
+        challenge: () => 'Bearer realm="http://tokens.invalid/token",service="fake"',
+      },
+    })
+    const settings = registryAt(registry.url, {
+      allowPlainHttpAuth: true,
+      authHosts: ['tokens.invalid'],
+    })
+    const client = connect(settings, { HTTP_PROXY: proxy.url })
+
+    expect(await ask(client, settings.host)).toMatchObject({
+      outcome: 'denied',
+      detail: expect.stringContaining('add tokens.invalid to NO_PROXY') as string,
+    })
+    expect(proxy.requests).toEqual([])
+  })
+})
+
 describe('a redirect of a registry behind a proxy', () => {
   it.each([
     'http://169.254.169.254/latest/meta-data/',
@@ -168,6 +223,10 @@ describe('a redirect of a registry behind a proxy', () => {
     'http://[fd00:ec2::254]/',
     'http://127.0.0.1:1/',
     'http://localhost:1/',
+    'http://localhost.:1/',
+    'http://app.localhost:1/',
+    'http://0.0.0.0:1/',
+    'http://[::]:1/',
   ])('to %s does not reach the proxy', async (location) => {
     const proxy = await startProxy()
     const registry = await startRegistry()
