@@ -174,7 +174,10 @@ async function openRegistry(
   const clientCertificate = clientCertificateFor(settings)
   const options = { network: allowed, now, answerMs, bodyBudget, proxyRules, clientCertificate }
   const endpoint = await probeEndpoint(settings.endpoint, {
-    ...options,
+    network: allowed,
+    now,
+    answerMs,
+    hasClientCertificate: clientCertificate !== null,
     proxyFor: proxyRulesOf(settings.proxy, proxyRules),
     proxyCas: settings.ca === null ? null : [...getCACertificates('default'), settings.ca],
   })

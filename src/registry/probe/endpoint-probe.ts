@@ -4,7 +4,6 @@ import { connect as connectTls, type ConnectionOptions, type TLSSocket } from 'n
 import { ProxyError } from '../../proxy/proxy-error.ts'
 import type { ProxyRules, ProxyServer } from '../../proxy/proxy-rules.ts'
 import { connectToProxy, openTunnel } from '../../proxy/tunnel.ts'
-import type { LoadClientCertificate } from '../http/connector.ts'
 import type { Network } from '../http/ip-ranges.ts'
 import { AddressRefusedError, tlsAlertOf } from '../http/network-error.ts'
 
@@ -19,7 +18,7 @@ export type EndpointFault =
   | 'cut'
   /** The server does not use TLS. */
   | 'not-tls'
-  /** The registry requires a client certificate, or rejects the one that it got. */
+  /** The registry requires a client certificate, and the config has none. */
   | 'client-certificate'
   /** The proxy failed, or does not connect to the endpoint. */
   | 'proxy'
@@ -57,7 +56,8 @@ export interface EndpointProbeOptions {
   /** Milliseconds for the connection and the handshake. */
   readonly answerMs: number
   readonly proxyFor: ProxyRules
-  readonly clientCertificate: LoadClientCertificate | null
+  /** Whether requests to the registry send a client certificate. The probe sends none: it also connects to untrusted servers. */
+  readonly hasClientCertificate: boolean
   /** The CAs for a proxy over TLS; null for those of Node.js. */
   readonly proxyCas: readonly string[] | null
 }
@@ -100,21 +100,22 @@ export async function probeEndpoint(
     return { proxy, proxyError: null, addresses, fault: null, certificate }
   } catch (error) {
     const proxyError = error instanceof ProxyError ? error.message : null
-    return { proxy, proxyError, addresses, fault: faultOf(error), certificate: null }
+    const fault = faultOf(error)
+    // The requests send the certificate, and say whether the registry accepts it.
+    const isExpected = fault === 'client-certificate' && options.hasClientCertificate
+    return { proxy, proxyError, addresses, fault: isExpected ? null : fault, certificate: null }
   }
 }
 
-type Open = (
-  options: Pick<EndpointProbeOptions, 'answerMs' | 'proxyCas' | 'clientCertificate'>,
-) => Promise<Socket>
+type Open = (options: Pick<EndpointProbeOptions, 'answerMs' | 'proxyCas'>) => Promise<Socket>
 
 function openDirectly(endpoint: URL, addresses: readonly string[]): Open {
   const isTls = endpoint.protocol === 'https:'
   const host = addresses[0] ?? endpoint.hostname
   const port = portOf(endpoint)
-  return ({ answerMs, clientCertificate }) =>
+  return ({ answerMs }) =>
     isTls
-      ? waitForConnection(connectTls({ host, port, ...tlsOptions(endpoint, clientCertificate) }), {
+      ? waitForConnection(connectTls({ host, port, ...tlsOptions(endpoint) }), {
           event: 'secureConnect',
           answerMs,
         })
@@ -122,11 +123,11 @@ function openDirectly(endpoint: URL, addresses: readonly string[]): Open {
 }
 
 function openThrough(proxy: ProxyServer, endpoint: URL): Open {
-  return async ({ answerMs, proxyCas: ca, clientCertificate }) => {
+  return async ({ answerMs, proxyCas: ca }) => {
     const options = { proxy, ca, timeoutMs: answerMs }
     if (endpoint.protocol === 'http:') return connectToProxy(options)
     const socket = await openTunnel(`${endpoint.hostname}:${portOf(endpoint)}`, options)
-    return waitForConnection(connectTls({ socket, ...tlsOptions(endpoint, clientCertificate) }), {
+    return waitForConnection(connectTls({ socket, ...tlsOptions(endpoint) }), {
       event: 'secureConnect',
       answerMs,
     })
@@ -139,9 +140,9 @@ function portOf({ port, protocol }: URL): number {
 }
 
 /** Nothing is sent over this connection. The probe examines certificates that are not trusted. */
-function tlsOptions({ hostname }: URL, load: LoadClientCertificate | null): ConnectionOptions {
+function tlsOptions({ hostname }: URL): ConnectionOptions {
   const isName = isIP(hostname.replace(/^\[|\]$/g, '')) === 0
-  return { ...(isName ? { servername: hostname } : {}), ...load?.(), rejectUnauthorized: false }
+  return { ...(isName ? { servername: hostname } : {}), rejectUnauthorized: false }
 }
 
 function addressesOf(hostname: string, network: Network): Promise<readonly string[]> {

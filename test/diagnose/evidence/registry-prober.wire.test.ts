@@ -1,5 +1,6 @@
 /** Probes of registries that answer like well-known ones, and the resulting verdicts. */
 import { createServer } from 'node:net'
+import { createServer as createTlsServer } from 'node:tls'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
@@ -13,6 +14,8 @@ import { applyProbe } from '../../../src/diagnose/evidence/apply-probe.ts'
 import { diagnoseMessage, type PullVerdict } from '../../../src/diagnose/verdict.ts'
 import { ruleByCause } from '../../../src/diagnose/rules/table.ts'
 import { BerthError } from '../../../src/errors.ts'
+import type { ClientCertificate } from '../../../src/registry/http/connector.ts'
+import { probeEndpoint } from '../../../src/registry/probe/endpoint-probe.ts'
 import { type Network, systemNetwork } from '../../../src/registry/http/ip-ranges.ts'
 import type { RegistrySettings } from '../../../src/registry/http/registry-settings.ts'
 import {
@@ -20,9 +23,10 @@ import {
   type FakeRegistryOptions,
   startFakeRegistry,
 } from '../../support/registry.ts'
-import { proxyRulesFromEnvironment } from '../../../src/proxy/proxy-rules.ts'
+import { noProxyRules, proxyRulesFromEnvironment } from '../../../src/proxy/proxy-rules.ts'
 import { type FakeProxy, type FakeProxyOptions, startFakeProxy } from '../../support/proxy.ts'
 import { registryAt } from '../../support/manifest-source.ts'
+import { makeClientCertificate } from '../../support/client-certificate.ts'
 import { createTestCertificate } from '../../support/registry-tls.ts'
 import { referenceOf } from '../../support/tables.ts'
 
@@ -42,6 +46,7 @@ interface Rig {
   readonly own?: ProbeCredential[]
   readonly network?: Network
   readonly answerMs?: number
+  readonly clientCertificate?: ClientCertificate
 }
 
 function proberFor({
@@ -49,6 +54,7 @@ function proberFor({
   own = [],
   network = systemNetwork,
   answerMs = 5_000,
+  clientCertificate,
 }: Rig): Prober {
   const prober = createProber({
     config: { registries: new Map(settings.map((each) => [each.host, each])) },
@@ -56,6 +62,7 @@ function proberFor({
     network,
     now: () => Date.now(),
     answerMs,
+    clientCertificateFor: () => (clientCertificate === undefined ? null : () => clientCertificate),
   })
   closing.push(() => prober.close())
   return prober
@@ -305,6 +312,66 @@ describe('rate limits', () => {
 })
 
 describe('the endpoint', () => {
+  it.each(['TLSv1.2', 'TLSv1.3'] as const)(
+    'is examined without the client certificate, which the requests send (%s)',
+    async (maxVersion) => {
+      const [server, { ca, client }] = await Promise.all([
+        createTestCertificate(),
+        makeClientCertificate('berth.example'),
+      ])
+      const wanted = { requestCert: true, rejectUnauthorized: true, ca: ca.cert, maxVersion }
+      const registry = await start({ tls: { ...server, ...wanted } })
+      registry.addManifest({ repository: 'team/app', tag: '1' })
+      const settings = registryAt(registry.url, { host: 'r.example', ca: server.cert })
+      const options = {
+        network: systemNetwork,
+        now: Date.now,
+        answerMs: 5_000,
+        proxyFor: noProxyRules,
+        proxyCas: null,
+        hasClientCertificate: true,
+      }
+      const prober = proberFor({ settings: [settings], clientCertificate: client })
+      const report = await prober.probe(
+        referenceOf('r.example/team/app:1'),
+        ruleByCause('private-or-missing'),
+        [],
+      )
+
+      expect(report).toMatchObject({ fault: null, attempts: [{ outcome: 'found' }] })
+      expect(await probeEndpoint(settings.endpoint, options)).toMatchObject({ fault: null })
+      const without = { ...options, hasClientCertificate: false }
+      expect(await probeEndpoint(settings.endpoint, without)).toMatchObject({
+        fault: maxVersion === 'TLSv1.2' ? 'client-certificate' : null,
+      })
+    },
+  )
+
+  it('gets no client certificate when its own, untrusted certificate is examined', async () => {
+    const [server, { client }] = await Promise.all([
+      createTestCertificate(),
+      makeClientCertificate('berth.example'),
+    ])
+    const seen: string[] = []
+    const listener = createTlsServer(
+      { ...server, requestCert: true, rejectUnauthorized: false, maxVersion: 'TLSv1.2' },
+      (socket) => {
+        seen.push(socket.getPeerX509Certificate()?.subjectAltName ?? 'none')
+        socket.on('error', () => undefined)
+      },
+    )
+    listener.listen(0, '127.0.0.1')
+    await once(listener, 'listening')
+    closing.push(async () => void listener.close())
+    const { port } = listener.address() as AddressInfo
+    const settings = registryAt(`https://127.0.0.1:${port}`, { host: 'r.example' })
+    const prober = proberFor({ settings: [settings], clientCertificate: client })
+    await prober.probe(referenceOf('r.example/team/app:1'), ruleByCause('private-or-missing'), [])
+
+    await expect.poll(() => seen.length).toBeGreaterThan(0)
+    expect(seen[0]).toBe('none')
+  })
+
   it('proves an untrusted certificate and a certificate for another name', async () => {
     const registry = await start({ tls: await createTestCertificate(['other.example']) })
 
