@@ -226,7 +226,10 @@ it("reports why Berth's own credential is not available, for ECR with the broken
 describe('a registry behind a proxy', () => {
   /** Probes a name that only the proxy can resolve. */
   async function probeThrough(proxy: FakeProxy, registry: FakeRegistry, host = 'r.invalid') {
-    const settings = registryAt(registry.url.replace('127.0.0.1', host), { host: 'r.example' })
+    const settings = registryAt(registry.url.replace('127.0.0.1', host), {
+      host: 'r.example',
+      allowPlainHttpAuth: true,
+    })
     const prober = createProber({
       config: { registries: new Map([[settings.host, settings]]) },
       keychainFor: () => ({ lookup: () => Promise.resolve([]) }),
@@ -235,7 +238,9 @@ describe('a registry behind a proxy', () => {
     })
     closing.push(() => prober.close())
     const fromMessage = diagnoseMessage(absent, null)
-    const report = await prober.probe(referenceOf('r.example/team/app:1'), fromMessage.rule, [])
+    const report = await prober.probe(referenceOf('r.example/team/app:1'), fromMessage.rule, [
+      puller,
+    ])
     if (report === null) throw new Error('nothing was probed')
     return { report, verdict: applyProbe(fromMessage, report) }
   }
@@ -262,6 +267,20 @@ describe('a registry behind a proxy', () => {
       )
     },
   )
+
+  it('gets no credentials over plain HTTP through a proxy of the environment', async () => {
+    const proxy = await startProxy()
+    const registry = await start({ auth: { kind: 'basic', users: { puller: 'CANARY' } } })
+    const { report } = await probeThrough(proxy, registry)
+
+    expect(report.attempts[1]).toMatchObject({
+      outcome: 'unasked',
+      detail: expect.stringContaining(
+        `through the proxy ${proxy.url} of the environment`,
+      ) as string,
+    })
+    expect(proxy.headers.filter(({ authorization }) => authorization !== undefined)).toEqual([])
+  })
 
   it('is not blamed for the failure of the proxy', async () => {
     const proxy = await startProxy({ answer: 'HTTP/1.1 403 Filtered\r\n\r\n' })
