@@ -133,7 +133,7 @@ describe('a pod that names the architecture of its node', () => {
 
     expect(pod.spec.containers[0]?.image).toBe('other-architecture:1')
     expect(whyOf(pod)).toBe(
-      `anubis:32000 absent (the image lacks linux/${architecture}); the original on docker.io`,
+      `anubis:32000 absent (linux/${architecture} is not in it); the original on docker.io`,
     )
   })
 

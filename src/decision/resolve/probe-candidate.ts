@@ -117,7 +117,7 @@ async function checkPlatforms(
   const freshUntil = Math.min(outcome.freshUntil, checked.freshUntil)
   if (missing.length === 0)
     return { ...outcome, detail: `has ${listPlatforms(available)}`, freshUntil }
-  const detail = `the image lacks ${missing.join(', ')}`
+  const detail = `${missing.join(', ')} ${missing.length === 1 ? 'is' : 'are'} not in it`
   return { outcome: 'absent', detail, digest: null, freshUntil }
 }
 
