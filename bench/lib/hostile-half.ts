@@ -7,7 +7,7 @@ import { readFileSync } from 'node:fs'
 import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { serverCore } from './machine.ts'
+import { pinLoad, serverCore } from './machine.ts'
 import { brokenPrefix } from './hostile-pods.ts'
 import type { HostileTally } from './hostile-process.ts'
 import { createMemoryCgroup, type MemoryCgroup } from './memory-cgroup.ts'
@@ -53,6 +53,8 @@ export async function runHostileHalf(
   workspace: Workspace,
   options: HostileOptions,
 ): Promise<boolean> {
+  // Otherwise the attacks and the measurement would take the core of the server.
+  pinLoad()
   const registry = await startRegistry()
   registry.failFor(`/${brokenPrefix}`, 502)
   const cgroup = createMemoryCgroup(containerBytes)
@@ -114,9 +116,12 @@ function startAttacks(
   name: string,
   rounds: number,
 ): { stop(): void; readonly tally: Promise<HostileTally> } {
-  const child = spawn(process.execPath, [hostileProcess, `${port}`, caFile, `${rounds}`, name], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
+  // At the lowest priority, because it shares the core with the measurement.
+  const child = spawn(
+    'nice',
+    ['-n', '19', process.execPath, hostileProcess, `${port}`, caFile, `${rounds}`, name],
+    { stdio: ['ignore', 'pipe', 'inherit'] },
+  )
   return {
     stop: () => child.kill('SIGTERM'),
     tally: text(child.stdout).then((json) => JSON.parse(json) as HostileTally),

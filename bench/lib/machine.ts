@@ -30,6 +30,17 @@ export function goVersion(): string | null {
   }
 }
 
+/** Moves this process, with what it starts later, to the core of the load. */
+export function pinLoad(): void {
+  execFileSync(
+    'taskset',
+    ['--all-tasks', '--cpu-list', '--pid', String(loadCore), String(process.pid)],
+    {
+      stdio: 'ignore',
+    },
+  )
+}
+
 /** Returns why this machine cannot pin processes to cores, or null if it can. */
 export function pinningObstacle(): string | null {
   if (process.platform !== 'linux') return 'figures are read from /proc, which only Linux has'

@@ -1,6 +1,6 @@
 /**
- * Lets large jobs share the event loop with everything else. A job does its work in turns of a few milliseconds, and each
- * pass of the event loop has one turn at most, so that small requests are answered between two turns.
+ * Lets large jobs share the event loop with everything else. A job does its work in turns of a few milliseconds, with a pause
+ * of the same length after each turn, so that small requests are answered meanwhile.
  */
 export interface Lane {
   /** Resolves when the next turn of the caller begins. Callers get their turns in the order of their calls. */
@@ -12,29 +12,32 @@ export interface Lane {
 /** A request that arrives during a turn waits at most this long, or until a step that cannot be divided ends. */
 const turnMs = 5
 
+/** The longest step that cannot be divided, parsing 8 MiB, takes about this long. */
+const maxPauseMs = 100
+
 /** Creates a lane. `now` is in milliseconds of a monotonic clock. */
 export function createLane(now: () => number = () => performance.now()): Lane {
   const waiting: (() => void)[] = []
   let isScheduled = false
   let startedAt = -Infinity
 
-  /** A callback that an immediate passes to `setImmediate` runs in the next pass of the event loop, after timers and sockets. */
-  function schedule(): void {
-    isScheduled = waiting.length > 0
-    if (isScheduled) setImmediate(beginTurn)
-  }
-
   function beginTurn(): void {
     startedAt = now()
     waiting.shift()?.()
-    schedule()
+    // The work of the turn runs before this callback.
+    setImmediate(() => {
+      isScheduled = waiting.length > 0
+      if (isScheduled) setTimeout(beginTurn, Math.min(now() - startedAt, maxPauseMs))
+    })
   }
 
   return {
     next: () =>
       new Promise((resolve) => {
         waiting.push(resolve)
-        if (!isScheduled) schedule()
+        if (isScheduled) return
+        isScheduled = true
+        setImmediate(beginTurn)
       }),
     isOver: () => now() - startedAt >= turnMs,
   }

@@ -1,4 +1,5 @@
 /** Limits the nesting of JSON text, and estimates the memory of its values, before it is parsed. */
+import type { JsonObject } from './json.ts'
 
 export interface JsonMemoryLimits {
   /** Levels of arrays and objects. */
@@ -140,9 +141,9 @@ export function measureValue(value: unknown): number {
       size += arrayBytes + next.length * elementBytes
       for (const element of next) waiting.push(element)
     } else if (typeof next === 'object' && next !== null) {
-      const members: unknown[] = Object.values(next)
-      size += objectBytes + members.length * elementBytes + keyBytes(Object.keys(next))
-      for (const member of members) waiting.push(member)
+      const keys = Object.keys(next)
+      size += objectBytes + keys.length * elementBytes + keyBytes(keys)
+      for (const key of keys) waiting.push((next as JsonObject)[key])
     }
   }
   return size
@@ -153,8 +154,12 @@ const maxFields = 8
 const maxFieldLength = 'ephemeralContainers'.length
 
 function keyBytes(keys: readonly string[]): number {
-  const own = keys.length > maxFields ? keys : keys.filter(({ length }) => length > maxFieldLength)
-  return own.reduce((bytes, key) => bytes + stringBytes + charBytes(key), 0)
+  let bytes = 0
+  for (const key of keys) {
+    const isShared = keys.length <= maxFields && key.length <= maxFieldLength
+    if (!isShared) bytes += stringBytes + charBytes(key)
+  }
+  return bytes
 }
 
 /** V8 takes two bytes for each character of a string with a character that is not Latin-1. */

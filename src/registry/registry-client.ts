@@ -189,7 +189,7 @@ function createSender(
         ? apiUrl(connection.settings.endpoint, `${name}/${target}`)
         : new URL(target)
     for (const [key, value] of Object.entries(query)) url.searchParams.append(key, value)
-    const request: SessionRequest = { ...rest, url, headers, maxBodyBytes, keepAlive: true }
+    const request: SessionRequest = { ...rest, url, headers, maxBodyBytes }
     return sessionFor(mountFrom)(request)
   }
 }

@@ -25,6 +25,17 @@ describe('a lane', () => {
     expect(events.join('')).toBe('aabbaabbbb')
   })
 
+  it('pauses between two turns for as long as the first one took', async () => {
+    const lane = createLane()
+    await lane.next()
+    const started = performance.now()
+    while (performance.now() < started + 30);
+    const ended = performance.now()
+    await lane.next()
+
+    expect(performance.now() - ended).toBeGreaterThan(25)
+  })
+
   it('lets a timer fire between two turns', async () => {
     const lane = createLane()
     const events: string[] = []
@@ -38,6 +49,6 @@ describe('a lane', () => {
     }
     clearInterval(timer)
 
-    expect(events.join(' ')).toMatch(/turn timer (turn timer )+turn/)
+    expect(events.join(' ')).toMatch(/^(turn (timer )+){4}turn$/)
   })
 })

@@ -56,7 +56,10 @@ export function sendForever(first: string, rest: string): (socket: Socket) => Pr
     socket.write(first)
     const piece = rest.repeat(Math.ceil(4096 / rest.length))
     while (!socket.destroyed) {
-      if (!socket.write(piece)) await Promise.race([once(socket, 'drain'), once(socket, 'close')])
+      if (!socket.write(piece)) {
+        const drained = Promise.race([once(socket, 'drain'), once(socket, 'close')])
+        await drained.catch(() => undefined)
+      }
       // Lets the client in this process read.
       await new Promise((resolve) => setImmediate(resolve))
     }

@@ -139,6 +139,14 @@ const codesWithoutConnection: ReadonlySet<string> = new Set([
   'UND_ERR_CONNECT_TIMEOUT',
 ])
 
+/** Returns true if a connection ended, or carried something that is no response, after it had been open. */
+export function isConnectionLost(error: unknown): boolean {
+  return (
+    error instanceof errors.HTTPParserError ||
+    ['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE'].includes(codeOf(error))
+  )
+}
+
 /** Returns the failure that a thrown error means. Never quotes the error's message, which may contain what the server sent. */
 export function failureForError(thrown: unknown, context: FailureContext): RequestFailure {
   const failure = describeThroughProxy(thrown, context)

@@ -10,6 +10,7 @@ import { type PendingConnects, watchConnects } from './pending-connects.ts'
 import {
   failed,
   failureForError,
+  isConnectionLost,
   RequestFailedError,
   type RequestFailure,
 } from './network-error.ts'
@@ -30,11 +31,6 @@ export interface TransportRequest {
   readonly body?: Buffer | Readable
   /** True: the body of a 2xx is returned as `stream`, of any length. The caller must read or destroy it. */
   readonly asStream?: boolean
-  /**
-   * True: the connection is reused after a HEAD. By default undici closes it, because some servers wrongly send a body, which
-   * would be read as the next response. For callers that retry.
-   */
-  readonly keepAlive?: boolean
   /** Milliseconds until the response headers arrive. Writes can take a registry longer than reads. */
   readonly headersTimeoutMs?: number
   /** Largest body of a 200. Bodies of other statuses have a fixed limit. */
@@ -228,28 +224,45 @@ async function sendTo(
   const proxyHeaders = proxyAuthorization(forwarder)
   // undici opens the connection even if the signal has aborted, and checks the signal only once it is connected.
   signal.throwIfAborted()
-  const response = await rejectOnAbort(
-    connection.agent.request({
-      origin: url.origin,
-      path: forwarder === null ? path : `${url.origin}${path}`,
-      method: request.method,
-      ...(body === undefined ? {} : { body }),
-      ...(request.keepAlive === true ? { reset: false } : {}),
-      ...(headersTimeoutMs === undefined ? {} : { headersTimeout: headersTimeoutMs }),
-      headers: {
-        'accept-encoding': 'identity',
-        'user-agent': 'berth',
-        ...otherHeaders,
-        ...authHeaders,
-        ...proxyHeaders,
-      },
-      signal,
-      onInfo: limitInterimResponses(url),
-    }),
+  const response = await requestOnce(connection.agent, signal, {
+    origin: url.origin,
+    path: forwarder === null ? path : `${url.origin}${path}`,
+    method: request.method,
+    ...(body === undefined ? {} : { body }),
+    // Without this, undici closes the connection after a HEAD, because some servers wrongly send a body.
+    reset: false,
+    ...(headersTimeoutMs === undefined ? {} : { headersTimeout: headersTimeoutMs }),
+    headers: {
+      'accept-encoding': 'identity',
+      'user-agent': 'berth',
+      ...otherHeaders,
+      ...authHeaders,
+      ...proxyHeaders,
+    },
     signal,
-  )
+    onInfo: limitInterimResponses(url),
+  })
   if (forwarder !== null) rejectProxyAnswer(forwarder, url, response)
   return readResponse(connection, request, { hop, response })
+}
+
+/**
+ * Sends a request, and a HEAD or GET once more if the connection ended without a response: the server may have closed an idle
+ * connection at that moment, or have sent the body of a HEAD, which is no response (RFC 9112, 9.3.1, allows the retry).
+ */
+async function requestOnce(
+  agent: Agent,
+  signal: AbortSignal,
+  options: Dispatcher.RequestOptions & { readonly origin: string },
+): Promise<Dispatcher.ResponseData> {
+  const send = () => rejectOnAbort(agent.request(options), signal)
+  const isIdempotent = options.method === 'HEAD' || options.method === 'GET'
+  try {
+    return await send()
+  } catch (error) {
+    if (!isIdempotent || signal.aborted || !isConnectionLost(error)) throw error
+    return send()
+  }
 }
 
 function proxyAuthorization(proxy: ProxyServer | null): Readonly<Record<string, string>> {

@@ -152,7 +152,7 @@ describe('a client certificate', () => {
       ({ socket }, response) => {
         const { subjectaltname = 'none' } = (socket as TLSSocket).getPeerCertificate()
         seen.push(subjectaltname)
-        response.writeHead(404).end()
+        response.writeHead(404, { connection: 'close' }).end()
       },
     )
     https.listen(0, '127.0.0.1')
