@@ -1,4 +1,5 @@
 import type { ImageSources } from '../manifests/image-uses.ts'
+import { createUnreadFiles } from '../manifests/unread-files.ts'
 import { connectOptions } from './connect-options.ts'
 import { type Io, printMessage } from './io.ts'
 import type { ImageSourceOptions } from './options.ts'
@@ -19,5 +20,6 @@ export function imageSources(options: ImageSourceOptions, io: Io): ImageSources 
           }
         : null,
     onProblem: (message) => printMessage(io, message),
+    unread: createUnreadFiles(),
   }
 }

@@ -1,5 +1,5 @@
 /** Lists the files of a directory. Reports links that lead out of the directory, and does not follow them. */
-import { type Dirent, readdirSync, realpathSync, type Stats, statSync } from 'node:fs'
+import { type Dirent, readdirSync, readlinkSync, realpathSync, type Stats, statSync } from 'node:fs'
 import { join, sep } from 'node:path'
 import { compareText } from '../text/compare.ts'
 
@@ -96,7 +96,7 @@ function targetOf(path: string): LinkTarget {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (code === 'ENOENT' || code === 'ENOTDIR')
-      return { problem: 'it is a link that leads nowhere' }
+      return { problem: `it is a dangling link to ${readlinkSync(path)}` }
     if (code === 'ELOOP') return { problem: 'it is a link that leads to itself' }
     return { problem: `it is a link that cannot be followed (${code})` }
   }

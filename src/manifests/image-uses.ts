@@ -7,8 +7,9 @@ import { readPodContext } from '../decision/pod/pod-context.ts'
 import type { ConnectOptions } from '../kube/connect.ts'
 import type { KubeObject } from '../kube/object.ts'
 import { requestedImages, manifestImages } from './manifest-images.ts'
-import { readManifestFiles, skipFile } from './manifest-files.ts'
+import { addUnread, emptyStdin, readManifestFiles, requireSomeRead } from './manifest-files.ts'
 import { readManifests } from './manifests.ts'
+import type { UnreadFiles } from './unread-files.ts'
 
 /** Where the images come from. */
 export interface ImageSources {
@@ -21,8 +22,10 @@ export interface ImageSources {
   readonly namespace: string | undefined
   /** The cluster whose pods are read too; null to read manifests only. */
   readonly cluster: PodSource | null
-  /** Receives a message about each file that is skipped. */
+  /** Receives messages, for example about files that are skipped. */
   readonly onProblem: (message: string) => void
+  /** Receives the files that cannot be read. The caller ends with its `throwInvalid`. */
+  readonly unread: UnreadFiles
 }
 
 export interface PodSource extends ConnectOptions {
@@ -42,30 +45,14 @@ export interface ImageUse {
 
 /**
  * Returns each image of each namespace once for pods that the configs treat alike, in the order found. The first config
- * names the workloads. Throws `manifest-invalid`, and what the API client throws.
+ * names the workloads. Throws `manifest-invalid` if none of the files can be read, and what the API client throws.
  */
 export async function readImageUses(
-  { files, recursive, stdin, namespace, cluster, onProblem }: ImageSources,
+  sources: ImageSources,
   ...configs: readonly [Config, ...Config[]]
 ): Promise<ImageUse[]> {
-  const [{ workloads }] = configs
-  const manifestFiles = await readManifestFiles(files, { recursive, stdin, onProblem })
-  const written = manifestFiles.flatMap((file): ImageUse[] => {
-    const read = readManifests(file.text)
-    if (!read.ok) {
-      onProblem(skipFile(file, read))
-      return []
-    }
-    return manifestImages(read.manifests, workloads).map((use) => {
-      const pod = { ...use.pod, namespace: use.pod.namespace ?? namespace ?? null }
-      return {
-        image: use.image,
-        namespace: templateNamespace(pod),
-        pod,
-        by: `${file.name}: ${use.object}`,
-      }
-    })
-  })
+  const { namespace, cluster } = sources
+  const written = await writtenUses(sources, configs[0])
   const running = cluster === null ? [] : await runningUses(cluster, namespace)
   const distinct = new Map(
     [...written, ...running].toReversed().map((use) => {
@@ -74,6 +61,36 @@ export async function readImageUses(
     }),
   )
   return [...distinct.values()].toReversed()
+}
+
+/** Returns the images of the manifests. */
+async function writtenUses(
+  { files, recursive, stdin, namespace, onProblem, unread }: ImageSources,
+  { workloads }: Config,
+): Promise<ImageUse[]> {
+  const manifestFiles = await readManifestFiles(files, { recursive, stdin, unread })
+  let read = 0
+  const uses: ImageUse[] = []
+  for (const file of manifestFiles) {
+    if (file.name === '-' && file.text.trim() === '') {
+      unread.reject(emptyStdin)
+      continue
+    }
+    const result = readManifests(file.text)
+    if (!result.ok) {
+      addUnread(unread, file, result)
+      continue
+    }
+    read += 1
+    for (const use of manifestImages(result.manifests, workloads)) {
+      const pod = { ...use.pod, namespace: use.pod.namespace ?? namespace ?? null }
+      const by = `${file.name}: ${use.object}`
+      uses.push({ image: use.image, namespace: templateNamespace(pod), pod, by })
+    }
+  }
+  unread.reportSkipped(onProblem)
+  requireSomeRead(read, manifestFiles.length, unread)
+  return uses
 }
 
 /** Returns the images that pods asked for; for pods that the webhook changed, the ones in their annotation. */

@@ -1,8 +1,8 @@
 /** Reads `-f FILE|DIR|-` as kubectl does: files, directories (with -R also their subdirectories), and standard input. */
-import { realpathSync, statSync } from 'node:fs'
+import { lstatSync, readdirSync, readlinkSync, realpathSync, statSync } from 'node:fs'
+import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import type { MaybePromise } from '../async/maybe-promise.ts'
-import { BerthError } from '../errors.ts'
 import { listTree, type TreeFile } from '../files/list-tree.ts'
 import {
   readLimitedFile,
@@ -13,6 +13,7 @@ import {
 import type { FileState } from '../files/replace-file.ts'
 import { manifestLimits } from '../yaml/limits.ts'
 import type { InvalidManifests } from './manifests.ts'
+import type { UnreadFiles } from './unread-files.ts'
 
 export interface ManifestFile {
   /** As the user wrote it; `-` is standard input. */
@@ -27,8 +28,8 @@ export interface ManifestFile {
 export interface ManifestFilesOptions {
   readonly recursive: boolean
   readonly stdin: Readable
-  /** Receives a message about each file that is skipped. */
-  readonly onProblem: (message: string) => void
+  /** Receives the files that cannot be read. */
+  readonly unread: UnreadFiles
 }
 
 /** The files that kubectl reads in a directory (cli-runtime, resource/interfaces.go, FileExtensions). */
@@ -37,13 +38,15 @@ const extensions = /\.(?:json|ya?ml)$/
 /** Characters of all files. Their text stays in memory until all of them are decided. */
 const maxTotalLength = 256 * 1024 ** 2
 
-/** Reads the files, those of a directory sorted by name. Throws `manifest-invalid` with all files that cannot be read. */
+/**
+ * Reads the files, those of a directory sorted by name. A file that cannot be read is rejected, and the others are read.
+ * Throws `manifest-invalid` at the limit for all files together.
+ */
 export async function readManifestFiles(
   names: readonly string[],
-  { recursive, stdin, onProblem }: ManifestFilesOptions,
+  { recursive, stdin, unread }: ManifestFilesOptions,
 ): Promise<ManifestFile[]> {
   const files: ManifestFile[] = []
-  const errors: string[] = []
   let length = 0
   const add = async (name: string, read: () => MaybePromise<Omit<ManifestFile, 'name'>>) => {
     try {
@@ -52,47 +55,41 @@ export async function readManifestFiles(
       if (length > maxTotalLength) throw new TooLargeError(maxTotalLength)
       files.push(file)
     } catch (error) {
-      errors.push(errorText(name, error))
-      if (length > maxTotalLength) throwInvalid(errors)
+      unread.reject(errorText(name, error))
+      if (length > maxTotalLength) unread.throwInvalid()
     }
   }
   for (const name of names) {
     if (name === '-') await add(name, () => readStdin(stdin))
     else if (isDirectory(name))
-      for (const { path, realPath } of filesIn(name, recursive, onProblem))
+      for (const { path, realPath } of filesIn(name, recursive, unread))
         await add(path, () => readRegularFile(realPath, true))
     else await add(name, () => readGiven(name))
   }
-  throwInvalid(errors)
   return files
 }
 
-/** The messages of one error. A person fixes the first files first. */
-const maxErrors = 20
-
-/** Throws `manifest-invalid` if there are errors. */
-function throwInvalid(errors: readonly string[]): void {
-  if (errors.length === 0) return
-  const more = errors.length - maxErrors
-  const lines = [...errors.slice(0, maxErrors), ...(more > 0 ? [`and ${more} more`] : [])]
-  throw new BerthError('manifest-invalid', lines.join('\n'))
-}
-
-function filesIn(
-  directory: string,
-  recursive: boolean,
-  onProblem: (message: string) => void,
-): TreeFile[] {
+/** Returns the files of a directory. Rejects a directory without any. */
+function filesIn(directory: string, recursive: boolean, unread: UnreadFiles): TreeFile[] {
   try {
-    return listTree(directory, {
+    const files = listTree(directory, {
       recursive,
       includes: (name) => extensions.test(name),
-      onSkipped: (path, why) => onProblem(`${path}: skipped, because ${why}`),
+      onSkipped: (path, why) => unread.skip(path, why),
     })
+    if (files.length === 0) unread.reject(emptyText(directory, recursive))
+    return files
   } catch (error) {
-    throwInvalid([errorText((error as NodeJS.ErrnoException).path ?? directory, error)])
-    throw error
+    unread.reject(errorText((error as NodeJS.ErrnoException).path ?? directory, error))
+    return []
   }
+}
+
+function emptyText(directory: string, recursive: boolean): string {
+  const why = `${directory} has no manifests: no file whose name ends in .yaml, .yml or .json`
+  const canLookBelow =
+    !recursive && readdirSync(directory).some((name) => isDirectory(join(directory, name)))
+  return canLookBelow ? `${why}; -R looks below, in its subdirectories` : why
 }
 
 function isDirectory(name: string): boolean {
@@ -141,20 +138,44 @@ function errorText(name: string, error: unknown): string {
   if (error instanceof TooLargeError) return `${name} cannot be read: ${error.message}; split it`
   const { code } = error as NodeJS.ErrnoException
   if (code === undefined) throw error
+  const target = danglingTarget(name)
+  if (target !== null) return `${name} cannot be read: it is a dangling link to ${target}`
   return `${name} cannot be read: ${code}; -f takes files, directories and -`
 }
 
-/**
- * Returns why a file without manifests is skipped: it is from a directory, which can also have other files. Throws
- * `manifest-invalid` for any other invalid file.
- */
-export function skipFile(
+/** Returns the target of a dangling link; null for anything else. */
+function danglingTarget(name: string): string | null {
+  try {
+    if (!lstatSync(name).isSymbolicLink()) return null
+    const target = readlinkSync(name)
+    return statSync(name, { throwIfNoEntry: false }) === undefined ? target : null
+  } catch {
+    // It does not exist, or a part of its path cannot be read.
+    return null
+  }
+}
+
+export const emptyStdin = 'standard input is empty'
+
+/** Records a file without manifests: skipped if it is from a directory, which can also have other files; else rejected. */
+export function addUnread(
+  unread: UnreadFiles,
   { name, text, isFromDirectory }: ManifestFile,
   { line, message, isYaml }: InvalidManifests,
-): string {
-  const position = line === null ? name : `${name}:${line}`
+): void {
+  const place = line === null ? name : `${name}:${line}`
   if (isFromDirectory && text.includes('{{'))
-    return `${position}: skipped, because it looks like a template; render it first`
-  if (isFromDirectory && isYaml) return `${position}: skipped, because ${message}`
-  throw new BerthError('manifest-invalid', `${position}: ${message}; manifests are YAML or JSON`)
+    unread.skip(place, 'it looks like a template; render it first')
+  else if (isFromDirectory && isYaml) unread.skip(place, message)
+  else unread.reject(`${place}: ${message}; manifests are YAML or JSON`)
+}
+
+/** Throws `manifest-invalid` if files are given, and none of them has manifests. */
+export function requireSomeRead(readFiles: number, allFiles: number, unread: UnreadFiles): void {
+  if (readFiles > 0) return
+  if (!unread.hasInvalid() && allFiles > 0)
+    unread.reject(
+      `no manifests: ${allFiles === 1 ? 'the only file is' : `all ${allFiles} files are`} skipped`,
+    )
+  unread.throwInvalid()
 }

@@ -113,7 +113,7 @@ export function unchangeableImages(object: unknown): string[] {
   const kind = kindOf(object)
   if (kind === 'helm.toolkit.fluxcd.io/HelmRelease')
     return [
-      'its values are not changed, because only its chart knows which of them are images; the webhook changes its pods',
+      'values are not changed, because only the chart knows which of them are images; the webhook changes the pods',
     ]
   if (kind === 'kustomize.config.k8s.io/Kustomization' && Array.isArray(member(object, 'images')))
     return [

@@ -1,11 +1,12 @@
 /** Rewrites manifest files one by one. Reads and writes no file itself. */
-import { type ManifestFile, skipFile } from './manifest-files.ts'
+import { addUnread, type ManifestFile, requireSomeRead } from './manifest-files.ts'
 import {
   type RewriteDependencies,
   rewriteManifests,
   type RewriteOptions,
   type Rewritten,
 } from './rewrite.ts'
+import type { UnreadFiles } from './unread-files.ts'
 
 /** A file and its new text. */
 export interface RewrittenFile extends Rewritten {
@@ -13,23 +14,27 @@ export interface RewrittenFile extends Rewritten {
 }
 
 /**
- * Rewrites the files in order. A file that is skipped keeps its text; `onProblem` receives the reason. Throws
- * `manifest-invalid`.
+ * Rewrites the files in order. A file without manifests keeps its text, and is recorded in `unread`. Throws
+ * `manifest-invalid` if no file has manifests.
  */
 export async function rewriteFiles(
   dependencies: RewriteDependencies,
   files: readonly ManifestFile[],
-  options: RewriteOptions & { readonly onProblem: (message: string) => void },
+  options: RewriteOptions & { readonly unread: UnreadFiles },
 ): Promise<RewrittenFile[]> {
   const rewritten: RewrittenFile[] = []
+  let read = 0
   for (const file of files) {
     const result = await rewriteManifests(dependencies, file.text, options)
-    if (result.ok) rewritten.push({ ...result, file })
-    else {
-      options.onProblem(skipFile(file, result))
+    if (result.ok) {
+      read += 1
+      rewritten.push({ ...result, file })
+    } else {
+      addUnread(options.unread, file, result)
       rewritten.push({ file, text: file.text, images: [], others: [], notes: [], denied: [] })
     }
   }
+  requireSomeRead(read, files.length, options.unread)
   return rewritten
 }
 

@@ -70,9 +70,11 @@ export interface ImageChange {
   readonly undecidedRows: readonly string[]
 }
 
-/** A message about a line; null when it has no line. */
+/** A message about an object of a manifest. */
 export interface ManifestNote {
   readonly line: number | null
+  /** For example `apps/Deployment web`. */
+  readonly object: string
   readonly message: string
 }
 
@@ -170,8 +172,11 @@ function applyPatches(
 }
 
 function unwrittenNote(manifests: Manifests, { object }: DecidedPod): ManifestNote {
-  const message = `${objectTitle(object.value)}: not rewritten, because it shares an anchor or a merged map with something that must not change`
-  return { line: lineOf(manifests, object), message }
+  return {
+    ...placeOf(manifests, object),
+    message:
+      'not rewritten, because it shares an anchor or a merged map with something that must not change',
+  }
 }
 
 async function decidePod(
@@ -280,8 +285,8 @@ function warningNotes(manifests: Manifests, pod: DecidedPod): ManifestNote[] {
     warningsFor(decision).map((warning) => siteNote(manifests, pod, decision, warning)),
   )
   const ofPod = optOutWarnings(pod.context, pod.decisions).map((warning) => ({
-    line: lineOf(manifests, pod.object),
-    message: messageFor(pod, warning),
+    ...placeOf(manifests, pod.object),
+    message: withoutPrefix(warning),
   }))
   return [...ofPod, ...ofSites]
 }
@@ -293,36 +298,40 @@ function siteNote(
   message: string,
 ): ManifestNote {
   const { line } = positionOf(manifests, pod, site)
-  return { line, message: messageFor(pod, message) }
+  return { line, object: objectTitle(pod.object.value), message: withoutPrefix(message) }
 }
 
-/** Returns a message of the webhook, with the object's name in place of its prefix. */
-function messageFor({ object }: DecidedPod, message: string): string {
-  return `${objectTitle(object.value)}: ${message.replace(/^berth: /, '')}`
+/** Returns a message of the webhook without its prefix. */
+function withoutPrefix(message: string): string {
+  return message.replace(/^berth: /, '')
 }
 
 function otherNotes(manifests: Manifests, pod: DecidedPod): ManifestNote[] {
-  const title = objectTitle(pod.object.value)
+  const object = objectTitle(pod.object.value)
   const policies = pod.decisions.flatMap(({ site, pullPolicy }) => {
     if (pullPolicy === site.pullPolicy || pullPolicy === undefined) return []
     const { line, site: name } = positionOf(manifests, pod, site)
-    return [{ line, message: `${title}: ${name}: pull policy ${pullPolicy}` }]
+    return [{ line, object, message: `${name}: pull policy ${pullPolicy}` }]
   })
   const secrets = pod.secrets.map((secret) => ({
-    line: lineOf(manifests, pod.object),
-    message: `${title}: pull secret ${secret}`,
+    ...placeOf(manifests, pod.object),
+    message: `pull secret ${secret}`,
   }))
   return [...policies, ...secrets]
 }
 
 function unchangeableNotes(manifests: Manifests, object: ManifestObject): ManifestNote[] {
   return unchangeableImages(object.value).map((message) => ({
-    line: lineOf(manifests, object),
-    message: `${objectTitle(object.value)}: ${message}`,
+    ...placeOf(manifests, object),
+    message,
   }))
 }
 
-function lineOf(manifests: Manifests, { document, path }: ManifestObject): number | null {
+function placeOf(
+  manifests: Manifests,
+  { document, path, value }: ManifestObject,
+): Pick<ManifestNote, 'line' | 'object'> {
   const node = nodeAt(document, path)
-  return node?.range ? manifests.lineOf(node.range[0]) : null
+  const line = node?.range ? manifests.lineOf(node.range[0]) : null
+  return { line, object: objectTitle(value) }
 }

@@ -134,6 +134,7 @@ function readImage(name: string): Reference {
 async function readNames(names: readonly string[], stdin: Readable): Promise<string[]> {
   if (!names.includes('-')) return [...names]
   const lines = (await readAll(stdin)).split('\n').filter((line) => line.trim() !== '')
+  if (lines.length === 0) throw new BerthError('usage', 'standard input has no image names')
   return names.flatMap((name) => (name === '-' ? lines : [name]))
 }
 

@@ -97,7 +97,7 @@ describe('listTree', () => {
         `root/a/loop: it is a link to the directory ${root}, which is read anyway`,
         `root/again: it is a link to the directory ${root}/a, which is read anyway`,
         'root/itself.yaml: it is a link that leads to itself',
-        'root/nowhere.yaml: it is a link that leads nowhere',
+        'root/nowhere.yaml: it is a dangling link to missing',
       ],
     })
   })

@@ -316,8 +316,9 @@ describe('pull policies and pull secrets', () => {
     expect((await rewrite(text)).notes).toEqual([
       {
         line: 1,
+        object: 'Pod p',
         message:
-          'Pod p: label berth.dev/rewrite: disabled has no effect on a pod unless a row with leave: true selects it',
+          'label berth.dev/rewrite: disabled has no effect on a pod unless a row with leave: true selects it',
       },
     ])
   })
@@ -389,7 +390,11 @@ describe('unchanged manifests', () => {
 
     expect(result.text).toBe(text)
     expect(result.notes).toEqual([
-      { line: 1, message: expect.stringContaining('HelmRelease s3: its values are not changed') },
+      {
+        line: 1,
+        object: expect.any(String),
+        message: expect.stringContaining('values are not changed'),
+      },
     ])
   })
 
@@ -400,7 +405,11 @@ describe('unchanged manifests', () => {
 
     expect(result.text).toBe(text)
     expect(result.notes).toEqual([
-      { line: 5, message: expect.stringContaining('Nginx is not a valid image') },
+      {
+        line: 5,
+        object: expect.any(String),
+        message: expect.stringContaining('Nginx is not a valid image'),
+      },
     ])
   })
 
@@ -414,7 +423,11 @@ describe('unchanged manifests', () => {
     expect(result.text).toBe(shared + free.replace('redis', 'anubis:32000/docker.io/library/redis'))
     expect(changesOf(result)).toEqual([['Pod', 'containers/0', 'redis:8']])
     expect(result.notes).toEqual([
-      { line: 1, message: expect.stringContaining('not rewritten, because it shares an anchor') },
+      {
+        line: 1,
+        object: expect.any(String),
+        message: expect.stringContaining('not rewritten, because it shares an anchor'),
+      },
     ])
   })
 
@@ -436,7 +449,11 @@ describe('unchanged manifests', () => {
 
     expect(result.text).toBe(text)
     expect(result.denied).toEqual([
-      { line: 3, message: expect.stringContaining('row closed has otherwise: deny') },
+      {
+        line: 3,
+        object: expect.any(String),
+        message: expect.stringContaining('row closed has otherwise: deny'),
+      },
     ])
   })
 

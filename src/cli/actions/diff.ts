@@ -32,14 +32,16 @@ export async function diff(
   const oldConfig = loadConfig(oldFile)
   const newConfig = loadConfig(newFile)
   const isGiven = options.filename.length > 0 || options.fromCluster === true
+  const sources = imageSources(options, io)
   const images = isGiven
-    ? await readImageUses(imageSources(options, io), newConfig, oldConfig)
+    ? await readImageUses(sources, newConfig, oldConfig)
     : sampleImages([oldConfig, newConfig])
   const differences = compareDecisions(oldConfig, newConfig, images)
   const paint = createPainter(io.stdout, io.env)
   if (options.output === 'json') print(io.stdout, formatJson(differences))
   else for (const difference of differences) print(io.stdout, describe(difference, paint))
   print(io.stderr, `${differences.length} of ${images.length} images are decided differently`)
+  sources.unread.throwInvalid()
   return differences.length === 0 ? 0 : 1
 }
 

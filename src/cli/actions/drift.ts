@@ -58,6 +58,7 @@ export async function drift(
     if (stopped !== null) return stopped
     const code =
       options.update === true ? await update(opened, options, drifts, io) : driftExitCode(drifts)
+    if (signalExitCode(io) === null) collected.unread.throwInvalid()
     return code === 0 && wanted.unlisted.length > 0 ? 1 : code
   } finally {
     await opened.registries.close()

@@ -12,6 +12,7 @@ import { resolve, resolveWithoutProbing } from '../../decision/resolve/resolve.t
 import { imageTimeoutMs, parallelImages } from '../../engine/batch-decider.ts'
 import { createHelperRunner } from '../../engine/credential-helper.ts'
 import { createEngine, type Engine } from '../../engine/decision-engine.ts'
+import { BerthError } from '../../errors.ts'
 import { ProxyError } from '../../proxy/proxy-error.ts'
 import {
   proxyRulesFromEnvironment,
@@ -147,5 +148,6 @@ function proxyNameOf(registry: RegistrySettings | undefined, rules: ProxyRules):
 async function readImages(names: readonly string[], { stdin }: Io): Promise<string[]> {
   if (!names.includes('-')) return [...names]
   const lines = await readLines(stdin)
+  if (lines.length === 0) throw new BerthError('usage', 'standard input has no image names')
   return names.flatMap((each) => (each === '-' ? lines : [each]))
 }

@@ -41,9 +41,14 @@ export async function lock(options: LockOptions, io: Io): Promise<number> {
   const file = options.out ?? config.lock?.file ?? resolvePath(dirname(configFile), 'berth.lock')
   const { source, images: before } = readPresentLock(file)
   const onProblem = (message: string) => printMessage(io, message)
-  const found = await readImageUses(imageSources(options, io), config)
+  const sources = imageSources(options, io)
+  const found = await readImageUses(sources, config)
   const uses = lockableUses(found, config.table, onProblem)
-  if (options.check === true) return checkLock(file, before, uses, io)
+  if (options.check === true) {
+    const code = checkLock(file, before, uses, io)
+    sources.unread.throwInvalid()
+    return code
+  }
   const kept: ImageLock = options.update === true ? new Map() : before
   const decider = createLockDecider(config, options, { env: io.env, onProblem })
   let lookups: readonly LockLookup[]
@@ -62,6 +67,10 @@ export async function lock(options: LockOptions, io: Io): Promise<number> {
     }),
   )
   printChanges(before, after, io)
+  // Without the images of the files that cannot be read, entries in use would be removed.
+  if (sources.unread.hasInvalid())
+    onProblem(`${file} is not changed, because not all manifests can be read:`)
+  sources.unread.throwInvalid()
   const content = formatLock(after)
   if (content !== source) replaceFile(file, content)
   if (config.lock?.file !== resolvePath(file))

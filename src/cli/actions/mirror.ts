@@ -48,12 +48,14 @@ export async function mirror(
 ): Promise<number> {
   const opened = await openRegistries(names, options, io)
   try {
-    const wanted = await collectPairs(opened, collectOptions(names, options, io))
+    const collected = collectOptions(names, options, io)
+    const wanted = await collectPairs(opened, collected)
     reportUnmirrored(wanted, options, io)
     const results = await copyAll(opened, options, wanted.pairs, io)
-    return (
-      signalExitCode(io) ?? Math.max(mirrorExitCode(results), wanted.unlisted.length > 0 ? 1 : 0)
-    )
+    const stopped = signalExitCode(io)
+    if (stopped !== null) return stopped
+    collected.unread.throwInvalid()
+    return Math.max(mirrorExitCode(results), wanted.unlisted.length > 0 ? 1 : 0)
   } finally {
     await opened.registries.close()
   }

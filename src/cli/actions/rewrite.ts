@@ -6,18 +6,20 @@ import { undecidedParts } from '../../config/undecided.ts'
 import { createBatchDecider } from '../../engine/batch-decider.ts'
 import { BerthError } from '../../errors.ts'
 import { replaceFile } from '../../files/replace-file.ts'
-import { readManifestFiles } from '../../manifests/manifest-files.ts'
-import type { ImageChange, ManifestNote } from '../../manifests/rewrite.ts'
+import { emptyStdin, readManifestFiles } from '../../manifests/manifest-files.ts'
+import type { ImageChange } from '../../manifests/rewrite.ts'
 import {
   isRewritten,
   joinDocuments,
   rewriteFiles,
   type RewrittenFile,
 } from '../../manifests/rewrite-files.ts'
+import { createUnreadFiles, type UnreadFiles } from '../../manifests/unread-files.ts'
 import { escapeLine } from '../../text/escape-terminal.ts'
 import { findConfigFile } from '../config-file.ts'
 import { type Io, print, printFile, printMessage } from '../io.ts'
 import { createPainter, type Painter } from '../output/colour.ts'
+import { groupedNoteLines, noteLines } from '../output/manifest-notes.ts'
 import { printRecord } from '../output/print-record.ts'
 
 export interface RewriteOptions {
@@ -38,25 +40,42 @@ export interface RewriteOptions {
 
 /**
  * Returns 0; 1 if `--check` finds something to change, a rule denies an image, or `--pin` finds no digest for one. If an
- * image is denied, nothing is printed or written.
+ * image is denied, or a file cannot be read, no manifests are printed or written. Throws `manifest-invalid` after everything
+ * else is printed.
  */
 export async function rewrite(options: RewriteOptions, io: Io): Promise<number> {
   requireUsable(options)
   const config = pinAll(loadConfig(findConfigFile(options.config)), options.pin === true)
-  const files = await rewriteGiven(config, options, io)
-  for (const { file, notes, denied } of files)
-    for (const note of [...denied, ...notes]) print(io.stderr, noteText(file.name, note))
+  const unread = createUnreadFiles()
+  const files = await rewriteGiven(config, { ...options, unread }, io)
+  printNotes(files, io)
   const isDenied = files.some(({ denied }) => denied.length > 0)
   if (options.output === 'json') printRecord(files.flatMap(records), 'json', io)
   else if (options.check === true)
-    print(io.stdout, changeLines(files, createPainter(io.stdout, io.env)).join('\n'))
+    for (const line of changeLines(files, createPainter(io.stdout, io.env))) print(io.stdout, line)
+  if (!isDenied && options.output !== 'json') printRewritten(files, { ...options, unread }, io)
+  if (unread.hasInvalid()) printMessage(io, unwrittenText(options))
+  unread.throwInvalid()
   if (isDenied) return 1
-  if (options.output !== 'json') printRewritten(files, options, io)
   if (options.inPlace === true) replaceFiles(files.filter(isRewritten))
   const isUnpinned =
     options.pin === true &&
     files.some(({ images }) => images.some(({ pinned, left }) => !pinned && !left))
   return isUnpinned || (options.check === true && files.some(isRewritten)) ? 1 : 0
+}
+
+function printNotes(files: readonly RewrittenFile[], io: Io): void {
+  const lines = (key: 'denied' | 'notes') =>
+    files.map((each) => ({ file: each.file.name, notes: each[key] }))
+  for (const line of [...lines('denied').flatMap(noteLines), ...groupedNoteLines(lines('notes'))])
+    print(io.stderr, line)
+}
+
+function unwrittenText({ inPlace, diff, check, output }: RewriteOptions): string {
+  if (inPlace === true) return 'no file is changed, because not all files can be read:'
+  return diff === true || check === true || output === 'json'
+    ? 'not all files can be read:'
+    : 'no manifests are printed, because not all files can be read; --diff shows the changes of the others:'
 }
 
 function requireUsable({ filename, inPlace, pin, probe }: RewriteOptions): void {
@@ -80,15 +99,19 @@ const optionNames = { namespace: '--namespace', owners: '--owner' } as const
 
 async function rewriteGiven(
   config: Config,
-  { filename, recursive, inPlace, probe, secretsDir, namespace, owner, imagesOnly }: RewriteOptions,
+  options: RewriteOptions & { readonly unread: UnreadFiles },
   io: Io,
 ): Promise<RewrittenFile[]> {
+  const { filename, recursive, inPlace, probe, secretsDir, namespace, owner, unread } = options
   const onProblem = (message: string) => printMessage(io, message)
   const files = await readManifestFiles(filename, {
     recursive: recursive === true,
     stdin: io.stdin,
-    onProblem,
+    unread,
   })
+  // In a pipe, a chart without manifests is not an error.
+  if (options.check === true && files.some(({ name, text }) => name === '-' && text.trim() === ''))
+    unread.reject(emptyStdin)
   const pipe = files.find(({ state }) => state === null)
   if (inPlace === true && pipe !== undefined)
     throw new BerthError('usage', `${pipe.name} cannot be changed in place; leave --in-place out`)
@@ -111,12 +134,13 @@ async function rewriteGiven(
       {
         namespace: namespace ?? null,
         owners: owner ?? null,
-        imagesOnly: imagesOnly === true,
+        imagesOnly: options.imagesOnly === true,
         signal: io.signal,
-        onProblem,
+        unread,
       },
     )
   } finally {
+    unread.reportSkipped(onProblem)
     await decider.close()
   }
 }
@@ -135,14 +159,14 @@ function replaceFiles(files: readonly RewrittenFile[]): void {
 /** Prints the new text or a diff to standard output, and what changed to standard error. */
 function printRewritten(
   files: readonly RewrittenFile[],
-  { diff, inPlace, check }: RewriteOptions,
+  { diff, inPlace, check, unread }: RewriteOptions & { readonly unread: UnreadFiles },
   io: Io,
 ): void {
   if (check === true) return
   if (diff === true) {
     for (const { file, text } of files.filter(isRewritten))
       printFile(io.stdout, createTwoFilesPatch(`a/${file.name}`, `b/${file.name}`, file.text, text))
-  } else if (inPlace !== true) {
+  } else if (inPlace !== true && !unread.hasInvalid()) {
     printFile(io.stdout, joinDocuments(files.map(({ text }) => text)))
   }
   for (const line of changeLines(files, createPainter(io.stderr, io.env))) print(io.stderr, line)
@@ -156,12 +180,8 @@ function changeLines(files: readonly RewrittenFile[], paint: Painter): string[] 
         const place = escapeLine(`${file.name}:${line}: ${object}: ${site}: ${from}`)
         return `${place} → ${paint('green', escapeLine(to))} ${paint('dim', escapeLine(`(${why})`))}`
       }),
-    ...others.map((note) => noteText(file.name, note)),
+    ...noteLines({ file: file.name, notes: others }),
   ])
-}
-
-function noteText(file: string, { line, message }: ManifestNote): string {
-  return escapeLine(`${line === null ? file : `${file}:${line}`}: ${message}`)
 }
 
 /** The contract of `-o json`. */
