@@ -23,6 +23,7 @@ const layers = [
   'pull-secrets',
   'config',
   'registry/probe',
+  'registry/images',
   'registry/blobs',
   'registry/manifests',
   'registry',

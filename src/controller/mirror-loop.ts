@@ -18,6 +18,8 @@ import { createTreeCache, type TreeCache } from '../mirror/image-tree.ts'
 import { isOnMirror, type MirrorState } from '../mirror/mirror-state.ts'
 import { findWantedImages, mirrorNames } from '../mirror/wanted-images.ts'
 import { formatReference } from '../decision/reference/reference.ts'
+import type { ImageStore } from '../registry/images/image-store.ts'
+import { createRegistryStore } from '../registry/images/registry-store.ts'
 import type { RegistryClient } from '../registry/registry-client.ts'
 import type { Logger } from '../telemetry/log.ts'
 import type { MirrorMetrics } from '../telemetry/mirror-metrics.ts'
@@ -51,7 +53,7 @@ const concurrentChecks = 8
 
 /** The state of one run of the loop. */
 interface MirrorRun extends MirrorLoopDependencies {
-  readonly registries: RegistryClient
+  readonly images: ImageStore
   readonly backlog: Backlog
   readonly pods: MirrorPods
   /** The last state of each image that the log has, unless the mirror has the image. */
@@ -63,14 +65,14 @@ export function createMirrorLoop(dependencies: MirrorLoopDependencies): Loop {
   return {
     name: 'mirror',
     async run(signal) {
-      const registries = dependencies.openRegistries()
+      const images = createRegistryStore(dependencies.openRegistries())
       const podsChanged = createNotifier()
       const backlog = createBacklog()
       try {
         const pods = watchMirrorPods(dependencies, () => podsChanged.notify(), signal)
         await pods.synced
         const loggedStates = new Map<string, MirrorState>()
-        const run: MirrorRun = { ...dependencies, registries, backlog, pods, loggedStates, signal }
+        const run: MirrorRun = { ...dependencies, images, backlog, pods, loggedStates, signal }
         while (!signal.aborted) {
           await mirrorMissingImages(run)
           await podsChanged.wait(backlog.msUntilDue(Date.now()) ?? longestDelayMs, signal)
@@ -80,7 +82,7 @@ export function createMirrorLoop(dependencies: MirrorLoopDependencies): Loop {
         // The next leader counts them.
         backlog.setWanted({ wanted: new Map(), conflicts: new Map() })
         updateMetrics({ ...dependencies, backlog }, 0)
-        await registries.close()
+        await images.close()
       }
     },
   }
@@ -134,8 +136,8 @@ function readPods({ backlog, log, loggedStates, pods, table }: MirrorRun): void 
 
 /** Returns the images that exist upstream and not on their mirror. */
 async function findMissing(run: MirrorRun, keys: readonly string[]): Promise<readonly string[]> {
-  const { backlog, registries, signal } = run
-  const drifts = await findDrift(registries, pairsOf(backlog, await findDoubtful(run, keys)), {
+  const { backlog, images, signal } = run
+  const drifts = await findDrift(images, pairsOf(backlog, await findDoubtful(run, keys)), {
     signal,
     jobs: concurrentChecks,
     platforms: false,
@@ -152,11 +154,11 @@ async function findMissing(run: MirrorRun, keys: readonly string[]): Promise<rea
 
 /** Returns the images to compare with upstream: all except those that only pods ask about, and that are on the mirror. */
 async function findDoubtful(
-  { backlog, registries, signal }: MirrorRun,
+  { backlog, images, signal }: MirrorRun,
   keys: readonly string[],
 ): Promise<readonly string[]> {
   const onMirror = keys.filter((key) => backlog.needsMirrorOnly(key, Date.now()))
-  const present = await findPresent(registries, pairsOf(backlog, onMirror), {
+  const present = await findPresent(images, pairsOf(backlog, onMirror), {
     signal,
     jobs: concurrentChecks,
   })
@@ -192,13 +194,19 @@ async function copyImages(
 }
 
 function runMirror(
-  { registries, createRepository, settings, signal }: MirrorRun,
+  { images, createRepository, settings, signal }: MirrorRun,
   state: CopyState,
   { pairs, dryRun }: { readonly pairs: readonly ImagePair[] } & Pick<MirrorOptions, 'dryRun'>,
 ): Promise<readonly CopyResult[]> {
   const ignore = () => undefined
   return mirrorImages(
-    { registries, createRepository, now: () => performance.now(), ...state },
+    {
+      sources: images,
+      destinations: images,
+      createRepository,
+      now: () => performance.now(),
+      ...state,
+    },
     pairs,
     {
       signal,

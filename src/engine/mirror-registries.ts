@@ -16,6 +16,8 @@ import { createConnections } from '../registry/connections.ts'
 import type { RegistrySettings } from '../registry/http/registry-settings.ts'
 import { bodyBudgetBytes } from '../registry/http/response-body.ts'
 import { systemClock } from '../registry/http/retry-policy.ts'
+import type { ImageStore } from '../registry/images/image-store.ts'
+import { createRegistryStore } from '../registry/images/registry-store.ts'
 import { createRegistryClient, type RegistryClient } from '../registry/registry-client.ts'
 import { createHelperRunner } from './credential-helper.ts'
 import type { EngineOptions } from './decision-engine.ts'
@@ -40,6 +42,8 @@ export interface MirrorRegistriesOptions {
 
 export interface MirrorRegistries {
   readonly registries: RegistryClient
+  /** The images of these registries. */
+  readonly images: ImageStore
   readonly config: Config | null
   /** Null if missing repositories are not created. */
   readonly createRepository: CreateRepository | null
@@ -67,9 +71,11 @@ export async function openMirrorRegistries(
     bodyBudget: createByteBudget(bodyBudgetBytes.command),
   })
   const mayCreate = options.createRepositories || config?.mirror.createRepositories === true
+  const registries = createRegistryClient(connections, systemClock)
   return {
     config,
-    registries: createRegistryClient(connections, systemClock),
+    registries,
+    images: createRegistryStore(registries),
     createRepository:
       mayCreate && hasEcr ? await loadRepositoryCreator({ settings, secretsDirectory, env }) : null,
   }

@@ -1,12 +1,10 @@
 /** Copies blobs. In one run, each blob is transferred once to each registry, however many images share it. */
 import type { Limit } from '../async/limit.ts'
-import { createBlobSource } from '../registry/blobs/blob-source.ts'
-import { hasBlob, mountBlob, uploadBlob } from '../registry/blobs/blob-upload.ts'
 import { shortDigest } from '../registry/digest.ts'
 import { failed } from '../registry/http/network-error.ts'
 import { RegistryError } from '../registry/http/registry-error.ts'
 import { displayHost } from '../registry/http/urls.ts'
-import type { Repository } from '../registry/registry-client.ts'
+import type { ImageRepository } from '../registry/images/image-store.ts'
 import type { TreeBlob } from './image-tree.ts'
 
 export type BlobCopyOutcome = 'present' | 'mounted' | 'uploaded'
@@ -18,8 +16,8 @@ export type BlobCopyOutcome = 'present' | 'mounted' | 'uploaded'
 export type BlobLocations = Map<string, Promise<string | null>>
 
 export interface BlobCopyOptions {
-  readonly from: Repository
-  readonly to: Repository
+  readonly from: ImageRepository
+  readonly to: ImageRepository
   readonly signal: AbortSignal
   /** Limits concurrent copies. A copy that waits for the same blob of another image does not count. */
   readonly limit: Limit
@@ -54,42 +52,32 @@ export async function copyBlob(
   return copy
 }
 
-/** Mounts a blob that this run copied to another repository of the same registry. */
+/** Mounts a blob that this run copied to another repository of the same store. */
 async function copyFromNeighbor(
   options: BlobCopyOptions,
   blob: TreeBlob,
   neighbor: string,
 ): Promise<BlobCopyOutcome> {
-  const { to, signal } = options
-  if (!to.state.canMount) return copyFromSource(options, blob)
-  const mounted = await mountBlob(to, blob, { from: neighbor, signal })
-  if (mounted === 'mounted') return 'mounted'
-  await upload(options, blob, mounted)
-  return 'uploaded'
+  return options.to.canMount ? put(options, blob, neighbor) : copyFromSource(options, blob)
 }
 
 async function copyFromSource(options: BlobCopyOptions, blob: TreeBlob): Promise<BlobCopyOutcome> {
   const { from, to, signal } = options
   signal.throwIfAborted()
-  if (await hasBlob(to, blob, signal)) return 'present'
-  const canMount = from.host === to.host && from.name !== to.name && to.state.canMount
-  const mounted = canMount ? await mountBlob(to, blob, { from: from.name, signal }) : null
-  if (mounted === 'mounted') return 'mounted'
-  await upload(options, blob, mounted)
-  return 'uploaded'
+  if (await to.hasBlob(blob, signal)) return 'present'
+  const canMount = from.host === to.host && from.name !== to.name
+  return put(options, blob, canMount ? from.name : null)
 }
 
-type StartedUpload = Exclude<Awaited<ReturnType<typeof mountBlob>>, 'mounted'>
-
-async function upload(
+function put(
   options: BlobCopyOptions,
   blob: TreeBlob,
-  started: StartedUpload,
-): Promise<void> {
+  mountFrom: string | null,
+): Promise<BlobCopyOutcome> {
   const { from, to, signal, onBytes } = options
-  const vendorUrl = await findVendorUrl(options, blob)
-  const source = createBlobSource(from, blob, { signal, url: vendorUrl })
-  await uploadBlob(to, source, { signal, onBytes, started })
+  const open = async () =>
+    from.blobSource(blob, { signal, url: await findVendorUrl(options, blob) })
+  return to.putBlob(blob, { mountFrom, open, signal, onBytes })
 }
 
 /** Returns where a foreign layer that the source does not have is; null for every other blob. Throws RegistryError. */
@@ -98,7 +86,7 @@ async function findVendorUrl(
   blob: TreeBlob,
 ): Promise<URL | null> {
   const { vendorUrls } = blob
-  if (vendorUrls === undefined || (await hasBlob(from, blob, signal))) return null
+  if (vendorUrls === undefined || (await from.hasBlob(blob, signal))) return null
   const [url] = vendorUrls
   if (url !== undefined && foreignLayers) return url
   const fix =

@@ -10,8 +10,7 @@ import { formatReference, type Reference, withDefaultTag } from '../decision/ref
 import { BerthError } from '../errors.ts'
 import { type ImageSources, readImageUses, type ImageUse } from '../manifests/image-uses.ts'
 import { RegistryError } from '../registry/http/registry-error.ts'
-import { listTags } from '../registry/manifests/tags.ts'
-import type { RegistryClient } from '../registry/registry-client.ts'
+import type { ImageStore } from '../registry/images/image-store.ts'
 import {
   type CopyPlan,
   type CopyPlanOptions,
@@ -34,7 +33,7 @@ export interface CollectPairsOptions extends ImageSources, CopyPlanOptions {
 
 /** Returns the pairs that the user named, then those of the table. Throws `usage`, `invalid-reference`, and as `readImageUses`. */
 export async function collectPairs(
-  { config, registries }: { readonly config: Config | null; readonly registries: RegistryClient },
+  { config, images: store }: { readonly config: Config | null; readonly images: ImageStore },
   options: CollectPairsOptions,
 ): Promise<CollectedPairs> {
   const { pairs: named, rest } = splitPairs(options.names, config)
@@ -54,7 +53,7 @@ export async function collectPairs(
     .map((pair) => ({ image: formatReference(pair.source), reason: neverPushedReason(pair) }))
   if (options.names.length === 0 && options.files.length === 0 && options.cluster === null) {
     for (const image of configuredImages(config)) {
-      const expanded = await expandImage(registries, image, options.signal)
+      const expanded = await expandImage(store, image, options.signal)
       if (typeof expanded === 'string') {
         unlisted.push({ image: formatReference(image.reference), reason: expanded })
       } else appendAll(images, expanded)
@@ -151,7 +150,7 @@ function imageOfUse(
 
 /** Returns the images of an entry of `mirror.images`, or the reason why its tags are not known. */
 async function expandImage(
-  registries: RegistryClient,
+  store: ImageStore,
   image: MirrorImage,
   signal: AbortSignal,
 ): Promise<readonly ImageToCopy[] | string> {
@@ -161,8 +160,8 @@ async function expandImage(
     return [{ reference: withDefaultTag(reference), pod }]
   if (!needsTagList) return literalTags.map((tag) => ({ reference: { ...reference, tag }, pod }))
   try {
-    const repository = await registries.open(reference.domain, reference.path, 'pull')
-    const tags = await listTags(repository, signal)
+    const repository = await store.open(reference.domain, reference.path, 'pull')
+    const tags = await repository.listTags(signal)
     if (tags === null) return 'the repository does not exist'
     // Loads semver, which most commands do not need.
     const { selectTags } = await import('./select-tags.ts')

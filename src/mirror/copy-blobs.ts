@@ -1,8 +1,7 @@
 /** Copies all blobs of an image to a repository, and creates the repository if that is needed. */
 import type { Limit } from '../async/limit.ts'
-import { hasBlob } from '../registry/blobs/blob-upload.ts'
 import { RegistryError } from '../registry/http/registry-error.ts'
-import type { Repository } from '../registry/registry-client.ts'
+import type { ImageRepository } from '../registry/images/image-store.ts'
 import { type BlobCopyOptions, type BlobLocations, copyBlob } from './blob-copy.ts'
 import type { CopyResult } from './copy-result.ts'
 import type { TreeBlob } from './image-tree.ts'
@@ -30,11 +29,11 @@ type ByteCounts = Pick<CopyResult, 'bytesMoved' | 'bytesThere'>
 /** Counts the bytes that the destination lacks as `bytesMoved`. */
 export async function countMissing(
   { blobLimit }: Pick<BlobDependencies, 'blobLimit'>,
-  to: Repository,
+  to: ImageRepository,
   { blobs, signal }: BlobList,
 ): Promise<ByteCounts> {
   const isPresent = await Promise.all(
-    blobs.map((blob) => blobLimit(() => hasBlob(to, blob, signal))),
+    blobs.map((blob) => blobLimit(() => to.hasBlob(blob, signal))),
   )
   const bytesThere = totalSize(blobs.filter((_, index) => isPresent[index]))
   return { bytesMoved: totalSize(blobs) - bytesThere, bytesThere }

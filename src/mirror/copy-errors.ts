@@ -3,11 +3,14 @@ import type { RequestFailure } from '../registry/http/network-error.ts'
 import { RegistryError } from '../registry/http/registry-error.ts'
 import { shortDigest } from '../registry/digest.ts'
 import { displayHost } from '../registry/http/urls.ts'
-import type { Repository } from '../registry/registry-client.ts'
+import type { ImageRepository } from '../registry/images/image-store.ts'
 import type { TreeBlob } from './image-tree.ts'
 
 /** Adds the registry to the message, because two registries take part in a copy. */
-export function lookupError({ host, name }: Repository, failure: RequestFailure): RegistryError {
+export function lookupError(
+  { host, name }: ImageRepository,
+  failure: RequestFailure,
+): RegistryError {
   const detail =
     failure.outcome === 'absent'
       ? `${host} has no such image in ${name} (${failure.detail})`
@@ -16,7 +19,7 @@ export function lookupError({ host, name }: Repository, failure: RequestFailure)
 }
 
 /** Adds the reason to the error of a registry that checks whether it has all manifests of an index. */
-export function explainSparseIndex(error: unknown, { host }: Repository): unknown {
+export function explainSparseIndex(error: unknown, { host }: ImageRepository): unknown {
   if (!(error instanceof RegistryError) || error.status < 400 || error.status >= 500) return error
   const detail = `${host} does not accept an index without its attestations (${error.message})`
   return new RegistryError({ outcome: error.outcome, detail }, error)
@@ -25,7 +28,7 @@ export function explainSparseIndex(error: unknown, { host }: Repository): unknow
 /** Adds the reason to the error of a registry that does not allow the URLs of foreign layers. */
 export function explainForeignLayer(
   error: unknown,
-  { host }: Repository,
+  { host }: ImageRepository,
   { digest, vendorUrls: [url] = [] }: TreeBlob,
 ): unknown {
   const isRefused = error instanceof RegistryError && [400, 500].includes(error.status)
@@ -38,7 +41,7 @@ export function explainForeignLayer(
 /** Adds the reason to the error with which a registry refuses to move a tag (ECR, Harbor; distribution-spec: TAG_INVALID). */
 export function explainImmutableTag(
   error: unknown,
-  { host, name }: Repository,
+  { host, name }: ImageRepository,
   tag: string,
 ): unknown {
   if (!(error instanceof RegistryError)) return error

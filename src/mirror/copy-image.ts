@@ -4,13 +4,8 @@ import type { BlobDescriptor } from '../registry/blobs/blob-source.ts'
 import { shortDigest } from '../registry/digest.ts'
 import { failed } from '../registry/http/network-error.ts'
 import { RegistryError } from '../registry/http/registry-error.ts'
-import {
-  getManifest,
-  headManifest,
-  putManifest,
-  type RawManifest,
-} from '../registry/manifests/manifests.ts'
-import type { RegistryClient, Repository } from '../registry/registry-client.ts'
+import type { ImageRepository, ImageStore } from '../registry/images/image-store.ts'
+import type { RawManifest } from '../registry/manifests/manifests.ts'
 import { copyBlob } from './blob-copy.ts'
 import { type BlobDependencies, copyToRepository, countMissing, totalSize } from './copy-blobs.ts'
 import {
@@ -34,7 +29,8 @@ import {
 import { createSubIndex } from './sub-index.ts'
 
 export interface CopyDependencies extends BlobDependencies {
-  readonly registries: RegistryClient
+  readonly sources: ImageStore
+  readonly destinations: ImageStore
   readonly trees: TreeCache
 }
 
@@ -61,8 +57,8 @@ type ResultWithoutPair = Omit<CopyResult, 'seconds' | 'pair'>
 
 /** The source and the destination of one copy. */
 interface CopyRoute {
-  readonly from: Repository
-  readonly to: Repository
+  readonly from: ImageRepository
+  readonly to: ImageRepository
   /** What the destination serves the image under: the digest if the pair has one, else the tag. */
   readonly reference: string
   readonly tag: string | null
@@ -93,7 +89,7 @@ export async function copyImage(
 
 /** Asks both registries for the image. Throws RegistryError if the source does not have it, or the answer is not known. */
 async function openRoute(
-  { registries }: CopyDependencies,
+  { sources, destinations }: CopyDependencies,
   { source, destination }: ImagePair,
   { dryRun, signal }: CopyOptions,
 ): Promise<{
@@ -102,13 +98,13 @@ async function openRoute(
   /** What the destination serves now; null if nothing. */
   readonly currentDigest: string | null
 }> {
-  const from = await registries.open(source.domain, source.path, 'pull')
+  const from = await sources.open(source.domain, source.path, 'pull')
   const access = dryRun ? 'pull' : 'pull,push'
-  const to = await registries.open(destination.domain, destination.path, access)
+  const to = await destinations.open(destination.domain, destination.path, access)
   const reference = destination.digest ?? destination.tag ?? 'latest'
   const [upstream, current] = await Promise.all([
-    askByDigest(source, (each) => headManifest(from, each, signal)),
-    headManifest(to, reference, signal),
+    askByDigest(source, (each) => from.headManifest(each, signal)),
+    to.headManifest(reference, signal),
   ])
   if (upstream.outcome !== 'found') throw lookupError(from, upstream)
   if (current.outcome !== 'found' && current.outcome !== 'absent') throw lookupError(to, current)
@@ -124,13 +120,13 @@ const digestWithPlatforms =
 
 /** Returns the index with only the selected platforms; null if the image is copied as it is. */
 async function readSubIndex(
-  from: Repository,
+  from: ImageRepository,
   digest: string,
   { platforms, quotaFloor, signal }: CopyOptions,
 ): Promise<RawManifest | null> {
   if (platforms === undefined) return null
   checkQuota(from, quotaFloor)
-  return createSubIndex(await getManifest(from, { digest }, signal), platforms)
+  return createSubIndex(await from.getManifest({ digest }, signal), platforms)
 }
 
 const nothingMoved = {
@@ -203,7 +199,7 @@ async function transfer(
   if (options.dryRun) return { ...result, status: 'planned', mirrorDigest: currentDigest }
   await putManifests(route, tree, options)
   if (options.referrers) await copyAllReferrers(dependencies, route, tree, options)
-  const served = await headManifest(to, reference, signal)
+  const served = await to.headManifest(reference, signal)
   if (served.outcome !== 'found') {
     const detail = `after the copy, ${to.host} does not serve the image: ${served.detail}`
     throw new RegistryError({ ...served, detail })
@@ -219,7 +215,7 @@ async function transfer(
 
 async function readSourceTree(
   { trees }: CopyDependencies,
-  from: Repository,
+  from: ImageRepository,
   { digest, subIndex, dryRun, quotaFloor, ...options }: TransferOptions,
 ): Promise<ManifestNode> {
   const key = `${from.host}/${from.name}@${digest}`
@@ -233,8 +229,7 @@ async function readSourceTree(
 }
 
 /** Docker Hub counts manifest pulls. The response to the HEAD before stated how many are left. */
-function checkQuota({ host, state }: Repository, floor: number): void {
-  const { pullsRemaining } = state
+function checkQuota({ host, pullsRemaining }: ImageRepository, floor: number): void {
   if (pullsRemaining === null || pullsRemaining >= floor) return
   const detail = `${host} allows ${pullsRemaining} more pulls, fewer than the quota floor of ${floor}`
   throw new RegistryError(failed('limited', detail))
@@ -253,7 +248,7 @@ async function putManifests(
     // docker-registry answers 500 if it does not allow the URLs of foreign layers.
     const options = foreignLayer === undefined ? { signal } : { signal, finalStatus: 500 }
     try {
-      await putManifest(to, isRoot ? reference : manifest.digest, manifest, options)
+      await to.putManifest(isRoot ? reference : null, manifest, options)
     } catch (error) {
       if (foreignLayer !== undefined) throw explainForeignLayer(error, to, foreignLayer)
       if (node.missingAttestations.length > 0) throw explainSparseIndex(error, to)
@@ -262,8 +257,8 @@ async function putManifests(
   }
   if (tag === null || tag === reference) return
   // The pair has a digest and a tag. The tag protects the image from garbage collection; an existing tag is not moved.
-  const tagged = await headManifest(to, tag, signal)
-  if (tagged.outcome === 'absent') await putManifest(to, tag, tree.manifest, { signal })
+  const tagged = await to.headManifest(tag, signal)
+  if (tagged.outcome === 'absent') await to.putManifest(tag, tree.manifest, { signal })
 }
 
 async function copyAllReferrers(

@@ -3,20 +3,13 @@ import type { BlobDescriptor } from '../registry/blobs/blob-source.ts'
 import { shortDigest } from '../registry/digest.ts'
 import { failed } from '../registry/http/network-error.ts'
 import { RegistryError } from '../registry/http/registry-error.ts'
-import { hasManifest, headManifest, putManifest } from '../registry/manifests/manifests.ts'
-import {
-  addToReferrersTag,
-  listReferrers,
-  type Referrer,
-  referrersTag,
-  subjectOf,
-} from '../registry/manifests/referrers.ts'
-import type { Repository } from '../registry/registry-client.ts'
+import { type Referrer, referrersTag } from '../registry/manifests/referrers.ts'
+import type { ImageRepository } from '../registry/images/image-store.ts'
 import { blobsOf, type ManifestNode, postOrder, readTree } from './image-tree.ts'
 
 export interface ReferrerCopyOptions {
-  readonly from: Repository
-  readonly to: Repository
+  readonly from: ImageRepository
+  readonly to: ImageRepository
   readonly signal: AbortSignal
   /** Copies the blobs of a tree to the destination. */
   readonly copyBlobs: (blobs: readonly BlobDescriptor[]) => Promise<void>
@@ -45,7 +38,7 @@ async function copyReferrersOf(
   depth: number,
 ): Promise<void> {
   const { from, signal } = options
-  const referrers = await listReferrers(from, subject, signal)
+  const referrers = await from.listReferrers(subject, signal)
   if (depth === maxDepth && referrers.length > 0) {
     const detail = `the referrers of ${from.name}@${shortDigest(subject)} nest more than ${maxDepth} deep`
     throw new RegistryError(failed('invalid', detail))
@@ -61,13 +54,9 @@ async function copyReferrer(
   entry: Referrer,
 ): Promise<void> {
   const tree = await readTree(from, entry, { signal })
-  if ((await hasManifest(to, entry.digest, signal)) && to.state.hasReferrersApi === true) return
+  if (await to.hasReferrer(entry, signal)) return
   await copyBlobs(blobsOf(tree))
-  for (const { manifest } of postOrder(tree)) {
-    const { keepsReferrers } = await putManifest(to, manifest.digest, manifest, { signal })
-    const subject = subjectOf(manifest.bytes)
-    if (subject !== null && !keepsReferrers) await addToReferrersTag(to, subject, { entry, signal })
-  }
+  for (const { manifest } of postOrder(tree)) await to.putReferrer(manifest, entry, signal)
 }
 
 /** Copies tags such as `sha256-<hex>.sig`. */
@@ -77,16 +66,16 @@ async function copyCosignTags(
 ): Promise<void> {
   for (const suffix of cosignSuffixes) {
     const tag = `${referrersTag(subject)}${suffix}`
-    const head = await headManifest(from, tag, signal)
+    const head = await from.headManifest(tag, signal)
     // GitLab returns the image itself for this tag.
     if (head.outcome !== 'found' || head.digest === subject) continue
-    const current = await headManifest(to, tag, signal)
+    const current = await to.headManifest(tag, signal)
     if (current.outcome === 'found' && current.digest === head.digest) continue
     const tree = await readTree(from, head, { signal })
     await copyBlobs(blobsOf(tree))
     for (const { manifest } of postOrder(tree)) {
       const isRoot = manifest.digest === head.digest
-      await putManifest(to, isRoot ? tag : manifest.digest, manifest, { signal })
+      await to.putManifest(isRoot ? tag : null, manifest, { signal })
     }
   }
 }

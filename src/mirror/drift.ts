@@ -3,13 +3,8 @@ import { createLimit } from '../async/limit.ts'
 import { askByDigest } from '../decision/resolve/ask-by-digest.ts'
 import type { FailedOutcome, ManifestAnswer } from '../decision/resolve/manifest-source.ts'
 import { RegistryError } from '../registry/http/registry-error.ts'
-import {
-  getManifest,
-  hasManifest,
-  headManifest,
-  type RawManifest,
-} from '../registry/manifests/manifests.ts'
-import type { RegistryClient, Repository } from '../registry/registry-client.ts'
+import type { ImageRepository, ImageStore } from '../registry/images/image-store.ts'
+import type { RawManifest } from '../registry/manifests/manifests.ts'
 import { findGap } from './find-gap.ts'
 import type { ImagePair } from './image-pair.ts'
 import { platformDigests } from './image-tree.ts'
@@ -66,7 +61,7 @@ export interface DriftOptions {
 
 /** Compares every pair. Returns the results in the order of the pairs. Sends two HEADs for each, and more if they differ. */
 export async function findDrift(
-  registries: RegistryClient,
+  registries: ImageStore,
   pairs: readonly ImagePair[],
   options: DriftOptions,
 ): Promise<readonly DriftResult[]> {
@@ -76,7 +71,7 @@ export async function findDrift(
 
 /** Returns the pairs whose mirror has the image. Sends one HEAD to the mirror for each, and none to upstream. */
 export async function findPresent(
-  registries: RegistryClient,
+  registries: ImageStore,
   pairs: readonly ImagePair[],
   { jobs, signal }: Pick<DriftOptions, 'jobs' | 'signal'>,
 ): Promise<readonly ImagePair[]> {
@@ -88,7 +83,7 @@ export async function findPresent(
 }
 
 async function compare(
-  registries: RegistryClient,
+  registries: ImageStore,
   pair: ImagePair,
   options: DriftOptions,
 ): Promise<DriftResult> {
@@ -122,14 +117,14 @@ async function compare(
 
 /** What one side serves. */
 interface ServedDigest {
-  readonly repository: Repository | null
+  readonly repository: ImageRepository | null
   /** Null if the image does not exist, and after an error. */
   readonly digest: string | null
   readonly error: { readonly outcome: FailedOutcome; readonly detail: string } | null
 }
 
 async function lookUp(
-  registries: RegistryClient,
+  registries: ImageStore,
   { domain, path, tag, digest }: ImagePair['source'],
   signal: AbortSignal,
 ): Promise<ServedDigest> {
@@ -141,7 +136,7 @@ async function lookUp(
   try {
     const repository = await registries.open(domain, path, 'pull')
     const answer: ManifestAnswer = await askByDigest({ tag, digest }, (reference) =>
-      headManifest(repository, reference, signal),
+      repository.headManifest(reference, signal),
     )
     if (answer.outcome === 'found') return { repository, digest: answer.digest, error: null }
     return answer.outcome === 'absent'
@@ -209,7 +204,7 @@ async function readServed(
   signal: AbortSignal,
 ): Promise<RawManifest | null> {
   if (repository === null || digest === null) return null
-  return getManifest(repository, { digest }, signal)
+  return repository.getManifest({ digest }, signal)
 }
 
 /** Registries keep an image for some time after its tag moved. */
@@ -218,7 +213,7 @@ async function stillServes(
   digest: string,
   signal: AbortSignal,
 ): Promise<boolean> {
-  return repository !== null && (await hasManifest(repository, digest, signal))
+  return repository !== null && (await repository.hasManifest(digest, signal))
 }
 
 /** Returns the digest of each platform in an index; empty for any other manifest. */

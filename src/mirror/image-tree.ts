@@ -8,8 +8,8 @@ import { shortDigest } from '../registry/digest.ts'
 import { failed } from '../registry/http/network-error.ts'
 import { RegistryError } from '../registry/http/registry-error.ts'
 import { parseManifest } from '../registry/manifests/manifest-json.ts'
-import { getManifest, type RawManifest } from '../registry/manifests/manifests.ts'
-import type { Repository } from '../registry/registry-client.ts'
+import type { RawManifest } from '../registry/manifests/manifests.ts'
+import type { ImageRepository } from '../registry/images/image-store.ts'
 
 export interface ManifestNode {
   readonly manifest: RawManifest
@@ -89,7 +89,7 @@ interface ManifestRef {
  * RegistryError, and MissingManifestError for a manifest below the root that does not exist.
  */
 export function readTree(
-  repository: Repository,
+  repository: ImageRepository,
   root: ManifestRef,
   { signal, allowMissingAttestations = false }: ReadTreeOptions,
 ): Promise<ManifestNode> {
@@ -104,7 +104,7 @@ export function readTree(
     if (depth > maxDepth) {
       throw invalid(`the image in ${repository.name} nests indexes more than ${maxDepth} deep`)
     }
-    const manifest = ref.manifest ?? (await getManifest(repository, ref, signal))
+    const manifest = ref.manifest ?? (await repository.getManifest(ref, signal))
     bytes += manifest.bytes.length
     if (bytes > maxTreeBytes) {
       throw invalid(`the manifests of the image in ${repository.name} exceed 32 MiB`)
@@ -149,7 +149,7 @@ function isAttestation({ annotations }: ManifestRef): boolean {
   return textMember(annotations, 'vnd.docker.reference.type') === 'attestation-manifest'
 }
 
-function missingManifest({ host, name }: Repository, ref: ManifestRef): MissingManifestError {
+function missingManifest({ host, name }: ImageRepository, ref: ManifestRef): MissingManifestError {
   const platform = platformOf(ref.platform)
   const what = isAttestation(ref) ? 'an attestation' : (platform ?? 'a manifest')
   const fix = isAttestation(ref) ? '; --allow-missing-attestations copies the image without it' : ''

@@ -1,8 +1,7 @@
 /** Copies all images of one run, several at a time. One that fails does not stop the others. */
 import { createLimit } from '../async/limit.ts'
 import { RegistryError } from '../registry/http/registry-error.ts'
-import { listTags } from '../registry/manifests/tags.ts'
-import type { RegistryClient } from '../registry/registry-client.ts'
+import type { ImageStore } from '../registry/images/image-store.ts'
 import { similarTags } from '../text/similar-tags.ts'
 import type { BlobLocations } from './blob-copy.ts'
 import type { CreateRepository } from './copy-blobs.ts'
@@ -12,7 +11,8 @@ import type { ImagePair } from './image-pair.ts'
 import { createTreeCache, MissingManifestError, type TreeCache } from './image-tree.ts'
 
 export interface MirrorDependencies {
-  readonly registries: RegistryClient
+  readonly sources: ImageStore
+  readonly destinations: ImageStore
   /** Milliseconds, for durations only. */
   readonly now: () => number
   /** The blobs that an earlier run copied; default: none. */
@@ -83,7 +83,7 @@ export function mirrorImages(
       if (signal.aborted) return failure(pair, stopped, seconds())
       if (!(error instanceof RegistryError)) throw error
       const isAbsent = error.outcome === 'absent' && !(error instanceof MissingManifestError)
-      const tags = isAbsent ? await findSimilarTags(dependencies.registries, pair, signal) : null
+      const tags = isAbsent ? await findSimilarTags(dependencies.sources, pair, signal) : null
       return { ...failure(pair, error, seconds()), ...(tags === null ? {} : { tags }) }
     }
   }
@@ -122,14 +122,14 @@ function failure(
 
 /** Returns the existing tags if only the tag of the source does not exist, the most similar first; else null. */
 async function findSimilarTags(
-  registries: RegistryClient,
+  sources: ImageStore,
   { source }: ImagePair,
   signal: AbortSignal,
 ): Promise<readonly string[] | null> {
   if (source.tag === null || source.digest !== null) return null
   try {
-    const repository = await registries.open(source.domain, source.path, 'pull')
-    const tags = await listTags(repository, signal)
+    const repository = await sources.open(source.domain, source.path, 'pull')
+    const tags = await repository.listTags(signal)
     return tags === null || tags.includes(source.tag) ? null : similarTags(source.tag, tags)
   } catch (error) {
     if (error instanceof RegistryError || signal.aborted) return null

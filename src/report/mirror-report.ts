@@ -7,6 +7,7 @@ import { mirrorStates, stateAfterCheck } from '../mirror/mirror-state.ts'
 import { findWantedImages, type PodImages, type WantedImage } from '../mirror/wanted-images.ts'
 import { tryUpload } from '../registry/blobs/blob-upload.ts'
 import { RegistryError } from '../registry/http/registry-error.ts'
+import { createRegistryStore } from '../registry/images/registry-store.ts'
 import type { RegistryClient } from '../registry/registry-client.ts'
 
 /**
@@ -55,7 +56,7 @@ export async function buildMirrorReport(
   const all = [...wanted.values()]
   const pairs = all.map(({ pair }) => pair)
   const checks = { signal, jobs, platforms: false, copiedDigests: () => null }
-  const drifts = await findDrift(registries, pairs, checks)
+  const drifts = await findDrift(createRegistryStore(registries), pairs, checks)
   const findPushState = createPushCheck(options)
   const checked = await Promise.all(
     drifts.map(async (drift, index) => {

@@ -5,6 +5,7 @@ import {
   type DriftOptions,
   findDrift,
 } from '../../src/mirror/drift.ts'
+import { createRegistryStore } from '../../src/registry/images/registry-store.ts'
 import type { RegistryClient } from '../../src/registry/registry-client.ts'
 import { pair, registriesFor } from '../support/mirroring.ts'
 import { indexType, manifestType } from '../support/registry.ts'
@@ -28,7 +29,7 @@ afterEach(async () => {
 
 async function drift(options: Partial<DriftOptions> = {}): Promise<DriftResult> {
   const [result] = await findDrift(
-    registries,
+    createRegistryStore(registries),
     [pair(`${source.host}/app:1`, `${mirror.host}/app:1`)],
     {
       signal: new AbortController().signal,
@@ -74,7 +75,7 @@ describe('findDrift', () => {
     )
     const images = pair(`${source.host}/app:1@${digest}`, `${mirror.host}/app:1@${digest}`)
     const options = { signal: new AbortController().signal, jobs: 1, platforms: false }
-    const [result] = await findDrift(registries, [images], {
+    const [result] = await findDrift(createRegistryStore(registries), [images], {
       ...options,
       copiedDigests: () => null,
     })

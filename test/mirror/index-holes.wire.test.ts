@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { CopyResult } from '../../src/mirror/copy-result.ts'
 import { type DriftOptions, findDrift, isBehind } from '../../src/mirror/drift.ts'
+import { createRegistryStore } from '../../src/registry/images/registry-store.ts'
 import type { RegistryClient } from '../../src/registry/registry-client.ts'
 import { mirrorPairs, pair, registriesFor } from '../support/mirroring.ts'
 import { indexType, manifestType } from '../support/registry.ts'
@@ -70,7 +71,7 @@ async function copy(options: Parameters<typeof mirrorPairs>[2] = {}): Promise<Co
 async function drift(options: Partial<DriftOptions> = {}) {
   const { signal } = new AbortController()
   const given = { signal, jobs: 1, platforms: false, copiedDigests: () => null, ...options }
-  const [result] = await findDrift(registries, pairs(), given)
+  const [result] = await findDrift(createRegistryStore(registries), pairs(), given)
   if (result === undefined) throw new Error('no result')
   return result
 }

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { CopyResult } from '../../src/mirror/copy-result.ts'
 import { type DriftOptions, findDrift } from '../../src/mirror/drift.ts'
+import { createRegistryStore } from '../../src/registry/images/registry-store.ts'
 import type { RegistryClient } from '../../src/registry/registry-client.ts'
 import { mirrorPairs, pair, registriesFor } from '../support/mirroring.ts'
 import { indexType, manifestType } from '../support/registry.ts'
@@ -51,7 +52,7 @@ async function copy(
 async function drift(options: Partial<DriftOptions> = {}) {
   const { signal } = new AbortController()
   const [result] = await findDrift(
-    registries,
+    createRegistryStore(registries),
     [pair(`${source.host}/app:1`, `${mirror.host}/app:1`)],
     {
       signal,

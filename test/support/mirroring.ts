@@ -3,6 +3,7 @@ import { createByteBudget } from '../../src/async/byte-budget.ts'
 import { bodyBudgetBytes } from '../../src/registry/http/response-body.ts'
 import { createConnections } from '../../src/registry/connections.ts'
 import type { Clock } from '../../src/registry/http/retry-policy.ts'
+import { createRegistryStore } from '../../src/registry/images/registry-store.ts'
 import { createRegistryClient, type RegistryClient } from '../../src/registry/registry-client.ts'
 import { parseReference } from '../../src/decision/reference/parse.ts'
 import type { ImagePair } from '../../src/mirror/image-pair.ts'
@@ -68,7 +69,9 @@ export function mirrorPairs(
   }: Partial<MirrorOptions> & Pick<MirrorDependencies, 'createRepository'> = {},
 ): Promise<readonly CopyResult[]> {
   const nothing = () => undefined
-  return mirrorImages({ registries, createRepository, now: () => 0 }, pairs, {
+  const images = createRegistryStore(registries)
+  const stores = { sources: images, destinations: images }
+  return mirrorImages({ ...stores, createRepository, now: () => 0 }, pairs, {
     signal: new AbortController().signal,
     deep: true,
     dryRun: false,

@@ -45,7 +45,7 @@ export async function drift(
     const collected = { ...collectOptions(names, options, io), includeNeverPushed: true }
     const wanted = await collectPairs(opened, collected)
     reportUnmirrored(wanted, options, io)
-    const drifts = await findDrift(opened.registries, wanted.pairs, {
+    const drifts = await findDrift(opened.images, wanted.pairs, {
       signal: io.signal,
       jobs: Math.max(1, options.jobs),
       platforms: options.platforms === true,

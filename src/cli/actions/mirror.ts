@@ -112,7 +112,7 @@ export function reportUnmirrored(
 
 /** Copies the pairs, shows the progress, and prints each result. */
 export async function copyAll(
-  { registries, config, createRepository }: MirrorRegistries,
+  { images, config, createRepository }: MirrorRegistries,
   options: MirrorOptions,
   pairs: readonly ImagePair[],
   io: Io,
@@ -141,7 +141,8 @@ export async function copyAll(
     },
   }
   try {
-    const results = await mirrorImages({ registries, now, createRepository }, pairs, {
+    const stores = { sources: images, destinations: images }
+    const results = await mirrorImages({ ...stores, now, createRepository }, pairs, {
       signal: io.signal,
       deep: options.fast !== true,
       dryRun: options.dryRun === true,
