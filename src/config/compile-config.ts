@@ -7,6 +7,7 @@ import type { Config } from './config.ts'
 import { readEcrTokens } from './ecr.ts'
 import { readPatterns, readRows, readTagGlobs } from './fallback-rows.ts'
 import { knownConflicts } from './known-conflicts.ts'
+import { splitMemberPath } from './schema/workload-schema.ts'
 import { readMirrorImages } from './mirror-images.ts'
 import type { ReportProblem } from './problem.ts'
 import { readCopies } from './pull-secret-copies.ts'
@@ -60,7 +61,7 @@ export function compileConfig(options: CompileOptions): CompiledConfig {
     availability: readAvailability(input.availability),
     workloads: input.workloads.map(({ kind, pod, images }) => ({
       kind,
-      pod: pod === undefined ? null : splitMemberPath(pod),
+      pods: pod === undefined ? [] : [splitMemberPath(pod)],
       images: images.map(splitMemberPath),
     })),
     mirror: { ...input.mirror, images: readMirrorImages(input.mirror.images, report) },
@@ -96,9 +97,4 @@ export async function compileRowsInTurns({
     for (const row of readRows([input], () => undefined, isPlainHttp)) rows.push(row)
   }
   return rows
-}
-
-/** Returns `spec`, `steps`, `[]`, `image` for `spec.steps[].image`. */
-function splitMemberPath(text: string): string[] {
-  return text.replaceAll('[]', '.[]').split('.')
 }

@@ -70,12 +70,12 @@ export interface EcrTokenSecret {
   readonly registries: readonly { readonly host: string; readonly ecr: EcrSettings }[]
 }
 
-/** An entry of `workloads`. Its paths are lists of members; `[]` means each item of a list. */
+/** A kind with pods or images. Its paths are lists of members; `[]` means each item of a list, and `*` each member of a map. */
 export interface Workload {
   /** `group/Kind`. */
   readonly kind: string
-  /** The path of the pod template; null if the kind has none. */
-  readonly pod: readonly string[] | null
+  /** The paths of pod templates. */
+  readonly pods: readonly (readonly string[])[]
   readonly images: readonly (readonly string[])[]
 }
 

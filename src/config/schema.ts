@@ -9,6 +9,7 @@ import { mirrorSchema } from './schema/mirror-schema.ts'
 import { ecrSchema, registrySchema } from './schema/registry-schema.ts'
 import { literal, object, pattern, secretName, tag, platforms } from './schema/values.ts'
 import { ownerKind, when } from './schema/when-schema.ts'
+import { workload } from './schema/workload-schema.ts'
 
 const tagGlobs = z.array(z.string())
 
@@ -85,27 +86,6 @@ const row = object({
     .describe(
       'Which images of this row get a digest. False: only alternates. Default: `pin` of the config, also for each key that is left out.',
     ),
-})
-
-/** Members joined by dots; `[]` means each item of a list. */
-const memberPath = z.string().regex(/^[A-Za-z][\w-]*(?:\[\])?(?:\.[A-Za-z][\w-]*(?:\[\])?)*$/, {
-  error: 'not a path; join members with dots, for example spec.template or spec.steps[].image',
-})
-
-const workload = object({
-  kind: z
-    .string()
-    .regex(/^[a-z0-9.-]*\/[A-Z][A-Za-z0-9]*$/, {
-      error: 'not a kind; write GROUP/KIND, for example argoproj.io/Rollout',
-    })
-    .describe('GROUP/KIND, without the version. Example: argoproj.io/Rollout.'),
-  pod: memberPath
-    .optional()
-    .describe('The path of the pod template. Example: spec.template. Default: none.'),
-  images: z
-    .array(memberPath)
-    .default([])
-    .describe('The paths of images outside of pod templates. Default: none.'),
 })
 
 export const configSchema = object({
@@ -230,7 +210,7 @@ export const configSchema = object({
     .array(workload)
     .default([])
     .describe(
-      'Custom resources with pods or images, for the commands that read manifests. Default: the built-in kinds only.',
+      'Custom resources with pods or images, for the commands that read manifests, in addition to the built-in and the known ones. Default: none.',
     ),
   mirror: mirrorSchema
     .prefault({})

@@ -1,6 +1,7 @@
 /** Collects the images that a command is about: from manifests, and from the pods of a cluster. */
 import type { Readable } from 'node:stream'
 import type { Config } from '../config/config.ts'
+import { readableWorkloads } from '../config/known-workloads.ts'
 import { podKey } from '../config/pod-key.ts'
 import { type PodContext, templateNamespace } from '../decision/fallback/pod-context.ts'
 import { readPodContext } from '../decision/pod/pod-context.ts'
@@ -66,8 +67,9 @@ export async function readImageUses(
 /** Returns the images of the manifests. */
 async function writtenUses(
   { files, recursive, stdin, namespace, onProblem, unread }: ImageSources,
-  { workloads }: Config,
+  config: Config,
 ): Promise<ImageUse[]> {
+  const workloads = readableWorkloads(config)
   const manifestFiles = await readManifestFiles(files, { recursive, stdin, unread })
   let read = 0
   const uses: ImageUse[] = []

@@ -2,17 +2,17 @@
 import type { PodContext } from '../decision/fallback/pod-context.ts'
 import { groupKind, readLabels, readPodContext } from '../decision/pod/pod-context.ts'
 import { readPodPlatforms } from '../decision/pod/pod-platforms.ts'
-import { valueAt, type PodPath, podPath } from '../decision/pod/pod-path.ts'
+import { type PodPath, podPath } from '../decision/pod/pod-path.ts'
 import { isObject, member } from '../json/json.ts'
 import type { DocumentPath } from './manifests.ts'
 
-/** A kind that the config lists under `workloads`, in addition to the built-in ones. */
+/** A kind with pods or images, in addition to the built-in ones. */
 export interface WorkloadKind {
   /** `group/Kind`. */
   readonly kind: string
-  /** The path of what has the `metadata` and `spec` of a pod; null when the kind has no pod template. */
-  readonly pod: PodPath | null
-  /** Paths of images outside a pod; `[]` in a path means each item of a list. */
+  /** Paths of what has the `metadata` and `spec` of a pod; `[]` means each item of a list, and `*` each member of a map. */
+  readonly pods: readonly PodPath[]
+  /** Paths of images outside a pod. */
   readonly images: readonly PodPath[]
 }
 
@@ -36,42 +36,44 @@ export interface PodLocation {
 /** Returns each pod and each single image of an object; none for an unknown kind. */
 export function podLocationsIn(object: unknown, kinds: readonly WorkloadKind[]): PodLocation[] {
   const namespace = textOf(member(member(object, 'metadata'), 'namespace'))
-  const configured = kinds.filter(({ kind }) => kind === kindOf(object))
-  const podPaths = Object.fromEntries(
-    configured.flatMap(({ kind, pod }) => (pod === null ? [] : [[kind, pod]])),
-  )
-  const path = podPath(object, podPaths)
-  const pod = path === null ? undefined : valueAt(object, path)
-  const pods: PodLocation[] =
-    path === null || !isObject(pod)
-      ? []
-      : [
-          {
-            namespace,
-            isPod: true,
-            pod,
-            context: contextOf(object, pod, namespace),
-            path,
-            pointerFromPath: (pointer) => pointer,
-            siteName: (name) => name,
-          },
-        ]
-  const images = configured
-    .flatMap(({ images: paths }) => paths)
-    .flatMap((each) => imagesAt(object, each))
-    .map(({ path: imagePath, image }): PodLocation => {
-      const name = imagePath.join('.')
+  const kind = kindOf(object)
+  const named = kinds.filter((each) => each.kind === kind)
+  const builtIn = podPath(object)
+  const podPaths = [...(builtIn === null ? [] : [builtIn]), ...named.flatMap(({ pods }) => pods)]
+  const pods = distinctPlaces(podPaths.flatMap((path) => placesAt(object, path)))
+    .filter(({ value }) => isObject(value))
+    .map(({ path, value: pod }): PodLocation => {
       return {
         namespace,
-        isPod: false,
-        pod: { spec: { containers: [{ name, image }] } },
-        context: { namespace, labels: null, owners: null },
-        path: imagePath,
-        pointerFromPath: () => '',
-        siteName: () => name,
+        isPod: true,
+        pod,
+        context: contextOf(object, pod, namespace),
+        path,
+        pointerFromPath: (pointer) => pointer,
+        siteName: (name) => name,
       }
     })
+  const images = distinctPlaces(
+    named.flatMap((each) => each.images).flatMap((path) => placesAt(object, path)),
+  )
+    .filter(({ path }) => !pods.some((pod) => pod.path.every((key, index) => key === path[index])))
+    .flatMap(({ path, value }) =>
+      typeof value === 'string' && value !== '' ? [imageLocation(namespace, path, value)] : [],
+    )
   return [...pods, ...images]
+}
+
+function imageLocation(namespace: string | null, path: DocumentPath, image: string): PodLocation {
+  const name = path.join('.')
+  return {
+    namespace,
+    isPod: false,
+    pod: { spec: { containers: [{ name, image }] } },
+    context: { namespace, labels: null, owners: null },
+    path,
+    pointerFromPath: () => '',
+    siteName: () => name,
+  }
 }
 
 /**
@@ -130,20 +132,30 @@ function kindOf(object: unknown): string {
   return groupKind(apiVersion, kind)
 }
 
-interface ImageAtPath {
+/** A value in an object. */
+interface ValuePlace {
   readonly path: DocumentPath
-  readonly image: string
+  readonly value: unknown
 }
 
-/** Expands each `[]` of the path to the indexes of the list. */
-function imagesAt(value: unknown, path: PodPath, parent: DocumentPath = []): ImageAtPath[] {
+/** Expands each `[]` of the path to the indexes of the list, and each `*` to the members of the map. */
+function placesAt(value: unknown, path: PodPath, parent: DocumentPath = []): ValuePlace[] {
   const [key, ...rest] = path
-  if (key === undefined)
-    return typeof value === 'string' && value !== '' ? [{ path: parent, image: value }] : []
-  if (key !== '[]') return imagesAt(member(value, key), rest, [...parent, key])
-  return Array.isArray(value)
-    ? value.flatMap((item: unknown, index) => imagesAt(item, rest, [...parent, index]))
-    : []
+  if (key === undefined) return value === undefined ? [] : [{ path: parent, value }]
+  if (key === '[]')
+    return Array.isArray(value)
+      ? value.flatMap((item: unknown, index) => placesAt(item, rest, [...parent, index]))
+      : []
+  if (key === '*')
+    return isObject(value)
+      ? Object.entries(value).flatMap(([name, each]) => placesAt(each, rest, [...parent, name]))
+      : []
+  return placesAt(member(value, key), rest, [...parent, key])
+}
+
+/** Several paths can lead to the same place. */
+function distinctPlaces(places: readonly ValuePlace[]): ValuePlace[] {
+  return [...new Map(places.map((place) => [JSON.stringify(place.path), place])).values()]
 }
 
 function textOf(value: unknown): string | null {

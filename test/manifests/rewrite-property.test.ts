@@ -5,10 +5,10 @@ import { readPodContext } from '../../src/decision/pod/pod-context.ts'
 import { decideSites } from '../../src/decision/pod/decide-sites.ts'
 import { rewriteManifests } from '../../src/manifests/rewrite.ts'
 import type { FallbackTable } from '../../src/decision/fallback/table.ts'
-import { valueAt } from '../../src/decision/pod/pod-path.ts'
 import { createDecide } from '../../src/decision/resolve/decision-cache.ts'
 import { digestA, digestB, failed, found, registriesOf } from '../support/manifest-answers.ts'
 import { requestOf } from '../support/reviews.ts'
+import { member } from '../../src/json/json.ts'
 import { anubis, freeipa, tableOf } from '../support/tables.ts'
 
 const chained = tableOf(
@@ -181,6 +181,6 @@ describe('rewriteManifests', () => {
 function podsOf(manifests: string): unknown[] {
   return parseAllDocuments(manifests).flatMap((document) => {
     const object = document.toJS() as { items?: unknown[] }
-    return (object.items ?? [object]).map((each) => valueAt(each, ['spec', 'template']))
+    return (object.items ?? [object]).map((each) => member(member(each, 'spec'), 'template'))
   })
 }

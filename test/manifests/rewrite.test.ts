@@ -24,13 +24,13 @@ const mirrored = tableOf(
 const kinds: readonly WorkloadKind[] = [
   {
     kind: 'monitoring.coreos.com/Prometheus',
-    pod: null,
+    pods: [],
     images: [
       ['spec', 'image'],
       ['spec', 'containers', '[]', 'image'],
     ],
   },
-  { kind: 'argoproj.io/Rollout', pod: ['spec', 'template'], images: [] },
+  { kind: 'argoproj.io/Rollout', pods: [['spec', 'template']], images: [] },
 ]
 
 const keep: ResolvePolicy['pin'] = { matches: () => false, unresolved: 'keep' }

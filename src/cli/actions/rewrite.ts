@@ -1,6 +1,7 @@
 /** Runs `berth rewrite`: writes the webhook's decisions into manifests. */
 import { createTwoFilesPatch } from 'diff'
 import type { Config } from '../../config/config.ts'
+import { readableWorkloads } from '../../config/known-workloads.ts'
 import { loadConfig } from '../../config/load.ts'
 import { undecidedParts } from '../../config/undecided.ts'
 import { createBatchDecider } from '../../engine/batch-decider.ts'
@@ -126,7 +127,7 @@ async function rewriteGiven(
       {
         decide: decider.decide,
         policy: config,
-        workloads: config.workloads,
+        workloads: readableWorkloads(config),
         describeUndecided: (pod, resolution) =>
           undecidedParts(config, { pod, resolution }, optionNames),
       },

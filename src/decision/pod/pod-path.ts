@@ -20,20 +20,11 @@ const builtInPaths: Readonly<Record<string, PodPath>> = {
   'batch/CronJob': ['spec', 'jobTemplate', 'spec', 'template'],
 }
 
-/** Returns the path to the pod of an object; null for a kind without one. `custom` has more kinds, by `group/Kind`. */
-export function podPath(
-  object: unknown,
-  custom: Readonly<Record<string, PodPath>> = {},
-): PodPath | null {
+/** Returns the path to the pod of an object of a built-in kind; null for any other kind. */
+export function podPath(object: unknown): PodPath | null {
   const apiVersion = member(object, 'apiVersion')
   const kind = member(object, 'kind')
   if (typeof apiVersion !== 'string' || typeof kind !== 'string') return null
   const key = groupKind(apiVersion, kind)
-  if (Object.hasOwn(builtInPaths, key)) return builtInPaths[key] ?? null
-  return Object.hasOwn(custom, key) ? (custom[key] ?? null) : null
-}
-
-/** Returns the raw value at a path; undefined if there is none. */
-export function valueAt(object: unknown, path: PodPath): unknown {
-  return path.reduce<unknown>((value, key) => member(value, key), object)
+  return Object.hasOwn(builtInPaths, key) ? (builtInPaths[key] ?? null) : null
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { podPath, valueAt } from '../../../src/decision/pod/pod-path.ts'
+import { podPath } from '../../../src/decision/pod/pod-path.ts'
 
 describe('podPath', () => {
   it.each([
@@ -25,23 +25,5 @@ describe('podPath', () => {
     ['Pod'],
   ])('returns null for %j', (object) => {
     expect(podPath(object)).toBeNull()
-  })
-
-  it('returns the path of a custom kind', () => {
-    const custom = { 'argoproj.io/Rollout': ['spec', 'template'] }
-
-    expect(podPath({ apiVersion: 'argoproj.io/v1alpha1', kind: 'Rollout' }, custom)).toEqual([
-      'spec',
-      'template',
-    ])
-  })
-})
-
-describe('valueAt', () => {
-  it('returns the value at a path', () => {
-    const job = { spec: { template: { spec: { containers: [] } } } }
-
-    expect(valueAt(job, ['spec', 'template'])).toBe(job.spec.template)
-    expect(valueAt({ spec: null }, ['spec', 'template'])).toBeUndefined()
   })
 })
