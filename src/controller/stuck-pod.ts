@@ -33,15 +33,14 @@ export interface StuckImage {
 export function readStuckPod(pod: KubeObject): StuckPod | null {
   const { metadata } = pod
   if (metadata.deletionTimestamp !== undefined || hasEnded(pod)) return null
-  const failing = new Set(pullFailures(pod, []).map(({ container }) => container))
+  const failing = new Set(pullFailures(pod, []).map(({ field }) => field))
   if (failing.size === 0) return null
   const records = readRecords(pod)
   const images = findSites(pod).flatMap(({ name, image }): StuckImage[] => {
     const record = records.get(name)
-    const container = name.slice(name.indexOf('/') + 1)
     // A new pod of an owner in conflict keeps the image too.
     if (record?.to !== image || record.row === detectedConflictRow.name) return []
-    return failing.has(container) ? [{ requested: record.from, image }] : []
+    return failing.has(name) ? [{ requested: record.from, image }] : []
   })
   if (images.length === 0) return null
   const { namespace = '', name, uid = '', creationTimestamp = '' } = metadata

@@ -34,6 +34,8 @@ export interface FailingContainer {
   readonly pod: string
   readonly container: string
   readonly image: string
+  /** The image field: `containers/web`, `volumes/model`. Null if the pod has none with this image. */
+  readonly field: string | null
   /** Null before the pod is scheduled. */
   readonly node: string | null
   /** The errors of the kubelet's message, without credentials. */
@@ -63,11 +65,12 @@ function findingOf(group: readonly DiagnosedFailure[]): PullFinding {
   const verdicts = group.map(({ verdict }) => verdict)
   const { rule, certainty, secrets, wantedKey, isReplaceable } = verdicts[0] as PullVerdict
   const failures = group
-    .map(({ failure: { namespace, pod, container, image, node }, verdict }) => ({
+    .map(({ failure: { namespace, pod, container, image, field, node }, verdict }) => ({
       namespace,
       pod,
       container,
       image,
+      field,
       node,
       says: verdict.errors,
     }))

@@ -1,6 +1,6 @@
 /** Finds a pod's failing image pulls in its status and its events. Reads raw objects. Pure. */
-import { findSites } from '../decision/pod/sites.ts'
-import { member, objectsMember, textMember } from '../json/json.ts'
+import { waitingContainers } from '../decision/pod/waiting-containers.ts'
+import { member, textMember } from '../json/json.ts'
 import { classify } from './rules/classify.ts'
 
 /** An image that the kubelet cannot pull for a container. */
@@ -10,6 +10,8 @@ export interface PullFailure {
   /** Empty for the image of the pod sandbox. */
   readonly container: string
   readonly image: string
+  /** The image field: `containers/web`, `volumes/model`. Null if the pod has none with this image. */
+  readonly field: string | null
   /** Null before the pod is scheduled. */
   readonly node: string | null
   /** The kubelet's reason: `ErrImagePull`, `InvalidImageName`, `FailedCreatePodSandBox` … */
@@ -34,12 +36,6 @@ const pullReasons: ReadonlySet<string> = new Set([
   'SignatureValidationFailed',
 ])
 
-const statusLists = [
-  ['initContainerStatuses', 'initContainers'],
-  ['containerStatuses', 'containers'],
-  ['ephemeralContainerStatuses', 'ephemeralContainers'],
-] as const
-
 /** Returns the failing pulls. `events` are the pod's, oldest first: kubelets before 1.31 report the cause only there. */
 export function pullFailures(pod: unknown, events: readonly PodEvent[]): PullFailure[] {
   const metadata = member(pod, 'metadata')
@@ -49,28 +45,20 @@ export function pullFailures(pod: unknown, events: readonly PodEvent[]): PullFai
     pod: textMember(metadata, 'name'),
     node: node === '' ? null : node,
   }
-  const images = new Map(findSites(pod).map(({ name, image }) => [name, image]))
-  const waiting = statusLists.flatMap(([list, site]) =>
-    objectsMember(member(pod, 'status'), list).flatMap((status) => {
-      const state = member(member(status, 'state'), 'waiting')
-      const reason = textMember(state, 'reason')
-      if (!pullReasons.has(reason) && !isPullError(reason)) return []
-      const container = textMember(status, 'name')
-      const image = images.get(`${site}/${container}`) ?? textMember(status, 'image')
-      const statusText = textMember(state, 'message')
-      const texts = [
-        statusText === '' ? reason : `${reason}: ${statusText}`,
-        ...eventTexts(events, image),
-      ]
-      return [{ ...podFields, container, image, reason, message: mostSpecific(texts) }]
-    }),
-  )
+  const waiting = waitingContainers(pod).flatMap(({ name: container, reason, message, image }) => {
+    if (!pullReasons.has(reason) && !isPullError(reason)) return []
+    const texts = [
+      message === '' ? reason : `${reason}: ${message}`,
+      ...eventTexts(events, image.image),
+    ]
+    return [{ ...podFields, container, ...image, reason, message: mostSpecific(texts) }]
+  })
   const sandbox = events.findLast(
     ({ reason, message }) =>
       reason === 'FailedCreatePodSandBox' && classify(message).rule.topic === 'sandbox-image',
   )
   if (waiting.length > 0 || sandbox === undefined) return waiting
-  return [{ ...podFields, container: '', image: '', ...sandbox }]
+  return [{ ...podFields, container: '', image: '', field: null, ...sandbox }]
 }
 
 /** The kubelet puts an error from before the pull, such as an unreadable pull secret, into the reason. */

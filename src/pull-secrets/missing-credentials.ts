@@ -11,8 +11,8 @@ export interface PodNeed {
   readonly account: string
   readonly images: readonly string[]
   readonly pullSecrets: readonly string[]
-  /** Whether it waits for an image. */
-  readonly isStuck: boolean
+  /** The images that it waits for. */
+  readonly waitsFor: readonly string[]
 }
 
 export interface KnownSource {
@@ -29,7 +29,7 @@ export interface MissingCredential {
   /** `namespace/name` of the first source with credentials for the registry. */
   readonly source: string
   readonly pods: readonly string[]
-  /** How many of the pods wait for an image. */
+  /** How many of the pods wait for an image of the registry. */
   readonly stuck: number
   /** True when the service account has the credentials now, and only older pods lack them. */
   readonly isLinked: boolean
@@ -59,6 +59,7 @@ export function findMissingCredentials({
   }
   for (const pod of pods) {
     const { namespace, account } = pod
+    const waitsFor = new Set(repositoriesOf(pod.waitsFor).map(({ domain }) => domain))
     for (const repository of repositoriesOf(pod.images)) {
       const { domain: registry, path } = repository
       const source = matchers.find(({ match }) => match(registry, path).length > 0)
@@ -74,7 +75,7 @@ export function findMissingCredentials({
         registry,
         source: source.name,
         pods: names,
-        stuck: (before?.stuck ?? 0) + (isNew && pod.isStuck ? 1 : 0),
+        stuck: (before?.stuck ?? 0) + (isNew && waitsFor.has(registry) ? 1 : 0),
         isLinked,
       })
     }

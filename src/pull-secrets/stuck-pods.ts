@@ -5,30 +5,15 @@
 import { controllerOf, recreateObstacle } from '../kube/pod-owner.ts'
 import type { KubeObject, OwnerReference } from '../kube/object.ts'
 import { createKeyMatcher } from '../credentials/docker-config-keys.ts'
+import { waitingContainers } from '../decision/pod/waiting-containers.ts'
 import { parseReference } from '../decision/reference/parse.ts'
 import type { AccountState, ExistingSecret } from './objects.ts'
 import type { WantedCopy } from './plan.ts'
-
-interface RawStatus {
-  readonly name?: string
-  readonly state?: { readonly waiting?: { readonly reason?: string; readonly message?: string } }
-}
-
-interface RawContainer {
-  readonly name?: string
-  readonly image?: string
-}
 
 export interface PodObject extends KubeObject {
   readonly spec?: {
     readonly serviceAccountName?: string
     readonly imagePullSecrets?: readonly { readonly name?: string }[]
-    readonly initContainers?: readonly RawContainer[]
-    readonly containers?: readonly RawContainer[]
-  }
-  readonly status?: {
-    readonly initContainerStatuses?: readonly RawStatus[]
-    readonly containerStatuses?: readonly RawStatus[]
   }
 }
 
@@ -52,8 +37,13 @@ export interface StuckPod {
 const pullReasons: ReadonlySet<string> = new Set(['ErrImagePull', 'ImagePullBackOff'])
 
 /** Returns null for a pod that waits for no image or is being deleted. */
-export function readStuckPod({ metadata, spec = {}, status = {} }: PodObject): StuckPod | null {
-  const waiting = metadata.deletionTimestamp === undefined ? waitingContainers(spec, status) : []
+export function readStuckPod(pod: PodObject): StuckPod | null {
+  const { metadata, spec = {} } = pod
+  const isDeleted = metadata.deletionTimestamp !== undefined
+  // An image that is not the pod's belongs to an earlier state of it.
+  const waiting = (isDeleted ? [] : waitingContainers(pod)).filter(
+    ({ reason, image }) => pullReasons.has(reason) && image.field !== null,
+  )
   if (waiting.length === 0) return null
   const { name, uid = '', resourceVersion = '' } = metadata
   return {
@@ -62,26 +52,13 @@ export function readStuckPod({ metadata, spec = {}, status = {} }: PodObject): S
     resourceVersion,
     account: spec.serviceAccountName ?? 'default',
     owner: controllerOf(metadata),
-    images: waiting.map(({ image }) => image),
-    absent: waiting.flatMap(({ image, message }) => (isNotFound(message) ? [image] : [])),
+    images: waiting.map(({ image: { image } }) => image),
+    absent: waiting.flatMap(({ image: { image }, message }) =>
+      isNotFound(message) ? [image] : [],
+    ),
     pullSecrets: (spec.imagePullSecrets ?? []).map((entry) => entry.name ?? ''),
     createdAt: Date.parse(metadata.creationTimestamp ?? '') || 0,
   }
-}
-
-function waitingContainers(
-  { initContainers = [], containers = [] }: NonNullable<PodObject['spec']>,
-  { initContainerStatuses = [], containerStatuses = [] }: NonNullable<PodObject['status']>,
-): { readonly image: string; readonly message: string }[] {
-  const messages = new Map(
-    [...initContainerStatuses, ...containerStatuses].flatMap(({ name = '', state }) =>
-      pullReasons.has(state?.waiting?.reason ?? '') ? [[name, state?.waiting?.message ?? '']] : [],
-    ),
-  )
-  return [...initContainers, ...containers].flatMap(({ name = '', image = '' }) => {
-    const message = messages.get(name)
-    return message === undefined ? [] : [{ image, message }]
-  })
 }
 
 /** The words of containerd and CRI-O for a 404. A registry that hides private images mentions access too. */

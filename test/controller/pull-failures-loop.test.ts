@@ -183,9 +183,28 @@ describe('a failing pod', () => {
   })
 })
 
+describe('an image volume that cannot be pulled', () => {
+  const message = missing.replaceAll('mirror.example/team/app:2', 'elsewhere.example/model:1')
+  const failing = () => {
+    const web = pod({ image: 'mirror.example/team/app:2', message })
+    const volumes = [{ name: 'model', image: { reference: 'elsewhere.example/model:1' } }]
+    return { ...web, spec: { ...(web as unknown as { spec: object }).spec, volumes } }
+  }
+
+  it('is the image of the Event and of the metric', async () => {
+    const { events, gauge } = start([failing()])
+
+    await vi.waitFor(() => expect(events()).toHaveLength(1))
+    expect(events()[0]?.message).toContain('cannot pull elsewhere.example/model:1: ')
+    expect(await gauge()).toEqual(['berth_pull_failures{cause="not-found",registry="other"} 1'])
+  })
+})
+
 describe('the metric', () => {
   it('counts only pods that fail now, and nothing after the loop ends', async () => {
-    const elsewhere = pod({ name: 'web-1', image: 'elsewhere.example/app:2' })
+    const image = 'elsewhere.example/team/app:2'
+    const message = missing.replaceAll('mirror.example', 'elsewhere.example')
+    const elsewhere = pod({ name: 'web-1', image, message })
     const { kube, gauge, end } = start([pod(), elsewhere, running('web-2')])
     await vi.waitFor(async () => expect(await gauge()).toHaveLength(2))
     expect(await gauge()).toContain('berth_pull_failures{cause="not-found",registry="other"} 1')

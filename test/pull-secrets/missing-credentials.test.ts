@@ -40,7 +40,7 @@ function openshift(account: string, more: readonly string[] = []) {
         `${internal[0]}/openshift/cli:latest`,
       ],
       pullSecrets: [generated],
-      isStuck: true,
+      waitsFor: ['registry.redhat.io/redhat/redhat-operator-index:v4.20'],
     } satisfies PodNeed,
   }
 }
@@ -94,7 +94,7 @@ describe('missing credentials', () => {
 
     expect(
       findMissingCredentials({
-        pods: [twice, { ...pod, name: 'b', isStuck: false }],
+        pods: [twice, { ...pod, name: 'b', waitsFor: [`${internal[0]}/openshift/cli:latest`] }],
         accounts,
         secrets,
         sources,

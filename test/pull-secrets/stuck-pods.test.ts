@@ -44,9 +44,10 @@ function pod(
       serviceAccountName: 'sa',
       imagePullSecrets: list.map((name) => ({ name })),
       containers: [{ name: 'main', image }],
+      volumes: [{ name: 'model', image: { reference: 'y.io/team/model:1' } }],
     },
     status: { containerStatuses: [{ name: 'main', state: { waiting: { reason, message } } }] },
-  }
+  } as PodObject
 }
 
 const account = (...names: string[]) =>
@@ -78,6 +79,14 @@ describe('a stuck pod', () => {
       kindOf('failed to resolve reference "x.io/team/app:1": x.io/team/app:1: not found'),
     ).toBe(undefined)
     expect(kindOf('repository does not exist or may require authorization: not found')).toBe('late')
+  })
+
+  it('waits for the image that the message names, which can be the image of a volume', () => {
+    const message = 'Back-off pulling image "y.io/team/model:1": ErrImagePull: failed to pull and unpack image "y.io/team/model:1"' // prettier-ignore
+
+    expect(readStuckPod(pod({ message }))?.images).toEqual(['y.io/team/model:1'])
+    expect(cause(pod({ message }))).toBeNull()
+    expect(cause(pod({ message: message.replaceAll('y.io/team/model', 'y.io/old') }))).toBeNull()
   })
 
   it.each<[string, PodObject, ReturnType<typeof account>]>([

@@ -62,8 +62,9 @@ function findingLines(finding: PullFinding, paint: Painter): string[] {
     text(`  fix   ${finding.fix}`),
     ...finding.commands.map((command) => text(`        ${command}`)),
     ...finding.berth.map((line) => text(`  berth ${line}`)),
-    ...failures.map(({ namespace, pod, container, image }) => {
-      const name = `${namespace}/${pod}${container === '' ? '' : ` ${container}`}`
+    ...failures.map(({ namespace, pod, container, image, field }) => {
+      const volume = field?.startsWith('volumes/') === true ? `, ${field}` : ''
+      const name = `${namespace}/${pod}${container === '' ? '' : ` ${container}`}${volume}`
       return `  ${paint('dim', 'pod')}   ${text(`${name}  ${image}`.trimEnd())}`
     }),
     '',

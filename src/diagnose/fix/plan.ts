@@ -59,11 +59,19 @@ export async function planFix(
   diagnosed: readonly DiagnosedFailure[],
   named: SecretName | null,
 ): Promise<FixPlan> {
-  const isFixable = ({ verdict }: DiagnosedFailure) => verdict.rule.secretFix !== undefined
+  const isFixable = ({ verdict, failure }: DiagnosedFailure) =>
+    verdict.rule.secretFix !== undefined && failure.field !== null
   const fixable = diagnosed.filter(isFixable)
   const left: LeftPod[] = diagnosed
     .filter((each) => !isFixable(each))
-    .map(({ failure: { namespace, pod }, verdict }) => ({ namespace, pod, why: verdict.rule.fix }))
+    .map(({ failure, verdict }) => ({
+      namespace: failure.namespace,
+      pod: failure.pod,
+      why:
+        verdict.rule.secretFix === undefined
+          ? verdict.rule.fix
+          : `the kubelet's message is about ${failure.image}, which is no image of the pod now`,
+    }))
   const sources = fixable.length === 0 ? [] : await readCopySources(api, named)
   const plan = new Map<string, PlannedStep>()
   for (const each of fixable) {

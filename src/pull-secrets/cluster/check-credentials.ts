@@ -1,6 +1,7 @@
 /** Reads what a check for missing credentials needs from the cluster, for `berth secrets check`. */
 import type { SourceName } from '../../config/copy-settings.ts'
 import type { KubeApi } from '../../kube/api-client.ts'
+import { findSites } from '../../decision/pod/sites.ts'
 import { namespacedName, type ResourceRef } from '../../kube/object.ts'
 import { readContent } from '../content.ts'
 import {
@@ -79,13 +80,12 @@ async function readSource(
 
 function needOf(pod: PodObject): PodNeed {
   const { metadata, spec = {} } = pod
-  const containers = [...(spec.initContainers ?? []), ...(spec.containers ?? [])]
   return {
     namespace: metadata.namespace ?? '',
     name: metadata.name,
     account: spec.serviceAccountName ?? 'default',
-    images: containers.map(({ image = '' }) => image),
+    images: findSites(pod).map(({ image }) => image),
     pullSecrets: (spec.imagePullSecrets ?? []).map(({ name = '' }) => name),
-    isStuck: readStuckPod(pod) !== null,
+    waitsFor: readStuckPod(pod)?.images ?? [],
   }
 }

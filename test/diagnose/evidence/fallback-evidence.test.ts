@@ -76,6 +76,7 @@ async function check({
     pod: 'web',
     container: 'main',
     image: asked,
+    field: 'containers/main',
     node: null,
     reason: 'ErrImagePull',
     message: '',

@@ -340,6 +340,25 @@ describe('pods that are left', () => {
     ])
   })
 
+  it('include a pod whose message is about an image that it does not have', async () => {
+    const message = denied.replaceAll(`${host}/team/app:1`, `${host}/team/old:1`)
+    const fake = cluster({ ...webs, pods: [pod('web-1', { message })], secrets: [secret('pull')] })
+
+    expect(await planLines(fake)).toEqual([
+      `left web-1: the kubelet's message is about ${host}/team/old:1, which is no image of the pod now`,
+    ])
+  })
+
+  it('include a pod with an image volume of a registry that no secret is for', async () => {
+    const message = denied.replaceAll(`${host}/team/app:1`, 'models.example/model:1')
+    const web = pod('web-1', { message })
+    const volumes = [{ name: 'model', image: { reference: 'models.example/model:1' } }]
+    const pods = [{ ...web, spec: { ...(web['spec'] as object), volumes } }]
+    const fake = cluster({ ...webs, pods, secrets: [secret('pull')] })
+
+    expect((await planLines(fake))[0]).toContain('no secret for models.example may be copied')
+  })
+
   it('include a pod without a named secret if secrets of other namespaces cannot be listed', async () => {
     const fake = cluster({ ...webs, secrets: [secret('pull', { consents: false })] })
     fake.refusals.set('list secrets', 403)
