@@ -7,7 +7,8 @@ import { podFilter } from '../../diagnose/evidence/pod-filter.ts'
 import { createProber } from '../../diagnose/evidence/registry-prober.ts'
 import { type DiagnosedFailure, findings } from '../../diagnose/findings.ts'
 import type { SecretName } from '../../diagnose/fix/steps.ts'
-import { classify } from '../../diagnose/rules/classify.ts'
+import { classifyLine } from '../../diagnose/rules/classify.ts'
+import type { Cause } from '../../diagnose/rules/table.ts'
 import { proxyRulesFromEnvironment } from '../../proxy/proxy-rules.ts'
 import { createClientCertificate } from '../../engine/client-certificate.ts'
 import { createHelperRunner } from '../../engine/credential-helper.ts'
@@ -45,7 +46,7 @@ const queryTimeoutMs = 5_000
 
 /**
  * Returns 0 if nothing fails, and 1 if a pull fails; with `--fix`, 1 if something is left to do. With `--message`, 1 means
- * that no rule knows a message.
+ * that no rule knows a message, or that the messages repeat a failure without its cause.
  */
 export async function diagnose(
   names: readonly string[],
@@ -78,10 +79,15 @@ function diagnoseMessages(
   { output }: DiagnoseOptions,
   io: Io,
 ): number {
-  const diagnoses = messages.map((message): Diagnosis => ({ message, ...classify(message) }))
+  const diagnoses = messages.map((message): Diagnosis => ({ message, ...classifyLine(message) }))
   if (output === 'table') print(io.stdout, diagnosisTable(diagnoses, io))
   else printRecord(diagnoses.map(diagnosisRecord), output, io)
-  return diagnoses.some(({ rule }) => rule.certainty === 'unknown') ? 1 : 0
+  const has = (...causes: readonly Cause[]) =>
+    diagnoses.some(({ rule: { cause } }) => causes.includes(cause))
+  const hasCause = diagnoses.some(
+    ({ rule: { cause } }) => !['unknown', 'repeated-line', 'no-pull-failure'].includes(cause),
+  )
+  return has('unknown') || (has('repeated-line') && !hasCause) ? 1 : 0
 }
 
 /** The contract of `--message TEXT -o json`. */

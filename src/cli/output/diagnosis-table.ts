@@ -1,6 +1,7 @@
 /** Prints `berth diagnose` for people: cause, certainty, and what to do. */
 import type { Classification } from '../../diagnose/rules/classify.ts'
 import type { PullFinding } from '../../diagnose/findings.ts'
+import type { Cause } from '../../diagnose/rules/table.ts'
 import { escapeLine } from '../../text/escape-terminal.ts'
 import type { Io } from '../io.ts'
 import { createPainter, type Painter, type Style } from './colour.ts'
@@ -16,23 +17,34 @@ const styles: Readonly<Record<string, Style>> = {
   unknown: 'red',
 }
 
-/** Returns what each error message means. */
+/** Returns what each error message means. Of several, the ones without a cause are only counted. */
 export function diagnosisTable(
   diagnoses: readonly Diagnosis[],
   { stdout, env }: Pick<Io, 'stdout' | 'env'>,
 ): string {
   const paint = createPainter(stdout, env)
-  return diagnoses
-    .map(({ rule, errors }) =>
-      [
-        title({ cause: rule.cause, certainty: rule.certainty, rule: rule.id }, paint),
-        `  ${rule.means}`,
-        `  fix   ${rule.fix}`,
-        ...errors.map((each, index) => `  ${index === 0 ? 'says' : '    '}  ${escapeLine(each)}`),
-        '',
-      ].join('\n'),
-    )
-    .join('\n')
+  const isOther = ({ rule }: Diagnosis) => Object.hasOwn(otherLines, rule.cause)
+  const shown = diagnoses.length === 1 ? diagnoses : diagnoses.filter((each) => !isOther(each))
+  const counts = Object.entries(otherLines).flatMap(([cause, text]) => {
+    const count = diagnoses.filter(({ rule }) => rule.cause === cause).length
+    return diagnoses.length === 1 || count === 0 ? [] : [`${text}: ${count}\n`]
+  })
+  const blocks = shown.map(({ rule, errors }) =>
+    [
+      title({ cause: rule.cause, certainty: rule.certainty, rule: rule.id }, paint),
+      `  ${rule.means}`,
+      `  fix   ${rule.fix}`,
+      ...errors.map((each, index) => `  ${index === 0 ? 'says' : '    '}  ${escapeLine(each)}`),
+      '',
+    ].join('\n'),
+  )
+  return [...blocks, ...(counts.length === 0 ? [] : [counts.join('')])].join('\n')
+}
+
+/** Causes of lines that have no cause of a failed pull. */
+const otherLines: Readonly<Partial<Record<Cause, string>>> = {
+  'repeated-line': 'lines that repeat a failure',
+  'no-pull-failure': 'lines that report no failed pull',
 }
 
 /** Returns each cause in a cluster, with the evidence, the fix, and the pods that it affects. */

@@ -70,7 +70,7 @@ export async function planFix(
       why:
         verdict.rule.secretFix === undefined
           ? verdict.rule.fix
-          : `the kubelet's message is about ${failure.image}, which is no image of the pod now`,
+          : `the kubelet's message is about ${failure.image}, which the pod does not have`,
     }))
   const sources = fixable.length === 0 ? [] : await readCopySources(api, named)
   const plan = new Map<string, PlannedStep>()

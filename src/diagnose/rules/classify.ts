@@ -18,6 +18,17 @@ const maxErrors = 20
 /** Characters of one error. The API server limits the message of an Event to as many bytes. */
 const maxErrorLength = 1_024
 
+/**
+ * Returns the rule of a line of a log or of a list of Events, which need not report a failed pull. Never throws.
+ */
+export function classifyLine(line: string): Classification {
+  const [whole = ''] = splitErrors(line.slice(0, maxLineLength)).map(({ context }) => context)
+  const masked = maskNames(whole).toLowerCase().trim()
+  const rule = rules.find(({ linePatterns }) => linePatterns?.some((each) => each.test(masked)))
+  const classified = classify(line)
+  return rule === undefined ? classified : { ...classified, rule }
+}
+
 /** Returns the rule of the error that ranks first. Never throws. */
 export function classify(message: string): Classification {
   const errors = splitErrors(message)
@@ -30,6 +41,9 @@ export function classify(message: string): Classification {
   const shown = errors.slice(0, maxErrors).map(({ text }) => cutText(text, maxErrorLength))
   return { rule, errors: shown }
 }
+
+/** Characters of a line that say what it reports. */
+const maxLineLength = 4_096
 
 function ruleFor(maskedError: string): Rule {
   return (

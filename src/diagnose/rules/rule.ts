@@ -15,6 +15,8 @@ export interface RuleData {
    * patterns, only objects of the cluster show this cause.
    */
   readonly patterns: readonly RegExp[]
+  /** The same for a whole line, before its errors are split. Only `classifyLine` reads them, before the patterns. */
+  readonly linePatterns?: readonly RegExp[]
   readonly means: string
   readonly fix: string
 

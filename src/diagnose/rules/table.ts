@@ -1,6 +1,7 @@
 /** The decision table: every rule, in the order in which they are tried on an error. */
 import { accessRules } from './access.ts'
 import { contentRules } from './content.ts'
+import { lineRules } from './lines.ts'
 import { localRules } from './local.ts'
 import { networkRules } from './network.ts'
 import { nodeRules } from './node.ts'
@@ -25,6 +26,7 @@ const table = [
   ...networkRules,
   ...accessRules,
   ...contentRules,
+  ...lineRules,
   unknownRule,
 ] as const
 

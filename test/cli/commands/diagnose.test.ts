@@ -63,6 +63,23 @@ describe('berth diagnose --message', () => {
     expect(parse(yaml.stdout)).toEqual(JSON.parse(json.stdout))
   })
 
+  it('only counts lines that report no failed pull or repeat one', async () => {
+    const lines = ['Readiness probe failed: Get "http://10.0.0.1:80/": dial tcp 10.0.0.1:80: connect: connection refused', 'Back-off pulling image "r.example/a:1"', 'Error: ErrImagePull'] // prettier-ignore
+    const only = await berth(['diagnose', '--message', '-'], lines.join('\n'))
+    const probe = await berth(['diagnose', '--message', '-'], lines[0])
+    const all = await berth(['diagnose', '--message', '-'], [...lines, missing].join('\n'))
+
+    expect(only.code).toBe(1)
+    expect(only.stdout).toBe(
+      'lines that repeat a failure: 2\nlines that report no failed pull: 1\n',
+    )
+    expect([probe.code, probe.stdout.split('\n')[0]]).toEqual([0, 'no-pull-failure  likely  D97'])
+    expect(all.code).toBe(0)
+    expect(all.stdout).toMatch(
+      /^tag-missing {2}likely {2}D37\n[^]*\n\nlines that repeat a failure: 2\n/,
+    )
+  })
+
   it('prints what docs/diagnose.md shows', async () => {
     const page = readFileSync(new URL('../../../docs/diagnose.md', import.meta.url), 'utf8')
     const [, message = '', shown] =

@@ -345,7 +345,7 @@ describe('pods that are left', () => {
     const fake = cluster({ ...webs, pods: [pod('web-1', { message })], secrets: [secret('pull')] })
 
     expect(await planLines(fake)).toEqual([
-      `left web-1: the kubelet's message is about ${host}/team/old:1, which is no image of the pod now`,
+      `left web-1: the kubelet's message is about ${host}/team/old:1, which the pod does not have`,
     ])
   })
 

@@ -1,0 +1,67 @@
+import { describe, expect, it } from 'vitest'
+import { classify, classifyLine } from '../../../src/diagnose/rules/classify.ts'
+import { corpusParts, readCorpus } from '../../support/diagnose-corpus.ts'
+
+describe('a line that reports no failed pull', () => {
+  it.each([
+    'Readiness probe failed: Get "http://10.42.0.9:8080/healthz": dial tcp 10.42.0.9:8080: connect: connection refused',
+    'Liveness probe failed: HTTP probe failed with statuscode: 503',
+    'Startup probe errored: rpc error: code = Unknown desc = deadline exceeded ("DeadlineExceeded"): context deadline exceeded',
+    'Liveness probe failed: Get "https://10.0.0.3:6443/livez": tls: failed to verify certificate: x509: certificate signed by unknown authority',
+    'MountVolume.SetUp failed for volume "tls" : secret "web-tls" not found',
+    'MountVolume.SetUp failed for volume "config" : configmap "web" not found',
+    'MountVolume.SetUp failed for volume "kube-api-access-x7k2p" : failed to fetch token: Post "https://10.0.0.1:443/api/v1/namespaces/a/serviceaccounts/default/token": dial tcp 10.0.0.1:443: i/o timeout',
+    'MountVolume.MountDevice failed for volume "pvc-1" : rpc error: code = Internal desc = 403 Forbidden',
+    'AttachVolume.Attach failed for volume "pvc-1" : rpc error: code = Internal desc = Could not attach: UnauthorizedOperation: You are not authorized to perform this operation. status code: 403',
+    'Unable to attach or mount volumes: unmounted volumes=[data], unattached volumes=[data]: timed out waiting for the condition',
+    'Error: configmap "web" not found',
+    'Error: secret "database" not found',
+    "Error: couldn't find key password in Secret team/database",
+    'Error creating: pods "web-6d4f-" is forbidden: exceeded quota: team, requested: pods=1, used: pods=10, limited: pods=10',
+    'Error creating: admission webhook "policy.example" denied the request: image r.example/a:1 not allowed: 403',
+    'Failed to create pod sandbox: rpc error: code = Unknown desc = failed to setup network for sandbox "ab12": plugin type="calico" failed (add): error getting ClusterInformation: connection is unauthorized: Unauthorized',
+    'network is not ready: container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady message:Network plugin returns error: cni plugin not initialized',
+    'Error: failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: exec: "web": executable file not found in $PATH: unknown',
+    'Error: failed to start container "web": Error response from daemon: OCI runtime create failed: container_linux.go:380: starting container process caused: exec: "/run.sh": permission denied: unknown',
+    '0/3 nodes are available: 1 node(s) had untolerated taint {node.kubernetes.io/disk-pressure: }, 2 Insufficient memory.',
+    'Back-off restarting failed container web in pod web-0_team(1f0e)',
+    'failed to get cpu utilization: unable to get metrics for resource cpu: unable to fetch metrics from resource metrics API: the server could not find the requested resource (get pods.metrics.k8s.io)',
+    'PostStartHook failed',
+    'The node was low on resource: ephemeral-storage. Threshold quantity: 1Gi, available: 900Mi.',
+    'Pulling image "r.example/a:1"',
+    'Successfully pulled image "r.example/a:1" in 1.2s (1.2s including waiting). Image size: 12 bytes.',
+    'Container image "timeout/unauthorized:429" already present on machine',
+    '"Readiness probe failed: dial tcp 10.0.0.1:80: connect: connection refused"',
+  ])('is recognized: %s', (line) => {
+    expect(classifyLine(line).rule.cause).toBe('no-pull-failure')
+  })
+})
+
+describe('a line that repeats a failed pull', () => {
+  it.each([
+    'Error: ErrImagePull',
+    'Error: ImagePullBackOff',
+    'Back-off pulling image "r.example/a:1"',
+    '"Back-off pulling image \\"r.example/a:1\\""',
+    String.raw`Error syncing pod, skipping: failed to "StartContainer" for "web" with ImagePullBackOff: "Back-off pulling image \"r.example/a:1\""`,
+    String.raw`E0102 03:04:05.678901    1234 pod_workers.go:1301] "Error syncing pod, skipping" err="failed to \"StartContainer\" for \"web\" with ImagePullBackOff: \"Back-off pulling image \\\"r.example/a:1\\\"\"" pod="team/web-0" podUID="1f0e"`,
+  ])('is recognized: %s', (line) => {
+    expect(classifyLine(line).rule.cause).toBe('repeated-line')
+  })
+
+  it('is not one with a cause', () => {
+    const line = 'Back-off pulling image "r.example/a:1": ErrImagePull: rpc error: code = NotFound desc = failed to pull and unpack image "r.example/a:1": not found' // prettier-ignore
+
+    expect(classifyLine(line).rule.cause).toBe('not-found')
+  })
+})
+
+describe('a line that reports a failed pull', () => {
+  const known = corpusParts
+    .flatMap((part) => readCorpus(part))
+    .filter(({ message }) => classify(message).rule.cause !== 'unknown')
+
+  it.each(known)('keeps its rule: $message', ({ message }) => {
+    expect(classifyLine(message).rule.id).toBe(classify(message).rule.id)
+  })
+})
