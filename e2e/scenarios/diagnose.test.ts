@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { PullFinding } from '../../src/diagnose/findings.ts'
+import { dirname } from 'node:path'
 import { runBerth } from '../harness/berth-cli.ts'
+import { run } from '../harness/command.ts'
 import { currentCluster } from '../harness/cluster.ts'
 import {
   type DiagnoseRegistries,
@@ -15,7 +17,8 @@ import { waitFor } from '../harness/wait.ts'
 /** `berth diagnose` finds the cause of every pull failure that a real kubelet reports. */
 const cluster = currentCluster()
 const namespace = 'diagnose'
-const namespaces = [namespace, 'identity', 'ushadow', 'database', 'cf-dev', 'openshift-marketplace', 'openshift-config'] // prettier-ignore
+const pasted = 'pasted'
+const namespaces = [namespace, pasted, 'identity', 'ushadow', 'database', 'cf-dev', 'openshift-marketplace', 'openshift-config'] // prettier-ignore
 
 let registries: DiagnoseRegistries
 
@@ -208,10 +211,140 @@ describe('berth diagnose for a pod that cannot pull', () => {
 
     expect(code).toBe(1)
     expect(stdout).not.toContain('canary')
-    expect(stdout).toContain('--docker-server=https://index.docker.io/v1/')
+    expect(stdout).toContain(
+      '.auths["https://index.docker.io/v1/"] = .auths["registry-1.docker.io"]',
+    )
     expect(stdout).toContain('asked from this machine, not the node')
   })
 })
+
+/** A pod that fails until someone pastes what `berth diagnose` prints. */
+interface PastedCase {
+  readonly name: string
+  readonly rule: string
+  readonly kind?: 'Deployment'
+  /** The pull secrets in the template. */
+  readonly secrets?: readonly string[]
+  readonly account?: string
+}
+
+const pastedCases: readonly PastedCase[] = [
+  { name: 'bare-no-secret', rule: 'D22' },
+  { name: 'no-secret', rule: 'D22', kind: 'Deployment', account: 'without-list' },
+  { name: 'other-secret', rule: 'D22', kind: 'Deployment', account: 'with-list' },
+  { name: 'own-list', rule: 'D22', kind: 'Deployment', secrets: ['elsewhere'] },
+  { name: 'missing-secret', rule: 'D05', secrets: ['gone'] },
+  { name: 'opaque', rule: 'D06', secrets: ['opaque'] },
+  { name: 'config-json', rule: 'D06', secrets: ['config-json'] },
+  { name: 'legacy-content', rule: 'D06', secrets: ['legacy-content'] },
+  { name: 'basic-auth', rule: 'D06', secrets: ['basic-auth'] },
+  { name: 'no-config', rule: 'D06', secrets: ['no-config'] },
+  { name: 'other-port', rule: 'D07', secrets: ['other-port'] },
+  { name: 'other-path', rule: 'D07', secrets: ['other-path'] },
+  { name: 'late-account', rule: 'D08', account: 'late' },
+  { name: 'no-user', rule: 'D09', secrets: ['no-user'] },
+  { name: 'wrong-password', rule: 'D25', secrets: ['wrong'] },
+  { name: 'wrong-among-others', rule: 'D25', secrets: ['wrong-and-others'] },
+]
+
+async function createPastedCases() {
+  const { host } = registries.locked
+  const [name = ''] = host.split(':')
+  const [auth, wrong] = [authOf(puller.password), authOf('canary-wrong')]
+  const home = { in: pasted }
+  const opaque = (secretName: string, data: Record<string, string>) => ({
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: { name: secretName, namespace: pasted },
+    stringData: data,
+  })
+  const config = JSON.stringify({ auths: { [host]: { auth } } })
+  await apply([
+    secret('elsewhere', { 'elsewhere.example': { auth } }, home),
+    secret('opaque', { [host]: { auth } }, { ...home, type: 'Opaque' }),
+    opaque('config-json', { 'config.json': config }),
+    opaque('legacy-content', { '.dockercfg': JSON.stringify({ [host]: { auth } }) }),
+    opaque('basic-auth', { username: puller.username, password: puller.password }),
+    opaque('no-config', { token: 'canary-token' }),
+    secret('other-port', { [`${name}:1`]: { auth }, 'elsewhere.example': { auth } }, home),
+    secret('other-path', { [`${host}/other`]: { auth: wrong }, 'elsewhere.example': { auth } }, home),
+    secret('no-user', { [host]: {} }, home),
+    secret('wrong', { [host]: { auth: wrong } }, home),
+    secret('wrong-and-others', { [host]: { auth: wrong }, 'elsewhere.example': { auth } }, home),
+    secret('late', { [host]: { auth } }, home),
+  ]) // prettier-ignore
+  await serviceAccount('without-list', pasted)
+  await serviceAccount('with-list', pasted, { imagePullSecrets: [{ name: 'elsewhere' }] })
+  await serviceAccount('late', pasted)
+  await apply(pastedCases.map(pastedManifest))
+  await kubectlOk(['patch', 'serviceaccount', 'late', '-n', pasted, '--type=merge', '-p', '{"imagePullSecrets":[{"name":"late"}]}']) // prettier-ignore
+}
+
+function pastedManifest({ name, kind, secrets, account }: PastedCase): object {
+  const pod = podManifest({
+    name,
+    namespace: pasted,
+    image: `${registries.locked.host}/team/app:1`,
+  })
+  const labels = { app: name }
+  const spec = {
+    ...(pod['spec'] as object),
+    ...(secrets === undefined ? {} : { imagePullSecrets: secrets.map((each) => ({ name: each })) }),
+    ...(account === undefined ? {} : { serviceAccountName: account }),
+  }
+  const metadata = { name, namespace: pasted, labels }
+  return kind === undefined
+    ? { ...pod, metadata, spec }
+    : {
+        apiVersion: 'apps/v1',
+        kind,
+        metadata,
+        spec: { selector: { matchLabels: labels }, template: { metadata: { labels }, spec } },
+      }
+}
+
+describe('the commands that berth diagnose prints', () => {
+  test('make each pod run when they are pasted', async () => {
+    await createPastedCases()
+    const findings = await waitFor('every pod to fail with its cause', async () => {
+      const { stdout } = await diagnose('-n', pasted, '-o', 'json')
+      const { findings: found } = JSON.parse(stdout) as { findings: PullFinding[] }
+      const rules = found.flatMap(({ rule, failures }) =>
+        failures.map(({ pod }) => `${pastedCases.find(({ name, kind }) => pod === name || (kind !== undefined && pod.startsWith(`${name}-`)))?.name} ${rule}`),
+      ) // prettier-ignore
+      expect(rules.toSorted()).toEqual(
+        pastedCases.map(({ name, rule }) => `${name} ${rule}`).toSorted(),
+      )
+      return found
+    })
+    const commands = findings.flatMap((finding) => finding.commands)
+    expect(findings.filter((finding) => finding.commands.length === 0)).toEqual([])
+    for (const command of commands) {
+      const result = await run('bash', ['-c', command], {
+        env: {
+          KUBECONFIG: cluster.kubeconfig,
+          PATH: `${dirname(cluster.kubectl)}:${process.env['PATH']}`,
+          REGISTRY_USER: puller.username,
+          REGISTRY_PASSWORD: puller.password,
+        },
+      })
+      expect(result, command).toMatchObject({ code: 0 })
+    }
+    await waitFor('every pod to run', async () => {
+      const { items } = JSON.parse(
+        await kubectlOk(['get', 'pods', '-n', pasted, '-o', 'json']),
+      ) as PodList
+      const waiting = items.filter(({ status }) => status.phase !== 'Running')
+      expect(
+        waiting.map(({ metadata, status }) => `${metadata.name} ${JSON.stringify(status)}`),
+      ).toEqual([])
+      expect(items).toHaveLength(pastedCases.length)
+      return true
+    })
+  })
+})
+
+type PodList = { items: { metadata: { name: string }; status: { phase: string } }[] }
 
 interface FailingPod {
   readonly name: string
@@ -283,7 +416,7 @@ describe('the five situations of the documentation', () => {
     expect(found).toEqual([
       expect.objectContaining({ rule: 'D07', certainty: 'proved', secrets: ['dockerhub-creds'] }),
     ])
-    expect(found[0]?.commands[0]).toContain('--docker-server=https://index.docker.io/v1/')
+    expect(found[0]?.commands[0]).toContain('.auths["https://index.docker.io/v1/"] = ')
   })
 
   test('storage-s3: finds that the pinned tag does not exist', async () => {

@@ -63,7 +63,7 @@ export function findings(diagnosed: readonly DiagnosedFailure[]): PullFinding[] 
 
 function findingOf(group: readonly DiagnosedFailure[]): PullFinding {
   const verdicts = group.map(({ verdict }) => verdict)
-  const { rule, certainty, secrets, wantedKey, isReplaceable } = verdicts[0] as PullVerdict
+  const { rule, certainty, secrets } = verdicts[0] as PullVerdict
   const failures = group
     .map(({ failure: { namespace, pod, container, image, field, node }, verdict }) => ({
       namespace,
@@ -80,7 +80,6 @@ function findingOf(group: readonly DiagnosedFailure[]): PullFinding {
         compareText(one.pod, other.pod) ||
         compareText(one.container, other.container),
     )
-  const namespaces = [...new Set(failures.map(({ namespace }) => namespace))]
   return {
     rule: rule.id,
     cause: rule.cause,
@@ -90,12 +89,27 @@ function findingOf(group: readonly DiagnosedFailure[]): PullFinding {
     secrets,
     means: rule.means,
     fix: [...new Set(verdicts.map(({ fix }) => fix))].join('; '),
-    commands: fixCommands(rule, { namespaces, secrets, wantedKey, isReplaceable }),
+    commands: commandsOf(group),
     berth: [...new Set(verdicts.flatMap(({ berth }) => berth))],
     evidence: unique(verdicts.flatMap(({ evidence }) => evidence)),
     missing: [...new Set(verdicts.flatMap(({ missing }) => missing))],
     failures,
   }
+}
+
+/** Pods of a finding that get commands. The finding lists the others, for which the same commands work. */
+const maxPodsWithCommands = 20
+
+/** Secrets and their links first, then pods. */
+function commandsOf(group: readonly DiagnosedFailure[]): string[] {
+  const lists = group.slice(0, maxPodsWithCommands).map(({ failure: { namespace }, verdict }) => {
+    const { rule, secrets, wantedKey, remedy } = verdict
+    const { place = null, shapes = new Map(), similarKey = null } = remedy ?? {}
+    return fixCommands(rule, { namespace, secrets, wantedKey, place, shapes, similarKey })
+  })
+  const isOfPod = (command: string) => /\bkubectl (?:delete|get) pod /.test(command)
+  const commands = [...new Set(lists.flat())]
+  return [...commands.filter((each) => !isOfPod(each)), ...commands.filter(isOfPod)]
 }
 
 /** Characters of one line of evidence. Names in it, such as the keys of a pull secret, have any length. */

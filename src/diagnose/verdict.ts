@@ -3,6 +3,9 @@
  * evidence changes its cause or raises its certainty to `proved`. Pure.
  */
 import type { CredentialOrder } from '../credentials/credential-order.ts'
+import type { FixFacts } from './fix/commands.ts'
+import type { PodPlace } from './fix/pod-place.ts'
+import type { SecretShape } from './fix/secret-shape.ts'
 import { classify } from './rules/classify.ts'
 import { type Cause, type Rule, ruleByCause } from './rules/table.ts'
 
@@ -28,11 +31,18 @@ export interface PullVerdict {
   readonly secrets: readonly string[]
   /** The key that a secret for this image needs; null when the cause is not about credentials. */
   readonly wantedKey: string | null
-  /** True when each of the secrets has a single key, so that replacing it loses nothing. */
-  readonly isReplaceable: boolean
+  /** What a command that fixes the pod has to know; null when it could not be read. */
+  readonly remedy: PullRemedy | null
   readonly fix: string
   /** What Berth did, could have done, or would do. */
   readonly berth: readonly string[]
+}
+
+/** Facts about the pod and its secrets that decide which commands help. */
+export interface PullRemedy {
+  readonly place: PodPlace
+  readonly shapes: ReadonlyMap<string, SecretShape>
+  readonly similarKey: FixFacts['similarKey']
 }
 
 /** What the cluster says about a pod's credentials. */
@@ -45,6 +55,11 @@ export interface PodCredentials {
   readonly accountAnnotations: readonly string[]
   /** Pull secrets of the pod whose token has expired, by their `berth.dev/expires-at` annotation. */
   readonly expired?: readonly string[]
+  /** Pull secrets of the pod that were changed so recently that the kubelet may not have tried them, with the time. */
+  readonly fresh?: ReadonlyMap<string, string>
+  readonly place?: PodPlace
+  /** The pull secrets of the pod that could be read, by name. */
+  readonly shapes?: ReadonlyMap<string, SecretShape>
 }
 
 /** Returns the verdict on a kubelet message. `credentials` is null when they could not be read. */
@@ -58,7 +73,7 @@ export function diagnoseMessage(message: string, credentials: PodCredentials | n
     missing: [],
     secrets: [],
     wantedKey: null,
-    isReplaceable: false,
+    remedy: remedyOf(credentials),
     fix: rule.fix,
     berth: [],
   }
@@ -71,6 +86,17 @@ export function diagnoseMessage(message: string, credentials: PodCredentials | n
       : verdict
   }
   return applyCredentials(verdict, order, credentials)
+}
+
+function remedyOf(credentials: PodCredentials | null): PullRemedy | null {
+  if (credentials?.place === undefined) return null
+  const { place, shapes = new Map<string, SecretShape>(), order } = credentials
+  // The same user probably has one account for the other spelling, and a key of this form can be pasted into a shell.
+  const similarKey = order?.ignoredKeys.find(
+    ({ key, reason }) =>
+      ['hub-name', 'other-port', 'not-a-url'].includes(reason) && /^[\w.:/-]{1,255}$/.test(key),
+  )
+  return { place, shapes, similarKey: similarKey ?? null }
 }
 
 function applyCredentials(
@@ -89,7 +115,10 @@ function applyCredentials(
   }
   const absent = absentSecrets(order)
   if (provedBySecrets === 'missing' && absent.length > 0)
-    return conclude(verdict, verdict.rule.cause, 'proved', { secrets: absent })
+    return {
+      ...conclude(verdict, verdict.rule.cause, 'proved', { secrets: absent }),
+      wantedKey: order.wantedKey,
+    }
   if (topic !== 'access') return verdict
   const known: PullVerdict = {
     ...verdict,
@@ -104,13 +133,11 @@ function applyCredentials(
 
 /** The kubelet sent credentials of the pod's secrets. */
 function whenCredentialsMatch(
-  before: PullVerdict,
-  { candidates, ignoredKeys }: CredentialOrder,
-  { expired = [] }: PodCredentials,
+  verdict: PullVerdict,
+  { candidates }: CredentialOrder,
+  { expired = [], fresh = new Map<string, string>() }: PodCredentials,
 ): PullVerdict {
   const secrets = [...new Set(candidates.map(({ secret }) => secret))]
-  const keys = [...candidates, ...ignoredKeys].filter(({ secret }) => secrets.includes(secret))
-  const verdict = { ...before, isReplaceable: keys.length === secrets.length }
   const expiredOnes = secrets.filter((secret) => expired.includes(secret))
   if (expiredOnes.length > 0)
     return conclude(verdict, 'token-expired', 'proved', {
@@ -118,6 +145,15 @@ function whenCredentialsMatch(
       evidence: expiredOnes.map((secret) => ({
         from: 'secrets',
         says: `the token in secret ${secret} has expired (annotation berth.dev/expires-at)`,
+      })),
+    })
+  const freshOnes = secrets.filter((secret) => fresh.has(secret))
+  if (freshOnes.length > 0)
+    return conclude(verdict, 'retry-pending', 'ambiguous', {
+      secrets: freshOnes,
+      evidence: freshOnes.map((secret) => ({
+        from: 'secrets',
+        says: `secret ${secret} was changed at ${fresh.get(secret)}`,
       })),
     })
   const { isAlsoSaidToAnonymous, causeIfSent } = verdict.rule

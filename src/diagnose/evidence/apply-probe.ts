@@ -82,7 +82,8 @@ function judgeAccess(verdict: PullVerdict, report: ProbeReport): PullVerdict {
   const has = (attempts: readonly ProbeAttempt[], outcome: ProbeAttempt['outcome']) =>
     attempts.some((each) => each.outcome === outcome)
   const isFoundByOthers = has(ofOthers, 'found')
-  if (has(ofPod, 'found')) return contradicted(verdict)
+  const { isProvedByWorkingSecret } = verdict.rule
+  if (has(ofPod, 'found')) return isProvedByWorkingSecret ? proved(verdict) : contradicted(verdict)
   if (has(ofPod, 'refused'))
     return proved(verdict, 'credential-refused', secretsOf(ofPod, 'refused'))
   if (isAbsent(report)) return provedMissing(verdict, report)
@@ -96,7 +97,8 @@ function judgeAccess(verdict: PullVerdict, report: ProbeReport): PullVerdict {
   )
   if (!isFoundByOthers && !needsPassword) return undecided(verdict)
   // The fault of the pod's secrets is known; the probe adds that the registry needs a credential.
-  if (verdict.rule.topic === 'pull-secret') return proved(verdict)
+  if (verdict.rule.topic === 'pull-secret')
+    return isProvedByWorkingSecret ? verdict : proved(verdict)
   if (ofPod.length > 0) return verdict
   // The credentials of the node itself stay unknown and are the next thing to check.
   return { ...proved(verdict, 'no-credential', []), missing: verdict.missing }

@@ -16,11 +16,20 @@ export function createObjectReader(api: KubeApi): ObjectReader {
     const answer =
       answers.get(key) ??
       unlessForbidden(
-        api.get({ apiVersion: 'v1', resource, ...(namespace === '' ? {} : { namespace }), name }),
+        api.get({
+          apiVersion: groupOf(resource),
+          resource,
+          ...(namespace === '' ? {} : { namespace }),
+          name,
+        }),
       )
     answers.set(key, answer)
     return answer
   }
+}
+
+function groupOf(resource: string): string {
+  return resource === 'replicasets' ? 'apps/v1' : resource === 'jobs' ? 'batch/v1' : 'v1'
 }
 
 /** Returns `unreadable` for a request that the API server answers with 403. */

@@ -75,7 +75,11 @@ export function createDiagnoser(
     const hasSecrets = pullSecretNames(member(pod, 'spec')).length > 0
     if (hasSecrets && !readSecrets) return diagnoseMessage(message, null)
     const reference = referenceOf(image)
-    const { credentials } = await readPodCredentials(read, pod, { reference, now: Date.now() })
+    const { credentials } = await readPodCredentials(read, pod, {
+      reference,
+      now: Date.now(),
+      readsOwners: false,
+    })
     return diagnoseMessage(message, credentials)
   }
 }
@@ -94,7 +98,11 @@ async function diagnosePull(
   const { read, sources } = context
   const reference = referenceOf(failure.image)
   const now = sources.now?.() ?? Date.now()
-  const { keyring, credentials } = await readPodCredentials(read, pod, { reference, now })
+  const { keyring, credentials } = await readPodCredentials(read, pod, {
+    reference,
+    now,
+    readsOwners: true,
+  })
   const fromMessage = diagnoseMessage(failure.message, credentials)
   const node =
     failure.node !== null && fromMessage.rule.readsNode

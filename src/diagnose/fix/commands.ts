@@ -1,16 +1,23 @@
 /**
- * kubectl commands to paste for a finding. They create objects, and replace a secret only when its content is known to be
- * a single entry. Pure.
+ * kubectl commands to paste for a failing pod, after which it can pull. They remake a Secret that the pod names, or create
+ * one and link it. They keep the other entries of a Secret. Pure.
  */
 import { parseEcrHost } from '../../aws/ecr-host.ts'
 import type { RuleData } from '../rules/rule.ts'
+import { linkCommands, type PodPlace } from './pod-place.ts'
+import type { SecretShape } from './secret-shape.ts'
 
 export interface FixFacts {
-  readonly namespaces: readonly string[]
+  readonly namespace: string
+  /** The secrets at fault, by name. */
   readonly secrets: readonly string[]
   readonly wantedKey: string | null
-  /** True when each secret has a single key, so that replacing it loses nothing. */
-  readonly isReplaceable: boolean
+  /** A key of the pod's secrets whose credential is probably for the image too. */
+  readonly similarKey: { readonly secret: string; readonly key: string } | null
+  /** Null if it could not be read. */
+  readonly place: PodPlace | null
+  /** The secrets that the pod names and that could be read. */
+  readonly shapes: ReadonlyMap<string, SecretShape>
 }
 
 /**
@@ -19,41 +26,96 @@ export interface FixFacts {
  */
 export function fixCommands(
   { command }: Pick<RuleData, 'command'>,
-  { namespaces, secrets, wantedKey, isReplaceable }: FixFacts,
+  facts: FixFacts,
 ): readonly string[] {
+  const { secrets, place, shapes } = facts
   if (command === undefined) return []
-  const server = wantedKey ?? '"$REGISTRY"'
-  const create = (namespace: string, name: string) =>
-    `kubectl create secret docker-registry ${name} -n ${namespace} --docker-server=${server} ${loginFor(wantedKey)}`
-  const forEach = (names: readonly string[], format: typeof create) =>
-    namespaces.flatMap((namespace) => names.map((name) => format(namespace, name)))
-  switch (command) {
-    case 'create-named':
-      return forEach(secrets, create)
-    case 'create':
-      return forEach([secretNameFor(wantedKey)], create)
-    case 'convert':
-      return forEach(secrets, convertCommand)
-    case 'replace':
-      return isReplaceable
-        ? forEach(secrets, (...target) => `${create(...target)} ${applyOutput}`)
-        : []
-  }
+  if (command === 'create-named') return secrets.map((name) => createCommand(facts, name))
+  if (command === 'recreate')
+    return place === null ? [] : secrets.flatMap((name) => linkCommands(place, name))
+  const changes = secrets.flatMap((name) => {
+    const shape = shapes.get(name)
+    return shape === undefined || shape.isGenerated ? [] : [changeCommand(facts, name, shape)]
+  })
+  const needsNew = changes.length === 0 && (command !== 'replace' || secrets.length > 0)
+  return needsNew ? createAndLink(facts) : changes
+}
+
+function createAndLink(facts: FixFacts): string[] {
+  const name = secretNameFor(facts.wantedKey)
+  const links = facts.place === null ? [] : linkCommands(facts.place, name)
+  return [createCommand(facts, name), ...links]
+}
+
+/** Changes a Secret that the pod names: the kubelet reads it at each try, so the pod can stay. */
+function changeCommand(facts: FixFacts, name: string, shape: SecretShape): string {
+  const { namespace, similarKey } = facts
+  const write = shape.isEditable ? 'kubectl apply -f -' : 'kubectl replace --force -f -'
+  if (shape.keys === null && shape.config !== null)
+    return `${convertCommand(namespace, name, shape.config)} ${dryRun} | kubectl replace --force -f -`
+  const hasOthers = (shape.keys ?? []).some((key) => key !== facts.wantedKey)
+  const reusedKey = similarKey?.secret === name ? similarKey.key : null
+  const isLossless = (shape.keys ?? []).length <= 1 && reusedKey === null
+  if (shape.keys === null || !hasOthers || isLossless)
+    return `${createCommand(facts, name, shape.hasLogin)} ${dryRun} | ${write}`
+  return addEntryCommand(facts, name, { shape, reusedKey })
+}
+
+const dryRun = '--dry-run=client -o yaml'
+
+function createCommand({ namespace, wantedKey }: FixFacts, name: string, hasLogin = false): string {
+  const server = wantedKey === null ? '"$REGISTRY"' : quote(wantedKey)
+  const stored = (member: string) =>
+    `"$(kubectl get secret ${name} -n ${namespace} -o jsonpath='{.data.${member}}' | base64 -d)"`
+  const login = hasLogin
+    ? { username: stored('username'), password: stored('password') }
+    : loginFor(wantedKey)
+  return `kubectl create secret docker-registry ${name} -n ${namespace} --docker-server=${server} --docker-username=${login.username} --docker-password=${login.password}`
 }
 
 /** For ECR a token, valid for 12 hours; otherwise the user's own login. */
-function loginFor(key: string | null): string {
+function loginFor(key: string | null): { readonly username: string; readonly password: string } {
   const ecr = key === null ? null : parseEcrHost(key)
   return ecr?.kind === 'private'
-    ? `--docker-username=AWS --docker-password="$(aws ecr get-login-password --region ${ecr.region})"`
-    : '--docker-username="$REGISTRY_USER" --docker-password="$REGISTRY_PASSWORD"'
+    ? { username: 'AWS', password: `"$(aws ecr get-login-password --region ${ecr.region})"` }
+    : { username: '"$REGISTRY_USER"', password: '"$REGISTRY_PASSWORD"' }
 }
 
-const applyOutput = '--dry-run=client -o yaml | kubectl apply -f -'
+/** The type of a Secret is immutable (ValidateSecretUpdate), so it is deleted and created again. */
+function convertCommand(
+  namespace: string,
+  name: string,
+  { member, type }: NonNullable<SecretShape['config']>,
+): string {
+  const target = type === 'kubernetes.io/dockercfg' ? '.dockercfg' : '.dockerconfigjson'
+  return `kubectl get secret ${name} -n ${namespace} -o jsonpath='{.data.${member.replaceAll('.', String.raw`\.`)}}' | base64 -d | kubectl create secret generic ${name} -n ${namespace} --type=${type} --from-file=${target}=/dev/stdin`
+}
 
-/** The type of a Secret is immutable (ValidateSecretUpdate), so the content goes into a new one. */
-function convertCommand(namespace: string, name: string): string {
-  return `kubectl get secret ${name} -n ${namespace} -o jsonpath='{.data.\\.dockerconfigjson}' | base64 -d | kubectl create secret generic ${name}-pull -n ${namespace} --type=kubernetes.io/dockerconfigjson --from-file=.dockerconfigjson=/dev/stdin`
+/** Adds an entry for the image, or replaces the one with its key, and keeps the others. */
+function addEntryCommand(
+  { namespace, wantedKey }: FixFacts,
+  name: string,
+  { shape, reusedKey }: { readonly shape: SecretShape; readonly reusedKey: string | null },
+): string {
+  const isLegacy = shape.type === 'kubernetes.io/dockercfg'
+  const auths = isLegacy ? '.' : '.auths'
+  const entry = (key: string | null) => `${auths}[${JSON.stringify(key ?? '')}]`
+  const { username, password } = loginFor(wantedKey)
+  const [login, value] =
+    reusedKey === null
+      ? [`--arg u ${username} --arg p ${password} `, String.raw`{auth: ("\($u):\($p)" | @base64)}`]
+      : ['', entry(reusedKey)]
+  const member = isLegacy ? '.dockercfg' : '.dockerconfigjson'
+  const edit = `.data["${member}"] |= (@base64d | fromjson | ${entry(wantedKey)} = ${value} | tojson | @base64)`
+  const stale = 'del(.metadata.annotations["berth.dev/expires-at"])'
+  const program = shape.isEditable ? edit : `${edit} | ${stale}`
+  const write = shape.isEditable ? 'kubectl replace -f -' : 'kubectl replace --force -f -'
+  return `kubectl get secret ${name} -n ${namespace} -o json | jq ${login}'${program}' | ${write}`
+}
+
+/** A shell expands the brackets of an IPv6 address. */
+function quote(key: string): string {
+  return key.includes('[') ? `'${key}'` : key
 }
 
 /** `mirror-example-5000-pull` for `mirror.example:5000`: the name of a Secret is a DNS subdomain. */

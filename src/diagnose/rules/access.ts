@@ -125,11 +125,7 @@ export const accessRules = [
     cause: 'token-rejected',
     certainty: 'likely',
     rank: 'refused',
-    patterns: [
-      /(?:unexpected|status|code|http).{0,120}\b401\b/,
-      /\b401 unauthorized/,
-      /invalid_token|token (?:is )?(?:invalid|not valid|malformed)|signature is invalid/,
-    ],
+    patterns: [/invalid_token|token (?:is )?(?:invalid|not valid|malformed)|signature is invalid/],
     means:
       'the registry did not accept the token that was issued: it is for another region or host, a clock is wrong, or a proxy drops the header',
     fix: "issue the credential for this exact host, and check the node's clock and proxy",
@@ -139,6 +135,24 @@ export const accessRules = [
     causeIfSent: 'credential-refused',
     causeIfNoneMatches: 'no-credential',
     probes: ['manifest', 'tags'],
+  },
+  {
+    id: 'D76',
+    cause: 'unauthorized',
+    certainty: 'ambiguous',
+    rank: 'refused',
+    // containerd, core/remotes/docker/resolver.go: the same text with a token, a password, and without a credential.
+    patterns: [/(?:unexpected|status|code|http).{0,120}\b401\b/, /\b401 unauthorized/],
+    means:
+      'the registry answered 401 to the request for the image: it refused the password or token, or none was sent',
+    fix: 'check which credential is for this registry: if there is none, give the pod a pull secret; if there is one, renew it',
+    topic: 'access',
+    isAlsoSaidToAnonymous: true,
+    isOnlyAboutCredential: true,
+    causeIfSent: 'credential-refused',
+    causeIfNoneMatches: 'no-credential',
+    probes: ['manifest', 'tags'],
+    suggestion: 'pull-secret',
   },
   {
     id: 'D70',

@@ -123,7 +123,7 @@ export const localRules = [
     patterns: [],
     means:
       'a pull secret has a type or a key that the kubelet does not read, and the kubelet ignores it without a message',
-    fix: 'create it again with the type kubernetes.io/dockerconfigjson; the type of a Secret cannot be changed',
+    fix: 'delete it and create it again under its name with the type kubernetes.io/dockerconfigjson; the type of a Secret cannot be changed',
     topic: 'pull-secret',
     probes: ['manifest', 'tags'],
     command: 'convert',
@@ -155,6 +155,7 @@ export const localRules = [
     topic: 'pull-secret',
     probes: ['manifest', 'tags'],
     suggestion: 'pull-secret',
+    command: 'recreate',
     secretFix: 'recreate',
   },
   {
@@ -171,6 +172,20 @@ export const localRules = [
     suggestion: 'pull-secret',
     command: 'create',
     secretFix: 'copy-and-link',
+  },
+  {
+    id: 'D75',
+    cause: 'retry-pending',
+    certainty: 'ambiguous',
+    rank: 'definite',
+    patterns: [],
+    means:
+      'a pull secret of the pod was changed after the pod was created, and the message can be older than the change',
+    // k8s.io/kubernetes v1.36, pkg/kubelet/kubelet.go, MaxImageBackOff.
+    fix: 'wait for the next try of the kubelet, within five minutes, or recreate the pod',
+    topic: 'pull-secret',
+    isProvedByWorkingSecret: true,
+    probes: ['manifest', 'tags'],
   },
   {
     id: 'D14',

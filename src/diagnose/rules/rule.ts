@@ -40,6 +40,9 @@ export interface RuleData {
   /** One of these observations at the registry proves the rule. */
   readonly provedByProbe?: readonly ProbeSign[]
 
+  /** The rule says that the pull works now, which a probe with the pod's secret proves. */
+  readonly isProvedByWorkingSecret?: true
+
   /** Registries give this answer to requests without a credential too. */
   readonly isAlsoSaidToAnonymous?: true
   /** The answer is about the credential alone: it is the same for an image that does not exist. */
@@ -53,8 +56,8 @@ export interface RuleData {
   readonly isAvoidedByMirror?: true
   /** The part of Berth's config that helps. */
   readonly suggestion?: 'pull-secret' | 'ecr-token' | 'tag-map' | 'mirror'
-  /** The kubectl command that helps: create the named secret, create one for the registry, convert one, or replace one. */
-  readonly command?: 'create-named' | 'create' | 'convert' | 'replace'
+  /** The kubectl commands that help: create the named secret, create one for the registry, convert one, replace one, or recreate the pod. */
+  readonly command?: 'create-named' | 'create' | 'convert' | 'replace' | 'recreate'
   /** What `berth diagnose --fix` does. */
   readonly secretFix?: 'copy' | 'copy-and-link' | 'recreate'
 }

@@ -104,7 +104,9 @@ describe('a registry that refuses anonymous requests', () => {
     ])
 
     expect(found).toMatchObject({ rule: 'D07', certainty: 'likely', secrets: ['hub'] })
-    expect(found.commands[0]).toContain('--docker-server=https://index.docker.io/v1/')
+    expect(found.commands).toEqual([
+      `kubectl get secret hub -n team -o json | jq '.data[".dockerconfigjson"] |= (@base64d | fromjson | .auths["https://index.docker.io/v1/"] = .auths["registry-1.docker.io"] | tojson | @base64)' | kubectl replace -f -`,
+    ])
   })
 
   it('stays ambiguous without a secret for it, and lists the node as not seen', async () => {
@@ -208,14 +210,14 @@ describe('a registry that refuses a credential', () => {
     expect(found.commands[0]).toContain('kubectl apply -f -')
   })
 
-  it('suggests no replacement of a secret with other keys', async () => {
+  it('keeps the other keys of the secret in the command', async () => {
     const image = 'r.example:5000/app:1'
     const found = await onlyFinding([
       pod({ image, message: refused(image), secrets: ['stale'] }),
       secret('stale', { 'r.example:5000': { auth }, 'ghcr.io': { auth } }),
     ])
 
-    expect(found.commands).toEqual([])
+    expect(found.commands).toEqual([expect.stringContaining('.auths["r.example:5000"] = {auth: ')])
   })
 })
 
@@ -396,9 +398,9 @@ describe('a 401 of containerd that reads like a rejected token', () => {
     ])
 
     expect(found).toMatchObject({ rule: 'D07', certainty: 'proved', secrets: ['hosted'] })
-    expect(found.commands[0]).toContain(
-      'create secret docker-registry r-example-5000-pull -n team --docker-server=r.example:5000',
-    )
+    expect(found.commands).toEqual([
+      expect.stringContaining('.auths["r.example:5000"] = .auths["r.example"]'),
+    ])
   })
 })
 

@@ -68,7 +68,7 @@ describe('quotes', () => {
       'failed to "StartContainer" for "app" with ErrImagePull: "failed to pull and unpack image \\"r.example/a:1\\": failed to resolve reference \\"r.example/a:1\\": unexpected status from HEAD request to https://r.example/v2/a/manifests/1: 401 Unauthorized"'
     for (let level = 0; level < levels; level++) message = JSON.stringify(message)
 
-    expect(verdict(message).rule).toBe('D29')
+    expect(verdict(message).rule).toBe('D76')
   })
 })
 
