@@ -328,7 +328,7 @@ describe('the commands that berth diagnose prints', () => {
           REGISTRY_PASSWORD: puller.password,
         },
       })
-      expect(result, command).toMatchObject({ code: 0 })
+      expect({ command, ...result }).toMatchObject({ code: 0 })
     }
     await waitFor('every pod to run', async () => {
       const { items } = JSON.parse(

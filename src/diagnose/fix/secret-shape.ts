@@ -35,38 +35,44 @@ export function readSecretShape(
   reference: Reference | null,
 ): SecretShape {
   const { type = '', data = {}, metadata } = secret
-  const required = type === legacyType ? '.dockercfg' : '.dockerconfigjson'
-  const text = Buffer.from(data[required] ?? '', 'base64').toString('utf8')
-  const isPullSecret = [dockerConfigType, legacyType].includes(type) && text !== ''
-  const { entries } = readDockerConfig(text, type === legacyType ? 'legacy' : 'config')
-  const names = Object.keys(data).slice(0, maxMembers)
-  const isGenerated = type === legacyType && /-dockercfg-[a-z0-9]{5}$/.test(metadata.name)
   const isExpiring = metadata.annotations?.[expiresAnnotation] !== undefined
+  const isImmutable = member(secret, 'immutable') === true
   return {
     type,
-    keys: isPullSecret ? entries.map(({ key }) => redactKey(key)) : null,
-    config: reference === null ? null : (configsOf(names, data, reference)[0] ?? null),
-    hasLogin: (data['username'] ?? '') !== '' && (data['password'] ?? '') !== '',
-    isGenerated,
-    isEditable: type === dockerConfigType && member(secret, 'immutable') !== true && !isExpiring,
+    keys: keysOf(type, data),
+    config: reference === null ? null : configOf(data, reference),
+    hasLogin: isSet(data['username']) && isSet(data['password']),
+    isGenerated: type === legacyType && /-dockercfg-[a-z0-9]{5}$/.test(metadata.name),
+    isEditable: type === dockerConfigType && !isImmutable && !isExpiring,
     changedAt: changedAt(secret),
   }
 }
 
-function configsOf(
-  names: readonly string[],
+function isSet(value: string | undefined): boolean {
+  return value !== undefined && value !== ''
+}
+
+function keysOf(type: string, data: Readonly<Record<string, string>>): string[] | null {
+  const isLegacy = type === legacyType
+  const text = Buffer.from(data[isLegacy ? '.dockercfg' : '.dockerconfigjson'] ?? '', 'base64')
+  if (!(isLegacy || type === dockerConfigType) || text.length === 0) return null
+  const { entries } = readDockerConfig(text.toString('utf8'), isLegacy ? 'legacy' : 'config')
+  return entries.map(({ key }) => redactKey(key))
+}
+
+function configOf(
   data: Readonly<Record<string, string>>,
   reference: Reference,
-): NonNullable<SecretShape['config']>[] {
-  return names.flatMap((name) => {
-    const content = data[name] ?? ''
+): SecretShape['config'] {
+  for (const [name, content] of Object.entries(data).slice(0, maxMembers)) {
     const forms = [
       { type: dockerConfigType, data: { '.dockerconfigjson': content } },
       { type: legacyType, data: { '.dockercfg': content } },
     ]
     const form = forms.find((each) => hasCredentialFor(each, reference))
-    return form === undefined ? [] : [{ member: name, type: form.type }]
-  })
+    if (form !== undefined) return { member: name, type: form.type }
+  }
+  return null
 }
 
 /** The API server notes each writer's last write (metadata.managedFields). */

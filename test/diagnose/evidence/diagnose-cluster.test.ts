@@ -404,6 +404,40 @@ describe('a 401 of containerd that reads like a rejected token', () => {
   })
 })
 
+describe('a secret that was changed after the pod was created', () => {
+  const now = Date.parse('2026-01-01T00:10:00Z')
+  const image = 'r.example:5000/app:1'
+  const message =
+    'pulling from host r.example:5000 failed with status code [manifests 1]: 401 Unauthorized'
+  const findWith = async (changedAt: string, createdAt = '2026-01-01T00:00:00Z') => {
+    const web = pod({ image, message, secrets: ['mended'] })
+    const mended = secret('mended', { 'r.example:5000': { auth } })
+    const { api } = clusterOf([
+      { ...web, metadata: { ...web.metadata, creationTimestamp: createdAt } },
+      {
+        ...mended,
+        metadata: { ...mended.metadata, managedFields: [{ time: changedAt }] } as never,
+      },
+    ])
+    const scope = { namespace: 'team', includes: () => true }
+    return findings(await diagnoseCluster(api, scope, { now: () => now }))[0]
+  }
+
+  it('can be newer than the message', async () => {
+    const found = await findWith('2026-01-01T00:09:30Z')
+
+    expect(found).toMatchObject({ rule: 'D75', certainty: 'ambiguous', secrets: ['mended'] })
+    expect(found?.commands).toEqual([])
+  })
+
+  it('is at fault if the kubelet has tried it since', async () => {
+    expect(await findWith('2026-01-01T00:04:30Z')).toMatchObject({ rule: 'D25' })
+    expect(await findWith('2026-01-01T00:09:30Z', '2026-01-01T00:09:30Z')).toMatchObject({
+      rule: 'D25',
+    })
+  })
+})
+
 it('an error before the pull is read from the reason, where the kubelet puts it', async () => {
   const found = await onlyFinding([
     pod({
