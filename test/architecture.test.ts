@@ -19,6 +19,7 @@ const layers = [
   'diagnose',
   'mirror',
   'nodes',
+  'policies',
   'manifests',
   'pull-secrets',
   'config',

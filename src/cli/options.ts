@@ -151,6 +151,14 @@ export function recursiveOption(): Option {
   return new Option('-R, --recursive', 'also read the subdirectories of directories given with -f')
 }
 
+/** `--policies`; the value is a list, undefined if it is not given. */
+export function policiesOption(description: string): Option {
+  return new Option(
+    '--policies <source>',
+    `${description}: a file, a directory, - for standard input, or cluster; repeatable`,
+  ).argParser(collect)
+}
+
 /** Options that name images by manifests or by the pods of a cluster. */
 export function imageSourceOptions(): Option[] {
   return [

@@ -32,6 +32,7 @@ export const verbGroups: readonly VerbGroup[] = [
       rewrite: async () => (await import('./commands/rewrite.ts')).defineRewrite,
       lock: async () => (await import('./commands/lock.ts')).defineLock,
       nodes: async () => (await import('./commands/nodes.ts')).defineNodes,
+      policies: async () => (await import('./commands/policies.ts')).definePolicies,
     },
   },
   {

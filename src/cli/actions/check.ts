@@ -2,8 +2,10 @@
 import { dirname } from 'node:path'
 import { runConfigTests } from '../../config/config-tests.ts'
 import { readConfig, readConfigFile } from '../../config/load.ts'
+import { BerthError } from '../../errors.ts'
 import { findConfigFile } from '../config-file.ts'
 import { type Io, print } from '../io.ts'
+import type { ImageSourceOptions } from '../options.ts'
 import {
   type CheckReport,
   githubReport,
@@ -11,15 +13,22 @@ import {
   printTableReport,
   sarifReport,
 } from '../output/check-report.ts'
+import { isGap } from '../output/policy-report.ts'
 
-export interface CheckOptions {
+export interface CheckOptions extends ImageSourceOptions {
   readonly config?: string
   readonly tests?: boolean
+  readonly policies?: readonly string[]
   readonly output: 'table' | 'json' | 'github' | 'sarif'
 }
 
-/** Returns 0; 1 if a test fails, or `--tests` finds none; 2 if the config has errors. */
+/**
+ * Returns 0; 1 if a test fails, `--tests` finds none, or a policy no longer covers an image; 2 if the config has errors.
+ */
 export async function check(options: CheckOptions, io: Io): Promise<number> {
+  const { policies } = options
+  if (policies === undefined && (options.filename.length > 0 || options.fromCluster === true))
+    throw new BerthError('usage', 'images are compared with policies; add --policies')
   const file = findConfigFile(options.config)
   const result = readConfig(readConfigFile(file), dirname(file))
   const report: CheckReport = {
@@ -28,6 +37,12 @@ export async function check(options: CheckOptions, io: Io): Promise<number> {
     problems: result.ok ? result.config.warnings : result.problems,
     tests: result.ok ? runConfigTests(result.config) : [],
     requiresTests: options.tests === true,
+    policies:
+      result.ok && policies !== undefined
+        ? await (
+            await import('./check-policies.ts')
+          ).checkPolicies(result.config, { ...options, policies }, io)
+        : null,
   }
   switch (options.output) {
     case 'json':
@@ -45,8 +60,9 @@ export async function check(options: CheckOptions, io: Io): Promise<number> {
   return exitCode(report)
 }
 
-function exitCode({ config, problems, tests, requiresTests }: CheckReport): number {
+function exitCode({ config, problems, tests, requiresTests, policies }: CheckReport): number {
   if (config === null || problems.some(({ severity }) => severity === 'error')) return 2
   const lacksTests = requiresTests && tests.length === 0
+  if (policies?.changes.some(isGap) === true) return 1
   return lacksTests || tests.some(({ failure }) => failure !== null) ? 1 : 0
 }

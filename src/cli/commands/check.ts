@@ -1,16 +1,28 @@
 /** Defines `berth check`. */
 import { Option } from 'commander'
 import type { CheckOptions } from '../actions/check.ts'
-import { addOptions, configOption, outputOption } from '../options.ts'
+import {
+  addOptions,
+  configOption,
+  imageSourceOptions,
+  inGroup,
+  outputOption,
+  policiesOption,
+} from '../options.ts'
 import { addVerb, type DefineVerb } from '../verb.ts'
 
 export const defineCheck: DefineVerb = (parent, run) => {
   const command = addVerb(parent, {
     name: 'check',
     summary: 'Validate the config and run its tests',
-    details: 'Exits with 1 if a test fails, and with 2 if the config has errors.',
+    details:
+      'Exits with 1 if a test fails, or if a policy no longer covers an image, and with 2 if the config has errors.',
     examples: [
       ['Validate berth.yaml, and require that it has tests', 'berth check --tests'],
+      [
+        'Find verification policies that miss mirrored images',
+        'berth check --policies cluster --from-cluster -A',
+      ],
       ['Annotate a pull request on GitHub', 'berth check --config deploy/berth.yaml -o github'],
     ],
   })
@@ -19,6 +31,8 @@ export const defineCheck: DefineVerb = (parent, run) => {
     configOption(),
     new Option('--tests', 'show each test, and exit with 1 if the config has none'),
     outputOption(['table', 'json', 'github', 'sarif']),
+    policiesOption('image verification policies to compare with the table'),
+    ...inGroup('Images to compare with the policies:', ...imageSourceOptions()),
   )
   command.action((options: CheckOptions) =>
     run(async (io) => {

@@ -6,6 +6,7 @@ import { escapeLine } from '../../text/escape-terminal.ts'
 import { type Io, print } from '../io.ts'
 import { packageVersion } from '../package-version.ts'
 import { createPainter } from './colour.ts'
+import { policyFindings, policyLines, policyRecord, type PolicyReport } from './policy-report.ts'
 import { formatJson } from './print-record.ts'
 
 export interface CheckReport {
@@ -16,6 +17,8 @@ export interface CheckReport {
   readonly tests: readonly TestResult[]
   /** Whether each test is printed, and a config without tests is an error. */
   readonly requiresTests: boolean
+  /** Null without `--policies`. */
+  readonly policies: PolicyReport | null
 }
 
 /** Prints the summary to standard output, and every problem to standard error. */
@@ -44,6 +47,8 @@ export function printTableReport(report: CheckReport, io: Io): void {
       io.stdout,
       `${failure === null ? paint('green', 'ok    ') : paint('red', 'FAILED')}  ${escapeLine(`${test.image} → ${test.expect}`)}`,
     )
+  if (report.policies !== null)
+    for (const line of policyLines(report.policies)) print(io.stdout, line)
   const registries = config.registries.size
   print(
     io.stdout,
@@ -52,7 +57,7 @@ export function printTableReport(report: CheckReport, io: Io): void {
 }
 
 /** Returns the summary of a valid config, or the problems of an invalid one. The names are a contract. */
-export function jsonReport({ file, config, problems, tests }: CheckReport): string {
+export function jsonReport({ file, config, problems, tests, policies }: CheckReport): string {
   const [errors, warnings] = (['error', 'warning'] as const).map((severity) =>
     problems.filter((problem) => problem.severity === severity),
   )
@@ -68,15 +73,16 @@ export function jsonReport({ file, config, problems, tests }: CheckReport): stri
           failures: tests.flatMap(({ index, test, failure }) =>
             failure === null ? [] : [{ test: index, image: test.image, message: failure }],
           ),
+          ...(policies === null ? {} : { policies: policyRecord(policies) }),
         }
   return formatJson(value)
 }
 
 /** Returns workflow commands of GitHub Actions, which become annotations at their lines. */
 export function githubReport(report: CheckReport): string[] {
-  return findingsOf(report).map(({ level, rule, line, column, message }) => {
+  return findingsOf(report).map(({ level, rule, file, line, column, message }) => {
     const place = [
-      `file=${property(report.file)}`,
+      `file=${property(file)}`,
       ...(line === null ? [] : [`line=${line}`, `col=${column}`]),
     ]
     return `::${level} ${place.join(',')},title=${property(`berth ${rule}`)}::${data(message)}`
@@ -85,7 +91,7 @@ export function githubReport(report: CheckReport): string[] {
 
 /** Returns SARIF 2.1.0 for code scanning. */
 export function sarifReport(report: CheckReport): string {
-  const results = findingsOf(report).map(({ level, rule, line, column, message }) => ({
+  const results = findingsOf(report).map(({ level, rule, file, line, column, message }) => ({
     ruleId: rule,
     level,
     message: { text: message },
@@ -93,7 +99,7 @@ export function sarifReport(report: CheckReport): string {
       {
         physicalLocation: {
           // Code scanning resolves a relative reference against the root of the repository.
-          artifactLocation: { uri: encodeURI(report.file.replace(/^\.\//, '')) },
+          artifactLocation: { uri: encodeURI(file.replace(/^\.\//, '')) },
           ...(line === null ? {} : { region: { startLine: line, startColumn: column ?? 1 } }),
         },
       },
@@ -114,20 +120,29 @@ const descriptions = {
   'config-error': 'The config cannot be used',
   'config-warning': 'The config can be used, but may not do what is meant',
   'config-test': 'A test of the config fails',
+  'policy-gap': 'A policy treats an image differently under its new name',
 } as const
 
 interface SarifFinding {
   readonly level: 'error' | 'warning'
   readonly rule: keyof typeof descriptions
+  readonly file: string
   readonly line: number | null
   readonly column: number | null
   readonly message: string
 }
 
-function findingsOf({ problems, tests, requiresTests }: CheckReport): SarifFinding[] {
+function findingsOf({
+  file,
+  problems,
+  tests,
+  requiresTests,
+  policies,
+}: CheckReport): SarifFinding[] {
   const wrong = problems.map((problem): SarifFinding => ({
     level: problem.severity,
     rule: `config-${problem.severity}`,
+    file,
     line: problem.line,
     column: problem.column,
     message: problemText(problem),
@@ -140,6 +155,7 @@ function findingsOf({ problems, tests, requiresTests }: CheckReport): SarifFindi
           {
             level: 'error',
             rule: 'config-test',
+            file,
             line,
             column,
             message: `test of ${image}: ${failure}`,
@@ -151,11 +167,17 @@ function findingsOf({ problems, tests, requiresTests }: CheckReport): SarifFindi
   const none: SarifFinding = {
     level: 'error',
     rule: 'config-test',
+    file,
     line: null,
     column: null,
     message: 'the config has no tests',
   }
-  return [...wrong, ...failed, ...(lacksTests ? [none] : [])]
+  const gaps = (policies === null ? [] : policyFindings(policies)).map((finding): SarifFinding => ({
+    rule: 'policy-gap',
+    column: 1,
+    ...finding,
+  }))
+  return [...wrong, ...failed, ...(lacksTests ? [none] : []), ...gaps]
 }
 
 function placeOf(file: string, { line, column }: TestResult['test']): string {
