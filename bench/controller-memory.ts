@@ -1,9 +1,9 @@
 /**
  * Measures the memory of the controller with copies of pull secrets in a large cluster, against an API server in this process.
- * Run `npm run build` first. Takes a minute.
+ * Takes a minute.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -11,8 +11,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { KubeObject } from '../src/kube/object.ts'
 import { type RunningLoop, startPullSecretsLoop } from '../test/support/pull-secrets-loop.ts'
 import { startScriptedApiServer } from '../test/support/scripted-api-server.ts'
+import { bundle } from '../tools/bundle.ts'
 import { megabytes } from './lib/numbers.ts'
 import { printTable, progress } from './lib/report.ts'
+import { repository } from './lib/workspace.ts'
 
 interface Scene {
   readonly name: string
@@ -30,30 +32,6 @@ const scenes: readonly Scene[] = [
 
 /** Half of the memory limit in deploy/base, as the entry point of the image sets it. */
 const nodeOptions = ['--max-old-space-size=192', '--max-semi-space-size=4']
-
-/** Runs the controller as in a pod: with the service account in a directory. */
-const program = `
-const [directory] = process.argv.slice(1)
-const load = (path) => import(new URL(path, ${JSON.stringify(new URL('../dist/', import.meta.url))}))
-const { connect } = await load('kube/connect.js')
-const { loadConfig } = await load('config/load.js')
-const { createLogs } = await load('telemetry/log.js')
-const { runController } = await load('controller/run-controller.js')
-const configFile = directory + '/berth.yaml'
-await runController({
-  cluster: await connect({ env: process.env, serviceAccountDirectory: directory }),
-  configFile,
-  config: loadConfig(configFile),
-  namespace: 'home',
-  lease: 'berth-controller',
-  host: '127.0.0.1',
-  metricsPort: 0,
-  secretsDirectory: directory,
-  env: process.env,
-  logs: createLogs('info', process.stderr),
-  signal: new AbortController().signal,
-})
-`
 
 const upToDate = 'pull secrets up to date'
 
@@ -86,6 +64,15 @@ function memoryOf({ pid }: ChildProcess, field: 'VmRSS' | 'VmHWM'): number {
   return Number(new RegExp(`${field}:\\s+(\\d+)`).exec(text)?.[1] ?? 0) * 1_024
 }
 
+/** Builds the program as the image contains it. */
+async function buildController(directory: string): Promise<string> {
+  const out = join(directory, 'dist')
+  await bundle(repository, { controller: 'bench/lib/controller-process.ts' }, out)
+  for (const name of ['webhook-config', 'package.json'])
+    symlinkSync(join(repository, name), join(directory, name))
+  return join(out, 'controller.js')
+}
+
 async function measure({ name, namespaces, accountsEach, registries }: Scene): Promise<string[]> {
   progress(`controller memory: ${name}`)
   const server = await startScriptedApiServer({ isHttps: true })
@@ -113,7 +100,7 @@ async function measure({ name, namespaces, accountsEach, registries }: Scene): P
   const { hostname, port } = new URL(server.url)
   const controller = spawn(
     process.execPath,
-    [...nodeOptions, '--input-type=module', '--eval', program, directory],
+    [...nodeOptions, await buildController(directory), directory],
     {
       stdio: ['ignore', 'inherit', 'pipe'],
       env: { HOME: directory, KUBERNETES_SERVICE_HOST: hostname, KUBERNETES_SERVICE_PORT: port },

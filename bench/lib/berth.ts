@@ -6,20 +6,17 @@ import type { Program } from './process.ts'
 import { mirrorHost } from './reviews.ts'
 import { repository, type Workspace } from './workspace.ts'
 
-/** Builds a checkout of Berth into JavaScript, as in the package and the image, next to its installed dependencies. */
+/** Builds a checkout of Berth into JavaScript, as in the package and the image. */
 export function buildBerth({ directory: workspace }: Workspace, from = repository): string {
   const directory = from === repository ? workspace : join(workspace, 'baseline')
   const main = join(directory, 'bin', 'berth.js')
   if (existsSync(main)) return main
   mkdirSync(join(directory, 'bin'), { recursive: true })
-  const tsc = join(from, 'node_modules', '.bin', 'tsc')
-  execFileSync(
-    tsc,
-    ['-p', join(from, 'tsconfig.build.json'), '--outDir', join(directory, 'dist')],
-    { stdio: ['ignore', 'inherit', 'inherit'] },
-  )
-  for (const name of ['node_modules', 'webhook-config'])
-    symlinkSync(join(from, name), join(directory, name))
+  const build = join(from, 'tools', 'build.ts')
+  execFileSync(process.execPath, [build, join(directory, 'dist')], {
+    stdio: ['ignore', 'inherit', 'inherit'],
+  })
+  symlinkSync(join(from, 'webhook-config'), join(directory, 'webhook-config'))
   for (const name of ['package.json', 'bin/berth.js'])
     copyFileSync(join(from, name), join(directory, name))
   return main

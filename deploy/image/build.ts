@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { command, entrypoint } from './entrypoint.ts'
-import { dependencyFiles, programFiles, readPackageInfo, runtimeFiles, userId } from './files.ts'
+import { programFiles, readPackageInfo, runtimeFiles, userId } from './files.ts'
 import { createImage, createLayer, writeLayout } from './oci.ts'
 import { parsePushTarget, pushImage } from './push.ts'
 
@@ -39,8 +39,7 @@ const architecture = process.arch === 'x64' ? 'amd64' : process.arch
 const cache = join(root, 'node_modules/.cache/berth-image')
 const layers = [
   await createLayer(runtimeFiles(root), 'Node.js and its libraries', cache),
-  await createLayer(dependencyFiles(root), 'production dependencies', cache),
-  await createLayer(programFiles(root), 'Berth', cache),
+  await createLayer(programFiles(root), 'Berth and its packages', cache),
 ]
 const image = createImage(layers, {
   architecture,

@@ -1,6 +1,6 @@
-/** Lists the files of the image: Node.js with its libraries, the production dependencies, and Berth as `tsc` builds it. */
+/** Lists the files of the image: Node.js with its libraries, and Berth with the packages that it needs. */
 import { execFileSync } from 'node:child_process'
-import { existsSync, globSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { globSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TarEntry } from './tar.ts'
@@ -29,65 +29,11 @@ function librariesOf(program: string): string[] {
   return [...listed.matchAll(/(?:=> )?(\/[^ ]+) \(0x/g)].map(([, path = '']) => path)
 }
 
-/** Files of packages that are not read at run time, such as types, source maps and tests. Licences are kept. */
-const unusedAtRunTime =
-  /\.(?:[cm]?ts|map|md|markdown|tsbuildinfo|bare|flow)$|\/(?:\.[^/]+|test|tests)\//i
-
-/** The files of every package that Berth needs at run time. */
-export function dependencyFiles(root: string): TarEntry[] {
-  return [...productionPackages(root)].flatMap((path) =>
-    filesUnder(join(root, path))
-      .filter((name) => !unusedAtRunTime.test(`/${name}`))
-      .map((name) => file(`app/${path}/${name}`, readFileSync(join(root, path, name)))),
-  )
-}
-
-interface DependencyLists {
-  readonly dependencies?: Readonly<Record<string, string>>
-  readonly optionalDependencies?: Readonly<Record<string, string>>
-  readonly peerDependencies?: Readonly<Record<string, string>>
-}
-
-/** The directories of all packages that `path` needs, resolved as Node.js does it. Skips development dependencies. */
-function productionPackages(root: string, path = '', found = new Set<string>()): Set<string> {
-  const lists = JSON.parse(
-    readFileSync(join(root, path, 'package.json'), 'utf8'),
-  ) as DependencyLists
-  const { dependencies = {}, optionalDependencies = {}, peerDependencies = {} } = lists
-  for (const name of Object.keys({
-    ...dependencies,
-    ...optionalDependencies,
-    ...peerDependencies,
-  })) {
-    const directory = findPackage(root, path, name)
-    if (directory === null && name in dependencies && !(name in optionalDependencies))
-      throw new Error(
-        `${name}, a dependency of ${path || 'berth'}, is not installed; run npm install`,
-      )
-    if (directory === null || found.has(directory)) continue
-    found.add(directory)
-    productionPackages(root, directory, found)
-  }
-  return found
-}
-
-/** The package in the nearest node_modules at or above `from` (Node.js, "Loading from node_modules folders"). */
-function findPackage(root: string, from: string, name: string): string | null {
-  const directory = join(from, 'node_modules', name)
-  if (existsSync(join(root, directory, 'package.json'))) return directory
-  const end = from.lastIndexOf('node_modules')
-  return end < 0 ? null : findPackage(root, from.slice(0, Math.max(0, end - 1)), name)
-}
-
 /** The files of Berth, built into a fresh directory: dist/ may hold output of deleted sources. */
 export function programFiles(root: string): TarEntry[] {
   const built = mkdtempSync(join(tmpdir(), 'berth-image-'))
   try {
-    const tsc = join(root, 'node_modules/.bin/tsc')
-    execFileSync(tsc, ['-p', 'tsconfig.build.json', '--outDir', built], {
-      cwd: root,
-      stdio: 'inherit',
-    })
+    execFileSync(process.execPath, [join(root, 'tools/build.ts'), built], { stdio: 'inherit' })
     return [
       ...filesUnder(built).map((name) => file(`app/dist/${name}`, readFileSync(join(built, name)))),
       ...[
@@ -118,10 +64,9 @@ export function readPackageInfo(root: string): PackageInfo {
   return { name, version, description, license, type }
 }
 
-/** All files below a directory, except nested packages, which `productionPackages` lists separately. */
 function filesUnder(directory: string): string[] {
-  return globSync('**/*', { cwd: directory, exclude: (name) => name === 'node_modules' }).filter(
-    (name) => statSync(join(directory, name)).isFile(),
+  return globSync('**/*', { cwd: directory }).filter((name) =>
+    statSync(join(directory, name)).isFile(),
   )
 }
 

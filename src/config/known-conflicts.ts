@@ -6,6 +6,7 @@ import { readPatterns } from './fallback-rows.ts'
 import type { PathPart } from './problem.ts'
 import { knownConflictsSchema } from './schema/known-conflicts-schema.ts'
 import { readWhen } from './when.ts'
+import { packageRoot } from '../package-root.ts'
 
 export interface KnownConflict {
   readonly operator: string
@@ -21,7 +22,7 @@ let conflicts: readonly KnownConflict[] | undefined
 /** Returns the list. Reads the file once: it is part of Berth. */
 export function knownConflicts(): readonly KnownConflict[] {
   conflicts ??= readConflicts(
-    readFileSync(new URL('../../webhook-config/known-conflicts.yaml', import.meta.url), 'utf8'),
+    readFileSync(new URL('webhook-config/known-conflicts.yaml', packageRoot), 'utf8'),
   )
   return conflicts
 }

@@ -19,7 +19,7 @@ export type WorkerResult =
  */
 const maxHeapMiB = 128
 
-/** The build compiles the worker's module too. */
+/** The build writes the worker's module next to its own files. */
 const workerUrl = new URL(
   import.meta.url.endsWith('.ts') ? './config-worker.ts' : './config-worker.js',
   import.meta.url,

@@ -1,6 +1,7 @@
 /** The shipped webhook configuration, for one CA and one address. */
 import { readFileSync } from 'node:fs'
 import { parseDocument } from 'yaml'
+import { packageRoot } from '../package-root.ts'
 
 export interface WebhookTarget {
   /** The namespace that Berth runs in. */
@@ -17,7 +18,7 @@ export function renderWebhookManifest(
   { namespace, service, url }: WebhookTarget,
 ): string {
   const document = parseDocument(
-    readFileSync(new URL('../../webhook-config/mutating-webhook.yaml', import.meta.url), 'utf8'),
+    readFileSync(new URL('webhook-config/mutating-webhook.yaml', packageRoot), 'utf8'),
   )
   const { webhooks } = document.toJS() as {
     webhooks: { clientConfig: { service: { path: string } } }[]

@@ -2,14 +2,11 @@ import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { dependencyFiles } from '../../deploy/image/files.ts'
 import { createImage, createLayer, writeLayout } from '../../deploy/image/oci.ts'
 import { parsePushTarget } from '../../deploy/image/push.ts'
 import { createTar, type TarEntry } from '../../deploy/image/tar.ts'
 
-const root = fileURLToPath(new URL('../..', import.meta.url))
 const entry = (path: string, text = path, mode = 0o644) => ({
   path,
   mode,
@@ -112,26 +109,6 @@ describe('createImage', () => {
     expect(readdirSync(join(directory, 'blobs/sha256')).sort()).toEqual(
       [manifest, config, ...layers].map(({ digest }) => digest.slice('sha256:'.length)).sort(),
     )
-  })
-})
-
-describe('dependencyFiles', () => {
-  const paths = dependencyFiles(root).map(({ path }) => path)
-
-  it('lists every production dependency and no development dependency', () => {
-    const { dependencies, devDependencies } = JSON.parse(
-      readFileSync(join(root, 'package.json'), 'utf8'),
-    ) as Record<string, Record<string, string>>
-    const has = (name: string) => paths.includes(`app/node_modules/${name}/package.json`)
-
-    expect(Object.keys(dependencies ?? {}).filter((name) => !has(name))).toEqual([])
-    expect(['vitest', 'typescript', 'oxlint', 'node'].filter(has)).toEqual([])
-    expect(Object.keys(devDependencies ?? {})).toContain('vitest')
-  })
-
-  it('lists licences, but no types, source maps or Markdown', () => {
-    expect(paths).toContain('app/node_modules/fastify/LICENSE')
-    expect(paths.filter((path) => /\.(d\.ts|map|md)$/.test(path))).toEqual([])
   })
 })
 

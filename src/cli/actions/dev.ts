@@ -20,6 +20,7 @@ import { sendReview } from '../dev/send-review.ts'
 import { startStandIn, type StandInRegistry } from '../dev/stand-in-registry.ts'
 import { type Io, print } from '../io.ts'
 import type { ConnectionOptions } from '../options.ts'
+import { packageRoot } from '../../package-root.ts'
 
 export interface DevOptions extends ConnectionOptions {
   readonly config?: string
@@ -34,7 +35,7 @@ export interface DevOptions extends ConnectionOptions {
   readonly namespace?: string
 }
 
-const examples = fileURLToPath(new URL('../../../webhook-config/examples/', import.meta.url))
+const examples = fileURLToPath(new URL('webhook-config/examples/', packageRoot))
 
 /** The images of the sample pod that the stand-in registry serves: two of four, so that both outcomes are seen. */
 const standInRepositories = ['library/nginx', 'ushadow-backend']

@@ -248,7 +248,7 @@ async function sendTo(
 
 /**
  * Sends a request, and a HEAD or GET once more if the connection ended without a response: the server may have closed an idle
- * connection at that moment, or have sent the body of a HEAD, which is no response (RFC 9112, 9.3.1, allows the retry).
+ * connection at that moment, or have sent a body after a HEAD, which cannot be read as a response (RFC 9112, 9.3.1, allows the retry).
  */
 async function requestOnce(
   agent: Agent,

@@ -1,0 +1,19 @@
+/** Runs the controller as in a pod, with the directory of the service account as the argument. */
+import { runController } from '../../src/controller/run-controller.ts'
+import { connect } from '../../src/kube/connect.ts'
+import { createLogs } from '../../src/telemetry/log.ts'
+
+const [, , directory = '.'] = process.argv
+const configFile = `${directory}/berth.yaml`
+await runController({
+  cluster: await connect({ env: process.env, serviceAccountDirectory: directory }),
+  configFile,
+  namespace: 'home',
+  lease: 'berth-controller',
+  host: '127.0.0.1',
+  metricsPort: 0,
+  secretsDirectory: directory,
+  env: process.env,
+  logs: createLogs('info', process.stderr),
+  signal: new AbortController().signal,
+})
