@@ -22,6 +22,7 @@ export const errorCodes = [
   'nodes-unwritable',
   'nodes-undetected',
   'nodes-changed',
+  'prune-refused',
 ] as const
 
 export type ErrorCode = (typeof errorCodes)[number]

@@ -27,6 +27,7 @@ export function registryObstacle(): string | null {
 export async function startDockerRegistry(
   directory: string,
   port: number,
+  { canDelete = false }: { readonly canDelete?: boolean } = {},
 ): Promise<DockerRegistry> {
   mkdirSync(directory, { recursive: true })
   const host = `127.0.0.1:${port}`
@@ -37,7 +38,10 @@ export async function startDockerRegistry(
     JSON.stringify({
       version: '0.1',
       log: { level: 'error' },
-      storage: { filesystem: { rootdirectory: join(directory, 'data') } },
+      storage: {
+        filesystem: { rootdirectory: join(directory, 'data') },
+        delete: { enabled: canDelete },
+      },
       http: { addr: host },
     }),
   )

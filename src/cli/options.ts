@@ -138,6 +138,40 @@ export function connectionOptions(): Option[] {
   ]
 }
 
+/** `--context`, which may be repeated. */
+export function contextsOption(): Option {
+  return new Option(
+    '--context <name>',
+    'context of the kubeconfig; with --prune, repeatable: every cluster that pulls from the mirrors',
+  )
+    .argParser(collect)
+    .default([], 'its current context')
+}
+
+export function lockFilesOption(): Option {
+  return new Option(
+    '--lock <file>',
+    'with --prune: keep what this lock file names, in addition to `pin.lock` of the config; repeatable',
+  )
+    .argParser(collect)
+    .default([], 'none')
+}
+
+const unitMs: Readonly<Record<string, number>> = {
+  s: 1_000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+  w: 604_800_000,
+}
+
+/** Parses an age such as `30d`. Returns milliseconds. */
+export function age(value: string): number {
+  const [, number, unit = ''] = /^([0-9]{1,5})([smhdw])$/.exec(value) ?? []
+  if (number !== undefined) return Number(number) * (unitMs[unit] ?? 0)
+  throw new InvalidArgumentError('Write a number and s, m, h, d or w, for example 30d.')
+}
+
 export function filenameOption(): Option {
   return new Option(
     '-f, --filename <path>',

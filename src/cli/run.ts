@@ -26,6 +26,7 @@ const exitCodes: Readonly<Record<ErrorCode, number>> = {
   'nodes-unwritable': 2,
   'nodes-undetected': 2,
   'nodes-changed': 1,
+  'prune-refused': 3,
 }
 
 /** EX_SOFTWARE of sysexits.h: a bug in Berth, which must not look like one of the four documented results. */

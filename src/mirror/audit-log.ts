@@ -47,6 +47,57 @@ export function readAuditLog(
   return ({ destination }) => digests.get(formatReference(destination)) ?? null
 }
 
+/** What the log knows of the digest that a tag of a mirror has. */
+export interface LoggedDigest {
+  /** Since when the tag has had it at least, in milliseconds since the epoch. */
+  readonly since: number
+  /** Whether Berth copied it. */
+  readonly isCopy: boolean
+}
+
+/** Returns a function that finds what the log knows of a tag with a digest; null for nothing. Without a file it knows nothing. */
+export function readTagHistory(
+  file: string | undefined,
+): (name: string, digest: string) => LoggedDigest | null {
+  const known = new Map<string, LoggedDigest & { readonly digest: string }>()
+  for (const line of file === undefined ? [] : readLines(file)) {
+    const { destination, mirrorDigest: digest, status, time } = parseRecord(line)
+    if (typeof destination !== 'string' || typeof digest !== 'string') continue
+    const at = typeof time === 'string' ? Date.parse(time) : Number.NaN
+    if (Number.isNaN(at) || !tagStatuses.has(status)) continue
+    const before = known.get(destination)
+    const isSame = before?.digest === digest
+    const isCopy = status !== 'unneeded' || (isSame && before.isCopy)
+    known.set(destination, { digest, since: isSame ? Math.min(before.since, at) : at, isCopy })
+  }
+  return (name, digest) => {
+    const found = known.get(name)
+    return found?.digest === digest ? found : null
+  }
+}
+
+/** With these, the tag had the digest at the time of the line. `berth mirror --prune` writes `unneeded`. */
+const tagStatuses: ReadonlySet<unknown> = new Set(['copied', 'current', 'repaired', 'unneeded'])
+
+/** A line of `berth mirror --prune`. */
+export interface PruneRecord {
+  readonly destination: string
+  readonly status: 'unneeded' | 'removed'
+  readonly mirrorDigest: string
+}
+
+/** Returns a function that appends such lines. Throws `usage` at once if the file cannot be written. */
+export function appendPruneLog(
+  file: string | undefined,
+): (records: readonly PruneRecord[]) => void {
+  if (file === undefined) return () => undefined
+  append(file, '')
+  return (records) => {
+    const time = new Date().toISOString()
+    append(file, records.map((each) => `${JSON.stringify({ time, ...each })}\n`).join(''))
+  }
+}
+
 function readLines(file: string): string[] {
   try {
     return readFileSync(file, 'utf8').split('\n')

@@ -149,7 +149,7 @@ function imageOfUse(
 }
 
 /** Returns the images of an entry of `mirror.images`, or the reason why its tags are not known. */
-async function expandImage(
+export async function expandImage(
   store: ImageStore,
   image: MirrorImage,
   signal: AbortSignal,

@@ -13,7 +13,8 @@ import type { BodyConsumer } from './http/response-body.ts'
 import type { HttpResponse, SendResult, TransportRequest } from './http/transport.ts'
 import { apiUrl } from './http/urls.ts'
 
-export type RepositoryAccess = 'pull' | 'pull,push'
+/** `catalog`: the list of the repositories of a registry, whose name is then empty. */
+export type RepositoryAccess = 'pull' | 'pull,push' | 'pull,delete' | 'catalog'
 
 export interface RepositoryRequest {
   readonly method: TransportRequest['method']
@@ -169,7 +170,7 @@ function createSender(
   const sessionFor = (mountFrom = '') => {
     const known = sessions.get(mountFrom)
     if (known !== undefined) return known
-    const scope = `repository:${name}:${access}`
+    const scope = access === 'catalog' ? 'registry:catalog:*' : `repository:${name}:${access}`
     const scopes = mountFrom === '' ? [scope] : [scope, `repository:${mountFrom}:pull`]
     const session = createSession(connection, { repository: name, credentials, identity, scopes })
     sessions.set(mountFrom, session)

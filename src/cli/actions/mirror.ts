@@ -38,6 +38,12 @@ export interface MirrorOptions extends CopyOptions {
   readonly foreignLayers?: boolean
   readonly createRepos?: boolean
   readonly quotaFloor?: number
+  readonly contexts?: readonly string[]
+  readonly prune?: boolean
+  /** In milliseconds. */
+  readonly olderThan?: number
+  readonly lock?: readonly string[]
+  readonly yes?: boolean
 }
 
 /** Returns 0; 1 if a copy failed; 3 if all failed because no registry could be reached; 130 or 143 if it was stopped. */

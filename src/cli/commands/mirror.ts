@@ -1,11 +1,16 @@
 /** Defines `berth mirror`. */
 import { Option } from 'commander'
+import { BerthError } from '../../errors.ts'
 import type { MirrorOptions } from '../actions/mirror.ts'
 import {
   addOptions,
+  age,
   auditLogOption,
   configOption,
+  contextsOption,
   imageSourceOptions,
+  inGroup,
+  lockFilesOption,
   missingAttestationsOption,
   mirrorNames,
   outputOption,
@@ -28,13 +33,18 @@ export const defineMirror: DefineVerb = (parent, run) => {
         'Show what the images of a cluster need on the mirrors',
         'berth mirror --from-cluster -A --dry-run',
       ],
+      [
+        'Show which tags on the mirrors nothing needs in two clusters',
+        'berth mirror --prune --older-than 30d --context prod --context staging',
+      ],
     ],
   })
   command.argument('[images...]', mirrorNames)
   addOptions(
     command,
     configOption(),
-    ...imageSourceOptions(),
+    ...imageSourceOptions().filter(({ long }) => long !== '--context'),
+    contextsOption(),
     new Option('--dry-run', 'show what would be copied, and copy nothing'),
     new Option('--fast', 'trust equal digests, without checking that every layer exists'),
     new Option('--referrers', 'also copy signatures, SBOMs and other referrers').default(
@@ -62,13 +72,42 @@ export const defineMirror: DefineVerb = (parent, run) => {
       .default(undefined, '`mirror.quotaFloor` of the config, or 10'),
     outputOption(['table', 'json']),
     auditLogOption(),
-    quietOption('print failures only'),
+    quietOption('print failures only; with --prune, only what goes'),
     secretsDirOption(),
+    ...inGroup(
+      'Clean-up:',
+      new Option('--prune', 'plan the removal of tags that nothing needs; [images] are repositories of a mirror'), // prettier-ignore
+      new Option('--older-than <age>', 'with --prune: the least age of these tags, such as 30d, 12h or 0d').argParser(age), // prettier-ignore
+      lockFilesOption(),
+      new Option('--yes', 'with --prune: remove what the plan says'),
+    ),
   )
-  command.action((names: string[], options: MirrorOptions) =>
+  command.action((names: string[], { context: contexts, ...options }: GivenOptions) =>
     run(async (io) => {
+      checkOptions(contexts, options)
+      if (options.prune === true) {
+        const { prune } = await import('../actions/prune.ts')
+        return prune(names, { ...options, contexts }, io)
+      }
       const { mirror } = await import('../actions/mirror.ts')
-      return mirror(names, options, io)
+      const [context] = contexts
+      return mirror(names, { ...options, ...(context === undefined ? {} : { context }) }, io)
     }),
   )
+}
+
+/** `--context` may be repeated, for `--prune`. */
+type GivenOptions = Omit<MirrorOptions, 'context' | 'contexts'> & {
+  readonly context: readonly string[]
+}
+
+/** Throws `usage` for options that have no effect. */
+function checkOptions(contexts: readonly string[], options: Partial<MirrorOptions>): void {
+  const { prune, olderThan, lock = [], yes, dryRun } = options
+  if (prune === true && dryRun === true && yes === true)
+    throw new BerthError('usage', '--dry-run and --yes contradict each other')
+  if (prune === true) return
+  if (contexts.length > 1) throw new BerthError('usage', 'several --context need --prune')
+  if (olderThan !== undefined || lock.length > 0 || yes === true)
+    throw new BerthError('usage', '--older-than, --lock and --yes need --prune')
 }

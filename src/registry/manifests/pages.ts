@@ -13,7 +13,7 @@ export interface ListRequest extends Pick<
   RepositoryRequest,
   'headers' | 'query' | 'maxBodyBytes' | 'consumer' | 'signal'
 > {
-  readonly target: string
+  readonly target: string | URL
   /** What is listed, for messages: `the tags of team/app`. */
   readonly subject: string
   readonly maxPages: number

@@ -1,0 +1,129 @@
+/** Removes what a plan of `berth mirror --prune` names. */
+import { createLimit } from '../../async/limit.ts'
+import { deleteManifest, DeletionForbiddenError } from '../../registry/manifests/delete-manifest.ts'
+import { RegistryError } from '../../registry/http/registry-error.ts'
+import { listTags } from '../../registry/manifests/tags.ts'
+import type { RegistryClient, Repository } from '../../registry/registry-client.ts'
+import type { PrunePlan, RepositoryPlan } from './plan-prune.ts'
+import type { Removal } from './plan-removals.ts'
+import { readTag, type TagState, type UnreadTag } from './read-repository.ts'
+
+export interface RemovalResult {
+  readonly host: string
+  readonly path: string
+  readonly removal: Removal
+  /** `changed`: a tag of the digest has changed since the plan, so that nothing was removed. */
+  readonly status: 'removed' | 'changed' | 'failed'
+  readonly problem: string | null
+}
+
+export interface RunPruneOptions {
+  readonly registries: RegistryClient
+  readonly signal: AbortSignal
+  readonly onResult: (result: RemovalResult) => void
+}
+
+/** The requests of one removal end even if the run is stopped, so that no part of an image is left behind. */
+const removalTimeoutMs = 120_000
+
+/** Requests at the same time that read the tags again. */
+const parallelReads = 4
+
+/** Removes one digest after the other. Stops between two of them if the signal aborts. Never throws because of a registry. */
+export async function runPrune(
+  { repositories }: PrunePlan,
+  { registries, signal, onResult }: RunPruneOptions,
+): Promise<void> {
+  const refusing = new Set<string>()
+  for (const plan of repositories) {
+    if (plan.removals.length === 0 || refusing.has(plan.host)) continue
+    for await (const result of removeFrom(plan, registries, signal)) {
+      onResult(result)
+      if (result.isForbidden) refusing.add(plan.host)
+    }
+  }
+}
+
+async function* removeFrom(
+  plan: RepositoryPlan,
+  registries: RegistryClient,
+  signal: AbortSignal,
+): AsyncGenerator<RemovalResult & { readonly isForbidden: boolean }, void> {
+  const { host, path, removals } = plan
+  let repository: Repository | null = null
+  let isChecked = false
+  let change: string | null = null
+  for (const removal of removals) {
+    if (signal.aborted) return
+    const result = { host, path, removal, isForbidden: false }
+    try {
+      const own = AbortSignal.timeout(removalTimeoutMs)
+      repository ??= await registries.open(host, path, 'pull,delete')
+      if (!isChecked) change = await findChange(repository, plan, signal)
+      isChecked = true
+      const problem = change ?? (await remove(repository, removal, own))
+      yield { ...result, status: problem === null ? 'removed' : 'changed', problem }
+    } catch (error) {
+      if (signal.aborted) return
+      if (!(error instanceof RegistryError) && !isTimeout(error)) throw error
+      const isForbidden = error instanceof DeletionForbiddenError
+      yield { ...result, status: 'failed', problem: messageOf(error), isForbidden }
+      if (isForbidden) return
+    }
+  }
+}
+
+function isTimeout(error: unknown): boolean {
+  return error instanceof Error && (error.name === 'TimeoutError' || error.name === 'AbortError')
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof RegistryError ? error.message : 'the registry did not answer in time'
+}
+
+/**
+ * Returns a change of the repository since the plan: a tag that is new or has another digest may need what the plan removes. Null
+ * if there is none. A tag that is gone needs nothing.
+ */
+async function findChange(
+  repository: Repository,
+  { tags }: RepositoryPlan,
+  signal: AbortSignal,
+): Promise<string | null> {
+  const planned = new Map(tags.map(({ tag, digest }) => [tag, digest]))
+  const names = (await listTags(repository, signal)) ?? []
+  const added = names.find((tag) => !planned.has(tag))
+  if (added !== undefined) return `the tag ${added} is new since the plan`
+  const limit = createLimit(parallelReads)
+  const states = await Promise.all(
+    names.map((tag) => limit(() => readTag(repository, tag, signal))),
+  )
+  const moved = states.find((each) => each !== null && digestOf(each) !== planned.get(each.tag))
+  return moved === undefined || moved === null ? null : hasMoved(moved.tag)
+}
+
+function hasMoved(tag: string): string {
+  return `the tag ${tag} has changed since the plan`
+}
+
+function digestOf(state: TagState | UnreadTag): string | null {
+  return 'digest' in state ? state.digest : null
+}
+
+/**
+ * Removes the digest, then what only it held: a pull in between finds the whole image, or no tag. Returns null, or why nothing
+ * was removed.
+ */
+async function remove(
+  repository: Repository,
+  { digest, tags, others }: Removal,
+  signal: AbortSignal,
+): Promise<string | null> {
+  for (const tag of tags) {
+    // A tag that is gone was removed by an earlier run, or by someone else.
+    const now = await readTag(repository, tag, signal)
+    if (now !== null && digestOf(now) !== digest) return hasMoved(tag)
+  }
+  for (const each of [digest, ...others]) await deleteManifest(repository, each, signal)
+  return null
+}
