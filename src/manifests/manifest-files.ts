@@ -12,6 +12,7 @@ import {
 } from '../files/read-limited.ts'
 import type { FileState } from '../files/replace-file.ts'
 import { manifestLimits } from '../yaml/limits.ts'
+import { isKustomizationName } from './kustomize/kustomization.ts'
 import type { InvalidManifests } from './manifests.ts'
 import type { UnreadFiles } from './unread-files.ts'
 
@@ -74,7 +75,7 @@ function filesIn(directory: string, recursive: boolean, unread: UnreadFiles): Tr
   try {
     const files = listTree(directory, {
       recursive,
-      includes: (name) => extensions.test(name),
+      includes: (name) => extensions.test(name) || isKustomizationName(name),
       onSkipped: (path, why) => unread.skip(path, why),
     })
     if (files.length === 0) unread.reject(emptyText(directory, recursive))

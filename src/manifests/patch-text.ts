@@ -93,6 +93,9 @@ function replacementEdit(text: string, node: Node, value: unknown): TextEdit | n
 const insertedAfter: Readonly<Record<string, string>> = {
   imagePullPolicy: 'image',
   pullPolicy: 'reference',
+  newName: 'name',
+  newTag: 'name',
+  digest: 'name',
 }
 
 function insertionEdit(

@@ -117,9 +117,12 @@ export function unchangeableImages(object: unknown): string[] {
     return [
       'values are not changed, because only the chart knows which of them are images; the webhook changes the pods',
     ]
-  if (kind === 'kustomize.config.k8s.io/Kustomization' && Array.isArray(member(object, 'images')))
+  if (
+    kind === 'kustomize.toolkit.fluxcd.io/Kustomization' &&
+    Array.isArray(member(member(object, 'spec'), 'images'))
+  )
     return [
-      'its images match the names in the bases; rewrite the output of kustomize, not its input',
+      'its images match the names in what it builds, and are not changed; rewriting its path needs the new names here',
     ]
   return []
 }

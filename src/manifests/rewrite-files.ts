@@ -1,6 +1,8 @@
-/** Rewrites manifest files one by one. Reads and writes no file itself. */
+/** Rewrites manifest files. Writes no file itself; reads only what kustomizations refer to. */
+import { type KustomizeRewrite, prepareKustomize } from './kustomize/rewrite-kustomize.ts'
 import { addUnread, type ManifestFile, requireSomeRead } from './manifest-files.ts'
 import {
+  type ManifestNote,
   type RewriteDependencies,
   rewriteManifests,
   type RewriteOptions,
@@ -11,6 +13,8 @@ import type { UnreadFiles } from './unread-files.ts'
 /** A file and its new text. */
 export interface RewrittenFile extends Rewritten {
   readonly file: ManifestFile
+  /** Why a kustomization, and what it reads, stay as they are. */
+  readonly refused: readonly ManifestNote[]
 }
 
 /**
@@ -22,20 +26,43 @@ export async function rewriteFiles(
   files: readonly ManifestFile[],
   options: RewriteOptions & { readonly unread: UnreadFiles },
 ): Promise<RewrittenFile[]> {
+  const kustomize = await prepareKustomize(dependencies, files, options)
   const rewritten: RewrittenFile[] = []
   let read = 0
   for (const file of files) {
-    const result = await rewriteManifests(dependencies, file.text, options)
+    const kept = kustomize?.keptIn(file) ?? null
+    const result = await rewriteManifests(dependencies, file.text, { ...options, kept })
     if (result.ok) {
       read += 1
-      rewritten.push({ ...result, file })
+      rewritten.push({ ...result, file, refused: [] })
     } else {
       addUnread(options.unread, file, result)
-      rewritten.push({ file, text: file.text, images: [], others: [], notes: [], denied: [] })
+      rewritten.push(unchanged(file))
     }
   }
   requireSomeRead(read, files.length, options.unread)
-  return rewritten
+  return kustomize === null ? rewritten : withKustomizations(rewritten, kustomize)
+}
+
+function unchanged(file: ManifestFile): RewrittenFile {
+  return { file, text: file.text, images: [], others: [], notes: [], denied: [], refused: [] }
+}
+
+/** Changes the kustomizations to fit the rewritten files, or leaves both as they are. */
+function withKustomizations(
+  rewritten: readonly RewrittenFile[],
+  kustomize: KustomizeRewrite,
+): RewrittenFile[] {
+  const texts = new Map(rewritten.map(({ file, text }) => [file, text]))
+  const { edited, unchanged: left } = kustomize.finish((file) => texts.get(file) ?? file.text)
+  return rewritten.map((result) => {
+    const { file } = result
+    const path = file.state?.realPath
+    if (path === undefined) return result
+    const edit = edited.get(path)
+    if (edit !== undefined) return { ...result, ...edit }
+    return left.has(path) ? unchanged(file) : result
+  })
 }
 
 export function isRewritten({ file, text }: RewrittenFile): boolean {

@@ -16,6 +16,7 @@ import type { Decide } from '../decision/resolve/decision-cache.ts'
 import { isLeft, type Resolution } from '../decision/resolve/resolution.ts'
 import { jsonPointer } from '../json/json-pointer.ts'
 import { decideToFixedPoint } from './fixed-point.ts'
+import { decideFinal, type KeptImages } from './kustomize/kept-images.ts'
 import {
   type InvalidManifests,
   type ManifestObject,
@@ -48,6 +49,8 @@ export interface RewriteOptions {
   readonly owners: readonly string[] | null
   /** True: pull policies and pull secrets are not changed. */
   readonly imagesOnly: boolean
+  /** Images that stay in the file, because a kustomization replaces them. */
+  readonly kept?: KeptImages | null
   readonly signal: AbortSignal
 }
 
@@ -111,7 +114,7 @@ export async function rewriteManifests(
   const read = readManifests(text)
   if (!read.ok) return read
   const { manifests } = read
-  const decide = decideToFixedPoint(dependencies.decide)
+  const decide = decideFinal(decideToFixedPoint(dependencies.decide), options.kept ?? null)
   const pods = await Promise.all(
     manifests.objects.flatMap((object) =>
       podLocationsIn(object.value, dependencies.workloads).map((location) =>
@@ -182,11 +185,11 @@ function unwrittenNote(manifests: Manifests, { object }: DecidedPod): ManifestNo
 async function decidePod(
   { decide, policy }: RewriteDependencies,
   { object, location }: Pick<DecidedPod, 'object' | 'location'>,
-  { namespace: defaultNamespace, owners, imagesOnly, signal }: RewriteOptions,
+  { namespace: defaultNamespace, owners, imagesOnly, kept, signal }: RewriteOptions,
 ): Promise<DecidedPod> {
   const pod: PodContext = {
     ...location.context,
-    namespace: location.namespace ?? defaultNamespace,
+    namespace: kept?.namespace ?? location.namespace ?? defaultNamespace,
     owners: location.context.owners ?? owners,
   }
   const request: PodRequest = {

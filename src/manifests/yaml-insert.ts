@@ -57,9 +57,10 @@ export function insertFirst(
   const indent = ' '.repeat(columnOf(text, start))
   const newline = newlineOf(text)
   const items = Array.isArray(value) ? (value as unknown[]) : []
+  const itemIndent = indent + ' '.repeat(listIndent(text, map))
   const lines = [
     `${indent}${key}:`,
-    ...items.map((item) => `${indent}${' '.repeat(listIndent(text, map))}${blockItem(item)}`),
+    ...items.map((item) => `${itemIndent}${blockItem(item, newline + itemIndent)}`),
   ]
   return insertion(lineEnd(text, mapKey.range[1]), lines.map((line) => newline + line).join(''))
 }
@@ -81,7 +82,10 @@ export function appendItems(
   const end = last === undefined ? undefined : contentEnd(last)
   if (end === undefined) return null
   const line = newlineOf(text) + ' '.repeat(columnOf(text, list.range[0]))
-  return insertion(lineEnd(text, end), values.map((value) => line + blockItem(value)).join(''))
+  return insertion(
+    lineEnd(text, end),
+    values.map((value) => line + blockItem(value, line)).join(''),
+  )
 }
 
 function insertion(offset: number, text: string): TextEdit {
@@ -141,11 +145,11 @@ function isQuoted(text: string, offset: number): boolean {
   return text[offset] === '"'
 }
 
-/** A list item in block style; an object has one member, as in `- name: x`. */
-function blockItem(value: unknown): string {
+/** A list item in block style. `line` is a newline and the indentation of the item. */
+function blockItem(value: unknown, line: string): string {
   if (typeof value !== 'object' || value === null) return `- ${flowValue(value, false)}`
   const members = Object.entries(value).map(([key, each]) => flowMember(key, each, false))
-  return `- ${members.join(', ')}`
+  return `- ${members.join(`${line}  `)}`
 }
 
 function flowMember(key: string, value: unknown, isQuotedKey: boolean): string {

@@ -62,14 +62,15 @@ export async function rewrite(options: RewriteOptions, io: Io): Promise<number> 
   const isUnpinned =
     options.pin === true &&
     files.some(({ images }) => images.some(({ pinned, left }) => !pinned && !left))
-  return isUnpinned || (options.check === true && files.some(isRewritten)) ? 1 : 0
+  const isRefused = files.some(({ refused }) => refused.length > 0)
+  return isRefused || isUnpinned || (options.check === true && files.some(isRewritten)) ? 1 : 0
 }
 
 function printNotes(files: readonly RewrittenFile[], io: Io): void {
-  const lines = (key: 'denied' | 'notes') =>
+  const lines = (key: 'denied' | 'refused' | 'notes') =>
     files.map((each) => ({ file: each.file.name, notes: each[key] }))
-  for (const line of [...lines('denied').flatMap(noteLines), ...groupedNoteLines(lines('notes'))])
-    print(io.stderr, line)
+  const problems = [...lines('denied'), ...lines('refused')].flatMap(noteLines)
+  for (const line of [...problems, ...groupedNoteLines(lines('notes'))]) print(io.stderr, line)
 }
 
 function unwrittenText({ inPlace, diff, check, output }: RewriteOptions): string {

@@ -18,7 +18,7 @@ export const defineRewrite: DefineVerb = (parent, run) => {
     name: 'rewrite',
     summary: 'Rewrite the images in manifests as the webhook would',
     details:
-      'Prints the new manifests unless an option says otherwise, and leaves every other byte as it is. Works in pipes, as a Helm post-renderer and as a kustomize function.',
+      'Prints the new manifests unless an option says otherwise, and leaves every other byte as it is. In kustomizations, it moves the entries of images with the files. Works in pipes, as a Helm post-renderer and as a kustomize function.',
     examples: [
       ['Show what would change in a directory', 'berth rewrite -R -f deploy/ --diff'],
       ['Fail in CI if a manifest is not rewritten', 'berth rewrite -R -f deploy/ --check'],

@@ -1,0 +1,99 @@
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { parseAllDocuments } from 'yaml'
+import { expect, test } from 'vitest'
+import { fc, runs } from '../../test/support/fast-check.ts'
+import { berth } from '../../test/support/io.ts'
+import {
+  kustomizeConfig,
+  kustomizeTree,
+  writeKustomizeTree,
+} from '../../test/support/kustomize-trees.ts'
+import { kustomizeOk } from '../harness/kustomize.ts'
+
+/** `berth rewrite` on kustomizations, compared with what the kustomize program builds. */
+
+const flags = ['--no-probe', '--images-only', '--config']
+
+test('kustomize builds the images that the table makes of those it built before', async () => {
+  let changed = 0
+  let refused = 0
+  await fc.assert(
+    fc.asyncProperty(kustomizeTree, async (tree) => {
+      const { root, directories } = writeKustomizeTree(tree)
+      const config = join(root, 'config', 'berth.yaml')
+      mkdirSync(dirname(config))
+      writeFileSync(config, kustomizeConfig)
+      const build = () =>
+        Promise.all(directories.map((each) => kustomizeOk(['build', each]).then(imagesOf)))
+
+      const before = await build()
+      const trees = [
+        '-R',
+        ...directories.flatMap((each) => ['-f', each]),
+        ...componentsOf(root, tree),
+      ]
+      const { code, stderr } = await berth(['rewrite', ...trees, '--in-place', ...flags, config])
+      const after = await build()
+
+      const mapped = await Promise.all(before.map((images) => mapImages(images, config)))
+      if (code === 1) {
+        refused++
+        expect(stderr).toContain('are not rewritten')
+      }
+      for (const [index, images] of after.entries())
+        for (const [position, image] of images.entries()) {
+          // A base that a kustomization changes, an inline patch and a custom resource can keep the image.
+          const allowed = [mapped[index]?.[position], before[index]?.[position]]
+          expect(allowed).toContain(image)
+          if (image !== before[index]?.[position]) changed++
+        }
+      const isTop = (index: number) =>
+        !tree.kustomizations.some(({ bases }, other) => other > index && bases.includes(index))
+      const isPlain = tree.kustomizations.every(
+        ({ patch, custom }) => custom === null && (patch === null || patch[0] === 'file'),
+      )
+      if (code === 0 && isPlain)
+        for (const [index, images] of after.entries())
+          if (isTop(index)) expect({ index, images }).toEqual({ index, images: mapped[index] })
+      const again = await berth(['rewrite', ...trees, '--check', ...flags, config])
+      if (code === 0) expect(again).toMatchObject({ code: 0, stdout: '' })
+      rmSync(root, { recursive: true })
+    }),
+    runs(15),
+  )
+  expect(changed).toBeGreaterThan(20)
+  expect(refused).toBeLessThan(10)
+})
+
+function componentsOf(
+  root: string,
+  { components }: { readonly components: readonly unknown[] },
+): string[] {
+  return components.flatMap((_, index) => ['-f', join(root, `c${index}`)])
+}
+
+/** Returns the images that kustomize prints, in order. */
+function imagesOf(text: string): string[] {
+  return parseAllDocuments(text).flatMap((document) => findImages(document.toJS()))
+}
+
+function findImages(value: unknown): string[] {
+  if (Array.isArray(value)) return value.flatMap(findImages)
+  if (typeof value !== 'object' || value === null) return []
+  return Object.entries(value).flatMap(([key, each]) =>
+    key === 'image' && typeof each === 'string' ? [each] : findImages(each),
+  )
+}
+
+async function mapImages(images: readonly string[], config: string): Promise<string[]> {
+  const pods = images.map((image) => ({
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: 'p' },
+    spec: { containers: [{ name: 'c', image }] },
+  }))
+  const list = JSON.stringify({ apiVersion: 'v1', kind: 'List', items: pods })
+  const { stdout } = await berth(['rewrite', '-f', '-', ...flags, config], list)
+  return imagesOf(stdout)
+}
