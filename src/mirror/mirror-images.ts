@@ -45,6 +45,8 @@ export interface MirrorOptions extends Pick<
 > {
   /** Images copied at once. */
   readonly jobs: number
+  /** Whether the referrers of an image are copied although `referrers` is false; default: they are not. */
+  readonly needsReferrers?: (pair: ImagePair) => boolean
   readonly progress: ProgressListener
 }
 
@@ -75,6 +77,7 @@ export function mirrorImages(
     try {
       const result = await copyImage(copyDependencies, pair, {
         ...options,
+        referrers: options.referrers || options.needsReferrers?.(pair) === true,
         onPlanned: (bytes) => progress.planned(pair, bytes),
         onBytes: (bytes) => progress.moved(pair, bytes),
       })

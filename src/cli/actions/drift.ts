@@ -95,7 +95,10 @@ async function update(
       `${formatReference(pair.destination)} is not updated: ${neverPushedReason(pair)}`,
     )
   const behind = drifts.filter(canCopy).map(({ pair }) => pair)
-  const results = behind.length === 0 ? [] : await copyAll(opened, options, behind, io)
+  const results =
+    behind.length === 0
+      ? []
+      : await copyAll(opened, { ...options, needsReferrers: () => false }, behind, io)
   const stopped = signalExitCode(io)
   if (stopped !== null) return stopped
   if (options.restart === true) {

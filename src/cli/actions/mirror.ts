@@ -2,7 +2,10 @@
 import type { Config } from '../../config/config.ts'
 import { type MirrorRegistries, openMirrorRegistries } from '../../engine/mirror-registries.ts'
 import { appendAuditLog } from '../../mirror/audit-log.ts'
+import { KubeError } from '../../kube/error.ts'
 import { mirrorImages, type ProgressListener } from '../../mirror/mirror-images.ts'
+import { isVerified } from '../../policies/covered-image.ts'
+import type { PolicyRule } from '../../policies/policy-rule.ts'
 import type { ImagePair } from '../../mirror/image-pair.ts'
 import { type CopyResult, resultRecord } from '../../mirror/copy-result.ts'
 import {
@@ -35,6 +38,7 @@ export interface CopyOptions extends ImageSourceOptions {
 export interface MirrorOptions extends CopyOptions {
   readonly fast?: boolean
   readonly referrers?: boolean
+  readonly policies?: readonly string[]
   readonly foreignLayers?: boolean
   readonly createRepos?: boolean
   readonly quotaFloor?: number
@@ -57,13 +61,45 @@ export async function mirror(
     const collected = collectOptions(names, options, io)
     const wanted = await collectPairs(opened, collected)
     reportUnmirrored(wanted, options, io)
-    const results = await copyAll(opened, options, wanted.pairs, io)
+    const rules = await verificationRules(opened.config, options, io)
+    const needsReferrers: NeedsReferrers = ({ source, destination }) =>
+      isVerified(rules, source) || isVerified(rules, destination)
+    const results = await copyAll(opened, { ...options, needsReferrers }, wanted.pairs, io)
     const stopped = signalExitCode(io)
     if (stopped !== null) return stopped
     collected.unread.throwInvalid()
     return Math.max(mirrorExitCode(results), wanted.unlisted.length > 0 ? 1 : 0)
   } finally {
     await opened.registries.close()
+  }
+}
+
+/** Whether the signatures of an image are copied although no option and no config says so. */
+type NeedsReferrers = (pair: ImagePair) => boolean
+
+/**
+ * Returns the rules of the verification policies, whose images need their signatures on the mirror. Without `--policies`, an
+ * image of a cluster is copied for the policies of that cluster, if they can be read.
+ */
+async function verificationRules(
+  config: Config | null,
+  options: MirrorOptions,
+  io: Io,
+): Promise<readonly PolicyRule[]> {
+  const { policies, fromCluster, referrers } = options
+  if (policies === undefined && fromCluster !== true) return []
+  if (referrers === true || config?.mirror.referrers === true) return []
+  const { readPolicies } = await import('../read-policies.ts')
+  try {
+    const files = await readPolicies(policies ?? ['cluster'], options, io)
+    return files.flatMap(({ rules }) => rules)
+  } catch (error) {
+    if (policies !== undefined || !(error instanceof KubeError)) throw error
+    printMessage(
+      io,
+      `no signatures are copied, because the policies of the cluster cannot be read: ${error.message}`,
+    )
+    return []
   }
 }
 
@@ -119,7 +155,7 @@ export function reportUnmirrored(
 /** Copies the pairs, shows the progress, and prints each result. */
 export async function copyAll(
   { images, config, createRepository }: MirrorRegistries,
-  options: MirrorOptions,
+  options: MirrorOptions & { readonly needsReferrers: NeedsReferrers },
   pairs: readonly ImagePair[],
   io: Io,
 ): Promise<readonly CopyResult[]> {
@@ -152,6 +188,7 @@ export async function copyAll(
       signal: io.signal,
       deep: options.fast !== true,
       dryRun: options.dryRun === true,
+      needsReferrers: options.needsReferrers,
       referrers: options.referrers === true || config?.mirror.referrers === true,
       foreignLayers: options.foreignLayers === true || config?.mirror.foreignLayers === true,
       ...(options.platform === undefined ? {} : { platforms: options.platform }),

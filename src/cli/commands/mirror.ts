@@ -15,6 +15,7 @@ import {
   mirrorNames,
   outputOption,
   platformOption,
+  policiesOption,
   quietOption,
   secretsDirOption,
   wholeNumber,
@@ -51,6 +52,9 @@ export const defineMirror: DefineVerb = (parent, run) => {
       undefined,
       '`mirror.referrers` of the config',
     ),
+    policiesOption(
+      'verification policies; signatures and other referrers of the images that they cover are copied too',
+    ).default(undefined, 'the policies of the cluster with --from-cluster; otherwise none'),
     new Option(
       '--foreign-layers',
       'if the source lacks a foreign layer, download it from the URLs in its manifest',

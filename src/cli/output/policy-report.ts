@@ -33,7 +33,7 @@ export function policyLines({
       : ['not checked: the rest of the table; there are too many rows and globs']),
     ...(needsReferrers
       ? [
-          'signatures are not mirrored: set `mirror.referrers: true`, or run berth mirror with --referrers',
+          'signatures are not mirrored: set `mirror.referrers: true`, or run berth mirror with --policies',
         ]
       : []),
     escapeLine(summaryText(rules, changes)),

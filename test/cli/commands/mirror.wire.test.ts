@@ -63,6 +63,25 @@ describe('berth mirror', () => {
     expect(mirror.tags.get('app')?.get('1')).toBe(digest)
   })
 
+  it('copies the signatures of the images that a policy covers', async () => {
+    const signatureOf = (digest: string) => `${digest.replace(':', '-')}.sig`
+    const [nginx, redis] = ['library/nginx', 'library/redis'].map((repository) =>
+      signatureOf(source.addImage(repository, '1')),
+    ) as [string, string]
+    source.addImage('library/nginx', nginx)
+    source.addImage('library/redis', redis)
+    const policy = write(
+      'policy.yaml',
+      'apiVersion: kyverno.io/v1\nkind: ClusterPolicy\nmetadata: { name: signed }\nspec: { rules: [{ name: a, verifyImages: [{ imageReferences: ["docker.io/nginx*"] }] }] }\n',
+    )
+    const given = ['mirror', 'nginx:1', 'redis:1', '--config', config, '--policies', policy]
+    const { code, stderr } = await berth(given)
+
+    expect({ code, stderr }).toMatchObject({ code: 0 })
+    expect(mirror.tags.get('docker.io/library/nginx')?.has(nginx)).toBe(true)
+    expect(mirror.tags.get('docker.io/library/redis')?.has(redis)).toBe(false)
+  })
+
   it('accepts docker:// before names, and no other prefix of skopeo', async () => {
     const digest = source.addImage('team/app', '1')
     const from = `docker://${source.host}/team/app:1`
