@@ -17,6 +17,7 @@ export const errorCodes = [
   'cluster-refused',
   'manifest-invalid',
   'lock-invalid',
+  'layout-invalid',
   'file-unwritable',
   'nodes-inexpressible',
   'nodes-unwritable',

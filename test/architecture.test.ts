@@ -24,6 +24,7 @@ const layers = [
   'pull-secrets',
   'config',
   'registry/probe',
+  'registry/layout',
   'registry/images',
   'registry/blobs',
   'registry/manifests',
@@ -67,6 +68,7 @@ const owners: Readonly<Record<string, RegExp>> = {
   'prom-client': /^telemetry\//,
   pino: /^telemetry\//,
   'smol-toml': /^nodes\//,
+  'tar/header': /^registry\/layout\/tar-entries\.ts$/,
   semver: /^(?:mirror\/select-tags\.ts$|config\/mirror-images\.ts$|nodes\/)/,
 }
 

@@ -2,6 +2,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { PodContext } from '../decision/fallback/pod-context.ts'
 import { defaultSecretsDirectory } from '../engine/secrets-directory.ts'
+import { type LayoutLocation, parseLayoutLocation } from '../registry/layout/layout-location.ts'
 
 export interface ConnectionOptions {
   readonly kubeconfig?: string
@@ -274,6 +275,18 @@ export function platformOption(): Option {
     if (!isValid) throw new InvalidArgumentError('must be OS/ARCHITECTURE, for example linux/amd64')
     return platforms
   })
+}
+
+/** `--to` and `--from` of `mirror`. */
+export function layoutOption(flag: string, description: string): Option {
+  return new Option(`${flag} <layout>`, `${description}: oci:DIR or oci-archive:FILE`).argParser(
+    (text: string): LayoutLocation => {
+      const location = parseLayoutLocation(text)
+      if (location !== null) return location
+      const example = 'Write oci:DIR or oci-archive:FILE.tar, without the name of an image.'
+      throw new InvalidArgumentError(example)
+    },
+  )
 }
 
 export function quietOption(description: string): Option {

@@ -21,6 +21,7 @@ const exitCodes: Readonly<Record<ErrorCode, number>> = {
   'cluster-refused': 3,
   'manifest-invalid': 2,
   'lock-invalid': 2,
+  'layout-invalid': 2,
   'file-unwritable': 2,
   'nodes-inexpressible': 2,
   'nodes-unwritable': 2,

@@ -1,8 +1,7 @@
 /** The audit log of copies: a file with one JSON line for each image, which is only ever appended to. */
 import { appendFileSync, readFileSync } from 'node:fs'
-import { formatReference } from '../decision/reference/reference.ts'
 import { BerthError } from '../errors.ts'
-import type { ImagePair } from './image-pair.ts'
+import { destinationName, type ImagePair } from './image-pair.ts'
 import { type CopyResult, resultRecord } from './copy-result.ts'
 
 /**
@@ -44,7 +43,7 @@ export function readAuditLog(
     const known = digests.get(destination) ?? new Set()
     digests.set(destination, known.add(sourceDigest))
   }
-  return ({ destination }) => digests.get(formatReference(destination)) ?? null
+  return (pair) => digests.get(destinationName(pair)) ?? null
 }
 
 /** What the log knows of the digest that a tag of a mirror has. */

@@ -28,6 +28,8 @@ export interface CollectedPairs extends CopyPlan {
 export interface CollectPairsOptions extends ImageSources, CopyPlanOptions {
   /** Images, pairs `SRC=DST`, or `-` for names on `stdin`. */
   readonly names: readonly string[]
+  /** True: the names are images, and never pairs. Default: false. */
+  readonly areImages?: boolean
   readonly signal: AbortSignal
 }
 
@@ -36,7 +38,10 @@ export async function collectPairs(
   { config, images: store }: { readonly config: Config | null; readonly images: ImageStore },
   options: CollectPairsOptions,
 ): Promise<CollectedPairs> {
-  const { pairs: named, rest } = splitPairs(options.names, config)
+  const { areImages = false } = options
+  const { pairs: named, rest } = areImages
+    ? { pairs: [], rest: options.names }
+    : splitPairs(options.names, config)
   if (config === null) return { pairs: named, skipped: [], unlisted: [] }
   const isIncluded = ({ destination }: ImagePair) =>
     options.includeNeverPushed === true || !config.table.neverPushed.has(destination.domain)
@@ -123,7 +128,8 @@ function pairOf(source: string, destination: string): ImagePair {
   return { source: from, destination: isBare ? withTag : to, row: null }
 }
 
-function readImage(name: string): Reference {
+/** Parses a name that the user gave. Throws `invalid-reference`. */
+export function readImage(name: string): Reference {
   const parsed = parseName(name)
   if (!parsed.ok) throw new BerthError('invalid-reference', `${name}: ${parsed.message}`)
   return withDefaultTag(canonicalReference(parsed.reference))

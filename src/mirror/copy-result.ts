@@ -1,6 +1,5 @@
-import { formatReference } from '../decision/reference/reference.ts'
 import type { FailedOutcome } from '../decision/resolve/manifest-source.ts'
-import type { ImagePair } from './image-pair.ts'
+import { destinationName, type ImagePair, sourceName } from './image-pair.ts'
 
 export type CopyStatus =
   /** Copied, and verified. */
@@ -37,8 +36,8 @@ export interface CopyResult {
 export function resultRecord(result: CopyResult): Readonly<Record<string, unknown>> {
   const { pair, detail, outcome, tags, ...rest } = result
   return {
-    source: formatReference(pair.source),
-    destination: formatReference(pair.destination),
+    source: sourceName(pair),
+    destination: destinationName(pair),
     row: pair.row,
     status: rest.status,
     sourceDigest: rest.sourceDigest,

@@ -94,11 +94,12 @@ async function update(
       io,
       `${formatReference(pair.destination)} is not updated: ${neverPushedReason(pair)}`,
     )
+  const stores = { ...opened, sources: opened.images, destinations: opened.images }
   const behind = drifts.filter(canCopy).map(({ pair }) => pair)
   const results =
     behind.length === 0
       ? []
-      : await copyAll(opened, { ...options, needsReferrers: () => false }, behind, io)
+      : await copyAll(stores, { ...options, needsReferrers: () => false }, behind, io)
   const stopped = signalExitCode(io)
   if (stopped !== null) return stopped
   if (options.restart === true) {

@@ -10,16 +10,22 @@ import type { ImagePair } from '../../mirror/image-pair.ts'
 import { type CopyResult, resultRecord } from '../../mirror/copy-result.ts'
 import {
   areAllPairs,
-  collectPairs,
   type CollectedPairs,
   type CollectPairsOptions,
 } from '../../mirror/collect-pairs.ts'
 import { defaultConfigFile, findConfigFile } from '../config-file.ts'
+import type { ImageStore } from '../../registry/images/image-store.ts'
 import { imageSources } from '../image-sources.ts'
 import { type Io, print, printMessage } from '../io.ts'
 import type { ImageSourceOptions } from '../options.ts'
 import type { Progress } from '../output/mirror-progress.ts'
 import { formatJsonLine } from '../output/print-record.ts'
+import {
+  collectLayoutPairs,
+  type LayoutChoice,
+  needNoTable,
+  openLayouts,
+} from './mirror-layouts.ts'
 import { describeResult, mirrorExitCode, summarize } from '../output/mirror-report.ts'
 
 /** Options that `mirror` and `drift` share. */
@@ -35,7 +41,7 @@ export interface CopyOptions extends ImageSourceOptions {
   readonly platform?: readonly string[]
 }
 
-export interface MirrorOptions extends CopyOptions {
+export interface MirrorOptions extends CopyOptions, LayoutChoice {
   readonly fast?: boolean
   readonly referrers?: boolean
   readonly policies?: readonly string[]
@@ -50,6 +56,12 @@ export interface MirrorOptions extends CopyOptions {
   readonly yes?: boolean
 }
 
+/** What is copied from and to: registries, or image layouts. */
+interface CopyStores extends Pick<MirrorRegistries, 'config' | 'createRepository'> {
+  readonly sources: ImageStore
+  readonly destinations: ImageStore
+}
+
 /** Returns 0; 1 if a copy failed; 3 if all failed because no registry could be reached; 130 or 143 if it was stopped. */
 export async function mirror(
   names: readonly string[],
@@ -58,19 +70,35 @@ export async function mirror(
 ): Promise<number> {
   const opened = await openRegistries(names, options, io)
   try {
-    const collected = collectOptions(names, options, io)
-    const wanted = await collectPairs(opened, collected)
+    return await mirrorThrough(opened, { names, options }, io)
+  } finally {
+    await opened.registries.close()
+  }
+}
+
+async function mirrorThrough(
+  opened: MirrorRegistries,
+  { names, options }: { readonly names: readonly string[]; readonly options: MirrorOptions },
+  io: Io,
+): Promise<number> {
+  const layouts = await openLayouts(options)
+  try {
+    const hasAllPlatforms = options.platform === undefined
+    const collected = { ...collectOptions(names, options, io), hasAllPlatforms }
+    const wanted = await collectLayoutPairs(opened, layouts, collected)
     reportUnmirrored(wanted, options, io)
     const rules = await verificationRules(opened.config, options, io)
     const needsReferrers: NeedsReferrers = ({ source, destination }) =>
       isVerified(rules, source) || isVerified(rules, destination)
-    const results = await copyAll(opened, { ...options, needsReferrers }, wanted.pairs, io)
+    const sources = layouts.from ?? opened.images
+    const stores = { ...opened, sources, destinations: layouts.to ?? opened.images }
+    const results = await copyAll(stores, { ...options, needsReferrers }, wanted.pairs, io)
     const stopped = signalExitCode(io)
     if (stopped !== null) return stopped
     collected.unread.throwInvalid()
     return Math.max(mirrorExitCode(results), wanted.unlisted.length > 0 ? 1 : 0)
   } finally {
-    await opened.registries.close()
+    await layouts.close()
   }
 }
 
@@ -106,11 +134,11 @@ async function verificationRules(
 /** Opens the registries of the config and of the names. Throws `config-unreadable` and `config-invalid`. */
 export async function openRegistries(
   names: readonly string[],
-  { config, secretsDir, createRepos }: MirrorOptions,
+  { config, secretsDir, createRepos, ...layouts }: MirrorOptions,
   io: Io,
 ): Promise<MirrorRegistries> {
   return openMirrorRegistries({
-    config: await readConfig(config, names),
+    config: await readConfig(config, needNoTable(names, layouts) || areAllPairs(names)),
     names,
     secretsDirectory: secretsDir,
     createRepositories: createRepos === true,
@@ -131,12 +159,8 @@ export function collectOptions(
  * Returns the config; null if there is no config file and none is needed. Loaded late: the config's libraries are a third
  * of what this verb loads.
  */
-async function readConfig(
-  given: string | undefined,
-  names: readonly string[],
-): Promise<Config | null> {
-  const isNeeded = given !== undefined || !areAllPairs(names)
-  if (!isNeeded && defaultConfigFile() === undefined) return null
+async function readConfig(given: string | undefined, isOptional: boolean): Promise<Config | null> {
+  if (given === undefined && isOptional && defaultConfigFile() === undefined) return null
   const { loadConfig } = await import('../../config/load.ts')
   return loadConfig(findConfigFile(given))
 }
@@ -154,7 +178,7 @@ export function reportUnmirrored(
 
 /** Copies the pairs, shows the progress, and prints each result. */
 export async function copyAll(
-  { images, config, createRepository }: MirrorRegistries,
+  { sources, destinations, config, createRepository }: CopyStores,
   options: MirrorOptions & { readonly needsReferrers: NeedsReferrers },
   pairs: readonly ImagePair[],
   io: Io,
@@ -183,14 +207,14 @@ export async function copyAll(
     },
   }
   try {
-    const stores = { sources: images, destinations: images }
-    const results = await mirrorImages({ ...stores, now, createRepository }, pairs, {
+    const dependencies = { sources, destinations, now, createRepository }
+    const results = await mirrorImages(dependencies, pairs, {
       signal: io.signal,
       deep: options.fast !== true,
       dryRun: options.dryRun === true,
       needsReferrers: options.needsReferrers,
       referrers: options.referrers === true || config?.mirror.referrers === true,
-      foreignLayers: options.foreignLayers === true || config?.mirror.foreignLayers === true,
+      foreignLayers: mayFetchForeignLayers(options, config),
       ...(options.platform === undefined ? {} : { platforms: options.platform }),
       allowMissingAttestations: options.allowMissingAttestations === true,
       quotaFloor: options.quotaFloor ?? config?.mirror.quotaFloor ?? 10,
@@ -204,6 +228,14 @@ export async function copyAll(
   } finally {
     bars?.stop()
   }
+}
+
+/** A layout comes to where there is no internet. */
+function mayFetchForeignLayers(
+  { from, foreignLayers }: MirrorOptions,
+  config: Config | null,
+): boolean {
+  return from === undefined && (foreignLayers === true || config?.mirror.foreignLayers === true)
 }
 
 async function createBars(

@@ -10,6 +10,7 @@ import {
   contextsOption,
   imageSourceOptions,
   inGroup,
+  layoutOption,
   lockFilesOption,
   missingAttestationsOption,
   mirrorNames,
@@ -27,9 +28,14 @@ export const defineMirror: DefineVerb = (parent, run) => {
     name: 'mirror',
     summary: 'Copy images to mirrors and verify the copies',
     details:
-      'Images of the fallback table go to its mirrors. Without images, -f and --from-cluster it copies `mirror.images` of the config. Exits with 1 if a copy failed, and with 3 if all failed because no registry could be reached.',
+      'Images of the fallback table go to its mirrors. Without images, -f and --from-cluster it copies `mirror.images` of the config, or all images of the layout with --from. Exits with 1 if a copy failed, and with 3 if all failed because no registry could be reached.',
     examples: [
       ['Copy one image to another registry', 'berth mirror nginx:1.29 registry.example/nginx:1.29'],
+      [
+        'Write the images of manifests to a file, for a network without internet',
+        'berth mirror -f manifests/ --to oci-archive:images.tar',
+      ],
+      ['Push them to the mirrors there', 'berth mirror --from oci-archive:images.tar'],
       [
         'Show what the images of a cluster need on the mirrors',
         'berth mirror --from-cluster -A --dry-run',
@@ -46,6 +52,8 @@ export const defineMirror: DefineVerb = (parent, run) => {
     configOption(),
     ...imageSourceOptions().filter(({ long }) => long !== '--context'),
     contextsOption(),
+    layoutOption('--to', 'write the images to an OCI image layout instead of the mirrors'),
+    layoutOption('--from', 'copy the images from an OCI image layout instead of their registries'),
     new Option('--dry-run', 'show what would be copied, and copy nothing'),
     new Option('--fast', 'trust equal digests, without checking that every layer exists'),
     new Option('--referrers', 'also copy signatures, SBOMs and other referrers').default(
@@ -78,13 +86,7 @@ export const defineMirror: DefineVerb = (parent, run) => {
     auditLogOption(),
     quietOption('print failures only; with --prune, only what goes'),
     secretsDirOption(),
-    ...inGroup(
-      'Clean-up:',
-      new Option('--prune', 'plan the removal of tags that nothing needs; [images] are repositories of a mirror'), // prettier-ignore
-      new Option('--older-than <age>', 'with --prune: the least age of these tags, such as 30d, 12h or 0d').argParser(age), // prettier-ignore
-      lockFilesOption(),
-      new Option('--yes', 'with --prune: remove what the plan says'),
-    ),
+    ...pruneOptions(),
   )
   command.action((names: string[], { context: contexts, ...options }: GivenOptions) =>
     run(async (io) => {
@@ -100,6 +102,16 @@ export const defineMirror: DefineVerb = (parent, run) => {
   )
 }
 
+function pruneOptions(): readonly Option[] {
+  return inGroup(
+    'Clean-up:',
+    new Option('--prune', 'plan the removal of tags that nothing needs; [images] are repositories of a mirror'), // prettier-ignore
+    new Option('--older-than <age>', 'with --prune: the least age of these tags, such as 30d, 12h or 0d').argParser(age), // prettier-ignore
+    lockFilesOption(),
+    new Option('--yes', 'with --prune: remove what the plan says'),
+  )
+}
+
 /** `--context` may be repeated, for `--prune`. */
 type GivenOptions = Omit<MirrorOptions, 'context' | 'contexts'> & {
   readonly context: readonly string[]
@@ -107,9 +119,11 @@ type GivenOptions = Omit<MirrorOptions, 'context' | 'contexts'> & {
 
 /** Throws `usage` for options that have no effect. */
 function checkOptions(contexts: readonly string[], options: Partial<MirrorOptions>): void {
-  const { prune, olderThan, lock = [], yes, dryRun } = options
+  const { prune, olderThan, lock = [], yes, dryRun, from, to } = options
   if (prune === true && dryRun === true && yes === true)
     throw new BerthError('usage', '--dry-run and --yes contradict each other')
+  if (prune === true && (from !== undefined || to !== undefined))
+    throw new BerthError('usage', '--prune does not work with --from and --to')
   if (prune === true) return
   if (contexts.length > 1) throw new BerthError('usage', 'several --context need --prune')
   if (olderThan !== undefined || lock.length > 0 || yes === true)

@@ -1,7 +1,7 @@
 /** Prints the results of `berth mirror`. */
-import { formatReference } from '../../decision/reference/reference.ts'
 import { shortDigest } from '../../registry/digest.ts'
 import type { CopyResult } from '../../mirror/copy-result.ts'
+import { destinationName, sourceName } from '../../mirror/image-pair.ts'
 import { escapeTerminal } from '../../text/escape-terminal.ts'
 import { bytesText } from '../../text/units.ts'
 
@@ -15,7 +15,7 @@ export function describeResult(result: CopyResult): string {
 
 function resultText(result: CopyResult): string {
   const { pair, status, mirrorDigest, sourceDigest, platforms, detail, tags, seconds } = result
-  const names = `${formatReference(pair.source)}  →  ${formatReference(pair.destination)}`
+  const names = `${sourceName(pair)}  →  ${destinationName(pair)}`
   if (status === 'failed') {
     const hint = tags === undefined || tags.length === 0 ? [] : [tagsHint(tags)]
     return [names, `  failed: ${detail}`, ...hint].join('\n')

@@ -12,6 +12,7 @@ const transport =
 export function parseName(text: string): ParseResult {
   const [, name] = transport.exec(text) ?? []
   if (name === undefined) return parseReference(text.replace(/^docker:\/\//, ''))
-  const message = `\`${name}:\` is a prefix of skopeo and podman for images outside of registries, and Berth supports only registries; write HOST/PATH:TAG`
+  const option = name.startsWith('oci') ? ', or use --to or --from of `berth mirror`' : ''
+  const message = `\`${name}:\` is a prefix of skopeo and podman for images outside of registries, and names are of images in registries; write HOST/PATH:TAG${option}`
   return { ok: false, code: 'invalid-format', message }
 }

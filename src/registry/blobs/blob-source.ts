@@ -41,6 +41,17 @@ export function createBlobSource(
   descriptor: BlobDescriptor,
   { signal, url = null }: BlobSourceOptions,
 ): BlobSource {
+  return createVerifiedSource(descriptor, repository.host, (offset) =>
+    download(repository, descriptor, { offset, signal, url }),
+  )
+}
+
+/** Creates a source that proves the digest of what `open` yields from an offset on. `host` is where it comes from. */
+export function createVerifiedSource(
+  descriptor: BlobDescriptor,
+  host: string,
+  open: (offset: number) => AsyncGenerator<Buffer, void>,
+): BlobSource {
   const { digest, size } = descriptor
   const algorithm = algorithmOf(digest)
   const checkpoints: Checkpoint[] = [{ offset: 0, hash: createHash(algorithm) }]
@@ -53,10 +64,10 @@ export function createBlobSource(
     let offset = start.offset
     const verify = () => {
       if (`${algorithm}:${hash.copy().digest('hex')}` === digest) return
-      throw invalid(`${name} from ${repository.host} does not match its digest`)
+      throw invalid(`${name} from ${host} does not match its digest`)
     }
     if (size === 0) verify()
-    for await (const chunk of download(repository, descriptor, { offset, signal, url })) {
+    for await (const chunk of open(offset)) {
       offset += chunk.length
       if (offset > size) throw invalid(`${name} is longer than its ${size} bytes`)
       hash.update(chunk)
@@ -65,6 +76,7 @@ export function createBlobSource(
       if (offset === size) verify()
       if (offset > from) yield chunk.subarray(Math.max(0, chunk.length - (offset - from)))
     }
+    if (offset < size) throw invalid(`${name} from ${host} ends after ${offset} of ${size} bytes`)
   }
 
   return { descriptor, read }

@@ -1,0 +1,11 @@
+/** Where an image layout is. */
+export interface LayoutLocation {
+  readonly kind: 'oci' | 'oci-archive'
+  readonly path: string
+}
+
+/** Parses `oci:DIR` or `oci-archive:FILE`; null for something else, as with an image's name after it. */
+export function parseLayoutLocation(text: string): LayoutLocation | null {
+  const [, kind, path = ''] = /^(oci|oci-archive):([^:]+)$/.exec(text) ?? []
+  return kind === 'oci' || kind === 'oci-archive' ? { kind, path } : null
+}

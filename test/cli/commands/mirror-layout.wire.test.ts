@@ -1,0 +1,405 @@
+import { execFile } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { berth } from '../../support/io.ts'
+import { indexType, manifestType } from '../../support/registry.ts'
+import { bytes, startStore, type Store } from '../../support/store-registry.ts'
+
+const run = promisify(execFile)
+
+let directory: string
+let source: Store
+let mirror: Store
+let config: string
+
+beforeEach(async () => {
+  directory = mkdtempSync(join(tmpdir(), 'berth-layout-'))
+  source = await startStore()
+  mirror = await startStore()
+  config = join(directory, 'berth.yaml')
+  writeFileSync(
+    config,
+    `apiVersion: berth.dev/v1alpha1
+kind: BerthConfig
+registries:
+  - { host: 'mirror.example', endpoint: '${mirror.url}', mirror: true }
+  - { host: docker.io, endpoint: '${source.url}' }
+  - { host: quay.io, endpoint: '${source.url}' }
+fallback:
+  - { name: hub, images: ['docker.io/**'], try: ['mirror.example/{host}/{path}', 'docker.io/{path}'] }
+`,
+  )
+})
+
+afterEach(async () => {
+  await source.close()
+  await mirror.close()
+  rmSync(directory, { recursive: true, force: true })
+})
+
+const kinds = [
+  ['a directory', 'oci', 'layout'],
+  ['an archive', 'oci-archive', 'layout.tar'],
+] as const
+
+const layer = (seed: string, size = 50_000) => ({ layers: [bytes(size, seed)] })
+
+/** Adds an index with a manifest for each platform. */
+function addIndex(repository: string, tag: string, platforms: readonly string[]): string {
+  const manifests = platforms.map((platform) => {
+    const [os, architecture] = platform.split('/')
+    const digest = source.addImage(repository, null, layer(platform))
+    const size = source.manifests.get(repository)?.get(digest)?.body.length
+    return { mediaType: manifestType, digest, size, platform: { os, architecture } }
+  })
+  const body = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: indexType, manifests }))
+  return source.addManifest(repository, tag, { body, mediaType: indexType })
+}
+
+const mirrored = (path: string, tag: string) => mirror.tags.get(`docker.io/${path}`)?.get(tag)
+
+function readIndex(layout: string) {
+  return JSON.parse(readFileSync(join(layout, 'index.json'), 'utf8')) as {
+    manifests: { digest: string; annotations?: Record<string, string> }[]
+  }
+}
+
+describe.each(kinds)('berth mirror through %s', (_, kind, name) => {
+  let layout: string
+  let path: string
+
+  beforeEach(() => {
+    path = join(directory, name)
+    layout = `${kind}:${path}`
+  })
+
+  const to = (...args: string[]) => berth(['mirror', '--config', config, '--to', layout, ...args])
+  const from = (...args: string[]) =>
+    berth(['mirror', '--config', config, '--from', layout, ...args])
+
+  it('carries the images of a plan to the mirrors without a request to their registries', async () => {
+    const nginx = addIndex('library/nginx', '1.29', ['linux/amd64', 'linux/arm64'])
+    const redis = source.addImage('library/redis', '7', layer('redis'))
+    const written = await to('nginx:1.29', 'redis:7')
+    source.forgetRequests()
+    const pushed = await from()
+
+    expect({ code: written.code, stderr: written.stderr }).toMatchObject({ code: 0 })
+    expect(written.stdout).toContain(`→  ${layout}:docker.io/library/nginx:1.29`)
+    expect({ code: pushed.code, stderr: pushed.stderr }).toMatchObject({ code: 0 })
+    expect(pushed.stdout).toContain(`${layout}:docker.io/library/redis:7  →  mirror.example/docker`)
+    expect(mirrored('library/nginx', '1.29')).toBe(nginx)
+    expect(mirrored('library/redis', '7')).toBe(redis)
+    expect(source.requests).toEqual([])
+  })
+
+  it('writes nothing in a second run, and only what is new in a third', async () => {
+    source.addImage('library/nginx', '1.29', layer('nginx'))
+    await to('nginx:1.29')
+    const before = statSync(path, { bigint: true })
+    const second = await to('nginx:1.29', '-o', 'json')
+    const after = statSync(path, { bigint: true })
+    source.addImage('library/redis', '7', { layers: [bytes(50_000, 'nginx'), bytes(9, 'redis')] })
+    const third = await to('redis:7', '-o', 'json')
+
+    expect(JSON.parse(second.stdout)).toMatchObject({ status: 'current', bytesMoved: 0 })
+    expect(after.mtimeNs).toBe(before.mtimeNs)
+    expect(JSON.parse(third.stdout)).toMatchObject({
+      status: 'copied',
+      destination: `${layout}:docker.io/library/redis:7`,
+    })
+    expect((JSON.parse(third.stdout) as { bytesThere: number }).bytesThere).toBe(50_000)
+    expect(await from()).toMatchObject({ code: 0 })
+    expect([...mirror.tags.keys()].sort()).toEqual([
+      'docker.io/library/nginx',
+      'docker.io/library/redis',
+    ])
+  })
+
+  it('carries signatures and SBOMs', async () => {
+    const image = source.addImage('library/nginx', '1.29', layer('nginx'))
+    const artifactType = 'application/vnd.example.sbom'
+    const sbom = source.addImage('library/nginx', null, {
+      ...layer('sbom', 90),
+      subject: image,
+      artifactType,
+    })
+    const signatureTag = `${image.replace(':', '-')}.sig`
+    const signature = source.addImage('library/nginx', signatureTag, layer('signature', 80))
+    const written = await to('nginx:1.29', '--referrers')
+    const pushed = await from('--referrers')
+
+    expect([written.code, pushed.code]).toEqual([0, 0])
+    expect(mirrored('library/nginx', signatureTag)).toBe(signature)
+    expect(mirror.manifests.get('docker.io/library/nginx')?.has(sbom)).toBe(true)
+    expect((await to('nginx:1.29', '--referrers')).stdout).toContain('current')
+  })
+
+  it('carries some platforms, and indexes without missing attestations', async () => {
+    addIndex('library/nginx', '1.29', ['linux/amd64', 'linux/arm64'])
+    await to('nginx:1.29', '--platform', 'linux/arm64')
+    const pushed = await from('-o', 'json')
+
+    expect(JSON.parse(pushed.stdout)).toMatchObject({
+      status: 'copied',
+      platforms: ['linux/arm64'],
+    })
+  })
+
+  it('carries images by digest', async () => {
+    const digest = source.addImage('library/nginx', '1.29', layer('nginx'))
+    await to(`nginx@${digest}`, `nginx:1.29@${digest}`)
+    const pushed = await from(`nginx@${digest}`)
+    const all = await from()
+
+    expect([pushed.code, all.code]).toEqual([0, 0])
+    expect(mirrored('library/nginx', '1.29')).toBe(digest)
+  })
+
+  it('shows with --dry-run what a layout lacks, and writes nothing', async () => {
+    source.addImage('library/nginx', '1.29', layer('nginx'))
+    const { code, stdout } = await to('nginx:1.29', '--dry-run')
+
+    expect(code).toBe(0)
+    expect(stdout).toContain('planned: sha256:')
+    expect(existsSync(path)).toBe(false)
+  })
+
+  it('names an image that the layout does not have, and the tags that it has', async () => {
+    source.addImage('library/nginx', '1.29', layer('nginx'))
+    await to('nginx:1.29')
+    const other = await from('nginx:1.30')
+
+    expect(other.code).toBe(1)
+    expect(other.stdout).toContain(`${layout} has no such image in docker.io/library/nginx`)
+    expect(other.stdout).toContain('existing tags: 1.29')
+  })
+
+  it('rejects a layout that does not exist', async () => {
+    const { code, stderr } = await from()
+
+    expect(code).toBe(2)
+    expect(stderr).toContain(`layout-invalid: no image layout at ${path}: it does not exist`)
+  })
+
+  it('copies named images without a config, and between layouts', async () => {
+    source.addImage('team/app', '1', layer('app'))
+    const image = `${source.host}/team/app:1`
+    const other = `oci:${join(directory, 'other')}`
+    const written = await berth(['mirror', image, '--to', layout])
+    const copied = await berth(['mirror', '--from', layout, '--to', other])
+
+    expect({ ...written, stdout: '' }).toMatchObject({ code: 0 })
+    expect(copied).toMatchObject({ code: 0 })
+    expect(readIndex(join(directory, 'other')).manifests[0]?.annotations).toEqual({
+      'io.containerd.image.name': image,
+      'org.opencontainers.image.ref.name': image,
+    })
+  })
+
+  it('can be read by skopeo', { timeout: 60_000 }, async ({ skip }) => {
+    const version = await run('skopeo', ['--version']).catch(() => null)
+    if (version === null) return skip('skopeo is not installed: apt-get install skopeo')
+    const nginx = source.addImage('library/nginx', '1.29', layer('nginx'))
+    source.addImage('library/redis', '7', layer('redis'))
+    await to('nginx:1.29', 'redis:7')
+    const name = `${layout}:docker.io/library/nginx:1.29`
+    const raw = await run('skopeo', ['inspect', '--raw', name])
+
+    expect(`sha256:${createHash('sha256').update(raw.stdout).digest('hex')}`).toBe(nginx)
+  })
+})
+
+describe('an image layout in a directory', () => {
+  let path: string
+
+  beforeEach(() => {
+    path = join(directory, 'layout')
+    source.addImage('library/nginx', '1.29', layer('nginx'))
+  })
+
+  const to = (...args: string[]) =>
+    berth(['mirror', '--config', config, '--to', `oci:${path}`, 'nginx:1.29', ...args])
+  const from = () => berth(['mirror', '--config', config, '--from', `oci:${path}`])
+
+  /** The largest blob, which is the layer. */
+  function layerFile(): string {
+    const blobs = join(path, 'blobs/sha256')
+    const size = (file: string) => statSync(join(blobs, file)).size
+    const [name = ''] = readdirSync(blobs).toSorted((one, other) => size(other) - size(one))
+    return join(blobs, name)
+  }
+
+  it('has the files of the specification, and no others', async () => {
+    await to()
+
+    expect(readdirSync(path).toSorted()).toEqual(['blobs', 'index.json', 'oci-layout'])
+    expect(JSON.parse(readFileSync(join(path, 'oci-layout'), 'utf8'))).toEqual({
+      imageLayoutVersion: '1.0.0',
+    })
+    for (const name of readdirSync(join(path, 'blobs/sha256'))) {
+      const content = readFileSync(join(path, 'blobs/sha256', name))
+      expect(createHash('sha256').update(content).digest('hex')).toBe(name)
+    }
+  })
+
+  it.each([
+    ['changed', (file: string) => writeFileSync(file, Buffer.alloc(50_000))],
+    ['truncated', (file: string) => truncateSync(file, 10_000)],
+    ['a link', (file: string) => (rmSync(file), symlinkSync('/dev/zero', file))],
+    ['missing', (file: string) => rmSync(file)],
+  ])('is not pushed with a blob that is %s, and the next run repairs it', async (_, damage) => {
+    await to()
+    const file = layerFile()
+    damage(file)
+    const pushed = await from()
+    const wrong = [...mirror.blobs.values()].flatMap((blobs) => [...blobs.keys()])
+    const repaired = await to('-o', 'json')
+    const again = await from()
+
+    expect(pushed.code).toBe(1)
+    expect(pushed.stdout).toMatch(/blob sha256:\S+ (?:from|in) oci:|does not have blob/)
+    expect(wrong.some((digest) => file.endsWith(digest.slice(7)))).toBe(false)
+    expect(JSON.parse(repaired.stdout)).toMatchObject({ status: 'repaired', bytesMoved: 50_000 })
+    expect(again.code).toBe(0)
+  })
+
+  it('gets a damaged manifest again', async () => {
+    await to()
+    const digest = readIndex(path).manifests[0]?.digest ?? ''
+    const file = join(path, 'blobs', digest.replace(':', '/'))
+    writeFileSync(file, readFileSync(file, 'utf8').replace('2', '3'))
+    const pushed = await from()
+    const repaired = await to('-o', 'json')
+
+    expect(pushed.stdout).toContain('does not match its digest')
+    expect(JSON.parse(repaired.stdout)).toMatchObject({ status: 'repaired' })
+    expect(await from()).toMatchObject({ code: 0 })
+  })
+
+  it('is not written among other files', async () => {
+    mkdirSync(path)
+    writeFileSync(join(path, 'thesis.txt'), 'x')
+    const { code, stderr } = await to()
+
+    expect(code).toBe(2)
+    expect(stderr).toContain('the directory has other files, and no file oci-layout')
+    expect(readdirSync(path)).toEqual(['thesis.txt'])
+  })
+
+  it.each([
+    ['an index.json that is not JSON', 'index.json', '{', 'is not JSON'],
+    ['an index.json over 4 MiB', 'index.json', ' '.repeat(4 * 1024 * 1024 + 1), 'exceeds 4 MiB'],
+    [
+      'a digest that is a path',
+      'index.json',
+      '{"manifests":[{"digest":"sha256:../../../etc/passwd","size":1}]}',
+      'has a descriptor without a valid digest and size',
+    ],
+    ['another version', 'oci-layout', '{"imageLayoutVersion":"2.0.0"}', 'version 1'],
+  ])('is rejected with %s', async (_, file, text, message) => {
+    await to()
+    writeFileSync(join(path, file), text)
+    const { code, stderr } = await from()
+
+    expect(code).toBe(2)
+    expect(stderr).toContain(message)
+  })
+})
+
+describe('an image layout in an archive', () => {
+  let path: string
+
+  beforeEach(() => {
+    path = join(directory, 'layout.tar')
+    source.addImage('library/nginx', '1.29', layer('nginx'))
+  })
+
+  const to = (...args: string[]) =>
+    berth(['mirror', '--config', config, '--to', `oci-archive:${path}`, ...args])
+  const from = () => berth(['mirror', '--config', config, '--from', `oci-archive:${path}`])
+
+  it('is read by GNU tar, and has only the files of the specification', async () => {
+    await to('nginx:1.29')
+    await to('nginx:1.29')
+    const { stdout } = await run('tar', ['-tf', path])
+
+    expect(
+      stdout
+        .trim()
+        .split('\n')
+        .map((name) => name.replace(/[0-9a-f]{64}/, 'HEX'))
+        .toSorted(),
+    ).toEqual([...Array<string>(3).fill('blobs/sha256/HEX'), 'index.json', 'oci-layout'])
+  })
+
+  it('can be written by GNU tar', async () => {
+    await berth(['mirror', 'nginx:1.29', '--config', config, '--to', `oci:${directory}/plain`])
+    await run('tar', ['-C', join(directory, 'plain'), '-cf', path, '.'])
+
+    expect(await from()).toMatchObject({ code: 0 })
+  })
+
+  it.each([1_000, 20_000])(
+    'is rejected if it was cut off at byte %d, and completed',
+    async (at) => {
+      await to('nginx:1.29')
+      truncateSync(path, at)
+      const cut = await from()
+      const completed = await to('nginx:1.29')
+
+      expect(cut.code).toBe(2)
+      expect(cut.stderr).toMatch(/is not a complete archive: it ends|no file oci-layout/)
+      expect(completed).toMatchObject({ code: 0 })
+      expect(await from()).toMatchObject({ code: 0 })
+      expect((await run('tar', ['-tf', path])).stdout).not.toContain('incomplete')
+    },
+  )
+
+  it('is rejected if it is compressed', async () => {
+    await to('nginx:1.29')
+    await run('gzip', [path])
+    const { code, stderr } = await berth([
+      'mirror',
+      '--config',
+      config,
+      '--from',
+      `oci-archive:${path}.gz`,
+    ])
+
+    expect(code).toBe(2)
+    expect(stderr).toContain('it may be compressed or damaged')
+  })
+
+  it('is not pushed with a damaged blob, and the next run repairs it in its place', async () => {
+    await to('nginx:1.29')
+    const { size } = statSync(path)
+    const content = readFileSync(path)
+    const at = content.indexOf(bytes(50_000, 'nginx'))
+    content.write('damage', at + 40_000)
+    writeFileSync(path, content)
+    const pushed = await from()
+    const repaired = await to('nginx:1.29')
+
+    expect(pushed.code).toBe(1)
+    expect(pushed.stdout).toContain('does not match its digest')
+    expect(repaired.stdout).toContain('repaired')
+    expect(statSync(path).size).toBe(size)
+    expect(await from()).toMatchObject({ code: 0 })
+  })
+})
