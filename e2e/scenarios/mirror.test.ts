@@ -254,6 +254,51 @@ describe('mirror --from-cluster', () => {
       images.map((image) => image.replace('docker.io', 'mirror.example')),
     )
   })
+
+  test('mirror --prune removes an old tag, and keeps what runs and what a rollback needs', async () => {
+    const repository = 'team/pruned'
+    const onMirror = (tag: string) => digestOfTag({ registry: both.mirror.url, repository }, tag)
+    await both.upstream.start()
+    for (const tag of ['old', '1', '2']) await both.push(both.upstream, repository, tag)
+    const names = ['old', '1', '2'].map((tag) => `docker.io/${repository}:${tag}`)
+    expect((await runBerth(['mirror', ...names, '--config', config])).code).toBe(0)
+    const labels = { app: 'pruned' }
+    const deploy = async (tag: string) => {
+      const container = { name: 'main', image: `docker.io/${repository}:${tag}` }
+      const template = {
+        metadata: { labels },
+        spec: { terminationGracePeriodSeconds: 1, containers: [container] },
+      }
+      await apply({
+        apiVersion: 'apps/v1',
+        kind: 'Deployment',
+        metadata: { name: 'pruned', namespace },
+        spec: { selector: { matchLabels: labels }, template },
+      })
+      await kubectlOk(['rollout', 'status', 'deployment/pruned', '-n', namespace])
+    }
+    await deploy('1')
+    await deploy('2')
+    const args = ['mirror', '--prune', `mirror.example/${repository}`, '--from-cluster']
+    const all = [...args, '--older-than', '0d', '--config', config]
+    const plan = await runBerth(all)
+    const planned = await onMirror('old')
+    const { code, stdout } = await runBerth([...all, '--yes'])
+
+    expect(plan).toMatchObject({
+      code: 0,
+      stderr: expect.stringContaining('1 tags to remove, 2 to keep') as string,
+    })
+    expect(planned).toBeDefined()
+    expect({ code, stdout }).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(
+        / 1 .*ReplicaSet running\/pruned-\w+ in \S+ needs it/,
+      ) as string,
+    })
+    const left = await Promise.all(['old', '1', '2'].map(onMirror))
+    expect(left.map((digest) => digest !== undefined)).toEqual([false, true, true])
+  })
 })
 
 describe('the controller', () => {
