@@ -33,6 +33,7 @@ const layers = [
   'registry/http',
   'aws',
   'kube',
+  'signatures',
   'credentials',
   'telemetry',
   'decision/lock',

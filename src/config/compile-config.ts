@@ -14,6 +14,7 @@ import { readCopies } from './pull-secret-copies.ts'
 import { readPullSecrets } from './pull-secret-rules.ts'
 import { plainHttpHosts } from './registries.ts'
 import type { ConfigInput } from './schema.ts'
+import { readVerifyRules } from './verify-rules.ts'
 import { readWhen } from './when.ts'
 
 export interface CompileOptions {
@@ -64,7 +65,11 @@ export function compileConfig(options: CompileOptions): CompiledConfig {
       pods: pod === undefined ? [] : [splitMemberPath(pod)],
       images: images.map(splitMemberPath),
     })),
-    mirror: { ...input.mirror, images: readMirrorImages(input.mirror.images, report) },
+    mirror: {
+      ...input.mirror,
+      images: readMirrorImages(input.mirror.images, report),
+      verify: readVerifyRules(input.mirror.verify, { directory, report }),
+    },
     pullSecretCopies: readCopies(
       input.pullSecretCopies,
       new Set(input.pullSecrets.map(({ secret }) => secret)),

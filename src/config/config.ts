@@ -82,6 +82,8 @@ export interface Workload {
 /** The `mirror` section. */
 export interface MirrorSettings {
   readonly images: readonly MirrorImage[]
+  /** What to verify before a copy. The first entry that matches the image decides. */
+  readonly verify: readonly VerifyRule[]
   /** Whether to copy signatures, SBOMs and attestations too. */
   readonly referrers: boolean
   /** Whether to download foreign layers that the source does not have from the URLs in their manifest. */
@@ -97,6 +99,33 @@ export interface MirrorSettings {
   /** Maximum number of images that the controller copies in parallel. */
   readonly atOnce: number
 }
+
+/** An entry of `mirror.verify`. */
+export interface VerifyRule {
+  /** The entry as messages name it, such as `mirror.verify[0]`. */
+  readonly name: string
+  /** By the name of the image upstream. */
+  readonly images: readonly ImagePattern[]
+  /** Null: the image need not be signed. */
+  readonly cosign: CosignRule | null
+  /** Null: the image may have any age. */
+  readonly minAgeMs: number | null
+}
+
+/** Who must have signed an image. */
+export type CosignRule =
+  | { readonly kind: 'key'; readonly source: TrustSource }
+  | {
+      readonly kind: 'identity'
+      /** As in the config. */
+      readonly identity: string
+      readonly issuer: string
+      readonly matches: (identity: string) => boolean
+      readonly trustedRoot: TrustSource
+    }
+
+/** A public key or trusted root: in the config, or in a file. */
+export type TrustSource = { readonly text: string } | { readonly file: string }
 
 /** An entry of `mirror.images`: one image, or a repository and which of its tags to copy. */
 export interface MirrorImage {

@@ -14,6 +14,7 @@ import { createProblemList } from './problem-list.ts'
 import { plainHttpHosts, readRegistries } from './registries.ts'
 import type { ConfigInput } from './schema.ts'
 import { checkShape } from './shape-problems.ts'
+import { checkVerifyFiles } from './verify-files.ts'
 import { parseYamlDocument } from './yaml-document.ts'
 
 export type ReadResult =
@@ -99,6 +100,7 @@ function check(input: ConfigInput, directory: string, report: ReportProblem): Co
   const registries = readRegistries(input.registries, templates, { directory, report })
   const lock = readLockFile(input.pin.lock, { directory, report })
   const compiled = compileConfig({ input, rows, registries, lock, directory, report })
+  checkVerifyFiles(compiled.mirror.verify, report)
   reportTableFindings(compiled.table, registries.keys(), report)
   warnAboutMissingPorts(rows, registries.keys(), report)
   return compiled

@@ -4,6 +4,7 @@
  */
 import { createNotifier } from '../async/notifier.ts'
 import { longestDelayMs, sleep } from '../async/sleep.ts'
+import type { VerifyRule } from '../config/config.ts'
 import type { FallbackTable } from '../decision/fallback/table.ts'
 import type { KubeApi } from '../kube/api-client.ts'
 import type { Refusals } from '../kube/refusals.ts'
@@ -16,6 +17,7 @@ import type { CreateRepository } from '../mirror/copy-blobs.ts'
 import { mirrorImages, type MirrorOptions } from '../mirror/mirror-images.ts'
 import { createTreeCache, type TreeCache } from '../mirror/image-tree.ts'
 import { isOnMirror, type MirrorState } from '../mirror/mirror-state.ts'
+import { createImageVerifier, type ImageVerifier } from '../mirror/verify-image.ts'
 import { findWantedImages, mirrorNames } from '../mirror/wanted-images.ts'
 import { formatReference } from '../decision/reference/reference.ts'
 import type { ImageStore } from '../registry/images/image-store.ts'
@@ -37,6 +39,7 @@ export interface MirrorLoopDependencies {
     readonly quotaFloor: number
     readonly referrers: boolean
     readonly foreignLayers: boolean
+    readonly verify: readonly VerifyRule[]
   }
   readonly openRegistries: () => RegistryClient
   /** Null if Berth may not create repositories. */
@@ -56,6 +59,7 @@ interface MirrorRun extends MirrorLoopDependencies {
   readonly images: ImageStore
   readonly backlog: Backlog
   readonly pods: MirrorPods
+  readonly verifier: ImageVerifier
   /** The last state of each image that the log has, unless the mirror has the image. */
   readonly loggedStates: Map<string, MirrorState>
   readonly signal: AbortSignal
@@ -72,7 +76,9 @@ export function createMirrorLoop(dependencies: MirrorLoopDependencies): Loop {
         const pods = watchMirrorPods(dependencies, () => podsChanged.notify(), signal)
         await pods.synced
         const loggedStates = new Map<string, MirrorState>()
-        const run: MirrorRun = { ...dependencies, images, backlog, pods, loggedStates, signal }
+        const verifier = createImageVerifier(dependencies.settings.verify)
+        const own = { images, backlog, pods, verifier, loggedStates, signal }
+        const run: MirrorRun = { ...dependencies, ...own }
         while (!signal.aborted) {
           await mirrorMissingImages(run)
           await podsChanged.wait(backlog.msUntilDue(Date.now()) ?? longestDelayMs, signal)
@@ -194,7 +200,7 @@ async function copyImages(
 }
 
 function runMirror(
-  { images, createRepository, settings, signal }: MirrorRun,
+  { images, createRepository, verifier, settings, signal }: MirrorRun,
   state: CopyState,
   { pairs, dryRun }: { readonly pairs: readonly ImagePair[] } & Pick<MirrorOptions, 'dryRun'>,
 ): Promise<readonly CopyResult[]> {
@@ -204,6 +210,7 @@ function runMirror(
       sources: images,
       destinations: images,
       createRepository,
+      verifier,
       now: () => performance.now(),
       ...state,
     },

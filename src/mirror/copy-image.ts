@@ -27,11 +27,14 @@ import {
   type TreeCache,
 } from './image-tree.ts'
 import { createSubIndex } from './sub-index.ts'
+import type { ImageVerification, ImageVerifier } from './verify-image.ts'
 
 export interface CopyDependencies extends BlobDependencies {
   readonly sources: ImageStore
   readonly destinations: ImageStore
   readonly trees: TreeCache
+  /** Null: nothing is verified before a copy. */
+  readonly verifier: ImageVerifier | null
 }
 
 export interface CopyOptions {
@@ -53,6 +56,9 @@ export interface CopyOptions {
   readonly onBytes: (bytes: number) => void
 }
 
+/** Which referrers are copied. */
+type WantedReferrers = 'all' | 'signatures' | 'none'
+
 type ResultWithoutPair = Omit<CopyResult, 'seconds' | 'pair'>
 
 /** The source and the destination of one copy. */
@@ -64,7 +70,7 @@ interface CopyRoute {
   readonly tag: string | null
 }
 
-/** Copies an image; with `dryRun`, only compares. Throws RegistryError. */
+/** Copies an image; with `dryRun`, only compares. Throws RegistryError and ImageRefusedError. */
 export async function copyImage(
   dependencies: CopyDependencies,
   pair: ImagePair,
@@ -76,15 +82,26 @@ export async function copyImage(
     throw new RegistryError(failed('invalid', digestWithPlatforms))
   }
   const digest = subIndex?.digest ?? sourceDigest
+  const at = { from: route.from, digest: sourceDigest, signal: options.signal }
+  const verification = dependencies.verifier?.verification(pair.source, at) ?? null
+  const referrers = wantedReferrers(options, verification)
   if (currentDigest === digest) {
     const digests = { sourceDigest, mirrorDigest: currentDigest }
     if (!options.deep) return { ...nothingMoved, status: 'current', ...digests }
-    const check = { ...options, digest: currentDigest }
+    const check = { ...options, referrers, digest: currentDigest }
     const complete = await checkComplete(dependencies, route, check)
     if (complete !== null) return { ...complete, status: 'current', ...digests }
   }
-  const wanted = { digest, subIndex, currentDigest }
+  const wanted = { digest, subIndex, currentDigest, referrers, verification }
   return { ...(await transfer(dependencies, route, { ...options, ...wanted })), sourceDigest }
+}
+
+function wantedReferrers(
+  { referrers }: CopyOptions,
+  verification: ImageVerification | null,
+): WantedReferrers {
+  if (referrers) return 'all'
+  return verification?.isSigned === true ? 'signatures' : 'none'
 }
 
 /** Asks both registries for the image. Throws RegistryError if the source does not have it, or the answer is not known. */
@@ -141,7 +158,13 @@ const nothingMoved = {
 async function checkComplete(
   dependencies: CopyDependencies,
   route: CopyRoute,
-  { digest, ...options }: CopyOptions & { readonly digest: string },
+  {
+    digest,
+    ...options
+  }: Omit<CopyOptions, 'referrers'> & {
+    readonly digest: string
+    readonly referrers: WantedReferrers
+  },
 ): Promise<Omit<
   CopyResult,
   'pair' | 'status' | 'seconds' | 'sourceDigest' | 'mirrorDigest'
@@ -152,7 +175,7 @@ async function checkComplete(
     const blobs = blobsOf(tree)
     const { bytesMoved } = await countMissing(dependencies, route.to, { blobs, signal })
     if (bytesMoved > 0) return null
-    if (options.referrers && !options.dryRun) {
+    if (options.referrers !== 'none' && !options.dryRun) {
       await copyAllReferrers(dependencies, route, tree, options)
     }
     return {
@@ -167,7 +190,10 @@ async function checkComplete(
   }
 }
 
-interface TransferOptions extends CopyOptions {
+interface TransferOptions extends Omit<CopyOptions, 'referrers'> {
+  readonly referrers: WantedReferrers
+  /** Null: nothing is verified. */
+  readonly verification: ImageVerification | null
   /** The digest that the destination is to serve. */
   readonly digest: string
   /** Null if it is the manifest of the source. */
@@ -182,8 +208,10 @@ async function transfer(
   options: TransferOptions,
 ): Promise<ResultWithoutPair> {
   const { from, to, reference } = route
-  const { signal, digest, currentDigest } = options
+  const { signal, digest, currentDigest, verification } = options
+  const proof = await verification?.checkSignatures()
   const tree = await readSourceTree(dependencies, from, options)
+  if (proof !== undefined) await verification?.checkAge(tree, proof)
   const blobs = blobsOf(tree)
   options.onPlanned(totalSize(blobs))
   const bytes = options.dryRun
@@ -198,7 +226,7 @@ async function transfer(
   }
   if (options.dryRun) return { ...result, status: 'planned', mirrorDigest: currentDigest }
   await putManifests(route, tree, options)
-  if (options.referrers) await copyAllReferrers(dependencies, route, tree, options)
+  if (options.referrers !== 'none') await copyAllReferrers(dependencies, route, tree, options)
   const served = await to.headManifest(reference, signal)
   if (served.outcome !== 'found') {
     const detail = `after the copy, ${to.host} does not serve the image: ${served.detail}`
@@ -265,11 +293,12 @@ async function copyAllReferrers(
   { blobLocations, blobLimit }: CopyDependencies,
   { from, to }: CopyRoute,
   tree: ManifestNode,
-  { signal, onBytes }: Pick<CopyOptions, 'signal' | 'onBytes'>,
+  { signal, onBytes, referrers }: Pick<TransferOptions, 'signal' | 'onBytes' | 'referrers'>,
 ): Promise<void> {
   const options = { from, to, signal, limit: blobLimit, onBytes }
   const copyReferrerBlobs = async (blobs: readonly BlobDescriptor[]) => {
     await Promise.all(blobs.map((blob) => copyBlob(blobLocations, options, blob)))
   }
-  await copyReferrers({ from, to, signal, copyBlobs: copyReferrerBlobs }, tree)
+  const onlySignatures = referrers === 'signatures'
+  await copyReferrers({ from, to, signal, onlySignatures, copyBlobs: copyReferrerBlobs }, tree)
 }

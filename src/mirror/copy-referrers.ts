@@ -5,12 +5,15 @@ import { failed } from '../registry/http/network-error.ts'
 import { RegistryError } from '../registry/http/registry-error.ts'
 import { type Referrer, referrersTag } from '../registry/manifests/referrers.ts'
 import type { ImageRepository } from '../registry/images/image-store.ts'
+import { isSignatureType } from './find-signatures.ts'
 import { blobsOf, type ManifestNode, postOrder, readTree } from './image-tree.ts'
 
 export interface ReferrerCopyOptions {
   readonly from: ImageRepository
   readonly to: ImageRepository
   readonly signal: AbortSignal
+  /** True: copies only signatures, and not SBOMs and attestations of other tools. */
+  readonly onlySignatures: boolean
   /** Copies the blobs of a tree to the destination. */
   readonly copyBlobs: (blobs: readonly BlobDescriptor[]) => Promise<void>
 }
@@ -37,8 +40,9 @@ async function copyReferrersOf(
   subject: string,
   depth: number,
 ): Promise<void> {
-  const { from, signal } = options
-  const referrers = await from.listReferrers(subject, signal)
+  const { from, signal, onlySignatures } = options
+  const all = await from.listReferrers(subject, signal)
+  const referrers = all.filter((each) => !onlySignatures || isSignatureType(each.artifactType))
   if (depth === maxDepth && referrers.length > 0) {
     const detail = `the referrers of ${from.name}@${shortDigest(subject)} nest more than ${maxDepth} deep`
     throw new RegistryError(failed('invalid', detail))
@@ -61,10 +65,10 @@ async function copyReferrer(
 
 /** Copies tags such as `sha256-<hex>.sig`. */
 async function copyCosignTags(
-  { from, to, signal, copyBlobs }: ReferrerCopyOptions,
+  { from, to, signal, onlySignatures, copyBlobs }: ReferrerCopyOptions,
   subject: string,
 ): Promise<void> {
-  for (const suffix of cosignSuffixes) {
+  for (const suffix of onlySignatures ? ['.sig'] : cosignSuffixes) {
     const tag = `${referrersTag(subject)}${suffix}`
     const head = await from.headManifest(tag, signal)
     // GitLab returns the image itself for this tag.

@@ -1,5 +1,6 @@
 import type { FailedOutcome } from '../decision/resolve/manifest-source.ts'
 import { destinationName, type ImagePair, sourceName } from './image-pair.ts'
+import type { RefusalCode } from './image-refused.ts'
 
 export type CopyStatus =
   /** Copied, and verified. */
@@ -11,6 +12,9 @@ export type CopyStatus =
   /** A dry run: would be copied. */
   | 'planned'
   | 'failed'
+
+/** Why a copy failed. `refused`: by `mirror.verify`. */
+export type CopyOutcome = FailedOutcome | 'refused'
 
 /** The result of copying one image. */
 export interface CopyResult {
@@ -27,14 +31,16 @@ export interface CopyResult {
   readonly seconds: number
   /** The reason for a failure. */
   readonly detail: string | null
-  readonly outcome?: FailedOutcome
+  readonly outcome?: CopyOutcome
+  /** Only for an image that `mirror.verify` refuses. */
+  readonly refusal?: { readonly code: RefusalCode; readonly rule: string }
   /** If the source has the repository but not the tag: its tags, the most similar first. */
   readonly tags?: readonly string[]
 }
 
 /** Returns a result as JSON for `berth mirror -o json` and the audit log. The names are a contract. */
 export function resultRecord(result: CopyResult): Readonly<Record<string, unknown>> {
-  const { pair, detail, outcome, tags, ...rest } = result
+  const { pair, detail, outcome, refusal = {}, tags, ...rest } = result
   return {
     source: sourceName(pair),
     destination: destinationName(pair),
@@ -49,6 +55,9 @@ export function resultRecord(result: CopyResult): Readonly<Record<string, unknow
     bytesMoved: rest.bytesMoved,
     bytesThere: rest.bytesThere,
     seconds: rest.seconds,
-    error: detail === null ? null : { outcome: outcome ?? null, message: detail, tags: tags ?? [] },
+    error:
+      detail === null
+        ? null
+        : { outcome: outcome ?? null, ...refusal, message: detail, tags: tags ?? [] },
   }
 }

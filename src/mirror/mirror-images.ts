@@ -6,9 +6,11 @@ import { similarTags } from '../text/similar-tags.ts'
 import type { BlobLocations } from './blob-copy.ts'
 import type { CreateRepository } from './copy-blobs.ts'
 import { copyImage, type CopyOptions } from './copy-image.ts'
-import type { CopyResult } from './copy-result.ts'
+import type { CopyOutcome, CopyResult } from './copy-result.ts'
 import type { ImagePair } from './image-pair.ts'
+import { ImageRefusedError } from './image-refused.ts'
 import { createTreeCache, MissingManifestError, type TreeCache } from './image-tree.ts'
+import type { ImageVerifier } from './verify-image.ts'
 
 export interface MirrorDependencies {
   readonly sources: ImageStore
@@ -20,6 +22,8 @@ export interface MirrorDependencies {
   /** The trees that a dry run read, for the copy after it; default: none. */
   readonly trees?: TreeCache
   readonly createRepository?: CreateRepository | null
+  /** What to verify before each copy; null for nothing. */
+  readonly verifier: ImageVerifier | null
 }
 
 /** Receives the progress of each image. */
@@ -84,6 +88,13 @@ export function mirrorImages(
       return { pair, ...result, seconds: seconds() }
     } catch (error) {
       if (signal.aborted) return failure(pair, stopped, seconds())
+      if (error instanceof ImageRefusedError) {
+        const { message, code, rule } = error
+        return {
+          ...failure(pair, { outcome: 'refused', message }, seconds()),
+          refusal: { code, rule },
+        }
+      }
       if (!(error instanceof RegistryError)) throw error
       const isAbsent = error.outcome === 'absent' && !(error instanceof MissingManifestError)
       const tags = isAbsent ? await findSimilarTags(dependencies.sources, pair, signal) : null
@@ -105,7 +116,7 @@ const stopped = { outcome: 'skipped', message: 'stopped' } as const
 
 function failure(
   pair: ImagePair,
-  { outcome, message }: Pick<RegistryError, 'outcome' | 'message'>,
+  { outcome, message }: { readonly outcome: CopyOutcome; readonly message: string },
   seconds: number,
 ): CopyResult {
   return {

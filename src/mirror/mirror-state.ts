@@ -18,6 +18,8 @@ export const mirrorStates = [
   'invalid',
   'timeout',
   'skipped',
+  /** `mirror.verify` does not allow the copy. */
+  'refused',
 ] as const
 
 export type MirrorState = (typeof mirrorStates)[number]

@@ -8,7 +8,7 @@ export interface MirrorMetrics {
   /** Sets how many images are waiting to be copied. */
   backlog(images: number): void
   copied(bytes: number): void
-  failed(outcome: FailedOutcome): void
+  failed(outcome: FailedOutcome | 'refused'): void
   /** Sets how many images have drifted, and the seconds since the first drift was noticed. */
   drift(images: number, oldestSeconds: number): void
 }

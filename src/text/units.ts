@@ -5,3 +5,12 @@ export function bytesText(bytes: number): string {
   const value = bytes / 1_000 ** power
   return `${value < 10 ? value.toFixed(1) : Math.round(value)} ${['B', 'kB', 'MB', 'GB', 'TB'][power]}`
 }
+
+/** Returns a duration such as `48 h`, rounded down to a unit of which it has at least two. */
+export function durationText(milliseconds: number): string {
+  const seconds = Math.floor(milliseconds / 1_000)
+  if (seconds < 120) return `${seconds} s`
+  if (seconds < 7_200) return `${Math.floor(seconds / 60)} min`
+  const hours = Math.floor(seconds / 3_600)
+  return hours < 72 ? `${hours} h` : `${Math.floor(hours / 24)} d`
+}

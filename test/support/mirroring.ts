@@ -65,13 +65,15 @@ export function mirrorPairs(
   pairs: readonly ImagePair[],
   {
     createRepository = null,
+    verifier = null,
     ...options
-  }: Partial<MirrorOptions> & Pick<MirrorDependencies, 'createRepository'> = {},
+  }: Partial<MirrorOptions> &
+    Partial<Pick<MirrorDependencies, 'createRepository' | 'verifier'>> = {},
 ): Promise<readonly CopyResult[]> {
   const nothing = () => undefined
   const images = createRegistryStore(registries)
   const stores = { sources: images, destinations: images }
-  return mirrorImages({ ...stores, createRepository, now: () => 0 }, pairs, {
+  return mirrorImages({ ...stores, createRepository, verifier, now: () => 0 }, pairs, {
     signal: new AbortController().signal,
     deep: true,
     dryRun: false,

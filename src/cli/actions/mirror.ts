@@ -7,6 +7,7 @@ import { mirrorImages, type ProgressListener } from '../../mirror/mirror-images.
 import { isVerified } from '../../policies/covered-image.ts'
 import type { PolicyRule } from '../../policies/policy-rule.ts'
 import type { ImagePair } from '../../mirror/image-pair.ts'
+import type { ImageVerifier } from '../../mirror/verify-image.ts'
 import { type CopyResult, resultRecord } from '../../mirror/copy-result.ts'
 import {
   areAllPairs,
@@ -206,8 +207,9 @@ export async function copyAll(
       if (bars === null) printResult(result)
     },
   }
+  const verifier = await loadVerifier(config)
   try {
-    const dependencies = { sources, destinations, now, createRepository }
+    const dependencies = { sources, destinations, now, createRepository, verifier }
     const results = await mirrorImages(dependencies, pairs, {
       signal: io.signal,
       deep: options.fast !== true,
@@ -236,6 +238,13 @@ function mayFetchForeignLayers(
   config: Config | null,
 ): boolean {
   return from === undefined && (foreignLayers === true || config?.mirror.foreignLayers === true)
+}
+
+/** Loaded only if the config asks for it: most commands need no signatures. */
+async function loadVerifier(config: Config | null): Promise<ImageVerifier | null> {
+  if (config === null || config.mirror.verify.length === 0) return null
+  const { createImageVerifier } = await import('../../mirror/verify-image.ts')
+  return createImageVerifier(config.mirror.verify)
 }
 
 async function createBars(

@@ -1,6 +1,7 @@
 /** The schema of `mirror`. */
 import { z } from 'zod'
 import { object, tag } from './values.ts'
+import { verifySchema } from './verify-schema.ts'
 
 const mirrorImage = object({
   image: z
@@ -29,6 +30,7 @@ export const mirrorSchema = object({
     .array(mirrorImage)
     .default([])
     .describe('What `berth mirror` copies when the command line names no image. Default: none.'),
+  verify: verifySchema,
   referrers: z
     .boolean()
     .default(false)

@@ -30,6 +30,8 @@ export interface ImageRepository {
     signal: AbortSignal,
   ): Promise<RawManifest>
   hasManifest(digest: string, signal: AbortSignal): Promise<boolean>
+  /** Returns when the manifest was stored, in milliseconds since the epoch; null if that is not known. */
+  lastModified?(digest: string, signal: AbortSignal): Promise<number | null>
   /** Puts a manifest under a tag or digest; null for one that is only part of an index. */
   putManifest(reference: string | null, manifest: RawManifest, options: PutOptions): Promise<void>
 

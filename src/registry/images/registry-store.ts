@@ -1,7 +1,13 @@
 /** The image store of the registries in the config. */
 import { createBlobSource } from '../blobs/blob-source.ts'
 import { hasBlob, mountBlob, uploadBlob } from '../blobs/blob-upload.ts'
-import { getManifest, hasManifest, headManifest, putManifest } from '../manifests/manifests.ts'
+import {
+  getManifest,
+  hasManifest,
+  headManifest,
+  lastModified,
+  putManifest,
+} from '../manifests/manifests.ts'
 import { addToReferrersTag, listReferrers, subjectOf } from '../manifests/referrers.ts'
 import { listTags } from '../manifests/tags.ts'
 import type { RegistryClient, Repository } from '../registry-client.ts'
@@ -28,6 +34,7 @@ function registryImages(repository: Repository): ImageRepository {
     headManifest: (reference, signal) => headManifest(repository, reference, signal),
     getManifest: (manifest, signal) => getManifest(repository, manifest, signal),
     hasManifest: (digest, signal) => hasManifest(repository, digest, signal),
+    lastModified: (digest, signal) => lastModified(repository, digest, signal),
     async putManifest(reference, manifest, options) {
       await putManifest(repository, reference ?? manifest.digest, manifest, options)
     },

@@ -86,6 +86,22 @@ export async function hasManifest(
   throw registryErrorFor(repository, response, name)
 }
 
+/** Returns the time in the header Last-Modified, in milliseconds since the epoch; null without one. Most registries send none. */
+export async function lastModified(
+  repository: Repository,
+  digest: string,
+  signal: AbortSignal,
+): Promise<number | null> {
+  const { status, header } = await repository.send({
+    method: 'HEAD',
+    target: `manifests/${digest}`,
+    headers: { accept: acceptHeader },
+    signal,
+  })
+  const time = Date.parse(status === 200 ? (header('last-modified')[0] ?? '') : '')
+  return Number.isNaN(time) ? null : time
+}
+
 export interface PutResult {
   /** True if the registry keeps the list of referrers of the subject itself (distribution-spec, OCI-Subject). */
   readonly keepsReferrers: boolean
