@@ -195,14 +195,14 @@ function createReporter({ api, log }: PullFailuresDependencies) {
 
 /** The verdict as `berth diagnose` prints it. Holds nothing that changes between two attempts, so that the Event stays the same. */
 function eventMessage(failure: PullFailure, verdict: PullVerdict): string {
-  const { cause, id, means, fix } = verdict.rule
+  const { cause, id, means } = verdict.rule
   const [finding] = findings([{ failure, verdict }])
-  const [command] = finding?.commands ?? []
+  const commands = finding?.commands ?? []
   const secrets = verdict.secrets.length === 0 ? '' : ` (${verdict.secrets.join(', ')})`
   const sentences = [
     `cannot pull ${failure.image}: ${means}${secrets} [${cause}, ${verdict.certainty}, ${id}]`,
-    `Fix: ${fix}`,
-    ...(command === undefined ? [] : [command]),
+    `Fix: ${verdict.fix}`,
+    ...(commands.length === 0 ? [] : [commands.join(' && ')]),
   ]
   return sentences.join('. ')
 }

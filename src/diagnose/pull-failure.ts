@@ -2,6 +2,7 @@
 import { waitingContainers } from '../decision/pod/waiting-containers.ts'
 import { member, textMember } from '../json/json.ts'
 import { classify } from './rules/classify.ts'
+import type { Rule } from './rules/table.ts'
 
 /** An image that the kubelet cannot pull for a container. */
 export interface PullFailure {
@@ -46,7 +47,7 @@ export function pullFailures(pod: unknown, events: readonly PodEvent[]): PullFai
     node: node === '' ? null : node,
   }
   const waiting = waitingContainers(pod).flatMap(({ name: container, reason, message, image }) => {
-    if (!pullReasons.has(reason) && !isPullError(reason)) return []
+    if (!pullReasons.has(reason) && !isPullError(reason) && !isOfImage(reason, message)) return []
     const texts = [
       message === '' ? reason : `${reason}: ${message}`,
       ...eventTexts(events, image.image),
@@ -55,7 +56,7 @@ export function pullFailures(pod: unknown, events: readonly PodEvent[]): PullFai
   })
   const sandbox = events.findLast(
     ({ reason, message }) =>
-      reason === 'FailedCreatePodSandBox' && classify(message).rule.topic === 'sandbox-image',
+      reason === 'FailedCreatePodSandBox' && isOfSandboxImage(classify(message).rule),
   )
   if (waiting.length > 0 || sandbox === undefined) return waiting
   return [{ ...podFields, container: '', image: '', field: null, ...sandbox }]
@@ -64,6 +65,15 @@ export function pullFailures(pod: unknown, events: readonly PodEvent[]): PullFai
 /** The kubelet puts an error from before the pull, such as an unreadable pull secret, into the reason. */
 function isPullError(reason: string): boolean {
   return reason.includes(' ') && classify(reason).rule.certainty !== 'unknown'
+}
+
+function isOfSandboxImage({ topic, cause }: Rule): boolean {
+  return topic === 'sandbox-image' || cause === 'image-store-damaged'
+}
+
+/** The runtime can lose an image between its pull and the creation of the container (pkg/kubelet/kuberuntime/kuberuntime_container.go). */
+function isOfImage(reason: string, message: string): boolean {
+  return reason === 'CreateContainerError' && classify(message).rule.isOfCreation === true
 }
 
 /** Messages of events about the image, latest first. */

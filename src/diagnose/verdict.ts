@@ -6,7 +6,7 @@ import type { CredentialOrder } from '../credentials/credential-order.ts'
 import type { FixFacts } from './fix/commands.ts'
 import type { PodPlace } from './fix/pod-place.ts'
 import type { SecretShape } from './fix/secret-shape.ts'
-import { classify } from './rules/classify.ts'
+import { classify, fixOf } from './rules/classify.ts'
 import { type Cause, type Rule, ruleByCause } from './rules/table.ts'
 
 export type Certainty = Rule['certainty'] | 'proved'
@@ -45,6 +45,14 @@ export interface PullRemedy {
   readonly similarKey: FixFacts['similarKey']
 }
 
+export interface TokenExpiry {
+  /** RFC 3339. */
+  readonly at: string
+  readonly hasPassed: boolean
+  /** What says so. */
+  readonly from: string
+}
+
 /** What the cluster says about a pod's credentials. */
 export interface PodCredentials {
   /** Null when the image name does not parse. */
@@ -53,8 +61,8 @@ export interface PodCredentials {
   readonly notCopied: readonly string[]
   /** Annotations of the service account that people mistake for pull credentials. */
   readonly accountAnnotations: readonly string[]
-  /** Pull secrets of the pod whose token has expired, by their `berth.dev/expires-at` annotation. */
-  readonly expired?: readonly string[]
+  /** Pull secrets of the pod whose token for the image has an expiry time, by name. */
+  readonly expiries?: ReadonlyMap<string, TokenExpiry>
   /** Pull secrets of the pod that were changed so recently that the kubelet may not have tried them, with the time. */
   readonly fresh?: ReadonlyMap<string, string>
   readonly place?: PodPlace
@@ -64,6 +72,13 @@ export interface PodCredentials {
 
 /** Returns the verdict on a kubelet message. `credentials` is null when they could not be read. */
 export function diagnoseMessage(message: string, credentials: PodCredentials | null): PullVerdict {
+  const verdict = judgeMessage(message, credentials)
+  // The registry of the image decides between fixes too.
+  const host = credentials?.order?.wantedKey ?? ''
+  return { ...verdict, fix: fixOf(verdict.rule, message, host) }
+}
+
+function judgeMessage(message: string, credentials: PodCredentials | null): PullVerdict {
   const { rule, errors } = classify(message)
   const verdict: PullVerdict = {
     rule,
@@ -135,17 +150,29 @@ function applyCredentials(
 function whenCredentialsMatch(
   verdict: PullVerdict,
   { candidates }: CredentialOrder,
-  { expired = [], fresh = new Map<string, string>() }: PodCredentials,
+  { expiries = new Map<string, TokenExpiry>(), fresh = new Map<string, string>() }: PodCredentials,
 ): PullVerdict {
   const secrets = [...new Set(candidates.map(({ secret }) => secret))]
-  const expiredOnes = secrets.filter((secret) => expired.includes(secret))
+  const expiredOnes = secrets.filter((secret) => expiries.get(secret)?.hasPassed === true)
   if (expiredOnes.length > 0)
     return conclude(verdict, 'token-expired', 'proved', {
       secrets: expiredOnes,
       evidence: expiredOnes.map((secret) => ({
         from: 'secrets',
-        says: `the token in secret ${secret} has expired (annotation berth.dev/expires-at)`,
+        says: `the token in secret ${secret} expired at ${expiries.get(secret)?.at} (${expiries.get(secret)?.from})`,
       })),
+    })
+  const [valid] = secrets.filter((secret) => expiries.get(secret)?.hasPassed === false)
+  // The other reason for a 403 of ECR.
+  if (verdict.rule.cause === 'ecr-forbidden' && valid !== undefined)
+    return conclude(verdict, 'ecr-access-denied', 'likely', {
+      secrets,
+      evidence: [
+        {
+          from: 'secrets',
+          says: `the token in secret ${valid} is valid until ${expiries.get(valid)?.at} (${expiries.get(valid)?.from})`,
+        },
+      ],
     })
   const freshOnes = secrets.filter((secret) => fresh.has(secret))
   if (freshOnes.length > 0)

@@ -29,11 +29,11 @@ export function diagnosisTable(
     const count = diagnoses.filter(({ rule }) => rule.cause === cause).length
     return diagnoses.length === 1 || count === 0 ? [] : [`${text}: ${count}\n`]
   })
-  const blocks = shown.map(({ rule, errors }) =>
+  const blocks = shown.map(({ rule, fix, errors }) =>
     [
       title({ cause: rule.cause, certainty: rule.certainty, rule: rule.id }, paint),
       `  ${rule.means}`,
-      `  fix   ${rule.fix}`,
+      `  fix   ${fix}`,
       ...errors.map((each, index) => `  ${index === 0 ? 'says' : '    '}  ${escapeLine(each)}`),
       '',
     ].join('\n'),

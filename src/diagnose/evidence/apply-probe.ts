@@ -35,6 +35,9 @@ function judge(verdict: PullVerdict, report: ProbeReport): PullVerdict {
   const signs = signsOf(report)
   if (provedByProbe.some((sign) => signs.has(sign))) return proved(verdict)
   if (report.fault !== null) return verdict
+  const expired = report.attempts.filter(({ by, isExpired }) => by === 'pod' && isExpired === true)
+  if (topic === 'access' && expired.length > 0)
+    return proved(verdict, 'token-expired', secretsOf(expired, 'no-right'))
   if (topic === 'missing-image') return judgeMissingImage(verdict, report)
   if (topic === 'pull-secret' || (topic === 'access' && !isExact))
     return judgeAccess(verdict, report)

@@ -11,11 +11,12 @@ import type { KubeApi } from '../../kube/api-client.ts'
 import type { KubeObject } from '../../kube/object.ts'
 import type { DiagnosedFailure } from '../findings.ts'
 import { type PullFailure, pullFailures } from '../pull-failure.ts'
+import { fixOf } from '../rules/classify.ts'
 import { diagnoseMessage, type PullVerdict } from '../verdict.ts'
 import { applyProbe } from './apply-probe.ts'
 import { createObjectReader, type ObjectReader, readPodEvents } from './cluster-reader.ts'
 import type { FallbackCheck } from './fallback-evidence.ts'
-import { addNodeEvidence, applyNodePlatform } from './node-evidence.ts'
+import { addNodeEvidence, addPresentImage, applyNodePlatform } from './node-evidence.ts'
 import { type OpenShiftFacts, openShiftFacts } from './openshift-evidence.ts'
 import { pullSecretNames, readPodCredentials } from './pod-credentials.ts'
 import type { ProbeCredential, Prober } from './registry-prober.ts'
@@ -104,24 +105,33 @@ async function diagnosePull(
     readsOwners: true,
   })
   const fromMessage = diagnoseMessage(failure.message, credentials)
-  const node =
-    failure.node !== null && fromMessage.rule.readsNode
-      ? await read('nodes', '', failure.node)
-      : null
-  const verdict =
-    node === 'unreadable'
-      ? {
-          ...fromMessage,
-          missing: [...fromMessage.missing, `you may not read node ${failure.node}`],
-        }
-      : addNodeEvidence(fromMessage, node, failure.image)
+  const { verdict, node } = await applyNode(read, fromMessage, failure)
   if (reference === null) return verdict
   const probed = await applyRegistry(context, verdict, { reference, keyring, node })
   const berth = (await sources.fallback?.(probed, failure, pod)) ?? []
+  const { rule, fix } = probed
   return {
     ...probed,
+    // Evidence can have changed the rule.
+    fix: fix === rule.fix ? fixOf(rule, failure.message, reference.domain) : fix,
     berth: berth.length > 0 ? berth : suggestionsFor(probed.rule, failure.image),
   }
+}
+
+/** Reads the node if it can say something about the rule. */
+async function applyNode(
+  read: ObjectReader,
+  verdict: PullVerdict,
+  { node: name, image }: PullFailure,
+): Promise<{ readonly verdict: PullVerdict; readonly node: unknown }> {
+  const { readsNode, topic } = verdict.rule
+  const isAboutAccess = topic === 'access' || topic === 'pull-secret'
+  if (name === null || !(readsNode || isAboutAccess)) return { verdict, node: null }
+  const node = await read('nodes', '', name)
+  if (!readsNode) return { verdict: addPresentImage(verdict, node, image), node: null }
+  if (node !== 'unreadable') return { verdict: addNodeEvidence(verdict, node, image), node }
+  const missing = [...verdict.missing, `you may not read node ${name}`]
+  return { verdict: { ...verdict, missing }, node }
 }
 
 interface FailingImage {

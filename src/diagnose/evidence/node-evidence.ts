@@ -1,5 +1,7 @@
 /** Adds what the Node object shows about a pull that failed on the node. Reads raw objects. Pure. */
 import { member, objectsMember, textMember } from '../../json/json.ts'
+import { parseReference } from '../../decision/reference/parse.ts'
+import { formatAsPulled } from '../../decision/reference/reference.ts'
 import type { Certainty, Evidence, PullVerdict } from '../verdict.ts'
 import type { ProbeReport } from './probe-report.ts'
 
@@ -30,10 +32,7 @@ export function addNodeEvidence(verdict: PullVerdict, node: unknown, image: stri
     return addEvidence(verdict, lines, 'proved')
   if (provedByNode !== 'image-list') return addEvidence(verdict, lines, verdict.certainty)
   const images = objectsMember(status, 'images')
-  const hasImage = images.some((each) => {
-    const names = member(each, 'names')
-    return Array.isArray(names) && names.includes(image)
-  })
+  const hasImage = isReported(images, image)
   const isComplete = images.length < maxReportedImages
   lines.push(
     hasImage
@@ -41,6 +40,30 @@ export function addNodeEvidence(verdict: PullVerdict, node: unknown, image: stri
       : `${name} does not report the image${isComplete ? '' : `, but a kubelet reports only ${maxReportedImages} images`}`,
   )
   return addEvidence(verdict, lines, hasImage || isComplete ? 'proved' : verdict.certainty)
+}
+
+/** The first version whose kubelets check credentials for images on the node by default (KubeletEnsureSecretPulledImages). */
+const verifyingMinor = 35
+
+/** Says that the node has an image that a pod without its credential may not use. */
+export function addPresentImage(verdict: PullVerdict, node: unknown, image: string): PullVerdict {
+  const status = member(node, 'status')
+  const version = textMember(member(status, 'nodeInfo'), 'kubeletVersion')
+  const minor = Number(/^v1\.(\d{1,4})\./.exec(version)?.[1])
+  if (!(minor >= verifyingMinor) || !isReported(objectsMember(status, 'images'), image))
+    return verdict
+  const name = textMember(member(node, 'metadata'), 'name')
+  const says = `${name} has the image, but kubelet ${version} lets a pod use it only with a credential that it was pulled with (imagePullCredentialsVerificationPolicy)`
+  return addEvidence(verdict, [says], verdict.certainty)
+}
+
+function isReported(images: readonly unknown[], image: string): boolean {
+  const parsed = parseReference(image)
+  const pulled = parsed.ok ? formatAsPulled(parsed.reference) : image
+  return images.some((each) => {
+    const names = member(each, 'names')
+    return Array.isArray(names) && (names.includes(image) || names.includes(pulled))
+  })
 }
 
 /** Proves that the image lacks the node's platform, or contradicts it. */

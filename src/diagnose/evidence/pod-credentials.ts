@@ -11,6 +11,7 @@ import type { PodPlace } from '../fix/pod-place.ts'
 import { readSecretShape, type SecretShape } from '../fix/secret-shape.ts'
 import type { PodCredentials } from '../verdict.ts'
 import type { ObjectReader } from './cluster-reader.ts'
+import { readExpiries } from './token-expiry.ts'
 
 /** Annotations of service accounts that give containers a cloud identity. The kubelet does not use them for pulls. */
 const containerIdentities = ['eks.amazonaws.com/role-arn', 'azure.workload.identity/client-id', 'iam.gke.io/gcp-service-account'] // prettier-ignore
@@ -35,22 +36,23 @@ export async function readPodCredentials(
   const names = pullSecretNames(spec)
   const states = new Map<string, PullSecretState>()
   const shapes = new Map<string, SecretShape>()
-  const expired: string[] = []
+  const expiryAnnotations = new Map<string, string>()
   for (const name of names.filter((each) => each !== '')) {
     const secret = await read('secrets', namespace, name)
     states.set(name, secretState(secret))
-    if (isObject(secret)) shapes.set(name, readSecretShape(secret as never, reference))
     const expiry = annotations(secret)[expiresAnnotation]
-    if (typeof expiry === 'string' && Date.parse(expiry) <= now) expired.push(name)
+    if (typeof expiry === 'string') expiryAnnotations.set(name, expiry)
+    if (isObject(secret)) shapes.set(name, readSecretShape(secret as never, reference))
   }
   const keyring = readKeyring(names, (name) => states.get(name) ?? 'missing')
+  const expiries = readExpiries(keyring, expiryAnnotations, now)
   return {
     keyring,
     credentials: {
       order: reference === null ? null : credentialOrder(keyring, reference),
       notCopied: pullSecretNames(account).filter((name) => !names.includes(name)),
       accountAnnotations: containerIdentities.filter((name) => name in annotations(account)),
-      expired,
+      expiries,
       fresh: freshSecrets(shapes, Date.parse(pod.metadata.creationTimestamp ?? ''), now),
       place: await readPlace(readsOwners ? read : null, pod, account),
       shapes,

@@ -1,6 +1,12 @@
 /** Rules for what a registry says about the credential of a pull, or about its absence. */
 import type { RuleData } from './rule.ts'
 
+/** Amazon ECR Public serves its images without a credential, and refuses a wrong one. */
+const publicEcrFix = {
+  text: /public\.ecr\.aws/,
+  fix: 'remove the entry for public.ecr.aws from the pull secret or the node: its images need no credential, and a stale token makes the pull fail',
+}
+
 export const accessRules = [
   {
     id: 'D21',
@@ -14,6 +20,7 @@ export const accessRules = [
     ],
     means: 'the token in the pull secret has expired (ECR tokens are valid for 12 hours)',
     fix: 'repair the job that renews it; with a new token in the secret, the next retry succeeds',
+    fixes: [publicEcrFix],
     topic: 'access',
     isExact: true,
     probes: ['manifest', 'tags'],
@@ -50,7 +57,6 @@ export const accessRules = [
       /no (?:resource|identity|session|permissions)[- ](?:based )?(?:policy|boundary).{0,40}allows/,
       /accessdenied(?!.{0,300}(?:assumerole|sts:))/,
       /explicit deny/,
-      /‹ecr-url›.{0,120}(?:\b403\b|forbidden)/,
     ],
     means:
       "AWS authenticated the caller and denied the action: by the repository policy, the caller's policy, or a permissions boundary",
@@ -58,6 +64,22 @@ export const accessRules = [
     topic: 'access',
     isExact: true,
     probes: ['manifest', 'tags'],
+  },
+  {
+    id: 'D77',
+    cause: 'ecr-forbidden',
+    certainty: 'ambiguous',
+    rank: 'refused',
+    // A 403 to HEAD has no body, so ECR says the same for an expired token and for a policy.
+    patterns: [/‹ecr-url›.{0,120}(?:\b403\b|forbidden)/],
+    means:
+      'Amazon ECR answered 403 without a reason: the token has expired, or a policy denies the pull',
+    fix: 'first check whether the token in the pull secret has expired (it is valid for 12 hours); then the repository policy, and the policy of the identity that got the token',
+    topic: 'access',
+    isExact: true,
+    probes: ['manifest', 'tags'],
+    suggestion: 'ecr-token',
+    command: 'replace',
   },
   {
     id: 'D24',
@@ -97,9 +119,24 @@ export const accessRules = [
       /cannot be authenticated with the token/,
       /http basic: access denied/,
       /(?:authentication|login) (?:failed|attempt.{0,40}failed)/,
+      /too many failed (?:login|authentication) attempts/,
+      /must log ?in with a personal access token|password authentication is (?:disabled|not allowed)/,
+      // Microsoft Entra ID, "AADSTS error codes".
+      /aadsts\d+/,
     ],
     means: 'the registry does not accept the credential that was sent',
     fix: 'renew the credential; if the image is public, remove the stale secret, because without it the pull succeeds',
+    fixes: [
+      {
+        text: /too many failed/,
+        fix: 'correct the password in the pull secret, and wait: the registry has locked the account or the address after too many wrong passwords; it is not a pull limit',
+      },
+      {
+        text: /personal access token|password authentication/,
+        fix: 'put an access token instead of the password into the pull secret: the organization enforces single sign-on',
+      },
+      publicEcrFix,
+    ],
     topic: 'access',
     probes: ['manifest', 'tags'],
     command: 'replace',
@@ -171,6 +208,26 @@ export const accessRules = [
     probes: ['manifest'],
   },
   {
+    id: 'D80',
+    cause: 'single-sign-on',
+    certainty: 'likely',
+    rank: 'refused',
+    // GitHub Docs, "Authorizing a personal access token for use with single sign-on"; Docker Docs, "Access tokens".
+    patterns: [
+      /\bsaml\b|single sign-on|\bsso\b/,
+      /forbids access via a (?:personal|fine-grained) access token/,
+      /access token .{0,60}(?:insufficient scopes?|lacks? .{0,40}scope)/,
+      /must grant your .{0,60}(?:token|oauth)/,
+    ],
+    means:
+      'the registry knows the token, and the organization or the scopes of the token do not allow it to read the image',
+    fix: "authorize the token for the organization's single sign-on, or create one with the right to read packages",
+    topic: 'access',
+    isExact: true,
+    probes: ['manifest', 'tags'],
+    command: 'replace',
+  },
+  {
     id: 'D28',
     cause: 'private-or-missing',
     certainty: 'ambiguous',
@@ -186,7 +243,7 @@ export const accessRules = [
       /unauthorized to access repository/,
       /access forbidden|or it may not exist|verify that it exists/,
       /not have permission|permission .{0,120}denied on resource/,
-      /\bdenied: |‹(?:ecr-)?url›"?: denied/,
+      /\bdenied: |‹(?:[a-z]+-)?url›"?: denied/,
       /\bunauthorized\b/,
     ],
     means:
@@ -204,7 +261,14 @@ export const accessRules = [
     patterns: [/\b403\b/, /\bforbidden\b/],
     means:
       "the registry authenticated the caller and denied access: the package's permissions, single sign-on, or an IP allow list",
-    fix: 'grant the permission to read the package (GitHub: read:packages, and authorize the token for the organization)',
+    fix: 'grant the account of the credential the permission to read the repository',
+    fixes: [
+      {
+        text: /ghcr\.io|github/,
+        fix: 'grant the permission to read the package: the token needs read:packages, and single sign-on must authorize it for the organization',
+      },
+      publicEcrFix,
+    ],
     topic: 'access',
     probes: ['manifest', 'tags'],
     suggestion: 'pull-secret',

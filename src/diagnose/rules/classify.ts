@@ -8,6 +8,8 @@ import { type Rule, rules, unknown } from './table.ts'
 /** What a message alone says. */
 export interface Classification {
   readonly rule: Rule
+  /** What to do, as specific as the message allows. */
+  readonly fix: string
   /** The errors in the message, for people. */
   readonly errors: readonly string[]
 }
@@ -26,7 +28,7 @@ export function classifyLine(line: string): Classification {
   const masked = maskNames(whole).toLowerCase().trim()
   const rule = rules.find(({ linePatterns }) => linePatterns?.some((each) => each.test(masked)))
   const classified = classify(line)
-  return rule === undefined ? classified : { ...classified, rule }
+  return rule === undefined ? classified : { ...classified, rule, fix: rule.fix }
 }
 
 /** Returns the rule of the error that ranks first. Never throws. */
@@ -39,14 +41,26 @@ export function classify(message: string): Classification {
       unknown,
     )
   const shown = errors.slice(0, maxErrors).map(({ text }) => cutText(text, maxErrorLength))
-  return { rule, errors: shown }
+  return { rule, fix: fixOf(rule, message, ''), errors: shown }
 }
 
 /** Characters of a line that say what it reports. */
 const maxLineLength = 4_096
 
+/** Characters of a message that decide between the fixes of a rule. */
+const maxFixLength = 8_192
+
+/** Returns the rule's fix for this message; `host` is the registry of the image, or empty. */
+export function fixOf({ fix, fixes = [] }: Rule, message: string, host: string): string {
+  const text = `${message.slice(0, maxFixLength).toLowerCase()} ${host}`
+  return fixes.find((each) => each.text.test(text))?.fix ?? fix
+}
+
 function ruleFor(maskedError: string): Rule {
   return (
-    rules.find(({ patterns }) => patterns.some((pattern) => pattern.test(maskedError))) ?? unknown
+    rules.find(
+      ({ patterns, except }) =>
+        patterns.some((pattern) => pattern.test(maskedError)) && except?.test(maskedError) !== true,
+    ) ?? unknown
   )
 }

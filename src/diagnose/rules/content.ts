@@ -35,7 +35,8 @@ export const contentRules = [
       /schema ?(?:version ?)?1\b/,
       /(?:unexpected|unsupported|unknown|invalid) .{0,40}media ?type/,
       /unsupported image-specific operation/,
-      /unsupported manifest|unknown manifest|no signatures$/,
+      // libtrust in old Docker: a manifest of schema 2 read as schema 1.
+      /unsupported manifest|unknown manifest|no signatures$|missing signature key/,
       /media ?type .{0,60}should be|encountered unknown type/,
     ],
     means:
@@ -141,6 +142,8 @@ export const contentRules = [
       /^(?!.*http 404 response body).*(?:<html|<!doctype|text\/html)/,
       /(?:pinging|ping) .{0,200}(?:\b404\b|not found)|invalid status code from registry 404/,
       /unexpected end of json/,
+      // Go, net/http/client.go; containerd does not follow a redirect without Location.
+      /stopped after \d+ redirects|\b30[12378]\b (?:moved|found|see other|temporary redirect|permanent redirect)/,
     ],
     means:
       'the answer does not come from a registry: a login page, a filter, or a path to another service',

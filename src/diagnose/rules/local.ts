@@ -3,11 +3,71 @@ import type { RuleData } from './rule.ts'
 
 export const localRules = [
   {
+    id: 'D78',
+    cause: 'credential-provider-failed',
+    certainty: 'likely',
+    rank: 'definite',
+    // k8s.io/kubernetes v1.36, pkg/credentialprovider/plugin/plugin.go. The kubelet logs it and pulls without this credential.
+    patterns: [
+      /credential provider plugin/,
+      /failed to (?:provide credentials for image|get credential from external registry credential provider)/,
+      /error inspecting binary (?:directory|executable)|plugin binary (?:directory|executable) .{0,400}did not exist/,
+    ],
+    means:
+      "a credential provider of the kubelet failed; the kubelet logs that, and pulls without the provider's credential",
+    fix: "run the plugin by hand on the node, and read what it writes to standard error in the kubelet's log; the refused pull is only the consequence",
+    fixes: [
+      {
+        text: /service ?account|service-account|audience/,
+        fix: 'check tokenAttributes in the CredentialProviderConfig: the service account needs the required annotations, and nodes need the right request-serviceaccounts-token-audience for the audience',
+      },
+      {
+        text: /no such file or directory|executable file not found|did not exist|exec format error|permission denied/,
+        fix: "install the plugin's executable for the node's platform in --image-credential-provider-bin-dir, under the name in the CredentialProviderConfig",
+      },
+      {
+        text: /imds|instance metadata|169\.254\.169\.254|nocredentialproviders|no valid providers|failed to refresh cached credentials|metadata\.google/,
+        fix: 'give the node an identity that may pull (an instance role, a managed identity), and let the plugin reach the metadata service (hop limit, firewall)',
+      },
+      {
+        text: /no such host|server misbehaving|name resolution/,
+        fix: "correct the node's resolver: the plugin cannot resolve the address of its cloud service (ECR API, STS, token endpoint)",
+      },
+      {
+        text: /accessdenied|not authorized|unauthorized|forbidden|\b40[13]\b|denied/,
+        fix: "allow the node's identity to get a token: ecr:GetAuthorizationToken on AWS, AcrPull on Azure, Artifact Registry Reader on Google Cloud",
+      },
+      {
+        text: /timeout|deadline exceeded|connection refused|unreachable|signal: killed/,
+        fix: 'open the network path from the node to the cloud service of the plugin (ECR API, STS, token endpoint), or its private endpoint: the kubelet kills a plugin after one minute',
+      },
+    ],
+  },
+  {
+    id: 'D86',
+    cause: 'snapshotter-unavailable',
+    certainty: 'likely',
+    rank: 'definite',
+    // containerd v2.4, client/client.go and client/image.go; the sockets are those of nydus, stargz and soci.
+    patterns: [
+      /snapshotter \S{1,80} (?:was not found|does not support platform)/,
+      /snapshotter not loaded|could not find snapshotter|snapshotter .{0,80}not (?:available|supported)/,
+      /‹snapshotter›/,
+      /failed to (?:resolve|load|get) snapshotter/,
+    ],
+    means:
+      "the snapshotter that the node's runtime is configured with does not run or does not work there",
+    fix: 'start the snapshotter on the node (nydus, stargz, soci), or set another one in the configuration of containerd (overlayfs; windows on Windows), and restart containerd',
+    readsNode: true,
+  },
+  {
     id: 'D13',
     cause: 'sandbox-image',
     certainty: 'likely',
     rank: 'definite',
     patterns: [/sandbox image/, /create ?pod ?sandbox.{0,400}(?:pull|image)/],
+    // The node has the image, and has lost parts of it: another image in the configuration does not help.
+    except: /unpacking image|content digest|content store|parent snapshot|layer not known/,
     means:
       "the image of the pod sandbox (pause) cannot be pulled; the node's runtime configures it, not the pod",
     fix: "set the sandbox image in the runtime's configuration to one that the node can pull",

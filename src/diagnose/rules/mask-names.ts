@@ -30,7 +30,17 @@ const replacements: readonly Replacement[] = [
       /\b((?:image|reference|ref|repository|repo|container|pod|manifest|secrets?|registry|host|short-name|for|fetch|layer|blob|name|project|builder|imageID|podUID)[ =:]{1,3})(?:"[^"\s]{0,400}"|'[^'\s]{0,400}')/gi,
     by: '$1‹name›',
   },
+  {
+    pattern: /\bpulling from host (?:registry\.k8s\.io|k8s\.gcr\.io)(?= failed)/g,
+    by: 'pulling from ‹kubernetes-url›',
+  },
   { pattern: /\bdocker:\/\/[^\s"']+?(?=[:,.)\]]*(?:[\s"']|$))/g, by: '‹image›' },
+  // The sockets of other snapshotters than containerd's own.
+  {
+    pattern:
+      /(?:\bunix:\/\/)?\/[\w./-]{0,200}(?:nydus|stargz|soci|overlaybd)[\w./-]{0,200}\.sock\b/g,
+    by: '‹snapshotter›',
+  },
   { pattern: /\bunix:\/\/[^\s"',]+/g, by: '‹path›' },
   { pattern: /\bhttps?:\/\/[^\s"'<>]+/gi, by: maskUrl },
   { pattern: /\barn:aws[\w-]*:[^\s"',]*/g, by: '‹arn›' },
@@ -104,10 +114,19 @@ function namesBetween(...pairs: readonly (readonly [string, string])[]): Replace
 /** Private ECR. A rule for it must match the requested URL, not the image name. */
 const ecrUrl = /^https?:\/\/\d{12}\.dkr[.-]ecr[.-]/i
 
+/** The community's registry, and the registries that it redirects to. */
+const kubernetesUrl =
+  /^https?:\/\/(?:registry\.k8s\.io|k8s\.gcr\.io|[a-z0-9-]+-docker\.pkg\.dev\/v2\/k8s-artifacts-prod|[a-z0-9.-]*registry-k8s-io[a-z0-9.-]*\.amazonaws\.com)(?:[/:]|$)/i
+
 /** Replaces a URL and keeps the punctuation after it: messages put a colon after a URL, sometimes without a space. */
 function maskUrl(match: string): string {
   const url = /^.*?(?=:x509:$|[:,.;)\]}]*$)/i.exec(match)?.[0] ?? match
-  return `${ecrUrl.test(url) ? '‹ecr-url›' : '‹url›'}${match.slice(url.length)}`
+  const token = ecrUrl.test(url)
+    ? '‹ecr-url›'
+    : kubernetesUrl.test(url)
+      ? '‹kubernetes-url›'
+      : '‹url›'
+  return `${token}${match.slice(url.length)}`
 }
 
 /** Returns the message with a placeholder, such as `‹image›`, for every name. */

@@ -3,6 +3,23 @@ import type { RuleData } from './rule.ts'
 
 export const networkRules = [
   {
+    id: 'D82',
+    cause: 'node-mirror-config',
+    certainty: 'likely',
+    rank: 'definite',
+    // Go, net/url/url.go and net/http/transport.go; containerd v2.4, core/remotes/docker/config/hosts.go.
+    patterns: [
+      /missing protocol scheme|unsupported protocol scheme/,
+      /invalid port .{1,80} after host|first path segment in url cannot contain colon/,
+      /unable to (?:parse server|read ca cert|load ca cert|read cert file|cast .{1,80} to string)/,
+      /failed to load x509 key pair|unknown capability|invalid type .{1,40} for "(?:ca|client|host)"|invalid .?host.? tree/,
+      /no host (?:in request )?url/,
+    ],
+    means: "the node's configuration of registries and mirrors is not valid",
+    fix: 'correct the endpoint, with its scheme (https://HOST:PORT), in hosts.toml, registries.yaml or registries.conf of the node; check the paths of CA and client certificate',
+    isAvoidedByMirror: true,
+  },
+  {
     id: 'D54',
     cause: 'proxy',
     certainty: 'likely',
@@ -13,7 +30,7 @@ export const networkRules = [
       /socks connect|http: proxy error|unable to connect to proxy/,
       /writing response to .{0,120}connecting to/,
       // Go's client reports a proxy that answers CONNECT with another status than 200 by the text of the status alone.
-      /(?:get|head|post) "?‹(?:ecr-)?url›"?: (?:forbidden|bad gateway|service unavailable|gateway time-?out|proxy|access denied)/,
+      /(?:get|head|post) "?‹(?:[a-z]+-)?url›"?: (?:forbidden|bad gateway|service unavailable|gateway time-?out|proxy|access denied)/,
     ],
     means: "the node's proxy (HTTPS_PROXY) is wrong, is down, or refuses the connection",
     fix: "correct the proxy of the node's runtime, or add the registry to its NO_PROXY",
@@ -85,6 +102,45 @@ export const networkRules = [
     isAvoidedByMirror: true,
   },
   {
+    id: 'D81',
+    cause: 'certificate-unusable',
+    certainty: 'likely',
+    rank: 'transport',
+    // Go, crypto/x509/verify.go, x509.go and parser.go. What the CA says after "possibly because of" comes first.
+    patterns: [
+      /possibly because of "x509: (?:cannot verify signature|invalid signature|certificate is not authorized)/,
+      /x509: (?!certificate (?:signed by|has expired|is valid for|is not valid|relies on)|cannot validate certificate|.{0,80}unknown authority)/,
+    ],
+    means:
+      'a certificate of the registry, or of its chain, breaks a rule of TLS; it is neither unknown nor expired, and its name is right',
+    fix: 'issue the certificate again with the fields that the message misses, and send the whole chain',
+    fixes: [
+      {
+        text: /insecure algorithm|sha1/,
+        fix: 'issue the certificate, or the one of its CA that the message means, with SHA-256: Go accepts no SHA-1 or MD5 signatures',
+      },
+      {
+        text: /not authorized to sign other certificates|parent certificate cannot sign/,
+        fix: 'issue the CA certificate with basicConstraints CA:TRUE and the key usage keyCertSign; a server certificate in certs.d is not a CA',
+      },
+      {
+        text: /name constraints|for this name/,
+        fix: 'use a CA whose name constraints permit the name of the registry',
+      },
+      {
+        text: /key usage/,
+        fix: 'issue the certificate with the extended key usage serverAuth',
+      },
+      { text: /serial/, fix: 'issue the certificate with a positive serial number' },
+      {
+        text: /too many intermediates/,
+        fix: 'use a CA whose path length allows the intermediates of the chain',
+      },
+    ],
+    probes: ['manifest'],
+    isAvoidedByMirror: true,
+  },
+  {
     id: 'D47',
     cause: 'unknown-ca',
     certainty: 'likely',
@@ -112,13 +168,28 @@ export const networkRules = [
       /doesn'?t contain any ip sans/,
       /legacy common name/,
       /cannot validate certificate|failed to verify certificate/,
-      /x509: /,
     ],
     means:
       "the registry's certificate is for another name or has expired, or the node's clock is wrong",
     fix: "issue the certificate for the name that images use, or set the node's clock",
     probes: ['manifest'],
     provedByProbe: ['wrong-name', 'out-of-date'],
+    isAvoidedByMirror: true,
+  },
+  {
+    id: 'D83',
+    cause: 'connection-forbidden',
+    certainty: 'likely',
+    rank: 'transport',
+    // EACCES and EPERM of socket(2) and connect(2), from the node's own kernel.
+    patterns: [
+      /\bsocket: (?:permission denied|operation not permitted)/,
+      /\bconnect: (?:permission denied|operation not permitted)/,
+    ],
+    means:
+      'the node itself forbids the connection: its firewall, SELinux, AppArmor, or a policy of the CNI for the host',
+    fix: "allow the container runtime to connect to the registry: check the node's output rules (iptables, nftables), SELinux, and host policies of the CNI; no request left the node",
+    readsNode: true,
     isAvoidedByMirror: true,
   },
   {
@@ -198,11 +269,17 @@ export const networkRules = [
       /no route to host|network is (?:unreachable|down)|host is (?:unreachable|down)/,
       /(?:connection|operation|request|network|read|dial).{0,20}tim(?:ed? ?out|eout)/,
       /did not properly respond|unreachable (?:host|network)|unreachable network/,
-      /exceeded while waiting/,
+      /exceeded while waiting|cannot assign requested address/,
     ],
     means:
       'the registry did not answer in time: a firewall, a route, or an overloaded registry; NetworkPolicies do not apply to pulls',
     fix: 'open the network path from the node to the registry, or pull through a nearby mirror',
+    fixes: [
+      {
+        text: /dial tcp \[[0-9a-f:]+\]:\d+: (?:connect: )?(?:network is unreachable|no route to host|cannot assign requested address)/,
+        fix: "the node has no IPv6 route, and the registry's name resolved to an IPv6 address: give the node a route, or make its resolver prefer IPv4 (gai.conf does not change Go; remove AAAA records or enable IPv6)",
+      },
+    ],
     probes: ['manifest'],
     provedByProbe: ['timeout', 'unroutable'],
     isAvoidedByMirror: true,

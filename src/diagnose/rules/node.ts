@@ -3,6 +3,47 @@ import type { RuleData } from './rule.ts'
 
 export const nodeRules = [
   {
+    id: 'D84',
+    cause: 'pull-in-progress',
+    certainty: 'likely',
+    rank: 'vague',
+    // containerd v2.4, plugins/content/local/locks.go.
+    patterns: [/\bref \S{1,400} locked(?: for|\b)|locked for .{1,60}\(since/],
+    means: 'another pull on the node downloads the same content, and has locked it',
+    fix: 'wait for the other pull; if the lock stays for minutes, restart containerd on the node',
+    readsNode: true,
+  },
+  {
+    id: 'D85',
+    cause: 'runtime-limit',
+    certainty: 'likely',
+    rank: 'definite',
+    // EMFILE; a child of the runtime that the kernel killed; google.golang.org/grpc, rpc_util.go.
+    patterns: [
+      /too many open files/,
+      /signal: killed|cannot allocate memory|fork\/exec .{0,200}resource temporarily unavailable/,
+      /received message larger than max|trying to send message larger than max/,
+    ],
+    means:
+      'a limit of the node stopped the container runtime: open files, memory, or the size of a message',
+    fix: 'raise the limit on the node, and restart the container runtime',
+    fixes: [
+      {
+        text: /too many open files/,
+        fix: 'raise LimitNOFILE of the unit of the container runtime, or fs.file-max and fs.inotify limits of the node, and restart the runtime',
+      },
+      {
+        text: /signal: killed|cannot allocate memory/,
+        fix: 'the kernel killed a process that unpacks layers: free memory on the node, or raise MemoryMax of the runtime',
+      },
+      {
+        text: /larger than max/,
+        fix: "raise max_recv_message_size and max_send_message_size under [grpc] in the runtime's configuration, or remove images from the node",
+      },
+    ],
+    readsNode: true,
+  },
+  {
     id: 'D60',
     cause: 'disk-full',
     certainty: 'likely',
@@ -63,6 +104,33 @@ export const nodeRules = [
     fix: 'install the key on the node, or use an image that is not encrypted',
   },
   {
+    id: 'D79',
+    cause: 'image-volume-mount-failed',
+    certainty: 'likely',
+    rank: 'definite',
+    // k8s.io/cri-api, pkg/errors/errors.go; containerd v2.4, internal/cri/server/container_image_mount.go.
+    patterns: [
+      /imagevolumemountfailed|failed to (?:mount|unpack|prepare for) image volume/,
+      /only directory subpath is supported|failed to ensure image subpath/,
+      // A runtime without image volumes mounts an empty path.
+      /failed to (?:mkdir|stat) "": /,
+    ],
+    means: 'the image of a volume was pulled, and the runtime cannot mount it',
+    fix: 'use a runtime that supports image volumes (containerd 2.1, CRI-O 1.31 or later), and an image whose layers it can unpack',
+    fixes: [
+      {
+        text: /subpath/,
+        fix: 'correct the subPath of the volume mount: it must be a directory in the image',
+      },
+      {
+        text: /failed to (?:mkdir|stat) "": /,
+        fix: 'use a runtime that supports image volumes: containerd 2.1, or CRI-O 1.31, or later',
+      },
+    ],
+    isOfCreation: true,
+    readsNode: true,
+  },
+  {
     id: 'D03',
     cause: 'image-inspect-failed',
     certainty: 'likely',
@@ -84,6 +152,9 @@ export const nodeRules = [
       /failed to prepare extraction snapshot/,
       /failed to (?:stat|create|prepare|commit) (?:parent|snapshot)/,
       /reader from content store/,
+      // containerd v2.4, internal/cri/server/container_create.go: the image was removed after the pull.
+      /failed to get image from containerd/,
+      /failed to resolve image ‹\w+›: .{0,120}not found/,
       /content digest .{0,120}not found/,
       /(?:image|layer) not known/,
       /layer does not exist/,
@@ -97,6 +168,13 @@ export const nodeRules = [
     ],
     means: "the node's image store has lost or damaged content",
     fix: 'remove the image and its content on that node, or clear its image store; then pull again',
+    fixes: [
+      {
+        text: /pod ?sandbox/,
+        fix: 'the node has lost parts of the image of the pod sandbox (pause): remove that image on the node (crictl rmi, or ctr -n k8s.io images rm), so that the runtime pulls it again',
+      },
+    ],
+    isOfCreation: true,
     readsNode: true,
   },
 ] as const satisfies readonly RuleData[]

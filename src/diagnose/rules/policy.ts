@@ -60,6 +60,10 @@ export const policyRules = [
       /embargo|sanctioned|geo.?(?:block|restrict|fenc)/,
       /(?:ip|address|network|location) .{0,60}(?:not (?:allowed|whitelisted|permitted)|is blocked)/,
       /blocked by network (?:rule|policy)|public network access/,
+      // Google Cloud, "VPC Service Controls: Troubleshooting".
+      /vpc ?service ?controls|vpcservicecontrols|prohibited by organization's policy/,
+      // registry.k8s.io redirects by the client's address (github.com/kubernetes/registry.k8s.io), and asks for no credential.
+      /‹kubernetes-url›.{0,160}(?:\b403\b|forbidden)/,
     ],
     means:
       "the registry refuses the node's address: its country, the registry's firewall, or a network rule",
@@ -80,6 +84,8 @@ export const policyRules = [
       /hap429/,
       /throttl(?:ed|ing)/,
     ],
+    // Docker Hub's answer to wrong passwords.
+    except: /failed (?:login|authentication) attempts/,
     means: 'the registry limits pulls, and the limit is reached',
     fix: 'authenticate with a credential that matches, use a mirror, pull with IfNotPresent, or wait',
     probes: ['manifest', 'quota'],
@@ -96,7 +102,7 @@ export const policyRules = [
       /source image rejected/,
       /signature was required/,
       /(?:image|signature) (?:verification|validation) failed/,
-      /(?:no|invalid|missing) (?:valid |matching )?signatures?(?! in)\b.{0,80}(?:found|exist|image|key|identity)/,
+      /(?:no|invalid|missing) (?:valid |matching )?signatures?(?! in| key)\b.{0,80}(?:found|exist|image|key|identity)/,
       /trust data|content trust|cryptographic(?:ally)? .{0,40}signature/,
       /running image .{0,80}is rejected by policy/,
       /does not match (?:any )?(?:required|trusted) .{0,40}(?:identity|signature|email|subject)/,

@@ -17,11 +17,17 @@ export interface RuleData {
   readonly patterns: readonly RegExp[]
   /** The same for a whole line, before its errors are split. Only `classifyLine` reads them, before the patterns. */
   readonly linePatterns?: readonly RegExp[]
+  /** A text that matches is not about this rule. */
+  readonly except?: RegExp
   readonly means: string
   readonly fix: string
+  /** More specific fixes: the first that matches the message, in lower case with its names, or the host of the registry. */
+  readonly fixes?: readonly { readonly text: RegExp; readonly fix: string }[]
 
   /** What the rule is about. A probe judges rules of the same topic in the same way. */
   readonly topic?: 'access' | 'pull-secret' | 'missing-image' | 'sandbox-image'
+  /** The kubelet also reports it when it creates a container, as CreateContainerError. */
+  readonly isOfCreation?: true
   /** The message states the reason, so a probe does not change the cause. */
   readonly isExact?: true
   /** The message says nothing about the image. An earlier message about the image is better. */

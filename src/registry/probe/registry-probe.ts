@@ -45,6 +45,8 @@ export interface ProbeResult {
   readonly status: number | null
   /** The authentication scheme that the registry requires. */
   readonly scheme: 'basic' | 'bearer' | null
+  /** True if the registry says that the token of the credential has expired. */
+  readonly isExpired?: boolean
   /** For messages. Contains no text from the registry except its error code. */
   readonly detail: string
 }
@@ -98,8 +100,11 @@ const quotaRepository = 'ratelimitpreview/test'
 /** More than 10,000 tags of 128 bytes. */
 const maxTagListBytes = 2 * 1024 * 1024
 
-/** Statuses with which registries that route only GET answer HEAD. */
-const getOnlyStatuses: ReadonlySet<number> = new Set([404, 405, 501])
+/** Statuses with which registries that route only GET answer HEAD, and 403, for which only the body of GET has the reason. */
+const getOnlyStatuses: ReadonlySet<number> = new Set([403, 404, 405, 501])
+
+/** Amazon ECR, "Troubleshooting": the answer to a token of more than 12 hours. */
+const expiredText = /authorization token has expired/i
 
 const maxRedirects = 10
 
@@ -167,7 +172,9 @@ export function createRegistryProbe(
         : byHead
       const isConfirmed = byHead.status === 404 && byGet.outcome !== 'found'
       const { outcome, status, scheme, detail } = isConfirmed ? byHead : byGet
-      return { outcome, status, scheme, detail }
+      const isExpired = expiredText.test(byGet.response?.body?.toString('utf8') ?? '')
+      const text = isExpired ? `${detail}, the token has expired` : detail
+      return { outcome, status, scheme, detail: text, ...(isExpired ? { isExpired } : {}) }
     },
     async tags(repository, credential) {
       const options = { credential, maxBodyBytes: maxTagListBytes }

@@ -293,6 +293,87 @@ it('a token that has expired by its annotation is proved to be the cause', async
   expect(found).toMatchObject({ rule: 'D21', certainty: 'proved', secrets: ['ecr'] })
 })
 
+describe('an ECR token', () => {
+  const host = '818140567777.dkr.ecr.us-east-1.amazonaws.com'
+  const message = `unexpected status from HEAD request to https://${host}/v2/app/manifests/1: 403 Forbidden`
+  const findWith = (password: string) =>
+    onlyFinding([
+      pod({ image: `${host}/app:1`, message, secrets: ['ecr'] }),
+      secret('ecr', { [host]: { username: 'AWS', password } }),
+    ])
+  const tokenUntil = (expiration: unknown) =>
+    Buffer.from(JSON.stringify({ payload: 'CANARY', expiration })).toString('base64')
+
+  it('is proved to have expired by its own expiration', async () => {
+    const found = await findWith(tokenUntil(1_700_000_000))
+
+    expect(found).toMatchObject({ rule: 'D21', certainty: 'proved', secrets: ['ecr'] })
+    expect(found.evidence.map(({ says }) => says)).toContain(
+      'the token in secret ecr expired at 2023-11-14T22:13:20.000Z (the token itself)',
+    )
+    expect(found.commands[0]).toContain('aws ecr get-login-password --region us-east-1')
+  })
+
+  it('that is valid leaves only the policies', async () => {
+    expect(await findWith(tokenUntil(4_000_000_000))).toMatchObject({
+      rule: 'D23',
+      certainty: 'likely',
+    })
+  })
+
+  it.each([['CANARY'], [tokenUntil('soon')], [tokenUntil(1e300)], ['x'.repeat(100_000)]])(
+    'that cannot be read leaves both',
+    async (password) => {
+      const found = await findWith(password)
+
+      expect(found).toMatchObject({ rule: 'D77', certainty: 'ambiguous' })
+      expect(found.fix).toMatch(/^first check whether the token/)
+    },
+  )
+})
+
+describe('a container that cannot be created', () => {
+  it('is reported if its image is lost', async () => {
+    const found = await onlyFinding([
+      pod({
+        reason: 'CreateContainerError',
+        message: 'failed to get image from containerd "sha256:0123": image "docker.io/acme/app:1": not found', // prettier-ignore
+      }),
+    ])
+
+    expect(found).toMatchObject({ rule: 'D68', registry: 'docker.io' })
+  })
+
+  it('is not reported for another reason', async () => {
+    const { found } = await diagnose([
+      pod({
+        reason: 'CreateContainerError',
+        message: 'failed to generate container spec: 403 Forbidden',
+      }),
+    ])
+
+    expect(found).toEqual([])
+  })
+})
+
+it('an image that the node has does not help a pod without its credential', async () => {
+  const nodeWith = (kubeletVersion: string) =>
+    ({
+      resource: 'nodes',
+      metadata: { name: 'n1' },
+      status: { nodeInfo: { kubeletVersion }, images: [{ names: ['docker.io/acme/app:1'] }] },
+    }) as KubeObject & { resource: string }
+  const saysOf = async (version: string) => {
+    const found = await onlyFinding([pod({ node: 'n1' }), nodeWith(version)])
+    return found.evidence.filter(({ from }) => from === 'node').map(({ says }) => says)
+  }
+
+  expect(await saysOf('v1.35.1')).toEqual([
+    expect.stringContaining('n1 has the image, but kubelet v1.35.1 lets a pod use it only with'),
+  ])
+  expect(await saysOf('v1.34.9')).toEqual([])
+})
+
 describe('the message', () => {
   const event = (name: string, message: string, reason = 'Failed') => ({
     resource: 'events',

@@ -295,6 +295,45 @@ describe('a registry behind a proxy', () => {
   })
 })
 
+describe('a 403 to HEAD, which has no body', () => {
+  const ecr = 'https://111122223333.dkr.ecr.us-east-1.amazonaws.com/v2/team/app/manifests/1'
+  const message = `unexpected status from HEAD request to ${ecr}: 403 Forbidden`
+  const answer = (text: string) => ({
+    status: 403,
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ errors: [{ code: 'DENIED', message: text }] }),
+  })
+
+  it('proves an expired token by the body of GET', async () => {
+    const registry = await start({
+      auth: { kind: 'basic', users: { AWS: 'CANARY' } },
+      behave: ({ headers }) =>
+        headers.authorization === undefined
+          ? null
+          : answer('Your authorization token has expired. Reauthenticate and try again.'),
+    })
+    const credentials = [credential('AWS', 'CANARY')]
+
+    const { verdict } = await diagnose(message, registry, { credentials })
+
+    expect(verdict).toMatchObject({
+      rule: { id: 'D21' },
+      certainty: 'proved',
+      secrets: ['AWS-secret'],
+    })
+    expect(registry.requests.map(({ method }) => method)).toContain('GET')
+  })
+
+  it('stays ambiguous without that', async () => {
+    const registry = await start({ behave: () => answer('not authorized') })
+
+    expect((await diagnose(message, registry)).verdict).toMatchObject({
+      rule: { id: 'D77' },
+      certainty: 'ambiguous',
+    })
+  })
+})
+
 describe('rate limits', () => {
   it('are proved by a 429, with HEAD requests only', async () => {
     const registry = await start({

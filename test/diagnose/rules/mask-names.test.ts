@@ -71,7 +71,7 @@ describe('names in a message', () => {
     const status = (host: string) =>
       `unexpected status from HEAD request to https://${host}/v2/app/manifests/1: 403 Forbidden`
 
-    expect(classify(status('111122223333.dkr.ecr.eu-west-1.amazonaws.com')).rule.id).toBe('D23')
+    expect(classify(status('111122223333.dkr.ecr.eu-west-1.amazonaws.com')).rule.id).toBe('D77')
     expect(
       classify(status('mirror.example/111122223333.dkr.ecr.eu-west-1.amazonaws.com')).rule.id,
     ).toBe('D30')
