@@ -7,6 +7,9 @@ import { type PodContext, templateNamespace } from '../decision/fallback/pod-con
 import { readPodContext } from '../decision/pod/pod-context.ts'
 import type { ConnectOptions } from '../kube/connect.ts'
 import type { KubeObject } from '../kube/object.ts'
+import { imagesElsewhere } from './elsewhere.ts'
+import type { ElsewhereInFile } from './elsewhere-summary.ts'
+import { countCharts, plannedUses, unplannedMessages } from './elsewhere-uses.ts'
 import { requestedImages, manifestImages } from './manifest-images.ts'
 import { addUnread, emptyStdin, readManifestFiles, requireSomeRead } from './manifest-files.ts'
 import { readManifests } from './manifests.ts'
@@ -73,6 +76,9 @@ async function writtenUses(
   const manifestFiles = await readManifestFiles(files, { recursive, stdin, unread })
   let read = 0
   const uses: ImageUse[] = []
+  const elsewhere: ElsewhereInFile[] = []
+  const charts = new Map<string, number>()
+  const options = { table: config.table, workloads, namespace: namespace ?? null }
   for (const file of manifestFiles) {
     if (file.name === '-' && file.text.trim() === '') {
       unread.reject(emptyStdin)
@@ -89,10 +95,14 @@ async function writtenUses(
       const by = `${file.name}: ${use.object}`
       uses.push({ image: use.image, namespace: templateNamespace(pod), pod, by })
     }
+    for (const image of imagesElsewhere(result.manifests, options))
+      elsewhere.push({ ...image, file: file.name })
+    countCharts(result.manifests, charts)
   }
   unread.reportSkipped(onProblem)
+  for (const message of unplannedMessages(elsewhere, charts)) onProblem(message)
   requireSomeRead(read, manifestFiles.length, unread)
-  return uses
+  return [...uses, ...plannedUses(elsewhere)]
 }
 
 /** Returns the images that pods asked for; for pods that the webhook changed, the ones in their annotation. */

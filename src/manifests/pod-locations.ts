@@ -128,7 +128,7 @@ export function unchangeableImages(object: unknown): string[] {
 }
 
 /** `apps/Deployment`, `/Pod`; empty for a value that is not a Kubernetes object. */
-function kindOf(object: unknown): string {
+export function kindOf(object: unknown): string {
   const apiVersion = textOf(member(object, 'apiVersion'))
   const kind = textOf(member(object, 'kind'))
   if (apiVersion === null || kind === null) return ''

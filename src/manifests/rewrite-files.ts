@@ -45,7 +45,8 @@ export async function rewriteFiles(
 }
 
 function unchanged(file: ManifestFile): RewrittenFile {
-  return { file, text: file.text, images: [], others: [], notes: [], denied: [], refused: [] }
+  const nothing = { images: [], others: [], notes: [], elsewhere: [], denied: [], refused: [] }
+  return { file, text: file.text, ...nothing }
 }
 
 /** Changes the kustomizations to fit the rewritten files, or leaves both as they are. */

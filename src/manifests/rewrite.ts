@@ -12,9 +12,11 @@ import {
 } from '../decision/pod/decide-sites.ts'
 import { buildPatch, type JsonPatch } from '../decision/pod/patch.ts'
 import { imagesToPull, missingPullSecrets } from '../decision/pod/pull-secrets.ts'
+import type { FallbackTable } from '../decision/fallback/table.ts'
 import type { Decide } from '../decision/resolve/decision-cache.ts'
 import { isLeft, type Resolution } from '../decision/resolve/resolution.ts'
 import { jsonPointer } from '../json/json-pointer.ts'
+import { type ElsewhereImage, imagesElsewhere } from './elsewhere.ts'
 import { decideToFixedPoint } from './fixed-point.ts'
 import { decideFinal, type KeptImages } from './kustomize/kept-images.ts'
 import {
@@ -36,6 +38,8 @@ import { nodeAt } from './yaml-node.ts'
 export interface RewriteDependencies {
   readonly decide: Decide
   readonly policy: AdmissionPolicy
+  /** Finds the rows of images that are not rewritten. Without it, they are not searched. */
+  readonly table?: FallbackTable
   /** Kinds with pods or images, in addition to the built-in ones. */
   readonly workloads: readonly WorkloadKind[]
   /** Describes what depends on a part of the pod that is not known. */
@@ -88,6 +92,8 @@ export interface Rewritten {
   /** Pull policies and pull secrets that were added. */
   readonly others: readonly ManifestNote[]
   readonly notes: readonly ManifestNote[]
+  /** Images that the table would rewrite, but that are not in a field that Berth rewrites. */
+  readonly elsewhere: readonly ElsewhereImage[]
   /** Images that a row denies. The text is then unchanged. */
   readonly denied: readonly ManifestNote[]
 }
@@ -131,7 +137,8 @@ export async function rewriteManifests(
       ...warningNotes(manifests, pod),
     ]),
   ]
-  if (denied.length > 0) return { ok: true, text, images, others: [], notes, denied }
+  const elsewhere = imagesElsewhere(manifests, { ...dependencies, ...options })
+  if (denied.length > 0) return { ok: true, text, images, others: [], notes, elsewhere, denied }
   const { text: written, unwritten } = applyPatches(manifests, pods)
   return {
     ok: true,
@@ -143,6 +150,7 @@ export async function rewriteManifests(
     ),
     others: pods.flatMap((pod) => (unwritten.includes(pod) ? [] : otherNotes(manifests, pod))),
     notes: [...notes, ...unwritten.map((pod) => unwrittenNote(manifests, pod))],
+    elsewhere,
     denied,
   }
 }

@@ -8,7 +8,6 @@ import { createBatchDecider } from '../../engine/batch-decider.ts'
 import { BerthError } from '../../errors.ts'
 import { replaceFile } from '../../files/replace-file.ts'
 import { emptyStdin, readManifestFiles } from '../../manifests/manifest-files.ts'
-import type { ImageChange } from '../../manifests/rewrite.ts'
 import {
   isRewritten,
   joinDocuments,
@@ -21,6 +20,7 @@ import { findConfigFile } from '../config-file.ts'
 import { type Io, print, printFile, printMessage } from '../io.ts'
 import { createPainter, type Painter } from '../output/colour.ts'
 import { groupedNoteLines, noteLines } from '../output/manifest-notes.ts'
+import { elsewhereInFiles, printElsewhere, rewriteRecords } from '../output/rewrite-report.ts'
 import { printRecord } from '../output/print-record.ts'
 
 export interface RewriteOptions {
@@ -29,6 +29,7 @@ export interface RewriteOptions {
   readonly diff?: boolean
   readonly inPlace?: boolean
   readonly check?: boolean
+  readonly strict?: boolean
   readonly imagesOnly?: boolean
   readonly probe: boolean
   readonly pin?: boolean
@@ -40,7 +41,7 @@ export interface RewriteOptions {
 }
 
 /**
- * Returns 0; 1 if `--check` finds something to change, a rule denies an image, or `--pin` finds no digest for one. If an
+ * Returns 0; 1 if `--check` finds something to change, `--strict` finds an image elsewhere, a rule denies an image, or `--pin` finds no digest for one. If an
  * image is denied, or a file cannot be read, no manifests are printed or written. Throws `manifest-invalid` after everything
  * else is printed.
  */
@@ -51,10 +52,12 @@ export async function rewrite(options: RewriteOptions, io: Io): Promise<number> 
   const files = await rewriteGiven(config, { ...options, unread }, io)
   printNotes(files, io)
   const isDenied = files.some(({ denied }) => denied.length > 0)
-  if (options.output === 'json') printRecord(files.flatMap(records), 'json', io)
+  if (options.output === 'json') printRecord(files.flatMap(rewriteRecords), 'json', io)
   else if (options.check === true)
     for (const line of changeLines(files, createPainter(io.stdout, io.env))) print(io.stdout, line)
   if (!isDenied && options.output !== 'json') printRewritten(files, { ...options, unread }, io)
+  const elsewhere = elsewhereInFiles(files)
+  printElsewhere(elsewhere, io)
   if (unread.hasInvalid()) printMessage(io, unwrittenText(options))
   unread.throwInvalid()
   if (isDenied) return 1
@@ -63,7 +66,9 @@ export async function rewrite(options: RewriteOptions, io: Io): Promise<number> 
     options.pin === true &&
     files.some(({ images }) => images.some(({ pinned, left }) => !pinned && !left))
   const isRefused = files.some(({ refused }) => refused.length > 0)
-  return isRefused || isUnpinned || (options.check === true && files.some(isRewritten)) ? 1 : 0
+  const isIncomplete = options.strict === true && elsewhere.length > 0
+  const isChanged = options.check === true && files.some(isRewritten)
+  return isRefused || isUnpinned || isIncomplete || isChanged ? 1 : 0
 }
 
 function printNotes(files: readonly RewrittenFile[], io: Io): void {
@@ -80,7 +85,9 @@ function unwrittenText({ inPlace, diff, check, output }: RewriteOptions): string
     : 'no manifests are printed, because not all files can be read; --diff shows the changes of the others:'
 }
 
-function requireUsable({ filename, inPlace, pin, probe }: RewriteOptions): void {
+function requireUsable({ filename, inPlace, pin, probe, check, strict }: RewriteOptions): void {
+  if (strict === true && check !== true)
+    throw new BerthError('usage', '--strict only works with --check; add --check')
   if (filename.length === 0)
     throw new BerthError('usage', 'no manifest is given; -f takes files, directories and -')
   if (inPlace === true && filename.includes('-'))
@@ -128,6 +135,7 @@ async function rewriteGiven(
       {
         decide: decider.decide,
         policy: config,
+        table: config.table,
         workloads: readableWorkloads(config),
         describeUndecided: (pod, resolution) =>
           undecidedParts(config, { pod, resolution }, optionNames),
@@ -184,12 +192,4 @@ function changeLines(files: readonly RewrittenFile[], paint: Painter): string[] 
       }),
     ...noteLines({ file: file.name, notes: others }),
   ])
-}
-
-/** The contract of `-o json`. */
-function records({
-  file,
-  images,
-}: RewrittenFile): (ImageChange & { readonly file: string; readonly changed: boolean })[] {
-  return images.map((image) => ({ file: file.name, ...image, changed: image.from !== image.to }))
 }

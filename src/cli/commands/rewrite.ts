@@ -22,6 +22,10 @@ export const defineRewrite: DefineVerb = (parent, run) => {
     examples: [
       ['Show what would change in a directory', 'berth rewrite -R -f deploy/ --diff'],
       ['Fail in CI if a manifest is not rewritten', 'berth rewrite -R -f deploy/ --check'],
+      [
+        'Fail in CI also if an image is anywhere else',
+        'berth rewrite -R -f deploy/ --check --strict',
+      ],
       ['Rewrite the output of Helm', 'helm template ./chart | berth rewrite -f -'],
     ],
   })
@@ -32,6 +36,10 @@ export const defineRewrite: DefineVerb = (parent, run) => {
     new Option('--diff', 'print a diff').conflicts(['inPlace', 'check']),
     new Option('--in-place', 'change the files').conflicts('check'),
     new Option('--check', 'list what would change, and exit with 1 if anything would change'),
+    new Option(
+      '--strict',
+      'with --check: exit with 1 also if an image of the table is in a field that Berth does not rewrite',
+    ),
     new Option('--images-only', 'do not change pull policies and pull secrets'),
     new Option('--no-probe', 'contact no registry, and treat the first candidate as found'),
     new Option('--pin', 'add a digest to every tag, and exit with 1 if there is none for a tag'),

@@ -97,7 +97,9 @@ spec: { template: { spec: { containers: [{ image: nginx }] } } }
 
   expect(stdout).toContain('redis  in db-1')
   expect(stdout).toContain('- docker.io/library/redis:latest  (row databases; left unchanged)')
-  expect(stderr).toBe('1 of 2 images are decided differently\n')
+  expect(stderr).toBe(
+    'berth: images outside of pod templates are included: 1 in fields of custom resources\n2 of 3 images are decided differently\n',
+  )
   expect(reversed.stdout).toContain('(row hub; row databases may apply)')
   expect(reversed.stderr).toBe('2 of 3 images are decided differently\n')
 })
