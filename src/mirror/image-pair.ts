@@ -10,6 +10,8 @@ export interface ImagePair {
   readonly sourceLayout?: string
   /** The image layout that gets the image; undefined for a registry. */
   readonly destinationLayout?: string
+  /** Where the table puts the image later, if the destination is a layout. */
+  readonly mirrors?: readonly Reference[]
 }
 
 /** Returns the source for people and logs: `HOST/PATH:TAG`, or as skopeo reads it `oci:DIR:HOST/PATH:TAG`. */

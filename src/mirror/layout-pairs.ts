@@ -10,20 +10,33 @@ export function imagesToCopy(images: readonly string[]): readonly string[] {
   return images.filter((image) => !referrerTag.test(image))
 }
 
+interface IntoLayoutOptions {
+  readonly layout: string
+  readonly hasAllPlatforms: boolean
+}
+
 /**
  * Returns the copies of these sources into a layout, each once. An image has the name of its source there, so that the table
  * finds it when it is copied out of the layout. If only some platforms are copied, the digest of the source does not name it.
  */
 export function pairsIntoLayout(
   pairs: readonly ImagePair[],
-  { layout, hasAllPlatforms }: { readonly layout: string; readonly hasAllPlatforms: boolean },
+  options: IntoLayoutOptions,
 ): readonly ImagePair[] {
-  const bySource = new Map(pairs.map((pair) => [formatReference(pair.source), pair]))
-  return [...bySource.values()].map((pair) => ({
+  const bySource = Map.groupBy(pairs, ({ source }) => formatReference(source))
+  return [...bySource.values()].flatMap(([pair, ...others]) => {
+    if (pair === undefined) return []
+    const mirrors = [pair, ...others].map(({ destination }) => destination)
+    return [intoLayout({ ...pair, mirrors }, options)]
+  })
+}
+
+function intoLayout(pair: ImagePair, { layout, hasAllPlatforms }: IntoLayoutOptions): ImagePair {
+  return {
     ...pair,
     destination: hasAllPlatforms ? pair.source : withoutDigest(pair.source),
     destinationLayout: layout,
-  }))
+  }
 }
 
 function withoutDigest(reference: Reference): Reference {

@@ -89,8 +89,8 @@ async function mirrorThrough(
     const wanted = await collectLayoutPairs(opened, layouts, collected)
     reportUnmirrored(wanted, options, io)
     const rules = await verificationRules(opened.config, options, io)
-    const needsReferrers: NeedsReferrers = ({ source, destination }) =>
-      isVerified(rules, source) || isVerified(rules, destination)
+    const needsReferrers: NeedsReferrers = ({ source, destination, mirrors = [] }) =>
+      [source, destination, ...mirrors].some((reference) => isVerified(rules, reference))
     const sources = layouts.from ?? opened.images
     const stores = { ...opened, sources, destinations: layouts.to ?? opened.images }
     const results = await copyAll(stores, { ...options, needsReferrers }, wanted.pairs, io)

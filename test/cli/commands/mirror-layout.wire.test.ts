@@ -14,6 +14,7 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { berth } from '../../support/io.ts'
@@ -32,6 +33,10 @@ beforeEach(async () => {
   source = await startStore()
   mirror = await startStore()
   config = join(directory, 'berth.yaml')
+  writeConfig()
+})
+
+function writeConfig() {
   writeFileSync(
     config,
     `apiVersion: berth.dev/v1alpha1
@@ -44,7 +49,7 @@ fallback:
   - { name: hub, images: ['docker.io/**'], try: ['mirror.example/{host}/{path}', 'docker.io/{path}'] }
 `,
   )
-})
+}
 
 afterEach(async () => {
   await source.close()
@@ -150,7 +155,7 @@ describe.each(kinds)('berth mirror through %s', (_, kind, name) => {
     expect((await to('nginx:1.29', '--referrers')).stdout).toContain('current')
   })
 
-  it('carries some platforms, and indexes without missing attestations', async () => {
+  it('carries some platforms of an image', async () => {
     addIndex('library/nginx', '1.29', ['linux/amd64', 'linux/arm64'])
     await to('nginx:1.29', '--platform', 'linux/arm64')
     const pushed = await from('-o', 'json')
@@ -159,6 +164,39 @@ describe.each(kinds)('berth mirror through %s', (_, kind, name) => {
       status: 'copied',
       platforms: ['linux/arm64'],
     })
+  })
+
+  it('carries an index without attestations that do not exist', async () => {
+    await mirror.close()
+    mirror = await startStore({ sparseIndexes: true })
+    writeConfig()
+    const platform = source.addImage('library/nginx', null, layer('linux/amd64'))
+    const size = source.manifests.get('library/nginx')?.get(platform)?.body.length
+    const missing = `sha256:${'0'.repeat(64)}`
+    const annotations = {
+      'vnd.docker.reference.type': 'attestation-manifest',
+      'vnd.docker.reference.digest': platform,
+    }
+    const manifests = [
+      {
+        mediaType: manifestType,
+        digest: platform,
+        size,
+        platform: { os: 'linux', architecture: 'amd64' },
+      },
+      { mediaType: manifestType, digest: missing, size: 100, annotations },
+    ]
+    const body = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: indexType, manifests }))
+    const index = source.addManifest('library/nginx', '1.29', { body, mediaType: indexType })
+    const refused = await to('nginx:1.29')
+    const written = await to('nginx:1.29', '--allow-missing-attestations', '-o', 'json')
+    const pushed = await from('--allow-missing-attestations')
+
+    expect(refused.stdout).toContain('--allow-missing-attestations copies the image without it')
+    expect(JSON.parse(written.stdout)).toMatchObject({ missingAttestations: [missing] })
+    expect(pushed).toMatchObject({ code: 0 })
+    expect(mirrored('library/nginx', '1.29')).toBe(index)
+    expect((await from()).stdout).toContain(`that ${layout} does not have`)
   })
 
   it('carries images by digest', async () => {
@@ -320,6 +358,46 @@ describe('an image layout in a directory', () => {
     expect(code).toBe(2)
     expect(stderr).toContain(message)
   })
+})
+
+/** Returns whether this user can mount a small file system in a namespace. */
+async function canMount(): Promise<boolean> {
+  const script = `mount -t tmpfs -o size=64k none ${directory}`
+  return run('unshare', ['-rm', 'sh', '-c', script]).then(
+    () => true,
+    () => false,
+  )
+}
+
+describe('a full disk', () => {
+  it.for(['oci:disk/layout', 'oci-archive:disk/layout.tar'])(
+    'is named in the message, and the next run on a larger one completes %s',
+    { timeout: 60_000 },
+    async (layout, { skip }) => {
+      if (!(await canMount())) skip('this user cannot mount a file system with `unshare -rm`')
+      source.addImage('team/app', '1', layer('small', 20_000))
+      source.addImage('team/app', '2', layer('large', 400_000))
+      const image = `${source.host}/team/app`
+      mkdirSync(join(directory, 'disk'))
+      const main = fileURLToPath(new URL('../../../src/main.ts', import.meta.url))
+      const mirrorAll = `"$NODE" ${main} mirror --to ${layout} -o json ${image}:1 ${image}:2`
+      const script = `cd ${directory}; mount -t tmpfs -o size=200k none disk
+        ${mirrorAll}; echo '"next"'; mount -o remount,size=4m disk; ${mirrorAll}`
+      const { stdout } = await run('unshare', ['-rm', 'sh', '-c', script], {
+        env: { PATH: process.env['PATH'], NODE: process.execPath },
+      })
+      const records = stdout
+        .trim()
+        .split('\n')
+        .map((line): unknown => JSON.parse(line))
+      const at = records.indexOf('next')
+
+      expect(records.slice(0, at)).toContainEqual(expect.objectContaining({ status: 'copied' }))
+      expect(records.slice(0, at)).toContainEqual(expect.objectContaining({ status: 'failed' }))
+      expect(stdout).toContain('no space is left')
+      expect(records.slice(at + 1)).toMatchObject([{ error: null }, { error: null }])
+    },
+  )
 })
 
 describe('an image layout in an archive', () => {
