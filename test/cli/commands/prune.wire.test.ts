@@ -11,7 +11,10 @@ import {
   startDockerRegistry,
 } from '../../../bench/lib/docker-registry.ts'
 import type { KubeObject } from '../../../src/kube/object.ts'
+import { type RemovalResult, runPrune } from '../../../src/mirror/prune/run-prune.ts'
 import { berth, type Outcome } from '../../support/io.ts'
+import { registriesFor } from '../../support/mirroring.ts'
+import { startStore } from '../../support/store-registry.ts'
 import {
   replyJson,
   replyStatus,
@@ -468,10 +471,53 @@ tests: [{ image: '${upstream()}:test', expect: 'mirror.example/${app}:test' }]
     expect(await tagsOf(app)).toEqual(['1'])
   })
 
+  it.each([
+    ['a tag has moved', '1', 'the tag 1 has changed since the plan'],
+    ['there is a new tag', '2', 'the tag 2 is new since the plan'],
+  ])('removes nothing if %s since the plan', async (_, tag, problem) => {
+    const digest = await pushImage(app, '1', 'one')
+    await pushImage(app, tag, 'pushed meanwhile')
+    const results: RemovalResult[] = []
+    const registries = registriesFor([registry.url])
+    const planned = { tag: '1', digest, since: null, action: 'remove', why: '' } as const
+    const removals = [{ digest, tags: ['1'], others: [] }]
+    const plan = { host: registry.host, path: app, tags: [planned], removals }
+    await runPrune(
+      { repositories: [plan], others: 0 },
+      {
+        registries,
+        signal: new AbortController().signal,
+        onResult: (result) => results.push(result),
+      },
+    )
+    await registries.close()
+
+    expect(results).toMatchObject([{ status: 'changed', problem }])
+    expect(await exists(app, digest)).toBe(true)
+  })
+
+  it('plans nothing if a list of tags breaks off', async () => {
+    const store = await startStore({ pageSize: 1 })
+    for (const tag of ['1', '2', '3']) store.addImage(app, tag)
+    store.fault(({ path }) => (path.includes('last=2') ? { status: 404 } : null))
+    writeConfig(rows, store.url)
+    const { code, stdout, stderr } = await pruneNow('--yes')
+    await store.close()
+
+    expect({ code, stdout }).toEqual({ code: 3, stdout: '' })
+    expect(stderr).toContain('page 3 of the list of tags')
+    expect(store.requests.every(({ method }) => method !== 'DELETE')).toBe(true)
+  })
+
   it('requires an age and the clusters', async () => {
     const noAge = await prune()
     const noCluster = await berth(['mirror', '--prune', '--older-than', '30d'])
+    const twice = await berth(['mirror', '--context', 'a', '--context', 'b', 'nginx'])
 
+    expect(twice).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('several --context need --prune') as string,
+    })
     expect(noAge).toMatchObject({
       code: 2,
       stderr: expect.stringContaining('--older-than AGE') as string,
