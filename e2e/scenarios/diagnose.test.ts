@@ -79,7 +79,13 @@ beforeAll(async () => {
       ...(pullPolicy === undefined ? {} : { pullPolicy }),
     }),
   )
-  await apply(pods)
+  const volumes = [
+    { name: 'model', image: { reference: `${registries.locked.host}/team/model:1` } },
+  ]
+  const volumeMounts = [{ name: 'model', mountPath: '/model' }]
+  const containers = [{ name: 'main', image: `${registries.open.host}/team/app:1`, volumeMounts }]
+  const withVolume = podManifest({ name: 'volume', namespace, image: '' })
+  await apply([...pods, { ...withVolume, spec: { containers, volumes } }])
 })
 
 afterAll(async () => {
@@ -142,6 +148,19 @@ describe('berth diagnose for a pod that cannot pull', () => {
 
     expect(found).toEqual([expect.objectContaining({ rule, cause, certainty })])
     expect(found[0]?.failures).toEqual([expect.objectContaining({ namespace, pod: name })])
+  })
+
+  test('blames the image of a volume, not that of the container which mounts it', async () => {
+    const [found] = await findingsOf('pod/volume', namespace)
+
+    expect(found).toMatchObject({ rule: 'D22', registry: registries.locked.host })
+    expect(found?.failures).toEqual([
+      expect.objectContaining({
+        container: 'main',
+        field: 'volumes/model',
+        image: `${registries.locked.host}/team/model:1`,
+      }),
+    ])
   })
 
   test('suggests only tags that exist in the registry', async () => {

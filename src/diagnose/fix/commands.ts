@@ -29,7 +29,7 @@ export function fixCommands(
   facts: FixFacts,
 ): readonly string[] {
   const { secrets, place, shapes } = facts
-  if (command === undefined) return []
+  if (command === undefined || !canBePasted(facts)) return []
   if (command === 'create-named') return secrets.map((name) => createCommand(facts, name))
   if (command === 'recreate')
     return place === null ? [] : secrets.flatMap((name) => linkCommands(place, name))
@@ -40,6 +40,18 @@ export function fixCommands(
   const needsNew = changes.length === 0 && (command !== 'replace' || secrets.length > 0)
   return needsNew ? createAndLink(facts) : changes
 }
+
+/**
+ * The API server does not check the names of pull secrets and owners (ValidateImagePullSecrets and ValidateOwnerReferences only
+ * require them), so a pod could put shell commands into them.
+ */
+function canBePasted({ namespace, secrets, place }: FixFacts): boolean {
+  const names = [namespace, ...secrets, place?.pod, place?.account, place?.workload?.name]
+  return names.every((name) => name === undefined || objectName.test(name))
+}
+
+/** A DNS subdomain (RFC 1123), as the names of objects are. */
+const objectName = /^[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?$/
 
 function createAndLink(facts: FixFacts): string[] {
   const name = secretNameFor(facts.wantedKey)

@@ -54,7 +54,7 @@ export function linkCommands(place: PodPlace, secret: string): string[] {
 /** None for a pod of a Job, which counts a lost pod as a failure. */
 function recreateCommands({ owner, namespace, pod }: PodPlace): string[] {
   // The API server creates pods from its cache of service accounts, which needs a moment (plugin/pkg/admission/serviceaccount).
-  return owner?.kind === 'Job' ? [] : [`sleep 2; kubectl delete pod ${pod} -n ${namespace}`]
+  return owner?.kind === 'Job' ? [] : [`sleep 2 && kubectl delete pod ${pod} -n ${namespace}`]
 }
 
 /** kubectl merges `imagePullSecrets` of a pod by name, and `replace --force` deletes and creates. */

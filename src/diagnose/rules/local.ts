@@ -51,6 +51,8 @@ export const localRules = [
     // containerd v2.4, client/client.go and client/image.go; the sockets are those of nydus, stargz and soci.
     patterns: [
       /snapshotter \S{1,80} (?:was not found|does not support platform)/,
+      // The kernel lacks what overlayfs needs, such as in a user namespace.
+      /snapshotter .{0,20}(?:cannot be enabled|doesn't support idmap)/,
       /snapshotter not loaded|could not find snapshotter|snapshotter .{0,80}not (?:available|supported)/,
       /‹snapshotter›/,
       /failed to (?:resolve|load|get) snapshotter/,

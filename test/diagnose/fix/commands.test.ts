@@ -49,7 +49,7 @@ describe('the commands for a pod without a credential', () => {
     expect(commands('create')).toEqual([
       create(made),
       `kubectl patch serviceaccount default -n team --type=merge -p '{"imagePullSecrets":[{"name":"${made}"}]}'`,
-      'sleep 2; kubectl delete pod web-0 -n team',
+      'sleep 2 && kubectl delete pod web-0 -n team',
     ])
   })
 
@@ -63,7 +63,7 @@ describe('the commands for a pod without a credential', () => {
 
   it.each([
     ['Deployment', [`kubectl patch deployment web -n team -p '{"spec":{"template":{"spec":{"imagePullSecrets":[{"name":"${made}"}]}}}}'`]],
-    ['StatefulSet', [`kubectl patch statefulset web -n team -p '{"spec":{"template":{"spec":{"imagePullSecrets":[{"name":"${made}"}]}}}}'`, 'sleep 2; kubectl delete pod web-0 -n team']],
+    ['StatefulSet', [`kubectl patch statefulset web -n team -p '{"spec":{"template":{"spec":{"imagePullSecrets":[{"name":"${made}"}]}}}}'`, 'sleep 2 && kubectl delete pod web-0 -n team']],
     ['Job', []],
   ])('patch the template of a %s that sets its own list', (kind, expected) => {
     const own = { ...place, podSecrets: ['theirs'], workload: { kind, name: 'web' } }
@@ -84,6 +84,16 @@ describe('the commands for a pod without a credential', () => {
   ])('only create the secret for %s', (_, where) => {
     expect(commands('create', { place: where })).toEqual([create(made)])
   })
+
+  it.each([
+    ['a secret', { secrets: ['x;reboot'] }],
+    ['an owner', { place: { ...place, podSecrets: ['a'], workload: { kind: 'Deployment', name: '$(reboot)' } } }],
+    ['a service account', { place: { ...place, account: 'a b' } }],
+  ])('are not printed if the name of %s would run in a shell', (_, facts) => {
+    expect(commands('create', facts)).toEqual([])
+    expect(commands('create-named', { ...facts, secrets: ['x;reboot'] })).toEqual([])
+    expect(commands('recreate', { ...facts, secrets: ['x;reboot'] })).toEqual([])
+  }) // prettier-ignore
 
   it('take an ECR token from the AWS command line', () => {
     const ecr = '111122223333.dkr.ecr.us-east-1.amazonaws.com'
