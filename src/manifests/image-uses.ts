@@ -10,7 +10,9 @@ import type { KubeObject } from '../kube/object.ts'
 import { imagesElsewhere } from './elsewhere.ts'
 import type { ElsewhereInFile } from './elsewhere-summary.ts'
 import { countCharts, plannedUses, unplannedMessages } from './elsewhere-uses.ts'
-import { requestedImages, manifestImages } from './manifest-images.ts'
+import { isKustomizationName } from './kustomize/kustomization.ts'
+import { kustomizeUses } from './kustomize/kustomize-uses.ts'
+import { type ManifestImage, manifestImages, requestedImages } from './manifest-images.ts'
 import { addUnread, emptyStdin, readManifestFiles, requireSomeRead } from './manifest-files.ts'
 import { readManifests } from './manifests.ts'
 import type { UnreadFiles } from './unread-files.ts'
@@ -74,11 +76,17 @@ async function writtenUses(
 ): Promise<ImageUse[]> {
   const workloads = readableWorkloads(config)
   const manifestFiles = await readManifestFiles(files, { recursive, stdin, unread })
+  const kustomized = kustomizeUses(manifestFiles, workloads)
+  for (const note of kustomized.notes) onProblem(note)
   let read = 0
   const uses: ImageUse[] = []
   const elsewhere: ElsewhereInFile[] = []
   const charts = new Map<string, number>()
   const options = { table: config.table, workloads, namespace: namespace ?? null }
+  const add = (file: string, { image, pod: known, object }: ManifestImage) => {
+    const pod = { ...known, namespace: known.namespace ?? namespace ?? null }
+    uses.push({ image, namespace: templateNamespace(pod), pod, by: `${file}: ${object}` })
+  }
   for (const file of manifestFiles) {
     if (file.name === '-' && file.text.trim() === '') {
       unread.reject(emptyStdin)
@@ -90,15 +98,14 @@ async function writtenUses(
       continue
     }
     read += 1
-    for (const use of manifestImages(result.manifests, workloads)) {
-      const pod = { ...use.pod, namespace: use.pod.namespace ?? namespace ?? null }
-      const by = `${file.name}: ${use.object}`
-      uses.push({ image: use.image, namespace: templateNamespace(pod), pod, by })
-    }
+    if (!kustomized.isBuilt(file))
+      for (const use of manifestImages(result.manifests, workloads)) add(file.name, use)
+    if (isKustomizationName(file.name)) continue
     for (const image of imagesElsewhere(result.manifests, options))
       elsewhere.push({ ...image, file: file.name })
     countCharts(result.manifests, charts)
   }
+  for (const use of kustomized.images) add(use.file, use)
   unread.reportSkipped(onProblem)
   for (const message of unplannedMessages(elsewhere, charts)) onProblem(message)
   requireSomeRead(read, manifestFiles.length, unread)

@@ -103,7 +103,7 @@ function unwrittenNotes(images: readonly string[]): ManifestNote[] {
   return [note(null, message)]
 }
 
-function listText(items: readonly string[]): string {
+export function listText(items: readonly string[]): string {
   const more = items.length - maxListed
   return [...items.slice(0, maxListed), ...(more > 0 ? [`${more} more`] : [])].join(', ')
 }

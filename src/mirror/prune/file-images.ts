@@ -6,6 +6,7 @@ import { readLock } from '../../config/lock-file.ts'
 import type { ImageLock } from '../../decision/lock/image-lock.ts'
 import { formatReference } from '../../decision/reference/reference.ts'
 import { BerthError } from '../../errors.ts'
+import { kustomizeUses } from '../../manifests/kustomize/kustomize-uses.ts'
 import { readManifestFiles } from '../../manifests/manifest-files.ts'
 import { readManifests } from '../../manifests/manifests.ts'
 import { objectTitle, podLocationsIn, unchangeableImages } from '../../manifests/pod-locations.ts'
@@ -47,10 +48,19 @@ export async function addManifestImages(
     }
   }
   const options = { recursive, stdin, unread: { ...unread, skip: reject } }
-  for (const { name, text } of await readManifestFiles(files, options)) {
+  const manifestFiles = await readManifestFiles(files, options)
+  for (const { name, text } of manifestFiles) {
     const read = readManifests(text)
     if (!read.ok) reject(`${name}:${read.line ?? 1}`, read.message)
     else for (const { value } of read.manifests.objects) addObject(value, name)
+  }
+  // The images in the files stay too: a kustomization that is not given may deploy them as they are.
+  const kustomized = kustomizeUses(manifestFiles, kinds)
+  for (const note of kustomized.notes) onProblem(note)
+  for (const { image, pod, object, file } of kustomized.images) {
+    const by = `${object} in ${file}`
+    const problem = needed.addImage(image, pod.namespace ?? namespace ?? null, by)
+    if (problem !== null) reject(by, `${image}: ${problem}`)
   }
   unread.throwInvalid()
 }

@@ -327,6 +327,22 @@ tests: [{ image: '${upstream()}:test', expect: 'mirror.example/${app}:test' }]
     expect(await removedTags('-f', file, '--lock', lock)).toEqual(['old'])
   })
 
+  it('keeps what kustomize builds, and what its files name', async () => {
+    for (const tag of ['dummy', 'built', 'old']) await pushImage(app, tag, tag)
+    const tree = mkdtempSync(join(directory, 'tree-'))
+    writeFileSync(
+      join(tree, 'pod.yaml'),
+      `apiVersion: v1\nkind: Pod\nmetadata: { name: a }\nspec: { containers: [{ name: c, image: '${upstream()}:dummy' }] }\n`,
+    )
+    writeFileSync(
+      join(tree, 'kustomization.yaml'),
+      `resources: [pod.yaml]\nimages: [{ name: '${upstream()}', newTag: built }]\n`,
+    )
+    writeConfig(rows)
+
+    expect(await removedTags('-f', tree)).toEqual(['old'])
+  })
+
   it('keeps the children of indexes that stay, and removes those that only an index had that goes', async () => {
     const [shared, own] = [await pushImage(app, null, 'amd64'), await pushImage(app, null, 'arm64')]
     await pushIndex(app, 'old', [shared, own])
