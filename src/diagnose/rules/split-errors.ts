@@ -40,12 +40,20 @@ function unescapeAll(message: string): string {
       : message
   for (let level = 0; level < escapingLevels && /\\(?:["\\/nrt]|u[0-9a-f]{4})/i.test(text); level++)
     text = text.replace(/\\(?:(["\\/])|([nrt])|u([0-9a-f]{4}))/gi, unescape)
-  return text
+  const line = text
     .replace(/%2F/gi, '/')
     .replace(/%3A/gi, ':')
     .replace(/[\s│]+/g, ' ')
     .trim()
+  return lineStarts.reduce((rest, pattern) => rest.replace(pattern, ''), line)
 }
+
+/** What stands before the message in a line: the columns of `kubectl describe` and `kubectl get events`, and the header of klog. */
+const lineStarts: readonly RegExp[] = [
+  /^(?:Warning|Normal) [A-Z]\w{1,60} (?:\d{1,6}[a-z]\w{0,9}|<\w+>) (?:\(x\d+ over \w+\) )?[\w./-]{1,100}(?:, [\w./-]{1,253})? /,
+  /^(?:\d{1,6}[a-z]\w{0,9} )?(?:\(x\d+ over \w+\) )?(?:Warning|Normal) [A-Z]\w{1,60} [a-z]+\/\S{1,253} /,
+  /^[EWIF]\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ [\w.-]{1,100}:\d+\] /,
+]
 
 function unescape(match: string, character?: string, space?: string, code?: string): string {
   if (character !== undefined) return character

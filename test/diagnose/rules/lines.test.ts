@@ -37,6 +37,28 @@ describe('a line that reports no failed pull', () => {
   })
 })
 
+describe('the columns of kubectl and the header of klog', () => {
+  const message = 'toomanyrequests: rate exceeded'
+
+  it.each([
+    `  Warning  Failed     5m (x3 over 10m)  kubelet            ${message}`,
+    `Warning  Failed  <unknown>  kubelet, node-1  ${message}`,
+    `12s         Warning   Failed               pod/web-0   ${message}`,
+    `E0102 03:04:05.678901    1234 remote_image.go:180] ${message}`,
+  ])('are left out of the errors: %s', (line) => {
+    expect(classifyLine(line)).toMatchObject({ rule: { id: 'D20' }, errors: [message] })
+  })
+
+  it.each([
+    ['Warning  Failed  5m (x3 over 10m)  kubelet  Error: ErrImagePull', 'repeated-line'],
+    ['Normal  BackOff  5m  kubelet  Back-off pulling image "r.example/a:1"', 'repeated-line'],
+    ['Normal  Pulling  5m  kubelet  Pulling image "r.example/a:1"', 'no-pull-failure'],
+    ['3m  Warning  FailedScheduling  pod/web-0  0/3 nodes are available: 3 Insufficient cpu.', 'no-pull-failure'],
+  ])('do not hide what the line reports: %s', (line, cause) => {
+    expect(classifyLine(line).rule.cause).toBe(cause)
+  }) // prettier-ignore
+})
+
 describe('a line that repeats a failed pull', () => {
   it.each([
     'Error: ErrImagePull',
