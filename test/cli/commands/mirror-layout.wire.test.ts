@@ -1,5 +1,6 @@
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
+import { once } from 'node:events'
 import {
   existsSync,
   mkdirSync,
@@ -207,6 +208,64 @@ describe.each(kinds)('berth mirror through %s', (_, kind, name) => {
 
     expect([pushed.code, all.code]).toEqual([0, 0])
     expect(mirrored('library/nginx', '1.29')).toBe(digest)
+  })
+
+  /** Calls `stop` when the layer of the second image is requested. */
+  function stopAtSecondLayer(stop: () => void) {
+    source.addImage('team/app', '1', layer('first'))
+    source.addImage('team/app', '2', layer('second', 90_000))
+    const content = bytes(90_000, 'second')
+    const digest = `sha256:${createHash('sha256').update(content).digest('hex')}`
+    source.fault(({ method, path: target }) => {
+      if (method !== 'GET' || !target.endsWith(digest)) return null
+      stop()
+      return { cutAt: 30_000 }
+    })
+    return [`${source.host}/team/app:1`, `${source.host}/team/app:2`, '--jobs', '1', '-o', 'json']
+  }
+
+  const statuses = (stdout: string) =>
+    stdout
+      .trim()
+      .split('\n')
+      .map((line) => (JSON.parse(line) as { status: string }).status)
+      .toSorted()
+
+  it('keeps what is complete if it is stopped', async () => {
+    const controller = new AbortController()
+    const args = stopAtSecondLayer(() => controller.abort('SIGTERM'))
+    const stopped = await berth(['mirror', '--to', layout, ...args], '', controller.signal)
+    const other = await berth(['mirror', '--from', layout, '--to', `oci:${directory}/other`])
+    source.fault(() => null)
+    const completed = await berth(['mirror', '--to', layout, ...args])
+
+    expect(stopped.code).toBe(143)
+    expect(other.stdout).toContain('/team/app:1')
+    expect(other.stdout).not.toContain('/team/app:2')
+    expect(statuses(completed.stdout)).toEqual(['copied', 'current'])
+  })
+
+  it('completes what a killed run has left', { timeout: 60_000 }, async () => {
+    const main = fileURLToPath(new URL('../../../src/main.ts', import.meta.url))
+    const args = stopAtSecondLayer(() => child.kill('SIGKILL'))
+    const child = spawn(process.execPath, [main, 'mirror', '--to', layout, ...args])
+    await once(child, 'exit')
+    source.fault(() => null)
+    const completed = await berth(['mirror', '--to', layout, ...args])
+    const again = await berth(['mirror', '--to', layout, ...args])
+    const { code } = await berth(['mirror', '--from', layout, '--to', `oci:${directory}/other`])
+    const downloads = source.log().filter((line) => line.startsWith('GET /v2/team/app/blobs'))
+
+    expect(child.signalCode).toBe('SIGKILL')
+    expect(completed).toMatchObject({ code: 0 })
+    expect(statuses(again.stdout)).toEqual(['current', 'current'])
+    expect(code).toBe(0)
+    // The layer of the second image. The first image is in the layout.
+    expect(downloads.length).toBeLessThanOrEqual(2)
+    if (kind === 'oci-archive') {
+      const { stdout } = await run('tar', ['-tf', path])
+      expect(stdout).not.toContain('incomplete')
+    }
   })
 
   it('shows with --dry-run what a layout lacks, and writes nothing', async () => {
