@@ -18,6 +18,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { addSignatureTag, ecdsaKey, signBytes, simpleSigningPayload } from '../../support/cosign.ts'
 import { berth } from '../../support/io.ts'
 import { indexType, manifestType } from '../../support/registry.ts'
 import { bytes, startStore, type Store } from '../../support/store-registry.ts'
@@ -37,7 +38,7 @@ beforeEach(async () => {
   writeConfig()
 })
 
-function writeConfig() {
+function writeConfig(more = '') {
   writeFileSync(
     config,
     `apiVersion: berth.dev/v1alpha1
@@ -48,7 +49,7 @@ registries:
   - { host: quay.io, endpoint: '${source.url}' }
 fallback:
   - { name: hub, images: ['docker.io/**'], try: ['mirror.example/{host}/{path}', 'docker.io/{path}'] }
-`,
+${more}`,
   )
 }
 
@@ -102,6 +103,7 @@ describe.each(kinds)('berth mirror through %s', (_, kind, name) => {
     const nginx = addIndex('library/nginx', '1.29', ['linux/amd64', 'linux/arm64'])
     const redis = source.addImage('library/redis', '7', layer('redis'))
     const written = await to('nginx:1.29', 'redis:7')
+    expect(mirror.requests).toEqual([])
     source.forgetRequests()
     const pushed = await from()
 
@@ -154,6 +156,29 @@ describe.each(kinds)('berth mirror through %s', (_, kind, name) => {
     expect(mirrored('library/nginx', signatureTag)).toBe(signature)
     expect(mirror.manifests.get('docker.io/library/nginx')?.has(sbom)).toBe(true)
     expect((await to('nginx:1.29', '--referrers')).stdout).toContain('current')
+  })
+
+  it('carries the signatures that `mirror.verify` needs, and verifies them on both sides', async () => {
+    const key = ecdsaKey()
+    const verify = { images: ['docker.io/**'], cosign: { key: key.publicPem } }
+    writeConfig(`mirror: { verify: [${JSON.stringify(verify)}] }\n`)
+    const image = source.addImage('library/nginx', '1.29', layer('nginx'))
+    const unsigned = await to('nginx:1.29')
+    const payload = simpleSigningPayload(image)
+    const signatures = [{ payload, signature: signBytes(key, payload) }]
+    const signature = addSignatureTag(source, 'library/nginx', image, signatures)
+    const written = await to('nginx:1.29')
+    const pushed = await from()
+    writeConfig(
+      `mirror: { verify: [${JSON.stringify({ ...verify, cosign: { key: ecdsaKey().publicPem } })}] }\n`,
+    )
+    const refused = await from('nginx:1.29=mirror.example/nginx:1.29')
+
+    expect(unsigned.stdout).toContain('has no cosign signature')
+    expect([written, pushed]).toMatchObject([{ code: 0 }, { code: 0 }])
+    expect(mirrored('library/nginx', `${image.replace(':', '-')}.sig`)).toBe(signature)
+    expect(refused.stdout).toContain('mirror.verify[0]')
+    expect(mirror.tags.get('nginx')?.size ?? 0).toBe(0)
   })
 
   it('carries some platforms of an image', async () => {
