@@ -196,7 +196,7 @@ async function benchMemory(bench: Bench): Promise<void> {
     '1',
   )
   const costs = new Map<string, Cost[]>()
-  for (const tool of tools.filter(({ name }) => name !== 'berth --fast')) {
+  for (const tool of tools.filter(({ name }) => name !== 'berth --deep')) {
     progress(`a large layer: ${tool.name}`)
     await withTarget(bench, async (target, files) => {
       const job: Job = {

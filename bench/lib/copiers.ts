@@ -47,8 +47,8 @@ export function copiers(berthMain: string): readonly Copier[] {
       check: (job) => `xargs -n 2000 ${berth} drift -q < ${pairs(job)}`,
     },
     {
-      name: 'berth --fast',
-      copy: (job) => `xargs -n 2000 ${berth} mirror -q --fast --jobs ${atOnce} < ${pairs(job)}`,
+      name: 'berth --deep',
+      copy: (job) => `xargs -n 2000 ${berth} mirror -q --deep --jobs ${atOnce} < ${pairs(job)}`,
       check: () => null,
     },
   ]

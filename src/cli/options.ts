@@ -258,6 +258,13 @@ export function auditLogOption(): Option {
   return new Option('--audit-log <file>', 'file to append one JSON line to for each copied image')
 }
 
+export function deepOption(): Option {
+  return new Option(
+    '--deep',
+    'also look for missing manifests and blobs on the mirror where the digests are equal',
+  )
+}
+
 export function missingAttestationsOption(): Option {
   return new Option(
     '--allow-missing-attestations',

@@ -87,7 +87,9 @@ export async function copyImage(
   const referrers = wantedReferrers(options, verification)
   if (currentDigest === digest) {
     const digests = { sourceDigest, mirrorDigest: currentDigest }
-    if (!options.deep) return { ...nothingMoved, status: 'current', ...digests }
+    // A new signature does not change the digest of the image.
+    if (!options.deep && referrers === 'none')
+      return { ...nothingMoved, status: 'current', ...digests }
     const check = { ...options, referrers, digest: currentDigest }
     const complete = await checkComplete(dependencies, route, check)
     if (complete !== null) return { ...complete, status: 'current', ...digests }

@@ -28,16 +28,10 @@ export interface Layouts {
 
 export interface OpenLayoutsOptions extends LayoutChoice {
   readonly dryRun?: boolean
-  readonly fast?: boolean
 }
 
 /** Opens the layouts that the options name. Throws `layout-invalid`. */
-export async function openLayouts({
-  from,
-  to,
-  dryRun,
-  fast,
-}: OpenLayoutsOptions): Promise<Layouts> {
+export async function openLayouts({ from, to, dryRun }: OpenLayoutsOptions): Promise<Layouts> {
   if (from === undefined && to === undefined) {
     return { from: null, to: null, close: () => Promise.resolve() }
   }
@@ -46,8 +40,7 @@ export async function openLayouts({
   const source =
     from === undefined ? null : await openLayout(from, { access: 'read', verify: false })
   const access = dryRun === true ? 'plan' : 'write'
-  const destination =
-    to === undefined ? null : await openLayout(to, { access, verify: fast !== true })
+  const destination = to === undefined ? null : await openLayout(to, { access, verify: true })
   return {
     from: source,
     to: destination,

@@ -43,7 +43,7 @@ export interface CopyOptions extends ImageSourceOptions {
 }
 
 export interface MirrorOptions extends CopyOptions, LayoutChoice {
-  readonly fast?: boolean
+  readonly deep?: boolean
   readonly referrers?: boolean
   readonly policies?: readonly string[]
   readonly foreignLayers?: boolean
@@ -212,7 +212,8 @@ export async function copyAll(
     const dependencies = { sources, destinations, now, createRepository, verifier }
     const results = await mirrorImages(dependencies, pairs, {
       signal: io.signal,
-      deep: options.fast !== true,
+      // A disk is read quickly, and may be damaged.
+      deep: options.deep === true || options.to !== undefined,
       dryRun: options.dryRun === true,
       needsReferrers: options.needsReferrers,
       referrers: options.referrers === true || config?.mirror.referrers === true,

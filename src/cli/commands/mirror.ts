@@ -7,6 +7,7 @@ import {
   age,
   auditLogOption,
   configOption,
+  deepOption,
   contextsOption,
   imageSourceOptions,
   inGroup,
@@ -55,7 +56,7 @@ export const defineMirror: DefineVerb = (parent, run) => {
     layoutOption('--to', 'write the images to an OCI image layout instead of the mirrors'),
     layoutOption('--from', 'copy the images from an OCI image layout instead of their registries'),
     new Option('--dry-run', 'show what would be copied, and copy nothing'),
-    new Option('--fast', 'trust equal digests, without checking that every layer exists'),
+    deepOption(),
     new Option('--referrers', 'also copy signatures, SBOMs and other referrers').default(
       undefined,
       '`mirror.referrers` of the config',

@@ -121,6 +121,27 @@ describe('berth mirror', () => {
     expect(lines(readFileSync(audit, 'utf8'))).toHaveLength(4)
   })
 
+  it('sends one HEAD to each side if there is nothing to do, and finds lost blobs with --deep', async () => {
+    source.addImage('library/nginx', 'latest', { layers: [bytes(50)] })
+    const mirrorNginx = (...more: string[]) =>
+      berth(['mirror', 'nginx', '--config', config, ...more])
+    await mirrorNginx()
+    const [fromSource, fromMirror] = [source.requests.length, mirror.requests.length]
+    const again = await mirrorNginx()
+    const sent = [...source.requests.slice(fromSource), ...mirror.requests.slice(fromMirror)]
+    mirror.blobs.get('docker.io/library/nginx')?.clear()
+    const shallow = await mirrorNginx()
+    const deep = await mirrorNginx('--deep')
+
+    expect(sent.map(({ method, path }) => `${method} ${path}`)).toEqual([
+      'HEAD /v2/library/nginx/manifests/latest',
+      'HEAD /v2/docker.io/library/nginx/manifests/latest',
+    ])
+    expect([again, shallow, deep].map(({ code }) => code)).toEqual([0, 0, 0])
+    expect(shallow.stdout).toContain('current')
+    expect(deep.stdout).toContain('repaired')
+  })
+
   it('does not take two images of the table for a pair', async () => {
     source.addImage('library/nginx', 'latest')
     source.addImage('library/redis', 'latest', { layers: [bytes(10, 'redis')] })
