@@ -37,6 +37,7 @@ interface PodInput {
   readonly createdAt?: string
   readonly reason?: string
   readonly row?: string
+  readonly message?: string
 }
 
 /** A pod that asked for nginx:1 and that Berth gave another image. */
@@ -48,6 +49,7 @@ function pod(
     createdAt = '2026-01-01T00:00:00Z',
     reason = 'ImagePullBackOff',
     row = 'hub',
+    message = '',
   }: PodInput = {},
 ): KubeObject {
   const record = { site: 'containers/web', from: 'nginx:1', to, row, why: '' }
@@ -59,8 +61,11 @@ function pod(
       annotations: { 'berth.dev/images': JSON.stringify([record]) },
       ...(owner === null ? {} : { ownerReferences: [owner] }),
     },
-    spec: { containers: [{ name: 'web', image: to }] },
-    status: { containerStatuses: [{ name: 'web', state: { waiting: { reason } } }] },
+    spec: {
+      containers: [{ name: 'web', image: to }],
+      volumes: [{ name: 'model', image: { reference: 'models.example/model:1' } }],
+    },
+    status: { containerStatuses: [{ name: 'web', state: { waiting: { reason, message } } }] },
   } as KubeObject
 }
 
@@ -108,6 +113,11 @@ describe('the loop for stuck pods', () => {
     ['that would get the same image', registriesOf({ 'anubis:32000': found() }), {}],
     ['whose image no registry has', registriesOf({ 'anubis:32000': failed('unreachable') }), {}],
     ['that waits for something else', mirrorIsDown, { reason: 'CrashLoopBackOff' }],
+    [
+      'that waits for the image of a volume, which Berth did not change',
+      mirrorIsDown,
+      { message: 'Back-off pulling image "models.example/model:1": ErrImagePull: not found' },
+    ],
     [
       'of an owner in conflict, whose new pod keeps the image too',
       registriesOf({ 'anubis:32000': found() }),

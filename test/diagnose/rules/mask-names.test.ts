@@ -1,6 +1,6 @@
 import { fc } from '../../support/fast-check.ts'
 import { describe, expect, it } from 'vitest'
-import { classify } from '../../../src/diagnose/rules/classify.ts'
+import { classify, classifyLine } from '../../../src/diagnose/rules/classify.ts'
 
 /** Words that rules match, as parts of names. */
 const words = [
@@ -89,7 +89,7 @@ describe('classify', () => {
   it('returns a rule and errors for any text', () => {
     fc.assert(
       fc.property(noise, (text) => {
-        const { rule, errors } = classify(text)
+        const { rule, errors } = classifyLine(text)
 
         expect(rule.id).toMatch(/^D[0-9]{2}$/)
         expect(errors.length).toBeGreaterThan(0)
@@ -106,7 +106,7 @@ describe('classify', () => {
   })
 
   it('accepts 64 KiB of repeated patterns', () => {
-    for (const unit of ['[', 'a', ' ', '"', '\\"', 'manifest ', 'https://', '/a', 'lookup ', 'x:', '[::1] '])
-      expect(classify(unit.repeat(65_536 / unit.length)).rule.id).toMatch(/^D/)
+    for (const unit of ['[', 'a', ' ', '"', '\\"', 'manifest ', 'https://', '/a', 'lookup ', 'x:', '[::1] ', 'exec: ', "couldn't find key ", '/nydus', 'Warning Failed 5m ', 'ref a '])
+      expect(classifyLine(unit.repeat(65_536 / unit.length)).rule.id).toMatch(/^D/)
   }) // prettier-ignore
 })
