@@ -118,6 +118,15 @@ describe('a start', () => {
   })
 })
 
+describe('berth mirror', () => {
+  it('loads no parser of YAML, schemas or versions for pairs of images', () => {
+    const modules = [...importsOf('src/cli/actions/mirror.ts')]
+    const packages = modules.filter((each) => !each.startsWith('src/') && !each.startsWith('node:'))
+
+    expect(packages.toSorted()).toEqual(['lru-cache', 'p-limit', 'undici'])
+  })
+})
+
 describe('exit codes', () => {
   it('are documented for every error code', () => {
     const page = readFileSync(join(root, 'docs/errors.md'), 'utf8')

@@ -12,7 +12,7 @@ import { imageSources } from '../image-sources.ts'
 import { type Io, print } from '../io.ts'
 import type { ImageSourceOptions } from '../options.ts'
 import { createPainter, type Painter } from '../output/colour.ts'
-import { formatJson } from '../output/print-record.ts'
+import { formatJson } from '../output/format-json.ts'
 
 export interface DiffOptions extends ImageSourceOptions {
   readonly output: 'table' | 'json'

@@ -14,7 +14,7 @@ import { formatReference } from '../../decision/reference/reference.ts'
 import { connectOptions } from '../connect-options.ts'
 import { type Io, print, printMessage } from '../io.ts'
 import { driftRecord, driftTable } from '../output/drift-report.ts'
-import { formatJsonLine } from '../output/print-record.ts'
+import { formatJsonLine } from '../output/format-json.ts'
 import { mirrorExitCode } from '../output/mirror-report.ts'
 import {
   collectOptions,

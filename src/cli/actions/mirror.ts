@@ -20,7 +20,7 @@ import { imageSources } from '../image-sources.ts'
 import { type Io, print, printMessage } from '../io.ts'
 import type { ImageSourceOptions } from '../options.ts'
 import type { Progress } from '../output/mirror-progress.ts'
-import { formatJsonLine } from '../output/print-record.ts'
+import { formatJsonLine } from '../output/format-json.ts'
 import {
   collectLayoutPairs,
   type LayoutChoice,

@@ -17,7 +17,7 @@ import { escapeLine } from '../../text/escape-terminal.ts'
 import { type Io, print, printFile, printMessage } from '../io.ts'
 import { localTarget } from '../local-target.ts'
 import type { LocalTarget, RenderOptions } from '../node-options.ts'
-import { formatJsonLine } from '../output/print-record.ts'
+import { formatJsonLine } from '../output/format-json.ts'
 import { renderFiles } from './nodes-render.ts'
 
 export interface NodesApplyOptions extends RenderOptions {

@@ -7,7 +7,7 @@ import { type Io, print } from '../io.ts'
 import { packageVersion } from '../package-version.ts'
 import { createPainter } from './colour.ts'
 import { policyFindings, policyLines, policyRecord, type PolicyReport } from './policy-report.ts'
-import { formatJson } from './print-record.ts'
+import { formatJson } from './format-json.ts'
 
 export interface CheckReport {
   readonly file: string

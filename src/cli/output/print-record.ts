@@ -3,20 +3,11 @@ import { Document, isScalar } from 'yaml'
 import { escapeData, escapeTerminal } from '../../text/escape-terminal.ts'
 import { forEachNode } from '../../yaml/nodes.ts'
 import { type Io, print } from '../io.ts'
+import { formatJson } from './format-json.ts'
 
 /** Prints a value as JSON or YAML to standard output. */
 export function printRecord(record: unknown, format: 'json' | 'yaml', { stdout }: Io): void {
   print(stdout, format === 'json' ? formatJson(record) : formatYaml(record))
-}
-
-/** Returns JSON on several lines. */
-export function formatJson(value: unknown): string {
-  return escapeData(JSON.stringify(value, null, 2))
-}
-
-/** Returns JSON on one line. */
-export function formatJsonLine(value: unknown): string {
-  return escapeData(JSON.stringify(value))
 }
 
 /** Returns YAML. Only double quotes allow escaped characters. */
