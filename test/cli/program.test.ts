@@ -113,7 +113,11 @@ describe('a start', () => {
   it('loads no room but the command line, except for defaults', () => {
     const rooms = modules.filter((each) => /^src\/(?!cli\/|text\/|errors\.ts$)/.test(each))
 
-    expect(rooms.toSorted()).toEqual(['src/engine/secrets-directory.ts', 'src/webhook/defaults.ts'])
+    expect(rooms.toSorted()).toEqual([
+      'src/engine/secrets-directory.ts',
+      'src/registry/layout/layout-location.ts',
+      'src/webhook/defaults.ts',
+    ])
     expect(modules.filter((each) => each.startsWith('src/cli/actions/'))).toEqual([])
   })
 })

@@ -48,7 +48,7 @@ function unescapeAll(message: string): string {
   return lineStarts.reduce((rest, pattern) => rest.replace(pattern, ''), line)
 }
 
-/** What stands before the message in a line: the columns of `kubectl describe` and `kubectl get events`, and the header of klog. */
+/** What is before the message in a line: the columns of `kubectl describe` and `kubectl get events`, and the header of klog. */
 const lineStarts: readonly RegExp[] = [
   /^(?:Warning|Normal) [A-Z]\w{1,60} (?:\d{1,6}[a-z]\w{0,9}|<\w+>) (?:\(x\d+ over \w+\) )?[\w./-]{1,100}(?:, [\w./-]{1,253})? /,
   /^(?:\d{1,6}[a-z]\w{0,9} )?(?:\(x\d+ over \w+\) )?(?:Warning|Normal) [A-Z]\w{1,60} [a-z]+\/\S{1,253} /,
