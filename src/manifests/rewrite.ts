@@ -17,7 +17,6 @@ import type { Decide } from '../decision/resolve/decision-cache.ts'
 import { isLeft, type Resolution } from '../decision/resolve/resolution.ts'
 import { jsonPointer } from '../json/json-pointer.ts'
 import { type ElsewhereImage, imagesElsewhere } from './elsewhere.ts'
-import { decideToFixedPoint } from './fixed-point.ts'
 import { decideFinal, type KeptImages } from './kustomize/kept-images.ts'
 import {
   type InvalidManifests,
@@ -120,7 +119,7 @@ export async function rewriteManifests(
   const read = readManifests(text)
   if (!read.ok) return read
   const { manifests } = read
-  const decide = decideFinal(decideToFixedPoint(dependencies.decide), options.kept ?? null)
+  const decide = decideFinal(dependencies.decide, options.kept ?? null)
   const pods = await Promise.all(
     manifests.objects.flatMap((object) =>
       podLocationsIn(object.value, dependencies.workloads).map((location) =>

@@ -2,12 +2,14 @@
 import { canonicalReference } from '../decision/fallback/registry-aliases.ts'
 import type { PodContext } from '../decision/fallback/pod-context.ts'
 import {
+  type Candidate,
   candidatesOf,
   type FallbackRow,
   type FallbackTable,
   selectRow,
 } from '../decision/fallback/table.ts'
 import { formatReference, type Reference, withDefaultTag } from '../decision/reference/reference.ts'
+import { maxRounds } from '../decision/resolve/follow-rows.ts'
 import type { ImagePair } from './image-pair.ts'
 
 export interface ImageToCopy {
@@ -41,7 +43,11 @@ export function planCopies(
     const image = formatReference(withDefaultTag(canonical))
     const isOnMirror = table.mirrors.has(canonical.domain)
     const rows = isOnMirror ? [] : rowsFor(table, canonical, pod)
-    const onMirrors = rows.flatMap((row) => pairsOf(table, row, { reference: canonical, pod }))
+    const wanted = { reference: canonical, pod }
+    const onMirrors = rows.flatMap((row) => [
+      ...pairsOf(table, row, wanted),
+      ...pairsOfNextRows(table, row, wanted),
+    ])
     const planned = onMirrors.filter(
       ({ destination }) => includeNeverPushed || !table.neverPushed.has(destination.domain),
     )
@@ -94,4 +100,33 @@ function pairsOf(
     const { tag, digest } = reference
     return [{ source: { ...canonical, tag, digest }, destination: reference, row: row.name }]
   })
+}
+
+/**
+ * Returns the pairs of the rows that decide the first candidate further (`decision/resolve/follow-rows.ts`). They are copied
+ * from where the first row points: from the alternate, or for a mirror from the registry of the image.
+ */
+function pairsOfNextRows(
+  table: FallbackTable,
+  first: FallbackRow,
+  image: ImageToCopy,
+): ImagePair[] {
+  const pairs: ImagePair[] = []
+  const { pod } = image
+  let { domain, path } = image.reference
+  let row: FallbackRow | null = first
+  let wanted = image
+  for (let round = 1; round < maxRounds; round++) {
+    const candidate: Candidate | undefined = candidatesOf(table, row, wanted.reference, pod).find(
+      ({ reference }) => reference !== null,
+    )
+    if (candidate?.reference == null || candidate.kind === 'original') break
+    if (candidate.kind === 'alternate') ({ domain, path } = candidate.reference)
+    wanted = { reference: candidate.reference, pod }
+    ;({ row } = selectRow(table, wanted.reference, pod))
+    if (row === null) break
+    for (const pair of pairsOf(table, row, wanted))
+      pairs.push({ ...pair, source: { ...pair.source, domain, path } })
+  }
+  return pairs
 }

@@ -11,6 +11,7 @@ import type { LazySignal } from './budget.ts'
 import { type Decision, decisionOf, type ImageDecision, readImage } from './decide-by-row.ts'
 import type { ResolveDependencies } from './probe-candidate.ts'
 import type { RegistryLiveness } from './registry-liveness.ts'
+import type { Resolution } from './resolution.ts'
 import { resolve, type TimedRequest } from './resolve.ts'
 import type { ResolvePolicy } from './resolve-policy.ts'
 
@@ -143,8 +144,16 @@ function decisionBytes({ image, why, resolution }: ImageDecision, key: string): 
     // The reference of a candidate repeats its image.
     (bytes, { candidate, detail }) =>
       bytes + stepOverheadBytes + 2 * candidate.image.length + (detail?.length ?? 0),
-    names.reduce((bytes, name) => bytes + name.length, decisionOverheadBytes),
+    names.reduce(
+      (bytes, name) => bytes + name.length,
+      roundsOf(resolution) * decisionOverheadBytes,
+    ),
   )
+}
+
+/** Each round of a followed table has a resolution, which shares its steps with the result. */
+function roundsOf({ followed }: Resolution): number {
+  return followed === undefined ? 1 : roundsOf(followed.before) + 2
 }
 
 const alwaysLive: Pick<RegistryLiveness, 'isLive' | 'isLookDue'> = {
@@ -153,10 +162,11 @@ const alwaysLive: Pick<RegistryLiveness, 'isLive' | 'isLookDue'> = {
 }
 
 function sourceOf(
-  { resolution: { steps } }: ImageDecision,
+  { resolution: { steps, followed } }: ImageDecision,
   isPlainHttp: IsPlainHttp,
 ): DecisionSource | null {
-  const step = steps.find(({ outcome }) => outcome === 'found')
+  const taken = followed?.last.steps ?? steps
+  const step = taken.find(({ outcome }) => outcome === 'found')
   const host = step?.candidate.reference?.domain
   if (step === undefined || host === undefined) return null
   return { host: canonicalHost(host, isPlainHttp), freshUntil: step.freshUntil }

@@ -9,6 +9,9 @@ import type { ResolutionStep } from './step.ts'
  * It holds no text that a registry can choose freely.
  */
 export function describeResolution(resolution: Resolution): string {
+  const { followed } = resolution
+  if (followed !== undefined)
+    return `${describeResolution(followed.before)}; then ${describeResolution(followed.last)}`
   const failed = failedSteps(resolution).map(stepText)
   const pin = resolution.unpinned === null ? [] : [`not pinned: ${resolution.unpinned}`]
   return [
@@ -19,7 +22,9 @@ export function describeResolution(resolution: Resolution): string {
 }
 
 /** Returns the steps before the candidate that was taken; all steps if none was. */
-export function failedSteps({ steps }: Resolution): readonly ResolutionStep[] {
+export function failedSteps({ steps, followed }: Resolution): readonly ResolutionStep[] {
+  if (followed !== undefined)
+    return [...failedSteps(followed.before), ...failedSteps(followed.last)]
   const taken = findTakenStep(steps)
   return taken === undefined ? steps : steps.slice(0, steps.indexOf(taken))
 }

@@ -36,7 +36,7 @@ export type ResolutionReason =
 
 export interface Resolution {
   readonly original: Reference
-  /** The name of the row; null if no row matches. */
+  /** The name of the first row, or of the one that denies the image; null if no row matches. */
   readonly row: string | null
   /** Earlier rows that match if what is not known of the pod meets their condition. Empty in the webhook. */
   readonly undecidedRows: readonly string[]
@@ -53,6 +53,8 @@ export interface Resolution {
   readonly reason: ResolutionReason
   /** When the first of the outcomes expires, in milliseconds of the monotonic clock. */
   readonly freshUntil: number
+  /** Left out if one row decides. Else what the rows before chose, and what the last row made of it. */
+  readonly followed?: { readonly before: Resolution; readonly last: Resolution }
 }
 
 const leftReasons: ReadonlySet<ResolutionReason> = new Set([

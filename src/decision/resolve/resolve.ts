@@ -8,10 +8,13 @@
  * 3. Choose: take the first candidate that was found, or what the row says if there is none (`resolve-policy.ts`).
  * 4. Pin: add the digest, if the image needs one (`resolve-policy.ts`).
  * 5. Record: the resolution with its steps (`resolution.ts`).
+ *
+ * If the chosen image is an image of another row, the steps start again with that image (`follow-rows.ts`).
  */
 import { canonicalReference } from '../fallback/registry-aliases.ts'
 import { isSameImage } from '../reference/parse.ts'
 import { type Reference, withDefaultTag } from '../reference/reference.ts'
+import { followRows, followRowsAsync } from './follow-rows.ts'
 import { hedgedLookup } from './hedged-lookup.ts'
 import {
   type KnownRegistries,
@@ -41,7 +44,15 @@ export interface TimedRequest extends ResolveRequest {
 }
 
 /** Resolves one image. Every failure of a registry is a step; only bugs reject. */
-export async function resolve(
+export function resolve(
+  dependencies: ResolveDependencies,
+  policy: ResolvePolicy,
+  request: TimedRequest,
+): Promise<Resolution> {
+  return followRowsAsync(policy, request, (each) => resolveOnce(dependencies, policy, each))
+}
+
+async function resolveOnce(
   dependencies: ResolveDependencies,
   policy: ResolvePolicy,
   request: TimedRequest,
@@ -84,7 +95,18 @@ export const outOfTime: ProbeSubstitute = { outcome: 'timeout', detail: 'no resp
 export function resolveByRow(
   dependencies: KnownRegistries,
   policy: ResolvePolicy,
-  { substitute, ...request }: ResolveRequest & { readonly substitute: ProbeSubstitute },
+  { substitute, ...given }: ResolveRequest & { readonly substitute: ProbeSubstitute },
+): Resolution {
+  return followRows(policy, given, (request) =>
+    resolveOnceByRow(dependencies, policy, request, substitute),
+  )
+}
+
+function resolveOnceByRow(
+  dependencies: KnownRegistries,
+  policy: ResolvePolicy,
+  request: ResolveRequest,
+  substitute: ProbeSubstitute,
 ): Resolution {
   const plan = planCandidates(policy, request)
   const context = { dependencies, plan, original: request.reference }
@@ -109,6 +131,10 @@ function denyUnpinned({ pin }: CandidatePlan, resolution: Resolution): Resolutio
 
 /** Resolves one image as if its first candidate were found, for `--no-probe` and for the tests in a config. */
 export function resolveWithoutProbing(policy: ResolvePolicy, request: ResolveRequest): Resolution {
+  return followRows(policy, request, (each) => resolveOnceWithoutProbing(policy, each))
+}
+
+function resolveOnceWithoutProbing(policy: ResolvePolicy, request: ResolveRequest): Resolution {
   const plan = planCandidates(policy, request)
   const steps = plan.candidates.map((candidate) => ({
     candidate,

@@ -6,7 +6,6 @@ import {
   type SiteDecision,
 } from '../../decision/pod/decide-sites.ts'
 import type { Decide } from '../../decision/resolve/decision-cache.ts'
-import { decideToFixedPoint } from '../fixed-point.ts'
 
 export interface ImageDecider {
   /** Decides an image for the pods of a context, once. */
@@ -22,9 +21,8 @@ export function createImageDecider(
 ): ImageDecider {
   const made = new Map<string, SiteDecision | undefined>()
   const started = new Map<string, Promise<SiteDecision | undefined>>()
-  const decideFinal = decideToFixedPoint(decide)
   const start = async (image: string, context: PodContext, key: string) => {
-    const [decision] = await decideSites(decideFinal, {
+    const [decision] = await decideSites(decide, {
       request: {
         operation: 'CREATE',
         subResource: '',
