@@ -230,6 +230,9 @@ export function wholeNumber(minimum: number, maximum: number): (value: string) =
   }
 }
 
+/** More images at once than any registry serves well. Each takes memory. */
+export const maxJobs = 256
+
 /** Parses `A,B`. */
 export function commaSeparated(value: string): string[] {
   return value.split(',')
@@ -253,6 +256,13 @@ export function namespacedName(value: string): {
 /** Meaning of the arguments of `mirror` and `drift`. */
 export const mirrorNames =
   'image names, SOURCE DESTINATION, SOURCE=DESTINATION pairs, or - to read one per line from standard input'
+
+export function pairOption(): Option {
+  return new Option(
+    '--pair',
+    'the two images are SOURCE DESTINATION, even if DESTINATION is on no mirror of the config',
+  )
+}
 
 export function auditLogOption(): Option {
   return new Option('--audit-log <file>', 'file to append one JSON line to for each copied image')

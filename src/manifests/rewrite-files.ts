@@ -1,6 +1,7 @@
 /** Rewrites manifest files. Writes no file itself; reads only what kustomizations refer to. */
 import { type KustomizeRewrite, prepareKustomize } from './kustomize/rewrite-kustomize.ts'
 import { addUnread, type ManifestFile, requireSomeRead } from './manifest-files.ts'
+import { readNamespaceModes } from './namespace-modes.ts'
 import {
   type ManifestNote,
   type RewriteDependencies,
@@ -29,9 +30,14 @@ export async function rewriteFiles(
   const kustomize = await prepareKustomize(dependencies, files, options)
   const rewritten: RewrittenFile[] = []
   let read = 0
+  const namespaceModes = readNamespaceModes(files.map(({ text }) => text))
   for (const file of files) {
     const kept = kustomize?.keptIn(file) ?? null
-    const result = await rewriteManifests(dependencies, file.text, { ...options, kept })
+    const result = await rewriteManifests(dependencies, file.text, {
+      ...options,
+      kept,
+      namespaceModes,
+    })
     if (result.ok) {
       read += 1
       rewritten.push({ ...result, file, refused: [] })

@@ -18,13 +18,14 @@ import { isLeft, type Resolution } from '../decision/resolve/resolution.ts'
 import { jsonPointer } from '../json/json-pointer.ts'
 import { type ElsewhereImage, imagesElsewhere } from './elsewhere.ts'
 import { decideFinal, type KeptImages } from './kustomize/kept-images.ts'
+import { applyPatches } from './apply-patches.ts'
 import {
   type InvalidManifests,
   type ManifestObject,
   type Manifests,
   readManifests,
 } from './manifests.ts'
-import { patchText } from './patch-text.ts'
+import { type NamespaceModes, unlikeWebhook, whyLeft } from './namespace-modes.ts'
 import {
   objectTitle,
   type PodLocation,
@@ -54,6 +55,8 @@ export interface RewriteOptions {
   readonly imagesOnly: boolean
   /** Images that stay in the file, because a kustomization replaces them. */
   readonly kept?: KeptImages | null
+  /** What the webhook does with the pods of namespaces. */
+  readonly namespaceModes?: NamespaceModes
   readonly signal: AbortSignal
 }
 
@@ -108,6 +111,8 @@ interface DecidedPod {
   readonly decisions: readonly SiteDecision[]
   readonly secrets: readonly string[]
   readonly patch: JsonPatch
+  /** What to say about the namespace of the pod; null for most. */
+  readonly namespaceNote: string | null
 }
 
 /** Rewrites manifests. Invalid YAML and denied images are results, not exceptions. */
@@ -132,6 +137,7 @@ export async function rewriteManifests(
   const notes = [
     ...manifests.objects.flatMap((object) => unchangeableNotes(manifests, object)),
     ...pods.flatMap((pod) => [
+      ...namespaceNotes(manifests, pod),
       ...undecidedNotes(dependencies, manifests, pod),
       ...warningNotes(manifests, pod),
     ]),
@@ -154,33 +160,6 @@ export async function rewriteManifests(
   }
 }
 
-/** Returns the patched text, and the pods whose patch cannot be written. These do not keep the others from being written. */
-function applyPatches(
-  manifests: Manifests,
-  pods: readonly DecidedPod[],
-): { text: string; unwritten: readonly DecidedPod[] } {
-  const changed = pods.filter(({ patch }) => patch.length > 0)
-  const textWith = (some: readonly DecidedPod[]) =>
-    patchText(
-      manifests,
-      some.map(({ object: { document }, patch }) => ({ document, patch })),
-    )
-  if (changed.length === 0) return { text: manifests.text, unwritten: [] }
-  const text = textWith(changed)
-  if (text !== null) return { text, unwritten: [] }
-  // Bisects: each attempt parses the whole text again, and usually one of hundreds of pods cannot be written.
-  const writable = (some: readonly DecidedPod[]): readonly DecidedPod[] => {
-    if (textWith(some) !== null) return some
-    const half = some.length >> 1
-    return half === 0 ? [] : [...writable(some.slice(0, half)), ...writable(some.slice(half))]
-  }
-  const written = writable(changed)
-  const partialText = textWith(written)
-  return partialText === null
-    ? { text: manifests.text, unwritten: changed }
-    : { text: partialText, unwritten: changed.filter((pod) => !written.includes(pod)) }
-}
-
 function unwrittenNote(manifests: Manifests, { object }: DecidedPod): ManifestNote {
   return {
     ...placeOf(manifests, object),
@@ -192,13 +171,25 @@ function unwrittenNote(manifests: Manifests, { object }: DecidedPod): ManifestNo
 async function decidePod(
   { decide, policy }: RewriteDependencies,
   { object, location }: Pick<DecidedPod, 'object' | 'location'>,
-  { namespace: defaultNamespace, owners, imagesOnly, kept, signal }: RewriteOptions,
+  options: RewriteOptions,
 ): Promise<DecidedPod> {
+  const { imagesOnly, kept, signal, namespaceModes = new Map<string, never>() } = options
   const pod: PodContext = {
     ...location.context,
-    namespace: kept?.namespace ?? location.namespace ?? defaultNamespace,
-    owners: location.context.owners ?? owners,
+    namespace: kept?.namespace ?? location.namespace ?? options.namespace,
+    owners: location.context.owners ?? options.owners,
   }
+  const left = whyLeft(namespaceModes, templateNamespace(pod))
+  if (left !== null)
+    return {
+      context: pod,
+      object,
+      location,
+      decisions: [],
+      secrets: [],
+      patch: [],
+      namespaceNote: left,
+    }
   const request: PodRequest = {
     operation: 'CREATE',
     subResource: '',
@@ -236,7 +227,16 @@ async function decidePod(
       ...operation,
       path: basePointer + location.pointerFromPath(operation.path),
     })),
+    namespaceNote:
+      patch.length === 0 ? null : unlikeWebhook(namespaceModes, templateNamespace(pod)),
   }
+}
+
+function namespaceNotes(
+  manifests: Manifests,
+  { object, namespaceNote }: DecidedPod,
+): ManifestNote[] {
+  return namespaceNote === null ? [] : [{ ...placeOf(manifests, object), message: namespaceNote }]
 }
 
 function imageChanges(manifests: Manifests, pod: DecidedPod): ImageChange[] {

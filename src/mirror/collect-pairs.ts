@@ -24,6 +24,8 @@ export interface CollectPairsOptions extends ImageSources, CopyPlanOptions {
   readonly names: readonly string[]
   /** True: the names are images, and never pairs. Default: false. */
   readonly areImages?: boolean
+  /** Whether the two names are a pair, wherever the second one is. */
+  readonly isPair?: boolean
   readonly signal: AbortSignal
 }
 
@@ -35,7 +37,7 @@ export async function collectPairs(
   const { areImages = false } = options
   const { pairs: named, rest } = areImages
     ? { pairs: [], rest: options.names }
-    : splitPairs(options.names, config)
+    : splitPairs(options, config)
   if (config === null) return { pairs: named, skipped: [], unlisted: [] }
   // Loaded late, like the config: a pair needs no table.
   const { neverPushedReason, planCopies } = await import('./copy-plan.ts')
@@ -67,7 +69,17 @@ export async function collectPairs(
   return {
     pairs: [...pairs, ...plan.pairs],
     skipped: plan.skipped.filter((each) => !isNamed(each)),
-    unlisted: [...unlisted, ...plan.skipped.filter(isNamed)],
+    unlisted: [...unlisted, ...plan.skipped.filter(isNamed).map(withPairHint(rest))],
+  }
+}
+
+/** Says how to write a pair if two names were taken for two images. */
+function withPairHint(names: readonly string[]) {
+  return (skipped: CopyPlan['skipped'][number]): CopyPlan['skipped'][number] => {
+    const [source = '', destination = ''] = names
+    if (names.length !== 2) return skipped
+    const hint = `to copy one image to the other, write ${source}=${destination}, or use --pair`
+    return { ...skipped, reason: `${skipped.reason}; ${hint}` }
   }
 }
 
@@ -99,19 +111,22 @@ export function areAllPairs(names: readonly string[]): boolean {
 const isPair = (name: string): boolean => name.includes('=')
 
 /**
- * Separates pairs from images. Two names are a pair if the second one is on a mirror, or if there is no config. Two images of
- * the table are therefore never copied onto each other.
+ * Separates pairs from images. Two names are a pair if the second one is on a mirror, if there is no config, or with `--pair`.
+ * Two images of the table are therefore never copied onto each other by mistake.
  */
 function splitPairs(
-  names: readonly string[],
+  { names, isPair: isGivenPair = false }: Pick<CollectPairsOptions, 'names' | 'isPair'>,
   config: Config | null,
 ): { readonly pairs: readonly ImagePair[]; readonly rest: readonly string[] } {
   const [source = '', destination = ''] = names
+  if (isGivenPair && (names.length !== 2 || names.some(isPair) || names.includes('-')))
+    throw new BerthError('usage', '--pair needs two image names: SOURCE DESTINATION')
   if (names.length === 2 && !names.some(isPair)) {
     const to = parseName(destination)
     const isMirror =
       to.ok && config?.table.mirrors.has(canonicalReference(to.reference).domain) === true
-    if (config === null || isMirror) return { pairs: [pairOf(source, destination)], rest: [] }
+    if (config === null || isMirror || isGivenPair)
+      return { pairs: [pairOf(source, destination)], rest: [] }
   }
   const pairs = names.filter(isPair).map((name) => {
     const [from = '', to = ''] = name.split('=')

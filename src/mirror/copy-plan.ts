@@ -120,7 +120,8 @@ function pairsOfNextRows(
     const candidate: Candidate | undefined = candidatesOf(table, row, wanted.reference, pod).find(
       ({ reference }) => reference !== null,
     )
-    if (candidate?.reference == null || candidate.kind === 'original') break
+    if (candidate === undefined || candidate.reference === null || candidate.kind === 'original')
+      break
     if (candidate.kind === 'alternate') ({ domain, path } = candidate.reference)
     wanted = { reference: candidate.reference, pod }
     ;({ row } = selectRow(table, wanted.reference, pod))

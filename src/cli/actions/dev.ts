@@ -16,6 +16,7 @@ import { confirm } from '../confirm.ts'
 import { connectOptions } from '../connect-options.ts'
 import { showAdmission } from '../dev/admission-report.ts'
 import { localAddress, registerWebhook } from '../dev/register-webhook.ts'
+import { readReview, type ReviewText } from '../dev/read-review.ts'
 import { sendReview } from '../dev/send-review.ts'
 import { startStandIn, type StandInRegistry } from '../dev/stand-in-registry.ts'
 import { type Io, print } from '../io.ts'
@@ -68,6 +69,7 @@ async function connectIfAllowed(options: DevOptions, io: Io): Promise<Cluster | 
 }
 
 async function serveLocally(options: DevOptions, cluster: Cluster | null, io: Io): Promise<void> {
+  const review = readReview(options.review ?? join(examples, 'review.json'))
   const address = cluster === null ? null : (options.address ?? localAddress())
   const standIn = options.config === undefined ? await startStandIn(standInRepositories) : null
   const config = options.config === undefined ? exampleConfig(standIn) : loadConfig(options.config)
@@ -92,7 +94,6 @@ async function serveLocally(options: DevOptions, cluster: Cluster | null, io: Io
       logs: createLogs(address === null ? 'warn' : 'info', io.stderr),
     })
     printAddresses({ table: options.config, standIn, webhook, io })
-    const review = options.review ?? join(examples, 'review.json')
     showAdmission(await sendReview(review, { port: webhook.port, ca: ca.cert }), io)
     if (cluster !== null && address !== null)
       unregister = await registerWebhook(
@@ -100,11 +101,7 @@ async function serveLocally(options: DevOptions, cluster: Cluster | null, io: Io
         io,
       )
     if (options.once === true) return
-    print(
-      io.stdout,
-      `try next:  curl --cacert ${caFile} -H 'content-type: application/json' --data-binary @${shortPath(review)} 'https://localhost:${webhook.port}/mutate?timeout=5s'`,
-    )
-    print(io.stdout, 'stop with Ctrl-C')
+    printNextSteps({ review, directory, caFile, port: webhook.port }, io)
     await aborted(io.signal)
   } finally {
     await unregister?.()
@@ -112,6 +109,24 @@ async function serveLocally(options: DevOptions, cluster: Cluster | null, io: Io
     standIn?.close()
     rmSync(directory, { recursive: true, force: true })
   }
+}
+
+interface NextSteps {
+  readonly review: ReviewText
+  /** Where to write a review that is in no file. */
+  readonly directory: string
+  readonly caFile: string
+  readonly port: number
+}
+
+function printNextSteps({ review, directory, caFile, port }: NextSteps, io: Io): void {
+  const file = review.isFromFile ? shortPath(review.file) : join(directory, 'review.json')
+  if (!review.isFromFile) writeFileSync(file, review.body)
+  print(
+    io.stdout,
+    `try next:  curl --cacert ${caFile} -H 'content-type: application/json' --data-binary @${file} 'https://localhost:${port}/mutate?timeout=5s'`,
+  )
+  print(io.stdout, 'stop with Ctrl-C')
 }
 
 interface Addresses {

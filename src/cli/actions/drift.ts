@@ -47,7 +47,7 @@ export async function drift(
     reportUnmirrored(wanted, options, io)
     const drifts = await findDrift(opened.images, wanted.pairs, {
       signal: io.signal,
-      jobs: Math.max(1, options.jobs),
+      jobs: options.jobs,
       platforms: options.platforms === true,
       deep: options.deep === true,
       allowMissingAttestations: options.allowMissingAttestations === true,

@@ -32,6 +32,7 @@ import { describeResult, mirrorExitCode, summarize } from '../output/mirror-repo
 /** Options that `mirror` and `drift` share. */
 export interface CopyOptions extends ImageSourceOptions {
   readonly config?: string
+  readonly pair?: boolean
   readonly dryRun?: boolean
   readonly jobs: number
   readonly output: 'table' | 'json'
@@ -150,10 +151,10 @@ export async function openRegistries(
 
 export function collectOptions(
   names: readonly string[],
-  options: ImageSourceOptions,
+  options: ImageSourceOptions & Pick<CopyOptions, 'pair'>,
   io: Io,
 ): CollectPairsOptions {
-  return { ...imageSources(options, io), names, signal: io.signal }
+  return { ...imageSources(options, io), names, isPair: options.pair === true, signal: io.signal }
 }
 
 /**
@@ -221,7 +222,7 @@ export async function copyAll(
       ...(options.platform === undefined ? {} : { platforms: options.platform }),
       allowMissingAttestations: options.allowMissingAttestations === true,
       quotaFloor: options.quotaFloor ?? config?.mirror.quotaFloor ?? 10,
-      jobs: Math.max(1, options.jobs),
+      jobs: options.jobs,
       progress,
     })
     bars?.stop()

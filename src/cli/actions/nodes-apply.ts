@@ -100,8 +100,17 @@ function report({ target, changes }: AppliedFiles, options: NodesApplyOptions, i
     print(io.stdout, formatJsonLine(record))
     return
   }
-  for (const { file, what } of changes) print(io.stdout, escapeLine(`${what}  ${file}`))
+  for (const { file, what } of changes)
+    print(io.stdout, escapeLine(`${dryRun ? (plannedTexts[what] ?? what) : what}  ${file}`))
   if (isChanged) printMessage(io, `${dryRun ? 'dry run; ' : ''}${restart}`)
+}
+
+/** What `--dry-run` prints for a change. */
+const plannedTexts: Readonly<Partial<Record<FileChange['what'], string>>> = {
+  created: 'would create',
+  replaced: 'would replace',
+  restored: 'would restore',
+  removed: 'would remove',
 }
 
 /** Targets that a DaemonSet can write files for. */

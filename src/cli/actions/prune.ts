@@ -54,7 +54,7 @@ export async function prune(
       olderThanMs,
       history: readTagHistory(options.auditLog),
       now: Date.now(),
-      jobs: Math.max(1, options.jobs),
+      jobs: options.jobs,
       signal: io.signal,
       onRepository: progressOf(options, io),
     })

@@ -19,6 +19,7 @@ import { escapeLine } from '../../text/escape-terminal.ts'
 import { findConfigFile } from '../config-file.ts'
 import { type Io, print, printFile, printMessage } from '../io.ts'
 import { createPainter, type Painter } from '../output/colour.ts'
+import { printDiff } from '../output/print-diff.ts'
 import { groupedNoteLines, noteLines } from '../output/manifest-notes.ts'
 import { elsewhereInFiles, printElsewhere, rewriteRecords } from '../output/rewrite-report.ts'
 import { printRecord } from '../output/print-record.ts'
@@ -48,6 +49,11 @@ export interface RewriteOptions {
 export async function rewrite(options: RewriteOptions, io: Io): Promise<number> {
   requireUsable(options)
   const config = pinAll(loadConfig(findConfigFile(options.config)), options.pin === true)
+  if (config.mode === 'observe')
+    printMessage(
+      io,
+      'the config has mode: observe, so the webhook changes no pods; manifests are rewritten anyway',
+    )
   const unread = createUnreadFiles()
   const files = await rewriteGiven(config, { ...options, unread }, io)
   printNotes(files, io)
@@ -175,7 +181,7 @@ function printRewritten(
   if (check === true) return
   if (diff === true) {
     for (const { file, text } of files.filter(isRewritten))
-      printFile(io.stdout, createTwoFilesPatch(`a/${file.name}`, `b/${file.name}`, file.text, text))
+      printDiff(createTwoFilesPatch(`a/${file.name}`, `b/${file.name}`, file.text, text), io)
   } else if (inPlace !== true && !unread.hasInvalid()) {
     printFile(io.stdout, joinDocuments(files.map(({ text }) => text)))
   }

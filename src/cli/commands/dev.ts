@@ -28,10 +28,10 @@ export const defineDev: DefineVerb = (parent, run) => {
   addOptions(
     command,
     new Option('--config <file>', 'config file').default(undefined, 'an example'),
-    new Option('--review <file>', 'AdmissionReview to send, as a JSON file').default(
-      undefined,
-      'a sample pod',
-    ),
+    new Option(
+      '--review <file>',
+      'file with the AdmissionReview, the Pod, or the workload such as a Deployment to admit',
+    ).default(undefined, 'a sample pod'),
     portOption('--port <n>', 'HTTPS port', 0),
     portOption('--metrics-port <n>', 'port for metrics and health checks', 0),
     secretsDirOption(),

@@ -10,9 +10,11 @@ import {
   missingAttestationsOption,
   mirrorNames,
   outputOption,
+  pairOption,
   platformOption,
   quietOption,
   secretsDirOption,
+  maxJobs,
   wholeNumber,
 } from '../options.ts'
 import { addVerb, type DefineVerb } from '../verb.ts'
@@ -36,6 +38,7 @@ export const defineDrift: DefineVerb = (parent, run) => {
     command,
     configOption(),
     ...imageSourceOptions(),
+    pairOption(),
     new Option('--platforms', 'compare each platform of an image'),
     deepOption(),
     missingAttestationsOption(),
@@ -44,7 +47,7 @@ export const defineDrift: DefineVerb = (parent, run) => {
     new Option('--restart', 'restart workloads that run an older image; needs --update'),
     new Option('--dry-run', 'show what --update and --restart would do, and change nothing'),
     new Option('--jobs <n>', 'number of images to compare in parallel')
-      .argParser(wholeNumber(0, 999_999))
+      .argParser(wholeNumber(1, maxJobs))
       .default(16),
     outputOption(['table', 'json']),
     auditLogOption(),

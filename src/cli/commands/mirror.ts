@@ -16,10 +16,12 @@ import {
   missingAttestationsOption,
   mirrorNames,
   outputOption,
+  pairOption,
   platformOption,
   policiesOption,
   quietOption,
   secretsDirOption,
+  maxJobs,
   wholeNumber,
 } from '../options.ts'
 import { addVerb, type DefineVerb } from '../verb.ts'
@@ -55,6 +57,7 @@ export const defineMirror: DefineVerb = (parent, run) => {
     contextsOption(),
     layoutOption('--to', 'write the images to an OCI image layout instead of the mirrors'),
     layoutOption('--from', 'copy the images from an OCI image layout instead of their registries'),
+    pairOption(),
     new Option('--dry-run', 'show what would be copied, and copy nothing'),
     deepOption(),
     new Option('--referrers', 'also copy signatures, SBOMs and other referrers').default(
@@ -75,7 +78,7 @@ export const defineMirror: DefineVerb = (parent, run) => {
       '`mirror.createRepositories` of the config',
     ),
     new Option('--jobs <n>', 'number of images to copy in parallel')
-      .argParser(wholeNumber(0, 999_999))
+      .argParser(wholeNumber(1, maxJobs))
       .default(4),
     new Option(
       '--quota-floor <n>',

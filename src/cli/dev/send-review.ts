@@ -1,7 +1,7 @@
 /** Sends an AdmissionReview to the webhook over HTTPS, as an API server does. */
-import { readFileSync } from 'node:fs'
 import { Agent, request } from 'undici'
 import { BerthError } from '../../errors.ts'
+import type { ReviewText } from './read-review.ts'
 
 export interface SentReview {
   readonly review: unknown
@@ -9,12 +9,11 @@ export interface SentReview {
   readonly milliseconds: number
 }
 
-/** Returns the review and its answer. Throws `usage` if the file cannot be read, or the webhook rejects it. */
+/** Returns the answer to a review, which `file` names in messages. Throws `usage` if the webhook rejects it. */
 export async function sendReview(
-  file: string,
+  { file, body }: ReviewText,
   { port, ca }: { readonly port: number; readonly ca: string },
 ): Promise<SentReview> {
-  const body = readReview(file)
   const agent = new Agent({ connect: { ca } })
   try {
     const started = performance.now()
@@ -33,18 +32,5 @@ export async function sendReview(
     }
   } finally {
     await agent.close()
-  }
-}
-
-function readReview(file: string): string {
-  try {
-    return readFileSync(file, 'utf8')
-  } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException
-    throw new BerthError(
-      'usage',
-      `${file} cannot be read: ${code}; --review takes a file with an AdmissionReview`,
-      { cause },
-    )
   }
 }

@@ -47,6 +47,18 @@ describe('berth dev', () => {
     expect(stdout).toContain('Warning: berth: ghcr.io/rclone/rclone:latest: anubis:32000 absent')
   })
 
+  it('admits the pod of a Deployment', async () => {
+    const review = join(directory, 'deployment.yaml')
+    writeFileSync(
+      review,
+      'apiVersion: apps/v1\nkind: Deployment\nmetadata: { name: web }\nspec: { template: { spec: { containers: [{ name: web, image: nginx }] } } }\n',
+    )
+    const { code, stdout } = await berth(['dev', '--once', '--config', config, '--review', review])
+
+    expect(code).toBe(0)
+    expect(stdout).toMatch(/^ {2}\+.*image: anubis:32000\/library\/nginx:latest@sha256:/m)
+  })
+
   it('prints that no candidate could be reached, and leaves the pod unchanged', async () => {
     const dead = join(directory, 'dead.yaml')
     writeFileSync(

@@ -85,7 +85,7 @@ describe('berth nodes apply', () => {
     const { nodes, read } = machine(configured)
     const dry = await nodes('apply', '--dry-run')
 
-    expect(dry.stdout).toContain(`created  ${hub}`)
+    expect(dry.stdout).toContain(`would create  ${hub}`)
     expect(read(hub)).toBe(null)
     await nodes('apply')
     const { stdout, stderr } = await nodes('apply')
