@@ -354,7 +354,7 @@ describe('berth mirror', () => {
       'an option value that is not a number',
       ['nginx', '--jobs', 'many'],
       2,
-      'Give a whole number from 0 to 999999.',
+      'Give a whole number from 1 to 256.',
     ],
     ['a name that does not parse', ['Nginx'], 1, 'invalid-reference'],
     [
