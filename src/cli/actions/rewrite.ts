@@ -49,11 +49,7 @@ export interface RewriteOptions {
 export async function rewrite(options: RewriteOptions, io: Io): Promise<number> {
   requireUsable(options)
   const config = pinAll(loadConfig(findConfigFile(options.config)), options.pin === true)
-  if (config.mode === 'observe')
-    printMessage(
-      io,
-      'the config has mode: observe, so the webhook changes no pods; manifests are rewritten anyway',
-    )
+  noteMode(config, io)
   const unread = createUnreadFiles()
   const files = await rewriteGiven(config, { ...options, unread }, io)
   printNotes(files, io)
@@ -75,6 +71,14 @@ export async function rewrite(options: RewriteOptions, io: Io): Promise<number> 
   const isIncomplete = options.strict === true && elsewhere.length > 0
   const isChanged = options.check === true && files.some(isRewritten)
   return isRefused || isUnpinned || isIncomplete || isChanged ? 1 : 0
+}
+
+function noteMode({ mode }: Config, io: Io): void {
+  if (mode === 'observe')
+    printMessage(
+      io,
+      'the config has mode: observe, so the webhook changes no pods; manifests are rewritten anyway',
+    )
 }
 
 function printNotes(files: readonly RewrittenFile[], io: Io): void {
