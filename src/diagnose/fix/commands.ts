@@ -35,7 +35,12 @@ export function fixCommands(
     return place === null ? [] : secrets.flatMap((name) => linkCommands(place, name))
   const changes = secrets.flatMap((name) => {
     const shape = shapes.get(name)
-    return shape === undefined || shape.isGenerated ? [] : [changeCommand(facts, name, shape)]
+    if (shape === undefined || shape.isGenerated) return []
+    return [
+      facts.wantedKey === publicEcr
+        ? removeCommand(facts, name, shape)
+        : changeCommand(facts, name, shape),
+    ]
   })
   const needsNew = changes.length === 0 && (command !== 'replace' || secrets.length > 0)
   return needsNew ? createAndLink(facts) : changes
@@ -101,6 +106,19 @@ function convertCommand(
 ): string {
   const target = type === 'kubernetes.io/dockercfg' ? '.dockercfg' : '.dockerconfigjson'
   return `kubectl get secret ${name} -n ${namespace} -o jsonpath='{.data.${member.replaceAll('.', String.raw`\.`)}}' | base64 -d | kubectl create secret generic ${name} -n ${namespace} --type=${type} --from-file=${target}=/dev/stdin`
+}
+
+/** Serves its images without a credential, and refuses an expired one (Amazon ECR Public, "Registry authentication"). */
+const publicEcr = 'public.ecr.aws'
+
+/** Removes the entries of a registry that needs none. */
+function removeCommand({ namespace }: FixFacts, name: string, shape: SecretShape): string {
+  const isLegacy = shape.type === 'kubernetes.io/dockercfg'
+  const [member, auths] = isLegacy ? ['.dockercfg', '.'] : ['.dockerconfigjson', '.auths']
+  const entries = `${auths} |= with_entries(select(.key | contains("${publicEcr}") | not))`
+  const program = `.data["${member}"] |= (@base64d | fromjson | ${entries} | tojson | @base64)`
+  const write = shape.isEditable ? 'kubectl replace -f -' : 'kubectl replace --force -f -'
+  return `kubectl get secret ${name} -n ${namespace} -o json | jq '${program}' | ${write}`
 }
 
 /** Adds an entry for the image, or replaces the one with its key, and keeps the others. */

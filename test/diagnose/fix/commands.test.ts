@@ -157,6 +157,14 @@ describe('the commands for a secret that the pod names', () => {
     expect(changed('create', of, { similarKey })[0]).toContain(`fromjson | .["${key}"] = .["r.example"] | tojson`)
   }) // prettier-ignore
 
+  it('remove the entry for Amazon ECR Public, which needs none', () => {
+    const data = { '.dockerconfigjson': JSON.stringify({ auths: { 'public.ecr.aws': { auth } } }) }
+
+    expect(changed('replace', shape(data), { wantedKey: 'public.ecr.aws' })).toEqual([
+      `kubectl get secret pull -n team -o json | jq '.data[".dockerconfigjson"] |= (@base64d | fromjson | .auths |= with_entries(select(.key | contains("public.ecr.aws") | not)) | tojson | @base64)' | kubectl replace -f -`,
+    ])
+  })
+
   it('leave a secret alone that OpenShift generates', () => {
     const of = shape({ '.dockercfg': legacy }, 'kubernetes.io/dockercfg', { name: 'default-dockercfg-x7k2p' })
 
