@@ -222,7 +222,7 @@ describe.each(kinds)('berth mirror through %s', (_, kind, name) => {
     expect(JSON.parse(written.stdout)).toMatchObject({ missingAttestations: [missing] })
     expect(pushed).toMatchObject({ code: 0 })
     expect(mirrored('library/nginx', '1.29')).toBe(index)
-    expect((await from()).stdout).toContain(`that ${layout} does not have`)
+    expect((await from('--deep')).stdout).toContain(`that ${layout} does not have`)
   })
 
   it('carries images by digest', async () => {
@@ -464,7 +464,7 @@ describe('a full disk', () => {
       const image = `${source.host}/team/app`
       mkdirSync(join(directory, 'disk'))
       const main = fileURLToPath(new URL('../../../src/main.ts', import.meta.url))
-      const mirrorAll = `"$NODE" ${main} mirror --to ${layout} -o json ${image}:1 ${image}:2`
+      const mirrorAll = `"$NODE" ${main} mirror --jobs 1 --to ${layout} -o json ${image}:1 ${image}:2`
       const script = `cd ${directory}; mount -t tmpfs -o size=200k none disk
         ${mirrorAll}; echo '"next"'; mount -o remount,size=4m disk; ${mirrorAll}`
       const { stdout } = await run('unshare', ['-rm', 'sh', '-c', script], {
