@@ -1,8 +1,17 @@
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { makeClientCertificate } from '../../test/support/client-certificate.ts'
+import { referrersTag } from '../../src/registry/manifests/referrers.ts'
+import {
+  bundleType,
+  ecdsaKey,
+  keyBundle,
+  signatureStatement,
+  signBytes,
+  simpleSigningPayload,
+} from '../../test/support/cosign.ts'
 import { runBerth } from '../harness/berth-cli.ts'
 import { currentCluster } from '../harness/cluster.ts'
 import type { CommandResult } from '../harness/command.ts'
@@ -459,4 +468,73 @@ test('reports that a stopped registry refuses connections', async () => {
 
   expect(code).toBe(3)
   expect(stdout).toContain(`ECONNREFUSED ${readOnly.host}`)
+})
+
+describe('verification with cosign', () => {
+  const key = ecdsaKey()
+  const signed = 'team/signed'
+  const replayed = 'team/replayed'
+  const bundled = 'team/bundled'
+  const content = 'verification with cosign'
+
+  /** Adds a signature of a digest to an image, as the tag that cosign 2 writes. */
+  async function addSignature(to: string, image: string, of: string): Promise<void> {
+    const target = { registry: upstream.url, repository: to }
+    const payload = simpleSigningPayload(of)
+    const type = 'application/vnd.dev.cosign.simplesigning.v1+json'
+    const layer = await pushBlob(target, type, payload)
+    const signature = signBytes(key, payload).toString('base64')
+    const annotations = { 'dev.cosignproject.cosign/signature': signature }
+    const config = await pushBlob(target, oci.config, Buffer.from('{}'))
+    const manifest = { config, layers: [{ ...layer, annotations }] }
+    await pushManifest(target, oci.manifest, manifest, `${referrersTag(image)}.sig`)
+  }
+
+  /** Adds a bundle to an image, and the list of referrers that cosign 3 writes to a registry without their API. */
+  async function addBundle(to: string, image: string): Promise<void> {
+    const target = { registry: upstream.url, repository: to }
+    const bundle = Buffer.from(JSON.stringify(keyBundle(key, signatureStatement(image))))
+    const layer = await pushBlob(target, bundleType, bundle)
+    const config = await pushBlob(target, 'application/vnd.oci.empty.v1+json', Buffer.from('{}'))
+    const subject = { mediaType: oci.index, digest: image, size: 1 }
+    const manifest = { artifactType: bundleType, config, layers: [layer], subject }
+    const entry = await pushManifest(target, oci.manifest, manifest)
+    const manifests = [{ ...entry, artifactType: bundleType }]
+    await pushManifest(target, oci.index, { manifests }, referrersTag(image))
+  }
+
+  test('copies images that are signed with the key, with their signatures, and refuses others', async () => {
+    const push = async (name: string, text: string) =>
+      (await pushIndex({ registry: upstream.url, repository: name, tag: '1', content: text }))
+        .digest
+    const digest = await push(signed, content)
+    await addSignature(signed, digest, digest)
+    await addSignature(replayed, await push(replayed, 'changed'), digest)
+    await addBundle(bundled, await push(bundled, 'with a bundle'))
+    await push('team/unsigned', 'unsigned')
+    const config = join(directory, 'verify.yaml')
+    const rule = { images: [`${upstream.host}/**`], cosign: { key: key.publicPem } }
+    const verify = `mirror: ${JSON.stringify({ verify: [rule] })}\n`
+    writeFileSync(config, readFileSync(configFor(account.password), 'utf8') + verify)
+
+    const pairs = [signed, replayed, bundled, 'team/unsigned'].map(
+      (name) => `${upstream.host}/${name}:1=${open.host}/${name}:1`,
+    )
+    const { code, stdout } = await runBerth(['mirror', ...pairs, '--config', config, '-o', 'json'])
+    const results = stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { source: string; status: string; error: object | null })
+    const resultOf = (name: string) =>
+      results.find(({ source }) => source === `${upstream.host}/${name}:1`)
+
+    expect(code).toBe(1)
+    expect(resultOf(signed)).toMatchObject({ status: 'copied' })
+    expect(resultOf(bundled)).toMatchObject({ status: 'copied' })
+    expect(resultOf(replayed)).toMatchObject({ error: { outcome: 'refused', code: 'wrong-image' } })
+    expect(resultOf('team/unsigned')).toMatchObject({ error: { code: 'unsigned' } })
+    const at = (name: string) => ({ registry: open.url, repository: name })
+    expect(await digestOfTag(at(signed), `${referrersTag(digest)}.sig`)).toBeDefined()
+    expect(await digestOfTag(at(replayed), '1')).toBeUndefined()
+  })
 })

@@ -11,6 +11,7 @@ import { systemClock } from '../../src/registry/http/retry-policy.ts'
 import { createRegistryClient } from '../../src/registry/registry-client.ts'
 import { createLogs } from '../../src/telemetry/log.ts'
 import { createMirrorMetrics } from '../../src/telemetry/mirror-metrics.ts'
+import { addSignatureTag, ecdsaKey, signBytes, simpleSigningPayload } from '../support/cosign.ts'
 import { type FakeKube, startFakeKube } from '../support/fake-kube.ts'
 import { bytes, startStore, type Store } from '../support/store-registry.ts'
 
@@ -44,7 +45,7 @@ function pod(name: string, ...images: string[]) {
   return { metadata: { name, namespace: 'shop' }, spec: { containers } }
 }
 
-function start(pods: readonly KubeObject[], atOnce = 1): void {
+function start(pods: readonly KubeObject[], atOnce = 1, more = ''): void {
   for (const each of pods) kube.put('pods', each)
   const read = readConfig(
     `apiVersion: berth.dev/v1alpha1
@@ -56,7 +57,7 @@ registries:
 fallback:
   - { name: flat, images: ['docker.io/flat/*', 'quay.io/flat/*'], try: ['mirror.example/flat/{name}', '{host}/{path}'] }
   - { name: hub, images: ['docker.io/**'], try: ['mirror.example/{path}', 'docker.io/{path}'] }
-`,
+${more}`,
     '/',
   )
   if (!read.ok) throw new Error(JSON.stringify(read.problems))
@@ -124,6 +125,38 @@ describe('the mirror loop', () => {
     ).toHaveLength(3)
     expect(await states()).toEqual({ mirrored: 3, absent: 1 })
     expect(await metric('berth_mirror_images_present')).toBe(3)
+  })
+
+  it('does not copy an image that mirror.verify refuses, and copies it when it is signed', async () => {
+    vi.useFakeTimers({ shouldAdvanceTime: true })
+    const key = ecdsaKey()
+    const digest = source.addImage('shop/app', '1')
+    source.addImage('shop/other', '1')
+    const rule = { images: ['docker.io/shop/app'], cosign: { key: key.publicPem } }
+    start(
+      [pod('app', 'shop/app:1', 'shop/other:1')],
+      1,
+      `mirror: ${JSON.stringify({ verify: [rule] })}\n`,
+    )
+
+    await until(async () => expect(await states()).toEqual({ mirrored: 1, refused: 1 }))
+    expect(mirroredRepositories()).toEqual(['shop/other'])
+    expect(unmirrored()).toEqual([
+      {
+        image: 'mirror.example/shop/app:1',
+        state: 'refused',
+        problem: expect.stringMatching(
+          /^mirror\.verify\[0\] \(docker\.io\/shop\/app\) refuses it/,
+        ) as string,
+      },
+    ])
+
+    const payload = simpleSigningPayload(digest)
+    const signature = signBytes(key, payload)
+    addSignatureTag(source, 'shop/app', digest, [{ payload, signature }])
+    await vi.advanceTimersByTimeAsync(16_000)
+    await until(async () => expect(await states()).toEqual({ mirrored: 2 }))
+    expect(mirror.tags.get('shop/app')?.size).toBe(2)
   })
 
   it('copies the image of a new pod', async () => {
