@@ -14,6 +14,9 @@ interface ReadOptions {
   readonly report: ReportProblem
 }
 
+/** Characters. Anyone can get a certificate with a long identity; those of workflows have 100 to 200. */
+const maxIdentityLength = 2_048
+
 const unitMs = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 
 /** Returns the entries, without the `cosign` of those that are invalid. */
@@ -112,21 +115,32 @@ function readKeySource(
   return { file: resolvePath(directory, key) }
 }
 
-/** Compiles an identity in which `*` stands for any characters; null if it has no others. The work is linear. */
+/**
+ * Compiles an identity in which `*` stands for any characters except `/`, and `**` for any characters. Returns null if it has
+ * no others. The work is proportional to both lengths.
+ */
 export function compileIdentity(text: string): ((identity: string) => boolean) | null {
-  const [start = '', ...rest] = text.split('*')
-  const end = rest.pop()
-  if (end === undefined) return (identity) => identity === text
-  if (/^\**$/.test(text)) return null
+  const parts = text.match(/\*+|[^*]+/g) ?? []
+  if (!parts.some((part) => !part.startsWith('*'))) return null
   return (identity) => {
-    if (identity.length < start.length + end.length) return false
-    if (!identity.startsWith(start) || !identity.endsWith(end)) return false
-    const middle = identity.slice(start.length, identity.length - end.length)
-    let at = 0
-    return rest.every((part) => {
-      const found = middle.indexOf(part, at)
-      at = found + part.length
-      return found !== -1
-    })
+    if (identity.length > maxIdentityLength) return false
+    let ends: readonly number[] = [0]
+    for (const part of parts) {
+      ends = part.startsWith('*')
+        ? endsOfWildcard(identity, ends, part === '*')
+        : ends.flatMap((end) => (identity.startsWith(part, end) ? [end + part.length] : []))
+    }
+    return ends.includes(identity.length)
   }
+}
+
+/** Returns the places, in order, that characters after one of the ends reach. */
+function endsOfWildcard(text: string, ends: readonly number[], isSegment: boolean): number[] {
+  const starts = new Set(ends)
+  const reached: number[] = []
+  for (let at = 0; at <= text.length; at += 1) {
+    const continues = reached.at(-1) === at - 1 && !(isSegment && text[at - 1] === '/')
+    if (starts.has(at) || (at > 0 && continues)) reached.push(at)
+  }
+  return reached
 }

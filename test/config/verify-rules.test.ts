@@ -151,9 +151,14 @@ describe('an identity', () => {
   it.each([
     ['https://github.com/acme/app', 'https://github.com/acme/app', true],
     ['https://github.com/acme/app', 'https://github.com/acme/app-evil', false],
-    ['https://github.com/acme/*', 'https://github.com/acme/app/.github/x@refs/heads/main', true],
-    ['https://github.com/acme/*', 'https://github.com/acme-evil/app', false],
-    ['https://github.com/acme/*', 'https://evil.example/https://github.com/acme/app', false],
+    ['https://github.com/acme/**', 'https://github.com/acme/app/.github/x@refs/heads/main', true],
+    ['https://github.com/acme/**', 'https://github.com/acme-evil/app', false],
+    ['https://github.com/acme/**', 'https://evil.example/https://github.com/acme/app', false],
+    ['https://github.com/acme/*', 'https://github.com/acme/app', true],
+    ['https://github.com/acme/*', 'https://github.com/acme/app/.github/x', false],
+    ['https://ci/*/build@refs/tags/*', 'https://ci/app/build@refs/tags/v1', true],
+    ['https://ci/*/build@refs/tags/*', 'https://ci/app/evil@a/build@refs/tags/v1', false],
+    ['https://ci/**/build@refs/tags/*', 'https://ci/app/evil@a/build@refs/tags/v1', true],
     ['*@acme.com', 'dev@acme.com', true],
     ['*@acme.com', 'dev@acme.com.evil', false],
     ['*@acme.com', 'dev@acme_com', false],
@@ -163,7 +168,16 @@ describe('an identity', () => {
     ['a*ba', 'aba', true],
     ['ab*ba', 'aba', false],
     ['a.c', 'abc', false],
+    ['a/**', 'a/', true],
+    ['a/*', '', false],
   ])('%s and %s: %s', (pattern, identity, matches) => {
     expect(compileIdentity(pattern)?.(identity)).toBe(matches)
+  })
+
+  it('with more than 2,048 characters is not trusted', () => {
+    const matches = compileIdentity('a**')
+
+    expect(matches?.('a'.repeat(2_048))).toBe(true)
+    expect(matches?.('a'.repeat(2_049))).toBe(false)
   })
 })

@@ -408,7 +408,7 @@ describe('an image with a minimum age', () => {
     const [identity, issuer] = ['https://ci.example/acme/app@v1', 'https://ci.example']
     const entry = {
       ...aged,
-      cosign: { identity: 'https://ci.example/acme/*', issuer, trustedRoot: 'root.json' },
+      cosign: { identity: 'https://ci.example/acme/**', issuer, trustedRoot: 'root.json' },
     }
     const digest = addImage('1970-01-01T00:00:00Z')
     const payload = simpleSigningPayload(digest)
@@ -430,7 +430,7 @@ describe('an image with a minimum age', () => {
     const statement = signatureStatement(digest)
     const signer = { identity, issuer, signedAt: Date.now() }
     addBundle(source, 'app', digest, await sigstore.signBundle(statement, signer))
-    const cosign = { identity: 'https://ci.example/acme/*', issuer, trustedRoot: 'root.json' }
+    const cosign = { identity: 'https://ci.example/acme/**', issuer, trustedRoot: 'root.json' }
 
     expect(await copy({ cosign })).toMatchObject(
       refused('wrong-signer', /not signed by .*acme.*: https:\/\/ci\.example\/evil made it/),

@@ -14,7 +14,7 @@ const cosign = object({
     .max(1_000)
     .optional()
     .describe(
-      'For keyless signatures: the identity in the certificate, with * for any characters. Example: https://github.com/acme/app/.github/workflows/release.yaml@refs/tags/*.',
+      'For keyless signatures: the identity in the certificate, with * for any characters except / and ** for any. Example: https://github.com/acme/app/.github/workflows/release.yaml@refs/tags/*.',
     ),
   issuer: z
     .string()
