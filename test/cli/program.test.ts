@@ -115,6 +115,7 @@ describe('a start', () => {
 
     expect(rooms.toSorted()).toEqual([
       'src/engine/secrets-directory.ts',
+      'src/package-root.ts',
       'src/registry/layout/layout-location.ts',
       'src/webhook/defaults.ts',
     ])
