@@ -30,6 +30,8 @@ export interface RewriteOptions {
   readonly diff?: boolean
   readonly inPlace?: boolean
   readonly check?: boolean
+  /** A directory for overlays; the given files then stay. */
+  readonly kustomizeOut?: string
   readonly strict?: boolean
   readonly imagesOnly?: boolean
   readonly probe: boolean
@@ -50,6 +52,15 @@ export async function rewrite(options: RewriteOptions, io: Io): Promise<number> 
   requireUsable(options)
   const config = pinAll(loadConfig(findConfigFile(options.config)), options.pin === true)
   noteMode(config, io)
+  const { kustomizeOut } = options
+  if (kustomizeOut !== undefined) {
+    const { writeOverlays } = await import('./kustomize-out.ts')
+    return writeOverlays(config, { ...options, kustomizeOut }, io)
+  }
+  return rewriteFilesOf(config, options, io)
+}
+
+async function rewriteFilesOf(config: Config, options: RewriteOptions, io: Io): Promise<number> {
   const unread = createUnreadFiles()
   const files = await rewriteGiven(config, { ...options, unread }, io)
   printNotes(files, io)

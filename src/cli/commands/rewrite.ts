@@ -40,6 +40,10 @@ export const defineRewrite: DefineVerb = (parent, run) => {
       '--strict',
       'with --check: exit with 1 also if an image of the table is in a field that Berth does not rewrite',
     ),
+    new Option(
+      '--kustomize-out <dir>',
+      'leave the files, and write an overlay for each kustomization that no other one reads',
+    ).conflicts(['diff', 'inPlace', 'check', 'output']),
     new Option('--images-only', 'do not change pull policies and pull secrets'),
     new Option('--no-probe', 'contact no registry, and treat the first candidate as found'),
     new Option('--pin', 'add a digest to every tag, and exit with 1 if there is none for a tag'),

@@ -33,7 +33,7 @@ export function refuseKustomization(
 ): EditedKustomization {
   const unchanged = { text: file.text, images: [], notes: [], denied: [] }
   const rule = 'it and the files that it reads are not rewritten'
-  const hint = 'rewrite the output of kustomize build instead'
+  const hint = 'try --kustomize-out, or rewrite the output of kustomize build'
   const [problem] = problems
   const why = problem ?? (cause === undefined ? '' : `${cause.name} is not rewritten either`)
   return { ...unchanged, refused: [note(null, `${rule}: ${why}; ${hint}`)] }

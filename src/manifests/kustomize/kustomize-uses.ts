@@ -87,7 +87,7 @@ function unreadImages(
   )
 }
 
-function notesOf({ file, unread, problems }: KustomizeNode): string[] {
+export function notesOf({ file, unread, problems }: KustomizeNode): string[] {
   const missing = [...new Set(unread)]
   return [
     ...(missing.length === 0

@@ -37,7 +37,7 @@ export function moveEntries(plans: readonly EntryPlan[]): MovedEntries | { probl
   for (const plan of plans) {
     const list = String(plan.entry.path[0])
     const variants = variantsOf(plan)
-    const entries = variants.flatMap(([name, uses]) => moveEntry(plan.entry, name, uses) ?? [])
+    const entries = variants.flatMap(([name, uses]) => moveEntry(plan, name, uses) ?? [])
     if (entries.length < variants.length) return { problem: conflictText(plan) }
     const isKept = entries.length === 0 || (plan.keepsName && entries[0]?.name !== plan.entry.name)
     const [own = plan.entry, ...others] = isKept ? [plan.entry, ...entries] : entries
@@ -71,7 +71,11 @@ function variantsOf({ entry, uses, ownTarget }: EntryPlan): [string, EntryUse[]]
 }
 
 /** Returns the entry with another name that makes the targets; null if none does. */
-function moveEntry(entry: PlacedEntry, name: string, uses: readonly EntryUse[]): ImageEntry | null {
+function moveEntry(
+  { entry, keepsName }: EntryPlan,
+  name: string,
+  uses: readonly EntryUse[],
+): ImageEntry | null {
   const [first] = uses
   if (first === undefined || !isPlainName(name)) return null
   const target = splitImage(first.target)
@@ -79,7 +83,9 @@ function moveEntry(entry: PlacedEntry, name: string, uses: readonly EntryUse[]):
   const { newTag, tagSuffix, digest } = entry
   const renamed = { name, newName: isRenamed ? target.name : '', newTag, tagSuffix, digest }
   const retagged = { ...renamed, newTag: target.tag, digest: target.digest }
-  const candidates = [renamed, ...(tagSuffix === '' ? [retagged] : [])].filter(
+  // A new tag would also change images that Berth cannot read to another version.
+  const mayRetag = tagSuffix === '' && !(keepsName && newTag === '' && digest === '')
+  const candidates = [renamed, ...(mayRetag ? [retagged] : [])].filter(
     // A member is never removed.
     (each) => (newTag === '' || each.newTag !== '') && (digest === '' || each.digest !== ''),
   )
@@ -105,7 +111,7 @@ function isSame(one: ImageEntry, other: ImageEntry): boolean {
   return members.every((key) => one[key] === other[key])
 }
 
-function membersOf(entry: ImageEntry): Record<string, string> {
+export function membersOf(entry: ImageEntry): Record<string, string> {
   return Object.fromEntries(
     members.flatMap((key) => (entry[key] === '' ? [] : [[key, entry[key]]])),
   )

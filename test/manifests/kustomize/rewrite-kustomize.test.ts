@@ -230,6 +230,11 @@ describe('berth rewrite leaves a kustomization as it is, and exits with 1,', () 
       why: 'one entry of images cannot make anubis:32000/ghcr.io/acme/tool:9 and',
     },
     {
+      title: 'a new tag would also change the images of a base that cannot be read',
+      text: 'bases: ["https://example.com/base"]\nimages: [{ name: controller, newName: ghcr.io/acme/tool }]\n',
+      why: 'one entry of images cannot make anubis:32000/ghcr.io/acme/tool:9',
+    },
+    {
       title: 'the name of an entry is a regular expression',
       text: 'images: [{ name: "ngi.*", newTag: "2" }]\n',
       why: 'regular expression: "ngi.*"',

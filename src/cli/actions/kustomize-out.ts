@@ -1,0 +1,105 @@
+/** Runs `berth rewrite --kustomize-out`: writes overlays that rewrite images, next to kustomizations that stay as they are. */
+import { mkdirSync, readFileSync, realpathSync } from 'node:fs'
+import { dirname, join, relative, resolve as resolvePath } from 'node:path'
+import type { Config } from '../../config/config.ts'
+import { readableWorkloads } from '../../config/known-workloads.ts'
+import { createBatchDecider } from '../../engine/batch-decider.ts'
+import { BerthError } from '../../errors.ts'
+import { replaceFile } from '../../files/replace-file.ts'
+import {
+  type KustomizeOverlay,
+  makeOverlays,
+  overlayHeader,
+  overlayText,
+} from '../../manifests/kustomize/overlay.ts'
+import { readManifestFiles } from '../../manifests/manifest-files.ts'
+import { createUnreadFiles } from '../../manifests/unread-files.ts'
+import { escapeLine } from '../../text/escape-terminal.ts'
+import { type Io, print, printMessage } from '../io.ts'
+import type { RewriteOptions } from './rewrite.ts'
+
+/** Returns 0; 1 if a kustomization has no overlay. Throws `usage`, `manifest-invalid` and `file-unwritable`. */
+export async function writeOverlays(
+  config: Config,
+  options: RewriteOptions & { readonly kustomizeOut: string },
+  io: Io,
+): Promise<number> {
+  const out = resolvePath(options.kustomizeOut)
+  const overlays = await overlaysOf(config, options, io)
+  if (overlays.length === 0)
+    throw new BerthError('usage', '--kustomize-out needs a kustomization; -R looks below')
+  for (const { name, problem, notes } of overlays) {
+    for (const note of notes) print(io.stderr, escapeLine(note))
+    if (problem !== null) print(io.stderr, escapeLine(`${name}: no overlay is written: ${problem}`))
+  }
+  const common = commonDirectory(overlays.map(({ realPath }) => dirname(realPath)))
+  for (const overlay of overlays.filter(({ problem }) => problem === null)) {
+    const base = dirname(overlay.realPath)
+    const directory = join(out, relative(common, base))
+    mkdirSync(directory, { recursive: true })
+    const file = join(directory, 'kustomization.yaml')
+    requireOwn(file)
+    replaceFile(file, overlayText(overlay, relative(realpathSync(directory), base)))
+    print(io.stdout, escapeLine(relative('.', file)))
+  }
+  return overlays.some(({ problem }) => problem !== null) ? 1 : 0
+}
+
+async function overlaysOf(
+  config: Config,
+  { filename, recursive, probe, secretsDir, namespace, owner }: RewriteOptions,
+  io: Io,
+): Promise<KustomizeOverlay[]> {
+  const onProblem = (message: string) => printMessage(io, message)
+  const unread = createUnreadFiles()
+  const files = await readManifestFiles(filename, {
+    recursive: recursive === true,
+    stdin: io.stdin,
+    unread,
+  })
+  unread.throwInvalid()
+  // Overlays of an earlier run read the kustomizations, which would make new overlays of overlays.
+  const others = files.filter(({ text }) => !text.startsWith(overlayHeader))
+  const decider = createBatchDecider(config, {
+    probe,
+    secretsDirectory: secretsDir,
+    env: io.env,
+    onProblem,
+  })
+  try {
+    return await makeOverlays(
+      {
+        decide: decider.decide,
+        policy: config,
+        table: config.table,
+        workloads: readableWorkloads(config),
+      },
+      others,
+      { namespace: namespace ?? null, owners: owner ?? null, signal: io.signal },
+    )
+  } finally {
+    await decider.close()
+  }
+}
+
+/** Returns the deepest directory that has all of them. */
+function commonDirectory(directories: readonly string[]): string {
+  return directories.reduce((common, directory) => {
+    let parent = common
+    while (/^\.\.(?:[/\\]|$)/.test(relative(parent, directory))) parent = dirname(parent)
+    return parent
+  })
+}
+
+/** Throws `file-unwritable` if someone else wrote the file. */
+function requireOwn(file: string): void {
+  try {
+    if (readFileSync(file, 'utf8').startsWith(overlayHeader)) return
+  } catch {
+    return
+  }
+  throw new BerthError(
+    'file-unwritable',
+    `${file} cannot be written: Berth did not write it; remove it, or give another directory`,
+  )
+}
