@@ -15,6 +15,7 @@ import { kustomizeUses } from './kustomize/kustomize-uses.ts'
 import { type ManifestImage, manifestImages, requestedImages } from './manifest-images.ts'
 import { addUnread, emptyStdin, readManifestFiles, requireSomeRead } from './manifest-files.ts'
 import { readManifests } from './manifests.ts'
+import { otherImageKinds } from './pod-locations.ts'
 import type { UnreadFiles } from './unread-files.ts'
 
 /** Where the images come from. */
@@ -82,6 +83,7 @@ async function writtenUses(
   const uses: ImageUse[] = []
   const elsewhere: ElsewhereInFile[] = []
   const charts = new Map<string, number>()
+  const imageKinds = otherImageKinds(workloads)
   const options = { table: config.table, workloads, namespace: namespace ?? null }
   const add = (file: string, { image, pod: known, object }: ManifestImage) => {
     const pod = { ...known, namespace: known.namespace ?? namespace ?? null }
@@ -92,7 +94,7 @@ async function writtenUses(
       unread.reject(emptyStdin)
       continue
     }
-    const result = readManifests(file.text)
+    const result = readManifests(file.text, imageKinds)
     if (!result.ok) {
       addUnread(unread, file, result)
       continue

@@ -5,7 +5,8 @@
 import type { Document } from 'yaml'
 import { isObject, member } from '../json/json.ts'
 import { manifestLimits } from '../yaml/limits.ts'
-import { parseYaml } from '../yaml/parse-yaml.ts'
+import { createLocator, parseYaml } from '../yaml/parse-yaml.ts'
+import { blankObjectsWithoutImages } from './skip-documents.ts'
 
 /** Keys and indexes from the root of a document. */
 export type DocumentPath = readonly (string | number)[]
@@ -19,6 +20,8 @@ export interface ManifestObject {
 
 export interface Manifests {
   readonly text: string
+  /** Undefined if every object is parsed; see `readManifests`. */
+  readonly imageKinds: readonly string[] | undefined
   readonly documents: readonly Document[]
   /** Every object of every document; the items of a List (a kind that ends in `List`) one by one. */
   readonly objects: readonly ManifestObject[]
@@ -37,9 +40,14 @@ export interface InvalidManifests {
 export type ReadManifests =
   { readonly ok: true; readonly manifests: Manifests } | ({ readonly ok: false } & InvalidManifests)
 
-/** Parses manifests. Invalid YAML is a result, not an exception. Merge keys (`<<`) are applied, as in kubectl. */
-export function readManifests(text: string): ReadManifests {
-  const { documents, errors, positionAt } = parseYaml(text, manifestLimits, { merge: true })
+/**
+ * Parses manifests. Invalid YAML is a result, not an exception. Merge keys (`<<`) are applied, as in kubectl. With
+ * `imageKinds`, objects that cannot have images are not parsed, except those of these kinds.
+ */
+export function readManifests(text: string, imageKinds?: readonly string[]): ReadManifests {
+  const needed = imageKinds === undefined ? text : blankObjectsWithoutImages(text, imageKinds)
+  const { documents, errors } = parseYaml(needed, manifestLimits, { merge: true })
+  const positionAt = createLocator(text)
   const [error] = errors
   if (error !== undefined) return invalid(positionAt(error.offset).line, error.message, false)
   const other = documents.find((document) => !isManifest(valueOf(document)))
@@ -53,7 +61,7 @@ export function readManifests(text: string): ReadManifests {
     objectsIn(valueOf(document)).map((found) => ({ document, ...found })),
   )
   const lineOf = (offset: number) => positionAt(offset).line
-  return { ok: true, manifests: { text, documents, objects, lineOf } }
+  return { ok: true, manifests: { text, imageKinds, documents, objects, lineOf } }
 }
 
 function invalid(line: number, message: string, isYaml: boolean): ReadManifests {

@@ -135,7 +135,7 @@ function applyEdits(text: string, edits: readonly (TextEdit | null)[]): string |
 
 /** True if the text parses to the original documents with the patches applied. */
 function isPatched(text: string, before: Manifests, patches: readonly DocumentPatch[]): boolean {
-  const after = readManifests(text)
+  const after = readManifests(text, before.imageKinds)
   if (!after.ok || after.manifests.documents.length !== before.documents.length) return false
   const patchesOf = Map.groupBy(patches, ({ document }) => document)
   return before.documents.every((document, index) => {

@@ -33,6 +33,13 @@ export interface PodLocation {
   siteName(name: string): string
 }
 
+/** Returns the names of kinds with images in fields whose name does not say so. They can have images without that word. */
+export function otherImageKinds(kinds: readonly WorkloadKind[]): string[] {
+  return kinds
+    .filter(({ images }) => images.some((path) => !/image/i.test(path.join('.'))))
+    .map(({ kind }) => kind.slice(kind.indexOf('/') + 1))
+}
+
 /** Returns each pod and each single image of an object; none for an unknown kind. */
 export function podLocationsIn(object: unknown, kinds: readonly WorkloadKind[]): PodLocation[] {
   const namespace = textOf(member(member(object, 'metadata'), 'namespace'))

@@ -28,6 +28,7 @@ import {
 import { type NamespaceModes, unlikeWebhook, whyLeft } from './namespace-modes.ts'
 import {
   objectTitle,
+  otherImageKinds,
   type PodLocation,
   podLocationsIn,
   unchangeableImages,
@@ -121,7 +122,7 @@ export async function rewriteManifests(
   text: string,
   options: RewriteOptions,
 ): Promise<RewriteResult> {
-  const read = readManifests(text)
+  const read = readManifests(text, otherImageKinds(dependencies.workloads))
   if (!read.ok) return read
   const { manifests } = read
   const decide = decideFinal(dependencies.decide, options.kept ?? null)

@@ -72,8 +72,8 @@ function byOffset(one: YamlError, other: YamlError): number {
   return one.offset - other.offset
 }
 
-/** Lines end with a line feed, as for the library. */
-function createLocator(text: string): ParsedYaml['positionAt'] {
+/** Returns a function that returns the line and column of an offset. Lines end with a line feed, as for the library. */
+export function createLocator(text: string): ParsedYaml['positionAt'] {
   let starts: number[] | null = null
   return (offset) => {
     starts ??= lineStarts(text)

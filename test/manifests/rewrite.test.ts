@@ -70,6 +70,20 @@ const changesOf = ({ images }: Rewritten) =>
   images.filter(({ from, to }) => from !== to).map(({ object, site, from }) => [object, site, from])
 
 describe('manifests in the style of well-known projects', () => {
+  it('are not parsed where they have no images, and keep these bytes and the lines of the others', async () => {
+    const definition =
+      'apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nspec: { image: [ }\n'
+    const service = 'apiVersion: v1\nkind: Service\nmetadata: {  name: a }\n'
+    const pod =
+      'apiVersion: v1\nkind: Pod\nspec: { containers: [{ image: quay.io/a/b:1, name: c }] }\n'
+    const text = [definition, pod, service].join('---\n')
+    const result = await rewrite(text)
+
+    expect(result.images).toMatchObject([{ line: 7, from: 'quay.io/a/b:1' }])
+    expect(result.text).toBe(text.replace('quay.io/a/b:1', result.images[0]?.to ?? ''))
+    expect(result.text).not.toBe(text)
+  })
+
   it.each([
     [
       'certificate-controller.yaml',

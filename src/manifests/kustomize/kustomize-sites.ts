@@ -2,6 +2,7 @@
 import { unknownPod } from '../../decision/fallback/pod-context.ts'
 import { isObject, member } from '../../json/json.ts'
 import { readManifests } from '../manifests.ts'
+import { otherImageKinds } from '../pod-locations.ts'
 import { inlineObjects, isJsonPatch } from './kustomization.ts'
 import type { LoadedPatch, ResourceFile } from './load-graph.ts'
 import { type ImageField, type ImageFieldOptions, imageFieldsIn } from './object-images.ts'
@@ -24,9 +25,8 @@ export function sitesOfFile(
   text: string,
   options: ImageFieldOptions,
 ): KustomizeSite[] | null {
-  // Large definitions of custom resources without images take seconds to parse.
   if (!text.includes('image')) return []
-  const read = readManifests(text)
+  const read = readManifests(text, otherImageKinds(options.workloads))
   if (!read.ok) return null
   return read.manifests.objects.flatMap(({ value }, index) =>
     imageFieldsIn(value, options).map((field) => ({
