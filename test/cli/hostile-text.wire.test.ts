@@ -91,6 +91,12 @@ function writeFiles() {
       kind: 'BerthLock',
       images: [{ image: 'docker.io/library/gone:1', digest, from: hostile, date: '2026-11-21' }],
     }),
+    policy: put('policy.json', {
+      apiVersion: 'policies.kyverno.io/v1',
+      kind: 'ImageValidatingPolicy',
+      metadata: { name: `signed${hostile}` },
+      spec: { matchImageReferences: [{ glob: 'docker.io/nginx*' }, { expression: hostile }] },
+    }),
     kubeconfig: put('kubeconfig', server.kubeconfig()),
     named: put(`named${hostile}.yaml`, 'a: [\n'),
     out: join(directory, `out${hostile}`),
@@ -137,6 +143,7 @@ function runsOf(): Readonly<Record<string, readonly Run[]>> {
     'berth check': [
       run('--tests', '--config', config, '-o', '{format}'),
       run('--config', invalid, '-o', '{format}'),
+      run('--config', config, '--policies', files.policy, '-o', '{format}'),
     ],
     'berth diff': [
       run(config, other, '-o', '{format}'),
@@ -166,6 +173,10 @@ function runsOf(): Readonly<Record<string, readonly Run[]>> {
       run('-f', valid, '--config', config, '--out', lock, '--check'),
       run('-f', valid, '--config', config, '--out', lock),
       run('-f', valid, '--config', config, '--out', named),
+    ],
+    'berth policies render': [
+      { argv: ['--config', config, '--policies', files.policy], isFile: true },
+      run('--config', config, '--policies', named),
     ],
     'berth nodes render': [
       run('--target', 'containerd', '--allow-partial', '--config', config, '-o', '{format}'),
