@@ -118,6 +118,8 @@ function readKeySource(
 /**
  * Compiles an identity in which `*` stands for any characters except `/`, and `**` for any characters. Returns null if it has
  * no others. The work is proportional to both lengths.
+ *
+ * @internal Exported for tests.
  */
 export function compileIdentity(text: string): ((identity: string) => boolean) | null {
   const parts = text.match(/\*+|[^*]+/g) ?? []
