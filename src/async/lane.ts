@@ -1,6 +1,6 @@
 /**
  * Lets large jobs share the event loop with everything else. A job does its work in turns of a few milliseconds, with a pause
- * of the same length after each turn, so that small requests are answered meanwhile.
+ * of twice its length after each turn, so that small requests are answered meanwhile.
  */
 export interface Lane {
   /** Resolves when the next turn of the caller begins. Callers get their turns in the order of their calls. */
@@ -12,8 +12,11 @@ export interface Lane {
 /** A request that arrives during a turn waits at most this long, or until a step that cannot be divided ends. */
 const turnMs = 5
 
-/** The longest step that cannot be divided, parsing 8 MiB, takes about this long. */
-const maxPauseMs = 100
+/** Large pods get at most a third of the time, because what arrives during a turn must catch up in the pause after it. */
+const pausePerTurn = 2
+
+/** Twice the longest step that cannot be divided, parsing 8 MiB. Longer pauses only delay the pod. */
+const maxPauseMs = 200
 
 /** Creates a lane. `now` is in milliseconds of a monotonic clock. */
 export function createLane(now: () => number = () => performance.now()): Lane {
@@ -27,7 +30,8 @@ export function createLane(now: () => number = () => performance.now()): Lane {
     // The work of the turn runs before this callback.
     setImmediate(() => {
       isScheduled = waiting.length > 0
-      if (isScheduled) setTimeout(beginTurn, Math.min(now() - startedAt, maxPauseMs))
+      if (isScheduled)
+        setTimeout(beginTurn, Math.min(pausePerTurn * (now() - startedAt), maxPauseMs))
     })
   }
 
