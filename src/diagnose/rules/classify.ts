@@ -26,7 +26,10 @@ const maxErrorLength = 1_024
 export function classifyLine(line: string): Classification {
   const [whole = ''] = splitErrors(line.slice(0, maxLineLength)).map(({ context }) => context)
   const masked = maskNames(whole).toLowerCase().trim()
-  const rule = rules.find(({ linePatterns }) => linePatterns?.some((each) => each.test(masked)))
+  const rule = rules.find(
+    ({ linePatterns = [], except }) =>
+      linePatterns.some((each) => each.test(masked)) && except?.test(masked) !== true,
+  )
   const classified = classify(line)
   return rule === undefined ? classified : { ...classified, rule, fix: rule.fix }
 }

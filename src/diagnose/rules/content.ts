@@ -57,6 +57,7 @@ export const contentRules = [
       /fetch content descriptor .{0,200}not found/,
       /\bblobs?\b.{0,160}(?:not found|\b404\b|does not exist)/,
     ],
+    except: /executable file not found/,
     means:
       'the registry has the manifest, but not every blob that it names: the copy was not completed',
     fix: 'copy the image again, and verify every blob',
@@ -114,6 +115,8 @@ export const contentRules = [
       /cannot be mapped to a host id|insufficient uids/,
       /hcsshim|processbaselayer|importlayer/,
       /gzip: invalid|zlib: invalid|zstd: /,
+      // A program that the runtime unpacks with, such as unpigz or fuse-overlayfs.
+      /executable file not found/,
     ],
     means:
       'a layer was downloaded and cannot be unpacked: its content, its file owners, or a missing feature of the node',

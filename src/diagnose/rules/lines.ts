@@ -27,6 +27,9 @@ export const lineRules = [
       /\bfailed to create (?:containerd task|shim task)|\bfailed to start container\b|\b(?:oci )?runtime create failed|\bunable to start container process|\bcontainer process .{0,40}caused|\bexec failed:/,
       /\bexec: .{0,400}(?:not found in \$path|no such file or directory|permission denied)/,
       startsWith(
+        String.raw`error: (?:failed to generate container|(?:rpc error: code = \w+ desc = )?context deadline exceeded["']?$)|failed to create pod ?sandbox: (?:rpc error: code = \w+ desc = )?context deadline exceeded["']?$|scaled (?:up|down) replica set|preempted |deployment does not have minimum availability`,
+      ),
+      startsWith(
         String.raw`error (?:creating|deleting): |error syncing (?:load balancer|deployment)|\d+/\d+ nodes are available|pod sandbox changed|back-off restarting failed`,
       ),
       /\bexceeded quota\b|\bis forbidden: |\badmission webhook .{1,400} denied the request|\bpodsecurity\b/,
@@ -41,6 +44,14 @@ export const lineRules = [
         'pulling image ‹name›["\']?$|successfully pulled image |successfully assigned |(?:created|started) (?:container|pod)|container image .{1,400} already present on machine',
       ),
     ],
+    // What a runtime or a registry says within a failed pull: `denied: … is forbidden`, `exec: "unpigz": executable file not found`.
+    except: new RegExp(
+      [
+        String.raw`${start}(?:(?:level=\w+ )?msg=["'])?(?:failed to (?:pull|inspect) image|back-off pulling image ‹\w+›: |pullimage )`,
+        String.raw`${start}failed to create pod ?sandbox: .{0,400}failed to (?:get sandbox image|pull (?:and unpack )?image)`,
+        String.raw`^(?:["']?error syncing pod.{0,40})?failed to "startcontainer" for \S{1,400} with (?:errimagepull|imagepullbackoff): `,
+      ].join('|'),
+    ),
     means: 'this line does not report a failed pull',
     fix: 'nothing to do for pulls; other parts of Kubernetes report this line',
   },

@@ -31,6 +31,12 @@ describe('a line that reports no failed pull', () => {
     'Pulling image "r.example/a:1"',
     'Successfully pulled image "r.example/a:1" in 1.2s (1.2s including waiting). Image size: 12 bytes.',
     'Container image "timeout/unauthorized:429" already present on machine',
+    'Readiness probe failed: error pulling image: 401 Unauthorized',
+    'Error: context deadline exceeded',
+    'Failed to create pod sandbox: rpc error: code = DeadlineExceeded desc = context deadline exceeded',
+    'Error: failed to generate container "ab12" spec: failed to generate spec: no command specified',
+    'Scaled up replica set web-6d4f from 0 to 1',
+    'Deployment does not have minimum availability.',
     '"Readiness probe failed: dial tcp 10.0.0.1:80: connect: connection refused"',
   ])('is recognized: %s', (line) => {
     expect(classifyLine(line).rule.cause).toBe('no-pull-failure')
@@ -79,6 +85,23 @@ describe('a line that repeats a failed pull', () => {
 })
 
 describe('a line that reports a failed pull', () => {
+  const image = 'r.example/a:1'
+  const pull = `Failed to pull image "${image}": rpc error: code = Unknown desc = `
+  const unpack = `${pull}failed to pull and unpack image "${image}": failed to extract layer sha256:${'a'.repeat(64)}: `
+
+  it.each([
+    [`${pull}reading manifest 1 in r.example/a: denied: User "system:serviceaccount:x:default" is forbidden: cannot get resource "imagestreams/layers"`, 'private-or-missing'],
+    [`${pull}Error response from daemon: denied: exceeded quota of the organization`, 'private-or-missing'],
+    [`Warning  Failed  3s  kubelet  ${pull}unexpected status: 403 Forbidden: project is forbidden: x`, 'forbidden'],
+    [`${unpack}exec: "unpigz": executable file not found in $PATH: unknown`, 'layer-unusable'],
+    [`${pull}writing blob: adding layer with blob "sha256:${'0'.repeat(64)}": processing tar file(exec: "fuse-overlayfs": executable file not found in $PATH): exit status 1`, 'layer-unusable'],
+    [`Back-off pulling image "${image}": ErrImagePull: failed to unpack image on snapshotter overlayfs: exec: "fuse-overlayfs": executable file not found in $PATH`, 'layer-unusable'],
+    [`E0102 03:04:05.678901    1234 remote_image.go:180] "PullImage from image service failed" err="rpc error: code = Unknown desc = denied: user is forbidden: 403 Forbidden" image="${image}"`, 'private-or-missing'],
+    [`Failed to create pod sandbox: rpc error: code = Unknown desc = failed to get sandbox image "registry.k8s.io/pause:3.10": failed to pull image: user is forbidden: 403`, 'sandbox-image'],
+  ])('is not taken for another one, whatever the registry says: %s', (line, cause) => {
+    expect(classifyLine(line).rule.cause).toBe(cause)
+  }) // prettier-ignore
+
   const known = corpusParts
     .flatMap((part) => readCorpus(part))
     .filter(({ message }) => classify(message).rule.cause !== 'unknown')
