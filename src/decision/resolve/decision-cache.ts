@@ -3,12 +3,11 @@
  * pod has just used, and then nothing has to be resolved (docs/adr/0005).
  */
 import { LRUCache } from 'lru-cache'
-import { conditionHolds } from '../fallback/pod-condition.ts'
-import { type PodContext, templateNamespace } from '../fallback/pod-context.ts'
+import type { PodContext } from '../fallback/pod-context.ts'
 import { canonicalHost, type IsPlainHttp } from '../fallback/registry-aliases.ts'
-import { type FallbackRow, mayConflict, selectRow } from '../fallback/table.ts'
 import type { LazySignal } from './budget.ts'
 import { type Decision, decisionOf, type ImageDecision, readImage } from './decide-by-row.ts'
+import { createDecisionKey } from './decision-key.ts'
 import type { ResolveDependencies } from './probe-candidate.ts'
 import type { RegistryLiveness } from './registry-liveness.ts'
 import type { Resolution } from './resolution.ts'
@@ -64,7 +63,7 @@ export function createDecide(dependencies: ResolveDependencies, policy: ResolveP
     maxSize: maxBytes,
     sizeCalculation: ({ decision }, key) => decisionBytes(decision, key),
   })
-  const decisionKey = withPlatforms(createDecisionKey(policy))
+  const decisionKey = createDecisionKey(policy)
   /** The keys and registries that are being refreshed. */
   const refreshing = new Set<string>()
 
@@ -156,55 +155,20 @@ function roundsOf({ followed }: Resolution): number {
   return followed === undefined ? 1 : roundsOf(followed.before) + 2
 }
 
+/** Returns the steps of the row whose candidate was taken last. */
+function decidingSteps({ steps, followed }: Resolution): Resolution['steps'] {
+  if (followed === undefined) return steps
+  return followed.isTaken ? followed.last.steps : decidingSteps(followed.before)
+}
+
 const alwaysLive: Pick<RegistryLiveness, 'isLive' | 'isLookDue'> = {
   isLive: () => true,
   isLookDue: () => false,
 }
 
-function sourceOf(
-  { resolution: { steps, followed } }: ImageDecision,
-  isPlainHttp: IsPlainHttp,
-): DecisionSource | null {
-  const taken = followed?.last.steps ?? steps
-  const step = taken.find(({ outcome }) => outcome === 'found')
+function sourceOf({ resolution }: ImageDecision, isPlainHttp: IsPlainHttp): DecisionSource | null {
+  const step = decidingSteps(resolution).find(({ outcome }) => outcome === 'found')
   const host = step?.candidate.reference?.domain
   if (step === undefined || host === undefined) return null
   return { host: canonicalHost(host, isPlainHttp), freshUntil: step.freshUntil }
-}
-
-/**
- * Pods that require a platform share decisions only with pods that require the same. A namespace does not begin with @, and a claimed
- * digest has no slash, so no other key is the same.
- */
-function withPlatforms(keyOf: (image: string, pod: PodContext) => string): typeof keyOf {
-  return (image, pod) => {
-    const { platforms = [] } = pod
-    const key = keyOf(image, pod)
-    return platforms.length === 0 ? key : `${key} @${platforms.join()}`
-  }
-}
-
-/**
- * Returns a function from an image and its pod to the key of its decision. The key has the row of the image, but not the
- * labels and owners of the pod: pods for which the same row decides share the decision (docs/adr/0011).
- */
-function createDecisionKey(policy: ResolvePolicy): (image: string, pod: PodContext) => string {
-  const { table, pin } = policy
-  const { when = null } = pin
-  const usesNamespace = (row: FallbackRow | null) =>
-    row?.try.some(({ variables }) => variables.has('namespace')) === true
-  // The space cannot be part of a valid image or a namespace, so keys of valid images are unambiguous.
-  const keyOf = (image: string, pod: PodContext, dependsOnNamespace: boolean) =>
-    dependsOnNamespace ? `${image} ${templateNamespace(pod)}` : image
-  const keyByRow = (image: string, pod: PodContext) => {
-    const read = readImage(image, policy, pod)
-    if (!read.ok) return image
-    const { row, undecided } = selectRow(table, read.reference, pod)
-    const rows = [row, ...undecided].map((each) => JSON.stringify(each?.name ?? null))
-    return `${keyOf(image, pod, usesNamespace(row))} ${conditionHolds(when, pod)} ${rows.join()}`
-  }
-  if (table.index.hasConditions || when !== null) return keyByRow
-  const dependsOnNamespace = table.rows.some(usesNamespace)
-  return (image, pod) =>
-    mayConflict(table, pod) ? keyByRow(image, pod) : keyOf(image, pod, dependsOnNamespace)
 }

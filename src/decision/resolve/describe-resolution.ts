@@ -10,8 +10,13 @@ import type { ResolutionStep } from './step.ts'
  */
 export function describeResolution(resolution: Resolution): string {
   const { followed } = resolution
-  if (followed !== undefined)
-    return `${describeResolution(followed.before)}; then ${describeResolution(followed.last)}`
+  if (followed !== undefined) {
+    const { before, last, isTaken } = followed
+    const next = isTaken
+      ? describeResolution(last)
+      : `${failedSteps(last).map(stepText).join(', ')}; the image on ${before.chosen.domain} stays`
+    return `${describeResolution(before)}; then ${next}`
+  }
   const failed = failedSteps(resolution).map(stepText)
   const pin = resolution.unpinned === null ? [] : [`not pinned: ${resolution.unpinned}`]
   return [

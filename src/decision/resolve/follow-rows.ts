@@ -4,8 +4,10 @@
  */
 import { canonicalReference } from '../fallback/registry-aliases.ts'
 import { formatReference, type Reference } from '../reference/reference.ts'
+import { failedSteps } from './describe-resolution.ts'
 import { isDenied, isLeft, type Resolution } from './resolution.ts'
 import { planCandidates, type ResolvePolicy, type ResolveRequest } from './resolve-policy.ts'
+import type { ResolutionStep } from './step.ts'
 
 /** A mirrored image needs one round, and an alternate that is mirrored two. More rounds mean a loop in the table. */
 export const maxRounds = 4
@@ -57,26 +59,35 @@ function startRounds<Request extends ResolveRequest>(
       // A digest that pods claim is part of the image by now, or no candidate serves it.
       const { claimedDigest: _, ...rest } = request
       const next = { ...(rest as Request), reference: chosen }
-      return isSettled(policy, resolution, next) ? null : next
+      const { undecided, isSettled } = lookAhead(policy, resolution, next)
+      if (!isSettled) return next
+      resolution = { ...resolution, undecidedRows: union(resolution.undecidedRows, undecided) }
+      return null
     },
     add: (next) => {
       const isFurther = isDenied(next) || (next.changed && !visited.has(nameOf(next.chosen)))
-      resolution = isFurther ? combine(resolution, next) : withTimes(resolution, next)
-      isOver = !isFurther
+      const isTaken = isFurther && !isWeaker(resolution, next)
+      resolution = isTaken ? combine(resolution, next) : keep(resolution, next)
+      isOver = !isTaken
     },
     result: () => resolution,
   }
 }
 
-/** Returns true if the row of the chosen image keeps it, as far as is known without asking a registry again. */
-function isSettled(
+/** Returns whether the row of the chosen image keeps it, as far as is known without asking a registry again. */
+function lookAhead(
   policy: ResolvePolicy,
   { reason }: Resolution,
   request: ResolveRequest,
-): boolean {
-  const { row, candidates } = planCandidates(policy, request)
-  if (row === null || row.leave) return true
-  return candidates[0]?.kind === 'original' && (reason === 'found' || reason === 'trusted')
+): { readonly isSettled: boolean; readonly undecided: readonly string[] } {
+  const { row, undecided, candidates } = planCandidates(policy, request)
+  const isFirst = candidates[0]?.kind === 'original' && (reason === 'found' || reason === 'trusted')
+  return { isSettled: row === null || row.leave || isFirst, undecided }
+}
+
+/** A pod must not lose an image that exists to one that may not exist. */
+function isWeaker(before: Resolution, { reason }: Resolution): boolean {
+  return before.reason === 'found' && (reason === 'first-unproved' || reason === 'last-seen')
 }
 
 /** The image itself, pinned or not, was decided by its row. */
@@ -89,7 +100,21 @@ function nameOf(reference: Reference): string {
   return formatReference({ ...canonicalReference(reference), digest: null })
 }
 
-/** The next row keeps the image. Its answer has to be asked again when it expires, as that of the row before. */
+/** The image of the rows before stays. The failed steps of the next row say why, unless the rows before had the same. */
+function keep(before: Resolution, last: Resolution): Resolution {
+  const resolution = withTimes(before, last)
+  const names = new Set(before.steps.map(nameOfStep))
+  const isNew = failedSteps(last).some((step) => !names.has(nameOfStep(step)))
+  if (!isNew) return resolution
+  const steps = [...before.steps, ...last.steps]
+  return { ...resolution, steps, followed: { before, last, isTaken: false } }
+}
+
+function nameOfStep({ candidate: { reference, image } }: ResolutionStep): string {
+  return reference === null ? image : nameOf(reference)
+}
+
+/** The answer has to be asked again when that of one of the rows expires. */
 function withTimes(before: Resolution, next: Resolution): Resolution {
   return {
     ...before,
@@ -111,7 +136,7 @@ function combine(before: Resolution, next: Resolution): Resolution {
     mayFollowRevision: before.mayFollowRevision || next.mayFollowRevision,
     unpinned: next.chosen.digest === null ? (next.unpinned ?? before.unpinned) : null,
     reason: next.reason,
-    followed: { before, last: next },
+    followed: { before, last: next, isTaken: true },
   }
 }
 

@@ -53,8 +53,12 @@ export interface Resolution {
   readonly reason: ResolutionReason
   /** When the first of the outcomes expires, in milliseconds of the monotonic clock. */
   readonly freshUntil: number
-  /** Left out if one row decides. Else what the rows before chose, and what the last row made of it. */
-  readonly followed?: { readonly before: Resolution; readonly last: Resolution }
+  /** Left out if one row decides. Else what the rows before chose, what the last row makes of it, and whether that is taken. */
+  readonly followed?: {
+    readonly before: Resolution
+    readonly last: Resolution
+    readonly isTaken: boolean
+  }
 }
 
 const leftReasons: ReadonlySet<ResolutionReason> = new Set([

@@ -123,6 +123,38 @@ describe('createDecide', () => {
     ])
   })
 
+  it('does not share a decision between pods for which another row decides the result of the first row', async () => {
+    const table = tableOf(
+      ['anubis:32000'],
+      [
+        { name: 'moved', images: ['docker.io/**'], try: ['ghcr.io/acme/{name}'] },
+        {
+          name: 'closed',
+          when: { namespaces: ['prod'] },
+          images: ['ghcr.io/**'],
+          otherwise: 'deny',
+        },
+        { name: 'tenants', images: ['ghcr.io/**'], try: ['anubis:32000/{namespace}/{name}'] },
+      ],
+    )
+    const answer = { ...found(digestA), freshUntil: 1_000 }
+    const { dependencies } = registriesOf({ 'anubis:32000': answer, 'ghcr.io': answer })
+    const decide = createDecide({ ...dependencies, now: () => 0 }, { ...policy, table })
+    const decideIn = async (namespace: string) => {
+      const decision = await decide('nginx:1', {
+        pod: { ...barePod, namespace },
+        signal: () => signal,
+      })
+      return decision.ok && [decision.image, decision.resolution.reason]
+    }
+
+    expect([await decideIn('a'), await decideIn('b'), await decideIn('prod')]).toEqual([
+      [`anubis:32000/a/nginx:1@${digestA}`, 'found'],
+      [`anubis:32000/b/nginx:1@${digestA}`, 'found'],
+      [`ghcr.io/acme/nginx:1@${digestA}`, 'row-denies'],
+    ])
+  })
+
   it('drops the oldest decisions if their names take more than 16 MB', async () => {
     const { asked, decide } = decideWith({ ...found(), freshUntil: 100_000 })
     const image = (index: number) => `docker.io:${'0'.repeat(3_900)}443/team/app${index}:1`
