@@ -3,6 +3,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { PodContext } from '../decision/fallback/pod-context.ts'
 import { defaultSecretsDirectory } from '../engine/secrets-directory.ts'
 import { type LayoutLocation, parseLayoutLocation } from '../registry/layout/layout-location.ts'
+import { durationMs } from '../text/units.ts'
 
 export interface ConnectionOptions {
   readonly kubeconfig?: string
@@ -139,7 +140,7 @@ export function connectionOptions(): Option[] {
   ]
 }
 
-/** `--context`, which may be repeated. */
+/** `--context` of `mirror`, which may be repeated with `--prune`. */
 export function contextsOption(): Option {
   return new Option(
     '--context <name>',
@@ -152,24 +153,15 @@ export function contextsOption(): Option {
 export function lockFilesOption(): Option {
   return new Option(
     '--lock <file>',
-    'with --prune: keep what this lock file names, in addition to `pin.lock` of the config; repeatable',
+    'with --prune: keep the images in this lock file, in addition to `pin.lock` of the config; repeatable',
   )
     .argParser(collect)
     .default([], 'none')
 }
 
-const unitMs: Readonly<Record<string, number>> = {
-  s: 1_000,
-  m: 60_000,
-  h: 3_600_000,
-  d: 86_400_000,
-  w: 604_800_000,
-}
-
 /** Parses an age such as `30d`. Returns milliseconds. */
 export function age(value: string): number {
-  const [, number, unit = ''] = /^([0-9]{1,5})([smhdw])$/.exec(value) ?? []
-  if (number !== undefined) return Number(number) * (unitMs[unit] ?? 0)
+  if (/^[0-9]{1,5}[smhdw]$/.test(value)) return durationMs(value)
   throw new InvalidArgumentError('Write a number and s, m, h, d or w, for example 30d.')
 }
 
@@ -182,11 +174,14 @@ export function filenameOption(): Option {
     .default([])
 }
 
-export function recursiveOption(): Option {
-  return new Option('-R, --recursive', 'also read the subdirectories of directories given with -f')
+export function recursiveOption(source = '-f'): Option {
+  return new Option(
+    '-R, --recursive',
+    `also read the subdirectories of directories given with ${source}`,
+  )
 }
 
-/** `--policies`; the value is a list, undefined if it is not given. */
+/** `--policies`. Its value is a list; undefined without the option. */
 export function policiesOption(description: string): Option {
   return new Option(
     '--policies <source>',
@@ -230,7 +225,7 @@ export function wholeNumber(minimum: number, maximum: number): (value: string) =
   }
 }
 
-/** More images at once than any registry serves well. Each takes memory. */
+/** More parallel copies than any registry serves well. Each takes memory. */
 export const maxJobs = 256
 
 /** Parses `A,B`. */
@@ -300,8 +295,9 @@ export function layoutOption(flag: string, description: string): Option {
     (text: string): LayoutLocation => {
       const location = parseLayoutLocation(text)
       if (location !== null) return location
-      const example = 'Write oci:DIR or oci-archive:FILE.tar, without the name of an image.'
-      throw new InvalidArgumentError(example)
+      throw new InvalidArgumentError(
+        'Write oci:DIR or oci-archive:FILE.tar, without the name of an image.',
+      )
     },
   )
 }

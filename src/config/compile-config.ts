@@ -3,6 +3,7 @@ import { createLane } from '../async/lane.ts'
 import { createTable, type FallbackRow } from '../decision/fallback/table.ts'
 import { lockedDigest } from '../decision/lock/image-lock.ts'
 import type { RegistrySettings } from '../registry/http/registry-settings.ts'
+import { durationMs } from '../text/units.ts'
 import type { Config } from './config.ts'
 import { readEcrTokens } from './ecr.ts'
 import { readPatterns, readRows, readTagGlobs } from './fallback-rows.ts'
@@ -79,13 +80,10 @@ export function compileConfig(options: CompileOptions): CompiledConfig {
   }
 }
 
-const unitMs = { s: 1_000, m: 60_000, h: 3_600_000 }
-
 function readAvailability(input: ConfigInput['availability']): Config['availability'] {
   if (input === undefined) return null
   const { interval, perMinute } = input
-  const unit = interval.slice(-1) as keyof typeof unitMs
-  return { intervalMs: Number.parseInt(interval, 10) * unitMs[unit], perMinute }
+  return { intervalMs: durationMs(interval), perMinute }
 }
 
 /** Returns the compiled rows of a config without problems. Takes turns, so that the event loop can answer reviews in between. */

@@ -1,6 +1,7 @@
 /** Reads `mirror.verify` of the config: what an image needs before it is copied. Reads no file. */
 import { resolve as resolvePath } from 'node:path'
 import { parsePublicKeys } from '../signatures/public-keys.ts'
+import { durationMs } from '../text/units.ts'
 import type { CosignRule, TrustSource, VerifyRule } from './config.ts'
 import { readPatterns } from './fallback-rows.ts'
 import type { PathPart, ReportProblem } from './problem.ts'
@@ -14,10 +15,8 @@ interface ReadOptions {
   readonly report: ReportProblem
 }
 
-/** Characters. Anyone can get a certificate with a long identity; those of workflows have 100 to 200. */
+/** In characters. Anyone can get a certificate with a long identity; the identities of workflows have 100 to 200. */
 const maxIdentityLength = 2_048
-
-const unitMs = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 
 /** Returns the entries, without the `cosign` of those that are invalid. */
 export function readVerifyRules(
@@ -44,10 +43,6 @@ export function readVerifyRules(
       minAgeMs: minAge === undefined ? null : durationMs(minAge),
     }
   })
-}
-
-function durationMs(text: string): number {
-  return Number.parseInt(text, 10) * unitMs[text.slice(-1) as keyof typeof unitMs]
 }
 
 type ReportCosign = (key: readonly PathPart[], message: string) => void
@@ -95,7 +90,7 @@ function readCosign(
   }
 }
 
-/** No message repeats the key, which may be a private one. */
+/** No message repeats the key, because it may be a private key. */
 function readKeySource(
   key: string,
   directory: string,
@@ -116,8 +111,8 @@ function readKeySource(
 }
 
 /**
- * Compiles an identity in which `*` stands for any characters except `/`, and `**` for any characters. Returns null if it has
- * no others. The work is proportional to both lengths.
+ * Compiles an identity in which `*` matches any characters except `/`, and `**` any characters. Returns null if it consists of
+ * wildcards only. The work is proportional to the product of both lengths.
  *
  * @internal Exported for tests.
  */
@@ -136,7 +131,7 @@ export function compileIdentity(text: string): ((identity: string) => boolean) |
   }
 }
 
-/** Returns the places, in order, that characters after one of the ends reach. */
+/** Returns the offsets, in order, at which a wildcard can end that starts at one of `ends`. */
 function endsOfWildcard(text: string, ends: readonly number[], isSegment: boolean): number[] {
   const starts = new Set(ends)
   const reached: number[] = []

@@ -27,7 +27,10 @@ import { printRecord } from '../output/print-record.ts'
 import { describeRemoval, pruneRecord, pruneTable, summarizePrune } from '../output/prune-report.ts'
 import { type MirrorOptions, signalExitCode } from './mirror.ts'
 
-/** Returns 0; 1 if something could not be removed; 130 or 143 if it was stopped. Throws `prune-refused`, and as its parts. */
+/**
+ * Returns 0; 1 if something could not be removed; 130 or 143 if it was stopped. Throws `usage`, `prune-refused`, and the errors
+ * of the config, the manifests and the clusters.
+ */
 export async function prune(
   repositories: readonly string[],
   options: MirrorOptions,
@@ -128,7 +131,7 @@ async function collectNeeds(
   return { needed, clusters }
 }
 
-/** So that someone who waits sees that it goes on. */
+/** Repositories between two progress messages. */
 const reportedRepositories = 50
 
 function progressOf({ quiet }: MirrorOptions, io: Io): (name: string) => void {
@@ -140,7 +143,7 @@ function progressOf({ quiet }: MirrorOptions, io: Io): (name: string) => void {
   }
 }
 
-/** The tags whose age counts from now, because nothing else is known of it. */
+/** Returns the tags that nothing needs and whose age is unknown. The audit log lists them, so that their age counts from now. */
 function unneededTags({
   repositories,
 }: PrunePlan): Parameters<ReturnType<typeof appendPruneLog>>[0] {
@@ -211,8 +214,8 @@ function printNotes(
     printMessage(
       io,
       auditLog === undefined
-        ? 'the registry does not say how old tags are; with --audit-log FILE, Berth notes that nothing needs them, and counts from then'
-        : `noted in ${auditLog} the tags whose age was not known; it counts from now`,
+        ? 'the registry does not report the age of tags; with --audit-log FILE, Berth logs tags that nothing needs, and their age counts from then'
+        : `${auditLog} now lists the tags of unknown age; their age counts from now`,
     )
   if (results.some(({ status }) => status === 'removed'))
     printMessage(io, 'run the garbage collection of the registry to free the space of what was removed') // prettier-ignore

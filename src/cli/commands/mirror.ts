@@ -44,7 +44,7 @@ export const defineMirror: DefineVerb = (parent, run) => {
         'berth mirror --from-cluster -A --dry-run',
       ],
       [
-        'Show which tags on the mirrors nothing needs in two clusters',
+        'List tags on the mirrors that nothing in two clusters needs',
         'berth mirror --prune --older-than 30d --context prod --context staging',
       ],
     ],
@@ -88,7 +88,7 @@ export const defineMirror: DefineVerb = (parent, run) => {
       .default(undefined, '`mirror.quotaFloor` of the config, or 10'),
     outputOption(['table', 'json']),
     auditLogOption(),
-    quietOption('print failures only; with --prune, only what goes'),
+    quietOption('print failures only; with --prune, only the tags to remove'),
     secretsDirOption(),
     ...pruneOptions(),
   )
@@ -109,10 +109,10 @@ export const defineMirror: DefineVerb = (parent, run) => {
 function pruneOptions(): readonly Option[] {
   return inGroup(
     'Clean-up:',
-    new Option('--prune', 'plan the removal of tags that nothing needs; [images] are repositories of a mirror'), // prettier-ignore
-    new Option('--older-than <age>', 'with --prune: the least age of these tags, such as 30d, 12h or 0d').argParser(age), // prettier-ignore
+    new Option('--prune', 'list tags to remove, because nothing needs them; [images] are repositories of a mirror'), // prettier-ignore
+    new Option('--older-than <age>', 'with --prune: minimum age of these tags, such as 30d, 12h or 0d').argParser(age), // prettier-ignore
     lockFilesOption(),
-    new Option('--yes', 'with --prune: remove what the plan says'),
+    new Option('--yes', 'with --prune: remove the tags of the plan'),
   )
 }
 

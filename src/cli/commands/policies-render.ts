@@ -24,7 +24,7 @@ export const definePoliciesRender: DefineVerb = (parent, run) => {
     command,
     configOption(),
     policiesOption('policies to render').makeOptionMandatory(),
-    recursiveOption(),
+    recursiveOption('--policies'),
     outputOption(['yaml']),
     ...connectionOptions(),
   )

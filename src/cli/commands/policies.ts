@@ -1,4 +1,4 @@
-/** Defines `berth policies`, whose verb has a file. */
+/** Defines `berth policies`. */
 import { addVerb, type DefineVerb } from '../verb.ts'
 import { definePoliciesRender } from './policies-render.ts'
 

@@ -18,12 +18,12 @@ export const defineRewrite: DefineVerb = (parent, run) => {
     name: 'rewrite',
     summary: 'Rewrite the images in manifests as the webhook would',
     details:
-      'Prints the new manifests unless an option says otherwise, and leaves every other byte as it is. In kustomizations, it moves the entries of images with the files. Works in pipes, as a Helm post-renderer and as a kustomize function.',
+      'Prints the new manifests unless an option says otherwise, and leaves every other byte as it is. In kustomizations, it changes the entries of images together with the files. Works in pipes, as a Helm post-renderer and as a kustomize function.',
     examples: [
       ['Show what would change in a directory', 'berth rewrite -R -f deploy/ --diff'],
       ['Fail in CI if a manifest is not rewritten', 'berth rewrite -R -f deploy/ --check'],
       [
-        'Fail in CI also if an image is anywhere else',
+        'Fail in CI also if other fields contain images',
         'berth rewrite -R -f deploy/ --check --strict',
       ],
       ['Rewrite the output of Helm', 'helm template ./chart | berth rewrite -f -'],
@@ -42,7 +42,7 @@ export const defineRewrite: DefineVerb = (parent, run) => {
     ),
     new Option(
       '--kustomize-out <dir>',
-      'leave the files, and write an overlay for each kustomization that no other one reads',
+      'write an overlay for each kustomization that no other one reads, and leave the files unchanged',
     ).conflicts(['diff', 'inPlace', 'check', 'output']),
     new Option('--images-only', 'do not change pull policies and pull secrets'),
     new Option('--no-probe', 'contact no registry, and treat the first candidate as found'),
