@@ -50,6 +50,8 @@ export function readAuditLog(
 export interface LoggedDigest {
   /** Since when the tag has had it at least, in milliseconds since the epoch. */
   readonly since: number
+  /** Whether `since` is the time at which Berth gave the tag this digest. */
+  readonly isExact: boolean
   /** Whether Berth copied it. */
   readonly isCopy: boolean
 }
@@ -65,9 +67,15 @@ export function readTagHistory(
     const at = typeof time === 'string' ? Date.parse(time) : Number.NaN
     if (Number.isNaN(at) || !tagStatuses.has(status)) continue
     const before = known.get(destination)
-    const isSame = before?.digest === digest
+    // Before a copy, the tag did not have the digest, even if it had it once: it was removed or moved in between.
+    const isSame = before?.digest === digest && status !== 'copied'
     const isCopy = status !== 'unneeded' || (isSame && before.isCopy)
-    known.set(destination, { digest, since: isSame ? Math.min(before.since, at) : at, isCopy })
+    known.set(destination, {
+      digest,
+      since: isSame ? Math.min(before.since, at) : at,
+      isExact: isSame ? before.isExact : status === 'copied',
+      isCopy,
+    })
   }
   return (name, digest) => {
     const found = known.get(name)

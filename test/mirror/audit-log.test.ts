@@ -48,6 +48,21 @@ describe('readTagHistory', () => {
     expect(history('m/a:1', 'x')?.since).toBe(Date.parse('2026-11-03T00:00:00Z'))
   })
 
+  it('counts from the copy after the tag was removed', () => {
+    const history = historyOf(
+      line(1, 'copied', 'x'),
+      line(2, 'removed', 'x'),
+      line(3, 'copied', 'x'),
+      line(4, 'current', 'x'),
+    )
+
+    expect(history('m/a:1', 'x')).toMatchObject({
+      since: Date.parse('2026-11-03T00:00:00Z'),
+      isExact: true,
+      isCopy: true,
+    })
+  })
+
   it('does not take a tag that nothing needs for a copy, unless Berth copied it before', () => {
     expect(historyOf(line(1, 'unneeded', 'x'))('m/a:1', 'x')?.isCopy).toBe(false)
     expect(historyOf(line(1, 'copied', 'x'), line(2, 'unneeded', 'x'))('m/a:1', 'x')?.isCopy).toBe(

@@ -3,6 +3,7 @@ import { createLimit } from '../../async/limit.ts'
 import type { Config } from '../../config/config.ts'
 import { parseName } from '../../decision/reference/parse-name.ts'
 import { BerthError } from '../../errors.ts'
+import { shortDigest } from '../../registry/digest.ts'
 import { RegistryError } from '../../registry/http/registry-error.ts'
 import { listRepositories } from '../../registry/manifests/catalog.ts'
 import { hasManifest } from '../../registry/manifests/manifests.ts'
@@ -10,7 +11,13 @@ import { listTags } from '../../registry/manifests/tags.ts'
 import type { RegistryClient } from '../../registry/registry-client.ts'
 import type { LoggedDigest } from '../audit-log.ts'
 import type { NeededImages } from './needed-images.ts'
-import { planRemovals, type PruneTag, type Removal, subjectOfTag } from './plan-removals.ts'
+import {
+  planRemovals,
+  type PruneTag,
+  type Removal,
+  type RemovalPlan,
+  subjectOfTag,
+} from './plan-removals.ts'
 import { readGraph, readTag, type TagState, type UnreadTag } from './read-repository.ts'
 import { createFindWriters, type RepositoryWriter } from './repository-writers.ts'
 
@@ -29,6 +36,8 @@ export interface RepositoryPlan {
   readonly path: string
   readonly tags: readonly PlannedTag[]
   readonly removals: readonly Removal[]
+  /** For each digest that is removed, what it needs of the others. */
+  readonly holds: RemovalPlan['holds']
 }
 
 export interface PrunePlan {
@@ -175,7 +184,7 @@ async function planRepository(
       const digest = 'digest' in each ? each.digest : null
       return [{ tag: each.tag, digest, since: null, action: 'keep', why } as const]
     })
-    return { host, path, removals: [], tags }
+    return { host, path, removals: [], holds: new Map(), tags }
   }
   const tags = await Promise.all(
     states.map(async (state) => {
@@ -197,7 +206,9 @@ async function planRepository(
   for (const state of tags) {
     const subject = subjectOfTag(state.tag)
     if (subject === null || !graph.absent.has(subject) || state.keep !== null) continue
-    const reason = await limit(() => reasonByAge(state, written, options))
+    const reason =
+      reasonByImage(subject, tags, needed) ??
+      (await limit(() => reasonByAge(state, written, options)))
     if (reason !== null) orphans.set(state.tag, reason)
   }
   const checked: PruneTag[] = tags.map(({ tag, digest, keep }) => ({
@@ -214,6 +225,7 @@ async function planRepository(
     host,
     path,
     removals: plan.removals,
+    holds: plan.holds,
     tags: states.map((state): PlannedTag => {
       const why = plan.kept.get(state.tag)
       const facts = { tag: state.tag, digest: state.digest, since: since(state) }
@@ -238,6 +250,18 @@ async function reasonToKeep(
   if (mapped !== undefined) return `row ${mapped.row.name} maps a tag to it`
   // A signature goes with its image.
   return subjectOfTag(tag) === null ? reasonByAge(state, written, options) : null
+}
+
+/** Returns why a signature stays whose image is not in its repository: cosign can store it in another one (COSIGN_REPOSITORY). */
+function reasonByImage(
+  subject: string,
+  tags: readonly { readonly tag: string }[],
+  needed: NeededImages,
+): string | null {
+  const by = needed.byDigest(subject)
+  if (by !== null) return `${by} needs ${shortDigest(subject)}, which it signs`
+  const isForSignatures = tags.every(({ tag }) => subjectOfTag(tag) !== null)
+  return isForSignatures ? 'it may be of an image in another repository' : null
 }
 
 /** Returns why a tag that nothing needs is not removed yet; null if it can be. */
@@ -273,6 +297,9 @@ function sinceOf(
   name: string,
   { history }: PlanPruneOptions,
 ): number | null {
-  const times = [modifiedAt, history(name, digest)?.since ?? null].filter((each) => each !== null)
+  const logged = history(name, digest)
+  // The manifest can be much older than the copy of this tag, for example under another tag.
+  if (logged?.isExact === true) return logged.since
+  const times = [modifiedAt, logged?.since ?? null].filter((each) => each !== null)
   return times.length === 0 ? null : Math.min(...times)
 }

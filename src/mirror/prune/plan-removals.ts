@@ -37,12 +37,14 @@ export interface RepositoryState {
 export interface Removal {
   readonly digest: string
   readonly tags: readonly string[]
-  /** Manifests that only this digest held: those below it, and its referrers. */
+  /** Manifests without a tag that go with it: those below it, and its referrers. Each belongs to one removal only. */
   readonly others: readonly string[]
 }
 
 export interface RemovalPlan {
   readonly removals: readonly Removal[]
+  /** For each digest that is removed, what it needs of the others: manifests below it, and its referrers. */
+  readonly holds: ReadonlyMap<string, readonly string[]>
   /** Why each of the other tags stays. */
   readonly kept: ReadonlyMap<string, string>
 }
@@ -85,7 +87,22 @@ export function planRemovals(state: RepositoryState): RemovalPlan {
       .filter(({ digest }) => !candidates.has(digest))
       .map(({ tag, digest, keep }) => [tag, keep ?? reasons.get(digest) ?? 'not known']),
   )
-  return { removals: listRemovals(state, byDigest, candidates), kept }
+  const removals = listRemovals(state, byDigest, candidates)
+  return { removals, holds: holdsOf(state, removals), kept }
+}
+
+function holdsOf(
+  { nodes }: RepositoryState,
+  removals: readonly Removal[],
+): ReadonlyMap<string, readonly string[]> {
+  const removed = new Set(removals.flatMap(({ digest, others }) => [digest, ...others]))
+  const holds = new Map<string, readonly string[]>()
+  for (const digest of removed) {
+    const { children = [], referrers = [] } = nodes.get(digest) ?? {}
+    const held = new Set([...children, ...referrers].filter((each) => removed.has(each)))
+    if (held.size > 0) holds.set(digest, [...held])
+  }
+  return holds
 }
 
 interface Surroundings {

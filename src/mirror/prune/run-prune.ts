@@ -6,6 +6,7 @@ import { listTags } from '../../registry/manifests/tags.ts'
 import type { RegistryClient, Repository } from '../../registry/registry-client.ts'
 import type { PrunePlan, RepositoryPlan } from './plan-prune.ts'
 import type { Removal } from './plan-removals.ts'
+import { createRemovalOrder, type RemovalOrder } from './removal-order.ts'
 import { readTag, type TagState, type UnreadTag } from './read-repository.ts'
 
 export interface RemovalResult {
@@ -49,11 +50,12 @@ async function* removeFrom(
   registries: RegistryClient,
   signal: AbortSignal,
 ): AsyncGenerator<RemovalResult & { readonly isForbidden: boolean }, void> {
-  const { host, path, removals } = plan
+  const { host, path } = plan
   let repository: Repository | null = null
   let isChecked = false
   let change: string | null = null
-  for (const removal of removals) {
+  const order = createRemovalOrder(plan)
+  for (const removal of order.removals()) {
     if (signal.aborted) return
     const result = { host, path, removal, isForbidden: false }
     try {
@@ -61,7 +63,7 @@ async function* removeFrom(
       repository ??= await registries.open(host, path, 'pull,delete')
       if (!isChecked) change = await findChange(repository, plan, signal)
       isChecked = true
-      const problem = change ?? (await remove(repository, removal, own))
+      const problem = change ?? (await remove(repository, removal, { order, signal: own }))
       yield { ...result, status: problem === null ? 'removed' : 'changed', problem }
     } catch (error) {
       if (signal.aborted) return
@@ -70,6 +72,11 @@ async function* removeFrom(
       yield { ...result, status: 'failed', problem: messageOf(error), isForbidden }
       if (isForbidden) return
     }
+  }
+  for (const removal of order.left()) {
+    const status = change === null ? 'failed' : 'changed'
+    const problem = change ?? 'it stays, because an image that needs it was not removed'
+    yield { host, path, removal, status, problem, isForbidden: false }
   }
 }
 
@@ -92,14 +99,15 @@ async function findChange(
 ): Promise<string | null> {
   const planned = new Map(tags.map(({ tag, digest }) => [tag, digest]))
   const names = (await listTags(repository, signal)) ?? []
-  const added = names.find((tag) => !planned.has(tag))
-  if (added !== undefined) return `the tag ${added} is new since the plan`
   const limit = createLimit(parallelReads)
-  const states = await Promise.all(
-    names.map((tag) => limit(() => readTag(repository, tag, signal))),
-  )
-  const moved = states.find((each) => each !== null && digestOf(each) !== planned.get(each.tag))
-  return moved === undefined || moved === null ? null : hasMoved(moved.tag)
+  // A tag that is listed but does not exist needs nothing: docker-registry can list tags of manifests that are gone.
+  const states = (
+    await Promise.all(names.map((tag) => limit(() => readTag(repository, tag, signal))))
+  ).filter((each) => each !== null)
+  const added = states.find(({ tag }) => !planned.has(tag))
+  if (added !== undefined) return `the tag ${added.tag} is new since the plan`
+  const moved = states.find((each) => digestOf(each) !== planned.get(each.tag))
+  return moved === undefined ? null : hasMoved(moved.tag)
 }
 
 function hasMoved(tag: string): string {
@@ -111,19 +119,23 @@ function digestOf(state: TagState | UnreadTag): string | null {
 }
 
 /**
- * Removes the digest, then what only it held: a pull in between finds the whole image, or no tag. Returns null, or why nothing
+ * Removes the digest, then what nothing else holds any more: a pull in between finds the whole image, or no tag. Returns null, or why nothing
  * was removed.
  */
 async function remove(
   repository: Repository,
-  { digest, tags, others }: Removal,
-  signal: AbortSignal,
+  { digest, tags }: Removal,
+  { order, signal }: { readonly order: RemovalOrder; readonly signal: AbortSignal },
 ): Promise<string | null> {
   for (const tag of tags) {
     // A tag that is gone was removed by an earlier run, or by someone else.
     const now = await readTag(repository, tag, signal)
     if (now !== null && digestOf(now) !== digest) return hasMoved(tag)
   }
-  for (const each of [digest, ...others]) await deleteManifest(repository, each, signal)
+  const open = [digest]
+  for (let each = open.pop(); each !== undefined; each = open.pop()) {
+    await deleteManifest(repository, each, signal)
+    open.push(...order.removed(each))
+  }
   return null
 }

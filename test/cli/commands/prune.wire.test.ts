@@ -371,6 +371,32 @@ tests: [{ image: '${upstream()}:test', expect: 'mirror.example/${app}:test' }]
     expect([await exists(app, sbom), await exists(app, oldSbom)]).toEqual([true, false])
   })
 
+  it('removes tags of a repository that lists a tag without a manifest', async () => {
+    const broken = await pushImage(app, 'broken', 'broken')
+    await pushImage(app, '1', 'one')
+    const revisions = `data/docker/registry/v2/repositories/${app}/_manifests/revisions`
+    rmSync(join(directory, 'a', revisions, broken.replace(':', '/')), { recursive: true })
+    const { code, stderr } = await pruneNow('--yes')
+
+    expect({ code, stderr }).toMatchObject({ code: 0 })
+    expect(await tagsOf(app)).toEqual(['broken'])
+  })
+
+  it('keeps signatures whose image may be in another repository', async () => {
+    const [running, other] = [digestOf('running'), digestOf('other')]
+    const tagOf = (digest: string) => `${digest.replace(':', '-')}.sig`
+    await pushImage(app, tagOf(other), 'signature in a repository for signatures')
+    const alone = await pruneNow('--yes')
+    await pushImage(app, tagOf(running), 'signature of what runs')
+    await pushImage(app, '1', 'one')
+    const status = { containerStatuses: [{ name: 'c', imageID: `docker.io/x/app@${running}` }] }
+    server.kube.put('pods', pod('web', 'x/app:1', { status }))
+    await pruneNow('--yes')
+
+    expect(alone.stdout).toContain('it may be of an image in another repository')
+    expect(await tagsOf(app)).toEqual([tagOf(running)])
+  })
+
   it('counts the age from when the audit log first says that nothing needs the tag', async () => {
     const digest = await pushImage(app, '1', 'one')
     const audit = join(directory, `audit-${round}.log`)
@@ -497,7 +523,7 @@ tests: [{ image: '${upstream()}:test', expect: 'mirror.example/${app}:test' }]
     const registries = registriesFor([registry.url])
     const planned = { tag: '1', digest, since: null, action: 'remove', why: '' } as const
     const removals = [{ digest, tags: ['1'], others: [] }]
-    const plan = { host: registry.host, path: app, tags: [planned], removals }
+    const plan = { host: registry.host, path: app, tags: [planned], removals, holds: new Map() }
     await runPrune(
       { repositories: [plan], others: 0 },
       {
