@@ -1,5 +1,6 @@
 /** Copies one image byte for byte: blobs, then manifests, then the tag. Verifies what the mirror serves afterwards. */
 import { askByDigest } from '../decision/resolve/ask-by-digest.ts'
+import type { ManifestAnswer } from '../decision/resolve/manifest-source.ts'
 import type { BlobDescriptor } from '../registry/blobs/blob-source.ts'
 import { shortDigest } from '../registry/digest.ts'
 import { failed } from '../registry/http/network-error.ts'
@@ -123,7 +124,7 @@ async function openRoute(
   const reference = destination.digest ?? destination.tag ?? 'latest'
   const [upstream, current] = await Promise.all([
     askByDigest(source, (each) => from.headManifest(each, signal)),
-    to.headManifest(reference, signal),
+    askDestination(to, destination, signal),
   ])
   if (upstream.outcome !== 'found') throw lookupError(from, upstream)
   if (current.outcome !== 'found' && current.outcome !== 'absent') throw lookupError(to, current)
@@ -132,6 +133,21 @@ async function openRoute(
     sourceDigest: upstream.digest,
     currentDigest: current.outcome === 'found' ? current.digest : null,
   }
+}
+
+/**
+ * Asks for the tag first if there is a tag and a digest, because the tag protects the image from garbage collection. An image
+ * without its tag counts as absent, and one with a moved tag as complete.
+ */
+async function askDestination(
+  to: ImageRepository,
+  { tag, digest }: ImagePair['destination'],
+  signal: AbortSignal,
+): Promise<ManifestAnswer> {
+  if (digest === null || tag === null) return to.headManifest(digest ?? tag ?? 'latest', signal)
+  const tagged = await to.headManifest(tag, signal)
+  const isMoved = tagged.outcome === 'found' && tagged.digest !== digest
+  return isMoved ? to.headManifest(digest, signal) : tagged
 }
 
 const digestWithPlatforms =

@@ -142,6 +142,22 @@ describe('berth mirror', () => {
     expect(deep.stdout).toContain('repaired')
   })
 
+  it('adds the tag of an image whose digest is already on the mirror, and moves no tag', async () => {
+    const digest = source.addImage('library/nginx', '1.29')
+    const mirrorImage = (name: string) => berth(['mirror', name, '--config', config])
+    const tags = () => mirror.tags.get('docker.io/library/nginx')
+    await mirrorImage(`nginx@${digest}`)
+    const untagged = tags()?.get('1.29')
+    await mirrorImage(`nginx:1.29@${digest}`)
+    const tagged = tags()?.get('1.29')
+    const newer = source.addImage('library/nginx', '1.29', { layers: [bytes(50, 'newer')] })
+    await mirrorImage('nginx:1.29')
+    const again = await mirrorImage(`nginx:1.29@${digest}`)
+
+    expect([untagged, tagged, tags()?.get('1.29')]).toEqual([undefined, digest, newer])
+    expect(again.stdout).toContain('current')
+  })
+
   it('does not take two images of the table for a pair', async () => {
     source.addImage('library/nginx', 'latest')
     source.addImage('library/redis', 'latest', { layers: [bytes(10, 'redis')] })
