@@ -2,8 +2,6 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { PodContext } from '../decision/fallback/pod-context.ts'
 import { defaultSecretsDirectory } from '../engine/secrets-directory.ts'
-import { type LayoutLocation, parseLayoutLocation } from '../registry/layout/layout-location.ts'
-import { durationMs } from '../text/units.ts'
 
 export interface ConnectionOptions {
   readonly kubeconfig?: string
@@ -87,7 +85,7 @@ export function podPlatformOption(): Option {
 }
 
 /** OS/ARCH or OS/ARCH/VARIANT. */
-const platformPattern = /^[a-z0-9]+\/[a-z0-9_]+(?:\/[a-z0-9.]+)?$/
+export const platformPattern = /^[a-z0-9]+\/[a-z0-9_]+(?:\/[a-z0-9.]+)?$/
 
 function platformNames(value: string, previous: readonly string[] = []): readonly string[] {
   if (platformPattern.test(value)) return [...new Set([...previous, value])].sort()
@@ -138,31 +136,6 @@ export function connectionOptions(): Option[] {
       'its current context',
     ),
   ]
-}
-
-/** `--context` of `mirror`, which may be repeated with `--prune`. */
-export function contextsOption(): Option {
-  return new Option(
-    '--context <name>',
-    'context of the kubeconfig; with --prune, repeatable: every cluster that pulls from the mirrors',
-  )
-    .argParser(collect)
-    .default([], 'its current context')
-}
-
-export function lockFilesOption(): Option {
-  return new Option(
-    '--lock <file>',
-    'with --prune: keep the images in this lock file, in addition to `pin.lock` of the config; repeatable',
-  )
-    .argParser(collect)
-    .default([], 'none')
-}
-
-/** Parses an age such as `30d`. Returns milliseconds. */
-export function age(value: string): number {
-  if (/^[0-9]{1,5}[smhdw]$/.test(value)) return durationMs(value)
-  throw new InvalidArgumentError('Write a number and s, m, h, d or w, for example 30d.')
 }
 
 export function filenameOption(): Option {
@@ -225,16 +198,13 @@ export function wholeNumber(minimum: number, maximum: number): (value: string) =
   }
 }
 
-/** More parallel copies than any registry serves well. Each takes memory. */
-export const maxJobs = 256
-
 /** Parses `A,B`. */
 export function commaSeparated(value: string): string[] {
   return value.split(',')
 }
 
 /** Collects the values of an option that may be repeated. */
-function collect(value: string, previous: readonly string[] = []): string[] {
+export function collect(value: string, previous: readonly string[] = []): string[] {
   return [...previous, value]
 }
 
@@ -246,60 +216,6 @@ export function namespacedName(value: string): {
   const [namespace = '', name = '', ...rest] = value.split('/')
   if (namespace !== '' && name !== '' && rest.length === 0) return { namespace, name }
   throw new InvalidArgumentError('Write NAMESPACE/NAME.')
-}
-
-/** Meaning of the arguments of `mirror` and `drift`. */
-export const mirrorNames =
-  'image names, SOURCE DESTINATION, SOURCE=DESTINATION pairs, or - to read one per line from standard input'
-
-export function pairOption(): Option {
-  return new Option(
-    '--pair',
-    'the two images are SOURCE DESTINATION, even if DESTINATION is on no mirror of the config',
-  )
-}
-
-export function auditLogOption(): Option {
-  return new Option('--audit-log <file>', 'file to append one JSON line to for each copied image')
-}
-
-export function deepOption(): Option {
-  return new Option(
-    '--deep',
-    'also look for missing manifests and blobs on the mirror where the digests are equal',
-  )
-}
-
-export function missingAttestationsOption(): Option {
-  return new Option(
-    '--allow-missing-attestations',
-    'leave out attestations that an index lists, but that do not exist',
-  )
-}
-
-export function platformOption(): Option {
-  return new Option(
-    '--platform <list>',
-    'copy only these platforms of an image, such as linux/amd64,linux/arm64; the copy gets another digest than upstream',
-  ).argParser((text: string) => {
-    const platforms = text.split(',').map((each) => each.trim())
-    const isValid = platforms.every((each) => platformPattern.test(each))
-    if (!isValid) throw new InvalidArgumentError('must be OS/ARCHITECTURE, for example linux/amd64')
-    return platforms
-  })
-}
-
-/** `--to` and `--from` of `mirror`. */
-export function layoutOption(flag: string, description: string): Option {
-  return new Option(`${flag} <layout>`, `${description}: oci:DIR or oci-archive:FILE`).argParser(
-    (text: string): LayoutLocation => {
-      const location = parseLayoutLocation(text)
-      if (location !== null) return location
-      throw new InvalidArgumentError(
-        'Write oci:DIR or oci-archive:FILE.tar, without the name of an image.',
-      )
-    },
-  )
 }
 
 export function quietOption(description: string): Option {

@@ -8,10 +8,10 @@ import type { CosignRule, TrustSource, VerifyRule } from './config.ts'
 import type { ReportProblem } from './problem.ts'
 import { shownPath } from './redact.ts'
 
-/** A key takes some hundred bytes; an RSA key of 8192 bits takes 1.4 KB. */
+/** Most keys take a few hundred bytes; an RSA key of 8192 bits takes 1.4 KB. */
 const maxKeyBytes = 64 * 1024
 
-/** The content; `isMissing` is true if it cannot be read, and false if it is invalid. */
+/** The parsed content of a file, or why there is none: the file cannot be read (`isMissing`), or it is invalid. */
 export type TrustFile<Content> =
   | { readonly ok: true; readonly content: Content }
   | { readonly ok: false; readonly isMissing: boolean; readonly message: string }

@@ -23,7 +23,7 @@ export interface SignerIdentity {
   readonly identity: string
   /** The URL of the OpenID Connect provider. */
   readonly issuer: string
-  /** When a transparency log or a timestamp authority has seen the signature, in milliseconds since the epoch. */
+  /** When a transparency log or a timestamp authority recorded the signature, in milliseconds since the epoch. */
   readonly signedAt: number
 }
 
@@ -32,7 +32,7 @@ export type Trust =
   | {
       readonly kind: 'identity'
       readonly isTrusted: (signer: SignerIdentity) => boolean
-      /** Returns who made a signature; a text with the reason if that is not proven. */
+      /** Returns the signer; or, if the signature does not prove one, the reason as text. */
       readonly identify: (signature: ImageSignature) => SignerIdentity | string
     }
 

@@ -19,7 +19,7 @@ export function envelopeOf(bundle: unknown): DsseEnvelope | null {
   return {
     payload,
     signedBytes: Buffer.concat([Buffer.from(header), payload]),
-    // Cosign writes one. Others are not looked at.
+    // Cosign writes one. Berth ignores others.
     signatures: objectsMember(envelope, 'signatures')
       .slice(0, 1)
       .map((each) => Buffer.from(textMember(each, 'sig'), 'base64')),

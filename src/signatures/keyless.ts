@@ -1,6 +1,6 @@
 /**
- * Finds out who made a keyless signature: verifies its certificate, timestamps and log entries against a trusted root. The
- * only user of the libraries of sigstore. Contacts nothing.
+ * Identifies the signer of a keyless signature: verifies its certificate, timestamps and log entries against a trusted root.
+ * Only this file imports the libraries of sigstore. Makes no requests.
  */
 import { type Bundle, bundleFromJSON } from '@sigstore/bundle'
 import { TrustedRoot } from '@sigstore/protobuf-specs'
@@ -13,7 +13,7 @@ import { envelopeOf } from './dsse.ts'
 /** Cosign writes one entry of a log, or one timestamp. */
 const maxEntries = 8
 
-/** The library makes regular expressions of the names in a checkpoint (@sigstore/verify, tlog/checkpoint.js). */
+/** The library uses the names in a checkpoint as regular expressions (@sigstore/verify, tlog/checkpoint.js). */
 const checkpointNames = /\u2014 (\S+) \S+\n/g
 const safeName = /^[\w.:/-]{1,255}$/
 
@@ -33,7 +33,7 @@ export function createIdentify(
   }
 }
 
-/** A root without logs is that of a private instance that uses timestamps only. */
+/** A trusted root without logs belongs to a private instance that uses timestamps only. */
 function createVerifier(trustedRoot: JsonObject): Verifier | null {
   try {
     const root = TrustedRoot.fromJSON(trustedRoot)
@@ -58,7 +58,7 @@ function identify(verifier: Verifier, signature: ImageSignature): SignerIdentity
   return { identity: name, issuer, signedAt: Math.min(...entity.timestamps.map(timeOf)) }
 }
 
-/** Returns what the library verifies; a text if it is not what Berth reads the digest of the image from. */
+/** Returns the entity that the library verifies; or a reason, if it is not the document from which Berth reads the digest. */
 function entityOf(signature: ImageSignature): SignedEntity | string {
   const json = signature.format === 'bundle' ? signature.bundle : legacyBundle(signature)
   if (json === null) return 'it has no certificate'

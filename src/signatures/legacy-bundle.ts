@@ -4,7 +4,7 @@ import { type JsonObject, member, textMember } from '../json/json.ts'
 import type { ImageSignature } from './check-signature.ts'
 import { parseUntrustedObject } from './claims.ts'
 
-/** The format that has the promise of a log, and no proof. */
+/** The version of bundles that accepts the promise of a log without an inclusion proof. */
 const bundleMediaType = 'application/vnd.dev.sigstore.bundle+json;version=0.1'
 
 const certificatePattern = /-----BEGIN CERTIFICATE-----([\sA-Za-z0-9+/=]+)-----END CERTIFICATE-----/

@@ -1,4 +1,4 @@
-/** Runs `berth rewrite --kustomize-out`: writes overlays that rewrite images, next to kustomizations that stay as they are. */
+/** Runs `berth rewrite --kustomize-out`: writes overlays that rewrite the images of kustomizations, and leaves these unchanged. */
 import { mkdirSync, readFileSync, realpathSync } from 'node:fs'
 import { dirname, join, relative, resolve as resolvePath } from 'node:path'
 import type { Config } from '../../config/config.ts'
@@ -38,7 +38,7 @@ export async function writeOverlays(
     const directory = join(out, relative(common, base))
     mkdirSync(directory, { recursive: true })
     const file = join(directory, 'kustomization.yaml')
-    requireOwn(file)
+    requireOverlay(file)
     replaceFile(file, overlayText(overlay, relative(realpathSync(directory), base)))
     print(io.stdout, escapeLine(relative('.', file)))
   }
@@ -58,7 +58,7 @@ async function overlaysOf(
     unread,
   })
   unread.throwInvalid()
-  // Overlays of an earlier run read the kustomizations, which would make new overlays of overlays.
+  // Without this, the overlays of an earlier run would get overlays too.
   const others = files.filter(({ text }) => !text.startsWith(overlayHeader))
   const decider = createBatchDecider(config, {
     probe,
@@ -82,7 +82,7 @@ async function overlaysOf(
   }
 }
 
-/** Returns the deepest directory that has all of them. */
+/** Returns the deepest directory that contains all of them. */
 function commonDirectory(directories: readonly string[]): string {
   return directories.reduce((common, directory) => {
     let parent = common
@@ -91,8 +91,8 @@ function commonDirectory(directories: readonly string[]): string {
   })
 }
 
-/** Throws `file-unwritable` if someone else wrote the file. */
-function requireOwn(file: string): void {
+/** Throws `file-unwritable` if the file exists, and Berth did not write it. */
+function requireOverlay(file: string): void {
   try {
     if (readFileSync(file, 'utf8').startsWith(overlayHeader)) return
   } catch {

@@ -1,4 +1,4 @@
-/** The image layouts of `berth mirror --to` and `--from`: opens them, and plans what is copied. */
+/** Opens the image layouts of `berth mirror --to` and `--from`, and plans the copies. */
 import { BerthError } from '../../errors.ts'
 import type { MirrorRegistries } from '../../engine/mirror-registries.ts'
 import {
@@ -18,7 +18,7 @@ export interface LayoutChoice {
   readonly to?: LayoutLocation
 }
 
-/** The layouts in place of registries; null for a side that is registries. */
+/** The layouts that replace registries; null for a side without one. */
 export interface Layouts {
   readonly from: ImageLayout | null
   readonly to: ImageLayout | null
@@ -51,7 +51,7 @@ export async function openLayouts({ from, to, dryRun }: OpenLayoutsOptions): Pro
   }
 }
 
-/** Returns true if the names need no table: they are written to a layout under their own names. */
+/** Returns true if the command needs no table, because it writes images to a layout under their own names. */
 export function needNoTable(
   names: readonly string[],
   { from, to, filename = [], fromCluster = false }: LayoutChoice & Partial<ImageSourceOptions>,
@@ -60,7 +60,7 @@ export function needNoTable(
   return from !== undefined || names.length > 0
 }
 
-/** Collects what is copied, as `collectPairs` does, with the layouts in place of registries. */
+/** Returns the pairs to copy, as `collectPairs` does, with the layouts instead of registries. */
 export async function collectLayoutPairs(
   opened: MirrorRegistries,
   { from, to }: Pick<Layouts, 'from' | 'to'>,
@@ -81,7 +81,7 @@ export async function collectLayoutPairs(
   const withSource = ({ pairs }: Pick<CollectedPairs, 'pairs'>): readonly ImagePair[] =>
     from === null ? pairs : pairs.map((pair) => ({ ...pair, sourceLayout: from.name }))
   if (to === null) return { ...collected, pairs: withSource(collected) }
-  // A layout takes also images that the table has no mirror for, if they are named.
+  // Images that the user names are also written if the table has no mirror for them.
   const asTheyAre = config === null ? given : names.length === 0 ? [] : unplanned(collected)
   const pairs = [...collected.pairs, ...asTheyAre.map(unchanged)]
   const unlisted = names.length === 0 ? collected.unlisted : []

@@ -58,7 +58,7 @@ export interface MirrorOptions extends CopyOptions, LayoutChoice {
   readonly yes?: boolean
 }
 
-/** What is copied from and to: registries, or image layouts. */
+/** The source and the destination of copies: registries, or image layouts. */
 interface CopyStores extends Pick<MirrorRegistries, 'config' | 'createRepository'> {
   readonly sources: ImageStore
   readonly destinations: ImageStore
@@ -104,12 +104,12 @@ async function mirrorThrough(
   }
 }
 
-/** Whether the signatures of an image are copied although no option and no config says so. */
+/** Returns whether the signatures of an image are copied, even without `--referrers` and `mirror.referrers`. */
 type NeedsReferrers = (pair: ImagePair) => boolean
 
 /**
- * Returns the rules of the verification policies, whose images need their signatures on the mirror. Without `--policies`, an
- * image of a cluster is copied for the policies of that cluster, if they can be read.
+ * Returns the rules of the verification policies. The images that they cover need their signatures on the mirror. Without
+ * `--policies`, `--from-cluster` reads the policies of the cluster, and copies no signatures if they cannot be read.
  */
 async function verificationRules(
   config: Config | null,
@@ -234,7 +234,7 @@ export async function copyAll(
   }
 }
 
-/** A layout comes to where there is no internet. */
+/** With `--from`, the machine may have no internet. */
 function mayFetchForeignLayers(
   { from, foreignLayers }: MirrorOptions,
   config: Config | null,
@@ -242,7 +242,7 @@ function mayFetchForeignLayers(
   return from === undefined && (foreignLayers === true || config?.mirror.foreignLayers === true)
 }
 
-/** Loaded only if the config asks for it: most commands need no signatures. */
+/** Loads the verifier only if the config has `mirror.verify`. */
 async function loadVerifier(config: Config | null): Promise<ImageVerifier | null> {
   if (config === null || config.mirror.verify.length === 0) return null
   const { createImageVerifier } = await import('../../mirror/verify-image.ts')

@@ -2,19 +2,21 @@
 import { Option } from 'commander'
 import type { DriftOptions } from '../actions/drift.ts'
 import {
-  addOptions,
   auditLogOption,
-  configOption,
   deepOption,
-  imageSourceOptions,
-  missingAttestationsOption,
+  maxJobs,
   mirrorNames,
-  outputOption,
+  missingAttestationsOption,
   pairOption,
   platformOption,
+} from '../mirror-options.ts'
+import {
+  addOptions,
+  configOption,
+  imageSourceOptions,
+  outputOption,
   quietOption,
   secretsDirOption,
-  maxJobs,
   wholeNumber,
 } from '../options.ts'
 import { addVerb, type DefineVerb } from '../verb.ts'

@@ -3,25 +3,27 @@ import { Option } from 'commander'
 import { BerthError } from '../../errors.ts'
 import type { MirrorOptions } from '../actions/mirror.ts'
 import {
-  addOptions,
   age,
   auditLogOption,
-  configOption,
-  deepOption,
   contextsOption,
-  imageSourceOptions,
-  inGroup,
+  deepOption,
   layoutOption,
   lockFilesOption,
-  missingAttestationsOption,
+  maxJobs,
   mirrorNames,
-  outputOption,
+  missingAttestationsOption,
   pairOption,
   platformOption,
+} from '../mirror-options.ts'
+import {
+  addOptions,
+  configOption,
+  imageSourceOptions,
+  inGroup,
+  outputOption,
   policiesOption,
   quietOption,
   secretsDirOption,
-  maxJobs,
   wholeNumber,
 } from '../options.ts'
 import { addVerb, type DefineVerb } from '../verb.ts'

@@ -1,4 +1,4 @@
-/** Reads the file of `berth dev --review`: an AdmissionReview, a Pod, or a workload whose pod is reviewed. */
+/** Reads the file of `berth dev --review`: an AdmissionReview, a Pod, or a workload with a pod template. */
 import { randomUUID } from 'node:crypto'
 import { member } from '../../json/json.ts'
 import { BerthError } from '../../errors.ts'
@@ -11,11 +11,11 @@ export interface ReviewText {
   readonly file: string
   /** An AdmissionReview as JSON. */
   readonly body: string
-  /** True if the file itself has this text, and can be sent again. */
+  /** True if the file has exactly this text, so that users can send the file themselves. */
   readonly isFromFile: boolean
 }
 
-/** Returns the review of the first pod in the file, or the review that it has. Throws `usage`. */
+/** Returns the AdmissionReview in the file, or one for the first pod in it. Throws `usage`. */
 export function readReview(file: string): ReviewText {
   const text = readText(file)
   const read = readManifests(text)

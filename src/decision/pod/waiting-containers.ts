@@ -1,4 +1,4 @@
-/** Finds the containers of a pod that wait, and the image field that the kubelet's message is about. Reads raw objects. Pure. */
+/** Finds the waiting containers of a pod, and the image field that the kubelet's message is about. Reads raw objects. Pure. */
 import { member, objectsMember, textMember } from '../../json/json.ts'
 import { parseReference } from '../reference/parse.ts'
 import { formatAsPulled } from '../reference/reference.ts'
@@ -43,7 +43,7 @@ export function waitingContainers(pod: unknown): WaitingContainer[] {
   )
 }
 
-/** Characters that are read. The kubelet and the runtime name the image at the beginning. */
+/** In characters. The kubelet and the runtime name the image at the beginning of a message. */
 const maxMessageLength = 4_096
 
 /** How the kubelet (pkg/kubelet/images/image_manager.go) and containerd name the image that they pull. */
@@ -51,7 +51,7 @@ const quotedNames =
   /\b(?:image|reference|tag) "([^"\s]{1,512})"|\bimage pull failed for (\S{1,512}) because/g
 
 /**
- * Returns the image that a message names; null if it names none. The status of a container also has the failures of the
+ * Returns the image that a message names; null if it names none. The status of a container also reports failures of the
  * image volumes that it mounts (pkg/kubelet/kuberuntime/kuberuntime_manager.go, toKubeContainerImageVolumes).
  */
 function imageOfMessage(
@@ -67,7 +67,7 @@ function imageOfMessage(
   const candidates = own === undefined ? sites : [own, ...sites]
   const named = candidates.find(({ image }) => pulled.has(asPulled(image)))
   if (named !== undefined) return imageOf(named)
-  // CRI-O names only what it reads, which a mirror's configuration can have changed.
+  // CRI-O names only the image that it reads, which can be that of a configured mirror.
   const read = /\bdocker:\/\/([^\s"']{1,512}?)(?=[:,.)\]]*(?:[\s"']|$))/.exec(text)?.[1]
   const source = sites.find(({ image }) => read !== undefined && asPulled(image) === asPulled(read))
   if (source !== undefined && names.length === 0) return imageOf(source)

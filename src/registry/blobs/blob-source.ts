@@ -46,7 +46,7 @@ export function createBlobSource(
   )
 }
 
-/** Creates a source that proves the digest of what `open` yields from an offset on. `host` is where it comes from. */
+/** Creates a source that verifies the digest of what `open` yields from an offset on. `host` is for messages. */
 export function createVerifiedSource(
   descriptor: BlobDescriptor,
   host: string,

@@ -139,7 +139,7 @@ const codesWithoutConnection: ReadonlySet<string> = new Set([
   'UND_ERR_CONNECT_TIMEOUT',
 ])
 
-/** Returns true if a connection ended, or received something other than a response, after it was open. */
+/** Returns true if an open connection ended, or received something other than a response. */
 export function isConnectionLost(error: unknown): boolean {
   return (
     error instanceof errors.HTTPParserError ||

@@ -224,7 +224,7 @@ async function sendTo(
   const proxyHeaders = proxyAuthorization(forwarder)
   // undici opens the connection even if the signal has aborted, and checks the signal only once it is connected.
   signal.throwIfAborted()
-  const response = await requestOnce(connection.agent, signal, {
+  const response = await requestWithRetry(connection.agent, signal, {
     origin: url.origin,
     path: forwarder === null ? path : `${url.origin}${path}`,
     method: request.method,
@@ -247,10 +247,10 @@ async function sendTo(
 }
 
 /**
- * Sends a request, and a HEAD or GET once more if the connection ended without a response: the server may have closed an idle
- * connection at that moment, or have sent a body after a HEAD, which cannot be read as a response (RFC 9112, 9.3.1, allows the retry).
+ * Sends a request. Retries a HEAD or GET once if the connection ended without a response: the server may have closed an idle
+ * connection at that moment, or sent a body after a HEAD, which breaks the next response. RFC 9112, 9.3.1, allows the retry.
  */
-async function requestOnce(
+async function requestWithRetry(
   agent: Agent,
   signal: AbortSignal,
   options: Dispatcher.RequestOptions & { readonly origin: string },

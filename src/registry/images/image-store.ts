@@ -1,4 +1,4 @@
-/** What a copy reads and writes: repositories of images, in registries or in an OCI image layout. */
+/** The interface through which copies read and write repositories of images: in registries, or in an OCI image layout. */
 import type { ManifestAnswer } from '../../decision/resolve/manifest-source.ts'
 import type { BlobDescriptor, BlobSource, BlobSourceOptions } from '../blobs/blob-source.ts'
 import type { UploadOptions } from '../blobs/blob-upload.ts'
@@ -19,12 +19,12 @@ export interface ImageRepository {
   readonly name: string
   /** False after the registry refused to mount a blob. */
   readonly canMount: boolean
-  /** The pulls that a rate limit leaves; null without one. */
+  /** The number of pulls that the rate limit still allows; null without a limit. */
   readonly pullsRemaining: number | null
 
-  /** Resolves a tag or digest. An image that does not exist is an answer. */
+  /** Resolves a tag or digest. An absent image is a result, not an error. */
   headManifest(reference: string, signal: AbortSignal): Promise<ManifestAnswer>
-  /** Returns the bytes, which have this digest. `mediaType` is the type that its parent states. */
+  /** Returns the verified bytes of a manifest. `mediaType` is the type that its parent states. */
   getManifest(
     manifest: { readonly digest: string; readonly mediaType?: string },
     signal: AbortSignal,
@@ -37,7 +37,7 @@ export interface ImageRepository {
 
   /** Returns whether the repository has the blob, in full size. */
   hasBlob(blob: BlobDescriptor, signal: AbortSignal): Promise<boolean>
-  /** Returns the blob, to be read and verified. */
+  /** Returns a source that reads the blob and verifies it. */
   blobSource(blob: BlobDescriptor, options: BlobSourceOptions): BlobSource
   /** Mounts a blob, or uploads it. If it throws, the repository does not have the blob. */
   putBlob(blob: BlobDescriptor, options: PutBlobOptions): Promise<'mounted' | 'uploaded'>
@@ -45,7 +45,7 @@ export interface ImageRepository {
   /** Returns all tags; null if the repository does not exist. */
   listTags(signal: AbortSignal): Promise<readonly string[] | null>
   listReferrers(digest: string, signal: AbortSignal): Promise<readonly Referrer[]>
-  /** Returns true if the repository has the referrer, and nothing of it needs to be put again. */
+  /** Returns true if the repository has the referrer completely, so that nothing must be put again. */
   hasReferrer(referrer: Referrer, signal: AbortSignal): Promise<boolean>
   /** Puts a manifest of a referrer, and lists the referrer for the subject of that manifest. */
   putReferrer(manifest: RawManifest, referrer: Referrer, signal: AbortSignal): Promise<void>

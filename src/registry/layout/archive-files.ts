@@ -1,14 +1,13 @@
 /**
- * The files of an image layout in a tar archive. Blobs are read and written where they are in the archive, several at a time,
- * so that neither an archive nor a layer is ever in memory or on the disk twice. A file that is not complete yet has a
- * placeholder's name.
+ * Reads and writes the files of an image layout in a tar archive. Blobs are read and written in place, several at a time, so
+ * no archive and no layer is in memory, or on the disk twice. An incomplete file has the name of a placeholder.
  */
 import { type FileHandle, open } from 'node:fs/promises'
 import { BerthError } from '../../errors.ts'
 import { type LayoutFiles, readRange, writeAt } from './layout-files.ts'
 import { blockBytes, listTar, paddedSize, type TarEntry, tarHeader } from './tar-entries.ts'
 
-/** The name of a file that is not complete, or was replaced. Its place is used again for a file of the same size. */
+/** The name of a file that is incomplete or was replaced. A file of the same size can reuse its place. */
 const placeholder = '.berth-incomplete'
 
 /** Two empty blocks mark the end of an archive. */
@@ -74,7 +73,7 @@ async function openArchive(path: string, isWritable: boolean): Promise<Archive> 
   if (file === null) return archive
   try {
     const { entries, end, problem, isTruncated } = await listTar(file)
-    // A run that was killed leaves an entry without its end. The next run writes over it.
+    // A killed run leaves an incomplete entry at the end. The next run overwrites it.
     if (problem !== null && !(isWritable && isTruncated)) {
       const fix = isTruncated ? 'copy it again' : 'it may be compressed or damaged'
       throw new BerthError(
@@ -147,14 +146,14 @@ async function writeEntry(
   if (old !== undefined && isNew) await release(archive, old)
 }
 
-/** Creates the file, or removes what follows the last complete entry, which a run that was killed has left. */
+/** Creates the file, or removes what a killed run has left after the last complete entry. */
 async function prepare(archive: Archive): Promise<FileHandle> {
   archive.file ??= await open(archive.path, 'wx+')
   await archive.file.truncate(archive.end)
   return archive.file
 }
 
-/** Makes an entry a placeholder. */
+/** Turns an entry into a placeholder. */
 async function release({ file, free }: Archive, { size, ...entry }: TarEntry): Promise<void> {
   if (file !== null) await writeAt(file, tarHeader(placeholder, size), entry.headerAt)
   free.push({ ...entry, size, path: placeholder })

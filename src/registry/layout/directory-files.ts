@@ -1,4 +1,4 @@
-/** The files of an image layout in a directory. */
+/** Reads and writes the files of an image layout in a directory. */
 import { constants } from 'node:fs'
 import { lstat, mkdir, open, readdir, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
@@ -6,7 +6,7 @@ import { BerthError } from '../../errors.ts'
 import { writeAndRename } from '../../files/replace-file.ts'
 import { type LayoutFiles, readRange, writeAt } from './layout-files.ts'
 
-/** Opens a directory, which need not exist yet. Throws `layout-invalid` for something else, and for other files without a layout. */
+/** Opens a directory, which need not exist yet. Throws `layout-invalid` if it is not a directory, or has files but no layout. */
 export async function openDirectoryFiles(directory: string): Promise<LayoutFiles> {
   const names = await listDirectory(directory)
   const isEmpty = names.length === 0
@@ -52,7 +52,7 @@ async function listDirectory(directory: string): Promise<readonly string[]> {
   }
 }
 
-/** Writes a file next to its final name, and renames it. The next run replaces what a killed one left. */
+/** Writes a temporary file, and renames it. The next run replaces the temporary file that a killed run left. */
 async function writeFile(path: string, content: AsyncIterable<Buffer>): Promise<void> {
   const partial = join(dirname(path), `.${basename(path)}.partial`)
   await mkdir(dirname(path), { recursive: true })

@@ -1,4 +1,4 @@
-/** The blobs of an image layout: proves their digests when it reads them, and replaces those that are damaged. */
+/** Reads and writes the blobs of an image layout. Verifies digests on every read, and replaces damaged blobs. */
 import { createHash } from 'node:crypto'
 import { type BlobDescriptor, type BlobSource, createVerifiedSource } from '../blobs/blob-source.ts'
 import { algorithmOf, digestLike, shortDigest } from '../digest.ts'
@@ -11,7 +11,7 @@ import type { LayoutFiles } from './layout-files.ts'
 
 /** The methods throw RegistryError. */
 export interface LayoutBlobs {
-  /** Returns whether the layout has the blob; with `verify`, also whether its content is right. */
+  /** Returns whether the layout has the blob; with `verify`, also whether its digest is right. */
   has(blob: BlobDescriptor, signal: AbortSignal): Promise<boolean>
   source(blob: BlobDescriptor, signal: AbortSignal): BlobSource
   write(blob: BlobDescriptor, content: AsyncIterable<Buffer>): Promise<void>

@@ -1,4 +1,4 @@
-/** The files of an image layout, in a directory or in a tar archive. */
+/** The interface to the files of an image layout, in a directory or in a tar archive. */
 import type { FileHandle } from 'node:fs/promises'
 
 export interface LayoutFiles {
@@ -33,10 +33,10 @@ export async function* readRange(
   }
 }
 
-/** Few system calls, and little memory for each of the blobs that are read at once. */
+/** In bytes: few system calls, and little memory for each of the blobs that are read in parallel. */
 const chunkBytes = 256 * 1024
 
-/** Writes all of a buffer at an offset: a write may be short, for example at the end of the space. */
+/** Writes a whole buffer at an offset. A single write may be short, for example on a full disk. */
 export async function writeAt(file: FileHandle, bytes: Buffer, offset: number): Promise<void> {
   for (let done = 0; done < bytes.length;) {
     const { bytesWritten } = await file.write(bytes, done, bytes.length - done, offset + done)

@@ -8,10 +8,10 @@ import type { RawManifest } from '../manifests/manifests.ts'
 import { RegistryError } from '../http/registry-error.ts'
 import { failed } from '../http/network-error.ts'
 
-/** What skopeo, podman, oras and crane read (image-spec, Pre-Defined Annotation Keys). */
+/** The annotation that skopeo, podman, oras and crane read (image-spec, Pre-Defined Annotation Keys). */
 const refName = 'org.opencontainers.image.ref.name'
 
-/** What containerd reads, and before the other one (containerd, images/annotations.go). */
+/** The annotation that containerd prefers (containerd, images/annotations.go). */
 const containerdName = 'io.containerd.image.name'
 
 const indexType = 'application/vnd.oci.image.index.v1+json'

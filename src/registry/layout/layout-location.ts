@@ -4,7 +4,7 @@ export interface LayoutLocation {
   readonly path: string
 }
 
-/** Parses `oci:DIR` or `oci-archive:FILE`; null for something else, as with an image's name after it. */
+/** Parses `oci:DIR` or `oci-archive:FILE`. Returns null for other text, such as a path followed by the name of an image. */
 export function parseLayoutLocation(text: string): LayoutLocation | null {
   const [, kind, path = ''] = /^(oci|oci-archive):([^:]+)$/.exec(text) ?? []
   return kind === 'oci' || kind === 'oci-archive' ? { kind, path } : null

@@ -67,7 +67,7 @@ export function createLayoutRepository(
       return Promise.resolve(ownEntries().length === 0 ? null : tags)
     },
     listReferrers,
-    // What is there is checked and not written again.
+    // A manifest that exists is verified, and not written again.
     hasReferrer: () => Promise.resolve(false),
     async putReferrer(manifest, { artifactType }, signal) {
       await writeManifest(blobs, manifest, signal)

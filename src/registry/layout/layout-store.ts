@@ -17,7 +17,7 @@ import { createLayoutRepository } from './layout-repository.ts'
 export interface LayoutOptions {
   /** `write` may create the layout; `plan` reads it if it exists. */
   readonly access: 'read' | 'plan' | 'write'
-  /** True: checks the digests of blobs that exist, before they count as present. */
+  /** True: verifies the digests of existing blobs before they count as present. */
   readonly verify: boolean
 }
 
@@ -67,7 +67,7 @@ async function readIndex(
   try {
     const marker = await readSmallFile(files, 'oci-layout')
     const index = await readSmallFile(files, 'index.json')
-    // A run that was killed leaves an archive without both.
+    // A killed run leaves an archive without both files.
     if (index === null && access !== 'read') return { entries: [], hasMarker: marker !== null }
     if (index === null || marker === null) {
       const missing = marker === null ? 'oci-layout' : 'index.json'

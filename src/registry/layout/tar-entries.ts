@@ -3,7 +3,7 @@ import type { FileHandle } from 'node:fs/promises'
 import { Header } from 'tar/header'
 import { Pax } from 'tar/pax'
 
-/** The unit of a tar archive, in bytes: each header, and what contents are padded to. */
+/** The block size of a tar archive, in bytes. A header is one block, and contents are padded to whole blocks. */
 export const blockBytes = 512
 
 export interface TarEntry {
@@ -26,7 +26,7 @@ export interface TarListing {
   readonly isTruncated: boolean
 }
 
-/** Five times the blobs and manifests of 1,000 usual images. */
+/** Five times the number of blobs and manifests of 1,000 usual images. */
 const maxEntries = 100_000
 
 /** Extended headers hold long names and times. */
@@ -151,7 +151,7 @@ function decode(block: Buffer, { next, global }: Extensions): Header | null {
   }
 }
 
-/** Null if the file ends before. */
+/** Returns null if the file ends before. */
 async function readBytes(file: FileHandle, at: number, size: number): Promise<Buffer | null> {
   const buffer = Buffer.alloc(size)
   for (let done = 0; done < size;) {

@@ -69,7 +69,7 @@ function createNameReader({
     names,
     consumer: {
       start() {
-        // Forgets what an attempt that failed has read.
+        // Discards what a failed attempt has read.
         names.length = ended
         hasList = false
         scanner = new JsonScanner(limits, {

@@ -100,7 +100,7 @@ const quotaRepository = 'ratelimitpreview/test'
 /** More than 10,000 tags of 128 bytes. */
 const maxTagListBytes = 2 * 1024 * 1024
 
-/** Statuses with which registries that route only GET answer HEAD, and 403, for which only the body of GET has the reason. */
+/** The statuses of registries that route only GET; and 403, because only the body of a GET has the reason. */
 const getOnlyStatuses: ReadonlySet<number> = new Set([403, 404, 405, 501])
 
 /** Amazon ECR, "Troubleshooting": the answer to a token of more than 12 hours. */
