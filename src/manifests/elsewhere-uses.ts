@@ -18,8 +18,8 @@ export function plannedUses(images: readonly ElsewhereInFile[]): ImageUse[] {
   }))
 }
 
-function isPlanned({ place, hasVersion }: ElsewhereInFile): boolean {
-  return hasVersion && !unplannedPlaces.includes(place)
+function isPlanned({ place, hasVersion, isInText }: ElsewhereInFile): boolean {
+  return hasVersion && !isInText && !unplannedPlaces.includes(place)
 }
 
 /** Returns messages about images that are in no plan: those without a tag, in text, or chosen by a chart. */

@@ -30,6 +30,8 @@ export interface ElsewhereImage {
   readonly pod: PodContext
   /** False if a chart adds the tag. */
   readonly hasVersion: boolean
+  /** True for a word of a text, such as a script. */
+  readonly isInText: boolean
   /** The entry of `workloads` that makes Berth rewrite the image; null if no entry can. */
   readonly workload: string | null
 }
@@ -56,7 +58,7 @@ export function imagesElsewhere(
     return findOtherImages(value, {
       covered: podLocationsIn(value, workloads).flatMap(coveredPaths),
       isListed: (reference) => rowOf(reference) !== null,
-    }).map(({ place, path, lineInText, image, reference, hasVersion }) => ({
+    }).map(({ place, path, lineInText, image, reference, hasVersion, isInText }) => ({
       line: lineAt(manifests, object, path, lineInText),
       object: objectTitle(value),
       kind: kindOf(value),
@@ -66,6 +68,7 @@ export function imagesElsewhere(
       row: rowOf(reference) ?? '',
       pod,
       hasVersion,
+      isInText,
       workload: place === 'custom-resource' ? workloadFor(kindOf(value), path) : null,
     }))
   })

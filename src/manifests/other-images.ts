@@ -31,6 +31,8 @@ export interface OtherImage {
   readonly reference: Reference
   /** False if the chart adds the tag. */
   readonly hasVersion: boolean
+  /** True for a word of a text, such as a script, that may name images that nothing pulls. */
+  readonly isInText: boolean
 }
 
 export interface FindOptions {
@@ -66,7 +68,8 @@ export function findOtherImages(object: unknown, { covered, isListed }: FindOpti
     if (Array.isArray(value)) value.forEach((item, index) => visit(item, [...path, index]))
     if (!isObject(value)) return
     const group = readImageGroup(value, isImageKey(lastName(path)))
-    if (group !== null) add({ ...group, place: placeOf(kind, path), path, lineInText: 0 })
+    if (group !== null)
+      add({ ...group, place: placeOf(kind, path), path, lineInText: 0, isInText: false })
     for (const [key, each] of Object.entries(value))
       if (group?.keys.includes(key) !== true) visit(each, [...path, key])
   }
@@ -77,8 +80,9 @@ export function findOtherImages(object: unknown, { covered, isListed }: FindOpti
       for (const image of imagesInValues(text, isListed)) add({ ...image, path, place })
       return
     }
+    const isInText = /\s/.test(text.trim())
     for (const image of imagesInText(text, nameOfText(object, path)))
-      add({ ...image, place, path, hasVersion: true })
+      add({ ...image, place, path, hasVersion: true, isInText })
   }
   visit(object, [])
   return found
@@ -147,8 +151,8 @@ type TextImage = Pick<OtherImage, 'image' | 'lineInText'>
 /** Returns the whole text if it is an image; otherwise the images in it that name their registry and a tag or digest. */
 function imagesInText(text: string, name: string): TextImage[] {
   const whole = text.trim().replace(/^docker:\/\//, '')
-  if (/\{\{|\$[({]/.test(whole)) return []
   if (!/[\s=,;"']/.test(whole)) {
+    if (/\{\{|\$[({]/.test(whole)) return []
     const isWanted = isImageKey(name)
       ? isVersioned(whole) || namesRegistry(whole) || name === 'image'
       : isVersioned(whole) && namesRegistry(whole)
@@ -161,12 +165,25 @@ function imagesInText(text: string, name: string): TextImage[] {
 
 /** Yields the words of a line that are images. Linear: a character belongs to one word. */
 function* tokensIn(line: string): Generator<string> {
-  const named = /^\s*-?\s*["']?\w*image["']?:\s+["']?([^\s"'#,{}]+)/i.exec(line)?.[1]
-  if (named !== undefined && isVersioned(named)) yield named
-  for (const [word] of line.matchAll(/[\w.:@/+-]+/g)) {
-    const image = word.replace(/[.:]+$/, '')
-    if (image !== named && isVersioned(image) && namesRegistry(image)) yield image
+  const named = /^\s*-?\s*["']?\w*image["']?:\s+["']?([^\s"'#,{}]+)/di.exec(line)
+  const first = named?.[1]
+  const end = named?.indices?.[1]?.[1] ?? 0
+  const isNamed =
+    first !== undefined && isVersioned(first) && !isJoined(line, end - first.length, end)
+  if (isNamed) yield first
+  for (const { 0: word, index } of line.matchAll(/[\w.:@/+-]+/g)) {
+    // `${IMAGE:-ghcr.io/a/b:1}` has a default.
+    const image = word.replace(/^\w+:-/, '').replace(/[.:]+$/, '')
+    if (isNamed && image === first) continue
+    const isWhole = !isJoined(line, index, index + word.length)
+    if (isWhole && isVersioned(image) && namesRegistry(image)) yield image
   }
+}
+
+/** Returns whether a word is joined with a variable or a template, as `ghcr.io/a/b:${TAG}`. Then only a part of it is known. */
+function isJoined(line: string, start: number, end: number): boolean {
+  const isAfter = /[)}]/.test(line.slice(Math.max(0, start - 1), start))
+  return isAfter || /^[$%{<*]/.test(line.slice(end, end + 1))
 }
 
 function namesRegistry(image: string): boolean {
@@ -182,20 +199,31 @@ function imagesInValues(
   text: string,
   isListed: FindOptions['isListed'],
 ): Omit<OtherImage, 'path' | 'place' | 'reference'>[] {
+  const lineOf = createLineOf(text)
   const { documents, errors } = parseYaml(text, manifestLimits)
   const [document] = documents
   if (document === undefined || errors.length > 0) return []
   return findOtherImages(valueOf(document), { covered: [], isListed }).map(
-    ({ image, hasVersion, path }) => ({
+    ({ image, hasVersion, isInText, path }) => ({
       image,
       hasVersion,
-      lineInText: lineIn(text, document.getIn(path, true)),
+      isInText,
+      lineInText: lineOf(document.getIn(path, true)),
     }),
   )
 }
 
-function lineIn(text: string, node: unknown): number {
-  const range = member(node, 'range')
-  const offset: unknown = Array.isArray(range) ? range[0] : 0
-  return text.slice(0, Number(offset)).split('\n').length - 1
+/** Returns a function from a node to its line, from 0. It counts the lines between one node and the next only once. */
+function createLineOf(text: string): (node: unknown) => number {
+  let [counted, line] = [0, 0]
+  return (node) => {
+    const range = member(node, 'range')
+    const offset = Number(Array.isArray(range) ? range[0] : 0)
+    if (offset < counted) [counted, line] = [0, 0]
+    for (let next = text.indexOf('\n', counted); next >= 0 && next < offset; line++) {
+      counted = next + 1
+      next = text.indexOf('\n', counted)
+    }
+    return line
+  }
 }

@@ -71,6 +71,41 @@ describe('findOtherImages', () => {
     ])
   })
 
+  it('ignores only those words of a text that are joined with a variable', () => {
+    const text = [
+      'docker pull ghcr.io/a/b:1 # for ${USER}',
+      'x ghcr.io/a/c:v1-${ARCH} ghcr.io/a/c:$(tag) $(reg)ghcr.io/a/c:1 {{ .r }}ghcr.io/a/c:1 $TAG',
+      'image: ghcr.io/a/d:v{{ .Values.tag }}',
+      'run "${IMAGE:-ghcr.io/a/e:1}" {ghcr.io/a/f:1}',
+      'image: ghcr.io/a/g:1 # {{ .x }}',
+      'printf ghcr.io/a/h:v%s ghcr.io/a/h:v<version> ghcr.io/a/h:{tag}',
+    ].join('\n')
+
+    expect(find({ apiVersion: 'v1', kind: 'ConfigMap', data: { text } })).toEqual(
+      ['b', 'e', 'f', 'g'].map((name) => `config-map data.text ghcr.io/a/${name}:1`),
+    )
+  })
+
+  it('tells apart the images of a text', () => {
+    const command = ['sh', '-c', 'crane copy ghcr.io/a/b:1 localhost:5000/b:1', '--x=ghcr.io/a/c:1']
+    const found = findOtherImages(site({ command }), { covered: [], isListed: () => true })
+
+    expect(found.map(({ image, isInText }) => [image, isInText])).toEqual([
+      ['ghcr.io/a/b:1', true],
+      ['localhost:5000/b:1', true],
+      ['ghcr.io/a/c:1', false],
+    ])
+  })
+
+  it('finds the lines of Helm values that are a text', () => {
+    const valuesContent =
+      'a: 1\nb:\n  image:\n    repository: ghcr.io/a/b\n    tag: v1\nimage: ghcr.io/a/c:1\n'
+    const chart = { apiVersion: 'helm.cattle.io/v1', kind: 'HelmChart', spec: { valuesContent } }
+    const found = findOtherImages(chart, { covered: [], isListed: () => true })
+
+    expect(found.map(({ lineInText }) => lineInText)).toEqual([3, 5])
+  })
+
   it('finds images in the text of ConfigMaps, with their lines, and none in Secrets', () => {
     const data = { 'config.yaml': 'a: 1\nsidecar:\n  image: "envoy:1"\n# ghcr.io/a/b:2.\n' }
     const found = findOtherImages(

@@ -149,20 +149,6 @@ describe('a table of several steps', () => {
     })
   })
 
-  it('keeps what the first step found if the second would take an image without proof', async () => {
-    const given = tableOf(mirrors, [
-      { name: 'moved', images: ['docker.io/acme/*'], try: ['ghcr.io/acme/{name}'] },
-      { name: 'ghcr', images: ['ghcr.io/**'], try: ['mirror:5000/{path}'], otherwise: 'first' },
-    ])
-    const registries = registriesOf({ 'ghcr.io': found(digestA) })
-    const decide = createDecide(registries.dependencies, { table: given, pin })
-
-    expect(await decide('acme/app:1', { pod: barePod, signal: () => signal })).toMatchObject({
-      image: `ghcr.io/acme/app:1@${digestA}`,
-      resolution: { reason: 'found' },
-    })
-  })
-
   it('lists the rows of the second step that depend on what is not known of the pod', () => {
     const given = tableOf(mirrors, [
       { name: 'moved', images: ['docker.io/acme/*'], try: ['ghcr.io/acme/{name}'] },

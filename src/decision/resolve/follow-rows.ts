@@ -66,9 +66,8 @@ function startRounds<Request extends ResolveRequest>(
     },
     add: (next) => {
       const isFurther = isDenied(next) || (next.changed && !visited.has(nameOf(next.chosen)))
-      const isTaken = isFurther && !isWeaker(resolution, next)
-      resolution = isTaken ? combine(resolution, next) : keep(resolution, next)
-      isOver = !isTaken
+      resolution = isFurther ? combine(resolution, next) : keep(resolution, next)
+      isOver = !isFurther
     },
     result: () => resolution,
   }
@@ -83,11 +82,6 @@ function lookAhead(
   const { row, undecided, candidates } = planCandidates(policy, request)
   const isFirst = candidates[0]?.kind === 'original' && (reason === 'found' || reason === 'trusted')
   return { isSettled: row === null || row.leave || isFirst, undecided }
-}
-
-/** A pod must not lose an image that exists to one that may not exist. */
-function isWeaker(before: Resolution, { reason }: Resolution): boolean {
-  return before.reason === 'found' && (reason === 'first-unproved' || reason === 'last-seen')
 }
 
 /** The image itself, pinned or not, was decided by its row. */

@@ -136,8 +136,11 @@ export function replacementsIn(text: string): unknown[] {
   return inlineObjects(text).flatMap((value) => value)
 }
 
-/** Returns whether a replacement writes whole images, parts of them, or none. */
+/** Returns whether a replacement writes whole images, reads or writes parts of them, or none. */
 export function replacedPart(replacement: unknown): 'image' | 'part' | 'none' {
+  const source = member(replacement, 'source')
+  const isImage = imagePath.test(String(member(source, 'fieldPath')))
+  if (isImage && textOf(member(member(source, 'options'), 'delimiter')) !== null) return 'part'
   const targets = imageTargets(replacement)
   if (targets.length === 0) return 'none'
   const delimiter = (target: unknown) => textOf(member(member(target, 'options'), 'delimiter'))
@@ -146,9 +149,11 @@ export function replacedPart(replacement: unknown): 'image' | 'part' | 'none' {
 
 function imageTargets(replacement: unknown): unknown[] {
   return listOf(member(replacement, 'targets')).filter((target) =>
-    textsOf(member(target, 'fieldPaths')).some((path) => /image|reference/i.test(path)),
+    textsOf(member(target, 'fieldPaths')).some((path) => imagePath.test(path)),
   )
 }
+
+const imagePath = /image|reference/i
 
 /** A transformer in a file may do anything. */
 function isHarmlessTransformer(item: string): boolean {

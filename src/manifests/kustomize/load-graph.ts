@@ -183,7 +183,7 @@ function loadReplacements(loader: Loader, node: KustomizeNode): void {
   if (parts.has('image')) node.unread.push('replacements of images')
   if (parts.has('part'))
     node.problems.push(
-      'replacements write a part of an image, and its parts move when the image is rewritten',
+      'replacements read or write a part of an image, and its parts move when the image is rewritten',
     )
 }
 

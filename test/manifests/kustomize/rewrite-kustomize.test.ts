@@ -248,7 +248,18 @@ describe('berth rewrite leaves a kustomization as it is, and exits with 1,', () 
     fieldPaths: [spec.containers.0.image]
     options: { delimiter: ":", index: 1 }
 `,
-      why: 'replacements write a part of an image',
+      why: 'replacements read or write a part of an image',
+    },
+    {
+      title: 'replacements read a part of an image',
+      text: `replacements:
+- source: { kind: Pod, fieldPath: spec.containers.0.image, options: { delimiter: ":", index: 1 } }
+  targets:
+  - select: { kind: Pod }
+    fieldPaths: [metadata.labels.version]
+    options: { create: true }
+`,
+      why: 'replacements read or write a part of an image',
     },
     {
       title: 'transformers may change images',
