@@ -81,6 +81,7 @@ async function openArchive(path: string, isWritable: boolean): Promise<Archive> 
         `${path} is not a complete archive: ${problem}; ${fix}`,
       )
     }
+    if (isWritable) await rejectOtherFile(path, file, entries)
     return {
       ...archive,
       end,
@@ -91,6 +92,28 @@ async function openArchive(path: string, isWritable: boolean): Promise<Archive> 
     await file.close()
     throw error
   }
+}
+
+/** GNU tar pads an archive without files to this size. */
+const emptyArchiveBytes = 10 * 1024
+
+/** Throws `layout-invalid` for a file that is not an image layout, and not what a killed run has left: writing would destroy it. */
+async function rejectOtherFile(
+  path: string,
+  file: FileHandle,
+  entries: readonly TarEntry[],
+): Promise<void> {
+  const isOfLayout = (entry: TarEntry) =>
+    entry.path === 'oci-layout' || entry.path === placeholder || entry.path.startsWith('blobs/')
+  if (entries.some(isOfLayout)) return
+  const start = Buffer.alloc(emptyArchiveBytes)
+  await file.read(start, 0, start.length, 0)
+  const { size } = await file.stat()
+  const isKilledRun = start.toString('latin1', 0, placeholder.length) === placeholder
+  const isEmpty = size <= emptyArchiveBytes && start.every((byte) => byte === 0)
+  if (isKilledRun || isEmpty) return
+  const reason = 'the file has other content, and no file oci-layout; choose another name'
+  throw new BerthError('layout-invalid', `no image layout at ${path}: ${reason}`)
 }
 
 async function openFile(path: string, isWritable: boolean): Promise<FileHandle | null> {

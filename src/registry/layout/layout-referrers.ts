@@ -28,7 +28,7 @@ export function createLayoutReferrers(
   return async (digest, signal) => {
     if (bySubject === null || entries !== index.entries) {
       entries = index.entries
-      bySubject = groupBySubject(blobs, entries)
+      bySubject = groupBySubject(blobs, entries, signal)
     }
     const own = (await bySubject).get(digest) ?? []
     const referrers: Referrer[] = []
@@ -44,14 +44,20 @@ export function createLayoutReferrers(
 async function groupBySubject(
   blobs: LayoutBlobs,
   entries: readonly LayoutEntry[],
+  signal: AbortSignal,
 ): Promise<ReadonlyMap<string, readonly LayoutEntry[]>> {
-  const unnamed = entries.filter(({ repository }) => repository === null)
+  // Anyone may have written the index, so a manifest that it lists many times is read once.
+  const byDigest = new Map(
+    entries.filter(({ repository }) => repository === null).map((entry) => [entry.digest, entry]),
+  )
+  const unnamed = [...byDigest.values()]
   if (unnamed.length > maxReferrers) {
     const detail = 'index.json has more than 10,000 entries without an image name'
     throw new RegistryError(failed('invalid', detail))
   }
   const bySubject = new Map<string, LayoutEntry[]>()
   for (const entry of unnamed) {
+    signal.throwIfAborted()
     const bytes = await blobs.readManifest(entry.digest)
     const subject = bytes === null ? null : subjectOf(bytes)
     if (subject === null) continue

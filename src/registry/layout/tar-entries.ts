@@ -139,7 +139,8 @@ function extend({ next, global }: Extensions, type: string, text: string): Exten
 }
 
 function isValid({ size, cksumValid }: Header): boolean {
-  return cksumValid && size !== undefined && size >= 0
+  // An extended header can state any number.
+  return cksumValid && Number.isSafeInteger(size) && (size ?? -1) >= 0
 }
 
 /** Null if a number in the header is not valid. */

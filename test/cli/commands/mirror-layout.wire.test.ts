@@ -19,6 +19,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { addSignatureTag, ecdsaKey, signBytes, simpleSigningPayload } from '../../support/cosign.ts'
+import { tarHeader } from '../../../src/registry/layout/tar-entries.ts'
 import { berth } from '../../support/io.ts'
 import { indexType, manifestType } from '../../support/registry.ts'
 import { bytes, startStore, type Store } from '../../support/store-registry.ts'
@@ -357,7 +358,8 @@ describe('an image layout in a directory', () => {
 
   const to = (...args: string[]) =>
     berth(['mirror', '--config', config, '--to', `oci:${path}`, 'nginx:1.29', ...args])
-  const from = () => berth(['mirror', '--config', config, '--from', `oci:${path}`])
+  const from = (...args: string[]) =>
+    berth(['mirror', '--config', config, '--from', `oci:${path}`, ...args])
 
   /** The largest blob, which is the layer. */
   function layerFile(): string {
@@ -399,6 +401,18 @@ describe('an image layout in a directory', () => {
     expect(wrong.some((digest) => file.endsWith(digest.slice(7)))).toBe(false)
     expect(JSON.parse(repaired.stdout)).toMatchObject({ status: 'repaired', bytesMoved: 50_000 })
     expect(again.code).toBe(0)
+  })
+
+  it('reads a referrer once that the index lists many times', async () => {
+    const image = source.addImage('library/nginx', '1.29', layer('nginx'))
+    source.addImage('library/nginx', null, { ...layer('sbom', 90), subject: image })
+    await to('nginx:1.29', '--referrers')
+    const index = readIndex(path)
+    const sbom = index.manifests.find(({ annotations }) => annotations === undefined)
+    const manifests = [...index.manifests, ...Array<typeof sbom>(10_000).fill(sbom)]
+    writeFileSync(join(path, 'index.json'), JSON.stringify({ ...index, manifests }))
+
+    expect(await from('--referrers')).toMatchObject({ code: 0 })
   })
 
   it('gets a damaged manifest again', async () => {
@@ -546,6 +560,22 @@ describe('an image layout in an archive', () => {
 
     expect(code).toBe(2)
     expect(stderr).toContain('it may be compressed or damaged')
+  })
+
+  it.each([
+    ['a short text', Buffer.from('thesis')],
+    [
+      'a disk image that begins with zeros',
+      Buffer.concat([Buffer.alloc(10_240), Buffer.from('x')]),
+    ],
+    ['another archive', tarHeader('thesis.txt', 0)],
+  ])('is not written over %s', async (_, content) => {
+    writeFileSync(path, content)
+    const { code, stderr } = await to('nginx:1.29')
+
+    expect(code).toBe(2)
+    expect(stderr).toContain('the file has other content')
+    expect(readFileSync(path).equals(content)).toBe(true)
   })
 
   it('is not pushed with a damaged blob, and the next run repairs it in its place', async () => {

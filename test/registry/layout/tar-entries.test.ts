@@ -82,6 +82,20 @@ describe('listTar', () => {
     expect(problem).toBe(`it ends at byte 512, within ${blob} of ${size} bytes`)
   })
 
+  it.each(['1.5', '9007199254740993', '1e400'])('rejects a size of %s', async (size) => {
+    const tar = pack()
+    tar.entry({ name: blob, pax: { size } }, 'blob')
+    tar.finalize()
+    const chunks: Buffer[] = []
+    for await (const chunk of tar) chunks.push(chunk as Buffer)
+
+    expect(await list(Buffer.concat(chunks))).toMatchObject({
+      entries: [],
+      problem: expect.stringContaining('there is no tar header') as string,
+      isTruncated: false,
+    })
+  })
+
   it.each([
     ['another file', Buffer.from('x'.repeat(2_000)), 'there is no tar header at byte 0'],
     ['a part of a header', tarHeader(blob, 0).subarray(0, 100), 'within the header at byte 0'],
