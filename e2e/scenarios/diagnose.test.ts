@@ -349,6 +349,9 @@ describe('the commands that berth diagnose prints', () => {
       })
       expect({ command, ...result }).toMatchObject({ code: 0 })
     }
+    // A container may use it.
+    const kept = await kubectlOk(['get', 'secret', 'no-config', '-n', pasted, '-o', 'jsonpath={.data.token}']) // prettier-ignore
+    expect(Buffer.from(kept, 'base64').toString()).toBe('canary-token')
     await waitFor('every pod to run', async () => {
       const { items } = JSON.parse(
         await kubectlOk(['get', 'pods', '-n', pasted, '-o', 'json']),

@@ -4,7 +4,7 @@ import type { Reference } from '../../decision/reference/reference.ts'
 import { type Keyring, readKeyring, type PullSecretState } from '../../credentials/keyring.ts'
 import { credentialOrder } from '../../credentials/credential-order.ts'
 import { isObject, member, objectsMember, textMember } from '../../json/json.ts'
-import type { KubeObject } from '../../kube/object.ts'
+import type { KubeObject, OwnerReference } from '../../kube/object.ts'
 import { controllerOf } from '../../kube/pod-owner.ts'
 import { expiresAnnotation } from '../../pull-secrets/labels.ts'
 import type { PodPlace } from '../fix/pod-place.ts'
@@ -98,11 +98,16 @@ async function readPlace(
     pod: name,
     owner,
     // An owner that could not be read may have an owner that would undo a change.
-    workload: holder === 'unreadable' ? null : (above ?? owner),
+    workload: holder === 'unreadable' || !isOfKubernetes(above ?? found) ? null : (above ?? owner),
     account: serviceAccountName(spec),
     accountSecrets: account === 'unreadable' ? null : named(account),
     podSecrets: named(spec),
   }
+}
+
+/** Other groups have workloads of the same kinds, such as the StatefulSet of apps.kruise.io. */
+function isOfKubernetes(owner: OwnerReference | null): boolean {
+  return owner !== null && /^(?:apps|batch)\//.test(owner.apiVersion)
 }
 
 /** Kinds of owners that mostly have an owner themselves, with their resources. */

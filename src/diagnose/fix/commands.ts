@@ -35,7 +35,7 @@ export function fixCommands(
     return place === null ? [] : secrets.flatMap((name) => linkCommands(place, name))
   const changes = secrets.flatMap((name) => {
     const shape = shapes.get(name)
-    if (shape === undefined || shape.isGenerated) return []
+    if (shape === undefined || shape.isGenerated || shape.hasOtherContent) return []
     return [
       facts.wantedKey === publicEcr
         ? removeCommand(facts, name, shape)
@@ -58,10 +58,17 @@ function canBePasted({ namespace, secrets, place }: FixFacts): boolean {
 /** A DNS subdomain (RFC 1123), as the names of objects are. */
 const objectName = /^[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?$/
 
+/** A Secret that has something else too stays as it is: a new one takes its docker config, if there is one. */
 function createAndLink(facts: FixFacts): string[] {
-  const name = secretNameFor(facts.wantedKey)
-  const links = facts.place === null ? [] : linkCommands(facts.place, name)
-  return [createCommand(facts, name), ...links]
+  const { namespace, secrets, wantedKey, place, shapes } = facts
+  const source = secrets.find((name) => shapes.get(name)?.hasOtherContent === true)
+  const config = source === undefined ? undefined : shapes.get(source)?.config
+  const name = source === undefined ? secretNameFor(wantedKey) : `${source}-pull`
+  const create =
+    source === undefined || config == null
+      ? createCommand(facts, name)
+      : convertCommand(namespace, { from: source, to: name }, config)
+  return [create, ...(place === null ? [] : linkCommands(place, name))]
 }
 
 /** Changes a Secret that the pod names: the kubelet reads it at each try, so the pod can stay. */
@@ -69,13 +76,20 @@ function changeCommand(facts: FixFacts, name: string, shape: SecretShape): strin
   const { namespace, similarKey } = facts
   const write = shape.isEditable ? 'kubectl apply -f -' : 'kubectl replace --force -f -'
   if (shape.keys === null && shape.config !== null)
-    return `${convertCommand(namespace, name, shape.config)} ${dryRun} | kubectl replace --force -f -`
-  const hasOthers = (shape.keys ?? []).some((key) => key !== facts.wantedKey)
+    return `${convertCommand(namespace, { from: name, to: name }, shape.config)} ${dryRun} | kubectl replace --force -f -`
   const reusedKey = similarKey?.secret === name ? similarKey.key : null
-  const isLossless = (shape.keys ?? []).length <= 1 && reusedKey === null
-  if (shape.keys === null || !hasOthers || isLossless)
+  const { keys } = shape
+  const hasOthers = keys?.some((key) => registryOf(key) !== registryOf(facts.wantedKey)) === true
+  // `replace` without the present object would lose its labels, such as the one that allows copies.
+  const isKept = keys === null || keys.length === 0 || shape.isEditable
+  if (isKept && !hasOthers && reusedKey === null)
     return `${createCommand(facts, name, shape.hasLogin)} ${dryRun} | ${write}`
   return addEntryCommand(facts, name, { shape, reusedKey })
+}
+
+/** A key without what makes no difference to the kubelet. */
+function registryOf(key: string | null): string | undefined {
+  return key?.replace(/^https?:\/\//, '').replace(/\/(?:v[12]\/?)?$/, '')
 }
 
 const dryRun = '--dry-run=client -o yaml'
@@ -101,11 +115,11 @@ function loginFor(key: string | null): { readonly username: string; readonly pas
 /** The type of a Secret is immutable (ValidateSecretUpdate), so it is deleted and created again. */
 function convertCommand(
   namespace: string,
-  name: string,
+  { from, to }: { readonly from: string; readonly to: string },
   { member, type }: NonNullable<SecretShape['config']>,
 ): string {
   const target = type === 'kubernetes.io/dockercfg' ? '.dockercfg' : '.dockerconfigjson'
-  return `kubectl get secret ${name} -n ${namespace} -o jsonpath='{.data.${member.replaceAll('.', String.raw`\.`)}}' | base64 -d | kubectl create secret generic ${name} -n ${namespace} --type=${type} --from-file=${target}=/dev/stdin`
+  return `kubectl get secret ${from} -n ${namespace} -o jsonpath='{.data.${member.replaceAll('.', String.raw`\.`)}}' | base64 -d | kubectl create secret generic ${to} -n ${namespace} --type=${type} --from-file=${target}=/dev/stdin`
 }
 
 /** Serves its images without a credential, and refuses an expired one (Amazon ECR Public, "Registry authentication"). */
@@ -115,7 +129,8 @@ const publicEcr = 'public.ecr.aws'
 function removeCommand({ namespace }: FixFacts, name: string, shape: SecretShape): string {
   const isLegacy = shape.type === 'kubernetes.io/dockercfg'
   const [member, auths] = isLegacy ? ['.dockercfg', '.'] : ['.dockerconfigjson', '.auths']
-  const entries = `${auths} |= with_entries(select(.key | contains("${publicEcr}") | not))`
+  const isEcr = String.raw`test("^(https?://)?public[.]ecr[.]aws(/|$)")`
+  const entries = `${auths} |= with_entries(select(.key | ${isEcr} | not))`
   const program = `.data["${member}"] |= (@base64d | fromjson | ${entries} | tojson | @base64)`
   const write = shape.isEditable ? 'kubectl replace -f -' : 'kubectl replace --force -f -'
   return `kubectl get secret ${name} -n ${namespace} -o json | jq '${program}' | ${write}`

@@ -16,6 +16,8 @@ export interface SecretShape {
   readonly config: { readonly member: string; readonly type: string } | null
   /** True if it has the members `username` and `password` (type kubernetes.io/basic-auth). */
   readonly hasLogin: boolean
+  /** True if it has members besides a docker config or a login, which a Secret of another type would lose. */
+  readonly hasOtherContent: boolean
   /** True if OpenShift generates it and would undo a change. */
   readonly isGenerated: boolean
   /** True if `kubectl apply` can change it and leaves nothing wrong behind. */
@@ -37,15 +39,30 @@ export function readSecretShape(
   const { type = '', data = {}, metadata } = secret
   const isExpiring = metadata.annotations?.[expiresAnnotation] !== undefined
   const isImmutable = member(secret, 'immutable') === true
+  const keys = keysOf(type, data)
+  const config = reference === null ? null : configOf(data, reference)
+  const hasLogin = isSet(data['username']) && isSet(data['password'])
   return {
     type,
-    keys: keysOf(type, data),
-    config: reference === null ? null : configOf(data, reference),
-    hasLogin: isSet(data['username']) && isSet(data['password']),
+    keys,
+    config,
+    hasLogin,
+    hasOtherContent: keys === null && hasOtherContent(data, config?.member, hasLogin),
     isGenerated: type === legacyType && /-dockercfg-[a-z0-9]{5}$/.test(metadata.name),
     isEditable: type === dockerConfigType && !isImmutable && !isExpiring,
     changedAt: changedAt(secret),
   }
+}
+
+/** A container or another tool may use these members. */
+function hasOtherContent(
+  data: Readonly<Record<string, string>>,
+  configMember: string | undefined,
+  hasLogin: boolean,
+): boolean {
+  const login = hasLogin ? ['username', 'password'] : []
+  const used = configMember === undefined ? login : [configMember]
+  return Object.entries(data).some(([name, value]) => isSet(value) && !used.includes(name))
 }
 
 function isSet(value: string | undefined): boolean {

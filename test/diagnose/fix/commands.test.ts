@@ -120,10 +120,39 @@ describe('the commands for a secret that the pod names', () => {
     ['.dockerconfigjson', shape({ '.dockerconfigjson': config }, opaque), converted(String.raw`\.dockerconfigjson`, 'dockerconfigjson')],
     ['config.json', shape({ 'config.json': config }, opaque), converted(String.raw`config\.json`, 'dockerconfigjson')],
     ['.dockercfg', shape({ '.dockercfg': legacy }, opaque), converted(String.raw`\.dockercfg`, 'dockercfg')],
-    ['nothing for the image', shape({ token: 'CANARY' }, opaque), `${create('pull')} ${dryRun} | kubectl replace --force -f -`],
+    ['nothing', shape({}, opaque), `${create('pull')} ${dryRun} | kubectl replace --force -f -`],
   ])('convert an Opaque secret with %s', (_, of, expected) => {
     expect(changed('convert', of)).toEqual([expected])
   }) // prettier-ignore
+
+  it.each([
+    ['no docker config', shape({ token: 'CANARY' }, opaque), create('pull-pull')],
+    ['a docker config', shape({ token: 'CANARY', '.dockerconfigjson': config }, opaque), String.raw`kubectl get secret pull -n team -o jsonpath='{.data.\.dockerconfigjson}' | base64 -d | kubectl create secret generic pull-pull -n team --type=kubernetes.io/dockerconfigjson --from-file=.dockerconfigjson=/dev/stdin`],
+    ['a docker config for another registry', shape({ 'config.json': '{"auths":{"a.example":{"auth":"YTpi"}}}' }, opaque), create('pull-pull')],
+    ['a certificate', shape({ 'tls.crt': 'CANARY', 'tls.key': 'CANARY' }, 'kubernetes.io/tls'), create('pull-pull')],
+  ])('leave an Opaque secret alone that containers may use, with %s, and link a new one', (_, of, expected) => {
+    const found = changed('convert', of)
+
+    expect(found[0]).toBe(expected)
+    expect(found[1]).toContain('patch serviceaccount')
+    expect(found.join()).not.toContain('replace')
+  }) // prettier-ignore
+
+  it.each([
+    ['another path', 'r.example:5000/other'],
+    ['another host', 'a.example'],
+  ])('keep the only entry of a secret if it is for %s', (_, other) => {
+    const of = shape({ '.dockerconfigjson': JSON.stringify({ auths: { [other]: { auth } } }) })
+
+    expect(changed('create', of)[0]).toContain(`fromjson | .auths["${key}"] = {auth:`)
+  })
+
+  it('keep the labels of a secret that has to be replaced', () => {
+    const annotations = { 'berth.dev/expires-at': '2026-01-01T00:00:00Z' }
+    const of = shape({ '.dockerconfigjson': config }, undefined, { annotations })
+
+    expect(changed('replace', of)[0]).toMatch(/^kubectl get secret pull -n team -o json \| jq /)
+  })
 
   it('use the user and password of a basic-auth secret', () => {
     const of = shape({ username: 'puller', password: 'CANARY' }, 'kubernetes.io/basic-auth')
@@ -161,7 +190,7 @@ describe('the commands for a secret that the pod names', () => {
     const data = { '.dockerconfigjson': JSON.stringify({ auths: { 'public.ecr.aws': { auth } } }) }
 
     expect(changed('replace', shape(data), { wantedKey: 'public.ecr.aws' })).toEqual([
-      `kubectl get secret pull -n team -o json | jq '.data[".dockerconfigjson"] |= (@base64d | fromjson | .auths |= with_entries(select(.key | contains("public.ecr.aws") | not)) | tojson | @base64)' | kubectl replace -f -`,
+      `kubectl get secret pull -n team -o json | jq '.data[".dockerconfigjson"] |= (@base64d | fromjson | .auths |= with_entries(select(.key | test("^(https?://)?public[.]ecr[.]aws(/|$)") | not)) | tojson | @base64)' | kubectl replace -f -`,
     ])
   })
 
