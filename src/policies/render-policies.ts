@@ -7,31 +7,55 @@ import { type Manifests, valueOf } from '../manifests/manifests.ts'
 import { patchText } from '../manifests/patch-text.ts'
 import { mirroredGlobs, withoutTags } from './mirrored-globs.ts'
 import type { PolicyChange } from './policy-changes.ts'
-import { type GlobList, matchesAny, type PolicyGlob, type PolicyRule } from './policy-rule.ts'
+import {
+  covers,
+  type GlobList,
+  matchesAny,
+  type PolicyGlob,
+  type PolicyRule,
+} from './policy-rule.ts'
 import { compileWildcard } from './wildcard.ts'
 
 /**
  * Returns the text with more globs for the rules with changes. Null if the text cannot be edited without changing
- * anything else. The caller checks the new text: not every change can be undone by a glob.
+ * anything else. The caller checks the new text: not every change can be undone by a glob. `mayPermit` is false for a rule
+ * that gets no globs of images that are not verified, or that are allowed.
  */
 export function renderPolicies(
   manifests: Manifests,
   rows: readonly FallbackRow[],
   changes: readonly PolicyChange[],
+  mayPermit: (rule: PolicyRule) => boolean,
 ): string | null {
   const byRule = Map.groupBy(changes, ({ rule }) => rule)
   const patches = [...byRule].map(([rule, own]) => ({
     document: rule.policy.document,
     patch: [
-      ...additions(rule, rule.list, globsFor(rule, rule.globs, rows, leaving(own))),
+      ...(rule.action === 'verify' || mayPermit(rule)
+        ? additions(rule, rule.list, globsFor(rule, rule.globs, rows, leaving(own)))
+        : []),
       // The new globs also match images that the policy skips.
-      ...additions(rule, rule.skipList, globsFor(rule, rule.skipped, rows, own)),
+      ...(mayPermit(rule)
+        ? additions(rule, rule.skipList, globsFor(rule, rule.skipped, rows, own))
+        : []),
     ],
   }))
   return patchText(
     manifests,
     patches.filter(({ patch }) => patch.length > 0),
   )
+}
+
+/**
+ * Returns true if a change of the rendered rule comes from the new globs for images that are not verified, or that are
+ * allowed: two upstream images can have the same name on the mirror. `before` is the rule as it was.
+ */
+export function isWeaker({ rule, image, becomes, change }: PolicyChange, before: PolicyRule) {
+  const name = rule.engine.nameOf(becomes)
+  if (rule.action === 'restrict')
+    return change === 'enters' && (covers(before, image) || !covers(before, becomes))
+  const isOnlySkippedNow = matchesAny(rule.skipped, name) && !matchesAny(before.skipped, name)
+  return change === 'leaves' && isOnlySkippedNow && matchesAny(rule.globs, name)
 }
 
 function leaving(changes: readonly PolicyChange[]): readonly PolicyChange[] {
@@ -51,6 +75,8 @@ function globsFor(
     .flatMap((row) => mirroredGlobs(row, globs, engine))
   const added = new Set(compilable(found, rule).filter((glob) => !isListed(glob, globs, rule)))
   // A glob with a tag does not match an image whose tag Berth maps, or to which it adds a digest.
+  // For all tags of the repository, such a glob would make a list of exceptions, or of allowed images, weaker.
+  if (globs !== rule.globs || rule.action !== 'verify') return [...added]
   const compiled = compileAll([...added], rule)
   for (const { image, becomes } of changes) {
     const name = engine.nameOf(becomes)

@@ -272,6 +272,12 @@ fallback: [{ name: ghcr, images: ['ghcr.io/**'], try: ['ghcr.io/{path}'] }]
   }, 60_000)
 })
 
+/** Two rows whose images can have the same name on the mirror. */
+const sameNames = `fallback:
+  - { name: ghcr, images: ['ghcr.io/**'], try: ['m.example/{path}'] }
+  - { name: quay, images: ['quay.io/**'], try: ['m.example/{path}'] }
+`
+
 describe('berth policies render', () => {
   it.each([
     [
@@ -355,6 +361,37 @@ spec:
     expect(code).toBe(0)
     expect(stdout).toContain('m.example/ghcr.io/org/app:v1,')
     expect(stdout).toContain('"m.example/ghcr.io/org/app@*"')
+  })
+
+  it.each([
+    [
+      'skips no digests of an image whose tag is skipped',
+      clusterPolicy('{ imageReferences: ["*"], skipImageReferences: ["ghcr.io/org/app:v1"] }'),
+      `${table}pin: { tags: ['v*'] }\n`,
+      'skipImageReferences: ["ghcr.io/org/app:v1", m.example/ghcr.io/org/app:v1] }',
+    ],
+    [
+      'allows no other tags of an image with an allowed tag',
+      patternPolicy('ghcr.io/org/app:v1'),
+      `${table}pin: { tags: ['v*'] }\n`,
+      'ghcr.io/org/app:v1 | m.example/ghcr.io/org/app:v1"',
+    ],
+    [
+      'skips no image of another registry that has the same name on the mirror',
+      clusterPolicy('{ imageReferences: ["*"], skipImageReferences: ["ghcr.io/org/*"] }'),
+      `${mirrors}${sameNames}`,
+      'skipImageReferences: ["ghcr.io/org/*"] }',
+    ],
+    [
+      'allows no image of another registry that has the same name on the mirror',
+      patternPolicy('ghcr.io/org/*'),
+      `${mirrors}${sameNames}`,
+      'ghcr.io/org/*"',
+    ],
+  ])('%s', async (_, policy, config, expected) => {
+    const { stdout } = await render(policy, config)
+
+    expect(stdout).toContain(expected)
   })
 
   it('names the image and exits with 1 if no glob can be written', async () => {

@@ -119,7 +119,12 @@ describe('a rendered policy', () => {
         fc.property(rows, list, (pairs, texts) => {
           const config = configOf(pairs)
           const before = leaving(config, policies[engine](texts))
-          const text = renderPolicies(before.manifests, config.table.rows, before.changes)
+          const text = renderPolicies(
+            before.manifests,
+            config.table.rows,
+            before.changes,
+            () => true,
+          )
 
           expect(text).not.toBeNull()
           const after = leaving(config, text ?? '')

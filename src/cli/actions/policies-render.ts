@@ -6,7 +6,8 @@ import { readManifests } from '../../manifests/manifests.ts'
 import { joinDocuments } from '../../manifests/rewrite-files.ts'
 import type { PolicyFile } from '../../policies/policy-sources.ts'
 import { readPolicies as readRules } from '../../policies/read-policies.ts'
-import { renderPolicies } from '../../policies/render-policies.ts'
+import type { PolicyRule } from '../../policies/policy-rule.ts'
+import { isWeaker, renderPolicies } from '../../policies/render-policies.ts'
 import { findConfigFile } from '../config-file.ts'
 import { type Io, print, printFile } from '../io.ts'
 import type { ConnectionOptions } from '../options.ts'
@@ -41,18 +42,35 @@ export async function policiesRender(options: PoliciesRenderOptions, io: Io): Pr
 /** A glob for a new name may have a tag, and so needs another one for images that get a digest. */
 const maxPasses = 3
 
+/** Renders again without the globs that make a rule weaker: a gap that is reported is better. */
 function renderFile(config: Config, file: PolicyFile): PolicyFile {
+  const weaker = new Set<number>()
+  for (;;) {
+    const rendered = renderPasses(config, file, weaker)
+    const found = reportPolicies(config, rendered.rules, []).changes.flatMap((change) => {
+      const index = rendered.rules.indexOf(change.rule)
+      const before = file.rules[index]
+      return before !== undefined && !weaker.has(index) && isWeaker(change, before) ? [index] : []
+    })
+    if (found.length === 0) return rendered
+    for (const index of found) weaker.add(index)
+  }
+}
+
+function renderPasses(config: Config, file: PolicyFile, weaker: ReadonlySet<number>): PolicyFile {
   let current = file
   for (let pass = 0; pass < maxPasses; pass += 1) {
-    const { changes } = reportPolicies(config, current.rules, [])
-    const text = renderPolicies(current.manifests, config.table.rows, changes)
+    const { manifests, rules: rulesNow } = current
+    const { changes } = reportPolicies(config, rulesNow, [])
+    const mayPermit = (rule: PolicyRule) => !weaker.has(rulesNow.indexOf(rule))
+    const text = renderPolicies(manifests, config.table.rows, changes, mayPermit)
     const read = text === null ? null : readManifests(text)
     if (read === null || !read.ok)
       throw new BerthError(
         'manifest-invalid',
         `${file.name}: the globs cannot be added without changing anything else; add them to the policy by hand`,
       )
-    if (text === current.manifests.text) break
+    if (text === manifests.text) break
     const { rules } = readRules(read.manifests, file.name)
     current = { name: file.name, manifests: read.manifests, rules }
   }
