@@ -50,7 +50,10 @@ export function renderPolicies(
  * Returns true if a change of the rendered rule comes from the new globs for images that are not verified, or that are
  * allowed: two upstream images can have the same name on the mirror. `before` is the rule as it was.
  */
-export function isWeaker({ rule, image, becomes, change }: PolicyChange, before: PolicyRule) {
+export function isWeaker(
+  { rule, image, becomes, change }: PolicyChange,
+  before: PolicyRule,
+): boolean {
   const name = rule.engine.nameOf(becomes)
   if (rule.action === 'restrict')
     return change === 'enters' && (covers(before, image) || !covers(before, becomes))

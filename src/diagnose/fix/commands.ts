@@ -62,10 +62,10 @@ const objectName = /^[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?$/
 function createAndLink(facts: FixFacts): string[] {
   const { namespace, secrets, wantedKey, place, shapes } = facts
   const source = secrets.find((name) => shapes.get(name)?.hasOtherContent === true)
-  const config = source === undefined ? undefined : shapes.get(source)?.config
+  const config = source === undefined ? null : (shapes.get(source)?.config ?? null)
   const name = source === undefined ? secretNameFor(wantedKey) : `${source}-pull`
   const create =
-    source === undefined || config == null
+    source === undefined || config === null
       ? createCommand(facts, name)
       : convertCommand(namespace, { from: source, to: name }, config)
   return [create, ...(place === null ? [] : linkCommands(place, name))]
