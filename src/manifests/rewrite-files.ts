@@ -1,4 +1,5 @@
 /** Rewrites manifest files. Writes no file itself; reads only what kustomizations refer to. */
+import { refuseForOutside } from './kustomize/outside.ts'
 import { type KustomizeRewrite, prepareKustomize } from './kustomize/rewrite-kustomize.ts'
 import { addUnread, type ManifestFile, requireSomeRead } from './manifest-files.ts'
 import { readNamespaceModes } from './namespace-modes.ts'
@@ -18,6 +19,12 @@ export interface RewrittenFile extends Rewritten {
   readonly refused: readonly ManifestNote[]
 }
 
+export interface RewriteFilesOptions extends RewriteOptions {
+  /** Whether the new texts replace the files, so that other kustomizations read them. */
+  readonly inPlace: boolean
+  readonly unread: UnreadFiles
+}
+
 /**
  * Rewrites the files in order. A file without manifests keeps its text, and is recorded in `unread`. Throws
  * `manifest-invalid` if no file has manifests.
@@ -25,7 +32,7 @@ export interface RewrittenFile extends Rewritten {
 export async function rewriteFiles(
   dependencies: RewriteDependencies,
   files: readonly ManifestFile[],
-  options: RewriteOptions & { readonly unread: UnreadFiles },
+  options: RewriteFilesOptions,
 ): Promise<RewrittenFile[]> {
   const kustomize = await prepareKustomize(dependencies, files, options)
   const rewritten: RewrittenFile[] = []
@@ -47,7 +54,31 @@ export async function rewriteFiles(
     }
   }
   requireSomeRead(read, files.length, options.unread)
-  return kustomize === null ? rewritten : withKustomizations(rewritten, kustomize)
+  const results = kustomize === null ? rewritten : withKustomizations(rewritten, kustomize)
+  return options.inPlace ? withoutRefused(results, dependencies) : results
+}
+
+/** Leaves the files as they are that a kustomization needs which is not among them. */
+function withoutRefused(
+  results: readonly RewrittenFile[],
+  { workloads }: RewriteDependencies,
+): RewrittenFile[] {
+  const texts = new Map(results.map(({ file, text }) => [file, text]))
+  const files = results.map(({ file }) => file)
+  const refused = refuseForOutside(files, (file) => texts.get(file) ?? file.text, workloads)
+  const reported = new Set<string>()
+  return results.map((result) => {
+    const message = refused.get(result.file.state?.realPath ?? '')
+    if (message === undefined || !isRewritten(result)) return result
+    const note = {
+      line: null,
+      object: 'kustomization',
+      message: `this file is not rewritten: ${message}`,
+    }
+    const isNew = !reported.has(message)
+    reported.add(message)
+    return { ...unchanged(result.file), refused: isNew ? [note] : [] }
+  })
 }
 
 function unchanged(file: ManifestFile): RewrittenFile {

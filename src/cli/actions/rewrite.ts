@@ -166,6 +166,7 @@ async function rewriteGiven(
         namespace: namespace ?? null,
         owners: owner ?? null,
         imagesOnly: options.imagesOnly === true,
+        inPlace: inPlace === true || options.diff === true || options.check === true,
         signal: io.signal,
         unread,
       },

@@ -59,7 +59,7 @@ export function finishKustomize(
 }
 
 /** Returns the images of the rewritten files. */
-function newImages(
+export function newImages(
   { sitesOf, readers }: KustomizePlan,
   files: readonly ManifestFile[],
   textOf: (file: ManifestFile) => string,
