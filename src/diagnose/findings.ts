@@ -97,7 +97,7 @@ function findingOf(group: readonly DiagnosedFailure[]): PullFinding {
   }
 }
 
-/** Pods of a finding that get commands. The finding lists the others, for which the same commands work. */
+/** Pods of a finding with commands. The finding lists the others, for which the same commands work. */
 const maxPodsWithCommands = 20
 
 /** Secrets and their links first, then pods. */

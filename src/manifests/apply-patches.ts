@@ -9,7 +9,7 @@ interface PatchedPod {
   readonly patch: JsonPatch
 }
 
-/** Returns the patched text, and the pods whose patch cannot be written. These do not keep the others from being written. */
+/** Returns the text with all patches that can be written, and the pods whose patch cannot be written. */
 export function applyPatches<Pod extends PatchedPod>(
   manifests: Manifests,
   pods: readonly Pod[],

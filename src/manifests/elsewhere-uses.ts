@@ -1,11 +1,11 @@
-/** Adds images from other fields of manifests to the images of a plan, and says which ones the plan cannot have. */
+/** Adds images from other fields of manifests to the images of a plan, and describes those that it cannot add. */
 import { templateNamespace } from '../decision/fallback/pod-context.ts'
 import { countByPlace, type ElsewhereInFile, elsewhereLines } from './elsewhere-summary.ts'
 import type { ImageUse } from './image-uses.ts'
 import type { Manifests } from './manifests.ts'
 import { kindOf } from './pod-locations.ts'
 
-/** Text of a ConfigMap or an annotation often names an image that nothing pulls. */
+/** The text of ConfigMaps and annotations often contains images that nothing pulls. */
 const unplannedPlaces: readonly string[] = ['config-map', 'annotation', 'other']
 
 /** Returns the images that pods will probably pull. */

@@ -1,4 +1,4 @@
-/** Groups notes that say the same, so that a directory with 69 HelmReleases gets one line and not 69. */
+/** Groups equal notes, so that a directory with 69 HelmReleases gets one line instead of 69. */
 
 export interface PlacedNote {
   /** For example `apps/web.yaml:3`. */
@@ -18,7 +18,7 @@ export interface NoteGroup {
   readonly first: PlacedNote
 }
 
-/** The places that a group lists. One shows what is meant, and three where to search. */
+/** The number of places that a group lists. */
 const maxPlaces = 3
 
 /** Returns the groups in the order of their first notes. */

@@ -1,4 +1,4 @@
-/** Reads an image that Helm values keep in parts: `registry`, `repository`, `tag` and `digest`. Pure. */
+/** Reads an image that Helm values store in parts: `registry`, `repository`, `tag` and `digest`. Pure. */
 import type { JsonObject } from '../json/json.ts'
 
 export interface ImageGroup {

@@ -33,7 +33,7 @@ export interface PodLocation {
   siteName(name: string): string
 }
 
-/** Returns the names of kinds with images in fields whose name does not say so. They can have images without that word. */
+/** Returns the kinds with images in paths that do not contain the word `image`. `skip-documents.ts` must not skip their objects. */
 export function otherImageKinds(kinds: readonly WorkloadKind[]): string[] {
   return kinds
     .filter(({ images }) => images.some((path) => !/image/i.test(path.join('.'))))

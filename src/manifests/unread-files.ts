@@ -1,4 +1,4 @@
-/** Collects the files of `-f` that are not read as manifests, so that one of them does not keep the others from being read. */
+/** Collects the files of `-f` that cannot be read as manifests, so that the command can handle the others. */
 import { BerthError } from '../errors.ts'
 import { groupNotes } from './group-notes.ts'
 
@@ -14,7 +14,7 @@ export interface UnreadFiles {
   throwInvalid(): void
 }
 
-/** The messages of one error. A person fixes the first files first. */
+/** Messages in one error. Users fix the first files first. */
 const maxErrors = 20
 
 export function createUnreadFiles(): UnreadFiles {

@@ -46,9 +46,9 @@ export function readAuditLog(
   return (pair) => digests.get(destinationName(pair)) ?? null
 }
 
-/** What the log knows of the digest that a tag of a mirror has. */
+/** What the audit log records about the digest of a tag on a mirror. */
 export interface LoggedDigest {
-  /** Since when the tag has had it at least, in milliseconds since the epoch. */
+  /** The earliest known time at which the tag had the digest, in milliseconds since the epoch. */
   readonly since: number
   /** Whether `since` is the time at which Berth gave the tag this digest. */
   readonly isExact: boolean
@@ -56,7 +56,7 @@ export interface LoggedDigest {
   readonly isCopy: boolean
 }
 
-/** Returns a function that finds what the log knows of a tag with a digest; null for nothing. Without a file it knows nothing. */
+/** Returns a function that looks up a tag with a digest. It returns null if the log does not have both, or if there is no file. */
 export function readTagHistory(
   file: string | undefined,
 ): (name: string, digest: string) => LoggedDigest | null {

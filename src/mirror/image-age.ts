@@ -1,4 +1,4 @@
-/** Finds out since when an image exists, from its configs and from the registry. */
+/** Finds the time at which an image was created, from its configs and from the registry. */
 import { textMember } from '../json/json.ts'
 import type { ImageRepository } from '../registry/images/image-store.ts'
 import { readBlob, readDescriptor } from '../registry/images/read-blob.ts'
@@ -28,7 +28,7 @@ export async function imageTime(
   return modified === null || created === null ? (modified ?? created) : Math.max(modified, created)
 }
 
-/** Null if it is not known of every platform. */
+/** Returns null if the time of any platform is unknown. */
 async function createdTime(
   repository: ImageRepository,
   tree: ManifestNode,

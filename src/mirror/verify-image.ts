@@ -18,9 +18,9 @@ import { imageTime } from './image-age.ts'
 import { ImageRefusedError, type RefusalCode } from './image-refused.ts'
 import type { ManifestNode } from './image-tree.ts'
 
-/** What an image has to prove, and what it has proven. */
+/** The checks that one image needs. */
 export interface ImageVerification {
-  /** Whether the image has to be signed, so that its signatures are copied too. */
+  /** Whether the image must be signed. Its signatures are then copied too. */
   readonly isSigned: boolean
   /** Verifies who signed the digest. Throws ImageRefusedError and RegistryError. */
   checkSignatures(): Promise<SignatureProof>
@@ -30,12 +30,12 @@ export interface ImageVerification {
 
 /** What the signatures of an image prove. */
 export interface SignatureProof {
-  /** When a log has seen the signature; null for a signature of a key, or none. */
+  /** When a log recorded the signature, in milliseconds since the epoch; null without a keyless signature. */
   readonly signedAt: number | null
 }
 
 export interface ImageVerifier {
-  /** Returns what the image with this digest has to prove; null if nothing. */
+  /** Returns the checks for the image with this digest; null if it needs none. */
   verification(
     source: Reference,
     at: { readonly from: ImageRepository; readonly digest: string; readonly signal: AbortSignal },
@@ -131,7 +131,7 @@ function signatureRefusal(
   return refused(rule, problem, `${reasons[problem]}${limit}; ${exemption}`)
 }
 
-/** The problem that tells most comes first. */
+/** The most informative problem comes first. */
 const order: readonly SignatureProblem[] = ['wrong-image', 'wrong-signer', 'signature-invalid']
 
 const exemption = 'put an entry for the image before this one if you trust it'
@@ -174,15 +174,14 @@ interface AgeCheck {
 function checkTime(rule: VerifyRule, { time, minAgeMs, now }: AgeCheck): void {
   const minAge = durationText(minAgeMs)
   if (time === null) {
-    const reason = `its age is not known, because it states no date of creation (or one before 2013), and it has to be ${minAge} old`
+    const reason = `its age is not known, because it has no creation date (or one before 2013), and it must be ${minAge} old`
     throw refused(rule, 'age-unknown', `${reason}; ${exemption}`)
   }
   const age = now - time
   if (age >= minAgeMs) return
-  if (age < 0)
-    throw refused(rule, 'too-young', `its date of creation is in the future; ${exemption}`)
+  if (age < 0) throw refused(rule, 'too-young', `its creation date is in the future; ${exemption}`)
   const until = `${new Date(time + minAgeMs).toISOString().slice(0, 16)}Z`
-  const reason = `it is ${durationText(age)} old, and has to be ${minAge} old; copy it after ${until}`
+  const reason = `it is ${durationText(age)} old, and must be ${minAge} old; copy it after ${until}`
   throw refused(rule, 'too-young', `${reason}, or ${exemption}`)
 }
 

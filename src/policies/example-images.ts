@@ -19,7 +19,7 @@ import {
 /** Two examples: an earlier row may decide about the first one. */
 const fillers = ['x', 'q'] as const
 
-/** Returns images for which the row and the rule may both be. The caller checks whether they are. */
+/** Returns images that both the row and the rule may match. The caller checks each of them. */
 export function exampleImages(
   row: FallbackRow,
   rule: PolicyRule,

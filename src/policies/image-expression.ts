@@ -5,7 +5,7 @@
 
 export interface ImageExpression {
   matches(image: string): boolean
-  /** Texts that an image may begin with, or be, so that the expression is true. For examples. */
+  /** Prefixes of images for which the expression may be true, from which examples are made. */
   readonly prefixes: readonly string[]
   /** Globs that match the same images; null if there are none. */
   readonly globs: readonly string[] | null

@@ -12,13 +12,13 @@ import {
 } from './policy-rule.ts'
 import { compileWildcard } from './wildcard.ts'
 
-/** Deeper patterns do not exist: a cron job has its containers at depth 9. */
+/** In levels. The containers of a CronJob are at depth 9. */
 const maxDepth = 32
 
-/** The key of a list of containers, or of image volumes, with the anchors that let it be missing. */
+/** The key of a list of containers, with the anchors of Kyverno for optional keys. */
 const listKey = /^(?:[=X]\()?(?:containers|initContainers|ephemeralContainers)\)?$/
 
-/** Returns one rule for each image pattern, or one that names the rest if it says something about images. */
+/** Returns one rule for each image pattern, and one for the other parts if they mention images. */
 export function readPatternRules(
   policy: PolicyObject,
   rule: unknown,

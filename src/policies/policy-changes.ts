@@ -1,4 +1,4 @@
-/** Finds images that a policy covers under one name and not under the other: before and after Berth changes them. Pure. */
+/** Finds images that a policy covers only before, or only after, Berth changes their names. Pure. */
 import { examplePod } from '../decision/fallback/example-pod.ts'
 import type { PodContext } from '../decision/fallback/pod-context.ts'
 import type { Candidate, FallbackRow } from '../decision/fallback/table.ts'
@@ -36,14 +36,14 @@ export interface PolicyChanges {
   readonly isComplete: boolean
 }
 
-/** Steps of all searches: a few seconds. 1,000 rows and 100 globs need 300,000. */
+/** The steps of all searches, which take a few seconds. 1,000 rows and 100 globs need 300,000. */
 const maxSteps = 2_000_000
 
-/** Deciding about an image takes as long as so many steps, and matching it against a glob as ten. */
+/** The cost, in steps, of deciding an image, and of matching it against a glob. */
 const stepsForDecision = 50
 const stepsForGlob = 10
 
-/** A person reads the first ones first. */
+/** More changes than a person reads. */
 const maxChanges = 1_000
 
 /** Stands for the digest that Berth adds. */
@@ -141,7 +141,7 @@ function changesOf(
   })
 }
 
-/** Returns the names that the pod may get. A pin may be missing, if the registry does not tell the digest. */
+/** Returns the names that the pod may get: also the one without a digest, because a registry may not return the digest. */
 function namesOf(
   { image, reference, kind }: Candidate,
   isPinned: boolean,

@@ -44,14 +44,14 @@ export interface PolicyRule {
   readonly globs: readonly PolicyGlob[]
   /** Images that are not covered, although a glob matches them. */
   readonly skipped: readonly PolicyGlob[]
-  /** Texts that images begin with which an expression covers. For examples. */
+  /** Prefixes of images that an expression covers, from which examples are made. */
   readonly prefixes: readonly string[]
   readonly unchecked: readonly UncheckedPart[]
   /** Where globs are added. Null if they cannot be. */
   readonly list: GlobList | null
   /** Where globs of images that are not covered are added. Null if they cannot be. */
   readonly skipList: GlobList | null
-  /** Expects the name that the engine compares. */
+  /** Returns whether the rule covers an image, by the name that the engine compares. */
   coversName(name: string): boolean
 }
 

@@ -33,7 +33,7 @@ export interface PolicySourceOptions {
   readonly onProblem: (message: string) => void
 }
 
-/** The source that is not a file. A file of that name is `./cluster`. */
+/** The value of `--policies` for the cluster. For a file with this name, users write `./cluster`. */
 const clusterSource = 'cluster'
 
 /** Returns the files that have policies. Throws `manifest-invalid` if a file cannot be read, and what the API client throws. */
@@ -156,7 +156,7 @@ async function* listServed(
 /** The policy of Berth lists mirrors, and covers no images. */
 const notOfBerth = { labelSelector: 'app.kubernetes.io/name!=berth' }
 
-/** Returns what a person would write: without the status and what the API server adds. */
+/** Returns the object without its status and without what the API server adds. */
 function withoutState(object: KubeObject, apiVersion: string, kind: string): object {
   const { metadata, status: _, ...rest } = object as KubeObject & { readonly status?: unknown }
   const { name, namespace, labels, annotations } = metadata

@@ -20,10 +20,10 @@ import {
 } from './policy-rule.ts'
 import { compileWildcard } from './wildcard.ts'
 
-/** The globs of one list. A person does not write so many. */
+/** Globs in one list. More than a person writes. */
 const maxGlobs = 1_000
 
-/** The rules of one run. */
+/** Rules in one file. */
 const maxRules = 2_000
 
 export interface ReadPolicies {
@@ -192,7 +192,7 @@ function readClusterImagePolicy({ policy, spec, path }: ReadContext): PolicyRule
   ]
 }
 
-/** Policies that are CEL only. They are named if they say something about images. */
+/** Reads policies that consist of CEL only. Their expressions are unchecked if they mention images. */
 function readExpressionPolicy({ policy, spec, path }: ReadContext): PolicyRule[] {
   const expressions = ['validations', 'variables', 'matchConditions'].flatMap((key) =>
     objectsMember(spec, key).map((entry, index) => ({

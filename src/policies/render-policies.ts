@@ -18,8 +18,8 @@ import { compileWildcard } from './wildcard.ts'
 
 /**
  * Returns the text with more globs for the rules with changes. Null if the text cannot be edited without changing
- * anything else. The caller checks the new text: not every change can be undone by a glob. `mayPermit` is false for a rule
- * that gets no globs of images that are not verified, or that are allowed.
+ * anything else. The caller checks the new text, because a glob cannot close every gap. `mayPermit` is false for a rule that must
+ * not get globs for images that are not verified, or that are allowed.
  */
 export function renderPolicies(
   manifests: Manifests,

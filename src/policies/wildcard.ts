@@ -27,7 +27,7 @@ export type CompiledWildcard =
 /** An image name has at most 255 characters and a tag or a digest. */
 const maxGlobLength = 512
 
-/** What `{a,b}{c,d}` is written out to. */
+/** Globs into which braces such as `{a,b}{c,d}` expand. */
 const maxAlternatives = 64
 
 /** Compiles a glob, or returns why the engine does not accept it. */

@@ -324,7 +324,7 @@ describe('an image with a minimum age', () => {
     [
       'is refused if it was created after',
       47,
-      refused('too-young', /it is 47 h old, and has to be 48 h old; copy it after 20\d\d-.{11}Z/),
+      refused('too-young', /it is 47 h old, and must be 48 h old; copy it after 20\d\d-.{11}Z/),
     ],
     ['is refused if its creation is in the future', -1, refused('too-young', /in the future/)],
   ])('%s', async (_, hours, result) => {
@@ -359,7 +359,7 @@ describe('an image with a minimum age', () => {
       path.includes('/manifests/sha256:') ? { change: { 'last-modified': modified } } : null,
     )
 
-    expect(await copy(aged)).toMatchObject(refused('too-young', /old, and has to be 48 h old/))
+    expect(await copy(aged)).toMatchObject(refused('too-young', /old, and must be 48 h old/))
   })
 
   it('is copied if it states 1970 and the registry has it for longer', async () => {

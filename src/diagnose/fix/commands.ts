@@ -1,6 +1,6 @@
 /**
- * kubectl commands to paste for a failing pod, after which it can pull. They remake a Secret that the pod names, or create
- * one and link it. They keep the other entries of a Secret. Pure.
+ * Writes kubectl commands that make a failing pod able to pull. They correct a Secret that the pod names, or create a Secret
+ * and link it. They keep the other entries of a Secret. Pure.
  */
 import { parseEcrHost } from '../../aws/ecr-host.ts'
 import type { RuleData } from '../rules/rule.ts'
@@ -9,10 +9,10 @@ import type { SecretShape } from './secret-shape.ts'
 
 export interface FixFacts {
   readonly namespace: string
-  /** The secrets at fault, by name. */
+  /** The names of the faulty secrets. */
   readonly secrets: readonly string[]
   readonly wantedKey: string | null
-  /** A key of the pod's secrets whose credential is probably for the image too. */
+  /** A key in the pod's secrets whose credential is probably valid for the image too. */
   readonly similarKey: { readonly secret: string; readonly key: string } | null
   /** Null if it could not be read. */
   readonly place: PodPlace | null
@@ -71,7 +71,7 @@ function createAndLink(facts: FixFacts): string[] {
   return [create, ...(place === null ? [] : linkCommands(place, name))]
 }
 
-/** Changes a Secret that the pod names: the kubelet reads it at each try, so the pod can stay. */
+/** Changes a Secret that the pod names. The kubelet reads it at each retry, so the pod need not be recreated. */
 function changeCommand(facts: FixFacts, name: string, shape: SecretShape): string {
   const { namespace, similarKey } = facts
   const write = shape.isEditable ? 'kubectl apply -f -' : 'kubectl replace --force -f -'

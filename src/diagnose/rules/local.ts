@@ -244,7 +244,7 @@ export const localRules = [
     means:
       'a pull secret of the pod was changed after the pod was created, and the message can be older than the change',
     // k8s.io/kubernetes v1.36, pkg/kubelet/kubelet.go, MaxImageBackOff.
-    fix: 'wait for the next try of the kubelet, within five minutes, or recreate the pod',
+    fix: 'wait until the kubelet retries, within five minutes, or recreate the pod',
     topic: 'pull-secret',
     isProvedByWorkingSecret: true,
     probes: ['manifest', 'tags'],

@@ -113,7 +113,7 @@ export const networkRules = [
     ],
     means:
       'a certificate of the registry, or of its chain, breaks a rule of TLS; it is neither unknown nor expired, and its name is right',
-    fix: 'issue the certificate again with the fields that the message misses, and send the whole chain',
+    fix: 'issue the certificate again with the fields that are missing according to the message, and send the whole chain',
     fixes: [
       {
         text: /insecure algorithm|sha1/,

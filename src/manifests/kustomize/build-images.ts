@@ -3,7 +3,7 @@ import { applyEntry, type ImageEntry, matchesName } from './image-entry.ts'
 import type { KustomizeNode } from './load-graph.ts'
 import type { KustomizeSite } from './kustomize-sites.ts'
 
-/** An image on its way through a kustomization. */
+/** An image that passes through a kustomization. */
 export interface BuiltImage {
   readonly site: KustomizeSite
   /** As the files have it now. */
@@ -39,7 +39,7 @@ export interface BuildOptions {
   readonly patchesReplace: boolean
 }
 
-/** Visits of kustomizations and images on their way. Ten times as many as the largest repositories need. */
+/** Visited kustomizations, and images that they pass on. Ten times as many as the largest repositories need. */
 const maxSteps = 5_000_000
 
 /** The kustomizations need more steps than allowed. */

@@ -44,7 +44,7 @@ export interface KustomizeNode {
   readonly patches: LoadedPatch[]
   /** The kustomizations that read this one. */
   readonly parents: KustomizeNode[]
-  /** What it deploys and Berth cannot read, such as remote bases and charts. */
+  /** The parts that Berth cannot read, such as remote bases and charts. */
   readonly unread: string[]
   /** Why Berth cannot tell which images it deploys. */
   readonly problems: string[]
@@ -58,11 +58,11 @@ export interface KustomizeGraph {
   readonly invalid: readonly { readonly file: ManifestFile; readonly message: string }[]
 }
 
-/** Files that are not among the given ones, and their characters. The limits of the given files are as high. */
+/** The number of files that were not given, and their characters in total. The limits of given files are the same. */
 const maxFiles = 20_000
 const maxLength = 256 * 1024 ** 2
 
-/** Kustomizations inside each other. Real ones have fewer than ten. */
+/** Levels of nested kustomizations. Real ones have fewer than ten. */
 const maxDepth = 64
 
 interface Loader {
@@ -122,7 +122,7 @@ function loadNode(loader: Loader, realPath: string): KustomizeNode | null {
   }
   loader.nodes.set(realPath, node)
   if (loader.path.length >= maxDepth) {
-    node.problems.push(`it is inside of more than ${maxDepth} kustomizations`)
+    node.problems.push(`it is nested in more than ${maxDepth} kustomizations`)
     return node
   }
   loader.path.push(node)

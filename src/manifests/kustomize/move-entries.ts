@@ -1,4 +1,4 @@
-/** Moves entries of `images:`, so that `kustomize build` prints the images that the table makes of those it printed before. */
+/** Changes the entries of `images:`, so that `kustomize build` prints each image as the table rewrites it. */
 import { jsonPointer } from '../../json/json-pointer.ts'
 import type { JsonPatch } from '../../decision/pod/patch.ts'
 import { applyEntry, type ImageEntry, isPlainName, matchesName, splitImage } from './image-entry.ts'
@@ -8,7 +8,7 @@ import type { PlacedEntry } from './kustomization.ts'
 export interface EntryUse {
   /** As the rewritten files, bases and earlier entries have it. */
   readonly newIn: string
-  /** What the changed entry has to make of it. */
+  /** What the changed entry must turn it into. */
   readonly target: string
 }
 
@@ -16,7 +16,7 @@ export interface EntryUse {
 export interface EntryPlan {
   readonly entry: PlacedEntry
   readonly uses: readonly EntryUse[]
-  /** What the entry has to make of images with its own name, which a base that Berth cannot read may have; null if not known. */
+  /** What the entry must turn images with its own name into, which a base that Berth cannot read may have; null if not known. */
   readonly ownTarget: string | null
   /** Whether images with the entry's own name may come from where Berth cannot read. */
   readonly keepsName: boolean

@@ -139,7 +139,7 @@ function imageIdsOf(pod: KubeObject): readonly string[] {
     .filter((text) => text.includes('sha256:'))
 }
 
-/** A pod template nests less deep. */
+/** In levels. Pod templates have fewer. */
 const maxDepth = 32
 
 /** Returns the images anywhere in the data of a ControllerRevision, whose form its controller defines. */

@@ -25,7 +25,7 @@ export interface PlannedTag {
   readonly tag: string
   /** Null for a tag that cannot be read. */
   readonly digest: string | null
-  /** Since when the tag has had the digest at least, in milliseconds since the epoch; null if that is not known. */
+  /** The earliest known time at which the tag had the digest, in milliseconds since the epoch; null if unknown. */
   readonly since: number | null
   readonly action: 'remove' | 'keep'
   readonly why: string
@@ -53,7 +53,7 @@ export interface PlanPruneOptions {
   /** The only repositories to plan for, as `host/path`; empty for all that the mirrors list. */
   readonly only: readonly string[]
   readonly olderThanMs: number
-  /** What the audit log knows. */
+  /** Looks up a tag in the audit log. */
   readonly history: (name: string, digest: string) => LoggedDigest | null
   /** Milliseconds since the epoch. */
   readonly now: number

@@ -58,7 +58,7 @@ export function subjectOfTag(tag: string): string | null {
   return encoded === undefined ? null : `sha256:${encoded}`
 }
 
-/** Plans the removals. What it does not know of stays. */
+/** Plans the removals. Manifests that were not read stay. */
 export function planRemovals(state: RepositoryState): RemovalPlan {
   const byDigest = Map.groupBy(state.tags, ({ digest }) => digest)
   /** The tagged digests that may go. It shrinks until nothing that stays needs one of them. */

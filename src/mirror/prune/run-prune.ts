@@ -24,13 +24,13 @@ export interface RunPruneOptions {
   readonly onResult: (result: RemovalResult) => void
 }
 
-/** The requests of one removal end even if the run is stopped, so that no part of an image is left behind. */
+/** A stopped run completes the removal in progress, so that no part of an image is left behind. This is the limit for its requests. */
 const removalTimeoutMs = 120_000
 
 /** Requests at the same time that read the tags again. */
 const parallelReads = 4
 
-/** Removes one digest after the other. Stops between two of them if the signal aborts. Never throws because of a registry. */
+/** Removes one digest after the other. If the signal aborts, it stops between two of them. Reports errors of registries as results. */
 export async function runPrune(
   { repositories }: PrunePlan,
   { registries, signal, onResult }: RunPruneOptions,
@@ -59,11 +59,12 @@ async function* removeFrom(
     if (signal.aborted) return
     const result = { host, path, removal, isForbidden: false }
     try {
-      const own = AbortSignal.timeout(removalTimeoutMs)
+      const removalSignal = AbortSignal.timeout(removalTimeoutMs)
       repository ??= await registries.open(host, path, 'pull,delete')
       if (!isChecked) change = await findChange(repository, plan, signal)
       isChecked = true
-      const problem = change ?? (await remove(repository, removal, { order, signal: own }))
+      const problem =
+        change ?? (await remove(repository, removal, { order, signal: removalSignal }))
       yield { ...result, status: problem === null ? 'removed' : 'changed', problem }
     } catch (error) {
       if (signal.aborted) return
