@@ -46,9 +46,12 @@ export function waitingContainers(pod: unknown): WaitingContainer[] {
 /** In characters. The kubelet and the runtime name the image at the beginning of a message. */
 const maxMessageLength = 4_096
 
-/** How the kubelet (pkg/kubelet/images/image_manager.go) and containerd name the image that they pull. */
+/**
+ * How the kubelet (pkg/kubelet/images/image_manager.go) and containerd name the image that they pull. Registries quote other
+ * names: `denied: image "team/app" is blocked`, `manifest unknown: tag "1"`.
+ */
 const quotedNames =
-  /\b(?:image|reference|tag) "([^"\s]{1,512})"|\bimage pull failed for (\S{1,512}) because/g
+  /\b(?:(?:[Pp]ull(?:ing)?|unpack|inspect|resolve|parse|default|sandbox|Container) image(?: name| tag)?|resol?ve reference) "([^"\s]{1,512})"|\bimage pull failed for (\S{1,512}) because/g
 
 /**
  * Returns the image that a message names; null if it names none. The status of a container also reports failures of the
@@ -64,7 +67,8 @@ function imageOfMessage(
   // A runtime can name an image by its id.
   const names = quoted.filter((name) => !name.startsWith('sha256:'))
   const pulled = new Set(names.map(asPulled))
-  const candidates = own === undefined ? sites : [own, ...sites]
+  const volumes = sites.filter(({ name }) => name.startsWith('volumes/'))
+  const candidates = own === undefined ? sites : [own, ...volumes, ...sites]
   const named = candidates.find(({ image }) => pulled.has(asPulled(image)))
   if (named !== undefined) return imageOf(named)
   // CRI-O names only the image that it reads, which can be that of a configured mirror.

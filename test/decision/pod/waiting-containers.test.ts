@@ -34,6 +34,10 @@ describe('the image of a waiting container', () => {
     ['Back-off pulling image "nginx": ErrImagePull: failed to pull and unpack image "docker.io/library/nginx:latest"', own],
     ['failed to pull and unpack image "docker.io/library/nginx:latest": mount /models.example/m:1', own],
     ['toomanyrequests: rate exceeded', own],
+    ['reading manifest latest in docker.io/library/nginx: denied: image "side.example/a:1" is blocked', own],
+    ['reading manifest latest in docker.io/library/nginx: denied: image "library/nginx" is not scanned', own],
+    ['manifest unknown: manifest tag "latest" does not exist', own],
+    ['manifest unknown: unknown reference "latest"', own],
     ['', own],
     [`failed to pull and unpack image "debug.example/a@sha256:${'a'.repeat(64)}"`, { image: `debug.example/a@sha256:${'a'.repeat(64)}`, field: 'ephemeralContainers/debug' }],
     ['Failed to apply default image tag "Nginx:1": couldn\'t parse image name "Nginx:1"', { image: 'Nginx:1', field: null }],
@@ -49,6 +53,21 @@ describe('the image of a waiting container', () => {
 
     expect(imageOf(message)).toEqual(own)
   })
+
+  it('is that of a volume, if another container has the same image', () => {
+    const image = 'models.example/m:1'
+    const waiting = { reason: 'ErrImagePull', message: `failed to pull image "${image}": not found` }
+
+    const [main] = waitingContainers({
+      spec: {
+        containers: [{ name: 'main', image: 'nginx' }, { name: 'side', image }],
+        volumes: [{ name: 'model', image: { reference: image } }],
+      },
+      status: { containerStatuses: [{ name: 'main', state: { waiting } }] },
+    })
+
+    expect(main?.image).toEqual(volume)
+  }) // prettier-ignore
 
   it('is found in linear time', () => {
     const start = performance.now()
