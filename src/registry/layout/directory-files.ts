@@ -10,6 +10,7 @@ import { type LayoutFiles, readRange, writeAt } from './layout-files.ts'
 export async function openDirectoryFiles(directory: string): Promise<LayoutFiles> {
   const names = await listDirectory(directory)
   const isEmpty = names.length === 0
+  await rejectLinks(directory)
   if (!isEmpty && !names.includes('oci-layout')) {
     const reason = 'the directory has other files, and no file oci-layout'
     throw new BerthError('layout-invalid', `no image layout at ${directory}: ${reason}`)
@@ -38,6 +39,16 @@ export async function openDirectoryFiles(directory: string): Promise<LayoutFiles
       writeAndRename(join(directory, path), bytes.toString('utf8'), { mode: null })
     },
     close: () => Promise.resolve(),
+  }
+}
+
+/** Throws `layout-invalid` for a link to a directory of blobs: a layout may come from elsewhere, and a link could lead out of it. */
+async function rejectLinks(directory: string): Promise<void> {
+  for (const path of ['blobs', 'blobs/sha256', 'blobs/sha384', 'blobs/sha512']) {
+    const stats = await lstat(join(directory, path)).catch(() => null)
+    if (stats?.isSymbolicLink() !== true) continue
+    const reason = `${path} is a symbolic link; copy the directory that it leads to into its place`
+    throw new BerthError('layout-invalid', `no image layout at ${directory}: ${reason}`)
   }
 }
 

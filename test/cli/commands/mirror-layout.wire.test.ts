@@ -6,6 +6,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  renameSync,
   readFileSync,
   rmSync,
   statSync,
@@ -426,6 +427,20 @@ describe('an image layout in a directory', () => {
     expect(pushed.stdout).toContain('does not match its digest')
     expect(JSON.parse(repaired.stdout)).toMatchObject({ status: 'repaired' })
     expect(await from()).toMatchObject({ code: 0 })
+  })
+
+  it.each(['blobs', 'blobs/sha256'])('is rejected if %s is a link', async (name) => {
+    await to()
+    const other = join(directory, 'other')
+    renameSync(join(path, name), other)
+    symlinkSync(other, join(path, name))
+    const before = readdirSync(other)
+
+    for (const { code, stderr } of [await from(), await to()]) {
+      expect(code).toBe(2)
+      expect(stderr).toContain(`${name} is a symbolic link`)
+    }
+    expect(readdirSync(other)).toEqual(before)
   })
 
   it('is not written among other files', async () => {
