@@ -30,7 +30,7 @@ export function goVersion(): string | null {
   }
 }
 
-/** Moves this process, with what it starts later, to the core of the load. */
+/** Pins this process, and the processes that it starts later, to the core of the load. */
 export function pinLoad(): void {
   execFileSync(
     'taskset',

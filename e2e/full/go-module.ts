@@ -1,4 +1,4 @@
-/** Programs of published Go modules that `go install` refuses, because their go.mod has replacements. */
+/** Builds programs of published Go modules that `go install` rejects, because their go.mod has replacements. */
 import { chmodSync } from 'node:fs'
 import { join } from 'node:path'
 import { buildOnce } from '../harness/cached-build.ts'

@@ -1,4 +1,4 @@
-/** sigstore policy-controller as a process of this machine, with its own manifests. */
+/** Runs sigstore policy-controller as a process on this machine, with its own manifests. */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { currentCluster } from '../harness/cluster.ts'
@@ -28,7 +28,7 @@ const manifests = [
   'config-sigstore-keys',
 ]
 
-/** Starts it with `no-match-policy: allow`, so that it admits images that no policy covers. */
+/** Starts policy-controller with `no-match-policy: allow`, so that it admits images that no policy covers. */
 export async function startPolicyController(): Promise<PolicyEngine> {
   const program = await buildModuleProgram(module, './cmd/webhook')
   const sources = await moduleSources(module)

@@ -1,6 +1,6 @@
 /**
- * Berth next to real policy engines: a policy for the upstream names misses the mirrored images, `berth check --policies`
- * says so, and the policy that `berth policies render` writes covers them.
+ * Runs Berth with real policy engines: a policy for upstream names misses the mirrored images, `berth check --policies`
+ * reports this, and the policy that `berth policies render` writes covers them.
  */
 import { mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -109,7 +109,7 @@ describe.each([['policy-controller', startPolicyController]])('%s', (name, start
     const signed = await dryRun('signed', upstreamNames)
     expect(signed).toMatchObject({ code: 0 })
 
-    // The hole.
+    // The gap: the unsigned image runs.
     const missed = await dryRun('unsigned', mirroredNames)
     expect(missed).toMatchObject({ code: 0 })
     expect((JSON.parse(missed.stdout) as Pod).spec.containers[0]?.image).toContain(mirror.host)

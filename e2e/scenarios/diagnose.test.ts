@@ -150,7 +150,7 @@ describe('berth diagnose for a pod that cannot pull', () => {
     expect(found[0]?.failures).toEqual([expect.objectContaining({ namespace, pod: name })])
   })
 
-  test('blames the image of a volume, not that of the container which mounts it', async () => {
+  test('reports the image of a volume, not that of the container which mounts it', async () => {
     const [found] = await findingsOf('pod/volume', namespace)
 
     expect(found).toMatchObject({ rule: 'D22', registry: registries.locked.host })

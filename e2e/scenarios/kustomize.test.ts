@@ -16,7 +16,7 @@ import { kustomizeOk } from '../harness/kustomize.ts'
 
 const flags = ['--no-probe', '--images-only', '--config']
 
-test('kustomize builds the images that the table makes of those it built before', async () => {
+test('kustomize builds each image as the table rewrites it', async () => {
   let changed = 0
   let refused = 0
   await fc.assert(

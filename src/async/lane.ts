@@ -12,10 +12,10 @@ export interface Lane {
 /** A request that arrives during a turn waits at most this long, or until a step that cannot be divided ends. */
 const turnMs = 5
 
-/** Large pods get at most a third of the time, because what arrives during a turn must catch up in the pause after it. */
+/** In lengths of the turn. Large pods get at most a third of the time, so that requests that arrive during a turn are answered in the pause. */
 const pausePerTurn = 2
 
-/** Twice the longest step that cannot be divided, parsing 8 MiB. Longer pauses only delay the pod. */
+/** Twice the longest indivisible step, which is parsing 8 MiB. Longer pauses only delay the pod. */
 const maxPauseMs = 200
 
 /** Creates a lane. `now` is in milliseconds of a monotonic clock. */

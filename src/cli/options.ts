@@ -163,10 +163,10 @@ export function policiesOption(description: string): Option {
 }
 
 /** Options that name images by manifests or by the pods of a cluster. */
-export function imageSourceOptions(): Option[] {
+export function imageSourceOptions(directories = '-f'): Option[] {
   return [
     filenameOption(),
-    recursiveOption(),
+    recursiveOption(directories),
     new Option('--from-cluster', 'images of the pods in a cluster'),
     namespaceOption('namespace of the pods, and of manifests without a namespace').default(
       undefined,

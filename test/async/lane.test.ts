@@ -25,7 +25,7 @@ describe('a lane', () => {
     expect(events.join('')).toBe('aabbaabbbb')
   })
 
-  it('pauses between two turns for as long as the first one took', async () => {
+  it('pauses after a turn for at least as long as the turn took', async () => {
     const lane = createLane()
     await lane.next()
     const started = performance.now()

@@ -32,7 +32,7 @@ export const defineCheck: DefineVerb = (parent, run) => {
     new Option('--tests', 'show each test, and exit with 1 if the config has none'),
     outputOption(['table', 'json', 'github', 'sarif']),
     policiesOption('image verification policies to compare with the table'),
-    ...inGroup('Images to compare with the policies:', ...imageSourceOptions()),
+    ...inGroup('Images to compare with the policies:', ...imageSourceOptions('-f or --policies')),
   )
   command.action((options: CheckOptions) =>
     run(async (io) => {

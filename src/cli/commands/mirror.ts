@@ -55,7 +55,7 @@ export const defineMirror: DefineVerb = (parent, run) => {
   addOptions(
     command,
     configOption(),
-    ...imageSourceOptions().filter(({ long }) => long !== '--context'),
+    ...imageSourceOptions('-f or --policies').filter(({ long }) => long !== '--context'),
     contextsOption(),
     layoutOption('--to', 'write the images to an OCI image layout instead of the mirrors'),
     layoutOption('--from', 'copy the images from an OCI image layout instead of their registries'),
@@ -67,7 +67,7 @@ export const defineMirror: DefineVerb = (parent, run) => {
       '`mirror.referrers` of the config',
     ),
     policiesOption(
-      'verification policies; signatures and other referrers of the images that they cover are copied too',
+      'also copy signatures and other referrers of the images that these verification policies cover',
     ).default(undefined, 'the policies of the cluster with --from-cluster; otherwise none'),
     new Option(
       '--foreign-layers',

@@ -7,7 +7,7 @@ export const definePolicies: DefineVerb = (parent, run) => {
     name: 'policies',
     summary: 'Adapt image verification policies to mirrored names',
     details:
-      'Policies of Kyverno and of sigstore policy-controller name registries, and no longer match an image whose name Berth changes. `berth check --policies` finds such policies.',
+      'Policies of Kyverno and sigstore policy-controller select images by registry, so they do not match images that Berth has renamed. `berth check --policies` finds such policies.',
     examples: [
       [
         'Add the mirrored names to the policies of a cluster',

@@ -1,6 +1,6 @@
 /**
- * Rewrites images that kustomize builds. Images that `images:` of a kustomization replaces stay in their files, and the
- * entries are moved; other images are rewritten in their files, and entries that name them are moved.
+ * Rewrites images that kustomize builds. If an entry of `images:` replaces an image, the image stays in its file, and the
+ * entry changes. Other images are rewritten in their files, and entries that name them get the new name.
  */
 import { type PodContext, unknownPod } from '../../decision/fallback/pod-context.ts'
 import type { ManifestFile } from '../manifest-files.ts'
