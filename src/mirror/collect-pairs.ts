@@ -26,6 +26,8 @@ export interface CollectPairsOptions extends ImageSources, CopyPlanOptions {
   readonly areImages?: boolean
   /** Whether the two names are a pair, wherever the second one is. */
   readonly isPair?: boolean
+  /** Whether no registry is asked, so that images whose tags only their registry knows are unlisted. Default: false. */
+  readonly isOffline?: boolean
   readonly signal: AbortSignal
 }
 
@@ -56,7 +58,10 @@ export async function collectPairs(
     .map((pair) => ({ image: formatReference(pair.source), reason: neverPushedReason(pair) }))
   if (options.names.length === 0 && options.files.length === 0 && options.cluster === null) {
     for (const image of configuredImages(config)) {
-      const expanded = await expandImage(store, image, options.signal)
+      const expanded =
+        options.isOffline === true && image.needsTagList
+          ? 'only its registry knows its tags, and --no-probe asks none'
+          : await expandImage(store, image, options.signal)
       if (typeof expanded === 'string') {
         unlisted.push({ image: formatReference(image.reference), reason: expanded })
       } else appendAll(images, expanded)

@@ -112,6 +112,22 @@ export function mirrorImages(
   )
 }
 
+/** Returns the results of a dry run that asks no registry: every image is planned, and no digest and size is known. */
+export function planWithoutProbing(pairs: readonly ImagePair[]): readonly CopyResult[] {
+  return pairs.map((pair) => ({ ...nothingKnown, pair, status: 'planned' }))
+}
+
+const nothingKnown = {
+  sourceDigest: null,
+  mirrorDigest: null,
+  platforms: [],
+  missingAttestations: [],
+  bytesMoved: 0,
+  bytesThere: 0,
+  seconds: 0,
+  detail: null,
+} as const
+
 const stopped = { outcome: 'skipped', message: 'stopped' } as const
 
 function failure(
@@ -119,19 +135,7 @@ function failure(
   { outcome, message }: { readonly outcome: CopyOutcome; readonly message: string },
   seconds: number,
 ): CopyResult {
-  return {
-    pair,
-    status: 'failed',
-    sourceDigest: null,
-    mirrorDigest: null,
-    platforms: [],
-    missingAttestations: [],
-    bytesMoved: 0,
-    bytesThere: 0,
-    seconds,
-    detail: message,
-    outcome,
-  }
+  return { ...nothingKnown, pair, status: 'failed', seconds, detail: message, outcome }
 }
 
 /** Returns the existing tags if only the tag of the source does not exist, the most similar first; else null. */

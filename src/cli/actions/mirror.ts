@@ -3,7 +3,11 @@ import type { Config } from '../../config/config.ts'
 import { type MirrorRegistries, openMirrorRegistries } from '../../engine/mirror-registries.ts'
 import { appendAuditLog } from '../../mirror/audit-log.ts'
 import { KubeError } from '../../kube/error.ts'
-import { mirrorImages, type ProgressListener } from '../../mirror/mirror-images.ts'
+import {
+  mirrorImages,
+  planWithoutProbing,
+  type ProgressListener,
+} from '../../mirror/mirror-images.ts'
 import { isVerified } from '../../policies/covered-image.ts'
 import type { PolicyRule } from '../../policies/policy-rule.ts'
 import type { ImagePair } from '../../mirror/image-pair.ts'
@@ -34,6 +38,8 @@ export interface CopyOptions extends ImageSourceOptions {
   readonly config?: string
   readonly pair?: boolean
   readonly dryRun?: boolean
+  /** False for a dry run that asks no registry. */
+  readonly probe?: boolean
   readonly jobs: number
   readonly output: 'table' | 'json'
   readonly auditLog?: string
@@ -86,9 +92,15 @@ async function mirrorThrough(
   const layouts = await openLayouts(options)
   try {
     const hasAllPlatforms = options.platform === undefined
-    const collected = { ...collectOptions(names, options, io), hasAllPlatforms }
+    const isOffline = options.probe === false
+    const collected = { ...collectOptions(names, options, io), hasAllPlatforms, isOffline }
     const wanted = await collectLayoutPairs(opened, layouts, collected)
     reportUnmirrored(wanted, options, io)
+    if (isOffline) {
+      printPlan(wanted.pairs, options, io)
+      collected.unread.throwInvalid()
+      return wanted.unlisted.length > 0 ? 1 : 0
+    }
     const rules = await verificationRules(opened.config, options, io)
     const needsReferrers: NeedsReferrers = ({ source, destination, mirrors = [] }) =>
       [source, destination, ...mirrors].some((reference) => isVerified(rules, reference))
@@ -131,6 +143,25 @@ async function verificationRules(
     )
     return []
   }
+}
+
+function printPlan(
+  pairs: readonly ImagePair[],
+  options: Pick<CopyOptions, 'output' | 'quiet'>,
+  io: Io,
+): void {
+  const results = planWithoutProbing(pairs)
+  for (const result of results) printResult(result, options, io)
+  if (options.quiet !== true) print(io.stderr, summarize(results, 0))
+}
+
+function printResult(
+  result: CopyResult,
+  { output, quiet }: Pick<CopyOptions, 'output' | 'quiet'>,
+  io: Io,
+): void {
+  if (output === 'json') print(io.stdout, formatJsonLine(resultRecord(result)))
+  else if (quiet !== true || result.status === 'failed') print(io.stdout, describeResult(result))
 }
 
 /** Opens the registries of the config and of the names. Throws `config-unreadable` and `config-invalid`. */
@@ -192,10 +223,6 @@ export async function copyAll(
     io.stderr.isTTY === true && !isQuiet && pairs.length > 0
       ? await createBars(io.stderr, pairs.length, now)
       : null
-  const printResult = (result: CopyResult) => {
-    if (options.output === 'json') print(io.stdout, formatJsonLine(resultRecord(result)))
-    else if (!isQuiet || result.status === 'failed') print(io.stdout, describeResult(result))
-  }
   const audit = appendAuditLog(options.auditLog)
   const progress: ProgressListener = {
     started: (pair) => bars?.started(pair),
@@ -205,7 +232,7 @@ export async function copyAll(
       audit(result)
       bars?.finished(result.pair)
       // While bars are on the screen, lines between them would break up the drawing.
-      if (bars === null) printResult(result)
+      if (bars === null) printResult(result, options, io)
     },
   }
   const verifier = await loadVerifier(config)
@@ -226,7 +253,7 @@ export async function copyAll(
       progress,
     })
     bars?.stop()
-    if (bars !== null) results.forEach(printResult)
+    if (bars !== null) for (const result of results) printResult(result, options, io)
     if (!isQuiet) print(io.stderr, summarize(results, (now() - began) / 1000))
     return results
   } finally {

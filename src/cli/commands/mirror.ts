@@ -61,6 +61,7 @@ export const defineMirror: DefineVerb = (parent, run) => {
     layoutOption('--from', 'copy the images from an OCI image layout instead of their registries'),
     pairOption(),
     new Option('--dry-run', 'show what would be copied, and copy nothing'),
+    new Option('--no-probe', 'with --dry-run: contact no registry, and list every image for a mirror'), // prettier-ignore
     deepOption(),
     new Option('--referrers', 'also copy signatures, SBOMs and other referrers').default(
       undefined,
@@ -125,7 +126,9 @@ type GivenOptions = Omit<MirrorOptions, 'context' | 'contexts'> & {
 
 /** Throws `usage` for options that have no effect. */
 function checkOptions(contexts: readonly string[], options: Partial<MirrorOptions>): void {
-  const { prune, olderThan, lock = [], yes, dryRun, from, to } = options
+  const { prune, olderThan, lock = [], yes, dryRun, from, to, probe } = options
+  if (probe === false && (dryRun !== true || prune === true))
+    throw new BerthError('usage', '--no-probe needs --dry-run, without --prune')
   if (prune === true && dryRun === true && yes === true)
     throw new BerthError('usage', '--dry-run and --yes contradict each other')
   if (prune === true && (from !== undefined || to !== undefined))

@@ -20,6 +20,8 @@ function resultText(result: CopyResult): string {
     const hint = tags === undefined || tags.length === 0 ? [] : [tagsHint(tags)]
     return [names, `  failed: ${detail}`, ...hint].join('\n')
   }
+  if (status === 'planned' && sourceDigest === null)
+    return `${names}\n  planned: no registry was asked`
   const digest = shortDigest((status === 'planned' ? sourceDigest : mirrorDigest) ?? '')
   const isOther = status !== 'planned' && sourceDigest !== mirrorDigest && sourceDigest !== null
   const facts = [
@@ -52,6 +54,8 @@ export function summarize(results: readonly CopyResult[], seconds: number): stri
   const bytes = results.reduce((total, { bytesMoved }) => total + bytesMoved, 0)
   const words = [...counts].map(([status, count]) => `${count} ${status}`).join(', ')
   const isPlan = counts.has('planned')
+  if (results.some(({ status, sourceDigest }) => status === 'planned' && sourceDigest === null))
+    return `${words}; no registry was asked, so the mirrors may have them`
   const rest = isPlan
     ? `${bytesText(bytes)} to move`
     : `${bytesText(bytes)} moved in ${seconds.toFixed(1)} s`

@@ -78,3 +78,36 @@ describe('two names of berth mirror', () => {
     },
   )
 })
+
+describe('berth mirror --dry-run --no-probe', () => {
+  it('lists the images and their destinations, and contacts no registry', async () => {
+    const text = await run('mirror', '--dry-run', '--no-probe', 'nginx:1', 'redis:7')
+    const json = await run('mirror', '--dry-run', '--no-probe', '-o', 'json', 'nginx:1')
+
+    expect(text).toMatchObject({
+      code: 0,
+      stdout:
+        'docker.io/library/nginx:1  →  anubis.invalid:32000/library/nginx:1\n  planned: no registry was asked\n' +
+        'docker.io/library/redis:7  →  anubis.invalid:32000/library/redis:7\n  planned: no registry was asked\n',
+      stderr: '2 planned; no registry was asked, so the mirrors may have them\n',
+    })
+    expect(JSON.parse(json.stdout)).toMatchObject({
+      destination: 'anubis.invalid:32000/library/nginx:1',
+      status: 'planned',
+      sourceDigest: null,
+    })
+  })
+
+  it('exits with 1 for an image without a mirror', async () => {
+    expect(await run('mirror', '--dry-run', '--no-probe', 'quay.io/a/b:1')).toMatchObject({
+      code: 1,
+    })
+  })
+
+  it('needs --dry-run', async () => {
+    expect(await run('mirror', '--no-probe', 'nginx:1')).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('--no-probe needs --dry-run') as string,
+    })
+  })
+})
