@@ -29,6 +29,13 @@ export const lineRules = [
       startsWith(
         String.raw`error: (?:failed to generate container|(?:rpc error: code = \w+ desc = )?context deadline exceeded["']?$)|failed to create pod ?sandbox: (?:rpc error: code = \w+ desc = )?context deadline exceeded["']?$|scaled (?:up|down) replica set|preempted |deployment does not have minimum availability`,
       ),
+      // Other controllers: volumes, Services, certificates, load balancers, webhooks.
+      startsWith(
+        String.raw`(?:failed to|error|unable to|could not) (?:attach|detach|provision|resize|expand|lock pvc|update lock|updating (?:endpoint|lock)|ensur\w+ load ?balancer|syncing load ?balancer|sync (?:configmap|secret) cache|create new replica set|verify acme|resolving challenge|getting clusterinformation)\b`,
+      ),
+      startsWith(
+        String.raw`failed (?:deploy|build) model|internal error occurred: failed calling|certificate will be|issuing certificate|node \S{1,253} status is now|error: createcontainer(?:config)?error["']?$|error: container create failed(?!.*(?:image|layer))`,
+      ),
       startsWith(
         String.raw`error (?:creating|deleting): |error syncing (?:load balancer|deployment)|\d+/\d+ nodes are available|pod sandbox changed|back-off restarting failed`,
       ),

@@ -53,6 +53,8 @@ const lineStarts: readonly RegExp[] = [
   /^(?:Warning|Normal) [A-Z]\w{1,60} (?:\d{1,6}[a-z]\w{0,9}|<\w+>) (?:\(x\d+ over \w+\) )?[\w./-]{1,100}(?:, [\w./-]{1,253})? /,
   /^(?:\d{1,6}[a-z]\w{0,9} )?(?:\(x\d+ over \w+\) )?(?:Warning|Normal) [A-Z]\w{1,60} [a-z]+\/\S{1,253} /,
   /^[EWIF]\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ [\w.-]{1,100}:\d+\] /,
+  // k8s.io/client-go, tools/record/events_cache.go.
+  /^["']?\(combined from similar events\): /,
 ]
 
 function unescape(match: string, character?: string, space?: string, code?: string): string {
