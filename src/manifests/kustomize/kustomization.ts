@@ -121,9 +121,18 @@ function problemOf(value: unknown, entries: readonly ImageEntry[]): string | nul
   const pattern = entries.find(({ name }) => !isPlainName(name))
   if (pattern !== undefined)
     return `the name of an entry of images is empty or a regular expression: ${JSON.stringify(pattern.name)}`
+  const suffix = entries.find(hasRepeatedSuffix)
+  if (suffix !== undefined)
+    return `kustomize appends the tagSuffix of the entry ${suffix.name} once or twice, depending on the field, because the entry has no other newName`
   if (!textsOf(member(value, 'transformers')).every(isHarmlessTransformer))
     return 'transformers can change images in ways that Berth does not know'
   return null
+}
+
+/** kustomize 5.7.1 applies entries twice to Pods and pod templates. Only a suffix changes the result again. */
+function hasRepeatedSuffix({ name, newName, newTag, tagSuffix, digest }: ImageEntry): boolean {
+  const isKept = newName === '' || newName === name
+  return tagSuffix !== '' && newTag === '' && digest === '' && isKept
 }
 
 /** Returns the path of the file that has the replacement; null if it is in the kustomization. */

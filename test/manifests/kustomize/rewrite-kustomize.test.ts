@@ -262,6 +262,11 @@ describe('berth rewrite leaves a kustomization as it is, and exits with 1,', () 
       why: 'replacements read or write a part of an image',
     },
     {
+      title: 'kustomize appends a tagSuffix once or twice',
+      text: 'images: [{ name: nginx, tagSuffix: -x }]\n',
+      why: 'kustomize appends the tagSuffix of the entry nginx once or twice',
+    },
+    {
       title: 'transformers may change images',
       text: 'transformers: [images.yaml]\n',
       why: 'transformers can change images',
