@@ -198,7 +198,7 @@ describe('workloads', () => {
       `ghcr.io/your-org/only-ghcr:latest@${digestOf('ghcr/your-org/only-ghcr:latest')}`,
     )
     expect(whyOf(pod)).toMatch(
-      /^anubis:32000 absent \(404.*\); found on ghcr\.io, another publisher's copy$/,
+      /^anubis:32000 absent \(404.*\); found on ghcr\.io, another publisher's copy; then anubis:32000 absent \(404.*\); the image on ghcr\.io stays$/,
     )
   })
 })
@@ -230,7 +230,7 @@ describe('an image that the mirror does not have', () => {
       `docker.io/library/only-hub:1@${digestOf('hub/library/only-hub:1')}`,
     )
     expect(whyOf(pod)).toMatch(
-      /^anubis:32000 absent \(404.*\), ghcr\.io absent \(404.*\); found on docker\.io, another publisher's copy$/,
+      /^anubis:32000 absent \(404.*\), ghcr\.io absent \(404.*\); found on docker\.io, another publisher's copy; then anubis:32000 absent \(404.*\); the image on docker\.io stays$/,
     )
   })
 })
