@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { AwsIdentity } from './ecr-settings.ts'
 import type { AwsKeys } from './sdk.ts'
+import { describeFileError } from '../files/describe-file-error.ts'
 
 /** `label` is how messages name the identity. */
 export type StartingCredentials =
@@ -78,8 +79,7 @@ async function readText(file: string): Promise<string> {
   try {
     text = (await readFile(file, 'utf8')).trim()
   } catch (error) {
-    const { code = 'unknown' } = error as NodeJS.ErrnoException
-    throw invalidFile(`${file} cannot be read (${code})`)
+    throw invalidFile(`${file} cannot be read: ${describeFileError(error)}`)
   }
   if (text === '') throw invalidFile(`${file} is empty`)
   return text

@@ -3,6 +3,7 @@ import { dirname } from 'node:path'
 import { lintTable } from '../decision/fallback/lint.ts'
 import type { FallbackTable } from '../decision/fallback/table.ts'
 import { BerthError } from '../errors.ts'
+import { describeFileError } from '../files/describe-file-error.ts'
 import { readLimitedFile, TooLargeError } from '../files/read-limited.ts'
 import { configLimits } from '../yaml/limits.ts'
 import { type CompiledConfig, compileConfig } from './compile-config.ts'
@@ -54,10 +55,9 @@ export function readConfigFile(file: string): string {
         `${file} has more than ${cause.maxBytes} bytes, which is what a ConfigMap can hold; replace rows that differ only in the image by one row with a pattern`,
         { cause },
       )
-    const { code } = cause as NodeJS.ErrnoException
     throw new BerthError(
       'config-unreadable',
-      `cannot read the config file ${file} (${code}); give its path with --config FILE`,
+      `cannot read the config file ${file}: ${describeFileError(cause)}; give its path with --config FILE`,
       { cause },
     )
   }

@@ -1,5 +1,6 @@
 /** Reads the files that `mirror.verify` names: public keys, and trusted roots of sigstore. */
 import type { KeyObject } from 'node:crypto'
+import { describeFileError } from '../files/describe-file-error.ts'
 import { readLimitedFile } from '../files/read-limited.ts'
 import type { JsonObject } from '../json/json.ts'
 import { parsePublicKeys } from '../signatures/public-keys.ts'
@@ -67,9 +68,8 @@ function readSource(source: TrustSource, maxBytes: number): TrustFile<Buffer> {
   try {
     return { ok: true, content: readLimitedFile(source.file, maxBytes) }
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException
-    const reason = code ?? message
-    return { ok: false, isMissing: true, message: `cannot read ${nameOf(source)} (${reason})` }
+    const message = `cannot read ${nameOf(source)}: ${describeFileError(error)}`
+    return { ok: false, isMissing: true, message }
   }
 }
 

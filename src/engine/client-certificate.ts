@@ -5,6 +5,7 @@ import { readLimitedFile } from '../files/read-limited.ts'
 import type { ClientCertificate, LoadClientCertificate } from '../registry/http/connector.ts'
 import { failed, RequestFailedError } from '../registry/http/network-error.ts'
 import type { ClientCertificateSettings } from '../registry/http/registry-settings.ts'
+import { describeFileError } from '../files/describe-file-error.ts'
 
 export interface ClientCertificateOptions {
   /** Has a subdirectory for each mounted Secret, with the Secret's name. */
@@ -71,8 +72,7 @@ function readPair(
     if (last?.cert === cert && last.key === key) return last
     return isPair(cert, key) ? { cert, key } : 'it and its key are not a matching pair of PEM files'
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    return `${file} cannot be read (${code ?? 'too large'})`
+    return `${file} cannot be read: ${describeFileError(error)}`
   }
 }
 

@@ -15,6 +15,7 @@ import type { Credential, Keychain } from '../credentials/keychain.ts'
 import { BerthError } from '../errors.ts'
 import type { RunCredentialHelper } from './credential-helper.ts'
 import type { CredentialSettings } from '../registry/http/registry-settings.ts'
+import { describeFileError } from '../files/describe-file-error.ts'
 
 export interface KeychainOptions {
   /** Has a subdirectory for each mounted pull secret, with the secret's name. */
@@ -215,7 +216,8 @@ async function readFirst(
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException
       // The message names the first path, unless a later one exists and cannot be read.
-      if (problem === null || code !== 'ENOENT') problem = `${file.path} cannot be read (${code})`
+      if (problem === null || code !== 'ENOENT')
+        problem = `${file.path} cannot be read: ${describeFileError(error)}`
     }
   }
   return { problem: problem ?? 'no file is configured' }

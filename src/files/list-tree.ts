@@ -2,6 +2,7 @@
 import { type Dirent, readdirSync, readlinkSync, realpathSync, type Stats, statSync } from 'node:fs'
 import { join, sep } from 'node:path'
 import { compareText } from '../text/compare.ts'
+import { describeFileError } from './describe-file-error.ts'
 
 export interface TreeFile {
   /** The path, which begins with the directory as the caller wrote it. */
@@ -98,7 +99,7 @@ function targetOf(path: string): LinkTarget {
     if (code === 'ENOENT' || code === 'ENOTDIR')
       return { problem: `it is a dangling link to ${readlinkSync(path)}` }
     if (code === 'ELOOP') return { problem: 'it is a link that leads to itself' }
-    return { problem: `it is a link that cannot be followed (${code})` }
+    return { problem: `it is a link that cannot be followed (${describeFileError(error)})` }
   }
 }
 

@@ -14,6 +14,7 @@ import {
 } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { BerthError } from '../errors.ts'
+import { describeFileError } from './describe-file-error.ts'
 
 /** A file as it was read. */
 export interface FileState {
@@ -40,7 +41,7 @@ export function replaceFile(path: string, text: string, expected?: FileState): v
     writeAndRename(file, text, { mode: before?.mode ?? null, check })
   } catch (error) {
     if (error instanceof BerthError) throw error
-    throw unwritable(path, (error as NodeJS.ErrnoException).code ?? String(error), error)
+    throw unwritable(path, describeFileError(error), error)
   }
 }
 
@@ -55,7 +56,11 @@ function realPathOf(path: string): string {
   } catch (error) {
     const { code = '' } = error as NodeJS.ErrnoException
     if (code === 'ENOENT' && lstatSync(path, { throwIfNoEntry: false }) === undefined) return path
-    throw unwritable(path, code === 'ENOENT' ? 'its link leads nowhere' : code, error)
+    throw unwritable(
+      path,
+      code === 'ENOENT' ? 'its link leads nowhere' : describeFileError(error),
+      error,
+    )
   }
 }
 

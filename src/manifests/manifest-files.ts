@@ -15,6 +15,7 @@ import { manifestLimits } from '../yaml/limits.ts'
 import { isKustomizationName } from './kustomize/kustomization.ts'
 import type { InvalidManifests } from './manifests.ts'
 import type { UnreadFiles } from './unread-files.ts'
+import { describeFileError } from '../files/describe-file-error.ts'
 
 export interface ManifestFile {
   /** As the user wrote it; `-` is standard input. */
@@ -141,7 +142,7 @@ function errorText(name: string, error: unknown): string {
   if (code === undefined) throw error
   const target = danglingTarget(name)
   if (target !== null) return `${name} cannot be read: it is a dangling link to ${target}`
-  return `${name} cannot be read: ${code}; -f takes files, directories and -`
+  return `${name} cannot be read: ${describeFileError(error)}; -f takes files, directories and -`
 }
 
 /** Returns the target of a dangling link; null for anything else. */

@@ -3,6 +3,7 @@ import { appendFileSync, readFileSync } from 'node:fs'
 import { BerthError } from '../errors.ts'
 import { destinationName, type ImagePair } from './image-pair.ts'
 import { type CopyResult, resultRecord } from './copy-result.ts'
+import { describeFileError } from '../files/describe-file-error.ts'
 
 /**
  * Returns a function that appends the result of a copy. Throws `usage` at once if the file cannot be written, so that no
@@ -19,8 +20,8 @@ function append(file: string, line: string): void {
   try {
     appendFileSync(file, line, { mode: 0o644 })
   } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException
-    throw new BerthError('usage', `${file} cannot be written: ${code}; --audit-log takes a file`, {
+    const why = describeFileError(cause)
+    throw new BerthError('usage', `${file} cannot be written: ${why}; --audit-log takes a file`, {
       cause,
     })
   }

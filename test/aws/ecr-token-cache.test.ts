@@ -302,7 +302,7 @@ describe('static keys', () => {
     })
 
     expect(failure?.message).toBe(
-      'ECR token for us-east-1: keys of secret aws: InvalidFile: /nowhere/aws/AWS_ACCESS_KEY_ID cannot be read (ENOENT); fix the file or Secret that it is read from',
+      'ECR token for us-east-1: keys of secret aws: InvalidFile: /nowhere/aws/AWS_ACCESS_KEY_ID cannot be read: it does not exist; fix the file or Secret that it is read from',
     )
   })
 })

@@ -150,7 +150,7 @@ describe('a failed step has a message with the fix', () => {
 
     expect([missing.step, empty.step]).toEqual(['identity', 'identity'])
     expect(missing.message).toContain(
-      `web identity (${file}): InvalidFile: ${file} cannot be read (ENOENT)`,
+      `web identity (${file}): InvalidFile: ${file} cannot be read: it does not exist`,
     )
     expect(empty.message).toContain(`${file} is empty`)
     expect(setup.aws.calls).toEqual([])

@@ -132,7 +132,7 @@ describe('an entry of mirror.verify', () => {
     (_, entry) => {
       expect(problemsOf(entry)).toEqual([
         expect.stringMatching(
-          /^warning: mirror\.verify\[0\]\.cosign\.\w+: cannot read .*gone\.\w+ \(ENOENT\); until/,
+          /^warning: mirror\.verify\[0\]\.cosign\.\w+: cannot read .*gone\.\w+: it does not exist; until/,
         ),
       ])
     },

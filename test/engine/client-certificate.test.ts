@@ -50,7 +50,7 @@ it('returns the mounted Secret, the same object until it changes', () => {
 it('throws an error with the fix while the Secret does not exist', () => {
   expect(load()).toThrow(RequestFailedError)
   expect(load()).toThrow(
-    /tls\.crt cannot be read \(ENOENT\); create the Secret client of the type kubernetes\.io\/tls in Berth's namespace/,
+    /tls\.crt cannot be read: it does not exist; create the Secret client of the type kubernetes\.io\/tls in Berth's namespace/,
   )
 })
 
@@ -65,6 +65,6 @@ it('keeps the last valid pair, and reports once, without the key', () => {
   expect(problems).toEqual([expect.stringContaining('are not a matching pair of PEM files')])
   rmSync(join(secretsDirectory, 'client/tls.key'))
   expect(read()).toEqual(first)
-  expect(problems[1]).toContain('tls.key cannot be read (ENOENT)')
+  expect(problems[1]).toContain('tls.key cannot be read: it does not exist')
   expect(problems.join()).not.toContain('PRIVATE KEY')
 })

@@ -136,7 +136,7 @@ describe('createKeychain', () => {
     [
       'missing',
       {},
-      /creds\/\.dockerconfigjson cannot be read \(ENOENT\); create the pull secret creds/,
+      /creds\/\.dockerconfigjson cannot be read: it does not exist; create the pull secret creds/,
     ],
     [
       'not JSON',

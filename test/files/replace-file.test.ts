@@ -100,7 +100,7 @@ describe('replaceFile', () => {
 
   it('rejects a file in a directory that does not exist', () => {
     expect(() => replaceFile('/nowhere/file', 'new')).toThrow(
-      '/nowhere/file cannot be written: ENOENT',
+      '/nowhere/file cannot be written: it does not exist',
     )
   })
 

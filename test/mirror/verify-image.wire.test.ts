@@ -187,7 +187,7 @@ describe('an image with a signature in a tag', () => {
     sign(source.addImage('app', '1'))
 
     expect(await copy({ cosign: { key: 'gone.pub' } })).toMatchObject(
-      refused('trust-unavailable', /cannot read .*gone\.pub \(ENOENT\)/),
+      refused('trust-unavailable', /cannot read .*gone\.pub: it does not exist/),
     )
   })
 

@@ -6,6 +6,7 @@ import { BerthError } from '../../errors.ts'
 import { type Certificates, makeCertificates } from '../../webhook/certificate/self-signed.ts'
 import { renderWebhookManifest, type WebhookTarget } from '../../webhook/webhook-manifest.ts'
 import { type Io, print } from '../io.ts'
+import { describeFileError } from '../../files/describe-file-error.ts'
 
 export interface CertsOptions {
   readonly out: string
@@ -102,7 +103,7 @@ function writeFiles(
   } catch (cause) {
     throw new BerthError(
       'certificate-unwritable',
-      `${directory} cannot be written: ${(cause as NodeJS.ErrnoException).code}; choose another --out`,
+      `${directory} cannot be written: ${describeFileError(cause)}; choose another --out`,
       { cause },
     )
   }

@@ -17,6 +17,7 @@ import { createUnreadFiles } from '../../manifests/unread-files.ts'
 import { escapeLine } from '../../text/escape-terminal.ts'
 import { type Io, print, printMessage } from '../io.ts'
 import type { RewriteOptions } from './rewrite.ts'
+import { describeFileError } from '../../files/describe-file-error.ts'
 
 /** Returns 0; 1 if a kustomization has no overlay. Throws `usage`, `manifest-invalid` and `file-unwritable`. */
 export async function writeOverlays(
@@ -36,13 +37,22 @@ export async function writeOverlays(
   for (const overlay of overlays.filter(({ problem }) => problem === null)) {
     const base = dirname(overlay.realPath)
     const directory = join(out, relative(common, base))
-    mkdirSync(directory, { recursive: true })
+    createDirectory(directory)
     const file = join(directory, 'kustomization.yaml')
     requireOverlay(file)
     replaceFile(file, overlayText(overlay, relative(realpathSync(directory), base)))
     print(io.stdout, escapeLine(relative('.', file)))
   }
   return overlays.some(({ problem }) => problem !== null) ? 1 : 0
+}
+
+function createDirectory(directory: string): void {
+  try {
+    mkdirSync(directory, { recursive: true })
+  } catch (cause) {
+    const why = describeFileError(cause)
+    throw new BerthError('file-unwritable', `${directory} cannot be created: ${why}`, { cause })
+  }
 }
 
 async function overlaysOf(

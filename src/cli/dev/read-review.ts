@@ -6,6 +6,7 @@ import { readLimitedFile, TooLargeError } from '../../files/read-limited.ts'
 import { readManifests } from '../../manifests/manifests.ts'
 import { podLocationsIn } from '../../manifests/pod-locations.ts'
 import { manifestLimits } from '../../yaml/limits.ts'
+import { describeFileError } from '../../files/describe-file-error.ts'
 
 export interface ReviewText {
   readonly file: string
@@ -66,8 +67,7 @@ function readText(file: string): string {
     return readLimitedFile(file, manifestLimits.length).toString('utf8')
   } catch (cause) {
     if (cause instanceof TooLargeError) throw rejected(file, cause.message, cause)
-    const { code } = cause as NodeJS.ErrnoException
-    throw rejected(file, `it cannot be read: ${code}`, cause)
+    throw rejected(file, `it cannot be read: ${describeFileError(cause)}`, cause)
   }
 }
 

@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, readFileSync, rmdirSync, rmSync, statSync } from
 import { dirname } from 'node:path'
 import { BerthError } from '../../errors.ts'
 import { writeAndRename } from '../../files/replace-file.ts'
+import { describeFileError } from '../../files/describe-file-error.ts'
 
 export interface FileContent {
   readonly path: string
@@ -57,10 +58,10 @@ function removeFile(path: string, ownDirectory: boolean): void {
 }
 
 export function unwritable(cause: unknown): BerthError {
-  const { code, path } = cause as NodeJS.ErrnoException
+  const { path } = cause as NodeJS.ErrnoException
   return new BerthError(
     'nodes-unwritable',
-    `${path ?? 'a file'} cannot be written: ${code ?? String(cause)}; nothing was changed`,
+    `${path ?? 'a file'} cannot be written: ${describeFileError(cause)}; nothing was changed`,
     { cause },
   )
 }

@@ -6,6 +6,7 @@ import { type FileHandle, open } from 'node:fs/promises'
 import { BerthError } from '../../errors.ts'
 import { type LayoutFiles, readRange, writeAt } from './layout-files.ts'
 import { blockBytes, listTar, paddedSize, type TarEntry, tarHeader } from './tar-entries.ts'
+import { describeFileError } from '../../files/describe-file-error.ts'
 
 /** The name of a file that is incomplete or was replaced. A file of the same size can reuse its place. */
 const placeholder = '.berth-incomplete'
@@ -125,7 +126,11 @@ async function openFile(path: string, isWritable: boolean): Promise<FileHandle |
     const { code } = error as NodeJS.ErrnoException
     if (code === 'ENOENT') return null
     if (code !== 'EISDIR') {
-      throw new BerthError('layout-invalid', `${path} cannot be opened (${code})`, { cause: error })
+      throw new BerthError(
+        'layout-invalid',
+        `${path} cannot be opened: ${describeFileError(error)}`,
+        { cause: error },
+      )
     }
   }
   throw new BerthError('layout-invalid', `${path} is not a file; use oci:DIR for a directory`)

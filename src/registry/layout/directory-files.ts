@@ -5,6 +5,7 @@ import { basename, dirname, join } from 'node:path'
 import { BerthError } from '../../errors.ts'
 import { writeAndRename } from '../../files/replace-file.ts'
 import { type LayoutFiles, readRange, writeAt } from './layout-files.ts'
+import { describeFileError } from '../../files/describe-file-error.ts'
 
 /** Opens a directory, which need not exist yet. Throws `layout-invalid` if it is not a directory, or has files but no layout. */
 export async function openDirectoryFiles(directory: string): Promise<LayoutFiles> {
@@ -58,7 +59,10 @@ async function listDirectory(directory: string): Promise<readonly string[]> {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (code === 'ENOENT') return []
-    const reason = code === 'ENOTDIR' ? 'it is not a directory' : `it cannot be read (${code})`
+    const reason =
+      code === 'ENOTDIR'
+        ? 'it is not a directory'
+        : `it cannot be read: ${describeFileError(error)}`
     throw new BerthError('layout-invalid', `no image layout at ${directory}: ${reason}`)
   }
 }

@@ -1,6 +1,7 @@
 /** Reads the serving certificate from files, and watches the files for a renewed one. */
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
+import { describeFileError } from '../../files/describe-file-error.ts'
 
 export interface KeyPair {
   readonly key: string
@@ -29,7 +30,7 @@ export function readCertificate(
   try {
     pair = { cert: readFileSync(files.cert, 'utf8'), key: readFileSync(files.key, 'utf8') }
   } catch (error) {
-    return { ok: false, reason: `cannot be read: ${(error as NodeJS.ErrnoException).code}` }
+    return { ok: false, reason: `cannot be read: ${describeFileError(error)}` }
   }
   try {
     const certificate = new X509Certificate(pair.cert)

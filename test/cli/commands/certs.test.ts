@@ -75,7 +75,7 @@ describe('berth certs', () => {
 
     expect(code).toBe(2)
     expect(stderr).toContain(
-      'berth: certificate-unwritable: /proc/berth/certs cannot be written: ENOENT; choose another --out',
+      'berth: certificate-unwritable: /proc/berth/certs cannot be written: it does not exist; choose another --out',
     )
   })
 

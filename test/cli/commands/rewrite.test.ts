@@ -270,7 +270,7 @@ functionConfig:
     const { code, stderr } = await rewrite(['-f', '/nowhere.yaml', '-f', '/dev/zero'])
 
     expect(code).toBe(2)
-    expect(stderr).toContain('/nowhere.yaml cannot be read: ENOENT')
+    expect(stderr).toContain('/nowhere.yaml cannot be read: it does not exist')
     expect(stderr).toContain('/dev/zero cannot be read: it has more than 16777216 bytes; split it')
   })
 
@@ -316,7 +316,7 @@ spec: { template: { spec: { containers: [{ image: ghcr.io/a/b:1 }] } }, steps: [
 
   it.each([
     [[], 'no manifest is given'],
-    [['-f', '/nowhere.yaml'], 'manifest-invalid: /nowhere.yaml cannot be read: ENOENT'],
+    [['-f', '/nowhere.yaml'], 'manifest-invalid: /nowhere.yaml cannot be read: it does not exist'],
     [['-f', '-', '--diff', '--check'], "'--diff' cannot be used with option '--check'"],
     [['-f', '-', '--in-place'], 'standard input cannot be changed in place'],
     [['-f', '-', '--pin'], '--pin asks registries'],

@@ -76,7 +76,7 @@ describe('berth serve', () => {
     [
       'that is missing',
       ['--tls-cert', '/nowhere/tls.crt', '--tls-key', '/nowhere/tls.key'],
-      'cannot be read: ENOENT',
+      'cannot be read: it does not exist',
     ],
     [
       'with another key',

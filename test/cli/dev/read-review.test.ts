@@ -66,7 +66,7 @@ spec: { template: { metadata: { labels: { app: web } }, spec: { containers: [{ i
 
   it('rejects a file that cannot be read', () => {
     expect(() => readReview('/nowhere')).toThrow(
-      '/nowhere: it cannot be read: ENOENT; --review takes a file',
+      '/nowhere: it cannot be read: it does not exist; --review takes a file',
     )
   })
 })

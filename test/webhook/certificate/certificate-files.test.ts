@@ -64,7 +64,7 @@ describe('certificate files', async () => {
         writeFileSync(files.cert, `-----BEGIN CERTIFICATE-----\n!!!\n-----END CERTIFICATE-----\n`),
       /not a PEM/,
     ],
-    ['are missing', () => rmSync(files.cert), /cannot be read: ENOENT/],
+    ['are missing', () => rmSync(files.cert), /cannot be read: it does not exist/],
     [
       'have a binary key',
       () => {
