@@ -39,7 +39,7 @@ export interface DevOptions extends ConnectionOptions {
 const examples = fileURLToPath(new URL('webhook-config/examples/', packageRoot))
 
 /** The images of the sample pod that the stand-in registry serves: two of four, so that both outcomes are seen. */
-const standInRepositories = ['library/nginx', 'ushadow-backend']
+const standInRepositories = ['docker.io/library/nginx', 'ushadow-backend']
 
 /** Longer than a terminal stays open, and too short to be used for anything else. */
 const certificateDays = 7

@@ -93,7 +93,7 @@ describe('berth dev', () => {
     const { stdout } = await berth(['dev', '--once', '--review', review])
 
     expect(stdout).toContain('answers for anubis:32000')
-    expect(stdout).toContain('+      image: anubis:32000/library/nginx:latest@sha256:')
+    expect(stdout).toContain('+      image: anubis:32000/docker.io/library/nginx:latest@sha256:')
   })
 
   it('serves until the signal aborts', async () => {

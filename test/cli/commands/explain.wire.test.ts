@@ -14,7 +14,7 @@ describe('berth explain --no-probe -o json', () => {
   it('prints the members that docs/cli.md promises', async () => {
     const { code, stdout } = await berth(
       ['explain', '-', '--no-probe', '-o', 'json', '--config', anubis],
-      'nginx\nanubis:32000/x\n',
+      'nginx\nanubis:32000/ushadow-x\n',
     )
     const unasked = {
       outcome: 'unasked',
@@ -33,10 +33,14 @@ describe('berth explain --no-probe -o json', () => {
         left: false,
         undecidedRows: [],
         candidates: [
-          { image: 'anubis:32000/library/nginx:latest', registry: 'anubis:32000', ...unasked },
+          {
+            image: 'anubis:32000/docker.io/library/nginx:latest',
+            registry: 'anubis:32000',
+            ...unasked,
+          },
           { image: 'docker.io/library/nginx:latest', registry: 'docker.io', ...unasked },
         ],
-        chosen: 'anubis:32000/library/nginx:latest',
+        chosen: 'anubis:32000/docker.io/library/nginx:latest',
         changed: true,
         pinned: false,
         followsRevision: true,
@@ -44,17 +48,16 @@ describe('berth explain --no-probe -o json', () => {
         warnings: [],
       },
       {
-        image: 'anubis:32000/x',
-        reference: { domain: 'anubis:32000', path: 'x', tag: 'latest', digest: null },
+        image: 'anubis:32000/ushadow-x',
+        reference: { domain: 'anubis:32000', path: 'ushadow-x', tag: 'latest', digest: null },
         row: 'local-builds',
         left: false,
         undecidedRows: [],
         candidates: [
-          { image: 'anubis:32000/x:latest', registry: 'anubis:32000', ...unasked },
-          { image: 'ghcr.io/your-org/x:latest', registry: 'ghcr.io', ...unasked },
-          { image: 'docker.io/library/x:latest', registry: 'docker.io', ...unasked },
+          { image: 'anubis:32000/ushadow-x:latest', registry: 'anubis:32000', ...unasked },
+          { image: 'ghcr.io/your-org/ushadow-x:latest', registry: 'ghcr.io', ...unasked },
         ],
-        chosen: 'anubis:32000/x:latest',
+        chosen: 'anubis:32000/ushadow-x:latest',
         changed: false,
         pinned: false,
         followsRevision: true,
@@ -253,7 +256,7 @@ describe('berth explain --no-probe', () => {
       anubis,
     ])
 
-    expect(stdout).toContain('chosen: anubis:32000/library/nginx:latest')
+    expect(stdout).toContain('chosen: anubis:32000/docker.io/library/nginx:latest')
   })
 })
 
