@@ -45,7 +45,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await kubectlOk(['delete', '-k', base, '--ignore-not-found'])
   for (const name of ['app', 'only-hub', 'away', 'left']) await remove('pod', name)
-  await removeNamespaces('aside')
+  await removeNamespaces('aside', 'strict')
   await registries?.stop()
 })
 
@@ -217,6 +217,29 @@ describe('the policy', () => {
     expect(code).toBe(1)
     expect(stderr).toContain('on no mirror: docker.io/library/only-hub:1')
   })
+})
+
+test('a second binding of the policy rejects pods in the namespaces that it selects only', async () => {
+  const [binding = ''] =
+    /^apiVersion: admission[^`]*mirrors: required[^`]*/m.exec(
+      readFileSync(join(repository, 'docs/operations.md'), 'utf8'),
+    ) ?? []
+  const labels = { mirrors: 'required' }
+  await apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'strict', labels } })
+  await apply(binding)
+  const tryIn = (namespace: string) =>
+    kubectl(['create', '--dry-run=server', '-f', '-'], {
+      input: JSON.stringify(podManifest({ name: 'only-hub', image: 'only-hub:1', namespace })),
+    })
+  const { stderr } = await waitFor('a rejection', async () => {
+    const result = await tryIn('strict')
+    return result.code !== 0 && result
+  })
+  const elsewhere = await tryIn('default')
+  await remove('validatingadmissionpolicybinding', 'berth-mirrors-required')
+
+  expect(stderr).toContain('on no mirror: docker.io/library/only-hub:1')
+  expect(elsewhere.code).toBe(0)
 })
 
 describe('Prometheus', () => {

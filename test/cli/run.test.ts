@@ -18,7 +18,7 @@ describe('wrong usage', () => {
     [['explain', 'nginx', '-o', 'xml'], 'Allowed choices are table, json, yaml.'],
     [['explain', 'nginx', '-o'], "option '-o, --output <format>' argument missing"],
     [['explain', 'nginx', '-o', 'xml'], 'Run "berth explain --help" for usage.'],
-    [['check', 'other.yaml'], 'got 1: other.yaml'],
+    [['check', 'a.yaml', 'b.yaml'], 'got 2: a.yaml, b.yaml'],
     [['check', '--tests=yes'], "unknown option '--tests=yes'"],
     [['diff', 'old.yaml'], "missing required argument 'new'"],
     [['dev', '--port', 'x'], 'Give a whole number from 0 to 65535.'],
@@ -56,7 +56,7 @@ describe('failures', () => {
       code: 2,
       stdout: '',
       stderr: expect.stringContaining(
-        'berth: config-unreadable: cannot read the config file /nowhere.yaml (ENOENT)',
+        'berth: config-unreadable: cannot read the config file /nowhere.yaml: it does not exist',
       ),
     })
   })

@@ -7,29 +7,37 @@ import { findConfigFile } from '../config-file.ts'
 import { type Io, print } from '../io.ts'
 import type { ImageSourceOptions } from '../options.ts'
 import {
+  checkRecord,
   type CheckReport,
   githubReport,
-  jsonReport,
   printTableReport,
   sarifReport,
 } from '../output/check-report.ts'
+import { printRecord } from '../output/print-record.ts'
 import { isGap } from '../output/policy-report.ts'
 
 export interface CheckOptions extends ImageSourceOptions {
   readonly config?: string
   readonly tests?: boolean
   readonly policies?: readonly string[]
-  readonly output: 'table' | 'json' | 'github' | 'sarif'
+  readonly output: 'table' | 'json' | 'yaml' | 'github' | 'sarif'
 }
 
 /**
  * Returns 0; 1 if a test fails, `--tests` finds none, or a policy no longer covers an image; 2 if the config has errors.
  */
-export async function check(options: CheckOptions, io: Io): Promise<number> {
+export async function check(
+  given: string | undefined,
+  options: CheckOptions,
+  io: Io,
+): Promise<number> {
   const { policies } = options
   if (policies === undefined && (options.filename.length > 0 || options.fromCluster === true))
-    throw new BerthError('usage', 'images are compared with policies; add --policies')
-  const file = findConfigFile(options.config)
+    throw new BerthError(
+      'usage',
+      'images are compared with policies; add --policies, or name the config alone: berth check FILE',
+    )
+  const file = findConfigFile(configOf(given, options))
   const result = readConfig(readConfigFile(file), dirname(file))
   const report: CheckReport = {
     file,
@@ -46,7 +54,8 @@ export async function check(options: CheckOptions, io: Io): Promise<number> {
   }
   switch (options.output) {
     case 'json':
-      print(io.stdout, jsonReport(report))
+    case 'yaml':
+      printRecord(checkRecord(report), options.output, io)
       break
     case 'github':
       for (const line of githubReport(report)) print(io.stdout, line)
@@ -58,6 +67,13 @@ export async function check(options: CheckOptions, io: Io): Promise<number> {
       printTableReport(report, io)
   }
   return exitCode(report)
+}
+
+/** Returns the config file that the command line names, as an argument or with `--config`. */
+function configOf(given: string | undefined, { config }: CheckOptions): string | undefined {
+  if (given !== undefined && config !== undefined)
+    throw new BerthError('usage', `two configs: ${given} and --config ${config}; name one`)
+  return given ?? config
 }
 
 function exitCode({ config, problems, tests, requiresTests, policies }: CheckReport): number {

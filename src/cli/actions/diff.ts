@@ -12,10 +12,10 @@ import { imageSources } from '../image-sources.ts'
 import { type Io, print } from '../io.ts'
 import type { ImageSourceOptions } from '../options.ts'
 import { createPainter, type Painter } from '../output/colour.ts'
-import { formatJson } from '../output/format-json.ts'
+import { printRecord } from '../output/print-record.ts'
 
 export interface DiffOptions extends ImageSourceOptions {
-  readonly output: 'table' | 'json'
+  readonly output: 'table' | 'json' | 'yaml'
 }
 
 export interface ComparedFiles {
@@ -38,7 +38,7 @@ export async function diff(
     : sampleImages([oldConfig, newConfig])
   const differences = compareDecisions(oldConfig, newConfig, images)
   const paint = createPainter(io.stdout, io.env)
-  if (options.output === 'json') print(io.stdout, formatJson(differences))
+  if (options.output !== 'table') printRecord(differences, options.output, io)
   else for (const difference of differences) print(io.stdout, describe(difference, paint))
   print(io.stderr, `${differences.length} of ${images.length} images are decided differently`)
   sources.unread.throwInvalid()

@@ -14,7 +14,7 @@ import { formatReference } from '../../decision/reference/reference.ts'
 import { connectOptions } from '../connect-options.ts'
 import { type Io, print, printMessage } from '../io.ts'
 import { driftRecord, driftTable } from '../output/drift-report.ts'
-import { formatJsonLine } from '../output/format-json.ts'
+import { printItem } from '../output/print-record.ts'
 import { mirrorExitCode } from '../output/mirror-report.ts'
 import {
   collectOptions,
@@ -70,8 +70,8 @@ function printDrifts(
   { output, quiet }: DriftOptions,
   io: Io,
 ): void {
-  if (output === 'json') {
-    for (const each of drifts) print(io.stdout, formatJsonLine(driftRecord(each)))
+  if (output !== 'table') {
+    for (const each of drifts) printItem(driftRecord(each), output, io)
     return
   }
   const shown = quiet === true ? drifts.filter(({ state }) => state !== 'same') : drifts

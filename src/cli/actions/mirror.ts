@@ -24,7 +24,7 @@ import { imageSources } from '../image-sources.ts'
 import { type Io, print, printMessage } from '../io.ts'
 import type { ImageSourceOptions } from '../options.ts'
 import type { Progress } from '../output/mirror-progress.ts'
-import { formatJsonLine } from '../output/format-json.ts'
+import { printItem } from '../output/print-record.ts'
 import {
   collectLayoutPairs,
   type LayoutChoice,
@@ -41,7 +41,7 @@ export interface CopyOptions extends ImageSourceOptions {
   /** False for a dry run that asks no registry. */
   readonly probe?: boolean
   readonly jobs: number
-  readonly output: 'table' | 'json'
+  readonly output: 'table' | 'json' | 'yaml'
   readonly auditLog?: string
   readonly quiet?: boolean
   readonly secretsDir: string
@@ -160,7 +160,7 @@ function printResult(
   { output, quiet }: Pick<CopyOptions, 'output' | 'quiet'>,
   io: Io,
 ): void {
-  if (output === 'json') print(io.stdout, formatJsonLine(resultRecord(result)))
+  if (output !== 'table') printItem(resultRecord(result), output, io)
   else if (quiet !== true || result.status === 'failed') print(io.stdout, describeResult(result))
 }
 

@@ -17,8 +17,9 @@ import { escapeLine } from '../../text/escape-terminal.ts'
 import { type Io, print, printFile, printMessage } from '../io.ts'
 import { localTarget } from '../local-target.ts'
 import type { LocalTarget, RenderOptions } from '../node-options.ts'
-import { formatJsonLine } from '../output/format-json.ts'
+import { printItem } from '../output/print-record.ts'
 import { renderFiles } from './nodes-render.ts'
+import { describeFileError } from '../../files/describe-file-error.ts'
 
 export interface NodesApplyOptions extends RenderOptions {
   readonly target?: LocalTarget
@@ -31,7 +32,7 @@ export interface NodesApplyOptions extends RenderOptions {
   readonly manifest?: boolean
   readonly image?: string
   readonly namespace: string
-  readonly output: 'text' | 'json'
+  readonly output: 'text' | 'json' | 'yaml'
 }
 
 interface AppliedFiles {
@@ -79,8 +80,8 @@ function readText(file: string): string {
   try {
     return readFileSync(file, 'utf8')
   } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException
-    throw new BerthError('usage', `--rendered ${file} cannot be read: ${code}`, { cause })
+    const why = describeFileError(cause)
+    throw new BerthError('usage', `--rendered ${file} cannot be read: ${why}`, { cause })
   }
 }
 
@@ -89,7 +90,7 @@ function report({ target, changes }: AppliedFiles, options: NodesApplyOptions, i
   const { restart } = targets[target]
   const node = io.env['NODE_NAME']
   const dryRun = options.dryRun === true
-  if (options.output === 'json') {
+  if (options.output !== 'text') {
     const record = {
       ...(node !== undefined && { node }),
       target,
@@ -97,7 +98,7 @@ function report({ target, changes }: AppliedFiles, options: NodesApplyOptions, i
       changes,
       restart: isChanged ? restart : 'no restart: nothing has changed',
     }
-    print(io.stdout, formatJsonLine(record))
+    printItem(record, options.output, io)
     return
   }
   for (const { file, what } of changes)

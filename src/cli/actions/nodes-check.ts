@@ -22,7 +22,7 @@ export interface NodesCheckOptions {
   readonly root: string
   readonly dir?: string
   readonly airGap?: boolean
-  readonly output: 'table' | 'json'
+  readonly output: 'table' | 'json' | 'yaml'
 }
 
 /** Returns 0; 1 if an image goes to other registries than the table says, or the runtime silently ignores something. */
@@ -37,7 +37,7 @@ export async function nodesCheck(
   const node = inspectLocalNode(root, localTarget(options.target, root), dir ?? null)
   const compared = compareRoutes(config, node.state, images, { airGap: options.airGap === true })
   const { target, findings } = node
-  if (output === 'json') printRecord({ target, images: compared, findings }, output, io)
+  if (output !== 'table') printRecord({ target, images: compared, findings }, output, io)
   else {
     print(io.stdout, comparisonLines(compared).join('\n'))
     for (const finding of findings) printMessage(io, finding)

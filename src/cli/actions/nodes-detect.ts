@@ -19,7 +19,7 @@ import { printRecord } from '../output/print-record.ts'
 export interface NodesDetectOptions extends ConnectionOptions {
   readonly cluster?: boolean
   readonly root: string
-  readonly output: 'table' | 'json'
+  readonly output: 'table' | 'json' | 'yaml'
 }
 
 /** Returns 0; 1 if a node has no known runtime, or the runtime silently ignores something. Throws `nodes-undetected`. */
@@ -27,12 +27,12 @@ export async function nodesDetect(options: NodesDetectOptions, io: Io): Promise<
   const { output, root } = options
   if (options.cluster === true) {
     const nodes = await readClusterNodes(options, io)
-    if (output === 'json') printRecord(nodes, output, io)
+    if (output !== 'table') printRecord(nodes, output, io)
     else print(io.stdout, nodeTable(nodes, io))
     return nodes.every(({ target }) => target !== null) ? 0 : 1
   }
   const node = inspectLocalNode(root, localTarget(undefined, root))
-  if (output === 'json') printRecord(nodeRecord(node), output, io)
+  if (output !== 'table') printRecord(nodeRecord(node), output, io)
   else print(io.stdout, nodeText(node))
   return node.findings.length === 0 ? 0 : 1
 }

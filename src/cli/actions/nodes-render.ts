@@ -14,11 +14,12 @@ import { findConfigFile } from '../config-file.ts'
 import { type Io, print, printFile, printMessage } from '../io.ts'
 import type { RenderOptions } from '../node-options.ts'
 import { printRecord } from '../output/print-record.ts'
+import { describeFileError } from '../../files/describe-file-error.ts'
 
 export interface NodesRenderOptions extends RenderOptions {
   readonly target: TargetName
   readonly out?: string
-  readonly output: 'text' | 'json'
+  readonly output: 'text' | 'json' | 'yaml'
 }
 
 /** Returns 0. Throws `nodes-inexpressible` if the files cannot express the table. */
@@ -26,7 +27,7 @@ export async function nodesRender(options: NodesRenderOptions, io: Io): Promise<
   const { out, output, target } = options
   const rendered = renderFiles(target, options, io)
   if (out !== undefined) writeFiles(rendered, out)
-  if (output === 'json') printRecord(rendered, output, io)
+  if (output !== 'text') printRecord(rendered, output, io)
   else if (out === undefined) printFile(io.stdout, filesText(rendered))
   else for (const { path } of rendered.files) print(io.stdout, join(out, path))
   for (const note of [...rendered.notes, rendered.restart]) printMessage(io, note)
@@ -84,10 +85,10 @@ function writeFiles({ files }: NodeFiles, directory: string): void {
       writeFileSync(file, content)
     }
   } catch (cause) {
-    const { code, path } = cause as NodeJS.ErrnoException
+    const { path } = cause as NodeJS.ErrnoException
     throw new BerthError(
       'nodes-unwritable',
-      `${path ?? directory} cannot be written: ${code}; choose another --out`,
+      `${path ?? directory} cannot be written: ${describeFileError(cause)}; choose another --out`,
       { cause },
     )
   }

@@ -65,7 +65,8 @@ export async function prune(
     printPlan(plan, options, io)
     const results =
       options.yes === true ? await removeAll(plan, { registries, record }, options, io) : []
-    if (options.output === 'json') printRecord(pruneRecord(plan, clusters, results), 'json', io)
+    if (options.output !== 'table')
+      printRecord(pruneRecord(plan, clusters, results), options.output, io)
     printNotes(plan, results, options, io)
     return signalExitCode(io) ?? (results.every(({ status }) => status === 'removed') ? 0 : 1)
   } catch (error) {
@@ -163,7 +164,7 @@ function unneededTags({
 }
 
 function printPlan(plan: PrunePlan, { output, quiet }: MirrorOptions, io: Io): void {
-  if (output === 'json') return
+  if (output !== 'table') return
   const paint = createPainter(io.stdout, io.env)
   print(io.stdout, pruneTable(plan, { now: Date.now(), isQuiet: quiet === true, paint }))
 }

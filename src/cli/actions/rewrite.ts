@@ -38,7 +38,7 @@ export interface RewriteOptions {
   readonly pin?: boolean
   readonly namespace?: string
   readonly owner?: readonly string[]
-  readonly output: 'table' | 'json'
+  readonly output: 'table' | 'json' | 'yaml'
   readonly config?: string
   readonly secretsDir: string
 }
@@ -65,10 +65,10 @@ async function rewriteFilesOf(config: Config, options: RewriteOptions, io: Io): 
   const files = await rewriteGiven(config, { ...options, unread }, io)
   printNotes(files, io)
   const isDenied = files.some(({ denied }) => denied.length > 0)
-  if (options.output === 'json') printRecord(files.flatMap(rewriteRecords), 'json', io)
+  if (options.output !== 'table') printRecord(files.flatMap(rewriteRecords), options.output, io)
   else if (options.check === true)
     for (const line of changeLines(files, createPainter(io.stdout, io.env))) print(io.stdout, line)
-  if (!isDenied && options.output !== 'json') printRewritten(files, { ...options, unread }, io)
+  if (!isDenied && options.output === 'table') printRewritten(files, { ...options, unread }, io)
   const elsewhere = elsewhereInFiles(files)
   printElsewhere(elsewhere, io)
   if (unread.hasInvalid()) printMessage(io, unwrittenText(options))
@@ -101,7 +101,7 @@ function printNotes(files: readonly RewrittenFile[], io: Io): void {
 
 function unwrittenText({ inPlace, diff, check, output }: RewriteOptions): string {
   if (inPlace === true) return 'no file is changed, because not all files can be read:'
-  return diff === true || check === true || output === 'json'
+  return diff === true || check === true || output !== 'table'
     ? 'not all files can be read:'
     : 'no manifests are printed, because not all files can be read; --diff shows the changes of the others:'
 }

@@ -23,21 +23,22 @@ export const defineCheck: DefineVerb = (parent, run) => {
         'Find verification policies that miss mirrored images',
         'berth check --policies cluster --from-cluster -A',
       ],
-      ['Annotate a pull request on GitHub', 'berth check --config deploy/berth.yaml -o github'],
+      ['Annotate a pull request on GitHub', 'berth check deploy/berth.yaml -o github'],
     ],
   })
+  command.argument('[file]', 'config file, instead of --config')
   addOptions(
     command,
     configOption(),
     new Option('--tests', 'show each test, and exit with 1 if the config has none'),
-    outputOption(['table', 'json', 'github', 'sarif']),
+    outputOption(['table', 'json', 'yaml', 'github', 'sarif']),
     policiesOption('image verification policies to compare with the table'),
     ...inGroup('Images to compare with the policies:', ...imageSourceOptions('-f or --policies')),
   )
-  command.action((options: CheckOptions) =>
+  command.action((file: string | undefined, options: CheckOptions) =>
     run(async (io) => {
       const { check } = await import('../actions/check.ts')
-      return check(options, io)
+      return check(file, options, io)
     }),
   )
 }

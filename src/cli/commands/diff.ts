@@ -18,7 +18,7 @@ export const defineDiff: DefineVerb = (parent, run) => {
     ],
   })
   command.argument('<old>', 'config file').argument('<new>', 'config file to compare with it')
-  addOptions(command, ...imageSourceOptions(), outputOption(['table', 'json']))
+  addOptions(command, ...imageSourceOptions(), outputOption(['table', 'json', 'yaml']))
   command.action((oldFile: string, newFile: string, options: DiffOptions) =>
     run(async (io) => {
       const { diff } = await import('../actions/diff.ts')

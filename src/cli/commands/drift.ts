@@ -51,7 +51,7 @@ export const defineDrift: DefineVerb = (parent, run) => {
     new Option('--jobs <n>', 'number of images to compare in parallel')
       .argParser(wholeNumber(1, maxJobs))
       .default(16),
-    outputOption(['table', 'json']),
+    outputOption(['table', 'json', 'yaml']),
     auditLogOption(),
     quietOption('print drift and failures only'),
     secretsDirOption(),

@@ -89,7 +89,7 @@ export const defineMirror: DefineVerb = (parent, run) => {
     )
       .argParser(wholeNumber(0, 999_999))
       .default(undefined, '`mirror.quotaFloor` of the config, or 10'),
-    outputOption(['table', 'json']),
+    outputOption(['table', 'json', 'yaml']),
     auditLogOption(),
     quietOption('print failures only; with --prune, only the tags to remove'),
     secretsDirOption(),

@@ -32,7 +32,7 @@ export const defineNodesApply: DefineVerb = (parent, run) => {
     new Option('--force', 'replace files that someone else modified'),
     new Option('--rollback', 'restore the original files'),
     new Option('--stay', 'keep running when done, until a signal arrives; for DaemonSets'),
-    outputOption(['text', 'json']),
+    outputOption(['text', 'json', 'yaml']),
     ...inGroup(
       'Every node of a cluster:',
       new Option('--manifest', 'print a DaemonSet that writes the files on every node'),

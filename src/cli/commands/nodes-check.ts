@@ -27,7 +27,7 @@ export const defineNodesCheck: DefineVerb = (parent, run) => {
       'the one that the runtime reads',
     ),
     airGapOption(),
-    outputOption(['table', 'json']),
+    outputOption(['table', 'json', 'yaml']),
   )
   command.action((images: string[], options: NodesCheckOptions) =>
     run(async (io) => {

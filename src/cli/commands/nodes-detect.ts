@@ -21,7 +21,7 @@ export const defineNodesDetect: DefineVerb = (parent, run) => {
     new Option('--cluster', 'show the runtime of each node of a cluster instead'),
     ...connectionOptions(),
     rootOption(),
-    outputOption(['table', 'json']),
+    outputOption(['table', 'json', 'yaml']),
   )
   command.action((options: NodesDetectOptions) =>
     run(async (io) => {

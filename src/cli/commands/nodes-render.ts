@@ -27,7 +27,7 @@ export const defineNodesRender: DefineVerb = (parent, run) => {
       .makeOptionMandatory(),
     ...renderOptions(),
     new Option('--out <dir>', 'directory to write to').default(undefined, 'standard output'),
-    outputOption(['text', 'json']),
+    outputOption(['text', 'json', 'yaml']),
   )
   command.action((options: NodesRenderOptions) =>
     run(async (io) => {

@@ -52,7 +52,7 @@ export const defineRewrite: DefineVerb = (parent, run) => {
       'unknown, and default for the template variable',
     ),
     ownerOption('the pods of kinds that Berth does not know'),
-    outputOption(['table', 'json']),
+    outputOption(['table', 'json', 'yaml']),
     configOption(),
     secretsDirOption(),
   )

@@ -57,25 +57,22 @@ export function printTableReport(report: CheckReport, io: Io): void {
 }
 
 /** Returns the summary of a valid config, or the problems of an invalid one. The names are a contract. */
-export function jsonReport({ file, config, problems, tests, policies }: CheckReport): string {
+export function checkRecord({ file, config, problems, tests, policies }: CheckReport): object {
   const [errors, warnings] = (['error', 'warning'] as const).map((severity) =>
     problems.filter((problem) => problem.severity === severity),
   )
-  const value =
-    config === null
-      ? { file, errors, warnings }
-      : {
-          file,
-          rows: config.table.rows.length,
-          registries: [...config.registries.keys()],
-          warnings,
-          tests: tests.length,
-          failures: tests.flatMap(({ index, test, failure }) =>
-            failure === null ? [] : [{ test: index, image: test.image, message: failure }],
-          ),
-          ...(policies === null ? {} : { policies: policyRecord(policies) }),
-        }
-  return formatJson(value)
+  if (config === null) return { file, errors, warnings }
+  return {
+    file,
+    rows: config.table.rows.length,
+    registries: [...config.registries.keys()],
+    warnings,
+    tests: tests.length,
+    failures: tests.flatMap(({ index, test, failure }) =>
+      failure === null ? [] : [{ test: index, image: test.image, message: failure }],
+    ),
+    ...(policies === null ? {} : { policies: policyRecord(policies) }),
+  }
 }
 
 /** Returns workflow commands of GitHub Actions, which become annotations at their lines. */

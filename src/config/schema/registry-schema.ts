@@ -121,7 +121,9 @@ export const registrySchema = object({
     .string()
     .min(1)
     .optional()
-    .describe('A PEM file with the CA of this registry. Default: the public CAs only.'),
+    .describe(
+      'A PEM file with the CA of this registry. A relative path starts at the directory of the config file. Default: the public CAs only.',
+    ),
   clientCertificate: z
     .union(
       [

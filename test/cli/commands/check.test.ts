@@ -28,14 +28,31 @@ const failing = configOf(`${rows}tests:
 `)
 
 describe('berth check', () => {
-  it('passes the examples, and prints their warnings to standard error', async () => {
-    const { code, stdout, stderr } = await berth(['check', '--config', example('anubis')])
+  it('passes an example, given as an argument', async () => {
+    expect(await berth(['check', example('anubis')])).toEqual({
+      code: 0,
+      stdout: `${example('anubis')}: 3 rows, 3 registries, 0 warnings, 3 of 3 tests pass\n`,
+      stderr: '',
+    })
+  })
 
-    expect([code, stdout]).toEqual([
-      0,
-      `${example('anubis')}: 3 rows, 3 registries, 3 warnings, 3 of 3 tests pass\n`,
-    ])
-    expect(stderr.trim().split('\n')).toHaveLength(3)
+  it('prints warnings to standard error', async () => {
+    const file = configOf(
+      'fallback: [{ name: a, images: [docker.io/a/*], try: ["m.example/{flat}"] }, { name: b, images: [docker.io/a/*], try: ["m.example/{path}"] }]\n',
+    )
+    const { code, stdout, stderr } = await berth(['check', '--config', file])
+
+    expect([code, stdout]).toEqual([0, expect.stringContaining('1 warning, no tests')])
+    expect(stderr).toContain('warning: fallback[1].images[0]: the pattern is never used')
+  })
+
+  it('rejects two configs, and manifests without policies', async () => {
+    const two = await berth(['check', failing, '--config', failing])
+    const manifests = await berth(['check', '-f', failing])
+
+    expect([two.code, manifests.code]).toEqual([2, 2])
+    expect(two.stderr).toContain('two configs')
+    expect(manifests.stderr).toContain('name the config alone: berth check FILE')
   })
 
   it('exits with 2 for errors, and prints one line for each', async () => {
