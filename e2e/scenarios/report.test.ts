@@ -1,15 +1,16 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { writeFileSync } from 'node:fs'
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { runBerth } from '../harness/berth-cli.ts'
 import { currentCluster } from '../harness/cluster.ts'
+import { run } from '../harness/command.ts'
 import { type Controller, createControllerAccount, startController } from '../harness/controller.ts'
 import { deleteManifest } from '../harness/images.ts'
 import { apply, kubectl, kubectlOk, remove, removeNamespaces } from '../harness/kubectl.ts'
 import { type MirrorAndUpstream, startMirrorAndUpstream } from '../harness/mirror-and-upstream.ts'
-import { berthMain } from '../harness/paths.ts'
+import { berthMain, repository } from '../harness/paths.ts'
 import { podManifest, waitForPodRunning, waitForPullFailure } from '../harness/pods.ts'
 import { waitFor } from '../harness/wait.ts'
 
@@ -55,6 +56,24 @@ interface ClusterReport {
   images: Record<string, unknown>[]
   summary: Record<string, number>
 }
+
+describe('kubectl berth', () => {
+  test('prints what berth prints', async () => {
+    const plugins = join(cluster.runDir, 'plugins')
+    mkdirSync(plugins)
+    // As npm links the bin of a package.
+    symlinkSync(join(repository, 'bin/berth.js'), join(plugins, 'kubectl-berth'))
+    const { code, stdout } = await run(
+      cluster.kubectl,
+      ['berth', 'report', '-n', 'report', '--config', config],
+      { env: { KUBECONFIG: cluster.kubeconfig, PATH: `${plugins}:${process.env['PATH']}` } },
+    )
+
+    expect(code).toBe(0)
+    expect(stdout).toContain('hub-only:1')
+    expect(stdout).toBe((await berth('report', '-n', 'report')).stdout)
+  })
+})
 
 describe('berth report', () => {
   test('lists which images are on a mirror, which need the internet, and what would change', async () => {

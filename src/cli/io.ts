@@ -39,3 +39,9 @@ export function printFile(stream: Output, text: string): void {
 export function printMessage({ stderr }: Pick<Io, 'stderr'>, message: string): void {
   print(stderr, `berth: ${message}`)
 }
+
+/** Returns 128 plus the number of the signal that stopped the process, as shells do; null if none did. */
+export function signalExitCode({ signal }: Pick<Io, 'signal'>): number | null {
+  if (!signal.aborted) return null
+  return signal.reason === 'SIGINT' ? 130 : 143
+}

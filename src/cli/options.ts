@@ -221,3 +221,7 @@ export function namespacedName(value: string): {
 export function quietOption(description: string): Option {
   return new Option('-q, --quiet', description)
 }
+
+export function watchOption(): Option {
+  return new Option('-w, --watch', 'repeat when pods change, and every minute, until Ctrl-C')
+}

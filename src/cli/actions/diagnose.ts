@@ -25,6 +25,7 @@ import type { ConnectionOptions } from '../options.ts'
 import { diagnosisTable, type Diagnosis, findingsTable } from '../output/diagnosis-table.ts'
 import { printRecord } from '../output/print-record.ts'
 import { readLines } from '../read-lines.ts'
+import { type Output, showOnce, showWhilePodsChange } from '../watch-pods.ts'
 import { fix, fixRecord, isFixed } from './diagnose-fix.ts'
 
 export interface DiagnoseOptions extends ConnectionOptions {
@@ -36,6 +37,7 @@ export interface DiagnoseOptions extends ConnectionOptions {
   readonly secret?: SecretName
   readonly dryRun?: boolean
   readonly yes?: boolean
+  readonly watch?: boolean
   readonly config?: string
   readonly output: 'table' | 'json' | 'yaml'
   readonly secretsDir: string
@@ -43,6 +45,12 @@ export interface DiagnoseOptions extends ConnectionOptions {
 
 /** Milliseconds for one request to a registry; a person waits longer than an API server does. */
 const queryTimeoutMs = 5_000
+
+/**
+ * The least milliseconds between two diagnoses with `--watch`. Each one probes registries, and a pod that waits for an image
+ * changes with every attempt.
+ */
+const minIntervalMs = 10_000
 
 /**
  * Returns 0 if nothing fails, and 1 if a pull fails; with `--fix`, 1 if something is left to do. With `--message`, 1 means
@@ -106,20 +114,35 @@ async function diagnosePods(
   options: DiagnoseOptions,
   io: Io,
 ): Promise<number> {
-  const { output } = options
   const cluster = await connect(connectOptions(options, io))
+  const { api } = cluster
+  const namespace =
+    options.allNamespaces === true ? undefined : (options.namespace ?? cluster.namespace)
+  // A name such as deployment/NAME stands for other pods after each rollout.
+  const findFailures = async () =>
+    diagnoseFailures(
+      api,
+      { namespace, includes: await podFilter(api, namespace, names) },
+      options,
+      io,
+    )
+  const { output: format } = options
   try {
-    const namespace =
-      options.allNamespaces === true ? undefined : (options.namespace ?? cluster.namespace)
-    const includes = await podFilter(cluster.api, namespace, names)
-    const failures = await diagnoseFailures(cluster.api, { namespace, includes }, options, io)
-    const found = findings(failures)
-    if (output === 'table') print(io.stdout, findingsTable(found, io))
-    else if (options.fix !== true) printRecord({ findings: found }, output, io)
-    if (options.fix !== true) return found.length > 0 ? 1 : 0
-    return await fixFailures(cluster, failures, options, io)
+    if (options.fix === true) return await fixFailures(cluster, await findFailures(), options, io)
+    const build = async () => findingsOutput(await findFailures(), io)
+    if (options.watch !== true) return showOnce(await build(), format, io)
+    return await showWhilePodsChange(build, { api, namespace, io, format, minIntervalMs })
   } finally {
     await cluster.close()
+  }
+}
+
+function findingsOutput(failures: readonly DiagnosedFailure[], io: Io): Output {
+  const found = findings(failures)
+  return {
+    record: { findings: found },
+    table: () => findingsTable(found, io),
+    exitCode: found.length > 0 ? 1 : 0,
   }
 }
 
@@ -129,6 +152,7 @@ async function fixFailures(
   { output, yes, dryRun, secret }: DiagnoseOptions,
   io: Io,
 ): Promise<number> {
+  if (output === 'table') print(io.stdout, findingsTable(findings(failures), io))
   const report = await fix(cluster, failures, {
     confirmed: yes === true,
     dryRun: dryRun === true,

@@ -12,7 +12,7 @@ import { collectPairs } from '../../mirror/collect-pairs.ts'
 import { neverPushedReason } from '../../mirror/copy-plan.ts'
 import { formatReference } from '../../decision/reference/reference.ts'
 import { connectOptions } from '../connect-options.ts'
-import { type Io, print, printMessage } from '../io.ts'
+import { type Io, print, printMessage, signalExitCode } from '../io.ts'
 import { driftRecord, driftTable } from '../output/drift-report.ts'
 import { printItem } from '../output/print-record.ts'
 import { mirrorExitCode } from '../output/mirror-report.ts'
@@ -22,7 +22,6 @@ import {
   type CopyOptions,
   openRegistries,
   reportUnmirrored,
-  signalExitCode,
 } from './mirror.ts'
 
 export interface DriftOptions extends CopyOptions {

@@ -21,7 +21,7 @@ import {
 import { defaultConfigFile, findConfigFile } from '../config-file.ts'
 import type { ImageStore } from '../../registry/images/image-store.ts'
 import { imageSources } from '../image-sources.ts'
-import { type Io, print, printMessage } from '../io.ts'
+import { type Io, print, printMessage, signalExitCode } from '../io.ts'
 import type { ImageSourceOptions } from '../options.ts'
 import type { Progress } from '../output/mirror-progress.ts'
 import { printItem } from '../output/print-record.ts'
@@ -283,10 +283,4 @@ async function createBars(
 ): Promise<Progress> {
   const { createProgress } = await import('../output/mirror-progress.ts')
   return createProgress(stream, images, now)
-}
-
-/** Returns 128 plus the number of the signal that stopped the process, as shells do; null if none did. */
-export function signalExitCode({ signal }: Io): number | null {
-  if (!signal.aborted) return null
-  return signal.reason === 'SIGINT' ? 130 : 143
 }

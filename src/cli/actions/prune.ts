@@ -21,11 +21,11 @@ import type { RegistryClient } from '../../registry/registry-client.ts'
 import { escapeLine } from '../../text/escape-terminal.ts'
 import { findConfigFile } from '../config-file.ts'
 import { connectOptions } from '../connect-options.ts'
-import { type Io, print, printMessage } from '../io.ts'
+import { type Io, print, printMessage, signalExitCode } from '../io.ts'
 import { createPainter } from '../output/colour.ts'
 import { printRecord } from '../output/print-record.ts'
 import { describeRemoval, pruneRecord, pruneTable, summarizePrune } from '../output/prune-report.ts'
-import { type MirrorOptions, signalExitCode } from './mirror.ts'
+import type { MirrorOptions } from './mirror.ts'
 
 /**
  * Returns 0; 1 if something could not be removed; 130 or 143 if it was stopped. Throws `usage`, `prune-refused`, and the errors

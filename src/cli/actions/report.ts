@@ -15,15 +15,15 @@ import { buildMirrorReport } from '../../report/mirror-report.ts'
 import { buildUnprocessedReport } from '../../report/unprocessed-report.ts'
 import { findConfigFile } from '../config-file.ts'
 import { connectOptions } from '../connect-options.ts'
-import { type Io, print, printMessage } from '../io.ts'
+import { type Io, printMessage } from '../io.ts'
 import type { ConnectionOptions } from '../options.ts'
-import { printRecord } from '../output/print-record.ts'
 import {
   atRiskReportTable,
   mirrorReportTable,
   reportTable,
   unprocessedReportTable,
 } from '../output/report-table.ts'
+import { type Output, showOnce, showWhilePodsChange } from '../watch-pods.ts'
 
 export interface ReportOptions extends ConnectionOptions {
   readonly namespace?: string
@@ -32,24 +32,34 @@ export interface ReportOptions extends ConnectionOptions {
   readonly tryPush?: boolean
   readonly unprocessed?: boolean
   readonly atRisk?: boolean
+  readonly watch?: boolean
   readonly config?: string
   readonly berthNamespace: string
   readonly output: 'table' | 'json' | 'yaml'
   readonly secretsDir: string
 }
 
-/** Returns 0; 3 if a registry did not answer for some image. */
+/** Returns 0; 3 if a registry did not answer for some image; with `--watch`, the exit code of the signal that ended it. */
 export async function report(options: ReportOptions, io: Io): Promise<number> {
   const config = loadConfig(findConfigFile(options.config))
   const cluster = await connect(connectOptions(options, io))
   try {
+    const { api } = cluster
     const namespace =
       options.allNamespaces === true ? undefined : (options.namespace ?? cluster.namespace)
-    const request = { config, cluster, namespace, options }
-    if (options.mirror === true) return await reportMirror(request, io)
-    if (options.unprocessed === true) return await reportUnprocessed(request, io)
-    if (options.atRisk === true) return await reportAtRisk(request, io)
-    return await reportImages(request, io)
+    const built = await openReport({ config, cluster, namespace, options }, io)
+    try {
+      return options.watch === true
+        ? await showWhilePodsChange(() => built.build(), {
+            api,
+            namespace,
+            io,
+            format: options.output,
+          })
+        : showOnce(await built.build(), options.output, io)
+    } finally {
+      await built.close()
+    }
   } finally {
     await cluster.close()
   }
@@ -63,13 +73,24 @@ interface ReportRequest {
   readonly options: ReportOptions
 }
 
-function openEngine(
-  config: Config,
-  { secretsDir: secretsDirectory }: ReportOptions,
-  io: Io,
-): Engine {
+/** Builds a report as often as it is needed, with the same connections and caches. */
+interface OpenReport {
+  build(): Promise<Output>
+  close(): Promise<void>
+}
+
+function openReport(request: ReportRequest, io: Io): Promise<OpenReport> | OpenReport {
+  if (request.options.mirror === true) return openMirrorReport(request, io)
+  const engine = openEngine(request, io)
+  return {
+    build: () => buildWith(engine, request, io),
+    close: () => engine.close(),
+  }
+}
+
+function openEngine({ config, options }: ReportRequest, io: Io): Engine {
   return createEngine(config, {
-    secretsDirectory,
+    secretsDirectory: options.secretsDir,
     queryTimeoutMs: imageTimeoutMs / 2,
     env: io.env,
     runHelper: createHelperRunner(io.env),
@@ -77,78 +98,78 @@ function openEngine(
   })
 }
 
-async function reportImages(
-  { config, cluster: { api }, namespace, options }: ReportRequest,
-  io: Io,
-): Promise<number> {
-  const engine = openEngine(config, options, io)
-  try {
-    const built = await buildReport(
-      { config, resolve: engine.resolve, imageTimeoutMs, parallelImages },
-      await listRunningImages(api, {
-        namespace,
-        podKey: (pod) => podKey(config, pod),
-        findMode: (await readAdmissionModes(api, options.berthNamespace)).find,
-      }),
-    )
-    if (options.output === 'table') print(io.stdout, reportTable(built, io))
-    else printRecord(built, options.output, io)
-    return built.summary.unknown > 0 ? 3 : 0
-  } finally {
-    await engine.close()
-  }
+function buildWith(engine: Engine, request: ReportRequest, io: Io): Promise<Output> {
+  const { unprocessed, atRisk } = request.options
+  if (unprocessed === true) return buildUnprocessed(engine, request, io)
+  return atRisk === true ? buildAtRisk(engine, request, io) : buildImages(engine, request, io)
 }
 
-async function reportUnprocessed(
+async function buildImages(
+  { resolve }: Engine,
   { config, cluster: { api }, namespace, options }: ReportRequest,
   io: Io,
-): Promise<number> {
-  const engine = openEngine(config, options, io)
-  try {
-    const built = await buildUnprocessedReport(api, {
-      table: config.table,
-      decide: engine.decide,
-      findMode:
-        config.mode === 'enforce'
-          ? (await readAdmissionModes(api, options.berthNamespace)).find
-          : () => ({ mode: 'observe' }),
+): Promise<Output> {
+  const built = await buildReport(
+    { config, resolve, imageTimeoutMs, parallelImages },
+    await listRunningImages(api, {
       namespace,
-      timeoutMs: imageTimeoutMs,
-      parallelPods: parallelImages,
-    })
-    if (options.output === 'table') print(io.stdout, unprocessedReportTable(built, io))
-    else printRecord(built, options.output, io)
-    return built.summary.unknown > 0 ? 3 : 0
-  } finally {
-    await engine.close()
+      podKey: (pod) => podKey(config, pod),
+      findMode: (await readAdmissionModes(api, options.berthNamespace)).find,
+    }),
+  )
+  return {
+    record: built,
+    table: () => reportTable(built, io),
+    exitCode: built.summary.unknown > 0 ? 3 : 0,
   }
 }
 
-async function reportAtRisk(
+async function buildUnprocessed(
+  { decide }: Engine,
   { config, cluster: { api }, namespace, options }: ReportRequest,
   io: Io,
-): Promise<number> {
-  const engine = openEngine(config, options, io)
-  try {
-    const built = await buildAtRiskReport(api, {
-      resolve: engine.resolve,
-      isPlainHttp: config.table.isPlainHttp,
-      namespace,
-      timeoutMs: imageTimeoutMs,
-      parallelImages,
-    })
-    if (options.output === 'table') print(io.stdout, atRiskReportTable(built, io))
-    else printRecord(built, options.output, io)
-    return built.summary.unanswered > 0 ? 3 : 0
-  } finally {
-    await engine.close()
+): Promise<Output> {
+  const built = await buildUnprocessedReport(api, {
+    table: config.table,
+    decide,
+    findMode:
+      config.mode === 'enforce'
+        ? (await readAdmissionModes(api, options.berthNamespace)).find
+        : () => ({ mode: 'observe' }),
+    namespace,
+    timeoutMs: imageTimeoutMs,
+    parallelPods: parallelImages,
+  })
+  return {
+    record: built,
+    table: () => unprocessedReportTable(built, io),
+    exitCode: built.summary.unknown > 0 ? 3 : 0,
   }
 }
 
-async function reportMirror(
+async function buildAtRisk(
+  { resolve }: Engine,
+  { config, cluster: { api }, namespace }: ReportRequest,
+  io: Io,
+): Promise<Output> {
+  const built = await buildAtRiskReport(api, {
+    resolve,
+    isPlainHttp: config.table.isPlainHttp,
+    namespace,
+    timeoutMs: imageTimeoutMs,
+    parallelImages,
+  })
+  return {
+    record: built,
+    table: () => atRiskReportTable(built, io),
+    exitCode: built.summary.unanswered > 0 ? 3 : 0,
+  }
+}
+
+async function openMirrorReport(
   { config, cluster: { api }, namespace, options }: ReportRequest,
   io: Io,
-): Promise<number> {
+): Promise<OpenReport> {
   const { registries } = await openMirrorRegistries({
     config,
     names: [],
@@ -157,7 +178,7 @@ async function reportMirror(
     env: io.env,
     onProblem: (message) => printMessage(io, message),
   })
-  try {
+  const build = async (): Promise<Output> => {
     const built = await buildMirrorReport(
       {
         registries,
@@ -168,11 +189,12 @@ async function reportMirror(
       },
       await listPodImages(api, namespace),
     )
-    if (options.output === 'table') print(io.stdout, mirrorReportTable(built, io))
-    else printRecord(built, options.output, io)
     const { limited, unreachable, timeout, skipped } = built.summary
-    return limited + unreachable + timeout + skipped > 0 ? 3 : 0
-  } finally {
-    await registries.close()
+    return {
+      record: built,
+      table: () => mirrorReportTable(built, io),
+      exitCode: limited + unreachable + timeout + skipped > 0 ? 3 : 0,
+    }
   }
+  return { build, close: () => registries.close() }
 }

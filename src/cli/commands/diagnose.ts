@@ -11,6 +11,7 @@ import {
   namespaceOption,
   outputOption,
   secretsDirOption,
+  watchOption,
 } from '../options.ts'
 import { addVerb, type DefineVerb } from '../verb.ts'
 
@@ -43,6 +44,7 @@ export const defineDiagnose: DefineVerb = (parent, run) => {
       'error message to explain, or - to read one per line from standard input',
     ),
     new Option('--no-probe', 'contact no registry'),
+    watchOption().conflicts(['message', 'fix']),
     configOption(),
     ...connectionOptions(),
     outputOption(['table', 'json', 'yaml']),

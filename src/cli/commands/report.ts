@@ -9,6 +9,7 @@ import {
   namespaceOption,
   outputOption,
   secretsDirOption,
+  watchOption,
 } from '../options.ts'
 import { addVerb, type DefineVerb } from '../verb.ts'
 
@@ -25,6 +26,7 @@ export const defineReport: DefineVerb = (parent, run) => {
       ['Also find out which of them the mirror refuses', 'berth report -A --mirror --try-push'],
       ['List the pods that were created while Berth was down', 'berth report -A --unprocessed'],
       ['List running images that no longer exist', 'berth report -A --at-risk'],
+      ['Update the report when pods change', 'berth report -A --watch'],
     ],
   })
   addOptions(
@@ -44,6 +46,7 @@ export const defineReport: DefineVerb = (parent, run) => {
       '--at-risk',
       'list the running images that are missing from their registry or upstream, or could not be checked',
     ).conflicts(['mirror', 'unprocessed']),
+    watchOption(),
     configOption(),
     ...connectionOptions(),
     new Option('--berth-namespace <name>', 'namespace that Berth runs in').default('berth-system'),
