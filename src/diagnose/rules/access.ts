@@ -118,7 +118,7 @@ export const accessRules = [
       /(?:incorrect|invalid|wrong|bad)[ _](?:user ?name|credential|password|login|props auth)/,
       /cannot be authenticated with the token/,
       /http basic: access denied/,
-      /(?:authentication|login) (?:failed|attempt.{0,40}failed)/,
+      /(?:authentication|login) (?:fail(?:ed|ure)|attempt.{0,40}failed)/,
       /too many failed (?:login|authentication) attempts/,
       /must log ?in with a personal access token|password authentication is (?:disabled|not allowed)/,
       // Microsoft Entra ID, "AADSTS error codes".
@@ -179,7 +179,12 @@ export const accessRules = [
     certainty: 'ambiguous',
     rank: 'refused',
     // containerd, core/remotes/docker/resolver.go: the same text with a token, a password, and without a credential.
-    patterns: [/(?:unexpected|status|code|http).{0,120}\b401\b/, /\b401 unauthorized/],
+    patterns: [
+      /(?:unexpected|status|code|http).{0,120}\b401\b/,
+      /\b401 unauthorized/,
+      // github.com/oras-project/rust-oci-client, with which Kata pulls in the guest.
+      /\bnot authorized: url ‹/,
+    ],
     means:
       'the registry answered 401 to the request for the image: it refused the password or token, or none was sent',
     fix: 'check which credential is for this registry: if there is none, give the pod a pull secret; if there is one, renew it',
@@ -197,7 +202,7 @@ export const accessRules = [
     certainty: 'likely',
     rank: 'refused',
     patterns: [
-      /did not include a token/,
+      /did not include a token|no token in response/,
       /decod(?:e|ing) (?:oauth )?token/,
       /(?:un|no )supported (?:auth|authentication|authorization)/,
       /invalid authorization (?:credential|header|challenge)/,
@@ -243,7 +248,7 @@ export const accessRules = [
       /unauthorized to access repository/,
       /access forbidden|or it may not exist|verify that it exists/,
       /not have permission|permission .{0,120}denied on resource/,
-      /\bdenied: |‹(?:[a-z]+-)?url›"?: denied/,
+      /\bdenied: |(?:‹(?:[a-z]+-)?url›"?|registry|daemon): denied/,
       /\bunauthorized\b/,
     ],
     means:

@@ -2,8 +2,8 @@
 import { cutText } from '../../text/cut-text.ts'
 import { maskNames } from './mask-names.ts'
 import { ranks } from './rule.ts'
-import { splitErrors } from './split-errors.ts'
-import { type Rule, rules, unknown } from './table.ts'
+import { isNormalEvent, splitErrors } from './split-errors.ts'
+import { type Rule, ruleByCause, rules, unknown } from './table.ts'
 
 /** What a message alone says. */
 export interface Classification {
@@ -26,10 +26,12 @@ const maxErrorLength = 1_024
 export function classifyLine(line: string): Classification {
   const [whole = ''] = splitErrors(line.slice(0, maxLineLength)).map(({ context }) => context)
   const masked = maskNames(whole).toLowerCase().trim()
-  const rule = rules.find(
-    ({ linePatterns = [], except }) =>
-      linePatterns.some((each) => each.test(masked)) && except?.test(masked) !== true,
-  )
+  const rule = isNormalEvent(line.slice(0, maxLineLength))
+    ? ruleByCause('no-pull-failure')
+    : rules.find(
+        ({ linePatterns = [], except }) =>
+          linePatterns.some((each) => each.test(masked)) && except?.test(masked) !== true,
+      )
   const classified = classify(line)
   return rule === undefined ? classified : { ...classified, rule, fix: rule.fix }
 }

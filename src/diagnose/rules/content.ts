@@ -37,6 +37,7 @@ export const contentRules = [
       /unsupported image-specific operation/,
       // libtrust in old Docker: a manifest of schema 2 read as schema 1.
       /unsupported manifest|unknown manifest|no signatures$|missing signature key/,
+      /media ?type: .{0,160}unsupported|reports content size of zero/,
       /media ?type .{0,60}should be|encountered unknown type/,
     ],
     means:
@@ -75,7 +76,7 @@ export const contentRules = [
       /manifest (?:for |tagged by )?(?:‹\w+› )?(?:is )?not found|no such manifest/,
       /artifact ‹name› not found/,
       /requested image not found|image with imageid .{0,200}does not exist/,
-      /\btag\b.{0,80}(?:not found|does ?n[o']t exist|was deleted|has expired)/,
+      /(?<![\w:/-])tag\b(?!@).{0,80}(?:not found|does ?n[o']t exist|was deleted|has expired)/,
       /failed to fetch ‹name› from request/,
     ],
     means: 'the repository exists, but the tag or digest does not',
@@ -111,12 +112,16 @@ export const contentRules = [
       /(?:extract|register|unpack|decode|apply|applying) (?:the )?layer|applylayer/,
       /invalid tar header|archive\/tar|error processing tar/,
       /l?chown/,
-      /operation not permitted/,
+      /operation not permitted|‹path›: permission denied/,
       /cannot be mapped to a host id|insufficient uids/,
       /hcsshim|processbaselayer|importlayer/,
       /gzip: invalid|zlib: invalid|zstd: /,
+      // containerd, core/unpack/unpacker.go and core/images: the configuration names other layers than the manifest.
+      /mismatched image rootfs and manifest layers|number of (?:layers|diffids) .{0,80}match/,
       // A program that the runtime unpacks with, such as unpigz or fuse-overlayfs.
       /executable file not found/,
+      // Whatever else stops it.
+      /(?:failed to|error) unpack(?:ing)? image/,
     ],
     means:
       'a layer was downloaded and cannot be unpacked: its content, its file owners, or a missing feature of the node',
@@ -130,7 +135,7 @@ export const contentRules = [
     rank: 'vague',
     patterns: [
       /(?:status|http|code|error)\b.{0,120}\b4(?:0[05-9]|1\d|2[0-8])\b/,
-      /bad request|method not allowed|not acceptable|requested range not satisfiable/,
+      /bad request|the operation is unsupported|method not allowed|not acceptable|requested range not satisfiable/,
     ],
     means: 'the registry, or a proxy in front of it, rejects the request itself',
     fix: "send the same request to the registry without the mirror or proxy, and check the registry's log",
@@ -144,7 +149,7 @@ export const contentRules = [
       /(?<!http 404 response body: )invalid character .{1,3} (?:looking for|after|in)/,
       /^(?!.*http 404 response body).*(?:<html|<!doctype|text\/html)/,
       /(?:pinging|ping) .{0,200}(?:\b404\b|not found)|invalid status code from registry 404/,
-      /unexpected end of json/,
+      /unexpected end of json|missing or empty content-type|v1 (?:container )?registry/,
       // Go, net/http/client.go; containerd does not follow a redirect without Location.
       /stopped after \d+ redirects|\b30[12378]\b (?:moved|found|see other|temporary redirect|permanent redirect)/,
     ],
@@ -160,7 +165,13 @@ export const contentRules = [
     cause: 'not-found',
     certainty: 'likely',
     rank: 'ambiguous',
-    patterns: [/not found/, /\b404\b/, /no such image|image does not exist/],
+    patterns: [
+      /not found/,
+      /\b404\b/,
+      /no such image|image does not exist|could not (?:be found|find peer)/,
+      // The end of the message is missing.
+      /code = notfound desc = failed to (?:pull|resolve|copy)/,
+    ],
     means: 'the tag or the whole repository does not exist on the last registry that was asked',
     fix: 'check the name and the tag; if the registry is a mirror, copy the image there',
     topic: 'missing-image',

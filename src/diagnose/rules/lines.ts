@@ -18,7 +18,7 @@ export const lineRules = [
     /** Texts of k8s.io/kubernetes v1.36: pkg/kubelet (prober, volumemanager, kuberuntime, eviction) and pkg/controller. */
     linePatterns: [
       /\b(?:readiness|liveness|startup) probe (?:failed|errored|warning)/,
-      /\b(?:mountvolume|attachvolume|mapvolume|unmountvolume|detachvolume|unmapvolume|volume resize|nodeexpandvolume)\.?\w* (?:failed|\w+ failed)/,
+      /\b(?:mountvolume|attachvolume|mapvolume|unmountvolume|detachvolume|unmapvolume|volume resize|nodeexpandvolume)\.?\w* (?:failed|succeeded|\w+ failed)/,
       /\bmulti-attach error for volume|unable to (?:attach or )?mount volumes|unmounted volumes=|failed to provision volume|persistentvolumeclaim /,
       startsWith(
         String.raw`error: (?:configmap|secret|failed to sync|couldn't find key|cannot find volume|container has runasnonroot|container's runasuser|failed to prepare subpath|stat |failed to reserve container name|failed to start container|failed to create task|failed to create shim)`,
@@ -44,17 +44,19 @@ export const lineRules = [
       /\b(?:poststart|prestop) ?hook\b|\bexec lifecycle hook\b/,
       /\bfailed to get (?:cpu|memory|\w+ resource|external|object|pods) .{0,40}(?:utilization|metric)|\bunable to (?:get|fetch) metrics|\bmetrics\.k8s\.io\b/,
       startsWith(
-        String.raw`error killing pod|failed to kill pod|stopping container|killing container|the node (?:was low|had condition)|system oom|memory cgroup out of memory|job has reached|job was active|failed to (?:update endpoint|place pod|assign)|nodenotready|node is not ready|(?:failed to|unable to) (?:update|allocate|prepare dynamic)`,
+        String.raw`error killing pod|failed to kill pod|stopping container|killing container|the node (?:was low|had condition)|container runtime did not kill the pod|container \S{1,253} (?:exceeded|failed (?:liveness|startup))|pod ephemeral local storage usage exceeds|usage of emptydir volume|marking for deletion|cancelling deletion|system oom|memory cgroup out of memory|job has reached|job was active|failed to (?:update endpoint|place pod|assign)|nodenotready|node is not ready|(?:failed to|unable to) (?:update|allocate|prepare dynamic)`,
       ),
       // Events of successful pulls.
       startsWith(
-        'pulling image ‹name›["\']?$|successfully pulled image |successfully assigned |(?:created|started) (?:container|pod)|container image .{1,400} already present on machine',
+        String.raw`pulling image ‹name›["']?$|successfully pulled image |successfully assigned |(?:created|started|deleted) (?:container|pod)|add \w+ \[|pod (?:didn't )?trigger(?:ed)? scale-up|waiting for (?:first consumer|a volume)|container image .{1,400} already present on machine`,
       ),
     ],
     // What a runtime or a registry says within a failed pull: `denied: … is forbidden`, `exec: "unpigz": executable file not found`.
     except: new RegExp(
       [
         String.raw`${start}(?:(?:level=\w+ )?msg=["'])?(?:failed to (?:pull|inspect) image|back-off pulling image ‹\w+›: |pullimage )`,
+        // Kata pulls in the guest, when it creates the container.
+        String.raw`failed to create (?:containerd|shim) task: .{0,200}(?:failed to pull|pull(?:ing)? image|image.?pull)`,
         String.raw`${start}failed to create pod ?sandbox: .{0,400}failed to (?:get sandbox image|pull (?:and unpack )?image)`,
         String.raw`^(?:["']?error syncing pod.{0,40})?failed to "startcontainer" for \S{1,400} with (?:errimagepull|imagepullbackoff): `,
       ].join('|'),

@@ -11,6 +11,9 @@ export const localRules = [
     patterns: [
       /credential provider plugin/,
       /failed to (?:provide credentials for image|get credential from external registry credential provider)/,
+      // AWS SDK for Go, credential chain: the plugin, or the node without an identity.
+      /(?:get|getting|retrieving) (?:image )?credentials?\b.{0,120}(?:exec: |executable|exit status)/,
+      /no ec2 imds role found|nocredentialproviders|no valid providers in chain/,
       /error inspecting binary (?:directory|executable)|plugin binary (?:directory|executable) .{0,400}did not exist/,
     ],
     means:

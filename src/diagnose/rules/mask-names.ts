@@ -134,6 +134,16 @@ export function maskNames(text: string): string {
   return replacements.reduce(
     (result, { pattern, by }) =>
       typeof by === 'string' ? result.replace(pattern, by) : result.replace(pattern, by),
-    text,
+    maskRepeated(text),
   )
+}
+
+/** Names of a message that are looked for again. */
+const maxRepeated = 8
+
+/** Masks a quoted name where it is repeated without quotes: `failed to resolve reference "NAME": NAME: not found`. */
+function maskRepeated(text: string): string {
+  const quoted = text.matchAll(/\b(?:image|reference|ref) "([^"\s]{0,200}[/:][^"\s]{1,200})"/gi)
+  const names = new Set([...quoted].map(([, name = '']) => name).slice(0, maxRepeated))
+  return [...names].reduce((result, name) => result.replaceAll(`: ${name}: `, ': ‹image›: '), text)
 }

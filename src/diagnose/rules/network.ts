@@ -3,23 +3,6 @@ import type { RuleData } from './rule.ts'
 
 export const networkRules = [
   {
-    id: 'D82',
-    cause: 'node-mirror-config',
-    certainty: 'likely',
-    rank: 'definite',
-    // Go, net/url/url.go and net/http/transport.go; containerd v2.4, core/remotes/docker/config/hosts.go.
-    patterns: [
-      /missing protocol scheme|unsupported protocol scheme/,
-      /invalid port .{1,80} after host|first path segment in url cannot contain colon/,
-      /unable to (?:parse server|read ca cert|load ca cert|read cert file|cast .{1,80} to string)/,
-      /failed to load x509 key pair|unknown capability|invalid type .{1,40} for "(?:ca|client|host)"|invalid .?host.? tree/,
-      /no host (?:in request )?url/,
-    ],
-    means: "the node's configuration of registries and mirrors is not valid",
-    fix: 'correct the endpoint, with its scheme (https://HOST:PORT), in hosts.toml, registries.yaml or registries.conf of the node; check the paths of CA and client certificate',
-    isAvoidedByMirror: true,
-  },
-  {
     id: 'D54',
     cause: 'proxy',
     certainty: 'likely',
@@ -31,6 +14,7 @@ export const networkRules = [
       /writing response to .{0,120}connecting to/,
       // Go's client reports a proxy that answers CONNECT with another status than 200 by the text of the status alone.
       /(?:get|head|post) "?‹(?:[a-z]+-)?url›"?: (?:forbidden|bad gateway|service unavailable|gateway time-?out|proxy|access denied)/,
+      /(?:get|head|post) "?‹(?:[a-z]+-)?url›"?: (?:bad request|internal server error|method not allowed|not implemented|request timeout)(?=["']*(?:$| \w+=))/,
     ],
     means: "the node's proxy (HTTPS_PROXY) is wrong, is down, or refuses the connection",
     fix: "correct the proxy of the node's runtime, or add the registry to its NO_PROXY",
@@ -45,6 +29,8 @@ export const networkRules = [
       /no such host/,
       /server misbehaving/,
       /(?:temporary failure in|failure in) name resolution/,
+      // Whatever the resolver of the C library says: "Try again" of musl. The node itself can forbid the socket.
+      /lookup ‹\w+›(?: on ‹\w+›)?: (?!.{0,200}(?:socket|connect): (?:permission|operation) )/,
       /lookup .{0,200}(?:time|refused|unreachable|no answer|canceled|: eof)/,
       /name (?:or service|does) not (?:known|resolve)|could not resolve host|getaddrinfo/,
       /no address associated with hostname|nxdomain|servfail/,
@@ -246,7 +232,7 @@ export const networkRules = [
       /unexpected eof/,
       /: eof(?:[^a-z]|$)/,
       /forcibly closed|broken pipe|server closed/,
-      /http2: |stream error|goaway/,
+      /http2: |stream error|stream terminated|rst_stream|goaway/,
       /bad record mac|use of closed network connection/,
     ],
     means:
@@ -270,6 +256,8 @@ export const networkRules = [
       /(?:connection|operation|request|network|read|dial).{0,20}tim(?:ed? ?out|eout)/,
       /did not properly respond|unreachable (?:host|network)|unreachable network/,
       /exceeded while waiting|cannot assign requested address/,
+      // reqwest, of Rust, without its cause.
+      /error sending request for url/,
     ],
     means:
       'the registry did not answer in time: a firewall, a route, or an overloaded registry; NetworkPolicies do not apply to pulls',

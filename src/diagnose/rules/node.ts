@@ -1,4 +1,4 @@
-/** Rules for problems with the node's disk and image store, or with the downloaded content. */
+/** Rules for problems with the node's disk, image store and configuration, or with the downloaded content. */
 import type { RuleData } from './rule.ts'
 
 export const nodeRules = [
@@ -21,7 +21,7 @@ export const nodeRules = [
     // EMFILE; a child of the runtime that the kernel killed; google.golang.org/grpc, rpc_util.go.
     patterns: [
       /too many open files/,
-      /signal: killed|cannot allocate memory|fork\/exec .{0,200}resource temporarily unavailable/,
+      /signal: (?:9 \()?killed|cannot allocate memory|fork\/exec .{0,200}resource temporarily unavailable/,
       /received message larger than max|trying to send message larger than max/,
     ],
     means:
@@ -33,7 +33,7 @@ export const nodeRules = [
         fix: 'raise LimitNOFILE of the unit of the container runtime, or fs.file-max and fs.inotify limits of the node, and restart the runtime',
       },
       {
-        text: /signal: killed|cannot allocate memory/,
+        text: /signal: (?:9 \()?killed|cannot allocate memory/,
         fix: 'the kernel killed a process that unpacks layers: free memory on the node, or raise MemoryMax of the runtime',
       },
       {
@@ -49,7 +49,7 @@ export const nodeRules = [
     certainty: 'likely',
     rank: 'definite',
     patterns: [
-      /no space left on device/,
+      /no space left/,
       /disk quota exceeded/,
       /diskpressure|ephemeral-storage/,
       /not enough (?:disk )?space|insufficient (?:disk )?(?:space|storage)|out of disk/,
@@ -135,7 +135,11 @@ export const nodeRules = [
     cause: 'image-inspect-failed',
     certainty: 'likely',
     rank: 'definite',
-    patterns: [/failed to inspect image/, /imageinspecterror/, /inspectfailed/],
+    patterns: [
+      /failed to inspect image/,
+      /imageinspecterror|inspectfailed/,
+      /imagestatus (?:from image service )?failed|id or size of image .{1,400} is not set/,
+    ],
     means:
       'the runtime cannot read its local copy of the image: the image store is damaged, or the copy is for another platform',
     fix: 'remove the image on that node (crictl rmi) and restart its runtime; credentials are not the cause',
@@ -159,7 +163,7 @@ export const nodeRules = [
       /(?:image|layer) not known/,
       /layer does not exist/,
       /unpack destination .{0,120}already exists/,
-      /identifier is not an image/,
+      /identifier is not an image|uses a different top layer|that id is already in use/,
       /readlink ‹path›: invalid argument/,
       /(?:failed|error).{0,40}(?:creating|mount|to mount).{0,20}overlay/,
       /‹path›: (?:no such file or directory|file exists|device or resource busy)/,
@@ -176,5 +180,24 @@ export const nodeRules = [
     ],
     isOfCreation: true,
     readsNode: true,
+  },
+  {
+    id: 'D82',
+    cause: 'node-mirror-config',
+    certainty: 'likely',
+    rank: 'definite',
+    // Go, net/url/url.go and net/http/transport.go; containerd v2.4, core/remotes/docker/config/hosts.go.
+    patterns: [
+      /missing protocol scheme|unsupported protocol scheme/,
+      /invalid port .{1,80} after host|first path segment in url cannot contain colon/,
+      /unable to (?:parse server|read ca cert|load ca cert|read cert file|cast .{1,80} to string)/,
+      /failed to load x509 key pair|unknown capability|invalid type .{1,40} for "(?:ca|client|host)"|invalid .?host.? tree/,
+      /no host (?:in request )?url|(?:missing port|too many colons) in address/,
+      // The file itself: hosts.toml, registries.conf.
+      /\b(?:decode|parse) (?:toml|‹host›)|\btoml: |load(?:ing)? registries config/,
+    ],
+    means: "the node's configuration of registries and mirrors is not valid",
+    fix: 'correct the endpoint, with its scheme (https://HOST:PORT), in hosts.toml, registries.yaml or registries.conf of the node; check the paths of CA and client certificate',
+    isAvoidedByMirror: true,
   },
 ] as const satisfies readonly RuleData[]

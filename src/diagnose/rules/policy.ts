@@ -103,6 +103,8 @@ export const policyRules = [
       /signature was required/,
       /(?:image|signature) (?:verification|validation) failed/,
       /(?:no|invalid|missing) (?:valid |matching )?signatures?(?! in| key)\b.{0,80}(?:found|exist|image|key|identity)/,
+      // containerd, pkg/imageverifier/bindir.
+      /image verifier .{0,120}blocked|failed to verify image|signature mismatch/,
       /trust data|content trust|cryptographic(?:ally)? .{0,40}signature/,
       /running image .{0,80}is rejected by policy/,
       /does not match (?:any )?(?:required|trusted) .{0,40}(?:identity|signature|email|subject)/,

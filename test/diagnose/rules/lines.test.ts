@@ -62,6 +62,15 @@ describe('the columns of kubectl and the header of klog', () => {
     `Warning  Failed  <unknown>  kubelet, node-1  ${message}`,
     `12s         Warning   Failed               pod/web-0   ${message}`,
     `E0102 03:04:05.678901    1234 remote_image.go:180] ${message}`,
+    `│  Warning  Failed  5m  kubelet  ${message}`,
+    `- ${message}`,
+    `2026-01-02T03:04:05Z [Warning] ${message}`,
+    `2026-01-02 03:04:05.678 +0100 ${message}`,
+    `Jan  2 03:04:05 node-1 kubelet[1234]: E0102 03:04:05.678901    1234 remote_image.go:180] ${message}`,
+    `containerd[99]: ${message}`,
+    `team   12s   Warning   Failed   Pod/web-0   ${message}`,
+    `12s  Warning  Failed  pod/web-0  spec.containers{web}  kubelet, node-1  ${message}`,
+    `spec.initContainers{setup}: ${message}`,
   ])('are left out of the errors: %s', (line) => {
     expect(classifyLine(line)).toMatchObject({ rule: { id: 'D20' }, errors: [message] })
   })
@@ -70,6 +79,12 @@ describe('the columns of kubectl and the header of klog', () => {
     ['Warning  Failed  5m (x3 over 10m)  kubelet  Error: ErrImagePull', 'repeated-line'],
     ['Normal  BackOff  5m  kubelet  Back-off pulling image "r.example/a:1"', 'repeated-line'],
     ['Normal  Pulling  5m  kubelet  Pulling image "r.example/a:1"', 'no-pull-failure'],
+    ['Normal   AddedInterface  17s  multus  Add eth0 [10.0.0.9/32] from k8s-pod-network', 'no-pull-failure'],
+    ['team  5m (x3 over 7m)  Normal  Killing  pod/web-0  Container web timeout unauthorized', 'no-pull-failure'],
+    ['2026-01-02T03:04:05Z [Normal] Successfully pulled image "a" in 1.4s (3m including waiting)', 'no-pull-failure'],
+    ['2026-01-02T03:04:05Z [Warning] The node was low on resource: ephemeral-storage.', 'no-pull-failure'],
+    ['2026-01-02T03:04:05Z [Warning] Container runtime did not kill the pod within specified grace period.', 'no-pull-failure'],
+    ['Error response from daemon: [Normal] denied: requested access to the resource is denied', 'private-or-missing'],
     ['3m  Warning  FailedScheduling  pod/web-0  0/3 nodes are available: 3 Insufficient cpu.', 'no-pull-failure'],
   ])('do not hide what the line reports: %s', (line, cause) => {
     expect(classifyLine(line).rule.cause).toBe(cause)
@@ -109,6 +124,7 @@ describe('a line that reports a failed pull', () => {
     [`${pull}writing blob: adding layer with blob "sha256:${'0'.repeat(64)}": processing tar file(exec: "fuse-overlayfs": executable file not found in $PATH): exit status 1`, 'layer-unusable'],
     [`Back-off pulling image "${image}": ErrImagePull: failed to unpack image on snapshotter overlayfs: exec: "fuse-overlayfs": executable file not found in $PATH`, 'layer-unusable'],
     [`E0102 03:04:05.678901    1234 remote_image.go:180] "PullImage from image service failed" err="rpc error: code = Unknown desc = denied: user is forbidden: 403 Forbidden" image="${image}"`, 'private-or-missing'],
+    ['Error: failed to create containerd task: failed to create shim task: failed to pull manifest Not authorized: url https://r.example/v2/a/manifests/1', 'unauthorized'],
     [`Failed to create pod sandbox: rpc error: code = Unknown desc = failed to get sandbox image "registry.k8s.io/pause:3.10": failed to pull image: user is forbidden: 403`, 'sandbox-image'],
   ])('is not taken for another one, whatever the registry says: %s', (line, cause) => {
     expect(classifyLine(line).rule.cause).toBe(cause)

@@ -63,6 +63,10 @@ describe('names in a message', () => {
     ],
     ['D53', 'Failed to pull image "timeout/unauthorized:429": context deadline exceeded'],
     ['D99', 'Back-off pulling image "timeout/unauthorized:429"'],
+    [
+      'D40',
+      'failed to resolve reference "<repository>/<tag:timeout>": <repository>/<tag:timeout>: not found',
+    ],
   ])('do not match a rule: %s %s', (rule, message) => {
     expect(classify(message).rule.id).toBe(rule)
   })
