@@ -3,7 +3,7 @@ import type { JsonPatch } from '../decision/pod/patch.ts'
 import type { ManifestObject, Manifests } from './manifests.ts'
 import { patchText } from './patch-text.ts'
 
-interface PatchedPod {
+export interface PatchedPod {
   readonly object: ManifestObject
   /** Its paths start at the root of the document. */
   readonly patch: JsonPatch

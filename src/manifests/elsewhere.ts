@@ -14,6 +14,7 @@ import {
   podLocationsIn,
   type WorkloadKind,
 } from './pod-locations.ts'
+import { siteText } from './site-text.ts'
 import { nodeAt } from './yaml-node.ts'
 
 export interface ElsewhereImage {
@@ -85,29 +86,19 @@ function coveredPaths({ isPod, pod, path }: PodLocation): DocumentPath[] {
   return findSites(pod).map(({ holder, imageKey }) => [...path, ...holder, imageKey])
 }
 
-function lineAt(
+/** Returns the line of what is at a path of an object, or of a line of the text there. */
+export function lineAt(
   manifests: Manifests,
   { document, path: parent }: ManifestObject,
   path: DocumentPath,
-  lineInText: number,
+  lineInText: number | null = null,
 ): number | null {
   const node = nodeAt(document, [...parent, ...path])
   if (!node?.range) return null
   const [start] = node.range
   // The text of a block scalar begins on the line after `|`.
-  const isBlock = /^[|>]/.test(manifests.text.slice(start, start + 1))
+  const isBlock = lineInText !== null && /^[|>]/.test(manifests.text.slice(start, start + 1))
   return manifests.lineOf(start) + (isBlock ? lineInText + 1 : 0)
-}
-
-/** Returns `spec.agents[0].image`. A key with dots is in quotes. */
-function siteText(path: DocumentPath): string {
-  return path
-    .map((key, index) => {
-      if (typeof key === 'number') return `[${key}]`
-      const name = key.includes('.') ? `["${key}"]` : key
-      return index === 0 || name.startsWith('[') ? name : `.${name}`
-    })
-    .join('')
 }
 
 const containerPath = /^(.+)\.spec\.(?:init|ephemeral)?[cC]ontainers\[\]\.image$/

@@ -4,10 +4,13 @@
  */
 import { parseReference } from '../decision/reference/parse.ts'
 import type { Reference } from '../decision/reference/reference.ts'
-import { isObject, member, textMember } from '../json/json.ts'
+import { isObject, type JsonObject, member, textMember } from '../json/json.ts'
 import { manifestLimits } from '../yaml/limits.ts'
 import { parseYaml } from '../yaml/parse-yaml.ts'
+import { imagesInNames, namedValues, type ValueImage } from './helm/value-images.ts'
+import { valuePlacesIn } from './helm/value-places.ts'
 import { readImageGroup } from './image-group.ts'
+import { isImageKey, isVersioned, namesRegistry } from './image-text.ts'
 import { type DocumentPath, valueOf } from './manifests.ts'
 import { kindOf } from './pod-locations.ts'
 
@@ -84,8 +87,18 @@ export function findOtherImages(object: unknown, { covered, isListed }: FindOpti
     for (const image of imagesInText(text, nameOfText(object, path)))
       add({ ...image, place, path, hasVersion: true, isInText })
   }
+  for (const each of namedImages(object)) {
+    const { image, hasVersion, path } = each
+    add({ image, hasVersion, place: 'helm-values', path, lineInText: 0, isInText: false })
+    isCovered.add(JSON.stringify(path))
+  }
   visit(object, [])
   return found
+}
+
+/** Returns the images in Helm values with names such as `image.tag`, whose parts are in different members. */
+function namedImages(object: JsonObject): ValueImage[] {
+  return valuePlacesIn(object).flatMap((place) => imagesInNames(namedValues(place), place.path))
 }
 
 /** Kustomize reads its own images. Secrets are not printed. The schema of a custom resource has no images. */
@@ -138,14 +151,6 @@ function lastName(path: DocumentPath): string {
   return path.findLast((key) => typeof key === 'string') ?? ''
 }
 
-/** `image`, `sidecarImage`, `imageName`, `RELATED_IMAGE_PROXY`; not `imagePullPolicy` and `imageTag`. */
-const imageKey = /image(?:s|_?name|_?ref|_?reference|_?url)?$|(?:^|_)IMAGE(?:_|$)/i
-const notImageKey = /tag$|version$|policy$|digest$|registry$|secrets?$|type$/i
-
-function isImageKey(name: string): boolean {
-  return imageKey.test(name) && !notImageKey.test(name)
-}
-
 type TextImage = Pick<OtherImage, 'image' | 'lineInText'>
 
 /** Returns the whole text if it is an image; otherwise the images in it that name their registry and a tag or digest. */
@@ -184,14 +189,6 @@ function* tokensIn(line: string): Generator<string> {
 function isJoined(line: string, start: number, end: number): boolean {
   const isAfter = /[)}]/.test(line.slice(Math.max(0, start - 1), start))
   return isAfter || /^[$%{<*]/.test(line.slice(end, end + 1))
-}
-
-function namesRegistry(image: string): boolean {
-  return /^(?:[A-Za-z0-9-]+\.[A-Za-z0-9.-]+|[A-Za-z0-9-]+:\d+|localhost)(?::\d+)?\//.test(image)
-}
-
-function isVersioned(image: string): boolean {
-  return /:[^/]+$/.test(image)
 }
 
 /** Returns the images of Helm values that are a text in YAML. */

@@ -9,7 +9,7 @@ import { parseJsonPointer } from '../json/json-pointer.ts'
 import { type DocumentPath, type Manifests, readManifests, valueOf } from './manifests.ts'
 import { appendItems, flowValue, insertAfter, insertFirst, isJson } from './yaml-insert.ts'
 import { nodeAt, pairAt, resolveAlias } from './yaml-node.ts'
-import { scalarText } from './yaml-scalar.ts'
+import { editedText, scalarText } from './yaml-scalar.ts'
 
 /** Replaces the characters from `start` to before `end` by `text`. */
 export interface TextEdit {
@@ -82,10 +82,16 @@ function replacementEdit(text: string, node: Node, value: unknown): TextEdit | n
       ? { start, end, text: `${start === end ? ' ' : ''}${flowValue(value, isJson(text))}` }
       : null
   }
+  if (isScalar(node) && /\s/.test(String(node.value))) {
+    const edited = editedText(text.slice(start, end), node, value)
+    return edited === null ? null : { start, end, text: edited }
+  }
   return {
     start,
     end,
-    text: scalarText(value, isScalar(node) ? node.type : undefined, text.slice(start, end)),
+    text:
+      (start === end ? ' ' : '') +
+      scalarText(value, isScalar(node) ? node.type : undefined, text.slice(start, end)),
   }
 }
 

@@ -118,11 +118,11 @@ export function objectTitle(object: unknown): string {
 }
 
 /** Returns messages about images in the object that Berth cannot change. */
-export function unchangeableImages(object: unknown): string[] {
+export function unchangeableImages(object: unknown, helmValues = false): string[] {
   const kind = kindOf(object)
-  if (kind === 'helm.toolkit.fluxcd.io/HelmRelease')
+  if (kind === 'helm.toolkit.fluxcd.io/HelmRelease' && !helmValues)
     return [
-      'values are not changed, because only the chart knows which of them are images; the webhook changes the pods',
+      'images in its values are changed only by berth rewrite --helm-values; the webhook changes the pods',
     ]
   if (
     kind === 'kustomize.toolkit.fluxcd.io/Kustomization' &&

@@ -1,10 +1,11 @@
 /** Rewrites manifest files. Writes no file itself; reads only what kustomizations refer to. */
 import { refuseForOutside } from './kustomize/outside.ts'
 import { type KustomizeRewrite, prepareKustomize } from './kustomize/rewrite-kustomize.ts'
+import { readValueOverrides } from './helm/value-overrides.ts'
 import { addUnread, type ManifestFile, requireSomeRead } from './manifest-files.ts'
 import { readNamespaceModes } from './namespace-modes.ts'
+import type { ManifestNote } from './decided-pod.ts'
 import {
-  type ManifestNote,
   type RewriteDependencies,
   rewriteManifests,
   type RewriteOptions,
@@ -19,7 +20,9 @@ export interface RewrittenFile extends Rewritten {
   readonly refused: readonly ManifestNote[]
 }
 
-export interface RewriteFilesOptions extends RewriteOptions {
+export interface RewriteFilesOptions extends Omit<RewriteOptions, 'helmValues'> {
+  /** Whether images in Helm values are rewritten; of files of values, only in those that the user named. */
+  readonly helmValues: boolean
   /** Whether the new texts replace the files, so that other kustomizations read them. */
   readonly inPlace: boolean
   readonly unread: UnreadFiles
@@ -38,12 +41,14 @@ export async function rewriteFiles(
   const rewritten: RewrittenFile[] = []
   let read = 0
   const namespaceModes = readNamespaceModes(files.map(({ text }) => text))
+  const overrides = options.helmValues ? readValueOverrides(files) : null
   for (const file of files) {
     const kept = kustomize?.keptIn(file) ?? null
     const result = await rewriteManifests(dependencies, file.text, {
       ...options,
       kept,
       namespaceModes,
+      helmValues: overrides && { overrides, isValuesFile: !file.isFromDirectory },
     })
     if (result.ok) {
       read += 1

@@ -3,7 +3,6 @@
  * webhook's; only the way in which a patch is applied differs.
  */
 import { type PodContext, templateNamespace } from '../decision/fallback/pod-context.ts'
-import { deniedBy, optOutWarnings, warningsFor } from '../decision/pod/site-warnings.ts'
 import {
   type AdmissionPolicy,
   decideSites,
@@ -14,11 +13,29 @@ import { buildPatch, type JsonPatch } from '../decision/pod/patch.ts'
 import { imagesToPull, missingPullSecrets } from '../decision/pod/pull-secrets.ts'
 import type { FallbackTable } from '../decision/fallback/table.ts'
 import type { Decide } from '../decision/resolve/decision-cache.ts'
-import { isLeft, type Resolution } from '../decision/resolve/resolution.ts'
 import { jsonPointer } from '../json/json-pointer.ts'
+import {
+  type DecidedPod,
+  deniedNotes,
+  type DescribeUndecided,
+  type ImageChange,
+  imageChanges,
+  type ManifestNote,
+  namespaceNotes,
+  otherNotes,
+  unchangeableNotes,
+  undecidedNotes,
+  unwrittenNote,
+  valueNote,
+  warningNotes,
+  writtenNotes,
+} from './decided-pod.ts'
 import { type ElsewhereImage, imagesElsewhere } from './elsewhere.ts'
+import { applyValuePatches } from './helm/apply-value-patches.ts'
+import { type ValueLocation, valueLocationsIn } from './helm/locate-values.ts'
+import type { ValueOverrides } from './helm/value-overrides.ts'
+import { writeImage, type WrittenImage } from './helm/write-image.ts'
 import { decideFinal, type KeptImages } from './kustomize/kept-images.ts'
-import { applyPatches } from './apply-patches.ts'
 import {
   type InvalidManifests,
   type ManifestObject,
@@ -26,15 +43,8 @@ import {
   readManifests,
 } from './manifests.ts'
 import { type NamespaceModes, unlikeWebhook, whyLeft } from './namespace-modes.ts'
-import {
-  objectTitle,
-  otherImageKinds,
-  type PodLocation,
-  podLocationsIn,
-  unchangeableImages,
-  type WorkloadKind,
-} from './pod-locations.ts'
-import { nodeAt } from './yaml-node.ts'
+import { otherImageKinds, podLocationsIn, type WorkloadKind } from './pod-locations.ts'
+import { siteText } from './site-text.ts'
 
 export interface RewriteDependencies {
   readonly decide: Decide
@@ -43,8 +53,7 @@ export interface RewriteDependencies {
   readonly table?: FallbackTable
   /** Kinds with pods or images, in addition to the built-in ones. */
   readonly workloads: readonly WorkloadKind[]
-  /** Describes what depends on a part of the pod that is not known. */
-  readonly describeUndecided?: (pod: PodContext, resolution: Resolution) => readonly string[]
+  readonly describeUndecided?: DescribeUndecided
 }
 
 export interface RewriteOptions {
@@ -58,34 +67,15 @@ export interface RewriteOptions {
   readonly kept?: KeptImages | null
   /** What the webhook does with the pods of namespaces. */
   readonly namespaceModes?: NamespaceModes
+  /** Null or left out: images in Helm values are not rewritten. */
+  readonly helmValues?: HelmValuesOptions | null
   readonly signal: AbortSignal
 }
 
-/** The decision for one image, with its position. `berth rewrite -o json` prints these members. */
-export interface ImageChange {
-  readonly line: number | null
-  /** For example `apps/Deployment web`. */
-  readonly object: string
-  readonly namespace: string
-  /** For example `containers/web`. */
-  readonly site: string
-  readonly from: string
-  readonly to: string
-  readonly row: string | null
-  readonly why: string
-  readonly pinned: boolean
-  /** Whether the image, its pull policy and its pull secrets stay unchanged on purpose. */
-  readonly left: boolean
-  /** Earlier rows that may apply: they depend on a part of the pod that is not known. */
-  readonly undecidedRows: readonly string[]
-}
-
-/** A message about an object of a manifest. */
-export interface ManifestNote {
-  readonly line: number | null
-  /** For example `apps/Deployment web`. */
-  readonly object: string
-  readonly message: string
+export interface HelmValuesOptions {
+  /** Whether a map without `apiVersion` and `kind` is a file of values. */
+  readonly isValuesFile: boolean
+  readonly overrides: ValueOverrides
 }
 
 export interface Rewritten {
@@ -104,18 +94,6 @@ export interface Rewritten {
 export type RewriteResult =
   ({ readonly ok: true } & Rewritten) | ({ readonly ok: false } & InvalidManifests)
 
-/** A pod of an object with its decisions and patch. */
-interface DecidedPod {
-  readonly context: PodContext
-  readonly object: ManifestObject
-  readonly location: PodLocation
-  readonly decisions: readonly SiteDecision[]
-  readonly secrets: readonly string[]
-  readonly patch: JsonPatch
-  /** What to say about the namespace of the pod; null for most. */
-  readonly namespaceNote: string | null
-}
-
 /** Rewrites manifests. Invalid YAML and denied images are results, not exceptions. */
 export async function rewriteManifests(
   dependencies: RewriteDependencies,
@@ -126,47 +104,93 @@ export async function rewriteManifests(
   if (!read.ok) return read
   const { manifests } = read
   const decide = decideFinal(dependencies.decide, options.kept ?? null)
-  const pods = await Promise.all(
-    manifests.objects.flatMap((object) =>
+  const { helmValues = null } = options
+  const values = helmValues === null ? [] : valueLocations(manifests, helmValues)
+  const elsewhere = imagesElsewhere(manifests, { ...dependencies, ...options })
+  const pods = await Promise.all([
+    ...manifests.objects.flatMap((object) =>
       podLocationsIn(object.value, dependencies.workloads).map((location) =>
         decidePod({ ...dependencies, decide }, { object, location }, options),
       ),
     ),
-  )
+    // Entries of kustomizations do not apply to values.
+    ...values
+      .filter(({ location }) => location.values.problem === null)
+      .map((value) => decidePod(dependencies, value, options)),
+  ])
   const denied = pods.flatMap((pod) => deniedNotes(manifests, pod))
   const images = pods.flatMap((pod) => imageChanges(manifests, pod))
   const notes = [
-    ...manifests.objects.flatMap((object) => unchangeableNotes(manifests, object)),
+    ...manifests.objects.flatMap((object) =>
+      unchangeableNotes(manifests, object, helmValues !== null),
+    ),
+    ...refusedNotes(manifests, values, elsewhere),
     ...pods.flatMap((pod) => [
       ...namespaceNotes(manifests, pod),
-      ...undecidedNotes(dependencies, manifests, pod),
+      ...undecidedNotes(dependencies.describeUndecided, manifests, pod),
       ...warningNotes(manifests, pod),
+      ...writtenNotes(manifests, pod),
     ]),
   ]
-  const elsewhere = imagesElsewhere(manifests, { ...dependencies, ...options })
   if (denied.length > 0) return { ok: true, text, images, others: [], notes, elsewhere, denied }
-  const { text: written, unwritten } = applyPatches(manifests, pods)
+  const { text: written, unwritten } = applyValuePatches(manifests, pods)
+  const isWritten = (pod: DecidedPod) => !unwritten.includes(pod)
   return {
     ok: true,
     text: written,
     images: pods.flatMap((pod) =>
       imageChanges(manifests, pod).map((image) =>
-        unwritten.includes(pod) ? { ...image, to: image.from } : image,
+        isWritten(pod) ? image : { ...image, to: image.from },
       ),
     ),
-    others: pods.flatMap((pod) => (unwritten.includes(pod) ? [] : otherNotes(manifests, pod))),
+    others: pods.filter(isWritten).flatMap((pod) => otherNotes(manifests, pod)),
     notes: [...notes, ...unwritten.map((pod) => unwrittenNote(manifests, pod))],
-    elsewhere,
+    elsewhere: withoutWritten(elsewhere, pods.filter(isWritten)),
     denied,
   }
 }
 
-function unwrittenNote(manifests: Manifests, { object }: DecidedPod): ManifestNote {
-  return {
-    ...placeOf(manifests, object),
-    message:
-      'not rewritten, because it shares an anchor or a merged map with something that must not change',
-  }
+interface LocatedValue {
+  readonly object: ManifestObject
+  readonly location: ValueLocation
+}
+
+function valueLocations(manifests: Manifests, options: HelmValuesOptions): LocatedValue[] {
+  return manifests.objects.flatMap((object) =>
+    valueLocationsIn(object, options).map((location) => ({ object, location })),
+  )
+}
+
+/** Returns how `imagesElsewhere` names an image in values. */
+function elsewhereKey({ values: { text, place, path, image } }: ValueLocation): string {
+  return `${siteText(text === null ? path : place.path)} ${image}`
+}
+
+/** Says why images of the table in values are not rewritten. */
+function refusedNotes(
+  manifests: Manifests,
+  values: readonly LocatedValue[],
+  elsewhere: readonly ElsewhereImage[],
+): ManifestNote[] {
+  const listed = new Set(elsewhere.map(({ site, image }) => `${site} ${image}`))
+  return values.flatMap((value) => {
+    const { problem } = value.location.values
+    if (problem === null || !listed.has(elsewhereKey(value.location))) return []
+    return [valueNote(manifests, value, problem)]
+  })
+}
+
+/** Returns the images that are still not rewritten. */
+function withoutWritten(
+  elsewhere: readonly ElsewhereImage[],
+  pods: readonly DecidedPod[],
+): ElsewhereImage[] {
+  const written = new Set(
+    pods.flatMap(({ location, written: each }) =>
+      'values' in location && each?.ok === true ? [elsewhereKey(location)] : [],
+    ),
+  )
+  return elsewhere.filter(({ site, image }) => !written.has(`${site} ${image}`))
 }
 
 async function decidePod(
@@ -190,6 +214,7 @@ async function decidePod(
       secrets: [],
       patch: [],
       namespaceNote: left,
+      written: null,
     }
   const request: PodRequest = {
     operation: 'CREATE',
@@ -217,6 +242,7 @@ async function decidePod(
     annotation: null,
     pullSecrets: secrets,
   })
+  const written = 'values' in location ? writtenImage(location, decisions) : null
   const basePointer = jsonPointer([...object.path, ...location.path])
   return {
     context: pod,
@@ -224,125 +250,38 @@ async function decidePod(
     location,
     decisions,
     secrets,
-    patch: patch.map((operation) => ({
-      ...operation,
-      path: basePointer + location.pointerFromPath(operation.path),
-    })),
+    patch:
+      'values' in location
+        ? valuePatch(object, location, written)
+        : patch.map((operation) => ({
+            ...operation,
+            path: basePointer + location.pointerFromPath(operation.path),
+          })),
+    written,
     namespaceNote:
       patch.length === 0 ? null : unlikeWebhook(namespaceModes, templateNamespace(pod)),
   }
 }
 
-function namespaceNotes(
-  manifests: Manifests,
-  { object, namespaceNote }: DecidedPod,
-): ManifestNote[] {
-  return namespaceNote === null ? [] : [{ ...placeOf(manifests, object), message: namespaceNote }]
+function writtenImage(
+  { values }: ValueLocation,
+  [decision]: readonly SiteDecision[],
+): WrittenImage | null {
+  const resolution = decision?.resolution ?? null
+  return resolution === null ? null : writeImage(values, resolution)
 }
 
-function imageChanges(manifests: Manifests, pod: DecidedPod): ImageChange[] {
-  return pod.decisions.map(({ site, image, resolution, why }) => ({
-    ...positionOf(manifests, pod, site),
-    object: objectTitle(pod.object.value),
-    namespace: templateNamespace(pod.context),
-    from: site.image,
-    to: image,
-    row: resolution?.row ?? null,
-    why,
-    pinned: resolution === null || resolution.chosen.digest !== null,
-    left: resolution !== null && isLeft(resolution),
-    undecidedRows: resolution?.undecidedRows ?? [],
-  }))
-}
-
-function positionOf(
-  manifests: Manifests,
-  { object, location }: DecidedPod,
-  { name, holder, imageKey }: SiteDecision['site'],
-): { line: number | null; site: string } {
-  const pathInPod = location.isPod ? [...holder, imageKey] : []
-  const node = nodeAt(object.document, [...object.path, ...location.path, ...pathInPod])
-  return {
-    line: node?.range ? manifests.lineOf(node.range[0]) : null,
-    site: location.siteName(name),
-  }
-}
-
-function deniedNotes(manifests: Manifests, pod: DecidedPod): ManifestNote[] {
-  return pod.decisions.flatMap((decision) => {
-    const message = deniedBy([decision])
-    return message === null ? [] : [siteNote(manifests, pod, decision, message)]
+/** Returns the patch of an image in values. It starts at the root of the document, or of the values that are a text. */
+function valuePatch(
+  object: ManifestObject,
+  { values: { text, members } }: ValueLocation,
+  written: WrittenImage | null,
+): JsonPatch {
+  if (written?.ok !== true) return []
+  return [...written.parts].flatMap(([part, value]) => {
+    const path = members[part]?.path
+    if (path === undefined) return []
+    const from = text === null ? object.path : []
+    return [{ op: 'replace' as const, path: jsonPointer([...from, ...path]), value }]
   })
-}
-
-/** A note for each row and rule that may apply, once for each image of a pod. */
-function undecidedNotes(
-  { describeUndecided }: RewriteDependencies,
-  manifests: Manifests,
-  pod: DecidedPod,
-): ManifestNote[] {
-  const noted = new Set<string>()
-  return pod.decisions.flatMap((decision) => {
-    const { requested, resolution } = decision
-    if (resolution === null || noted.has(requested)) return []
-    noted.add(requested)
-    const texts = describeUndecided?.(pod.context, resolution) ?? []
-    return texts.map((text) => siteNote(manifests, pod, decision, `${requested}: ${text}`))
-  })
-}
-
-function warningNotes(manifests: Manifests, pod: DecidedPod): ManifestNote[] {
-  const ofSites = pod.decisions.flatMap((decision) =>
-    warningsFor(decision).map((warning) => siteNote(manifests, pod, decision, warning)),
-  )
-  const ofPod = optOutWarnings(pod.context, pod.decisions).map((warning) => ({
-    ...placeOf(manifests, pod.object),
-    message: withoutPrefix(warning),
-  }))
-  return [...ofPod, ...ofSites]
-}
-
-function siteNote(
-  manifests: Manifests,
-  pod: DecidedPod,
-  { site }: SiteDecision,
-  message: string,
-): ManifestNote {
-  const { line } = positionOf(manifests, pod, site)
-  return { line, object: objectTitle(pod.object.value), message: withoutPrefix(message) }
-}
-
-/** Returns a message of the webhook without its prefix. */
-function withoutPrefix(message: string): string {
-  return message.replace(/^berth: /, '')
-}
-
-function otherNotes(manifests: Manifests, pod: DecidedPod): ManifestNote[] {
-  const object = objectTitle(pod.object.value)
-  const policies = pod.decisions.flatMap(({ site, pullPolicy }) => {
-    if (pullPolicy === site.pullPolicy || pullPolicy === undefined) return []
-    const { line, site: name } = positionOf(manifests, pod, site)
-    return [{ line, object, message: `${name}: pull policy ${pullPolicy}` }]
-  })
-  const secrets = pod.secrets.map((secret) => ({
-    ...placeOf(manifests, pod.object),
-    message: `pull secret ${secret}`,
-  }))
-  return [...policies, ...secrets]
-}
-
-function unchangeableNotes(manifests: Manifests, object: ManifestObject): ManifestNote[] {
-  return unchangeableImages(object.value).map((message) => ({
-    ...placeOf(manifests, object),
-    message,
-  }))
-}
-
-function placeOf(
-  manifests: Manifests,
-  { document, path, value }: ManifestObject,
-): Pick<ManifestNote, 'line' | 'object'> {
-  const node = nodeAt(document, path)
-  const line = node?.range ? manifests.lineOf(node.range[0]) : null
-  return { line, object: objectTitle(value) }
 }

@@ -407,7 +407,7 @@ describe('unchanged manifests', () => {
       {
         line: 1,
         object: expect.any(String),
-        message: expect.stringContaining('values are not changed'),
+        message: expect.stringContaining('changed only by berth rewrite --helm-values'),
       },
     ])
   })

@@ -34,6 +34,7 @@ export interface RewriteOptions {
   readonly kustomizeOut?: string
   readonly strict?: boolean
   readonly imagesOnly?: boolean
+  readonly helmValues?: boolean
   readonly probe: boolean
   readonly pin?: boolean
   readonly namespace?: string
@@ -166,6 +167,7 @@ async function rewriteGiven(
         namespace: namespace ?? null,
         owners: owner ?? null,
         imagesOnly: options.imagesOnly === true,
+        helmValues: options.helmValues === true,
         inPlace: inPlace === true || options.diff === true || options.check === true,
         signal: io.signal,
         unread,

@@ -43,7 +43,11 @@ export const defineRewrite: DefineVerb = (parent, run) => {
     new Option(
       '--kustomize-out <dir>',
       'write an overlay for each kustomization that no other one reads, and leave the files unchanged',
-    ).conflicts(['diff', 'inPlace', 'check', 'output']),
+    ).conflicts(['diff', 'inPlace', 'check', 'output', 'helmValues']),
+    new Option(
+      '--helm-values',
+      'also change images in the values of HelmReleases, HelmCharts and Applications, and in files of values that -f names',
+    ),
     new Option('--images-only', 'do not change pull policies and pull secrets'),
     new Option('--no-probe', 'contact no registry, and treat the first candidate as found'),
     new Option('--pin', 'add a digest to every tag, and exit with 1 if there is none for a tag'),

@@ -1,6 +1,6 @@
 /** Formats what `berth rewrite` says about objects of manifests. */
 import { groupNotes, type PlacedNote } from '../../manifests/group-notes.ts'
-import type { ManifestNote } from '../../manifests/rewrite.ts'
+import type { ManifestNote } from '../../manifests/decided-pod.ts'
 import { escapeLine } from '../../text/escape-terminal.ts'
 
 export interface FileNotes {

@@ -5,7 +5,7 @@ import {
   type ElsewhereInFile,
   elsewhereLines,
 } from '../../manifests/elsewhere-summary.ts'
-import type { ImageChange } from '../../manifests/rewrite.ts'
+import type { ImageChange } from '../../manifests/decided-pod.ts'
 import type { RewrittenFile } from '../../manifests/rewrite-files.ts'
 import { escapeLine } from '../../text/escape-terminal.ts'
 import { type Io, print, printMessage } from '../io.ts'
