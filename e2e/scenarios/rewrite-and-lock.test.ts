@@ -1,7 +1,7 @@
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { parse, parseAllDocuments } from 'yaml'
 import { type Webhook, dryRunPod, startWebhook } from '../harness/webhook.ts'
 import { runBerth } from '../harness/berth-cli.ts'
@@ -184,4 +184,75 @@ test('Helm runs Berth as a post-renderer', async () => {
   )
   expect(rendered).toContain('# Source: web/templates/web.yaml\n')
   expect(rendered).toContain('   # from the mirror\n')
+})
+
+describe('Helm values', () => {
+  /** Templates as in well-known charts: each composes an image from other members. */
+  const composed = {
+    plain: '{{ .repository }}:{{ .tag }}',
+    registry: '{{ .registry }}/{{ .repository }}:{{ .tag }}{{ with .digest }}@{{ . }}{{ end }}',
+    digest:
+      '{{ if .digest }}{{ .registry }}/{{ .repository }}@{{ .digest }}{{ else }}{{ .registry }}/{{ .repository }}:{{ .tag }}{{ end }}',
+    sha: '{{ .image }}:{{ .tag }}{{ with .sha }}@sha256:{{ . }}{{ end }}',
+    whole: '{{ .image }}',
+  }
+  const values = `# Values for a chart
+plain:
+  image: { repository: docker.io/library/app, tag: latest }   # no digest
+registry:
+  image:
+    registry: docker.io
+    repository: 'library/app'
+    tag: "latest"
+    digest:
+digest:
+  image: { registry: index.docker.io, repository: library/app, tag: latest, digest: "" }
+sha:
+  image:
+    image: docker.io/library/app
+    tag: latest
+    sha: ""
+whole:
+  image: { image: "docker.io/library/app:latest" }
+other:
+  image: { repository: other.example/team/app, tag: v1 }
+`
+
+  test('a chart renders what the table decides from the rewritten values, and the rest as before', async () => {
+    const chart = join(directory, 'values-chart')
+    mkdirSync(join(chart, 'templates'), { recursive: true })
+    writeFileSync(join(chart, 'Chart.yaml'), 'apiVersion: v2\nname: values\nversion: 1.0.0\n')
+    const containers = Object.entries({ ...composed, other: composed.plain }).map(
+      ([name, template]) =>
+        `  - { name: ${name}, image: '{{ with .Values.${name}.image }}${template}{{ end }}' }\n`,
+    )
+    const pod = `apiVersion: v1\nkind: Pod\nmetadata: { name: values }\nspec:\n  containers:\n${containers.join('')}`
+    writeFileSync(join(chart, 'templates/pod.yaml'), pod)
+    const file = join(directory, 'values.yaml')
+    writeFileSync(file, values)
+    const render = async () => helmOk(['template', 'release', chart, '-f', file])
+    const before = await render()
+
+    const { code } = await berth(['rewrite', '--helm-values', '--in-place', '-f', file])
+    const after = await render()
+
+    expect(code).toBe(0)
+    expect(imagesOf(before)).toMatchObject({ plain: 'docker.io/library/app:latest' })
+    const pinned = `mirror.example/library/app:latest@${onMirror}`
+    expect(imagesOf(after)).toEqual({
+      plain: 'mirror.example/library/app:latest',
+      registry: pinned,
+      digest: `mirror.example/library/app@${onMirror}`,
+      sha: pinned,
+      whole: pinned,
+      other: 'other.example/team/app:v1',
+    })
+    expect(after.replaceAll(/image: .*/g, '')).toBe(before.replaceAll(/image: .*/g, ''))
+    expect(readFileSync(file, 'utf8')).toContain('tag: latest }   # no digest\n')
+  })
+
+  function imagesOf(manifest: string): Record<string, string> {
+    const { spec } = parse(manifest) as Pod
+    return Object.fromEntries(spec.containers.map(({ name, image }) => [name, image]))
+  }
 })
