@@ -6,7 +6,7 @@ import type { CredentialOrder } from '../credentials/credential-order.ts'
 import type { FixFacts } from './fix/commands.ts'
 import type { PodPlace } from './fix/pod-place.ts'
 import type { SecretShape } from './fix/secret-shape.ts'
-import { classify, fixOf } from './rules/classify.ts'
+import { classify, fixOf, isKubeletText } from './rules/classify.ts'
 import { type Cause, type Rule, ruleByCause } from './rules/table.ts'
 
 export type Certainty = Rule['certainty'] | 'proved'
@@ -92,7 +92,8 @@ function judgeMessage(message: string, credentials: PodCredentials | null): Pull
     fix: rule.fix,
     berth: [],
   }
-  if (rule.isProvedByMessage) return { ...verdict, certainty: 'proved' }
+  if (rule.provedByNode === undefined && isKubeletText(rule, message))
+    return { ...verdict, certainty: 'proved' }
   const order = credentials?.order ?? null
   if (credentials === null || order === null) {
     const needsSecrets = rule.topic === 'access' || rule.provedBySecrets !== undefined

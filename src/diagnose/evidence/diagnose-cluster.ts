@@ -122,14 +122,15 @@ async function diagnosePull(
 async function applyNode(
   read: ObjectReader,
   verdict: PullVerdict,
-  { node: name, image }: PullFailure,
+  failure: PullFailure,
 ): Promise<{ readonly verdict: PullVerdict; readonly node: unknown }> {
+  const { node: name, image } = failure
   const { readsNode, topic } = verdict.rule
   const isAboutAccess = topic === 'access' || topic === 'pull-secret'
   if (name === null || !(readsNode || isAboutAccess)) return { verdict, node: null }
   const node = await read('nodes', '', name)
   if (!readsNode) return { verdict: addPresentImage(verdict, node, image), node: null }
-  if (node !== 'unreadable') return { verdict: addNodeEvidence(verdict, node, image), node }
+  if (node !== 'unreadable') return { verdict: addNodeEvidence(verdict, node, failure), node }
   const missing = [...verdict.missing, `you may not read node ${name}`]
   return { verdict: { ...verdict, missing }, node }
 }

@@ -2,6 +2,8 @@
 import { member, objectsMember, textMember } from '../../json/json.ts'
 import { parseReference } from '../../decision/reference/parse.ts'
 import { formatAsPulled } from '../../decision/reference/reference.ts'
+import { isKubeletText } from '../rules/classify.ts'
+import type { PullFailure } from '../pull-failure.ts'
 import type { Certainty, Evidence, PullVerdict } from '../verdict.ts'
 import type { ProbeReport } from './probe-report.ts'
 
@@ -9,7 +11,11 @@ import type { ProbeReport } from './probe-report.ts'
 const maxReportedImages = 50
 
 /** Adds the node's versions, platform and pressure conditions, which can prove a cause. */
-export function addNodeEvidence(verdict: PullVerdict, node: unknown, image: string): PullVerdict {
+export function addNodeEvidence(
+  verdict: PullVerdict,
+  node: unknown,
+  { image, message }: Pick<PullFailure, 'image' | 'message'>,
+): PullVerdict {
   const status = member(node, 'status')
   const info = member(status, 'nodeInfo')
   const name = textMember(member(node, 'metadata'), 'name')
@@ -39,7 +45,8 @@ export function addNodeEvidence(verdict: PullVerdict, node: unknown, image: stri
       ? `${name} reports the image: it was pulled with a credential that this pod does not have`
       : `${name} does not report the image${isComplete ? '' : `, but a kubelet reports only ${maxReportedImages} images`}`,
   )
-  return addEvidence(verdict, lines, hasImage || isComplete ? 'proved' : verdict.certainty)
+  const isProved = (hasImage || isComplete) && isKubeletText(verdict.rule, message)
+  return addEvidence(verdict, lines, isProved ? 'proved' : verdict.certainty)
 }
 
 /** The first version whose kubelets check credentials for images on the node by default (KubeletEnsureSecretPulledImages). */

@@ -49,6 +49,12 @@ export function classify(message: string): Classification {
   return { rule, fix: fixOf(rule, message, ''), errors: shown }
 }
 
+/** Returns whether the kubelet wrote the whole message, which then says what the rule is about. */
+export function isKubeletText({ kubeletText }: Rule, message: string): boolean {
+  const errors = splitErrors(message)
+  return errors.length === 1 && errors.every(({ context }) => kubeletText?.test(context.trim()))
+}
+
 /** Characters of a line that say what it reports. */
 const maxLineLength = 4_096
 

@@ -132,7 +132,8 @@ export const localRules = [
     means:
       'the image name is not valid: it has an upper-case letter, a scheme, a space, or a variable that was not replaced',
     fix: 'correct the image name in the manifest',
-    isProvedByMessage: true,
+    kubeletText:
+      /^(?:InvalidImageName: )?Failed to apply default image tag "[^"]{0,1024}": couldn't parse image (?:name|reference) "[^"]{0,1024}": .{1,1024}$|^(?:Error: )?InvalidImageName(?:: .{1,2048})?$/,
   },
   {
     id: 'D02',
@@ -143,6 +144,8 @@ export const localRules = [
     means:
       'imagePullPolicy is Never, and the image is not on the node or was pulled with a credential that this pod does not have',
     fix: 'load the image on the node, change imagePullPolicy, or give the pod the secret that the image was pulled with',
+    kubeletText:
+      /^(?:ErrImageNeverPull: |Error: )?(?:Container image "[^"]{1,1024}" is not present with pull policy of Never|ErrImageNeverPull)$/,
     readsNode: true,
     provedByNode: 'image-list',
   },
@@ -260,7 +263,8 @@ export const localRules = [
     patterns: [/pull qps exceeded/],
     means: "the kubelet's own rate limit for pulls was reached; no registry was asked",
     fix: 'wait; if it happens often, raise registryPullQPS and registryBurst of the kubelet',
-    isProvedByMessage: true,
+    kubeletText:
+      /^(?:(?:ErrImagePull|ImagePullBackOff|Error): )?(?:(?:Failed to pull|Back-off pulling) image "[^"]{1,1024}": (?:ErrImagePull: )?)?pull QPS exceeded\.?$/,
     saysNothingOfImage: true,
   },
 ] as const satisfies readonly RuleData[]

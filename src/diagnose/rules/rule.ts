@@ -33,8 +33,11 @@ export interface RuleData {
   /** The message says nothing about the image. An earlier message about the image is better. */
   readonly saysNothingOfImage?: true
 
-  /** The message is proof enough: the kubelet itself decided. */
-  readonly isProvedByMessage?: true
+  /**
+   * The whole message, if the kubelet itself decided and wrote all of it. It proves the rule, with what `provedByNode` says.
+   * A registry can quote the same words in its answer, but not without the text of the runtime around them.
+   */
+  readonly kubeletText?: RegExp
   /** Which fault among the pod's pull secrets proves the rule. */
   readonly provedBySecrets?: 'undecodable' | 'missing'
   /** The Node object is evidence: its conditions, images, platform and versions. */
