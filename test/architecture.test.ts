@@ -16,6 +16,7 @@ const layers = [
   'engine',
   'report',
   'uninstall',
+  'init',
   'diagnose',
   'mirror',
   'nodes',

@@ -11,6 +11,12 @@ interface VerbGroup {
 
 export const verbGroups: readonly VerbGroup[] = [
   {
+    heading: 'Start:',
+    verbs: {
+      init: async () => (await import('./commands/init.ts')).defineInit,
+    },
+  },
+  {
     heading: 'Try and test a fallback table:',
     verbs: {
       dev: async () => (await import('./commands/dev.ts')).defineDev,

@@ -97,14 +97,23 @@ function registrySettings(
   return settings
 }
 
-/** A registry without credentials in the config gets those of the caller's own docker config. */
+/**
+ * A registry without credentials in the config, or whose Secret is not mounted, gets those of the caller's own docker config.
+ */
 function keychains(
   env: Environment,
   options: KeychainOptions,
 ): (settings: RegistrySettings) => Keychain {
   const file = dockerConfigFile(env)
   const fallback = file === null ? null : ({ kind: 'dockerConfig', file } as const)
-  return ({ credentials }) => createKeychain(credentials ?? fallback, options)
+  // Secrets are mounted in the cluster only. On a machine, the caller has a login of their own.
+  const isAway = (credentials: RegistrySettings['credentials']) =>
+    credentials?.kind === 'secret' && !existsSync(join(options.secretsDirectory, credentials.name))
+  return ({ credentials }) =>
+    createKeychain(
+      fallback !== null && isAway(credentials) ? fallback : (credentials ?? fallback),
+      options,
+    )
 }
 
 /** Loaded only if a registry needs it, because it brings all of the engine along. */

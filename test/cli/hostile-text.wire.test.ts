@@ -120,6 +120,13 @@ function runsOf(): Readonly<Record<string, readonly Run[]>> {
   const cluster = ['--kubeconfig', kubeconfig]
   const ports = ['--host', '127.0.0.1', '--metrics-port', '0']
   return {
+    'berth init': [
+      run('--from-cluster', ...cluster, '--mirror', 'm.example', '--no-probe', '--out', '-'),
+      run('-f', valid, '-f', pod, '--mirror', 'm.example', '--no-probe', '--out', out, '--yes'),
+      run('--registry', hostile, '--mirror', 'm.example', '--no-probe', '--out', '-'),
+      run('--registry', 'a.example', '--mirror', hostile, '--no-probe'),
+      run('--registry', 'a.example', '--mirror', registry.host, '--out', named, '--yes'),
+    ],
     'berth dev': [
       {
         argv: [

@@ -14,7 +14,7 @@ import { formatReference } from '../../decision/reference/reference.ts'
 import { connectOptions } from '../connect-options.ts'
 import { type Io, print, printMessage, signalExitCode } from '../io.ts'
 import { driftRecord, driftTable } from '../output/drift-report.ts'
-import { printItem } from '../output/print-record.ts'
+import { loadItemFormat } from '../output/item-format.ts'
 import { mirrorExitCode } from '../output/mirror-report.ts'
 import {
   collectOptions,
@@ -52,7 +52,7 @@ export async function drift(
       allowMissingAttestations: options.allowMissingAttestations === true,
       copiedDigests: readAuditLog(options.auditLog),
     })
-    printDrifts(drifts, options, io)
+    await printDrifts(drifts, options, io)
     const stopped = signalExitCode(io)
     if (stopped !== null) return stopped
     const code =
@@ -64,13 +64,14 @@ export async function drift(
   }
 }
 
-function printDrifts(
+async function printDrifts(
   drifts: readonly DriftResult[],
   { output, quiet }: DriftOptions,
   io: Io,
-): void {
+): Promise<void> {
   if (output !== 'table') {
-    for (const each of drifts) printItem(driftRecord(each), output, io)
+    const format = await loadItemFormat(output)
+    for (const each of drifts) print(io.stdout, format(driftRecord(each)))
     return
   }
   const shown = quiet === true ? drifts.filter(({ state }) => state !== 'same') : drifts

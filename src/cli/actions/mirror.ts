@@ -24,7 +24,7 @@ import { imageSources } from '../image-sources.ts'
 import { type Io, print, printMessage, signalExitCode } from '../io.ts'
 import type { ImageSourceOptions } from '../options.ts'
 import type { Progress } from '../output/mirror-progress.ts'
-import { printItem } from '../output/print-record.ts'
+import { type FormatItem, loadItemFormat } from '../output/item-format.ts'
 import {
   collectLayoutPairs,
   type LayoutChoice,
@@ -97,7 +97,7 @@ async function mirrorThrough(
     const wanted = await collectLayoutPairs(opened, layouts, collected)
     reportUnmirrored(wanted, options, io)
     if (isOffline) {
-      printPlan(wanted.pairs, options, io)
+      printPlan(wanted.pairs, { ...options, format: await loadItemFormat(options.output) }, io)
       collected.unread.throwInvalid()
       return wanted.unlisted.length > 0 ? 1 : 0
     }
@@ -145,22 +145,18 @@ async function verificationRules(
   }
 }
 
-function printPlan(
-  pairs: readonly ImagePair[],
-  options: Pick<CopyOptions, 'output' | 'quiet'>,
-  io: Io,
-): void {
+interface ResultOptions extends Pick<CopyOptions, 'output' | 'quiet'> {
+  readonly format: FormatItem
+}
+
+function printPlan(pairs: readonly ImagePair[], options: ResultOptions, io: Io): void {
   const results = planWithoutProbing(pairs)
   for (const result of results) printResult(result, options, io)
   if (options.quiet !== true) print(io.stderr, summarize(results, 0))
 }
 
-function printResult(
-  result: CopyResult,
-  { output, quiet }: Pick<CopyOptions, 'output' | 'quiet'>,
-  io: Io,
-): void {
-  if (output !== 'table') printItem(resultRecord(result), output, io)
+function printResult(result: CopyResult, { output, quiet, format }: ResultOptions, io: Io): void {
+  if (output !== 'table') print(io.stdout, format(resultRecord(result)))
   else if (quiet !== true || result.status === 'failed') print(io.stdout, describeResult(result))
 }
 
@@ -223,6 +219,7 @@ export async function copyAll(
     io.stderr.isTTY === true && !isQuiet && pairs.length > 0
       ? await createBars(io.stderr, pairs.length, now)
       : null
+  const shown = { ...options, format: await loadItemFormat(options.output) }
   const audit = appendAuditLog(options.auditLog)
   const progress: ProgressListener = {
     started: (pair) => bars?.started(pair),
@@ -232,7 +229,7 @@ export async function copyAll(
       audit(result)
       bars?.finished(result.pair)
       // While bars are on the screen, lines between them would break up the drawing.
-      if (bars === null) printResult(result, options, io)
+      if (bars === null) printResult(result, shown, io)
     },
   }
   const verifier = await loadVerifier(config)
@@ -253,7 +250,7 @@ export async function copyAll(
       progress,
     })
     bars?.stop()
-    if (bars !== null) for (const result of results) printResult(result, options, io)
+    if (bars !== null) for (const result of results) printResult(result, shown, io)
     if (!isQuiet) print(io.stderr, summarize(results, (now() - began) / 1000))
     return results
   } finally {

@@ -17,7 +17,7 @@ import { escapeLine } from '../../text/escape-terminal.ts'
 import { type Io, print, printFile, printMessage } from '../io.ts'
 import { localTarget } from '../local-target.ts'
 import type { LocalTarget, RenderOptions } from '../node-options.ts'
-import { printItem } from '../output/print-record.ts'
+import { loadItemFormat } from '../output/item-format.ts'
 import { renderFiles } from './nodes-render.ts'
 import { describeFileError } from '../../files/describe-file-error.ts'
 
@@ -47,7 +47,7 @@ export async function nodesApply(options: NodesApplyOptions, io: Io): Promise<nu
     return 0
   }
   const applied = options.rollback === true ? rollBackFiles(options) : writeFiles(options, io)
-  report(applied, options, io)
+  await report(applied, options, io)
   if (options.stay === true) await waitForSignal(io.signal)
   return applied.changes.some(({ what }) => what === leftModified) ? 1 : 0
 }
@@ -85,7 +85,11 @@ function readText(file: string): string {
   }
 }
 
-function report({ target, changes }: AppliedFiles, options: NodesApplyOptions, io: Io): void {
+async function report(
+  { target, changes }: AppliedFiles,
+  options: NodesApplyOptions,
+  io: Io,
+): Promise<void> {
   const isChanged = changes.some(({ what }) => what !== 'unchanged')
   const { restart } = targets[target]
   const node = io.env['NODE_NAME']
@@ -98,7 +102,8 @@ function report({ target, changes }: AppliedFiles, options: NodesApplyOptions, i
       changes,
       restart: isChanged ? restart : 'no restart: nothing has changed',
     }
-    printItem(record, options.output, io)
+    const format = await loadItemFormat(options.output)
+    print(io.stdout, format(record))
     return
   }
   for (const { file, what } of changes)

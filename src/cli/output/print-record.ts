@@ -3,16 +3,11 @@ import { Document, isScalar } from 'yaml'
 import { escapeData, escapeTerminal } from '../../text/escape-terminal.ts'
 import { forEachNode } from '../../yaml/nodes.ts'
 import { type Io, print } from '../io.ts'
-import { formatJson, formatJsonLine } from './format-json.ts'
+import { formatJson } from './format-json.ts'
 
 /** Prints a value as JSON or YAML to standard output. */
 export function printRecord(record: unknown, format: 'json' | 'yaml', { stdout }: Io): void {
   print(stdout, format === 'json' ? formatJson(record) : formatYaml(record))
-}
-
-/** Prints one of several values: JSON on one line, or a YAML document. */
-export function printItem(item: unknown, format: 'json' | 'yaml', { stdout }: Io): void {
-  print(stdout, format === 'json' ? formatJsonLine(item) : `---\n${formatYaml(item)}`)
 }
 
 /** Returns YAML. Only double quotes allow escaped characters. */

@@ -1,0 +1,221 @@
+/** Runs `berth init`: reads what runs, probes the registries, asks for the rest, and writes a config. */
+import { fileURLToPath } from 'node:url'
+import { createLimit } from '../../async/limit.ts'
+import { readConfig } from '../../config/load.ts'
+import type { Config } from '../../config/config.ts'
+import { hubHost } from '../../decision/fallback/registry-aliases.ts'
+import { BerthError } from '../../errors.ts'
+import { type ClusterFacts, readClusterFacts } from '../../init/cluster-facts.ts'
+import { configText } from '../../init/config-text.ts'
+import type { InitPlan, PlannedMirror, PlannedUpstream } from '../../init/init-plan.ts'
+import { type ProbeDependencies, probeImage, probeRegistry } from '../../init/probe-registry.ts'
+import { type UpstreamHost, upstreamHosts } from '../../init/upstream-hosts.ts'
+import { connect } from '../../kube/connect.ts'
+import { readImageUses } from '../../manifests/image-uses.ts'
+import { createUnreadFiles } from '../../manifests/unread-files.ts'
+import { packageRoot } from '../../package-root.ts'
+import { parseProxy, proxyRulesFromEnvironment } from '../../proxy/proxy-rules.ts'
+import { systemNetwork } from '../../registry/http/ip-ranges.ts'
+import { connectOptions } from '../connect-options.ts'
+import { type Io, print, printMessage } from '../io.ts'
+import type { ConnectionOptions } from '../options.ts'
+import { openQuestions, type Questions } from '../questions.ts'
+import { type MirrorOptions, planMirror, unlessDefault } from './init-mirror.ts'
+import { writeConfig } from './init-write.ts'
+
+export interface InitOptions extends MirrorOptions, ConnectionOptions {
+  readonly fromCluster?: boolean
+  readonly filename: readonly string[]
+  readonly recursive?: boolean
+  readonly registry: readonly string[]
+  readonly schema?: string
+  readonly yes?: boolean
+  readonly proxy?: string
+  readonly platforms?: readonly string[]
+}
+
+/** Milliseconds for an answer of a registry. */
+const answerMs = 5_000
+
+/** Registries that are probed at once. */
+const parallelProbes = 8
+
+/** Where most images come from, if nothing is known about those that run. */
+const commonRegistries = ['docker.io', 'ghcr.io', 'quay.io', 'registry.k8s.io']
+
+/** Returns 0; 1 if the file is not replaced; 3 if the mirror cannot be reached. */
+export async function init(options: InitOptions, io: Io): Promise<number> {
+  const questions = openQuestions(io, options.yes === true)
+  let plan: InitPlan | null
+  try {
+    plan = await makePlan(options, questions, io)
+  } finally {
+    questions.close()
+  }
+  if (plan === null) return 3
+  if (!(await writeConfig(configText(plan), options, io))) return 1
+  if (options.out !== '-') printNextSteps(plan, options, io)
+  return 0
+}
+
+async function makePlan(
+  options: InitOptions,
+  questions: Questions,
+  io: Io,
+): Promise<InitPlan | null> {
+  const proxy = proxyOf(options.proxy)
+  const probing: ProbeDependencies = {
+    network: systemNetwork,
+    proxyRules: proxyRulesFromEnvironment(io.env),
+    now: () => Date.now(),
+    answerMs,
+  }
+  const source = await chooseSource(options, questions)
+  const facts = source === 'cluster' ? await factsOfCluster(options, io) : null
+  const images = facts?.images ?? (await imagesOfFiles(options, io))
+  const microk8sRegistry = facts?.microk8sRegistry ?? null
+  const mirror = await planMirror(options, { questions, probing, microk8sRegistry, io })
+  if (mirror === null) return null
+  const more =
+    images.size === 0 && options.registry.length === 0 ? commonRegistries : options.registry
+  const { hosts, notes } = upstreamHosts(images, { mirror: mirror.host, more: more.map(hubHost) })
+  return {
+    schema:
+      options.schema ?? fileURLToPath(new URL('webhook-config/berth.schema.json', packageRoot)),
+    mirror,
+    upstreams: options.probe
+      ? await probeUpstreams(hosts, probing, io)
+      : hosts.map((host) => ({ ...host, endpoint: null, note: null })),
+    platforms: options.platforms ?? facts?.platforms ?? [],
+    proxy,
+    operators: facts?.operators ?? [],
+    notes,
+  }
+}
+
+/** Returns where the images are listed. Throws `usage` if it is not given, and cannot be asked. */
+async function chooseSource(
+  { fromCluster, filename, registry }: InitOptions,
+  questions: Questions,
+): Promise<'cluster' | 'files' | 'none'> {
+  if (fromCluster === true) return 'cluster'
+  if (filename.length > 0) return 'files'
+  if (registry.length > 0) return 'none'
+  const answer = await questions.ask({
+    text: 'Read the images of your cluster (y), or start with well-known registries (n)',
+    flag: '--from-cluster, -f or --registry',
+    suggestion: 'y',
+  })
+  return /^y/i.test(answer) ? 'cluster' : 'none'
+}
+
+async function factsOfCluster(options: InitOptions, io: Io): Promise<ClusterFacts> {
+  const cluster = await connect(connectOptions(options, io))
+  try {
+    return await readClusterFacts(cluster.api)
+  } finally {
+    await cluster.close()
+  }
+}
+
+async function imagesOfFiles(
+  { filename, recursive }: InitOptions,
+  io: Io,
+): Promise<ReadonlySet<string>> {
+  if (filename.length === 0) return new Set()
+  const unread = createUnreadFiles()
+  const uses = await readImageUses(
+    {
+      files: filename,
+      recursive: recursive === true,
+      stdin: io.stdin,
+      namespace: undefined,
+      cluster: null,
+      onProblem: (message) => printMessage(io, message),
+      unread,
+    },
+    emptyConfig(),
+  )
+  unread.throwInvalid()
+  return new Set(uses.map(({ image }) => image))
+}
+
+/** Finding images needs the workloads of a config; there is none yet. */
+function emptyConfig(): Config {
+  const result = readConfig('apiVersion: berth.dev/v1alpha1\nkind: BerthConfig\n', '.')
+  if (!result.ok) throw new Error('the empty config is not valid')
+  return result.config
+}
+
+function proxyOf(given: string | undefined): string | null {
+  if (given === undefined || given === 'none') return null
+  if (parseProxy(given) === null)
+    throw new BerthError('usage', '--proxy: not the URL of an HTTP proxy; write http://HOST:PORT')
+  if (given.includes('@'))
+    throw new BerthError(
+      'usage',
+      '--proxy: a password would be in the config; set the proxy in a Secret (docs/configuration.md#proxies)',
+    )
+  return given
+}
+
+async function probeUpstreams(
+  hosts: readonly UpstreamHost[],
+  probing: ProbeDependencies,
+  io: Io,
+): Promise<readonly PlannedUpstream[]> {
+  const limit = createLimit(parallelProbes)
+  const proxies = new Set<string>()
+  const upstreams = await Promise.all(
+    hosts.map((upstream) =>
+      limit(async () => {
+        const { host, example } = upstream
+        const facts = await probeRegistry({ host, endpoint: null, ca: null }, probing)
+        if (facts.proxy !== null) proxies.add(facts.proxy)
+        const { endpoint, problem } = facts
+        const problemOfImage =
+          problem === null && example !== null ? await probeImage(example, endpoint, probing) : null
+        return {
+          ...upstream,
+          endpoint: problem === null ? unlessDefault(endpoint, host) : null,
+          note: problem === null ? problemOfImage : `not reached from here: ${problem}`,
+        }
+      }),
+    ),
+  )
+  for (const { host, note } of upstreams) if (note !== null) printMessage(io, `${host}: ${note}`)
+  for (const proxy of proxies)
+    printMessage(
+      io,
+      `this machine uses the proxy ${proxy}; if the cluster needs it too, give --proxy ${proxy}`,
+    )
+  return upstreams
+}
+
+function printNextSteps({ mirror, upstreams }: InitPlan, options: InitOptions, io: Io): void {
+  const config = options.out === 'berth.yaml' ? '' : ` --config ${options.out}`
+  if (mirror.secret !== null)
+    printMessage(
+      io,
+      `create the pull secret: kubectl -n berth-system create secret docker-registry ${mirror.secret} --docker-server=${mirror.host} --docker-username=… --docker-password=…`,
+    )
+  const commands = [
+    `berth check${config}`,
+    mirrorCommand(mirror, upstreams, options) + config,
+    `kubectl apply -k .   # with the kustomization of docs/install.md`,
+  ]
+  print(io.stdout, ['Next:', ...commands.map((command) => `  ${command}`)].join('\n'))
+}
+
+/** Copies the images; for a mirror that fetches them itself, shows where one comes from. */
+function mirrorCommand(
+  { caches }: PlannedMirror,
+  upstreams: readonly PlannedUpstream[],
+  { fromCluster, filename, recursive }: InitOptions,
+): string {
+  const [example] = upstreams.flatMap((upstream) => upstream.example ?? [])
+  if (caches.size > 0) return `berth explain ${example?.path ?? 'nginx'}`
+  if (filename.length > 0)
+    return `berth mirror${recursive === true ? ' -R' : ''} ${filename.map((name) => `-f ${name}`).join(' ')}`
+  return fromCluster === true ? 'berth mirror --from-cluster -A' : 'berth mirror nginx:latest'
+}
