@@ -1,8 +1,9 @@
 /** Finds the rule for a message by the decision table alone: no cluster, no registry. Pure. */
 import { cutText } from '../../text/cut-text.ts'
+import { isNormalEvent } from './line-start.ts'
 import { maskNames } from './mask-names.ts'
 import { ranks } from './rule.ts'
-import { isNormalEvent, splitErrors } from './split-errors.ts'
+import { splitErrors } from './split-errors.ts'
 import { type Rule, ruleByCause, rules, unknown } from './table.ts'
 
 /** What a message alone says. */

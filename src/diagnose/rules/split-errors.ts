@@ -3,6 +3,9 @@
  * to `[e1, e2]`, CRI-O lists the error of every mirror, and each layer adds a prefix and a level of quotes. Pure.
  */
 
+import { innermostError } from './innermost-error.ts'
+import { withoutLineStart } from './line-start.ts'
+
 /** One error of a message. */
 export interface ErrorPart {
   /** For people: without prefixes of the runtime and the kubelet, and without secrets. */
@@ -28,7 +31,7 @@ export function splitErrors(message: string): ErrorPart[] {
   const context = `${artifact === null ? '' : text.slice(0, artifact.index)} ${prefix}`
   const seen = new Set<string>()
   return errors
-    .map((error) => ({ text: withoutPrefixes(redact(error)), context: `${context}${error}` }))
+    .map((error) => ({ text: innermostError(redact(error)), context: `${context}${error}` }))
     .filter(({ text: error }) => !seen.has(error) && seen.add(error) !== undefined)
 }
 
@@ -46,36 +49,6 @@ function unescapeAll(message: string): string {
     .replace(/[\s│]+/g, ' ')
     .trim()
   return withoutLineStart(line)
-}
-
-/**
- * What is before the message in a line: the frame of a terminal, a time, the header of syslog and of klog, and the columns of
- * `kubectl describe` and `kubectl get events`.
- */
-const lineStarts: readonly RegExp[] = [
-  /^(?:[|*✘✗×>•-] ?)+(?=[\w["'(])/u,
-  /^\[?\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?: ?(?:Z|[+-]\d\d:?\d\d))?\]? +/,
-  /^[A-Z][a-z]{2} [ \d]?\d \d\d:\d\d:\d\d [\w.-]{1,253} [\w.@-]{1,100}(?:\[\d+\])?: /,
-  /^(?:kubelet|containerd|crio|dockerd|k3s|rke2)\[\d+\]: /,
-  /^\[(?:Warning|Normal)\] /i,
-  /^[\w-]{1,253} (?=(?:\d{1,6}[a-z]\w{0,9}|<\w+>) +(?:Warning|Normal) )/,
-  /^(?:Warning|Normal) [A-Z]\w{1,60} (?:\d{1,6}[a-z]\w{0,9}|<\w+>) (?:\(x\d+ over \w+\) )?[\w./-]{1,100}(?:, [\w./-]{1,253})? /,
-  /^(?:\d{1,6}[a-z]\w{0,9} )?(?:\(x\d+ over \w+\) )?(?:Warning|Normal) [A-Z]\w{1,60} [A-Za-z]+\/\S{1,253} (?:spec\.\w+\{[^\s}]{1,63}\}:? )?(?:kubelet, \S{1,253} )?/,
-  /^[EWIF]\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ [\w.-]{1,100}:\d+\] /,
-  /^spec\.(?:initC|c|ephemeralC)ontainers\{[^\s}]{1,63}\}:? /,
-  // k8s.io/client-go, tools/record/events_cache.go.
-  /^["']?\(combined from similar events\): /,
-]
-
-function withoutLineStart(line: string): string {
-  return lineStarts.reduce((rest, pattern) => rest.replace(pattern, ''), line)
-}
-
-/** Returns whether the line is an Event of type Normal, other than the one that repeats a failed pull. */
-export function isNormalEvent(line: string): boolean {
-  return /^[^\w[]{0,8}(?:[\w.:+()/-]{0,252}[\w.)] +){0,5}(?:\[Normal\]|Normal +[A-Z]\w{1,60}) (?!.{0,400}\bBack-?off pulling)/s.test(
-    line,
-  )
 }
 
 function unescape(match: string, character?: string, space?: string, code?: string): string {
@@ -131,33 +104,6 @@ function closingBracket(text: string, open: number): number {
     if (text[at] === ']' && --depth === 0) return at
   }
   return text.length
-}
-
-const prefixes: readonly RegExp[] = [
-  /^"?Error syncing pod,? skipping"?:? (?:err=)?"?/i,
-  /^"?PullImage from image service failed"? (?:err=)?"?/i,
-  /^failed to "StartContainer" for "[^"]*" with \w+: "?/i,
-  /^(?:Failed to pull image|Back-off pulling image|PullImage|Failed to inspect image) "[^"]*"(?: from image service failed| failed)?: ?/i,
-  /^(?:ErrImagePull|ImagePullBackOff|ImageInspectError|RegistryUnavailable|SignatureValidationFailed|Error|ERROR|FATA\[\d+\]|ctr|docker): "?/,
-  /^rpc error: code = \w+ desc = /,
-  /^(?:pulling image(?: failed)?|unable to pull image(?: or OCI artifact)?|failed to pull (?:and unpack )?image "[^"]*"|failed to pull image): /i,
-  /^failed to res(?:o|ol)ve (?:reference|image)(?: "[^"]*")?: /i,
-  /^failed to copy: |^httpRead(?:er)?Seeker: |^failed open: |^failed to do request: |^no available registry endpoint: /i,
-  /^(?:error )?initializing (?:image from )?source docker:\/\/\S+: /i,
-  /^(?:error )?reading manifest \S+ in \S+: /i,
-  /^(?:error )?pinging (?:docker|container) registry \S+: /i,
-  /^Error response from daemon: /i,
-]
-
-/** Returns the innermost error, as far as the prefixes are known. */
-function withoutPrefixes(error: string): string {
-  let text = error.trim()
-  let before = ''
-  while (text !== before) {
-    before = text
-    for (const prefix of prefixes) text = text.replace(prefix, '')
-  }
-  return text === '' ? error.trim() : text
 }
 
 /** Removes credentials: user information and queries of URLs (signed blobs), headers, and passwords. */
