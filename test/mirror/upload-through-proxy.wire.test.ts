@@ -104,6 +104,22 @@ describe('a proxy that limits the size of requests', () => {
     expect(mirror.blobs.get('app')?.get(digestOf(layer))?.equals(layer)).toBe(true)
   })
 
+  it.each([
+    [5, [40, 40, 16, ...Array.from({ length: 10 }, () => 4)]],
+    [2, [40, 40, 16, 4, ...Array.from({ length: 40 }, () => 1)]],
+  ])('to %d MiB and closes the connection gets smaller chunks', async (limit, parts) => {
+    await start()
+    const layer = bytes(40 * mebibyte)
+    source.addImage('app', '1', { layers: [layer] })
+    mirror.fault(({ headers }) =>
+      Number(headers['content-length'] ?? 0) > limit * mebibyte ? { cut: true } : null,
+    )
+
+    expect(await copy()).toMatchObject({ status: 'copied' })
+    expect(sentParts()).toEqual(parts)
+    expect(mirror.blobs.get('app')?.get(digestOf(layer))?.equals(layer)).toBe(true)
+  })
+
   it('gets the small chunks at once for the next blobs', async () => {
     await start()
     source.addImage('app', '1', { layers: [bytes(3 * mebibyte, 'a')] })

@@ -247,9 +247,12 @@ async function recover(
     ? registryErrorFor(repository, sent.response, `upload of blob ${shortDigest(digest)}`)
     : new RegistryError(sent.failure)
   if (failures >= maxAttempts) throw error
-  const smaller = smallerChunk({ status, maxChunkBytes, size, ...upload })
-  if (smaller !== null) {
-    state.maxChunkBytes = Math.min(smaller, state.maxChunkBytes ?? smaller)
+  const useSmallerChunks = (ofStatus: number): boolean => {
+    const smaller = smallerChunk({ status: ofStatus, maxChunkBytes, size, ...upload })
+    if (smaller !== null) state.maxChunkBytes = Math.min(smaller, state.maxChunkBytes ?? smaller)
+    return smaller !== null
+  }
+  if (useSmallerChunks(status)) {
     await cancel(repository, upload)
     return null
   }
@@ -259,6 +262,8 @@ async function recover(
   if (!isRestart) await retryPolicy.backOff(failures, signal)
   const stored = sent.ok && status !== 416 ? null : await uploadStatus(repository, upload, signal)
   if (stored !== null && stored.offset > 0 && stored.offset <= size) return stored
+  // HAProxy closes the connection with its 413, without reading the body, so the response can be lost.
+  if (!sent.ok && failures > 1) useSmallerChunks(tooLargeStatus)
   await cancel(repository, upload)
   return null
 }
