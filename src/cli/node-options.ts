@@ -8,7 +8,13 @@ export type LocalTarget = 'containerd' | 'microk8s' | 'k3s' | 'rke2' | 'crio'
 /** Targets that are files on a machine. */
 const localTargets: readonly LocalTarget[] = ['containerd', 'microk8s', 'k3s', 'rke2', 'crio']
 
-export const allTargets: readonly TargetName[] = [...localTargets, 'openshift', 'registry-proxy']
+export const allTargets: readonly TargetName[] = [
+  ...localTargets,
+  'openshift',
+  'talos',
+  'bottlerocket',
+  'registry-proxy',
+]
 
 export interface RenderOptions {
   readonly config?: string

@@ -111,6 +111,8 @@ export function renderedFiles(): Record<string, Record<string, string>> {
     'rke2',
     'crio',
     'openshift',
+    'talos',
+    'bottlerocket',
     'registry-proxy',
   ] as const
   const entries = Object.entries(tables).flatMap(([name, text]) =>

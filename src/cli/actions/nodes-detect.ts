@@ -9,7 +9,7 @@ import { inspectLocalNode, type LocalNode } from '../../nodes/detect/local-node.
 import { targets } from '../../nodes/render/targets.ts'
 import { escapeLine } from '../../text/escape-terminal.ts'
 import { connectOptions } from '../connect-options.ts'
-import { type Io, print } from '../io.ts'
+import { type Io, print, printMessage } from '../io.ts'
 import { localTarget } from '../local-target.ts'
 import type { ConnectionOptions } from '../options.ts'
 import { formatTable } from '../output/columns.ts'
@@ -22,13 +22,14 @@ export interface NodesDetectOptions extends ConnectionOptions {
   readonly output: 'table' | 'json' | 'yaml'
 }
 
-/** Returns 0; 1 if a node has no known runtime, or the runtime silently ignores something. Throws `nodes-undetected`. */
+/** Returns 0; 1 if a node has no target, or the runtime silently ignores something. Throws `nodes-undetected`. */
 export async function nodesDetect(options: NodesDetectOptions, io: Io): Promise<number> {
   const { output, root } = options
   if (options.cluster === true) {
     const nodes = await readClusterNodes(options, io)
     if (output !== 'table') printRecord(nodes, output, io)
     else print(io.stdout, nodeTable(nodes, io))
+    if (output === 'table') printInstead(nodes, io)
     return nodes.every(({ target }) => target !== null) ? 0 : 1
   }
   const node = inspectLocalNode(root, localTarget(undefined, root))
@@ -59,6 +60,16 @@ function nodeTable(nodes: readonly ClusterNode[], io: Io): string {
   ])
   const headings = ['node', 'target', 'runtime', 'kubelet', 'os']
   return formatTable(headings, rows, createPainter(io.stdout, io.env))
+}
+
+/** One line for each kind of node that `berth nodes apply` cannot configure. */
+function printInstead(nodes: readonly ClusterNode[], io: Io): void {
+  const byAdvice = Map.groupBy(nodes, ({ instead }) => instead)
+  for (const [instead, [first, ...others]] of byAdvice) {
+    if (instead === null || first === undefined) continue
+    const more = others.length === 0 ? '' : ` and ${others.length} more`
+    printMessage(io, escapeLine(`${first.node}${more}: not by these files; ${instead}`))
+  }
 }
 
 /** The contract of `-o json`. */

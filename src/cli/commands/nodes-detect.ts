@@ -10,7 +10,7 @@ export const defineNodesDetect: DefineVerb = (parent, run) => {
     name: 'detect',
     summary: 'Show the container runtime of this machine and the files that it reads',
     details:
-      'Exits with 1 if a node has no known runtime, or if the runtime silently ignores a file or setting.',
+      'Exits with 1 if a node has no target, or if the runtime silently ignores a file or setting.',
     examples: [
       ['Inspect this machine', 'berth nodes detect'],
       ['Inspect a machine whose files are mounted', 'berth nodes detect --root /host'],

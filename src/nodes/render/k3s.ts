@@ -1,9 +1,9 @@
 /** Renders `registries.yaml` for K3s and RKE2 (docs.k3s.io, "Private Registry Configuration"; wharfie's pkg/registries). */
 import { lt } from 'semver'
 import { stringify } from 'yaml'
-import { compareText } from '../../text/compare.ts'
 import type { NodeFinding, NodeMirror, NodePlan } from '../plan/node-plan.ts'
 import { isFoundByName } from '../plan/node-registry.ts'
+import { caByAuthority } from './ca-by-authority.ts'
 import { type HostEntry, hostTable } from './host-table.ts'
 import { isMoved } from './registry-location.ts'
 import type { NodeFile, RenderedTarget, RenderOptions, Target } from './target.ts'
@@ -82,18 +82,6 @@ function limitsOf(
 function hasFlag(version: string): boolean {
   const first = firstWithFlag.find((each) => version.startsWith(`${each.split('.', 2).join('.')}.`))
   return !lt(version, first ?? firstWithFlag[0] ?? version)
-}
-
-/** The private CAs, by authority and sorted. */
-function caByAuthority(entries: readonly HostEntry[]): (readonly [string, string])[] {
-  const registries = entries.flatMap(({ mirrors, upstream }) => [
-    ...mirrors.map(({ registry }) => registry),
-    ...(upstream === null || upstream === 'any' ? [] : [upstream]),
-  ])
-  const authorities = new Map(
-    registries.flatMap(({ authority, ca }) => (ca === null ? [] : [[authority, ca] as const])),
-  )
-  return [...authorities].sort(([a], [b]) => compareText(a, b))
 }
 
 function mirrorOf({ mirrors, upstream }: HostEntry, isClosed: boolean): { endpoint: string[] } {

@@ -1,9 +1,11 @@
 /** The targets that Berth renders files for, by the name of `--target`. */
+import { bottlerocket } from './bottlerocket.ts'
 import { containerd, microk8s } from './containerd.ts'
 import { crio } from './crio.ts'
 import { k3s, rke2 } from './k3s.ts'
 import { openshift } from './openshift.ts'
 import { registryProxy } from './registry-proxy.ts'
+import { talos } from './talos.ts'
 import type { Target } from './target.ts'
 
 export const targets = {
@@ -13,6 +15,8 @@ export const targets = {
   rke2,
   crio,
   openshift,
+  talos,
+  bottlerocket,
   'registry-proxy': registryProxy,
 } as const satisfies Record<string, Target>
 
