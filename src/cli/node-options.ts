@@ -37,6 +37,14 @@ export function renderOptions(): Option[] {
   ]
 }
 
+/** The version of a runtime whose files are read, and not written. */
+export function runtimeVersionOption(): Option {
+  return new Option(
+    '--target-version <version>',
+    'version of containerd or CRI-O, for example 2.1',
+  ).default(undefined, 'unknown')
+}
+
 export function airGapOption(): Option {
   return new Option('--air-gap', 'never fall back to the upstream registry')
 }

@@ -3,7 +3,7 @@ import { basename, dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { formatLock } from '../../src/decision/lock/image-lock.ts'
-import { nodeRoute } from '../../src/nodes/read/node-route.ts'
+import { namedImage, nodeRoute } from '../../src/nodes/read/node-route.ts'
 import { parseReference } from '../../src/decision/reference/parse.ts'
 import { berth } from '../support/io.ts'
 import { digestA, digestB } from '../support/manifest-answers.ts'
@@ -23,7 +23,7 @@ async function firstNodeUrl(image: string): Promise<string | undefined> {
   const tree = new Map(files.map(({ path, content }) => [basename(dirname(path)), content]))
   const parsed = parseReference(image)
   return parsed.ok
-    ? nodeRoute({ kind: 'containerd', trees: [tree] }, parsed.reference)[0]
+    ? nodeRoute({ kind: 'containerd', trees: [tree] }, namedImage(parsed.reference))[0]
     : undefined
 }
 

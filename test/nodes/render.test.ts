@@ -8,7 +8,7 @@ import { readRegistriesConf } from '../../src/nodes/read/registries-conf.ts'
 import { renderNodes } from '../../src/nodes/render/render.ts'
 import { readVersion } from '../../src/nodes/render/target-version.ts'
 import { type TargetName, targets } from '../../src/nodes/render/targets.ts'
-import { nodeRoute, type NodeState } from '../../src/nodes/read/node-route.ts'
+import { namedImage, nodeRoute, type NodeState } from '../../src/nodes/read/node-route.ts'
 import { tableRoute } from '../../src/nodes/check/table-route.ts'
 import { parseReference } from '../../src/decision/reference/parse.ts'
 import golden from '../fixtures/nodes/files.json' with { type: 'json' }
@@ -352,7 +352,11 @@ function stateOf(
     return { kind: 'containerd', trees: [tree] }
   }
   if (target === 'crio')
-    return { kind: 'crio', conf: readRegistriesConf(files.map(([name, text]) => ({ name, text }))) }
+    return {
+      kind: 'crio',
+      conf: readRegistriesConf(files.map(([name, text]) => ({ name, text }))),
+      refusesAmbiguous: true,
+    }
   const text = files.find(([name]) => name === 'registries.yaml')?.[1] ?? ''
   return { kind: 'k3s', text, closed: files.some(([name]) => name.startsWith('config.yaml.d')) }
 }
@@ -367,7 +371,9 @@ describe('files of any table', () => {
           fc.pre(omissions.length === 0)
           const state = stateOf(config, target, airGap)
           for (const image of images) {
-            expect(nodeRoute(state, image)).toEqual(tableRoute(config, image, { airGap }))
+            expect(nodeRoute(state, namedImage(image))).toEqual(
+              tableRoute(config, image, { airGap }),
+            )
           }
         }),
         runs(100),
@@ -384,7 +390,7 @@ describe('files of any table', () => {
         fc.boolean(),
         (config, target, airGap) => {
           const state = stateOf(config, target, airGap)
-          const places = images.flatMap((image) => nodeRoute(state, image))
+          const places = images.flatMap((image) => nodeRoute(state, namedImage(image)))
           expect(
             places.filter((place) => /alternate\.example|\/other\/(?!x\/y)/.test(place)),
           ).toEqual([])

@@ -3,6 +3,7 @@ import { readConfig } from '../../src/config/load.ts'
 import type { Config } from '../../src/config/config.ts'
 import { renderNodes } from '../../src/nodes/render/render.ts'
 import type { TargetName } from '../../src/nodes/render/targets.ts'
+import { readVersion } from '../../src/nodes/render/target-version.ts'
 import type { Loader, LoaderCase } from './read/loader-cases.ts'
 
 const head = 'apiVersion: berth.dev/v1alpha1\nkind: BerthConfig\n'
@@ -97,6 +98,26 @@ export function renderedCases(): LoaderCase[] {
               ask,
             })),
         )
+      }),
+    ),
+  )
+}
+
+/** Returns a case for each table and host that Talos' own loader is asked about, in both forms of its configuration. */
+export function talosCases(): LoaderCase[] {
+  const hosts = [...new Set(images.map((each) => each.split('/', 1)[0] ?? ''))]
+  return Object.entries(tables).flatMap(([name, text]) =>
+    ['1.11', '1.13'].flatMap((version) =>
+      [false, true].flatMap((airGap) => {
+        const options = { airGap, digestOnly: false, version: readVersion(version) }
+        const { files } = renderNodes(configOf(text), 'talos', options)
+        const contents = Object.fromEntries(files.map(({ path, content }) => [path, content]))
+        return hosts.map((ask) => ({
+          name: `${name} for ${version}${airGap ? ' in an air gap' : ''}: ${ask}`,
+          loader: 'talos' as const,
+          files: contents,
+          ask,
+        }))
       }),
     ),
   )

@@ -5,7 +5,7 @@
 import { writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { handMade, keyOf } from '../../../test/nodes/read/loader-cases.ts'
-import { renderedCases, renderedFiles } from '../../../test/nodes/rendered-tables.ts'
+import { renderedCases, renderedFiles, talosCases } from '../../../test/nodes/rendered-tables.ts'
 import { runNodeConfigLoaders } from './loaders.ts'
 
 const fixture = (name: string) =>
@@ -13,7 +13,7 @@ const fixture = (name: string) =>
 const write = (name: string, content: object) =>
   writeFileSync(fixture(name), `${JSON.stringify(content, null, 2)}\n`)
 
-const cases = [...handMade, ...renderedCases()]
+const cases = [...handMade, ...renderedCases(), ...talosCases()]
 const answers = runNodeConfigLoaders(cases)
 write('files', renderedFiles())
 write('loaders', Object.fromEntries(cases.map((each, index) => [keyOf(each), answers[index]])))

@@ -16,22 +16,24 @@ var (
 	recorder sync.Once
 	mutex    sync.Mutex
 	seen     []string
+	pulled   []string
 )
 
 // loadK3s lets the loader pull through a proxy that responds with 404 and records the requests, because the loader does not
-// export its list of endpoints. The proxy sees only the host of an https endpoint.
-func loadK3s(file, image string) ([]string, error) {
+// export its list of endpoints. The proxy sees only the host of an https endpoint. The second result has the images that
+// http endpoints were asked for, after rewrites.
+func loadK3s(file, image string) ([]string, []string, error) {
 	recorder.Do(startRecorder)
 	loaded, err := registries.GetPrivateRegistries(file)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	ref, err := name.ParseReference(image)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	mutex.Lock()
-	seen = nil
+	seen, pulled = nil, nil
 	mutex.Unlock()
 	// Fails at every endpoint, in order.
 	_, _ = loaded.Image(ref)
@@ -43,7 +45,7 @@ func loadK3s(file, image string) ([]string, error) {
 			places = append(places, place)
 		}
 	}
-	return places, nil
+	return places, pulled, nil
 }
 
 func startRecorder() {
@@ -75,12 +77,20 @@ func record(connection net.Conn) {
 	if err != nil {
 		return
 	}
-	place := "https://" + strings.TrimSuffix(request.Host, ":443")
-	if request.Method != http.MethodConnect {
-		place = request.URL.Scheme + "://" + request.URL.Host + strings.TrimSuffix(request.URL.Path, "/")
-	}
 	mutex.Lock()
-	seen = append(seen, place)
-	mutex.Unlock()
-	connection.Write([]byte("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"))
+	defer mutex.Unlock()
+	status := "404 Not Found"
+	path := strings.TrimSuffix(request.URL.Path, "/")
+	before, tag, isManifest := strings.Cut(path, "/manifests/")
+	switch {
+	case request.Method == http.MethodConnect:
+		seen = append(seen, "https://"+strings.TrimSuffix(request.Host, ":443"))
+	case isManifest:
+		pulled = append(pulled, request.URL.Scheme+"://"+request.URL.Host+before+":"+tag)
+	default:
+		// The loader asks for the API version first.
+		status = "200 OK"
+		seen = append(seen, request.URL.Scheme+"://"+request.URL.Host+path)
+	}
+	connection.Write([]byte("HTTP/1.1 " + status + "\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"))
 }

@@ -15,7 +15,7 @@ export function runNodeConfigLoaders(cases: readonly LoaderCase[]): LoaderAnswer
     const questions = cases.map(({ loader, files, ask }, index) => {
       const root = join(directory, String(index))
       writeTree(root, files)
-      return `${JSON.stringify({ loader, root, [loader.startsWith('containerd') ? 'host' : 'image']: ask })}\n`
+      return `${JSON.stringify({ loader, root, [asksForHost(loader) ? 'host' : 'image']: ask })}\n`
     })
     // Without this tag containers/image needs the headers of gpgme, for signatures that these cases do not have.
     const args = ['run', '-tags', 'containers_image_openpgp', '.']
@@ -33,6 +33,10 @@ export function runNodeConfigLoaders(cases: readonly LoaderCase[]): LoaderAnswer
   } finally {
     rmSync(directory, { recursive: true, force: true })
   }
+}
+
+function asksForHost(loader: LoaderCase['loader']): boolean {
+  return loader.startsWith('containerd') || loader === 'talos'
 }
 
 function writeTree(root: string, files: LoaderCase['files']): void {

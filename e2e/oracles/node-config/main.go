@@ -4,7 +4,9 @@
 //	{"loader":"containerd2","root":"DIR","host":"docker.io"}          hosts that containerd 2 tries, in order
 //	{"loader":"containerd1","root":"DIR","host":"docker.io"}          the same for containerd 1.7
 //	{"loader":"crio","root":"DIR","image":"docker.io/library/a:1"}    sources that CRI-O and Podman pull from, in order
+//	{"loader":"crioShort","root":"DIR","image":"a:1"}                 the same for a short name, which has no registry
 //	{"loader":"k3s","root":"DIR","image":"docker.io/library/a:1"}     endpoints that K3s' loader tries, in order
+//	{"loader":"talos","root":"DIR","host":"docker.io"}                endpoints in Talos' machine config
 package main
 
 import (
@@ -23,6 +25,7 @@ import (
 	config2 "github.com/containerd/containerd/v2/core/remotes/docker/config"
 	"github.com/sirupsen/logrus"
 	"go.podman.io/image/v5/docker/reference"
+	"go.podman.io/image/v5/pkg/shortnames"
 	"go.podman.io/image/v5/pkg/sysregistriesv2"
 	"go.podman.io/image/v5/types"
 )
@@ -31,6 +34,7 @@ type request struct{ Loader, Root, Host, Image string }
 
 type response struct {
 	Places []string `json:"places,omitempty"`
+	Images []string `json:"images,omitempty"`
 	Error  string   `json:"error,omitempty"`
 }
 
@@ -45,28 +49,34 @@ func main() {
 		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
 			panic(err)
 		}
-		places, err := load(r)
+		places, images, err := load(r)
 		if err != nil {
 			// Replaces the path, which differs in every run.
 			encoder.Encode(response{Error: strings.ReplaceAll(err.Error(), r.Root, "ROOT")})
 			continue
 		}
-		encoder.Encode(response{Places: places})
+		encoder.Encode(response{Places: places, Images: images})
 	}
 }
 
-func load(r request) ([]string, error) {
+func load(r request) (places, images []string, err error) {
 	switch r.Loader {
 	case "containerd2":
-		return loadContainerd2(r)
+		places, err = loadContainerd2(r)
 	case "containerd1":
-		return loadContainerd1(r)
+		places, err = loadContainerd1(r)
 	case "crio":
-		return loadCrio(r)
+		places, err = loadCrio(r, r.Image)
+	case "crioShort":
+		places, err = loadCrioShort(r)
 	case "k3s":
 		return loadK3s(filepath.Join(r.Root, "registries.yaml"), r.Image)
+	case "talos":
+		places, err = loadTalos(filepath.Join(r.Root, "talos.yaml"), r.Host)
+	default:
+		err = fmt.Errorf("unknown loader %q", r.Loader)
 	}
-	return nil, fmt.Errorf("unknown loader %q", r.Loader)
+	return places, nil, err
 }
 
 func loadContainerd2(r request) ([]string, error) {
@@ -108,16 +118,40 @@ func capabilities(pull, resolve bool) string {
 	return strings.Join(names, ",")
 }
 
-func loadCrio(r request) ([]string, error) {
-	empty := filepath.Join(r.Root, "registries.conf")
-	if _, err := os.Stat(empty); err != nil {
-		empty = "/dev/null"
+func systemContext(root string) *types.SystemContext {
+	file := filepath.Join(root, "registries.conf")
+	if _, err := os.Stat(file); err != nil {
+		file = "/dev/null"
 	}
-	system := &types.SystemContext{
-		SystemRegistriesConfPath:    empty,
-		SystemRegistriesConfDirPath: filepath.Join(r.Root, "registries.conf.d"),
+	// CRI-O itself checks for more than one candidate (internal/storage/image.go).
+	mode := types.ShortNameModeDisabled
+	return &types.SystemContext{
+		SystemRegistriesConfPath:    file,
+		SystemRegistriesConfDirPath: filepath.Join(root, "registries.conf.d"),
+		UserShortNameAliasConfPath:  filepath.Join(root, "short-name-aliases.conf"),
+		ShortNameMode:               &mode,
 	}
-	named, err := reference.ParseNormalizedNamed(r.Image)
+}
+
+func loadCrioShort(r request) ([]string, error) {
+	resolved, err := shortnames.Resolve(systemContext(r.Root), r.Image)
+	if err != nil {
+		return nil, err
+	}
+	var places []string
+	for _, candidate := range resolved.PullCandidates {
+		each, err := loadCrio(r, candidate.Value.String())
+		if err != nil {
+			return nil, err
+		}
+		places = append(places, each...)
+	}
+	return places, nil
+}
+
+func loadCrio(r request, image string) ([]string, error) {
+	system := systemContext(r.Root)
+	named, err := reference.ParseNormalizedNamed(image)
 	if err != nil {
 		return nil, err
 	}

@@ -15,7 +15,7 @@ import { inspectLocalNode } from '../../nodes/detect/local-node.ts'
 import { type TargetName, targets } from '../../nodes/render/targets.ts'
 import { escapeLine } from '../../text/escape-terminal.ts'
 import { type Io, print, printFile, printMessage } from '../io.ts'
-import { localTarget } from '../local-target.ts'
+import { localTarget, parseTargetVersion } from '../local-target.ts'
 import type { LocalTarget, RenderOptions } from '../node-options.ts'
 import { loadItemFormat } from '../output/item-format.ts'
 import { renderFiles } from './nodes-render.ts'
@@ -72,7 +72,9 @@ function writeFiles(options: NodesApplyOptions, io: Io): AppliedFiles {
   }
   const target = localTarget(options.target, root)
   const changes = applyFiles(renderFiles(target, options, io), applyOptions(options))
-  for (const finding of inspectLocalNode(root, target).findings) printMessage(io, finding)
+  const version = parseTargetVersion(options.targetVersion)
+  for (const finding of inspectLocalNode(root, target, { version }).findings)
+    printMessage(io, finding)
   return { target, changes }
 }
 

@@ -1,7 +1,6 @@
 /** Runs `berth nodes check`: compares the registry files of this machine with the fallback table. */
 import { loadConfig } from '../../config/load.ts'
 import { parseName } from '../../decision/reference/parse-name.ts'
-import type { Reference } from '../../decision/reference/reference.ts'
 import { BerthError } from '../../errors.ts'
 import {
   compareRoutes,
@@ -9,9 +8,10 @@ import {
   sampleImages,
 } from '../../nodes/check/compare-routes.ts'
 import { inspectLocalNode } from '../../nodes/detect/local-node.ts'
+import type { NamedImage } from '../../nodes/read/node-route.ts'
 import { findConfigFile } from '../config-file.ts'
 import { type Io, print, printMessage } from '../io.ts'
-import { localTarget } from '../local-target.ts'
+import { localTarget, parseTargetVersion } from '../local-target.ts'
 import type { LocalTarget } from '../node-options.ts'
 import { formatColumns } from '../output/columns.ts'
 import { printRecord } from '../output/print-record.ts'
@@ -21,6 +21,7 @@ export interface NodesCheckOptions {
   readonly target?: LocalTarget
   readonly root: string
   readonly dir?: string
+  readonly targetVersion?: string
   readonly airGap?: boolean
   readonly output: 'table' | 'json' | 'yaml'
 }
@@ -34,9 +35,11 @@ export async function nodesCheck(
   const { output, root, dir } = options
   const config = loadConfig(findConfigFile(options.config))
   const images = names.length === 0 ? sampleImages(config) : names.map(readImage)
-  const node = inspectLocalNode(root, localTarget(options.target, root), dir ?? null)
+  const version = parseTargetVersion(options.targetVersion)
+  const target = localTarget(options.target, root)
+  const node = inspectLocalNode(root, target, { directory: dir, version })
   const compared = compareRoutes(config, node.state, images, { airGap: options.airGap === true })
-  const { target, findings } = node
+  const { findings } = node
   if (output !== 'table') printRecord({ target, images: compared, findings }, output, io)
   else {
     print(io.stdout, comparisonLines(compared).join('\n'))
@@ -45,9 +48,9 @@ export async function nodesCheck(
   return findings.length === 0 && compared.every(({ same }) => same) ? 0 : 1
 }
 
-function readImage(image: string): Reference {
+function readImage(image: string): NamedImage {
   const parsed = parseName(image)
-  if (parsed.ok) return parsed.reference
+  if (parsed.ok) return { reference: parsed.reference, text: image.replace(/^docker:\/\//, '') }
   throw new BerthError('invalid-reference', `${image}: ${parsed.code}: ${parsed.message}`)
 }
 

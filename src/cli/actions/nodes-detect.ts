@@ -10,7 +10,7 @@ import { targets } from '../../nodes/render/targets.ts'
 import { escapeLine } from '../../text/escape-terminal.ts'
 import { connectOptions } from '../connect-options.ts'
 import { type Io, print, printMessage } from '../io.ts'
-import { localTarget } from '../local-target.ts'
+import { localTarget, parseTargetVersion } from '../local-target.ts'
 import type { ConnectionOptions } from '../options.ts'
 import { formatTable } from '../output/columns.ts'
 import { createPainter } from '../output/colour.ts'
@@ -19,6 +19,7 @@ import { printRecord } from '../output/print-record.ts'
 export interface NodesDetectOptions extends ConnectionOptions {
   readonly cluster?: boolean
   readonly root: string
+  readonly targetVersion?: string
   readonly output: 'table' | 'json' | 'yaml'
 }
 
@@ -32,8 +33,8 @@ export async function nodesDetect(options: NodesDetectOptions, io: Io): Promise<
     if (output === 'table') printInstead(nodes, io)
     return nodes.every(({ target }) => target !== null) ? 0 : 1
   }
-  const node = inspectLocalNode(root, localTarget(undefined, root))
-  if (output !== 'table') printRecord(nodeRecord(node), output, io)
+  readonly targetVersion?: string
+  readonly output: 'table' | 'json' | 'yaml'
   else print(io.stdout, nodeText(node))
   return node.findings.length === 0 ? 0 : 1
 }

@@ -7,11 +7,11 @@ import { parseYamlDocument } from '../../config/yaml-document.ts'
 import { BerthError } from '../../errors.ts'
 import type { NodeFinding } from '../../nodes/plan/node-plan.ts'
 import { type NodeFiles, renderNodes } from '../../nodes/render/render.ts'
-import { readVersion } from '../../nodes/render/target-version.ts'
 import type { TargetName } from '../../nodes/render/targets.ts'
 import { escapeLine } from '../../text/escape-terminal.ts'
 import { findConfigFile } from '../config-file.ts'
 import { type Io, print, printFile, printMessage } from '../io.ts'
+import { parseTargetVersion } from '../local-target.ts'
 import type { RenderOptions } from '../node-options.ts'
 import { printRecord } from '../output/print-record.ts'
 import { describeFileError } from '../../files/describe-file-error.ts'
@@ -43,7 +43,7 @@ export function renderFiles(target: TargetName, options: RenderOptions, io: Io):
   const rendered = renderNodes(config, target, {
     airGap: options.airGap === true,
     digestOnly: options.digestOnly === true,
-    version: parseVersion(options.targetVersion),
+    version: parseTargetVersion(options.targetVersion),
   })
   const locate = createLocator(config.source, file)
   for (const note of rendered.alternates) warn(locate('warning', note))
@@ -65,16 +65,6 @@ function createLocator(
   const document = parseYamlDocument(source)
   return (severity, { path, message }) =>
     formatProblem(file, document.problemAt(severity, path, message))
-}
-
-function parseVersion(text: string | undefined): ReturnType<typeof readVersion> {
-  if (text === undefined) return null
-  const version = readVersion(text)
-  if (version !== null) return version
-  throw new BerthError(
-    'usage',
-    `--target-version ${text} is not a version; write it as 1.7 or 2.1.4`,
-  )
 }
 
 function writeFiles({ files }: NodeFiles, directory: string): void {

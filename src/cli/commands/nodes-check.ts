@@ -1,7 +1,12 @@
 /** Defines `berth nodes check`. */
 import { Option } from 'commander'
 import type { NodesCheckOptions } from '../actions/nodes-check.ts'
-import { airGapOption, localTargetOption, rootOption } from '../node-options.ts'
+import {
+  airGapOption,
+  localTargetOption,
+  rootOption,
+  runtimeVersionOption,
+} from '../node-options.ts'
 import { addOptions, configOption, outputOption } from '../options.ts'
 import { addVerb, type DefineVerb } from '../verb.ts'
 
@@ -22,6 +27,7 @@ export const defineNodesCheck: DefineVerb = (parent, run) => {
     configOption(),
     localTargetOption(),
     rootOption(),
+    runtimeVersionOption(),
     new Option('--dir <dir>', 'directory of the registry files').default(
       undefined,
       'the one that the runtime reads',

@@ -1,7 +1,7 @@
 /** Defines `berth nodes detect`. */
 import { Option } from 'commander'
 import type { NodesDetectOptions } from '../actions/nodes-detect.ts'
-import { rootOption } from '../node-options.ts'
+import { rootOption, runtimeVersionOption } from '../node-options.ts'
 import { addOptions, connectionOptions, outputOption } from '../options.ts'
 import { addVerb, type DefineVerb } from '../verb.ts'
 
@@ -21,6 +21,7 @@ export const defineNodesDetect: DefineVerb = (parent, run) => {
     new Option('--cluster', 'show the runtime of each node of a cluster instead'),
     ...connectionOptions(),
     rootOption(),
+    runtimeVersionOption(),
     outputOption(['table', 'json', 'yaml']),
   )
   command.action((options: NodesDetectOptions) =>

@@ -5,10 +5,10 @@ import { parseReference } from '../../decision/reference/parse.ts'
 import {
   defaultDomain,
   formatReference,
-  type Reference,
   withDefaultTag,
 } from '../../decision/reference/reference.ts'
-import { type NodeState, nodeRoute } from '../read/node-route.ts'
+import { type NamedImage, namedImage, type NodeState, nodeRoute } from '../read/node-route.ts'
+import { isShortName } from '../read/short-names.ts'
 import { type RouteOptions, tableRoute } from './table-route.ts'
 
 /** `berth nodes check -o json` prints this shape. */
@@ -23,35 +23,37 @@ export interface RouteComparison {
 export function compareRoutes(
   config: Config,
   state: NodeState,
-  images: readonly Reference[],
+  images: readonly NamedImage[],
   options: RouteOptions,
 ): RouteComparison[] {
-  return images.map((reference) => {
-    const table = tableRoute(config, reference, options)
-    const node = nodeRoute(state, reference)
+  return images.map((image) => {
+    const table = tableRoute(config, image.reference, options)
+    const node = nodeRoute(state, image)
     const same = table.join(' ') === node.join(' ')
-    return { image: formatReference(withDefaultTag(reference)), table, node, same }
+    return { image: nameIn(state, image), table, node, same }
   })
 }
 
+/** Only CRI-O gives a short name a meaning of its own. */
+function nameIn({ kind }: NodeState, { reference, text }: NamedImage): string {
+  return kind === 'crio' && isShortName(text) ? text : formatReference(withDefaultTag(reference))
+}
+
 /** Returns the images to compare when the caller names none: one for each pattern, the images of the config's tests, and one of each registry. */
-export function sampleImages({ table, tests, registries }: Config): Reference[] {
+export function sampleImages({ table, tests, registries }: Config): NamedImage[] {
   const ofPatterns = table.rows.flatMap(({ images }) =>
-    images.map((pattern) => exampleImage(pattern)),
+    images.map((pattern) => namedImage(withDefaultTag(exampleImage(pattern)))),
   )
   const ofTests = tests.flatMap(({ image }) => {
     const parsed = parseReference(image)
-    return parsed.ok ? [parsed.reference] : []
+    return parsed.ok ? [{ reference: parsed.reference, text: image }] : []
   })
-  const ofRegistries = [...registries.keys()].map((domain) => ({
-    domain,
-    path: 'a/b',
-    tag: null,
-    digest: null,
-  }))
-  const all = [...ofPatterns, ...ofTests, ...ofRegistries].map((each) => withDefaultTag(each))
-  const valid = all.filter(
-    ({ domain, path }) => domain !== '' && (domain !== defaultDomain || path.includes('/')),
+  const ofRegistries = [...registries.keys()].map((domain) =>
+    namedImage({ domain, path: 'a/b', tag: 'latest', digest: null }),
   )
-  return [...new Map(valid.map((each) => [formatReference(each), each])).values()]
+  const valid = [...ofPatterns, ...ofTests, ...ofRegistries].filter(
+    ({ reference: { domain, path } }) =>
+      domain !== '' && (domain !== defaultDomain || path.includes('/')),
+  )
+  return [...new Map(valid.map((each) => [each.text, each])).values()]
 }

@@ -1,15 +1,16 @@
 /** Detects which runtime a machine runs, and reads the files that this runtime reads. */
 import { existsSync, globSync, readdirSync, readFileSync } from 'node:fs'
-import { basename, join } from 'node:path'
+import { join } from 'node:path'
+import type { SemVer } from 'semver'
 import { parse as parseYaml } from 'yaml'
 import { member } from '../../json/json.ts'
 import { readTextOrNull } from '../apply/atomic-files.ts'
 import { type CertsDirectory, silentProblems } from '../read/certs-d.ts'
 import { readContainerdConfig } from '../read/containerd-config.ts'
 import type { NodeState } from '../read/node-route.ts'
-import { readRegistriesConf } from '../read/registries-conf.ts'
 import { readRegistriesYaml } from '../read/registries-yaml.ts'
 import { type TargetName, targets } from '../render/targets.ts'
+import { inspectCrio } from './crio-node.ts'
 
 export interface LocalNode {
   readonly target: TargetName
@@ -37,23 +38,30 @@ export function detectTarget(root: string): LocalTarget | null {
   return found?.[0] ?? null
 }
 
-/** Reads the files below `root`. `directory` replaces the target's directory, to read what `render --out` wrote. */
+export interface InspectOptions {
+  /** Replaces the target's directory, to read what `render --out` wrote. */
+  readonly directory?: string | undefined
+  /** The version of the runtime; null if it is not known. */
+  readonly version: SemVer | null
+}
+
+/** Reads the files below `root`. */
 export function inspectLocalNode(
   root: string,
   target: LocalTarget,
-  directory: string | null = null,
+  { directory, version }: InspectOptions,
 ): LocalNode {
   const targetDirectory = directory ?? join(root, targets[target].directory ?? '')
   switch (target) {
     case 'crio':
-      return inspectCrio(targetDirectory)
+      return inspectCrio(root, targetDirectory, version)
     case 'k3s':
     case 'rke2':
       return inspectK3s(target, targetDirectory)
     case 'microk8s':
       return inspectCertsDirectories(target, [join(targetDirectory, 'certs.d')])
     case 'containerd':
-      return directory === null
+      return directory === undefined
         ? inspectContainerd(root)
         : inspectCertsDirectories(target, [join(directory, 'certs.d')])
   }
@@ -104,21 +112,6 @@ function readCertsDirectory(directory: string): CertsDirectory {
   return new Map(
     names.sort().map((name) => [name, readTextOrNull(join(directory, name, 'hosts.toml'))]),
   )
-}
-
-function inspectCrio(directory: string): LocalNode {
-  const dropIns = globSync(join(directory, 'registries.conf.d/*.conf')).sort((a, b) =>
-    basename(a) < basename(b) ? -1 : 1,
-  )
-  const files = [join(directory, 'registries.conf'), ...dropIns].filter((file) => existsSync(file))
-  const conf = readRegistriesConf(files.map((name) => ({ name, text: readFileSync(name, 'utf8') })))
-  const fault = conf.fault === null ? [] : [`${conf.fault}; every pull fails until it is fixed`]
-  return {
-    target: 'crio',
-    files,
-    state: { kind: 'crio', conf },
-    findings: [...fault, ...conf.findings],
-  }
 }
 
 function inspectK3s(target: 'k3s' | 'rke2', directory: string): LocalNode {

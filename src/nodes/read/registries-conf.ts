@@ -1,6 +1,7 @@
 /** Models how CRI-O and Podman read registries.conf and its drop-ins (go.podman.io/image/v5, pkg/sysregistriesv2). */
 import { parse } from 'smol-toml'
 import { firstLine, InvalidFileError, type RuntimeFile } from './runtime-file.ts'
+import { readShortNames, type ShortNames } from './short-names.ts'
 
 interface Endpoint {
   readonly location: string
@@ -27,6 +28,7 @@ export interface PullLocation {
 /** The merged files. One invalid file fails every pull of the node: `fault` says why, and is null if all files are valid. */
 export interface RegistriesConf {
   readonly registries: readonly Registry[]
+  readonly shortNames: ShortNames
   readonly fault: string | null
   readonly findings: readonly string[]
 }
@@ -45,21 +47,23 @@ const mirrorKeys = ['location', 'insecure', 'pull-from-mirror']
 export function readRegistriesConf(files: readonly RuntimeFile[]): RegistriesConf {
   const registries = new Map<string, Registry>()
   const findings: string[] = []
+  let shortNames: ShortNames = { searchRegistries: [], aliases: new Map() }
   for (const { name, text } of files) {
     try {
-      const read = readFile(text, (finding) => findings.push(`${name}: ${finding}`))
+      const root = parse(text)
+      const read = readFile(root, (finding) => findings.push(`${name}: ${finding}`))
       for (const [prefix, registry] of read) registries.set(prefix, registry)
+      shortNames = readShortNames(root, shortNames)
     } catch (error) {
-      return { registries: [], fault: `${name}: ${firstLine(error)}`, findings }
+      return { registries: [], shortNames, fault: `${name}: ${firstLine(error)}`, findings }
     }
   }
-  return { registries: [...registries.values()], fault: null, findings }
+  return { registries: [...registries.values()], shortNames, fault: null, findings }
 }
 
 type Table = Readonly<Record<string, unknown>>
 
-function readFile(text: string, report: (finding: string) => void): Map<string, Registry> {
-  const root = parse(text)
+function readFile(root: Table, report: (finding: string) => void): Map<string, Registry> {
   if ('registries' in root) throw new InvalidFileError('it has version 1 of the format')
   const list = tablesOf(root['registry'] ?? [], 'registry').map((table) =>
     readRegistry(table, report),
@@ -152,7 +156,7 @@ function readLocation(value: unknown): string {
 
 /** Returns where an image is pulled from. `image` is its full name; with a digest it has no tag. */
 export function routeByRegistriesConf(
-  { registries, fault }: RegistriesConf,
+  { registries, fault }: Pick<RegistriesConf, 'registries' | 'fault'>,
   image: string,
 ): ConfRoute {
   if (fault !== null) return { fault }

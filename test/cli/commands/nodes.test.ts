@@ -348,12 +348,56 @@ describe('berth nodes detect', () => {
       'every pull fails',
     ],
     [
-      'a rewrite of K3s',
+      'a rewrite of K3s that is not a regular expression',
       {
         '/etc/rancher/k3s/registries.yaml':
-          'mirrors: { docker.io: { endpoint: ["http://a:1"], rewrite: { a: b } } }\n',
+          'mirrors: { docker.io: { endpoint: ["http://a:1"], rewrite: { "(": b } } }\n',
       },
-      'has a rewrite',
+      'docker.io: rewrite ( is not a regular expression, and is ignored',
+    ],
+    [
+      'a rewrite of K3s without an endpoint',
+      { '/etc/rancher/k3s/registries.yaml': 'mirrors: { docker.io: { rewrite: { a: b } } }\n' },
+      'docker.io: rewrite is ignored, because it applies only to endpoints',
+    ],
+    ...['index.docker.io', 'registry-1.docker.io'].map(
+      (key): [string, Record<string, string>, string] => [
+        `the key ${key} of K3s`,
+        {
+          '/etc/rancher/k3s/registries.yaml': `mirrors: { ${key}: { endpoint: ["http://a:1"] } }\n`,
+        },
+        `${key}: K3s uses this key for no image; images of Docker Hub use docker.io`,
+      ],
+    ),
+    [
+      'an empty key of K3s',
+      { '/etc/rancher/k3s/registries.yaml': 'mirrors: { "": { endpoint: ["http://a:1"] } }\n' },
+      '"": the key is empty, so K3s uses it for no image; use "*" for every registry',
+    ],
+    [
+      'a URL as a key of RKE2',
+      {
+        '/etc/rancher/rke2/registries.yaml':
+          'mirrors: { "https://ghcr.io": { endpoint: ["http://a:1"] } }\n',
+      },
+      'https://ghcr.io: the key is not a host',
+    ],
+    [
+      'several search registries of CRI-O',
+      {
+        '/etc/crio/crio.conf': '',
+        '/etc/containers/registries.conf':
+          'unqualified-search-registries = ["quay.io", "docker.io"]\n',
+      },
+      'CRI-O 1.34 and later refuse images without a registry, such as nginx',
+    ],
+    [
+      'another search registry than Docker Hub',
+      {
+        '/etc/crio/crio.conf': '',
+        '/etc/containers/registries.conf': 'unqualified-search-registries = ["quay.io"]\n',
+      },
+      'images without a registry, such as nginx, are pulled from there, and the table means docker.io',
     ],
   ])('reports %s', async (_, files, message) => {
     const { root } = machine(files)

@@ -1,12 +1,12 @@
 /** Valid and invalid node files. The answers of the runtimes' own loaders are in test/fixtures/nodes/loaders.json. */
-export type Loader = 'containerd1' | 'containerd2' | 'crio' | 'k3s'
+export type Loader = 'containerd1' | 'containerd2' | 'crio' | 'crioShort' | 'k3s' | 'talos'
 
 export interface LoaderCase {
   readonly name: string
   readonly loader: Loader
   /** By path in the target's directory; null for a directory without a file. */
   readonly files: Readonly<Record<string, string | null>>
-  /** A registry for containerd, an image for the other loaders. */
+  /** A registry for containerd and Talos, an image for the other loaders. */
   readonly ask: string
 }
 
@@ -17,6 +17,8 @@ export function keyOf({ loader, name }: LoaderCase): string {
 
 export interface LoaderAnswer {
   readonly places?: readonly string[]
+  /** The images that K3s asks http endpoints for. */
+  readonly images?: readonly string[]
   readonly error?: string
 }
 
@@ -272,6 +274,69 @@ const confs: Readonly<Record<string, [Record<string, string>, string]>> = {
   ],
 }
 
+const search = (...registries: string[]) =>
+  `unqualified-search-registries = ${JSON.stringify(registries)}\n`
+
+/** Images without a registry, as CRI-O gets them from the kubelet. */
+const shortNames: Readonly<Record<string, [Record<string, string>, string]>> = {
+  'no search registry': [{ [confFile]: '' }, 'nginx:1'],
+  'no file': [{}, 'nginx:1'],
+  'Docker Hub': [{ [confFile]: search('docker.io') }, 'nginx:1'],
+  'Docker Hub and a path': [{ [confFile]: search('docker.io') }, 'acme/app:1'],
+  'another registry': [{ [confFile]: search('quay.io') }, 'nginx:1'],
+  'two registries': [{ [confFile]: search('quay.io', 'docker.io') }, 'nginx:1'],
+  'a registry with a mirror': [
+    {
+      [confFile]: `${search('docker.io')}${registry('location = "docker.io"')}[[registry.mirror]]\nlocation = "m.lan/docker.io"\n`,
+    },
+    'nginx:1',
+  ],
+  'a digest': [{ [confFile]: search('docker.io') }, `nginx@${digest}`],
+  'a full name': [{ [confFile]: search('quay.io') }, 'docker.io/nginx:1'],
+  'a port': [{ [confFile]: search('quay.io') }, 'anubis:32000/nginx:1'],
+  localhost: [{ [confFile]: search('quay.io') }, 'localhost/nginx:1'],
+  'a list in two files': [
+    {
+      'registries.conf': search('quay.io'),
+      'registries.conf.d/20-b.conf': search('docker.io'),
+    },
+    'nginx:1',
+  ],
+  'a list that a drop-in empties': [
+    { 'registries.conf': search('quay.io'), 'registries.conf.d/20-b.conf': search() },
+    'nginx:1',
+  ],
+  'a list that a drop-in does not have': [
+    { 'registries.conf': search('quay.io'), 'registries.conf.d/20-b.conf': '' },
+    'nginx:1',
+  ],
+  'an alias': [
+    {
+      [confFile]: `${search('docker.io')}[aliases]\nfedora = "registry.fedoraproject.org/fedora"\n`,
+    },
+    'fedora:42',
+  ],
+  'an alias for a name with a path': [
+    { [confFile]: '[aliases]\n"acme/app" = "quay.io/acme/app"\n' },
+    'acme/app:1',
+  ],
+  'an alias that a drop-in resets': [
+    {
+      'registries.conf': `${search('docker.io')}[aliases]\nfedora = "quay.io/fedora/fedora"\n`,
+      'registries.conf.d/20-b.conf': '[aliases]\nfedora = ""\n',
+    },
+    'fedora:42',
+  ],
+  'an alias with a tag': [{ [confFile]: '[aliases]\na = "quay.io/a/a:1"\n' }, 'a:1'],
+  'an alias without a registry': [{ [confFile]: '[aliases]\na = "b"\n' }, 'a:1'],
+  'an alias for a full name': [{ [confFile]: '[aliases]\n"quay.io/a" = "quay.io/b"\n' }, 'a:1'],
+  'a search registry with a slash': [{ [confFile]: search('quay.io/') }, 'nginx:1'],
+  'a search registry with a path': [{ [confFile]: search('quay.io/acme') }, 'nginx:1'],
+  'a search registry with a scheme': [{ [confFile]: search('https://quay.io') }, 'nginx:1'],
+  'a search registry with a port': [{ [confFile]: search('anubis:32000') }, 'nginx:1'],
+  'a list that is text': [{ [confFile]: 'unqualified-search-registries = "quay.io"\n' }, 'nginx:1'],
+}
+
 const yamls: Readonly<Record<string, [string, string]>> = {
   'one mirror': [
     'mirrors:\n  docker.io:\n    endpoint: ["http://anubis:32000/v2/docker.io"]\n',
@@ -308,6 +373,63 @@ const yamls: Readonly<Record<string, [string, string]>> = {
     'anubis:32000/a/b:1',
   ],
   nothing: ['', 'quay.io/a/b:1'],
+  'an empty key': ['mirrors:\n  "":\n    endpoint: ["http://m:1"]\n', 'ghcr.io/acme/a:1'],
+  'the key registry-1.docker.io': [
+    'mirrors:\n  registry-1.docker.io:\n    endpoint: ["http://m:1"]\n',
+    'docker.io/library/a:1',
+  ],
+  'a rewrite': [
+    'mirrors:\n  docker.io:\n    endpoint: ["http://m:1"]\n    rewrite:\n      "^rancher/(.*)": "proxy/rancher/$1"\n',
+    'docker.io/rancher/pause:3.6',
+  ],
+  'a rewrite of everything': [
+    'mirrors:\n  docker.io:\n    endpoint: ["http://m:1"]\n    rewrite:\n      "(.*)": "hub/$1"\n',
+    'docker.io/library/nginx:1',
+  ],
+  'a rewrite that does not match': [
+    'mirrors:\n  docker.io:\n    endpoint: ["http://m:1"]\n    rewrite:\n      "^rancher/(.*)": "proxy/$1"\n',
+    'docker.io/library/nginx:1',
+  ],
+  'a rewrite of the middle': [
+    'mirrors:\n  ghcr.io:\n    endpoint: ["http://m:1"]\n    rewrite:\n      "acme": "other"\n',
+    'ghcr.io/acme/acme-app:1',
+  ],
+  'a rewrite with braces': [
+    'mirrors:\n  ghcr.io:\n    endpoint: ["http://m:1"]\n    rewrite:\n      "^(acme)/(.*)$": "x/${1}y/${2}"\n',
+    'ghcr.io/acme/app:1',
+  ],
+  'a rewrite with a name that takes a letter too much': [
+    'mirrors:\n  ghcr.io:\n    endpoint: ["http://m:1"]\n    rewrite:\n      "^(acme)/(.*)$": "x/$1y/$2"\n',
+    'ghcr.io/acme/app:1',
+  ],
+  'a rewrite with a named group': [
+    'mirrors:\n  ghcr.io:\n    endpoint: ["http://m:1"]\n    rewrite:\n      "^(?P<org>[a-z]+)/": "$org-mirror/"\n',
+    'ghcr.io/acme/app:1',
+  ],
+  'a rewrite with flags': [
+    'mirrors:\n  ghcr.io:\n    endpoint: ["http://m:1"]\n    rewrite:\n      "(?i)ACME": "other"\n',
+    'ghcr.io/acme/app:1',
+  ],
+  'a rewrite with empty matches': [
+    'mirrors:\n  ghcr.io:\n    endpoint: ["http://m:1"]\n    rewrite:\n      "c*": "x"\n',
+    'ghcr.io/acme/app:1',
+  ],
+  'a rewrite that Go does not compile': [
+    'mirrors:\n  ghcr.io:\n    endpoint: ["http://m:1"]\n    rewrite:\n      "(?=acme)": "other"\n',
+    'ghcr.io/acme/app:1',
+  ],
+  'a rewrite for every host': [
+    'mirrors:\n  "*":\n    endpoint: ["http://m:1"]\n    rewrite:\n      "^(.*)": "all/$1"\n',
+    'ghcr.io/acme/app:1',
+  ],
+  'a rewrite and a path': [
+    'mirrors:\n  ghcr.io:\n    endpoint: ["http://m:1/v2/ghcr"]\n    rewrite:\n      "^acme/(.*)": "x/$1"\n',
+    'ghcr.io/acme/app:1',
+  ],
+  'a rewrite to two endpoints': [
+    'mirrors:\n  ghcr.io:\n    endpoint: ["http://m:1", "http://n:1"]\n    rewrite:\n      "^acme/(.*)": "x/$1"\n',
+    'ghcr.io/acme/app:1',
+  ],
   'broken YAML': ['mirrors: [\n', 'quay.io/a/b:1'],
 }
 
@@ -330,6 +452,12 @@ export const handMade: readonly LoaderCase[] = [
   ...Object.entries(confs).map(([name, [files, ask]]) => ({
     name,
     loader: 'crio' as const,
+    files,
+    ask,
+  })),
+  ...Object.entries(shortNames).map(([name, [files, ask]]) => ({
+    name,
+    loader: 'crioShort' as const,
     files,
     ask,
   })),

@@ -4,12 +4,15 @@ import {
   readRegistriesConf,
   routeByRegistriesConf,
 } from '../../../src/nodes/read/registries-conf.ts'
-import { endpointsFor, readRegistriesYaml } from '../../../src/nodes/read/registries-yaml.ts'
+import { placesFor, readRegistriesYaml } from '../../../src/nodes/read/registries-yaml.ts'
+import { resolveShortName } from '../../../src/nodes/read/short-names.ts'
+import { isShortName } from '../../../src/nodes/read/short-names.ts'
 import { parseReference } from '../../../src/decision/reference/parse.ts'
 import { formatAsPulled } from '../../../src/decision/reference/reference.ts'
 import { handMade, keyOf, type LoaderAnswer, type LoaderCase } from './loader-cases.ts'
 import answers from '../../fixtures/nodes/loaders.json' with { type: 'json' }
-import { renderedCases } from '../rendered-tables.ts'
+import { configOf, renderedCases, tables, talosCases } from '../rendered-tables.ts'
+import { tableRoute } from '../../../src/nodes/check/table-route.ts'
 
 const golden = answers as unknown as Record<string, LoaderAnswer>
 
@@ -32,26 +35,52 @@ function byContainerd({ files, ask }: LoaderCase): LoaderAnswer {
   }
 }
 
+function confOf(files: LoaderCase['files']) {
+  return readRegistriesConf(
+    Object.entries(files)
+      .filter(([name]) => name.endsWith('.conf'))
+      .map(([name, text]) => ({ name, text: text ?? '' })),
+  )
+}
+
 function byCrio({ files, ask }: LoaderCase): LoaderAnswer {
   const parsed = parseReference(ask)
   if (!parsed.ok) throw new Error(parsed.message)
-  const conf = Object.entries(files)
-    .filter(([name]) => name.endsWith('.conf'))
-    .map(([name, text]) => ({ name, text: text ?? '' }))
-  const route = routeByRegistriesConf(readRegistriesConf(conf), formatAsPulled(parsed.reference))
+  const route = routeByRegistriesConf(confOf(files), formatAsPulled(parsed.reference))
   if ('fault' in route) return { error: route.fault }
   return {
     places: route.locations.map(({ image, insecure }) => `${image}${insecure ? ' insecure' : ''}`),
   }
 }
 
-/** The answers of the loader were recorded through a proxy, which sees only the host of an https URL. The loader uses Docker Hub's older host name. */
+/** As CRI-O before 1.34, which tries every search registry. */
+function byCrioShort(each: LoaderCase): LoaderAnswer {
+  if (!isShortName(each.ask)) return byCrio(each)
+  const conf = confOf(each.files)
+  if (conf.fault !== null) return { error: conf.fault }
+  const answer = resolveShortName(conf.shortNames, each.ask, false)
+  if ('fault' in answer) return { error: answer.fault }
+  const answers = answer.images.map((image) => byCrio({ ...each, ask: formatAsPulled(image) }))
+  return { places: answers.flatMap(({ places }) => places ?? []) }
+}
+
+/**
+ * The answers of the loader were recorded through a proxy, which sees only the host of an https URL. The loader uses Docker
+ * Hub's older host name. It also looks for `HOST:443` and `HOST:80`, and rewrites for the registry itself, which containerd does not.
+ */
 function byK3s({ files, ask }: LoaderCase): LoaderAnswer {
   const read = readRegistriesYaml(files['registries.yaml'] ?? '')
   if (read.fault !== null) return { error: read.fault }
   const parsed = parseReference(ask)
   if (!parsed.ok) throw new Error(parsed.message)
-  return { places: endpointsFor(read, parsed.reference.domain, false) }
+  const { domain, path, tag } = parsed.reference
+  const places = placesFor(read, domain, path, false)
+  return {
+    places: places.map(({ endpoint }) => endpoint),
+    images: places
+      .filter(({ endpoint }) => endpoint.startsWith('http:'))
+      .map(({ endpoint, paths }) => `${endpoint}/${paths.join(' or ')}:${tag}`),
+  }
 }
 
 const all = [...handMade, ...renderedCases()]
@@ -91,17 +120,52 @@ describe('the model of registries.conf', () => {
 })
 
 describe('the model of registries.yaml', () => {
-  it.each(casesOf('k3s'))('agrees with the loader of K3s: %s', (_, each) => {
-    const { places, error } = golden[keyOf(each)] ?? {}
-    const seen = (all: readonly string[] = []) => [
-      ...new Set(
-        all.map((place) =>
-          place.replace(/^(https:\/\/[^/]+).*/, '$1').replace('index.docker', 'registry-1.docker'),
+  it.each(casesOf('k3s').filter(([name]) => name !== 'the port of https'))(
+    'agrees with the loader of K3s: %s',
+    (_, each) => {
+      const { places, images = [], error } = golden[keyOf(each)] ?? {}
+      const seen = (all: readonly string[] = []) => [
+        ...new Set(
+          all.map((place) =>
+            place
+              .replace(/^(https:\/\/[^/]+).*/, '$1')
+              .replace('index.docker', 'registry-1.docker'),
+          ),
         ),
-      ),
-    ]
+      ]
 
-    expect(seen(byK3s(each).places)).toEqual(seen(places))
-    expect(byK3s(each).error === undefined).toBe(error === undefined)
+      expect(seen(byK3s(each).places)).toEqual(seen(places))
+      expect(byK3s(each).images ?? []).toEqual(images)
+      expect(byK3s(each).error === undefined).toBe(error === undefined)
+    },
+  )
+})
+
+describe('the model of short names', () => {
+  it.each(casesOf('crioShort'))('agrees with the resolver of containers/image: %s', (_, each) => {
+    const { places, error } = golden[keyOf(each)] ?? {}
+    const model = byCrioShort(each)
+
+    expect(model.places).toEqual(error === undefined ? places : undefined)
+    expect(model.error === undefined).toBe(error === undefined)
   })
+})
+
+describe('files rendered for Talos', () => {
+  it.each(talosCases().map((each) => [each.name, each] as const))(
+    "ask the registries of the table, as Talos' own code reads them: %s",
+    (name, each) => {
+      const { places = [], error } = golden[keyOf(each)] ?? {}
+      const config = configOf(tables[name.split(' ', 1)[0] ?? ''] ?? '')
+      const image = { domain: each.ask, path: 'a/b', tag: '1', digest: null }
+      const airGap = name.includes('air gap')
+      const isHub = each.ask === 'docker.io'
+      const fallback = `https://${isHub ? 'registry-1.docker.io' : each.ask}/v2`
+      const urls = places.map((place) => `${place === 'fallback' ? fallback : place}/a/b:1`)
+
+      expect(error).toBeUndefined()
+      // Rows for a part of a host are left out.
+      if (!name.startsWith('finer')) expect(urls).toEqual(tableRoute(config, image, { airGap }))
+    },
+  )
 })
