@@ -70,6 +70,7 @@ const owners: Readonly<Record<string, RegExp>> = {
   'prom-client': /^telemetry\//,
   pino: /^telemetry\//,
   'smol-toml': /^nodes\//,
+  re2js: /^nodes\/read\/go-regexp\.ts$/,
   'tar/header': /^registry\/layout\/tar-entries\.ts$/,
   semver: /^(?:mirror\/select-tags\.ts$|config\/mirror-images\.ts$|nodes\/)/,
 }
@@ -171,7 +172,7 @@ describe('ARCHITECTURE.md', () => {
     const { dependencies } = JSON.parse(
       readFileSync(new URL('../package.json', import.meta.url), 'utf8'),
     ) as { dependencies: Record<string, string> }
-    const table = [...text.matchAll(/^\| (?!folder)(@?[a-z./-]+) \| [^|]{10,} \|$/gm)].map(
+    const table = [...text.matchAll(/^\| (?!folder)(@?[a-z0-9./-]+) \| [^|]{10,} \|$/gm)].map(
       ([, name]) => name,
     )
 

@@ -1,5 +1,4 @@
 /** The container runtime whose registry files a verb is about, and its version. */
-import type { SemVer } from 'semver'
 import { BerthError } from '../errors.ts'
 import { detectTarget } from '../nodes/detect/local-node.ts'
 import { readVersion } from '../nodes/render/target-version.ts'
@@ -16,7 +15,7 @@ export function localTarget(given: LocalTarget | undefined, root: string): Local
 }
 
 /** Throws `usage` for text that is not a version. Null for none. */
-export function parseTargetVersion(text: string | undefined): SemVer | null {
+export function parseTargetVersion(text: string | undefined): ReturnType<typeof readVersion> {
   if (text === undefined) return null
   const version = readVersion(text)
   if (version !== null) return version

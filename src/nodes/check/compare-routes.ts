@@ -34,7 +34,7 @@ export function compareRoutes(
   })
 }
 
-/** Only CRI-O gives a short name a meaning of its own. */
+/** Other runtimes read a short name as the table does. */
 function nameIn({ kind }: NodeState, { reference, text }: NamedImage): string {
   return kind === 'crio' && isShortName(text) ? text : formatReference(withDefaultTag(reference))
 }
