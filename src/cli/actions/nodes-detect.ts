@@ -33,8 +33,10 @@ export async function nodesDetect(options: NodesDetectOptions, io: Io): Promise<
     if (output === 'table') printInstead(nodes, io)
     return nodes.every(({ target }) => target !== null) ? 0 : 1
   }
-  readonly targetVersion?: string
-  readonly output: 'table' | 'json' | 'yaml'
+  const node = inspectLocalNode(root, localTarget(undefined, root), {
+    version: parseTargetVersion(options.targetVersion),
+  })
+  if (output !== 'table') printRecord(nodeRecord(node), output, io)
   else print(io.stdout, nodeText(node))
   return node.findings.length === 0 ? 0 : 1
 }
