@@ -13,8 +13,12 @@ const layers = [
   'webhook/certificate',
   'webhook/admission',
   'controller',
+  'console/page',
+  'console/server',
+  'console',
   'engine',
   'report',
+  'explain',
   'uninstall',
   'init',
   'diagnose',
@@ -72,6 +76,8 @@ const owners: Readonly<Record<string, RegExp>> = {
   'smol-toml': /^nodes\//,
   re2js: /^nodes\/read\/go-regexp\.ts$/,
   'tar/header': /^registry\/layout\/tar-entries\.ts$/,
+  preact: /^console\/page\//,
+  'd3-sankey': /^console\/page\//,
   semver: /^(?:mirror\/select-tags\.ts$|config\/mirror-images\.ts$|nodes\/)/,
 }
 
@@ -90,7 +96,7 @@ function importsOf(file: string): Import[] {
   }))
 }
 
-const files = globSync('**/*.ts', { cwd: source })
+const files = globSync('**/*.{ts,tsx}', { cwd: source })
 const imports = files.flatMap(importsOf)
 const layerOf = (file: string): number => {
   const within = layers.filter((layer) => file.startsWith(`${layer}/`))

@@ -2,6 +2,7 @@
 import { globSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { rolldown } from 'rolldown'
+import { bundleConsolePage } from './console-page.ts'
 
 /** The programs of Berth. The worker is started by its file name. */
 export const programs: Readonly<Record<string, string>> = {
@@ -33,7 +34,12 @@ export async function bundle(
     chunkFileNames: '[name]-[hash].js',
   })
   await built.close()
-  const modules = output.flatMap((file) => (file.type === 'chunk' ? file.moduleIds : []))
+  const page = await bundleConsolePage()
+  for (const [name, text] of page.files) writeFileSync(join(out, name), text)
+  const modules = [
+    ...output.flatMap((file) => (file.type === 'chunk' ? file.moduleIds : [])),
+    ...page.modules,
+  ]
   writeFileSync(join(out, 'THIRD-PARTY-LICENSES.txt'), licencesOf(modules))
 }
 

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url'
 const bin = fileURLToPath(new URL('../node_modules/.bin/', import.meta.url))
 const staticChecks = [
   ['types', 'tsc', '-p', '.'],
+  ['types of the page', 'tsc', '-p', 'src/console/page'],
   ['lint', 'oxlint', '--type-aware', '--deny-warnings'],
   ['format', 'prettier', '--check', '--log-level', 'warn', '.'],
   ['dead code', 'knip', '--no-progress'],

@@ -45,6 +45,7 @@ export const verbGroups: readonly VerbGroup[] = [
     heading: 'Inspect and repair a cluster:',
     verbs: {
       report: async () => (await import('./commands/report.ts')).defineReport,
+      console: async () => (await import('./commands/console.ts')).defineConsole,
       diagnose: async () => (await import('./commands/diagnose.ts')).defineDiagnose,
       secrets: async () => (await import('./commands/secrets.ts')).defineSecrets,
     },

@@ -15,6 +15,11 @@ export function redactText(message: string): string {
   return start.replaceAll(userInfo, '…@')
 }
 
+/** Returns the text of a config with `user:password@` of its URLs replaced, at its full length. */
+export function redactSource(source: string): string {
+  return source.replaceAll(userInfo, 'redacted:redacted@')
+}
+
 /** Returns the path of a file for a message: `…` for a text that may be the content of the file, such as a docker config. */
 export function shownPath(path: string, resolved: string): string {
   return /^[\w./~+-]*[./][\w./~+-]*$/.test(path) ? resolved : '…'

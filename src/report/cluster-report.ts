@@ -59,11 +59,20 @@ export async function buildReport(
   const lines = await Promise.all(
     running.map((each) => limit(() => reportLine(dependencies, each))),
   )
-  return summarize(lines.map((line) => ({ ...line, why: cutText(line.why, maxWhyLength) })))
+  return summarize(lines)
 }
 
-async function reportLine(
-  dependencies: ReportDependencies,
+/** Decides one image as `buildReport` does. */
+export async function reportLine(
+  dependencies: Omit<ReportDependencies, 'parallelImages'>,
+  running: PodImage,
+): Promise<ReportLine> {
+  const line = await decideLine(dependencies, running)
+  return { ...line, why: cutText(line.why, maxWhyLength) }
+}
+
+async function decideLine(
+  dependencies: Omit<ReportDependencies, 'parallelImages'>,
   { pod, admission, isNeverPulled, ...running }: PodImage,
 ): Promise<ReportLine> {
   const { config, resolve: resolveDependencies, imageTimeoutMs } = dependencies
@@ -109,7 +118,7 @@ export const silentOutcomes: readonly string[] = ['unreachable', 'timeout', 'ski
 
 /** Returns whether a mirror serves the image of a new pod; null if a mirror did not answer. */
 async function comesFromMirror(
-  { config, resolve: { isProbed, queryManifest } }: ReportDependencies,
+  { config, resolve: { isProbed, queryManifest } }: Pick<ReportDependencies, 'config' | 'resolve'>,
   { pulled, probed, signal }: NewPodImage,
 ): Promise<boolean | null> {
   if (pulled === null || !isMirror(config, pulled)) {
@@ -127,7 +136,8 @@ async function comesFromMirror(
   return silentOutcomes.includes(outcome) ? null : outcome === 'found'
 }
 
-function runsFromMirror(config: Config, image: string): boolean {
+/** Returns whether an image is on a mirror of the config. */
+export function runsFromMirror(config: Config, image: string): boolean {
   const parsed = parseReference(image)
   return parsed.ok && isMirror(config, parsed.reference)
 }

@@ -36,35 +36,62 @@ export interface InventoryOptions {
   readonly findMode: FindAdmissionMode
 }
 
+/** Collects the images of pods, each once for pods that the config treats alike. */
+export interface Inventory {
+  /** Adds the images of a pod that has not ended. */
+  add(pod: KubeObject): readonly AddedImage[]
+  /** By key. */
+  images(): ReadonlyMap<string, PodImage>
+}
+
+/** An image of one pod. */
+export interface AddedImage {
+  readonly key: string
+  /** The image that the pod runs. */
+  readonly image: string
+}
+
+export function createInventory({
+  podKey,
+  findMode,
+}: Omit<InventoryOptions, 'namespace'>): Inventory {
+  const images = new Map<string, Omit<PodImage, 'runs'> & { runs: Set<string>; pods: number }>()
+  return {
+    add(pod) {
+      const { namespace: own = '' } = pod.metadata
+      const context = readPodContext(pod, own)
+      const admission = findMode(pod)
+      const kind = `${podKey(context)} ${JSON.stringify(admission)}`
+      return imagesOf(pod).map(({ requested, image, isNeverPulled }) => {
+        const key = [own, requested, isNeverPulled, kind].join(' ')
+        const entry = images.get(key) ?? {
+          image: requested,
+          namespace: own,
+          pod: context,
+          admission,
+          isNeverPulled,
+          runs: new Set(),
+          pods: 0,
+        }
+        entry.runs.add(image)
+        entry.pods += 1
+        images.set(key, entry)
+        return { key, image }
+      })
+    },
+    images: () =>
+      new Map([...images].map(([key, each]) => [key, { ...each, runs: [...each.runs] }])),
+  }
+}
+
 /** Returns the images of running pods, each once for pods that the config treats alike. Throws KubeError. */
 export async function listRunningImages(
   api: KubeApi,
-  { namespace, podKey, findMode }: InventoryOptions,
+  { namespace, ...options }: InventoryOptions,
 ): Promise<PodImage[]> {
-  const images = new Map<string, Omit<PodImage, 'runs'> & { runs: Set<string>; pods: number }>()
-  for await (const pod of listPods(api, namespace)) {
-    const { namespace: own = '' } = pod.metadata
-    const context = readPodContext(pod, own)
-    const admission = findMode(pod)
-    for (const { requested, image, isNeverPulled } of imagesOf(pod)) {
-      const key = [own, requested, isNeverPulled, podKey(context), JSON.stringify(admission)].join(
-        ' ',
-      )
-      const entry = images.get(key) ?? {
-        image: requested,
-        namespace: own,
-        pod: context,
-        admission,
-        isNeverPulled,
-        runs: new Set(),
-        pods: 0,
-      }
-      entry.runs.add(image)
-      entry.pods += 1
-      images.set(key, entry)
-    }
-  }
-  return [...images.values()].map((each) => ({ ...each, runs: [...each.runs] }))
+  const inventory = createInventory(options)
+  for await (const pod of listPods(api, namespace)) inventory.add(pod)
+  return [...inventory.images().values()]
 }
 
 /** Yields the pods that have not ended. Throws KubeError. */

@@ -266,6 +266,13 @@ function runsOf(): Readonly<Record<string, readonly Run[]>> {
       },
       run('--config', config, '--tls-cert', named, '--tls-key', named),
     ],
+    'berth console': [
+      {
+        argv: ['-A', '--config', config, ...cluster],
+        until: () => server.waitForRequests({ path: /events/ }),
+      },
+      run('--kubeconfig', named, '--config', config),
+    ],
     'berth controller': [
       {
         argv: ['--config', config, ...ports, ...cluster],

@@ -1,23 +1,15 @@
 /** Runs `berth diagnose`: explains image pull failures, from a cluster and its registries or from a message alone. */
-import { createByteBudget } from '../../async/byte-budget.ts'
 import { loadConfig } from '../../config/load.ts'
 import { diagnoseCluster, type PodScope } from '../../diagnose/evidence/diagnose-cluster.ts'
-import { createFallbackCheck } from '../../diagnose/evidence/fallback-evidence.ts'
 import { podFilter } from '../../diagnose/evidence/pod-filter.ts'
-import { createProber } from '../../diagnose/evidence/registry-prober.ts'
 import { type DiagnosedFailure, findings } from '../../diagnose/findings.ts'
 import type { SecretName } from '../../diagnose/fix/steps.ts'
 import { classifyLine } from '../../diagnose/rules/classify.ts'
 import type { Cause } from '../../diagnose/rules/table.ts'
-import { proxyRulesFromEnvironment } from '../../proxy/proxy-rules.ts'
-import { createClientCertificate } from '../../engine/client-certificate.ts'
-import { createHelperRunner } from '../../engine/credential-helper.ts'
-import { createEngine, createTokenCache } from '../../engine/decision-engine.ts'
-import { createKeychain } from '../../engine/keychain.ts'
+import { openDiagnosisSources } from '../../engine/diagnosis-sources.ts'
 import { BerthError } from '../../errors.ts'
 import type { KubeApi } from '../../kube/api-client.ts'
 import { type Cluster, connect } from '../../kube/connect.ts'
-import { bodyBudgetBytes } from '../../registry/http/response-body.ts'
 import { defaultConfigFile } from '../config-file.ts'
 import { connectOptions } from '../connect-options.ts'
 import { type Io, print, printMessage } from '../io.ts'
@@ -42,9 +34,6 @@ export interface DiagnoseOptions extends ConnectionOptions {
   readonly output: 'table' | 'json' | 'yaml'
   readonly secretsDir: string
 }
-
-/** Milliseconds for one request to a registry; a person waits longer than an API server does. */
-const queryTimeoutMs = 5_000
 
 /**
  * The least milliseconds between two diagnoses with `--watch`. Each one probes registries, and a pod that waits for an image
@@ -174,30 +163,17 @@ async function diagnoseFailures(
 ): Promise<DiagnosedFailure[]> {
   const file = given ?? defaultConfigFile()
   const config = file === undefined ? null : loadConfig(file)
-  const bodyBudget = createByteBudget(bodyBudgetBytes.command)
-  const runHelper = createHelperRunner(io.env)
-  const onProblem = printOnce(io)
-  const files = { secretsDirectory, runHelper, onProblem }
-  const engineOptions = { ...files, env: io.env, queryTimeoutMs, bodyBudget }
-  const engine = config !== null && probe ? createEngine(config, engineOptions) : null
-  const ecrTokens = createTokenCache(engineOptions)
-  const prober = probe
-    ? createProber({
-        config,
-        keychainFor: ({ credentials }) => createKeychain(credentials, { ...files, ecrTokens }),
-        now: Date.now,
-        bodyBudget,
-        clientCertificateFor: ({ clientCertificate }) =>
-          createClientCertificate(clientCertificate, { secretsDirectory, onProblem }),
-        proxyRules: proxyRulesFromEnvironment(io.env),
-      })
-    : null
-  const fallback =
-    config === null ? null : createFallbackCheck({ api, config, resolve: engine?.resolve ?? null })
+  const opened = openDiagnosisSources(api, {
+    config,
+    probe,
+    secretsDirectory,
+    env: io.env,
+    onProblem: printOnce(io),
+  })
   try {
-    return await diagnoseCluster(api, scope, { prober, fallback })
+    return await diagnoseCluster(api, scope, opened.sources)
   } finally {
-    await Promise.all([prober?.close(), engine?.close()])
+    await opened.close()
   }
 }
 

@@ -3,7 +3,7 @@ import { escapeLine } from '../../text/escape-terminal.ts'
 import type { Io } from '../io.ts'
 import { type Cell, formatColumns } from './columns.ts'
 import { createPainter, type Painter, type Style } from './colour.ts'
-import type { ExplainedImage, Explanation } from './explanation.ts'
+import type { ExplainedImage, Explanation } from '../../explain/explanation.ts'
 
 const outcomeStyles: Readonly<Record<string, Style>> = { found: 'green', unasked: 'dim' }
 

@@ -47,13 +47,28 @@ export async function diagnoseCluster(
     apiVersion: 'v1',
     ...(scope.namespace === undefined ? {} : { namespace: scope.namespace }),
   }
-  const failing: { pod: KubeObject; failure: PullFailure }[] = []
+  const failing: FailingPull[] = []
   const events = await readPodEvents(api, where)
   for await (const pod of api.list<KubeObject>({ ...where, resource: 'pods' })) {
     if (!scope.includes(pod)) continue
     const podEvents = events.get(pod.metadata.uid ?? '') ?? []
     for (const failure of pullFailures(pod, podEvents)) failing.push({ pod, failure })
   }
+  return diagnosePulls(api, failing, sources)
+}
+
+/** A failing pull and its pod. */
+export interface FailingPull {
+  readonly pod: KubeObject
+  readonly failure: PullFailure
+}
+
+/** Diagnoses known failures. Reads each object once. Throws KubeError. */
+export function diagnosePulls(
+  api: KubeApi,
+  failing: readonly FailingPull[],
+  sources: DiagnosisSources,
+): Promise<DiagnosedFailure[]> {
   const read = createObjectReader(api)
   return Promise.all(
     failing.map(async ({ pod, failure }) => ({

@@ -1,14 +1,10 @@
 /** The elements of `berth explain -o json`. The names are a contract. */
-import type { ErrorCode } from '../../errors.ts'
-import type { ParseResult } from '../../decision/reference/parse.ts'
-import {
-  formatReference,
-  type Reference,
-  withDefaultTag,
-} from '../../decision/reference/reference.ts'
-import { hostWarnings } from '../../decision/pod/site-warnings.ts'
-import { isDenied, isLeft, type Resolution } from '../../decision/resolve/resolution.ts'
-import { failedSteps, describeResolution } from '../../decision/resolve/describe-resolution.ts'
+import type { ErrorCode } from '../errors.ts'
+import type { ParseResult } from '../decision/reference/parse.ts'
+import { formatReference, type Reference, withDefaultTag } from '../decision/reference/reference.ts'
+import { hostWarnings } from '../decision/pod/site-warnings.ts'
+import { isDenied, isLeft, type Resolution } from '../decision/resolve/resolution.ts'
+import { failedSteps, describeResolution } from '../decision/resolve/describe-resolution.ts'
 
 export type Explanation =
   | ExplainedImage

@@ -1,0 +1,68 @@
+/**
+ * Asks registries about the images of a cluster, as `berth report` does: each new image once, and all of them again when a
+ * person asks. A few at a time, so that the page adds no load that a person would notice.
+ */
+import pLimit from 'p-limit'
+import { reportLine, type ReportDependencies, type ReportLine } from '../report/cluster-report.ts'
+import type { PodImage } from '../report/inventory.ts'
+
+export interface CheckedLine {
+  readonly line: ReportLine
+  /** Milliseconds since 1970. */
+  readonly at: number
+}
+
+export interface ImageChecks {
+  /** Starts the checks of new images, and forgets those that are gone. */
+  follow(images: ReadonlyMap<string, PodImage>): void
+  /** Checks all images again. */
+  again(): void
+  of(key: string): CheckedLine | null
+  /** How many checks are waiting or running. */
+  pending(): number
+}
+
+export interface ImageChecksOptions extends ReportDependencies {
+  readonly onChange: () => void
+  readonly signal: AbortSignal
+}
+
+export function createImageChecks({
+  onChange,
+  signal,
+  ...report
+}: ImageChecksOptions): ImageChecks {
+  const limit = pLimit(report.parallelImages)
+  const lines = new Map<string, CheckedLine>()
+  const waiting = new Set<string>()
+  let images: ReadonlyMap<string, PodImage> = new Map()
+
+  async function check(key: string): Promise<void> {
+    const image = images.get(key)
+    if (image !== undefined && !signal.aborted) {
+      const line = await reportLine(report, image)
+      if (images.has(key)) lines.set(key, { line, at: Date.now() })
+    }
+    waiting.delete(key)
+    onChange()
+  }
+
+  function start(key: string): void {
+    if (waiting.has(key)) return
+    waiting.add(key)
+    void limit(() => check(key))
+  }
+
+  return {
+    follow(now) {
+      images = now
+      for (const key of lines.keys()) if (!now.has(key)) lines.delete(key)
+      for (const key of now.keys()) if (!lines.has(key)) start(key)
+    },
+    again() {
+      for (const key of images.keys()) start(key)
+    },
+    of: (key) => lines.get(key) ?? null,
+    pending: () => waiting.size,
+  }
+}

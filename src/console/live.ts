@@ -1,0 +1,266 @@
+/** Holds what the page shows, up to date, and sends each change to the pages that are open. */
+import { createNotifier } from '../async/notifier.ts'
+import { sleep } from '../async/sleep.ts'
+import type { Config } from '../config/config.ts'
+import type { ResolveDependencies } from '../decision/resolve/probe-candidate.ts'
+import type { DiagnosisSources } from '../diagnose/evidence/diagnose-cluster.ts'
+import type { KubeApi } from '../kube/api-client.ts'
+import { type AdmissionModes, readAdmissionModes } from '../report/admission-mode.ts'
+import { type ClusterWatch, watchCluster } from './cluster-watch.ts'
+import { createImageChecks, type ImageChecks } from './image-checks.ts'
+import { createImageLister, type ImageList } from './image-list.ts'
+import { createPages, type Pages, type Receive } from './pages.ts'
+import { createPullFindings, type PullFindings } from './pull-findings.ts'
+import { createHealthMemory, healthByNodes, type HealthMemory } from './registry-health.ts'
+import { overviewOf, tableOf } from './sections.ts'
+import type { Finding, Overview, Sample, Status } from './wire.ts'
+
+export interface LiveOptions {
+  readonly api: KubeApi
+  readonly context: string
+  readonly server: string
+  /** Undefined for all namespaces. */
+  readonly namespace: string | undefined
+  /** The namespace that Berth runs in. */
+  readonly berthNamespace: string
+  readonly version: string
+  readonly config: Config
+  readonly configFile: string
+  /** Null to contact no registry. */
+  readonly resolve: ResolveDependencies | null
+  /** Opens what a diagnosis asks besides the API server; null to contact no registry. */
+  readonly openSources:
+    (() => { readonly sources: DiagnosisSources; close(): Promise<void> }) | null
+  /** Milliseconds for one image. */
+  readonly imageTimeoutMs: number
+  readonly parallelImages: number
+  readonly signal: AbortSignal
+  readonly times?: Partial<LiveTimes>
+}
+
+export interface LiveTimes {
+  /** The least milliseconds between two updates. */
+  readonly minIntervalMs: number
+  /** The most milliseconds between two updates, after which failed requests are retried. */
+  readonly maxIntervalMs: number
+  /** Milliseconds between two checks whether the API server answers. */
+  readonly pulseMs: number
+  /** Milliseconds between two samples of the history. */
+  readonly sampleMs: number
+}
+
+const defaultTimes: LiveTimes = {
+  // Changes come in bursts, and a person sees no difference.
+  minIntervalMs: 500,
+  maxIntervalMs: 15_000,
+  pulseMs: 5_000,
+  sampleMs: 60_000,
+}
+
+/** An update may take this part of the time: with many pods, updates become rarer. */
+const busyShare = 0.1
+
+/** A day of samples. */
+const maxSamples = 1_440
+
+/** Which pods the webhook sees changes rarely, so it is read again only after so many milliseconds. */
+const readModesMs = 30_000
+
+export interface Live {
+  /** Sends everything now, and each change later, until the returned function is called. */
+  subscribe(receive: Receive): () => void
+  /** Asks the registries of all images again. */
+  checkAgain(): void
+  list(): ImageList
+}
+
+/** Starts to follow the cluster, until the signal aborts. */
+export function startLive(options: LiveOptions): Live {
+  const { api, signal } = options
+  const times = { ...defaultTimes, ...options.times }
+  const changed = createNotifier()
+  const parts = createParts(options, times, () => changed.notify())
+  const { watch, checks, pulls } = parts
+  const pages = createPages()
+  const view = createView(options, parts, { pages, sampleMs: times.sampleMs })
+  let modes: { readonly at: number; readonly value: AdmissionModes } | null = null
+
+  async function followList(): Promise<void> {
+    while (!signal.aborted) {
+      const startedAt = performance.now()
+      await parts.problems.attempt('webhook configuration', async () => {
+        if (modes === null || startedAt > modes.at + readModesMs)
+          modes = { at: startedAt, value: await readAdmissionModes(api, options.berthNamespace) }
+      })
+      const readAt = performance.now()
+      view.update(modes?.value ?? null)
+      const busyMs = performance.now() - readAt
+      await sleep(Math.max(times.minIntervalMs, busyMs / busyShare), signal)
+      await changed.wait(times.maxIntervalMs, signal)
+    }
+  }
+
+  async function followPulls(): Promise<void> {
+    while (!signal.aborted) {
+      if (watch.isSynced() && watch.awaySince() === null)
+        await parts.problems.attempt('diagnosis', () =>
+          pulls.update(watch.pods.values(), () => changed.notify()),
+        )
+      await sleep(times.minIntervalMs * 2, signal)
+    }
+  }
+
+  void followList()
+  void followPulls()
+  return {
+    subscribe: (receive) => pages.subscribe(receive),
+    checkAgain: () => checks?.again(),
+    list: () => view.list(),
+  }
+}
+
+/** What follows the cluster and its registries. */
+interface Parts {
+  readonly watch: ClusterWatch
+  /** Null if no registry is contacted. */
+  readonly checks: ImageChecks | null
+  readonly pulls: PullFindings
+  readonly health: HealthMemory
+  readonly problems: Problems
+}
+
+function createParts(options: LiveOptions, { pulseMs }: LiveTimes, onChange: () => void): Parts {
+  const { api, namespace, signal, resolve, openSources } = options
+  const health = createHealthMemory(Date.now)
+  return {
+    watch: watchCluster({ api, namespace, onChange, signal, pulseMs }),
+    checks:
+      resolve === null
+        ? null
+        : createImageChecks({ ...options, resolve: health.observe(resolve), onChange }),
+    pulls: createPullFindings({ api, namespace, openSources, now: Date.now }),
+    health,
+    problems: createProblems(),
+  }
+}
+
+interface Problems {
+  /** Runs a part of the update, and keeps why it fails. */
+  attempt(part: string, run: () => Promise<void>): Promise<void>
+  list(): readonly string[]
+}
+
+function createProblems(): Problems {
+  const problems = new Map<string, string>()
+  return {
+    async attempt(part, run) {
+      try {
+        await run()
+        problems.delete(part)
+      } catch (error) {
+        problems.set(part, `${part}: ${error instanceof Error ? error.message : String(error)}`)
+      }
+    },
+    list: () => [...problems.values()],
+  }
+}
+
+interface View {
+  /** Sends what has changed. `modes` is null if the webhook configuration could not be read yet. */
+  update(modes: AdmissionModes | null): void
+  list(): ImageList
+}
+
+function createView(
+  options: LiveOptions,
+  parts: Parts,
+  { pages, sampleMs }: { readonly pages: Pages; readonly sampleMs: number },
+): View {
+  const { config } = options
+  const { watch, checks, pulls } = parts
+  const listImages = createImageLister()
+  const history: Sample[] = []
+  let list = emptyList
+
+  function addSample({ pods, podsOnMirror, failingPods, needInternet }: Overview): void {
+    if (Date.now() < (history.at(-1)?.at ?? 0) + sampleMs) return
+    history.push({ at: Date.now(), pods, podsOnMirror, failingPods, needInternet })
+    history.splice(0, history.length - maxSamples)
+    pages.send('history', history)
+  }
+
+  return {
+    update(modes) {
+      pages.send('status', statusOf(options, parts))
+      if (!watch.isSynced() || modes === null) return
+      list = listImages(watch.pods.values(), {
+        config,
+        findMode: modes.find,
+        checkOf: (key) => checks?.of(key) ?? null,
+        failing: pulls.failing(),
+      })
+      checks?.follow(list.images)
+      const findings = pulls.list()
+      const overview = overviewOf(list, findings, pulls.failing().size)
+      const healthOf = (host: string) => currentHealth(parts, host, findings)
+      pages.send('status', statusOf(options, parts))
+      pages.sendImages(list.rows)
+      pages.send('overview', overview)
+      pages.send('findings', findings)
+      pages.send(
+        'flow',
+        list.flow.flow({
+          stateOf: (host) => healthOf(host).state,
+          isMirror: (host) => config.table.mirrors.has(host),
+        }),
+      )
+      const registries = [...config.registries.values()].map(({ host, mirror }) => ({
+        host,
+        mirror,
+        ...healthOf(host),
+      }))
+      pages.send('table', tableOf(config, list, { file: options.configFile, registries }))
+      addSample(overview)
+    },
+    list: () => list,
+  }
+}
+
+function statusOf(options: LiveOptions, { watch, checks, problems }: Parts): Status {
+  const { context, server, namespace = null, version } = options
+  const problem = watch.problem()
+  return {
+    context,
+    server,
+    namespace,
+    version,
+    isSynced: watch.isSynced(),
+    awaySince: watch.awaySince(),
+    problems: [...(problem === null ? [] : [problem]), ...problems.list()],
+    probes: checks !== null,
+    checking: checks?.pending() ?? 0,
+    leftOut: watch.leftOut(),
+  }
+}
+
+/** Returns what Berth last found out about a registry; if it answered or was not asked, what nodes found out. */
+function currentHealth(
+  { health }: Parts,
+  host: string,
+  findings: readonly Finding[],
+): ReturnType<HealthMemory['of']> {
+  const own = health.of(host)
+  const isFailing = own.state === 'dead' || own.state === 'limited'
+  return isFailing ? own : (healthByNodes(host, findings) ?? own)
+}
+
+const emptyList: ImageList = {
+  rows: new Map(),
+  keys: new Map(),
+  images: new Map(),
+  uses: new Map(),
+  flow: { add: () => undefined, flow: () => ({ nodes: [], links: [] }) },
+  pods: 0,
+  podsOnMirror: 0,
+  unprocessedPods: 0,
+}

@@ -1,0 +1,202 @@
+/** Starts the page: navigation, the state of the connection, and the view that the address names. */
+import { render } from 'preact'
+import { useEffect, useState } from 'preact/hooks'
+import { FailuresView } from './failures-view.tsx'
+import { FlowView } from './flow-view.tsx'
+import { age, clock } from './format.ts'
+import type { FilterName, Place } from './image-filter.ts'
+import { ImagePanel } from './image-panel.tsx'
+import { ImageTable } from './images-view.tsx'
+import { OverviewView } from './overview-view.tsx'
+import { type Ask, createAsk, createStore, type State, type Store, takeToken } from './store.ts'
+import { TableView } from './table-view.tsx'
+import { TryView } from './try-view.tsx'
+
+const views = {
+  overview: 'Overview',
+  flow: 'Flow',
+  images: 'Images',
+  failures: 'Pull failures',
+  try: 'Try an image',
+  table: 'Table',
+} as const
+
+type ViewName = keyof typeof views
+
+function viewOfAddress(): ViewName {
+  const name = location.hash.slice(2)
+  return Object.hasOwn(views, name) ? (name as ViewName) : 'overview'
+}
+
+function Page({ store, ask }: { readonly store: Store; readonly ask: Ask }) {
+  const [state, setState] = useState(store.state)
+  const [view, setView] = useState(viewOfAddress)
+  const [now, setNow] = useState(Date.now())
+  const [filter, setFilter] = useState<FilterName>('all')
+  const [place, setPlace] = useState<Place | null>(null)
+  const [openId, setOpenId] = useState<string | null>(null)
+  useEffect(() => store.subscribe(() => setState(store.state)), [])
+  useEffect(() => {
+    const update = () => setView(viewOfAddress())
+    addEventListener('hashchange', update)
+    const timer = setInterval(() => setNow(Date.now()), 5_000)
+    return () => {
+      removeEventListener('hashchange', update)
+      clearInterval(timer)
+    }
+  }, [])
+  useEffect(() => {
+    document.title = `${views[view]} · Berth console`
+  }, [view])
+  const probes = state.status?.probes === true
+  const openRow = openId === null ? undefined : state.images.get(openId)
+  const showImages = (name: FilterName) => {
+    setFilter(name)
+    setPlace(null)
+    location.hash = '#/images'
+  }
+  const choice = { filter, place, onFilter: setFilter, onPlace: setPlace, onOpen: setOpenId }
+  const table = <ImageTable images={state.images} {...choice} />
+  return (
+    <>
+      <a class="skip" href="#main" onClick={(event) => focusMain(event)}>
+        Skip to content
+      </a>
+      <Navigation view={view} state={state} />
+      <main id="main" tabIndex={-1}>
+        <header class="top">
+          <h1>{views[view]}</h1>
+          <ConnectionState state={state} ask={ask} />
+        </header>
+        <Notices state={state} now={now} />
+        {view === 'overview' && (
+          <OverviewView
+            state={state}
+            onFilter={showImages}
+            onFailures={() => {
+              location.hash = '#/failures'
+            }}
+          />
+        )}
+        {view === 'flow' && (
+          <>
+            <FlowView flow={state.flow} place={place} onPlace={setPlace} />
+            {table}
+          </>
+        )}
+        {view === 'images' && table}
+        {view === 'failures' && <FailuresView findings={state.findings} now={now} />}
+        {view === 'try' && <TryView ask={ask} probes={probes} />}
+        {view === 'table' && <TableView table={state.table} ask={ask} />}
+      </main>
+      {openRow !== undefined && (
+        <ImagePanel
+          key={openRow.id}
+          row={openRow}
+          ask={ask}
+          probes={probes}
+          onClose={() => setOpenId(null)}
+        />
+      )}
+    </>
+  )
+}
+
+function focusMain(event: Event): void {
+  // The fragment names the view.
+  event.preventDefault()
+  document.querySelector('main')?.focus()
+}
+
+function Navigation({ view, state }: { readonly view: ViewName; readonly state: State }) {
+  const counts: Partial<Record<ViewName, number>> = {
+    images: state.images.size,
+    failures: state.findings?.length ?? 0,
+  }
+  return (
+    <nav aria-label="Views">
+      <p class="brand">Berth</p>
+      <ul>
+        {Object.entries(views).map(([name, text]) => {
+          const count = counts[name as ViewName]
+          return (
+            <li key={name}>
+              <a href={`#/${name}`} {...(view === name ? { 'aria-current': 'page' } : {})}>
+                {text}
+                {count !== undefined && count > 0 && (
+                  <span class={name === 'failures' ? 'tally bad' : 'tally'}>
+                    {count.toLocaleString('en')}
+                  </span>
+                )}
+              </a>
+            </li>
+          )
+        })}
+      </ul>
+    </nav>
+  )
+}
+
+function ConnectionState({ state, ask }: { readonly state: State; readonly ask: Ask }) {
+  const { status, connection } = state
+  const isLive = connection === 'live' && status?.awaySince === null
+  return (
+    <div class="connection">
+      {status !== undefined && (
+        <span class="context">
+          {status.context}
+          <span class="dim"> {status.namespace ?? 'all namespaces'}</span>
+        </span>
+      )}
+      <span class={isLive ? 'live on' : 'live'} role="status">
+        {isLive ? 'live' : connection === 'connecting' ? 'connecting' : 'not live'}
+      </span>
+      {status?.probes === true && (
+        <button
+          type="button"
+          class="small"
+          disabled={status.checking > 0}
+          onClick={() => void ask('check').catch(() => undefined)}
+        >
+          {status.checking > 0
+            ? `Asking registries: ${status.checking} left`
+            : 'Ask registries again'}
+        </button>
+      )}
+    </div>
+  )
+}
+
+function Notices({ state, now }: { readonly state: State; readonly now: number }) {
+  const { status, connection, lostSince } = state
+  const notices = [
+    ...(connection === 'refused'
+      ? ['The address has no valid token. Open the address that berth console prints.']
+      : []),
+    ...(lostSince !== null
+      ? [
+          `berth console does not answer since ${clock(lostSince)}. The page shows what it last sent.`,
+        ]
+      : []),
+    ...(status !== undefined && status.awaySince !== null
+      ? [
+          `The API server does not answer since ${clock(status.awaySince)} (${age(status.awaySince, now)}). The page shows what was known then.`,
+        ]
+      : []),
+    ...(status?.leftOut
+      ? [`${status.leftOut} pods are left out: the console follows 20,000.`]
+      : []),
+    ...(status?.awaySince === null ? status.problems : []),
+  ]
+  return (
+    <div role="status" class="notices">
+      {notices.map((text) => (
+        <p key={text}>{text}</p>
+      ))}
+    </div>
+  )
+}
+
+const token = takeToken()
+const root = document.getElementById('page')
+if (root !== null) render(<Page store={createStore(token)} ask={createAsk(token)} />, root)

@@ -1,0 +1,183 @@
+/** The first view: is it working, and if not, what is wrong. */
+import type { ComponentChildren } from 'preact'
+import type { Overview, Sample } from '../wire.ts'
+import { percent, plural } from './format.ts'
+import type { FilterName } from './image-filter.ts'
+import { Empty, Meter, Panel, RegistryBadge, type Tone } from './parts.tsx'
+import { Sparkline } from './sparkline.tsx'
+import type { State } from './store.ts'
+
+export interface OverviewProps {
+  readonly state: State
+  readonly onFilter: (filter: FilterName) => void
+  readonly onFailures: () => void
+}
+
+export function OverviewView({ state, onFilter, onFailures }: OverviewProps) {
+  const { overview, table, history = [] } = state
+  if (overview === undefined) return <Empty title="Reading the cluster …" />
+  return (
+    <>
+      <Tiles overview={overview} onFilter={onFilter} onFailures={onFailures} />
+      <div class="columns">
+        <Panel title="Pull failures by cause">
+          {overview.causes.length === 0 ? (
+            <Empty title="No image pull fails" />
+          ) : (
+            <ul class="bars">
+              {overview.causes.map(({ rule, cause, pods }, index) => (
+                <li key={`${rule} ${index}`}>
+                  <span>
+                    {cause} <span class="dim">{rule}</span>
+                  </span>
+                  <span class="number">{pods}</span>
+                </li>
+              ))}
+            </ul>
+          )}
+        </Panel>
+        <Panel title="Left unchanged, and why">
+          {overview.unchanged.length === 0 ? (
+            <Empty title="Nothing is left unchanged, as far as registries were asked" />
+          ) : (
+            <ul class="bars">
+              {overview.unchanged.map(({ why, images }) => (
+                <li key={why}>
+                  <span>{why}</span>
+                  <span class="number">{images}</span>
+                </li>
+              ))}
+            </ul>
+          )}
+        </Panel>
+        <Panel title="Registries">
+          <ul class="bars">
+            {(table?.registries ?? []).map(({ host, mirror, state: health, detail }) => (
+              <li key={host}>
+                <span>
+                  <span class="mono">{host}</span> {mirror && <span class="dim">mirror</span>}
+                  {detail !== null && <span class="detail">{detail}</span>}
+                </span>
+                <RegistryBadge state={health} />
+              </li>
+            ))}
+          </ul>
+        </Panel>
+        <History samples={history} />
+      </div>
+    </>
+  )
+}
+
+function Tiles({
+  overview: each,
+  onFilter,
+  onFailures,
+}: Pick<OverviewProps, 'onFilter' | 'onFailures'> & { readonly overview: Overview }) {
+  return (
+    <ul class="tiles">
+      <Tile name="Pods" value={each.pods.toLocaleString('en')} onClick={() => onFilter('all')}>
+        {plural(each.images, 'image')}
+      </Tile>
+      <Tile
+        name="From a mirror"
+        value={percent(each.podsOnMirror, each.pods)}
+        meter={[each.podsOnMirror, each.pods, 'good']}
+        onClick={() => onFilter('upstream')}
+      >
+        {each.podsOnMirror.toLocaleString('en')} of {each.pods.toLocaleString('en')}
+      </Tile>
+      <Tile
+        name="Pinned"
+        value={percent(each.pinned, each.images)}
+        meter={[each.pinned, each.images, 'good']}
+        onClick={() => onFilter('unpinned')}
+      >
+        {(each.images - each.pinned).toLocaleString('en')} by tag
+      </Tile>
+      <Tile
+        name="Works offline"
+        value={percent(each.mirrored, each.images)}
+        meter={[each.mirrored, each.images, 'good']}
+        tone={each.needInternet > 0 ? 'warn' : 'plain'}
+        onClick={() => onFilter('internet')}
+      >
+        {each.needInternet.toLocaleString('en')} need the internet
+        {each.unknown > 0 && `, ${each.unknown.toLocaleString('en')} unknown`}
+      </Tile>
+      <Tile
+        name="Cannot pull"
+        value={each.failingPods.toLocaleString('en')}
+        tone={each.failingPods > 0 ? 'bad' : 'plain'}
+        onClick={onFailures}
+      >
+        {each.failingPods === 0 ? 'every pod has its images' : 'pods; see why'}
+      </Tile>
+      <Tile
+        name="Not processed"
+        value={each.unprocessedPods.toLocaleString('en')}
+        tone={each.unprocessedPods > 0 ? 'warn' : 'plain'}
+        onClick={() => onFilter('unprocessed')}
+      >
+        {each.unprocessedPods === 0 ? 'no pod was missed' : 'new pods would differ'}
+      </Tile>
+    </ul>
+  )
+}
+
+interface TileProps {
+  readonly name: string
+  readonly value: string
+  readonly tone?: Tone
+  readonly meter?: readonly [part: number, whole: number, tone: Tone]
+  readonly onClick: () => void
+  readonly children: ComponentChildren
+}
+
+function Tile({ name, value, tone = 'plain', meter, onClick, children }: TileProps) {
+  return (
+    <li>
+      <button type="button" class={`tile ${tone}`} onClick={onClick}>
+        <span class="name">{name}</span>
+        <span class="value">{value}</span>
+        {meter !== undefined && <Meter part={meter[0]} whole={meter[1]} tone={meter[2]} />}
+        <span class="dim">{children}</span>
+      </button>
+    </li>
+  )
+}
+
+function History({ samples }: { readonly samples: readonly Sample[] }) {
+  const share = samples.map(({ podsOnMirror, pods }) => (pods === 0 ? 0 : podsOnMirror / pods))
+  return (
+    <Panel title="Since the console started">
+      {samples.length < 2 ? (
+        <Empty title="One sample each minute; come back soon" />
+      ) : (
+        <div class="sparks">
+          <Sparkline
+            name="Pods on a mirror"
+            values={share}
+            max={1}
+            text={`${Math.round(100 * (share.at(-1) ?? 0))}%`}
+            samples={samples}
+          />
+          <Sparkline
+            name="Cannot pull"
+            values={samples.map(({ failingPods }) => failingPods)}
+            text={String(samples.at(-1)?.failingPods)}
+            samples={samples}
+            isBad
+          />
+          <Sparkline
+            name="Need the internet"
+            values={samples.map(({ needInternet }) => needInternet)}
+            text={String(samples.at(-1)?.needInternet)}
+            samples={samples}
+            isBad
+          />
+        </div>
+      )}
+    </Panel>
+  )
+}

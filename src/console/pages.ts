@@ -1,0 +1,50 @@
+/** Keeps the latest sections and images, and sends each change to the pages that are open. */
+import type { ImageRow, ImagesChange, Sections } from './wire.ts'
+
+export type SectionName = keyof Sections
+
+/** Receives the JSON of a section, or of a change of the images. */
+export type Receive = (name: SectionName | 'images', json: string) => void
+
+export interface Pages {
+  /** Sends everything now, and each change later, until the returned function is called. */
+  subscribe(receive: Receive): () => void
+  /** Sends a section if it differs from the last one. */
+  send<Name extends SectionName>(name: Name, section: Sections[Name]): void
+  sendImages(rows: ReadonlyMap<string, ImageRow>): void
+}
+
+export function createPages(): Pages {
+  const receivers = new Set<Receive>()
+  const sections = new Map<SectionName, string>()
+  let texts: ReadonlyMap<string, string> = new Map()
+  let current: ReadonlyMap<string, ImageRow> = new Map()
+  const sendAll = (name: SectionName | 'images', json: string) => {
+    for (const receive of receivers) receive(name, json)
+  }
+  const whole = (): ImagesChange => ({ isAll: true, changed: [...current.values()], removed: [] })
+  return {
+    subscribe(receive) {
+      for (const [name, json] of sections) receive(name, json)
+      receive('images', JSON.stringify(whole()))
+      receivers.add(receive)
+      return () => receivers.delete(receive)
+    },
+    send(name, section) {
+      const json = JSON.stringify(section)
+      if (sections.get(name) === json) return
+      sections.set(name, json)
+      sendAll(name, json)
+    },
+    sendImages(rows) {
+      const now = new Map([...rows].map(([id, row]) => [id, JSON.stringify(row)]))
+      const changed = [...rows.values()].filter(({ id }) => texts.get(id) !== now.get(id))
+      const removed = [...texts.keys()].filter((id) => !now.has(id))
+      texts = now
+      current = rows
+      if (changed.length === 0 && removed.length === 0) return
+      const change: ImagesChange = { isAll: false, changed, removed }
+      sendAll('images', JSON.stringify(change))
+    },
+  }
+}

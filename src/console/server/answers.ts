@@ -1,0 +1,116 @@
+/** Answers the questions of the page. */
+import type { Config } from '../../config/config.ts'
+import { redactSource } from '../../config/redact.ts'
+import type { PodContext } from '../../decision/fallback/pod-context.ts'
+import { type ExplainDependencies, explainImage } from '../../explain/explain-image.ts'
+import { isObject, member, textMember } from '../../json/json.ts'
+import { configLimits } from '../../yaml/limits.ts'
+import { compareDraft } from '../draft.ts'
+import { imageDetail } from '../image-detail.ts'
+import type { Live } from '../live.ts'
+
+export interface AnswerOptions {
+  readonly live: Live
+  readonly config: Config
+  /** Relative paths in a draft start from here. */
+  readonly directory: string
+  readonly explain: ExplainDependencies
+}
+
+type Answer = { readonly value: unknown } | { readonly status: 400 | 404; readonly problem: string }
+
+/** Characters of an image name, a label or an owner in a question. An image name has at most 700. */
+const maxText = 2_048
+
+/** Labels, owners and platforms in a question. */
+const maxParts = 64
+
+/** By the path of the question. The body is JSON of any shape. */
+export function createAnswers({
+  live,
+  config,
+  directory,
+  explain,
+}: AnswerOptions): Readonly<Record<string, (body: unknown) => Promise<Answer>>> {
+  return {
+    async explain(body) {
+      const image = textMember(body, 'image').trim()
+      if (image === '' || image.length > maxText) return invalid('give an image')
+      const pod = readPod(body)
+      if (pod === null) return invalid('labels, owners or platforms are not valid')
+      const asks = member(body, 'probe') === true
+      const { explanation, isDenied } = await explainImage(
+        { ...explain, resolve: asks ? explain.resolve : null },
+        pod,
+        image,
+      )
+      return { value: { explanation, isDenied } }
+    },
+    async image(body) {
+      const id = textMember(body, 'id')
+      const list = live.list()
+      const key = list.keys.get(id) ?? ''
+      const [row, image] = [list.rows.get(id), list.images.get(key)]
+      if (row === undefined || image === undefined)
+        return { status: 404, problem: 'no pod runs this image any more' }
+      return { value: imageDetail({ config, row, image, uses: list.uses.get(key) ?? [] }) }
+    },
+    async 'explain-image'(body) {
+      const list = live.list()
+      const image = list.images.get(list.keys.get(textMember(body, 'id')) ?? '')
+      if (image === undefined) return { status: 404, problem: 'no pod runs this image any more' }
+      return { value: await explainImage(explain, image.pod, image.image) }
+    },
+    async draft(body) {
+      const text = textMember(body, 'text')
+      if (Buffer.byteLength(text) > configLimits.length)
+        return invalid(`the draft has more than ${configLimits.length} bytes`)
+      return { value: compareDraft(text, { config, directory }, live.list().images.values()) }
+    },
+    async config() {
+      return { value: { text: redactSource(config.source) } }
+    },
+    async check() {
+      live.checkAgain()
+      return { value: {} }
+    },
+  }
+}
+
+function invalid(problem: string): Answer {
+  return { status: 400, problem }
+}
+
+/** Returns what the question says about the pod; what it leaves out is not known. Null if it is not valid. */
+function readPod(body: unknown): PodContext | null {
+  const namespace = textMember(body, 'namespace')
+  const labels = member(body, 'labels') ?? null
+  const owners = readTexts(member(body, 'owners'))
+  const platforms = readTexts(member(body, 'platforms'))
+  if (namespace.length > maxText || owners === undefined || platforms === undefined) return null
+  if (labels !== null && !areLabels(labels)) return null
+  return {
+    namespace: namespace === '' ? null : namespace,
+    labels,
+    owners,
+    ...(platforms === null ? {} : { platforms }),
+  }
+}
+
+function areLabels(value: unknown): value is Readonly<Record<string, string>> {
+  if (!isObject(value)) return false
+  const values = Object.entries(value)
+  return values.length <= maxParts && values.every(([, text]) => isShort(text))
+}
+
+/** Null if it is left out; undefined if it is not a list of texts. */
+function readTexts(value: unknown): readonly string[] | null | undefined {
+  if (value === undefined || value === null) return null
+  return Array.isArray(value) && value.length <= maxParts && value.every(isShort)
+    ? value
+    : undefined
+}
+
+function isShort(value: unknown): value is string {
+  return typeof value === 'string' && value.length <= maxText
+}

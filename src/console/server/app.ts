@@ -1,0 +1,79 @@
+/** The HTTP server of the console: its page, a stream of changes, and a few questions that the page asks. */
+import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify'
+import { type ConnectionLimits, limitConnections } from '../../http/connection-limit.ts'
+import type { Live } from '../live.ts'
+import { createAnswers, type AnswerOptions } from './answers.ts'
+import { createEventStreams } from './event-stream.ts'
+import type { PageFiles } from './page-files.ts'
+import { type GuardOptions, refuse, responseHeaders } from './request-guard.ts'
+
+export interface ConsoleAppOptions extends AnswerOptions {
+  readonly live: Live
+  readonly page: PageFiles
+  /** The hosts are known only after the server listens. */
+  readonly guard: () => GuardOptions
+  /** Receives a bug. */
+  readonly onBug: (error: unknown) => void
+}
+
+/** A browser opens six connections to one host. */
+const connectionLimits: ConnectionLimits = { total: 128, perCaller: 128 }
+
+/** The time to send a request, in milliseconds. */
+const requestTimeoutMs = 10_000
+
+/** A config file has at most 1 MiB, and JSON can write a character with six. */
+const maxBody = 6 * 1024 * 1024
+
+/** Questions that are answered at the same time. Each can ask registries. */
+const maxQuestions = 8
+
+/** Creates the server; it does not listen yet. */
+export function createConsoleApp(options: ConsoleAppOptions): FastifyInstance {
+  const { live, page, guard, onBug } = options
+  const app = Fastify({ bodyLimit: maxBody, requestTimeout: requestTimeoutMs })
+  limitConnections(app.server, connectionLimits)
+  const streams = createEventStreams(live)
+  const answers = createAnswers(options)
+  let questions = 0
+  app.addHook('onRequest', async (request, reply) => {
+    reply.headers(responseHeaders)
+    const path = request.url.split('?', 1)[0] ?? ''
+    const refusal = refuse(guard(), { path, headers: request.headers })
+    if (refusal !== null) return sendProblem(reply, refusal.status, refusal.message)
+  })
+  app.addHook('preClose', async () => streams.close())
+  app.setNotFoundHandler((_, reply) => sendProblem(reply, 404, 'not found'))
+  app.setErrorHandler(
+    (error: { readonly statusCode?: number; readonly message: string }, _, reply) => {
+      const { statusCode = 500, message } = error
+      if (statusCode < 500) return sendProblem(reply, statusCode, message)
+      onBug(error)
+      return sendProblem(reply, 500, 'a bug in Berth; see the terminal')
+    },
+  )
+  for (const [path, { type, content }] of page)
+    app.get(path, (_, reply) => reply.type(type).send(content))
+  app.get('/api/events', (_, reply) => {
+    if (!streams.open(reply.raw)) return sendProblem(reply, 503, 'too many pages are open')
+    return reply.hijack()
+  })
+  for (const [path, answer] of Object.entries(answers))
+    app.post(`/api/${path}`, async ({ body }, reply) => {
+      if (questions >= maxQuestions) return sendProblem(reply, 503, 'too many requests at once')
+      questions += 1
+      try {
+        const answered = await answer(body)
+        return await ('problem' in answered
+          ? sendProblem(reply, answered.status, answered.problem)
+          : reply.send(answered.value))
+      } finally {
+        questions -= 1
+      }
+    })
+  return app
+}
+
+function sendProblem(reply: FastifyReply, status: number, problem: string): FastifyReply {
+  return reply.code(status).send({ problem })
+}

@@ -1,0 +1,204 @@
+/** What the server of the console sends to its page. Every text in it is data: the page shows it as text. */
+import type { DecisionDifference } from '../config/compare-decisions.ts'
+import type { ConfigProblem } from '../config/problem.ts'
+import type { PullFinding } from '../diagnose/findings.ts'
+
+/** One image of one namespace, in pods that the config treats alike. */
+export interface ImageRow {
+  readonly id: string
+  /** The image that the pods requested. */
+  readonly image: string
+  readonly namespace: string
+  /** The registry of `image`. */
+  readonly upstream: string
+  /** The registries of `runs`. */
+  readonly sources: readonly string[]
+  /** The images that they run, each once. */
+  readonly runs: readonly string[]
+  readonly pods: number
+  /** How many of these pods cannot pull an image. */
+  readonly failing: number
+  /** The first row that matches, found without a probe; null if none does. */
+  readonly row: string | null
+  readonly left: boolean
+  /** Whether every running image has a digest. */
+  readonly pinned: boolean
+  readonly onMirror: boolean
+  /** Whether a mirror has the image of a new pod. Null if it is not known. */
+  readonly mirrored: boolean | null
+  /** The image of a new pod. Null if Berth does not change the pod or denies it, and before the check. */
+  readonly becomes: string | null
+  readonly why: string
+  /** How many of these pods Berth has not processed, although a new pod would get another image. */
+  readonly unprocessed: number
+  /** When the registries were asked, in milliseconds since 1970; null before that. */
+  readonly checkedAt: number | null
+}
+
+export interface Overview {
+  readonly pods: number
+  /** Pods with all images from a mirror. */
+  readonly podsOnMirror: number
+  readonly failingPods: number
+  readonly unprocessedPods: number
+  readonly images: number
+  readonly onMirror: number
+  readonly pinned: number
+  readonly mirrored: number
+  readonly needInternet: number
+  /** Images whose registries were not asked yet, or did not answer. */
+  readonly unknown: number
+  readonly wouldChange: number
+  /** Images that Berth does not change, by reason, the most frequent first. */
+  readonly unchanged: readonly { readonly why: string; readonly images: number }[]
+  /** Pull failures by cause. */
+  readonly causes: readonly {
+    readonly rule: string
+    readonly cause: string
+    readonly pods: number
+  }[]
+}
+
+/** A finding as `berth diagnose -o json` prints it, with at most so many of its failures. */
+export interface Finding extends PullFinding {
+  readonly id: string
+  /** How many containers fail, also those that `failures` leaves out. */
+  readonly count: number
+  /** When a pull of its pods was first seen to fail, in milliseconds since 1970. */
+  readonly since: number
+  /** False while registries are asked. */
+  readonly isComplete: boolean
+}
+
+export type RegistryState = 'ok' | 'limited' | 'dead' | 'unknown'
+
+export interface RegistryHealth {
+  readonly host: string
+  readonly mirror: boolean
+  readonly state: RegistryState
+  /** The latest failure. */
+  readonly detail: string | null
+  readonly at: number | null
+}
+
+export interface FlowNode {
+  /** Its column and its name. */
+  readonly id: string
+  readonly column: 'upstream' | 'row' | 'source' | 'namespace'
+  readonly name: string
+  readonly state: RegistryState
+  readonly isMirror: boolean
+  /** How many others it sums up; 0 for a node of one name. */
+  readonly others: number
+}
+
+export interface Flow {
+  readonly nodes: readonly FlowNode[]
+  /** `pods` counts a pod once for each of its images. */
+  readonly links: readonly { readonly from: string; readonly to: string; readonly pods: number }[]
+}
+
+export interface TableRow {
+  readonly name: string
+  readonly images: readonly string[]
+  readonly try: readonly string[]
+  readonly when: string | null
+  readonly leave: boolean
+  readonly otherwise: string
+  /** The images of running pods for which the row is the first that matches. */
+  readonly hits: number
+  readonly pods: number
+}
+
+export interface Table {
+  readonly file: string
+  readonly mode: 'enforce' | 'observe'
+  readonly rows: readonly TableRow[]
+  /** Images that no row matches. */
+  readonly unmatched: number
+  readonly warnings: readonly ConfigProblem[]
+  readonly registries: readonly RegistryHealth[]
+}
+
+export interface Status {
+  readonly context: string
+  readonly server: string
+  /** Null for all namespaces. */
+  readonly namespace: string | null
+  readonly version: string
+  /** False before the first list of pods. */
+  readonly isSynced: boolean
+  /** When the API server was first found not to answer, in milliseconds since 1970; null while it answers. */
+  readonly awaySince: number | null
+  readonly problems: readonly string[]
+  /** False with `--no-probe`. */
+  readonly probes: boolean
+  /** Images whose registries are being asked. */
+  readonly checking: number
+  /** Pods beyond the limit. */
+  readonly leftOut: number
+}
+
+/** A sample of the overview. */
+export interface Sample {
+  readonly at: number
+  readonly pods: number
+  readonly podsOnMirror: number
+  readonly failingPods: number
+  readonly needInternet: number
+}
+
+/** What the page holds. The server sends each section again when it changes. */
+export interface Sections {
+  readonly status: Status
+  readonly overview: Overview
+  readonly findings: readonly Finding[]
+  readonly flow: Flow
+  readonly table: Table
+  readonly history: readonly Sample[]
+}
+
+/** The change of the list of images; `isAll` for the whole list. */
+export interface ImagesChange {
+  readonly isAll: boolean
+  readonly changed: readonly ImageRow[]
+  readonly removed: readonly string[]
+}
+
+/** One image with its pods. */
+export interface ImageDetail {
+  readonly row: ImageRow
+  /** In the order in which they are tried. */
+  readonly candidates: readonly string[]
+  readonly admission: string
+  /** The digests that nodes run, by the owner of the pods. */
+  readonly revisions: readonly {
+    readonly owner: string
+    readonly digest: string | null
+    readonly pods: number
+  }[]
+  readonly pods: readonly ImagePod[]
+  /** How many pods `pods` leaves out. */
+  readonly morePods: number
+}
+
+export interface ImagePod {
+  readonly name: string
+  readonly node: string | null
+  readonly phase: string
+  readonly isReady: boolean
+  readonly runs: string
+}
+
+/** The result for a draft of the config. */
+export type DraftResult =
+  | { readonly ok: false; readonly problems: readonly ConfigProblem[] }
+  | {
+      readonly ok: true
+      readonly warnings: readonly ConfigProblem[]
+      /** How many images were compared: those of running pods, and a sample for each pattern. */
+      readonly compared: number
+      readonly differences: readonly DecisionDifference[]
+      /** How many differences `differences` leaves out. */
+      readonly more: number
+    }

@@ -1,0 +1,451 @@
+import { get, request } from 'node:http'
+import { gzipSync } from 'node:zlib'
+import { afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { readConfig } from '../../src/config/load.ts'
+import { createEventParser } from '../../src/console/page/event-parser.ts'
+import { loadPageFiles, type PageFiles } from '../../src/console/server/page-files.ts'
+import { type RunningConsole, startConsole } from '../../src/console/server/run-console.ts'
+import type { Finding, ImageDetail, ImagesChange, Sections } from '../../src/console/wire.ts'
+import { KubeError } from '../../src/kube/error.ts'
+import {
+  canary,
+  consoleConfig,
+  type ConsolePod,
+  consolePod,
+  notFound,
+  startConsoleKube,
+} from '../support/console-cluster.ts'
+import type { FakeKube } from '../support/fake-kube.ts'
+import { startFakeRegistry } from '../support/registry.ts'
+
+let page: PageFiles
+const cleanups: (() => Promise<unknown>)[] = []
+
+beforeAll(async () => {
+  page = await loadPageFiles()
+})
+
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup()
+})
+
+interface Started extends RunningConsole {
+  readonly kube: FakeKube
+  /** The next requests to the API server fail while this is true. */
+  setAway(isAway: boolean): void
+}
+
+async function start(
+  pods: readonly ConsolePod[],
+  { probe = true }: { readonly probe?: boolean } = {},
+): Promise<Started> {
+  const mirror = await startFakeRegistry()
+  const upstream = await startFakeRegistry()
+  mirror.addManifest({ repository: 'library/nginx', tag: '1' })
+  upstream.addManifest({ repository: 'library/nginx', tag: '1' })
+  upstream.addManifest({ repository: 'library/redis', tag: '8' })
+  const kube = startConsoleKube(pods)
+  const read = readConfig(consoleConfig(mirror.url, upstream.url), '/')
+  if (!read.ok) throw new Error(JSON.stringify(read.problems))
+  let isAway = false
+  const api = {
+    ...kube.api,
+    getRaw: () => (isAway ? Promise.reject(new KubeError(null, '', 'away')) : Promise.resolve({})),
+  }
+  const bugs: unknown[] = []
+  const cluster = {
+    api,
+    context: 'test',
+    server: 'https://api.example',
+    namespace: 'default',
+    close: () => Promise.resolve(),
+  }
+  const running = await startConsole({
+    cluster,
+    config: read.config,
+    configFile: '/etc/berth/berth.yaml',
+    namespace: undefined,
+    berthNamespace: 'berth-system',
+    port: 0,
+    probe,
+    secretsDirectory: '/nonexistent',
+    env: {},
+    version: '0.0.0',
+    page,
+    onProblem: () => undefined,
+    onBug: (error) => bugs.push(error),
+    times: { minIntervalMs: 20, pulseMs: 20, sampleMs: 10 },
+  })
+  cleanups.push(
+    () => mirror.close(),
+    () => upstream.close(),
+    async () => {
+      await running.close()
+      expect(bugs).toEqual([])
+    },
+  )
+  return {
+    ...running,
+    kube,
+    setAway: (value) => {
+      isAway = value
+    },
+  }
+}
+
+interface Answer {
+  readonly status: number
+  readonly headers: Readonly<Record<string, unknown>>
+  readonly text: string
+}
+
+interface Question {
+  readonly method?: string
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: string
+}
+
+function send(port: number, path: string, { method = 'GET', headers, body }: Question = {}) {
+  return new Promise<Answer>((resolve, reject) => {
+    const sent = request({ port, path, method, headers, agent: false }, (response) => {
+      let text = ''
+      response.on('data', (chunk: Buffer) => (text += chunk.toString()))
+      response.on('end', () =>
+        resolve({ status: response.statusCode ?? 0, headers: response.headers, text }),
+      )
+    })
+    sent.on('error', reject)
+    sent.end(body)
+  })
+}
+
+const authorized = (token: string) => ({ authorization: `Bearer ${token}` })
+
+async function ask<Value>(
+  { port, token }: RunningConsole,
+  question: string,
+  body: object = {},
+): Promise<Value> {
+  const { status, text } = await send(port, `/api/${question}`, {
+    method: 'POST',
+    headers: { ...authorized(token), 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  })
+  expect({ status, text }).toMatchObject({ status: 200 })
+  return JSON.parse(text) as Value
+}
+
+interface Follower {
+  readonly sections: Partial<Sections>
+  readonly images: Map<string, ImagesChange['changed'][number]>
+  /** Everything that was sent. */
+  text(): string
+  until(isDone: (follower: Follower) => boolean): Promise<void>
+  readonly status: Promise<number>
+  close(): void
+}
+
+/** Follows the stream as the page does. */
+function follow({ port, token }: RunningConsole): Follower {
+  const parse = createEventParser()
+  const sections: Record<string, unknown> = {}
+  const images: Follower['images'] = new Map()
+  const status = Promise.withResolvers<number>()
+  let text = ''
+  let onChange = () => {}
+  const sent = get(
+    { port, path: '/api/events', headers: authorized(token), agent: false },
+    (response) => {
+      // prettier-ignore
+      status.resolve(response.statusCode ?? 0)
+      response.on('error', () => undefined)
+      response.on('data', (chunk: Buffer) => {
+        text += chunk.toString()
+        for (const { name, data } of parse(chunk.toString())) {
+          const value = JSON.parse(data) as unknown
+          if (name !== 'images') sections[name] = value
+          else {
+            const { isAll, changed, removed } = value as ImagesChange
+            if (isAll) images.clear()
+            for (const id of removed) images.delete(id)
+            for (const row of changed) images.set(row.id, row)
+          }
+        }
+        onChange()
+      })
+    },
+  )
+  sent.on('error', () => undefined)
+  const follower: Follower = {
+    sections,
+    images,
+    text: () => text,
+    status: status.promise,
+    until: (isDone) =>
+      new Promise((resolve) => {
+        onChange = () => {
+          if (isDone(follower)) resolve()
+        }
+        onChange()
+      }),
+    close: () => sent.destroy(),
+  }
+  cleanups.push(async () => follower.close())
+  return follower
+}
+
+const web = { name: 'web', namespace: 'shop', image: 'mirror.example/library/nginx:1', from: 'nginx:1' } // prettier-ignore
+const cache = { name: 'cache', namespace: 'shop', image: 'redis:8' }
+const gone = 'mirror.example/team/gone:1'
+const failing = { name: 'api', namespace: 'shop', image: gone, fails: notFound(gone), pullSecret: 'pull' } // prettier-ignore
+
+const imageOf = ({ images }: Follower, image: string) =>
+  [...images.values()].find((each) => each.image === image)
+
+describe('the stream of the console', () => {
+  it('sends what report says about each image, and what changes later', async () => {
+    const console = await start([web, cache])
+    const follower = follow(console)
+    await follower.until(({ sections }) => sections.overview?.unknown === 0)
+
+    expect(imageOf(follower, 'nginx:1')).toMatchObject({
+      row: 'hub',
+      onMirror: true,
+      mirrored: true,
+      upstream: 'docker.io',
+      sources: ['mirror.example'],
+      why: 'found on mirror.example',
+    })
+    expect(imageOf(follower, 'redis:8')).toMatchObject({ onMirror: false, mirrored: false })
+    expect(follower.sections.overview).toMatchObject({ pods: 2, podsOnMirror: 1, needInternet: 1 })
+    console.kube.drop('pods', 'cache', 'shop')
+    await follower.until(({ images }) => images.size === 1)
+    await follower.until(({ sections }) => sections.overview?.pods === 1)
+    console.kube.put('pods', consolePod({ ...cache, name: 'other' }))
+    await follower.until((each) => imageOf(each, 'redis:8') !== undefined)
+  })
+
+  it('counts pods that Berth has not processed', async () => {
+    const follower = follow(await start([{ name: 'missed', namespace: 'shop', image: 'nginx:1' }]))
+
+    await follower.until(({ sections }) => sections.overview?.unprocessedPods === 1)
+    expect(imageOf(follower, 'nginx:1')).toMatchObject({
+      becomes: 'mirror.example/library/nginx:1',
+      unprocessed: 1,
+    })
+  })
+
+  it('shows a pod that fails with its verdict, proved by the registry', async () => {
+    const console = await start([web])
+    const follower = follow(console)
+    await follower.until(({ sections }) => sections.findings !== undefined)
+    console.kube.put('pods', consolePod(failing))
+    await follower.until(({ sections }) => sections.findings?.[0]?.isComplete === true)
+    const [finding] = follower.sections.findings as readonly [Finding]
+
+    expect(finding).toMatchObject({ registry: 'mirror.example', certainty: 'proved', count: 1 })
+    expect(finding.failures[0]).toMatchObject({ pod: 'api', namespace: 'shop', image: gone })
+    expect(follower.sections.overview?.failingPods).toBe(1)
+    console.kube.drop('pods', 'api', 'shop')
+    await follower.until(({ sections }) => sections.findings?.length === 0)
+  })
+
+  it('reports since when the API server does not answer, and keeps what it knew', async () => {
+    const console = await start([web])
+    const follower = follow(console)
+    await follower.until(({ images }) => images.size === 1)
+    console.setAway(true)
+    await follower.until(({ sections }) => typeof sections.status?.awaySince === 'number')
+
+    expect(follower.images.size).toBe(1)
+    console.setAway(false)
+    await follower.until(({ sections }) => sections.status?.awaySince === null)
+  })
+
+  it('counts the rows that match, and names the registries that do not answer', async () => {
+    const follower = follow(await start([web, cache]))
+    await follower.until(({ sections }) => sections.overview?.unknown === 0)
+    const { table, flow } = follower.sections
+
+    expect(table?.rows.map(({ name, hits }) => [name, hits])).toEqual([
+      ['databases', 0],
+      ['hub', 2],
+      ['unused', 0],
+    ])
+    expect(flow?.links).toContainEqual({ from: 'row hub', to: 'source mirror.example', pods: 1 })
+  })
+
+  it('contacts no registry with --no-probe', async () => {
+    const follower = follow(await start([web, failing], { probe: false }))
+    await follower.until(({ sections }) => sections.findings?.length === 1)
+
+    expect(follower.sections.status).toMatchObject({ probes: false, checking: 0 })
+    expect(imageOf(follower, 'nginx:1')).toMatchObject({ checkedAt: null, mirrored: null, row: 'hub' }) // prettier-ignore
+  })
+
+  it('refuses more streams than people have tabs', async () => {
+    const console = await start([])
+    const followers = Array.from({ length: 17 }, () => follow(console))
+    const statuses = await Promise.all(followers.map(({ status }) => status))
+
+    expect(statuses.filter((status) => status === 200)).toHaveLength(16)
+    expect(statuses.filter((status) => status === 503)).toHaveLength(1)
+    followers[statuses.indexOf(200)]?.close()
+    await expect.poll(async () => {
+      const again = follow(console)
+      const status = await again.status
+      again.close()
+      return status
+    }).toBe(200) // prettier-ignore
+  })
+})
+
+describe('the server of the console', () => {
+  it('answers nothing without the token', async () => {
+    const { port, token } = await start([])
+    const statusWith = async (headers: Readonly<Record<string, string>>, path = '/api/events') =>
+      (await send(port, path, { headers })).status
+
+    expect(await statusWith({})).toBe(401)
+    expect(await statusWith(authorized(`${token}x`))).toBe(401)
+    expect(await statusWith({ cookie: `token=${token}` }, `/api/events?token=${token}`)).toBe(401)
+    expect(await statusWith({}, '/api/../api/events')).not.toBe(200)
+    expect(await statusWith({}, '//api/events')).not.toBe(200)
+    expect((await send(port, '/api/draft', { method: 'POST' })).status).toBe(401)
+  })
+
+  it.each(['evil.example', 'localhost', '127.0.0.1:1', 'localhost.evil.example:80'])(
+    'answers no request for the host %s',
+    async (host) => {
+      const { port, token } = await start([])
+      const headers = { ...authorized(token), host }
+
+      expect((await send(port, '/', { headers })).status).toBe(421)
+      expect((await send(port, '/api/events', { headers })).status).toBe(421)
+    },
+  )
+
+  it.each([
+    { origin: 'http://evil.example' },
+    { origin: 'null' },
+    { 'sec-fetch-site': 'cross-site' },
+    { 'sec-fetch-site': 'same-site' },
+  ])(
+    // prettier-ignore
+    'answers no request from another site: %o',
+    async (more) => {
+      const { port, token } = await start([])
+      const headers = { ...authorized(token), ...more } as Readonly<Record<string, string>>
+
+      expect((await send(port, '/api/check', { method: 'POST', headers })).status).toBe(403)
+    },
+  )
+
+  it('serves a page that runs only its own script and contacts only its own origin', async () => {
+    const { port } = await start([])
+    for (const path of page.keys()) {
+      const { status, headers } = await send(port, path)
+      const policy = String(headers['content-security-policy'])
+
+      expect(status).toBe(200)
+      expect(policy).toContain("default-src 'none'; script-src 'self'; style-src 'self'")
+      expect(policy).not.toMatch(/unsafe|https?:|\*/)
+      expect(headers).toMatchObject({ 'x-content-type-options': 'nosniff', 'cache-control': 'no-store' }) // prettier-ignore
+      expect(headers['set-cookie']).toBeUndefined()
+    }
+    const html = page.get('/')?.content.toString() ?? ''
+    expect(html).not.toMatch(/<script(?![^>]* src=)|<style|style=|https?:/)
+  })
+
+  it('has a page of less than 300 kB, compressed', () => {
+    const bytes = [...page.values()].map(({ content }) => gzipSync(content).length)
+
+    expect(bytes.reduce((sum, each) => sum + each)).toBeLessThan(300_000)
+    expect(Math.min(...bytes)).toBeGreaterThan(100)
+  })
+
+  it('limits the size of a question', async () => {
+    const { port, token } = await start([])
+    const post = async (path: string, body: string) => {
+      const headers = { ...authorized(token), 'content-type': 'application/json' }
+      return (await send(port, path, { method: 'POST', headers, body })).status
+    }
+
+    expect(await post('/api/draft', JSON.stringify({ text: 'x'.repeat(7 * 1024 ** 2) }))).toBe(413)
+    expect(await post('/api/draft', JSON.stringify({ text: 'x'.repeat(1024 ** 2 + 1) }))).toBe(400)
+    expect(await post('/api/explain', JSON.stringify({ image: 'x'.repeat(5_000) }))).toBe(400)
+    expect(await post('/api/explain', JSON.stringify({ image: 'a', owners: 'b' }))).toBe(400)
+    expect(await post('/api/explain', '[]')).toBe(400)
+    expect(await post('/api/explain', '{')).toBe(400)
+    expect(await post('/api/image', JSON.stringify({ id: 'none' }))).toBe(404)
+  })
+
+  it('explains an image as berth explain does', async () => {
+    const console = await start([])
+    const asked = await ask<{ explanation: object }>(console, 'explain', { image: 'nginx:1', probe: true, namespace: 'shop' }) // prettier-ignore
+    const unasked = await ask<{ explanation: object }>(console, 'explain', { image: 'nginx:1' })
+    const outcomes = (answer: { explanation: object }) =>
+      (answer.explanation as { candidates: { outcome: string }[] }).candidates.map(({ outcome }) => outcome) // prettier-ignore
+
+    expect(asked.explanation).toMatchObject({ row: 'hub', chosen: 'mirror.example/library/nginx:1' }) // prettier-ignore
+    expect(outcomes(asked)[0]).toBe('found')
+    expect(outcomes(unasked)).toEqual(['unasked', 'unasked'])
+  })
+
+  it('describes an image with its candidates, revisions and pods', async () => {
+    const console = await start([web, { ...web, name: 'web-2', app: 'web' }])
+    const follower = follow(console)
+    await follower.until(({ images }) => images.size === 1)
+    const [id] = follower.images.keys()
+    const detail = await ask<ImageDetail>(console, 'image', { id })
+
+    expect(detail.candidates).toEqual(['mirror.example/library/nginx:1', 'docker.io/library/nginx:1']) // prettier-ignore
+    expect(detail.pods.map(({ name }) => name)).toEqual(['web', 'web-2'])
+    expect(detail.revisions).toEqual([
+      { owner: 'ReplicaSet web-5d9c', digest: expect.stringMatching(/^sha256:/), pods: 2 },
+    ])
+    expect(await ask(console, 'explain-image', { id })).toMatchObject({ isDenied: false })
+  })
+
+  it('compares a draft with the config, for the images that run', async () => {
+    const console = await start([web])
+    await follow(console).until(({ images }) => images.size === 1)
+    const { text } = await ask<{ text: string }>(console, 'config')
+
+    expect(await ask(console, 'draft', { text })).toMatchObject({ ok: true, differences: [] })
+    expect(
+      await ask(console, 'draft', { text: text.replace('name: hub', 'name: other') }),
+    ).toMatchObject({
+      // prettier-ignore
+      ok: true,
+      differences: expect.arrayContaining([
+        expect.objectContaining({ image: 'nginx:1', namespace: 'shop', by: '1 pod' }),
+      ]),
+    })
+    expect(await ask(console, 'draft', { text: 'fallback: [' })).toMatchObject({
+      ok: false,
+      problems: [expect.objectContaining({ line: 1 })],
+    })
+  })
+
+  it('sends no secret of the cluster or of the config', async () => {
+    const console = await start([
+      { ...web, env: canary },
+      { ...failing, env: canary },
+    ])
+    const follower = follow(console)
+    await follower.until(({ sections }) => sections.findings?.[0]?.isComplete === true)
+    await follower.until(({ sections }) => sections.overview?.unknown === 0)
+    const answers: unknown[] = [await ask(console, 'config'), await ask(console, 'draft', { text: 'x: 1' })] // prettier-ignore
+    for (const image of ['nginx:1', 'far.example/a:1', gone])
+      for (const probe of [true, false]) answers.push(await ask(console, 'explain', { image, probe })) // prettier-ignore
+    for (const id of follower.images.keys())
+      answers.push(await ask(console, 'image', { id }), await ask(console, 'explain-image', { id }))
+    const sent = `${JSON.stringify(answers)}${follower.text()}`
+    const encoded = Buffer.from(`puller:${canary}`).toString('base64')
+
+    expect(sent).toContain('redacted:redacted@127.0.0.1:9')
+    expect(sent).not.toContain(canary)
+    expect(sent).not.toContain(encoded)
+  })
+})
