@@ -3,7 +3,7 @@ import { closeSync, constants, fstatSync, openSync, readSync, realpathSync } fro
 import type { Readable } from 'node:stream'
 import type { FileState } from './replace-file.ts'
 
-/** Bytes of one read. */
+/** Bytes of one read, unless the size of the file is known. */
 const chunkSize = 64 * 1024
 
 /** A file or stream has more bytes than allowed. */
@@ -36,7 +36,7 @@ export function readRealFile(
     if (realpathSync(realPath) !== realPath)
       throw Object.assign(new Error(`${realPath} has a link`), { code: 'ELOOP' })
     const stats = { dev, ino, size, mtimeMs }
-    return { bytes: readDescriptor(file, maxBytes), state: { realPath, stats } }
+    return { bytes: readDescriptor(file, maxBytes, size + 1), state: { realPath, stats } }
   })
 }
 
@@ -49,16 +49,21 @@ function withFile<Result>(name: string, flags: number, read: (file: number) => R
   }
 }
 
-function readDescriptor(file: number, maxBytes: number): Buffer {
+/** Reads up to the end: also a file that is larger by now, or whose size is 0 as that of a pipe. */
+function readDescriptor(file: number, maxBytes: number, expected: number = chunkSize): Buffer {
   const chunks: Buffer[] = []
-  let total = 0
+  let chunk = Buffer.allocUnsafe(Math.min(Math.max(expected, 1), maxBytes + 1))
+  let [filled, total] = [0, 0]
   for (;;) {
-    const chunk = Buffer.allocUnsafe(chunkSize)
-    const length = readSync(file, chunk)
-    if (length === 0) return Buffer.concat(chunks, total)
+    const length = readSync(file, chunk, { offset: filled })
+    filled += length
     total += length
     if (total > maxBytes) throw new TooLargeError(maxBytes)
-    chunks.push(chunk.subarray(0, length))
+    if (length === 0) return Buffer.concat([...chunks, chunk.subarray(0, filled)], total)
+    if (filled < chunk.length) continue
+    chunks.push(chunk)
+    chunk = Buffer.allocUnsafe(chunkSize)
+    filled = 0
   }
 }
 

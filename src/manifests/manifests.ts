@@ -6,7 +6,7 @@ import type { Document } from 'yaml'
 import { isObject, member } from '../json/json.ts'
 import { manifestLimits } from '../yaml/limits.ts'
 import { createLocator, parseYaml } from '../yaml/parse-yaml.ts'
-import { blankObjectsWithoutImages } from './skip-documents.ts'
+import { partsWithImages } from './skip-documents.ts'
 
 /** Keys and indexes from the root of a document. */
 export type DocumentPath = readonly (string | number)[]
@@ -45,8 +45,8 @@ export type ReadManifests =
  * `imageKinds`, objects that cannot have images are not parsed, except those of these kinds.
  */
 export function readManifests(text: string, imageKinds?: readonly string[]): ReadManifests {
-  const needed = imageKinds === undefined ? text : blankObjectsWithoutImages(text, imageKinds)
-  const { documents, errors } = parseYaml(needed, manifestLimits, { merge: true })
+  const parts = imageKinds === undefined ? {} : { parts: partsWithImages(text, imageKinds) }
+  const { documents, errors } = parseYaml(text, manifestLimits, { merge: true, ...parts })
   const positionAt = createLocator(text)
   const [error] = errors
   if (error !== undefined) return invalid(positionAt(error.offset).line, error.message, false)

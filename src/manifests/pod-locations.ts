@@ -33,11 +33,17 @@ export interface PodLocation {
   siteName(name: string): string
 }
 
+const otherKinds = new WeakMap<readonly WorkloadKind[], readonly string[]>()
+
 /** Returns the kinds with images in paths that do not contain the word `image`. `skip-documents.ts` must not skip their objects. */
-export function otherImageKinds(kinds: readonly WorkloadKind[]): string[] {
-  return kinds
+export function otherImageKinds(kinds: readonly WorkloadKind[]): readonly string[] {
+  const known = otherKinds.get(kinds)
+  if (known !== undefined) return known
+  const found = kinds
     .filter(({ images }) => images.some((path) => !/image/i.test(path.join('.'))))
     .map(({ kind }) => kind.slice(kind.indexOf('/') + 1))
+  otherKinds.set(kinds, found)
+  return found
 }
 
 /** Returns each pod and each single image of an object; none for an unknown kind. */
@@ -122,7 +128,7 @@ export function unchangeableImages(object: unknown, helmValues = false): string[
   const kind = kindOf(object)
   if (kind === 'helm.toolkit.fluxcd.io/HelmRelease' && !helmValues)
     return [
-      'images in its values are changed only by berth rewrite --helm-values; the webhook changes the pods',
+      'images in Helm values are changed only by berth rewrite --helm-values; the webhook changes the pods',
     ]
   if (
     kind === 'kustomize.toolkit.fluxcd.io/Kustomization' &&

@@ -2,28 +2,29 @@
  * Leaves out the objects of manifests that cannot have images, before they are parsed: definitions of custom resources, and
  * objects without a word that could be an image. In some repositories, these are 97 % of the text. Pure.
  */
+import type { TextPart } from '../yaml/parse-yaml.ts'
 
 /**
- * Returns the text with spaces in place of these objects, so that the others keep their offsets. Takes time linear in the
- * length of the text. Objects of `kinds` stay.
+ * Returns the parts of the text with the other documents, in order. Takes time linear in the length of the text. Objects of
+ * `kinds` are not left out.
  */
-export function blankObjectsWithoutImages(text: string, kinds: readonly string[]): string {
+export function partsWithImages(text: string, kinds: readonly string[]): TextPart[] {
   // A document that begins with a directive, and JSON, are left whole.
-  if (/^(?:%|\s*[{[])/.test(text) || /\n%/.test(text)) return text
-  const parts: string[] = []
+  if (/^(?:%|\s*[{[])/.test(text) || /\n%/.test(text)) return [{ start: 0, end: text.length }]
+  const parts: TextPart[] = []
+  const add = (start: number, end: number): void => {
+    if (!isNeeded(text.slice(start, end), kinds)) return
+    const last = parts.at(-1)
+    if (last?.end === start) parts.splice(-1, 1, { start: last.start, end })
+    else parts.push({ start, end })
+  }
   let start = 0
   for (const { index } of text.matchAll(/^---(?=\s|$)/gm)) {
-    parts.push(blankUnlessNeeded(text.slice(start, index), kinds), '---')
-    start = index + '---'.length
+    if (index > start) add(start, index)
+    start = index
   }
-  if (start === 0) return blankUnlessNeeded(text, kinds)
-  parts.push(blankUnlessNeeded(text.slice(start), kinds))
-  return parts.join('')
-}
-
-function blankUnlessNeeded(document: string, kinds: readonly string[]): string {
-  // The next `---` has to begin a line.
-  return isNeeded(document, kinds) ? document : `${' '.repeat(document.length - 1)}\n`
+  add(start, text.length)
+  return parts
 }
 
 /** What is not an object, for example values of a chart or a mistake, is parsed. */

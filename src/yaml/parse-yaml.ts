@@ -44,11 +44,25 @@ const maxDocuments = 10_000
 /** Not allowed in YAML (section 5.1), except in the form of JSON, where only those below a space are not allowed (RFC 8259). */
 const controls = { yaml: /[^\P{Cc}\t\n\r\u0085]/u, json: /[^\P{Cc}\t\n\r\u007F-\u009F]/u }
 
-/** Parses YAML 1.2. Never throws: errors are part of the result. With `merge`, the key `<<` merges maps, as in kubectl. */
+/** A part of a text. */
+export interface TextPart {
+  readonly start: number
+  /** The offset after its last character. */
+  readonly end: number
+}
+
+export interface ParseYamlOptions {
+  /** Whether the key `<<` merges maps, as in kubectl. */
+  readonly merge?: boolean
+  /** The parts to parse, each with one or more whole documents; by default the whole text. Offsets are those in the text. */
+  readonly parts?: readonly TextPart[]
+}
+
+/** Parses YAML 1.2. Never throws: errors are part of the result. */
 export function parseYaml(
   text: string,
   limits: YamlLimits,
-  options: { readonly merge?: boolean } = {},
+  { merge = false, parts = [{ start: 0, end: text.length }] }: ParseYamlOptions = {},
 ): ParsedYaml {
   const positionAt = createLocator(text)
   const errors: YamlError[] = []
@@ -58,8 +72,9 @@ export function parseYaml(
     if (errors.length === maxErrors) throw new LimitReached()
   }
   try {
-    checkText(text, limits, report)
-    const documents = parseDocuments(text, limits, { merge: options.merge === true, report })
+    checkLength(text, limits, report)
+    for (const part of parts) checkText(text, part, report)
+    const documents = parseDocuments(text, limits, { merge, parts, report })
     for (const document of documents) checkDocument(document, text.length, { limits, report })
     return { documents, errors: errors.toSorted(byOffset), positionAt }
   } catch (error) {
@@ -106,21 +121,36 @@ function stop(report: ReportError, offset: number, message: string): never {
   throw new LimitReached()
 }
 
-function checkText(text: string, { length }: YamlLimits, report: ReportError): void {
+function checkLength(text: string, { length }: YamlLimits, report: ReportError): void {
   if (text.length > length)
     stop(report, 0, `the text has ${text.length} characters, more than the limit of ${length}`)
-  const control = (/^\s*[{[]/.test(text) ? controls.json : controls.yaml).exec(text)
+}
+
+function checkText(text: string, { start, end }: TextPart, report: ReportError): void {
+  const part = text.slice(start, end)
+  const control = (/^\s*[{[]/.test(part) ? controls.json : controls.yaml).exec(part)
   if (control === null) return
   const code = control[0].charCodeAt(0).toString(16).padStart(4, '0')
-  stop(report, control.index, `invalid YAML: the control character U+${code} is not allowed`)
+  stop(
+    report,
+    start + control.index,
+    `invalid YAML: the control character U+${code} is not allowed`,
+  )
 }
 
 function parseDocuments(
   text: string,
   limits: YamlLimits,
-  { merge, report }: { readonly merge: boolean; readonly report: ReportError },
+  {
+    merge,
+    parts,
+    report,
+  }: {
+    readonly merge: boolean
+    readonly parts: readonly TextPart[]
+    readonly report: ReportError
+  },
 ): Document[] {
-  const parser = new Parser()
   // `uniqueKeys` compares each key with all others of its map. `checkKeys` compares in linear time.
   const composer = new Composer({
     merge,
@@ -139,25 +169,29 @@ function parseDocuments(
       stop(report, token.offset, `the text has more than ${maxDocuments} YAML documents; split it`)
   }
   let tokens = 0
-  for (const lexeme of new Lexer().lex(text)) {
-    const { offset } = parser
-    tokens += 1
-    if (tokens > limits.tokens)
-      stop(
-        report,
-        offset,
-        `the text has more than ${limits.tokens} words and punctuation marks; split it`,
-      )
-    for (const token of parser.next(lexeme)) compose(token)
-    // The stack begins with the document.
-    if (parser.stack.length > maxDepth + 1)
-      stop(
-        report,
-        offset,
-        `maps and lists are nested more than ${maxDepth} levels deep; flatten them`,
-      )
+  for (const { start, end } of parts) {
+    const parser = new Parser()
+    parser.offset = start
+    for (const lexeme of new Lexer().lex(text.slice(start, end))) {
+      const { offset } = parser
+      tokens += 1
+      if (tokens > limits.tokens)
+        stop(
+          report,
+          offset,
+          `the text has more than ${limits.tokens} words and punctuation marks; split it`,
+        )
+      for (const token of parser.next(lexeme)) compose(token)
+      // The stack begins with the document.
+      if (parser.stack.length > maxDepth + 1)
+        stop(
+          report,
+          offset,
+          `maps and lists are nested more than ${maxDepth} levels deep; flatten them`,
+        )
+    }
+    for (const token of parser.end()) compose(token)
   }
-  for (const token of parser.end()) compose(token)
   for (const document of composer.end()) documents.push(document)
   return documents
 }

@@ -198,7 +198,7 @@ describe('notes', () => {
 
     expect(code).toBe(0)
     expect(stderr).toMatch(
-      /^5 HelmReleases: values are not changed.* \(.*a\.yaml:1, .*b\.yaml:1, .*c\.yaml:1 and 2 more\)$/m,
+      /^5 HelmReleases: images in Helm values are changed only by.* \(.*a\.yaml:1, .*b\.yaml:1, .*c\.yaml:1 and 2 more\)$/m,
     )
     expect(stderr).toMatch(/m\/pod\.yaml:4: Pod p: containers\/c: Nginx is not a valid image/)
     expect(stderr.trimEnd().split('\n')).toHaveLength(2)
