@@ -36,7 +36,7 @@ export const contentRules = [
       /(?:unexpected|unsupported|unknown|invalid) .{0,40}media ?type/,
       /unsupported image-specific operation/,
       // libtrust in old Docker: a manifest of schema 2 read as schema 1.
-      /unsupported manifest|unknown manifest|no signatures$|missing signature key/,
+      /unsupported manifest|manifest type .{1,80} is not supported|unknown manifest|no signatures$|missing signature key/,
       /media ?type: .{0,160}unsupported|reports content size of zero/,
       /media ?type .{0,60}should be|encountered unknown type/,
     ],

@@ -160,7 +160,7 @@ export const nodeRules = [
       /failed to get image from containerd/,
       /failed to resolve image ‹\w+›: .{0,120}not found/,
       /content digest .{0,120}not found/,
-      /(?:image|layer) not known/,
+      /(?:image|layer) not known|does not resolve to an image id/,
       /layer does not exist/,
       /unpack destination .{0,120}already exists/,
       /identifier is not an image|uses a different top layer|that id is already in use/,
