@@ -20,6 +20,7 @@ const layers = [
   'report',
   'explain',
   'uninstall',
+  'install',
   'init',
   'diagnose',
   'mirror',

@@ -39,7 +39,9 @@ export function programFiles(root: string): TarEntry[] {
       ...[
         'bin/berth.js',
         'LICENSE',
-        ...filesUnder(join(root, 'webhook-config')).map((name) => `webhook-config/${name}`),
+        ...['deploy/base', 'deploy/components', 'webhook-config'].flatMap((directory) =>
+          filesUnder(join(root, directory)).map((name) => `${directory}/${name}`),
+        ),
       ].map((name) => file(`app/${name}`, readFileSync(join(root, name)))),
       text('app/package.json', `${JSON.stringify(readPackageInfo(root))}\n`),
     ]

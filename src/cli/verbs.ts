@@ -53,6 +53,7 @@ export const verbGroups: readonly VerbGroup[] = [
   {
     heading: 'Run Berth in a cluster:',
     verbs: {
+      install: async () => (await import('./commands/install.ts')).defineInstall,
       certs: async () => (await import('./commands/certs.ts')).defineCerts,
       serve: async () => (await import('./commands/serve.ts')).defineServe,
       controller: async () => (await import('./commands/controller.ts')).defineController,

@@ -27,7 +27,8 @@ interface PageLimits {
   readonly maxBytes: number
 }
 
-export type PatchKind = 'merge' | 'json' | 'strategic'
+/** `apply` creates the object if it does not exist, and takes over fields of others (API concepts, "Server-Side Apply"). */
+export type PatchKind = 'merge' | 'json' | 'strategic' | 'apply'
 
 export interface WriteOptions {
   /** The API server checks the write and stores nothing. */
@@ -97,6 +98,8 @@ const patchTypes: Readonly<Record<PatchKind, string>> = {
   merge: 'application/merge-patch+json',
   json: 'application/json-patch+json',
   strategic: 'application/strategic-merge-patch+json',
+  // JSON is YAML.
+  apply: 'application/apply-patch+yaml',
 }
 
 /** Creates a client, which calls `findAccess` for credentials once a minute and after a 401. */
@@ -109,8 +112,7 @@ export function createKubeApi(findAccess: FindAccess, options: TransportOptions 
     list: (ref, selection = {}, signal) => listPages(transport, ref, selection, signal),
     create: (ref, object, write) => json(writeRequest('POST', ref, object, write)),
     replace: (ref, object, write) => json(writeRequest('PUT', ref, object, write)),
-    patch: (ref, kind, patch, write) =>
-      json({ ...writeRequest('PATCH', ref, patch, write), contentType: patchTypes[kind] }),
+    patch: (ref, kind, patch, write) => json(patchRequest(ref, kind, patch, write)),
     delete: async (ref, preconditions, write) => {
       const body = {
         apiVersion: 'v1',
@@ -202,6 +204,17 @@ function writeRequest(
     signal,
     maxRetries,
   }
+}
+
+function patchRequest(
+  ref: ResourceRef,
+  kind: PatchKind,
+  patch: object,
+  options: WriteOptions | undefined,
+): KubeRequest {
+  const request = writeRequest('PATCH', ref, patch, options)
+  const query = { ...request.query, force: kind === 'apply' ? 'true' : undefined }
+  return { ...request, query, contentType: patchTypes[kind] }
 }
 
 function acceptOne(metadataOnly: boolean | undefined): string | undefined {

@@ -41,6 +41,11 @@ export interface ResourceRef {
   readonly subresource?: string
 }
 
+/** Returns the plural in lower case for a kind of Kubernetes: `networkpolicies` for `NetworkPolicy`. */
+export function resourceOfKind(kind: string): string {
+  return `${kind.toLowerCase()}s`.replace(/ys$/, 'ies')
+}
+
 /** Returns the URL path of a resource (API concepts, "Standard API terminology"). */
 export function pathOf({
   apiVersion,

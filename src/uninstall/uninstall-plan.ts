@@ -1,7 +1,7 @@
 /** Lists what Berth has in a cluster, by its labels, in the order in which it can be removed. Changes nothing. */
 import type { KubeApi, Selection } from '../kube/api-client.ts'
 import { hasStatus } from '../kube/error.ts'
-import type { KubeObject, ResourceRef } from '../kube/object.ts'
+import { type KubeObject, type ResourceRef, resourceOfKind } from '../kube/object.ts'
 import { copyLabel, linkedAnnotation, managedBy, managedByLabel } from '../pull-secrets/labels.ts'
 
 /** One object to delete, or one service account whose links are removed. */
@@ -36,7 +36,7 @@ const rbac = 'rbac.authorization.k8s.io/v1'
 const admission = 'admissionregistration.k8s.io/v1'
 
 function collection(kind: string, apiVersion: string): Collection {
-  return { kind, apiVersion, resource: `${kind.toLowerCase()}s`.replace(/ys$/, 'ies') }
+  return { kind, apiVersion, resource: resourceOfKind(kind) }
 }
 
 /** First the API server no longer calls the webhook, then the processes end, and then they have no right to write again. */

@@ -64,7 +64,13 @@ describe('the built package', () => {
   beforeAll(() => {
     build('dist')
     build('again')
-    for (const name of ['bin', 'webhook-config', 'package.json'])
+    for (const name of [
+      'bin',
+      'deploy/base',
+      'deploy/components',
+      'webhook-config',
+      'package.json',
+    ])
       cpSync(join(root, name), join(directory, name), { recursive: true })
   }, 300_000)
 
@@ -80,6 +86,9 @@ describe('the built package', () => {
 
     expect(berth('--version')).toBe(`${version}\n`)
     expect(berth('check', '--config', config)).toMatch(/: [0-9]+ rows?, /)
+    expect(berth('install', '--image', 'm.corp/berth:1', '--config', config)).toContain(
+      'kind: Deployment',
+    )
   })
 
   it('loads a config in its worker', async () => {

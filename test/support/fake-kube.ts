@@ -146,6 +146,8 @@ export function startFakeKube(): FakeKube {
     patch: async (ref, kind, patch) => {
       await Promise.resolve()
       record('patch', ref, patch)
+      if (kind === 'apply' && !objects.has(keyOf(ref)))
+        return change(ref, patch as StoredObject) as never
       const before = stored(ref)
       if (kind !== 'json') {
         checkPrecondition(before, (patch as Partial<KubeObject>).metadata ?? {})

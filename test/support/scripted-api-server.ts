@@ -428,6 +428,7 @@ function refOf(path: string): ResourceRef {
 
 function patchKindOf(contentType = ''): PatchKind {
   if (contentType.includes('json-patch+json')) return 'json'
+  if (contentType.includes('apply-patch')) return 'apply'
   return contentType.includes('strategic-merge') ? 'strategic' : 'merge'
 }
 

@@ -19,6 +19,7 @@ import { systemNetwork } from '../../registry/http/ip-ranges.ts'
 import { connectOptions } from '../connect-options.ts'
 import { type Io, print, printMessage } from '../io.ts'
 import type { ConnectionOptions } from '../options.ts'
+import { packageVersion } from '../package-version.ts'
 import { openQuestions, type Questions } from '../questions.ts'
 import { type MirrorOptions, planMirror, unlessDefault } from './init-mirror.ts'
 import { writeConfig } from './init-write.ts'
@@ -202,7 +203,7 @@ function printNextSteps({ mirror, upstreams }: InitPlan, options: InitOptions, i
   const commands = [
     `berth check${config}`,
     mirrorCommand(mirror, upstreams, options) + config,
-    `kubectl apply -k .   # with the kustomization of docs/install.md`,
+    `berth install${config} --image ${mirror.host}${mirror.prefix === '' ? '' : `/${mirror.prefix}`}/berth:${packageVersion()} --apply`,
   ]
   print(io.stdout, ['Next:', ...commands.map((command) => `  ${command}`)].join('\n'))
 }

@@ -1,0 +1,120 @@
+/** Finds out what a config needs in the cluster: components for rights, Secrets, and files next to it. */
+import { readFileSync } from 'node:fs'
+import { isAbsolute, resolve as resolvePath } from 'node:path'
+import type { ValidConfig } from '../config/load.ts'
+import { BerthError } from '../errors.ts'
+import { describeFileError } from '../files/describe-file-error.ts'
+import { microk8sHost } from '../init/mirror-kind.ts'
+
+export interface ConfigNeeds {
+  /** Names in deploy/components. */
+  readonly components: readonly string[]
+  /** Secrets that the webhook and the controller mount. */
+  readonly secrets: readonly string[]
+  /** Content by the name that the config uses. */
+  readonly files: Readonly<Record<string, string>>
+  readonly mirrors: readonly string[]
+  /** Secrets that the controller writes for `ecrTokens`. */
+  readonly ecrSecrets: readonly string[]
+  /** What the user has to do besides. */
+  readonly notes: readonly string[]
+}
+
+/** The name of the Secret in the component ecr-tokens. */
+const ecrSecret = 'ecr-pull'
+
+/** Throws `usage` for a file that must not, or cannot, be in a ConfigMap. */
+export function configNeeds({ config, input }: ValidConfig, directory: string): ConfigNeeds {
+  const isMicrok8s = config.registries.has(microk8sHost)
+  const copies = config.pullSecretCopies.copies
+  const needed: Readonly<Record<string, boolean>> = {
+    microk8s: isMicrok8s,
+    mirror: config.mirror.running,
+    'pull-failures': config.pullFailures.report,
+    'leave-conflicts': config.conflicts === 'leave',
+    'stuck-pods': config.stuckPods !== null,
+    'unprocessed-pods': config.unprocessed !== null,
+    availability: config.availability !== null,
+    'ecr-tokens': config.ecrTokens.length > 0,
+    'ensure-pull-secrets': copies.some(({ ensure }) => ensure),
+  }
+  const ecrSecrets = config.ecrTokens.map(({ secret }) => secret)
+  const other = ecrSecrets.filter((secret) => secret !== ecrSecret)
+  return {
+    components: Object.keys(needed).filter((name) => needed[name]),
+    secrets: secretsOf(input),
+    files: filesOf(input, directory),
+    mirrors: [...config.registries.values()].filter(({ mirror }) => mirror).map(({ host }) => host),
+    ecrSecrets,
+    notes: [
+      ...(copies.length > 0
+        ? ['for pullSecretCopies, also apply what `berth secrets rbac` prints']
+        : []),
+      ...other.map(
+        (secret) =>
+          `the controller may not write the Secret ${secret}: name it ${ecrSecret}, or use Helm`,
+      ),
+    ],
+  }
+}
+
+type ConfigInput = ValidConfig['input']
+
+function secretsOf({ registries }: ConfigInput): readonly string[] {
+  const names = registries.flatMap(({ credentials, clientCertificate }) => [
+    ...(credentials === undefined ? [] : 'secret' in credentials ? [credentials.secret] : []),
+    ...(credentials !== undefined &&
+    'ecr' in credentials &&
+    credentials.ecr.staticKeys !== undefined
+      ? [credentials.ecr.staticKeys.secret]
+      : []),
+    ...(clientCertificate !== undefined && 'secret' in clientCertificate
+      ? [clientCertificate.secret]
+      : []),
+  ])
+  return [...new Set(names)]
+}
+
+/** Returns the public files that the config names by a relative path: CAs, public keys and the lock file. */
+function filesOf(
+  { registries, pin, mirror }: ConfigInput,
+  directory: string,
+): Record<string, string> {
+  for (const { host, credentials, clientCertificate } of registries) {
+    const isSecret =
+      (credentials !== undefined && 'dockerConfig' in credentials) ||
+      (clientCertificate !== undefined && 'key' in clientCertificate)
+    if (isSecret)
+      throw new BerthError(
+        'usage',
+        `the registry ${host} has a login or a key in a file, which must not be in a ConfigMap; put it into a Secret, and write { secret: NAME }`,
+      )
+  }
+  const named = [
+    ...registries.flatMap(({ ca }) => ca ?? []),
+    ...(pin.lock === undefined ? [] : [pin.lock]),
+    ...mirror.verify.flatMap(({ cosign }) => [
+      ...(cosign?.key === undefined ? [] : [cosign.key]),
+      ...(cosign?.trustedRoot === undefined ? [] : [cosign.trustedRoot]),
+    ]),
+  ].filter((name) => !isAbsolute(name) && !/^\s*\{|-----BEGIN/.test(name))
+  return Object.fromEntries([...new Set(named)].map((name) => [keyOf(name), read(name, directory)]))
+}
+
+/** Returns the key in the ConfigMap, whose keys are file names. */
+function keyOf(name: string): string {
+  const key = name.replace(/^\.\//, '')
+  if (/^[-._a-zA-Z0-9]+$/.test(key)) return key
+  throw new BerthError(
+    'usage',
+    `${name} is in another directory than the config; put the file next to the config, because both become keys of one ConfigMap`,
+  )
+}
+
+function read(name: string, directory: string): string {
+  try {
+    return readFileSync(resolvePath(directory, name), 'utf8')
+  } catch (cause) {
+    throw new BerthError('usage', `${name} cannot be read: ${describeFileError(cause)}`, { cause })
+  }
+}

@@ -1,0 +1,129 @@
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { parse, parseAllDocuments } from 'yaml'
+import type { KubeObject } from '../../../src/kube/object.ts'
+import { berth } from '../../support/io.ts'
+import {
+  type ScriptedApiServer,
+  startScriptedApiServer,
+} from '../../support/scripted-api-server.ts'
+
+let server: ScriptedApiServer
+let directory: string
+let base: string[]
+
+beforeEach(async () => {
+  server = await startScriptedApiServer({ isHttps: true })
+  directory = mkdtempSync(join(tmpdir(), 'berth-install-'))
+  const config = join(directory, 'berth.yaml')
+  writeFileSync(
+    config,
+    'apiVersion: berth.dev/v1alpha1\nkind: BerthConfig\nregistries: [{ host: m.corp, mirror: true, credentials: { secret: creds } }]\n',
+  )
+  writeFileSync(join(directory, 'kubeconfig'), server.kubeconfig(), { mode: 0o600 })
+  base = ['install', '--image', 'm.corp/berth:1', '--config', config]
+})
+
+afterEach(() => server.close())
+
+const connection = () => ['--kubeconfig', join(directory, 'kubeconfig')]
+
+describe('berth install', () => {
+  it('prints manifests that it could apply, and which Secrets it needs', async () => {
+    const { code, stdout, stderr } = await berth(base)
+    const kinds = parseAllDocuments(stdout).map((each) => (each.toJS() as KubeObject).kind)
+
+    expect(code).toBe(0)
+    expect(kinds.length).toBeGreaterThan(15)
+    expect(stderr).toContain('Berth needs the Secret berth-system/creds')
+  })
+
+  it('applies the same objects with server-side apply, and waits until they are ready', async () => {
+    const printed = parseAllDocuments((await berth(base)).stdout).length
+    const installing = berth([...base, '--apply', '--yes', '--timeout', '30', ...connection()])
+    await server.waitForRequests({ method: 'GET', path: '/deployments/berth-webhook' })
+    for (const name of ['berth-webhook', 'berth-controller']) {
+      const object = server.kube.get('deployments', name, 'berth-system')
+      const status = { observedGeneration: 1, updatedReplicas: 2, availableReplicas: 2 }
+      server.kube.put('deployments', { ...object, status } as unknown as KubeObject)
+    }
+    const { code, stdout, stderr } = await installing
+    const patches = server.requests.filter(({ method }) => method === 'PATCH')
+
+    expect(code).toBe(0)
+    expect(stderr).toContain('Berth is ready')
+    expect(stdout.match(/^applied {2}/gm)).toHaveLength(printed)
+    expect(patches).toHaveLength(printed)
+    for (const { headers, query } of patches) {
+      expect(headers['content-type']).toBe('application/apply-patch+yaml')
+      expect(query).toMatchObject({ force: 'true', fieldManager: 'berth' })
+    }
+  })
+
+  it('exits with 1 if a Deployment does not become ready in time', async () => {
+    const { code, stderr } = await berth([
+      ...base,
+      '--apply',
+      '--yes',
+      '--timeout',
+      '1',
+      ...connection(),
+    ])
+
+    expect(code).toBe(1)
+    expect(stderr).toContain('deployments berth-system/berth-webhook is not ready')
+  })
+
+  it('applies nothing without a confirmation', async () => {
+    const { code, stderr } = await berth([...base, '--apply', ...connection()])
+
+    expect(code).toBe(2)
+    expect(stderr).toContain('use --yes')
+    expect(server.kube.writes).toEqual([])
+  })
+
+  it('writes a kustomization, and only over its own', async () => {
+    const out = join(directory, 'out')
+    const first = await berth([...base, '--kustomize', out])
+    const again = await berth([...base, '--kustomize', out])
+    const refused = await berth([...base, '--kustomize', directory])
+
+    expect([first.code, again.code, refused.code]).toEqual([0, 0, 2])
+    expect(refused.stderr).toContain('has other files')
+    expect(await berth([...base, '--kustomize', join(directory, 'kubeconfig')])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('cannot be created: it exists already'),
+    })
+    expect(parse(readFileSync(join(out, 'kustomization.yaml'), 'utf8'))).toMatchObject({
+      resources: ['objects.yaml'],
+      configMapGenerator: [{ name: 'berth-config', files: ['berth.yaml'] }],
+    })
+    expect(readFileSync(join(out, 'objects.yaml'), 'utf8')).not.toContain(
+      'name: berth-config\n  namespace',
+    )
+  })
+
+  it('prints values for the chart', async () => {
+    const { stdout } = await berth([...base, '--helm-values'])
+
+    expect(parse(stdout)).toMatchObject({
+      image: { repository: 'm.corp/berth', tag: '1' },
+      registrySecrets: ['creds'],
+      policy: { mirrors: ['m.corp'] },
+      config: { kind: 'BerthConfig' },
+    })
+  })
+
+  it.each([
+    [['--component', 'none-such'], 'there is no component none-such; choose one of'],
+    [['--image', 'Bad Image'], '--image Bad Image'],
+    [['--apply', '--helm-values'], 'cannot be used with option'],
+  ])('rejects %j', async (more, message) => {
+    const { code, stderr } = await berth([...base, ...more])
+
+    expect(code).toBe(2)
+    expect(stderr).toContain(message)
+  })
+})
