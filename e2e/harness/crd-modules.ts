@@ -17,9 +17,14 @@ const modules: readonly CrdModule[] = [
     directory: 'example/prometheus-operator-crd',
     files: /servicemonitors|prometheusrules/,
   },
+  {
+    module: 'github.com/openreports/reports-api@v0.2.1',
+    directory: 'config/crd',
+    files: /_reports/,
+  },
 ]
 
-/** Returns the files with the definitions of cert-manager and the Prometheus operator; downloads their modules once. */
+/** Returns the files with the definitions of cert-manager, the Prometheus operator and OpenReports; downloads their modules once. */
 export async function crdFiles(): Promise<string[]> {
   const perModule = await Promise.all(
     modules.map(async ({ module, directory, files }) => {

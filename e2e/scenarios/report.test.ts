@@ -7,6 +7,7 @@ import { runBerth } from '../harness/berth-cli.ts'
 import { currentCluster } from '../harness/cluster.ts'
 import { run } from '../harness/command.ts'
 import { type Controller, createControllerAccount, startController } from '../harness/controller.ts'
+import { crdFiles } from '../harness/crd-modules.ts'
 import { deleteManifest } from '../harness/images.ts'
 import { apply, kubectl, kubectlOk, remove, removeNamespaces } from '../harness/kubectl.ts'
 import { type MirrorAndUpstream, startMirrorAndUpstream } from '../harness/mirror-and-upstream.ts'
@@ -47,6 +48,21 @@ afterAll(async () => {
   await removeNamespaces(...namespaces)
   await registries.stop()
 })
+
+/** Grants rights in all namespaces to the controller of a namespace. */
+async function grantEverywhere(namespace: string, rules: readonly object[]): Promise<void> {
+  const apiVersion = 'rbac.authorization.k8s.io/v1'
+  await apply([
+    { apiVersion, kind: 'ClusterRole', metadata: { name: namespace }, rules },
+    {
+      apiVersion,
+      kind: 'ClusterRoleBinding',
+      metadata: { name: namespace },
+      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: namespace },
+      subjects: [{ kind: 'ServiceAccount', name: 'berth-controller', namespace }],
+    },
+  ])
+}
 
 function berth(...args: string[]) {
   return runBerth([...args, '--config', config])
@@ -215,6 +231,65 @@ describe('berth dev --register', () => {
   })
 })
 
+describe('reports as Kubernetes objects', () => {
+  const namespace = 'report-objects'
+  /** The rights of the component `reports`. */
+  const rules = [
+    { apiGroups: [''], resources: ['pods'], verbs: ['list', 'watch'] },
+    {
+      apiGroups: ['openreports.io'],
+      resources: ['reports'],
+      verbs: ['list', 'watch', 'create', 'update', 'delete'],
+    },
+  ]
+  let controller: Controller
+
+  beforeAll(async () => {
+    await kubectlOk(['create', 'namespace', namespace])
+    const crd = (await crdFiles()).find((file) => file.includes('openreports.io_reports'))
+    await kubectlOk(['apply', '--server-side', '-f', `${crd}`])
+    await kubectlOk(['wait', '--for=condition=Established', 'crd/reports.openreports.io'])
+    const kubeconfig = await createControllerAccount(namespace)
+    await grantEverywhere(namespace, rules)
+    controller = await startController({
+      name: 'objects',
+      namespace,
+      config: `${registries.config}reports: { openReports: true }\nconflicts: ignore\n`,
+      kubeconfig,
+    })
+  })
+
+  afterAll(async () => {
+    await controller?.stop()
+    for (const kind of ['clusterrole', 'clusterrolebinding']) await remove(kind, namespace)
+    await kubectlOk(['delete', 'reports', 'berth-images', '-A', '--field-selector=metadata.name=berth-images', '--ignore-not-found']) // prettier-ignore
+    await removeNamespaces(namespace)
+  })
+
+  const results = async () => {
+    const args = ['get', 'reports', '-n', namespace, '-o', 'jsonpath={range .items[*].results[*]}{.policy} {.rule} {.properties.pods} {.resources[*].name}{"\\n"}{end}'] // prettier-ignore
+    return kubectlOk(args)
+  }
+
+  test('reports a pull that fails, counts its pods, and is deleted with the last of them', async () => {
+    const failing = (name: string) =>
+      podManifest({ name, namespace, image: 'mirror.example/library/none:1' })
+    await apply(failing('one'))
+    await waitForPullFailure('one', namespace)
+    await waitFor('the report', async () => (await results()) === 'pull-failure D37 1 one\n')
+
+    await apply(failing('two'))
+    await waitFor(
+      'the second pod',
+      async () => (await results()) === 'pull-failure D37 2 one two\n',
+    )
+
+    for (const name of ['one', 'two']) await remove('pod', name, namespace)
+    await waitFor('the deletion of the report', async () => (await results()) === '')
+    expect(controller.log().filter(({ level }) => level === 'warn')).toEqual([])
+  })
+})
+
 describe('availability', () => {
   const namespace = 'report-risk'
   const image = 'mirror.example/risk/app:1'
@@ -230,17 +305,7 @@ describe('availability', () => {
     for (const to of [mirror, upstream]) await registries.push(to, 'risk/app', '1', 'at risk')
     await kubectlOk(['create', 'namespace', namespace])
     const kubeconfig = await createControllerAccount(namespace)
-    const apiVersion = 'rbac.authorization.k8s.io/v1'
-    await apply([
-      { apiVersion, kind: 'ClusterRole', metadata: { name: namespace }, rules },
-      {
-        apiVersion,
-        kind: 'ClusterRoleBinding',
-        metadata: { name: namespace },
-        roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: namespace },
-        subjects: [{ kind: 'ServiceAccount', name: 'berth-controller', namespace }],
-      },
-    ])
+    await grantEverywhere(namespace, rules)
     const record = { site: 'containers/main', from: 'docker.io/risk/app:1', to: image, row: 'hub', why: '' } // prettier-ignore
     const annotations = { 'berth.dev/images': JSON.stringify([record]) }
     await apply({

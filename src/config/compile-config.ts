@@ -61,6 +61,7 @@ export function compileConfig(options: CompileOptions): CompiledConfig {
     stuckPods: input.stuckPods ?? null,
     unprocessed: input.unprocessed ?? null,
     availability: readAvailability(input.availability),
+    reports: input.reports,
     workloads: input.workloads.map(({ kind, pod, images }) => ({
       kind,
       pods: pod === undefined ? [] : [splitMemberPath(pod)],

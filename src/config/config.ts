@@ -51,6 +51,8 @@ export interface Config {
   readonly unprocessed: 'report' | 'restart' | null
   /** How often the controller checks that the images that pods run still exist; null for never. */
   readonly availability: { readonly intervalMs: number; readonly perMinute: number } | null
+  /** Whether the controller keeps a Report of OpenReports in each namespace. */
+  readonly reports: { readonly openReports: boolean }
   /** Kinds with pods or images, in addition to the built-in ones. */
   readonly workloads: readonly Workload[]
   readonly mirror: MirrorSettings

@@ -206,6 +206,16 @@ export const configSchema = object({
       'Pods that Berth has not processed, and whose images would change in a new pod: count them in a metric, or also restart their owners by evicting their pods one by one. Default: neither.',
     ),
   availability: availabilitySchema,
+  reports: object({
+    openReports: z
+      .boolean()
+      .default(false)
+      .describe(
+        'True: it keeps a Report of OpenReports in each namespace whose pods have findings. Default: false.',
+      ),
+  })
+    .default({ openReports: false })
+    .describe('Reports that the controller writes as Kubernetes objects.'),
   workloads: z
     .array(workload)
     .default([])

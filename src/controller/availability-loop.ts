@@ -23,6 +23,8 @@ import {
   type ImageUse,
   recordAvailability,
 } from './availability-memory.ts'
+import type { ImageFinding } from '../report/open-reports.ts'
+import type { ImageFindings } from './image-findings.ts'
 import type { Loop } from './runtime/loops.ts'
 import type { PodWatch } from './runtime/pod-watch.ts'
 
@@ -34,6 +36,8 @@ export interface AvailabilityLoopDependencies {
   readonly isPlainHttp: IsPlainHttp
   readonly openEngine: () => Pick<Engine, 'resolve' | 'close'>
   readonly metrics: AvailabilityMetrics
+  /** Null if nothing reads them. */
+  readonly findings?: ImageFindings | null
   readonly log: Pick<Logger, 'info' | 'warn' | 'debug'>
 }
 
@@ -111,6 +115,7 @@ async function checkImages(
   while (!signal.aborted) {
     recordUnchecked(run)
     metrics.images(countImages(memory.images.values()))
+    dependencies.findings?.publish('image-at-risk', () => readFindings(pods.values()))
     if (memory.isFull && !isFullLogged) {
       isFullLogged = true
       log.warn({ images: memory.images.size }, 'too many images to check all of them')
@@ -181,17 +186,32 @@ async function recordGone(
   if (pod === null) return
   const { namespace, name, uid } = pod
   const about = { apiVersion: 'v1', kind: 'Pod', namespace, name, uid }
-  const consequence =
-    source === 'registry'
-      ? 'other nodes cannot pull it. Push it again, or change the image of the pods'
-      : 'only the copy that pods run is left. Keep the copy, or change the image of the pods'
-  const message = `${source === 'registry' ? 'the registry' : 'upstream'} no longer has ${image.name} (${detail}): ${consequence}`
+  const message = goneMessage(image.name, source, detail)
   try {
     await recordEventOnce(api, about, { type: 'Warning', reason: 'ImageGone', message }, new Date())
   } catch (error) {
     const fix = hasStatus(error, 403) ? missingRightFix : undefined
     const fields = { pod: namespacedName({ metadata: pod }), problem: String(error), fix }
     log.warn(fields, 'event not recorded')
+  }
+}
+
+function goneMessage(image: string, source: ImageSource, detail: string | null): string {
+  const consequence =
+    source === 'registry'
+      ? 'other nodes cannot pull it. Push it again, or change the image of the pods'
+      : 'only the copy that pods run is left. Keep the copy, or change the image of the pods'
+  return `${source === 'registry' ? 'the registry' : 'upstream'} no longer has ${image} (${detail}): ${consequence}`
+}
+
+function* readFindings(pods: Iterable<WatchedPod>): Generator<ImageFinding> {
+  for (const { namespace, name: pod, uses } of pods) {
+    for (const { source, image } of uses) {
+      if (image.state !== 'gone') continue
+      const message = goneMessage(image.name, source, image.detail)
+      const about = { kind: 'image-at-risk', rule: `gone-from-${source}` } as const
+      yield { ...about, namespace, pod, image: image.name, message }
+    }
   }
 }
 

@@ -27,6 +27,8 @@ import { createConflictsLoop } from './image-conflicts-loop.ts'
 import { createMirrorLoop } from './mirror-loop.ts'
 import { createPullFailuresLoop } from './pull-failures-loop.ts'
 import { createPullSecretsLoop, type PullSecretsTimes } from './pull-secrets-loop.ts'
+import { findingsFor, type ImageFindings } from './image-findings.ts'
+import { createReportsLoop } from './reports-loop.ts'
 import type { RestartMemory } from './restart-memory.ts'
 import { createStuckPodsLoop } from './stuck-pods-loop.ts'
 import { createUnprocessedPodsLoop } from './unprocessed-pods-loop.ts'
@@ -56,6 +58,8 @@ export interface LoopDependencies {
 
 interface PodLoopDependencies extends LoopDependencies {
   readonly watch: PodWatch
+  /** Null without a loop that reads them. */
+  readonly findings: ImageFindings | null
 }
 
 /** Returns one loop for each feature that the config enables. */
@@ -63,6 +67,7 @@ export function createLoops(options: LoopDependencies): readonly Loop[] {
   const dependencies = {
     ...options,
     watch: createPodWatch(options.cluster.api, options.refusalsOf),
+    findings: findingsFor(options.config),
   }
   return [
     createEcrTokensLoops(dependencies),
@@ -73,8 +78,26 @@ export function createLoops(options: LoopDependencies): readonly Loop[] {
     createStuckPodsLoops(dependencies),
     createUnprocessedPodsLoops(dependencies),
     createAvailabilityLoops(dependencies),
+    createReportsLoops(dependencies),
   ].flat()
 }
+
+function createReportsLoops({
+  cluster: { api },
+  watch,
+  findings,
+  config: { pin },
+  log,
+  refusalsOf,
+}: PodLoopDependencies): readonly Loop[] {
+  if (findings === null) return []
+  const isPinned = (tag: string) => pin.matches?.(tag) === true
+  const refusals = refusalsOf('reports')
+  return [createReportsLoop({ api, watch, findings, isPinned, refusals, log })]
+}
+
+const logProblem = (log: Logger) => (problem: string) =>
+  log.warn({ problem }, 'credentials unusable')
 
 function createEcrTokensLoops({
   cluster: { api },
@@ -122,7 +145,7 @@ function createMirrorLoops({
   refusalsOf,
 }: LoopDependencies): readonly Loop[] {
   if (!settings.running) return []
-  const onProblem = (problem: string) => log.warn({ problem }, 'credentials unusable')
+  const onProblem = logProblem(log)
   const openRegistries = () =>
     createRegistryClient(
       createConnections({
@@ -158,6 +181,7 @@ function createPullFailuresLoops({
   cluster: { api },
   watch,
   config: { pullFailures, registries: hosts },
+  findings,
   log,
   metrics,
 }: PodLoopDependencies): readonly Loop[] {
@@ -169,6 +193,7 @@ function createPullFailuresLoops({
       createDiagnoser: () => createDiagnoser(api, pullFailures.readSecrets),
       hosts,
       metrics: metrics.pullFailures,
+      findings,
       log,
     }),
   ]
@@ -205,7 +230,7 @@ function createStuckPodsLoops({
 }: PodLoopDependencies): readonly Loop[] {
   const { stuckPods: action } = config
   if (action === null) return []
-  const onProblem = (problem: string) => log.warn({ problem }, 'credentials unusable')
+  const onProblem = logProblem(log)
   const openEngine = () => createEngine(config, { secretsDirectory, ecrTokens, env, onProblem })
   return [createStuckPodsLoop({ api, watch, action, openEngine, log, metrics: metrics.stuckPods })]
 }
@@ -221,10 +246,11 @@ function createUnprocessedPodsLoops({
   log,
   metrics: { unprocessedPods: metrics },
   restarts: memory,
+  findings,
 }: PodLoopDependencies): readonly Loop[] {
   const { unprocessed: action, mode, table } = config
   if (action === null || mode === 'observe') return []
-  const onProblem = (problem: string) => log.warn({ problem }, 'credentials unusable')
+  const onProblem = logProblem(log)
   const openEngine = () =>
     createEngine(config, {
       secretsDirectory,
@@ -233,7 +259,7 @@ function createUnprocessedPodsLoops({
       queryTimeoutMs: imageTimeoutMs / 2,
       onProblem,
     })
-  const loop = { api, watch, action, table, namespace, openEngine, memory, metrics, log }
+  const loop = { api, watch, action, table, namespace, openEngine, memory, metrics, findings, log }
   return [createUnprocessedPodsLoop(loop)]
 }
 
@@ -247,13 +273,14 @@ function createAvailabilityLoops({
   log,
   metrics,
   availability: memory,
+  findings,
 }: PodLoopDependencies): readonly Loop[] {
   const { availability: settings } = config
   if (settings === null) {
     memory.clear()
     return []
   }
-  const onProblem = (problem: string) => log.warn({ problem }, 'credentials unusable')
+  const onProblem = logProblem(log)
   const { isPlainHttp } = config.table
   return [
     createAvailabilityLoop({
@@ -272,6 +299,7 @@ function createAvailabilityLoops({
         }),
       log,
       metrics: metrics.availability,
+      findings,
     }),
   ]
 }

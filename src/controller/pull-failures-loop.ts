@@ -20,6 +20,8 @@ import { recordEventOnce } from '../kube/event-recorder.ts'
 import { type KubeObject, namespacedName } from '../kube/object.ts'
 import type { Logger } from '../telemetry/log.ts'
 import type { FailingCount, PullFailureMetrics } from '../telemetry/pull-failure-metrics.ts'
+import type { ImageFinding } from '../report/open-reports.ts'
+import type { ImageFindings } from './image-findings.ts'
 import type { Loop } from './runtime/loops.ts'
 import type { PodWatch } from './runtime/pod-watch.ts'
 
@@ -34,6 +36,8 @@ export interface PullFailuresDependencies {
   /** The registries that the metric distinguishes. */
   readonly hosts: Pick<ReadonlySet<string>, 'has'>
   readonly metrics: PullFailureMetrics
+  /** Null if nothing reads them. */
+  readonly findings?: ImageFindings | null
   readonly log: Pick<Logger, 'info' | 'warn' | 'debug'>
 }
 
@@ -99,6 +103,7 @@ async function run(
     const diagnose = dependencies.createDiagnoser()
     for (const pod of pods.values()) await diagnosePod(dependencies, diagnose, pod)
     metrics.failing(countFailing(pods.values(), hosts))
+    dependencies.findings?.publish('pull-failure', () => readFindings(pods.values()))
     for (const pod of pods.values())
       if (startedAt >= pod.since + reportAfterMs) await report(pod, signal)
     let next = startedAt + maxIntervalMs
@@ -131,6 +136,19 @@ async function diagnosePod(
     } catch (error) {
       verdicts.delete(failure.container)
       log.debug({ pod: namespacedName(pod), problem: String(error) }, 'pull failure not diagnosed')
+    }
+  }
+}
+
+/** Returns what the verdicts say, except those that do not know the cause. */
+function* readFindings(pods: Iterable<TrackedPod>): Generator<ImageFinding> {
+  for (const { pod, verdicts } of pods) {
+    const { namespace = '', name } = pod.metadata
+    for (const { failure, verdict } of verdicts.values()) {
+      const { id: rule } = verdict.rule
+      const { image } = failure
+      const message = eventMessage(failure, verdict)
+      yield { kind: 'pull-failure', rule, namespace, pod: name, image, message }
     }
   }
 }

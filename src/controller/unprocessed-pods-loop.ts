@@ -25,6 +25,8 @@ import {
 import type { Logger } from '../telemetry/log.ts'
 import type { UnprocessedPodMetrics } from '../telemetry/unprocessed-pod-metrics.ts'
 import type { RestartMemory } from './restart-memory.ts'
+import type { ImageFinding } from '../report/open-reports.ts'
+import type { ImageFindings } from './image-findings.ts'
 import type { Loop } from './runtime/loops.ts'
 import type { PodWatch } from './runtime/pod-watch.ts'
 import {
@@ -45,6 +47,8 @@ export interface UnprocessedPodsDependencies {
   /** Outlives the loop. */
   readonly memory: RestartMemory
   readonly metrics: UnprocessedPodMetrics
+  /** Null if nothing reads them. */
+  readonly findings?: ImageFindings | null
   readonly log: Pick<Logger, 'info' | 'warn' | 'debug'>
 }
 
@@ -93,6 +97,7 @@ export function createUnprocessedPodsLoop(
           const hasMore = await attempt(async () => {
             const found = await find(pods.values())
             metrics.unprocessed(countByNamespace(found.unprocessed))
+            dependencies.findings?.publish('unprocessed-pod', () => readFindings(found.unprocessed))
             return dependencies.action === 'restart' && (await restarts.advance(found, pods))
           })
           if (!hasMore) await podsChanged.wait(times.maxIntervalMs, signal)
@@ -197,6 +202,16 @@ function createFinder(
           ],
     )
     return { unprocessed, enforces: modes.enforces }
+  }
+}
+
+function* readFindings(pods: readonly UnprocessedPod[]): Generator<ImageFinding> {
+  for (const { namespace, name: pod, moved } of pods) {
+    for (const { image, becomes } of moved) {
+      const message = `a new pod would run ${becomes}; restart the owner of the pod`
+      const about = { kind: 'unprocessed-pod', rule: 'unprocessed-pod' } as const
+      yield { ...about, namespace, pod, image, message }
+    }
   }
 }
 

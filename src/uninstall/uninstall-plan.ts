@@ -64,6 +64,7 @@ const otherKinds: readonly Collection[] = [
   collection('PrometheusRule', 'monitoring.coreos.com/v1'),
   collection('Certificate', 'cert-manager.io/v1'),
   collection('Issuer', 'cert-manager.io/v1'),
+  collection('Report', 'openreports.io/v1alpha1'),
   collection('ServiceAccount', 'v1'),
 ]
 
