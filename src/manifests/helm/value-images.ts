@@ -147,6 +147,10 @@ function groupProblem(map: JsonObject, nameKey: string, image: string): string |
   const [name, tag, sha] = [textAt(map, nameKey), textAt(map, 'tag'), textAt(map, 'sha')]
   if (nameKey === 'repository' && textAt(map, 'image') !== '')
     return 'it has both repository and image, and charts join them in different ways'
+  // `repository: ghcr.io/acme` with `name: web`. A name can also be that of a container.
+  const other = nameKey === 'repository' ? textAt(map, 'name') : ''
+  if (other !== '' && !name.endsWith(`/${other}`))
+    return 'it has both repository and name, and charts join them in different ways'
   if (isVersioned(name) && tag !== '') return `both ${nameKey} and tag have a version`
   if (sha !== '' && (textAt(map, 'digest') !== '' || !/^[0-9a-f]{64}$/.test(sha)))
     return 'sha is not 64 hexadecimal digits, or there is a digest too'

@@ -157,6 +157,11 @@ spec: { chart: web, set: { image.registry: ghcr.io, image.repository: acme/web, 
       'x: { repository: ghcr.io/a, image: b, tag: v1 }',
       'both repository and image',
     ],
+    [
+      'repository and name',
+      'image: { repository: ghcr.io/a, name: b, tag: v1 }',
+      'both repository and name',
+    ],
     ['two versions', 'image: { repository: "ghcr.io/a/b:1", tag: v1 }', 'both repository and tag'],
     [
       'another registry',
