@@ -35,6 +35,7 @@ export function configNeeds({ config, input }: ValidConfig, directory: string): 
     'stuck-pods': config.stuckPods !== null,
     'unprocessed-pods': config.unprocessed !== null,
     availability: config.availability !== null,
+    reports: config.reports.openReports,
     'ecr-tokens': config.ecrTokens.length > 0,
     'ensure-pull-secrets': copies.some(({ ensure }) => ensure),
   }

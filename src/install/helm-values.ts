@@ -18,6 +18,7 @@ const componentValues: Readonly<Record<string, object>> = {
   'stuck-pods': { controller: { stuckPods: true } },
   'unprocessed-pods': { controller: { unprocessedPods: true } },
   availability: { controller: { availability: true } },
+  reports: { controller: { reports: true } },
   'ensure-pull-secrets': { ensurePullSecrets: { enabled: true } },
   'pull-secret-warnings': { pullSecretWarnings: { enabled: true } },
   'same-digest': { sameDigest: { enabled: true } },

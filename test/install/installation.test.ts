@@ -135,6 +135,7 @@ ${quiet}`,
     ['unprocessed: report', 'unprocessed-pods'],
     ['conflicts: leave', 'leave-conflicts'],
     ['availability: { interval: 6h }', 'availability'],
+    ['reports: { openReports: true }', 'reports'],
     ["registries: [{ host: 'localhost:32000', endpoint: 'http://a.b', mirror: true }]", 'microk8s'],
   ])('grants what the config needs: %s', async (yaml, component) => {
     const { needs } = await installationOf(`${yaml}\n${quiet}`)
