@@ -120,6 +120,8 @@ export const accessRules = [
       /http basic: access denied/,
       /(?:authentication|login) (?:fail(?:ed|ure)|attempt.{0,40}failed)/,
       /too many failed (?:login|authentication) attempts/,
+      // Go, net/http: a header cannot have a line break.
+      /invalid header field value/,
       /must log ?in with a personal access token|password authentication is (?:disabled|not allowed)/,
       // Microsoft Entra ID, "AADSTS error codes".
       /aadsts\d+/,
@@ -130,6 +132,10 @@ export const accessRules = [
       {
         text: /too many failed/,
         fix: 'correct the password in the pull secret, and wait: the registry has locked the account or the address after too many wrong passwords; it is not a pull limit',
+      },
+      {
+        text: /invalid header field value/,
+        fix: 'create the pull secret again without the line break in its user or password, such as with `--docker-password="$(cat FILE)"`',
       },
       {
         text: /personal access token|password authentication/,

@@ -8,6 +8,8 @@ const prefixes: readonly RegExp[] = [
   /^(?:Failed to pull image|Back-off pulling image|PullImage|Failed to inspect image) "[^"]*"(?: from image service failed| failed)?: ?/i,
   /^(?:ErrImagePull|ImagePullBackOff|ImageInspectError|RegistryUnavailable|SignatureValidationFailed|Error|ERROR|FATA\[\d+\]|ctr|docker): "?/,
   /^rpc error: code = \w+ desc = /,
+  // GitLab Runner.
+  /^(?:WARNING: )?(?:Event retrieved from the cluster: |Failed to pull image with policy "[^"]{1,40}": )/,
   /^(?:pulling image(?: failed)?|unable to pull image(?: or OCI artifact)?|failed to pull (?:and unpack )?image "[^"]*"|failed to pull image): /i,
   /^failed to res(?:o|ol)ve (?:reference|image)(?: "[^"]*")?: /i,
   /^failed to copy: |^httpRead(?:er)?Seeker: |^failed open: |^failed to do request: |^no available registry endpoint: /i,

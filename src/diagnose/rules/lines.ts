@@ -70,8 +70,10 @@ export const lineRules = [
     certainty: 'likely',
     rank: 'unknown',
     patterns: [],
-    /** pkg/kubelet/images/image_manager.go and pkg/kubelet/kuberuntime/kuberuntime_manager.go. */
+    /** pkg/kubelet/images/image_manager.go, pkg/kubelet/kuberuntime/kuberuntime_manager.go, and pkg/kubelet/kubelet_pods.go for `kubectl logs`. */
     linePatterns: [
+      /waiting to start: (?:trying and failing to pull image|image can't be pulled|(?:errimagepull|imagepullbackoff)["']?$)/,
+      /(?:image pull failed: |imagepullbackoff \()back-off pulling image ‹\w+›[)"']*$/,
       startsWith(String.raw`(?:error: )?(?:errimagepull|imagepullbackoff)["']?$`),
       startsWith(String.raw`back-off pulling image (?:‹\w+›|\S{1,512})["']?$`),
       /failed to "startcontainer" for \S{1,400} with (?:imagepullbackoff|errimagepull): ["']*back-off pulling image (?:‹\w+›|[^\s]{1,512}?)["']*(?: pod=.*| podu?id=.*)?$/,

@@ -59,6 +59,7 @@ const messages: readonly (readonly [string, string])[] = [
 ['D13','Failed to create pod sandbox: rpc error: code = Unknown desc = failed to get sandbox image "registry.k8s.io/pause:3.9": failed to pull image "registry.k8s.io/pause:3.9": failed to resolve reference "registry.k8s.io/pause:3.9": dial tcp 1.2.3.4:443: i/o timeout'],
 ['D03','E0125 07:46:51.645034   21094 remote_image.go:94] ImageStatus failed: Id or size of image "r.example/a:1" is not set'],
 ['D10','image verifier cosign blocked pull of r.example/a:1 with digest sha256:ab for reason: no signature'],
+['D25','failed to do request: Head "https://r.example/v2/a/manifests/1": net/http: invalid header field value for "Authorization"'],
 ['D28','Error response from daemon: error from registry: denied'],
 ['D36','failed to pull and unpack image "r.example/a:1": mediatype: application/vnd.oci.empty.v1+json unsupported: not implemented'],
 ['D40','Failed to pull image "r.example/a:1": rpc error: code = NotFound desc = failed to pull and unpack image "r.example/a:1"'],
@@ -105,6 +106,7 @@ describe('the fix', () => {
     ['dial tcp [2600:1f18::1]:443: connect: network is unreachable', /IPv6/],
     ['x509: cannot verify signature: insecure algorithm SHA1-RSA', /SHA-256/],
     ['open /x: too many open files', /LimitNOFILE/],
+    ['net/http: invalid header field value for "Authorization"', /line break/],
   ])('is specific for: %s', (message, fix) => {
     expect(classify(message).fix).toMatch(fix)
   })

@@ -27,6 +27,7 @@ describe('the error for people', () => {
     ['containerd as JSON', `{"level":"error","msg":${quote(`PullImage "${image}" failed`)},"error":${quote(pull)}}`],
     ['kubeadm', `[ERROR ImagePull]: failed to pull image ${image}: output: ${klog} remote_image.go:171] "PullImage from image service failed" err=${quote(pull)} image="${image}"`],
     ['a container of JSON', `"message": ${quote(`Back-off pulling image "${image}": ErrImagePull: ${pull}`)}`],
+    ['GitLab Runner', `WARNING: Failed to pull image with policy "always": Error response from daemon: ${leaf}`],
     ['Docker', `Error response from daemon: ${leaf}`],
   ])('has nothing of %s around it', (_, line) => {
     expect(classifyLine(line).errors).toEqual([shown])

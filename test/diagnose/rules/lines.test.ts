@@ -97,6 +97,9 @@ describe('a line that repeats a failed pull', () => {
     'Error: ImagePullBackOff',
     'Back-off pulling image "r.example/a:1"',
     '"Back-off pulling image \\"r.example/a:1\\""',
+    'Error from server (BadRequest): container "app" in pod "web-0" is waiting to start: trying and failing to pull image',
+    'container "app" in pod "web-0" is waiting to start: image can\'t be pulled',
+    'ERROR: Job failed (system failure): prepare environment: image pull failed: Back-off pulling image "r.example/a:1"',
     String.raw`Error syncing pod, skipping: failed to "StartContainer" for "web" with ImagePullBackOff: "Back-off pulling image \"r.example/a:1\""`,
     String.raw`E0102 03:04:05.678901    1234 pod_workers.go:1301] "Error syncing pod, skipping" err="failed to \"StartContainer\" for \"web\" with ImagePullBackOff: \"Back-off pulling image \\\"r.example/a:1\\\"\"" pod="team/web-0" podUID="1f0e"`,
   ])('is recognized: %s', (line) => {
