@@ -16,6 +16,11 @@ export function createPainter(stream: { readonly isTTY?: boolean }, env: Io['env
   return (style, text) => (isColoured ? paint(style, text) : text)
 }
 
+/** Returns true if FORCE_COLOR asks for colour also in files and pipes, as in Node.js: with any text but `0` and `false`. */
+export function forcesColour(env: Io['env']): boolean {
+  return !['', '0', 'false'].includes(env['FORCE_COLOR'] ?? '')
+}
+
 export const noColour: Painter = (_, text) => text
 
 function paint(style: Style, text: string): string {
