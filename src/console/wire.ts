@@ -1,6 +1,7 @@
 /** What the server of the console sends to its page. Every text in it is data: the page shows it as text. */
 import type { DecisionDifference } from '../config/compare-decisions.ts'
 import type { ConfigProblem } from '../config/problem.ts'
+import type { MirrorReport } from '../report/mirror-report.ts'
 import type { PullFinding } from '../diagnose/findings.ts'
 
 /** One image of one namespace, in pods that the config treats alike. */
@@ -188,6 +189,12 @@ export interface ImagePod {
   readonly phase: string
   readonly isReady: boolean
   readonly runs: string
+}
+
+/** What `berth report --mirror -o json` prints, and when it was found out. The uses are entries of the list, not pods. */
+export interface MirrorComparison extends MirrorReport {
+  /** Milliseconds since 1970. */
+  readonly at: number
 }
 
 /** The result for a draft of the config. */

@@ -16,7 +16,7 @@ import {
   startConsoleKube,
 } from '../support/console-cluster.ts'
 import type { FakeKube } from '../support/fake-kube.ts'
-import { startFakeRegistry } from '../support/registry.ts'
+import { indexType, manifestType, startFakeRegistry } from '../support/registry.ts'
 
 let page: PageFiles
 const cleanups: (() => Promise<unknown>)[] = []
@@ -27,6 +27,19 @@ beforeAll(async () => {
 
 afterEach(async () => {
   for (const cleanup of cleanups.splice(0).toReversed()) await cleanup()
+})
+
+const index = JSON.stringify({
+  schemaVersion: 2,
+  mediaType: indexType,
+  manifests: [
+    {
+      mediaType: manifestType,
+      digest: `sha256:${'a'.repeat(64)}`,
+      size: 2,
+      platform: { os: 'linux', architecture: 'arm64' },
+    },
+  ],
 })
 
 interface Started extends RunningConsole {
@@ -41,8 +54,9 @@ async function start(
 ): Promise<Started> {
   const mirror = await startFakeRegistry()
   const upstream = await startFakeRegistry()
-  mirror.addManifest({ repository: 'library/nginx', tag: '1' })
-  upstream.addManifest({ repository: 'library/nginx', tag: '1' })
+  const nginx = { repository: 'library/nginx', tag: '1', mediaType: indexType, body: index }
+  mirror.addManifest(nginx)
+  upstream.addManifest(nginx)
   upstream.addManifest({ repository: 'library/redis', tag: '8' })
   const kube = startConsoleKube(pods)
   const read = readConfig(consoleConfig(mirror.url, upstream.url), '/')
@@ -405,6 +419,28 @@ describe('the server of the console', () => {
       { owner: 'ReplicaSet web-5d9c', digest: expect.stringMatching(/^sha256:/), pods: 2 },
     ])
     expect(await ask(console, 'explain-image', { id })).toMatchObject({ isDenied: false })
+  })
+
+  it('compares the mirrors with upstream', async () => {
+    const console = await start([web, cache])
+    await follow(console).until(({ images }) => images.size === 2)
+
+    expect(await ask(console, 'mirror')).toMatchObject({
+      summary: { images: 2, mirrored: 1, missing: 1 },
+      images: [
+        { image: 'mirror.example/library/nginx:1', state: 'mirrored' },
+        { image: 'mirror.example/library/redis:8', from: 'docker.io/library/redis:8', state: 'missing' }, // prettier-ignore
+      ],
+    })
+  })
+
+  it('finds the platforms of the image that a new pod gets', async () => {
+    const console = await start([web])
+    const follower = follow(console)
+    await follower.until(({ images }) => images.size === 1)
+    const [id] = follower.images.keys()
+
+    expect(await ask(console, 'explain-image', { id })).toMatchObject({ platforms: ['linux/arm64'] }) // prettier-ignore
   })
 
   it('compares a draft with the config, for the images that run', async () => {

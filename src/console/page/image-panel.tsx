@@ -15,10 +15,15 @@ export interface ImagePanelProps {
   readonly onClose: () => void
 }
 
+/** Of the image that a new pod gets; null if they are not known. */
+interface Platforms {
+  readonly platforms: readonly string[] | null
+}
+
 export function ImagePanel({ row, ask, probes, onClose }: ImagePanelProps) {
   const dialog = useRef<HTMLDialogElement>(null)
   const [detail, setDetail] = useState<ImageDetail | null>(null)
-  const [answer, setAnswer] = useState<ExplainAnswer | null>(null)
+  const [answer, setAnswer] = useState<(ExplainAnswer & Platforms) | null>(null)
   const [isAsking, setAsking] = useState(false)
   const [problem, setProblem] = useState<string | null>(null)
   // A modal dialog keeps the focus, closes with Escape, and gives the focus back.
@@ -31,7 +36,7 @@ export function ImagePanel({ row, ask, probes, onClose }: ImagePanelProps) {
   const probe = async () => {
     setAsking(true)
     try {
-      setAnswer(await ask<ExplainAnswer>('explain-image', { id: row.id }))
+      setAnswer(await ask<ExplainAnswer & Platforms>('explain-image', { id: row.id }))
       setProblem(null)
     } catch (error) {
       setProblem(error instanceof Error ? error.message : String(error))
@@ -61,7 +66,13 @@ export function ImagePanel({ row, ask, probes, onClose }: ImagePanelProps) {
           )}
         </header>
         {answer !== null ? (
-          <ExplanationView answer={answer} />
+          <>
+            <ExplanationView answer={answer} />
+            <p>
+              <span class="dim">Platforms: </span>
+              {answer.platforms === null ? 'not known' : answer.platforms.join(', ')}
+            </p>
+          </>
         ) : (
           <Candidates candidates={detail?.candidates ?? []} />
         )}

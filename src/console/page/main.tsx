@@ -1,12 +1,14 @@
 /** Starts the page: navigation, the state of the connection, and the view that the address names. */
-import { render } from 'preact'
+import { type ComponentChildren, render } from 'preact'
 import { useEffect, useState } from 'preact/hooks'
+import type { MirrorComparison } from '../wire.ts'
 import { FailuresView } from './failures-view.tsx'
 import { FlowView } from './flow-view.tsx'
 import { age, clock } from './format.ts'
 import type { FilterName, Place } from './image-filter.ts'
 import { ImagePanel } from './image-panel.tsx'
 import { ImageTable } from './images-view.tsx'
+import { MirrorView } from './mirror-view.tsx'
 import { OverviewView } from './overview-view.tsx'
 import { type Ask, createAsk, createStore, type State, type Store, takeToken } from './store.ts'
 import { TableView } from './table-view.tsx'
@@ -17,6 +19,7 @@ const views = {
   flow: 'Flow',
   images: 'Images',
   failures: 'Pull failures',
+  mirror: 'Mirrors',
   try: 'Try an image',
   table: 'Table',
 } as const
@@ -35,7 +38,12 @@ function Page({ store, ask }: { readonly store: Store; readonly ask: Ask }) {
   const [filter, setFilter] = useState<FilterName>('all')
   const [place, setPlace] = useState<Place | null>(null)
   const [openId, setOpenId] = useState<string | null>(null)
-  useEffect(() => store.subscribe(() => setState(store.state)), [])
+  useEffect(() => {
+    const update = () => setState(store.state)
+    // The state may have changed since the first draw.
+    update()
+    return store.subscribe(update)
+  }, [])
   useEffect(() => {
     const update = () => setView(viewOfAddress())
     addEventListener('hashchange', update)
@@ -69,25 +77,7 @@ function Page({ store, ask }: { readonly store: Store; readonly ask: Ask }) {
           <ConnectionState state={state} ask={ask} />
         </header>
         <Notices state={state} now={now} />
-        {view === 'overview' && (
-          <OverviewView
-            state={state}
-            onFilter={showImages}
-            onFailures={() => {
-              location.hash = '#/failures'
-            }}
-          />
-        )}
-        {view === 'flow' && (
-          <>
-            <FlowView flow={state.flow} place={place} onPlace={setPlace} />
-            {table}
-          </>
-        )}
-        {view === 'images' && table}
-        {view === 'failures' && <FailuresView findings={state.findings} now={now} />}
-        {view === 'try' && <TryView ask={ask} probes={probes} />}
-        {view === 'table' && <TableView table={state.table} ask={ask} />}
+        <View {...{ view, state, ask, probes, now, choice, table }} onFilter={showImages} />
       </main>
       {openRow !== undefined && (
         <ImagePanel
@@ -100,6 +90,58 @@ function Page({ store, ask }: { readonly store: Store; readonly ask: Ask }) {
       )}
     </>
   )
+}
+
+interface ViewProps {
+  readonly view: ViewName
+  readonly state: State
+  readonly ask: Ask
+  readonly probes: boolean
+  readonly now: number
+  readonly choice: { readonly place: Place | null; readonly onPlace: (place: Place | null) => void }
+  /** The list of images. */
+  readonly table: ComponentChildren
+  readonly onFilter: (filter: FilterName) => void
+}
+
+function View({ view, state, ask, probes, now, choice, table, onFilter }: ViewProps) {
+  const [comparison, setComparison] = useState<MirrorComparison | null>(null)
+  switch (view) {
+    case 'overview':
+      return (
+        <OverviewView
+          state={state}
+          onFilter={onFilter}
+          onFailures={() => {
+            location.hash = '#/failures'
+          }}
+        />
+      )
+    case 'flow':
+      return (
+        <>
+          <FlowView flow={state.flow} place={choice.place} onPlace={choice.onPlace} />
+          {table}
+        </>
+      )
+    case 'images':
+      return <>{table}</>
+    case 'failures':
+      return <FailuresView findings={state.findings} now={now} />
+    case 'mirror':
+      return (
+        <MirrorView
+          ask={ask}
+          probes={probes}
+          comparison={comparison}
+          onComparison={setComparison}
+        />
+      )
+    case 'try':
+      return <TryView ask={ask} probes={probes} />
+    case 'table':
+      return <TableView table={state.table} ask={ask} />
+  }
 }
 
 function focusMain(event: Event): void {

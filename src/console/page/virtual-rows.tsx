@@ -34,7 +34,7 @@ export function VirtualRows<Row>(props: VirtualRowsProps<Row>) {
   const { first, last } = windowOf({ count: rows.length, rowHeight, ...view })
   return (
     <div
-      class="table"
+      class={`table cells-${headings.length}`}
       role="table"
       aria-label={label}
       aria-rowcount={rows.length + 1}

@@ -7,7 +7,9 @@ import { isObject, member, textMember } from '../../json/json.ts'
 import { configLimits } from '../../yaml/limits.ts'
 import { compareDraft } from '../draft.ts'
 import { imageDetail } from '../image-detail.ts'
+import { findPlatforms } from '../image-platforms.ts'
 import type { Live } from '../live.ts'
+import type { CompareMirrors } from '../mirror-comparison.ts'
 
 export interface AnswerOptions {
   readonly live: Live
@@ -15,6 +17,8 @@ export interface AnswerOptions {
   /** Relative paths in a draft start from here. */
   readonly directory: string
   readonly explain: ExplainDependencies
+  /** Null if no registry is contacted. */
+  readonly compareMirrors: CompareMirrors | null
 }
 
 type Answer = { readonly value: unknown } | { readonly status: 400 | 404; readonly problem: string }
@@ -31,6 +35,7 @@ export function createAnswers({
   config,
   directory,
   explain,
+  compareMirrors,
 }: AnswerOptions): Readonly<Record<string, (body: unknown) => Promise<Answer>>> {
   return {
     async explain(body) {
@@ -59,7 +64,12 @@ export function createAnswers({
       const list = live.list()
       const image = list.images.get(list.keys.get(textMember(body, 'id')) ?? '')
       if (image === undefined) return { status: 404, problem: 'no pod runs this image any more' }
-      return { value: await explainImage(explain, image.pod, image.image) }
+      const explained = await explainImage(explain, image.pod, image.image)
+      return { value: { ...explained, platforms: await findPlatforms(explain, explained) } }
+    },
+    async mirror() {
+      if (compareMirrors === null) return invalid('the console contacts no registry')
+      return { value: await compareMirrors(live.list().images.values()) }
     },
     async draft(body) {
       const text = textMember(body, 'text')

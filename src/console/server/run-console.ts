@@ -6,10 +6,12 @@ import { imageTimeoutMs, parallelImages } from '../../engine/batch-decider.ts'
 import { createHelperRunner } from '../../engine/credential-helper.ts'
 import { createEngine } from '../../engine/decision-engine.ts'
 import { openDiagnosisSources } from '../../engine/diagnosis-sources.ts'
+import { openMirrorRegistries } from '../../engine/mirror-registries.ts'
 import type { Cluster } from '../../kube/connect.ts'
 import { proxyRulesFromEnvironment } from '../../proxy/proxy-rules.ts'
 import { listen } from '../../telemetry/health-server.ts'
 import { type LiveTimes, startLive } from '../live.ts'
+import { createMirrorComparison } from '../mirror-comparison.ts'
 import { createConsoleApp } from './app.ts'
 import type { PageFiles } from './page-files.ts'
 
@@ -57,6 +59,14 @@ export async function startConsole(options: ConsoleOptions): Promise<RunningCons
     runHelper: createHelperRunner(env),
     onProblem,
   })
+  const { registries } = await openMirrorRegistries({
+    config,
+    names: [],
+    secretsDirectory,
+    createRepositories: false,
+    env,
+    onProblem,
+  })
   const diagnosis = { config, probe, secretsDirectory, env, onProblem }
   const live = startLive({
     ...options,
@@ -81,6 +91,9 @@ export async function startConsole(options: ConsoleOptions): Promise<RunningCons
       proxyRules: proxyRulesFromEnvironment(env),
       partNames: { namespace: 'a namespace', labels: 'labels', owners: 'an owner' },
     },
+    compareMirrors: probe
+      ? createMirrorComparison({ config, registries, jobs: parallelImages, signal: stop.signal })
+      : null,
     page: options.page,
     guard: () => ({ token, hosts }),
     onBug: options.onBug,
@@ -88,7 +101,7 @@ export async function startConsole(options: ConsoleOptions): Promise<RunningCons
   const close = async () => {
     stop.abort()
     await app.close()
-    await engine.close()
+    await Promise.all([engine.close(), registries.close()])
   }
   try {
     const port = await listen(app, address, options.port)
