@@ -201,7 +201,10 @@ async function decidePod(
   const { imagesOnly, kept, signal, namespaceModes = new Map<string, never>() } = options
   const pod: PodContext = {
     ...location.context,
-    namespace: kept?.namespace ?? location.namespace ?? options.namespace,
+    namespace:
+      'values' in location && location.hasFixedNamespace
+        ? location.namespace
+        : (kept?.namespace ?? location.namespace ?? options.namespace),
     owners: location.context.owners ?? options.owners,
   }
   const left = whyLeft(namespaceModes, templateNamespace(pod))

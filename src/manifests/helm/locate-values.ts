@@ -18,11 +18,12 @@ import {
 } from './value-images.ts'
 import type { ValueOverrides } from './value-overrides.ts'
 import {
+  isApplication,
   otherValuePaths,
   postRenderedNames,
+  targetNamespace,
   type ValuePlace,
   valuePlacesIn,
-  valuesNamespace,
 } from './value-places.ts'
 
 /** Values with the images in them. */
@@ -50,6 +51,8 @@ export interface LocateOptions {
 
 /** An image in Helm values, as a location that is decided like a single image. */
 export interface ValueLocation extends PodLocation {
+  /** Whether neither `-n` nor a kustomization can set the namespace of the pods. */
+  readonly hasFixedNamespace: boolean
   readonly values: LocatedValueImage
 }
 
@@ -60,8 +63,9 @@ export function valueLocationsIn(
 ): ValueLocation[] {
   const kind = kindOf(object)
   if (kind === '' && !isValuesFile) return []
-  const metadata = textMember(member(object, 'metadata'), 'namespace')
-  const namespace = valuesNamespace(object) ?? (metadata === '' ? null : metadata)
+  const target = targetNamespace(object)
+  const own = isApplication(object) ? '' : textMember(member(object, 'metadata'), 'namespace')
+  const namespace = target ?? (own === '' ? null : own)
   return locateImages(object, overrides).map((image) => {
     const { path } = image.place
     const name = siteText([...path, ...image.keys])
@@ -73,6 +77,7 @@ export function valueLocationsIn(
       path: image.text === null ? image.path : path,
       pointerFromPath: (pointer) => pointer,
       siteName: () => name,
+      hasFixedNamespace: target !== null || isApplication(object),
       values: image,
     }
   })

@@ -26,11 +26,7 @@ export function valuePlacesIn(object: unknown): ValuePlace[] {
     case 'argoproj.io/Application':
       return applicationPlaces(spec, ['spec'])
     case 'argoproj.io/ApplicationSet':
-      return applicationPlaces(member(member(spec, 'template'), 'spec'), [
-        'spec',
-        'template',
-        'spec',
-      ])
+      return applicationPlaces(applicationSpec(object), ['spec', 'template', 'spec'])
     case '':
       return isValuesFile(object) ? [{ path: [], form: 'map', value: object }] : []
     default:
@@ -70,18 +66,27 @@ function placesAt(
   })
 }
 
-/** Returns the namespace of the pods; null if the object does not tell it. */
-export function valuesNamespace(object: unknown): string | null {
+/** Returns the namespace that an object names for the release; null if it names none. */
+export function targetNamespace(object: unknown): string | null {
   const spec = member(object, 'spec')
-  const application =
-    kindOf(object) === 'argoproj.io/ApplicationSet'
-      ? member(member(spec, 'template'), 'spec')
-      : spec
+  const application = isApplication(object) ? applicationSpec(object) : undefined
   const target =
     textMember(spec, 'targetNamespace') ||
     textMember(member(application, 'destination'), 'namespace')
   // An ApplicationSet has a template.
   return target === '' || target.includes('{{') ? null : target
+}
+
+/** Returns true if the namespace of the object says nothing about the namespace of the pods. */
+export function isApplication(object: unknown): boolean {
+  return /^argoproj\.io\/Application(?:Set)?$/.test(kindOf(object))
+}
+
+function applicationSpec(object: unknown): unknown {
+  const spec = member(object, 'spec')
+  return kindOf(object) === 'argoproj.io/ApplicationSet'
+    ? member(member(spec, 'template'), 'spec')
+    : spec
 }
 
 /** Returns the names of the images that a HelmRelease replaces after the chart is rendered, as they are written. */

@@ -106,6 +106,40 @@ spec:
     }
   })
 
+  it('decides with the namespace of the release', async () => {
+    put(
+      'berth.yaml',
+      `apiVersion: berth.dev/v1alpha1
+kind: BerthConfig
+registries: [{ host: anubis:32000, mirror: true }]
+fallback: [{ name: web, images: ['ghcr.io/**'], when: { namespaces: [web] }, try: ['anubis:32000/{path}'] }]
+`,
+    )
+    const releases = ['targetNamespace: web', 'targetNamespace: other'].map((line) =>
+      release('image: ghcr.io/acme/web:1\n', `  ${line}\n`),
+    )
+    const application = (destination: string) => `apiVersion: argoproj.io/v1alpha1
+kind: Application
+metadata: { name: web, namespace: web }
+spec:
+  destination: ${destination}
+  source: { helm: { valuesObject: { image: ghcr.io/acme/web:1 } } }
+`
+    const texts = [...releases, ...['{ namespace: web }', '{ name: other }'].map(application)]
+    const outputs = await Promise.all(
+      texts.map((text, index) =>
+        rewrite('-f', put(`${index}.yaml`, text), '-n', 'web', '--helm-values'),
+      ),
+    )
+
+    expect(outputs.map(({ stdout }) => stdout.includes('anubis:32000'))).toEqual([
+      true,
+      false,
+      true,
+      false,
+    ])
+  })
+
   it('changes parameters of an Application and names of a HelmChart', async () => {
     const text = `apiVersion: argoproj.io/v1alpha1
 kind: Application
