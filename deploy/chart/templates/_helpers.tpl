@@ -52,20 +52,47 @@ tolerations: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
 
-{{/* The variables of the forward proxy: from a Secret, or from the values. */}}
-{{- define "berth.proxy" -}}
+{{/* The environment: the forward proxy, from a Secret or from the values, and the CA bundle. */}}
+{{- define "berth.env" -}}
 {{- with .Values.proxy }}
 {{- if .secret }}
-env:
-  {{- $secret := .secret }}
-  {{- range list "HTTPS_PROXY" "HTTP_PROXY" "NO_PROXY" }}
-  - { name: {{ . }}, valueFrom: { secretKeyRef: { name: {{ $secret }}, key: {{ . }}, optional: true } } }
-  {{- end }}
-{{- else if or .https .http }}
-env:
-  - { name: HTTPS_PROXY, value: {{ .https | quote }} }
-  - { name: HTTP_PROXY, value: {{ .http | quote }} }
-  - { name: NO_PROXY, value: {{ .exempt | join "," | quote }} }
+{{- $secret := .secret }}
+{{- range list "HTTPS_PROXY" "HTTP_PROXY" "NO_PROXY" }}
+- { name: {{ . }}, valueFrom: { secretKeyRef: { name: {{ $secret }}, key: {{ . }}, optional: true } } }
 {{- end }}
+{{- else if or .https .http }}
+- { name: HTTPS_PROXY, value: {{ .https | quote }} }
+- { name: HTTP_PROXY, value: {{ .http | quote }} }
+- { name: NO_PROXY, value: {{ .exempt | join "," | quote }} }
+{{- end }}
+{{- end }}
+{{- if .Values.caBundle }}
+- { name: NODE_EXTRA_CA_CERTS, value: /etc/berth-ca/ca.crt }
+{{- end }}
+{{- end }}
+
+{{/* Volumes of both processes, besides the config: pull secrets, the CA bundle, and those of the values. */}}
+{{- define "berth.volumes" -}}
+{{- range .Values.registrySecrets }}
+- name: registry-{{ . | replace "." "-" }}
+  secret: { secretName: {{ . }}, optional: true }
+{{- end }}
+{{- if .Values.caBundle }}
+- { name: ca-bundle, configMap: { name: berth-ca-bundle } }
+{{- end }}
+{{- with .Values.extraVolumes }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "berth.volumeMounts" -}}
+{{- range .Values.registrySecrets }}
+- { name: registry-{{ . | replace "." "-" }}, mountPath: /var/run/secrets/berth/{{ . }}, readOnly: true }
+{{- end }}
+{{- if .Values.caBundle }}
+- { name: ca-bundle, mountPath: /etc/berth-ca, readOnly: true }
+{{- end }}
+{{- with .Values.extraVolumeMounts }}
+{{ toYaml . }}
 {{- end }}
 {{- end }}
