@@ -17,10 +17,13 @@ export async function renderKustomize(directory: string): Promise<KubeObject[]> 
   return parseObjects(await kubectlOk(['kustomize', directory]))
 }
 
-/** Renders the chart with values such as `webhook.replicas=3`. */
-export async function renderChart(values: readonly string[] = []): Promise<KubeObject[]> {
+/** Renders the chart with values such as `webhook.replicas=3`, and with a file of values. */
+export async function renderChart(
+  values: readonly string[] = [],
+  file?: string,
+): Promise<KubeObject[]> {
   const args = ['template', 'berth', chart, '-n', 'berth-system', ...kubeVersion, ...sets(values)]
-  return parseObjects(await helmOk(args))
+  return parseObjects(await helmOk(file === undefined ? args : [...args, '-f', file]))
 }
 
 /** Lints the chart with these values; throws with Helm's output if it finds a problem. */
@@ -41,7 +44,8 @@ function sets(values: readonly string[]): string[] {
   return values.flatMap((value) => ['--set', value])
 }
 
-function parseObjects(text: string): KubeObject[] {
+/** Returns the objects of YAML documents. */
+export function parseObjects(text: string): KubeObject[] {
   return parseAllDocuments(text).flatMap((document) => {
     const value = document.toJS() as KubeObject | null
     return value === null ? [] : [value]

@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { parse } from 'yaml'
+import { createTestCertificate } from '../../test/support/registry-tls.ts'
 import { waitUntilUnchanged, waitUntilRewritten } from '../harness/webhook.ts'
 import { currentCluster } from '../harness/cluster.ts'
 import { helmOk } from '../harness/helm.ts'
@@ -19,6 +20,7 @@ const cluster = currentCluster()
 const namespace = 'harbour'
 let registries: MirrorAndUpstream
 let forward: Tinyproxy
+let certificate: string
 
 /** Writes a values file with this config and returns its path. */
 function writeValues(config: unknown): string {
@@ -26,11 +28,16 @@ function writeValues(config: unknown): string {
   const policy = { mirrors: ['mirror.example'] }
   const webhook = { failurePolicy: 'Fail' }
   const proxy = { secret: 'forward-proxy' }
-  writeFileSync(file, JSON.stringify({ config, policy, webhook, proxy }))
+  const configFiles = { 'ca.crt': certificate }
+  writeFileSync(
+    file,
+    JSON.stringify({ config, configFiles, caBundle: certificate, policy, webhook, proxy }),
+  )
   return file
 }
 
 beforeAll(async () => {
+  certificate = (await createTestCertificate()).cert
   registries = await startMirrorAndUpstream('helm', cluster.podAddress)
   await registries.push(registries.mirror, 'library/app', 'latest')
   const labels = { 'pod-security.kubernetes.io/enforce': 'restricted' }
@@ -43,7 +50,12 @@ beforeAll(async () => {
     metadata: { name: 'forward-proxy', namespace },
     stringData: { HTTP_PROXY: `http://${forward.user}:${forward.password}@${forward.host}` },
   })
-  const file = writeValues(parse(registries.config))
+  const config = parse(registries.config) as { registries: { host: string }[] }
+  // The mirror's own certificate would be from this CA. Berth does not start with a CA that it cannot read.
+  const list = config.registries.map((each) =>
+    each.host === 'mirror.example' ? { ...each, ca: 'ca.crt' } : each,
+  )
+  const file = writeValues({ ...config, registries: list })
   await helmOk(['install', 'berth', chart, '-n', namespace, '-f', file])
   await waitForRollout('berth-webhook', namespace)
   await waitForRollout('berth-controller', namespace)
@@ -67,6 +79,12 @@ test('helm install starts Berth, and pods are rewritten through its Service, and
   expect(await forward.requests()).toContainEqual(
     expect.stringMatching(/^HEAD http:\/\/\S+\/v2\/library\/app\/manifests\/latest$/),
   )
+})
+
+test('helm test passes: the config is valid in the pod, and the webhook is ready', async () => {
+  const output = await helmOk(['test', 'berth', '-n', namespace, '--timeout', '120s'])
+
+  expect(output).toMatch(/Phase:\s+Succeeded/)
 })
 
 test('helm upgrade with another table takes effect without a restart', async () => {

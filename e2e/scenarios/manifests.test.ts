@@ -2,11 +2,19 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
+import { createTestCertificate } from '../../test/support/registry-tls.ts'
+import { runBerth } from '../harness/berth-cli.ts'
 import { currentCluster } from '../harness/cluster.ts'
 import { crdFiles } from '../harness/crd-modules.ts'
 import { withoutSortWarning } from '../harness/overlay.ts'
 import { apply, kubectl, kubectlOk, type KubeObject } from '../harness/kubectl.ts'
-import { lintChart, renderChart, renderKustomize, componentLines } from '../harness/manifests.ts'
+import {
+  componentLines,
+  lintChart,
+  parseObjects,
+  renderChart,
+  renderKustomize,
+} from '../harness/manifests.ts'
 import { repository } from '../harness/paths.ts'
 
 /** The manifests of deploy/: kustomize and Helm render the same objects, and an API server accepts them. */
@@ -115,6 +123,58 @@ describe('Helm and kustomize', () => {
   })
 })
 
+describe('berth install', () => {
+  const head = 'apiVersion: berth.dev/v1alpha1\nkind: BerthConfig\n'
+  const loops =
+    'mirror: { running: true }\nconflicts: leave\nstuckPods: report\nunprocessed: report\navailability: {}\n'
+
+  test.each([
+    ['a small config', 'registries: [{ host: mirror.corp, mirror: true }]\n', []],
+    [
+      'a CA, a lock file and secrets',
+      `registries:
+  - { host: 'mirror.corp:5000', mirror: true, ca: ca.crt, credentials: { secret: a.creds }, clientCertificate: { secret: cert } }
+pin: { lock: berth.lock }
+`,
+      ['--image-pull-secret', 'pull'],
+    ],
+    [
+      'every loop of the controller',
+      loops,
+      ['--component', 'same-digest', '--component', 'opt-in'],
+    ],
+    [
+      'MicroK8s',
+      "registries: [{ host: 'localhost:32000', endpoint: 'http://10.0.0.1:32000', mirror: true }]\n",
+      ['--component', 'proxy', '--component', 'fail-closed', '--component', 'cert-manager'],
+    ],
+  ])('prints what the chart makes of its values: %s', async (name, yaml, options) => {
+    const directory = join(runDir, `install-${name.replaceAll(/[ ,]+/g, '-')}`)
+    mkdirSync(directory, { recursive: true })
+    const config = join(directory, 'berth.yaml')
+    writeFileSync(config, head + yaml)
+    writeFileSync(join(directory, 'ca.crt'), (await createTestCertificate()).cert)
+    writeFileSync(
+      join(directory, 'berth.lock'),
+      'apiVersion: berth.dev/v1alpha1\nkind: BerthLock\nimages: []\n',
+    )
+    const berth = async (...more: readonly string[]) => {
+      const args = ['install', '--config', config, '--image', 'm.corp/berth:2', ...options, ...more]
+      const { code, stdout, stderr } = await runBerth(args)
+      if (code !== 0) throw new Error(stderr)
+      return stdout
+    }
+    writeFileSync(join(directory, 'values.yaml'), await berth('--helm-values'))
+    const out = join(directory, 'kustomization')
+    await berth('--kustomize', out)
+    const installed = comparable(parseObjects(await berth()))
+
+    expect(Object.keys(installed).length).toBeGreaterThan(15)
+    expect(comparable(await renderChart([], join(directory, 'values.yaml')))).toEqual(installed)
+    expect(comparable(await renderKustomize(out))).toEqual(installed)
+  })
+})
+
 /** Returns the first YAML block of a page that starts with this text. */
 function block(page: string, start: string): string {
   const blocks = readFileSync(join(repository, page), 'utf8').matchAll(/^```yaml\n([^]*?)^```$/gm)
@@ -173,6 +233,28 @@ describe('the chart', () => {
     ['config.kind=Other', 'kind'],
   ])('rejects %s', async (setting, named) => {
     await expect(lintChart([setting])).rejects.toThrow(named)
+  })
+
+  test('mounts a CA bundle and more volumes into both processes, and names the bundle in their environment', async () => {
+    const objects = await renderChart([
+      'caBundle=-----BEGIN CERTIFICATE-----',
+      'extraVolumes[0].name=more',
+      'extraVolumes[0].emptyDir.medium=Memory',
+      'extraVolumeMounts[0].name=more',
+      'extraVolumeMounts[0].mountPath=/more',
+    ])
+    const text = (kind: string) => JSON.stringify(objects.filter((object) => object.kind === kind))
+    const deployments = text('Deployment')
+
+    expect(text('ConfigMap')).toContain('"ca.crt":"-----BEGIN CERTIFICATE-----"')
+    for (const part of [
+      '{"name":"NODE_EXTRA_CA_CERTS","value":"/etc/berth-ca/ca.crt"}',
+      '{"name":"ca-bundle","mountPath":"/etc/berth-ca","readOnly":true}',
+      '{"name":"ca-bundle","configMap":{"name":"berth-ca-bundle"}}',
+      '{"mountPath":"/more","name":"more"}',
+      '{"emptyDir":{"medium":"Memory"},"name":"more"}',
+    ])
+      expect(deployments.split(part)).toHaveLength(3)
   })
 
   test('accepts a digest instead of a tag', async () => {
