@@ -200,6 +200,12 @@ function printNextSteps({ mirror, upstreams }: InitPlan, options: InitOptions, i
       io,
       `create the pull secret: kubectl -n berth-system create secret docker-registry ${mirror.secret} --docker-server=${mirror.host} --docker-username=… --docker-password=…`,
     )
+  const isPlainHttp = mirror.endpoint?.startsWith('http:') === true && mirror.kind !== 'microk8s'
+  if (isPlainHttp || mirror.ca !== null)
+    printMessage(
+      io,
+      `the nodes must reach ${mirror.host} too, ${isPlainHttp ? 'without TLS' : 'and trust its CA'}: \`berth nodes render\` writes their files (docs/nodes.md); otherwise pods could not pull what Berth found there`,
+    )
   const commands = [
     `berth check${config}`,
     mirrorCommand(mirror, upstreams, options) + config,
