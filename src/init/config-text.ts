@@ -1,4 +1,6 @@
 /** Writes a plan as a commented config file. Pure. */
+import { plainHttpHosts } from '../config/registries.ts'
+import { canonicalHost } from '../decision/fallback/registry-aliases.ts'
 import { formatReference } from '../decision/reference/reference.ts'
 import {
   type InitPlan,
@@ -14,7 +16,8 @@ import { mirrorKinds } from './mirror-kind.ts'
 const maxTests = 12
 
 /** Returns the text of the config. It loads without a warning, and its tests pass. */
-export function configText(plan: InitPlan): string {
+export function configText(given: InitPlan): string {
+  const plan = withoutSameServers(given)
   const { mirror, upstreams, notes, operators } = plan
   const names = rowNames(upstreams.map(({ host }) => host))
   const sections = [
@@ -32,6 +35,26 @@ export function configText(plan: InitPlan): string {
     ['', ...testLines(plan, names)],
   ]
   return `${sections.flat().join('\n')}\n`
+}
+
+/** Leaves out other spellings of a server: without TLS, `r.corp:80` is `r.corp`. */
+function withoutSameServers(plan: InitPlan): InitPlan {
+  const { mirror, upstreams } = plan
+  const isPlainHttp = plainHttpHosts(
+    [mirror, ...upstreams].map(({ host, endpoint }) => ({ host, endpoint: endpoint ?? undefined })),
+  )
+  const hosts = new Set([mirror.host, ...upstreams.map(({ host }) => host)])
+  const isOther = ({ host }: PlannedUpstream) => {
+    const server = canonicalHost(host, isPlainHttp)
+    return server !== host && hosts.has(server)
+  }
+  const distinct = upstreams.filter((each) => !isOther(each))
+  const others = upstreams.filter(isOther).map(({ host }) => host)
+  const notes = [
+    ...plan.notes,
+    ...others.map((host) => `${host}: it is the same server as without the port`),
+  ]
+  return { ...plan, upstreams: distinct, notes }
 }
 
 function registryLines({ mirror, upstreams, platforms, proxy }: InitPlan): string[] {

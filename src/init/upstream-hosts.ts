@@ -67,7 +67,7 @@ export function upstreamHosts(
 /** Returns why a host gets no row; null if it gets one. */
 function reasonAgainst(host: string, components: Set<string>): string | null {
   // Names with other characters, or in another spelling of an address, are not hosts that Berth contacts.
-  if (!isHost(host) || new URL(`https://${host}`).host !== host.replace(/:443$/, ''))
+  if (!isHost(host) || !/[.:]/.test(host) || !isUsualSpelling(host))
     return 'this is not the usual spelling of a host'
   if (/^(?:localhost|127\.|\[::1\])/.test(host))
     return 'pods and nodes reach another machine under this name'
@@ -75,4 +75,8 @@ function reasonAgainst(host: string, components: Set<string>): string | null {
   if (components.has(component)) return `its copies would have the names of another registry`
   components.add(component)
   return null
+}
+
+function isUsualSpelling(host: string): boolean {
+  return new URL(`https://${host}`).host === host.replace(/:443$/, '')
 }

@@ -128,6 +128,8 @@ tests:
 
       'registry.corp:443',
       'registry.corp:80',
+      'Anubis',
+      'registry.corp',
       'registry.corp:05000',
       '10.0.0.1:5000',
       '0x7f.1',
@@ -168,6 +170,7 @@ tests:
       .filter((kind) => kind !== 'ecr'),
     prefix: fc.constantFrom('', 'mirror', 'acme/mirror'),
     isPlainHttp: fc.boolean(),
+    hasPlainUpstreams: fc.boolean(),
     secret: fc.option(fc.constantFrom('creds', 'a.b-c')),
     platforms: fc.constantFrom([], ['linux/amd64'], ['linux/amd64', 'linux/arm64']),
     proxy: fc.option(fc.constant('http://proxy.corp:3128')),
@@ -191,7 +194,12 @@ tests:
         const { platforms, proxy } = given
         const made = planOf(given.images, { mirror, platforms, proxy, operators: given.notes })
 
-        const config = loaded(configText({ ...made, notes: [...made.notes, ...given.notes] }))
+        const upstreams = made.upstreams.map((each) =>
+          given.hasPlainUpstreams ? { ...each, endpoint: `http://${each.host}` } : each,
+        )
+        const notes = [...made.notes, ...given.notes]
+
+        const config = loaded(configText({ ...made, upstreams, notes }))
 
         rows += config.table.rows.length
         const pod = { namespace: 'default', labels: {}, owners: [] }
