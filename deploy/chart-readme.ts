@@ -23,7 +23,7 @@ export function chartReadme(text: string): string {
 
 \`\`\`sh
 helm install berth deploy/chart -n berth-system --create-namespace -f values.yaml
-helm test berth -n berth-system   # the config is valid, and the webhook is ready
+helm test berth -n berth-system   # the config is valid in a pod, and the webhook answers
 \`\`\`
 
 <!-- generated: the comments of values.yaml, by npm run docs:chart -->

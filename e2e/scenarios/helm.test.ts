@@ -81,7 +81,7 @@ test('helm install starts Berth, and pods are rewritten through its Service, and
   )
 })
 
-test('helm test passes: the config is valid in the pod, and the webhook is ready', async () => {
+test('helm test passes: the config is valid in a pod, and the webhook answers', async () => {
   const output = await helmOk(['test', 'berth', '-n', namespace, '--timeout', '120s'])
 
   expect(output).toMatch(/Phase:\s+Succeeded/)
