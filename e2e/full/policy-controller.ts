@@ -8,7 +8,10 @@ import { waitFor } from '../harness/wait.ts'
 import { buildModuleProgram, type GoModule, moduleSources } from './go-module.ts'
 import type { PolicyEngine } from './policy-engine.ts'
 
-const module: GoModule = { path: 'github.com/sigstore/policy-controller', version: 'v0.13.1' }
+export const policyControllerModule: GoModule = {
+  path: 'github.com/sigstore/policy-controller',
+  version: 'v0.13.1',
+}
 const namespace = 'cosign-system'
 
 /** The port that it listens on. The API server calls its Service there. */
@@ -30,8 +33,8 @@ const manifests = [
 
 /** Starts policy-controller with `no-match-policy: allow`, so that it admits images that no policy covers. */
 export async function startPolicyController(): Promise<PolicyEngine> {
-  const program = await buildModuleProgram(module, './cmd/webhook')
-  const sources = await moduleSources(module)
+  const program = await buildModuleProgram(policyControllerModule, './cmd/webhook')
+  const sources = await moduleSources(policyControllerModule)
   const { runDir, kubeconfig, podAddress } = currentCluster()
   for (const name of manifests)
     await apply(readFileSync(join(sources, 'config', `${name}.yaml`), 'utf8'))
@@ -90,6 +93,7 @@ export async function startPolicyController(): Promise<PolicyEngine> {
       )
     },
     stop: async () => {
+      await kubectlOk(['delete', 'clusterimagepolicies', '--all'])
       for (const kind of ['mutatingwebhookconfiguration', 'validatingwebhookconfiguration'])
         for (const name of [
           'policy.sigstore.dev',

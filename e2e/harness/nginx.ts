@@ -2,15 +2,12 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { generate } from 'selfsigned'
 import type { Cluster } from './cluster.ts'
 import { unpackDebianPackage } from './debian-packages.ts'
 import { freePort } from './ports.ts'
 import { exitReason, startProcess, stopProcess } from './processes.ts'
+import { writeServerCertificate } from './server-certificate.ts'
 import { waitFor } from './wait.ts'
-
-/** A name in each certificate, besides the address. */
-export const certificateName = 'registry.test'
 
 export type NginxOptions = {
   name: string
@@ -41,7 +38,7 @@ export async function startNginx(
   const directory = join(runDir, `nginx-${name}`)
   mkdirSync(directory, { recursive: true })
   const port = await freePort(address)
-  const certificate = tls === undefined ? '' : await writeCertificate(directory, address)
+  const certificate = tls === undefined ? '' : await writeServerCertificate(directory, address)
   const log = join(directory, 'access.log')
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
     .map((kind) => `${kind}_temp_path ${directory}/${kind};`)
@@ -73,27 +70,6 @@ http {
     accessLog: async () => (await readFile(log, 'utf8')).trim().split('\n'),
     stop: () => stopProcess(runDir, record),
   }
-}
-
-async function writeCertificate(directory: string, address: string): Promise<string> {
-  const { private: key, cert } = await generate([{ name: 'commonName', value: 'nginx' }], {
-    keyType: 'ec',
-    algorithm: 'sha256',
-    extensions: [
-      { name: 'basicConstraints', cA: true },
-      {
-        name: 'subjectAltName',
-        altNames: [
-          { type: 7, ip: address },
-          { type: 2, value: certificateName },
-        ],
-      },
-    ],
-  })
-  writeFileSync(join(directory, 'key.pem'), key, { mode: 0o600 })
-  const file = join(directory, 'certificate.pem')
-  writeFileSync(file, cert)
-  return file
 }
 
 /** Unpacks the Debian package, once, and returns the directory. */

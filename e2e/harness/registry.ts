@@ -1,4 +1,4 @@
-/** Real registries (the CNCF distribution, Debian package docker-registry) as processes on this machine. */
+/** Real registries (the CNCF distribution) as processes on this machine. */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Cluster } from './cluster.ts'
@@ -28,6 +28,12 @@ export type RegistryOptions = {
   foreignUrls?: string
   /** Accepts only tokens of this server. */
   token?: TokenSettings
+  /** The program. Default: version 2.8, from the Debian package docker-registry. */
+  program?: string
+  /** How many tags a page of the list of tags has at most. Version 3 only. */
+  maxTags?: number
+  /** Keeps its content in a bucket of an S3 API, and redirects downloads of blobs there. */
+  s3?: { url: string; bucket: string }
 }
 
 /** The settings for a token server; `certificate` is the path of a PEM file. */
@@ -70,8 +76,10 @@ export async function startRegistry(
     if (record !== undefined) return
     const started = await startProcess(runDir, {
       name: process,
-      command: 'docker-registry',
+      command: options.program ?? 'docker-registry',
       args: ['serve', config],
+      // Version 3 sends traces to a collector by default.
+      env: { OTEL_TRACES_EXPORTER: 'none' },
     })
     record = started
     await waitFor(`registry ${options.name}`, () => answers(url), {
@@ -103,7 +111,7 @@ function passwordsIn(dir: string): string {
 async function configuration(
   dir: string,
   addr: string,
-  { htpasswd, proxy, readOnly, token, foreignUrls }: RegistryOptions,
+  { htpasswd, proxy, readOnly, token, foreignUrls, maxTags, s3 }: RegistryOptions,
 ): Promise<Record<string, unknown>> {
   const passwords = passwordsIn(dir)
   if (htpasswd !== undefined) writeFileSync(passwords, await htpasswdLine(htpasswd))
@@ -112,7 +120,7 @@ async function configuration(
     // The access log does not depend on the level.
     log: { level: 'warn' },
     storage: {
-      filesystem: { rootdirectory: join(dir, 'data') },
+      ...(s3 === undefined ? { filesystem: { rootdirectory: join(dir, 'data') } } : s3Storage(s3)),
       delete: { enabled: true },
       ...(readOnly && { maintenance: { readonly: { enabled: true } } }),
     },
@@ -130,7 +138,14 @@ async function configuration(
     }),
     ...(foreignUrls && { validation: { manifests: { urls: { allow: [foreignUrls] } } } }),
     ...(proxy && { proxy: { remoteurl: proxy.url } }),
+    ...(maxTags !== undefined && { tags: { maxtags: maxTags } }),
   }
+}
+
+function s3Storage({ url, bucket }: { url: string; bucket: string }): Record<string, unknown> {
+  const keys = { accesskey: 'test', secretkey: 'test' }
+  const place = { region: 'us-east-1', regionendpoint: url, bucket, forcepathstyle: true }
+  return { s3: { ...keys, ...place, secure: false } }
 }
 
 /**

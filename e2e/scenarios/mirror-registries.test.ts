@@ -16,7 +16,7 @@ import { runBerth } from '../harness/berth-cli.ts'
 import { currentCluster } from '../harness/cluster.ts'
 import type { CommandResult } from '../harness/command.ts'
 import { deleteManifest, pushImage, pushIndex } from '../harness/images.ts'
-import { certificateName, type Nginx, startNginx } from '../harness/nginx.ts'
+import { type Nginx, startNginx } from '../harness/nginx.ts'
 import { type Registry, startRegistry } from '../harness/registry.ts'
 import {
   digestOfTag,
@@ -25,6 +25,7 @@ import {
   pushManifest,
   type Repository,
 } from '../harness/registry-client.ts'
+import { certificateName } from '../harness/server-certificate.ts'
 import { startTinyproxy, type Tinyproxy } from '../harness/tinyproxy.ts'
 import { startTokenServer, type TokenServer } from '../harness/token-server.ts'
 

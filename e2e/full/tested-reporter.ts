@@ -1,0 +1,35 @@
+/** A reporter of Vitest that writes the results of `npm run e2e:full` to docs/tested.md. */
+import { readFileSync, writeFileSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import type { Reporter, TestModule } from 'vitest/node'
+import { repository } from '../harness/paths.ts'
+import { type TestedFile, updatePage } from './tested-page.ts'
+import { programsOf } from './versions.ts'
+
+const page = join(repository, 'docs/tested.md')
+
+// oxlint-disable-next-line import/no-default-export -- Vitest starts the default export.
+export default class TestedReporter implements Reporter {
+  async onTestRunEnd(modules: readonly TestModule[]): Promise<void> {
+    const files = (await Promise.all(modules.map(readModule))).filter((file) => file !== null)
+    if (files.length > 0) writeFileSync(page, updatePage(readFileSync(page, 'utf8'), files))
+  }
+}
+
+/** Null if some tests did not run, for example because of a filter. */
+async function readModule(module: TestModule): Promise<TestedFile | null> {
+  const tests = [...module.children.allTests()]
+  const hasRun = tests.every((test) => ['passed', 'failed'].includes(test.result().state))
+  if (tests.length === 0 || !hasRun) return null
+  const file = basename(module.moduleId)
+  return {
+    file,
+    date: new Date().toISOString().slice(0, 10),
+    programs: await programsOf(file),
+    tests: tests.map((test) => ({
+      name: test.fullName,
+      result: test.result().state,
+      seconds: (test.diagnostic()?.duration ?? 0) / 1_000,
+    })),
+  }
+}

@@ -1,0 +1,28 @@
+/** Which programs, in which versions, each file of this folder runs Berth with. */
+import { runOk } from '../harness/command.ts'
+import { kubernetesVersion } from '../harness/go-programs.ts'
+import { haproxyVersion } from '../harness/haproxy.ts'
+import { policyControllerModule } from './policy-controller.ts'
+import { distribution } from './distribution.ts'
+
+const kubernetes = `Kubernetes ${kubernetesVersion}`
+
+const programs: Readonly<Record<string, () => Promise<string[]>>> = {
+  'registries.test.ts': async () => [
+    `docker-registry ${await dockerRegistryVersion()}`,
+    `distribution ${distribution}`,
+    `HAProxy ${await haproxyVersion()}`,
+  ],
+  'verification-policies.test.ts': () =>
+    Promise.resolve([kubernetes, `policy-controller ${policyControllerModule.version}`]),
+}
+
+/** Returns the programs of a test file with their versions, such as `Kubernetes v1.36.3`. */
+export async function programsOf(file: string): Promise<string[]> {
+  return (await programs[file]?.()) ?? [kubernetes]
+}
+
+async function dockerRegistryVersion(): Promise<string> {
+  const output = await runOk('docker-registry', ['--version'])
+  return output.trim().split(' ').at(-1) ?? ''
+}
