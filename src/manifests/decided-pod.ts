@@ -212,10 +212,9 @@ export function valueNote(
   problem: string,
 ): ManifestNote {
   const line = valueLine(manifests, object, location)
-  const title = objectTitle(object.value)
   return {
     line,
-    object: title === '' ? 'values' : title,
+    object: objectTitle(object.value),
     message: `an image in the values is not rewritten: ${problem}`,
   }
 }

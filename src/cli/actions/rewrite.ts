@@ -211,7 +211,8 @@ function changeLines(files: readonly RewrittenFile[], paint: Painter): string[] 
     ...images
       .filter(({ from, to }) => from !== to)
       .map(({ line, object, site, from, to, why }) => {
-        const place = escapeLine(`${file.name}:${line}: ${object}: ${site}: ${from}`)
+        const title = object === '' ? '' : `${object}: `
+        const place = escapeLine(`${file.name}:${line}: ${title}${site}: ${from}`)
         return `${place} → ${paint('green', escapeLine(to))} ${paint('dim', escapeLine(`(${why})`))}`
       }),
     ...noteLines({ file: file.name, notes: others }),

@@ -31,11 +31,12 @@ function placedNote(file: string, { line, object, message }: ManifestNote): Plac
 }
 
 function noteText({ place, message }: PlacedNote, object: string): string {
-  return escapeLine(`${place}: ${object}: ${message}`)
+  return escapeLine([place, ...(object === '' ? [] : [object]), message].join(': '))
 }
 
-/** Returns the plural of a kind without its group: `HelmReleases`. */
+/** Returns the plural of a kind without its group: `HelmReleases`. A file of values has no kind. */
 function pluralOf(kind: string): string {
+  if (kind === '') return 'times'
   const name = kind.slice(kind.lastIndexOf('/') + 1)
   if (name.endsWith('s')) return `${name}es`
   return /[^aeiou]y$/.test(name) ? `${name.slice(0, -1)}ies` : `${name}s`

@@ -172,10 +172,23 @@ spec: { chart: web, set: { image.registry: ghcr.io, image.repository: acme/web, 
     const file = put('chart/values.yaml', web)
     const other = put('chart/pod.yaml', 'apiVersion: v1\nkind: Pod\nspec: {}\n')
 
-    expect((await rewrite('-f', file, '--helm-values')).stdout).toContain('anubis:32000/ghcr.io')
+    const named = await rewrite('-f', file, '--helm-values')
+    expect(named.stdout).toBe(web.replace('ghcr.io', 'anubis:32000/ghcr.io'))
+    expect(named.stderr).toContain(`${file}:2: image: ghcr.io/acme/web:2 → anubis:32000/ghcr.io`)
     const found = await rewrite('-f', dirname(other), '--helm-values')
     expect(found.stdout).not.toContain('anubis:32000')
     expect(found.stderr).toContain('1 image is not rewritten: 1 in Helm values')
+  })
+
+  it('says once why images of a file of values stay', async () => {
+    const image = '{ image: { repository: nginx, tag: "1" } }'
+    const { stderr } = await rewrite(
+      '-f',
+      put('values.yaml', `a: ${image}\nb: ${image}\n`),
+      '--helm-values',
+    )
+
+    expect(stderr).toMatch(/^2 times: an image in the values is not rewritten: it does not name/m)
   })
 
   it.each([
