@@ -23,6 +23,8 @@ export interface ClusterWatchOptions {
 export interface ClusterWatch {
   /** By namespace and name, reduced; without those that have ended. */
   readonly pods: ReadonlyMap<string, KubeObject>
+  /** Grows with each change of a pod. */
+  version(): number
   isSynced(): boolean
   /** Milliseconds since 1970; null while the API server answers. */
   awaySince(): number | null
@@ -42,6 +44,7 @@ export function watchCluster(options: ClusterWatchOptions): ClusterWatch {
   const { api, namespace, onChange, signal, maxPods = defaultMaxPods } = options
   const leftOut = new Set<string>()
   let isSynced = false
+  let version = 0
   let problem: string | null = null
   const informer: Informer<KubeObject> = startInformer<KubeObject, KubeObject>(api, {
     ref: { apiVersion: 'v1', resource: 'pods', ...(namespace === undefined ? {} : { namespace }) },
@@ -54,6 +57,7 @@ export function watchCluster(options: ClusterWatchOptions): ClusterWatch {
     },
     onChange: () => {
       problem = null
+      version += 1
       onChange()
     },
     onError: (error) => {
@@ -73,6 +77,7 @@ export function watchCluster(options: ClusterWatchOptions): ClusterWatch {
   const pulse = watchPulse(options)
   return {
     pods: informer.items,
+    version: () => version,
     isSynced: () => isSynced,
     awaySince: pulse,
     problem: () => problem,

@@ -5,7 +5,7 @@ import type { Config } from '../config/config.ts'
 import type { ResolveDependencies } from '../decision/resolve/probe-candidate.ts'
 import type { DiagnosisSources } from '../diagnose/evidence/diagnose-cluster.ts'
 import type { KubeApi } from '../kube/api-client.ts'
-import { type AdmissionModes, readAdmissionModes } from '../report/admission-mode.ts'
+import { type FindAdmissionMode, readAdmissionModes } from '../report/admission-mode.ts'
 import { type ClusterWatch, watchCluster } from './cluster-watch.ts'
 import { createImageChecks, type ImageChecks } from './image-checks.ts'
 import { createImageLister, type ImageList } from './image-list.ts'
@@ -60,6 +60,11 @@ const defaultTimes: LiveTimes = {
 /** An update may take this part of the time: with many pods, updates become rarer. */
 const busyShare = 0.1
 
+const unknownMode: FindAdmissionMode = () => ({
+  mode: 'unknown',
+  why: 'which pods the webhook sees is not known',
+})
+
 /** A day of samples. */
 const maxSamples = 1_440
 
@@ -83,17 +88,21 @@ export function startLive(options: LiveOptions): Live {
   const { watch, checks, pulls } = parts
   const pages = createPages()
   const view = createView(options, parts, { pages, sampleMs: times.sampleMs })
-  let modes: { readonly at: number; readonly value: AdmissionModes } | null = null
+  let modes: { readonly at: number; readonly find: FindAdmissionMode } | null = null
 
   async function followList(): Promise<void> {
     while (!signal.aborted) {
       const startedAt = performance.now()
-      await parts.problems.attempt('webhook configuration', async () => {
-        if (modes === null || startedAt > modes.at + readModesMs)
-          modes = { at: startedAt, value: await readAdmissionModes(api, options.berthNamespace) }
-      })
+      if (modes === null || startedAt > modes.at + readModesMs) {
+        // Until they can be read, each namespace counts as one that Berth may change.
+        modes = { at: startedAt, find: modes?.find ?? unknownMode }
+        await parts.problems.attempt('webhook configuration', async () => {
+          const { find } = await readAdmissionModes(api, options.berthNamespace)
+          modes = { at: startedAt, find }
+        })
+      }
       const readAt = performance.now()
-      view.update(modes?.value ?? null)
+      view.update(modes.find)
       const busyMs = performance.now() - readAt
       await sleep(Math.max(times.minIntervalMs, busyMs / busyShare), signal)
       await changed.wait(times.maxIntervalMs, signal)
@@ -101,11 +110,17 @@ export function startLive(options: LiveOptions): Live {
   }
 
   async function followPulls(): Promise<void> {
+    let seen = -1
+    let nextAt = 0
     while (!signal.aborted) {
-      if (watch.isSynced() && watch.awaySince() === null)
+      const isDue = watch.version() !== seen || performance.now() >= nextAt
+      if (isDue && watch.isSynced() && watch.awaySince() === null) {
+        seen = watch.version()
+        nextAt = performance.now() + times.maxIntervalMs / 2
         await parts.problems.attempt('diagnosis', () =>
           pulls.update(watch.pods.values(), () => changed.notify()),
         )
+      }
       await sleep(times.minIntervalMs * 2, signal)
     }
   }
@@ -166,8 +181,8 @@ function createProblems(): Problems {
 }
 
 interface View {
-  /** Sends what has changed. `modes` is null if the webhook configuration could not be read yet. */
-  update(modes: AdmissionModes | null): void
+  /** Sends what has changed. */
+  update(findMode: FindAdmissionMode): void
   list(): ImageList
 }
 
@@ -190,12 +205,12 @@ function createView(
   }
 
   return {
-    update(modes) {
+    update(findMode) {
       pages.send('status', statusOf(options, parts))
-      if (!watch.isSynced() || modes === null) return
+      if (!watch.isSynced()) return
       list = listImages(watch.pods.values(), {
         config,
-        findMode: modes.find,
+        findMode,
         checkOf: (key) => checks?.of(key) ?? null,
         failing: pulls.failing(),
       })

@@ -6,6 +6,7 @@ import { createEventParser } from '../../src/console/page/event-parser.ts'
 import { loadPageFiles, type PageFiles } from '../../src/console/server/page-files.ts'
 import { type RunningConsole, startConsole } from '../../src/console/server/run-console.ts'
 import type { Finding, ImageDetail, ImagesChange, Sections } from '../../src/console/wire.ts'
+import type { KubeApi } from '../../src/kube/api-client.ts'
 import { KubeError } from '../../src/kube/error.ts'
 import {
   canary,
@@ -50,7 +51,10 @@ interface Started extends RunningConsole {
 
 async function start(
   pods: readonly ConsolePod[],
-  { probe = true }: { readonly probe?: boolean } = {},
+  {
+    probe = true,
+    isRestricted = false,
+  }: { readonly probe?: boolean; readonly isRestricted?: boolean } = {},
 ): Promise<Started> {
   const mirror = await startFakeRegistry()
   const upstream = await startFakeRegistry()
@@ -62,8 +66,13 @@ async function start(
   const read = readConfig(consoleConfig(mirror.url, upstream.url), '/')
   if (!read.ok) throw new Error(JSON.stringify(read.problems))
   let isAway = false
-  const api = {
+  const api: KubeApi = {
     ...kube.api,
+    list: (ref, ...rest) => {
+      if (isRestricted && ref.resource === 'namespaces')
+        throw new KubeError(403, 'Forbidden', 'namespaces is forbidden')
+      return kube.api.list(ref, ...rest)
+    },
     getRaw: () => (isAway ? Promise.reject(new KubeError(null, '', 'away')) : Promise.resolve({})),
   }
   const bugs: unknown[] = []
@@ -287,6 +296,16 @@ describe('the stream of the console', () => {
       ['unused', 0],
     ])
     expect(flow?.links).toContainEqual({ from: 'row hub', to: 'source mirror.example', pods: 1 })
+  })
+
+  it('works with the rights on one namespace alone', async () => {
+    const follower = follow(await start([web], { isRestricted: true }))
+    await follower.until(({ sections }) => sections.overview?.unknown === 0)
+
+    expect(imageOf(follower, 'nginx:1')).toMatchObject({ mirrored: true, onMirror: true })
+    expect(follower.sections.status?.problems).toEqual([
+      expect.stringContaining('namespaces is forbidden'),
+    ])
   })
 
   it('contacts no registry with --no-probe', async () => {

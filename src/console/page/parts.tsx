@@ -55,7 +55,12 @@ export function Panel({
 export function Command({ text }: { readonly text: string }) {
   const [isCopied, setCopied] = useState(false)
   const copy = async () => {
-    await navigator.clipboard.writeText(text)
+    try {
+      await navigator.clipboard.writeText(text)
+    } catch {
+      // The browser does not allow it; the text can be selected.
+      return
+    }
     setCopied(true)
     setTimeout(() => setCopied(false), 2_000)
   }
