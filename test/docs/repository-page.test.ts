@@ -23,7 +23,7 @@ async function firstNodeUrl(image: string): Promise<string | undefined> {
   const tree = new Map(files.map(({ path, content }) => [basename(dirname(path)), content]))
   const parsed = parseReference(image)
   return parsed.ok
-    ? nodeRoute({ kind: 'containerd', trees: [tree] }, namedImage(parsed.reference))[0]
+    ? nodeRoute({ kind: 'containerd', trees: [tree], fault: null }, namedImage(parsed.reference))[0]
     : undefined
 }
 

@@ -349,7 +349,7 @@ function stateOf(
   const files = Object.entries(filesFor(config, target, airGap))
   if (target === 'containerd') {
     const tree = new Map(files.map(([path, content]) => [path.split('/')[1] ?? '', content]))
-    return { kind: 'containerd', trees: [tree] }
+    return { kind: 'containerd', trees: [tree], fault: null }
   }
   if (target === 'crio')
     return {

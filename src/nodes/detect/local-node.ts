@@ -1,15 +1,14 @@
 /** Detects which runtime a machine runs, and reads the files that this runtime reads. */
-import { existsSync, globSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { SemVer } from 'semver'
 import { parse as parseYaml } from 'yaml'
 import { member } from '../../json/json.ts'
 import { readTextOrNull } from '../apply/atomic-files.ts'
-import { type CertsDirectory, silentProblems } from '../read/certs-d.ts'
-import { readContainerdConfig } from '../read/containerd-config.ts'
 import type { NodeState } from '../read/node-route.ts'
 import { readRegistriesYaml } from '../read/registries-yaml.ts'
 import { type TargetName, targets } from '../render/targets.ts'
+import { inspectCertsDirectories, inspectContainerd } from './containerd-node.ts'
 import { inspectCrio } from './crio-node.ts'
 
 export interface LocalNode {
@@ -62,56 +61,9 @@ export function inspectLocalNode(
       return inspectCertsDirectories(target, [join(targetDirectory, 'certs.d')])
     case 'containerd':
       return directory === undefined
-        ? inspectContainerd(root)
+        ? inspectContainerd(root, version)
         : inspectCertsDirectories(target, [join(directory, 'certs.d')])
   }
-}
-
-function inspectContainerd(root: string): LocalNode {
-  const files = containerdConfigFiles(root)
-  const { configPaths, findings } = readContainerdConfig(
-    files.map((file) => ({ name: file, text: readFileSync(file, 'utf8') })),
-  )
-  const directories = configPaths.map((path) => join(root, path))
-  const node = inspectCertsDirectories('containerd', directories)
-  return {
-    ...node,
-    files: [...files, ...node.files],
-    findings: [...findings, ...node.findings],
-  }
-}
-
-/** The main file and its drop-ins. Other `imports` are not followed. */
-function containerdConfigFiles(root: string): string[] {
-  const main = join(root, '/etc/containerd/config.toml')
-  const dropIns = globSync(join(root, '/etc/containerd/conf.d/*.toml')).sort()
-  return [main, ...dropIns].filter((file) => existsSync(file))
-}
-
-function inspectCertsDirectories(target: LocalTarget, directories: readonly string[]): LocalNode {
-  const read = directories.map((directory) => ({ directory, tree: readCertsDirectory(directory) }))
-  return {
-    target,
-    files: read.flatMap(({ directory, tree }) =>
-      [...tree].flatMap(([name, text]) =>
-        text === null ? [] : [join(directory, name, 'hosts.toml')],
-      ),
-    ),
-    state: { kind: 'containerd', trees: read.map(({ tree }) => tree) },
-    findings: read.flatMap(({ directory, tree }) =>
-      silentProblems(tree).map((line) => `${directory}/${line}`),
-    ),
-  }
-}
-
-function readCertsDirectory(directory: string): CertsDirectory {
-  if (!existsSync(directory)) return new Map()
-  const names = readdirSync(directory, { withFileTypes: true })
-    .filter((entry) => entry.isDirectory())
-    .map(({ name }) => name)
-  return new Map(
-    names.sort().map((name) => [name, readTextOrNull(join(directory, name, 'hosts.toml'))]),
-  )
 }
 
 function inspectK3s(target: 'k3s' | 'rke2', directory: string): LocalNode {

@@ -14,7 +14,12 @@ import { isShortName, resolveShortName } from './short-names.ts'
 /** The files of a node that the runtime reads. */
 export type NodeState =
   /** One tree for each directory of config_path; the first with a directory for the host is used. */
-  | { readonly kind: 'containerd'; readonly trees: readonly CertsDirectory[] }
+  | {
+      readonly kind: 'containerd'
+      readonly trees: readonly CertsDirectory[]
+      /** Why containerd does not pull at all; null if it does. */
+      readonly fault: string | null
+    }
   /** `closed`: K3s runs with disable-default-registry-endpoint. */
   | { readonly kind: 'k3s'; readonly text: string; readonly closed: boolean }
   /** `refusesAmbiguous`: a short name is an error if there is more than one search registry. */
@@ -45,6 +50,7 @@ export function nodeRoute(state: NodeState, image: NamedImage): string[] {
     )
     return withoutOtherSchemes(urls)
   }
+  if (state.fault !== null) return [`cannot pull: ${state.fault}`]
   const tree = state.trees.find((each) => directoryFor(each, domain) !== null) ?? new Map()
   const usable = hostsAskedFor(tree, domain).filter(
     ({ pull, resolve }) => pull && (resolve || digest !== null),

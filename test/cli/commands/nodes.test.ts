@@ -46,7 +46,7 @@ const quay = '/etc/containerd/certs.d/quay.io/hosts.toml'
 const state = '/var/lib/berth/nodes/containerd.json'
 const configured = {
   '/etc/containerd/config.toml':
-    '[plugins."io.containerd.grpc.v1.cri".registry]\nconfig_path = "/etc/containerd/certs.d"\n',
+    'version = 2\n[plugins."io.containerd.grpc.v1.cri".registry]\nconfig_path = "/etc/containerd/certs.d"\n',
 }
 
 describe('berth nodes apply', () => {
@@ -284,20 +284,20 @@ describe('berth nodes detect', () => {
     [
       'config_path is not set',
       { '/etc/containerd/config.toml': 'version = 2\n' },
-      'containerd 1 reads nothing',
+      'config_path is not set, and containerd takes its default',
     ],
     [
       'mirrors next to config_path',
       {
         '/etc/containerd/config.toml': `${configured['/etc/containerd/config.toml']}[plugins."io.containerd.grpc.v1.cri".registry.mirrors."docker.io"]\nendpoint = []\n`,
       },
-      'containerd does not start with both',
+      'containerd does not serve the kubelet with both',
     ],
     [
       'mirrors without config_path',
       {
         '/etc/containerd/config.toml':
-          '[plugins."io.containerd.grpc.v1.cri".registry.mirrors."docker.io"]\nendpoint = []\n',
+          'version = 2\n[plugins."io.containerd.grpc.v1.cri".registry.mirrors."docker.io"]\nendpoint = []\n',
       },
       'certs.d is not read',
     ],
@@ -305,6 +305,19 @@ describe('berth nodes detect', () => {
       'a broken config.toml',
       { '/etc/containerd/config.toml': '[\n' },
       'containerd does not start with it',
+    ],
+    [
+      'two directories in config_path',
+      {
+        '/etc/containerd/config.toml':
+          'version = 2\n[plugins."io.containerd.grpc.v1.cri".registry]\nconfig_path = "/etc/containerd/certs.d:/etc/docker/certs.d"\n',
+      },
+      '2.0: /etc/containerd/certs.d, /etc/docker/certs.d; 2.1: no directory',
+    ],
+    [
+      'a drop-in without imports',
+      { ...configured, '/etc/containerd/conf.d/10-mirrors.toml': 'version = 2\n' },
+      '/etc/containerd/conf.d/10-mirrors.toml: not read, because /etc/containerd/config.toml does not import it',
     ],
     [
       'an empty directory',
