@@ -15,7 +15,17 @@ export async function buildContainerd(version: string): Promise<string> {
     const tags = 'no_btrfs no_devmapper no_zfs no_aufs'
     const flags = `-s -w -X ${module}/version.Version=${version}`
     // The published modules of some releases have a part of the vendor directory.
-    const args = ['build', '-mod=readonly', '-trimpath', '-tags', tags, '-ldflags', flags, '-o', partial]
+    const args = [
+      'build',
+      '-mod=readonly',
+      '-trimpath',
+      '-tags',
+      tags,
+      '-ldflags',
+      flags,
+      '-o',
+      partial,
+    ]
     await runOk('nice', ['go', ...args, './cmd/containerd'], {
       cwd: directory,
       env: { CGO_ENABLED: '0' },
