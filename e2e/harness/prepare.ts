@@ -9,6 +9,7 @@ import type { Cluster } from './cluster.ts'
 import { chooseProvider } from './cluster-provider.ts'
 import { crdFiles } from './crd-modules.ts'
 import { ensureDebianPackages } from './debian-packages.ts'
+import { buildContainerd, newestContainerd } from './containerd-program.ts'
 import { buildHelm, buildKubernetes, buildKustomize, buildPause } from './go-programs.ts'
 import { installMoto } from './moto.ts'
 import { unpackNginx } from './nginx.ts'
@@ -30,7 +31,11 @@ const downloads: Steps = {
 }
 
 /** What has to be compiled before a harness module is used. */
-const builds: Steps = { 'helm.ts': buildHelm, 'kustomize.ts': buildKustomize }
+const builds: Steps = {
+  'containerd-program.ts': () => buildContainerd(newestContainerd),
+  'helm.ts': buildHelm,
+  'kustomize.ts': buildKustomize,
+}
 
 const allModules = [...Object.keys(downloads), ...Object.keys(builds)]
 

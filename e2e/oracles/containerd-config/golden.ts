@@ -9,7 +9,7 @@ import {
   configCases,
   containerdVersions,
 } from '../../../test/nodes/read/containerd-config-cases.ts'
-import { buildContainerd } from './build-containerd.ts'
+import { buildContainerd } from '../../harness/containerd-program.ts'
 import { askContainerd, startRecorder } from './run-containerd.ts'
 
 const fixture = fileURLToPath(

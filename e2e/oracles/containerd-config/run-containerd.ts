@@ -1,34 +1,17 @@
 /** Runs containerd with the configuration of a case, and records which servers it asks for an image. Needs root. */
-import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer, type Server } from 'node:http'
+import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import {
-  image,
   type ConfigAnswer,
   type ConfigCase,
+  image,
 } from '../../../test/nodes/read/containerd-config-cases.ts'
-import { pullThroughCri } from './cri-client.ts'
-
-/** containerd starts in a second. A busy machine takes longer. */
-const startTimeoutMs = 90_000
-
-/** containerd stops in less than a second. */
-const stopTimeoutMs = 10_000
-
-/** Replaces /etc with that of the case. containerd also makes /opt/containerd and sockets in /run. */
-const script = `set -e
-case=$1 program=$2 work=$3
-for dir in /etc/containerd /etc/docker /opt /run; do
-  mkdir -p $dir
-  mount -n -t tmpfs tmpfs $dir
-done
-cp -r "$case/etc/." /etc/
-exec "$program" --root "$work/root" --state "$work/state" --address "$work/containerd.sock"`
+import { startContainerd } from '../../harness/containerd-process.ts'
+import { pullThroughCri } from '../../harness/cri-client.ts'
 
 export interface Recorder {
   readonly url: string
@@ -43,9 +26,9 @@ export async function startRecorder(): Promise<Recorder> {
   const record = (name: string) => {
     if (!asked.includes(name)) asked.push(name)
   }
-  const server: Server = createServer((request, response) => {
+  const server = createServer((request, response) => {
     const [, first = ''] = (request.url ?? '').split('/')
-    record(first.endsWith(':') ? 'upstream' : first)
+    record(first)
     response.writeHead(404).end()
   })
   server.on('connect', (_, socket) => {
@@ -72,47 +55,22 @@ export async function askContainerd(
   { files }: ConfigCase,
   recorder: Recorder,
 ): Promise<ConfigAnswer> {
-  const work = mkdtempSync(join(tmpdir(), 'berth-containerd-'))
+  const root = mkdtempSync(join(tmpdir(), 'berth-containerd-case-'))
   recorder.asked.length = 0
-  mkdirSync(join(work, 'case/etc'), { recursive: true })
+  mkdirSync(join(root, 'etc'))
   for (const [path, text] of Object.entries(files)) {
-    const file = join(work, 'case', path)
+    const file = join(root, path)
     mkdirSync(dirname(file), { recursive: true })
     writeFileSync(file, text.replaceAll('SERVER', recorder.url))
   }
-  const args = ['--mount', '--propagation', 'private', 'sh', '-c', script, 'sh']
-  const child = spawn('unshare', [...args, join(work, 'case'), program, work], {
-    env: {
-      PATH: process.env['PATH'],
-      HTTP_PROXY: recorder.url,
-      HTTPS_PROXY: recorder.url,
-      NO_PROXY: '127.0.0.1',
-    },
-    stdio: ['ignore', 'ignore', process.env['DEBUG'] === undefined ? 'ignore' : 'inherit'],
-  })
-  const exited = once(child, 'exit')
+  const containerd = startContainerd(program, root, recorder.url)
   try {
-    return await pull(join(work, 'containerd.sock'), () => child.exitCode !== null, recorder)
+    const failure = await containerd.ready()
+    if (failure !== null) return { error: failure }
+    await pullThroughCri(containerd.socket, image)
+    return { asked: [...recorder.asked] }
   } finally {
-    child.kill('SIGTERM')
-    await Promise.race([exited, sleep(stopTimeoutMs).then(() => child.kill('SIGKILL'))])
-    await exited
-    rmSync(work, { recursive: true, force: true })
+    await containerd.stop()
+    rmSync(root, { recursive: true, force: true })
   }
-}
-
-async function pull(
-  socket: string,
-  hasExited: () => boolean,
-  { asked }: Recorder,
-): Promise<ConfigAnswer> {
-  const end = performance.now() + startTimeoutMs
-  while (performance.now() < end) {
-    const attempt = await pullThroughCri(socket, image)
-    if (attempt === 'tried') return { asked: [...asked] }
-    if (attempt === 'no CRI') return { error: 'the CRI service does not start' }
-    if (hasExited()) return { error: 'containerd does not start' }
-    await sleep(50)
-  }
-  throw new Error('containerd does not answer')
 }

@@ -1,8 +1,11 @@
 /** Builds releases of containerd from the Go proxy, once each. */
 import { join } from 'node:path'
-import { buildOnce } from '../../harness/cached-build.ts'
-import { runOk } from '../../harness/command.ts'
-import { cacheDirectory } from '../../harness/paths.ts'
+import { buildOnce } from './cached-build.ts'
+import { runOk } from './command.ts'
+import { cacheDirectory } from './paths.ts'
+
+/** The release that scenarios run. */
+export const newestContainerd = 'v2.4.2'
 
 /** Returns the path of the program. A release takes minutes of processor time. */
 export async function buildContainerd(version: string): Promise<string> {
