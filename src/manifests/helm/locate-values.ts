@@ -85,14 +85,15 @@ export function valueLocationsIn(
 
 function locateImages(object: unknown, overrides: ValueOverrides): LocatedValueImage[] {
   const places = valuePlacesIn(object).map(readPlace)
-  const forAll = places.find((place) => place.registryForAll !== null)?.registryForAll
   const elsewhere = partPathsInNames(otherValuePaths(object))
   const replaced = new Set(postRenderedNames(object).flatMap(nameOf))
   const problemOf = (image: ValueImage, own: ReadPlace): string | null => {
     const path = image.keys.join('.')
+    const ofChart = places.filter(({ place }) => isSameChart(place, own.place))
+    const forAll = ofChart.find((each) => each.registryForAll !== null)?.registryForAll
     if (forAll !== undefined) return `${forAll} sets the registry of all images`
     const isShared =
-      elsewhere.has(path) || places.some((each) => each !== own && each.partPaths.has(path))
+      elsewhere.has(path) || ofChart.some((each) => each !== own && each.partPaths.has(path))
     if (isShared) return 'another source of values of this object sets a part of it'
     if (overrides.isOverridden(object, path)) return 'another document or a patch sets a part of it'
     if (nameOf(image.image).some((name) => replaced.has(name)))
@@ -107,6 +108,11 @@ function locateImages(object: unknown, overrides: ValueOverrides): LocatedValueI
       text: read.text,
     })),
   )
+}
+
+/** The sources of an Application have different charts. */
+function isSameChart({ path: one }: ValuePlace, { path: other }: ValuePlace): boolean {
+  return siteText(one.slice(0, -1)) === siteText(other.slice(0, -1))
 }
 
 function readPlace(place: ValuePlace): ReadPlace {

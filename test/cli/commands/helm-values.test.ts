@@ -106,6 +106,24 @@ spec:
     }
   })
 
+  it('tells apart the sources of an Application, but not the values of one', async () => {
+    const text = `apiVersion: argoproj.io/v1alpha1
+kind: Application
+metadata: { name: web }
+spec:
+  sources:
+  - helm:
+      valuesObject: { image: { repository: ghcr.io/acme/first, tag: v1 } }
+  - helm:
+      valuesObject: { image: { repository: ghcr.io/acme/second, tag: v1 } }
+      parameters: [{ name: image.tag, value: v2 }]
+`
+    const { stdout, stderr } = await rewrite('-f', put('application.yaml', text), '--helm-values')
+
+    expect(stdout).toBe(text.replace('ghcr.io/acme/first', 'anubis:32000/ghcr.io/acme/first'))
+    expect(stderr).toContain('another source of values of this object sets a part of it')
+  })
+
   it('decides with the namespace of the release', async () => {
     put(
       'berth.yaml',
