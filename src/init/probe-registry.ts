@@ -8,7 +8,8 @@ import { parseChallenges, selectChallenge } from '../registry/auth/challenge.ts'
 import type { Network } from '../registry/http/ip-ranges.ts'
 import { defaultEndpoint, registryDefaults } from '../registry/http/registry-settings.ts'
 import { bodyBudgetBytes } from '../registry/http/response-body.ts'
-import { createTransport, type HttpResponse, type Transport } from '../registry/http/transport.ts'
+import type { HttpResponse } from '../registry/http/messages.ts'
+import { createTransport, type Transport } from '../registry/http/transport.ts'
 import { apiUrl } from '../registry/http/urls.ts'
 import {
   type CertificateProblem,

@@ -10,7 +10,7 @@ import { RegistryError } from './http/registry-error.ts'
 import { type Clock, createRetryPolicy, type RetryPolicy } from './http/retry-policy.ts'
 import { describeStatus, errorCode, failureForStatus } from './http/status.ts'
 import type { BodyConsumer } from './http/response-body.ts'
-import type { HttpResponse, SendResult, TransportRequest } from './http/transport.ts'
+import type { HttpResponse, SendResult, TransportRequest } from './http/messages.ts'
 import { apiUrl } from './http/urls.ts'
 
 /** `catalog`: the list of the repositories of a registry, whose name is then empty. */

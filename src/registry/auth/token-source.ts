@@ -4,7 +4,8 @@ import { credentialIdentity } from '../../credentials/credential-identity.ts'
 import type { Credential } from '../../credentials/keychain.ts'
 import { failed, type RequestFailure } from '../http/network-error.ts'
 import { describeStatus, failureForStatus } from '../http/status.ts'
-import type { HttpResponse, Transport, TransportRequest } from '../http/transport.ts'
+import type { HttpResponse, TransportRequest } from '../http/messages.ts'
+import type { Transport } from '../http/transport.ts'
 import { displayHost } from '../http/urls.ts'
 
 interface TokenRequest {

@@ -1,7 +1,7 @@
 /** Determines the URL for the next request of an upload (distribution-spec, Pushing blobs: the Location header). */
 import { failed } from '../http/network-error.ts'
 import { RegistryError } from '../http/registry-error.ts'
-import type { HttpResponse } from '../http/transport.ts'
+import type { HttpResponse } from '../http/messages.ts'
 import { displayHost, normalizeHost, onEndpoint } from '../http/urls.ts'
 import type { Repository } from '../registry-client.ts'
 

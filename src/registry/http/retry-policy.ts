@@ -2,7 +2,7 @@
 import { setTimeout as systemSleep } from 'node:timers/promises'
 import { type Backoff, backoffMs } from '../../async/backoff.ts'
 import { retryAfterSeconds } from './status.ts'
-import type { SendResult } from './transport.ts'
+import type { SendResult } from './messages.ts'
 
 export interface Clock {
   /** Milliseconds since the epoch. */

@@ -1,7 +1,7 @@
 /** Interprets HTTP statuses of registries, and describes them in messages. */
 import type { FailedOutcome } from '../../decision/resolve/manifest-source.ts'
 import { failed, type RequestFailure } from './network-error.ts'
-import type { HttpResponse } from './transport.ts'
+import type { HttpResponse } from './messages.ts'
 import { displayHost } from './urls.ts'
 
 /** Returns the failure that a status other than 200 means. Only 404 means that the image does not exist. */

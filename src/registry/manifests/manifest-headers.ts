@@ -2,7 +2,7 @@
 import type { ManifestAnswer } from '../../decision/resolve/manifest-source.ts'
 import { isDigest } from '../../decision/reference/parse.ts'
 import { failed } from '../http/network-error.ts'
-import type { HttpResponse } from '../http/transport.ts'
+import type { HttpResponse } from '../http/messages.ts'
 
 type HeaderSource = Pick<HttpResponse, 'header'>
 

@@ -6,7 +6,7 @@ import { algorithmOf } from '../digest.ts'
 import { failed } from '../http/network-error.ts'
 import type { BodyConsumer } from '../http/response-body.ts'
 import { failureForStatus } from '../http/status.ts'
-import type { HttpResponse, SendResult } from '../http/transport.ts'
+import type { HttpResponse, SendResult } from '../http/messages.ts'
 import {
   checkType,
   compressed,

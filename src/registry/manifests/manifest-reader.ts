@@ -6,7 +6,7 @@ import { type JsonScalar, JsonScanner } from '../../json/json-scanner.ts'
 import { algorithmOf } from '../digest.ts'
 import { failed } from '../http/network-error.ts'
 import type { BodyConsumer } from '../http/response-body.ts'
-import type { HttpResponse } from '../http/transport.ts'
+import type { HttpResponse } from '../http/messages.ts'
 import { describeJsonProblem, manifestLimits } from './manifest-json.ts'
 import {
   checkType,

@@ -5,7 +5,7 @@
 import { type Cursor, take, takeQuotedString } from '../http/header-scanner.ts'
 import { failed } from '../http/network-error.ts'
 import { RegistryError } from '../http/registry-error.ts'
-import type { HttpResponse } from '../http/transport.ts'
+import type { HttpResponse } from '../http/messages.ts'
 import { onEndpoint } from '../http/urls.ts'
 import { registryErrorFor, type Repository, type RepositoryRequest } from '../registry-client.ts'
 

@@ -4,7 +4,7 @@ import type { PlatformEntry, PlatformsAnswer } from '../../decision/resolve/plat
 import { isDigest } from '../../decision/reference/parse.ts'
 import { isObject, member, textMember } from '../../json/json.ts'
 import { digestLike } from '../digest.ts'
-import type { HttpResponse, SendResult } from '../http/transport.ts'
+import type { HttpResponse, SendResult } from '../http/messages.ts'
 import { acceptHeader } from './manifest-headers.ts'
 import { maxManifestBytes, parseManifestOrEmpty } from './manifest-json.ts'
 

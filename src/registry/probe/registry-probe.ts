@@ -13,12 +13,8 @@ import type { LoadClientCertificate } from '../http/connector.ts'
 import type { Network } from '../http/ip-ranges.ts'
 import type { RegistrySettings } from '../http/registry-settings.ts'
 import { describeStatus } from '../http/status.ts'
-import {
-  createTransport,
-  type HttpResponse,
-  type SendResult,
-  type Transport,
-} from '../http/transport.ts'
+import type { HttpResponse, SendResult } from '../http/messages.ts'
+import { createTransport, type Transport } from '../http/transport.ts'
 import { apiUrl, displayHost, originsOf } from '../http/urls.ts'
 import { acceptHeader } from '../manifests/manifest-headers.ts'
 import { maxManifestBytes, parseManifestOrEmpty } from '../manifests/manifest-json.ts'

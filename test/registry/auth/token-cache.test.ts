@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { createChallengeCache } from '../../../src/registry/auth/session.ts'
 import { createTokenSource } from '../../../src/registry/auth/token-source.ts'
-import type { HttpResponse } from '../../../src/registry/http/transport.ts'
+import type { HttpResponse } from '../../../src/registry/http/messages.ts'
 
 describe('the token cache of a registry', () => {
   it('drops the oldest tokens if they take more than 2 MiB', async () => {

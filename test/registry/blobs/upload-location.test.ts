@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { uploadLocation } from '../../../src/registry/blobs/upload-location.ts'
-import type { HttpResponse } from '../../../src/registry/http/transport.ts'
+import type { HttpResponse } from '../../../src/registry/http/messages.ts'
 import type { Repository } from '../../../src/registry/registry-client.ts'
 
 function locate(location: string | undefined, endpoint = 'https://registry.corp:8443/hub') {
