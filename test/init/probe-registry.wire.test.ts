@@ -2,6 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { type ProbeDependencies, probeRegistry } from '../../src/init/probe-registry.ts'
 import { noProxyRules } from '../../src/proxy/proxy-rules.ts'
 import { systemNetwork } from '../../src/registry/http/ip-ranges.ts'
+import { refuseLocalAddresses } from '../../src/registry/http/local-addresses.ts'
 import { type ProductServer, products, startProduct } from '../support/product-server.ts'
 import { createTestCertificate } from '../support/registry-tls.ts'
 
@@ -64,6 +65,26 @@ describe('probeRegistry', () => {
 
     expect(facts.problem).toBe(problem)
   })
+
+  it.each(['169.254.169.254', 'metadata.example', 'local.example'])(
+    'sends nothing to %s if only pods name it, and it leads to this machine or its link',
+    async (host) => {
+      server = await startProduct(products['docker-registry'])
+      const address = host === 'local.example' ? '127.0.0.1' : '169.254.169.254'
+      const network = {
+        ...systemNetwork,
+        lookup: (_: string, done: Parameters<typeof systemNetwork.lookup>[1]) =>
+          done(null, [{ address, family: 4 }]),
+      }
+      const facts = await probeRegistry(
+        { host: `${host}:${server.host.split(':')[1]}`, endpoint: null, ca: null },
+        { ...dependencies, network: refuseLocalAddresses(network) },
+      )
+
+      expect(facts.problem).toBe('its address is not one that Berth connects to')
+      expect(server.requests).toEqual([])
+    },
+  )
 
   it('does not take a web server for a registry', async () => {
     server = await startProduct({

@@ -16,6 +16,7 @@ import { createUnreadFiles } from '../../manifests/unread-files.ts'
 import { packageRoot } from '../../package-root.ts'
 import { parseProxy, proxyRulesFromEnvironment } from '../../proxy/proxy-rules.ts'
 import { systemNetwork } from '../../registry/http/ip-ranges.ts'
+import { refuseLocalAddresses } from '../../registry/http/local-addresses.ts'
 import { connectOptions } from '../connect-options.ts'
 import { type Io, print, printMessage } from '../io.ts'
 import type { ConnectionOptions } from '../options.ts'
@@ -79,13 +80,14 @@ async function makePlan(
   if (mirror === null) return null
   const more =
     images.size === 0 && options.registry.length === 0 ? commonRegistries : options.registry
+  const guarded = { ...probing, network: refuseLocalAddresses(probing.network) }
   const { hosts, notes } = upstreamHosts(images, { mirror: mirror.host, more: more.map(hubHost) })
   return {
     schema:
       options.schema ?? fileURLToPath(new URL('webhook-config/berth.schema.json', packageRoot)),
     mirror,
     upstreams: options.probe
-      ? await probeUpstreams(hosts, probing, io)
+      ? await probeUpstreams(hosts, guarded, io)
       : hosts.map((host) => ({ ...host, endpoint: null, note: null })),
     platforms: options.platforms ?? facts?.platforms ?? [],
     proxy,

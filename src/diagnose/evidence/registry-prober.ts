@@ -12,7 +12,7 @@ import { defaultTag, type Reference } from '../../decision/reference/reference.t
 import { noProxyRules, type ProxyRules, proxyRulesOf } from '../../proxy/proxy-rules.ts'
 import type { LoadClientCertificate } from '../../registry/http/connector.ts'
 import { type Network, systemNetwork } from '../../registry/http/ip-ranges.ts'
-import { AddressRefusedError } from '../../registry/http/network-error.ts'
+import { refuseLocalAddresses } from '../../registry/http/local-addresses.ts'
 import { bodyBudgetBytes } from '../../registry/http/response-body.ts'
 import { type EndpointProbeResult, probeEndpoint } from '../../registry/probe/endpoint-probe.ts'
 import {
@@ -244,26 +244,6 @@ function notAttempted(source: string): ProbeAttempt {
 function settingsFor(host: string, protocol: 'https:' | 'http:'): RegistrySettings | null {
   const url = `${protocol}//${apiHost(host)}`
   return URL.canParse(url) ? registryDefaults(host, new URL(url)) : null
-}
-
-/** Pods name hosts freely, so none of those hosts may lead to this machine or its link. */
-function refuseLocalAddresses(network: Network): Network {
-  return {
-    ...network,
-    lookup: (hostname, done) => {
-      network.lookup(hostname, (error, addresses) => {
-        const isLocal =
-          error === null &&
-          addresses.some(({ address }) =>
-            ['loopback', 'link-local', 'reserved'].includes(network.ipRangeOf(address)),
-          )
-        done(
-          isLocal ? new AddressRefusedError(`${hostname} resolves to this machine`) : error,
-          addresses,
-        )
-      })
-    },
-  }
 }
 
 function keyOf(credential: Credential | null): string {
