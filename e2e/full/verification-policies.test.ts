@@ -15,6 +15,10 @@ import { type Registry, startRegistry } from '../harness/registry.ts'
 import { waitFor } from '../harness/wait.ts'
 import { startWebhook, type Webhook } from '../harness/webhook.ts'
 import { createSigningKey, signImage } from './cosign-signature.ts'
+import {
+  startKyvernoForClusterPolicies,
+  startKyvernoForImageValidatingPolicies,
+} from './kyverno.ts'
 import type { PolicyEngine } from './policy-engine.ts'
 import { startPolicyController } from './policy-controller.ts'
 
@@ -26,7 +30,7 @@ let configFile: string
 
 beforeAll(async () => {
   const cluster = currentCluster()
-  // Both engines speak plain HTTP with registries at local addresses only.
+  // The engines speak plain HTTP with registries at local addresses only.
   upstream = await startRegistry(cluster, { name: 'policies-upstream' })
   mirror = await startRegistry(cluster, { name: 'policies-mirror' })
   for (const name of ['signed', 'unsigned']) {
@@ -70,7 +74,11 @@ afterAll(async () => {
   await mirror?.stop()
 })
 
-describe.each([['policy-controller', startPolicyController]])('%s', (name, start) => {
+describe.each([
+  ['policy-controller', startPolicyController],
+  ['kyverno-cluster-policy', startKyvernoForClusterPolicies],
+  ['kyverno-image-validating-policy', startKyvernoForImageValidatingPolicies],
+])('%s', (name, start) => {
   const upstreamNames = `${name}-upstream`
   const mirroredNames = `${name}-mirrored`
   let engine: PolicyEngine

@@ -2,6 +2,7 @@
 import { runOk } from '../harness/command.ts'
 import { kubernetesVersion } from '../harness/go-programs.ts'
 import { haproxyVersion } from '../harness/haproxy.ts'
+import { kyvernoModule } from './kyverno.ts'
 import { policyControllerModule } from './policy-controller.ts'
 import { distribution } from './distribution.ts'
 
@@ -14,7 +15,11 @@ const programs: Readonly<Record<string, () => Promise<string[]>>> = {
     `HAProxy ${await haproxyVersion()}`,
   ],
   'verification-policies.test.ts': () =>
-    Promise.resolve([kubernetes, `policy-controller ${policyControllerModule.version}`]),
+    Promise.resolve([
+      kubernetes,
+      `policy-controller ${policyControllerModule.version}`,
+      `Kyverno ${kyvernoModule.version}`,
+    ]),
 }
 
 /** Returns the programs of a test file with their versions, such as `Kubernetes v1.36.3`. */
