@@ -228,7 +228,7 @@ function Notices({ state, now }: { readonly state: State; readonly now: number }
     ...(status?.leftOut
       ? [`${status.leftOut} pods are left out: the console follows 20,000.`]
       : []),
-    ...(status?.awaySince === null ? status.problems : []),
+    ...(status?.problems ?? []),
   ]
   return (
     <div role="status" class="notices">
