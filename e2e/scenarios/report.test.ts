@@ -276,12 +276,12 @@ describe('reports as Kubernetes objects', () => {
       podManifest({ name, namespace, image: 'mirror.example/library/none:1' })
     await apply(failing('one'))
     await waitForPullFailure('one', namespace)
-    await waitFor('the report', async () => (await results()) === 'pull-failure D37 1 one\n')
+    await waitFor('the report', async () => (await results()) === 'pull-failure D40 1 one\n')
 
     await apply(failing('two'))
     await waitFor(
       'the second pod',
-      async () => (await results()) === 'pull-failure D37 2 one two\n',
+      async () => (await results()) === 'pull-failure D40 2 one two\n',
     )
 
     for (const name of ['one', 'two']) await remove('pod', name, namespace)
