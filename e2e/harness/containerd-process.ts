@@ -1,4 +1,4 @@
-/** A containerd with the configuration of a directory, in a mount namespace of its own. Needs root. */
+/** A containerd in its own mount namespace, with the configuration of a directory. Needs root. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'

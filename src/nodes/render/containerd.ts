@@ -13,7 +13,7 @@ import type { NodeFile, RenderedTarget, RenderOptions, Target } from './target.t
 const dialTimeout = '2s'
 
 const restart =
-  'no restart needed: containerd reads these files at every pull if its config_path contains the directory; a change of config_path needs a restart of containerd'
+  'no restart needed: containerd reads these files at every pull if its config_path is the directory; a change of config_path needs a restart of containerd'
 
 export const containerd: Target = { directory: '/etc/containerd', restart, render }
 

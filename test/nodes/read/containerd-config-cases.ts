@@ -12,8 +12,15 @@ export interface ConfigAnswer {
   readonly error?: string
 }
 
-/** The releases that were asked. containerd 1.6 loads its configuration as 1.7 does, and 2.3 as 2.4. */
-export const containerdVersions = ['v1.7.35', 'v2.0.14', 'v2.1.9', 'v2.2.9', 'v2.4.2'] as const
+/** The releases that were asked. containerd 2.3 loads its configuration as 2.4 does. */
+export const containerdVersions = [
+  'v1.6.36',
+  'v1.7.35',
+  'v2.0.14',
+  'v2.1.9',
+  'v2.2.9',
+  'v2.4.2',
+] as const
 
 /** The registry has no address, so containerd reaches only the servers in the files, and a proxy. */
 export const image = 'registry.test/a/b:1'
