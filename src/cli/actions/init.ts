@@ -211,7 +211,7 @@ function printNextSteps({ mirror, upstreams }: InitPlan, options: InitOptions, i
   const commands = [
     `berth check${config}`,
     mirrorCommand(mirror, upstreams, options) + config,
-    `berth install${config} --image ${mirror.host}${mirror.prefix === '' ? '' : `/${mirror.prefix}`}/berth:${packageVersion()} --apply`,
+    `berth install${config} --image ${mirror.host}${mirror.prefix === '' ? '' : `/${mirror.prefix}`}/berth:${packageVersion()} --apply   # push this image first: docs/install.md`,
   ]
   print(io.stdout, ['Next:', ...commands.map((command) => `  ${command}`)].join('\n'))
 }
