@@ -4,11 +4,10 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { parseAllDocuments } from 'yaml'
 import { runOk } from '../harness/command.ts'
-import { buildPublishedProgram } from '../harness/go-programs.ts'
 import { berthMain, repository } from '../harness/paths.ts'
+import { buildHelm4 } from './helm-4-program.ts'
 
 /** Helm 4 with the plugin of deploy/helm-plugin as its post-renderer. */
-const version = 'v4.3.2'
 const directory = mkdtempSync(join(tmpdir(), 'berth-helm-4-'))
 const chart = join(directory, 'chart')
 let helm: string
@@ -16,7 +15,7 @@ let helm: string
 const container = 'containers: [{ name: app, image: {{ .Values.image }} }]   # kept'
 
 beforeAll(async () => {
-  helm = await buildPublishedProgram('helm.sh/helm/v4/cmd/helm', version)
+  helm = await buildHelm4()
   mkdirSync(join(chart, 'templates'), { recursive: true })
   writeFileSync(join(chart, 'Chart.yaml'), 'apiVersion: v2\nname: web\nversion: 1.0.0\n')
   writeFileSync(join(chart, 'values.yaml'), 'image: docker.io/library/app:1\n')

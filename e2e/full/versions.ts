@@ -5,10 +5,12 @@ import { haproxyVersion } from '../harness/haproxy.ts'
 import { kyvernoModule } from './kyverno.ts'
 import { policyControllerModule } from './policy-controller.ts'
 import { distribution } from './distribution.ts'
+import { helm4Version } from './helm-4-program.ts'
 
 const kubernetes = `Kubernetes ${kubernetesVersion}`
 
 const programs: Readonly<Record<string, () => Promise<string[]>>> = {
+  'helm-4.test.ts': () => Promise.resolve([`Helm ${helm4Version}`]),
   'registries.test.ts': async () => [
     `docker-registry ${await dockerRegistryVersion()}`,
     `distribution ${distribution}`,
