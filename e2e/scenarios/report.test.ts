@@ -262,7 +262,7 @@ describe('reports as Kubernetes objects', () => {
   afterAll(async () => {
     await controller?.stop()
     for (const kind of ['clusterrole', 'clusterrolebinding']) await remove(kind, namespace)
-    await kubectlOk(['delete', 'reports', 'berth-images', '-A', '--field-selector=metadata.name=berth-images', '--ignore-not-found']) // prettier-ignore
+    await kubectlOk(['delete', 'reports', '--all', '-A'])
     await removeNamespaces(namespace)
   })
 
