@@ -1,6 +1,7 @@
 /** Reads and writes the annotation `berth.dev/images`: for each site what its image was, what it became, and why. */
 import { isObject } from '../../json/json.ts'
-import { parseReference } from '../reference/parse.ts'
+import { isDigest, parseReference } from '../reference/parse.ts'
+import { defaultTag } from '../reference/reference.ts'
 import { autoImage } from '../resolve/decide-by-row.ts'
 import { annotations } from './sites.ts'
 
@@ -56,15 +57,28 @@ export function readRecords(pod: unknown): ReadonlyMap<string, ImageRecord> {
  * current image. A second review then decides the same image, and gets the same result. A forged record is harmless: the
  * pod could have named that image itself (docs/adr/0003). A record with a `from` that Berth would not have
  * decided is forged, and does not count.
+ *
+ * If another webhook has added a digest, as Kyverno does, the pod requested `from` with this digest.
  */
 export function requestedImage(
   records: ReadonlyMap<string, ImageRecord>,
   site: { readonly name: string; readonly image: string },
 ): string {
   const record = records.get(site.name)
-  const isPlausible =
-    record?.to === site.image && record.from !== autoImage && parseReference(record.from).ok
-  return isPlausible ? record.from : site.image
+  if (record === undefined || record.from === autoImage) return site.image
+  const added = addedDigest(record, site.image)
+  const from = parseReference(record.from)
+  if (added === null || !from.ok) return site.image
+  if (added === '') return record.from
+  const tag = from.reference.tag === null ? `:${defaultTag}` : ''
+  return record.from + tag + added
+}
+
+/** Returns what follows `to` in the image: nothing, or a digest. Null for another image. */
+function addedDigest({ from, to }: ImageRecord, image: string): string | null {
+  if (image === to) return ''
+  const added = image.startsWith(`${to}@`) ? image.slice(to.length) : ''
+  return isDigest(added.slice(1)) && !`${from}${to}`.includes('@') ? added : null
 }
 
 /** Returns the record with only its five members: the annotation is written again from it. */

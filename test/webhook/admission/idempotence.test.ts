@@ -218,6 +218,43 @@ describe('a pod that is admitted twice', () => {
       expect(reasons.get(text)).toBeGreaterThan(1)
   }, 600_000)
 
+  it('keeps its images and records if another webhook adds digests in between', async () => {
+    const always = configOf(`registries: [{ host: anubis:32000, mirror: true }]
+fallback: [{ name: hub, images: ['docker.io/**'], try: ['anubis:32000/{host}/{path}', 'docker.io/{path}'] }]
+`)
+    let kept = 0
+    await fc.assert(
+      fc.asyncProperty(answers, pod, async (answered, { metadata, spec }) => {
+        const admit = admitWith(always, withDigests(registriesOf(answered)))
+        const once = await admit(requestOf({ metadata, spec }))
+        const changed = structuredClone(once.after) as { spec: typeof spec }
+        for (const container of changed.spec.containers)
+          if (/^anubis.*:[^/@]+$/.test(container.image)) container.image += `@${digestB}`
+        const added = changed.spec.containers.filter(({ image: of }) => of.endsWith(digestB))
+        const twice = await admit(requestOf(changed))
+        const images = (twice.after as typeof changed).spec.containers.map((each) => each.image)
+
+        expect(images).toEqual(changed.spec.containers.map((each) => each.image))
+        for (const { name } of added) {
+          const first = once.records.find(({ site }) => site === `containers/${name}`)
+          if (first === undefined) continue
+          kept += 1
+          expect(twice.records).toContainEqual(
+            expect.objectContaining({
+              site: `containers/${name}`,
+              from: `${/:[^/]+$/.test(first.from) ? first.from : `${first.from}:latest`}@${digestB}`,
+              to: `${first.to}@${digestB}`,
+              row: 'hub',
+            }),
+          )
+        }
+        expect((await admit(requestOf(twice.after))).patch).toEqual([])
+      }),
+      runs(100),
+    )
+    expect(kept).toBeGreaterThan(10)
+  }, 600_000)
+
   it('stays as it is the second time if it follows its revision', async () => {
     const pinAll = configOf(`registries: [{ host: anubis:32000, mirror: true }]
 fallback: [{ name: hub, images: ['**'], try: ['anubis:32000/{path}', '{host}/{path}'] }]
