@@ -244,7 +244,7 @@ fallback: [{ name: hub, images: ['docker.io/**'], try: ['anubis:32000/{host}/{pa
               site: `containers/${name}`,
               from: `${/:[^/]+$/.test(first.from) ? first.from : `${first.from}:latest`}@${digestB}`,
               to: `${first.to}@${digestB}`,
-              row: 'hub',
+              row: first.row,
             }),
           )
         }
