@@ -229,7 +229,7 @@ fallback: [{ name: hub, images: ['docker.io/**'], try: ['anubis:32000/{host}/{pa
         const once = await admit(requestOf({ metadata, spec }))
         const changed = structuredClone(once.after) as { spec: typeof spec }
         for (const container of changed.spec.containers)
-          if (/^anubis.*:[^/@]+$/.test(container.image)) container.image += `@${digestB}`
+          if (/^anubis[^@]*:[^/@]+$/.test(container.image)) container.image += `@${digestB}`
         const added = changed.spec.containers.filter(({ image: of }) => of.endsWith(digestB))
         const twice = await admit(requestOf(changed))
         const images = (twice.after as typeof changed).spec.containers.map((each) => each.image)
