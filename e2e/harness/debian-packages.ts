@@ -24,10 +24,11 @@ const localPrograms: readonly { file: string; package: string }[] = [
   { file: 'perl', package: 'perl-base' },
   // For moto, which is installed into a virtual environment.
   { file: 'python3', package: 'python3-venv' },
+  { file: '/usr/bin/chromium', package: 'chromium' },
 ]
 
 /** The packages that the tests need with any provider. */
-const testPackages = ['docker-registry', 'perl-base', 'python3-venv']
+const testPackages = ['docker-registry', 'perl-base', 'python3-venv', 'chromium']
 
 /** Installs the missing packages if `mayInstallPackages`; otherwise throws with the command to type. */
 export async function ensureDebianPackages(provider: Cluster['provider']): Promise<void> {
