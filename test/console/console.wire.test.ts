@@ -347,6 +347,23 @@ describe('the server of the console', () => {
     expect((await send(port, '/api/draft', { method: 'POST' })).status).toBe(401)
   })
 
+  it.each([
+    '/%61pi/config',
+    '/ap%69/config',
+    '/api/%63onfig',
+    'http://localhost/api/config',
+    '/none',
+  ])('needs the token, and a page of its own, also for the spelling %s', async (path) => {
+    const { port, token } = await start([])
+    const ask = async (headers: Readonly<Record<string, string>>) =>
+      (await send(port, path, { method: 'POST', headers })).status
+    const foreign = { ...authorized(token), origin: 'http://evil.example' }
+
+    expect(await ask({})).toBe(401)
+    expect(await ask(foreign)).toBe(403)
+    expect(await ask(authorized(token))).toBe(path === '/none' ? 404 : 200)
+  })
+
   it.each(['evil.example', 'localhost', '127.0.0.1:1', 'localhost.evil.example:80'])(
     'answers no request for the host %s',
     async (host) => {

@@ -38,8 +38,9 @@ export function createConsoleApp(options: ConsoleAppOptions): FastifyInstance {
   let questions = 0
   app.addHook('onRequest', async (request, reply) => {
     reply.headers(responseHeaders)
-    const path = request.url.split('?', 1)[0] ?? ''
-    const refusal = refuse(guard(), { path, headers: request.headers })
+    // The route that was found, not the path of the request: the router also reads `/%61pi/` and whole URLs as `/api/`.
+    const isPage = page.has(request.routeOptions.url ?? '')
+    const refusal = refuse(guard(), { isPage, headers: request.headers })
     if (refusal !== null) return sendProblem(reply, refusal.status, refusal.message)
   })
   app.addHook('preClose', async () => streams.close())

@@ -17,10 +17,12 @@ export interface Refusal {
   readonly message: string
 }
 
-/** Returns why a request is refused; null if it is answered. */
+/**
+ * Returns why a request is refused; null if it is answered. `isPage`: it asks for a file of the page, which needs no token.
+ */
 export function refuse(
   { token, hosts }: GuardOptions,
-  { path, headers }: { readonly path: string; readonly headers: IncomingHttpHeaders },
+  { isPage, headers }: { readonly isPage: boolean; readonly headers: IncomingHttpHeaders },
 ): Refusal | null {
   const { host = '', origin, authorization = '' } = headers
   if (!hosts.has(host.toLowerCase()))
@@ -29,7 +31,7 @@ export function refuse(
   const isForeign =
     (origin !== undefined && origin !== `http://${host}`) ||
     (site !== undefined && site !== 'same-origin' && site !== 'none')
-  if (!path.startsWith('/api/')) return null
+  if (isPage) return null
   if (isForeign) return { status: 403, message: 'the request comes from another site' }
   if (token !== null && !isSame(authorization, `Bearer ${token}`))
     return { status: 401, message: 'open the address that berth console prints: it has the token' }
