@@ -69,9 +69,10 @@ export function requestedImage(
   const added = addedDigest(record, site.image)
   const from = parseReference(record.from)
   if (added === null || !from.ok) return site.image
-  if (added === '') return record.from
-  const tag = from.reference.tag === null ? `:${defaultTag}` : ''
-  return record.from + tag + added
+  const tag = added === '' || from.reference.tag !== null ? '' : `:${defaultTag}`
+  const requested = record.from + tag + added
+  // With a digest it can be too long. An image that does not parse stays as it is, and would pass a row that denies it.
+  return parseReference(requested).ok ? requested : site.image
 }
 
 /** Returns what follows `to` in the image: nothing, or a digest. Null for another image. */

@@ -255,6 +255,25 @@ fallback: [{ name: hub, images: ['docker.io/**'], try: ['anubis:32000/{host}/{pa
     expect(kept).toBeGreaterThan(10)
   }, 600_000)
 
+  it.each([1, 3_000, 3_950, 4_000, 4_020, 4_040, 4_080])(
+    'is denied what its row denies, although a forged record has a port of %i digits',
+    async (digits) => {
+      const denying = configOf(
+        `fallback: [{ name: d, images: ['evil.example/**'], try: ['anubis:32000/{path}'], otherwise: deny }]`,
+      )
+      const image = `evil.example/a:1@${digestA}`
+      const record = { site: 'containers/c0', to: 'evil.example/a:1', row: null, why: '' }
+      const from = `a.example:${'1'.repeat(digits)}/b`
+      const forged = {
+        ...podOf([image]),
+        metadata: { annotations: { 'berth.dev/images': JSON.stringify([{ ...record, from }]) } },
+      }
+      const { denied, images } = await admitWith(denying, registriesOf({}))(requestOf(forged))
+
+      expect(denied !== null || images[0] !== image).toBe(true)
+    },
+  )
+
   it('stays as it is the second time if it follows its revision', async () => {
     const pinAll = configOf(`registries: [{ host: anubis:32000, mirror: true }]
 fallback: [{ name: hub, images: ['**'], try: ['anubis:32000/{path}', '{host}/{path}'] }]
