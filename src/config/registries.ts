@@ -1,5 +1,5 @@
 /** Reads the `registries` of the config. With the hosts in `try`, they are the only hosts that Berth contacts. */
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { resolve as resolvePath } from 'node:path'
 import { createSecureContext } from 'node:tls'
 import type { ImageTemplate } from '../decision/fallback/image-template.ts'
@@ -12,6 +12,7 @@ import {
   registryDefaults,
   type RegistrySettings,
 } from '../registry/http/registry-settings.ts'
+import { readLimitedFile } from '../files/read-limited.ts'
 import { parseProxy, type ProxySetting } from '../proxy/proxy-rules.ts'
 import { readEcr } from './ecr.ts'
 import { isHost } from './host.ts'
@@ -242,10 +243,19 @@ function endpointOf(
   return url
 }
 
+/** The CAs of a Linux distribution take 220 kB. */
+const maxCaBytes = 1024 ** 2
+
+/** What a file with certificates can also have, such as a private key, must not get to nodes. */
+const certificates = /-----BEGIN CERTIFICATE-----[\sA-Za-z0-9+/=]+-----END CERTIFICATE-----/g
+
 function readCa(given: string, directory: string, reportError: ReportKeyError): string | null {
   const file = resolvePath(directory, given)
   try {
-    const pem = readFileSync(file, 'utf8')
+    const text = readLimitedFile(file, maxCaBytes).toString('utf8')
+    const pem = text.includes('PRIVATE KEY-----')
+      ? (text.match(certificates) ?? []).map((each) => `${each}\n`).join('')
+      : text
     createSecureContext({ ca: pem })
     if (pem.includes('-----BEGIN CERTIFICATE-----')) return pem
   } catch {

@@ -1,10 +1,11 @@
 /** Finds out what a config needs in the cluster: components for rights, Secrets, and files next to it. */
-import { readFileSync } from 'node:fs'
 import { isAbsolute, resolve as resolvePath } from 'node:path'
 import type { ValidConfig } from '../config/load.ts'
 import { BerthError } from '../errors.ts'
 import { describeFileError } from '../files/describe-file-error.ts'
+import { readLimitedFile, TooLargeError } from '../files/read-limited.ts'
 import { microk8sHost } from '../init/mirror-kind.ts'
+import { configLimits } from '../yaml/limits.ts'
 
 export interface ConfigNeeds {
   /** Names in deploy/components. */
@@ -81,7 +82,12 @@ function filesOf(
   { registries, pin, mirror }: ConfigInput,
   directory: string,
 ): Record<string, string> {
-  for (const { host, credentials, clientCertificate } of registries) {
+  for (const { host, credentials, clientCertificate, proxy } of registries) {
+    if (proxy?.includes('@') === true)
+      throw new BerthError(
+        'usage',
+        `the registry ${host} has a proxy with a password, which must not be in a ConfigMap; leave out \`proxy\`, and set it in a Secret (docs/configuration.md#proxies)`,
+      )
     const isSecret =
       (credentials !== undefined && 'dockerConfig' in credentials) ||
       (clientCertificate !== undefined && 'key' in clientCertificate)
@@ -113,9 +119,19 @@ function keyOf(name: string): string {
 }
 
 function read(name: string, directory: string): string {
+  const text = readText(name, directory)
+  if (!text.includes('PRIVATE KEY-----')) return text
+  throw new BerthError(
+    'usage',
+    `${name} has a private key, which must not be in a ConfigMap; keep only the certificates in it`,
+  )
+}
+
+function readText(name: string, directory: string): string {
   try {
-    return readFileSync(resolvePath(directory, name), 'utf8')
+    return readLimitedFile(resolvePath(directory, name), configLimits.length).toString('utf8')
   } catch (cause) {
-    throw new BerthError('usage', `${name} cannot be read: ${describeFileError(cause)}`, { cause })
+    const why = cause instanceof TooLargeError ? cause.message : describeFileError(cause)
+    throw new BerthError('usage', `${name} cannot be read: ${why}`, { cause })
   }
 }

@@ -115,7 +115,7 @@ describe('problems', () => {
     [
       'rules: []',
       [
-        'f:3:1: error: rules: unknown key; the keys here are apiVersion, kind, registries, fallback, knownConflicts, pin, pullPolicy, pullSecrets, ecrTokens, conflicts, pullFailures, stuckPods, unprocessed, availability, workloads, mirror, pullSecretCopies, mode, tests',
+        'f:3:1: error: rules: unknown key; the keys here are apiVersion, kind, registries, fallback, knownConflicts, pin, pullPolicy, pullSecrets, ecrTokens, conflicts, pullFailures, stuckPods, unprocessed, availability, reports, workloads, mirror, pullSecretCopies, mode, tests',
       ],
     ],
     [

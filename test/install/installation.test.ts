@@ -18,7 +18,9 @@ async function installationOf(
   options: Partial<InstallationOptions> = {},
 ): Promise<InstallationOptions> {
   const directory = mkdtempSync(join(tmpdir(), 'berth-install-'))
-  writeFileSync(join(directory, 'ca.crt'), (await createTestCertificate()).cert)
+  const { cert, key } = await createTestCertificate()
+  writeFileSync(join(directory, 'ca.crt'), cert)
+  writeFileSync(join(directory, 'bundle.pem'), cert + key)
   writeFileSync(join(directory, 'docker.json'), '{}')
   writeFileSync(
     join(directory, 'berth.lock'),
@@ -147,6 +149,8 @@ ${quiet}`,
   it.each([
     ['credentials: { dockerConfig: docker.json }', 'must not be in a ConfigMap'],
     ['clientCertificate: { cert: ca.crt, key: key.pem }', 'must not be in a ConfigMap'],
+    ['proxy: "http://user:pass@proxy.corp:3128"', 'must not be in a ConfigMap'],
+    ['ca: bundle.pem', 'bundle.pem has a private key, which must not be in a ConfigMap'],
     ['ca: ../berth-ca/ca.crt', 'cannot read'],
   ])('does not put a login or a key into a ConfigMap: %s', async (entry, message) => {
     await expect(
