@@ -111,7 +111,7 @@ describe('the page', () => {
     await page.close()
   })
 
-  test('shows a pod that fails with its verdict within 5 seconds', async () => {
+  test('shows a failing pull with its verdict within 5 seconds', async () => {
     const { page } = await open(browser)
     await show(page, 'Pull failures')
     await page.getByText('mirror.example').first().waitFor()
@@ -131,7 +131,7 @@ describe('the page', () => {
     await page.close()
   })
 
-  test('explains any image, and asks the registries', async () => {
+  test('explains any image, and checks the registries', async () => {
     const { page } = await open(browser)
     await show(page, 'Try an image')
     await page.getByLabel('Image', { exact: true }).fill('both:1')
@@ -160,7 +160,7 @@ describe('the page', () => {
     await link.focus()
     await page.keyboard.press('Enter')
     const dialog = page.getByRole('dialog')
-    await dialog.getByRole('button', { name: 'Ask the registries now' }).click()
+    await dialog.getByRole('button', { name: 'Check the registries now' }).click()
     await dialog.getByText('absent').first().waitFor()
     await page.keyboard.press('Escape')
     await dialog.waitFor({ state: 'detached' })
@@ -210,7 +210,7 @@ describe('the page', () => {
     const { page } = await open(browser)
     const ended = once(console, 'exit')
     console.kill('SIGINT')
-    await page.getByText('berth console does not answer since').waitFor()
+    await page.getByText('berth console has not answered since').waitFor()
     const [code] = (await ended) as [number]
 
     expect(code).toBe(0)

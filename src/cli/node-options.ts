@@ -42,7 +42,7 @@ export function runtimeVersionOption(): Option {
   return new Option(
     '--target-version <version>',
     'version of containerd or CRI-O, for example 2.1',
-  ).default(undefined, 'for containerd, asked from it; otherwise unknown')
+  ).default(undefined, 'unknown; for containerd, what containerd --version prints')
 }
 
 export function airGapOption(): Option {

@@ -223,5 +223,5 @@ export function quietOption(description: string): Option {
 }
 
 export function watchOption(): Option {
-  return new Option('-w, --watch', 'repeat when pods change, and every minute, until Ctrl-C')
+  return new Option('-w, --watch', 'print again when pods change, and every minute, until Ctrl-C')
 }

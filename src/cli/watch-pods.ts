@@ -33,7 +33,7 @@ export interface WatchOptions {
   readonly namespace: string | undefined
   readonly io: Io
   readonly format: OutputFormat
-  /** The least milliseconds between two outputs, because pods change in bursts. Default: 2 s. */
+  /** Minimum milliseconds between two outputs, because pods change in bursts. Default: 2 s. */
   readonly minIntervalMs?: number
 }
 

@@ -1,4 +1,4 @@
-/** Follows the pods of a cluster, and finds out whether its API server answers. */
+/** Watches the pods of a cluster, and checks whether its API server answers. */
 import { sleep } from '../async/sleep.ts'
 import type { KubeApi } from '../kube/api-client.ts'
 import { KubeError } from '../kube/error.ts'
@@ -85,7 +85,7 @@ export function watchCluster(options: ClusterWatchOptions): ClusterWatch {
   }
 }
 
-/** Asks for the version again and again. Returns a function that returns since when no answer came. */
+/** Polls the version endpoint. Returns a function that returns since when the API server has not answered. */
 function watchPulse({
   api,
   onChange,
@@ -110,7 +110,7 @@ function watchPulse({
   return () => awaySince
 }
 
-/** Every status is an answer, also 403. */
+/** Any status counts as an answer, also 403. */
 async function answers(api: KubeApi, timeoutMs: number): Promise<boolean> {
   try {
     await api.getRaw('/version', AbortSignal.timeout(timeoutMs))

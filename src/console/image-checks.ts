@@ -1,6 +1,6 @@
 /**
- * Asks registries about the images of a cluster, as `berth report` does: each new image once, and all of them again when a
- * person asks. A few at a time, so that the page adds no load that a person would notice.
+ * Checks the images of a cluster on their registries, as `berth report` does: each new image once, and all of them on request.
+ * Runs a few checks at a time, to limit the load on the registries.
  */
 import pLimit from 'p-limit'
 import { reportLine, type ReportDependencies, type ReportLine } from '../report/cluster-report.ts'

@@ -129,7 +129,7 @@ function countPods(
   return { images: inventory.images(), uses, counts, pods, podsOnMirror, unprocessedPods }
 }
 
-/** What is known of an image without a probe. */
+/** The part of a row that needs no probe. */
 interface ImageFacts {
   readonly id: string
   readonly upstream: string

@@ -1,4 +1,4 @@
-/** Holds what the page shows, up to date, and sends each change to the pages that are open. */
+/** Keeps the data of the page up to date, and sends each change to the open pages. */
 import { createNotifier } from '../async/notifier.ts'
 import { sleep } from '../async/sleep.ts'
 import type { Config } from '../config/config.ts'
@@ -28,7 +28,7 @@ export interface LiveOptions {
   readonly configFile: string
   /** Null to contact no registry. */
   readonly resolve: ResolveDependencies | null
-  /** Opens what a diagnosis asks besides the API server; null to contact no registry. */
+  /** Opens the sources of a diagnosis other than the API server; null to contact no registry. */
   readonly openSources:
     (() => { readonly sources: DiagnosisSources; close(): Promise<void> }) | null
   /** Milliseconds for one image. */
@@ -39,9 +39,9 @@ export interface LiveOptions {
 }
 
 export interface LiveTimes {
-  /** The least milliseconds between two updates. */
+  /** Minimum milliseconds between two updates. */
   readonly minIntervalMs: number
-  /** The most milliseconds between two updates, after which failed requests are retried. */
+  /** Maximum milliseconds between two updates; failed requests are then retried. */
   readonly maxIntervalMs: number
   /** Milliseconds between two checks whether the API server answers. */
   readonly pulseMs: number
@@ -57,24 +57,24 @@ const defaultTimes: LiveTimes = {
   sampleMs: 60_000,
 }
 
-/** An update may take this part of the time: with many pods, updates become rarer. */
+/** The share of time that updates may take. With many pods, updates become rarer. */
 const busyShare = 0.1
 
 const unknownMode: FindAdmissionMode = () => ({
   mode: 'unknown',
-  why: 'which pods the webhook sees is not known',
+  why: 'the webhook configuration is not known',
 })
 
 /** A day of samples. */
 const maxSamples = 1_440
 
-/** Which pods the webhook sees changes rarely, so it is read again only after so many milliseconds. */
+/** Milliseconds between two reads of the webhook configuration, which changes rarely. */
 const readModesMs = 30_000
 
 export interface Live {
   /** Sends everything now, and each change later, until the returned function is called. */
   subscribe(receive: Receive): () => void
-  /** Asks the registries of all images again. */
+  /** Checks the registries of all images again. */
   checkAgain(): void
   list(): ImageList
 }

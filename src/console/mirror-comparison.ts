@@ -1,4 +1,4 @@
-/** Compares the mirrors with upstream when a person asks, as `berth report --mirror` does. */
+/** Compares the mirrors with upstream on request, as `berth report --mirror` does. */
 import type { Config } from '../config/config.ts'
 import type { RegistryClient } from '../registry/registry-client.ts'
 import type { PodImage } from '../report/inventory.ts'

@@ -1,4 +1,4 @@
-/** Makes the sections of the page from the list of images, the findings and the config. Pure. */
+/** Builds the sections of the page from the list of images, the findings and the config. Pure. */
 import type { Config } from '../config/config.ts'
 import type { ImageList } from './image-list.ts'
 import type { Finding, Overview, RegistryHealth, Table } from './wire.ts'

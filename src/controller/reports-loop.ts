@@ -52,7 +52,7 @@ const defaultTimes: ReportsTimes = { minIntervalMs: 5_000, maxIntervalMs: 60_000
 const missingRightFix =
   'install the custom resource definitions of OpenReports and add the component reports (Helm: controller.reports=true), or set reports.openReports to false'
 
-/** Names are the longest part of a finding. No pod needs more. */
+/** Unpinned images that are reported for one pod. Real pods have fewer. */
 const maxUnpinnedPerPod = 16
 
 /** A report in the cluster. */

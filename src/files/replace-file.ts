@@ -58,7 +58,7 @@ function realPathOf(path: string): string {
     if (code === 'ENOENT' && lstatSync(path, { throwIfNoEntry: false }) === undefined) return path
     throw unwritable(
       path,
-      code === 'ENOENT' ? 'its link leads nowhere' : describeFileError(error),
+      code === 'ENOENT' ? 'it is a broken symbolic link' : describeFileError(error),
       error,
     )
   }

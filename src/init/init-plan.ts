@@ -22,7 +22,7 @@ export interface PlannedMirror {
 export interface PlannedUpstream extends UpstreamHost {
   /** Null for the default. */
   readonly endpoint: string | null
-  /** What the probe found, for a comment; null if all is well. */
+  /** The problem that the probe found, for a comment; null for none. */
   readonly note: string | null
 }
 

@@ -1,4 +1,4 @@
-/** Finds out how to reach a registry, what product it is, and whether it requires a login. Sends no credentials. */
+/** Detects the endpoint of a registry, its product, and whether it requires a login. Sends no credentials. */
 import { getCACertificates } from 'node:tls'
 import { createByteBudget } from '../async/byte-budget.ts'
 import { canonicalReference } from '../decision/fallback/registry-aliases.ts'
@@ -98,7 +98,7 @@ async function probeAt(
     certificate: ca === null ? (probed.certificate?.problems ?? []) : [],
     proxy,
     hasConnected: fault === null,
-    // A registry on the internet that stops to answer over TLS must not become one without TLS.
+    // A registry on the internet must not fall back to plain HTTP because its TLS port stops answering.
     mayBePlainHttp: fault === 'not-tls' || (fault === 'refused' && isPrivate),
   }
   if (fault !== null) return { ...facts, problem: proxyError ?? faultTexts[fault] }
@@ -189,7 +189,7 @@ export async function probeImage(
 
 const faultTexts: Readonly<Record<EndpointFault, string>> = {
   dns: 'its name has no address',
-  'off-limits': 'its address is not one that Berth connects to',
+  'off-limits': 'Berth does not connect to its address (loopback, link-local or reserved)',
   refused: 'it refuses the connection',
   timeout: 'it does not answer',
   unroutable: 'there is no route to it',

@@ -72,7 +72,8 @@ function reasonAgainst(host: string, components: Set<string>): string | null {
   if (/^(?:localhost|127\.|\[::1\])/.test(host))
     return 'pods and nodes reach another machine under this name'
   const component = hostComponent(host)
-  if (components.has(component)) return `its copies would have the names of another registry`
+  if (components.has(component))
+    return `its copies would get the same names as those of another registry`
   components.add(component)
   return null
 }

@@ -32,7 +32,7 @@ function refOf({
   return { apiVersion, resource, name, ...(namespace === undefined ? {} : { namespace }) }
 }
 
-/** Milliseconds between two looks at a Deployment: kubectl watches, and a person waits. */
+/** Milliseconds between two reads of a Deployment. */
 const pollMs = 1_000
 
 interface DeploymentStatus extends KubeObject {

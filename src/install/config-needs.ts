@@ -17,7 +17,7 @@ export interface ConfigNeeds {
   readonly mirrors: readonly string[]
   /** Secrets that the controller writes for `ecrTokens`. */
   readonly ecrSecrets: readonly string[]
-  /** What the user has to do besides. */
+  /** Steps that the user has to do. */
   readonly notes: readonly string[]
 }
 

@@ -138,6 +138,6 @@ function cutResult(left: number): object {
     result: 'skip',
     severity: 'info',
     source: 'berth',
-    message: `${left} more; berth report and berth diagnose show all`,
+    message: `${left} more findings; berth report and berth diagnose show all of them`,
   }
 }

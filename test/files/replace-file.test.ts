@@ -76,9 +76,9 @@ describe('replaceFile', () => {
   it.each([
     ['a directory', () => mkdirSync(join(directory, 'other')), 'it is a directory'],
     [
-      'a link that leads nowhere',
+      'a broken symbolic link',
       () => symlinkSync('missing', join(directory, 'other')),
-      'its link leads nowhere',
+      'it is a broken symbolic link',
     ],
     [
       'a pipe',

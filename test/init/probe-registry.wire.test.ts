@@ -81,7 +81,9 @@ describe('probeRegistry', () => {
         { ...dependencies, network: refuseLocalAddresses(network) },
       )
 
-      expect(facts.problem).toBe('its address is not one that Berth connects to')
+      expect(facts.problem).toBe(
+        'Berth does not connect to its address (loopback, link-local or reserved)',
+      )
       expect(server.requests).toEqual([])
     },
   )

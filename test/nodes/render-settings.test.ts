@@ -166,7 +166,7 @@ registries: [{ host: z.lan, mirror: true }, { host: a.lan, mirror: true }]
 fallback: [{ name: hub, images: ['docker.io/**'], try: ['z.lan/{path}', 'a.lan/{path}', 'docker.io/{path}'] }]
 `)
     const message =
-      'asks endpoints in the order of the alphabet: https://a.lan, https://z.lan for docker.io'
+      'asks endpoints in alphabetical order: https://a.lan, https://z.lan for docker.io'
 
     expect(messagesOf('bottlerocket', config)).toEqual([expect.stringContaining(message)])
     expect(messagesOf('bottlerocket', config, { version: readVersion('1.55.0') })).toEqual([])

@@ -77,7 +77,7 @@ describe('buildOpenReports', () => {
     expect(results.at(-1)).toMatchObject({
       policy: 'more-findings',
       result: 'skip',
-      message: '71 more; berth report and berth diagnose show all',
+      message: '71 more findings; berth report and berth diagnose show all of them',
     })
     expect(summary).toMatchObject({ fail: 1, warn: 120 })
   })

@@ -36,7 +36,7 @@ export interface DiagnoseOptions extends ConnectionOptions {
 }
 
 /**
- * The least milliseconds between two diagnoses with `--watch`. Each one probes registries, and a pod that waits for an image
+ * Minimum milliseconds between two diagnoses with `--watch`. Each one probes registries, and a pod that waits for an image
  * changes with every attempt.
  */
 const minIntervalMs = 10_000

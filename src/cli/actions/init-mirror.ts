@@ -1,4 +1,4 @@
-/** Finds out what `berth init` has to know about the mirror: by options, by probing it, and by questions. */
+/** Collects the facts about the mirror for `berth init`: from options, probes and questions. */
 import { readFileSync } from 'node:fs'
 import { dirname, relative, resolve as resolvePath } from 'node:path'
 import { isHost } from '../../config/host.ts'
@@ -35,7 +35,7 @@ interface MirrorDependencies {
   readonly io: Io
 }
 
-/** Returns the mirror; null if it cannot be reached, which has been printed. Throws `usage`. */
+/** Returns the mirror. Returns null, after printing why, if it cannot be reached. Throws `usage`. */
 export async function planMirror(
   options: MirrorOptions,
   dependencies: MirrorDependencies,
@@ -44,7 +44,7 @@ export async function planMirror(
   const host =
     options.mirror ??
     (await questions.ask({
-      text: 'Your registry, as nodes name it',
+      text: 'Your registry, under the name that nodes use',
       flag: '--mirror',
       suggestion: microk8sRegistry === null ? undefined : microk8sHost,
     }))
@@ -183,7 +183,7 @@ async function secretOf(
   if (secret === 'none' || kind === 'ecr') return null
   if (secret !== undefined || facts?.needsLogin !== true) return secret ?? null
   const answer = await questions.ask({
-    text: 'It requires a login; name of a pull secret for it, or none',
+    text: 'The mirror requires a login; name of a pull secret, or none',
     flag: '--secret',
   })
   return answer === 'none' ? null : answer

@@ -24,7 +24,7 @@ export async function writeConfig(
   }
   if (!existsSync(out)) {
     replaceFile(out, text)
-    printMessage(io, `${out} is written`)
+    printMessage(io, `wrote ${out}`)
     return true
   }
   const before = readConfigFile(out)
@@ -35,7 +35,7 @@ export async function writeConfig(
   printDiff(createTwoFilesPatch(`a/${out}`, `b/${out}`, before, text), io)
   if (yes !== true && !(await confirm(`Replace ${out}?`, io))) return false
   replaceFile(out, text)
-  printMessage(io, `${out} is replaced`)
+  printMessage(io, `replaced ${out}`)
   return true
 }
 
@@ -49,5 +49,5 @@ function validate(text: string, out: string): void {
   )
   const [first] = [...problems.map((problem) => formatProblem(out, problem)), ...failures]
   if (first === undefined) return
-  throw new BerthError('usage', `with these answers, the config would have a problem: ${first}`)
+  throw new BerthError('usage', `the answers give a config that is not valid: ${first}`)
 }

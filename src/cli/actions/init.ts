@@ -42,7 +42,7 @@ const answerMs = 5_000
 /** Registries that are probed at once. */
 const parallelProbes = 8
 
-/** Where most images come from, if nothing is known about those that run. */
+/** Upstream registries that get a row if no images are known. */
 const commonRegistries = ['docker.io', 'ghcr.io', 'quay.io', 'registry.k8s.io']
 
 /** Returns 0; 1 if the file is not replaced; 3 if the mirror cannot be reached. */
@@ -206,7 +206,7 @@ function printNextSteps({ mirror, upstreams }: InitPlan, options: InitOptions, i
   if (isPlainHttp || mirror.ca !== null)
     printMessage(
       io,
-      `the nodes must reach ${mirror.host} too, ${isPlainHttp ? 'without TLS' : 'and trust its CA'}: \`berth nodes render\` writes their files (docs/nodes.md); otherwise pods could not pull what Berth found there`,
+      `the nodes must reach ${mirror.host} too, ${isPlainHttp ? 'without TLS' : 'and trust its CA'}: \`berth nodes render\` writes their files (docs/nodes.md); otherwise pods cannot pull the images that Berth finds there`,
     )
   const commands = [
     `berth check${config}`,

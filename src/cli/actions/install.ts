@@ -106,7 +106,7 @@ generatorOptions: { disableNameSuffixHash: true, labels: { app.kubernetes.io/nam
 `,
   }
   for (const [name, text] of Object.entries(files)) replaceFile(join(directory, name), text)
-  printMessage(io, `${directory} is written; apply it: kubectl apply -k ${directory}`)
+  printMessage(io, `wrote ${directory}; apply it with: kubectl apply -k ${directory}`)
 }
 
 /** Creates the directory if it does not exist, and returns its files. */

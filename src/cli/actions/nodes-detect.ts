@@ -71,7 +71,10 @@ function printInstead(nodes: readonly ClusterNode[], io: Io): void {
   for (const [instead, [first, ...others]] of byAdvice) {
     if (instead === null || first === undefined) continue
     const more = others.length === 0 ? '' : ` and ${others.length} more`
-    printMessage(io, escapeLine(`${first.node}${more}: not by these files; ${instead}`))
+    printMessage(
+      io,
+      escapeLine(`${first.node}${more}: berth nodes apply cannot configure this node; ${instead}`),
+    )
   }
 }
 

@@ -15,7 +15,7 @@ import { addVerb, type DefineVerb } from '../verb.ts'
 export const defineConsole: DefineVerb = (parent, run) => {
   const command = addVerb(parent, {
     name: 'console',
-    summary: 'Show on a local page where every image comes from, and why pulls fail',
+    summary: 'Show where every image comes from, and why pulls fail, on a local web page',
     details:
       'Serves a page on 127.0.0.1, and prints its address with a token. Uses your kubeconfig, and changes nothing. Runs until you stop it.',
     examples: [

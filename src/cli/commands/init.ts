@@ -15,9 +15,9 @@ import { addVerb, type DefineVerb } from '../verb.ts'
 export const defineInit: DefineVerb = (parent, run) => {
   const command = addVerb(parent, {
     name: 'init',
-    summary: 'Write a config for the images that you run and the mirror that you have',
-    details: `Asks the mirror and the upstream registries, without credentials, how to reach them,
-and what product the mirror is. On a terminal, asks you for what it cannot find out;
+    summary: 'Generate a config from the images that you run and your mirror',
+    details: `Probes the mirror and the upstream registries without credentials, to find their
+endpoints and the type of the mirror. On a terminal, asks you for what it cannot detect;
 each answer is also an option. If the file exists, shows a diff and asks before it
 changes the file. Exits with 3 if the mirror cannot be reached.`,
     examples: [
@@ -34,7 +34,10 @@ changes the file. Exits with 3 if the mirror cannot be reached.`,
     new Option('--from-cluster', 'read the pods and nodes of a cluster'),
     filenameOption(),
     recursiveOption(),
-    new Option('--registry <host>', 'upstream registry that gets a row in any case; repeatable')
+    new Option(
+      '--registry <host>',
+      'upstream registry that gets a row even if no image uses it; repeatable',
+    )
       .argParser(collect)
       .default([]),
     new Option('--out <file>', 'config file to write, or - for standard output').default(
@@ -45,24 +48,27 @@ changes the file. Exits with 3 if the mirror cannot be reached.`,
       'the file in this installation',
     ),
     new Option('--no-probe', 'contact no registry'),
-    new Option('--yes', 'ask nothing, and replace the file'),
+    new Option('--yes', 'ask no questions, and replace the file'),
     ...connectionOptions(),
     ...inGroup(
       'The mirror:',
       new Option('--mirror <host>', 'your registry, as nodes and images name it'),
-      new Option('--endpoint <url>', 'where Berth reaches it').default(
+      new Option('--endpoint <url>', 'URL at which Berth reaches the mirror').default(
         undefined,
         'https or http at the host, whichever answers',
       ),
-      new Option('--path <prefix>', 'beginning of all paths there, such as a project of Harbor'),
+      new Option('--path <prefix>', 'prefix of all paths on the mirror, such as a Harbor project'),
       new Option(
         '--cache <host=prefix>',
-        'upstream registry that the mirror caches itself, and the beginning of the paths of these images; repeatable',
+        'upstream registry that the mirror caches itself, and the path prefix of its images; repeatable',
       )
         .argParser(collect)
         .default([]),
-      new Option('--ca <file>', 'PEM file with its CA').default(undefined, 'the public CAs'),
-      new Option('--secret <name>', 'pull secret for it, or none'),
+      new Option('--ca <file>', 'PEM file with the CA of the mirror').default(
+        undefined,
+        'the public CAs',
+      ),
+      new Option('--secret <name>', 'pull secret for the mirror, or none'),
     ),
     ...inGroup(
       'The network and the nodes:',

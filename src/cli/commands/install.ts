@@ -14,14 +14,14 @@ import { addVerb, type DefineVerb } from '../verb.ts'
 export const defineInstall: DefineVerb = (parent, run) => {
   const command = addVerb(parent, {
     name: 'install',
-    summary: 'Print or apply what runs Berth in a cluster, with your config',
+    summary: 'Print or apply the manifests of Berth with your config',
     details: `Prints manifests for the namespace berth-system, unless an option says otherwise.
 They contain the config, the CA certificates and the lock file that it names, the
 mounts of its pull secrets, and the rights that it needs. Exits with 1 if the
 installation is not ready in time.`,
     examples: [
       ['Install Berth', 'berth install --image anubis:32000/berth:0.1.0 --apply'],
-      ['Read what it would apply', 'berth install --image anubis:32000/berth:0.1.0 | less'],
+      ['Show what it would apply', 'berth install --image anubis:32000/berth:0.1.0 | less'],
       [
         'Install it with Helm',
         'berth install --image anubis:32000/berth:0.1.0 --helm-values > values.yaml',
@@ -34,7 +34,10 @@ installation is not ready in time.`,
   })
   addOptions(
     command,
-    new Option('--image <image>', 'image of Berth, as your nodes name it').makeOptionMandatory(),
+    new Option(
+      '--image <image>',
+      'image of Berth, under the name that nodes use',
+    ).makeOptionMandatory(),
     configOption(),
     new Option('--component <name>', 'component to add, see docs/install.md; repeatable')
       .argParser(collect)

@@ -59,7 +59,7 @@ export function ExplanationView({ answer }: { readonly answer: ExplainAnswer }) 
               <code title={each.image}>{shortDigest(each.image)}</code>
               <span>
                 <Badge tone={tones[each.outcome] ?? 'bad'}>
-                  {each.outcome === 'unasked' ? 'not asked' : each.outcome}
+                  {each.outcome === 'unasked' ? 'not checked' : each.outcome}
                 </Badge>{' '}
                 <span class="dim">
                   {[

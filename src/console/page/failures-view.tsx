@@ -20,7 +20,7 @@ export function FailuresView({
   if (findings === undefined) return <Empty title="Reading the cluster …" />
   if (findings.length === 0)
     return (
-      <Empty title="No image pull fails">
+      <Empty title="No pull failures">
         A pod that cannot pull an image appears here within seconds, with the cause.
       </Empty>
     )
@@ -44,7 +44,7 @@ function FindingCard({ finding, now }: { readonly finding: Finding; readonly now
         </h2>
         <span class="badges">
           <Badge tone={tone}>{text}</Badge>
-          {!finding.isComplete && <Badge tone="plain">asking the registry …</Badge>}
+          {!finding.isComplete && <Badge tone="plain">checking the registry …</Badge>}
         </span>
       </header>
       <p class="where">

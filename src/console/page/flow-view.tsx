@@ -1,4 +1,4 @@
-/** The picture of how images flow: upstream registries, rows, mirrors, namespaces. A click narrows the table below. */
+/** Draws how images flow from upstream registries through rows and mirrors to namespaces. A click filters the list below. */
 import { sankey, sankeyLinkHorizontal } from 'd3-sankey'
 import { useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks'
 import type { Flow, FlowNode } from '../wire.ts'
@@ -11,7 +11,7 @@ export interface FlowViewProps {
   readonly onPlace: (place: Place | null) => void
 }
 
-const titles = ['Asked of', 'Row', 'Pulled from', 'Namespace']
+const titles = ['Requested from', 'Row', 'Pulled from', 'Namespace']
 
 const columnOf: Readonly<Record<FlowNode['column'], number>> = { upstream: 0, row: 1, source: 2, namespace: 3 } // prettier-ignore
 

@@ -9,7 +9,7 @@ export const filterNames = {
   unpinned: 'Not pinned',
   change: 'Would change',
   unprocessed: 'Not processed',
-  left: 'Left alone',
+  left: 'Left unchanged',
 } as const
 
 export type FilterName = keyof typeof filterNames
@@ -25,13 +25,13 @@ const tests: Readonly<Record<FilterName, (row: ImageRow) => boolean>> = {
   left: ({ left }) => left,
 }
 
-/** A node of the flow picture. */
+/** A node of the flow. */
 export interface Place {
   readonly column: 'upstream' | 'row' | 'source' | 'namespace'
   readonly name: string
 }
 
-/** What the flow picture calls the images that no row matches. */
+/** The node of the flow for images that no row matches. */
 const noRow = 'no row'
 
 function isAt({ column, name }: Place, row: ImageRow): boolean {

@@ -61,7 +61,7 @@ export function ImagePanel({ row, ask, probes, onClose }: ImagePanelProps) {
           <h3>Candidates</h3>
           {probes && (
             <button type="button" class="small" disabled={isAsking} onClick={() => void probe()}>
-              {isAsking ? 'Asking …' : 'Ask the registries now'}
+              {isAsking ? 'Checking …' : 'Check the registries now'}
             </button>
           )}
         </header>
@@ -103,9 +103,9 @@ function Facts({ row }: { readonly row: ImageRow }) {
         <>
           <dt>A new pod gets</dt>
           <dd>
-            {row.becomes === null ? 'the image as it is' : <code>{shortDigest(row.becomes)}</code>}
+            {row.becomes === null ? 'the same image' : <code>{shortDigest(row.becomes)}</code>}
             <span class="dim">
-              {row.why} · asked at {clock(row.checkedAt)}
+              {row.why} · checked at {clock(row.checkedAt)}
             </span>
           </dd>
         </>

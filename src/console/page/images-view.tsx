@@ -1,4 +1,4 @@
-/** The view of all images: search, filter, and a table that stays fast with 10,000 of them. */
+/** The list of images, with search and filters. Only the visible rows are drawn, so it stays fast with 10,000 images. */
 import { useMemo, useState } from 'preact/hooks'
 import type { ImageRow } from '../wire.ts'
 import { shortDigest } from './format.ts'
@@ -127,7 +127,7 @@ export function ImageState({ row }: { readonly row: ImageRow }) {
         <Badge tone="warn">needs internet</Badge>
       )}
       {row.checkedAt !== null && row.mirrored === null && <Badge tone="plain">unknown</Badge>}
-      {row.left && <Badge tone="plain">left alone</Badge>}
+      {row.left && <Badge tone="plain">left unchanged</Badge>}
       {row.mirrored === true && <Badge tone="good">on the mirror</Badge>}
       {row.pinned && <Badge tone="good">pinned</Badge>}
     </span>

@@ -201,8 +201,8 @@ function ConnectionState({ state, ask }: { readonly state: State; readonly ask: 
           onClick={() => void ask('check').catch(() => undefined)}
         >
           {status.checking > 0
-            ? `Asking registries: ${status.checking} left`
-            : 'Ask registries again'}
+            ? `Checking registries: ${status.checking} left`
+            : 'Check registries again'}
         </button>
       )}
     </div>
@@ -217,16 +217,16 @@ function Notices({ state, now }: { readonly state: State; readonly now: number }
       : []),
     ...(lostSince !== null
       ? [
-          `berth console does not answer since ${clock(lostSince)}. The page shows what it last sent.`,
+          `berth console has not answered since ${clock(lostSince)}. The page shows what it last sent.`,
         ]
       : []),
     ...(status !== undefined && status.awaySince !== null
       ? [
-          `The API server does not answer since ${clock(status.awaySince)} (${age(status.awaySince, now)}). The page shows what was known then.`,
+          `The API server has not answered since ${clock(status.awaySince)} (${age(status.awaySince, now)}). The page shows the last known state.`,
         ]
       : []),
     ...(status?.leftOut
-      ? [`${status.leftOut} pods are left out: the console follows 20,000.`]
+      ? [`${status.leftOut} pods are not shown: the console follows at most 20,000.`]
       : []),
     ...(status?.problems ?? []),
   ]

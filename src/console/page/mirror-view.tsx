@@ -1,4 +1,4 @@
-/** The view that compares the mirrors with upstream, when a person asks. */
+/** The view that compares the mirrors with upstream on request. */
 import { useMemo, useState } from 'preact/hooks'
 import type { MirrorComparison } from '../wire.ts'
 import { clock, plural } from './format.ts'
@@ -48,8 +48,9 @@ export function MirrorView({ ask, probes, comparison, onComparison }: MirrorView
       </div>
       <Problem message={problem} />
       {comparison === null ? (
-        <Empty title="Which images belong on a mirror, and does it have what upstream has?">
-          For each image, the console asks its mirror and its upstream registry once.
+        <Empty title="Not compared yet">
+          Shows which images belong on a mirror, and whether the mirror has the same content as
+          upstream. This sends requests to both registries for each image.
         </Empty>
       ) : (
         <Comparison comparison={comparison} />

@@ -1,4 +1,4 @@
-/** The first view: is it working, and if not, what is wrong. */
+/** The first view: whether images come from mirrors, and what fails. */
 import type { ComponentChildren } from 'preact'
 import type { Overview, Sample } from '../wire.ts'
 import { percent, plural } from './format.ts'
@@ -22,7 +22,7 @@ export function OverviewView({ state, onFilter, onFailures }: OverviewProps) {
       <div class="columns">
         <Panel title="Pull failures by cause">
           {overview.causes.length === 0 ? (
-            <Empty title="No image pull fails" />
+            <Empty title="No pull failures" />
           ) : (
             <ul class="bars">
               {overview.causes.map(({ rule, cause, pods }, index) => (
@@ -36,9 +36,9 @@ export function OverviewView({ state, onFilter, onFailures }: OverviewProps) {
             </ul>
           )}
         </Panel>
-        <Panel title="Left unchanged, and why">
+        <Panel title="Left unchanged, by reason">
           {overview.unchanged.length === 0 ? (
-            <Empty title="Nothing is left unchanged, as far as registries were asked" />
+            <Empty title="No image is left unchanged" />
           ) : (
             <ul class="bars">
               {overview.unchanged.map(({ why, images }) => (
@@ -111,7 +111,7 @@ function Tiles({
         tone={each.failingPods > 0 ? 'bad' : 'plain'}
         onClick={onFailures}
       >
-        {each.failingPods === 0 ? 'every pod has its images' : 'pods; see why'}
+        {each.failingPods === 0 ? 'no pull failures' : 'pods; see the causes'}
       </Tile>
       <Tile
         name="Not processed"
@@ -152,7 +152,7 @@ function History({ samples }: { readonly samples: readonly Sample[] }) {
   return (
     <Panel title="Since the console started">
       {samples.length < 2 ? (
-        <Empty title="One sample each minute; come back soon" />
+        <Empty title="The first values appear after two minutes" />
       ) : (
         <div class="sparks">
           <Sparkline

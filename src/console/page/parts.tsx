@@ -80,7 +80,7 @@ const stateTexts: Readonly<Record<RegistryState, readonly [Tone, string]>> = {
   ok: ['good', 'answers'],
   limited: ['warn', 'rate limited'],
   dead: ['bad', 'does not answer'],
-  unknown: ['plain', 'not asked yet'],
+  unknown: ['plain', 'not checked yet'],
 }
 
 export function RegistryBadge({ state }: { readonly state: RegistryState }) {

@@ -1,4 +1,4 @@
-/** The view of the fallback table: its rows and what they match, its warnings, and a draft next to it. */
+/** The view of the fallback table: its rows, what they match, its warnings, and a draft to compare. */
 import { useEffect, useState } from 'preact/hooks'
 import type { DecisionDifference, StaticDecision } from '../../config/compare-decisions.ts'
 import type { ConfigProblem } from '../../config/problem.ts'
@@ -42,7 +42,7 @@ function Rows({ table }: { readonly table: Table }) {
           <tr>
             <th scope="col">Row</th>
             <th scope="col">Images</th>
-            <th scope="col">Tries, in order</th>
+            <th scope="col">Candidates, in order</th>
             <th scope="col">Matches</th>
           </tr>
         </thead>
@@ -57,7 +57,7 @@ function Rows({ table }: { readonly table: Table }) {
                 <Lines texts={row.images} />
               </td>
               <td>
-                {row.leave ? <Badge tone="plain">left alone</Badge> : <Lines texts={row.try} />}
+                {row.leave ? <Badge tone="plain">left unchanged</Badge> : <Lines texts={row.try} />}
                 {row.otherwise !== 'keep' && <span class="detail">otherwise: {row.otherwise}</span>}
               </td>
               <td>
@@ -153,7 +153,7 @@ function Draft({ ask }: { readonly ask: Ask }) {
   )
 }
 
-/** A text of the config. Without `onInput`, it can only be read. */
+/** Shows the text of a config. Read-only without `onInput`. */
 function Editor({
   label,
   text,

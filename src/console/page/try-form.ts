@@ -21,7 +21,7 @@ export type TryQuestion =
     }
   | { readonly ok: false; readonly problem: string }
 
-/** What is left empty is not known. `none` as the owner is a pod without one. */
+/** Reads the form. An empty field means that the value is not known; the owner `none` means a pod without an owner. */
 export function readTryForm(form: TryForm): TryQuestion {
   const [image, namespace, labels, owner, platform] = [
     form.image,
@@ -30,7 +30,7 @@ export function readTryForm(form: TryForm): TryQuestion {
     form.owner,
     form.platform,
   ].map((text) => text.trim())
-  if (image === undefined || image === '') return { ok: false, problem: 'Give an image.' }
+  if (image === undefined || image === '') return { ok: false, problem: 'Enter an image.' }
   const pairs = split(labels).map((pair) => pair.split('='))
   if (pairs.some((pair) => pair.length !== 2 || pair[0] === ''))
     return { ok: false, problem: 'Write labels as KEY=VALUE,KEY=VALUE.' }

@@ -57,7 +57,7 @@ export function TryView({ ask, probes }: { readonly ask: Ask; readonly probes: b
         {field('platform', 'Platform', 'linux/arm64')}
         <div class="actions">
           <button type="submit" class="primary" disabled={isAsking}>
-            {isAsking ? 'Asking …' : 'Explain'}
+            {isAsking ? 'Checking …' : 'Explain'}
           </button>
           {probes && (
             <label class="check">
@@ -66,7 +66,7 @@ export function TryView({ ask, probes }: { readonly ask: Ask; readonly probes: b
                 checked={isProbing}
                 onChange={(event) => setProbing(event.currentTarget.checked)}
               />
-              Ask the registries
+              Check the registries
             </label>
           )}
         </div>

@@ -1,4 +1,4 @@
-/** Answers the questions of the page. */
+/** The API of the page: one function for each question. */
 import type { Config } from '../../config/config.ts'
 import { redactSource } from '../../config/redact.ts'
 import type { PodContext } from '../../decision/fallback/pod-context.ts'

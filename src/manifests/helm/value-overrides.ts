@@ -1,6 +1,6 @@
 /**
- * Finds values of one chart that several documents set: a document of the same name with some of the values, as overlays have
- * it, and patches of kustomizations. The decision for one of them does not hold for what they make together.
+ * Finds values of one chart that several documents set, such as a HelmRelease and its overlay, or a patch of a kustomization.
+ * A decision for one of them can be wrong for the merged values.
  */
 import { isObject, member, textMember } from '../../json/json.ts'
 import {

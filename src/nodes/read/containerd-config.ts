@@ -38,7 +38,7 @@ export function readContainerdConfig(
   const [newestVersion] = allContainerdVersions.slice(-1)
   if (texts.size === 1 && newestVersion !== undefined)
     return readAs(main, system, { ...newestVersion, name: '' })
-  // Nothing is in force that only some versions read.
+  // A setting that only some versions read counts as not set.
   const summary = answers.map(([{ name }, answer]) => `${name}: ${summaryOf(answer)}`).join('; ')
   const finding = `what containerd reads depends on its version, which is not known (use --target-version): ${summary}`
   return { ...newest, configPaths: [], findings: [finding] }

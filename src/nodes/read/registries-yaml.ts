@@ -59,11 +59,9 @@ export function readRegistriesYaml(text: string): RegistriesYaml {
 
 /** Returns why no image is pulled through a key of `mirrors`; null if images can be. */
 function whyUnused(key: string): string | null {
-  if (key === '') return 'the key is empty, so K3s uses it for no image; use "*" for every registry'
-  if (hubHost(key) !== key)
-    return 'K3s uses this key for no image; images of Docker Hub use docker.io'
-  if (key.includes('/'))
-    return 'the key is not a host, so K3s uses it for no image; use the host alone'
+  if (key === '') return 'the key is empty, so no image uses it; use "*" for every registry'
+  if (hubHost(key) !== key) return 'no image uses this key; images of Docker Hub use docker.io'
+  if (key.includes('/')) return 'the key is not a host, so no image uses it; write only the host'
   return key !== '*' && key.includes('*') ? 'K3s has no wildcards except "*"' : null
 }
 

@@ -18,7 +18,7 @@ export const bottlerocket: Target = {
   render,
 }
 
-/** The first Bottlerocket that writes hosts.toml, with the endpoints in the order of the alphabet (bottlerocket-core-kit#819 and #898). */
+/** The first Bottlerocket that writes hosts.toml, with the endpoints in alphabetical order (bottlerocket-core-kit#819 and #898). */
 const firstSorted = '1.56.0'
 
 function render(plan: NodePlan, options: RenderOptions): RenderedTarget {
@@ -82,7 +82,7 @@ function orderLimits(
     .filter(({ endpoint }) => endpoint.join(' ') !== endpoint.toSorted().join(' '))
     .map(({ registry, endpoint }) => ({
       path: [],
-      message: `Bottlerocket ${firstSorted} and later asks endpoints in the order of the alphabet: ${endpoint.toSorted().join(', ')} for ${registry}; name the mirrors so that this is the order of the table, or use one`,
+      message: `Bottlerocket ${firstSorted} and later asks endpoints in alphabetical order: ${endpoint.toSorted().join(', ')} for ${registry}; name the mirrors so that this is the order of the table, or use one mirror`,
     }))
 }
 

@@ -76,7 +76,7 @@ describe('berth init', () => {
     ])
 
     expect(code).toBe(0)
-    expect(stderr).toContain(`berth: ${out} is written\n`)
+    expect(stderr).toContain(`berth: wrote ${out}\n`)
     expect(stderr).toContain(`the nodes must reach ${plain.host} too, without TLS`)
     expect(stdout.trim().split('\n')).toHaveLength(4)
     expect(stdout).toContain(`berth check --config ${out}`)
@@ -129,7 +129,7 @@ describe('berth init', () => {
     )
 
     expect([code, left]).toEqual([0, []])
-    expect(prompts).toContain('Your registry, as nodes name it: ')
+    expect(prompts).toContain('Your registry, under the name that nodes use: ')
     expect(prompts).toContain('begin with OWNER')
     expect(readFileSync(out, 'utf8')).toContain(
       `try: ['ghcr.io/acme/{host}/{path}', 'quay.io/{path}']`,
@@ -162,10 +162,10 @@ describe('berth init', () => {
     [['--mirror', 'a.b', '--endpoint', 'ftp://x'], '--endpoint: not the URL'],
     [['--mirror', 'a.b', '--cache', 'docker.io'], 'write HOST=PREFIX'],
     [['--mirror', 'a.b', '--cache', 'docker.io=x', '--cache', 'quay.io=x'], 'have the same path'],
-    [['--mirror', 'a.b', '--path', 'Caps'], 'the config would have a problem'],
-    [['--mirror', 'a.b', '--secret', 'No Name'], 'the config would have a problem'],
+    [['--mirror', 'a.b', '--path', 'Caps'], 'the answers give a config that is not valid'],
+    [['--mirror', 'a.b', '--secret', 'No Name'], 'the answers give a config that is not valid'],
     [['--mirror', 'a.b', '--ca', '/nowhere'], '/nowhere cannot be read: it does not exist'],
-    [['--mirror', 'a.b', '--proxy', 'http://u:geheim@p:1'], 'a password would be in the config'],
+    [['--mirror', 'a.b', '--proxy', 'http://u:hidden@p:1'], 'a password would be in the config'],
   ])('rejects %j', async (options, message) => {
     const { code, stderr } = await berth([
       'init',
@@ -179,7 +179,7 @@ describe('berth init', () => {
 
     expect(code).toBe(2)
     expect(stderr).toContain(message)
-    expect(stderr).not.toContain('geheim')
+    expect(stderr).not.toContain('hidden')
     expect(existsSync(out)).toBe(false)
   })
 

@@ -94,7 +94,7 @@ describe('berth install', () => {
     expect(refused.stderr).toContain('has other files')
     expect(await berth([...base, '--kustomize', join(directory, 'kubeconfig')])).toMatchObject({
       code: 2,
-      stderr: expect.stringContaining('cannot be created: it exists already'),
+      stderr: expect.stringContaining('cannot be created: it already exists'),
     })
     expect(parse(readFileSync(join(out, 'kustomization.yaml'), 'utf8'))).toMatchObject({
       resources: ['objects.yaml'],

@@ -42,7 +42,7 @@ describe('berth nodes detect --cluster', () => {
     expect(stdout).toMatch(/^a +talos +containerd:\/\/2\.1\.6 +v1\.34\.4 +Talos \(v1\.12\.4\)$/m)
     expect(stdout).toMatch(/^c +containerd /m)
     expect(stderr).toBe(
-      'berth: a and 1 more: not by these files; Talos has no files to edit: apply `berth nodes render --target talos` with `talosctl patch machineconfig`\n',
+      'berth: a and 1 more: berth nodes apply cannot configure this node; Talos has no files to edit: apply `berth nodes render --target talos` with `talosctl patch machineconfig`\n',
     )
   })
 

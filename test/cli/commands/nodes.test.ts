@@ -379,13 +379,13 @@ describe('berth nodes detect', () => {
         {
           '/etc/rancher/k3s/registries.yaml': `mirrors: { ${key}: { endpoint: ["http://a:1"] } }\n`,
         },
-        `${key}: K3s uses this key for no image; images of Docker Hub use docker.io`,
+        `${key}: no image uses this key; images of Docker Hub use docker.io`,
       ],
     ),
     [
       'an empty key of K3s',
       { '/etc/rancher/k3s/registries.yaml': 'mirrors: { "": { endpoint: ["http://a:1"] } }\n' },
-      '"": the key is empty, so K3s uses it for no image; use "*" for every registry',
+      '"": the key is empty, so no image uses it; use "*" for every registry',
     ],
     [
       'a URL as a key of RKE2',
