@@ -37,6 +37,9 @@ export interface ClusterWatch {
 /** Four times the 5,000 pods that Kubernetes supports on 45 nodes; with 3 kB each they take 60 MB. */
 const defaultMaxPods = 20_000
 
+/** Characters of a pod as JSON. A tenant's pod can have megabytes of labels and images. */
+const maxPodLength = 64 * 1024
+
 const defaultPulseMs = 5_000
 
 /** Starts to follow the pods, until the signal aborts. Never throws. */
@@ -50,10 +53,12 @@ export function watchCluster(options: ClusterWatchOptions): ClusterWatch {
     ref: { apiVersion: 'v1', resource: 'pods', ...(namespace === undefined ? {} : { namespace }) },
     transform: (pod): KubeObject | null => {
       const key = namespacedName(pod)
-      const isKept = !hasEnded(pod) && (informer.items.has(key) || informer.items.size < maxPods)
+      const hasRoom = informer.items.has(key) || informer.items.size < maxPods
+      const reduced = hasRoom && !hasEnded(pod) ? reducePod(pod) : null
+      const isKept = reduced !== null && JSON.stringify(reduced).length <= maxPodLength
       if (isKept || hasEnded(pod)) leftOut.delete(key)
       else if (leftOut.size < maxPods) leftOut.add(key)
-      return isKept ? reducePod(pod) : null
+      return isKept ? reduced : null
     },
     onChange: () => {
       problem = null

@@ -316,6 +316,21 @@ describe('the stream of the console', () => {
     expect(imageOf(follower, 'nginx:1')).toMatchObject({ checkedAt: null, mirrored: null, row: 'hub' }) // prettier-ignore
   })
 
+  it('leaves out a pod with more names than people give, and shows the others', async () => {
+    const large = [
+      { ...web, name: 'a', image: 'x'.repeat(70_000) },
+      { ...web, name: 'b', from: 'x'.repeat(70_000) },
+      { ...web, name: 'c', app: 'x'.repeat(70_000) },
+    ]
+    const follower = follow(await start([...large, web], { probe: false }))
+    await follower.until(
+      ({ sections, images }) =>
+        sections.status?.leftOut === 3 && images.size === 1 && sections.overview?.pods === 1,
+    )
+
+    expect([...follower.images.values()].map(({ image }) => image)).toEqual(['nginx:1'])
+  })
+
   it('refuses more streams than people have tabs', async () => {
     const console = await start([])
     const followers = Array.from({ length: 17 }, () => follow(console))
@@ -353,7 +368,7 @@ describe('the server of the console', () => {
     '/api/%63onfig',
     'http://localhost/api/config',
     '/none',
-  ])('needs the token, and a page of its own, also for the spelling %s', async (path) => {
+  ])('needs the token, and its own origin, also for the spelling %s', async (path) => {
     const { port, token } = await start([])
     const ask = async (headers: Readonly<Record<string, string>>) =>
       (await send(port, path, { method: 'POST', headers })).status
