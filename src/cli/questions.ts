@@ -1,4 +1,4 @@
-/** Asks questions on a terminal. Each answer is also a flag, so that a script never has to answer. */
+/** Asks questions on a terminal. Each answer can also be given as an option, so scripts need no terminal. */
 import { createInterface, type Interface } from 'node:readline/promises'
 import { BerthError } from '../errors.ts'
 import { escapeLine } from '../text/escape-terminal.ts'
@@ -6,7 +6,7 @@ import type { Io } from './io.ts'
 
 export interface Question {
   readonly text: string
-  /** The flag that answers it. */
+  /** The option that gives the answer. */
   readonly flag: string
   /** The answer to an empty line. */
   readonly suggestion?: string | undefined
@@ -18,7 +18,7 @@ export interface Questions {
   close(): void
 }
 
-/** Opens standard input with the first question. With `isSilent`, asks nothing, as without a terminal. */
+/** Opens standard input at the first question. With `isSilent` or without a terminal, every question throws. */
 export function openQuestions({ stdin, stderr }: Io, isSilent: boolean): Questions {
   let reader: Interface | null = null
   /** Null is the end of the input. */
@@ -62,6 +62,6 @@ export function openQuestions({ stdin, stderr }: Io, isSilent: boolean): Questio
 function missing(flag: string, text: string): BerthError {
   return new BerthError(
     'usage',
-    `${flag} is missing (${text}); give it, or run the command on a terminal`,
+    `${flag} is missing (${text}); add the option, or run the command on a terminal`,
   )
 }

@@ -12,7 +12,7 @@ import {
 } from './init-plan.ts'
 import { mirrorKinds } from './mirror-kind.ts'
 
-/** Tests of a written config: one for each row, up to a number that people still read. */
+/** Tests in a config. More would hide the rest of the file. */
 const maxTests = 12
 
 /** Returns the text of the config. It loads without a warning, and its tests pass. */
@@ -22,7 +22,7 @@ export function configText(given: InitPlan): string {
   const names = rowNames(upstreams.map(({ host }) => host))
   const sections = [
     [`# yaml-language-server: $schema=${plan.schema}`],
-    ['# Written by `berth init`. Change what you like: `berth check` validates it.'],
+    ['# Written by `berth init`. Edit it as needed; `berth check` validates it.'],
     ['apiVersion: berth.dev/v1alpha1', 'kind: BerthConfig'],
     ['', ...registryLines(plan)],
     ['', ...rowLines(mirror, upstreams, names)],
@@ -52,7 +52,7 @@ function withoutSameServers(plan: InitPlan): InitPlan {
   const others = upstreams.filter(isOther).map(({ host }) => host)
   const notes = [
     ...plan.notes,
-    ...others.map((host) => `${host}: it is the same server as without the port`),
+    ...others.map((host) => `${host}: the same server as without the port`),
   ]
   return { ...plan, upstreams: distinct, notes }
 }
@@ -70,14 +70,16 @@ function registryLines({ mirror, upstreams, platforms, proxy }: InitPlan): strin
     '    mirror: true',
     ...(caches.length === 0
       ? []
-      : [`    copy: false # it caches ${caches.join(', ')} itself, so Berth does not push to it`]),
+      : [
+          `    copy: false # the mirror caches ${caches.join(', ')} itself, so Berth does not push to it`,
+        ]),
     ...(mirror.secret === null
       ? []
-      : [`    credentials: { secret: ${quoted(mirror.secret)} } # a pull secret next to Berth`]),
+      : [
+          `    credentials: { secret: ${quoted(mirror.secret)} } # a pull secret in the namespace of Berth`,
+        ]),
     ...(mirror.secret !== null && mirror.endpoint?.startsWith('http:') === true
-      ? [
-          '    allowPlainHttpAuth: true # it has no TLS, so others on the network can read passwords',
-        ]
+      ? ['    allowPlainHttpAuth: true # without TLS, others on the network can read the password']
       : []),
     ...(mirror.kind === 'ecr' ? ['    credentials: { ecr: {} } # see docs/ecr.md'] : []),
     ...(mirror.ca === null
@@ -87,7 +89,7 @@ function registryLines({ mirror, upstreams, platforms, proxy }: InitPlan): strin
     ...(platforms.length === 0
       ? []
       : [
-          `    platforms: [${platforms.join(', ')}] # those of the nodes; a copy needs all of them`,
+          `    platforms: [${platforms.join(', ')}] # the platforms of the nodes; a copy needs all of them`,
         ]),
     ...listed.flatMap(({ host, endpoint }) => [
       `  - host: ${quoted(host)}`,
@@ -134,13 +136,13 @@ function secretLines({ host }: PlannedMirror, secret: string): string[] {
 }
 
 const ecrLines = [
-  '# Amazon ECR has no repository before someone creates it.',
+  '# Amazon ECR does not create repositories on push.',
   'mirror: { createRepositories: true }',
 ]
 
 function operatorLines(operators: readonly string[]): string[] {
   return [
-    '# These operators in the cluster compare the images of their pods, so Berth leaves those pods alone',
+    '# These operators in the cluster compare the images of their pods, so Berth leaves these images unchanged',
     '# (docs/operators.md):',
     ...operators.map((operator) => `# - ${comment(operator)}`),
   ]
@@ -158,7 +160,7 @@ function testLines({ mirror, upstreams }: InitPlan, names: readonly string[]): s
     digest: null,
   })
   return [
-    '# What `berth check` expects. The last line: an image that is on the mirror stays there.',
+    '# `berth check` runs these tests. The last one: an image that is already on the mirror stays unchanged.',
     'tests:',
     ...tests,
     testLine(own, own, null),

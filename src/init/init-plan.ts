@@ -11,7 +11,7 @@ export interface PlannedMirror {
   readonly kind: MirrorKind
   /** What each path begins with, such as a project of Harbor; empty for nothing. */
   readonly prefix: string
-  /** The upstream registries that it caches itself, and the beginning of their paths. */
+  /** The upstream registries that it caches itself, and the prefixes of their paths. */
   readonly caches: ReadonlyMap<string, string>
   /** The pull secret for it; null for anonymous. */
   readonly secret: string | null

@@ -20,7 +20,7 @@ export interface UpstreamHosts {
   readonly notes: readonly string[]
 }
 
-/** Rows of a written config: people read them, and a cluster uses a dozen registries. */
+/** Rows in a config. People read them, and a cluster uses about a dozen registries. */
 const maxHosts = 50
 
 /** Returns the registries of the images, and those in `more`. Images on the mirror need no row: they stay there. */
@@ -60,7 +60,7 @@ export function upstreamHosts(
       return why === null
     })
   for (const { host } of hosts.slice(maxHosts))
-    notes.push(`${host}: ${maxHosts} other registries are used more`)
+    notes.push(`${host}: the limit is ${maxHosts} rows, and other registries have more images`)
   return { hosts: hosts.slice(0, maxHosts), notes }
 }
 
@@ -68,12 +68,12 @@ export function upstreamHosts(
 function reasonAgainst(host: string, components: Set<string>): string | null {
   // Names with other characters, or in another spelling of an address, are not hosts that Berth contacts.
   if (!isHost(host) || !/[.:]/.test(host) || !isUsualSpelling(host))
-    return 'this is not the usual spelling of a host'
+    return 'not a valid host in its usual spelling'
   if (/^(?:localhost|127\.|\[::1\])/.test(host))
-    return 'pods and nodes reach another machine under this name'
+    return 'for pods and nodes, this name is another machine'
   const component = hostComponent(host)
   if (components.has(component))
-    return `its copies would get the same names as those of another registry`
+    return 'its copies would get the same names as those of another registry'
   components.add(component)
   return null
 }

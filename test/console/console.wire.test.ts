@@ -258,7 +258,7 @@ describe('the stream of the console', () => {
     })
   })
 
-  it('shows a pod that fails with its verdict, proved by the registry', async () => {
+  it('sends the verdict for a failing pull, proved by the registry', async () => {
     const console = await start([web])
     const follower = follow(console)
     await follower.until(({ sections }) => sections.findings !== undefined)
@@ -298,7 +298,7 @@ describe('the stream of the console', () => {
     expect(flow?.links).toContainEqual({ from: 'row hub', to: 'source mirror.example', pods: 1 })
   })
 
-  it('works with the rights on one namespace alone', async () => {
+  it('works with rights in one namespace only', async () => {
     const follower = follow(await start([web], { isRestricted: true }))
     await follower.until(({ sections }) => sections.overview?.unknown === 0)
 
@@ -316,7 +316,7 @@ describe('the stream of the console', () => {
     expect(imageOf(follower, 'nginx:1')).toMatchObject({ checkedAt: null, mirrored: null, row: 'hub' }) // prettier-ignore
   })
 
-  it('leaves out a pod with more names than people give, and shows the others', async () => {
+  it('leaves out pods with more than 64 kB of names and images, and shows the others', async () => {
     const large = [
       { ...web, name: 'a', image: 'x'.repeat(70_000) },
       { ...web, name: 'b', from: 'x'.repeat(70_000) },
@@ -331,7 +331,7 @@ describe('the stream of the console', () => {
     expect([...follower.images.values()].map(({ image }) => image)).toEqual(['nginx:1'])
   })
 
-  it('refuses more streams than people have tabs', async () => {
+  it('refuses a stream beyond the limit', async () => {
     const console = await start([])
     const followers = Array.from({ length: 17 }, () => follow(console))
     const statuses = await Promise.all(followers.map(({ status }) => status))
@@ -368,7 +368,7 @@ describe('the server of the console', () => {
     '/api/%63onfig',
     'http://localhost/api/config',
     '/none',
-  ])('needs the token, and its own origin, also for the spelling %s', async (path) => {
+  ])('requires the token and the same origin for the spelling %s of the path', async (path) => {
     const { port, token } = await start([])
     const ask = async (headers: Readonly<Record<string, string>>) =>
       (await send(port, path, { method: 'POST', headers })).status
@@ -422,7 +422,7 @@ describe('the server of the console', () => {
     expect(html).not.toMatch(/<script(?![^>]* src=)|<style|style=|https?:/)
   })
 
-  it('has a page of less than 300 kB, compressed', () => {
+  it('serves less than 300 kB, compressed', () => {
     const bytes = [...page.values()].map(({ content }) => gzipSync(content).length)
 
     expect(bytes.reduce((sum, each) => sum + each)).toBeLessThan(300_000)

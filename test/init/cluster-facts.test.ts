@@ -24,7 +24,7 @@ function addNode(kube: FakeKube, name: string, architecture: string, address: st
 }
 
 describe('readClusterFacts', () => {
-  it('reads images as pods asked for them, platforms, and operators', async () => {
+  it('reads the requested images, the platforms and the operators', async () => {
     const kube = startFakeKube()
     addNode(kube, 'a', 'arm64', '10.0.0.1')
     addNode(kube, 'b', 'amd64', '10.0.0.2')

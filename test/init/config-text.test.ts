@@ -55,7 +55,7 @@ describe('configText', () => {
     const text = configText(planOf(['nginx:1.29', 'redis', 'quay.io/cilium/cilium:v1']))
 
     expect(text).toBe(`# yaml-language-server: $schema=berth.schema.json
-# Written by \`berth init\`. Change what you like: \`berth check\` validates it.
+# Written by \`berth init\`. Edit it as needed; \`berth check\` validates it.
 apiVersion: berth.dev/v1alpha1
 kind: BerthConfig
 
@@ -75,7 +75,7 @@ fallback:
 # New pods get the digest that these tags have now, so that all replicas run the same.
 pin: { tags: [latest] }
 
-# What \`berth check\` expects. The last line: an image that is on the mirror stays there.
+# \`berth check\` runs these tests. The last one: an image that is already on the mirror stays unchanged.
 tests:
   - { image: 'docker.io/library/nginx:1.29', expect: 'mirror.corp:5000/docker.io/library/nginx:1.29', row: docker-hub }
   - { image: 'quay.io/cilium/cilium:v1', expect: 'mirror.corp:5000/quay.io/cilium/cilium:v1', row: quay }
@@ -221,7 +221,9 @@ tests:
     const text = configText(planOf(images))
 
     expect(loaded(text).table.rows).toHaveLength(50)
-    expect(text.match(/50 other registries are used more/g)).toHaveLength(20)
+    expect(text.match(/the limit is 50 rows, and other registries have more images/g)).toHaveLength(
+      20,
+    )
     expect(referenceOf('r0.example/a:1').domain).toBe('r0.example')
   })
 })

@@ -88,7 +88,7 @@ describe('probeRegistry', () => {
     },
   )
 
-  it('does not take a web server for a registry', async () => {
+  it('rejects a web server that is not a registry', async () => {
     server = await startProduct({
       '/v2/': { status: 200, headers: { 'content-type': 'text/html' }, body: '<html>' },
     })

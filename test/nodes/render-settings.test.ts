@@ -159,7 +159,7 @@ describe('render --target bottlerocket', () => {
     ])
   })
 
-  it('refuses mirrors in another order than the one of the alphabet from 1.56 on', () => {
+  it('refuses mirrors that are not in alphabetical order from 1.56 on', () => {
     const config = configOf(`apiVersion: berth.dev/v1alpha1
 kind: BerthConfig
 registries: [{ host: z.lan, mirror: true }, { host: a.lan, mirror: true }]

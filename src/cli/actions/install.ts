@@ -62,7 +62,10 @@ function readInstallation(options: InstallOptions, io: Io): InstallationOptions 
   const needs = configNeeds(valid, dirname(file))
   for (const note of needs.notes) printMessage(io, note)
   for (const secret of [...needs.secrets, ...imagePullSecrets])
-    printMessage(io, `Berth needs the Secret ${installNamespace}/${secret}`)
+    printMessage(
+      io,
+      `create the Secret ${secret} in the namespace ${installNamespace}, if it does not exist`,
+    )
   return { image, imagePullSecrets, components, config: valid.config.source, needs }
 }
 
@@ -70,10 +73,7 @@ function checkComponents(given: readonly string[]): void {
   const known = readdirSync(fileURLToPath(new URL('deploy/components', packageRoot)))
   const unknown = given.find((name) => !known.includes(name))
   if (unknown !== undefined)
-    throw new BerthError(
-      'usage',
-      `there is no component ${unknown}; choose one of ${known.join(', ')}`,
-    )
+    throw new BerthError('usage', `unknown component ${unknown}; use one of ${known.join(', ')}`)
 }
 
 function yamlOf(objects: readonly Manifest[]): string {
@@ -90,7 +90,10 @@ function writeKustomization(directory: string, installation: InstallationOptions
   )
   const isOwn = existsSync(file) && readFileSync(file, 'utf8').startsWith(kustomizationHeader)
   if (listDirectory(directory).length > 0 && !isOwn)
-    throw new BerthError('usage', `${directory} has other files; choose another directory`)
+    throw new BerthError(
+      'usage',
+      `${directory} contains files that berth install did not write; choose another directory`,
+    )
   const files: Readonly<Record<string, string>> = {
     ...needs.files,
     'berth.yaml': config,

@@ -16,10 +16,11 @@ export const defineInit: DefineVerb = (parent, run) => {
   const command = addVerb(parent, {
     name: 'init',
     summary: 'Generate a config from the images that you run and your mirror',
-    details: `Probes the mirror and the upstream registries without credentials, to find their
-endpoints and the type of the mirror. On a terminal, asks you for what it cannot detect;
-each answer is also an option. If the file exists, shows a diff and asks before it
-changes the file. Exits with 3 if the mirror cannot be reached.`,
+    details: `Probes the mirror and the upstream registries, without credentials, to find
+their endpoints and the type of the mirror. On a terminal, asks you for what it
+cannot detect; each answer is also an option. If the file exists, shows a diff
+and asks before it replaces the file. Exits with 3 if the mirror cannot be
+reached.`,
     examples: [
       ['Write berth.yaml for a cluster', 'berth init --from-cluster --mirror anubis:32000'],
       ['For manifests, with Harbor', 'berth init -R -f deploy/ --mirror harbor.corp --path mirror'],

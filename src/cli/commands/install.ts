@@ -15,10 +15,10 @@ export const defineInstall: DefineVerb = (parent, run) => {
   const command = addVerb(parent, {
     name: 'install',
     summary: 'Print or apply the manifests of Berth with your config',
-    details: `Prints manifests for the namespace berth-system, unless an option says otherwise.
-They contain the config, the CA certificates and the lock file that it names, the
-mounts of its pull secrets, and the rights that it needs. Exits with 1 if the
-installation is not ready in time.`,
+    details: `Prints manifests for the namespace berth-system, unless an option says
+otherwise. They contain the config, the CA certificates and the lock file that
+it names, the mounts of its pull secrets, and the rights that it needs. Exits
+with 1 if the installation is not ready in time.`,
     examples: [
       ['Install Berth', 'berth install --image anubis:32000/berth:0.1.0 --apply'],
       ['Show what it would apply', 'berth install --image anubis:32000/berth:0.1.0 | less'],

@@ -227,7 +227,7 @@ function Notices({ state, now }: { readonly state: State; readonly now: number }
       : []),
     ...(status?.leftOut
       ? [
-          `${status.leftOut} pods are not shown: the console follows at most 20,000, and none with more than 64 kB of names and images.`,
+          `${status.leftOut} pods are not shown: the console follows at most 20,000 pods, and leaves out pods with more than 64 kB of names and images.`,
         ]
       : []),
     ...(status?.problems ?? []),

@@ -41,7 +41,7 @@ ${values.replaceAll(/^(?=.)/gm, '    ')}`
 const web = 'image:\n  repository: ghcr.io/acme/web # here\n  tag: "2"\n'
 
 describe('berth rewrite --helm-values', () => {
-  it('changes the values of a HelmRelease, and is then done', async () => {
+  it('changes the values of a HelmRelease once', async () => {
     const file = put('release.yaml', release(web))
     const { code, stdout } = await rewrite('-f', file, '--helm-values')
 
@@ -56,7 +56,7 @@ describe('berth rewrite --helm-values', () => {
     expect(await rewrite('-f', file, ...check)).toEqual({ code: 0, stdout: '', stderr: '' })
   })
 
-  it('changes nothing without the option, and names it', async () => {
+  it('changes nothing without the option, and names the option', async () => {
     const file = put('release.yaml', release(web))
     const { stdout, stderr } = await rewrite('-f', file)
 
@@ -198,7 +198,7 @@ spec: { chart: web, set: { image.registry: ghcr.io, image.repository: acme/web, 
     expect(found.stderr).toContain('1 image is not rewritten: 1 in Helm values')
   })
 
-  it('says once why images of a file of values stay', async () => {
+  it('says once why it leaves the images in a values file unchanged', async () => {
     const image = '{ image: { repository: nginx, tag: "1" } }'
     const { stderr } = await rewrite(
       '-f',

@@ -59,7 +59,7 @@ async function atTerminal(argv: readonly string[], answers: readonly string[]) {
 }
 
 describe('berth init', () => {
-  it('writes a config that passes berth check, for a registry over plain HTTP, and says what is next', async () => {
+  it('writes a config that passes berth check, for a registry over plain HTTP, and prints the next steps', async () => {
     const { code, stdout, stderr } = await berth([
       'init',
       '--registry',
@@ -87,7 +87,7 @@ describe('berth init', () => {
     expect(readFileSync(out, 'utf8')).toContain('platforms: [linux/amd64, linux/arm64]')
   })
 
-  it('recognizes the product, and needs a project, a CA and a secret for Harbor', async () => {
+  it('recognizes Harbor, and requires a project, a CA and a secret for it', async () => {
     const files = ['-f', join(directory, 'pod.yaml')]
     const base = ['init', ...files, '--mirror', harbor.host, '--out', out]
     const tries = [
@@ -117,7 +117,7 @@ describe('berth init', () => {
       `try: ['${harbor.host}/mirror/{host}/{path}', 'upstream.invalid/{path}']`,
     )
     expect(text).toContain('# not reached from here: its name has no address')
-    expect(text).toContain('127.0.0.1:1: pods and nodes reach another machine under this name')
+    expect(text).toContain('127.0.0.1:1: for pods and nodes, this name is another machine')
     expect((await checked()).stdout).toContain('0 warnings')
     expect(harbor.requests).not.toContain('with credentials')
   })

@@ -37,7 +37,9 @@ describe('berth install', () => {
 
     expect(code).toBe(0)
     expect(kinds.length).toBeGreaterThan(15)
-    expect(stderr).toContain('Berth needs the Secret berth-system/creds')
+    expect(stderr).toContain(
+      'create the Secret creds in the namespace berth-system, if it does not exist',
+    )
   })
 
   it('applies the same objects with server-side apply, and waits until they are ready', async () => {
@@ -76,7 +78,7 @@ describe('berth install', () => {
     expect(stderr).toContain('deployments berth-system/berth-webhook is not ready')
   })
 
-  it('applies nothing without a confirmation', async () => {
+  it('applies nothing without confirmation', async () => {
     const { code, stderr } = await berth([...base, '--apply', ...connection()])
 
     expect(code).toBe(2)
@@ -84,14 +86,14 @@ describe('berth install', () => {
     expect(server.kube.writes).toEqual([])
   })
 
-  it('writes a kustomization, and only over its own', async () => {
+  it('writes a kustomization, and overwrites only its own files', async () => {
     const out = join(directory, 'out')
     const first = await berth([...base, '--kustomize', out])
     const again = await berth([...base, '--kustomize', out])
     const refused = await berth([...base, '--kustomize', directory])
 
     expect([first.code, again.code, refused.code]).toEqual([0, 0, 2])
-    expect(refused.stderr).toContain('has other files')
+    expect(refused.stderr).toContain('contains files that berth install did not write')
     expect(await berth([...base, '--kustomize', join(directory, 'kubeconfig')])).toMatchObject({
       code: 2,
       stderr: expect.stringContaining('cannot be created: it already exists'),
@@ -117,7 +119,7 @@ describe('berth install', () => {
   })
 
   it.each([
-    [['--component', 'none-such'], 'there is no component none-such; choose one of'],
+    [['--component', 'none-such'], 'unknown component none-such; use one of'],
     [['--image', 'Bad Image'], '--image Bad Image'],
     [['--apply', '--helm-values'], 'cannot be used with option'],
   ])('rejects %j', async (more, message) => {

@@ -32,7 +32,7 @@ function putNode(name: string, osImage: string, kubeletVersion: string): void {
 }
 
 describe('berth nodes detect --cluster', () => {
-  it('says once for each kind of node what to do instead of writing files', async () => {
+  it('prints once for each kind of node how to configure it', async () => {
     putNode('a', 'Talos (v1.12.4)', 'v1.34.4')
     putNode('b', 'Talos (v1.12.4)', 'v1.34.4')
     putNode('c', 'Ubuntu 24.04.3 LTS', 'v1.34.1')
@@ -46,7 +46,7 @@ describe('berth nodes detect --cluster', () => {
     )
   })
 
-  it('exits with 1 and names the way for a node without a target', async () => {
+  it('exits with 1 for a node without a target, and prints how to configure it', async () => {
     putNode('a', 'Debian GNU/Linux 13 (trixie)', 'v1.34.1+k0s')
     const { code, stdout } = await berth(['nodes', 'detect', ...connection, '-o', 'json'])
 

@@ -43,7 +43,7 @@ describe('the error for people', () => {
     expect(classifyLine(`Failed to pull image "${image}": ${message}`).errors).toEqual([message])
   })
 
-  it('does not lose the whole text', () => {
+  it('never returns an empty text', () => {
     expect(classifyLine('" image="a"').errors).toEqual(['" image="a"'])
   })
 })

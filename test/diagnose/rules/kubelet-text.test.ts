@@ -49,7 +49,7 @@ describe('what a registry writes into a message', () => {
     expect(onNode.certainty).not.toBe('proved')
   })
 
-  it('can be read as the text of a kubelet, which is likely at most', () => {
+  it('is at most likely if it quotes the kubelet', () => {
     const message = `Failed to pull image "r.example/a:1": unknown: ${neverPulled}`
 
     expect(classify(message).rule.id).toBe('D02')

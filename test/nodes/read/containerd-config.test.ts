@@ -64,14 +64,14 @@ describe('without a known version', () => {
     return found
   }
 
-  it('a directory that every version reads is in force', () => {
+  it('uses a directory that every version reads', () => {
     expect(unknown(of('version 2 with the old section'))).toMatchObject({
       configPaths: ['/etc/containerd/certs.d'],
       findings: [],
     })
   })
 
-  it('nothing is in force that only some versions read, and the finding lists what each reads', () => {
+  it('ignores a directory that only some versions read, and reports what each version reads', () => {
     expect(unknown(of('two directories in version 2'))).toMatchObject({
       configPaths: [],
       findings: [
