@@ -98,8 +98,8 @@ async function probeAt(
     certificate: ca === null ? (probed.certificate?.problems ?? []) : [],
     proxy,
     hasConnected: fault === null,
-    // A registry on the internet must not fall back to plain HTTP because its TLS port stops answering.
-    mayBePlainHttp: fault === 'not-tls' || (fault === 'refused' && isPrivate),
+    // Anyone on the way to a registry on the internet can refuse or break TLS, so it must not fall back to plain HTTP.
+    mayBePlainHttp: isPrivate && (fault === 'not-tls' || fault === 'refused'),
   }
   if (fault !== null) return { ...facts, problem: proxyError ?? faultTexts[fault] }
   if (facts.certificate.length > 0)

@@ -88,6 +88,21 @@ describe('probeRegistry', () => {
     },
   )
 
+  it('does not give up TLS for a registry on the internet', async () => {
+    server = await startProduct(products['docker-registry'])
+    const network = { ...systemNetwork, ipRangeOf: () => 'public' as const }
+    const facts = await probeRegistry(
+      { host: server.host, endpoint: null, ca: null },
+      { ...dependencies, network },
+    )
+
+    expect(facts).toMatchObject({
+      endpoint: new URL(`https://${server.host}`),
+      problem: 'it does not use TLS',
+    })
+    expect(server.requests).toEqual([])
+  })
+
   it('rejects a web server that is not a registry', async () => {
     server = await startProduct({
       '/v2/': { status: 200, headers: { 'content-type': 'text/html' }, body: '<html>' },
