@@ -154,8 +154,13 @@ function groupProblem(map: JsonObject, nameKey: string, image: string): string |
   if (isVersioned(name) && tag !== '') return `both ${nameKey} and tag have a version`
   if (sha !== '' && (textAt(map, 'digest') !== '' || !/^[0-9a-f]{64}$/.test(sha)))
     return 'sha is not 64 hexadecimal digits, or there is a digest too'
+  const joined = Object.keys(map).find((key) => joinedKey.test(key) && textAt(map, key) !== '')
+  if (joined !== undefined) return `it has ${joined}, which the chart can join with the name or tag`
   return registryProblem(map, image)
 }
+
+/** `tagSuffix: -debug`, `variant: distroless`. The chart then runs another version than the tag says. */
+const joinedKey = /^(?:image|name|tag|version)?(?:suffix|prefix|variant|flavou?r)$/i
 
 /** Returns the image if a member is a whole image; null otherwise. */
 function wholeImage(

@@ -21,6 +21,20 @@ function write(values: object, to: string, kind: 'mirror' | 'alternate' = 'mirro
 
 const hex = 'a'.repeat(64)
 
+describe('imagesInMap', () => {
+  it.each(['tagSuffix', 'suffix', 'variant', 'flavor', 'imagePrefix', 'registryHost'])(
+    'does not tell how the chart composes an image with %s, unless it is empty',
+    (key) => {
+      const image = { repository: 'ghcr.io/a/b', tag: 'v1' }
+      const problemOf = (value: string) =>
+        imagesInMap({ image: { ...image, [key]: value } }, [])[0]?.problem
+
+      expect(problemOf('debug')).toContain(`it has ${key}, which the chart can join`)
+      expect(problemOf('')).toBeNull()
+    },
+  )
+})
+
 describe('writeImage', () => {
   it.each([
     [{ repository: 'ghcr.io/a/b', tag: 'v1' }, 'm:5000/a/b:v1', { name: 'm:5000/a/b', note: null }],
