@@ -20,6 +20,8 @@ import { describeFileError } from '../files/describe-file-error.ts'
 export interface KeychainOptions {
   /** Has a subdirectory for each mounted pull secret, with the secret's name. */
   readonly secretsDirectory: string
+  /** True if the caller's own docker login would be used instead of a secret that is not mounted. */
+  readonly ownLogin?: boolean
   /** Receives each problem of a file once; the message has no secret in it. */
   readonly onProblem?: (message: string) => void
   /** Required for `ecr` credentials; shared, so that one token serves many registries. */
@@ -79,7 +81,7 @@ type FileSettings = Exclude<CredentialSettings, EcrSettings>
  * invalid, its last valid content stays in use; if it never was valid, lookups reject with `credentials-invalid`.
  */
 function createFileKeychain(settings: FileSettings, options: KeychainOptions): Keychain {
-  const source = sourceFor(settings, options.secretsDirectory)
+  const source = sourceFor(settings, options)
   let last: LoadedFile | null = null
   let lastProblem: string | null = null
 
@@ -183,7 +185,10 @@ function credentialsOf(
   return password === '' ? [token] : [token, login]
 }
 
-function sourceFor(settings: FileSettings, secretsDirectory: string): CredentialSource {
+function sourceFor(
+  settings: FileSettings,
+  { secretsDirectory, ownLogin = false }: KeychainOptions,
+): CredentialSource {
   if (settings.kind === 'dockerConfig') {
     const { file } = settings
     const form = file.endsWith('.dockercfg') ? 'legacy' : 'config'
@@ -200,7 +205,7 @@ function sourceFor(settings: FileSettings, secretsDirectory: string): Credential
       { path: join(directory, '.dockercfg'), form: 'legacy' },
     ],
     name: `secret ${settings.name}`,
-    fix: `create the pull secret ${settings.name} in Berth's namespace and mount it at ${directory}`,
+    fix: `create the pull secret ${settings.name} in Berth's namespace and mount it at ${directory}${ownLogin ? ', or run `docker login` on this machine' : ''}`,
   }
 }
 

@@ -112,7 +112,7 @@ function keychains(
   return ({ credentials }) =>
     createKeychain(
       fallback !== null && isAway(credentials) ? fallback : (credentials ?? fallback),
-      options,
+      { ...options, ownLogin: true },
     )
 }
 

@@ -4,6 +4,7 @@ import { canonicalHost } from '../decision/fallback/registry-aliases.ts'
 import { formatReference } from '../decision/reference/reference.ts'
 import {
   type InitPlan,
+  isOnLoopback,
   mirrorName,
   mirrorTemplate,
   type PlannedMirror,
@@ -66,7 +67,7 @@ function registryLines({ mirror, upstreams, platforms, proxy }: InitPlan): strin
     `  - host: ${quoted(mirror.host)} # the mirror: ${title}`,
     ...(mirror.endpoint === null
       ? []
-      : [`    endpoint: ${quoted(mirror.endpoint)} # where Berth reaches it`]),
+      : [`    endpoint: ${quoted(mirror.endpoint)} ${endpointComment(mirror)}`]),
     '    mirror: true',
     ...(caches.length === 0
       ? []
@@ -97,6 +98,13 @@ function registryLines({ mirror, upstreams, platforms, proxy }: InitPlan): strin
       ...(proxy === null ? [] : [`    proxy: ${quoted(proxy)}`]),
     ]),
   ]
+}
+
+function endpointComment(mirror: PlannedMirror): string {
+  const comment = '# where Berth reaches it'
+  return isOnLoopback(mirror)
+    ? `${comment}; pods cannot reach this, they need the address of a node or a Service`
+    : comment
 }
 
 function rowLines(

@@ -1,6 +1,8 @@
 /** The facts and answers from which `berth init` makes a config. */
 import { hostComponent } from '../decision/fallback/host-component.ts'
 import { formatReference, type Reference } from '../decision/reference/reference.ts'
+import { isLocalUrl } from '../proxy/no-proxy.ts'
+import { defaultEndpoint } from '../registry/http/registry-settings.ts'
 import type { MirrorKind } from './mirror-kind.ts'
 import type { UpstreamHost } from './upstream-hosts.ts'
 
@@ -39,6 +41,11 @@ export interface InitPlan {
   readonly operators: readonly string[]
   /** What gets no row, and why. */
   readonly notes: readonly string[]
+}
+
+/** Returns whether Berth reaches the mirror at a loopback address, which in a pod is the pod itself. */
+export function isOnLoopback({ host, endpoint }: PlannedMirror): boolean {
+  return isLocalUrl(new URL(endpoint ?? defaultEndpoint(host)))
 }
 
 /** Returns the template for the copies of a registry on the mirror. */

@@ -5,6 +5,8 @@ import { BerthError } from '../errors.ts'
 import { describeFileError } from '../files/describe-file-error.ts'
 import { readLimitedFile, TooLargeError } from '../files/read-limited.ts'
 import { microk8sHost } from '../init/mirror-kind.ts'
+import { isLocalUrl } from '../proxy/no-proxy.ts'
+import type { RegistrySettings } from '../registry/http/registry-settings.ts'
 import { configLimits } from '../yaml/limits.ts'
 
 export interface ConfigNeeds {
@@ -49,6 +51,7 @@ export function configNeeds({ config, input }: ValidConfig, directory: string): 
     mirrors: [...config.registries.values()].filter(({ mirror }) => mirror).map(({ host }) => host),
     ecrSecrets,
     notes: [
+      ...[...config.registries.values()].flatMap(loopbackNotes),
       ...(copies.length > 0
         ? ['for pullSecretCopies, also apply what `berth secrets rbac` prints']
         : []),
@@ -58,6 +61,23 @@ export function configNeeds({ config, input }: ValidConfig, directory: string): 
       ),
     ],
   }
+}
+
+/** In a pod, a loopback address is the pod itself. */
+function loopbackNotes({ host, endpoint, proxy }: RegistrySettings): string[] {
+  const isLocalProxy = typeof proxy === 'object' && isLocalUrl(new URL(proxy.name))
+  return [
+    ...(isLocalUrl(endpoint)
+      ? [
+          `pods of Berth cannot reach ${host} at ${endpoint.origin}, which is their own address; set its \`endpoint\` to an address of a node or a Service`,
+        ]
+      : []),
+    ...(isLocalProxy
+      ? [
+          `pods of Berth cannot reach the proxy ${proxy.name} of ${host}, which is their own address; write an address that pods reach`,
+        ]
+      : []),
+  ]
 }
 
 type ConfigInput = ValidConfig['input']

@@ -15,6 +15,7 @@ import { kustomizeUses } from './kustomize/kustomize-uses.ts'
 import { type ManifestImage, manifestImages, requestedImages } from './manifest-images.ts'
 import { addUnread, emptyStdin, readManifestFiles, requireSomeRead } from './manifest-files.ts'
 import { readManifests } from './manifests.ts'
+import type { ImagePlace } from './other-images.ts'
 import { otherImageKinds } from './pod-locations.ts'
 import type { UnreadFiles } from './unread-files.ts'
 
@@ -27,6 +28,8 @@ export interface ImageSources {
   readonly stdin: Readable
   /** The namespace of manifests without one (undefined: unknown), and the only one whose pods are read. */
   readonly namespace: string | undefined
+  /** Which places outside of pod templates count; undefined for all that a plan can have. */
+  readonly places?: readonly ImagePlace[]
   /** The cluster whose pods are read too; null to read manifests only. */
   readonly cluster: PodSource | null
   /** Receives messages, for example about files that are skipped. */
@@ -72,7 +75,7 @@ export async function readImageUses(
 
 /** Returns the images of the manifests. */
 async function writtenUses(
-  { files, recursive, stdin, namespace, onProblem, unread }: ImageSources,
+  { files, recursive, stdin, namespace, places, onProblem, unread }: ImageSources,
   config: Config,
 ): Promise<ImageUse[]> {
   const workloads = readableWorkloads(config)
@@ -104,7 +107,7 @@ async function writtenUses(
       for (const use of manifestImages(result.manifests, workloads)) add(file.name, use)
     if (isKustomizationName(file.name)) continue
     for (const image of imagesElsewhere(result.manifests, options))
-      elsewhere.push({ ...image, file: file.name })
+      if (places?.includes(image.place) !== false) elsewhere.push({ ...image, file: file.name })
     countCharts(result.manifests, charts)
   }
   for (const use of kustomized.images) add(use.file, use)

@@ -147,6 +147,27 @@ ${quiet}`,
   })
 
   it.each([
+    ["{ host: 'localhost:32000', mirror: true }", 'https://localhost:32000'],
+    ["{ host: 'localhost:32000', endpoint: 'http://127.0.0.1:5000' }", 'http://127.0.0.1:5000'],
+    ["{ host: m.corp, endpoint: 'http://127.9.9.9' }", 'http://127.9.9.9'],
+    ["{ host: m.corp, endpoint: 'https://[::1]:5000' }", 'https://[::1]:5000'],
+    ["{ host: m.corp, proxy: 'http://localhost:3128' }", 'the proxy http://localhost:3128'],
+  ])('notes addresses that are the pod itself in a pod: %s', async (registry, address) => {
+    const { needs } = await installationOf(`registries: [${registry}]\n${quiet}`)
+
+    expect(needs.notes).toEqual([expect.stringContaining(`${address}`)])
+    expect(needs.notes[0]).toMatch(/^pods of Berth cannot reach /)
+  })
+
+  it('notes nothing about addresses that pods reach', async () => {
+    const { needs } = await installationOf(
+      `registries: [{ host: 'localhost:32000', endpoint: 'http://registry.a.svc:5000' }, { host: a.corp, proxy: 'http://p.corp:1' }, { host: b.corp, proxy: none }]\n${quiet}`,
+    )
+
+    expect(needs.notes).toEqual([])
+  })
+
+  it.each([
     ['credentials: { dockerConfig: docker.json }', 'must not be in a ConfigMap'],
     ['clientCertificate: { cert: ca.crt, key: key.pem }', 'must not be in a ConfigMap'],
     ['proxy: "http://user:pass@proxy.corp:3128"', 'must not be in a ConfigMap'],

@@ -7,14 +7,24 @@ import { hubHost } from '../../decision/fallback/registry-aliases.ts'
 import { BerthError } from '../../errors.ts'
 import { type ClusterFacts, readClusterFacts } from '../../init/cluster-facts.ts'
 import { configText } from '../../init/config-text.ts'
-import type { InitPlan, PlannedMirror, PlannedUpstream } from '../../init/init-plan.ts'
+import {
+  type InitPlan,
+  isOnLoopback,
+  type PlannedMirror,
+  type PlannedUpstream,
+} from '../../init/init-plan.ts'
 import { type ProbeDependencies, probeImage, probeRegistry } from '../../init/probe-registry.ts'
 import { type UpstreamHost, upstreamHosts } from '../../init/upstream-hosts.ts'
 import { connect } from '../../kube/connect.ts'
 import { readImageUses } from '../../manifests/image-uses.ts'
 import { createUnreadFiles } from '../../manifests/unread-files.ts'
 import { packageRoot } from '../../package-root.ts'
-import { parseProxy, proxyRulesFromEnvironment } from '../../proxy/proxy-rules.ts'
+import {
+  parseProxy,
+  proxyRulesFromEnvironment,
+  type ProxyRules,
+  proxyRulesOf,
+} from '../../proxy/proxy-rules.ts'
 import { systemNetwork } from '../../registry/http/ip-ranges.ts'
 import { refuseLocalAddresses } from '../../registry/http/local-addresses.ts'
 import { connectOptions } from '../connect-options.ts'
@@ -66,34 +76,44 @@ async function makePlan(
   io: Io,
 ): Promise<InitPlan | null> {
   const proxy = proxyOf(options.proxy)
-  const probing: ProbeDependencies = {
-    network: systemNetwork,
-    proxyRules: proxyRulesFromEnvironment(io.env),
-    now: () => Date.now(),
-    answerMs,
-  }
+  const environment = proxyRulesFromEnvironment(io.env)
+  const probing = { network: systemNetwork, now: () => Date.now(), answerMs }
   const source = await chooseSource(options, questions)
   const facts = source === 'cluster' ? await factsOfCluster(options, io) : null
   const images = facts?.images ?? (await imagesOfFiles(options, io))
   const microk8sRegistry = facts?.microk8sRegistry ?? null
-  const mirror = await planMirror(options, { questions, probing, microk8sRegistry, io })
+  const mirror = await planMirror(options, {
+    questions,
+    probing: {
+      ...probing,
+      proxyRules: proxyRulesOf(proxy === null ? undefined : 'none', environment),
+    },
+    microk8sRegistry,
+    io,
+  })
   if (mirror === null) return null
-  const more =
-    images.size === 0 && options.registry.length === 0 ? commonRegistries : options.registry
-  const guarded = { ...probing, network: refuseLocalAddresses(probing.network) }
+  const more = registriesToAdd(images, options)
   const { hosts, notes } = upstreamHosts(images, { mirror: mirror.host, more: more.map(hubHost) })
   return {
     schema:
       options.schema ?? fileURLToPath(new URL('webhook-config/berth.schema.json', packageRoot)),
     mirror,
     upstreams: options.probe
-      ? await probeUpstreams(hosts, guarded, io)
+      ? await probeUpstreams(hosts, { ...probing, proxy, environment }, io)
       : hosts.map((host) => ({ ...host, endpoint: null, note: null })),
     platforms: options.platforms ?? facts?.platforms ?? [],
     proxy,
     operators: facts?.operators ?? [],
     notes,
   }
+}
+
+/** Returns the registries that get a row even if no image is from there. */
+function registriesToAdd(
+  images: ReadonlySet<string>,
+  { registry }: InitOptions,
+): readonly string[] {
+  return images.size === 0 && registry.length === 0 ? commonRegistries : registry
 }
 
 /** Returns where the images are listed. Throws `usage` if it is not given, and cannot be asked. */
@@ -136,17 +156,21 @@ async function imagesOfFiles(
       cluster: null,
       onProblem: (message) => printMessage(io, message),
       unread,
+      places: ['helm-values', 'custom-resource'],
     },
-    emptyConfig(),
+    catchAllConfig(),
   )
   unread.throwInvalid()
   return new Set(uses.map(({ image }) => image))
 }
 
-/** Finding images needs the workloads of a config; there is none yet. */
-function emptyConfig(): Config {
-  const result = readConfig('apiVersion: berth.dev/v1alpha1\nkind: BerthConfig\n', '.')
-  if (!result.ok) throw new Error('the empty config is not valid')
+/** Images outside of pod templates count only if a row matches them; there is no config yet. */
+function catchAllConfig(): Config {
+  const result = readConfig(
+    "apiVersion: berth.dev/v1alpha1\nkind: BerthConfig\nfallback: [{ name: all, images: ['**'], try: ['{host}/{path}'] }]\n",
+    '.',
+  )
+  if (!result.ok) throw new Error('the config is not valid')
   return result.config
 }
 
@@ -162,11 +186,23 @@ function proxyOf(given: string | undefined): string | null {
   return given
 }
 
+interface UpstreamProbing extends Omit<ProbeDependencies, 'proxyRules'> {
+  /** The proxy that the config will have; null for none. */
+  readonly proxy: string | null
+  readonly environment: ProxyRules
+}
+
 async function probeUpstreams(
   hosts: readonly UpstreamHost[],
-  probing: ProbeDependencies,
+  { proxy, environment, network, ...others }: UpstreamProbing,
   io: Io,
 ): Promise<readonly PlannedUpstream[]> {
+  const setting = proxy === null ? undefined : (parseProxy(proxy) ?? undefined)
+  const probing: ProbeDependencies = {
+    ...others,
+    network: refuseLocalAddresses(network),
+    proxyRules: proxyRulesOf(setting, environment),
+  }
   const limit = createLimit(parallelProbes)
   const proxies = new Set<string>()
   const upstreams = await Promise.all(
@@ -174,7 +210,7 @@ async function probeUpstreams(
       limit(async () => {
         const { host, example } = upstream
         const facts = await probeRegistry({ host, endpoint: null, ca: null }, probing)
-        if (facts.proxy !== null) proxies.add(facts.proxy)
+        if (facts.proxy !== null && proxy === null) proxies.add(facts.proxy)
         const { endpoint, problem } = facts
         const problemOfImage =
           problem === null && example !== null ? await probeImage(example, endpoint, probing) : null
@@ -187,10 +223,10 @@ async function probeUpstreams(
     ),
   )
   for (const { host, note } of upstreams) if (note !== null) printMessage(io, `${host}: ${note}`)
-  for (const proxy of proxies)
+  for (const name of proxies)
     printMessage(
       io,
-      `this machine uses the proxy ${proxy}; if the cluster needs it too, give --proxy ${proxy}`,
+      `this machine uses the proxy ${name}; if the cluster needs it too, give --proxy ${name}`,
     )
   return upstreams
 }
@@ -200,7 +236,7 @@ function printNextSteps({ mirror, upstreams }: InitPlan, options: InitOptions, i
   if (mirror.secret !== null)
     printMessage(
       io,
-      `create the pull secret: kubectl -n berth-system create secret docker-registry ${mirror.secret} --docker-server=${mirror.host} --docker-username=… --docker-password=…`,
+      `log in for \`berth mirror\` (docker login ${mirror.host}), and create the pull secret for \`berth install\`: kubectl create namespace berth-system; kubectl -n berth-system create secret docker-registry ${mirror.secret} --docker-server=${mirror.host} --docker-username=… --docker-password=…`,
     )
   const isPlainHttp = mirror.endpoint?.startsWith('http:') === true && mirror.kind !== 'microk8s'
   if (isPlainHttp || mirror.ca !== null)
@@ -208,12 +244,19 @@ function printNextSteps({ mirror, upstreams }: InitPlan, options: InitOptions, i
       io,
       `the nodes must reach ${mirror.host} too, ${isPlainHttp ? 'without TLS' : 'and trust its CA'}: \`berth nodes render\` writes their files (docs/nodes.md); otherwise pods cannot pull the images that Berth finds there`,
     )
+  if (isOnLoopback(mirror)) printMessage(io, loopbackText(mirror))
+  const pullSecret = mirror.secret === null ? '' : ` --image-pull-secret ${mirror.secret}`
   const commands = [
     `berth check${config}`,
     mirrorCommand(mirror, upstreams, options) + config,
-    `berth install${config} --image ${mirror.host}${mirror.prefix === '' ? '' : `/${mirror.prefix}`}/berth:${packageVersion()} --apply   # push this image first: docs/install.md`,
+    `berth install${config} --image ${mirror.host}${mirror.prefix === '' ? '' : `/${mirror.prefix}`}/berth:${packageVersion()}${pullSecret} --apply   # push this image first: docs/install.md`,
   ]
   print(io.stdout, ['Next:', ...commands.map((command) => `  ${command}`)].join('\n'))
+}
+
+function loopbackText({ host, endpoint, kind }: PlannedMirror): string {
+  const finds = kind === 'microk8s' ? ', or --from-cluster, which finds it' : ''
+  return `pods of Berth cannot reach ${host} at ${endpoint ?? 'this name'}: before \`berth install\`, write the address of a node or a Service as its \`endpoint\`, or run this again with --endpoint http://NODE:PORT${finds}`
 }
 
 /** Copies the images; for a mirror that fetches them itself, shows where one comes from. */

@@ -61,7 +61,7 @@ function readInstallation(options: InstallOptions, io: Io): InstallationOptions 
   const valid = loadValidConfig(file)
   const needs = configNeeds(valid, dirname(file))
   for (const note of needs.notes) printMessage(io, note)
-  for (const secret of [...needs.secrets, ...imagePullSecrets])
+  for (const secret of new Set([...needs.secrets, ...imagePullSecrets]))
     printMessage(
       io,
       `create the Secret ${secret} in the namespace ${installNamespace}, if it does not exist`,

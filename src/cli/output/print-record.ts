@@ -17,7 +17,7 @@ export function formatYaml(value: unknown): string {
     if (isScalar(node) && typeof node.value === 'string' && isUnsafe(node.value))
       node.type = 'QUOTE_DOUBLE'
   })
-  return escapeData(document.toString())
+  return escapeData(document.toString({ lineWidth: 0, blockQuote: 'literal' }))
 }
 
 function isUnsafe(text: string): boolean {

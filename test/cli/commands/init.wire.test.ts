@@ -6,6 +6,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { run } from '../../../src/cli/run.ts'
 import { berth } from '../../support/io.ts'
 import { type ProductServer, products, startProduct } from '../../support/product-server.ts'
+import { startFakeProxy } from '../../support/proxy.ts'
 import { createTestCertificate } from '../../support/registry-tls.ts'
 import {
   type ScriptedApiServer,
@@ -85,6 +86,8 @@ describe('berth init', () => {
       stdout: expect.stringContaining('0 warnings, 2 of 2 tests pass'),
     })
     expect(readFileSync(out, 'utf8')).toContain('platforms: [linux/amd64, linux/arm64]')
+    expect(readFileSync(out, 'utf8')).toContain('# where Berth reaches it; pods cannot reach this')
+    expect(stderr).toContain(`pods of Berth cannot reach ${plain.host} at http://${plain.host}`)
   })
 
   it('recognizes Harbor, and requires a project, a CA and a secret for it', async () => {
@@ -106,12 +109,14 @@ describe('berth init', () => {
     expect(existsSync(out)).toBe(false)
 
     const full = [...base, ...(tries[2] ?? []), '--secret', 'harbor-robot', '--yes']
-    const { code, stderr } = await berth(full)
+    const { code, stdout, stderr } = await berth(full)
     const text = readFileSync(out, 'utf8')
 
     expect(code).toBe(0)
     expect(stderr).toContain('is Harbor; it requires a login')
     expect(stderr).toContain('create secret docker-registry harbor-robot')
+    expect(stderr).toContain(`docker login ${harbor.host}`)
+    expect(stdout).toContain('--image-pull-secret harbor-robot --apply')
     expect(text).toContain('ca: ca.crt # relative')
     expect(text).toContain(
       `try: ['${harbor.host}/mirror/{host}/{path}', 'upstream.invalid/{path}']`,
@@ -120,6 +125,49 @@ describe('berth init', () => {
     expect(text).toContain('127.0.0.1:1: for pods and nodes, this name is another machine')
     expect((await checked()).stdout).toContain('0 warnings')
     expect(harbor.requests).not.toContain('with credentials')
+  })
+
+  it('writes rows for images in Helm values and custom resources, but not for similar words in arguments', async () => {
+    writeFileSync(
+      join(directory, 'more.yaml'),
+      `apiVersion: helm.toolkit.fluxcd.io/v2
+kind: HelmRelease
+metadata: { name: web }
+spec: { values: { image: { registry: values.invalid, repository: acme/web, tag: v1 } } }
+---
+apiVersion: example.com/v1
+kind: Site
+metadata: { name: web }
+spec: { image: 'site.invalid/acme/web:1' }
+---
+apiVersion: v1
+kind: Pod
+metadata: { name: p }
+spec: { containers: [{ name: c, image: 'pod.invalid/a:1', args: ['node.example.io/master:NoSchedule'] }] }
+`,
+    )
+    const files = ['-f', join(directory, 'more.yaml')]
+    const { code } = await berth(['init', ...files, '--mirror', 'a:1', '--out', out, '--no-probe'])
+    const hosts = [...readFileSync(out, 'utf8').matchAll(/images: \['(.*)\/\*\*'\]/g)]
+
+    expect(code).toBe(0)
+    expect(hosts.map(([, host]) => host).toSorted()).toEqual([
+      'pod.invalid',
+      'site.invalid',
+      'values.invalid',
+    ])
+  })
+
+  it('probes upstream registries through --proxy, and the mirror without it', async () => {
+    const proxy = await startFakeProxy()
+    const argv = ['init', '-f', join(directory, 'pod.yaml'), '--mirror', plain.host, '--out', out]
+    const { code, stderr } = await berth([...argv, '--proxy', proxy.url])
+    await proxy.close()
+
+    expect(code).toBe(0)
+    expect(new Set(proxy.requests)).toContain('CONNECT upstream.invalid:443')
+    expect(proxy.requests.filter((line) => line.includes(plain.host))).toEqual([])
+    expect(stderr).not.toContain('this machine uses the proxy')
   })
 
   it('asks on a terminal for what is missing', async () => {

@@ -20,7 +20,7 @@ beforeEach(async () => {
   const config = join(directory, 'berth.yaml')
   writeFileSync(
     config,
-    'apiVersion: berth.dev/v1alpha1\nkind: BerthConfig\nregistries: [{ host: m.corp, mirror: true, credentials: { secret: creds } }]\n',
+    'apiVersion: berth.dev/v1alpha1\nkind: BerthConfig\nregistries: [{ host: m.corp, mirror: true, credentials: { secret: creds } }] # a line that is longer than eighty characters\n',
   )
   writeFileSync(join(directory, 'kubeconfig'), server.kubeconfig(), { mode: 0o600 })
   base = ['install', '--image', 'm.corp/berth:1', '--config', config]
@@ -40,6 +40,13 @@ describe('berth install', () => {
     expect(stderr).toContain(
       'create the Secret creds in the namespace berth-system, if it does not exist',
     )
+    expect(stdout).toContain('  berth.yaml: |\n    apiVersion: berth.dev/v1alpha1\n')
+  })
+
+  it('names a Secret once that it needs for two reasons', async () => {
+    const { stderr } = await berth([...base, '--image-pull-secret', 'creds'])
+
+    expect(stderr.match(/create the Secret creds/g)).toHaveLength(1)
   })
 
   it('applies the same objects with server-side apply, and waits until they are ready', async () => {

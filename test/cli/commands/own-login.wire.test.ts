@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Readable } from 'node:stream'
+import { PassThrough, Readable } from 'node:stream'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { run } from '../../../src/cli/run.ts'
 import { terminal } from '../../support/io.ts'
@@ -32,13 +32,13 @@ fallback: [{ name: a, images: ['up.example/**'], try: ['m.example/copies/{path}'
 afterAll(() => registry.close())
 
 /** Runs `berth drift`, and returns its exit code and the users that the registry saw. */
-async function drift(secretsDir: string) {
+async function drift(secretsDir: string, dockerConfig = directory) {
   const before = registry.requests.length
   const io = {
-    stdout: terminal(),
+    stdout: Object.assign(new PassThrough(), { isTTY: false }),
     stderr: terminal(),
     stdin: Readable.from([]),
-    env: { DOCKER_CONFIG: directory },
+    env: { DOCKER_CONFIG: dockerConfig },
     signal: new AbortController().signal,
   }
   const config = join(directory, 'berth.yaml')
@@ -49,12 +49,19 @@ async function drift(secretsDir: string) {
     const given = authorization?.replace('Basic ', '')
     return given === undefined ? [] : [Buffer.from(given, 'base64').toString().split(':')[0] ?? '']
   })
-  return { code, users: [...new Set(users)] }
+  return { code, users: [...new Set(users)], text: String(io.stdout.read() ?? '') }
 }
 
 describe('a registry whose pull secret is in the cluster', () => {
   it("gets the caller's own docker login, if the secret is not mounted", async () => {
-    expect(await drift('/nowhere')).toEqual({ code: 0, users: ['me'] })
+    expect(await drift('/nowhere')).toMatchObject({ code: 0, users: ['me'] })
+  })
+
+  it('gets nothing without either, and the message names both', async () => {
+    const { code, users, text } = await drift('/nowhere', '/nowhere')
+
+    expect([code, users]).toEqual([3, []])
+    expect(text).toContain('mount it at /nowhere/creds, or run `docker login` on this machine')
   })
 
   it('gets the pull secret, if it is mounted', async () => {
@@ -64,6 +71,6 @@ describe('a registry whose pull secret is in the cluster', () => {
     const auths = { 'm.example': login, 'up.example': login }
     writeFileSync(join(secret, '.dockerconfigjson'), JSON.stringify({ auths }))
 
-    expect(await drift(join(directory, 'secrets'))).toEqual({ code: 0, users: ['pod'] })
+    expect(await drift(join(directory, 'secrets'))).toMatchObject({ code: 0, users: ['pod'] })
   })
 })
