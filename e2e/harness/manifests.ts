@@ -17,7 +17,7 @@ export async function renderKustomize(directory: string): Promise<KubeObject[]> 
   return parseObjects(await kubectlOk(['kustomize', directory]))
 }
 
-/** Renders the chart with values such as `webhook.replicas=3`, and with a file of values. */
+/** Renders the chart with values such as `webhook.replicas=3`, and with a values file. */
 export async function renderChart(
   values: readonly string[] = [],
   file?: string,

@@ -26,10 +26,10 @@ const columns = ['upstream', 'row', 'source', 'namespace'] as const
 
 type Column = (typeof columns)[number]
 
-/** Nodes of a column; a screen shows no more. The others become one node. */
+/** Nodes in a column, which is what fits on a screen. The smallest ones become one node. */
 const maxNodes = 14
 
-/** The name of the node for images without a row, as the page expects it. */
+/** The name of the node for images without a row. The page has the same text. */
 const noRow = 'no row'
 
 export function createFlowCounter(): FlowCounter {

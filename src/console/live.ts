@@ -72,7 +72,7 @@ const maxSamples = 1_440
 const readModesMs = 30_000
 
 export interface Live {
-  /** Sends everything now, and each change later, until the returned function is called. */
+  /** Sends the whole state, then each change, until the returned function is called. */
   subscribe(receive: Receive): () => void
   /** Checks the registries of all images again. */
   checkAgain(): void
@@ -134,7 +134,7 @@ export function startLive(options: LiveOptions): Live {
   }
 }
 
-/** What follows the cluster and its registries. */
+/** The parts that watch the cluster and its registries. */
 interface Parts {
   readonly watch: ClusterWatch
   /** Null if no registry is contacted. */
@@ -160,7 +160,7 @@ function createParts(options: LiveOptions, { pulseMs }: LiveTimes, onChange: () 
 }
 
 interface Problems {
-  /** Runs a part of the update, and keeps why it fails. */
+  /** Runs a part of the update, and stores its error for the page. */
   attempt(part: string, run: () => Promise<void>): Promise<void>
   list(): readonly string[]
 }
@@ -258,7 +258,7 @@ function statusOf(options: LiveOptions, { watch, checks, problems }: Parts): Sta
   }
 }
 
-/** Returns what Berth last found out about a registry; if it answered or was not asked, what nodes found out. */
+/** Returns the last state of a registry. If it works from here or was not checked, uses the pull failures of nodes. */
 function currentHealth(
   { health }: Parts,
   host: string,

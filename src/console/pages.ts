@@ -1,4 +1,4 @@
-/** Keeps the latest sections and images, and sends each change to the pages that are open. */
+/** Keeps the latest sections and images, and sends each change to the open pages. */
 import type { ImageRow, ImagesChange, Sections } from './wire.ts'
 
 export type SectionName = keyof Sections
@@ -7,7 +7,7 @@ export type SectionName = keyof Sections
 export type Receive = (name: SectionName | 'images', json: string) => void
 
 export interface Pages {
-  /** Sends everything now, and each change later, until the returned function is called. */
+  /** Sends the whole state, then each change, until the returned function is called. */
   subscribe(receive: Receive): () => void
   /** Sends a section if it differs from the last one. */
   send<Name extends SectionName>(name: Name, section: Sections[Name]): void

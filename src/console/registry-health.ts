@@ -37,7 +37,7 @@ export function createHealthMemory(now: () => number): HealthMemory {
   }
 }
 
-/** Causes of pull failures that are about the registry, whatever the image. */
+/** Causes of pull failures that affect every image of a registry. */
 const causes: Readonly<Partial<Record<string, RegistryState>>> = {
   'rate-limited': 'limited',
   dns: 'dead',
@@ -47,7 +47,7 @@ const causes: Readonly<Partial<Record<string, RegistryState>>> = {
   timeout: 'dead',
 } satisfies Partial<Record<Cause, RegistryState>>
 
-/** Returns what nodes found out about a registry that Berth has not found to fail itself; null if nothing. */
+/** Returns the state of a registry according to the pull failures of nodes; null if none is about the registry. */
 export function healthByNodes(
   host: string,
   findings: readonly Finding[],

@@ -1,4 +1,4 @@
-/** What the server of the console sends to its page. Every text in it is data: the page shows it as text. */
+/** The messages of the console's server to its page. All strings are untrusted; the page renders them as text. */
 import type { DecisionDifference } from '../config/compare-decisions.ts'
 import type { ConfigProblem } from '../config/problem.ts'
 import type { MirrorReport } from '../report/mirror-report.ts'
@@ -60,7 +60,7 @@ export interface Overview {
   }[]
 }
 
-/** A finding as `berth diagnose -o json` prints it, with at most so many of its failures. */
+/** A finding as `berth diagnose -o json` prints it, with a limited number of its failures. */
 export interface Finding extends PullFinding {
   readonly id: string
   /** How many containers fail, also those that `failures` leaves out. */
@@ -89,7 +89,7 @@ export interface FlowNode {
   readonly name: string
   readonly state: RegistryState
   readonly isMirror: boolean
-  /** How many others it sums up; 0 for a node of one name. */
+  /** How many smaller nodes it replaces; 0 for a node with one name. */
   readonly others: number
 }
 
@@ -129,7 +129,7 @@ export interface Status {
   readonly version: string
   /** False before the first list of pods. */
   readonly isSynced: boolean
-  /** When the API server was first found not to answer, in milliseconds since 1970; null while it answers. */
+  /** Since when the API server has not answered, in milliseconds since 1970; null while it answers. */
   readonly awaySince: number | null
   readonly problems: readonly string[]
   /** False with `--no-probe`. */
@@ -191,7 +191,7 @@ export interface ImagePod {
   readonly runs: string
 }
 
-/** What `berth report --mirror -o json` prints, and when it was found out. The uses are entries of the list, not pods. */
+/** What `berth report --mirror -o json` prints, and its time. The uses are rows of the list, not pods. */
 export interface MirrorComparison extends MirrorReport {
   /** Milliseconds since 1970. */
   readonly at: number

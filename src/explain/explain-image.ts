@@ -20,7 +20,7 @@ export interface ExplainDependencies {
   readonly timeoutMs: number
   /** The proxies of the environment. */
   readonly proxyRules: ProxyRules
-  /** How a person gives each part of the pod. */
+  /** The name of each part of the pod in messages, such as the option that sets it. */
   readonly partNames: PodOptionNames
 }
 

@@ -114,7 +114,7 @@ function filesOf(
     if (isSecret)
       throw new BerthError(
         'usage',
-        `the registry ${host} has a login or a key in a file, which must not be in a ConfigMap; put it into a Secret, and write { secret: NAME }`,
+        `the registry ${host} has a login or a key in a file, which must not be in a ConfigMap; put it into a Secret, and use { secret: NAME }`,
       )
   }
   const named = [
@@ -134,7 +134,7 @@ function keyOf(name: string): string {
   if (/^[-._a-zA-Z0-9]+$/.test(key)) return key
   throw new BerthError(
     'usage',
-    `${name} is in another directory than the config; put the file next to the config, because both become keys of one ConfigMap`,
+    `${name} is not in the directory of the config; move it there, because both become keys of one ConfigMap`,
   )
 }
 
@@ -143,7 +143,7 @@ function read(name: string, directory: string): string {
   if (!text.includes('PRIVATE KEY-----')) return text
   throw new BerthError(
     'usage',
-    `${name} has a private key, which must not be in a ConfigMap; keep only the certificates in it`,
+    `${name} contains a private key, which must not be in a ConfigMap; remove the key from the file`,
   )
 }
 

@@ -21,7 +21,7 @@ export interface RewrittenFile extends Rewritten {
 }
 
 export interface RewriteFilesOptions extends Omit<RewriteOptions, 'helmValues'> {
-  /** Whether images in Helm values are rewritten; of files of values, only in those that the user named. */
+  /** Whether images in Helm values are rewritten. Values files are rewritten only if the user named them. */
   readonly helmValues: boolean
   /** Whether the new texts replace the files, so that other kustomizations read them. */
   readonly inPlace: boolean

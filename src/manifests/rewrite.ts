@@ -73,7 +73,7 @@ export interface RewriteOptions {
 }
 
 export interface HelmValuesOptions {
-  /** Whether a map without `apiVersion` and `kind` is a file of values. */
+  /** Whether a map without `apiVersion` and `kind` is a values file. */
   readonly isValuesFile: boolean
   readonly overrides: ValueOverrides
 }

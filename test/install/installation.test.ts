@@ -171,7 +171,7 @@ ${quiet}`,
     ['credentials: { dockerConfig: docker.json }', 'must not be in a ConfigMap'],
     ['clientCertificate: { cert: ca.crt, key: key.pem }', 'must not be in a ConfigMap'],
     ['proxy: "http://user:pass@proxy.corp:3128"', 'must not be in a ConfigMap'],
-    ['ca: bundle.pem', 'bundle.pem has a private key, which must not be in a ConfigMap'],
+    ['ca: bundle.pem', 'bundle.pem contains a private key, which must not be in a ConfigMap'],
     ['ca: ../berth-ca/ca.crt', 'cannot read'],
   ])('does not put a login or a key into a ConfigMap: %s', async (entry, message) => {
     await expect(

@@ -46,7 +46,7 @@ export const defineRewrite: DefineVerb = (parent, run) => {
     ).conflicts(['diff', 'inPlace', 'check', 'output', 'helmValues']),
     new Option(
       '--helm-values',
-      'also change images in the values of HelmReleases, HelmCharts and Applications, and in files of values that -f names',
+      'also change images in the values of HelmReleases, HelmCharts and Applications, and in values files that -f names',
     ),
     new Option('--images-only', 'do not change pull policies and pull secrets'),
     new Option('--no-probe', 'contact no registry, and treat the first candidate as found'),

@@ -34,7 +34,7 @@ function noteText({ place, message }: PlacedNote, object: string): string {
   return escapeLine([place, ...(object === '' ? [] : [object]), message].join(': '))
 }
 
-/** Returns the plural of a kind without its group: `HelmReleases`. A file of values has no kind. */
+/** Returns the plural of a kind without its group: `HelmReleases`. A values file has no kind. */
 function pluralOf(kind: string): string {
   if (kind === '') return 'times'
   const name = kind.slice(kind.lastIndexOf('/') + 1)

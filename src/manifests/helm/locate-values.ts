@@ -44,7 +44,7 @@ export interface LocatedValueImage extends ValueImage {
 }
 
 export interface LocateOptions {
-  /** Whether a map without `apiVersion` and `kind` is a file of values. */
+  /** Whether a map without `apiVersion` and `kind` is a values file. */
   readonly isValuesFile: boolean
   readonly overrides: ValueOverrides
 }

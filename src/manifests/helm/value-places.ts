@@ -1,4 +1,4 @@
-/** Finds Helm values in the objects of Flux, k3s and Argo CD, and in values files. Pure. */
+/** Finds Helm values in the objects of Flux, K3s and Argo CD, and in values files. Pure. */
 import { isObject, type JsonObject, member, objectsMember, textMember } from '../../json/json.ts'
 import type { DocumentPath } from '../manifests.ts'
 import { kindOf } from '../pod-locations.ts'

@@ -186,7 +186,7 @@ spec: { chart: web, set: { image.registry: ghcr.io, image.repository: acme/web, 
     )
   })
 
-  it('changes a file of values only if -f names the file', async () => {
+  it('changes a values file only if -f names the file', async () => {
     const file = put('chart/values.yaml', web)
     const other = put('chart/pod.yaml', 'apiVersion: v1\nkind: Pod\nspec: {}\n')
 
