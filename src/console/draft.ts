@@ -1,5 +1,11 @@
 /** Compares a draft of the config with the config in use, for the images of running pods and a sample of each pattern. */
-import { compareDecisions, type ComparedImage, sampleImages } from '../config/compare-decisions.ts'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import {
+  compareDecisions,
+  type ComparedImage,
+  type DecisionDifference,
+  sampleImages,
+} from '../config/compare-decisions.ts'
 import type { Config } from '../config/config.ts'
 import { readConfig } from '../config/load.ts'
 import type { PodImage } from '../report/inventory.ts'
@@ -8,15 +14,30 @@ import type { DraftResult } from './wire.ts'
 /** Differences that the page shows. */
 const maxDifferences = 500
 
-/** Images that are compared; this takes a second. */
+/** Images that are compared; this takes a second with a usual table. */
 const maxImages = 20_000
 
-/** Relative paths in the draft start from `directory`. */
-export function compareDraft(
+/** Milliseconds for the comparison: a table of thousands of patterns takes minutes for this many images. */
+const maxMs = 10_000
+
+/** Milliseconds after which others have their turn. */
+const turnMs = 20
+
+export interface DraftOptions {
+  /** The config in use. */
+  readonly config: Config
+  /** Relative paths in the draft start from here. */
+  readonly directory: string
+  /** Milliseconds of a monotonic clock. */
+  readonly now?: () => number
+}
+
+/** Compares in turns, so that the server answers other requests meanwhile. */
+export async function compareDraft(
   text: string,
-  { config, directory }: { readonly config: Config; readonly directory: string },
+  { config, directory, now = () => performance.now() }: DraftOptions,
   running: Iterable<PodImage>,
-): DraftResult {
+): Promise<DraftResult> {
   const read = readConfig(text, directory)
   if (!read.ok) return { ok: false, problems: read.problems }
   const images = [
@@ -27,12 +48,25 @@ export function compareDraft(
       by: pods === 1 ? '1 pod' : `${pods} pods`,
     })),
     ...sampleImages([config, read.config]),
-  ].slice(0, maxImages)
-  const differences = compareDecisions(config, read.config, images)
+  ]
+  const until = now() + maxMs
+  let turnEnd = now() + turnMs
+  const differences: DecisionDifference[] = []
+  let compared = 0
+  for (const image of images.slice(0, maxImages)) {
+    if (now() > until) break
+    if (now() > turnEnd) {
+      await nextTurn()
+      turnEnd = now() + turnMs
+    }
+    differences.push(...compareDecisions(config, read.config, [image]))
+    compared += 1
+  }
   return {
     ok: true,
     warnings: read.config.warnings,
-    compared: images.length,
+    compared,
+    notCompared: images.length - compared,
     differences: differences.slice(0, maxDifferences),
     more: Math.max(0, differences.length - maxDifferences),
   }

@@ -75,7 +75,7 @@ export function createAnswers({
       const text = textMember(body, 'text')
       if (Buffer.byteLength(text) > configLimits.length)
         return invalid(`the draft has more than ${configLimits.length} bytes`)
-      return { value: compareDraft(text, { config, directory }, live.list().images.values()) }
+      return { value: await compareDraft(text, { config, directory }, live.list().images.values()) }
     },
     async config() {
       return { value: { text: redactSource(config.source) } }
