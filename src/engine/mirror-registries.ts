@@ -6,7 +6,6 @@ import { createByteBudget } from '../async/byte-budget.ts'
 import type { EcrTokenCache } from '../aws/ecr-token-cache.ts'
 import type { Config } from '../config/config.ts'
 import { unlistedRegistry } from '../config/registries.ts'
-import type { Keychain } from '../credentials/keychain.ts'
 import { createHostMap } from '../decision/fallback/host-map.ts'
 import { hubHost } from '../decision/fallback/registry-aliases.ts'
 import { parseName } from '../decision/reference/parse-name.ts'
@@ -23,7 +22,7 @@ import { createHelperRunner } from './credential-helper.ts'
 import type { EngineOptions } from './decision-engine.ts'
 import type { EcrRepositoryOptions } from './ecr-repositories.ts'
 import { createClientCertificate } from './client-certificate.ts'
-import { createKeychain, type KeychainOptions } from './keychain.ts'
+import { createKeychain } from './keychain.ts'
 
 type Environment = Readonly<Record<string, string | undefined>>
 
@@ -53,17 +52,18 @@ export async function openMirrorRegistries(
   options: MirrorRegistriesOptions,
 ): Promise<MirrorRegistries> {
   const { config, secretsDirectory, onProblem, env } = options
-  const settings = registrySettings(config, options.names)
+  const settings = registrySettings(config, options.names, ownLogin(env, secretsDirectory))
   const hasEcr = [...settings.values()].some(({ credentials }) => credentials?.kind === 'ecr')
   const engineOptions = { secretsDirectory, onProblem, env }
-  const keychainFor = keychains(env, {
+  const keychainOptions = {
     ...engineOptions,
+    ownLogin: true,
     runHelper: createHelperRunner(env),
     ...(hasEcr ? { ecrTokens: await loadEcrTokens(engineOptions) } : {}),
-  })
+  }
   const connections = createConnections({
     registries: settings,
-    keychainFor,
+    keychainFor: ({ credentials }) => createKeychain(credentials, keychainOptions),
     now: () => Date.now(),
     clientCertificateFor: ({ clientCertificate }) =>
       createClientCertificate(clientCertificate, { secretsDirectory, onProblem }),
@@ -85,35 +85,36 @@ export async function openMirrorRegistries(
 function registrySettings(
   config: Config | null,
   names: readonly string[],
+  withLogin: (settings: RegistrySettings) => RegistrySettings,
 ): ReadonlyMap<string, RegistrySettings> {
   const settings = createHostMap<RegistrySettings>(config?.table.isPlainHttp)
-  for (const [host, each] of config?.registries ?? []) settings.set(host, each)
+  for (const [host, each] of config?.registries ?? []) settings.set(host, withLogin(each))
   for (const name of names.flatMap((each) => each.split('='))) {
     const parsed = parseName(name)
     const host = parsed.ok ? hubHost(parsed.reference.domain) : ''
     const unlisted = host === '' || settings.has(host) ? null : unlistedRegistry(host)
-    if (unlisted !== null) settings.set(host, unlisted)
+    if (unlisted !== null) settings.set(host, withLogin(unlisted))
   }
   return settings
 }
 
 /**
- * A registry without credentials in the config, or whose Secret is not mounted, gets those of the caller's own docker config.
+ * Returns a function that gives a registry the caller's own docker config, if it has no credentials in the config, or if its
+ * Secret is not mounted: Secrets are mounted in the cluster only, and on a machine the caller has a login of their own.
  */
-function keychains(
+function ownLogin(
   env: Environment,
-  options: KeychainOptions,
-): (settings: RegistrySettings) => Keychain {
+  secretsDirectory: string,
+): (settings: RegistrySettings) => RegistrySettings {
   const file = dockerConfigFile(env)
-  const fallback = file === null ? null : ({ kind: 'dockerConfig', file } as const)
-  // Secrets are mounted in the cluster only. On a machine, the caller has a login of their own.
+  if (file === null) return (settings) => settings
   const isAway = (credentials: RegistrySettings['credentials']) =>
-    credentials?.kind === 'secret' && !existsSync(join(options.secretsDirectory, credentials.name))
-  return ({ credentials }) =>
-    createKeychain(
-      fallback !== null && isAway(credentials) ? fallback : (credentials ?? fallback),
-      { ...options, ownLogin: true },
-    )
+    credentials === null ||
+    (credentials.kind === 'secret' && !existsSync(join(secretsDirectory, credentials.name)))
+  return (settings) =>
+    isAway(settings.credentials)
+      ? { ...settings, credentials: { kind: 'dockerConfig', file } }
+      : settings
 }
 
 /** Loaded only if a registry needs it, because it brings all of the engine along. */

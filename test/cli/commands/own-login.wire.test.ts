@@ -64,6 +64,15 @@ describe('a registry whose pull secret is in the cluster', () => {
     expect(text).toContain('mount it at /nowhere/creds, or run `docker login` on this machine')
   })
 
+  it('gets nothing from a docker login for other registries, and the message names its file', async () => {
+    const empty = mkdtempSync(join(tmpdir(), 'berth-login-'))
+    writeFileSync(join(empty, 'config.json'), '{"auths":{}}')
+    const { code, users, text } = await drift('/nowhere', empty)
+
+    expect([code, users]).toEqual([3, []])
+    expect(text).toContain(`${join(empty, 'config.json')} has no entry for up.example`)
+  })
+
   it('gets the pull secret, if it is mounted', async () => {
     const secret = join(directory, 'secrets/creds')
     mkdirSync(secret, { recursive: true })
