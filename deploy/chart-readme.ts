@@ -1,5 +1,5 @@
 /** Makes the README of the Helm chart from the comments of its values. */
-import { isMap, isScalar, type Pair, parseDocument, type YAMLMap } from 'yaml'
+import { isMap, isScalar, parseDocument, type YAMLMap } from 'yaml'
 
 interface Row {
   readonly name: string
@@ -38,14 +38,14 @@ ${rows.join('\n')}
 
 function rowsOf(map: YAMLMap, prefix: string): Row[] {
   return map.items.flatMap((pair, index) => {
-    const { key, value } = pair as Pair
+    const { key, value } = pair
     const name = `${prefix}${isScalar(key) ? String(key.value) : ''}`
     const [, last = name] = /([^.]+)$/.exec(name) ?? []
     // The library attaches the comment of the first key to the map.
     const comment =
       (isScalar(key) ? key.commentBefore : null) ?? (index === 0 ? map.commentBefore : null) ?? ''
     if (isMap(value) && value.items.length > 0 && !wholeValues.has(last))
-      return rowsOf(value as YAMLMap, `${name}.`)
+      return rowsOf(value, `${name}.`)
     const plain: unknown = isScalar(value) ? value.value : (value as YAMLMap).toJSON()
     return [{ name, value: plain, comment }]
   })

@@ -19,11 +19,11 @@ export type Site = {
   mirror: Registry
   /** The directory of the site's files. */
   directory: string
-  startRegistry(suffix: string, options: Partial<RegistryOptions>): Promise<Registry>
+  startRegistry: (suffix: string, options: Partial<RegistryOptions>) => Promise<Registry>
   /** Starts HAProxy in front of the mirror. */
-  startProxy(suffix: string, options?: Partial<HaproxyOptions>): Promise<Haproxy>
+  startProxy: (suffix: string, options?: Partial<HaproxyOptions>) => Promise<Haproxy>
   /** Writes a config with the upstream registry and this proxy as the mirror. */
-  configFor(proxy: Haproxy, more?: { registry?: string; rest?: string }): string
+  configFor: (proxy: Haproxy, more?: { registry?: string; rest?: string }) => string
   stop(): Promise<void>
 }
 
@@ -36,7 +36,7 @@ export async function startSite(name: string, program: string): Promise<Site> {
   const start = async (suffix: string, options: Partial<RegistryOptions> = {}) => {
     const settings = { name: `${name}-${suffix}`, program, ...options }
     const registry = await startRegistry(cluster, settings)
-    stops.unshift(registry.stop)
+    stops.unshift(() => registry.stop())
     return registry
   }
   const upstream = await start('upstream', { maxTags: 4 })
@@ -52,7 +52,7 @@ export async function startSite(name: string, program: string): Promise<Site> {
     startProxy: async (suffix, options = {}) => {
       const settings = { name: `${name}-${suffix}`, backend: mirror.host, ...options }
       const proxy = await startHaproxy(cluster, settings)
-      stops.unshift(proxy.stop)
+      stops.unshift(() => proxy.stop())
       return proxy
     },
     configFor: ({ url, certificate }, { registry = '', rest = '' } = {}) => {

@@ -91,7 +91,7 @@ function createReportsLoops({
   refusalsOf,
 }: PodLoopDependencies): readonly Loop[] {
   if (findings === null) return []
-  const isPinned = (tag: string) => pin.matches?.(tag) === true
+  const isPinned = (tag: string) => pin.matches?.(tag)
   const refusals = refusalsOf('reports')
   return [createReportsLoop({ api, watch, findings, isPinned, refusals, log })]
 }

@@ -11,7 +11,11 @@ export interface ImageFindings {
   onChange(listener: () => void): void
 }
 
-/** `expected`: the kinds that loops of the config publish. Before they have, a report would lose findings that still hold. */
+/**
+ * `expected`: the kinds that loops of the config publish. Before they have, a report would lose findings that still hold.
+ *
+ * @internal Exported for tests.
+ */
 export function createImageFindings(expected: readonly FindingKind[]): ImageFindings {
   const readers = new Map<FindingKind, () => Iterable<ImageFinding>>()
   let notify = () => {}

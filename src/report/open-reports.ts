@@ -109,7 +109,7 @@ function reportOf(namespace: string, groups: ReadonlyMap<string, FindingGroup>):
         annotations: { [contentAnnotation]: content },
       },
       ...body,
-    } as KubeObject,
+    },
   }
 }
 

@@ -106,7 +106,7 @@ export async function startProduct(
     const { status, headers = {}, body = '' } = answers[request.url ?? ''] ?? { status: 404 }
     const filled = Object.entries(headers).map(([name, value]) => [
       name,
-      String(value).replaceAll('HOST', host),
+      value.replaceAll('HOST', host),
     ])
     response.writeHead(status, Object.fromEntries(filled) as Record<string, string>)
     response.end(body)

@@ -47,7 +47,7 @@ export function imagesInMap(value: unknown, path: DocumentPath): ValueImage[] {
     if (!isObject(value)) return
     const at = [...path, ...keys]
     const name = keys.findLast((key) => typeof key === 'string') ?? ''
-    const group = readImage(value, String(name), (key) => [...at, key])
+    const group = readImage(value, name, (key) => [...at, key])
     if (group !== null) images.push({ ...group, path: at, keys })
     for (const [key, each] of Object.entries(value)) {
       if (group?.own.has(key) === true) continue

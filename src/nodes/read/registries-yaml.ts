@@ -91,8 +91,13 @@ function readRewrites(
   return entries.flatMap(([text, replacement]) => {
     const pattern = compileGoRegexp(text)
     if (pattern === null) report(`rewrite ${text} is not a regular expression, and is ignored`)
-    return pattern === null ? [] : [{ pattern, replacement: String(replacement ?? '') }]
+    return pattern === null ? [] : [{ pattern, replacement: scalarText(replacement) }]
   })
+}
+
+/** An empty replacement may be left out. */
+function scalarText(value: unknown): string {
+  return typeof value === 'object' || value === undefined ? '' : `${value as string | number}`
 }
 
 interface ParsedYaml extends Pick<RegistriesYaml, 'fault'> {

@@ -109,7 +109,7 @@ function imageTable(text: string): TomlTable | null {
   try {
     const crio = parse(text)['crio']
     const image = isObject(crio) ? crio['image'] : null
-    return isObject(image) ? (image as TomlTable) : null
+    return isObject(image) ? image : null
   } catch {
     return null
   }
