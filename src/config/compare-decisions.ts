@@ -93,31 +93,37 @@ function decide(config: Config, { image, pod }: ComparedImage): StaticDecision |
  * rules, and the images of the tests. Each is returned once for pods that the configs treat alike.
  */
 export function sampleImages(configs: readonly Config[]): ComparedImage[] {
-  const images = configs.flatMap((config) => [
-    ...rowsToCompare(config, configs).flatMap(({ name, images: patterns, when }) =>
-      patterns.flatMap((pattern) =>
-        [when, ...ruleConditions(config)].map((condition) => ({
-          image: formatReference(exampleImage(pattern)),
-          pod: examplePod(condition),
-          by: `a sample of ${pattern.text}, row ${name}`,
-        })),
-      ),
-    ),
-    ...config.tests.map(({ image, namespace, labels, owners }) => ({
-      image,
-      pod: { namespace, labels, owners },
-      by: 'tests',
-    })),
-  ])
-  const first = new Map<string, ComparedImage>()
-  for (const each of images) {
-    const { namespace } = each.pod
-    const key = [namespace, each.image, ...configs.map((config) => podKey(config, each.pod))].join(
-      ' ',
-    )
-    if (!first.has(key)) first.set(key, { ...each, namespace })
-  }
-  return [...first.values()]
+  return [...samplesOf(configs)].filter((each) => each !== null)
+}
+
+/**
+ * Yields the same images one by one, and null in place of one that was yielded before: with many patterns and conditions,
+ * there are more than a caller can wait for.
+ */
+export function* samplesOf(configs: readonly Config[]): Generator<ComparedImage | null, void> {
+  const seen = new Set<string>()
+  for (const config of configs)
+    for (const each of samplesOfConfig(config, configs)) {
+      const { namespace } = each.pod
+      const keys = configs.map((other) => podKey(other, each.pod))
+      const key = [namespace, each.image, ...keys].join(' ')
+      yield seen.has(key) ? null : { ...each, namespace }
+      seen.add(key)
+    }
+}
+
+type Sample = Omit<ComparedImage, 'namespace'> & { readonly pod: { readonly namespace: string } }
+
+function* samplesOfConfig(config: Config, configs: readonly Config[]): Generator<Sample, void> {
+  const conditions = ruleConditions(config)
+  for (const { name, images, when } of rowsToCompare(config, configs))
+    for (const pattern of images) {
+      const image = formatReference(exampleImage(pattern))
+      const by = `a sample of ${pattern.text}, row ${name}`
+      for (const condition of [when, ...conditions]) yield { image, pod: examplePod(condition), by }
+    }
+  for (const { image, namespace, labels, owners } of config.tests)
+    yield { image, pod: { namespace, labels, owners }, by: 'tests' }
 }
 
 /** The rows of a config, with those of known conflicts only if the configs differ in them. */

@@ -4,7 +4,7 @@ import {
   compareDecisions,
   type ComparedImage,
   type DecisionDifference,
-  sampleImages,
+  samplesOf,
 } from '../config/compare-decisions.ts'
 import type { Config } from '../config/config.ts'
 import { readConfig } from '../config/load.ts'
@@ -40,25 +40,19 @@ export async function compareDraft(
 ): Promise<DraftResult> {
   const read = readConfig(text, directory)
   if (!read.ok) return { ok: false, problems: read.problems }
-  const images = [
-    ...[...running].map(({ image, namespace, pod, pods }): ComparedImage => ({
-      image,
-      namespace,
-      pod,
-      by: pods === 1 ? '1 pod' : `${pods} pods`,
-    })),
-    ...sampleImages([config, read.config]),
-  ]
   const until = now() + maxMs
   let turnEnd = now() + turnMs
   const differences: DecisionDifference[] = []
   let compared = 0
-  for (const image of images.slice(0, maxImages)) {
-    if (now() > until) break
+  let isComplete = true
+  for (const image of imagesToCompare([config, read.config], running)) {
+    isComplete = compared < maxImages && now() <= until
+    if (!isComplete) break
     if (now() > turnEnd) {
       await nextTurn()
       turnEnd = now() + turnMs
     }
+    if (image === null) continue
     differences.push(...compareDecisions(config, read.config, [image]))
     compared += 1
   }
@@ -66,8 +60,18 @@ export async function compareDraft(
     ok: true,
     warnings: read.config.warnings,
     compared,
-    notCompared: images.length - compared,
+    isComplete,
     differences: differences.slice(0, maxDifferences),
     more: Math.max(0, differences.length - maxDifferences),
   }
+}
+
+/** Yields null for an image that was yielded before. */
+function* imagesToCompare(
+  configs: readonly [Config, Config],
+  running: Iterable<PodImage>,
+): Generator<ComparedImage | null, void> {
+  for (const { image, namespace, pod, pods } of running)
+    yield { image, namespace, pod, by: pods === 1 ? '1 pod' : `${pods} pods` }
+  yield* samplesOf(configs)
 }

@@ -205,8 +205,8 @@ export type DraftResult =
       readonly warnings: readonly ConfigProblem[]
       /** How many images were compared: those of running pods, and a sample for each pattern. */
       readonly compared: number
-      /** How many were not, because there are too many or it would take too long. */
-      readonly notCompared: number
+      /** False if there are more, which would take too long. */
+      readonly isComplete: boolean
       readonly differences: readonly DecisionDifference[]
       /** How many differences `differences` leaves out. */
       readonly more: number

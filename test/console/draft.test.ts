@@ -19,7 +19,7 @@ const imagesOf = (count: number) =>
   }))
 
 describe('compareDraft', () => {
-  it('counts the images that it does not compare, because the time is over or there are too many', async () => {
+  it('says that it is not complete if the time is over, or there are too many images or samples', async () => {
     let time = 0
     const slow = { config, directory: '.', now: () => (time += 2_000) }
     const late = await compareDraft(draft(hub), slow, imagesOf(1_000))
@@ -27,8 +27,36 @@ describe('compareDraft', () => {
 
     if (!late.ok || !all.ok) throw new Error('the draft is not valid')
     expect(late.compared).toBeLessThan(10)
-    expect(late.compared + late.notCompared).toBe(1_001)
-    expect(all).toMatchObject({ compared: 20_000, notCompared: 11, more: 19_500 })
+    expect(late.isComplete).toBe(false)
+    expect(all).toMatchObject({ compared: 20_000, isComplete: false, more: 19_500 })
+  })
+
+  it('compares all images of a usual draft', async () => {
+    const result = await compareDraft(draft(hub), { config, directory: '.' }, imagesOf(10))
+
+    expect(result).toMatchObject({ compared: 11, isComplete: true })
+  })
+
+  it('does not make the samples of thousands of rows and conditions first', async () => {
+    const lines = (line: (index: number) => string) =>
+      Array.from({ length: 2_000 }, (_, index) => line(index)).join(', ')
+    const rows = lines(
+      (index) => `{ name: r${index}, images: [a.io/x${index}], try: ['m.io/{path}'] }`,
+    )
+    const rules = lines(
+      (index) => `{ images: [b.io/x], set: Always, when: { namespaces: [n${index}] } }`,
+    )
+    const text = draft(
+      `[${rows}]\nregistries: [{ host: m.io, mirror: true }]\npullPolicy: [${rules}]`,
+    )
+    let time = 0
+    const result = await compareDraft(
+      text,
+      { config, directory: '.', now: () => (time += 100) },
+      [],
+    )
+
+    expect(result).toMatchObject({ ok: true, isComplete: false })
   })
 
   it('lets others have a turn while it compares', async () => {

@@ -180,7 +180,7 @@ function Editor({
 
 function Result({ result }: { readonly result: DraftResult }) {
   if (!result.ok) return <Problems problems={result.problems} />
-  const { differences, more, compared, notCompared, warnings } = result
+  const { differences, more, compared, isComplete, warnings } = result
   return (
     <>
       <p>
@@ -188,8 +188,7 @@ function Result({ result }: { readonly result: DraftResult }) {
           {differences.length + more} of {plural(compared, 'image')}
         </b>{' '}
         would be decided differently.
-        {notCompared > 0 &&
-          ` ${plural(notCompared, 'image')} could not be compared: there are too many.`}
+        {!isComplete && ' There are more images, which take too long to compare.'}
       </p>
       {warnings.length > 0 && <Problems problems={warnings} />}
       <ul class="differences">
