@@ -78,8 +78,16 @@ export function createImage(
   return { manifest, config: imageConfig, layers }
 }
 
-/** Writes the image as an OCI layout, which `skopeo`, `crane`, `podman` and `ctr` read. */
-export function writeLayout(directory: string, image: Image, platform: object, name: string): void {
+/**
+ * Writes the image as an OCI layout, which `skopeo`, `crane`, `podman` and `ctr` read. The name has a repository, because
+ * `berth mirror --from` finds images by it.
+ */
+export function writeLayout(
+  directory: string,
+  image: Image,
+  platform: object,
+  version: string,
+): void {
   const blobs = join(directory, 'blobs/sha256')
   mkdirSync(blobs, { recursive: true })
   for (const { digest, content } of [image.manifest, image.config, ...image.layers])
@@ -88,7 +96,7 @@ export function writeLayout(directory: string, image: Image, platform: object, n
   const entry = {
     ...descriptorOf(image.manifest),
     platform,
-    annotations: { 'org.opencontainers.image.ref.name': name },
+    annotations: { 'org.opencontainers.image.ref.name': `berth:${version}` },
   }
   const index = { schemaVersion: 2, mediaType: ociType('index.v1+json'), manifests: [entry] }
   writeFileSync(join(directory, 'index.json'), JSON.stringify(index))

@@ -47,7 +47,7 @@ async function send(url: string, method: string, blob?: Blob): Promise<Response>
   if (response.ok) return response
   const hint =
     response.status === 401
-      ? '; --push cannot log in, use `skopeo copy oci:dist/image docker://…` instead'
+      ? '; --push cannot log in, use `berth mirror berth:VERSION IMAGE --from oci:dist/image` instead'
       : ''
   throw new Error(`${method} ${url} returned ${response.status}${hint}`)
 }
