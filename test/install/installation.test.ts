@@ -155,7 +155,7 @@ ${quiet}`,
   ])('notes addresses that are the pod itself in a pod: %s', async (registry, address) => {
     const { needs } = await installationOf(`registries: [${registry}]\n${quiet}`)
 
-    expect(needs.notes).toEqual([expect.stringContaining(`${address}`)])
+    expect(needs.notes).toEqual([expect.stringContaining(address)])
     expect(needs.notes[0]).toMatch(/^pods of Berth cannot reach /)
   })
 

@@ -151,11 +151,9 @@ spec: { containers: [{ name: c, image: 'pod.invalid/a:1', args: ['node.example.i
     const hosts = [...readFileSync(out, 'utf8').matchAll(/images: \['(.*)\/\*\*'\]/g)]
 
     expect(code).toBe(0)
-    expect(hosts.map(([, host]) => host).toSorted()).toEqual([
-      'pod.invalid',
-      'site.invalid',
-      'values.invalid',
-    ])
+    expect(new Set(hosts.map(([, host]) => host))).toEqual(
+      new Set(['pod.invalid', 'site.invalid', 'values.invalid']),
+    )
   })
 
   it('probes upstream registries through --proxy, and the mirror without it', async () => {
