@@ -13,6 +13,9 @@ const imageHost = 'berth.invalid'
 
 const version = '0.1.0'
 
+/** The name of the image in those manifests. */
+export const berthImage: string = `${imageHost}/berth:${version}`
+
 /** Builds the image, pushes it to a registry, and leads the node there. The registry stops with the cluster. */
 export async function publishBerthImage(cluster: Cluster): Promise<void> {
   await logStep('building the image of Berth', async () => {

@@ -56,7 +56,8 @@ export async function prepareInCluster(
   cluster: Cluster,
   modules: readonly string[],
 ): Promise<void> {
-  if (modules.includes('install.ts')) await publishBerthImage(cluster)
+  const isImageUsed = ['install.ts', 'berth-image.ts'].some((module) => modules.includes(module))
+  if (isImageUsed) await publishBerthImage(cluster)
 }
 
 /** Returns the names of the harness modules that scenario files import, directly or through other harness modules. */

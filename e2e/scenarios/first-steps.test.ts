@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { runBerth } from '../harness/berth-cli.ts'
+import { berthImage } from '../harness/berth-image.ts'
 import { currentCluster } from '../harness/cluster.ts'
 import { pushImage } from '../harness/images.ts'
 import { apply, kubectlOk, remove, removeNamespaces } from '../harness/kubectl.ts'
@@ -17,7 +18,6 @@ const cluster = currentCluster()
 const directory = mkdtempSync(join(tmpdir(), 'berth-first-steps-'))
 const config = join(directory, 'berth.yaml')
 /** The name under which the nodes find the image of Berth. */
-const berthImage = 'berth.invalid/berth:0.1.0'
 let mirror: Registry
 let upstream: Registry
 let image: string
