@@ -140,7 +140,7 @@ async function diagnosePod(
   }
 }
 
-/** Returns what the verdicts say, except those that do not know the cause. */
+/** Returns a finding for each verdict, also if the cause is unknown: the pod cannot run in any case. */
 function* readFindings(pods: Iterable<TrackedPod>): Generator<ImageFinding> {
   for (const { pod, verdicts } of pods) {
     const { namespace = '', name } = pod.metadata

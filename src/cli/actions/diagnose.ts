@@ -107,7 +107,7 @@ async function diagnosePods(
   const { api } = cluster
   const namespace =
     options.allNamespaces === true ? undefined : (options.namespace ?? cluster.namespace)
-  // A name such as deployment/NAME stands for other pods after each rollout.
+  // After a rollout, deployment/NAME selects other pods.
   const findFailures = async () =>
     diagnoseFailures(
       api,

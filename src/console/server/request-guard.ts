@@ -44,7 +44,7 @@ function isSame(one: string, other: string): boolean {
   return first !== undefined && second !== undefined && timingSafeEqual(first, second)
 }
 
-/** For each response. The page has its script and style in files of its own origin, and contacts nothing else. */
+/** For each response. The page loads its script and style from its own origin, and contacts no other server. */
 export const responseHeaders: Readonly<Record<string, string>> = {
   'content-security-policy': [
     "default-src 'none'",
