@@ -6,7 +6,7 @@ import { runBerth } from '../harness/berth-cli.ts'
 import { berthImage } from '../harness/berth-image.ts'
 import { currentCluster } from '../harness/cluster.ts'
 import { pushImage } from '../harness/images.ts'
-import { apply, kubectlOk, remove, removeNamespaces } from '../harness/kubectl.ts'
+import { apply, kubectlOk, remove } from '../harness/kubectl.ts'
 import { log } from '../harness/log.ts'
 import { removeNodeHost, setNodeHost } from '../harness/node-hosts.ts'
 import { namespace } from '../harness/overlay.ts'
@@ -43,7 +43,8 @@ beforeAll(async () => {
 afterAll(async () => {
   for (const name of ['before', 'after']) await remove('pod', name)
   await runBerth(['uninstall', '--yes'])
-  await removeNamespaces(namespace)
+  // The next installation has the same namespace.
+  await remove('namespace', namespace)
   for (const registry of [mirror, upstream]) {
     if (registry === undefined) continue
     removeNodeHost(cluster, registry.host)
