@@ -8,25 +8,24 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 const marker = `${root}node_modules/.package-lock.json`
 
 /**
- * Runs `npm install` if node_modules is older than the lock file, and exits with npm's code if npm fails. `npm install`
- * takes the versions of the lock file, as `npm ci` does; `npm ci` is not used because it rejects a lock file that lacks the
- * binary packages of other platforms. --no-save leaves the lock file unchanged.
+ * Installs the packages of the lock file if node_modules is older than it, and exits with npm's code if npm fails. The first
+ * time that is `npm ci`. Later it is `npm install`, because `npm ci` first deletes node_modules, which other programs may be
+ * using; --no-save leaves the lock file unchanged.
  */
 export function ensureInstalled() {
   if (modified(marker) >= modified(`${root}package-lock.json`)) return
   process.stderr.write('berth: installing dependencies (first run)\n')
+  const command = modified(`${root}node_modules`) < 0 ? ['ci'] : ['install', '--no-save']
   // npm prints to stderr, because stdout belongs to the command that runs next.
-  const npm = spawnSync(
-    'npm',
-    ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error'],
-    {
-      cwd: root,
-      stdio: ['ignore', 2, 2],
-      env: cleanEnvironment(),
-    },
-  )
+  const npm = spawnSync('npm', [...command, '--no-audit', '--no-fund', '--loglevel=error'], {
+    cwd: root,
+    stdio: ['ignore', 2, 2],
+    env: cleanEnvironment(),
+    // On Windows npm is a script, which only a shell starts.
+    shell: process.platform === 'win32',
+  })
   if (npm.status !== 0) {
-    process.stderr.write('berth: npm install failed, see its output above\n')
+    process.stderr.write(`berth: npm ${command[0]} failed, see its output above\n`)
     process.exit(npm.status ?? 1)
   }
   const now = new Date()
