@@ -60,6 +60,7 @@ export interface Config {
     readonly copies: readonly CopySettings[]
     readonly stuckPods: 'report' | 'recreate'
     readonly rbac: 'cluster' | 'namespaced'
+    readonly writesPerSecond: number
   }
   readonly mode: 'enforce' | 'observe'
   readonly tests: readonly ConfigTest[]

@@ -24,11 +24,12 @@ export function readCopies(
   addedSecrets: ReadonlySet<string>,
   report: ReportProblem,
 ): Config['pullSecretCopies'] {
-  const { copies, stuckPods, rbac } = input
+  const { copies, stuckPods, rbac, writesPerSecond } = input
   const names = new Set<string>()
   return {
     stuckPods,
     rbac,
+    writesPerSecond,
     copies: copies.map((copy, index): CopySettings => {
       const path = ['pullSecretCopies', 'copies', index]
       const { name } = copy

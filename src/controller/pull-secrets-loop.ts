@@ -4,7 +4,7 @@
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Backoff } from '../async/backoff.ts'
-import { createRateLimiter, type RateLimiter } from '../async/rate-limiter.ts'
+import type { RateLimiter } from '../async/rate-limiter.ts'
 import { sleep } from '../async/sleep.ts'
 import type { Config } from '../config/config.ts'
 import type { KubeApi } from '../kube/api-client.ts'
@@ -13,6 +13,7 @@ import type { Refusals } from '../kube/refusals.ts'
 import { type ClusterCache, startInformers } from '../pull-secrets/cluster/informers.ts'
 import { refusalReason } from '../pull-secrets/cluster/refusal-reason.ts'
 import { createSourceReader } from '../pull-secrets/cluster/source-reader.ts'
+import { concurrentWrites, createWriteLimiter } from '../pull-secrets/cluster/write-rate.ts'
 import type { CopyContent } from '../pull-secrets/content.ts'
 import type { WantedCopy } from '../pull-secrets/plan.ts'
 import type { Logger } from '../telemetry/log.ts'
@@ -29,7 +30,7 @@ export interface PullSecretsDependencies {
   readonly settings: Config['pullSecretCopies']
   readonly log: Logger
   readonly metrics: PullSecretMetrics
-  /** Limits writes; at most ten a second when left out. */
+  /** Limits writes; as the settings say when left out. */
   readonly limiter?: RateLimiter
   readonly times?: PullSecretsTimes | undefined
 }
@@ -43,12 +44,6 @@ export interface PullSecretsTimes {
   /** The delays before a failed write is retried. */
   readonly retry?: Backoff
 }
-
-/** At most ten writes in any second, with a margin for uneven network delays: 500 namespaces follow a rotation in a minute. */
-const writeGapMs = 105
-
-/** Enough for ten writes a second with an API server that takes 400 ms for each. */
-const maxConcurrentWrites = 4
 
 const missingRightFix = 'apply what `berth secrets rbac` prints for this config'
 
@@ -138,7 +133,9 @@ interface Worker {
 }
 
 function createWorker(dependencies: PullSecretsDependencies, context: WorkerContext): Worker {
-  const { limiter = createRateLimiter(writeGapMs) } = dependencies
+  const { writesPerSecond } = dependencies.settings
+  const { limiter = createWriteLimiter(writesPerSecond) } = dependencies
+  const maxWrites = concurrentWrites(writesPerSecond)
   const { queue, backoff, signal } = context
   const tasksOf = createTaskPlanner({ ...dependencies, ...context, limiter })
   const perform = createPerformer({ ...dependencies, limiter }, context)
@@ -169,7 +166,7 @@ function createWorker(dependencies: PullSecretsDependencies, context: WorkerCont
     async work() {
       // Takes nothing off the queue before the next write is allowed, so that urgent namespaces can still come first.
       await sleep(limiter.delayMs(), signal)
-      while (running.size >= maxConcurrentWrites) await Promise.race(running)
+      while (running.size >= maxWrites) await Promise.race(running)
       const namespace = queue.next()
       if (namespace === null || signal.aborted) return
       const task = firstTask(namespace)

@@ -21,6 +21,24 @@ function selectorOf(namespaces: string) {
   return (name: string, labels = {}) => copy?.namespaces.matches(name, labels)
 }
 
+describe('the limit of writes', () => {
+  const limitOf = (body: string) => {
+    const result = read(body)
+    return result.ok ? result.config.pullSecretCopies.writesPerSecond : null
+  }
+
+  it('is ten a second by default', () => {
+    expect(limitOf('  copies: []')).toBe(10)
+    expect(limitOf('  writesPerSecond: 50')).toBe(50)
+  })
+
+  it.each(['0', '101', '2.5', 'fast'])('is not %s', (value) => {
+    expect(problems(`  writesPerSecond: ${value}`)).toEqual([
+      expect.stringContaining('pullSecretCopies.writesPerSecond: must be'),
+    ])
+  })
+})
+
 describe('namespaces', () => {
   it('match as whole names', () => {
     const matches = selectorOf("['app', 'team-*', 'x.y']")

@@ -60,7 +60,7 @@ export async function secrets(
 function readSettings(action: SecretsAction, { config, source }: SecretsOptions): CopySettings {
   // A check of given sources needs no config.
   if (action === 'check' && source.length > 0)
-    return { copies: [], stuckPods: 'report', rbac: 'cluster' }
+    return { copies: [], stuckPods: 'report', rbac: 'cluster', writesPerSecond: 10 }
   const settings = loadConfig(findConfigFile(config)).pullSecretCopies
   if (settings.copies.length > 0 || source.length > 0) return settings
   throw new BerthError(

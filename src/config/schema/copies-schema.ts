@@ -62,6 +62,14 @@ export const copiesSchema = object({
     .describe(
       'namespaced: the controller has a Role in each namespace instead of a ClusterRole; list each namespace by its full name. Default: cluster.',
     ),
+  writesPerSecond: z
+    .int()
+    .min(1)
+    .max(100)
+    .default(10)
+    .describe(
+      'The maximum number of writes to the Kubernetes API per second: copies, links, Events and evictions. 1 to 100. Default: 10.',
+    ),
 })
-  .default({ copies: [], stuckPods: 'report', rbac: 'cluster' })
+  .default({ copies: [], stuckPods: 'report', rbac: 'cluster', writesPerSecond: 10 })
   .describe('Pull secrets that the controller copies to namespaces.')

@@ -1,6 +1,5 @@
 /** Plans and writes the copies of pull secrets once, for `berth secrets plan` and `berth secrets sync`. */
 import { linkAbort } from '../../async/abort.ts'
-import { createRateLimiter } from '../../async/rate-limiter.ts'
 import type { Config } from '../../config/config.ts'
 import { formatSource } from '../../config/copy-settings.ts'
 import type { KubeApi } from '../../kube/api-client.ts'
@@ -11,6 +10,7 @@ import { applyWrite, type WriteDependencies } from './apply-writes.ts'
 import { readForeignSecret } from './foreign-reader.ts'
 import { type ClusterCache, startInformers } from './informers.ts'
 import { readLimitedContent } from './source-reader.ts'
+import { createWriteLimiter } from './write-rate.ts'
 
 export interface SyncOptions {
   readonly api: KubeApi
@@ -27,9 +27,6 @@ export interface SyncLine {
   readonly object: string
   readonly reason: string
 }
-
-/** At most ten writes a second, as in the controller. */
-const writeGapMs = 105
 
 /** Returns what a sync would write, and what it could not. Throws KubeError. */
 export function planCopies(options: SyncOptions): Promise<readonly SyncLine[]> {
@@ -52,7 +49,8 @@ export function syncCopies(options: SyncOptions): Promise<SyncResult> {
   return withSnapshot(options, async ({ cache, wanted, problems, namespaces }, signal) => {
     const written: SyncLine[] = []
     const failed: SyncLine[] = []
-    const context = { api: options.api, limiter: createRateLimiter(writeGapMs), signal }
+    const limiter = createWriteLimiter(options.settings.writesPerSecond)
+    const context = { api: options.api, limiter, signal }
     for (const name of namespaces) {
       const { writes, findings } = planOf(cache, wanted, name)
       for (const line of findings.map(findingLine(name))) failed.push(line)
