@@ -1,11 +1,13 @@
 /**
  * An index that finds the first matching row without testing all rows. Patterns are stored in a tree by path segment: a
- * literal segment is one branch, a segment with a wildcard another. A pattern that continues with `**` is stored where the
- * `**` begins, by its last segment. A lookup follows the segments of one image and tests only the patterns that it meets.
+ * literal segment is one branch, and so are the segments with wildcards that begin and end with the same text. A pattern that
+ * continues with `**` is stored where the `**` begins, by its last segment. A lookup follows the segments of one image and
+ * tests only the patterns that it meets.
  */
 import { type Reference, repositoryName } from '../reference/reference.ts'
-import { hasWildcard } from './glob.ts'
 import type { ImagePattern } from './image-pattern.ts'
+import { canonicalHost } from './registry-aliases.ts'
+import { createSegmentMap, type SegmentMap } from './segment-map.ts'
 
 export interface RowIndex {
   /**
@@ -30,15 +32,11 @@ interface IndexedPattern {
 
 /** A node of the tree. Each list is in the order of the rows. */
 interface TreeNode {
-  readonly children: Map<string, TreeNode>
-  /** The child for a segment with a wildcard. */
-  wildcardChild: TreeNode | null
+  readonly children: SegmentMap<TreeNode>
   /** Patterns that end here. */
   readonly ending: IndexedPattern[]
-  /** Patterns that continue with `**` and end with a literal segment, by that segment. */
-  readonly globstarByLastSegment: Map<string, IndexedPattern[]>
-  /** Patterns that continue with `**` and end with a wildcard. */
-  readonly globstar: IndexedPattern[]
+  /** Patterns that continue with `**`, by their last segment. */
+  globstar: SegmentMap<IndexedPattern[]> | null
 }
 
 /** Rows with few patterns are not worth a tree. */
@@ -85,11 +83,13 @@ function createTree(rows: readonly IndexedRow[]): RowIndex {
       if (name !== null && literal !== null)
         rowByRepository.set(name, rowByRepository.get(name) ?? position)
       else {
-        const wildcardHost = leave ? wildcardHosts.leave : wildcardHosts.other
-        insert(host === null ? wildcardHost : childOf(treeByHost, host), path.split('/'), {
-          row: position,
-          pattern,
-        })
+        const root =
+          host !== null
+            ? childOf(treeByHost, host)
+            : leave
+              ? wildcardHosts.leave
+              : wildcardHosts.other
+        insert(root, segmentsOf(pattern), { row: position, pattern })
       }
     }
   }
@@ -108,27 +108,23 @@ function createTree(rows: readonly IndexedRow[]): RowIndex {
   }
 }
 
+/** Without a host, the first segment is in the spelling in which the pattern compares it. */
+function segmentsOf({ host, path }: ImagePattern): string[] {
+  const [first = '', ...rest] = path.split('/')
+  return [host === null ? canonicalHost(first) : first, ...rest]
+}
+
 function insert(root: TreeNode, segments: readonly string[], entry: IndexedPattern): void {
   let node = root
   for (const segment of segments) {
     if (segment === '**') {
-      globstarList(node, segments.at(-1) ?? '').push(entry)
+      node.globstar ??= createSegmentMap<IndexedPattern[]>(() => [])
+      node.globstar.at(segments.at(-1) ?? '').push(entry)
       return
     }
-    node = hasWildcard(segment)
-      ? (node.wildcardChild ??= createNode())
-      : childOf(node.children, segment)
+    node = node.children.at(segment)
   }
   node.ending.push(entry)
-}
-
-function globstarList(node: TreeNode, lastSegment: string): IndexedPattern[] {
-  if (hasWildcard(lastSegment)) return node.globstar
-  const known = node.globstarByLastSegment.get(lastSegment)
-  if (known !== undefined) return known
-  const created: IndexedPattern[] = []
-  node.globstarByLastSegment.set(lastSegment, created)
-  return created
 }
 
 interface RowSearch {
@@ -149,16 +145,14 @@ function findInTree(
   for (let depth = 0; nodes.length > 0; depth++) {
     const next: TreeNode[] = []
     for (const node of nodes) {
-      best = firstMatch(node.globstar, reference, best)
-      best = firstMatch(node.globstarByLastSegment.get(lastSegment) ?? [], reference, best)
+      for (const entries of node.globstar?.find(lastSegment) ?? [])
+        best = firstMatch(entries, reference, best)
       const segment = segments[depth]
       if (segment === undefined) {
         best = firstMatch(node.ending, reference, best)
         continue
       }
-      const child = node.children.get(segment)
-      if (child !== undefined) next.push(child)
-      if (node.wildcardChild !== null) next.push(node.wildcardChild)
+      next.push(...node.children.find(segment))
     }
     nodes = next
   }
@@ -188,10 +182,8 @@ function childOf(children: Map<string, TreeNode>, segment: string): TreeNode {
 
 function createNode(): TreeNode {
   return {
-    children: new Map(),
-    wildcardChild: null,
+    children: createSegmentMap(createNode),
     ending: [],
-    globstarByLastSegment: new Map(),
-    globstar: [],
+    globstar: null,
   }
 }
