@@ -210,7 +210,7 @@ describe('the page', () => {
     const { page } = await open(browser)
     const ended = once(console, 'exit')
     console.kill('SIGINT')
-    await page.getByText('berth console has not answered since').waitFor()
+    await page.getByText('The console has not answered since').waitFor()
     const [code] = (await ended) as [number]
 
     expect(code).toBe(0)

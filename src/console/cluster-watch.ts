@@ -1,28 +1,70 @@
 /** Watches the pods of a cluster, and checks whether its API server answers. */
+import { getHeapStatistics } from 'node:v8'
 import { sleep } from '../async/sleep.ts'
 import type { KubeApi } from '../kube/api-client.ts'
 import { KubeError } from '../kube/error.ts'
-import { type Informer, startInformer } from '../kube/informer.ts'
+import { startInformer } from '../kube/informer.ts'
 import { type KubeObject, namespacedName } from '../kube/object.ts'
 import { hasEnded } from '../kube/pod-status.ts'
 import { reducePod } from './reduce-pod.ts'
 
+export interface PodFollower<Item> {
+  /** Returns what to keep of a pod; null keeps nothing. */
+  readonly transform: (pod: KubeObject) => Item | null
+  /** `item` is null for a pod that is gone or no longer kept, `before` for a new one. */
+  readonly onChange: (item: Item | null, before: Item | null) => void
+  readonly onError: (error: unknown) => void
+  readonly signal: AbortSignal
+}
+
+export interface FollowedPods<Item> {
+  /** By namespace and name. */
+  readonly items: ReadonlyMap<string, Item>
+  /** Resolves after the first list; rejects when the signal aborts before. */
+  readonly synced: Promise<void>
+}
+
+/** Follows the pods of a cluster until the signal of the follower aborts. Never throws. */
+export type FollowPods = <Item>(follower: PodFollower<Item>) => FollowedPods<Item>
+
+/** Follows the pods with a watch of its own. Without a namespace, follows those of all namespaces. */
+export function followPodsOf(api: KubeApi, namespace: string | undefined): FollowPods {
+  const ref = {
+    apiVersion: 'v1',
+    resource: 'pods',
+    ...(namespace === undefined ? {} : { namespace }),
+  }
+  return <Item>({ onChange, ...follower }: PodFollower<Item>) =>
+    startInformer<KubeObject, Item>(api, {
+      ...follower,
+      ref,
+      onChange: (_, item, before) => onChange(item, before),
+    })
+}
+
 export interface ClusterWatchOptions {
   readonly api: KubeApi
-  /** Undefined for all namespaces. */
-  readonly namespace: string | undefined
+  readonly followPods: FollowPods
   /** Called after each change of pods or of the connection. */
   readonly onChange: () => void
+  /** Whether someone sees the result. Otherwise it is not checked whether the API server answers. */
+  readonly isWatched: () => boolean
   readonly signal: AbortSignal
   /** Milliseconds between two checks whether the API server answers. */
   readonly pulseMs?: number
+  readonly limits?: PodLimits | undefined
+}
+
+export interface PodLimits {
   /** Pods that are followed. */
-  readonly maxPods?: number
+  readonly pods: number
+  /** Characters of all pods as JSON. */
+  readonly length: number
 }
 
 export interface ClusterWatch {
-  /** By namespace and name, reduced; without those that have ended. */
-  readonly pods: ReadonlyMap<string, KubeObject>
+  /** The pods, reduced; without those that have ended. */
+  pods(): Iterable<KubeObject>
   /** Grows with each change of a pod. */
   version(): number
   isSynced(): boolean
@@ -30,12 +72,26 @@ export interface ClusterWatch {
   awaySince(): number | null
   /** Why pods cannot be followed; null if they are. */
   problem(): string | null
-  /** How many pods are beyond the limit. */
+  /** How many pods are beyond the limits. */
   leftOut(): number
 }
 
-/** Four times the 5,000 pods that Kubernetes supports on 45 nodes; with 3 kB each they take 60 MB. */
-const defaultMaxPods = 20_000
+/** A reduced pod with its characters as JSON; null for a pod beyond a limit, which is only counted. */
+interface Followed {
+  readonly pod: KubeObject | null
+  readonly length: number
+}
+
+const leftOut: Followed = { pod: null, length: 0 }
+
+/**
+ * Four times the 5,000 pods that Kubernetes supports on 45 nodes. The pods may take an eighth of the memory: the lists, the
+ * rows and the texts that are made of them take several times as much.
+ */
+const defaultLimits = (): PodLimits => ({
+  pods: 20_000,
+  length: getHeapStatistics().heap_size_limit / 8,
+})
 
 /** Characters of a pod as JSON. A tenant's pod can have megabytes of labels and images. */
 const maxPodLength = 64 * 1024
@@ -44,23 +100,33 @@ const defaultPulseMs = 5_000
 
 /** Starts to follow the pods, until the signal aborts. Never throws. */
 export function watchCluster(options: ClusterWatchOptions): ClusterWatch {
-  const { api, namespace, onChange, signal, maxPods = defaultMaxPods } = options
-  const leftOut = new Set<string>()
+  const { followPods, onChange, signal, limits = defaultLimits() } = options
+  const total = { pods: 0, length: 0, leftOut: 0 }
   let isSynced = false
   let version = 0
   let problem: string | null = null
-  const informer: Informer<KubeObject> = startInformer<KubeObject, KubeObject>(api, {
-    ref: { apiVersion: 'v1', resource: 'pods', ...(namespace === undefined ? {} : { namespace }) },
-    transform: (pod): KubeObject | null => {
-      const key = namespacedName(pod)
-      const hasRoom = informer.items.has(key) || informer.items.size < maxPods
-      const reduced = hasRoom && !hasEnded(pod) ? reducePod(pod) : null
-      const isKept = reduced !== null && JSON.stringify(reduced).length <= maxPodLength
-      if (isKept || hasEnded(pod)) leftOut.delete(key)
-      else if (leftOut.size < maxPods) leftOut.add(key)
-      return isKept ? reduced : null
+
+  function count(followed: Followed | null, sign: 1 | -1): void {
+    if (followed === null) return
+    total.length += sign * followed.length
+    total[followed.pod === null ? 'leftOut' : 'pods'] += sign
+  }
+
+  const { items, synced }: FollowedPods<Followed> = followPods<Followed>({
+    transform: (pod): Followed | null => {
+      if (hasEnded(pod)) return null
+      const reduced = reducePod(pod)
+      const { length } = JSON.stringify(reduced)
+      const before = items.get(namespacedName(pod)) ?? leftOut
+      const isKept =
+        length <= maxPodLength &&
+        total.pods + (before.pod === null ? 1 : 0) <= limits.pods &&
+        total.length - before.length + length <= limits.length
+      return isKept ? { pod: reduced, length } : leftOut
     },
-    onChange: () => {
+    onChange: (followed, before) => {
+      count(before, -1)
+      count(followed, 1)
       problem = null
       version += 1
       onChange()
@@ -72,7 +138,7 @@ export function watchCluster(options: ClusterWatchOptions): ClusterWatch {
     signal,
   })
   const waitForList = async () => {
-    await informer.synced
+    await synced
     isSynced = true
     problem = null
     onChange()
@@ -81,12 +147,14 @@ export function watchCluster(options: ClusterWatchOptions): ClusterWatch {
   waitForList().catch(() => undefined)
   const pulse = watchPulse(options)
   return {
-    pods: informer.items,
+    *pods() {
+      for (const { pod } of items.values()) if (pod !== null) yield pod
+    },
     version: () => version,
     isSynced: () => isSynced,
     awaySince: pulse,
     problem: () => problem,
-    leftOut: () => leftOut.size,
+    leftOut: () => total.leftOut,
   }
 }
 
@@ -94,6 +162,7 @@ export function watchCluster(options: ClusterWatchOptions): ClusterWatch {
 function watchPulse({
   api,
   onChange,
+  isWatched,
   signal,
   pulseMs = defaultPulseMs,
 }: ClusterWatchOptions): () => number | null {
@@ -101,7 +170,7 @@ function watchPulse({
   const run = async () => {
     while (!signal.aborted) {
       const asked = Date.now()
-      const isAway = !(await answers(api, pulseMs))
+      const isAway = isWatched() && !(await answers(api, pulseMs))
       if (isAway !== (awaySince !== null)) {
         awaySince = isAway ? asked : null
         // An open connection may be dead.

@@ -1,40 +1,23 @@
 /** Keeps the data of the page up to date, and sends each change to the open pages. */
 import { createNotifier } from '../async/notifier.ts'
 import { sleep } from '../async/sleep.ts'
-import type { Config } from '../config/config.ts'
-import type { ResolveDependencies } from '../decision/resolve/probe-candidate.ts'
-import type { DiagnosisSources } from '../diagnose/evidence/diagnose-cluster.ts'
-import type { KubeApi } from '../kube/api-client.ts'
 import { type FindAdmissionMode, readAdmissionModes } from '../report/admission-mode.ts'
-import { type ClusterWatch, watchCluster } from './cluster-watch.ts'
-import { createImageChecks, type ImageChecks } from './image-checks.ts'
-import { createImageLister, type ImageList } from './image-list.ts'
-import { createPages, type Pages, type Receive } from './pages.ts'
-import { createPullFindings, type PullFindings } from './pull-findings.ts'
-import { createHealthMemory, healthByNodes, type HealthMemory } from './registry-health.ts'
+import type { ImageList } from './image-list.ts'
+import { type ConfigInUse, createParts, type Parts, type PartsOptions } from './live-parts.ts'
+import type { Receive } from './pages.ts'
+import { healthByNodes, type HealthMemory } from './registry-health.ts'
 import { overviewOf, tableOf } from './sections.ts'
 import type { Finding, Overview, Sample, Status } from './wire.ts'
 
-export interface LiveOptions {
-  readonly api: KubeApi
+export interface LiveOptions extends PartsOptions {
   readonly context: string
   readonly server: string
-  /** Undefined for all namespaces. */
-  readonly namespace: string | undefined
   /** The namespace that Berth runs in. */
   readonly berthNamespace: string
   readonly version: string
-  readonly config: Config
   readonly configFile: string
-  /** Null to contact no registry. */
-  readonly resolve: ResolveDependencies | null
-  /** Opens the sources of a diagnosis other than the API server; null to contact no registry. */
-  readonly openSources:
-    (() => { readonly sources: DiagnosisSources; close(): Promise<void> }) | null
-  /** Milliseconds for one image. */
-  readonly imageTimeoutMs: number
-  readonly parallelImages: number
-  readonly signal: AbortSignal
+  /** Receives a bug. The work goes on after it. */
+  readonly onBug: (error: unknown) => void
   readonly times?: Partial<LiveTimes>
 }
 
@@ -77,106 +60,106 @@ export interface Live {
   /** Checks the registries of all images again. */
   checkAgain(): void
   list(): ImageList
+  /** Replaces the config: decides and checks every image again. */
+  use(next: ConfigInUse): void
+  /** Shows a problem of the config file; null removes it. */
+  setConfigProblem(problem: string | null): void
 }
 
-/** Starts to follow the cluster, until the signal aborts. */
+/** Starts to follow the cluster, until the signal aborts. While no page is open, it works as rarely as the history needs. */
 export function startLive(options: LiveOptions): Live {
-  const { api, signal } = options
+  const { signal } = options
   const times = { ...defaultTimes, ...options.times }
   const changed = createNotifier()
-  const parts = createParts(options, times, () => changed.notify())
-  const { watch, checks, pulls } = parts
-  const pages = createPages()
-  const view = createView(options, parts, { pages, sampleMs: times.sampleMs })
-  let modes: { readonly at: number; readonly find: FindAdmissionMode } | null = null
-
-  async function followList(): Promise<void> {
-    while (!signal.aborted) {
-      const startedAt = performance.now()
-      if (modes === null || startedAt > modes.at + readModesMs) {
-        // Until they can be read, each namespace counts as one that Berth may change.
-        modes = { at: startedAt, find: modes?.find ?? unknownMode }
-        await parts.problems.attempt('webhook configuration', async () => {
-          const { find } = await readAdmissionModes(api, options.berthNamespace)
-          modes = { at: startedAt, find }
-        })
-      }
-      const readAt = performance.now()
-      view.update(modes.find)
-      const busyMs = performance.now() - readAt
-      await sleep(Math.max(times.minIntervalMs, busyMs / busyShare), signal)
-      await changed.wait(times.maxIntervalMs, signal)
-    }
+  const onChange = () => {
+    if (parts.pages.isWatched()) changed.notify()
   }
-
-  async function followPulls(): Promise<void> {
-    let seen = -1
-    let nextAt = 0
-    while (!signal.aborted) {
-      const isDue = watch.version() !== seen || performance.now() >= nextAt
-      if (isDue && watch.isSynced() && watch.awaySince() === null) {
-        seen = watch.version()
-        nextAt = performance.now() + times.maxIntervalMs / 2
-        await parts.problems.attempt('diagnosis', () =>
-          pulls.update(watch.pods.values(), () => changed.notify()),
-        )
-      }
-      await sleep(times.minIntervalMs * 2, signal)
-    }
+  const parts = createParts(options, { pulseMs: times.pulseMs, onChange })
+  const view = createView(options, parts, times)
+  const updateList = createListUpdate(options, parts, view)
+  const updatePulls = createPullsUpdate(parts, times, onChange)
+  const followList = async () => {
+    const busyMs = await updateList()
+    await sleep(Math.max(times.minIntervalMs, busyMs / busyShare), signal)
+    await changed.wait(parts.pages.isWatched() ? times.maxIntervalMs : times.sampleMs, signal)
   }
-
-  void followList()
-  void followPulls()
+  const followPulls = async () => {
+    await updatePulls()
+    await sleep(times.minIntervalMs * 2, signal)
+  }
+  void repeat(followList, options)
+  void repeat(followPulls, options)
   return {
-    subscribe: (receive) => pages.subscribe(receive),
-    checkAgain: () => checks?.again(),
-    list: () => view.list(),
-  }
-}
-
-/** The parts that watch the cluster and its registries. */
-interface Parts {
-  readonly watch: ClusterWatch
-  /** Null if no registry is contacted. */
-  readonly checks: ImageChecks | null
-  readonly pulls: PullFindings
-  readonly health: HealthMemory
-  readonly problems: Problems
-}
-
-function createParts(options: LiveOptions, { pulseMs }: LiveTimes, onChange: () => void): Parts {
-  const { api, namespace, signal, resolve, openSources } = options
-  const health = createHealthMemory(Date.now)
-  return {
-    watch: watchCluster({ api, namespace, onChange, signal, pulseMs }),
-    checks:
-      resolve === null
-        ? null
-        : createImageChecks({ ...options, resolve: health.observe(resolve), onChange }),
-    pulls: createPullFindings({ api, namespace, openSources, now: Date.now }),
-    health,
-    problems: createProblems(),
-  }
-}
-
-interface Problems {
-  /** Runs a part of the update, and stores its error for the page. */
-  attempt(part: string, run: () => Promise<void>): Promise<void>
-  list(): readonly string[]
-}
-
-function createProblems(): Problems {
-  const problems = new Map<string, string>()
-  return {
-    async attempt(part, run) {
-      try {
-        await run()
-        problems.delete(part)
-      } catch (error) {
-        problems.set(part, `${part}: ${error instanceof Error ? error.message : String(error)}`)
-      }
+    subscribe(receive) {
+      const unsubscribe = parts.pages.subscribe(receive)
+      // The last update may be old.
+      changed.notify()
+      return unsubscribe
     },
-    list: () => [...problems.values()],
+    checkAgain: () => parts.ofConfig().checks?.again(),
+    list: () => view.list(),
+    use: (next) => parts.use(next),
+    setConfigProblem(problem) {
+      parts.problems.set('config', problem)
+      onChange()
+    },
+  }
+}
+
+/** Repeats a step until the signal aborts, also after a bug. */
+async function repeat(
+  step: () => Promise<void>,
+  { onBug, signal }: Pick<LiveOptions, 'onBug' | 'signal'>,
+): Promise<void> {
+  while (!signal.aborted)
+    try {
+      await step()
+    } catch (error) {
+      onBug(error)
+      await sleep(defaultTimes.maxIntervalMs, signal)
+    }
+}
+
+/** Returns a function that updates everything but the findings, and returns how many milliseconds of CPU time that took. */
+function createListUpdate(
+  { api, berthNamespace, isShared }: LiveOptions,
+  { pages, problems }: Parts,
+  view: View,
+): () => Promise<number> {
+  let modes: { readonly at: number; readonly find: FindAdmissionMode } | null = null
+  return async () => {
+    const startedAt = performance.now()
+    if (modes === null || (startedAt > modes.at + readModesMs && pages.isWatched())) {
+      // Until they can be read, each namespace counts as one that Berth may change.
+      modes = { at: startedAt, find: modes?.find ?? unknownMode }
+      await problems.attempt('webhook configuration', async () => {
+        const { find } = await readAdmissionModes(api, berthNamespace, isShared ? 'get' : 'list')
+        modes = { at: startedAt, find }
+      })
+    }
+    const readAt = performance.now()
+    view.update(modes.find)
+    return performance.now() - readAt
+  }
+}
+
+/** Returns a function that updates the findings if pods have changed, or if the last update is old. */
+function createPullsUpdate(
+  { pages, watch, pulls, problems }: Parts,
+  { maxIntervalMs, sampleMs }: LiveTimes,
+  onChange: () => void,
+): () => Promise<void> {
+  let seen = -1
+  let seenAt = Number.NEGATIVE_INFINITY
+  return async () => {
+    const now = performance.now()
+    const isDue = pages.isWatched()
+      ? watch.version() !== seen || now >= seenAt + maxIntervalMs / 2
+      : now >= seenAt + sampleMs
+    if (!isDue || !watch.isSynced() || watch.awaySince() !== null) return
+    seen = watch.version()
+    seenAt = now
+    await problems.attempt('diagnosis', () => pulls.update(watch.pods(), onChange))
   }
 }
 
@@ -186,14 +169,8 @@ interface View {
   list(): ImageList
 }
 
-function createView(
-  options: LiveOptions,
-  parts: Parts,
-  { pages, sampleMs }: { readonly pages: Pages; readonly sampleMs: number },
-): View {
-  const { config } = options
-  const { watch, checks, pulls } = parts
-  const listImages = createImageLister()
+function createView(options: LiveOptions, parts: Parts, { sampleMs }: LiveTimes): View {
+  const { watch, pulls, pages } = parts
   const history: Sample[] = []
   let list = emptyList
 
@@ -208,7 +185,8 @@ function createView(
     update(findMode) {
       pages.send('status', statusOf(options, parts))
       if (!watch.isSynced()) return
-      list = listImages(watch.pods.values(), {
+      const { config, readAt, checks, listImages } = parts.ofConfig()
+      list = listImages(watch.pods(), {
         config,
         findMode,
         checkOf: (key) => checks?.of(key) ?? null,
@@ -234,15 +212,17 @@ function createView(
         mirror,
         ...healthOf(host),
       }))
-      pages.send('table', tableOf(config, list, { file: options.configFile, registries }))
+      pages.send('table', tableOf(config, list, { file: options.configFile, readAt, registries }))
       addSample(overview)
     },
     list: () => list,
   }
 }
 
-function statusOf(options: LiveOptions, { watch, checks, problems }: Parts): Status {
-  const { context, server, namespace = null, version } = options
+function statusOf(options: LiveOptions, parts: Parts): Status {
+  const { watch, problems } = parts
+  const { context, server, namespace = null, version, isShared } = options
+  const { checks } = parts.ofConfig()
   const problem = watch.problem()
   return {
     context,
@@ -253,6 +233,7 @@ function statusOf(options: LiveOptions, { watch, checks, problems }: Parts): Sta
     awaySince: watch.awaySince(),
     problems: [...(problem === null ? [] : [problem]), ...problems.list()],
     probes: checks !== null,
+    isShared,
     checking: checks?.pending() ?? 0,
     leftOut: watch.leftOut(),
   }
@@ -260,11 +241,11 @@ function statusOf(options: LiveOptions, { watch, checks, problems }: Parts): Sta
 
 /** Returns the last state of a registry. If it works from here or was not checked, uses the pull failures of nodes. */
 function currentHealth(
-  { health }: Parts,
+  parts: Parts,
   host: string,
   findings: readonly Finding[],
 ): ReturnType<HealthMemory['of']> {
-  const own = health.of(host)
+  const own = parts.ofConfig().health.of(host)
   const isFailing = own.state === 'dead' || own.state === 'limited'
   return isFailing ? own : (healthByNodes(host, findings) ?? own)
 }

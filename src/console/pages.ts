@@ -7,6 +7,8 @@ export type SectionName = keyof Sections
 export type Receive = (name: SectionName | 'images', json: string) => void
 
 export interface Pages {
+  /** Whether a page is open. */
+  isWatched(): boolean
   /** Sends the whole state, then each change, until the returned function is called. */
   subscribe(receive: Receive): () => void
   /** Sends a section if it differs from the last one. */
@@ -24,6 +26,7 @@ export function createPages(): Pages {
   }
   const whole = (): ImagesChange => ({ isAll: true, changed: [...current.values()], removed: [] })
   return {
+    isWatched: () => receivers.size > 0,
     subscribe(receive) {
       for (const [name, json] of sections) receive(name, json)
       receive('images', JSON.stringify(whole()))

@@ -12,6 +12,7 @@ import { readPodEvents } from '../diagnose/evidence/cluster-reader.ts'
 import { type DiagnosedFailure, findings } from '../diagnose/findings.ts'
 import { type PodEvent, pullFailures } from '../diagnose/pull-failure.ts'
 import { classify } from '../diagnose/rules/classify.ts'
+import { diagnoseMessage } from '../diagnose/verdict.ts'
 import type { KubeApi } from '../kube/api-client.ts'
 import type { KubeObject } from '../kube/object.ts'
 import { isReady } from '../kube/pod-status.ts'
@@ -21,11 +22,14 @@ export interface PullFindingsOptions {
   readonly api: KubeApi
   /** Undefined for all namespaces. */
   readonly namespace: string | undefined
-  /** Opens the sources for one pass; null to ask no registry. */
-  readonly openSources:
-    (() => { readonly sources: DiagnosisSources; close(): Promise<void> }) | null
+  /** Returns what opens the sources for one pass; null to ask no registry. */
+  readonly sources: () => OpenSources | null
+  /** True to read nothing but the pods: no Events, Secrets, service accounts and nodes. */
+  readonly readsPodsOnly: boolean
   readonly now: () => number
 }
+
+export type OpenSources = () => { readonly sources: DiagnosisSources; close(): Promise<void> }
 
 export interface PullFindings {
   /** Diagnoses what is new or old. Calls `onChange` after each step. Throws KubeError. */
@@ -56,17 +60,18 @@ const diagnoseAgainMs = 300_000
 const readEventsMs = 10_000
 
 export function createPullFindings(options: PullFindingsOptions): PullFindings {
-  const { api, openSources, now } = options
+  const { api, readsPodsOnly, now } = options
   const known = new Map<string, Known>()
   const readEvents = createEventReader(options)
+  const diagnoseAll = (failing: readonly FailingPull[], sources: DiagnosisSources) =>
+    readsPodsOnly ? failing.map(diagnoseByMessage) : diagnosePulls(api, failing, sources)
 
   async function diagnose(
     pulls: readonly Pull[],
     sources: DiagnosisSources,
     isComplete: boolean,
   ): Promise<void> {
-    const diagnosed = await diagnosePulls(
-      api,
+    const diagnosed = await diagnoseAll(
       pulls.map(([, pull]) => pull),
       sources,
     )
@@ -86,6 +91,7 @@ export function createPullFindings(options: PullFindingsOptions): PullFindings {
 
   return {
     async update(pods, onChange) {
+      const openSources = options.sources()
       const waiting = [...pods].filter(isWaiting)
       const failing = readFailures(waiting, await readEvents(waiting))
       for (const key of known.keys()) if (!failing.has(key)) known.delete(key)
@@ -108,6 +114,10 @@ export function createPullFindings(options: PullFindingsOptions): PullFindings {
   }
 }
 
+function diagnoseByMessage({ failure }: FailingPull): DiagnosedFailure {
+  return { failure, verdict: diagnoseMessage(failure.message, null) }
+}
+
 /** A failing pull with its key. */
 type Pull = readonly [key: string, pull: FailingPull]
 
@@ -116,13 +126,14 @@ type Events = ReadonlyMap<string, readonly PodEvent[]>
 function createEventReader({
   api,
   namespace,
+  readsPodsOnly,
   now,
 }: PullFindingsOptions): (pods: readonly KubeObject[]) => Promise<Events> {
   const where = { apiVersion: 'v1', ...(namespace === undefined ? {} : { namespace }) }
   let readAt = Number.NEGATIVE_INFINITY
   let events: Events = new Map()
   return async (pods) => {
-    if (pods.length === 0 || now() < readAt + readEventsMs) return events
+    if (readsPodsOnly || pods.length === 0 || now() < readAt + readEventsMs) return events
     readAt = now()
     events = await readPodEvents(api, where)
     return events

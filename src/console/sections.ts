@@ -50,6 +50,8 @@ function countBy<Item>(
 
 export interface TableOptions {
   readonly file: string
+  /** When the config was read, in milliseconds since 1970. */
+  readonly readAt: number
   readonly registries: readonly RegistryHealth[]
 }
 
@@ -59,7 +61,7 @@ const maxRows = 2_000
 export function tableOf(
   config: Config,
   list: ImageList,
-  { file, registries }: TableOptions,
+  { file, readAt, registries }: TableOptions,
 ): Table {
   const hits = new Map<string | null, { hits: number; pods: number }>()
   for (const { row, pods } of list.rows.values()) {
@@ -68,6 +70,7 @@ export function tableOf(
   }
   return {
     file,
+    readAt,
     mode: config.mode,
     rows: config.table.rows.slice(0, maxRows).map((row) => ({
       name: row.name,

@@ -113,6 +113,8 @@ export interface TableRow {
 
 export interface Table {
   readonly file: string
+  /** When the config was read, in milliseconds since 1970. */
+  readonly readAt: number
   readonly mode: 'enforce' | 'observe'
   readonly rows: readonly TableRow[]
   /** Images that no row matches. */
@@ -132,11 +134,13 @@ export interface Status {
   /** Since when the API server has not answered, in milliseconds since 1970; null while it answers. */
   readonly awaySince: number | null
   readonly problems: readonly string[]
-  /** False with `--no-probe`. */
+  /** Whether registries are contacted. */
   readonly probes: boolean
+  /** True in the cluster: the console then contacts no registry on request, and compares no drafts. */
+  readonly isShared: boolean
   /** Images whose registries are being asked. */
   readonly checking: number
-  /** Pods beyond the limit. */
+  /** Pods beyond a limit. */
   readonly leftOut: number
 }
 

@@ -1,229 +1,32 @@
-import { get, request } from 'node:http'
 import { gzipSync } from 'node:zlib'
-import { afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { readConfig } from '../../src/config/load.ts'
-import { createEventParser } from '../../src/console/page/event-parser.ts'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { loadPageFiles, type PageFiles } from '../../src/console/server/page-files.ts'
-import { type RunningConsole, startConsole } from '../../src/console/server/run-console.ts'
-import type { Finding, ImageDetail, ImagesChange, Sections } from '../../src/console/wire.ts'
-import type { KubeApi } from '../../src/kube/api-client.ts'
-import { KubeError } from '../../src/kube/error.ts'
+import type { Finding, ImageDetail } from '../../src/console/wire.ts'
+import { canary, type ConsolePod, consolePod } from '../support/console-cluster.ts'
 import {
-  canary,
-  consoleConfig,
-  type ConsolePod,
-  consolePod,
-  notFound,
-  startConsoleKube,
-} from '../support/console-cluster.ts'
-import type { FakeKube } from '../support/fake-kube.ts'
-import { indexType, manifestType, startFakeRegistry } from '../support/registry.ts'
+  ask,
+  authorized,
+  cache,
+  failing,
+  follow,
+  gone,
+  imageOf,
+  send,
+  type Started,
+  startTestConsole,
+  web,
+} from '../support/console-server.ts'
 
 let page: PageFiles
-const cleanups: (() => Promise<unknown>)[] = []
 
 beforeAll(async () => {
   page = await loadPageFiles()
 })
 
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup()
-})
-
-const index = JSON.stringify({
-  schemaVersion: 2,
-  mediaType: indexType,
-  manifests: [
-    {
-      mediaType: manifestType,
-      digest: `sha256:${'a'.repeat(64)}`,
-      size: 2,
-      platform: { os: 'linux', architecture: 'arm64' },
-    },
-  ],
-})
-
-interface Started extends RunningConsole {
-  readonly kube: FakeKube
-  /** The next requests to the API server fail while this is true. */
-  setAway(isAway: boolean): void
-}
-
-async function start(
+const start = (
   pods: readonly ConsolePod[],
-  {
-    probe = true,
-    isRestricted = false,
-  }: { readonly probe?: boolean; readonly isRestricted?: boolean } = {},
-): Promise<Started> {
-  const mirror = await startFakeRegistry()
-  const upstream = await startFakeRegistry()
-  const nginx = { repository: 'library/nginx', tag: '1', mediaType: indexType, body: index }
-  mirror.addManifest(nginx)
-  upstream.addManifest(nginx)
-  upstream.addManifest({ repository: 'library/redis', tag: '8' })
-  const kube = startConsoleKube(pods)
-  const read = readConfig(consoleConfig(mirror.url, upstream.url), '/')
-  if (!read.ok) throw new Error(JSON.stringify(read.problems))
-  let isAway = false
-  const api: KubeApi = {
-    ...kube.api,
-    list: (ref, ...rest) => {
-      if (isRestricted && ref.resource === 'namespaces')
-        throw new KubeError(403, 'Forbidden', 'namespaces is forbidden')
-      return kube.api.list(ref, ...rest)
-    },
-    getRaw: () => (isAway ? Promise.reject(new KubeError(null, '', 'away')) : Promise.resolve({})),
-  }
-  const bugs: unknown[] = []
-  const cluster = {
-    api,
-    context: 'test',
-    server: 'https://api.example',
-    namespace: 'default',
-    close: () => Promise.resolve(),
-  }
-  const running = await startConsole({
-    cluster,
-    config: read.config,
-    configFile: '/etc/berth/berth.yaml',
-    namespace: undefined,
-    berthNamespace: 'berth-system',
-    port: 0,
-    probe,
-    secretsDirectory: '/nonexistent',
-    env: {},
-    version: '0.0.0',
-    page,
-    onProblem: () => undefined,
-    onBug: (error) => bugs.push(error),
-    times: { minIntervalMs: 20, pulseMs: 20, sampleMs: 10 },
-  })
-  cleanups.push(
-    () => mirror.close(),
-    () => upstream.close(),
-    async () => {
-      await running.close()
-      expect(bugs).toEqual([])
-    },
-  )
-  return {
-    ...running,
-    kube,
-    setAway: (value) => {
-      isAway = value
-    },
-  }
-}
-
-interface Answer {
-  readonly status: number
-  readonly headers: Readonly<Record<string, unknown>>
-  readonly text: string
-}
-
-interface Question {
-  readonly method?: string
-  readonly headers?: Readonly<Record<string, string>>
-  readonly body?: string
-}
-
-function send(port: number, path: string, { method = 'GET', headers, body }: Question = {}) {
-  return new Promise<Answer>((resolve, reject) => {
-    const sent = request({ port, path, method, headers, agent: false }, (response) => {
-      let text = ''
-      response.on('data', (chunk: Buffer) => (text += chunk.toString()))
-      response.on('end', () =>
-        resolve({ status: response.statusCode ?? 0, headers: response.headers, text }),
-      )
-    })
-    sent.on('error', reject)
-    sent.end(body)
-  })
-}
-
-const authorized = (token: string) => ({ authorization: `Bearer ${token}` })
-
-async function ask<Value>(
-  { port, token }: RunningConsole,
-  question: string,
-  body: object = {},
-): Promise<Value> {
-  const { status, text } = await send(port, `/api/${question}`, {
-    method: 'POST',
-    headers: { ...authorized(token), 'content-type': 'application/json' },
-    body: JSON.stringify(body),
-  })
-  expect({ status, text }).toMatchObject({ status: 200 })
-  return JSON.parse(text) as Value
-}
-
-interface Follower {
-  readonly sections: Partial<Sections>
-  readonly images: Map<string, ImagesChange['changed'][number]>
-  /** Everything that was sent. */
-  text(): string
-  until(isDone: (follower: Follower) => boolean): Promise<void>
-  readonly status: Promise<number>
-  close(): void
-}
-
-/** Follows the stream as the page does. */
-function follow({ port, token }: RunningConsole): Follower {
-  const parse = createEventParser()
-  const sections: Record<string, unknown> = {}
-  const images: Follower['images'] = new Map()
-  const status = Promise.withResolvers<number>()
-  let text = ''
-  let onChange = () => {}
-  const sent = get(
-    { port, path: '/api/events', headers: authorized(token), agent: false },
-    (response) => {
-      // prettier-ignore
-      status.resolve(response.statusCode ?? 0)
-      response.on('error', () => undefined)
-      response.on('data', (chunk: Buffer) => {
-        text += chunk.toString()
-        for (const { name, data } of parse(chunk.toString())) {
-          const value = JSON.parse(data) as unknown
-          if (name !== 'images') sections[name] = value
-          else {
-            const { isAll, changed, removed } = value as ImagesChange
-            if (isAll) images.clear()
-            for (const id of removed) images.delete(id)
-            for (const row of changed) images.set(row.id, row)
-          }
-        }
-        onChange()
-      })
-    },
-  )
-  sent.on('error', () => undefined)
-  const follower: Follower = {
-    sections,
-    images,
-    text: () => text,
-    status: status.promise,
-    until: (isDone) =>
-      new Promise((resolve) => {
-        onChange = () => {
-          if (isDone(follower)) resolve()
-        }
-        onChange()
-      }),
-    close: () => sent.destroy(),
-  }
-  cleanups.push(async () => follower.close())
-  return follower
-}
-
-const web = { name: 'web', namespace: 'shop', image: 'mirror.example/library/nginx:1', from: 'nginx:1' } // prettier-ignore
-const cache = { name: 'cache', namespace: 'shop', image: 'redis:8' }
-const gone = 'mirror.example/team/gone:1'
-const failing = { name: 'api', namespace: 'shop', image: gone, fails: notFound(gone), pullSecret: 'pull' } // prettier-ignore
-
-const imageOf = ({ images }: Follower, image: string) =>
-  [...images.values()].find((each) => each.image === image)
+  settings: Parameters<typeof startTestConsole>[1] = {},
+): Promise<Started> => startTestConsole(pods, { page, ...settings })
 
 describe('the stream of the console', () => {
   it('sends what report says about each image, and what changes later', async () => {

@@ -1,6 +1,9 @@
 /** Runs `berth console`: a local page about a cluster. Changes nothing. */
+import { randomBytes } from 'node:crypto'
 import { aborted } from '../../async/abort.ts'
 import { loadConfig } from '../../config/load.ts'
+import { watchConfig } from '../../config/watch.ts'
+import { localGuard } from '../../console/server/request-guard.ts'
 import { startConsole } from '../../console/server/run-console.ts'
 import { loadPageFiles } from '../../console/server/page-files.ts'
 import { connect } from '../../kube/connect.ts'
@@ -20,12 +23,16 @@ export interface ConsoleCommandOptions extends ConnectionOptions {
   readonly secretsDir: string
 }
 
+/** Only this machine reaches the server. */
+const host = '127.0.0.1'
+
 /** Serves the page until the process is asked to stop; returns 0. */
 export async function console(options: ConsoleCommandOptions, io: Io): Promise<number> {
   const configFile = findConfigFile(options.config)
   const config = loadConfig(configFile)
   const cluster = await connect(connectOptions(options, io))
   const printed = new Set<string>()
+  const token = randomBytes(24).toString('base64url')
   try {
     const running = await startConsole({
       cluster,
@@ -34,7 +41,10 @@ export async function console(options: ConsoleCommandOptions, io: Io): Promise<n
       namespace:
         options.allNamespaces === true ? undefined : (options.namespace ?? cluster.namespace),
       berthNamespace: options.berthNamespace,
+      host,
       port: options.port,
+      guardFor: (port) => localGuard(port, token),
+      isShared: false,
       probe: options.probe,
       secretsDirectory: options.secretsDir,
       env: io.env,
@@ -48,9 +58,15 @@ export async function console(options: ConsoleCommandOptions, io: Io): Promise<n
       onBug: (error) =>
         printMessage(io, `a bug in Berth: ${error instanceof Error ? error.stack : String(error)}`),
     })
-    print(io.stdout, running.url)
+    const watch = watchConfig(configFile, {
+      current: config,
+      onConfig: (changed) => void running.use(changed),
+      onError: (error) => running.reject(error instanceof Error ? error.message : String(error)),
+    })
+    print(io.stdout, `http://${host}:${running.port}/#token=${token}`)
     print(io.stderr, 'berth: anyone with this address can see what you can; stop with Ctrl-C')
     await aborted(io.signal)
+    watch.stop()
     await running.close()
     return 0
   } finally {

@@ -56,7 +56,9 @@ function Page({ store, ask }: { readonly store: Store; readonly ask: Ask }) {
   useEffect(() => {
     document.title = `${views[view]} · Berth console`
   }, [view])
-  const probes = state.status?.probes === true
+  const isShared = state.status?.isShared === true
+  // Whether the console contacts registries on request.
+  const probes = state.status?.probes === true && !isShared
   const openRow = openId === null ? undefined : state.images.get(openId)
   const showImages = (name: FilterName) => {
     setFilter(name)
@@ -77,7 +79,10 @@ function Page({ store, ask }: { readonly store: Store; readonly ask: Ask }) {
           <ConnectionState state={state} ask={ask} />
         </header>
         <Notices state={state} now={now} />
-        <View {...{ view, state, ask, probes, now, choice, table }} onFilter={showImages} />
+        <View
+          {...{ view, state, ask, probes, isShared, now, choice, table }}
+          onFilter={showImages}
+        />
       </main>
       {openRow !== undefined && (
         <ImagePanel
@@ -97,6 +102,7 @@ interface ViewProps {
   readonly state: State
   readonly ask: Ask
   readonly probes: boolean
+  readonly isShared: boolean
   readonly now: number
   readonly choice: { readonly place: Place | null; readonly onPlace: (place: Place | null) => void }
   /** The list of images. */
@@ -104,7 +110,7 @@ interface ViewProps {
   readonly onFilter: (filter: FilterName) => void
 }
 
-function View({ view, state, ask, probes, now, choice, table, onFilter }: ViewProps) {
+function View({ view, state, ask, probes, isShared, now, choice, table, onFilter }: ViewProps) {
   const [comparison, setComparison] = useState<MirrorComparison | null>(null)
   switch (view) {
     case 'overview':
@@ -133,6 +139,7 @@ function View({ view, state, ask, probes, now, choice, table, onFilter }: ViewPr
         <MirrorView
           ask={ask}
           probes={probes}
+          isShared={isShared}
           comparison={comparison}
           onComparison={setComparison}
         />
@@ -140,7 +147,7 @@ function View({ view, state, ask, probes, now, choice, table, onFilter }: ViewPr
     case 'try':
       return <TryView ask={ask} probes={probes} />
     case 'table':
-      return <TableView table={state.table} ask={ask} />
+      return <TableView table={state.table} ask={ask} isShared={isShared} />
   }
 }
 
@@ -193,7 +200,7 @@ function ConnectionState({ state, ask }: { readonly state: State; readonly ask: 
       <span class={isLive ? 'live on' : 'live'} role="status">
         {isLive ? 'live' : connection === 'connecting' ? 'connecting' : 'not live'}
       </span>
-      {status?.probes === true && (
+      {status?.probes === true && !status.isShared && (
         <button
           type="button"
           class="small"
@@ -213,11 +220,11 @@ function Notices({ state, now }: { readonly state: State; readonly now: number }
   const { status, connection, lostSince } = state
   const notices = [
     ...(connection === 'refused'
-      ? ['The address has no valid token. Open the address that berth console prints.']
+      ? ['The address has no valid token. Open the whole address, with the part after #.']
       : []),
     ...(lostSince !== null
       ? [
-          `berth console has not answered since ${clock(lostSince)}. The page shows what it last sent.`,
+          `The console has not answered since ${clock(lostSince)}. The page shows what it last sent.`,
         ]
       : []),
     ...(status !== undefined && status.awaySince !== null
@@ -227,7 +234,7 @@ function Notices({ state, now }: { readonly state: State; readonly now: number }
       : []),
     ...(status?.leftOut
       ? [
-          `${status.leftOut} pods are not shown: the console follows at most 20,000 pods, and leaves out pods with more than 64 kB of names and images.`,
+          `${status.leftOut} pods are not shown: the console follows at most 20,000 pods, fewer if they take too much memory, and leaves out pods with more than 64 kB of names and images.`,
         ]
       : []),
     ...(status?.problems ?? []),

@@ -19,12 +19,13 @@ const tones: Readonly<Partial<Record<Line['state'], Tone>>> = {
 export interface MirrorViewProps {
   readonly ask: Ask
   readonly probes: boolean
+  readonly isShared: boolean
   /** The last result, which outlives the view. */
   readonly comparison: MirrorComparison | null
   readonly onComparison: (comparison: MirrorComparison) => void
 }
 
-export function MirrorView({ ask, probes, comparison, onComparison }: MirrorViewProps) {
+export function MirrorView({ ask, probes, isShared, comparison, onComparison }: MirrorViewProps) {
   const [isAsking, setAsking] = useState(false)
   const [problem, setProblem] = useState<string | null>(null)
   const compare = async () => {
@@ -37,6 +38,12 @@ export function MirrorView({ ask, probes, comparison, onComparison }: MirrorView
     }
     setAsking(false)
   }
+  if (isShared)
+    return (
+      <Empty title="The console in the cluster contacts no registry on request">
+        Run berth console or berth report --mirror on your machine.
+      </Empty>
+    )
   if (!probes) return <Empty title="The console was started with --no-probe" />
   return (
     <>

@@ -29,6 +29,10 @@ export function takeToken(): string {
   return found ?? sessionStorage.getItem('token') ?? ''
 }
 
+/** No header without a token: it would replace what the browser sends to a proxy that signs people in. */
+const authorization = (token: string): Readonly<Record<string, string>> =>
+  token === '' ? {} : { authorization: `Bearer ${token}` }
+
 export function createStore(token: string): Store {
   const listeners = new Set<() => void>()
   let frame = 0
@@ -58,7 +62,7 @@ async function follow(
 ): Promise<void> {
   for (;;) {
     try {
-      const response = await fetch('/api/events', { headers: { authorization: `Bearer ${token}` } })
+      const response = await fetch('/api/events', { headers: authorization(token) })
       if (response.status === 401 || response.status === 403) {
         set({ connection: 'refused' })
         return
@@ -104,7 +108,7 @@ export function createAsk(token: string): Ask {
   return async <Answer>(question: string, body: object = {}) => {
     const response = await fetch(`/api/${question}`, {
       method: 'POST',
-      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+      headers: { ...authorization(token), 'content-type': 'application/json' },
       body: JSON.stringify(body),
     })
     const answer: unknown = await response.json()

@@ -3,16 +3,18 @@ import { useEffect, useState } from 'preact/hooks'
 import type { DecisionDifference, StaticDecision } from '../../config/compare-decisions.ts'
 import type { ConfigProblem } from '../../config/problem.ts'
 import type { DraftResult, Table } from '../wire.ts'
-import { plural } from './format.ts'
+import { clock, plural } from './format.ts'
 import { Badge, Empty, Panel, Problem } from './parts.tsx'
 import type { Ask } from './store.ts'
 
 export function TableView({
   table,
   ask,
+  isShared,
 }: {
   readonly table: Table | undefined
   readonly ask: Ask
+  readonly isShared: boolean
 }) {
   if (table === undefined) return <Empty title="Reading the cluster …" />
   return (
@@ -24,11 +26,11 @@ export function TableView({
       )}
       <Panel
         title="Rows"
-        note={`${table.file}, mode: ${table.mode}; ${plural(table.unmatched, 'image')} without a row`}
+        note={`${table.file}, read at ${clock(table.readAt)}, mode: ${table.mode}; ${plural(table.unmatched, 'image')} without a row`}
       >
         <Rows table={table} />
       </Panel>
-      <Draft ask={ask} />
+      <Draft ask={ask} isShared={isShared} readAt={table.readAt} />
     </>
   )
 }
@@ -104,7 +106,16 @@ function Problems({ problems }: { readonly problems: readonly ConfigProblem[] })
   )
 }
 
-function Draft({ ask }: { readonly ask: Ask }) {
+/** Where the console is shared, only shows the config in use. */
+function Draft({
+  ask,
+  isShared,
+  readAt,
+}: {
+  readonly ask: Ask
+  readonly isShared: boolean
+  readonly readAt: number
+}) {
   const [current, setCurrent] = useState('')
   const [text, setText] = useState('')
   const [result, setResult] = useState<DraftResult | null>(null)
@@ -124,10 +135,18 @@ function Draft({ ask }: { readonly ask: Ask }) {
     void run(async () => {
       const { text: inUse } = await ask<{ readonly text: string }>('config')
       setCurrent(inUse)
-      setText(inUse)
+      // A draft that someone has begun stays.
+      setText((draft) => (draft === current ? inUse : draft))
     })
-  }, [])
+  }, [readAt])
   const compare = () => run(async () => setResult(await ask<DraftResult>('draft', { text })))
+  if (isShared)
+    return (
+      <Panel title="Config" note="berth console on your machine compares a draft with it">
+        <Editor label="In use" text={current} />
+        <Problem message={problem} />
+      </Panel>
+    )
   return (
     <Panel title="Try a draft" note="compares it with the config in use, and changes nothing">
       <div class="drafts">

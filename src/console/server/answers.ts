@@ -1,27 +1,27 @@
 /** The API of the page: one function for each question. */
-import type { Config } from '../../config/config.ts'
 import { redactSource } from '../../config/redact.ts'
 import type { PodContext } from '../../decision/fallback/pod-context.ts'
-import { type ExplainDependencies, explainImage } from '../../explain/explain-image.ts'
+import { explainImage } from '../../explain/explain-image.ts'
 import { isObject, member, textMember } from '../../json/json.ts'
 import { configLimits } from '../../yaml/limits.ts'
 import { compareDraft } from '../draft.ts'
 import { imageDetail } from '../image-detail.ts'
 import { findPlatforms } from '../image-platforms.ts'
 import type { Live } from '../live.ts'
-import type { CompareMirrors } from '../mirror-comparison.ts'
+import type { Session } from './session.ts'
 
 export interface AnswerOptions {
   readonly live: Live
-  readonly config: Config
+  /** What is open for the config in use. */
+  readonly session: () => Session
+  /** True to answer no question that contacts a registry, or takes much CPU time. */
+  readonly isShared: boolean
   /** Relative paths in a draft start from here. */
   readonly directory: string
-  readonly explain: ExplainDependencies
-  /** Null if no registry is contacted. */
-  readonly compareMirrors: CompareMirrors | null
 }
 
-type Answer = { readonly value: unknown } | { readonly status: 400 | 404; readonly problem: string }
+type Answer =
+  { readonly value: unknown } | { readonly status: 400 | 403 | 404; readonly problem: string }
 
 /** Characters of an image name, a label or an owner in a question. An image name has at most 700. */
 const maxText = 2_048
@@ -29,21 +29,20 @@ const maxText = 2_048
 /** Labels, owners and platforms in a question. */
 const maxParts = 64
 
+type Answers = Readonly<Record<string, (body: unknown) => Promise<Answer>>>
+
 /** By the path of the question. The body is JSON of any shape. */
-export function createAnswers({
-  live,
-  config,
-  directory,
-  explain,
-  compareMirrors,
-}: AnswerOptions): Readonly<Record<string, (body: unknown) => Promise<Answer>>> {
+export function createAnswers(options: AnswerOptions): Answers {
+  const { live, session, isShared } = options
   return {
     async explain(body) {
       const image = textMember(body, 'image').trim()
       if (image === '' || image.length > maxText) return invalid('give an image')
       const pod = readPod(body)
       if (pod === null) return invalid('labels, owners or platforms are not valid')
+      const { explain } = session()
       const asks = member(body, 'probe') === true
+      if (asks && isShared) return notShared()
       const { explanation, isDenied } = await explainImage(
         { ...explain, resolve: asks ? explain.resolve : null },
         pod,
@@ -58,16 +57,29 @@ export function createAnswers({
       const [row, image] = [list.rows.get(id), list.images.get(key)]
       if (row === undefined || image === undefined)
         return { status: 404, problem: 'no pod runs this image any more' }
+      const { config } = session().inUse
       return { value: imageDetail({ config, row, image, uses: list.uses.get(key) ?? [] }) }
     },
+    async config() {
+      return { value: { text: redactSource(session().inUse.config.source) } }
+    },
+    ...createCostlyAnswers(options),
+  }
+}
+
+/** Answers that contact registries on request, or take seconds of CPU time. */
+function createCostlyAnswers({ live, session, isShared, directory }: AnswerOptions): Answers {
+  const answers: Answers = {
     async 'explain-image'(body) {
       const list = live.list()
       const image = list.images.get(list.keys.get(textMember(body, 'id')) ?? '')
       if (image === undefined) return { status: 404, problem: 'no pod runs this image any more' }
+      const { explain } = session()
       const explained = await explainImage(explain, image.pod, image.image)
       return { value: { ...explained, platforms: await findPlatforms(explain, explained) } }
     },
     async mirror() {
+      const { compareMirrors } = session()
       if (compareMirrors === null) return invalid('the console contacts no registry')
       return { value: await compareMirrors(live.list().images.values()) }
     },
@@ -75,15 +87,22 @@ export function createAnswers({
       const text = textMember(body, 'text')
       if (Buffer.byteLength(text) > configLimits.length)
         return invalid(`the draft has more than ${configLimits.length} bytes`)
+      const { config } = session().inUse
       return { value: await compareDraft(text, { config, directory }, live.list().images.values()) }
-    },
-    async config() {
-      return { value: { text: redactSource(config.source) } }
     },
     async check() {
       live.checkAgain()
       return { value: {} }
     },
+  }
+  if (!isShared) return answers
+  return Object.fromEntries(Object.keys(answers).map((name) => [name, async () => notShared()]))
+}
+
+function notShared(): Answer {
+  return {
+    status: 403,
+    problem: 'the console in the cluster does not do this on request; run berth console',
   }
 }
 

@@ -10,8 +10,8 @@ import { type GuardOptions, refuse, responseHeaders } from './request-guard.ts'
 export interface ConsoleAppOptions extends AnswerOptions {
   readonly live: Live
   readonly page: PageFiles
-  /** The hosts are known only after the server listens. */
-  readonly guard: () => GuardOptions
+  /** Null until the server listens. */
+  readonly guard: () => GuardOptions | null
   /** Receives a bug. */
   readonly onBug: (error: unknown) => void
 }
@@ -25,13 +25,17 @@ const requestTimeoutMs = 10_000
 /** A config file has at most 1 MiB, and JSON can write a character with six. */
 const maxBody = 6 * 1024 * 1024
 
+/** Enough for an image with its labels, where no draft is compared. */
+const maxBodyShared = 256 * 1024
+
 /** Questions that are answered at the same time. Each can ask registries. */
 const maxQuestions = 8
 
 /** Creates the server; it does not listen yet. */
 export function createConsoleApp(options: ConsoleAppOptions): FastifyInstance {
-  const { live, page, guard, onBug } = options
-  const app = Fastify({ bodyLimit: maxBody, requestTimeout: requestTimeoutMs })
+  const { live, page, guard, isShared, onBug } = options
+  const bodyLimit = isShared ? maxBodyShared : maxBody
+  const app = Fastify({ bodyLimit, requestTimeout: requestTimeoutMs })
   limitConnections(app.server, connectionLimits)
   const streams = createEventStreams(live)
   const answers = createAnswers(options)
@@ -40,7 +44,9 @@ export function createConsoleApp(options: ConsoleAppOptions): FastifyInstance {
     reply.headers(responseHeaders)
     // The route that was found, not the path of the request: the router also reads `/%61pi/` and whole URLs as `/api/`.
     const isPage = page.has(request.routeOptions.url ?? '')
-    const refusal = refuse(guard(), { isPage, headers: request.headers })
+    const guarded = guard()
+    if (guarded === null) return sendProblem(reply, 503, 'the console is starting')
+    const refusal = refuse(guarded, { isPage, headers: request.headers })
     if (refusal !== null) return sendProblem(reply, refusal.status, refusal.message)
   })
   app.addHook('preClose', async () => streams.close())
@@ -50,7 +56,7 @@ export function createConsoleApp(options: ConsoleAppOptions): FastifyInstance {
       const { statusCode = 500, message } = error
       if (statusCode < 500) return sendProblem(reply, statusCode, message)
       onBug(error)
-      return sendProblem(reply, 500, 'a bug in Berth; see the terminal')
+      return sendProblem(reply, 500, 'a bug in Berth; see its log')
     },
   )
   for (const [path, { type, content }] of page)

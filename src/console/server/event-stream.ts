@@ -12,7 +12,7 @@ export interface EventStreams {
 /** A person has a few tabs. */
 const maxStreams = 16
 
-/** Bytes that a page has not read yet. A full list of 10,000 images has 6 MB. */
+/** Bytes that all pages have not read yet. A full list of 10,000 images has 6 MB. */
 const maxBacklog = 32 * 1024 * 1024
 
 /** Shorter than the timeouts of proxies, in milliseconds. */
@@ -20,14 +20,20 @@ const heartbeatMs = 15_000
 
 export function createEventStreams(live: Pick<Live, 'subscribe'>): EventStreams {
   const open = new Set<ServerResponse>()
+  const backlog = () => [...open].reduce((sum, { writableLength }) => sum + writableLength, 0)
   return {
     open(response) {
       if (open.size >= maxStreams) return false
       open.add(response)
-      response.writeHead(200, { ...responseHeaders, 'content-type': 'text/event-stream' })
+      response.writeHead(200, {
+        ...responseHeaders,
+        'content-type': 'text/event-stream',
+        // Without this, nginx collects events before it sends them (ngx_http_proxy_module, proxy_buffering).
+        'x-accel-buffering': 'no',
+      })
       const write = (text: string) => {
         // The page connects again, and gets everything.
-        if (response.writableLength > maxBacklog) response.destroy()
+        if (response.writableLength > 0 && backlog() > maxBacklog) response.destroy()
         else response.write(text)
       }
       const unsubscribe = live.subscribe((name, json) => write(`event: ${name}\ndata: ${json}\n\n`))

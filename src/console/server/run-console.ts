@@ -1,30 +1,34 @@
-/** Runs the console: follows a cluster, and serves the page about it on this machine. */
-import { randomBytes } from 'node:crypto'
+/** Runs the console: follows a cluster, and serves the page about it. */
 import { dirname } from 'node:path'
+import type { EcrTokenCache } from '../../aws/ecr-token-cache.ts'
 import type { Config } from '../../config/config.ts'
 import { imageTimeoutMs, parallelImages } from '../../engine/batch-decider.ts'
-import { createHelperRunner } from '../../engine/credential-helper.ts'
-import { createEngine } from '../../engine/decision-engine.ts'
-import { openDiagnosisSources } from '../../engine/diagnosis-sources.ts'
-import { openMirrorRegistries } from '../../engine/mirror-registries.ts'
 import type { Cluster } from '../../kube/connect.ts'
-import { proxyRulesFromEnvironment } from '../../proxy/proxy-rules.ts'
 import { listen } from '../../telemetry/health-server.ts'
+import { type FollowPods, followPodsOf, type PodLimits } from '../cluster-watch.ts'
 import { type LiveTimes, startLive } from '../live.ts'
-import { createMirrorComparison } from '../mirror-comparison.ts'
 import { createConsoleApp } from './app.ts'
 import type { PageFiles } from './page-files.ts'
+import type { GuardOptions } from './request-guard.ts'
+import { openSession } from './session.ts'
 
 export interface ConsoleOptions {
   readonly cluster: Pick<Cluster, 'api' | 'context' | 'server'>
+  /** The config to start with. */
   readonly config: Config
   readonly configFile: string
   /** Undefined for all namespaces. */
   readonly namespace: string | undefined
   /** The namespace that Berth runs in. */
   readonly berthNamespace: string
+  /** The address to listen on. */
+  readonly host: string
   /** 0 for a free port. */
   readonly port: number
+  /** Returns which requests are answered, once the port is known. */
+  readonly guardFor: (port: number) => GuardOptions
+  /** True if others than the person who started the console reach it, with the rights of a program in the cluster. */
+  readonly isShared: boolean
   /** False to contact no registry. */
   readonly probe: boolean
   readonly secretsDirectory: string
@@ -33,80 +37,82 @@ export interface ConsoleOptions {
   readonly page: PageFiles
   readonly onProblem: (message: string) => void
   readonly onBug: (error: unknown) => void
+  /** Default: a watch of its own. */
+  readonly followPods?: FollowPods
+  readonly podLimits?: PodLimits
+  /** Default: the console fetches its own tokens. */
+  readonly ecrTokens?: EcrTokenCache
   readonly times?: Partial<LiveTimes>
 }
 
 export interface RunningConsole {
-  /** With the token. */
-  readonly url: string
   readonly port: number
-  readonly token: string
+  /** Uses another config from now on. Never rejects: the page shows a failure. */
+  use(config: Config): Promise<void>
+  /** Shows why a changed config file is not used. */
+  reject(problem: string): void
   close(): Promise<void>
 }
 
-/** Only this machine reaches the server. */
-const address = '127.0.0.1'
+/** Images that the console in the cluster checks at the same time: the controller and its registries have other work. */
+const parallelImagesShared = 2
 
 /** Starts the console. Throws `listen-failed`. */
 export async function startConsole(options: ConsoleOptions): Promise<RunningConsole> {
-  const { cluster, config, configFile, probe, secretsDirectory, env, onProblem } = options
+  const { cluster, configFile, namespace, isShared } = options
+  const { api, context, server } = cluster
   const stop = new AbortController()
-  const token = randomBytes(24).toString('base64url')
-  const engine = createEngine(config, {
-    secretsDirectory,
-    queryTimeoutMs: imageTimeoutMs / 2,
-    env,
-    runHelper: createHelperRunner(env),
-    onProblem,
-  })
-  const { registries } = await openMirrorRegistries({
-    config,
-    names: [],
-    secretsDirectory,
-    createRepositories: false,
-    env,
-    onProblem,
-  })
-  const diagnosis = { config, probe, secretsDirectory, env, onProblem }
+  const sessionOptions = { ...options, api, ecrTokens: options.ecrTokens ?? null }
+  let session = await openSession(options.config, sessionOptions)
   const live = startLive({
     ...options,
-    api: cluster.api,
-    context: cluster.context,
-    server: cluster.server,
-    resolve: probe ? engine.resolve : null,
-    openSources: probe ? () => openDiagnosisSources(cluster.api, diagnosis) : null,
+    api,
+    context,
+    server,
+    followPods: options.followPods ?? followPodsOf(api, namespace),
+    inUse: session.inUse,
     imageTimeoutMs,
-    parallelImages,
+    parallelImages: isShared ? parallelImagesShared : parallelImages,
     signal: stop.signal,
   })
-  let hosts: ReadonlySet<string> = new Set()
+  let guard: GuardOptions | null = null
   const app = createConsoleApp({
     live,
-    config,
+    session: () => session,
+    isShared,
     directory: dirname(configFile),
-    explain: {
-      config,
-      resolve: probe ? engine.resolve : null,
-      timeoutMs: imageTimeoutMs,
-      proxyRules: proxyRulesFromEnvironment(env),
-      partNames: { namespace: 'a namespace', labels: 'labels', owners: 'an owner' },
-    },
-    compareMirrors: probe
-      ? createMirrorComparison({ config, registries, jobs: parallelImages, signal: stop.signal })
-      : null,
     page: options.page,
-    guard: () => ({ token, hosts }),
+    guard: () => guard,
     onBug: options.onBug,
   })
+  async function use(config: Config): Promise<void> {
+    if (stop.signal.aborted) return
+    try {
+      const before = session
+      session = await openSession(config, sessionOptions)
+      live.use(session.inUse)
+      live.setConfigProblem(null)
+      await before.close()
+    } catch (error) {
+      live.setConfigProblem(error instanceof Error ? error.message : String(error))
+    }
+  }
+  // One after the other, so that the last one wins.
+  let using = Promise.resolve()
   const close = async () => {
     stop.abort()
-    await app.close()
-    await Promise.all([engine.close(), registries.close()])
+    await Promise.all([app.close(), using])
+    await session.close()
   }
   try {
-    const port = await listen(app, address, options.port)
-    hosts = new Set([`${address}:${port}`, `localhost:${port}`])
-    return { url: `http://${address}:${port}/#token=${token}`, port, token, close }
+    const port = await listen(app, options.host, options.port)
+    guard = options.guardFor(port)
+    return {
+      port,
+      use: (config) => (using = using.then(() => use(config))),
+      reject: (problem) => live.setConfigProblem(problem),
+      close,
+    }
   } catch (error) {
     await close()
     throw error

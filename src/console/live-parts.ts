@@ -1,0 +1,161 @@
+/** The parts that watch the cluster and its registries. A new config replaces those that depend on it. */
+import { linkAbort } from '../async/abort.ts'
+import type { Config } from '../config/config.ts'
+import type { ResolveDependencies } from '../decision/resolve/probe-candidate.ts'
+import type { KubeApi } from '../kube/api-client.ts'
+import {
+  type ClusterWatch,
+  type FollowPods,
+  type PodLimits,
+  watchCluster,
+} from './cluster-watch.ts'
+import { createImageChecks, type ImageChecks } from './image-checks.ts'
+import { createImageLister } from './image-list.ts'
+import { createPages, type Pages } from './pages.ts'
+import { createPullFindings, type OpenSources, type PullFindings } from './pull-findings.ts'
+import { createHealthMemory, type HealthMemory } from './registry-health.ts'
+
+export interface PartsOptions {
+  readonly api: KubeApi
+  /** Undefined for all namespaces. */
+  readonly namespace: string | undefined
+  readonly followPods: FollowPods
+  readonly podLimits?: PodLimits | undefined
+  /**
+   * True if others than the person who started the console see it. It then reads nothing but pods, namespaces and the webhook
+   * configuration.
+   */
+  readonly isShared: boolean
+  /** The first config in use. */
+  readonly inUse: ConfigInUse
+  /** Milliseconds for one image. */
+  readonly imageTimeoutMs: number
+  readonly parallelImages: number
+  readonly signal: AbortSignal
+}
+
+/** A config with what was opened for it. */
+export interface ConfigInUse {
+  readonly config: Config
+  /** Null to contact no registry. */
+  readonly resolve: ResolveDependencies | null
+  /** Opens the sources of a diagnosis other than the API server; null to contact no registry. */
+  readonly openSources: OpenSources | null
+}
+
+export interface Parts {
+  readonly pages: Pages
+  readonly watch: ClusterWatch
+  readonly pulls: PullFindings
+  readonly problems: Problems
+  ofConfig(): ConfigParts
+  /** Replaces the config, and forgets what registries answered for the old one. */
+  use(next: ConfigInUse): void
+}
+
+/** The parts that depend on the config. */
+export interface ConfigParts {
+  readonly config: Config
+  /** When it came into use, in milliseconds since 1970. */
+  readonly readAt: number
+  /** Null if no registry is contacted. */
+  readonly checks: ImageChecks | null
+  readonly health: HealthMemory
+  readonly listImages: ReturnType<typeof createImageLister>
+}
+
+/** Starts to watch, until the signal aborts. `onChange` is called after each change. */
+export function createParts(
+  options: PartsOptions,
+  { pulseMs, onChange }: { readonly pulseMs: number; readonly onChange: () => void },
+): Parts {
+  const { api, namespace, followPods, podLimits, isShared, signal } = options
+  const pages = createPages()
+  let inUse = options.inUse
+  let current = createConfigParts(options, inUse, onChange)
+  return {
+    pages,
+    watch: watchCluster({
+      api,
+      followPods,
+      limits: podLimits,
+      isWatched: () => pages.isWatched(),
+      onChange,
+      signal,
+      pulseMs,
+    }),
+    pulls: createPullFindings({
+      api,
+      namespace,
+      sources: () => inUse.openSources,
+      readsPodsOnly: isShared,
+      now: Date.now,
+    }),
+    problems: createProblems(),
+    ofConfig: () => current,
+    use(next) {
+      current.end()
+      inUse = next
+      current = createConfigParts(options, next, onChange)
+      onChange()
+    },
+  }
+}
+
+function createConfigParts(
+  { imageTimeoutMs, parallelImages, signal }: PartsOptions,
+  { config, resolve }: ConfigInUse,
+  onChange: () => void,
+): ConfigParts & { end(): void } {
+  const link = linkAbort(signal)
+  const health = createHealthMemory(Date.now)
+  return {
+    config,
+    readAt: Date.now(),
+    checks:
+      resolve === null
+        ? null
+        : createImageChecks({
+            config,
+            resolve: health.observe(resolve),
+            imageTimeoutMs,
+            parallelImages,
+            onChange,
+            signal: link.signal,
+          }),
+    health,
+    listImages: createImageLister(),
+    end() {
+      link.unlink()
+      link.abort()
+    },
+  }
+}
+
+export interface Problems {
+  /** Runs a part of the update, and stores its error for the page. */
+  attempt(part: string, run: () => Promise<void>): Promise<void>
+  /** Stores a problem for the page; null removes it. */
+  set(part: string, problem: string | null): void
+  list(): readonly string[]
+}
+
+function createProblems(): Problems {
+  const problems = new Map<string, string>()
+  const set: Problems['set'] = (part, problem) => {
+    if (problem === null) problems.delete(part)
+    else problems.set(part, `${part}: ${problem}`)
+  }
+  return {
+    async attempt(part, run) {
+      try {
+        await run()
+        set(part, null)
+      } catch (error) {
+        set(part, error instanceof Error ? error.message : String(error))
+      }
+    },
+    set,
+    list: () => [...problems.values()],
+  }
+}
