@@ -33,11 +33,13 @@ import type { RestartMemory } from './restart-memory.ts'
 import { createStuckPodsLoop } from './stuck-pods-loop.ts'
 import { createUnprocessedPodsLoop } from './unprocessed-pods-loop.ts'
 import type { Loop } from './runtime/loops.ts'
-import { createPodWatch, type PodWatch } from './runtime/pod-watch.ts'
+import type { PodWatch } from './runtime/pod-watch.ts'
 
 export interface LoopDependencies {
   readonly cluster: Cluster
   readonly config: Config
+  /** Outlives a config, because the console follows pods with it too. */
+  readonly watch: PodWatch
   /** Berth's own namespace. */
   readonly namespace: string
   readonly secretsDirectory: string
@@ -57,18 +59,13 @@ export interface LoopDependencies {
 }
 
 interface PodLoopDependencies extends LoopDependencies {
-  readonly watch: PodWatch
   /** Null without a loop that reads them. */
   readonly findings: ImageFindings | null
 }
 
 /** Returns one loop for each feature that the config enables. */
 export function createLoops(options: LoopDependencies): readonly Loop[] {
-  const dependencies = {
-    ...options,
-    watch: createPodWatch(options.cluster.api, options.refusalsOf),
-    findings: findingsFor(options.config),
-  }
+  const dependencies = { ...options, findings: findingsFor(options.config) }
   return [
     createEcrTokensLoops(dependencies),
     createPullSecretsLoops(dependencies),

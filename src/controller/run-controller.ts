@@ -16,10 +16,12 @@ import { createHealthApp, listen } from '../telemetry/health-server.ts'
 import type { Logs } from '../telemetry/log.ts'
 import { createAvailabilityMemory } from './availability-memory.ts'
 import { createRestartMemory } from './restart-memory.ts'
+import type { ConsoleSettings, ControllerConsole } from './controller-console.ts'
 import { createLoops, type LoopDependencies } from './create-loops.ts'
 import type { PullSecretsTimes } from './pull-secrets-loop.ts'
 import { type LeaderElectionTimes, runLeaderElection } from './runtime/leader-election.ts'
 import { runLoops } from './runtime/loops.ts'
+import { createPodWatch } from './runtime/pod-watch.ts'
 
 export interface ControllerOptions {
   readonly cluster: Cluster
@@ -33,6 +35,8 @@ export interface ControllerOptions {
   readonly secretsDirectory: string
   readonly env: Readonly<Record<string, string | undefined>>
   readonly logs: Logs
+  /** Null without the console. */
+  readonly console?: ConsoleSettings | null
   readonly times?: ControllerTimes
   readonly signal: AbortSignal
 }
@@ -53,8 +57,10 @@ export async function runController(options: ControllerOptions): Promise<void> {
   const { log } = logs
   let config = await loadFirstConfig(options)
   const metrics = createControllerMetrics({ droppedLogLines: logs.droppedLines })
+  const refusalsOf = createRefusals()
   const loopDependencies: Omit<LoopDependencies, 'config'> = {
     cluster,
+    watch: createPodWatch(cluster.api, refusalsOf),
     namespace,
     secretsDirectory,
     env,
@@ -65,12 +71,13 @@ export async function runController(options: ControllerOptions): Promise<void> {
     ecrMetrics: createEcrMetrics(metrics.registry),
     availability: createAvailabilityMemory(),
     restarts: createRestartMemory(),
-    refusalsOf: createRefusals(),
+    refusalsOf,
   }
   metrics.leads(false)
   metrics.configLoaded(true)
   const health = await createHealthApp({ metrics, notReady: () => null })
   const metricsPort = await listen(health, options.host, options.metricsPort)
+  const console = await startConsole(options, { ...loopDependencies, config })
   let reload = new AbortController()
   const configWatch = watchConfig(options.configFile, {
     current: config,
@@ -78,10 +85,12 @@ export async function runController(options: ControllerOptions): Promise<void> {
       config = changed
       metrics.configLoaded(true)
       log.info({ rows: changed.table.rows.length }, 'config reloaded')
+      console?.use(changed)
       reload.abort()
     },
     onError: (error) => {
       metrics.configLoaded(false)
+      console?.reject(error instanceof Error ? error.message : String(error))
       reportConfigError(error, options)
     },
     intervalMs: times.configMs,
@@ -109,6 +118,7 @@ export async function runController(options: ControllerOptions): Promise<void> {
     },
   })
   configWatch.stop()
+  await console?.close()
   await health.close()
   await cluster.close()
   log.info('stopped')
@@ -119,6 +129,16 @@ async function loadFirstConfig({ configFile, logs: { log } }: ControllerOptions)
   const config = await loadConfigInWorker(configFile)
   for (const warning of config.warnings) log.warn(formatProblem(configFile, warning))
   return config
+}
+
+/** Imports the console only if it is wanted, to save memory. */
+async function startConsole(
+  { console: settings = null, configFile }: ControllerOptions,
+  dependencies: LoopDependencies,
+): Promise<ControllerConsole | null> {
+  if (settings === null) return null
+  const { runControllerConsole } = await import('./controller-console.ts')
+  return runControllerConsole(settings, { ...dependencies, configFile })
 }
 
 /** Returns a function that logs each problem when it begins. */

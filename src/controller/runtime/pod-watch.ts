@@ -18,6 +18,8 @@ export interface PodFollower<Item> {
   readonly transform: (pod: KubeObject, before: Item | null) => Item | null
   /** Called after each change: `item` is null for a pod that is gone or no longer kept, `before` for a new one. */
   readonly onChange: (item: Item | null, before: Item | null) => void
+  /** Called before a failed list or watch is retried. */
+  readonly onError?: (error: unknown) => void
   readonly log: Pick<Logger, 'warn' | 'debug'>
   /** What to do if the right to list and watch pods is missing. */
   readonly missingRightFix: string
@@ -116,7 +118,7 @@ async function finishList(synced: Promise<void>, onSynced: () => void): Promise<
 }
 
 function createStore<Item>(
-  { loop, transform, onChange, log, missingRightFix, signal }: PodFollower<Item>,
+  { loop, transform, onChange, onError, log, missingRightFix, signal }: PodFollower<Item>,
   refusals: Refusals,
 ): FollowedPods<Item> & { readonly store: Store } {
   const items = new Map<string, Item>()
@@ -146,6 +148,7 @@ function createStore<Item>(
       const isKnown = hasStatus(error, 403) && refusals.get(refusalKey) !== undefined
       if (hasStatus(error, 403)) refusals.set(refusalKey, { error, count: 1, retryAt: 0 })
       logError(error, isKnown || isRepeated, ref)
+      onError?.(error)
     },
   }
   return { store, items, synced: synced.promise }
