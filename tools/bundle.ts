@@ -1,5 +1,5 @@
 /** Bundles programs with all packages that they need into a few files of JavaScript, and collects the licences. */
-import { globSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { globSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { rolldown } from 'rolldown'
 import { bundleConsolePage } from './console-page.ts'
@@ -58,8 +58,11 @@ function licenceOf(directory: string): string {
   const { name, version, license } = JSON.parse(
     readFileSync(join(directory, 'package.json'), 'utf8'),
   ) as Record<string, string>
-  const texts = globSync('{LICEN[CS]E,NOTICE}*', { cwd: directory })
+  // Many packages write the name in lower case, and some call it UNLICENSE.
+  const texts = readdirSync(directory)
+    .filter((file) => /^(?:(?:un)?licen[cs]e|copying|notice)/i.test(file))
     .sort()
     .map((file) => readFileSync(join(directory, file), 'utf8').trim())
+  if (texts.length === 0) texts.push(`The package contains no text of its licence, ${license}.`)
   return [`${name} ${version} (${license})`, ...texts].join('\n\n')
 }

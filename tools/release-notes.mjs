@@ -1,4 +1,4 @@
-// Prints the section of CHANGELOG.md for a version: node tools/release-notes.mjs 0.1.0
+// Prints the section of CHANGELOG.md for a version: node tools/release-notes.mjs 0.2.0
 import { readFileSync } from 'node:fs'
 
 const [version] = process.argv.slice(2)

@@ -14,7 +14,7 @@ export function parsePushTarget(name: string, isPlainHttp: boolean): PushTarget 
     /^([^/]+)\/([a-z0-9._/-]+):([A-Za-z0-9_][A-Za-z0-9._-]{0,127})$/.exec(name) ?? []
   if (host === undefined || repository === undefined || tag === undefined)
     throw new Error(
-      `cannot push to "${name}": use HOST/REPOSITORY:TAG, for example anubis:32000/berth:0.1.0`,
+      `cannot push to "${name}": use HOST/REPOSITORY:TAG, for example anubis:32000/berth:0.2.0`,
     )
   return { registry: `${isPlainHttp ? 'http' : 'https'}://${host}`, repository, tag }
 }

@@ -11,7 +11,9 @@ import { startRegistry } from './registry.ts'
 /** The registry in the manifests of deploy/. It is a reserved name, so that no real image can be meant. */
 const imageHost = 'berth.invalid'
 
-const version = '0.1.0'
+const { version } = JSON.parse(readFileSync(join(repository, 'package.json'), 'utf8')) as {
+  version: string
+}
 
 /** The name of the image in those manifests. */
 export const berthImage: string = `${imageHost}/berth:${version}`

@@ -194,7 +194,7 @@ describe('the kustomization of the documentation', () => {
     writeFileSync(join(directory, 'berth.yaml'), 'kind: BerthConfig\n')
     const rendered = JSON.stringify(await renderKustomize(directory))
 
-    expect(rendered).toContain('"image":"anubis:32000/berth:0.1.0"')
+    expect(rendered).toContain('"image":"anubis:32000/berth:0.2.0"')
     expect(rendered).toContain('"mountPath":"/var/run/secrets/berth/ghcr-creds"')
     expect(rendered).toContain(`"['anubis:32000', 'ghcr.io/acme']"`)
     expect(rendered).toContain('"berth.yaml":"kind: BerthConfig\\n"')

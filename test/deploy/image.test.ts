@@ -114,13 +114,13 @@ describe('createImage', () => {
 
 describe('parsePushTarget', () => {
   it.each([
-    ['anubis:32000/berth:0.1.0', false, 'https://anubis:32000', 'berth', '0.1.0'],
+    ['anubis:32000/berth:0.2.0', false, 'https://anubis:32000', 'berth', '0.1.0'],
     ['10.0.0.1:5000/tools/berth:latest', true, 'http://10.0.0.1:5000', 'tools/berth', 'latest'],
   ])('parses %s', (name, isPlainHttp, registry, repository, tag) => {
     expect(parsePushTarget(name, isPlainHttp)).toEqual({ registry, repository, tag })
   })
 
-  it.each(['berth:0.1.0', 'anubis:32000/berth', 'anubis/Berth:1'])('rejects %s', (name) => {
+  it.each(['berth:0.2.0', 'anubis:32000/berth', 'anubis/Berth:1'])('rejects %s', (name) => {
     expect(() => parsePushTarget(name, false)).toThrow('HOST/REPOSITORY:TAG')
   })
 })

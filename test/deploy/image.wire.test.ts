@@ -16,7 +16,7 @@ it('writes a layout of the image that berth mirror pushes to a registry', async 
   const layout = join(directory, 'layout')
   writeLayout(layout, image, { os: 'linux', architecture: 'amd64' }, '0.1.0')
 
-  const names = ['berth:0.1.0', `${store.host}/tools/berth:0.1.0`]
+  const names = ['berth:0.2.0', `${store.host}/tools/berth:0.2.0`]
   const { code, stdout, stderr } = await berth(['mirror', ...names, '--from', `oci:${layout}`])
   await store.close()
   rmSync(directory, { recursive: true })

@@ -20,15 +20,15 @@ otherwise. They contain the config, the CA certificates and the lock file that
 it names, the mounts of its pull secrets, and the rights that it needs. Exits
 with 1 if the installation is not ready in time.`,
     examples: [
-      ['Install Berth', 'berth install --image anubis:32000/berth:0.1.0 --apply'],
-      ['Show what it would apply', 'berth install --image anubis:32000/berth:0.1.0 | less'],
+      ['Install Berth', 'berth install --image anubis:32000/berth:0.2.0 --apply'],
+      ['Show what it would apply', 'berth install --image anubis:32000/berth:0.2.0 | less'],
       [
         'Install it with Helm',
-        'berth install --image anubis:32000/berth:0.1.0 --helm-values > values.yaml',
+        'berth install --image anubis:32000/berth:0.2.0 --helm-values > values.yaml',
       ],
       [
         'Write a kustomization for Git',
-        'berth install --image anubis:32000/berth:0.1.0 --kustomize deploy/berth',
+        'berth install --image anubis:32000/berth:0.2.0 --kustomize deploy/berth',
       ],
     ],
   })
