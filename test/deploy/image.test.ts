@@ -80,7 +80,7 @@ describe('createImage', () => {
       annotations: {},
     }
     const image = createImage(layers, settings)
-    writeLayout(out, image, { os: 'linux', architecture: 'amd64' }, '0.1.0')
+    writeLayout(out, image, { os: 'linux', architecture: 'amd64' }, '0.2.0')
     return image
   }
 
@@ -114,7 +114,7 @@ describe('createImage', () => {
 
 describe('parsePushTarget', () => {
   it.each([
-    ['anubis:32000/berth:0.2.0', false, 'https://anubis:32000', 'berth', '0.1.0'],
+    ['anubis:32000/berth:0.2.0', false, 'https://anubis:32000', 'berth', '0.2.0'],
     ['10.0.0.1:5000/tools/berth:latest', true, 'http://10.0.0.1:5000', 'tools/berth', 'latest'],
   ])('parses %s', (name, isPlainHttp, registry, repository, tag) => {
     expect(parsePushTarget(name, isPlainHttp)).toEqual({ registry, repository, tag })

@@ -14,7 +14,7 @@ it('writes a layout of the image that berth mirror pushes to a registry', async 
   const settings = { architecture: 'amd64', created: new Date(0), config: {}, annotations: {} }
   const image = createImage(layers, settings)
   const layout = join(directory, 'layout')
-  writeLayout(layout, image, { os: 'linux', architecture: 'amd64' }, '0.1.0')
+  writeLayout(layout, image, { os: 'linux', architecture: 'amd64' }, '0.2.0')
 
   const names = ['berth:0.2.0', `${store.host}/tools/berth:0.2.0`]
   const { code, stdout, stderr } = await berth(['mirror', ...names, '--from', `oci:${layout}`])
