@@ -2,6 +2,7 @@
 import { dirname } from 'node:path'
 import { runConfigTests } from '../../config/config-tests.ts'
 import { readConfig, readConfigFile } from '../../config/load.ts'
+import { findNewerKeys, type OlderVersion } from '../../config/version-keys.ts'
 import { BerthError } from '../../errors.ts'
 import { findConfigFile } from '../config-file.ts'
 import { type Io, print } from '../io.ts'
@@ -19,12 +20,14 @@ import { isGap } from '../output/policy-report.ts'
 export interface CheckOptions extends ImageSourceOptions {
   readonly config?: string
   readonly tests?: boolean
+  readonly forVersion?: OlderVersion
   readonly policies?: readonly string[]
   readonly output: 'table' | 'json' | 'yaml' | 'github' | 'sarif'
 }
 
 /**
- * Returns 0; 1 if a test fails, `--tests` finds none, or a policy no longer covers an image; 2 if the config has errors.
+ * Returns 0; 1 if a test fails, `--tests` finds none, or a policy no longer covers an image; 2 if the config has
+ * errors, or keys that the version of `--for-version` rejects.
  */
 export async function check(
   given: string | undefined,
@@ -38,11 +41,13 @@ export async function check(
       'images are compared with policies; add --policies, or name the config alone: berth check FILE',
     )
   const file = findConfigFile(configOf(given, options))
-  const result = readConfig(readConfigFile(file), dirname(file))
+  const text = readConfigFile(file)
+  const result = readConfig(text, dirname(file))
+  const newer = options.forVersion === undefined ? [] : findNewerKeys(options.forVersion, text)
   const report: CheckReport = {
     file,
     config: result.ok ? result.config : null,
-    problems: result.ok ? result.config.warnings : result.problems,
+    problems: result.ok ? [...newer, ...result.config.warnings] : result.problems,
     tests: result.ok ? runConfigTests(result.config) : [],
     requiresTests: options.tests === true,
     policies:

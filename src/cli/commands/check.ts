@@ -9,7 +9,10 @@ import {
   outputOption,
   policiesOption,
 } from '../options.ts'
+import type { OlderVersion } from '../../config/version-keys.ts'
 import { addVerb, type DefineVerb } from '../verb.ts'
+
+const olderVersions: readonly OlderVersion[] = ['0.1.0']
 
 export const defineCheck: DefineVerb = (parent, run) => {
   const command = addVerb(parent, {
@@ -31,6 +34,10 @@ export const defineCheck: DefineVerb = (parent, run) => {
     command,
     configOption(),
     new Option('--tests', 'show each test, and exit with 1 if the config has none'),
+    new Option(
+      '--for-version <version>',
+      'also report keys that this older version of Berth rejects, before you go back to it',
+    ).choices(olderVersions),
     outputOption(['table', 'json', 'yaml', 'github', 'sarif']),
     policiesOption('image verification policies to compare with the table'),
     ...inGroup('Images to compare with the policies:', ...imageSourceOptions('-f or --policies')),

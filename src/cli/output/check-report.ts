@@ -52,8 +52,15 @@ export function printTableReport(report: CheckReport, io: Io): void {
   const registries = config.registries.size
   print(
     io.stdout,
-    `${file}: ${count(config.table.rows.length, 'row')}, ${registries === 1 ? '1 registry' : `${registries} registries`}, ${count(problems.length, 'warning')}, ${testsText(report)}`,
+    `${file}: ${count(config.table.rows.length, 'row')}, ${registries === 1 ? '1 registry' : `${registries} registries`}, ${problemsText(problems)}, ${testsText(report)}`,
   )
+}
+
+/** A valid config has errors only for an older version. */
+function problemsText(problems: CheckReport['problems']): string {
+  const errors = problems.filter(({ severity }) => severity === 'error').length
+  const warnings = count(problems.length - errors, 'warning')
+  return errors === 0 ? warnings : `${count(errors, 'error')}, ${warnings}`
 }
 
 /** Returns the summary of a valid config, or the problems of an invalid one. The names are a contract. */

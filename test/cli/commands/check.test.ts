@@ -46,6 +46,17 @@ describe('berth check', () => {
     expect(stderr).toContain('warning: fallback[1].images[0]: the pattern is never used')
   })
 
+  it('reports keys that an older version rejects, with --for-version', async () => {
+    const file = configOf(`${rows}stuckPods: report\n`)
+    const { code, stdout, stderr } = await berth(['check', file, '--for-version', '0.1.0'])
+
+    expect(code).toBe(2)
+    expect(stdout).toContain('1 error, 0 warnings')
+    expect(stderr).toContain(':6:1: error: stuckPods: Berth 0.1.0 does not know this key; ')
+    expect((await berth(['check', file])).code).toBe(0)
+    expect((await berth(['check', configOf(rows), '--for-version', '0.1.0'])).code).toBe(0)
+  })
+
   it('rejects two configs, and manifests without policies', async () => {
     const two = await berth(['check', failing, '--config', failing])
     const manifests = await berth(['check', '-f', failing])
