@@ -28,6 +28,7 @@ export const keysAfter = {
     'reports',
     'mirror.verify',
     'mirror.foreignLayers',
+    'pullSecretCopies.writesPerSecond',
     'tests[].labels',
     'tests[].owners',
   ],
