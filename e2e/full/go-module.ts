@@ -1,6 +1,7 @@
-/** Builds programs of published Go modules that `go install` rejects, because their go.mod has replacements. */
-import { chmodSync } from 'node:fs'
-import { join } from 'node:path'
+/** Builds Go programs that `go install` rejects: those of published modules whose go.mod has replacements, and our own. */
+import { createHash } from 'node:crypto'
+import { readdirSync, readFileSync } from 'node:fs'
+import { basename, join } from 'node:path'
 import { buildOnce } from '../harness/cached-build.ts'
 import { runOk } from '../harness/command.ts'
 import { cacheDirectory } from '../harness/paths.ts'
@@ -18,12 +19,27 @@ export async function buildModuleProgram(module: GoModule, packagePath: string):
   const name = `${module.path.replaceAll('/', '-')}-${module.version}-${process.arch}`
   const program = join(cacheDirectory(), name)
   await buildOnce(program, `building ${module.path} ${module.version}`, async (partial) => {
-    const build = ['go', 'build', '-mod=readonly', '-trimpath', '-ldflags', '-s -w', '-o', partial]
-    await runOk('nice', ['-n', '15', ...build, packagePath], {
-      cwd: await moduleSources(module),
-      env: { CGO_ENABLED: '0' },
-    })
-    chmodSync(partial, 0o755)
+    await goBuild(await moduleSources(module), packagePath, partial)
   })
   return program
+}
+
+/** Builds the program of a directory with a go.mod, once for each content of its files; returns the path of the program. */
+export async function buildProgramOf(directory: string): Promise<string> {
+  const hash = createHash('sha256')
+  for (const file of readdirSync(directory).sort())
+    hash.update(`${file}\0`).update(readFileSync(join(directory, file)))
+  const name = `${basename(directory)}-${hash.digest('hex').slice(0, 12)}-${process.arch}`
+  const program = join(cacheDirectory(), name)
+  await buildOnce(program, `building ${basename(directory)}`, (partial) =>
+    goBuild(directory, '.', partial),
+  )
+  return program
+}
+
+/** Builds with the lowest priority. */
+async function goBuild(directory: string, packagePath: string, output: string): Promise<void> {
+  const build = ['go', 'build', '-mod=readonly', '-trimpath', '-ldflags', '-s -w', '-o', output]
+  const options = { cwd: directory, env: { CGO_ENABLED: '0' } }
+  await runOk('nice', ['-n', '15', ...build, packagePath], options)
 }

@@ -2,6 +2,7 @@
 import { runOk } from '../harness/command.ts'
 import { kubernetesVersion } from '../harness/go-programs.ts'
 import { haproxyVersion } from '../harness/haproxy.ts'
+import { certManagerModule } from './cert-manager.ts'
 import { kyvernoModule } from './kyverno.ts'
 import { policyControllerModule } from './policy-controller.ts'
 import { distribution } from './distribution.ts'
@@ -10,6 +11,8 @@ import { helm4Version } from './helm-4-program.ts'
 const kubernetes = `Kubernetes ${kubernetesVersion}`
 
 const programs: Readonly<Record<string, () => Promise<string[]>>> = {
+  'cert-manager.test.ts': () =>
+    Promise.resolve([kubernetes, `cert-manager ${certManagerModule.version}`]),
   'helm-4.test.ts': () => Promise.resolve([`Helm ${helm4Version}`]),
   'registries.test.ts': async () => [
     `docker-registry ${await dockerRegistryVersion()}`,
