@@ -123,13 +123,17 @@ async function failuresAfter(change: string): Promise<unknown[]> {
   return failures
 }
 
-/** Returns the commands of docs/operations.md that replace the key of the CA: those before and those after the wait. */
+/**
+ * Returns the commands of docs/operations.md that replace the key of the CA: those before and those after the wait. Both sets
+ * are scripts of their own, so the second one also sets the variable of the first.
+ */
 function documentedCommands(): string[] {
   const blocks = readDocs('operations.md').matchAll(/^```sh\n([^]*?)^```$/gm)
   const [block = ''] = [...blocks].flatMap(([, text = '']) =>
     text.includes('inject-ca-from') ? [text] : [],
   )
-  return block.split(/^# When every pod.*\n/m)
+  const [replace = '', finish = ''] = block.split(/^# When every pod.*\n/m)
+  return [replace, `${/^new=.*\n/m.exec(replace)?.[0] ?? ''}${finish}`]
 }
 
 async function runCommands(script: string): Promise<void> {
