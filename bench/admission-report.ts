@@ -1,7 +1,9 @@
 /** Prints the tables of the admission benchmark: Berth compared with the bare servers of the same run. */
 import type { LoadResult } from './load.ts'
-import { figure, median, percent, ratioByRound } from './lib/numbers.ts'
+import { figure, median, percent } from './lib/numbers.ts'
+import type { Comparison } from './lib/outcome.ts'
 import { print, printTable } from './lib/report.ts'
+import { ratioText } from './lib/results.ts'
 import type { BenchReview } from './lib/reviews.ts'
 
 export interface Sample {
@@ -22,39 +24,75 @@ export interface AdmissionResults {
 /** Above this share of its core, the load generator may be the bottleneck. */
 const saturated = 0.95
 
-type Field = (result: LoadResult) => number
+interface Measure {
+  readonly title: string
+  readonly better: Comparison['better']
+  readonly of: (result: LoadResult) => number
+}
+
+const measures: readonly Measure[] = [
+  { title: 'Reviews per second', better: 'more', of: ({ perSecond }) => perSecond },
+  { title: 'CPU per review, µs', better: 'less', of: ({ cpuMicros }) => cpuMicros },
+  { title: 'Latency p50, ms', better: 'less', of: ({ p50Ms }) => p50Ms },
+  { title: 'Latency p99, ms', better: 'less', of: ({ p99Ms }) => p99Ms },
+]
 
 export function printAdmission(results: AdmissionResults): void {
-  print('## Reviews per second\n')
-  compare(results, ({ perSecond }) => perSecond)
-  print('## CPU per review, µs\n')
-  compare(results, ({ cpuMicros }) => cpuMicros)
-  print('## Latency p50, ms\n')
-  compare(results, ({ p50Ms }) => p50Ms)
-  print('## Latency p99, ms\n')
-  compare(results, ({ p99Ms }) => p99Ms)
+  for (const measure of measures) {
+    print(`## ${measure.title}\n`)
+    printMeasure(results, measure)
+  }
   printReliability(results)
 }
 
-/** One row for each review and number of connections: medians over the rounds, and Berth's ratio to each bare server. */
-function compare(results: AdmissionResults, field: Field): void {
-  const [berth = '', ...bareServers] = results.servers
-  const rows = cases(results).map(({ review, connections }) => {
-    const values = (server: string) =>
-      samplesOf(results, { server, review, connections }).map(field)
+/** One row for each review and number of connections: medians over the rounds, and Berth's ratio to each other server. */
+function printMeasure(results: AdmissionResults, measure: Measure): void {
+  const [berth = '', ...others] = results.servers
+  const rows = cases(results).map((each) => {
+    const values = (server: string) => valuesOf(results, measure, { ...each, server })
     return [
-      `${review}, ${connections} connection${connections === 1 ? '' : 's'}`,
+      titleOf(each),
       figure(median(values(berth))),
-      ...bareServers.flatMap((bareServer) => [
-        figure(median(values(bareServer))),
-        ratioByRound(values(berth), values(bareServer)),
+      ...others.flatMap((server) => [
+        figure(median(values(server))),
+        ratioText(values(berth), values(server)),
       ]),
     ]
   })
-  printTable(
-    ['review', berth, ...bareServers.flatMap((bareServer) => [bareServer, 'Berth ÷'])],
-    rows,
+  printTable(['review', berth, ...others.flatMap((server) => [server, 'Berth ÷'])], rows)
+}
+
+/** Returns Berth's ratio to each of these servers, in every measure. */
+export function compareServers(
+  results: AdmissionResults,
+  baselines: ReadonlySet<string>,
+): readonly Comparison[] {
+  const [berth = '', ...others] = results.servers
+  return measures.flatMap((measure) =>
+    cases(results).flatMap((each) =>
+      others
+        .filter((server) => baselines.has(server))
+        .map((baseline) => ({
+          name: `${measure.title}: ${titleOf(each)}`,
+          baseline,
+          better: measure.better,
+          values: valuesOf(results, measure, { ...each, server: berth }),
+          baselineValues: valuesOf(results, measure, { ...each, server: baseline }),
+        })),
+    ),
   )
+}
+
+function titleOf({ review, connections }: Case): string {
+  return `${review}, ${connections} connection${connections === 1 ? '' : 's'}`
+}
+
+function valuesOf(
+  results: AdmissionResults,
+  measure: Measure,
+  wanted: Case & { readonly server: string },
+): number[] {
+  return samplesOf(results, wanted).map(measure.of)
 }
 
 /** What may distort the results: a load generator at its limit, and other processes on the server's core. */
@@ -88,10 +126,12 @@ function printReliability({ servers, samples }: AdmissionResults): void {
   )
 }
 
-function cases({ reviews, connections }: AdmissionResults): {
+interface Case {
   readonly review: string
   readonly connections: number
-}[] {
+}
+
+function cases({ reviews, connections }: AdmissionResults): Case[] {
   return reviews.flatMap(({ name }) =>
     connections.map((count) => ({ review: name, connections: count })),
   )
@@ -99,7 +139,7 @@ function cases({ reviews, connections }: AdmissionResults): {
 
 function samplesOf(
   { samples }: AdmissionResults,
-  wanted: { readonly server: string; readonly review: string; readonly connections: number },
+  wanted: Case & { readonly server: string },
 ): LoadResult[] {
   return samples
     .filter(

@@ -3,11 +3,14 @@
  * servers run during the whole benchmark and get the load in turns, so that a busy machine slows all of them down.
  */
 import type { LoadResult } from './load.ts'
-import { printAdmission, type Sample } from './admission-report.ts'
+import { compareServers, printAdmission, type Sample } from './admission-report.ts'
 import { benchLoopDelay } from './loop-delay.ts'
 import { benchMemory } from './memory.ts'
 import { serverCore } from './lib/machine.ts'
+import { createNoiseGate } from './lib/noise-gate.ts'
 import { rotated } from './lib/numbers.ts'
+import type { BenchOutcome } from './lib/outcome.ts'
+import { peerServer } from './lib/peer.ts'
 import { startPinned } from './lib/process.ts'
 import { print, progress } from './lib/report.ts'
 import { startRegistry } from './lib/registry.ts'
@@ -18,6 +21,7 @@ import {
   berthServer,
   goServer,
   nodeServer,
+  rewrittenImages,
   type Server,
   sourceServer,
 } from './lib/servers.ts'
@@ -55,7 +59,19 @@ const short: Plan = {
 /** Warm-up: V8 compiles hot functions while they run, so each server answers for this long before it is measured. */
 const firstWarmMs = 2_000
 
-export async function benchAdmission(isShort: boolean, baseline?: string): Promise<void> {
+export interface AdmissionOptions {
+  readonly isShort: boolean
+  /** Another checkout of Berth. */
+  readonly baseline: string | undefined
+  /** Definition files of other webhooks. They take part in the load. */
+  readonly peers: readonly string[]
+}
+
+export async function benchAdmission({
+  isShort,
+  baseline,
+  peers,
+}: AdmissionOptions): Promise<BenchOutcome> {
   const plan = isShort ? short : full
   const workspace = await makeWorkspace()
   const registry = await startRegistry()
@@ -91,16 +107,23 @@ export async function benchAdmission(isShort: boolean, baseline?: string): Promi
       reviews: [ordinary, large],
       rounds: plan.memoryRounds,
     })
-    await load(workspace, [berth, ...before, bareNode, ...go], plan)
+    const others: Server[] = []
+    for (const file of peers) others.push(await peerServer(file, workspace, registry.url))
+    const outcome = await load(workspace, [berth, ...before, bareNode, ...go, ...others], plan)
     print('\n## Event loop\n')
     await benchLoopDelay(workspace, plan.measureMs)
+    return outcome
   } finally {
     await registry.close()
     workspace.remove()
   }
 }
 
-async function load(workspace: Workspace, servers: readonly Server[], plan: Plan): Promise<void> {
+async function load(
+  workspace: Workspace,
+  servers: readonly Server[],
+  plan: Plan,
+): Promise<BenchOutcome> {
   const running = servers.map((server) => ({
     ...server,
     process: startPinned(server.program, serverCore),
@@ -114,19 +137,28 @@ async function load(workspace: Workspace, servers: readonly Server[], plan: Plan
       progress(`warming up: ${review.name}, ${review.body.length} bytes`)
       for (const server of running) await one(server, review, 8, firstWarmMs)
     }
+    const gate = createNoiseGate()
     for (const { round, review, connections } of cases(plan)) {
       progress(`load, round ${round + 1} of ${plan.rounds}: ${review.name}, ${connections}`)
-      for (const server of rotated(running, round)) {
-        const result = await one(server, review, connections, plan.warmMs)
-        samples.push({ server: server.name, review: review.name, connections, result })
+      const turns = async () => {
+        const taken: Sample[] = []
+        for (const server of rotated(running, round)) {
+          const result = await one(server, review, connections, plan.warmMs)
+          taken.push({ server: server.name, review: review.name, connections, result })
+        }
+        return taken
       }
+      samples.push(...(await gate.round(turns)))
     }
-    printAdmission({
+    const results = {
       servers: servers.map(({ name }) => name),
       reviews: benchReviews(),
       connections: plan.connections,
       samples,
-    })
+    }
+    printAdmission(results)
+    const bare = new Set(['bare Node', 'bare Go'])
+    return { noise: gate.counts(), comparisons: compareServers(results, bare) }
   } finally {
     await Promise.all(running.map(({ process }) => process.stop()))
   }
@@ -153,11 +185,13 @@ interface Measurement {
 
 function measure(
   workspace: Workspace,
-  { port, process, rewrites }: Running,
+  server: Running,
   review: BenchReview,
   { connections, warmMs, measureMs }: Measurement,
 ): Promise<LoadResult> {
-  const images = rewrites === 'all' ? review.images : 1
+  const { port, path, mirror, process } = server
+  const images = rewrittenImages(server, review.images)
   const { pid } = process
-  return runLoad(workspace, review, { port, pid, connections, warmMs, measureMs, images })
+  const target = { port, path, mirror, pid, images }
+  return runLoad(workspace, review, { ...target, connections, warmMs, measureMs })
 }

@@ -19,6 +19,8 @@ export interface LoadOptions {
   readonly hasOneController: boolean
   /** The number of images that the response must rewrite. */
   readonly images: number
+  readonly path?: string | undefined
+  readonly mirror?: string | undefined
   readonly connections: number
   readonly warmMs: number
   readonly measureMs: number
@@ -120,7 +122,7 @@ async function startLoop(options: LoadOptions, tally: Tally): Promise<{ stop(): 
   }
 
   async function open(): Promise<Sender> {
-    const request = requestBytes(port, body)
+    const request = requestBytes(port, body, options.path)
     const vary = createVariation(request, options.hasOneController)
     let uid = ''
     let sentAt = 0
@@ -132,7 +134,7 @@ async function startLoop(options: LoadOptions, tally: Tally): Promise<{ stop(): 
       tally.latencies[tally.answers++] = now - sentAt
       if (answer.status !== 200) fail(`${answer.status}: ${answer.body()}`)
       if (seen++ % sampleEvery === 0) {
-        const fault = faultOf(answer.body(), uid, options.images)
+        const fault = faultOf(answer.body(), uid, options.images, options.mirror)
         if (fault !== null) fail(`wrong response: ${fault}`)
       }
       connection.send()

@@ -6,7 +6,7 @@ import { residentBytes, startPinned } from './lib/process.ts'
 import { printTable, progress } from './lib/report.ts'
 import type { BenchReview } from './lib/reviews.ts'
 import { runLoad } from './lib/run-load.ts'
-import type { Server } from './lib/servers.ts'
+import { rewrittenImages, type Server } from './lib/servers.ts'
 import { waitUntilAnswered } from './lib/wait-until-answered.ts'
 import type { Workspace } from './lib/workspace.ts'
 
@@ -66,14 +66,14 @@ async function look(workspace: Workspace, server: Server, review: BenchReview): 
     await waitUntilAnswered(workspace, { ...server, process })
     await sleep(restMs)
     const atRest = residentBytes(process.pid)
-    const { port, rewrites } = server
+    const { port } = server
     const { maxResidentBytes } = await runLoad(workspace, review, {
       port,
       pid: process.pid,
       connections,
       warmMs: 0,
       measureMs: loadMs,
-      images: rewrites === 'all' ? review.images : 1,
+      images: rewrittenImages(server, review.images),
     })
     return { atRest, most: maxResidentBytes }
   } finally {

@@ -4,7 +4,14 @@ import { selectCandidates } from '../src/decision/fallback/table.ts'
 import { parseReference } from '../src/decision/reference/parse.ts'
 import { figure, median, ratio } from './lib/numbers.ts'
 import { printTable, progress } from './lib/report.ts'
-import { configWith, ordinaryRows, type RowShape, tailRows, wildcardRows } from './lib/tables.ts'
+import {
+  affixRows,
+  configWith,
+  ordinaryRows,
+  type RowShape,
+  tailRows,
+  wildcardRows,
+} from './lib/tables.ts'
 
 const pod = podInNamespace('team')
 
@@ -16,7 +23,7 @@ const sizes = [
 ]
 
 export function benchScale(isShort: boolean): void {
-  for (const shape of [ordinaryRows, wildcardRows, tailRows]) {
+  for (const shape of [ordinaryRows, wildcardRows, tailRows, affixRows]) {
     progress(`scale: ${shape.name}`)
     const subjects = sizes.map((size) => ({
       ...size,

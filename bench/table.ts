@@ -7,11 +7,15 @@ import { createEngine, type Engine } from '../src/engine/decision-engine.ts'
 import { parseReference } from '../src/decision/reference/parse.ts'
 import type { Reference } from '../src/decision/reference/reference.ts'
 import { resolve } from '../src/decision/resolve/resolve.ts'
-import { figure, ratio } from './lib/numbers.ts'
+import { createNoiseGate } from './lib/noise-gate.ts'
+import { figure, median } from './lib/numbers.ts'
+import type { BenchOutcome, Comparison } from './lib/outcome.ts'
 import { type BenchRegistry, startRegistry } from './lib/registry.ts'
 import { print, printTable, progress } from './lib/report.ts'
+import { ratioText } from './lib/results.ts'
 import { makeReview } from './lib/reviews.ts'
 import {
+  affixRows,
   conditionalRows,
   configWith,
   ordinaryRows,
@@ -24,24 +28,29 @@ import { benchBulk } from './table-bulk.ts'
 import { benchScale } from './table-scale.ts'
 
 const rowCounts = [10, 100, 1_000, 10_000]
+const [fewest, most] = [rowCounts[0] ?? 0, rowCounts.at(-1) ?? 0]
+const ways = ['made', 'looked up'] as const
 const imageCounts = [1, 10, 100]
 
 /** Different images, decided in turn, so that the result does not depend on one row. */
 const spread = 10
 
-export async function benchTable(isShort: boolean): Promise<void> {
-  const timing = isShort ? { rounds: 3, sliceMs: 100 } : { rounds: 7, sliceMs: 300 }
+export async function benchTable(isShort: boolean): Promise<BenchOutcome> {
+  const gate = createNoiseGate()
+  const timing = isShort ? { rounds: 5, sliceMs: 60, gate } : { rounds: 9, sliceMs: 200, gate }
+  const comparisons: Comparison[] = []
   const registry = await startRegistry()
   try {
     print('## One decision, as the table grows\n')
-    for (const shape of [ordinaryRows, wildcardRows, conditionalRows])
-      await decisions(shape, registry, timing)
+    for (const shape of [ordinaryRows, wildcardRows, affixRows, conditionalRows])
+      comparisons.push(...(await decisions(shape, registry, timing)))
     print('## One review, as its images grow\n')
     await reviews(registry, timing)
     print('## 10,000 rows × 100,000 images\n')
     await benchBulk(isShort)
     print('## Ten times the rows, ten times the images\n')
     benchScale(isShort)
+    return { noise: gate.counts(), comparisons }
   } finally {
     await registry.close()
   }
@@ -52,7 +61,7 @@ async function decisions(
   shape: RowShape,
   registry: BenchRegistry,
   timing: TimingOptions,
-): Promise<void> {
+): Promise<readonly Comparison[]> {
   progress(`decisions: ${shape.name}`)
   const engines: Engine[] = []
   const subjects = rowCounts.flatMap((rows): Timed[] => {
@@ -87,12 +96,19 @@ async function decisions(
     [`rows: ${shape.name}`, 'µs to make one', '× 10 rows', 'µs to look one up', '× 10 rows'],
     rowCounts.map((rows) => [
       rows.toLocaleString('en-US'),
-      ...['made', 'looked up'].flatMap((way) => {
-        const value = micros.get(`${way} ${rows}`) ?? NaN
-        return [figure(value), ratio(value, micros.get(`${way} ${rowCounts[0]}`) ?? NaN)]
-      }),
+      ...ways.flatMap((way) => [
+        figure(median(micros(`${way} ${rows}`))),
+        ratioText(micros(`${way} ${rows}`), micros(`${way} ${fewest}`)),
+      ]),
     ]),
   )
+  return ways.map((way) => ({
+    name: `decision ${way} with ${most} rows (${shape.name}), µs`,
+    baseline: `${fewest} rows`,
+    better: 'less',
+    values: micros(`${way} ${most}`),
+    baselineValues: micros(`${way} ${fewest}`),
+  }))
 }
 
 async function reviews(registry: BenchRegistry, timing: TimingOptions): Promise<void> {
@@ -123,17 +139,17 @@ async function reviews(registry: BenchRegistry, timing: TimingOptions): Promise<
   })
   const micros = await timeInTurns(subjects, timing)
   await engine.close()
-  const baseline = micros.get('1') ?? NaN
   printTable(
     ['images', 'µs a review', '× 1 image', 'µs an image', '× 1 image'],
     imageCounts.map((images) => {
-      const value = micros.get(String(images)) ?? NaN
+      const perReview = micros(String(images))
+      const perImage = perReview.map((value) => value / images)
       return [
         String(images),
-        figure(value),
-        ratio(value, baseline),
-        figure(value / images),
-        ratio(value / images, baseline),
+        figure(median(perReview)),
+        ratioText(perReview, micros('1')),
+        figure(median(perImage)),
+        ratioText(perImage, micros('1')),
       ]
     }),
   )

@@ -82,9 +82,9 @@ function read(socket: TLSSocket, onAnswer: (answer: Answer) => void): void {
 }
 
 /** The request as the API server's webhook client sends it: HTTP/1.1, with a timeout in the query. */
-export function requestBytes(port: number, body: Buffer): Buffer {
+export function requestBytes(port: number, body: Buffer, path = '/mutate'): Buffer {
   const head = [
-    'POST /mutate?timeout=5s HTTP/1.1',
+    `POST ${path}?timeout=5s HTTP/1.1`,
     `Host: 127.0.0.1:${port}`,
     'User-Agent: kube-apiserver-admission',
     `Content-Length: ${body.length}`,

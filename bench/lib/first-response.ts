@@ -15,6 +15,8 @@ export interface Question {
   readonly ca: string
   readonly body: Buffer
   readonly images: number
+  readonly path?: string | undefined
+  readonly mirror?: string | undefined
   /** Returns why the server will not answer any more; null while it may. */
   readonly stopReason: () => string | null
 }
@@ -25,6 +27,8 @@ export async function untilAnswered({
   ca,
   body,
   images,
+  path,
+  mirror,
   stopReason,
 }: Question): Promise<void> {
   const deadline = Date.now() + timeoutMs
@@ -44,13 +48,13 @@ export async function untilAnswered({
           onAnswer: (answer) => {
             connection.close()
             const fault =
-              answer.status === 200 ? faultOf(answer.body(), uid, images) : answer.body()
+              answer.status === 200 ? faultOf(answer.body(), uid, images, mirror) : answer.body()
             if (fault === null) resolve()
             else reject(new Error(`wrong response: ${fault}`))
           },
         },
       )
-      connection.send(requestBytes(port, body))
+      connection.send(requestBytes(port, body, path))
     }
     ask().catch(reject)
   })

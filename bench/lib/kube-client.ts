@@ -28,6 +28,9 @@ interface Kubeconfig {
   ]
 }
 
+/** Idle connections are closed after this time. */
+const idleMs = 20_000
+
 /** A client with the administrator's rights and this many keep-alive connections. */
 export async function createKubeClient(cluster: Cluster, connections: number): Promise<KubeClient> {
   const view = ['config', 'view', '--raw', '--flatten', '--output=json']
@@ -40,6 +43,8 @@ export async function createKubeClient(cluster: Cluster, connections: number): P
   const agent = new Agent({
     keepAlive: true,
     maxSockets: connections,
+    // The API server closes idle connections after 90 seconds.
+    timeout: idleMs,
     ca: decoded(ca),
     cert: decoded(user['client-certificate-data']),
     key: decoded(user['client-key-data']),

@@ -22,6 +22,8 @@ export interface LoadSettings {
   readonly measureMs: number
   /** The bare servers always rewrite one image. */
   readonly images: number
+  readonly path?: string | undefined
+  readonly mirror?: string | undefined
 }
 
 export async function runLoad(

@@ -12,8 +12,17 @@ export interface Server {
   readonly name: string
   readonly program: Program
   readonly port: number
+  /** The path of the webhook; `/mutate` when left out. */
+  readonly path?: string
   /** The number of images that the response rewrites; one for the bare servers. */
-  readonly rewrites: 'all' | 'one'
+  readonly rewrites: 'all' | 'one' | 'none'
+  /** The host of the rewritten images; that of the benchmark's table when left out. */
+  readonly mirror?: string
+}
+
+/** The number of images of a review that a server must rewrite. */
+export function rewrittenImages({ rewrites }: Server, images: number): number {
+  return { all: images, one: 1, none: 0 }[rewrites]
 }
 
 const berthPorts = 2

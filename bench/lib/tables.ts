@@ -42,6 +42,13 @@ export const wildcardRows: RowShape = {
   image: (row) => `team/app-${row}`,
 }
 
+/** Rows that differ only next to a wildcard. */
+export const affixRows: RowShape = {
+  name: 'a wildcard after a name, one team',
+  pattern: (row) => `docker.io/team/app-${row}-*`,
+  image: (row) => `team/app-${row}-api`,
+}
+
 /** Rows with a path of any depth before one literal segment. */
 export const tailRows: RowShape = {
   name: 'any path before a name',

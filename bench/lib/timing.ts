@@ -1,5 +1,5 @@
-/** Compares the times of functions. They run in turns, so that a busy machine slows all of them down; results are medians. */
-import { median } from './numbers.ts'
+/** Compares the times of functions. They run in turns, so that a busy machine slows all of them down. */
+import type { NoiseGate } from './noise-gate.ts'
 
 export interface Timed {
   readonly name: string
@@ -12,21 +12,26 @@ export interface TimingOptions {
   readonly rounds: number
   /** Measuring time of each function in each round. */
   readonly sliceMs: number
+  readonly gate: NoiseGate
 }
 
-/** Returns microseconds per unit, by name. The first round is a warm-up and is not counted. */
+/** Returns microseconds per unit in each round, by name. The first round is a warm-up and is not counted. */
 export async function timeInTurns(
   subjects: readonly Timed[],
-  { rounds, sliceMs }: TimingOptions,
-): Promise<Map<string, number>> {
-  const samples = new Map<string, number[]>(subjects.map(({ name }) => [name, []]))
-  for (let round = 0; round <= rounds; round++) {
-    for (const subject of subjects) {
-      const micros = await slice(subject, sliceMs)
-      if (round > 0) samples.get(subject.name)?.push(micros)
-    }
+  { rounds, sliceMs, gate }: TimingOptions,
+): Promise<(name: string) => readonly number[]> {
+  const round = async () => {
+    const micros: number[] = []
+    for (const subject of subjects) micros.push(await slice(subject, sliceMs))
+    return micros
   }
-  return new Map([...samples].map(([name, values]) => [name, median(values)]))
+  await round()
+  const measured: number[][] = []
+  for (let index = 0; index < rounds; index++) measured.push(await gate.round(round))
+  const columns = new Map(
+    subjects.map(({ name }, column) => [name, measured.map((micros) => micros[column] ?? NaN)]),
+  )
+  return (name) => columns.get(name) ?? []
 }
 
 async function slice({ run, per }: Timed, sliceMs: number): Promise<number> {
