@@ -107,13 +107,13 @@ interface LineQueue {
 }
 
 function createLineQueue(): LineQueue {
-  let queue: string[] = []
+  let queue: { readonly line: string; readonly bytes: number }[] = []
   let queuedBytes = 0
   return {
     add: (line) => {
       const bytes = Buffer.byteLength(line)
       if (queuedBytes + bytes > maxQueuedBytes) return false
-      queue.push(line)
+      queue.push({ line, bytes })
       queuedBytes += bytes
       return true
     },
@@ -121,10 +121,13 @@ function createLineQueue(): LineQueue {
       if (queue.length === 0) return null
       let bytes = 0
       let lines = 0
-      while (lines < queue.length && (lines === 0 || bytes < maxWriteBytes))
-        bytes += Buffer.byteLength(queue[lines++] ?? '')
-      const text = prefix + queue.slice(0, lines).join('')
-      queue = queue.slice(lines)
+      let text = prefix
+      while (lines < queue.length && (lines === 0 || bytes < maxWriteBytes)) {
+        const next = queue[lines++]
+        bytes += next?.bytes ?? 0
+        text += next?.line ?? ''
+      }
+      queue = lines === queue.length ? [] : queue.slice(lines)
       queuedBytes -= bytes
       return { bytes: Buffer.from(text), lines, written: 0 }
     },

@@ -18,14 +18,20 @@ const secretKeys = [
   'stringData',
 ]
 
+/**
+ * A log whose callers write the JSON themselves, so that they can keep parts of it. Without redaction: its lines consist of
+ * names in the pod and in the config, and have no member to redact.
+ */
+export interface LineLog {
+  /** Writes a line of level `info`. `members` are JSON, as from `jsonMember`: `"uid":"1","pod":null`. */
+  info(members: string, message: string): void
+}
+
 export interface Logs {
   /** The log for everything; it redacts what looks like a credential. */
   readonly log: Logger
-  /**
-   * The log for admissions, of which there may be thousands a second. Without redaction: its lines consist of names in the pod
-   * and in the config, and have no member to redact.
-   */
-  readonly admissions: Logger
+  /** The log for admissions, of which there may be thousands a second. */
+  readonly admissions: LineLog
   /** Returns how many lines were lost because they could not be written. */
   readonly droppedLines: () => number
 }
@@ -56,7 +62,36 @@ export function createLogs(
   const log = pino({ ...options, redact: { paths, censor: '[redacted]' } }, destination)
   return {
     log,
-    admissions: pino(options, destination),
+    admissions: createLineLog(log.isLevelEnabled('info'), destination),
     droppedLines: () => file?.droppedLines() ?? 0,
+  }
+}
+
+/** Returns one member of a log line as JSON, with the characters escaped that `kubectl logs` would print as they are. */
+export function jsonMember(name: string, value: unknown): string {
+  return `"${name}":${escapeData(JSON.stringify(value))}`
+}
+
+function createLineLog(isEnabled: boolean, destination: DestinationStream): LineLog {
+  const time = createTimestamps(() => Date.now())
+  if (!isEnabled) return { info: () => undefined }
+  return {
+    info: (members, message) =>
+      destination.write(`{"level":"info","time":"${time()}",${members},"msg":"${message}"}\n`),
+  }
+}
+
+/** Returns a function that returns the time as `Date.toISOString` does, and formats the date once a second. */
+function createTimestamps(now: () => number): () => string {
+  let second = NaN
+  let prefix = ''
+  return () => {
+    const milliseconds = now()
+    const start = milliseconds - (milliseconds % 1_000)
+    if (start !== second) {
+      second = start
+      prefix = new Date(start).toISOString().slice(0, -'000Z'.length)
+    }
+    return `${prefix}${String(milliseconds - start).padStart(3, '0')}Z`
   }
 }

@@ -112,6 +112,9 @@ export function createWebhookMetrics({
   }
 }
 
+/** Resolutions between two scrapes. They stay in memory until they are counted. */
+const maxUncounted = 1_000
+
 function createAdmissionMetrics(
   registry: Registry,
   labelOf: (host: string) => string,
@@ -142,31 +145,42 @@ function createAdmissionMetrics(
     help: 'Images decided, by the registry they are pulled from, its kind, and the reason.',
     labelNames: ['registry', 'kind', 'reason', 'pinned'] as const,
     registers,
+    collect: () => countAll(),
   })
   const candidates = new Counter({
     name: 'berth_candidates_total',
     help: 'Candidates probed or looked up in the cache, by registry and outcome.',
     labelNames: ['registry', 'outcome'] as const,
     registers,
+    collect: () => countAll(),
   })
   const overLimit = new Counter({
     name: 'berth_image_fields_over_limit_total',
     help: 'Image fields that were decided by their row alone, without a probe, because their pod has too many.',
     registers,
   })
-  const count = ({ chosen, kind, reason, pinned, steps }: Resolution) => {
-    images.inc({ registry: labelOf(chosen.domain), kind, reason, pinned: String(pinned) })
+  const count = (resolution: Resolution, times: number) => {
+    const { chosen, kind, reason, pinned, steps } = resolution
+    images.inc({ registry: labelOf(chosen.domain), kind, reason, pinned: String(pinned) }, times)
     for (const { candidate, outcome } of steps) {
       if (outcome === 'unasked' || candidate.reference === null) continue
-      candidates.inc({ registry: labelOf(candidate.reference.domain), outcome })
+      candidates.inc({ registry: labelOf(candidate.reference.domain), outcome }, times)
     }
+  }
+  /** Pods share resolutions, and finding the labels of one costs more than the rest of counting. */
+  const uncounted = new Map<Resolution, number>()
+  const countAll = () => {
+    for (const [resolution, times] of uncounted) count(resolution, times)
+    uncounted.clear()
   }
   return {
     admitted: ({ operation, outcome, mode, resolutions, fieldsOverLimit }, { seconds, waited }) => {
       overLimit.inc(fieldsOverLimit)
       admissions.inc({ operation, outcome, mode })
       durationOf[waited ? 'waited' : 'immediate'].observe(seconds)
-      for (const resolution of resolutions) count(resolution)
+      for (const resolution of resolutions)
+        uncounted.set(resolution, (uncounted.get(resolution) ?? 0) + 1)
+      if (uncounted.size > maxUncounted) countAll()
     },
   }
 }

@@ -68,8 +68,8 @@ describe('docs/metrics.md', () => {
 
   it('describes every field of the admission log line', () => {
     const lines: string[] = []
-    const { log } = createLogs('info', { write: (line: string) => lines.push(line) })
-    createAdmissionLog(log)({
+    const { admissions } = createLogs('info', { write: (line: string) => lines.push(line) })
+    createAdmissionLog(admissions)({
       request: {
         uid: 'u',
         namespace: 'n',

@@ -8,7 +8,7 @@ import type { ResolveDependencies } from '../../src/decision/resolve/probe-candi
 import type { AdmissionPolicy } from '../../src/decision/pod/decide-sites.ts'
 import { noNamespaceLookup } from '../../src/webhook/admission/namespace-lookup.ts'
 import { type Admit, createAdmit } from '../../src/webhook/admission/admit.ts'
-import { toReview } from '../../src/webhook/admission/admission-response.ts'
+import { writeReview } from '../../src/webhook/admission/admission-response.ts'
 import { readReview } from '../../src/webhook/admission/admission-review.ts'
 import type { ManifestAnswer, ManifestQuery } from '../../src/decision/resolve/manifest-source.ts'
 import { compilePattern } from '../../src/decision/fallback/image-pattern.ts'
@@ -129,7 +129,7 @@ export function createSubject({ denies = false, hasConflicts = false } = {}): Su
         signal: () => signal,
         observeOnly: false,
       })
-      const { response } = JSON.parse(JSON.stringify(toReview(review.request.uid, verdict))) as {
+      const { response } = JSON.parse(writeReview(review.request.uid, verdict)) as {
         response: Record<string, unknown>
       }
       return response

@@ -56,7 +56,11 @@ export function createRegistryLiveness({
         }
       },
     }),
-    isLive: (host, time) => ageOf(host, time) < (isMirror(host) ? liveMs : Infinity),
+    // The age first: nearly always, it is enough.
+    isLive: (host, time) => {
+      const age = ageOf(host, time)
+      return age < liveMs || (age < Infinity && !isMirror(host))
+    },
     isLookDue: (host, time) => ageOf(host, time) >= lookIntervalMs && isMirror(host),
   }
 }

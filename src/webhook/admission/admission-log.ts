@@ -1,6 +1,6 @@
 import { member } from '../../json/json.ts'
 import type { SiteDecision } from '../../decision/pod/decide-sites.ts'
-import type { Logger } from '../../telemetry/log.ts'
+import { jsonMember, type LineLog } from '../../telemetry/log.ts'
 import { cutText } from '../../text/cut-text.ts'
 import type { AdmissionRequest } from './admission-review.ts'
 import { type Admission, outcomeOf } from './admit.ts'
@@ -20,27 +20,30 @@ export interface AdmissionLogEntry {
 export type AdmissionLog = (entry: AdmissionLogEntry) => void
 
 /** Returns a function that logs one line per admission: the pod, and for each image what it became, by which row, and why. */
-export function createAdmissionLog(log: Logger): AdmissionLog {
+export function createAdmissionLog(log: LineLog): AdmissionLog {
   return ({ request, admission, milliseconds }) => {
-    const { decisions, rest } = admission
-    const images = loggedImages(decisions)
-    const omitted = decisions.length + (rest?.fields ?? 0) - images.length
-    log.info(
-      {
-        uid: cutText(request.uid),
-        namespace: cutText(request.namespace),
-        pod: podNameOf(request.object),
-        operation: request.operation,
-        dryRun: request.dryRun,
-        mode: admission.mode,
-        outcome: outcomeOf(admission),
-        milliseconds: Math.round(milliseconds * 100) / 100,
-        images,
-        ...(omitted === 0 ? {} : { omitted }),
-      },
-      'admission',
-    )
+    const { mode, verdict } = admission
+    const { texts } = verdict
+    const images = texts?.logged ?? imagesMembers(admission)
+    if (texts !== undefined) texts.logged = images
+    const members = [
+      jsonMember('uid', cutText(request.uid)),
+      jsonMember('namespace', cutText(request.namespace)),
+      jsonMember('pod', podNameOf(request.object)),
+      `"operation":"${request.operation}","dryRun":${request.dryRun},"mode":"${mode}"`,
+      `"outcome":"${outcomeOf(admission)}","milliseconds":${Math.round(milliseconds * 100) / 100}`,
+      images,
+    ]
+    log.info(members.join(), 'admission')
   }
+}
+
+/** Returns the members with the images of a pod, and the number of those that do not fit into a line. */
+function imagesMembers({ decisions, rest }: Admission): string {
+  const images = loggedImages(decisions)
+  const omitted = decisions.length + (rest?.fields ?? 0) - images.length
+  const members = jsonMember('images', images)
+  return omitted === 0 ? members : `${members},"omitted":${omitted}`
 }
 
 interface LoggedImage {

@@ -8,6 +8,16 @@ export interface AdmissionVerdict {
   readonly denied: string | null
   readonly warnings: readonly string[]
   readonly auditAnnotations: Readonly<Record<string, string>>
+  /** What was made from a verdict that several reviews share; left out for all others. */
+  readonly texts?: VerdictTexts
+}
+
+/** Each is written when the first of these reviews needs it. */
+export interface VerdictTexts {
+  /** The response from its uid on. */
+  response: string | null
+  /** The images in the log line. */
+  logged: string | null
 }
 
 export const unchanged: AdmissionVerdict = {
@@ -21,27 +31,30 @@ export const unchanged: AdmissionVerdict = {
 const maxWarnings = 5
 const maxWarningLength = 120
 
-/** Returns the AdmissionReview that answers `uid`. It has both patch and patchType, or neither (admissionreview.go). */
-export function toReview(
-  uid: string,
-  { patch, denied, warnings, auditAnnotations }: AdmissionVerdict,
-): object {
+/** Returns the AdmissionReview that answers `uid`, as JSON. */
+export function writeReview(uid: string, verdict: AdmissionVerdict): string {
+  const { texts } = verdict
+  const rest = texts?.response ?? JSON.stringify(responseOf(verdict)).slice('{'.length)
+  if (texts !== undefined) texts.response = rest
+  return `${reviewStart}${JSON.stringify(uid)},${rest}}`
+}
+
+const reviewStart =
+  '{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","response":{"uid":'
+
+/** Returns the response without its uid. It has both patch and patchType, or neither (admissionreview.go). */
+function responseOf({ patch, denied, warnings, auditAnnotations }: AdmissionVerdict): object {
   const isPatched = denied === null && patch.length > 0
   return {
-    apiVersion: 'admission.k8s.io/v1',
-    kind: 'AdmissionReview',
-    response: {
-      uid,
-      allowed: denied === null,
-      ...(denied === null
-        ? {}
-        : { status: { code: 403, reason: 'Forbidden', message: escapeTerminal(denied, '\n') } }),
-      ...(isPatched
-        ? { patchType: 'JSONPatch', patch: Buffer.from(JSON.stringify(patch)).toString('base64') }
-        : {}),
-      ...(warnings.length === 0 ? {} : { warnings: limitWarnings(warnings) }),
-      ...(Object.keys(auditAnnotations).length === 0 ? {} : { auditAnnotations }),
-    },
+    allowed: denied === null,
+    ...(denied === null
+      ? {}
+      : { status: { code: 403, reason: 'Forbidden', message: escapeTerminal(denied, '\n') } }),
+    ...(isPatched
+      ? { patchType: 'JSONPatch', patch: Buffer.from(JSON.stringify(patch)).toString('base64') }
+      : {}),
+    ...(warnings.length === 0 ? {} : { warnings: limitWarnings(warnings) }),
+    ...(Object.keys(auditAnnotations).length === 0 ? {} : { auditAnnotations }),
   }
 }
 

@@ -7,6 +7,7 @@ import { readPodContext } from '../../decision/pod/pod-context.ts'
 import { isMirrorPod } from '../../decision/pod/sites.ts'
 import type { LazySignal } from '../../decision/resolve/budget.ts'
 import type { AdmissionOutcome } from '../../telemetry/webhook-metrics.ts'
+import { createSharedVerdicts } from './shared-verdicts.ts'
 import { verdictFor } from './verdict.ts'
 import {
   decidePod,
@@ -81,6 +82,7 @@ export function createAdmit({
   lane,
   onBug,
 }: AdmissionDependencies): Admit {
+  const sharedVerdicts = createSharedVerdicts()
   return (request, options) => {
     const engine = currentEngine()
     const { policy, secretProvisioner = null } = engine
@@ -114,7 +116,14 @@ export function createAdmit({
       const decider = mode === 'observe' ? engine : deciderFor(engine, request, revisions)
       const admitting = mapMaybe(decidePod(decider, input, work), (decided) =>
         mapMaybe(
-          verdictFor({ ...input, ...decided, namespaceLookup, secretProvisioner, mode }),
+          verdictFor({
+            ...input,
+            ...decided,
+            namespaceLookup,
+            secretProvisioner,
+            mode,
+            sharedVerdicts,
+          }),
           (verdict): Admission => ({ ...decided, verdict, mode, isFailed: false }),
         ),
       )

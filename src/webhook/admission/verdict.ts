@@ -17,10 +17,12 @@ import { deniedBy, optOutWarnings, warningsFor } from '../../decision/pod/site-w
 import { cutText } from '../../text/cut-text.ts'
 import { type PullSecretsInput, type PullSecretsResult, selectPullSecrets } from './pull-secrets.ts'
 import type { AdmissionVerdict } from './admission-response.ts'
+import type { SharedVerdicts } from './shared-verdicts.ts'
 
 export interface VerdictInput extends PullSecretsInput {
   readonly rest: RestDecision | null
   readonly mode: 'enforce' | 'observe'
+  readonly sharedVerdicts: SharedVerdicts
 }
 
 /** Leaves half of what the API server allows to the other annotations of the pod. */
@@ -37,10 +39,12 @@ export function verdictFor(input: VerdictInput): MaybePromise<AdmissionVerdict> 
   const { request, mode } = input
   const mayWrite = mode !== 'observe' && !request.dryRun && denialOf(input) === null
   const secretProvisioner = mayWrite ? input.secretProvisioner : null
-  return mapMaybe(selectPullSecrets({ ...input, secretProvisioner }), (secrets) => {
-    const verdict = enforcedVerdict(input, secrets)
-    return mode === 'observe' ? observedVerdict(verdict, input) : verdict
-  })
+  return mapMaybe(selectPullSecrets({ ...input, secretProvisioner }), (secrets) =>
+    input.sharedVerdicts(input, secrets, () => {
+      const verdict = enforcedVerdict(input, secrets)
+      return mode === 'observe' ? observedVerdict(verdict, input) : verdict
+    }),
+  )
 }
 
 function denialOf({ decisions, rest }: Pick<VerdictInput, 'decisions' | 'rest'>): string | null {

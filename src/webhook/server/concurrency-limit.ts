@@ -52,9 +52,13 @@ const lateMs = 1_000
 
 interface Slot extends RequestSlot {
   readonly caller: string
+  /** What all requests of the caller use. */
+  readonly callerUsage: Usage
   readonly since: number
   readonly usage: Usage
 }
+
+const doNothing = () => undefined
 
 const none = (): Usage => ({ requests: 0, bodyBytes: 0, parsedBytes: 0 })
 
@@ -62,19 +66,35 @@ const none = (): Usage => ({ requests: 0, bodyBytes: 0, parsedBytes: 0 })
 function createCounters() {
   const total = none()
   const callers = new Map<string, Usage>()
-  const usageOf = (caller: string): Usage => callers.get(caller) ?? none()
+
+  function add({ usage, callerUsage }: Slot, kind: keyof Usage, amount: number): void {
+    total[kind] += amount
+    callerUsage[kind] += amount
+    usage[kind] += amount
+  }
+
   return {
     total,
-    usageOf,
-    add: (slot: Slot, kind: keyof Usage, amount: number): void => {
-      const usage = usageOf(slot.caller)
-      callers.set(slot.caller, usage)
-      for (const each of [total, usage, slot.usage]) each[kind] += amount
-      if (usage.requests === 0) callers.delete(slot.caller)
+    add,
+    usageOf: (caller: string): Usage => callers.get(caller) ?? none(),
+    addRequest: (slot: Slot): void => {
+      add(slot, 'requests', 1)
+      callers.set(slot.caller, slot.callerUsage)
+    },
+    remove: (slot: Slot): void => {
+      const { usage, callerUsage, caller } = slot
+      add(slot, 'requests', -usage.requests)
+      if (usage.bodyBytes !== 0) add(slot, 'bodyBytes', -usage.bodyBytes)
+      if (usage.parsedBytes !== 0) add(slot, 'parsedBytes', -usage.parsedBytes)
+      if (callerUsage.requests === 0) callers.delete(caller)
     },
     /** Returns which limit has no room for more; null if there is room. */
-    fullLimit: (caller: string, kind: keyof Usage, amount: number): 'caller' | 'total' | null => {
-      if (usageOf(caller)[kind] + amount > limits[kind] * callerShare) return 'caller'
+    fullLimit: (
+      { callerUsage }: Pick<Slot, 'callerUsage'>,
+      kind: keyof Usage,
+      amount: number,
+    ): 'caller' | 'total' | null => {
+      if (callerUsage[kind] + amount > limits[kind] * callerShare) return 'caller'
       return total[kind] + amount > limits[kind] ? 'total' : null
     },
   }
@@ -85,43 +105,41 @@ function createCounters() {
  * At a limit, the oldest request whose body has not arrived makes room, first that of the caller that uses most.
  */
 export function createConcurrencyLimit(now: () => number): ConcurrencyLimit {
-  const { total, usageOf, add, fullLimit } = createCounters()
+  const { total, usageOf, add, addRequest, remove, fullLimit } = createCounters()
   /** The requests whose bodies have not arrived, oldest first. */
   const unfinished = new Set<Slot>()
   let lastBegin = now()
 
   function end(slot: Slot): void {
+    if (slot.usage.requests === 0) return
     unfinished.delete(slot)
-    for (const kind of ['parsedBytes', 'bodyBytes', 'requests'] as const)
-      add(slot, kind, -slot.usage[kind])
+    remove(slot)
   }
 
-  /** Adds to what a request uses, if there is room, or if others can make room. */
-  function tryToAdd(slot: Slot, kind: keyof Usage, amount: number): boolean {
+  /** Makes room for more that a request uses. Returns false if others cannot make enough. */
+  function makeRoom(slot: Slot, kind: keyof Usage, amount: number): boolean {
     for (;;) {
-      const full = fullLimit(slot.caller, kind, amount)
-      if (full === null) break
+      const full = fullLimit(slot, kind, amount)
+      if (full === null) return true
       const victim = findVictim(slot, kind, full)
       if (victim === undefined) return false
       end(victim)
       victim.onAbort()
     }
-    add(slot, kind, amount)
-    return true
   }
 
   /** Requests of the same caller, or of one that uses less, make room only when they are late. */
   function findVictim(slot: Slot, kind: keyof Usage, full: 'caller' | 'total'): Slot | undefined {
-    const mine = usageOf(slot.caller)[kind]
+    const mine = slot.callerUsage[kind]
     let victim: Slot | undefined
     for (const each of unfinished) {
       if (each === slot) continue
       const isMine = each.caller === slot.caller
       if (each.usage[kind] === 0 || (full === 'caller' && !isMine)) continue
-      const used = usageOf(each.caller)[kind]
+      const used = each.callerUsage[kind]
       const isLate = now() - each.since >= lateMs
       if (!isLate && (isMine || used <= mine)) continue
-      if (victim === undefined || used > usageOf(victim.caller)[kind]) victim = each
+      if (victim === undefined || used > victim.callerUsage[kind]) victim = each
     }
     return victim
   }
@@ -129,21 +147,22 @@ export function createConcurrencyLimit(now: () => number): ConcurrencyLimit {
   function createSlot(caller: string): Slot {
     const slot: Slot = {
       caller,
+      callerUsage: usageOf(caller),
       since: now(),
       usage: none(),
       use: (kind, bytes) => {
         if (slot.usage.requests === 0) return false
         const more = bytes - slot.usage[kind]
-        if (more > 0) return tryToAdd(slot, kind, more)
+        if (more > 0 && !makeRoom(slot, kind, more)) return false
         add(slot, kind, more)
         return true
       },
       charge: (parsedBytes) => {
         if (slot.usage.requests > 0) add(slot, 'parsedBytes', parsedBytes)
       },
-      hasMemory: () => fullLimit(caller, 'parsedBytes', 0) === null,
+      hasMemory: () => fullLimit(slot, 'parsedBytes', 0) === null,
       bodyArrived: () => unfinished.delete(slot),
-      onAbort: () => undefined,
+      onAbort: doNothing,
       end: () => end(slot),
     }
     return slot
@@ -153,7 +172,8 @@ export function createConcurrencyLimit(now: () => number): ConcurrencyLimit {
     begin: (caller) => {
       lastBegin = now()
       const slot = createSlot(caller)
-      if (!tryToAdd(slot, 'requests', 1)) return null
+      if (!makeRoom(slot, 'requests', 1)) return null
+      addRequest(slot)
       unfinished.add(slot)
       return slot
     },

@@ -4,7 +4,7 @@ import { mapMaybe, type MaybePromise } from '../../async/maybe-promise.ts'
 import { podFields } from '../../decision/pod/pod-fields.ts'
 import { type JsonMemoryLimits, measureJson, measureValue } from '../../json/measure-json.ts'
 import type { AdmissionLog } from '../admission/admission-log.ts'
-import { toReview } from '../admission/admission-response.ts'
+import { writeReview } from '../admission/admission-response.ts'
 import { type AdmissionRequest, readReview } from '../admission/admission-review.ts'
 import { type Admit, type AdmitOptions, outcomeOf } from '../admission/admit.ts'
 import type { WebhookMetrics } from '../../telemetry/webhook-metrics.ts'
@@ -64,7 +64,7 @@ export function createReviewResponder({
         { seconds: milliseconds / 1000, waited },
       )
       log({ request, admission, milliseconds })
-      const write = () => JSON.stringify(toReview(request.uid, admission.verdict))
+      const write = () => writeReview(request.uid, admission.verdict)
       return admission.rest === null ? write() : lane.next().then(write)
     })
   }

@@ -2,7 +2,7 @@
  * Answers reviews that are too large to be read, or for which there is no memory. An HTTP error would admit the pod under
  * `failurePolicy: Ignore`, so that a large pod got past rows that deny.
  */
-import { toReview, unchanged } from '../admission/admission-response.ts'
+import { unchanged, writeReview } from '../admission/admission-response.ts'
 import { HttpError } from './error-response.ts'
 
 /** The error for a body that is not read, with what its first bytes say about the review. */
@@ -31,5 +31,5 @@ export function denyUnread({ uid, message, statusCode }: UnreadReviewError): str
   if (uid === null) return null
   const fix = statusCode === 503 ? 'try again' : 'make the pod smaller'
   const denied = `berth: ${message}, so its images cannot be checked, and a rule of the config denies images; ${fix}`
-  return JSON.stringify(toReview(uid, { ...unchanged, denied }))
+  return writeReview(uid, { ...unchanged, denied })
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { unchanged, toReview } from '../../../src/webhook/admission/admission-response.ts'
+import { unchanged, writeReview } from '../../../src/webhook/admission/admission-response.ts'
 import { readReview } from '../../../src/webhook/admission/admission-review.ts'
 import { podOf, reviewOf } from '../../support/reviews.ts'
 
@@ -55,12 +55,15 @@ describe('readReview', () => {
   })
 })
 
-describe('toReview', () => {
-  const response = (verdict: Partial<typeof unchanged>) =>
-    (toReview('u', { ...unchanged, ...verdict }) as { response: Record<string, unknown> }).response
+describe('writeReview', () => {
+  const reviewOf = (verdict: Partial<typeof unchanged>) =>
+    JSON.parse(writeReview('u', { ...unchanged, ...verdict })) as {
+      response: Record<string, unknown>
+    }
+  const response = (verdict: Partial<typeof unchanged>) => reviewOf(verdict).response
 
   it('sets neither patch nor patchType without a change', () => {
-    expect(toReview('u', unchanged)).toEqual({
+    expect(reviewOf({})).toEqual({
       apiVersion: 'admission.k8s.io/v1',
       kind: 'AdmissionReview',
       response: { uid: 'u', allowed: true },

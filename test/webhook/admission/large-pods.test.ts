@@ -9,7 +9,7 @@ import { createDecide } from '../../../src/decision/resolve/decision-cache.ts'
 import { hasDenial, type ResolvePolicy } from '../../../src/decision/resolve/resolve-policy.ts'
 import { createLogs } from '../../../src/telemetry/log.ts'
 import { createAdmissionLog } from '../../../src/webhook/admission/admission-log.ts'
-import { toReview } from '../../../src/webhook/admission/admission-response.ts'
+import { writeReview } from '../../../src/webhook/admission/admission-response.ts'
 import type { AdmissionRequest } from '../../../src/webhook/admission/admission-review.ts'
 import { createAdmit } from '../../../src/webhook/admission/admit.ts'
 import { noNamespaceLookup } from '../../../src/webhook/admission/namespace-lookup.ts'
@@ -282,7 +282,7 @@ describe('a name of a megabyte', () => {
     })
     const admission = await admit(request)
     log({ request, admission, milliseconds: 1 })
-    const { response } = toReview('u', admission.verdict) as {
+    const { response } = JSON.parse(writeReview('u', admission.verdict)) as {
       response: { warnings: readonly string[] }
     }
 
