@@ -6,6 +6,8 @@ import { dirname, join } from 'node:path'
 export const network = {
   bridge: 'berth-e2e',
   nodeAddress: '10.213.0.1',
+  /** Of a second API server, which few tests start. */
+  secondApiServer: '10.213.0.2',
   podRange: '10.214.0.0/16',
   serviceRange: '10.215.0.0/16',
   apiServiceAddress: '10.215.0.1',

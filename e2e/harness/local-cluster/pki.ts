@@ -31,7 +31,9 @@ export async function createPki(runDir: string, apiUrl: string): Promise<Pki> {
   mkdirSync(dir, { recursive: true, mode: 0o700 })
   const isCa = ['basicConstraints=critical,CA:TRUE', 'keyUsage=critical,keyCertSign']
   const ca = await certificate(dir, 'ca', '/CN=berth-e2e-ca', isCa)
-  const names = `subjectAltName=IP:127.0.0.1,IP:${network.nodeAddress},IP:${network.apiServiceAddress},DNS:localhost,DNS:kubernetes.default.svc`
+  const { nodeAddress, secondApiServer, apiServiceAddress } = network
+  const addresses = ['127.0.0.1', nodeAddress, secondApiServer, apiServiceAddress]
+  const names = `subjectAltName=${addresses.map((ip) => `IP:${ip}`).join()},DNS:localhost,DNS:kubernetes.default.svc`
   const apiServer = await certificate(dir, 'api', '/CN=kube-apiserver', [names], ca)
   const usage = 'extendedKeyUsage=clientAuth'
   const kubeletClient = await certificate(dir, 'kubelet-client', '/CN=kube-apiserver', [usage], ca)

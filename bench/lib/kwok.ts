@@ -1,0 +1,54 @@
+/** kwok: nodes and pods without machines. It plays the kubelet for nodes that have its annotation. */
+import { freePort } from '../../e2e/harness/ports.ts'
+import type { Cluster } from '../../e2e/harness/cluster.ts'
+import { buildPublishedProgram } from '../../e2e/harness/go-programs.ts'
+import { startProcess, stopProcess } from '../../e2e/harness/processes.ts'
+
+export const kwokVersion = 'v0.8.0'
+
+/** Builds kwok once; returns the path of the program. */
+export function buildKwok(): Promise<string> {
+  return buildPublishedProgram('sigs.k8s.io/kwok/cmd/kwok', kwokVersion)
+}
+
+const annotation = { 'kwok.x-k8s.io/node': 'fake' }
+
+/** Starts kwok on a cluster. It runs the pods of the nodes that `kwokNode` describes, and no others. */
+export async function startKwok({
+  runDir,
+  kubeconfig,
+}: Cluster): Promise<{ stop(): Promise<void> }> {
+  const record = await startProcess(runDir, {
+    name: 'kwok',
+    command: await buildKwok(),
+    args: [
+      `--kubeconfig=${kubeconfig}`,
+      '--manage-all-nodes=false',
+      '--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake',
+      '--cidr=10.216.0.0/14',
+      '--node-lease-duration-seconds=200',
+      `--server-address=127.0.0.1:${await freePort('127.0.0.1')}`,
+    ],
+  })
+  return { stop: () => stopProcess(runDir, record) }
+}
+
+/** A node that kwok keeps ready. The taint keeps the pods of the cluster itself away. */
+export function kwokNode(name: string): object {
+  const capacity = { cpu: '1k', memory: '1Ti', pods: '1000' }
+  return {
+    apiVersion: 'v1',
+    kind: 'Node',
+    metadata: {
+      name,
+      annotations: annotation,
+      labels: {
+        'kubernetes.io/hostname': name,
+        'kubernetes.io/arch': 'amd64',
+        'kubernetes.io/os': 'linux',
+      },
+    },
+    spec: { taints: [{ key: 'kwok.x-k8s.io/node', value: 'fake', effect: 'NoSchedule' }] },
+    status: { allocatable: capacity, capacity, phase: 'Running' },
+  }
+}
