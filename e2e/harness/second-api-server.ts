@@ -27,7 +27,7 @@ type Endpoints = { subsets?: { addresses?: { ip: string }[] }[] }
 
 /** Returns the addresses behind the Service `kubernetes`. */
 export async function apiServerAddresses(): Promise<string[]> {
-  const { subsets = [] } = (await getJson('endpoints', 'kubernetes')) as Endpoints
+  const { subsets = [] } = await getJson<Endpoints>('endpoints', 'kubernetes')
   return subsets.flatMap(({ addresses = [] }) => addresses.map(({ ip }) => ip))
 }
 
