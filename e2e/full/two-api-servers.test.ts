@@ -35,14 +35,18 @@ beforeAll(async () => {
   await waitForRollout()
   await waitForRollout('berth-controller')
   // kube-proxy chooses an API server for each connection. Pods that start again choose again.
-  await waitFor('Berth to use the second API server', async () => {
-    const users = second.users()
-    if (accounts.every((account) => users.has(account))) return true
-    await kubectlOk(['rollout', 'restart', 'deployment', '-n', namespace])
-    await waitForRollout()
-    await waitForRollout('berth-controller')
-    return false
-  })
+  await waitFor(
+    'Berth to use the second API server',
+    async () => {
+      const users = second.users()
+      if (accounts.every((account) => users.has(account))) return true
+      await kubectlOk(['rollout', 'restart', 'deployment', '-n', namespace])
+      await waitForRollout()
+      await waitForRollout('berth-controller')
+      throw new Error(`it is used by ${[...users].join(', ')}`)
+    },
+    { timeoutMs: 500_000 },
+  )
 })
 
 afterAll(async () => {
