@@ -1,11 +1,23 @@
 /** Builds that run once and are kept in the user's cache. */
-import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs'
+import {
+  existsSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { dirname } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { logStep } from './log.ts'
+import { isRunning, type ProcessRecord, startTimeOf } from './processes.ts'
 
 /**
  * Creates a file or directory with `build` unless it exists. `build` writes to another path, which is renamed at the end:
- * an interrupted build leaves nothing under the final name.
+ * an interrupted build leaves nothing under the final name. Another process that builds the same is waited for, because two
+ * builds of Kubernetes at the same time take more than twice as long as one.
  */
 export async function buildOnce(
   target: string,
@@ -14,12 +26,45 @@ export async function buildOnce(
 ): Promise<void> {
   if (existsSync(target)) return
   mkdirSync(dirname(target), { recursive: true })
+  const unlock = await lock(`${target}.lock`)
   const scratch = mkdtempSync(`${target}.partial-`)
   try {
+    if (existsSync(target)) return
     await logStep(`${description} into ${target}, once`, () => build(`${scratch}/result`))
-    // Another run may have built the same in the meantime.
     if (!existsSync(target)) renameSync(`${scratch}/result`, target)
   } finally {
     rmSync(scratch, { recursive: true, force: true })
+    unlock()
+  }
+}
+
+/** Waits until no other running process has the lock file, and takes it. */
+async function lock(file: string): Promise<() => void> {
+  const { pid } = process
+  const own = `${file}-${pid}`
+  // A link appears with its content, so that no process reads half of it.
+  writeFileSync(own, JSON.stringify({ name: 'build', pid, startTime: startTimeOf(pid) }))
+  try {
+    for (;;) {
+      try {
+        linkSync(own, file)
+        return () => rmSync(file, { force: true })
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+      }
+      if (isHeld(file)) await sleep(500)
+      else rmSync(file, { force: true })
+    }
+  } finally {
+    rmSync(own, { force: true })
+  }
+}
+
+/** Whether the process that took the lock still runs. */
+function isHeld(file: string): boolean {
+  try {
+    return isRunning(JSON.parse(readFileSync(file, 'utf8')) as ProcessRecord)
+  } catch {
+    return false
   }
 }
