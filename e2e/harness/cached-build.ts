@@ -45,18 +45,24 @@ async function lock(file: string): Promise<() => void> {
   // A link appears with its content, so that no process reads half of it.
   writeFileSync(own, JSON.stringify({ name: 'build', pid, startTime: startTimeOf(pid) }))
   try {
-    for (;;) {
-      try {
-        linkSync(own, file)
-        return () => rmSync(file, { force: true })
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-      }
+    while (!takes(own, file)) {
       if (isHeld(file)) await sleep(500)
       else rmSync(file, { force: true })
     }
   } finally {
     rmSync(own, { force: true })
+  }
+  return () => rmSync(file, { force: true })
+}
+
+/** Returns false if another process has the lock file. */
+function takes(own: string, file: string): boolean {
+  try {
+    linkSync(own, file)
+    return true
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    return false
   }
 }
 
