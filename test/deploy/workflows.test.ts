@@ -20,7 +20,8 @@ describe.each(workflows)('%s', (file) => {
   const workflow = parse(read(file)) as Workflow
 
   it('pins every action to a commit, with the version as a comment', () => {
-    const actions = read(file).match(/(?<=uses: ).*$/gm) ?? []
+    // `./` is the action of this repository.
+    const actions = read(file).match(/(?<=uses: )(?!\.\/$).*$/gm) ?? []
 
     expect(actions.length).toBeGreaterThan(0)
     expect(
@@ -63,5 +64,35 @@ describe('.ci/run', () => {
       )
 
     expect(commands('.ci/run')).toEqual(commands('.github/workflows/ci.yml'))
+  })
+})
+
+describe('.github/renovate.json', () => {
+  const { customManagers } = JSON.parse(read('.github/renovate.json')) as {
+    customManagers: readonly {
+      readonly managerFilePatterns: readonly string[]
+      readonly matchStrings: readonly string[]
+    }[]
+  }
+
+  it.each([
+    ['sigs.k8s.io/kind', /^v\d+\.\d+\.\d+$/],
+    ['github.com/rhysd/actionlint', /^v\d+\.\d+\.\d+$/],
+  ])('finds the version of %s', (name, version) => {
+    const files = globSync(['.github/workflows/*.yml', '{e2e,tools}/**/*.ts'], { cwd: root })
+    const found = customManagers.flatMap(({ managerFilePatterns, matchStrings }) =>
+      files
+        .filter((file) =>
+          managerFilePatterns.some((pattern) => new RegExp(pattern.slice(1, -1)).test(file)),
+        )
+        .flatMap((file) =>
+          matchStrings.flatMap((each) => [...read(file).matchAll(new RegExp(each, 'g'))]),
+        )
+        .map(({ groups }) => ({ ...groups })),
+    )
+
+    expect(found).toContainEqual(
+      expect.objectContaining({ depName: name, currentValue: expect.stringMatching(version) }),
+    )
   })
 })
