@@ -7,6 +7,7 @@ import { kyvernoModule } from './kyverno.ts'
 import { policyControllerModule } from './policy-controller.ts'
 import { distribution } from './distribution.ts'
 import { helm4Version } from './helm-4-program.ts'
+import { olderVersion } from './older-version.ts'
 
 const kubernetes = `Kubernetes ${kubernetesVersion}`
 
@@ -19,6 +20,7 @@ const programs: Readonly<Record<string, () => Promise<string[]>>> = {
     `distribution ${distribution}`,
     `HAProxy ${await haproxyVersion()}`,
   ],
+  'upgrade-from-0.1.0.test.ts': () => Promise.resolve([kubernetes, `Berth ${olderVersion}`]),
   'verification-policies.test.ts': () =>
     Promise.resolve([
       kubernetes,

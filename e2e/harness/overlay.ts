@@ -12,6 +12,8 @@ type OverlaySettings = {
   base: string
   /** The files of the ConfigMap berth-config. */
   files: Record<string, string>
+  /** The checkout whose manifests it uses. Default: this one. */
+  checkout?: string
   /** Names under deploy/components. */
   components?: readonly string[]
   /** More lines of kustomization.yaml. */
@@ -21,13 +23,13 @@ type OverlaySettings = {
 /** Writes a kustomization with a config, as a user would; returns its directory. */
 export function writeOverlay(
   name: string,
-  { base, files, components = [], extra = '' }: OverlaySettings,
+  { base, files, checkout = repository, components = [], extra = '' }: OverlaySettings,
 ): string {
   const directory = join(currentCluster().runDir, `overlay-${name}`)
   rmSync(directory, { recursive: true, force: true })
   mkdirSync(directory, { recursive: true })
   for (const [file, content] of Object.entries(files)) writeFileSync(join(directory, file), content)
-  const from = (path: string) => relative(directory, join(repository, path))
+  const from = (path: string) => relative(directory, join(checkout, path))
   const generated = Object.keys(files).map(
     (file) =>
       `  - { name: berth-config, namespace: ${namespace}, behavior: replace, files: [${file}] }`,
