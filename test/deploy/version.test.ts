@@ -21,6 +21,22 @@ describe('the version of package.json', () => {
     expect(parse(read('deploy/helm-plugin/plugin.yaml'))).toMatchObject({ version })
   })
 
+  it('is the version of the image and the changes in the annotations of the chart', () => {
+    const { annotations } = parse(read('deploy/chart/Chart.yaml')) as {
+      annotations: Record<string, string>
+    }
+    const list = (name: string) => parse(annotations[`artifacthub.io/${name}`] ?? '') as unknown[]
+    const kinds = ['added', 'changed', 'deprecated', 'removed', 'fixed', 'security']
+    const changes = list('changes') as { kind: string; description: string }[]
+
+    expect(list('images')).toMatchObject([{ image: `berth.invalid/berth:${version}` }])
+    expect(changes.length).toBeGreaterThan(0)
+    expect(changes.every((each) => kinds.includes(each.kind) && each.description !== '')).toBe(true)
+    // Write the changes of a new version, and then its number here.
+    expect(version).toBe('0.2.0')
+    for (const text of Object.values(annotations)) expect(typeof text).toBe('string')
+  })
+
   it('has a section with a date in the changelog, which is the newest version', () => {
     const [newest] = read('CHANGELOG.md').match(/(?<=^## \[)\d.*/m) ?? []
 
