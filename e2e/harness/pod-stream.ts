@@ -9,7 +9,8 @@ import { waitFor } from './wait.ts'
 
 export type StreamCount = {
   created: number
-  failures: { at: number; problem: string }[]
+  /** `from` and `at`: when the request was sent and when it failed, by `performance.now()`. */
+  failures: { from: number; at: number; problem: string }[]
   /** The longest creation, in milliseconds. */
   longestMs: number
   seconds: number
@@ -65,7 +66,7 @@ export async function startPodStream(
       count.created += 1
       count.longestMs = Math.max(count.longestMs, performance.now() - started)
     } catch (error) {
-      count.failures.push({ at: performance.now(), problem: String(error) })
+      count.failures.push({ from: started, at: performance.now(), problem: String(error) })
       return
     }
     await cluster.api.delete({ ...pods, name })

@@ -26,10 +26,15 @@ export async function removeContainers(runDir: string): Promise<void> {
 
 /** Kills the processes of one container, as the kernel does when memory runs out. The shim stays. */
 export async function killContainer(id: string): Promise<void> {
+  for (const pid of containerProcesses(id)) await kill(pid)
+}
+
+/** Returns the pids of the processes of one container; throws if it has none. */
+export function containerProcesses(id: string): number[] {
   const groups = hierarchies().map((hierarchy) => join(hierarchy, namespace, id))
   const members = new Set(groups.filter((group) => existsSync(group)).flatMap(pidsIn))
   if (members.size === 0) throw new Error(`found no process of container ${id}`)
-  for (const pid of members) await kill(pid)
+  return [...members]
 }
 
 function containerGroups(runDir: string): string[] {

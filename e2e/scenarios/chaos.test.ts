@@ -1,0 +1,26 @@
+/** Each fault once, half of them with `failurePolicy: Ignore` and half with `Fail`. The order is new in each run. */
+import { chaosTests } from '../harness/chaos/chaos-tests.ts'
+import { allFaults } from '../harness/chaos/run-steps.ts'
+import { eachFaultOnce } from '../harness/chaos/schedule.ts'
+
+chaosTests({
+  steps: (seed) => {
+    const steps = eachFaultOnce(
+      allFaults.map(({ name }) => name),
+      seed,
+    )
+    const half = Math.ceil(steps.length / 2)
+    const isOutage = ({ faults }: { faults: readonly string[] }) =>
+      faults.some((name) => name.startsWith('webhook'))
+    const ignore = steps.slice(0, half)
+    const fail = steps.slice(half)
+    // Processes of the webhook stop with both.
+    return {
+      ignore: [...ignore, ...fail.filter(isOutage)],
+      fail: [...fail, ...ignore.filter(isOutage)],
+    }
+  },
+  maxGrowth: null,
+  killedMs: null,
+  timeoutMs: 900_000,
+})
