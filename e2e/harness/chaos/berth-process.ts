@@ -1,4 +1,6 @@
 /** The processes of Berth in the pods of an installation, and signals for them. */
+import { readFileSync } from 'node:fs'
+import { constants } from 'node:os'
 import type { KubeApi } from '../../../src/kube/api-client.ts'
 import type { KubeObject } from '../../../src/kube/object.ts'
 import { containerProcesses } from '../local-cluster/containers.ts'
@@ -51,6 +53,13 @@ export async function processesOf(api: KubeApi, component: Component): Promise<B
 export function signalProcess(berth: BerthProcess, signal: NodeJS.Signals): void {
   const pid = pidOf(berth)
   if (pid !== undefined) process.kill(pid, signal)
+}
+
+/** Whether a process has a handler for a signal (proc_pid_status(5), SigCgt). */
+export function catchesSignal(berth: BerthProcess, signal: NodeJS.Signals): boolean {
+  const status = readFileSync(`/proc/${pidOf(berth)}/status`, 'utf8')
+  const caught = BigInt(`0x${/^SigCgt:\s*(\w+)$/m.exec(status)?.[1] ?? '0'}`)
+  return ((caught >> BigInt(constants.signals[signal] - 1)) & 1n) === 1n
 }
 
 /** Returns the pid of the process in a pod; undefined if it has exited. */

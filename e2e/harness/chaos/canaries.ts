@@ -14,17 +14,24 @@ export type Canaries = {
 
 export function createCanaries(): Canaries {
   const account = { username: 'chaos', password: `canary:${randomBytes(8).toString('hex')}+/` }
-  const { username, password } = account
-  const base64 = (text: string) => Buffer.from(text).toString('base64').replace(/=+$/, '')
+  const { password } = account
   const forms = [
     password,
     encodeURIComponent(password),
-    base64(password),
-    base64(`${username}:${password}`),
+    ...inBase64(password),
     'PRIVATE KEY-----',
-    base64('-----BEGIN PRIVATE KEY-----').slice(0, -2),
+    ...inBase64('PRIVATE KEY-----'),
   ]
   return { account, isIn: (text) => forms.some((form) => text.includes(form)) }
+}
+
+/** Returns what is in the base64 of every text that contains this one: it depends on how many bytes come before, modulo three. */
+function inBase64(text: string): string[] {
+  return [0, 1, 2].map((before) => {
+    const bytes = Buffer.concat([Buffer.alloc(before), Buffer.from(text)])
+    const [from, to] = [Math.ceil((before * 8) / 6), Math.floor((bytes.length * 8) / 6)]
+    return bytes.toString('base64').slice(from, to)
+  })
 }
 
 /** Returns where the texts of the cluster contain a secret; `logs` are those of Berth's containers, by name. */

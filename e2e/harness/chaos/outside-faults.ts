@@ -1,21 +1,30 @@
 /** Faults of what Berth uses: the mirror, the network and the logs. */
 import { currentCluster } from '../cluster.ts'
 import { network } from '../local-cluster/files.ts'
+import { waitFor } from '../wait.ts'
 import type { Fault } from './fault.ts'
 import type { GateMode } from './fault-gate.ts'
 import { containerdRecord } from './log-disk.ts'
 import { type Destination, losePackets } from './network.ts'
 import type { Site } from './site.ts'
 
+/** Waits until Berth has noticed that the mirror does not serve an image. */
+async function podFromUpstream({ ledger }: Site): Promise<void> {
+  await waitFor('a pod from upstream', () =>
+    ledger.last(1).some((pod) => pod?.image.startsWith('docker.io/')),
+  )
+}
+
 /** The mirror answers in another way than it should. */
 function gateFault(name: string, mode: GateMode): Fault {
   return {
     name,
-    subject: 'mirror',
+    disturbs: ['mirror'],
     begin(site) {
       site.gate.set(mode)
       return Promise.resolve({
         target: 'mirror',
+        ...(mode !== 'slow' && { inEffect: () => podFromUpstream(site) }),
         end: () => Promise.resolve(site.gate.set('pass')),
       })
     },
@@ -26,10 +35,12 @@ function gateFault(name: string, mode: GateMode): Fault {
 function lossFault(name: string, to: (site: Site) => Destination, share: number): Fault {
   return {
     name,
-    subject: 'network',
+    disturbs: ['network'],
     async begin(site) {
       const end = await losePackets(site.api, to(site), share)
-      return { target: 'every pod of Berth', end }
+      const isVisible = to === mirror && share === 1
+      const inEffect = isVisible && { inEffect: () => podFromUpstream(site) }
+      return { target: 'every pod of Berth', end, ...inEffect }
     },
   }
 }
@@ -43,10 +54,11 @@ const slow = 0.2
 export const outsideFaults: readonly Fault[] = [
   {
     name: 'mirror killed',
-    subject: 'mirror',
+    disturbs: ['mirror'],
     async begin(site) {
       await site.mirror.stop()
-      return { target: 'mirror', end: () => site.mirror.start() }
+      const inEffect = () => podFromUpstream(site)
+      return { target: 'mirror', inEffect, end: () => site.mirror.start() }
     },
   },
   gateFault('mirror hangs', 'hang'),
@@ -60,7 +72,7 @@ export const outsideFaults: readonly Fault[] = [
   lossFault('slow link to the API server', apiServer, slow),
   {
     name: 'disk of the logs full',
-    subject: 'logs',
+    disturbs: ['logs'],
     async begin(site) {
       await site.logDisk.fill()
       return { target: 'every container', end: () => site.logDisk.empty() }
@@ -68,7 +80,8 @@ export const outsideFaults: readonly Fault[] = [
   },
   {
     name: 'logs not read',
-    subject: 'logs',
+    // The kubelet can neither start a container nor update a volume while containerd does not answer.
+    disturbs: ['logs', 'config', 'webhook', 'controller'],
     begin() {
       const { pid } = containerdRecord()
       process.kill(pid, 'SIGSTOP')

@@ -4,7 +4,13 @@ import { killContainer } from '../local-cluster/containers.ts'
 import { kubectlOk } from '../kubectl.ts'
 import { namespace } from '../overlay.ts'
 import { waitFor } from '../wait.ts'
-import { type BerthProcess, type Component, processesOf, signalProcess } from './berth-process.ts'
+import {
+  type BerthProcess,
+  catchesSignal,
+  type Component,
+  processesOf,
+  signalProcess,
+} from './berth-process.ts'
 import type { Fault, OngoingFault } from './fault.ts'
 import type { Site } from './site.ts'
 import { clockSignal, clockSteps } from './stepped-clock.ts'
@@ -55,10 +61,12 @@ async function kill(site: Site, component: Component, victim: number): Promise<O
   const isWebhook = component === 'webhook'
   const outage = isWebhook ? site.ledger.beginOutage('webhook killed') : null
   await killContainer(berth.container ?? '')
-  if (isWebhook) await waitUntilNoticed(site, berth)
-  outage?.close()
   return {
     target: berth.pod,
+    inEffect: async () => {
+      if (isWebhook) await waitUntilNoticed(site, berth)
+      outage?.close()
+    },
     end: () => Promise.resolve(),
     recovered: () => waitForSuccessor(site, component, berth),
   }
@@ -69,18 +77,15 @@ async function freeze(site: Site, component: Component, victim: number): Promise
   const isWebhook = component === 'webhook'
   const outage = isWebhook ? site.ledger.beginOutage('webhook frozen') : null
   signalProcess(berth, 'SIGSTOP')
-  const end = () => {
-    signalProcess(berth, 'SIGCONT')
-    outage?.close()
-    return Promise.resolve()
+  return {
+    target: berth.pod,
+    ...(isWebhook && { inEffect: () => waitUntilNoticed(site, berth) }),
+    end: () => {
+      signalProcess(berth, 'SIGCONT')
+      outage?.close()
+      return Promise.resolve()
+    },
   }
-  try {
-    if (isWebhook) await waitUntilNoticed(site, berth)
-  } catch (error) {
-    await end()
-    throw error
-  }
-  return { target: berth.pod, end }
 }
 
 /** An hour ahead, an hour behind, and right again. */
@@ -89,6 +94,8 @@ async function stepClock(site: Site, victim: number): Promise<OngoingFault> {
     await select(site, 'webhook', victim),
     await select(site, 'controller', victim),
   ]
+  const unprepared = processes.find((each) => !catchesSignal(each, clockSignal))
+  if (unprepared !== undefined) throw new Error(`${unprepared.pod} has no clock to step`)
   const step = () => {
     for (const each of processes) signalProcess(each, clockSignal)
   }
@@ -107,23 +114,23 @@ async function stepClock(site: Site, victim: number): Promise<OngoingFault> {
 export const processFaults: readonly Fault[] = [
   {
     name: 'webhook killed',
-    subject: 'webhook',
+    disturbs: ['webhook'],
     begin: (site, victim) => kill(site, 'webhook', victim),
   },
   {
     name: 'webhook frozen',
-    subject: 'webhook',
+    disturbs: ['webhook'],
     begin: (site, victim) => freeze(site, 'webhook', victim),
   },
   {
     name: 'controller killed',
-    subject: 'controller',
+    disturbs: ['controller'],
     begin: (site, victim) => kill(site, 'controller', victim),
   },
   {
     name: 'controller frozen',
-    subject: 'controller',
+    disturbs: ['controller'],
     begin: (site, victim) => freeze(site, 'controller', victim),
   },
-  { name: 'clock stepped', subject: 'clock', begin: stepClock },
+  { name: 'clock stepped', disturbs: ['clock', 'webhook', 'controller'], begin: stepClock },
 ]

@@ -41,6 +41,7 @@ export async function runStep(site: Site, { faults, victim }: Step): Promise<Str
   const ongoing = []
   try {
     for (const name of faults) ongoing.push(await faultNamed(name).begin(site, victim))
+    for (const { inEffect } of ongoing) await inEffect?.()
     await site.stream.waitForPods(podsPerFault)
   } finally {
     for (const { end } of ongoing) await end()

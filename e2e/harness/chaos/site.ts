@@ -7,7 +7,7 @@ import { applyKustomization, waitForRollout } from '../install.ts'
 import { createPullSecret, kubectlOk } from '../kubectl.ts'
 import { namespace } from '../overlay.ts'
 import { type PodStream, startPodStream } from '../pod-stream.ts'
-import { type Registry, startRegistry } from '../registry.ts'
+import { type Account, type Registry, startRegistry } from '../registry.ts'
 import { waitUntilRewritten } from '../webhook.ts'
 import { processesOf } from './berth-process.ts'
 import { type Canaries, createCanaries } from './canaries.ts'
@@ -38,6 +38,9 @@ export type Site = {
 }
 
 const repositories = ['one', 'two', 'three', 'four', 'five'].map((name) => `chaos/${name}`)
+
+/** Many images, so that the replicas probe all the time: they remember an answer for 30 seconds. */
+const tags = Array.from({ length: 20 }, (_, index) => `${index + 1}`)
 const secret = 'chaos-mirror'
 
 /** Installs Berth with `failurePolicy: Ignore` and starts the stream. */
@@ -49,11 +52,11 @@ export async function startSite(): Promise<Site> {
   const { account } = canaries
   const mirror = await startRegistry(home, { name: 'chaos-mirror', htpasswd: account })
   const upstream = await startRegistry(home, { name: 'chaos-upstream' })
-  for (const repository of repositories)
-    for (const { url, auth } of [{ url: mirror.url, auth: account }, { url: upstream.url }]) {
-      const image = { registry: url, repository, tag: '1', binary: cluster.pauseBinary }
-      await pushImage({ ...image, marker: repository, ...(auth && { auth }) })
-    }
+  await Promise.all(
+    repositories.map((each) =>
+      pushEverywhere(each, [{ url: mirror.url, auth: account }, { url: upstream.url }]),
+    ),
+  )
   const gate = await startFaultGate(cluster.podAddress, mirror.port)
   const config = (row: string) => configOf(row, gate.url, upstream.url)
   const logDisk = await mountLogDisk()
@@ -62,7 +65,7 @@ export async function startSite(): Promise<Site> {
   await createPullSecret(secret, { namespace, server: 'mirror.example', account })
   await waitForRollout()
   await waitForRollout('berth-controller')
-  const images = repositories.map((repository) => `docker.io/${repository}:1`)
+  const images = repositories.flatMap((each) => tags.map((tag) => `docker.io/${each}:${tag}`))
   await waitUntilRewritten(images[0] ?? '')
   const allowed = images.flatMap((image) => [image, image.replace('docker.io', 'mirror.example')])
   const ledger = createLedger(new Set(allowed), canaries.isIn)
@@ -95,6 +98,15 @@ export async function startSite(): Promise<Site> {
       await Promise.all([mirror.stop(), upstream.stop()])
     },
   }
+}
+
+async function pushEverywhere(
+  repository: string,
+  registries: readonly { url: string; auth?: Account }[],
+): Promise<void> {
+  for (const { url: registry, auth } of registries)
+    for (const tag of tags)
+      await pushImage({ registry, repository, tag, content: repository, ...(auth && { auth }) })
 }
 
 async function writeConfig(text: string): Promise<void> {
