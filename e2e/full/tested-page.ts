@@ -7,7 +7,8 @@ export type TestedFile = {
   date: string
   /** The programs with their versions. */
   programs: readonly string[]
-  tests: readonly { name: string; result: string; seconds: number }[]
+  /** `note`: what the test measured. */
+  tests: readonly { name: string; result: string; seconds: number; note?: string }[]
 }
 
 const begin = '<!-- generated: npm run e2e:full -->'
@@ -30,8 +31,8 @@ export function updatePage(page: string, files: readonly TestedFile[]): string {
 
 function sectionOf({ file, date, programs, tests }: TestedFile): string {
   const rows = tests.map(
-    ({ name, result, seconds }) =>
-      `| ${name.replaceAll('|', '\\|')} | ${result}, ${seconds.toFixed(0)} s |`,
+    ({ name, result, seconds, note }) =>
+      `| ${cell(name)} | ${result}, ${seconds.toFixed(0)} s${note === undefined ? '' : `: ${cell(note)}`} |`,
   )
   return [
     `## ${file}`,
@@ -42,4 +43,8 @@ function sectionOf({ file, date, programs, tests }: TestedFile): string {
     '| --- | --- |',
     ...rows,
   ].join('\n')
+}
+
+function cell(text: string): string {
+  return text.replaceAll('|', '\\|')
 }

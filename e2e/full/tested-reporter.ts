@@ -1,7 +1,7 @@
 /** A reporter of Vitest that writes the results of `npm run e2e:full` to docs/tested.md. */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
-import type { Reporter, TestModule } from 'vitest/node'
+import type { Reporter, TestCase, TestModule } from 'vitest/node'
 import { repository } from '../harness/paths.ts'
 import { type TestedFile, updatePage } from './tested-page.ts'
 import { programsOf } from './versions.ts'
@@ -30,6 +30,12 @@ async function readModule(module: TestModule): Promise<TestedFile | null> {
       name: test.fullName,
       result: test.result().state,
       seconds: (test.diagnostic()?.duration ?? 0) / 1_000,
+      ...noteOf(test),
     })),
   }
+}
+
+function noteOf(test: TestCase): { note?: string } {
+  const { note } = test.meta()
+  return note === undefined ? {} : { note }
 }

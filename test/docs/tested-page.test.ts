@@ -30,6 +30,15 @@ Text.
 `)
   })
 
+  it('adds what a test measured', () => {
+    const file = tested('a.test.ts', 'passed')
+    const tests = [{ name: 'measures', result: 'passed', seconds: 1, note: '3 of a|b' }]
+
+    expect(updatePage(empty, [{ ...file, tests }])).toContain(
+      '| measures | passed, 1 s: 3 of a\\|b |',
+    )
+  })
+
   it('replaces the sections of the files that ran, and keeps the others in order', () => {
     const before = updatePage(empty, [tested('c.test.ts', 'passed'), tested('a.test.ts', 'passed')])
     const after = updatePage(before, [tested('b.test.ts', 'passed'), tested('a.test.ts', 'failed')])

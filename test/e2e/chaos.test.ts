@@ -76,7 +76,7 @@ describe('createLedger', () => {
     const after = { from: outage.until + 1, at: outage.until + 2, problem: 'after' }
 
     expect(ledger.unexplained([before, during, after])).toEqual([before, after])
-    expect(ledger.delays([before, during, after])).toEqual([
+    expect(ledger.outages([before, during, after])).toEqual([
       { fault: 'webhook killed', count: 1, lastMs: 2 },
     ])
   })

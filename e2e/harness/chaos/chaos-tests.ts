@@ -2,9 +2,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { currentCluster } from '../cluster.ts'
 import { log } from '../log.ts'
+import { note } from '../note.ts'
 import type { StreamCount } from '../pod-stream.ts'
 import { findSecrets } from './canaries.ts'
-import { failOpenCount } from './ledger.ts'
+import { failOpenCount, type OutageResult } from './ledger.ts'
 import { growth, type MetricsWatch, watchMetrics } from './memory.ts'
 import { runStep, setFailurePolicy, waitUntilHealthy } from './run-steps.ts'
 import { chooseSeed, type Step } from './schedule.ts'
@@ -23,8 +24,7 @@ export type ChaosPlan = {
 /** Of the container, in deploy/base/webhook.yaml. */
 const memoryLimitBytes = 384 * 1024 * 1024
 
-/** An installation under faults, and what has happened to its stream so far. */
-type Run = { site: Site; metrics: MetricsWatch; created: number; rejected: number }
+type Run = { site: Site; metrics: MetricsWatch }
 
 export function chaosTests({ steps, maxGrowth, killedMs, timeoutMs }: ChaosPlan): void {
   const seed = chooseSeed()
@@ -36,7 +36,7 @@ export function chaosTests({ steps, maxGrowth, killedMs, timeoutMs }: ChaosPlan)
     beforeAll(async () => {
       log(`BERTH_CHAOS_SEED=${seed} repeats this schedule`)
       const site = await startSite()
-      run = { site, metrics: watchMetrics(site.api), created: 0, rejected: 0 }
+      run = { site, metrics: watchMetrics(site.api) }
       await site.stream.waitForPods(10)
       await waitUntilHealthy(site)
     })
@@ -47,30 +47,47 @@ export function chaosTests({ steps, maxGrowth, killedMs, timeoutMs }: ChaosPlan)
     })
 
     const timeout = timeoutMs
-    test('rejects no pod with failurePolicy Ignore', { timeout }, async () => {
-      expect(await failuresOf(run, 'Ignore', ignore)).toEqual([])
+    test('rejects no pod with failurePolicy Ignore', { timeout }, async (context) => {
+      const { failures, summary } = await runAll(run, 'Ignore', ignore)
+      note(context, `seed ${seed}, ${summary}`)
+
+      expect(failures).toEqual([])
     })
 
     test(
       'rejects pods with failurePolicy Fail only while a process is killed or frozen',
       { timeout },
-      async () => {
-        const failures = await failuresOf(run, 'Fail', fail)
+      async (context) => {
+        const earlier = run.site.ledger.outages([]).length
+        const { failures, summary } = await runAll(run, 'Fail', fail)
+        const outages = run.site.ledger.outages(failures).slice(earlier)
+        note(context, `seed ${seed}, ${summary}; ${summaryOf(outages)}`)
+        const limitMs = killedMs ?? Infinity
 
         expect(run.site.ledger.unexplained(failures)).toEqual([])
-        expect(lateFailures(run, failures, killedMs ?? Infinity)).toEqual([])
+        expect(outages.filter(({ fault, lastMs }) => isKill(fault) && lastMs > limitMs)).toEqual([])
       },
     )
 
-    test('leaves no pod unprocessed that the API server or Berth has not counted', async () => {
-      const { unprocessed, counted } = await countUnprocessed(run)
+    test('leaves no pod unprocessed that the API server or Berth has not counted', async (context) => {
+      const unprocessed = run.site.ledger.unprocessed()
+      const failOpen = (await failOpenCount()) - run.site.failOpenBefore
+      const errors = run.metrics.processes().reduce((sum, each) => sum + each.errors, 0)
+      note(
+        context,
+        `${unprocessed} unprocessed; the API server counted ${failOpen} failed calls, and Berth ${errors} reviews without a decision`,
+      )
 
-      expect(unprocessed).toBeLessThanOrEqual(counted)
+      expect(unprocessed).toBeLessThanOrEqual(failOpen + errors)
       expect(run.site.ledger.problems).toEqual([])
     })
 
-    test('needs no more memory than before', () => {
-      const { mostBytes, growths } = readMemory(run)
+    test('needs no more memory than before', (context) => {
+      const processes = run.metrics.processes()
+      const mostBytes = Math.max(...processes.flatMap(({ residentBytes }) => residentBytes))
+      const growths = processes.filter(({ pod }) => pod === run.site.witness).map(growth)
+      const factor = growths.map((each) => each.toFixed(2)).join(', ')
+      note(context, `at most ${(mostBytes / 1e6).toFixed(0)} MB, growth by the factor ${factor}`)
 
       expect(growths, 'the process that no fault stops runs until the end').toHaveLength(1)
       expect(mostBytes).toBeLessThan(memoryLimitBytes)
@@ -86,49 +103,38 @@ export function chaosTests({ steps, maxGrowth, killedMs, timeoutMs }: ChaosPlan)
   })
 }
 
-/** Runs steps with a failurePolicy and returns the creations that failed. */
-async function failuresOf(
-  run: Run,
-  policy: 'Ignore' | 'Fail',
-  steps: Iterable<Step>,
-): Promise<StreamCount['failures']> {
+/** Runs steps with a failurePolicy; returns the creations that failed, and a summary. */
+async function runAll(run: Run, policy: 'Ignore' | 'Fail', steps: Iterable<Step>) {
   await setFailurePolicy(policy)
-  const found: StreamCount['failures'] = []
+  const failures: StreamCount['failures'] = []
+  let [created, faults, longestMs] = [0, 0, 0]
   for (const step of steps) {
-    const { created, failures } = await runStep(run.site, step)
-    run.created += created
-    run.rejected += failures.length
-    found.push(...failures)
+    const count = await runStep(run.site, step)
+    created += count.created
+    faults += step.faults.length
+    longestMs = Math.max(longestMs, count.longestMs)
+    failures.push(...count.failures)
   }
-  return found
+  const pods = `${created} pods created, ${failures.length} rejected`
+  return {
+    failures,
+    summary: `${faults} faults, ${pods}, slowest ${(longestMs / 1_000).toFixed(1)} s`,
+  }
 }
 
-/** Prints how long each stopped process rejected pods; returns those that were killed longer ago than the limit. */
-function lateFailures({ site }: Run, failures: StreamCount['failures'], limitMs: number): string[] {
-  const delays = site.ledger.delays(failures)
-  const lines = delays.map(({ fault, count, lastMs }) => {
-    const line = `${fault}: ${count} pods rejected, the last after ${lastMs} ms`
-    log(line)
-    return { line, isLate: fault === 'webhook killed' && lastMs > limitMs }
+function isKill(fault: string): boolean {
+  return fault === 'webhook killed'
+}
+
+/** `webhook killed 3 times: 2 rejected, the last after 900 ms`. */
+function summaryOf(outages: readonly OutageResult[]): string {
+  const names = [...new Set(outages.map(({ fault }) => fault))]
+  const parts = names.map((name) => {
+    const those = outages.filter(({ fault }) => fault === name)
+    const rejected = those.reduce((sum, { count }) => sum + count, 0)
+    const last = Math.max(...those.map(({ lastMs }) => lastMs))
+    const times = `${name} ${those.length} times: ${rejected} rejected`
+    return rejected === 0 ? times : `${times}, the last after ${last} ms`
   })
-  return lines.filter(({ isLate }) => isLate).map(({ line }) => line)
-}
-
-async function countUnprocessed({ site, metrics, created, rejected }: Run) {
-  const unprocessed = site.ledger.unprocessed()
-  const failOpen = (await failOpenCount()) - site.failOpenBefore
-  const errors = metrics.processes().reduce((sum, each) => sum + each.errors, 0)
-  log(`${created} pods created, ${rejected} rejected, ${unprocessed} unprocessed`)
-  log(`the API server counted ${failOpen} failed calls, and Berth ${errors} without a decision`)
-  return { unprocessed, counted: failOpen + errors }
-}
-
-/** Returns the most memory of any process, and by how much that of the witness grew. */
-function readMemory({ site, metrics }: Run) {
-  const processes = metrics.processes()
-  const mostBytes = Math.max(...processes.flatMap(({ residentBytes }) => residentBytes))
-  const growths = processes.filter(({ pod }) => pod === site.witness).map(growth)
-  const factor = growths.map((each) => each.toFixed(2)).join(', ')
-  log(`memory: at most ${(mostBytes / 1e6).toFixed(0)} MB; grew by the factor ${factor}`)
-  return { mostBytes, growths }
+  return parts.join('; ')
 }

@@ -6,6 +6,9 @@ import type { StreamCount } from '../pod-stream.ts'
 /** A time in which a process of Berth could not answer; `performance.now()`. It is open until `close`. */
 export type Outage = { fault: string; from: number; until: number; close(): void }
 
+/** `lastMs`: when the last failure came, after the begin of the outage; 0 if there was none. */
+export type OutageResult = { fault: string; count: number; lastMs: number }
+
 export type Ledger = {
   /** Call it for each pod as the API server created it. */
   onCreated: (pod: Pod) => void
@@ -16,8 +19,8 @@ export type Ledger = {
   unprocessed: () => number
   /** The failures that no outage explains. */
   unexplained(failures: StreamCount['failures']): StreamCount['failures']
-  /** How long after the begin of its outage the last failure came, in milliseconds, for each outage with failures. */
-  delays(failures: StreamCount['failures']): { fault: string; count: number; lastMs: number }[]
+  /** Returns how many of the failures each outage explains. */
+  outages(failures: StreamCount['failures']): OutageResult[]
   /** Names of pods whose JSON contains a secret, and images that the table does not have. */
   problems: string[]
 }
@@ -64,12 +67,11 @@ export function createLedger(
     unprocessed: () => unprocessed,
     unexplained: (failures) =>
       failures.filter((failure) => !outages.some((outage) => overlaps(failure, outage))),
-    delays: (failures) =>
-      outages.flatMap((outage) => {
+    outages: (failures) =>
+      outages.map((outage) => {
         const during = failures.filter((failure) => overlaps(failure, outage))
-        if (during.length === 0) return []
-        const lastMs = Math.max(...during.map(({ at }) => at - outage.from))
-        return [{ fault: outage.fault, count: during.length, lastMs: Math.round(lastMs) }]
+        const lastMs = Math.max(0, ...during.map(({ at }) => at - outage.from))
+        return { fault: outage.fault, count: during.length, lastMs: Math.round(lastMs) }
       }),
   }
 }
