@@ -1,4 +1,4 @@
-/** A password that Berth knows, and every place where nobody may find it. */
+/** A password that Berth knows, and the places that must not show it. */
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { currentCluster } from '../cluster.ts'

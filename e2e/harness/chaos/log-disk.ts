@@ -1,4 +1,4 @@
-/** A small disk of its own for the logs of containers, which can be filled. */
+/** A small separate disk for the logs of containers, which can be filled. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { currentCluster } from '../cluster.ts'
