@@ -126,14 +126,14 @@ function isKill(fault: string): boolean {
   return fault === 'webhook killed'
 }
 
-/** `webhook killed 3 times: 2 rejected, the last after 900 ms`. */
+/** `3 × webhook killed: 2 rejected, the last after 900 ms`. */
 function summaryOf(outages: readonly OutageResult[]): string {
   const names = [...new Set(outages.map(({ fault }) => fault))]
   const parts = names.map((name) => {
     const those = outages.filter(({ fault }) => fault === name)
     const rejected = those.reduce((sum, { count }) => sum + count, 0)
     const last = Math.max(...those.map(({ lastMs }) => lastMs))
-    const times = `${name} ${those.length} times: ${rejected} rejected`
+    const times = `${those.length} × ${name}: ${rejected} rejected`
     return rejected === 0 ? times : `${times}, the last after ${last} ms`
   })
   return parts.join('; ')
