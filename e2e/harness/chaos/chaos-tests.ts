@@ -109,7 +109,9 @@ async function runAll(run: Run, policy: 'Ignore' | 'Fail', steps: Iterable<Step>
   const failures: StreamCount['failures'] = []
   let [created, faults, longestMs] = [0, 0, 0]
   for (const step of steps) {
-    const count = await runStep(run.site, step)
+    const count = await runStep(run.site, step).catch((error: unknown) => {
+      throw new Error(`during: ${step.faults.join(' and ')}`, { cause: error })
+    })
     created += count.created
     faults += step.faults.length
     longestMs = Math.max(longestMs, count.longestMs)

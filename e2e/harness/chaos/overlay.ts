@@ -7,7 +7,7 @@ import { clockModule } from './stepped-clock.ts'
 /**
  * Writes the kustomization and returns its directory: three replicas, a mounted pull secret, a short rotation of the CA, and a
  * clock that can be stepped. `failurePolicy` is Ignore, because the patch of `fail-closed` is undone. The tests run on the node too,
- * and 50m of CPU would give Berth a twentieth of what each of their processes gets.
+ * and with 50m and 10m of CPU Berth gets a twentieth and a hundredth of what each of their processes gets.
  */
 export function writeChaosOverlay({ config, secret }: { config: string; secret: string }): string {
   const volume = (name: string, source: string, path: string) => `
@@ -27,9 +27,9 @@ patches:
   - target: { kind: Deployment, name: berth-webhook }
     patch: |
       - { op: add, path: /spec/template/spec/containers/0/args/-, value: --settle-seconds=5 }
-      - { op: replace, path: /spec/template/spec/containers/0/resources/requests/cpu, value: 400m }
   - target: { kind: Deployment, name: berth-(webhook|controller) }
     patch: |
+      - { op: replace, path: /spec/template/spec/containers/0/resources/requests/cpu, value: 300m }
       - op: add
         path: /spec/template/spec/containers/0/env
         value: [{ name: NODE_OPTIONS, value: --import=/etc/chaos/clock.mjs }]${volume(

@@ -52,7 +52,8 @@ async function waitForSuccessor(
     const now = await current(api, component, berth)
     if (now?.status?.state.waiting?.reason === 'CrashLoopBackOff')
       await kubectlOk(['delete', 'pod', berth.pod, '-n', namespace, '--ignore-not-found'])
-    return now === undefined || (now.isReady && now.container !== berth.container)
+    if (now === undefined || (now.isReady && now.container !== berth.container)) return true
+    throw new Error(JSON.stringify(now.status))
   })
 }
 
