@@ -83,6 +83,7 @@ describe('Helm and kustomize', () => {
     ['stuck-pods', ['stuck-pods'], ['controller.stuckPods=true']],
     ['unprocessed-pods', ['unprocessed-pods'], ['controller.unprocessedPods=true']],
     ['availability', ['availability'], ['controller.availability=true']],
+    ['console', ['console'], ['controller.console.enabled=true']],
     ['pull-secret-warnings', ['pull-secret-warnings'], ['pullSecretWarnings.enabled=true']],
     ['same-digest', ['same-digest'], ['sameDigest.enabled=true']],
     [
@@ -301,6 +302,7 @@ describe('an API server', () => {
       'stuck-pods',
       'unprocessed-pods',
       'availability',
+      'console',
       'cert-manager',
     ]
     const directory = kustomization('all', all)

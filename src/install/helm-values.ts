@@ -19,6 +19,7 @@ const componentValues: Readonly<Record<string, object>> = {
   'unprocessed-pods': { controller: { unprocessedPods: true } },
   availability: { controller: { availability: true } },
   reports: { controller: { reports: true } },
+  console: { controller: { console: { enabled: true } } },
   'ensure-pull-secrets': { ensurePullSecrets: { enabled: true } },
   'pull-secret-warnings': { pullSecretWarnings: { enabled: true } },
   'same-digest': { sameDigest: { enabled: true } },

@@ -71,6 +71,11 @@ tolerations: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
 
+{{/* Not empty if the console listens for other pods. */}}
+{{- define "berth.consoleUrl" -}}
+{{- with .Values.controller.console }}{{ if .enabled }}{{ .url }}{{ end }}{{ end }}
+{{- end }}
+
 {{/* Volumes of both processes, besides the config: pull secrets, the CA bundle, and those of the values. */}}
 {{- define "berth.volumes" -}}
 {{- range .Values.registrySecrets }}
