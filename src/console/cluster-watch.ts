@@ -1,11 +1,11 @@
 /** Watches the pods of a cluster, and checks whether its API server answers. */
-import { getHeapStatistics } from 'node:v8'
 import { sleep } from '../async/sleep.ts'
 import type { KubeApi } from '../kube/api-client.ts'
 import { KubeError } from '../kube/error.ts'
 import { startInformer } from '../kube/informer.ts'
 import { type KubeObject, namespacedName } from '../kube/object.ts'
 import { hasEnded } from '../kube/pod-status.ts'
+import type { ConsoleLimits } from './limits.ts'
 import { reducePod } from './reduce-pod.ts'
 
 export interface PodFollower<Item> {
@@ -27,7 +27,7 @@ export interface FollowedPods<Item> {
 /** Follows the pods of a cluster until the signal of the follower aborts. Never throws. */
 export type FollowPods = <Item>(follower: PodFollower<Item>) => FollowedPods<Item>
 
-/** Follows the pods with a watch of its own. Without a namespace, follows those of all namespaces. */
+/** Follows the pods with a separate watch. Without a namespace, follows those of all namespaces. */
 export function followPodsOf(api: KubeApi, namespace: string | undefined): FollowPods {
   const ref = {
     apiVersion: 'v1',
@@ -52,14 +52,7 @@ export interface ClusterWatchOptions {
   readonly signal: AbortSignal
   /** Milliseconds between two checks whether the API server answers. */
   readonly pulseMs?: number
-  readonly limits?: PodLimits | undefined
-}
-
-export interface PodLimits {
-  /** Pods that are followed. */
-  readonly pods: number
-  /** Characters of all pods as JSON. */
-  readonly length: number
+  readonly limits: Pick<ConsoleLimits, 'pods' | 'length'>
 }
 
 export interface ClusterWatch {
@@ -84,15 +77,6 @@ interface Followed {
 
 const leftOut: Followed = { pod: null, length: 0 }
 
-/**
- * Four times the 5,000 pods that Kubernetes supports on 45 nodes. The pods may take an eighth of the memory: the lists, the
- * rows and the texts that are made of them take several times as much.
- */
-const defaultLimits = (): PodLimits => ({
-  pods: 20_000,
-  length: getHeapStatistics().heap_size_limit / 8,
-})
-
 /** Characters of a pod as JSON. A tenant's pod can have megabytes of labels and images. */
 const maxPodLength = 64 * 1024
 
@@ -100,7 +84,7 @@ const defaultPulseMs = 5_000
 
 /** Starts to follow the pods, until the signal aborts. Never throws. */
 export function watchCluster(options: ClusterWatchOptions): ClusterWatch {
-  const { followPods, onChange, signal, limits = defaultLimits() } = options
+  const { followPods, onChange, signal, limits } = options
   const total = { pods: 0, length: 0, leftOut: 0 }
   let isSynced = false
   let version = 0

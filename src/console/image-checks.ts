@@ -1,6 +1,6 @@
 /**
- * Checks the images of a cluster on their registries, as `berth report` does: each new image once, and all of them on request.
- * Runs a few checks at a time, to limit the load on the registries.
+ * Checks the images of a cluster on their registries, as `berth report` does: each new image, an old result again, and all of
+ * them on request. Runs a few checks at a time, to limit the load on the registries.
  */
 import pLimit from 'p-limit'
 import { reportLine, type ReportDependencies, type ReportLine } from '../report/cluster-report.ts'
@@ -13,7 +13,7 @@ export interface CheckedLine {
 }
 
 export interface ImageChecks {
-  /** Starts the checks of new images, and forgets those that are gone. */
+  /** Starts the checks of images that are new or were checked long ago, and forgets those that are gone. */
   follow(images: ReadonlyMap<string, PodImage>): void
   /** Checks all images again. */
   again(): void
@@ -23,11 +23,17 @@ export interface ImageChecks {
 }
 
 export interface ImageChecksOptions extends ReportDependencies {
+  /** Milliseconds after which an image is checked again. Infinity for never. */
+  readonly checkAgainMs: number
   readonly onChange: () => void
   readonly signal: AbortSignal
 }
 
+/** Milliseconds after which an image is checked again whose registry did not answer. */
+const retryMs = 60_000
+
 export function createImageChecks({
+  checkAgainMs,
   onChange,
   signal,
   ...report
@@ -53,11 +59,16 @@ export function createImageChecks({
     void limit(() => check(key))
   }
 
+  function isDue(known: CheckedLine | undefined): boolean {
+    if (known === undefined) return true
+    return Date.now() >= known.at + (known.line.mirrored === null ? retryMs : checkAgainMs)
+  }
+
   return {
     follow(now) {
       images = now
       for (const key of lines.keys()) if (!now.has(key)) lines.delete(key)
-      for (const key of now.keys()) if (!lines.has(key)) start(key)
+      for (const key of now.keys()) if (isDue(lines.get(key))) start(key)
     },
     again() {
       for (const key of images.keys()) start(key)

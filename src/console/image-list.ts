@@ -13,6 +13,7 @@ import { createInventory, type PodImage } from '../report/inventory.ts'
 import { readUnrecordedPod } from '../report/unprocessed-pods.ts'
 import { createFlowCounter, type FlowCounter } from './flow.ts'
 import type { CheckedLine } from './image-checks.ts'
+import { imageWeight } from './limits.ts'
 import type { ImageRow } from './wire.ts'
 
 export interface ImageListOptions {
@@ -34,6 +35,8 @@ export interface ImageList {
   readonly pods: number
   readonly podsOnMirror: number
   readonly unprocessedPods: number
+  /** Pods whose images are beyond the limit. */
+  readonly leftOut: number
 }
 
 export interface ImageUse {
@@ -47,22 +50,23 @@ interface Counts {
   readonly unprocessed: number
 }
 
-/** Returns a function that lists the images. It remembers the row of each image. */
-export function createImageLister(): (
-  pods: Iterable<KubeObject>,
-  options: ImageListOptions,
-) => ImageList {
+/** Returns a function that lists at most so many images. It remembers the row of each image. */
+export function createImageLister(
+  maxImages: number,
+): (pods: Iterable<KubeObject>, options: ImageListOptions) => ImageList {
   const facts = new Map<string, ImageFacts>()
   return (pods, options) => {
-    const list = listImages(pods, options, facts)
+    const list = listImages(pods, { ...options, maxImages }, facts)
     for (const key of facts.keys()) if (!list.images.has(key)) facts.delete(key)
     return list
   }
 }
 
+type ListOptions = ImageListOptions & { readonly maxImages: number }
+
 function listImages(
   pods: Iterable<KubeObject>,
-  options: ImageListOptions,
+  options: ListOptions,
   facts: Map<string, ImageFacts>,
 ): ImageList {
   const { config, checkOf } = options
@@ -96,7 +100,7 @@ type CountedPods = Omit<ImageList, 'rows' | 'keys' | 'flow'> & {
 
 function countPods(
   all: Iterable<KubeObject>,
-  { config, findMode, checkOf, failing }: ImageListOptions,
+  { config, findMode, checkOf, failing, maxImages }: ListOptions,
 ): CountedPods {
   const inventory = createInventory({ podKey: (pod) => podKey(config, pod), findMode })
   const counts = new Map<string, Counts>()
@@ -105,8 +109,12 @@ function countPods(
     config.mode === 'enforce' &&
     readUnrecordedPod(config.table, pod) !== null &&
     findMode(pod).mode === 'enforce'
-  let [pods, podsOnMirror, unprocessedPods] = [0, 0, 0]
+  let [pods, podsOnMirror, unprocessedPods, leftOut, weight] = [0, 0, 0, 0, 0]
   for (const pod of all) {
+    if (weight >= maxImages) {
+      leftOut += 1
+      continue
+    }
     const added = inventory.add(pod)
     const moved = added.filter(({ key }) => isMoved(checkOf(key)))
     const missed = new Set(moved.length > 0 && isUnprocessed(pod) ? moved : [])
@@ -122,11 +130,13 @@ function countPods(
         unprocessed: unprocessed + Number(missed.has(each)),
       })
       const known = uses.get(each.key)
-      if (known === undefined) uses.set(each.key, [{ pod, image: each.image }])
-      else known.push({ pod, image: each.image })
+      if (known === undefined) {
+        weight += imageWeight(each.image)
+        uses.set(each.key, [{ pod, image: each.image }])
+      } else known.push({ pod, image: each.image })
     }
   }
-  return { images: inventory.images(), uses, counts, pods, podsOnMirror, unprocessedPods }
+  return { images: inventory.images(), uses, counts, pods, podsOnMirror, unprocessedPods, leftOut }
 }
 
 /** The part of a row that needs no probe. */

@@ -3,14 +3,10 @@ import { linkAbort } from '../async/abort.ts'
 import type { Config } from '../config/config.ts'
 import type { ResolveDependencies } from '../decision/resolve/probe-candidate.ts'
 import type { KubeApi } from '../kube/api-client.ts'
-import {
-  type ClusterWatch,
-  type FollowPods,
-  type PodLimits,
-  watchCluster,
-} from './cluster-watch.ts'
+import { type ClusterWatch, type FollowPods, watchCluster } from './cluster-watch.ts'
 import { createImageChecks, type ImageChecks } from './image-checks.ts'
 import { createImageLister } from './image-list.ts'
+import { type ConsoleLimits, limitsOfHeap } from './limits.ts'
 import { createPages, type Pages } from './pages.ts'
 import { createPullFindings, type OpenSources, type PullFindings } from './pull-findings.ts'
 import { createHealthMemory, type HealthMemory } from './registry-health.ts'
@@ -20,7 +16,8 @@ export interface PartsOptions {
   /** Undefined for all namespaces. */
   readonly namespace: string | undefined
   readonly followPods: FollowPods
-  readonly podLimits?: PodLimits | undefined
+  /** Default: those that fit into the memory of the process. */
+  readonly limits?: ConsoleLimits
   /**
    * True if others than the person who started the console see it. It then reads nothing but pods, namespaces and the webhook
    * configuration.
@@ -69,16 +66,17 @@ export function createParts(
   options: PartsOptions,
   { pulseMs, onChange }: { readonly pulseMs: number; readonly onChange: () => void },
 ): Parts {
-  const { api, namespace, followPods, podLimits, isShared, signal } = options
+  const { api, namespace, followPods, limits = limitsOfHeap(), isShared, signal } = options
   const pages = createPages()
   let inUse = options.inUse
-  let current = createConfigParts(options, inUse, onChange)
+  const partsOf = (each: ConfigInUse) => createConfigParts({ ...options, limits }, each, onChange)
+  let current = partsOf(inUse)
   return {
     pages,
     watch: watchCluster({
       api,
       followPods,
-      limits: podLimits,
+      limits,
       isWatched: () => pages.isWatched(),
       onChange,
       signal,
@@ -96,14 +94,23 @@ export function createParts(
     use(next) {
       current.end()
       inUse = next
-      current = createConfigParts(options, next, onChange)
+      current = partsOf(next)
       onChange()
     },
   }
 }
 
+/** Where no one can ask for new checks: milliseconds after which an image is checked again. */
+const checkAgainMs = 3_600_000
+
 function createConfigParts(
-  { imageTimeoutMs, parallelImages, signal }: PartsOptions,
+  {
+    imageTimeoutMs,
+    parallelImages,
+    isShared,
+    limits,
+    signal,
+  }: PartsOptions & { limits: ConsoleLimits },
   { config, resolve }: ConfigInUse,
   onChange: () => void,
 ): ConfigParts & { end(): void } {
@@ -120,11 +127,12 @@ function createConfigParts(
             resolve: health.observe(resolve),
             imageTimeoutMs,
             parallelImages,
+            checkAgainMs: isShared ? checkAgainMs : Number.POSITIVE_INFINITY,
             onChange,
             signal: link.signal,
           }),
     health,
-    listImages: createImageLister(),
+    listImages: createImageLister(limits.images),
     end() {
       link.unlink()
       link.abort()

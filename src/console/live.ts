@@ -183,7 +183,7 @@ function createView(options: LiveOptions, parts: Parts, { sampleMs }: LiveTimes)
 
   return {
     update(findMode) {
-      pages.send('status', statusOf(options, parts))
+      pages.send('status', statusOf(options, parts, list))
       if (!watch.isSynced()) return
       const { config, readAt, checks, listImages } = parts.ofConfig()
       list = listImages(watch.pods(), {
@@ -196,7 +196,7 @@ function createView(options: LiveOptions, parts: Parts, { sampleMs }: LiveTimes)
       const findings = pulls.list()
       const overview = overviewOf(list, findings, pulls.failing().size)
       const healthOf = (host: string) => currentHealth(parts, host, findings)
-      pages.send('status', statusOf(options, parts))
+      pages.send('status', statusOf(options, parts, list))
       pages.sendImages(list.rows)
       pages.send('overview', overview)
       pages.send('findings', findings)
@@ -219,7 +219,7 @@ function createView(options: LiveOptions, parts: Parts, { sampleMs }: LiveTimes)
   }
 }
 
-function statusOf(options: LiveOptions, parts: Parts): Status {
+function statusOf(options: LiveOptions, parts: Parts, list: ImageList): Status {
   const { watch, problems } = parts
   const { context, server, namespace = null, version, isShared } = options
   const { checks } = parts.ofConfig()
@@ -235,7 +235,7 @@ function statusOf(options: LiveOptions, parts: Parts): Status {
     probes: checks !== null,
     isShared,
     checking: checks?.pending() ?? 0,
-    leftOut: watch.leftOut(),
+    leftOut: watch.leftOut() + list.leftOut,
   }
 }
 
@@ -259,4 +259,5 @@ const emptyList: ImageList = {
   pods: 0,
   podsOnMirror: 0,
   unprocessedPods: 0,
+  leftOut: 0,
 }

@@ -1,10 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import {
-  type ClusterWatch,
-  followPodsOf,
-  type PodLimits,
-  watchCluster,
-} from '../../src/console/cluster-watch.ts'
+import { type ClusterWatch, followPodsOf, watchCluster } from '../../src/console/cluster-watch.ts'
 import { type ConsolePod, consolePod } from '../support/console-cluster.ts'
 import { type FakeKube, startFakeKube } from '../support/fake-kube.ts'
 
@@ -23,14 +18,14 @@ const put = (name: string, more: Partial<ConsolePod> = {}) =>
 
 const namesOf = (watch: ClusterWatch) => [...watch.pods()].map(({ metadata: { name } }) => name)
 
-async function start(limits?: PodLimits): Promise<ClusterWatch> {
+async function start(limits = { pods: 100, length: 1_000_000 }): Promise<ClusterWatch> {
   const watch = watchCluster({
     api: kube.api,
     followPods: followPodsOf(kube.api, undefined),
     isWatched: () => false,
     onChange: () => undefined,
     signal: stop.signal,
-    ...(limits === undefined ? {} : { limits }),
+    limits,
   })
   await vi.waitFor(() => expect(watch.isSynced()).toBe(true))
   await vi.waitFor(() => expect(kube.watches).toHaveLength(1))

@@ -93,6 +93,24 @@ describe('the console in the cluster', () => {
     expect(asked()).toBe(before)
   })
 
+  it('leaves out pods when their images exceed the limit, and reports how many', async () => {
+    const pods = [1, 2, 3, 4].map((each) => ({
+      ...cache,
+      name: `cache-${each}`,
+      image: `redis:${each}`,
+    }))
+    const console = await startTestConsole(pods, {
+      isShared: true,
+      limits: { pods: 100, length: 1_000_000, images: 2 },
+    })
+    const follower = follow(console)
+    await follower.until(({ sections }) => sections.status?.leftOut === 2)
+
+    expect(follower.images.size).toBe(2)
+    console.kube.drop('pods', 'cache-1', 'shop')
+    await follower.until(({ sections }) => sections.status?.leftOut === 1)
+  })
+
   it('takes no request larger than 256 KiB', async () => {
     const console = await shared([])
 

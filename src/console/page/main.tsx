@@ -234,7 +234,7 @@ function Notices({ state, now }: { readonly state: State; readonly now: number }
       : []),
     ...(status?.leftOut
       ? [
-          `${status.leftOut} pods are not shown: the console follows at most 20,000 pods, fewer if they take too much memory, and leaves out pods with more than 64 kB of names and images.`,
+          `${status.leftOut} pods are not shown: the console follows at most 20,000 pods, fewer if they or their images take too much memory, and leaves out pods with more than 64 kB of names and images.`,
         ]
       : []),
     ...(status?.problems ?? []),

@@ -5,7 +5,8 @@ import type { Config } from '../../config/config.ts'
 import { imageTimeoutMs, parallelImages } from '../../engine/batch-decider.ts'
 import type { Cluster } from '../../kube/connect.ts'
 import { listen } from '../../telemetry/health-server.ts'
-import { type FollowPods, followPodsOf, type PodLimits } from '../cluster-watch.ts'
+import { type FollowPods, followPodsOf } from '../cluster-watch.ts'
+import type { ConsoleLimits } from '../limits.ts'
 import { type LiveTimes, startLive } from '../live.ts'
 import { createConsoleApp } from './app.ts'
 import type { PageFiles } from './page-files.ts'
@@ -37,9 +38,9 @@ export interface ConsoleOptions {
   readonly page: PageFiles
   readonly onProblem: (message: string) => void
   readonly onBug: (error: unknown) => void
-  /** Default: a watch of its own. */
+  /** Default: a separate watch. */
   readonly followPods?: FollowPods
-  readonly podLimits?: PodLimits
+  readonly limits?: ConsoleLimits
   /** Default: the console fetches its own tokens. */
   readonly ecrTokens?: EcrTokenCache
   readonly times?: Partial<LiveTimes>
