@@ -3,7 +3,7 @@ import { runController } from '../../src/controller/run-controller.ts'
 import { connect } from '../../src/kube/connect.ts'
 import { createLogs } from '../../src/telemetry/log.ts'
 
-const [, , directory = '.'] = process.argv
+const [, , directory = '.', console] = process.argv
 const configFile = `${directory}/berth.yaml`
 await runController({
   cluster: await connect({ env: process.env, serviceAccountDirectory: directory }),
@@ -15,5 +15,9 @@ await runController({
   secretsDirectory: directory,
   env: process.env,
   logs: createLogs('info', process.stderr),
+  console:
+    console === undefined
+      ? null
+      : { host: '127.0.0.1', port: 0, url: null, tokenFile: null, probe: true, version: '0.0.0' },
   signal: new AbortController().signal,
 })
