@@ -1,7 +1,11 @@
 /** Reads the `fallback` rows of the config: compiles patterns and templates, and checks names and tags. */
 import { compileTagGlob } from '../decision/fallback/glob.ts'
 import { compilePattern, type ImagePattern } from '../decision/fallback/image-pattern.ts'
-import { compileTemplate, type ImageTemplate } from '../decision/fallback/image-template.ts'
+import {
+  compileTemplate,
+  type ImageTemplate,
+  type ImageTemplateResult,
+} from '../decision/fallback/image-template.ts'
 import type { IsPlainHttp } from '../decision/fallback/registry-aliases.ts'
 import type { FallbackRow, RowPin } from '../decision/fallback/table.ts'
 import { isTag, parseReference } from '../decision/reference/parse.ts'
@@ -18,6 +22,13 @@ export function readRows(
   isPlainHttp: IsPlainHttp,
 ): FallbackRow[] {
   const names = new Set<string>()
+  // Most rows of a long table have the same templates.
+  const templates = new Map<string, ImageTemplateResult>()
+  const compile = (text: string) => {
+    const known = templates.get(text) ?? compileTemplate(text)
+    templates.set(text, known)
+    return known
+  }
   return inputs.map((input, index) => {
     const path = ['fallback', index]
     if (names.has(input.name))
@@ -42,7 +53,7 @@ export function readRows(
       images: readPatterns(input.images ?? ['**'], [...path, 'images'], report, isPlainHttp),
       leave: input.leave,
       tags: new Map(Object.entries(input.tags)),
-      try: readTemplates(input.try ?? [], [...path, 'try'], report),
+      try: readTemplates(input.try ?? [], compile, [...path, 'try'], report),
       otherwise: input.otherwise,
       alternates: input.alternates,
       platforms: input.platforms ?? null,
@@ -74,11 +85,12 @@ function reportUselessKeys(
 
 function readTemplates(
   texts: readonly string[],
+  compile: typeof compileTemplate,
   path: readonly PathPart[],
   report: ReportProblem,
 ): ImageTemplate[] {
   return texts.flatMap((text, index) => {
-    const result = compileTemplate(text)
+    const result = compile(text)
     if (result.ok) return [result.template]
     report('error', [...path, index], result.message)
     return []

@@ -29,10 +29,13 @@ export function hasTooManyWildcards(glob: string): boolean {
   return runs.length > maxStars || globstars.length > maxGlobstars
 }
 
-/** Compiles a glob that the caller has checked with `hasTooManyWildcards`. */
+/**
+ * Returns a function that matches a glob, which the caller has checked with `hasTooManyWildcards`. Compiles the glob when it is
+ * called first: most of the rows of a long table never are, because the index finds the others.
+ */
 export function compileGlob(glob: string): (text: string) => boolean {
-  const matcher = new Minimatch(glob, options)
-  return (text) => matcher.match(text)
+  let matcher: Minimatch | null = null
+  return (text) => (matcher ??= new Minimatch(glob, options)).match(text)
 }
 
 /** Compiles a glob over tags, such as `latest` or `*-snapshot`. Returns null if it is not a valid glob. */
