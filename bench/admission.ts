@@ -140,11 +140,12 @@ async function load(
     const gate = createNoiseGate()
     for (const { round, review, connections } of cases(plan)) {
       progress(`load, round ${round + 1} of ${plan.rounds}: ${review.name}, ${connections}`)
-      const turns = async () => {
+      const turns = async (look: () => void) => {
         const taken: Sample[] = []
         for (const server of rotated(running, round)) {
           const result = await one(server, review, connections, plan.warmMs)
           taken.push({ server: server.name, review: review.name, connections, result })
+          look()
         }
         return taken
       }

@@ -1,6 +1,6 @@
 /**
- * Repeats rounds of a benchmark that other programs disturbed. Before and after each round it times a fixed piece of work: if
- * that takes much longer than at best, something else used the processor.
+ * Repeats rounds of a benchmark that other programs disturbed. Before, during and after each round it times a fixed piece of
+ * work: if that takes much longer than at best, something else used the processor.
  */
 import { createHash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -20,8 +20,11 @@ export interface NoiseGateOptions {
 }
 
 export interface NoiseGate {
-  /** Runs a round, and again while it is disturbed. Returns the result of the least disturbed one. */
-  round<Result>(run: () => Promise<Result>): Promise<Result>
+  /**
+   * Runs a round, and again while it is disturbed. Returns the result of the least disturbed one. `look` runs the probe once
+   * more, between two measurements of the round.
+   */
+  round<Result>(run: (look: () => void) => Promise<Result>): Promise<Result>
   counts(): NoiseCounts
 }
 
@@ -76,10 +79,13 @@ export function createNoiseGate({
     counts: () => ({ rounds, repeated, disturbed }),
   }
 
-  async function attempt<Result>(run: () => Promise<Result>) {
-    const before = timeOfProbe()
-    const result = await run()
-    return { result, noise: Math.max(before, timeOfProbe()) }
+  async function attempt<Result>(run: (look: () => void) => Promise<Result>) {
+    const times: number[] = []
+    const look = () => void times.push(timeOfProbe())
+    look()
+    const result = await run(look)
+    look()
+    return { result, noise: Math.max(...times) }
   }
 
   function isDisturbed(noise: number): boolean {

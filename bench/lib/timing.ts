@@ -20,12 +20,15 @@ export async function timeInTurns(
   subjects: readonly Timed[],
   { rounds, sliceMs, gate }: TimingOptions,
 ): Promise<(name: string) => readonly number[]> {
-  const round = async () => {
+  const round = async (look: () => void) => {
     const micros: number[] = []
-    for (const subject of subjects) micros.push(await slice(subject, sliceMs))
+    for (const subject of subjects) {
+      micros.push(await slice(subject, sliceMs))
+      look()
+    }
     return micros
   }
-  await round()
+  await round(() => undefined)
   const measured: number[][] = []
   for (let index = 0; index < rounds; index++) measured.push(await gate.round(round))
   const columns = new Map(

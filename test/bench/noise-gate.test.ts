@@ -33,6 +33,17 @@ describe('the noise gate', () => {
     expect(gate.counts()).toEqual({ rounds: 1, repeated: 1, disturbed: 0 })
   })
 
+  it('repeats a round if the probe is slow between two of its measurements', async () => {
+    const gate = gateWith([1, 2, 1])
+    const next = counter()
+    const round = (look: () => void) => {
+      look()
+      return next()
+    }
+
+    expect(await gate.round(round)).toBe(2)
+  })
+
   it('returns the least disturbed of three attempts', async () => {
     const gate = gateWith([3, 3, 2, 1, 4, 4])
 
