@@ -1,11 +1,12 @@
 #!/usr/bin/env node
 // Starts Berth: in a checkout from the TypeScript sources, in the installed package from the built JavaScript.
 // This file itself must run on Node.js 20, so that a checkout can switch to the Node.js that it brings along.
-import { spawn } from 'node:child_process'
-import { existsSync } from 'node:fs'
 import module from 'node:module'
 import { fileURLToPath } from 'node:url'
 
+// An import would also load the streams of node:fs.
+const require = module.createRequire(import.meta.url)
+const { existsSync } = require('node:fs')
 const root = new URL('..', import.meta.url)
 const source = new URL('src/main.ts', root)
 const [major, minor] = process.versions.node.split('.').map(Number)
@@ -21,13 +22,14 @@ if (existsSync(source)) {
   if (isSupported) await import(source.href)
   else runWith(fileURLToPath(new URL('node_modules/node/bin/node', root)))
 } else if (isSupported) {
-  await import(new URL('dist/main.js', root).href)
+  require('../dist/main.cjs')
 } else {
   process.stderr.write(`berth: needs Node.js 22.19 or later, and this is ${process.version}\n`)
   process.exitCode = 2
 }
 
 function runWith(node) {
+  const { spawn } = require('node:child_process')
   const child = spawn(node, [fileURLToPath(source), ...process.argv.slice(2)], { stdio: 'inherit' })
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
   child.on('exit', (code, signal) => {

@@ -17,10 +17,13 @@ process.stdout.on('error', ({ code, message }: NodeJS.ErrnoException) => {
 // Messages that cannot be written do not change the result. The log counts its lost lines itself.
 process.stderr.on('error', () => undefined)
 
-process.exitCode = await run(process.argv.slice(2), {
+void run(process.argv.slice(2), {
   stdout: process.stdout,
   stderr: process.stderr,
-  stdin: process.stdin,
+  // Node.js opens it, and loads its streams, when it is read first.
+  get stdin() {
+    return process.stdin
+  },
   env: process.env,
   // Until a verb reads this property, a signal ends the process.
   get signal() {
@@ -28,6 +31,8 @@ process.exitCode = await run(process.argv.slice(2), {
     return stop.signal
   },
   forceStop: forceStop.signal,
+}).then((exitCode) => {
+  process.exitCode = exitCode
 })
 
 function listen(): void {

@@ -21,7 +21,7 @@ const maxHeapMiB = 128
 
 /** The build writes the worker's module next to its own files. */
 const workerUrl = new URL(
-  import.meta.url.endsWith('.ts') ? './config-worker.ts' : './config-worker.js',
+  import.meta.url.endsWith('.ts') ? './config-worker.ts' : './config-worker.cjs',
   import.meta.url,
 )
 

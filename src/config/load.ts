@@ -77,7 +77,7 @@ function readValidConfig(text: string, directory: string): ValidConfig | Invalid
     return { problems: [document.problemAt('error', [], message)] }
   }
   const problems = createProblemList(document)
-  const shape = checkShape(document.value)
+  const shape = checkShape(document.value, text.length)
   if (!shape.ok) {
     for (const { path, message } of shape.problems) problems.report('error', path, message())
     return { problems: problems.list() }

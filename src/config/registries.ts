@@ -1,7 +1,6 @@
 /** Reads the `registries` of the config. With the hosts in `try`, they are the only hosts that Berth contacts. */
 import { existsSync } from 'node:fs'
 import { resolve as resolvePath } from 'node:path'
-import { createSecureContext } from 'node:tls'
 import type { ImageTemplate } from '../decision/fallback/image-template.ts'
 import { createHostMap, type HostMap } from '../decision/fallback/host-map.ts'
 import { hubHost, type IsPlainHttp } from '../decision/fallback/registry-aliases.ts'
@@ -256,7 +255,8 @@ function readCa(given: string, directory: string, reportError: ReportKeyError): 
     const pem = text.includes('PRIVATE KEY-----')
       ? (text.match(certificates) ?? []).map((each) => `${each}\n`).join('')
       : text
-    createSecureContext({ ca: pem })
+    // Imported only here: it takes longer to load than the rest of the config.
+    process.getBuiltinModule('node:tls').createSecureContext({ ca: pem })
     if (pem.includes('-----BEGIN CERTIFICATE-----')) return pem
   } catch {
     // The error below covers a missing file and an invalid one.

@@ -13,9 +13,16 @@ export type ShapeResult =
   | { readonly ok: true; readonly input: ConfigInput }
   | { readonly ok: false; readonly problems: readonly ShapeProblem[] }
 
-/** Returns the value with defaults filled in, or every problem of its shape. */
-export function checkShape(value: unknown): ShapeResult {
-  const result = configSchema.safeParse(value, { reportInput: true })
+/**
+ * Up to this many characters, the value is checked without compiling the schema to code first: that takes 6 ms, and pays
+ * from about 80 rows (bench/README.md, "Profiling notes").
+ */
+const shortText = 10_000
+
+/** Returns the value of a text with defaults filled in, or every problem of its shape. */
+export function checkShape(value: unknown, textLength: number): ShapeResult {
+  const options = { reportInput: true, jitless: textLength <= shortText }
+  const result = configSchema.safeParse(value, options)
   if (result.success) return { ok: true, input: result.data }
   const problems = result.error.issues.flatMap((issue): ShapeProblem[] => {
     const path = issue.path as PathPart[]

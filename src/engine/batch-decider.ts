@@ -4,8 +4,7 @@ import type { Config } from '../config/config.ts'
 import { decisionOf, readImage } from '../decision/resolve/decide-by-row.ts'
 import type { Decide } from '../decision/resolve/decision-cache.ts'
 import { resolveWithoutProbing } from '../decision/resolve/resolve.ts'
-import { createHelperRunner } from './credential-helper.ts'
-import { createEngine } from './decision-engine.ts'
+import { imageTimeoutMs, parallelImages } from './batch-limits.ts'
 
 export interface BatchDeciderOptions {
   /** False to ask no registry, and to treat the first candidate as found. */
@@ -22,15 +21,17 @@ export interface BatchDecider {
   close(): Promise<void>
 }
 
-/** Milliseconds for one image. A person waits longer than an API server does. */
-export const imageTimeoutMs = 10_000
-
-/** Images decided at once: enough to hide the latency of registries, and too few to look like an attack on one. */
-export const parallelImages = 8
-
-export function createBatchDecider(config: Config, options: BatchDeciderOptions): BatchDecider {
+/** Loads the registry client only if images are probed. */
+export async function createBatchDecider(
+  config: Config,
+  options: BatchDeciderOptions,
+): Promise<BatchDecider> {
   const { probe, secretsDirectory, env, onProblem } = options
   if (!probe) return { decide: decideWithoutProbing(config), close: () => Promise.resolve() }
+  const [{ createEngine }, { createHelperRunner }] = await Promise.all([
+    import('./decision-engine.ts'),
+    import('./credential-helper.ts'),
+  ])
   const engine = createEngine(config, {
     secretsDirectory,
     queryTimeoutMs: imageTimeoutMs / 2,

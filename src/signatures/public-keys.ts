@@ -1,10 +1,13 @@
 /** Parses public keys in PEM, and verifies signatures of cosign with them. */
-import { createPublicKey, type KeyObject, verify } from 'node:crypto'
+import type { KeyObject } from 'node:crypto'
 
 export type PublicKeysResult =
   | { readonly ok: true; readonly keys: readonly KeyObject[] }
   /** The message completes "the key …", and repeats nothing of the text. */
   | { readonly ok: false; readonly message: string }
+
+/** Loaded with the first key: every command with a config loads this file, and few configs have keys. */
+const crypto = () => process.getBuiltinModule('node:crypto')
 
 /** A file with old and new keys has two or three. */
 const maxKeys = 8
@@ -30,7 +33,7 @@ export function parsePublicKeys(pem: string): PublicKeysResult {
 
 function parseKey(pem: string): KeyObject | null {
   try {
-    const key = createPublicKey(pem)
+    const key = crypto().createPublicKey(pem)
     return isSupported(key) ? key : null
   } catch {
     return null
@@ -48,7 +51,8 @@ function isSupported({ asymmetricKeyType: type, asymmetricKeyDetails: details }:
 export function isSignedBy(keys: readonly KeyObject[], bytes: Buffer, signature: Buffer): boolean {
   return keys.some((key) => {
     try {
-      return verify(key.asymmetricKeyType === 'ed25519' ? null : 'sha256', bytes, key, signature)
+      const algorithm = key.asymmetricKeyType === 'ed25519' ? null : 'sha256'
+      return crypto().verify(algorithm, bytes, key, signature)
     } catch {
       return false
     }

@@ -1,6 +1,6 @@
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { cpSync, globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { cpSync, globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -91,8 +91,33 @@ describe('the built package', () => {
     )
   })
 
+  // More code takes longer to load. These are the sizes in November 2026, and a tenth.
+  it.each([
+    { args: ['--version'], kilobytes: 148 },
+    { args: ['explain', 'nginx', '--no-probe', '--config', config], kilobytes: 946 },
+  ])('loads less than $kilobytes kB of code for $args', ({ args, kilobytes }) => {
+    const counter = join(directory, 'count.cjs')
+    writeFileSync(
+      counter,
+      `process.on('exit', () => {
+        const { statSync, writeSync } = require('node:fs')
+        const files = Object.keys(require.cache).filter((file) => file !== __filename)
+        writeSync(2, String(files.reduce((sum, file) => sum + statSync(file).size, 0)))
+      })`,
+    )
+    const { stdout, stderr } = spawnSync(
+      process.execPath,
+      ['--require', counter, join(directory, 'bin/berth.js'), ...args],
+      { encoding: 'utf8' },
+    )
+
+    expect(stdout).not.toBe('')
+    expect(Number(stderr)).toBeGreaterThan(50_000)
+    expect(Number(stderr)).toBeLessThan(kilobytes * 1000)
+  })
+
   it('loads a config in its worker', async () => {
-    const worker = new Worker(join(directory, 'dist/config-worker.js'), { workerData: config })
+    const worker = new Worker(join(directory, 'dist/config-worker.cjs'), { workerData: config })
 
     expect(await once(worker, 'message')).toMatchObject([{ ok: true }])
     await worker.terminate()

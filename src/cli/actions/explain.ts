@@ -1,10 +1,10 @@
 /** Runs `berth explain`: the whole decision for each image, by the functions that the webhook uses. */
 import pLimit from 'p-limit'
+import type { Config } from '../../config/config.ts'
 import { loadConfig } from '../../config/load.ts'
 import { inConflict } from '../../decision/resolve/resolve-policy.ts'
-import { imageTimeoutMs, parallelImages } from '../../engine/batch-decider.ts'
-import { createHelperRunner } from '../../engine/credential-helper.ts'
-import { createEngine } from '../../engine/decision-engine.ts'
+import { imageTimeoutMs, parallelImages } from '../../engine/batch-limits.ts'
+import type { Engine } from '../../engine/decision-engine.ts'
 import { BerthError } from '../../errors.ts'
 import { explainImage } from '../../explain/explain-image.ts'
 import type { Explanation } from '../../explain/explanation.ts'
@@ -41,15 +41,7 @@ export async function explain(
   const config = loadConfig(findConfigFile(file))
   const context = podContextOf(podOptions)
   const pod = hasConflict === true ? inConflict(config, context) : context
-  const engine = probe
-    ? createEngine(config, {
-        secretsDirectory: secretsDir,
-        queryTimeoutMs: imageTimeoutMs / 2,
-        env: io.env,
-        runHelper: createHelperRunner(io.env),
-        onProblem: (message) => printMessage(io, message),
-      })
-    : null
+  const engine = probe ? await openEngine(config, secretsDir, io) : null
   const dependencies = {
     config,
     resolve: engine?.resolve ?? null,
@@ -75,6 +67,25 @@ export async function explain(
   return explanations.some(isUnreachable) ? 3 : 0
 }
 
+/** The registry client takes longer to load than everything else. */
+async function openEngine(
+  config: Config,
+  secretsDirectory: string,
+  io: Io,
+): Promise<Engine> {
+  const [{ createEngine }, { createHelperRunner }] = await Promise.all([
+    import('../../engine/decision-engine.ts'),
+    import('../../engine/credential-helper.ts'),
+  ])
+  return createEngine(config, {
+    secretsDirectory,
+    queryTimeoutMs: imageTimeoutMs / 2,
+    env: io.env,
+    runHelper: createHelperRunner(io.env),
+    onProblem: (message) => printMessage(io, message),
+  })
+}
+
 /** Whether every registry that was asked for the image was unreachable. */
 function isUnreachable(explanation: Explanation): boolean {
   if ('error' in explanation) return false
@@ -88,9 +99,9 @@ function isUnreachable(explanation: Explanation): boolean {
 const optionNames = { namespace: '--namespace', labels: '--labels', owners: '--owner' } as const
 
 /** Replaces `-` by the lines of standard input. Lines keep their spaces: these make a name invalid, which is reported. */
-async function readImages(names: readonly string[], { stdin }: Io): Promise<string[]> {
+async function readImages(names: readonly string[], io: Io): Promise<string[]> {
   if (!names.includes('-')) return [...names]
-  const lines = await readLines(stdin)
+  const lines = await readLines(io.stdin)
   if (lines.length === 0) throw new BerthError('usage', 'standard input has no image names')
   return names.flatMap((each) => (each === '-' ? lines : [each]))
 }

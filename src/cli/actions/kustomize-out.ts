@@ -70,7 +70,7 @@ async function overlaysOf(
   unread.throwInvalid()
   // Without this, the overlays of an earlier run would get overlays too.
   const others = files.filter(({ text }) => !text.startsWith(overlayHeader))
-  const decider = createBatchDecider(config, {
+  const decider = await createBatchDecider(config, {
     probe,
     secretsDirectory: secretsDir,
     env: io.env,

@@ -50,7 +50,7 @@ export async function lock(options: LockOptions, io: Io): Promise<number> {
     return code
   }
   const kept: ImageLock = options.update === true ? new Map() : before
-  const decider = createLockDecider(config, options, { env: io.env, onProblem })
+  const decider = await createLockDecider(config, options, { env: io.env, onProblem })
   let lookups: readonly LockLookup[]
   try {
     lookups = await lookUpDigests(uses, { decide: decider.decide, kept, before })
@@ -108,7 +108,7 @@ function createLockDecider(
   config: Config,
   { secretsDir: secretsDirectory }: LockOptions,
   { env, onProblem }: Pick<BatchDeciderOptions, 'env' | 'onProblem'>,
-): BatchDecider {
+): Promise<BatchDecider> {
   const pin = { ...config.pin, matches: () => true, locked: () => null, overridesRows: true }
   return createBatchDecider({ ...config, pin }, { probe: true, secretsDirectory, env, onProblem })
 }

@@ -2,7 +2,7 @@
 import type { Config } from '../../config/config.ts'
 import { podKey } from '../../config/pod-key.ts'
 import { loadConfig } from '../../config/load.ts'
-import { imageTimeoutMs, parallelImages } from '../../engine/batch-decider.ts'
+import { imageTimeoutMs, parallelImages } from '../../engine/batch-limits.ts'
 import { createHelperRunner } from '../../engine/credential-helper.ts'
 import { createEngine, type Engine } from '../../engine/decision-engine.ts'
 import { openMirrorRegistries } from '../../engine/mirror-registries.ts'

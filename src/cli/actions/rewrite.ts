@@ -146,7 +146,7 @@ async function rewriteGiven(
   const pipe = files.find(({ state }) => state === null)
   if (inPlace === true && pipe !== undefined)
     throw new BerthError('usage', `${pipe.name} cannot be changed in place; leave --in-place out`)
-  const decider = createBatchDecider(config, {
+  const decider = await createBatchDecider(config, {
     probe,
     secretsDirectory: secretsDir,
     env: io.env,

@@ -17,3 +17,5 @@ export const knownConflictsSchema = z.array(
     leave: z.literal(true),
   }),
 )
+
+export type KnownConflictsInput = z.output<typeof knownConflictsSchema>

@@ -19,3 +19,5 @@ export const knownWorkloadsSchema = z.array(
       .min(1),
   }),
 )
+
+export type KnownWorkloadsInput = z.output<typeof knownWorkloadsSchema>

@@ -1,4 +1,4 @@
-/** The schema of an entry of `workloads`, and its paths. */
+/** The schema of an entry of `workloads`. */
 import { z } from 'zod'
 import { object } from './values.ts'
 
@@ -26,8 +26,3 @@ export const workload = object({
     .default([])
     .describe('The paths of images outside of pod templates. Default: none.'),
 })
-
-/** Returns `spec`, `steps`, `[]`, `image` for `spec.steps[].image` and `spec.steps[*].image`. */
-export function splitMemberPath(text: string): string[] {
-  return text.replaceAll(/\[\*?\]/g, '.[]').split('.')
-}

@@ -2,7 +2,7 @@
 import { dirname } from 'node:path'
 import type { EcrTokenCache } from '../../aws/ecr-token-cache.ts'
 import type { Config } from '../../config/config.ts'
-import { imageTimeoutMs, parallelImages } from '../../engine/batch-decider.ts'
+import { imageTimeoutMs, parallelImages } from '../../engine/batch-limits.ts'
 import type { Cluster } from '../../kube/connect.ts'
 import { listen } from '../../telemetry/health-server.ts'
 import { type FollowPods, followPodsOf } from '../cluster-watch.ts'
