@@ -2,7 +2,7 @@
 import { createByteBudget } from '../../async/byte-budget.ts'
 import type { EcrTokenCache } from '../../aws/ecr-token-cache.ts'
 import type { Config } from '../../config/config.ts'
-import { imageTimeoutMs, parallelImages } from '../../engine/batch-decider.ts'
+import { imageTimeoutMs, parallelImages } from '../../engine/batch-limits.ts'
 import { createHelperRunner } from '../../engine/credential-helper.ts'
 import { createEngine } from '../../engine/decision-engine.ts'
 import { openDiagnosisSources } from '../../engine/diagnosis-sources.ts'
