@@ -24,7 +24,7 @@ export async function bundle(
     input: { ...inputs },
     platform: 'node',
     tsconfig: false,
-    plugins: [readLists(root), skipUnusedImport, escapeText],
+    plugins: [readLists(root), skipUnusedImports, escapeText],
   })
   // The chunks of older builds have other names.
   for (const name of globSync('*.{js,cjs}', { cwd: out })) rmSync(join(out, name))
@@ -50,12 +50,16 @@ export async function bundle(
 }
 
 /**
- * Code that every command loads, and every command with a config, each in one file: Node.js takes longer to open a file than
- * to read it. The packages and sources that these modules import are in the same file.
+ * Code that is loaded together, each in one file: Node.js takes longer to open a file than to read it. The sources and packages
+ * that these modules import are in the same file, unless a group with a higher priority has them. No group may have a
+ * program: other files would import it, and start it.
  */
 const groups = [
-  { name: 'base', test: /\/src\/(?:main|cli\/commands\/.*)\.ts$/, priority: 3 },
-  { name: 'config', test: /\/src\/(?:config\/load|explain\/explain-image)\.ts$/, priority: 2 },
+  { name: 'text', test: /\/src\/(?:errors|text\/[^/]*)\.ts$/, priority: 4 },
+  { name: 'commands', test: /\/src\/cli\/(?:run|commands\/[^/]*)\.ts$/, priority: 3 },
+  // Without the schema and the YAML library: the webhook loads configs in its worker.
+  { name: 'compile', test: /\/src\/config\/config-data\.ts$/, priority: 2 },
+  { name: 'config', test: /\/src\/(?:config\/load|explain\/explain-image)\.ts$/, priority: 1 },
 ]
 
 /** Files whose `readList` needs the YAML library and a schema. */
@@ -90,13 +94,22 @@ const escapeText: Plugin = {
   },
 }
 
-/** Commander imports this module for commands that are programs of their own, which Berth does not have. It takes 5 ms to load. */
-const skipUnusedImport: Plugin = {
-  name: 'skip-unused-import',
-  resolveId: (name, importer) =>
-    name === 'node:child_process' && importer?.includes('/node_modules/commander/') === true
-      ? '\0empty'
-      : null,
+/**
+ * Imports that Berth does not use, and that take time to load: commander would start commands that are programs of their own,
+ * and fastify would compile schemas (src/http/without-schemas.ts).
+ */
+const unusedImports: Readonly<Record<string, string>> = {
+  'node:child_process': '/node_modules/commander/',
+  '@fastify/ajv-compiler': '/node_modules/fastify/',
+  '@fastify/fast-json-stringify-compiler': '/node_modules/fastify/',
+}
+
+const skipUnusedImports: Plugin = {
+  name: 'skip-unused-imports',
+  resolveId: (name, importer = '') => {
+    const user = unusedImports[name]
+    return user !== undefined && importer.includes(user) ? '\0empty' : null
+  },
   load: (id) => (id === '\0empty' ? 'export default {}' : null),
 }
 

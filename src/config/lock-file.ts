@@ -1,6 +1,6 @@
 /** Reads the lock file that the config names in `pin.lock`. */
 import { resolve as resolvePath } from 'node:path'
-import { parseLock, type ParseLockResult } from '../decision/lock/image-lock.ts'
+import { parseLock, type ParseLockResult } from '../decision/lock/lock-text.ts'
 import { readLimitedFile, TooLargeError } from '../files/read-limited.ts'
 import { configLimits } from '../yaml/limits.ts'
 import type { Config } from './config.ts'

@@ -3,6 +3,7 @@ import Fastify, { type FastifyInstance } from 'fastify'
 import type { Registry } from 'prom-client'
 import { BerthError } from '../errors.ts'
 import { type ConnectionLimits, limitConnections } from '../http/connection-limit.ts'
+import { withoutSchemas } from '../http/without-schemas.ts'
 
 export interface HealthOptions {
   readonly metrics: { readonly registry: Registry }
@@ -21,7 +22,7 @@ export async function createHealthApp({
   metrics: { registry },
   notReady,
 }: HealthOptions): Promise<FastifyInstance> {
-  const app = Fastify({ requestTimeout: requestTimeoutMs })
+  const app = Fastify({ requestTimeout: requestTimeoutMs, schemaController: withoutSchemas })
   limitConnections(app.server, connectionLimits)
   // No request has a body.
   app.removeAllContentTypeParsers()

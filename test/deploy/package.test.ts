@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { cpSync, globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import { satisfies, subset } from 'semver'
@@ -117,10 +118,18 @@ describe('the built package', () => {
   })
 
   it('loads a config in its worker', async () => {
-    const worker = new Worker(join(directory, 'dist/config-worker.cjs'), { workerData: config })
+    const worker = new Worker(join(directory, 'dist/config-worker.cjs'), {
+      workerData: config,
+      stdout: true,
+      stderr: true,
+    })
+    const ended = once(worker, 'exit')
 
     expect(await once(worker, 'message')).toMatchObject([{ ok: true }])
-    await worker.terminate()
+    await ended
+    // The files that it loads start no other program.
+    expect(await text(worker.stdout)).toBe('')
+    expect(await text(worker.stderr)).toBe('')
   })
 
   it('has the same bytes each time', () => {

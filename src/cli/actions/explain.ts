@@ -68,11 +68,7 @@ export async function explain(
 }
 
 /** The registry client takes longer to load than everything else. */
-async function openEngine(
-  config: Config,
-  secretsDirectory: string,
-  io: Io,
-): Promise<Engine> {
+async function openEngine(config: Config, secretsDirectory: string, io: Io): Promise<Engine> {
   const [{ createEngine }, { createHelperRunner }] = await Promise.all([
     import('../../engine/decision-engine.ts'),
     import('../../engine/credential-helper.ts'),

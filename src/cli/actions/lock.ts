@@ -3,7 +3,8 @@ import { dirname, relative, resolve as resolvePath } from 'node:path'
 import type { Config } from '../../config/config.ts'
 import { loadConfig } from '../../config/load.ts'
 import { readLock } from '../../config/lock-file.ts'
-import { formatLock, type ImageLock } from '../../decision/lock/image-lock.ts'
+import type { ImageLock } from '../../decision/lock/image-lock.ts'
+import { formatLock } from '../../decision/lock/lock-text.ts'
 import {
   type BatchDecider,
   type BatchDeciderOptions,

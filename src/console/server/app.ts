@@ -1,6 +1,7 @@
 /** The HTTP server of the console: its page, a stream of changes, and a few questions that the page asks. */
 import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify'
 import { type ConnectionLimits, limitConnections } from '../../http/connection-limit.ts'
+import { withoutSchemas } from '../../http/without-schemas.ts'
 import type { Live } from '../live.ts'
 import { createAnswers, type AnswerOptions } from './answers.ts'
 import { createEventStreams } from './event-stream.ts'
@@ -35,7 +36,11 @@ const maxQuestions = 8
 export function createConsoleApp(options: ConsoleAppOptions): FastifyInstance {
   const { live, page, guard, isShared, onBug } = options
   const bodyLimit = isShared ? maxBodyShared : maxBody
-  const app = Fastify({ bodyLimit, requestTimeout: requestTimeoutMs })
+  const app = Fastify({
+    bodyLimit,
+    requestTimeout: requestTimeoutMs,
+    schemaController: withoutSchemas,
+  })
   limitConnections(app.server, connectionLimits)
   const streams = createEventStreams(live)
   const answers = createAnswers(options)

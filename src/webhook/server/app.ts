@@ -7,6 +7,7 @@ import type { Server } from 'node:https'
 import type { TlsOptions } from 'node:tls'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { type ConnectionLimits, limitConnections } from '../../http/connection-limit.ts'
+import { withoutSchemas } from '../../http/without-schemas.ts'
 import type { KeyPair } from '../certificate/certificate-files.ts'
 import { type ClientAuthentication, createClientCheck, requireClients } from './client-auth.ts'
 import {
@@ -105,6 +106,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     return503OnClosing: false,
     forceCloseConnections: false,
     routerOptions: { ignoreTrailingSlash: true },
+    schemaController: withoutSchemas,
   })
   limitConnections(app.server, connectionLimits)
   enforceRequestTimeouts(app.server, { now: () => performance.now(), ...requestTimeouts })

@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { parseLock } from '../../../src/decision/lock/image-lock.ts'
+import { parseLock } from '../../../src/decision/lock/lock-text.ts'
 import { berth } from '../../support/io.ts'
 import { type FakeRegistry, startFakeRegistry } from '../../support/registry.ts'
 

@@ -1,11 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import {
-  formatLock,
-  lockedDigest,
-  lockKey,
-  type LockedImage,
-  parseLock,
-} from '../../../src/decision/lock/image-lock.ts'
+import { lockedDigest, lockKey, type LockedImage } from '../../../src/decision/lock/image-lock.ts'
+import { formatLock, parseLock } from '../../../src/decision/lock/lock-text.ts'
 import { digestA, digestB } from '../../support/manifest-answers.ts'
 import { referenceOf } from '../../support/tables.ts'
 
