@@ -11,6 +11,8 @@ import { crdFiles } from './crd-modules.ts'
 import { ensureDebianPackages } from './debian-packages.ts'
 import { buildContainerd, newestContainerd } from './containerd-program.ts'
 import { buildHelm, buildKubernetes, buildKustomize, buildPause } from './go-programs.ts'
+import { buildKubeconform } from './kubeconform.ts'
+import { buildKubeScore } from './kube-score.ts'
 import { installMoto } from './moto.ts'
 import { unpackNginx } from './nginx.ts'
 import { repository } from './paths.ts'
@@ -34,6 +36,8 @@ const downloads: Steps = {
 const builds: Steps = {
   'containerd-program.ts': () => buildContainerd(newestContainerd),
   'helm.ts': buildHelm,
+  'kube-score.ts': buildKubeScore,
+  'kubeconform.ts': buildKubeconform,
   'kustomize.ts': buildKustomize,
 }
 
