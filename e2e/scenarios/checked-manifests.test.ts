@@ -34,6 +34,7 @@ const everyValue = [
     'availability',
   ].map((name) => `controller.${name}=true`),
   'controller.reports=true',
+  'controller.console.enabled=true',
 ]
 
 async function renderAll(): Promise<Record<string, readonly KubeObject[]>> {
