@@ -119,9 +119,13 @@ function ownerKeys({ owners }: PodCondition): string[] | null {
 function candidatesFor(content: IndexContent, pod: KnownPod): readonly number[] {
   const { byKey, prefixLengths, suffixLengths, labels, others } = content
   if (byKey.size === 0) return others
-  const found = new Set(others)
+  // Created for the first condition that is found: most pods meet none.
+  let found: Set<number> | null = null
   const add = (key: string) => {
-    for (const position of byKey.get(key) ?? []) found.add(position)
+    const positions = byKey.get(key)
+    if (positions === undefined) return
+    found ??= new Set(others)
+    for (const position of positions) found.add(position)
   }
   const { namespace } = pod
   add(keyOf.namespace(namespace))
@@ -141,7 +145,7 @@ function candidatesFor(content: IndexContent, pod: KnownPod): readonly number[] 
     add(keyOf.owner(owner))
     add(keyOf.owner(`${owner.slice(0, owner.lastIndexOf('/'))}/*`))
   }
-  return [...found].sort((one, other) => one - other)
+  return found === null ? others : [...found].sort((one, other) => one - other)
 }
 
 function listAt(lists: Map<string, number[]>, key: string): number[] {

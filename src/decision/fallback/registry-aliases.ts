@@ -35,6 +35,8 @@ const hostWithPort = /^(.+):0*([0-9]+)$/
  */
 export function canonicalHost(host: string, isPlainHttp: IsPlainHttp = usesHttps): string {
   const lower = host.toLowerCase()
+  // Most hosts have no port, and a regular expression takes longer than the rest.
+  if (!lower.includes(':')) return hubHost(lower)
   const [, name = lower, port = ''] = hostWithPort.exec(lower) ?? []
   if (port === '') return hubHost(lower)
   const defaultPort = isPlainHttp(name) ? '80' : '443'
