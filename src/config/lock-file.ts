@@ -1,7 +1,7 @@
 /** Reads the lock file that the config names in `pin.lock`. */
 import { resolve as resolvePath } from 'node:path'
 import { parseLock, type ParseLockResult } from '../decision/lock/lock-text.ts'
-import { readLimitedFile, TooLargeError } from '../files/read-limited.ts'
+import { readRegularFile, TooLargeError } from '../files/read-limited.ts'
 import { configLimits } from '../yaml/limits.ts'
 import type { Config } from './config.ts'
 import type { ReportProblem } from './problem.ts'
@@ -33,7 +33,7 @@ export interface LockFile {
 /** Reads a lock file. Never throws. Returns no entries for a file that cannot be read. */
 export function readLock(file: string): LockFile {
   try {
-    const source = readLimitedFile(file, configLimits.length).toString('utf8')
+    const source = readRegularFile(file, configLimits.length).toString('utf8')
     return { source, result: parseLock(source) }
   } catch (error) {
     if (error instanceof TooLargeError)

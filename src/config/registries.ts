@@ -11,7 +11,7 @@ import {
   registryDefaults,
   type RegistrySettings,
 } from '../registry/http/registry-settings.ts'
-import { readLimitedFile } from '../files/read-limited.ts'
+import { readRegularFile } from '../files/read-limited.ts'
 import { parseProxy, type ProxySetting } from '../proxy/proxy-rules.ts'
 import { readEcr } from './ecr.ts'
 import { isHost } from './host.ts'
@@ -251,7 +251,7 @@ const certificates = /-----BEGIN CERTIFICATE-----[\sA-Za-z0-9+/=]+-----END CERTI
 function readCa(given: string, directory: string, reportError: ReportKeyError): string | null {
   const file = resolvePath(directory, given)
   try {
-    const text = readLimitedFile(file, maxCaBytes).toString('utf8')
+    const text = readRegularFile(file, maxCaBytes).toString('utf8')
     const pem = text.includes('PRIVATE KEY-----')
       ? (text.match(certificates) ?? []).map((each) => `${each}\n`).join('')
       : text

@@ -1,7 +1,7 @@
 /** Reads the files that `mirror.verify` names: public keys, and trusted roots of sigstore. */
 import type { KeyObject } from 'node:crypto'
 import { describeFileError } from '../files/describe-file-error.ts'
-import { readLimitedFile } from '../files/read-limited.ts'
+import { readRegularFile } from '../files/read-limited.ts'
 import type { JsonObject } from '../json/json.ts'
 import { parsePublicKeys } from '../signatures/public-keys.ts'
 import { maxTrustedRootBytes, parseTrustedRoot } from '../signatures/trusted-root.ts'
@@ -66,7 +66,7 @@ function readTrust(cosign: CosignRule): TrustFile<unknown> {
 function readSource(source: TrustSource, maxBytes: number): TrustFile<Buffer> {
   if ('text' in source) return { ok: true, content: Buffer.from(source.text) }
   try {
-    return { ok: true, content: readLimitedFile(source.file, maxBytes) }
+    return { ok: true, content: readRegularFile(source.file, maxBytes) }
   } catch (error) {
     const message = `cannot read ${nameOf(source)}: ${describeFileError(error)}`
     return { ok: false, isMissing: true, message }

@@ -1,7 +1,7 @@
 /** Reads the client certificate of a registry: from a mounted Secret of the type kubernetes.io/tls, or from two files. */
 import { join } from 'node:path'
 import { createSecureContext } from 'node:tls'
-import { readLimitedFile } from '../files/read-limited.ts'
+import { readRegularFile } from '../files/read-limited.ts'
 import type { ClientCertificate, LoadClientCertificate } from '../registry/http/connector.ts'
 import { failed, RequestFailedError } from '../registry/http/network-error.ts'
 import type { ClientCertificateSettings } from '../registry/http/registry-settings.ts'
@@ -66,9 +66,9 @@ function readPair(
 ): ClientCertificate | string {
   let file = certFile
   try {
-    const cert = readLimitedFile(certFile, maxBytes).toString('utf8')
+    const cert = readRegularFile(certFile, maxBytes).toString('utf8')
     file = keyFile
-    const key = readLimitedFile(keyFile, maxBytes).toString('utf8')
+    const key = readRegularFile(keyFile, maxBytes).toString('utf8')
     if (last?.cert === cert && last.key === key) return last
     return isPair(cert, key) ? { cert, key } : 'it and its key are not a matching pair of PEM files'
   } catch (error) {

@@ -22,6 +22,21 @@ export function readLimitedFile(name: string, maxBytes: number): Buffer {
 }
 
 /**
+ * Returns the bytes of a file that is not a pipe or a device: a read of these can wait forever, and a file that a config names is
+ * read without a person who could stop it. Throws TooLargeError, and as the functions of `node:fs`.
+ */
+export function readRegularFile(name: string, maxBytes: number): Buffer {
+  // Without O_NONBLOCK, opening a pipe waits for its writer.
+  return withFile(name, constants.O_RDONLY | constants.O_NONBLOCK, (file) => {
+    const stats = fstatSync(file)
+    // The read of a directory fails with its own error.
+    if (!stats.isFile() && !stats.isDirectory())
+      throw new Error('it is not a regular file, but a pipe or a device')
+    return readDescriptor(file, maxBytes)
+  })
+}
+
+/**
  * Returns the bytes and the state of a file whose path has no link. Throws TooLargeError, an error with the code ELOOP if a
  * part of the path is a link by now, and as the functions of `node:fs`.
  */

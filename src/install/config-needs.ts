@@ -3,7 +3,7 @@ import { isAbsolute, resolve as resolvePath } from 'node:path'
 import type { ValidConfig } from '../config/load.ts'
 import { BerthError } from '../errors.ts'
 import { describeFileError } from '../files/describe-file-error.ts'
-import { readLimitedFile, TooLargeError } from '../files/read-limited.ts'
+import { readRegularFile, TooLargeError } from '../files/read-limited.ts'
 import { microk8sHost } from '../init/mirror-kind.ts'
 import { isLocalUrl } from '../proxy/no-proxy.ts'
 import type { RegistrySettings } from '../registry/http/registry-settings.ts'
@@ -149,7 +149,7 @@ function read(name: string, directory: string): string {
 
 function readText(name: string, directory: string): string {
   try {
-    return readLimitedFile(resolvePath(directory, name), configLimits.length).toString('utf8')
+    return readRegularFile(resolvePath(directory, name), configLimits.length).toString('utf8')
   } catch (cause) {
     const why = cause instanceof TooLargeError ? cause.message : describeFileError(cause)
     throw new BerthError('usage', `${name} cannot be read: ${why}`, { cause })

@@ -1,3 +1,7 @@
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { compareDraft } from '../../src/console/draft.ts'
 import { configOf } from '../support/admission.ts'
@@ -29,6 +33,20 @@ describe('compareDraft', () => {
     expect(late.compared).toBeLessThan(10)
     expect(late.isComplete).toBe(false)
     expect(all).toMatchObject({ compared: 20_000, isComplete: false, more: 19_500 })
+  })
+
+  it.each(['ca', 'lock'])('does not wait for a pipe that a draft names as %s', async (key) => {
+    const directory = mkdtempSync(join(tmpdir(), 'berth-draft-'))
+    execFileSync('mkfifo', [join(directory, 'pipe')])
+    const settings =
+      key === 'ca'
+        ? 'registries: [{ host: m.io, ca: pipe }]'
+        : 'pin: { lock: pipe, tags: [latest] }'
+    const result = await compareDraft(draft(`${hub}\n${settings}`), { config, directory }, [])
+
+    expect(JSON.stringify(result)).toContain(
+      key === 'ca' ? 'cannot read a PEM certificate' : 'pipe',
+    )
   })
 
   it('compares all images of a usual draft', async () => {
