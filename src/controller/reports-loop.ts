@@ -1,6 +1,6 @@
 /**
  * The controller loop that keeps an OpenReports Report in each namespace whose pods have findings. It writes only what has
- * changed, and deletes the report when the last finding is gone.
+ * changed, and deletes the report when the last finding is gone. It leaves a Report of the same name that it did not write.
  */
 import { createNotifier } from '../async/notifier.ts'
 import { createRateLimiter } from '../async/rate-limiter.ts'
@@ -17,6 +17,7 @@ import {
   buildOpenReports,
   type ImageFinding,
   type OpenReport,
+  hasOwnerMark,
   openReportName,
   openReportSelector,
   openReportsApi,
@@ -55,11 +56,15 @@ const missingRightFix =
 /** Unpinned images that are reported for one pod. Real pods have fewer. */
 const maxUnpinnedPerPod = 16
 
+/** Namespaces whose foreign report is logged once. The controller supports clusters with fewer. */
+const maxForeignLogged = 10_000
+
 /** A report in the cluster. */
 interface StoredReport {
   readonly namespace: string
   readonly uid: string | undefined
   readonly resourceVersion: string | undefined
+  /** The hash that Berth writes into each report; null for a report that Berth did not write. */
   readonly content: string | null
 }
 
@@ -164,6 +169,7 @@ function createWriter(
   stored: ReadonlyMap<string, StoredReport>,
 ) => Promise<void> {
   const limiter = createRateLimiter(writeGapMs)
+  const noteForeign = createForeignLog(log)
   let isForbidden = false
 
   /** Returns false if the right is missing. */
@@ -177,8 +183,9 @@ function createWriter(
       if (!(error instanceof BerthError)) throw error
       const fields = { namespace, problem: error.message }
       if (!isMissingRight(error)) {
-        // 409: it changed in the meantime. 403 and 404: the namespace is being deleted.
+        // 409: it changed in the meantime, or someone else's has no label. 403 and 404: the namespace is being deleted.
         log.debug(fields, 'report not written')
+        if (hasStatus(error, 409) && (await isForeign(api, namespace))) noteForeign(namespace)
         return true
       }
       log[isForbidden ? 'debug' : 'warn']({ ...fields, fix: missingRightFix }, 'right missing')
@@ -198,14 +205,41 @@ function createWriter(
     for (const report of reports.values()) {
       const before = known.get(report.namespace)
       if (before?.content === report.content) continue
+      if (before?.content === null) {
+        noteForeign(report.namespace)
+        continue
+      }
       if (!(await attempt(report.namespace, () => put(api, report, before)))) return
     }
-    for (const { namespace, uid } of known.values()) {
-      if (reports.has(namespace)) continue
+    for (const { namespace, uid, content } of known.values()) {
+      if (reports.has(namespace) || content === null) continue
       const ref = { ...collection(namespace), name: openReportName }
       if (!(await attempt(namespace, () => api.delete(ref, { uid })))) return
     }
   }
+}
+
+/** Returns a function that logs once for each namespace that it has a report of the same name. */
+function createForeignLog(log: ReportsDependencies['log']): (namespace: string) => void {
+  const logged = new Set<string>()
+  return (namespace) => {
+    if (logged.has(namespace)) return
+    if (logged.size < maxForeignLogged) logged.add(namespace)
+    const fix = `delete or rename the Report ${openReportName} that someone else has created`
+    log.warn({ namespace, fix }, 'report of another owner left unchanged')
+  }
+}
+
+/** Returns whether the report of a namespace was not written by Berth. Needs no other right than the watch. */
+async function isForeign(api: KubeApi, namespace: string): Promise<boolean> {
+  const selection = { fieldSelector: `metadata.name=${openReportName}`, metadataOnly: true }
+  try {
+    for await (const { metadata } of api.list<KubeObject>(collection(namespace), selection))
+      return !hasOwnerMark(metadata)
+  } catch (error) {
+    if (!(error instanceof BerthError)) throw error
+  }
+  return false
 }
 
 function put(

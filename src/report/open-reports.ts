@@ -32,6 +32,11 @@ export const openReportName = 'berth-images'
 export const openReportSelector = 'app.kubernetes.io/name=berth'
 export const openReportsApi = 'openreports.io/v1alpha1'
 
+/** Returns whether Berth wrote a report. Its label does not prove it: another application named berth has the same label. */
+export function hasOwnerMark({ annotations }: KubeObject['metadata']): boolean {
+  return annotations?.[contentAnnotation] !== undefined
+}
+
 /** With 50 results, a report has at most 100 kB. The API server stores objects of up to 1.5 MiB. */
 const maxResults = 50
 

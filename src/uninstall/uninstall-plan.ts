@@ -2,7 +2,13 @@
 import type { KubeApi, Selection } from '../kube/api-client.ts'
 import { hasStatus } from '../kube/error.ts'
 import { type KubeObject, type ResourceRef, resourceOfKind } from '../kube/object.ts'
-import { copyLabel, linkedAnnotation, managedBy, managedByLabel } from '../pull-secrets/labels.ts'
+import {
+  contentAnnotation,
+  copyLabel,
+  linkedAnnotation,
+  managedBy,
+  managedByLabel,
+} from '../pull-secrets/labels.ts'
 
 /** One object to delete, or one service account whose links are removed. */
 export interface UninstallStep {
@@ -131,11 +137,15 @@ export async function planUninstall(api: KubeApi, namespace: string): Promise<Un
   return { steps, unread }
 }
 
-/** Another application may have the same label, so the name must be Berth's too. */
+/**
+ * Another application may have the same label, so the name must be Berth's too. A Report has the annotation that Berth writes,
+ * because the controller leaves others with its name unchanged.
+ */
 function labelledStep({ kind }: Collection): (object: KubeObject) => UninstallAction | null {
   const rest = kind === 'Namespace' ? ', with everything in it' : ''
   return ({ metadata }) =>
-    /^berth(-|$)/.test(metadata.name)
+    /^berth(-|$)/.test(metadata.name) &&
+    (kind !== 'Report' || metadata.annotations?.[contentAnnotation] !== undefined)
       ? { action: 'delete', reason: `label ${nameLabel}${rest}` }
       : null
 }

@@ -55,6 +55,17 @@ async function run(): Promise<{ left: string[]; problems: string[] }> {
 }
 
 describe('the plan of an uninstall', () => {
+  it('has the reports that the controller wrote, and no others with their name and label', async () => {
+    const annotations = { 'berth.dev/content-hash': 'a' }
+    put('reports', 'berth-images', { namespace: 'shop', labels, annotations })
+    put('reports', 'berth-images', { namespace: 'blog', labels })
+
+    const lines = (await plan()).steps.map(lineOf)
+    expect(lines.filter((line) => line.includes('reports'))).toEqual([
+      'delete reports shop berth-images',
+    ])
+  })
+
   it('ends admission and the processes first, takes their rights, and ends with the namespace', async () => {
     expect((await plan()).steps.map(lineOf)).toEqual([
       'delete mutatingwebhookconfigurations berth',
