@@ -1,9 +1,11 @@
 /** Groups images by the registry that they come from, to make a row for each. Pure. */
+import { isIP } from 'node:net'
 import { isHost } from '../config/host.ts'
 import { hostComponent } from '../decision/fallback/host-component.ts'
 import { canonicalReference } from '../decision/fallback/registry-aliases.ts'
 import { parseReference } from '../decision/reference/parse.ts'
 import { type Reference, repositoryName, withDefaultTag } from '../decision/reference/reference.ts'
+import { systemNetwork } from '../registry/http/ip-ranges.ts'
 
 export interface UpstreamHost {
   readonly host: string
@@ -55,7 +57,7 @@ export function upstreamHosts(
     }))
     .sort((one, other) => other.repositories - one.repositories)
     .filter(({ host }) => {
-      const why = reasonAgainst(host, components)
+      const why = reasonAgainst(host, { components, isGiven: more.includes(host) })
       if (why !== null) notes.push(`${host}: ${why}`)
       return why === null
     })
@@ -65,17 +67,39 @@ export function upstreamHosts(
 }
 
 /** Returns why a host gets no row; null if it gets one. */
-function reasonAgainst(host: string, components: Set<string>): string | null {
+function reasonAgainst(
+  host: string,
+  { components, isGiven }: { readonly components: Set<string>; readonly isGiven: boolean },
+): string | null {
   // Names with other characters, or in another spelling of an address, are not hosts that Berth contacts.
   if (!isHost(host) || !/[.:]/.test(host) || !isUsualSpelling(host))
     return 'not a valid host in its usual spelling'
   if (/^(?:localhost|127\.|\[::1\])/.test(host))
     return 'for pods and nodes, this name is another machine'
+  // Anyone who can create a pod can name these, and the webhook would ask the address from inside the cluster.
+  if (isLocalAddress(host)) return 'an address that only its own machine or network segment reaches'
+  if (isService(host) && !isGiven)
+    return `a Service of the cluster; if Berth should handle its images, run this again with --registry ${host}`
   const component = hostComponent(host)
   if (components.has(component))
     return 'its copies would get the same names as those of another registry'
   components.add(component)
   return null
+}
+
+function isLocalAddress(host: string): boolean {
+  const address = hostnameOf(host)
+  if (isIP(address) === 0) return false
+  return ['loopback', 'link-local', 'reserved'].includes(systemNetwork.ipRangeOf(address))
+}
+
+/** The names that the DNS of a cluster resolves (Kubernetes, DNS-Based Service Discovery), with its default domain. */
+function isService(host: string): boolean {
+  return /\.(?:svc|cluster\.local|svc\..+)$/i.test(hostnameOf(host))
+}
+
+function hostnameOf(host: string): string {
+  return new URL(`https://${host}`).hostname.replaceAll(/^\[|\]$|\.$/g, '')
 }
 
 function isUsualSpelling(host: string): boolean {
