@@ -23,7 +23,8 @@ export async function applyObjects(
   }
 }
 
-function refOf({
+/** Returns where an object of a manifest is. */
+export function refOf({
   apiVersion = '',
   kind = '',
   metadata: { namespace, name },

@@ -10,6 +10,7 @@ import { replaceFile } from '../../files/replace-file.ts'
 import { applyObjects, waitForDeployments } from '../../install/apply.ts'
 import type { Manifest } from '../../install/component-files.ts'
 import { configNeeds } from '../../install/config-needs.ts'
+import { type ExistingObject, findExisting } from '../../install/existing-objects.ts'
 import { helmValues } from '../../install/helm-values.ts'
 import {
   buildInstallation,
@@ -35,6 +36,7 @@ export interface InstallOptions extends ConnectionOptions {
   readonly helmValues?: boolean
   readonly kustomize?: string
   readonly yes?: boolean
+  readonly takeOwnership?: boolean
   /** In seconds. */
   readonly timeout: number
 }
@@ -123,13 +125,31 @@ function listDirectory(directory: string): readonly string[] {
   }
 }
 
+/** Throws `usage` if a tool manages some of the objects: it would revert the changes, or delete the objects with its release. */
+function refuseManaged(existing: readonly ExistingObject[]): void {
+  const managed = existing.filter(({ manager }) => manager !== null)
+  if (managed.length === 0) return
+  const lines = managed.map(({ name, manager }) => `  ${escapeLine(`${name}: ${manager}`)}`)
+  throw new BerthError(
+    'usage',
+    `other tools manage these objects, and nothing was changed:\n${lines.join('\n')}\nupdate Berth with that tool (berth install --helm-values or --kustomize), remove it there first, or give --take-ownership`,
+  )
+}
+
 async function apply(
   objects: readonly Manifest[],
-  { yes, timeout, ...connection }: InstallOptions,
+  { yes, timeout, takeOwnership, ...connection }: InstallOptions,
   io: Io,
 ): Promise<number> {
   const cluster = await connect(connectOptions(connection, io))
   try {
+    const existing = await findExisting(cluster.api, objects)
+    if (takeOwnership !== true) refuseManaged(existing)
+    for (const { name, manager } of existing)
+      printMessage(
+        io,
+        escapeLine(`takes over ${name}${manager === null ? '' : ` from ${manager}`}`),
+      )
     const question = `Install Berth into ${cluster.context} (${cluster.server})?`
     if (yes !== true && !(await confirm(question, io))) return 1
     const { signal } = io

@@ -57,6 +57,10 @@ with 1 if the installation is not ready in time.`,
     ...inGroup(
       'With --apply:',
       new Option('--yes', 'do not ask'),
+      new Option(
+        '--take-ownership',
+        'also change objects that Helm, Flux or Argo CD manages; the tool then no longer owns them alone',
+      ),
       new Option('--timeout <seconds>', 'how long to wait until Berth is ready')
         .argParser(wholeNumber(1, 3_600))
         .default(300),

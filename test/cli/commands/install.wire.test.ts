@@ -52,7 +52,7 @@ describe('berth install', () => {
   it('applies the same objects with server-side apply, and waits until they are ready', async () => {
     const printed = parseAllDocuments((await berth(base)).stdout).length
     const installing = berth([...base, '--apply', '--yes', '--timeout', '30', ...connection()])
-    await server.waitForRequests({ method: 'GET', path: '/deployments/berth-webhook' })
+    await server.waitForRequests({ method: 'GET', path: '/deployments/berth-webhook' }, 2)
     for (const name of ['berth-webhook', 'berth-controller']) {
       const object = server.kube.get('deployments', name, 'berth-system')
       const status = { observedGeneration: 1, updatedReplicas: 2, availableReplicas: 2 }
@@ -91,6 +91,58 @@ describe('berth install', () => {
     expect(code).toBe(2)
     expect(stderr).toContain('use --yes')
     expect(server.kube.writes).toEqual([])
+  })
+
+  const clusterRole = (metadata: object) =>
+    server.kube.put('clusterroles', {
+      metadata: { name: 'berth-webhook-certificate', ...metadata },
+    } as KubeObject)
+  const helm = {
+    labels: { 'app.kubernetes.io/managed-by': 'Helm' },
+    annotations: { 'meta.helm.sh/release-name': 'berth' },
+  }
+  const applyNow = (...more: readonly string[]) =>
+    berth([...base, '--apply', '--yes', '--timeout', '1', ...connection(), ...more])
+
+  it.each([
+    [helm, 'the Helm release berth'],
+    [{ labels: { 'app.kubernetes.io/managed-by': 'Helm' } }, 'Helm'],
+    [{ labels: { 'kustomize.toolkit.fluxcd.io/name': 'apps' } }, 'the Flux Kustomization apps'],
+    [{ annotations: { 'argocd.argoproj.io/tracking-id': 'b:x' } }, 'the Argo CD application b:x'],
+  ])(
+    'changes nothing if an object has %j, and names the object and the tool',
+    async (metadata, tool) => {
+      clusterRole(metadata)
+      const { code, stderr } = await applyNow()
+
+      expect(code).toBe(2)
+      expect(stderr).toContain(`clusterroles berth-webhook-certificate: ${tool}`)
+      expect(stderr).toContain('--take-ownership')
+      expect(server.kube.writes).toEqual([])
+    },
+  )
+
+  it('takes over objects of Helm with --take-ownership, and names them', async () => {
+    clusterRole(helm)
+    const { stdout, stderr } = await applyNow('--take-ownership')
+
+    expect(stderr).toContain(
+      'takes over clusterroles berth-webhook-certificate from the Helm release berth',
+    )
+    expect(stdout).toContain('applied  clusterroles berth-webhook-certificate')
+  })
+
+  it('names the objects that it takes over from no tool, and not those that it has applied before', async () => {
+    clusterRole({})
+    server.kube.put('namespaces', { metadata: { name: 'berth-system' } })
+    const applied = [{ manager: 'berth', operation: 'Apply' }]
+    const own = { name: 'berth-controller', namespace: 'berth-system', managedFields: applied }
+    server.kube.put('deployments', { metadata: own } as KubeObject)
+    const { stderr } = await applyNow()
+
+    expect(stderr.match(/takes over .*/g)).toEqual([
+      'takes over clusterroles berth-webhook-certificate',
+    ])
   })
 
   it('writes a kustomization, and overwrites only its own files', async () => {
