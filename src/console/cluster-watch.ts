@@ -1,6 +1,7 @@
 /** Watches the pods of a cluster, and checks whether its API server answers. */
 import { sleep } from '../async/sleep.ts'
 import type { KubeApi } from '../kube/api-client.ts'
+import { BerthError } from '../errors.ts'
 import { KubeError } from '../kube/error.ts'
 import { startInformer } from '../kube/informer.ts'
 import { type KubeObject, namespacedName } from '../kube/object.ts'
@@ -49,6 +50,11 @@ export interface ClusterWatchOptions {
   readonly onChange: () => void
   /** Whether someone sees the result. Otherwise it is not checked whether the API server answers. */
   readonly isWatched: () => boolean
+  /**
+   * Called with the reason when the API server stops answering, and with null when it answers again. With it, this is checked also
+   * while no one sees the result.
+   */
+  readonly onAway?: ((reason: string | null) => void) | undefined
   readonly signal: AbortSignal
   /** Milliseconds between two checks whether the API server answers. */
   readonly pulseMs?: number
@@ -147,6 +153,7 @@ function watchPulse({
   api,
   onChange,
   isWatched,
+  onAway,
   signal,
   pulseMs = defaultPulseMs,
 }: ClusterWatchOptions): () => number | null {
@@ -154,9 +161,12 @@ function watchPulse({
   const run = async () => {
     while (!signal.aborted) {
       const asked = Date.now()
-      const isAway = isWatched() && !(await answers(api, pulseMs))
-      if (isAway !== (awaySince !== null)) {
+      const isChecked = isWatched() || onAway !== undefined
+      const reason = isChecked ? await reasonAway(api, pulseMs) : null
+      const isAway = reason !== null
+      if (!signal.aborted && isAway !== (awaySince !== null)) {
         awaySince = isAway ? asked : null
+        onAway?.(reason)
         // An open connection may be dead.
         if (isAway) api.reconnect()
         onChange()
@@ -168,12 +178,15 @@ function watchPulse({
   return () => awaySince
 }
 
-/** Any status counts as an answer, also 403. */
-async function answers(api: KubeApi, timeoutMs: number): Promise<boolean> {
+/** Returns why the API server does not answer; null if it does. Any status counts as an answer, also 403. */
+async function reasonAway(api: KubeApi, timeoutMs: number): Promise<string | null> {
   try {
     await api.getRaw('/version', AbortSignal.timeout(timeoutMs))
-    return true
+    return null
   } catch (error) {
-    return error instanceof KubeError && error.status !== null && error.status < 500
+    if (error instanceof KubeError && error.status !== null && error.status < 500) return null
+    return error instanceof BerthError
+      ? error.message
+      : `no answer within ${timeoutMs / 1_000} seconds`
   }
 }

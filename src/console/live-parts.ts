@@ -28,6 +28,8 @@ export interface PartsOptions {
   /** Milliseconds for one image. */
   readonly imageTimeoutMs: number
   readonly parallelImages: number
+  /** Called with the reason when the API server stops answering, and with null when it answers again. */
+  readonly onAway?: (reason: string | null) => void
   readonly signal: AbortSignal
 }
 
@@ -66,7 +68,8 @@ export function createParts(
   options: PartsOptions,
   { pulseMs, onChange }: { readonly pulseMs: number; readonly onChange: () => void },
 ): Parts {
-  const { api, namespace, followPods, limits = limitsOfHeap(), isShared, signal } = options
+  const { api, namespace, followPods, limits = limitsOfHeap(), isShared } = options
+  const { onAway, signal } = options
   const pages = createPages()
   let inUse = options.inUse
   const partsOf = (each: ConfigInUse) => createConfigParts({ ...options, limits }, each, onChange)
@@ -79,6 +82,7 @@ export function createParts(
       limits,
       isWatched: () => pages.isWatched(),
       onChange,
+      onAway,
       signal,
       pulseMs,
     }),

@@ -26,6 +26,9 @@ export interface ConsoleCommandOptions extends ConnectionOptions {
 /** Only this machine reaches the server. */
 const host = '127.0.0.1'
 
+/** Different problems that are printed. Their texts can contain what a registry or a credential helper says. */
+const maxProblems = 100
+
 /** Serves the page until the process is asked to stop; returns 0. */
 export async function console(options: ConsoleCommandOptions, io: Io): Promise<number> {
   const configFile = findConfigFile(options.config)
@@ -52,9 +55,18 @@ export async function console(options: ConsoleCommandOptions, io: Io): Promise<n
       page: await loadPageFiles(),
       onProblem: (message) => {
         // The engine and the prober read the same files.
-        if (!printed.has(message)) printMessage(io, message)
+        if (printed.has(message) || printed.size >= maxProblems) return
         printed.add(message)
+        printMessage(io, message)
+        if (printed.size === maxProblems) printMessage(io, 'further problems are not printed')
       },
+      onAway: (reason) =>
+        printMessage(
+          io,
+          reason === null
+            ? `the API server ${cluster.server} answers again`
+            : `the API server cannot be reached: ${reason}; the page says since when, and shows the cluster once it answers`,
+        ),
       onBug: (error) =>
         printMessage(io, `a bug in Berth: ${error instanceof Error ? error.stack : String(error)}`),
     })

@@ -28,6 +28,7 @@ export const defineDiagnose: DefineVerb = (parent, run) => {
         'berth diagnose pod/web-7d9c -n web --no-probe',
       ],
       ['Explain a message, without a cluster', 'berth diagnose --message "manifest unknown"'],
+      ['Update the diagnosis when pods change', 'berth diagnose -n web --watch'],
       ['Show what --fix would do, and do nothing', 'berth diagnose -n web --fix --dry-run'],
     ],
   })

@@ -37,6 +37,8 @@ export interface ConsoleOptions {
   readonly version: string
   readonly page: PageFiles
   readonly onProblem: (message: string) => void
+  /** Called with the reason when the API server stops answering, and with null when it answers again. */
+  readonly onAway?: (reason: string | null) => void
   readonly onBug: (error: unknown) => void
   /** Default: a separate watch. */
   readonly followPods?: FollowPods
