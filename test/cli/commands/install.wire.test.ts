@@ -96,7 +96,7 @@ describe('berth install', () => {
   const clusterRole = (metadata: object) =>
     server.kube.put('clusterroles', {
       metadata: { name: 'berth-webhook-certificate', ...metadata },
-    } as KubeObject)
+    })
   const helm = {
     labels: { 'app.kubernetes.io/managed-by': 'Helm' },
     annotations: { 'meta.helm.sh/release-name': 'berth' },
@@ -137,7 +137,7 @@ describe('berth install', () => {
     server.kube.put('namespaces', { metadata: { name: 'berth-system' } })
     const applied = [{ manager: 'berth', operation: 'Apply' }]
     const own = { name: 'berth-controller', namespace: 'berth-system', managedFields: applied }
-    server.kube.put('deployments', { metadata: own } as KubeObject)
+    server.kube.put('deployments', { metadata: own })
     const { stderr } = await applyNow()
 
     expect(stderr.match(/takes over .*/g)).toEqual([
