@@ -136,22 +136,25 @@ describe('the reports loop', () => {
   it.each([
     ['its label', { 'app.kubernetes.io/name': 'berth' }],
     ['other labels', {}],
-  ])('leaves a report of another owner with its name and %s, and says so once', async (_, labels) => {
-    const { kube, findings, lines, policies } = start()
-    const foreign = { metadata: { name: 'berth-images', namespace: 'shop', labels } }
-    kube.put('reports', foreign)
-    findings.publish('pull-failure', () => [failure, { ...failure, namespace: 'blog' }])
-    await vi.waitFor(() => expect(policies('blog')).toEqual(['pull-failure']))
-    findings.publish('pull-failure', () => [{ ...failure, namespace: 'blog', rule: 'D05' }])
-    await vi.waitFor(() =>
-      expect(kube.writes.filter(({ about }) => about.includes('blog'))).toHaveLength(2),
-    )
+  ])(
+    'leaves a report of another owner with its name and %s, and says so once',
+    async (_, labels) => {
+      const { kube, findings, lines, policies } = start()
+      const foreign = { metadata: { name: 'berth-images', namespace: 'shop', labels } }
+      kube.put('reports', foreign)
+      findings.publish('pull-failure', () => [failure, { ...failure, namespace: 'blog' }])
+      await vi.waitFor(() => expect(policies('blog')).toEqual(['pull-failure']))
+      findings.publish('pull-failure', () => [{ ...failure, namespace: 'blog', rule: 'D05' }])
+      await vi.waitFor(() =>
+        expect(kube.writes.filter(({ about }) => about.includes('blog'))).toHaveLength(2),
+      )
 
-    expect(kube.get('reports', 'berth-images', 'shop')).toMatchObject(foreign)
-    expect(lines.filter((line) => line.startsWith('warn'))).toEqual([
-      'warn: report of another owner left unchanged',
-    ])
-  })
+      expect(kube.get('reports', 'berth-images', 'shop')).toMatchObject(foreign)
+      expect(lines.filter((line) => line.startsWith('warn'))).toEqual([
+        'warn: report of another owner left unchanged',
+      ])
+    },
+  )
 
   it('retries a write that failed', async () => {
     const { kube, findings, policies } = start()
