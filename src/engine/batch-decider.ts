@@ -37,6 +37,7 @@ export async function createBatchDecider(
     queryTimeoutMs: imageTimeoutMs / 2,
     env,
     runHelper: createHelperRunner(env),
+    ownLogin: true,
     onProblem,
   })
   const limit = pLimit(parallelImages)

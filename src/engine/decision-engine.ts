@@ -6,6 +6,9 @@ import { createEcrTokenCache, type EcrTokenCache } from '../aws/ecr-token-cache.
 import { createClientCertificate } from './client-certificate.ts'
 import type { RunCredentialHelper } from './credential-helper.ts'
 import { createKeychain } from './keychain.ts'
+import { createLoginChoice, type LoginChoice } from './own-login.ts'
+import type { Keychain } from '../credentials/keychain.ts'
+import type { RegistrySettings } from '../registry/http/registry-settings.ts'
 import type { AdmissionPolicy } from '../decision/pod/decide-sites.ts'
 import { proxyRulesFromEnvironment } from '../proxy/proxy-rules.ts'
 import { bodyBudgetBytes } from '../registry/http/response-body.ts'
@@ -43,6 +46,8 @@ export interface EngineOptions {
   readonly env?: Readonly<Record<string, string | undefined>>
   /** Runs credential helpers, for a command. */
   readonly runHelper?: RunCredentialHelper
+  /** True for a command of a person: a registry whose pull secret is not mounted here gets their docker login. */
+  readonly ownLogin?: boolean
   /** A cache that outlives this engine; without it the engine creates one. */
   readonly ecrTokens?: EcrTokenCache
   /** The memory for the bodies of responses, if it outlives this engine; default: that of a command. */
@@ -70,13 +75,7 @@ export function createEngine(config: Config, options: EngineOptions): Engine {
   const ecrTokens = options.ecrTokens ?? createTokenCache(options)
   const source = createManifestSource({
     registries: config.registries,
-    keychainFor: (settings) =>
-      createKeychain(settings.credentials, {
-        secretsDirectory,
-        ecrTokens,
-        ...(options.runHelper === undefined ? {} : { runHelper: options.runHelper }),
-        ...(onProblem === undefined ? {} : { onProblem }),
-      }),
+    keychainFor: createKeychains(options, ecrTokens),
     // Registries send dates and expiry times, so this is the wall clock.
     now: () => Date.now(),
     clientCertificateFor: ({ clientCertificate }) =>
@@ -116,6 +115,33 @@ export function createEngine(config: Config, options: EngineOptions): Engine {
     decideByRow: createDecideByRow(resolve, config),
     circuits,
     close: () => source.close(),
+  }
+}
+
+/** Returns a function that creates the keychain of a registry. */
+function createKeychains(
+  { secretsDirectory, onProblem, runHelper, ownLogin = false, env = {} }: EngineOptions,
+  ecrTokens: EcrTokenCache,
+): (settings: RegistrySettings) => Keychain {
+  const choose = ownLogin
+    ? createLoginChoice({ secretsDirectory, env, onUsed: (message) => onProblem?.(message) })
+    : ({ credentials }: RegistrySettings): LoginChoice => ({ credentials })
+  return (settings) => {
+    const { credentials, onLookup } = choose(settings)
+    const keychain = createKeychain(credentials, {
+      secretsDirectory,
+      ecrTokens,
+      ownLogin,
+      ...(runHelper === undefined ? {} : { runHelper }),
+      ...(onProblem === undefined ? {} : { onProblem }),
+    })
+    if (onLookup === undefined) return keychain
+    return {
+      lookup: (host, repository) => {
+        onLookup()
+        return keychain.lookup(host, repository)
+      },
+    }
   }
 }
 

@@ -1,7 +1,4 @@
 /** Opens the registries that `mirror` and `drift` may ask: those of the config, and those that the command line names. */
-import { existsSync } from 'node:fs'
-import { homedir } from 'node:os'
-import { join } from 'node:path'
 import { createByteBudget } from '../async/byte-budget.ts'
 import type { EcrTokenCache } from '../aws/ecr-token-cache.ts'
 import type { Config } from '../config/config.ts'
@@ -23,6 +20,7 @@ import type { EngineOptions } from './decision-engine.ts'
 import type { EcrRepositoryOptions } from './ecr-repositories.ts'
 import { createClientCertificate } from './client-certificate.ts'
 import { createKeychain } from './keychain.ts'
+import { dockerConfigFile, isUnmounted } from './own-login.ts'
 
 type Environment = Readonly<Record<string, string | undefined>>
 
@@ -108,11 +106,8 @@ function ownLogin(
 ): (settings: RegistrySettings) => RegistrySettings {
   const file = dockerConfigFile(env)
   if (file === null) return (settings) => settings
-  const isAway = (credentials: RegistrySettings['credentials']) =>
-    credentials === null ||
-    (credentials.kind === 'secret' && !existsSync(join(secretsDirectory, credentials.name)))
   return (settings) =>
-    isAway(settings.credentials)
+    settings.credentials === null || isUnmounted(settings.credentials, secretsDirectory)
       ? { ...settings, credentials: { kind: 'dockerConfig', file } }
       : settings
 }
@@ -127,11 +122,4 @@ async function loadEcrTokens(options: EngineOptions): Promise<EcrTokenCache> {
 async function loadRepositoryCreator(options: EcrRepositoryOptions): Promise<CreateRepository> {
   const { ecrRepositoryCreator } = await import('./ecr-repositories.ts')
   return ecrRepositoryCreator(options)
-}
-
-/** The file that `docker login` writes: $DOCKER_CONFIG/config.json, else ~/.docker/config.json. Null if it does not exist. */
-function dockerConfigFile(env: Environment): string | null {
-  const directory = env['DOCKER_CONFIG'] ?? join(env['HOME'] ?? homedir(), '.docker')
-  const file = join(directory, 'config.json')
-  return existsSync(file) ? file : null
 }

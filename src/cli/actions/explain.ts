@@ -78,6 +78,7 @@ async function openEngine(config: Config, secretsDirectory: string, io: Io): Pro
     queryTimeoutMs: imageTimeoutMs / 2,
     env: io.env,
     runHelper: createHelperRunner(io.env),
+    ownLogin: true,
     onProblem: (message) => printMessage(io, message),
   })
 }

@@ -94,6 +94,7 @@ function openEngine({ config, options }: ReportRequest, io: Io): Engine {
     queryTimeoutMs: imageTimeoutMs / 2,
     env: io.env,
     runHelper: createHelperRunner(io.env),
+    ownLogin: true,
     onProblem: (message) => printMessage(io, message),
   })
 }

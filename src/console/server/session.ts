@@ -42,10 +42,10 @@ export async function openSession(config: Config, options: SessionOptions): Prom
     secretsDirectory,
     queryTimeoutMs: imageTimeoutMs / 2,
     env,
-    // A credential helper is a program on the machine of a person, who has its memory for the console alone.
+    // A docker login and its helpers are on the machine of a person, who has its memory for the console alone.
     ...(isShared
       ? { bodyBudget: createByteBudget(bodyBudgetBytes.webhook) }
-      : { runHelper: createHelperRunner(env) }),
+      : { runHelper: createHelperRunner(env), ownLogin: true }),
     ...(ecrTokens === null ? {} : { ecrTokens }),
     onProblem,
   })

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { run } from '../../../src/cli/run.ts'
 import { terminal } from '../../support/io.ts'
 import { type FakeRegistry, startFakeRegistry } from '../../support/registry.ts'
+import { createTestCertificate } from '../../support/registry-tls.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'berth-login-'))
 let registry: FakeRegistry
@@ -31,8 +32,11 @@ fallback: [{ name: a, images: ['up.example/**'], try: ['m.example/copies/{path}'
 
 afterAll(() => registry.close())
 
-/** Runs `berth drift`, and returns its exit code and the users that the registry saw. */
-async function drift(secretsDir: string, dockerConfig = directory) {
+/** Runs a command, and returns its exit code and the users that the registry saw. */
+async function runCommand(
+  argv: readonly string[],
+  { secretsDir, dockerConfig = directory }: { secretsDir: string; dockerConfig?: string },
+) {
   const before = registry.requests.length
   const io = {
     stdout: Object.assign(new PassThrough(), { isTTY: false }),
@@ -41,15 +45,19 @@ async function drift(secretsDir: string, dockerConfig = directory) {
     env: { DOCKER_CONFIG: dockerConfig },
     signal: new AbortController().signal,
   }
-  const config = join(directory, 'berth.yaml')
-  const options = ['--config', config, '--secrets-dir', secretsDir]
-  const code = await run(['drift', 'up.example/team/app:1', ...options], io)
+  const code = await run([...argv, '--secrets-dir', secretsDir], io)
   const users = registry.requests.slice(before).flatMap(({ headers }) => {
     const { authorization } = headers
     const given = authorization?.replace('Basic ', '')
     return given === undefined ? [] : [Buffer.from(given, 'base64').toString().split(':')[0] ?? '']
   })
-  return { code, users: [...new Set(users)], text: String(io.stdout.read() ?? '') }
+  const text = String(io.stdout.read() ?? '')
+  return { code, users: [...new Set(users)], text, messages: String(io.stderr.read() ?? '') }
+}
+
+function drift(secretsDir: string, dockerConfig = directory) {
+  const argv = ['drift', 'up.example/team/app:1', '--config', join(directory, 'berth.yaml')]
+  return runCommand(argv, { secretsDir, dockerConfig })
 }
 
 describe('a registry whose pull secret is in the cluster', () => {
@@ -81,5 +89,66 @@ describe('a registry whose pull secret is in the cluster', () => {
     writeFileSync(join(secret, '.dockerconfigjson'), JSON.stringify({ auths }))
 
     expect(await drift(join(directory, 'secrets'))).toMatchObject({ code: 0, users: ['pod'] })
+  })
+})
+
+describe('berth explain, for a registry whose pull secret is in the cluster', () => {
+  const explain = (settings: string, secretsDir = '/nowhere') => {
+    const { host } = new URL(registry.url)
+    const mirror = settings.includes('m.example') ? 'm.example' : host
+    const config = join(mkdtempSync(join(tmpdir(), 'berth-login-')), 'berth.yaml')
+    const login = { auth: Buffer.from('me:own').toString('base64') }
+    const dockerConfig = mkdtempSync(join(tmpdir(), 'berth-login-'))
+    const auths = { [host]: login, 'm.example': login }
+    writeFileSync(join(dockerConfig, 'config.json'), JSON.stringify({ auths }))
+    writeFileSync(
+      config,
+      `apiVersion: berth.dev/v1alpha1
+kind: BerthConfig
+registries: [{ mirror: true, credentials: { secret: creds }, allowPlainHttpAuth: true, ${settings} }]
+fallback: [{ name: a, images: ['up.example/**'], try: ['${mirror}/{path}', 'up.example/{path}'] }]
+`,
+    )
+    const argv = ['explain', 'up.example/team/app:1', '--config', config]
+    return runCommand(argv, { secretsDir, dockerConfig })
+  }
+  const own = () => `host: '${new URL(registry.url).host}', endpoint: '${registry.url}'`
+
+  it("uses the caller's own docker login, and says so", async () => {
+    const { code, users, messages } = await explain(own())
+
+    expect([code, users]).toEqual([0, ['me']])
+    expect(messages).toMatch(
+      /the pull secret creds is not mounted in \/nowhere; asking with your docker login in .*config\.json/,
+    )
+  })
+
+  it('sends no login to an endpoint that the config chose, and says why', async () => {
+    const { users, messages } = await explain(`host: m.example, endpoint: '${registry.url}'`)
+
+    expect(users).toEqual([])
+    expect(messages).toContain(
+      'your docker login is not used, because its `endpoint` is another address',
+    )
+  })
+
+  it('sends no login through a proxy of the config if its CA is in the config too', async () => {
+    const { cert } = await createTestCertificate()
+    const ca = join(mkdtempSync(join(tmpdir(), 'berth-login-')), 'ca.pem')
+    writeFileSync(ca, cert)
+    const { users, messages } = await explain(`${own()}, ca: ${ca}, proxy: '${registry.url}'`)
+
+    expect(users).toEqual([])
+    expect(messages).toContain('because it has a `ca` and a `proxy`')
+  })
+
+  it('uses the pull secret if it is mounted', async () => {
+    const secretsDir = mkdtempSync(join(tmpdir(), 'berth-login-'))
+    mkdirSync(join(secretsDir, 'creds'))
+    const login = { auth: Buffer.from('pod:pull').toString('base64') }
+    const auths = { [new URL(registry.url).host]: login }
+    writeFileSync(join(secretsDir, 'creds/.dockerconfigjson'), JSON.stringify({ auths }))
+
+    expect(await explain(own(), secretsDir)).toMatchObject({ code: 0, users: ['pod'] })
   })
 })
