@@ -4,7 +4,6 @@ import { join } from 'node:path'
 import { PassThrough, Readable } from 'node:stream'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { run } from '../../../src/cli/run.ts'
-import { terminal } from '../../support/io.ts'
 import { type FakeRegistry, startFakeRegistry } from '../../support/registry.ts'
 import { createTestCertificate } from '../../support/registry-tls.ts'
 
@@ -40,7 +39,7 @@ async function runCommand(
   const before = registry.requests.length
   const io = {
     stdout: Object.assign(new PassThrough(), { isTTY: false }),
-    stderr: terminal(),
+    stderr: Object.assign(new PassThrough(), { isTTY: true }),
     stdin: Readable.from([]),
     env: { DOCKER_CONFIG: dockerConfig },
     signal: new AbortController().signal,
