@@ -30,7 +30,7 @@ export function dockerConfigFile(env: Environment): string | null {
  * Returns why the login for a registry may not be used with these settings; null if it may. Docker sends it to the host itself
  * only. A config of someone else, such as one that a pipeline checks, must not direct it elsewhere.
  */
-export function reasonAgainstLogin({ host, endpoint, ca, proxy }: RegistrySettings): string | null {
+function reasonAgainstLogin({ host, endpoint, ca, proxy }: RegistrySettings): string | null {
   const isDefault = endpoint.href === new URL(defaultEndpoint(host)).href
   if (!isDefault && !(endpoint.host === host && isLocalUrl(endpoint)))
     return 'its `endpoint` is another address'
