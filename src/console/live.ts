@@ -7,6 +7,7 @@ import { type ConfigInUse, createParts, type Parts, type PartsOptions } from './
 import type { Receive } from './pages.ts'
 import { healthByNodes, type HealthMemory } from './registry-health.ts'
 import { overviewOf, tableOf } from './sections.ts'
+import { readTrend } from './trend.ts'
 import type { Finding, Overview, Sample, Status } from './wire.ts'
 
 export interface LiveOptions extends PartsOptions {
@@ -30,6 +31,8 @@ export interface LiveTimes {
   readonly pulseMs: number
   /** Milliseconds between two samples of the history. */
   readonly sampleMs: number
+  /** Milliseconds between two reads of the metrics of Berth's processes. */
+  readonly trendMs: number
 }
 
 const defaultTimes: LiveTimes = {
@@ -38,6 +41,7 @@ const defaultTimes: LiveTimes = {
   maxIntervalMs: 15_000,
   pulseMs: 5_000,
   sampleMs: 60_000,
+  trendMs: 60_000,
 }
 
 /** The share of time that updates may take. With many pods, updates become rarer. */
@@ -89,6 +93,7 @@ export function startLive(options: LiveOptions): Live {
   }
   void repeat(followList, options)
   void repeat(followPulls, options)
+  if (!options.isShared) void repeat(createTrendUpdate(options, parts, times), options)
   return {
     subscribe(receive) {
       const unsubscribe = parts.pages.subscribe(receive)
@@ -160,6 +165,19 @@ function createPullsUpdate(
     seen = watch.version()
     seenAt = now
     await problems.attempt('diagnosis', () => pulls.update(watch.pods(), onChange))
+  }
+}
+
+/** Returns a function that reads what the processes of Berth have counted, while someone sees it, and then waits. */
+function createTrendUpdate(
+  { api, berthNamespace: namespace, signal }: LiveOptions,
+  { pages }: Parts,
+  { minIntervalMs, trendMs }: LiveTimes,
+): () => Promise<void> {
+  return async () => {
+    const isWatched = pages.isWatched()
+    if (isWatched) pages.send('trend', await readTrend({ api, namespace, now: Date.now }))
+    await sleep(isWatched ? trendMs : minIntervalMs * 2, signal)
   }
 }
 

@@ -153,6 +153,39 @@ export interface Sample {
   readonly needInternet: number
 }
 
+/** One process of Berth whose metrics were read. */
+export interface TrendProcess {
+  readonly name: string
+  /** When it started, in milliseconds since 1970; null if its metrics could not be read. */
+  readonly since: number | null
+  /** Why they could not be read. */
+  readonly problem: string | null
+}
+
+/** What the processes counted in the step that ended at `at`, or until now. */
+export interface TrendPoint {
+  readonly at: number
+  readonly reviews: number
+  readonly denied: number
+  readonly errors: number
+  readonly images: number
+  readonly fromMirror: number
+  /** Pods that cannot pull an image, counted by the controller that leads; null if none did. */
+  readonly failing: number | null
+}
+
+/** The change over the last hours, from the metrics of the processes themselves. */
+export interface Trend {
+  /** Why the processes could not be listed. */
+  readonly problem: string | null
+  /** The namespace that Berth runs in. */
+  readonly namespace: string
+  readonly processes: readonly TrendProcess[]
+  /** Milliseconds between two points. */
+  readonly stepMs: number
+  readonly points: readonly TrendPoint[]
+}
+
 /** What the page holds. The server sends each section again when it changes. */
 export interface Sections {
   readonly status: Status
@@ -161,6 +194,8 @@ export interface Sections {
   readonly flow: Flow
   readonly table: Table
   readonly history: readonly Sample[]
+  /** Missing in the console of the controller, which may not read it. */
+  readonly trend: Trend
 }
 
 /** The change of the list of images; `isAll` for the whole list. */

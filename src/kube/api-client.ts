@@ -78,8 +78,11 @@ export interface KubeApi {
     query: Readonly<Record<string, string>>,
     options: { readonly metadataOnly?: boolean | undefined; readonly signal: AbortSignal },
   ): Promise<AsyncIterable<Buffer>>
-  /** Returns the JSON at any path of the API server: `/version`, `/apis/…`. */
-  getRaw(path: string, signal?: AbortSignal): Promise<unknown>
+  /**
+   * Returns the JSON at any path of the API server: `/version`, `/apis/…`. With `maxBytes`, sends one request without retries, and
+   * throws `cluster-unreachable` if the response is longer.
+   */
+  getRaw(path: string, signal?: AbortSignal, maxBytes?: number): Promise<unknown>
   /** Uses new connections from now on, because an open connection may be dead without having been closed. */
   reconnect(): void
   close(): Promise<void>
@@ -128,7 +131,11 @@ export function createKubeApi(findAccess: FindAccess, options: TransportOptions 
         query: { ...query, watch: 'true' },
         signal,
       }),
-    getRaw: (path, signal) => json({ method: 'GET', path, about: path, signal }),
+    getRaw: (path, signal, maxBytes) =>
+      json({
+        ...{ method: 'GET', path, about: path, signal },
+        ...(maxBytes === undefined ? {} : { maxBytes, maxRetries: 0 }),
+      }),
     reconnect: () => void transport.reset(),
     close: () => transport.reset(),
   }

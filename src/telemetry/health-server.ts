@@ -4,6 +4,7 @@ import type { Registry } from 'prom-client'
 import { BerthError } from '../errors.ts'
 import { type ConnectionLimits, limitConnections } from '../http/connection-limit.ts'
 import { withoutSchemas } from '../http/without-schemas.ts'
+import { recordHistory } from './metrics-history.ts'
 
 export interface HealthOptions {
   readonly metrics: { readonly registry: Registry }
@@ -17,7 +18,10 @@ const connectionLimits: ConnectionLimits = { total: 128, perCaller: 64 }
 /** The time for a whole request, which has no body. */
 const requestTimeoutMs = 5_000
 
-/** Creates the server: `/healthz` and `/readyz` for the kubelet, `/metrics` for Prometheus. It does not listen yet. */
+/**
+ * Creates the server: `/healthz` and `/readyz` for the kubelet, `/metrics` for Prometheus,
+ * and `/metrics/history` for `berth console`. It does not listen yet.
+ */
 export async function createHealthApp({
   metrics: { registry },
   notReady,
@@ -35,6 +39,9 @@ export async function createHealthApp({
     reply.type(registry.contentType)
     return registry.metrics()
   })
+  const history = recordHistory(registry)
+  app.addHook('onClose', async () => history.stop())
+  app.get('/metrics/history', () => history.read())
   await app.ready()
   return app
 }

@@ -6,6 +6,7 @@ import type { FilterName } from './image-filter.ts'
 import { Empty, Meter, Panel, RegistryBadge, type Tone } from './parts.tsx'
 import { Sparkline } from './sparkline.tsx'
 import type { State } from './store.ts'
+import { TrendPanel } from './trend-panel.tsx'
 
 export interface OverviewProps {
   readonly state: State
@@ -14,7 +15,7 @@ export interface OverviewProps {
 }
 
 export function OverviewView({ state, onFilter, onFailures }: OverviewProps) {
-  const { overview, table, history = [] } = state
+  const { overview, table, trend, history = [] } = state
   if (overview === undefined) return <Empty title="Reading the cluster …" />
   return (
     <>
@@ -64,6 +65,7 @@ export function OverviewView({ state, onFilter, onFailures }: OverviewProps) {
           </ul>
         </Panel>
         <History samples={history} />
+        {state.status?.isShared !== true && <TrendPanel trend={trend} />}
       </div>
     </>
   )

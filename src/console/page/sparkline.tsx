@@ -1,11 +1,10 @@
 /** A small line of a value over time. */
-import type { Sample } from '../wire.ts'
 import { age } from './format.ts'
 
 export interface SparklineProps {
   readonly name: string
   readonly values: readonly number[]
-  readonly samples: readonly Sample[]
+  readonly samples: readonly { readonly at: number }[]
   /** The latest value. */
   readonly text: string
   readonly max?: number
