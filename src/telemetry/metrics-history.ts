@@ -69,7 +69,7 @@ export function recordHistory(
   function schedule(after: number): void {
     const next = Math.max((Math.floor(now() / stepMs) + 1) * stepMs, after + stepMs)
     timer = setTimeout(() => void record(next), next - now())
-    // Samples are no reason for a process to continue.
+    // A process that has nothing else to do ends.
     timer.unref()
   }
 
