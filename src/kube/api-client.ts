@@ -133,7 +133,10 @@ export function createKubeApi(findAccess: FindAccess, options: TransportOptions 
       }),
     getRaw: (path, signal, maxBytes) =>
       json({
-        ...{ method: 'GET', path, about: path, signal },
+        method: 'GET',
+        path,
+        about: path,
+        signal,
         ...(maxBytes === undefined ? {} : { maxBytes, maxRetries: 0 }),
       }),
     reconnect: () => void transport.reset(),
