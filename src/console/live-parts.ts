@@ -3,6 +3,7 @@ import { linkAbort } from '../async/abort.ts'
 import type { Config } from '../config/config.ts'
 import type { ResolveDependencies } from '../decision/resolve/probe-candidate.ts'
 import type { KubeApi } from '../kube/api-client.ts'
+import { type AtRiskMemory, createAtRiskMemory } from './at-risk.ts'
 import { type ClusterWatch, type FollowPods, watchCluster } from './cluster-watch.ts'
 import { createImageChecks, type ImageChecks } from './image-checks.ts'
 import { createImageLister } from './image-list.ts'
@@ -59,6 +60,8 @@ export interface ConfigParts {
   readonly readAt: number
   /** Null if no registry is contacted. */
   readonly checks: ImageChecks | null
+  /** Null if no registry is contacted, or others than the person who started the console see it. */
+  readonly atRisk: AtRiskMemory | null
   readonly health: HealthMemory
   readonly listImages: ReturnType<typeof createImageLister>
 }
@@ -120,20 +123,31 @@ function createConfigParts(
 ): ConfigParts & { end(): void } {
   const link = linkAbort(signal)
   const health = createHealthMemory(Date.now)
+  const observed = resolve === null ? null : health.observe(resolve)
   return {
     config,
     readAt: Date.now(),
     checks:
-      resolve === null
+      observed === null
         ? null
         : createImageChecks({
             config,
-            resolve: health.observe(resolve),
+            resolve: observed,
             imageTimeoutMs,
             parallelImages,
             checkAgainMs: isShared ? checkAgainMs : Number.POSITIVE_INFINITY,
             onChange,
             signal: link.signal,
+          }),
+    atRisk:
+      observed === null || isShared
+        ? null
+        : createAtRiskMemory({
+            resolve: observed,
+            isPlainHttp: config.table.isPlainHttp,
+            timeoutMs: imageTimeoutMs,
+            parallelImages,
+            onChange,
           }),
     health,
     listImages: createImageLister(limits.images),

@@ -101,7 +101,12 @@ export function startLive(options: LiveOptions): Live {
       changed.notify()
       return unsubscribe
     },
-    checkAgain: () => parts.ofConfig().checks?.again(),
+    checkAgain() {
+      const { checks, atRisk } = parts.ofConfig()
+      checks?.again()
+      atRisk?.again()
+      changed.notify()
+    },
     list: () => view.list(),
     use: (next) => parts.use(next),
     setConfigProblem(problem) {
@@ -203,7 +208,7 @@ function createView(options: LiveOptions, parts: Parts, { sampleMs }: LiveTimes)
     update(findMode) {
       pages.send('status', statusOf(options, parts, list))
       if (!watch.isSynced()) return
-      const { config, readAt, checks, listImages } = parts.ofConfig()
+      const { config, readAt, checks, atRisk, listImages } = parts.ofConfig()
       list = listImages(watch.pods(), {
         config,
         findMode,
@@ -211,6 +216,9 @@ function createView(options: LiveOptions, parts: Parts, { sampleMs }: LiveTimes)
         failing: pulls.failing(),
       })
       checks?.follow(list.images)
+      atRisk?.follow(watch.pods(), watch.version())
+      const risk = atRisk?.latest() ?? null
+      if (risk !== null) pages.send('atRisk', risk)
       const findings = pulls.list()
       const overview = overviewOf(list, findings, pulls.failing().size)
       const healthOf = (host: string) => currentHealth(parts, host, findings)

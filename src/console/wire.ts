@@ -1,7 +1,8 @@
 /** The messages of the console's server to its page. All strings are untrusted; the page renders them as text. */
 import type { DecisionDifference } from '../config/compare-decisions.ts'
 import type { ConfigProblem } from '../config/problem.ts'
-import type { MirrorReport } from '../report/mirror-report.ts'
+import type { AtRiskLine, AtRiskReport } from '../report/at-risk-report.ts'
+import type { MirrorReport, ReportState } from '../report/mirror-report.ts'
 import type { PullFinding } from '../diagnose/findings.ts'
 
 /** One image of one namespace, in pods that the config treats alike. */
@@ -153,6 +154,16 @@ export interface Sample {
   readonly needInternet: number
 }
 
+/** What `berth report --at-risk -o json` prints, shortened, and its time. */
+export interface AtRisk {
+  /** Milliseconds since 1970. */
+  readonly at: number
+  readonly summary: AtRiskReport['summary']
+  /** How many namespaces and images are left out. */
+  readonly images: readonly (AtRiskLine & { readonly moreNamespaces: number })[]
+  readonly moreImages: number
+}
+
 /** One process of Berth whose metrics were read. */
 export interface TrendProcess {
   readonly name: string
@@ -196,6 +207,8 @@ export interface Sections {
   readonly history: readonly Sample[]
   /** Missing in the console of the controller, which may not read it. */
   readonly trend: Trend
+  /** Missing with `--no-probe`. */
+  readonly atRisk: AtRisk
 }
 
 /** The change of the list of images; `isAll` for the whole list. */
@@ -234,6 +247,8 @@ export interface ImagePod {
 export interface MirrorComparison extends MirrorReport {
   /** Milliseconds since 1970. */
   readonly at: number
+  /** By the id of a row: the worst state of its image on the mirrors that it belongs on. */
+  readonly rows: Readonly<Record<string, ReportState>>
 }
 
 /** The result for a draft of the config. */

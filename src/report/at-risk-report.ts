@@ -1,7 +1,6 @@
 /** Lists the running images that a registry does not have, or that could not be checked. */
 import pLimit from 'p-limit'
 import type { IsPlainHttp } from '../decision/fallback/registry-aliases.ts'
-import type { KubeApi } from '../kube/api-client.ts'
 import type { KubeObject } from '../kube/object.ts'
 import { compareText } from '../text/compare.ts'
 import {
@@ -38,10 +37,21 @@ export interface AtRiskReport {
 }
 
 export interface AtRiskDependencies {
-  readonly resolve: AvailabilityDependencies
   readonly isPlainHttp: IsPlainHttp
-  /** Undefined for all namespaces. */
-  readonly namespace: string | undefined
+  readonly checks: AvailabilityChecks
+}
+
+export interface AvailabilityChecks {
+  /** Checks an image the first time, and returns the same result after that. */
+  of(image: PulledImage): Promise<Availability>
+  /** Forgets the results of all other images. */
+  keep(names: ReadonlySet<string>): void
+  /** How many checks are waiting or running. */
+  pending(): number
+}
+
+export interface AvailabilityChecksOptions {
+  readonly resolve: AvailabilityDependencies
   /** Milliseconds for one image. */
   readonly timeoutMs: number
   /** The maximum number of images that are checked at the same time. */
@@ -54,24 +64,38 @@ interface UsedImage extends PulledImage {
   pods: number
 }
 
-/** Checks each running image once. Failures of registries are part of the result. Throws KubeError. */
-export async function buildAtRiskReport(
-  api: KubeApi,
-  dependencies: AtRiskDependencies,
-): Promise<AtRiskReport> {
-  const { resolve, timeoutMs, parallelImages } = dependencies
-  const used = await listUsedImages(api, dependencies)
+/** Creates checks that ask the registry of each image once. */
+export function createAvailabilityChecks({
+  resolve,
+  timeoutMs,
+  parallelImages,
+}: AvailabilityChecksOptions): AvailabilityChecks {
   const limit = pLimit(parallelImages)
   const answers = new Map<string, Promise<Availability>>()
-  const ask = ({ name, reference }: PulledImage): Promise<Availability> => {
-    const asked =
-      answers.get(name) ??
-      limit(() => checkAvailability(resolve, reference, AbortSignal.timeout(timeoutMs)))
-    answers.set(name, asked)
-    return asked
+  return {
+    of({ name, reference }) {
+      const asked =
+        answers.get(name) ??
+        limit(() => checkAvailability(resolve, reference, AbortSignal.timeout(timeoutMs)))
+      answers.set(name, asked)
+      return asked
+    },
+    keep(names) {
+      for (const name of answers.keys()) if (!names.has(name)) answers.delete(name)
+    },
+    pending: () => limit.activeCount + limit.pendingCount,
   }
+}
+
+/** Checks each image that pods run. Failures of registries are part of the result. Throws what `pods` throws. */
+export async function buildAtRiskReport(
+  pods: AsyncIterable<KubeObject> | Iterable<KubeObject>,
+  { isPlainHttp, checks }: AtRiskDependencies,
+): Promise<AtRiskReport> {
+  const used = await listUsedImages(pods, isPlainHttp)
+  checks.keep(new Set(used.map(({ name }) => name)))
   const checked = await Promise.all(
-    used.map(async (image) => ({ image, availability: await ask(image) })),
+    used.map(async (image) => ({ image, availability: await checks.of(image) })),
   )
   const count = (state: Availability['state']) =>
     checked.filter(({ availability }) => availability.state === state).length
@@ -104,13 +128,11 @@ function atRiskLine(
 
 /** Returns each image once for each source. */
 async function listUsedImages(
-  api: KubeApi,
-  { namespace, isPlainHttp }: AtRiskDependencies,
+  pods: AsyncIterable<KubeObject> | Iterable<KubeObject>,
+  isPlainHttp: IsPlainHttp,
 ): Promise<readonly UsedImage[]> {
   const used = new Map<string, UsedImage>()
-  const pods = { apiVersion: 'v1', resource: 'pods' }
-  const ref = namespace === undefined ? pods : { ...pods, namespace }
-  for await (const pod of api.list<KubeObject>(ref))
+  for await (const pod of pods)
     for (const { source, image } of runningImages(pod)) {
       const pulled = readPulledImage(image, isPlainHttp)
       if (pulled === null) continue

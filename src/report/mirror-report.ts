@@ -16,7 +16,7 @@ import type { RegistryClient } from '../registry/registry-client.ts'
  */
 export const reportStates = [...mirrorStates, 'missing'] as const
 
-type ReportState = (typeof reportStates)[number]
+export type ReportState = (typeof reportStates)[number]
 
 /** The names are the contract of `berth report --mirror -o json`. */
 export interface MirrorReportLine {

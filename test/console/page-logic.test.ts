@@ -28,7 +28,7 @@ const row = (image: string, changes: Partial<ImageRow> = {}): ImageRow => ({
   ...changes,
 })
 
-const all: Selection = { search: '', filter: 'all', place: null, sort: 'image' }
+const all: Selection = { search: '', filter: 'all', place: null, sort: 'image', states: null }
 const select = (rows: readonly ImageRow[], changes: Partial<Selection>) =>
   selectImages(rows, { ...all, ...changes }).map(({ image }) => image)
 
@@ -47,6 +47,13 @@ describe('selectImages', () => {
   it('selects by state', () => {
     expect(select(rows, { filter: 'failing' })).toEqual(['redis:8'])
     expect(select(rows, { filter: 'internet' })).toEqual(['nginx:1'])
+  })
+
+  it('selects the images that differ from upstream by the last comparison', () => {
+    const states = { 'redis:8': 'drifted', 'nginx:1': 'mirrored' } as const
+
+    expect(select(rows, { filter: 'drifted', states })).toEqual(['redis:8'])
+    expect(select(rows, { filter: 'drifted' })).toEqual([])
   })
 
   it.each([

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import { atRiskReportTable } from '../../src/cli/output/report-table.ts'
 import type { KubeObject } from '../../src/kube/object.ts'
-import { buildAtRiskReport } from '../../src/report/at-risk-report.ts'
+import { buildAtRiskReport, createAvailabilityChecks } from '../../src/report/at-risk-report.ts'
 import { startFakeKube } from '../support/fake-kube.ts'
 import { failed, found, registriesOf } from '../support/manifest-answers.ts'
 
@@ -31,13 +31,18 @@ async function reportOn(namespace?: string) {
     },
     { unlisted: ['ghcr.io'] },
   )
-  const report = await buildAtRiskReport(kube.api, {
-    resolve: registries.dependencies,
-    isPlainHttp: () => false,
-    namespace,
-    timeoutMs: 1_000,
-    parallelImages: 2,
-  })
+  const pods = { apiVersion: 'v1', resource: 'pods' }
+  const report = await buildAtRiskReport(
+    kube.api.list(namespace === undefined ? pods : { ...pods, namespace }),
+    {
+      isPlainHttp: () => false,
+      checks: createAvailabilityChecks({
+        resolve: registries.dependencies,
+        timeoutMs: 1_000,
+        parallelImages: 2,
+      }),
+    },
+  )
   return { report, asked: registries.asked }
 }
 

@@ -7,7 +7,8 @@ import { createHelperRunner } from '../../engine/credential-helper.ts'
 import { createEngine, type Engine } from '../../engine/decision-engine.ts'
 import { openMirrorRegistries } from '../../engine/mirror-registries.ts'
 import { type Cluster, connect } from '../../kube/connect.ts'
-import { buildAtRiskReport } from '../../report/at-risk-report.ts'
+import type { KubeObject } from '../../kube/object.ts'
+import { buildAtRiskReport, createAvailabilityChecks } from '../../report/at-risk-report.ts'
 import { buildReport } from '../../report/cluster-report.ts'
 import { readAdmissionModes } from '../../report/admission-mode.ts'
 import { listPodImages, listRunningImages } from '../../report/inventory.ts'
@@ -153,13 +154,14 @@ async function buildAtRisk(
   { config, cluster: { api }, namespace }: ReportRequest,
   io: Io,
 ): Promise<Output> {
-  const built = await buildAtRiskReport(api, {
-    resolve,
-    isPlainHttp: config.table.isPlainHttp,
-    namespace,
-    timeoutMs: imageTimeoutMs,
-    parallelImages,
-  })
+  const pods = { apiVersion: 'v1', resource: 'pods' }
+  const built = await buildAtRiskReport(
+    api.list<KubeObject>(namespace === undefined ? pods : { ...pods, namespace }),
+    {
+      isPlainHttp: config.table.isPlainHttp,
+      checks: createAvailabilityChecks({ resolve, timeoutMs: imageTimeoutMs, parallelImages }),
+    },
+  )
   return {
     record: built,
     table: () => atRiskReportTable(built, io),

@@ -1,5 +1,5 @@
 /** Selects and sorts the images of the list. Pure. */
-import type { ImageRow } from '../wire.ts'
+import type { ImageRow, MirrorComparison } from '../wire.ts'
 
 export const filterNames = {
   all: 'All',
@@ -10,11 +10,12 @@ export const filterNames = {
   change: 'Would change',
   unprocessed: 'Not processed',
   left: 'Left unchanged',
+  drifted: 'Differs from upstream',
 } as const
 
 export type FilterName = keyof typeof filterNames
 
-const tests: Readonly<Record<FilterName, (row: ImageRow) => boolean>> = {
+const tests: Readonly<Record<Exclude<FilterName, 'drifted'>, (row: ImageRow) => boolean>> = {
   all: () => true,
   upstream: ({ onMirror }) => !onMirror,
   internet: ({ mirrored }) => mirrored === false,
@@ -54,17 +55,20 @@ export interface Selection {
   readonly filter: FilterName
   readonly place: Place | null
   readonly sort: SortName
+  /** What the last comparison of the mirrors says, by the id of the row; null before it. */
+  readonly states: MirrorComparison['rows'] | null
 }
 
 /** Returns the images that contain every word of the search, in the image, the namespace or the row. */
 export function selectImages(
   rows: Iterable<ImageRow>,
-  { search, filter, place, sort }: Selection,
+  { search, filter, place, sort, states }: Selection,
 ): ImageRow[] {
   const words = search.toLowerCase().split(/\s+/).filter((word) => word !== '') // prettier-ignore
   const selected: ImageRow[] = []
   for (const row of rows) {
-    if (!tests[filter](row) || (place !== null && !isAt(place, row))) continue
+    const isShown = filter === 'drifted' ? states?.[row.id] === 'drifted' : tests[filter](row)
+    if (!isShown || (place !== null && !isAt(place, row))) continue
     const text = `${row.image} ${row.namespace} ${row.row ?? noRow}`.toLowerCase()
     if (words.every((word) => text.includes(word))) selected.push(row)
   }

@@ -1,6 +1,6 @@
 /** The list of images, with search and filters. Only the visible rows are drawn, so it stays fast with 10,000 images. */
 import { useMemo, useState } from 'preact/hooks'
-import type { ImageRow } from '../wire.ts'
+import type { ImageRow, MirrorComparison } from '../wire.ts'
 import { shortDigest } from './format.ts'
 import {
   type FilterName,
@@ -20,7 +20,11 @@ export interface ImageTableProps {
   readonly onFilter: (filter: FilterName) => void
   readonly onPlace: (place: Place | null) => void
   readonly onOpen: (id: string) => void
+  /** The last comparison of the mirrors with upstream. */
+  readonly comparison: MirrorComparison | null
 }
+
+type MirrorState = MirrorComparison['rows'][string]
 
 const placeNames = { upstream: 'from', row: 'row', source: 'pulled from', namespace: 'namespace' }
 
@@ -31,13 +35,15 @@ const sorts: Readonly<Record<SortName, string>> = {
   row: 'Row',
 }
 
-export function ImageTable({ images, filter, place, onFilter, onPlace, onOpen }: ImageTableProps) {
+export function ImageTable(props: ImageTableProps) {
+  const { images, filter, place, onFilter, onPlace, onOpen, comparison } = props
+  const states = comparison?.rows ?? null
   const [search, setSearch] = useState('')
   const [sort, setSort] = useState<SortName>('image')
   const isNarrow = useIsNarrow()
   const selected = useMemo(
-    () => selectImages(images.values(), { search, filter, place, sort }),
-    [images, search, filter, place, sort],
+    () => selectImages(images.values(), { search, filter, place, sort, states }),
+    [images, search, filter, place, sort, states],
   )
   return (
     <>
@@ -86,7 +92,10 @@ export function ImageTable({ images, filter, place, onFilter, onPlace, onOpen }:
         )}
       </p>
       {selected.length === 0 ? (
-        <Empty title={images.size === 0 ? 'No pods run an image here' : 'No image matches'} />
+        <NoImages
+          isEmpty={images.size === 0}
+          isUncompared={filter === 'drifted' && states === null}
+        />
       ) : (
         <VirtualRows
           label="Images"
@@ -94,14 +103,30 @@ export function ImageTable({ images, filter, place, onFilter, onPlace, onOpen }:
           rows={selected}
           rowHeight={isNarrow ? 88 : 40}
           keyOf={({ id }) => id}
-          cells={(row) => cellsOf(row, onOpen)}
+          cells={(row) => cellsOf(row, onOpen, states?.[row.id])}
         />
       )}
     </>
   )
 }
 
-function cellsOf(row: ImageRow, onOpen: (id: string) => void) {
+function NoImages({
+  isEmpty,
+  isUncompared,
+}: {
+  readonly isEmpty: boolean
+  readonly isUncompared: boolean
+}) {
+  if (isEmpty) return <Empty title="No pods run an image here" />
+  if (!isUncompared) return <Empty title="No image matches" />
+  return (
+    <Empty title="Not compared yet">
+      The view <a href="#/mirror">Mirrors</a> compares the mirrors with upstream.
+    </Empty>
+  )
+}
+
+function cellsOf(row: ImageRow, onOpen: (id: string) => void, state: MirrorState | undefined) {
   return [
     <button type="button" class="link mono" title={row.image} onClick={() => onOpen(row.id)}>
       {shortDigest(row.image)}
@@ -113,12 +138,19 @@ function cellsOf(row: ImageRow, onOpen: (id: string) => void) {
     </span>,
     <span class={row.row === null ? 'dim' : ''}>{row.row ?? 'no row'}</span>,
     <span class="mono">{row.sources.join(', ')}</span>,
-    <ImageState row={row} />,
+    <ImageState row={row} state={state} />,
   ]
 }
 
 /** The state that needs attention first. */
-export function ImageState({ row }: { readonly row: ImageRow }) {
+export function ImageState({
+  row,
+  state,
+}: {
+  readonly row: ImageRow
+  /** What the last comparison of the mirrors says. */
+  readonly state?: MirrorState | undefined
+}) {
   return (
     <span class="badges">
       {row.failing > 0 && <Badge tone="bad">cannot pull</Badge>}
@@ -127,6 +159,7 @@ export function ImageState({ row }: { readonly row: ImageRow }) {
         <Badge tone="warn">needs internet</Badge>
       )}
       {row.checkedAt !== null && row.mirrored === null && <Badge tone="plain">unknown</Badge>}
+      {state === 'drifted' && <Badge tone="warn">differs from upstream</Badge>}
       {row.left && <Badge tone="plain">left unchanged</Badge>}
       {row.mirrored === true && <Badge tone="good">on the mirror</Badge>}
       {row.pinned && <Badge tone="good">pinned</Badge>}

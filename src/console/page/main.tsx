@@ -8,7 +8,7 @@ import { age, clock } from './format.ts'
 import type { FilterName, Place } from './image-filter.ts'
 import { ImagePanel } from './image-panel.tsx'
 import { ImageTable } from './images-view.tsx'
-import { MirrorView } from './mirror-view.tsx'
+import { MirrorView, type MirrorViewProps } from './mirror-view.tsx'
 import { OverviewView } from './overview-view.tsx'
 import { type Ask, createAsk, createStore, type State, type Store, takeToken } from './store.ts'
 import { TableView } from './table-view.tsx'
@@ -38,6 +38,7 @@ function Page({ store, ask }: { readonly store: Store; readonly ask: Ask }) {
   const [filter, setFilter] = useState<FilterName>('all')
   const [place, setPlace] = useState<Place | null>(null)
   const [openId, setOpenId] = useState<string | null>(null)
+  const [comparison, setComparison] = useState<MirrorComparison | null>(null)
   useEffect(() => {
     const update = () => setState(store.state)
     // The state may have changed since the first draw.
@@ -66,7 +67,8 @@ function Page({ store, ask }: { readonly store: Store; readonly ask: Ask }) {
     location.hash = '#/images'
   }
   const choice = { filter, place, onFilter: setFilter, onPlace: setPlace, onOpen: setOpenId }
-  const table = <ImageTable images={state.images} {...choice} />
+  const table = <ImageTable images={state.images} comparison={comparison} {...choice} />
+  const compared = { comparison, onComparison: setComparison }
   return (
     <>
       <a class="skip" href="#main" onClick={(event) => focusMain(event)}>
@@ -80,7 +82,7 @@ function Page({ store, ask }: { readonly store: Store; readonly ask: Ask }) {
         </header>
         <Notices state={state} now={now} />
         <View
-          {...{ view, state, ask, probes, isShared, now, choice, table }}
+          {...{ view, state, ask, probes, isShared, now, choice, table, compared }}
           onFilter={showImages}
         />
       </main>
@@ -107,11 +109,12 @@ interface ViewProps {
   readonly choice: { readonly place: Place | null; readonly onPlace: (place: Place | null) => void }
   /** The list of images. */
   readonly table: ComponentChildren
+  readonly compared: Pick<MirrorViewProps, 'comparison' | 'onComparison'>
   readonly onFilter: (filter: FilterName) => void
 }
 
-function View({ view, state, ask, probes, isShared, now, choice, table, onFilter }: ViewProps) {
-  const [comparison, setComparison] = useState<MirrorComparison | null>(null)
+function View(props: ViewProps) {
+  const { view, state, ask, probes, isShared, now, choice, table, compared, onFilter } = props
   switch (view) {
     case 'overview':
       return (
@@ -135,15 +138,7 @@ function View({ view, state, ask, probes, isShared, now, choice, table, onFilter
     case 'failures':
       return <FailuresView findings={state.findings} now={now} />
     case 'mirror':
-      return (
-        <MirrorView
-          ask={ask}
-          probes={probes}
-          isShared={isShared}
-          comparison={comparison}
-          onComparison={setComparison}
-        />
-      )
+      return <MirrorView ask={ask} probes={probes} isShared={isShared} {...compared} />
     case 'try':
       return <TryView ask={ask} probes={probes} />
     case 'table':

@@ -1,9 +1,9 @@
 /** The first view: whether images come from mirrors, and what fails. */
-import type { ComponentChildren } from 'preact'
-import type { Overview, Sample } from '../wire.ts'
+import type { AtRisk, Overview, Sample } from '../wire.ts'
+import { AtRiskPanel, AtRiskTile } from './at-risk.tsx'
 import { percent, plural } from './format.ts'
 import type { FilterName } from './image-filter.ts'
-import { Empty, Meter, Panel, RegistryBadge, type Tone } from './parts.tsx'
+import { Empty, Panel, RegistryBadge, Tile } from './parts.tsx'
 import { Sparkline } from './sparkline.tsx'
 import type { State } from './store.ts'
 import { TrendPanel } from './trend-panel.tsx'
@@ -15,11 +15,11 @@ export interface OverviewProps {
 }
 
 export function OverviewView({ state, onFilter, onFailures }: OverviewProps) {
-  const { overview, table, trend, history = [] } = state
+  const { overview, table, trend, atRisk, history = [] } = state
   if (overview === undefined) return <Empty title="Reading the cluster …" />
   return (
     <>
-      <Tiles overview={overview} onFilter={onFilter} onFailures={onFailures} />
+      <Tiles overview={overview} atRisk={atRisk} onFilter={onFilter} onFailures={onFailures} />
       <div class="columns">
         <Panel title="Pull failures by cause">
           {overview.causes.length === 0 ? (
@@ -66,6 +66,7 @@ export function OverviewView({ state, onFilter, onFailures }: OverviewProps) {
         </Panel>
         <History samples={history} />
         {state.status?.isShared !== true && <TrendPanel trend={trend} />}
+        {atRisk !== undefined && <AtRiskPanel atRisk={atRisk} />}
       </div>
     </>
   )
@@ -73,9 +74,13 @@ export function OverviewView({ state, onFilter, onFailures }: OverviewProps) {
 
 function Tiles({
   overview: each,
+  atRisk,
   onFilter,
   onFailures,
-}: Pick<OverviewProps, 'onFilter' | 'onFailures'> & { readonly overview: Overview }) {
+}: Pick<OverviewProps, 'onFilter' | 'onFailures'> & {
+  readonly overview: Overview
+  readonly atRisk: AtRisk | undefined
+}) {
   return (
     <ul class="tiles">
       <Tile name="Pods" value={each.pods.toLocaleString('en')} onClick={() => onFilter('all')}>
@@ -107,6 +112,7 @@ function Tiles({
         {each.needInternet.toLocaleString('en')} need the internet
         {each.unknown > 0 && `, ${each.unknown.toLocaleString('en')} unknown`}
       </Tile>
+      {atRisk !== undefined && <AtRiskTile atRisk={atRisk} />}
       <Tile
         name="Cannot pull"
         value={each.failingPods.toLocaleString('en')}
@@ -124,28 +130,6 @@ function Tiles({
         {each.unprocessedPods === 0 ? 'no pod was missed' : 'new pods would differ'}
       </Tile>
     </ul>
-  )
-}
-
-interface TileProps {
-  readonly name: string
-  readonly value: string
-  readonly tone?: Tone
-  readonly meter?: readonly [part: number, whole: number, tone: Tone]
-  readonly onClick: () => void
-  readonly children: ComponentChildren
-}
-
-function Tile({ name, value, tone = 'plain', meter, onClick, children }: TileProps) {
-  return (
-    <li>
-      <button type="button" class={`tile ${tone}`} onClick={onClick}>
-        <span class="name">{name}</span>
-        <span class="value">{value}</span>
-        {meter !== undefined && <Meter part={meter[0]} whole={meter[1]} tone={meter[2]} />}
-        <span class="dim">{children}</span>
-      </button>
-    </li>
   )
 }
 

@@ -113,3 +113,26 @@ export function Problem({ message }: { readonly message: string | null }) {
     </p>
   )
 }
+
+interface TileProps {
+  readonly name: string
+  readonly value: string
+  readonly tone?: Tone
+  readonly meter?: readonly [part: number, whole: number, tone: Tone]
+  readonly onClick: () => void
+  readonly children: ComponentChildren
+}
+
+/** A number of the overview; a click shows what it counts. */
+export function Tile({ name, value, tone = 'plain', meter, onClick, children }: TileProps) {
+  return (
+    <li>
+      <button type="button" class={`tile ${tone}`} onClick={onClick}>
+        <span class="name">{name}</span>
+        <span class="value">{value}</span>
+        {meter !== undefined && <Meter part={meter[0]} whole={meter[1]} tone={meter[2]} />}
+        <span class="dim">{children}</span>
+      </button>
+    </li>
+  )
+}

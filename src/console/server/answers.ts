@@ -81,7 +81,7 @@ function createCostlyAnswers({ live, session, isShared, directory }: AnswerOptio
     async mirror() {
       const { compareMirrors } = session()
       if (compareMirrors === null) return invalid('the console contacts no registry')
-      return { value: await compareMirrors(live.list().images.values()) }
+      return { value: await compareMirrors(live.list()) }
     },
     async draft(body) {
       const text = textMember(body, 'text')
