@@ -1,7 +1,9 @@
 import { gzipSync } from 'node:zlib'
-import { beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { loadPageFiles, type PageFiles } from '../../src/console/server/page-files.ts'
 import type { Finding, ImageDetail } from '../../src/console/wire.ts'
+import { createControllerMetrics } from '../../src/telemetry/controller-metrics.ts'
+import { createHealthApp, listen } from '../../src/telemetry/health-server.ts'
 import { canary, type ConsolePod, consolePod } from '../support/console-cluster.ts'
 import {
   ask,
@@ -49,6 +51,49 @@ describe('the stream of the console', () => {
     await follower.until(({ sections }) => sections.overview?.pods === 1)
     console.kube.put('pods', consolePod({ ...cache, name: 'other' }))
     await follower.until((each) => imageOf(each, 'redis:8') !== undefined)
+  })
+
+  it('lists the running images that a registry no longer has, and checks them again on request', async () => {
+    const lost = { name: 'lost', namespace: 'shop', image: gone }
+    const console = await start([web, lost])
+    const follower = follow(console)
+    await follower.until(({ sections }) => sections.atRisk !== undefined)
+    const { atRisk } = follower.sections
+
+    expect(atRisk?.summary).toMatchObject({ images: 3, available: 2, absent: 1, unknown: 0 })
+    expect(atRisk?.images).toMatchObject([
+      { image: gone, source: 'registry', state: 'absent', pods: 1, namespaces: ['shop'] },
+    ])
+    await ask(console, 'check')
+    await follower.until(({ sections }) => (sections.atRisk?.at ?? 0) > (atRisk?.at ?? 0))
+    console.kube.drop('pods', 'lost', 'shop')
+    await follower.until(({ sections }) => sections.atRisk?.summary.images === 2)
+  })
+
+  it('sends what the processes of Berth have counted, through the API server', async () => {
+    const metrics = createControllerMetrics({ droppedLogLines: () => 0 })
+    metrics.leads(true)
+    metrics.pullFailures.failing([{ cause: 'not-found', registry: 'other', pods: 2 }])
+    const app = await createHealthApp({ metrics, notReady: () => null })
+    const metricsPort = await listen(app, '127.0.0.1', 0)
+    onTestFinished(() => app.close())
+    const console = await start([web], { metricsPort })
+    console.kube.put('pods', {
+      metadata: {
+        name: 'berth-controller-1',
+        namespace: 'berth-system',
+        labels: { 'app.kubernetes.io/name': 'berth' },
+      },
+      status: { phase: 'Running' },
+    } as never)
+    const follower = follow(console)
+    await follower.until(({ sections }) => sections.trend?.points.length === 1)
+
+    expect(follower.sections.trend).toMatchObject({
+      problem: null,
+      processes: [{ name: 'berth-controller-1', since: expect.any(Number), problem: null }],
+      points: [{ failing: 2, reviews: 0 }],
+    })
   })
 
   it('counts pods that Berth has not processed', async () => {
@@ -277,7 +322,9 @@ describe('the server of the console', () => {
 
   it('compares the mirrors with upstream', async () => {
     const console = await start([web, cache])
-    await follow(console).until(({ images }) => images.size === 2)
+    const follower = follow(console)
+    await follower.until(({ images }) => images.size === 2)
+    const [nginx, redis] = ['nginx:1', 'redis:8'].map((each) => imageOf(follower, each)?.id ?? '')
 
     expect(await ask(console, 'mirror')).toMatchObject({
       summary: { images: 2, mirrored: 1, missing: 1 },
@@ -285,6 +332,7 @@ describe('the server of the console', () => {
         { image: 'mirror.example/library/nginx:1', state: 'mirrored' },
         { image: 'mirror.example/library/redis:8', from: 'docker.io/library/redis:8', state: 'missing' }, // prettier-ignore
       ],
+      rows: { [nginx ?? '']: 'mirrored', [redis ?? '']: 'missing' },
     })
   })
 

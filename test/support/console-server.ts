@@ -51,6 +51,8 @@ export interface Started extends RunningConsole {
 
 interface StartSettings extends Partial<ConsoleOptions> {
   readonly isRestricted?: boolean
+  /** The port of a health server of Berth, which the proxy of the API server reaches for every pod. */
+  readonly metricsPort?: number
 }
 
 const token = 'the-token'
@@ -58,7 +60,7 @@ const token = 'the-token'
 /** Starts a console without a page, unless the settings have one. */
 export async function startTestConsole(
   pods: readonly ConsolePod[],
-  { isRestricted = false, ...settings }: StartSettings = {},
+  { isRestricted = false, metricsPort, ...settings }: StartSettings = {},
 ): Promise<Started> {
   const mirror = await startFakeRegistry()
   const upstream = await startFakeRegistry()
@@ -88,6 +90,11 @@ export async function startTestConsole(
     },
     getRaw: (path) => {
       requests.push(`get ${path}`)
+      const proxied = /^\/api\/v1\/namespaces\/berth-system\/pods\/[^/]+\/proxy(\/.*)$/.exec(
+        path,
+      )?.[1]
+      if (proxied !== undefined && metricsPort !== undefined)
+        return fetch(`http://127.0.0.1:${metricsPort}${proxied}`).then((answer) => answer.json())
       return isAway ? Promise.reject(new KubeError(null, '', 'away')) : Promise.resolve({})
     },
   }
@@ -109,7 +116,7 @@ export async function startTestConsole(
     page: new Map() satisfies PageFiles,
     onProblem: () => undefined,
     onBug: (error) => bugs.push(error),
-    times: { minIntervalMs: 20, pulseMs: 20, sampleMs: 10 },
+    times: { minIntervalMs: 20, pulseMs: 20, sampleMs: 10, trendMs: 20 },
     ...settings,
   })
   cleanups.push(
