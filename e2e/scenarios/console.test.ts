@@ -153,6 +153,17 @@ describe('the page', () => {
     await page.close()
   })
 
+  test('lists the images at risk, and says which processes of Berth it cannot read', async () => {
+    const { page } = await open(browser)
+    await page.getByRole('button', { name: 'At risk' }).click()
+    const panel = page.locator('#at-risk')
+    await panel.getByText('Every running image is still in its registry').waitFor()
+
+    expect(await panel.evaluate((element) => element === element.ownerDocument.activeElement)).toBe(true) // prettier-ignore
+    await page.getByText(/No process of Berth runs in berth-system|started at/).waitFor()
+    await page.close()
+  })
+
   test('works with the keyboard: opens an image, and gives the focus back', async () => {
     const { page } = await open(browser)
     await show(page, 'Images')
@@ -214,6 +225,6 @@ describe('the page', () => {
     const [code] = (await ended) as [number]
 
     expect(code).toBe(0)
-    expect(await page.locator('.tile').count()).toBe(6)
+    expect(await page.locator('.tile').count()).toBe(7)
   })
 })

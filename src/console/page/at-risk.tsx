@@ -50,11 +50,9 @@ function Line({ line }: { readonly line: AtRisk['images'][number] }) {
   return (
     <li>
       <span>
-        <span class="mono">{image}</span>{' '}
-        <span class="dim">
-          {source === 'upstream' ? 'upstream of a mirrored image' : 'nodes pull it'}
-        </span>
+        <span class="mono">{image}</span>
         <span class="detail">
+          {source === 'upstream' ? 'the original of a mirrored image, in ' : 'in '}
           {namespaces.join(', ')}
           {moreNamespaces > 0 && ` and ${moreNamespaces} more namespaces`}
           {state === 'unknown' && `: ${detail}`}

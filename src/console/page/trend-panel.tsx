@@ -25,7 +25,7 @@ function Counted({ trend: { processes, points, stepMs } }: { readonly trend: Tre
   const unread = processes.filter(({ since }) => since === null)
   return (
     <>
-      {points.length > 0 && <Sparks points={points} />}
+      {points.length > 0 && <Sparks points={points} stepMs={stepMs} />}
       {points.length > 0 && <p class="dim">{spanText(points, Math.min(...starts), stepMs)}</p>}
       {starts.length > 0 && (
         <p class="dim">
@@ -50,25 +50,37 @@ function Counted({ trend: { processes, points, stepMs } }: { readonly trend: Tre
   )
 }
 
-function Sparks({ points }: { readonly points: readonly TrendPoint[] }) {
+function Sparks({
+  points,
+  stepMs,
+}: {
+  readonly points: readonly TrendPoint[]
+  readonly stepMs: number
+}) {
+  // The last step has not ended, so its count is lower.
+  const ended = points.filter(({ at }) => at % stepMs === 0)
   const withImages = points.filter(({ images }) => images > 0)
   const withFailing = points.filter(({ failing }) => failing !== null)
   const failing = withFailing.at(-1)?.failing ?? null
   return (
     <div class="sparks">
-      <Sparkline
-        name="Reviews"
-        values={points.map(({ reviews }) => reviews)}
-        text={sum(points, 'reviews').toLocaleString('en')}
-        samples={points}
-      />
+      {ended.length > 0 && (
+        <Sparkline
+          name="Reviews"
+          values={ended.map(({ reviews }) => reviews)}
+          text={sum(points, 'reviews').toLocaleString('en')}
+          samples={ended}
+          isTotal
+        />
+      )}
       {withImages.length > 0 && (
         <Sparkline
-          name="New images from a mirror"
+          name="From a mirror"
           values={withImages.map(({ fromMirror, images }) => fromMirror / images)}
           max={1}
           text={percent(sum(points, 'fromMirror'), sum(points, 'images'))}
           samples={withImages}
+          isTotal
         />
       )}
       {failing !== null && (
