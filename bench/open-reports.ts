@@ -20,7 +20,7 @@ import { makeWorkspace } from './lib/workspace.ts'
 const { values } = parseArgs({
   options: {
     namespaces: { type: 'string', default: '500' },
-    /** Pods in each namespace, each with an image of its own that has no digest. */
+    /** Pods in each namespace, each with its own image without a digest. */
     pods: { type: 'string', default: '4' },
     /** Seconds in which nothing changes that a report contains. */
     rest: { type: 'string', default: '90' },

@@ -22,6 +22,8 @@ import { type PodStream, startPodStream } from '../harness/pod-stream.ts'
 import { podManifest, waitForPodRunning } from '../harness/pods.ts'
 import { type Prometheus, startPrometheus } from '../harness/prometheus.ts'
 import { waitFor } from '../harness/wait.ts'
+import { readTrend } from '../../src/console/trend.ts'
+import { connect } from '../../src/kube/connect.ts'
 
 /** Berth installed by kustomize from its own image, and called through its Service. */
 const cluster = currentCluster()
@@ -103,6 +105,21 @@ describe('kubectl apply -k deploy/base', () => {
     expect(shell.stderr).toContain('no such file')
     expect(user.stdout.trim()).toBe('65532')
     expect(file.stderr).toContain('EROFS')
+  })
+
+  test('counts for the console, which reads the counts through the API server', async () => {
+    const { api, close } = await connect({ kubeconfig: cluster.kubeconfig, env: {} })
+    try {
+      const { problem, processes, points } = await readTrend({ api, namespace, now: Date.now })
+
+      expect(problem).toBeNull()
+      expect(processes.length).toBeGreaterThan(2)
+      for (const process of processes)
+        expect(process).toMatchObject({ problem: null, since: expect.any(Number) })
+      expect(points.at(-1)).toMatchObject({ failing: expect.any(Number), errors: 0 })
+    } finally {
+      await close()
+    }
   })
 
   test('grants the webhook only its certificate and registration, and the controller only its Lease and Events', async () => {

@@ -159,7 +159,7 @@ export function ImageState({
         <Badge tone="warn">needs internet</Badge>
       )}
       {row.checkedAt !== null && row.mirrored === null && <Badge tone="plain">unknown</Badge>}
-      {state === 'drifted' && <Badge tone="warn">differs from upstream</Badge>}
+      {state === 'drifted' && <Badge tone="warn">drift</Badge>}
       {row.left && <Badge tone="plain">left unchanged</Badge>}
       {row.mirrored === true && <Badge tone="good">on the mirror</Badge>}
       {row.pinned && <Badge tone="good">pinned</Badge>}
