@@ -122,6 +122,19 @@ describe('berth install', () => {
     },
   )
 
+  it('escapes what an object says about its manager', async () => {
+    clusterRole({ annotations: { 'meta.helm.sh/release-name': 'a\u001B[31m\nforged' } })
+    const outputs = [await applyNow(), await applyNow('--take-ownership')].map(
+      ({ stderr }) => stderr,
+    )
+
+    for (const output of outputs) {
+      expect(output).toContain('the Helm release a')
+      expect(output).not.toContain('\u001B')
+      expect(output).not.toMatch(/^forged/m)
+    }
+  })
+
   it('takes over objects of Helm with --take-ownership, and names them', async () => {
     clusterRole(helm)
     const { stdout, stderr } = await applyNow('--take-ownership')
