@@ -89,7 +89,7 @@ export function RegistryBadge({ state }: { readonly state: RegistryState }) {
 }
 
 /** A bar for a share, whose number is next to it as text. */
-export function Meter({
+function Meter({
   part,
   whole,
   tone,
