@@ -108,9 +108,9 @@ describe('kubectl apply -k deploy/base', () => {
   })
 
   test('counts for the console, which reads the counts through the API server', async () => {
-    const { api, close } = await connect({ kubeconfig: cluster.kubeconfig, env: {} })
+    const connection = await connect({ kubeconfig: cluster.kubeconfig, env: {} })
     try {
-      const read = () => readTrend({ api, namespace, now: Date.now })
+      const read = () => readTrend({ api: connection.api, namespace, now: Date.now })
       // Until a controller is the leader, none counts the pull failures.
       await expect
         .poll(async () => (await read()).points.at(-1)?.failing, { timeout: 60_000 })
@@ -123,7 +123,7 @@ describe('kubectl apply -k deploy/base', () => {
         expect(process).toMatchObject({ problem: null, since: expect.any(Number) })
       expect(points.at(-1)?.errors).toBe(0)
     } finally {
-      await close()
+      await connection.close()
     }
   })
 
