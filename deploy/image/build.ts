@@ -1,21 +1,25 @@
 /**
- * `npm run image`: builds the image of deploy/Dockerfile without a container engine, for this machine's architecture.
- * Writes an OCI layout to dist/image and prints its digest. The same sources and packages give the same digest.
+ * `npm run image`: builds the image of deploy/Dockerfile without a container engine. Writes an OCI layout to dist/image and
+ * prints its digest. The same sources and packages give the same digest.
  *
- *   npm run image [-- [--out DIR] [--push HOST/REPOSITORY:TAG [--plain-http]]]
+ *   npm run image [-- [--platforms linux/amd64,linux/arm64] [--out DIR] [--push HOST/REPOSITORY:TAG [--plain-http]]]
+ *
+ * Without --platforms, the image is for this machine, with its own C library.
  */
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { command, entrypoint } from './entrypoint.ts'
-import { programFiles, readPackageInfo, runtimeFiles, userId } from './files.ts'
-import { createImage, createLayer, writeLayout } from './oci.ts'
-import { parsePushTarget, pushImage } from './push.ts'
+import { type Architecture, machineArchitecture } from './architecture.ts'
+import { buildBerthImage } from './berth-image.ts'
+import { programFiles, readPackageInfo } from './files.ts'
+import { writeLayout } from './oci.ts'
+import { parsePushTarget, pushArtifact } from './push.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const { values } = parseArgs({
   options: {
+    platforms: { type: 'string' },
     out: { type: 'string', default: join(root, 'dist/image') },
     push: { type: 'string' },
     'plain-http': { type: 'boolean', default: false },
@@ -27,39 +31,29 @@ if (process.platform !== 'linux')
   )
 // Before the build, so that a wrong name fails at once.
 const target = values.push === undefined ? null : parsePushTarget(values.push, values['plain-http'])
+const architectures = values.platforms === undefined ? null : parsePlatforms(values.platforms)
 
-const info = readPackageInfo(root)
-const annotations = {
-  'org.opencontainers.image.title': info.name,
-  'org.opencontainers.image.description': info.description,
-  'org.opencontainers.image.version': info.version,
-  'org.opencontainers.image.licenses': info.license,
-}
-const architecture = process.arch === 'x64' ? 'amd64' : process.arch
-const cache = join(root, 'node_modules/.cache/berth-image')
-const layers = [
-  await createLayer(runtimeFiles(root), 'Node.js and its libraries', cache),
-  await createLayer(programFiles(root), 'Berth and its packages', cache),
-]
-const image = createImage(layers, {
-  architecture,
+const artifact = await buildBerthImage(root, {
+  architectures,
+  program: programFiles(root),
   // SOURCE_DATE_EPOCH is the convention of reproducible-builds.org; the default is 1970-01-01.
   created: new Date(Number(process.env['SOURCE_DATE_EPOCH'] ?? 0) * 1000),
-  config: {
-    User: `${userId}:${userId}`,
-    WorkingDir: '/app',
-    Env: ['PATH=/nodejs/bin', 'NODE_ENV=production'],
-    Entrypoint: entrypoint,
-    Cmd: command,
-    ExposedPorts: { '8443/tcp': {}, '8080/tcp': {} },
-    Labels: annotations,
-  },
-  annotations,
 })
 rmSync(values.out, { recursive: true, force: true })
-writeLayout(values.out, image, { os: 'linux', architecture }, info.version)
-const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`
-for (const { createdBy, content } of layers)
-  console.error(`${megabytes(content.length).padStart(8)}  ${createdBy}`)
-if (target !== null) await pushImage(target, image)
-console.log(image.manifest.digest)
+const name = `berth:${readPackageInfo(root).version}`
+const [architecture = machineArchitecture, ...more] = architectures ?? []
+const platform = more.length === 0 ? { platform: { os: 'linux', architecture } } : {}
+writeLayout(values.out, [{ name, artifact, ...platform }])
+const megabytes = artifact.blobs.reduce((sum, { content }) => sum + content.length, 0) / 1e6
+console.error(`${megabytes.toFixed(1)} MB compressed`)
+if (target !== null) await pushArtifact(target, artifact)
+console.log(artifact.root.digest)
+
+function parsePlatforms(text: string): Architecture[] {
+  return text.split(',').map((platform) => {
+    const [, architecture] = /^linux\/(amd64|arm64)$/.exec(platform) ?? []
+    if (architecture === undefined)
+      throw new Error(`--platforms ${text}: use linux/amd64, linux/arm64 or both`)
+    return architecture as Architecture
+  })
+}

@@ -8,15 +8,11 @@ import type { TarEntry } from './tar.ts'
 /** The user id of the process unless the cluster chooses another; the `nonroot` user of distroless images. */
 export const userId = 65_532
 
-/**
- * Node.js, the dynamic loader and shared libraries that it links, and the three files that the C library reads. They are
- * copied from this machine, so two machines give the same bytes only if they have the same packages.
- */
-export function runtimeFiles(root: string): TarEntry[] {
-  const node = join(root, 'node_modules/node/bin/node')
+/** Node.js, its shared libraries with the dynamic loader, and the three files that the C library reads. */
+export function runtimeFiles(node: string, libraries: readonly TarEntry[]): TarEntry[] {
   return [
     file('nodejs/bin/node', readFileSync(node), 0o755),
-    ...librariesOf(node).map((path) => file(path.slice(1), readFileSync(path), 0o755)),
+    ...libraries,
     text('etc/passwd', `berth:x:${userId}:${userId}:berth:/:/sbin/nologin\n`),
     text('etc/group', `berth:x:${userId}:\n`),
     text('etc/nsswitch.conf', 'hosts: files dns\n'),
@@ -24,9 +20,11 @@ export function runtimeFiles(root: string): TarEntry[] {
   ]
 }
 
-function librariesOf(program: string): string[] {
+/** The libraries of this machine that a program links: two machines give the same bytes only with the same packages. */
+export function machineLibraries(program: string): TarEntry[] {
   const listed = execFileSync('ldd', [program], { encoding: 'utf8' })
-  return [...listed.matchAll(/(?:=> )?(\/[^ ]+) \(0x/g)].map(([, path = '']) => path)
+  const paths = [...listed.matchAll(/(?:=> )?(\/[^ ]+) \(0x/g)].map(([, path = '']) => path)
+  return paths.map((path) => file(path.slice(1), readFileSync(path), 0o755))
 }
 
 /** The files of Berth, built into a fresh directory: dist/ may hold output of deleted sources. */
@@ -50,7 +48,7 @@ export function programFiles(root: string): TarEntry[] {
   }
 }
 
-interface PackageInfo {
+export interface PackageInfo {
   readonly name: string
   readonly version: string
   readonly description: string
@@ -66,10 +64,11 @@ export function readPackageInfo(root: string): PackageInfo {
   return { name, version, description, license, type }
 }
 
-function filesUnder(directory: string): string[] {
-  return globSync('**/*', { cwd: directory }).filter((name) =>
-    statSync(join(directory, name)).isFile(),
-  )
+/** The paths of the files below a directory, relative to it. */
+export function filesUnder(directory: string): string[] {
+  return globSync('**/*', { cwd: directory })
+    .filter((name) => statSync(join(directory, name)).isFile())
+    .toSorted()
 }
 
 function text(path: string, content: string): TarEntry {

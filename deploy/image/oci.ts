@@ -1,4 +1,4 @@
-/** Builds an OCI image in memory and writes it as an OCI layout (image-spec, image-layout.md). */
+/** Builds OCI images and indexes in memory, and writes them as an OCI layout (image-spec, image-layout.md). */
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -18,9 +18,19 @@ export interface Layer extends Blob {
 }
 
 export interface Image {
+  readonly architecture: string
   readonly manifest: Blob
   readonly config: Blob
   readonly layers: readonly Layer[]
+}
+
+/** What a registry stores under one name. */
+export interface Artifact {
+  /** A manifest or an index. */
+  readonly root: Blob
+  /** The manifests in the index. */
+  readonly manifests: readonly Blob[]
+  readonly blobs: readonly Blob[]
 }
 
 export interface ImageSettings {
@@ -30,7 +40,7 @@ export interface ImageSettings {
   readonly annotations: Readonly<Record<string, string>>
 }
 
-const ociType = (name: string) => `application/vnd.oci.image.${name}`
+export const ociType = (name: string): string => `application/vnd.oci.image.${name}`
 
 /** The smallest output: an image is built once and pulled by every node. */
 const compression = { level: 9 }
@@ -51,7 +61,7 @@ export async function createLayer(
     mkdirSync(cache, { recursive: true })
     writeFileSync(file, gzipSync(archive, compression))
   }
-  return { ...createBlob('layer.v1.tar+gzip', readFileSync(file)), diffId, createdBy }
+  return { ...createBlob(ociType('layer.v1.tar+gzip'), readFileSync(file)), diffId, createdBy }
 }
 
 /** The image of these layers. It depends on its arguments alone, not on the time or the machine. */
@@ -60,7 +70,7 @@ export function createImage(
   { architecture, created, config, annotations }: ImageSettings,
 ): Image {
   const time = created.toISOString().replace('.000Z', 'Z')
-  const imageConfig = createJsonBlob('config.v1+json', {
+  const imageConfig = createJsonBlob(ociType('config.v1+json'), {
     created: time,
     architecture,
     os: 'linux',
@@ -68,37 +78,77 @@ export function createImage(
     rootfs: { type: 'layers', diff_ids: layers.map(({ diffId }) => diffId) },
     history: layers.map(({ createdBy }) => ({ created: time, created_by: createdBy })),
   })
-  const manifest = createJsonBlob('manifest.v1+json', {
+  const manifest = createManifest(imageConfig, layers, annotations)
+  return { architecture, manifest, config: imageConfig, layers }
+}
+
+/** An index of images for several architectures, or the image itself if there is only one. */
+export function createMultiPlatform(
+  images: readonly [Image, ...Image[]],
+  annotations: Readonly<Record<string, string>>,
+): Artifact {
+  const blobs = images.flatMap(({ config, layers }) => [config, ...layers])
+  const manifests = images.map(({ manifest }) => manifest)
+  if (images.length === 1) return { root: images[0].manifest, manifests: [], blobs }
+  const root = createJsonBlob(ociType('index.v1+json'), {
     schemaVersion: 2,
-    mediaType: ociType('manifest.v1+json'),
-    config: descriptorOf(imageConfig),
-    layers: layers.map(descriptorOf),
+    mediaType: ociType('index.v1+json'),
+    manifests: images.map(({ architecture, manifest }) => ({
+      ...descriptorOf(manifest),
+      platform: { os: 'linux', architecture },
+    })),
     annotations,
   })
-  return { manifest, config: imageConfig, layers }
+  return { root, manifests, blobs }
+}
+
+/** A layer may have annotations of its own, such as a signature. */
+export interface AnnotatedBlob extends Blob {
+  readonly annotations?: Readonly<Record<string, string>>
+}
+
+/** A manifest of these blobs. */
+export function createManifest(
+  config: Blob,
+  layers: readonly AnnotatedBlob[],
+  annotations?: Readonly<Record<string, string>>,
+): Blob {
+  return createJsonBlob(ociType('manifest.v1+json'), {
+    schemaVersion: 2,
+    mediaType: ociType('manifest.v1+json'),
+    config: descriptorOf(config),
+    layers: layers.map((layer) => ({
+      ...descriptorOf(layer),
+      ...(layer.annotations && { annotations: layer.annotations }),
+    })),
+    ...(annotations && { annotations }),
+  })
+}
+
+/** An artifact in a layout, under a name such as `berth:0.1.0`. */
+export interface NamedArtifact {
+  readonly name: string
+  readonly artifact: Artifact
+  readonly platform?: { readonly os: string; readonly architecture: string }
 }
 
 /**
- * Writes the image as an OCI layout, which `skopeo`, `crane`, `podman` and `ctr` read. The name has a repository, because
+ * Writes artifacts as an OCI layout, which `skopeo`, `crane`, `podman` and `ctr` read. Each name has a repository, because
  * `berth mirror --from` finds images by it.
  */
-export function writeLayout(
-  directory: string,
-  image: Image,
-  platform: object,
-  version: string,
-): void {
+export function writeLayout(directory: string, artifacts: readonly NamedArtifact[]): void {
   const blobs = join(directory, 'blobs/sha256')
   mkdirSync(blobs, { recursive: true })
-  for (const { digest, content } of [image.manifest, image.config, ...image.layers])
-    writeFileSync(join(blobs, digest.slice('sha256:'.length)), content)
+  for (const { artifact } of artifacts)
+    for (const { digest, content } of [artifact.root, ...artifact.manifests, ...artifact.blobs])
+      writeFileSync(join(blobs, digest.slice('sha256:'.length)), content)
   writeFileSync(join(directory, 'oci-layout'), '{"imageLayoutVersion":"1.0.0"}')
-  const entry = {
-    ...descriptorOf(image.manifest),
-    platform,
-    annotations: { 'org.opencontainers.image.ref.name': `berth:${version}` },
-  }
-  const index = { schemaVersion: 2, mediaType: ociType('index.v1+json'), manifests: [entry] }
+  const manifests = artifacts.map(({ name, artifact, platform }) => ({
+    ...descriptorOf(artifact.root),
+    ...(platform && { platform }),
+    annotations: { 'org.opencontainers.image.ref.name': name },
+  }))
+  const index = { schemaVersion: 2, mediaType: ociType('index.v1+json'), manifests }
   writeFileSync(join(directory, 'index.json'), JSON.stringify(index))
 }
 
@@ -106,14 +156,15 @@ function descriptorOf({ mediaType, digest, content }: Blob): object {
   return { mediaType, digest, size: content.length }
 }
 
-function createJsonBlob(name: string, value: object): Blob {
-  return createBlob(name, Buffer.from(JSON.stringify(value)))
+export function createJsonBlob(mediaType: string, value: object): Blob {
+  return createBlob(mediaType, Buffer.from(JSON.stringify(value)))
 }
 
-function createBlob(name: string, content: Buffer): Blob {
-  return { mediaType: ociType(name), digest: sha256(content), content }
+export function createBlob(mediaType: string, content: Buffer): Blob {
+  return { mediaType, digest: sha256(content), content }
 }
 
-function sha256(content: Buffer): string {
+/** The digest of these bytes, such as `sha256:…`. */
+export function sha256(content: Buffer): string {
   return `sha256:${createHash('sha256').update(content).digest('hex')}`
 }

@@ -1,5 +1,5 @@
 /** Pushes an image to a registry that needs no login, such as a test or home registry (distribution-spec, "Push"). */
-import type { Blob, Image } from './oci.ts'
+import type { Artifact, Blob } from './oci.ts'
 
 export interface PushTarget {
   /** For example `http://10.0.0.1:32000`. */
@@ -19,14 +19,15 @@ export function parsePushTarget(name: string, isPlainHttp: boolean): PushTarget 
   return { registry: `${isPlainHttp ? 'http' : 'https'}://${host}`, repository, tag }
 }
 
-/** Uploads the blobs that the registry lacks, then the manifest. */
-export async function pushImage(
+/** Uploads the blobs that the registry lacks, then the manifests, and the root under the tag. */
+export async function pushArtifact(
   target: PushTarget,
-  { manifest, config, layers }: Image,
+  { root, manifests, blobs }: Artifact,
 ): Promise<void> {
-  for (const blob of [...layers, config]) await pushBlob(target, blob)
-  const url = `${target.registry}/v2/${target.repository}/manifests/${target.tag}`
-  await send(url, 'PUT', manifest)
+  for (const blob of blobs) await pushBlob(target, blob)
+  const url = `${target.registry}/v2/${target.repository}/manifests`
+  for (const manifest of manifests) await send(`${url}/${manifest.digest}`, 'PUT', manifest)
+  await send(`${url}/${target.tag}`, 'PUT', root)
 }
 
 async function pushBlob({ registry, repository }: PushTarget, blob: Blob): Promise<void> {

@@ -1,8 +1,7 @@
-import { createRequire } from 'node:module'
-import { packageRoot } from '../package-root.ts'
+import { readPackageFile } from '../package-root.ts'
 
 export function packageVersion(): string {
-  const { version } = createRequire(packageRoot)('./package.json') as {
+  const { version } = JSON.parse(readPackageFile('package.json')) as {
     readonly version: string
   }
   return version

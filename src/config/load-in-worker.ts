@@ -4,7 +4,8 @@
  */
 import { once } from 'node:events'
 import { dirname } from 'node:path'
-import { Worker } from 'node:worker_threads'
+import sea from 'node:sea'
+import { Worker, type WorkerOptions } from 'node:worker_threads'
 import { BerthError, type ErrorCode } from '../errors.ts'
 import type { Config } from './config.ts'
 import { type ConfigData, fromData } from './config-data.ts'
@@ -30,7 +31,7 @@ const workerUrl = new URL(
  * memory. Rejects when the signal aborts.
  */
 export async function loadConfigInWorker(file: string, signal?: AbortSignal): Promise<Config> {
-  const worker = new Worker(workerUrl, {
+  const worker = startWorker({
     name: 'config',
     workerData: file,
     // By default a worker gets the flags of the process, and with `--input-type` it would not start.
@@ -53,4 +54,11 @@ export async function loadConfigInWorker(file: string, signal?: AbortSignal): Pr
   } finally {
     await worker.terminate()
   }
+}
+
+/** The single-file executable has no files: its loader (tools/release/executable/loader.cjs) is an asset, and starts both programs. */
+function startWorker(options: WorkerOptions): Worker {
+  return sea.isSea()
+    ? new Worker(sea.getAsset('loader.cjs', 'utf8'), { ...options, eval: true })
+    : new Worker(workerUrl, options)
 }

@@ -22,7 +22,7 @@ export function configText(given: InitPlan): string {
   const { mirror, upstreams, notes, operators } = plan
   const names = rowNames(upstreams.map(({ host }) => host))
   const sections = [
-    [`# yaml-language-server: $schema=${plan.schema}`],
+    plan.schema === null ? [] : [`# yaml-language-server: $schema=${plan.schema}`],
     ['# Written by `berth init`. Edit it as needed; `berth check` validates it.'],
     ['apiVersion: berth.dev/v1alpha1', 'kind: BerthConfig'],
     ['', ...registryLines(plan)],

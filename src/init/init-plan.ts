@@ -29,8 +29,8 @@ export interface PlannedUpstream extends UpstreamHost {
 }
 
 export interface InitPlan {
-  /** Where editors find the JSON Schema. */
-  readonly schema: string
+  /** Where editors find the JSON Schema; null if it is in no file. */
+  readonly schema: string | null
   readonly mirror: PlannedMirror
   readonly upstreams: readonly PlannedUpstream[]
   /** Platforms of the nodes; empty if they are not known. */

@@ -2,11 +2,11 @@
  * Reads the manifests of deploy/ and applies components to them, as kustomize does. Knows only what those files use: resources,
  * components, JSON patches by kind and name, `$patch: delete`, and ConfigMaps from files.
  */
-import { readFileSync } from 'node:fs'
+import { posix } from 'node:path'
 import { parse, parseAllDocuments } from 'yaml'
 import { applyPatch, type JsonPatch } from '../decision/pod/patch.ts'
 import type { KubeObject } from '../kube/object.ts'
-import { packageRoot } from '../package-root.ts'
+import { readPackageFile } from '../package-root.ts'
 
 export type Manifest = KubeObject & { readonly [key: string]: unknown }
 
@@ -33,34 +33,35 @@ const configName = 'berth-config'
 
 /** Returns the objects of deploy/base with these components, without the ConfigMap of the config. */
 export function readManifests(components: readonly string[]): readonly Manifest[] {
-  const base = objectsIn(new URL('deploy/base/', packageRoot))
+  const base = objectsIn('deploy/base')
   return components.reduce<readonly Manifest[]>(
-    (objects, name) => addComponent(objects, new URL(`deploy/components/${name}/`, packageRoot)),
+    (objects, name) => addComponent(objects, `deploy/components/${name}`),
     base,
   )
 }
 
-function objectsIn(directory: URL): readonly Manifest[] {
+function objectsIn(directory: string): readonly Manifest[] {
   const { resources = [], configMapGenerator = [] } = readKustomization(directory)
   return [
-    ...resources.flatMap((name) => readResource(new URL(name, directory))),
+    ...resources.flatMap((name) => readResource(posix.join(directory, name))),
     ...configMapGenerator.flatMap((map) => generate(map, directory)),
   ]
 }
 
-function readResource(url: URL): readonly Manifest[] {
-  if (!url.pathname.endsWith('.yaml')) return objectsIn(new URL(`${url.href}/`))
-  return parseAllDocuments(readFileSync(url, 'utf8')).map((each) => each.toJS() as Manifest)
+function readResource(path: string): readonly Manifest[] {
+  if (!path.endsWith('.yaml')) return objectsIn(path)
+  return parseAllDocuments(readPackageFile(path)).map((each) => each.toJS() as Manifest)
 }
 
-function readKustomization(directory: URL): Kustomization {
-  return parse(readFileSync(new URL('kustomization.yaml', directory), 'utf8')) as Kustomization
+/** `directory` is relative to the root of the package, as in the functions below. */
+function readKustomization(directory: string): Kustomization {
+  return parse(readPackageFile(`${directory}/kustomization.yaml`)) as Kustomization
 }
 
-function addComponent(objects: readonly Manifest[], directory: URL): readonly Manifest[] {
+function addComponent(objects: readonly Manifest[], directory: string): readonly Manifest[] {
   const { components = [], patches = [] } = readKustomization(directory)
   const before = components.reduce<readonly Manifest[]>(
-    (all, name) => addComponent(all, new URL(`${name}/`, directory)),
+    (all, name) => addComponent(all, posix.join(directory, name)),
     objects,
   )
   return patches.reduce<readonly Manifest[]>(
@@ -92,11 +93,11 @@ function isTarget(
 
 function generate(
   { name, namespace, files, options = {} }: GeneratedConfigMap,
-  directory: URL,
+  directory: string,
 ): readonly Manifest[] {
   if (name === configName) return []
   const data = Object.fromEntries(
-    files.map((file) => [file, readFileSync(new URL(file, directory), 'utf8')]),
+    files.map((file) => [file, readPackageFile(posix.join(directory, file))]),
   )
   return [
     {

@@ -1,7 +1,6 @@
 /** The shipped webhook configuration, for one CA and one address. */
-import { readFileSync } from 'node:fs'
 import { parseDocument } from 'yaml'
-import { packageRoot } from '../package-root.ts'
+import { readPackageFile } from '../package-root.ts'
 
 export interface WebhookTarget {
   /** The namespace that Berth runs in. */
@@ -17,9 +16,7 @@ export function renderWebhookManifest(
   caCertificate: string,
   { namespace, service, url }: WebhookTarget,
 ): string {
-  const document = parseDocument(
-    readFileSync(new URL('webhook-config/mutating-webhook.yaml', packageRoot), 'utf8'),
-  )
+  const document = parseDocument(readPackageFile('webhook-config/mutating-webhook.yaml'))
   const { webhooks } = document.toJS() as {
     webhooks: { clientConfig: { service: { path: string } } }[]
   }

@@ -3,7 +3,12 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { createImage, createLayer, writeLayout } from '../../deploy/image/oci.ts'
+import {
+  createImage,
+  createLayer,
+  createMultiPlatform,
+  writeLayout,
+} from '../../deploy/image/oci.ts'
 import { parsePushTarget } from '../../deploy/image/push.ts'
 import { createTar, type TarEntry } from '../../deploy/image/tar.ts'
 
@@ -80,7 +85,7 @@ describe('createImage', () => {
       annotations: {},
     }
     const image = createImage(layers, settings)
-    writeLayout(out, image, { os: 'linux', architecture: 'amd64' }, '0.2.0')
+    writeLayout(out, [{ name: 'berth:0.2.0', artifact: createMultiPlatform([image], {}) }])
     return image
   }
 

@@ -2,7 +2,12 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
-import { createImage, createLayer, writeLayout } from '../../deploy/image/oci.ts'
+import {
+  createImage,
+  createLayer,
+  createMultiPlatform,
+  writeLayout,
+} from '../../deploy/image/oci.ts'
 import { berth } from '../support/io.ts'
 import { startStore } from '../support/store-registry.ts'
 
@@ -14,7 +19,7 @@ it('writes a layout of the image that berth mirror pushes to a registry', async 
   const settings = { architecture: 'amd64', created: new Date(0), config: {}, annotations: {} }
   const image = createImage(layers, settings)
   const layout = join(directory, 'layout')
-  writeLayout(layout, image, { os: 'linux', architecture: 'amd64' }, '0.2.0')
+  writeLayout(layout, [{ name: 'berth:0.2.0', artifact: createMultiPlatform([image], {}) }])
 
   const names = ['berth:0.2.0', `${store.host}/tools/berth:0.2.0`]
   const { code, stdout, stderr } = await berth(['mirror', ...names, '--from', `oci:${layout}`])

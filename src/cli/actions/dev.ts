@@ -1,8 +1,7 @@
 /** Runs `berth dev`: the webhook on this machine, and a sample pod that it admits. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { parseDocument } from 'yaml'
 import { aborted } from '../../async/abort.ts'
 import type { Config } from '../../config/config.ts'
@@ -21,7 +20,7 @@ import { sendReview } from '../dev/send-review.ts'
 import { startStandIn, type StandInRegistry } from '../dev/stand-in-registry.ts'
 import { type Io, print } from '../io.ts'
 import type { ConnectionOptions } from '../options.ts'
-import { packageRoot } from '../../package-root.ts'
+import { packageFilePath, readPackageFile } from '../../package-root.ts'
 
 export interface DevOptions extends ConnectionOptions {
   readonly config?: string
@@ -36,7 +35,10 @@ export interface DevOptions extends ConnectionOptions {
   readonly namespace?: string
 }
 
-const examples = fileURLToPath(new URL('webhook-config/examples/', packageRoot))
+const exampleFiles = {
+  config: 'webhook-config/examples/anubis.yaml',
+  review: 'webhook-config/examples/review.json',
+}
 
 /** The images of the sample pod that the stand-in registry serves: two of four, so that both outcomes are seen. */
 const standInRepositories = ['docker.io/library/nginx', 'ushadow-backend']
@@ -69,7 +71,7 @@ async function connectIfAllowed(options: DevOptions, io: Io): Promise<Cluster | 
 }
 
 async function serveLocally(options: DevOptions, cluster: Cluster | null, io: Io): Promise<void> {
-  const review = readReview(options.review ?? join(examples, 'review.json'))
+  const review = options.review === undefined ? exampleReview() : readReview(options.review)
   const address = cluster === null ? null : (options.address ?? localAddress())
   const standIn = options.config === undefined ? await startStandIn(standInRepositories) : null
   const config = options.config === undefined ? exampleConfig(standIn) : loadConfig(options.config)
@@ -137,7 +139,10 @@ interface Addresses {
 }
 
 function printAddresses({ table, standIn, webhook, io }: Addresses): void {
-  print(io.stdout, `table      ${table ?? shortPath(join(examples, 'anubis.yaml'))}`)
+  print(
+    io.stdout,
+    `table      ${table ?? shortPath(packageFilePath(exampleFiles.config) ?? exampleFiles.config)}`,
+  )
   if (standIn !== null)
     print(
       io.stdout,
@@ -147,11 +152,17 @@ function printAddresses({ table, standIn, webhook, io }: Addresses): void {
   print(io.stdout, `metrics    http://localhost:${webhook.metricsPort}/metrics\n`)
 }
 
+function exampleReview(): ReviewText {
+  const file = packageFilePath(exampleFiles.review)
+  const body = readPackageFile(exampleFiles.review)
+  return { file: file ?? exampleFiles.review, body, isFromFile: file !== null }
+}
+
 /** Returns the example of the documentation, with the stand-in as the endpoint of its mirror. */
 function exampleConfig(standIn: StandInRegistry | null): Config {
-  const document = parseDocument(readFileSync(join(examples, 'anubis.yaml'), 'utf8'))
+  const document = parseDocument(readPackageFile(exampleFiles.config))
   if (standIn !== null) document.setIn(['registries', 0, 'endpoint'], standIn.url)
-  const result = readConfig(document.toString(), examples)
+  const result = readConfig(document.toString(), process.cwd())
   if (result.ok) return result.config
   throw new BerthError('config-invalid', result.problems.map(({ message }) => message).join('\n'))
 }

@@ -1,5 +1,4 @@
 /** Runs `berth init`: reads what runs, probes the registries, asks for the rest, and writes a config. */
-import { fileURLToPath } from 'node:url'
 import { createLimit } from '../../async/limit.ts'
 import { readConfig } from '../../config/load.ts'
 import type { Config } from '../../config/config.ts'
@@ -18,7 +17,7 @@ import { type UpstreamHost, upstreamHosts } from '../../init/upstream-hosts.ts'
 import { connect } from '../../kube/connect.ts'
 import { readImageUses } from '../../manifests/image-uses.ts'
 import { createUnreadFiles } from '../../manifests/unread-files.ts'
-import { packageRoot } from '../../package-root.ts'
+import { packageFilePath } from '../../package-root.ts'
 import {
   parseProxy,
   proxyRulesFromEnvironment,
@@ -95,8 +94,7 @@ async function makePlan(
   const more = registriesToAdd(images, options)
   const { hosts, notes } = upstreamHosts(images, { mirror: mirror.host, more: more.map(hubHost) })
   return {
-    schema:
-      options.schema ?? fileURLToPath(new URL('webhook-config/berth.schema.json', packageRoot)),
+    schema: options.schema ?? packageFilePath('webhook-config/berth.schema.json'),
     mirror,
     upstreams: options.probe
       ? await probeUpstreams(hosts, { ...probing, proxy, environment }, io)

@@ -1,7 +1,6 @@
 /** Runs `berth install`: prints, writes or applies the objects that run Berth with a config. */
 import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { loadValidConfig } from '../../config/load.ts'
 import { parseReference } from '../../decision/reference/parse.ts'
 import { BerthError } from '../../errors.ts'
@@ -18,7 +17,7 @@ import {
   installNamespace,
 } from '../../install/installation.ts'
 import { connect } from '../../kube/connect.ts'
-import { packageRoot } from '../../package-root.ts'
+import { listPackageDirectory } from '../../package-root.ts'
 import { escapeLine } from '../../text/escape-terminal.ts'
 import { findConfigFile } from '../config-file.ts'
 import { confirm } from '../confirm.ts'
@@ -72,7 +71,7 @@ function readInstallation(options: InstallOptions, io: Io): InstallationOptions 
 }
 
 function checkComponents(given: readonly string[]): void {
-  const known = readdirSync(fileURLToPath(new URL('deploy/components', packageRoot)))
+  const known = listPackageDirectory('deploy/components')
   const unknown = given.find((name) => !known.includes(name))
   if (unknown !== undefined)
     throw new BerthError('usage', `unknown component ${unknown}; use one of ${known.join(', ')}`)

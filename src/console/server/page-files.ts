@@ -1,6 +1,6 @@
 /** Loads the files of the page: built from the sources in a checkout, and as the build wrote them in the package. */
-import { existsSync, readFileSync } from 'node:fs'
-import { packageRoot } from '../../package-root.ts'
+import { existsSync } from 'node:fs'
+import { packageRoot, readPackageFile } from '../../package-root.ts'
 
 export interface PageFile {
   readonly type: string
@@ -43,7 +43,5 @@ async function build(): Promise<ReadonlyMap<string, string>> {
 }
 
 function readBuilt(): ReadonlyMap<string, string> {
-  return new Map(
-    files.map(([, name]) => [name, readFileSync(new URL(`dist/${name}`, packageRoot), 'utf8')]),
-  )
+  return new Map(files.map(([, name]) => [name, readPackageFile(`dist/${name}`)]))
 }
