@@ -8,6 +8,7 @@ import { policyControllerModule } from './policy-controller.ts'
 import { distribution } from './distribution.ts'
 import { helm4Version } from './helm-4-program.ts'
 import { olderVersion } from './older-version.ts'
+import { cosignVersion, krewVersion, oldestNode } from './release-programs.ts'
 
 const kubernetes = `Kubernetes ${kubernetesVersion}`
 
@@ -15,6 +16,13 @@ const programs: Readonly<Record<string, () => Promise<string[]>>> = {
   'cert-manager.test.ts': () =>
     Promise.resolve([kubernetes, `cert-manager ${certManagerModule.version}`]),
   'helm-4.test.ts': () => Promise.resolve([`Helm ${helm4Version}`]),
+  'release.test.ts': () =>
+    Promise.resolve([
+      kubernetes,
+      `cosign ${cosignVersion}`,
+      `krew ${krewVersion}`,
+      `Node.js ${oldestNode}`,
+    ]),
   'registries.test.ts': async () => [
     `docker-registry ${await dockerRegistryVersion()}`,
     `distribution ${distribution}`,

@@ -1,4 +1,4 @@
-/** Writes the provenance: what was built, from what, and by whom (SLSA provenance v1 in an in-toto statement). */
+/** Writes the provenance: what was built, from which sources, and where (SLSA provenance v1 in an in-toto statement). */
 import type { DebianPackage } from '../../deploy/image/debian-libraries.ts'
 import type { Source } from './source.ts'
 

@@ -58,7 +58,7 @@ async function release(options: ReleaseOptions): Promise<void> {
   writeLayout(layout, [...images, ...signatures])
   if (signer !== null) writeSignatures(out, { provenance, version: source.version }, signer)
   if (!dryRun || endpoint !== null) {
-    // Signatures last: nobody finds one of an image that is not there.
+    // Signatures last, so that there is never one of an image that is missing.
     const names = [...images, ...signatures].map(({ name }) => name)
     await pushLayout({ layout, names, endpoint })
   }

@@ -1,4 +1,4 @@
-/** Reads what is released: the version, the commit and its date. Refuses sources that nobody could build again. */
+/** Reads what is released: the version, the commit and its date. Refuses sources from which the release could not be built again. */
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'

@@ -65,7 +65,7 @@ async function createBlob(root: string, directory: string): Promise<string> {
       assets: Object.fromEntries(assets),
     }),
   )
-  // Node.js reads only a blob of its own version.
+  // A blob is only for the version of Node.js that wrote it.
   const node = join(root, 'node_modules/node/bin/node')
   execFileSync(node, ['--experimental-sea-config', settings], {
     cwd: directory,
