@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { waitedBetween } from '../../e2e/harness/chaos/cpu-wait.ts'
 import { createLedger } from '../../e2e/harness/chaos/ledger.ts'
 import { growth } from '../../e2e/harness/chaos/memory.ts'
 import { eachFaultOnce, randomSteps } from '../../e2e/harness/chaos/schedule.ts'
@@ -79,6 +80,20 @@ describe('createLedger', () => {
     expect(ledger.outages([before, during, after])).toEqual([
       { fault: 'webhook killed', count: 1, lastMs: 2 },
     ])
+  })
+})
+
+describe('waitedBetween', () => {
+  const samples = [0, 100, 2_100, 2_200].map((waitedMs, index) => ({ at: index * 1_000, waitedMs }))
+
+  it('compares the samples around a request', () => {
+    expect(waitedBetween(samples, 1_500, 1_900)).toBe(2_000)
+    expect(waitedBetween(samples, 500, 2_500)).toBe(2_200)
+  })
+
+  it('returns 0 if the process was not there before and after the request', () => {
+    expect(waitedBetween(samples, -500, 1_500)).toBe(0)
+    expect(waitedBetween(samples, 1_500, 3_500)).toBe(0)
   })
 })
 
