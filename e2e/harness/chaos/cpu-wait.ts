@@ -8,12 +8,18 @@ import { pidOf, processesOf } from './berth-process.ts'
 type Sample = { at: number; waitedMs: number }
 
 export type CpuWatch = {
-  /** Whether a creation timed out while a replica waited so long for a CPU that its answer could not be in time. */
+  /**
+   * Whether a creation timed out while a replica waited so long for a CPU that its answer could not be in time, or the API
+   * server noticed its own timeout late.
+   */
   isCauseOf: (failure: StreamCount['failures'][number]) => boolean
   stop(): Promise<void>
 }
 
-/** The API server waits for five seconds, and Berth uses half of them at most (src/decision/resolve/budget.ts). */
+/** `timeoutSeconds` in the webhook configuration. */
+const webhookTimeoutMs = 5_000
+
+/** Berth uses half of the timeout at most (src/decision/resolve/budget.ts). */
 const enoughMs = 1_500
 
 /** Reads once a second how long the main thread of each replica has waited (Documentation/scheduler/sched-stats.rst). */
@@ -35,7 +41,8 @@ export function watchCpu(api: KubeApi): CpuWatch {
   return {
     isCauseOf: ({ from, at, problem }) =>
       problem.includes('context deadline exceeded') &&
-      [...samples.values()].some((each) => waitedBetween(each, from, at) >= enoughMs),
+      (at - from >= webhookTimeoutMs + enoughMs ||
+        [...samples.values()].some((each) => waitedBetween(each, from, at) >= enoughMs)),
     stop: async () => {
       stopped.abort()
       await running
