@@ -153,7 +153,9 @@ async function measure({ name, withConsole, pages, pods = pod }: Scene): Promise
   controller.stop()
   await server.close()
   await registry.close()
-  return [name, megabytes(atRest), megabytes(most)]
+  const row = [name, megabytes(atRest), megabytes(most)]
+  progress(row.join('  '))
+  return row
 }
 
 const rows: string[][] = []

@@ -69,5 +69,5 @@ async function buildController(directory: string): Promise<string> {
   await bundle(repository, { ...programs, controller: 'bench/lib/controller-process.ts' }, out)
   for (const name of ['webhook-config', 'package.json'])
     symlinkSync(join(repository, name), join(directory, name))
-  return join(out, 'controller.js')
+  return join(out, 'controller.cjs')
 }
