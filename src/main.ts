@@ -17,23 +17,26 @@ process.stdout.on('error', ({ code, message }: NodeJS.ErrnoException) => {
 // Messages that cannot be written do not change the result. The log counts its lost lines itself.
 process.stderr.on('error', () => undefined)
 
-void run(process.argv.slice(2), {
-  stdout: process.stdout,
-  stderr: process.stderr,
-  // Node.js opens it, and loads its streams, when it is read first.
-  get stdin() {
-    return process.stdin
-  },
-  env: process.env,
-  // Until a verb reads this property, a signal ends the process.
-  get signal() {
-    listen()
-    return stop.signal
-  },
-  forceStop: forceStop.signal,
-}).then((exitCode) => {
-  process.exitCode = exitCode
-})
+void start()
+
+// The build writes CommonJS, in which a module cannot await.
+async function start(): Promise<void> {
+  process.exitCode = await run(process.argv.slice(2), {
+    stdout: process.stdout,
+    stderr: process.stderr,
+    // Node.js opens it, and loads its streams, when it is read first.
+    get stdin() {
+      return process.stdin
+    },
+    env: process.env,
+    // Until a verb reads this property, a signal ends the process.
+    get signal() {
+      listen()
+      return stop.signal
+    },
+    forceStop: forceStop.signal,
+  })
+}
 
 function listen(): void {
   if (isListening) return
