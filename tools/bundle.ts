@@ -58,8 +58,12 @@ const groups = [
   { name: 'text', test: /\/src\/(?:errors|text\/[^/]*)\.ts$/, priority: 4 },
   { name: 'commands', test: /\/src\/cli\/(?:run|commands\/[^/]*)\.ts$/, priority: 3 },
   // Without the schema and the YAML library: the webhook loads configs in its worker.
-  { name: 'compile', test: /\/src\/config\/config-data\.ts$/, priority: 2 },
-  { name: 'config', test: /\/src\/(?:config\/load|explain\/explain-image)\.ts$/, priority: 1 },
+  {
+    name: 'compile',
+    test: /\/src\/(?:config\/(?:config-data|problem)|explain\/explain-image|files\/[^/]*|json\/json(?!-pointer)[^/]*|yaml\/limits)\.ts$/,
+    priority: 2,
+  },
+  { name: 'config', test: /\/src\/config\/load\.ts$/, priority: 1 },
 ]
 
 /** Files whose `readList` needs the YAML library and a schema. */
