@@ -1,5 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
+import { runConfigTests } from '../../src/config/config-tests.ts'
+import { readConfig } from '../../src/config/load.ts'
 import { findNewerKeys, keysAfter } from '../../src/config/version-keys.ts'
 
 type Schema = Readonly<Record<string, unknown>>
@@ -33,6 +35,14 @@ function keysOf(root: Schema): string[] {
   walk(root, '')
   return [...keys]
 }
+
+/** The examples and the documentation of 0.1.0. The first line of each says where it is from. */
+const oldConfigs = readFileSync(
+  new URL('../fixtures/versions/configs-0.1.0.yaml', import.meta.url),
+  'utf8',
+)
+  .split(/^---$/m)
+  .map((text): [string, string] => [text.trim().split('\n')[0]?.slice(2) ?? '', text])
 
 describe('keysAfter', () => {
   it('has every key that version 0.1.0 lacks', () => {
@@ -77,12 +87,17 @@ reports: { openReports: true }
     )
   })
 
-  it('finds nothing in the example of version 0.1.0', () => {
-    const example = readFileSync(
-      new URL('../fixtures/versions/berth-0.1.0.yaml', import.meta.url),
-      'utf8',
-    )
+  it.each(oldConfigs)('finds nothing in %s', (_, text) => {
+    expect(findNewerKeys('0.1.0', text)).toEqual([])
+  })
+})
 
-    expect(findNewerKeys('0.1.0', example)).toEqual([])
+describe('a config for version 0.1.0', () => {
+  it.each(oldConfigs)('is valid, and its tests pass: %s', (_, text) => {
+    const result = readConfig(text, '/')
+
+    expect(result).toMatchObject({ ok: true })
+    const failed = result.ok && runConfigTests(result.config).filter(({ failure }) => failure)
+    expect(failed).toEqual([])
   })
 })
