@@ -125,7 +125,7 @@ export function createManifest(
   })
 }
 
-/** An artifact in a layout, under a name such as `berth:0.1.0`. */
+/** An artifact in a layout, under a name such as `berth:0.2.0`. */
 export interface NamedArtifact {
   readonly name: string
   readonly artifact: Artifact

@@ -46,10 +46,10 @@ describe('the version of package.json', () => {
   })
 
   it('is the tag of every image of Berth in manifests, documentation and help', () => {
-    // Fixtures of older versions keep theirs.
+    // Fixtures of older versions keep theirs, and tests of releases make versions up.
     const files = globSync(
       ['*.md', 'deploy/Dockerfile', '{deploy,docs,e2e,src,test}/**/*.{md,ts,yaml,tpl}'],
-      { cwd: root, exclude: ['**/fixtures/**'] },
+      { cwd: root, exclude: ['**/fixtures/**', 'test/release/**'] },
     )
     const tags = files.flatMap((file) =>
       [...read(file).matchAll(/\bberth(?::|, newTag: |, tag: )(\d+\.\d+\.\d+)/g)].map(

@@ -54,6 +54,23 @@ describe.each(workflows)('%s', (file) => {
   })
 })
 
+describe('.github/workflows/release.yml', () => {
+  const { jobs } = parse(read('.github/workflows/release.yml')) as {
+    jobs: Record<string, { permissions: Record<string, string>; needs?: string }>
+  }
+
+  it('gives each right to one job, after the tests', () => {
+    const rights = Object.entries(jobs).map(([name, { permissions }]) => [name, permissions])
+
+    expect(Object.fromEntries(rights)).toEqual({
+      test: { contents: 'read' },
+      release: { contents: 'read', packages: 'write', 'id-token': 'write' },
+      publish: { contents: 'write' },
+    })
+    expect([jobs['release']?.needs, jobs['publish']?.needs]).toEqual(['test', 'release'])
+  })
+})
+
 describe('.ci/run', () => {
   it('runs what the CI workflow runs', () => {
     const commands = (file: string) =>

@@ -25,6 +25,8 @@ it('packages the chart with the image of the release, and with the same bytes ea
   const files = await filesOf(chart.archive)
 
   expect(files.get('berth/values.yaml')).toContain('  repository: ghcr.io/acme/berth\n')
+  expect(files.get('berth/Chart.yaml')).toMatch(/^ +image: ghcr\.io\/acme\/berth:\d/m)
+  expect([...files.values()].join('')).not.toContain('image: berth.invalid')
   expect(files.get('berth/templates/webhook.yaml')).toContain('kind: Deployment')
   expect((await packageChart(root, 'ghcr.io/acme/berth', source)).archive).toEqual(chart.archive)
 })

@@ -7,6 +7,7 @@ import {
   createJsonBlob,
   createManifest,
 } from '../../deploy/image/oci.ts'
+import type { TarEntry } from '../../deploy/image/tar.ts'
 import { createArchive, entriesOf, replaceText } from './archive.ts'
 import type { Source } from './source.ts'
 
@@ -23,10 +24,14 @@ export async function packageChart(
   image: string,
   { version, date }: Pick<Source, 'version' | 'date'>,
 ): Promise<Chart> {
-  const entries = entriesOf(join(root, 'deploy/chart'), 'berth')
-  const values = replaceText(entries, 'repository: berth.invalid/berth', `repository: ${image}`)
-  const archive = await createArchive(values)
-  const file = entries.find(({ path }) => path === 'berth/Chart.yaml')
+  const entries: readonly TarEntry[] = entriesOf(join(root, 'deploy/chart'), 'berth')
+  // In values.yaml, and in the list of images for Artifact Hub.
+  const named = ['repository: ', 'image: '].reduce(
+    (all, key) => replaceText(all, `${key}berth.invalid/berth`, `${key}${image}`),
+    entries,
+  )
+  const archive = await createArchive(named)
+  const file = named.find(({ path }) => path === 'berth/Chart.yaml')
   const metadata = parse(file?.content?.toString('utf8') ?? '') as Record<string, unknown>
   const config = createJsonBlob('application/vnd.cncf.helm.config.v1+json', metadata)
   const layer = createBlob('application/vnd.cncf.helm.chart.content.v1.tar+gzip', archive)
