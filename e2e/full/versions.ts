@@ -15,6 +15,7 @@ const kubernetes = `Kubernetes ${kubernetesVersion}`
 const programs: Readonly<Record<string, () => Promise<string[]>>> = {
   'cert-manager.test.ts': () =>
     Promise.resolve([kubernetes, `cert-manager ${certManagerModule.version}`]),
+  'dockerfile.test.ts': async () => [kubernetes, await buildahVersion()],
   'helm-4.test.ts': () => Promise.resolve([`Helm ${helm4Version}`]),
   'release.test.ts': () =>
     Promise.resolve([
@@ -40,6 +41,11 @@ const programs: Readonly<Record<string, () => Promise<string[]>>> = {
 /** Returns the programs of a test file with their versions, such as `Kubernetes v1.36.3`. */
 export async function programsOf(file: string): Promise<string[]> {
   return (await programs[file]?.()) ?? [kubernetes]
+}
+
+async function buildahVersion(): Promise<string> {
+  const output = await runOk('buildah', ['--version'])
+  return output.split(' ').slice(0, 3).join(' ').replace('version ', '')
 }
 
 async function dockerRegistryVersion(): Promise<string> {
