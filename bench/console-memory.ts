@@ -111,12 +111,13 @@ fallback:
 `
 }
 
-/** Opens a page, and resolves when it has everything. */
+/** Opens a page, and resolves when it has everything, or is cut because all pages together have read too little. */
 function openPage(port: string): Promise<void> {
   const parse = createEventParser()
   const sections: Partial<Sections> = {}
-  return new Promise((resolve, reject) => {
+  return new Promise((resolve) => {
     get(`http://127.0.0.1:${port}/api/events`, { agent: false }, (response) => {
+      response.on('error', () => resolve())
       response.setEncoding('utf8').on('data', (text: string) => {
         for (const { name, data } of parse(text))
           if (name !== 'images') Object.assign(sections, { [name]: JSON.parse(data) })
@@ -125,7 +126,7 @@ function openPage(port: string): Promise<void> {
         // Hostile pods have more images than can be checked meanwhile.
         if (isWhole || (status !== undefined && status.leftOut > 0)) resolve()
       })
-    }).on('error', reject)
+    }).on('error', () => resolve())
   })
 }
 
