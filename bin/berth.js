@@ -5,8 +5,8 @@ import module from 'node:module'
 import { fileURLToPath } from 'node:url'
 
 // An import would also load the streams of node:fs.
-const require = module.createRequire(import.meta.url)
-const { existsSync } = require('node:fs')
+const load = module.createRequire(import.meta.url)
+const { existsSync } = load('node:fs')
 const root = new URL('..', import.meta.url)
 const source = new URL('src/main.ts', root)
 const [major, minor] = process.versions.node.split('.').map(Number)
@@ -22,14 +22,14 @@ if (existsSync(source)) {
   if (isSupported) await import(source.href)
   else runWith(fileURLToPath(new URL('node_modules/node/bin/node', root)))
 } else if (isSupported) {
-  require('../dist/main.cjs')
+  load('../dist/main.cjs')
 } else {
   process.stderr.write(`berth: needs Node.js 22.19 or later, and this is ${process.version}\n`)
   process.exitCode = 2
 }
 
 function runWith(node) {
-  const { spawn } = require('node:child_process')
+  const { spawn } = load('node:child_process')
   const child = spawn(node, [fileURLToPath(source), ...process.argv.slice(2)], { stdio: 'inherit' })
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
   child.on('exit', (code, signal) => {
