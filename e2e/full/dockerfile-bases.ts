@@ -1,4 +1,4 @@
-/** Makes stand-ins for the base images of deploy/Dockerfile from the files of this machine, and builds it with buildah. */
+/** Makes base images for deploy/Dockerfile from the files of this machine, and builds it with buildah. */
 import { createHash } from 'node:crypto'
 import { copyFileSync, globSync, mkdirSync, readFileSync, realpathSync } from 'node:fs'
 import { dirname, join } from 'node:path'

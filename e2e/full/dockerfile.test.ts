@@ -12,7 +12,7 @@ import { repository } from '../harness/paths.ts'
 import { type Registry, startRegistry } from '../harness/registry.ts'
 import { buildDockerfile, ensureBuildah, fillNpmCache } from './dockerfile-bases.ts'
 
-/** deploy/Dockerfile, built by buildah on stand-ins for its base images, compared with the image of `npm run image`. */
+/** deploy/Dockerfile, built by buildah on base images made from the files of this machine, compared with the image of `npm run image`. */
 const directory = mkdtempSync(join(tmpdir(), 'berth-dockerfile-'))
 const buildMs = 1_800_000
 let registry: Registry
