@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
@@ -13,12 +13,14 @@ import { type Registry, startRegistry } from '../harness/registry.ts'
 import { buildDockerfile, ensureBuildah, fillNpmCache } from './dockerfile-bases.ts'
 
 /** deploy/Dockerfile, built by buildah on base images made from the files of this machine, compared with the image of `npm run image`. */
-const directory = mkdtempSync(join(tmpdir(), 'berth-dockerfile-'))
+// buildah names images after the directory of their layout, and accepts no capitals in names.
+const directory = join(tmpdir(), `berth-dockerfile-${process.pid}`)
 const buildMs = 1_800_000
 let registry: Registry
 let layouts: Record<string, string>
 
 beforeAll(async () => {
+  mkdirSync(directory)
   await ensureBuildah()
   const image = join(directory, 'image')
   const build = join(repository, 'deploy/image/build.ts')
