@@ -29,7 +29,7 @@ export function takeToken(): string {
   return found ?? sessionStorage.getItem('token') ?? ''
 }
 
-/** No header without a token: it would replace what the browser sends to a proxy that signs people in. */
+/** No header without a token: it would replace the credentials that the browser sends to an authenticating proxy. */
 const authorization = (token: string): Readonly<Record<string, string>> =>
   token === '' ? {} : { authorization: `Bearer ${token}` }
 

@@ -7,7 +7,7 @@ import { createHash, timingSafeEqual } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
 
 export interface GuardOptions {
-  /** Returns the token; null if something in front of the server signs people in. */
+  /** Returns the token; null if something in front of the server authenticates people. */
   readonly token: () => string | null
   /**
    * Returns the origin of the page for the host of a request, in lower case; null for another host. Its owner can have
