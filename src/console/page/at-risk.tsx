@@ -1,6 +1,6 @@
 /** The running images that are gone from their registries: a tile, and a panel that lists them. */
 import type { AtRisk } from '../wire.ts'
-import { clock } from './format.ts'
+import { clock, plural } from './format.ts'
 import { Badge, Empty, Panel, Tile } from './parts.tsx'
 
 const panelId = 'at-risk'
@@ -54,7 +54,7 @@ function Line({ line }: { readonly line: AtRisk['images'][number] }) {
         <span class="detail">
           {source === 'upstream' ? 'the original of a mirrored image, in ' : 'in '}
           {namespaces.join(', ')}
-          {moreNamespaces > 0 && ` and ${moreNamespaces} more namespaces`}
+          {moreNamespaces > 0 && ` and ${plural(moreNamespaces, 'more namespace')}`}
           {state === 'unknown' && `: ${detail}`}
         </span>
       </span>
