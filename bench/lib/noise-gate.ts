@@ -43,6 +43,7 @@ const maxRepeatsOfRound = 2
 
 const calibrations = 20
 
+/** Creates the gate of one run. It first runs the probe a few times, to know its shortest time. */
 export function createNoiseGate({
   probe = probeProcessor,
   tolerance = defaultTolerance,

@@ -61,6 +61,7 @@ export function describeComparison({ name, baseline }: Comparison): string {
   return `${name} ÷ ${baseline}`
 }
 
+/** Returns a line for the report: the ratio, how much worse it is, and both values. */
 export function describeSlower({ comparison, before, now, share }: Slower): string {
   return `${describeComparison(comparison)}: ${Math.round(share * 100)} % worse, ${estimateText(now)} instead of ${estimateText(before)}`
 }
@@ -88,6 +89,7 @@ export function readResults(bench: string): BenchResults | null {
   return existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as BenchResults) : null
 }
 
+/** Replaces the results of a benchmark in `bench/results`. */
 export function writeResults(bench: string, results: BenchResults): void {
   writeFileSync(fileOf(bench), formatResults(results))
 }

@@ -3,6 +3,7 @@ import { run } from './command.ts'
 import { buildPublishedProgram, kubernetesVersion } from './go-programs.ts'
 import type { KubeObject } from './kubectl.ts'
 
+/** Builds kube-score once; returns the path of the program. */
 export function buildKubeScore(): Promise<string> {
   return buildPublishedProgram('github.com/zegl/kube-score/cmd/kube-score', 'v1.20.0')
 }

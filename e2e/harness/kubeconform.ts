@@ -16,6 +16,7 @@ type Definition = Schema & {
   }[]
 }
 
+/** Builds kubeconform once; returns the path of the program. */
 export function buildKubeconform(): Promise<string> {
   return buildPublishedProgram('github.com/yannh/kubeconform/cmd/kubeconform', 'v0.8.0')
 }

@@ -28,6 +28,7 @@ export interface AtRiskOptions extends AvailabilityChecksOptions {
 const maxImages = 200
 const maxNamespaces = 10
 
+/** Creates the memory of one config. */
 export function createAtRiskMemory({
   isPlainHttp,
   onChange,
@@ -52,7 +53,7 @@ export function createAtRiskMemory({
       if (isRunning || version === seen) return
       isRunning = true
       seen = version
-      // It rejects only after another config has replaced this one, and closed its connections.
+      // It rejects only after another config has replaced this one and closed its connections.
       build(pods).catch(() => undefined)
     },
     again() {

@@ -48,11 +48,11 @@ export interface ClusterWatchOptions {
   readonly followPods: FollowPods
   /** Called after each change of pods or of the connection. */
   readonly onChange: () => void
-  /** Whether someone sees the result. Otherwise it is not checked whether the API server answers. */
+  /** Whether a page is open. Otherwise, the API server is not probed. */
   readonly isWatched: () => boolean
   /**
-   * Called with the reason when the API server stops answering, and with null when it answers again. With it, this is checked also
-   * while no one sees the result.
+   * Called with the reason when the API server stops answering, and with null when it answers again. If it is set, the API server is
+   * probed even while no page is open.
    */
   readonly onAway?: ((reason: string | null) => void) | undefined
   readonly signal: AbortSignal

@@ -32,6 +32,7 @@ export interface ImageChecksOptions extends ReportDependencies {
 /** Milliseconds after which an image is checked again whose registry did not answer. */
 const retryMs = 60_000
 
+/** Starts no check before `follow` is called. Starts none after the signal aborts. */
 export function createImageChecks({
   checkAgainMs,
   onChange,

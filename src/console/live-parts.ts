@@ -19,10 +19,7 @@ export interface PartsOptions {
   readonly followPods: FollowPods
   /** Default: those that fit into the memory of the process. */
   readonly limits?: ConsoleLimits
-  /**
-   * True if others than the person who started the console see it. It then reads nothing but pods, namespaces and the webhook
-   * configuration.
-   */
+  /** True in the cluster, where people have other rights than the console. It then reads only pods, namespaces and the webhook configuration. */
   readonly isShared: boolean
   /** The first config in use. */
   readonly inUse: ConfigInUse
@@ -60,7 +57,7 @@ export interface ConfigParts {
   readonly readAt: number
   /** Null if no registry is contacted. */
   readonly checks: ImageChecks | null
-  /** Null if no registry is contacted, or others than the person who started the console see it. */
+  /** Null if no registry is contacted, and in the cluster. */
   readonly atRisk: AtRiskMemory | null
   readonly health: HealthMemory
   readonly listImages: ReturnType<typeof createImageLister>
@@ -107,7 +104,7 @@ export function createParts(
   }
 }
 
-/** Where no one can ask for new checks: milliseconds after which an image is checked again. */
+/** Milliseconds after which an image is checked again in the cluster, where the page has no button for it. */
 const checkAgainMs = 3_600_000
 
 function createConfigParts(

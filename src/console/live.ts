@@ -97,7 +97,7 @@ export function startLive(options: LiveOptions): Live {
   return {
     subscribe(receive) {
       const unsubscribe = parts.pages.subscribe(receive)
-      // The last update may be old.
+      // Without a page, updates are rare, so the last one may be old.
       changed.notify()
       return unsubscribe
     },

@@ -24,6 +24,7 @@ export interface MirrorComparisonOptions {
 /** Lines that the page shows. The summary counts all. */
 const maxLines = 20_000
 
+/** Creates the comparison for one config. */
 export function createMirrorComparison({
   config,
   registries,

@@ -16,6 +16,7 @@ export interface Pages {
   sendImages(rows: ReadonlyMap<string, ImageRow>): void
 }
 
+/** Creates the pages of one console, without any data. */
 export function createPages(): Pages {
   const receivers = new Set<Receive>()
   const sections = new Map<SectionName, string>()

@@ -59,6 +59,7 @@ const diagnoseAgainMs = 300_000
 /** Kubelets report some failures only as events, which are read this often, in milliseconds. */
 const readEventsMs = 10_000
 
+/** Creates the findings of one console, which are empty until the first update. */
 export function createPullFindings(options: PullFindingsOptions): PullFindings {
   const { api, readsPodsOnly, now } = options
   const known = new Map<string, Known>()

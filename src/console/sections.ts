@@ -6,6 +6,7 @@ import type { Finding, Overview, RegistryHealth, Table } from './wire.ts'
 /** Reasons that the overview lists. */
 const maxReasons = 8
 
+/** Returns the section with the counts of the overview. `failingPods` are pods that cannot pull an image. */
 export function overviewOf(
   list: ImageList,
   findings: readonly Finding[],
@@ -58,6 +59,7 @@ export interface TableOptions {
 /** Rows of the table that the page shows. A table can have thousands. */
 const maxRows = 2_000
 
+/** Returns the section with the rows of the config, and how many running images each decides. */
 export function tableOf(
   config: Config,
   list: ImageList,

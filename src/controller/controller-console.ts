@@ -19,7 +19,7 @@ export interface ConsoleSettings {
   readonly port: number
   /** Where people open the console; null if only through `kubectl port-forward`. */
   readonly url: URL | null
-  /** Has the token that each request for data needs. Null if none does. */
+  /** The file with the token that each request for data needs; null if requests need none. */
   readonly tokenFile: string | null
   /** Whether to ask registries about the images of pods. */
   readonly probe: boolean
@@ -49,7 +49,7 @@ export interface ControllerConsole {
   close(): Promise<void>
 }
 
-/** Starts the console, while the caller goes on. Never throws. */
+/** Starts the console in the background. Never throws. */
 export function runControllerConsole(
   settings: ConsoleSettings,
   dependencies: ControllerConsoleDependencies,
@@ -85,7 +85,7 @@ async function start(
   const logged = new Set<string>()
   const running = await startConsole({
     cluster: {
-      // Whether connections are replaced is decided by the loops, which use the same ones.
+      // The loops use the same connections, and decide when to replace them.
       api: { ...cluster.api, reconnect: () => undefined },
       context: cluster.context,
       server: cluster.server,
@@ -116,7 +116,7 @@ async function start(
   return running
 }
 
-/** Credentials that cannot be used, and differ from each other. A config has fewer. */
+/** Different messages about credentials that are logged. A config has fewer credentials. */
 const maxLoggedProblems = 100
 
 /** Follows the pods with the watch of the loops. A bug of the console does not reach the watch. */

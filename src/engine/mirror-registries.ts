@@ -46,6 +46,7 @@ export interface MirrorRegistries {
   readonly createRepository: CreateRepository | null
 }
 
+/** Opens the registries, which the caller has to close. */
 export async function openMirrorRegistries(
   options: MirrorRegistriesOptions,
 ): Promise<MirrorRegistries> {

@@ -69,7 +69,7 @@ export function recordHistory(
   function schedule(after: number): void {
     const next = Math.max((Math.floor(now() / stepMs) + 1) * stepMs, after + stepMs)
     timer = setTimeout(() => void record(next), next - now())
-    // A process that has nothing else to do ends.
+    // The timer must not keep a process running that has nothing else to do.
     timer.unref()
   }
 

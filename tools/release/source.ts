@@ -14,6 +14,7 @@ export interface Source {
   readonly isDirty: boolean
 }
 
+/** Returns what git and package.json say about a checkout. Throws if it is not a git repository. */
 export function readSource(root: string, env: NodeJS.ProcessEnv): Source {
   const git = (...args: string[]) =>
     execFileSync('git', args, { cwd: root, encoding: 'utf8' }).trim()

@@ -12,6 +12,7 @@ export type Canaries = {
   isIn: (text: string) => boolean
 }
 
+/** Returns a new password, and a function that finds it in a text. */
 export function createCanaries(): Canaries {
   const account = { username: 'chaos', password: `canary:${randomBytes(8).toString('hex')}+/` }
   const { password } = account

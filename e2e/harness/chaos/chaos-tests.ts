@@ -27,6 +27,7 @@ const memoryLimitBytes = 384 * 1024 * 1024
 
 type Run = { site: Site; metrics: MetricsWatch; cpu: CpuWatch }
 
+/** Defines the tests of a plan, which share one installation. */
 export function chaosTests({ steps, maxGrowth, killedMs, timeoutMs }: ChaosPlan): void {
   const seed = chooseSeed()
   const { ignore, fail } = steps(seed)

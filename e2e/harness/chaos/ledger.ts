@@ -30,6 +30,7 @@ const annotation = 'berth.dev/images'
 /** The API server's other parts learn of a changed endpoint after the test has: two relists of its informers at most. */
 const settleMs = 5_000
 
+/** Returns an empty ledger. `images` are all images that the table can give to a pod of the stream. */
 export function createLedger(
   images: ReadonlySet<string>,
   hasSecret: (text: string) => boolean,

@@ -131,7 +131,7 @@ function refuseManaged(existing: readonly ExistingObject[]): void {
   const lines = managed.map(({ name, manager }) => `  ${escapeLine(`${name}: ${manager}`)}`)
   throw new BerthError(
     'usage',
-    `other tools manage these objects, and nothing was changed:\n${lines.join('\n')}\nupdate Berth with that tool (berth install --helm-values or --kustomize), remove it there first, or give --take-ownership`,
+    `other tools manage these objects, and nothing was changed:\n${lines.join('\n')}\nupdate Berth with that tool (berth install --helm-values or --kustomize), remove it there first, or use --take-ownership`,
   )
 }
 

@@ -18,6 +18,7 @@ const maxBacklog = 32 * 1024 * 1024
 /** Shorter than the timeouts of proxies, in milliseconds. */
 const heartbeatMs = 15_000
 
+/** Creates the streams of one console. A page that reads too slowly is disconnected. */
 export function createEventStreams(live: Pick<Live, 'subscribe'>): EventStreams {
   const open = new Set<ServerResponse>()
   const backlog = () => [...open].reduce((sum, { writableLength }) => sum + writableLength, 0)

@@ -28,7 +28,7 @@ export interface ConsoleOptions {
   readonly port: number
   /** Returns which requests are answered, once the port is known. */
   readonly guardFor: (port: number) => GuardOptions
-  /** True if others than the person who started the console reach it, with the rights of a program in the cluster. */
+  /** True in the cluster: people use it with the rights of the controller, and not with their own. */
   readonly isShared: boolean
   /** False to contact no registry. */
   readonly probe: boolean

@@ -35,6 +35,7 @@ export interface Session {
   close(): Promise<void>
 }
 
+/** Opens a session, which the caller has to close. */
 export async function openSession(config: Config, options: SessionOptions): Promise<Session> {
   const { api, probe, isShared, secretsDirectory, env, ecrTokens, onProblem } = options
   const stop = new AbortController()
@@ -42,7 +43,7 @@ export async function openSession(config: Config, options: SessionOptions): Prom
     secretsDirectory,
     queryTimeoutMs: imageTimeoutMs / 2,
     env,
-    // A docker login and its helpers are on the machine of a person, who has its memory for the console alone.
+    // Only the machine of a person has a docker login and its helpers, and memory for the console alone.
     ...(isShared
       ? { bodyBudget: createByteBudget(bodyBudgetBytes.webhook) }
       : { runHelper: createHelperRunner(env), ownLogin: true }),

@@ -19,10 +19,12 @@ export const maxStars = 4
 /** Two `**` search a name of 128 segments in at most 128² steps. A third would make it 128³. */
 export const maxGlobstars = 2
 
+/** Returns whether a text is a glob, and not literal. */
 export function hasWildcard(text: string): boolean {
   return /[*?[\]]/.test(text)
 }
 
+/** Returns whether matching a glob could take too long. */
 export function hasTooManyWildcards(glob: string): boolean {
   const runs = glob.match(/\*+/g) ?? []
   const globstars = glob.match(/\*\*/g) ?? []

@@ -17,6 +17,7 @@ interface Shape {
   readonly suffix: number
 }
 
+/** Creates an empty map. `create` returns the first value of a segment. */
 export function createSegmentMap<Value>(create: () => Value): SegmentMap<Value> {
   /** By segment, or by the key of a glob. Only such a key has a star. */
   const values = new Map<string, Value>()

@@ -8,7 +8,7 @@ export interface AdmissionVerdict {
   readonly denied: string | null
   readonly warnings: readonly string[]
   readonly auditAnnotations: Readonly<Record<string, string>>
-  /** What was made from a verdict that several reviews share; left out for all others. */
+  /** The texts of a verdict that several reviews share; left out for all others. */
   readonly texts?: VerdictTexts
 }
 
