@@ -12,26 +12,20 @@ export interface ExistingObject {
   readonly manager: string | null
 }
 
-interface Mark {
-  readonly tool: string
-  /** The label or annotation that holds the name; the first one that is set. */
-  readonly keys: readonly string[]
-}
-
 /**
- * Helm (helm.sh, pkg/action/validate.go), Argo CD (docs/user-guide/resource_tracking.md) and Flux (kustomize-controller,
- * api/v1) write these labels and annotations to each object.
+ * The labels and annotations with which tools mark their objects: Helm (helm.sh, pkg/action/validate.go), Flux
+ * (kustomize-controller, api/v1) and Argo CD (docs/user-guide/resource_tracking.md). The value names the release or application.
  */
-const marks: readonly Mark[] = [
-  { tool: 'the Helm release', keys: ['meta.helm.sh/release-name'] },
-  { tool: 'the Flux Kustomization', keys: ['kustomize.toolkit.fluxcd.io/name'] },
-  { tool: 'the Argo CD application', keys: ['argocd.argoproj.io/tracking-id'] },
-  { tool: 'the Argo CD application', keys: ['argocd.argoproj.io/instance'] },
+const marks: readonly (readonly [key: string, tool: string])[] = [
+  ['meta.helm.sh/release-name', 'the Helm release'],
+  ['kustomize.toolkit.fluxcd.io/name', 'the Flux Kustomization'],
+  ['argocd.argoproj.io/tracking-id', 'the Argo CD application'],
+  ['argocd.argoproj.io/instance', 'the Argo CD application'],
 ]
 
 /**
- * Returns the objects that exist and that `berth install --apply` has not made, in order. Throws KubeError.
- * A Namespace counts only if a tool manages it: people create it before, for a pull secret.
+ * Returns the objects that exist and that `berth install --apply` has not created, in order. Throws KubeError.
+ * A Namespace counts only if a tool manages it: people create it in advance, for a pull secret.
  */
 export async function findExisting(
   api: KubeApi,
@@ -56,10 +50,9 @@ function isApplied({ metadata }: KubeObject): boolean {
 }
 
 function managerOf({ metadata: { labels = {}, annotations = {} } }: KubeObject): string | null {
-  for (const { tool, keys } of marks)
-    for (const key of keys) {
-      const name = annotations[key] ?? labels[key]
-      if (name !== undefined && name !== '') return `${tool} ${name}`
-    }
+  for (const [key, tool] of marks) {
+    const name = annotations[key] ?? labels[key]
+    if (name !== undefined && name !== '') return `${tool} ${name}`
+  }
   return labels['app.kubernetes.io/managed-by'] === 'Helm' ? 'Helm' : null
 }
