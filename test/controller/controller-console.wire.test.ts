@@ -2,13 +2,11 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { PassThrough } from 'node:stream'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { ConsoleSettings } from '../../src/controller/controller-console.ts'
-import { runController } from '../../src/controller/run-controller.ts'
-import { createLogs } from '../../src/telemetry/log.ts'
 import { consolePod } from '../support/console-cluster.ts'
 import { followAt, send } from '../support/console-server.ts'
+import { startController } from '../support/running-controller.ts'
 import { startScriptedApiServer, type ScriptedApiServer } from '../support/scripted-api-server.ts'
 
 const head = 'apiVersion: berth.dev/v1alpha1\nkind: BerthConfig\n'
@@ -48,30 +46,13 @@ afterEach(async () => {
 })
 
 function start(console: Partial<ConsoleSettings> = {}): void {
-  const output = new PassThrough()
-  output.on('data', (chunk: Buffer) => {
-    for (const line of chunk.toString().split('\n').filter(Boolean))
-      lines.push(JSON.parse(line) as Record<string, unknown>)
-  })
-  ended = runController({
-    cluster: {
-      api: server.api(),
-      namespace: 'default',
-      context: 'scripted',
-      server: server.url,
-      close: () => Promise.resolve(),
-    },
+  const { signal } = stop
+  ended = startController({
+    server,
     configFile,
-    namespace: 'berth',
-    lease: 'berth-controller',
-    host: '127.0.0.1',
-    metricsPort: 0,
-    secretsDirectory: '/nowhere',
-    env: {},
-    logs: createLogs('info', output),
+    lines,
+    signal,
     console: { ...settings, ...console },
-    times: { lease: { leaseMs: 60_000, renewMs: 40_000, retryMs: 10 }, configMs: 20 },
-    signal: stop.signal,
   })
 }
 

@@ -1,10 +1,8 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { PassThrough } from 'node:stream'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { runController } from '../../src/controller/run-controller.ts'
-import { createLogs } from '../../src/telemetry/log.ts'
+import { startController } from '../support/running-controller.ts'
 import {
   replyStatus,
   type ScriptedApiServer,
@@ -39,34 +37,9 @@ afterEach(async () => {
 })
 
 function start(): void {
-  const output = new PassThrough()
-  output.on('data', (chunk: Buffer) => {
-    for (const line of chunk
-      .toString()
-      .split('\n')
-      .filter((each) => each !== ''))
-      lines.push(JSON.parse(line) as Record<string, unknown>)
-  })
-  ended = runController({
-    cluster: {
-      api: server.api(),
-      namespace: 'default',
-      context: 'scripted',
-      server: server.url,
-      close: () => Promise.resolve(),
-    },
-    configFile,
-    namespace: 'berth',
-    lease: 'berth-controller',
-    host: '127.0.0.1',
-    metricsPort: 0,
-    secretsDirectory: '/nowhere',
-    // As in a pod, so that a rejected config leads to an Event.
-    env: { KUBERNETES_SERVICE_HOST: '127.0.0.1' },
-    logs: createLogs('info', output),
-    times: { lease: { leaseMs: 60_000, renewMs: 40_000, retryMs: 10 }, configMs: 20 },
-    signal: stop.signal,
-  })
+  // As in a pod, so that a rejected config leads to an Event.
+  const env = { KUBERNETES_SERVICE_HOST: '127.0.0.1' }
+  ended = startController({ server, configFile, lines, env, signal: stop.signal })
 }
 
 const logged = (message: string) => lines.filter(({ msg }) => msg === message)

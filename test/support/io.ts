@@ -36,6 +36,50 @@ export async function berth(
   return { code, stdout: stdout.text, stderr: stderr.text }
 }
 
+/** A command that runs until it is stopped. */
+export interface RunningCommand {
+  /** What it has written so far. */
+  readonly streams: { readonly out: string; readonly err: string }
+  /** Resolves when the output matches; rejects if the command ends before. */
+  until(stream: 'out' | 'err', pattern: RegExp): Promise<void>
+  /** Stops it as Ctrl-C does; returns its exit code. */
+  stop(): Promise<number>
+}
+
+/** Starts a command line as main.ts does, without a process. */
+export function startBerth(argv: readonly string[], isTTY = false): RunningCommand {
+  const stop = new AbortController()
+  const streams = { out: '', err: '' }
+  let changed = () => {}
+  const collect = (name: 'out' | 'err') =>
+    Object.assign(new PassThrough(), { isTTY }).on('data', (chunk: Buffer) => {
+      streams[name] += chunk.toString()
+      changed()
+    })
+  const code = run(argv, {
+    stdout: collect('out'),
+    stderr: collect('err'),
+    stdin: Readable.from(['']),
+    env: {},
+    signal: stop.signal,
+  })
+  return {
+    streams,
+    until: (stream, pattern) =>
+      Promise.race([
+        new Promise<void>((resolve) => {
+          changed = () => pattern.test(streams[stream]) && resolve()
+          changed()
+        }),
+        code.then((number) => Promise.reject(new Error(`ended with ${number}: ${streams.err}`))),
+      ]),
+    stop: () => {
+      stop.abort('SIGINT')
+      return code
+    },
+  }
+}
+
 /** A stream that counts as a terminal, so that output has colours. */
 export function terminal(): Writable & { readonly isTTY: boolean } {
   return Object.assign(new PassThrough(), { isTTY: true })

@@ -1,9 +1,8 @@
-import { mkdtempSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { PassThrough, Readable } from 'node:stream'
-import { afterEach, beforeEach, expect, it } from 'vitest'
-import { run } from '../../../src/cli/run.ts'
+import { afterAll, afterEach, beforeEach, expect, it } from 'vitest'
+import { startBerth } from '../../support/io.ts'
 import {
   type ScriptedApiServer,
   startScriptedApiServer,
@@ -18,36 +17,14 @@ beforeEach(async () => {
 
 afterEach(() => server.close())
 
+afterAll(() => rmSync(directory, { recursive: true }))
+
 /** Runs `berth console` until it is stopped. */
 function start(config: string) {
-  const stop = new AbortController()
-  writeFileSync(join(directory, 'berth.yaml'), config)
-  writeFileSync(join(directory, 'kubeconfig'), server.kubeconfig(), { mode: 0o600 })
-  const streams = { out: '', err: '' }
-  let changed = () => {}
-  const collect = (name: 'out' | 'err') =>
-    Object.assign(new PassThrough(), { isTTY: false }).on('data', (chunk: Buffer) => {
-      streams[name] += chunk.toString()
-      changed()
-    })
-  const io = { stdout: collect('out'), stderr: collect('err'), stdin: Readable.from([]), env: {}, signal: stop.signal } // prettier-ignore
-  const files = ['--config', join(directory, 'berth.yaml'), '--kubeconfig', join(directory, 'kubeconfig')] // prettier-ignore
-  const code = run(['console', ...files], io)
-  return {
-    streams,
-    until: (stream: 'out' | 'err', pattern: RegExp) =>
-      Promise.race([
-        new Promise<void>((resolve) => {
-          changed = () => pattern.test(streams[stream]) && resolve()
-          changed()
-        }),
-        code.then((number) => Promise.reject(new Error(`ended with ${number}: ${streams.err}`))),
-      ]),
-    stop: () => {
-      stop.abort('SIGINT')
-      return code
-    },
-  }
+  const files = { config: join(directory, 'berth.yaml'), kubeconfig: join(directory, 'kubeconfig') }
+  writeFileSync(files.config, config)
+  writeFileSync(files.kubeconfig, server.kubeconfig(), { mode: 0o600 })
+  return startBerth(['console', '--config', files.config, '--kubeconfig', files.kubeconfig])
 }
 
 it('says on stderr that the API server cannot be reached, serves the page, and says when it answers again', async () => {

@@ -1,10 +1,9 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { PassThrough, Readable } from 'node:stream'
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { run } from '../../../src/cli/run.ts'
 import type { KubeObject } from '../../../src/kube/object.ts'
+import { startBerth } from '../../support/io.ts'
 import {
   type ScriptedApiServer,
   startScriptedApiServer,
@@ -33,38 +32,8 @@ afterAll(() => rmSync(directory, { recursive: true }))
 
 /** Runs a verb until it is stopped. */
 function start(argv: readonly string[], isTTY = false) {
-  const stop = new AbortController()
-  const streams = { out: '', err: '' }
-  const collect = (name: 'out' | 'err') =>
-    Object.assign(new PassThrough(), { isTTY }).on('data', (chunk: Buffer) => {
-      streams[name] += chunk.toString()
-      changed()
-    })
-  let changed = () => {}
-  const io = {
-    stdout: collect('out'),
-    stderr: collect('err'),
-    stdin: Readable.from(['']),
-    env: {},
-    signal: stop.signal,
-  }
-  const code = run([...argv, '--kubeconfig', kubeconfig, '--config', config, '-n', 'shop'], io)
-  return {
-    streams,
-    /** Resolves when the output matches; rejects if the verb ends before. */
-    until: (stream: 'out' | 'err', pattern: RegExp) =>
-      Promise.race([
-        new Promise<void>((resolve) => {
-          changed = () => pattern.test(streams[stream]) && resolve()
-          changed()
-        }),
-        code.then((number) => Promise.reject(new Error(`ended with ${number}: ${streams.err}`))),
-      ]),
-    stop: () => {
-      stop.abort('SIGINT')
-      return code
-    },
-  }
+  const options = ['--kubeconfig', kubeconfig, '--config', config, '-n', 'shop']
+  return startBerth([...argv, ...options], isTTY)
 }
 
 function pod(
