@@ -20,7 +20,7 @@ import type { TarEntry } from './tar.ts'
 const packageNames = ['libc6', 'libgcc-s1', 'libstdc++6']
 
 /** The libraries that Node.js links (`ldd`), and the dynamic loader with the path that is fixed in every program. */
-export const libraries = [
+const libraries = [
   'libc.so.6',
   'libdl.so.2',
   'libgcc_s.so.1',

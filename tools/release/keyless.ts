@@ -16,7 +16,11 @@ export interface KeylessSubjects {
   readonly bundle: string
 }
 
-/** Returns the commands, in order. `predicateFile` names the file of a predicate. */
+/**
+ * Returns the commands, in order. `predicateFile` names the file of a predicate.
+ *
+ * @internal
+ */
 export function keylessCommands(
   { images, image, predicates, checksums, bundle }: KeylessSubjects,
   predicateFile: (type: string) => string,
