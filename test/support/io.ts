@@ -41,9 +41,9 @@ export interface RunningCommand {
   /** What it has written so far. */
   readonly streams: { readonly out: string; readonly err: string }
   /** Resolves when the output matches; rejects if the command ends before. */
-  until(stream: 'out' | 'err', pattern: RegExp): Promise<void>
+  readonly until: (stream: 'out' | 'err', pattern: RegExp) => Promise<void>
   /** Stops it as Ctrl-C does; returns its exit code. */
-  stop(): Promise<number>
+  readonly stop: () => Promise<number>
 }
 
 /** Starts a command line as main.ts does, without a process. */
