@@ -3,7 +3,6 @@
  * server, with kwok as their kubelets. Run `npm run build` first. Needs what `npm run e2e` needs, and takes a quarter of an
  * hour. `BERTH_BENCH_PODS=5000` makes a smaller cluster.
  */
-import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { startController } from '../e2e/harness/controller.ts'
@@ -13,7 +12,9 @@ import type { ResourceRef } from '../src/kube/object.ts'
 import { createKubeClient } from './lib/kube-client.ts'
 import { kwokNode, kwokVersion, startKwok } from './lib/kwok.ts'
 import { median, megabytes } from './lib/numbers.ts'
+import { peakResidentBytes, residentBytes } from './lib/process.ts'
 import { printTable, progress } from './lib/report.ts'
+import { createControllerAdmin, until } from './lib/scale-cluster.ts'
 
 const pods = Number(process.env['BERTH_BENCH_PODS'] ?? 50_000)
 const namespaces = pods / 100
@@ -32,7 +33,6 @@ fallback: [{ name: hub, images: ['docker.io/**'], try: ['mirror.example/{path}',
 `
 
 const cluster = await startCluster({ owned: true })
-const { createControllerAccount } = await import('../e2e/harness/controller.ts')
 const { apply } = await import('../e2e/harness/kubectl.ts')
 const connection = await connect({ kubeconfig: cluster.kubeconfig, env: {} })
 const client = await createKubeClient(cluster, atOnce)
@@ -88,12 +88,6 @@ async function forEach(count: number, what: string, task: (index: number) => Pro
 }
 
 const post = (path: string, body: object) => client.send('POST', path, body)
-
-async function until(look: () => Promise<boolean>, everyMs: number): Promise<number> {
-  const started = performance.now()
-  while (!(await look())) await sleep(everyMs)
-  return performance.now() - started
-}
 
 async function countRunning(): Promise<number> {
   let count = 0
@@ -163,17 +157,8 @@ try {
   const filled = performance.now()
   await fillCluster()
   progress(`controller: all pods run after ${Math.round((performance.now() - filled) / 1_000)} s`)
-  const namespace = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: home } }
-  await apply(namespace)
-  const kubeconfig = await createControllerAccount(home)
-  const account = `system:serviceaccount:${home}:berth-controller`
-  await apply({
-    apiVersion: 'rbac.authorization.k8s.io/v1',
-    kind: 'ClusterRoleBinding',
-    metadata: { name: 'berth-bench' },
-    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'cluster-admin' },
-    subjects: [{ kind: 'User', name: account }],
-  })
+  await apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: home } })
+  const kubeconfig = await createControllerAdmin(cluster, home)
   const controller = await startController({
     name: 'bench',
     namespace: home,
@@ -183,10 +168,6 @@ try {
     nodeOptions: ['--max-old-space-size=192', '--max-semi-space-size=4'],
     program: fileURLToPath(new URL('../dist/main.js', import.meta.url)),
   })
-  const memory = (field: string) => {
-    const text = readFileSync(`/proc/${controller.pid}/status`, 'utf8')
-    return Number(new RegExp(`${field}:\\s+(\\d+)`).exec(text)?.[1] ?? 0) * 1_024
-  }
   const seconds: number[] = []
   for (let index = 0; index < changes; index++) {
     await failPull(index)
@@ -199,6 +180,7 @@ try {
   await sleep(45_000)
   const { settledAuditEvents } = await import('../e2e/harness/audit-log.ts')
   await sleep(restMs)
+  const account = `system:serviceaccount:${home}:berth-controller`
   const writes = await settledAuditEvents(
     ({ verb, user, objectRef }) =>
       user?.username === account &&
@@ -208,8 +190,8 @@ try {
   printTable(
     [`controller, ${pods} pods`, ''],
     [
-      ['RSS at rest', megabytes(memory('VmRSS'))],
-      ['RSS at the most', megabytes(memory('VmHWM'))],
+      ['RSS at rest', megabytes(residentBytes(controller.pid))],
+      ['peak RSS', megabytes(peakResidentBytes(controller.pid))],
       ['a changed pod is counted after, median', `${median(seconds).toFixed(2)} s`],
       ['at the most', `${Math.max(...seconds).toFixed(2)} s`],
       [`writes in ${restMs / 1_000} s of rest`, String(writes.length)],

@@ -2,7 +2,6 @@
  * Benchmarks OpenReports in a large cluster: the time to the first report and to the last one, the bytes that the reports take in
  * etcd, the writes while nothing changes, and the controller's memory. Needs what `npm run e2e` needs; takes five minutes.
  */
-import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { startController } from '../e2e/harness/controller.ts'
@@ -12,9 +11,10 @@ import { kubectlOn } from '../e2e/harness/kubectl.ts'
 import { connect } from '../src/kube/connect.ts'
 import type { KubeObject, ResourceRef } from '../src/kube/object.ts'
 import { buildBerth } from './lib/berth.ts'
-import { applyTo } from './lib/webhooks.ts'
 import { megabytes } from './lib/numbers.ts'
+import { peakResidentBytes, residentBytes } from './lib/process.ts'
 import { printTable, progress } from './lib/report.ts'
+import { createControllerAdmin, until } from './lib/scale-cluster.ts'
 import { makeWorkspace } from './lib/workspace.ts'
 
 const { values } = parseArgs({
@@ -47,7 +47,6 @@ process.env['BERTH_E2E_DIR'] ??= '/tmp/berth-bench-cluster'
 const cluster = await startCluster({ owned: true })
 // Imported here, because they need a running cluster.
 const { settledAuditEvents } = await import('../e2e/harness/audit-log.ts')
-const { createKubeconfig } = await import('../e2e/harness/kubeconfig.ts')
 const connection = await connect({ kubeconfig: cluster.kubeconfig, env: {} })
 const { api } = connection
 const of = (resource: string, namespace?: string, name?: string): ResourceRef => ({
@@ -81,26 +80,6 @@ async function fill(index: number): Promise<void> {
   }
 }
 
-async function controllerKubeconfig(): Promise<string> {
-  const name = 'berth-controller'
-  await api.create(of('serviceaccounts', home), { metadata: { name } })
-  await applyTo(
-    cluster,
-    JSON.stringify({
-      apiVersion: 'rbac.authorization.k8s.io/v1',
-      kind: 'ClusterRoleBinding',
-      metadata: { name: 'berth-bench' },
-      roleRef: {
-        apiGroup: 'rbac.authorization.k8s.io',
-        kind: 'ClusterRole',
-        name: 'cluster-admin',
-      },
-      subjects: [{ kind: 'ServiceAccount', name, namespace: home }],
-    }),
-  )
-  return createKubeconfig(name, home)
-}
-
 /** The JSON of each report, which is what the API server stores of a custom resource. */
 async function reportSizes(): Promise<number[]> {
   const sizes: number[] = []
@@ -113,10 +92,6 @@ async function reportSizes(): Promise<number[]> {
 async function databaseSize(): Promise<number> {
   const { stdout } = await kubectlOn(cluster, ['get', '--raw', '/metrics'])
   return Number(/^apiserver_storage_size_bytes\{.*\} (\S+)$/m.exec(stdout)?.[1] ?? Number.NaN)
-}
-
-async function until(look: () => Promise<boolean>, everyMs: number): Promise<void> {
-  while (!(await look())) await sleep(everyMs)
 }
 
 /** The writes of reports since a time. */
@@ -138,7 +113,7 @@ try {
   const indexes = Array.from({ length: namespaces }, (_, index) => index)
   for (let start = 0; start < namespaces; start += atOnce)
     await Promise.all(indexes.slice(start, start + atOnce).map(fill))
-  const kubeconfig = await controllerKubeconfig()
+  const kubeconfig = await createControllerAdmin(cluster, home)
   const databaseBefore = await databaseSize()
   progress('open-reports: the first reports')
   const startedAt = Date.now()
@@ -169,9 +144,6 @@ try {
     await sleep(200)
   }
   const atRest = await writesSince(restedAt)
-  const status = readFileSync(`/proc/${controller.pid}/status`, 'utf8')
-  const memory = (field: string) =>
-    Number(new RegExp(`${field}:\\s+(\\d+)`).exec(status)?.[1] ?? 0) * 1_024
   const bytes = sizes.reduce((sum, size) => sum + size, 0)
   printTable(
     ['OpenReports', ''],
@@ -187,8 +159,8 @@ try {
         `writes in ${values.rest} s at rest, with five changed labels a second`,
         String(atRest.length),
       ],
-      ['RSS at rest', megabytes(memory('VmRSS'))],
-      ['RSS at the most', megabytes(memory('VmHWM'))],
+      ['RSS at rest', megabytes(residentBytes(controller.pid))],
+      ['peak RSS', megabytes(peakResidentBytes(controller.pid))],
     ],
   )
   await controller.stop()

@@ -3,7 +3,6 @@
  * a new namespace meanwhile, and the controller's memory. Needs what `npm run e2e` needs; takes four minutes with the
  * defaults, and ten with `--namespaces 2000 --accounts 5 --rate 50`.
  */
-import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { startController } from '../e2e/harness/controller.ts'
@@ -13,9 +12,10 @@ import { connect } from '../src/kube/connect.ts'
 import { hasStatus } from '../src/kube/error.ts'
 import type { KubeObject, ResourceRef } from '../src/kube/object.ts'
 import { buildBerth } from './lib/berth.ts'
-import { applyTo } from './lib/webhooks.ts'
 import { megabytes } from './lib/numbers.ts'
+import { peakResidentBytes, residentBytes } from './lib/process.ts'
 import { printTable, progress } from './lib/report.ts'
+import { createControllerAdmin, until } from './lib/scale-cluster.ts'
 import { makeWorkspace } from './lib/workspace.ts'
 
 const { values } = parseArgs({
@@ -52,7 +52,6 @@ process.env['BERTH_E2E_DIR'] ??= '/tmp/berth-bench-cluster'
 const cluster = await startCluster({ owned: true })
 // Imported here, because they need a running cluster.
 const { auditEvents } = await import('../e2e/harness/audit-log.ts')
-const { createKubeconfig } = await import('../e2e/harness/kubeconfig.ts')
 const connection = await connect({ kubeconfig: cluster.kubeconfig, env: {} })
 const { api } = connection
 const of = (resource: string, namespace?: string, name?: string): ResourceRef => ({
@@ -88,26 +87,6 @@ function ignoreExisting(error: unknown): void {
   if (!hasStatus(error, 409)) throw error
 }
 
-async function controllerKubeconfig(): Promise<string> {
-  const name = 'berth-controller'
-  await api.create(of('serviceaccounts', home), { metadata: { name } })
-  await applyTo(
-    cluster,
-    JSON.stringify({
-      apiVersion: 'rbac.authorization.k8s.io/v1',
-      kind: 'ClusterRoleBinding',
-      metadata: { name: 'berth-bench' },
-      roleRef: {
-        apiGroup: 'rbac.authorization.k8s.io',
-        kind: 'ClusterRole',
-        name: 'cluster-admin',
-      },
-      subjects: [{ kind: 'ServiceAccount', name, namespace: home }],
-    }),
-  )
-  return createKubeconfig(name, home)
-}
-
 /** Requests that API Priority and Fairness refused with 429. */
 async function refusedRequests(): Promise<number> {
   const { stdout } = await kubectlOn(cluster, ['get', '--raw', '/metrics'])
@@ -133,12 +112,6 @@ async function linked(): Promise<number> {
   return count
 }
 
-async function until(look: () => Promise<boolean>, everyMs: number): Promise<number> {
-  const started = performance.now()
-  while (!(await look())) await sleep(everyMs)
-  return performance.now() - started
-}
-
 const hasName = (namespace: string, name: string) => async () =>
   (await api.get<Account>(of('serviceaccounts', namespace, name)))?.imagePullSecrets?.some(
     (entry) => entry.name === 'pull',
@@ -154,8 +127,7 @@ try {
   for (let start = 0; start < namespaces; start += atOnce)
     await Promise.all(indexes.slice(start, start + atOnce).map(fill))
   progress('secrets: the first copies and links')
-  // Requests of the administrator are exempt from API Priority and Fairness.
-  const kubeconfig = await controllerKubeconfig()
+  const kubeconfig = await createControllerAdmin(cluster, home)
   const refusedBefore = await refusedRequests()
   const controller = await startController({
     name: 'bench',
@@ -166,12 +138,8 @@ try {
     nodeOptions: ['--max-old-space-size=96', '--max-semi-space-size=1'],
     program,
   })
-  const memory = (field: string) => {
-    const text = readFileSync(`/proc/${controller.pid}/status`, 'utf8')
-    return Number(new RegExp(`${field}:\\s+(\\d+)`).exec(text)?.[1] ?? 0) * 1_024
-  }
   const first = await until(async () => (await linked()) === namespaces, 1_000)
-  const atRest = memory('VmRSS')
+  const atRest = residentBytes(controller.pid)
   progress('secrets: a rotation, and a new namespace and account in the middle of it')
   const [before = ''] = [...(await hashes()).keys()]
   const rotated = performance.now()
@@ -185,7 +153,7 @@ try {
   await api.create(of('serviceaccounts', 'scale-1'), { metadata: { name: 'new' } })
   const newAccount = await until(hasName('scale-1', 'new'), 20)
   const rotation = await followed
-  const most = memory('VmHWM')
+  const most = peakResidentBytes(controller.pid)
   await sleep(2_000)
   const events = auditEvents(({ objectRef }) => objectRef?.resource !== 'leases')
   const timeOf = (event: { requestReceivedTimestamp: string }) =>
@@ -224,7 +192,7 @@ try {
       ['writes in the busiest second', String(busiest)],
       ['refused with 429', String((await refusedRequests()) - refusedBefore)],
       ['RSS at rest', megabytes(atRest)],
-      ['RSS at the most', megabytes(most)],
+      ['peak RSS', megabytes(most)],
     ],
   )
   await controller.stop()

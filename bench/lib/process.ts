@@ -90,8 +90,17 @@ export function coreBusySeconds(core: number): number {
 
 /** Resident memory of a process, in bytes. */
 export function residentBytes(pid: number): number {
-  const [, kilobytes = '0'] =
-    /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? []
+  return statusBytes(pid, 'VmRSS')
+}
+
+/** The most resident memory that a process has had, in bytes. */
+export function peakResidentBytes(pid: number): number {
+  return statusBytes(pid, 'VmHWM')
+}
+
+function statusBytes(pid: number, field: 'VmRSS' | 'VmHWM'): number {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8')
+  const [, kilobytes = '0'] = new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(status) ?? []
   return Number(kilobytes) * 1024
 }
 
