@@ -15,6 +15,6 @@ export function findConfigFile(given: string | undefined): string {
   if (file !== undefined) return file
   throw new BerthError(
     'config-unreadable',
-    `no config file: neither ${defaultConfigFiles.join(' nor ')} exists; give one with --config FILE`,
+    `no config file: neither ${defaultConfigFiles.join(' nor ')} exists; give one with --config FILE, or write one with berth init`,
   )
 }

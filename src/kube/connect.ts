@@ -130,15 +130,18 @@ function unknownContext(context: string, names: readonly string[]): BerthError {
 /** Returns the files to merge, the ones that win first; none for the pod's service account. Throws `kubeconfig-invalid`. */
 function findKubeconfigs(file: string | undefined, env: ConnectOptions['env']): string[] {
   if (file !== undefined) return [file]
-  const fromEnv = (env['KUBECONFIG'] ?? '').split(delimiter).filter((each) => existsSync(each))
+  const variable = env['KUBECONFIG'] ?? ''
+  const fromEnv = variable.split(delimiter).filter((each) => existsSync(each))
   if (fromEnv.length > 0) return fromEnv
   const inHome = join(env['HOME'] ?? homedir(), '.kube', 'config')
   if (existsSync(inHome)) return [inHome]
   // The kubelet sets this variable in every pod.
   if (env['KUBERNETES_SERVICE_HOST'] !== undefined) return []
+  const inEnv =
+    variable === '' ? 'KUBECONFIG is not set' : `no file of KUBECONFIG (${variable}) exists`
   throw new BerthError(
     'kubeconfig-invalid',
-    `no kubeconfig found: KUBECONFIG names no file, ${inHome} does not exist, and Berth does not run in a pod; choose one with --kubeconfig FILE`,
+    `no kubeconfig found: ${inEnv}, ${inHome} does not exist, and Berth does not run in a pod; choose one with --kubeconfig FILE`,
   )
 }
 

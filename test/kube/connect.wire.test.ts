@@ -125,7 +125,12 @@ describe('connect', () => {
     [
       'no kubeconfig at all',
       () => ({ env: { HOME: directory } }),
-      /no kubeconfig found: KUBECONFIG names no file/,
+      /no kubeconfig found: KUBECONFIG is not set, .*config does not exist/,
+    ],
+    [
+      'a variable that names files that do not exist',
+      () => ({ env: { HOME: directory, KUBECONFIG: '/nonexistent/a:/nonexistent/b' } }),
+      /no file of KUBECONFIG \(\/nonexistent\/a:\/nonexistent\/b\) exists, .*config does not exist/,
     ],
   ])('throws kubeconfig-invalid for %s', async (_, createOptions, message) => {
     const error: unknown = await connect(createOptions()).catch((thrown: unknown) => thrown)
