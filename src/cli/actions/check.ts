@@ -50,6 +50,7 @@ export async function check(
     problems: result.ok ? [...newer, ...result.config.warnings] : result.problems,
     tests: result.ok ? runConfigTests(result.config) : [],
     requiresTests: options.tests === true,
+    forVersion: options.forVersion,
     policies:
       result.ok && policies !== undefined
         ? await (

@@ -17,6 +17,8 @@ export interface CheckReport {
   readonly tests: readonly TestResult[]
   /** Whether each test is printed, and a config without tests is an error. */
   readonly requiresTests: boolean
+  /** The older version of Berth that must accept the config. */
+  readonly forVersion: string | undefined
   /** Null without `--policies`. */
   readonly policies: PolicyReport | null
 }
@@ -52,19 +54,29 @@ export function printTableReport(report: CheckReport, io: Io): void {
   const registries = config.registries.size
   print(
     io.stdout,
-    `${file}: ${count(config.table.rows.length, 'row')}, ${registries === 1 ? '1 registry' : `${registries} registries`}, ${problemsText(problems)}, ${testsText(report)}`,
+    `${file}: ${count(config.table.rows.length, 'row')}, ${registries === 1 ? '1 registry' : `${registries} registries`}, ${problemsText(problems)}, ${testsText(report)}${versionText(report)}`,
   )
 }
 
-/** A valid config has errors only for an older version. */
+/** Says that the older version accepts the config, so that the summary differs from one without `--for-version`. */
+function versionText({ forVersion, problems }: CheckReport): string {
+  const isAccepted =
+    forVersion !== undefined && problems.every(({ severity }) => severity !== 'error')
+  return isAccepted ? `, nothing that Berth ${forVersion} rejects` : ''
+}
+
 function problemsText(problems: CheckReport['problems']): string {
   const errors = problems.filter(({ severity }) => severity === 'error').length
   const warnings = count(problems.length - errors, 'warning')
   return errors === 0 ? warnings : `${count(errors, 'error')}, ${warnings}`
 }
 
-/** Returns the summary of a valid config, or the problems of an invalid one. The names are a contract. */
-export function checkRecord({ file, config, problems, tests, policies }: CheckReport): object {
+/**
+ * Returns the summary of a valid config, or the problems of an invalid one. A valid config has errors only for an older
+ * version. The names are a contract.
+ */
+export function checkRecord(report: CheckReport): object {
+  const { file, config, problems, tests, forVersion, policies } = report
   const [errors, warnings] = (['error', 'warning'] as const).map((severity) =>
     problems.filter((problem) => problem.severity === severity),
   )
@@ -73,6 +85,7 @@ export function checkRecord({ file, config, problems, tests, policies }: CheckRe
     file,
     rows: config.table.rows.length,
     registries: [...config.registries.keys()],
+    ...(forVersion === undefined ? {} : { errors }),
     warnings,
     tests: tests.length,
     failures: tests.flatMap(({ index, test, failure }) =>

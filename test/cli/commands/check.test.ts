@@ -54,7 +54,23 @@ describe('berth check', () => {
     expect(stdout).toContain('1 error, 0 warnings')
     expect(stderr).toContain(':6:1: error: stuckPods: Berth 0.1.0 does not know this key; ')
     expect((await berth(['check', file])).code).toBe(0)
-    expect((await berth(['check', configOf(rows), '--for-version', '0.1.0'])).code).toBe(0)
+  })
+
+  it('says that an older version accepts the config', async () => {
+    const { code, stdout } = await berth(['check', configOf(rows), '--for-version', '0.1.0'])
+
+    expect(code).toBe(0)
+    expect(stdout).toContain('0 warnings, no tests, nothing that Berth 0.1.0 rejects\n')
+  })
+
+  it('prints the errors for an older version with -o json', async () => {
+    const file = configOf(`${rows}stuckPods: report\n`)
+    const newer = await berth(['check', file, '--for-version', '0.1.0', '-o', 'json'])
+    const older = await berth(['check', configOf(rows), '--for-version', '0.1.0', '-o', 'json'])
+
+    expect([newer.code, older.code]).toEqual([2, 0])
+    expect(JSON.parse(newer.stdout)).toMatchObject({ rows: 1, errors: [{ line: 6, column: 1 }] })
+    expect(JSON.parse(older.stdout)).toMatchObject({ rows: 1, errors: [] })
   })
 
   it('rejects two configs, and manifests without policies', async () => {
