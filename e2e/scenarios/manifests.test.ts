@@ -236,6 +236,20 @@ describe('the chart', () => {
     await expect(lintChart([setting])).rejects.toThrow(named)
   })
 
+  // `helm lint` ignores the function fail.
+  test.each([
+    [
+      'url=https://berth.example.com',
+      'controller.console.url needs controller.console.tokenSecret',
+    ],
+    ['tokenSecret=console-token', 'need controller.console.url'],
+    ['from[0].podSelector.matchLabels.app=proxy', 'need controller.console.url'],
+  ])('does not render a console with only %s', async (setting, named) => {
+    const values = ['controller.console.enabled=true', `controller.console.${setting}`]
+
+    await expect(renderChart(values)).rejects.toThrow(named)
+  })
+
   test('mounts a CA bundle and more volumes into both processes, and names the bundle in their environment', async () => {
     const objects = await renderChart([
       'caBundle=-----BEGIN CERTIFICATE-----',
