@@ -1,4 +1,4 @@
-/** Opens the registries that `mirror` and `drift` may ask: those of the config, and those that the command line names. */
+/** Opens the registries whose images are compared or copied: those of the config, and those that the command line names. */
 import { createByteBudget } from '../async/byte-budget.ts'
 import type { EcrTokenCache } from '../aws/ecr-token-cache.ts'
 import type { Config } from '../config/config.ts'
@@ -20,7 +20,7 @@ import type { EngineOptions } from './decision-engine.ts'
 import type { EcrRepositoryOptions } from './ecr-repositories.ts'
 import { createClientCertificate } from './client-certificate.ts'
 import { createKeychain } from './keychain.ts'
-import { dockerConfigFile, isUnmounted } from './own-login.ts'
+import { aboutUnmounted, dockerConfigFile, isUnmounted, loginRefusal } from './own-login.ts'
 
 type Environment = Readonly<Record<string, string | undefined>>
 
@@ -33,6 +33,11 @@ export interface MirrorRegistriesOptions {
   /** Whether to create missing repositories of Amazon ECR. The config may ask for it too. */
   readonly createRepositories: boolean
   readonly env: Environment
+  /**
+   * Where the caller's docker login goes: to the `endpoint` of each registry, for commands that copy images with the caller's config;
+   * or only where docker sends it.
+   */
+  readonly loginTo: 'endpoint' | 'host'
   /** Receives a message about each credential that cannot be used. */
   readonly onProblem: (message: string) => void
 }
@@ -51,7 +56,7 @@ export async function openMirrorRegistries(
   options: MirrorRegistriesOptions,
 ): Promise<MirrorRegistries> {
   const { config, secretsDirectory, onProblem, env } = options
-  const settings = registrySettings(config, options.names, ownLogin(env, secretsDirectory))
+  const settings = registrySettings(config, options.names, ownLogin(options))
   const hasEcr = [...settings.values()].some(({ credentials }) => credentials?.kind === 'ecr')
   const engineOptions = { secretsDirectory, onProblem, env }
   const keychainOptions = {
@@ -101,16 +106,25 @@ function registrySettings(
  * Returns a function that gives a registry the caller's own docker config, if it has no credentials in the config, or if its
  * Secret is not mounted: Secrets are mounted in the cluster only, and on a machine the caller has a login of their own.
  */
-function ownLogin(
-  env: Environment,
-  secretsDirectory: string,
-): (settings: RegistrySettings) => RegistrySettings {
+function ownLogin({
+  env,
+  secretsDirectory,
+  loginTo,
+  onProblem,
+}: MirrorRegistriesOptions): (settings: RegistrySettings) => RegistrySettings {
   const file = dockerConfigFile(env)
   if (file === null) return (settings) => settings
-  return (settings) =>
-    settings.credentials === null || isUnmounted(settings.credentials, secretsDirectory)
-      ? { ...settings, credentials: { kind: 'dockerConfig', file } }
-      : settings
+  return (settings) => {
+    const { credentials, host } = settings
+    if (credentials !== null && !isUnmounted(credentials, secretsDirectory)) return settings
+    const about =
+      credentials === null ? host : aboutUnmounted(host, credentials.name, secretsDirectory)
+    const refusal = loginTo === 'endpoint' ? null : loginRefusal(settings, about)
+    if (refusal === null) return { ...settings, credentials: { kind: 'dockerConfig', file } }
+    // A registry without credentials in the config is asked without any.
+    if (credentials !== null) onProblem(refusal)
+    return settings
+  }
 }
 
 /** Loaded only if a registry needs it, because it brings all of the engine along. */

@@ -44,6 +44,17 @@ export interface OwnLoginOptions {
   readonly onUsed: (message: string) => void
 }
 
+/** Returns the message about a login that is not used for a registry; null if it may be used. */
+export function loginRefusal(settings: RegistrySettings, about: string): string | null {
+  const reason = reasonAgainstLogin(settings)
+  return reason === null ? null : `${about}, and your docker login is not used, because ${reason}`
+}
+
+/** Says that the pull secret of a registry is not here. */
+export function aboutUnmounted(host: string, secret: string, secretsDirectory: string): string {
+  return `${host}: the pull secret ${secret} is not mounted in ${secretsDirectory}`
+}
+
 /** Where the keychain of a registry looks for credentials. */
 export interface LoginChoice {
   readonly credentials: CredentialSettings | null
@@ -61,17 +72,17 @@ export function createLoginChoice({
   return (settings) => {
     const { credentials, host } = settings
     if (file === null || !isUnmounted(credentials, secretsDirectory)) return { credentials }
-    const about = `${host}: the pull secret ${credentials.name} is not mounted in ${secretsDirectory}`
-    const reason = reasonAgainstLogin(settings)
-    const message =
-      reason === null
-        ? `${about}; asking with your docker login in ${file}`
-        : `${about}, and your docker login is not used, because ${reason}`
+    const about = aboutUnmounted(host, credentials.name, secretsDirectory)
+    const refusal = loginRefusal(settings, about)
+    const message = refusal ?? `${about}; asking with your docker login in ${file}`
     let isReported = false
     const onLookup = () => {
       if (!isReported) onUsed(message)
       isReported = true
     }
-    return { credentials: reason === null ? { kind: 'dockerConfig', file } : credentials, onLookup }
+    return {
+      credentials: refusal === null ? { kind: 'dockerConfig', file } : credentials,
+      onLookup,
+    }
   }
 }

@@ -172,6 +172,7 @@ export async function openRegistries(
     secretsDirectory: secretsDir,
     createRepositories: createRepos === true,
     env: io.env,
+    loginTo: 'endpoint',
     onProblem: (message) => printMessage(io, message),
   })
 }

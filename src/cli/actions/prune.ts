@@ -44,6 +44,7 @@ export async function prune(
     secretsDirectory: options.secretsDir,
     createRepositories: false,
     env: io.env,
+    loginTo: 'endpoint',
     onProblem: (message) => printMessage(io, message),
   })
   try {

@@ -179,6 +179,7 @@ async function openMirrorReport(
     secretsDirectory: options.secretsDir,
     createRepositories: false,
     env: io.env,
+    loginTo: 'host',
     onProblem: (message) => printMessage(io, message),
   })
   const build = async (): Promise<Output> => {

@@ -58,6 +58,7 @@ export async function openSession(config: Config, options: SessionOptions): Prom
         secretsDirectory,
         createRepositories: false,
         env,
+        loginTo: 'host',
         onProblem,
       })
     : null
