@@ -66,9 +66,12 @@ export function recordHistory(
     return [at, ...(await Promise.all(seriesOf().map((each) => valueOf(registry, each))))]
   }
 
-  function schedule(after: number): void {
-    const next = Math.max((Math.floor(now() / stepMs) + 1) * stepMs, after + stepMs)
-    timer = setTimeout(() => void record(next), next - now())
+  /** `last`: the time of the last sample, which is not taken twice. */
+  function schedule(last: number): void {
+    // Not the step after the last one: if the clock was wrong and is set back, that can be years away.
+    const next = (Math.floor(now() / stepMs) + 1) * stepMs
+    const at = next === last ? next + stepMs : next
+    timer = setTimeout(() => void record(at), at - now())
     // The timer must not keep a process running that has nothing else to do.
     timer.unref()
   }

@@ -52,3 +52,33 @@ it('keeps the samples of a day, and none after it is stopped', async () => {
   expect((await history.read()).samples).toHaveLength(145)
   expect(vi.getTimerCount()).toBe(0)
 })
+
+it('takes a sample for each step again after the clock was set back', async () => {
+  const registry = new Registry()
+  const leader = new Gauge({ name: 'berth_controller_leader', help: 'x', registers: [registry] })
+  leader.set(1)
+  let offset = 100 * 24 * 3_600_000
+  const history = recordHistory(registry, { ...options, now: () => Date.now() + offset })
+  await vi.advanceTimersByTimeAsync(60_000)
+  offset = 0
+  await vi.advanceTimersByTimeAsync(10 * 60_000)
+  const { samples } = await history.read()
+  history.stop()
+
+  expect(samples).toHaveLength(12)
+})
+
+it('takes one sample for a step if its timer fires early', async () => {
+  const registry = new Registry()
+  const leader = new Gauge({ name: 'berth_controller_leader', help: 'x', registers: [registry] })
+  leader.set(1)
+  let early = 0
+  const history = recordHistory(registry, { ...options, now: () => Date.now() - early })
+  await vi.advanceTimersByTimeAsync(19_999)
+  early = 1
+  await vi.advanceTimersByTimeAsync(60_000)
+  const { samples } = await history.read()
+  history.stop()
+
+  expect(samples.map(([at]) => at)).toEqual([1_020_000, 1_079_998])
+})
