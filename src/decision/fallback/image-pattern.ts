@@ -133,6 +133,9 @@ function compileWithWildcards(text: string, isPlainHttp?: IsPlainHttp): ImagePat
       'the pattern can never match: a pattern needs a host and a path, such as docker.io/library/*; write `**` for all images',
     )
   if (!hasWildcard(host.replace(ipv6Host, ''))) return compileHostAndPath(text, slash, isPlainHttp)
+  // The library for globs leaves these segments out, and the index of rows does not.
+  if (text.split('/').some((segment) => segment === '.' || segment === '..'))
+    return failure('the pattern can never match: no image has a path segment `.` or `..`')
   const matchesGlob = compileGlob(canonicalHost(host) + text.slice(host.length))
   return {
     ok: true,

@@ -54,6 +54,8 @@ describe('compilePattern', () => {
     ['a..b/**', 'not a valid host'],
     ['docker.io/a/foo[ab', 'has no `]`'],
     ['docker.io/*/../x', 'must begin and end'],
+    ['*.io/../x', 'no image has a path segment `.` or `..`'],
+    ['**/x/.', 'no image has a path segment `.` or `..`'],
     ['docker.io/.x/*', 'must begin and end'],
     [`docker.io/${'a'.repeat(300)}`, 'more than 256 characters'],
     [`nginx@sha256:${'a'.repeat(64)}`, 'digest'],
