@@ -59,6 +59,19 @@ describe('publishProblems', () => {
     expect(problems()).toEqual([expect.stringContaining('not committed')])
   })
 
+  it('refuses files that git ignores, where all files are released', () => {
+    writeFileSync(join(directory, '.gitignore'), '*.log')
+    git('add', '.')
+    git('commit', '-q', '-m', 'second')
+    git('tag', 'v1.2.3')
+    writeFileSync(join(directory, 'my.log'), '')
+    expect(problems()).toEqual([])
+    mkdirSync(join(directory, 'docs'))
+    writeFileSync(join(directory, 'docs/my.log'), '')
+
+    expect(problems()).toEqual([expect.stringContaining('not committed')])
+  })
+
   it('refuses a commit with the tag of another version', () => {
     git('tag', 'v1.2.4')
 

@@ -1,10 +1,11 @@
 /** `npm run release`: builds, pushes and signs everything that a release consists of; see docs/release.md. */
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type NamedArtifact, writeLayout } from '../../deploy/image/oci.ts'
 import { type Artifacts, buildArtifacts, sha256Of } from './build-artifacts.ts'
 import { signKeyless } from './keyless.ts'
+import { emptyOutput } from './output.ts'
 import { parseOptions, type ReleaseOptions, usage } from './options.ts'
 import { createProvenance, createStatement, provenanceType, type Subject } from './provenance.ts'
 import { pushLayout } from './push.ts'
@@ -41,9 +42,8 @@ async function release(options: ReleaseOptions): Promise<void> {
   if (problems.length > 0) throw new Error(problems.join('\nrelease: '))
   const signer = options.keyless ? null : readSigner(options)
   const out = resolve(options.out ?? join(root, 'dist/release'))
-  rmSync(out, { recursive: true, force: true })
-  mkdirSync(out, { recursive: true })
-
+  if (options.out === null) rmSync(out, { recursive: true, force: true })
+  emptyOutput(out)
   const download = options.download ?? defaultDownload(source, process.env)
   const artifacts = await buildArtifacts(root, source, { registry, download, out })
   const predicate = createProvenance(source, options, artifacts.materials, process.env)

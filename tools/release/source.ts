@@ -11,8 +11,12 @@ export interface Source {
   readonly date: Date
   /** The tags of the commit. */
   readonly tags: readonly string[]
+  /** True with changes that are not committed, and with files that git ignores in directories that are released as they are. */
   readonly isDirty: boolean
 }
+
+/** Their files are copied into artifacts. */
+const copiedDirectories = ['deploy', 'docs', 'webhook-config']
 
 /** Returns what git and package.json say about a checkout. Throws if it is not a git repository. */
 export function readSource(root: string, env: NodeJS.ProcessEnv): Source {
@@ -25,7 +29,9 @@ export function readSource(root: string, env: NodeJS.ProcessEnv): Source {
     commit: git('rev-parse', 'HEAD'),
     date: new Date(seconds * 1_000),
     tags: git('tag', '--points-at', 'HEAD').split('\n').filter(Boolean),
-    isDirty: git('status', '--porcelain') !== '',
+    isDirty:
+      git('status', '--porcelain') !== '' ||
+      git('status', '--porcelain', '--ignored', '--', ...copiedDirectories) !== '',
   }
 }
 
@@ -33,7 +39,9 @@ export function readSource(root: string, env: NodeJS.ProcessEnv): Source {
 export function publishProblems({ version, tags, isDirty }: Source): readonly string[] {
   const tag = `v${version}`
   return [
-    ...(isDirty ? ['the working tree has changes that are not committed; commit them'] : []),
+    ...(isDirty
+      ? ['the working tree has files or changes that are not committed; see git status --ignored']
+      : []),
     ...(tags.includes(tag) ? [] : [`the commit has no tag ${tag}; run: git tag ${tag}`]),
   ]
 }
