@@ -13,7 +13,7 @@ Refuses a working tree with changes, and a commit without the tag of its version
   --download URL    where users download the files, for the plugin manifest; default: the release on GitHub, in a workflow
   --key FILE        sign with this private key, in PEM (ECDSA P-256); default with --dry-run: a new key
   --keyless         sign with the identity of a workflow: runs cosign
-  --out DIR         default: dist/release`
+  --out DIR         a new directory, or one with an earlier release, which is deleted first; default: dist/release`
 
 export interface ReleaseOptions {
   readonly dryRun: boolean
