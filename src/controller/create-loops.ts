@@ -6,7 +6,7 @@ import { createDiagnoser } from '../diagnose/evidence/diagnose-cluster.ts'
 import { ecrRepositoryCreator } from '../engine/ecr-repositories.ts'
 import { createClientCertificate } from '../engine/client-certificate.ts'
 import { imageTimeoutMs } from '../engine/batch-limits.ts'
-import { createEngine } from '../engine/decision-engine.ts'
+import { createEngine, type Engine, type EngineOptions } from '../engine/decision-engine.ts'
 import { createKeychain } from '../engine/keychain.ts'
 import type { Cluster } from '../kube/connect.ts'
 import type { Refusals } from '../kube/refusals.ts'
@@ -92,6 +92,9 @@ function createReportsLoops({
   const refusals = refusalsOf('reports')
   return [createReportsLoop({ api, watch, findings, isPinned, refusals, log })]
 }
+
+/** Longer than in the webhook, because no API server waits for these loops. */
+const queryTimeoutMs = imageTimeoutMs / 2
 
 const logProblem = (log: Logger) => (problem: string) =>
   log.warn({ problem }, 'credentials unusable')
@@ -215,88 +218,62 @@ function createConflictsLoops({
   return [createConflictsLoop({ api, watch, list, metrics, log })]
 }
 
-function createStuckPodsLoops({
-  cluster: { api },
-  watch,
-  config,
-  secretsDirectory,
-  ecrTokens,
-  env,
-  log,
-  metrics,
-}: PodLoopDependencies): readonly Loop[] {
+function createStuckPodsLoops(dependencies: PodLoopDependencies): readonly Loop[] {
+  const { cluster, watch, config, log, metrics } = dependencies
   const { stuckPods: action } = config
   if (action === null) return []
-  const onProblem = logProblem(log)
-  const openEngine = () => createEngine(config, { secretsDirectory, ecrTokens, env, onProblem })
+  const openEngine = engineOpener(dependencies)
+  const { api } = cluster
   return [createStuckPodsLoop({ api, watch, action, openEngine, log, metrics: metrics.stuckPods })]
 }
 
-function createUnprocessedPodsLoops({
-  cluster: { api },
-  watch,
-  config,
-  namespace,
-  secretsDirectory,
-  ecrTokens,
-  env,
-  log,
-  metrics: { unprocessedPods: metrics },
-  restarts: memory,
-  findings,
-}: PodLoopDependencies): readonly Loop[] {
+function createUnprocessedPodsLoops(dependencies: PodLoopDependencies): readonly Loop[] {
+  const { cluster, watch, config, namespace, log, findings } = dependencies
   const { unprocessed: action, mode, table } = config
   if (action === null || mode === 'observe') return []
-  const onProblem = logProblem(log)
-  const openEngine = () =>
-    createEngine(config, {
-      secretsDirectory,
-      ecrTokens,
-      env,
-      queryTimeoutMs: imageTimeoutMs / 2,
-      onProblem,
-    })
-  const loop = { api, watch, action, table, namespace, openEngine, memory, metrics, findings, log }
-  return [createUnprocessedPodsLoop(loop)]
+  return [
+    createUnprocessedPodsLoop({
+      api: cluster.api,
+      watch,
+      action,
+      table,
+      namespace,
+      openEngine: engineOpener(dependencies, { queryTimeoutMs }),
+      memory: dependencies.restarts,
+      metrics: dependencies.metrics.unprocessedPods,
+      findings,
+      log,
+    }),
+  ]
 }
 
-function createAvailabilityLoops({
-  cluster: { api },
-  watch,
-  config,
-  secretsDirectory,
-  ecrTokens,
-  env,
-  log,
-  metrics,
-  availability: memory,
-  findings,
-}: PodLoopDependencies): readonly Loop[] {
+function createAvailabilityLoops(dependencies: PodLoopDependencies): readonly Loop[] {
+  const { cluster, watch, config, availability: memory, log, findings } = dependencies
   const { availability: settings } = config
   if (settings === null) {
     memory.clear()
     return []
   }
-  const onProblem = logProblem(log)
-  const { isPlainHttp } = config.table
   return [
     createAvailabilityLoop({
-      api,
+      api: cluster.api,
       watch,
       memory,
       settings,
-      isPlainHttp,
-      openEngine: () =>
-        createEngine(config, {
-          secretsDirectory,
-          ecrTokens,
-          queryTimeoutMs: imageTimeoutMs / 2,
-          env,
-          onProblem,
-        }),
+      isPlainHttp: config.table.isPlainHttp,
+      openEngine: engineOpener(dependencies, { queryTimeoutMs }),
       log,
-      metrics: metrics.availability,
+      metrics: dependencies.metrics.availability,
       findings,
     }),
   ]
+}
+
+/** Returns a function that opens an engine with the credentials of the controller. */
+function engineOpener(
+  { config, secretsDirectory, ecrTokens, env, log }: LoopDependencies,
+  options: Pick<EngineOptions, 'queryTimeoutMs'> = {},
+): () => Engine {
+  const onProblem = logProblem(log)
+  return () => createEngine(config, { ...options, secretsDirectory, ecrTokens, env, onProblem })
 }
