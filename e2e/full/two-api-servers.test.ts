@@ -1,6 +1,11 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { currentCluster } from '../harness/cluster.ts'
-import { applyKustomization, setCaBundle, waitForRollout } from '../harness/install.ts'
+import {
+  applyKustomization,
+  readCaBundles,
+  setCaBundle,
+  waitForRollout,
+} from '../harness/install.ts'
 import { apply, getJson, kubectlOk, remove, type KubeObject } from '../harness/kubectl.ts'
 import { type MirrorAndUpstream, startMirrorAndUpstream } from '../harness/mirror-and-upstream.ts'
 import { namespace, writeOverlay } from '../harness/overlay.ts'
@@ -59,15 +64,6 @@ type Lease = KubeObject & { spec: { holderIdentity: string; renewTime: string } 
 
 const lease = () => getJson<Lease>('lease', 'berth-controller', namespace)
 
-const caBundles = () =>
-  kubectlOk([
-    'get',
-    'mutatingwebhookconfiguration',
-    'berth',
-    '-o',
-    'jsonpath={.webhooks[*].clientConfig.caBundle}',
-  ])
-
 async function eventOf(pod: string): Promise<boolean> {
   const selector = `--field-selector=involvedObject.name=${pod},source=berth-controller`
   return (await kubectlOk(['get', 'events', selector, '-o', 'name'])).includes('event')
@@ -90,9 +86,9 @@ test('pods are rewritten while an API server crashes', async () => {
 
 test('the watches of the webhook and of the controller, and the Lease, outlive the API server', async () => {
   const crashedAt = Date.now()
-  const before = await caBundles()
+  const before = await readCaBundles()
   await setCaBundle(Buffer.from('another CA').toString('base64'))
-  await waitFor('the caBundles', async () => (await caBundles()) === before)
+  await waitFor('the caBundles', async () => (await readCaBundles()) === before)
   await apply(podManifest({ name: 'absent', image: 'mirror.example/library/absent:1' }))
   await waitForPullFailure('absent')
   await waitFor('the Event of the controller', () => eventOf('absent'))

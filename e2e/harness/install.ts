@@ -33,6 +33,12 @@ export async function setCaBundle(caBundle: string): Promise<void> {
   await kubectlOk([...args, JSON.stringify(patch)])
 }
 
+/** Returns the caBundles of Berth's webhooks, in base64 and separated by spaces. */
+export function readCaBundles(): Promise<string> {
+  const output = 'jsonpath={.webhooks[*].clientConfig.caBundle}'
+  return kubectlOk(['get', 'mutatingwebhookconfiguration', 'berth', '-o', output])
+}
+
 /** Waits until every replica has the current template and is ready; throws with its pods and logs otherwise. */
 export async function waitForRollout(
   deployment = 'berth-webhook',

@@ -11,6 +11,7 @@ import { currentCluster } from '../harness/cluster.ts'
 import {
   applyKustomization,
   podsOfComponent,
+  readCaBundles,
   setCaBundle,
   waitForRollout,
 } from '../harness/install.ts'
@@ -141,17 +142,9 @@ describe('kubectl apply -k deploy/base', () => {
   })
 
   test('restores a caBundle that was overwritten', async () => {
-    const bundles = () =>
-      kubectlOk([
-        'get',
-        'mutatingwebhookconfiguration',
-        'berth',
-        '-o',
-        'jsonpath={.webhooks[*].clientConfig.caBundle}',
-      ])
-    const before = await bundles()
+    const before = await readCaBundles()
     await setCaBundle(Buffer.from(before).toString('base64').slice(0, 4))
-    await waitFor('the caBundles', async () => (await bundles()) === before)
+    await waitFor('the caBundles', async () => (await readCaBundles()) === before)
 
     expect(before.split(' ')).toHaveLength(2)
   })
