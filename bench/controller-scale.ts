@@ -193,7 +193,7 @@ try {
       ['RSS at rest', megabytes(residentBytes(controller.pid))],
       ['peak RSS', megabytes(peakResidentBytes(controller.pid))],
       ['a changed pod is counted after, median', `${median(seconds).toFixed(2)} s`],
-      ['at the most', `${Math.max(...seconds).toFixed(2)} s`],
+      ['maximum', `${Math.max(...seconds).toFixed(2)} s`],
       [`writes in ${restMs / 1_000} s of rest`, String(writes.length)],
     ],
   )

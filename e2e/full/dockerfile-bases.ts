@@ -54,7 +54,7 @@ export async function fillNpmCache(): Promise<string> {
 export async function buildDockerfile({ directory, npmCache }: BuildahOptions): Promise<string> {
   const bases = join(directory, 'bases')
   writeLayout(bases, await baseImages(join(directory, 'layers')))
-  // This machine has cgroup v1 and no CAP_SYS_RESOURCE, so that containers of runc do not start: chroot needs neither.
+  // Containers of runc need cgroup v2 and CAP_SYS_RESOURCE, which a machine for tests may lack. chroot needs neither.
   const storage = ['--root', join(directory, 'storage'), '--runroot', join(directory, 'run')]
   const buildah = (command: string, ...args: string[]) =>
     runOk('buildah', [...storage, '--storage-driver=vfs', command, ...args], {

@@ -217,7 +217,7 @@ describe('a changed config', () => {
     expect(follower.sections.overview).toMatchObject({ pods: 2, podsOnMirror: 1 })
   })
 
-  it('with errors is reported, until it is mended', async () => {
+  it('with errors is reported until it is valid again', async () => {
     const console = await startTestConsole([web])
     const follower = follow(console)
     console.reject('berth.yaml:3:1: error')

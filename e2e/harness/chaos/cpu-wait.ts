@@ -1,4 +1,4 @@
-/** How long the processes of the webhook were ready to run without a CPU: Berth is not to blame for a busy machine. */
+/** How long the processes of the webhook were ready to run without a CPU. It separates a busy machine from a fault of Berth. */
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { KubeApi } from '../../../src/kube/api-client.ts'
