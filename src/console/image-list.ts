@@ -50,7 +50,7 @@ interface Counts {
   readonly unprocessed: number
 }
 
-/** Returns a function that lists at most so many images. It remembers the row of each image. */
+/** Returns a function that lists at most `maxImages` images. It remembers the row of each image. */
 export function createImageLister(
   maxImages: number,
 ): (pods: Iterable<KubeObject>, options: ImageListOptions) => ImageList {

@@ -159,8 +159,9 @@ export interface AtRisk {
   /** Milliseconds since 1970. */
   readonly at: number
   readonly summary: AtRiskReport['summary']
-  /** How many namespaces and images are left out. */
+  /** `moreNamespaces` counts the namespaces that a line leaves out. */
   readonly images: readonly (AtRiskLine & { readonly moreNamespaces: number })[]
+  /** How many images `images` leaves out. */
   readonly moreImages: number
 }
 
@@ -205,9 +206,9 @@ export interface Sections {
   readonly flow: Flow
   readonly table: Table
   readonly history: readonly Sample[]
-  /** Missing in the console of the controller, which may not read it. */
+  /** Missing in the cluster: the controller may not read metrics through the API server. */
   readonly trend: Trend
-  /** Missing with `--no-probe`. */
+  /** Missing with `--no-probe`, and in the cluster. */
   readonly atRisk: AtRisk
 }
 

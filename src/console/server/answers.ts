@@ -1,4 +1,4 @@
-/** The API of the page: one function for each question. */
+/** The API of the page: one function for each path. */
 import { redactSource } from '../../config/redact.ts'
 import type { PodContext } from '../../decision/fallback/pod-context.ts'
 import { explainImage } from '../../explain/explain-image.ts'
@@ -14,7 +14,7 @@ export interface AnswerOptions {
   readonly live: Live
   /** What is open for the config in use. */
   readonly session: () => Session
-  /** True to answer no question that contacts a registry, or takes much CPU time. */
+  /** True to refuse requests that would contact a registry or take much CPU time. */
   readonly isShared: boolean
   /** Relative paths in a draft start from here. */
   readonly directory: string
