@@ -23,15 +23,15 @@ export interface AnswerOptions {
 type Answer =
   { readonly value: unknown } | { readonly status: 400 | 403 | 404; readonly problem: string }
 
-/** Characters of an image name, a label or an owner in a question. An image name has at most 700. */
+/** Characters of an image name, a label or an owner in a request. An image name has at most 700. */
 const maxText = 2_048
 
-/** Labels, owners and platforms in a question. */
+/** Labels, owners and platforms in a request. */
 const maxParts = 64
 
 type Answers = Readonly<Record<string, (body: unknown) => Promise<Answer>>>
 
-/** By the path of the question. The body is JSON of any shape. */
+/** By the path of the request. The body is JSON of any shape. */
 export function createAnswers(options: AnswerOptions): Answers {
   const { live, session, isShared } = options
   return {
@@ -110,7 +110,7 @@ function invalid(problem: string): Answer {
   return { status: 400, problem }
 }
 
-/** Returns what the question says about the pod; what it leaves out is not known. Null if it is not valid. */
+/** Returns what the request says about the pod; what it leaves out is not known. Null if it is not valid. */
 function readPod(body: unknown): PodContext | null {
   const namespace = textMember(body, 'namespace')
   const labels = member(body, 'labels') ?? null

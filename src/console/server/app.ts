@@ -1,4 +1,4 @@
-/** The HTTP server of the console: its page, a stream of changes, and a few questions that the page asks. */
+/** The HTTP server of the console: its page, a stream of changes, and an API for the page. */
 import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify'
 import { type ConnectionLimits, limitConnections } from '../../http/connection-limit.ts'
 import { withoutSchemas } from '../../http/without-schemas.ts'
@@ -29,8 +29,8 @@ const maxBody = 6 * 1024 * 1024
 /** Enough for an image with its labels, where no draft is compared. */
 const maxBodyShared = 256 * 1024
 
-/** Questions that are answered at the same time. Each can ask registries. */
-const maxQuestions = 8
+/** API requests that are handled at the same time. Each can contact registries. */
+const maxRequests = 8
 
 /** Creates the server; it does not listen yet. */
 export function createConsoleApp(options: ConsoleAppOptions): FastifyInstance {
@@ -44,7 +44,7 @@ export function createConsoleApp(options: ConsoleAppOptions): FastifyInstance {
   limitConnections(app.server, connectionLimits)
   const streams = createEventStreams(live)
   const answers = createAnswers(options)
-  let questions = 0
+  let requests = 0
   app.addHook('onRequest', async (request, reply) => {
     reply.headers(responseHeaders)
     // The route that was found, not the path of the request: the router also reads `/%61pi/` and whole URLs as `/api/`.
@@ -72,15 +72,15 @@ export function createConsoleApp(options: ConsoleAppOptions): FastifyInstance {
   })
   for (const [path, answer] of Object.entries(answers))
     app.post(`/api/${path}`, async ({ body }, reply) => {
-      if (questions >= maxQuestions) return sendProblem(reply, 503, 'too many requests at once')
-      questions += 1
+      if (requests >= maxRequests) return sendProblem(reply, 503, 'too many requests at once')
+      requests += 1
       try {
         const answered = await answer(body)
         return await ('problem' in answered
           ? sendProblem(reply, answered.status, answered.problem)
           : reply.send(answered.value))
       } finally {
-        questions -= 1
+        requests -= 1
       }
     })
   return app
