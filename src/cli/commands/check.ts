@@ -20,7 +20,7 @@ export const defineCheck: DefineVerb = (parent, run) => {
     name: 'check',
     summary: 'Validate the config and run its tests',
     details:
-      'Exits with 1 if a test fails, or if a policy no longer covers an image, and with 2 if the config has errors.',
+      'Exits with 1 if a test fails, or if a policy no longer covers an image, and with 2 if the config has errors, or keys that the version of --for-version rejects.',
     examples: [
       ['Validate berth.yaml, and require that it has tests', 'berth check --tests'],
       [
@@ -28,6 +28,7 @@ export const defineCheck: DefineVerb = (parent, run) => {
         'berth check --policies cluster --from-cluster -A',
       ],
       ['Annotate a pull request on GitHub', 'berth check deploy/berth.yaml -o github'],
+      ['Find keys to remove before a downgrade to 0.1.0', 'berth check --for-version 0.1.0'],
     ],
   })
   command.argument('[file]', 'config file, instead of --config')
