@@ -10,7 +10,7 @@ import {
   readUsableEntries,
   type UsableEntry,
 } from '../credentials/docker-config.ts'
-import { createKeyMatcher, redactKey } from '../credentials/docker-config-keys.ts'
+import { createKeyMatcher, parseKey, redactKey } from '../credentials/docker-config-keys.ts'
 import type { Credential, Keychain } from '../credentials/keychain.ts'
 import { BerthError } from '../errors.ts'
 import type { RunCredentialHelper } from './credential-helper.ts'
@@ -228,14 +228,21 @@ async function readFirst(
   return { problem: problem ?? 'no file is configured' }
 }
 
-/** Matches keys as the kubelet does, except that all hosts of Docker Hub are the same. */
+/**
+ * Matches keys as the kubelet does, except that all hosts of Docker Hub are the same, and that no other host gets a login for
+ * it: the kubelet takes `localhost` for a user of Docker Hub.
+ */
 function matchingEntries(
   entries: readonly UsableEntry[],
   host: string,
   repository: string,
 ): readonly UsableEntry[] {
-  const hosts = hubHosts.has(host) ? [...hubHosts] : [host]
-  const findKeys = createKeyMatcher(entries.map(({ key }) => key))
+  const isHub = hubHosts.has(host)
+  const hosts = isHub ? [...hubHosts] : [host]
+  const keys = entries.map(({ key }) => key)
+  const findKeys = createKeyMatcher(
+    keys.filter((key) => isHub || !hubHosts.has(parseKey(key)?.text ?? '')),
+  )
   const matching = new Set(hosts.flatMap((each) => findKeys(each, repository)))
   return [...matching].flatMap((key) => entries.filter((entry) => entry.key === key))
 }

@@ -82,6 +82,8 @@ describe('createKeychain', () => {
   it.each([
     ['https://index.docker.io/v1/', 'docker.io', 'acme/x', true],
     ['index.docker.io', 'docker.io', 'acme/x', true],
+    ['https://index.docker.io/v1/', 'localhost', 'acme/x', false],
+    ['localhost', 'localhost', 'acme/x', true],
     ['docker.io', 'docker.io', 'acme/x', true],
     ['registry-1.docker.io', 'docker.io', 'acme/x', true],
     ['docker.io/acme', 'docker.io', 'other/x', false],
