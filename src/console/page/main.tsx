@@ -4,7 +4,7 @@ import { useEffect, useState } from 'preact/hooks'
 import type { MirrorComparison } from '../wire.ts'
 import { FailuresView } from './failures-view.tsx'
 import { FlowView } from './flow-view.tsx'
-import { age, clock } from './format.ts'
+import { age, clock, plural } from './format.ts'
 import type { FilterName, Place } from './image-filter.ts'
 import { ImagePanel } from './image-panel.tsx'
 import { ImageTable } from './images-view.tsx'
@@ -229,7 +229,7 @@ function Notices({ state, now }: { readonly state: State; readonly now: number }
       : []),
     ...(status?.leftOut
       ? [
-          `${status.leftOut} pods are not shown: the console follows at most 20,000 pods, fewer if they or their images take too much memory, and leaves out pods with more than 64 kB of names and images.`,
+          `Not shown: ${plural(status.leftOut, 'pod')}. The console follows at most 20,000 pods, fewer if they or their images take too much memory, and leaves out pods with more than 64 kB of names and images.`,
         ]
       : []),
     ...(status?.problems ?? []),

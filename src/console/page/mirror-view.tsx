@@ -81,7 +81,7 @@ function Comparison({ comparison }: { readonly comparison: MirrorComparison }) {
   return (
     <>
       <p class="count" role="status">
-        {plural(summary.images, 'image')} belong on a mirror
+        {plural(summary.images, 'image')} {summary.images === 1 ? 'belongs' : 'belong'} on a mirror
         {states.map(([state, count]) => `, ${count.toLocaleString('en')} ${state}`)}
       </p>
       {lines.length === 0 ? (

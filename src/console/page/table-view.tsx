@@ -106,7 +106,7 @@ function Problems({ problems }: { readonly problems: readonly ConfigProblem[] })
   )
 }
 
-/** Where the console is shared, only shows the config in use. */
+/** A draft of the config to compare. In the cluster, only the config in use. */
 function Draft({
   ask,
   isShared,
@@ -135,7 +135,7 @@ function Draft({
     void run(async () => {
       const { text: inUse } = await ask<{ readonly text: string }>('config')
       setCurrent(inUse)
-      // A draft that someone has begun stays.
+      // Keeps a draft that someone has begun.
       setText((draft) => (draft === current ? inUse : draft))
     })
   }, [readAt])
