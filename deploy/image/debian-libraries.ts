@@ -79,7 +79,7 @@ function download(directory: string, architecture: Architecture): void {
   try {
     for (const path of ['lists/partial', 'cache/archives/partial', 'root'])
       mkdirSync(join(scratch, path), { recursive: true })
-    // Lists and cache of its own: apt must not mix this architecture into those of the machine.
+    // Separate lists and a separate cache: apt must not mix this architecture into those of the machine.
     const settings = [
       `APT::Architecture=${architecture}`,
       `APT::Architectures::=${architecture}`,

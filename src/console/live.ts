@@ -17,7 +17,7 @@ export interface LiveOptions extends PartsOptions {
   readonly berthNamespace: string
   readonly version: string
   readonly configFile: string
-  /** Receives a bug. The work goes on after it. */
+  /** Receives an unexpected error, which is a bug. The console continues after it. */
   readonly onBug: (error: unknown) => void
   readonly times?: Partial<LiveTimes>
 }

@@ -16,10 +16,10 @@ export const allFaults: readonly Fault[] = [...processFaults, ...outsideFaults, 
 /** How many pods the stream creates during each fault. */
 const podsPerFault = 25
 
-/** The last so many pods were decided by a mirror that is used again. */
+/** How many pods in a row must get images of the mirror before Berth counts as healthy again. */
 const podsAfterFault = 10
 
-/** Returns when Berth is as before: every process is ready, and the last pods got images of the mirror. */
+/** Waits until Berth is as before: every process is ready, and the last pods got images of the mirror. */
 export async function waitUntilHealthy(site: Site): Promise<void> {
   await waitFor('every process of Berth to be ready', async () => {
     const webhooks = await processesOf(site.api, 'webhook')

@@ -19,7 +19,7 @@ export function eachFaultOnce(faults: readonly string[], seed: number): Step[] {
   return names.map((name, index) => ({ faults: [name], victim: victims[index] ?? 0 }))
 }
 
-/** Returns so many steps of one or two faults. Two faults that disturb the same do not happen at the same time. */
+/** Returns `count` steps of one or two faults. Two faults that disturb the same do not happen at the same time. */
 export function randomSteps(
   faults: readonly { name: string; disturbs: readonly string[] }[],
   { seed, count }: { seed: number; count: number },

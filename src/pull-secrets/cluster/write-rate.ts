@@ -7,7 +7,7 @@ const margin = 1.05
 /** An API server under load takes this long for a write. */
 const slowWriteSeconds = 0.4
 
-/** Returns a limiter that lets at most so many writes through in any second. */
+/** Returns a limiter that lets at most `writesPerSecond` writes through in any second. */
 export function createWriteLimiter(writesPerSecond: number, clock?: Clock): RateLimiter {
   return createRateLimiter((1_000 * margin) / writesPerSecond, clock)
 }
