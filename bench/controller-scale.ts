@@ -7,10 +7,11 @@ import { fileURLToPath } from 'node:url'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { startController } from '../e2e/harness/controller.ts'
 import { startCluster, stopCluster } from '../e2e/harness/cluster-provider.ts'
+import { waitFor } from '../e2e/harness/wait.ts'
 import { connect } from '../src/kube/connect.ts'
 import type { ResourceRef } from '../src/kube/object.ts'
 import { createKubeClient } from './lib/kube-client.ts'
-import { kwokNode, kwokVersion, startKwok } from './lib/kwok.ts'
+import { type Kwok, kwokNode, kwokVersion, startKwok } from './lib/kwok.ts'
 import { median, megabytes } from './lib/numbers.ts'
 import { peakResidentBytes, residentBytes } from './lib/process.ts'
 import { printTable, progress } from './lib/report.ts'
@@ -100,7 +101,7 @@ async function countRunning(): Promise<number> {
   return count
 }
 
-async function fillCluster(): Promise<void> {
+async function fillCluster({ stopReason }: Kwok): Promise<void> {
   await forEach(nodes, 'nodes', (index) => post('/api/v1/nodes', kwokNode(`kwok-${index}`)))
   await forEach(namespaces, 'namespaces', async (index) => {
     const name = `scale-${index}`
@@ -115,7 +116,11 @@ async function fillCluster(): Promise<void> {
   await forEach(pods, 'pods', (index) =>
     post(`/api/v1/namespaces/${nameOf(index).namespace}/pods`, pod(index)),
   )
-  await until(async () => (await countRunning()) >= pods, 5_000)
+  await waitFor('all pods to run', async () => (await countRunning()) >= pods, {
+    timeoutMs: 1_200_000,
+    intervalMs: 2_000,
+    stopReason,
+  })
 }
 
 /** What the kubelet writes when a pull fails. */
@@ -155,7 +160,7 @@ try {
     `controller: ${pods} pods, ${images} images, ${namespaces} namespaces, kwok ${kwokVersion}`,
   )
   const filled = performance.now()
-  await fillCluster()
+  await fillCluster(kwok)
   progress(`controller: all pods run after ${Math.round((performance.now() - filled) / 1_000)} s`)
   await apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: home } })
   const kubeconfig = await createControllerAdmin(cluster, home)
@@ -166,7 +171,7 @@ try {
     kubeconfig,
     // Half of the memory limit in deploy/base, as the entry point of the image sets it.
     nodeOptions: ['--max-old-space-size=192', '--max-semi-space-size=4'],
-    program: fileURLToPath(new URL('../dist/main.js', import.meta.url)),
+    program: fileURLToPath(new URL('../dist/main.cjs', import.meta.url)),
   })
   const seconds: number[] = []
   for (let index = 0; index < changes; index++) {

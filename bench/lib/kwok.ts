@@ -2,7 +2,8 @@
 import { freePort } from '../../e2e/harness/ports.ts'
 import type { Cluster } from '../../e2e/harness/cluster.ts'
 import { buildPublishedProgram } from '../../e2e/harness/go-programs.ts'
-import { startProcess, stopProcess } from '../../e2e/harness/processes.ts'
+import { writeRunFile } from '../../e2e/harness/local-cluster/files.ts'
+import { exitReason, startProcess, stopProcess } from '../../e2e/harness/processes.ts'
 
 export const kwokVersion = 'v0.8.0'
 
@@ -13,16 +14,62 @@ export function buildKwok(): Promise<string> {
 
 const annotation = { 'kwok.x-k8s.io/node': 'fake' }
 
+/** What kwok does with new nodes and pods: it sets the status that a kubelet would. */
+const stages = `apiVersion: kwok.x-k8s.io/v1alpha1
+kind: Stage
+metadata: { name: node-ready }
+spec:
+  resourceRef: { apiGroup: v1, kind: Node }
+  selector:
+    matchExpressions:
+      - { key: '.status.nodeInfo.kubeletVersion', operator: NotIn, values: [fake] }
+  next:
+    statusTemplate: |
+      {{ $now := Now }}
+      conditions:
+        - { type: Ready, status: "True", reason: KubeletReady, lastHeartbeatTime: {{ $now }}, lastTransitionTime: {{ $now }} }
+      nodeInfo: { architecture: amd64, operatingSystem: linux, kubeletVersion: fake, bootID: "", containerRuntimeVersion: "", kernelVersion: "", kubeProxyVersion: "", machineID: "", osImage: "", systemUUID: "" }
+---
+apiVersion: kwok.x-k8s.io/v1alpha1
+kind: Stage
+metadata: { name: pod-ready }
+spec:
+  resourceRef: { apiGroup: v1, kind: Pod }
+  selector:
+    matchExpressions:
+      - { key: '.status.startTime', operator: DoesNotExist }
+  next:
+    statusTemplate: |
+      {{ $now := Now }}
+      phase: Running
+      startTime: {{ $now }}
+      conditions:
+        - { type: Ready, status: "True", lastTransitionTime: {{ $now }} }
+      containerStatuses:
+      {{ range .spec.containers }}
+        - name: {{ .name | Quote }}
+          image: {{ .image | Quote }}
+          imageID: {{ .image | Quote }}
+          ready: true
+          restartCount: 0
+          state: { running: { startedAt: {{ $now }} } }
+      {{ end }}
+`
+
+export type Kwok = {
+  /** Returns the end of its log if it has exited. */
+  stopReason(): string | undefined
+  stop(): Promise<void>
+}
+
 /** Starts kwok on a cluster. It runs the pods of the nodes that `kwokNode` describes, and no others. */
-export async function startKwok({
-  runDir,
-  kubeconfig,
-}: Cluster): Promise<{ stop(): Promise<void> }> {
+export async function startKwok({ runDir, kubeconfig }: Cluster): Promise<Kwok> {
   const record = await startProcess(runDir, {
     name: 'kwok',
     command: await buildKwok(),
     args: [
       `--kubeconfig=${kubeconfig}`,
+      `--config=${writeRunFile(runDir, 'kwok.yaml', stages)}`,
       '--manage-all-nodes=false',
       '--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake',
       '--cidr=10.216.0.0/14',
@@ -30,7 +77,7 @@ export async function startKwok({
       `--server-address=127.0.0.1:${await freePort('127.0.0.1')}`,
     ],
   })
-  return { stop: () => stopProcess(runDir, record) }
+  return { stopReason: exitReason(runDir, record), stop: () => stopProcess(runDir, record) }
 }
 
 /** A node that kwok keeps ready. The taint keeps the pods of the cluster itself away. */
