@@ -197,7 +197,7 @@ function createRegistryMetrics(
 ): RegistryMetrics {
   const registers = [registry]
   const requests = new Histogram({
-    name: 'berth_registry_question_duration_seconds',
+    name: 'berth_registry_probe_duration_seconds',
     help: 'Duration of requests to registries; answers from the cache are not counted.',
     labelNames: ['registry'] as const,
     buckets: durationBuckets,
