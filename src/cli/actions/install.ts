@@ -67,7 +67,13 @@ function readInstallation(options: InstallOptions, io: Io): InstallationOptions 
       io,
       `create the Secret ${secret} in the namespace ${installNamespace}, if it does not exist`,
     )
-  return { image, imagePullSecrets, components, config: valid.config.source, needs }
+  const config = withoutSchemaPath(valid.config.source)
+  return { image, imagePullSecrets, components, config, needs }
+}
+
+/** Removes the comment for editors that `berth init` writes: it names a file of this machine, such as one in the home directory. */
+function withoutSchemaPath(config: string): string {
+  return config.replace(/^# yaml-language-server: \$schema=\/.*\r?\n/m, '')
 }
 
 function checkComponents(given: readonly string[]): void {

@@ -20,7 +20,7 @@ beforeEach(async () => {
   const config = join(directory, 'berth.yaml')
   writeFileSync(
     config,
-    'apiVersion: berth.dev/v1alpha1\nkind: BerthConfig\nregistries: [{ host: m.corp, mirror: true, credentials: { secret: creds } }] # a line that is longer than eighty characters\n',
+    '# yaml-language-server: $schema=/home/me/berth.schema.json\napiVersion: berth.dev/v1alpha1\nkind: BerthConfig\nregistries: [{ host: m.corp, mirror: true, credentials: { secret: creds } }] # a line that is longer than eighty characters\n',
   )
   writeFileSync(join(directory, 'kubeconfig'), server.kubeconfig(), { mode: 0o600 })
   base = ['install', '--image', 'm.corp/berth:1', '--config', config]
@@ -40,6 +40,7 @@ describe('berth install', () => {
     expect(stderr).toContain(
       'create the Secret creds in the namespace berth-system, if it does not exist',
     )
+    // Without the path of the schema on this machine.
     expect(stdout).toContain('  berth.yaml: |\n    apiVersion: berth.dev/v1alpha1\n')
   })
 
