@@ -58,8 +58,8 @@ spec:
 
 export type Kwok = {
   /** Returns the end of its log if it has exited. */
-  stopReason(): string | undefined
-  stop(): Promise<void>
+  readonly stopReason: () => string | undefined
+  readonly stop: () => Promise<void>
 }
 
 /** Starts kwok on a cluster. It runs the pods of the nodes that `kwokNode` describes, and no others. */
