@@ -14,6 +14,7 @@ export interface LayoutBlobs {
   /** Returns whether the layout has the blob; with `verify`, also whether its digest is right. */
   has(blob: BlobDescriptor, signal: AbortSignal): Promise<boolean>
   source(blob: BlobDescriptor, signal: AbortSignal): BlobSource
+  /** Writes a blob; if it is being written already, waits for that, and does not read `content`. */
   write(blob: BlobDescriptor, content: AsyncIterable<Buffer>): Promise<void>
   /** Writes a blob, unless another repository of the layout has it already. */
   put(blob: BlobDescriptor, options: PutBlobOptions): Promise<'mounted' | 'uploaded'>
@@ -32,6 +33,8 @@ export function createLayoutBlobs(files: LayoutFiles, options: LayoutBlobsOption
   const { name } = files
   /** The blobs that this run has written or checked. */
   const checks = new Map<string, Promise<boolean>>()
+  /** The blobs that are being written, by path, and whether that succeeds. Two images of a run can have the same manifest. */
+  const writes = new Map<string, Promise<boolean>>()
 
   const check = async (blob: BlobDescriptor, signal: AbortSignal): Promise<boolean> => {
     const path = blobPath(blob.digest)
@@ -59,8 +62,22 @@ export function createLayoutBlobs(files: LayoutFiles, options: LayoutBlobsOption
       return createVerifiedSource(blob, name, read)
     },
     async write(blob, content) {
-      const subject = `blob ${shortDigest(blob.digest)}`
-      await explain(files.write(blobPath(blob.digest), blob.size, content), name, subject)
+      const [path, subject] = [blobPath(blob.digest), `blob ${shortDigest(blob.digest)}`]
+      for (let other = writes.get(path); other !== undefined; other = writes.get(path))
+        if (await other) return
+      const writing = explain(files.write(path, blob.size, content), name, subject)
+      writes.set(
+        path,
+        writing.then(
+          () => true,
+          () => false,
+        ),
+      )
+      try {
+        await writing
+      } finally {
+        writes.delete(path)
+      }
       checks.set(`${blob.digest} ${blob.size}`, Promise.resolve(true))
     },
     async readManifest(digest) {
