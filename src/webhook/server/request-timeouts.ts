@@ -19,7 +19,10 @@ export interface RequestTimeoutOptions {
 }
 
 interface Connection {
-  /** The last request whose headers have arrived. */
+  /**
+   * The last request whose headers have arrived; null once all of it has arrived and is answered. An idle connection would keep
+   * its listeners in memory, and with them its body.
+   */
   request: IncomingMessage | null
   /** When the request that is arriving began; null while none is. */
   since: number | null
@@ -45,7 +48,10 @@ export function enforceRequestTimeouts(server: Server, options: RequestTimeoutOp
     if (connection.idleAt === null || connection.since === null) connection.since = now()
     connection.idleAt = null
     connection.unansweredSince ??= now()
-    response.once('close', () => (connection.unansweredSince = null))
+    response.once('close', () => {
+      connection.unansweredSince = null
+      if (request.complete && connection.request === request) connection.request = null
+    })
   })
   const timer = setInterval(() => {
     for (const [socket, connection] of connections)

@@ -1,13 +1,19 @@
 import { once } from 'node:events'
+import type { IncomingMessage } from 'node:http'
 import { createServer, type Server } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { connect, type TLSSocket } from 'node:tls'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { enforceRequestTimeouts } from '../../../src/webhook/server/request-timeouts.ts'
 import {
   type Certificates,
   makeCertificates,
 } from '../../../src/webhook/certificate/self-signed.ts'
+
+setFlagsFromString('--expose-gc')
+const collectGarbage = runInNewContext('gc') as () => void
 
 const headers = 'POST / HTTP/1.1\r\nhost: a\r\n'
 const whole = `${headers}content-length: 2\r\n\r\nab`
@@ -16,13 +22,16 @@ let certificates: Certificates
 let server: Server
 /** On the side of the server. */
 let connections: TLSSocket[]
+let requests: WeakRef<IncomingMessage>[]
 /** Advances each time it is read. */
 let time: number
 
 beforeEach(async () => {
   time = 0
   certificates = await makeCertificates({ names: ['localhost'], days: 1, now: new Date() })
+  requests = []
   server = createServer({ ...certificates.leaf }, (request, response) => {
+    requests.push(new WeakRef(request))
     const answer = request.url === '/large' ? Buffer.alloc(64 * 1024 * 1024) : 'thanks'
     request.resume().on('end', () => response.end(answer))
   })
@@ -101,6 +110,20 @@ describe('request timeouts', () => {
 
     expect(silent.text().match(/thanks/g)).toHaveLength(2)
     expect(silent.text()).not.toContain(timedOut)
+  })
+
+  it('keep no request in memory that is answered, on a connection that stays open', async () => {
+    const { socket, text } = await open()
+    socket.write(whole)
+    await expect.poll(text).toContain('thanks')
+
+    await expect
+      .poll(() => {
+        collectGarbage()
+        return requests.map((request) => request.deref())
+      })
+      .toEqual([undefined])
+    expect(connections.map(({ destroyed }) => destroyed)).toEqual([false])
   })
 
   it('close a connection that does not read the response', async () => {
