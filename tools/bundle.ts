@@ -57,7 +57,7 @@ export async function bundle(
 const groups = [
   { name: 'text', test: /\/src\/(?:errors|text\/[^/]*)\.ts$/, priority: 4 },
   { name: 'commands', test: /\/src\/cli\/(?:run|commands\/[^/]*)\.ts$/, priority: 3 },
-  // Without the schema and the YAML library: the webhook loads configs in its worker.
+  // Without the schema and the YAML library: a process loads a large config in a worker only (src/config/load-first.ts).
   {
     name: 'compile',
     test: /\/src\/(?:config\/(?:config-data|problem)|explain\/explain-image|files\/[^/]*|json\/json(?!-pointer)[^/]*|yaml\/limits)\.ts$/,
@@ -100,10 +100,11 @@ const escapeText: Plugin = {
 
 /**
  * Imports that Berth does not use, and that take time to load: commander would start commands that are programs of their own,
- * and fastify would compile schemas (src/http/without-schemas.ts).
+ * and fastify would speak HTTP/2 and compile schemas (src/http/without-schemas.ts).
  */
 const unusedImports: Readonly<Record<string, string>> = {
   'node:child_process': '/node_modules/commander/',
+  'node:http2': '/node_modules/fastify/',
   '@fastify/ajv-compiler': '/node_modules/fastify/',
   '@fastify/fast-json-stringify-compiler': '/node_modules/fastify/',
 }

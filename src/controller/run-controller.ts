@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import type { Config } from '../config/config.ts'
-import { loadConfigInWorker } from '../config/load-in-worker.ts'
+import { loadFirstConfig } from '../config/load-first.ts'
 import { formatProblem } from '../config/problem.ts'
 import { watchConfig } from '../config/watch.ts'
 import { createTokenCache } from '../engine/decision-engine.ts'
@@ -55,7 +55,7 @@ export interface ControllerTimes {
 export async function runController(options: ControllerOptions): Promise<void> {
   const { cluster, namespace, lease, secretsDirectory, env, logs, times = {}, signal } = options
   const { log } = logs
-  let config = await loadFirstConfig(options)
+  let config = await readConfig(options)
   const metrics = createControllerMetrics({ droppedLogLines: logs.droppedLines })
   const refusalsOf = createRefusals()
   const loopDependencies: Omit<LoopDependencies, 'config'> = {
@@ -124,9 +124,8 @@ export async function runController(options: ControllerOptions): Promise<void> {
   log.info('stopped')
 }
 
-async function loadFirstConfig({ configFile, logs: { log } }: ControllerOptions): Promise<Config> {
-  // The memory for parsing would stay with the process.
-  const config = await loadConfigInWorker(configFile)
+async function readConfig({ configFile, logs: { log } }: ControllerOptions): Promise<Config> {
+  const config = await loadFirstConfig(configFile)
   for (const warning of config.warnings) log.warn(formatProblem(configFile, warning))
   return config
 }

@@ -1,6 +1,6 @@
 /** Runs the webhook process of a cluster: its certificate, reloads of the config, and draining. */
 import type { Config } from '../config/config.ts'
-import { loadConfigInWorker } from '../config/load-in-worker.ts'
+import { loadFirstConfig } from '../config/load-first.ts'
 import { formatProblem } from '../config/problem.ts'
 import { watchConfig } from '../config/watch.ts'
 import { aborted } from '../async/abort.ts'
@@ -86,8 +86,7 @@ interface Running {
 async function prepareStart(
   options: RunWebhookOptions,
 ): Promise<(certificate: ServingCertificate) => Promise<Running>> {
-  // The memory for parsing would stay with the process.
-  let loaded: Config | null = await loadConfigInWorker(options.configFile)
+  let loaded: Config | null = await loadFirstConfig(options.configFile)
   for (const warning of loaded.warnings)
     options.logs.log.warn(formatProblem(options.configFile, warning))
   return (certificate) => {
