@@ -44,15 +44,15 @@ export interface PullFailuresDependencies {
 export interface PullFailuresTimes {
   /** Milliseconds for which a pull has to fail before an Event is recorded. */
   readonly reportAfterMs: number
-  /** The least milliseconds between two passes. */
+  /** The least milliseconds between the end of a pass and the next one. */
   readonly minIntervalMs: number
 }
 
 const defaultTimes: PullFailuresTimes = {
   // After the kubelet's third attempt, which follows 10 and 20 seconds after the others (kubelet.go, imageBackOffPeriod).
   reportAfterMs: 30_000,
-  // Changes come in bursts.
-  minIntervalMs: 1_000,
+  // Changes come in bursts, and a failing pod is counted within a second.
+  minIntervalMs: 500,
 }
 
 /** The kubelet's longest delay between attempts (kubelet.go, MaxImageBackOff): what a verdict rests on may have changed. */
