@@ -39,8 +39,8 @@ interface Plan {
 }
 
 const full: Plan = {
-  rounds: 3,
-  connections: [1, 8, 64, 256],
+  rounds: 6,
+  connections: [1, 8, 64],
   warmMs: 500,
   measureMs: 2_000,
   starts: 7,
@@ -85,7 +85,7 @@ export async function benchAdmission({
       baseline === undefined ? [] : [await baselineServer(workspace, registry.url, baseline)]
     const [smallest] = benchReviews() as [BenchReview]
     print('## Start\n')
-    await benchStartup({
+    const starts = await benchStartup({
       workspace,
       servers: [
         berth,
@@ -104,7 +104,11 @@ export async function benchAdmission({
     await benchMemory({
       workspace,
       servers: [berth, ...before, bareNode, ...go],
-      reviews: [ordinary, large],
+      loads: [
+        { review: ordinary, connections: 64 },
+        { review: ordinary, connections: 256 },
+        { review: large, connections: 256 },
+      ],
       rounds: plan.memoryRounds,
     })
     const others: Server[] = []
@@ -112,7 +116,7 @@ export async function benchAdmission({
     const outcome = await load(workspace, [berth, ...before, bareNode, ...go, ...others], plan)
     print('\n## Event loop\n')
     await benchLoopDelay(workspace, plan.measureMs)
-    return outcome
+    return { ...outcome, comparisons: [...starts, ...outcome.comparisons] }
   } finally {
     await registry.close()
     workspace.remove()

@@ -1,4 +1,4 @@
-/** Measures the memory of new server processes: at rest after the first response, and under 256 connections. */
+/** Measures the memory of new server processes: at rest after the first response, and under load. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { serverCore } from './lib/machine.ts'
 import { median, megabytes } from './lib/numbers.ts'
@@ -10,17 +10,20 @@ import { rewrittenImages, type Server } from './lib/servers.ts'
 import { waitUntilAnswered } from './lib/wait-until-answered.ts'
 import type { Workspace } from './lib/workspace.ts'
 
-const connections = 256
-
 /** Load time after which the size of the heap is stable. */
 const loadMs = 5_000
 
 const restMs = 1_000
 
+interface Load {
+  readonly review: BenchReview
+  readonly connections: number
+}
+
 export interface MemoryOptions {
   readonly workspace: Workspace
   readonly servers: readonly Server[]
-  readonly reviews: readonly BenchReview[]
+  readonly loads: readonly Load[]
   readonly rounds: number
 }
 
@@ -29,38 +32,42 @@ interface Memory {
   readonly most: number
 }
 
-/** Starts a new process for each review, so that the heap of a large one does not affect the next measurement. */
+/** Starts a new process for each load, so that the heap of a large one does not affect the next measurement. */
 export async function benchMemory(options: MemoryOptions): Promise<void> {
-  const { workspace, servers, reviews, rounds } = options
+  const { workspace, servers, loads, rounds } = options
   const columns = new Map<string, Memory[][]>()
   for (const server of servers) {
     progress(`memory: ${server.name}`)
-    const perReview: Memory[][] = []
-    for (const review of reviews) {
+    const perLoad: Memory[][] = []
+    for (const load of loads) {
       const seen: Memory[] = []
-      for (let round = 0; round < rounds; round++) seen.push(await look(workspace, server, review))
-      perReview.push(seen)
+      for (let round = 0; round < rounds; round++) seen.push(await look(workspace, server, load))
+      perLoad.push(seen)
     }
-    columns.set(server.name, perReview)
+    columns.set(server.name, perLoad)
   }
-  const row = (title: string, of: (perReview: readonly Memory[][]) => number) => [
+  const row = (title: string, of: (perLoad: readonly Memory[][]) => number) => [
     title,
     ...servers.map(({ name }) => megabytes(of(columns.get(name) ?? []))),
   ]
   printTable(
     ['RSS', ...servers.map(({ name }) => name)],
     [
-      row('at rest', (perReview) => median(perReview.flat().map(({ atRest }) => atRest))),
-      ...reviews.map(({ name }, index) =>
-        row(`${connections} connections, ${name}`, (perReview) =>
-          median((perReview[index] ?? []).map(({ most }) => most)),
+      row('at rest', (perLoad) => median(perLoad.flat().map(({ atRest }) => atRest))),
+      ...loads.map(({ review, connections }, index) =>
+        row(`${connections} connections, ${review.name}`, (perLoad) =>
+          median((perLoad[index] ?? []).map(({ most }) => most)),
         ),
       ),
     ],
   )
 }
 
-async function look(workspace: Workspace, server: Server, review: BenchReview): Promise<Memory> {
+async function look(
+  workspace: Workspace,
+  server: Server,
+  { review, connections }: Load,
+): Promise<Memory> {
   const process = startPinned(server.program, serverCore)
   try {
     await waitUntilAnswered(workspace, { ...server, process })

@@ -28,6 +28,7 @@ type Bench = (options: BenchOptions) => Promise<BenchOutcome | null>
 
 const benches: Readonly<Record<string, Bench>> = {
   admission: async (options) => (await import('./admission.ts')).benchAdmission(options),
+  commands: async ({ isShort }) => (await import('./commands.ts')).benchCommands(isShort),
   table: async ({ isShort }) => (await import('./table.ts')).benchTable(isShort),
   mirror: async ({ isShort }) => {
     await (await import('./mirror.ts')).benchMirror(isShort)

@@ -3,9 +3,11 @@ import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { untilAnswered } from './lib/first-response.ts'
 import { serverCore } from './lib/machine.ts'
-import { figure, median, megabytes, ratio } from './lib/numbers.ts'
+import { figure, median, megabytes, rotated } from './lib/numbers.ts'
+import type { Comparison } from './lib/outcome.ts'
 import { residentBytes, startPinned } from './lib/process.ts'
 import { printTable, progress } from './lib/report.ts'
+import { ratioText } from './lib/results.ts'
 import type { BenchReview } from './lib/reviews.ts'
 import type { Server } from './lib/servers.ts'
 import type { Workspace } from './lib/workspace.ts'
@@ -20,6 +22,7 @@ const restMs = 500
 
 export interface StartOptions {
   readonly workspace: Workspace
+  /** Berth first. */
   readonly servers: readonly Server[]
   readonly review: BenchReview
   readonly rounds: number
@@ -27,28 +30,36 @@ export interface StartOptions {
   readonly baseline: string
 }
 
-/** Starts every server once per round, and prints the medians. */
-export async function benchStartup(options: StartOptions): Promise<void> {
+/** Starts every server once per round, and prints the medians. Returns the ratios of the first server. */
+export async function benchStartup(options: StartOptions): Promise<readonly Comparison[]> {
   const { workspace, servers, review, rounds, baseline } = options
   const starts = new Map<string, Start[]>(servers.map(({ name }) => [name, []]))
   for (let round = 0; round < rounds; round++) {
     progress(`start-up, round ${round + 1} of ${rounds}`)
-    for (const server of servers)
+    for (const server of rotated(servers, round))
       starts.get(server.name)?.push(await startOnce(workspace, server, review))
   }
-  const mid = (name: string, of: (start: Start) => number) =>
-    median((starts.get(name) ?? []).map(of))
-  const baselineMs = mid(baseline, ({ milliseconds }) => milliseconds)
+  const valuesOf = (name: string, of: (start: Start) => number) => (starts.get(name) ?? []).map(of)
+  const milliseconds = (start: Start) => start.milliseconds
+  const restBytes = (start: Start) => start.restBytes
   printTable(
-    ['server', 'first answer after ms', `× ${baseline}`, 'RSS at rest'],
-    servers.map(({ name }) => {
-      const milliseconds = mid(name, (start) => start.milliseconds)
-      return [
-        name,
-        figure(milliseconds),
-        ratio(milliseconds, baselineMs),
-        megabytes(mid(name, ({ restBytes }) => restBytes)),
-      ]
+    ['server', 'first answer after ms', `× ${baseline}`, 'RSS at rest', `× ${baseline}`],
+    servers.map(({ name }) => [
+      name,
+      figure(median(valuesOf(name, milliseconds))),
+      ratioText(valuesOf(name, milliseconds), valuesOf(baseline, milliseconds)),
+      megabytes(median(valuesOf(name, restBytes))),
+      ratioText(valuesOf(name, restBytes), valuesOf(baseline, restBytes)),
+    ]),
+  )
+  const first = servers[0]?.name ?? ''
+  return Object.entries({ 'First answer, ms': milliseconds, 'RSS at rest': restBytes }).map(
+    ([name, of]) => ({
+      name,
+      baseline,
+      better: 'less',
+      values: valuesOf(first, of),
+      baselineValues: valuesOf(baseline, of),
     }),
   )
 }
