@@ -13,6 +13,9 @@ import type { NamespaceLookup } from './namespace-lookup.ts'
 /** Short, so that the next pod sees a secret that has just been created. */
 const ttlMs = 3_000
 
+/** The right was not granted: asked again after an administrator has had time to grant it. */
+const refusedMs = 600_000
+
 /** Namespaces × secrets of one busy cluster; one entry takes about 200 bytes. */
 const maxEntries = 5_000
 const maxBytes = 1_000_000
@@ -37,7 +40,12 @@ interface ServiceAccount extends KubeObject {
   readonly imagePullSecrets?: readonly { readonly name?: string }[]
 }
 
-export function createNamespaceLookup(api: KubeApi, log: Pick<Logger, 'debug'>): NamespaceLookup {
+/** `now` is in milliseconds. */
+export function createNamespaceLookup(
+  api: KubeApi,
+  log: Pick<Logger, 'debug'>,
+  now = () => performance.now(),
+): NamespaceLookup {
   const facts = new LRUCache<string, Fact>({
     max: maxEntries,
     maxSize: maxBytes,
@@ -46,6 +54,8 @@ export function createNamespaceLookup(api: KubeApi, log: Pick<Logger, 'debug'>):
         ? key.length + fact.length
         : [...fact].reduce((bytes, name) => bytes + name.length, key.length),
     ttl: ttlMs,
+    ttlResolution: 0,
+    perf: { now },
   })
 
   async function lookUp(
@@ -63,7 +73,7 @@ export function createNamespaceLookup(api: KubeApi, log: Pick<Logger, 'debug'>):
       signal,
       'unknown',
     )
-    if (fact !== 'unknown') facts.set(key, fact)
+    if (fact !== 'unknown') facts.set(key, fact, fact === 'forbidden' ? { ttl: refusedMs } : {})
     return fact
   }
 

@@ -5,7 +5,7 @@ import { createNamespaceLookup } from '../../../src/webhook/admission/kube-names
 import { createLogs } from '../../../src/telemetry/log.ts'
 
 /** A lookup whose API server answers every request with this status. */
-function lookupWith(status: number) {
+function lookupWith(status: number, now?: () => number) {
   let asked = 0
   const api = {
     get: () => {
@@ -14,7 +14,7 @@ function lookupWith(status: number) {
     },
   }
   const { log } = createLogs('error', { write: () => {} })
-  const lookup = createNamespaceLookup(api as unknown as KubeApi, log)
+  const lookup = createNamespaceLookup(api as unknown as KubeApi, log, now)
   return { lookup, asked: () => asked }
 }
 
@@ -32,6 +32,19 @@ describe('the namespace lookup', () => {
 
     expect(answers).toEqual([null, null])
     expect(asked()).toBe(times)
+  })
+
+  it('asks again ten minutes after a refusal', async () => {
+    let now = 1
+    const { lookup, asked } = lookupWith(403, () => now)
+    const requestsAfter = async (milliseconds: number) => {
+      now += milliseconds
+      await lookup.hasSecret('team', 'pull', new AbortController().signal)
+      return asked()
+    }
+
+    expect([await requestsAfter(0), await requestsAfter(599_000)]).toEqual([1, 1])
+    expect(await requestsAfter(2_000)).toBe(2)
   })
 
   it('does not ask about a service account with a name that is too long', async () => {
