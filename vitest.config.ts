@@ -21,6 +21,8 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
+          // Modules hold no state, so that files can share a process: a new one for each file takes a third of the time.
+          isolate: false,
           include: ['test/**/*.test.ts'],
           exclude: ['test/**/*.wire.test.ts'],
           setupFiles: ['test/support/no-output.ts'],
