@@ -64,7 +64,8 @@ export async function buildPublishedProgram(packagePath: string, version: string
   const target = join(cacheDirectory(), directory)
   await buildOnce(target, `building ${packagePath} ${version}`, async (partial) => {
     await checkGo()
-    await runOk('go', ['install', `${packagePath}@${version}`], { env: { GOBIN: partial } })
+    const args = ['install', ...buildFlags(), `${packagePath}@${version}`]
+    await runOk('go', args, { env: { GOBIN: partial } })
   })
   return join(target, basename(packagePath))
 }
@@ -87,10 +88,16 @@ async function goBuild(
   { flags = [], env = {} }: GoBuildOptions,
 ): Promise<void> {
   await checkGo()
-  // -s -w: without debug tables the programs are half the size.
-  const linkerFlags = ['-s -w', ...flags].join(' ')
-  const args = ['build', '-trimpath', '-ldflags', linkerFlags, '-o', output, packagePath]
+  const args = ['build', ...buildFlags(flags), '-o', output, packagePath]
   await runOk('go', args, { cwd: moduleDirectory, env })
+}
+
+/**
+ * All programs are built with the same flags of the compiler, so that Go compiles a package that several of them contain once.
+ * -s -w: without debug tables the programs are half the size.
+ */
+function buildFlags(linkerFlags: readonly string[] = []): string[] {
+  return ['-trimpath', '-ldflags', ['-s -w', ...linkerFlags].join(' ')]
 }
 
 async function checkGo(): Promise<void> {
