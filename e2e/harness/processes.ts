@@ -24,10 +24,13 @@ export type ProcessSpec = {
   env?: Record<string, string>
 }
 
+const { PATH = '', HOME = '/', NODE_COMPILE_CACHE } = process.env
+
 /** The variables that every process gets. */
 const minimalEnvironment = {
-  PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin:/usr/bin:/bin`,
-  HOME: process.env['HOME'] ?? '/',
+  PATH: `${PATH}:/usr/sbin:/sbin:/usr/bin:/bin`,
+  HOME,
+  ...(NODE_COMPILE_CACHE !== undefined && { NODE_COMPILE_CACHE }),
 }
 
 /** Starts a process that outlives this one. Its output goes to RUN/log/NAME.log, its record to RUN/pid/NAME.json. */

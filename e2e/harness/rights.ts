@@ -77,11 +77,17 @@ const userPattern = /"username":"system:serviceaccount:[^":]+:(berth-[a-z]+)"/
 /** Every account has the rights to ask about its own rights. */
 const ownGroups = new Set(['authorization.k8s.io', 'authentication.k8s.io'])
 
-/** Reads the whole audit log. */
+/** Reads the whole audit log, or those of all clusters in `BERTH_E2E_AUDIT_LOGS` if scenarios run on several. */
 export async function usedRights(): Promise<Map<string, RightUse>> {
+  const { BERTH_E2E_AUDIT_LOGS: logs } = process.env
+  const files = logs?.split(':') ?? [currentCluster().auditLog ?? '/dev/null']
   const rights = new Map<string, RightUse>()
-  const input = createReadStream(currentCluster().auditLog ?? '/dev/null')
-  for await (const line of createInterface({ input })) {
+  for (const file of files) await addUses(rights, file)
+  return rights
+}
+
+async function addUses(rights: Map<string, RightUse>, auditLog: string): Promise<void> {
+  for await (const line of createInterface({ input: createReadStream(auditLog) })) {
     const account = accounts[userPattern.exec(line)?.[1] ?? '']
     if (account === undefined) continue
     const { verb, objectRef, user, sourceIPs, annotations = {} } = JSON.parse(line) as AuditEvent
@@ -93,9 +99,9 @@ export async function usedRights(): Promise<Map<string, RightUse>> {
     rights.set(right, use)
     if (annotations['authorization.k8s.io/decision'] === 'allow') use.allowed += 1
     else {
-      const client = `${user.username} at ${sourceIPs.join()}`
+      // Clusters use the same addresses.
+      const client = `${user.username} at ${sourceIPs.join()} in ${auditLog}`
       use.refused.set(client, (use.refused.get(client) ?? 0) + 1)
     }
   }
-  return rights
 }

@@ -30,11 +30,7 @@ export async function recordHostState(runDir: string, kubeProxy: string): Promis
         'chains that a node left behind with kube-proxy --cleanup',
     )
   }
-  const values = settings.flatMap((name) => {
-    const value = setting(name)
-    return value === undefined ? [] : [[name, value]]
-  })
-  const record: HostState = { settings: Object.fromEntries(values), kubeProxy }
+  const record: HostState = { settings: kernelSettings(), kubeProxy }
   // Written before the first change: without this file there is nothing to restore.
   writeRunJson(runDir, 'machine.json', record)
 }
@@ -46,7 +42,21 @@ export async function restoreHostState(runDir: string): Promise<void> {
   const { settings, kubeProxy } = JSON.parse(readFileSync(file, 'utf8')) as HostState
   await removeRules(kubeProxy)
   await removeNodeAddress()
-  for (const [name, value] of Object.entries(settings)) {
+  restoreKernelSettings(settings)
+}
+
+/** Returns the settings that a cluster changes. */
+export function kernelSettings(): Record<string, string> {
+  const values = settings.flatMap((name) => {
+    const value = setting(name)
+    return value === undefined ? [] : [[name, value]]
+  })
+  return Object.fromEntries(values) as Record<string, string>
+}
+
+/** Writes the settings whose values differ. */
+export function restoreKernelSettings(values: Readonly<Record<string, string>>): void {
+  for (const [name, value] of Object.entries(values)) {
     // A setting that cannot be written was not changed.
     if (setting(name) !== value) writeFileSync(`/proc/sys/${name}`, value)
   }

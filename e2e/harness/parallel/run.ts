@@ -1,0 +1,76 @@
+/**
+ * `npm run e2e:parallel`: runs scenario files on several clusters at the same time, each in a separate network namespace. A
+ * cluster takes the next file when it is free. The output of a file is printed when the file has ended. Needs root.
+ */
+import { readdirSync, statSync } from 'node:fs'
+import { join, relative } from 'node:path'
+import { kernelSettings, restoreKernelSettings } from '../local-cluster/host-state.ts'
+import { log } from '../log.ts'
+import { repository } from '../paths.ts'
+import { harnessModulesOf, prepare } from '../prepare.ts'
+import { type Shard, startShard } from './shard.ts'
+
+const directory = join(repository, 'e2e/scenarios')
+
+/** Reads the audit logs of all clusters, so it runs when all other files have ended. */
+const rightsFile = join(directory, 'rights.test.ts')
+
+/** Files that take long although they are short. They start first, so that no cluster has to wait for them at the end. */
+const slowFiles = ['short-chaos.test.ts', 'upgrades.test.ts']
+
+/** Returns the paths that contain one of the filters, or all without filters; those that take longest first. */
+function scenarioFiles(filters: readonly string[]): string[] {
+  const size = (file: string) =>
+    slowFiles.some((slow) => file.endsWith(`/${slow}`)) ? Infinity : statSync(file).size
+  return readdirSync(directory)
+    .filter((name) => name.endsWith('.test.ts'))
+    .map((name) => join(directory, name))
+    .filter((file) => file !== rightsFile)
+    .filter((file) => filters.length === 0 || filters.some((filter) => file.includes(filter)))
+    .sort((a, b) => size(b) - size(a))
+}
+
+/** Lets a shard run files of the queue until it is empty. Returns the files that failed. */
+async function work(shard: Shard, queue: string[]): Promise<string[]> {
+  const failed: string[] = []
+  for (let file = queue.shift(); file !== undefined; file = queue.shift())
+    if (!(await runFile(shard, file))) failed.push(file)
+  return failed
+}
+
+async function runFile(shard: Shard, file: string): Promise<boolean> {
+  const started = performance.now()
+  const isPassed = await shard.run(file)
+  const seconds = ((performance.now() - started) / 1_000).toFixed(0)
+  log(
+    `${isPassed ? 'passed' : 'FAILED'} on cluster ${shard.number} after ${seconds} s: ${nameOf(file)}`,
+  )
+  return isPassed
+}
+
+function nameOf(file: string): string {
+  return relative(repository, file)
+}
+
+const filters = process.argv.slice(2)
+const count = Number(process.env['BERTH_E2E_SHARDS'] ?? 2)
+const queue = scenarioFiles(filters)
+if (queue.length === 0) throw new Error(`no file of ${directory} matches ${filters.join(' ')}`)
+await prepare(harnessModulesOf(queue))
+
+const started = performance.now()
+const settings = kernelSettings()
+const numbers = Array.from({ length: Math.min(count, queue.length) }, (_, index) => index + 1)
+const shards = numbers.map((number) => startShard(number, numbers))
+const failed = (await Promise.all(shards.map((shard) => work(shard, queue)))).flat()
+const [first] = shards
+if (filters.length === 0 && first !== undefined && !(await runFile(first, rightsFile)))
+  failed.push(rightsFile)
+await Promise.all(shards.map((shard) => shard.stop()))
+restoreKernelSettings(settings)
+const notRun = queue.length === 0 ? '' : `, ${queue.length} did not run`
+log(
+  `${failed.length} files failed${notRun}, after ${((performance.now() - started) / 1_000).toFixed(0)} s`,
+)
+for (const file of [...failed, ...queue]) log(`FAILED ${nameOf(file)}`)
+if (failed.length + queue.length > 0) process.exitCode = 1
