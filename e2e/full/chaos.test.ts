@@ -29,5 +29,6 @@ chaosTests({
   maxGrowth: 1.2,
   // Nothing else may need the machine during the long run.
   killedMs: 5_000,
+  timeoutSeconds: 5,
   timeoutMs: minutes * 60_000 + 900_000,
 })

@@ -20,6 +20,8 @@ export type ChaosPlan = {
   /** For how many milliseconds a killed process may reject pods; null: until the cluster has noticed. */
   killedMs: number | null
   timeoutMs: number
+  /** The timeout of the webhook. */
+  timeoutSeconds: number
 }
 
 /** Of the container, in deploy/base/webhook.yaml. */
@@ -28,7 +30,8 @@ const memoryLimitBytes = 384 * 1024 * 1024
 type Run = { site: Site; metrics: MetricsWatch; cpu: CpuWatch }
 
 /** Defines the tests of a plan, which share one installation. */
-export function chaosTests({ steps, maxGrowth, killedMs, timeoutMs }: ChaosPlan): void {
+export function chaosTests(plan: ChaosPlan): void {
+  const { steps, maxGrowth, killedMs, timeoutMs: timeout, timeoutSeconds } = plan
   const seed = chooseSeed()
   const { ignore, fail } = steps(seed)
   let run: Run
@@ -37,8 +40,8 @@ export function chaosTests({ steps, maxGrowth, killedMs, timeoutMs }: ChaosPlan)
   describe.skipIf(currentCluster().provider !== 'local')('an installation under faults', () => {
     beforeAll(async () => {
       log(`BERTH_CHAOS_SEED=${seed} repeats this schedule`)
-      const site = await startSite()
-      run = { site, metrics: watchMetrics(site.api), cpu: watchCpu(site.api) }
+      const site = await startSite(timeoutSeconds)
+      run = { site, metrics: watchMetrics(site.api), cpu: watchCpu(site.api, timeoutSeconds) }
       await site.stream.waitForPods(10)
       await waitUntilHealthy(site)
     })
@@ -49,7 +52,6 @@ export function chaosTests({ steps, maxGrowth, killedMs, timeoutMs }: ChaosPlan)
       await run?.site.stop()
     })
 
-    const timeout = timeoutMs
     test('rejects no pod with failurePolicy Ignore', { timeout }, async (context) => {
       const { failures, summary } = await runAll(run, 'Ignore', ignore)
       note(context, `seed ${seed}, ${summary}`)

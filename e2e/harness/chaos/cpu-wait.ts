@@ -16,14 +16,14 @@ export type CpuWatch = {
   stop(): Promise<void>
 }
 
-/** `timeoutSeconds` in the webhook configuration. */
-const webhookTimeoutMs = 5_000
-
-/** Berth uses half of the timeout at most (src/decision/resolve/budget.ts). */
-const enoughMs = 1_500
-
-/** Reads once a second how long the main thread of each replica has waited (Documentation/scheduler/sched-stats.rst). */
-export function watchCpu(api: KubeApi): CpuWatch {
+/**
+ * Reads once a second how long the main thread of each replica has waited (Documentation/scheduler/sched-stats.rst).
+ * `timeoutSeconds` is that of the webhook configuration.
+ */
+export function watchCpu(api: KubeApi, timeoutSeconds: number): CpuWatch {
+  const timeoutMs = timeoutSeconds * 1_000
+  // Berth uses half of the timeout at most (src/decision/resolve/budget.ts).
+  const enoughMs = 0.3 * timeoutMs
   const samples = new Map<number, Sample[]>()
   const stopped = new AbortController()
   const running = (async () => {
@@ -41,7 +41,7 @@ export function watchCpu(api: KubeApi): CpuWatch {
   return {
     isCauseOf: ({ from, at, problem }) =>
       problem.includes('context deadline exceeded') &&
-      (at - from >= webhookTimeoutMs + enoughMs ||
+      (at - from >= timeoutMs + enoughMs ||
         [...samples.values()].some((each) => waitedBetween(each, from, at) >= enoughMs)),
     stop: async () => {
       stopped.abort()

@@ -9,7 +9,15 @@ import { clockModule } from './stepped-clock.ts'
  * clock that can be stepped. `failurePolicy` is Ignore, because the patch of `fail-closed` is undone. The tests run on the node too,
  * and with 50m and 10m of CPU Berth gets a twentieth and a hundredth of what each of their processes gets.
  */
-export function writeChaosOverlay({ config, secret }: { config: string; secret: string }): string {
+export function writeChaosOverlay({
+  config,
+  secret,
+  timeoutSeconds,
+}: {
+  config: string
+  secret: string
+  timeoutSeconds: number
+}): string {
   const volume = (name: string, source: string, path: string) => `
       - { op: add, path: /spec/template/spec/volumes/-, value: { name: ${name}, ${source} } }
       - op: add
@@ -18,12 +26,13 @@ export function writeChaosOverlay({ config, secret }: { config: string; secret: 
   const directory = writeOverlay('chaos', {
     base: 'deploy/base',
     files: { 'berth.yaml': config },
-    components: ['fail-closed', 'pull-failures'],
+    components: ['fail-closed', 'pull-failures', 'pull-secret-warnings'],
     extra: `  - { name: chaos-clock, namespace: berth-system, files: [clock.mjs] }
 patches:
   - target: { kind: MutatingWebhookConfiguration, name: berth }
     patch: |
       - { op: replace, path: /webhooks/0/failurePolicy, value: Ignore }
+      - { op: replace, path: /webhooks/0/timeoutSeconds, value: ${timeoutSeconds} }
   - target: { kind: Deployment, name: berth-webhook }
     patch: |
       - { op: add, path: /spec/template/spec/containers/0/args/-, value: --settle-seconds=5 }

@@ -1,5 +1,5 @@
 /** Ends containers without containerd, by their control groups. */
-import { existsSync, readdirSync, readFileSync, rmdirSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { ProcessRecord } from '../processes.ts'
 import { killProcess, startTimeOf } from '../processes.ts'
@@ -22,6 +22,19 @@ export async function removeContainers(runDir: string): Promise<void> {
   for (const group of groups) removeGroup(group)
   // This fails if another containerd on this machine runs containers for Kubernetes.
   for (const hierarchy of hierarchies()) removeGroup(join(hierarchy, namespace))
+}
+
+/**
+ * Gives all containers together the CPU time of so many processes when this machine is busy. Their control groups are in one,
+ * which has that of one process by default.
+ */
+export function setContainerWeight(processes: number): void {
+  const values = { 'cpu.shares': 1_024 * processes, 'cpu.weight': 100 * processes }
+  for (const hierarchy of hierarchies())
+    for (const [name, value] of Object.entries(values)) {
+      const file = join(hierarchy, namespace, name)
+      if (existsSync(file)) writeFileSync(file, `${value}`)
+    }
 }
 
 /** Kills the processes of one container, as the kernel does when memory runs out. The shim stays. */

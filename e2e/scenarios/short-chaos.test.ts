@@ -1,4 +1,7 @@
-/** Each fault once, half of them with `failurePolicy: Ignore` and half with `Fail`. The order is new in each run. */
+/**
+ * Each fault once, half of them with `failurePolicy: Ignore` and half with `Fail`. The order is new in each run. Killed and
+ * frozen replicas happen with both.
+ */
 import { chaosTests } from '../harness/chaos/chaos-tests.ts'
 import { allFaults } from '../harness/chaos/run-steps.ts'
 import { eachFaultOnce } from '../harness/chaos/schedule.ts'
@@ -22,5 +25,7 @@ chaosTests({
   },
   maxGrowth: null,
   killedMs: null,
+  // The longest that Kubernetes allows: other scenarios run at the same time, and may need both CPUs for seconds.
+  timeoutSeconds: 30,
   timeoutMs: 900_000,
 })
