@@ -2,7 +2,6 @@
  * The HTTPS server for reviews: POST /mutate, and POST /observe for namespaces in shadow mode. Health checks and metrics have
  * a port of their own (telemetry/health-server.ts), which serves no secrets and needs no TLS.
  */
-import type { IncomingMessage } from 'node:http'
 import type { Server } from 'node:https'
 import type { TlsOptions } from 'node:tls'
 import Fastify, { type FastifyInstance } from 'fastify'
@@ -10,13 +9,9 @@ import { type ConnectionLimits, limitConnections } from '../../http/connection-l
 import { withoutSchemas } from '../../http/without-schemas.ts'
 import type { KeyPair } from '../certificate/certificate-files.ts'
 import { type ClientAuthentication, createClientCheck, requireClients } from './client-auth.ts'
-import {
-  createConcurrencyLimit,
-  type ConcurrencyLimit,
-  type RequestSlot,
-} from './concurrency-limit.ts'
+import { createConcurrencyLimit, type ConcurrencyLimit } from './concurrency-limit.ts'
 import { createErrorHandler, type ErrorHandlerOptions } from './error-response.ts'
-import { createRequestGuard } from './request-guard.ts'
+import { createRequestGuard, slotKey } from './request-guard.ts'
 import { enforceRequestTimeouts } from './request-timeouts.ts'
 import { createReviewHandler } from './review-handler.ts'
 import { createReviewResponder, type ResponderDependencies } from './review-responder.ts'
@@ -114,12 +109,11 @@ export async function createApp(options: AppOptions): Promise<App> {
   // The handler reads the body itself, because it counts the bytes until the response is sent.
   app.addContentTypeParser('application/json', (_, payload, done) => done(null, payload))
   app.setErrorHandler(createErrorHandler({ metrics, onBug }))
-  const slots = new WeakMap<IncomingMessage, RequestSlot>()
+  app.decorateRequest(slotKey, null)
   app.addHook(
     'onRequest',
     createRequestGuard({
       limit,
-      slots,
       isDraining,
       isAllowedClient: createClientCheck(clients),
       reviewPaths: [...routes.keys()],
@@ -127,7 +121,7 @@ export async function createApp(options: AppOptions): Promise<App> {
   )
   const respond = createReviewResponder(options)
   for (const [path, observeOnly] of routes)
-    app.post(path, createReviewHandler({ respond, slots, observeOnly, deniesUnread, metrics }))
+    app.post(path, createReviewHandler({ respond, observeOnly, deniesUnread, metrics }))
   await app.ready()
   return app
 }

@@ -47,10 +47,13 @@ export function readBody(request: IncomingMessage, slot: RequestSlot): Promise<B
       reject(error)
     }
 
-    slot.onAbort = () =>
+    // V8 allocates a function that is written directly into a property in the old generation, and everything that it refers
+    // to then stays until the next full collection.
+    const abort = () =>
       fail(
         new UnreadReviewError(503, 'the body is late, and other requests need the room', chunks[0]),
       )
+    slot.onAbort = abort
     // An API server sends the first bytes together with the headers.
     if (isTooLong) setTimeout(() => fail(tooLarge()), firstBytesMs).unref()
     request.on('data', (chunk: Buffer) => {

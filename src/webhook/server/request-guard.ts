@@ -1,13 +1,11 @@
 /** What every request has to pass before its body is read: the concurrency limit, the client certificate and the path. */
 import type { IncomingMessage } from 'node:http'
 import type { onRequestHookHandler } from 'fastify'
-import type { ConcurrencyLimit, RequestSlot } from './concurrency-limit.ts'
+import type { ConcurrencyLimit } from './concurrency-limit.ts'
 import { HttpError } from './error-response.ts'
 
 export interface RequestGuardOptions {
   readonly limit: ConcurrencyLimit
-  /** The slot of each request. */
-  readonly slots: WeakMap<IncomingMessage, RequestSlot>
   /** True while the process drains: responses ask callers to close the connection and open another one. */
   readonly isDraining: () => boolean
   readonly isAllowedClient: (request: IncomingMessage) => boolean
@@ -15,10 +13,15 @@ export interface RequestGuardOptions {
   readonly reviewPaths: readonly string[]
 }
 
+/**
+ * The property of a fastify request that has its slot. Not a WeakMap: in the old generation, it keeps the requests of the young
+ * one alive until the next full collection.
+ */
+export const slotKey = 'slot'
+
 /** Returns the onRequest hook. It ends a request with 503, 403, 404 or 405, or lets it pass. */
 export function createRequestGuard({
   limit,
-  slots,
   isDraining,
   isAllowedClient,
   reviewPaths,
@@ -27,7 +30,7 @@ export function createRequestGuard({
     if (isDraining()) reply.header('connection', 'close')
     const slot = limit.begin(request.raw.socket.remoteAddress ?? '')
     if (slot === null) return done(new HttpError(503, 'too many requests are in flight'))
-    slots.set(request.raw, slot)
+    request.setDecorator(slotKey, slot)
     // Emitted once for every request, whether it was answered or not.
     reply.raw.once('close', () => slot.end())
     if (!isAllowedClient(request.raw))

@@ -1,17 +1,16 @@
 /** The handler of the routes that take reviews: reads the body, sets the deadline, sends the answer. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { IncomingMessage } from 'node:http'
 import type { RequestSlot } from './concurrency-limit.ts'
 import { HttpError } from './error-response.ts'
 import { readBody } from './read-body.ts'
 import type { WebhookMetrics } from '../../telemetry/webhook-metrics.ts'
 import { createDeadline } from './review-deadline.ts'
 import type { RespondToReview } from './review-responder.ts'
+import { slotKey } from './request-guard.ts'
 import { denyUnread, UnreadReviewError } from './unread-review.ts'
 
 export interface ReviewHandlerOptions {
   readonly respond: RespondToReview
-  readonly slots: WeakMap<IncomingMessage, RequestSlot>
   /** True: decide and record, but change nothing. */
   readonly observeOnly: boolean
   /** Whether the pod of a review that is too large to be read is denied. */
@@ -22,7 +21,6 @@ export interface ReviewHandlerOptions {
 /** Returns a handler for requests whose body is not read yet. */
 export function createReviewHandler({
   respond,
-  slots,
   observeOnly,
   deniesUnread,
   metrics,
@@ -33,11 +31,12 @@ export function createReviewHandler({
     return denial
   }
 
-  return async ({ raw, headers, url }, reply) => {
+  return async (request, reply) => {
+    const { raw, headers, url } = request
     // fastify takes a request without a body and without a content type for one that needs no parser.
     if (headers['content-type'] === undefined)
       throw new HttpError(415, 'send the review as application/json')
-    const slot = slots.get(raw) as RequestSlot
+    const slot = request.getDecorator<RequestSlot>(slotKey)
     const deadline = createDeadline(url, reply.raw)
     try {
       // No variable holds the body while the review waits for registries: it may have megabytes.
