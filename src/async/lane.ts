@@ -18,11 +18,16 @@ const pausePerTurn = 2
 /** Twice the longest indivisible step, which is parsing 8 MiB. Longer pauses only delay the pod. */
 const maxPauseMs = 200
 
+/** The shortest time that a timer waits. */
+const minPauseMs = 1
+
 /** Creates a lane. `now` is in milliseconds of a monotonic clock. */
 export function createLane(now: () => number = () => performance.now()): Lane {
   const waiting: (() => void)[] = []
   let isScheduled = false
   let startedAt = -Infinity
+  /** The pause that short turns have left to a later one: a pod that needs no more than these does not wait for a timer. */
+  let owedMs = 0
 
   function beginTurn(): void {
     startedAt = now()
@@ -30,8 +35,13 @@ export function createLane(now: () => number = () => performance.now()): Lane {
     // The work of the turn runs before this callback.
     setImmediate(() => {
       isScheduled = waiting.length > 0
-      if (isScheduled)
-        setTimeout(beginTurn, Math.min(pausePerTurn * (now() - startedAt), maxPauseMs))
+      if (!isScheduled) return
+      owedMs = Math.min(owedMs + pausePerTurn * (now() - startedAt), maxPauseMs)
+      if (owedMs < minPauseMs) setImmediate(beginTurn)
+      else {
+        setTimeout(beginTurn, owedMs)
+        owedMs = 0
+      }
     })
   }
 

@@ -1,4 +1,5 @@
-import { describe, expect, it } from 'vitest'
+import { setImmediate } from 'node:timers/promises'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { createLane } from '../../src/async/lane.ts'
 
 /** Works in turns of two steps each, on a clock that each step advances by half a turn. */
@@ -17,7 +18,29 @@ function startJobs() {
   return { events, work }
 }
 
+/** Takes turns without end, each of a number of milliseconds, while the timers stand still. Returns how many there were. */
+async function countTurns(millisecondsEach: number): Promise<number> {
+  vi.useFakeTimers({ toFake: ['setTimeout'] })
+  const clock = { now: 0 }
+  const lane = createLane(() => clock.now)
+  let turns = 0
+  let isStopped = false
+  const work = async () => {
+    while (!isStopped) {
+      await lane.next()
+      turns += 1
+      clock.now += millisecondsEach
+    }
+  }
+  void work()
+  for (let round = 0; round < 50; round++) await setImmediate()
+  isStopped = true
+  return turns
+}
+
 describe('a lane', () => {
+  afterEach(() => vi.useRealTimers())
+
   it('gives jobs turns of 5 milliseconds, one after the other', async () => {
     const { events, work } = startJobs()
     await Promise.all([work('a', 4), work('b', 6)])
@@ -34,6 +57,14 @@ describe('a lane', () => {
     await lane.next()
 
     expect(performance.now() - ended).toBeGreaterThan(25)
+  })
+
+  it('waits for no timer between turns that take no time', async () => {
+    expect(await countTurns(0)).toBeGreaterThan(10)
+  })
+
+  it('adds the pauses of short turns up to one of a millisecond', async () => {
+    expect(await countTurns(0.2)).toBe(3)
   })
 
   it('lets a timer fire between two turns', async () => {
