@@ -2,6 +2,7 @@
 import { LRUCache } from 'lru-cache'
 import { onAbort, untilAborted } from '../../async/abort.ts'
 import { createFairLimit } from '../../async/fair-limit.ts'
+import { startTimeout } from '../../async/timeout.ts'
 import { isDigest } from '../reference/parse.ts'
 import { QueryTimeoutError } from './budget.ts'
 import type {
@@ -123,7 +124,7 @@ export function createManifestCache(
 
   function start(key: string, { query, prepared, release }: QueryToStart): InFlight {
     const stop = new AbortController()
-    const timer = setTimeout(() => stop.abort(new QueryTimeoutError()), queryTimeoutMs)
+    const stopTimeout = startTimeout(queryTimeoutMs, () => stop.abort(new QueryTimeoutError()))
     const answer = prepared.send(stop.signal).then((received) => {
       const ttl = ttlMs(query, received)
       if (ttl === 0) {
@@ -141,7 +142,7 @@ export function createManifestCache(
     const settle = () => {
       if (isSettled) return
       isSettled = true
-      clearTimeout(timer)
+      stopTimeout()
       release()
       if (queries.get(key) === inFlight) queries.delete(key)
     }

@@ -1,5 +1,6 @@
 /** The deadline of a review: the signal that stops the work for it. */
 import type { ServerResponse } from 'node:http'
+import { startTimeout } from '../../async/timeout.ts'
 import { budgetMs, type LazySignal } from '../../decision/resolve/budget.ts'
 
 export interface ReviewDeadline {
@@ -11,21 +12,20 @@ export interface ReviewDeadline {
 
 /** The signal aborts at the `timeout` in the query of the URL, and when the caller closes the connection. */
 export function createDeadline(url: string, response: ServerResponse): ReviewDeadline {
-  let started: { readonly controller: AbortController; readonly timer: NodeJS.Timeout } | null =
-    null
+  let started: { readonly controller: AbortController; readonly stop: () => void } | null = null
   const onClose = () => started?.controller.abort()
   return {
     signal: () => {
       if (started === null) {
         const controller = new AbortController()
-        started = { controller, timer: setTimeout(onClose, budgetMs(timeoutOf(url))) }
+        started = { controller, stop: startTimeout(budgetMs(timeoutOf(url)), onClose) }
         response.once('close', onClose)
       }
       return started.controller.signal
     },
     end: () => {
       if (started === null) return
-      clearTimeout(started.timer)
+      started.stop()
       response.off('close', onClose)
     },
   }
