@@ -18,7 +18,7 @@ function startJobs() {
   return { events, work }
 }
 
-/** Takes turns without end, each of a number of milliseconds, while the timers stand still. Returns how many there were. */
+/** Takes turns of a number of milliseconds while no timer fires. Returns the number of turns. */
 async function countTurns(millisecondsEach: number): Promise<number> {
   vi.useFakeTimers({ toFake: ['setTimeout'] })
   const clock = { now: 0 }
