@@ -20,19 +20,17 @@ describe('a timeout', () => {
     const [peer] = (await once(server, 'connection')) as [Socket]
     const events: string[] = []
     client.on('data', () => events.push('data'))
-    const expired = new Promise<void>((resolve) => {
-      const expire = () => {
-        events.push('expired')
-        resolve()
-      }
-      // Timers run next after an immediate, before sockets are read.
-      void setImmediate().then(() => {
-        startTimeout(1, expire)
-        peer.write('x')
-        const end = performance.now() + 20
-        while (performance.now() < end);
-      })
-    })
+    const { promise: expired, resolve } = Promise.withResolvers<void>()
+    const expire = () => {
+      events.push('expired')
+      resolve()
+    }
+    // After an immediate, timers run next, before sockets are read.
+    await setImmediate()
+    startTimeout(1, expire)
+    peer.write('x')
+    const end = performance.now() + 20
+    while (performance.now() < end);
     await expired
 
     expect(events).toEqual(['data', 'expired'])
