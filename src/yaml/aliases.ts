@@ -40,12 +40,15 @@ interface NodeSize {
   readonly depth: number
 }
 
-/** Returns the first alias that has no target, is inside of its target, or makes the document too large; null without one. */
-export function findAliasError(document: Document, limits: AliasLimits): YamlError | null {
-  const aliases: Alias[] = []
-  forEachNode(document, (node) => {
-    if (isAlias(node)) aliases.push(node)
-  })
+/**
+ * Returns the first of a document's aliases that has no target, is inside of its target, or makes the document too large; null
+ * without one. `aliases` are in the order of the text.
+ */
+export function findAliasError(
+  document: Document,
+  aliases: readonly Alias[],
+  limits: AliasLimits,
+): YamlError | null {
   if (aliases.length === 0) return null
   const targets = aliasTargets(document)
   const sizes = new Map<Node, NodeSize>()

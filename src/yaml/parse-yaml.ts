@@ -3,9 +3,11 @@
  * length of the text. The library alone needs minutes for 40,000 times `{`, and seconds for 20,000 keys of one map.
  */
 import {
+  type Alias,
   Composer,
   type CST,
   type Document,
+  isAlias,
   isMap,
   isPair,
   isScalar,
@@ -227,10 +229,13 @@ function checkDocument(
   length: number,
   { limits, report }: { readonly limits: YamlLimits; readonly report: ReportError },
 ): void {
+  const aliases: Alias[] = []
   forEachNode(document, (node) => {
     if (isMap(node)) checkKeys(node.items, report)
+    else if (isAlias(node)) aliases.push(node)
   })
-  const error = findAliasError(document, { weight: limits.length - length, depth: maxDepth })
+  const aliasLimits = { weight: limits.length - length, depth: maxDepth }
+  const error = findAliasError(document, aliases, aliasLimits)
   if (error !== null) report(error.offset, error.message)
 }
 

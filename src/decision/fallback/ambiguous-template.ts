@@ -2,13 +2,15 @@
 import { hostComponent } from './host-component.ts'
 import { exampleName, type RenamedImages } from './renamed-images.ts'
 
+const joinedVariables = /\{[^/]*\{/
+
 /**
  * Returns the segment of a template that can be read in several ways, such as `{namespace}-{name}` or `{host}-{path}`: two
  * images can get the same name there. Returns null if the images of the row do not.
  */
 export function findAmbiguousSegment(renamed: readonly RenamedImages[]): string | null {
   const [first] = renamed
-  if (first === undefined) return null
+  if (first === undefined || !joinedVariables.test(first.template.text)) return null
   const segment = first.template.text
     .split('/')
     .slice(1)

@@ -16,7 +16,7 @@ import {
   type Repository,
 } from './renamed-images.ts'
 import { findNameOfBoth } from './row-templates.ts'
-import { createRowIndex } from './row-index.ts'
+import { createRowIndex, type RowIndex } from './row-index.ts'
 import type { SearchBudget } from './shared-name.ts'
 import type { FallbackRow, FallbackTable } from './table.ts'
 
@@ -88,6 +88,7 @@ export function createCollisionFinder(
     budget: SearchBudget,
   ): string | null {
     const templates = rows[rowIndex]?.try ?? []
+    if (templates[0] === template) return null
     const mirror = template.host ?? ''
     const mirrorHost = canonicalHost(mirror, isPlainHttp)
     for (const each of templates.slice(0, templates.indexOf(template))) {
@@ -146,12 +147,8 @@ function createEarlierRowSearch(options: EarlierRowOptions): FindEarlierRow {
   const { table, imagesByRow, meeting } = options
   const { rows, mirrors, isPlainHttp } = table
   const hostsByText = collectHosts(rows, imagesByRow, meeting)
-  // A name on a mirror has one content, whatever pods ask for it.
-  const index = createRowIndex(
-    rows
-      .map(({ images, leave }, position) => ({ position, images, leave }))
-      .filter(({ leave }) => !leave),
-  )
+  /** Most tables keep their hosts apart, and need no index. */
+  let index: RowIndex | undefined
   /** The first row that uses a name on a mirror. */
   const firstRows = new Map<string, number>()
   const shortenedEarlier = createShortenedSearch(options, findRow)
@@ -202,8 +199,18 @@ function createEarlierRowSearch(options: EarlierRowOptions): FindEarlierRow {
 
   function findRow({ host, path }: Repository): number {
     const image = canonicalReference({ domain: host, path, tag: null, digest: null })
+    index ??= indexRenamedRows(rows)
     return index.find(image, mirrors.has(host) || !meeting.has(host))
   }
+}
+
+/** Indexes the rows without their conditions: a name on a mirror has one content, whatever pods ask for it. */
+function indexRenamedRows(rows: readonly FallbackRow[]): RowIndex {
+  return createRowIndex(
+    rows
+      .map(({ images, leave }, position) => ({ position, images, leave }))
+      .filter(({ leave }) => !leave),
+  )
 }
 
 /** Returns a function that finds an earlier row with the same names, for templates that drop a part of the path. */
@@ -263,17 +270,17 @@ function collectHosts(
   imagesByRow: readonly (readonly HostImages[])[],
   meeting: ReadonlySet<string>,
 ): ReadonlyMap<string, ReadonlySet<string>> {
-  const pairs = rows.flatMap(({ try: templates }, index) =>
-    (imagesByRow[index] ?? [])
-      .filter(({ host, isWildcardHost }) => !isWildcardHost || meeting.has(host))
-      .flatMap(({ host }) =>
-        templates.map((template) => ({ text: withHost(template, host), host })),
-      ),
-  )
-  return new Map(
-    [...Map.groupBy(pairs, ({ text }) => text)].map(([text, group]) => [
-      text,
-      new Set(group.map(({ host }) => host)),
-    ]),
-  )
+  const hostsByText = new Map<string, Set<string>>()
+  for (const [index, { try: templates }] of rows.entries()) {
+    for (const { host, isWildcardHost } of imagesByRow[index] ?? []) {
+      if (isWildcardHost && !meeting.has(host)) continue
+      for (const template of templates) {
+        const text = withHost(template, host)
+        const hosts = hostsByText.get(text)
+        if (hosts === undefined) hostsByText.set(text, new Set([host]))
+        else hosts.add(host)
+      }
+    }
+  }
+  return hostsByText
 }

@@ -1,5 +1,5 @@
 /** Example images for patterns, to check a table without real images. */
-import type { Reference } from '../reference/reference.ts'
+import { type Reference, repositoryName } from '../reference/reference.ts'
 import { fillGlob } from './glob.ts'
 import type { ImagePattern } from './image-pattern.ts'
 import { type ImageTemplate, renderTemplate } from './image-template.ts'
@@ -18,7 +18,10 @@ export function exampleImage({ literal, host, path }: ImagePattern): Reference {
   }
 }
 
-/** Returns the repository that the template makes of the example image of the pattern. */
-export function renderExample(template: ImageTemplate, pattern: ImagePattern): string {
-  return renderTemplate(template, { reference: exampleImage(pattern), namespace: 'default' })
+/** Returns true if the template makes of the example image of the pattern the image itself. */
+export function keepsExample(template: ImageTemplate, pattern: ImagePattern): boolean {
+  const reference = exampleImage(pattern)
+  const isSameHost = (template.host ?? reference.domain) === reference.domain
+  const input = { reference, namespace: 'default' }
+  return isSameHost && renderTemplate(template, input) === repositoryName(reference)
 }

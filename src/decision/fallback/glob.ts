@@ -57,6 +57,7 @@ export function compileNameGlob(text: string): ((name: string) => boolean) | nul
 
 /** Returns a short text that the glob matches. */
 export function fillGlob(glob: string): string {
+  if (!hasWildcard(glob)) return glob
   return glob
     .replaceAll('**', 'a/b')
     .replaceAll(/\*|\?/g, 'a')

@@ -6,6 +6,7 @@ import { hubHost } from './registry-aliases.ts'
 
 const variables = ['host', 'path', 'rest', 'flat', 'name', 'namespace'] as const
 type Variable = (typeof variables)[number]
+type PathVariable = Exclude<Variable, 'host'>
 
 export interface ImageTemplate {
   /** As written in the config, with a canonical host. */
@@ -75,22 +76,26 @@ export function compileTemplate(written: string): ImageTemplateResult {
  * Returns the repository that the template makes. A path has the host of the image as one component (`hostComponent`). The
  * text may be invalid, for example too long, or because `{rest}` is empty for a path of one segment.
  */
-export function renderTemplate(
-  template: ImageTemplate,
-  { reference, namespace }: TemplateInput,
-): string {
-  const { domain, path } = reference
-  const values: Record<Exclude<Variable, 'host'>, string> = {
-    path,
-    rest: path.includes('/') ? path.slice(path.indexOf('/') + 1) : '',
-    flat: path.replaceAll('/', '-'),
-    name: path.slice(path.lastIndexOf('/') + 1),
-    namespace,
-  }
-  return withHost(template, domain).replaceAll(
+export function renderTemplate(template: ImageTemplate, input: TemplateInput): string {
+  return withHost(template, input.reference.domain).replaceAll(
     placeholder,
-    (_, name: Exclude<Variable, 'host'>) => values[name],
+    (_, name: PathVariable) => valueOf(name, input),
   )
+}
+
+function valueOf(name: PathVariable, { reference: { path }, namespace }: TemplateInput): string {
+  switch (name) {
+    case 'path':
+      return path
+    case 'rest':
+      return path.includes('/') ? path.slice(path.indexOf('/') + 1) : ''
+    case 'flat':
+      return path.replaceAll('/', '-')
+    case 'name':
+      return path.slice(path.lastIndexOf('/') + 1)
+    case 'namespace':
+      return namespace
+  }
 }
 
 /** Returns the text of the template with the host of the image: as it is at the beginning, and as a component in the path. */

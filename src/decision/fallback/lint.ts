@@ -1,7 +1,7 @@
 /** Checks a table for rows that loop, collide or are never used. Needs no images, so it runs when the config is loaded. */
 import { repositoryName } from '../reference/reference.ts'
 import { createCollisionFinder } from './collisions.ts'
-import { exampleImage, renderExample } from './example-image.ts'
+import { exampleImage, keepsExample } from './example-image.ts'
 import type { ImagePattern } from './image-pattern.ts'
 import type { ImageTemplate } from './image-template.ts'
 import type { PodCondition } from './pod-condition.ts'
@@ -50,46 +50,43 @@ export function lintTable(table: FallbackTable, hosts: Iterable<string> = []): T
 type FindCovering = (row: FallbackRow, pattern: ImagePattern) => number
 
 function createCoverSearch({ rows, mirrors, index }: FallbackTable): FindCovering {
-  const entries = rows.flatMap(({ images, when, leave }, row) =>
-    images.map(({ text }) => [coverKey({ when, leave, text }), row] as const),
-  )
-  // A Map keeps the last value of a key.
-  const firstRows = new Map(entries.toReversed())
+  /** The first row with a pattern, by the text of the pattern, and by the kind of the row. */
+  const firstRows = new Map<string, Map<string, number>>()
+  for (const [row, { images, when, leave }] of rows.entries()) {
+    const kind = kindOfRow(leave, when)
+    for (const { text } of images) {
+      const byKind = firstRows.get(text)
+      if (byKind === undefined) firstRows.set(text, new Map([[kind, row]]))
+      else if (!byKind.has(kind)) byKind.set(kind, row)
+    }
+  }
 
   return ({ when, leave }, pattern) => {
     const isOnMirror = pattern.host !== null && mirrors.has(pattern.host)
     if (pattern.literal !== null)
       return index.findForAll(canonicalReference(exampleImage(pattern)), isOnMirror, when)
+    const conditions = when === null ? [null] : [null, when]
+    const kindsOf = (isLeft: boolean) => conditions.map((each) => kindOfRow(isLeft, each))
     // Of the rows without a host, only those that leave images unchanged match images on a mirror.
     const isAlsoOnMirrors = pattern.host === null && leave
-    const kinds = isAlsoOnMirrors ? [true] : [true, false]
-    const covering = [
-      ...(isOnMirror ? [true] : kinds).map((kind) => ({ leave: kind, text: '**' })),
-      ...kinds.flatMap((kind) => [
-        { leave: kind, text: `${pattern.host}/**` },
-        { leave: kind, text: pattern.text },
-      ]),
-    ]
-    const conditions = when === null ? [null] : [null, when]
-    const first = Math.min(
-      ...conditions.flatMap((condition) =>
-        covering.map((each) => firstRows.get(coverKey({ ...each, when: condition })) ?? Infinity),
-      ),
-    )
+    const ofAll =
+      isOnMirror || isAlsoOnMirrors ? kindsOf(true) : [...kindsOf(true), ...kindsOf(false)]
+    const ofHost = isAlsoOnMirrors ? kindsOf(true) : [...kindsOf(true), ...kindsOf(false)]
+    let first = Infinity
+    const search = (text: string, kinds: readonly string[]) => {
+      const byKind = firstRows.get(text)
+      if (byKind === undefined) return
+      for (const kind of kinds) first = Math.min(first, byKind.get(kind) ?? Infinity)
+    }
+    search('**', ofAll)
+    search(`${pattern.host}/**`, ofHost)
+    search(pattern.text, ofHost)
     return first === Infinity ? -1 : first
   }
 }
 
-function coverKey({
-  when,
-  leave,
-  text,
-}: {
-  readonly when: PodCondition | null
-  readonly leave: boolean
-  readonly text: string
-}): string {
-  return `${text} ${leave} ${when?.text ?? ''}`
+function kindOfRow(leave: boolean, when: PodCondition | null): string {
+  return `${leave} ${when?.text ?? ''}`
 }
 
 /** Finds patterns that an earlier row covers completely. */
@@ -129,6 +126,7 @@ function indexConditionalRows({ rows }: FallbackTable): RowIndex {
  */
 function findLoops(search: LoopSearch, row: FallbackRow, rowIndex: number): TableFinding[] {
   return row.try.flatMap((template, index): TableFinding[] => {
+    if (template.host !== null && !search.table.mirrors.has(template.host)) return []
     const second = row.images
       .map((pattern) => secondRewrite(search, { row, template, pattern }))
       .find((rewrite) => rewrite !== null)
@@ -187,10 +185,9 @@ function findWideAlternates(
     ({ path, literal }) => literal === null && path.startsWith('**'),
   )
   return row.try.flatMap((template, index): TableFinding[] => {
+    if (template.host === null || table.mirrors.has(template.host)) return []
     const pattern = widePatterns.find(
-      (each) =>
-        template.host !== null &&
-        createCandidate(table, row, template, exampleInput(each)).kind === 'alternate',
+      (each) => createCandidate(table, row, template, exampleInput(each)).kind === 'alternate',
     )
     if (pattern === undefined) return []
     const message = `the template takes another publisher's copy for every image of ${pattern.text}; list the repositories that you publish there, or set alternates: digest`
@@ -203,10 +200,7 @@ function findUselessOtherwise(row: FallbackRow, rowIndex: number): TableFinding[
   const last = row.try.at(-1)
   // With `tags`, the last candidate is another image than the original.
   if (row.otherwise === 'keep' || last === undefined || row.tags.size > 0) return []
-  const endsWithOriginal = row.images.every(
-    (pattern) => renderExample(last, pattern) === repositoryName(exampleImage(pattern)),
-  )
-  if (!endsWithOriginal) return []
+  if (!row.images.every((pattern) => keepsExample(last, pattern))) return []
   const message =
     '`otherwise` has no effect: the last candidate is the original, which is always taken; remove it from `try`'
   return [{ severity: 'warning', row: rowIndex, key: 'otherwise', index: 0, message }]
@@ -220,10 +214,7 @@ function findUnneededTemplates(
   const [only] = templates
   const hasPurpose = templates.length > 1 || tags.size > 0 || otherwise !== 'keep' || pin !== null
   if (only === undefined || hasPurpose) return []
-  const isOriginal = images.every(
-    (pattern) => renderExample(only, pattern) === repositoryName(exampleImage(pattern)),
-  )
-  if (!isOriginal) return []
+  if (!images.every((pattern) => keepsExample(only, pattern))) return []
   const message =
     'the row keeps the names of its images, but Berth still adds digests, pull policies and pull secrets; to leave the images unchanged, write `leave: true` in place of `try`; to pin them, give the row a `pin`'
   return [{ severity: 'warning', row: rowIndex, key: 'try', index: 0, message }]

@@ -25,8 +25,8 @@ export type IsPlainHttp = (host: string) => boolean
 
 const usesHttps: IsPlainHttp = () => false
 
-/** Has the host and the port without zeros before it. */
-const hostWithPort = /^(.+):0*([0-9]+)$/
+/** Has the port without zeros before it. */
+const portOnly = /^0*([0-9]+)$/
 
 /**
  * Returns one spelling for all spellings of the same server, to compare hosts: `docker.io` for `DOCKER.IO:0443` and for the
@@ -36,9 +36,11 @@ const hostWithPort = /^(.+):0*([0-9]+)$/
 export function canonicalHost(host: string, isPlainHttp: IsPlainHttp = usesHttps): string {
   const lower = host.toLowerCase()
   // Most hosts have no port, and a regular expression takes longer than the rest.
-  if (!lower.includes(':')) return hubHost(lower)
-  const [, name = lower, port = ''] = hostWithPort.exec(lower) ?? []
-  if (port === '') return hubHost(lower)
+  const colon = lower.lastIndexOf(':')
+  if (colon < 1) return hubHost(lower)
+  const [, port] = portOnly.exec(lower.slice(colon + 1)) ?? []
+  if (port === undefined) return hubHost(lower)
+  const name = lower.slice(0, colon)
   const defaultPort = isPlainHttp(name) ? '80' : '443'
   return port === defaultPort ? hubHost(name) : `${name}:${port}`
 }

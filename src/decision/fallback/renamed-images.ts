@@ -43,6 +43,7 @@ export function findInRow(
   mirrorHost: string,
   budget: SearchBudget,
 ): RepositoryPair | null | 'unknown' {
+  if (renamed.length === 1 && renamed[0]?.template.variables.has('path') === true) return null
   for (const group of Map.groupBy(renamed, ({ text }) => text).values()) {
     const literals = group.filter(({ images }) => images.isLiteral)
     const globs = group.filter(({ images }) => !images.isLiteral)
