@@ -30,7 +30,9 @@ if (existsSync(source)) {
 
 function runWith(node) {
   const { spawn } = load('node:child_process')
-  const child = spawn(node, [fileURLToPath(source), ...process.argv.slice(2)], { stdio: 'inherit' })
+  const args = [fileURLToPath(source), ...process.argv.slice(2)]
+  // Help shows the name of this script.
+  const child = spawn(node, args, { stdio: 'inherit', argv0: process.argv[1] })
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
   child.on('exit', (code, signal) => {
     process.exitCode = code ?? (signal === 'SIGINT' ? 130 : 143)

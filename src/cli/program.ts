@@ -30,7 +30,8 @@ export async function createProgram({ io, run, verb }: ProgramOptions): Promise<
 }
 
 function createRoot(io: Io): Command {
-  return new Command('berth')
+  const { programName = 'berth' } = io
+  return new Command(programName)
     .description('Rewrite pod images to a mirror by a fallback table, and show why.')
     .usage('<command> [options]')
     .version(packageVersion(), '-v, --version', 'print the version')
@@ -51,8 +52,8 @@ function createRoot(io: Io): Command {
       optionDescription: describeItem,
       argumentDescription: describeItem,
     })
-    .showHelpAfterError('Run "berth --help" for usage.')
-    .addHelpText('after', '\nRun "berth <command> --help" for the options of a command.')
+    .showHelpAfterError(`Run "${programName} --help" for usage.`)
+    .addHelpText('after', `\nRun "${programName} <command> --help" for the options of a command.`)
 }
 
 function helpWidth({ isTTY, columns }: Io['stdout']): number {

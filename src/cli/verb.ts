@@ -23,12 +23,19 @@ type VerbExample = readonly [meaning: string, commandLine: string]
 export function addVerb(parent: Command, { name, summary, details, examples }: VerbText): Command {
   const command = parent.command(name).summary(summary)
   command.description(details === undefined ? `${summary}.` : `${summary}.\n${details}`)
-  command.addHelpText('after', `\nExamples:\n${examples.map(exampleText).join('\n\n')}`)
+  const program = rootOf(command).name()
+  const texts = examples.map((example) => exampleText(example, program))
+  command.addHelpText('after', `\nExamples:\n${texts.join('\n\n')}`)
   return command.showHelpAfterError(`Run "${pathOf(command)} --help" for usage.`)
 }
 
-function exampleText([meaning, commandLine]: VerbExample): string {
-  return `  # ${meaning}\n  ${commandLine}`
+/** Examples begin with `berth`, or have it after a pipe. */
+function exampleText([meaning, commandLine]: VerbExample, program: string): string {
+  return `  # ${meaning}\n  ${commandLine.replaceAll(/(?<=^|\| )berth(?= )/g, program)}`
+}
+
+function rootOf(command: Command): Command {
+  return command.parent === null ? command : rootOf(command.parent)
 }
 
 /** The command's name after those of its parents: `berth nodes render`. */

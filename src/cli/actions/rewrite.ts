@@ -5,6 +5,7 @@ import { readableWorkloads } from '../../config/known-workloads.ts'
 import { loadConfig } from '../../config/load.ts'
 import { undecidedParts } from '../../config/undecided.ts'
 import { createBatchDecider } from '../../engine/batch-decider.ts'
+import { createUnanswered } from '../../engine/unanswered.ts'
 import { BerthError } from '../../errors.ts'
 import { replaceFile } from '../../files/replace-file.ts'
 import { emptyStdin, readManifestFiles } from '../../manifests/manifest-files.ts'
@@ -45,8 +46,8 @@ export interface RewriteOptions {
 }
 
 /**
- * Returns 0; 1 if `--check` finds something to change, `--strict` finds an image elsewhere, a rule denies an image, or `--pin` finds no digest for one. If an
- * image is denied, or a file cannot be read, no manifests are printed or written. Throws `manifest-invalid` after everything
+ * Returns 0; 1 if `--check` finds something to change, `--strict` finds an image elsewhere, a rule denies an image, or `--pin` finds no digest for one; 3 if
+ * `--check` finds nothing to change, but no registry could be reached for an image. If an image is denied, or a file cannot be read, no manifests are printed or written. Throws `manifest-invalid` after everything
  * else is printed.
  */
 export async function rewrite(options: RewriteOptions, io: Io): Promise<number> {
@@ -63,7 +64,7 @@ export async function rewrite(options: RewriteOptions, io: Io): Promise<number> 
 
 async function rewriteFilesOf(config: Config, options: RewriteOptions, io: Io): Promise<number> {
   const unread = createUnreadFiles()
-  const files = await rewriteGiven(config, { ...options, unread }, io)
+  const { files, unanswered } = await rewriteGiven(config, { ...options, unread }, io)
   printNotes(files, io)
   const isDenied = files.some(({ denied }) => denied.length > 0)
   if (options.output !== 'table') printRecord(files.flatMap(rewriteRecords), options.output, io)
@@ -82,7 +83,14 @@ async function rewriteFilesOf(config: Config, options: RewriteOptions, io: Io): 
   const isRefused = files.some(({ refused }) => refused.length > 0)
   const isIncomplete = options.strict === true && elsewhere.length > 0
   const isChanged = options.check === true && files.some(isRewritten)
-  return isRefused || isUnpinned || isIncomplete || isChanged ? 1 : 0
+  if (isRefused || isUnpinned || isIncomplete || isChanged) return 1
+  if (options.check !== true || unanswered.length === 0) return 0
+  printMessage(io, unansweredText(unanswered))
+  return 3
+}
+
+function unansweredText(hosts: readonly string[]): string {
+  return `it is not known whether something would change: no answer from ${hosts.join(', ')}; berth explain IMAGE shows why`
 }
 
 function noteMode({ mode }: Config, io: Io): void {
@@ -132,7 +140,7 @@ async function rewriteGiven(
   config: Config,
   options: RewriteOptions & { readonly unread: UnreadFiles },
   io: Io,
-): Promise<RewrittenFile[]> {
+): Promise<{ files: RewrittenFile[]; unanswered: readonly string[] }> {
   const { filename, recursive, inPlace, probe, secretsDir, namespace, owner, unread } = options
   const onProblem = (message: string) => printMessage(io, message)
   const files = await readManifestFiles(filename, {
@@ -152,10 +160,11 @@ async function rewriteGiven(
     env: io.env,
     onProblem,
   })
+  const { decide, hosts } = createUnanswered(decider.decide)
   try {
-    return await rewriteFiles(
+    const rewritten = await rewriteFiles(
       {
-        decide: decider.decide,
+        decide,
         policy: config,
         table: config.table,
         workloads: readableWorkloads(config),
@@ -173,6 +182,7 @@ async function rewriteGiven(
         unread,
       },
     )
+    return { files: rewritten, unanswered: hosts() }
   } finally {
     unread.reportSkipped(onProblem)
     await decider.close()

@@ -1,0 +1,54 @@
+import { mkdtempSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { berth } from '../../support/io.ts'
+import { type FakeRegistry, startFakeRegistry } from '../../support/registry.ts'
+
+let registry: FakeRegistry
+let config: string
+
+beforeAll(async () => {
+  registry = await startFakeRegistry()
+  const gone = await startFakeRegistry()
+  await gone.close()
+  config = join(mkdtempSync(join(tmpdir(), 'berth-test-')), 'berth.yaml')
+  writeFileSync(
+    config,
+    `apiVersion: berth.dev/v1alpha1
+kind: BerthConfig
+registries:
+  - { host: mirror.corp, endpoint: '${registry.url}', mirror: true }
+  - { host: gone.corp, endpoint: '${gone.url}', mirror: true }
+fallback:
+  - { name: hub, images: ['docker.io/**'], try: ['mirror.corp/{path}', 'docker.io/{path}'] }
+  - { name: quay, images: ['quay.io/**'], try: ['gone.corp/{path}', 'quay.io/{path}'] }
+`,
+  )
+})
+
+afterAll(() => registry.close())
+
+const check = (...images: string[]) => {
+  const containers = images.map((image) => `{ image: ${image} }`).join(', ')
+  const pod = `apiVersion: v1\nkind: Pod\nmetadata: { name: p }\nspec: { containers: [${containers}] }\n`
+  return berth(['rewrite', '--check', '--config', config, '-f', '-'], pod)
+}
+
+describe('berth rewrite --check', () => {
+  it('exits with 0 if the mirror answers that it has none of the images', async () => {
+    const { code, stderr } = await check('absent:1')
+
+    expect(code).toBe(0)
+    expect(stderr).not.toContain('not known')
+  })
+
+  it('exits with 3 if the mirror of an image does not answer, and names it', async () => {
+    const { code, stderr } = await check('absent:1', 'quay.io/a/b:1')
+
+    expect(code).toBe(3)
+    expect(stderr).toContain(
+      'it is not known whether something would change: no answer from gone.corp;',
+    )
+  })
+})
