@@ -1,9 +1,9 @@
 /** Reads the AWS identity that a chain of roles starts from: keys, or a service account token. Both rotate, so every read is new. */
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { AwsIdentity } from './ecr-settings.ts'
 import type { AwsKeys } from './sdk.ts'
 import { describeFileError } from '../files/describe-file-error.ts'
+import { readRegularFile } from '../files/read-limited.ts'
 
 /** `label` is how messages name the identity. */
 export type StartingCredentials =
@@ -16,6 +16,9 @@ export type StartingCredentials =
       /** The session name in the environment; null to use that of the config. */
       readonly sessionName: string | null
     }
+
+/** The maximum size of a Secret (core/v1, MaxSecretSize). */
+const maxBytes = 1024 ** 2
 
 export interface AwsIdentityDependencies {
   readonly secretsDirectory: string
@@ -47,22 +50,20 @@ export async function readAwsIdentity(
   return { kind: 'keys', label: describeIdentity(identity), keys: null }
 }
 
-async function readWebIdentity(
+function readWebIdentity(
   file: string,
   roleArn: string,
   sessionName: string | null,
-): Promise<StartingCredentials> {
-  const token = await readText(file)
+): StartingCredentials {
+  const token = readText(file)
   return { kind: 'webIdentity', label: describeToken(token, file), token, roleArn, sessionName }
 }
 
-async function readKeys(secret: string, secretsDirectory: string): Promise<StartingCredentials> {
+function readKeys(secret: string, secretsDirectory: string): StartingCredentials {
   const directory = join(secretsDirectory, secret)
-  const [accessKeyId, secretAccessKey] = await Promise.all([
-    readText(join(directory, 'AWS_ACCESS_KEY_ID')),
-    readText(join(directory, 'AWS_SECRET_ACCESS_KEY')),
-  ])
-  const sessionToken = await readText(join(directory, 'AWS_SESSION_TOKEN')).catch(() => null)
+  const accessKeyId = readText(join(directory, 'AWS_ACCESS_KEY_ID'))
+  const secretAccessKey = readText(join(directory, 'AWS_SECRET_ACCESS_KEY'))
+  const sessionToken = readOptional(join(directory, 'AWS_SESSION_TOKEN'))
   return {
     kind: 'keys',
     label: describeIdentity({ kind: 'staticKeys', secret }),
@@ -74,10 +75,19 @@ async function readKeys(secret: string, secretsDirectory: string): Promise<Start
   }
 }
 
-async function readText(file: string): Promise<string> {
+/** Returns null if the file is missing or cannot be used. */
+function readOptional(file: string): string | null {
+  try {
+    return readText(file)
+  } catch {
+    return null
+  }
+}
+
+function readText(file: string): string {
   let text: string
   try {
-    text = (await readFile(file, 'utf8')).trim()
+    text = readRegularFile(file, maxBytes).toString('utf8').trim()
   } catch (error) {
     throw invalidFile(`${file} cannot be read: ${describeFileError(error)}`)
   }

@@ -45,8 +45,9 @@ const textAfter: Readonly<Record<OlderVersion, readonly (readonly [string, RegEx
   ],
 }
 
-/** Returns an error for each key, and each text in a value, of a valid config that this version rejects. */
-export function findNewerKeys(version: OlderVersion, text: string): readonly ConfigProblem[] {
+/** Returns an error for each key, and each text in a value, of a valid config that this version rejects. The running version rejects none. */
+export function findNewerKeys(version: string, text: string): readonly ConfigProblem[] {
+  if (!isOlder(version)) return []
   const document = parseYamlDocument(text)
   const problems = createProblemList(document)
   const report = (path: readonly PathPart[], what: string) => {
@@ -61,6 +62,10 @@ export function findNewerKeys(version: OlderVersion, text: string): readonly Con
       if (found !== undefined) report(path, found)
     }
   return problems.list()
+}
+
+function isOlder(version: string): version is OlderVersion {
+  return Object.hasOwn(keysAfter, version)
 }
 
 interface Found {

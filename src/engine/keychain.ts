@@ -1,5 +1,4 @@
 /** Creates keychains: credentials from a mounted pull secret, a docker config, or Amazon ECR. */
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createEcrKeychain } from '../aws/ecr-keychain.ts'
 import type { EcrSettings } from '../aws/ecr-settings.ts'
@@ -16,6 +15,7 @@ import { BerthError } from '../errors.ts'
 import type { RunCredentialHelper } from './credential-helper.ts'
 import type { CredentialSettings } from '../registry/http/registry-settings.ts'
 import { describeFileError } from '../files/describe-file-error.ts'
+import { readRegularFile } from '../files/read-limited.ts'
 
 export interface KeychainOptions {
   /** Has a subdirectory for each mounted pull secret, with the secret's name. */
@@ -29,6 +29,9 @@ export interface KeychainOptions {
   /** Runs the credential helpers of docker configs. Without it, and for pull secrets, none is run. */
   readonly runHelper?: RunCredentialHelper
 }
+
+/** The maximum size of a Secret (core/v1, MaxSecretSize). */
+const maxBytes = 1024 ** 2
 
 /** The hosts that tools write for Docker Hub in docker configs. */
 const hubHosts: ReadonlySet<string> = new Set([
@@ -94,8 +97,8 @@ function createFileKeychain(settings: FileSettings, options: KeychainOptions): K
   const helperProblems = createOnceReporter(options.onProblem)
 
   /** Comparing the text is as cheap as a stat: a Secret has at most 1 MiB, and usually some hundred bytes. */
-  const load = async (): Promise<LoadedFile> => {
-    const read = await readFirst(source.files)
+  const load = (): LoadedFile => {
+    const read = readFirst(source.files)
     if ('problem' in read) return keepLast(read.problem)
     if (read.text === last?.text) {
       lastProblem = null
@@ -150,7 +153,7 @@ function createFileKeychain(settings: FileSettings, options: KeychainOptions): K
 
   return {
     async lookup(host, repository) {
-      const { text, entries } = await load()
+      const { text, entries } = load()
       const matching = matchingEntries(entries, host, repository)
       const ofHelper = await askHelper(text, host, matching.length > 0)
       if (ofHelper.length > 0) return ofHelper
@@ -209,15 +212,13 @@ function sourceFor(
   }
 }
 
-async function readFirst(
+function readFirst(
   files: readonly CredentialFile[],
-): Promise<
-  { readonly text: string; readonly file: CredentialFile } | { readonly problem: string }
-> {
+): { readonly text: string; readonly file: CredentialFile } | { readonly problem: string } {
   let problem: string | null = null
   for (const file of files) {
     try {
-      return { text: await readFile(file.path, 'utf8'), file }
+      return { text: readRegularFile(file.path, maxBytes).toString('utf8'), file }
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException
       // The message names the first path, unless a later one exists and cannot be read.

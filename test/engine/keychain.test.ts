@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -50,6 +51,21 @@ describe('createKeychain', () => {
     const keychain = createKeychain(null, { secretsDirectory: directory })
 
     expect(await keychain.lookup('a.example', 'x')).toEqual([])
+  })
+
+  it('does not wait for a docker config that is a pipe, and does not read a device without end', async () => {
+    const pipe = join(directory, 'pipe')
+    execFileSync('mkfifo', [pipe])
+
+    for (const file of [pipe, '/dev/zero']) {
+      const keychain = createKeychain(
+        { kind: 'dockerConfig', file },
+        { secretsDirectory: directory },
+      )
+      await expect(keychain.lookup('ghcr.io', 'x')).rejects.toThrow(
+        `${file} cannot be read: it is not a regular file`,
+      )
+    }
   })
 
   it('reads a secret, and names the source of each credential', async () => {

@@ -2,7 +2,7 @@
 import { dirname } from 'node:path'
 import { runConfigTests } from '../../config/config-tests.ts'
 import { readConfig, readConfigFile } from '../../config/load.ts'
-import { findNewerKeys, type OlderVersion } from '../../config/version-keys.ts'
+import { findNewerKeys } from '../../config/version-keys.ts'
 import { BerthError } from '../../errors.ts'
 import { findConfigFile } from '../config-file.ts'
 import { type Io, print } from '../io.ts'
@@ -20,7 +20,7 @@ import { isGap } from '../output/policy-report.ts'
 export interface CheckOptions extends ImageSourceOptions {
   readonly config?: string
   readonly tests?: boolean
-  readonly forVersion?: OlderVersion
+  readonly forVersion?: string
   readonly policies?: readonly string[]
   readonly output: 'table' | 'json' | 'yaml' | 'github' | 'sarif'
 }

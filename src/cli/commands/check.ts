@@ -10,6 +10,7 @@ import {
   policiesOption,
 } from '../options.ts'
 import type { OlderVersion } from '../../config/version-keys.ts'
+import { packageVersion } from '../package-version.ts'
 import { addVerb, type DefineVerb } from '../verb.ts'
 
 /** Not read from `keysAfter`: its file loads the YAML library, which the help does not need. */
@@ -38,8 +39,8 @@ export const defineCheck: DefineVerb = (parent, run) => {
     new Option('--tests', 'show each test, and exit with 1 if the config has none'),
     new Option(
       '--for-version <version>',
-      'also report keys that this older version of Berth rejects, before you go back to it',
-    ).choices(Object.keys(olderVersions)),
+      'also report keys that this version of Berth rejects, before you go back to it',
+    ).choices([...Object.keys(olderVersions), packageVersion()]),
     outputOption(['table', 'json', 'yaml', 'github', 'sarif']),
     policiesOption('image verification policies to compare with the table'),
     ...inGroup('Images to compare with the policies:', ...imageSourceOptions('-f or --policies')),

@@ -20,6 +20,13 @@ export async function startStandIn(repositories: readonly string[]): Promise<Sta
 
 function createListener(repositories: readonly string[]): RequestListener {
   return ({ url = '', method }, response) => {
+    if (url === '/v2/') {
+      // Clients ask first whether this is a registry (distribution-spec, end-1).
+      response
+        .writeHead(200, { 'content-type': 'application/json' })
+        .end(method === 'HEAD' ? '' : '{}')
+      return
+    }
     const [, repository = ''] = /^\/v2\/(.+)\/manifests\/[^/]+$/.exec(url) ?? []
     if (!repositories.includes(repository)) {
       const body = JSON.stringify({ errors: [{ code: 'MANIFEST_UNKNOWN' }] })

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
+import { packageVersion } from '../../../src/cli/package-version.ts'
 import { run } from '../../../src/cli/run.ts'
 import { berth, terminal } from '../../support/io.ts'
 
@@ -61,6 +62,18 @@ describe('berth check', () => {
 
     expect(code).toBe(0)
     expect(stdout).toContain('0 warnings, no tests, nothing that Berth 0.1.0 rejects\n')
+  })
+
+  it('takes the running version too, which rejects nothing, and names the versions that it knows', async () => {
+    const file = configOf(`${rows}stuckPods: report\n`)
+    const version = packageVersion()
+    const running = await berth(['check', file, '--for-version', version])
+    const unknown = await berth(['check', file, '--for-version', '9.0.0'])
+
+    expect(running.code).toBe(0)
+    expect(running.stdout).toContain(`nothing that Berth ${version} rejects`)
+    expect(unknown.code).toBe(2)
+    expect(unknown.stderr).toContain(`Allowed choices are 0.1.0, ${version}.`)
   })
 
   it('prints the errors for an older version with -o json', async () => {
