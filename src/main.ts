@@ -1,5 +1,4 @@
 /** Starts the command line: the only file that uses the process's arguments, signals and exit code. */
-import { programName } from './cli/program-name.ts'
 import { run } from './cli/run.ts'
 
 const stop = new AbortController()
@@ -30,7 +29,8 @@ async function start(): Promise<void> {
       return process.stdin
     },
     env: process.env,
-    programName: programName(process.argv0, process.argv[1]),
+    // The executable has its path in the first, and a script in the second.
+    startedAs: [process.argv0, process.argv[1]],
     // Until a verb reads this property, a signal ends the process.
     get signal() {
       listen()

@@ -155,14 +155,14 @@ describe('imports', () => {
 })
 
 describe('the process', () => {
-  it('is touched by main.ts alone, and by the worker that makes reading the environment cheap', () => {
+  it('is touched by main.ts alone', () => {
     const users = files.filter((file) =>
       /\bprocess\.(?:argv|exit|exitCode|env|stdout|stderr|stdin|on)\b/.test(
         readFileSync(join(source, file), 'utf8'),
       ),
     )
 
-    expect(users.sort()).toEqual(['config/config-worker.ts', 'main.ts'])
+    expect(users.sort()).toEqual(['main.ts'])
   })
 })
 

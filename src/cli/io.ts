@@ -10,8 +10,8 @@ export interface Io {
   readonly stderr: Writable & { readonly isTTY?: boolean; readonly columns?: number }
   readonly stdin: Readable
   readonly env: Readonly<Record<string, string | undefined>>
-  /** The name of the program in its help; `berth` if it is left out. */
-  readonly programName?: string
+  /** The paths under which the program was started, for the name in its help. */
+  readonly startedAs?: readonly (string | undefined)[]
   /**
    * Aborts when the process is asked to stop; the reason is the signal's name. Reading this property installs the signal
    * handlers, so a verb that reads it has to stop when it aborts.

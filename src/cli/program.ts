@@ -2,6 +2,7 @@
 import { type Argument, Command, type Option } from 'commander'
 import { type Io, print, printMessage } from './io.ts'
 import { packageVersion } from './package-version.ts'
+import { programName } from './program-name.ts'
 import type { Run } from './verb.ts'
 import { verbGroups } from './verbs.ts'
 
@@ -30,8 +31,8 @@ export async function createProgram({ io, run, verb }: ProgramOptions): Promise<
 }
 
 function createRoot(io: Io): Command {
-  const { programName = 'berth' } = io
-  return new Command(programName)
+  const name = programName(io.startedAs)
+  return new Command(name)
     .description('Rewrite pod images to a mirror by a fallback table, and show why.')
     .usage('<command> [options]')
     .version(packageVersion(), '-v, --version', 'print the version')
@@ -52,8 +53,8 @@ function createRoot(io: Io): Command {
       optionDescription: describeItem,
       argumentDescription: describeItem,
     })
-    .showHelpAfterError(`Run "${programName} --help" for usage.`)
-    .addHelpText('after', `\nRun "${programName} <command> --help" for the options of a command.`)
+    .showHelpAfterError(`Run "${name} --help" for usage.`)
+    .addHelpText('after', `\nRun "${name} <command> --help" for the options of a command.`)
 }
 
 function helpWidth({ isTTY, columns }: Io['stdout']): number {

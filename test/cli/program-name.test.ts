@@ -16,7 +16,7 @@ describe('the name in the help', () => {
     [[String.raw`C:\krew\bin\kubectl-berth.exe`], 'kubectl berth'],
     [['/usr/bin/not-kubectl-berth-either', '/src/main.ts'], 'berth'],
   ])('of %j is %s', (paths, name) => {
-    expect(programName(...paths)).toBe(name)
+    expect(programName(paths)).toBe(name)
   })
 
   it('is that of the plugin in usage, hints and examples if kubectl starts it', () => {
