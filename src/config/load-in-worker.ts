@@ -28,7 +28,8 @@ const workerUrl = new URL(
 
 /**
  * Loads a config file as `loadConfig` does, and throws the same errors. Throws `config-invalid` too if the file needs too much
- * memory. Rejects when the signal aborts.
+ * memory. Rejects when the signal aborts; the worker then ends by itself, and the process does not wait for it. It is never
+ * terminated: that can crash the process while the worker starts or reads a file (https://github.com/nodejs/node/issues/38418).
  */
 export async function loadConfigInWorker(file: string, signal?: AbortSignal): Promise<Config> {
   const worker = startWorker({
@@ -38,6 +39,8 @@ export async function loadConfigInWorker(file: string, signal?: AbortSignal): Pr
     execArgv: [],
     resourceLimits: { maxOldGenerationSizeMb: maxHeapMiB, maxYoungGenerationSizeMb: 16 },
   })
+  // Without a listener, an error after the signal would end the process.
+  worker.on('error', () => undefined)
   try {
     const [result] = (await once(worker, 'message', signal === undefined ? {} : { signal })) as [
       WorkerResult,
@@ -45,14 +48,13 @@ export async function loadConfigInWorker(file: string, signal?: AbortSignal): Pr
     if (!result.ok) throw new BerthError(result.code, result.message)
     return await fromData(result.data, dirname(file))
   } catch (error) {
+    worker.unref()
     if ((error as NodeJS.ErrnoException).code !== 'ERR_WORKER_OUT_OF_MEMORY') throw error
     throw new BerthError(
       'config-invalid',
       `${file} needs more than ${maxHeapMiB} MiB of memory to read; replace rows that differ only in the image by one row with a pattern`,
       { cause: error },
     )
-  } finally {
-    await worker.terminate()
   }
 }
 

@@ -13,6 +13,8 @@ export interface WatchOptions {
   readonly onError: (error: unknown) => void
   /** Milliseconds between two polls. */
   readonly intervalMs?: number | undefined
+  /** Loads the config; in a worker thread if it is left out. */
+  readonly load?: typeof loadConfigInWorker
 }
 
 /** The kubelet takes up to a minute to update a ConfigMap, so one more second does not matter. */
@@ -24,7 +26,13 @@ const defaultIntervalMs = 1_000
  */
 export function watchConfig(
   file: string,
-  { current, onConfig, onError, intervalMs = defaultIntervalMs }: WatchOptions,
+  {
+    current,
+    onConfig,
+    onError,
+    intervalMs = defaultIntervalMs,
+    load = loadConfigInWorker,
+  }: WatchOptions,
 ): { stop(): void } {
   let lockFile = current.lock?.file ?? null
   let texts: readonly (string | null)[] = [current.source, current.lock?.source ?? null]
@@ -42,7 +50,7 @@ export function watchConfig(
     texts = newTexts
     isLoading = true
     try {
-      const config = await loadConfigInWorker(file, stopped.signal)
+      const config = await load(file, stopped.signal)
       if (stopped.signal.aborted) return
       lockFile = config.lock?.file ?? null
       texts = [config.source, config.lock?.source ?? null]

@@ -109,5 +109,7 @@ tests: [{ image: nginx, expect: 'anubis:32000/docker.io/library/nginx:1' }]
     stop.abort(new Error('stopped'))
 
     await expect(loading).rejects.toThrow('aborted')
+    // The process of the tests ends after both workers.
+    await load(file)
   })
 })

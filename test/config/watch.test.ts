@@ -4,10 +4,14 @@ import { join } from 'node:path'
 import { describe, expect, it, vi } from 'vitest'
 import type { Config } from '../../src/config/config.ts'
 import { loadConfig } from '../../src/config/load.ts'
-import { loadConfigInWorker } from '../../src/config/load-in-worker.ts'
 import { watchConfig } from '../../src/config/watch.ts'
 
 const head = 'apiVersion: berth.dev/v1alpha1\nkind: BerthConfig\n'
+
+/** Polls often, and without workers, which take seconds to start on a busy machine. */
+const fast = { intervalMs: 5, load: async (file: string) => Promise.resolve(loadConfig(file)) }
+
+const until = (isReached: () => void) => vi.waitFor(isReached, { timeout: 30_000 })
 
 describe('watchConfig', () => {
   it.each([
@@ -21,13 +25,14 @@ describe('watchConfig', () => {
     writeFileSync(file, text)
     const reported: string[] = []
     const watch = watchConfig(file, {
+      ...fast,
       current,
       onConfig: ({ mode }: Config) => reported.push(mode),
       onError: () => reported.push('error'),
     })
-    await vi.waitFor(() => expect(reported).toEqual(expected), { timeout: 10_000 })
+    await until(() => expect(reported).toEqual(expected))
     writeFileSync(file, `${head}mode: observe\n# 2\n`)
-    await vi.waitFor(() => expect(reported).toEqual([...expected, 'observe']), { timeout: 10_000 })
+    await until(() => expect(reported).toEqual([...expected, 'observe']))
     watch.stop()
   })
 
@@ -38,10 +43,16 @@ describe('watchConfig', () => {
     writeFileSync(file, `${head}mode: observe\n`)
     const reported: unknown[] = []
     const report = (each: unknown) => void reported.push(each)
-    const watch = watchConfig(file, { current, onConfig: report, onError: report })
+    const loading = Promise.withResolvers<Config>()
+    const watch = watchConfig(file, {
+      current,
+      onConfig: report,
+      onError: report,
+      load: () => loading.promise,
+    })
     watch.stop()
-    // Another worker has ended long after the first one would have.
-    await loadConfigInWorker(file)
+    loading.resolve(loadConfig(file))
+    await loading.promise
 
     expect(reported).toEqual([])
   })
@@ -52,6 +63,7 @@ describe('watchConfig', () => {
     writeFileSync(file, `${head}pin: { lock: berth.lock }\n`)
     const reported: (number | string)[] = []
     const watch = watchConfig(file, {
+      ...fast,
       current: loadConfig(file),
       onConfig: ({ lock }: Config) => reported.push(lock?.images.size ?? -1),
       onError: () => reported.push('error'),
@@ -63,9 +75,9 @@ describe('watchConfig', () => {
       join(directory, 'berth.lock'),
       JSON.stringify({ ...lock, images: [{ ...image, from: 'docker.io', date: '2026-11-21' }] }),
     )
-    await vi.waitFor(() => expect(reported).toEqual([1]), { timeout: 10_000 })
+    await until(() => expect(reported).toEqual([1]))
     writeFileSync(join(directory, 'berth.lock'), 'broken: true')
-    await vi.waitFor(() => expect(reported).toEqual([1, 'error']), { timeout: 10_000 })
+    await until(() => expect(reported).toEqual([1, 'error']))
     watch.stop()
-  }, 30_000)
+  })
 })
