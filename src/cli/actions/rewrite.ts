@@ -71,22 +71,28 @@ async function rewriteFilesOf(config: Config, options: RewriteOptions, io: Io): 
   else if (options.check === true)
     for (const line of changeLines(files, createPainter(io.stdout, io.env))) print(io.stdout, line)
   if (!isDenied && options.output === 'table') printRewritten(files, { ...options, unread }, io)
-  const elsewhere = elsewhereInFiles(files)
-  printElsewhere(elsewhere, io)
+  printElsewhere(elsewhereInFiles(files), io)
   if (unread.hasInvalid()) printMessage(io, unwrittenText(options))
   unread.throwInvalid()
   if (isDenied) return 1
   if (options.inPlace === true) replaceFiles(files.filter(isRewritten))
-  const isUnpinned =
-    options.pin === true &&
-    files.some(({ images }) => images.some(({ pinned, left }) => !pinned && !left))
-  const isRefused = files.some(({ refused }) => refused.length > 0)
-  const isIncomplete = options.strict === true && elsewhere.length > 0
-  const isChanged = options.check === true && files.some(isRewritten)
-  if (isRefused || isUnpinned || isIncomplete || isChanged) return 1
+  if (isIncomplete(files, options)) return 1
   if (options.check !== true || unanswered.length === 0) return 0
   printMessage(io, unansweredText(unanswered))
   return 3
+}
+
+/** Returns whether the options ask to fail because of the files. */
+function isIncomplete(
+  files: readonly RewrittenFile[],
+  { pin, strict, check }: RewriteOptions,
+): boolean {
+  const isUnpinned =
+    pin === true && files.some(({ images }) => images.some(({ pinned, left }) => !pinned && !left))
+  const isRefused = files.some(({ refused }) => refused.length > 0)
+  const isElsewhere = strict === true && elsewhereInFiles(files).length > 0
+  const isChanged = check === true && files.some(isRewritten)
+  return isRefused || isUnpinned || isElsewhere || isChanged
 }
 
 function unansweredText(hosts: readonly string[]): string {
@@ -160,11 +166,11 @@ async function rewriteGiven(
     env: io.env,
     onProblem,
   })
-  const { decide, hosts } = createUnanswered(decider.decide)
+  const unanswered = createUnanswered(decider.decide)
   try {
     const rewritten = await rewriteFiles(
       {
-        decide,
+        decide: unanswered.decide,
         policy: config,
         table: config.table,
         workloads: readableWorkloads(config),
@@ -182,7 +188,7 @@ async function rewriteGiven(
         unread,
       },
     )
-    return { files: rewritten, unanswered: hosts() }
+    return { files: rewritten, unanswered: unanswered.hosts() }
   } finally {
     unread.reportSkipped(onProblem)
     await decider.close()

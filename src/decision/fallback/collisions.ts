@@ -272,15 +272,18 @@ function collectHosts(
 ): ReadonlyMap<string, ReadonlySet<string>> {
   const hostsByText = new Map<string, Set<string>>()
   for (const [index, { try: templates }] of rows.entries()) {
-    for (const { host, isWildcardHost } of imagesByRow[index] ?? []) {
-      if (isWildcardHost && !meeting.has(host)) continue
-      for (const template of templates) {
-        const text = withHost(template, host)
-        const hosts = hostsByText.get(text)
-        if (hosts === undefined) hostsByText.set(text, new Set([host]))
-        else hosts.add(host)
-      }
+    const images = (imagesByRow[index] ?? []).filter(
+      ({ host, isWildcardHost }) => !isWildcardHost || meeting.has(host),
+    )
+    for (const template of templates) {
+      for (const { host } of images) addTo(hostsByText, withHost(template, host), host)
     }
   }
   return hostsByText
+}
+
+function addTo(sets: Map<string, Set<string>>, key: string, value: string): void {
+  const known = sets.get(key)
+  if (known === undefined) sets.set(key, new Set([value]))
+  else known.add(value)
 }
