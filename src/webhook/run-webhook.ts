@@ -156,7 +156,7 @@ async function openCertificate(
 async function openNamespaceLookup(cluster: Cluster | null, log: Logger): Promise<NamespaceLookup> {
   if (cluster === null) return noNamespaceLookup
   const { createNamespaceLookup } = await import('./admission/kube-namespace-lookup.ts')
-  return createNamespaceLookup({ api: cluster.api, log, now: () => performance.now() })
+  return createNamespaceLookup(cluster.api, log)
 }
 
 async function openSiblingDigests(

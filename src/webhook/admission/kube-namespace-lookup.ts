@@ -40,10 +40,17 @@ interface ServiceAccount extends KubeObject {
   readonly imagePullSecrets?: readonly { readonly name?: string }[]
 }
 
-/** `now` is in milliseconds. */
+/** How an administrator grants the right to ask. */
+const fixes: Readonly<Record<FactKey['kind'], string>> = {
+  secret:
+    'list the Secrets in the component pull-secret-warnings (Helm: pullSecretWarnings.secrets)',
+  account: 'add the component pull-secret-warnings (Helm: pullSecretWarnings.enabled=true)',
+}
+
+/** `now` is in milliseconds. Logs each missing right once. */
 export function createNamespaceLookup(
   api: KubeApi,
-  log: Pick<Logger, 'debug'>,
+  log: Pick<Logger, 'debug' | 'info'>,
   now = () => performance.now(),
 ): NamespaceLookup {
   const facts = new LRUCache<string, Fact>({
@@ -58,6 +65,8 @@ export function createNamespaceLookup(
     perf: { now },
   })
 
+  const logged = new Set<FactKey['kind']>()
+
   async function lookUp(
     { kind, namespace, name }: FactKey,
     signal: AbortSignal,
@@ -69,7 +78,7 @@ export function createNamespaceLookup(
     const cached = facts.get(key)
     if (cached !== undefined) return cached
     const fact = await untilAborted<Fact>(
-      read(namespace, name).catch(factOfError),
+      read(namespace, name).catch((error: unknown) => factOfError(kind, error)),
       signal,
       'unknown',
     )
@@ -99,12 +108,19 @@ export function createNamespaceLookup(
     return new Set((account.imagePullSecrets ?? []).flatMap((entry) => entry.name ?? []))
   }
 
-  function factOfError(error: unknown): Fact {
+  function factOfError(kind: FactKey['kind'], error: unknown): Fact {
     // Not the message: it may name what the tenant is not allowed to know.
     const status = error instanceof KubeError ? error.status : null
     log.debug({ status }, 'namespace lookup failed')
     // Cached, so that the next pod does not wait for the same refusal.
-    return status === 403 ? 'forbidden' : 'unknown'
+    if (status !== 403) return 'unknown'
+    if (!logged.has(kind))
+      log.info(
+        { effect: 'pull secrets are added without a check', fix: fixes[kind] },
+        'right missing',
+      )
+    logged.add(kind)
+    return 'forbidden'
   }
 
   return {

@@ -13,9 +13,10 @@ function lookupWith(status: number, now?: () => number) {
       return Promise.reject(new KubeError(status, '', 'no'))
     },
   }
-  const { log } = createLogs('error', { write: () => {} })
+  const lines: unknown[] = []
+  const { log } = createLogs('info', { write: (line) => void lines.push(JSON.parse(line)) })
   const lookup = createNamespaceLookup(api as unknown as KubeApi, log, now)
-  return { lookup, asked: () => asked }
+  return { lookup, asked: () => asked, lines }
 }
 
 describe('the namespace lookup', () => {
@@ -45,6 +46,21 @@ describe('the namespace lookup', () => {
 
     expect([await requestsAfter(0), await requestsAfter(599_000)]).toEqual([1, 1])
     expect(await requestsAfter(2_000)).toBe(2)
+  })
+
+  it('logs a missing right once', async () => {
+    const { lookup, lines } = lookupWith(403)
+    const { signal } = new AbortController()
+    await lookup.hasSecret('team', 'pull', signal)
+    await lookup.hasSecret('team', 'other', signal)
+
+    expect(lines).toMatchObject([
+      {
+        msg: 'right missing',
+        effect: 'pull secrets are added without a check',
+        fix: 'list the Secrets in the component pull-secret-warnings (Helm: pullSecretWarnings.secrets)',
+      },
+    ])
   })
 
   it('does not ask about a service account with a name that is too long', async () => {
