@@ -65,7 +65,7 @@ export function createNamespaceLookup(
     perf: { now },
   })
 
-  const logged = new Set<FactKey['kind']>()
+  const factOfError = createErrorReader(log)
 
   async function lookUp(
     { kind, namespace, name }: FactKey,
@@ -108,21 +108,6 @@ export function createNamespaceLookup(
     return new Set((account.imagePullSecrets ?? []).flatMap((entry) => entry.name ?? []))
   }
 
-  function factOfError(kind: FactKey['kind'], error: unknown): Fact {
-    // Not the message: it may name what the tenant is not allowed to know.
-    const status = error instanceof KubeError ? error.status : null
-    log.debug({ status }, 'namespace lookup failed')
-    // Cached, so that the next pod does not wait for the same refusal.
-    if (status !== 403) return 'unknown'
-    if (!logged.has(kind))
-      log.info(
-        { effect: 'pull secrets are added without a check', fix: fixes[kind] },
-        'right missing',
-      )
-    logged.add(kind)
-    return 'forbidden'
-  }
-
   return {
     hasSecret: async (namespace, name, signal) => {
       const fact = await lookUp({ kind: 'secret', namespace, name }, signal, readSecret)
@@ -132,5 +117,21 @@ export function createNamespaceLookup(
       const fact = await lookUp({ kind: 'account', namespace, name }, signal, readMountableSecrets)
       return fact === 'all' || fact instanceof Set ? fact : null
     },
+  }
+}
+
+/** Returns a function that returns the fact that an error is. It logs each missing right once. */
+function createErrorReader(log: Pick<Logger, 'debug' | 'info'>) {
+  const logged = new Set<FactKey['kind']>()
+  return (kind: FactKey['kind'], error: unknown): Fact => {
+    // Not the message: it may name what the tenant is not allowed to know.
+    const status = error instanceof KubeError ? error.status : null
+    log.debug({ status }, 'namespace lookup failed')
+    if (status !== 403) return 'unknown'
+    const effect = 'pull secrets are added without a check'
+    if (!logged.has(kind)) log.info({ effect, fix: fixes[kind] }, 'right missing')
+    logged.add(kind)
+    // Cached, so that the next pod does not wait for the same refusal.
+    return 'forbidden'
   }
 }
