@@ -6,6 +6,7 @@ import { unlistedRegistry } from '../config/registries.ts'
 import { createHostMap } from '../decision/fallback/host-map.ts'
 import { hubHost } from '../decision/fallback/registry-aliases.ts'
 import { parseName } from '../decision/reference/parse-name.ts'
+import type { Keychain } from '../credentials/keychain.ts'
 import type { CreateRepository } from '../mirror/copy-blobs.ts'
 import { proxyRulesFromEnvironment } from '../proxy/proxy-rules.ts'
 import { createConnections } from '../registry/connections.ts'
@@ -33,11 +34,6 @@ export interface MirrorRegistriesOptions {
   /** Whether to create missing repositories of Amazon ECR. The config may ask for it too. */
   readonly createRepositories: boolean
   readonly env: Environment
-  /**
-   * Where the caller's docker login goes: to the `endpoint` of each registry, for commands that copy images with the caller's config;
-   * or only where docker sends it.
-   */
-  readonly loginTo: 'endpoint' | 'host'
   /** Receives a message about each credential that cannot be used. */
   readonly onProblem: (message: string) => void
 }
@@ -56,7 +52,8 @@ export async function openMirrorRegistries(
   options: MirrorRegistriesOptions,
 ): Promise<MirrorRegistries> {
   const { config, secretsDirectory, onProblem, env } = options
-  const settings = registrySettings(config, options.names, ownLogin(options))
+  const refusals = new Map<string, string>()
+  const settings = registrySettings(config, options.names, ownLogin(options, refusals))
   const hasEcr = [...settings.values()].some(({ credentials }) => credentials?.kind === 'ecr')
   const engineOptions = { secretsDirectory, onProblem, env }
   const keychainOptions = {
@@ -67,7 +64,11 @@ export async function openMirrorRegistries(
   }
   const connections = createConnections({
     registries: settings,
-    keychainFor: ({ credentials }) => createKeychain(credentials, keychainOptions),
+    keychainFor: ({ credentials, host }) => {
+      const keychain = createKeychain(credentials, keychainOptions)
+      const refusal = refusals.get(host)
+      return refusal === undefined ? keychain : withMessage(keychain, () => onProblem(refusal))
+    },
     now: () => Date.now(),
     clientCertificateFor: ({ clientCertificate }) =>
       createClientCertificate(clientCertificate, { secretsDirectory, onProblem }),
@@ -102,27 +103,39 @@ function registrySettings(
   return settings
 }
 
+/** Returns the keychain. It calls `report` when it is asked first: most registries without credentials need none. */
+function withMessage(keychain: Keychain, report: () => void): Keychain {
+  let isReported = false
+  return {
+    lookup: (host, repository) => {
+      if (!isReported) report()
+      isReported = true
+      return keychain.lookup(host, repository)
+    },
+  }
+}
+
 /**
  * Returns a function that gives a registry the caller's own docker config, if it has no credentials in the config, or if its
  * Secret is not mounted: Secrets are mounted in the cluster only, and on a machine the caller has a login of their own.
+ * It goes only where docker sends it (`loginRefusal`); `refusals` get the reason for other registries, by host.
  */
-function ownLogin({
-  env,
-  secretsDirectory,
-  loginTo,
-  onProblem,
-}: MirrorRegistriesOptions): (settings: RegistrySettings) => RegistrySettings {
+function ownLogin(
+  { env, secretsDirectory }: MirrorRegistriesOptions,
+  refusals: Map<string, string>,
+): (settings: RegistrySettings) => RegistrySettings {
   const file = dockerConfigFile(env)
   if (file === null) return (settings) => settings
   return (settings) => {
     const { credentials, host } = settings
     if (credentials !== null && !isUnmounted(credentials, secretsDirectory)) return settings
     const about =
-      credentials === null ? host : aboutUnmounted(host, credentials.name, secretsDirectory)
-    const refusal = loginTo === 'endpoint' ? null : loginRefusal(settings, about)
+      credentials === null
+        ? `${host}: the config has no credentials`
+        : aboutUnmounted(host, credentials.name, secretsDirectory)
+    const refusal = loginRefusal(settings, about)
     if (refusal === null) return { ...settings, credentials: { kind: 'dockerConfig', file } }
-    // A registry without credentials in the config is asked without any.
-    if (credentials !== null) onProblem(refusal)
+    refusals.set(host, refusal)
     return settings
   }
 }

@@ -47,7 +47,9 @@ export interface OwnLoginOptions {
 /** Returns the message about a login that is not used for a registry; null if it may be used. */
 export function loginRefusal(settings: RegistrySettings, about: string): string | null {
   const reason = reasonAgainstLogin(settings)
-  return reason === null ? null : `${about}, and your docker login is not used, because ${reason}`
+  return reason === null
+    ? null
+    : `${about}, and your docker login is not used, because ${reason}; to use it, add credentials: { dockerConfig: FILE } to the registry`
 }
 
 /** Says that the pull secret of a registry is not here. */

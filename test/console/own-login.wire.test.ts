@@ -37,7 +37,10 @@ fallback: [{ name: a, images: ['docker.io/**'], try: ['one.example/{path}', 'two
 
   expect(registry.requests.length).toBeGreaterThan(0)
   expect(registry.requests.flatMap(({ headers }) => headers.authorization ?? [])).toEqual([])
-  expect([...problems]).toEqual([
-    'one.example: the pull secret creds is not mounted in /nonexistent, and your docker login is not used, because its `endpoint` is another address',
+  const refusal =
+    'and your docker login is not used, because its `endpoint` is another address; to use it, add credentials: { dockerConfig: FILE } to the registry'
+  expect([...problems].toSorted()).toEqual([
+    `one.example: the pull secret creds is not mounted in /nonexistent, ${refusal}`,
+    `two.example: the config has no credentials, ${refusal}`,
   ])
 })

@@ -172,7 +172,6 @@ export async function openRegistries(
     secretsDirectory: secretsDir,
     createRepositories: createRepos === true,
     env: io.env,
-    loginTo: 'endpoint',
     onProblem: (message) => printMessage(io, message),
   })
 }

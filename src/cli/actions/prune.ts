@@ -44,7 +44,6 @@ export async function prune(
     secretsDirectory: options.secretsDir,
     createRepositories: false,
     env: io.env,
-    loginTo: 'endpoint',
     onProblem: (message) => printMessage(io, message),
   })
   try {

@@ -179,7 +179,6 @@ async function openMirrorReport(
     secretsDirectory: options.secretsDir,
     createRepositories: false,
     env: io.env,
-    loginTo: 'host',
     onProblem: (message) => printMessage(io, message),
   })
   const build = async (): Promise<Output> => {

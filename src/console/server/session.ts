@@ -58,7 +58,6 @@ export async function openSession(config: Config, options: SessionOptions): Prom
         secretsDirectory,
         createRepositories: false,
         env,
-        loginTo: 'host',
         onProblem,
       })
     : null

@@ -9,25 +9,40 @@ import { createTestCertificate } from '../../support/registry-tls.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'berth-login-'))
 let registry: FakeRegistry
+/** Two addresses of the registry, as two hosts. */
+let [mirror, upstream] = ['', '']
 
 beforeAll(async () => {
   registry = await startFakeRegistry({ auth: { kind: 'basic', users: { me: 'own', pod: 'pull' } } })
   registry.addManifest({ repository: 'team/app', tag: '1' })
   registry.addManifest({ repository: 'copies/team/app', tag: '1' })
+  const { port } = new URL(registry.url)
+  mirror = `localhost:${port}`
+  upstream = `127.0.0.1:${port}`
+  writeConfig('berth.yaml', [mirror, `http://${mirror}`], [upstream, `http://${upstream}`])
+  writeConfig('elsewhere.yaml', ['m.example', registry.url], ['up.example', registry.url])
+  const login = { auth: Buffer.from('me:own').toString('base64') }
+  const auths = { [mirror]: login, [upstream]: login, 'm.example': login, 'up.example': login }
+  writeFileSync(join(directory, 'config.json'), JSON.stringify({ auths }))
+})
+
+function writeConfig(
+  name: string,
+  [mirrorHost, mirrorUrl]: readonly [string, string],
+  [host, url]: readonly [string, string],
+): void {
+  const credentials = 'credentials: { secret: creds }, allowPlainHttpAuth: true'
   writeFileSync(
-    join(directory, 'berth.yaml'),
+    join(directory, name),
     `apiVersion: berth.dev/v1alpha1
 kind: BerthConfig
 registries:
-  - { host: 'm.example', endpoint: '${registry.url}', mirror: true, credentials: { secret: creds }, allowPlainHttpAuth: true }
-  - { host: up.example, endpoint: '${registry.url}', credentials: { secret: creds }, allowPlainHttpAuth: true }
-fallback: [{ name: a, images: ['up.example/**'], try: ['m.example/copies/{path}', 'up.example/{path}'] }]
+  - { host: '${mirrorHost}', endpoint: '${mirrorUrl}', mirror: true, ${credentials} }
+  - { host: '${host}', endpoint: '${url}', ${credentials} }
+fallback: [{ name: a, images: ['${host}/**'], try: ['${mirrorHost}/copies/{path}', '${host}/{path}'] }]
 `,
   )
-  const login = { auth: Buffer.from('me:own').toString('base64') }
-  const auths = { 'm.example': login, 'up.example': login }
-  writeFileSync(join(directory, 'config.json'), JSON.stringify({ auths }))
-})
+}
 
 afterAll(() => registry.close())
 
@@ -55,13 +70,26 @@ async function runCommand(
 }
 
 function drift(secretsDir: string, dockerConfig = directory) {
-  const argv = ['drift', 'up.example/team/app:1', '--config', join(directory, 'berth.yaml')]
+  const argv = ['drift', `${upstream}/team/app:1`, '--config', join(directory, 'berth.yaml')]
   return runCommand(argv, { secretsDir, dockerConfig })
 }
 
 describe('a registry whose pull secret is in the cluster', () => {
   it("gets the caller's own docker login, if the secret is not mounted", async () => {
     expect(await drift('/nowhere')).toMatchObject({ code: 0, users: ['me'] })
+  })
+
+  it('gets no docker login at an endpoint that the config chose, and the message says how to use it', async () => {
+    const argv = ['drift', 'up.example/team/app:1']
+    const config = ['--config', join(directory, 'elsewhere.yaml')]
+    const { code, users, messages } = await runCommand([...argv, ...config], {
+      secretsDir: '/nowhere',
+    })
+
+    expect([code, users]).toEqual([3, []])
+    expect(messages).toContain(
+      'up.example: the pull secret creds is not mounted in /nowhere, and your docker login is not used, because its `endpoint` is another address; to use it, add credentials: { dockerConfig: FILE } to the registry',
+    )
   })
 
   it('gets nothing without either, and the message names both', async () => {
@@ -77,14 +105,14 @@ describe('a registry whose pull secret is in the cluster', () => {
     const { code, users, text } = await drift('/nowhere', empty)
 
     expect([code, users]).toEqual([3, []])
-    expect(text).toContain(`${join(empty, 'config.json')} has no entry for up.example`)
+    expect(text).toContain(`${join(empty, 'config.json')} has no entry for ${upstream}`)
   })
 
   it('gets the pull secret, if it is mounted', async () => {
     const secret = join(directory, 'secrets/creds')
     mkdirSync(secret, { recursive: true })
     const login = { auth: Buffer.from('pod:pull').toString('base64') }
-    const auths = { 'm.example': login, 'up.example': login }
+    const auths = { [mirror]: login, [upstream]: login }
     writeFileSync(join(secret, '.dockerconfigjson'), JSON.stringify({ auths }))
 
     expect(await drift(join(directory, 'secrets'))).toMatchObject({ code: 0, users: ['pod'] })
