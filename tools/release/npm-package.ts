@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import type { TarEntry } from '../../deploy/image/tar.ts'
 import { entriesOf } from './archive.ts'
+import { withDirectories, withoutMissingLinks } from './package-links.ts'
 
 /** The fields of package.json that users of the package need. All packages are in the bundle. */
 const fields = ['name', 'version', 'description', 'license', 'type', 'bin', 'engines'] as const
@@ -18,7 +19,7 @@ export function packNpmPackage(root: string, program: readonly TarEntry[], file:
       unknown
     >
     const manifest = Object.fromEntries(fields.map((field) => [field, packed[field]]))
-    const texts = ['README.md', 'CHANGELOG.md', 'SECURITY.md']
+    const texts = ['README.md', 'ARCHITECTURE.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'SECURITY.md']
     const entries: readonly (readonly [string, Buffer | string])[] = [
       ...program.map(({ path, content }) => [path.replace(/^app\//, ''), content ?? ''] as const),
       ...entriesOf(join(root, 'docs'), 'docs').map(
@@ -28,9 +29,12 @@ export function packNpmPackage(root: string, program: readonly TarEntry[], file:
       ['package.json', `${JSON.stringify(manifest, null, 2)}\n`],
     ]
     const stage = join(directory, 'package')
+    const paths = withDirectories([...entries.map(([path]) => path)])
     for (const [path, content] of entries) {
       mkdirSync(dirname(join(stage, path)), { recursive: true })
-      writeFileSync(join(stage, path), content)
+      const isPage = path.endsWith('.md')
+      const packedContent = isPage ? withoutMissingLinks(String(content), path, paths) : content
+      writeFileSync(join(stage, path), packedContent)
     }
     const pack = ['pack', stage, '--pack-destination', directory, '--ignore-scripts', '--json']
     const [result] = JSON.parse(execFileSync('npm', pack, { encoding: 'utf8' })) as {
