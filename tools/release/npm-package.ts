@@ -29,7 +29,7 @@ export function packNpmPackage(root: string, program: readonly TarEntry[], file:
       ['package.json', `${JSON.stringify(manifest, null, 2)}\n`],
     ]
     const stage = join(directory, 'package')
-    const paths = withDirectories([...entries.map(([path]) => path)])
+    const paths = withDirectories(entries.map(([path]) => path))
     for (const [path, content] of entries) {
       mkdirSync(dirname(join(stage, path)), { recursive: true })
       const isPage = path.endsWith('.md')
