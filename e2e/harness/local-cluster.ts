@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import type { Cluster } from './cluster.ts'
 import { buildKubernetes, buildPause } from './go-programs.ts'
 import { pushImage } from './images.ts'
-import { removeContainers } from './local-cluster/containers.ts'
+import { createContainerGroup, removeContainers } from './local-cluster/containers.ts'
 import { auditLog, startApiServer, startControllers } from './local-cluster/control-plane.ts'
 import { network } from './local-cluster/files.ts'
 import { addNodeAddress, recordHostState, restoreHostState } from './local-cluster/host-state.ts'
@@ -25,6 +25,7 @@ export async function startLocalCluster(runDir: string): Promise<Cluster> {
   mkdirSync(runDir, { recursive: true, mode: 0o700 })
   await recordHostState(runDir, join(bin, 'kube-proxy'))
   await addNodeAddress()
+  createContainerGroup()
   const apiPort = await freePort(network.nodeAddress)
   const pki = await createPki(runDir, `https://${network.nodeAddress}:${apiPort}`)
   const plane = { runDir, bin, pki, apiPort }

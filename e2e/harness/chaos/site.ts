@@ -5,7 +5,6 @@ import { currentCluster } from '../cluster.ts'
 import { pushImage } from '../images.ts'
 import { applyKustomization, waitForRollout } from '../install.ts'
 import { createPullSecret, kubectlOk } from '../kubectl.ts'
-import { setContainerWeight } from '../local-cluster/containers.ts'
 import { namespace } from '../overlay.ts'
 import { type PodStream, startPodStream } from '../pod-stream.ts'
 import { type Account, type Registry, startRegistry } from '../registry.ts'
@@ -44,9 +43,6 @@ const repositories = ['one', 'two', 'three', 'four', 'five'].map((name) => `chao
 const tags = Array.from({ length: 20 }, (_, index) => `${index + 1}`)
 const secret = 'chaos-mirror'
 
-/** As on a node, where the pods have the weight of all its CPUs, and the system that of one process. */
-const containerWeight = 16
-
 /** Installs Berth with `failurePolicy: Ignore` and this timeout of the webhook, and starts the stream. */
 export async function startSite(timeoutSeconds: number): Promise<Site> {
   const cluster = currentCluster()
@@ -69,7 +65,6 @@ export async function startSite(timeoutSeconds: number): Promise<Site> {
   await createPullSecret(secret, { namespace, server: 'mirror.example', account })
   await waitForRollout()
   await waitForRollout('berth-controller')
-  setContainerWeight(containerWeight)
   const images = repositories.flatMap((each) => tags.map((tag) => `docker.io/${each}:${tag}`))
   await waitUntilRewritten(images[0] ?? '')
   const allowed = images.flatMap((image) => [image, image.replace('docker.io', 'mirror.example')])
@@ -97,7 +92,6 @@ export async function startSite(timeoutSeconds: number): Promise<Site> {
     stop: async () => {
       await stream.stop()
       await kubectlOk(['delete', '-k', overlay, '--ignore-not-found'])
-      setContainerWeight(1)
       await connection.close()
       await logDisk.unmount()
       await gate.close()

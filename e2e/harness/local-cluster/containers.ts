@@ -1,5 +1,5 @@
 /** Ends containers without containerd, by their control groups. */
-import { existsSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { ProcessRecord } from '../processes.ts'
 import { killProcess, startTimeOf } from '../processes.ts'
@@ -24,17 +24,25 @@ export async function removeContainers(runDir: string): Promise<void> {
   for (const hierarchy of hierarchies()) removeGroup(join(hierarchy, namespace))
 }
 
+/** Of all containers together, in processes. */
+const containerWeight = 16
+
 /**
- * Gives all containers together the CPU time of so many processes when this machine is busy. Their control groups are in one,
- * which has that of one process by default.
+ * Creates the control group above those of the containers, with a share of CPU time as on a busy node, where the pods have more than
+ * the system. By default all containers together have as much as one process of this machine, and probes time out.
  */
-export function setContainerWeight(processes: number): void {
-  const values = { 'cpu.shares': 1_024 * processes, 'cpu.weight': 100 * processes }
-  for (const hierarchy of hierarchies())
+export function createContainerGroup(): void {
+  const values = { 'cpu.shares': 1_024 * containerWeight, 'cpu.weight': 100 * containerWeight }
+  // The controller of cgroups v1, and the only hierarchy of v2.
+  for (const hierarchy of [join(controlGroups, 'cpu'), controlGroups]) {
+    if (!existsSync(join(hierarchy, 'cgroup.procs'))) continue
+    mkdirSync(join(hierarchy, namespace), { recursive: true })
     for (const [name, value] of Object.entries(values)) {
       const file = join(hierarchy, namespace, name)
+      // With v2 it exists only if the root delegates the controller.
       if (existsSync(file)) writeFileSync(file, `${value}`)
     }
+  }
 }
 
 /** Kills the processes of one container, as the kernel does when memory runs out. The shim stays. */

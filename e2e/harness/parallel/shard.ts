@@ -9,6 +9,8 @@ import { auditLog } from '../local-cluster/control-plane.ts'
 
 export type Shard = {
   number: number
+  /** False after its process has exited. */
+  isRunning(): boolean
   /** Runs a scenario file, and prints its output. Returns false if a test failed or the process has exited. */
   run(file: string): Promise<boolean>
   /** Stops the cluster and prints the rest of the output. */
@@ -47,6 +49,7 @@ export function startShard(number: number, numbers: readonly number[]): Shard {
   }
   return {
     number,
+    isRunning: () => child.connected,
     async run(file) {
       child.send(file)
       const result = once(child, 'message') as Promise<[FileResult]>
@@ -55,7 +58,7 @@ export function startShard(number: number, numbers: readonly number[]): Shard {
       return typeof message === 'object' && message !== null && message.isPassed
     },
     async stop() {
-      child.disconnect()
+      if (child.connected) child.disconnect()
       await exited
       print()
       rmSync(logFile)
