@@ -1,6 +1,7 @@
 /** Reads the bodies of responses, within limits on their size and on the memory of all bodies that a process reads at once. */
 import type { Readable } from 'node:stream'
 import type { ByteBudget } from '../../async/byte-budget.ts'
+import { createBodyBuffer } from '../../http/body-buffer.ts'
 
 /** Receives a body in pieces, for callers that need not keep it. */
 export interface BodyConsumer {
@@ -59,16 +60,16 @@ async function readPieces(
   maxBytes: number,
   consumer: BodyConsumer | null,
 ): Promise<Buffer | null> {
-  const kept: Buffer[] = []
+  const kept = createBodyBuffer(maxBytes)
   let size = 0
   // Leaving the loop destroys the stream and its connection.
   for await (const piece of body as AsyncIterable<Buffer>) {
     size += piece.length
     if (size > maxBytes) return null
-    if (consumer === null) kept.push(piece)
+    if (consumer === null) kept.append(piece)
     else if (!consumer.write(piece)) return null
   }
-  return Buffer.concat(kept)
+  return kept.bytes()
 }
 
 /** Closes the connection without reading the body. */

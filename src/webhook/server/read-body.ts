@@ -1,5 +1,6 @@
 /** Reads the body of a request, and counts the bytes of large bodies against the concurrency limit as they arrive. */
 import type { IncomingMessage } from 'node:http'
+import { type BodyBuffer, createBodyBuffer } from '../../http/body-buffer.ts'
 import { largeBytes, type RequestSlot } from './concurrency-limit.ts'
 import type { HttpError } from './error-response.ts'
 import { UnreadReviewError } from './unread-review.ts'
@@ -24,26 +25,25 @@ export function readBody(request: IncomingMessage, slot: RequestSlot): Promise<B
   // Without a length, the body may become large.
   const isCounted = !(Number(length ?? Infinity) <= largeBytes)
   const isTooLong = Number(length) > maxReviewBytes
-  const chunks: Buffer[] = []
+  /** Null from the end on: the request, and with it these functions, stays until it is answered. */
+  let body: BodyBuffer | null = createBodyBuffer(Number(length ?? maxReviewBytes))
   let received = 0
-  let isRejected = false
 
-  function take(chunk: Buffer): HttpError | null {
+  function take(into: BodyBuffer, chunk: Buffer): HttpError | null {
     received += chunk.length
-    chunks.push(chunk)
-    if (received > maxReviewBytes || isTooLong) return tooLarge(chunks[0])
+    into.append(chunk)
+    if (received > maxReviewBytes || isTooLong) return tooLarge(into.bytes())
     return !isCounted || slot.use('bodyBytes', received)
       ? null
-      : new UnreadReviewError(503, 'too many large reviews are in flight', chunks[0])
+      : new UnreadReviewError(503, 'too many large reviews are in flight', into.bytes())
   }
 
   return new Promise((resolve, reject) => {
     function fail(error: HttpError): void {
-      if (isRejected) return
-      isRejected = true
+      if (body === null) return
+      body = null
       // Now, not when the response closes: other bodies that are almost complete need the room.
       slot.use('bodyBytes', 0)
-      chunks.length = 0
       reject(error)
     }
 
@@ -51,25 +51,25 @@ export function readBody(request: IncomingMessage, slot: RequestSlot): Promise<B
     // to then stays until the next full collection.
     const abort = () =>
       fail(
-        new UnreadReviewError(503, 'the body is late, and other requests need the room', chunks[0]),
+        new UnreadReviewError(
+          503,
+          'the body is late, and other requests need the room',
+          body?.bytes(),
+        ),
       )
     slot.onAbort = abort
     // An API server sends the first bytes together with the headers.
     if (isTooLong) setTimeout(() => fail(tooLarge()), firstBytesMs).unref()
     request.on('data', (chunk: Buffer) => {
-      if (isRejected) return
-      const error = take(chunk)
+      if (body === null) return
+      const error = take(body, chunk)
       if (error !== null) fail(error)
     })
     request.on('end', () => {
-      const [only] = chunks
-      if (isRejected) return
+      if (body === null) return
       slot.bodyArrived()
-      const body =
-        chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks, received)
-      // The request, and with it this function, stays until it is answered.
-      chunks.length = 0
-      resolve(body)
+      resolve(body.bytes())
+      body = null
     })
   })
 }

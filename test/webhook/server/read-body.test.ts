@@ -15,8 +15,8 @@ function createRequest(): IncomingMessage {
 }
 
 /** Sends a chunk, and returns a reference that does not keep it. */
-function send(request: IncomingMessage): WeakRef<Buffer> {
-  const chunk = Buffer.alloc(100_000)
+function send(request: IncomingMessage, bytes = 100_000): WeakRef<Buffer> {
+  const chunk = Buffer.alloc(bytes, 'a')
   request.emit('data', chunk)
   return new WeakRef(chunk)
 }
@@ -36,6 +36,21 @@ describe('the body of a request', () => {
     collectGarbage()
     expect(chunks.map((chunk) => chunk.deref())).toEqual([undefined, undefined])
     expect(request.listenerCount('end')).toBe(1)
+  })
+
+  it('does not stay in memory in chunks while it arrives', async () => {
+    const slot = createConcurrencyLimit(() => 0).begin('caller')
+    const request = createRequest()
+    if (slot === null) throw new Error('no place')
+    const body = readBody(request, slot)
+    const chunks = Array.from({ length: 10_000 }, () => send(request, 1))
+    // References are kept until the end of a turn of the event loop.
+    await new Promise((resolve) => setTimeout(resolve, 10))
+    collectGarbage()
+
+    expect(chunks.filter((chunk) => chunk.deref() !== undefined)).toEqual([])
+    request.emit('end')
+    expect((await body).toString()).toBe('a'.repeat(10_000))
   })
 
   it('that gets no memory is refused with what a denial needs', async () => {
