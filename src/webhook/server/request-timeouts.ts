@@ -28,7 +28,9 @@ interface Connection {
   since: number | null
   /** Bytes received when the connection was last seen idle; null while a request is arriving. */
   idleAt: number | null
-  /** When the headers of the request arrived whose response the caller has not read yet; null if there is none. */
+  /** The number of requests whose response the caller has not read yet. */
+  unanswered: number
+  /** When the headers of the first of them arrived, or when the caller has read the response before it; null if there is none. */
   unansweredSince: number | null
 }
 
@@ -37,7 +39,13 @@ export function enforceRequestTimeouts(server: Server, options: RequestTimeoutOp
   const { now, checkEveryMs } = options
   const connections = new Map<Socket, Connection>()
   server.on('secureConnection', (socket: Socket) => {
-    connections.set(socket, { request: null, since: null, idleAt: 0, unansweredSince: null })
+    connections.set(socket, {
+      request: null,
+      since: null,
+      idleAt: 0,
+      unanswered: 0,
+      unansweredSince: null,
+    })
     socket.once('close', () => connections.delete(socket))
   })
   server.prependListener('request', (request: IncomingMessage, response: ServerResponse) => {
@@ -47,9 +55,11 @@ export function enforceRequestTimeouts(server: Server, options: RequestTimeoutOp
     // A check has seen slow headers begin; otherwise `since` belongs to the previous request.
     if (connection.idleAt === null || connection.since === null) connection.since = now()
     connection.idleAt = null
+    connection.unanswered += 1
     connection.unansweredSince ??= now()
     response.once('close', () => {
-      connection.unansweredSince = null
+      connection.unanswered -= 1
+      connection.unansweredSince = connection.unanswered === 0 ? null : now()
       if (request.complete && connection.request === request) connection.request = null
     })
   })

@@ -126,10 +126,13 @@ describe('request timeouts', () => {
     expect(connections.map(({ destroyed }) => destroyed)).toEqual([false])
   })
 
-  it('close a connection that does not read the response', async () => {
+  it.each([
+    ['the response', ''],
+    ['the response to a request that it has sent before the previous one was answered', whole],
+  ])('close a connection that does not read %s', async (_, previous) => {
     const { socket, closed } = await open()
     socket.pause()
-    socket.write('GET /large HTTP/1.1\r\nhost: a\r\n\r\n')
+    socket.write(`${previous}GET /large HTTP/1.1\r\nhost: a\r\n\r\n`)
     await expect.poll(() => connections[0]?.destroyed, { timeout: 4_000 }).toBe(true)
     socket.resume()
     await closed
