@@ -3,6 +3,15 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 
+/** A node, with its directories as paths on this machine. */
+export type ClusterNode = {
+  name: string
+  /** /etc/containerd/certs.d: a directory with a hosts.toml for each registry host. */
+  certsDir: string
+  /** /var/lib/berth, where `berth nodes apply` keeps the original files. */
+  stateDir: string
+}
+
 /** What scenarios need to know about the running cluster. */
 export type Cluster = {
   provider: 'local' | 'kind'
@@ -11,18 +20,19 @@ export type Cluster = {
   kubeconfig: string
   /** The path of the kubectl to use. */
   kubectl: string
-  /** The node's certs.d directory, as a path on this machine. */
-  certsDir: string
+  nodes: readonly ClusterNode[]
   /** The address on which the tests' servers listen: reachable for the tests, the API server and the node. */
   address: string
   /** The address for servers that pods have to reach too; `address` may be a loopback address. */
   podAddress: string
   /** The path of a static program that waits for a signal: the entry point of the tests' images. */
   pauseBinary: string
-  /** The path of the API server's audit log; null with a provider that has none. */
-  auditLog: string | null
-  /** The client certificate that the API server shows to webhooks; null with a provider that has none. */
-  webhookClient: { ca: string; name: string; certificate: string; key: string } | null
+  /** The path of the API server's audit log. */
+  auditLog: string
+  /** The client certificate that the API server shows to webhooks. */
+  webhookClient: { ca: string; name: string; certificate: string; key: string }
+  /** The client certificate that the API server shows to kubelets. */
+  kubeletClient: { certificate: string; key: string }
 }
 
 /** The namespace of pods that are created by the hundred; the audit log leaves out their bodies. */

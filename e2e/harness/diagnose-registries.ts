@@ -38,9 +38,10 @@ export async function startDiagnoseRegistries(cluster: Cluster): Promise<Diagnos
   await once(hanging, 'listening')
   const endpoints: Record<string, string> = {
     ...Object.fromEntries(Object.entries(scripted).map(([host, { url }]) => [host, url])),
-    'down.example': `http://${address}:1`,
+    // The loopback address of the node.
+    'down.example': 'http://127.0.0.1:1',
     'refused.example': `http://${await nodeAddress()}:1`,
-    'mirrored.example': `http://${address}:1`,
+    'mirrored.example': 'http://127.0.0.1:1',
     'plain.example': `https://${open.host}`,
     'nowhere.example': 'https://nowhere.invalid',
     'busy.example': busy.url,

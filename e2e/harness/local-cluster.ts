@@ -1,15 +1,16 @@
 /** The local provider: Kubernetes with one node as processes of this machine. */
 import { existsSync, mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { createApiServerConfig } from './api-server-config.ts'
 import type { Cluster } from './cluster.ts'
 import { buildKubernetes, buildPause } from './go-programs.ts'
 import { pushImage } from './images.ts'
 import { createContainerGroup, removeContainers } from './local-cluster/containers.ts'
-import { auditLog, startApiServer, startControllers } from './local-cluster/control-plane.ts'
-import { network } from './local-cluster/files.ts'
+import { startApiServer, startControllers } from './local-cluster/control-plane.ts'
+import { network, nodeName } from './local-cluster/files.ts'
 import { addNodeAddress, recordHostState, restoreHostState } from './local-cluster/host-state.ts'
 import { startContainerd, startNode } from './local-cluster/node.ts'
-import { createPki, webhookClientName } from './local-cluster/pki.ts'
+import { createPki } from './local-cluster/pki.ts'
 import { blockOtherHosts, setNodeHost } from './node-hosts.ts'
 import { freePort } from './ports.ts'
 import type { ProcessRecord } from './processes.ts'
@@ -28,18 +29,22 @@ export async function startLocalCluster(runDir: string): Promise<Cluster> {
   createContainerGroup()
   const apiPort = await freePort(network.nodeAddress)
   const pki = await createPki(runDir, `https://${network.nodeAddress}:${apiPort}`)
-  const plane = { runDir, bin, pki, apiPort }
+  const apiServer = await createApiServerConfig(runDir)
+  const plane = { runDir, bin, pki, apiPort, apiServer }
   const cluster: Cluster = {
     provider: 'local',
     runDir,
     kubeconfig: pki.kubeconfig,
     kubectl: join(bin, 'kubectl'),
-    certsDir: join(runDir, 'certs.d'),
+    nodes: [
+      { name: nodeName, certsDir: join(runDir, 'certs.d'), stateDir: join(runDir, 'berth-state') },
+    ],
     address: '127.0.0.1',
     podAddress: network.nodeAddress,
     pauseBinary: await buildPause(),
-    auditLog: auditLog(runDir),
-    webhookClient: { ...pki.webhookClient, ca: pki.webhookClientCa, name: webhookClientName },
+    auditLog: apiServer.auditLog,
+    webhookClient: apiServer.webhookClient,
+    kubeletClient: pki.kubeletClient,
   }
   // The container runtime starts while the API server does.
   const [containerd] = await Promise.all([

@@ -13,7 +13,7 @@ import { waitFor } from './wait.ts'
 export type Account = { username: string; password: string }
 
 /** What a registry needs to know about the cluster. */
-export type RegistryHome = Pick<Cluster, 'runDir' | 'address' | 'certsDir'>
+export type RegistryHome = Pick<Cluster, 'runDir' | 'address' | 'nodes'>
 
 export type RegistryOptions = {
   name: string

@@ -4,7 +4,6 @@ import type { Cluster } from './cluster.ts'
 import { runOk } from './command.ts'
 import { getJson, kubectlOn } from './kubectl.ts'
 import { network } from './local-cluster/files.ts'
-import { auditLog } from './local-cluster/control-plane.ts'
 import {
   exitReason,
   jsonLines,
@@ -39,16 +38,16 @@ export async function startSecondApiServer({
   runDir,
   kubectl,
   kubeconfig,
+  auditLog,
 }: Cluster): Promise<SecondApiServer> {
   const first = processRecords(runDir).find(({ name }) => name === 'kube-apiserver')
   if (first === undefined) throw new Error('the second API server needs the local provider')
   const [command = '', ...firstArgs] = readFileSync(`/proc/${first.pid}/cmdline`, 'utf8')
     .split('\0')
     .slice(0, -1)
-  const log = auditLog(runDir)
-  const ownLog = log.replace('.log', '-second.log')
+  const ownLog = auditLog.replace('.log', '-second.log')
   const args = firstArgs.map((arg) =>
-    arg.replace(/address=.*/, `address=${network.secondApiServer}`).replace(log, ownLog),
+    arg.replace(/address=.*/, `address=${network.secondApiServer}`).replace(auditLog, ownLog),
   )
   const address = [`${network.secondApiServer}/32`, 'dev', network.bridge]
   await runOk('ip', ['address', 'replace', ...address])

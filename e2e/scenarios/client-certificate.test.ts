@@ -6,7 +6,7 @@ import { type MirrorAndUpstream, startMirrorAndUpstream } from '../harness/mirro
 import { dryRunPod, startWebhook, type Webhook } from '../harness/webhook.ts'
 
 /** `berth serve --client-ca`, with an API server that shows a client certificate (AdmissionConfiguration). */
-const { runDir, webhookClient } = currentCluster()
+const { kubeletClient, webhookClient } = currentCluster()
 
 interface ClientPair {
   readonly cert?: string
@@ -28,7 +28,7 @@ const pairOf = (certificate: string, key: string): ClientPair => ({
   key: readFileSync(key, 'utf8'),
 })
 
-describe.skipIf(webhookClient === null)('a webhook with --client-ca', () => {
+describe('a webhook with --client-ca', () => {
   let registries: MirrorAndUpstream
   let webhook: Webhook
 
@@ -39,7 +39,7 @@ describe.skipIf(webhookClient === null)('a webhook with --client-ca', () => {
       name: 'client-certificate',
       config: registries.config,
       canary: 'app:1',
-      args: [`--client-ca=${webhookClient?.ca}`, `--client-names=${webhookClient?.name}`],
+      args: [`--client-ca=${webhookClient.ca}`, `--client-names=${webhookClient.name}`],
     })
   })
 
@@ -55,7 +55,7 @@ describe.skipIf(webhookClient === null)('a webhook with --client-ca', () => {
   })
 
   test('answers a caller with the certificate of the API server', async () => {
-    const { certificate = '', key = '' } = webhookClient ?? {}
+    const { certificate, key } = webhookClient
 
     // 400: the caller is accepted, and its body is not a review.
     expect(await statusFor(webhook, pairOf(certificate, key))).toBe(400)
@@ -65,7 +65,7 @@ describe.skipIf(webhookClient === null)('a webhook with --client-ca', () => {
     ['no certificate', () => ({})],
     [
       "the certificate that the API server shows to kubelets, which is of the cluster's CA",
-      () => pairOf(`${runDir}/pki/kubelet-client.crt`, `${runDir}/pki/kubelet-client.key`),
+      () => pairOf(kubeletClient.certificate, kubeletClient.key),
     ],
   ])('refuses a caller with %s', async (_, pair) => {
     expect(await statusFor(webhook, pair())).toEqual(

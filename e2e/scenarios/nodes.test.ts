@@ -1,17 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import {
-  existsSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  realpathSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs'
-import { join } from 'node:path'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { parseAllDocuments, stringify } from 'yaml'
 import { fileURLToPath } from 'node:url'
-import { currentCluster } from '../harness/cluster.ts'
+import { berthImage } from '../harness/berth-image.ts'
+import { type ClusterNode, currentCluster } from '../harness/cluster.ts'
 import { run } from '../harness/command.ts'
 import { pushImage } from '../harness/images.ts'
 import { apply, kubectlOk, remove } from '../harness/kubectl.ts'
@@ -24,6 +17,7 @@ import { type Registry, startRegistry } from '../harness/registry.ts'
 
 /** The table without a webhook: `berth nodes` writes files that containerd on the node reads. */
 const cluster = currentCluster()
+const [node] = cluster.nodes as [ClusterNode]
 const berth = fileURLToPath(new URL('../../bin/berth.js', import.meta.url))
 const pods: string[] = []
 const directory = mkdtempSync(join(cluster.runDir, 'nodes-'))
@@ -74,15 +68,11 @@ async function nodes(verb: string, ...args: string[]) {
 
 async function renderToNode(layout: '{host}/{path}' | '{path}', ...options: string[]) {
   writeFileSync(configFile, config(layout))
-  const outcome = await nodes(
-    'render',
-    '--target',
-    'containerd',
-    '--out',
-    cluster.runDir,
-    ...options,
-  )
-  expect(outcome).toMatchObject({ code: 0 })
+  for (const { certsDir } of cluster.nodes) {
+    const out = ['--out', dirname(certsDir)]
+    const outcome = await nodes('render', '--target', 'containerd', ...out, ...options)
+    expect(outcome).toMatchObject({ code: 0 })
+  }
 }
 
 function push(to: Registry, repository: string, marker = `${to.name}/${repository}`) {
@@ -184,111 +174,87 @@ describe('a pod without a webhook', () => {
   })
 })
 
-/** The directory on this machine for the state directory of a node. */
-const statePath = join(directory, 'state')
-
-/**
- * Adapts the manifest to this machine: the program comes from this checkout, Node.js and its libraries from the machine, and
- * the host paths lead to the node's directories.
- */
-function onThisMachine(manifest: string): string {
-  const checkout = fileURLToPath(new URL('../..', import.meta.url))
-  const mounts = { checkout, lib: '/usr/lib', lib64: '/lib64' }
-  const at = (name: string, path: string) => (name === 'lib' ? '/lib' : path)
+/** With the local provider, nodes are processes of this machine, so the host paths lead to the directories of the run. */
+function onTheNodes(manifest: string): string {
+  if (cluster.provider === 'kind') return manifest
   const documents = parseAllDocuments(manifest).map(
     (each) => each.toJS() as Record<string, unknown>,
   )
   const set = documents.find(({ kind }) => kind === 'DaemonSet') as {
     spec: { template: { spec: PodSpec } }
   }
-  const { spec } = set.spec.template
-  const [container] = spec.containers
-  if (container === undefined) throw new Error('the DaemonSet has no container')
-  container['command'] = [realpathSync(process.execPath), join(checkout, 'bin/berth.js')]
-  for (const [name, path] of Object.entries(mounts)) {
-    container.volumeMounts.push({ name, mountPath: at(name, path), readOnly: true })
-    spec.volumes.push({ name, hostPath: { path } })
-  }
-  for (const { name, hostPath } of spec.volumes) {
-    if (hostPath !== undefined && name === 'files') hostPath.path = cluster.certsDir
-    if (hostPath !== undefined && name === 'state') hostPath.path = statePath
+  for (const { name, hostPath } of set.spec.template.spec.volumes) {
+    if (hostPath !== undefined && name === 'files') hostPath.path = node.certsDir
+    if (hostPath !== undefined && name === 'state') hostPath.path = node.stateDir
   }
   return documents.map((each) => stringify(each)).join('---\n')
 }
 
-type PodSpec = {
-  containers: {
-    [field: string]: unknown
-    volumeMounts: { name: string; mountPath: string; readOnly?: boolean }[]
-  }[]
-  volumes: { name: string; hostPath?: { path: string; type?: string } }[]
-}
+type PodSpec = { volumes: { name: string; hostPath?: { path: string } }[] }
+
+type Report = { node: string; changes: { file: string; what: string }[] }
 
 describe('a DaemonSet', () => {
   const manifest = async (...options: string[]) => {
-    const image = `${mirror.host}/berth:1`
     const outcome = await nodes(
       'apply',
       '--manifest',
       '--target',
       'containerd',
       '--image',
-      image,
+      berthImage,
       '-n',
       'default',
       ...options,
     )
     expect(outcome).toMatchObject({ code: 0 })
-    return onThisMachine(outcome.stdout)
+    return onTheNodes(outcome.stdout)
   }
   const rolledOut = () =>
     kubectlOk(['rollout', 'status', 'daemonset/berth-nodes', '--timeout=300s'])
   const reports = async () => {
-    const pod = await waitFor('the only pod of the DaemonSet', async () => {
-      const names = await kubectlOk([
-        'get',
-        'pods',
-        '-l',
-        'app.kubernetes.io/name=berth-nodes',
-        '-o',
-        'name',
-      ])
-      return names.trim().split('\n').length === 1 && names.trim()
+    const selector = ['-l', 'app.kubernetes.io/name=berth-nodes']
+    const pods = await waitFor('one pod on each node', async () => {
+      const names = await kubectlOk(['get', 'pods', ...selector, '-o', 'name'])
+      const list = names.trim().split('\n')
+      return list.length === cluster.nodes.length && list
     })
-    return JSON.parse(await kubectlOk(['logs', pod])) as {
-      node: string
-      changes: { file: string; what: string }[]
-    }
+    const logs = await Promise.all(pods.map((pod) => kubectlOk(['logs', pod])))
+    return logs.map((log) => JSON.parse(log) as Report).sort((a, b) => (a.node < b.node ? -1 : 1))
   }
 
   test('applies the files on each node, reports the changes, and rolls them back', async () => {
     for (const host of ['anubis:32000', 'ghcr.io', 'docker.io']) removeNodeHost(cluster, host)
     writeFileSync(configFile, config('{host}/{path}'))
-    await push(mirror, 'berth')
     const digest = await push(mirror, 'docker.io/library/by-daemon-set')
     await apply(await manifest())
     await rolledOut()
-    const written = await reports()
 
-    expect(written.node).toBe('node1')
-    expect(written.changes.map(({ file, what }) => `${what} ${file}`)).toEqual([
-      'created /etc/containerd/certs.d/anubis:32000/hosts.toml',
-      'created /etc/containerd/certs.d/docker.io/hosts.toml',
-      'created /etc/containerd/certs.d/ghcr.io/hosts.toml',
-    ])
+    expect(await reports()).toEqual(
+      cluster.nodes.map(({ name }) =>
+        expect.objectContaining({
+          node: name,
+          changes: ['anubis:32000', 'docker.io', 'ghcr.io'].map((host) =>
+            expect.objectContaining({
+              what: 'created',
+              file: `/etc/containerd/certs.d/${host}/hosts.toml`,
+            }),
+          ),
+        }),
+      ),
+    )
     expect(await runPod('by-daemon-set', 'by-daemon-set:1')).toContain(digest)
 
     await apply(await manifest('--rollback'))
     await rolledOut()
 
-    expect((await reports()).changes.map(({ what }) => what)).toEqual([
-      'removed',
-      'removed',
-      'removed',
-    ])
-    for (const host of ['anubis:32000', 'ghcr.io', 'docker.io'])
-      expect(existsSync(join(cluster.certsDir, host))).toBe(false)
-    expect(readdirSync(join(statePath, 'nodes'))).toEqual([])
+    for (const { changes } of await reports())
+      expect(changes.map(({ what }) => what)).toEqual(['removed', 'removed', 'removed'])
+    for (const { certsDir, stateDir } of cluster.nodes) {
+      for (const host of ['anubis:32000', 'ghcr.io', 'docker.io'])
+        expect(existsSync(join(certsDir, host))).toBe(false)
+      expect(readdirSync(join(stateDir, 'nodes'))).toEqual([])
+    }
     await remove('daemonset', 'berth-nodes')
     await remove('configmap', 'berth-nodes')
   })
@@ -308,13 +274,15 @@ describe('berth nodes detect --cluster', () => {
     ])
 
     expect(outcome).toMatchObject({ code: 0, stderr: '' })
-    expect(JSON.parse(outcome.stdout)).toEqual([
-      expect.objectContaining({
-        node: 'node1',
-        target: 'containerd',
-        runtime: expect.stringMatching(/^containerd:/) as string,
-      }),
-    ])
+    expect(JSON.parse(outcome.stdout)).toEqual(
+      cluster.nodes.map(({ name }) =>
+        expect.objectContaining({
+          node: name,
+          target: 'containerd',
+          runtime: expect.stringMatching(/^containerd:/) as string,
+        }),
+      ),
+    )
   })
 })
 

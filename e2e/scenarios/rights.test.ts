@@ -1,6 +1,5 @@
 import { beforeAll, describe, expect, inject, test } from 'vitest'
 import { settledAuditEvents } from '../harness/audit-log.ts'
-import { currentCluster } from '../harness/cluster.ts'
 import { grantedRights, type RightUse, usedRights } from '../harness/rights.ts'
 
 /**
@@ -17,7 +16,7 @@ const unusedRights: Readonly<Record<string, string>> = {}
  */
 const maxRefusals = 18
 
-describe.skipIf(currentCluster().auditLog === null)('the rights of deploy/', () => {
+describe('the rights of deploy/', () => {
   let granted: Map<string, string>
   let used: Map<string, RightUse>
 

@@ -7,6 +7,7 @@ import { getJson, kubectlOk } from '../harness/kubectl.ts'
 import { type MirrorAndUpstream, startMirrorAndUpstream } from '../harness/mirror-and-upstream.ts'
 import { type PodStream, startPodStream, type StreamCount } from '../harness/pod-stream.ts'
 import { namespace, writeOverlay } from '../harness/overlay.ts'
+import { killContainerOnNode } from '../harness/kind-cluster.ts'
 import { killContainer } from '../harness/local-cluster/containers.ts'
 import { log } from '../harness/log.ts'
 import { waitFor } from '../harness/wait.ts'
@@ -62,20 +63,24 @@ const half = Math.ceil(rounds / 2)
 type Container = { containerID: string; ready: boolean }
 
 /** Returns the pods of the webhook that are not terminating, each with its container once it has one. */
-async function livePods(): Promise<{ name: string; container: Container | undefined }[]> {
+async function livePods(): Promise<
+  { name: string; node: string; container: Container | undefined }[]
+> {
   const selector = 'app.kubernetes.io/name=berth,app.kubernetes.io/component=webhook'
   const { items } = JSON.parse(
     await kubectlOk(['get', 'pods', '-n', namespace, '-l', selector, '-o', 'json']),
   ) as {
     items: {
       metadata: { name: string; deletionTimestamp?: string }
+      spec: { nodeName?: string }
       status: { containerStatuses?: Container[] }
     }[]
   }
   return items
     .filter(({ metadata }) => metadata.deletionTimestamp === undefined)
-    .map(({ metadata, status }) => ({
+    .map(({ metadata, spec, status }) => ({
       name: metadata.name,
+      node: spec.nodeName ?? '',
       container: status.containerStatuses?.[0],
     }))
 }
@@ -83,7 +88,7 @@ async function livePods(): Promise<{ name: string; container: Container | undefi
 async function firstPod() {
   const [pod] = await livePods()
   if (pod?.container === undefined) throw new Error('no pod has a container')
-  return { name: pod.name, container: pod.container }
+  return { name: pod.name, node: pod.node, container: pod.container }
 }
 
 /** Waits until three pods are ready without this container. The status of the Deployment lags behind. */
@@ -174,15 +179,16 @@ test(
   minutes(5),
 )
 
-test.runIf(cluster.provider === 'local')(
+test(
   'killing a process rejects only pods until the cluster has noticed',
   async () => {
     stream.takeCount()
     const killedAt: number[] = []
     for (let round = 0; round < half; round += 1) {
-      const { container } = await firstPod()
+      const { node, container } = await firstPod()
       killedAt.push(performance.now())
-      await killContainer(container.containerID.replace('containerd://', ''))
+      const id = container.containerID.replace('containerd://', '')
+      await (cluster.provider === 'kind' ? killContainerOnNode(node, id) : killContainer(id))
       await waitForReplacement(container)
     }
     const { created, failures } = reportCount(`${half} processes killed`)

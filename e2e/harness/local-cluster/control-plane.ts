@@ -1,16 +1,22 @@
 /** etcd, the API server, the controller manager and the scheduler. */
 import { join } from 'node:path'
-import { podStreamNamespace } from '../cluster.ts'
+import type { ApiServerConfig } from '../api-server-config.ts'
 import { kubectlOn } from '../kubectl.ts'
 import { freePorts } from '../ports.ts'
 import type { ProcessRecord } from '../processes.ts'
 import { exitReason, startProcess } from '../processes.ts'
 import { waitFor } from '../wait.ts'
-import { network, writeRunJson } from './files.ts'
+import { network } from './files.ts'
 import type { Pki } from './pki.ts'
 
 /** The programs, files and keys of a control plane, and the port of its API server. */
-export type ControlPlane = { runDir: string; bin: string; pki: Pki; apiPort: number }
+export type ControlPlane = {
+  runDir: string
+  bin: string
+  pki: Pki
+  apiPort: number
+  apiServer: ApiServerConfig
+}
 
 /**
  * Starts etcd and the API server and waits until it is ready. The API server listens on the node's address only: the tests
@@ -55,11 +61,7 @@ export async function startApiServer(plane: ControlPlane): Promise<void> {
       '--kubelet-preferred-address-types=InternalIP',
       `--kubelet-client-certificate=${pki.kubeletClient.certificate}`,
       `--kubelet-client-key=${pki.kubeletClient.key}`,
-      `--admission-control-config-file=${writeAdmissionConfig(plane)}`,
-      `--audit-policy-file=${writeRunJson(runDir, 'audit-policy.yaml', auditPolicy)}`,
-      `--audit-log-path=${auditLog(runDir)}`,
-      // In megabytes. A rotated log would hide earlier events from the tests.
-      '--audit-log-maxsize=10000',
+      ...Object.entries(plane.apiServer.flags).map(([name, value]) => `--${name}=${value}`),
     ],
   })
   await waitForKubectl(plane, 'the API server', ['get', '--raw', '/readyz'], { process: apiServer })
@@ -88,40 +90,6 @@ export async function startControllers(plane: ControlPlane): Promise<void> {
   // Pods are rejected until their namespace has this account.
   const account = ['get', 'serviceaccount', 'default', '--namespace=default']
   await waitForKubectl(plane, 'the default service account', account, { process: controllers })
-}
-
-/** Returns the path of the audit log. */
-export function auditLog(runDir: string): string {
-  return join(runDir, 'log', 'audit.log')
-}
-
-/** Makes the API server show a client certificate to each webhook that asks for one, as docs/install.md describes. */
-function writeAdmissionConfig({ runDir, pki: { webhookClient } }: ControlPlane): string {
-  const user = { 'client-certificate': webhookClient.certificate, 'client-key': webhookClient.key }
-  const kubeConfigFile = writeRunJson(runDir, 'webhook-client.json', {
-    apiVersion: 'v1',
-    kind: 'Config',
-    users: [{ name: '*', user }],
-  })
-  const apiVersion = 'apiserver.config.k8s.io/v1'
-  const configuration = { apiVersion, kind: 'WebhookAdmissionConfiguration', kubeConfigFile }
-  return writeRunJson(runDir, 'admission.json', {
-    apiVersion,
-    kind: 'AdmissionConfiguration',
-    plugins: [{ name: 'MutatingAdmissionWebhook', configuration }],
-  })
-}
-
-/** Bodies for pods, which Berth changes, except for those of pod streams; metadata for the rest. */
-const auditPolicy = {
-  apiVersion: 'audit.k8s.io/v1',
-  kind: 'Policy',
-  omitStages: ['RequestReceived'],
-  rules: [
-    { level: 'Metadata', namespaces: [podStreamNamespace] },
-    { level: 'RequestResponse', resources: [{ group: '', resources: ['pods'] }] },
-    { level: 'Metadata' },
-  ],
 }
 
 /** Waits until a kubectl command on the starting cluster succeeds and its output matches. */

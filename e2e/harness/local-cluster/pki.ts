@@ -11,47 +11,38 @@ export type Pki = {
   apiServer: KeyPair
   /** The client certificate of the API server. The kubelet accepts no other client, because it runs commands as root. */
   kubeletClient: KeyPair
-  /** The client certificate of the API server for webhooks, and its CA. */
-  webhookClient: KeyPair
-  webhookClientCa: string
   serviceAccount: { privateKey: string; publicKey: string }
   /** The file with the API server's bearer tokens. */
   tokens: string
   kubeconfig: string
 }
 
-/** The common name in the certificate that the API server shows to webhooks. */
-export const webhookClientName = 'kube-apiserver-webhooks'
-
-type KeyPair = { certificate: string; key: string }
+/** The paths of a certificate and its key. */
+export type KeyPair = { certificate: string; key: string }
 
 /** Creates keys, certificates and the administrator's kubeconfig for an API server at `apiUrl`. */
 export async function createPki(runDir: string, apiUrl: string): Promise<Pki> {
   const dir = join(runDir, 'pki')
   mkdirSync(dir, { recursive: true, mode: 0o700 })
   const isCa = ['basicConstraints=critical,CA:TRUE', 'keyUsage=critical,keyCertSign']
-  const ca = await certificate(dir, 'ca', '/CN=berth-e2e-ca', isCa)
+  const ca = await createCertificate(dir, 'ca', '/CN=berth-e2e-ca', isCa)
   const { nodeAddress, secondApiServer, apiServiceAddress } = network
   const addresses = ['127.0.0.1', nodeAddress, secondApiServer, apiServiceAddress]
   const names = `subjectAltName=${addresses.map((ip) => `IP:${ip}`).join()},DNS:localhost,DNS:kubernetes.default.svc`
-  const apiServer = await certificate(dir, 'api', '/CN=kube-apiserver', [names], ca)
+  const apiServer = await createCertificate(dir, 'api', '/CN=kube-apiserver', [names], ca)
   const usage = 'extendedKeyUsage=clientAuth'
-  const kubeletClient = await certificate(dir, 'kubelet-client', '/CN=kube-apiserver', [usage], ca)
-  const webhookCa = await certificate(dir, 'webhook-client-ca', '/CN=webhook-callers', isCa)
-  const webhookClient = await certificate(
+  const kubeletClient = await createCertificate(
     dir,
-    'webhook-client',
-    `/CN=${webhookClientName}`,
+    'kubelet-client',
+    '/CN=kube-apiserver',
     [usage],
-    webhookCa,
+    ca,
   )
   const token = randomBytes(16).toString('hex')
   return {
     ca: ca.certificate,
     apiServer,
     kubeletClient,
-    webhookClient,
-    webhookClientCa: webhookCa.certificate,
     serviceAccount: serviceAccountKeys(runDir),
     tokens: writeRunFile(runDir, 'pki/tokens.csv', `${token},admin,admin,system:masters\n`),
     kubeconfig: writeRunJson(runDir, 'kubeconfig', {
@@ -68,7 +59,7 @@ export async function createPki(runDir: string, apiUrl: string): Promise<Pki> {
 }
 
 /** Creates a key and a certificate, signed by `issuer` or self-signed. Uses elliptic curves: RSA keys take seconds. */
-async function certificate(
+export async function createCertificate(
   dir: string,
   name: string,
   ...[subject, extensions, issuer]: [subject: string, extensions: string[], issuer?: KeyPair]

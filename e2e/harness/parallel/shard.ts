@@ -5,7 +5,7 @@ import { closeSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { runDirectory } from '../cluster.ts'
-import { auditLog } from '../local-cluster/control-plane.ts'
+import { auditLogOf } from '../api-server-config.ts'
 
 export type Shard = {
   number: number
@@ -35,7 +35,7 @@ export function startShard(number: number, numbers: readonly number[]): Shard {
       ...process.env,
       BERTH_E2E_DIR: runDir,
       BERTH_E2E_SHARD: `${number}`,
-      BERTH_E2E_AUDIT_LOGS: numbers.map((each) => auditLog(directoryOf(each))).join(':'),
+      BERTH_E2E_AUDIT_LOGS: numbers.map((each) => auditLogOf(directoryOf(each))).join(':'),
     },
   })
   closeSync(output)
