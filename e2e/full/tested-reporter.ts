@@ -10,14 +10,24 @@ const page = join(repository, 'docs/tested.md')
 
 // oxlint-disable-next-line import/no-default-export -- Vitest starts the default export.
 export default class TestedReporter implements Reporter {
-  async onTestRunEnd(modules: readonly TestModule[]): Promise<void> {
-    const files = (await Promise.all(modules.map(readModule))).filter((file) => file !== null)
+  private readonly programs = new Map<string, string[]>()
+
+  /** The cluster, whose versions some files name, runs until the last module has ended. */
+  async onTestModuleEnd(module: TestModule): Promise<void> {
+    if (module.state() === 'skipped') return
+    this.programs.set(module.moduleId, await programsOf(basename(module.moduleId)))
+  }
+
+  onTestRunEnd(modules: readonly TestModule[]): void {
+    const files = modules
+      .map((module) => readModule(module, this.programs.get(module.moduleId) ?? []))
+      .filter((file) => file !== null)
     if (files.length > 0) writeFileSync(page, updatePage(readFileSync(page, 'utf8'), files))
   }
 }
 
 /** Null if some tests did not run, for example because of a filter. */
-async function readModule(module: TestModule): Promise<TestedFile | null> {
+function readModule(module: TestModule, programs: readonly string[]): TestedFile | null {
   const tests = [...module.children.allTests()]
   const hasRun = tests.every((test) => ['passed', 'failed'].includes(test.result().state))
   if (tests.length === 0 || !hasRun) return null
@@ -25,7 +35,7 @@ async function readModule(module: TestModule): Promise<TestedFile | null> {
   return {
     file,
     date: new Date().toISOString().slice(0, 10),
-    programs: await programsOf(file),
+    programs,
     tests: tests.map((test) => ({
       name: test.fullName,
       result: test.result().state,

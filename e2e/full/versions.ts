@@ -3,6 +3,7 @@ import { runOk } from '../harness/command.ts'
 import { kubernetesVersion } from '../harness/go-programs.ts'
 import { haproxyVersion } from '../harness/haproxy.ts'
 import { certManagerModule } from './cert-manager.ts'
+import { kindPrograms } from './kind-programs.ts'
 import { kyvernoModule } from './kyverno.ts'
 import { policyControllerModule } from './policy-controller.ts'
 import { distribution } from './distribution.ts'
@@ -29,6 +30,7 @@ const programs: Readonly<Record<string, () => Promise<string[]>>> = {
     `distribution ${distribution}`,
     `HAProxy ${await haproxyVersion()}`,
   ],
+  'two-nodes.test.ts': kindPrograms,
   'upgrade-from-0.1.0.test.ts': () => Promise.resolve([kubernetes, `Berth ${olderVersion}`]),
   'verification-policies.test.ts': () =>
     Promise.resolve([

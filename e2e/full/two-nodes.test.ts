@@ -1,0 +1,196 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { currentCluster } from '../harness/cluster.ts'
+import { applyKustomization, waitForRollout } from '../harness/install.ts'
+import { killNode, startNode } from '../harness/kind-cluster.ts'
+import { getJson, kubectl, kubectlOk } from '../harness/kubectl.ts'
+import { type MirrorAndUpstream, startMirrorAndUpstream } from '../harness/mirror-and-upstream.ts'
+import { note } from '../harness/note.ts'
+import { namespace, writeOverlay } from '../harness/overlay.ts'
+import { startPodStream } from '../harness/pod-stream.ts'
+import { log } from '../harness/log.ts'
+import { waitFor } from '../harness/wait.ts'
+import { waitUntilRewritten } from '../harness/webhook.ts'
+
+/** The manifests as they are, on two nodes, one of which is drained and then lost. Needs kind. */
+const cluster = currentCluster()
+const [, worker] = cluster.nodes
+const lost = worker?.name ?? ''
+if (worker === undefined) log('skipping the tests with two nodes: this cluster has one; use kind')
+let registries: MirrorAndUpstream
+let overlay: string
+
+beforeAll(async () => {
+  registries = await startMirrorAndUpstream('two-nodes', cluster.podAddress)
+  await registries.push(registries.mirror, 'library/app', '1')
+  overlay = writeOverlay('two-nodes', {
+    base: 'deploy/base',
+    files: { 'berth.yaml': registries.config },
+  })
+  await applyKustomization(overlay)
+  await waitForRollout()
+  await waitUntilRewritten('app:1')
+})
+
+afterAll(async () => {
+  await startNode(lost)
+  await kubectlOk(['uncordon', lost])
+  await waitForNode('True')
+  await kubectlOk(['delete', '-k', overlay, '--ignore-not-found'])
+  await registries?.stop()
+})
+
+type Endpoint = {
+  conditions: { ready: boolean }
+  targetRef: { name: string }
+}
+
+type Budget = { status: { currentHealthy: number; disruptionsAllowed: number } } & object
+
+async function waitForNode(ready: 'True' | 'Unknown'): Promise<void> {
+  const status = 'jsonpath={.status.conditions[?(@.type=="Ready")].status}'
+  await waitFor(
+    `node ${lost} to have the status ${ready}`,
+    async () => (await kubectlOk(['get', 'node', lost, '-o', status])) === ready,
+    { timeoutMs: 300_000 },
+  )
+}
+
+/** Returns the names of the ready replicas that the Service has. */
+async function endpoints(): Promise<string[]> {
+  const selector = ['-l', 'kubernetes.io/service-name=berth-webhook']
+  const { items } = JSON.parse(
+    await kubectlOk(['get', 'endpointslices', '-n', namespace, ...selector, '-o', 'json']),
+  ) as { items: { endpoints: Endpoint[] | null }[] }
+  return items
+    .flatMap((slice) => slice.endpoints ?? [])
+    .filter(({ conditions }) => conditions.ready)
+    .map(({ targetRef }) => targetRef.name)
+}
+
+/** Returns the node of each replica that is not terminating. */
+async function nodesOfReplicas(): Promise<string[]> {
+  const selector = 'app.kubernetes.io/name=berth,app.kubernetes.io/component=webhook'
+  const { items } = JSON.parse(
+    await kubectlOk(['get', 'pods', '-n', namespace, '-l', selector, '-o', 'json']),
+  ) as { items: { metadata: { deletionTimestamp?: string }; spec: { nodeName: string } }[] }
+  return items
+    .filter(({ metadata }) => metadata.deletionTimestamp === undefined)
+    .map(({ spec }) => spec.nodeName)
+    .sort()
+}
+
+/** Starts a stream of pods, and counts those that keep their image. */
+async function startStream() {
+  let unchanged = 0
+  const stream = await startPodStream(['docker.io/library/app:1'], {
+    perSecond: 10,
+    onCreated: ({ spec }) => {
+      if (spec.containers[0]?.image !== 'mirror.example/library/app:1') unchanged += 1
+    },
+  })
+  const takeUnchanged = () => {
+    const taken = unchanged
+    unchanged = 0
+    return taken
+  }
+  return { ...stream, takeUnchanged }
+}
+
+describe.skipIf(worker === undefined)('an installation on two nodes', () => {
+  test('runs its two replicas on different nodes', async () => {
+    expect(await nodesOfReplicas()).toEqual(cluster.nodes.map(({ name }) => name).sort())
+  })
+
+  test('rejects no pod and leaves none unchanged while a node is drained', async (context) => {
+    const stream = await startStream()
+    await stream.waitForPods(20)
+    await kubectlOk([
+      'drain',
+      lost,
+      '--ignore-daemonsets',
+      '--delete-emptydir-data',
+      '--force',
+      '--timeout=300s',
+    ])
+    await waitForRollout()
+    await stream.waitForPods(20)
+    const { created, failures } = await stream.stop()
+    const unchanged = stream.takeUnchanged()
+    note(context, `${created} pods created, ${failures.length} rejected, ${unchanged} unchanged`)
+
+    expect(failures).toEqual([])
+    expect(unchanged).toBe(0)
+    expect(await nodesOfReplicas()).not.toContain(lost)
+  })
+
+  test('spreads the replicas again after the node is back', async () => {
+    await kubectlOk(['uncordon', lost])
+    await kubectlOk(['rollout', 'restart', 'deployment/berth-webhook', '-n', namespace])
+    await waitForRollout()
+
+    expect(await nodesOfReplicas()).toEqual(cluster.nodes.map(({ name }) => name).sort())
+  })
+})
+
+describe.skipIf(worker === undefined)('an installation that loses a node', () => {
+  test('rejects no pod if a node is lost, and rewrites all of them when the cluster has noticed', async (context) => {
+    const stream = await startStream()
+    await stream.waitForPods(20)
+    const killedAt = performance.now()
+    await killNode(lost)
+    await waitForNode('Unknown')
+    await waitFor('the Service to have one replica', async () => (await endpoints()).length === 1)
+    const seconds = ((performance.now() - killedAt) / 1_000).toFixed(0)
+    const during = stream.takeCount()
+    const unchangedDuring = stream.takeUnchanged()
+    // Reviews that were sent to the lost replica before end within the timeout of the webhook.
+    await waitFor('the last review of the lost replica', async () => {
+      stream.takeUnchanged()
+      await stream.waitForPods(50)
+      return stream.takeUnchanged() === 0
+    })
+    await stream.waitForPods(100)
+    const after = await stream.stop()
+    note(
+      context,
+      `the cluster noticed after ${seconds} s; until then ${during.created} pods created, ${during.failures.length} rejected, ` +
+        `${unchangedDuring} unchanged, slowest ${(during.longestMs / 1_000).toFixed(1)} s; after that ${after.created} created, ` +
+        `${after.failures.length} rejected`,
+    )
+
+    expect(during.failures).toEqual([])
+    expect(after.failures).toEqual([])
+    expect(stream.takeUnchanged()).toBe(0)
+  })
+
+  test('keeps its last replica: the budget refuses an eviction', async () => {
+    const [last] = await endpoints()
+    const eviction = {
+      apiVersion: 'policy/v1',
+      kind: 'Eviction',
+      metadata: { name: last, namespace },
+    }
+    const path = `/api/v1/namespaces/${namespace}/pods/${last}/eviction`
+    const { code, stderr } = await kubectl(['create', '--raw', path, '-f', '-'], {
+      input: JSON.stringify(eviction),
+    })
+    const { status } = await getJson<Budget>('poddisruptionbudget', 'berth-webhook', namespace)
+
+    expect(code).toBe(1)
+    expect(stderr).toContain("violate the pod's disruption budget")
+    expect(status).toMatchObject({ currentHealthy: 1, disruptionsAllowed: 0 })
+  })
+
+  test('has two replicas again when the node is back', async (context) => {
+    const stream = await startStream()
+    await startNode(lost)
+    await waitForNode('True')
+    await waitForRollout()
+    await waitFor('both replicas', async () => (await endpoints()).length === 2)
+    await stream.waitForPods(50)
+    const { created, failures } = await stream.stop()
+    note(context, `${created} pods created, ${failures.length} rejected`)
+
+    expect(failures).toEqual([])
+  })
+})
