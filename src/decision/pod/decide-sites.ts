@@ -1,5 +1,5 @@
 /** Decides what each image field of a pod becomes. Uses the network and the clock only through its parameters. */
-import { mapMaybe, type MaybePromise } from '../../async/maybe-promise.ts'
+import { type MaybePromise } from '../../async/maybe-promise.ts'
 import type { PodContext } from '../fallback/pod-context.ts'
 import type { LazySignal } from '../resolve/budget.ts'
 import { formatReference } from '../reference/reference.ts'
@@ -68,17 +68,19 @@ export function decideEach(
   sites: readonly RequestedSite[],
 ): MaybePromise<SiteDecision[]> {
   const { pod, signal } = input
+  const options = { pod, signal }
   const decided = new Map<string, MaybePromise<Decision>>()
-  const decisions = sites.map((each): MaybePromise<SiteDecision> => {
+  const decisions: MaybePromise<SiteDecision>[] = sites.map((each) => {
     const { requested, settled } = each
     if (settled !== null) return settled
-    const decision = decided.get(requested) ?? decide(requested, { pod, signal })
+    const decision = decided.get(requested) ?? decide(requested, options)
     decided.set(requested, decision)
-    return mapMaybe(decision, (made) => decisionFor(input, each, made))
+    return decision instanceof Promise
+      ? decision.then((made) => decisionFor(input, each, made))
+      : decisionFor(input, each, decision)
   })
-  const ready = decisions.filter((each): each is SiteDecision => !(each instanceof Promise))
-  return ready.length === decisions.length
-    ? ready
+  return decisions.every((each): each is SiteDecision => !(each instanceof Promise))
+    ? decisions
     : Promise.all(decisions.map((each) => Promise.resolve(each)))
 }
 
@@ -104,7 +106,7 @@ export function* sitesToDecide(
   for (const site of isNew ? sitesOf(object) : changedSitesOf(object, oldSites)) {
     const old = oldSites.get(site.name)
     const requested = requestedImage(records, site)
-    const pullPolicy = policyInUpdate(input.policy.pullPolicy, { ...site, old }, input.pod)
+    const pullPolicy = policyInUpdate(input.policy.pullPolicy, { site, old }, input.pod)
     const settled = settle({ site, requested, pullPolicy, old })
     yield { site, requested, pullPolicy, settled }
   }

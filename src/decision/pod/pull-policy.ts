@@ -8,7 +8,7 @@ import type { Site } from './sites.ts'
 
 /** A site in an update, as it is in the request and as it was before. */
 interface UpdatedPolicy {
-  readonly pullPolicy: string | undefined
+  readonly site: Site
   /** Undefined for a new pod or a new container. */
   readonly old: Site | undefined
 }
@@ -39,7 +39,7 @@ export function pullPolicyFor(
  */
 export function policyInUpdate(
   rules: readonly PullPolicyRule[],
-  { pullPolicy, old }: UpdatedPolicy,
+  { site: { pullPolicy }, old }: UpdatedPolicy,
   pod: PodContext,
 ): string | undefined {
   if (old === undefined || old.pullPolicy === pullPolicy) return pullPolicy

@@ -2,7 +2,7 @@
  * Finds the image fields ("sites") of a pod. Reads the raw object: a typed model would drop the fields that it does not
  * know. Pure.
  */
-import { isObject, type JsonObject, member } from '../../json/json.ts'
+import { isObject, type JsonObject, member, textMember } from '../../json/json.ts'
 
 /** An image field of a pod. */
 export interface Site {
@@ -29,24 +29,34 @@ export function findSites(pod: unknown): Site[] {
 export function* sitesOf(pod: unknown): Generator<Site> {
   const spec = member(pod, 'spec')
   for (const list of containerLists) {
-    for (const [index, container] of entries(member(spec, list))) {
-      const site = readSite(container, {
+    const containers = listMember(spec, list)
+    for (let index = 0; index < containers.length; index++) {
+      const container = containers[index]
+      const image = textMember(container, 'image')
+      if (image === '') continue
+      yield {
         name: `${list}/${nameOf(container, index)}`,
         holder: ['spec', list, index],
         imageKey: 'image',
         policyKey: 'imagePullPolicy',
-      })
-      if (site !== null) yield site
+        image,
+        pullPolicy: policyOf(container, 'imagePullPolicy'),
+      }
     }
   }
-  for (const [index, volume] of entries(member(spec, 'volumes'))) {
-    const site = readSite(member(volume, 'image'), {
-      name: `volumes/${nameOf(volume, index)}`,
+  const volumes = listMember(spec, 'volumes')
+  for (let index = 0; index < volumes.length; index++) {
+    const source = member(volumes[index], 'image')
+    const image = textMember(source, 'reference')
+    if (image === '') continue
+    yield {
+      name: `volumes/${nameOf(volumes[index], index)}`,
       holder: ['spec', 'volumes', index, 'image'],
       imageKey: 'reference',
       policyKey: 'pullPolicy',
-    })
-    if (site !== null) yield site
+      image,
+      pullPolicy: policyOf(source, 'pullPolicy'),
+    }
   }
 }
 
@@ -79,15 +89,14 @@ export function annotations(object: unknown): JsonObject {
   return isObject(found) ? found : {}
 }
 
-function readSite(holder: unknown, location: Omit<Site, 'image' | 'pullPolicy'>): Site | null {
-  const image = member(holder, location.imageKey)
-  if (typeof image !== 'string' || image === '') return null
-  const policy = member(holder, location.policyKey)
-  return { ...location, image, pullPolicy: typeof policy === 'string' ? policy : undefined }
+function policyOf(holder: unknown, key: Site['policyKey']): string | undefined {
+  const policy = member(holder, key)
+  return typeof policy === 'string' ? policy : undefined
 }
 
-function entries(list: unknown): Iterable<[number, unknown]> {
-  return Array.isArray(list) ? list.entries() : []
+function listMember(object: unknown, key: string): readonly unknown[] {
+  const list = member(object, key)
+  return Array.isArray(list) ? list : []
 }
 
 function nameOf(object: unknown, index: number): string {

@@ -105,9 +105,8 @@ export async function createApp(options: AppOptions): Promise<App> {
   })
   limitConnections(app.server, connectionLimits)
   enforceRequestTimeouts(app.server, { now: () => performance.now(), ...requestTimeouts })
-  app.removeAllContentTypeParsers()
   // The handler reads the body itself, because it counts the bytes until the response is sent.
-  app.addContentTypeParser('application/json', (_, payload, done) => done(null, payload))
+  app.addHttpMethod('POST', { hasBody: false, overrideExisting: true })
   app.setErrorHandler(createErrorHandler({ metrics, onBug }))
   app.decorateRequest(slotKey, null)
   app.addHook(

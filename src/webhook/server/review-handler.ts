@@ -32,9 +32,8 @@ export function createReviewHandler({
   }
 
   return async (request, reply) => {
-    const { raw, headers, url } = request
-    // fastify takes a request without a body and without a content type for one that needs no parser.
-    if (headers['content-type'] === undefined)
+    const { raw, url } = request
+    if (request.mediaType !== 'application/json')
       throw new HttpError(415, 'send the review as application/json')
     const slot = request.getDecorator<RequestSlot>(slotKey)
     const deadline = createDeadline(url, reply.raw)

@@ -135,6 +135,8 @@ describe('the HTTPS server', () => {
     ],
     [415, 'POST', '/mutate', { type: 'text/plain' }, 'send the review as application/json\n'],
     [415, 'POST', '/mutate', { type: null, body: '' }, 'send the review as application/json\n'],
+    [415, 'POST', '/mutate', { type: null }, 'send the review as application/json\n'],
+    [415, 'POST', '/mutate', { type: 'json' }, 'send the review as application/json\n'],
     [400, 'POST', '/mutate', { body: '' }, 'the body is not JSON; send an AdmissionReview\n'],
     [400, 'POST', '/mutate', { body: '{' }, 'the body is not JSON; send an AdmissionReview\n'],
     [400, 'POST', '/mutate', { body: '{}' }, noReview],
