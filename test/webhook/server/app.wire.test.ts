@@ -151,7 +151,7 @@ describe('the HTTPS server', () => {
       400,
       'POST',
       '/mutate',
-      { body: '['.repeat(20_000) },
+      { body: '['.repeat(300_000) },
       'the body nests deeper than 128 levels\n',
     ],
     [
@@ -176,6 +176,30 @@ describe('the HTTPS server', () => {
 
     expect((await send('/mutate', { body })).status).toBe(200)
   })
+
+  it.each(['annotations', 'labels', 'ownerReferences', 'imagePullSecrets', 'nodeSelector', 'os'])(
+    'answers a review of a quarter of a megabyte with 120,000 levels in %s',
+    async (field) => {
+      const levels = 120_000
+      const deep = `${'['.repeat(levels)}${']'.repeat(levels)}`
+      const pod = podOf(['nginx'])
+      const placed = {
+        ...pod,
+        metadata: { [field]: 'deep' },
+        spec: { ...pod.spec, [field]: 'deep' },
+      }
+      const body = JSON.stringify(reviewOf(placed)).replace(
+        `"${field}":"deep"`,
+        `"${field}":${deep}`,
+      )
+      const { status, body: text } = await send('/mutate', { body })
+
+      expect({ status, text }).toMatchObject({
+        status: 200,
+        text: expect.stringContaining('"allowed":true'),
+      })
+    },
+  )
 
   it('returns 500 for a bug, and keeps its text out of the response', async () => {
     const body = JSON.stringify(reviewOf(podOf(['nginx']), { namespace: 'bug' }))
@@ -243,7 +267,7 @@ describe('a review that is too large to be read', () => {
     ['takes too much memory', reviewWith(Array.from({ length: 900_000 }, () => ({}))), 413],
     [
       'nests too deep',
-      reviewWith('deep').replace('"deep"', `${'['.repeat(9_000)}${']'.repeat(9_000)}`),
+      reviewWith('deep').replace('"deep"', `${'['.repeat(140_000)}${']'.repeat(140_000)}`),
       400,
     ],
   ] as const
@@ -280,7 +304,7 @@ describe('a review that is too large to be read', () => {
 
   it('gets a status if it has no uid to answer', async () => {
     deniesUnread = true
-    const answer = await send('/mutate', { body: '['.repeat(20_000) })
+    const answer = await send('/mutate', { body: '['.repeat(300_000) })
     deniesUnread = false
 
     expect(answer.status).toBe(400)
