@@ -30,7 +30,11 @@ beforeAll(async () => {
     base: 'deploy/base',
     files: { 'berth.yaml': registries.config },
     components: ['fail-closed'],
+    // The longest timeout that an API server takes: on a busy machine, a review that waits for the processor is not a fault.
     extra: `patches:
+  - target: { kind: MutatingWebhookConfiguration, name: berth }
+    patch: |
+      - { op: replace, path: /webhooks/0/timeoutSeconds, value: 30 }
   - target: { kind: Deployment, name: berth-webhook }
     patch: |
       - { op: add, path: /spec/template/spec/containers/0/args/-, value: --settle-seconds=5 }
