@@ -4,6 +4,7 @@
  */
 import { LRUCache } from 'lru-cache'
 import { untilAborted } from '../../async/abort.ts'
+import { type Backoff, backoffMs } from '../../async/backoff.ts'
 import type { KubeApi } from '../../kube/api-client.ts'
 import { KubeError } from '../../kube/error.ts'
 import type { KubeObject } from '../../kube/object.ts'
@@ -13,8 +14,11 @@ import type { NamespaceLookup } from './namespace-lookup.ts'
 /** Short, so that the next pod sees a secret that has just been created. */
 const ttlMs = 3_000
 
-/** The right was not granted: asked again after an administrator has had time to grant it. */
-const refusedMs = 600_000
+/**
+ * The right was not granted. An upgrade that replaces a role takes the right away for a moment, and meanwhile a pod gets secrets
+ * that its service account may not use: the API server rejects it. So the first refusals do not count for long.
+ */
+const refusedFor: Backoff = { firstMs: 10_000, maxMs: 600_000 }
 
 /** Namespaces × secrets of one busy cluster; one entry takes about 200 bytes. */
 const maxEntries = 5_000
@@ -53,18 +57,7 @@ export function createNamespaceLookup(
   log: Pick<Logger, 'debug' | 'info'>,
   now = () => performance.now(),
 ): NamespaceLookup {
-  const facts = new LRUCache<string, Fact>({
-    max: maxEntries,
-    maxSize: maxBytes,
-    sizeCalculation: (fact, key) =>
-      typeof fact === 'string'
-        ? key.length + fact.length
-        : [...fact].reduce((bytes, name) => bytes + name.length, key.length),
-    ttl: ttlMs,
-    ttlResolution: 0,
-    perf: { now },
-  })
-
+  const memory = createMemory(now)
   const factOfError = createErrorReader(log)
 
   async function lookUp(
@@ -75,14 +68,14 @@ export function createNamespaceLookup(
     // A pod names its service account, and the API server has not validated the name yet.
     if (name.length > maxNameLength) return 'unknown'
     const key = `${kind}/${namespace}/${name}`
-    const cached = facts.get(key)
+    const cached = memory.get(key)
     if (cached !== undefined) return cached
     const fact = await untilAborted<Fact>(
       read(namespace, name).catch((error: unknown) => factOfError(kind, error)),
       signal,
       'unknown',
     )
-    if (fact !== 'unknown') facts.set(key, fact, fact === 'forbidden' ? { ttl: refusedMs } : {})
+    if (fact !== 'unknown') memory.set(key, fact)
     return fact
   }
 
@@ -116,6 +109,41 @@ export function createNamespaceLookup(
     mountableSecrets: async (namespace, name, signal) => {
       const fact = await lookUp({ kind: 'account', namespace, name }, signal, readMountableSecrets)
       return fact === 'all' || fact instanceof Set ? fact : null
+    },
+  }
+}
+
+/** Remembers facts for some seconds, and refusals longer and longer. */
+function createMemory(now: () => number) {
+  const facts = new LRUCache<string, Fact>({
+    max: maxEntries,
+    maxSize: maxBytes,
+    sizeCalculation: (fact, key) =>
+      typeof fact === 'string'
+        ? key.length + fact.length
+        : [...fact].reduce((bytes, name) => bytes + name.length, key.length),
+    ttl: ttlMs,
+    ttlResolution: 0,
+    perf: { now },
+  })
+  /** The refusals in a row. */
+  const refusals = new LRUCache<string, number>({
+    max: maxEntries,
+    maxSize: maxBytes,
+    sizeCalculation: (_, key) => key.length,
+  })
+  return {
+    get: (key: string) => facts.get(key),
+    set: (key: string, fact: Fact): void => {
+      if (fact !== 'forbidden') {
+        refusals.delete(key)
+        facts.set(key, fact)
+      } else if (!facts.has(key)) {
+        // Of several pods that asked at the same time, only the first counts.
+        const count = (refusals.get(key) ?? 0) + 1
+        refusals.set(key, count)
+        facts.set(key, fact, { ttl: backoffMs(refusedFor, count) })
+      }
     },
   }
 }

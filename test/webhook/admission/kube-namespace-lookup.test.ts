@@ -35,17 +35,48 @@ describe('the namespace lookup', () => {
     expect(asked()).toBe(times)
   })
 
-  it('asks again ten minutes after a refusal', async () => {
+  it('asks again ten seconds after a refusal, and up to ten minutes after each further one', async () => {
     let now = 1
     const { lookup, asked } = lookupWith(403, () => now)
-    const requestsAfter = async (milliseconds: number) => {
-      now += milliseconds
-      await lookup.hasSecret('team', 'pull', new AbortController().signal)
-      return asked()
+    const ask = () => lookup.mountableSecrets('team', 'default', new AbortController().signal)
+    const gaps: number[] = []
+    for (let last = now; gaps.length < 9; now += 1_000) {
+      const before = asked()
+      // Pods that ask at the same time count once.
+      await Promise.all([ask(), ask()])
+      if (asked() === before) continue
+      gaps.push((now - last) / 1_000)
+      last = now
     }
 
-    expect([await requestsAfter(0), await requestsAfter(599_000)]).toEqual([1, 1])
-    expect(await requestsAfter(2_000)).toBe(2)
+    expect(gaps).toEqual([0, 11, 21, 41, 81, 161, 321, 601, 601])
+  })
+
+  it('asks again ten seconds after a refusal that follows an answer', async () => {
+    let now = 1
+    let isForbidden = true
+    let asked = 0
+    const get = () => {
+      asked += 1
+      return isForbidden ? Promise.reject(new KubeError(403, '', 'no')) : Promise.resolve(null)
+    }
+    const { log } = createLogs('info', { write: () => undefined })
+    const lookup = createNamespaceLookup({ get } as unknown as KubeApi, log, () => now)
+    const answers: (boolean | null)[] = []
+    const askAfter = async (milliseconds: number) => {
+      now += milliseconds
+      answers.push(await lookup.hasSecret('team', 'pull', new AbortController().signal))
+    }
+    await askAfter(0)
+    await askAfter(11_000)
+    isForbidden = false
+    await askAfter(21_000)
+    isForbidden = true
+    await askAfter(4_000)
+    await askAfter(11_000)
+
+    expect(asked).toBe(5)
+    expect(answers).toEqual([null, null, false, null, null])
   })
 
   it('logs a missing right once', async () => {
