@@ -69,6 +69,13 @@ export function isSameFailure(one: PullFailure, other: PullFailure): boolean {
   return one.image === other.image && ruleOf(one) === ruleOf(other)
 }
 
-function ruleOf({ message }: PullFailure): Rule {
-  return classify(message).rule
+/** A pass compares the failures of all pods, and matching one message against all rules takes a tenth of a millisecond. */
+const rules = new WeakMap<PullFailure, Rule>()
+
+function ruleOf(failure: PullFailure): Rule {
+  const known = rules.get(failure)
+  if (known !== undefined) return known
+  const { rule } = classify(failure.message)
+  rules.set(failure, rule)
+  return rule
 }
