@@ -3,7 +3,10 @@ import { isSameFailure } from '../../src/diagnose/failing-pods.ts'
 import type { PullFailure } from '../../src/diagnose/pull-failure.ts'
 
 /** A failure, and how often its message was read. */
-function failureWith(text: string): { readonly failure: PullFailure; readonly reads: () => number } {
+function failureWith(text: string): {
+  readonly failure: PullFailure
+  readonly reads: () => number
+} {
   let reads = 0
   const failure: PullFailure = {
     namespace: 'team',

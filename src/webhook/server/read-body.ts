@@ -2,7 +2,7 @@
 import type { IncomingMessage } from 'node:http'
 import { type BodyBuffer, createBodyBuffer } from '../../http/body-buffer.ts'
 import { largeBytes, type RequestSlot } from './concurrency-limit.ts'
-import type { HttpError } from './error-response.ts'
+import { HttpError } from './error-response.ts'
 import { UnreadReviewError } from './unread-review.ts'
 
 /**
@@ -12,13 +12,22 @@ import { UnreadReviewError } from './unread-review.ts'
  */
 export const maxReviewBytes = 8 * 1024 * 1024
 
+/**
+ * A piece of a body takes some microseconds, whatever its size, so that pieces of one byte would take all of the time. Those of
+ * an API server are TLS records of 1 KiB or more.
+ */
+const minPieceBytes = 128
+
+/** Pieces that may be smaller. */
+const maxSmallPieces = 64
+
 /** The answer to a body that is announced to be too large needs its first bytes, and waits for them this long. */
 const firstBytesMs = 500
 
 /**
  * Resolves to the whole body. Rejects with 413 above `maxReviewBytes`, and with 503 when large bodies use up the limit or
- * another request needs the slot of a late one; the rest of such a body is discarded as it arrives. Stays pending when the
- * caller closes the connection before the end.
+ * another request needs the slot of a late one; the rest of such a body is discarded as it arrives. Rejects with 400 for too many
+ * small pieces, and closes the connection. Stays pending when the caller closes the connection before the end.
  */
 export function readBody(request: IncomingMessage, slot: RequestSlot): Promise<Buffer> {
   const { 'content-length': length } = request.headers
@@ -28,10 +37,16 @@ export function readBody(request: IncomingMessage, slot: RequestSlot): Promise<B
   /** Null from the end on: the request, and with it these functions, stays until it is answered. */
   let body: BodyBuffer | null = createBodyBuffer(Number(length ?? maxReviewBytes))
   let received = 0
+  let pieces = 0
 
   function take(into: BodyBuffer, chunk: Buffer): HttpError | null {
     received += chunk.length
     into.append(chunk)
+    pieces += 1
+    if (pieces > maxSmallPieces + received / minPieceBytes)
+      return new HttpError(400, 'the body arrives in pieces that are too small', {
+        connection: 'close',
+      })
     if (received > maxReviewBytes || isTooLong) return tooLarge(into.bytes())
     return !isCounted || slot.use('bodyBytes', received)
       ? null

@@ -231,6 +231,35 @@ describe('large bodies', () => {
   })
 })
 
+describe('a body in pieces', () => {
+  /** Sends a review in HTTP chunks of so many bytes. Returns the status, and whether the connection was closed. */
+  async function sendInChunks(bytes: number): Promise<{ status: number; isClosed: boolean }> {
+    const socket = connect({ host: '127.0.0.1', port, ca: certificates.ca.cert })
+    await once(socket, 'secureConnect')
+    const closed = once(socket, 'close').then(() => true)
+    const answered = once(socket, 'data')
+    const text = body.padEnd(20_000)
+    const chunks = text.match(new RegExp(`.{1,${bytes}}`, 'g')) ?? []
+    const head = `POST /mutate HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n`
+    socket.write(
+      `${head}${chunks.map((chunk) => `${chunk.length.toString(16)}\r\n${chunk}\r\n`).join('')}0\r\n\r\n`,
+    )
+    const status = Number(String((await answered)[0]).slice(9, 12))
+    // An answer to another request shows that the connection stays open.
+    socket.write('GET /other HTTP/1.1\r\nhost: x\r\n\r\n')
+    const isClosed = await Promise.race([closed, once(socket, 'data').then(() => false)])
+    socket.destroy()
+    return { status, isClosed }
+  }
+
+  it('is refused if the pieces are tiny, and the connection is closed', async () => {
+    await start()
+
+    expect(await sendInChunks(1)).toEqual({ status: 400, isClosed: true })
+    expect(await sendInChunks(200)).toEqual({ status: 200, isClosed: false })
+  })
+})
+
 describe('client certificates', async () => {
   const trusted = await makeClientCertificate('api-server.example')
   const wrongCa = await makeClientCertificate('api-server.example')
