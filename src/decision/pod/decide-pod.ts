@@ -30,11 +30,11 @@ export const maxFields = 1_024
  */
 export const maxChanges = 16_384
 
-/**
- * Image fields that are decided without turns: a tenth of a millisecond of work if all decisions are cached, and as much as
- * one turn if none is.
- */
+/** Image fields that are decided without turns if their decisions are cached: a tenth of a millisecond of work. */
 const maxFieldsAtOnce = 100
+
+/** Images of these that may have no cached decision: as much work as one turn. */
+const maxUncachedAtOnce = 32
 
 /** Images of one pod that are decided at the same time: as many as its namespace may have requests to registries. */
 const parallelImages = 32
@@ -81,10 +81,38 @@ export function decidePod(
     first.push(site)
     if (first.length > maxFieldsAtOnce) return decideLargePod(decider, input, lane)
   }
-  return mapMaybe(decideEach(decider.decide, input, first), (decisions) => ({
-    decisions,
-    rest: null,
-  }))
+  let { decide } = decider
+  if (first.length > maxUncachedAtOnce) {
+    const begun = beginDecisions(decide, input, first)
+    ;({ decide } = begun)
+    if (begun.isLarge) return decideLargePod({ ...decider, decide }, input, lane)
+  }
+  return mapMaybe(decideEach(decide, input, first), (decisions) => ({ decisions, rest: null }))
+}
+
+/**
+ * Begins to decide images, until too many of them have no cached decision. Returns whether that is so, and a function that
+ * decides, which continues what has begun.
+ */
+function beginDecisions(
+  decide: Decide,
+  { pod, signal }: SitesRequest,
+  sites: readonly RequestedSite[],
+): { readonly decide: Decide; readonly isLarge: boolean } {
+  const begun = new Map<string, ReturnType<Decide>>()
+  const continued: Decide = (image, request) => begun.get(image) ?? decide(image, request)
+  let uncached = 0
+  for (const { requested, settled } of sites) {
+    if (settled !== null || begun.has(requested)) continue
+    const decision = decide(requested, { pod, signal })
+    begun.set(requested, decision)
+    if (!(decision instanceof Promise)) continue
+    // After the deadline no one waits for it.
+    decision.catch(() => undefined)
+    uncached += 1
+    if (uncached > maxUncachedAtOnce) return { decide: continued, isLarge: true }
+  }
+  return { decide: continued, isLarge: false }
 }
 
 async function decideLargePod(
