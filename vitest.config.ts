@@ -21,8 +21,6 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
-          // Modules hold no state, so that files can share a process: a new one for each file takes a third of the time.
-          isolate: false,
           include: ['test/**/*.test.ts'],
           exclude: ['test/**/*.wire.test.ts'],
           setupFiles: ['test/support/no-output.ts'],

@@ -1,4 +1,4 @@
-/** Fails every test that prints to the console, and restores what a test has replaced. Code reports through its parameters, where tests can check it. */
+/** Fails every test that prints to the console. Code reports through its parameters, where tests can check it. */
 import { afterEach, beforeEach, expect, vi } from 'vitest'
 
 beforeEach(() => {
@@ -10,5 +10,4 @@ afterEach(() => {
     expect(vi.mocked(console[method]).mock.calls, `console.${method} was called`).toEqual([])
   }
   vi.restoreAllMocks()
-  vi.useRealTimers()
 })
