@@ -113,10 +113,6 @@ const exceptions: Readonly<Record<string, { reason: string; objects?: readonly s
   'container-security-context-user-group-id': {
     reason: 'The image has user 65532, and runAsNonRoot is set. OpenShift assigns another user.',
   },
-  'deployment-has-host-podantiaffinity': {
-    reason: 'topologySpreadConstraints spread the replicas over hosts and zones.',
-    objects: ['Deployment/berth-webhook'],
-  },
   'deployment-replicas': {
     reason: 'Only the leader works. Another replica would save a few seconds after a failure.',
     objects: ['Deployment/berth-controller'],
