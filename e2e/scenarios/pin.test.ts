@@ -143,7 +143,11 @@ describe('the pods of one revision', () => {
       workload('Job', { parallelism: 4 }),
       workload('DaemonSet', {}),
     ])
-    for (const app of apps) digests.set(app, await waitForDigests(app, app === 'daemonset' ? cluster.nodes.length : 4))
+    for (const app of apps)
+      digests.set(
+        app,
+        await waitForDigests(app, app === 'daemonset' ? currentCluster().nodes.length : 4),
+      )
 
     expect([...digests.values()].map(({ length }) => length)).toEqual([1, 1, 1, 1])
   })
@@ -160,7 +164,7 @@ describe('the pods of one revision', () => {
     }
     for (const name of nodes) await apply({ apiVersion: 'v1', kind: 'Node', metadata: { name } })
     for (const app of apps) {
-      const count = app === 'daemonset' ? cluster.nodes.length + nodes.length : 10
+      const count = app === 'daemonset' ? currentCluster().nodes.length + nodes.length : 10
       expect([app, await waitForDigests(app, count)]).toEqual([app, digests.get(app)])
     }
     expect(await webhook.metrics()).toMatch(/berth_revision_lookups_total{result="list"} [1-9]/)
