@@ -17,7 +17,7 @@ const annotation = { 'kwok.x-k8s.io/node': 'fake' }
 /** What kwok does with new nodes and pods: it sets the status that a kubelet would. */
 const stages = `apiVersion: config.kwok.x-k8s.io/v1alpha1
 kind: KwokConfiguration
-options: { podPlayStageParallelism: 32, nodePlayStageParallelism: 16, podsOnNodeSyncParallelism: 8 }
+options: { podPlayStageParallelism: 32, nodePlayStageParallelism: 16, nodeLeaseParallelism: 4, podsOnNodeSyncParallelism: 8 }
 ---
 apiVersion: kwok.x-k8s.io/v1alpha1
 kind: Stage

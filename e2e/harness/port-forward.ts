@@ -12,11 +12,12 @@ export async function startPortForward(
   namespace: string,
   port: number,
 ): Promise<PortForward> {
-  const { kubectl, kubeconfig } = currentCluster()
+  const { kubectl, kubeconfig, runDir } = currentCluster()
   const args = ['port-forward', '-n', namespace, `deployment/${deployment}`, `:${port}`]
   const forward = spawn(kubectl, args, {
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { KUBECONFIG: kubeconfig },
+    // kubectl writes its cache into HOME, and without it into the current directory.
+    env: { KUBECONFIG: kubeconfig, HOME: runDir },
   })
   let output = ''
   for (const stream of [forward.stdout, forward.stderr])
