@@ -90,15 +90,12 @@ async function forEach(count: number, what: string, task: (index: number) => Pro
 
 const post = (path: string, body: object) => client.send('POST', path, body)
 
-async function countRunning(): Promise<number> {
-  let count = 0
+/** Reads one page at most: lists of 50,000 pods would slow the API server down. */
+async function isAnyPending(): Promise<boolean> {
   const ref: ResourceRef = { apiVersion: 'v1', resource: 'pods' }
-  for await (const _ of connection.api.list(ref, {
-    fieldSelector: 'status.phase=Running',
-    metadataOnly: true,
-  }))
-    count += 1
-  return count
+  const pending = { fieldSelector: 'status.phase=Pending', metadataOnly: true }
+  for await (const _ of connection.api.list(ref, pending)) return true
+  return false
 }
 
 async function fillCluster({ stopReason }: Kwok): Promise<void> {
@@ -116,7 +113,7 @@ async function fillCluster({ stopReason }: Kwok): Promise<void> {
   await forEach(pods, 'pods', (index) =>
     post(`/api/v1/namespaces/${nameOf(index).namespace}/pods`, pod(index)),
   )
-  await waitFor('all pods to run', async () => (await countRunning()) >= pods, {
+  await waitFor('all pods to run', async () => !(await isAnyPending()), {
     timeoutMs: 1_200_000,
     intervalMs: 2_000,
     stopReason,
