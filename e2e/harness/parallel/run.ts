@@ -35,25 +35,29 @@ function scenarioFiles(filters: readonly string[]): string[] {
     .sort((a, b) => size(b) - size(a))
 }
 
+/** A file with a failed test, and the last lines that it printed, which are about the failure. */
+type FailedFile = { file: string; lastLines: string }
+
 /** Lets a shard run files of the queue until it is empty or the shard has failed. Returns the files that failed. */
-async function work(shard: Shard, queue: string[]): Promise<string[]> {
-  const failed: string[] = []
+async function work(shard: Shard, queue: string[]): Promise<FailedFile[]> {
+  const failed: FailedFile[] = []
   while (shard.isRunning()) {
     const file = queue.shift()
     if (file === undefined) break
-    if (!(await runFile(shard, file))) failed.push(file)
+    failed.push(...(await runFile(shard, file)))
   }
   return failed
 }
 
-async function runFile(shard: Shard, file: string): Promise<boolean> {
+/** Returns the file if it failed. */
+async function runFile(shard: Shard, file: string): Promise<FailedFile[]> {
   const started = performance.now()
-  const isPassed = await shard.run(file)
+  const { isPassed, output } = await shard.run(file)
   const seconds = ((performance.now() - started) / 1_000).toFixed(0)
   log(
     `${isPassed ? 'passed' : 'FAILED'} on cluster ${shard.number} after ${seconds} s: ${nameOf(file)}`,
   )
-  return isPassed
+  return isPassed ? [] : [{ file, lastLines: output.split('\n').slice(-100).join('\n') }]
 }
 
 function nameOf(file: string): string {
@@ -72,13 +76,15 @@ const numbers = Array.from({ length: Math.min(count, queue.length) }, (_, index)
 const shards = numbers.map((number) => startShard(number, numbers))
 const failed = (await Promise.all(shards.map((shard) => work(shard, queue)))).flat()
 const first = shards.find((shard) => shard.isRunning())
-if (filters.length === 0 && first !== undefined && !(await runFile(first, rightsFile)))
-  failed.push(rightsFile)
+if (filters.length === 0 && first !== undefined) failed.push(...(await runFile(first, rightsFile)))
 await Promise.all(shards.map((shard) => shard.stop()))
 restoreKernelSettings(settings)
 const notRun = queue.length === 0 ? '' : `, ${queue.length} did not run`
 log(
   `${failed.length} files failed${notRun}, after ${((performance.now() - started) / 1_000).toFixed(0)} s`,
 )
-for (const file of [...failed, ...queue]) log(`FAILED ${nameOf(file)}`)
+// Again, because a log of thousands of lines is often read, or kept, from its end.
+for (const { file, lastLines } of failed) log(`the end of ${nameOf(file)}:\n${lastLines}`)
+for (const { file } of failed) log(`FAILED ${nameOf(file)}`)
+for (const file of queue) log(`DID NOT RUN ${nameOf(file)}`)
 if (failed.length + queue.length > 0) process.exitCode = 1

@@ -11,8 +11,8 @@ export type Shard = {
   number: number
   /** False after its process has exited. */
   isRunning(): boolean
-  /** Runs a scenario file, and prints its output. Returns false if a test failed or the process has exited. */
-  run(file: string): Promise<boolean>
+  /** Runs a scenario file, and prints its output. `isPassed` is false if a test failed or the process has exited. */
+  run(file: string): Promise<FileResult & { output: string }>
   /** Stops the cluster and prints the rest of the output. */
   stop(): Promise<void>
 }
@@ -44,8 +44,10 @@ export function startShard(number: number, numbers: readonly number[]): Shard {
   // The process writes to a file, so that all output of a test file is there when the process reports its result.
   const print = () => {
     const text = readFileSync(logFile)
-    process.stdout.write(text.subarray(printed))
+    const added = text.subarray(printed)
+    process.stdout.write(added)
     printed = text.length
+    return added.toString()
   }
   return {
     number,
@@ -54,8 +56,9 @@ export function startShard(number: number, numbers: readonly number[]): Shard {
       child.send(file)
       const result = once(child, 'message') as Promise<[FileResult]>
       const [message] = await Promise.race([result, exited])
-      print()
-      return typeof message === 'object' && message !== null && message.isPassed
+      const output = print()
+      const isPassed = typeof message === 'object' && message !== null && message.isPassed
+      return { isPassed, output }
     },
     async stop() {
       if (child.connected) child.disconnect()
