@@ -4,6 +4,7 @@ import type { Cluster } from './cluster.ts'
 import { currentCluster } from './cluster.ts'
 import type { CommandOptions, CommandResult } from './command.ts'
 import { run } from './command.ts'
+import { waitFor } from './wait.ts'
 
 /** A Kubernetes object in JSON. */
 export type KubeObject = {
@@ -92,6 +93,15 @@ function manifestText(manifest: string | object | readonly object[]): string {
   if (typeof manifest === 'string') return manifest
   const items = Array.isArray(manifest) ? (manifest as readonly object[]) : [manifest]
   return JSON.stringify({ apiVersion: 'v1', kind: 'List', items })
+}
+
+/** Creates a namespace and waits for its default service account, without which the API server rejects pods. */
+export async function createNamespace(
+  name: string,
+  labels: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  await apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels } })
+  await waitFor(`the default account of ${name}`, () => getJson('serviceaccount', 'default', name))
 }
 
 /** Creates a service account unless it exists. */

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { connect } from '../../src/kube/connect.ts'
 import type { KubeObject } from '../../src/kube/object.ts'
 import { currentCluster, podStreamNamespace } from './cluster.ts'
-import { apply, getJson } from './kubectl.ts'
+import { createNamespace } from './kubectl.ts'
 import { type Pod, podManifest } from './pods.ts'
 import { waitFor } from './wait.ts'
 
@@ -41,10 +41,7 @@ export async function startPodStream(
   } = {},
 ): Promise<PodStream> {
   const namespace = podStreamNamespace
-  await apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } })
-  await waitFor('the default service account', () =>
-    getJson('serviceaccount', 'default', namespace),
-  )
+  await createNamespace(namespace)
   const cluster = await connect({ kubeconfig: currentCluster().kubeconfig, env: {} })
   const pods = { apiVersion: 'v1', resource: 'pods', namespace }
   const stopped = new AbortController()

@@ -9,6 +9,7 @@ import { createKubeconfig } from '../harness/kubeconfig.ts'
 import {
   apply,
   create,
+  createNamespace,
   createServiceAccount,
   getJson,
   kubectlOk,
@@ -113,10 +114,7 @@ const startBerth = async (name: string) =>
   })
 
 beforeAll(async () => {
-  for (const name of [home, ...Object.values(namespaces)])
-    await apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } })
-  for (const namespace of Object.values(namespaces))
-    await waitFor(`the default account of ${namespace}`, () => linksIn(namespace).then(() => true))
+  for (const name of [home, ...Object.values(namespaces)]) await createNamespace(name)
   const labels = { 'berth.dev/copy': 'allowed' }
   const byTool = { 'app.kubernetes.io/managed-by': 'imagepullsecret-patcher' }
   await apply([

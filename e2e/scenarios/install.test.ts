@@ -15,7 +15,15 @@ import {
   setCaBundle,
   waitForRollout,
 } from '../harness/install.ts'
-import { apply, create, kubectl, kubectlOk, remove, removeNamespaces } from '../harness/kubectl.ts'
+import {
+  apply,
+  create,
+  createNamespace,
+  kubectl,
+  kubectlOk,
+  remove,
+  removeNamespaces,
+} from '../harness/kubectl.ts'
 import { type MirrorAndUpstream, startMirrorAndUpstream } from '../harness/mirror-and-upstream.ts'
 import { namespace, writeOverlay } from '../harness/overlay.ts'
 import { repository } from '../harness/paths.ts'
@@ -74,6 +82,26 @@ const tableOverlay = () =>
       - { op: replace, path: /spec/variables/0/expression, value: "['mirror.example']" }
 `,
   })
+
+/** Asks the API server for a pod with an image that only the upstream registry has, without creating it. */
+const tryOnlyHub = (inNamespace: string) =>
+  kubectl(['create', '--dry-run=server', '-f', '-'], {
+    input: JSON.stringify(
+      podManifest({ name: 'only-hub', image: 'only-hub:1', namespace: inNamespace }),
+    ),
+  })
+
+/** Waits until every webhook pod has loaded so many configs. */
+async function waitForConfigs(count: number): Promise<void> {
+  await waitFor(`the config to be loaded ${count} times by each pod`, async () => {
+    for (const { name, address } of await podsOfComponent('webhook')) {
+      const metrics = await (await fetch(`http://${address}:8080/metrics`)).text()
+      const [, generation = '0'] = /^berth_config_generation (\d+)$/m.exec(metrics) ?? []
+      if (Number(generation) < count) throw new Error(`${name}: generation ${generation}`)
+    }
+    return true
+  })
+}
 
 describe('kubectl apply -k deploy/base', () => {
   test('prints no warning: the pods meet the restricted Pod Security Standard', async () => {
@@ -152,6 +180,7 @@ describe('kubectl apply -k deploy/base', () => {
   test('loads a new table without a restart, and rewrites pods through the Service', async () => {
     const before = await podsOfComponent('webhook')
     await applyKustomization(tableOverlay())
+    await waitForConfigs(2)
     await waitUntilRewritten('app')
     await apply(podManifest({ name: 'app', image: 'app' }))
     const pod = await waitForPodRunning('app')
@@ -187,9 +216,7 @@ describe('the policy', () => {
     const on = await create(podManifest({ name: 'on', image: 'mirror.example/library/app:latest' }))
     await remove('pod', 'on')
     const off = await waitFor('the policy', async () => {
-      const result = await kubectl(['create', '--dry-run=server', '-f', '-'], {
-        input: JSON.stringify(podManifest({ name: 'only-hub', image: 'only-hub:1' })),
-      })
+      const result = await tryOnlyHub('default')
       return /on no mirror/.test(result.stderr) && result
     })
 
@@ -202,7 +229,7 @@ describe('the policy', () => {
 
   test('does not warn in a namespace that opted out', async () => {
     const labels = { 'berth.dev/rewrite': 'disabled' }
-    await apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'aside', labels } })
+    await createNamespace('aside', labels)
     const { code, stderr } = await create(
       podManifest({ name: 'only-hub', image: 'only-hub:1', namespace: 'aside' }),
     )
@@ -222,9 +249,7 @@ describe('the policy', () => {
       ])
     await set(['Deny', 'Audit'])
     const { code, stderr } = await waitFor('a rejection', async () => {
-      const result = await kubectl(['create', '--dry-run=server', '-f', '-'], {
-        input: JSON.stringify(podManifest({ name: 'only-hub', image: 'only-hub:1' })),
-      })
+      const result = await tryOnlyHub('default')
       return result.code !== 0 && result
     })
     await set(['Audit', 'Warn'])
@@ -240,17 +265,13 @@ test('a second binding of the policy rejects pods in the namespaces that it sele
       readFileSync(join(repository, 'docs/operations.md'), 'utf8'),
     ) ?? []
   const labels = { mirrors: 'required' }
-  await apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'strict', labels } })
+  await createNamespace('strict', labels)
   await apply(binding)
-  const tryIn = (namespace: string) =>
-    kubectl(['create', '--dry-run=server', '-f', '-'], {
-      input: JSON.stringify(podManifest({ name: 'only-hub', image: 'only-hub:1', namespace })),
-    })
   const { stderr } = await waitFor('a rejection', async () => {
-    const result = await tryIn('strict')
+    const result = await tryOnlyHub('strict')
     return result.code !== 0 && result
   })
-  const elsewhere = await tryIn('default')
+  const elsewhere = await tryOnlyHub('default')
   await remove('validatingadmissionpolicybinding', 'berth-mirrors-required')
 
   expect(stderr).toContain('on no mirror: docker.io/library/only-hub:1')

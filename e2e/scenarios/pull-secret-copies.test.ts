@@ -13,10 +13,11 @@ import { pushImage } from '../harness/images.ts'
 import { createKubeconfig } from '../harness/kubeconfig.ts'
 import {
   apply,
+  createNamespace,
+  createServiceAccount,
   getJson,
   kubectl,
   kubectlOk,
-  createServiceAccount,
   removeNamespaces,
 } from '../harness/kubectl.ts'
 import { removeNodeHost, setNodeHost } from '../harness/node-hosts.ts'
@@ -82,8 +83,8 @@ async function putSource(name: string, content: object, labels = {}): Promise<vo
   })
 }
 
-async function createNamespace(name: string, labels: Record<string, string> = {}): Promise<void> {
-  await apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels } })
+async function createTeam(name: string, labels: Record<string, string> = {}): Promise<void> {
+  await createNamespace(name, labels)
   createdNamespaces.push(name)
 }
 
@@ -188,7 +189,7 @@ beforeAll(async () => {
     marker: 'secrets',
     auth: account,
   })
-  await createNamespace(home)
+  await createTeam(home)
   await putSource('source', docker(account.password))
   await createServiceAccount('berth-controller', home)
   const file = join(cluster.runDir, 'secrets.yaml')
@@ -208,7 +209,7 @@ afterAll(async () => {
 })
 
 test('the controller has exactly the rights that the config needs', async () => {
-  await createNamespace('sec-a')
+  await createTeam('sec-a')
 
   expect(await permissionsIn('sec-a', kubeconfig)).toEqual([
     'events: create',
@@ -245,7 +246,7 @@ describe('a namespace, a secret and a pod', () => {
   })
 
   test('a pod that existed before the secret is recreated and runs', async () => {
-    await createNamespace('sec-late')
+    await createTeam('sec-late')
     await waitUntilLinked('sec-late')
     const other = `${host}.late`
     setNodeHost(cluster, other, [registry.url])
@@ -275,8 +276,7 @@ describe('a namespace, a secret and a pod', () => {
   })
 
   test('a pod without a controller gets an Event and stays', async () => {
-    await createNamespace('sec-bare', { 'berth.dev/pull-secrets': 'disabled' })
-    await waitFor('the default account', () => pullSecretsOf('sec-bare').then(() => true))
+    await createTeam('sec-bare', { 'berth.dev/pull-secrets': 'disabled' })
     await apply(podManifest({ name: 'bare', image, namespace: 'sec-bare' }))
     await waitForPullFailure('bare', 'sec-bare')
     await kubectlOk(['label', 'namespace', 'sec-bare', 'berth.dev/pull-secrets-'])
@@ -315,7 +315,7 @@ describe('a namespace, a secret and a pod', () => {
 
 describe('other writers', () => {
   test('a changed or deleted copy is restored, and so is its link', async () => {
-    await createNamespace('sec-drift')
+    await createTeam('sec-drift')
     await waitUntilLinked('sec-drift')
     const { metadata, data } = await copyIn('sec-drift')
     await kubectlOk([
@@ -350,7 +350,7 @@ describe('other writers', () => {
   })
 
   test('a Secret of another owner with the name of a copy is kept and reported until it is deleted', async () => {
-    await createNamespace('sec-foreign', { 'berth.dev/pull-secrets': 'disabled' })
+    await createTeam('sec-foreign', { 'berth.dev/pull-secrets': 'disabled' })
     const own = [
       'create',
       'secret',
@@ -378,8 +378,7 @@ describe('other writers', () => {
   })
 
   test('a hundred concurrent writers of a service account and the controller all keep their entries', async () => {
-    await createNamespace('sec-race', { 'berth.dev/pull-secrets': 'disabled' })
-    await waitFor('the default account', () => pullSecretsOf('sec-race').then(() => true))
+    await createTeam('sec-race', { 'berth.dev/pull-secrets': 'disabled' })
     const names = Array.from({ length: 100 }, (_, index) => `theirs-${index}`)
     const where = {
       apiVersion: 'v1',
@@ -411,7 +410,7 @@ describe('other writers', () => {
   })
 
   test('a tenant cannot cause a copy by labels and annotations', async () => {
-    await createNamespace('sec-tenant')
+    await createTeam('sec-tenant')
     await waitUntilLinked('sec-tenant')
     const before = await copyIn('sec-a')
     await apply({
@@ -438,7 +437,7 @@ describe('other writers', () => {
 
 describe('sources', () => {
   test('are merged into one copy for the named accounts in namespaces with the label', async () => {
-    await createNamespace('team-a', { team: 'a' })
+    await createTeam('team-a', { team: 'a' })
     await apply({
       apiVersion: 'v1',
       kind: 'ServiceAccount',
@@ -530,8 +529,7 @@ test('berth secrets plan and sync agree with the controller', async () => {
     own,
     `apiVersion: berth.dev/v1alpha1\nkind: BerthConfig\npullSecretCopies: { copies: [${copies}] }\n`,
   )
-  await createNamespace('cli')
-  await waitFor('the default account', () => pullSecretsOf('cli').then(() => true))
+  await createTeam('cli')
   const args = ['--config', own, '-o', 'json']
   const plan = await runBerth(['secrets', 'plan', ...args])
   const sync = await runBerth(['secrets', 'sync', ...args])
@@ -600,8 +598,8 @@ test('the controller reads no other Secret, and prints no password', async () =>
 })
 
 test('a controller with a Role per namespace copies there and has no rights elsewhere', async () => {
-  await createNamespace('role-a')
-  await createNamespace('role-b')
+  await createTeam('role-a')
+  await createTeam('role-b')
   await putSource('source', docker(account.password))
   await createServiceAccount('berth-confined', home)
   const text = `

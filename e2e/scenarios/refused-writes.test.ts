@@ -7,6 +7,7 @@ import { type Controller, startController } from '../harness/controller.ts'
 import { createKubeconfig } from '../harness/kubeconfig.ts'
 import {
   apply,
+  createNamespace,
   createServiceAccount,
   getJson,
   kubectl,
@@ -76,8 +77,7 @@ const policy = 'refused-second-pull'
 
 beforeAll(async () => {
   const apiVersion = 'admissionregistration.k8s.io/v1'
-  for (const name of [home, ...namespaces])
-    await apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } })
+  for (const name of [home, ...namespaces]) await createNamespace(name)
   await apply([
     {
       apiVersion: 'v1',

@@ -6,7 +6,7 @@ import { currentCluster } from '../harness/cluster.ts'
 import { applyKustomization, waitForRollout } from '../harness/install.ts'
 import {
   apply,
-  createServiceAccount,
+  createNamespace,
   getJson,
   kubectlOk,
   type KubeObject,
@@ -39,9 +39,7 @@ const linksOf = async () =>
 const uninstall = (...options: string[]) => runBerth(['uninstall', ...options])
 
 beforeAll(async () => {
-  for (const name of [home, team])
-    await apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } })
-  await createServiceAccount('default', team)
+  for (const name of [home, team]) await createNamespace(name)
   await kubectlOk([
     'patch',
     'serviceaccount',
