@@ -151,6 +151,17 @@ describe('action.yml', () => {
     expect(output).toMatch(/::error::Berth would change these manifests/)
   }, 60_000)
 
+  it('fails if the mirror does not answer, and says what to do', () => {
+    const away = config.replace('mirror: true', "mirror: true, endpoint: 'http://127.0.0.1:1'")
+    const directory = repository({ 'berth.yaml': away, 'pod.yaml': pod('nginx:1') })
+    const { code, output } = runAction(directory, { files: 'pod.yaml' })
+
+    expect(code).toBe(3)
+    expect(output).toContain('mirror.corp (unreachable)')
+    expect(output).toMatch(/::error::A registry did not say .*set probe: false/)
+    expect(runAction(directory, { files: 'pod.yaml', probe: 'false' }).code).toBe(1)
+  }, 60_000)
+
   it('checks the config alone without files, in another directory', () => {
     const directory = repository({ 'sub/other.yaml': config })
     const given = { 'working-directory': 'sub', config: 'other.yaml' }

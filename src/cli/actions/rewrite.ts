@@ -5,7 +5,7 @@ import { readableWorkloads } from '../../config/known-workloads.ts'
 import { loadConfig } from '../../config/load.ts'
 import { undecidedParts } from '../../config/undecided.ts'
 import { createBatchDecider } from '../../engine/batch-decider.ts'
-import { createUnanswered } from '../../engine/unanswered.ts'
+import { createUnanswered, type UnansweredRegistry } from '../../engine/unanswered.ts'
 import { BerthError } from '../../errors.ts'
 import { replaceFile } from '../../files/replace-file.ts'
 import { emptyStdin, readManifestFiles } from '../../manifests/manifest-files.ts'
@@ -46,9 +46,9 @@ export interface RewriteOptions {
 }
 
 /**
- * Returns 0; 1 if `--check` finds something to change, `--strict` finds an image elsewhere, a rule denies an image, or `--pin` finds no digest for one; 3 if
- * `--check` finds nothing to change, but no registry could be reached for an image. If an image is denied, or a file cannot be read, no manifests are printed or written. Throws `manifest-invalid` after everything
- * else is printed.
+ * Returns 0; 1 if `--check` finds something to change, `--strict` finds an image elsewhere, a rule denies an image, or `--pin` finds
+ * no digest for one; 3 if `--check` finds nothing to change, but a registry did not say whether it has an image. If an image is
+ * denied, or a file cannot be read, no manifests are printed or written. Throws `manifest-invalid` after everything else is printed.
  */
 export async function rewrite(options: RewriteOptions, io: Io): Promise<number> {
   requireUsable(options)
@@ -95,8 +95,9 @@ function isIncomplete(
   return isRefused || isUnpinned || isElsewhere || isChanged
 }
 
-function unansweredText(hosts: readonly string[]): string {
-  return `it is not known whether something would change: no answer from ${hosts.join(', ')}; berth explain IMAGE shows why`
+function unansweredText(registries: readonly UnansweredRegistry[]): string {
+  const names = registries.map(({ host, outcome }) => `${host} (${outcome})`)
+  return `it is not known whether something would change, because of ${names.join(', ')}; berth explain IMAGE shows why`
 }
 
 function noteMode({ mode }: Config, io: Io): void {
@@ -146,7 +147,7 @@ async function rewriteGiven(
   config: Config,
   options: RewriteOptions & { readonly unread: UnreadFiles },
   io: Io,
-): Promise<{ files: RewrittenFile[]; unanswered: readonly string[] }> {
+): Promise<{ files: RewrittenFile[]; unanswered: readonly UnansweredRegistry[] }> {
   const { filename, recursive, inPlace, probe, secretsDir, namespace, owner, unread } = options
   const onProblem = (message: string) => printMessage(io, message)
   const files = await readManifestFiles(filename, {
@@ -188,7 +189,7 @@ async function rewriteGiven(
         unread,
       },
     )
-    return { files: rewritten, unanswered: unanswered.hosts() }
+    return { files: rewritten, unanswered: unanswered.registries() }
   } finally {
     unread.reportSkipped(onProblem)
     await decider.close()

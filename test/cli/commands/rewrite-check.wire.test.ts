@@ -12,6 +12,10 @@ beforeAll(async () => {
   registry = await startFakeRegistry()
   const gone = await startFakeRegistry()
   await gone.close()
+  registry.behave(({ path }) => {
+    if (path.includes('/busy/')) return { status: 429 }
+    return path.includes('/closed/') ? { status: 403 } : null
+  })
   config = join(mkdtempSync(join(tmpdir(), 'berth-test-')), 'berth.yaml')
   writeFileSync(
     config,
@@ -22,6 +26,7 @@ registries:
   - { host: gone.corp, endpoint: '${gone.url}', mirror: true }
 fallback:
   - { name: hub, images: ['docker.io/**'], try: ['mirror.corp/{path}', 'docker.io/{path}'] }
+  - { name: ghcr, images: ['ghcr.io/**'], try: ['gone.corp/{path}', 'mirror.corp/{path}', 'ghcr.io/{path}'] }
   - { name: quay, images: ['quay.io/**'], try: ['gone.corp/{path}', 'quay.io/{path}'] }
 `,
   )
@@ -43,12 +48,15 @@ describe('berth rewrite --check', () => {
     expect(stderr).not.toContain('not known')
   })
 
-  it('exits with 3 if the mirror of an image does not answer, and names it', async () => {
-    const { code, stderr } = await check('absent:1', 'quay.io/a/b:1')
+  it.each([
+    ['does not answer', 'quay.io/a/b:1', 'gone.corp (unreachable)'],
+    ['limits the requests', 'busy/app:1', 'mirror.corp (limited)'],
+    ['refuses the credentials', 'closed/app:1', 'mirror.corp (denied)'],
+    ['does not answer, and another does', 'ghcr.io/a/b:1', 'gone.corp (unreachable)'],
+  ])('exits with 3 if a mirror %s, and names it', async (_, image, named) => {
+    const { code, stderr } = await check('absent:1', image)
 
     expect(code).toBe(3)
-    expect(stderr).toContain(
-      'it is not known whether something would change: no answer from gone.corp;',
-    )
+    expect(stderr).toContain(`it is not known whether something would change, because of ${named};`)
   })
 })
