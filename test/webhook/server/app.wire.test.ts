@@ -121,29 +121,27 @@ describe('the HTTPS server', () => {
   )
 
   const noReview = 'the body is not an AdmissionReview of admission.k8s.io/v1\n'
-  it.each<[number, string, string, Sent, string]>([
-    [405, 'GET', '/mutate', {}, '/mutate takes POST only\n'],
-    [405, 'PUT', '/mutate?timeout=5s', {}, '/mutate takes POST only\n'],
-    [405, 'PUT', '/observe/', { type: 'text/plain' }, '/observe takes POST only\n'],
-    [404, 'POST', '/other', {}, 'not found; send reviews to /mutate or /observe\n'],
-    [
-      404,
-      'POST',
-      '/other',
-      { type: 'text/plain' },
-      'not found; send reviews to /mutate or /observe\n',
-    ],
-    [415, 'POST', '/mutate', { type: 'text/plain' }, 'send the review as application/json\n'],
-    [415, 'POST', '/mutate', { type: null, body: '' }, 'send the review as application/json\n'],
-    [415, 'POST', '/mutate', { type: null }, 'send the review as application/json\n'],
-    [415, 'POST', '/mutate', { type: 'json' }, 'send the review as application/json\n'],
-    [400, 'POST', '/mutate', { body: '' }, 'the body is not JSON; send an AdmissionReview\n'],
-    [400, 'POST', '/mutate', { body: '{' }, 'the body is not JSON; send an AdmissionReview\n'],
-    [400, 'POST', '/mutate', { body: '{}' }, noReview],
+  const unknownPath = 'not found; send reviews to /mutate or /observe\n'
+  const notJson = 'send the review as application/json\n'
+  const notParsed = 'the body is not JSON; send an AdmissionReview\n'
+  it.each<[number, string, string, string, Sent, string]>([
+    [405, 'GET', '/mutate', 'no body', {}, '/mutate takes POST only\n'],
+    [405, 'PUT', '/mutate?timeout=5s', 'a review', {}, '/mutate takes POST only\n'],
+    [405, 'PUT', '/observe/', 'text', { type: 'text/plain' }, '/observe takes POST only\n'],
+    [404, 'POST', '/other', 'a review', {}, unknownPath],
+    [404, 'POST', '/other', 'text', { type: 'text/plain' }, unknownPath],
+    [415, 'POST', '/mutate', 'text', { type: 'text/plain' }, notJson],
+    [415, 'POST', '/mutate', 'no body and no type', { type: null, body: '' }, notJson],
+    [415, 'POST', '/mutate', 'no type', { type: null }, notJson],
+    [415, 'POST', '/mutate', 'half of a type', { type: 'json' }, notJson],
+    [400, 'POST', '/mutate', 'no body', { body: '' }, notParsed],
+    [400, 'POST', '/mutate', 'half of an object', { body: '{' }, notParsed],
+    [400, 'POST', '/mutate', 'an empty object', { body: '{}' }, noReview],
     [
       413,
       'POST',
       '/mutate',
+      'a body that is too large',
       { body: Buffer.alloc(maxReviewBytes + 1, 32) },
       `the body is larger than ${maxReviewBytes} bytes\n`,
     ],
@@ -151,6 +149,7 @@ describe('the HTTPS server', () => {
       400,
       'POST',
       '/mutate',
+      'a body that nests too deep',
       { body: '['.repeat(300_000) },
       'the body nests deeper than 128 levels\n',
     ],
@@ -158,10 +157,11 @@ describe('the HTTPS server', () => {
       413,
       'POST',
       '/mutate',
+      'a body with too many values',
       { body: `[${'{},'.repeat(900_000)}{}]` },
       'the body takes more than 67108864 bytes as values\n',
     ],
-  ])('returns %i for %s %s with %j', async (status, method, path, options, body) => {
+  ])('returns %i for %s %s with %s', async (status, method, path, _, options, body) => {
     const withoutBody = method === 'GET' ? { body: '' } : {}
 
     expect(await send(path, { method, ...withoutBody, ...options })).toMatchObject({ status, body })
