@@ -2,12 +2,12 @@
  * Applies Berth's patches with the library of the API server. Run as a program (`npm run oracle:json-patch`), it writes
  * test/fixtures/patches.json, which needs Go; run it after an intended change of patches.
  */
-import { spawnSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import fc from 'fast-check'
 import { pod, reviewText } from '../../../test/robustness/pods.ts'
 import { createSubject } from '../../../test/robustness/subject.ts'
+import { askGo } from '../go-oracle.ts'
 
 /** A pod and a patch. They are JSON text, because details of the text, such as large numbers, are part of the test. */
 export interface PatchCase {
@@ -22,7 +22,6 @@ export interface GoldenCase extends PatchCase {
 
 type GoAnswer = { readonly error: string } | { readonly result: string }
 
-const here = fileURLToPath(new URL('.', import.meta.url))
 const fixture = fileURLToPath(new URL('../../../test/fixtures/patches.json', import.meta.url))
 
 /** Returns the text of the patch in Berth's response; null if there is none. */
@@ -72,15 +71,8 @@ function hasBackslashName(text: string): boolean {
 
 /** Applies each patch with the Go program in this directory; returns the results as text. */
 export function applyWithGo(cases: readonly PatchCase[]): GoAnswer[] {
-  const input = cases.map(({ object, patch }) => `{"object":${object},"patch":${patch}}\n`).join('')
-  const { status, stdout, stderr, error } = spawnSync(process.env['GO'] ?? 'go', ['run', '.'], {
-    cwd: here,
-    input,
-    encoding: 'utf8',
-    maxBuffer: 2 ** 30,
-  })
-  if (status !== 0) throw new Error(`go run: ${error?.message ?? stderr}`)
-  return stdout.trimEnd().split('\n').map(readAnswer)
+  const questions = cases.map(({ object, patch }) => `{"object":${object},"patch":${patch}}`)
+  return askGo('json-patch', questions).map(readAnswer)
 }
 
 /** Cuts the result out of the line, because parsing it would round its numbers. */

@@ -1,12 +1,9 @@
 /** Reads node files with the loaders of the container runtimes. Needs Go, which downloads their sources the first time. */
-import { spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import type { LoaderAnswer, LoaderCase } from '../../../test/nodes/read/loader-cases.ts'
-
-const here = fileURLToPath(new URL('.', import.meta.url))
+import { askGoInJson } from '../go-oracle.ts'
 
 /** Returns what the loader of each case reads from its files, in order. */
 export function runNodeConfigLoaders(cases: readonly LoaderCase[]): LoaderAnswer[] {
@@ -15,21 +12,11 @@ export function runNodeConfigLoaders(cases: readonly LoaderCase[]): LoaderAnswer
     const questions = cases.map(({ loader, files, ask }, index) => {
       const root = join(directory, String(index))
       writeTree(root, files)
-      return `${JSON.stringify({ loader, root, [asksForHost(loader) ? 'host' : 'image']: ask })}\n`
+      return { loader, root, [asksForHost(loader) ? 'host' : 'image']: ask }
     })
     // Without this tag containers/image needs the headers of gpgme, for signatures that these cases do not have.
-    const args = ['run', '-tags', 'containers_image_openpgp', '.']
-    const { status, stdout, stderr, error } = spawnSync(process.env['GO'] ?? 'go', args, {
-      cwd: here,
-      input: questions.join(''),
-      encoding: 'utf8',
-      maxBuffer: 2 ** 28,
-    })
-    if (status !== 0) throw new Error(`go run: ${error?.message ?? stderr}`)
-    return stdout
-      .trimEnd()
-      .split('\n')
-      .map((line) => JSON.parse(line) as LoaderAnswer)
+    const flags = ['-tags', 'containers_image_openpgp']
+    return askGoInJson('node-config', questions, flags)
   } finally {
     rmSync(directory, { recursive: true, force: true })
   }
