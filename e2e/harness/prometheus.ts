@@ -1,6 +1,7 @@
 /** A Prometheus server that scrapes Berth and the API server, and promtool. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { parse } from 'yaml'
 import { buildOnce } from './cached-build.ts'
 import { currentCluster } from './cluster.ts'
 import { runOk } from './command.ts'
@@ -68,7 +69,7 @@ export async function startPrometheus(
         job_name: job,
         static_configs: [{ targets: addresses, labels }],
       })),
-      apiServer(kubeconfig),
+      apiServer(kubeconfig, directory),
     ],
   })
   const address = `127.0.0.1:${await freePort()}`
@@ -102,17 +103,31 @@ export async function startPrometheus(
   }
 }
 
-function apiServer(kubeconfig: string): object {
-  const { clusters, users } = JSON.parse(readFileSync(kubeconfig, 'utf8')) as {
-    clusters: [{ cluster: { server: string; 'certificate-authority': string } }]
-    users: [{ user: { token: string } }]
+type Kubeconfig = {
+  clusters: [{ cluster: Record<string, string> }]
+  users: [{ user: Record<string, string> }]
+}
+
+/** Files that the kubeconfig contains in base64, as that of kind does, are written into the directory. */
+function apiServer(kubeconfig: string, directory: string): object {
+  const { clusters, users } = parse(readFileSync(kubeconfig, 'utf8')) as Kubeconfig
+  const [{ cluster }] = clusters
+  const [{ user }] = users
+  const file = (fields: Record<string, string>, name: string) => {
+    const data = fields[`${name}-data`]
+    if (data === undefined) return fields[name]
+    writeFileSync(join(directory, name), Buffer.from(data, 'base64'), { mode: 0o600 })
+    return join(directory, name)
   }
-  const { server, 'certificate-authority': ca } = clusters[0].cluster
   return {
     job_name: 'apiserver',
     scheme: 'https',
-    authorization: { credentials: users[0].user.token },
-    tls_config: { ca_file: ca },
-    static_configs: [{ targets: [new URL(server).host] }],
+    ...(user['token'] !== undefined && { authorization: { credentials: user['token'] } }),
+    tls_config: {
+      ca_file: file(cluster, 'certificate-authority'),
+      cert_file: file(user, 'client-certificate'),
+      key_file: file(user, 'client-key'),
+    },
+    static_configs: [{ targets: [new URL(cluster['server'] ?? '').host] }],
   }
 }
