@@ -1,4 +1,5 @@
 /** Creates a manifest source for fake registries, and queries it. */
+import { afterEach } from 'vitest'
 import { type ByteBudget, createByteBudget } from '../../src/async/byte-budget.ts'
 import type { Credential, Keychain } from '../../src/credentials/keychain.ts'
 import { noProxyRules, type ProxyRules } from '../../src/proxy/proxy-rules.ts'
@@ -93,6 +94,19 @@ export async function startGuarded(
     ...changes,
   })
   return { registry, client: createClient([settings], options) }
+}
+
+/** Starts registries as `startGuarded` does, and closes them and their clients after each test of the file. */
+export function startGuardedForTests(): typeof startGuarded {
+  const open: (Client | FakeRegistry)[] = []
+  afterEach(async () => {
+    await Promise.all(open.splice(0).map((one) => one.close()))
+  })
+  return async (...args) => {
+    const started = await startGuarded(...args)
+    open.push(started.client, started.registry)
+    return started
+  }
 }
 
 /** The server, method and kind of authorization of each request: `registry HEAD bare`. */

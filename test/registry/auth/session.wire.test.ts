@@ -1,25 +1,14 @@
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { BerthError } from '../../../src/errors.ts'
-import { type FakeRegistry, digestOf, emptyManifest, manifestType } from '../../support/registry.ts'
+import { digestOf, emptyManifest, manifestType } from '../../support/registry.ts'
 import {
-  type Client,
-  startGuarded,
+  startGuardedForTests,
   ask,
   credential,
   exchangesOf,
 } from '../../support/manifest-source.ts'
 
-const open: (Client | FakeRegistry)[] = []
-
-afterEach(async () => {
-  await Promise.all(open.splice(0).map((one) => one.close()))
-})
-
-const start: typeof startGuarded = async (...args) => {
-  const started = await startGuarded(...args)
-  open.push(started.client, started.registry)
-  return started
-}
+const start = startGuardedForTests()
 
 const found = { outcome: 'found', digest: digestOf(emptyManifest(manifestType)) }
 

@@ -1,32 +1,15 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { digestOf, emptyManifest, manifestType, startFakeRegistry } from '../../support/registry.ts'
 import {
-  digestOf,
-  emptyManifest,
-  type FakeRegistry,
-  manifestType,
-  startFakeRegistry,
-} from '../../support/registry.ts'
-import {
-  type Client,
-  startGuarded,
+  startGuardedForTests,
   ask,
   credential,
   exchangesOf,
 } from '../../support/manifest-source.ts'
 
-const open: (Client | FakeRegistry)[] = []
-
-afterEach(async () => {
-  await Promise.all(open.splice(0).map((one) => one.close()))
-})
-
-const start: typeof startGuarded = async (...args) => {
-  const started = await startGuarded(...args)
-  open.push(started.client, started.registry)
-  return started
-}
+const start = startGuardedForTests()
 
 const found = { outcome: 'found', digest: digestOf(emptyManifest(manifestType)) }
 
@@ -195,7 +178,7 @@ describe('a token server that fails', () => {
       { credentials: [credential('right')] },
     )
     const elsewhere = await startFakeRegistry()
-    open.push(elsewhere)
+    onTestFinished(() => elsewhere.close())
     registry.behave(({ server }) =>
       server === 'token' ? { status: 302, headers: { location: `${elsewhere.url}/token` } } : null,
     )
