@@ -17,7 +17,7 @@ export async function sendReview(
   const agent = new Agent({ connect: { ca } })
   try {
     const started = performance.now()
-    const response = await request(`https://localhost:${port}/mutate?timeout=5s`, {
+    const response = await request(`https://127.0.0.1:${port}/mutate?timeout=5s`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body,
