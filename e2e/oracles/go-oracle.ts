@@ -1,4 +1,4 @@
-/** The Go programs in the directories beside this file, and their answers, which are kept for machines without Go. */
+/** Runs the Go program of an oracle, and keeps its answers for machines without Go. */
 import { spawnSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
