@@ -192,7 +192,12 @@ describe('unprocessed', () => {
   /** A workload whose pods have the label `app` with its name. */
   function workload(kind: string, name: string, spec: object = {}): object {
     const labels = { app: name }
-    const podSpec = { terminationGracePeriodSeconds: 1, containers: [{ name: 'main', image }] }
+    const podSpec = {
+      terminationGracePeriodSeconds: 1,
+      // One pod of the DaemonSet, however many nodes there are.
+      nodeSelector: { 'kubernetes.io/hostname': currentCluster().nodes[0]?.name },
+      containers: [{ name: 'main', image }],
+    }
     const template = { metadata: { labels }, spec: podSpec }
     return {
       apiVersion: 'apps/v1',
