@@ -1,6 +1,7 @@
 /** Builds that run once and are kept in the user's cache. */
 import {
   existsSync,
+  globSync,
   linkSync,
   mkdirSync,
   mkdtempSync,
@@ -11,7 +12,7 @@ import {
 } from 'node:fs'
 import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { logStep } from './log.ts'
+import { log, logStep } from './log.ts'
 import { isRunning, type ProcessRecord, startTimeOf } from './processes.ts'
 
 /**
@@ -26,9 +27,14 @@ export async function buildOnce(
 ): Promise<void> {
   if (existsSync(target)) return
   mkdirSync(dirname(target), { recursive: true })
-  const unlock = await lock(`${target}.lock`)
+  const unlock = await lock(`${target}.lock`, () =>
+    log(`another process is ${description}; waiting for it`),
+  )
   const scratch = mkdtempSync(`${target}.partial-`)
   try {
+    // What killed builds have left.
+    for (const left of globSync(`${target}.partial-*`))
+      if (left !== scratch) rmSync(left, { recursive: true, force: true })
     if (existsSync(target)) return
     await logStep(`${description} into ${target}, once`, () => build(`${scratch}/result`))
     if (!existsSync(target)) renameSync(`${scratch}/result`, target)
@@ -38,16 +44,22 @@ export async function buildOnce(
   }
 }
 
-/** Waits until no other running process has the lock file, and takes it. */
-async function lock(file: string): Promise<() => void> {
+/** Waits until no other running process has the lock file, and takes it. Calls `onWait` before it waits. */
+async function lock(file: string, onWait: () => void): Promise<() => void> {
   const { pid } = process
+  let isWaiting = false
   const own = `${file}-${pid}`
   // A link appears with its content, so that no process reads half of it.
   writeFileSync(own, JSON.stringify({ name: 'build', pid, startTime: startTimeOf(pid) }))
   try {
     while (!takes(own, file)) {
-      if (isHeld(file)) await sleep(500)
-      else rmSync(file, { force: true })
+      if (!isHeld(file)) {
+        rmSync(file, { force: true })
+        continue
+      }
+      if (!isWaiting) onWait()
+      isWaiting = true
+      await sleep(500)
     }
   } finally {
     rmSync(own, { force: true })
