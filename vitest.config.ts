@@ -23,6 +23,7 @@ export default defineConfig({
           name: 'unit',
           include: ['test/**/*.test.ts'],
           exclude: ['test/**/*.wire.test.ts'],
+          globalSetup: ['test/support/temporary-directory.ts'],
           setupFiles: ['test/support/no-output.ts'],
           testTimeout: limitMs.unit,
           hookTimeout: limitMs.unit,
@@ -32,6 +33,7 @@ export default defineConfig({
         test: {
           name: 'wire',
           include: ['test/**/*.wire.test.ts'],
+          globalSetup: ['test/support/temporary-directory.ts'],
           setupFiles: ['test/support/no-output.ts'],
           testTimeout: limitMs.unit,
           hookTimeout: limitMs.unit,
