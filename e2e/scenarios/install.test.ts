@@ -6,8 +6,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { auditEvents } from '../harness/audit-log.ts'
 import { berthImageDigest } from '../harness/berth-image.ts'
-import { waitUntilRewritten } from '../harness/webhook.ts'
+import { dryRunPod, waitUntilRewritten } from '../harness/webhook.ts'
 import { currentCluster } from '../harness/cluster.ts'
+import { failOpenCount } from '../harness/fail-open-count.ts'
 import {
   applyKustomization,
   podsOfComponent,
@@ -211,13 +212,15 @@ test('an invalid config is not loaded, and an Event of the controller names the 
 
 describe('the policy', () => {
   test('warns about a pod with an image that is on no mirror, and only then', async () => {
-    // The API server reads changed policies once a second.
-    await waitFor('the policy with the table', async () => {
-      const { code, stderr } = await tryPod('mirror.example/library/app:latest')
-      return code === 0 && !/on no mirror/.test(stderr)
+    // The API server reads changed policies once a second. The one without the table, which names no mirror, never warns.
+    const off = await waitFor('the policy with the table', async () => {
+      const result = await tryPod('only-hub:1')
+      return /on no mirror/.test(result.stderr) && result
     })
-    const off = await tryPod('only-hub:1')
+    const on = await tryPod('mirror.example/library/app:latest')
 
+    expect(on.code).toBe(0)
+    expect(on.stderr).not.toContain('on no mirror')
     expect(off.code).toBe(0)
     expect(off.stderr).toContain(
       'on no mirror: docker.io/library/only-hub:1; the annotation berth.dev/images says why',
@@ -348,8 +351,10 @@ describe('Prometheus', () => {
       'the last webhook pod to be deleted',
       async () => (await podsOfComponent('webhook')).length === 0,
     )
+    // Earlier scenarios have failed open too.
+    const before = await failOpenCount()
     const { code, stderr } = await create(podManifest({ name: 'away', image: 'app' }))
-    const failOpen = 'apiserver_admission_webhook_fail_open_count{name="mutate.berth.dev"} > 0'
+    const failOpen = `apiserver_admission_webhook_fail_open_count{name="mutate.berth.dev"} > ${before}`
     const [count] = await waitFor('the fail-open count', async () => {
       const result = await prometheus.query(failOpen)
       return result.length > 0 && result
@@ -411,7 +416,12 @@ describe('uninstalling', () => {
   })
 
   test('leaves a registration that rejects no pod if only the namespace was deleted', async () => {
+    const before = await failOpenCount()
     await apply(readFileSync(join(repository, 'webhook-config/mutating-webhook.yaml'), 'utf8'))
+    await waitFor('a call of the webhook that is gone', async () => {
+      await dryRunPod('app')
+      return (await failOpenCount()) > before
+    })
     const { code } = await create(podManifest({ name: 'left', image: 'app' }))
 
     expect(code).toBe(0)

@@ -1,5 +1,4 @@
 /** What the stream of pods met: which creations failed and why they may, and which pods Berth has not processed. */
-import { kubectlOk } from '../kubectl.ts'
 import type { Pod } from '../pods.ts'
 import type { StreamCount } from '../pod-stream.ts'
 
@@ -75,13 +74,4 @@ export function createLedger(
         return { fault: outage.fault, count: during.length, lastMs: Math.round(lastMs) }
       }),
   }
-}
-
-/** Returns how many calls of Berth failed, by the API server's own count, for which it created the pod unchanged. */
-export async function failOpenCount(): Promise<number> {
-  const text = await kubectlOk(['get', '--raw', '/metrics'])
-  const counts = text.matchAll(
-    /^apiserver_admission_webhook_fail_open_count\{name="mutate\.berth\.dev"[^}]*\} (\S+)$/gm,
-  )
-  return [...counts].reduce((sum, [, count]) => sum + Number(count), 0)
 }
