@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Webhook, dryRunPod, startWebhook } from '../harness/webhook.ts'
-import { kubectl, kubectlOk, removeNamespaces } from '../harness/kubectl.ts'
+import { createNamespace, kubectl, kubectlOk, removeNamespaces } from '../harness/kubectl.ts'
 import { type MirrorAndUpstream, startMirrorAndUpstream } from '../harness/mirror-and-upstream.ts'
 import { getPod, waitForPodRunning } from '../harness/pods.ts'
 import { waitFor } from '../harness/wait.ts'
@@ -23,7 +23,7 @@ beforeAll(async () => {
   await registries.push(registries.upstream, 'library/app', 'latest', 'upstream')
   await registries.push(registries.mirror, 'library/other', '1')
   webhook = await startWebhook({ name: 'again', config: registries.config, canary: 'app' })
-  await kubectlOk(['create', 'namespace', namespace])
+  await createNamespace(namespace)
 })
 
 afterAll(async () => {

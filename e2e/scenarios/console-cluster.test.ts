@@ -10,6 +10,7 @@ import { helmOk } from '../harness/helm.ts'
 import { podsOfComponent, waitForRollout } from '../harness/install.ts'
 import {
   apply,
+  createNamespace,
   createPullSecret,
   kubectl,
   kubectlOk,
@@ -55,7 +56,7 @@ beforeAll(async () => {
   await registries.push(mirror, 'library/both', '1')
   await registries.push(upstream, 'library/both', '1')
   await registries.push(upstream, 'library/hub-only', '1')
-  for (const name of [namespace, home]) await kubectlOk(['create', 'namespace', name])
+  for (const name of [namespace, home]) await createNamespace(name)
   await createPullSecret('pull', {
     namespace,
     server: 'mirror.example',

@@ -7,7 +7,7 @@ import type { Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Browser, type BrowserSettings, startBrowser } from '../harness/chromium.ts'
 import { currentCluster } from '../harness/cluster.ts'
-import { apply, kubectlOk, remove, removeNamespaces } from '../harness/kubectl.ts'
+import { apply, createNamespace, remove, removeNamespaces } from '../harness/kubectl.ts'
 import { type MirrorAndUpstream, startMirrorAndUpstream } from '../harness/mirror-and-upstream.ts'
 import { berthMain } from '../harness/paths.ts'
 import { podManifest, waitForPodRunning, waitForPullFailure } from '../harness/pods.ts'
@@ -38,7 +38,7 @@ beforeAll(async () => {
   await registries.push(upstream, 'library/hub-only', '1')
   const config = join(cluster.runDir, 'console.yaml')
   writeFileSync(config, registries.config)
-  await kubectlOk(['create', 'namespace', namespace])
+  await createNamespace(namespace)
   await apply([
     podManifest({ name: 'a', namespace, image: 'mirror.example/library/both:1' }),
     podManifest({ name: 'b', namespace, image: 'hub-only:1' }),

@@ -3,7 +3,14 @@ import { auditEvents } from '../harness/audit-log.ts'
 import { type Webhook, startWebhook } from '../harness/webhook.ts'
 import { currentCluster } from '../harness/cluster.ts'
 import type { HttpsWebhook } from '../harness/https-webhook.ts'
-import { apply, getJson, kubectl, kubectlOk, removeNamespaces } from '../harness/kubectl.ts'
+import {
+  apply,
+  createNamespace,
+  getJson,
+  kubectl,
+  kubectlOk,
+  removeNamespaces,
+} from '../harness/kubectl.ts'
 import { type MirrorAndUpstream, startMirrorAndUpstream } from '../harness/mirror-and-upstream.ts'
 import { getPod, type Pod, podManifest, waitForPodRunning } from '../harness/pods.ts'
 import { startSidecarInjector } from '../harness/sidecar-injector.ts'
@@ -20,7 +27,7 @@ beforeAll(async () => {
   await registries.push(registries.mirror, 'library/app', '1')
   await registries.push(registries.mirror, 'library/once', '1')
   webhook = await startWebhook({ name: 'whole', config: registries.config, canary: 'app:1' })
-  await kubectlOk(['create', 'namespace', namespace])
+  await createNamespace(namespace)
 })
 
 afterAll(async () => {
@@ -182,8 +189,7 @@ describe('everything else', () => {
     const withBerth = await kubectlOk(['create', '--dry-run=server', '-o', 'json', '-f', '-'], {
       input: manifest('odd'),
     })
-    await kubectlOk(['create', 'namespace', 'whole-off'])
-    await kubectlOk(['label', 'namespace', 'whole-off', 'berth.dev/rewrite=disabled'])
+    await createNamespace('whole-off', { 'berth.dev/rewrite': 'disabled' })
     const withoutBerth = await waitFor('a pod without Berth', async () => {
       const text = await kubectlOk(['create', '--dry-run=server', '-o', 'json', '-f', '-'], {
         input: manifest('odd').replaceAll(`"${namespace}"`, '"whole-off"'),
@@ -246,8 +252,7 @@ describe.each(['a-injector', 'z-injector'])('next to the webhook %s', (name) => 
   let injector: HttpsWebhook
 
   beforeAll(async () => {
-    await kubectlOk(['create', 'namespace', name])
-    await kubectlOk(['label', 'namespace', name, `injected=${name}`])
+    await createNamespace(name, { injected: name })
     injector = await startSidecarInjector(name, 'once:1')
   })
 

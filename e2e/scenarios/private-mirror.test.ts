@@ -5,6 +5,7 @@ import { currentCluster } from '../harness/cluster.ts'
 import { pushImage } from '../harness/images.ts'
 import {
   apply,
+  createNamespace,
   createPullSecret,
   kubectl,
   kubectlOk,
@@ -56,7 +57,7 @@ fallback:
 pullSecrets: [{ registries: [mirror.example], secret: mirror-creds }]
 `
   webhook = await startWebhook({ name: 'private', config, canary: requested })
-  await kubectlOk(['create', 'namespace', namespace])
+  await createNamespace(namespace)
 })
 
 afterAll(async () => {

@@ -9,7 +9,14 @@ import { run } from '../harness/command.ts'
 import { type Controller, createControllerAccount, startController } from '../harness/controller.ts'
 import { crdFiles } from '../harness/crd-modules.ts'
 import { deleteManifest } from '../harness/images.ts'
-import { apply, kubectl, kubectlOk, remove, removeNamespaces } from '../harness/kubectl.ts'
+import {
+  apply,
+  createNamespace,
+  kubectl,
+  kubectlOk,
+  remove,
+  removeNamespaces,
+} from '../harness/kubectl.ts'
 import { type MirrorAndUpstream, startMirrorAndUpstream } from '../harness/mirror-and-upstream.ts'
 import { berthMain, repository } from '../harness/paths.ts'
 import { podManifest, waitForPodRunning, waitForPullFailure } from '../harness/pods.ts'
@@ -29,9 +36,9 @@ beforeAll(async () => {
   await registries.push(upstream, 'library/hub-only', '1')
   config = join(cluster.runDir, 'report.yaml')
   writeFileSync(config, registries.config)
-  for (const name of namespaces) await kubectlOk(['create', 'namespace', name])
-  await kubectlOk(['label', 'namespace', 'report-out', 'berth.dev/rewrite=disabled'])
-  await kubectlOk(['label', 'namespace', 'report-shadow', 'berth.dev/mode=observe'])
+  await createNamespace('report')
+  await createNamespace('report-out', { 'berth.dev/rewrite': 'disabled' })
+  await createNamespace('report-shadow', { 'berth.dev/mode': 'observe' })
   const pods = [
     podManifest({ name: 'a', namespace: 'report', image: 'both:1' }),
     podManifest({ name: 'b', namespace: 'report', image: 'both:1' }),
