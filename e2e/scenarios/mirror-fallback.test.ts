@@ -3,7 +3,7 @@ import { type Webhook, startWebhook } from '../harness/webhook.ts'
 import { currentCluster } from '../harness/cluster.ts'
 import { type FaultyRegistry, startFaultyRegistry } from '../harness/faulty-registry.ts'
 import { pushImage } from '../harness/images.ts'
-import { apply, kubectl, kubectlOk, removeNamespaces } from '../harness/kubectl.ts'
+import { apply, createNamespace, kubectl, kubectlOk, removeNamespaces } from '../harness/kubectl.ts'
 import { removeNodeHost, setNodeHost } from '../harness/node-hosts.ts'
 import { type Pod, podManifest, waitForPodRunning } from '../harness/pods.ts'
 import { type Registry, startRegistry } from '../harness/registry.ts'
@@ -11,7 +11,7 @@ import { waitFor } from '../harness/wait.ts'
 
 /** A mirror is tried before ghcr.io and Docker Hub. Whenever the mirror fails, the pod runs from the next registry. */
 const cluster = currentCluster()
-const namespace = 'ushadow'
+const namespace = 'mirror-fallback'
 
 let mirror: Registry
 let ghcr: Registry
@@ -35,7 +35,7 @@ beforeAll(async () => {
   await push(mirror, 'library/other-architecture', '1', 'linux/s390x')
   await push(hub, 'library/nginx', '1.27')
   webhook = await startWebhook({ name: 'anubis', config: config(mirror.url), canary: 'nginx:1.27' })
-  await kubectlOk(['create', 'namespace', namespace])
+  await createNamespace(namespace)
 })
 
 afterAll(async () => {

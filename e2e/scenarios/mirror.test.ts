@@ -5,7 +5,7 @@ import { runBerth } from '../harness/berth-cli.ts'
 import { currentCluster } from '../harness/cluster.ts'
 import { createControllerAccount } from '../harness/controller.ts'
 import { pushImage, pushIndex } from '../harness/images.ts'
-import { apply, kubectlOk, remove, removeNamespaces } from '../harness/kubectl.ts'
+import { apply, createNamespace, kubectlOk, remove, removeNamespaces } from '../harness/kubectl.ts'
 import { type MirrorAndUpstream, startMirrorAndUpstream } from '../harness/mirror-and-upstream.ts'
 import { removeNodeHost, setNodeHost } from '../harness/node-hosts.ts'
 import { berthMain } from '../harness/paths.ts'
@@ -23,7 +23,7 @@ const binary = cluster.pauseBinary
 const directory = join(cluster.runDir, 'mirror-files')
 
 describe('one image', () => {
-  const namespace = 'identity'
+  const namespace = 'mirror-identity'
   const requested = 'freeipa/freeipa-server:latest'
   const pair = [
     'quay.io/freeipa/freeipa-server:almalinux-9',
@@ -209,7 +209,7 @@ describe('mirror --from-cluster', () => {
       config: both.config,
       canary: images[0] ?? '',
     })
-    await kubectlOk(['create', 'namespace', namespace])
+    await createNamespace(namespace)
     await apply(pods)
   })
 
