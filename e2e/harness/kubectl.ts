@@ -104,6 +104,15 @@ export async function createNamespace(
   await waitFor(`the default account of ${name}`, () => getJson('serviceaccount', 'default', name))
 }
 
+/**
+ * Waits until kubectl knows the kinds of CustomResourceDefinitions, by their names. The API server lists a new kind a moment
+ * after the definition is established.
+ */
+export async function waitForKinds(...definitions: readonly string[]): Promise<void> {
+  const kinds = definitions.join()
+  await waitFor(`the API of ${kinds}`, () => kubectlOk(['get', kinds, '-A', '-o', 'name']))
+}
+
 /** Creates a service account unless it exists. */
 export async function createServiceAccount(name: string, namespace: string): Promise<void> {
   await apply({ apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name, namespace } })

@@ -7,7 +7,7 @@ import { runBerth } from '../harness/berth-cli.ts'
 import { currentCluster } from '../harness/cluster.ts'
 import { crdFiles } from '../harness/crd-modules.ts'
 import { withoutSortWarning } from '../harness/overlay.ts'
-import { apply, kubectl, kubectlOk, type KubeObject } from '../harness/kubectl.ts'
+import { apply, kubectl, kubectlOk, type KubeObject, waitForKinds } from '../harness/kubectl.ts'
 import {
   componentLines,
   lintChart,
@@ -285,6 +285,8 @@ describe('an API server', () => {
   beforeAll(async () => {
     for (const file of await crdFiles()) await kubectlOk(['apply', '--server-side', '-f', file])
     await kubectlOk(['wait', '--for=condition=Established', 'crd', '--all'])
+    const names = await kubectlOk(['get', 'crd', '-o', 'jsonpath={.items[*].metadata.name}'])
+    await waitForKinds(...names.split(' '))
     await apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'berth-system' } })
   })
 

@@ -12,7 +12,9 @@ import {
   getJson,
   kubectlOk,
   createServiceAccount,
+  remove,
   removeNamespaces,
+  waitForKinds,
 } from '../harness/kubectl.ts'
 import { removeNodeHost, setNodeHost } from '../harness/node-hosts.ts'
 import {
@@ -126,6 +128,7 @@ beforeAll(async () => {
     '--for=condition=Established',
     'crd/catalogsources.operators.coreos.com',
   ])
+  await waitForKinds(catalogSources.metadata.name)
   await apply(
     namespaces.map((name) => ({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } })),
   )
@@ -171,6 +174,8 @@ afterAll(async () => {
   await controller?.stop()
   await openshift?.stop()
   await removeNamespaces(...namespaces)
+  // OpenShift sets these names, so e2e/scenarios/diagnose has two of them as well.
+  for (const name of namespaces) await remove('namespace', name)
   await kubectlOk(['delete', 'crd', catalogSources.metadata.name])
   await kubectlOk([
     'delete',
