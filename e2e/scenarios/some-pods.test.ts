@@ -105,7 +105,8 @@ describe('a row with owners', () => {
     await apply(deployment('some-db'))
     const name = await waitFor('the pod of the Deployment', async () => {
       const args = ['get', 'pods', '-n', 'some-db', '-l', 'app=web', '-o', 'name']
-      return (await kubectlOk(args)).trim().replace('pod/', '')
+      const [pod = ''] = (await kubectlOk(args)).split('\n')
+      return pod !== '' && pod.replace('pod/', '')
     })
 
     expect((await waitForPodRunning(name, 'some-db')).spec.containers[0]?.image).toBe(onMirror)
@@ -154,7 +155,10 @@ test('a pod with imagePullPolicy Never runs the image that its node has', async 
     namespace: 'some-db',
     pullPolicy: 'Never',
   })
-  await apply(never)
+  // A cluster may have a node that has not pulled it.
+  const ofDb = ['get', 'pod', 'db-0', '-n', 'some-db', '-o', 'jsonpath={.spec.nodeName}']
+  const nodeSelector = { 'kubernetes.io/hostname': await kubectlOk(ofDb) }
+  await apply({ ...never, spec: { ...(never['spec'] as object), nodeSelector } })
   const pod = await waitForPodRunning('never', 'some-db')
 
   expect(pod.spec.containers[0]).toMatchObject({ image: 'app:1', imagePullPolicy: 'Never' })
