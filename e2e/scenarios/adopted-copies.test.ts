@@ -215,6 +215,9 @@ test('restored copies get the UID of the restored source, and are not deleted or
   const [, ...restored] = await sourceAndCopies()
   controller = await startBerth('restored')
   const now = await waitForSourceUid()
+  await waitFor('the controller to be idle', () =>
+    controller.log().some(({ msg }) => msg === 'pull secrets up to date'),
+  )
 
   expect(now.map(({ metadata, data }) => ({ uid: metadata.uid, data }))).toEqual(
     restored.map(({ metadata, data }) => ({ uid: metadata.uid, data })),

@@ -105,7 +105,10 @@ test('the controller names an operator that is not in the list, and its row ends
   })
 
   expect(event?.involvedObject).toMatchObject({ kind: 'Database', name: 'unlisted' })
-  expect(await controller.metrics()).toContain('berth_image_conflicts 1')
+  // The controller counts the owner when its Event is written.
+  await waitFor('the metric', async () =>
+    (await controller?.metrics())?.includes('berth_image_conflicts 1\n'),
+  )
 
   const row = event?.message.slice(event.message.indexOf('- {')) ?? ''
   await webhook.reload(registries.config.replace('fallback:\n', `fallback:\n  ${row}\n`))

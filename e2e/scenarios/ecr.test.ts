@@ -268,9 +268,11 @@ describe('sixteen services behind two roles', () => {
       'berth.dev/expires-at': secret.metadata.annotations?.['berth.dev/expires-at'],
     })
     expect(imagePullSecrets).toEqual([{ name: 'ecr-pull' }])
-    // The secrets of a pod are immutable, so the controller had every pod recreated.
-    const now = (await listOf<Pod>('pods')).map(({ metadata }) => metadata.name)
-    expect(now.filter((name) => before.includes(name))).toEqual([])
+    // The secrets of a pod are immutable, so the controller had every pod recreated. The last ones may still be terminating.
+    await waitFor('the first pods to go', async () => {
+      const now = (await listOf<Pod>('pods')).map(({ metadata }) => metadata.name)
+      return !now.some((name) => before.includes(name))
+    })
   })
 
   test('are found by Berth with the same token', async () => {

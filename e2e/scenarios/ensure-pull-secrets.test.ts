@@ -180,13 +180,15 @@ describe('without a controller', () => {
   test('a pod that is applied together with its namespace pulls at the first attempt', async () => {
     const warnings = await applyTogether('ens-together')
     await waitForPodRunning('app', 'ens-together')
-    const events = await kubectlOk(['get', 'events', '-n', 'ens-together', '-o', 'json'])
-    const reasons = (JSON.parse(events) as { items: { reason: string }[] }).items.map(
-      ({ reason }) => reason,
-    )
+    // The kubelet sends its Events one after the other, and not before the status.
+    const reasons = await waitFor('the Event of the pull', async () => {
+      const events = await kubectlOk(['get', 'events', '-n', 'ens-together', '-o', 'json'])
+      const { items } = JSON.parse(events) as { items: { reason: string }[] }
+      const found = items.map(({ reason }) => reason)
+      return found.includes('Pulled') && found
+    })
 
     expect(warnings).not.toContain('berth')
-    expect(reasons).toContain('Pulled')
     expect(reasons).not.toContain('Failed')
     expect(reasons).not.toContain('FailedToRetrieveImagePullSecret')
   })

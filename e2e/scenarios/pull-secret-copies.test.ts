@@ -25,6 +25,7 @@ import { podManifest, waitForPullFailure, waitForPodRunning } from '../harness/p
 import { type Registry, startRegistry } from '../harness/registry.ts'
 import { permissionsIn } from '../harness/permissions.ts'
 import { waitFor } from '../harness/wait.ts'
+import { dryRunPod } from '../harness/webhook.ts'
 import { applySecretsRbac, renderSecretsRbac } from '../harness/secrets-rbac.ts'
 
 /**
@@ -233,6 +234,12 @@ test('the controller has exactly the rights that the config needs', async () => 
 describe('a namespace, a secret and a pod', () => {
   test('a new namespace gets the copy and the link, and a pod runs with them', async () => {
     await waitUntilLinked('sec-a')
+    // The API server sees a changed service account after a moment, and a pod keeps the secrets that it was created with.
+    await waitFor('the copy in new pods', async () =>
+      (await dryRunPod(image, 'sec-a')).spec.imagePullSecrets?.some(
+        ({ name }) => name === 'berth-pull',
+      ),
+    )
     await apply(podManifest({ name: 'app', image, namespace: 'sec-a' }))
     await waitForPodRunning('app', 'sec-a')
 
