@@ -12,6 +12,7 @@ import { removeNodeHost, setNodeHost } from '../harness/node-hosts.ts'
 import { namespace } from '../harness/overlay.ts'
 import { getPod, podManifest, waitForPodRunning } from '../harness/pods.ts'
 import { type Registry, startRegistry } from '../harness/registry.ts'
+import { waitUntilRewritten } from '../harness/webhook.ts'
 
 /** The first steps of a new user: init, check, mirror, install, and a pod from the mirror. No file is edited in between. */
 const cluster = currentCluster()
@@ -79,6 +80,8 @@ test('berth init, check, mirror and install lead to a pod from the mirror', asyn
   const checked = await berth('check', config)
   const copied = await copyAll()
   await berth('install', '--image', berthImage, '--config', config, '--apply', '--yes')
+  // kube-proxy may see the ready pods later than the Deployment does, and Berth fails open.
+  await waitUntilRewritten(image)
   await apply(podManifest({ name: 'after', image }))
   const pod = await waitForPodRunning('after')
   const seconds = (performance.now() - began) / 1000

@@ -219,8 +219,12 @@ describe('a DaemonSet', () => {
       const list = names.trim().split('\n')
       return list.length === cluster.nodes.length && list
     })
-    const logs = await Promise.all(pods.map((pod) => kubectlOk(['logs', pod])))
-    return logs.map((log) => JSON.parse(log) as Report).sort((a, b) => (a.node < b.node ? -1 : 1))
+    // A container is ready when its process starts, which is before it has done anything.
+    const found = await waitFor('a report of each pod', async () => {
+      const logs = await Promise.all(pods.map((pod) => kubectlOk(['logs', pod])))
+      return logs.map((log) => JSON.parse(log) as Report)
+    })
+    return found.sort((a, b) => (a.node < b.node ? -1 : 1))
   }
 
   test('applies the files on each node, reports the changes, and rolls them back', async () => {

@@ -117,9 +117,13 @@ describe('a running webhook', () => {
       'a new certificate on every replica',
       () => new Set(served()).size === 1 && served()[0] !== before,
     )
+    // The replicas were ready before, so this does not wait for the bundles of the new CA.
     await ready(replicas)
-    for (const bundle of await bundles())
-      expect(isTrusted(served()[0] ?? '', bundle, new Date())).toBe(true)
+    await waitFor('caBundles with the new CA', async () =>
+      (await bundles()).every((bundle) => isTrusted(served()[0] ?? '', bundle, new Date())),
+    )
+
+    expect(new Set(served()).size).toBe(1)
   })
 
   test('restores an overwritten caBundle of one webhook', async () => {
