@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Webhook, dryRunPod, startWebhook, waitUntilUnchanged } from '../harness/webhook.ts'
-import { auditEvents } from '../harness/audit-log.ts'
+import { settledAuditEvents } from '../harness/audit-log.ts'
 import { currentCluster } from '../harness/cluster.ts'
 import { pushImage } from '../harness/images.ts'
 import {
@@ -140,7 +140,7 @@ test('a pod whose service account enforces mountable secrets is admitted without
 })
 
 test('the password is neither in the log nor in the metrics nor in the audit log', async () => {
-  const pods = auditEvents(({ objectRef }) => objectRef?.resource === 'pods')
+  const pods = await settledAuditEvents(({ objectRef }) => objectRef?.resource === 'pods')
   const text = JSON.stringify([webhook.log(), pods]) + (await webhook.metrics())
   const secrets = [
     account.password,
