@@ -71,11 +71,9 @@ export async function remove(kind: string, name: string, namespace = 'default'):
  */
 export async function removeNamespaces(...names: readonly string[]): Promise<void> {
   await kubectlOk(['delete', 'namespace', ...names, '--ignore-not-found', '--wait=false'])
-  await Promise.all(
-    names.map((name) =>
-      kubectlOk(['wait', 'pods', '--all', `--namespace=${name}`, '--for=delete']),
-    ),
-  )
+  // kubectl would give up after 30 seconds, in which a busy node does not stop twenty pods.
+  const gone = ['wait', 'pods', '--all', '--for=delete', '--timeout=300s']
+  await Promise.all(names.map((name) => kubectlOk([...gone, `--namespace=${name}`])))
 }
 
 /** Returns an object; throws if it does not exist. Cluster-wide kinds ignore the namespace. */
