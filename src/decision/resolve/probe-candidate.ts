@@ -160,7 +160,8 @@ async function compareWithOriginal(
   signal: AbortSignal,
 ): Promise<StepOutcome> {
   const reference = withDefaultTag(canonicalReference(context.original, context.isPlainHttp))
-  const answer: ManifestAnswer = context.dependencies.isListed(reference.domain)
+  const isAsked = context.dependencies.isListed(reference.domain)
+  const answer: ManifestAnswer = isAsked
     ? await query(context, reference, signal)
     : { outcome: 'invalid', detail: notListed, freshUntil: Infinity }
   const freshUntil = Math.min(copy.freshUntil ?? 0, answer.freshUntil ?? 0)
@@ -171,7 +172,8 @@ async function compareWithOriginal(
       ? `the original is ${shortDigest(answer.digest)}`
       : `the digest of the original is not known: ${answer.detail}`
   const detail = `serves ${shortDigest(copy.digest)}, but ${difference}`
-  return { outcome: 'absent', detail, digest: null, freshUntil }
+  const step: StepOutcome = { outcome: 'absent', detail, digest: null, freshUntil }
+  return isAsked && answer.outcome !== 'found' ? { ...step, originalOutcome: answer.outcome } : step
 }
 
 function query(

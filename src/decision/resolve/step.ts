@@ -14,6 +14,8 @@ export interface ResolutionStep {
   readonly digest: string | null
   /** When the outcome expires, in milliseconds of the monotonic clock; Infinity without a probe. */
   readonly freshUntil: number
+  /** The outcome for the original, if its digest was asked for, to compare this copy with it, and not found. */
+  readonly originalOutcome?: FailedOutcome
 }
 
 /** A step without its candidate and its duration. */
