@@ -95,9 +95,14 @@ function isIncomplete(
   return isRefused || isUnpinned || isElsewhere || isChanged
 }
 
+/** Registries that a message names. With names of 40 characters, it is shorter than 600. */
+const maxNamed = 10
+
 function unansweredText(registries: readonly UnansweredRegistry[]): string {
-  const names = registries.map(({ host, outcome }) => `${host} (${outcome})`)
-  return `it is not known whether something would change, because of ${names.join(', ')}; berth explain IMAGE shows why`
+  const names = registries.slice(0, maxNamed).map(({ host, outcome }) => `${host} (${outcome})`)
+  const more = registries.length - names.length
+  const text = names.join(', ') + (more > 0 ? ` and ${more} more` : '')
+  return `it is not known whether something would change, because of ${text}; berth explain IMAGE shows why`
 }
 
 function noteMode({ mode }: Config, io: Io): void {

@@ -19,6 +19,7 @@ beforeAll(async () => {
     return path.includes('/closed/') ? { status: 403 } : null
   })
   registry.addManifest({ repository: 'copies/app', tag: '1' })
+  const many = Array.from({ length: 12 }, (_, index) => `m${index + 10}.corp`)
   config = join(mkdtempSync(join(tmpdir(), 'berth-test-')), 'berth.yaml')
   writeFileSync(
     config,
@@ -29,6 +30,7 @@ registries:
   - { host: gone.corp, endpoint: '${gone.url}', mirror: true }
   - { host: copies.example, endpoint: '${registry.url}' }
   - { host: original.example, endpoint: '${gone.url}' }
+${many.map((host) => `  - { host: ${host}, endpoint: '${gone.url}', mirror: true }`).join('\n')}
 fallback:
   - { name: hub, images: ['docker.io/**'], try: ['mirror.corp/{path}', 'docker.io/{path}'] }
   - { name: ghcr, images: ['ghcr.io/**'], try: ['gone.corp/{path}', 'mirror.corp/{path}', 'ghcr.io/{path}'] }
@@ -36,6 +38,7 @@ fallback:
   - { name: copies, images: ['original.example/copied/**'], try: ['copies.example/copies/{name}', 'original.example/{path}'], alternates: digest }
   - { name: original-first, images: ['original.example/first/**'], try: ['original.example/{path}', 'mirror.corp/{path}'] }
   - { name: unlisted, images: ['elsewhere.example/**'], try: ['{host}/other/{path}', 'mirror.corp/{path}'] }
+  - { name: many, images: ['many.example/**'], try: [${many.map((host) => `'${host}/{path}'`).join(', ')}] }
 `,
   )
 })
@@ -91,5 +94,12 @@ describe('berth rewrite --check', () => {
 
     expect(stderr).toContain('gone.corp skipped')
     expect(stderr).toContain('because of gone.corp (unreachable);')
+  })
+
+  it('names ten registries', async () => {
+    const { stderr } = await check('many.example/a:1')
+
+    expect(stderr).toContain(', m19.corp (unreachable) and 2 more;')
+    expect(stderr).not.toContain('m20.corp (')
   })
 })
