@@ -78,11 +78,12 @@ function takes(own: string, file: string): boolean {
   }
 }
 
-/** Whether the process that took the lock still runs. */
+/** Returns false if the process that took the lock has ended without removing it. */
 function isHeld(file: string): boolean {
   try {
     return isRunning(JSON.parse(readFileSync(file, 'utf8')) as ProcessRecord)
-  } catch {
-    return false
+  } catch (error) {
+    // Released a moment ago: another process may have taken it by now, so that the caller must not remove it.
+    return (error as NodeJS.ErrnoException).code === 'ENOENT'
   }
 }
