@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, type TestContext } from 'vitest'
 import { currentCluster } from '../harness/cluster.ts'
 import { applyKustomization, waitForRollout } from '../harness/install.ts'
 import { killNode, startNode } from '../harness/kind-cluster.ts'
@@ -19,16 +19,18 @@ if (worker === undefined) log('skipping the tests with two nodes: this cluster h
 let registries: MirrorAndUpstream
 let overlay: string
 
-beforeAll(async () => {
-  registries = await startMirrorAndUpstream('two-nodes', cluster.podAddress)
-  await registries.push(registries.mirror, 'library/app', '1')
-  overlay = writeOverlay('two-nodes', {
-    base: 'deploy/base',
-    files: { 'berth.yaml': registries.config },
-  })
+async function install(base: string): Promise<void> {
+  const files = { 'berth.yaml': registries.config }
+  overlay = writeOverlay('two-nodes', { base, files })
   await applyKustomization(overlay)
   await waitForRollout()
   await waitUntilRewritten('app:1')
+}
+
+beforeAll(async () => {
+  registries = await startMirrorAndUpstream('two-nodes', cluster.podAddress)
+  await registries.push(registries.mirror, 'library/app', '1')
+  await install('deploy/base')
 })
 
 afterAll(async () => {
@@ -41,6 +43,7 @@ afterAll(async () => {
 
 type Endpoint = {
   conditions: { ready: boolean }
+  nodeName: string
   targetRef: { name: string }
 }
 
@@ -55,8 +58,8 @@ async function waitForNode(ready: 'True' | 'Unknown'): Promise<void> {
   )
 }
 
-/** Returns the names of the ready replicas that the Service has. */
-async function endpoints(): Promise<string[]> {
+/** Returns the ready replicas that the Service has. */
+async function readyEndpoints(): Promise<Endpoint[]> {
   const selector = ['-l', 'kubernetes.io/service-name=berth-webhook']
   const { items } = JSON.parse(
     await kubectlOk(['get', 'endpointslices', '-n', namespace, ...selector, '-o', 'json']),
@@ -64,7 +67,6 @@ async function endpoints(): Promise<string[]> {
   return items
     .flatMap((slice) => slice.endpoints ?? [])
     .filter(({ conditions }) => conditions.ready)
-    .map(({ targetRef }) => targetRef.name)
 }
 
 /** Returns the node of each replica that is not terminating. */
@@ -132,45 +134,72 @@ describe.skipIf(worker === undefined)('an installation on two nodes', () => {
   })
 })
 
+/** Kills the node under a stream of pods, and returns what happened until the cluster has noticed, and after that. */
+async function loseNode(context: TestContext) {
+  const stream = await startStream()
+  await stream.waitForPods(20)
+  const killedAt = performance.now()
+  await killNode(lost)
+  await waitForNode('Unknown')
+  await waitFor('the Service to have no replica on the lost node', async () => {
+    const nodes = (await readyEndpoints()).map(({ nodeName }) => nodeName)
+    return nodes.length > 0 && !nodes.includes(lost)
+  })
+  const seconds = ((performance.now() - killedAt) / 1_000).toFixed(0)
+  // Reviews that were sent to a lost replica before end within the timeout of the webhook.
+  let disturbed = 0
+  const during = stream.takeCount()
+  await waitFor('the last review of a lost replica', async () => {
+    disturbed += stream.takeUnchanged()
+    await stream.waitForPods(50)
+    const { created, failures } = stream.takeCount()
+    during.created += created
+    during.failures.push(...failures)
+    const unchanged = stream.takeUnchanged()
+    disturbed += unchanged
+    return unchanged === 0 && failures.length === 0
+  })
+  await stream.waitForPods(100)
+  const after = await stream.stop()
+  note(
+    context,
+    `the cluster noticed after ${seconds} s; until then ${during.created} pods created, ${during.failures.length} rejected, ` +
+      `${disturbed} unchanged, slowest ${(during.longestMs / 1_000).toFixed(1)} s; after that ${after.created} created, ` +
+      `${after.failures.length} rejected`,
+  )
+  expect(after.failures).toEqual([])
+  expect(stream.takeUnchanged()).toBe(0)
+  return { during, unchanged: disturbed }
+}
+
+/** Starts the lost node under a stream of pods, and waits for the replicas on it. */
+async function recoverNode(context: TestContext): Promise<void> {
+  const stream = await startStream()
+  await startNode(lost)
+  await waitForNode('True')
+  await waitForRollout()
+  await waitFor('a replica on the node', async () =>
+    (await readyEndpoints()).some(({ nodeName }) => nodeName === lost),
+  )
+  await stream.waitForPods(50)
+  const { created, failures } = await stream.stop()
+  note(context, `${created} pods created, ${failures.length} rejected`)
+
+  expect(failures).toEqual([])
+}
+
 describe.skipIf(worker === undefined)('an installation that loses a node', () => {
   test('rejects no pod if a node is lost, and rewrites all of them when the cluster has noticed', async (context) => {
-    const stream = await startStream()
-    await stream.waitForPods(20)
-    const killedAt = performance.now()
-    await killNode(lost)
-    await waitForNode('Unknown')
-    await waitFor('the Service to have one replica', async () => (await endpoints()).length === 1)
-    const seconds = ((performance.now() - killedAt) / 1_000).toFixed(0)
-    const during = stream.takeCount()
-    const unchangedDuring = stream.takeUnchanged()
-    // Reviews that were sent to the lost replica before end within the timeout of the webhook.
-    await waitFor('the last review of the lost replica', async () => {
-      stream.takeUnchanged()
-      await stream.waitForPods(50)
-      return stream.takeUnchanged() === 0
-    })
-    await stream.waitForPods(100)
-    const after = await stream.stop()
-    note(
-      context,
-      `the cluster noticed after ${seconds} s; until then ${during.created} pods created, ${during.failures.length} rejected, ` +
-        `${unchangedDuring} unchanged, slowest ${(during.longestMs / 1_000).toFixed(1)} s; after that ${after.created} created, ` +
-        `${after.failures.length} rejected`,
-    )
+    const { during } = await loseNode(context)
 
     expect(during.failures).toEqual([])
-    expect(after.failures).toEqual([])
-    expect(stream.takeUnchanged()).toBe(0)
   })
 
   test('keeps its last replica: the budget refuses an eviction', async () => {
-    const [last] = await endpoints()
-    const eviction = {
-      apiVersion: 'policy/v1',
-      kind: 'Eviction',
-      metadata: { name: last, namespace },
-    }
-    const path = `/api/v1/namespaces/${namespace}/pods/${last}/eviction`
+    const [last] = await readyEndpoints()
+    const name = last?.targetRef.name
+    const eviction = { apiVersion: 'policy/v1', kind: 'Eviction', metadata: { name, namespace } }
+    const path = `/api/v1/namespaces/${namespace}/pods/${name}/eviction`
     const { code, stderr } = await kubectl(['create', '--raw', path, '-f', '-'], {
       input: JSON.stringify(eviction),
     })
@@ -181,16 +210,17 @@ describe.skipIf(worker === undefined)('an installation that loses a node', () =>
     expect(status).toMatchObject({ currentHealthy: 1, disruptionsAllowed: 0 })
   })
 
-  test('has two replicas again when the node is back', async (context) => {
-    const stream = await startStream()
-    await startNode(lost)
-    await waitForNode('True')
-    await waitForRollout()
-    await waitFor('both replicas', async () => (await endpoints()).length === 2)
-    await stream.waitForPods(50)
-    const { created, failures } = await stream.stop()
-    note(context, `${created} pods created, ${failures.length} rejected`)
+  test('has two replicas again when the node is back', recoverNode)
+})
 
-    expect(failures).toEqual([])
+describe.skipIf(worker === undefined)('an installation with Fail that loses a node', () => {
+  beforeAll(() => install('deploy/overlays/fail-closed'))
+
+  test('leaves no pod unchanged, and rejects none when the cluster has noticed', async (context) => {
+    const { unchanged } = await loseNode(context)
+
+    expect(unchanged).toBe(0)
   })
+
+  test('rejects no pod while the node comes back', recoverNode)
 })
