@@ -69,16 +69,34 @@ async function readyEndpoints(): Promise<Endpoint[]> {
     .filter(({ conditions }) => conditions.ready)
 }
 
-/** Returns the node of each replica that is not terminating. */
-async function nodesOfReplicas(): Promise<string[]> {
+type Replica = {
+  metadata: { name: string; deletionTimestamp?: string }
+  spec: { nodeName: string }
+  status: { podIP: string }
+}
+
+/** Returns the replicas that are not terminating. */
+async function replicas(): Promise<Replica[]> {
   const selector = 'app.kubernetes.io/name=berth,app.kubernetes.io/component=webhook'
   const { items } = JSON.parse(
     await kubectlOk(['get', 'pods', '-n', namespace, '-l', selector, '-o', 'json']),
-  ) as { items: { metadata: { deletionTimestamp?: string }; spec: { nodeName: string } }[] }
-  return items
-    .filter(({ metadata }) => metadata.deletionTimestamp === undefined)
-    .map(({ spec }) => spec.nodeName)
-    .sort()
+  ) as { items: Replica[] }
+  return items.filter(({ metadata }) => metadata.deletionTimestamp === undefined)
+}
+
+async function nodesOfReplicas(): Promise<string[]> {
+  return (await replicas()).map(({ spec }) => spec.nodeName).sort()
+}
+
+/**
+ * Deletes the replicas on the other node. The API server then opens its connections to those on the node that will be lost, and
+ * keeps them: otherwise, it might not notice the loss.
+ */
+async function useReplicasOfLostNode(): Promise<void> {
+  const others = (await replicas()).filter(({ spec }) => spec.nodeName !== lost)
+  const names = others.map(({ metadata }) => metadata.name)
+  await kubectlOk(['delete', 'pods', '-n', namespace, ...names])
+  await waitForRollout()
 }
 
 /** Starts a stream of pods, and counts those that keep their image. */
@@ -134,10 +152,29 @@ describe.skipIf(worker === undefined)('an installation on two nodes', () => {
   })
 })
 
+/** Returns how many reviews the replicas on the node that will be lost have answered. */
+async function reviewsOnLostNode(): Promise<number> {
+  const metrics = await Promise.all(
+    (await replicas())
+      .filter(({ spec }) => spec.nodeName === lost)
+      .map(async ({ status }) => (await fetch(`http://${status.podIP}:8080/metrics`)).text()),
+  )
+  const counts = metrics.flatMap((text) => [
+    ...text.matchAll(/^berth_admissions_total\{.*\} (\d+)$/gm),
+  ])
+  return counts.reduce((sum, [, count]) => sum + Number(count), 0)
+}
+
 /** Kills the node under a stream of pods, and returns what happened until the cluster has noticed, and after that. */
 async function loseNode(context: TestContext) {
   const stream = await startStream()
   await stream.waitForPods(20)
+  await useReplicasOfLostNode()
+  const reviews = await reviewsOnLostNode()
+  await stream.waitForPods(50)
+  const newReviews = (await reviewsOnLostNode()) - reviews
+  const before = stream.takeCount()
+  const unchangedBefore = stream.takeUnchanged()
   const killedAt = performance.now()
   await killNode(lost)
   await waitForNode('Unknown')
@@ -163,10 +200,13 @@ async function loseNode(context: TestContext) {
   const after = await stream.stop()
   note(
     context,
-    `the cluster noticed after ${seconds} s; until then ${during.created} pods created, ${during.failures.length} rejected, ` +
+    `${newReviews} reviews on the lost node before; the cluster noticed after ${seconds} s; until then ${during.created} pods created, ${during.failures.length} rejected, ` +
       `${disturbed} unchanged, slowest ${(during.longestMs / 1_000).toFixed(1)} s; after that ${after.created} created, ` +
       `${after.failures.length} rejected`,
   )
+  expect(newReviews).toBeGreaterThan(0)
+  expect(before.failures).toEqual([])
+  expect(unchangedBefore).toBe(0)
   expect(after.failures).toEqual([])
   expect(stream.takeUnchanged()).toBe(0)
   return { during, unchanged: disturbed }
