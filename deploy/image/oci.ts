@@ -1,6 +1,6 @@
 /** Builds OCI images and indexes in memory, and writes them as an OCI layout (image-spec, image-layout.md). */
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { createTar, type TarEntry } from './tar.ts'
@@ -59,7 +59,10 @@ export async function createLayer(
   const file = join(cache, `${diffId.slice('sha256:'.length)}-zlib-${process.versions.zlib}.tar.gz`)
   if (!existsSync(file)) {
     mkdirSync(cache, { recursive: true })
-    writeFileSync(file, gzipSync(archive, compression))
+    // Renamed when it is complete: a process that builds at the same time, or after this one was killed, must not read a part.
+    const partial = `${file}.${process.pid}`
+    writeFileSync(partial, gzipSync(archive, compression))
+    renameSync(partial, file)
   }
   return { ...createBlob(ociType('layer.v1.tar+gzip'), readFileSync(file)), diffId, createdBy }
 }

@@ -1,7 +1,10 @@
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Worker } from 'node:worker_threads'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import {
   createImage,
@@ -127,5 +130,29 @@ describe('parsePushTarget', () => {
 
   it.each(['berth:0.2.0', 'anubis:32000/berth', 'anubis/Berth:1'])('rejects %s', (name) => {
     expect(() => parsePushTarget(name, false)).toThrow('HOST/REPOSITORY:TAG')
+  })
+})
+
+describe('the cache of layers', () => {
+  /** Reports the size of the first layer in the directory, as soon as there is one. */
+  const watcher = `
+    const { readdirSync, statSync } = require('node:fs')
+    const { parentPort, workerData } = require('node:worker_threads')
+    parentPort.postMessage('ready')
+    for (;;) {
+      const name = readdirSync(workerData).find((each) => each.endsWith('.tar.gz'))
+      if (name === undefined) continue
+      parentPort.postMessage(statSync(workerData + '/' + name).size)
+      break
+    }`
+
+  it('shows a layer to other processes only when it is complete', async () => {
+    const content = randomBytes(16 * 2 ** 20)
+    const worker = new Worker(watcher, { eval: true, workerData: directory })
+    await once(worker, 'message')
+    const seen = once(worker, 'message')
+    const layer = await createLayer([{ path: 'large', mode: 0o644, content }], 'a test', directory)
+
+    expect(await seen).toEqual([layer.content.length])
   })
 })
