@@ -75,18 +75,26 @@ async function copyAll(): Promise<string> {
   return `${stdout}${stderr}`
 }
 
+/** Returns how many replicas of the controller and of the webhook are available. */
+const availableReplicas = () => {
+  const path = 'jsonpath={.items[*].status.availableReplicas}'
+  return kubectlOk(['get', 'deployments', '-n', namespace, '-o', path])
+}
+
 test('berth init, check, mirror and install lead to a pod from the mirror', async () => {
   const began = performance.now()
   const written = await berth('init', '--from-cluster', '--mirror', mirror.host, '--out', config)
   const checked = await berth('check', config)
   const copied = await copyAll()
   await berth('install', '--image', berthImage, '--config', config, '--apply', '--yes')
+  const available = await availableReplicas()
   // kube-proxy may see the ready pods later than the Deployment does, and Berth fails open.
   await waitUntilRewritten(image)
   await apply(podManifest({ name: 'after', image }))
   const pod = await waitForPodRunning('after')
   const seconds = (performance.now() - began) / 1000
 
+  expect(available).toBe('1 2')
   expect(written).toContain('is a plain registry')
   expect(checked).toContain('0 warnings')
   expect(copied).toContain(`${mirror.host}/${upstream.host.replace(':', '-')}/team/app:1`)
